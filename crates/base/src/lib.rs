@@ -1,0 +1,17 @@
+//! Words everyone uses: time, chance, secrets, hexadecimal, and what an error must tell.
+//!
+//! **Invariant:** nothing here waits, and nothing here knows a product noun. [`Clock`] and [`Entropy`]
+//! are the only sources of time and chance in the program; both are made in `main` and passed down.
+
+mod digest;
+mod entropy;
+mod explain;
+pub mod hex;
+mod secret;
+mod time;
+
+pub use digest::sha256;
+pub use entropy::Entropy;
+pub use explain::{Explain, Kind, report};
+pub use secret::Secret;
+pub use time::{Clock, Span, Timestamp};

@@ -1,0 +1,262 @@
+//! What time it is, in whole seconds, and who says so.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// A moment: whole seconds since 1970-01-01T00:00:00Z, leap seconds not counted.
+///
+/// Certificates know nothing finer (RFC 5280 §4.1.2.5). Arithmetic saturates.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+/// A length of time in whole seconds; may be negative.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span(i64);
+
+impl Timestamp {
+    /// The last second that a certificate can name: 9999-12-31T23:59:59Z (RFC 5280 §4.1.2.5.2).
+    pub const MAX: Self = Self(253_402_300_799);
+
+    /// `seconds` after the epoch.
+    #[must_use]
+    pub const fn from_unix(seconds: i64) -> Self {
+        Self(seconds)
+    }
+
+    /// Seconds since the epoch.
+    #[must_use]
+    pub const fn as_unix(self) -> i64 {
+        self.0
+    }
+
+    /// The calendar's view of it, held to the years 1 to 9999.
+    fn civil(self) -> jiff::civil::DateTime {
+        let seconds = self.0.clamp(-62_135_596_800, Self::MAX.0);
+        jiff::Timestamp::from_second(seconds)
+            .expect("jiff reaches from -9999 to 9999")
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .datetime()
+    }
+
+    /// Year, month (1 to 12), day (1 to 31), hour, minute, second in UTC.
+    #[must_use]
+    pub fn fields(self) -> (i16, u8, u8, u8, u8, u8) {
+        let civil = self.civil();
+        let small = |field: i8| u8::try_from(field).expect("calendar fields are not negative");
+        (
+            civil.year(),
+            small(civil.month()),
+            small(civil.day()),
+            small(civil.hour()),
+            small(civil.minute()),
+            small(civil.second()),
+        )
+    }
+
+    /// As in HTTP's `Date`: `Sun, 06 Nov 1994 08:49:37 GMT` (IMF-fixdate, RFC 9110 §5.6.7).
+    #[must_use]
+    pub fn http_date(self) -> String {
+        self.civil().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+
+    /// As in the common log format: `06/Nov/1994:08:49:37 +0000`.
+    #[must_use]
+    pub fn log_date(self) -> String {
+        self.civil().strftime("%d/%b/%Y:%H:%M:%S +0000").to_string()
+    }
+}
+
+impl Span {
+    /// No time at all.
+    pub const ZERO: Self = Self(0);
+
+    /// `seconds` long.
+    #[must_use]
+    pub const fn seconds(seconds: i64) -> Self {
+        Self(seconds)
+    }
+
+    /// `days` of 86,400 seconds.
+    #[must_use]
+    pub const fn days(days: i64) -> Self {
+        Self(days.saturating_mul(86_400))
+    }
+
+    /// `days`, of which there may be a fraction; cut to the second below. `None` when it is not a number.
+    #[must_use]
+    pub fn days_f64(days: f64) -> Option<Self> {
+        #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, which is what is wanted")]
+        days.is_finite().then(|| Self((days * 86_400.0).floor() as i64))
+    }
+
+    /// How many seconds it is long.
+    #[must_use]
+    pub const fn as_seconds(self) -> i64 {
+        self.0
+    }
+
+    /// As the standard library's duration; nothing when it is negative.
+    #[must_use]
+    pub fn as_duration(self) -> std::time::Duration {
+        std::time::Duration::from_secs(u64::try_from(self.0).unwrap_or(0))
+    }
+
+    /// `numerator / denominator` of it, cut to the second below.
+    #[must_use]
+    pub fn fraction(self, numerator: i64, denominator: i64) -> Self {
+        let exact = i128::from(self.0) * i128::from(numerator) / i128::from(denominator);
+        Self(i64::try_from(exact).unwrap_or(if exact < 0 { i64::MIN } else { i64::MAX }))
+    }
+}
+
+impl Add<Span> for Timestamp {
+    type Output = Self;
+    fn add(self, span: Span) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+}
+
+impl Sub<Span> for Timestamp {
+    type Output = Self;
+    fn sub(self, span: Span) -> Self {
+        Self(self.0.saturating_sub(span.0))
+    }
+}
+
+impl Sub for Timestamp {
+    type Output = Span;
+    fn sub(self, earlier: Self) -> Span {
+        Span(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add for Span {
+    type Output = Self;
+    fn add(self, more: Self) -> Self {
+        Self(self.0.saturating_add(more.0))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// As in RFC 3339: `1994-11-06T08:49:37Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}Z", self.civil())
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Span {
+    /// The two largest units: `93d 0h`, `2h 5m`, `7s`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sign, seconds) =
+            if self.0 < 0 { ("-", self.0.unsigned_abs()) } else { ("", self.0.unsigned_abs()) };
+        match (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60) {
+            (0, 0, 0, s) => write!(f, "{sign}{s}s"),
+            (0, 0, m, s) => write!(f, "{sign}{m}m {s}s"),
+            (0, h, m, _) => write!(f, "{sign}{h}h {m}m"),
+            (d, h, ..) => write!(f, "{sign}{d}d {h}h"),
+        }
+    }
+}
+
+impl fmt::Debug for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Says what time it is: the system's clock in the program, one moved by hand in tests.
+///
+/// Cloning shares the clock.
+#[derive(Clone, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    System,
+    Manual(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// The operating system's clock.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// A clock that stands at `at` until [`Clock::advance`] moves it. For tests.
+    #[must_use]
+    pub fn manual(at: Timestamp) -> Self {
+        Self(Source::Manual(Arc::new(AtomicI64::new(at.0))))
+    }
+
+    /// The time now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_unix(self.now_milliseconds().div_euclid(1_000))
+    }
+
+    /// The time now in milliseconds since the epoch, for putting events in order.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one door to the real clock")]
+    pub fn now_milliseconds(&self) -> i64 {
+        match &self.0 {
+            Source::System => match std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) {
+                Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+                Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
+            },
+            Source::Manual(at) => at.load(Ordering::SeqCst).saturating_mul(1_000),
+        }
+    }
+
+    /// Moves a manual clock on by `span`; the system's clock is not ours to move.
+    pub fn advance(&self, span: Span) {
+        if let Source::Manual(at) = &self.0 {
+            at.fetch_add(span.0, Ordering::SeqCst);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_written_as_the_standards_say() {
+        let at = Timestamp::from_unix(784_111_777);
+        assert_eq!(at.http_date(), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(at.log_date(), "06/Nov/1994:08:49:37 +0000");
+        assert_eq!(at.to_string(), "1994-11-06T08:49:37Z");
+        assert_eq!(at.fields(), (1994, 11, 6, 8, 49, 37));
+        assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59Z");
+    }
+
+    #[test]
+    fn spans_keep_to_whole_seconds() {
+        assert_eq!(Span::days_f64(0.05), Some(Span::seconds(4_320)));
+        assert_eq!(Span::days_f64(f64::NAN), None);
+        assert_eq!(Span::days(93).fraction(33, 100), Span::seconds(2_651_616));
+        assert_eq!(Span::days(93).to_string(), "93d 0h");
+        assert_eq!(Span::seconds(-61).to_string(), "-1m 1s");
+    }
+
+    #[test]
+    fn a_manual_clock_moves_when_told() {
+        let clock = Clock::manual(Timestamp::from_unix(100));
+        let same = clock.clone();
+        clock.advance(Span::seconds(5));
+        assert_eq!(same.now(), Timestamp::from_unix(105));
+    }
+
+    #[test]
+    fn arithmetic_saturates() {
+        assert_eq!(Timestamp::from_unix(i64::MAX) + Span::days(1), Timestamp::from_unix(i64::MAX));
+    }
+}

@@ -1,0 +1,112 @@
+//! Revocation lists: their number, their dates, and what is published.
+
+use std::collections::HashSet;
+
+use base::{Span, Timestamp};
+use x509::{CrlTemplate, KeyId, RevokedEntry, Serial};
+
+use crate::issuer::Issuer;
+use crate::record::CrlRecord;
+use crate::rollover::BACK_DATED;
+
+/// All that an authority publishes at one moment: its valid CA certificates and their revocation lists.
+///
+/// One list for each CA certificate; all carry all revocations of the authority, the same number and the
+/// same dates (caucase contract, section 6.5).
+#[derive(Debug)]
+pub struct Published {
+    /// The lists, that of the oldest CA certificate first.
+    pub lists: Vec<PublishedCrl>,
+    /// When the dates are due to be refreshed.
+    pub refresh_at: Timestamp,
+    revoked: HashSet<Serial>,
+}
+
+/// One revocation list.
+#[derive(Debug)]
+pub struct PublishedCrl {
+    /// The key identifier of the CA certificate it belongs to.
+    pub key_id: KeyId,
+    /// As PEM.
+    pub pem: String,
+    /// As DER.
+    pub der: Vec<u8>,
+}
+
+impl Published {
+    /// Whether the authority has revoked this serial.
+    #[must_use]
+    pub fn is_revoked(&self, serial: &Serial) -> bool {
+        self.revoked.contains(serial)
+    }
+
+    /// The list of one CA certificate.
+    #[must_use]
+    pub fn of(&self, key_id: &KeyId) -> Option<&PublishedCrl> {
+        self.lists.iter().find(|list| list.key_id == *key_id)
+    }
+}
+
+/// When lists of `life` dated `this_update` are made again: after half of it.
+pub(crate) fn refresh_at(this_update: Timestamp, life: Span) -> Timestamp {
+    this_update + life.fraction(1, 2)
+}
+
+/// The number and date for lists made now: as they were, or the next ones when it is time.
+///
+/// A revocation counts the number up elsewhere and leaves the date alone: a restart reproduces the same
+/// bytes, and clients of the original depend on it.
+pub(crate) fn dated(held: CrlRecord, life: Span, now: Timestamp) -> CrlRecord {
+    if held.this_update != 0 && now <= refresh_at(Timestamp::from_unix(held.this_update), life) {
+        return held;
+    }
+    CrlRecord { number: held.number + 1, this_update: (now - BACK_DATED).as_unix() }
+}
+
+/// Signs the lists. `revoked` is ordered by serial.
+pub(crate) fn publish(
+    issuers: &[Issuer],
+    revoked: &[RevokedEntry],
+    dated: CrlRecord,
+    life: Span,
+) -> Published {
+    let this_update = Timestamp::from_unix(dated.this_update);
+    let lists = issuers
+        .iter()
+        .map(|issuer| {
+            let list = CrlTemplate {
+                issuer: issuer.certificate().subject(),
+                authority_key_id: issuer.key_id(),
+                number: dated.number,
+                this_update,
+                next_update: (this_update + life).min(Timestamp::MAX),
+                revoked,
+            }
+            .sign(issuer.key());
+            PublishedCrl { key_id: issuer.key_id(), pem: list.to_pem(), der: list.der().to_vec() }
+        })
+        .collect();
+    Published {
+        lists,
+        refresh_at: refresh_at(this_update, life),
+        revoked: revoked.iter().map(|entry| entry.serial).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_dated_anew_after_half_their_life() {
+        let life = Span::seconds(1_000);
+        let at = Timestamp::from_unix;
+        let first = dated(CrlRecord::default(), life, at(10_010));
+        assert_eq!(first, CrlRecord { number: 1, this_update: 10_000 });
+        assert_eq!(dated(first, life, at(10_500)), first, "half is not over");
+        assert_eq!(dated(first, life, at(10_501)), CrlRecord { number: 2, this_update: 10_491 });
+        // A revocation before the first list was made counts as well.
+        let revoked = CrlRecord { number: 1, this_update: 0 };
+        assert_eq!(dated(revoked, life, at(10_010)), CrlRecord { number: 2, this_update: 10_000 });
+    }
+}

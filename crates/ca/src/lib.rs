@@ -1,0 +1,40 @@
+//! The certificate authority: requests, certificates, revocations, rollover.
+//!
+//! An [`Authority`] holds signing requests, decides which are approved at once, issues certificates under
+//! its active issuer, revokes, and hands over from one CA certificate to the next. Everything derives
+//! from one duration, the life of a leaf certificate, which the contract calls `L`
+//! (caucase contract, section 1).
+//!
+//! **Invariant:** nothing here reads the clock, rolls dice, waits for anything but the store, or knows a
+//! dialect. What is acknowledged is stored; a certificate is never signed before its serial is.
+
+mod authority;
+mod crl;
+mod desk;
+mod error;
+mod event;
+mod handover;
+mod issue;
+mod issuer;
+mod purge;
+pub mod record;
+mod request;
+mod revoke;
+mod rollover;
+mod service;
+mod statement;
+mod submit;
+mod unfinished;
+
+pub use authority::{Admission, AuthorityName, Profile};
+pub use crl::{Published, PublishedCrl};
+pub use error::{
+    ApproveError, CrlError, DraftError, IssueError, OpenError, ReadError, RejectError, RenewError,
+    RevokeError, StatementError, SubmitError, VerifyHolderError,
+};
+pub use handover::Handover;
+pub use issuer::Issuer;
+pub use request::{ParseIdError, PendingRequest, RequestId};
+pub use service::{Approve, Authority, Ground, Issue, KeyMaker, ReadRequests, Reject, Revoke};
+pub use statement::{ByHolder, Statement, signed_text};
+pub use unfinished::Mended;

@@ -1,0 +1,124 @@
+//! Dropping what need not be kept: requests whose certificate was issued a while ago.
+//!
+//! The certificates themselves stay on record until nobody can ask about them any more.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::PoisonError;
+
+use base::Timestamp;
+use store::{Batch, CommitError, Page};
+use x509::Certificate;
+
+use crate::error::IssueError;
+use crate::request::RequestId;
+use crate::revoke;
+use crate::service::Authority;
+
+/// A request and when it may be dropped; the earliest is the greatest.
+pub(crate) type Due = Reverse<(i64, RequestId)>;
+
+/// The most requests dropped at one time; four operations each.
+const DROPPED_MAX: usize = 24;
+
+impl Authority {
+    /// Notes when a request may be dropped.
+    pub(crate) fn remember_due(&self, id: RequestId, at: Timestamp) {
+        if let Some(due) = self.due.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            due.push(Reverse((at.as_unix(), id)));
+        }
+    }
+
+    /// Drops requests that are due. Called when a new one was taken, so that numbers live on while nobody
+    /// needs the room (caucase contract, section 6.6).
+    pub(crate) async fn purge(&self) -> Result<(), IssueError> {
+        self.load_due().await?;
+        let now = self.now().as_unix();
+        let ids = self.take_due(now);
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        for id in ids {
+            self.drop_request(&mut batch, id, now).await?;
+        }
+        match self.commit(batch).await {
+            // Fetched or dropped by somebody else in this moment: what is still due is found at the next start.
+            Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn take_due(&self, now: i64) -> Vec<RequestId> {
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(due) = due.as_mut() else { return Vec::new() };
+        let mut ids = Vec::new();
+        while ids.len() < DROPPED_MAX
+            && let Some(Reverse((at, id))) = due.peek().copied()
+            && at < now
+        {
+            due.pop();
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        ids
+    }
+
+    async fn drop_request(&self, batch: &mut Batch, id: RequestId, now: i64) -> Result<(), IssueError> {
+        let key = id.key();
+        let Some(issued) = self.tables.issued.get(&key).await?.filter(|issued| issued.record.drop_at < now)
+        else {
+            return Ok(());
+        };
+        self.tables.issued.remove(batch, &key, issued.version)?;
+        if let Some(request) = self.tables.request.get(&key).await? {
+            self.delete_request(batch, id, &request.record)?;
+        }
+        Ok(())
+    }
+
+    /// Drops one page of the records of certificates that ended, once nobody can ask about them any more.
+    /// Begins behind `after`, says where to go on, and nothing at the end.
+    ///
+    /// # Errors
+    /// [`IssueError`] when the store fails.
+    pub async fn drop_ended_certificates(&self, after: Option<Page>) -> Result<Option<Page>, IssueError> {
+        let now = self.now();
+        let page = after.unwrap_or_else(|| Page::first(store::BATCH_OPERATIONS_MAX));
+        let listed = self.tables.certificate.list(page).await?;
+        let mut batch = Batch::new();
+        for (serial, loaded) in listed.entries {
+            let Ok(certificate) = Certificate::from_pem(loaded.record.certificate.as_bytes()) else {
+                continue;
+            };
+            if revoke::drop_at(&self.profile, certificate.not_after()) < now {
+                self.tables.certificate.remove(&mut batch, &serial, loaded.version)?;
+            }
+        }
+        if !batch.is_empty() {
+            self.commit(batch).await?;
+        }
+        Ok(listed.next)
+    }
+
+    async fn load_due(&self) -> Result<(), IssueError> {
+        if self.due.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return Ok(());
+        }
+        let mut loaded = BinaryHeap::new();
+        let mut page = Page::full();
+        loop {
+            let listed = self.tables.issued.list(page).await?;
+            loaded.extend(listed.entries.into_iter().filter_map(|(key, issued)| {
+                Some(Reverse((issued.record.drop_at, RequestId::from_key(&key)?)))
+            }));
+            match listed.next {
+                Some(next) => page = next,
+                None => break,
+            }
+        }
+        self.due.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(loaded);
+        Ok(())
+    }
+}

@@ -1,0 +1,186 @@
+//! What the authority stores. Versions and their golden bytes are held by the tests at the foot.
+//!
+//! ```text
+//! /ca/<authority>/issuer/<8 digits>        a CA certificate and its sealed key
+//!                 request/<19 digits>      a signing request, as submitted
+//!                 pending/<19 digits>      that nobody has decided about it
+//!                 issuing/<19 digits>      that it is being signed, under which serial
+//!                 issued/<19 digits>       which certificate came of it, and until when this is kept
+//!                 digest/<64 hex>          which request these bytes are
+//!                 key/<40 hex>             which request has this key (users only)
+//!                 certificate/<40 hex>     a certificate, by serial
+//!                 revoked/<40 hex>         a revocation, by serial
+//!                 ledger, crl, automatic   counters, CRL number and date, the locked automatic count
+//! ```
+//! Times are seconds since 1970; serials are 40 hexadecimal digits.
+
+use serde::{Deserialize, Serialize};
+use store::Record;
+
+/// A CA certificate and its key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct IssuerRecord {
+    /// PEM.
+    pub certificate: String,
+    /// PKCS#8, sealed under the store's key.
+    pub sealed_key: String,
+}
+
+/// A signing request, as it was submitted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RequestRecord {
+    /// The very bytes that came.
+    pub csr: String,
+    /// When they came.
+    pub at: i64,
+    /// Whether it was approved at once.
+    pub automatic: bool,
+}
+
+/// Nobody has decided about a request yet.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PendingRecord {
+    /// Since when it waits.
+    pub since: i64,
+}
+
+/// A request is being signed: intent, stored before the key is used.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct IssuingRecord {
+    /// The serial that is spent on it, whatever happens.
+    pub serial: String,
+    /// When that began.
+    pub since: i64,
+    /// Who decided it, and so what becomes of it if it was interrupted.
+    pub origin: Origin,
+}
+
+/// Who decided that a request is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// The automatic count: if interrupted it is issued anew.
+    Automatic,
+    /// Somebody's approval of a pending request: if interrupted it is pending again.
+    Approval,
+    /// A renewal or the house itself: if interrupted it is forgotten.
+    Direct,
+}
+
+/// What came of a request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct IssuedRecord {
+    /// The certificate's serial.
+    pub serial: String,
+    /// When request and this may be dropped.
+    pub drop_at: i64,
+    /// Whether the certificate was fetched.
+    pub fetched: bool,
+}
+
+/// A certificate that was issued.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CertificateRecord {
+    /// PEM.
+    pub certificate: String,
+    /// The request it came from; may have been dropped.
+    pub request: u64,
+}
+
+/// Which request something belongs to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RequestRefRecord {
+    /// The request's number.
+    pub request: u64,
+}
+
+/// Counts of requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerRecord {
+    /// How many were ever taken; never goes down.
+    pub received: u64,
+    /// How many are pending now.
+    pub pending: u64,
+}
+
+/// A revocation.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RevokedRecord {
+    /// When it was revoked.
+    pub at: i64,
+    /// When the entry may be dropped from the lists.
+    pub drop_at: i64,
+}
+
+/// Number and date of the revocation lists.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrlRecord {
+    /// The CRL number.
+    pub number: u64,
+    /// The date of the lists; 0 when none was made yet.
+    pub this_update: i64,
+}
+
+/// The automatic count that was locked.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct AutomaticRecord {
+    /// It.
+    pub automatic_max: u64,
+}
+
+macro_rules! first_version {
+    ($($record:ty),*) => {
+        $(impl Record for $record {
+            const VERSION: u32 = 1;
+        })*
+    };
+}
+first_version!(
+    IssuerRecord,
+    RequestRecord,
+    PendingRecord,
+    IssuingRecord,
+    IssuedRecord,
+    CertificateRecord,
+    RequestRefRecord,
+    LedgerRecord,
+    RevokedRecord,
+    CrlRecord,
+    AutomaticRecord
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was written once must be readable for ever, and is written the same way as long as the version is.
+    fn golden<R: Record>(bytes: &str, field: impl Fn(&R) -> bool) {
+        let record = store::decode::<R>(bytes.as_bytes()).expect("golden bytes are readable");
+        assert!(field(&record), "{bytes}");
+        assert_eq!(
+            String::from_utf8(store::encode(&record).expect("a record is JSON")).expect("JSON is text"),
+            bytes
+        );
+    }
+
+    #[test]
+    fn golden_bytes() {
+        golden::<IssuerRecord>(r#"{"v":1,"is":{"certificate":"PEM","sealed_key":"a.b"}}"#, |r| {
+            r.sealed_key == "a.b"
+        });
+        golden::<RequestRecord>(r#"{"v":1,"is":{"csr":"PEM\n","at":5,"automatic":true}}"#, |r| {
+            r.csr == "PEM\n"
+        });
+        golden::<PendingRecord>(r#"{"v":1,"is":{"since":5}}"#, |r| r.since == 5);
+        golden::<IssuingRecord>(r#"{"v":1,"is":{"serial":"0a","since":5,"origin":"automatic"}}"#, |r| {
+            r.origin == Origin::Automatic
+        });
+        golden::<IssuedRecord>(r#"{"v":1,"is":{"serial":"0a","drop_at":5,"fetched":false}}"#, |r| !r.fetched);
+        golden::<CertificateRecord>(r#"{"v":1,"is":{"certificate":"PEM","request":7}}"#, |r| r.request == 7);
+        golden::<RequestRefRecord>(r#"{"v":1,"is":{"request":7}}"#, |r| r.request == 7);
+        golden::<LedgerRecord>(r#"{"v":1,"is":{"received":3,"pending":2}}"#, |r| r.pending == 2);
+        golden::<RevokedRecord>(r#"{"v":1,"is":{"at":3,"drop_at":9}}"#, |r| r.drop_at == 9);
+        golden::<CrlRecord>(r#"{"v":1,"is":{"number":3,"this_update":9}}"#, |r| r.number == 3);
+        golden::<AutomaticRecord>(r#"{"v":1,"is":{"automatic_max":4}}"#, |r| r.automatic_max == 4);
+    }
+}

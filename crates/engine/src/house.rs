@@ -1,0 +1,361 @@
+//! The house: every part put together, started from the ground up and stopped from the roof down.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Clock, Entropy, Explain, Kind, Span};
+use bus::InProcess;
+use ca::{Authority, AuthorityName, Ground, Profile};
+use identity::{Permit, Principal, SignInError};
+use serde::{Deserialize, Serialize};
+use store::{Batch, Claims, Engine, Event, History, Page, Record, SealingKey, Table};
+use x509::{Certificate, KeySpec, Name, PrivateKey, SigningRequest, VerifyError};
+
+use crate::outbox;
+use crate::reconciler::{self, Reconciler};
+use crate::reconcilers::{Certificates, Rollover, ServerCertificate, TrimHistory, Unfinished};
+use crate::server_identity::{ServerIdentity, ServerIdentityError, ServerName};
+use crate::tasks::{Stop, Tasks};
+
+/// How much of the history is kept.
+pub use store::Retention;
+
+/// How long the outbox may take to tell what is left.
+const OUTBOX_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long the store may take to answer when it is asked whether it is there.
+const READY_DEADLINE: Duration = Duration::from_secs(2);
+
+/// What a house is made of.
+pub struct Parts {
+    /// Where everything is kept.
+    pub engine: Arc<dyn Engine>,
+    /// Seals what is secret in it.
+    pub sealing: Arc<SealingKey>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Where chance comes from.
+    pub entropy: Entropy,
+    /// The policy of the services authority.
+    pub services: Profile,
+    /// The policy of the users authority.
+    pub users: Profile,
+    /// The policy of the authority that certifies the server itself.
+    pub server: Profile,
+    /// What the server is called.
+    pub server_name: ServerName,
+    /// Where its certificate and key are kept.
+    pub server_file: PathBuf,
+    /// How long before its end the server's certificate is renewed.
+    pub server_threshold: Span,
+    /// What key it gets.
+    pub server_key: KeySpec,
+    /// Told whenever the server has a new certificate.
+    pub on_server_identity: Arc<dyn Fn(&ServerIdentity) + Send + Sync>,
+    /// How much of the history is kept.
+    pub retention: Retention,
+}
+
+/// The name of the record that says that the first start is over.
+const FIRST_START: &str = "first-start";
+
+/// That the first start is over, and since when.
+#[derive(Serialize, Deserialize)]
+struct FirstStart {
+    at: i64,
+}
+
+impl Record for FirstStart {
+    const VERSION: u32 = 1;
+}
+
+/// The running house.
+pub struct House {
+    services: Arc<Authority>,
+    users: Arc<Authority>,
+    server: Arc<Authority>,
+    engine: Arc<dyn Engine>,
+    history: History,
+    first_start: Table<FirstStart>,
+    bus: InProcess,
+    clock: Clock,
+    entropy: Entropy,
+    tasks: Tasks,
+    stop: Stop,
+    outbox: Tasks,
+    outbox_stop: Stop,
+}
+
+/// Why the house does not stand.
+#[derive(Debug, thiserror::Error)]
+pub enum HouseError {
+    /// An authority could not be opened.
+    #[error("the {name} authority could not be opened")]
+    Authority {
+        /// Which one.
+        name: AuthorityName,
+        /// Why.
+        source: ca::OpenError,
+    },
+    /// What a crash left could not be put right.
+    #[error("what an earlier run left unfinished could not be put right")]
+    Unfinished(#[source] ca::IssueError),
+    /// The server has no certificate.
+    #[error("the server has no certificate")]
+    ServerIdentity(#[from] ServerIdentityError),
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] store::Error),
+    /// The first administrator's certificate could not be made.
+    #[error("the first administrator's certificate could not be made")]
+    Administrator(#[source] ca::RenewError),
+    /// The first administrator's key could not be made.
+    #[error("the first administrator's key could not be made: {0}")]
+    Key(x509::KeyError),
+}
+
+impl Explain for HouseError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Authority { source, .. } => source.kind(),
+            Self::Unfinished(source) => source.kind(),
+            Self::ServerIdentity(source) => source.kind(),
+            Self::Store(source) => source.kind(),
+            Self::Administrator(source) => source.kind(),
+            Self::Key(_) => Kind::Internal,
+        }
+    }
+}
+
+/// Why somebody could not be signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInFailed {
+    /// What they offered does not prove who they are.
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
+    /// We could not look.
+    #[error("who asks could not be looked up")]
+    Authority(#[from] ca::CrlError),
+}
+
+impl Explain for SignInFailed {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::SignIn(source) => source.kind(),
+            Self::Authority(source) => source.kind(),
+        }
+    }
+}
+
+impl House {
+    /// Builds the house on `parts`: opens the authorities, puts right what an earlier run left unfinished,
+    /// has the server's certificate made, and starts what runs without being asked. Nothing is served yet.
+    ///
+    /// # Errors
+    /// [`HouseError`]; nothing is left running then.
+    pub async fn build(parts: Parts, tasks: Tasks, stop: Stop) -> Result<Arc<Self>, HouseError> {
+        let ground = Ground {
+            engine: parts.engine.clone(),
+            sealing: parts.sealing,
+            clock: parts.clock.clone(),
+            entropy: parts.entropy.clone(),
+            keys: {
+                let tasks = tasks.clone();
+                Arc::new(move |spec| {
+                    let tasks = tasks.clone();
+                    Box::pin(async move { tasks.compute(move || PrivateKey::generate(spec)).await })
+                })
+            },
+        };
+        let open = async |profile: Profile| {
+            let name = profile.name;
+            let opened = Authority::open(profile, ground.clone()).await;
+            opened.map(Arc::new).map_err(|source| HouseError::Authority { name, source })
+        };
+        // Three keys are made at the very first start: on as many cores as there are.
+        let (services, users, server) =
+            futures_util::try_join!(open(parts.services), open(parts.users), open(parts.server))?;
+        let authorities = vec![services.clone(), users.clone(), server.clone()];
+        for authority in &authorities {
+            // Nobody else can be at work: the embedded store is locked to this process.
+            authority.mend_unfinished(Span::ZERO).await.map_err(HouseError::Unfinished)?;
+        }
+        let mut certificate = ServerCertificate {
+            authority: server.clone(),
+            name: parts.server_name,
+            path: parts.server_file,
+            threshold: parts.server_threshold,
+            key_spec: parts.server_key,
+            clock: parts.clock.clone(),
+            tasks: tasks.clone(),
+            on_change: parts.on_server_identity,
+            current: None,
+        };
+        certificate.refresh().await?;
+        let house = Arc::new(Self {
+            services,
+            users,
+            server,
+            history: History::new(parts.engine.clone())?,
+            first_start: Table::new(parts.engine.clone(), "/house/")?,
+            bus: InProcess::new(),
+            engine: parts.engine,
+            clock: parts.clock.clone(),
+            entropy: parts.entropy,
+            tasks,
+            outbox: Tasks::new(),
+            outbox_stop: Stop::new(),
+            stop,
+        });
+        let clock = parts.clock;
+        let claims = Claims::new(house.engine.clone())?;
+        house.start_outbox().await?;
+        house.start(&claims, Box::new(certificate));
+        house.start(&claims, Box::new(Rollover { authorities: authorities.clone(), clock: clock.clone() }));
+        house.start(&claims, Box::new(Unfinished { authorities: authorities.clone(), clock: clock.clone() }));
+        house.start(&claims, Box::new(Certificates { authorities, clock: clock.clone() }));
+        let history = house.history.clone();
+        house.start(&claims, Box::new(TrimHistory { history, retention: parts.retention, clock }));
+        Ok(house)
+    }
+
+    async fn start_outbox(&self) -> Result<(), HouseError> {
+        let from = self.engine.list(&History::prefix(), Page::first(1)).await?.revision;
+        self.outbox.spawn(outbox::run(self.engine.clone(), from, self.bus.clone(), self.outbox_stop.clone()));
+        Ok(())
+    }
+
+    fn start(&self, claims: &Claims, reconciler: Box<dyn Reconciler>) {
+        let holder = base::hex::encode(&self.entropy.bytes::<8>());
+        let (clock, bus, stop) = (self.clock.clone(), self.bus.clone(), self.stop.clone());
+        self.tasks.spawn(reconciler::run(reconciler, claims.clone(), holder, clock, bus, stop));
+    }
+
+    /// One of the two authorities that are open to the world.
+    #[must_use]
+    pub fn authority(&self, name: AuthorityName) -> &Arc<Authority> {
+        match name {
+            AuthorityName::Services => &self.services,
+            AuthorityName::Users => &self.users,
+            AuthorityName::Server => &self.server,
+        }
+    }
+
+    /// What time it is in this house.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Where chance comes from in this house.
+    #[must_use]
+    pub fn entropy(&self) -> &Entropy {
+        &self.entropy
+    }
+
+    /// Who works here.
+    #[must_use]
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// Asked when the house is to stop.
+    #[must_use]
+    pub fn stopping(&self) -> &Stop {
+        &self.stop
+    }
+
+    /// Whether a TLS client may present `certificate`: it must be a user's, and within its dates. Whether it
+    /// was revoked is looked at with each request (caucase contract, section 2.1).
+    ///
+    /// # Errors
+    /// [`VerifyError`].
+    pub fn may_present(&self, certificate: &Certificate) -> Result<(), VerifyError> {
+        x509::verify(certificate, &self.users.trusted(), self.clock.now()).map(|_| ())
+    }
+
+    /// Signs in whoever presented `certificate` in the TLS handshake.
+    ///
+    /// # Errors
+    /// [`SignInFailed`].
+    pub async fn sign_in(
+        &self,
+        certificate: Option<&Certificate>,
+        from: Option<std::net::IpAddr>,
+    ) -> Result<Principal, SignInFailed> {
+        let certificate = certificate.ok_or(SignInError::Nothing)?;
+        let anchors = self.users.anchors().await.map_err(ca::CrlError::Issue)?;
+        let published = self.users.published().await?;
+        let is_revoked = |serial: &x509::Serial| published.is_revoked(serial);
+        Ok(identity::certificate(certificate, &anchors, is_revoked, self.clock.now(), from)?)
+    }
+
+    /// A key and certificate for somebody who may do everything: the first administrator. PEM, key first.
+    ///
+    /// # Errors
+    /// [`HouseError`].
+    pub async fn make_administrator(
+        &self,
+        name: &Name,
+        spec: KeySpec,
+    ) -> Result<base::Secret<String>, HouseError> {
+        let key = self.tasks.compute(move || PrivateKey::generate(spec)).await.map_err(HouseError::Key)?;
+        let csr = SigningRequest::build(&key, name, &[]);
+        let certificate = self
+            .users
+            .issue(Permit::house(), &csr, &csr.to_pem())
+            .await
+            .map_err(HouseError::Administrator)?;
+        Ok(base::Secret::new([key.to_pem().expose().as_str(), &certificate.to_pem()].concat()))
+    }
+
+    /// Whether the first start was brought to its end: [`House::first_start_done`] was told so.
+    ///
+    /// # Errors
+    /// [`store::Error`].
+    pub async fn is_first_start(&self) -> Result<bool, store::Error> {
+        Ok(self.first_start.get(FIRST_START).await?.is_none())
+    }
+
+    /// Remembers that the first start is over: the first administrator has their key.
+    ///
+    /// # Errors
+    /// [`store::Error`].
+    pub async fn first_start_done(&self) -> Result<(), store::Error> {
+        let mut batch = Batch::new();
+        self.first_start.put(&mut batch, FIRST_START, &FirstStart { at: self.clock.now().as_unix() })?;
+        self.engine.commit(batch).await.map(drop).map_err(|error| error.into_store("ending the first start"))
+    }
+
+    /// At most `limit` things that happened, behind the one called `after`, oldest first.
+    ///
+    /// # Errors
+    /// [`store::Error`].
+    pub async fn events(&self, after: Option<&str>, limit: usize) -> Result<Vec<Event>, store::Error> {
+        let page = self.history.page(after, limit).await?;
+        Ok(page.entries.into_iter().map(|(_, loaded)| loaded.record).collect())
+    }
+
+    /// Whether the store answers.
+    pub async fn is_ready(&self) -> bool {
+        let prefix = History::prefix();
+        let looked = tokio::time::timeout(READY_DEADLINE, self.engine.list(&prefix, Page::first(1)));
+        !self.stop.is_asked() && matches!(looked.await, Ok(Ok(_)))
+    }
+
+    /// Stops what runs without being asked, waits for what is in progress, at most until `deadline` has
+    /// passed, lets the outbox tell the rest, and closes the store. Whether everything ended by itself.
+    ///
+    /// # Errors
+    /// [`store::Error`] when the store could not be closed; what was acknowledged is safe all the same.
+    pub async fn stop(&self, deadline: Duration) -> Result<bool, store::Error> {
+        self.stop.ask();
+        let in_time = self.tasks.drain(deadline).await;
+        // Last, when nobody is left who could add to the history.
+        self.outbox_stop.ask();
+        let told = self.outbox.drain(OUTBOX_DEADLINE).await;
+        self.engine.close().await?;
+        Ok(in_time && told)
+    }
+}

@@ -1,0 +1,15 @@
+//! The running house: every room and craft put together, and what happens in it without being asked.
+//!
+//! **Invariant:** only [`Tasks`] spawns, and it awaits what it spawned. A reconciler may be stopped
+//! between steps and started again anywhere: all it knows is in the store.
+
+mod house;
+mod outbox;
+mod reconciler;
+mod reconcilers;
+mod server_identity;
+mod tasks;
+
+pub use house::{House, HouseError, Parts, Retention, SignInFailed};
+pub use server_identity::{ServerIdentity, ServerIdentityError, ServerName};
+pub use tasks::{Stop, Tasks};

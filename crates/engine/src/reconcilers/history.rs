@@ -1,0 +1,32 @@
+//! Keeps the history within its bounds of age and count.
+
+use base::{Clock, Span};
+use futures_util::future::BoxFuture;
+use store::History;
+
+use crate::reconciler::{Next, Reconciler, StepError};
+use crate::tasks::Stop;
+
+const EVERY: Span = Span::seconds(3_600);
+
+pub(crate) struct TrimHistory {
+    pub(crate) history: History,
+    pub(crate) retention: store::Retention,
+    pub(crate) clock: Clock,
+}
+
+impl Reconciler for TrimHistory {
+    fn name(&self) -> &'static str {
+        "history"
+    }
+
+    fn step<'a>(&'a mut self, stop: &'a Stop) -> BoxFuture<'a, Result<Next, StepError>> {
+        Box::pin(async move {
+            let trimmed = self.history.trim(self.clock.now_milliseconds(), self.retention).await?;
+            if trimmed.more && !stop.is_asked() {
+                return Ok(Next::Again);
+            }
+            Ok(Next::At(self.clock.now() + EVERY))
+        })
+    }
+}

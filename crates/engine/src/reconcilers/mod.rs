@@ -1,0 +1,13 @@
+//! What the house does without being asked, one file each.
+
+mod certificates;
+mod history;
+mod rollover;
+mod server_certificate;
+mod unfinished;
+
+pub(crate) use certificates::Certificates;
+pub(crate) use history::TrimHistory;
+pub(crate) use rollover::Rollover;
+pub(crate) use server_certificate::ServerCertificate;
+pub(crate) use unfinished::Unfinished;

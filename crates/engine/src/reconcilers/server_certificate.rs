@@ -1,0 +1,80 @@
+//! Renews the server's own certificate before it ends; new connections use it at once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use base::{Clock, Span};
+use ca::Authority;
+use futures_util::future::BoxFuture;
+use identity::Permit;
+use x509::{KeySpec, PrivateKey};
+
+use crate::reconciler::{Next, Reconciler, StepError};
+use crate::server_identity::{self, ServerIdentity, ServerIdentityError, ServerName};
+use crate::tasks::{Stop, Tasks};
+
+/// Told whenever the server has a new certificate.
+pub(crate) type OnChange = Arc<dyn Fn(&ServerIdentity) + Send + Sync>;
+
+pub(crate) struct ServerCertificate {
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) name: ServerName,
+    pub(crate) path: PathBuf,
+    pub(crate) threshold: Span,
+    pub(crate) key_spec: KeySpec,
+    pub(crate) clock: Clock,
+    pub(crate) tasks: Tasks,
+    pub(crate) on_change: OnChange,
+    pub(crate) current: Option<ServerIdentity>,
+}
+
+impl ServerCertificate {
+    /// Brings the certificate up to date and says when to look again.
+    pub(crate) async fn refresh(&mut self) -> Result<Next, ServerIdentityError> {
+        let anchors = self.authority.anchors().await?;
+        let now = self.clock.now();
+        if self.current.is_none()
+            && let Some(held) = server_identity::load(&self.path, &anchors, &self.name, now)?
+        {
+            (self.on_change)(&held);
+            self.current = Some(held);
+        }
+        let due = |held: &ServerIdentity| server_identity::renew_at(&held.certificate, self.threshold);
+        match &self.current {
+            Some(held) if now < due(held) && x509::verify(&held.certificate, &anchors, now).is_ok() => {
+                Ok(Next::At(due(held)))
+            }
+            _ => {
+                let made = self.make().await?;
+                let at = due(&made);
+                (self.on_change)(&made);
+                self.current = Some(made);
+                Ok(Next::At(at))
+            }
+        }
+    }
+
+    async fn make(&self) -> Result<ServerIdentity, ServerIdentityError> {
+        let spec = self.key_spec;
+        let key =
+            self.tasks.compute(move || PrivateKey::generate(spec)).await.map_err(ServerIdentityError::Key)?;
+        let csr = server_identity::request(&key, &self.name)?;
+        let certificate = self.authority.issue(Permit::house(), &csr, &csr.to_pem()).await?;
+        let made = ServerIdentity { certificate, key };
+        let (path, saved) = (self.path.clone(), made.clone());
+        self.tasks.compute(move || server_identity::save(&path, &saved)).await?;
+        tracing::info!(not_after = %made.certificate.not_after(), "server certificate issued");
+        Ok(made)
+    }
+}
+
+impl Reconciler for ServerCertificate {
+    /// Each process has its own certificate, so each has a claim of its own name.
+    fn name(&self) -> &'static str {
+        "server-certificate"
+    }
+
+    fn step<'a>(&'a mut self, _stop: &'a Stop) -> BoxFuture<'a, Result<Next, StepError>> {
+        Box::pin(async move { Ok(self.refresh().await?) })
+    }
+}

@@ -1,0 +1,132 @@
+//! The server's own certificate: made by an authority of its own, renewed before it ends.
+//!
+//! It lives in one file, key first, certificate after it, mode 0600 (caucase contract, section 6.4). What
+//! is in the file when the program starts is kept if it is still good.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use base::{Explain, Kind, Span, Timestamp};
+use store::private_file;
+use x509::{Certificate, Extension, KeyUsage, Name, NameError, PrivateKey, SigningRequest, extension};
+
+/// What clients call the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerName {
+    /// A DNS name.
+    Dns(String),
+    /// An address.
+    Address(IpAddr),
+}
+
+impl ServerName {
+    /// The one name the server authority may certify (caucase contract, section 6.1).
+    ///
+    /// # Errors
+    /// When a DNS name has characters outside ASCII.
+    pub fn constraint(&self) -> Result<Extension, NameError> {
+        match self {
+            Self::Dns(name) => extension::name_constraints_dns(name),
+            Self::Address(address) => Ok(extension::name_constraints_address(*address)),
+        }
+    }
+
+    fn alternative_name(&self) -> Result<Extension, NameError> {
+        match self {
+            Self::Dns(name) => extension::subject_alt_name_dns(name, true),
+            Self::Address(address) => Ok(extension::subject_alt_name_address(*address, true)),
+        }
+    }
+}
+
+/// A certificate and its key.
+#[derive(Debug, Clone)]
+pub struct ServerIdentity {
+    /// The certificate, without its issuer.
+    pub certificate: Certificate,
+    /// Its key.
+    pub key: PrivateKey,
+}
+
+/// Why the server's certificate could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerIdentityError {
+    /// The file could not be read or written.
+    #[error("could not read or write {}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A key could not be made.
+    #[error("could not make a key for the server's certificate: {0}")]
+    Key(x509::KeyError),
+    /// The server's name cannot be written in a certificate.
+    #[error("the server's name cannot be written in a certificate: {0}")]
+    Name(NameError),
+    /// The authority did not issue it.
+    #[error("the server's certificate could not be issued")]
+    Issue(#[from] ca::RenewError),
+    /// The authority's certificates could not be read.
+    #[error("the server authority could not be read")]
+    Authority(#[from] ca::IssueError),
+}
+
+impl Explain for ServerIdentityError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::File { .. } | Self::Key(_) => Kind::Internal,
+            Self::Name(_) => Kind::Invalid,
+            Self::Issue(source) => source.kind(),
+            Self::Authority(source) => source.kind(),
+        }
+    }
+}
+
+/// When a certificate is renewed: `threshold` before its end, but never so early that a new one would be
+/// due at once.
+pub(crate) fn renew_at(certificate: &Certificate, threshold: Span) -> Timestamp {
+    let life = certificate.not_after() - certificate.not_before();
+    certificate.not_after() - threshold.min(life.fraction(1, 3))
+}
+
+/// The identity in `file`, if it holds exactly one that is good now: a certificate under one of `anchors`
+/// for `name`, and its key. Anything else in it is looked at as if there were no file.
+pub(crate) fn load(
+    path: &Path,
+    anchors: &[Certificate],
+    name: &ServerName,
+    now: Timestamp,
+) -> Result<Option<ServerIdentity>, ServerIdentityError> {
+    let text = match private_file::read(path) {
+        Ok(Some(text)) => text,
+        Ok(None) => return Ok(None),
+        Err(source) => return Err(ServerIdentityError::File { path: path.to_owned(), source }),
+    };
+    Ok(parse(text.expose(), anchors, name, now))
+}
+
+fn parse(text: &[u8], anchors: &[Certificate], name: &ServerName, now: Timestamp) -> Option<ServerIdentity> {
+    let key = PrivateKey::from_pem(std::str::from_utf8(text).ok()?).ok()?;
+    // Older files hold the CA certificate as well.
+    let mut leaves = Certificate::all_from_pem(text).ok()?.into_iter().filter(|held| !held.is_ca());
+    let certificate = leaves.next().filter(|held| held.public_key() == key.public())?;
+    let names_us = certificate.extensions().contains(&name.alternative_name().ok()?);
+    let is_good = leaves.next().is_none() && names_us && x509::verify(&certificate, anchors, now).is_ok();
+    is_good.then_some(ServerIdentity { certificate, key })
+}
+
+/// Puts an identity into `file`, replacing what was there in one step.
+pub(crate) fn save(path: &Path, identity: &ServerIdentity) -> Result<(), ServerIdentityError> {
+    let text = [identity.key.to_pem().expose().as_str(), &identity.certificate.to_pem()].concat();
+    private_file::replace(path, base::Secret::new(text.into_bytes()).expose())
+        .map_err(|source| ServerIdentityError::File { path: path.to_owned(), source })
+}
+
+/// What the server asks its authority for: no subject, its one name, and signing in the handshake.
+pub(crate) fn request(key: &PrivateKey, name: &ServerName) -> Result<SigningRequest, ServerIdentityError> {
+    let usage = extension::key_usage(KeyUsage::DIGITAL_SIGNATURE, true);
+    let alternative_name = name.alternative_name().map_err(ServerIdentityError::Name)?;
+    Ok(SigningRequest::build(key, &Name::empty(), &[usage, alternative_name]))
+}

@@ -1,0 +1,230 @@
+//! The command line of `provost`.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use base::{Explain, report};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap_complete::Shell;
+use serde_json::{Value, json};
+
+use crate::settings::{Config, Problem, Settings, Surroundings, reference, shown, with_flags};
+use crate::up::{self, Face};
+use crate::{links, output};
+
+/// Exit code for settings that are wrong (`EX_CONFIG` of sysexits.h).
+const WRONG_SETTINGS: u8 = 78;
+
+/// Runs what `arguments` ask for; the first is the program's name.
+pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    match command().try_get_matches_from(arguments) {
+        Ok(matches) => dispatch(&matches),
+        Err(usage) => {
+            // Help and version arrive here as well, with exit code 0 and for standard output.
+            let _ = usage.print();
+            ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2))
+        }
+    }
+}
+
+/// The whole command line, from which help, completions and manual pages are made.
+fn command() -> Command {
+    let json = Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON");
+    let directory = |help: &'static str| {
+        Arg::new("dir").value_name("DIR").value_parser(value_parser!(PathBuf)).help(help)
+    };
+    let force =
+        Arg::new("force").long("force").action(ArgAction::SetTrue).help("Replace other files of these names");
+    let shell = Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell));
+    let config = Command::new("config")
+        .about("Look at settings")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            with_flags(Command::new("check"))
+                .about("Check the settings that `provost up` would use, and print them")
+                .long_about(
+                    "Check the settings that `provost up` would use with the same flags, environment and file, \
+                     and print each with its value and where it was said. Exit code 78 when something is wrong.",
+                )
+                .arg(json),
+        )
+        .subcommand(Command::new("reference").about("Print a configuration file that explains every setting"));
+    Command::new("provost")
+        .about("One program that keeps a fleet in order")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommand(
+            with_flags(Command::new("up"))
+                .about("Serve")
+                .long_about(
+                    "Serve, until SIGTERM or SIGINT. The first start makes what is missing, and says what to do \
+                     next. Every flag may also be given as an environment variable or in the configuration file; \
+                     flags come first, then variables, then the file.",
+                ),
+        )
+        .subcommand(config)
+        .subcommand(
+            Command::new("links")
+                .about("Make links for the names of the programs that Provost replaces")
+                .arg(directory("The directory for the links").required(true))
+                .arg(force),
+        )
+        .subcommand(Command::new("completions").about("Print completions for a shell").arg(shell))
+        .subcommand(
+            Command::new("man")
+                .about("Print the manual page, or write those of all commands into a directory")
+                .arg(directory("The directory for the pages, which must exist")),
+        )
+}
+
+fn dispatch(matches: &ArgMatches) -> ExitCode {
+    let (name, matches) = matches.subcommand().expect("clap demands a subcommand");
+    match name {
+        "up" => up(matches),
+        "config" => match matches.subcommand() {
+            Some(("check", matches)) => check(matches),
+            _ => printed(output::data(&reference())),
+        },
+        "links" => {
+            let made = links::make(directory(matches).expect("clap demands DIR"), matches.get_flag("force"));
+            made.map_or_else(|error| explained(&error), |()| ExitCode::SUCCESS)
+        }
+        "completions" => {
+            let shell = *matches.get_one::<Shell>("shell").expect("clap demands SHELL");
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut command(), "provost", &mut text);
+            printed(output::data(&String::from_utf8_lossy(&text)))
+        }
+        "man" => printed(manual(directory(matches))),
+        other => unreachable!("clap knows no command `{other}`"),
+    }
+}
+
+fn directory(matches: &ArgMatches) -> Option<&Path> {
+    matches.get_one::<PathBuf>("dir").map(PathBuf::as_path)
+}
+
+fn up(matches: &ArgMatches) -> ExitCode {
+    match Settings::from(&Config::gather(matches, Surroundings::of_process())) {
+        Ok(settings) => up::run(settings, Face::Provost),
+        Err(problems) => wrong_settings(&problems),
+    }
+}
+
+fn check(matches: &ArgMatches) -> ExitCode {
+    let config = Config::gather(matches, Surroundings::of_process());
+    let as_json = matches.get_flag("json");
+    let settings = match Settings::from(&config) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            if as_json {
+                let problems = problems.iter().map(problem_json).collect::<Vec<_>>();
+                let _ = output::data(&format!("{:#}\n", json!({ "ok": false, "problems": problems })));
+            }
+            return wrong_settings(&problems);
+        }
+    };
+    for note in &settings.notes {
+        output::note(format_args!("note: {note}"));
+    }
+    let text = if as_json { summary_json(&config, &settings) } else { summary(&config, &settings) };
+    printed(output::data(&text))
+}
+
+/// A line for every setting: its name, its value, where it was said.
+fn summary(config: &Config, settings: &Settings) -> String {
+    let rows: Vec<_> = shown(settings)
+        .into_iter()
+        .map(|(name, value)| (name, plain(&value), config.origin(name).to_string()))
+        .collect();
+    let name_width = rows.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+    let value_width = rows.iter().map(|(_, value, _)| value.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (name, value, origin) in rows {
+        let _ = writeln!(text, "{name:name_width$}  {value:value_width$}  {origin}"); // to a String: cannot fail
+    }
+    text
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => "none".to_owned(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}
+
+fn summary_json(config: &Config, settings: &Settings) -> String {
+    let settings_json: serde_json::Map<_, _> = shown(settings)
+        .into_iter()
+        .map(|(name, value)| {
+            (name.to_owned(), json!({ "value": value, "origin": config.origin(name).to_string() }))
+        })
+        .collect();
+    let summary = json!({
+        "ok": true,
+        "file": config.file().map(|path| path.display().to_string()),
+        "settings": settings_json,
+        "notes": settings.notes.iter().map(problem_json).collect::<Vec<_>>(),
+    });
+    format!("{summary:#}\n")
+}
+
+fn problem_json(problem: &Problem) -> Value {
+    json!({
+        "origin": problem.origin.to_string(),
+        "key": problem.key,
+        "what": problem.what,
+        "hint": problem.hint,
+    })
+}
+
+fn wrong_settings(problems: &[Problem]) -> ExitCode {
+    for problem in problems {
+        output::error(problem, problem.hint.as_ref());
+    }
+    ExitCode::from(WRONG_SETTINGS)
+}
+
+fn manual(directory: Option<&Path>) -> io::Result<()> {
+    if let Some(directory) = directory {
+        return clap_mangen::generate_to(command(), directory);
+    }
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command()).render(&mut page)?;
+    output::data(&String::from_utf8_lossy(&page))
+}
+
+/// The exit code after something was written.
+fn printed(written: io::Result<()>) -> ExitCode {
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(format_args!("could not write: {error}"), None::<&str>);
+            ExitCode::from(base::Kind::Unavailable.exit_code())
+        }
+    }
+}
+
+/// Says what went wrong, and gives the exit code for it.
+fn explained(error: &dyn Explain) -> ExitCode {
+    output::error(report(&error), error.help());
+    ExitCode::from(error.kind().exit_code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clap_finds_no_fault() {
+        command().debug_assert();
+    }
+}

@@ -1,0 +1,141 @@
+//! What the operator reads when the doors are open.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::settings::Binding;
+
+/// What there is to tell.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Whether this start made the authorities.
+    pub first_start: bool,
+    /// Where we listen.
+    pub bindings: Vec<Binding>,
+    /// Where clients reach us over HTTPS: `https://HOST:PORT`.
+    pub https_url: String,
+    /// SHA-256 of the DER of each authority's newest certificate.
+    pub fingerprints: Fingerprints,
+    /// The data directory.
+    pub data: PathBuf,
+    /// The first administrator's key and certificate, if they are still where the first start put them.
+    pub admin: Option<PathBuf>,
+    /// The certificate of the authority that signs the HTTPS port's.
+    pub server_ca: PathBuf,
+}
+
+/// SHA-256 of the DER of each authority's newest certificate.
+#[derive(Debug, Clone)]
+pub struct Fingerprints {
+    /// The authority for services.
+    pub services: [u8; 32],
+    /// The authority for users.
+    pub users: [u8; 32],
+    /// The authority that signs the HTTPS port's certificate.
+    pub server: [u8; 32],
+}
+
+/// The greeting: several lines, the last one ends with a line break.
+pub fn greeting(facts: &Facts) -> String {
+    let mut text = String::new();
+    let mut line = |label: &str, value: &str| {
+        let _ = writeln!(text, "  {label:<10}{value}"); // writing to a String cannot fail
+    };
+    for binding in &facts.bindings {
+        line("listening", &format!("http://{}  https://{}", binding.http, binding.https));
+    }
+    line("data", &facts.data.display().to_string());
+    if let Some(admin) = &facts.admin {
+        line("admin", &format!("{} (the first administrator's key: keep it secret)", admin.display()));
+    }
+    line("services", &fingerprint(&facts.fingerprints.services));
+    line("users", &fingerprint(&facts.fingerprints.users));
+    line("server", &fingerprint(&facts.fingerprints.server));
+    let version = env!("CARGO_PKG_VERSION");
+    let first = if facts.first_start { "made its authorities and " } else { "" };
+    format!("provost {version} {first}is ready\n{text}next: {}\n", next(facts))
+}
+
+/// The one command to run next: an administrator looks at the pending requests, anyone else at the
+/// certificate of the authority for services.
+fn next(facts: &Facts) -> String {
+    let server_ca = quoted(&facts.server_ca);
+    let url = &facts.https_url;
+    match &facts.admin {
+        Some(admin) => format!("curl --cacert {server_ca} --cert {} {url}/cas/csr", quoted(admin)),
+        None => format!("curl --cacert {server_ca} {url}/cas/crt/ca.crt.pem"),
+    }
+}
+
+/// As `openssl x509 -fingerprint -sha256` shows it, with the name of the digest.
+fn fingerprint(digest: &[u8; 32]) -> String {
+    let pairs: Vec<_> = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+    format!("sha256 {}", pairs.join(":"))
+}
+
+/// As a shell takes it for one word.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+:@%,".contains(letter);
+    if !text.is_empty() && text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        let binding =
+            |http: &str, https: &str| Binding { http: http.parse().unwrap(), https: https.parse().unwrap() };
+        Facts {
+            first_start: true,
+            bindings: vec![binding("127.0.0.1:8000", "127.0.0.1:8001"), binding("[::1]:8000", "[::1]:8001")],
+            https_url: "https://ca.example:8001".to_owned(),
+            fingerprints: Fingerprints { services: [0xa1; 32], users: [0xb2; 32], server: [0xc3; 32] },
+            data: "/var/lib/provost".into(),
+            admin: Some("/var/lib/provost/admin.pem".into()),
+            server_ca: "/var/lib/provost/server-ca.pem".into(),
+        }
+    }
+
+    #[test]
+    fn the_first_start_tells_everything() {
+        let print = |byte: &str| [byte; 32].join(":");
+        let expected = format!(
+            "provost {} made its authorities and is ready\n\
+             \x20 listening http://127.0.0.1:8000  https://127.0.0.1:8001\n\
+             \x20 listening http://[::1]:8000  https://[::1]:8001\n\
+             \x20 data      /var/lib/provost\n\
+             \x20 admin     /var/lib/provost/admin.pem (the first administrator's key: keep it secret)\n\
+             \x20 services  sha256 {}\n\
+             \x20 users     sha256 {}\n\
+             \x20 server    sha256 {}\n\
+             next: curl --cacert /var/lib/provost/server-ca.pem --cert /var/lib/provost/admin.pem \
+             https://ca.example:8001/cas/csr\n",
+            env!("CARGO_PKG_VERSION"),
+            print("A1"),
+            print("B2"),
+            print("C3"),
+        );
+        assert_eq!(greeting(&facts()), expected);
+    }
+
+    #[test]
+    fn without_the_administrator_there_is_still_something_to_do() {
+        let text = greeting(&Facts {
+            first_start: false,
+            admin: None,
+            server_ca: "/my house/it's.pem".into(),
+            ..facts()
+        });
+        assert!(text.starts_with(&format!("provost {} is ready\n", env!("CARGO_PKG_VERSION"))), "{text}");
+        let next =
+            "next: curl --cacert '/my house/it'\\''s.pem' https://ca.example:8001/cas/crt/ca.crt.pem\n";
+        assert!(text.ends_with(next), "{text}");
+        assert!(!text.contains("admin"), "{text}");
+    }
+}

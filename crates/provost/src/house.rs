@@ -1,0 +1,349 @@
+//! The house itself: store, authorities, reconcilers, doors; built from the ground up, taken down from the
+//! roof.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Clock, Entropy, Explain, Kind, Span};
+use ca::{Admission, AuthorityName, Profile};
+use engine::{House, HouseError, Parts, Retention, ServerIdentity, ServerName, Stop, Tasks};
+use server::doors::{AccessLog, BindError, Bindings, Doors, Limits, Meters, Opening, TlsIdentity};
+use server::{App, MetersFor, UsersOf};
+use store::{SealError, SealingKey, Sqlite, private_file};
+use x509::{KeySpec, Name};
+
+use crate::greeting::{Facts, Fingerprints};
+use crate::settings::{self, Binding, FirstStartFiles, Host, MetricsAccess, ResolveError, Settings};
+
+/// What the first administrator's certificate calls its holder.
+const FIRST_ADMINISTRATOR: &str = "first administrator";
+
+/// A house that serves.
+pub struct Running {
+    /// Where it listens.
+    pub bindings: Vec<Binding>,
+    /// What the operator is told; `None` without a data directory.
+    pub greeting: Option<Facts>,
+    house: Arc<House>,
+    drain: Duration,
+}
+
+/// The house could not be built. Nothing of it is left running.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A name to listen on leads nowhere.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The store could not be opened.
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
+    /// The database is caucase's.
+    #[error("{} is a database of caucase's, which this version cannot take over yet", path.display())]
+    Caucase {
+        /// The database.
+        path: PathBuf,
+    },
+    /// There is a database, but not the key that its secrets are sealed with.
+    #[error("{} is there, but {}, which its secrets are sealed with, is not", database.display(), key.display())]
+    KeyLost {
+        /// The database.
+        database: PathBuf,
+        /// The missing file.
+        key: PathBuf,
+    },
+    /// The key that seals the store's secrets could not be had.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The netloc cannot be written in a certificate.
+    #[error("the netloc cannot be written in a certificate: {0}")]
+    Name(x509::NameError),
+    /// The house does not stand.
+    #[error(transparent)]
+    House(#[from] HouseError),
+    /// An authority's certificates could not be read.
+    #[error(transparent)]
+    Authority(#[from] ca::IssueError),
+    /// A file could not be written.
+    #[error("could not write {}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Explain for StartError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Resolve(error) => error.kind(),
+            Self::Bind(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+            Self::Caucase { .. } | Self::KeyLost { .. } => Kind::Conflict,
+            Self::Seal(error) => error.kind(),
+            Self::Name(_) => Kind::Invalid,
+            Self::House(error) => error.kind(),
+            Self::Authority(error) => error.kind(),
+            Self::File { .. } => Kind::Internal,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Resolve(error) => error.help(),
+            Self::Bind(error) => error.help(),
+            Self::Store(error) => error.help(),
+            Self::Caucase { .. } => {
+                Some("it is unchanged: go on with caucase, or begin anew with another --db".into())
+            }
+            Self::KeyLost { .. } => {
+                Some("put the key back from your backup; without it the CA keys are lost".into())
+            }
+            Self::Seal(error) => error.help(),
+            Self::House(error) => error.help(),
+            Self::Authority(error) => error.help(),
+            Self::Name(_) | Self::File { .. } => None,
+        }
+    }
+}
+
+/// Builds the house that `settings` describe, and opens its doors.
+pub async fn build(settings: &Settings) -> Result<Running, StartError> {
+    // Sockets are bound first and accepted from last, so that a failed start has started nothing.
+    let bindings = settings.bindings()?;
+    let pairs = bindings.iter().map(|binding| (binding.http, binding.https)).collect();
+    let doors = Doors::bind(&Bindings { pairs })?;
+    let (clock, entropy) = (Clock::system(), Entropy::system());
+    let (engine, sealing) = open_store(settings, &entropy)?;
+    let tls = Arc::new(TlsIdentity::new());
+    let (tasks, stop) = (Tasks::new(), Stop::new());
+    let parts = parts(settings, engine, sealing, (clock.clone(), entropy), tls.clone())?;
+    let house = House::build(parts, tasks.clone(), stop.clone()).await?;
+    let running = finish(settings, house, doors, tls, clock, bindings).await;
+    if running.is_err() {
+        // What runs already is asked to end; the process is about to.
+        stop.ask();
+    }
+    running
+}
+
+/// What comes after the house stands: its first administrator, and the doors.
+async fn finish(
+    settings: &Settings,
+    house: Arc<House>,
+    doors: Doors,
+    tls: Arc<TlsIdentity>,
+    clock: Clock,
+    bindings: Vec<Binding>,
+) -> Result<Running, StartError> {
+    let first_start = match &settings.files.first_start {
+        Some(files) => first_start(&house, files, key_spec(settings)).await?,
+        None => false,
+    };
+    let greeting = match (&settings.data, &settings.files.first_start) {
+        (Some(data), Some(files)) => Some(Facts {
+            first_start,
+            bindings: bindings.clone(),
+            https_url: settings.netloc.https_url(),
+            fingerprints: fingerprints(&house).await?,
+            data: data.clone(),
+            admin: files.admin.exists().then(|| files.admin.clone()),
+            server_ca: files.server_ca.clone(),
+        }),
+        _ => None,
+    };
+    let meters = Arc::new(Meters::new());
+    let app = server::app(App {
+        house: house.clone(),
+        cors_whitelist: settings.cors_whitelist.clone(),
+        cors_key_store: settings.files.cors_keys.clone(),
+        meters: meters.clone(),
+        meters_for: match settings.metrics {
+            MetricsAccess::Loopback => MetersFor::Loopback,
+            MetricsAccess::Everyone => MetersFor::Everyone,
+        },
+    });
+    doors.open(Opening {
+        tasks: house.tasks().clone(),
+        stop: house.stopping().clone(),
+        tls,
+        trust: Arc::new(UsersOf(house.clone())),
+        app,
+        access: access_log(settings)?,
+        clock,
+        limits: limits(settings),
+        meters,
+    })?;
+    Ok(Running { bindings, greeting, house, drain: settings.limits.drain })
+}
+
+fn open_store(settings: &Settings, entropy: &Entropy) -> Result<(Arc<Sqlite>, Arc<SealingKey>), StartError> {
+    let (database, key) = (&settings.files.database, &settings.files.store_key);
+    let has_records = std::fs::metadata(database).is_ok_and(|file| file.len() > 0);
+    let engine = Sqlite::open(database).map_err(|error| match error {
+        store::OpenError::Foreign { ref tables, .. } if is_caucase(tables) => {
+            StartError::Caucase { path: database.clone() }
+        }
+        error => error.into(),
+    })?;
+    if has_records && !key.exists() {
+        return Err(StartError::KeyLost { database: database.clone(), key: key.clone() });
+    }
+    let sealing = SealingKey::load_or_create(key, entropy)?;
+    Ok((Arc::new(engine), Arc::new(sealing)))
+}
+
+/// Whether these are the tables of caucase's database (caucase contract, section 8).
+fn is_caucase(tables: &[String]) -> bool {
+    ["cauca", "casca"].iter().all(|table| tables.iter().any(|found| found == table))
+}
+
+fn key_spec(settings: &Settings) -> KeySpec {
+    KeySpec::Rsa { bits: settings.ca.key_bits }
+}
+
+fn parts(
+    settings: &Settings,
+    engine: Arc<Sqlite>,
+    sealing: Arc<SealingKey>,
+    (clock, entropy): (Clock, Entropy),
+    tls: Arc<TlsIdentity>,
+) -> Result<Parts, StartError> {
+    let server_name = match settings.netloc.host() {
+        Host::Name(name) => ServerName::Dns(name.clone()),
+        Host::Address(address) => ServerName::Address(*address),
+    };
+    let mut server = profile(settings, AuthorityName::Server, &settings.ca.services);
+    server.issuer_extensions = vec![server_name.constraint().map_err(StartError::Name)?];
+    Ok(Parts {
+        engine,
+        sealing,
+        clock,
+        entropy,
+        services: profile(settings, AuthorityName::Services, &settings.ca.services),
+        users: profile(settings, AuthorityName::Users, &settings.ca.users),
+        server,
+        server_name,
+        server_file: settings.files.server_key.clone(),
+        server_threshold: settings.ca.threshold,
+        server_key: key_spec(settings),
+        on_server_identity: Arc::new(move |identity: &ServerIdentity| {
+            if let Err(error) = tls.set(std::slice::from_ref(&identity.certificate), &identity.key) {
+                tracing::error!(error = %base::report(&error), "server certificate cannot be used");
+            }
+        }),
+        retention: Retention {
+            age: settings.history.keep,
+            count: usize::try_from(settings.history.keep_count).unwrap_or(usize::MAX),
+        },
+    })
+}
+
+/// The policy of one authority, as the caucase contract's sections 1 and 6 have it.
+fn profile(settings: &Settings, name: AuthorityName, authority: &settings::Authority) -> Profile {
+    let netloc = settings.netloc.to_string();
+    let life = authority.crt_validity;
+    let (common_name, lives) = match name {
+        AuthorityName::Services => (format!("Caucase CAS at {netloc}"), 4),
+        AuthorityName::Users => (format!("Caucase CAU at {netloc}"), 4),
+        AuthorityName::Server => (format!("Caucased CA at {netloc}"), 40),
+    };
+    let is_users = name == AuthorityName::Users;
+    Profile {
+        name,
+        issuer_common_name: common_name,
+        issuer_extensions: Vec::new(),
+        leaf_life: life,
+        issuer_life: life.fraction(lives, 1),
+        issuer_key: key_spec(settings),
+        crl_addresses: match name {
+            AuthorityName::Services => server::crl_addresses(&netloc),
+            AuthorityName::Users | AuthorityName::Server => Vec::new(),
+        },
+        admission: Admission {
+            pending_max: authority.max_csr,
+            automatic_max: authority.auto_approve_count,
+            lock_automatic_max: settings.ca.lock_auto_approve_count,
+            keys_for_backup: is_users,
+            keep_issued: if is_users { life } else { Span::days(1) },
+            // 0.05 day.
+            keep_fetched: if is_users { life } else { Span::seconds(4_320) },
+        },
+    }
+}
+
+/// Makes the first administrator's key and certificate, once, and shows the server authority's certificate.
+/// Whether this is the first start.
+async fn first_start(house: &House, files: &FirstStartFiles, spec: KeySpec) -> Result<bool, StartError> {
+    let file = |path: &PathBuf| {
+        let path = path.clone();
+        move |source| StartError::File { path, source }
+    };
+    let anchors = house.authority(AuthorityName::Server).anchors().await?;
+    let pem: String = anchors.iter().map(x509::Certificate::to_pem).collect();
+    private_file::replace(&files.server_ca, pem.as_bytes()).map_err(file(&files.server_ca))?;
+    if !house.is_first_start().await.map_err(HouseError::Store)? {
+        return Ok(false);
+    }
+    let name = Name::from_common_name(FIRST_ADMINISTRATOR).map_err(StartError::Name)?;
+    let administrator = house.make_administrator(&name, spec).await?;
+    private_file::replace(&files.admin, administrator.expose().as_bytes()).map_err(file(&files.admin))?;
+    // Last: a crash before this line makes another administrator, whose key exists; the first one's is lost.
+    house.first_start_done().await.map_err(HouseError::Store)?;
+    Ok(true)
+}
+
+async fn fingerprints(house: &House) -> Result<Fingerprints, StartError> {
+    let newest = async |name| {
+        let anchors = house.authority(name).anchors().await?;
+        Ok::<_, ca::IssueError>(anchors.last().ok_or(ca::IssueError::NoActiveIssuer)?.fingerprint())
+    };
+    Ok(Fingerprints {
+        services: newest(AuthorityName::Services).await?,
+        users: newest(AuthorityName::Users).await?,
+        server: newest(AuthorityName::Server).await?,
+    })
+}
+
+fn access_log(settings: &Settings) -> Result<AccessLog, StartError> {
+    Ok(match &settings.access_log {
+        settings::AccessLog::Off => AccessLog::off(),
+        settings::AccessLog::Stdout => AccessLog::to(Box::new(io::stdout())),
+        settings::AccessLog::File(path) => {
+            let file = OpenOptions::new().append(true).create(true).open(path);
+            AccessLog::to(Box::new(file.map_err(|source| StartError::File { path: path.clone(), source })?))
+        }
+    })
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits {
+        connections_max: settings.limits.connections_max,
+        head: settings.limits.header,
+        idle: settings.limits.idle,
+        body_stall: settings.limits.body,
+        ..Limits::default()
+    }
+}
+
+impl Running {
+    /// Whether it still does its work.
+    pub async fn healthy(&self) -> bool {
+        self.house.is_ready().await
+    }
+
+    /// Stops accepting, lets requests end, and takes everything down in reverse order.
+    pub async fn stop(self) {
+        match self.house.stop(self.drain).await {
+            Ok(true) => tracing::info!("stopped"),
+            Ok(false) => tracing::warn!("stopped; some requests did not end in time"),
+            Err(error) => tracing::error!(error = %base::report(&error), "store could not be closed"),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Provost: one program that keeps a fleet in order.
+//!
+//! This crate is the roof of the house: it reads settings, builds everything below, opens the doors, and
+//! answers to the names of the programs that it replaces. Called by its own name it is `provost`.
+
+#![expect(unreachable_pub, reason = "in a program `pub` is what a module offers to the other modules")]
+
+mod caucased;
+mod cli;
+mod data_dir;
+mod greeting;
+mod house;
+mod links;
+mod lock;
+mod logging;
+mod names;
+mod output;
+mod service_manager;
+mod settings;
+mod up;
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let called = arguments.first().and_then(|path| Path::new(path).file_name()).and_then(OsStr::to_str);
+    match called.and_then(names::find) {
+        Some(name) => name.run(arguments),
+        None => cli::run(arguments),
+    }
+}

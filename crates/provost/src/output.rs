@@ -1,0 +1,26 @@
+//! What people read: data on standard output, narration on standard error.
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+
+/// Writes `text` to standard output as it is. A reader that has read enough and hung up is no error.
+pub fn data(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// Says `line` on standard error. Where nobody listens, nothing is lost.
+pub fn note(line: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Says what went wrong, and what to do about it where that is known.
+pub fn error(what: impl Display, hint: Option<impl Display>) {
+    note(format_args!("error: {what}"));
+    if let Some(hint) = hint {
+        note(format_args!("hint: {hint}"));
+    }
+}

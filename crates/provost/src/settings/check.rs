@@ -1,0 +1,444 @@
+//! From what was said to what the program needs: every rule about settings is in this file.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base::Span;
+use tracing_subscriber::EnvFilter;
+
+use super::config::Config;
+use super::netloc::{Host, Netloc, Ports};
+use super::problem::Problem;
+use super::reader::Reader;
+use super::{
+    AccessLog, Authorities, Authority, Files, FirstStartFiles, History, Limits, Log, LogFormat,
+    MetricsAccess, Settings,
+};
+
+/// The longest validity in days: a CA certificate of the server lives forty times as long, and certificates
+/// cannot name a year after 9999 (RFC 5280 §4.1.2.5).
+const VALIDITY_DAYS_MAX: f64 = 36_500.0;
+
+/// The longest anything else may take, in days and in seconds.
+const DAYS_MAX: f64 = 365_000.0;
+const SECONDS_MAX: f64 = 86_400.0;
+
+/// Sizes of RSA keys that can be made.
+const KEY_BITS: [u64; 4] = [2048, 3072, 4096, 8192];
+
+/// Where the files are.
+pub enum Layout {
+    /// In the data directory that the settings name.
+    DataDirectory,
+    /// Beside this database.
+    Beside(PathBuf),
+}
+
+/// See [`Settings::from`].
+pub fn settings(config: &Config, layout: Layout) -> Result<Settings, Vec<Problem>> {
+    let mut reader = Reader::new(config);
+    let checked = read(config, &mut reader, layout);
+    let mut problems = reader.problems();
+    problems.sort_by_key(|problem| problem.origin.place());
+    match checked {
+        Some(settings) if problems.is_empty() => Ok(settings),
+        _ => Err(problems),
+    }
+}
+
+/// `None` only when the reader has noted a problem. Everything is read before anything is given up.
+fn read(config: &Config, reader: &mut Reader<'_>, layout: Layout) -> Option<Settings> {
+    let data = match &layout {
+        Layout::DataDirectory => data_directory(config, reader).map(Some),
+        Layout::Beside(_) => Some(None),
+    };
+    let base_port = reader.is_said("base_port").then(|| base_port(reader));
+    let netloc = netloc(reader, base_port.flatten());
+    let ports = base_port.unwrap_or_else(|| netloc.as_ref().map(Netloc::ports));
+    let bind = bind(reader, netloc.as_ref());
+    let ca = authorities(reader);
+    let cors_whitelist = reader.parsed_list::<String>("cors.whitelist");
+    let cors_keys = reader.path("cors.key_store");
+    let server_key = reader.path("server.key_file");
+    let limits = limits(reader);
+    let log = log(reader);
+    let access_log = access_log(reader);
+    let metrics = reader.choice("metrics.access");
+    let history = history(reader);
+    let files = data.as_ref().map(|data| match (layout, data) {
+        (Layout::Beside(database), _) => files_beside(database, cors_keys, server_key),
+        (Layout::DataDirectory, data) => {
+            files_in(data.as_deref().unwrap_or(Path::new("")), cors_keys, server_key)
+        }
+    });
+    if let Some(files) = &files {
+        one_file_each(reader, files, access_log.as_ref());
+    }
+    let mut settings = Settings {
+        data: data?,
+        files: files?,
+        netloc: netloc?,
+        ports: ports?,
+        bind: bind?,
+        ca: ca?,
+        cors_whitelist: cors_whitelist?,
+        log: log?,
+        access_log: access_log?,
+        limits: limits?,
+        metrics: if metrics? == "everyone" { MetricsAccess::Everyone } else { MetricsAccess::Loopback },
+        history: history?,
+        notes: Vec::new(),
+    };
+    settings.notes = notes(config, reader, &settings);
+    Some(settings)
+}
+
+fn data_directory(config: &Config, reader: &mut Reader<'_>) -> Option<PathBuf> {
+    if !reader.is_said("data") {
+        let found = config.surroundings().data_directory();
+        if found.is_none() {
+            reader.wrong("data", "nobody says where, and HOME is not set");
+        }
+        return found;
+    }
+    let path = reader.path("data")?;
+    // The greeting prints commands with it, which may be run from anywhere.
+    let absolute = std::path::absolute(&path).map_err(|error| error.to_string());
+    reader.or_wrong("data", absolute)
+}
+
+fn base_port(reader: &mut Reader<'_>) -> Option<Ports> {
+    let port = reader.whole("base_port", u16::MAX.into())?;
+    let ports = Ports::of(u16::try_from(port).expect("`whole` keeps to its bound"));
+    reader.or_wrong("base_port", ports)
+}
+
+/// The name, which nobody has to give for a try on one's own machine.
+fn netloc(reader: &mut Reader<'_>, base_port: Option<Ports>) -> Option<Netloc> {
+    if reader.is_said("netloc") {
+        return reader.parsed("netloc");
+    }
+    let port = base_port.map_or(8000, |ports| ports.http);
+    reader.or_wrong("netloc", format!("127.0.0.1:{port}").parse())
+}
+
+fn bind(reader: &mut Reader<'_>, netloc: Option<&Netloc>) -> Option<Vec<Host>> {
+    if !reader.is_said("bind") {
+        return netloc.map(|netloc| vec![netloc.host().clone()]);
+    }
+    let hosts = reader.parsed_list("bind")?;
+    if hosts.is_empty() {
+        reader.wrong("bind", "names no address to listen on");
+    }
+    Some(hosts)
+}
+
+fn authorities(reader: &mut Reader<'_>) -> Option<Authorities> {
+    let threshold = reader.fraction("ca.threshold_days", DAYS_MAX).and_then(Span::days_f64);
+    let key_bits = key_bits(reader);
+    let lock_auto_approve_count = reader.switch("ca.lock_auto_approve_count");
+    let services = authority(reader, "services");
+    let users = authority(reader, "users");
+    Some(Authorities {
+        threshold: threshold?,
+        key_bits: key_bits?,
+        lock_auto_approve_count: lock_auto_approve_count?,
+        services: services?,
+        users: users?,
+    })
+}
+
+fn key_bits(reader: &mut Reader<'_>) -> Option<u32> {
+    let bits = reader.whole("ca.key_bits", u32::MAX.into())?;
+    if !KEY_BITS.contains(&bits) {
+        reader.wrong("ca.key_bits", format!("must be 2048, 3072, 4096 or 8192, not {bits}"));
+        return None;
+    }
+    u32::try_from(bits).ok()
+}
+
+fn authority(reader: &mut Reader<'_>, name: &str) -> Option<Authority> {
+    let key = |last: &str| format!("ca.{name}.{last}");
+    let validity = crt_validity(reader, &key("crt_validity_days"));
+    let max_csr = reader.whole(&key("max_csr"), i64::MAX.unsigned_abs());
+    let auto_approve_count = reader.whole(&key("auto_approve_count"), i64::MAX.unsigned_abs());
+    Some(Authority { crt_validity: validity?, max_csr: max_csr?, auto_approve_count: auto_approve_count? })
+}
+
+fn crt_validity(reader: &mut Reader<'_>, name: &str) -> Option<Span> {
+    let validity = reader.positive(name, VALIDITY_DAYS_MAX).and_then(Span::days_f64)?;
+    if validity < Span::seconds(1) {
+        reader.wrong(name, "must be at least one second, which is 0.0000116 days");
+        return None;
+    }
+    Some(validity)
+}
+
+fn limits(reader: &mut Reader<'_>) -> Option<Limits> {
+    let connections_max = reader.whole("limits.connections_max", 1_000_000);
+    if connections_max == Some(0) {
+        reader.wrong("limits.connections_max", "must be at least 1");
+    }
+    let header = reader.positive("limits.header_seconds", SECONDS_MAX);
+    let body = reader.positive("limits.body_seconds", SECONDS_MAX);
+    let idle = reader.positive("limits.idle_seconds", SECONDS_MAX);
+    let drain = reader.fraction("limits.drain_seconds", SECONDS_MAX);
+    Some(Limits {
+        connections_max: usize::try_from(connections_max?).unwrap_or(usize::MAX),
+        header: Duration::from_secs_f64(header?),
+        body: Duration::from_secs_f64(body?),
+        idle: Duration::from_secs_f64(idle?),
+        drain: Duration::from_secs_f64(drain?),
+    })
+}
+
+fn log(reader: &mut Reader<'_>) -> Option<Log> {
+    let level = reader.text("log.level").and_then(|level| {
+        let parsed = EnvFilter::builder().parse(&level).map_err(|_| format!("`{level}` is no filter"));
+        reader.or_wrong("log.level", parsed).map(|_| level)
+    });
+    let format = reader.choice("log.format");
+    let format = if format? == "json" { LogFormat::Json } else { LogFormat::Text };
+    Some(Log { level: level?, format })
+}
+
+fn access_log(reader: &mut Reader<'_>) -> Option<AccessLog> {
+    match reader.text("log.access")?.as_str() {
+        "stdout" => Some(AccessLog::Stdout),
+        "off" => Some(AccessLog::Off),
+        _ => reader.path("log.access").map(AccessLog::File),
+    }
+}
+
+fn history(reader: &mut Reader<'_>) -> Option<History> {
+    let keep = reader.positive("history.keep_days", DAYS_MAX).and_then(Span::days_f64);
+    let keep_count = reader.whole("history.keep_count", i64::MAX.unsigned_abs());
+    if keep_count == Some(0) {
+        reader.wrong("history.keep_count", "must be at least 1");
+    }
+    Some(History { keep: keep?, keep_count: keep_count? })
+}
+
+fn files_in(data: &Path, cors_keys: Option<PathBuf>, server_key: Option<PathBuf>) -> Files {
+    Files {
+        database: data.join("provost.db"),
+        store_key: data.join("store.key"),
+        lock: data.join("provost.lock"),
+        server_key: server_key.unwrap_or_else(|| data.join("server.key.pem")),
+        cors_keys: cors_keys.unwrap_or_else(|| data.join("cors.key")),
+        first_start: Some(FirstStartFiles {
+            admin: data.join("admin.pem"),
+            server_ca: data.join("server-ca.pem"),
+        }),
+    }
+}
+
+fn files_beside(database: PathBuf, cors_keys: Option<PathBuf>, server_key: Option<PathBuf>) -> Files {
+    let beside = |ending: &str| {
+        let mut name = database.clone().into_os_string();
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    Files {
+        store_key: beside(".key"),
+        lock: beside(".lock"),
+        server_key: server_key.unwrap_or_else(|| PathBuf::from("server.key.pem")),
+        cors_keys: cors_keys.unwrap_or_else(|| PathBuf::from("cors.key")),
+        first_start: None,
+        database,
+    }
+}
+
+/// Two things in one file would destroy each other.
+fn one_file_each(reader: &mut Reader<'_>, files: &Files, access_log: Option<&AccessLog>) {
+    let mut taken: Vec<(&Path, &str)> = vec![
+        (&files.database, "the database"),
+        (&files.store_key, "the key of the database"),
+        (&files.lock, "the lock"),
+    ];
+    if let Some(first_start) = &files.first_start {
+        taken.push((&first_start.admin, "the first administrator"));
+        taken.push((&first_start.server_ca, "the certificate of the server's authority"));
+    }
+    let access_log = match access_log {
+        Some(AccessLog::File(path)) => Some(path.as_path()),
+        Some(AccessLog::Stdout | AccessLog::Off) | None => None,
+    };
+    let named = [
+        ("server.key_file", Some(files.server_key.as_path())),
+        ("cors.key_store", Some(files.cors_keys.as_path())),
+        ("log.access", access_log),
+    ];
+    for (name, path) in named.into_iter().filter_map(|(name, path)| Some((name, path?))) {
+        if let Some((_, other)) = taken.iter().find(|(other, _)| *other == path) {
+            reader.wrong(name, format!("{} is already the file of {other}", path.display()));
+        }
+        taken.push((path, name));
+    }
+}
+
+/// What prevents nothing, but is seldom meant.
+fn notes(config: &Config, reader: &Reader<'_>, settings: &Settings) -> Vec<Problem> {
+    let mut notes = Vec::new();
+    let mut note = |name: &str, what: String| notes.push(Problem::new(config.origin(name), name, what));
+    for (name, authority) in [
+        ("ca.services.crt_validity_days", &settings.ca.services),
+        ("ca.users.crt_validity_days", &settings.ca.users),
+    ] {
+        // Dates are written ten seconds early, and a revocation list lives a third of this (caucase, "Model").
+        if authority.crt_validity < Span::seconds(31) {
+            note(
+                name,
+                "below 31 seconds revocation lists are born expired, and users cannot log in".to_owned(),
+            );
+        } else if authority.crt_validity < Span::seconds(61) {
+            note(name, "below 61 seconds the revocation list is made again at each request".to_owned());
+        }
+    }
+    let third = settings.ca.services.crt_validity.fraction(1, 3);
+    if reader.is_said("ca.threshold_days") && settings.ca.threshold > third {
+        let what = format!("is more than a third of the services' validity; that third ({third}) is used");
+        note("ca.threshold_days", what);
+    }
+    match settings.netloc.host() {
+        Host::Name(name) if name.contains('_') => {
+            note("netloc", format!("`{name}` has a `_`, which some clients do not accept in a certificate"));
+        }
+        Host::Address(address) if address.is_unspecified() => {
+            note(
+                "netloc",
+                format!("clients cannot reach {address}: name the service here, and use `bind` for it"),
+            );
+        }
+        Host::Name(_) | Host::Address(_) => {}
+    }
+    for origin in &settings.cors_whitelist {
+        let authority = origin.split_once("://").map(|(_, authority)| authority);
+        if origin != "null"
+            && authority.is_none_or(|authority| authority.is_empty() || authority.contains('/'))
+        {
+            note(
+                "cors.whitelist",
+                format!("`{origin}` matches no page: write scheme://host[:port], nothing after it"),
+            );
+        }
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::config::Surroundings;
+    use super::*;
+
+    fn of_text(text: &str) -> Result<Settings, Vec<Problem>> {
+        let surroundings = Surroundings { variables: Vec::new(), root: true };
+        let mut config = Config::empty(surroundings);
+        config.read_text(Path::new("/etc/provost.toml"), text);
+        Settings::from(&config)
+    }
+
+    #[test]
+    fn nothing_said_is_enough() {
+        let settings = of_text("").unwrap();
+        assert_eq!(settings.data.as_deref(), Some(Path::new("/var/lib/provost")));
+        assert_eq!(settings.files.database, Path::new("/var/lib/provost/provost.db"));
+        assert_eq!(settings.ports, Ports { http: 8000, https: 8001 });
+        assert_eq!(settings.bind, ["127.0.0.1".parse().unwrap()]);
+        let authority = Authority { crt_validity: Span::days(93), max_csr: 50, auto_approve_count: 0 };
+        assert_eq!((settings.ca.services, settings.ca.users), (authority, authority));
+        assert_eq!(settings.access_log, AccessLog::Stdout);
+        assert_eq!(settings.notes, []);
+    }
+
+    #[test]
+    fn name_and_ports_follow_each_other() {
+        let check = |text: &str, netloc: &str, http: u16, https: u16| {
+            let settings = of_text(text).unwrap();
+            assert_eq!(settings.netloc.to_string(), netloc, "{text}");
+            assert_eq!(settings.ports, Ports { http, https }, "{text}");
+        };
+        check("base_port = 9000", "127.0.0.1:9000", 9000, 9001);
+        check("netloc = \"ca:3000\"", "ca:3000", 3000, 3001);
+        check("netloc = \"ca\"", "ca", 80, 443);
+        check("netloc = \"ca\"\nbase_port = 8080", "ca", 8080, 8081);
+    }
+
+    #[test]
+    fn paths_in_a_file_start_from_its_directory() {
+        let settings = of_text("data = \"house\"\n[server]\nkey_file = \"/keys/server.pem\"\n").unwrap();
+        assert_eq!(settings.data.as_deref(), Some(Path::new("/etc/house")));
+        assert_eq!(settings.files.cors_keys, Path::new("/etc/house/cors.key"));
+        assert_eq!(settings.files.server_key, Path::new("/keys/server.pem"));
+    }
+
+    #[test]
+    fn every_problem_is_reported_at_once() {
+        let text = "netloc = \"ca:65535\"\nbase_port = 70000\nbind = [\"127.0.0.1:80\", 4]\n\
+                    [ca]\nkey_bits = 1024\nlock_auto_approve_count = \"perhaps\"\nthreshold_days = -1\n\
+                    [ca.services]\ncrt_validity_days = 0\nmax_csr = 1.5\n\
+                    [ca.users]\ncrt_validity_days = \"long\"\nmax_csr = -1\ncolour = 1\n\
+                    [cors]\nkey_store = \"\"\n[log]\nlevel = \"a=b=c\"\nformat = \"xml\"\n\
+                    [limits]\nconnections_max = 0\nidle_seconds = nan\n";
+        let told: Vec<_> = of_text(text).unwrap_err().iter().map(ToString::to_string).collect();
+        let expected = [
+            "1: netloc: port 65535 leaves no port above it for HTTPS",
+            "2: base_port: must be between 0 and 65535, not 70000",
+            "3: bind: `127.0.0.1:80` has a port: the ports follow from `netloc` and `base_port`",
+            "3: bind: is a list of texts, and a whole number stands in it",
+            "5: ca.key_bits: must be 2048, 3072, 4096 or 8192, not 1024",
+            "6: ca.lock_auto_approve_count: must be true or false, not `perhaps`",
+            "7: ca.threshold_days: must be between 0 and 365000, not -1",
+            "9: ca.services.crt_validity_days: must be more than 0",
+            "10: ca.services.max_csr: must be a whole number, not a number with a fraction",
+            "12: ca.users.crt_validity_days: `long` is not a number",
+            "13: ca.users.max_csr: must be between 0 and 9223372036854775807, not -1",
+            "14: ca.users.colour: no setting has this name",
+            "16: cors.key_store: is empty",
+            "18: log.level: `a=b=c` is no filter",
+            "19: log.format: must be one of text, json, not `xml`",
+            "21: limits.connections_max: must be at least 1",
+            "22: limits.idle_seconds: must be between 0 and 86400, not NaN",
+        ];
+        assert_eq!(told, expected.map(|line| format!("/etc/provost.toml:{line}")));
+    }
+
+    #[test]
+    fn contradictions_are_problems() {
+        let check = |text: &str, expected: &str| {
+            let told: Vec<_> = of_text(text).unwrap_err().iter().map(ToString::to_string).collect();
+            assert_eq!(told, [expected], "{text}");
+        };
+        check("bind = []", "/etc/provost.toml:1: bind: names no address to listen on");
+        check(
+            "base_port = 65535",
+            "/etc/provost.toml:1: base_port: port 65535 leaves no port above it for HTTPS",
+        );
+        check(
+            "cors.key_store = \"/k\"\nserver.key_file = \"/k\"",
+            "/etc/provost.toml:1: cors.key_store: /k is already the file of server.key_file",
+        );
+        check(
+            "log.access = \"/var/lib/provost/provost.db\"",
+            "/etc/provost.toml:1: log.access: /var/lib/provost/provost.db is already the file of the database",
+        );
+    }
+
+    #[test]
+    fn what_is_seldom_meant_is_noted() {
+        let check = |text: &str, expected: &str| {
+            let notes: Vec<_> = of_text(text).unwrap().notes.iter().map(|note| note.what.clone()).collect();
+            assert_eq!(notes.len(), 1, "{text}: {notes:?}");
+            assert!(notes[0].contains(expected), "{text}: {notes:?}");
+        };
+        check("ca.users.crt_validity_days = 0.0005", "below 61 seconds");
+        check("ca.users.crt_validity_days = 0.0003", "below 31 seconds");
+        check("ca.threshold_days = 32", "(31d 0h) is used");
+        check("netloc = \"my_host\"", "has a `_`");
+        check("netloc = \"0.0.0.0:80\"", "clients cannot reach 0.0.0.0");
+        check(
+            "cors.whitelist = [\"https://a.example/\", \"https://b.example:8\", \"null\"]",
+            "`https://a.example/`",
+        );
+    }
+}

@@ -1,0 +1,192 @@
+//! What the operator wants: what was said ([`Config`]) and what the program makes of it ([`Settings`]).
+//!
+//! One table, [`key::KEYS`], names every setting. [`Config::gather`] collects what flags, environment and file
+//! say, and [`Settings::from`] turns it into types that cannot hold the wrong thing, or reports every
+//! problem at once. `provost up` and `provost config check` both go this way.
+
+mod check;
+mod config;
+mod file;
+mod flags;
+mod key;
+mod netloc;
+mod problem;
+mod reader;
+mod reference;
+mod show;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base::Span;
+
+pub use config::{Config, Said, Surroundings, Value};
+pub use flags::with_flags;
+pub use netloc::{Binding, Host, Netloc, Ports, ResolveError};
+pub use problem::{Origin, Problem};
+pub use reference::reference;
+pub use show::shown;
+
+/// What the program needs to know, checked.
+#[derive(Debug)]
+pub struct Settings {
+    /// The data directory; `caucased` has none, it names its files one by one.
+    pub data: Option<PathBuf>,
+    /// Where each file is.
+    pub files: Files,
+    /// The name of the service in certificates and for clients.
+    pub netloc: Netloc,
+    /// The ports to listen on.
+    pub ports: Ports,
+    /// The addresses and names to listen on; not empty.
+    pub bind: Vec<Host>,
+    /// The certificate authorities.
+    pub ca: Authorities,
+    /// Origins that may use the service without asking the user, as browsers write them.
+    pub cors_whitelist: Vec<String>,
+    /// What is logged, and how.
+    pub log: Log,
+    /// Where the access log goes.
+    pub access_log: AccessLog,
+    /// What clients may take.
+    pub limits: Limits,
+    /// Who may read the metrics.
+    pub metrics: MetricsAccess,
+    /// How much history is kept.
+    pub history: History,
+    /// What prevents nothing, but is worth saying at the start.
+    pub notes: Vec<Problem>,
+}
+
+/// Where each file is.
+#[derive(Debug)]
+pub struct Files {
+    /// The database.
+    pub database: PathBuf,
+    /// The key under which secrets in the database are sealed.
+    pub store_key: PathBuf,
+    /// Held by the one process that may use the database.
+    pub lock: PathBuf,
+    /// The private key and certificate of the HTTPS port.
+    pub server_key: PathBuf,
+    /// The keys that sign the cookie of the cross-origin page.
+    pub cors_keys: PathBuf,
+    /// What only a data directory has.
+    pub first_start: Option<FirstStartFiles>,
+}
+
+/// What the first start leaves in the data directory for the operator.
+#[derive(Debug)]
+pub struct FirstStartFiles {
+    /// The first administrator's private key and certificate.
+    pub admin: PathBuf,
+    /// The certificate of the authority that signs the HTTPS port's.
+    pub server_ca: PathBuf,
+}
+
+/// The certificate authorities.
+#[derive(Debug)]
+pub struct Authorities {
+    /// How long before its end the service's own certificate is renewed, before any cap.
+    pub threshold: Span,
+    /// Size of new RSA keys in bits: 2048, 3072, 4096 or 8192.
+    pub key_bits: u32,
+    /// Whether the counts of automatic approval become permanent.
+    pub lock_auto_approve_count: bool,
+    /// The authority for services.
+    pub services: Authority,
+    /// The authority for users.
+    pub users: Authority,
+}
+
+/// One certificate authority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Authority {
+    /// How long a certificate is valid; everything else about time derives from it.
+    pub crt_validity: Span,
+    /// How many signing requests may wait at once.
+    pub max_csr: u64,
+    /// How many of the first signing requests are approved automatically.
+    pub auto_approve_count: u64,
+}
+
+/// What is logged on standard error.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// A filter that `tracing_subscriber::EnvFilter` reads; known to be right.
+    pub level: String,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where the access log goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLog {
+    /// To standard output.
+    Stdout,
+    /// Nowhere.
+    Off,
+    /// To the end of this file.
+    File(PathBuf),
+}
+
+/// What clients may take.
+#[derive(Debug)]
+pub struct Limits {
+    /// Connections open at once.
+    pub connections_max: usize,
+    /// Time for a TLS handshake, and for the head of a request.
+    pub header: Duration,
+    /// Time for the body of a request.
+    pub body: Duration,
+    /// Time without a request on an open connection.
+    pub idle: Duration,
+    /// Time for requests that are being answered when the program stops.
+    pub drain: Duration,
+}
+
+/// Who may read the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricsAccess {
+    /// Whoever asks from this machine.
+    Loopback,
+    /// Whoever reaches the service.
+    Everyone,
+}
+
+/// How much history is kept.
+#[derive(Debug)]
+pub struct History {
+    /// For how long.
+    pub keep: Span,
+    /// How many events at most.
+    pub keep_count: u64,
+}
+
+impl Settings {
+    /// What the program needs, from what was said; or everything that is wrong with it: flags first, then
+    /// variables, then the file from top to bottom.
+    pub fn from(config: &Config) -> Result<Self, Vec<Problem>> {
+        check::settings(config, check::Layout::DataDirectory)
+    }
+
+    /// The same for `caucased`, which has no data directory: `database` is the database, its sealing key
+    /// and its lock stand beside it, the other files were named.
+    pub fn beside_database(config: &Config, database: PathBuf) -> Result<Self, Vec<Problem>> {
+        check::settings(config, check::Layout::Beside(database))
+    }
+
+    /// Every distinct address to listen on. Asks the resolver, and waits for it.
+    pub fn bindings(&self) -> Result<Vec<Binding>, ResolveError> {
+        netloc::resolve(&self.bind, self.ports)
+    }
+}

@@ -1,0 +1,91 @@
+//! What holds, setting by setting: for `provost config check`.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{AccessLog, LogFormat, MetricsAccess, Settings};
+
+/// The name and value of every setting that has one, in the order of the table.
+pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
+    let Settings { ca, limits, files, .. } = settings;
+    let days = |span: base::Span| number(span.as_duration().as_secs_f64() / 86_400.0);
+    let seconds = |duration: std::time::Duration| number(duration.as_secs_f64());
+    vec![
+        ("data", settings.data.as_deref().map_or(Value::Null, path)),
+        ("netloc", json!(settings.netloc.to_string())),
+        ("base_port", json!(settings.ports.http)),
+        ("bind", json!(settings.bind.iter().map(ToString::to_string).collect::<Vec<_>>())),
+        ("ca.threshold_days", days(ca.threshold)),
+        ("ca.key_bits", json!(ca.key_bits)),
+        ("ca.lock_auto_approve_count", json!(ca.lock_auto_approve_count)),
+        ("ca.services.crt_validity_days", days(ca.services.crt_validity)),
+        ("ca.services.max_csr", json!(ca.services.max_csr)),
+        ("ca.services.auto_approve_count", json!(ca.services.auto_approve_count)),
+        ("ca.users.crt_validity_days", days(ca.users.crt_validity)),
+        ("ca.users.max_csr", json!(ca.users.max_csr)),
+        ("ca.users.auto_approve_count", json!(ca.users.auto_approve_count)),
+        ("cors.whitelist", json!(settings.cors_whitelist)),
+        ("cors.key_store", path(&files.cors_keys)),
+        ("server.key_file", path(&files.server_key)),
+        ("limits.connections_max", json!(limits.connections_max)),
+        ("limits.header_seconds", seconds(limits.header)),
+        ("limits.body_seconds", seconds(limits.body)),
+        ("limits.idle_seconds", seconds(limits.idle)),
+        ("limits.drain_seconds", seconds(limits.drain)),
+        ("log.level", json!(settings.log.level)),
+        ("log.format", json!(log_format(settings.log.format))),
+        ("log.access", access_log(&settings.access_log)),
+        ("metrics.access", json!(metrics_access(settings.metrics))),
+        ("history.keep_days", days(settings.history.keep)),
+        ("history.keep_count", json!(settings.history.keep_count)),
+    ]
+}
+
+/// Without a fraction where there is none.
+fn number(number: f64) -> Value {
+    #[expect(clippy::cast_possible_truncation, reason = "settings are bounded far below 2^53")]
+    if number.fract() == 0.0 { json!(number as i64) } else { json!(number) }
+}
+
+/// Bytes that are no text are replaced: this is for reading, not for opening.
+fn path(path: &Path) -> Value {
+    json!(path.display().to_string())
+}
+
+fn log_format(format: LogFormat) -> &'static str {
+    match format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    }
+}
+
+fn access_log(access_log: &AccessLog) -> Value {
+    match access_log {
+        AccessLog::Stdout => json!("stdout"),
+        AccessLog::Off => json!("off"),
+        AccessLog::File(file) => path(file),
+    }
+}
+
+fn metrics_access(access: MetricsAccess) -> &'static str {
+    match access {
+        MetricsAccess::Loopback => "loopback",
+        MetricsAccess::Everyone => "everyone",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::key::KEYS;
+    use super::super::{Config, Surroundings};
+    use super::*;
+
+    #[test]
+    fn every_setting_is_shown() {
+        let settings =
+            Settings::from(&Config::empty(Surroundings { variables: Vec::new(), root: true })).unwrap();
+        let names: Vec<_> = shown(&settings).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, KEYS.iter().map(|key| key.name).collect::<Vec<_>>());
+    }
+}

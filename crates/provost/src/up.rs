@@ -1,0 +1,188 @@
+//! The life of the process: prepare, build the house, serve until told to stop, take it down.
+
+use std::io;
+use std::path::Path;
+use std::pin::pin;
+use std::process::ExitCode;
+
+use base::{Explain, Kind, report};
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::warn;
+
+use crate::data_dir::DataDirError;
+use crate::house::{self, Running, StartError};
+use crate::lock::{Lock, LockError};
+use crate::settings::Settings;
+use crate::{data_dir, greeting, logging, output, service_manager};
+
+/// By which name the program was called, and so what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Face {
+    /// `provost up`.
+    Provost,
+    /// `caucased`.
+    Caucased,
+}
+
+/// Why the program could not serve.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("could not start the runtime")]
+    Runtime(#[source] io::Error),
+}
+
+impl Explain for RunError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::DataDir(error) => error.kind(),
+            Self::Lock(error) => error.kind(),
+            Self::Start(error) => error.kind(),
+            Self::Runtime(_) => Kind::Internal,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::DataDir(error) => error.help(),
+            Self::Lock(error) => error.help(),
+            Self::Start(error) => error.help(),
+            Self::Runtime(_) => None,
+        }
+    }
+}
+
+/// Serves until a signal says to stop; the exit code is 0 then.
+pub fn run(settings: Settings, face: Face) -> ExitCode {
+    logging::install(&settings.log);
+    for note in &settings.notes {
+        warn!("{note}");
+    }
+    let Err(error) = live(&settings, face) else { return ExitCode::SUCCESS };
+    let what = report(&error);
+    service_manager::tell(&[NotifyState::Status(&format!("could not start: {what}"))]);
+    output::error(what, error.help());
+    match face {
+        Face::Provost => ExitCode::from(error.kind().exit_code()),
+        Face::Caucased => ExitCode::FAILURE,
+    }
+}
+
+fn live(settings: &Settings, face: Face) -> Result<(), RunError> {
+    if let Some(data) = &settings.data {
+        data_dir::prepare(data)?;
+    }
+    // Whatever is made from here on is for this user alone.
+    umask(Mode::RWXG | Mode::RWXO);
+    raise_file_limit();
+    let locked: &Path = settings.data.as_deref().unwrap_or(&settings.files.database);
+    let _lock = Lock::take(&settings.files.lock, locked)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
+    runtime.block_on(serve(settings, face))
+}
+
+/// Takes as many open files as the system gives without asking: connections are files.
+fn raise_file_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        warn!(%error, "limit of open files could not be raised");
+    }
+}
+
+async fn serve(settings: &Settings, face: Face) -> Result<(), RunError> {
+    let mut signals = Signals::catch().map_err(RunError::Runtime)?;
+    let Some(house) = start(settings, &mut signals).await? else { return Ok(()) };
+    announce(&house, settings, face);
+    let alive = || service_manager::tell(&[NotifyState::Watchdog]);
+    tokio::select! {
+        _ = signals.next() => {}
+        never = service_manager::keep_alive(service_manager::watchdog_period(), async || house.healthy().await, alive) => {
+            match never {}
+        }
+    }
+    stop(house, settings, face, &mut signals).await;
+    Ok(())
+}
+
+/// Builds the house. A signal meanwhile is not lost: the house is taken down as soon as it stands.
+async fn start(settings: &Settings, signals: &mut Signals) -> Result<Option<Running>, StartError> {
+    let mut build = pin!(house::build(settings));
+    let stopped_by = tokio::select! {
+        house = &mut build => return house.map(Some),
+        number = signals.next() => number,
+    };
+    output::note(format_args!("stopping as soon as the start is done; another signal ends it at once"));
+    tokio::select! {
+        house = build => house?.stop().await,
+        number = signals.next() => exit_at_once(number),
+    }
+    tracing::info!(signal = stopped_by, "stopped before serving");
+    Ok(None)
+}
+
+/// Tells people and the service manager that the doors are open.
+fn announce(house: &Running, settings: &Settings, face: Face) {
+    match face {
+        Face::Caucased => {
+            house.bindings.iter().for_each(|binding| output::note(format_args!("Listening on {binding}")))
+        }
+        Face::Provost => {
+            if let Some(facts) = &house.greeting {
+                output::note(greeting::greeting(facts).trim_end());
+            }
+        }
+    }
+    let status = format!("serving {} on {} address(es)", settings.netloc, house.bindings.len());
+    service_manager::tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+}
+
+async fn stop(house: Running, settings: &Settings, face: Face, signals: &mut Signals) {
+    service_manager::tell(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
+    match face {
+        Face::Caucased => output::note("Exiting"),
+        Face::Provost => {
+            let seconds = settings.limits.drain.as_secs_f64();
+            output::note(format_args!(
+                "stopping: open requests have up to {seconds} s to end; another signal ends them at once"
+            ));
+        }
+    }
+    tokio::select! {
+        () = house.stop() => {}
+        number = signals.next() => exit_at_once(number),
+    }
+}
+
+/// What the operator insists on. Nothing that was acknowledged is lost by it: the store has it on disk.
+fn exit_at_once(signal: i32) -> ! {
+    std::process::exit(128 + signal)
+}
+
+/// The signals that ask for the end.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn catch() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next one; its number.
+    async fn next(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
+            _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! `provost links`.
+
+use std::path::Path;
+
+use crate::program::{PROVOST, Ran, provost};
+
+fn links(directory: &Path, flags: &[&str]) -> Ran {
+    provost(&[&["links", directory.to_str().unwrap()], flags].concat())
+}
+
+#[test]
+fn links_are_made_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = dir.path().join("caucased");
+    let program = Path::new(PROVOST).canonicalize().unwrap();
+
+    let ran = links(dir.path(), &[]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""));
+    assert_eq!(ran.stderr, format!("made {} -> {}\n", link.display(), program.display()));
+    assert_eq!(std::fs::read_link(&link).unwrap(), program);
+
+    let ran = links(dir.path(), &[]);
+    assert_eq!(ran.code, Some(0));
+    assert_eq!(ran.stderr, format!("{} -> {} is already there\n", link.display(), program.display()));
+    let names: Vec<_> =
+        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["caucased"], "only names that are served");
+}
+
+#[test]
+fn other_files_are_replaced_only_by_force() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = dir.path().join("caucased");
+    for theirs in ["a file", "a link"] {
+        let _ = std::fs::remove_file(&link);
+        match theirs {
+            "a file" => std::fs::write(&link, "#!/bin/sh").unwrap(),
+            _ => std::os::unix::fs::symlink("/bin/true", &link).unwrap(),
+        }
+        let ran = links(dir.path(), &[]);
+        assert_eq!(ran.code, Some(75), "{theirs}");
+        assert!(
+            ran.stderr.starts_with(&format!("error: one file was left as found: {}\nhint: ", link.display()))
+        );
+        assert_ne!(std::fs::read_link(&link).ok().as_deref(), Some(Path::new(PROVOST)));
+
+        let ran = links(dir.path(), &["--force"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert!(ran.stderr.starts_with("replaced "), "{}", ran.stderr);
+        assert_eq!(std::fs::read_link(&link).unwrap(), Path::new(PROVOST).canonicalize().unwrap());
+    }
+}
+
+#[test]
+fn a_directory_is_never_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("caucased")).unwrap();
+    assert_eq!(links(dir.path(), &["--force"]).code, Some(75));
+    assert!(dir.path().join("caucased").is_dir());
+}
+
+#[test]
+fn there_must_be_somewhere_to_put_them() {
+    let ran = links(Path::new("/nonexistent/bin"), &[]);
+    assert_eq!(ran.code, Some(66));
+    let expected =
+        "error: /nonexistent/bin is not a directory\nhint: run `mkdir -p /nonexistent/bin` first\n";
+    assert_eq!(ran.stderr, expected);
+}

@@ -1,0 +1,59 @@
+//! Every route, put together.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::routing::get;
+use engine::House;
+
+use crate::compat::caucase::{self, Caucase};
+use crate::doors::{ClientTrust, Meters};
+use crate::health::{Health, MetersFor, healthz, metrics, readyz};
+
+/// What is served, and to whom.
+pub struct App {
+    /// Who decides.
+    pub house: Arc<House>,
+    /// Origins whose pages need not be granted anything.
+    pub cors_whitelist: Vec<String>,
+    /// Where the secrets are kept that CORS tokens are made with.
+    pub cors_key_store: PathBuf,
+    /// What is counted.
+    pub meters: Arc<Meters>,
+    /// Who may read what is counted.
+    pub meters_for: MetersFor,
+}
+
+/// The routes. Whatever is not ours is answered in caucase's dialect, whose tree begins at `/`.
+pub fn app(parts: App) -> Router {
+    let health = Health { house: parts.house.clone(), meters: parts.meters, meters_for: parts.meters_for };
+    let caucase = Arc::new(Caucase::new(parts.house, parts.cors_whitelist, parts.cors_key_store));
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(health)
+        .fallback(move |request: Request| {
+            let caucase = caucase.clone();
+            async move { caucase.answer(request).await }
+        })
+}
+
+/// Where the services authority's revocation lists are found under `netloc`: what stands before the
+/// issuer's number, and what follows it. First the one that all the world can read (DER, RFC 5280
+/// §4.2.1.13), then the one that stock clients know.
+#[must_use]
+pub fn crl_addresses(netloc: &str) -> Vec<(String, String)> {
+    caucase::crl_addresses(netloc)
+}
+
+/// In the TLS handshake, the house says who may present a certificate.
+pub struct UsersOf(pub Arc<House>);
+
+impl ClientTrust for UsersOf {
+    fn verify(&self, certificate: &x509::Certificate) -> Result<(), x509::VerifyError> {
+        self.0.may_present(certificate)
+    }
+}

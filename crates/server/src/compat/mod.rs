@@ -1,0 +1,3 @@
+//! The dialects that stock clients speak, one folder each. Nothing outside knows them.
+
+pub(crate) mod caucase;

@@ -1,0 +1,311 @@
+//! One line for every answered request, in the form that caucased's users feed to their log readers:
+//!
+//! ```text
+//! ADDR - USER [dd/Mon/yyyy:HH:MM:SS +0000] "REQUEST LINE" STATUS SIZE "REFERRER" "USER-AGENT"
+//! ```
+//! USER is `-`, or the decimal serial number of the client certificate that was presented. SIZE counts
+//! the bytes of the answer's body. What clients wrote is escaped: `\` and `"` with a backslash, and bytes
+//! outside 0x20 to 0x7e as `\b \n \r \t \v` or `\xNN`, so that nobody can forge a line.
+//!
+//! Lines wait in a bounded queue for one writer. Where that queue is full the line is lost, and counted:
+//! a log reader that stands still must not make the doors stand still.
+
+use std::fmt::{self, Write as _};
+use std::io::{ErrorKind, Write};
+use std::net::IpAddr;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+
+use base::Timestamp;
+use http::header::{REFERER, USER_AGENT};
+use http::{HeaderName, Request, StatusCode, Version};
+use prometheus_client::metrics::counter::Counter;
+
+/// How many lines may wait.
+const QUEUE_LINES: usize = 8_192;
+
+/// How much is written at a time, about.
+const BATCH_BYTES: usize = 65_536;
+
+/// Where the access log goes.
+pub struct AccessLog(Option<Box<dyn Write + Send>>);
+
+impl AccessLog {
+    /// Lines go to `writer`, always whole ones, and are flushed before it waits for more. When it says
+    /// that its reader is gone (EPIPE), the log ends quietly.
+    #[must_use]
+    pub fn to(writer: Box<dyn Write + Send>) -> Self {
+        Self(Some(writer))
+    }
+
+    /// No log.
+    #[must_use]
+    pub fn off() -> Self {
+        Self(None)
+    }
+
+    /// The two ends of the log. The writer is done when the last clone of `Lines` is gone and everything
+    /// is written.
+    pub(super) fn open(self, lost: Counter) -> (Lines, Option<Writer>) {
+        let Some(out) = self.0 else { return (Lines { queue: None, lost }, None) };
+        let (queue, lines) = sync_channel(QUEUE_LINES);
+        (Lines { queue: Some(queue), lost }, Some(Writer { lines, out }))
+    }
+}
+
+impl fmt::Debug for AccessLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "AccessLog(to ..)" } else { "AccessLog(off)" })
+    }
+}
+
+/// The end that lines are put in at.
+#[derive(Debug, Clone)]
+pub(super) struct Lines {
+    queue: Option<SyncSender<String>>,
+    lost: Counter,
+}
+
+impl Lines {
+    /// Whether anyone wants lines.
+    pub(super) fn wanted(&self) -> bool {
+        self.queue.is_some()
+    }
+
+    /// Hands over a line without its end. Never waits.
+    pub(super) fn put(&self, mut line: String) {
+        let Some(queue) = &self.queue else { return };
+        line.push('\n');
+        match queue.try_send(line) {
+            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+            Err(TrySendError::Full(_)) => {
+                self.lost.inc();
+            }
+        }
+    }
+}
+
+/// The end that lines come out at.
+pub(super) struct Writer {
+    lines: Receiver<String>,
+    out: Box<dyn Write + Send>,
+}
+
+impl Writer {
+    /// Writes until nobody can put in lines any more. Blocks.
+    pub(super) fn run(mut self) {
+        let mut batch = String::new();
+        let mut failing = false;
+        while let Ok(line) = self.lines.recv() {
+            batch.push_str(&line);
+            while batch.len() < BATCH_BYTES
+                && let Ok(line) = self.lines.try_recv()
+            {
+                batch.push_str(&line);
+            }
+            match self.out.write_all(batch.as_bytes()).and_then(|()| self.out.flush()) {
+                Ok(()) => failing = false,
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => return,
+                Err(error) if failing => tracing::debug!(%error, "access log still not written"),
+                Err(error) => {
+                    failing = true;
+                    tracing::warn!(%error, "access log not written");
+                }
+            }
+            batch.clear();
+        }
+    }
+}
+
+/// Who asked for what: the part of a line that is known when the request comes. `None` stands for `-`.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    line: Option<String>,
+    referrer: Option<Vec<u8>>,
+    user_agent: Option<Vec<u8>>,
+}
+
+impl Asked {
+    /// What is worth noting of `request`.
+    pub(super) fn of<B>(request: &Request<B>) -> Self {
+        // The word that the original looks up; browsers send the misspelt one.
+        const REFERRER: HeaderName = HeaderName::from_static("referrer");
+        let value = |name| request.headers().get(name).map(|value| value.as_bytes().to_vec());
+        Self {
+            line: Some(request_line(request)),
+            referrer: value(REFERRER).or_else(|| value(REFERER)),
+            user_agent: value(USER_AGENT),
+        }
+    }
+}
+
+/// How it was answered, and whom.
+#[derive(Debug)]
+pub(super) struct Answered<'a> {
+    pub(super) address: IpAddr,
+    pub(super) user: Option<&'a str>,
+    pub(super) at: Timestamp,
+    pub(super) status: StatusCode,
+    pub(super) body_bytes: u64,
+}
+
+/// The line, without its end.
+pub(super) fn line(asked: &Asked, answered: &Answered<'_>) -> String {
+    let Answered { address, user, at, status, body_bytes } = answered;
+    let mut line = String::with_capacity(200);
+    let user = user.unwrap_or("-");
+    // Writing to a String cannot fail.
+    let _ = write!(line, "{address} - {user} [{}] \"", at.log_date());
+    escape(&mut line, asked.line.as_deref().map_or(b"-", str::as_bytes));
+    let _ = write!(line, "\" {} {body_bytes} \"", status.as_u16());
+    escape(&mut line, asked.referrer.as_deref().unwrap_or(b"-"));
+    line.push_str("\" \"");
+    escape(&mut line, asked.user_agent.as_deref().unwrap_or(b"-"));
+    line.push('"');
+    line
+}
+
+/// `METHOD TARGET HTTP/x.y`, as an HTTP/1 client would have written it.
+fn request_line<B>(request: &Request<B>) -> String {
+    let (method, uri) = (request.method(), request.uri());
+    match request.version() {
+        // HTTP/2 carries scheme and authority apart from the path.
+        Version::HTTP_2 => {
+            let target = uri.path_and_query().map_or("*", |target| target.as_str());
+            format!("{method} {target} HTTP/2.0")
+        }
+        version => format!("{method} {uri} {version:?}"),
+    }
+}
+
+fn escape(line: &mut String, text: &[u8]) {
+    for &byte in text {
+        match byte {
+            b'\\' | b'"' => line.extend(['\\', char::from(byte)]),
+            0x20..=0x7e => line.push(char::from(byte)),
+            0x08 => line.push_str("\\b"),
+            b'\n' => line.push_str("\\n"),
+            b'\r' => line.push_str("\\r"),
+            b'\t' => line.push_str("\\t"),
+            0x0b => line.push_str("\\v"),
+            // Writing to a String cannot fail.
+            _ => drop(write!(line, "\\x{byte:02x}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[test]
+    fn says_who_what_when_and_how() {
+        let check = |request: Request<()>, user: Option<&str>, expected: &str| {
+            let answered = Answered {
+                address: "192.0.2.7".parse().unwrap(),
+                user,
+                at: Timestamp::from_unix(784_111_777),
+                status: StatusCode::CREATED,
+                body_bytes: 12,
+            };
+            assert_eq!(line(&Asked::of(&request), &answered), expected);
+        };
+        let plain = Request::put("/cas/csr?a=%20b").version(Version::HTTP_10).body(()).unwrap();
+        check(
+            plain,
+            None,
+            r#"192.0.2.7 - - [06/Nov/1994:08:49:37 +0000] "PUT /cas/csr?a=%20b HTTP/1.0" 201 12 "-" "-""#,
+        );
+        let full = Request::get("/")
+            .header("Referer", "http://misspelt/")
+            .header("Referrer", "http://spelt/")
+            .header("User-Agent", b"say \"hi\" \\o/ \xe9\t".as_slice())
+            .body(())
+            .unwrap();
+        check(
+            full,
+            Some("1234567890123456789012345"),
+            r#"192.0.2.7 - 1234567890123456789012345 [06/Nov/1994:08:49:37 +0000] "GET / HTTP/1.1" 201 12 "http://spelt/" "say \"hi\" \\o/ \xe9\t""#,
+        );
+        let browser = Request::get("/").header("Referer", "http://misspelt/").body(()).unwrap();
+        check(
+            browser,
+            None,
+            r#"192.0.2.7 - - [06/Nov/1994:08:49:37 +0000] "GET / HTTP/1.1" 201 12 "http://misspelt/" "-""#,
+        );
+    }
+
+    #[test]
+    fn the_target_is_as_it_was_sent() {
+        let check = |uri: &str, version: Version, expected: &str| {
+            let request = Request::options(uri).version(version).body(()).unwrap();
+            assert_eq!(request_line(&request), expected);
+        };
+        check("/a%2Fb//c?d=e&f", Version::HTTP_11, "OPTIONS /a%2Fb//c?d=e&f HTTP/1.1");
+        check("http://host:1/a", Version::HTTP_11, "OPTIONS http://host:1/a HTTP/1.1");
+        check("*", Version::HTTP_10, "OPTIONS * HTTP/1.0");
+        let request = Request::get("https://host:1/a?b").version(Version::HTTP_2).body(()).unwrap();
+        assert_eq!(request_line(&request), "GET /a?b HTTP/2.0");
+    }
+
+    #[test]
+    fn nothing_that_is_not_plain_gets_through() {
+        let check = |text: &[u8], expected: &str| {
+            let mut escaped = String::new();
+            escape(&mut escaped, text);
+            assert_eq!(escaped, expected);
+        };
+        check(b" ~", " ~");
+        check(b"\x00\x1f\x7f\xff", r"\x00\x1f\x7f\xff");
+        check(b"\x08\n\r\t\x0b\x0c", r"\b\n\r\t\v\x0c");
+        check(br#""\"#, r#"\"\\"#);
+    }
+
+    /// Fails as told, and otherwise keeps what is written.
+    #[derive(Clone, Default)]
+    struct Paper {
+        written: Arc<Mutex<Vec<u8>>>,
+        fails: Option<ErrorKind>,
+    }
+
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            match self.fails {
+                Some(kind) => Err(kind.into()),
+                None => self.written.lock().unwrap().write(bytes),
+            }
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn everything_put_in_is_written_before_the_end() {
+        let paper = Paper::default();
+        let (lines, writer) = AccessLog::to(Box::new(paper.clone())).open(Counter::default());
+        assert!(lines.wanted());
+        lines.put("one".into());
+        lines.clone().put("two".into());
+        drop(lines);
+        writer.unwrap().run();
+        assert_eq!(paper.written.lock().unwrap().as_slice(), b"one\ntwo\n");
+    }
+
+    #[test]
+    fn nobody_waits_for_a_slow_reader_or_a_gone_one() {
+        let lost = Counter::default();
+        let paper = Paper { fails: Some(ErrorKind::BrokenPipe), ..Paper::default() };
+        let (lines, writer) = AccessLog::to(Box::new(paper)).open(lost.clone());
+        for _ in 0..QUEUE_LINES + 3 {
+            lines.put("line".into());
+        }
+        assert_eq!(lost.get(), 3);
+        writer.unwrap().run(); // ends, though `lines` is still there
+        lines.put("line".into());
+        assert_eq!(lost.get(), 3, "a log without a reader loses nothing");
+        assert!(!AccessLog::off().open(lost).0.wanted());
+    }
+}

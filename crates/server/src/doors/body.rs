@@ -1,0 +1,250 @@
+//! Bodies on their way in and out: how they are read within bounds, and who is being waited for.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::Body;
+use base::{Explain, Kind};
+use bytes::Bytes;
+use http::StatusCode;
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use super::registry::Turn;
+
+/// Why a request's body could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// It is declared to be, or turned out to be, longer than is taken.
+    #[error("the request body is longer than {limit_bytes} bytes")]
+    TooLarge {
+        /// How long it may be.
+        limit_bytes: usize,
+    },
+    /// Its chunks are not as RFC 9112 §7.1 says, or it ended too early.
+    #[error("the request body is malformed or incomplete")]
+    Malformed,
+    /// The client stopped sending in the middle.
+    #[error("the request body did not arrive in time")]
+    TimedOut,
+}
+
+impl BodyError {
+    /// The HTTP status that says so.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+}
+
+impl Explain for BodyError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::TooLarge { .. } => Kind::TooLarge,
+            Self::Malformed | Self::TimedOut => Kind::Invalid,
+        }
+    }
+}
+
+/// All of `body`, which may have `limit_bytes` at most.
+///
+/// A body that is declared longer is not read at all, so that a client who asked whether to go on
+/// (`Expect: 100-continue`) is not told to. Of what is not read, the connection takes care: it lets the
+/// client finish, within bounds, and closes.
+///
+/// # Errors
+/// When there is no such body to be had; the connection is of no further use then.
+pub async fn read_body(mut body: Body, limit_bytes: usize) -> Result<Bytes, BodyError> {
+    let too_large = BodyError::TooLarge { limit_bytes };
+    if usize::try_from(body.size_hint().lower()).is_ok_and(|declared| declared > limit_bytes) {
+        return Err(too_large);
+    }
+    let mut whole = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| reason(&*error.into_inner()))?;
+        let Ok(data) = frame.into_data() else { continue }; // trailers are ignored
+        if whole.len() + data.len() > limit_bytes {
+            return Err(too_large);
+        }
+        if whole.is_empty() && body.is_end_stream() {
+            return Ok(data); // in one piece, as most are
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.into())
+}
+
+/// What an error of a [`RequestBody`] means.
+fn reason(error: &(dyn std::error::Error + 'static)) -> BodyError {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<Stalled>() {
+            return BodyError::TimedOut;
+        }
+        cause = error.source();
+    }
+    BodyError::Malformed
+}
+
+/// The peer stopped sending in the middle of a body.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing has come for {0:?}")]
+struct Stalled(Duration);
+
+/// A request's body: fails when it stands still for too long, and says who is waiting for whom.
+#[derive(Debug)]
+pub(super) struct RequestBody {
+    body: Incoming,
+    turn: Arc<Turn>,
+    patience: Duration,
+    /// Runs while we wait.
+    stall: Option<Pin<Box<Sleep>>>,
+}
+
+impl RequestBody {
+    /// Reads `body`, waiting for each piece of it for `patience` at most.
+    pub(super) fn new(body: Incoming, turn: Arc<Turn>, patience: Duration) -> Self {
+        if body.is_end_stream() {
+            turn.body_came();
+        }
+        Self { body, turn, patience, stall: None }
+    }
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = axum::BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
+        let Self { body, turn, patience, stall } = &mut *self;
+        if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
+            *stall = None;
+            turn.ours();
+            if frame.is_none() || body.is_end_stream() {
+                turn.body_came();
+            }
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        turn.peers();
+        let stall = stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(*patience)));
+        ready!(stall.as_mut().poll(cx));
+        turn.ours();
+        Poll::Ready(Some(Err(Stalled(*patience).into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        self.turn.ours();
+    }
+}
+
+/// An answer's body: counts what is sent, and reports when all is sent or given up.
+pub(super) struct AnswerBody {
+    body: Body,
+    turn: Arc<Turn>,
+    sent_bytes: u64,
+    /// Called once, with the number of bytes, when the answer is over.
+    done: Option<Box<dyn FnOnce(u64) + Send>>,
+}
+
+impl AnswerBody {
+    /// Sends `body`, and then calls `done` with how long it was.
+    pub(super) fn new(body: Body, turn: Arc<Turn>, done: Box<dyn FnOnce(u64) + Send>) -> Self {
+        Self { body, turn, sent_bytes: 0, done: Some(done) }
+    }
+}
+
+impl http_body::Body for AnswerBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.turn.ours();
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame {
+            self.sent_bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+            // Until more is asked for, it is the peer who has to read.
+            self.turn.peers();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        if let Some(done) = self.done.take() {
+            done(self.sent_bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use futures_util::stream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_is_read_up_to_its_limit() {
+        let chunked = |pieces: &'static [&'static str]| {
+            Body::from_stream(stream::iter(pieces.iter().map(|piece| Ok::<_, io::Error>(*piece))))
+        };
+        let check = async |body: Body, expected: Option<&str>| match read_body(body, 5).await {
+            Ok(bytes) => assert_eq!(Some(bytes.as_ref()), expected.map(str::as_bytes)),
+            Err(error) => {
+                assert!(matches!(error, BodyError::TooLarge { limit_bytes: 5 }), "{error}");
+                assert_eq!(expected, None);
+            }
+        };
+        check(Body::empty(), Some("")).await;
+        check(Body::from("12345"), Some("12345")).await;
+        check(Body::from("123456"), None).await;
+        check(chunked(&[]), Some("")).await;
+        check(chunked(&["12", "", "345"]), Some("12345")).await;
+        check(chunked(&["12", "345", "6"]), None).await;
+    }
+
+    #[tokio::test]
+    async fn errors_say_what_to_answer() {
+        let check = async |error: axum::BoxError, expected: StatusCode| {
+            let body = Body::from_stream(stream::iter([Ok(Bytes::from("1")), Err(error)]));
+            assert_eq!(read_body(body, 5).await.unwrap_err().status(), expected);
+        };
+        check(Stalled(Duration::from_secs(1)).into(), StatusCode::REQUEST_TIMEOUT).await;
+        check(io::Error::from(io::ErrorKind::InvalidInput).into(), StatusCode::BAD_REQUEST).await;
+        assert_eq!(BodyError::TooLarge { limit_bytes: 1 }.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
+}

@@ -1,0 +1,117 @@
+//! One connection from its first byte to its last.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+
+use http::StatusCode;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use super::exchange::{Exchanges, Peer};
+use super::listen::House;
+use super::registry::{Place, Watch};
+use super::socket::Socket;
+use super::stream::Stream;
+use super::tls::HTTP_2;
+
+/// Serves the peer at `address` until it has had enough, or has to go.
+pub(super) async fn serve(
+    house: Arc<House>,
+    stream: TcpStream,
+    address: SocketAddr,
+    local: SocketAddr,
+    secure: bool,
+    place: Place,
+) {
+    let watch = Arc::clone(&place.watch);
+    let socket = Socket::new(stream, Arc::clone(&watch), house.meters.sent_bytes(secure));
+    let mut peer = Peer { address, local, secure, certificate: None };
+    if !secure {
+        converse(&house, socket, peer, watch).await;
+    } else if let Some(session) = shake_hands(&house, socket, address, &watch).await {
+        peer.certificate = client_certificate(&session);
+        converse(&house, session, peer, watch).await;
+    }
+    drop(place);
+}
+
+/// The TLS session, unless the peer fails, takes too long, or we are stopping.
+async fn shake_hands(
+    house: &House,
+    socket: Socket,
+    address: SocketAddr,
+    watch: &Watch,
+) -> Option<TlsStream<Socket>> {
+    let outcome = tokio::select! {
+        outcome = house.tls.accept(socket) => outcome,
+        () = watch.cut.cancelled() => return None,
+        () = house.stop.asked() => return None,
+    };
+    match outcome {
+        Ok(session) => {
+            watch.shook_hands(session.get_ref().1.alpn_protocol() == Some(HTTP_2));
+            Some(session)
+        }
+        Err(error) => {
+            house.meters.failed_handshakes.inc();
+            tracing::debug!(peer = %address, %error, "TLS handshake failed");
+            None
+        }
+    }
+}
+
+/// What the peer presented; the verifier has read and trusted it already.
+fn client_certificate(session: &TlsStream<Socket>) -> Option<Arc<x509::Certificate>> {
+    let der = session.get_ref().1.peer_certificates()?.first()?;
+    x509::Certificate::from_der(der).ok().map(Arc::new)
+}
+
+/// Answers requests until either side closes.
+async fn converse<S>(house: &Arc<House>, io: S, peer: Peer, watch: Arc<Watch>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let address = peer.address;
+    let exchanges = Exchanges::new(Arc::clone(house), peer, Arc::clone(&watch));
+    let line_bytes_max = house.limits.request_line_bytes_max;
+    let stream = TokioIo::new(Stream::new(io, Arc::clone(&watch), line_bytes_max));
+    let mut connection = pin!(house.http.serve_connection(stream, exchanges.clone()));
+    let mut finishing = false;
+    let outcome = loop {
+        tokio::select! {
+            outcome = &mut connection => break outcome,
+            () = watch.cut.cancelled() => return,
+            () = finish(house, &watch), if !finishing => {
+                finishing = true;
+                watch.closes();
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    };
+    let Err(error) = outcome else { return };
+    tracing::debug!(peer = %address, %error, "connection failed");
+    if let Some(status) = refused_with(error.as_ref(), watch.was_line_too_long()) {
+        exchanges.refused_head(status);
+    }
+}
+
+/// Waits until the connection should close at the next occasion.
+async fn finish(house: &House, watch: &Watch) {
+    tokio::select! {
+        () = house.stop.asked() => {}
+        () = watch.finish.cancelled() => {}
+    }
+}
+
+/// The status that hyper has answered with, when this error is about what the peer sent.
+fn refused_with(error: &(dyn std::error::Error + 'static), line_too_long: bool) -> Option<StatusCode> {
+    let error = error.downcast_ref::<hyper::Error>().filter(|error| error.is_parse())?;
+    Some(match (error.is_parse_too_large(), line_too_long) {
+        (false, _) => StatusCode::BAD_REQUEST,
+        (true, false) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        (true, true) => StatusCode::URI_TOO_LONG,
+    })
+}

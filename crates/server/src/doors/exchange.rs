@@ -1,0 +1,175 @@
+//! One request and its answer: checked against the limits, handed to the routes, measured and logged.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, StatusCode, Version};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+use tower::Service as _;
+
+use super::access_log::{Answered, Asked, line};
+use super::body::{AnswerBody, RequestBody};
+use super::limits::Limits;
+use super::listen::House;
+use super::registry::{Turn, Watch};
+
+/// Who is at the other end. In the extensions of every request that the routes get.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Where the connection comes from.
+    pub address: SocketAddr,
+    /// Which of our addresses it came to.
+    pub local: SocketAddr,
+    /// Whether it came through the HTTPS door.
+    pub secure: bool,
+    /// The client certificate that was presented, trusted at the time of the handshake.
+    pub certificate: Option<Arc<x509::Certificate>>,
+}
+
+/// All requests of one connection. Cloning shares it.
+#[derive(Clone)]
+pub(super) struct Exchanges(Arc<Connection>);
+
+struct Connection {
+    house: Arc<House>,
+    peer: Peer,
+    /// USER in the access log.
+    user: Option<String>,
+    watch: Arc<Watch>,
+}
+
+impl Exchanges {
+    /// Requests of `peer`, to be answered by the house's routes.
+    pub(super) fn new(house: Arc<House>, peer: Peer, watch: Arc<Watch>) -> Self {
+        let user = peer.certificate.as_ref().map(|certificate| certificate.serial().to_string());
+        Self(Arc::new(Connection { house, peer, user, watch }))
+    }
+
+    /// Something came that was no request; hyper answered it with `status` by itself.
+    pub(super) fn refused_head(&self, status: StatusCode) {
+        let connection = &self.0;
+        connection.house.meters.refused_head(connection.peer.secure, status);
+        connection.log(&Asked::default(), status, 0);
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Exchanges {
+    type Response = Response<AnswerBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let connection = Arc::clone(&self.0);
+        let turn = Arc::new(connection.watch.begin(request.version() == Version::HTTP_2));
+        Box::pin(async move { Ok(answer(connection, request, turn).await) })
+    }
+}
+
+async fn answer(
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+    turn: Arc<Turn>,
+) -> Response<AnswerBody> {
+    let began = Instant::now();
+    let asked = connection.house.log.wanted().then(|| Asked::of(&request));
+    let (method, version) = (request.method().clone(), request.version());
+    let patience = connection.house.limits.body_stall;
+    let request = request.map(|body| Body::new(RequestBody::new(body, Arc::clone(&turn), patience)));
+
+    let mut response = match refusal(&request, &connection.house.limits) {
+        Some(status) => status.into_response(),
+        None => connection.route(request).await,
+    };
+    if version < Version::HTTP_2 && !turn.has_body_come() {
+        // The rest of the request is in the way of the next one.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+
+    let status = response.status();
+    let done = Box::new(move |body_bytes| {
+        connection.house.meters.answered(connection.peer.secure, &method, status, began.elapsed());
+        if let Some(asked) = asked {
+            connection.log(&asked, status, body_bytes);
+        }
+    });
+    response.map(|body| AnswerBody::new(body, turn, done))
+}
+
+impl Connection {
+    async fn route(&self, mut request: Request<Body>) -> Response {
+        request.extensions_mut().insert(self.peer.clone());
+        let mut routes = self.house.app.clone();
+        let answered = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind().await;
+        match answered {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(_) => {
+                // What it said has gone through the panic hook.
+                tracing::error!(peer = %self.peer.address, "request handler panicked");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        }
+    }
+
+    fn log(&self, asked: &Asked, status: StatusCode, body_bytes: u64) {
+        let answered = Answered {
+            address: self.peer.address.ip(),
+            user: self.user.as_deref(),
+            at: self.house.clock.now(),
+            status,
+            body_bytes,
+        };
+        self.house.log.put(line(asked, &answered));
+    }
+}
+
+/// The status for a request whose head is larger than is taken.
+fn refusal<B>(request: &Request<B>, limits: &Limits) -> Option<StatusCode> {
+    if request_line_bytes(request) > limits.request_line_bytes_max {
+        return Some(StatusCode::URI_TOO_LONG);
+    }
+    let headers = request.headers();
+    let bytes = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    (bytes.sum::<usize>() > limits.header_bytes_max).then_some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+}
+
+/// How long `METHOD TARGET HTTP/x.y` is.
+fn request_line_bytes<B>(request: &Request<B>) -> usize {
+    let uri = request.uri();
+    let path = uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
+    let scheme = uri.scheme().map_or(0, |scheme| scheme.as_str().len() + "://".len());
+    request.method().as_str().len() + 1 + scheme + authority + path + " HTTP/1.1".len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_are_measured_as_they_were_sent() {
+        let limits = Limits { request_line_bytes_max: 20, header_bytes_max: 12, ..Limits::default() };
+        let check = |uri: &str, headers: &[(&str, &str)], expected: Option<u16>| {
+            let mut request = Request::builder().uri(uri);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let status = refusal(&request.body(()).unwrap(), &limits);
+            assert_eq!(status.map(|status| status.as_u16()), expected, "{uri} {headers:?}");
+        };
+        check("/345678", &[], None);
+        check("/3456789", &[], Some(414));
+        check("http://a", &[], Some(414)); // `/` is implied
+        check("*", &[("a", "b"), ("a", "c")], None);
+        check("*", &[("a", "b"), ("a", "cd")], Some(431));
+        check("/3456789", &[("a", "bc"), ("a", "cd")], Some(414));
+    }
+}

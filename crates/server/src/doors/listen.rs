@@ -1,0 +1,360 @@
+//! Binding, listening, and letting people in.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use base::{Clock, Explain, Kind};
+use engine::{Stop, Tasks};
+use futures_util::future::join_all;
+use hyper::rt::Executor;
+use hyper_util::rt::TokioTimer;
+use hyper_util::server::conn::auto::Builder;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, Socket, Type};
+use tokio::net::TcpListener;
+use tokio::time::Duration;
+use tokio_rustls::TlsAcceptor;
+
+use super::access_log::{AccessLog, Lines};
+use super::connection::serve;
+use super::limits::Limits;
+use super::meters::Meters;
+use super::registry::Registry;
+use super::stream::LINE_SLACK_BYTES;
+use super::tls::{ClientTrust, TlsIdentity, configuration};
+
+/// Which addresses to bind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bindings {
+    /// For each: the HTTP address and the HTTPS address. Port 0 lets the system choose.
+    pub pairs: Vec<(SocketAddr, SocketAddr)>,
+}
+
+/// Why a door could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Another program, or another door, is there already.
+    #[error("{address} is in use already")]
+    InUse {
+        /// What was to be bound.
+        address: SocketAddr,
+    },
+    /// The system keeps the port to itself.
+    #[error("no permission to listen on {address}")]
+    NotPermitted {
+        /// What was to be bound.
+        address: SocketAddr,
+    },
+    /// No network interface has this address.
+    #[error("{address} is not an address of this machine")]
+    NotOurs {
+        /// What was to be bound.
+        address: SocketAddr,
+    },
+    /// The system says something else.
+    #[error("could not listen on {address}")]
+    Other {
+        /// What was to be bound.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+impl BindError {
+    fn new(address: SocketAddr, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse { address },
+            io::ErrorKind::PermissionDenied => Self::NotPermitted { address },
+            io::ErrorKind::AddrNotAvailable => Self::NotOurs { address },
+            _ => Self::Other { address, source },
+        }
+    }
+}
+
+impl Explain for BindError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::InUse { .. } | Self::Other { .. } => Kind::Unavailable,
+            Self::NotPermitted { .. } => Kind::Forbidden,
+            Self::NotOurs { .. } => Kind::Invalid,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::InUse { address } => {
+                let port = address.port();
+                Some(format!("choose another port, or see who has it: ss -ltnp 'sport = :{port}'"))
+            }
+            Self::NotPermitted { .. } => {
+                Some("ports below 1024 need CAP_NET_BIND_SERVICE; with systemd: AmbientCapabilities=".into())
+            }
+            Self::NotOurs { .. } => Some("list this machine's addresses: ip address".into()),
+            Self::Other { .. } => None,
+        }
+    }
+}
+
+/// Everything that the doors need when they open.
+pub struct Opening {
+    /// Who runs the connections; `tasks.drain` waits for them.
+    pub tasks: Tasks,
+    /// When asked: nobody is let in any more, idle connections close, requests in progress finish.
+    pub stop: Stop,
+    /// The certificate of the HTTPS door. Should be set by now.
+    pub tls: Arc<TlsIdentity>,
+    /// Whose certificates are accepted.
+    pub trust: Arc<dyn ClientTrust>,
+    /// The routes. Requests carry a [`super::Peer`] in their extensions.
+    pub app: Router,
+    /// Where answered requests are noted.
+    pub access: AccessLog,
+    /// What time it is in the access log and in TLS.
+    pub clock: Clock,
+    /// What one peer may take.
+    pub limits: Limits,
+    /// Where things are counted.
+    pub meters: Arc<Meters>,
+}
+
+/// The port pairs: plain HTTP on one port, HTTPS on another, both in front of the same routes.
+///
+/// Sockets are bound first and accepted from last, so that a start that fails has started nothing.
+///
+/// A slow client cannot starve others: handshakes run beside each other, every wait for a peer has a
+/// limit, and when all places are taken, whoever has kept us waiting longest makes room for the next.
+#[derive(Debug)]
+pub struct Doors {
+    sockets: Vec<(Socket, Socket)>,
+    addresses: Vec<(SocketAddr, SocketAddr)>,
+}
+
+impl Doors {
+    /// Binds and nothing else: peers are refused until [`Doors::open`]. IPv6 sockets take IPv6 only, so
+    /// that `0.0.0.0` and `::` can stand beside each other.
+    ///
+    /// # Errors
+    /// When one of the addresses cannot be had; none is kept then.
+    pub fn bind(bindings: &Bindings) -> Result<Self, BindError> {
+        let mut doors = Self { sockets: Vec::new(), addresses: Vec::new() };
+        for &(http, https) in &bindings.pairs {
+            let ((http, http_address), (https, https_address)) = (bind(http)?, bind(https)?);
+            doors.sockets.push((http, https));
+            doors.addresses.push((http_address, https_address));
+        }
+        Ok(doors)
+    }
+
+    /// What is bound, HTTP and HTTPS, with the ports that the system chose for 0.
+    #[must_use]
+    pub fn addresses(&self) -> &[(SocketAddr, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// Lets people in, until `opening.stop` is asked. Returns at once; the work is done by
+    /// `opening.tasks`. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When somebody else listens on one of the addresses by now; then none is opened.
+    pub fn open(self, opening: Opening) -> Result<(), BindError> {
+        let mut listeners = Vec::new();
+        for ((http, https), (http_address, https_address)) in self.sockets.into_iter().zip(self.addresses) {
+            listeners.push((listen(http, http_address)?, http_address, false));
+            listeners.push((listen(https, https_address)?, https_address, true));
+        }
+
+        let tasks = opening.tasks.clone();
+        let (lines, writer) = opening.access.open(opening.meters.lost_lines.clone());
+        if let Some(writer) = writer {
+            let writers = tasks.clone();
+            tasks.spawn(async move { writers.compute(|| writer.run()).await });
+        }
+        let mut limits = opening.limits;
+        limits.connections_max = places(limits.connections_max, raise_file_limit());
+        let house = Arc::new(House {
+            http: http(&limits, &opening.tasks),
+            tls: TlsAcceptor::from(Arc::new(configuration(
+                opening.tls,
+                opening.trust,
+                opening.clock.clone(),
+            ))),
+            registry: Arc::new(Registry::new(limits.clone(), Arc::clone(&opening.meters))),
+            limits,
+            app: opening.app,
+            log: lines,
+            clock: opening.clock,
+            meters: opening.meters,
+            tasks: opening.tasks,
+            stop: opening.stop,
+        });
+        let registry = Arc::clone(&house.registry);
+        let accepting: Vec<_> = listeners
+            .into_iter()
+            .map(|(listener, local, secure)| tasks.spawn(accept(Arc::clone(&house), listener, local, secure)))
+            .collect();
+        tasks.spawn(async move { registry.patrol(async { drop(join_all(accepting).await) }).await });
+        Ok(())
+    }
+}
+
+/// What all connections share.
+pub(super) struct House {
+    pub(super) http: Builder<Spawner>,
+    pub(super) tls: TlsAcceptor,
+    pub(super) app: Router,
+    pub(super) log: Lines,
+    pub(super) clock: Clock,
+    pub(super) limits: Limits,
+    pub(super) meters: Arc<Meters>,
+    pub(super) stop: Stop,
+    registry: Arc<Registry>,
+    tasks: Tasks,
+}
+
+/// Runs what hyper wants to run beside a connection: the requests of HTTP/2.
+#[derive(Clone)]
+pub(super) struct Spawner(Tasks);
+
+impl<F> Executor<F> for Spawner
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, work: F) {
+        self.0.spawn(work);
+    }
+}
+
+fn http(limits: &Limits, tasks: &Tasks) -> Builder<Spawner> {
+    let mut http = Builder::new(Spawner(tasks.clone()));
+    http.http1()
+        // Ours, in the registry: hyper would count time in which nothing has come at all as well.
+        .header_read_timeout(None)
+        .max_headers(limits.headers_max)
+        // Room for what is told apart and refused in `exchange`: 414 or 431. Beyond that it is 431.
+        .max_buf_size(limits.request_line_bytes_max + LINE_SLACK_BYTES + limits.header_bytes_max + 16_384)
+        // Some clients close their sending side when they have sent everything.
+        .half_close(true);
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams_max)
+        .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
+        .keep_alive_interval(limits.ping)
+        .keep_alive_timeout(limits.ping);
+    http
+}
+
+fn bind(address: SocketAddr) -> Result<(Socket, SocketAddr), BindError> {
+    let bound = || -> io::Result<(Socket, Option<SocketAddr>)> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        // A restart must not wait for the connections of the run before to time out.
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        let local = socket.local_addr()?.as_socket();
+        Ok((socket, local))
+    };
+    let (socket, local) = bound().map_err(|source| BindError::new(address, source))?;
+    Ok((socket, local.unwrap_or(address)))
+}
+
+fn listen(socket: Socket, address: SocketAddr) -> Result<TcpListener, BindError> {
+    /// How many may wait to be let in; the system caps it (net.core.somaxconn).
+    const BACKLOG: i32 = 1024;
+    let listening = socket.listen(BACKLOG).and_then(|()| TcpListener::from_std(socket.into()));
+    listening.map_err(|source| BindError::new(address, source))
+}
+
+/// Lets people in. Never waits for one of them.
+async fn accept(house: Arc<House>, listener: TcpListener, local: SocketAddr, secure: bool) {
+    /// How long to leave it alone when no connection can be accepted, for want of files or memory.
+    const PAUSE: Duration = Duration::from_millis(50);
+    let mut failing = false;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = house.stop.asked() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, address)) => {
+                failing = false;
+                let Some(place) = house.registry.admit(secure) else { continue };
+                // Answers are written whole; waiting to fill packets would only delay them.
+                let _ = stream.set_nodelay(true);
+                let local = stream.local_addr().unwrap_or(local);
+                house.tasks.spawn(serve(Arc::clone(&house), stream, address, local, secure, place));
+            }
+            // The peer was gone before we came to the door.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+                ) => {}
+            Err(error) => {
+                if !failing {
+                    tracing::warn!(%error, address = %local, "connections cannot be accepted for now");
+                }
+                failing = true;
+                tokio::select! {
+                    () = house.stop.asked() => return,
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+            }
+        }
+    }
+}
+
+/// Raises the number of files that this process may have open as far as it may. What it is then;
+/// `None` when there is no limit.
+fn raise_file_limit() -> Option<u64> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        Ok(()) => maximum,
+        Err(_) => current, // then we live with what we have
+    }
+}
+
+/// How many connections there is room for, leaving some files for everything else.
+fn places(wanted: usize, files: Option<u64>) -> usize {
+    const OTHER_FILES: u64 = 128;
+    let Some(files) = files else { return wanted };
+    let room = usize::try_from(files.saturating_sub(OTHER_FILES).max(1)).unwrap_or(usize::MAX);
+    if room < wanted {
+        tracing::warn!(wanted, room, "fewer connections at a time than wanted: too few open files allowed");
+    }
+    wanted.min(room)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_files_for_others() {
+        assert_eq!(places(1024, None), 1024);
+        assert_eq!(places(1024, Some(1 << 20)), 1024);
+        assert_eq!(places(1024, Some(1024)), 896);
+        assert_eq!(places(1024, Some(3)), 1);
+    }
+
+    #[test]
+    fn bind_errors_say_which_address_and_why() {
+        let check = |address: &str, expected: &str, kind: Kind| {
+            let address = address.parse().unwrap();
+            let error = Doors::bind(&Bindings { pairs: vec![(address, address)] }).unwrap_err();
+            assert_eq!((error.to_string().as_str(), error.kind()), (expected, kind));
+            assert!(error.help().is_some());
+        };
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let held = std::net::TcpListener::bind(taken).unwrap();
+        check(&taken.to_string(), &format!("{taken} is in use already"), Kind::Unavailable);
+        drop(held);
+        check("192.0.2.1:0", "192.0.2.1:0 is not an address of this machine", Kind::Invalid);
+    }
+}

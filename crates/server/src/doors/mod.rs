@@ -1,0 +1,33 @@
+//! The doors: sockets, TLS, HTTP, limits and the access log, but none of the routes.
+//!
+//! ```text
+//! listen ──► connection ──► (tls) ──► stream ──► hyper ──► exchange ──► routes
+//!   │            │           below it: socket                 │
+//!   └─ registry ◄┘ who waits for whom, who has to go          ├─► access_log
+//!                                                             └─► meters
+//! ```
+//! [`Doors::bind`] takes the addresses, [`Doors::open`] lets people in. Handlers find a [`Peer`] in
+//! every request's extensions and read bodies with [`read_body`].
+//!
+//! **Invariant:** nobody in here waits for a peer without a limit, and nobody waits for one peer in the
+//! way of another.
+
+mod access_log;
+mod body;
+mod connection;
+mod exchange;
+mod limits;
+mod listen;
+mod meters;
+mod registry;
+mod socket;
+mod stream;
+mod tls;
+
+pub use access_log::AccessLog;
+pub use body::{BodyError, read_body};
+pub use exchange::Peer;
+pub use limits::Limits;
+pub use listen::{BindError, Bindings, Doors, Opening};
+pub use meters::Meters;
+pub use tls::{ClientTrust, TlsError, TlsIdentity};

@@ -1,0 +1,52 @@
+//! Whether the server lives and is ready, and its meters, for those who look after it.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use engine::House;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+
+use crate::doors::{Meters, Peer};
+
+/// Who may read the meters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetersFor {
+    /// Programs on this machine.
+    Loopback,
+    /// Everybody who can reach a door.
+    Everyone,
+}
+
+/// What these pages show.
+#[derive(Clone)]
+pub(crate) struct Health {
+    pub(crate) house: Arc<House>,
+    pub(crate) meters: Arc<Meters>,
+    pub(crate) meters_for: MetersFor,
+}
+
+/// `GET /healthz`: 200 as long as the process answers.
+pub(crate) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: 200 when requests can be served, 503 while stopping or when the store does not answer.
+pub(crate) async fn readyz(State(health): State<Health>) -> (StatusCode, &'static str) {
+    if health.house.is_ready().await {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    }
+}
+
+/// `GET /metrics`: OpenMetrics text; 403 for those who may not read it.
+pub(crate) async fn metrics(State(health): State<Health>, Extension(peer): Extension<Peer>) -> Response {
+    if health.meters_for == MetersFor::Loopback && !peer.address.ip().to_canonical().is_loopback() {
+        return (StatusCode::FORBIDDEN, "the meters are for programs on this machine\n").into_response();
+    }
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(CONTENT_TYPE, content_type)], health.meters.render()).into_response()
+}

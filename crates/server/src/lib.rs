@@ -1,0 +1,14 @@
+//! The HTTP and HTTPS doors, and what is said through them.
+//!
+//! [`doors`] is everything about sockets, TLS, limits and the access log; [`app`] is what is behind them.
+//!
+//! **Invariant:** nothing in here decides; it parses, asks a room, and renders. Old dialects live under
+//! `compat/` and nowhere else.
+
+mod app;
+mod compat;
+pub mod doors;
+mod health;
+
+pub use app::{App, UsersOf, app, crl_addresses};
+pub use health::MetersFor;

@@ -1,0 +1,108 @@
+//! Request bodies: lengths, chunks, clients that write before they read, and clients that stop.
+
+use std::time::Duration;
+
+use server::doors::Limits;
+
+use super::client::Line;
+use super::house::{ECHO_BYTES_MAX, House};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_are_taken_up_to_the_limit() {
+    let house = House::open();
+    let check = async |bytes: usize, chunked: bool, expected: u16| {
+        let body = "b".repeat(bytes);
+        let request = if chunked {
+            format!(
+                "PUT /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{bytes:x}\r\n{body}\r\n0\r\n\r\n"
+            )
+        } else {
+            format!("PUT /echo HTTP/1.1\r\nContent-Length: {bytes}\r\n\r\n{body}")
+        };
+        let mut line = Line::to(house.http).await;
+        // All is sent before anything is read; the answer must not be lost in a reset.
+        line.send(request).await.unwrap();
+        let answer = line.answer().await;
+        assert_eq!(answer.status, expected, "{bytes}");
+        if expected == 200 {
+            assert_eq!(answer.body.len(), bytes);
+            assert_eq!(line.get("/hello").await.status, 200);
+        } else {
+            assert_eq!(answer.headers["connection"], "close");
+            assert!(line.is_closed().await);
+        }
+    };
+    check(1, false, 200).await;
+    check(ECHO_BYTES_MAX, false, 200).await;
+    check(ECHO_BYTES_MAX, true, 200).await;
+    check(ECHO_BYTES_MAX + 1, false, 413).await;
+    check(ECHO_BYTES_MAX + 1, true, 413).await;
+    check(12_000_000, false, 413).await;
+    check(12_000_000, true, 413).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_before_the_body_is_read_arrives() {
+    let house = House::open();
+    let mut line = Line::to(house.http).await;
+    line.send(format!("PUT /deaf HTTP/1.1\r\nContent-Length: 12000000\r\n\r\n{}", "b".repeat(12_000_000)))
+        .await
+        .unwrap();
+    assert_eq!(line.answer().await.status, 403);
+    assert!(line.is_closed().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_put_without_length_has_no_body() {
+    let house = House::open();
+    let mut line = Line::to(house.http).await;
+    line.send("PUT /echo HTTP/1.1\r\n\r\n").await.unwrap();
+    let answer = line.answer().await;
+    assert_eq!((answer.status, answer.text()), (200, ""));
+    assert_eq!(line.get("/hello").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chunks_may_have_extensions_and_trailers_and_nothing_else() {
+    let house = House::open();
+    let check = async |chunks: &str, expected: u16, body: &str| {
+        let mut line = Line::to(house.http).await;
+        line.send(format!("PUT /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}")).await.unwrap();
+        let answer = line.answer().await;
+        assert_eq!((answer.status, answer.text()), (expected, body), "{chunks:?}");
+    };
+    const MALFORMED: &str = "the request body is malformed or incomplete";
+    check("3\r\nabc\r\n2;ext=1\r\nde\r\n0\r\nTrailer: x\r\n\r\n", 200, "abcde").await;
+    check("0\r\n\r\n", 200, "").await;
+    check("zz\r\nabc\r\n0\r\n\r\n", 400, MALFORMED).await;
+    check("-3\r\nabc\r\n0\r\n\r\n", 400, MALFORMED).await;
+    check("3\r\nabcd\r\n0\r\n\r\n", 400, MALFORMED).await;
+    check("ffffffffffffffffff\r\nabc\r\n0\r\n\r\n", 400, MALFORMED).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_is_told_to_go_on_only_when_the_body_is_wanted() {
+    let house = House::open();
+    let ask = async |target: &str, bytes: usize| {
+        let mut line = Line::to(house.http).await;
+        let head =
+            format!("PUT {target} HTTP/1.1\r\nContent-Length: {bytes}\r\nExpect: 100-continue\r\n\r\n");
+        line.send(head).await.unwrap();
+        (line.answer().await, line)
+    };
+    let (go_on, mut line) = ask("/echo", 3).await;
+    assert_eq!(go_on.status, 100);
+    line.send("abc").await.unwrap();
+    assert_eq!(line.answer().await.text(), "abc");
+    assert_eq!(ask("/echo", ECHO_BYTES_MAX + 1).await.0.status, 413);
+    assert_eq!(ask("/deaf", 3).await.0.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_stands_still_is_given_up() {
+    let house = House::with(Limits { body_stall: Duration::from_millis(100), ..Limits::default() });
+    let mut line = Line::to(house.http).await;
+    line.send("PUT /echo HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc").await.unwrap();
+    let answer = line.answer().await;
+    assert_eq!((answer.status, answer.text()), (408, "the request body did not arrive in time"));
+}

@@ -1,0 +1,10 @@
+//! The doors, seen from the street: real sockets on both loopback addresses, with small limits.
+
+mod bodies;
+mod client;
+mod crowd;
+mod house;
+mod log;
+mod plain;
+mod stopping;
+mod tls;

@@ -1,0 +1,438 @@
+//! What every engine promises: the intersection of what an embedded engine and etcd do well.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use base::{Explain, Kind};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+
+use crate::{Key, Prefix};
+
+/// The most operations (and the most expectations) in one batch; etcd's own limit is 128.
+pub const BATCH_OPERATIONS_MAX: usize = 100;
+/// The most bytes of keys and values in one batch; etcd's own limit is 1.5 MiB.
+pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// The longest value, in bytes.
+pub const VALUE_BYTES_MAX: usize = 512 * 1024;
+/// The most entries in one page of a listing.
+pub const PAGE_ENTRIES_MAX: usize = 1000;
+
+/// How many bytes of keys and values end a page early, whatever its limit; what gRPC takes in one message.
+pub const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How many commits the store had seen; grows by at least one with each. 0 is the empty store.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Revision(pub u64);
+
+/// The revision at which a key was last written. Never given twice to one key, also after it was deleted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(pub Revision);
+
+/// A value and the version it was read at.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Versioned {
+    /// The value, at most [`VALUE_BYTES_MAX`] long.
+    pub value: Bytes,
+    /// Which write it comes from.
+    pub version: Version,
+}
+
+/// Which part of a listing is wanted.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Begin behind this key; from the start when absent.
+    pub after: Option<Key>,
+    /// At most so many entries; held to 1 ..= [`PAGE_ENTRIES_MAX`]. Fewer come when the values are large
+    /// ([`PAGE_BYTES_MAX`]): only [`Listing::next`] tells whether there are more.
+    pub limit: usize,
+}
+
+impl Page {
+    /// The first `limit` entries.
+    #[must_use]
+    pub fn first(limit: usize) -> Self {
+        Self { after: None, limit }
+    }
+
+    /// As many entries from the start as a page holds.
+    #[must_use]
+    pub fn full() -> Self {
+        Self::first(PAGE_ENTRIES_MAX)
+    }
+
+    /// The limit within its bounds.
+    pub(crate) fn held(&self) -> usize {
+        self.limit.clamp(1, PAGE_ENTRIES_MAX)
+    }
+}
+
+/// A page of a listing, ordered by key. All of one page was true at one revision.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// The entries.
+    pub entries: Vec<(Key, Versioned)>,
+    /// The page that follows; absent on the last.
+    pub next: Option<Page>,
+    /// The revision at which all this was true: watching from here misses nothing.
+    pub revision: Revision,
+}
+
+impl Listing {
+    /// The page that `rows` begin with: as many as it holds. `rows` may stop after one more than
+    /// `limit`, which shows that another page follows.
+    pub(crate) fn of<E>(
+        rows: impl Iterator<Item = Result<(Key, Versioned), E>>,
+        limit: usize,
+        revision: Revision,
+    ) -> Result<Self, E> {
+        let mut entries: Vec<(Key, Versioned)> = Vec::new();
+        let mut bytes = 0;
+        for row in rows {
+            let (key, versioned) = row?;
+            bytes += key.as_str().len() + versioned.value.len();
+            if entries.len() == limit || (bytes > PAGE_BYTES_MAX && !entries.is_empty()) {
+                let after = entries.last().map(|(key, _)| key.clone());
+                return Ok(Self { entries, next: Some(Page { after, limit }), revision });
+            }
+            entries.push((key, versioned));
+        }
+        Ok(Self { entries, next: None, revision })
+    }
+}
+
+/// What must be so for a batch to be taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Expect {
+    /// The key does not exist.
+    Absent,
+    /// The key was last written at this version.
+    At(Version),
+}
+
+/// One change to one key.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// Write this value.
+    Put(Key, Bytes),
+    /// Remove the key; nothing when it does not exist.
+    Delete(Key),
+}
+
+impl Operation {
+    /// Which key it changes.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Put(key, _) | Self::Delete(key) => key,
+        }
+    }
+
+    /// How long the key and the value are.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Put(key, value) => key.as_str().len() + value.len(),
+            Self::Delete(key) => key.as_str().len(),
+        }
+    }
+}
+
+/// Changes that happen together or not at all, provided the expectations hold.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    expectations: Vec<(Key, Expect)>,
+    operations: Vec<Operation>,
+}
+
+impl Batch {
+    /// An empty batch.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an expectation.
+    pub fn expect(&mut self, key: Key, expectation: Expect) -> &mut Self {
+        self.expectations.push((key, expectation));
+        self
+    }
+
+    /// Adds a write.
+    pub fn put(&mut self, key: Key, value: impl Into<Bytes>) -> &mut Self {
+        self.operations.push(Operation::Put(key, value.into()));
+        self
+    }
+
+    /// Adds a removal.
+    pub fn delete(&mut self, key: Key) -> &mut Self {
+        self.operations.push(Operation::Delete(key));
+        self
+    }
+
+    /// What must be so.
+    #[must_use]
+    pub fn expectations(&self) -> &[(Key, Expect)] {
+        &self.expectations
+    }
+
+    /// What is to be done, in order.
+    #[must_use]
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// How many operations it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// Whether it would change nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
+    /// How many bytes of keys and values it writes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.operations.iter().map(Operation::bytes).sum()
+    }
+
+    /// Whether it keeps to the limits above; each engine asks before it does anything.
+    ///
+    /// # Errors
+    /// [`CommitError::TooLarge`] naming the limit. A key written twice in one batch is refused as well,
+    /// as etcd refuses it.
+    pub fn check(&self) -> Result<(), CommitError> {
+        let too_large = |what| Err(CommitError::TooLarge { what });
+        if self.operations.len() > BATCH_OPERATIONS_MAX || self.expectations.len() > BATCH_OPERATIONS_MAX {
+            return too_large("100 operations or expectations in one batch");
+        }
+        let mut keys = HashSet::new();
+        for operation in &self.operations {
+            if let Operation::Put(_, value) = operation
+                && value.len() > VALUE_BYTES_MAX
+            {
+                return too_large("512 KiB in one value");
+            }
+            if !keys.insert(operation.key()) {
+                return Err(CommitError::Twice { key: operation.key().clone() });
+            }
+        }
+        if self.bytes() > BATCH_BYTES_MAX {
+            return too_large("1 MiB in one batch");
+        }
+        Ok(())
+    }
+}
+
+/// Something that happened to one key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Which key.
+    pub key: Key,
+    /// What it was given; absent when it was removed.
+    pub value: Option<Bytes>,
+    /// The commit that did it; all changes of one commit carry the same.
+    pub revision: Revision,
+}
+
+/// A place where records are kept. Durable when [`Engine::commit`] has answered.
+pub trait Engine: Send + Sync {
+    /// The value of `key`, if it exists.
+    fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Versioned>, Error>>;
+
+    /// One page of the entries under `prefix`, ordered by key.
+    fn list<'a>(&'a self, prefix: &'a Prefix, page: Page) -> BoxFuture<'a, Result<Listing, Error>>;
+
+    /// Does all of `batch` or nothing, and answers once it is durable, with the version that the keys it put
+    /// now have. An empty batch only checks its expectations, and gives the revision the store is at.
+    ///
+    /// A caller that stops waiting does not take the batch back: it is done or not done, unseen.
+    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Revision, CommitError>>;
+
+    /// Changes under `prefix` after `from`, in order. Ends with [`WatchError::Compacted`] when they are no
+    /// longer all known: list again, and watch from the listing's revision. What one commit did comes
+    /// together, in the order of its operations; removing what did not exist is no change.
+    fn watch(&self, prefix: Prefix, from: Revision) -> BoxStream<'_, Result<Change, WatchError>>;
+
+    /// Waits until what was taken is done, and lets go of the files. Later calls fail with [`Error::Closed`],
+    /// and watches end with it once they have told what happened before; closing again is nothing.
+    fn close(&self) -> BoxFuture<'_, Result<(), Error>>;
+}
+
+/// Why the store could not be read or written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// A key that no engine takes.
+    #[error("a key of {bytes} bytes is empty, longer than {} or has a NUL in it", crate::key::KEY_BYTES_MAX)]
+    Key {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The engine failed.
+    #[error("the store failed while {doing}: {reason}")]
+    Engine {
+        /// What was being done, as a gerund: "reading".
+        doing: &'static str,
+        /// What the engine said.
+        reason: String,
+    },
+    /// There is no room left on the disk.
+    #[error("the store's disk is full")]
+    Full,
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+    /// What is stored is not what this program wrote.
+    #[error("the record `{key}` cannot be read: {reason}")]
+    Record {
+        /// Which record.
+        key: Key,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Explain for Error {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Key { .. } => Kind::Invalid,
+            Self::Full => Kind::Full,
+            Self::Closed => Kind::Unavailable,
+            Self::Engine { .. } | Self::Record { .. } => Kind::Internal,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Full => Some("free some space; nothing that was acknowledged is lost".into()),
+            Self::Key { .. } | Self::Engine { .. } | Self::Closed | Self::Record { .. } => None,
+        }
+    }
+}
+
+/// Why a batch was not taken. Nothing of it was done.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CommitError {
+    /// An expectation did not hold: somebody else was faster.
+    #[error("`{key}` is not as it was expected to be")]
+    Conflict {
+        /// The first key that was not as expected.
+        key: Key,
+    },
+    /// The batch is larger than all engines take.
+    #[error("the batch is larger than {what}")]
+    TooLarge {
+        /// The limit.
+        what: &'static str,
+    },
+    /// The batch writes a key twice.
+    #[error("the batch writes `{key}` twice")]
+    Twice {
+        /// Which key.
+        key: Key,
+    },
+    /// The store failed. Whether the batch was taken is not known only where the engine is remote, and where
+    /// the disk itself failed in the middle of the commit and the program then died.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl CommitError {
+    /// For batches that expect nothing and are small: only the store itself can have failed.
+    pub fn into_store(self, doing: &'static str) -> Error {
+        match self {
+            Self::Store(error) => error,
+            Self::Conflict { .. } | Self::TooLarge { .. } | Self::Twice { .. } => {
+                Error::Engine { doing, reason: self.to_string() }
+            }
+        }
+    }
+}
+
+impl Explain for CommitError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Conflict { .. } => Kind::Conflict,
+            Self::TooLarge { .. } => Kind::TooLarge,
+            Self::Twice { .. } => Kind::Internal,
+            Self::Store(error) => error.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.help(),
+            Self::Conflict { .. } | Self::TooLarge { .. } | Self::Twice { .. } => None,
+        }
+    }
+}
+
+/// Why a watch ended.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum WatchError {
+    /// The changes asked for are no longer all known.
+    #[error("the changes since the revision asked for are no longer all known")]
+    Compacted,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl Explain for WatchError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Compacted => Kind::Unavailable,
+            Self::Store(error) => error.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Compacted => None,
+            Self::Store(error) => error.help(),
+        }
+    }
+}
+
+impl fmt::Debug for Change {
+    /// Without the value, which may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "put {} ({} bytes) at {:?}", self.key, value.len(), self.revision),
+            None => write!(f, "delete {} at {:?}", self.key, self.revision),
+        }
+    }
+}
+
+impl fmt::Debug for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "r{}", self.0)
+    }
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "v{}", self.0.0)
+    }
+}
+
+impl fmt::Debug for Versioned {
+    /// Without the value, which may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes at {:?}", self.value.len(), self.version)
+    }
+}
+
+impl fmt::Debug for Operation {
+    /// Without the value, which may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Put(key, value) => write!(f, "put {key} ({} bytes)", value.len()),
+            Self::Delete(key) => write!(f, "delete {key}"),
+        }
+    }
+}

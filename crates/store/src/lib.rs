@@ -1,0 +1,31 @@
+//! What is remembered: records under keys, all or nothing, watched; and the sealing of secrets.
+//!
+//! **Invariant:** a commit that was answered survives `kill -9` and a power cut. Rooms see
+//! [`Table`], never an engine's own types.
+
+mod changes;
+mod claim;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod contract;
+mod files;
+mod history;
+mod key;
+mod memory;
+pub mod private_file;
+mod seal;
+mod sqlite;
+mod table;
+
+pub use claim::{Claim, Claims};
+pub use contract::{
+    BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, Batch, Change, CommitError, Engine, Error, Expect, Listing,
+    Operation, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, Page, Revision, VALUE_BYTES_MAX, Version, Versioned,
+    WatchError,
+};
+pub use history::{Event, History, Retention, Trimmed};
+pub use key::{KEY_BYTES_MAX, Key, Prefix};
+pub use memory::Memory;
+pub use seal::{SealError, SealingKey};
+pub use sqlite::{OpenError, Sqlite};
+pub use table::{Loaded, Record, Table, TablePage, decode, encode};

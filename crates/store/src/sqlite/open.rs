@@ -1,0 +1,285 @@
+//! Opening the file: whose it is, who may read it, and that nobody else has it open.
+//!
+//! ```text
+//! lock ──► make the file, 0600 ──► read its first 100 bytes ──► ours or empty: open, lay out, write-ahead log
+//!                                                          └──► not ours: refuse it, unchanged
+//! ```
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base::{Explain, Kind};
+use rusqlite::{Connection, OpenFlags};
+
+use super::{failed, from_sql};
+use crate::{Error, Revision};
+
+/// How large a page of the file is.
+pub(super) const PAGE_BYTES: usize = 8192;
+/// Tells our files from others' (<https://www.sqlite.org/fileformat2.html>, offset 68): `PRVS`.
+const APPLICATION_ID: u32 = u32::from_be_bytes(*b"PRVS");
+/// The version of the layout below, at offset 60.
+const LAYOUT: u32 = 1;
+/// How long to wait for the sqlite3 command, should somebody be using it on the file.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Why the store's file could not be opened. Nothing in it was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It is a SQLite database, but somebody else's.
+    #[error("{} is a SQLite database of another program, with the tables: {}", path.display(), tables.join(", "))]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The names of its tables in order, as far as they can be read without changing anything.
+        tables: Vec<String>,
+    },
+    /// It is no SQLite database.
+    #[error("{} is not a SQLite database", path.display())]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It was written by a newer version of this program.
+    #[error("{} was written by a newer version: its layout is {layout}, and {LAYOUT} is known here", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The version of its layout.
+        layout: u32,
+    },
+    /// It is open already.
+    #[error("{} is in use by another process", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It, or a file beside it, cannot be made or read.
+    #[error("could not open {} ({doing})", path.display())]
+    Files {
+        /// The file.
+        path: PathBuf,
+        /// What was being done, as a gerund.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// SQLite cannot open it.
+    #[error("could not open {}", path.display())]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: Error,
+    },
+}
+
+impl Explain for OpenError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Foreign { .. } | Self::NotADatabase { .. } | Self::Newer { .. } => Kind::Invalid,
+            Self::InUse { .. } | Self::Files { .. } => Kind::Unavailable,
+            Self::Store { source, .. } => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Foreign { .. } | Self::NotADatabase { .. } => {
+                Some("name another file; this one was not changed".into())
+            }
+            Self::Newer { .. } => Some("use the newer version, or restore a backup made before it".into()),
+            Self::InUse { .. } => Some("stop the other process first".into()),
+            Self::Files { .. } => Some("see that the directory exists and may be written".into()),
+            Self::Store { source, .. } => source.help(),
+        }
+    }
+}
+
+/// An opened file.
+pub(super) struct Opened {
+    /// The one connection that writes.
+    pub(super) connection: Connection,
+    /// What it is at.
+    pub(super) revision: Revision,
+    /// To be held as long as a connection is open.
+    pub(super) lock: File,
+}
+
+/// Opens the file at `path`, which never grows beyond `pages_max` pages.
+pub(super) fn open(path: &Path, pages_max: Option<u32>) -> Result<Opened, OpenError> {
+    let files = |doing| move |source| OpenError::Files { path: path.into(), doing, source };
+    let lock_path = beside(path, "-lock");
+    let lock = lock(&lock_path).map_err(|error| match error {
+        TryLockError::WouldBlock => OpenError::InUse { path: path.into() },
+        TryLockError::Error(source) => files("locking it")(source),
+    })?;
+    create(path).map_err(files("creating it"))?;
+    match whose(path).map_err(files("reading its beginning"))? {
+        Whose::Nobodys | Whose::Ours => {}
+        other => {
+            // Nothing is left beside a file that is not ours.
+            std::fs::remove_file(&lock_path).map_err(files("removing its lock"))?;
+            return Err(match other {
+                Whose::Foreign => {
+                    OpenError::Foreign { path: path.into(), tables: tables(path).unwrap_or_default() }
+                }
+                _ => OpenError::NotADatabase { path: path.into() },
+            });
+        }
+    }
+    let store = |error| OpenError::Store { path: path.into(), source: failed("opening")(error) };
+    let connection = connect(path).map_err(store)?;
+    let layout = lay_out(&connection).map_err(store)?;
+    if layout > LAYOUT {
+        return Err(OpenError::Newer { path: path.into(), layout });
+    }
+    let revision = prepare_writer(&connection, pages_max).map_err(store)?;
+    Ok(Opened { connection, revision, lock })
+}
+
+/// A further connection, for reading.
+pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = connect(path)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    // Each connection is used by one thread at a time, so SQLite need not lock it.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    Ok(connection)
+}
+
+/// The path of `path` with `suffix` at its end.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Takes the lock that keeps other processes, and other engines of this one, away. It is a file of its own:
+/// SQLite's own locks on the database would be lost by closing any other handle to it (fcntl(2)).
+fn lock(path: &Path) -> Result<File, TryLockError> {
+    let mut options = OpenOptions::new();
+    let file = options
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(TryLockError::Error)?;
+    file.try_lock()?;
+    Ok(file)
+}
+
+/// Makes the file, for its owner only, unless there is one. SQLite gives `-wal` and `-shm` the same mode.
+fn create(path: &Path) -> io::Result<()> {
+    let file = match OpenOptions::new().create_new(true).write(true).mode(0o600).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    // A umask may have taken more away.
+    file.set_permissions(PermissionsExt::from_mode(0o600))?;
+    file.sync_all()?;
+    crate::files::sync_directory_of(path)
+}
+
+/// Whose a file is.
+enum Whose {
+    /// It is empty.
+    Nobodys,
+    Ours,
+    /// Another program's database.
+    Foreign,
+    /// No database.
+    Unknown,
+}
+
+/// Reads the header by hand, since SQLite would write to a file that it finds in need of recovery. Ours says
+/// so there from its first transaction, which is made before there is a write-ahead log.
+fn whose(path: &Path) -> io::Result<Whose> {
+    let mut header = Vec::new();
+    File::open(path)?.take(100).read_to_end(&mut header)?;
+    Ok(match header.get(68..72) {
+        _ if header.is_empty() => Whose::Nobodys,
+        Some(id) if header.starts_with(b"SQLite format 3\0") => {
+            if id == APPLICATION_ID.to_be_bytes() {
+                Whose::Ours
+            } else {
+                Whose::Foreign
+            }
+        }
+        _ => Whose::Unknown,
+    })
+}
+
+/// The names of the tables in somebody else's database, read as if nothing could ever write to it: otherwise
+/// SQLite might recover it or put files beside it.
+fn tables(path: &Path) -> rusqlite::Result<Vec<String>> {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+                uri.push(char::from(*byte))
+            }
+            _ => uri.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(uri, flags)?;
+    let mut statement = connection.prepare(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY name",
+    )?;
+    statement.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Makes the tables in a new file. Gives the version of the file's layout.
+fn lay_out(connection: &Connection) -> rusqlite::Result<u32> {
+    let layout =
+        |connection: &Connection| connection.pragma_query_value(None, "user_version", |row| row.get(0));
+    if layout(connection)? == 0 {
+        connection.pragma_update(None, "page_size", PAGE_BYTES as i64)?;
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE;
+             CREATE TABLE records (
+                 id INTEGER PRIMARY KEY,
+                 key TEXT NOT NULL UNIQUE,
+                 revision INTEGER NOT NULL,
+                 value BLOB NOT NULL
+             ) STRICT;
+             CREATE TABLE meta (
+                 one INTEGER PRIMARY KEY CHECK (one = 1),
+                 revision INTEGER NOT NULL
+             ) STRICT;
+             INSERT INTO meta (one, revision) VALUES (1, 0);
+             PRAGMA application_id = {APPLICATION_ID};
+             PRAGMA user_version = {LAYOUT};
+             COMMIT;"
+        ))?;
+    }
+    layout(connection)
+}
+
+/// Readies the connection that writes. Gives the revision that the store is at.
+fn prepare_writer(connection: &Connection, pages_max: Option<u32>) -> rusqlite::Result<Revision> {
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // The writer says when the log is copied to the file, so that nobody's commit waits for it.
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+    // In KiB when negative: the index over the keys is to stay in memory.
+    connection.pragma_update(None, "cache_size", -32 * 1024)?;
+    if let Some(pages) = pages_max {
+        connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+    }
+    connection.query_row("SELECT revision FROM meta", [], |row| row.get(0)).map(from_sql)
+}

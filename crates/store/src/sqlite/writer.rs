@@ -1,0 +1,201 @@
+//! Writing: one thread, one connection, and everything that is queued in one transaction.
+
+use std::sync::mpsc::Receiver;
+
+use async_lock::SemaphoreGuardArc;
+use futures_channel::oneshot;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{failed, from_sql, open, to_sql};
+use crate::changes::Changes;
+use crate::{Batch, Change, CommitError, Expect, Key, Operation, Revision, Version};
+
+/// The most batches in one transaction.
+const GROUP_BATCHES_MAX: usize = 256;
+/// The most bytes of keys and values in one transaction, but for its last batch.
+const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// After writing about so many pages to the log, they are copied to the file. The longer the log, the more
+/// of them are copied once though they were written often; reading it after a crash takes longer.
+const CHECKPOINT_PAGES: usize = 4_000;
+/// A log that has grown to so many pages, because somebody was reading at each checkpoint, is not added to
+/// until all have moved on.
+const LOG_PAGES_MAX: i64 = 8 * 4_000;
+
+/// A batch on its way.
+pub(super) struct Job {
+    pub(super) batch: Batch,
+    pub(super) answer: oneshot::Sender<Result<Revision, CommitError>>,
+    /// Its place in the queue, given back when it is dropped.
+    #[expect(dead_code, reason = "held for its end")]
+    pub(super) place: SemaphoreGuardArc,
+}
+
+/// The one that writes.
+pub(super) struct Writer {
+    connection: Connection,
+    /// Of the last commit.
+    revision: Revision,
+    changes: Changes,
+    /// About how many pages were written to the log since it was last copied.
+    pages: usize,
+}
+
+/// What a batch comes to, if its transaction commits: the changes it made, or why it was refused.
+type Verdict = Result<(Revision, Vec<Change>), CommitError>;
+
+impl Writer {
+    pub(super) fn new(connection: Connection, revision: Revision, changes: Changes) -> Self {
+        Self { connection, revision, changes, pages: 0 }
+    }
+
+    /// Commits what comes through `queue` until nobody holds its other end.
+    pub(super) fn run(mut self, queue: &Receiver<Job>) {
+        while let Ok(first) = queue.recv() {
+            self.commit(gather(first, queue));
+            if self.pages >= CHECKPOINT_PAGES {
+                self.checkpoint("PASSIVE");
+            }
+        }
+        self.checkpoint("TRUNCATE");
+        if let Err((_, error)) = self.connection.close() {
+            tracing::warn!(%error, "store not closed cleanly, which its next opening mends");
+        }
+    }
+
+    /// Commits a group and answers each of its batches.
+    fn commit(&mut self, group: Vec<Job>) {
+        let before = self.revision;
+        match self.attempt(&group).map_err(failed("committing")) {
+            Ok(verdicts) => {
+                let mut done = Vec::with_capacity(group.len());
+                let answers = verdicts.into_iter().map(|verdict| {
+                    let (revision, changes) = verdict?;
+                    done.push(changes);
+                    Ok(revision)
+                });
+                let answers: Vec<_> = answers.collect();
+                // Told before it is answered, so that who was answered finds it told.
+                self.changes.add(done);
+                for (job, answer) in group.into_iter().zip(answers) {
+                    // Whoever asked may have stopped waiting.
+                    let _ = job.answer.send(answer);
+                }
+            }
+            Err(error) => {
+                self.revision = before;
+                if !self.connection.is_autocommit()
+                    && let Err(error) = self.connection.execute_batch("ROLLBACK")
+                {
+                    tracing::error!(%error, "a failed transaction could not be rolled back");
+                }
+                for job in group {
+                    let _ = job.answer.send(Err(error.clone().into()));
+                }
+            }
+        }
+    }
+
+    /// The verdict on each batch, after the commit of all that were taken.
+    fn attempt(&mut self, group: &[Job]) -> rusqlite::Result<Vec<Verdict>> {
+        execute(&self.connection, "BEGIN IMMEDIATE")?;
+        let before = self.revision;
+        let mut verdicts = Vec::with_capacity(group.len());
+        for job in group {
+            // Counted before it is known to be taken: too many rather than too few.
+            self.pages += 1 + job.batch.len() + job.batch.bytes() / open::PAGE_BYTES;
+            verdicts.push(self.apply(&job.batch)?);
+        }
+        if self.revision > before {
+            self.connection
+                .prepare_cached("UPDATE meta SET revision = ?1")?
+                .execute([to_sql(self.revision)])?;
+            self.pages += 1;
+        }
+        execute(&self.connection, "COMMIT")?;
+        Ok(verdicts)
+    }
+
+    /// Does `batch` within the transaction, if what it expects is so after the batches before it.
+    fn apply(&mut self, batch: &Batch) -> rusqlite::Result<Verdict> {
+        for (key, expectation) in batch.expectations() {
+            let found = self.version(key)?;
+            let holds = match expectation {
+                Expect::Absent => found.is_none(),
+                Expect::At(version) => found == Some(*version),
+            };
+            if !holds {
+                return Ok(Err(CommitError::Conflict { key: key.clone() }));
+            }
+        }
+        if batch.is_empty() {
+            return Ok(Ok((self.revision, Vec::new())));
+        }
+        let revision = Revision(self.revision.0 + 1);
+        let mut changes = Vec::with_capacity(batch.len());
+        for operation in batch.operations() {
+            let (key, value) = match operation {
+                Operation::Put(key, value) => {
+                    self.connection
+                        .prepare_cached(
+                            "INSERT INTO records (key, revision, value) VALUES (?1, ?2, ?3)
+                             ON CONFLICT (key) DO UPDATE SET revision = ?2, value = ?3",
+                        )?
+                        .execute(params![key.as_str(), to_sql(revision), &value[..]])?;
+                    (key, Some(value.clone()))
+                }
+                Operation::Delete(key) => {
+                    let mut delete = self.connection.prepare_cached("DELETE FROM records WHERE key = ?1")?;
+                    if delete.execute([key.as_str()])? == 0 {
+                        continue;
+                    }
+                    (key, None)
+                }
+            };
+            changes.push(Change { key: key.clone(), value, revision });
+        }
+        self.revision = revision;
+        Ok(Ok((revision, changes)))
+    }
+
+    /// The version of `key` within the transaction.
+    fn version(&self, key: &Key) -> rusqlite::Result<Option<Version>> {
+        self.connection
+            .prepare_cached("SELECT revision FROM records WHERE key = ?1")?
+            .query_row([key.as_str()], |row| Ok(Version(from_sql(row.get(0)?))))
+            .optional()
+    }
+
+    /// Copies the log to the file. When that fails nothing is lost, the log only grows.
+    fn checkpoint(&mut self, mode: &str) {
+        self.pages = 0;
+        let checkpoint = |mode: &str| {
+            let sql = format!("PRAGMA wal_checkpoint({mode})");
+            self.connection.query_row(&sql, [], |row| row.get::<_, i64>("log"))
+        };
+        let outcome = match checkpoint(mode) {
+            Ok(log_pages) if log_pages > LOG_PAGES_MAX => checkpoint("RESTART"),
+            outcome => outcome,
+        };
+        if let Err(error) = outcome {
+            tracing::warn!(%error, "the store's log could not be copied to its file, and grows");
+        }
+    }
+}
+
+/// `first` and what else is queued, within bounds.
+fn gather(first: Job, queue: &Receiver<Job>) -> Vec<Job> {
+    let mut bytes = first.batch.bytes();
+    let mut group = vec![first];
+    while group.len() < GROUP_BATCHES_MAX
+        && bytes < GROUP_BYTES_MAX
+        && let Ok(job) = queue.try_recv()
+    {
+        bytes += job.batch.bytes();
+        group.push(job);
+    }
+    group
+}
+
+fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
+}

@@ -1,0 +1,186 @@
+//! Whatever is read, nothing panics: cut short at every byte, and with bytes changed at random.
+
+use base::{Entropy, Timestamp};
+use x509::{
+    Certificate, Crl, CrlTemplate, KeySpec, KeyUsage, Name, ObjectIdentifier, Policy, PrivateKey, PublicKey,
+    RevokedEntry, Serial, SigningRequest, extension, pem,
+};
+
+use crate::ours::{START, authority, issue};
+
+/// A request with every extension we can make, its certificate, and a revocation list.
+fn samples() -> (SigningRequest, Certificate, Crl, PrivateKey) {
+    let key = PrivateKey::generate(KeySpec::P256).unwrap();
+    let policy = Policy::with_notice(ObjectIdentifier::new("1.2.3").unwrap(), "notice");
+    let extensions = [
+        extension::key_usage(KeyUsage::DIGITAL_SIGNATURE, true),
+        extension::subject_alt_name_dns("host.example", true).unwrap(),
+        extension::certificate_policies(&[policy], false),
+        extension::crl_distribution_point(&["http://example/"]).unwrap(),
+        extension::name_constraints_address("192.0.2.1".parse().unwrap()),
+    ];
+    let request = SigningRequest::build(&key, &Name::from_common_name("host").unwrap(), &extensions);
+    let ca = authority(&key, "Test CA", vec![]);
+    let certificate = issue(&ca, &key, &request);
+    let entropy = Entropy::seeded(3);
+    let revoked = [(); 4].map(|()| RevokedEntry { serial: Serial::random(&entropy), at: START });
+    let template = CrlTemplate {
+        issuer: ca.subject(),
+        authority_key_id: key.public().key_id(),
+        number: 1,
+        this_update: START,
+        next_update: Timestamp::MAX,
+        revoked: &revoked,
+    };
+    (request, certificate, template.sign(&key), key)
+}
+
+/// Reads `bytes` as everything there is, and asks what was read for all it says.
+fn read_all(bytes: &[u8], key: &PublicKey) -> bool {
+    let mut is_read = false;
+    if let Ok(request) = SigningRequest::from_der(bytes) {
+        is_read = true;
+        look_into(request.extensions());
+        let _ = request.subject().to_string();
+    }
+    if let Ok(certificate) = Certificate::from_der(bytes) {
+        is_read = true;
+        look_into(certificate.extensions());
+        let _ = (
+            certificate.subject().to_string(),
+            certificate.issuer().common_name(),
+            certificate.serial().to_string(),
+        );
+        let _ = (certificate.subject_key_id(), certificate.authority_key_id(), certificate.is_ca());
+        let _ = certificate.verify_signature(key);
+        let _ = x509::verify(&certificate, std::slice::from_ref(&certificate), certificate.not_before());
+        assert_eq!(certificate.der(), bytes);
+    }
+    if let Ok(crl) = Crl::from_der(bytes) {
+        is_read = true;
+        let _ = (crl.verify_signature(key), crl.issuer().to_string(), crl.entries().len());
+    }
+    let _ = (PublicKey::from_spki_der(bytes), Name::from_der(bytes), PrivateKey::from_pkcs8_der(bytes));
+    is_read
+}
+
+fn look_into(extensions: &[x509::Extension]) {
+    for extension in extensions {
+        let value = &extension.value;
+        let _ = extension.oid.to_string();
+        let _ = (KeyUsage::from_der(value), extension::BasicConstraints::parse(value));
+        let _ = (extension::parse_extended_key_usage(value), extension::subject_alt_name_is_empty(value));
+        let _ = (extension::parse_certificate_policies(value), extension::parse_subject_key_id(value));
+        let _ = extension::parse_authority_key_id(value);
+    }
+}
+
+#[test]
+fn der_that_is_cut_short_is_refused() {
+    let (request, certificate, crl, key) = samples();
+    let private = key.to_pkcs8_der();
+    for der in [request.der(), certificate.der(), crl.der()] {
+        assert!(read_all(der, key.public()));
+        for length in 0..der.len() {
+            assert!(!read_all(&der[..length], key.public()), "{length}");
+        }
+    }
+    for length in 0..private.expose().len() {
+        assert!(PrivateKey::from_pkcs8_der(&private.expose()[..length]).is_err());
+    }
+}
+
+#[test]
+fn changed_der_does_no_harm() {
+    let (request, certificate, crl, key) = samples();
+    let entropy = Entropy::seeded(11);
+    let private = key.to_pkcs8_der();
+    for der in [request.der(), certificate.der(), crl.der(), private.expose()] {
+        for _ in 0..4_000 {
+            let mut changed = der.to_vec();
+            for _ in 0..=entropy.number() % 4 {
+                let at = (entropy.number() % changed.len() as u64) as usize;
+                match entropy.number() % 4 {
+                    // A bit, a byte, one byte less, one more.
+                    0 => changed[at] ^= 1 << (entropy.number() % 8),
+                    1 => changed[at] = entropy.number() as u8,
+                    2 => {
+                        changed.remove(at);
+                    }
+                    _ => changed.insert(at, entropy.number() as u8),
+                }
+            }
+            read_all(&changed, key.public());
+        }
+    }
+}
+
+#[test]
+fn a_changed_bit_of_what_was_signed_shows() {
+    let (request, certificate, crl, key) = samples();
+    for (der, is_good) in [
+        (request.der(), (|der, _| SigningRequest::from_der(der).is_ok()) as fn(&[u8], &PublicKey) -> bool),
+        (certificate.der(), |der, key| {
+            Certificate::from_der(der).is_ok_and(|read| read.verify_signature(key).is_ok())
+        }),
+        (crl.der(), |der, key| Crl::from_der(der).is_ok_and(|read| read.verify_signature(key).is_ok())),
+    ] {
+        assert!(is_good(der, key.public()));
+        for at in 0..der.len() {
+            let mut changed = der.to_vec();
+            changed[at] ^= 1;
+            assert!(!is_good(&changed, key.public()), "byte {at}");
+        }
+    }
+}
+
+#[test]
+fn deep_nesting_is_not_followed() {
+    let mut der = vec![];
+    for _ in 0..10_000 {
+        let mut outer = vec![0x30];
+        match der.len() {
+            length @ 0..=0x7f => outer.push(length as u8),
+            length => outer.extend([0x83, (length >> 16) as u8, (length >> 8) as u8, length as u8]),
+        }
+        // The three-byte form is not the shortest at first; pad until it is.
+        if (0x80..0x1_0000).contains(&der.len()) {
+            outer = [&[0x30, 0x82][..], &(der.len() as u16).to_be_bytes()].concat();
+            if der.len() < 0x100 {
+                outer = vec![0x30, 0x81, der.len() as u8];
+            }
+        }
+        outer.extend(der);
+        der = outer;
+    }
+    let key = PrivateKey::generate(KeySpec::Ed25519).unwrap();
+    assert!(!read_all(&der, key.public()));
+}
+
+#[test]
+fn changed_pem_does_no_harm() {
+    let (request, certificate, ..) = samples();
+    let entropy = Entropy::seeded(17);
+    for text in [request.to_pem(), certificate.to_pem() + &request.to_pem()] {
+        for length in 0..text.len() {
+            let cut = &text.as_bytes()[..length];
+            // Only the last line feed can go.
+            assert_eq!(
+                SigningRequest::from_pem(cut).is_ok(),
+                text == request.to_pem() && length + 1 == text.len()
+            );
+            let _ = Certificate::all_from_pem(cut);
+        }
+        for _ in 0..4_000 {
+            let mut changed = text.clone().into_bytes();
+            let at = (entropy.number() % changed.len() as u64) as usize;
+            match entropy.number() % 3 {
+                0 => changed[at] = entropy.number() as u8,
+                1 => changed.truncate(at),
+                _ => changed.splice(at..at, *b"\n-----BEGIN ").for_each(drop),
+            }
+            let _ = (pem::read(&changed, 10_000), SigningRequest::from_pem(&changed));
+            let _ = PrivateKey::from_pem(&String::from_utf8_lossy(&changed));
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Installs the programs that the tests talk to: other people's, at pinned versions.
+//!
+//! ```text
+//! from the distribution   openssl  sqlite3  curl  python3 with venv
+//! from PyPI               caucase  pkilint, and what they need: witnesses/requirements.txt
+//! ```
+//! The Python ones go into `venv/` in the witnesses' folder, `$PROVOST_WITNESSES` or else
+//! `$XDG_CACHE_HOME/provost/witnesses` or else `~/.cache/provost/witnesses`: outside the repository,
+//! shared by all checkouts. `venv/bin/caucase` is there afterwards. A folder that already has what
+//! the requirements say is left alone, so a second call costs nothing.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use crate::note;
+use crate::run::{self, Failure};
+
+/// The variable that names the witnesses' folder.
+pub(crate) const VARIABLE: &str = "PROVOST_WITNESSES";
+
+/// A program, and the Debian packages that bring it.
+type Need = (&'static str, &'static [&'static str]);
+
+const PROGRAMS: &[Need] =
+    &[("openssl", &["openssl"]), ("sqlite3", &["sqlite3"]), ("curl", &["curl", "ca-certificates"])];
+
+/// What compiles the C of aws-lc and SQLite; they need no cmake.
+const COMPILER: Need = ("cc", &["gcc", "libc6-dev"]);
+
+/// Fails unless this Python can make a virtual environment that pkilint runs in.
+const PYTHON_IS_FIT: &str = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))";
+
+/// Installs what is missing and gives the witnesses' folder.
+pub(crate) fn install(root: &Path) -> Result<PathBuf, Failure> {
+    let folder = folder()?;
+    install_packages(PROGRAMS)?;
+    fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
+    let requirements = root.join("xtask/witnesses/requirements.txt");
+    let wanted = fs::read_to_string(&requirements).map_err(Failure::file(&requirements))?;
+
+    // Two checkouts may want the folder at the same time. The lock ends with the handle.
+    let lock = folder.join("lock");
+    let handle = File::create(&lock).map_err(Failure::file(&lock))?;
+    handle.lock().map_err(Failure::file(&lock))?;
+
+    let (venv, stamp) = (folder.join("venv"), folder.join("installed.txt"));
+    if !is_installed(&venv, &stamp, &wanted) {
+        note(&format!("installing the Python witnesses into {}", venv.display()));
+        remove_if_there(&stamp, |path| fs::remove_file(path))?;
+        remove_if_there(&venv, |path| fs::remove_dir_all(path))?;
+        make_venv(&venv, &requirements, &wanted)?;
+        // Last, so that an installation cut short begins anew.
+        fs::write(&stamp, &wanted).map_err(Failure::file(&stamp))?;
+    }
+    Ok(folder)
+}
+
+/// Installs a C compiler where there is none.
+pub(crate) fn install_compiler() -> Result<(), Failure> {
+    if std::env::var_os("CC").is_some() { Ok(()) } else { install_packages(&[COMPILER]) }
+}
+
+/// Where the witnesses live. A relative `XDG_CACHE_HOME` is to be ignored (XDG Base Directory Specification).
+fn folder() -> Result<PathBuf, Failure> {
+    let path = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    path(VARIABLE)
+        .or_else(|| Some(path("XDG_CACHE_HOME")?.join("provost/witnesses")))
+        .or_else(|| Some(path("HOME")?.join(".cache/provost/witnesses")))
+        .ok_or_else(|| {
+            Failure::Missing(format!("there is no HOME; set {VARIABLE} to the folder for witnesses"))
+        })
+}
+
+/// The stamp is a copy of the requirements. A virtual environment whose Python was removed is no use.
+fn is_installed(venv: &Path, stamp: &Path, wanted: &str) -> bool {
+    venv.join("bin/python").exists() && fs::read_to_string(stamp).is_ok_and(|installed| installed == wanted)
+}
+
+fn remove_if_there(path: &Path, remove: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<(), Failure> {
+    if path.exists() { remove(path).map_err(Failure::file(path)) } else { Ok(()) }
+}
+
+fn make_venv(venv: &Path, requirements: &Path, wanted: &str) -> Result<(), Failure> {
+    let python = python()?;
+    run::run(run::command(&python, &["-m", "venv"]).arg(venv))?;
+    let pip = |arguments: &[&str]| {
+        let mut pip =
+            run::command(venv.join("bin/python"), &["-m", "pip", "install", "--quiet", "--no-input"]);
+        // No dependency resolution and no build environments: nothing but what is pinned.
+        pip.args(["--disable-pip-version-check", "--no-deps", "--no-build-isolation"]).args(arguments);
+        pip
+    };
+    let builder = wanted.lines().find(|line| line.starts_with("setuptools=="));
+    run::run(&mut pip(&[builder.unwrap_or("setuptools")]))?;
+    run::run(pip(&["--requirement"]).arg(requirements))
+}
+
+/// A Python that is fit: the one on the `PATH`, or else the distribution's.
+fn python() -> Result<String, Failure> {
+    let is_fit = |python: &str| run::read(&mut run::command(python, &["-c", PYTHON_IS_FIT])).is_ok();
+    let candidates = ["python3", "/usr/bin/python3"];
+    if let Some(python) = candidates.into_iter().find(|python| is_fit(python)) {
+        return Ok(python.to_owned());
+    }
+    install_with_apt(&["python3", "python3-venv"])?;
+    let python = candidates.into_iter().find(|python| is_fit(python));
+    python
+        .map(str::to_owned)
+        .ok_or_else(|| Failure::Missing("the witnesses need Python 3.10 or later".to_owned()))
+}
+
+/// Installs the packages of the programs that are not on the `PATH`.
+fn install_packages(needs: &[Need]) -> Result<(), Failure> {
+    let missing = needs.iter().filter(|(program, _)| !run::on_path(program));
+    let packages: Vec<&str> = missing.flat_map(|(_, packages)| *packages).copied().collect();
+    if packages.is_empty() { Ok(()) } else { install_with_apt(&packages) }
+}
+
+/// Installs Debian packages, as root or through sudo; says what to install where that cannot be done.
+fn install_with_apt(packages: &[&str]) -> Result<(), Failure> {
+    let list = packages.join(" ");
+    if !run::on_path("apt-get") {
+        return Err(Failure::Missing(format!("please install: {list} (these are Debian's names for them)")));
+    }
+    let is_root = run::read(&mut run::command("id", &["-u"]))?.trim() == "0";
+    let prefix: &[&str] = match (is_root, run::on_path("sudo")) {
+        (true, _) => &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"],
+        (false, true) => &["sudo", "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"],
+        (false, false) => {
+            return Err(Failure::Missing(format!("please run as root: apt-get install {list}")));
+        }
+    };
+    note(&format!("installing {list}"));
+    let apt_get = |arguments: &[&str]| run::run(run::command(prefix[0], &prefix[1..]).args(arguments));
+    apt_get(&["-q", "update"])?;
+    apt_get(&[&["-q", "install", "-y", "--no-install-recommends"], packages].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_requirement_is_pinned() {
+        let path = crate::root().join("xtask/witnesses/requirements.txt");
+        let text = fs::read_to_string(path).unwrap();
+        let lines: Vec<&str> =
+            text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+        for line in &lines {
+            assert!(line.split_once("==").is_some_and(|(_, version)| !version.contains('*')), "{line}");
+        }
+        for name in ["setuptools==", "caucase==", "pkilint=="] {
+            assert!(lines.iter().any(|line| line.starts_with(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_a_finished_installation_of_the_same_requirements_counts() {
+        let folder = std::env::temp_dir().join(format!("xtask-witnesses-{}", std::process::id()));
+        let (venv, stamp) = (folder.join("venv"), folder.join("installed.txt"));
+        fs::create_dir_all(venv.join("bin")).unwrap();
+        assert!(!is_installed(&venv, &stamp, "a==1\n"), "nothing is there");
+        fs::write(&stamp, "a==1\n").unwrap();
+        assert!(!is_installed(&venv, &stamp, "a==1\n"), "its Python is gone");
+        fs::write(venv.join("bin/python"), "").unwrap();
+        assert!(is_installed(&venv, &stamp, "a==1\n"));
+        assert!(!is_installed(&venv, &stamp, "a==2\n"), "another version is wanted");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
