@@ -18,6 +18,8 @@ pub struct Span(i64);
 impl Timestamp {
     /// The last second that a certificate can name: 9999-12-31T23:59:59Z (RFC 5280 §4.1.2.5.2).
     pub const MAX: Self = Self(253_402_300_799);
+    /// 0001-01-01T00:00:00Z, before which no date is written.
+    const MIN_CIVIL: Self = Self(-62_135_596_800);
 
     /// `seconds` after the epoch.
     #[must_use]
@@ -31,41 +33,62 @@ impl Timestamp {
         self.0
     }
 
-    /// The calendar's view of it, held to the years 1 to 9999.
-    fn civil(self) -> jiff::civil::DateTime {
-        let seconds = self.0.clamp(-62_135_596_800, Self::MAX.0);
-        jiff::Timestamp::from_second(seconds)
-            .expect("jiff reaches from -9999 to 9999")
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .datetime()
-    }
-
-    /// Year, month (1 to 12), day (1 to 31), hour, minute, second in UTC.
+    /// Year, month (1 to 12), day (1 to 31), hour, minute, second in UTC; held to the years 1 to 9999.
+    ///
+    /// # Panics
+    /// Never: the fields of a date are small.
     #[must_use]
-    pub fn fields(self) -> (i16, u8, u8, u8, u8, u8) {
-        let civil = self.civil();
-        let small = |field: i8| u8::try_from(field).expect("calendar fields are not negative");
-        (
-            civil.year(),
-            small(civil.month()),
-            small(civil.day()),
-            small(civil.hour()),
-            small(civil.minute()),
-            small(civil.second()),
-        )
+    pub fn fields(self) -> (u16, u8, u8, u8, u8, u8) {
+        const FITS: &str = "the fields of a date between the years 1 and 9999 are small";
+        let seconds = self.0.clamp(Self::MIN_CIVIL.0, Self::MAX.0);
+        let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
+        let of_day = seconds.rem_euclid(86_400);
+        let small = |field: i64| u8::try_from(field).expect(FITS);
+        let year = u16::try_from(year).expect(FITS);
+        (year, small(month), small(day), small(of_day / 3_600), small(of_day / 60 % 60), small(of_day % 60))
     }
 
     /// As in HTTP's `Date`: `Sun, 06 Nov 1994 08:49:37 GMT` (IMF-fixdate, RFC 9110 §5.6.7).
     #[must_use]
     pub fn http_date(self) -> String {
-        self.civil().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+        // The epoch was a Thursday.
+        const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+        let (year, month, day, hour, minute, second) = self.fields();
+        let held = self.0.clamp(Self::MIN_CIVIL.0, Self::MAX.0);
+        let weekday = usize::try_from(held.div_euclid(86_400).rem_euclid(7)).map_or("", |day| DAYS[day]);
+        let month = month_name(month);
+        format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
     }
 
     /// As in the common log format: `06/Nov/1994:08:49:37 +0000`.
     #[must_use]
     pub fn log_date(self) -> String {
-        self.civil().strftime("%d/%b/%Y:%H:%M:%S +0000").to_string()
+        let (year, month, day, hour, minute, second) = self.fields();
+        let month = month_name(month);
+        format!("{day:02}/{month}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000")
     }
+}
+
+fn month_name(month: u8) -> &'static str {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    MONTHS[usize::from(month) - 1]
+}
+
+/// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar.
+///
+/// Years are counted from March, so that the leap day is the last day of a year, and in eras of 400 years,
+/// which are all alike (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    // From 0000-03-01.
+    let days = days + 719_468;
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
 impl Span {
@@ -142,7 +165,8 @@ impl Add for Span {
 impl fmt::Display for Timestamp {
     /// As in RFC 3339: `1994-11-06T08:49:37Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}Z", self.civil())
+        let (year, month, day, hour, minute, second) = self.fields();
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
     }
 }
 
@@ -235,7 +259,17 @@ mod tests {
         assert_eq!(at.log_date(), "06/Nov/1994:08:49:37 +0000");
         assert_eq!(at.to_string(), "1994-11-06T08:49:37Z");
         assert_eq!(at.fields(), (1994, 11, 6, 8, 49, 37));
-        assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59Z");
+        for (seconds, text) in [
+            (Timestamp::MAX.as_unix(), "9999-12-31T23:59:59Z"),
+            (i64::MAX, "9999-12-31T23:59:59Z"),
+            (i64::MIN, "0001-01-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (1_709_251_199, "2024-02-29T23:59:59Z"),
+        ] {
+            assert_eq!(Timestamp::from_unix(seconds).to_string(), text);
+        }
     }
 
     #[test]

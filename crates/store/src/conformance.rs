@@ -2,7 +2,7 @@
 //!
 //! It needs no particular executor: what happens at once are futures polled side by side.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, join_all};
@@ -13,6 +13,8 @@ use crate::{
     BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, Batch, Change, CommitError, Engine, Error, Expect, KEY_BYTES_MAX,
     Key, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, Page, Prefix, Revision, VALUE_BYTES_MAX, Version, WatchError,
 };
+
+mod watching;
 
 /// One case: given an empty store, it panics unless the store does as the case is named.
 pub type Case = fn(Arc<dyn Engine>) -> BoxFuture<'static, ()>;
@@ -30,10 +32,14 @@ pub const CASES: &[(&str, Case)] = &[
     ("paging and writing go together", |store| paging_and_writing_go_together(store).boxed()),
     ("limits are what they say", |store| limits_are_what_they_say(store).boxed()),
     ("no increment is lost", |store| no_increment_is_lost(store).boxed()),
-    ("watching tells everything in order", |store| watching_tells_everything_in_order(store).boxed()),
-    ("a watcher is woken", |store| a_watcher_is_woken(store).boxed()),
-    ("old changes are forgotten", |store| old_changes_are_forgotten(store).boxed()),
-    ("watching from a listing misses nothing", |store| watching_from_a_listing_misses_nothing(store).boxed()),
+    ("watching tells everything in order", |store| {
+        watching::watching_tells_everything_in_order(store).boxed()
+    }),
+    ("a watcher is woken", |store| watching::a_watcher_is_woken(store).boxed()),
+    ("old changes are forgotten", |store| watching::old_changes_are_forgotten(store).boxed()),
+    ("watching from a listing misses nothing", |store| {
+        watching::watching_from_a_listing_misses_nothing(store).boxed()
+    }),
     ("what is closed says so", |store| what_is_closed_says_so(store).boxed()),
 ];
 
@@ -97,14 +103,6 @@ async fn keys(store: &Arc<dyn Engine>, under: &str, limit: usize) -> (Vec<String
         revision.get_or_insert(listing.revision);
     }
     (keys, revision.expect("there is a first page"))
-}
-
-/// A change as text: `key=value`, or `-key`.
-fn told(change: &Change) -> String {
-    match &change.value {
-        Some(value) => format!("{}={}", change.key, String::from_utf8_lossy(value)),
-        None => format!("-{}", change.key),
-    }
 }
 
 async fn next(watch: &mut BoxStream<'_, Result<Change, WatchError>>) -> Change {
@@ -416,140 +414,6 @@ async fn no_increment_is_lost(store: Arc<dyn Engine>) {
     join_all((0..WRITERS).map(writer)).await;
     let (value, _) = get(&store, "/counter").await.expect("it was counted");
     assert_eq!(value, (WRITERS * INCREMENTS).to_string().into_bytes());
-}
-
-async fn watching_tells_everything_in_order(store: Arc<dyn Engine>) {
-    let zero = commit(&store, Batch::new()).await;
-    let first = commit(&store, puts(["/w/b", "/other", "/w/a"])).await;
-    delete(&store, "/w/never").await;
-    let mut batch = Batch::new();
-    batch.delete(key("/w/a")).put(key("/w/b"), "2").delete(key("/w/never"));
-    let second = commit(&store, batch).await;
-    put(&store, "/other").await;
-    let third = put(&store, "/w/c").await;
-
-    let all = [
-        (first, "/w/b=/w/b"),
-        (first, "/w/a=/w/a"),
-        (second, "-/w/a"),
-        (second, "/w/b=2"),
-        (third, "/w/c=/w/c"),
-    ];
-    for from in [zero, first, second] {
-        let mut watch = store.watch(prefix("/w/"), from);
-        for (revision, text) in all.into_iter().filter(|(revision, _)| *revision > from) {
-            let change = next(&mut watch).await;
-            assert_eq!((change.revision, told(&change)), (revision, text.to_owned()), "from {from:?}");
-        }
-        assert!(watch.next().now_or_never().is_none(), "nothing more has happened");
-    }
-}
-
-async fn a_watcher_is_woken(store: Arc<dyn Engine>) {
-    const COMMITS: usize = 200;
-    let zero = commit(&store, Batch::new()).await;
-    let watcher = async |under: &'static str| {
-        let mut watch = store.watch(prefix(under), zero);
-        let mut seen = Vec::new();
-        while seen.len() < COMMITS {
-            seen.push(next(&mut watch).await.key.to_string());
-        }
-        seen
-    };
-    let writing = async {
-        for number in 0..COMMITS {
-            commit(&store, puts([format!("/a/{number:03}").as_str(), format!("/b/{number:03}").as_str()]))
-                .await;
-        }
-    };
-    let (a, b, again, ()) = futures_util::join!(watcher("/a/"), watcher("/b/"), watcher("/a/"), writing);
-    assert_eq!(a, (0..COMMITS).map(|number| format!("/a/{number:03}")).collect::<Vec<_>>());
-    assert_eq!(b, (0..COMMITS).map(|number| format!("/b/{number:03}")).collect::<Vec<_>>());
-    assert_eq!(again, a);
-}
-
-async fn old_changes_are_forgotten(store: Arc<dyn Engine>) {
-    let first = put(&store, "/a").await;
-    let mut slow = store.watch(Prefix::default(), first);
-    // More than any engine has to remember.
-    for _ in 0..64 {
-        let mut batch = Batch::new();
-        batch.put(key("/large"), vec![0; VALUE_BYTES_MAX]);
-        commit(&store, batch).await;
-    }
-    let last = put(&store, "/b").await;
-    // Engines may remember more than they have to. What they tell is without a gap, or is refused.
-    let mut expected = first.0 + 1;
-    let compacted = loop {
-        match slow.next().await {
-            Some(Ok(change)) => {
-                assert_eq!(change.revision.0, expected);
-                expected += 1;
-                if change.revision == last {
-                    break false;
-                }
-            }
-            Some(Err(WatchError::Compacted)) => break true,
-            other => panic!("{other:?}"),
-        }
-    };
-    if compacted {
-        assert!(slow.next().await.is_none(), "that was the end");
-    }
-    let (_, now) = keys(&store, "", 10).await;
-    let mut fresh = store.watch(Prefix::default(), now);
-    put(&store, "/c").await;
-    assert_eq!(told(&next(&mut fresh).await), "/c=/c");
-}
-
-async fn watching_from_a_listing_misses_nothing(store: Arc<dyn Engine>) {
-    const WRITERS: usize = 4;
-    const COMMITS: usize = 60;
-    let writer = async |me: usize| {
-        for number in 0..COMMITS {
-            let mut batch = Batch::new();
-            // Both keys change together, so that a listing or a watch that tears a commit apart shows.
-            let value = format!("{number}");
-            batch.put(key(format!("/m/{me}/left")), value.clone()).put(key(format!("/m/{me}/right")), value);
-            commit(&store, batch).await;
-        }
-    };
-    let under = prefix("/m/");
-    let follower = async |pages: usize| {
-        // Look again and again, so as to begin in the middle of things.
-        let mut mirror = BTreeMap::new();
-        let mut revision = Revision(0);
-        for _ in 0..pages {
-            let listing = store.list(&under, Page::full()).await.expect("the store can be read");
-            mirror = listing.entries.into_iter().map(|(key, found)| (key, found.value)).collect();
-            assert!(listing.revision >= revision);
-            revision = listing.revision;
-            assert!(untorn(&mirror), "a listing is of one moment");
-        }
-        let mut watch = store.watch(under.clone(), revision);
-        let done = |mirror: &BTreeMap<Key, bytes::Bytes>| {
-            let last = (COMMITS - 1).to_string();
-            mirror.len() == 2 * WRITERS && mirror.values().all(|value| value[..] == *last.as_bytes())
-        };
-        while !done(&mirror) {
-            for _ in 0..2 {
-                let change = next(&mut watch).await;
-                assert!(change.revision >= revision);
-                revision = change.revision;
-                mirror.insert(change.key, change.value.expect("nothing is deleted here"));
-            }
-            assert!(untorn(&mirror), "a commit is told whole");
-        }
-    };
-    let writers = join_all((0..WRITERS).map(writer));
-    let followers = join_all([1, 5, 20, 50].map(follower));
-    futures_util::join!(writers, followers);
-}
-
-/// Whether each left value has the same right one.
-fn untorn(mirror: &BTreeMap<Key, bytes::Bytes>) -> bool {
-    mirror.len().is_multiple_of(2)
-        && mirror.values().collect::<Vec<_>>().chunks(2).all(|pair| pair[0] == pair[1])
 }
 
 async fn what_is_closed_says_so(store: Arc<dyn Engine>) {

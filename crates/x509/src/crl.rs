@@ -329,10 +329,10 @@ mod tests {
     #[test]
     fn an_empty_list_has_no_entries_element() {
         let der = sign(&key(), &[]).der().to_vec();
-        // The two times are followed by the extensions at once.
-        let time =
-            der.windows(13).rposition(|window| window.ends_with(b"Z") && window[0].is_ascii_digit()).unwrap();
-        assert_eq!(der[time + 13], 0xa0);
+        // nextUpdate is followed by the extensions at once.
+        let next_update = b"231214221320Z";
+        let at = der.windows(next_update.len()).position(|window| window == next_update).unwrap();
+        assert_eq!(der[at + next_update.len()], 0xa0);
     }
 
     #[test]

@@ -9,4 +9,5 @@ mod life;
 mod links;
 mod names;
 mod program;
+mod sigkill;
 mod up;

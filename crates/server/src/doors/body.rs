@@ -14,7 +14,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
-use super::registry::Turn;
+use super::watch::Turn;
 
 /// Why a request's body could not be had.
 #[derive(Debug, thiserror::Error)]

@@ -12,10 +12,11 @@ use tokio_rustls::server::TlsStream;
 
 use super::exchange::{Exchanges, Peer};
 use super::listen::House;
-use super::registry::{Place, Watch};
+use super::registry::Place;
 use super::socket::Socket;
 use super::stream::Stream;
 use super::tls::HTTP_2;
+use super::watch::Watch;
 
 /// Serves the peer at `address` until it has had enough, or has to go.
 pub(super) async fn serve(

@@ -19,7 +19,7 @@ use super::access_log::{Answered, Asked, line};
 use super::body::{AnswerBody, RequestBody};
 use super::limits::Limits;
 use super::listen::House;
-use super::registry::{Turn, Watch};
+use super::watch::{Turn, Watch};
 
 /// Who is at the other end. In the extensions of every request that the routes get.
 #[derive(Debug, Clone)]

@@ -45,7 +45,7 @@ impl Default for Limits {
             idle: Duration::from_secs(60),
             body_stall: Duration::from_secs(15),
             write_stall: Duration::from_secs(30),
-            closing: Duration::from_secs(5),
+            closing: Duration::from_secs(3),
             request_line_bytes_max: 65_536,
             header_bytes_max: 65_536,
             headers_max: 100,
@@ -74,7 +74,7 @@ mod tests {
         let check = |head: Duration, expected: Duration| {
             assert_eq!(Limits { head, ..Limits::default() }.rounds(), expected, "{head:?}");
         };
-        check(Duration::from_secs(10), Duration::from_millis(500));
+        check(Duration::from_secs(10), Duration::from_millis(300));
         check(Duration::from_millis(200), Duration::from_millis(20));
         check(Duration::ZERO, Duration::from_millis(5));
         let patient = Duration::from_secs(3600);

@@ -3,7 +3,7 @@
 //! ```text
 //! listen ──► connection ──► (tls) ──► stream ──► hyper ──► exchange ──► routes
 //!   │            │           below it: socket                 │
-//!   └─ registry ◄┘ who waits for whom, who has to go          ├─► access_log
+//!   └─ registry ◄┘ each has a watch: who waits for whom       ├─► access_log
 //!                                                             └─► meters
 //! ```
 //! [`Doors::bind`] takes the addresses, [`Doors::open`] lets people in. Handlers find a [`Peer`] in
@@ -23,6 +23,7 @@ mod registry;
 mod socket;
 mod stream;
 mod tls;
+mod watch;
 
 pub use access_log::AccessLog;
 pub use body::{BodyError, read_body};

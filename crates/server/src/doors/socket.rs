@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::registry::Watch;
+use super::watch::Watch;
 
 /// A TCP stream that tells its [`Watch`] about progress.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{failed, from_sql, open, to_sql};
 use crate::changes::Changes;
-use crate::{Batch, Change, CommitError, Expect, Key, Operation, Revision, Version};
+use crate::{Batch, Change, CommitError, Error, Expect, Key, Operation, Revision, Version};
 
 /// The most batches in one transaction.
 const GROUP_BATCHES_MAX: usize = 256;
@@ -64,8 +64,13 @@ impl Writer {
 
     /// Commits a group and answers each of its batches.
     fn commit(&mut self, group: Vec<Job>) {
-        let before = self.revision;
-        match self.attempt(&group).map_err(failed("committing")) {
+        let mut outcome = self.transact(&group);
+        if matches!(outcome, Err(Error::Full)) {
+            // The log holds many pages more than once, and gives back what it takes.
+            self.checkpoint("TRUNCATE");
+            outcome = self.transact(&group);
+        }
+        match outcome {
             Ok(verdicts) => {
                 let mut done = Vec::with_capacity(group.len());
                 let answers = verdicts.into_iter().map(|verdict| {
@@ -82,12 +87,6 @@ impl Writer {
                 }
             }
             Err(error) => {
-                self.revision = before;
-                if !self.connection.is_autocommit()
-                    && let Err(error) = self.connection.execute_batch("ROLLBACK")
-                {
-                    tracing::error!(%error, "a failed transaction could not be rolled back");
-                }
                 for job in group {
                     let _ = job.answer.send(Err(error.clone().into()));
                 }
@@ -95,7 +94,22 @@ impl Writer {
         }
     }
 
-    /// The verdict on each batch, after the commit of all that were taken.
+    /// The verdict on each batch, after the commit of all that were taken; or nothing was done.
+    fn transact(&mut self, group: &[Job]) -> Result<Vec<Verdict>, Error> {
+        let before = self.revision;
+        self.attempt(group).map_err(|error| {
+            self.revision = before;
+            // SQLite may have rolled back by itself.
+            if !self.connection.is_autocommit()
+                && let Err(error) = self.connection.execute_batch("ROLLBACK")
+            {
+                tracing::error!(%error, "a failed transaction could not be rolled back");
+            }
+            failed("committing")(error)
+        })
+    }
+
+    /// As [`Self::transact`], but may leave the transaction open when it fails.
     fn attempt(&mut self, group: &[Job]) -> rusqlite::Result<Vec<Verdict>> {
         execute(&self.connection, "BEGIN IMMEDIATE")?;
         let before = self.revision;

@@ -138,20 +138,14 @@ fn a_changed_bit_of_what_was_signed_shows() {
 fn deep_nesting_is_not_followed() {
     let mut der = vec![];
     for _ in 0..10_000 {
-        let mut outer = vec![0x30];
-        match der.len() {
-            length @ 0..=0x7f => outer.push(length as u8),
-            length => outer.extend([0x83, (length >> 16) as u8, (length >> 8) as u8, length as u8]),
-        }
-        // The three-byte form is not the shortest at first; pad until it is.
-        if (0x80..0x1_0000).contains(&der.len()) {
-            outer = [&[0x30, 0x82][..], &(der.len() as u16).to_be_bytes()].concat();
-            if der.len() < 0x100 {
-                outer = vec![0x30, 0x81, der.len() as u8];
-            }
-        }
-        outer.extend(der);
-        der = outer;
+        let length = (der.len() as u32).to_be_bytes();
+        let header = match der.len() {
+            0..0x80 => vec![0x30, length[3]],
+            0x80..0x100 => vec![0x30, 0x81, length[3]],
+            0x100..0x1_0000 => vec![0x30, 0x82, length[2], length[3]],
+            _ => vec![0x30, 0x83, length[1], length[2], length[3]],
+        };
+        der = [header, der].concat();
     }
     let key = PrivateKey::generate(KeySpec::Ed25519).unwrap();
     assert!(!read_all(&der, key.public()));

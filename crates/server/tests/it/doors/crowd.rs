@@ -95,15 +95,15 @@ async fn a_head_that_drips_is_given_up() {
     let mut line = Line::to(house.http).await;
     line.send("GET /hello HTTP/1.1\r\n").await.unwrap();
     let dripping = async {
-        while line.send("X: y\r\n").await.is_ok() {
-            tokio::task::yield_now().await;
-            if house.meter(&format!(r#"{CLOSED}{{reason="head_timeout"}}"#)) > 0 {
+        // A drop every 5 ms, until there is nobody who takes it.
+        while tokio::time::timeout(Duration::from_millis(5), line.is_closed()).await.is_err() {
+            if line.send("X: y\r\n").await.is_err() {
                 break;
             }
-            tokio::time::sleep(Duration::from_millis(5)).await; // a drop every 5 ms
         }
     };
     tokio::time::timeout(PATIENCE, dripping).await.unwrap();
+    house.until_meter(&format!(r#"{CLOSED}{{reason="head_timeout"}}"#), 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

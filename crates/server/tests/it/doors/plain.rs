@@ -83,6 +83,11 @@ async fn heads_that_are_too_large_are_refused_with_the_right_status() {
     check(format!("GET /hello HTTP/1.1\r\nX: {}\r\n\r\n", long(1_000_000)), 431).await;
     check(format!("GET /hello HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(101)), 431).await;
     check(format!("GET /{} HTTP/1.1\r\nX: {}\r\n\r\n", long(60_000), long(60_000)), 404).await;
+    let logged = house.log_lines().await;
+    let statuses: Vec<_> = logged.iter().map(|line| line.rsplit("\" ").nth(1).unwrap()).collect();
+    let expected = ["404 0", "414 0", "414 0", "414 0", "414 0", "200 6", "431 0", "431 0", "431 0", "404 0"];
+    let all: Vec<_> = statuses.iter().map(|status| status.split(" \"").next().unwrap()).collect();
+    assert_eq!(all, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,6 +142,14 @@ async fn curl_speaks_every_version() {
     check("127.0.0.1 https", "--http1.1", format!("https://{https}/who"), "1.1").await;
     check("127.0.0.1 https", "--http2", format!("https://{https}/who"), "2").await;
     check("::1 https", "--http2", format!("https://{}/who", house.https_v6), "2").await;
+    // An answer before the body has come: HTTP/2 stops the one stream and not the connection.
+    let url = format!("https://{https}/deaf");
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--insecure", "--http2", "--upload-file", "Cargo.toml", &url, "--next"]);
+    curl.args(["--silent", "--insecure", "--http2", &format!("https://{https}/who")]);
+    curl.args(["--write-out", " %{num_connects}"]);
+    let output = tokio::time::timeout(PATIENCE, curl.output()).await.unwrap().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "127.0.0.1 https nobody 0");
     let lines = house.log_lines().await;
     assert!(lines[2].contains(r#""GET /who HTTP/2.0" 200 21 "-" "curl/"#), "{}", lines[2]);
 }

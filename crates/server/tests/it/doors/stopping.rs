@@ -1,12 +1,18 @@
 //! How it comes to an end.
 
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use base::Explain as _;
-use server::doors::{Bindings, Doors};
+use server::doors::{Bindings, Doors, Limits};
 
 use super::client::{Knock, Line};
 use super::house::House;
+
+/// Does not wait long for those who do not close their side.
+fn quick() -> Limits {
+    Limits { closing: Duration::from_millis(100), ..Limits::default() }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_in_progress_finish_and_everyone_else_goes() {
@@ -35,7 +41,7 @@ async fn requests_in_progress_finish_and_everyone_else_goes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn http_2_is_told_to_go_away() {
-    let house = House::open();
+    let house = House::with(quick());
     let mut line = Line::to(house.http).await;
     line.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
     // Until our settings are acknowledged we may not have been understood.
@@ -49,7 +55,7 @@ async fn http_2_is_told_to_go_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stopping_does_not_wait_for_the_silent() {
-    let house = House::open();
+    let house = House::with(quick());
     let mut silent = Vec::new();
     for _ in 0..10 {
         let mut line = Line::to(house.http).await;

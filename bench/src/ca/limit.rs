@@ -1,0 +1,238 @@
+//! How close issuing comes to the limit: what the signing library alone can do on the same cores.
+//!
+//! Every certificate here is durable when its request is answered: on disk, synced, together with its
+//! request and two events. `in process` calls the authority as the server does, on a runtime like the
+//! server's; `over HTTP` asks the program, while the load generator takes its share of the same cores.
+//! That is why processor time is compared as well: it tells what a certificate costs the server alone.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::RSA_PKCS1_SHA256;
+use base::{Clock, Entropy, Span};
+use ca::{Admission, Authority, AuthorityName, Ground, Profile};
+use store::{SealingKey, Sqlite};
+use tokio::runtime::Runtime;
+use x509::{KeySpec, PrivateKey, SigningRequest};
+
+use super::contenders::Contender;
+use super::issuing;
+use super::requests::{Requests, Supply};
+use super::{Bench, cores, note};
+use crate::Failure;
+use crate::load::{self, Done, Worker};
+use crate::process;
+use crate::report::{Measured, Row, Section, Unit, number};
+
+/// So many requests at once.
+const CLIENTS: usize = 8;
+/// About as long as what is signed of a certificate.
+const SIGNED_BYTES: usize = 900;
+/// What is written for each sync when the disk is measured: about a commit.
+const SYNCED_BYTES: usize = 16 * 1024;
+/// How many places in the file take turns.
+const SYNC_PLACES: u64 = 1024;
+
+/// What was done, and the processor time it took.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spent {
+    pub(super) done: Done,
+    cpu: Duration,
+}
+
+impl Spent {
+    fn cpu_microseconds(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.done.turns as f64
+    }
+}
+
+/// What one contender did in all rounds.
+#[derive(Default)]
+struct Runs {
+    per_second: Measured,
+    cpu_microseconds: Measured,
+}
+
+impl Runs {
+    fn add(&mut self, spent: Spent) {
+        self.per_second.add(spent.done.per_second());
+        self.cpu_microseconds.add(spent.cpu_microseconds());
+    }
+}
+
+pub(super) fn measure(bench: &Bench, requests: &Requests) -> Result<Section, Failure> {
+    let (mut bare, mut in_process, mut over_http) = (Runs::default(), Runs::default(), Runs::default());
+    let mut client_microseconds = Measured::default();
+    let within = InProcess::open(&bench.folder("limit")?, requests)?;
+    let served = bench.runtime.block_on(Contender::Provost.start(bench, "limit"))?;
+    let supply = requests.supply();
+    for round in 1..=bench.rounds {
+        note(&format!("limit: round {round}"));
+        bare.add(bare_signatures(bench.duration)?);
+        in_process.add(within.issue(bench.duration)?);
+        let (server_cpu, client_cpu) = (served.cpu()?, process::own_cpu()?);
+        let work = issuing::issue(&served, &supply, CLIENTS, false, bench.duration);
+        let done = bench.runtime.block_on(work)?;
+        over_http.add(Spent { done, cpu: served.cpu()? - server_cpu });
+        client_microseconds.add(Spent { done, cpu: process::own_cpu()? - client_cpu }.cpu_microseconds());
+    }
+    bench.runtime.block_on(served.stop())?;
+    let syncs = syncs(bench.folder.path(), Duration::from_secs(1))?;
+    Ok(Section {
+        title: "Durable certificates against bare RSA-2048 signatures".into(),
+        rival: "the limit",
+        rows: rows(&bare, in_process, over_http),
+        notes: vec![
+            format!("the disk: {} fdatasync of {} KiB a second", number(syncs), SYNCED_BYTES / 1024),
+            format!(
+                "the load generator: {} µs of processor time for each certificate, on the same cores",
+                number(client_microseconds.median())
+            ),
+        ],
+    })
+}
+
+fn rows(bare: &Runs, in_process: Runs, over_http: Runs) -> Vec<Row> {
+    let rate = |what: &str, ours: Measured| Row {
+        what: what.to_owned(),
+        unit: Unit::PerSecond,
+        ours,
+        theirs: bare.per_second.clone(),
+    };
+    let cost = |what: &str, ours: Measured| Row {
+        what: what.to_owned(),
+        unit: Unit::Microseconds,
+        ours,
+        theirs: bare.cpu_microseconds.clone(),
+    };
+    vec![
+        rate("in process, 8 callers", in_process.per_second),
+        rate("over HTTP, 8 clients", over_http.per_second),
+        cost("processor time for one, in process", in_process.cpu_microseconds),
+        cost("processor time for one, the server's", over_http.cpu_microseconds),
+    ]
+}
+
+/// RSA-2048 signatures by the library alone, on all cores.
+pub(super) fn bare_signatures(duration: Duration) -> Result<Spent, Failure> {
+    let key = KeyPair::generate(KeySize::Rsa2048).map_err(Failure::authority)?;
+    let cpu = process::own_cpu()?;
+    let began = Instant::now();
+    let sign_on = || {
+        let message = [0x5a; SIGNED_BYTES];
+        let mut signature = vec![0; key.public_modulus_len()];
+        let mut turns = 0;
+        while began.elapsed() < duration {
+            key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), &message, &mut signature)?;
+            turns += 1;
+        }
+        Ok::<u64, aws_lc_rs::error::Unspecified>(turns)
+    };
+    let turns = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores()).map(|_| scope.spawn(sign_on)).collect();
+        let turns = threads.into_iter().map(|thread| thread.join().expect("signing does not panic"));
+        turns.sum::<Result<u64, _>>()
+    });
+    let done = Done { turns: turns.map_err(Failure::authority)?, elapsed: began.elapsed() };
+    Ok(Spent { done, cpu: process::own_cpu()? - cpu })
+}
+
+/// How many times a second the disk can be told to keep what was just written over what was there, as a log
+/// that is used again and again does.
+fn syncs(folder: &Path, duration: Duration) -> Result<f64, Failure> {
+    let path = folder.join("syncs");
+    let work = || {
+        let file = File::create(&path)?;
+        let written = [0x5a; SYNCED_BYTES];
+        for place in 0..SYNC_PLACES {
+            file.write_all_at(&written, place * SYNCED_BYTES as u64)?;
+        }
+        file.sync_all()?;
+        let began = Instant::now();
+        let mut turns = 0;
+        while began.elapsed() < duration {
+            file.write_all_at(&written, turns % SYNC_PLACES * SYNCED_BYTES as u64)?;
+            file.sync_data()?;
+            turns += 1;
+        }
+        Ok(Done { turns, elapsed: began.elapsed() }.per_second())
+    };
+    work().map_err(Failure::file(&path))
+}
+
+/// An authority in this process, as the server has it.
+struct InProcess {
+    authority: Arc<Authority>,
+    runtime: Runtime,
+    supply: Supply,
+}
+
+/// Somebody who submits one request after the other.
+struct Caller {
+    authority: Arc<Authority>,
+    supply: Supply,
+}
+
+impl Worker for Caller {
+    async fn turn(&mut self) -> Result<bool, Failure> {
+        let Some(number) = self.supply.take() else { return Ok(false) };
+        let text = self.supply.text(number);
+        let request = SigningRequest::from_pem(text.as_bytes()).map_err(Failure::authority)?;
+        self.authority.submit(request, text).await.map_err(Failure::authority)?;
+        Ok(true)
+    }
+}
+
+impl InProcess {
+    fn open(folder: &Path, requests: &Requests) -> Result<Self, Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(Failure::file(folder))?;
+        let entropy = Entropy::system();
+        let key_file = folder.join("store.key");
+        let ground = Ground {
+            engine: Arc::new(Sqlite::open(&folder.join("store.sqlite")).map_err(Failure::authority)?),
+            sealing: Arc::new(SealingKey::load_or_create(&key_file, &entropy).map_err(Failure::authority)?),
+            clock: Clock::system(),
+            entropy,
+            keys: Arc::new(|spec| Box::pin(async move { PrivateKey::generate(spec) })),
+        };
+        let authority = runtime.block_on(Authority::open(profile(), ground)).map_err(Failure::authority)?;
+        Ok(Self { authority: Arc::new(authority), runtime, supply: requests.supply() })
+    }
+
+    fn issue(&self, duration: Duration) -> Result<Spent, Failure> {
+        let caller = || Caller { authority: Arc::clone(&self.authority), supply: self.supply.clone() };
+        let callers = std::iter::repeat_with(caller).take(CLIENTS).collect();
+        let cpu = process::own_cpu()?;
+        let (done, _) = self.runtime.block_on(load::run(callers, duration))?;
+        Ok(Spent { done, cpu: process::own_cpu()? - cpu })
+    }
+}
+
+/// The services authority as `provost up` has it, but for the automatic count.
+fn profile() -> Profile {
+    let life = Span::days(93);
+    let list = |after: &str| ("http://127.0.0.1:8000/cas/crl/".to_owned(), after.to_owned());
+    Profile {
+        name: AuthorityName::Services,
+        issuer_common_name: "Caucase CAS at 127.0.0.1:8000".into(),
+        issuer_extensions: Vec::new(),
+        leaf_life: life,
+        issuer_life: life.fraction(4, 1),
+        issuer_key: KeySpec::Rsa { bits: 2048 },
+        crl_addresses: vec![list(".der"), list("")],
+        admission: Admission {
+            pending_max: 50,
+            automatic_max: u64::MAX,
+            lock_automatic_max: false,
+            keys_for_backup: false,
+            keep_issued: Span::days(1),
+            keep_fetched: Span::seconds(4_320),
+        },
+    }
+}

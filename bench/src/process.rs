@@ -1,0 +1,177 @@
+//! A server that is started, watched and stopped; and what a process has used.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::Failure;
+use crate::http::{self, Client};
+
+/// How long a server may take to answer the first time.
+const START_MAX: Duration = Duration::from_secs(60);
+/// How long it may take to end.
+const STOP_MAX: Duration = Duration::from_secs(20);
+/// How often it is looked at meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// What `/proc` counts processor time in: `USER_HZ`, 100 in a second on all of Linux's current platforms.
+const TICK: Duration = Duration::from_millis(10);
+
+/// A server of ours, or of theirs, that answers on a port pair of its own. Killed when dropped.
+pub(crate) struct Served {
+    name: &'static str,
+    child: Child,
+    /// Where it speaks HTTP.
+    pub(crate) address: SocketAddr,
+    /// From the start of the process to its first answer.
+    pub(crate) started_in: Duration,
+}
+
+/// A port that is free, and the next one as well.
+pub(crate) fn free_ports() -> Result<u16, Failure> {
+    let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    for _ in 0..100 {
+        let Ok(first) = bind(0) else { continue };
+        let Ok(address) = first.local_addr() else { continue };
+        if let Some(second) = address.port().checked_add(1)
+            && bind(second).is_ok()
+        {
+            return Ok(address.port());
+        }
+    }
+    Err(Failure::Missing("no two neighbouring ports are free on 127.0.0.1".into()))
+}
+
+impl Served {
+    /// Starts `command`, which will listen on `port`, and waits until it answers `ready` with 200. What it
+    /// says goes to files in `folder`, as it would to a log.
+    pub(crate) async fn start(
+        name: &'static str,
+        mut command: Command,
+        port: u16,
+        ready: &str,
+        folder: &Path,
+    ) -> Result<Self, Failure> {
+        let log = |what: &str| {
+            let path = folder.join(what);
+            File::options().append(true).create(true).open(&path).map_err(Failure::file(&path))
+        };
+        command.stdin(Stdio::null()).stdout(log("stdout")?).stderr(log("stderr")?);
+        let began = Instant::now();
+        let failed = |what: String| Failure::Program { program: name.into(), what };
+        let mut child = command.spawn().map_err(|error| failed(format!("could not be started: {error}")))?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let request = http::request("GET", ready, None);
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        loop {
+            look.tick().await;
+            let ended = child.try_wait().map_err(|error| failed(error.to_string()))?;
+            if ended.is_none()
+                && let Ok(answer) = Client::new(address).ask(&request).await
+                && answer.status == 200
+            {
+                return Ok(Self { name, child, address, started_in: began.elapsed() });
+            }
+            let why = match ended {
+                Some(status) => format!("ended at once ({status})"),
+                None if began.elapsed() > START_MAX => format!("did not answer within {START_MAX:?}"),
+                None => continue,
+            };
+            let _ = child.kill();
+            let _ = child.wait();
+            let said = fs::read_to_string(folder.join("stderr")).unwrap_or_default();
+            return Err(failed(format!("{why}; it said:\n{}", said.trim_end())));
+        }
+    }
+
+    /// Processor time it has used since it began.
+    pub(crate) fn cpu(&self) -> Result<Duration, Failure> {
+        cpu_of(&self.child.id().to_string())
+    }
+
+    /// How much of it is in memory now, in bytes.
+    pub(crate) fn resident_bytes(&self) -> Result<u64, Failure> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(&path).map_err(Failure::file(Path::new(&path)))?;
+        resident(&status).ok_or_else(|| Failure::Program {
+            program: self.name.into(),
+            what: "its memory is not told by /proc".into(),
+        })
+    }
+
+    /// Asks it to end, and waits for that.
+    pub(crate) async fn stop(mut self) -> Result<(), Failure> {
+        let failed = |what: String| Failure::Program { program: self.name.into(), what };
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).map_err(|error| failed(error.to_string()))?;
+        let asked = Instant::now();
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        let ended: ExitStatus = loop {
+            look.tick().await;
+            if let Some(status) = self.child.try_wait().map_err(|error| failed(error.to_string()))? {
+                break status;
+            }
+            if asked.elapsed() > STOP_MAX {
+                return Err(failed(format!("did not end within {STOP_MAX:?}")));
+            }
+        };
+        tokio::task::yield_now().await;
+        // caucased ends by the signal itself.
+        if ended.success() || ended.code().is_none() {
+            Ok(())
+        } else {
+            Err(failed(format!("ended with {ended}")))
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Processor time that this process has used since it began.
+pub(crate) fn own_cpu() -> Result<Duration, Failure> {
+    cpu_of("self")
+}
+
+fn cpu_of(process: &str) -> Result<Duration, Failure> {
+    let path = format!("/proc/{process}/stat");
+    let stat = fs::read_to_string(&path).map_err(Failure::file(Path::new(&path)))?;
+    cpu(&stat).ok_or_else(|| Failure::Program { program: path, what: "is not as proc(5) says".into() })
+}
+
+/// User and system time out of `/proc/PID/stat` (proc(5)): the 14th and 15th field, of which the second, in
+/// parentheses, may have anything in it.
+fn cpu(stat: &str) -> Option<Duration> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_ascii_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u32>().ok();
+    Some(TICK * (ticks()? + ticks()?))
+}
+
+/// `VmRSS` out of `/proc/PID/status` (proc(5)).
+fn resident(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proc_is_read_as_it_is_documented() {
+        let stat = "17 (a ) (b) S 1 17 17 0 -1 4194560 100 0 0 0 150 25 3 4 20 0 2 0 100 1000 10";
+        assert_eq!(cpu(stat), Some(Duration::from_millis(1_750)));
+        assert_eq!(cpu("17 (a"), None);
+        assert_eq!(resident("Name:\ta\nVmRSS:\t    9300 kB\nThreads:\t2\n"), Some(9_523_200));
+        assert_eq!(resident("Name:\ta\n"), None);
+        assert!(own_cpu().is_ok());
+    }
+}

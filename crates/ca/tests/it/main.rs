@@ -1,0 +1,10 @@
+//! An authority through its life, with a clock that is moved by hand and a store in memory.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod limits;
+mod lists;
+mod requests;
+mod rollover;
+mod unfinished;
+mod world;

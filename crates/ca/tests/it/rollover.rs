@@ -1,0 +1,173 @@
+//! From one CA certificate to the next, over years.
+
+use base::Span;
+use ca::{Statement, signed_text};
+use futures_executor::block_on;
+use x509::Certificate;
+
+use crate::world::{Asker, World, services};
+
+/// Somebody who holds a certificate and renews it on time, and who began by trusting one CA certificate.
+struct Holder {
+    asker: Asker,
+    certificate: Certificate,
+    trusted: Vec<Certificate>,
+}
+
+impl Holder {
+    /// Gets a first certificate. Trusts the CA certificate that newcomers are given, and no other.
+    fn new(world: &World, number: usize) -> Self {
+        let asker = Asker::new(&format!("holder {number}"));
+        let id = world.submit(&asker).unwrap();
+        let certificate = world.approve(id).unwrap();
+        Self { asker, certificate, trusted: vec![block_on(world.authority.oldest_anchor()).unwrap()] }
+    }
+
+    /// Learns CA certificates as stock clients do: from the newest one trusted, along the chain, each
+    /// vouched for by the one before. Forgets expired ones.
+    fn learn(&mut self, world: &World) {
+        for handover in block_on(world.authority.handovers()).unwrap() {
+            let Statement { text, digest, signature } =
+                handover.say(|old, new| format!("{}{}", old.to_pem(), new.to_pem())).unwrap();
+            let knows = |certificate: &Certificate| {
+                self.trusted.iter().any(|trusted| trusted.fingerprint() == certificate.fingerprint())
+            };
+            if knows(handover.old()) && !knows(handover.new()) {
+                let key = handover.old().public_key();
+                key.verify_statement(digest, &signed_text(&text, digest), &signature).unwrap();
+                self.trusted.push(handover.new().clone());
+            }
+        }
+        self.trusted.retain(|anchor| anchor.not_after() >= world.now());
+    }
+
+    /// Renews with a new key when two thirds of the certificate's life are gone.
+    fn renew_if_due(&mut self, world: &World, number: usize) -> bool {
+        let life = self.certificate.not_after() - self.certificate.not_before();
+        if world.now() < self.certificate.not_before() + life.fraction(2, 3) {
+            return false;
+        }
+        self.learn(world);
+        let next = Asker::new(&format!("holder {number}"));
+        let proof = self.asker.prove(&self.certificate);
+        self.certificate = block_on(world.authority.renew(proof, next.csr.clone(), &next.text)).unwrap();
+        self.asker = next;
+        true
+    }
+}
+
+/// A holder that renews on time never meets a live certificate it cannot verify, through four years of
+/// rollover: trusting one live CA certificate always suffices.
+#[test]
+fn rollover_strands_no_holder() {
+    let world = World::new(services());
+    let mut holders: Vec<Holder> = Vec::new();
+    let (mut renewals, mut anchors_seen) = (0, std::collections::HashSet::new());
+    for day in 0..4 * 365 {
+        world.clock.advance(Span::days(1));
+        // One comes every other day, so that they renew on all days alike.
+        if day % 2 == 0 && holders.len() < 50 {
+            holders.push(Holder::new(&world, holders.len()));
+        }
+        for (number, holder) in holders.iter_mut().enumerate() {
+            renewals += usize::from(holder.renew_if_due(&world, number));
+        }
+        for certificate in world.anchors() {
+            anchors_seen.insert(certificate.fingerprint());
+        }
+        for verifier in &holders {
+            for holder in &holders {
+                // Cryptography was checked when it was issued; here only whether the issuer is trusted.
+                let issuer = holder.certificate.authority_key_id();
+                let trusts = verifier
+                    .trusted
+                    .iter()
+                    .any(|anchor| anchor.subject_key_id().map(|id| id.as_bytes().to_vec()) == issuer);
+                assert!(trusts, "day {day}: a holder cannot verify another");
+            }
+        }
+    }
+    for verifier in &holders {
+        for holder in &holders {
+            x509::verify(&holder.certificate, &verifier.trusted, world.now()).unwrap();
+        }
+    }
+    assert!(renewals > 50 * 20, "{renewals} renewals");
+    assert!(anchors_seen.len() >= 8, "{} CA certificates", anchors_seen.len());
+}
+
+/// The contract's timeline for the default life: CA1 signs until day 279, CA2 is there from day 186.
+#[test]
+fn the_default_timeline() {
+    let world = World::new(services());
+    let first = world.anchors()[0].clone();
+    let issuer_of_a_new_one = |name: &str| {
+        let id = world.submit(&Asker::new(name)).unwrap();
+        world.approve(id).unwrap().authority_key_id().unwrap()
+    };
+    let id = |certificate: &Certificate| certificate.subject_key_id().unwrap().as_bytes().to_vec();
+
+    world.clock.advance(Span::days(185));
+    assert_eq!(world.anchors().len(), 1);
+    world.clock.advance(Span::days(1));
+    let anchors = world.anchors();
+    assert_eq!(anchors.len(), 2, "the second is made when the first has two lives left");
+    assert_eq!(issuer_of_a_new_one("passive"), id(&first));
+    world.clock.advance(Span::days(93));
+    assert_eq!(issuer_of_a_new_one("active"), id(&anchors[1]), "the second signs once it is one life old");
+    world.clock.advance(Span::days(93));
+    let anchors = world.anchors();
+    assert_eq!(anchors.len(), 2, "the first has expired and the third is there");
+    assert!(!anchors.iter().any(|anchor| anchor.fingerprint() == first.fingerprint()));
+    assert_eq!(world.count("issuer/"), 2, "an expired CA certificate and its key are deleted");
+}
+
+/// A later CA certificate says what the one before said, about itself and to the second.
+#[test]
+fn a_successor_is_made_in_the_image_of_the_one_before() {
+    let mut profile = services();
+    profile.issuer_extensions = vec![x509::extension::name_constraints_dns("ca.example").unwrap()];
+    let world = World::new(profile);
+    world.clock.advance(Span::days(187));
+    let anchors = world.anchors();
+    let (first, second) = (&anchors[0], &anchors[1]);
+    assert_eq!(first.subject(), second.subject());
+    assert_ne!(first.public_key(), second.public_key());
+    let shape = |certificate: &Certificate| {
+        let key_ids = [x509::oid::SUBJECT_KEY_ID, x509::oid::AUTHORITY_KEY_ID];
+        let others = certificate.extensions().iter().filter(|extension| !key_ids.contains(&extension.oid));
+        others.cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(shape(first), shape(second));
+    assert_eq!(second.not_before() + Span::seconds(10), world.now(), "dates are set back by ten seconds");
+    assert_eq!(second.not_after() - second.not_before(), Span::days(372));
+}
+
+/// CA keys are of no use to who has only the database.
+#[test]
+fn ca_keys_are_sealed() {
+    use store::{Engine as _, Key};
+    let world = World::new(services());
+    let key = Key::new("/ca/services/issuer/00000001").unwrap();
+    let stored = block_on(world.store.get(&key)).unwrap().unwrap();
+    let text = std::str::from_utf8(&stored.value).unwrap();
+    assert!(text.contains("CERTIFICATE") && !text.contains("PRIVATE KEY"));
+    // JWE: alg dir, enc A256CBC-HS512.
+    assert!(text.contains(r#""sealed_key":"eyJ"#), "{text}");
+}
+
+/// However short its life, an authority goes on: the next certificate is there when the last one ends.
+#[test]
+fn a_second_is_enough_of_a_life() {
+    let mut profile = services();
+    profile.leaf_life = Span::seconds(40);
+    profile.issuer_life = Span::seconds(160);
+    let world = World::new(profile);
+    for round in 0..200 {
+        world.clock.advance(Span::seconds(7));
+        let id = world.submit(&Asker::new(&format!("round {round}"))).unwrap();
+        let certificate = world.approve(id).unwrap();
+        x509::verify(&certificate, &world.anchors(), world.now()).unwrap();
+        block_on(world.authority.published()).unwrap();
+    }
+}

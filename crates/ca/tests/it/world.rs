@@ -1,0 +1,169 @@
+//! An authority on a store in memory, and those who ask it for things.
+
+use std::sync::Arc;
+
+use base::{Clock, Entropy, Span, Timestamp};
+use ca::{Admission, Authority, AuthorityName, Ground, Profile, RequestId, SubmitError};
+use futures_executor::block_on;
+use identity::{Action, Permit};
+use store::{Memory, SealingKey};
+use x509::{Certificate, Digest, Extension, KeySpec, Name, PrivateKey, SigningRequest};
+
+/// When every world begins: some day in 2026, as good as any.
+const BEGINNING: Timestamp = Timestamp::from_unix(1_790_000_000);
+
+/// A store, a clock, and the authority opened on them.
+pub(crate) struct World {
+    pub(crate) store: Arc<Memory>,
+    pub(crate) clock: Clock,
+    entropy: Entropy,
+    sealing: Arc<SealingKey>,
+    profile: Profile,
+    pub(crate) authority: Authority,
+}
+
+/// The policy of the services authority as it is unless the operator says otherwise, but with keys that
+/// are made and used quickly.
+pub(crate) fn services() -> Profile {
+    let leaf_life = Span::days(93);
+    Profile {
+        name: AuthorityName::Services,
+        issuer_common_name: "Services of a test".into(),
+        issuer_extensions: Vec::new(),
+        leaf_life,
+        issuer_life: leaf_life.fraction(4, 1),
+        issuer_key: KeySpec::P256,
+        crl_addresses: vec![("http://ca.example/crl/".into(), ".der".into())],
+        admission: Admission {
+            pending_max: 50,
+            automatic_max: 0,
+            lock_automatic_max: false,
+            keys_for_backup: false,
+            keep_issued: Span::days(1),
+            keep_fetched: Span::seconds(4_320),
+        },
+    }
+}
+
+/// The same for users, who must have RSA keys of their own.
+pub(crate) fn users() -> Profile {
+    let mut profile = services();
+    profile.name = AuthorityName::Users;
+    profile.crl_addresses.clear();
+    profile.admission.keys_for_backup = true;
+    profile.admission.keep_issued = profile.leaf_life;
+    profile.admission.keep_fetched = profile.leaf_life;
+    profile
+}
+
+impl World {
+    pub(crate) fn new(profile: Profile) -> Self {
+        let store = Arc::new(Memory::new());
+        let clock = Clock::manual(BEGINNING);
+        let entropy = Entropy::seeded(7);
+        let sealing = Arc::new(SealingKey::generate(&entropy));
+        let authority = open(&store, &clock, &entropy, &sealing, profile.clone());
+        Self { store, clock, entropy, sealing, profile, authority }
+    }
+
+    /// Services, of which the first `count` are approved at once.
+    pub(crate) fn automatic(count: u64) -> Self {
+        let mut profile = services();
+        profile.admission.automatic_max = count;
+        Self::new(profile)
+    }
+
+    /// Opens the authority again, as after a restart, perhaps with another profile.
+    pub(crate) fn restart(&mut self, change: impl FnOnce(&mut Profile)) {
+        change(&mut self.profile);
+        self.authority = open(&self.store, &self.clock, &self.entropy, &self.sealing, self.profile.clone());
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn submit(&self, asker: &Asker) -> Result<RequestId, SubmitError> {
+        block_on(self.authority.submit(asker.csr.clone(), &asker.text))
+    }
+
+    pub(crate) fn approve(&self, id: RequestId) -> Result<Certificate, ca::ApproveError> {
+        block_on(self.authority.approve(permit(), id, None))
+    }
+
+    pub(crate) fn certificate(&self, id: RequestId) -> Option<Certificate> {
+        let pem = block_on(self.authority.certificate(id)).ok()?;
+        Some(Certificate::from_pem(pem.as_bytes()).unwrap())
+    }
+
+    pub(crate) fn pending(&self) -> Vec<RequestId> {
+        block_on(self.authority.pending(permit())).unwrap().iter().map(|request| request.id).collect()
+    }
+
+    pub(crate) fn anchors(&self) -> Vec<Certificate> {
+        block_on(self.authority.anchors()).unwrap()
+    }
+
+    /// The revocation list of the oldest CA certificate.
+    pub(crate) fn list(&self) -> x509::Crl {
+        let published = block_on(self.authority.published()).unwrap();
+        x509::Crl::from_der(&published.lists[0].der).unwrap()
+    }
+
+    /// How many records there are whose key begins so.
+    pub(crate) fn count(&self, prefix: &str) -> usize {
+        use store::{Engine as _, Page, Prefix};
+        let prefix = Prefix::new(format!("/ca/{}/{prefix}", self.profile.name)).unwrap();
+        block_on(self.store.list(&prefix, Page::full())).unwrap().entries.len()
+    }
+}
+
+fn open(
+    store: &Arc<Memory>,
+    clock: &Clock,
+    entropy: &Entropy,
+    sealing: &Arc<SealingKey>,
+    profile: Profile,
+) -> Authority {
+    let ground = Ground {
+        engine: store.clone(),
+        sealing: sealing.clone(),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        keys: Arc::new(|spec| Box::pin(async move { PrivateKey::generate(spec) })),
+    };
+    block_on(Authority::open(profile, ground)).unwrap()
+}
+
+/// Leave for anything.
+pub(crate) fn permit<A: Action>() -> Permit<A> {
+    Permit::house()
+}
+
+/// Somebody with a key and a request.
+pub(crate) struct Asker {
+    pub(crate) key: PrivateKey,
+    pub(crate) csr: SigningRequest,
+    pub(crate) text: String,
+}
+
+impl Asker {
+    pub(crate) fn new(name: &str) -> Self {
+        Self::with(name, KeySpec::P256, &[])
+    }
+
+    pub(crate) fn with(name: &str, spec: KeySpec, extensions: &[Extension]) -> Self {
+        let key = PrivateKey::generate(spec).unwrap();
+        let subject = if name.is_empty() { Name::empty() } else { Name::from_common_name(name).unwrap() };
+        let csr = SigningRequest::build(&key, &subject, extensions);
+        Self { text: csr.to_pem(), key, csr }
+    }
+
+    /// Proves to hold `certificate`.
+    pub(crate) fn prove(&self, certificate: &Certificate) -> ca::ByHolder {
+        let text = "whatever a dialect says".to_owned();
+        let digest = Digest::Sha256;
+        let signature = self.key.sign_statement(digest, &ca::signed_text(&text, digest)).unwrap();
+        ca::Statement { text, digest, signature }.by(certificate.clone()).unwrap()
+    }
+}

@@ -1,0 +1,294 @@
+//! What one connection waits for: who keeps whom waiting, and since when.
+//!
+//! ```text
+//!            accepted                 all of its head came
+//! Handshake ────────► Head ─────────────────────────────► Ours ◄──► Peer
+//!   (TLS only)         ▲                                    │
+//!                      │ first byte of the next request     │ answered
+//!                      └─────────────── Idle ◄──────────────┘        any ──► Closing
+//! ```
+//! Whoever serves the connection tells its [`Watch`] what happens; the registry looks at it from outside,
+//! and tells it when to go.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// What a connection is waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The TLS handshake is not finished.
+    Handshake,
+    /// The head of a request has begun to come, or the first one has not.
+    Head,
+    /// Nothing has come since the last answer.
+    Idle,
+    /// Every request in progress waits for the peer: to send more of its body, or to read its answer.
+    Peer,
+    /// We are working on a request.
+    Ours,
+    /// The last answer is given.
+    Closing,
+}
+
+/// What is decided upon: one connection at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sight {
+    pub(super) phase: Phase,
+    /// Since when the peer has kept us waiting.
+    pub(super) since: Instant,
+    /// Since when the socket has taken nothing of what we write.
+    pub(super) blocked_since: Option<Instant>,
+}
+
+/// What is known about one connection from outside, and how it is told to go.
+#[derive(Debug)]
+pub(super) struct Watch {
+    state: Mutex<State>,
+    /// Close as soon as no request is in progress.
+    pub(super) finish: CancellationToken,
+    /// Close at once.
+    pub(super) cut: CancellationToken,
+}
+
+#[derive(Debug)]
+struct State {
+    handshake: bool,
+    closing: bool,
+    /// The connection speaks HTTP/2: bytes that come do not mean that a request has begun.
+    http2: bool,
+    /// No request has come yet.
+    first: bool,
+    /// The head of a request has begun to come.
+    head: bool,
+    /// The peer may still be sending something that nobody will read.
+    unread: bool,
+    line_too_long: bool,
+    /// Requests in progress, and how many of these wait for the peer.
+    requests: usize,
+    with_peer: usize,
+    since: Instant,
+    blocked_since: Option<Instant>,
+}
+
+impl Watch {
+    /// A connection that has just come, for which TLS comes first when it is `secure`.
+    pub(super) fn new(secure: bool, now: Instant) -> Self {
+        let state = State {
+            handshake: secure,
+            closing: false,
+            http2: false,
+            first: true,
+            head: false,
+            unread: false,
+            line_too_long: false,
+            requests: 0,
+            with_peer: 0,
+            since: now,
+            blocked_since: None,
+        };
+        Self { state: Mutex::new(state), finish: CancellationToken::new(), cut: CancellationToken::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it waits for now.
+    pub(super) fn sight(&self) -> Sight {
+        let state = self.state();
+        let phase = match *state {
+            State { requests, with_peer, .. } if with_peer < requests => Phase::Ours,
+            State { requests: 1.., .. } => Phase::Peer,
+            State { closing: true, .. } => Phase::Closing,
+            State { handshake: true, .. } => Phase::Handshake,
+            State { first: true, .. } | State { head: true, .. } => Phase::Head,
+            State { .. } => Phase::Idle,
+        };
+        Sight { phase, since: state.since, blocked_since: state.blocked_since }
+    }
+
+    /// The TLS handshake is done, and may have settled on HTTP/2; the first request may come.
+    pub(super) fn shook_hands(&self, http2: bool) {
+        let mut state = self.state();
+        state.handshake = false;
+        state.http2 = http2;
+        state.since = Instant::now();
+    }
+
+    /// Some bytes of a request came. Whether they belong to the head of an HTTP/1 request.
+    pub(super) fn head_bytes_came(&self) -> bool {
+        let mut state = self.state();
+        if state.http2 || state.requests > 0 {
+            return false;
+        }
+        if !state.head {
+            state.head = true;
+            if !state.first {
+                state.since = Instant::now();
+            }
+        }
+        true
+    }
+
+    /// A request is there: its head has come.
+    pub(super) fn begin(self: &Arc<Self>, http2: bool) -> Turn {
+        let mut state = self.state();
+        state.http2 = http2;
+        state.first = false;
+        state.head = false;
+        state.requests += 1;
+        drop(state);
+        Turn { watch: Arc::clone(self), with_peer: AtomicBool::new(false), body_came: AtomicBool::new(false) }
+    }
+
+    /// The connection is about to close.
+    pub(super) fn closes(&self) {
+        let mut state = self.state();
+        if !state.closing {
+            state.closing = true;
+            state.since = Instant::now();
+        }
+    }
+
+    /// Whether the peer may be in the middle of sending something that nobody will read.
+    pub(super) fn is_unread(&self) -> bool {
+        let state = self.state();
+        state.unread || (state.head && !state.http2)
+    }
+
+    /// The line of a request is longer than it may be.
+    pub(super) fn line_is_too_long(&self) {
+        self.state().line_too_long = true;
+    }
+
+    /// Whether a request's line was longer than it may be.
+    pub(super) fn was_line_too_long(&self) -> bool {
+        self.state().line_too_long
+    }
+
+    /// The socket took `bytes`, or had no room for any.
+    pub(super) fn wrote(&self, bytes: Option<usize>) {
+        /// What is shorter is housekeeping: an HTTP/2 ping in a TLS record has under 50 bytes.
+        const ANSWER_BYTES_MIN: usize = 64;
+        let mut state = self.state();
+        match bytes {
+            None => {
+                state.blocked_since.get_or_insert_with(Instant::now);
+            }
+            Some(bytes) => {
+                state.blocked_since = None;
+                if bytes >= ANSWER_BYTES_MIN && !state.handshake {
+                    state.since = Instant::now();
+                }
+            }
+        }
+    }
+}
+
+/// One request in progress, and whose turn it is. The request is over when this is dropped.
+#[derive(Debug)]
+pub(super) struct Turn {
+    watch: Arc<Watch>,
+    with_peer: AtomicBool,
+    body_came: AtomicBool,
+}
+
+impl Turn {
+    /// We have to wait for the peer: for its body, or until it reads.
+    pub(super) fn peers(&self) {
+        self.pass(true);
+    }
+
+    /// We have something to do.
+    pub(super) fn ours(&self) {
+        self.pass(false);
+    }
+
+    fn pass(&self, to_peer: bool) {
+        // The state is locked first: both halves of an exchange may pass the turn at the same time.
+        let mut state = self.watch.state();
+        if self.with_peer.swap(to_peer, Ordering::AcqRel) == to_peer {
+            return;
+        }
+        if to_peer {
+            state.with_peer += 1;
+            state.since = Instant::now();
+        } else {
+            state.with_peer -= 1;
+        }
+    }
+
+    /// The request's body came to its end.
+    pub(super) fn body_came(&self) {
+        self.body_came.store(true, Ordering::Release);
+    }
+
+    /// Whether the request's body came to its end.
+    pub(super) fn has_body_come(&self) -> bool {
+        self.body_came.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.ours();
+        let body_came = self.has_body_come();
+        let mut state = self.watch.state();
+        state.requests -= 1;
+        state.unread |= !body_came && !state.http2;
+        if state.requests == 0 {
+            state.since = Instant::now();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_goes_through_its_phases() {
+        let watch = Arc::new(Watch::new(true, Instant::now()));
+        let check = |phase| assert_eq!(watch.sight().phase, phase);
+        check(Phase::Handshake);
+        watch.shook_hands(false);
+        check(Phase::Head);
+        assert!(watch.head_bytes_came());
+        let turn = watch.begin(false);
+        check(Phase::Ours);
+        assert!(!watch.head_bytes_came());
+        turn.peers();
+        check(Phase::Peer);
+        turn.peers();
+        turn.ours();
+        check(Phase::Ours);
+        turn.peers();
+        turn.body_came();
+        drop(turn);
+        check(Phase::Idle);
+        assert!(!watch.is_unread());
+        assert!(watch.head_bytes_came());
+        check(Phase::Head);
+        assert!(watch.is_unread());
+        watch.closes();
+        check(Phase::Closing);
+    }
+
+    #[test]
+    fn one_request_at_work_is_enough_on_http_2() {
+        let watch = Arc::new(Watch::new(false, Instant::now()));
+        let (one, two) = (watch.begin(true), watch.begin(true));
+        one.peers();
+        assert_eq!(watch.sight().phase, Phase::Ours);
+        two.peers();
+        assert_eq!(watch.sight().phase, Phase::Peer);
+        watch.closes();
+        assert_eq!(watch.sight().phase, Phase::Peer);
+        drop((one, two));
+        assert_eq!(watch.sight().phase, Phase::Closing);
+        assert!(!watch.head_bytes_came() && !watch.is_unread());
+    }
+}

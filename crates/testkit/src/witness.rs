@@ -1,0 +1,21 @@
+//! Where other people's programs are, as `cargo xtask witnesses` installs them.
+
+use std::path::PathBuf;
+
+/// The path of the Python program `name`: in `venv/bin` of `$PROVOST_WITNESSES`, or else of
+/// `$XDG_CACHE_HOME/provost/witnesses`, or else of `~/.cache/provost/witnesses`.
+///
+/// # Panics
+/// When it is not there: a test without its witness has shown nothing.
+#[must_use]
+pub fn witness(name: &str) -> PathBuf {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = variable("PROVOST_WITNESSES")
+        .or_else(|| Some(variable("XDG_CACHE_HOME")?.join("provost/witnesses")))
+        .or_else(|| Some(variable("HOME")?.join(".cache/provost/witnesses")));
+    let program = folder.map(|folder| folder.join("venv/bin").join(name));
+    match program {
+        Some(program) if program.exists() => program,
+        _ => panic!("this test needs the witness `{name}`; install it with: cargo xtask witnesses"),
+    }
+}
