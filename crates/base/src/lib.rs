@@ -3,6 +3,7 @@
 //! **Invariant:** nothing here waits, and nothing here knows a product noun. [`Clock`] and [`Entropy`]
 //! are the only sources of time and chance in the program; both are made in `main` and passed down.
 
+mod calendar;
 mod digest;
 mod entropy;
 mod explain;

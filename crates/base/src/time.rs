@@ -5,6 +5,8 @@ use std::ops::{Add, Sub};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use crate::calendar::{civil_from_days, days_from_civil};
+
 /// A moment: whole seconds since 1970-01-01T00:00:00Z, leap seconds not counted.
 ///
 /// Certificates know nothing finer (RFC 5280 §4.1.2.5). Arithmetic saturates.
@@ -48,6 +50,24 @@ impl Timestamp {
         (year, small(month), small(day), small(of_day / 3_600), small(of_day / 60 % 60), small(of_day % 60))
     }
 
+    /// The moment with these fields, as [`Timestamp::fields`] gives them; `None` when the calendar has no such
+    /// date or the day no such second. Leap seconds are none.
+    #[must_use]
+    pub fn from_fields((year, month, day, hour, minute, second): (u16, u8, u8, u8, u8, u8)) -> Option<Self> {
+        let [year, month, day] = [i64::from(year), i64::from(month), i64::from(day)];
+        if !(1..=9999).contains(&year) || !(1..=12).contains(&month) || day < 1 {
+            return None;
+        }
+        if hour > 23 || minute > 59 || second > 59 {
+            return None;
+        }
+        let days = days_from_civil(year, month, day);
+        // A day that the month does not have would be one of the next month.
+        let exists = civil_from_days(days) == (year, month, day);
+        let of_day = i64::from(hour) * 3_600 + i64::from(minute) * 60 + i64::from(second);
+        exists.then_some(Self(days * 86_400 + of_day))
+    }
+
     /// As in HTTP's `Date`: `Sun, 06 Nov 1994 08:49:37 GMT` (IMF-fixdate, RFC 9110 §5.6.7).
     #[must_use]
     pub fn http_date(self) -> String {
@@ -73,22 +93,6 @@ fn month_name(month: u8) -> &'static str {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     MONTHS[usize::from(month) - 1]
-}
-
-/// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar.
-///
-/// Years are counted from March, so that the leap day is the last day of a year, and in eras of 400 years,
-/// which are all alike (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    // From 0000-03-01.
-    let days = days + 719_468;
-    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
 impl Span {
@@ -259,6 +263,7 @@ mod tests {
         assert_eq!(at.log_date(), "06/Nov/1994:08:49:37 +0000");
         assert_eq!(at.to_string(), "1994-11-06T08:49:37Z");
         assert_eq!(at.fields(), (1994, 11, 6, 8, 49, 37));
+        assert_eq!(Timestamp::from_fields(at.fields()), Some(at));
         for (seconds, text) in [
             (Timestamp::MAX.as_unix(), "9999-12-31T23:59:59Z"),
             (i64::MAX, "9999-12-31T23:59:59Z"),
@@ -269,6 +274,24 @@ mod tests {
             (1_709_251_199, "2024-02-29T23:59:59Z"),
         ] {
             assert_eq!(Timestamp::from_unix(seconds).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn dates_that_are_none_are_refused() {
+        for fields in [
+            (2023, 2, 29, 0, 0, 0),
+            (2024, 4, 31, 0, 0, 0),
+            (2024, 13, 1, 0, 0, 0),
+            (2024, 0, 1, 0, 0, 0),
+            (2024, 1, 0, 0, 0, 0),
+            (0, 1, 1, 0, 0, 0),
+            (10_000, 1, 1, 0, 0, 0),
+            (2024, 1, 1, 24, 0, 0),
+            (2024, 1, 1, 0, 60, 0),
+            (2024, 1, 1, 0, 0, 60),
+        ] {
+            assert_eq!(Timestamp::from_fields(fields), None, "{fields:?}");
         }
     }
 

@@ -19,17 +19,17 @@ pub struct Handover {
 impl Handover {
     /// The older certificate.
     #[must_use]
-    pub fn old(&self) -> &Certificate {
+    pub fn older(&self) -> &Certificate {
         self.old.certificate()
     }
 
     /// The one that follows.
     #[must_use]
-    pub fn new(&self) -> &Certificate {
+    pub fn newer(&self) -> &Certificate {
         &self.new
     }
 
-    /// Signs `words`, which must say no more than that [`Handover::new`] follows [`Handover::old`], with
+    /// Signs `words`, which must say no more than that [`Handover::newer`] follows [`Handover::older`], with
     /// the key of the older.
     ///
     /// # Errors
@@ -39,7 +39,7 @@ impl Handover {
         words: impl FnOnce(&Certificate, &Certificate) -> String,
     ) -> Result<Statement, IssueError> {
         let digest = Digest::Sha256;
-        let text = words(self.old(), &self.new);
+        let text = words(self.older(), &self.new);
         let signature =
             self.old.key().sign_statement(digest, &signed_text(&text, digest)).map_err(IssueError::Key)?;
         Ok(Statement { text, digest, signature })

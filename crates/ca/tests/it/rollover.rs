@@ -32,10 +32,10 @@ impl Holder {
             let knows = |certificate: &Certificate| {
                 self.trusted.iter().any(|trusted| trusted.fingerprint() == certificate.fingerprint())
             };
-            if knows(handover.old()) && !knows(handover.new()) {
-                let key = handover.old().public_key();
+            if knows(handover.older()) && !knows(handover.newer()) {
+                let key = handover.older().public_key();
                 key.verify_statement(digest, &signed_text(&text, digest), &signature).unwrap();
-                self.trusted.push(handover.new().clone());
+                self.trusted.push(handover.newer().clone());
             }
         }
         self.trusted.retain(|anchor| anchor.not_after() >= world.now());

@@ -14,17 +14,20 @@ use arc_swap::ArcSwapOption;
 use base::{Clock, Explain, Kind};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
-use rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
+use rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, SignatureVerificationAlgorithm,
+    SubjectPublicKeyInfoDer, UnixTime,
 };
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, OtherError, ServerConfig, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, OtherError, PeerIncompatible, ServerConfig,
+    SignatureScheme,
 };
+use webpki::RawPublicKeyEntity;
 use x509::VerifyError;
 
 /// Who may present a client certificate. Asked in every handshake in which one is presented.
@@ -168,7 +171,8 @@ impl ClientCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+        // A scheme stands for several curves.
+        self.verify_signature(message, certificate, signature, usize::MAX)
     }
 
     fn verify_tls13_signature(
@@ -177,11 +181,52 @@ impl ClientCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+        // Not in handshakes any more (RFC 8446 §4.2.3).
+        let of_tls12 = [
+            SignatureScheme::RSA_PKCS1_SHA256,
+            SignatureScheme::RSA_PKCS1_SHA384,
+            SignatureScheme::RSA_PKCS1_SHA512,
+        ];
+        if of_tls12.contains(&signature.scheme) {
+            return Err(PeerIncompatible::NoSignatureSchemesInCommon.into());
+        }
+        // A scheme stands for one curve, which rustls lists first.
+        self.verify_signature(message, certificate, signature, 1)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
+    }
+}
+
+impl Verifier {
+    /// Checks the client's signature in the handshake with the key of its certificate, and with nothing else
+    /// of it: rustls' own way reads the whole certificate once more, and refuses critical extensions that
+    /// users may well have, such as policies. At most `algorithms_max` of those that the scheme stands for
+    /// are tried.
+    fn verify_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+        algorithms_max: usize,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let certificate =
+            x509::Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
+        let key = SubjectPublicKeyInfoDer::from(certificate.public_key().spki());
+        let key = RawPublicKeyEntity::try_from(&key).map_err(|_| CertificateError::BadEncoding)?;
+        let schemes = self.algorithms.mapping.iter();
+        let fitting = schemes
+            .filter(|(scheme, _)| *scheme == signature.scheme)
+            .flat_map(|(_, algorithms)| algorithms.iter().take(algorithms_max));
+        let verifies = |algorithm: &&dyn SignatureVerificationAlgorithm| {
+            key.verify_signature(*algorithm, message, signature.signature()).is_ok()
+        };
+        if fitting.into_iter().any(verifies) {
+            Ok(HandshakeSignatureValid::assertion())
+        } else {
+            Err(CertificateError::BadSignature.into())
+        }
     }
 }
 

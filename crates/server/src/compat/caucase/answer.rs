@@ -6,8 +6,9 @@ use base::{Explain, Kind};
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, LOCATION, SET_COOKIE, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, SET_COOKIE, VARY, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
@@ -21,7 +22,9 @@ pub(super) struct Answer {
 }
 
 /// What is answered when it is not. The body says why, in a few words.
-pub(super) struct Refusal(Answer);
+///
+/// Boxed, because it is the error of almost every function here and rarely happens.
+pub(super) struct Refusal(Box<Answer>);
 
 fn text(value: &str) -> HeaderValue {
     HeaderValue::try_from(value).unwrap_or_else(|_| HeaderValue::from_static(""))
@@ -89,13 +92,14 @@ impl Refusal {
     pub(super) fn new(status: StatusCode, reason: impl Into<String>) -> Self {
         let reason = reason.into();
         let answer = Answer::new(status, reason.clone());
-        Self(if reason.is_empty() {
-            answer
-        } else {
+        if reason.is_empty() {
+            return Self(Box::new(answer));
+        }
+        Self(Box::new(
             answer
                 .with(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))
-                .with(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
-        })
+                .with(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        ))
     }
 
     pub(super) fn bad_request(reason: impl std::fmt::Display) -> Self {
@@ -103,13 +107,11 @@ impl Refusal {
     }
 
     pub(super) fn unauthorized(challenge: &str, reason: &str) -> Self {
-        let Self(answer) = Self::new(StatusCode::UNAUTHORIZED, reason);
-        Self(answer.with(WWW_AUTHENTICATE, text(challenge)))
+        Self::new(StatusCode::UNAUTHORIZED, reason).with(WWW_AUTHENTICATE, text(challenge))
     }
 
     pub(super) fn method_not_allowed(allowed: &str) -> Self {
-        let Self(answer) = Self::new(StatusCode::METHOD_NOT_ALLOWED, "");
-        Self(answer.with(ALLOW, text(allowed)))
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "").with(ALLOW, text(allowed))
     }
 
     /// The refusal that an error stands for. What went wrong on our side is logged, and not shown.
@@ -120,16 +122,26 @@ impl Refusal {
                 tracing::error!(error = %base::report(&error), "a request failed");
                 Self::new(status, "the server could not do this; its log says why")
             }
-            Kind::Full | Kind::Invalid | Kind::Unauthenticated | Kind::Forbidden | Kind::NotFound | Kind::Conflict
+            Kind::Full
+            | Kind::Invalid
+            | Kind::Unauthenticated
+            | Kind::Forbidden
+            | Kind::NotFound
+            | Kind::Conflict
             | Kind::TooLarge => Self::new(status, base::report(&error)),
         }
     }
 
     pub(super) fn cookie(self, cookie: Option<&SetCookie>) -> Self {
         match cookie {
-            Some(cookie) => Self(self.0.cookie(cookie)),
+            Some(cookie) => self.with(SET_COOKIE, text(&cookie.header())),
             None => self,
         }
+    }
+
+    fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.insert(name, value);
+        self
     }
 
     pub(super) fn into_response(self) -> Response {
@@ -146,7 +158,8 @@ pub(super) fn allow_origin(mut response: Response, origin: &str, methods: Option
     match methods {
         Some(methods) => {
             headers.insert(ACCESS_CONTROL_ALLOW_METHODS, text(methods));
-            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Content-Type, User-Agent"));
+            headers
+                .insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Content-Type, User-Agent"));
         }
         None => {
             let exposed = HeaderValue::from_static("Location, WWW-Authenticate");

@@ -122,9 +122,10 @@ impl Cors {
         let now = self.clock.now();
         let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         let valid = secrets.0.iter().filter(|(expiry, _)| *expiry >= now);
-        valid.into_iter().find_map(|(_, secret)| verify_token(token, secret.expose())).and_then(|claims| {
-            (claims.p.o == origin).then_some(claims.p.a)
-        })
+        valid
+            .into_iter()
+            .find_map(|(_, secret)| verify_token(token, secret.expose()))
+            .and_then(|claims| (claims.p.o == origin).then_some(claims.p.a))
     }
 
     fn sign(&self, origin: &str, granted: bool) -> Result<String, std::io::Error> {
@@ -260,7 +261,8 @@ impl SetCookie {
     pub(super) fn header(&self) -> String {
         match self {
             Self::Remove => {
-                "cors=\"\"; expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/; SameSite=None; Secure; HttpOnly".into()
+                "cors=\"\"; expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/; SameSite=None; Secure; HttpOnly"
+                    .into()
             }
             Self::Tokens(tokens) => {
                 let json = serde_json::to_string(tokens).expect("text is always JSON");
@@ -348,7 +350,12 @@ mod tests {
 
     fn cors(directory: &tempfile::TempDir) -> Cors {
         let clock = Clock::manual(Timestamp::from_unix(1_000_000));
-        Cors::open(vec!["https://listed".into()], directory.path().join("cors.key"), clock, Entropy::seeded(1))
+        Cors::open(
+            vec!["https://listed".into()],
+            directory.path().join("cors.key"),
+            clock,
+            Entropy::seeded(1),
+        )
     }
 
     fn asked<'a>(origin: &'a str, cookie: Option<&'a str>) -> Asked<'a> {
@@ -366,7 +373,10 @@ mod tests {
         let cors = cors(&directory);
         assert_eq!(cors.decide(&asked("https://listed", None)), Decision::Allowed);
         assert_eq!(cors.decide(&Asked { harmless: true, ..asked("null", None) }), Decision::Allowed);
-        assert_eq!(cors.decide(&Asked { is_form_answer: true, ..asked("https://a", None) }), Decision::Refused);
+        assert_eq!(
+            cors.decide(&Asked { is_form_answer: true, ..asked("https://a", None) }),
+            Decision::Refused
+        );
         assert_eq!(cors.decide(&asked("null", None)), Decision::Refused);
         assert_eq!(cors.decide(&asked("https://a", None)), Decision::Ask(None));
         assert_eq!(cors.decide(&asked("https://a", Some("other=1"))), Decision::Ask(None));
@@ -385,7 +395,8 @@ mod tests {
         assert_eq!(cors.decide(&asked("https://e", Some(&both))), Decision::Ask(None));
         // A token for one origin says nothing about another.
         let stolen = both.replace("https://d", "https://e");
-        let Decision::Ask(Some(SetCookie::Tokens(left))) = cors.decide(&asked("https://e", Some(&stolen))) else {
+        let Decision::Ask(Some(SetCookie::Tokens(left))) = cors.decide(&asked("https://e", Some(&stolen)))
+        else {
             panic!("a stolen token was taken");
         };
         assert_eq!(left.len(), 1, "the stolen token is dropped");
@@ -414,7 +425,8 @@ mod tests {
 
     #[test]
     fn tokens_of_other_algorithms_are_refused() {
-        let none = format!("{}.{}.", URL_SAFE_NO_PAD.encode(br#"{"alg":"none"}"#), URL_SAFE_NO_PAD.encode(b"{}"));
+        let none =
+            format!("{}.{}.", URL_SAFE_NO_PAD.encode(br#"{"alg":"none"}"#), URL_SAFE_NO_PAD.encode(b"{}"));
         assert!(verify_token(&none, b"secret").is_none());
         let good = make_token(&Claims { p: Permission { a: true, o: "o".into() } }, b"secret");
         assert!(verify_token(&good, b"secret").is_some());

@@ -46,7 +46,8 @@ struct Outer {
 
 /// Opens an envelope without believing it.
 pub(super) fn open(body: &[u8]) -> Result<Envelope, Malformed> {
-    let outer: Outer = serde_json::from_slice(body).map_err(|error| malformed(format!("Invalid json: {error}")))?;
+    let outer: Outer =
+        serde_json::from_slice(body).map_err(|error| malformed(format!("Invalid json: {error}")))?;
     let Some(digest) = outer.digest else {
         return Ok(Envelope::Unsigned(outer.payload));
     };
@@ -102,7 +103,8 @@ pub(super) fn revocation(payload: &str) -> Result<Revocation, Malformed> {
     if let Some(pem) = payload.revoke_crt_pem {
         return Ok(Revocation::Certificate(certificate(&pem)?));
     }
-    let serial = payload.revoke_serial.ok_or_else(|| malformed("Neither revoke_crt_pem nor revoke_serial"))?;
+    let serial =
+        payload.revoke_serial.ok_or_else(|| malformed("Neither revoke_crt_pem nor revoke_serial"))?;
     Serial::from_decimal(serial.get())
         .map(Revocation::Serial)
         .ok_or_else(|| malformed("revoke_serial is not the serial number of a certificate"))
@@ -150,8 +152,11 @@ mod tests {
             let error = open(body.as_bytes()).expect_err(body);
             assert!(error.to_string().starts_with(expected), "{body}: {error}");
         }
-        assert!(matches!(open(br#"{"payload":"x","digest":null}"#), Ok(Envelope::Unsigned(text)) if text == "x"));
-        let signed = open(br#"{"payload":"x","digest":"sha384","signature":"AA ==\n"}"#).expect("an envelope");
+        assert!(
+            matches!(open(br#"{"payload":"x","digest":null}"#), Ok(Envelope::Unsigned(text)) if text == "x")
+        );
+        let signed =
+            open(br#"{"payload":"x","digest":"sha384","signature":"AA ==\n"}"#).expect("an envelope");
         assert!(matches!(signed, Envelope::Signed(Statement { signature, .. }) if signature == [0]));
     }
 

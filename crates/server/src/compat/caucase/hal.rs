@@ -41,7 +41,12 @@ const LINKS: &[Item] = &[
         false,
     ),
     item("getPendingCertificateRequestList", "/csr", "List pending certificate signing requests.", true),
-    item("getCertificateSigningRequest", "/csr/{+csr_id}", "Retrieve a pending certificate signing request.", false),
+    item(
+        "getCertificateSigningRequest",
+        "/csr/{+csr_id}",
+        "Retrieve a pending certificate signing request.",
+        false,
+    ),
     item("getCertificate", "/crt/{+csr_id}", "Retrieve a signed certificate.", false),
     item("getCACertificate", "/crt/ca.crt.pem", "Retrieve current CA certificate.", false),
     item("getCACertificateChain", "/crt/ca.crt.json", "Retrieve current CA certificate trust chain.", false),

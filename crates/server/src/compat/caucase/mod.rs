@@ -64,8 +64,9 @@ impl Context {
 
     /// Whether the body is said to be `kind`, perhaps with parameters.
     fn content_is(&self, kind: &str) -> bool {
-        self.header(&CONTENT_TYPE)
-            .is_some_and(|value| value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(kind))
+        self.header(&CONTENT_TYPE).is_some_and(|value| {
+            value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(kind)
+        })
     }
 }
 
@@ -126,7 +127,11 @@ impl Caucase {
             }
         }
         let response = self.dispatch(routed, node, context, body).await;
-        answer::allow_origin(response, origin, is_preflight.then(|| route::allowed_cross_origin(node)).as_deref())
+        answer::allow_origin(
+            response,
+            origin,
+            is_preflight.then(|| route::allowed_cross_origin(node)).as_deref(),
+        )
     }
 
     async fn dispatch(&self, routed: Routed, node: Node, context: Context, body: Body) -> Response {
@@ -286,9 +291,10 @@ impl Caucase {
         let renewal = envelope::renewal(&statement.text).map_err(Refusal::bad_request)?;
         let holder = statement.by(renewal.old).map_err(Refusal::of)?;
         let authority = self.authority(name).clone();
-        let renewed = self.house.tasks().complete(async move {
-            authority.renew(holder, renewal.request, &renewal.request_text).await
-        });
+        let renewed = self
+            .house
+            .tasks()
+            .complete(async move { authority.renew(holder, renewal.request, &renewal.request_text).await });
         let certificate = renewed.await.map_err(Refusal::of)?;
         Ok(Answer::ok("application/pkix-cert", certificate.to_pem()))
     }
@@ -332,7 +338,8 @@ impl Caucase {
         let body = read_body(body, BODY_BYTES_MAX).await.map_err(Refusal::of)?;
         let text = std::str::from_utf8(&body).map_err(|_| Refusal::bad_request("Not text"))?;
         let fields = cors::fields(text);
-        let only = |name| cors::only(&fields, name).ok_or_else(|| Refusal::bad_request("Missing or repeated field"));
+        let only =
+            |name| cors::only(&fields, name).ok_or_else(|| Refusal::bad_request("Missing or repeated field"));
         let (origin, return_to, grant) = (only("origin")?, only("return_to")?, only("grant")?);
         let granted = match grant.parse::<i64>() {
             Ok(0) => false,
@@ -356,7 +363,8 @@ fn cors_form(context: &Context) -> Result<Answer, Refusal> {
         return Ok(Answer::found(location));
     }
     let fields = cors::fields(&context.query);
-    let (Some(origin), Some(return_to)) = (cors::only(&fields, "origin"), cors::only(&fields, "return")) else {
+    let (Some(origin), Some(return_to)) = (cors::only(&fields, "origin"), cors::only(&fields, "return"))
+    else {
         return Err(Refusal::bad_request("Exactly one origin and one return are needed"));
     };
     return_address(return_to)?;
@@ -365,9 +373,9 @@ fn cors_form(context: &Context) -> Result<Answer, Refusal> {
 
 /// Where a browser may be sent back to: a web page, not a script.
 fn return_address(text: &str) -> Result<HeaderValue, Refusal> {
-    let is_web = ["http://", "https://"].iter().any(|scheme| {
-        text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    });
+    let is_web = ["http://", "https://"]
+        .iter()
+        .any(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
     HeaderValue::try_from(text)
         .ok()
         .filter(|_| is_web)
@@ -382,7 +390,8 @@ fn parse_id(text: &str) -> Result<RequestId, Refusal> {
 }
 
 fn parse_request(body: &[u8]) -> Result<(SigningRequest, String), Refusal> {
-    let csr = SigningRequest::from_pem(body).map_err(|error| Refusal::bad_request(format!("Not a CSR: {error}")))?;
+    let csr = SigningRequest::from_pem(body)
+        .map_err(|error| Refusal::bad_request(format!("Not a CSR: {error}")))?;
     let text = std::str::from_utf8(body).map_err(|_| Refusal::bad_request("Not a CSR: not text"))?;
     Ok((csr, text.to_owned()))
 }

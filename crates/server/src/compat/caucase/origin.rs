@@ -18,7 +18,8 @@ impl Own {
     /// From the `Host` header (HTTP/1) or the target's authority (HTTP/2); without either, from the address
     /// that was connected to.
     pub(super) fn of(headers: &HeaderMap, authority: Option<&http::uri::Authority>, peer: &Peer) -> Self {
-        let named = headers.get(HOST).and_then(|host| host.to_str().ok()).or(authority.map(|host| host.as_str()));
+        let named =
+            headers.get(HOST).and_then(|host| host.to_str().ok()).or(authority.map(|host| host.as_str()));
         let (host, port) = match named.map(split_port) {
             Some((host, port)) if !host.is_empty() => {
                 (host.to_owned(), port.unwrap_or(if peer.secure { 443 } else { 80 }))

@@ -253,7 +253,9 @@ mod tests {
 
     #[test]
     fn percent_signs_that_are_no_escape_stay() {
-        for (text, expected) in [("%41", "A"), ("%4", "%4"), ("%zz", "%zz"), ("%", "%"), ("a%20b", "a b"), ("%é", "%é")] {
+        for (text, expected) in
+            [("%41", "A"), ("%4", "%4"), ("%zz", "%zz"), ("%", "%"), ("a%20b", "a b"), ("%é", "%é")]
+        {
             assert_eq!(percent_decode(text), expected);
         }
         assert_eq!(percent_decode("%ff"), "\u{fffd}");
