@@ -45,3 +45,50 @@ pub(crate) async fn run(engine: Arc<dyn Engine>, mut from: Revision, bus: InProc
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use base::Entropy;
+    use bus::Heard;
+    use store::{Batch, Memory};
+
+    use super::*;
+    use crate::tasks::Tasks;
+
+    async fn happen(engine: &Arc<dyn Engine>, what: &str) {
+        let event = Event {
+            at_milliseconds: 5,
+            what: what.into(),
+            about: "a test".into(),
+            by: "somebody".into(),
+            from: None,
+            facts: BTreeMap::new(),
+        };
+        let mut batch = Batch::new();
+        let history = History::new(engine.clone()).expect("a fair prefix");
+        history.append(&mut batch, &event, &Entropy::system()).expect("a fair event");
+        engine.commit(batch).await.expect("the store works");
+    }
+
+    /// What was committed before the end is told before the end.
+    #[tokio::test]
+    async fn all_that_happened_is_told_in_order() {
+        let engine: Arc<dyn Engine> = Arc::new(Memory::new());
+        happen(&engine, "before").await;
+        let from = engine.list(&History::prefix(), store::Page::first(1)).await.expect("a page").revision;
+        let (bus, tasks, stop) = (InProcess::new(), Tasks::new(), Stop::new());
+        let mut heard = bus.listen();
+        happen(&engine, "first").await;
+        happen(&engine, "second").await;
+        stop.ask();
+        tasks.spawn(run(engine.clone(), from, bus.clone(), stop));
+        assert!(tasks.drain(Duration::from_secs(5)).await);
+        for what in ["first", "second"] {
+            let hint = Hint { what: what.into(), about: "a test".into() };
+            assert_eq!(heard.next().await, Some(Heard::Hint(hint)));
+        }
+    }
+}

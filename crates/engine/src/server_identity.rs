@@ -84,11 +84,13 @@ impl Explain for ServerIdentityError {
     }
 }
 
-/// When a certificate is renewed: `threshold` before its end, but never so early that a new one would be
-/// due at once.
+/// When a certificate is renewed: `threshold` before its end, but with no more than a third of its life
+/// left, and not before half of what was left when it was made is over: dates are set back, so that of a
+/// very short life most is past by then, and a new one would be due at once.
 pub(crate) fn renew_at(certificate: &Certificate, threshold: Span) -> Timestamp {
-    let life = certificate.not_after() - certificate.not_before();
-    certificate.not_after() - threshold.min(life.fraction(1, 3))
+    let (begin, end) = (certificate.not_before(), certificate.not_after());
+    let made = begin + ca::BACK_DATED;
+    (end - threshold.min((end - begin).fraction(1, 3))).max(made + (end - made).fraction(1, 2))
 }
 
 /// The identity in `file`, if it holds exactly one that is good now: a certificate under one of `anchors`
@@ -129,4 +131,46 @@ pub(crate) fn request(key: &PrivateKey, name: &ServerName) -> Result<SigningRequ
     let usage = extension::key_usage(KeyUsage::DIGITAL_SIGNATURE, true);
     let alternative_name = name.alternative_name().map_err(ServerIdentityError::Name)?;
     Ok(SigningRequest::build(key, &Name::empty(), &[usage, alternative_name]))
+}
+
+#[cfg(test)]
+mod tests {
+    use base::Entropy;
+    use x509::{CertificateTemplate, KeySpec, Serial};
+
+    use super::*;
+
+    /// A certificate with a life of `seconds`, made at 10 s.
+    fn certificate(seconds: i64) -> Certificate {
+        let key = PrivateKey::generate(KeySpec::Ed25519).expect("a key");
+        let not_before = Timestamp::from_unix(0);
+        let template = CertificateTemplate {
+            serial: Serial::random(&Entropy::seeded(1)),
+            issuer: Name::empty(),
+            subject: Name::empty(),
+            not_before,
+            not_after: not_before + Span::seconds(seconds),
+            public_key: key.public().clone(),
+            extensions: Vec::new(),
+        };
+        template.sign(&key)
+    }
+
+    /// A threshold beyond the life made the original renew without end.
+    #[test]
+    fn a_certificate_is_never_due_when_it_is_made() {
+        const DAY: i64 = 86_400;
+        let check = |life: i64, threshold: i64, expected: i64| {
+            let due = renew_at(&certificate(life), Span::seconds(threshold));
+            assert_eq!(due.as_unix(), expected, "{life} s, {threshold} s before");
+        };
+        check(93 * DAY, 31 * DAY, 62 * DAY);
+        check(93 * DAY, DAY, 92 * DAY);
+        check(93 * DAY, 60 * DAY, 62 * DAY);
+        check(21 * DAY, 31 * DAY, 14 * DAY);
+        check(60, DAY, 40);
+        check(22, DAY, 16);
+        check(12, DAY, 11);
+        check(11, DAY, 10);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -51,6 +51,22 @@ impl Memory {
             hooks: VecDeque::new(),
         };
         Self { held: Mutex::new(held), changes: Changes::since(Revision(0)) }
+    }
+
+    /// What a closed store held, in a new one: as a disk is opened again.
+    #[must_use]
+    pub fn reopen(&self) -> Arc<Self> {
+        let fresh = Self::new();
+        let (records, revision) = {
+            let held = self.held();
+            (held.records.clone(), held.revision)
+        };
+        {
+            let mut held = fresh.held();
+            held.records = records;
+            held.revision = revision;
+        }
+        Arc::new(Self { changes: Changes::since(revision), ..fresh })
     }
 
     /// Lets the next `n` commits fail with `error`, and do nothing.
@@ -196,8 +212,6 @@ impl Engine for Memory {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use futures_executor::block_on;
 
     use super::*;

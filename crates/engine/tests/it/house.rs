@@ -1,0 +1,217 @@
+//! A house is built, lives, and is taken down.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Clock, Entropy, Span, Timestamp};
+use ca::{Admission, AuthorityName, Profile, Revoke};
+use engine::{House, Parts, Retention, ServerIdentity, ServerName, SignInFailed, Stop, Tasks};
+use identity::{Permit, SignInError};
+use store::{Engine, Memory, SealingKey};
+use tokio::sync::mpsc;
+use x509::{Certificate, KeySpec, Name, VerifyError};
+
+const BEGINNING: Timestamp = Timestamp::from_unix(1_790_000_000);
+
+/// What a house is built on, so that it can be built again.
+struct Ground {
+    directory: tempfile::TempDir,
+    engine: Arc<Memory>,
+    sealing: Arc<SealingKey>,
+    clock: Clock,
+    threshold: Span,
+}
+
+fn profile(name: AuthorityName, lives: i64) -> Profile {
+    let leaf_life = Span::days(93);
+    let is_users = name == AuthorityName::Users;
+    Profile {
+        name,
+        issuer_common_name: format!("{name} of a test"),
+        issuer_extensions: Vec::new(),
+        leaf_life,
+        issuer_life: leaf_life.fraction(lives, 1),
+        issuer_key: KeySpec::P256,
+        crl_addresses: Vec::new(),
+        admission: Admission {
+            pending_max: 50,
+            automatic_max: 0,
+            lock_automatic_max: false,
+            keys_for_backup: is_users,
+            keep_issued: leaf_life,
+            keep_fetched: leaf_life,
+        },
+    }
+}
+
+impl Ground {
+    fn new() -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+            engine: Arc::new(Memory::new()),
+            sealing: Arc::new(SealingKey::generate(&Entropy::seeded(1))),
+            clock: Clock::manual(BEGINNING),
+            threshold: Span::days(31),
+        }
+    }
+
+    fn server_file(&self) -> std::path::PathBuf {
+        self.directory.path().join("server.key.pem")
+    }
+
+    /// Builds a house; the other end hears of each server certificate.
+    async fn build(&self) -> (Arc<House>, mpsc::UnboundedReceiver<Certificate>) {
+        let (told, certificates) = mpsc::unbounded_channel();
+        let parts = Parts {
+            engine: self.engine.clone(),
+            sealing: self.sealing.clone(),
+            clock: self.clock.clone(),
+            entropy: Entropy::system(),
+            services: profile(AuthorityName::Services, 4),
+            users: profile(AuthorityName::Users, 4),
+            server: profile(AuthorityName::Server, 40),
+            server_name: ServerName::Dns("ca.example".into()),
+            server_file: self.server_file(),
+            server_threshold: self.threshold,
+            server_key: KeySpec::Rsa { bits: 2048 },
+            on_server_identity: Arc::new(move |identity: &ServerIdentity| {
+                // After the test's end nobody listens.
+                let _ = told.send(identity.certificate.clone());
+            }),
+            retention: Retention { age: Span::days(400), count: 1_000 },
+        };
+        let house = House::build(parts, Tasks::new(), Stop::new()).await.unwrap();
+        (house, certificates)
+    }
+}
+
+fn saved(path: &Path) -> Certificate {
+    Certificate::from_pem(&certificate_of(&std::fs::read_to_string(path).unwrap())).unwrap()
+}
+
+/// The part of a file that is a certificate.
+fn certificate_of(text: &str) -> Vec<u8> {
+    text[text.find("-----BEGIN CERTIFICATE").unwrap()..].as_bytes().to_vec()
+}
+
+async fn next(certificates: &mut mpsc::UnboundedReceiver<Certificate>) -> Certificate {
+    certificates.recv().await.expect("the house tells of its certificate")
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_servers_certificate_is_kept_and_renewed_in_time() {
+    let ground = Ground::new();
+    let (house, mut certificates) = ground.build().await;
+    let first = next(&mut certificates).await;
+    assert_eq!(saved(&ground.server_file()).fingerprint(), first.fingerprint());
+    assert!(house.stop(Duration::from_secs(5)).await.unwrap());
+
+    // A memory store lives on without its house, as a disk does.
+    let ground = Ground { engine: ground.engine.reopen(), ..ground };
+    let (house, mut certificates) = ground.build().await;
+    assert_eq!(next(&mut certificates).await.fingerprint(), first.fingerprint(), "a restart changes nothing");
+
+    ground.clock.advance(Span::days(62));
+    let second = next(&mut certificates).await;
+    assert_ne!(second.public_key(), first.public_key());
+    assert_eq!(saved(&ground.server_file()).fingerprint(), second.fingerprint());
+    let anchors = house.authority(AuthorityName::Server).anchors().await.unwrap();
+    x509::verify(&second, &anchors, ground.clock.now()).unwrap();
+    assert!(house.stop(Duration::from_secs(5)).await.unwrap());
+}
+
+/// A threshold longer than the certificate's life does not make the server renew for ever.
+#[tokio::test(start_paused = true)]
+async fn a_threshold_beyond_the_life_is_cut() {
+    let ground = Ground { threshold: Span::days(200), ..Ground::new() };
+    let (house, mut certificates) = ground.build().await;
+    let first = next(&mut certificates).await;
+    ground.clock.advance(Span::days(61));
+    // Whoever is asked for the time meanwhile has looked at it again.
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert!(certificates.try_recv().is_err(), "two thirds of its life are not over");
+    ground.clock.advance(Span::days(2));
+    assert_ne!(next(&mut certificates).await.fingerprint(), first.fingerprint());
+    house.stop(Duration::from_secs(5)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_none_of_ours_is_replaced() {
+    for text in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        let ground = Ground::new();
+        std::fs::write(ground.server_file(), text).unwrap();
+        let (house, mut certificates) = ground.build().await;
+        let made = next(&mut certificates).await;
+        assert_eq!(saved(&ground.server_file()).fingerprint(), made.fingerprint(), "{text:?}");
+        house.stop(Duration::from_secs(5)).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_administrator_signs_in_until_revoked() {
+    let ground = Ground::new();
+    let (house, _certificates) = ground.build().await;
+    let name = Name::from_common_name("somebody").unwrap();
+    let pem = house.make_administrator(&name, KeySpec::Rsa { bits: 2048 }).await.unwrap();
+    let certificate = Certificate::from_pem(&certificate_of(pem.expose())).unwrap();
+    house.may_present(&certificate).unwrap();
+    let principal = house.sign_in(Some(&certificate), None).await.unwrap();
+    assert!(principal.name().contains("somebody"), "{principal}");
+    assert!(matches!(house.sign_in(None, None).await, Err(SignInFailed::SignIn(SignInError::Nothing))));
+
+    let users = house.authority(AuthorityName::Users);
+    users.revoke(Permit::<Revoke>::house(), &certificate).await.unwrap();
+    // The handshake does not look at revocations; each request does.
+    house.may_present(&certificate).unwrap();
+    assert!(matches!(
+        house.sign_in(Some(&certificate), None).await,
+        Err(SignInFailed::SignIn(SignInError::Certificate(VerifyError::Revoked)))
+    ));
+    ground.clock.advance(Span::days(93));
+    assert_eq!(house.may_present(&certificate), Err(VerifyError::Expired));
+    house.stop(Duration::from_secs(5)).await.unwrap();
+}
+
+/// The users authority's next CA certificate is trusted in handshakes as soon as it is there.
+#[tokio::test(start_paused = true)]
+async fn handshakes_trust_a_new_users_authority_at_once() {
+    let ground = Ground::new();
+    let (house, _certificates) = ground.build().await;
+    ground.clock.advance(Span::days(280));
+    let name = Name::from_common_name("late").unwrap();
+    let pem = house.make_administrator(&name, KeySpec::Rsa { bits: 2048 }).await.unwrap();
+    let late = Certificate::from_pem(&certificate_of(pem.expose())).unwrap();
+    house.may_present(&late).unwrap();
+    house.stop(Duration::from_secs(5)).await.unwrap();
+}
+
+/// After the stop nothing works on, and the store is closed.
+#[tokio::test(start_paused = true)]
+async fn a_stopped_house_is_quiet() {
+    let ground = Ground::new();
+    let (house, _certificates) = ground.build().await;
+    assert!(house.is_ready().await);
+    assert!(house.stop(Duration::from_secs(5)).await.unwrap());
+    assert!(!house.is_ready().await);
+    assert_eq!(house.tasks().running(), 0);
+    let listed = ground.engine.list(&store::History::prefix(), store::Page::first(1)).await;
+    assert!(matches!(listed, Err(store::Error::Closed)));
+}
+
+/// What somebody has begun is finished before the house is taken down.
+#[tokio::test(start_paused = true)]
+async fn what_was_begun_is_finished_first() {
+    let ground = Ground::new();
+    let (house, _certificates) = ground.build().await;
+    let (begun, waits) = tokio::sync::oneshot::channel();
+    let tasks = house.tasks().clone();
+    let work = tasks.spawn(async move {
+        begun.send(()).unwrap();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        "done"
+    });
+    waits.await.unwrap();
+    assert!(house.stop(Duration::from_secs(5)).await.unwrap());
+    assert_eq!(work.await.unwrap(), "done");
+}
