@@ -2,7 +2,7 @@
 
 use base::{Explain, Kind};
 use store::CommitError;
-use x509::{KeyError, NameError, ParseError, SignatureError, VerifyError};
+use x509::{BadName, KeyError, NameError, ParseError, SignatureError, VerifyError};
 
 use crate::request::RequestId;
 
@@ -10,7 +10,7 @@ use crate::request::RequestId;
 #[derive(Debug, thiserror::Error)]
 pub enum DraftError {
     /// An extension that would be kept is malformed.
-    #[error("the requested {extension} cannot be read: {source}")]
+    #[error("the requested {extension} cannot be read")]
     Extension {
         /// Which one.
         extension: &'static str,
@@ -26,11 +26,19 @@ pub enum DraftError {
     /// No subject and no alternative name.
     #[error("the request names nobody: both subject and subjectAltName are empty")]
     Nameless,
-    /// A name or another value breaks the rules for certificates.
-    #[error("the requested {what}")]
-    Name {
-        /// What breaks which rule.
-        what: String,
+    /// The only use of a shared secret can be encrypting or decrypting, not both.
+    #[error("the requested keyUsage has both encipherOnly and decipherOnly (RFC 5280 §4.2.1.3)")]
+    Contradiction,
+    /// A name breaks a rule for certificates.
+    #[error("the requested {0}")]
+    Name(BadName),
+    /// A mailbox in the subject that is no alternative name.
+    #[error(
+        "the requested emailAddress {email:?} is not an rfc822Name in subjectAltName (RFC 5280 §4.1.2.6)"
+    )]
+    Email {
+        /// The mailbox.
+        email: String,
     },
     /// Where revocation lists are published cannot be written in a certificate.
     #[error("the revocation lists' address cannot be written: {0}")]
@@ -46,9 +54,12 @@ impl DraftError {
 impl Explain for DraftError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Extension { .. } | Self::KeyUsage { .. } | Self::Nameless | Self::Name { .. } => {
-                Kind::Invalid
-            }
+            Self::Extension { .. }
+            | Self::KeyUsage { .. }
+            | Self::Contradiction
+            | Self::Nameless
+            | Self::Name(_)
+            | Self::Email { .. } => Kind::Invalid,
             Self::Address(_) => Kind::Internal,
         }
     }

@@ -14,6 +14,7 @@ use x509::{
 use crate::authority::Profile;
 use crate::error::DraftError;
 use crate::issuer::Issuer;
+use crate::names;
 use crate::rollover::BACK_DATED;
 
 /// Where the original's own policies stand.
@@ -89,7 +90,7 @@ pub(crate) fn draft(
     }
     extensions.extend(key_usage(wish)?);
     extensions.extend(extended_key_usage(wish)?);
-    extensions.extend(alternative_names(wish)?);
+    extensions.extend(names::alternative_names(wish.subject, asked(wish, oid::SUBJECT_ALT_NAME))?);
     extensions.extend(policies(wish)?);
     Ok(Draft {
         template: CertificateTemplate {
@@ -109,62 +110,59 @@ fn asked<'a>(wish: &Wish<'a>, oid: ObjectIdentifier) -> Option<&'a Extension> {
     wish.extensions.iter().find(|extension| extension.oid == oid)
 }
 
-/// The usages asked for, without those of a CA; refused when the key cannot do one of them
-/// (RFC 3279 §2.3.1 for RSA, RFC 5480 §3 for ECDSA, RFC 8410 §5 for Ed25519).
+/// The usages asked for, without those of a CA; refused when the key cannot do one of them (RFC 4055 §1.2
+/// for RSA, RFC 8813 §3 for elliptic curves, RFC 9295 §3 for Ed25519). Critical, as RFC 5280 §4.2.1.3 wants.
+///
+/// A holder cannot change what a renewal asks for: there, what the key cannot do is left out as long as
+/// something remains.
 fn key_usage(wish: &Wish<'_>) -> Result<Option<Extension>, DraftError> {
     let Some(asked) = asked(wish, oid::KEY_USAGE) else { return Ok(None) };
     let mut usage = KeyUsage::from_der(&asked.value).map_err(DraftError::extension("keyUsage"))?;
     usage.remove(KeyUsage::KEY_CERT_SIGN | KeyUsage::CRL_SIGN);
+    let one_way = KeyUsage::ENCIPHER_ONLY | KeyUsage::DECIPHER_ONLY;
     if !usage.contains(KeyUsage::KEY_AGREEMENT) {
-        usage.remove(KeyUsage::ENCIPHER_ONLY | KeyUsage::DECIPHER_ONLY);
+        usage.remove(one_way);
     }
+    if usage.is_empty() {
+        return Ok(None);
+    }
+    let possible = usage & possible_usages(wish.public_key.kind());
+    if wish.mark != Mark::Carried && possible != usage || possible.is_empty() {
+        return Err(DraftError::KeyUsage { kind: wish.public_key.kind().to_string() });
+    }
+    if possible.contains(one_way) {
+        return Err(DraftError::Contradiction);
+    }
+    Ok(Some(extension::key_usage(possible, true)))
+}
+
+/// What keys of this kind can do.
+fn possible_usages(kind: &KeyKind) -> KeyUsage {
     let signing = KeyUsage::DIGITAL_SIGNATURE | KeyUsage::NON_REPUDIATION;
-    let possible = match wish.public_key.kind() {
+    match kind {
         KeyKind::Rsa { .. } => signing | KeyUsage::KEY_ENCIPHERMENT | KeyUsage::DATA_ENCIPHERMENT,
         KeyKind::EcP256 | KeyKind::EcP384 | KeyKind::EcP521 => {
             signing | KeyUsage::KEY_AGREEMENT | KeyUsage::ENCIPHER_ONLY | KeyUsage::DECIPHER_ONLY
         }
         KeyKind::Ed25519 => signing,
         KeyKind::Other(_) => KeyUsage::empty(),
-    };
-    if !possible.contains(usage) {
-        return Err(DraftError::KeyUsage { kind: wish.public_key.kind().to_string() });
     }
-    Ok((!usage.is_empty()).then(|| extension::key_usage(usage, asked.critical)))
 }
 
-/// The purposes asked for, without the signing of OCSP answers. One that allows any purpose is not
-/// critical (RFC 5280 §4.2.1.12).
+/// The purposes asked for, without the signing of OCSP answers. Critical where time stamps are one of them
+/// (RFC 3161 §2.3); else not where any purpose is allowed (RFC 5280 §4.2.1.12).
 fn extended_key_usage(wish: &Wish<'_>) -> Result<Option<Extension>, DraftError> {
     let Some(asked) = asked(wish, oid::EXTENDED_KEY_USAGE) else { return Ok(None) };
     let mut purposes = extension::parse_extended_key_usage(&asked.value)
         .map_err(DraftError::extension("extendedKeyUsage"))?;
     purposes.retain(|purpose| *purpose != oid::OCSP_SIGNING);
-    let critical = asked.critical && !purposes.contains(&oid::ANY_EXTENDED_KEY_USAGE);
+    let critical = purposes.contains(&oid::TIME_STAMPING)
+        || asked.critical && !purposes.contains(&oid::ANY_EXTENDED_KEY_USAGE);
     Ok((!purposes.is_empty()).then(|| extension::extended_key_usage(&purposes, critical)))
 }
 
-/// The names asked for, verbatim. Without a subject they are the only name the certificate has, and so
-/// critical (RFC 5280 §4.2.1.6).
-fn alternative_names(wish: &Wish<'_>) -> Result<Option<Extension>, DraftError> {
-    let asked = match asked(wish, oid::SUBJECT_ALT_NAME) {
-        Some(asked) => {
-            let is_empty = extension::subject_alt_name_is_empty(&asked.value)
-                .map_err(DraftError::extension("subjectAltName"))?;
-            (!is_empty).then_some(asked)
-        }
-        None => None,
-    };
-    let Some(asked) = asked else {
-        return if wish.subject.is_empty() { Err(DraftError::Nameless) } else { Ok(None) };
-    };
-    let mut names = asked.clone();
-    names.critical |= wish.subject.is_empty();
-    Ok(Some(names))
-}
-
-/// The policies asked for, without the original's own, which only an authority gives; and the mark of
-/// automatic approval.
+/// The policies asked for, without the original's own, which only an authority gives, and without
+/// qualifiers that certificates cannot have; and the mark of automatic approval.
 fn policies(wish: &Wish<'_>) -> Result<Option<Extension>, DraftError> {
     let (mut policies, critical) = match asked(wish, oid::CERTIFICATE_POLICIES) {
         Some(asked) => (
@@ -186,5 +184,134 @@ fn policies(wish: &Wish<'_>) -> Result<Option<Extension>, DraftError> {
     // Each policy at most once (RFC 5280 §4.2.1.4).
     let mut seen = std::collections::HashSet::new();
     policies.retain(|policy| seen.insert(policy.oid));
+    let policies: Vec<Policy> = policies.into_iter().map(Policy::tidied).collect();
     Ok((!policies.is_empty()).then(|| extension::certificate_policies(&policies, critical)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use x509::{KeySpec, PrivateKey};
+
+    const RSA: KeySpec = KeySpec::Rsa { bits: 2048 };
+
+    /// Who asks for one extension with this value, with a key of this kind.
+    struct Asker {
+        key: PrivateKey,
+        subject: Name,
+        extensions: Vec<Extension>,
+    }
+
+    impl Asker {
+        fn new(spec: KeySpec) -> Self {
+            let subject = Name::from_common_name("host").unwrap();
+            Self { key: PrivateKey::generate(spec).unwrap(), subject, extensions: Vec::new() }
+        }
+
+        fn asking(&mut self, extension: Extension, mark: Mark) -> Wish<'_> {
+            self.extensions = vec![extension];
+            Wish { subject: &self.subject, public_key: self.key.public(), extensions: &self.extensions, mark }
+        }
+    }
+
+    #[test]
+    fn key_usages_are_those_the_key_has() {
+        const SIGN: KeyUsage = KeyUsage::DIGITAL_SIGNATURE;
+        const AGREE: KeyUsage = KeyUsage::KEY_AGREEMENT;
+        const ENCIPHER: KeyUsage = KeyUsage::KEY_ENCIPHERMENT;
+        let [mut rsa, mut p256, mut ed25519] = [RSA, KeySpec::P256, KeySpec::Ed25519].map(Asker::new);
+        let mut check = |asker: &str, usage: KeyUsage, mark, expected: Result<KeyUsage, &str>| {
+            let asker = match asker {
+                "rsa" => &mut rsa,
+                "p256" => &mut p256,
+                _ => &mut ed25519,
+            };
+            let made = key_usage(&asker.asking(extension::key_usage(usage, false), mark));
+            match (made, expected) {
+                (Ok(made), Ok(expected)) => {
+                    let expected = (!expected.is_empty()).then(|| extension::key_usage(expected, true));
+                    assert_eq!(made, expected, "{usage:?}");
+                }
+                (Err(error), Err(expected)) => assert_eq!(error.to_string(), expected, "{usage:?}"),
+                (made, _) => panic!("{usage:?}: {made:?}"),
+            }
+        };
+        let (approved, carried) = (Mark::Approved, Mark::Carried);
+        let none = KeyUsage::empty();
+        check("rsa", SIGN | ENCIPHER, approved, Ok(SIGN | ENCIPHER));
+        check("rsa", SIGN | KeyUsage::KEY_CERT_SIGN | KeyUsage::CRL_SIGN, approved, Ok(SIGN));
+        check("rsa", KeyUsage::KEY_CERT_SIGN, approved, Ok(none));
+        check("rsa", KeyUsage::ENCIPHER_ONLY, approved, Ok(none));
+        check("rsa", none, approved, Ok(none));
+        check(
+            "p256",
+            SIGN | AGREE | KeyUsage::ENCIPHER_ONLY,
+            approved,
+            Ok(SIGN | AGREE | KeyUsage::ENCIPHER_ONLY),
+        );
+        check("ed25519", SIGN | KeyUsage::NON_REPUDIATION, approved, Ok(SIGN | KeyUsage::NON_REPUDIATION));
+
+        let cannot = |kind| format!("a key usage was requested that {kind} keys cannot have");
+        check("rsa", SIGN | AGREE, approved, Err(&cannot("RSA-2048")));
+        check("p256", SIGN | ENCIPHER, Mark::Automatic, Err(&cannot("P-256")));
+        check("ed25519", AGREE, approved, Err(&cannot("Ed25519")));
+        let both = AGREE | KeyUsage::ENCIPHER_ONLY | KeyUsage::DECIPHER_ONLY;
+        let contradiction =
+            "the requested keyUsage has both encipherOnly and decipherOnly (RFC 5280 §4.2.1.3)";
+        check("p256", both, approved, Err(contradiction));
+
+        // The holder of a certificate may renew it with a key of another kind.
+        check("p256", SIGN | ENCIPHER, carried, Ok(SIGN));
+        check("rsa", SIGN | AGREE, carried, Ok(SIGN));
+        check("p256", ENCIPHER, carried, Err(&cannot("P-256")));
+    }
+
+    #[test]
+    fn purposes_are_critical_when_they_must_be_and_not_when_they_must_not() {
+        let mut asker = Asker::new(KeySpec::P256);
+        let (server, any, stamp, ocsp) =
+            (oid::SERVER_AUTH, oid::ANY_EXTENDED_KEY_USAGE, oid::TIME_STAMPING, oid::OCSP_SIGNING);
+        let table: &[(&[ObjectIdentifier], bool, &[ObjectIdentifier], bool)] = &[
+            (&[server], false, &[server], false),
+            (&[server], true, &[server], true),
+            (&[server, any], true, &[server, any], false),
+            (&[stamp], false, &[stamp], true),
+            (&[ocsp, server], true, &[server], true),
+            (&[ocsp], true, &[], false),
+            (&[], false, &[], false),
+        ];
+        for (asked, critical, expected, is_critical) in table {
+            let asked = extension::extended_key_usage(asked, *critical);
+            let made = extended_key_usage(&asker.asking(asked, Mark::Approved)).unwrap();
+            let expected =
+                (!expected.is_empty()).then(|| extension::extended_key_usage(expected, *is_critical));
+            assert_eq!(made, expected);
+        }
+    }
+
+    #[test]
+    fn policies_are_filtered_marked_and_said_once() {
+        let mut asker = Asker::new(KeySpec::P256);
+        let plain = |text: &str| Policy { oid: ObjectIdentifier::new(text).unwrap(), qualifiers: None };
+        let (other, own) = (plain("1.2.3.4"), plain("1.3.6.1.4.1.37476.9000.70.0.5"));
+        let legacy = plain("2.25.285541874270823339875695650038637483517.0");
+        let automatic = Policy::with_notice(AUTOMATIC_POLICY, AUTOMATIC_NOTICE);
+        let unmarked = Policy { oid: AUTOMATIC_POLICY, qualifiers: None };
+        let table = [
+            (vec![], Mark::Approved, vec![]),
+            (vec![], Mark::Automatic, vec![automatic.clone()]),
+            (vec![own.clone(), automatic.clone()], Mark::Approved, vec![]),
+            (vec![other.clone(), other.clone()], Mark::Approved, vec![other.clone()]),
+            (vec![other.clone()], Mark::Automatic, vec![other.clone(), automatic.clone()]),
+            (vec![legacy.clone()], Mark::Approved, vec![unmarked.clone()]),
+            (vec![own.clone(), automatic.clone()], Mark::Carried, vec![own.clone(), automatic.clone()]),
+            (vec![legacy, automatic.clone()], Mark::Carried, vec![unmarked]),
+        ];
+        for (asked, mark, expected) in table {
+            let extension = extension::certificate_policies(&asked, true);
+            let made = super::policies(&asker.asking(extension, mark)).unwrap();
+            let expected = (!expected.is_empty()).then(|| extension::certificate_policies(&expected, true));
+            assert_eq!(made, expected, "{asked:?} {mark:?}");
+        }
+    }
 }

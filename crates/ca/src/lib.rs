@@ -8,16 +8,22 @@
 //! **Invariant:** nothing here reads the clock, rolls dice, waits for anything but the store, or knows a
 //! dialect. What is acknowledged is stored; a certificate is never signed before its serial is.
 
+mod approve;
 mod authority;
 mod crl;
 mod desk;
 mod error;
 mod event;
 mod handover;
+mod held;
 mod issue;
 mod issuer;
+mod issuers;
+mod lists;
+mod names;
 mod purge;
 pub mod record;
+mod renew;
 mod request;
 mod revoke;
 mod rollover;
@@ -35,6 +41,7 @@ pub use error::{
 pub use handover::Handover;
 pub use issuer::Issuer;
 pub use request::{ParseIdError, PendingRequest, RequestId};
+pub use rollover::BACK_DATED;
 pub use service::{Approve, Authority, Ground, Issue, KeyMaker, ReadRequests, Reject, Revoke};
 pub use statement::{ByHolder, Statement, signed_text};
 pub use unfinished::Mended;

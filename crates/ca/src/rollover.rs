@@ -23,7 +23,7 @@ pub(crate) trait Dated {
 }
 
 /// How far dates are set back, so that holders whose clock is a little behind accept what was just made.
-pub(crate) const BACK_DATED: Span = Span::seconds(10);
+pub const BACK_DATED: Span = Span::seconds(10);
 
 /// Whether a new CA certificate must be made: there is none, or the newest has two leaf lifetimes left.
 pub(crate) fn needs_successor(issuers: &[impl Dated], leaf_life: Span, now: Timestamp) -> bool {

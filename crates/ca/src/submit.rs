@@ -1,4 +1,4 @@
-//! From a request to a certificate: submitting, approving, rejecting, renewing.
+//! From a request to a certificate: submitting, and what all ways have in common.
 //!
 //! Signing takes two commits. The first stores the intent: the request, that it is being signed, and the
 //! serial that is spent on it. The second stores the certificate. A crash in between leaves a serial that
@@ -8,20 +8,18 @@ use std::collections::{HashMap, VecDeque};
 
 use futures_channel::oneshot;
 use futures_util::future::join_all;
-use identity::{Permit, Principal};
-use store::{Batch, CommitError, Loaded, Version};
+use identity::Principal;
+use store::{Batch, CommitError, Version};
 use x509::{Certificate, KeyKind, SigningRequest};
 
-use crate::error::{ApproveError, IssueError, RejectError, RenewError, SubmitError};
+use crate::error::{ApproveError, IssueError, SubmitError};
 use crate::event::Happened;
 use crate::issue::{self, Draft, Mark, Wish};
 use crate::record::{
-    CertificateRecord, IssuedRecord, IssuingRecord, LedgerRecord, Origin, PendingRecord, RequestRecord,
-    RequestRefRecord,
+    CertificateRecord, IssuedRecord, IssuingRecord, Origin, PendingRecord, RequestRecord, RequestRefRecord,
 };
 use crate::request::{self, Admitted, RequestId};
-use crate::service::{ATTEMPTS_MAX, Approve, Authority, Issue, LEDGER, Reject};
-use crate::statement::ByHolder;
+use crate::service::{ATTEMPTS_MAX, Authority, LEDGER};
 
 /// The most requests decided in one commit: each is at most five operations, and one more for the ledger.
 const GROUP_REQUESTS_MAX: usize = 16;
@@ -33,7 +31,7 @@ const GROUP_BYTES_MAX: usize = 512 * 1024;
 pub(crate) struct Job {
     csr: SigningRequest,
     text: String,
-    digest: String,
+    pub(crate) digest: String,
 }
 
 /// What was decided.
@@ -52,13 +50,13 @@ pub(crate) enum Decided {
 /// An issuance whose intent is stored.
 pub(crate) struct Begun {
     pub(crate) id: RequestId,
-    draft: Draft,
+    pub(crate) draft: Draft,
     /// The version of the intent.
-    intent: Version,
+    pub(crate) intent: Version,
 }
 
 impl Job {
-    fn new(csr: SigningRequest, text: &str) -> Self {
+    pub(crate) fn new(csr: SigningRequest, text: &str) -> Self {
         Self { digest: digest_of(text), text: text.to_owned(), csr }
     }
 
@@ -113,7 +111,7 @@ impl Authority {
         Ok(id)
     }
 
-    fn check_key(&self, csr: &SigningRequest) -> Result<(), SubmitError> {
+    pub(crate) fn check_key(&self, csr: &SigningRequest) -> Result<(), SubmitError> {
         let kind = csr.public_key().kind();
         match kind {
             KeyKind::Rsa { .. } => Ok(()),
@@ -229,7 +227,7 @@ impl Authority {
         Ok(answers)
     }
 
-    async fn known(&self, job: &Job) -> Result<Known, store::Error> {
+    pub(crate) async fn known(&self, job: &Job) -> Result<Known, store::Error> {
         let same_bytes = self
             .tables
             .digest
@@ -243,7 +241,7 @@ impl Authority {
     }
 
     /// Adds a request and what finds it again. Its event goes with it.
-    fn stage_request(
+    pub(crate) fn stage_request(
         &self,
         batch: &mut Batch,
         id: RequestId,
@@ -260,7 +258,7 @@ impl Authority {
         self.record_event(batch, &Happened::Submitted { id, automatic, key_id: job.key_id() }, None)
     }
 
-    fn stage_intent(
+    pub(crate) fn stage_intent(
         &self,
         batch: &mut Batch,
         id: RequestId,
@@ -312,190 +310,6 @@ impl Authority {
         Ok(certificate)
     }
 
-    /// Signs a pending request, as it asks or as `template` asks for the same key.
-    ///
-    /// Runs to its end once begun: callers must not drop it.
-    ///
-    /// # Errors
-    /// [`ApproveError::NotPending`] also when somebody else was faster.
-    pub async fn approve(
-        &self,
-        permit: Permit<Approve>,
-        id: RequestId,
-        template: Option<&SigningRequest>,
-    ) -> Result<Certificate, ApproveError> {
-        let text = match self.tables.pending.get(&id.key()).await? {
-            Some(_) => self.tables.request.get(&id.key()).await?.ok_or(ApproveError::NotPending { id })?,
-            None => return Err(ApproveError::NotPending { id }),
-        };
-        let csr = stored_request(&text.record, id)?;
-        let asks = template.unwrap_or(&csr);
-        let wish = Wish {
-            subject: asks.subject(),
-            public_key: csr.public_key(),
-            extensions: asks.extensions(),
-            mark: Mark::Approved,
-        };
-        let begun = self.begin_pending(id, &wish, Origin::Approval, permit.by()).await?;
-        Ok(self.finish(begun, Some(permit.by())).await?)
-    }
-
-    /// Takes a request out of the pending ones and stores the intent to sign it.
-    async fn begin_pending(
-        &self,
-        id: RequestId,
-        wish: &Wish<'_>,
-        origin: Origin,
-        by: &Principal,
-    ) -> Result<Begun, ApproveError> {
-        let _turn = self.desk.turn().await;
-        for _ in 0..ATTEMPTS_MAX {
-            let pending = self.tables.pending.get(&id.key()).await?.ok_or(ApproveError::NotPending { id })?;
-            let issuer = self.active().await?;
-            let draft = issue::draft(&self.profile, &issuer, wish, &self.ground.entropy, self.now())?;
-            let mut batch = Batch::new();
-            self.stage_no_longer_pending(&mut batch, id, pending.version).await?;
-            self.stage_intent(&mut batch, id, &draft, origin)?;
-            self.record_event(&mut batch, &Happened::Approved { id, serial: &draft.serial() }, Some(by))?;
-            match self.commit(batch).await {
-                Ok(intent) => return Ok(Begun { id, draft, intent }),
-                Err(CommitError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(CommitError::Conflict { key: self.tables.ledger.key(LEDGER)? }.into())
-    }
-
-    async fn stage_no_longer_pending(
-        &self,
-        batch: &mut Batch,
-        id: RequestId,
-        pending: Version,
-    ) -> Result<(), store::Error> {
-        self.tables.pending.remove(batch, &id.key(), pending)?;
-        let loaded: Option<Loaded<LedgerRecord>> = self.tables.ledger.get(LEDGER).await?;
-        let mut ledger = loaded.as_ref().map(|loaded| loaded.record).unwrap_or_default();
-        ledger.pending = ledger.pending.saturating_sub(1);
-        self.tables.ledger.put_over(batch, LEDGER, &ledger, loaded.map(|loaded| loaded.version))
-    }
-
-    /// Refuses a pending request: it is forgotten.
-    ///
-    /// # Errors
-    /// [`RejectError::NotPending`] when it is unknown or decided.
-    pub async fn reject(&self, permit: Permit<Reject>, id: RequestId) -> Result<(), RejectError> {
-        let _turn = self.desk.turn().await;
-        for _ in 0..ATTEMPTS_MAX {
-            let not_pending = || RejectError::NotPending { id };
-            let pending = self.tables.pending.get(&id.key()).await?.ok_or_else(not_pending)?;
-            let request = self.tables.request.get(&id.key()).await?.ok_or_else(not_pending)?;
-            let mut batch = Batch::new();
-            self.stage_no_longer_pending(&mut batch, id, pending.version).await?;
-            self.delete_request(&mut batch, id, &request.record)?;
-            self.record_event(&mut batch, &Happened::Rejected { id }, Some(permit.by()))?;
-            match self.commit(batch).await {
-                Ok(_) => {
-                    let by = permit.by();
-                    tracing::info!(authority = %self.profile.name, request = %id, %by, "request rejected");
-                    return Ok(());
-                }
-                Err(CommitError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(CommitError::Conflict { key: self.tables.ledger.key(LEDGER)? }.into())
-    }
-
-    /// A new certificate for the holder of one: subject and extensions as before, the key of `csr`. The old
-    /// one stays valid. Neither the pending limit nor the automatic count is touched.
-    ///
-    /// Runs to its end once begun: callers must not drop it.
-    ///
-    /// # Errors
-    /// [`RenewError`].
-    pub async fn renew(
-        &self,
-        holder: ByHolder,
-        csr: SigningRequest,
-        text: &str,
-    ) -> Result<Certificate, RenewError> {
-        let old = holder.certificate();
-        self.verify(old).await?;
-        self.check_key(&csr)?;
-        let wish = Wish {
-            subject: old.subject(),
-            public_key: csr.public_key(),
-            extensions: old.extensions(),
-            mark: Mark::Carried,
-        };
-        let by = Principal::holder_of(old);
-        self.issue_directly(&csr, text, &wish, &by).await
-    }
-
-    /// Certifies a key at once, as `csr` asks; for the house's own keys.
-    ///
-    /// Runs to its end once begun: callers must not drop it.
-    ///
-    /// # Errors
-    /// As [`Authority::renew`].
-    pub async fn issue(
-        &self,
-        permit: Permit<Issue>,
-        csr: &SigningRequest,
-        text: &str,
-    ) -> Result<Certificate, RenewError> {
-        self.check_key(csr)?;
-        let wish = Wish {
-            subject: csr.subject(),
-            public_key: csr.public_key(),
-            extensions: csr.extensions(),
-            mark: Mark::Approved,
-        };
-        self.issue_directly(csr, text, &wish, permit.by()).await
-    }
-
-    async fn issue_directly(
-        &self,
-        csr: &SigningRequest,
-        text: &str,
-        wish: &Wish<'_>,
-        by: &Principal,
-    ) -> Result<Certificate, RenewError> {
-        let job = Job::new(csr.clone(), text);
-        for _ in 0..ATTEMPTS_MAX {
-            let known = self.known(&job).await?;
-            let begun = match known.same_bytes {
-                // A request that waits is found again, and signed now.
-                Some(id) => match self.begin_pending(id, wish, Origin::Approval, by).await {
-                    Ok(begun) => begun,
-                    Err(ApproveError::NotPending { .. }) => return Err(RenewError::AlreadyIssued),
-                    Err(ApproveError::Draft(error)) => return Err(error.into()),
-                    Err(ApproveError::Issue(error)) => return Err(error.into()),
-                },
-                None if known.key_taken => return Err(SubmitError::KeyKnown.into()),
-                None => match self.begin_direct(&job, wish).await {
-                    Ok(begun) => begun,
-                    // The same bytes or the same key came in this very moment: look again.
-                    Err(RenewError::Issue(IssueError::Store(CommitError::Conflict { .. }))) => continue,
-                    Err(error) => return Err(error),
-                },
-            };
-            return Ok(self.finish(begun, Some(by)).await?);
-        }
-        Err(CommitError::Conflict { key: self.tables.digest.key(&job.digest)? }.into())
-    }
-
-    async fn begin_direct(&self, job: &Job, wish: &Wish<'_>) -> Result<Begun, RenewError> {
-        let issuer = self.active().await?;
-        let draft = issue::draft(&self.profile, &issuer, wish, &self.ground.entropy, self.now())?;
-        let id = RequestId::random(&self.ground.entropy);
-        let mut batch = Batch::new();
-        self.stage_request(&mut batch, id, job, false)?;
-        self.stage_intent(&mut batch, id, &draft, Origin::Direct)?;
-        let intent = self.commit(batch).await?;
-        Ok(Begun { id, draft, intent })
-    }
-
     /// Begins anew what was interrupted; for `unfinished.rs`.
     pub(crate) async fn begin_again(
         &self,
@@ -525,12 +339,12 @@ impl Authority {
 }
 
 /// Whether a request is known already.
-struct Known {
-    same_bytes: Option<RequestId>,
-    key_taken: bool,
+pub(crate) struct Known {
+    pub(crate) same_bytes: Option<RequestId>,
+    pub(crate) key_taken: bool,
 }
 
-fn stored_request(record: &RequestRecord, id: RequestId) -> Result<SigningRequest, IssueError> {
+pub(crate) fn stored_request(record: &RequestRecord, id: RequestId) -> Result<SigningRequest, IssueError> {
     SigningRequest::from_pem(record.csr.as_bytes()).map_err(|error| {
         IssueError::from(store::Error::Engine {
             doing: "reading a request",

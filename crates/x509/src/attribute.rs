@@ -43,44 +43,48 @@ const NAME_MAX: usize = 32_768;
 const PKCS9_MAX: usize = 255;
 const UNBOUNDED: usize = usize::MAX;
 
+const fn number(text: &str) -> ObjectIdentifier {
+    ObjectIdentifier::new_unwrap(text)
+}
+
 /// Attributes with a value of their own; all others have a DirectoryString of any length, as RFC 5280
 /// §4.1.2.4 says of attributes in general.
-const KINDS: &[(&str, &str, Syntax)] = &[
-    ("2.5.4.3", "commonName", Syntax::Text(64)),
-    ("2.5.4.4", "surname", Syntax::Text(NAME_MAX)),
-    ("2.5.4.5", "serialNumber", Syntax::Printable(1, 64)),
-    ("2.5.4.6", "countryName", Syntax::Country),
-    ("2.5.4.7", "localityName", Syntax::Text(128)),
-    ("2.5.4.8", "stateOrProvinceName", Syntax::Text(128)),
-    ("2.5.4.9", "streetAddress", Syntax::Text(128)),
-    ("2.5.4.10", "organizationName", Syntax::Text(64)),
-    ("2.5.4.11", "organizationalUnitName", Syntax::Text(64)),
-    ("2.5.4.12", "title", Syntax::Text(64)),
-    ("2.5.4.15", "businessCategory", Syntax::Text(128)),
-    ("2.5.4.17", "postalCode", Syntax::Text(40)),
-    ("2.5.4.41", "name", Syntax::Text(NAME_MAX)),
-    ("2.5.4.42", "givenName", Syntax::Text(NAME_MAX)),
-    ("2.5.4.43", "initials", Syntax::Text(NAME_MAX)),
-    ("2.5.4.44", "generationQualifier", Syntax::Text(NAME_MAX)),
-    ("2.5.4.46", "dnQualifier", Syntax::Printable(0, UNBOUNDED)),
-    ("2.5.4.65", "pseudonym", Syntax::Text(PKCS9_MAX)),
-    ("2.5.4.97", "organizationIdentifier", Syntax::Text(UNBOUNDED)),
-    ("0.9.2342.19200300.100.1.1", "userId", Syntax::Text(UNBOUNDED)),
-    ("0.9.2342.19200300.100.1.25", "domainComponent", Syntax::DomainComponent),
-    ("1.2.840.113549.1.9.1", "emailAddress", Syntax::Mailbox),
-    ("1.2.840.113549.1.9.2", "unstructuredName", Syntax::AsciiOrText(PKCS9_MAX)),
-    ("1.2.840.113549.1.9.7", "challengePassword", Syntax::Text(PKCS9_MAX)),
-    ("1.2.840.113549.1.9.8", "unstructuredAddress", Syntax::Text(PKCS9_MAX)),
-    ("1.2.840.113549.1.9.9", "extendedCertificateAttributes", Syntax::None),
-    ("1.2.840.113549.1.9.14", "extensionRequest", Syntax::None),
-    ("1.2.840.113549.1.9.25.2", "encryptedPrivateKeyInfo", Syntax::None),
-    ("1.2.840.113549.1.9.25.5", "pkcs7PDU", Syntax::None),
-    ("2.16.840.1.113730.3.1.216", "userPKCS12", Syntax::None),
-    ("1.3.6.1.5.5.7.9.1", "dateOfBirth", Syntax::Time),
-    ("1.3.6.1.5.5.7.9.2", "placeOfBirth", Syntax::Text(PKCS9_MAX)),
-    ("1.3.6.1.5.5.7.9.3", "gender", Syntax::Gender),
-    ("1.3.6.1.5.5.7.9.4", "countryOfCitizenship", Syntax::Country),
-    ("1.3.6.1.5.5.7.9.5", "countryOfResidence", Syntax::Country),
+static KINDS: &[(ObjectIdentifier, &str, Syntax)] = &[
+    (number("2.5.4.3"), "commonName", Syntax::Text(64)),
+    (number("2.5.4.4"), "surname", Syntax::Text(NAME_MAX)),
+    (number("2.5.4.5"), "serialNumber", Syntax::Printable(1, 64)),
+    (number("2.5.4.6"), "countryName", Syntax::Country),
+    (number("2.5.4.7"), "localityName", Syntax::Text(128)),
+    (number("2.5.4.8"), "stateOrProvinceName", Syntax::Text(128)),
+    (number("2.5.4.9"), "streetAddress", Syntax::Text(128)),
+    (number("2.5.4.10"), "organizationName", Syntax::Text(64)),
+    (number("2.5.4.11"), "organizationalUnitName", Syntax::Text(64)),
+    (number("2.5.4.12"), "title", Syntax::Text(64)),
+    (number("2.5.4.15"), "businessCategory", Syntax::Text(128)),
+    (number("2.5.4.17"), "postalCode", Syntax::Text(40)),
+    (number("2.5.4.41"), "name", Syntax::Text(NAME_MAX)),
+    (number("2.5.4.42"), "givenName", Syntax::Text(NAME_MAX)),
+    (number("2.5.4.43"), "initials", Syntax::Text(NAME_MAX)),
+    (number("2.5.4.44"), "generationQualifier", Syntax::Text(NAME_MAX)),
+    (number("2.5.4.46"), "dnQualifier", Syntax::Printable(0, UNBOUNDED)),
+    (number("2.5.4.65"), "pseudonym", Syntax::Text(PKCS9_MAX)),
+    (number("2.5.4.97"), "organizationIdentifier", Syntax::Text(UNBOUNDED)),
+    (number("0.9.2342.19200300.100.1.1"), "userId", Syntax::Text(UNBOUNDED)),
+    (number("0.9.2342.19200300.100.1.25"), "domainComponent", Syntax::DomainComponent),
+    (number("1.2.840.113549.1.9.1"), "emailAddress", Syntax::Mailbox),
+    (number("1.2.840.113549.1.9.2"), "unstructuredName", Syntax::AsciiOrText(PKCS9_MAX)),
+    (number("1.2.840.113549.1.9.7"), "challengePassword", Syntax::Text(PKCS9_MAX)),
+    (number("1.2.840.113549.1.9.8"), "unstructuredAddress", Syntax::Text(PKCS9_MAX)),
+    (number("1.2.840.113549.1.9.9"), "extendedCertificateAttributes", Syntax::None),
+    (number("1.2.840.113549.1.9.14"), "extensionRequest", Syntax::None),
+    (number("1.2.840.113549.1.9.25.2"), "encryptedPrivateKeyInfo", Syntax::None),
+    (number("1.2.840.113549.1.9.25.5"), "pkcs7PDU", Syntax::None),
+    (number("2.16.840.1.113730.3.1.216"), "userPKCS12", Syntax::None),
+    (number("1.3.6.1.5.5.7.9.1"), "dateOfBirth", Syntax::Time),
+    (number("1.3.6.1.5.5.7.9.2"), "placeOfBirth", Syntax::Text(PKCS9_MAX)),
+    (number("1.3.6.1.5.5.7.9.3"), "gender", Syntax::Gender),
+    (number("1.3.6.1.5.5.7.9.4"), "countryOfCitizenship", Syntax::Country),
+    (number("1.3.6.1.5.5.7.9.5"), "countryOfResidence", Syntax::Country),
 ];
 
 /// What an attribute is called; its number when it is not known here.
@@ -89,36 +93,43 @@ pub(crate) fn name_of(kind: &ObjectIdentifier) -> String {
 }
 
 fn known(kind: &ObjectIdentifier) -> Option<(&'static str, Syntax)> {
-    KINDS
-        .iter()
-        .find(|(number, ..)| ObjectIdentifier::new(number).as_ref() == Some(kind))
-        .map(|(_, name, syntax)| (*name, *syntax))
+    KINDS.iter().find(|(number, ..)| number == kind).map(|(_, name, syntax)| (*name, *syntax))
 }
 
 /// Whether `value` may be the value of an attribute of this kind.
 pub(crate) fn check(kind: &ObjectIdentifier, value: &Element<'_>) -> Result<(), BadName> {
     let (_, syntax) = known(kind).unwrap_or(("", Syntax::Text(UNBOUNDED)));
+    let name = name_of(kind);
     let Some(text) = text(value) else {
-        let shown = BadName::unquoted(name_of(kind), "is not text (RFC 5280 §4.1.2.4)");
-        return Err(shown);
+        return Err(BadName::new(&name, "is not text (RFC 5280 §4.1.2.4)"));
     };
     let length = text.chars().count();
-    let is_directory_string =
-        matches!(value.tag, tag::UTF8_STRING | PRINTABLE_STRING | T61_STRING | UNIVERSAL_STRING | BMP_STRING);
+    let is_directory_string = is_directory_string_tag(value.tag);
+    let wrong_length = |max: usize| {
+        let rule = match length {
+            0 => "is empty (RFC 5280 appendix A.1)".to_owned(),
+            _ => format!("has {length} characters, more than {max} (RFC 5280 appendix A.1)"),
+        };
+        Err(BadName::new(&name, &rule))
+    };
     let is_printable_string = value.tag == PRINTABLE_STRING;
     let rule = match syntax {
+        _ if value.tag == PRINTABLE_STRING && !text.bytes().all(is_printable) => {
+            "has characters that no PrintableString has (X.680 §41.4)"
+        }
+        _ if value.tag == UNIVERSAL_STRING => "is a UniversalString, which is out of use (RFC 5280 §4.1.2.4)",
         Syntax::Text(_) if !is_directory_string => "is not a DirectoryString (RFC 5280 §4.1.2.4)",
         Syntax::AsciiOrText(_) if !is_directory_string && value.tag != IA5_STRING => {
             "is neither an IA5String nor a DirectoryString (RFC 2985 §5.4.1)"
         }
         Syntax::Text(max) | Syntax::AsciiOrText(max) if !(1..=max).contains(&length) => {
-            return Err(BadName::long(name_of(kind), &text, length, 1, max));
+            return wrong_length(max);
         }
         Syntax::Printable(..) | Syntax::Gender if !is_printable_string => {
             "is not a PrintableString (RFC 5280 appendix A.1)"
         }
         Syntax::Printable(min, max) if !(min..=max).contains(&length) => {
-            return Err(BadName::long(name_of(kind), &text, length, min, max));
+            return wrong_length(max);
         }
         Syntax::Country if !is_printable_string || length != 2 => {
             "is not a country of two letters as PrintableString (RFC 5280 appendix A.1)"
@@ -130,7 +141,9 @@ pub(crate) fn check(kind: &ObjectIdentifier, value: &Element<'_>) -> Result<(), 
             "is not a mailbox (RFC 5280 §4.1.2.6, RFC 5321 §4.1.2)"
         }
         Syntax::DomainComponent if value.tag != IA5_STRING => "is not an IA5String (RFC 5280 §4.1.2.4)",
-        Syntax::Time if value.tag != tag::GENERALIZED_TIME => "is not a GeneralizedTime (RFC 3739 §3.3.1)",
+        Syntax::Time if value.tag != tag::GENERALIZED_TIME || !is_time(&text) => {
+            "is not a GeneralizedTime YYYYMMDDHHMMSSZ (RFC 3739 §3.3.1)"
+        }
         Syntax::None => "is not an attribute of names",
         Syntax::Text(_)
         | Syntax::AsciiOrText(_)
@@ -141,7 +154,27 @@ pub(crate) fn check(kind: &ObjectIdentifier, value: &Element<'_>) -> Result<(), 
         | Syntax::DomainComponent
         | Syntax::Time => return Ok(()),
     };
-    Err(BadName::new(&name_of(kind), &text, rule))
+    Err(BadName::with_value(&name, &text, rule))
+}
+
+/// Whether `value` is a DirectoryString that is not empty (RFC 5280 §4.1.2.4), in a form that is in use.
+pub(crate) fn is_directory_string(value: &Element<'_>) -> bool {
+    let is_good =
+        |text: String| !text.is_empty() && (value.tag != PRINTABLE_STRING || text.bytes().all(is_printable));
+    is_directory_string_tag(value.tag) && text(value).is_some_and(is_good)
+}
+
+fn is_time(text: &str) -> bool {
+    let digits = text.strip_suffix('Z').unwrap_or_default();
+    digits.len() == 14 && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_printable(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(&byte)
+}
+
+fn is_directory_string_tag(tag: u8) -> bool {
+    matches!(tag, tag::UTF8_STRING | PRINTABLE_STRING | T61_STRING | BMP_STRING)
 }
 
 /// Whether the domain components of a name, the last one first, are a domain name together.
@@ -151,7 +184,7 @@ pub(crate) fn check_domain(components: &[String]) -> Result<(), BadName> {
         return Ok(());
     }
     let kind = name_of(&oid::DOMAIN_COMPONENT);
-    Err(BadName::new(&kind, &domain, "is not a host name (RFC 4519 §2.4)"))
+    Err(BadName::with_value(&kind, &domain, "is not a host name (RFC 4519 §2.4)"))
 }
 
 /// The text of a value; `None` when it is no string, or not a valid one.
@@ -176,5 +209,137 @@ pub(crate) fn text(value: &Element<'_>) -> Option<String> {
             rest.is_empty().then(|| units.collect())?
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Why `content` under `tag` cannot be the value of an attribute of this kind.
+    fn why(kind: &str, tag: u8, content: &[u8]) -> Option<String> {
+        let kind = ObjectIdentifier::new(kind).unwrap();
+        check(&kind, &Element { tag, content, der: content }).err().map(|bad| bad.to_string())
+    }
+
+    #[test]
+    fn values_have_their_syntax() {
+        const CN: &str = "2.5.4.3";
+        const COUNTRY: &str = "2.5.4.6";
+        const EMAIL: &str = "1.2.840.113549.1.9.1";
+        const UNKNOWN: &str = "1.2.3.4";
+        let (full, over) = ("é".repeat(64), "é".repeat(65));
+        let table: &[(&str, u8, &[u8], Option<&str>)] = &[
+            (CN, 0x0c, b"host", None),
+            (CN, 0x0c, full.as_bytes(), None),
+            (CN, 0x14, &[0xe9; 64], None),
+            (CN, 0x1e, &[0x20, 0xac], None),
+            (
+                CN,
+                0x1c,
+                &[0, 0, 0, 0x61],
+                Some("commonName \"a\" is a UniversalString, which is out of use (RFC 5280 §4.1.2.4)"),
+            ),
+            (CN, 0x13, b"a (b) 'c', +d=e?", None),
+            (
+                CN,
+                0x13,
+                b"a@b",
+                Some("commonName \"a@b\" has characters that no PrintableString has (X.680 §41.4)"),
+            ),
+            (
+                CN,
+                0x0c,
+                over.as_bytes(),
+                Some("commonName has 65 characters, more than 64 (RFC 5280 appendix A.1)"),
+            ),
+            (CN, 0x0c, b"", Some("commonName is empty (RFC 5280 appendix A.1)")),
+            (CN, 0x0c, &[0xff], Some("commonName is not text (RFC 5280 §4.1.2.4)")),
+            (CN, 0x13, &[0xe9], Some("commonName is not text (RFC 5280 §4.1.2.4)")),
+            (CN, 0x1e, &[0xd8, 0], Some("commonName is not text (RFC 5280 §4.1.2.4)")),
+            (CN, 0x1e, &[0], Some("commonName is not text (RFC 5280 §4.1.2.4)")),
+            (CN, 0x30, &[], Some("commonName is not text (RFC 5280 §4.1.2.4)")),
+            (CN, 0x16, b"a", Some("commonName \"a\" is not a DirectoryString (RFC 5280 §4.1.2.4)")),
+            (COUNTRY, 0x13, b"FR", None),
+            (
+                COUNTRY,
+                0x13,
+                b"FRA",
+                Some(
+                    "countryName \"FRA\" is not a country of two letters as PrintableString (RFC 5280 appendix A.1)",
+                ),
+            ),
+            (
+                COUNTRY,
+                0x0c,
+                b"FR",
+                Some(
+                    "countryName \"FR\" is not a country of two letters as PrintableString (RFC 5280 appendix A.1)",
+                ),
+            ),
+            ("2.5.4.5", 0x13, b"1", None),
+            (
+                "2.5.4.5",
+                0x0c,
+                b"1",
+                Some("serialNumber \"1\" is not a PrintableString (RFC 5280 appendix A.1)"),
+            ),
+            (
+                "2.5.4.5",
+                0x13,
+                &[b'1'; 65],
+                Some("serialNumber has 65 characters, more than 64 (RFC 5280 appendix A.1)"),
+            ),
+            ("2.5.4.46", 0x13, b"", None),
+            (EMAIL, 0x16, b"a@b.c", None),
+            (
+                EMAIL,
+                0x0c,
+                b"a@b.c",
+                Some("emailAddress \"a@b.c\" is not a mailbox (RFC 5280 §4.1.2.6, RFC 5321 §4.1.2)"),
+            ),
+            (
+                EMAIL,
+                0x16,
+                b"a",
+                Some("emailAddress \"a\" is not a mailbox (RFC 5280 §4.1.2.6, RFC 5321 §4.1.2)"),
+            ),
+            ("1.2.840.113549.1.9.2", 0x16, b"a", None),
+            ("1.2.840.113549.1.9.2", 0x0c, b"a", None),
+            ("1.3.6.1.5.5.7.9.3", 0x13, b"F", None),
+            ("1.3.6.1.5.5.7.9.3", 0x13, b"X", Some("gender \"X\" is neither M nor F (RFC 3739 §3.3.3)")),
+            ("1.3.6.1.5.5.7.9.1", 0x18, b"19700101000000Z", None),
+            (
+                "1.3.6.1.5.5.7.9.1",
+                0x18,
+                b"1970",
+                Some("dateOfBirth \"1970\" is not a GeneralizedTime YYYYMMDDHHMMSSZ (RFC 3739 §3.3.1)"),
+            ),
+            (
+                "1.2.840.113549.1.9.14",
+                0x0c,
+                b"a",
+                Some("extensionRequest \"a\" is not an attribute of names"),
+            ),
+            (UNKNOWN, 0x0c, b"a", None),
+            (UNKNOWN, 0x16, b"a\n", Some(r#"1.2.3.4 "a\n" is not a DirectoryString (RFC 5280 §4.1.2.4)"#)),
+        ];
+        for (kind, tag, content, expected) in table {
+            assert_eq!(why(kind, *tag, content).as_deref(), *expected, "{kind} {content:02x?}");
+        }
+    }
+
+    #[test]
+    fn domain_components_are_a_domain_together() {
+        let why = |components: &[&str]| {
+            let components: Vec<String> = components.iter().map(|label| (*label).to_owned()).collect();
+            check_domain(&components).err().map(|bad| bad.to_string())
+        };
+        assert_eq!(why(&[]), None);
+        assert_eq!(why(&["com", "example"]), None);
+        assert_eq!(why(&["local"]), None);
+        let expected = "domainComponent \"a b.com\" is not a host name (RFC 4519 §2.4)";
+        assert_eq!(why(&["com", "a b"]).as_deref(), Some(expected));
+        assert!(why(&[""]).is_some());
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use base::Timestamp;
 
-use crate::algorithm::sha256;
 use crate::der_reader::{Reader, tag};
 use crate::der_writer::sequence;
 use crate::error::{ParseError, SignatureError};
@@ -192,7 +191,7 @@ impl Certificate {
     /// The SHA-256 of its DER.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {
-        sha256(self.der())
+        base::sha256(self.der())
     }
 
     /// Whether `issuer_key` signed it.

@@ -195,3 +195,32 @@ impl Explain for NameError {
         }
     }
 }
+
+/// A name that a certificate cannot carry, and the rule that says so: `dNSName "a..b" is not a host name
+/// (RFC 5280 §4.2.1.6)`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadName(String);
+
+/// How much of a value is shown, in characters.
+const SHOWN_MAX: usize = 80;
+
+impl BadName {
+    /// `kind` is what it is called; `rule` follows it in the sentence.
+    pub(crate) fn new(kind: &str, rule: &str) -> Self {
+        Self(format!("{kind} {rule}"))
+    }
+
+    /// With the value in between: on one line, and cut when it is long.
+    pub(crate) fn with_value(kind: &str, value: &str, rule: &str) -> Self {
+        let shown: String = value.chars().take(SHOWN_MAX).collect();
+        let rest = if shown.len() < value.len() { "…" } else { "" };
+        Self(format!("{kind} \"{}{rest}\" {rule}", shown.escape_debug()))
+    }
+}
+
+impl Explain for BadName {
+    fn kind(&self) -> Kind {
+        Kind::Invalid
+    }
+}

@@ -128,22 +128,6 @@ pub fn subject_alt_name_address(address: IpAddr, critical: bool) -> Extension {
     Extension { oid: oid::SUBJECT_ALT_NAME, critical, value }
 }
 
-/// Whether the value of a subjectAltName extension has no names, which RFC 5280 forbids.
-///
-/// # Errors
-/// When it is no sequence of names; what the names say is not looked at.
-pub fn subject_alt_name_is_empty(value: &[u8]) -> Result<bool, ParseError> {
-    let mut names = Reader::whole(value, tag::SEQUENCE, "subjectAltName extension")?;
-    let is_empty = names.is_empty();
-    while !names.is_empty() {
-        // Every kind of name has a tag of its own, from [0] to [8].
-        if !matches!(names.any()?.tag, 0x80..=0x88 | 0xa0..=0xa8) {
-            return Err(names.malformed());
-        }
-    }
-    Ok(is_empty)
-}
-
 /// nameConstraints, critical: only host names that are `host` or end with it behind a dot.
 ///
 /// # Errors
@@ -345,9 +329,6 @@ mod tests {
         let purposes = [oid::SERVER_AUTH, oid::ANY_EXTENDED_KEY_USAGE];
         assert_eq!(parse_extended_key_usage(&extended_key_usage(&purposes, true).value).unwrap(), purposes);
         assert_eq!(parse_extended_key_usage(&[0x30, 0]).unwrap(), []);
-        assert_eq!(subject_alt_name_is_empty(&[0x30, 0]), Ok(true));
-        let name = subject_alt_name_dns("a", false).unwrap();
-        assert_eq!(subject_alt_name_is_empty(&name.value), Ok(false));
     }
 
     #[test]
@@ -358,8 +339,6 @@ mod tests {
         assert!(parse_extended_key_usage(&[0x30, 2, 5, 0]).is_err());
         assert!(parse_subject_key_id(&[4, 1]).is_err());
         assert!(parse_authority_key_id(&[0x30, 2, 5, 0]).is_err());
-        assert!(subject_alt_name_is_empty(&[0x30, 2, 5, 0]).is_err());
-        assert!(subject_alt_name_is_empty(&[0x82, 1, 0x61]).is_err());
     }
 
     #[test]

@@ -36,10 +36,26 @@ pub(crate) fn is_mailbox(text: &str) -> bool {
     let Some((local, domain)) = text.split_once('@') else { return false };
     let quoted = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let is_local = match quoted {
-        Some(text) => text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\')),
+        Some(text) => is_quoted_text(text),
         None => local.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(is_atom_text)),
     };
     is_local && local.len() <= LOCAL_PART_MAX && is_domain(domain)
+}
+
+/// `*QcontentSMTP` of RFC 5321 §4.1.2, but that spaces are only taken behind a backslash.
+fn is_quoted_text(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        let is_good = match byte {
+            b'\\' => bytes.next().is_some_and(|byte| byte.is_ascii_graphic() || byte == b' '),
+            b'"' => false,
+            byte => byte.is_ascii_graphic(),
+        };
+        if !is_good {
+            return false;
+        }
+    }
+    true
 }
 
 /// `atext` of RFC 5322 §3.2.3.
@@ -62,10 +78,10 @@ pub(crate) fn is_uri(text: &str) -> bool {
     let is_scheme = |name: &str| scheme.eq_ignore_ascii_case(name);
     let hierarchy = &rest[..rest.find(['?', '#']).unwrap_or(rest.len())];
     match hierarchy.strip_prefix("//") {
-        Some(_) if is_scheme("ldap") => true,
         Some(hierarchy) => {
             let (authority, path) = hierarchy.split_at(hierarchy.find('/').unwrap_or(hierarchy.len()));
-            is_authority(authority) && path.bytes().all(is_path_character)
+            let is_left_out = authority.is_empty() && is_scheme("ldap");
+            (is_left_out || is_authority(authority)) && path.bytes().all(is_path_character)
         }
         None => !is_scheme("http") && !is_scheme("https") && hierarchy.bytes().all(is_path_character),
     }
@@ -144,7 +160,13 @@ mod tests {
         let long = "a".repeat(64);
         check(
             is_mailbox,
-            &["a@b.c", "a.b+c@example.com", "\"a,b\"@example.com", &format!("{long}@example.com")],
+            &[
+                "a@b.c",
+                "a.b+c@example.com",
+                "\"a,b\"@example.com",
+                r#""a\"\ b"@b.c"#,
+                &format!("{long}@example.com"),
+            ],
             &[
                 "",
                 "a",
@@ -156,7 +178,8 @@ mod tests {
                 ".a@c.d",
                 "a b@c.d",
                 "\"a\"b\"@c.d",
-                "\"a\\b\"@c.d",
+                "\"a b\"@c.d",
+                r#""a\"@c.d"#,
                 "a@[192.0.2.1]",
                 "<a@b.c>",
                 "é@b.c",
@@ -178,6 +201,7 @@ mod tests {
                 "spiffe://example.org/service",
                 "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
                 "ldap:///cn=x",
+                "ldap://example.com/cn=x",
             ],
             &[
                 "",
@@ -188,6 +212,7 @@ mod tests {
                 "1a:b",
                 "http:",
                 "http:///a",
+                "ldap://[::",
                 "http:/a",
                 "http://a/",
                 "spiffe://a/b",

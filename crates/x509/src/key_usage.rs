@@ -1,7 +1,7 @@
 //! What a key may be used for (RFC 5280 §4.2.1.3).
 
 use std::fmt;
-use std::ops::BitOr;
+use std::ops::{BitAnd, BitOr};
 
 use crate::der_reader::{Reader, tag};
 use crate::der_writer::element;
@@ -100,6 +100,14 @@ impl BitOr for KeyUsage {
     }
 }
 
+impl BitAnd for KeyUsage {
+    type Output = Self;
+    /// What is in both sets.
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
 impl fmt::Debug for KeyUsage {
     /// The names of RFC 5280.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -169,6 +177,7 @@ mod tests {
         let both = KeyUsage::DIGITAL_SIGNATURE | KeyUsage::CRL_SIGN;
         assert!(both.contains(KeyUsage::CRL_SIGN) && !both.contains(KeyUsage::KEY_AGREEMENT));
         assert_eq!(format!("{both:?}"), r#"{"digitalSignature", "cRLSign"}"#);
+        assert_eq!(both & (KeyUsage::CRL_SIGN | KeyUsage::KEY_AGREEMENT), KeyUsage::CRL_SIGN);
         let mut left = both;
         left.remove(KeyUsage::CRL_SIGN | KeyUsage::KEY_AGREEMENT);
         assert_eq!(left, KeyUsage::DIGITAL_SIGNATURE);

@@ -18,6 +18,7 @@
 //! panic, and none makes it recurse.
 
 mod algorithm;
+mod attribute;
 mod certificate;
 mod chain;
 mod crl;
@@ -26,6 +27,8 @@ mod der_reader;
 mod der_writer;
 mod error;
 pub mod extension;
+pub mod general_name;
+mod internet_name;
 mod key;
 mod key_usage;
 mod name;
@@ -38,12 +41,13 @@ mod request;
 mod signed;
 mod time;
 
-pub use algorithm::{Digest, sha256};
+pub use algorithm::Digest;
 pub use certificate::{Certificate, CertificateTemplate};
 pub use chain::{VerifyError, verify};
 pub use crl::{Crl, CrlTemplate, RevokedEntry};
-pub use error::{KeyError, NameError, ParseError, SignatureError};
+pub use error::{BadName, KeyError, NameError, ParseError, SignatureError};
 pub use extension::Extension;
+pub use general_name::GeneralName;
 pub use key::{KeySpec, PrivateKey};
 pub use key_usage::KeyUsage;
 pub use name::Name;

@@ -1,11 +1,13 @@
 //! Distinguished names (RFC 5280 §4.1.2.4), kept as they came.
 
+use std::collections::HashSet;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
+use crate::attribute;
 use crate::der_reader::{Element, Reader, tag};
 use crate::der_writer::sequence;
-use crate::error::{NameError, ParseError};
+use crate::error::{BadName, NameError, ParseError};
 use crate::oid::{self, ObjectIdentifier};
 
 /// A subject or an issuer: its DER, verbatim. Two are equal when their bytes are. Cloning shares them.
@@ -57,7 +59,7 @@ impl Name {
         while !relative_names.is_empty() {
             let mut set = relative_names.inside(tag::SET)?;
             loop {
-                attribute(&mut set)?;
+                read_attribute(&mut set)?;
                 if set.is_empty() {
                     break;
                 }
@@ -76,8 +78,40 @@ impl Name {
     #[must_use]
     pub fn common_name(&self) -> Option<String> {
         let attributes = self.attributes().into_iter().flatten();
-        let mut values = attributes.filter(|(kind, _)| *kind == oid::COMMON_NAME).map(|(_, value)| value);
-        values.next_back().and_then(|value| text(&value))
+        let mut names = attributes.filter(|attribute| attribute.kind == oid::COMMON_NAME);
+        names.next_back().and_then(|attribute| attribute::text(&attribute.value))
+    }
+
+    /// The texts of all its attributes of this kind, in order; those that are no text are left out.
+    #[must_use]
+    pub fn texts(&self, kind: &ObjectIdentifier) -> Vec<String> {
+        let attributes = self.attributes().into_iter().flatten();
+        let of_kind = attributes.filter(|attribute| attribute.kind == *kind);
+        of_kind.filter_map(|attribute| attribute::text(&attribute.value)).collect()
+    }
+
+    /// Whether it follows the rules for names in certificates: every value has the syntax of its attribute,
+    /// no relative name has an attribute twice, and the domain components are a domain name.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check(&self) -> Result<(), BadName> {
+        for relative_name in self.attributes() {
+            // The order of X.690 §11.6; no element is the beginning of another.
+            if !relative_name.is_sorted_by_key(|attribute| attribute.der) {
+                let rule = "is not in the order of DER (X.690 §11.6)";
+                return Err(BadName::new("relative distinguished name", rule));
+            }
+            let mut seen = HashSet::new();
+            for Attribute { kind, value, .. } in &relative_name {
+                attribute::check(kind, value)?;
+                if !seen.insert(*kind) {
+                    let rule = "appears twice in one relative distinguished name (X.501 §9.3)";
+                    return Err(BadName::new(&attribute::name_of(kind), rule));
+                }
+            }
+        }
+        attribute::check_domain(&self.texts(&oid::DOMAIN_COMPONENT))
     }
 
     /// Its DER.
@@ -91,7 +125,7 @@ impl Name {
     }
 
     /// The relative names, each a set of attributes.
-    fn attributes(&self) -> Vec<Vec<(ObjectIdentifier, Element<'_>)>> {
+    fn attributes(&self) -> Vec<Vec<Attribute<'_>>> {
         let read = || {
             let mut relative_names = Reader::whole(&self.0, tag::SEQUENCE, "name")?;
             let mut all = Vec::new();
@@ -99,7 +133,7 @@ impl Name {
                 let mut set = relative_names.inside(tag::SET)?;
                 let mut attributes = Vec::new();
                 while !set.is_empty() {
-                    attributes.push(attribute(&mut set)?);
+                    attributes.push(read_attribute(&mut set)?);
                 }
                 all.push(attributes);
             }
@@ -109,34 +143,20 @@ impl Name {
     }
 }
 
-fn attribute<'a>(set: &mut Reader<'a>) -> Result<(ObjectIdentifier, Element<'a>), ParseError> {
-    let mut attribute = set.inside(tag::SEQUENCE)?;
-    let pair = (attribute.oid()?, attribute.any()?);
-    attribute.finish()?;
-    Ok(pair)
+/// One attribute of a name.
+struct Attribute<'a> {
+    kind: ObjectIdentifier,
+    value: Element<'a>,
+    /// All of its bytes.
+    der: &'a [u8],
 }
 
-/// The text of a value; `None` when it is no string, or not a valid one.
-fn text(value: &Element<'_>) -> Option<String> {
-    match value.tag {
-        // NumericString, PrintableString, IA5String and VisibleString are parts of ASCII.
-        tag::UTF8_STRING | 0x12 | 0x13 | 0x16 | 0x1a => String::from_utf8(value.content.to_vec()).ok(),
-        // T61String is read as Latin-1, which is what is written into it.
-        0x14 => Some(value.content.iter().map(|byte| char::from(*byte)).collect()),
-        // BMPString: two bytes a character.
-        0x1e => {
-            let (units, rest) = value.content.as_chunks::<2>();
-            let units = units.iter().map(|unit| u16::from_be_bytes(*unit));
-            rest.is_empty().then(|| char::decode_utf16(units).collect::<Result<_, _>>().ok())?
-        }
-        // UniversalString: four.
-        0x1c => {
-            let (units, rest) = value.content.as_chunks::<4>();
-            let units = units.iter().map(|unit| char::from_u32(u32::from_be_bytes(*unit)));
-            rest.is_empty().then(|| units.collect())?
-        }
-        _ => None,
-    }
+fn read_attribute<'a>(set: &mut Reader<'a>) -> Result<Attribute<'a>, ParseError> {
+    let whole = set.expect(tag::SEQUENCE)?;
+    let mut inside = Reader::new(whole.content, "name");
+    let attribute = Attribute { kind: inside.oid()?, value: inside.any()?, der: whole.der };
+    inside.finish()?;
+    Ok(attribute)
 }
 
 /// The names of RFC 4514 §3.
@@ -179,7 +199,7 @@ fn escape(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, relative_name) in self.attributes().iter().rev().enumerate() {
-            for (within, (kind, value)) in relative_name.iter().enumerate() {
+            for (within, Attribute { kind, value, .. }) in relative_name.iter().enumerate() {
                 f.write_str(match (at, within) {
                     (0, 0) => "",
                     (_, 0) => ",",
@@ -189,7 +209,7 @@ impl fmt::Display for Name {
                     Some(name) => write!(f, "{name}=")?,
                     None => write!(f, "{kind}=")?,
                 }
-                match text(value) {
+                match attribute::text(value) {
                     Some(text) => escape(&text, f)?,
                     None => write!(f, "#{}", base::hex::encode(value.der))?,
                 }
@@ -268,6 +288,42 @@ mod tests {
             });
         });
         assert_eq!(Name::from_der(&der).unwrap().to_string(), "CN=a+OU=b");
+    }
+
+    #[test]
+    fn the_rules_for_names() {
+        let why = |name: &Name| name.check().err().map(|bad| bad.to_string());
+        let set = |attributes: &[(&str, &[u8])]| {
+            let der = sequence(|name| {
+                name.nested(tag::SET, |set| {
+                    for (kind, value) in attributes {
+                        set.sequence(|attribute| {
+                            attribute.oid(&ObjectIdentifier::new(kind).unwrap());
+                            attribute.element(tag::UTF8_STRING, value);
+                        });
+                    }
+                });
+            });
+            Name::from_der(&der).unwrap()
+        };
+        assert_eq!(why(&Name::empty()), None);
+        assert_eq!(why(&set(&[("2.5.4.3", b"a"), ("2.5.4.10", b"a"), ("2.5.4.11", b"aa")])), None);
+        assert_eq!(
+            why(&set(&[("2.5.4.11", b"a"), ("2.5.4.3", b"a")])).as_deref(),
+            Some("relative distinguished name is not in the order of DER (X.690 §11.6)")
+        );
+        assert_eq!(
+            why(&set(&[("2.5.4.3", b"a"), ("2.5.4.3", b"b")])).as_deref(),
+            Some("commonName appears twice in one relative distinguished name (X.501 §9.3)")
+        );
+        let dc = "0.9.2342.19200300.100.1.25";
+        assert_eq!(why(&name(&[(dc, 0x16, b"com"), (dc, 0x16, b"example")])), None);
+        assert_eq!(
+            why(&name(&[(dc, 0x16, b"com"), (dc, 0x16, b"a b")])).as_deref(),
+            Some("domainComponent \"a b.com\" is not a host name (RFC 4519 §2.4)")
+        );
+        assert_eq!(why(&name(&[("2.5.4.6", 0x13, b"FR"), ("2.5.4.3", 0x0c, b"a")])), None);
+        assert!(why(&name(&[("2.5.4.3", 0x0c, b"a"), ("2.5.4.6", 0x13, b"F")])).is_some());
     }
 
     #[test]

@@ -209,12 +209,24 @@ constants! {
     CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
     /// id-kp-OCSPSigning.
     OCSP_SIGNING = "1.3.6.1.5.5.7.3.9";
+    /// id-kp-timeStamping.
+    TIME_STAMPING = "1.3.6.1.5.5.7.3.8";
+    /// anyPolicy.
+    ANY_POLICY = "2.5.29.32.0";
+    /// id-qt-cps, the qualifier of a policy that is the address of a statement.
+    POLICY_STATEMENT = "1.3.6.1.5.5.7.2.1";
     /// id-qt-unotice, the qualifier of a policy that is a user notice.
     USER_NOTICE = "1.3.6.1.5.5.7.2.2";
     /// extensionRequest, the attribute of a signing request that holds extensions (RFC 2985 §5.4.2).
     EXTENSION_REQUEST = "1.2.840.113549.1.9.14";
     /// commonName.
     COMMON_NAME = "2.5.4.3";
+    /// domainComponent.
+    DOMAIN_COMPONENT = "0.9.2342.19200300.100.1.25";
+    /// emailAddress (RFC 2985 §5.2.1).
+    EMAIL_ADDRESS = "1.2.840.113549.1.9.1";
+    /// id-on-SmtpUTF8Mailbox, a mailbox with characters outside ASCII (RFC 9598 §3).
+    SMTP_UTF8_MAILBOX = "1.3.6.1.5.5.7.8.9";
     /// rsaEncryption.
     RSA_ENCRYPTION = "1.2.840.113549.1.1.1";
     /// id-mgf1.

@@ -1,9 +1,15 @@
 //! Under which policies a certificate was issued (RFC 5280 §4.2.1.4).
 
+use crate::attribute;
 use crate::der_reader::{Reader, tag};
 use crate::der_writer::{Writer, sequence};
 use crate::error::ParseError;
+use crate::internet_name;
 use crate::oid::{self, ObjectIdentifier};
+
+/// DisplayText (RFC 5280 §4.2.1.4), in characters.
+const NOTICE_LENGTH_MAX: usize = 200;
+const IA5_STRING: u8 = 0x16;
 
 /// One policy and what is said about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +32,30 @@ impl Policy {
             });
         });
         Self { oid, qualifiers: Some(qualifiers) }
+    }
+
+    /// The same policy without what RFC 5280 §4.2.1.4 and RFC 6818 §3 do not want of its qualifiers:
+    ///
+    /// - Of a user notice only the text stays, as UTF8String, and only if it has 1 to 200 characters and
+    ///   none of them is a control or combining character; references to notices go.
+    /// - The address of a statement stays if it is a URI.
+    /// - Other qualifiers stay, but for those of anyPolicy.
+    #[must_use]
+    pub fn tidied(self) -> Self {
+        let read = || {
+            let der = self.qualifiers.as_deref()?;
+            let mut qualifiers = Reader::whole(der, tag::SEQUENCE, "qualifiers").ok()?;
+            let mut kept = Writer::default();
+            while !qualifiers.is_empty() {
+                let qualifier = qualifiers.any().ok()?;
+                if let Some(tidy) = tidy_qualifier(&self.oid, qualifier.der) {
+                    kept.raw(&tidy);
+                }
+            }
+            let kept = kept.into_bytes();
+            (!kept.is_empty()).then(|| sequence(|writer| writer.raw(&kept)))
+        };
+        Self { oid: self.oid, qualifiers: read() }
     }
 
     /// Reads the value of a certificatePolicies extension.
@@ -55,9 +85,116 @@ impl Policy {
     }
 }
 
+/// What stays of one qualifier.
+fn tidy_qualifier(policy: &ObjectIdentifier, der: &[u8]) -> Option<Vec<u8>> {
+    let mut qualifier = Reader::whole(der, tag::SEQUENCE, "qualifier").ok()?;
+    let kind = qualifier.oid().ok()?;
+    let value = qualifier.any().ok()?;
+    qualifier.finish().ok()?;
+    match kind {
+        oid::POLICY_STATEMENT => {
+            let is_ascii = value.tag == IA5_STRING;
+            let address = std::str::from_utf8(value.content).ok()?;
+            (is_ascii && internet_name::is_uri(address)).then(|| der.to_vec())
+        }
+        oid::USER_NOTICE => {
+            let text = notice_text(value.der)?;
+            Some(sequence(|qualifier| {
+                qualifier.oid(&oid::USER_NOTICE);
+                qualifier.sequence(|notice| notice.element(tag::UTF8_STRING, text.as_bytes()));
+            }))
+        }
+        _ => (*policy != oid::ANY_POLICY).then(|| der.to_vec()),
+    }
+}
+
+/// The text of a UserNotice, `SEQUENCE { noticeRef NoticeReference OPTIONAL, explicitText DisplayText
+/// OPTIONAL }`, if it is one that may stay.
+fn notice_text(der: &[u8]) -> Option<String> {
+    let mut notice = Reader::whole(der, tag::SEQUENCE, "notice").ok()?;
+    notice.optional(tag::SEQUENCE).ok()?;
+    let text = attribute::text(&notice.any().ok()?)?;
+    notice.finish().ok()?;
+    // It should be in Unicode's normalization form C. All text below the combining characters is; of text
+    // beyond we do not know.
+    let is_plain = text.chars().all(|character| !character.is_control() && character < '\u{300}');
+    (is_plain && (1..=NOTICE_LENGTH_MAX).contains(&text.chars().count())).then_some(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::der_writer::element;
+
+    /// A policy with one qualifier of this kind.
+    fn with_qualifier(policy: ObjectIdentifier, kind: ObjectIdentifier, value: &[u8]) -> Policy {
+        let qualifiers = sequence(|qualifiers| {
+            qualifiers.sequence(|qualifier| {
+                qualifier.oid(&kind);
+                qualifier.raw(value);
+            });
+        });
+        Policy { oid: policy, qualifiers: Some(qualifiers) }
+    }
+
+    #[test]
+    fn notices_are_plain_text() {
+        let policy = ObjectIdentifier::new("1.2.3").unwrap();
+        let reference = sequence(|reference| reference.element(tag::UTF8_STRING, b"organization"));
+        let long = "é".repeat(200);
+        let over = "é".repeat(201);
+        for (reference, tag, text, expected) in [
+            (&[][..], tag::UTF8_STRING, "text".as_bytes(), Some("text")),
+            (&reference, tag::UTF8_STRING, b"text", Some("text")),
+            (&[], 0x1a, b"text", Some("text")),
+            (&[], 0x1e, &[0, 0xe9], Some("é")),
+            (&[], 0x16, b"text", Some("text")),
+            (&[], tag::UTF8_STRING, long.as_bytes(), Some(&long)),
+            (&[], tag::UTF8_STRING, over.as_bytes(), None),
+            (&[], tag::UTF8_STRING, b"", None),
+            (&[], tag::UTF8_STRING, b"a\nb", None),
+            (&[], tag::UTF8_STRING, "e\u{301}".as_bytes(), None),
+            (&[], tag::UTF8_STRING, &[0xff], None),
+            (&[], tag::NULL, b"", None),
+        ] {
+            let notice = sequence(|notice| {
+                notice.raw(reference);
+                notice.element(tag, text);
+            });
+            let tidied = with_qualifier(policy, oid::USER_NOTICE, &notice).tidied();
+            let expected = match expected {
+                Some(text) => Policy::with_notice(policy, text),
+                None => Policy { oid: policy, qualifiers: None },
+            };
+            assert_eq!(tidied, expected, "{text:02x?}");
+        }
+        let only_reference = sequence(|notice| notice.raw(&reference));
+        assert_eq!(with_qualifier(policy, oid::USER_NOTICE, &only_reference).tidied().qualifiers, None);
+    }
+
+    #[test]
+    fn other_qualifiers_stay_if_they_may() {
+        let (policy, other) = (oid::SERVER_AUTH, oid::CLIENT_AUTH);
+        let statement = |text: &[u8]| element(IA5_STRING, text);
+        for (policy, kind, value, stays) in [
+            (policy, oid::POLICY_STATEMENT, statement(b"http://example.com/cps"), true),
+            (policy, oid::POLICY_STATEMENT, statement(b"see our web site"), false),
+            (policy, oid::POLICY_STATEMENT, element(tag::UTF8_STRING, b"http://example.com/cps"), false),
+            (policy, other, element(tag::NULL, b""), true),
+            (oid::ANY_POLICY, other, element(tag::NULL, b""), false),
+            (oid::ANY_POLICY, oid::POLICY_STATEMENT, statement(b"http://example.com/cps"), true),
+        ] {
+            let asked = with_qualifier(policy, kind, &value);
+            let expected = if stays { asked.qualifiers.clone() } else { None };
+            assert_eq!(asked.tidied(), Policy { oid: policy, qualifiers: expected }, "{value:02x?}");
+        }
+        for qualifiers in [&[0x30, 0][..], &[0x30, 2, 5, 0]] {
+            let empty = Policy { oid: policy, qualifiers: Some(qualifiers.to_vec()) };
+            assert_eq!(empty.tidied().qualifiers, None);
+        }
+        let plain = Policy { oid: policy, qualifiers: None };
+        assert_eq!(plain.clone().tidied(), plain);
+    }
 
     #[test]
     fn a_notice_comes_out_as_caucase_writes_it() {

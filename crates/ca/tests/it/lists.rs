@@ -119,3 +119,25 @@ fn a_revocation_is_listed_as_soon_as_it_is_told() {
         assert!(world.list().contains(&serial), "{number}");
     }
 }
+
+/// RFC 5280 §5.2.3: two lists that differ have different numbers. Each revocation counts up by one, so that
+/// whoever asks in the middle of many sees as many entries as the number says.
+#[test]
+fn a_list_has_the_entries_of_its_number_while_others_revoke() {
+    const REVOCATIONS: u64 = 400;
+    let world = World::new(services());
+    let before = world.list().number();
+    std::thread::scope(|scope| {
+        let revoking = scope.spawn(|| {
+            for number in 1..=REVOCATIONS {
+                let serial = Serial::from_decimal(&number.to_string()).unwrap();
+                block_on(world.authority.revoke_serial(permit(), &serial)).unwrap();
+            }
+        });
+        while !revoking.is_finished() {
+            let list = world.list();
+            assert_eq!(list.entries().len() as u64, list.number() - before);
+        }
+    });
+    assert_eq!(world.list().number(), before + REVOCATIONS);
+}

@@ -69,7 +69,7 @@ fn look_into(extensions: &[x509::Extension]) {
         let value = &extension.value;
         let _ = extension.oid.to_string();
         let _ = (KeyUsage::from_der(value), extension::BasicConstraints::parse(value));
-        let _ = (extension::parse_extended_key_usage(value), extension::subject_alt_name_is_empty(value));
+        let _ = (extension::parse_extended_key_usage(value), x509::general_name::parse_all(value));
         let _ = (extension::parse_certificate_policies(value), extension::parse_subject_key_id(value));
         let _ = extension::parse_authority_key_id(value);
     }

@@ -1,0 +1,185 @@
+//! The CA certificates that an authority holds: loaded, made when it is time, handed out.
+
+use std::sync::Arc;
+
+use base::Timestamp;
+use identity::Principal;
+use store::{Batch, CommitError, Version};
+use x509::{Certificate, PrivateKey};
+
+use crate::error::IssueError;
+use crate::event::Happened;
+use crate::handover::{self, Handover};
+use crate::issuer::{self, Issuer};
+use crate::record::IssuerRecord;
+use crate::rollover;
+use crate::service::{ATTEMPTS_MAX, Authority};
+
+impl Authority {
+    fn held_issuers(&self, now: Timestamp) -> Option<Arc<Vec<Issuer>>> {
+        let issuers = self.held.issuers()?;
+        let none_expired = issuers.iter().all(|issuer| issuer.certificate().not_after() >= now);
+        (none_expired && !rollover::needs_successor(&issuers, self.profile.leaf_life, now)).then_some(issuers)
+    }
+
+    /// The CA certificates that are valid now and their keys, the one that expires first in front. Makes
+    /// the next one when it is time, and deletes expired ones.
+    pub(crate) async fn issuers(&self) -> Result<Arc<Vec<Issuer>>, IssueError> {
+        let now = self.now();
+        if let Some(issuers) = self.held_issuers(now) {
+            return Ok(issuers);
+        }
+        let _making = self.making.lock().await;
+        if let Some(issuers) = self.held_issuers(now) {
+            return Ok(issuers);
+        }
+        for _ in 0..ATTEMPTS_MAX {
+            let since = self.held.begin();
+            let (issuers, next_id) = self.load_issuers(now).await?;
+            if rollover::needs_successor(&issuers, self.profile.leaf_life, now) {
+                match self.make_issuer(issuers.last(), next_id, now).await {
+                    // Another process made it first: read again what it made.
+                    Ok(()) | Err(IssueError::Store(CommitError::Conflict { .. })) => {}
+                    Err(error) => return Err(error),
+                }
+                self.held.forget();
+                continue;
+            }
+            let issuers = Arc::new(issuers);
+            self.held.keep_issuers(&since, issuers.clone());
+            return Ok(issuers);
+        }
+        Err(IssueError::NoActiveIssuer)
+    }
+
+    async fn load_issuers(&self, now: Timestamp) -> Result<(Vec<Issuer>, u32), IssueError> {
+        let mut issuers = Vec::new();
+        let mut next_id = 1;
+        for (id, loaded) in self.tables.issuer.all().await? {
+            let unusable = |reason: String| IssueError::StoredIssuer { id: id.clone(), reason };
+            next_id = id.parse::<u32>().map_err(|error| unusable(error.to_string()))?.saturating_add(1);
+            let certificate = Certificate::from_pem(loaded.record.certificate.as_bytes())
+                .map_err(|error| unusable(error.to_string()))?;
+            if certificate.not_after() < now {
+                self.delete_expired_issuer(&id, loaded.version).await?;
+                continue;
+            }
+            let clear = self
+                .ground
+                .sealing
+                .open(&self.sealed_about(&id), &loaded.record.sealed_key)
+                .map_err(|error| unusable(base::report(&error)))?;
+            let key =
+                PrivateKey::from_pkcs8_der(clear.expose()).map_err(|error| unusable(error.to_string()))?;
+            issuers.push(
+                Issuer::new(certificate, key)
+                    .ok_or_else(|| unusable("its key is not the certificate's".into()))?,
+            );
+        }
+        issuers.sort_by_key(|issuer| issuer.certificate().not_after());
+        Ok((issuers, next_id))
+    }
+
+    async fn delete_expired_issuer(&self, id: &str, version: Version) -> Result<(), IssueError> {
+        let mut batch = Batch::new();
+        self.tables.issuer.remove(&mut batch, id, version)?;
+        match self.commit(batch).await {
+            // Gone already, or changed by somebody who knows better.
+            Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Throws away all CA certificates and makes the first one anew, as the profile has it now. For an
+    /// authority whose certificates nobody but ourselves holds: whoever trusted it must be told.
+    ///
+    /// # Errors
+    /// [`IssueError`]. When the old ones are gone and the new one could not be made, the next start makes it.
+    pub async fn begin_anew(&self) -> Result<(), IssueError> {
+        let mut batch = Batch::new();
+        for (id, loaded) in self.tables.issuer.all().await? {
+            self.tables.issuer.remove(&mut batch, &id, loaded.version)?;
+        }
+        self.commit(batch).await?;
+        self.held.forget();
+        self.issuers().await.map(drop)
+    }
+
+    async fn make_issuer(&self, before: Option<&Issuer>, id: u32, now: Timestamp) -> Result<(), IssueError> {
+        let key = (self.ground.keys)(self.profile.issuer_key).await.map_err(IssueError::Key)?;
+        let clear = key.to_pkcs8_der();
+        let made = issuer::next(&self.profile, before, key, &self.ground.entropy, now)?;
+        let id = format!("{id:08}");
+        let record = IssuerRecord {
+            certificate: made.certificate().to_pem(),
+            sealed_key: self.ground.sealing.seal(
+                &self.sealed_about(&id),
+                clear.expose(),
+                &self.ground.entropy,
+            ),
+        };
+        let mut batch = Batch::new();
+        self.tables.issuer.create(&mut batch, &id, &record)?;
+        self.record_event(
+            &mut batch,
+            &Happened::IssuerMade { certificate: made.certificate() },
+            Some(&Principal::house()),
+        )?;
+        self.commit(batch).await?;
+        tracing::info!(
+            authority = %self.profile.name,
+            not_after = %made.certificate().not_after(),
+            "CA certificate made"
+        );
+        Ok(())
+    }
+
+    /// What a sealed key belongs to, so that it cannot be put in the place of another.
+    fn sealed_about(&self, id: &str) -> String {
+        format!("/ca/{}/issuer/{id}", self.profile.name)
+    }
+
+    /// The CA certificate that signs now.
+    pub(crate) async fn active(&self) -> Result<Issuer, IssueError> {
+        let issuers = self.issuers().await?;
+        rollover::active(&issuers, self.profile.leaf_life, self.now())
+            .cloned()
+            .ok_or(IssueError::NoActiveIssuer)
+    }
+
+    /// The CA certificates that are valid now, the one that expires first in front. Each is trusted for
+    /// sign-in, renewals and revocations.
+    ///
+    /// # Errors
+    /// [`IssueError`] when they cannot be read or the next one cannot be made.
+    pub async fn anchors(&self) -> Result<Vec<Certificate>, IssueError> {
+        Ok(self.issuers().await?.iter().map(|issuer| issuer.certificate().clone()).collect())
+    }
+
+    /// The CA certificates as they were last read, for the TLS handshake, which cannot wait. Complete
+    /// whenever somebody could hold a certificate of one: an issuer is read before it signs. Some may have
+    /// expired.
+    #[must_use]
+    pub fn trusted(&self) -> Arc<Vec<Certificate>> {
+        self.held.trusted()
+    }
+
+    /// The CA certificate for newcomers: the oldest that is still valid.
+    ///
+    /// # Errors
+    /// As [`Authority::anchors`].
+    pub async fn oldest_anchor(&self) -> Result<Certificate, IssueError> {
+        let issuers = self.issuers().await?;
+        rollover::oldest(&issuers, self.now())
+            .map(|issuer| issuer.certificate().clone())
+            .ok_or(IssueError::NoActiveIssuer)
+    }
+
+    /// How each CA certificate vouches for the next.
+    ///
+    /// # Errors
+    /// As [`Authority::anchors`].
+    pub async fn handovers(&self) -> Result<Vec<Handover>, IssueError> {
+        Ok(handover::chain(&self.issuers().await?))
+    }
+}

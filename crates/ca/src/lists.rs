@@ -1,0 +1,120 @@
+//! The revocation lists of an authority, and what goes into them.
+
+use std::sync::Arc;
+
+use base::Timestamp;
+use store::{Batch, CommitError, Page};
+use x509::{Certificate, RevokedEntry, Serial, VerifyError};
+
+use crate::crl::{self, Published};
+use crate::error::{CrlError, IssueError, VerifyHolderError};
+use crate::record::CrlRecord;
+use crate::service::{ATTEMPTS_MAX, Authority, CRL};
+
+impl Authority {
+    /// The revocation lists, made anew when they are due or something changed.
+    ///
+    /// # Errors
+    /// [`CrlError`] when they cannot be made.
+    pub async fn published(&self) -> Result<Arc<Published>, CrlError> {
+        // First, because a new CA certificate throws away the lists.
+        self.issuers().await?;
+        let now = self.now();
+        let fresh = || self.held.published().filter(|published| now <= published.refresh_at);
+        if let Some(published) = fresh() {
+            return Ok(published);
+        }
+        let _making = self.making.lock().await;
+        if let Some(published) = fresh() {
+            return Ok(published);
+        }
+        let since = self.held.begin();
+        let (dated, revoked) = self.dated_revocations(now).await?;
+        let Some(issuers) = self.held.issuers() else {
+            // Somebody forgot everything in this very moment; they are read again next time.
+            return Err(IssueError::NoActiveIssuer.into());
+        };
+        let published = Arc::new(crl::publish(&issuers, &revoked, dated, self.profile.crl_life()));
+        self.held.keep_published(&since, published.clone());
+        Ok(published)
+    }
+
+    /// Number and date for lists made now, and the revocations that belong to that number. A revocation that
+    /// is stored while they are read has the next number, and must not be in a list with this one.
+    async fn dated_revocations(&self, now: Timestamp) -> Result<(CrlRecord, Vec<RevokedEntry>), CrlError> {
+        for _ in 0..ATTEMPTS_MAX {
+            let dated = self.date_crl(now).await?;
+            let revoked = self.revocations(now).await?;
+            // Read, not dated once more: lists of a very short life are due again as soon as they are made.
+            if self.tables.crl.get(CRL).await?.is_some_and(|stored| stored.record == dated) {
+                return Ok((dated, revoked));
+            }
+        }
+        Err(CommitError::Conflict { key: self.tables.crl.key(CRL)? }.into())
+    }
+
+    /// Number and date for lists made now; stored first when they are new.
+    async fn date_crl(&self, now: Timestamp) -> Result<CrlRecord, CrlError> {
+        for _ in 0..ATTEMPTS_MAX {
+            let loaded = self.tables.crl.get(CRL).await?;
+            let held = loaded.as_ref().map(|loaded| loaded.record).unwrap_or_default();
+            let dated = crl::dated(held, self.profile.crl_life(), now);
+            if dated == held {
+                return Ok(held);
+            }
+            let mut batch = Batch::new();
+            self.tables.crl.put_over(&mut batch, CRL, &dated, loaded.map(|loaded| loaded.version))?;
+            match self.commit(batch).await {
+                Ok(_) => return Ok(dated),
+                Err(CommitError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(CommitError::Conflict { key: self.tables.crl.key(CRL)? }.into())
+    }
+
+    /// All revocations that are still listed, ordered by serial; those that are due are dropped.
+    async fn revocations(&self, now: Timestamp) -> Result<Vec<RevokedEntry>, CrlError> {
+        let mut entries = Vec::new();
+        let mut dropped = Batch::new();
+        let mut page = Page::full();
+        loop {
+            let listed = self.tables.revoked.list(page).await?;
+            for (serial, loaded) in listed.entries {
+                let at = Timestamp::from_unix(loaded.record.at);
+                match Serial::from_hex(&serial) {
+                    Some(_) if loaded.record.drop_at < now.as_unix() => {
+                        if dropped.len() < store::BATCH_OPERATIONS_MAX {
+                            self.tables.revoked.remove(&mut dropped, &serial, loaded.version)?;
+                        }
+                    }
+                    Some(serial) => entries.push(RevokedEntry { serial, at }),
+                    None => tracing::error!(%serial, "a stored revocation has no serial that can be read"),
+                }
+            }
+            match listed.next {
+                Some(next) => page = next,
+                None => break,
+            }
+        }
+        if !dropped.is_empty()
+            && let Err(error) = self.commit(dropped).await
+        {
+            tracing::warn!(error = %error, "revocations that are due could not be dropped yet");
+        }
+        Ok(entries)
+    }
+
+    /// Whether `certificate` is one of ours, within its dates and not revoked.
+    ///
+    /// # Errors
+    /// [`VerifyHolderError::Verify`] says what is wrong with it, in OpenSSL's words.
+    pub async fn verify(&self, certificate: &Certificate) -> Result<(), VerifyHolderError> {
+        let anchors = self.anchors().await.map_err(CrlError::Issue)?;
+        x509::verify(certificate, &anchors, self.now()).map_err(VerifyHolderError::Verify)?;
+        if self.published().await?.is_revoked(&certificate.serial()) {
+            return Err(VerifyHolderError::Verify(VerifyError::Revoked));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! Who a certificate is for.
+//!
+//! Names are taken verbatim or not at all: a name that breaks a rule is refused, with the rule, rather than
+//! changed into another one. The rules for a name by itself are those of `x509`; here are those for all
+//! names of a certificate together.
+
+use std::collections::HashSet;
+
+use x509::{Extension, GeneralName, Name, general_name, oid};
+
+use crate::error::DraftError;
+
+/// The subjectAltName extension of a certificate for `subject`, as `asked`; none if it would be empty.
+///
+/// It is critical when it is all that names the holder, and only then (RFC 5280 §4.2.1.6).
+///
+/// # Errors
+/// [`DraftError::Nameless`], or the first rule that a name breaks.
+pub(crate) fn alternative_names(
+    subject: &Name,
+    asked: Option<&Extension>,
+) -> Result<Option<Extension>, DraftError> {
+    subject.check().map_err(DraftError::Name)?;
+    let names = match asked {
+        Some(asked) => general_name::parse_all(&asked.value).map_err(DraftError::Name)?,
+        None => Vec::new(),
+    };
+    let emails: HashSet<&String> = names
+        .iter()
+        .filter_map(|name| match name {
+            GeneralName::Email(email) => Some(email),
+            _ => None,
+        })
+        .collect();
+    if let Some(email) = subject.texts(&oid::EMAIL_ADDRESS).into_iter().find(|email| !emails.contains(email))
+    {
+        return Err(DraftError::Email { email });
+    }
+    match asked {
+        Some(asked) if !names.is_empty() => {
+            Ok(Some(Extension { critical: subject.is_empty(), ..asked.clone() }))
+        }
+        _ if subject.is_empty() => Err(DraftError::Nameless),
+        _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOST: &[u8] = &[0x30, 3, 0x82, 1, b'a'];
+    const EMAIL: &[u8] = b"\x30\x07\x81\x05a@b.c";
+    const EMPTY: &[u8] = &[0x30, 0];
+
+    fn asked(critical: bool, value: &[u8]) -> Extension {
+        Extension { oid: oid::SUBJECT_ALT_NAME, critical, value: value.to_vec() }
+    }
+
+    /// A subject with one emailAddress, `a@b.c`.
+    fn by_email() -> Name {
+        let value = b"\x30\x16\x31\x14\x30\x12\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x09\x01\x16\x05a@b.c";
+        Name::from_der(value).unwrap()
+    }
+
+    #[test]
+    fn alternative_names_are_critical_when_there_is_no_subject() {
+        let (nobody, host) = (Name::empty(), Name::from_common_name("host").unwrap());
+        for was_critical in [false, true] {
+            let asked = asked(was_critical, HOST);
+            for (subject, is_critical) in [(&nobody, true), (&host, false)] {
+                let names = alternative_names(subject, Some(&asked)).unwrap().unwrap();
+                assert_eq!((names.critical, names.value.as_slice()), (is_critical, HOST));
+            }
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_for_somebody() {
+        let (nobody, host) = (Name::empty(), Name::from_common_name("host").unwrap());
+        let empty = asked(true, EMPTY);
+        for names in [None, Some(&empty)] {
+            assert!(matches!(alternative_names(&nobody, names), Err(DraftError::Nameless)));
+            assert!(matches!(alternative_names(&host, names), Ok(None)));
+        }
+    }
+
+    #[test]
+    fn a_mailbox_in_the_subject_is_an_alternative_name_too() {
+        let (with_email, with_host) = (asked(false, EMAIL), asked(false, HOST));
+        assert!(alternative_names(&by_email(), Some(&with_email)).is_ok());
+        for names in [None, Some(&with_host)] {
+            let error = alternative_names(&by_email(), names).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "the requested emailAddress \"a@b.c\" is not an rfc822Name in subjectAltName (RFC 5280 §4.1.2.6)"
+            );
+        }
+    }
+
+    #[test]
+    fn a_bad_name_is_refused_with_its_rule() {
+        let host = Name::from_common_name("host").unwrap();
+        let error = alternative_names(&host, Some(&asked(false, &[0x30, 2, 0x82, 0]))).unwrap_err();
+        assert_eq!(error.to_string(), "the requested dNSName is empty (RFC 5280 §4.2.1.6)");
+        let country = Name::from_der(b"\x30\x0c\x31\x0a\x30\x08\x06\x03\x55\x04\x06\x13\x01F").unwrap();
+        assert!(matches!(alternative_names(&country, None), Err(DraftError::Name(_))));
+    }
+}
