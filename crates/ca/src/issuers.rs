@@ -60,8 +60,8 @@ impl Authority {
             next_id = id.parse::<u32>().map_err(|error| unusable(error.to_string()))?.saturating_add(1);
             let certificate = Certificate::from_pem(loaded.record.certificate.as_bytes())
                 .map_err(|error| unusable(error.to_string()))?;
-            if certificate.not_after() < now {
-                self.delete_expired_issuer(&id, loaded.version).await?;
+            if certificate.not_after() < now || !self.is_still_meant(&certificate) {
+                self.delete_issuer(&id, loaded.version).await?;
                 continue;
             }
             let clear = self
@@ -80,7 +80,13 @@ impl Authority {
         Ok((issuers, next_id))
     }
 
-    async fn delete_expired_issuer(&self, id: &str, version: Version) -> Result<(), IssueError> {
+    /// Whether a CA certificate still says what the profile asks for. The server authority's may certify one
+    /// name only: when the server is given another, it begins anew, for it could not certify that one.
+    fn is_still_meant(&self, certificate: &Certificate) -> bool {
+        self.profile.issuer_extensions.iter().all(|asked| certificate.extensions().contains(asked))
+    }
+
+    async fn delete_issuer(&self, id: &str, version: Version) -> Result<(), IssueError> {
         let mut batch = Batch::new();
         self.tables.issuer.remove(&mut batch, id, version)?;
         match self.commit(batch).await {

@@ -171,3 +171,19 @@ fn a_second_is_enough_of_a_life() {
         block_on(world.authority.published()).unwrap();
     }
 }
+
+/// A server that is given another name gets an authority that may certify it.
+#[test]
+fn another_name_means_another_authority() {
+    let constrained_to = |host| vec![x509::extension::name_constraints_dns(host).unwrap()];
+    let mut profile = services();
+    profile.issuer_extensions = constrained_to("old.example");
+    let mut world = World::new(profile);
+    let old = world.anchors()[0].clone();
+    world.restart(|_| {});
+    assert_eq!(world.anchors()[0].fingerprint(), old.fingerprint());
+    world.restart(|profile| profile.issuer_extensions = constrained_to("new.example"));
+    let anchors = world.anchors();
+    assert_eq!(anchors.len(), 1);
+    assert!(anchors[0].extensions().contains(&constrained_to("new.example")[0]));
+}
