@@ -60,7 +60,11 @@ impl Authority {
             next_id = id.parse::<u32>().map_err(|error| unusable(error.to_string()))?.saturating_add(1);
             let certificate = Certificate::from_pem(loaded.record.certificate.as_bytes())
                 .map_err(|error| unusable(error.to_string()))?;
-            if certificate.not_after() < now || !self.is_still_meant(&certificate) {
+            let is_still_meant = self.is_still_meant(&certificate);
+            if certificate.not_after() < now || !is_still_meant {
+                if !is_still_meant {
+                    tracing::warn!(authority = %self.profile.name, "another name is to be certified; beginning anew");
+                }
                 self.delete_issuer(&id, loaded.version).await?;
                 continue;
             }
@@ -94,21 +98,6 @@ impl Authority {
             Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// Throws away all CA certificates and makes the first one anew, as the profile has it now. For an
-    /// authority whose certificates nobody but ourselves holds: whoever trusted it must be told.
-    ///
-    /// # Errors
-    /// [`IssueError`]. When the old ones are gone and the new one could not be made, the next start makes it.
-    pub async fn begin_anew(&self) -> Result<(), IssueError> {
-        let mut batch = Batch::new();
-        for (id, loaded) in self.tables.issuer.all().await? {
-            self.tables.issuer.remove(&mut batch, &id, loaded.version)?;
-        }
-        self.commit(batch).await?;
-        self.held.forget();
-        self.issuers().await.map(drop)
     }
 
     async fn make_issuer(&self, before: Option<&Issuer>, id: u32, now: Timestamp) -> Result<(), IssueError> {

@@ -185,14 +185,18 @@ async fn finish(
 
 fn open_store(settings: &Settings, entropy: &Entropy) -> Result<(Arc<Sqlite>, Arc<SealingKey>), StartError> {
     let (database, key) = (&settings.files.database, &settings.files.store_key);
-    let has_records = std::fs::metadata(database).is_ok_and(|file| file.len() > 0);
+    let is_new = !std::fs::metadata(database).is_ok_and(|file| file.len() > 0);
+    if is_new {
+        // The key comes first: a first start that is killed in between leaves no database without its key.
+        SealingKey::load_or_create(key, entropy)?;
+    }
     let engine = Sqlite::open(database).map_err(|error| match error {
         store::OpenError::Foreign { ref tables, .. } if is_caucase(tables) => {
             StartError::Caucase { path: database.clone() }
         }
         error => error.into(),
     })?;
-    if has_records && !key.exists() {
+    if !key.exists() {
         return Err(StartError::KeyLost { database: database.clone(), key: key.clone() });
     }
     let sealing = SealingKey::load_or_create(key, entropy)?;

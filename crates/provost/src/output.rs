@@ -14,7 +14,8 @@ pub fn data(text: &str) -> io::Result<()> {
 
 /// Says `line` on standard error. Where nobody listens, nothing is lost.
 pub fn note(line: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    // In one piece, so that whoever reads along never sees half a line.
+    let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Says what went wrong, and what to do about it where that is known.

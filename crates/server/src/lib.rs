@@ -10,5 +10,8 @@ mod compat;
 pub mod doors;
 mod health;
 
+#[cfg(feature = "fuzzing")]
+pub use compat::caucase::fuzzing;
+
 pub use app::{App, UsersOf, app, crl_addresses};
 pub use health::MetersFor;

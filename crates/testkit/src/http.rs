@@ -10,7 +10,7 @@ use reqwest::{Certificate, Identity};
 use crate::wait::LIMIT;
 
 pub use reqwest::Method;
-pub use reqwest::blocking::{RequestBuilder, Response};
+pub use reqwest::blocking::Response;
 
 fn builder() -> ClientBuilder {
     static PROVIDER: Once = Once::new();

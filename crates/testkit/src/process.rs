@@ -1,6 +1,6 @@
 //! Running programs: their output is collected as it comes, and they end with the test.
 
-use std::io::{Read, Write as _};
+use std::io::{ErrorKind, Read, Write as _};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
@@ -22,7 +22,6 @@ pub struct Ran {
 
 impl Ran {
     /// The standard output of a program that must have ended with 0.
-    #[must_use]
     #[track_caller]
     pub fn ok(&self) -> &str {
         assert_eq!(self.code, Some(0), "{self:#?}");
@@ -63,11 +62,13 @@ impl Process {
         Self { child, stdin, stdout, stderr, what }
     }
 
-    /// Writes to its standard input.
+    /// Writes to its standard input. A program that no longer reads has ended, which its exit code tells.
     pub fn say(&mut self, bytes: &[u8]) {
         let stdin = self.stdin.as_mut().expect("the input is still open");
-        stdin.write_all(bytes).unwrap_or_else(|error| panic!("{}: {error}", self.what));
-        stdin.flush().unwrap();
+        match stdin.write_all(bytes).and_then(|()| stdin.flush()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => panic!("{}: {error}", self.what),
+            Ok(()) | Err(_) => {}
+        }
     }
 
     /// Closes its standard input.
@@ -104,20 +105,9 @@ impl Process {
         self.stderr.so_far()
     }
 
-    /// Its process id.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Asks it to end, as service managers do.
     pub fn terminate(&self) {
         self.signal(Signal::TERM);
-    }
-
-    /// Asks it to end, as Ctrl-C does.
-    pub fn interrupt(&self) {
-        self.signal(Signal::INT);
     }
 
     /// Ends it at once.

@@ -92,7 +92,7 @@ fn saved(path: &Path) -> Certificate {
 
 /// The part of a file that is a certificate.
 fn certificate_of(text: &str) -> Vec<u8> {
-    text[text.find("-----BEGIN CERTIFICATE").unwrap()..].as_bytes().to_vec()
+    text.as_bytes()[text.find("-----BEGIN CERTIFICATE").unwrap()..].to_vec()
 }
 
 async fn next(certificates: &mut mpsc::UnboundedReceiver<Certificate>) -> Certificate {

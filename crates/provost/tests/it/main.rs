@@ -3,11 +3,23 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 #![expect(unreachable_pub, reason = "in a program `pub` is what a module offers to the other modules")]
 
+mod caucase_clients;
+mod caucase_tools;
 mod caucased;
 mod config;
+mod cors;
+mod house;
+mod houses;
+mod http_abuse;
+mod http_contract;
+mod keys;
 mod life;
 mod links;
 mod names;
+mod openssl;
+mod pkilint;
 mod program;
+mod rollover;
 mod sigkill;
+mod tls;
 mod up;

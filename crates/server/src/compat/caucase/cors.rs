@@ -201,13 +201,14 @@ fn verify_token(token: &str, secret: &[u8]) -> Option<Claims> {
 }
 
 /// The cookie `cors` among all that a browser sent.
-enum Cookie {
+pub(super) enum Cookie {
     Absent,
     Unreadable,
     Tokens(BTreeMap<String, String>),
 }
 
-fn read_cookie(header: &str) -> Cookie {
+/// Finds it in the `Cookie` header's value.
+pub(super) fn read_cookie(header: &str) -> Cookie {
     let Some(value) = header.split(';').find_map(|pair| pair.trim().strip_prefix("cors=")) else {
         return Cookie::Absent;
     };

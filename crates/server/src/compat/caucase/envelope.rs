@@ -39,6 +39,8 @@ pub(super) enum Envelope {
 #[derive(Deserialize)]
 struct Outer {
     payload: String,
+    // Null is a word of its own; that it is missing is an error.
+    #[serde(deserialize_with = "Option::deserialize")]
     digest: Option<String>,
     #[serde(default)]
     signature: Option<String>,
@@ -143,6 +145,7 @@ mod tests {
             ("", "Invalid json"),
             ("[]", "Invalid json"),
             (r#"{"digest":null}"#, "Invalid json: missing field `payload`"),
+            (r#"{"payload":"{}"}"#, "Invalid json: missing field `digest`"),
             (r#"{"payload":{},"digest":null}"#, "Invalid json"),
             (r#"{"payload":"{}","digest":"md5","signature":""}"#, "Unsupported digest"),
             (r#"{"payload":"{}","digest":"sha256"}"#, "Missing signature"),

@@ -3,6 +3,8 @@
 mod answer;
 mod cors;
 mod envelope;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod hal;
 mod origin;
 mod route;
