@@ -18,6 +18,8 @@ pub enum Kind {
     Conflict,
     /// What was sent is larger than is taken.
     TooLarge,
+    /// Whoever asks did not finish asking in time; asking again, faster, may help.
+    TimedOut,
     /// A quota or a disk is used up.
     Full,
     /// Something needed is out of reach for now; asking again may help.
@@ -35,6 +37,7 @@ impl Kind {
             Self::Unauthenticated => 401,
             Self::Forbidden => 403,
             Self::NotFound => 404,
+            Self::TimedOut => 408,
             Self::Conflict => 409,
             Self::TooLarge => 413,
             Self::Internal => 500,
@@ -52,7 +55,7 @@ impl Kind {
             Self::Unavailable => 69,
             Self::Internal => 70,
             Self::Full => 73,
-            Self::Conflict => 75,
+            Self::Conflict | Self::TimedOut => 75,
             Self::Unauthenticated | Self::Forbidden => 77,
         }
     }

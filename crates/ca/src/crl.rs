@@ -19,6 +19,8 @@ pub struct Published {
     pub lists: Vec<PublishedCrl>,
     /// When the dates are due to be refreshed.
     pub refresh_at: Timestamp,
+    /// Until when they are valid.
+    pub(crate) next_update: Timestamp,
     revoked: HashSet<Serial>,
 }
 
@@ -71,6 +73,7 @@ pub(crate) fn publish(
     life: Span,
 ) -> Published {
     let this_update = Timestamp::from_unix(dated.this_update);
+    let next_update = (this_update + life).min(Timestamp::MAX);
     let lists = issuers
         .iter()
         .map(|issuer| {
@@ -79,7 +82,7 @@ pub(crate) fn publish(
                 authority_key_id: issuer.key_id(),
                 number: dated.number,
                 this_update,
-                next_update: (this_update + life).min(Timestamp::MAX),
+                next_update,
                 revoked,
             }
             .sign(issuer.key());
@@ -89,6 +92,7 @@ pub(crate) fn publish(
     Published {
         lists,
         refresh_at: refresh_at(this_update, life),
+        next_update,
         revoked: revoked.iter().map(|entry| entry.serial).collect(),
     }
 }

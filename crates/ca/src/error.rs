@@ -175,6 +175,9 @@ pub enum SubmitError {
         /// What was offered.
         kind: String,
     },
+    /// It is longer than is stored.
+    #[error("the request is too long")]
+    TooLong,
     /// It would be approved at once, but no certificate can be drawn up from it.
     #[error(transparent)]
     Draft(#[from] DraftError),
@@ -190,6 +193,7 @@ impl Explain for SubmitError {
     fn kind(&self) -> Kind {
         match self {
             Self::TooManyPending { .. } => Kind::Full,
+            Self::TooLong => Kind::TooLarge,
             Self::KeyKnown => Kind::Conflict,
             Self::NotRsa { .. } | Self::Key { .. } => Kind::Invalid,
             Self::Draft(source) => source.kind(),

@@ -22,6 +22,17 @@ impl Authority {
         (none_expired && !rollover::needs_successor(&issuers, self.profile.leaf_life, now)).then_some(issuers)
     }
 
+    /// When the next CA certificate is to be made.
+    ///
+    /// # Errors
+    /// As [`Authority::anchors`].
+    pub async fn successor_due(&self) -> Result<Timestamp, IssueError> {
+        let issuers = self.issuers().await?;
+        let newest = issuers.last().ok_or(IssueError::NoActiveIssuer)?;
+        let life = self.profile.leaf_life;
+        Ok(newest.certificate().not_after() - (life + life))
+    }
+
     /// The CA certificates that are valid now and their keys, the one that expires first in front. Makes
     /// the next one when it is time, and deletes expired ones.
     pub(crate) async fn issuers(&self) -> Result<Arc<Vec<Issuer>>, IssueError> {
@@ -29,7 +40,18 @@ impl Authority {
         if let Some(issuers) = self.held_issuers(now) {
             return Ok(issuers);
         }
-        let _making = self.making.lock().await;
+        // A successor is made long before it is needed: nobody waits for it while one can sign.
+        let still_good = self.held.issuers().filter(|issuers| {
+            let none_expired = issuers.iter().all(|issuer| issuer.certificate().not_after() >= now);
+            none_expired && rollover::active(issuers, self.profile.leaf_life, now).is_some()
+        });
+        let _making = match still_good {
+            Some(issuers) => match self.making.try_lock() {
+                Some(making) => making,
+                None => return Ok(issuers),
+            },
+            None => self.making.lock().await,
+        };
         if let Some(issuers) = self.held_issuers(now) {
             return Ok(issuers);
         }

@@ -7,7 +7,7 @@ use store::{Batch, CommitError, Page};
 use x509::{Certificate, RevokedEntry, Serial, VerifyError};
 
 use crate::crl::{self, Published};
-use crate::error::{CrlError, IssueError, VerifyHolderError};
+use crate::error::{CrlError, VerifyHolderError};
 use crate::record::CrlRecord;
 use crate::service::{ATTEMPTS_MAX, Authority, CRL};
 
@@ -18,7 +18,7 @@ impl Authority {
     /// [`CrlError`] when they cannot be made.
     pub async fn published(&self) -> Result<Arc<Published>, CrlError> {
         // First, because a new CA certificate throws away the lists.
-        self.issuers().await?;
+        let issuers = self.issuers().await?;
         let now = self.now();
         let fresh = || self.held.published().filter(|published| now <= published.refresh_at);
         if let Some(published) = fresh() {
@@ -29,11 +29,18 @@ impl Authority {
             return Ok(published);
         }
         let since = self.held.begin();
-        let (dated, revoked) = self.dated_revocations(now).await?;
-        let Some(issuers) = self.held.issuers() else {
-            // Somebody forgot everything in this very moment; they are read again next time.
-            return Err(IssueError::NoActiveIssuer.into());
+        let (dated, revoked) = match self.dated_revocations(now).await {
+            Ok(read) => read,
+            // They are due to be dated anew, but still valid, and nothing was revoked since: better than none.
+            Err(error) => match self.held.published().filter(|published| now <= published.next_update) {
+                Some(published) => {
+                    tracing::warn!(authority = %self.profile.name, error = %base::report(&error), "lists not dated anew");
+                    return Ok(published);
+                }
+                None => return Err(error),
+            },
         };
+        let issuers = self.held.issuers().unwrap_or(issuers);
         let published = Arc::new(crl::publish(&issuers, &revoked, dated, self.profile.crl_life()));
         self.held.keep_published(&since, published.clone());
         Ok(published)
@@ -44,7 +51,7 @@ impl Authority {
     async fn dated_revocations(&self, now: Timestamp) -> Result<(CrlRecord, Vec<RevokedEntry>), CrlError> {
         for _ in 0..ATTEMPTS_MAX {
             let dated = self.date_crl(now).await?;
-            let revoked = self.revocations(now).await?;
+            let revoked = self.revocations(Timestamp::from_unix(dated.this_update)).await?;
             // Read, not dated once more: lists of a very short life are due again as soon as they are made.
             if self.tables.crl.get(CRL).await?.is_some_and(|stored| stored.record == dated) {
                 return Ok((dated, revoked));
@@ -73,8 +80,9 @@ impl Authority {
         Err(CommitError::Conflict { key: self.tables.crl.key(CRL)? }.into())
     }
 
-    /// All revocations that are still listed, ordered by serial; those that are due are dropped.
-    async fn revocations(&self, now: Timestamp) -> Result<Vec<RevokedEntry>, CrlError> {
+    /// All revocations that are in lists of this date, ordered by serial; those that were due before it are
+    /// dropped. Judged by the lists' date and not by the time, so that a restart reproduces the same lists.
+    async fn revocations(&self, this_update: Timestamp) -> Result<Vec<RevokedEntry>, CrlError> {
         let mut entries = Vec::new();
         let mut dropped = Batch::new();
         let mut page = Page::full();
@@ -83,7 +91,7 @@ impl Authority {
             for (serial, loaded) in listed.entries {
                 let at = Timestamp::from_unix(loaded.record.at);
                 match Serial::from_hex(&serial) {
-                    Some(_) if loaded.record.drop_at < now.as_unix() => {
+                    Some(_) if loaded.record.drop_at < this_update.as_unix() => {
                         if dropped.len() < store::BATCH_OPERATIONS_MAX {
                             self.tables.revoked.remove(&mut dropped, &serial, loaded.version)?;
                         }

@@ -31,21 +31,38 @@ impl Authority {
 
     /// Drops requests that are due. Called when a new one was taken, so that numbers live on while nobody
     /// needs the room (caucase contract, section 6.6).
-    pub(crate) async fn purge(&self) -> Result<(), IssueError> {
-        self.load_due().await?;
+    /// Whoever stored the new one is not troubled when this fails; it is tried again with the next.
+    pub(crate) async fn purge(&self) {
+        if let Err(error) = self.load_due().await {
+            return tracing::warn!(error = %base::report(&error), "requests that are due could not be listed yet");
+        }
         let now = self.now().as_unix();
         let ids = self.take_due(now);
-        if ids.is_empty() {
-            return Ok(());
+        match self.drop_requests(&ids, now).await {
+            Ok(()) => {}
+            // Fetched or dropped by somebody else in this very moment.
+            Err(IssueError::Store(CommitError::Conflict { .. })) => self.remember_again(&ids, now),
+            Err(error) => {
+                self.remember_again(&ids, now);
+                tracing::warn!(error = %base::report(&error), "requests that are due could not be dropped yet");
+            }
         }
+    }
+
+    async fn drop_requests(&self, ids: &[RequestId], now: i64) -> Result<(), IssueError> {
         let mut batch = Batch::new();
         for id in ids {
-            self.drop_request(&mut batch, id, now).await?;
+            self.drop_request(&mut batch, *id, now).await?;
         }
-        match self.commit(batch).await {
-            // Fetched or dropped by somebody else in this moment: what is still due is found at the next start.
-            Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
+        if !batch.is_empty() {
+            self.commit(batch).await?;
+        }
+        Ok(())
+    }
+
+    fn remember_again(&self, ids: &[RequestId], now: i64) {
+        for id in ids {
+            self.remember_due(*id, Timestamp::from_unix(now - 1));
         }
     }
 
@@ -103,22 +120,38 @@ impl Authority {
     }
 
     async fn load_due(&self) -> Result<(), IssueError> {
-        if self.due.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
-            return Ok(());
+        {
+            let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+            if due.is_some() {
+                return Ok(());
+            }
+            // Before listing, so that what is issued meanwhile is noted as well.
+            *due = Some(BinaryHeap::new());
         }
-        let mut loaded = BinaryHeap::new();
-        let mut page = Page::full();
-        loop {
-            let listed = self.tables.issued.list(page).await?;
-            loaded.extend(listed.entries.into_iter().filter_map(|(key, issued)| {
-                Some(Reverse((issued.record.drop_at, RequestId::from_key(&key)?)))
-            }));
-            match listed.next {
-                Some(next) => page = next,
-                None => break,
+        let listed = self.list_due().await;
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        match listed {
+            Ok(listed) => {
+                due.get_or_insert_default().extend(listed);
+                Ok(())
+            }
+            Err(error) => {
+                *due = None;
+                Err(error)
             }
         }
-        self.due.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(loaded);
-        Ok(())
+    }
+
+    async fn list_due(&self) -> Result<Vec<Due>, IssueError> {
+        let mut listed = Vec::new();
+        let mut next = Some(Page::full());
+        while let Some(page) = next {
+            let found = self.tables.issued.list(page).await?;
+            listed.extend(found.entries.into_iter().filter_map(|(key, issued)| {
+                Some(Reverse((issued.record.drop_at, RequestId::from_key(&key)?)))
+            }));
+            next = found.next;
+        }
+        Ok(listed)
     }
 }

@@ -87,7 +87,9 @@ impl Authority {
                     Err(error) => return Err(error),
                 },
             };
-            return Ok(self.finish(begun, Some(by)).await?);
+            let certificate = self.finish(begun, Some(by)).await?;
+            self.purge().await;
+            return Ok(certificate);
         }
         Err(CommitError::Conflict { key: self.tables.digest.key(&job.digest)? }.into())
     }

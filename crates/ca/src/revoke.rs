@@ -8,6 +8,7 @@ use x509::{Certificate, Serial, VerifyError};
 use crate::authority::Profile;
 use crate::error::{IssueError, RevokeError, VerifyHolderError};
 use crate::event::Happened;
+use crate::held::Held;
 use crate::record::RevokedRecord;
 use crate::service::{ATTEMPTS_MAX, Authority, CRL, Revoke};
 use crate::statement::ByHolder;
@@ -18,8 +19,19 @@ pub(crate) fn drop_at(profile: &Profile, not_after: Timestamp) -> Timestamp {
     not_after + profile.crl_life()
 }
 
+/// Forgets the revocation lists at its end.
+struct Forgetting<'a>(&'a Held);
+
+impl Drop for Forgetting<'_> {
+    fn drop(&mut self) {
+        self.0.forget_published();
+    }
+}
+
 impl Authority {
     /// Revokes the certificate of the one who asks.
+    ///
+    /// Runs to its end once begun: callers must not drop it.
     ///
     /// # Errors
     /// [`RevokeError`].
@@ -29,6 +41,8 @@ impl Authority {
     }
 
     /// Revokes somebody's certificate.
+    ///
+    /// Runs to its end once begun: callers must not drop it.
     ///
     /// # Errors
     /// [`RevokeError`].
@@ -63,6 +77,8 @@ impl Authority {
     ) -> Result<(), RevokeError> {
         let record =
             RevokedRecord { at: self.now().as_unix(), drop_at: drop_at(&self.profile, not_after).as_unix() };
+        // Whatever comes of it: a commit may have happened although it was not answered.
+        let _forgetting = Forgetting(&self.held);
         for _ in 0..ATTEMPTS_MAX {
             if self.tables.revoked.get(&serial.hex()).await?.is_some() {
                 return Err(RevokeError::AlreadyRevoked);
@@ -76,7 +92,6 @@ impl Authority {
             self.record_event(&mut batch, &Happened::Revoked { serial }, Some(by))?;
             match self.commit(batch).await {
                 Ok(_) => {
-                    self.held.forget_published();
                     tracing::info!(authority = %self.profile.name, %serial, %by, "certificate revoked");
                     return Ok(());
                 }

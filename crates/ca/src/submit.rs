@@ -5,6 +5,8 @@
 //! is never used, never a certificate that nobody recorded (`unfinished.rs`).
 
 use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::task::Poll;
 
 use futures_channel::oneshot;
 use futures_util::future::join_all;
@@ -23,8 +25,10 @@ use crate::service::{ATTEMPTS_MAX, Authority, LEDGER};
 
 /// The most requests decided in one commit: each is at most five operations, and one more for the ledger.
 const GROUP_REQUESTS_MAX: usize = 16;
-/// The most bytes of requests decided in one commit.
+/// The most bytes of requests decided in one commit, as they are stored.
 const GROUP_BYTES_MAX: usize = 512 * 1024;
+/// The longest request, in bytes as it is stored: JSON writes some characters with six.
+const STORED_BYTES_MAX: usize = 256 * 1024;
 
 /// A request to be decided about.
 #[derive(Clone)]
@@ -32,6 +36,8 @@ pub(crate) struct Job {
     csr: SigningRequest,
     text: String,
     pub(crate) digest: String,
+    /// How long the text is as it is stored.
+    stored_bytes: usize,
 }
 
 /// What was decided.
@@ -57,7 +63,8 @@ pub(crate) struct Begun {
 
 impl Job {
     pub(crate) fn new(csr: SigningRequest, text: &str) -> Self {
-        Self { digest: digest_of(text), text: text.to_owned(), csr }
+        let stored_bytes = serde_json::to_string(text).map_or(usize::MAX, |stored| stored.len());
+        Self { digest: digest_of(text), text: text.to_owned(), csr, stored_bytes }
     }
 
     fn key_id(&self) -> String {
@@ -75,7 +82,7 @@ fn cut_group(waiting: &mut VecDeque<(Job, oneshot::Sender<Answer>)>) -> Vec<(Job
         .iter()
         .take(GROUP_REQUESTS_MAX)
         .take_while(|(job, _)| {
-            bytes += job.text.len();
+            bytes += job.stored_bytes;
             bytes <= GROUP_BYTES_MAX
         })
         .count();
@@ -88,12 +95,17 @@ impl Authority {
     /// Runs to its end once begun: callers must not drop it.
     ///
     /// # Errors
-    /// [`SubmitError`]; nothing was stored then.
+    /// [`SubmitError`]; nothing was stored then, except that a request which was to be signed at once and
+    /// then could not be is signed later ([`Authority::mend_unfinished`]).
     pub async fn submit(&self, csr: SigningRequest, text: &str) -> Result<RequestId, SubmitError> {
         self.check_key(&csr)?;
+        let job = Job::new(csr, text);
+        if job.stored_bytes > STORED_BYTES_MAX {
+            return Err(SubmitError::TooLong);
+        }
         let decided = self
             .desk
-            .ask(Job::new(csr, text), cut_group, |jobs| self.decide(jobs))
+            .ask(job, cut_group, |jobs| self.decide(jobs))
             .await
             .ok_or(SubmitError::Interrupted)??;
         let id = match decided {
@@ -105,9 +117,7 @@ impl Authority {
                 id
             }
         };
-        if let Err(error) = self.purge().await {
-            tracing::warn!(error = %base::report(&error), "requests that are due could not be dropped yet");
-        }
+        self.purge().await;
         Ok(id)
     }
 
@@ -123,16 +133,33 @@ impl Authority {
         }
     }
 
-    /// Decides about several requests in one commit; the answers are in the same order.
+    /// Decides about several requests in one commit; the answers are in the same order. When that fails, each
+    /// is decided about alone: the fault may be with one of them.
     async fn decide(&self, jobs: Vec<Job>) -> Vec<Answer> {
+        match self.decide_together(&jobs).await {
+            Ok(answers) => answers,
+            Err(error) if jobs.len() == 1 => vec![Err(error.into())],
+            Err(_) => {
+                let mut answers = Vec::with_capacity(jobs.len());
+                for job in jobs.chunks(1) {
+                    match self.decide_together(job).await {
+                        Ok(decided) => answers.extend(decided),
+                        Err(error) => answers.push(Err(error.into())),
+                    }
+                }
+                answers
+            }
+        }
+    }
+
+    async fn decide_together(&self, jobs: &[Job]) -> Result<Vec<Answer>, IssueError> {
         let mut attempts = 1;
         loop {
-            match self.try_decide(&jobs).await {
-                Ok(answers) => return answers,
+            match self.try_decide(jobs).await {
                 Err(IssueError::Store(CommitError::Conflict { .. })) if attempts < ATTEMPTS_MAX => {
                     attempts += 1
                 }
-                Err(error) => return jobs.iter().map(|_| Err(error.clone().into())).collect(),
+                outcome => return outcome,
             }
         }
     }
@@ -294,6 +321,7 @@ impl Authority {
     ) -> Result<Certificate, IssueError> {
         let Begun { id, draft, intent } = begun;
         let serial = draft.serial();
+        let_others_go_first().await;
         let certificate = draft.sign();
         let drop_at = self.now() + self.profile.admission.keep_issued;
         let issued = IssuedRecord { serial: serial.hex(), drop_at: drop_at.as_unix(), fetched: false };
@@ -336,6 +364,20 @@ impl Authority {
         let intent = self.commit(batch).await?;
         Ok(Begun { id, draft, intent })
     }
+}
+
+/// Steps back behind everybody who is ready to go on. Signing takes as long as a hundred other steps, and
+/// whoever decides for the next group would stand behind it while the disk has nothing to do.
+async fn let_others_go_first() {
+    let mut stepped_back = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut stepped_back, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Whether a request is known already.

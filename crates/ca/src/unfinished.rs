@@ -1,7 +1,7 @@
 //! What a crash left between storing the intent to sign and storing the certificate.
 //!
-//! The serial is void, whatever happened to the signature. What was approved automatically is issued anew;
-//! what somebody approved is pending again, because they were never told that it was signed; renewals and
+//! The serial is void, whatever happened to the signature. What was approved automatically is issued anew, or
+//! is pending if that cannot be; what somebody approved is pending again, because they were never told that it was signed; renewals and
 //! the house's own requests are forgotten, because their askers were told nothing and ask again.
 
 use base::{Span, Timestamp};
@@ -10,7 +10,7 @@ use store::{Batch, CommitError, Loaded};
 
 use crate::error::{ApproveError, IssueError};
 use crate::event::Happened;
-use crate::record::{IssuingRecord, LedgerRecord, Origin, PendingRecord};
+use crate::record::{IssuingRecord, LedgerRecord, Origin, PendingRecord, RequestRecord};
 use crate::request::RequestId;
 use crate::service::{Authority, LEDGER};
 
@@ -30,7 +30,8 @@ impl Authority {
     /// nobody else can be at work; more while others may be in the middle of one.
     ///
     /// # Errors
-    /// [`IssueError`] when the store fails; what was mended before stays mended.
+    /// [`IssueError`] when the list of them cannot be read. One that cannot be put right is logged, and is no
+    /// reason to leave the others.
     pub async fn mend_unfinished(&self, older_than: Span) -> Result<Mended, IssueError> {
         let mut mended = Mended::default();
         for (key, intent) in self.tables.issuing.all().await? {
@@ -41,7 +42,10 @@ impl Authority {
             match self.mend(id, &intent, &mut mended).await {
                 // Somebody finished or mended it in this moment.
                 Ok(()) | Err(IssueError::Store(CommitError::Conflict { .. })) => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    let error = base::report(&error);
+                    tracing::error!(request = %id, error, "an interrupted issuance could not be put right");
+                }
             }
         }
         if mended != Mended::default() {
@@ -66,31 +70,20 @@ impl Authority {
         match intent.record.origin {
             Origin::Automatic => {
                 match self.begin_again(id, &request.record, intent.version).await {
-                    Ok(begun) => self.finish(begun, Some(&Principal::house())).await?,
-                    Err(ApproveError::Issue(error)) => return Err(error),
-                    Err(error @ (ApproveError::Draft(_) | ApproveError::NotPending { .. })) => {
-                        // It could be drawn up before; only a change of the profile can have done this.
-                        tracing::error!(request = %id, error = %error, "an interrupted request cannot be issued");
-                        return Ok(());
+                    Ok(begun) => {
+                        self.finish(begun, Some(&Principal::house())).await?;
+                        mended.issued += 1;
                     }
-                };
-                mended.issued += 1;
+                    Err(ApproveError::Issue(error)) => return Err(error),
+                    // It could be drawn up before; now somebody has to look at it.
+                    Err(ApproveError::Draft(_) | ApproveError::NotPending { .. }) => {
+                        self.make_pending_again(id, intent, &request.record).await?;
+                        mended.pending += 1;
+                    }
+                }
             }
             Origin::Approval => {
-                let _turn = self.desk.turn().await;
-                let mut batch = self.voiding(id, intent)?;
-                let pending = PendingRecord { since: request.record.at };
-                self.tables.pending.create(&mut batch, &id.key(), &pending)?;
-                let loaded: Option<Loaded<LedgerRecord>> = self.tables.ledger.get(LEDGER).await?;
-                let mut ledger = loaded.as_ref().map(|loaded| loaded.record).unwrap_or_default();
-                ledger.pending += 1;
-                self.tables.ledger.put_over(
-                    &mut batch,
-                    LEDGER,
-                    &ledger,
-                    loaded.map(|loaded| loaded.version),
-                )?;
-                self.commit(batch).await?;
+                self.make_pending_again(id, intent, &request.record).await?;
                 mended.pending += 1;
             }
             Origin::Direct => {
@@ -100,6 +93,23 @@ impl Authority {
                 mended.forgotten += 1;
             }
         }
+        Ok(())
+    }
+
+    async fn make_pending_again(
+        &self,
+        id: RequestId,
+        intent: &Loaded<IssuingRecord>,
+        request: &RequestRecord,
+    ) -> Result<(), IssueError> {
+        let _turn = self.desk.turn().await;
+        let mut batch = self.voiding(id, intent)?;
+        self.tables.pending.create(&mut batch, &id.key(), &PendingRecord { since: request.at })?;
+        let loaded: Option<Loaded<LedgerRecord>> = self.tables.ledger.get(LEDGER).await?;
+        let mut ledger = loaded.as_ref().map(|loaded| loaded.record).unwrap_or_default();
+        ledger.pending += 1;
+        self.tables.ledger.put_over(&mut batch, LEDGER, &ledger, loaded.map(|loaded| loaded.version))?;
+        self.commit(batch).await?;
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use bus::InProcess;
 use ca::{Authority, AuthorityName, Ground, Profile};
 use identity::{Permit, Principal, SignInError};
 use serde::{Deserialize, Serialize};
-use store::{Batch, Claims, Engine, Event, History, Page, Record, SealingKey, Table};
+use store::{Batch, Claims, Engine, History, Page, Record, SealingKey, Table};
 use x509::{Certificate, KeySpec, Name, PrivateKey, SigningRequest, VerifyError};
 
 use crate::outbox;
@@ -76,7 +76,6 @@ pub struct House {
     users: Arc<Authority>,
     server: Arc<Authority>,
     engine: Arc<dyn Engine>,
-    history: History,
     first_start: Table<FirstStart>,
     bus: InProcess,
     clock: Clock,
@@ -197,7 +196,6 @@ impl House {
             services,
             users,
             server,
-            history: History::new(parts.engine.clone())?,
             first_start: Table::new(parts.engine.clone(), "/house/")?,
             bus: InProcess::new(),
             engine: parts.engine,
@@ -215,7 +213,7 @@ impl House {
         house.start(&claims, Box::new(Rollover { authorities: authorities.clone(), clock: clock.clone() }));
         house.start(&claims, Box::new(Unfinished { authorities: authorities.clone(), clock: clock.clone() }));
         house.start(&claims, Box::new(Certificates { authorities, clock: clock.clone() }));
-        let history = house.history.clone();
+        let history = History::new(house.engine.clone())?;
         house.start(&claims, Box::new(TrimHistory { history, retention: parts.retention, clock }));
         Ok(house)
     }
@@ -232,7 +230,7 @@ impl House {
         self.tasks.spawn(reconciler::run(reconciler, claims.clone(), holder, clock, bus, stop));
     }
 
-    /// One of the two authorities that are open to the world.
+    /// One of the authorities.
     #[must_use]
     pub fn authority(&self, name: AuthorityName) -> &Arc<Authority> {
         match name {
@@ -326,15 +324,6 @@ impl House {
         let mut batch = Batch::new();
         self.first_start.put(&mut batch, FIRST_START, &FirstStart { at: self.clock.now().as_unix() })?;
         self.engine.commit(batch).await.map(drop).map_err(|error| error.into_store("ending the first start"))
-    }
-
-    /// At most `limit` things that happened, behind the one called `after`, oldest first.
-    ///
-    /// # Errors
-    /// [`store::Error`].
-    pub async fn events(&self, after: Option<&str>, limit: usize) -> Result<Vec<Event>, store::Error> {
-        let page = self.history.page(after, limit).await?;
-        Ok(page.entries.into_iter().map(|(_, loaded)| loaded.record).collect())
     }
 
     /// Whether the store answers.

@@ -33,12 +33,6 @@ impl Stop {
     pub async fn asked(&self) {
         self.0.cancelled().await;
     }
-
-    /// A stop that this one asks as well, but that can be asked alone.
-    #[must_use]
-    pub fn child(&self) -> Self {
-        Self(self.0.child_token())
-    }
 }
 
 /// Everything that runs beside `main`. The one place that spawns; what it spawned, it awaits.

@@ -27,11 +27,13 @@ impl Principal {
         Self { name, role, from }
     }
 
-    /// The house acting on its own account: the first administrator, its own server certificate,
-    /// what a crash left unfinished. For `engine`, never on behalf of somebody who asked.
+    /// The house acting on its own account: the first administrator, its own server certificate, what a crash
+    /// left unfinished. A name for the history; it is granted nothing, for that there is [`Permit::house`].
+    ///
+    /// [`Permit::house`]: crate::Permit::house
     #[must_use]
     pub fn house() -> Self {
-        Self { name: "the house".into(), role: Role::Administrator, from: None }
+        Self { name: "the house".into(), role: Role::Reader, from: None }
     }
 
     /// The holder of a certificate who proved to have its key by a signed statement. It may do what

@@ -4,10 +4,11 @@ use std::io;
 use std::path::Path;
 use std::pin::pin;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use base::{Explain, Kind, report};
 use rustix::fs::Mode;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
+use rustix::process::umask;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::warn;
@@ -26,6 +27,9 @@ pub enum Face {
     /// `caucased`.
     Caucased,
 }
+
+/// How long what computes or writes beside the house may go on after its end.
+const RUNTIME_SHUTDOWN: Duration = Duration::from_secs(1);
 
 /// Why the program could not serve.
 #[derive(Debug, thiserror::Error)]
@@ -82,20 +86,14 @@ fn live(settings: &Settings, face: Face) -> Result<(), RunError> {
     }
     // Whatever is made from here on is for this user alone.
     umask(Mode::RWXG | Mode::RWXO);
-    raise_file_limit();
     let locked: &Path = settings.data.as_deref().unwrap_or(&settings.files.database);
     let _lock = Lock::take(&settings.files.lock, locked)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
-    runtime.block_on(serve(settings, face))
-}
-
-/// Takes as many open files as the system gives without asking: connections are files.
-fn raise_file_limit() {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        warn!(%error, "limit of open files could not be raised");
-    }
+    let served = runtime.block_on(serve(settings, face));
+    // Not for ever: somebody may have stopped reading our standard output.
+    runtime.shutdown_timeout(RUNTIME_SHUTDOWN);
+    served
 }
 
 async fn serve(settings: &Settings, face: Face) -> Result<(), RunError> {

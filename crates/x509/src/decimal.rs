@@ -1,25 +1,34 @@
 //! Numbers of 160 bits as decimal text.
 
+use std::fmt::Write as _;
+
 /// How many bytes such a number has.
 pub(crate) const BYTES: usize = 20;
 
+/// What is split off at a time: nine digits, as many as fit 32 bits.
+const NINE_DIGITS: u64 = 1_000_000_000;
+
 /// `number`, big-endian, in decimal without leading zeros.
 pub(crate) fn to_text(number: &[u8; BYTES]) -> String {
-    let mut rest = *number;
-    let mut digits = Vec::with_capacity(49);
-    while rest.iter().any(|byte| *byte != 0) {
-        let mut remainder = 0_u16;
-        for byte in &mut rest {
-            let value = remainder << 8 | u16::from(*byte);
-            // Both fit a byte: `value` is below 10 × 256.
-            (*byte, remainder) = ((value / 10) as u8, value % 10);
+    let (parts, _) = number.as_chunks::<4>();
+    let mut rest: Vec<u32> = parts.iter().map(|part| u32::from_be_bytes(*part)).collect();
+    // The last nine digits first.
+    let mut nines = Vec::with_capacity(6);
+    while rest.iter().any(|part| *part != 0) {
+        let mut remainder = 0;
+        for part in &mut rest {
+            let value = remainder << 32 | u64::from(*part);
+            // The quotient fits 32 bits: the remainder is below what is divided by.
+            (*part, remainder) = ((value / NINE_DIGITS) as u32, value % NINE_DIGITS);
         }
-        digits.push(b'0' + remainder as u8);
+        nines.push(remainder);
     }
-    if digits.is_empty() {
-        digits.push(b'0');
+    let mut text = nines.pop().unwrap_or(0).to_string();
+    for nine in nines.iter().rev() {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{nine:09}");
     }
-    digits.iter().rev().map(|digit| char::from(*digit)).collect()
+    text
 }
 
 /// The number that `text` spells, big-endian; `None` when it is empty, holds anything but digits,
@@ -53,10 +62,13 @@ mod tests {
         one[19] = 1;
         let mut big = [0; BYTES];
         big[11] = 1;
+        let mut billion = [0; BYTES];
+        billion[16..].copy_from_slice(&1_000_000_000_u32.to_be_bytes());
         let table = [
             ("0", [0; BYTES]),
             ("1", one),
             ("18446744073709551616", big),
+            ("1000000000", billion),
             ("1461501637330902918203684832716283019655932542975", [0xff; BYTES]),
         ];
         for (text, number) in table {

@@ -112,6 +112,34 @@ fn a_failing_store_takes_nothing() {
     assert!(world.submit(&asker).is_ok());
 }
 
+/// Text beside the request counts as it is stored, where some characters take six bytes; and nobody else
+/// suffers from it.
+#[test]
+fn a_request_that_is_too_long_is_refused_alone() {
+    let world = World::automatic(10);
+    let mut long = Asker::new("long");
+    long.text = format!("{}\n{}", "\u{1}".repeat(100_000), long.text);
+    let askers: Vec<Asker> =
+        (0..8).map(|number| Asker::new(&format!("service {number}"))).chain([long]).collect();
+    let submitted =
+        join_all(askers.iter().map(|asker| world.authority.submit(asker.csr.clone(), &asker.text)));
+    let mut answers = block_on(submitted);
+    assert!(matches!(answers.pop().unwrap(), Err(SubmitError::TooLong)));
+    assert!(answers.iter().all(Result::is_ok));
+}
+
+/// When a whole group fails, each is tried alone.
+#[test]
+fn what_fails_together_is_tried_alone() {
+    let world = World::automatic(10);
+    world.store.fail_next_commits(1, store::Error::Full);
+    let askers: Vec<Asker> = (0..3).map(|number| Asker::new(&format!("service {number}"))).collect();
+    let submitted =
+        join_all(askers.iter().map(|asker| world.authority.submit(asker.csr.clone(), &asker.text)));
+    let answers = block_on(submitted);
+    assert!(answers.iter().filter(|answer| answer.is_err()).count() <= 1, "at most the one that was alone");
+}
+
 #[test]
 fn users_have_rsa_keys_of_their_own() {
     let world = World::new(users());

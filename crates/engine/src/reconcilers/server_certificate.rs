@@ -48,8 +48,11 @@ impl ServerCertificate {
                 let made = self.make().await?;
                 // A life too short to be good for anything must not keep the house busy.
                 let at = due(&made).max(self.clock.now() + Span::seconds(1));
+                // Used before it is stored: a full disk must not leave the door with an expired one.
                 (self.on_change)(&made);
-                self.current = Some(made);
+                self.current = Some(made.clone());
+                let path = self.path.clone();
+                self.tasks.compute(move || server_identity::save(&path, &made)).await?;
                 Ok(Next::At(at))
             }
         }
@@ -61,16 +64,12 @@ impl ServerCertificate {
             self.tasks.compute(move || PrivateKey::generate(spec)).await.map_err(ServerIdentityError::Key)?;
         let csr = server_identity::request(&key, &self.name)?;
         let certificate = self.authority.issue(Permit::house(), &csr, &csr.to_pem()).await?;
-        let made = ServerIdentity { certificate, key };
-        let (path, saved) = (self.path.clone(), made.clone());
-        self.tasks.compute(move || server_identity::save(&path, &saved)).await?;
-        tracing::info!(not_after = %made.certificate.not_after(), "server certificate issued");
-        Ok(made)
+        tracing::info!(not_after = %certificate.not_after(), "server certificate issued");
+        Ok(ServerIdentity { certificate, key })
     }
 }
 
 impl Reconciler for ServerCertificate {
-    /// Each process has its own certificate, so each has a claim of its own name.
     fn name(&self) -> &'static str {
         "server-certificate"
     }

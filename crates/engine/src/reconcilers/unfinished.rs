@@ -25,8 +25,14 @@ impl Reconciler for Unfinished {
 
     fn step<'a>(&'a mut self, _stop: &'a Stop) -> BoxFuture<'a, Result<Next, StepError>> {
         Box::pin(async move {
+            let mut failed = None;
             for authority in &self.authorities {
-                authority.mend_unfinished(GIVEN_UP).await?;
+                if let Err(error) = authority.mend_unfinished(GIVEN_UP).await {
+                    failed = Some(error);
+                }
+            }
+            if let Some(error) = failed {
+                return Err(error.into());
             }
             Ok(Next::At(self.clock.now() + EVERY))
         })

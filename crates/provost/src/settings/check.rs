@@ -167,8 +167,9 @@ fn authority(reader: &mut Reader<'_>, name: &str) -> Option<Authority> {
 
 fn crt_validity(reader: &mut Reader<'_>, name: &str) -> Option<Span> {
     let validity = reader.positive(name, VALIDITY_DAYS_MAX).and_then(Span::days_f64)?;
-    if validity < Span::seconds(1) {
-        reader.wrong(name, "must be at least one second, which is 0.0000116 days");
+    // A CA certificate lives four times as long, less ten seconds, and has a successor when two are left.
+    if validity < Span::seconds(6) {
+        reader.wrong(name, "must be at least six seconds, which is 0.00007 days");
         return None;
     }
     Some(validity)

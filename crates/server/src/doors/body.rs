@@ -3,17 +3,17 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use axum::body::Body;
 use base::{Explain, Kind};
 use bytes::Bytes;
-use http::StatusCode;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::time::Sleep;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Duration, Instant, Sleep};
 
+use super::limits::Limits;
 use super::watch::Turn;
 
 /// Why a request's body could not be had.
@@ -28,28 +28,21 @@ pub enum BodyError {
     /// Its chunks are not as RFC 9112 §7.1 says, or it ended too early.
     #[error("the request body is malformed or incomplete")]
     Malformed,
-    /// The client stopped sending in the middle.
+    /// The client stopped sending in the middle, or sends in drips.
     #[error("the request body did not arrive in time")]
     TimedOut,
-}
-
-impl BodyError {
-    /// The HTTP status that says so.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        match self {
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Malformed => StatusCode::BAD_REQUEST,
-            Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
-        }
-    }
+    /// All bodies together take more memory than they may.
+    #[error("too many request bodies are being read at the moment")]
+    Busy,
 }
 
 impl Explain for BodyError {
     fn kind(&self) -> Kind {
         match self {
             Self::TooLarge { .. } => Kind::TooLarge,
-            Self::Malformed | Self::TimedOut => Kind::Invalid,
+            Self::Malformed => Kind::Invalid,
+            Self::TimedOut => Kind::TimedOut,
+            Self::Busy => Kind::Unavailable,
         }
     }
 }
@@ -89,33 +82,64 @@ fn reason(error: &(dyn std::error::Error + 'static)) -> BodyError {
         if error.is::<Stalled>() {
             return BodyError::TimedOut;
         }
+        if error.is::<Spent>() {
+            return BodyError::Busy;
+        }
         cause = error.source();
     }
     BodyError::Malformed
 }
 
-/// The peer stopped sending in the middle of a body.
+/// The peer stopped sending in the middle of a body, or sends in drips.
 #[derive(Debug, thiserror::Error)]
-#[error("nothing has come for {0:?}")]
+#[error("nothing, or next to nothing, has come for {0:?}")]
 struct Stalled(Duration);
 
-/// A request's body: fails when it stands still for too long, and says who is waiting for whom.
+/// There is no room for more of a body.
+#[derive(Debug, thiserror::Error)]
+#[error("all bodies together are longer than is taken")]
+struct Spent;
+
+/// A request's body: fails when it stands still for too long or there is no room for it, and says who is
+/// waiting for whom.
 #[derive(Debug)]
 pub(super) struct RequestBody {
     body: Incoming,
     turn: Arc<Turn>,
+    limits: Arc<Limits>,
+    /// What is left of our patience: waiting uses it up, and bytes that come restore it.
     patience: Duration,
     /// Runs while we wait.
     stall: Option<Pin<Box<Sleep>>>,
+    /// Room for all bodies together, and our part of it, which is given back when this is dropped.
+    budget: Arc<Semaphore>,
+    held: Option<OwnedSemaphorePermit>,
 }
 
 impl RequestBody {
-    /// Reads `body`, waiting for each piece of it for `patience` at most.
-    pub(super) fn new(body: Incoming, turn: Arc<Turn>, patience: Duration) -> Self {
+    /// Reads `body` within `limits`, and as long as there is room for it in `budget`.
+    pub(super) fn new(body: Incoming, turn: Arc<Turn>, limits: Arc<Limits>, budget: Arc<Semaphore>) -> Self {
         if body.is_end_stream() {
             turn.body_came();
         }
-        Self { body, turn, patience, stall: None }
+        let patience = limits.body_stall;
+        Self { body, turn, limits, patience, stall: None, budget, held: None }
+    }
+
+    /// Some `bytes` have come: takes room for them.
+    fn came(&mut self, bytes: usize) -> Result<(), Spent> {
+        if let Some(stall) = self.stall.take() {
+            let left = stall.deadline().saturating_duration_since(Instant::now());
+            self.patience = left.saturating_add(self.limits.worth(bytes)).min(self.limits.body_stall);
+        }
+        self.turn.bytes_came(bytes);
+        let count = u32::try_from(bytes).map_err(|_| Spent)?;
+        let room = Arc::clone(&self.budget).try_acquire_many_owned(count).map_err(|_| Spent)?;
+        match &mut self.held {
+            Some(held) => held.merge(room),
+            None => self.held = Some(room),
+        }
+        Ok(())
     }
 }
 
@@ -127,20 +151,27 @@ impl http_body::Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
-        let Self { body, turn, patience, stall } = &mut *self;
-        if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
-            *stall = None;
-            turn.ours();
-            if frame.is_none() || body.is_end_stream() {
-                turn.body_came();
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+            let bytes = match &frame {
+                Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
+                Some(Err(_)) | None => 0,
+            };
+            let room = self.came(bytes);
+            self.turn.ours();
+            if frame.is_none() || self.body.is_end_stream() {
+                self.turn.body_came();
             }
-            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+            return Poll::Ready(match room {
+                Ok(()) => frame.map(|frame| frame.map_err(Into::into)),
+                Err(spent) => Some(Err(spent.into())),
+            });
         }
-        turn.peers();
-        let stall = stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(*patience)));
+        self.turn.peers();
+        let patience = self.patience;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
         ready!(stall.as_mut().poll(cx));
-        turn.ours();
-        Poll::Ready(Some(Err(Stalled(*patience).into())))
+        self.turn.ours();
+        Poll::Ready(Some(Err(Stalled(self.limits.body_stall).into())))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -239,12 +270,13 @@ mod tests {
 
     #[tokio::test]
     async fn errors_say_what_to_answer() {
-        let check = async |error: axum::BoxError, expected: StatusCode| {
+        let check = async |error: axum::BoxError, expected: u16| {
             let body = Body::from_stream(stream::iter([Ok(Bytes::from("1")), Err(error)]));
-            assert_eq!(read_body(body, 5).await.unwrap_err().status(), expected);
+            assert_eq!(read_body(body, 5).await.unwrap_err().kind().http_status(), expected);
         };
-        check(Stalled(Duration::from_secs(1)).into(), StatusCode::REQUEST_TIMEOUT).await;
-        check(io::Error::from(io::ErrorKind::InvalidInput).into(), StatusCode::BAD_REQUEST).await;
-        assert_eq!(BodyError::TooLarge { limit_bytes: 1 }.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        check(Stalled(Duration::from_secs(1)).into(), 408).await;
+        check(Spent.into(), 503).await;
+        check(io::Error::from(io::ErrorKind::InvalidInput).into(), 400).await;
+        assert_eq!(BodyError::TooLarge { limit_bytes: 1 }.kind().http_status(), 413);
     }
 }

@@ -81,8 +81,10 @@ async fn answer(
     let began = Instant::now();
     let asked = connection.house.log.wanted().then(|| Asked::of(&request));
     let (method, version) = (request.method().clone(), request.version());
-    let patience = connection.house.limits.body_stall;
-    let request = request.map(|body| Body::new(RequestBody::new(body, Arc::clone(&turn), patience)));
+    let (limits, budget) = (&connection.house.limits, &connection.house.bodies_bytes);
+    let request = request.map(|body| {
+        Body::new(RequestBody::new(body, Arc::clone(&turn), Arc::clone(limits), Arc::clone(budget)))
+    });
 
     let mut response = match refusal(&request, &connection.house.limits) {
         Some(status) => status.into_response(),

@@ -16,10 +16,19 @@ pub struct Limits {
     pub head: Duration,
     /// How long a connection may stay open between two requests.
     pub idle: Duration,
-    /// How long a request's body may stand still while somebody waits for it.
+    /// How long a request's body may stand still while somebody waits for it, or rather how far it may
+    /// fall behind `bytes_per_second_min`. 408 when further.
     pub body_stall: Duration,
-    /// How long a peer may leave an answer unread.
+    /// How long a peer may leave an answer unread, or rather how far it may fall behind
+    /// `bytes_per_second_min`.
     pub write_stall: Duration,
+    /// The slowest transfer, of a body or an answer, that counts as one: each byte makes up for its part
+    /// of a second, so that whoever sends or reads in drips falls behind nearly as fast as the silent.
+    /// At least 1; 1024 unless told.
+    pub bytes_per_second_min: u32,
+    /// All request bodies being read at a time, over all connections. 503 for whoever sends more.
+    /// 256 MiB unless told.
+    pub bodies_bytes_max: usize,
     /// How long closing may take once the last answer is written. Meanwhile what the peer still sends
     /// is read and thrown away, so that it finds the answer and not a reset.
     pub closing: Duration,
@@ -45,6 +54,8 @@ impl Default for Limits {
             idle: Duration::from_secs(60),
             body_stall: Duration::from_secs(15),
             write_stall: Duration::from_secs(30),
+            bytes_per_second_min: 1024,
+            bodies_bytes_max: 256 * 1024 * 1024,
             closing: Duration::from_secs(3),
             request_line_bytes_max: 65_536,
             header_bytes_max: 65_536,
@@ -56,6 +67,11 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// For how much waiting `bytes` make up.
+    pub(super) fn worth(&self, bytes: usize) -> Duration {
+        Duration::from_secs(bytes as u64) / self.bytes_per_second_min.max(1)
+    }
+
     /// How often overdue connections are looked for: often enough that no limit is overstepped by more
     /// than a tenth of the shortest, or by a second.
     pub(super) fn rounds(&self) -> Duration {
@@ -68,6 +84,18 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_byte_makes_up_for_its_part_of_a_second() {
+        let check = |bytes_per_second_min: u32, bytes: usize, expected: Duration| {
+            let limits = Limits { bytes_per_second_min, ..Limits::default() };
+            assert_eq!(limits.worth(bytes), expected, "{bytes} at {bytes_per_second_min}");
+        };
+        check(1000, 0, Duration::ZERO);
+        check(1000, 1, Duration::from_millis(1));
+        check(1000, 10_000_000, Duration::from_secs(10_000));
+        check(0, 3, Duration::from_secs(3));
+    }
 
     #[test]
     fn rounds_follow_the_shortest_limit() {

@@ -14,6 +14,7 @@ use hyper_util::server::conn::auto::Builder;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::time::Duration;
 use tokio_rustls::TlsAcceptor;
 
@@ -174,6 +175,7 @@ impl Doors {
         }
         let mut limits = opening.limits;
         limits.connections_max = places(limits.connections_max, raise_file_limit());
+        let limits = Arc::new(limits);
         let house = Arc::new(House {
             http: http(&limits, &opening.tasks),
             tls: TlsAcceptor::from(Arc::new(configuration(
@@ -181,7 +183,8 @@ impl Doors {
                 opening.trust,
                 opening.clock.clone(),
             ))),
-            registry: Arc::new(Registry::new(limits.clone(), Arc::clone(&opening.meters))),
+            registry: Arc::new(Registry::new(Arc::clone(&limits), Arc::clone(&opening.meters))),
+            bodies_bytes: Arc::new(Semaphore::new(limits.bodies_bytes_max.min(Semaphore::MAX_PERMITS))),
             limits,
             app: opening.app,
             log: lines,
@@ -207,7 +210,9 @@ pub(super) struct House {
     pub(super) app: Router,
     pub(super) log: Lines,
     pub(super) clock: Clock,
-    pub(super) limits: Limits,
+    pub(super) limits: Arc<Limits>,
+    /// What is left of `limits.bodies_bytes_max`.
+    pub(super) bodies_bytes: Arc<Semaphore>,
     pub(super) meters: Arc<Meters>,
     pub(super) stop: Stop,
     registry: Arc<Registry>,

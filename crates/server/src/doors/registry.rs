@@ -45,8 +45,8 @@ impl Reason {
     }
 }
 
-/// How long a peer in the middle of a request keeps its place for certain: a healthy transfer pauses
-/// for milliseconds.
+/// How far a peer in the middle of a request may fall behind (see [`Limits::bytes_per_second_min`]) and
+/// keep its place for certain: a healthy transfer pauses for milliseconds, and makes up for it.
 const TRANSFER_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why this connection has to go at `now`, if it has to.
@@ -82,7 +82,7 @@ fn displaced<Id>(sights: impl Iterator<Item = (Id, Sight)>, now: Instant) -> Opt
 pub(super) struct Registry {
     places: Mutex<Places>,
     places_max: usize,
-    limits: Limits,
+    limits: Arc<Limits>,
     meters: Arc<Meters>,
     /// Told when the first connection comes and when the last one goes.
     turned: Notify,
@@ -96,7 +96,7 @@ struct Places {
 
 impl Registry {
     /// Room for `limits.connections_max` connections.
-    pub(super) fn new(limits: Limits, meters: Arc<Meters>) -> Self {
+    pub(super) fn new(limits: Arc<Limits>, meters: Arc<Meters>) -> Self {
         Self {
             places: Mutex::default(),
             places_max: limits.connections_max.max(1),
@@ -122,7 +122,7 @@ impl Registry {
         }
         let id = places.next;
         places.next += 1;
-        let watch = Arc::new(Watch::new(secure, now));
+        let watch = Arc::new(Watch::new(secure, now, Arc::clone(&self.limits)));
         places.taken.insert(id, Arc::clone(&watch));
         if places.taken.len() == 1 {
             self.turned.notify_one();
@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn a_full_house_makes_room_or_refuses() {
         let limits = Limits { connections_max: 2, ..Limits::default() };
-        let registry = Arc::new(Registry::new(limits, Arc::default()));
+        let registry = Arc::new(Registry::new(Arc::new(limits), Arc::default()));
         let first = registry.admit(false).expect("empty");
         let second = registry.admit(true).expect("half empty");
         let first_turn = first.watch.begin(false);
@@ -270,7 +270,7 @@ mod tests {
     #[tokio::test]
     async fn patrol_ends_when_the_last_has_left() {
         let limits = Limits { head: Duration::ZERO, ..Limits::default() };
-        let registry = Arc::new(Registry::new(limits, Arc::default()));
+        let registry = Arc::new(Registry::new(Arc::new(limits), Arc::default()));
         let place = registry.admit(false).expect("empty");
         let leave = async {
             place.watch.cut.cancelled().await;

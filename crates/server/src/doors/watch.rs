@@ -12,9 +12,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use super::limits::Limits;
 
 /// What a connection is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +40,8 @@ pub(super) enum Phase {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sight {
     pub(super) phase: Phase,
-    /// Since when the peer has kept us waiting.
+    /// Since when the peer has kept us waiting. In the middle of a request: how far it is behind the
+    /// slowest transfer that is put up with, so that a drip now and then is as good as nothing.
     pub(super) since: Instant,
     /// Since when the socket has taken nothing of what we write.
     pub(super) blocked_since: Option<Instant>,
@@ -47,6 +51,7 @@ pub(super) struct Sight {
 #[derive(Debug)]
 pub(super) struct Watch {
     state: Mutex<State>,
+    limits: Arc<Limits>,
     /// Close as soon as no request is in progress.
     pub(super) finish: CancellationToken,
     /// Close at once.
@@ -70,12 +75,39 @@ struct State {
     requests: usize,
     with_peer: usize,
     since: Instant,
+    /// While we are working on a request: how far the peer was behind before.
+    behind: Duration,
     blocked_since: Option<Instant>,
+}
+
+impl State {
+    /// Whether every request in progress waits for the peer.
+    fn waits_for_peer(&self) -> bool {
+        self.requests > 0 && self.with_peer == self.requests
+    }
+
+    /// Changes whose turn it is. The time that we need ourselves is not held against the peer, and what it
+    /// was behind before is not forgotten, as long as any request is in progress.
+    fn turn(&mut self, now: Instant, change: impl FnOnce(&mut Self)) {
+        if self.waits_for_peer() {
+            self.behind = now.saturating_duration_since(self.since);
+        }
+        change(self);
+        if self.waits_for_peer() {
+            self.since = now.checked_sub(self.behind).unwrap_or(now);
+        }
+    }
+
+    /// The peer sent or took something that makes up for waiting so long.
+    fn make_up(&mut self, now: Instant, worth: Duration) {
+        self.since = self.since.checked_add(worth).map_or(now, |since| since.min(now));
+        self.behind = self.behind.saturating_sub(worth);
+    }
 }
 
 impl Watch {
     /// A connection that has just come, for which TLS comes first when it is `secure`.
-    pub(super) fn new(secure: bool, now: Instant) -> Self {
+    pub(super) fn new(secure: bool, now: Instant, limits: Arc<Limits>) -> Self {
         let state = State {
             handshake: secure,
             closing: false,
@@ -87,9 +119,15 @@ impl Watch {
             requests: 0,
             with_peer: 0,
             since: now,
+            behind: Duration::ZERO,
             blocked_since: None,
         };
-        Self { state: Mutex::new(state), finish: CancellationToken::new(), cut: CancellationToken::new() }
+        Self {
+            state: Mutex::new(state),
+            limits,
+            finish: CancellationToken::new(),
+            cut: CancellationToken::new(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -139,7 +177,10 @@ impl Watch {
         state.http2 = http2;
         state.first = false;
         state.head = false;
-        state.requests += 1;
+        if state.requests == 0 {
+            state.behind = Duration::ZERO;
+        }
+        state.turn(Instant::now(), |state| state.requests += 1);
         drop(state);
         Turn { watch: Arc::clone(self), with_peer: AtomicBool::new(false), body_came: AtomicBool::new(false) }
     }
@@ -181,7 +222,7 @@ impl Watch {
             Some(bytes) => {
                 state.blocked_since = None;
                 if bytes >= ANSWER_BYTES_MIN && !state.handshake {
-                    state.since = Instant::now();
+                    state.make_up(Instant::now(), self.limits.worth(bytes));
                 }
             }
         }
@@ -213,12 +254,12 @@ impl Turn {
         if self.with_peer.swap(to_peer, Ordering::AcqRel) == to_peer {
             return;
         }
-        if to_peer {
-            state.with_peer += 1;
-            state.since = Instant::now();
-        } else {
-            state.with_peer -= 1;
-        }
+        state.turn(Instant::now(), |state| if to_peer { state.with_peer += 1 } else { state.with_peer -= 1 });
+    }
+
+    /// Some `bytes` of the request's body came.
+    pub(super) fn bytes_came(&self, bytes: usize) {
+        self.watch.state().make_up(Instant::now(), self.watch.limits.worth(bytes));
     }
 
     /// The request's body came to its end.
@@ -237,7 +278,7 @@ impl Drop for Turn {
         self.ours();
         let body_came = self.has_body_come();
         let mut state = self.watch.state();
-        state.requests -= 1;
+        state.turn(Instant::now(), |state| state.requests -= 1);
         state.unread |= !body_came && !state.http2;
         if state.requests == 0 {
             state.since = Instant::now();
@@ -251,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_connection_goes_through_its_phases() {
-        let watch = Arc::new(Watch::new(true, Instant::now()));
+        let watch = Arc::new(Watch::new(true, Instant::now(), Arc::default()));
         let check = |phase| assert_eq!(watch.sight().phase, phase);
         check(Phase::Handshake);
         watch.shook_hands(false);
@@ -279,7 +320,7 @@ mod tests {
 
     #[test]
     fn one_request_at_work_is_enough_on_http_2() {
-        let watch = Arc::new(Watch::new(false, Instant::now()));
+        let watch = Arc::new(Watch::new(false, Instant::now(), Arc::default()));
         let (one, two) = (watch.begin(true), watch.begin(true));
         one.peers();
         assert_eq!(watch.sight().phase, Phase::Ours);
@@ -290,5 +331,31 @@ mod tests {
         drop((one, two));
         assert_eq!(watch.sight().phase, Phase::Closing);
         assert!(!watch.head_bytes_came() && !watch.is_unread());
+    }
+
+    #[test]
+    fn drips_do_not_make_up_for_waiting_and_a_transfer_does() {
+        let limits = Arc::new(Limits { bytes_per_second_min: 1000, ..Limits::default() });
+        let check = |bytes: usize, waited: u64, expected: u64| {
+            let mut now = Instant::now();
+            let watch = Arc::new(Watch::new(false, now, Arc::clone(&limits)));
+            let _turn = watch.begin(false);
+            let mut state = watch.state();
+            for _ in 0..10 {
+                now += Duration::from_secs(5); // our own time does not count
+                state.turn(now, |state| state.with_peer = 1);
+                now += Duration::from_millis(waited);
+                state.make_up(now, limits.worth(bytes));
+                state.turn(now, |state| state.with_peer = 0);
+            }
+            state.turn(now, |state| state.with_peer = 1);
+            assert_eq!(now - state.since, Duration::from_millis(expected), "{bytes} bytes in {waited} ms");
+            state.with_peer = 0;
+        };
+        check(0, 900, 9000);
+        check(1, 900, 8990);
+        check(500, 900, 4000);
+        check(900, 900, 0);
+        check(65_536, 900, 0);
     }
 }

@@ -1,8 +1,10 @@
-//! A disk that is full: nothing is taken any more, nothing is lost, and work goes on once there is room.
+//! A disk that is full, or fails: nothing is taken any more, nothing is lost, and work goes on once there is
+//! room.
 //!
-//! The data directory is on a small file system in memory, in a mount namespace of its own (unshare(1)). It
-//! goes away with the last process in it.
+//! The small disk is a file system in memory, in a mount namespace of its own (unshare(1)), which goes away
+//! with the last process in it. The failing one is a limit on how long files may become (setrlimit(2)).
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,10 +12,11 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use base::Entropy;
 use reqwest::Method;
-use x509::{KeySpec, Name, PrivateKey, SigningRequest};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use x509::{Crl, KeySpec, Name, PrivateKey, Serial, SigningRequest};
 
 use super::client::{Authority, Client};
-use super::server::Place;
+use super::server::{Place, Server};
 
 /// The size of the file system.
 const KIBIBYTES: usize = 6 * 1024;
@@ -28,11 +31,12 @@ struct Disk {
 }
 
 impl Disk {
-    fn mount(at: &Path) -> Self {
+    /// `None` where namespaces or mounting are not allowed.
+    fn mount(at: &Path) -> Option<Self> {
         std::fs::create_dir(at).unwrap();
         let script =
             format!("mount -t tmpfs -o size={KIBIBYTES}k,mode=0700 tmpfs \"$1\" && echo mounted && cat");
-        // As a user who may do this there; root needs no such trick, but it does no harm.
+        // In a user namespace of its own, which also those may mount in who are not root.
         let mut holder = Command::new("unshare")
             .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script, "sh"])
             .arg(at)
@@ -42,15 +46,15 @@ impl Disk {
             .unwrap();
         let mut line = String::new();
         BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "mounted\n", "unshare(1) and mount(8) must be allowed here");
-        Self { _alive: holder.stdin.take().unwrap(), holder, at: at.to_owned() }
+        let disk = Self { _alive: holder.stdin.take().unwrap(), holder, at: at.to_owned() };
+        (line == "mounted\n").then_some(disk)
     }
 
     /// What starts a program that sees the file system.
-    fn inside(&self) -> Vec<std::ffi::OsString> {
+    fn inside(&self) -> Vec<OsString> {
         let target = self.holder.id().to_string();
         ["nsenter", "--user", "--preserve-credentials", "--mount", "--target", &target]
-            .map(std::ffi::OsString::from)
+            .map(OsString::from)
             .to_vec()
     }
 
@@ -98,13 +102,31 @@ struct Taken {
     certificate: String,
 }
 
-/// Submits a request and fetches its certificate; or the status with which the request was refused.
-fn submit(client: &Client, key: &PrivateKey, entropy: &Entropy) -> Result<Taken, u16> {
+/// A request that was refused, and with which status.
+#[derive(Debug)]
+struct Refused {
+    status: u16,
+    csr: String,
+}
+
+impl Refused {
+    /// Once there is room, it is taken, whether or not its intent to be signed was stored the first time.
+    fn submit_again(self, client: &Client, expected: u16) -> Taken {
+        assert_eq!(self.status, expected);
+        submit_text(client, self.csr).unwrap()
+    }
+}
+
+/// Submits a new request and fetches its certificate.
+fn submit(client: &Client, key: &PrivateKey, entropy: &Entropy) -> Result<Taken, Refused> {
     let name = Name::from_common_name(&format!("client {:016x}", entropy.number())).unwrap();
-    let csr = SigningRequest::build(key, &name, &[]).to_pem();
+    submit_text(client, SigningRequest::build(key, &name, &[]).to_pem())
+}
+
+fn submit_text(client: &Client, csr: String) -> Result<Taken, Refused> {
     let answer = client.submit(Authority::Services, &csr).unwrap();
     if answer.status != 201 {
-        return Err(answer.status);
+        return Err(Refused { status: answer.status, csr });
     }
     let id = answer.id();
     let certificate = client.certificate(Authority::Services, id).unwrap();
@@ -112,12 +134,17 @@ fn submit(client: &Client, key: &PrivateKey, entropy: &Entropy) -> Result<Taken,
     Ok(Taken { id, csr, certificate: certificate.body })
 }
 
-/// Adds to what is taken until a request is refused; with which status.
-fn submit_until_refused(client: &Client, key: &PrivateKey, entropy: &Entropy, taken: &mut Vec<Taken>) -> u16 {
+/// Adds to what is taken until a request is refused.
+fn submit_until_refused(
+    client: &Client,
+    key: &PrivateKey,
+    entropy: &Entropy,
+    taken: &mut Vec<Taken>,
+) -> Refused {
     for _ in 0..REQUESTS_MAX {
         match submit(client, key, entropy) {
             Ok(one) => taken.push(one),
-            Err(status) => return status,
+            Err(refused) => return refused,
         }
     }
     panic!("the disk never was full");
@@ -135,7 +162,10 @@ fn check_all(client: &Client, taken: &[Taken]) {
 #[test]
 fn a_full_disk_is_told_and_nothing_is_lost_when_it_is_killed_then() {
     let directory = tempfile::tempdir().unwrap();
-    let disk = Disk::mount(&directory.path().join("disk"));
+    let Some(disk) = Disk::mount(&directory.path().join("disk")) else {
+        println!("not tried: unshare(1) or mount(8) is not allowed here");
+        return;
+    };
     let place = Place { inside: disk.inside(), ..Place::new(&disk.at.join("data")) };
     let flags = ["--ca-services-auto-approve-count", "1000000"];
     let (server, _) = place.start(&flags);
@@ -145,25 +175,68 @@ fn a_full_disk_is_told_and_nothing_is_lost_when_it_is_killed_then() {
     let client = connect();
     let key = PrivateKey::generate(KeySpec::P256).unwrap();
     let entropy = Entropy::seeded(3);
-    let mut taken = Vec::new();
+    let (mut taken, mut refused) = (Vec::new(), Vec::new());
 
     // At first with nothing left at all, then with a little, so that it ends in the middle of something.
     for room in [0, 200 * 1024, 70 * 1024] {
         let before = submit(&client, &key, &entropy).unwrap();
         disk.fill();
         disk.make_room(room);
-        assert_eq!(submit_until_refused(&client, &key, &entropy, &mut taken), 507, "{room}");
+        refused.push(submit_until_refused(&client, &key, &entropy, &mut taken));
         taken.push(before);
         check_all(&client, &taken);
-        // There is no room for a revocation either.
-        let revoked = client.revoke(Authority::Services, &taken[0].certificate).unwrap();
-        assert_eq!(revoked.status, 507, "{revoked:?}");
+        // A revocation is smaller, and may fit; then it counts.
+        let serial = Serial::random(&entropy);
+        let revoked = client.revoke_serial(Authority::Services, &serial).unwrap();
+        assert!([204, 507].contains(&revoked.status), "{revoked:?}");
+        let list =
+            Crl::from_pem(client.revocation_list(Authority::Services).unwrap().body.as_bytes()).unwrap();
+        assert_eq!(list.contains(&serial), revoked.status == 204);
         disk.make_room(400 * 1024);
     }
+    disk.fill();
     server.kill();
+    disk.make_room(u64::MAX);
     let (server, _) = place.start(&flags);
     let client = connect();
     check_all(&client, &taken);
-    assert_eq!(submit_until_refused(&client, &key, &entropy, &mut taken), 507);
+    taken.extend(refused.into_iter().map(|again| again.submit_again(&client, 507)));
+    check_all(&client, &taken);
+    server.stop();
+}
+
+/// A write that fails for another reason than want of room is a fault of the server's, and survived likewise.
+#[test]
+fn a_failing_disk_is_told_and_nothing_is_lost_when_it_is_killed_then() {
+    let directory = tempfile::tempdir().unwrap();
+    // Whoever ignores the signal gets an error instead (setrlimit(2), RLIMIT_FSIZE); `exec` keeps it ignored.
+    let inside = ["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"].map(OsString::from).to_vec();
+    let place = Place { inside, ..Place::new(&directory.path().join("data")) };
+    let flags = ["--ca-services-auto-approve-count", "1000000"];
+    let (server, _) = place.start(&flags);
+    let limit_files = |server: &Server, current| {
+        let pid = Pid::from_raw(i32::try_from(server.id()).unwrap());
+        prlimit(pid, Resource::Fsize, Rlimit { current, maximum: None }).unwrap();
+    };
+    let client = Client::new(&place);
+    let key = PrivateKey::generate(KeySpec::P256).unwrap();
+    let entropy = Entropy::seeded(4);
+    let (mut taken, mut refused) = (Vec::new(), Vec::new());
+    for room in [0, 30_000, 100_000] {
+        taken.push(submit(&client, &key, &entropy).unwrap());
+        let log = std::fs::metadata(place.data.join("provost.db-wal")).unwrap().len();
+        limit_files(&server, Some(log + room));
+        refused.push(submit_until_refused(&client, &key, &entropy, &mut taken));
+        check_all(&client, &taken);
+        limit_files(&server, None);
+    }
+    taken.push(submit(&client, &key, &entropy).unwrap());
+    limit_files(&server, Some(0));
+    refused.push(submit_until_refused(&client, &key, &entropy, &mut taken));
+    server.kill();
+    let (server, _) = place.start(&flags);
+    let client = Client::new(&place);
+    check_all(&client, &taken);
+    refused.into_iter().for_each(|again| drop(again.submit_again(&client, 500)));
     server.stop();
 }

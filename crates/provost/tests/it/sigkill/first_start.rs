@@ -71,7 +71,7 @@ fn a_first_start_that_is_killed_at_any_moment_is_repeated() {
         for _ in 0..KILLS {
             // Half of them early, when files are made; the making of keys takes most of the time.
             let micros = whole.as_micros() as u64;
-            let span = if entropy.number() % 2 == 0 { micros } else { micros / 8 };
+            let span = if entropy.number().is_multiple_of(2) { micros } else { micros / 8 };
             let moment = Duration::from_micros(entropy.number() % span);
             moments.push(moment);
             let mut server: Server = place.spawn(&[]);

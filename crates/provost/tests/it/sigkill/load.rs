@@ -237,7 +237,7 @@ impl Load<'_> {
 
     /// Of a certificate, or one that was never used.
     fn revoke_serial(&self, entropy: &Entropy) -> Result<(), Broken> {
-        let holder = self.holder(entropy).filter(|_| entropy.number() % 2 == 0);
+        let holder = self.holder(entropy).filter(|_| entropy.number().is_multiple_of(2));
         let (at, serial) = match holder {
             Some(holder) => (holder.at, serial(&holder.pem)),
             None => (pick(entropy, &Authority::BOTH), Serial::random(entropy)),

@@ -101,6 +101,7 @@ impl Server {
         true
     }
 
+    /// The number of its process.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -131,6 +132,7 @@ impl Server {
 }
 
 impl Drop for Server {
+    #[expect(clippy::print_stderr, reason = "what the server said explains why the test failed")]
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -122,13 +122,17 @@ impl Refusal {
                 tracing::error!(error = %base::report(&error), "a request failed");
                 Self::new(status, "the server could not do this; its log says why")
             }
-            Kind::Full
-            | Kind::Invalid
+            Kind::Full => {
+                tracing::warn!(error = %base::report(&error), "a request was refused for lack of room");
+                Self::new(status, base::report(&error))
+            }
+            Kind::Invalid
             | Kind::Unauthenticated
             | Kind::Forbidden
             | Kind::NotFound
             | Kind::Conflict
-            | Kind::TooLarge => Self::new(status, base::report(&error)),
+            | Kind::TooLarge
+            | Kind::TimedOut => Self::new(status, base::report(&error)),
         }
     }
 

@@ -134,9 +134,11 @@ impl Cors {
         secrets.0.retain(|(expiry, _)| *expiry >= now);
         let newest = secrets.0.iter().map(|(expiry, _)| *expiry).max();
         if newest.is_none_or(|newest| newest - now < SECRET_LIFE.fraction(1, 2)) {
-            let secret = Secret::new(self.entropy.bytes::<32>().to_vec());
-            secrets.0.push((now + SECRET_LIFE, secret));
-            private_file::replace(&self.path, &secrets.text())?;
+            let mut more = Secrets(secrets.0.clone());
+            more.0.push((now + SECRET_LIFE, Secret::new(self.entropy.bytes::<32>().to_vec())));
+            // Stored before it is used: what it signs must hold after a restart.
+            private_file::replace(&self.path, &more.text())?;
+            *secrets = more;
         }
         let (_, secret) =
             secrets.0.iter().max_by_key(|(expiry, _)| *expiry).expect("one was made above if there was none");

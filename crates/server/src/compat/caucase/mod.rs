@@ -64,6 +64,13 @@ impl Context {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// All cookies: over HTTP/2 browsers send them in several fields (RFC 9113 §8.2.3).
+    fn cookies(&self) -> Option<String> {
+        let fields: Vec<_> =
+            self.headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok()).collect();
+        (!fields.is_empty()).then(|| fields.join("; "))
+    }
+
     /// Whether the body is said to be `kind`, perhaps with parameters.
     fn content_is(&self, kind: &str) -> bool {
         self.header(&CONTENT_TYPE).is_some_and(|value| {
@@ -117,7 +124,7 @@ impl Caucase {
                 origin,
                 harmless,
                 is_form_answer: matches!(routed, Routed::Call(Call::CorsAnswer)),
-                cookie: context.header(&COOKIE),
+                cookie: context.cookies().as_deref(),
             });
             match decision {
                 Decision::Allowed => {}
@@ -349,7 +356,7 @@ impl Caucase {
             Err(_) => return Err(Refusal::bad_request("grant is not a number")),
         };
         let location = return_address(return_to)?;
-        let cookie = self.cors.remember(context.header(&COOKIE), origin, granted).map_err(|error| {
+        let cookie = self.cors.remember(context.cookies().as_deref(), origin, granted).map_err(|error| {
             tracing::error!(%error, "the CORS secrets could not be stored");
             Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "")
         })?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use server::doors::Limits;
 
 use super::client::Line;
-use super::house::{ECHO_BYTES_MAX, House};
+use super::house::{ECHO_BYTES_MAX, House, PATIENCE};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_are_taken_up_to_the_limit() {
@@ -105,4 +105,44 @@ async fn a_body_that_stands_still_is_given_up() {
     line.send("PUT /echo HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc").await.unwrap();
     let answer = line.answer().await;
     assert_eq!((answer.status, answer.text()), (408, "the request body did not arrive in time"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_drips_is_given_up() {
+    let house = House::with(Limits { body_stall: Duration::from_millis(300), ..Limits::default() });
+    let mut line = Line::to(house.http).await;
+    line.send("PUT /echo HTTP/1.1\r\nContent-Length: 100000\r\n\r\n").await.unwrap();
+    let dripping = async {
+        // A drop every 5 ms, until there is an answer.
+        while tokio::time::timeout(Duration::from_millis(5), line.is_closed()).await.is_err() {
+            line.send("b").await.unwrap();
+        }
+    };
+    tokio::time::timeout(PATIENCE, dripping).await.unwrap();
+    let answer = line.answer().await;
+    assert_eq!((answer.status, answer.text()), (408, "the request body did not arrive in time"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_bodies_together_have_a_limit() {
+    let house = House::with(Limits { bodies_bytes_max: 1000, ..Limits::default() });
+    let put = async |bytes: usize| {
+        let mut line = Line::to(house.http).await;
+        let body = "b".repeat(bytes);
+        line.send(format!("PUT /echo HTTP/1.1\r\nContent-Length: {bytes}\r\n\r\n{body}")).await.unwrap();
+        line.answer().await
+    };
+    assert_eq!(put(1000).await.status, 200);
+    let answer = put(1001).await;
+    assert_eq!((answer.status, answer.text()), (503, "too many request bodies are being read at the moment"));
+
+    let mut slow = Line::to(house.http).await;
+    slow.send(format!("PUT /echo HTTP/1.1\r\nContent-Length: 900\r\n\r\n{}", "b".repeat(800))).await.unwrap();
+    // Until what was sent is being read, there is still room.
+    let spent = async { while put(300).await.status != 503 {} };
+    tokio::time::timeout(PATIENCE, spent).await.unwrap();
+    assert_eq!(put(100).await.status, 200);
+    slow.send("b".repeat(100)).await.unwrap();
+    assert_eq!(slow.answer().await.status, 200);
+    assert_eq!(put(1000).await.status, 200);
 }

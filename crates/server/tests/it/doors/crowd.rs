@@ -139,3 +139,51 @@ async fn a_slow_reader_gets_all_of_it() {
     assert!(whole.len() > super::house::LARGE_BYTES);
     assert!(house.meter(r#"provost_sent_bytes_total{door="http"}"#) as usize >= super::house::LARGE_BYTES);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dripping_bodies_do_not_keep_others_out() {
+    let house = House::with(Limits { connections_max: 5, ..patient() });
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..5 {
+        let mut line = Line::to(house.http).await;
+        line.send("PUT /echo HTTP/1.1\r\nContent-Length: 100000\r\n\r\n").await.unwrap();
+        crowd.spawn(async move {
+            while tokio::time::timeout(Duration::from_millis(5), line.is_closed()).await.is_err() {
+                if line.send("b").await.is_err() {
+                    break;
+                }
+            }
+        });
+    }
+    house.until_meter(r#"provost_connections_open{door="http"}"#, 5).await;
+    let began = Instant::now();
+    let served = async {
+        // For a second they may be healthy transfers, and whoever comes is refused.
+        loop {
+            let mut line = Line::to(house.http).await;
+            if line.send("GET /hello HTTP/1.1\r\n\r\n").await.is_ok() && !line.is_closed().await {
+                return line.answer().await.status;
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(PATIENCE, served).await.unwrap(), 200);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(house.meter(&format!(r#"{CLOSED}{{reason="displaced"}}"#)), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_read_in_drips_is_given_up() {
+    let write_stall = Duration::from_millis(300);
+    let house = House::with(Limits { write_stall, bytes_per_second_min: 1 << 20, ..patient() });
+    let mut line = Line::to(house.http).await;
+    line.send(http_2_request(b"/large")).await.unwrap();
+    let mut drops = tokio::time::interval(Duration::from_millis(5));
+    let dripping = async {
+        // Room for 100 bytes more (RFC 9113 §6.9) on the connection and on stream 1, every 5 ms.
+        while house.meter(&format!(r#"{CLOSED}{{reason="stalled"}}"#)) == 0 {
+            drops.tick().await;
+            drop(line.send(b"\0\0\x04\x08\0\0\0\0\0\0\0\0\x64\0\0\x04\x08\0\0\0\0\x01\0\0\0\x64").await);
+        }
+    };
+    tokio::time::timeout(PATIENCE, dripping).await.unwrap();
+}

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Extension, Router};
-use base::{Clock, Timestamp};
+use base::{Clock, Explain as _, Timestamp};
 use bytes::Bytes;
 use engine::{Stop, Tasks};
 use futures_util::stream;
@@ -156,7 +156,10 @@ fn who(peer: &Peer) -> String {
 async fn echo(body: Body) -> Response {
     match read_body(body, ECHO_BYTES_MAX).await {
         Ok(bytes) => bytes.into_response(),
-        Err(error) => (error.status(), error.to_string()).into_response(),
+        Err(error) => {
+            let status = StatusCode::from_u16(error.kind().http_status()).unwrap();
+            (status, error.to_string()).into_response()
+        }
     }
 }
 
