@@ -172,11 +172,12 @@ fn policies(wish: &Wish<'_>) -> Result<Option<Extension>, DraftError> {
         ),
         None => (Vec::new(), false),
     };
-    if wish.mark != Mark::Carried {
-        policies.retain(|policy| !policy.oid.starts_with(&OWN_POLICIES));
-    }
     for policy in &mut policies {
         policy.oid = policy.oid.rebase(&LEGACY_POLICIES, &OWN_POLICIES).unwrap_or(policy.oid);
+    }
+    // After the renaming: under their old names they are no more for requesters to claim.
+    if wish.mark != Mark::Carried {
+        policies.retain(|policy| !policy.oid.starts_with(&OWN_POLICIES));
     }
     if wish.mark == Mark::Automatic {
         policies.push(Policy::with_notice(AUTOMATIC_POLICY, AUTOMATIC_NOTICE));

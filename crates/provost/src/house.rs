@@ -57,6 +57,14 @@ pub enum StartError {
         /// The missing file.
         key: PathBuf,
     },
+    /// There are files of an earlier start, but not its database.
+    #[error("{} is there from an earlier start, but {}, the database, is not", file.display(), database.display())]
+    DatabaseLost {
+        /// The missing database.
+        database: PathBuf,
+        /// What is left.
+        file: PathBuf,
+    },
     /// The key that seals the store's secrets could not be had.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -85,7 +93,7 @@ impl Explain for StartError {
             Self::Resolve(error) => error.kind(),
             Self::Bind(error) => error.kind(),
             Self::Store(error) => error.kind(),
-            Self::Caucase { .. } | Self::KeyLost { .. } => Kind::Conflict,
+            Self::Caucase { .. } | Self::KeyLost { .. } | Self::DatabaseLost { .. } => Kind::Conflict,
             Self::Seal(error) => error.kind(),
             Self::Name(_) => Kind::Invalid,
             Self::House(error) => error.kind(),
@@ -101,6 +109,9 @@ impl Explain for StartError {
             Self::Store(error) => error.help(),
             Self::Caucase { .. } => {
                 Some("it is unchanged: go on with caucase, or begin anew with another --db".into())
+            }
+            Self::DatabaseLost { .. } => {
+                Some("put the database back from your backup, or begin anew in another directory".into())
             }
             Self::KeyLost { .. } => {
                 Some("put the key back from your backup; without it the CA keys are lost".into())
@@ -187,6 +198,11 @@ fn open_store(settings: &Settings, entropy: &Entropy) -> Result<(Arc<Sqlite>, Ar
     let (database, key) = (&settings.files.database, &settings.files.store_key);
     let is_new = !std::fs::metadata(database).is_ok_and(|file| file.len() > 0);
     if is_new {
+        // Files that only a start with a database makes: it was there, and is lost.
+        let left = settings.files.first_start.iter().flat_map(|files| [&files.admin, &files.server_ca]);
+        if let Some(file) = left.into_iter().find(|file| file.exists()) {
+            return Err(StartError::DatabaseLost { database: database.clone(), file: file.clone() });
+        }
         // The key comes first: a first start that is killed in between leaves no database without its key.
         SealingKey::load_or_create(key, entropy)?;
     }

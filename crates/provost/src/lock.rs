@@ -5,6 +5,8 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use base::{Explain, Kind};
 
 /// Proof that no other process works on the same database. Given back when dropped, and by the kernel when
@@ -69,6 +71,8 @@ impl Lock {
             .create(true)
             .truncate(false)
             .mode(0o600)
+            // A link that somebody put there would have us write to a file of theirs.
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(path)
             .map_err(io)?;
         match file.try_lock() {

@@ -57,7 +57,7 @@ pub enum ParseError {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// A signing request that was not signed by the key it is for.
-    #[error("the signing request is not signed by its own key")]
+    #[error("the signing request's own signature is not good")]
     Signature(#[source] SignatureError),
 }
 

@@ -195,7 +195,11 @@ fn limits(reader: &mut Reader<'_>) -> Option<Limits> {
 
 fn log(reader: &mut Reader<'_>) -> Option<Log> {
     let level = reader.text("log.level").and_then(|level| {
-        let parsed = EnvFilter::builder().parse(&level).map_err(|_| format!("`{level}` is no filter"));
+        // A single word that is no level would be taken for the name of a part of the program.
+        let levels = ["off", "error", "warn", "info", "debug", "trace"];
+        let is_filter = level.contains('=') || level.split(',').any(|word| levels.contains(&word.trim()));
+        let parsed = EnvFilter::builder().parse(&level).ok().filter(|_| is_filter);
+        let parsed = parsed.ok_or_else(|| format!("`{level}` is no filter"));
         reader.or_wrong("log.level", parsed).map(|_| level)
     });
     let format = reader.choice("log.format");

@@ -48,6 +48,9 @@ struct Outer {
 
 /// Opens an envelope without believing it.
 pub(super) fn open(body: &[u8]) -> Result<Envelope, Malformed> {
+    if !is_object(body) {
+        return Err(malformed("Invalid json: not an object"));
+    }
     let outer: Outer =
         serde_json::from_slice(body).map_err(|error| malformed(format!("Invalid json: {error}")))?;
     let Some(digest) = outer.digest else {
@@ -112,7 +115,15 @@ pub(super) fn revocation(payload: &str) -> Result<Revocation, Malformed> {
         .ok_or_else(|| malformed("revoke_serial is not the serial number of a certificate"))
 }
 
+/// Whether the document is an object, if it is JSON at all. serde takes arrays for structures as well.
+fn is_object(document: &[u8]) -> bool {
+    document.trim_ascii_start().starts_with(b"{")
+}
+
 fn parse_payload<'a, T: Deserialize<'a>>(payload: &'a str) -> Result<T, Malformed> {
+    if !is_object(payload.as_bytes()) {
+        return Err(malformed("Invalid json payload: not an object"));
+    }
     serde_json::from_str(payload).map_err(|error| malformed(format!("Invalid json payload: {error}")))
 }
 
@@ -175,6 +186,7 @@ mod tests {
             r#"{"revoke_serial":true}"#,
             "{}",
             "[]",
+            "[null,7]",
         ] {
             assert!(revocation(payload).is_err(), "{payload}");
         }

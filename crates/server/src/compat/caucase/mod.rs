@@ -117,22 +117,23 @@ impl Caucase {
         body: Body,
     ) -> Response {
         let is_preflight = matches!(routed, Routed::Preflight);
-        // What has no handler is refused whoever asks; the order is the original's.
-        if matches!(routed, Routed::Call(_) | Routed::Preflight) {
-            let harmless = is_preflight || matches!(routed, Routed::Call(Call::Root | Call::Authority(_)));
-            let decision = self.cors.decide(&Asked {
-                origin,
-                harmless,
-                is_form_answer: matches!(routed, Routed::Call(Call::CorsAnswer)),
-                cookie: context.cookies().as_deref(),
-            });
-            match decision {
-                Decision::Allowed => {}
-                Decision::Refused => return Refusal::new(StatusCode::FORBIDDEN, "").into_response(),
-                Decision::Ask(cookie) => {
-                    let challenge = cors::challenge(&context.own.https(), origin);
-                    return Refusal::unauthorized(&challenge, "").cookie(cookie.as_ref()).into_response();
-                }
+        // What has no handler is refused whoever asks, as the original does; that says nothing about origins.
+        if matches!(routed, Routed::MethodNotAllowed | Routed::NotFound) {
+            return self.dispatch(routed, node, context, body).await;
+        }
+        let harmless = is_preflight || matches!(routed, Routed::Call(Call::Root | Call::Authority(_)));
+        let decision = self.cors.decide(&Asked {
+            origin,
+            harmless,
+            is_form_answer: matches!(routed, Routed::Call(Call::CorsAnswer)),
+            cookie: context.cookies().as_deref(),
+        });
+        match decision {
+            Decision::Allowed => {}
+            Decision::Refused => return Refusal::new(StatusCode::FORBIDDEN, "").into_response(),
+            Decision::Ask(cookie) => {
+                let challenge = cors::challenge(&context.own.https(), origin);
+                return Refusal::unauthorized(&challenge, "").cookie(cookie.as_ref()).into_response();
             }
         }
         let response = self.dispatch(routed, node, context, body).await;
@@ -400,7 +401,7 @@ fn parse_id(text: &str) -> Result<RequestId, Refusal> {
 
 fn parse_request(body: &[u8]) -> Result<(SigningRequest, String), Refusal> {
     let csr = SigningRequest::from_pem(body)
-        .map_err(|error| Refusal::bad_request(format!("Not a CSR: {error}")))?;
+        .map_err(|error| Refusal::bad_request(format!("Not a CSR: {}", base::report(&error))))?;
     let text = std::str::from_utf8(body).map_err(|_| Refusal::bad_request("Not a CSR: not text"))?;
     Ok((csr, text.to_owned()))
 }

@@ -1,0 +1,226 @@
+"""Makes the seeds anew, with the library `cryptography` (48 was used): python make.py
+
+The key is made once and stays: what it signed is signed again after it was changed."""
+
+import base64
+import datetime
+import json
+import pathlib
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat, load_pem_private_key)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
+
+HERE = pathlib.Path(__file__).parent
+DER, PEM = Encoding.DER, Encoding.PEM
+BEGIN = datetime.datetime(2026, 11, 1)
+END = datetime.datetime(2060, 1, 1)
+
+
+def key():
+    path = HERE / 'key.pem'
+    if not path.exists():
+        made = ed25519.Ed25519PrivateKey.generate()
+        path.write_bytes(made.private_bytes(PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return load_pem_private_key(path.read_bytes(), None)
+
+
+KEY = key()
+RSA = rsa.generate_private_key(65537, 2048)
+P256 = ec.generate_private_key(ec.SECP256R1())
+P384 = ec.generate_private_key(ec.SECP384R1())
+
+
+def digest(key):
+    return None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+
+
+def write(folder, name, data):
+    (HERE / folder).mkdir(exist_ok=True)
+    (HERE / folder / name).write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+
+def common(value):
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, value)])
+
+
+ODD = x509.Name([
+    x509.RelativeDistinguishedName([
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, 'Ünï & "Co", <Söns>+'),
+        x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, ' #leading'),
+    ]),
+    x509.RelativeDistinguishedName([
+        x509.NameAttribute(NameOID.COMMON_NAME, 'wide', x509.name._ASN1Type.BMPString)]),
+    x509.RelativeDistinguishedName([
+        x509.NameAttribute(NameOID.COMMON_NAME, 'wider', x509.name._ASN1Type.UniversalString)]),
+    x509.RelativeDistinguishedName([
+        x509.NameAttribute(NameOID.DOMAIN_COMPONENT, 'example', x509.name._ASN1Type.IA5String)]),
+])
+
+
+def usage(**more):
+    every = dict.fromkeys(('digital_signature', 'content_commitment', 'key_encipherment', 'data_encipherment',
+                           'key_agreement', 'key_cert_sign', 'crl_sign', 'encipher_only', 'decipher_only'), False)
+    return x509.KeyUsage(**{**every, **more})
+
+
+NOTICE = x509.PolicyInformation(ObjectIdentifier('1.3.6.1.4.1.37476.9000.70.0.0'),
+                                [x509.UserNotice(None, 'Auto-signed caucase certificate')])
+LEGACY = x509.PolicyInformation(
+    ObjectIdentifier('2.25.285541874270823339875695650038637483517.0'), ['http://example/cps'])
+NAMES = x509.SubjectAlternativeName([
+    x509.DNSName('host.example'), x509.RFC822Name('someone@example'),
+    x509.UniformResourceIdentifier('http://example/'), x509.DirectoryName(common('directory')),
+    x509.OtherName(ObjectIdentifier('1.2.3'), b'\x05\x00'), x509.RegisteredID(ObjectIdentifier('1.2.3.4')),
+])
+EXTENSIONS = {
+    'usages': [(usage(digital_signature=True, key_agreement=True, decipher_only=True), True),
+               (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.OCSP_SIGNING]), False)],
+    'authority': [(usage(key_cert_sign=True, crl_sign=True), True),
+                  (x509.BasicConstraints(True, 3), True)],
+    'names': [(NAMES, True)],
+    'policies': [(x509.CertificatePolicies([NOTICE, LEGACY]), False)],
+    'unknown': [(x509.UnrecognizedExtension(ObjectIdentifier('1.2.3.4.5'), b'\x04\x00'), True)],
+    'none': [],
+}
+
+
+def request(subject, key, extensions):
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
+    for value, critical in extensions:
+        builder = builder.add_extension(value, critical)
+    return builder.sign(key, digest(key))
+
+
+def certificate(subject, key, extensions, issuer=None, signer=None, end=END):
+    builder = x509.CertificateBuilder(
+        issuer or subject, subject, key.public_key(), 0x1234567890abcdef, BEGIN, end)
+    for value, critical in extensions:
+        builder = builder.add_extension(value, critical)
+    signer = signer or key
+    return builder.sign(signer, digest(signer))
+
+
+def requests():
+    for label, extensions in EXTENSIONS.items():
+        write('request', f'{label}.der', request(common('client'), KEY, extensions).public_bytes(DER))
+    write('request', 'odd.der', request(ODD, KEY, []).public_bytes(DER))
+    write('request', 'nameless.der', request(x509.Name([]), KEY, [(NAMES, False)]).public_bytes(DER))
+    write('request', 'everything.der', request(
+        ODD, KEY, [EXTENSIONS[some][0] for some in ('usages', 'authority', 'names', 'policies', 'unknown')][1:]
+    ).public_bytes(DER))
+    for label, key in (('rsa', RSA), ('p256', P256), ('p384', P384)):
+        write('request', f'{label}.der', request(common(label), key, EXTENSIONS['names']).public_bytes(DER))
+    pem = request(common('client'), KEY, []).public_bytes(PEM).decode()
+    write('request', 'text.pem', 'Some words before it\n' + pem.replace('\n', '\r\n') + 'and after it')
+    write('request', 'new.pem', pem.replace('CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST'))
+
+
+def certificates():
+    key_id = x509.SubjectKeyIdentifier.from_public_key(KEY.public_key())
+    authority_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(KEY.public_key())
+    permitted = x509.NameConstraints([x509.DNSName('host.example')], None)
+    authority = certificate(common('Caucase CAS at host.example'), KEY, [
+        (key_id, False), (authority_id, False), *EXTENSIONS['authority'], (permitted, True)])
+    point = x509.DistributionPoint([x509.UniformResourceIdentifier('http://host.example/cas/crl/1')], None, None, None)
+    leaf = certificate(ODD, P256, [
+        (x509.BasicConstraints(False, None), True), (authority_id, False),
+        (x509.CRLDistributionPoints([point]), False), *EXTENSIONS['names'], *EXTENSIONS['policies'],
+    ], authority.subject, KEY, datetime.datetime(2049, 12, 31, 23, 59, 59))
+    write('certificate', 'authority.der', authority.public_bytes(DER))
+    write('certificate', 'leaf.der', leaf.public_bytes(DER))
+    write('certificate', 'rsa.der', certificate(common('rsa'), RSA, EXTENSIONS['usages']).public_bytes(DER))
+    write('certificate', 'both.pem', leaf.public_bytes(PEM) + authority.public_bytes(PEM))
+    write('certificate', 'one.pem', leaf.public_bytes(PEM))
+    return leaf
+
+
+def revocation_lists():
+    def make(entries, extensions=()):
+        builder = x509.CertificateRevocationListBuilder(common('Caucase CAS at host.example'), BEGIN, END)
+        builder = builder.add_extension(x509.CRLNumber(300), False)
+        builder = builder.add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(KEY.public_key()), False)
+        for serial, reason in entries:
+            entry = x509.RevokedCertificateBuilder(serial, BEGIN)
+            if reason:
+                entry = entry.add_extension(x509.CRLReason(reason), False)
+            builder = builder.add_revoked_certificate(entry.build())
+        return builder.sign(KEY, None)
+    write('revocation_list', 'empty.der', make([]).public_bytes(DER))
+    several = make([(1, None), (2 ** 158 + 7, x509.ReasonFlags.key_compromise), (255, x509.ReasonFlags.superseded)])
+    write('revocation_list', 'several.der', several.public_bytes(DER))
+    write('revocation_list', 'several.pem', several.public_bytes(PEM))
+
+
+def private_keys():
+    for label, key in (('rsa', RSA), ('p256', P256), ('p384', P384), ('ed25519', KEY)):
+        write('private_key', f'{label}.der', key.private_bytes(DER, PrivateFormat.PKCS8, NoEncryption()))
+        if key is not KEY:
+            old = PrivateFormat.TraditionalOpenSSL
+            write('private_key', f'{label}.old.pem', key.private_bytes(PEM, old, NoEncryption()))
+            write('private_key', f'{label}.old.der', key.private_bytes(DER, old, NoEncryption()))
+    secret = BestAvailableEncryption(b'secret')
+    write('private_key', 'encrypted.pem', P256.private_bytes(PEM, PrivateFormat.PKCS8, secret))
+    write('private_key', 'old.encrypted.pem', P256.private_bytes(PEM, PrivateFormat.TraditionalOpenSSL, secret))
+
+
+def envelopes(leaf):
+    def signed(payload, algorithm=hashes.SHA256()):
+        payload = json.dumps(payload)
+        pss = padding.PSS(padding.MGF1(algorithm), padding.PSS.MAX_LENGTH)
+        text = payload.encode() + algorithm.name.encode() + b' '
+        signature = base64.encodebytes(RSA.sign(text, pss, algorithm)).decode()
+        return json.dumps({'payload': payload, 'digest': algorithm.name, 'signature': signature})
+
+    def unsigned(payload):
+        return json.dumps({'payload': json.dumps(payload), 'digest': None})
+    pem = leaf.public_bytes(PEM).decode()
+    csr = request(common('client'), KEY, []).public_bytes(PEM).decode()
+    write('envelope', 'renew.json', signed({'crt_pem': pem, 'renew_csr_pem': csr}))
+    write('envelope', 'renew.payload.json', json.dumps({'crt_pem': pem, 'renew_csr_pem': csr}))
+    write('envelope', 'revoke.json', signed({'revoke_crt_pem': pem}, hashes.SHA512()))
+    write('envelope', 'revoke.payload.json', json.dumps({'revoke_crt_pem': pem, 'x': [[[{}]]]}))
+    write('envelope', 'unsigned.json', unsigned({'revoke_crt_pem': pem}))
+    write('envelope', 'serial.json', unsigned({'revoke_serial': 2 ** 158}))
+    write('envelope', 'serial.payload.json', '{"revoke_serial": 730750818665451459101842416358141509827966271487 }')
+    write('envelope', 'escapes.json', '{"payload":"\\u00fc\\ud83d\\ude00\\n","digest":"sha384","signature":"AA ==\\n"}')
+
+
+def web():
+    for index, text in enumerate((
+            '/', '//cas//crt/%63a.crt.pem', '/cas/csr/123', '/cau/crt/renew', '/cas/crl/12.der', '/%ff%2e%2F%',
+            'origin=https%3A%2F%2Fa.example&return=http://b/?x=1+2', 'grant=1&return_to=https://b&origin=null',
+            'other=1; cors="{\\"https://a\\":\\"x.y.z\\"\\054\\"https://b\\":\\"\\"}"; last=2', 'cors={}',
+            'cors="\\303\\274\\"', 'https://a.example/<script>"\'&')):
+        write('web', f'{index:02}', text)
+
+
+def pem_blocks():
+    write('pem', 'several', '''text
+-----BEGIN A-----
+AAAA
+-----END A-----
+more
+-----BEGIN LONGER NAME-----
+Proc-Type: 4,ENCRYPTED
+DEK-Info: AES-256-CBC,00
+ continued
+
+AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+AA==
+-----END LONGER NAME-----
+''')
+    write('pem', 'crlf', '-----BEGIN A B-----\r\nAAAA\r\nAAA=  \r\n-----END A B-----')
+
+
+requests()
+revocation_lists()
+private_keys()
+envelopes(certificates())
+web()
+pem_blocks()

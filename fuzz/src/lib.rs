@@ -1,0 +1,51 @@
+//! What must hold for whatever strangers send: nothing panics, what is read is kept as it was, and what is
+//! written is read again.
+//!
+//! Each target takes bytes and panics when something does not hold. Two things drive them:
+//!
+//! ```text
+//! tests/smoke.rs    as an ordinary test: seeds, changed in ways that are drawn from a fixed number
+//! libfuzzer/        for hours, guided by coverage (its Cargo.toml says how)
+//! ```
+//! The seeds were made by `seeds/make.py`. An input that once did harm becomes a seed.
+
+mod certificate;
+mod dialect;
+mod issuance;
+pub mod mutate;
+mod pem;
+mod private_key;
+mod request;
+mod resign;
+mod revocation_list;
+
+/// Something that is fed with bytes.
+pub struct Target {
+    /// What it is called.
+    pub name: &'static str,
+    /// Which folder under `seeds/` its examples are in.
+    pub seeds: &'static str,
+    /// Panics when something does not hold.
+    pub run: fn(&[u8]),
+}
+
+/// All of them.
+pub const TARGETS: [Target; 8] = [
+    Target { name: "pem", seeds: "pem", run: pem::run },
+    Target { name: "request", seeds: "request", run: request::run },
+    Target { name: "certificate", seeds: "certificate", run: certificate::run },
+    Target { name: "revocation_list", seeds: "revocation_list", run: revocation_list::run },
+    Target { name: "private_key", seeds: "private_key", run: private_key::run },
+    Target { name: "envelope", seeds: "envelope", run: dialect::envelope },
+    Target { name: "web", seeds: "web", run: dialect::web },
+    Target { name: "issuance", seeds: "request", run: issuance::run },
+];
+
+/// Runs the target called `name` on `data`.
+///
+/// # Panics
+/// When something does not hold, or no target has this name.
+pub fn run(name: &str, data: &[u8]) {
+    let target = TARGETS.iter().find(|target| target.name == name).expect("the name of a target");
+    (target.run)(data);
+}
