@@ -304,7 +304,8 @@ mod tests {
             (vec![own.clone(), automatic.clone()], Mark::Approved, vec![]),
             (vec![other.clone(), other.clone()], Mark::Approved, vec![other.clone()]),
             (vec![other.clone()], Mark::Automatic, vec![other.clone(), automatic.clone()]),
-            (vec![legacy.clone()], Mark::Approved, vec![unmarked.clone()]),
+            (vec![legacy.clone()], Mark::Approved, vec![]),
+            (vec![legacy.clone()], Mark::Automatic, vec![automatic.clone()]),
             (vec![own.clone(), automatic.clone()], Mark::Carried, vec![own.clone(), automatic.clone()]),
             (vec![legacy, automatic.clone()], Mark::Carried, vec![unmarked]),
         ];
