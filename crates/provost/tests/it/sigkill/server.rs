@@ -47,7 +47,9 @@ impl Place {
             .args(["--netloc", &format!("127.0.0.1:{}", self.port)])
             .args(["--log-level", "warn", "--log-access", "off"])
             .args(flags)
-            .env_remove("NOTIFY_SOCKET")
+            // Its settings are what is said here, whatever the tests were started with.
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
