@@ -135,6 +135,33 @@ impl Drop for Served {
     }
 }
 
+/// What the processors did at one moment since they began, and how much of it was for us.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    busy: Duration,
+    all: Duration,
+    ours: Duration,
+}
+
+impl Moment {
+    /// This one. What the servers used is ours once they were stopped.
+    pub(crate) fn now() -> Result<Self, Failure> {
+        let read = |path: &str| fs::read_to_string(path).map_err(Failure::file(Path::new(path)));
+        let odd =
+            |what: &str| Failure::Program { program: what.into(), what: "is not as proc(5) says".into() };
+        let (busy, all) = processors(&read("/proc/stat")?).ok_or_else(|| odd("/proc/stat"))?;
+        let ours = ticks(&read("/proc/self/stat")?, 4).ok_or_else(|| odd("/proc/self/stat"))?;
+        Ok(Self { busy, all, ours })
+    }
+
+    /// Which part of all processors was used by others from `earlier` until this moment.
+    pub(crate) fn others_since(&self, earlier: &Self) -> f64 {
+        let busy = self.busy.saturating_sub(earlier.busy);
+        let others = busy.saturating_sub(self.ours.saturating_sub(earlier.ours));
+        others.as_secs_f64() / self.all.saturating_sub(earlier.all).max(TICK).as_secs_f64()
+    }
+}
+
 /// Processor time that this process has used since it began.
 pub(crate) fn own_cpu() -> Result<Duration, Failure> {
     cpu_of("self")
@@ -146,13 +173,29 @@ fn cpu_of(process: &str) -> Result<Duration, Failure> {
     cpu(&stat).ok_or_else(|| Failure::Program { program: path, what: "is not as proc(5) says".into() })
 }
 
-/// User and system time out of `/proc/PID/stat` (proc(5)): the 14th and 15th field, of which the second, in
-/// parentheses, may have anything in it.
+/// User and system time out of `/proc/PID/stat`.
 fn cpu(stat: &str) -> Option<Duration> {
+    ticks(stat, 2)
+}
+
+/// The sum of `count` fields of `/proc/PID/stat` from the 14th on (proc(5)): user and system time, then the
+/// same of children that ended. The second field, in parentheses, may have anything in it.
+fn ticks(stat: &str, count: usize) -> Option<Duration> {
     let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_ascii_whitespace().skip(11);
-    let mut ticks = || fields.next()?.parse::<u32>().ok();
-    Some(TICK * (ticks()? + ticks()?))
+    let fields: Vec<u32> =
+        rest.split_ascii_whitespace().skip(11).take(count).map_while(|field| field.parse().ok()).collect();
+    (fields.len() == count).then(|| TICK * fields.iter().sum())
+}
+
+/// How long the processors were busy, and how long there were processors, out of `/proc/stat` (proc(5)).
+fn processors(stat: &str) -> Option<(Duration, Duration)> {
+    let line = stat.lines().next()?.strip_prefix("cpu ")?;
+    // User, nice, system, idle, waiting for disks, interrupts, soft interrupts, stolen.
+    let ticks: Vec<f64> =
+        line.split_ascii_whitespace().take(8).map_while(|field| field.parse().ok()).collect();
+    let all = ticks.iter().sum::<f64>();
+    let idle = ticks.get(3)? + ticks.get(4)?;
+    Some((TICK.mul_f64(all - idle), TICK.mul_f64(all)))
 }
 
 /// `VmRSS` out of `/proc/PID/status` (proc(5)).
@@ -169,9 +212,24 @@ mod tests {
     fn proc_is_read_as_it_is_documented() {
         let stat = "17 (a ) (b) S 1 17 17 0 -1 4194560 100 0 0 0 150 25 3 4 20 0 2 0 100 1000 10";
         assert_eq!(cpu(stat), Some(Duration::from_millis(1_750)));
-        assert_eq!(cpu("17 (a"), None);
+        assert_eq!(ticks(stat, 4), Some(Duration::from_millis(1_820)));
+        assert_eq!((cpu("17 (a"), cpu("17 (a) S 1")), (None, None));
+        let seconds = |busy, all| Some((Duration::from_secs(busy), Duration::from_secs(all)));
+        assert_eq!(processors("cpu  100 200 300 4000 500 0 0 100 7 7\ncpu0 1"), seconds(7, 52));
+        assert_eq!(processors("cpu  100 200 300"), None);
         assert_eq!(resident("Name:\ta\nVmRSS:\t    9300 kB\nThreads:\t2\n"), Some(9_523_200));
         assert_eq!(resident("Name:\ta\n"), None);
         assert!(own_cpu().is_ok());
+    }
+
+    #[test]
+    fn what_others_use_is_what_is_left() {
+        let at = |busy, all, ours| {
+            let seconds = Duration::from_secs;
+            Moment { busy: seconds(busy), all: seconds(all), ours: seconds(ours) }
+        };
+        assert_eq!(at(70, 200, 40).others_since(&at(30, 100, 10)), 0.1);
+        assert_eq!(at(30, 200, 41).others_since(&at(0, 100, 10)), 0.0);
+        assert!(Moment::now().is_ok());
     }
 }

@@ -24,6 +24,7 @@ use clap::{Parser as _, ValueEnum};
 use tokio::runtime::Runtime;
 
 use crate::Failure;
+use crate::process::Moment;
 use crate::report::{self, Section};
 use contenders::Contenders;
 use requests::Requests;
@@ -104,8 +105,9 @@ fn measure(options: &Options) -> Result<(), Failure> {
         rounds: options.rounds,
         signatures_per_second: limit::bare_signatures(Duration::from_millis(500))?.done.per_second(),
     };
+    let began = Moment::now()?;
     let sections = bench.sections(&options.sections)?;
-    let machine = machine();
+    let machine = machine(Moment::now()?.others_since(&began));
     let text = if options.json {
         format!("{:#}\n", report::to_json(&machine, &sections))
     } else {
@@ -124,7 +126,7 @@ impl Bench {
         }
         if wanted(Chosen::Issuing) || wanted(Chosen::Limit) {
             // As many as can be used up at the most, in whichever section uses more.
-            let runs = if wanted(Chosen::Issuing) { issuing::CLIENTS.len() } else { 1 } * self.rounds;
+            let runs = issuing::CLIENTS.len().max(limit::CLIENTS.len()) * self.rounds;
             let most = self.signatures_per_second * self.duration.as_secs_f64() * runs as f64;
             note(&format!("signing {} requests", report::number(most)));
             let requests = Requests::make(most.ceil() as usize)?;
@@ -170,13 +172,12 @@ fn built(binaries: &Path) -> Result<PathBuf, Failure> {
     Ok(binaries.join("provost"))
 }
 
-/// What it was measured on.
-fn machine() -> String {
+/// What it was measured on, of which others used a part meanwhile.
+fn machine(others: f64) -> String {
     let told = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = told.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split(' ').next().unwrap_or_default().to_owned();
-    format!("{} cores ({}), load {load}", cores(), model.map_or("unknown processor", |(_, model)| model))
+    let model = model.map_or("unknown processor", |(_, model)| model);
+    format!("{} cores ({model}), of which other programs used {:.0} %", cores(), others * 100.0)
 }
 
 /// How many threads can run at once.
