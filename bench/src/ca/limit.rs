@@ -189,7 +189,7 @@ impl Worker for Caller {
         let Some(number) = self.supply.take() else { return Ok(false) };
         let text = self.supply.text(number);
         let request = SigningRequest::from_pem(text.as_bytes()).map_err(Failure::authority)?;
-        self.authority.submit(request, text).await.map_err(Failure::authority)?;
+        self.authority.submit(&request, text).await.map_err(Failure::authority)?;
         Ok(true)
     }
 }

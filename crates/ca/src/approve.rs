@@ -1,16 +1,16 @@
 //! Deciding about pending requests: approving and rejecting.
 
 use identity::{Permit, Principal};
-use store::{Batch, CommitError, Loaded, Version};
+use store::{Batch, CommitError, Version};
 use x509::{Certificate, SigningRequest};
 
 use crate::error::{ApproveError, RejectError};
 use crate::event::Happened;
-use crate::issue::{self, Mark, Wish};
-use crate::record::{LedgerRecord, Origin};
+use crate::issue::{Mark, Wish};
+use crate::ledger::LEDGER;
 use crate::request::RequestId;
-use crate::service::{ATTEMPTS_MAX, Approve, Authority, LEDGER, Reject};
-use crate::submit::{Begun, stored_request};
+use crate::service::{ATTEMPTS_MAX, Approve, Authority, Reject};
+use crate::submit::stored_request;
 
 impl Authority {
     /// Signs a pending request, as it asks or as `template` asks for the same key.
@@ -37,30 +37,31 @@ impl Authority {
             extensions: asks.extensions(),
             mark: Mark::Approved,
         };
-        let begun = self.begin_pending(id, &wish, Origin::Approval, permit.by()).await?;
-        Ok(self.finish(begun, Some(permit.by())).await?)
+        self.certify_pending(id, &wish, permit.by()).await
     }
 
-    /// Takes a request out of the pending ones and stores the intent to sign it.
-    pub(crate) async fn begin_pending(
+    /// Signs, and takes the request out of the pending ones in the commit that stores the certificate.
+    pub(crate) async fn certify_pending(
         &self,
         id: RequestId,
         wish: &Wish<'_>,
-        origin: Origin,
         by: &Principal,
-    ) -> Result<Begun, ApproveError> {
+    ) -> Result<Certificate, ApproveError> {
+        let mut signed = self.sign(wish).await?;
         let _turn = self.desk.turn().await;
         for _ in 0..ATTEMPTS_MAX {
             let pending = self.tables.pending.get(&id.key()).await?.ok_or(ApproveError::NotPending { id })?;
-            let issuer = self.active().await?;
-            let draft = issue::draft(&self.profile, &issuer, wish, &self.ground.entropy, self.now())?;
+            signed = self.sign_again_if_void(signed, wish).await?;
             let mut batch = Batch::new();
             self.stage_no_longer_pending(&mut batch, id, pending.version).await?;
-            self.stage_intent(&mut batch, id, &draft, origin)?;
-            self.record_event(&mut batch, &Happened::Approved { id, serial: &draft.serial() }, Some(by))?;
+            self.stage_certificate(&mut batch, id, &signed, Some(by), wish.mark)?;
+            self.expect_reservations(&mut batch, [&signed.reserved])?;
             match self.commit(batch).await {
-                Ok(intent) => return Ok(Begun { id, draft, intent }),
-                Err(CommitError::Conflict { .. }) => {}
+                Ok(_) => {
+                    self.certificate_is_stored(id, &signed);
+                    return Ok(signed.certificate);
+                }
+                Err(CommitError::Conflict { key }) => self.note_conflict(&key),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -74,10 +75,9 @@ impl Authority {
         pending: Version,
     ) -> Result<(), store::Error> {
         self.tables.pending.remove(batch, &id.key(), pending)?;
-        let loaded: Option<Loaded<LedgerRecord>> = self.tables.ledger.get(LEDGER).await?;
-        let mut ledger = loaded.as_ref().map(|loaded| loaded.record).unwrap_or_default();
+        let (mut ledger, seen) = self.ledger().await?;
         ledger.pending = ledger.pending.saturating_sub(1);
-        self.tables.ledger.put_over(batch, LEDGER, &ledger, loaded.map(|loaded| loaded.version))
+        self.stage_ledger(batch, &ledger, seen)
     }
 
     /// Refuses a pending request: it is forgotten.

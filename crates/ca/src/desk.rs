@@ -5,10 +5,12 @@
 //! commits once.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 
 use async_lock::{Mutex as AsyncMutex, MutexGuard};
 use futures_channel::oneshot;
+use futures_util::future::{Either, select};
 
 /// A queue before one clerk. Jobs are `J`, answers `A`.
 pub(crate) struct Desk<J, A> {
@@ -40,7 +42,11 @@ impl<J, A> Desk<J, A> {
         let (sender, mut answer) = oneshot::channel();
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back((job, sender));
         loop {
-            let _turn = self.turn.lock().await;
+            // Whoever is answered goes, and does not wait for a turn that is not needed any more.
+            let _turn = match select(&mut answer, pin!(self.turn.lock())).await {
+                Either::Left((answer, _)) => return answer.ok(),
+                Either::Right((turn, _)) => turn,
+            };
             match answer.try_recv() {
                 Ok(Some(answer)) => return Some(answer),
                 Ok(None) => {}

@@ -69,6 +69,26 @@ impl Explain for DraftError {
     }
 }
 
+/// Why nothing was signed.
+pub(crate) enum SignError {
+    /// No certificate can be drawn up from what was asked.
+    Draft(DraftError),
+    /// We failed.
+    Issue(IssueError),
+}
+
+impl From<DraftError> for SignError {
+    fn from(error: DraftError) -> Self {
+        Self::Draft(error)
+    }
+}
+
+impl From<IssueError> for SignError {
+    fn from(error: IssueError) -> Self {
+        Self::Issue(error)
+    }
+}
+
 /// Why an authority could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -149,6 +169,20 @@ macro_rules! from_store {
         })*
     };
 }
+
+macro_rules! from_sign {
+    ($($error:ident),*) => {
+        $(impl From<SignError> for $error {
+            fn from(error: SignError) -> Self {
+                match error {
+                    SignError::Draft(source) => source.into(),
+                    SignError::Issue(source) => source.into(),
+                }
+            }
+        })*
+    };
+}
+from_sign!(SubmitError, ApproveError, RenewError);
 from_store!(SubmitError, ApproveError, RejectError, RenewError, RevokeError, CrlError);
 
 /// Why a request was not taken.

@@ -8,18 +8,35 @@ use store::Event;
 use x509::{Certificate, Serial};
 
 use crate::authority::AuthorityName;
+use crate::issue::Mark;
 use crate::request::RequestId;
 
 /// Something that happened to an authority.
 #[derive(Debug)]
 pub(crate) enum Happened<'a> {
-    Submitted { id: RequestId, automatic: bool, key_id: String },
-    Rejected { id: RequestId },
-    Approved { id: RequestId, serial: &'a Serial },
-    Issued { id: RequestId, certificate: &'a Certificate, serial: &'a Serial },
-    Voided { id: RequestId, serial: &'a str },
-    Revoked { serial: &'a Serial },
-    IssuerMade { certificate: &'a Certificate },
+    Submitted {
+        id: RequestId,
+        key_id: &'a str,
+    },
+    Rejected {
+        id: RequestId,
+    },
+    /// Also that it was asked for, unless that was told before.
+    Issued {
+        id: RequestId,
+        certificate: &'a Certificate,
+        serial: &'a Serial,
+        mark: Mark,
+    },
+    Voided {
+        serials: &'a [Serial],
+    },
+    Revoked {
+        serial: &'a Serial,
+    },
+    IssuerMade {
+        certificate: &'a Certificate,
+    },
 }
 
 impl Happened<'_> {
@@ -28,24 +45,22 @@ impl Happened<'_> {
         let mut facts = BTreeMap::new();
         let mut fact = |name: &str, value: String| facts.insert(name.to_owned(), value);
         let (what, about) = match self {
-            Self::Submitted { id, automatic, key_id } => {
-                fact("automatic", automatic.to_string());
-                fact("key_id", key_id.clone());
+            Self::Submitted { id, key_id } => {
+                fact("key_id", (*key_id).to_owned());
                 ("request submitted", format!("{authority} request {id}"))
             }
             Self::Rejected { id } => ("request rejected", format!("{authority} request {id}")),
-            Self::Approved { id, serial } => {
+            Self::Issued { id, certificate, serial, mark } => {
                 fact("serial", serial.to_string());
-                ("request approved", format!("{authority} request {id}"))
-            }
-            Self::Issued { id, certificate, serial } => {
-                fact("serial", serial.to_string());
+                fact("key_id", certificate.public_key().key_id().to_string());
+                fact("automatic", (*mark == Mark::Automatic).to_string());
                 fact("not_after", certificate.not_after().to_string());
                 ("certificate issued", format!("{authority} request {id}"))
             }
-            Self::Voided { id, serial } => {
-                fact("serial", (*serial).to_owned());
-                ("interrupted issuance voided", format!("{authority} request {id}"))
+            Self::Voided { serials } => {
+                let serials: Vec<String> = serials.iter().map(Serial::to_string).collect();
+                fact("serials", serials.join(" "));
+                ("reserved serials voided", format!("{authority} authority"))
             }
             Self::Revoked { serial } => ("certificate revoked", format!("{authority} serial {serial}")),
             Self::IssuerMade { certificate } => {

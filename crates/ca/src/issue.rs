@@ -5,7 +5,7 @@
 //! (caucase contract, section 6.3). Where the original encodes what RFC 5280 forbids, this refuses or
 //! leaves out.
 
-use base::{Entropy, Timestamp};
+use base::Timestamp;
 use x509::{
     Certificate, CertificateTemplate, Extension, KeyKind, KeyUsage, Name, ObjectIdentifier, Policy,
     PublicKey, Serial, extension, oid,
@@ -55,17 +55,13 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    pub(crate) fn serial(&self) -> Serial {
-        self.template.serial
-    }
-
     /// Signs. Takes the draft: it cannot be signed twice.
     pub(crate) fn sign(self) -> Certificate {
         self.template.sign(self.issuer.key())
     }
 }
 
-/// What the certificate would say. Pure but for the serial, which is drawn from `entropy`.
+/// What the certificate would say. Pure: `serial` and `now` come from the shell.
 ///
 /// It never outlives its issuer: the end is cut to the issuer's, which happens only after the leaf
 /// lifetime was made longer than the rollover of the CA certificates held was planned for.
@@ -73,7 +69,7 @@ pub(crate) fn draft(
     profile: &Profile,
     issuer: &Issuer,
     wish: &Wish<'_>,
-    entropy: &Entropy,
+    serial: Serial,
     now: Timestamp,
 ) -> Result<Draft, DraftError> {
     let not_before = now - BACK_DATED;
@@ -94,7 +90,7 @@ pub(crate) fn draft(
     extensions.extend(policies(wish)?);
     Ok(Draft {
         template: CertificateTemplate {
-            serial: Serial::random(entropy),
+            serial,
             issuer: issuer.certificate().subject().clone(),
             subject: wish.subject.clone(),
             not_before,

@@ -4,10 +4,10 @@
 //! /ca/<authority>/issuer/<8 digits>        a CA certificate and its sealed key
 //!                 request/<19 digits>      a signing request, as submitted
 //!                 pending/<19 digits>      that nobody has decided about it
-//!                 issuing/<19 digits>      that it is being signed, under which serial
 //!                 issued/<19 digits>       which certificate came of it, and until when this is kept
 //!                 digest/<64 hex>          which request these bytes are
 //!                 key/<40 hex>             which request has this key (users only)
+//!                 reserved/<16 hex>        serials that may be signed under
 //!                 certificate/<40 hex>     a certificate, by serial
 //!                 revoked/<40 hex>         a revocation, by serial
 //!                 ledger, crl, automatic   counters, CRL number and date, the locked automatic count
@@ -44,27 +44,13 @@ pub struct PendingRecord {
     pub since: i64,
 }
 
-/// A request is being signed: intent, stored before the key is used.
+/// Serials that were drawn together and may be signed under: stored before the key is used.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct IssuingRecord {
-    /// The serial that is spent on it, whatever happens.
-    pub serial: String,
-    /// When that began.
+pub struct ReservedRecord {
+    /// The serials.
+    pub serials: Vec<String>,
+    /// Since when.
     pub since: i64,
-    /// Who decided it, and so what becomes of it if it was interrupted.
-    pub origin: Origin,
-}
-
-/// Who decided that a request is signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Origin {
-    /// The automatic count: if interrupted it is issued anew.
-    Automatic,
-    /// Somebody's approval of a pending request: if interrupted it is pending again.
-    Approval,
-    /// A renewal or the house itself: if interrupted it is forgotten.
-    Direct,
 }
 
 /// What came of a request.
@@ -139,7 +125,7 @@ first_version!(
     IssuerRecord,
     RequestRecord,
     PendingRecord,
-    IssuingRecord,
+    ReservedRecord,
     IssuedRecord,
     CertificateRecord,
     RequestRefRecord,
@@ -172,9 +158,7 @@ mod tests {
             r.csr == "PEM\n"
         });
         golden::<PendingRecord>(r#"{"v":1,"is":{"since":5}}"#, |r| r.since == 5);
-        golden::<IssuingRecord>(r#"{"v":1,"is":{"serial":"0a","since":5,"origin":"automatic"}}"#, |r| {
-            r.origin == Origin::Automatic
-        });
+        golden::<ReservedRecord>(r#"{"v":1,"is":{"serials":["0a","0b"],"since":5}}"#, |r| r.since == 5);
         golden::<IssuedRecord>(r#"{"v":1,"is":{"serial":"0a","drop_at":5,"fetched":false}}"#, |r| !r.fetched);
         golden::<CertificateRecord>(r#"{"v":1,"is":{"certificate":"PEM","request":7}}"#, |r| r.request == 7);
         golden::<RequestRefRecord>(r#"{"v":1,"is":{"request":7}}"#, |r| r.request == 7);

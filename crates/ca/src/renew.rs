@@ -4,13 +4,13 @@ use identity::{Permit, Principal};
 use store::{Batch, CommitError};
 use x509::{Certificate, SigningRequest};
 
-use crate::error::{ApproveError, IssueError, RenewError, SubmitError};
-use crate::issue::{self, Mark, Wish};
-use crate::record::Origin;
+use crate::error::{ApproveError, RenewError, SubmitError};
+use crate::issue::{Mark, Wish};
 use crate::request::RequestId;
 use crate::service::{ATTEMPTS_MAX, Authority, Issue};
+use crate::sign::Signed;
 use crate::statement::ByHolder;
-use crate::submit::{Begun, Job};
+use crate::submit::{Job, wish_of};
 
 impl Authority {
     /// A new certificate for the holder of one: subject and extensions as before, the key of `csr`. The old
@@ -52,13 +52,7 @@ impl Authority {
         text: &str,
     ) -> Result<Certificate, RenewError> {
         self.check_key(csr)?;
-        let wish = Wish {
-            subject: csr.subject(),
-            public_key: csr.public_key(),
-            extensions: csr.extensions(),
-            mark: Mark::Approved,
-        };
-        self.issue_directly(csr, text, &wish, permit.by()).await
+        self.issue_directly(csr, text, &wish_of(csr, Mark::Approved), permit.by()).await
     }
 
     async fn issue_directly(
@@ -68,40 +62,54 @@ impl Authority {
         wish: &Wish<'_>,
         by: &Principal,
     ) -> Result<Certificate, RenewError> {
-        let job = Job::new(csr.clone(), text);
+        let job = Job::new(csr, text);
+        let mut signed = None;
         for _ in 0..ATTEMPTS_MAX {
             let known = self.known(&job).await?;
-            let begun = match known.same_bytes {
+            if let Some(id) = known.same_bytes {
                 // A request that waits is found again, and signed now.
-                Some(id) => match self.begin_pending(id, wish, Origin::Approval, by).await {
-                    Ok(begun) => begun,
-                    Err(ApproveError::NotPending { .. }) => return Err(RenewError::AlreadyIssued),
-                    Err(ApproveError::Draft(error)) => return Err(error.into()),
-                    Err(ApproveError::Issue(error)) => return Err(error.into()),
-                },
-                None if known.key_taken => return Err(SubmitError::KeyKnown.into()),
-                None => match self.begin_direct(&job, wish).await {
-                    Ok(begun) => begun,
-                    // The same bytes or the same key came in this very moment: look again.
-                    Err(RenewError::Issue(IssueError::Store(CommitError::Conflict { .. }))) => continue,
-                    Err(error) => return Err(error),
-                },
+                return match self.certify_pending(id, wish, by).await {
+                    Ok(certificate) => Ok(certificate),
+                    Err(ApproveError::NotPending { .. }) => Err(RenewError::AlreadyIssued),
+                    Err(ApproveError::Draft(error)) => Err(error.into()),
+                    Err(ApproveError::Issue(error)) => Err(error.into()),
+                };
+            }
+            if known.key_taken {
+                return Err(SubmitError::KeyKnown.into());
+            }
+            let now_signed = match signed.take() {
+                Some(before) => self.sign_again_if_void(before, wish).await?,
+                None => self.sign(wish).await?,
             };
-            let certificate = self.finish(begun, Some(by)).await?;
-            self.purge().await;
-            return Ok(certificate);
+            match self.store_directly(&job, &now_signed, by, wish.mark).await {
+                Ok(()) => {
+                    self.purge().await;
+                    return Ok(now_signed.certificate);
+                }
+                // The same bytes or the same key came in this very moment, or the serial is void: look again.
+                Err(CommitError::Conflict { key }) => self.note_conflict(&key),
+                Err(error) => return Err(error.into()),
+            }
+            signed = Some(now_signed);
         }
         Err(CommitError::Conflict { key: self.tables.digest.key(&job.digest)? }.into())
     }
 
-    async fn begin_direct(&self, job: &Job, wish: &Wish<'_>) -> Result<Begun, RenewError> {
-        let issuer = self.active().await?;
-        let draft = issue::draft(&self.profile, &issuer, wish, &self.ground.entropy, self.now())?;
+    async fn store_directly(
+        &self,
+        job: &Job,
+        signed: &Signed,
+        by: &Principal,
+        mark: Mark,
+    ) -> Result<(), CommitError> {
         let id = RequestId::random(&self.ground.entropy);
         let mut batch = Batch::new();
         self.stage_request(&mut batch, id, job, false)?;
-        self.stage_intent(&mut batch, id, &draft, Origin::Direct)?;
-        let intent = self.commit(batch).await?;
-        Ok(Begun { id, draft, intent })
+        self.stage_certificate(&mut batch, id, signed, Some(by), mark)?;
+        self.expect_reservations(&mut batch, [&signed.reserved])?;
+        self.commit(batch).await?;
+        self.certificate_is_stored(id, signed);
+        Ok(())
     }
 }

@@ -7,7 +7,7 @@ use async_lock::Mutex as AsyncMutex;
 use base::{Clock, Entropy, Timestamp};
 use futures_util::future::BoxFuture;
 use identity::{Action, Permit, Principal, Role};
-use store::{Batch, CommitError, Engine, History, Revision, SealingKey, Table, Version};
+use store::{Batch, CommitError, Engine, History, SealingKey, Table, Version};
 use x509::{KeyError, KeySpec, PrivateKey};
 
 use crate::authority::{AuthorityName, Profile};
@@ -15,12 +15,14 @@ use crate::desk::Desk;
 use crate::error::{OpenError, ReadError};
 use crate::event::Happened;
 use crate::held::Held;
+use crate::ledger::Ledger;
 use crate::purge::Due;
 use crate::record::{
-    AutomaticRecord, CertificateRecord, CrlRecord, IssuedRecord, IssuerRecord, IssuingRecord, LedgerRecord,
-    PendingRecord, RequestRecord, RequestRefRecord, RevokedRecord,
+    AutomaticRecord, CertificateRecord, CrlRecord, IssuedRecord, IssuerRecord, LedgerRecord, PendingRecord,
+    RequestRecord, RequestRefRecord, ReservedRecord, RevokedRecord,
 };
 use crate::request::{PendingRequest, RequestId};
+use crate::stock::Stock;
 use crate::submit;
 
 /// How often a commit is tried again when others were faster.
@@ -72,7 +74,7 @@ pub(crate) struct Tables {
     pub(crate) issuer: Table<IssuerRecord>,
     pub(crate) request: Table<RequestRecord>,
     pub(crate) pending: Table<PendingRecord>,
-    pub(crate) issuing: Table<IssuingRecord>,
+    pub(crate) reserved: Table<ReservedRecord>,
     pub(crate) issued: Table<IssuedRecord>,
     pub(crate) digest: Table<RequestRefRecord>,
     pub(crate) key: Table<RequestRefRecord>,
@@ -90,7 +92,7 @@ impl Tables {
             issuer: Table::new(engine.clone(), &prefix("issuer/"))?,
             request: Table::new(engine.clone(), &prefix("request/"))?,
             pending: Table::new(engine.clone(), &prefix("pending/"))?,
-            issuing: Table::new(engine.clone(), &prefix("issuing/"))?,
+            reserved: Table::new(engine.clone(), &prefix("reserved/"))?,
             issued: Table::new(engine.clone(), &prefix("issued/"))?,
             digest: Table::new(engine.clone(), &prefix("digest/"))?,
             key: Table::new(engine.clone(), &prefix("key/"))?,
@@ -105,7 +107,6 @@ impl Tables {
 }
 
 /// The names of the single records.
-pub(crate) const LEDGER: &str = "ledger";
 pub(crate) const CRL: &str = "crl";
 pub(crate) const AUTOMATIC: &str = "automatic";
 
@@ -116,6 +117,8 @@ pub struct Authority {
     pub(crate) tables: Tables,
     pub(crate) history: History,
     pub(crate) desk: Desk<submit::Job, submit::Answer>,
+    pub(crate) ledger: Ledger,
+    pub(crate) stock: Stock,
     pub(crate) due: Mutex<Option<BinaryHeap<Due>>>,
     automatic_max: u64,
     pub(crate) held: Held,
@@ -138,6 +141,8 @@ impl Authority {
             tables,
             history,
             desk: Desk::new(),
+            ledger: Ledger::default(),
+            stock: Stock::default(),
             due: Mutex::new(None),
             automatic_max,
             held: Held::default(),
@@ -174,8 +179,7 @@ impl Authority {
     }
 
     pub(crate) async fn commit(&self, batch: Batch) -> Result<Version, CommitError> {
-        let Revision(revision) = self.ground.engine.commit(batch).await?;
-        Ok(Version(Revision(revision)))
+        self.ground.engine.commit(batch).await.map(Version)
     }
 
     /// The pending requests, by number.

@@ -1,29 +1,25 @@
-//! From a request to a certificate: submitting, and what all ways have in common.
+//! Taking requests.
 //!
-//! Signing takes two commits. The first stores the intent: the request, that it is being signed, and the
-//! serial that is spent on it. The second stores the certificate. A crash in between leaves a serial that
-//! is never used, never a certificate that nobody recorded (`unfinished.rs`).
+//! A request that is likely to be approved at once is signed first, by the one who asks. Then whoever's turn
+//! it is at the desk decides for all who wait, and one commit stores everything: requests, certificates,
+//! counters, events. A certificate whose request turns out to be held is thrown away unseen.
 
 use std::collections::{HashMap, VecDeque};
-use std::future::poll_fn;
-use std::task::Poll;
 
 use futures_channel::oneshot;
 use futures_util::future::join_all;
-use identity::Principal;
-use store::{Batch, CommitError, Version};
-use x509::{Certificate, KeyKind, SigningRequest};
+use store::{Batch, CommitError};
+use x509::{KeyKind, SigningRequest};
 
-use crate::error::{ApproveError, IssueError, SubmitError};
+use crate::error::{IssueError, SignError, SubmitError};
 use crate::event::Happened;
-use crate::issue::{self, Draft, Mark, Wish};
-use crate::record::{
-    CertificateRecord, IssuedRecord, IssuingRecord, Origin, PendingRecord, RequestRecord, RequestRefRecord,
-};
+use crate::issue::{Mark, Wish};
+use crate::record::{PendingRecord, RequestRecord, RequestRefRecord};
 use crate::request::{self, Admitted, RequestId};
-use crate::service::{ATTEMPTS_MAX, Authority, LEDGER};
+use crate::service::{ATTEMPTS_MAX, Authority};
+use crate::sign::Signed;
 
-/// The most requests decided in one commit: each is at most five operations, and one more for the ledger.
+/// The most requests decided in one commit: each is at most six operations, and one more for the ledger.
 const GROUP_REQUESTS_MAX: usize = 16;
 /// The most bytes of requests decided in one commit, as they are stored.
 const GROUP_BYTES_MAX: usize = 512 * 1024;
@@ -31,44 +27,40 @@ const GROUP_BYTES_MAX: usize = 512 * 1024;
 const STORED_BYTES_MAX: usize = 256 * 1024;
 
 /// A request to be decided about.
-#[derive(Clone)]
 pub(crate) struct Job {
-    csr: SigningRequest,
     text: String,
     pub(crate) digest: String,
+    key_id: String,
     /// How long the text is as it is stored.
     stored_bytes: usize,
+    /// What becomes of it if it is approved at once.
+    signed: Option<Signed>,
 }
 
 /// What was decided.
 pub(crate) type Answer = Result<Decided, SubmitError>;
 
 /// What became of a submitted request.
+#[derive(Clone, Copy)]
 pub(crate) enum Decided {
     /// These bytes are stored already.
     Known(RequestId),
-    /// It waits.
-    Held(RequestId),
-    /// It is to be signed by the one who asked.
-    Begun(Begun),
-}
-
-/// An issuance whose intent is stored.
-pub(crate) struct Begun {
-    pub(crate) id: RequestId,
-    pub(crate) draft: Draft,
-    /// The version of the intent.
-    pub(crate) intent: Version,
+    /// It is stored: it waits, or its certificate is stored too.
+    Taken(RequestId),
+    /// It would be approved at once, if it were signed. Nothing was done.
+    Unsigned,
 }
 
 impl Job {
-    pub(crate) fn new(csr: SigningRequest, text: &str) -> Self {
+    pub(crate) fn new(csr: &SigningRequest, text: &str) -> Self {
         let stored_bytes = serde_json::to_string(text).map_or(usize::MAX, |stored| stored.len());
-        Self { digest: digest_of(text), text: text.to_owned(), csr, stored_bytes }
-    }
-
-    fn key_id(&self) -> String {
-        self.csr.public_key().key_id().to_string()
+        Self {
+            digest: digest_of(text),
+            text: text.to_owned(),
+            key_id: csr.public_key().key_id().to_string(),
+            stored_bytes,
+            signed: None,
+        }
     }
 }
 
@@ -95,30 +87,38 @@ impl Authority {
     /// Runs to its end once begun: callers must not drop it.
     ///
     /// # Errors
-    /// [`SubmitError`]; nothing was stored then, except that a request which was to be signed at once and
-    /// then could not be is signed later ([`Authority::mend_unfinished`]).
-    pub async fn submit(&self, csr: SigningRequest, text: &str) -> Result<RequestId, SubmitError> {
-        self.check_key(&csr)?;
-        let job = Job::new(csr, text);
-        if job.stored_bytes > STORED_BYTES_MAX {
-            return Err(SubmitError::TooLong);
-        }
-        let decided = self
-            .desk
-            .ask(job, cut_group, |jobs| self.decide(jobs))
-            .await
-            .ok_or(SubmitError::Interrupted)??;
-        let id = match decided {
-            Decided::Known(id) => return Ok(id),
-            Decided::Held(id) => id,
-            Decided::Begun(begun) => {
-                let id = begun.id;
-                self.finish(begun, None).await?;
-                id
+    /// [`SubmitError`]; nothing was stored then.
+    pub async fn submit(&self, csr: &SigningRequest, text: &str) -> Result<RequestId, SubmitError> {
+        self.check_key(csr)?;
+        let mut is_likely_automatic = self.is_likely_automatic();
+        for _ in 0..ATTEMPTS_MAX {
+            let mut job = Job::new(csr, text);
+            if job.stored_bytes > STORED_BYTES_MAX {
+                return Err(SubmitError::TooLong);
             }
-        };
-        self.purge().await;
-        Ok(id)
+            let mut cannot_be_drawn_up = None;
+            if is_likely_automatic {
+                match self.sign(&wish_of(csr, Mark::Automatic)).await {
+                    Ok(signed) => job.signed = Some(signed),
+                    // No reason to refuse what is known, or waits for somebody who looks at it.
+                    Err(SignError::Draft(error)) => cannot_be_drawn_up = Some(error),
+                    Err(SignError::Issue(error)) => return Err(error.into()),
+                }
+            }
+            let decided = self.desk.ask(job, cut_group, |jobs| self.decide(jobs)).await;
+            match decided.ok_or(SubmitError::Interrupted)?? {
+                Decided::Known(id) => return Ok(id),
+                Decided::Taken(id) => {
+                    self.purge().await;
+                    return Ok(id);
+                }
+                Decided::Unsigned => match cannot_be_drawn_up {
+                    Some(error) => return Err(error.into()),
+                    None => is_likely_automatic = true,
+                },
+            }
+        }
+        Err(SubmitError::Interrupted)
     }
 
     pub(crate) fn check_key(&self, csr: &SigningRequest) -> Result<(), SubmitError> {
@@ -152,41 +152,49 @@ impl Authority {
         }
     }
 
+    /// At first all are taken for new, as most are; the commit conflicts if one is not.
     async fn decide_together(&self, jobs: &[Job]) -> Result<Vec<Answer>, IssueError> {
-        let mut attempts = 1;
+        let (mut attempts, mut look_up) = (1, false);
         loop {
-            match self.try_decide(jobs).await {
-                Err(IssueError::Store(CommitError::Conflict { .. })) if attempts < ATTEMPTS_MAX => {
-                    attempts += 1
+            match self.try_decide(jobs, look_up).await {
+                Ok(Some(answers)) => return Ok(answers),
+                Ok(None) => {}
+                Err(IssueError::Store(CommitError::Conflict { key })) if attempts < ATTEMPTS_MAX => {
+                    self.note_conflict(&key);
+                    attempts += 1;
                 }
-                outcome => return outcome,
+                Err(error) => return Err(error),
             }
+            look_up = true;
         }
     }
 
-    async fn try_decide(&self, jobs: &[Job]) -> Result<Vec<Answer>, IssueError> {
-        let issuer = self.active().await?;
-        let loaded = self.tables.ledger.get(LEDGER).await?;
-        let known = join_all(jobs.iter().map(|job| self.known(job))).await;
-        let mut ledger = loaded.as_ref().map(|loaded| loaded.record).unwrap_or_default();
-        let before = ledger;
+    /// `None`, and nothing done, when one is not taken that was not looked up: what is known already is
+    /// taken even when nothing new is.
+    async fn try_decide(&self, jobs: &[Job], look_up: bool) -> Result<Option<Vec<Answer>>, IssueError> {
+        let (before, seen) = self.ledger().await?;
+        let known = if look_up {
+            join_all(jobs.iter().map(|job| self.known(job))).await
+        } else {
+            jobs.iter().map(|_| Ok(Known { same_bytes: None, key_taken: false })).collect()
+        };
+        let mut ledger = before;
         let mut batch = Batch::new();
         // Requests of this very group count as known to those behind them.
         let mut new_digests = HashMap::new();
         let mut new_keys = HashMap::new();
         let mut answers = Vec::with_capacity(jobs.len());
-        let now = self.now();
+        let mut issued = Vec::new();
         for (job, known) in jobs.iter().zip(known) {
             let known = known?;
-            if let Some(id) = known.same_bytes.or_else(|| new_digests.get(&job.digest).copied()) {
+            if let Some(id) = known.same_bytes.or_else(|| new_digests.get(job.digest.as_str()).copied()) {
                 answers.push(Ok(Decided::Known(id)));
                 continue;
             }
-            let key_id = job.key_id();
             let one_of_a_kind = self.profile.admission.keys_for_backup;
             let mut counted = ledger;
             let admitted = match request::admit(&mut counted, &self.profile.admission, self.automatic_max()) {
-                Ok(_) if one_of_a_kind && (known.key_taken || new_keys.contains_key(&key_id)) => {
+                Ok(_) if one_of_a_kind && (known.key_taken || new_keys.contains_key(job.key_id.as_str())) => {
                     answers.push(Err(SubmitError::KeyKnown));
                     continue;
                 }
@@ -196,62 +204,51 @@ impl Authority {
                     continue;
                 }
             };
-            let draft = match admitted {
-                Admitted::Held => None,
-                Admitted::Approved => {
-                    let wish = Wish {
-                        subject: job.csr.subject(),
-                        public_key: job.csr.public_key(),
-                        extensions: job.csr.extensions(),
-                        mark: Mark::Automatic,
-                    };
-                    match issue::draft(&self.profile, &issuer, &wish, &self.ground.entropy, now) {
-                        Ok(draft) => Some(draft),
-                        Err(error) => {
-                            answers.push(Err(error.into()));
-                            continue;
-                        }
-                    }
-                }
-            };
-            ledger = counted;
             let id = RequestId::random(&self.ground.entropy);
-            self.stage_request(&mut batch, id, job, draft.is_some())?;
-            new_digests.insert(job.digest.clone(), id);
-            new_keys.insert(key_id, id);
-            answers.push(Ok(match draft {
-                None => {
-                    self.tables.pending.create(
-                        &mut batch,
-                        &id.key(),
-                        &PendingRecord { since: now.as_unix() },
-                    )?;
-                    Decided::Held(id)
+            match (admitted, job.signed.as_ref().filter(|signed| signed.reserved.stands())) {
+                (Admitted::Held, _) => {
+                    self.stage_request(&mut batch, id, job, false)?;
+                    let submitted = Happened::Submitted { id, key_id: &job.key_id };
+                    self.record_event(&mut batch, &submitted, None)?;
+                    let pending = PendingRecord { since: self.now().as_unix() };
+                    self.tables.pending.create(&mut batch, &id.key(), &pending)?;
                 }
-                Some(draft) => {
-                    self.stage_intent(&mut batch, id, &draft, Origin::Automatic)?;
-                    // The version is known once the batch is committed.
-                    Decided::Begun(Begun { id, draft, intent: Version(store::Revision(0)) })
+                (Admitted::Approved, Some(signed)) => {
+                    self.stage_request(&mut batch, id, job, true)?;
+                    self.stage_certificate(&mut batch, id, signed, None, Mark::Automatic)?;
+                    issued.push((id, signed));
                 }
-            }));
+                (Admitted::Approved, None) => {
+                    answers.push(Ok(Decided::Unsigned));
+                    continue;
+                }
+            }
+            ledger = counted;
+            new_digests.insert(job.digest.as_str(), id);
+            new_keys.insert(job.key_id.as_str(), id);
+            answers.push(Ok(Decided::Taken(id)));
+        }
+        let is_taken = |answer: &Answer| matches!(answer, Ok(Decided::Known(_) | Decided::Taken(_)));
+        if !look_up && !answers.iter().all(is_taken) {
+            return Ok(None);
         }
         if batch.is_empty() {
-            return Ok(answers);
+            return Ok(Some(answers));
         }
-        if ledger != before {
-            self.tables.ledger.put_over(&mut batch, LEDGER, &ledger, loaded.map(|loaded| loaded.version))?;
-        }
+        self.expect_reservations(&mut batch, issued.iter().map(|(_, signed)| &signed.reserved))?;
+        self.stage_ledger(&mut batch, &ledger, seen)?;
         let version = self.commit(batch).await?;
-        for answer in answers.iter_mut().flatten() {
-            match answer {
-                Decided::Begun(begun) => begun.intent = version,
-                Decided::Held(id) => {
-                    tracing::info!(authority = %self.profile.name, request = %id, "request submitted");
-                }
-                Decided::Known(_) => {}
-            }
+        self.keep_ledger(ledger, version);
+        for id in answers.iter().filter_map(|answer| match answer {
+            Ok(Decided::Taken(id)) => Some(id),
+            _ => None,
+        }) {
+            tracing::info!(authority = %self.profile.name, request = %id, "request submitted");
         }
-        Ok(answers)
+        for (id, signed) in issued {
+            self.certificate_is_stored(id, signed);
+        }
+        Ok(Some(answers))
     }
 
     pub(crate) async fn known(&self, job: &Job) -> Result<Known, store::Error> {
@@ -263,11 +260,11 @@ impl Authority {
             .map(|found| RequestId::from_record(found.record.request));
         let key_taken = self.profile.admission.keys_for_backup
             && same_bytes.is_none()
-            && self.tables.key.get(&job.key_id()).await?.is_some();
+            && self.tables.key.get(&job.key_id).await?.is_some();
         Ok(Known { same_bytes, key_taken })
     }
 
-    /// Adds a request and what finds it again. Its event goes with it.
+    /// Adds a request and what finds it again.
     pub(crate) fn stage_request(
         &self,
         batch: &mut Batch,
@@ -280,20 +277,9 @@ impl Authority {
         self.tables.request.create(batch, &id.key(), &record)?;
         self.tables.digest.create(batch, &job.digest, &reference)?;
         if self.profile.admission.keys_for_backup {
-            self.tables.key.create(batch, &job.key_id(), &reference)?;
+            self.tables.key.create(batch, &job.key_id, &reference)?;
         }
-        self.record_event(batch, &Happened::Submitted { id, automatic, key_id: job.key_id() }, None)
-    }
-
-    pub(crate) fn stage_intent(
-        &self,
-        batch: &mut Batch,
-        id: RequestId,
-        draft: &Draft,
-        origin: Origin,
-    ) -> Result<(), store::Error> {
-        let intent = IssuingRecord { serial: draft.serial().hex(), since: self.now().as_unix(), origin };
-        self.tables.issuing.create(batch, &id.key(), &intent)
+        Ok(())
     }
 
     /// Removes a request and what finds it.
@@ -312,72 +298,11 @@ impl Authority {
         }
         Ok(())
     }
-
-    /// Signs what was begun and stores the certificate.
-    pub(crate) async fn finish(
-        &self,
-        begun: Begun,
-        by: Option<&Principal>,
-    ) -> Result<Certificate, IssueError> {
-        let Begun { id, draft, intent } = begun;
-        let serial = draft.serial();
-        let_others_go_first().await;
-        let certificate = draft.sign();
-        let drop_at = self.now() + self.profile.admission.keep_issued;
-        let issued = IssuedRecord { serial: serial.hex(), drop_at: drop_at.as_unix(), fetched: false };
-        let record = CertificateRecord { certificate: certificate.to_pem(), request: id.as_u64() };
-        let mut batch = Batch::new();
-        self.tables.issuing.remove(&mut batch, &id.key(), intent)?;
-        self.tables.issued.create(&mut batch, &id.key(), &issued)?;
-        self.tables.certificate.create(&mut batch, &serial.hex(), &record)?;
-        let happened = Happened::Issued { id, certificate: &certificate, serial: &serial };
-        self.record_event(&mut batch, &happened, by)?;
-        self.commit(batch).await?;
-        self.remember_due(id, drop_at);
-        tracing::info!(authority = %self.profile.name, request = %id, %serial, "certificate issued");
-        Ok(certificate)
-    }
-
-    /// Begins anew what was interrupted; for `unfinished.rs`.
-    pub(crate) async fn begin_again(
-        &self,
-        id: RequestId,
-        record: &RequestRecord,
-        interrupted: Version,
-    ) -> Result<Begun, ApproveError> {
-        let csr = stored_request(record, id)?;
-        let wish = Wish {
-            subject: csr.subject(),
-            public_key: csr.public_key(),
-            extensions: csr.extensions(),
-            mark: Mark::Automatic,
-        };
-        let issuer = self.active().await?;
-        let draft = issue::draft(&self.profile, &issuer, &wish, &self.ground.entropy, self.now())?;
-        let intent = IssuingRecord {
-            serial: draft.serial().hex(),
-            since: self.now().as_unix(),
-            origin: Origin::Automatic,
-        };
-        let mut batch = Batch::new();
-        self.tables.issuing.update(&mut batch, &id.key(), &intent, interrupted)?;
-        let intent = self.commit(batch).await?;
-        Ok(Begun { id, draft, intent })
-    }
 }
 
-/// Steps back behind everybody who is ready to go on. Signing takes as long as a hundred other steps, and
-/// whoever decides for the next group would stand behind it while the disk has nothing to do.
-async fn let_others_go_first() {
-    let mut stepped_back = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut stepped_back, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
+/// What `csr` asks for, for its own key.
+pub(crate) fn wish_of(csr: &SigningRequest, mark: Mark) -> Wish<'_> {
+    Wish { subject: csr.subject(), public_key: csr.public_key(), extensions: csr.extensions(), mark }
 }
 
 /// Whether a request is known already.

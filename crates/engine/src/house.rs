@@ -178,7 +178,7 @@ impl House {
         let authorities = vec![services.clone(), users.clone(), server.clone()];
         for authority in &authorities {
             // Nobody else can be at work: the embedded store is locked to this process.
-            authority.mend_unfinished(Span::ZERO).await.map_err(HouseError::Unfinished)?;
+            authority.void_reserved(Span::ZERO).await.map_err(HouseError::Unfinished)?;
         }
         let mut certificate = ServerCertificate {
             authority: server.clone(),

@@ -45,6 +45,20 @@ fn raising_the_count_approves_only_what_comes_beyond_what_came() {
     assert!(!automatic(&world, "fourth"));
 }
 
+/// Each process remembers the count as it left it, but the store has the last word.
+#[test]
+fn two_processes_count_together() {
+    let mut world = World::automatic(2);
+    let mut other = world.beside();
+    let mut submit = |name: &str| {
+        let id = world.submit(&Asker::new(name)).unwrap();
+        std::mem::swap(&mut world.authority, &mut other);
+        world.certificate(id).is_some()
+    };
+    assert_eq!(["first", "second", "third", "fourth"].map(&mut submit), [true, true, false, false]);
+    assert_eq!(world.pending().len(), 2);
+}
+
 #[test]
 fn a_locked_count_stays_whatever_is_said_later() {
     let mut world = World::new(services());

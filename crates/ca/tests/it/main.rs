@@ -6,5 +6,5 @@ mod limits;
 mod lists;
 mod requests;
 mod rollover;
-mod unfinished;
+mod serials;
 mod world;

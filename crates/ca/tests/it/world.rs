@@ -79,12 +79,17 @@ impl World {
         self.authority = open(&self.store, &self.clock, &self.entropy, &self.sealing, self.profile.clone());
     }
 
+    /// The same authority in another process, on the same store.
+    pub(crate) fn beside(&self) -> Authority {
+        open(&self.store, &self.clock, &self.entropy, &self.sealing, self.profile.clone())
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
     pub(crate) fn submit(&self, asker: &Asker) -> Result<RequestId, SubmitError> {
-        block_on(self.authority.submit(asker.csr.clone(), &asker.text))
+        block_on(self.authority.submit(&asker.csr, &asker.text))
     }
 
     pub(crate) fn approve(&self, id: RequestId) -> Result<Certificate, ca::ApproveError> {
@@ -112,9 +117,24 @@ impl World {
 
     /// How many records there are whose key begins so.
     pub(crate) fn count(&self, prefix: &str) -> usize {
+        self.ids(prefix).len()
+    }
+
+    /// What follows `prefix` in the keys of the records that begin so.
+    pub(crate) fn ids(&self, prefix: &str) -> Vec<String> {
         use store::{Engine as _, Page, Prefix};
         let prefix = Prefix::new(format!("/ca/{}/{prefix}", self.profile.name)).unwrap();
-        block_on(self.store.list(&prefix, Page::full())).unwrap().entries.len()
+        let listing = block_on(self.store.list(&prefix, Page::full())).unwrap();
+        listing.entries.iter().map(|(key, _)| prefix.rest(key).unwrap().to_owned()).collect()
+    }
+
+    /// What happened of that kind.
+    pub(crate) fn events(&self, what: &str) -> Vec<store::Event> {
+        let history = store::History::new(self.store.clone()).unwrap();
+        let page = block_on(history.page(None, 1_000)).unwrap();
+        assert!(page.next.is_none());
+        let events = page.entries.into_iter().map(|(_, loaded)| loaded.record);
+        events.filter(|event| event.what == what).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Puts right what a dead process left between the intent to sign and the certificate.
+//! Voids the serials that a dead process had reserved and never used.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use futures_util::future::BoxFuture;
 use crate::reconciler::{Next, Reconciler, StepError};
 use crate::tasks::Stop;
 
-/// An issuance that takes longer than this is not going to be finished by whoever began it.
-const GIVEN_UP: Span = Span::seconds(120);
-const EVERY: Span = Span::seconds(60);
+/// Who has not used a serial for so long is likely dead; who is not will sign under others.
+const GIVEN_UP: Span = Span::seconds(24 * 3_600);
+const EVERY: Span = Span::seconds(3_600);
 
 pub(crate) struct Unfinished {
     pub(crate) authorities: Vec<Arc<Authority>>,
@@ -27,7 +27,7 @@ impl Reconciler for Unfinished {
         Box::pin(async move {
             let mut failed = None;
             for authority in &self.authorities {
-                if let Err(error) = authority.mend_unfinished(GIVEN_UP).await {
+                if let Err(error) = authority.void_reserved(GIVEN_UP).await {
                     failed = Some(error);
                 }
             }

@@ -329,7 +329,7 @@ fn a_rollover_makes_good_certificates() {
     let holder = key(KeySpec::P256);
     let issue = |name: &str| {
         let request = SigningRequest::build(&holder, &Name::from_common_name(name).unwrap(), &[]);
-        let id = block_on(authority.submit(request.clone(), &request.to_pem())).unwrap();
+        let id = block_on(authority.submit(&request, &request.to_pem())).unwrap();
         let pem = block_on(authority.certificate(id)).unwrap();
         Certificate::from_pem(pem.as_bytes()).unwrap()
     };

@@ -19,7 +19,7 @@ use super::{failed, from_sql};
 use crate::{Error, Revision};
 
 /// How large a page of the file is.
-pub(super) const PAGE_BYTES: usize = 8192;
+pub(super) const PAGE_BYTES: usize = 4096;
 /// Tells our files from others' (<https://www.sqlite.org/fileformat2.html>, offset 68): `PRVS`.
 const APPLICATION_ID: u32 = u32::from_be_bytes(*b"PRVS");
 /// The version of the layout below, at offset 60.

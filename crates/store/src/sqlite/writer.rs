@@ -1,5 +1,6 @@
 //! Writing: one thread, one connection, and everything that is queued in one transaction.
 
+use std::collections::HashSet;
 use std::sync::mpsc::Receiver;
 
 use async_lock::SemaphoreGuardArc;
@@ -20,6 +21,13 @@ const CHECKPOINT_PAGES: usize = 4_000;
 /// A log that has grown to so many pages, because somebody was reading at each checkpoint, is not added to
 /// until all have moved on.
 const LOG_PAGES_MAX: i64 = 8 * 4_000;
+
+/// Puts a key, whatever was there.
+const PUT: &str = "INSERT INTO records (key, revision, value) VALUES (?1, ?2, ?3)
+                   ON CONFLICT (key) DO UPDATE SET revision = ?2, value = ?3";
+/// Puts a key that must not be there; changes nothing if it is.
+const INSERT: &str = "INSERT INTO records (key, revision, value) VALUES (?1, ?2, ?3)
+                      ON CONFLICT (key) DO NOTHING";
 
 /// A batch on its way.
 pub(super) struct Job {
@@ -42,6 +50,19 @@ pub(super) struct Writer {
 
 /// What a batch comes to, if its transaction commits: the changes it made, or why it was refused.
 type Verdict = Result<(Revision, Vec<Change>), CommitError>;
+
+/// When it is seen whether what a batch expects is so.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// Keys that are expected to be absent and are then put: as they are put. When one is not, the whole
+    /// transaction is to be done again, for half a batch is written by then.
+    AsItGoes,
+    /// Before anything of the batch is written.
+    First,
+}
+
+/// A key that was expected to be absent was not, after something of its batch was written.
+struct Spoilt;
 
 impl Writer {
     pub(super) fn new(connection: Connection, revision: Revision, changes: Changes) -> Self {
@@ -97,7 +118,11 @@ impl Writer {
     /// The verdict on each batch, after the commit of all that were taken; or nothing was done.
     fn transact(&mut self, group: &[Job]) -> Result<Vec<Verdict>, Error> {
         let before = self.revision;
-        self.attempt(group).map_err(|error| {
+        for look in [Look::AsItGoes, Look::First] {
+            let outcome = self.attempt(group, look);
+            if let Ok(Ok(verdicts)) = outcome {
+                return Ok(verdicts);
+            }
             self.revision = before;
             // SQLite may have rolled back by itself.
             if !self.connection.is_autocommit()
@@ -105,19 +130,25 @@ impl Writer {
             {
                 tracing::error!(%error, "a failed transaction could not be rolled back");
             }
-            failed("committing")(error)
-        })
+            if let Err(error) = outcome {
+                return Err(failed("committing")(error));
+            }
+        }
+        unreachable!("nothing is spoilt by a batch that is written only when all it expects is so")
     }
 
-    /// As [`Self::transact`], but may leave the transaction open when it fails.
-    fn attempt(&mut self, group: &[Job]) -> rusqlite::Result<Vec<Verdict>> {
+    /// As [`Self::transact`], but may leave the transaction open when it fails or is spoilt.
+    fn attempt(&mut self, group: &[Job], look: Look) -> rusqlite::Result<Result<Vec<Verdict>, Spoilt>> {
         execute(&self.connection, "BEGIN IMMEDIATE")?;
         let before = self.revision;
         let mut verdicts = Vec::with_capacity(group.len());
         for job in group {
             // Counted before it is known to be taken: too many rather than too few.
             self.pages += 1 + job.batch.len() + job.batch.bytes() / open::PAGE_BYTES;
-            verdicts.push(self.apply(&job.batch)?);
+            match self.apply(&job.batch, look)? {
+                Ok(verdict) => verdicts.push(verdict),
+                Err(Spoilt) => return Ok(Err(Spoilt)),
+            }
         }
         if self.revision > before {
             self.connection
@@ -126,35 +157,39 @@ impl Writer {
             self.pages += 1;
         }
         execute(&self.connection, "COMMIT")?;
-        Ok(verdicts)
+        Ok(Ok(verdicts))
     }
 
     /// Does `batch` within the transaction, if what it expects is so after the batches before it.
-    fn apply(&mut self, batch: &Batch) -> rusqlite::Result<Verdict> {
+    fn apply(&mut self, batch: &Batch, look: Look) -> rusqlite::Result<Result<Verdict, Spoilt>> {
+        // Looking a key up and then putting it would find its place twice.
+        let new: HashSet<&Key> = if look == Look::AsItGoes { created(batch) } else { HashSet::new() };
         for (key, expectation) in batch.expectations() {
+            if new.contains(key) {
+                continue;
+            }
             let found = self.version(key)?;
             let holds = match expectation {
                 Expect::Absent => found.is_none(),
                 Expect::At(version) => found == Some(*version),
             };
             if !holds {
-                return Ok(Err(CommitError::Conflict { key: key.clone() }));
+                return Ok(Ok(Err(CommitError::Conflict { key: key.clone() })));
             }
         }
         if batch.is_empty() {
-            return Ok(Ok((self.revision, Vec::new())));
+            return Ok(Ok(Ok((self.revision, Vec::new()))));
         }
         let revision = Revision(self.revision.0 + 1);
         let mut changes = Vec::with_capacity(batch.len());
         for operation in batch.operations() {
             let (key, value) = match operation {
                 Operation::Put(key, value) => {
-                    self.connection
-                        .prepare_cached(
-                            "INSERT INTO records (key, revision, value) VALUES (?1, ?2, ?3)
-                             ON CONFLICT (key) DO UPDATE SET revision = ?2, value = ?3",
-                        )?
-                        .execute(params![key.as_str(), to_sql(revision), &value[..]])?;
+                    let sql = if new.contains(key) { INSERT } else { PUT };
+                    let put = params![key.as_str(), to_sql(revision), &value[..]];
+                    if self.connection.prepare_cached(sql)?.execute(put)? == 0 {
+                        return Ok(Err(Spoilt));
+                    }
                     (key, Some(value.clone()))
                 }
                 Operation::Delete(key) => {
@@ -168,7 +203,7 @@ impl Writer {
             changes.push(Change { key: key.clone(), value, revision });
         }
         self.revision = revision;
-        Ok(Ok((revision, changes)))
+        Ok(Ok(Ok((revision, changes))))
     }
 
     /// The version of `key` within the transaction.
@@ -194,6 +229,27 @@ impl Writer {
             tracing::warn!(%error, "the store's log could not be copied to its file, and grows");
         }
     }
+}
+
+/// The keys that `batch` expects to be absent and puts, once: whether they are absent shows as they are put.
+fn created(batch: &Batch) -> HashSet<&Key> {
+    let absent: HashSet<&Key> = batch
+        .expectations()
+        .iter()
+        .filter_map(|(key, expectation)| (*expectation == Expect::Absent).then_some(key))
+        .collect();
+    let mut touched = HashSet::new();
+    let mut created = HashSet::new();
+    for operation in batch.operations() {
+        let (Operation::Put(key, _) | Operation::Delete(key)) = operation;
+        let is_first = touched.insert(key);
+        if is_first && matches!(operation, Operation::Put(..)) && absent.contains(key) {
+            created.insert(key);
+        } else {
+            created.remove(key);
+        }
+    }
+    created
 }
 
 /// `first` and what else is queued, within bounds.

@@ -32,7 +32,6 @@ fn check_next_start(place: &Place, killed: &str) {
     server.stop();
     for stored in stored::read(&place.data) {
         stored.check();
-        assert!(stored.issuing.is_empty(), "killed {killed}");
     }
 }
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ca::record::{
-    CertificateRecord, CrlRecord, IssuedRecord, IssuingRecord, LedgerRecord, Origin, PendingRecord,
-    RequestRecord, RequestRefRecord, RevokedRecord,
+    CertificateRecord, CrlRecord, IssuedRecord, LedgerRecord, PendingRecord, RequestRecord, RequestRefRecord,
+    ReservedRecord, RevokedRecord,
 };
 use futures_executor::block_on;
 use store::{Engine, History, Record, Sqlite, Table};
@@ -20,7 +20,10 @@ pub struct Stored {
     at: Authority,
     request: BTreeMap<u64, RequestRecord>,
     pending: BTreeMap<u64, PendingRecord>,
-    pub issuing: BTreeMap<u64, IssuingRecord>,
+    /// Serials that may be signed under, by number of reservation.
+    reserved: BTreeMap<String, ReservedRecord>,
+    /// Serials that were reserved and never used, in decimal.
+    void: BTreeSet<String>,
     issued: BTreeMap<u64, IssuedRecord>,
     digest: BTreeMap<String, RequestRefRecord>,
     key: BTreeMap<String, RequestRefRecord>,
@@ -29,7 +32,7 @@ pub struct Stored {
     ledger: LedgerRecord,
     crl: CrlRecord,
     /// What happened, and to what.
-    history: BTreeSet<(String, String)>,
+    happened: BTreeSet<(String, String)>,
 }
 
 /// The records in the data directory of a server that was killed. They are read from a copy: opening the
@@ -54,26 +57,44 @@ pub fn read(data: &Path) -> [Stored; 2] {
     both
 }
 
-async fn history(engine: Arc<dyn Engine>) -> BTreeSet<(String, String)> {
+/// The history of the whole house.
+#[derive(Default)]
+struct Happened {
+    happened: BTreeSet<(String, String)>,
+    void: BTreeSet<String>,
+}
+
+async fn history(engine: Arc<dyn Engine>) -> Happened {
     let history = History::new(engine).unwrap();
-    let mut all = BTreeSet::new();
+    let mut all = Happened::default();
     let mut after: Option<String> = None;
     loop {
         let page = history.page(after.as_deref(), 1_000).await.unwrap();
         let Some((last, _)) = page.entries.last() else { return all };
         after = Some(last.clone());
-        all.extend(page.entries.into_iter().map(|(_, event)| (event.record.what, event.record.about)));
+        for (_, event) in page.entries {
+            let event = event.record;
+            if let Some(serials) = event.facts.get("serials") {
+                all.void.extend(serials.split(' ').map(str::to_owned));
+            }
+            all.happened.insert((event.what, event.about));
+        }
     }
 }
 
+fn decimal(serial: &str) -> String {
+    x509::Serial::from_hex(serial).unwrap().to_string()
+}
+
 impl Stored {
-    async fn read(at: Authority, engine: Arc<dyn Engine>, history: &BTreeSet<(String, String)>) -> Self {
+    async fn read(at: Authority, engine: Arc<dyn Engine>, history: &Happened) -> Self {
         let prefix = format!("/ca/{}/", name(at));
         Self {
             at,
             request: numbered(&engine, &format!("{prefix}request/")).await,
             pending: numbered(&engine, &format!("{prefix}pending/")).await,
-            issuing: numbered(&engine, &format!("{prefix}issuing/")).await,
+            reserved: all(&engine, &format!("{prefix}reserved/")).await,
+            void: history.void.clone(),
             issued: numbered(&engine, &format!("{prefix}issued/")).await,
             digest: all(&engine, &format!("{prefix}digest/")).await,
             key: all(&engine, &format!("{prefix}key/")).await,
@@ -81,15 +102,24 @@ impl Stored {
             revoked: all(&engine, &format!("{prefix}revoked/")).await,
             ledger: one(&engine, &prefix, "ledger").await,
             crl: one(&engine, &prefix, "crl").await,
-            history: history.clone(),
+            happened: history.happened.clone(),
         }
     }
 
-    /// How many requests were being signed when the server was killed, by who had decided it: automatically,
-    /// by approval, directly.
-    pub fn interrupted(&self) -> [usize; 3] {
-        [Origin::Automatic, Origin::Approval, Origin::Direct]
-            .map(|origin| self.issuing.values().filter(|issuing| issuing.origin == origin).count())
+    /// The reservations of the server that wrote this.
+    pub fn reservations(&self) -> impl Iterator<Item = (&String, &ReservedRecord)> {
+        self.reserved.iter()
+    }
+
+    /// That the serials which `server` had reserved when it was killed, and never used, are void now.
+    pub fn check_voided(&self, reservations: &BTreeMap<String, ReservedRecord>) {
+        for (id, reservation) in reservations {
+            assert!(!self.reserved.contains_key(id), "{:?}: {id} is still reserved", self.at);
+            for serial in reservation.serials.iter().filter(|serial| !self.certificate.contains_key(*serial))
+            {
+                assert!(self.void.contains(&decimal(serial)), "{:?}: {serial} is not void", self.at);
+            }
+        }
     }
 
     /// That the records fit together, whenever the server was killed.
@@ -97,11 +127,10 @@ impl Stored {
         let at = self.at;
         assert_eq!(self.ledger.pending, self.pending.len() as u64, "{at:?}: the ledger's pending ones");
         for (id, request) in &self.request {
-            let states =
-                [self.pending.contains_key(id), self.issuing.contains_key(id), self.issued.contains_key(id)];
-            let is_one = states.iter().filter(|is| **is).count() == 1;
-            assert!(is_one, "{at:?} {id} is in these states: {states:?}");
-            assert!(self.has_happened("request submitted", &format!("request {id}")), "{at:?} {id}");
+            let (is_pending, is_issued) = (self.pending.contains_key(id), self.issued.contains_key(id));
+            assert!(is_pending != is_issued, "{at:?} {id}: pending {is_pending}, issued {is_issued}");
+            let what = if is_pending { "request submitted" } else { "certificate issued" };
+            assert!(self.has_happened(what, &format!("request {id}")), "{at:?} {id}");
             let digest = base::hex::encode(&base::sha256(request.csr.as_bytes()));
             assert_eq!(self.digest[&digest].request, *id, "{at:?}: these bytes are another request");
             let csr = SigningRequest::from_pem(request.csr.as_bytes()).unwrap();
@@ -110,7 +139,7 @@ impl Stored {
                 assert_eq!(self.key[&key_id].request, *id, "{at:?}: this key belongs to another request");
             }
         }
-        let states = self.pending.keys().chain(self.issuing.keys()).chain(self.issued.keys());
+        let states = self.pending.keys().chain(self.issued.keys());
         let states: BTreeSet<u64> = states.copied().collect();
         assert_eq!(states, self.request.keys().copied().collect(), "{at:?}: a state without a request");
         assert_eq!(self.digest.len(), self.request.len(), "{at:?}: digests");
@@ -137,11 +166,8 @@ impl Stored {
             assert_eq!(certificate.public_key(), csr.public_key(), "{at:?} {id}");
             assert!(self.has_happened("certificate issued", &format!("request {id}")), "{at:?} {id}");
         }
-        for (id, issuing) in &self.issuing {
-            assert!(
-                !self.certificate.contains_key(&issuing.serial),
-                "{at:?} {id}: its serial was used before"
-            );
+        for serial in self.certificate.keys() {
+            assert!(!self.void.contains(&decimal(serial)), "{at:?}: {serial} is void and was used");
         }
     }
 
@@ -174,7 +200,7 @@ impl Stored {
     }
 
     fn has_happened(&self, what: &str, about: &str) -> bool {
-        self.history.contains(&(what.to_owned(), format!("{} {about}", name(self.at))))
+        self.happened.contains(&(what.to_owned(), format!("{} {about}", name(self.at))))
     }
 }
 

@@ -227,7 +227,7 @@ impl Caucase {
         let (csr, text) = parse_request(&body)?;
         let authority = self.authority(name).clone();
         // To its end, also when the client hangs up: what is stored must be finished.
-        let submitted = self.house.tasks().complete(async move { authority.submit(csr, &text).await });
+        let submitted = self.house.tasks().complete(async move { authority.submit(&csr, &text).await });
         let id = submitted.await.map_err(Refusal::of)?;
         Ok(Answer::created(&id.to_string()))
     }
