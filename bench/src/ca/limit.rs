@@ -1,7 +1,7 @@
 //! How close issuing comes to the limit: what the signing library alone can do on the same cores.
 //!
 //! Every certificate here is durable when its request is answered: on disk, synced, together with its
-//! request and two events. `in process` calls the authority as the server does, on a runtime like the
+//! request and an event. `in process` calls the authority as the server does, on a runtime like the
 //! server's; `over HTTP` asks the program, while the load generator takes its share of the same cores.
 //! That is why processor time is compared as well: it tells what a certificate costs the server alone.
 
@@ -29,7 +29,7 @@ use crate::load::{self, Done, Worker};
 use crate::process;
 use crate::report::{Measured, Row, Section, Unit, number};
 
-/// So many requests at once. With eight, each waits for the disk twice while the others keep the cores
+/// So many requests at once. With eight, each waits for the disk while the others keep the cores
 /// busy; with more, there is always something to sign.
 pub(super) const CLIENTS: [usize; 2] = [8, 32];
 /// About as long as what is signed of a certificate.

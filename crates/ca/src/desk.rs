@@ -64,6 +64,7 @@ impl<J, A> Desk<J, A> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
     use futures_util::future::join_all;
 
     use super::*;
@@ -90,5 +91,41 @@ mod tests {
         });
         assert_eq!(answers, [Some(10), Some(20), Some(30), Some(40)]);
         assert_eq!(*groups.lock().expect("not poisoned"), [vec![1, 2, 3], vec![4]]);
+    }
+
+    /// Who is answered does not wait for whoever has the turn then.
+    #[test]
+    fn who_is_answered_goes() {
+        let desk = Desk::<u32, u32>::new();
+        let (let_go, held) = oneshot::channel::<()>();
+        let held = held.shared();
+        // The first serves itself and the third; the second is served while it is held.
+        let ask = |job| {
+            desk.ask(
+                job,
+                |waiting| match waiting.len() {
+                    3 => [waiting.pop_front(), waiting.pop_back()].into_iter().flatten().collect(),
+                    _ => waiting.drain(..).collect(),
+                },
+                |jobs| {
+                    let held = held.clone();
+                    async move {
+                        if jobs == [2] {
+                            let _ = held.await;
+                        }
+                        jobs
+                    }
+                },
+            )
+        };
+        futures_executor::block_on(async {
+            let turn = desk.turn().await;
+            let third = async {
+                assert_eq!(ask(3).await, Some(3));
+                let_go.send(()).expect("the second waits");
+            };
+            let (first, second, (), ()) = futures_util::join!(ask(1), ask(2), third, async { drop(turn) });
+            assert_eq!((first, second), (Some(1), Some(2)));
+        });
     }
 }

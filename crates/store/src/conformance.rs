@@ -155,6 +155,25 @@ async fn a_batch_is_all_or_nothing(store: Arc<dyn Engine>) {
     assert!(matches!(error, CommitError::Conflict { key } if key.as_str() == "/old"));
     assert_eq!(keys(&store, "", 10).await.0, ["/old"]);
 
+    // Nor when what is not so is seen only as it is written, with others on their way at the same time.
+    let creating = |texts: &[&str]| {
+        let mut batch = Batch::new();
+        for text in texts {
+            batch.expect(key(*text), Expect::Absent).put(key(*text), "");
+        }
+        batch
+    };
+    let (first, refused, last) = futures_util::join!(
+        store.commit(creating(&["/first"])),
+        store.commit(creating(&["/never", "/old"])),
+        store.commit(creating(&["/last"])),
+    );
+    assert!(matches!(refused, Err(CommitError::Conflict { key }) if key.as_str() == "/old"));
+    assert!(first.is_ok() && last.is_ok());
+    assert_eq!(keys(&store, "", 10).await.0, ["/first", "/last", "/old"]);
+    delete(&store, "/first").await;
+    delete(&store, "/last").await;
+
     let revision = commit(&store, batch).await;
     assert_eq!(keys(&store, "", 10).await, (vec!["/a".into(), "/b".into(), "/c".into()], revision));
     for text in ["/a", "/b", "/c"] {

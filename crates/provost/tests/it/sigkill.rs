@@ -23,7 +23,7 @@ use base::Entropy;
 use ca::record::ReservedRecord;
 use reqwest::Method;
 
-use self::client::{Authority, Client};
+use self::client::Client;
 use self::load::{Keys, Load};
 use self::server::{Place, Server};
 use self::told::Told;
