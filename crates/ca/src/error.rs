@@ -91,6 +91,14 @@ impl Explain for OpenError {
             Self::Commit(source) => source.kind(),
         }
     }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Store(source) => source.help(),
+            Self::Issue(source) => source.help(),
+            Self::Commit(source) => source.help(),
+        }
+    }
 }
 
 /// Why something could not be issued, for reasons that are ours.
@@ -131,6 +139,17 @@ impl Explain for IssueError {
             Self::NoActiveIssuer | Self::Key(_) | Self::StoredIssuer { .. } => Kind::Internal,
             Self::Store(CommitError::Conflict { .. }) => Kind::Unavailable,
             Self::Store(source) => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::StoredIssuer { .. } => Some(
+                "the database and the key that seals it belong together: put both back from one backup"
+                    .into(),
+            ),
+            Self::Store(source) => source.help(),
+            Self::NoActiveIssuer | Self::IssuerName(_) | Self::Key(_) => None,
         }
     }
 }
