@@ -212,9 +212,9 @@ impl Explain for SubmitError {
     fn kind(&self) -> Kind {
         match self {
             Self::TooManyPending { .. } => Kind::Full,
-            Self::TooLong => Kind::TooLarge,
             Self::KeyKnown => Kind::Conflict,
-            Self::NotRsa { .. } | Self::Key { .. } => Kind::Invalid,
+            // Not `TooLarge`: a door takes longer ones, so this is about what the request says.
+            Self::TooLong | Self::NotRsa { .. } | Self::Key { .. } => Kind::Invalid,
             Self::Draft(source) => source.kind(),
             Self::Interrupted => Kind::Unavailable,
             Self::Issue(source) => source.kind(),
