@@ -377,6 +377,8 @@ fn limits(settings: &Settings) -> Limits {
         head: settings.limits.header,
         idle: settings.limits.idle,
         body_stall: settings.limits.body,
+        bytes_per_second_min: settings.limits.bytes_per_second_min,
+        bodies_bytes_max: settings.limits.bodies_bytes_max,
         ..Limits::default()
     }
 }

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use testkit::{Answer, Face, House, Line, exchange, http, openssl};
-use x509::{Certificate, Digest, KeySpec, PrivateKey};
+use x509::{Certificate, Digest, KeySpec, Name, PrivateKey, SigningRequest};
 
 use crate::houses::{
     RSA, csr, ended_without_a_fault, envelope, get, issued, key, plan, put_json, request, revocation_lists,
@@ -135,7 +135,49 @@ fn bodies_are_read_up_to_the_limit() {
     };
     refused(&house, &chunked(BODY_BYTES_MAX), 400);
     refused(&house, &chunked(BODY_BYTES_MAX + 1), 413);
+    // Good requests are read up to a length of our own; then it is the request that is bad, not the body.
+    let of_many_hosts = |hosts: usize| {
+        let names: Vec<u8> = (0..hosts)
+            .flat_map(|n| [b"\x82\x0f".as_slice(), format!("h{n:06}.example").as_bytes()].concat())
+            .collect();
+        let length = u32::try_from(names.len()).unwrap().to_be_bytes();
+        let value = [b"\x30\x84".as_slice(), &length, &names].concat();
+        let names = x509::Extension { oid: x509::oid::SUBJECT_ALT_NAME, critical: false, value };
+        SigningRequest::build(&key(KeySpec::P256), &Name::from_common_name("many").unwrap(), &[names])
+            .to_pem()
+    };
+    for hosts in [8_000, 100_000, 400_000] {
+        let text = of_many_hosts(hosts);
+        let answer = refused(&house, &put(text.as_bytes()), 400);
+        assert!(answer.text().contains("longer than") || answer.text().contains("too long"), "{answer:?}");
+    }
     unharmed(house);
+}
+
+/// Whoever comes when all bodies together take too much is told so, and somebody is warned.
+#[test]
+fn bodies_are_bounded_together() {
+    let house = plan(Face::Up).option("limits-bodies-bytes-max", &BODY_BYTES_MAX.to_string()).start();
+    let half = vec![b'a'; BODY_BYTES_MAX / 2 + 1];
+    let head = format!("PUT /cas/csr HTTP/1.1\r\nHost: a\r\nContent-Length: {BODY_BYTES_MAX}\r\n\r\n");
+    let mut first = Line::to(house.http());
+    first.send(&head).unwrap();
+    first.send(&half).unwrap();
+    let mut rest = half.clone();
+    rest.truncate(BODY_BYTES_MAX - half.len());
+    let busy = testkit::wait_for("a body that there is no room for", || {
+        let mut second = Line::to(house.http());
+        // It may be answered before all of it is sent.
+        let _ = second.send(&head).and_then(|()| second.send(&half)).and_then(|()| second.send(&rest));
+        let answer = second.answer();
+        (answer.status == 503).then_some(answer)
+    });
+    assert_eq!(busy.text(), "the server could not do this for now; its log says why");
+    first.send(&rest).unwrap();
+    assert_eq!(first.answer().status, 400);
+    let said = house.process().wait_for_stderr(|said| said.contains("too many request bodies")).unwrap();
+    let line = said.lines().find(|line| line.contains("too many request bodies")).unwrap();
+    assert!(line.contains(" WARN "), "{line}");
 }
 
 /// What is no signing request is none, in however small a way.
@@ -321,6 +363,7 @@ fn bad_envelopes_are_refused() {
         json!({}),
         json!([]),
         json!({"revoke_crt_pem": "no pem"}),
+        json!({"revoke_crt_pem": null, "revoke_serial": 9}),
         json!({"revoke_serial": "1"}),
         json!({"revoke_serial": 1.5}),
         json!({"revoke_serial": -1}),
