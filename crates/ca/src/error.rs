@@ -111,6 +111,14 @@ impl Explain for OpenError {
             Self::Commit(source) => source.kind(),
         }
     }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Store(source) => source.help(),
+            Self::Issue(source) => source.help(),
+            Self::Commit(source) => source.help(),
+        }
+    }
 }
 
 /// Why something could not be issued, for reasons that are ours.
@@ -151,6 +159,17 @@ impl Explain for IssueError {
             Self::NoActiveIssuer | Self::Key(_) | Self::StoredIssuer { .. } => Kind::Internal,
             Self::Store(CommitError::Conflict { .. }) => Kind::Unavailable,
             Self::Store(source) => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::StoredIssuer { .. } => Some(
+                "the database and the key that seals it belong together: put both back from one backup"
+                    .into(),
+            ),
+            Self::Store(source) => source.help(),
+            Self::NoActiveIssuer | Self::IssuerName(_) | Self::Key(_) => None,
         }
     }
 }
@@ -227,9 +246,9 @@ impl Explain for SubmitError {
     fn kind(&self) -> Kind {
         match self {
             Self::TooManyPending { .. } => Kind::Full,
-            Self::TooLong => Kind::TooLarge,
             Self::KeyKnown => Kind::Conflict,
-            Self::NotRsa { .. } | Self::Key { .. } => Kind::Invalid,
+            // Not `TooLarge`: a door takes longer ones, so this is about what the request says.
+            Self::TooLong | Self::NotRsa { .. } | Self::Key { .. } => Kind::Invalid,
             Self::Draft(source) => source.kind(),
             Self::Interrupted => Kind::Unavailable,
             Self::Issue(source) => source.kind(),

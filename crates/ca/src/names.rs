@@ -1,8 +1,21 @@
 //! Who a certificate is for.
 //!
-//! Names are taken verbatim or not at all: a name that breaks a rule is refused, with the rule, rather than
-//! changed into another one. The rules for a name by itself are those of `x509`; here are those for all
-//! names of a certificate together.
+//! **The rule for names:** a name is certified as it was asked for when its syntax is that of its kind, and
+//! otherwise the request is refused, with the rule that the name breaks.
+//!
+//! ```text
+//! dNSName    a host name (RFC 1123 §2.1), perhaps with `*` as its first label (RFC 9525 §6.3)
+//! rfc822Name Local-part@Domain (RFC 5321 §4.1.2), the domain a host name
+//! URI        absolute (RFC 3986), its host, if it has one, a host name or an address
+//! iPAddress  4 octets or 16
+//! others     well-formed (RFC 5280 §4.2.1.6)
+//! ```
+//! A host name may have one label only, and, since people have such hosts, underscores within its labels.
+//! Nobody is asked whether a name is public, or a scheme registered: a fleet has hosts called `localhost` or
+//! `db1`, and SPIFFE identities. (Linters for certificates of the web ask that; what pkilint says of such
+//! names is listed, with reasons, in `crates/provost/tests/it/pkilint.rs`.)
+//!
+//! The rules for a name by itself are in `x509`; here are those for all names of a certificate together.
 
 use std::collections::HashSet;
 

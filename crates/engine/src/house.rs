@@ -14,8 +14,10 @@ use x509::{Certificate, KeySpec, Name, PrivateKey, SigningRequest, VerifyError};
 
 use crate::outbox;
 use crate::reconciler::{self, Reconciler};
-use crate::reconcilers::{Certificates, Rollover, ServerCertificate, TrimHistory, Unfinished};
-use crate::server_identity::{ServerIdentity, ServerIdentityError, ServerName};
+use crate::reconcilers::{
+    Certificates, OnAnchors, OnIdentity, Rollover, ServerCertificate, TrimHistory, Unfinished,
+};
+use crate::server_identity::{ServerIdentityError, ServerName};
 use crate::tasks::{Stop, Tasks};
 
 /// How much of the history is kept.
@@ -52,7 +54,11 @@ pub struct Parts {
     /// What key it gets.
     pub server_key: KeySpec,
     /// Told whenever the server has a new certificate.
-    pub on_server_identity: Arc<dyn Fn(&ServerIdentity) + Send + Sync>,
+    pub on_server_identity: OnIdentity,
+    /// Told the certificates of the server's authority, at the start and whenever there are others. May wait
+    /// for files. The next one is told at the latest when the server's certificate is renewed, and so before
+    /// anything is signed with it.
+    pub on_server_anchors: OnAnchors,
     /// How much of the history is kept.
     pub retention: Retention,
 }
@@ -125,6 +131,17 @@ impl Explain for HouseError {
             Self::Key(_) => Kind::Internal,
         }
     }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Authority { source, .. } => source.help(),
+            Self::Unfinished(source) => source.help(),
+            Self::ServerIdentity(source) => source.help(),
+            Self::Store(source) => source.help(),
+            Self::Administrator(source) => source.help(),
+            Self::Key(_) => None,
+        }
+    }
 }
 
 /// Why somebody could not be signed in.
@@ -189,7 +206,9 @@ impl House {
             clock: parts.clock.clone(),
             tasks: tasks.clone(),
             on_change: parts.on_server_identity,
+            on_anchors: parts.on_server_anchors,
             current: None,
+            told: Vec::new(),
         };
         certificate.refresh().await?;
         let house = Arc::new(Self {

@@ -11,5 +11,6 @@ mod server_identity;
 mod tasks;
 
 pub use house::{House, HouseError, Parts, Retention, SignInFailed};
+pub use reconcilers::{OnAnchors, OnIdentity};
 pub use server_identity::{ServerIdentity, ServerIdentityError, ServerName};
 pub use tasks::{Stop, Tasks};

@@ -51,8 +51,11 @@ pub struct ServerIdentity {
 /// Why the server's certificate could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerIdentityError {
-    /// The file could not be read or written.
-    #[error("could not read or write {}", path.display())]
+    /// The file could not be read, or others may read it as well.
+    #[error(transparent)]
+    Read(#[from] private_file::ReadError),
+    /// The file could not be written.
+    #[error("could not write {}", path.display())]
     File {
         /// Which file.
         path: PathBuf,
@@ -76,10 +79,21 @@ pub enum ServerIdentityError {
 impl Explain for ServerIdentityError {
     fn kind(&self) -> Kind {
         match self {
+            Self::Read(source) => source.kind(),
             Self::File { .. } | Self::Key(_) => Kind::Internal,
             Self::Name(_) => Kind::Invalid,
             Self::Issue(source) => source.kind(),
             Self::Authority(source) => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Read(source) => source.help(),
+            Self::Issue(source) => source.help(),
+            Self::Authority(source) => source.help(),
+            Self::File { .. } => Some("see that its directory exists, may be written and has room".into()),
+            Self::Key(_) | Self::Name(_) => None,
         }
     }
 }
@@ -101,12 +115,8 @@ pub(crate) fn load(
     name: &ServerName,
     now: Timestamp,
 ) -> Result<Option<ServerIdentity>, ServerIdentityError> {
-    let text = match private_file::read(path) {
-        Ok(Some(text)) => text,
-        Ok(None) => return Ok(None),
-        Err(source) => return Err(ServerIdentityError::File { path: path.to_owned(), source }),
-    };
-    Ok(parse(text.expose(), anchors, name, now))
+    let text = private_file::read(path)?;
+    Ok(text.and_then(|text| parse(text.expose(), anchors, name, now)))
 }
 
 fn parse(text: &[u8], anchors: &[Certificate], name: &ServerName, now: Timestamp) -> Option<ServerIdentity> {

@@ -3,7 +3,7 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -119,7 +119,8 @@ impl Explain for StartError {
             Self::Seal(error) => error.help(),
             Self::House(error) => error.help(),
             Self::Authority(error) => error.help(),
-            Self::Name(_) | Self::File { .. } => None,
+            Self::File { .. } => Some("see that its directory may be written and has room".into()),
+            Self::Name(_) => None,
         }
     }
 }
@@ -258,6 +259,17 @@ fn parts(
                 tracing::error!(error = %base::report(&error), "server certificate cannot be used");
             }
         }),
+        on_server_anchors: {
+            let path = settings.files.first_start.as_ref().map(|files| files.server_ca.clone());
+            Arc::new(move |anchors: &[x509::Certificate]| {
+                // At the start `first_start` makes sure that it is there.
+                if let Some(path) = &path
+                    && let Err(error) = show(path, anchors)
+                {
+                    tracing::warn!(error = %base::report(&error), "the server authority's file is not up to date");
+                }
+            })
+        },
         retention: Retention {
             age: settings.history.keep,
             count: usize::try_from(settings.history.keep_count).unwrap_or(usize::MAX),
@@ -306,8 +318,15 @@ async fn first_start(house: &House, files: &FirstStartFiles, spec: KeySpec) -> R
         move |source| StartError::File { path, source }
     };
     let anchors = house.authority(AuthorityName::Server).anchors().await?;
-    let pem: String = anchors.iter().map(x509::Certificate::to_pem).collect();
-    private_file::replace(&files.server_ca, pem.as_bytes()).map_err(file(&files.server_ca))?;
+    // What is there was good at the start before. That it could not be renewed was said.
+    match show(&files.server_ca, &anchors) {
+        Err(_) if files.server_ca.exists() => {}
+        shown => shown?,
+    }
+    if let Err(error) = private_file::is_there(&files.admin) {
+        let hint = error.help();
+        tracing::warn!(error = %base::report(&error), hint, "the first administrator's key is not safe");
+    }
     if !house.is_first_start().await.map_err(HouseError::Store)? {
         return Ok(false);
     }
@@ -317,6 +336,16 @@ async fn first_start(house: &House, files: &FirstStartFiles, spec: KeySpec) -> R
     // Last: a crash before this line makes another administrator, whose key exists; the first one's is lost.
     house.first_start_done().await.map_err(HouseError::Store)?;
     Ok(true)
+}
+
+/// Puts the certificates of the server's authority into the file at `path`, unless they are in it.
+fn show(path: &Path, anchors: &[x509::Certificate]) -> Result<(), StartError> {
+    let pem: String = anchors.iter().map(x509::Certificate::to_pem).collect();
+    if std::fs::read(path).is_ok_and(|held| held == pem.as_bytes()) {
+        return Ok(());
+    }
+    private_file::replace(path, pem.as_bytes())
+        .map_err(|source| StartError::File { path: path.to_owned(), source })
 }
 
 async fn fingerprints(house: &House) -> Result<Fingerprints, StartError> {
@@ -348,6 +377,8 @@ fn limits(settings: &Settings) -> Limits {
         head: settings.limits.header,
         idle: settings.limits.idle,
         body_stall: settings.limits.body,
+        bytes_per_second_min: settings.limits.bytes_per_second_min,
+        bodies_bytes_max: settings.limits.bodies_bytes_max,
         ..Limits::default()
     }
 }

@@ -309,7 +309,10 @@ impl Explain for Error {
     fn help(&self) -> Option<String> {
         match self {
             Self::Full => Some("free some space; nothing that was acknowledged is lost".into()),
-            Self::Key { .. } | Self::Engine { .. } | Self::Closed | Self::Record { .. } => None,
+            Self::Record { .. } => {
+                Some("the database is damaged: put it and its key back from one backup".into())
+            }
+            Self::Key { .. } | Self::Engine { .. } | Self::Closed => None,
         }
     }
 }

@@ -255,6 +255,8 @@ fn name_of_ours(option: &str) -> &str {
         "lock-auto-approve-count" => "ca-lock-auto-approve-count",
         "server-key" => "server-key-file",
         "cors-key-store" | "cors-whitelist" | "bind" | "base-port" => option,
+        // Only ours has these.
+        limit if limit.starts_with("limits-") => limit,
         other => panic!("`provost up` has no flag for --{other}"),
     }
 }

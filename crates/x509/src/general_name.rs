@@ -1,7 +1,7 @@
 //! The names in a subjectAltName extension (RFC 5280 §4.2.1.6).
 //!
-//! They are held to what RFC 5280 says of their form. What it leaves open is taken: host names of one label
-//! and wildcards, URIs of any scheme, other names of any kind.
+//! They are held to what RFC 5280 says of their form (most of it in `internet_name`). What it leaves open is
+//! taken: wildcards as the first label of a host name, URIs of any scheme, other names of any kind.
 
 use std::net::IpAddr;
 
@@ -66,7 +66,7 @@ fn parse(name: &Element<'_>) -> Result<GeneralName, BadName> {
             _ => Err(BadName::new("ediPartyName", "is malformed (RFC 5280 §4.2.1.6)")),
         },
         URI => {
-            let form = "is not an absolute URI whose host is a domain name or an address (RFC 5280 §4.2.1.6)";
+            let form = "is not an absolute URI whose host is a host name or an address (RFC 5280 §4.2.1.6, RFC 3986)";
             ascii("uniformResourceIdentifier", name, internet_name::is_uri, form).map(GeneralName::Uri)
         }
         IP_ADDRESS => address(name.content).map(GeneralName::Address),
@@ -169,8 +169,8 @@ fn smtp_utf8_mailbox(value: &Element<'_>) -> Result<(), BadName> {
     };
     let Some(text) = text else { return Err(BadName::new(KIND, "is not a UTF8String (RFC 9598 §3)")) };
     let (local, domain) = text.split_once('@').unwrap_or((text, ""));
-    let rule = if !internet_name::is_domain(domain) || domain.contains(|c: char| c.is_ascii_uppercase()) {
-        "has no domain name in lower-case ASCII behind its @ (RFC 9598 §3)"
+    let rule = if !internet_name::is_host(domain) || domain.contains(|c: char| c.is_ascii_uppercase()) {
+        "has no host name in lower-case ASCII behind its @ (RFC 9598 §3)"
     } else if local.is_ascii() {
         "belongs in an rfc822Name: all of it is ASCII (RFC 9598 §3)"
     } else if local.starts_with('\u{feff}') {
@@ -244,13 +244,13 @@ mod tests {
             (DNS_NAME, long.as_bytes(), &shown),
             (
                 RFC822_NAME,
-                b"a@b",
-                r#"rfc822Name "a@b" is not a mailbox (RFC 5280 §4.2.1.6, RFC 5321 §4.1.2)"#,
+                b"a@1",
+                r#"rfc822Name "a@1" is not a mailbox (RFC 5280 §4.2.1.6, RFC 5321 §4.1.2)"#,
             ),
             (
                 URI,
                 b"/a",
-                r#"uniformResourceIdentifier "/a" is not an absolute URI whose host is a domain name or an address (RFC 5280 §4.2.1.6)"#,
+                r#"uniformResourceIdentifier "/a" is not an absolute URI whose host is a host name or an address (RFC 5280 §4.2.1.6, RFC 3986)"#,
             ),
             (IP_ADDRESS, &[0; 8], "iPAddress has 8 octets, neither 4 nor 16 (RFC 5280 §4.2.1.6)"),
             (DIRECTORY_NAME, &[0x30, 0], "directoryName is empty (RFC 5280 §4.2.1.6)"),
@@ -302,17 +302,17 @@ mod tests {
             (
                 0x0c,
                 "é",
-                "SmtpUTF8Mailbox \"é\" has no domain name in lower-case ASCII behind its @ (RFC 9598 §3)",
+                "SmtpUTF8Mailbox \"é\" has no host name in lower-case ASCII behind its @ (RFC 9598 §3)",
             ),
             (
                 0x0c,
                 "é@A.example",
-                "SmtpUTF8Mailbox \"é@A.example\" has no domain name in lower-case ASCII behind its @ (RFC 9598 §3)",
+                "SmtpUTF8Mailbox \"é@A.example\" has no host name in lower-case ASCII behind its @ (RFC 9598 §3)",
             ),
             (
                 0x0c,
                 "é@café.example",
-                "SmtpUTF8Mailbox \"é@café.example\" has no domain name in lower-case ASCII behind its @ (RFC 9598 §3)",
+                "SmtpUTF8Mailbox \"é@café.example\" has no host name in lower-case ASCII behind its @ (RFC 9598 §3)",
             ),
             (
                 0x0c,

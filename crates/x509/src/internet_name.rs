@@ -1,4 +1,8 @@
 //! Host names, mailboxes and URIs, in the forms that certificates may carry (RFC 5280 §4.2.1.6).
+//!
+//! One rule for all of them: a name is good when the syntax of its kind allows it. Wherever a host stands, it
+//! is a host name of any number of labels; whether anybody could look it up is not asked. So `localhost`,
+//! `root@localhost`, `http://localhost/` and `spiffe://td/x` are as good as their longer relatives.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -17,11 +21,6 @@ pub(crate) fn is_host(text: &str) -> bool {
         && !last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether `text` is a host name of at least two labels.
-pub(crate) fn is_domain(text: &str) -> bool {
-    text.contains('.') && is_host(text)
-}
-
 fn is_label(label: &str) -> bool {
     let ends_well = |end: Option<&u8>| end.is_some_and(u8::is_ascii_alphanumeric);
     let bytes = label.as_bytes();
@@ -31,7 +30,8 @@ fn is_label(label: &str) -> bool {
         && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
-/// Whether `text` is a Mailbox, `local-part@domain` (RFC 5321 §4.1.2); the domain is not an address.
+/// Whether `text` is a mailbox of the form `Local-part@Domain` (RFC 5280 §4.2.1.6, RFC 5321 §4.1.2); so the
+/// domain is not an address.
 pub(crate) fn is_mailbox(text: &str) -> bool {
     let Some((local, domain)) = text.split_once('@') else { return false };
     let quoted = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
@@ -39,10 +39,10 @@ pub(crate) fn is_mailbox(text: &str) -> bool {
         Some(text) => is_quoted_text(text),
         None => local.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(is_atom_text)),
     };
-    is_local && local.len() <= LOCAL_PART_MAX && is_domain(domain)
+    is_local && local.len() <= LOCAL_PART_MAX && is_host(domain)
 }
 
-/// `*QcontentSMTP` of RFC 5321 §4.1.2, but that spaces are only taken behind a backslash.
+/// `*qcontent` of RFC 2821 §4.1.2, to which RFC 5280 refers: spaces only behind a backslash.
 fn is_quoted_text(text: &str) -> bool {
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -63,34 +63,34 @@ fn is_atom_text(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte)
 }
 
-/// Whether `text` is a URI (RFC 3986) as RFC 5280 §4.2.1.6 wants it: not relative, and with a domain name
-/// or an address as its host, if it has an authority. LDAP URIs may leave the host out (RFC 4516 §2), those
-/// of the web may not leave out the authority (RFC 9110 §4.2).
-///
-/// Queries and fragments may be any printable ASCII.
+/// Whether `text` is a URI (RFC 3986) as RFC 5280 §4.2.1.6 wants it: not relative, and with a host name or
+/// an address as its host, if it has an authority. LDAP URIs may leave the host out (RFC 4516 §2), those of
+/// the web may not leave out the authority (RFC 9110 §4.2). A port, if there is one, is one that there is.
 pub(crate) fn is_uri(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once(':') else { return false };
     let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    if !is_scheme || rest.is_empty() || !rest.bytes().all(|byte| byte.is_ascii_graphic()) {
+    let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
+    let (hierarchy, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let is_rest = |text: &str| is_path(&text.replace('?', "/")); // which both may have as well
+    if !is_scheme || rest.is_empty() || !is_rest(query) || !is_rest(fragment) {
         return false;
     }
     let is_scheme = |name: &str| scheme.eq_ignore_ascii_case(name);
-    let hierarchy = &rest[..rest.find(['?', '#']).unwrap_or(rest.len())];
     match hierarchy.strip_prefix("//") {
         Some(hierarchy) => {
             let (authority, path) = hierarchy.split_at(hierarchy.find('/').unwrap_or(hierarchy.len()));
             let is_left_out = authority.is_empty() && is_scheme("ldap");
-            (is_left_out || is_authority(authority)) && path.bytes().all(is_path_character)
+            (is_left_out || is_authority(authority)) && is_path(path)
         }
-        None => !is_scheme("http") && !is_scheme("https") && hierarchy.bytes().all(is_path_character),
+        None => !is_scheme("http") && !is_scheme("https") && is_path(hierarchy),
     }
 }
 
 /// `[userinfo@]host[:port]` (RFC 3986 §3.2).
 fn is_authority(text: &str) -> bool {
     let (user, host) = text.rsplit_once('@').unwrap_or(("", text));
-    let is_user = user.bytes().all(|byte| is_path_character(byte) && !matches!(byte, b'/' | b'@'));
+    let is_user = is_path(user) && !user.contains(['/', '@']);
     let bracket_at = host.find(']').unwrap_or(0);
     let (host, port) = match host[bracket_at..].find(':') {
         Some(colon_at) => (&host[..bracket_at + colon_at], Some(&host[bracket_at + colon_at + 1..])),
@@ -102,14 +102,23 @@ fn is_authority(text: &str) -> bool {
     let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let is_host = match address {
         Some(address) => address.parse::<Ipv6Addr>().is_ok(),
-        None => host.parse::<Ipv4Addr>().is_ok() || is_domain(host),
+        None => host.parse::<Ipv4Addr>().is_ok() || is_host(host),
     };
     is_user && is_host && port.is_none_or(is_port)
 }
 
-/// Unreserved, percent-encoded, sub-delims, and `:`, `@` and `/` (RFC 3986 §3.3).
-fn is_path_character(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:@/".contains(&byte)
+/// Whether all of it is unreserved, sub-delims, `:`, `@`, `/`, or two hexadecimal digits behind a percent sign
+/// (RFC 3986 §3.3).
+fn is_path(text: &str) -> bool {
+    let mut pieces = text.split('%');
+    let is_plain = |text: &str| {
+        text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte))
+    };
+    let is_escape = |text: &str| {
+        let (digits, rest) = text.split_at_checked(2).unwrap_or_default();
+        digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) && is_plain(rest)
+    };
+    pieces.next().is_none_or(is_plain) && pieces.all(is_escape)
 }
 
 #[cfg(test)]
@@ -152,7 +161,6 @@ mod tests {
                 &format!("{longest}a"),
             ],
         );
-        check(is_domain, &["a.b", "db1.zone1"], &["localhost", "a.1"]);
     }
 
     #[test]
@@ -162,6 +170,7 @@ mod tests {
             is_mailbox,
             &[
                 "a@b.c",
+                "root@localhost",
                 "a.b+c@example.com",
                 "\"a,b\"@example.com",
                 r#""a\"\ b"@b.c"#,
@@ -172,7 +181,7 @@ mod tests {
                 "a",
                 "@b.c",
                 "a@",
-                "a@b",
+                "a@1",
                 "a@b@c.d",
                 "a..b@c.d",
                 ".a@c.d",
@@ -194,7 +203,12 @@ mod tests {
             is_uri,
             &[
                 "http://example.com",
-                "https://user:pass@example.com:8443/a/b;c=d?x={y}#z",
+                "https://user:p%C3%A9@example.com:8443/a%20b/b;c=d?x=/y?%7b#z?/",
+                "http://localhost",
+                "http://localhost:8000/",
+                "http://db.zone1/",
+                "spiffe://td/x",
+                "tag:a.example,2026:b",
                 "http://192.0.2.1:80/",
                 "HTTP://[2001:db8::1]/",
                 "http://[2001:db8::1]:8000/",
@@ -214,8 +228,14 @@ mod tests {
                 "http:///a",
                 "ldap://[::",
                 "http:/a",
-                "http://a/",
-                "spiffe://a/b",
+                "http://1/",
+                "spiffe://-/b",
+                "http://a/%",
+                "http://a/%f",
+                "http://a/%fg",
+                "http://a/%é",
+                "http://a/?{}",
+                "http://a/#a#b",
                 "http://example.com:0/",
                 "http://example.com:/",
                 "http://example.com:+80/",

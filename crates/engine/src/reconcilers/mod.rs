@@ -10,4 +10,5 @@ pub(crate) use certificates::Certificates;
 pub(crate) use history::TrimHistory;
 pub(crate) use rollover::Rollover;
 pub(crate) use server_certificate::ServerCertificate;
+pub use server_certificate::{OnAnchors, OnIdentity};
 pub(crate) use unfinished::Unfinished;

@@ -1,4 +1,5 @@
-//! Renews the server's own certificate before it ends; new connections use it at once.
+//! Renews the server's own certificate before it ends; new connections use it at once. Tells whoever shows the
+//! certificates of its authority when there are new ones.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,14 +8,17 @@ use base::{Clock, Span};
 use ca::Authority;
 use futures_util::future::BoxFuture;
 use identity::Permit;
-use x509::{KeySpec, PrivateKey};
+use x509::{Certificate, KeySpec, PrivateKey};
 
 use crate::reconciler::{Next, Reconciler, StepError};
 use crate::server_identity::{self, ServerIdentity, ServerIdentityError, ServerName};
 use crate::tasks::{Stop, Tasks};
 
 /// Told whenever the server has a new certificate.
-pub(crate) type OnChange = Arc<dyn Fn(&ServerIdentity) + Send + Sync>;
+pub type OnIdentity = Arc<dyn Fn(&ServerIdentity) + Send + Sync>;
+
+/// Told the certificates of the server's authority.
+pub type OnAnchors = Arc<dyn Fn(&[Certificate]) + Send + Sync>;
 
 pub(crate) struct ServerCertificate {
     pub(crate) authority: Arc<Authority>,
@@ -24,14 +28,18 @@ pub(crate) struct ServerCertificate {
     pub(crate) key_spec: KeySpec,
     pub(crate) clock: Clock,
     pub(crate) tasks: Tasks,
-    pub(crate) on_change: OnChange,
+    pub(crate) on_change: OnIdentity,
+    pub(crate) on_anchors: OnAnchors,
     pub(crate) current: Option<ServerIdentity>,
+    /// The authority's certificates that were told.
+    pub(crate) told: Vec<Certificate>,
 }
 
 impl ServerCertificate {
     /// Brings the certificate up to date and says when to look again.
     pub(crate) async fn refresh(&mut self) -> Result<Next, ServerIdentityError> {
         let anchors = self.authority.anchors().await?;
+        self.tell(&anchors).await;
         let now = self.clock.now();
         if self.current.is_none()
             && let Some(held) = server_identity::load(&self.path, &anchors, &self.name, now)?
@@ -55,6 +63,14 @@ impl ServerCertificate {
                 self.tasks.compute(move || server_identity::save(&path, &made)).await?;
                 Ok(Next::At(at))
             }
+        }
+    }
+
+    async fn tell(&mut self, anchors: &[Certificate]) {
+        if self.told != anchors {
+            self.told = anchors.to_vec();
+            let (on_anchors, anchors) = (self.on_anchors.clone(), anchors.to_vec());
+            self.tasks.compute(move || on_anchors(&anchors)).await;
         }
     }
 

@@ -1,10 +1,11 @@
 //! A house is built, lives, and is taken down.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Clock, Entropy, Span, Timestamp};
+use base::{Clock, Entropy, Explain as _, Span, Timestamp};
 use ca::{Admission, AuthorityName, Profile, Revoke};
 use engine::{House, Parts, Retention, ServerIdentity, ServerName, SignInFailed, Stop, Tasks};
 use identity::{Permit, SignInError};
@@ -21,6 +22,9 @@ struct Ground {
     sealing: Arc<SealingKey>,
     clock: Clock,
     threshold: Span,
+    server_lives: i64,
+    /// How many certificates of the server's authority were told of, each time.
+    anchors: Arc<std::sync::Mutex<Vec<usize>>>,
 }
 
 fn profile(name: AuthorityName, lives: i64) -> Profile {
@@ -53,6 +57,8 @@ impl Ground {
             sealing: Arc::new(SealingKey::generate(&Entropy::seeded(1))),
             clock: Clock::manual(BEGINNING),
             threshold: Span::days(31),
+            server_lives: 40,
+            anchors: Arc::default(),
         }
     }
 
@@ -62,6 +68,11 @@ impl Ground {
 
     /// Builds a house; the other end hears of each server certificate.
     async fn build(&self) -> (Arc<House>, mpsc::UnboundedReceiver<Certificate>) {
+        let (parts, certificates) = self.parts();
+        (House::build(parts, Tasks::new(), Stop::new()).await.unwrap(), certificates)
+    }
+
+    fn parts(&self) -> (Parts, mpsc::UnboundedReceiver<Certificate>) {
         let (told, certificates) = mpsc::unbounded_channel();
         let parts = Parts {
             engine: self.engine.clone(),
@@ -70,7 +81,7 @@ impl Ground {
             entropy: Entropy::system(),
             services: profile(AuthorityName::Services, 4),
             users: profile(AuthorityName::Users, 4),
-            server: profile(AuthorityName::Server, 40),
+            server: profile(AuthorityName::Server, self.server_lives),
             server_name: ServerName::Dns("ca.example".into()),
             server_file: self.server_file(),
             server_threshold: self.threshold,
@@ -79,10 +90,13 @@ impl Ground {
                 // After the test's end nobody listens.
                 let _ = told.send(identity.certificate.clone());
             }),
+            on_server_anchors: {
+                let anchors = self.anchors.clone();
+                Arc::new(move |told: &[Certificate]| anchors.lock().unwrap().push(told.len()))
+            },
             retention: Retention { age: Span::days(400), count: 1_000 },
         };
-        let house = House::build(parts, Tasks::new(), Stop::new()).await.unwrap();
-        (house, certificates)
+        (parts, certificates)
     }
 }
 
@@ -121,6 +135,26 @@ async fn the_servers_certificate_is_kept_and_renewed_in_time() {
     assert_eq!(saved(&ground.server_file()).fingerprint(), second.fingerprint());
 }
 
+/// Whoever trusts the server's authority by a file finds the next CA certificate there before it signs.
+#[tokio::test(start_paused = true)]
+async fn a_new_certificate_of_the_servers_authority_is_told_before_it_signs() {
+    let ground = Ground { server_lives: 4, ..Ground::new() };
+    let (house, mut certificates) = ground.build().await;
+    let first = next(&mut certificates).await;
+    assert_eq!(*ground.anchors.lock().unwrap(), [1]);
+    // The next one is made when half of the first one's life is over, and signs from the 279th day on.
+    for _ in 0..270 {
+        ground.clock.advance(Span::days(1));
+        // Time for whoever looks at the clock every minute.
+        tokio::time::sleep(Duration::from_secs(61)).await;
+    }
+    assert_eq!(*ground.anchors.lock().unwrap(), [1, 2], "told once each");
+    while let Ok(certificate) = certificates.try_recv() {
+        assert_eq!(certificate.authority_key_id(), first.authority_key_id());
+    }
+    house.stop(Duration::from_secs(5)).await.unwrap();
+}
+
 /// A threshold longer than the certificate's life does not make the server renew for ever.
 #[tokio::test(start_paused = true)]
 async fn a_threshold_beyond_the_life_is_cut() {
@@ -140,12 +174,24 @@ async fn a_threshold_beyond_the_life_is_cut() {
 async fn a_file_that_is_none_of_ours_is_replaced() {
     for text in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         let ground = Ground::new();
-        std::fs::write(ground.server_file(), text).unwrap();
+        store::private_file::replace(&ground.server_file(), text.as_bytes()).unwrap();
         let (house, mut certificates) = ground.build().await;
         let made = next(&mut certificates).await;
         assert_eq!(saved(&ground.server_file()).fingerprint(), made.fingerprint(), "{text:?}");
         house.stop(Duration::from_secs(5)).await.unwrap();
     }
+}
+
+/// A key that others may have read is not used.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_others_may_read_is_refused() {
+    let ground = Ground::new();
+    let (house, _certificates) = ground.build().await;
+    house.stop(Duration::from_secs(5)).await.unwrap();
+    std::fs::set_permissions(ground.server_file(), std::fs::Permissions::from_mode(0o640)).unwrap();
+    let ground = Ground { engine: ground.engine.reopen(), ..ground };
+    let error = House::build(ground.parts().0, Tasks::new(), Stop::new()).await.err().unwrap();
+    assert_eq!(error.help(), Some(format!("chmod 600 {}", ground.server_file().display())));
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base::Span;
 use tracing_subscriber::EnvFilter;
 
-use super::config::Config;
+use super::config::{Config, Said, Surroundings};
 use super::netloc::{Host, Netloc, Ports};
 use super::problem::Problem;
 use super::reader::Reader;
@@ -22,6 +22,12 @@ const VALIDITY_DAYS_MAX: f64 = 36_500.0;
 /// The longest anything else may take, in days and in seconds.
 const DAYS_MAX: f64 = 365_000.0;
 const SECONDS_MAX: f64 = 86_400.0;
+
+/// More of anything cannot be counted in a file: TOML's integers end here.
+const COUNT_MAX: u64 = i64::MAX.unsigned_abs();
+
+/// What the body of one request may have (caucase contract, section 2.2).
+const BODY_BYTES_MAX: u64 = 10 * 1024 * 1024;
 
 /// Sizes of RSA keys that can be made.
 const KEY_BITS: [u64; 4] = [2048, 3072, 4096, 8192];
@@ -39,11 +45,23 @@ pub fn settings(config: &Config, layout: Layout) -> Result<Settings, Vec<Problem
     let mut reader = Reader::new(config);
     let checked = read(config, &mut reader, layout);
     let mut problems = reader.problems();
+    problems.extend(config.overridden().iter().flat_map(|(name, said)| wrong_by_itself(name, said)));
     problems.sort_by_key(|problem| problem.origin.place());
     match checked {
         Some(settings) if problems.is_empty() => Ok(settings),
         _ => Err(problems),
     }
+}
+
+/// What is wrong with something that counts for nothing because a flag or a variable says otherwise. It will
+/// count on the day when nobody does.
+fn wrong_by_itself(name: &'static str, said: &Said) -> Vec<Problem> {
+    // Of a machine where everything else is at its default.
+    let mut config = Config::empty(Surroundings { variables: Vec::new(), root: true });
+    config.say(name, said.clone());
+    let mut reader = Reader::new(&config);
+    read(&config, &mut reader, Layout::DataDirectory);
+    reader.problems().into_iter().filter(|problem| problem.origin == said.origin).collect()
 }
 
 /// `None` only when the reader has noted a problem. Everything is read before anything is given up.
@@ -108,7 +126,7 @@ fn data_directory(config: &Config, reader: &mut Reader<'_>) -> Option<PathBuf> {
 }
 
 fn base_port(reader: &mut Reader<'_>) -> Option<Ports> {
-    let port = reader.whole("base_port", u16::MAX.into())?;
+    let port = reader.whole("base_port", 1..=u16::MAX.into())?;
     let ports = Ports::of(u16::try_from(port).expect("`whole` keeps to its bound"));
     reader.or_wrong("base_port", ports)
 }
@@ -149,7 +167,7 @@ fn authorities(reader: &mut Reader<'_>) -> Option<Authorities> {
 }
 
 fn key_bits(reader: &mut Reader<'_>) -> Option<u32> {
-    let bits = reader.whole("ca.key_bits", u32::MAX.into())?;
+    let bits = reader.whole("ca.key_bits", 0..=u32::MAX.into())?;
     if !KEY_BITS.contains(&bits) {
         reader.wrong("ca.key_bits", format!("must be 2048, 3072, 4096 or 8192, not {bits}"));
         return None;
@@ -160,8 +178,8 @@ fn key_bits(reader: &mut Reader<'_>) -> Option<u32> {
 fn authority(reader: &mut Reader<'_>, name: &str) -> Option<Authority> {
     let key = |last: &str| format!("ca.{name}.{last}");
     let validity = crt_validity(reader, &key("crt_validity_days"));
-    let max_csr = reader.whole(&key("max_csr"), i64::MAX.unsigned_abs());
-    let auto_approve_count = reader.whole(&key("auto_approve_count"), i64::MAX.unsigned_abs());
+    let max_csr = reader.whole(&key("max_csr"), 0..=COUNT_MAX);
+    let auto_approve_count = reader.whole(&key("auto_approve_count"), 0..=COUNT_MAX);
     Some(Authority { crt_validity: validity?, max_csr: max_csr?, auto_approve_count: auto_approve_count? })
 }
 
@@ -176,19 +194,20 @@ fn crt_validity(reader: &mut Reader<'_>, name: &str) -> Option<Span> {
 }
 
 fn limits(reader: &mut Reader<'_>) -> Option<Limits> {
-    let connections_max = reader.whole("limits.connections_max", 1_000_000);
-    if connections_max == Some(0) {
-        reader.wrong("limits.connections_max", "must be at least 1");
-    }
+    let connections_max = reader.whole("limits.connections_max", 1..=1_000_000);
     let header = reader.positive("limits.header_seconds", SECONDS_MAX);
     let body = reader.positive("limits.body_seconds", SECONDS_MAX);
     let idle = reader.positive("limits.idle_seconds", SECONDS_MAX);
+    let bytes_per_second_min = reader.whole("limits.bytes_per_second_min", 1..=u32::MAX.into());
+    let bodies_bytes_max = reader.whole("limits.bodies_bytes_max", BODY_BYTES_MAX..=COUNT_MAX);
     let drain = reader.fraction("limits.drain_seconds", SECONDS_MAX);
     Some(Limits {
         connections_max: usize::try_from(connections_max?).unwrap_or(usize::MAX),
         header: Duration::from_secs_f64(header?),
         body: Duration::from_secs_f64(body?),
         idle: Duration::from_secs_f64(idle?),
+        bytes_per_second_min: u32::try_from(bytes_per_second_min?).unwrap_or(u32::MAX),
+        bodies_bytes_max: usize::try_from(bodies_bytes_max?).unwrap_or(usize::MAX),
         drain: Duration::from_secs_f64(drain?),
     })
 }
@@ -217,10 +236,7 @@ fn access_log(reader: &mut Reader<'_>) -> Option<AccessLog> {
 
 fn history(reader: &mut Reader<'_>) -> Option<History> {
     let keep = reader.positive("history.keep_days", DAYS_MAX).and_then(Span::days_f64);
-    let keep_count = reader.whole("history.keep_count", i64::MAX.unsigned_abs());
-    if keep_count == Some(0) {
-        reader.wrong("history.keep_count", "must be at least 1");
-    }
+    let keep_count = reader.whole("history.keep_count", 1..=COUNT_MAX);
     Some(History { keep: keep?, keep_count: keep_count? })
 }
 
@@ -317,6 +333,17 @@ fn notes(config: &Config, reader: &Reader<'_>, settings: &Settings) -> Vec<Probl
         }
         Host::Name(_) | Host::Address(_) => {}
     }
+    for (name, path) in
+        [("server.key_file", &settings.files.server_key), ("cors.key_store", &settings.files.cors_keys)]
+    {
+        // The data directory is made where it is missing, others are not.
+        let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+        let is_missing = directory
+            .is_some_and(|directory| Some(directory) != settings.data.as_deref() && !directory.is_dir());
+        if reader.is_said(name) && is_missing {
+            note(name, format!("{} cannot be made: there is no such directory", path.display()));
+        }
+    }
     for origin in &settings.cors_whitelist {
         let authority = origin.split_once("://").map(|(_, authority)| authority);
         if origin != "null"
@@ -333,7 +360,8 @@ fn notes(config: &Config, reader: &Reader<'_>, settings: &Settings) -> Vec<Probl
 
 #[cfg(test)]
 mod tests {
-    use super::super::config::Surroundings;
+    use super::super::config::Value;
+    use super::super::problem::Origin;
     use super::*;
 
     fn of_text(text: &str) -> Result<Settings, Vec<Problem>> {
@@ -384,11 +412,12 @@ mod tests {
                     [ca.services]\ncrt_validity_days = 0\nmax_csr = 1.5\n\
                     [ca.users]\ncrt_validity_days = \"long\"\nmax_csr = -1\ncolour = 1\n\
                     [cors]\nkey_store = \"\"\n[log]\nlevel = \"a=b=c\"\nformat = \"xml\"\n\
-                    [limits]\nconnections_max = 0\nidle_seconds = nan\n";
+                    [limits]\nconnections_max = 0\nidle_seconds = nan\n\
+                    bodies_bytes_max = 10485759\nbytes_per_second_min = 0\n";
         let told: Vec<_> = of_text(text).unwrap_err().iter().map(ToString::to_string).collect();
         let expected = [
             "1: netloc: port 65535 leaves no port above it for HTTPS",
-            "2: base_port: must be between 0 and 65535, not 70000",
+            "2: base_port: must be between 1 and 65535, not 70000",
             "3: bind: `127.0.0.1:80` has a port: the ports follow from `netloc` and `base_port`",
             "3: bind: is a list of texts, and a whole number stands in it",
             "5: ca.key_bits: must be 2048, 3072, 4096 or 8192, not 1024",
@@ -402,8 +431,28 @@ mod tests {
             "16: cors.key_store: is empty",
             "18: log.level: `a=b=c` is no filter",
             "19: log.format: must be one of text, json, not `xml`",
-            "21: limits.connections_max: must be at least 1",
+            "21: limits.connections_max: must be between 1 and 1000000, not 0",
             "22: limits.idle_seconds: must be between 0 and 86400, not NaN",
+            "23: limits.bodies_bytes_max: must be between 10485760 and 9223372036854775807, not 10485759",
+            "24: limits.bytes_per_second_min: must be between 1 and 4294967295, not 0",
+        ];
+        assert_eq!(told, expected.map(|line| format!("/etc/provost.toml:{line}")));
+    }
+
+    #[test]
+    fn what_is_overridden_is_checked_all_the_same() {
+        let mut config = Config::empty(Surroundings { variables: Vec::new(), root: true });
+        for (name, text) in [("netloc", "flag"), ("base_port", "8000"), ("ca.key_bits", "2048")] {
+            let value = Value::Text(text.to_owned());
+            config.say(name, Said { value, origin: Origin::Flag(format!("--{name}")), from: None });
+        }
+        let text = "netloc = \"a b\"\nbase_port = 65535\nca.key_bits = 4096\nlog.level = \"=\"\n";
+        config.read_text(Path::new("/etc/provost.toml"), text);
+        let told: Vec<_> = Settings::from(&config).unwrap_err().iter().map(ToString::to_string).collect();
+        let expected = [
+            "1: netloc: `a b` is not a host name: only letters, digits, `-` and `.` may stand in it",
+            "2: base_port: port 65535 leaves no port above it for HTTPS",
+            "4: log.level: `=` is no filter",
         ];
         assert_eq!(told, expected.map(|line| format!("/etc/provost.toml:{line}")));
     }
@@ -441,6 +490,8 @@ mod tests {
         check("ca.threshold_days = 32", "(31d 0h) is used");
         check("netloc = \"my_host\"", "has a `_`");
         check("netloc = \"0.0.0.0:80\"", "clients cannot reach 0.0.0.0");
+        check("server.key_file = \"/no/where/key\"", "/no/where/key cannot be made");
+        check("cors.key_store = \"no/where/key\"", "/etc/no/where/key cannot be made");
         check(
             "cors.whitelist = [\"https://a.example/\", \"https://b.example:8\", \"null\"]",
             "`https://a.example/`",

@@ -1,6 +1,7 @@
 //! What was said, where, and which of it counts: flags before environment before file.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -48,6 +49,8 @@ pub struct Said {
 #[derive(Debug)]
 pub struct Config {
     said: BTreeMap<&'static str, Said>,
+    /// What was said after somebody with precedence.
+    overridden: Vec<(&'static str, Said)>,
     /// What could not even be read: unknown names, broken files.
     problems: Vec<Problem>,
     /// The file that was read.
@@ -104,18 +107,26 @@ impl Config {
 
     /// Nothing said yet.
     pub fn empty(surroundings: Surroundings) -> Self {
-        Self { said: BTreeMap::new(), problems: Vec::new(), file: None, surroundings }
+        Self { said: BTreeMap::new(), overridden: Vec::new(), problems: Vec::new(), file: None, surroundings }
     }
 
-    /// Takes note of what is said about the setting `name`, unless somebody with precedence spoke before.
-    /// `name` is one of [`KEYS`].
+    /// Takes note of what is said about the setting `name`. It counts unless somebody with precedence spoke
+    /// before. `name` is one of [`KEYS`].
     pub fn say(&mut self, name: &'static str, said: Said) {
-        self.said.entry(name).or_insert(said);
+        match self.said.entry(name) {
+            Entry::Vacant(place) => drop(place.insert(said)),
+            Entry::Occupied(_) => self.overridden.push((name, said)),
+        }
     }
 
     /// What was said about the setting `name`.
     pub fn said(&self, name: &str) -> Option<&Said> {
         self.said.get(name)
+    }
+
+    /// What was said, and does not count because somebody with precedence spoke before.
+    pub fn overridden(&self) -> &[(&'static str, Said)] {
+        &self.overridden
     }
 
     /// Where the setting `name` was said.

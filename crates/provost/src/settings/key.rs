@@ -254,6 +254,25 @@ pub const KEYS: &[Key] = &[
         docs: &["How long a connection may stay open without a request"],
     },
     Key {
+        name: "limits.bytes_per_second_min",
+        kind: Kind::Whole("BYTES"),
+        default: Default::Is("1024"),
+        docs: &[
+            "The slowest transfer that counts as one, in bytes a second",
+            "Each byte of a body or an answer makes up for its part of a second, so that a client which sends or",
+            "reads in drips is cut off nearly as soon as one that stands still.",
+        ],
+    },
+    Key {
+        name: "limits.bodies_bytes_max",
+        kind: Kind::Whole("BYTES"),
+        default: Default::Is("268435456"),
+        docs: &[
+            "How much memory the bodies of all requests may take together",
+            "Whoever sends more is told to try again later (503). One request may have 10485760.",
+        ],
+    },
+    Key {
         name: "limits.drain_seconds",
         kind: Kind::Seconds,
         default: Default::Is("30"),

@@ -150,6 +150,10 @@ pub struct Limits {
     pub body: Duration,
     /// Time without a request on an open connection.
     pub idle: Duration,
+    /// The slowest transfer that counts as one; at least 1.
+    pub bytes_per_second_min: u32,
+    /// Bodies of all requests together.
+    pub bodies_bytes_max: usize,
     /// Time for requests that are being answered when the program stops.
     pub drain: Duration,
 }

@@ -155,8 +155,9 @@ fn parse_name(text: &str) -> Result<String, String> {
         if label.is_empty() || label.len() > 63 {
             return wrong("between the dots stand 1 to 63 characters");
         }
-        if label.starts_with('-') || label.ends_with('-') {
-            return wrong("a part begins or ends with `-`");
+        // Certificates cannot name such hosts.
+        if label.starts_with(['-', '_']) || label.ends_with(['-', '_']) {
+            return wrong("a part begins or ends with `-` or `_`");
         }
         if !label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
             return wrong("only letters, digits, `-` and `.` may stand in it");
@@ -304,7 +305,9 @@ mod tests {
         check("ca:0", "port 0");
         check("c a", "only letters");
         check("ca.example.", "1 to 63");
-        check("-ca", "begins or ends");
+        for text in ["-ca", "ca-", "_ca", "ca_", "ca._a.example"] {
+            check(text, "begins or ends");
+        }
         check("300.1.1.1", "not an IPv4 address");
         check("käse", "xn--");
         check("a23456789.b23456789.c23456789.d23456789.e2345:8000", "more than 49 characters");

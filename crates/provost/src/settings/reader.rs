@@ -1,5 +1,6 @@
 //! Reads one setting after the other out of what was said, and collects what is wrong.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -96,8 +97,8 @@ impl<'a> Reader<'a> {
         Some(from.unwrap_or_default().join(text))
     }
 
-    /// A whole number from 0 to `max`.
-    pub fn whole(&mut self, name: &str, max: u64) -> Option<u64> {
+    /// A whole number in `range`.
+    pub fn whole(&mut self, name: &str, range: RangeInclusive<u64>) -> Option<u64> {
         let number = match self.value(name)?.0 {
             Value::Whole(number) => Some(i128::from(number)),
             Value::Text(text) => match text.parse::<i128>() {
@@ -112,9 +113,10 @@ impl<'a> Reader<'a> {
                 return None;
             }
         }?;
-        let fitting = u64::try_from(number).ok().filter(|number| *number <= max);
+        let fitting = u64::try_from(number).ok().filter(|number| range.contains(number));
         if fitting.is_none() {
-            self.wrong(name, format!("must be between 0 and {max}, not {number}"));
+            let (min, max) = range.into_inner();
+            self.wrong(name, format!("must be between {min} and {max}, not {number}"));
         }
         fitting
     }

@@ -32,6 +32,8 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
         ("limits.header_seconds", seconds(limits.header)),
         ("limits.body_seconds", seconds(limits.body)),
         ("limits.idle_seconds", seconds(limits.idle)),
+        ("limits.bytes_per_second_min", json!(limits.bytes_per_second_min)),
+        ("limits.bodies_bytes_max", json!(limits.bodies_bytes_max)),
         ("limits.drain_seconds", seconds(limits.drain)),
         ("log.level", json!(settings.log.level)),
         ("log.format", json!(log_format(settings.log.format))),

@@ -107,6 +107,26 @@ fn everything_wrong_is_told_at_once() {
     assert_eq!(problem["hint"], "is `ca.services.max_csr` meant?");
 }
 
+/// Whoever runs without the flag tomorrow would find out then.
+#[test]
+fn what_a_flag_overrides_is_checked_all_the_same() {
+    let (code, _, stderr) =
+        check("netloc = \"a b\"\nbase_port = 0\n", &[], &["--netloc", "a", "--base-port", "1"]);
+    assert_eq!(code, 78);
+    assert_eq!(
+        stderr,
+        "error: provost.toml:1: netloc: `a b` is not a host name: only letters, digits, `-` and `.` may stand in it\n\
+         error: provost.toml:2: base_port: must be between 1 and 65535, not 0\n"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_made_is_noted() {
+    let (code, _, stderr) = check("[server]\nkey_file = \"/no/where/server.pem\"\n", &[], &[]);
+    let note = "server.key_file: /no/where/server.pem cannot be made: there is no such directory";
+    assert_eq!((code, stderr), (0, format!("note: provost.toml:2: {note}\n")));
+}
+
 #[test]
 fn broken_toml_is_told_by_line() {
     let (code, _, stderr) = check("netloc = \"ca\"\nbind = [\"::1\"\nlog = 3\n", &[], &["--data", ""]);

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use testkit::{Answer, Face, House, Line, exchange, http, openssl};
-use x509::{Certificate, Digest, KeySpec, PrivateKey};
+use x509::{Certificate, Digest, KeySpec, Name, PrivateKey, SigningRequest};
 
 use crate::houses::{
     RSA, csr, ended_without_a_fault, envelope, get, issued, key, plan, put_json, request, revocation_lists,
@@ -20,7 +20,7 @@ fn refused(house: &House, bytes: &[u8], status: u16) -> Answer {
     let asked = String::from_utf8_lossy(&bytes[..bytes.len().min(400)]).into_owned();
     assert_eq!(answer.status, status, "{asked}: {answer:?}");
     let reason = answer.text();
-    assert!(reason.len() < 300 && !reason.contains('\n'), "a short reason: {reason}");
+    assert!(!reason.is_empty() && reason.len() < 300 && !reason.contains('\n'), "a short reason: {reason}");
     answer
 }
 
@@ -52,7 +52,11 @@ fn malformed_framing_is_refused() {
         ("Content-Length: 1_0\r\n", "0123456789", 400),
         ("Content-Length: 0x5\r\n", "hello", 400),
         ("Content-Length: 1\r\nContent-Length: 2\r\n", "ab", 400),
-        ("Content-Length: 99999999999999999999999999\r\n", "", 400),
+        ("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n", 400),
+        ("Transfer-Encoding: gzip\r\n", "", 400),
+        ("Host: b\r\n", "", 400),
+        ("Content-Length: 18446744073709551615\r\n", "", 413),
+        ("Content-Length: 99999999999999999999999999\r\n", "", 413),
         ("Content-Length: 10485761\r\n", "", 413),
         ("Content-Length: 9223372036854775807\r\n", "", 413),
         // Without a length there is no body; the original waited for the end.
@@ -73,10 +77,15 @@ fn malformed_framing_is_refused() {
         "GET /\r\n\r\n",
         "GET / HTTP/9.9\r\n\r\n",
         "\x16\x03\x01\r\n\r\n",
-        "GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n",
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n",
     ] {
         refused(&house, head.as_bytes(), 400);
     }
+    let long = |bytes: usize| "a".repeat(bytes);
+    refused(&house, format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", long(70_000)).as_bytes(), 414);
+    refused(&house, format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", long(70_000)).as_bytes(), 431);
     unharmed(house);
 }
 
@@ -126,7 +135,49 @@ fn bodies_are_read_up_to_the_limit() {
     };
     refused(&house, &chunked(BODY_BYTES_MAX), 400);
     refused(&house, &chunked(BODY_BYTES_MAX + 1), 413);
+    // Good requests are read up to a length of our own; then it is the request that is bad, not the body.
+    let of_many_hosts = |hosts: usize| {
+        let names: Vec<u8> = (0..hosts)
+            .flat_map(|n| [b"\x82\x0f".as_slice(), format!("h{n:06}.example").as_bytes()].concat())
+            .collect();
+        let length = u32::try_from(names.len()).unwrap().to_be_bytes();
+        let value = [b"\x30\x84".as_slice(), &length, &names].concat();
+        let names = x509::Extension { oid: x509::oid::SUBJECT_ALT_NAME, critical: false, value };
+        SigningRequest::build(&key(KeySpec::P256), &Name::from_common_name("many").unwrap(), &[names])
+            .to_pem()
+    };
+    for hosts in [8_000, 100_000, 400_000] {
+        let text = of_many_hosts(hosts);
+        let answer = refused(&house, &put(text.as_bytes()), 400);
+        assert!(answer.text().contains("longer than") || answer.text().contains("too long"), "{answer:?}");
+    }
     unharmed(house);
+}
+
+/// Whoever comes when all bodies together take too much is told so, and somebody is warned.
+#[test]
+fn bodies_are_bounded_together() {
+    let house = plan(Face::Up).option("limits-bodies-bytes-max", &BODY_BYTES_MAX.to_string()).start();
+    let half = vec![b'a'; BODY_BYTES_MAX / 2 + 1];
+    let head = format!("PUT /cas/csr HTTP/1.1\r\nHost: a\r\nContent-Length: {BODY_BYTES_MAX}\r\n\r\n");
+    let mut first = Line::to(house.http());
+    first.send(&head).unwrap();
+    first.send(&half).unwrap();
+    let mut rest = half.clone();
+    rest.truncate(BODY_BYTES_MAX - half.len());
+    let busy = testkit::wait_for("a body that there is no room for", || {
+        let mut second = Line::to(house.http());
+        // It may be answered before all of it is sent.
+        let _ = second.send(&head).and_then(|()| second.send(&half)).and_then(|()| second.send(&rest));
+        let answer = second.answer();
+        (answer.status == 503).then_some(answer)
+    });
+    assert_eq!(busy.text(), "the server could not do this for now; its log says why");
+    first.send(&rest).unwrap();
+    assert_eq!(first.answer().status, 400);
+    let said = house.process().wait_for_stderr(|said| said.contains("too many request bodies")).unwrap();
+    let line = said.lines().find(|line| line.contains("too many request bodies")).unwrap();
+    assert!(line.contains(" WARN "), "{line}");
 }
 
 /// What is no signing request is none, in however small a way.
@@ -312,6 +363,7 @@ fn bad_envelopes_are_refused() {
         json!({}),
         json!([]),
         json!({"revoke_crt_pem": "no pem"}),
+        json!({"revoke_crt_pem": null, "revoke_serial": 9}),
         json!({"revoke_serial": "1"}),
         json!({"revoke_serial": 1.5}),
         json!({"revoke_serial": -1}),

@@ -119,19 +119,25 @@ impl Writer {
 /// Who asked for what: the part of a line that is known when the request comes. `None` stands for `-`.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
-    line: Option<String>,
+    line: Option<Vec<u8>>,
     referrer: Option<Vec<u8>>,
     user_agent: Option<Vec<u8>>,
 }
 
 impl Asked {
+    /// Somebody whose request was none, but for its first line.
+    pub(super) fn unread(line: &[u8]) -> Self {
+        let line = (!line.is_empty()).then(|| line.to_vec());
+        Self { line, ..Self::default() }
+    }
+
     /// What is worth noting of `request`.
     pub(super) fn of<B>(request: &Request<B>) -> Self {
         // The word that the original looks up; browsers send the misspelt one.
         const REFERRER: HeaderName = HeaderName::from_static("referrer");
         let value = |name| request.headers().get(name).map(|value| value.as_bytes().to_vec());
         Self {
-            line: Some(request_line(request)),
+            line: Some(request_line(request).into_bytes()),
             referrer: value(REFERRER).or_else(|| value(REFERER)),
             user_agent: value(USER_AGENT),
         }
@@ -155,7 +161,7 @@ pub(super) fn line(asked: &Asked, answered: &Answered<'_>) -> String {
     let user = user.unwrap_or("-");
     // Writing to a String cannot fail.
     let _ = write!(line, "{address} - {user} [{}] \"", at.log_date());
-    escape(&mut line, asked.line.as_deref().map_or(b"-", str::as_bytes));
+    escape(&mut line, asked.line.as_deref().unwrap_or(b"-"));
     let _ = write!(line, "\" {} {body_bytes} \"", status.as_u16());
     escape(&mut line, asked.referrer.as_deref().unwrap_or(b"-"));
     line.push_str("\" \"");

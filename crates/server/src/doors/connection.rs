@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::StatusCode;
 use hyper_util::rt::TokioIo;
@@ -76,9 +76,10 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let address = peer.address;
-    let exchanges = Exchanges::new(Arc::clone(house), peer, Arc::clone(&watch));
-    let line_bytes_max = house.limits.request_line_bytes_max;
-    let stream = TokioIo::new(Stream::new(io, Arc::clone(&watch), line_bytes_max));
+    let refused = Arc::new(OnceLock::new());
+    let stream = Stream::new(io, Arc::clone(&watch), Arc::clone(&house.limits), Arc::clone(&refused));
+    let stream = TokioIo::new(stream);
+    let exchanges = Exchanges::new(Arc::clone(house), peer, Arc::clone(&watch), refused);
     let mut connection = pin!(house.http.serve_connection(stream, exchanges.clone()));
     let mut finishing = false;
     let outcome = loop {
@@ -94,7 +95,7 @@ where
     };
     let Err(error) = outcome else { return };
     tracing::debug!(peer = %address, %error, "connection failed");
-    if let Some(status) = refused_with(error.as_ref(), watch.was_line_too_long()) {
+    if let Some(status) = refused_with(error.as_ref()) {
         exchanges.refused_head(status);
     }
 }
@@ -107,12 +108,12 @@ async fn finish(house: &House, watch: &Watch) {
     }
 }
 
-/// The status that hyper has answered with, when this error is about what the peer sent.
-fn refused_with(error: &(dyn std::error::Error + 'static), line_too_long: bool) -> Option<StatusCode> {
+/// The status that hyper has answered with, when this error is about what the peer sent. As far as is known
+/// `head` refuses all that hyper would; if something gets by, it is at least noted.
+fn refused_with(error: &(dyn std::error::Error + 'static)) -> Option<StatusCode> {
     let error = error.downcast_ref::<hyper::Error>().filter(|error| error.is_parse())?;
-    Some(match (error.is_parse_too_large(), line_too_long) {
-        (false, _) => StatusCode::BAD_REQUEST,
-        (true, false) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-        (true, true) => StatusCode::URI_TOO_LONG,
+    Some(match error.is_parse_too_large() {
+        false => StatusCode::BAD_REQUEST,
+        true => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
     })
 }

@@ -4,12 +4,12 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
-use http::header::CONNECTION;
+use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Request, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -17,6 +17,7 @@ use tower::Service as _;
 
 use super::access_log::{Answered, Asked, line};
 use super::body::{AnswerBody, RequestBody};
+use super::head::BadHead;
 use super::limits::Limits;
 use super::listen::House;
 use super::watch::{Turn, Watch};
@@ -44,16 +45,24 @@ struct Connection {
     /// USER in the access log.
     user: Option<String>,
     watch: Arc<Watch>,
+    refused: Arc<OnceLock<BadHead>>,
 }
 
 impl Exchanges {
-    /// Requests of `peer`, to be answered by the house's routes.
-    pub(super) fn new(house: Arc<House>, peer: Peer, watch: Arc<Watch>) -> Self {
+    /// Requests of `peer`, to be answered by the house's routes. Once there is something in `refused`, they
+    /// are refused for that reason.
+    pub(super) fn new(
+        house: Arc<House>,
+        peer: Peer,
+        watch: Arc<Watch>,
+        refused: Arc<OnceLock<BadHead>>,
+    ) -> Self {
         let user = peer.certificate.as_ref().map(|certificate| certificate.serial().to_string());
-        Self(Arc::new(Connection { house, peer, user, watch }))
+        Self(Arc::new(Connection { house, peer, user, watch, refused }))
     }
 
-    /// Something came that was no request; hyper answered it with `status` by itself.
+    /// Something came that was no request though its head was in order; hyper answered it with `status` by
+    /// itself.
     pub(super) fn refused_head(&self, status: StatusCode) {
         let connection = &self.0;
         connection.house.meters.refused_head(connection.peer.secure, status);
@@ -69,8 +78,29 @@ impl hyper::service::Service<Request<Incoming>> for Exchanges {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let connection = Arc::clone(&self.0);
         let turn = Arc::new(connection.watch.begin(request.version() == Version::HTTP_2));
-        Box::pin(async move { Ok(answer(connection, request, turn).await) })
+        Box::pin(async move {
+            Ok(match connection.refused.get() {
+                // What hyper has read is a stand-in.
+                Some(bad) => refuse(&connection, bad, turn),
+                None => answer(connection, request, turn).await,
+            })
+        })
     }
+}
+
+/// Says why no request could be read. The body that may follow counts as unread, so the connection closes.
+fn refuse(connection: &Arc<Connection>, bad: &BadHead, turn: Arc<Turn>) -> Response<AnswerBody> {
+    let (connection, asked, status) = (Arc::clone(connection), Asked::unread(&bad.line), bad.status);
+    let response = plain(status, bad.reason);
+    let done = Box::new(move |body_bytes| {
+        connection.house.meters.refused_head(connection.peer.secure, status);
+        connection.log(&asked, status, body_bytes);
+    });
+    response.map(|body| AnswerBody::new(body, turn, done))
+}
+
+fn plain(status: StatusCode, reason: &'static str) -> Response {
+    (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], reason).into_response()
 }
 
 async fn answer(
@@ -86,8 +116,9 @@ async fn answer(
         Body::new(RequestBody::new(body, Arc::clone(&turn), Arc::clone(limits), Arc::clone(budget)))
     });
 
-    let mut response = match refusal(&request, &connection.house.limits) {
-        Some(status) => status.into_response(),
+    let too_large = if version == Version::HTTP_2 { refusal(&request, limits) } else { None };
+    let mut response = match too_large {
+        Some((status, reason)) => plain(status, reason),
         None => connection.route(request).await,
     };
     if version < Version::HTTP_2 && !turn.has_body_come() {
@@ -133,14 +164,16 @@ impl Connection {
     }
 }
 
-/// The status for a request whose head is larger than is taken.
-fn refusal<B>(request: &Request<B>, limits: &Limits) -> Option<StatusCode> {
+/// Why a request is refused whose head is larger than is taken. For HTTP/2; those of HTTP/1 have been looked
+/// at in `head`.
+fn refusal<B>(request: &Request<B>, limits: &Limits) -> Option<(StatusCode, &'static str)> {
     if request_line_bytes(request) > limits.request_line_bytes_max {
-        return Some(StatusCode::URI_TOO_LONG);
+        return Some((StatusCode::URI_TOO_LONG, "the request target is too long"));
     }
     let headers = request.headers();
     let bytes = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
-    (bytes.sum::<usize>() > limits.header_bytes_max).then_some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+    (bytes.sum::<usize>() > limits.header_bytes_max)
+        .then_some((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request's headers are too long"))
 }
 
 /// How long `METHOD TARGET HTTP/x.y` is.
@@ -164,8 +197,8 @@ mod tests {
             for (name, value) in headers {
                 request = request.header(*name, *value);
             }
-            let status = refusal(&request.body(()).unwrap(), &limits);
-            assert_eq!(status.map(|status| status.as_u16()), expected, "{uri} {headers:?}");
+            let refused = refusal(&request.body(()).unwrap(), &limits);
+            assert_eq!(refused.map(|(status, _)| status.as_u16()), expected, "{uri} {headers:?}");
         };
         check("/345678", &[], None);
         check("/3456789", &[], Some(414));

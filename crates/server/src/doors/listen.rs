@@ -23,7 +23,6 @@ use super::connection::serve;
 use super::limits::Limits;
 use super::meters::Meters;
 use super::registry::Registry;
-use super::stream::LINE_SLACK_BYTES;
 use super::tls::{ClientTrust, TlsIdentity, configuration};
 
 /// Which addresses to bind.
@@ -238,8 +237,8 @@ fn http(limits: &Limits, tasks: &Tasks) -> Builder<Spawner> {
         // Ours, in the registry: hyper would count time in which nothing has come at all as well.
         .header_read_timeout(None)
         .max_headers(limits.headers_max)
-        // Room for what is told apart and refused in `exchange`: 414 or 431. Beyond that it is 431.
-        .max_buf_size(limits.request_line_bytes_max + LINE_SLACK_BYTES + limits.header_bytes_max + 16_384)
+        // Room for every head that is let through by `head`, and for 8 KiB at least, as hyper wants it.
+        .max_buf_size(limits.request_line_bytes_max + limits.header_bytes_max + 16_384)
         // Some clients close their sending side when they have sent everything.
         .half_close(true);
     http.http2()

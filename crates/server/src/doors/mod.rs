@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! listen ──► connection ──► (tls) ──► stream ──► hyper ──► exchange ──► routes
-//!   │            │           below it: socket                 │
+//!   │            │    below it: socket  └► head               │
 //!   └─ registry ◄┘ each has a watch: who waits for whom       ├─► access_log
 //!                                                             └─► meters
 //! ```
@@ -16,6 +16,7 @@ mod access_log;
 mod body;
 mod connection;
 mod exchange;
+mod head;
 mod limits;
 mod listen;
 mod meters;

@@ -1,48 +1,194 @@
-//! What HTTP is spoken over, above TLS: notices when a request begins, when its first line is too long,
-//! and closes so that the peer gets to read the last answer.
+//! What HTTP is spoken over, above TLS: looks at the head of each HTTP/1 request before hyper does, notices
+//! when one begins, and closes so that the peer gets to read the last answer.
+//!
+//! hyper is handed whole heads only, and never anything behind the end of a message before it has asked for
+//! more. So where a head begins is always known, and bytes of a body are never taken for one:
+//!
+//! ```text
+//!            ┌──────────────────── all of the body handed on ◄───────────┐
+//!            ▼                                                           │
+//! first ──► head ──► handed on ──► a body of so many bytes, or none ─────┤
+//!   │        │           └───────► chunks, up to the next empty line ────┘ when hyper has seen the last one
+//!   │        └──► refused: hyper is handed a request that `exchange` answers with the reason
+//!   └──► HTTP/2: everything is handed on
+//! ```
+//! A chunked body ends with an empty line (RFC 9112 §7.1). What is an empty line inside a chunk does no harm:
+//! hyper asks for more, and gets it.
 
 use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::{Buf as _, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
+use super::head::{BadHead, EmptyLine, Framing, Head, HeadReader};
+use super::limits::Limits;
 use super::watch::Watch;
 
-/// What hyper is given to finish a request line that is too long: it then sees a target that is too
-/// long and answers 414. Left alone it would read on until its buffer is full and answer 431.
-const REST_OF_LINE: &[u8] = b" HTTP/1.1\r\n\r\n";
+/// What hyper is handed for a head that is refused, so that it asks for an answer and then closes.
+const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
-/// How far over the limit a request line may go before it is cut: longer than any method's name, so that
-/// what was read holds a target over the limit.
-pub(super) const LINE_SLACK_BYTES: usize = 8_192;
+/// The same for a request whose answer has no body.
+const STAND_IN_WITHOUT_BODY: &[u8] = b"HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
+/// How HTTP/2 begins (RFC 9113 §3.4).
+const HTTP_2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How much is read at a time: so much, or what is left of the room for it, but not less than the other.
+const READ_BYTES: usize = 16_384;
+const READ_BYTES_MIN: usize = 4_096;
 
 /// How much is thrown away at most after the last answer.
 const UNREAD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// A byte stream that tells its [`Watch`] when a request begins.
+/// A byte stream that tells its [`Watch`] when a request begins, and hands on no bad head.
 #[derive(Debug)]
 pub(super) struct Stream<S> {
     inner: S,
     watch: Arc<Watch>,
-    line: FirstLine,
-    line_bytes_max: usize,
-    /// What is still to be made up of [`REST_OF_LINE`]; nothing is read from the peer any more.
-    rest: Option<&'static [u8]>,
+    limits: Arc<Limits>,
+    /// Why a head was refused. It is the last one.
+    refused: Arc<OnceLock<BadHead>>,
+    /// What came and is not handed on yet: at most a head and what was read along with its end.
+    came: BytesMut,
+    /// How much of it may be handed on.
+    cleared_bytes: usize,
+    next: Next,
     shut: bool,
     unread_bytes: usize,
 }
 
+/// What comes next, after what is cleared.
+#[derive(Debug)]
+enum Next {
+    /// The first head, or HTTP/2.
+    First,
+    Head(HeadReader),
+    Body {
+        left_bytes: u64,
+    },
+    Chunks(EmptyLine),
+    /// HTTP/2, in which requests are told apart otherwise.
+    Frames,
+    /// A head was refused; nothing more is read.
+    Nothing,
+}
+
 impl<S> Stream<S> {
-    /// Watches `inner`, whose request lines should not be longer than `line_bytes_max`.
-    pub(super) fn new(inner: S, watch: Arc<Watch>, line_bytes_max: usize) -> Self {
-        let line = FirstLine::default();
-        Self { inner, watch, line, line_bytes_max, rest: None, shut: false, unread_bytes: 0 }
+    /// Watches `inner`. When the head of a request is beyond `limits` or otherwise bad, the reason is in
+    /// `refused`, and the next request that hyper sees is a stand-in.
+    pub(super) fn new(
+        inner: S,
+        watch: Arc<Watch>,
+        limits: Arc<Limits>,
+        refused: Arc<OnceLock<BadHead>>,
+    ) -> Self {
+        Self {
+            inner,
+            watch,
+            limits,
+            refused,
+            came: BytesMut::new(),
+            cleared_bytes: 0,
+            next: Next::First,
+            shut: false,
+            unread_bytes: 0,
+        }
+    }
+
+    /// Clears what can be of what came. False when more has to come first.
+    fn clear(&mut self) -> bool {
+        match &mut self.next {
+            Next::First => {
+                if self.came.is_empty() {
+                    return false;
+                }
+                self.watch.head_bytes_came();
+                let is_preface = self.came.starts_with(HTTP_2_PREFACE);
+                if !is_preface && HTTP_2_PREFACE.starts_with(&self.came) {
+                    return false;
+                }
+                self.next = if is_preface { Next::Frames } else { Next::Head(HeadReader::default()) };
+                true
+            }
+            Next::Head(reader) => {
+                if reader.seen_bytes() == 0 {
+                    // Lines that a client may leave empty before its request (RFC 9112 §2.2).
+                    let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+                    let empty = self.came.iter().take_while(|byte| is_end(byte)).count();
+                    self.came.advance(empty);
+                }
+                if self.came.len() == reader.seen_bytes() {
+                    return false;
+                }
+                self.watch.head_bytes_came();
+                match reader.read(&self.came, &self.limits) {
+                    Ok(None) => return false,
+                    Ok(Some(Head { bytes, framing })) => {
+                        self.cleared_bytes = bytes;
+                        self.next = match framing {
+                            Framing::Length(left_bytes) => Next::Body { left_bytes },
+                            Framing::Chunked => {
+                                self.watch.chunks_begin();
+                                Next::Chunks(EmptyLine::default())
+                            }
+                        };
+                    }
+                    Err(bad) => self.refuse(bad),
+                }
+                true
+            }
+            Next::Body { left_bytes: 0 } => {
+                self.next = Next::Head(HeadReader::default());
+                true
+            }
+            Next::Body { left_bytes } => {
+                let bytes = usize::try_from(*left_bytes).unwrap_or(usize::MAX).min(self.came.len());
+                *left_bytes -= bytes as u64;
+                self.cleared_bytes = bytes;
+                bytes > 0
+            }
+            Next::Chunks(_) if self.watch.have_chunks_come() => {
+                self.next = Next::Head(HeadReader::default());
+                true
+            }
+            Next::Chunks(empty_line) => {
+                self.cleared_bytes = empty_line.end_in(&self.came).unwrap_or(self.came.len());
+                self.cleared_bytes > 0
+            }
+            Next::Frames => {
+                self.cleared_bytes = self.came.len();
+                self.cleared_bytes > 0
+            }
+            Next::Nothing => false,
+        }
+    }
+
+    fn refuse(&mut self, bad: BadHead) {
+        let stand_in = if bad.is_of_head_method() { STAND_IN_WITHOUT_BODY } else { STAND_IN };
+        self.came = BytesMut::from(stand_in);
+        self.cleared_bytes = stand_in.len();
+        self.next = Next::Nothing;
+        // It is set once: nothing is read any more.
+        let _ = self.refused.set(bad);
     }
 }
 
 impl<S: AsyncRead + Unpin> Stream<S> {
+    /// Reads some more of what the peer sends; how much it was, and 0 at its end.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.came.capacity() - self.came.len() < READ_BYTES_MIN {
+            self.came.reserve(READ_BYTES);
+        }
+        let outcome = pin!(self.inner.read_buf(&mut self.came)).poll(cx);
+        if outcome.is_pending() && self.came.is_empty() {
+            self.came = BytesMut::new(); // whoever is silent takes no room
+        }
+        outcome
+    }
+
     /// Reads and forgets what the peer was sending, until it ends or is too much. A socket that closes
     /// with something unread resets the connection, and the answer may be lost with it (RFC 9112 §9.6).
     /// How long this may take is for the registry to say.
@@ -65,35 +211,34 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Some(rest) = self.rest {
-            let (now, later) = rest.split_at(rest.len().min(buffer.remaining()));
-            buffer.put_slice(now);
-            self.rest = Some(later);
-            return Poll::Ready(Ok(())); // nothing left means the end of the stream
-        }
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
-        let came = buffer.filled().get(before..).unwrap_or_default();
-        if !came.is_empty() {
-            if self.watch.head_bytes_came() {
-                let line_bytes = self.line.measure(came);
-                if line_bytes > self.line_bytes_max {
-                    self.watch.line_is_too_long();
+        loop {
+            if self.cleared_bytes > 0 {
+                let bytes = self.cleared_bytes.min(buffer.remaining());
+                buffer.put_slice(&self.came[..bytes]);
+                self.came.advance(bytes);
+                self.cleared_bytes -= bytes;
+                return Poll::Ready(Ok(()));
+            }
+            if self.clear() {
+                continue;
+            }
+            if matches!(self.next, Next::Nothing) {
+                return Poll::Ready(Ok(()));
+            }
+            if ready!(self.poll_more(cx))? == 0 {
+                // All that was not cleared is a head.
+                if self.came.is_empty() {
+                    return Poll::Ready(Ok(()));
                 }
-                if line_bytes > self.line_bytes_max + LINE_SLACK_BYTES {
-                    self.rest = Some(REST_OF_LINE);
-                }
-            } else {
-                self.line = FirstLine::default();
+                let bad = BadHead::incomplete(&self.came);
+                self.refuse(bad);
             }
         }
-        Poll::Ready(Ok(()))
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.line = FirstLine::default(); // an answer: what comes next is another request
         Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
 
@@ -102,7 +247,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.line = FirstLine::default();
         Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
     }
 
@@ -124,45 +268,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
             ready!(self.poll_forget_unread(cx));
         }
         Poll::Ready(Ok(()))
-    }
-}
-
-/// Measures the first line of a head, which may come in pieces.
-#[derive(Debug, Default)]
-struct FirstLine {
-    bytes: usize,
-    ended: bool,
-}
-
-impl FirstLine {
-    /// How long the line is, its CR included, as far as it has come with these further bytes of the head.
-    /// The lines that a client may leave empty before its request (RFC 9112 §2.2) do not count.
-    fn measure(&mut self, came: &[u8]) -> usize {
-        if !self.ended {
-            let came = if self.bytes == 0 { came.trim_ascii_start() } else { came };
-            let line = came.split(|&byte| byte == b'\n').next().unwrap_or_default();
-            self.ended = line.len() < came.len();
-            self.bytes += line.len();
-        }
-        self.bytes
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_first_line_is_measured() {
-        let check = |pieces: &[&str], expected: usize| {
-            let mut line = FirstLine::default();
-            let measured = pieces.iter().map(|piece| line.measure(piece.as_bytes())).last();
-            assert_eq!(measured, Some(expected), "{pieces:?}");
-        };
-        check(&["GET / HTTP/1.1"], 14);
-        check(&["GET /", " HTTP", "/1.1"], 14);
-        check(&["GET /\n", "a header line"], 5);
-        check(&["GET /\r\na header line"], 6);
-        check(&["\r\n\r\n", "\r\nGET /\n", "more"], 5);
     }
 }

@@ -70,7 +70,8 @@ struct State {
     head: bool,
     /// The peer may still be sending something that nobody will read.
     unread: bool,
-    line_too_long: bool,
+    /// The last of a chunked body has not come.
+    chunks: bool,
     /// Requests in progress, and how many of these wait for the peer.
     requests: usize,
     with_peer: usize,
@@ -115,7 +116,7 @@ impl Watch {
             first: true,
             head: false,
             unread: false,
-            line_too_long: false,
+            chunks: false,
             requests: 0,
             with_peer: 0,
             since: now,
@@ -156,19 +157,25 @@ impl Watch {
         state.since = Instant::now();
     }
 
-    /// Some bytes of a request came. Whether they belong to the head of an HTTP/1 request.
-    pub(super) fn head_bytes_came(&self) -> bool {
+    /// Some bytes of the head of an HTTP/1 request came, or of what is HTTP/2.
+    pub(super) fn head_bytes_came(&self) {
         let mut state = self.state();
-        if state.http2 || state.requests > 0 {
-            return false;
-        }
-        if !state.head {
+        if !state.http2 && !state.head {
             state.head = true;
             if !state.first {
                 state.since = Instant::now();
             }
         }
-        true
+    }
+
+    /// A chunked body begins: the head before it has come.
+    pub(super) fn chunks_begin(&self) {
+        self.state().chunks = true;
+    }
+
+    /// Whether the chunked body that began came to its end.
+    pub(super) fn have_chunks_come(&self) -> bool {
+        !self.state().chunks
     }
 
     /// A request is there: its head has come.
@@ -198,16 +205,6 @@ impl Watch {
     pub(super) fn is_unread(&self) -> bool {
         let state = self.state();
         state.unread || (state.head && !state.http2)
-    }
-
-    /// The line of a request is longer than it may be.
-    pub(super) fn line_is_too_long(&self) {
-        self.state().line_too_long = true;
-    }
-
-    /// Whether a request's line was longer than it may be.
-    pub(super) fn was_line_too_long(&self) -> bool {
-        self.state().line_too_long
     }
 
     /// The socket took `bytes`, or had no room for any.
@@ -265,6 +262,7 @@ impl Turn {
     /// The request's body came to its end.
     pub(super) fn body_came(&self) {
         self.body_came.store(true, Ordering::Release);
+        self.watch.state().chunks = false;
     }
 
     /// Whether the request's body came to its end.
@@ -297,10 +295,11 @@ mod tests {
         check(Phase::Handshake);
         watch.shook_hands(false);
         check(Phase::Head);
-        assert!(watch.head_bytes_came());
+        watch.head_bytes_came();
+        watch.chunks_begin();
         let turn = watch.begin(false);
         check(Phase::Ours);
-        assert!(!watch.head_bytes_came());
+        assert!(!watch.have_chunks_come());
         turn.peers();
         check(Phase::Peer);
         turn.peers();
@@ -308,10 +307,11 @@ mod tests {
         check(Phase::Ours);
         turn.peers();
         turn.body_came();
+        assert!(watch.have_chunks_come());
         drop(turn);
         check(Phase::Idle);
         assert!(!watch.is_unread());
-        assert!(watch.head_bytes_came());
+        watch.head_bytes_came();
         check(Phase::Head);
         assert!(watch.is_unread());
         watch.closes();
@@ -330,7 +330,8 @@ mod tests {
         assert_eq!(watch.sight().phase, Phase::Peer);
         drop((one, two));
         assert_eq!(watch.sight().phase, Phase::Closing);
-        assert!(!watch.head_bytes_came() && !watch.is_unread());
+        watch.head_bytes_came();
+        assert!(!watch.is_unread());
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! The file that holds the sealing key: one line, a JSON Web Key (RFC 7517), as Custodia keeps its own.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use base::{Entropy, Explain, Kind, Secret};
@@ -11,9 +9,7 @@ use serde::Deserialize;
 
 use super::{BASE64URL, KEY_BYTES, SealingKey};
 use crate::files::sync_directory_of;
-
-/// More than any key file holds.
-const FILE_BYTES_MAX: u64 = 4096;
+use crate::private_file::{self, ReadError};
 
 /// Why something could not be opened, or the key for it not be had.
 #[derive(Debug, thiserror::Error)]
@@ -104,20 +100,11 @@ impl SealingKey {
 }
 
 fn load(path: &Path) -> Result<Option<SealingKey>, SealError> {
-    let files = |doing| move |source| SealError::Files { path: path.into(), doing, source };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(files("reading it")(error)),
-    };
-    let mode = file.metadata().map_err(files("reading it"))?.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(SealError::Exposed { path: path.into(), mode });
-    }
-    let mut text = Vec::new();
-    let read = file.take(FILE_BYTES_MAX).read_to_end(&mut text);
-    let text = Secret::new(text);
-    read.map_err(files("reading it"))?;
+    let text = private_file::read(path).map_err(|error| match error {
+        ReadError::Exposed { path, mode } => SealError::Exposed { path, mode },
+        ReadError::Files { path, source } => SealError::Files { path, doing: "reading it", source },
+    })?;
+    let Some(text) = text else { return Ok(None) };
     match parse(text.expose()) {
         Some(key) => Ok(Some(key)),
         None => Err(SealError::NotAKey { path: path.into() }),
@@ -136,24 +123,24 @@ fn create(path: &Path, key: &SealingKey, entropy: &Entropy) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{:016x}", entropy.number()));
     let unnamed = PathBuf::from(name);
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&unnamed)?;
     let k = Secret::new(BASE64URL.encode(key.0.expose()));
     let line = Secret::new(format!("{{\"kty\":\"oct\",\"k\":\"{}\"}}\n", k.expose()));
-    let linked = file
-        .set_permissions(PermissionsExt::from_mode(0o600))
-        .and_then(|()| file.write_all(line.expose().as_bytes()))
-        .and_then(|()| file.sync_all())
-        .and_then(|()| match std::fs::hard_link(&unnamed, path) {
+    let linked = private_file::write_new(&unnamed, line.expose().as_bytes()).and_then(|()| {
+        match std::fs::hard_link(&unnamed, path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             linked => linked,
-        });
-    std::fs::remove_file(&unnamed)?;
-    linked?;
+        }
+    });
+    // The first error is the one to tell.
+    let removed = std::fs::remove_file(&unnamed);
+    linked.and(removed)?;
     sync_directory_of(path)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn mode(path: &Path) -> u32 {

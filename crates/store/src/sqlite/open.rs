@@ -8,7 +8,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use base::{Explain, Kind};
 use rusqlite::{Connection, OpenFlags};
 
 use super::{failed, from_sql};
-use crate::{Error, Revision};
+use crate::{Error, Revision, private_file};
 
 /// How large a page of the file is.
 pub(super) const PAGE_BYTES: usize = 4096;
@@ -95,7 +95,9 @@ impl Explain for OpenError {
             Self::Newer { .. } => Some("use the newer version, or restore a backup made before it".into()),
             Self::InUse { .. } => Some("stop the other process first".into()),
             Self::Files { .. } => Some("see that the directory exists and may be written".into()),
-            Self::Store { source, .. } => source.help(),
+            Self::Store { source, .. } => source.help().or_else(|| {
+                Some("if the file is damaged, put it and the key that seals it back from one backup".into())
+            }),
         }
     }
 }
@@ -181,15 +183,11 @@ fn lock(path: &Path) -> Result<File, TryLockError> {
 
 /// Makes the file, for its owner only, unless there is one. SQLite gives `-wal` and `-shm` the same mode.
 fn create(path: &Path) -> io::Result<()> {
-    let file = match OpenOptions::new().create_new(true).write(true).mode(0o600).open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    // A umask may have taken more away.
-    file.set_permissions(PermissionsExt::from_mode(0o600))?;
-    file.sync_all()?;
-    crate::files::sync_directory_of(path)
+    match private_file::write_new(path, b"") {
+        Ok(()) => crate::files::sync_directory_of(path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whose a file is.

@@ -179,6 +179,9 @@ def pem(der, label="CERTIFICATE REQUEST"):
     return "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""])
 
 
+NOT_OWN = "the signing request's own signature is not good:"
+
+
 def add(file, answer, what, subject=HOST, extensions=(), text=None, **how):
     """One request and its row. `text` makes the file of its PEM; a `key` that is a function is called once."""
     path = HERE / f"{file}.pem"
@@ -283,6 +286,8 @@ add("subject-extension-request", 'the requested extensionRequest "x" is not an a
 add("subject-email", ISSUED, "a mailbox in the subject that is in the names as well",
     name((CN, "x"), (EMAIL, "user@example.com", IA5)), [san(email("user@example.com"))])
 NOT_IN_SAN = "is not an rfc822Name in subjectAltName (RFC 5280 §4.1.2.6)"
+add("subject-email-one-label", ISSUED, "a mailbox at a domain of one label, in both places",
+    name((CN, "x"), (EMAIL, "root@localhost", IA5)), [san(email("root@localhost"))])
 add("subject-email-no-san", f'the requested emailAddress "user@example.com" {NOT_IN_SAN}',
     "a mailbox in the subject only", name((CN, "x"), (EMAIL, "user@example.com", IA5)))
 add("subject-email-other-san", f'the requested emailAddress "user@example.com" {NOT_IN_SAN}',
@@ -312,6 +317,7 @@ host("case", "Host-1.Example.COM", "capitals and a digit", True)
 host("one-label", "localhost", "a host name of one label", True)
 host("digit-at-end", "backend.zone1", "a last label with a digit at its end", True)
 host("wildcard", "*.example.com", "a wildcard as the whole first label", True)
+host("wildcard-one-label", "*.localhost", "a wildcard before a host name of one label", True)
 host("wildcard-partial", "w*.example.com", "a wildcard as a part of a label", False)
 host("wildcard-middle", "a.*.example.com", "a wildcard as another label", False)
 host("wildcard-alone", "*", "a wildcard alone", False)
@@ -355,10 +361,13 @@ mailbox("plain", "user@example.com", "a mailbox", True)
 mailbox("plus", "first.last+tag@mail.example.com", "a mailbox with a tag", True)
 mailbox("no-at", "example.com", "no @", False)
 mailbox("two-at", "a@b@example.com", "two @", False)
-mailbox("one-label", "root@localhost", "a domain of one label", False)
+mailbox("one-label", "root@localhost", "a domain of one label", True)
+mailbox("digit-at-end", "root@zone1", "a domain with a digit at its end", True)
+mailbox("domain-number", "root@1", "a domain of digits", False)
 mailbox("brackets", "<user@example.com>", "angle brackets", False)
 mailbox("space", "a b@example.com", "a space", False)
 mailbox("literal", "user@[192.0.2.1]", "an address instead of a domain", False)
+mailbox("literal-6", "user@[IPv6:2001:db8::1]", "an IPv6 address instead of a domain", False)
 mailbox("local-64", "x" * 64 + "@example.com", "64 characters before the @", True)
 add("email-local-65", f'the requested rfc822Name "{"x" * 65}@example.com" {BAD_MAILBOX}', "65 characters before the @",
     HOST, [san(email("x" * 65 + "@example.com"))])
@@ -369,7 +378,7 @@ add("email-empty", f"the requested rfc822Name is empty {A6}", "no characters", H
 
 # URIs.
 
-BAD_URI = f"is not an absolute URI whose host is a domain name or an address {A6}"
+BAD_URI = "is not an absolute URI whose host is a host name or an address (RFC 5280 §4.2.1.6, RFC 3986)"
 
 
 def resource(file, text, what, good):
@@ -387,7 +396,16 @@ resource("ldap", "ldap://directory.example.com/cn=x", "LDAP", True)
 resource("relative", "/a/b", "relative", False)
 resource("scheme-relative", "//example.com/a", "no scheme", False)
 resource("no-authority", "http:///a", "a web address without a host", False)
-resource("host-one-label", "http://host/a", "a host of one label", False)
+resource("host-one-label", "http://host/a", "a host of one label", True)
+resource("localhost", "http://localhost:8000/", "this machine, and a port", True)
+resource("host-digit-at-end", "http://backend.zone1/", "a host with a digit at its end", True)
+resource("spiffe-one-label", "spiffe://td/x", "a SPIFFE identity in a trust domain of one label", True)
+resource("scheme-unknown", "x-ours://host.example.com/a", "a scheme nobody registered", True)
+resource("file", "file:///a", "an authority without a host", False)
+resource("host-number", "http://1/", "a host of digits", False)
+resource("escape", "http://example.com/%C3%A9", "percent-encoded characters", True)
+resource("escape-bad", "http://example.com/%zz", "a percent sign that encodes nothing", False)
+resource("query-bad", "http://example.com/?a={b}", "braces in the query", False)
 resource("space", "http://example.com/a b", "a space", False)
 resource("port", "http://example.com:99999/", "a port there is not", False)
 add("uri-non-ascii", f'the requested uniformResourceIdentifier "http://example.com/é" is not an IA5String {A6}',
@@ -417,9 +435,11 @@ add("other-malformed", f"the requested otherName is malformed {A6}", "otherName 
 add("other-mailbox", ISSUED, "SmtpUTF8Mailbox", HOST, [san(other(UTF8_MAILBOX, string(UTF8, "é@xn--caf-dma.example.com")))])
 add("other-mailbox-ascii", 'the requested SmtpUTF8Mailbox "a@example.com" belongs in an rfc822Name: all of it is ASCII '
     "(RFC 9598 §3)", "SmtpUTF8Mailbox of ASCII", HOST, [san(other(UTF8_MAILBOX, string(UTF8, "a@example.com")))])
-add("other-mailbox-u-label", 'the requested SmtpUTF8Mailbox "é@café.example" has no domain name in lower-case ASCII '
+add("other-mailbox-u-label", 'the requested SmtpUTF8Mailbox "é@café.example" has no host name in lower-case ASCII '
     "behind its @ (RFC 9598 §3)", "SmtpUTF8Mailbox at an international domain as it is", HOST,
     [san(other(UTF8_MAILBOX, string(UTF8, "é@café.example")))])
+add("other-mailbox-one-label", ISSUED, "SmtpUTF8Mailbox at a domain of one label", HOST,
+    [san(other(UTF8_MAILBOX, string(UTF8, "é@localhost")))])
 add("other-mailbox-ia5", "the requested SmtpUTF8Mailbox is not a UTF8String (RFC 9598 §3)", "SmtpUTF8Mailbox as IA5String",
     HOST, [san(other(UTF8_MAILBOX, string(IA5, "a@example.com")))])
 add("x400", "the requested x400Address is a kind of name that is not certified", "x400Address", HOST,
@@ -623,11 +643,11 @@ EXPLICIT = seq(integer(1), seq(oid("1.2.840.10045.1.1"), integer(PRIME)),
                octets(G), integer(ORDER), integer(1))
 add("ec-explicit", "Not a CSR: the key is malformed", "the parameters of the curve spelt out", key=POINT, public=seq(
     seq(oid(EC), EXPLICIT), bits(point_of(POINT, serialization.PublicFormat.UncompressedPoint))))
-add("ec-off-curve", "Not a CSR: the signing request is not signed by its own key", "a point that is not on the curve", key=POINT, public=seq(
+add("ec-off-curve", f"Not a CSR: {NOT_OWN} the signature does not verify", "a point that is not on the curve", key=POINT, public=seq(
     seq(oid(EC), oid(P256)), bits(b"\4" + b"\1" * 64)))
-add("ec-secp256k1", "Not a CSR: the signing request is not signed by its own key", "another curve", key=lambda: ec.generate_private_key(ec.SECP256K1()))
+add("ec-secp256k1", f"Not a CSR: {NOT_OWN} the signature algorithm does not fit the key", "another curve", key=lambda: ec.generate_private_key(ec.SECP256K1()))
 add("ed25519", ISSUED, "Ed25519", key=ed25519.Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"ed25519").digest()))
-add("x25519", "Not a CSR: the signing request is not signed by its own key", "X25519, which cannot sign", key=x25519.X25519PrivateKey.from_private_bytes(hashlib.sha256(b"x").digest()))
+add("x25519", f"Not a CSR: {NOT_OWN} the signature algorithm 1.3.101.110 is not supported", "X25519, which cannot sign", key=x25519.X25519PrivateKey.from_private_bytes(hashlib.sha256(b"x").digest()))
 
 
 def pss(key):
@@ -635,7 +655,7 @@ def pss(key):
         serialization.Encoding.DER, serialization.PublicFormat.PKCS1)))
 
 
-add("rsa-pss", "Not a CSR: the signing request is not signed by its own key", "RSA for PSS signatures only", key=numbered(2048), public=pss)
+add("rsa-pss", f"Not a CSR: {NOT_OWN} the signature algorithm does not fit the key", "RSA for PSS signatures only", key=numbered(2048), public=pss)
 
 # Text.
 
@@ -650,7 +670,7 @@ add("text-twice", "Not a CSR: there is more than one PEM block, `CERTIFICATE REQ
 add("text-cut", "Not a CSR: the PEM block `CERTIFICATE REQUEST` has no END line of its own", "cut in the middle", text=lambda text: text[: len(text) // 2])
 add("text-certificate", "Not a CSR: a PEM block `CERTIFICATE REQUEST` was expected, not `CERTIFICATE`", "the label of a certificate", text=lambda text: text.replace(" REQUEST", ""))
 add("text-not-base64", "Not a CSR: the PEM block `CERTIFICATE REQUEST` is not base64", "not base64", text=lambda text: text.replace("M", "*"))
-add("signature-wrong", "Not a CSR: the signing request is not signed by its own key", "a signature over something else", signed=b"something else")
+add("signature-wrong", f"Not a CSR: {NOT_OWN} the signature does not verify", "a signature over something else", signed=b"something else")
 add("version-2", "Not a CSR: the signing request has an unsupported version", "version 2", version=1)
 add("text-empty", "Not a CSR: there is no PEM block `CERTIFICATE REQUEST`", "nothing at all", text=lambda text: "")
 

@@ -118,9 +118,13 @@ impl Refusal {
     pub(super) fn of(error: impl Explain) -> Self {
         let status = super::status_of(&error);
         match error.kind() {
-            Kind::Internal | Kind::Unavailable => {
+            Kind::Internal => {
                 tracing::error!(error = %base::report(&error), "a request failed");
                 Self::new(status, "the server could not do this; its log says why")
+            }
+            Kind::Unavailable => {
+                tracing::warn!(error = %base::report(&error), "a request could not be served for now");
+                Self::new(status, "the server could not do this for now; its log says why")
             }
             Kind::Full => {
                 tracing::warn!(error = %base::report(&error), "a request was refused for lack of room");

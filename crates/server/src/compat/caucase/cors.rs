@@ -69,7 +69,8 @@ impl Cors {
             }),
             Ok(None) => Secrets::default(),
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "the CORS secrets cannot be read");
+                let hint = base::Explain::help(&error);
+                tracing::warn!(error = %base::report(&error), hint, "the CORS secrets are not used; people will be asked again");
                 Secrets::default()
             }
         };

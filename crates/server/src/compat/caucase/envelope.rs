@@ -99,7 +99,8 @@ pub(super) enum Revocation {
 pub(super) fn revocation(payload: &str) -> Result<Revocation, Malformed> {
     #[derive(Deserialize)]
     struct Payload<'a> {
-        #[serde(default)]
+        // A certificate that is null is a mistake, and not the same as none.
+        #[serde(default, deserialize_with = "some")]
         revoke_crt_pem: Option<String>,
         #[serde(default, borrow)]
         revoke_serial: Option<&'a serde_json::value::RawValue>,
@@ -113,6 +114,13 @@ pub(super) fn revocation(payload: &str) -> Result<Revocation, Malformed> {
     Serial::from_decimal(serial.get())
         .map(Revocation::Serial)
         .ok_or_else(|| malformed("revoke_serial is not the serial number of a certificate"))
+}
+
+/// A value that must be there, because its name is.
+fn some<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// Whether the document is an object, if it is JSON at all. serde takes arrays for structures as well.
@@ -184,6 +192,8 @@ mod tests {
             r#"{"revoke_serial":0}"#,
             r#"{"revoke_serial":null}"#,
             r#"{"revoke_serial":true}"#,
+            r#"{"revoke_crt_pem":null}"#,
+            r#"{"revoke_crt_pem":null,"revoke_serial":9}"#,
             "{}",
             "[]",
             "[null,7]",

@@ -14,10 +14,10 @@ async fn bodies_are_taken_up_to_the_limit() {
         let body = "b".repeat(bytes);
         let request = if chunked {
             format!(
-                "PUT /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{bytes:x}\r\n{body}\r\n0\r\n\r\n"
+                "PUT /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{bytes:x}\r\n{body}\r\n0\r\n\r\n"
             )
         } else {
-            format!("PUT /echo HTTP/1.1\r\nContent-Length: {bytes}\r\n\r\n{body}")
+            format!("PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {bytes}\r\n\r\n{body}")
         };
         let mut line = Line::to(house.http).await;
         // All is sent before anything is read; the answer must not be lost in a reset.
@@ -45,9 +45,12 @@ async fn bodies_are_taken_up_to_the_limit() {
 async fn an_answer_before_the_body_is_read_arrives() {
     let house = House::open();
     let mut line = Line::to(house.http).await;
-    line.send(format!("PUT /deaf HTTP/1.1\r\nContent-Length: 12000000\r\n\r\n{}", "b".repeat(12_000_000)))
-        .await
-        .unwrap();
+    line.send(format!(
+        "PUT /deaf HTTP/1.1\r\nHost: a\r\nContent-Length: 12000000\r\n\r\n{}",
+        "b".repeat(12_000_000)
+    ))
+    .await
+    .unwrap();
     assert_eq!(line.answer().await.status, 403);
     assert!(line.is_closed().await);
 }
@@ -56,7 +59,7 @@ async fn an_answer_before_the_body_is_read_arrives() {
 async fn a_put_without_length_has_no_body() {
     let house = House::open();
     let mut line = Line::to(house.http).await;
-    line.send("PUT /echo HTTP/1.1\r\n\r\n").await.unwrap();
+    line.send("PUT /echo HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     let answer = line.answer().await;
     assert_eq!((answer.status, answer.text()), (200, ""));
     assert_eq!(line.get("/hello").await.status, 200);
@@ -67,7 +70,9 @@ async fn chunks_may_have_extensions_and_trailers_and_nothing_else() {
     let house = House::open();
     let check = async |chunks: &str, expected: u16, body: &str| {
         let mut line = Line::to(house.http).await;
-        line.send(format!("PUT /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}")).await.unwrap();
+        line.send(format!("PUT /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"))
+            .await
+            .unwrap();
         let answer = line.answer().await;
         assert_eq!((answer.status, answer.text()), (expected, body), "{chunks:?}");
     };
@@ -85,8 +90,9 @@ async fn whoever_asks_is_told_to_go_on_only_when_the_body_is_wanted() {
     let house = House::open();
     let ask = async |target: &str, bytes: usize| {
         let mut line = Line::to(house.http).await;
-        let head =
-            format!("PUT {target} HTTP/1.1\r\nContent-Length: {bytes}\r\nExpect: 100-continue\r\n\r\n");
+        let head = format!(
+            "PUT {target} HTTP/1.1\r\nHost: a\r\nContent-Length: {bytes}\r\nExpect: 100-continue\r\n\r\n"
+        );
         line.send(head).await.unwrap();
         (line.answer().await, line)
     };
@@ -102,7 +108,7 @@ async fn whoever_asks_is_told_to_go_on_only_when_the_body_is_wanted() {
 async fn a_body_that_stands_still_is_given_up() {
     let house = House::with(Limits { body_stall: Duration::from_millis(100), ..Limits::default() });
     let mut line = Line::to(house.http).await;
-    line.send("PUT /echo HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc").await.unwrap();
+    line.send("PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc").await.unwrap();
     let answer = line.answer().await;
     assert_eq!((answer.status, answer.text()), (408, "the request body did not arrive in time"));
 }
@@ -111,7 +117,7 @@ async fn a_body_that_stands_still_is_given_up() {
 async fn a_body_that_drips_is_given_up() {
     let house = House::with(Limits { body_stall: Duration::from_millis(300), ..Limits::default() });
     let mut line = Line::to(house.http).await;
-    line.send("PUT /echo HTTP/1.1\r\nContent-Length: 100000\r\n\r\n").await.unwrap();
+    line.send("PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n").await.unwrap();
     let dripping = async {
         // A drop every 5 ms, until there is an answer.
         while tokio::time::timeout(Duration::from_millis(5), line.is_closed()).await.is_err() {
@@ -129,7 +135,9 @@ async fn all_bodies_together_have_a_limit() {
     let put = async |bytes: usize| {
         let mut line = Line::to(house.http).await;
         let body = "b".repeat(bytes);
-        line.send(format!("PUT /echo HTTP/1.1\r\nContent-Length: {bytes}\r\n\r\n{body}")).await.unwrap();
+        line.send(format!("PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {bytes}\r\n\r\n{body}"))
+            .await
+            .unwrap();
         line.answer().await
     };
     assert_eq!(put(1000).await.status, 200);
@@ -137,7 +145,9 @@ async fn all_bodies_together_have_a_limit() {
     assert_eq!((answer.status, answer.text()), (503, "too many request bodies are being read at the moment"));
 
     let mut slow = Line::to(house.http).await;
-    slow.send(format!("PUT /echo HTTP/1.1\r\nContent-Length: 900\r\n\r\n{}", "b".repeat(800))).await.unwrap();
+    slow.send(format!("PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n{}", "b".repeat(800)))
+        .await
+        .unwrap();
     // Until what was sent is being read, there is still room.
     let spent = async { while put(300).await.status != 503 {} };
     tokio::time::timeout(PATIENCE, spent).await.unwrap();

@@ -34,7 +34,9 @@ async fn silent_connections_do_not_keep_others_out() {
             1 => line.send("GET /hello HTTP/1.1\r\n").await.unwrap(),
             2 => line.send([0x16, 3, 1, 2, 0, 1, 0]).await.unwrap(), // a ClientHello begins so
             3 if !secure => assert_eq!(line.get("/hello").await.status, 200),
-            _ if !secure => line.send("PUT /echo HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc").await.unwrap(),
+            _ if !secure => {
+                line.send("PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc").await.unwrap()
+            }
             _ => {}
         }
         crowd.push(line);
@@ -56,7 +58,7 @@ async fn a_request_in_progress_is_never_cut_off() {
     let mut busy = Vec::new();
     for _ in 0..3 {
         let mut line = Line::to(house.http).await;
-        line.send("GET /held HTTP/1.1\r\n\r\n").await.unwrap();
+        line.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
         house.began.acquire().await.unwrap().forget();
         busy.push(line);
     }
@@ -85,8 +87,8 @@ async fn every_wait_for_a_peer_ends() {
     check(Limits { handshake: short, ..patient() }, true, "", "handshake_timeout").await;
     check(head.clone(), false, "", "head_timeout").await;
     check(head.clone(), false, "GET /hello HTTP/1.1\r\n", "head_timeout").await;
-    check(head, false, "GET /hello HTTP/1.1\r\n\r\nGET /", "head_timeout").await;
-    check(Limits { idle: short, ..patient() }, false, "GET /hello HTTP/1.1\r\n\r\n", "idle").await;
+    check(head, false, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\nGET /", "head_timeout").await;
+    check(Limits { idle: short, ..patient() }, false, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", "idle").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +112,7 @@ async fn a_head_that_drips_is_given_up() {
 async fn an_answer_that_nobody_reads_is_given_up() {
     let house = House::with(Limits { write_stall: Duration::from_millis(200), ..patient() });
     let mut line = Line::to(house.http).await;
-    line.send("GET /large HTTP/1.1\r\n\r\n").await.unwrap();
+    line.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     house.until_meter(&format!(r#"{CLOSED}{{reason="stalled"}}"#), 1).await;
 
     // On HTTP/2 it is the flow control that stands still, not the socket.
@@ -146,7 +148,7 @@ async fn dripping_bodies_do_not_keep_others_out() {
     let mut crowd = tokio::task::JoinSet::new();
     for _ in 0..5 {
         let mut line = Line::to(house.http).await;
-        line.send("PUT /echo HTTP/1.1\r\nContent-Length: 100000\r\n\r\n").await.unwrap();
+        line.send("PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n").await.unwrap();
         crowd.spawn(async move {
             while tokio::time::timeout(Duration::from_millis(5), line.is_closed()).await.is_err() {
                 if line.send("b").await.is_err() {
@@ -161,7 +163,7 @@ async fn dripping_bodies_do_not_keep_others_out() {
         // For a second they may be healthy transfers, and whoever comes is refused.
         loop {
             let mut line = Line::to(house.http).await;
-            if line.send("GET /hello HTTP/1.1\r\n\r\n").await.is_ok() && !line.is_closed().await {
+            if line.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n").await.is_ok() && !line.is_closed().await {
                 return line.answer().await.status;
             }
         }

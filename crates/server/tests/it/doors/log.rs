@@ -14,11 +14,13 @@ async fn every_answered_request_has_its_line() {
 
     let mut line = Line::to(house.http).await;
     assert_eq!(line.get("/hello?a=%22b%22").await.status, 200);
-    line.send("PUT /nowhere HTTP/1.1\r\nReferer: http://x/\r\nUser-Agent: a \"quoted\" \\ one\t\r\n\r\n")
-        .await
-        .unwrap();
+    line.send(
+        "PUT /nowhere HTTP/1.1\r\nHost: a\r\nReferer: http://x/\r\nUser-Agent: a \"quoted\" \\ one\t\r\n\r\n",
+    )
+    .await
+    .unwrap();
     assert_eq!(line.answer().await.status, 404);
-    line.send("HEAD /hello HTTP/1.1\r\nReferrer: r\r\nUser-Agent: \u{e9}\r\n\r\n").await.unwrap();
+    line.send("HEAD /hello HTTP/1.1\r\nHost: a\r\nReferrer: r\r\nUser-Agent: \u{e9}\r\n\r\n").await.unwrap();
     let head = line.rest_of_head().await;
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     drop(line);

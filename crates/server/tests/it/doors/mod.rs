@@ -3,6 +3,7 @@
 mod bodies;
 mod client;
 mod crowd;
+mod heads;
 mod house;
 mod log;
 mod plain;

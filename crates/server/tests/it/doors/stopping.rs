@@ -24,7 +24,7 @@ async fn requests_in_progress_finish_and_everyone_else_goes() {
     let mut idle_secure = Knock::default().at(house.https).await.unwrap();
     assert_eq!(idle_secure.get("/hello").await.status, 200);
     let mut busy = Line::to(house.http).await;
-    busy.send("GET /held HTTP/1.1\r\n\r\n").await.unwrap();
+    busy.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     house.began.acquire().await.unwrap().forget();
 
     house.stop.ask();

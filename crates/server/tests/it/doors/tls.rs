@@ -110,7 +110,7 @@ async fn old_versions_are_refused() {
 async fn plain_http_at_the_https_door_is_shown_out() {
     let house = House::open();
     let mut line = Line::to(house.https).await;
-    line.send("GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    line.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     drop(line.rest().await);
     house.until_meter("provost_tls_handshakes_failed_total", 1).await;
 }

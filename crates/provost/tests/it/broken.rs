@@ -1,0 +1,112 @@
+//! A data directory in which something is wrong: a start is refused with what to do about it, or goes on with a
+//! warning where nothing is lost by that.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use testkit::House;
+
+use crate::houses::up;
+use crate::program::{nowhere, provost_in};
+
+/// A house that has served and stands still.
+fn stopped() -> House {
+    let mut house = up();
+    house.stop();
+    house
+}
+
+/// Starts it on what it kept, which must fail with this exit code; what it says, without its log.
+#[track_caller]
+fn refused(house: &House, code: i32) -> String {
+    let (data, netloc) = (house.data(), house.http());
+    let ran = provost_in(&nowhere(), &[], &["up", "--data", data.to_str().unwrap(), "--netloc", &netloc]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(code), ""), "{}", ran.stderr);
+    ran.stderr.split_at(ran.stderr.find("error: ").unwrap()).1.to_owned()
+}
+
+fn open_to_others(path: &Path) {
+    std::fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
+}
+
+#[test]
+fn keys_that_others_may_read_are_not_used() {
+    for (file, what) in
+        [("store.key", "the sealing key "), ("server.key.pem", "the server has no certificate: ")]
+    {
+        let mut house = stopped();
+        let path = house.data().join(file);
+        open_to_others(&path);
+        let path = path.display();
+        assert_eq!(
+            refused(&house, 65),
+            format!("error: {what}{path} may be read by others (mode 0644)\nhint: chmod 600 {path}\n")
+        );
+        std::fs::set_permissions(house.data().join(file), Permissions::from_mode(0o600)).unwrap();
+        house.start();
+    }
+}
+
+/// The server does not use the administrator's key, so it serves; whoever should know is told.
+#[test]
+fn an_administrators_key_that_others_may_read_is_a_warning() {
+    let mut house = stopped();
+    open_to_others(&house.administrator());
+    house.start();
+    let said = house.stop().stderr;
+    let warning = said.lines().find(|line| line.contains(" WARN ")).unwrap();
+    for part in ["may be read by others (mode 0644)", "chmod 600", "admin.pem"] {
+        assert!(warning.contains(part), "{warning}");
+    }
+}
+
+#[test]
+fn the_key_of_another_database_is_told_from_the_right_one() {
+    let (house, other) = (stopped(), stopped());
+    std::fs::copy(other.data().join("store.key"), house.data().join("store.key")).unwrap();
+    let said = refused(&house, 70);
+    assert!(said.contains("was changed, or sealed under another key\n"), "{said}");
+    let hint =
+        "hint: the database and the key that seals it belong together: put both back from one backup\n";
+    assert!(said.ends_with(hint), "{said}");
+}
+
+#[test]
+fn a_damaged_database_is_refused_with_a_hint() {
+    let house = stopped();
+    let database = house.data().join("provost.db");
+    let whole = std::fs::read(&database).unwrap();
+    let hint = "hint: if the file is damaged, put it and the key that seals it back from one backup\n";
+    let cut = whole[..9_000].to_vec();
+    let overwritten = [&whole[..8_192], &vec![7; whole.len() - 8_192]].concat();
+    for damaged in [cut, overwritten] {
+        std::fs::write(&database, damaged).unwrap();
+        let said = refused(&house, 70);
+        assert!(said.contains("provost.db") && said.ends_with(hint), "{said}");
+    }
+}
+
+/// The file is for people; an older one is better than no service.
+#[test]
+fn a_start_goes_on_when_the_file_of_the_servers_authority_cannot_be_written() {
+    let mut house = stopped();
+    let path = house.data().join("server-ca.pem");
+    let good = std::fs::read(&path).unwrap();
+    std::fs::write(&path, "older").unwrap();
+    // As when the disk is full: the new file cannot be made.
+    let in_the_way = house.data().join(".server-ca.pem.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    house.start();
+    let said = house.stop().stderr;
+    assert!(said.lines().any(|line| line.contains(" WARN ") && line.contains("server-ca.pem")), "{said}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"older");
+
+    std::fs::remove_file(&path).unwrap();
+    let said = refused(&house, 70);
+    assert!(said.starts_with("error: could not write ") && said.contains("\nhint: "), "{said}");
+
+    std::fs::remove_dir(&in_the_way).unwrap();
+    house.start();
+    assert_eq!(std::fs::read(&path).unwrap(), good);
+}
