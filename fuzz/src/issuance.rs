@@ -19,7 +19,7 @@ pub(crate) fn run(data: &[u8]) {
     let request = request.or_else(|| SigningRequest::from_der(&resign(data)?).ok());
     let Some(request) = request.or_else(|| SigningRequest::from_pem(data).ok()) else { return };
     let authority = authority();
-    let id = match block_on(authority.submit(request.clone(), &request.to_pem())) {
+    let id = match block_on(authority.submit(&request, &request.to_pem())) {
         Ok(id) => id,
         Err(error) => {
             assert_eq!(error.kind(), Kind::Invalid, "{error}");
