@@ -32,7 +32,13 @@ impl Authority {
         let issuer = self.active().await?;
         let reserved = self.reserved_serial().await?;
         let now = self.now();
-        let draft = issue::draft(&self.profile, &issuer, wish, reserved.serial(), now)?;
+        let draft = match issue::draft(&self.profile, &issuer, wish, reserved.serial(), now) {
+            Ok(draft) => draft,
+            Err(error) => {
+                self.put_back(reserved);
+                return Err(error.into());
+            }
+        };
         let_others_go_first().await;
         let drop_at = now + self.profile.admission.keep_issued;
         Ok(Signed { certificate: draft.sign(), reserved, drop_at })

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! commit: 64 serials are reserved ─► sign under one ─► commit: the certificate, if the reservation stands
-//!                                        └─ a crash: the serial is void, and the next start says so
+//!                                        └─ a stop: the serial is void, and the next start says so
 //! ```
 //! So there may be a serial that was never used, but no certificate under a serial that nobody recorded.
 //! Reserving many together costs each certificate next to nothing.
@@ -55,6 +55,7 @@ struct Reservation {
 pub(crate) struct Reserved {
     serial: Serial,
     reservation: Arc<Reservation>,
+    /// Or back in the stock: not void in any case.
     on_record: AtomicBool,
 }
 
@@ -101,6 +102,23 @@ impl Stock {
         current.chain(&shelf.emptied).any(|reservation| reservation.id == id)
     }
 
+    /// Takes back a serial that nothing was signed under.
+    fn put_back(&self, reserved: Reserved) {
+        let is_its = |reservation: &Arc<Reservation>| Arc::ptr_eq(reservation, &reserved.reservation);
+        let mut shelf = lock(&self.shelf);
+        if shelf.current.is_none()
+            && let Some(at) = shelf.emptied.iter().position(is_its)
+        {
+            // It was the last one.
+            shelf.current = Some((shelf.emptied.remove(at), Vec::new()));
+        }
+        match shelf.current.as_mut() {
+            Some((reservation, unused)) if is_its(reservation) => unused.push(reserved.serial),
+            _ => return, // and it is void
+        }
+        reserved.on_record.store(true, Ordering::Release);
+    }
+
     /// Somebody ended the reservation `id`. What was taken of it is void.
     fn forget(&self, id: &str) {
         let mut shelf = lock(&self.shelf);
@@ -138,11 +156,16 @@ impl Authority {
             }
             attempts += 1;
             match self.reserve().await {
-                // The number was drawn by somebody else as well: another one.
-                Err(CommitError::Conflict { .. }) if attempts < ATTEMPTS_MAX => {}
+                // Somebody else drew the same number, or ended what was to be ended.
+                Err(CommitError::Conflict { key }) if attempts < ATTEMPTS_MAX => self.note_conflict(&key),
                 other => other?,
             }
         }
+    }
+
+    /// Takes back a serial that nothing was signed under.
+    pub(crate) fn put_back(&self, reserved: Reserved) {
+        self.stock.put_back(reserved);
     }
 
     /// Reserves serials, and ends reservations that are settled.
@@ -158,7 +181,7 @@ impl Authority {
         self.tables.reserved.create(&mut batch, &id, &record)?;
         let settled = self.stock.take_settled();
         let staged = settled.iter().try_for_each(|reservation| {
-            self.tables.reserved.delete(&mut batch, &reservation.id)?;
+            self.tables.reserved.remove(&mut batch, &reservation.id, reservation.version)?;
             self.record_void(&mut batch, &lock(&reservation.void))
         });
         let committed = match staged {

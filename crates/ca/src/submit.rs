@@ -4,22 +4,24 @@
 //! it is at the desk decides for all who wait, and one commit stores everything: requests, certificates,
 //! counters, events. A certificate whose request turns out to be held is thrown away unseen.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use futures_channel::oneshot;
 use futures_util::future::join_all;
 use store::{Batch, CommitError};
 use x509::{KeyKind, SigningRequest};
 
+use crate::authority::Admission;
 use crate::error::{IssueError, SignError, SubmitError};
 use crate::event::Happened;
 use crate::issue::{Mark, Wish};
-use crate::record::{PendingRecord, RequestRecord, RequestRefRecord};
+use crate::record::{LedgerRecord, PendingRecord, RequestRecord, RequestRefRecord};
 use crate::request::{self, Admitted, RequestId};
 use crate::service::{ATTEMPTS_MAX, Authority};
 use crate::sign::Signed;
 
-/// The most requests decided in one commit: each is at most six operations, and one more for the ledger.
+/// The most requests decided in one commit, of at most 100 operations and 100 expectations: each is six and
+/// five, the ledger is one of both, and there may be as many reservations to expect.
 const GROUP_REQUESTS_MAX: usize = 16;
 /// The most bytes of requests decided in one commit, as they are stored.
 const GROUP_BYTES_MAX: usize = 512 * 1024;
@@ -98,6 +100,10 @@ impl Authority {
             }
             let mut cannot_be_drawn_up = None;
             if is_likely_automatic {
+                // Nothing is signed for who only asks again.
+                if let Some(id) = self.known(&job).await?.same_bytes {
+                    return Ok(id);
+                }
                 match self.sign(&wish_of(csr, Mark::Automatic)).await {
                     Ok(signed) => job.signed = Some(signed),
                     // No reason to refuse what is known, or waits for somebody who looks at it.
@@ -172,83 +178,67 @@ impl Authority {
     /// `None`, and nothing done, when one is not taken that was not looked up: what is known already is
     /// taken even when nothing new is.
     async fn try_decide(&self, jobs: &[Job], look_up: bool) -> Result<Option<Vec<Answer>>, IssueError> {
-        let (before, seen) = self.ledger().await?;
+        let (mut ledger, seen) = self.ledger().await?;
         let known = if look_up {
-            join_all(jobs.iter().map(|job| self.known(job))).await
+            join_all(jobs.iter().map(|job| self.known(job))).await.into_iter().collect::<Result<_, _>>()?
         } else {
-            jobs.iter().map(|_| Ok(Known { same_bytes: None, key_taken: false })).collect()
+            vec![Known::default(); jobs.len()]
         };
-        let mut ledger = before;
-        let mut batch = Batch::new();
-        // Requests of this very group count as known to those behind them.
-        let mut new_digests = HashMap::new();
-        let mut new_keys = HashMap::new();
-        let mut answers = Vec::with_capacity(jobs.len());
-        let mut issued = Vec::new();
-        for (job, known) in jobs.iter().zip(known) {
-            let known = known?;
-            if let Some(id) = known.same_bytes.or_else(|| new_digests.get(job.digest.as_str()).copied()) {
-                answers.push(Ok(Decided::Known(id)));
-                continue;
-            }
-            let one_of_a_kind = self.profile.admission.keys_for_backup;
-            let mut counted = ledger;
-            let admitted = match request::admit(&mut counted, &self.profile.admission, self.automatic_max()) {
-                Ok(_) if one_of_a_kind && (known.key_taken || new_keys.contains_key(job.key_id.as_str())) => {
-                    answers.push(Err(SubmitError::KeyKnown));
-                    continue;
-                }
-                Ok(admitted) => admitted,
-                Err(error) => {
-                    answers.push(Err(error));
-                    continue;
-                }
-            };
-            let id = RequestId::random(&self.ground.entropy);
-            match (admitted, job.signed.as_ref().filter(|signed| signed.reserved.stands())) {
-                (Admitted::Held, _) => {
-                    self.stage_request(&mut batch, id, job, false)?;
-                    let submitted = Happened::Submitted { id, key_id: &job.key_id };
-                    self.record_event(&mut batch, &submitted, None)?;
-                    let pending = PendingRecord { since: self.now().as_unix() };
-                    self.tables.pending.create(&mut batch, &id.key(), &pending)?;
-                }
-                (Admitted::Approved, Some(signed)) => {
-                    self.stage_request(&mut batch, id, job, true)?;
-                    self.stage_certificate(&mut batch, id, signed, None, Mark::Automatic)?;
-                    issued.push((id, signed));
-                }
-                (Admitted::Approved, None) => {
-                    answers.push(Ok(Decided::Unsigned));
-                    continue;
-                }
-            }
-            ledger = counted;
-            new_digests.insert(job.digest.as_str(), id);
-            new_keys.insert(job.key_id.as_str(), id);
-            answers.push(Ok(Decided::Taken(id)));
-        }
-        let is_taken = |answer: &Answer| matches!(answer, Ok(Decided::Known(_) | Decided::Taken(_)));
-        if !look_up && !answers.iter().all(is_taken) {
+        let new_id = || RequestId::random(&self.ground.entropy);
+        let plans = plan(&self.profile.admission, self.automatic_max(), jobs, &known, &mut ledger, new_id);
+        let is_taken = |plan: &Plan<'_>| !matches!(plan, Plan::Unsigned | Plan::Refuse(_));
+        if !look_up && !plans.iter().all(is_taken) {
             return Ok(None);
         }
-        if batch.is_empty() {
-            return Ok(Some(answers));
+        let batch = self.stage(jobs, &plans)?;
+        if let Some(mut batch) = batch {
+            self.stage_ledger(&mut batch, &ledger, seen)?;
+            let version = self.commit(batch).await?;
+            self.keep_ledger(ledger, version);
         }
-        self.expect_reservations(&mut batch, issued.iter().map(|(_, signed)| &signed.reserved))?;
-        self.stage_ledger(&mut batch, &ledger, seen)?;
-        let version = self.commit(batch).await?;
-        self.keep_ledger(ledger, version);
-        for id in answers.iter().filter_map(|answer| match answer {
-            Ok(Decided::Taken(id)) => Some(id),
-            _ => None,
-        }) {
-            tracing::info!(authority = %self.profile.name, request = %id, "request submitted");
+        Ok(Some(plans.into_iter().map(|plan| self.tell(plan)).collect()))
+    }
+
+    /// What is to be stored, if anything.
+    fn stage(&self, jobs: &[Job], plans: &[Plan<'_>]) -> Result<Option<Batch>, store::Error> {
+        let mut batch = Batch::new();
+        let mut reserved = Vec::new();
+        for (job, plan) in jobs.iter().zip(plans) {
+            match plan {
+                Plan::Hold(id) => {
+                    self.stage_request(&mut batch, *id, job, false)?;
+                    let pending = PendingRecord { since: self.now().as_unix() };
+                    self.tables.pending.create(&mut batch, &id.key(), &pending)?;
+                    let submitted = Happened::Submitted { id: *id, key_id: &job.key_id };
+                    self.record_event(&mut batch, &submitted, None)?;
+                }
+                Plan::Issue(id, signed) => {
+                    self.stage_request(&mut batch, *id, job, true)?;
+                    self.stage_certificate(&mut batch, *id, signed, None, Mark::Automatic)?;
+                    reserved.push(&signed.reserved);
+                }
+                Plan::Known(_) | Plan::Unsigned | Plan::Refuse(_) => {}
+            }
         }
-        for (id, signed) in issued {
-            self.certificate_is_stored(id, signed);
+        self.expect_reservations(&mut batch, reserved)?;
+        Ok((!batch.is_empty()).then_some(batch))
+    }
+
+    /// The answer to one whose part is stored.
+    fn tell(&self, plan: Plan<'_>) -> Answer {
+        match plan {
+            Plan::Known(id) => Ok(Decided::Known(id)),
+            Plan::Hold(id) => {
+                tracing::info!(authority = %self.profile.name, request = %id, "request submitted");
+                Ok(Decided::Taken(id))
+            }
+            Plan::Issue(id, signed) => {
+                self.certificate_is_stored(id, signed);
+                Ok(Decided::Taken(id))
+            }
+            Plan::Unsigned => Ok(Decided::Unsigned),
+            Plan::Refuse(error) => Err(error),
         }
-        Ok(Some(answers))
     }
 
     pub(crate) async fn known(&self, job: &Job) -> Result<Known, store::Error> {
@@ -300,12 +290,60 @@ impl Authority {
     }
 }
 
+/// What is to become of one request of a group.
+enum Plan<'a> {
+    Known(RequestId),
+    Hold(RequestId),
+    Issue(RequestId, &'a Signed),
+    Unsigned,
+    Refuse(SubmitError),
+}
+
+/// Decides about a group, in the order they came, and counts those that are taken.
+fn plan<'a>(
+    admission: &Admission,
+    automatic_max: u64,
+    jobs: &'a [Job],
+    known: &[Known],
+    ledger: &mut LedgerRecord,
+    new_id: impl Fn() -> RequestId,
+) -> Vec<Plan<'a>> {
+    // Requests of this very group count as known to those behind them.
+    let mut new_digests = HashMap::new();
+    let mut new_keys = HashSet::new();
+    let decide = |(job, known): (&'a Job, &Known)| {
+        if let Some(id) = known.same_bytes.or_else(|| new_digests.get(job.digest.as_str()).copied()) {
+            return Plan::Known(id);
+        }
+        let mut counted = *ledger;
+        let admitted = match request::admit(&mut counted, admission, automatic_max) {
+            Ok(admitted) => admitted,
+            Err(error) => return Plan::Refuse(error),
+        };
+        if admission.keys_for_backup && (known.key_taken || new_keys.contains(job.key_id.as_str())) {
+            return Plan::Refuse(SubmitError::KeyKnown);
+        }
+        let id = new_id();
+        let plan = match (admitted, &job.signed) {
+            (Admitted::Held, _) => Plan::Hold(id),
+            (Admitted::Approved, Some(signed)) if signed.reserved.stands() => Plan::Issue(id, signed),
+            (Admitted::Approved, _) => return Plan::Unsigned,
+        };
+        *ledger = counted;
+        new_digests.insert(job.digest.as_str(), id);
+        new_keys.insert(job.key_id.as_str());
+        plan
+    };
+    jobs.iter().zip(known).map(decide).collect()
+}
+
 /// What `csr` asks for, for its own key.
 pub(crate) fn wish_of(csr: &SigningRequest, mark: Mark) -> Wish<'_> {
     Wish { subject: csr.subject(), public_key: csr.public_key(), extensions: csr.extensions(), mark }
 }
 
 /// Whether a request is known already.
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Known {
     pub(crate) same_bytes: Option<RequestId>,
     pub(crate) key_taken: bool,

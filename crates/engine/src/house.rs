@@ -15,7 +15,7 @@ use x509::{Certificate, KeySpec, Name, PrivateKey, SigningRequest, VerifyError};
 use crate::outbox;
 use crate::reconciler::{self, Reconciler};
 use crate::reconcilers::{
-    Certificates, OnAnchors, OnIdentity, Rollover, ServerCertificate, TrimHistory, Unfinished,
+    Certificates, OnAnchors, OnIdentity, Rollover, ServerCertificate, TrimHistory, VoidSerials,
 };
 use crate::server_identity::{ServerIdentityError, ServerName};
 use crate::tasks::{Stop, Tasks};
@@ -103,9 +103,9 @@ pub enum HouseError {
         /// Why.
         source: ca::OpenError,
     },
-    /// What a crash left could not be put right.
-    #[error("what an earlier run left unfinished could not be put right")]
-    Unfinished(#[source] ca::IssueError),
+    /// Serials that an earlier run had reserved could not be voided.
+    #[error("serials that an earlier run had reserved could not be voided")]
+    VoidSerials(#[source] ca::IssueError),
     /// The server has no certificate.
     #[error("the server has no certificate")]
     ServerIdentity(#[from] ServerIdentityError),
@@ -124,7 +124,7 @@ impl Explain for HouseError {
     fn kind(&self) -> Kind {
         match self {
             Self::Authority { source, .. } => source.kind(),
-            Self::Unfinished(source) => source.kind(),
+            Self::VoidSerials(source) => source.kind(),
             Self::ServerIdentity(source) => source.kind(),
             Self::Store(source) => source.kind(),
             Self::Administrator(source) => source.kind(),
@@ -135,7 +135,7 @@ impl Explain for HouseError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Authority { source, .. } => source.help(),
-            Self::Unfinished(source) => source.help(),
+            Self::VoidSerials(source) => source.help(),
             Self::ServerIdentity(source) => source.help(),
             Self::Store(source) => source.help(),
             Self::Administrator(source) => source.help(),
@@ -165,7 +165,7 @@ impl Explain for SignInFailed {
 }
 
 impl House {
-    /// Builds the house on `parts`: opens the authorities, puts right what an earlier run left unfinished,
+    /// Builds the house on `parts`: opens the authorities, voids the serials that an earlier run left,
     /// has the server's certificate made, and starts what runs without being asked. Nothing is served yet.
     ///
     /// # Errors
@@ -195,7 +195,7 @@ impl House {
         let authorities = vec![services.clone(), users.clone(), server.clone()];
         for authority in &authorities {
             // Nobody else can be at work: the embedded store is locked to this process.
-            authority.void_reserved(Span::ZERO).await.map_err(HouseError::Unfinished)?;
+            authority.void_reserved(Span::ZERO).await.map_err(HouseError::VoidSerials)?;
         }
         let mut certificate = ServerCertificate {
             authority: server.clone(),
@@ -230,7 +230,8 @@ impl House {
         house.start_outbox().await?;
         house.start(&claims, Box::new(certificate));
         house.start(&claims, Box::new(Rollover { authorities: authorities.clone(), clock: clock.clone() }));
-        house.start(&claims, Box::new(Unfinished { authorities: authorities.clone(), clock: clock.clone() }));
+        house
+            .start(&claims, Box::new(VoidSerials { authorities: authorities.clone(), clock: clock.clone() }));
         house.start(&claims, Box::new(Certificates { authorities, clock: clock.clone() }));
         let history = History::new(house.engine.clone())?;
         house.start(&claims, Box::new(TrimHistory { history, retention: parts.retention, clock }));

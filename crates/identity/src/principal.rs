@@ -27,8 +27,8 @@ impl Principal {
         Self { name, role, from }
     }
 
-    /// The house acting on its own account: the first administrator, its own server certificate, what a crash
-    /// left unfinished. A name for the history; it is granted nothing, for that there is [`Permit::house`].
+    /// The house acting on its own account: the first administrator, its own server certificate, what a
+    /// stop left behind. A name for the history; it is granted nothing, for that there is [`Permit::house`].
     ///
     /// [`Permit::house`]: crate::Permit::house
     #[must_use]

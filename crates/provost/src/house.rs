@@ -262,12 +262,12 @@ fn parts(
         on_server_anchors: {
             let path = settings.files.first_start.as_ref().map(|files| files.server_ca.clone());
             Arc::new(move |anchors: &[x509::Certificate]| {
-                // At the start `first_start` makes sure that it is there.
-                if let Some(path) = &path
-                    && let Err(error) = show(path, anchors)
-                {
-                    tracing::warn!(error = %base::report(&error), "the server authority's file is not up to date");
+                let Some(path) = &path else { return true };
+                let written = write_anchors(path, anchors);
+                if let Err(error) = &written {
+                    tracing::warn!(error = %base::report(error), "the server authority's file is not up to date");
                 }
+                written.is_ok()
             })
         },
         retention: Retention {
@@ -319,7 +319,7 @@ async fn first_start(house: &House, files: &FirstStartFiles, spec: KeySpec) -> R
     };
     let anchors = house.authority(AuthorityName::Server).anchors().await?;
     // What is there was good at the start before. That it could not be renewed was said.
-    match show(&files.server_ca, &anchors) {
+    match write_anchors(&files.server_ca, &anchors) {
         Err(_) if files.server_ca.exists() => {}
         shown => shown?,
     }
@@ -339,7 +339,7 @@ async fn first_start(house: &House, files: &FirstStartFiles, spec: KeySpec) -> R
 }
 
 /// Puts the certificates of the server's authority into the file at `path`, unless they are in it.
-fn show(path: &Path, anchors: &[x509::Certificate]) -> Result<(), StartError> {
+fn write_anchors(path: &Path, anchors: &[x509::Certificate]) -> Result<(), StartError> {
     let pem: String = anchors.iter().map(x509::Certificate::to_pem).collect();
     if std::fs::read(path).is_ok_and(|held| held == pem.as_bytes()) {
         return Ok(());

@@ -81,7 +81,11 @@ fn open(path: &Path) -> Result<Option<File>, ReadError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(files(error)),
     };
-    let mode = file.metadata().map_err(files)?.permissions().mode() & 0o7777;
+    let metadata = file.metadata().map_err(files)?;
+    if !metadata.is_file() {
+        return Err(files(io::Error::new(io::ErrorKind::InvalidInput, "it is no file")));
+    }
+    let mode = metadata.permissions().mode() & 0o7777;
     if mode & 0o077 != 0 {
         return Err(ReadError::Exposed { path: path.into(), mode });
     }

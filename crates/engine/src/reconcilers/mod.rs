@@ -4,11 +4,11 @@ mod certificates;
 mod history;
 mod rollover;
 mod server_certificate;
-mod unfinished;
+mod void_serials;
 
 pub(crate) use certificates::Certificates;
 pub(crate) use history::TrimHistory;
 pub(crate) use rollover::Rollover;
 pub(crate) use server_certificate::ServerCertificate;
 pub use server_certificate::{OnAnchors, OnIdentity};
-pub(crate) use unfinished::Unfinished;
+pub(crate) use void_serials::VoidSerials;

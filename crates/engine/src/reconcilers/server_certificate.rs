@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use base::{Clock, Span};
+use base::{Clock, Span, Timestamp};
 use ca::Authority;
 use futures_util::future::BoxFuture;
 use identity::Permit;
@@ -17,8 +17,12 @@ use crate::tasks::{Stop, Tasks};
 /// Told whenever the server has a new certificate.
 pub type OnIdentity = Arc<dyn Fn(&ServerIdentity) + Send + Sync>;
 
-/// Told the certificates of the server's authority.
-pub type OnAnchors = Arc<dyn Fn(&[Certificate]) + Send + Sync>;
+/// Told the certificates of the server's authority. Says whether whoever needs them can have them now; if not
+/// it is told again.
+pub type OnAnchors = Arc<dyn Fn(&[Certificate]) -> bool + Send + Sync>;
+
+/// How soon the certificates are told again to who could not take them.
+const TOLD_AGAIN: Span = Span::seconds(600);
 
 pub(crate) struct ServerCertificate {
     pub(crate) authority: Arc<Authority>,
@@ -39,18 +43,24 @@ impl ServerCertificate {
     /// Brings the certificate up to date and says when to look again.
     pub(crate) async fn refresh(&mut self) -> Result<Next, ServerIdentityError> {
         let anchors = self.authority.anchors().await?;
-        self.tell(&anchors).await;
+        let are_told = self.tell(&anchors).await;
+        let at = self.refresh_own(&anchors).await?;
+        Ok(Next::At(if are_told { at } else { at.min(self.clock.now() + TOLD_AGAIN) }))
+    }
+
+    /// Gives when to look again.
+    async fn refresh_own(&mut self, anchors: &[Certificate]) -> Result<Timestamp, ServerIdentityError> {
         let now = self.clock.now();
         if self.current.is_none()
-            && let Some(held) = server_identity::load(&self.path, &anchors, &self.name, now)?
+            && let Some(held) = server_identity::load(&self.path, anchors, &self.name, now)?
         {
             (self.on_change)(&held);
             self.current = Some(held);
         }
         let due = |held: &ServerIdentity| server_identity::renew_at(&held.certificate, self.threshold);
         match &self.current {
-            Some(held) if now < due(held) && x509::verify(&held.certificate, &anchors, now).is_ok() => {
-                Ok(Next::At(due(held)))
+            Some(held) if now < due(held) && x509::verify(&held.certificate, anchors, now).is_ok() => {
+                Ok(due(held))
             }
             _ => {
                 let made = self.make().await?;
@@ -61,17 +71,21 @@ impl ServerCertificate {
                 self.current = Some(made.clone());
                 let path = self.path.clone();
                 self.tasks.compute(move || server_identity::save(&path, &made)).await?;
-                Ok(Next::At(at))
+                Ok(at)
             }
         }
     }
 
-    async fn tell(&mut self, anchors: &[Certificate]) {
-        if self.told != anchors {
-            self.told = anchors.to_vec();
-            let (on_anchors, anchors) = (self.on_anchors.clone(), anchors.to_vec());
-            self.tasks.compute(move || on_anchors(&anchors)).await;
+    async fn tell(&mut self, anchors: &[Certificate]) -> bool {
+        if self.told == anchors {
+            return true;
         }
+        let (on_anchors, telling) = (self.on_anchors.clone(), anchors.to_vec());
+        let is_taken = self.tasks.compute(move || on_anchors(&telling)).await;
+        if is_taken {
+            self.told = anchors.to_vec();
+        }
+        is_taken
     }
 
     async fn make(&self) -> Result<ServerIdentity, ServerIdentityError> {

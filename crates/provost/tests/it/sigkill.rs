@@ -109,9 +109,9 @@ fn a_server_that_is_killed_under_load_keeps_its_word() {
     for (stored, reserved) in stored::read(&place.data).iter().zip(&reserved) {
         stored.check();
         stored.check_told(&told);
-        assert!(!reserved.is_empty(), "no kill ever hit an authority at work");
         stored.check_voided(reserved);
     }
+    assert!(told.lost_answers > 0, "no kill ever hit somebody who waited for an answer");
     println!(
         "seed {seed}: {rounds} kills, {} acknowledged, {} answers lost; slowest restart {slowest:?}",
         told.acknowledged, told.lost_answers

@@ -253,7 +253,8 @@ impl EmptyLine {
         for (at, &byte) in bytes.iter().enumerate() {
             self.so_far = match (byte, self.so_far) {
                 (b'\n', SoFar::Nothing | SoFar::CarriageReturn) => {
-                    self.so_far = SoFar::Something;
+                    // The next line begins here, and may be empty as well.
+                    self.so_far = SoFar::Nothing;
                     return Some(at + 1);
                 }
                 (b'\n', SoFar::Something) => SoFar::Nothing,
@@ -404,6 +405,7 @@ mod tests {
         check(&["a\r", "\n", "\r", "\nb"], &[None, None, None, Some(1)]);
         check(&["a\r\n\r\r\n", "\r\n"], &[None, Some(2)]);
         check(&["\r\n", "\r\n"], &[None, Some(2)]);
-        check(&["a\n\n", "\n"], &[Some(3), None]);
+        check(&["a\n\n", "\n"], &[Some(3), Some(1)]);
+        check(&["A: b\n\r\n", "\r\nGET"], &[Some(7), Some(2)]);
     }
 }

@@ -26,21 +26,16 @@ pub enum SealError {
         /// What it is about.
         about: String,
     },
-    /// Others than its owner may read the key file.
-    #[error("the sealing key {} may be read by others (mode {mode:04o})", path.display())]
-    Exposed {
-        /// The key file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
+    /// The key file cannot be read, or others may read it too.
+    #[error("could not use the sealing key")]
+    Read(#[from] ReadError),
     /// There is something else in the key file.
     #[error("{} does not hold a sealing key: a JSON Web Key of {KEY_BYTES} bytes", path.display())]
     NotAKey {
         /// The key file.
         path: PathBuf,
     },
-    /// The key file cannot be read or made.
+    /// The key file cannot be made.
     #[error("could not use the sealing key {} ({doing})", path.display())]
     Files {
         /// The key file.
@@ -56,7 +51,8 @@ impl Explain for SealError {
     fn kind(&self) -> Kind {
         match self {
             Self::Foreign { .. } | Self::Broken { .. } => Kind::Internal,
-            Self::Exposed { .. } | Self::NotAKey { .. } => Kind::Invalid,
+            Self::Read(source) => source.kind(),
+            Self::NotAKey { .. } => Kind::Invalid,
             Self::Files { .. } => Kind::Unavailable,
         }
     }
@@ -64,7 +60,7 @@ impl Explain for SealError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Broken { .. } => Some("see that the key file is the one this store was made with".into()),
-            Self::Exposed { path, .. } => Some(format!("chmod 600 {}", path.display())),
+            Self::Read(source) => source.help(),
             Self::NotAKey { .. } => {
                 Some("restore the key file from a backup; a new key opens nothing old".into())
             }
@@ -87,8 +83,8 @@ impl SealingKey {
     /// get the key of the one that was first.
     ///
     /// # Errors
-    /// [`SealError::Exposed`] when others may read the file, [`SealError::NotAKey`] when it holds something
-    /// else, [`SealError::Files`] otherwise.
+    /// [`SealError::Read`] when it cannot be read or others may read it, [`SealError::NotAKey`] when it holds
+    /// something else, [`SealError::Files`] otherwise.
     pub fn load_or_create(path: &Path, entropy: &Entropy) -> Result<Self, SealError> {
         let files = |doing| move |source| SealError::Files { path: path.into(), doing, source };
         if let Some(key) = load(path)? {
@@ -100,11 +96,7 @@ impl SealingKey {
 }
 
 fn load(path: &Path) -> Result<Option<SealingKey>, SealError> {
-    let text = private_file::read(path).map_err(|error| match error {
-        ReadError::Exposed { path, mode } => SealError::Exposed { path, mode },
-        ReadError::Files { path, source } => SealError::Files { path, doing: "reading it", source },
-    })?;
-    let Some(text) = text else { return Ok(None) };
+    let Some(text) = private_file::read(path)? else { return Ok(None) };
     match parse(text.expose()) {
         Some(key) => Ok(Some(key)),
         None => Err(SealError::NotAKey { path: path.into() }),
@@ -125,12 +117,11 @@ fn create(path: &Path, key: &SealingKey, entropy: &Entropy) -> io::Result<()> {
     let unnamed = PathBuf::from(name);
     let k = Secret::new(BASE64URL.encode(key.0.expose()));
     let line = Secret::new(format!("{{\"kty\":\"oct\",\"k\":\"{}\"}}\n", k.expose()));
-    let linked = private_file::write_new(&unnamed, line.expose().as_bytes()).and_then(|()| {
-        match std::fs::hard_link(&unnamed, path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            linked => linked,
-        }
-    });
+    private_file::write_new(&unnamed, line.expose().as_bytes())?;
+    let linked = match std::fs::hard_link(&unnamed, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
+    };
     // The first error is the one to tell.
     let removed = std::fs::remove_file(&unnamed);
     linked.and(removed)?;
@@ -195,7 +186,10 @@ mod tests {
         for bits in [0o640, 0o604, 0o620, 0o601] {
             std::fs::set_permissions(&path, PermissionsExt::from_mode(bits)).unwrap();
             let error = SealingKey::load_or_create(&path, &Entropy::seeded(1)).unwrap_err();
-            assert!(matches!(error, SealError::Exposed { mode, .. } if mode == bits), "{error}");
+            assert!(
+                matches!(error, SealError::Read(ReadError::Exposed { mode, .. }) if mode == bits),
+                "{error}"
+            );
             assert_eq!(error.help(), Some(format!("chmod 600 {}", path.display())));
         }
     }

@@ -61,8 +61,18 @@ enum Look {
     First,
 }
 
-/// A key that was expected to be absent was not, after something of its batch was written.
-struct Spoilt;
+/// Why a transaction was not committed.
+enum Failed {
+    /// A key that was expected to be absent was not, after something of its batch was written.
+    Spoilt,
+    Sql(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failed {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
 
 impl Writer {
     pub(super) fn new(connection: Connection, revision: Revision, changes: Changes) -> Self {
@@ -117,12 +127,24 @@ impl Writer {
 
     /// The verdict on each batch, after the commit of all that were taken; or nothing was done.
     fn transact(&mut self, group: &[Job]) -> Result<Vec<Verdict>, Error> {
+        let outcome = match self.attempt(group, Look::AsItGoes) {
+            Err(Failed::Spoilt) => self.attempt(group, Look::First),
+            outcome => outcome,
+        };
+        outcome.map_err(|error| match error {
+            Failed::Sql(error) => failed("committing")(error),
+            Failed::Spoilt => Error::Engine {
+                doing: "committing",
+                reason: "a key came to be while nobody else could write".into(),
+            },
+        })
+    }
+
+    /// One transaction, committed or rolled back.
+    fn attempt(&mut self, group: &[Job], look: Look) -> Result<Vec<Verdict>, Failed> {
         let before = self.revision;
-        for look in [Look::AsItGoes, Look::First] {
-            let outcome = self.attempt(group, look);
-            if let Ok(Ok(verdicts)) = outcome {
-                return Ok(verdicts);
-            }
+        let outcome = self.write(group, look);
+        if outcome.is_err() {
             self.revision = before;
             // SQLite may have rolled back by itself.
             if !self.connection.is_autocommit()
@@ -130,25 +152,19 @@ impl Writer {
             {
                 tracing::error!(%error, "a failed transaction could not be rolled back");
             }
-            if let Err(error) = outcome {
-                return Err(failed("committing")(error));
-            }
         }
-        unreachable!("nothing is spoilt by a batch that is written only when all it expects is so")
+        outcome
     }
 
-    /// As [`Self::transact`], but may leave the transaction open when it fails or is spoilt.
-    fn attempt(&mut self, group: &[Job], look: Look) -> rusqlite::Result<Result<Vec<Verdict>, Spoilt>> {
+    /// As [`Self::attempt`], but may leave the transaction open when it fails.
+    fn write(&mut self, group: &[Job], look: Look) -> Result<Vec<Verdict>, Failed> {
         execute(&self.connection, "BEGIN IMMEDIATE")?;
         let before = self.revision;
         let mut verdicts = Vec::with_capacity(group.len());
         for job in group {
             // Counted before it is known to be taken: too many rather than too few.
             self.pages += 1 + job.batch.len() + job.batch.bytes() / open::PAGE_BYTES;
-            match self.apply(&job.batch, look)? {
-                Ok(verdict) => verdicts.push(verdict),
-                Err(Spoilt) => return Ok(Err(Spoilt)),
-            }
+            verdicts.push(self.apply(&job.batch, look)?);
         }
         if self.revision > before {
             self.connection
@@ -157,11 +173,11 @@ impl Writer {
             self.pages += 1;
         }
         execute(&self.connection, "COMMIT")?;
-        Ok(Ok(verdicts))
+        Ok(verdicts)
     }
 
     /// Does `batch` within the transaction, if what it expects is so after the batches before it.
-    fn apply(&mut self, batch: &Batch, look: Look) -> rusqlite::Result<Result<Verdict, Spoilt>> {
+    fn apply(&mut self, batch: &Batch, look: Look) -> Result<Verdict, Failed> {
         // Looking a key up and then putting it would find its place twice.
         let new: HashSet<&Key> = if look == Look::AsItGoes { created(batch) } else { HashSet::new() };
         for (key, expectation) in batch.expectations() {
@@ -174,11 +190,11 @@ impl Writer {
                 Expect::At(version) => found == Some(*version),
             };
             if !holds {
-                return Ok(Ok(Err(CommitError::Conflict { key: key.clone() })));
+                return Ok(Err(CommitError::Conflict { key: key.clone() }));
             }
         }
         if batch.is_empty() {
-            return Ok(Ok(Ok((self.revision, Vec::new()))));
+            return Ok(Ok((self.revision, Vec::new())));
         }
         let revision = Revision(self.revision.0 + 1);
         let mut changes = Vec::with_capacity(batch.len());
@@ -188,7 +204,7 @@ impl Writer {
                     let sql = if new.contains(key) { INSERT } else { PUT };
                     let put = params![key.as_str(), to_sql(revision), &value[..]];
                     if self.connection.prepare_cached(sql)?.execute(put)? == 0 {
-                        return Ok(Err(Spoilt));
+                        return Err(Failed::Spoilt);
                     }
                     (key, Some(value.clone()))
                 }
@@ -203,7 +219,7 @@ impl Writer {
             changes.push(Change { key: key.clone(), value, revision });
         }
         self.revision = revision;
-        Ok(Ok(Ok((revision, changes))))
+        Ok(Ok((revision, changes)))
     }
 
     /// The version of `key` within the transaction.

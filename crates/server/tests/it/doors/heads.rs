@@ -151,6 +151,33 @@ async fn messages_are_told_apart_however_they_come() {
     }
 }
 
+/// Trailers in which lines end in every way that somebody might take for an end, and a bad head behind them,
+/// all in one go: it is seen wherever hyper finds the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_head_hides_behind_trailers() {
+    let house = House::open();
+    for trailers in [
+        "0\r\n\r\n",
+        "0\r\nA: b\n\r\n\r\n",
+        "0\r\nA: b\n\n\n\r\n\r\n",
+        "0\r\nA: b\r\n\r\n",
+        "0\r\nA: b\n\r\nC: d\r\n\r\n",
+    ] {
+        for hidden in ["GET /hello HTTP/1.1\r\n\r\n", "PUT /echo HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"] {
+            let begun = "PUT /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+            let mut line = Line::to(house.http).await;
+            line.send([begun, trailers, hidden].concat()).await.unwrap();
+            // hyper refuses some of these trailers, and then nothing behind them is a request.
+            let mut statuses = vec![line.answer().await.status];
+            if statuses == [200] {
+                statuses.push(line.answer().await.status);
+            }
+            assert_eq!(statuses.pop(), Some(400), "{trailers:?} {hidden:?}");
+            assert!(line.is_closed().await);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_ends_too_early_is_refused_and_head_has_no_body() {
     let house = House::open();

@@ -13,14 +13,14 @@ use crate::tasks::Stop;
 const GIVEN_UP: Span = Span::seconds(24 * 3_600);
 const EVERY: Span = Span::seconds(3_600);
 
-pub(crate) struct Unfinished {
+pub(crate) struct VoidSerials {
     pub(crate) authorities: Vec<Arc<Authority>>,
     pub(crate) clock: Clock,
 }
 
-impl Reconciler for Unfinished {
+impl Reconciler for VoidSerials {
     fn name(&self) -> &'static str {
-        "unfinished-issuance"
+        "void-serials"
     }
 
     fn step<'a>(&'a mut self, _stop: &'a Stop) -> BoxFuture<'a, Result<Next, StepError>> {
