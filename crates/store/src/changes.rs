@@ -74,6 +74,16 @@ impl Changes {
         wake(ring);
     }
 
+    /// Forgets everything, because what happened up to `since` was missed: watches from before end.
+    #[cfg(feature = "etcd")]
+    pub(crate) fn start_over(&self, since: Revision) {
+        let mut ring = self.ring();
+        ring.commits.clear();
+        (ring.changes, ring.bytes) = (0, 0);
+        ring.since = since;
+        wake(ring);
+    }
+
     /// Ends every watch, once it has told what is known.
     pub(crate) fn close(&self) {
         let mut ring = self.ring();
@@ -236,6 +246,24 @@ mod tests {
         assert_eq!(changes.ring().waiting.len(), 1);
         drop(gone);
         assert!(changes.ring().waiting.is_empty());
+    }
+
+    #[cfg(feature = "etcd")]
+    #[test]
+    fn what_was_missed_ends_the_watches_from_before() {
+        let changes = Changes::since(Revision(0));
+        changes.add([commit(1, &["a"]), commit(2, &["b"])]);
+        let mut before = watch(&changes, 1);
+        changes.start_over(Revision(7));
+        assert!(matches!(block_on(before.next()), Some(Err(WatchError::Compacted))));
+        assert!(block_on(before.next()).is_none());
+
+        let mut after = watch(&changes, 7);
+        assert!(after.next().now_or_never().is_none());
+        changes.add([commit(8, &["c"])]);
+        assert_eq!(block_on(after.next()).unwrap().unwrap().key.as_str(), "c");
+        let ring = changes.ring();
+        assert_eq!((ring.changes, ring.bytes), (1, 9));
     }
 
     #[test]
