@@ -155,6 +155,12 @@ impl Etcd {
         self.members[member] = Some(process);
     }
 
+    /// Deletes what a member that does not run has kept.
+    pub fn forget(&mut self, member: usize) {
+        assert!(self.members[member].is_none(), "it runs");
+        std::fs::remove_dir_all(self.data(member)).unwrap();
+    }
+
     /// Stops a member where it is: its connections stay, and nothing answers.
     pub fn pause(&self, member: usize) {
         self.members[member].as_ref().expect("it runs").pause();

@@ -7,11 +7,12 @@
 //! was lost          sent, and no answer: done, not done, or done   only what can do no harm twice,
 //!                   later, when a stopped member wakes up          see `Repeat`
 //! ```
-//! All attempts together take no longer than the deadline of the settings. After each round of all endpoints
-//! comes a pause, twice as long as the one before, and shortened by chance.
+//! All attempts together take no longer than the deadline of the settings; a quarter of it once a call has failed
+//! and until something is answered again, so that not everybody waits long for an etcd that is gone. After each
+//! round of all endpoints comes a pause, twice as long as the one before, and shortened by chance.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base::{Clock, Entropy, report};
@@ -137,6 +138,8 @@ pub(super) struct Calls {
     endpoints: Vec<String>,
     /// Which of them is asked.
     current: AtomicUsize,
+    /// Whether the last call got no answer.
+    is_gone: AtomicBool,
     sign_in: Option<SignIn>,
     namespace: Box<[u8]>,
     deadline: Duration,
@@ -162,6 +165,7 @@ impl Calls {
             client,
             endpoints,
             current: AtomicUsize::new(first),
+            is_gone: AtomicBool::new(false),
             sign_in: settings.user.clone().map(SignIn::new),
             namespace: settings.namespace.as_str().as_bytes().into(),
             deadline: settings.deadline,
@@ -236,10 +240,12 @@ impl Calls {
         Range { key: self.stored("/"), keys_only: true, ..Range::default() }
     }
 
-    /// Whether this endpoint answers, together with a majority.
-    pub(super) async fn probe(&self, endpoint: usize) -> Result<(), Failure> {
+    /// The revision that this endpoint, together with a majority, is at.
+    pub(super) async fn probe(&self, endpoint: usize) -> Result<Revision, Failure> {
         let body = to_json(&self.nothing());
-        self.attempt(endpoint, "/v3/kv/range", &body, self.patience()).await.map(drop)
+        let answer = self.attempt(endpoint, "/v3/kv/range", &body, self.patience()).await?;
+        let ranged: Ranged = from_json(&answer).map_err(Failure::Lost)?;
+        Ok(super::from_etcd(ranged.header.revision))
     }
 
     /// Asks, at one endpoint after the other, until there is an answer or the deadline is over.
@@ -250,7 +256,8 @@ impl Calls {
         repeat: Repeat,
     ) -> Result<Answer<T>, CallError> {
         let body = to_json(request);
-        let end = Instant::now() + self.deadline;
+        let is_gone = self.is_gone.load(Ordering::Relaxed);
+        let end = Instant::now() + if is_gone { self.patience() } else { self.deadline };
         let (mut attempts, mut sign_ins, mut in_doubt) = (0_u32, 0, false);
         loop {
             let endpoint = self.current();
@@ -283,7 +290,10 @@ impl Calls {
                 Err(Failure::Lost(reason)) => {
                     self.leave(endpoint);
                     match repeat {
-                        Repeat::Never => return Err(CallError::Unknown(reason)),
+                        Repeat::Never => {
+                            self.is_gone.store(true, Ordering::Relaxed);
+                            return Err(CallError::Unknown(reason));
+                        }
                         Repeat::Guarded => in_doubt = true,
                         Repeat::Reads => {}
                     }
@@ -296,6 +306,7 @@ impl Calls {
             let is_round = attempts.is_multiple_of(u32::try_from(self.endpoints.len()).unwrap_or(u32::MAX));
             let pause = if is_round { self.pause(rounds - 1) } else { Duration::ZERO };
             if Instant::now() + pause >= end {
+                self.is_gone.store(true, Ordering::Relaxed);
                 return Err(if in_doubt {
                     CallError::Unknown(reason)
                 } else {
@@ -326,6 +337,9 @@ impl Calls {
         };
         let left = patience.saturating_sub(begun.elapsed());
         let outcome = timeout(left, exchange).await.unwrap_or_else(|_| Err(Failure::Lost(silent())));
+        if matches!(outcome, Ok(_) | Err(Failure::Refused(_))) {
+            self.is_gone.store(false, Ordering::Relaxed);
+        }
         if let (Some(sign_in), Err(Failure::Refused(refusal))) = (&self.sign_in, &outcome)
             && refusal.is_of_the_token()
         {

@@ -152,7 +152,11 @@ impl Tail {
         while self.at < last {
             let chunk = match timeout(SILENCE, response.chunk()).await {
                 Err(_) => {
-                    calls.probe(endpoint).await?;
+                    if calls.probe(endpoint).await? < self.at {
+                        let reason =
+                            "etcd is at an earlier revision than before, as if restored from a backup";
+                        return Err(Broken::Missed(reason.into()));
+                    }
                     continue;
                 }
                 Ok(Ok(Some(chunk))) => chunk,

@@ -180,7 +180,7 @@ fn without_a_majority_it_says_so_soon_and_goes_on_when_there_is_one_again() {
     // One member took it in, and could still pass it on when the others are back.
     let error = put(&store, "/during", "").unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable, "{error}");
-    assert!(begun.elapsed() < 3 * settings.deadline + settings.deadline / 2, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < 2 * settings.deadline, "only the first waits long: {:?}", begun.elapsed());
 
     server.restart(0);
     wait_until("a majority to be found", || get(&store, "/before").is_ok());
