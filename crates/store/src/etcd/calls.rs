@@ -23,10 +23,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::json::{Blob, Range, Ranged, Refused};
+use super::failure::{CallError, Failure, refused};
+use super::json::{Blob, Range, Ranged};
 use super::settings::{self, ConnectError, EtcdSettings};
 use super::sign_in::{Pass, SignIn};
-use crate::{Error, PAGE_BYTES_MAX, Revision};
+use crate::{PAGE_BYTES_MAX, Revision};
 
 /// The first pause after all endpoints failed, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -36,21 +37,6 @@ const ANSWER_BYTES_MAX: usize = 2 * (PAGE_BYTES_MAX / 3 * 4);
 const SIGN_INS_MAX: usize = 3;
 /// A connection that was not used for so long may have been forgotten by what lies in between.
 const IDLE_MAX: Duration = Duration::from_secs(30);
-
-/// How much is shown of an answer that was not expected.
-const SAID_CHARACTERS_MAX: usize = 200;
-
-/// gRPC's codes (<https://grpc.io/docs/guides/status-codes/>) that etcd answers with, as far as they matter.
-pub(super) mod code {
-    pub(in super::super) const INVALID_ARGUMENT: u32 = 3;
-    pub(in super::super) const NOT_FOUND: u32 = 5;
-    pub(in super::super) const PERMISSION_DENIED: u32 = 7;
-    pub(in super::super) const RESOURCE_EXHAUSTED: u32 = 8;
-    pub(in super::super) const FAILED_PRECONDITION: u32 = 9;
-    pub(in super::super) const OUT_OF_RANGE: u32 = 11;
-    pub(in super::super) const UNIMPLEMENTED: u32 = 12;
-    pub(in super::super) const UNAUTHENTICATED: u32 = 16;
-}
 
 /// Whether what was lost may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,68 +54,6 @@ pub(super) struct Answer<T> {
     pub(super) is: T,
     /// Whether an earlier attempt was lost, which may have been done too.
     pub(super) in_doubt: bool,
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
-pub(super) enum CallError {
-    /// Nothing was done, as it could not be sent or only reads.
-    Unavailable(String),
-    /// It was sent. Whether it was or will be done is not known.
-    Unknown(String),
-    /// etcd refused, and did nothing.
-    Refused(Refusal),
-    /// The answer is longer than is read.
-    TooLong,
-}
-
-impl CallError {
-    /// As an error of something that only reads.
-    pub(super) fn reading(self, doing: &'static str) -> Error {
-        match self {
-            Self::Unavailable(reason) | Self::Unknown(reason) => Error::Unavailable { doing, reason },
-            Self::Refused(refusal) => refusal.explain(doing),
-            Self::TooLong => Error::Engine { doing, reason: "etcd's answer is too long".into() },
-        }
-    }
-}
-
-/// What etcd says when it refuses.
-#[derive(Debug, Clone)]
-pub(super) struct Refusal {
-    pub(super) code: u32,
-    pub(super) message: String,
-}
-
-impl Refusal {
-    pub(super) fn explain(self, doing: &'static str) -> Error {
-        if self.code == code::RESOURCE_EXHAUSTED && self.message.contains("space exceeded") {
-            return Error::Full;
-        }
-        Error::Engine { doing, reason: format!("etcd refuses: {}", self.message) }
-    }
-
-    /// Whether signing in again may help: the token has ended, there was none, or etcd's users have changed.
-    fn is_of_the_token(&self) -> bool {
-        self.code == code::UNAUTHENTICATED
-            || ["user name is empty", "auth store is old", "revision in header is old"]
-                .iter()
-                .any(|sign| self.message.contains(sign))
-    }
-
-    /// Whether etcd has too much to do, and did not begin with this.
-    fn is_of_load(&self) -> bool {
-        self.code == code::RESOURCE_EXHAUSTED && self.message.contains("too many requests")
-    }
-}
-
-/// Why one attempt failed.
-#[derive(Debug)]
-pub(super) enum Failure {
-    NotSent(String),
-    Lost(String),
-    Refused(Refusal),
-    TooLong,
 }
 
 /// Asks etcd.
@@ -273,7 +197,7 @@ impl Calls {
                     let is = from_json(&answer).map_err(|reason| CallError::broken(reason, repeat))?;
                     return Ok(Answer { is, in_doubt });
                 }
-                Err(Failure::TooLong) => return Err(CallError::TooLong),
+                Err(Failure::TooLong) => return Err(CallError::too_long(repeat)),
                 Err(Failure::Refused(refusal)) if refusal.is_of_the_token() && sign_ins < SIGN_INS_MAX => {
                     sign_ins += 1;
                     continue;
@@ -391,16 +315,6 @@ impl Calls {
     }
 }
 
-impl CallError {
-    /// For an answer that cannot be understood.
-    fn broken(reason: String, repeat: Repeat) -> Self {
-        match repeat {
-            Repeat::Reads => Self::Unavailable(reason),
-            Repeat::Guarded | Repeat::Never => Self::Unknown(reason),
-        }
-    }
-}
-
 /// A request's body.
 pub(super) fn to_json(request: &impl Serialize) -> Bytes {
     serde_json::to_vec(request).expect("our requests have a JSON form").into()
@@ -421,38 +335,6 @@ pub(super) async fn read(mut response: reqwest::Response) -> Result<Bytes, Failu
         answer.extend_from_slice(&chunk);
     }
     Ok(answer.into())
-}
-
-/// What an answer means that is no good one.
-fn refused(status: u16, body: &[u8]) -> Failure {
-    let Ok(refused) = serde_json::from_slice::<Refused>(body) else {
-        let said: String = String::from_utf8_lossy(body).trim().chars().take(SAID_CHARACTERS_MAX).collect();
-        return match status {
-            404 | 405 => {
-                let message = "what answers there is not etcd's JSON gateway, or it is switched off".into();
-                Failure::Refused(Refusal { code: code::UNIMPLEMENTED, message })
-            }
-            // In front of its gateway etcd speaks plainly.
-            400 | 401 | 403 => Failure::Refused(Refusal { code: code::FAILED_PRECONDITION, message: said }),
-            _ => Failure::Lost(format!("it answers {status}, {said:?}")),
-        };
-    };
-    if refused.code == code::RESOURCE_EXHAUSTED && refused.message.contains("larger than max") {
-        // Some versions limit what their gateway takes from etcd itself.
-        return Failure::TooLong;
-    }
-    match refused.code {
-        code::INVALID_ARGUMENT
-        | code::NOT_FOUND
-        | code::PERMISSION_DENIED
-        | code::RESOURCE_EXHAUSTED
-        | code::FAILED_PRECONDITION
-        | code::OUT_OF_RANGE
-        | code::UNIMPLEMENTED
-        | code::UNAUTHENTICATED => Failure::Refused(Refusal { code: refused.code, message: refused.message }),
-        // No leader, a timeout within etcd, a lost leader: it may have been passed on.
-        _ => Failure::Lost(refused.message),
-    }
 }
 
 #[cfg(test)]
@@ -511,23 +393,5 @@ mod tests {
         }
         assert_eq!(calls("/fleet").named(b"/other"), None);
         assert_eq!(calls("").named(&[0xff]), None);
-    }
-
-    #[test]
-    fn what_did_nothing_is_told_from_what_may_have() {
-        let check = |status, body: &str, expected: &str| {
-            let found = format!("{:?}", refused(status, body.as_bytes()));
-            assert!(found.starts_with(expected), "{body}: {found}");
-        };
-        check(400, r#"{"error":"x","message":"x","code":3}"#, "Refused");
-        check(401, r#"{"error":"x","message":"etcdserver: invalid auth token","code":16}"#, "Refused");
-        check(429, r#"{"message":"etcdserver: mvcc: database space exceeded","code":8}"#, "Refused");
-        check(429, r#"{"message":"grpc: received message larger than max (9 vs. 4)","code":8}"#, "TooLong");
-        check(503, r#"{"message":"etcdserver: request timed out","code":14}"#, "Lost");
-        check(503, r#"{"message":"etcdserver: no leader","code":14}"#, "Lost");
-        check(500, r#"{"message":"?","code":2}"#, "Lost");
-        check(404, "404 page not found", "Refused");
-        check(400, "CommonName of client ...", "Refused");
-        check(502, "<html>", "Lost");
     }
 }

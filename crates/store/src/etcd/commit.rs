@@ -1,6 +1,7 @@
 //! A batch as a transaction of etcd's.
 
-use super::calls::{CallError, Calls, Repeat};
+use super::calls::{Calls, Repeat};
+use super::failure::CallError;
 use super::json::{Compare, Range, Request, Txn, TxnDone};
 use super::{from_etcd, to_etcd};
 use crate::{Batch, CommitError, Error, Expect, Operation, Revision};

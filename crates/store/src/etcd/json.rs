@@ -155,12 +155,11 @@ pub(super) struct TxnDone {
     pub(super) responses: Vec<Response>,
 }
 
-/// One of these is there: which, follows from what was asked.
+/// One of these is there, which follows from what was asked; neither for a put.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(super) struct Response {
     pub(super) response_range: Option<Ranged>,
-    pub(super) response_put: Option<de::IgnoredAny>,
     pub(super) response_delete_range: Option<Deleted>,
 }
 

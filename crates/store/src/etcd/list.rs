@@ -1,6 +1,7 @@
 //! Pages of keys.
 
-use super::calls::{CallError, Calls, Repeat};
+use super::calls::{Calls, Repeat};
+use super::failure::CallError;
 use super::json::{Blob, KeyValue, Range, Ranged};
 use super::{from_etcd, versioned};
 use crate::{Error, Key, Listing, Page, Prefix, Versioned};

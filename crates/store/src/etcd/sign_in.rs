@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use reqwest::header::HeaderValue;
 
-use super::calls::{Calls, Failure, code, from_json, read, to_json};
+use super::calls::{Calls, from_json, read, to_json};
+use super::failure::{Failure, code};
 use super::json::{Authenticate, Authenticated};
 use super::settings::EtcdUser;
 

@@ -15,7 +15,8 @@ use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use tokio::time::{sleep, timeout};
 
-use super::calls::{CallError, Calls, Failure, Refusal, code, from_json, to_json};
+use super::calls::{Calls, from_json, to_json};
+use super::failure::{Failure, code};
 use super::json::{Event, Told, Watch, WatchCreate, Watched};
 use super::{from_etcd, to_etcd};
 use crate::changes::Changes;
@@ -108,17 +109,13 @@ impl Tail {
                 }
                 Err(Broken::Missed(reason)) => {
                     tracing::warn!(reason, "some changes in etcd were missed, everybody looks at everything");
-                    match self.calls.revision().await {
+                    match self.calls.revision().await.map_err(|error| error.reading("following")) {
                         Ok(revision) => {
                             self.changes.start_over(revision);
                             self.at = revision;
                             continue;
                         }
-                        Err(CallError::Refused(Refusal { message: reason, .. }))
-                        | Err(CallError::Unavailable(reason) | CallError::Unknown(reason)) => {
-                            tracing::warn!(reason, "etcd cannot be asked, trying again");
-                        }
-                        Err(CallError::TooLong) => {}
+                        Err(error) => tracing::warn!(%error, "etcd cannot be asked, trying again"),
                     }
                 }
             }
@@ -208,22 +205,20 @@ impl Tail {
             _ => self.pending.len(),
         };
         let mut commits: Vec<Vec<Change>> = Vec::new();
+        let mut newest = self.at;
         for event in self.pending.drain(..whole) {
             let revision = from_etcd(event.kv.mod_revision);
-            let begins = commits.last().is_none_or(|commit| commit[0].revision != revision);
-            if revision <= self.at && begins {
+            if revision <= self.at {
                 continue;
             }
+            newest = revision;
             let Some(change) = change(&self.calls, event, revision) else { continue };
-            if begins {
-                commits.push(vec![change]);
-            } else if let Some(commit) = commits.last_mut() {
-                commit.push(change);
+            match commits.last_mut() {
+                Some(commit) if commit[0].revision == revision => commit.push(change),
+                _ => commits.push(vec![change]),
             }
         }
-        if let Some(newest) = commits.last() {
-            self.at = self.at.max(newest[0].revision);
-        }
+        self.at = newest;
         self.changes.add(commits);
     }
 }

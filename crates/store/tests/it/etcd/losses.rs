@@ -171,6 +171,30 @@ fn a_watch_that_missed_what_was_compacted_ends_and_the_next_one_goes_on() {
     assert_eq!(follower.keys(), ["/after"]);
 }
 
+/// Which etcd tells in fragments, each of several commits and some of half a one.
+#[test]
+fn a_watch_catches_up_with_a_lot() {
+    let (server, cable, settings) = cabled();
+    let store = connect(&settings);
+    let follower = Follower::from_now(&store);
+    cable.set(Pass::Nothing);
+    let direct = connect(&EtcdSettings::new(server.endpoints()));
+    let mut expected = Vec::new();
+    for number in 0..12 {
+        let mut batch = Batch::new();
+        for part in 0..9 {
+            batch.put(key(&format!("/{number:02}/{part}")), vec![b'x'; 100_000]);
+        }
+        let revision = block_on(direct.commit(batch)).unwrap();
+        expected.extend((0..9).map(|part| (format!("/{number:02}/{part}"), revision)));
+    }
+    cable.set(Pass::All);
+    wait_until("all to be told", || follower.told.lock().unwrap().len() >= expected.len());
+    let told = follower.told.lock().unwrap();
+    let told: Vec<_> = told.iter().map(|change| (change.key.to_string(), change.revision)).collect();
+    assert_eq!(told, expected);
+}
+
 #[test]
 fn an_etcd_that_was_set_back_ends_the_watches() {
     let mut server = testkit::Etcd::start(1);

@@ -25,12 +25,19 @@ const WRITERS: usize = 4;
 struct Writing {
     stop: AtomicBool,
     acknowledged: AtomicUsize,
+    /// How many reads there were, and how many of them failed.
+    reads: [AtomicUsize; 2],
     said: Mutex<BTreeMap<String, Said>>,
 }
 
 impl Writing {
     fn new() -> Self {
-        Self { stop: AtomicBool::new(false), acknowledged: AtomicUsize::new(0), said: Mutex::default() }
+        Self {
+            stop: AtomicBool::new(false),
+            acknowledged: AtomicUsize::new(0),
+            reads: Default::default(),
+            said: Mutex::default(),
+        }
     }
 
     /// Writes one new record after the other.
@@ -68,6 +75,18 @@ impl Writing {
         }
     }
 
+    /// Reads, again and again.
+    fn read(&self, store: &Etcd) {
+        while !self.stop.load(Ordering::SeqCst) {
+            let found = get(store, "/last/0");
+            self.reads[0].fetch_add(1, Ordering::SeqCst);
+            if let Err(error) = found {
+                assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+                self.reads[1].fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+
     /// Waits until so many more commits are acknowledged.
     fn wait_for_more(&self, more: usize) {
         let before = self.acknowledged.load(Ordering::SeqCst);
@@ -86,6 +105,7 @@ fn nothing_is_lost_or_doubled(server: &mut testkit::Etcd, happen: impl FnOnce(&m
             let (writing, store) = (&writing, &store);
             threads.spawn(move || writing.write(store, me));
         }
+        threads.spawn(|| writing.read(&store));
         writing.wait_for_more(10);
         happen(server, &writing);
         writing.stop.store(true, Ordering::SeqCst);
@@ -105,7 +125,12 @@ fn nothing_is_lost_or_doubled(server: &mut testkit::Etcd, happen: impl FnOnce(&m
     let (done, not_done) =
         (count(|said| matches!(said, Said::Done(_))), count(|said| *said == Said::NotDone));
     // For whoever wonders, as the test harness shows it when asked to.
-    let summary = format!("{done} done, {not_done} not, {} unknown\n", said.len() - done - not_done);
+    let unknown = said.len() - done - not_done;
+    let reads = writing.reads.map(AtomicUsize::into_inner);
+    let summary = format!(
+        "commits: {done} done, {not_done} not, {unknown} unknown; {} reads, {} failed\n",
+        reads[0], reads[1]
+    );
     std::io::stderr().write_all(summary.as_bytes()).unwrap();
     for (name, said) in &said {
         match (said, stored.get(name)) {
