@@ -20,7 +20,7 @@
 //!
 //! | what happens | the library, given all three endpoints | this engine |
 //! |---|---|---|
-//! | each member in turn is killed and comes back | the watch ends with the first; until a member is back, about every third call to half of them fail at once; one write failed after 7 s | the watch goes on; no read failed; of some 300 commits, 6 were unknown, and none was said to be what it was not |
+//! | each member in turn is killed and comes back | the watch ends with the first; until a member is back, a quarter to a third of the calls fail at once, and one write did after 7 s | the watch goes on; no read failed; of some 300 commits, 6 were unknown, and none was said to be what it was not |
 //! | each is stopped (`SIGSTOP`) and goes on | calls that meet it hang until then (6 s); with its timeout and keep-alive set they fail instead, and the watch ends | the watch goes on, no read failed, 2 to 5 of some 200 commits were unknown |
 //! | two are killed | calls fail, at once or after the timeout | the first call fails after its deadline, others after a quarter of it |
 //!
