@@ -1,7 +1,7 @@
 //! Installs the programs that the tests talk to: other people's, at pinned versions.
 //!
 //! ```text
-//! from the distribution   openssl  sqlite3  curl  python3 with venv
+//! from the distribution   openssl  sqlite3  curl  etcd  etcdctl  python3 with venv
 //! from PyPI               caucase  pkilint, and what they need: witnesses/requirements.txt
 //! ```
 //! The Python ones go into `venv/` in the witnesses' folder, `$PROVOST_WITNESSES` or else
@@ -21,8 +21,16 @@ pub(crate) const VARIABLE: &str = "PROVOST_WITNESSES";
 /// A program, and the Debian packages that bring it.
 type Need = (&'static str, &'static [&'static str]);
 
-const PROGRAMS: &[Need] =
-    &[("openssl", &["openssl"]), ("sqlite3", &["sqlite3"]), ("curl", &["curl", "ca-certificates"])];
+const PROGRAMS: &[Need] = &[
+    ("openssl", &["openssl"]),
+    ("sqlite3", &["sqlite3"]),
+    ("curl", &["curl", "ca-certificates"]),
+    ("etcd", &["etcd-server"]),
+    ("etcdctl", &["etcd-client"]),
+];
+
+/// Packages that start a service when they are installed, and its name: the tests start their own.
+const SERVICES: &[(&str, &str)] = &[("etcd-server", "etcd")];
 
 /// What compiles the C of aws-lc and SQLite; they need no cmake.
 const COMPILER: Need = ("cc", &["gcc", "libc6-dev"]);
@@ -124,16 +132,26 @@ fn install_with_apt(packages: &[&str]) -> Result<(), Failure> {
     }
     let is_root = run::read(&mut run::command("id", &["-u"]))?.trim() == "0";
     let prefix: &[&str] = match (is_root, run::on_path("sudo")) {
-        (true, _) => &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"],
-        (false, true) => &["sudo", "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"],
+        (true, _) => &["env"],
+        (false, true) => &["sudo", "env"],
         (false, false) => {
             return Err(Failure::Missing(format!("please run as root: apt-get install {list}")));
         }
     };
     note(&format!("installing {list}"));
-    let apt_get = |arguments: &[&str]| run::run(run::command(prefix[0], &prefix[1..]).args(arguments));
-    apt_get(&["-q", "update"])?;
-    apt_get(&[&["-q", "install", "-y", "--no-install-recommends"], packages].concat())
+    let as_root = |arguments: &[&str]| run::run(run::command(prefix[0], &prefix[1..]).args(arguments));
+    let apt_get = |arguments: &[&str]| {
+        as_root(&[&["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"], arguments].concat())
+    };
+    apt_get(&["update"])?;
+    apt_get(&[&["install", "-y", "--no-install-recommends"], packages].concat())?;
+    // Without systemd, as in a container, nothing was started.
+    if Path::new("/run/systemd/system").exists() {
+        for (_, service) in SERVICES.iter().filter(|(package, _)| packages.contains(package)) {
+            as_root(&["systemctl", "disable", "--now", service])?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

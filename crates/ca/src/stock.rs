@@ -23,8 +23,8 @@ use crate::service::{ATTEMPTS_MAX, Authority};
 
 /// How many serials are reserved in one commit. Voiding them expects as many absences, of at most 100.
 const RESERVED_TOGETHER: usize = 64;
-/// The most reservations that are ended in one commit.
-const ENDED_MAX: usize = 16;
+/// The most reservations that are ended in one commit. There is one now and then.
+const ENDED_MAX: usize = 1;
 
 /// The serials that this process may sign under.
 #[derive(Default)]
@@ -180,11 +180,7 @@ impl Authority {
         let mut batch = Batch::new();
         self.tables.reserved.create(&mut batch, &id, &record)?;
         let settled = self.stock.take_settled();
-        let staged = settled.iter().try_for_each(|reservation| {
-            self.tables.reserved.remove(&mut batch, &reservation.id, reservation.version)?;
-            self.record_void(&mut batch, &lock(&reservation.void))
-        });
-        let committed = match staged {
+        let committed = match self.stage_ends(&mut batch, &settled).await {
             Ok(()) => self.commit(batch).await,
             Err(error) => Err(error.into()),
         };
@@ -203,11 +199,30 @@ impl Authority {
         }
     }
 
-    fn record_void(&self, batch: &mut Batch, serials: &[Serial]) -> Result<(), store::Error> {
-        if serials.is_empty() {
-            return Ok(());
+    async fn stage_ends(&self, batch: &mut Batch, settled: &[Arc<Reservation>]) -> Result<(), store::Error> {
+        for reservation in settled {
+            self.tables.reserved.remove(batch, &reservation.id, reservation.version)?;
+            let void = lock(&reservation.void).clone();
+            self.stage_void(batch, &void).await?;
         }
-        self.record_event(batch, &Happened::Voided { serials }, Some(&Principal::house()))
+        Ok(())
+    }
+
+    /// Tells that those of `serials` are void that have no certificate, and expects that they have none: a
+    /// commit may have happened although it was not answered. Gives how many are void.
+    async fn stage_void(&self, batch: &mut Batch, serials: &[Serial]) -> Result<usize, store::Error> {
+        let mut void = Vec::new();
+        for serial in serials {
+            let hex = serial.hex();
+            if self.tables.certificate.get(&hex).await?.is_none() {
+                self.tables.certificate.expect_absent(batch, &hex)?;
+                void.push(*serial);
+            }
+        }
+        if !void.is_empty() {
+            self.record_event(batch, &Happened::Voided { serials: &void }, Some(&Principal::house()))?;
+        }
+        Ok(void.len())
     }
 
     /// What comes on record under `reserved` does so only if its reservation stands.
@@ -247,17 +262,12 @@ impl Authority {
                 continue;
             }
             let mut batch = Batch::new();
-            let mut void = Vec::new();
-            for hex in &loaded.record.serials {
-                if self.tables.certificate.get(hex).await?.is_none() {
-                    self.tables.certificate.expect_absent(&mut batch, hex)?;
-                    void.extend(Serial::from_hex(hex));
-                }
-            }
+            let serials: Vec<Serial> =
+                loaded.record.serials.iter().filter_map(|hex| Serial::from_hex(hex)).collect();
+            let void = self.stage_void(&mut batch, &serials).await?;
             self.tables.reserved.remove(&mut batch, &id, loaded.version)?;
-            self.record_void(&mut batch, &void)?;
             match self.commit(batch).await {
-                Ok(_) => voided += void.len(),
+                Ok(_) => voided += void,
                 // Its owner just used one, or somebody else was faster: the next look will tell.
                 Err(CommitError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),

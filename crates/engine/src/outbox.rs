@@ -1,6 +1,7 @@
 //! Reads what happened from the history and tells the bus.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bus::{Hint, InProcess};
 use futures_util::StreamExt as _;
@@ -8,40 +9,59 @@ use store::{Engine, Event, History, Revision, WatchError};
 
 use crate::tasks::Stop;
 
-/// Publishes every event stored after `from`, until `stop` is asked and nothing is left to tell.
+/// How long it waits when the store cannot be read, before it tries again.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Publishes every event stored after `from`, until `stop` is asked and nothing is left to tell, or the store is
+/// closed.
 pub(crate) async fn run(engine: Arc<dyn Engine>, mut from: Revision, bus: InProcess, stop: Stop) {
     let prefix = History::prefix();
     loop {
-        let mut changes = engine.watch(prefix.clone(), from);
-        loop {
-            let change = tokio::select! {
-                // Changes first: when asked to stop, what is known is still told.
-                biased;
-                change = changes.next() => change,
-                () = stop.asked() => return,
-            };
-            match change {
-                Some(Ok(change)) => {
-                    if let Some(event) = change.value.and_then(|value| store::decode::<Event>(&value).ok()) {
-                        bus.publish(&Hint { what: event.what, about: event.about });
-                    }
-                }
-                Some(Err(WatchError::Compacted)) => {
-                    // Too slow for the store's memory: everyone looks at everything.
+        let error = match follow(&engine, &mut from, &bus, &stop).await {
+            None | Some(WatchError::Store(store::Error::Closed)) => return,
+            // Too slow for the store's memory.
+            Some(WatchError::Compacted) => match engine.list(&prefix, store::Page::first(1)).await {
+                Ok(listing) => {
+                    from = listing.revision;
+                    // Everyone looks at everything.
                     bus.lost();
-                    match engine.list(&prefix, store::Page::first(1)).await {
-                        Ok(listing) => from = listing.revision,
-                        Err(error) => {
-                            return tracing::error!(error = %error, "the outbox cannot read the history");
-                        }
-                    }
-                    break;
+                    continue;
                 }
-                Some(Err(WatchError::Store(store::Error::Closed))) | None => return,
-                Some(Err(WatchError::Store(error))) => {
-                    return tracing::error!(error = %error, "the outbox cannot follow the history");
+                Err(error) => error,
+            },
+            Some(WatchError::Store(error)) => error,
+        };
+        tracing::warn!(error = %base::report(&error), "the history cannot be followed, trying again");
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = stop.asked() => return,
+        }
+    }
+}
+
+/// Publishes until the watch ends, and gives why it did; nothing when it is to stop. `from` is what was told last.
+async fn follow(
+    engine: &Arc<dyn Engine>,
+    from: &mut Revision,
+    bus: &InProcess,
+    stop: &Stop,
+) -> Option<WatchError> {
+    let mut changes = engine.watch(History::prefix(), *from);
+    loop {
+        let change = tokio::select! {
+            // Changes first: when asked to stop, what is known is still told.
+            biased;
+            change = changes.next() => change?,
+            () = stop.asked() => return None,
+        };
+        match change {
+            Ok(change) => {
+                *from = change.revision;
+                if let Some(event) = change.value.and_then(|value| store::decode::<Event>(&value).ok()) {
+                    bus.publish(&Hint { what: event.what, about: event.about });
                 }
             }
+            Err(error) => return Some(error),
         }
     }
 }
@@ -49,7 +69,6 @@ pub(crate) async fn run(engine: Arc<dyn Engine>, mut from: Revision, bus: InProc
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::time::Duration;
 
     use base::Entropy;
     use bus::Heard;

@@ -27,6 +27,8 @@ struct Ring {
     commits: VecDeque<Arc<[Change]>>,
     /// Every change after this revision is in `commits`.
     since: Revision,
+    /// How often everything was forgotten. Watches from before are ended, wherever they were.
+    forgotten: u64,
     changes: usize,
     bytes: usize,
     changes_max: usize,
@@ -46,6 +48,7 @@ impl Changes {
         Self(Arc::new(Mutex::new(Ring {
             commits: VecDeque::new(),
             since,
+            forgotten: 0,
             changes: 0,
             bytes: 0,
             changes_max,
@@ -74,6 +77,17 @@ impl Changes {
         wake(ring);
     }
 
+    /// Forgets everything, because something that happened up to `since` was missed: all watches end.
+    #[cfg(feature = "etcd")]
+    pub(crate) fn start_over(&self, since: Revision) {
+        let mut ring = self.ring();
+        ring.commits.clear();
+        (ring.changes, ring.bytes) = (0, 0);
+        ring.since = since;
+        ring.forgotten += 1;
+        wake(ring);
+    }
+
     /// Ends every watch, once it has told what is known.
     pub(crate) fn close(&self) {
         let mut ring = self.ring();
@@ -85,7 +99,8 @@ impl Changes {
     pub(crate) fn watch(&self, prefix: Prefix, from: Revision) -> Watch {
         let mut ring = self.ring();
         ring.watchers += 1;
-        Watch { changes: self.clone(), me: ring.watchers, prefix, at: from, commit: None, ended: false }
+        let (me, forgotten) = (ring.watchers, ring.forgotten);
+        Watch { changes: self.clone(), me, prefix, at: from, forgotten, commit: None, ended: false }
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
@@ -115,6 +130,8 @@ pub(crate) struct Watch {
     prefix: Prefix,
     /// Everything up to here was told or is in `commit`.
     at: Revision,
+    /// As it was in the ring when it began.
+    forgotten: u64,
     /// The commit that is being told, and how far.
     commit: Option<(Arc<[Change]>, usize)>,
     ended: bool,
@@ -148,7 +165,7 @@ impl Stream for Watch {
                 return Poll::Ready(None);
             }
             let mut ring = this.changes.ring();
-            if this.at < ring.since {
+            if this.at < ring.since || this.forgotten != ring.forgotten {
                 this.ended = true;
                 return Poll::Ready(Some(Err(WatchError::Compacted)));
             }
@@ -236,6 +253,27 @@ mod tests {
         assert_eq!(changes.ring().waiting.len(), 1);
         drop(gone);
         assert!(changes.ring().waiting.is_empty());
+    }
+
+    #[cfg(feature = "etcd")]
+    #[test]
+    fn what_was_missed_ends_the_watches_from_before() {
+        let changes = Changes::since(Revision(0));
+        changes.add([commit(1, &["a"]), commit(2, &["b"])]);
+        // Also one that is ahead, as after a return to a backup.
+        let before = [watch(&changes, 1), watch(&changes, 9)];
+        changes.start_over(Revision(7));
+        for mut before in before {
+            assert!(matches!(block_on(before.next()), Some(Err(WatchError::Compacted))));
+            assert!(block_on(before.next()).is_none());
+        }
+
+        let mut after = watch(&changes, 7);
+        assert!(after.next().now_or_never().is_none());
+        changes.add([commit(8, &["c"])]);
+        assert_eq!(block_on(after.next()).unwrap().unwrap().key.as_str(), "c");
+        let ring = changes.ring();
+        assert_eq!((ring.changes, ring.bytes), (1, 9));
     }
 
     #[test]

@@ -22,7 +22,8 @@ pub const PAGE_ENTRIES_MAX: usize = 1000;
 /// How many bytes of keys and values end a page early, whatever its limit; what gRPC takes in one message.
 pub const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// How many commits the store had seen; grows by at least one with each. 0 is the empty store.
+/// How many commits the store had seen; grows by at least one with each that changed anything. 0 is the empty
+/// store.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Revision(pub u64);
 
@@ -280,6 +281,14 @@ pub enum Error {
         /// What the engine said.
         reason: String,
     },
+    /// The engine is remote, and could not be reached or did not answer in time.
+    #[error("the store is out of reach, while {doing}: {reason}")]
+    Unavailable {
+        /// What was being done, as a gerund: "reading".
+        doing: &'static str,
+        /// What happened at the last attempt.
+        reason: String,
+    },
     /// There is no room left on the disk.
     #[error("the store's disk is full")]
     Full,
@@ -301,7 +310,7 @@ impl Explain for Error {
         match self {
             Self::Key { .. } => Kind::Invalid,
             Self::Full => Kind::Full,
-            Self::Closed => Kind::Unavailable,
+            Self::Closed | Self::Unavailable { .. } => Kind::Unavailable,
             Self::Engine { .. } | Self::Record { .. } => Kind::Internal,
         }
     }
@@ -312,12 +321,15 @@ impl Explain for Error {
             Self::Record { .. } => {
                 Some("the database is damaged: put it and its key back from one backup".into())
             }
+            Self::Unavailable { .. } => {
+                Some("see that the store's servers run and most of them reach each other".into())
+            }
             Self::Key { .. } | Self::Engine { .. } | Self::Closed => None,
         }
     }
 }
 
-/// Why a batch was not taken. Nothing of it was done.
+/// Why a batch was not taken. Nothing of it was done, unless this is [`CommitError::Unknown`].
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CommitError {
     /// An expectation did not hold: somebody else was faster.
@@ -338,8 +350,15 @@ pub enum CommitError {
         /// Which key.
         key: Key,
     },
-    /// The store failed. Whether the batch was taken is not known only where the engine is remote, and where
-    /// the disk itself failed in the middle of the commit and the program then died.
+    /// The batch was sent to a remote engine, and no answer came. It is done or not done, as a whole, or may even
+    /// be done later: read again what it was about before deciding anything.
+    #[error("whether the store took the batch is not known: {reason}")]
+    Unknown {
+        /// What happened at the last attempt.
+        reason: String,
+    },
+    /// The store failed. Whether the batch was taken is not known only where the disk itself failed in the middle
+    /// of the commit and the program then died.
     #[error(transparent)]
     Store(#[from] Error),
 }
@@ -349,6 +368,7 @@ impl CommitError {
     pub fn into_store(self, doing: &'static str) -> Error {
         match self {
             Self::Store(error) => error,
+            Self::Unknown { .. } => Error::Unavailable { doing, reason: self.to_string() },
             Self::Conflict { .. } | Self::TooLarge { .. } | Self::Twice { .. } => {
                 Error::Engine { doing, reason: self.to_string() }
             }
@@ -362,6 +382,7 @@ impl Explain for CommitError {
             Self::Conflict { .. } => Kind::Conflict,
             Self::TooLarge { .. } => Kind::TooLarge,
             Self::Twice { .. } => Kind::Internal,
+            Self::Unknown { .. } => Kind::Unavailable,
             Self::Store(error) => error.kind(),
         }
     }
@@ -369,6 +390,7 @@ impl Explain for CommitError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Store(error) => error.help(),
+            Self::Unknown { .. } => Some("look whether it was done before trying again".into()),
             Self::Conflict { .. } | Self::TooLarge { .. } | Self::Twice { .. } => None,
         }
     }

@@ -8,6 +8,8 @@ mod claim;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod contract;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod files;
 mod history;
 mod key;
@@ -23,6 +25,8 @@ pub use contract::{
     Operation, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, Page, Revision, VALUE_BYTES_MAX, Version, Versioned,
     WatchError,
 };
+#[cfg(feature = "etcd")]
+pub use etcd::{ConnectError, Etcd, EtcdIdentity, EtcdSettings, EtcdUser};
 pub use history::{Event, History, Retention, Trimmed};
 pub use key::{KEY_BYTES_MAX, Key, Prefix};
 pub use memory::Memory;

@@ -3,6 +3,8 @@
 //! ```text
 //! House      the program under test, by either of its names, in a directory of its own
 //! Caucase    the stock clients of the certificate authority, from PyPI
+//! Etcd       a real etcd, whose members can be killed and stopped
+//! Cable      what lies between a client and a server, to be cut
 //! openssl    the command
 //! http       a client that presents certificates; exchange: one that says any bytes
 //! ```
@@ -12,7 +14,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod cable;
 mod caucase;
+mod etcd;
 mod exchange;
 mod house;
 pub mod http;
@@ -22,7 +26,9 @@ mod process;
 mod wait;
 mod witness;
 
+pub use cable::{Cable, Pass};
 pub use caucase::Caucase;
+pub use etcd::{Etcd, EtcdPlan};
 pub use exchange::{Answer, Line, exchange};
 pub use house::{Face, House, Plan};
 pub use openssl::{key_and_request, openssl, openssl_ok, openssl_with_input};

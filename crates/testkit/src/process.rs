@@ -115,6 +115,16 @@ impl Process {
         self.signal(Signal::KILL);
     }
 
+    /// Stops it where it is, until it is [resumed](Process::resume).
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on after it was stopped.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a child has an id");
         kill_process(pid, signal).unwrap_or_else(|error| panic!("{}: {error}", self.what));

@@ -247,25 +247,18 @@ impl Writer {
     }
 }
 
-/// The keys that `batch` expects to be absent and puts, once: whether they are absent shows as they are put.
+/// The keys that `batch` expects to be absent and puts: whether they are absent shows as they are put.
 fn created(batch: &Batch) -> HashSet<&Key> {
     let absent: HashSet<&Key> = batch
         .expectations()
         .iter()
         .filter_map(|(key, expectation)| (*expectation == Expect::Absent).then_some(key))
         .collect();
-    let mut touched = HashSet::new();
-    let mut created = HashSet::new();
-    for operation in batch.operations() {
-        let (Operation::Put(key, _) | Operation::Delete(key)) = operation;
-        let is_first = touched.insert(key);
-        if is_first && matches!(operation, Operation::Put(..)) && absent.contains(key) {
-            created.insert(key);
-        } else {
-            created.remove(key);
-        }
-    }
-    created
+    let put = batch.operations().iter().filter_map(|operation| match operation {
+        Operation::Put(key, _) => Some(key),
+        Operation::Delete(_) => None,
+    });
+    put.filter(|key| absent.contains(key)).collect()
 }
 
 /// `first` and what else is queued, within bounds.

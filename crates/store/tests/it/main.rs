@@ -1,7 +1,8 @@
-//! The engines, whole: the suite that both pass, and what only a file on a disk can show.
+//! The engines, whole: the suite that all pass, and what only a file on a disk can show.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod conformance;
+mod etcd;
 mod kill;
 mod sqlite;
