@@ -18,10 +18,12 @@ pub enum DraftError {
         source: ParseError,
     },
     /// A key usage that keys of this kind do not have.
-    #[error("a key usage was requested that {kind} keys cannot have")]
+    #[error("a key usage was requested that {kind} keys cannot have ({rule})")]
     KeyUsage {
         /// The kind of key.
         kind: String,
+        /// What says so.
+        rule: &'static str,
     },
     /// No subject and no alternative name.
     #[error("the request names nobody: both subject and subjectAltName are empty")]

@@ -106,8 +106,8 @@ fn asked<'a>(wish: &Wish<'a>, oid: ObjectIdentifier) -> Option<&'a Extension> {
     wish.extensions.iter().find(|extension| extension.oid == oid)
 }
 
-/// The usages asked for, without those of a CA; refused when the key cannot do one of them (RFC 4055 §1.2
-/// for RSA, RFC 8813 §3 for elliptic curves, RFC 9295 §3 for Ed25519). Critical, as RFC 5280 §4.2.1.3 wants.
+/// The usages asked for, without those of a CA; refused when the key cannot do one of them. Critical, as RFC
+/// 5280 §4.2.1.3 wants.
 ///
 /// A holder cannot change what a renewal asks for: there, what the key cannot do is left out as long as
 /// something remains.
@@ -122,9 +122,10 @@ fn key_usage(wish: &Wish<'_>) -> Result<Option<Extension>, DraftError> {
     if usage.is_empty() {
         return Ok(None);
     }
-    let possible = usage & possible_usages(wish.public_key.kind());
+    let (of_kind, rule) = possible_usages(wish.public_key.kind());
+    let possible = usage & of_kind;
     if wish.mark != Mark::Carried && possible != usage || possible.is_empty() {
-        return Err(DraftError::KeyUsage { kind: wish.public_key.kind().to_string() });
+        return Err(DraftError::KeyUsage { kind: wish.public_key.kind().to_string(), rule });
     }
     if possible.contains(one_way) {
         return Err(DraftError::Contradiction);
@@ -132,16 +133,19 @@ fn key_usage(wish: &Wish<'_>) -> Result<Option<Extension>, DraftError> {
     Ok(Some(extension::key_usage(possible, true)))
 }
 
-/// What keys of this kind can do.
-fn possible_usages(kind: &KeyKind) -> KeyUsage {
+/// What keys of this kind can do, and what says so.
+fn possible_usages(kind: &KeyKind) -> (KeyUsage, &'static str) {
     let signing = KeyUsage::DIGITAL_SIGNATURE | KeyUsage::NON_REPUDIATION;
     match kind {
-        KeyKind::Rsa { .. } => signing | KeyUsage::KEY_ENCIPHERMENT | KeyUsage::DATA_ENCIPHERMENT,
-        KeyKind::EcP256 | KeyKind::EcP384 | KeyKind::EcP521 => {
-            signing | KeyUsage::KEY_AGREEMENT | KeyUsage::ENCIPHER_ONLY | KeyUsage::DECIPHER_ONLY
+        KeyKind::Rsa { .. } => {
+            (signing | KeyUsage::KEY_ENCIPHERMENT | KeyUsage::DATA_ENCIPHERMENT, "RFC 3279 §2.3.1")
         }
-        KeyKind::Ed25519 => signing,
-        KeyKind::Other(_) => KeyUsage::empty(),
+        KeyKind::EcP256 | KeyKind::EcP384 | KeyKind::EcP521 => (
+            signing | KeyUsage::KEY_AGREEMENT | KeyUsage::ENCIPHER_ONLY | KeyUsage::DECIPHER_ONLY,
+            "RFC 8813 §3",
+        ),
+        KeyKind::Ed25519 => (signing, "RFC 9295 §3"),
+        KeyKind::Other(_) => (KeyUsage::empty(), "nothing is known of them"),
     }
 }
 
@@ -248,10 +252,10 @@ mod tests {
         );
         check("ed25519", SIGN | KeyUsage::NON_REPUDIATION, approved, Ok(SIGN | KeyUsage::NON_REPUDIATION));
 
-        let cannot = |kind| format!("a key usage was requested that {kind} keys cannot have");
-        check("rsa", SIGN | AGREE, approved, Err(&cannot("RSA-2048")));
-        check("p256", SIGN | ENCIPHER, Mark::Automatic, Err(&cannot("P-256")));
-        check("ed25519", AGREE, approved, Err(&cannot("Ed25519")));
+        let cannot = |kind, rule| format!("a key usage was requested that {kind} keys cannot have ({rule})");
+        check("rsa", SIGN | AGREE, approved, Err(&cannot("RSA-2048", "RFC 3279 §2.3.1")));
+        check("p256", SIGN | ENCIPHER, Mark::Automatic, Err(&cannot("P-256", "RFC 8813 §3")));
+        check("ed25519", AGREE, approved, Err(&cannot("Ed25519", "RFC 9295 §3")));
         let both = AGREE | KeyUsage::ENCIPHER_ONLY | KeyUsage::DECIPHER_ONLY;
         let contradiction =
             "the requested keyUsage has both encipherOnly and decipherOnly (RFC 5280 §4.2.1.3)";
@@ -260,7 +264,7 @@ mod tests {
         // The holder of a certificate may renew it with a key of another kind.
         check("p256", SIGN | ENCIPHER, carried, Ok(SIGN));
         check("rsa", SIGN | AGREE, carried, Ok(SIGN));
-        check("p256", ENCIPHER, carried, Err(&cannot("P-256")));
+        check("p256", ENCIPHER, carried, Err(&cannot("P-256", "RFC 8813 §3")));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The house itself: store, authorities, reconcilers, doors; built from the ground up, taken down from the
 //! roof.
 
-use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use store::{SealError, SealingKey, Sqlite, private_file};
 use x509::{KeySpec, Name};
 
 use crate::greeting::{Facts, Fingerprints};
+use crate::log_file::LogFile;
 use crate::settings::{self, Binding, FirstStartFiles, Host, MetricsAccess, ResolveError, Settings};
 
 /// What the first administrator's certificate calls its holder.
@@ -365,8 +365,9 @@ fn access_log(settings: &Settings) -> Result<AccessLog, StartError> {
         settings::AccessLog::Off => AccessLog::off(),
         settings::AccessLog::Stdout => AccessLog::to(Box::new(io::stdout())),
         settings::AccessLog::File(path) => {
-            let file = OpenOptions::new().append(true).create(true).open(path);
-            AccessLog::to(Box::new(file.map_err(|source| StartError::File { path: path.clone(), source })?))
+            let file =
+                LogFile::open(path).map_err(|source| StartError::File { path: path.clone(), source })?;
+            AccessLog::to(Box::new(file))
         }
     })
 }

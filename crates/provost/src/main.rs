@@ -12,6 +12,7 @@ mod greeting;
 mod house;
 mod links;
 mod lock;
+mod log_file;
 mod logging;
 mod names;
 mod output;

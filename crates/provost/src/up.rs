@@ -1,6 +1,7 @@
 //! The life of the process: prepare, build the house, serve until told to stop, take it down.
 
-use std::io;
+use std::fmt::Display;
+use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -16,7 +17,7 @@ use tracing::warn;
 use crate::data_dir::DataDirError;
 use crate::house::{self, Running, StartError};
 use crate::lock::{Lock, LockError};
-use crate::settings::Settings;
+use crate::settings::{LogFormat, Settings};
 use crate::{data_dir, greeting, logging, output, service_manager};
 
 /// By which name the program was called, and so what it says.
@@ -64,6 +65,14 @@ impl Explain for RunError {
     }
 }
 
+/// Tells the operator something that is no log line; where they asked for JSON it is one, so that everything is.
+fn narrate(settings: &Settings, text: impl Display) {
+    match settings.log.format {
+        LogFormat::Text => output::note(text),
+        LogFormat::Json => tracing::info!("{text}"),
+    }
+}
+
 /// Serves until a signal says to stop; the exit code is 0 then.
 pub fn run(settings: Settings, face: Face) -> ExitCode {
     logging::install(&settings.log);
@@ -73,7 +82,10 @@ pub fn run(settings: Settings, face: Face) -> ExitCode {
     let Err(error) = live(&settings, face) else { return ExitCode::SUCCESS };
     let what = report(&error);
     service_manager::tell(&[NotifyState::Status(&format!("could not start: {what}"))]);
-    output::error(what, error.help());
+    match (settings.log.format, error.help()) {
+        (LogFormat::Text, help) => output::error(what, help),
+        (LogFormat::Json, help) => tracing::error!(hint = help, "{what}"),
+    }
     match face {
         Face::Provost => ExitCode::from(error.kind().exit_code()),
         Face::Caucased => ExitCode::FAILURE,
@@ -118,7 +130,7 @@ async fn start(settings: &Settings, signals: &mut Signals) -> Result<Option<Runn
         house = &mut build => return house.map(Some),
         number = signals.next() => number,
     };
-    output::note(format_args!("stopping as soon as the start is done; another signal ends it at once"));
+    narrate(settings, "stopping as soon as the start is done; another signal ends it at once");
     tokio::select! {
         house = build => house?.stop().await,
         number = signals.next() => exit_at_once(number),
@@ -135,7 +147,7 @@ fn announce(house: &Running, settings: &Settings, face: Face) {
         }
         Face::Provost => {
             if let Some(facts) = &house.greeting {
-                output::note(greeting::greeting(facts).trim_end());
+                narrate(settings, greeting::greeting(facts).trim_end());
             }
         }
     }
@@ -149,9 +161,12 @@ async fn stop(house: Running, settings: &Settings, face: Face, signals: &mut Sig
         Face::Caucased => output::note("Exiting"),
         Face::Provost => {
             let seconds = settings.limits.drain.as_secs_f64();
-            output::note(format_args!(
-                "stopping: open requests have up to {seconds} s to end; another signal ends them at once"
-            ));
+            narrate(
+                settings,
+                format_args!(
+                    "stopping: open requests have up to {seconds} s to end; another signal ends them at once"
+                ),
+            );
         }
     }
     tokio::select! {
@@ -169,18 +184,34 @@ fn exit_at_once(signal: i32) -> ! {
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Signal,
+    /// A terminal that goes away is the end. Without one a hangup means "begin a new log file", which happens
+    /// by itself.
+    has_terminal: bool,
+    /// Caught so that a limit on the size of files (`ulimit -f`) is an error of the one who writes, and not
+    /// the end of the program.
+    _file_too_large: Signal,
 }
 
 impl Signals {
     fn catch() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            has_terminal: io::stderr().is_terminal() || io::stdin().is_terminal(),
+            _file_too_large: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
+        })
     }
 
     /// Waits for the next one; its number.
     async fn next(&mut self) -> i32 {
-        tokio::select! {
-            _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
-            _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return SignalKind::interrupt().as_raw_value(),
+                _ = self.terminate.recv() => return SignalKind::terminate().as_raw_value(),
+                _ = self.hangup.recv() => if self.has_terminal { return SignalKind::hangup().as_raw_value() },
+            }
         }
     }
 }

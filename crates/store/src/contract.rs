@@ -289,7 +289,7 @@ pub enum Error {
         /// What happened at the last attempt.
         reason: String,
     },
-    /// There is no room left on the disk.
+    /// There is no room left on the disk, or no more may be taken.
     #[error("the store's disk is full")]
     Full,
     /// The store was closed.
@@ -317,7 +317,9 @@ impl Explain for Error {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Full => Some("free some space; nothing that was acknowledged is lost".into()),
+            Self::Full => Some(
+                "free some space, or raise the limit on it; nothing that was acknowledged is lost".into(),
+            ),
             Self::Record { .. } => {
                 Some("the database is damaged: put it and its key back from one backup".into())
             }

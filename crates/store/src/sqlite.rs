@@ -129,8 +129,10 @@ fn no_writer() -> Error {
 
 /// What SQLite said, in our words.
 fn failed(doing: &'static str) -> impl Fn(rusqlite::Error) -> Error {
-    move |error| match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DiskFull) => Error::Full,
+    move |error| match error.sqlite_error() {
+        Some(error) if error.code == rusqlite::ErrorCode::DiskFull => Error::Full,
+        // What SQLite says of a quota, and of a limit on the size of files; seldom of a broken disk.
+        Some(error) if error.extended_code == rusqlite::ffi::SQLITE_IOERR_WRITE => Error::Full,
         _ => Error::Engine { doing, reason: error.to_string() },
     }
 }

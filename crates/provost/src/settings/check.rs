@@ -1,6 +1,6 @@
 //! From what was said to what the program needs: every rule about settings is in this file.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use base::Span;
@@ -270,16 +270,22 @@ fn files_beside(database: PathBuf, cors_keys: Option<PathBuf>, server_key: Optio
     }
 }
 
-/// Two things in one file would destroy each other.
+/// Two things in one file would destroy each other, however the file is spelt.
 fn one_file_each(reader: &mut Reader<'_>, files: &Files, access_log: Option<&AccessLog>) {
-    let mut taken: Vec<(&Path, &str)> = vec![
-        (&files.database, "the database"),
-        (&files.store_key, "the key of the database"),
-        (&files.lock, "the lock"),
+    let mut taken = vec![
+        (place(&files.database), "the database"),
+        (place(&files.store_key), "the key of the database"),
+        (place(&files.lock), "the lock"),
     ];
+    // What SQLite and its lock have beside the database.
+    for suffix in ["-wal", "-shm", "-journal", "-lock"] {
+        let mut path = files.database.clone().into_os_string();
+        path.push(suffix);
+        taken.push((place(Path::new(&path)), "the database"));
+    }
     if let Some(first_start) = &files.first_start {
-        taken.push((&first_start.admin, "the first administrator"));
-        taken.push((&first_start.server_ca, "the certificate of the server's authority"));
+        taken.push((place(&first_start.admin), "the first administrator"));
+        taken.push((place(&first_start.server_ca), "the certificate of the server's authority"));
     }
     let access_log = match access_log {
         Some(AccessLog::File(path)) => Some(path.as_path()),
@@ -291,10 +297,27 @@ fn one_file_each(reader: &mut Reader<'_>, files: &Files, access_log: Option<&Acc
         ("log.access", access_log),
     ];
     for (name, path) in named.into_iter().filter_map(|(name, path)| Some((name, path?))) {
-        if let Some((_, other)) = taken.iter().find(|(other, _)| *other == path) {
+        let place = place(path);
+        if let Some((_, other)) = taken.iter().find(|(other, _)| *other == place) {
             reader.wrong(name, format!("{} is already the file of {other}", path.display()));
         }
-        taken.push((path, name));
+        taken.push((place, name));
+    }
+}
+
+/// Where a file is or would be, whatever leads there: links, a relative path, `.` and `..`.
+fn place(path: &Path) -> PathBuf {
+    if let Ok(real) = path.canonicalize() {
+        return real;
+    }
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    match (path.parent(), path.components().next_back()) {
+        (Some(parent), Some(Component::ParentDir)) => match place(parent).parent() {
+            Some(above) => above.to_owned(),
+            None => place(parent),
+        },
+        (Some(parent), Some(name)) => place(parent).join(name),
+        _ => path,
     }
 }
 
@@ -343,6 +366,12 @@ fn notes(config: &Config, reader: &Reader<'_>, settings: &Settings) -> Vec<Probl
         if reader.is_said(name) && is_missing {
             note(name, format!("{} cannot be made: there is no such directory", path.display()));
         }
+    }
+    if let AccessLog::File(path) = &settings.access_log
+        && path.parent().is_some_and(|directory| !directory.as_os_str().is_empty() && !directory.is_dir())
+        && path.parent() != settings.data.as_deref()
+    {
+        note("log.access", format!("{} cannot be made: there is no such directory", path.display()));
     }
     for origin in &settings.cors_whitelist {
         let authority = origin.split_once("://").map(|(_, authority)| authority);
@@ -476,6 +505,29 @@ mod tests {
             "log.access = \"/var/lib/provost/provost.db\"",
             "/etc/provost.toml:1: log.access: /var/lib/provost/provost.db is already the file of the database",
         );
+    }
+
+    #[test]
+    fn a_file_is_the_same_however_it_is_spelt() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(&data, &link).unwrap();
+        std::fs::write(data.join("store.key"), "").unwrap();
+        std::os::unix::fs::symlink(data.join("store.key"), directory.path().join("key")).unwrap();
+        let check = |file: &str, other: &str| {
+            let file = directory.path().join(file);
+            let text = format!("data = {:?}\nserver.key_file = {file:?}\n", data.display().to_string());
+            let told = of_text(&text).map(|_| ()).unwrap_err();
+            assert!(told[0].what.ends_with(&format!("is already the file of {other}")), "{told:?}");
+        };
+        check("data/provost.db", "the database");
+        check("data/../data/provost.db", "the database");
+        check("data//./provost.db-wal", "the database");
+        check("link/provost.db", "the database");
+        check("link/not/there/../../admin.pem", "the first administrator");
+        check("key", "the key of the database");
     }
 
     #[test]

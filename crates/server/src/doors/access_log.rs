@@ -7,8 +7,8 @@
 //! the bytes of the answer's body. What clients wrote is escaped: `\` and `"` with a backslash, and bytes
 //! outside 0x20 to 0x7e as `\b \n \r \t \v` or `\xNN`, so that nobody can forge a line.
 //!
-//! Lines wait in a bounded queue for one writer. Where that queue is full the line is lost, and counted:
-//! a log reader that stands still must not make the doors stand still.
+//! Lines wait in a bounded queue for one writer. Where that queue is full, or the line cannot be written, it
+//! is lost, and counted: a log reader that stands still must not make the doors stand still.
 
 use std::fmt::{self, Write as _};
 use std::io::{ErrorKind, Write};
@@ -48,7 +48,7 @@ impl AccessLog {
     pub(super) fn open(self, lost: Counter) -> (Lines, Option<Writer>) {
         let Some(out) = self.0 else { return (Lines { queue: None, lost }, None) };
         let (queue, lines) = sync_channel(QUEUE_LINES);
-        (Lines { queue: Some(queue), lost }, Some(Writer { lines, out }))
+        (Lines { queue: Some(queue), lost: lost.clone() }, Some(Writer { lines, out, lost }))
     }
 }
 
@@ -88,6 +88,7 @@ impl Lines {
 pub(super) struct Writer {
     lines: Receiver<String>,
     out: Box<dyn Write + Send>,
+    lost: Counter,
 }
 
 impl Writer {
@@ -97,18 +98,25 @@ impl Writer {
         let mut failing = false;
         while let Ok(line) = self.lines.recv() {
             batch.push_str(&line);
+            let mut count = 1;
             while batch.len() < BATCH_BYTES
                 && let Ok(line) = self.lines.try_recv()
             {
                 batch.push_str(&line);
+                count += 1;
             }
             match self.out.write_all(batch.as_bytes()).and_then(|()| self.out.flush()) {
                 Ok(()) => failing = false,
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => return,
-                Err(error) if failing => tracing::debug!(%error, "access log still not written"),
                 Err(error) => {
-                    failing = true;
-                    tracing::warn!(%error, "access log not written");
+                    // Some of them may have been written.
+                    self.lost.inc_by(count);
+                    if failing {
+                        tracing::debug!(%error, "access log still not written");
+                    } else {
+                        failing = true;
+                        tracing::warn!(%error, "access log not written");
+                    }
                 }
             }
             batch.clear();
@@ -313,5 +321,16 @@ mod tests {
         lines.put("line".into());
         assert_eq!(lost.get(), 3, "a log without a reader loses nothing");
         assert!(!AccessLog::off().open(lost).0.wanted());
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_lost_and_counted() {
+        let lost = Counter::default();
+        let paper = Paper { fails: Some(ErrorKind::StorageFull), ..Paper::default() };
+        let (lines, writer) = AccessLog::to(Box::new(paper)).open(lost.clone());
+        (0..5).for_each(|_| lines.put("line".into()));
+        drop(lines);
+        writer.unwrap().run();
+        assert_eq!(lost.get(), 5);
     }
 }

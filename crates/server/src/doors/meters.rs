@@ -104,7 +104,7 @@ impl Meters {
             );
             registry.register(
                 "access_log_lines_lost",
-                "Access log lines thrown away because their reader is too slow",
+                "Access log lines thrown away because their reader is too slow or they cannot be written",
                 meters.lost_lines.clone(),
             );
         });
