@@ -464,7 +464,7 @@ add("san-every-kind", ISSUED, "one of each kind, without a subject", NOBODY,
 # Key usage.
 
 RSA = lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048)
-CANNOT = "a key usage was requested that {} keys cannot have"
+CANNOT = "a key usage was requested that {} keys cannot have ({})"
 
 
 def usage(file, answer, what, first, second=None, unused=0, critical=True, **how):
@@ -472,15 +472,15 @@ def usage(file, answer, what, first, second=None, unused=0, critical=True, **how
     add(f"ku-{file}", answer, what, HOST, [ext(KU, bits(content, unused), critical)], **how)
 
 
-usage("all", CANNOT.format("P-256"), "all nine bits, elliptic curve", 0xFF, 0x80, 7)
-usage("all-rsa", CANNOT.format("RSA-2048"), "all nine bits, RSA", 0xFF, 0x80, 7, key=RSA)
+usage("all", CANNOT.format("P-256", "RFC 8813 §3"), "all nine bits, elliptic curve", 0xFF, 0x80, 7)
+usage("all-rsa", CANNOT.format("RSA-2048", "RFC 3279 §2.3.1"), "all nine bits, RSA", 0xFF, 0x80, 7, key=RSA)
 usage("signing", ISSUED, "digitalSignature and nonRepudiation", 0xC0, unused=6)
 usage("not-critical", ISSUED, "digitalSignature, not critical: it becomes critical", 0x80, unused=7, critical=False)
 usage("encipherment-rsa", ISSUED, "keyEncipherment and dataEncipherment, RSA", 0x30, unused=4, key=RSA)
-usage("encipherment", CANNOT.format("P-256"), "keyEncipherment, elliptic curve", 0x20, unused=5)
+usage("encipherment", CANNOT.format("P-256", "RFC 8813 §3"), "keyEncipherment, elliptic curve", 0x20, unused=5)
 usage("agreement", ISSUED, "keyAgreement, elliptic curve", 0x08, unused=3)
-usage("agreement-rsa", CANNOT.format("RSA-2048"), "keyAgreement, RSA", 0x88, unused=3, key=RSA)
-usage("agreement-ed25519", CANNOT.format("Ed25519"), "keyAgreement, Ed25519", 0x88, unused=3,
+usage("agreement-rsa", CANNOT.format("RSA-2048", "RFC 3279 §2.3.1"), "keyAgreement, RSA", 0x88, unused=3, key=RSA)
+usage("agreement-ed25519", CANNOT.format("Ed25519", "RFC 9295 §3"), "keyAgreement, Ed25519", 0x88, unused=3,
       key=lambda: ed25519.Ed25519PrivateKey.generate())
 usage("encipher-only", ISSUED, "encipherOnly with keyAgreement", 0x09)
 usage("decipher-only", ISSUED, "decipherOnly with keyAgreement", 0x08, 0x80, 7)
