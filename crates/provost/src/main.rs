@@ -14,7 +14,6 @@ mod links;
 mod lock;
 mod logging;
 mod names;
-mod output;
 mod service_manager;
 mod settings;
 mod up;
@@ -22,6 +21,8 @@ mod up;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
+
+use ::cli::output;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
