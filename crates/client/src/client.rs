@@ -140,6 +140,15 @@ impl Client {
         trust: &Trust,
         credentials: &Credentials,
     ) -> Result<Self, BuildError> {
+        Self::build(endpoints, trust, credentials, SILENT_WITHIN)
+    }
+
+    fn build(
+        endpoints: Vec<Endpoint>,
+        trust: &Trust,
+        credentials: &Credentials,
+        silent_within: Duration,
+    ) -> Result<Self, BuildError> {
         if endpoints.is_empty() {
             return Err(BuildError::NoEndpoint);
         }
@@ -149,7 +158,7 @@ impl Client {
             .user_agent(concat!("provost/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
             .connect_timeout(CONNECT_WITHIN)
-            .read_timeout(SILENT_WITHIN)
+            .read_timeout(silent_within)
             .default_headers(headers(credentials)?);
         builder = match trust {
             Trust::Only(pem) => builder.tls_certs_only(authorities(pem)?),
@@ -244,6 +253,8 @@ fn authorities(pem: &[u8]) -> Result<Vec<Certificate>, BuildError> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     fn build(endpoints: &[&str], trust: &Trust, credentials: &Credentials) -> Result<Client, String> {
@@ -269,5 +280,41 @@ mod tests {
             assert_eq!(build(endpoints, &trust, &credentials).err().as_deref(), Some(expected));
         }
         assert!(build(http, &Trust::System, &Credentials::default()).is_ok());
+    }
+
+    /// A server that takes connections and says nothing: the system accepts for it.
+    fn silent() -> (TcpListener, Endpoint) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        (listener, endpoint)
+    }
+
+    fn ask(request: &Request) -> (Vec<(Endpoint, Endpoint)>, SendError, [Endpoint; 2]) {
+        let ((_one, first), (_other, second)) = (silent(), silent());
+        let endpoints = vec![first.clone(), second.clone()];
+        let limit = Duration::from_millis(50);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let mut went_on = Vec::new();
+        let error = runtime.block_on(async {
+            let client = Client::build(endpoints, &Trust::System, &Credentials::default(), limit).unwrap();
+            client.send(request, |from, to| went_on.push((from.clone(), to.clone()))).await.unwrap_err()
+        });
+        (went_on, error, [first, second])
+    }
+
+    #[test]
+    fn nobody_is_waited_for_without_end() {
+        let (went_on, error, [first, second]) = ask(&Request::new(Method::GET, "", &["hosts"], None));
+        assert_eq!(went_on, [(first, second)]);
+        assert!(matches!(&error, SendError::Unreachable(tried) if tried.len() == 2), "{error}");
+    }
+
+    #[test]
+    fn a_change_that_may_be_under_way_is_not_asked_for_again() {
+        let (went_on, error, [first, _]) = ask(&Request::new(Method::PUT, "", &["web", "restart"], None));
+        assert_eq!(went_on, []);
+        let expected =
+            format!("{first} did not answer in time; whether the PUT of /web/restart was done is not known");
+        assert_eq!(error.to_string(), expected);
     }
 }

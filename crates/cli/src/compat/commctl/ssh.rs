@@ -155,14 +155,7 @@ fn pass_on(child: &mut Child, signal: SignalKind, insists: bool) {
         return;
     }
     let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    let signal = if signal == SignalKind::interrupt() {
-        Signal::INT
-    } else if signal == SignalKind::hangup() {
-        Signal::HUP
-    } else {
-        Signal::TERM
-    };
-    if let Some(pid) = pid {
+    if let Some((pid, signal)) = pid.zip(Signal::from_named_raw(signal.as_raw_value())) {
         // The same.
         let _ = kill_process(pid, signal);
     }
@@ -199,7 +192,8 @@ mod tests {
                 r#"{"ssh_priv_key":"*","remote_user":"root"}"#,
                 "the key that the server has for h is not base64",
             ),
-            ("h", "[]", "the server's answer has no credentials in it"),
+            ("h", "[]", "the server has no ssh key for h"),
+            ("h", "Forbidden", "the server's answer has no credentials in it"),
             ("-oProxyCommand=x", "{}", "`-oProxyCommand=x` is not a host"),
         ] {
             let error = Session::new(host, Vec::new(), credentials.as_bytes()).err().unwrap();

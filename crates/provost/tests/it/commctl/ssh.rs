@@ -90,10 +90,10 @@ fn a_folder_that_no_other_user_sees_is_preferred() {
 
 #[test]
 fn signals_reach_ssh_and_leave_no_key() {
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129), (Signal::QUIT, 131)] {
         // It says how it was ended, and the key must be there as long as it runs.
         let ssh = Ssh::new(
-            "for s in INT TERM HUP; do trap \"test -f \\\"$2\\\" && echo got $s; exit 1\" $s; done\n\
+            "for s in INT TERM HUP QUIT; do trap \"test -f \\\"$2\\\" && echo got $s; exit 1\" $s; done\n\
              echo ready; while :; do read -r line || :; done",
         );
         let process = Process::spawn(&mut ssh.command(&["node1"]));
