@@ -11,7 +11,8 @@ logs goes to standard error.
 import logging
 import sys
 
-from cloudinit import safeyaml, stages, util
+import yaml
+from cloudinit import stages, util
 from cloudinit.config import schema
 from cloudinit.settings import PER_INSTANCE
 
@@ -27,7 +28,7 @@ def main(user_data, folder):
 
     class Init(stages.Init):
         # Asked again and again, whenever what is known so far is thrown away.
-        def _read_cfg(self, extra_fns):
+        def _read_cfg(self, *where_else):
             return {
                 "datasource_list": ["None"],
                 "datasource": {"None": none},
@@ -41,8 +42,8 @@ def main(user_data, folder):
     init.update()
     init.consume_data(PER_INSTANCE)
     with open(folder + "/lib/instance/cloud-config.txt", encoding="utf-8") as file:
-        config = safeyaml.load(file.read())
-    schema.validate_cloudconfig_schema(config, schema.get_schema(), strict=True)
+        config = yaml.safe_load(file)
+    schema.validate_cloudconfig_schema(config, strict=True)
     print(config["final_message"])
 
 
