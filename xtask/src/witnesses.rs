@@ -1,13 +1,16 @@
 //! Installs the programs that the tests talk to: other people's, at pinned versions.
 //!
 //! ```text
-//! from the distribution   openssl  sqlite3  curl  etcd  etcdctl  python3 with venv
+//! from the distribution   openssl  sqlite3  curl  etcd  etcdctl  ssh  script
+//!                         python3 with venv and PyYAML
+//!                         cloud-init, unpacked and not installed, and what it needs
 //! from PyPI               caucase  pkilint, and what they need: witnesses/requirements.txt
 //! ```
 //! The Python ones go into `venv/` in the witnesses' folder, `$PROVOST_WITNESSES` or else
 //! `$XDG_CACHE_HOME/provost/witnesses` or else `~/.cache/provost/witnesses`: outside the repository,
 //! shared by all checkouts. `venv/bin/caucase` is there afterwards. A folder that already has what
-//! the requirements say is left alone, so a second call costs nothing.
+//! the requirements say is left alone, so a second call costs nothing. cloud-init goes into `cloud-init/`
+//! beside it: installed, it would take part in the next boot of whatever machine this is.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -27,10 +30,29 @@ const PROGRAMS: &[Need] = &[
     ("curl", &["curl", "ca-certificates"]),
     ("etcd", &["etcd-server"]),
     ("etcdctl", &["etcd-client"]),
+    ("ssh", &["openssh-client"]),
+    ("script", &["bsdutils"]),
 ];
 
 /// Packages that start a service when they are installed, and its name: the tests start their own.
 const SERVICES: &[(&str, &str)] = &[("etcd-server", "etcd")];
+
+/// What cloud-init needs of Debian's Python; PyYAML is a witness itself.
+const CLOUD_INIT_IS_FIT: &str =
+    "import configobj, jinja2, jsonpatch, jsonschema, netifaces, oauthlib, requests, serial, yaml";
+
+const CLOUD_INIT_NEEDS: &[&str] = &[
+    "python3",
+    "python3-configobj",
+    "python3-jinja2",
+    "python3-jsonpatch",
+    "python3-jsonschema",
+    "python3-netifaces",
+    "python3-oauthlib",
+    "python3-requests",
+    "python3-serial",
+    "python3-yaml",
+];
 
 /// What compiles the C of aws-lc and SQLite; they need no cmake.
 const COMPILER: Need = ("cc", &["gcc", "libc6-dev"]);
@@ -60,6 +82,7 @@ pub(crate) fn install(root: &Path) -> Result<PathBuf, Failure> {
         // Last, so that an installation cut short begins anew.
         fs::write(&stamp, &wanted).map_err(Failure::file(&stamp))?;
     }
+    unpack_cloud_init(&folder)?;
     Ok(folder)
 }
 
@@ -77,6 +100,31 @@ fn folder() -> Result<PathBuf, Failure> {
         .ok_or_else(|| {
             Failure::Missing(format!("there is no HOME; set {VARIABLE} to the folder for witnesses"))
         })
+}
+
+/// Unpacks Debian's cloud-init into the witnesses' `folder`, and installs the Python libraries that it needs.
+fn unpack_cloud_init(folder: &Path) -> Result<(), Failure> {
+    // By its path: a Python of the user's own does not have Debian's libraries.
+    if run::read(&mut run::command("/usr/bin/python3", &["-c", CLOUD_INIT_IS_FIT])).is_err() {
+        install_with_apt(CLOUD_INIT_NEEDS)?;
+    }
+    let (unpacked, unfinished) = (folder.join("cloud-init"), folder.join("cloud-init.new"));
+    if unpacked.exists() {
+        return Ok(());
+    }
+    note(&format!("unpacking cloud-init into {}", unpacked.display()));
+    remove_if_there(&unfinished, |path| fs::remove_dir_all(path))?;
+    fs::create_dir(&unfinished).map_err(Failure::file(&unfinished))?;
+    if !run::on_path("apt-get") {
+        return Err(Failure::Missing("please unpack Debian's package cloud-init".to_owned()));
+    }
+    run::run(run::command("apt-get", &["-q", "download", "cloud-init"]).current_dir(&unfinished))?;
+    let downloaded = fs::read_dir(&unfinished).map_err(Failure::file(&unfinished))?;
+    for package in downloaded {
+        let package = package.map_err(Failure::file(&unfinished))?.path();
+        run::run(run::command("dpkg-deb", &["-x"]).args([&package, &unfinished]))?;
+    }
+    fs::rename(&unfinished, &unpacked).map_err(Failure::file(&unpacked))
 }
 
 /// The stamp is a copy of the requirements. A virtual environment whose Python was removed is no use.

@@ -15,7 +15,6 @@ mod lock;
 mod log_file;
 mod logging;
 mod names;
-mod output;
 mod service_manager;
 mod settings;
 mod up;
@@ -23,6 +22,8 @@ mod up;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
+
+use ::cli::output;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();

@@ -4,6 +4,8 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use base::Entropy;
+
 use crate::{caucased, output};
 
 /// Exit code for a program that this version does not have, as for any wrong usage.
@@ -48,6 +50,10 @@ pub fn find(name: &str) -> Option<&'static OldName> {
     OLD_NAMES.iter().find(|old| old.name == name)
 }
 
+fn commctl(arguments: Vec<OsString>) -> ExitCode {
+    cli::compat::commctl::run(arguments, &Entropy::system())
+}
+
 const fn later(name: &'static str, what: &'static str) -> OldName {
     OldName { name, what, served: None }
 }
@@ -67,7 +73,7 @@ pub const OLD_NAMES: &[OldName] = &[
     later("slapcache-conf", "sets up the key and the configuration of slapcache"),
     later("slapcache-upload", "publishes an upgrade through a network cache"),
     later("slapcache-download", "fetches an upgrade from a network cache"),
-    later("commctl", "the client for hosts and clusters"),
+    OldName { name: "commctl", what: "the client for hosts and clusters", served: Some(commctl) },
     later("commissaire-server", "the server for hosts and clusters"),
     later("commissaire-storage-service", "keeps what is known of hosts and clusters"),
     later("commissaire-investigator-service", "looks at new hosts and bootstraps them"),
@@ -83,6 +89,7 @@ mod tests {
     #[test]
     fn names_are_found_whole() {
         assert!(find("caucased").unwrap().is_served());
+        assert!(find("commctl").unwrap().is_served());
         assert!(!find("caucase").unwrap().is_served());
         assert!(find("provost").is_none());
         assert!(find("caucas").is_none());

@@ -5,8 +5,10 @@
 //! Caucase    the stock clients of the certificate authority, from PyPI
 //! Etcd       a real etcd, whose members can be killed and stopped
 //! Cable      what lies between a client and a server, to be cut
+//! cloud_init Debian's, in a folder of its own
 //! openssl    the command
 //! http       a client that presents certificates; exchange: one that says any bytes
+//! Recorder   a server that answers as it is told, and remembers what it was asked
 //! ```
 //! Nothing here sleeps for a fixed time: what must happen is waited for, within [`LIMIT`]. Whatever goes
 //! wrong panics and says what the other side said; a witness that is not installed fails the test that
@@ -16,6 +18,7 @@
 
 mod cable;
 mod caucase;
+mod cloud_init;
 mod etcd;
 mod exchange;
 mod house;
@@ -23,16 +26,19 @@ pub mod http;
 mod openssl;
 mod ports;
 mod process;
+mod recorder;
 mod wait;
 mod witness;
 
 pub use cable::{Cable, Pass};
 pub use caucase::Caucase;
+pub use cloud_init::cloud_init;
 pub use etcd::{Etcd, EtcdPlan};
 pub use exchange::{Answer, Line, exchange};
 pub use house::{Face, House, Plan};
 pub use openssl::{key_and_request, openssl, openssl_ok, openssl_with_input};
 pub use ports::free_pair;
 pub use process::{Process, Ran, run};
+pub use recorder::{Heard, Recorder, Reply};
 pub use wait::{LIMIT, wait_for, wait_until};
 pub use witness::witness;

@@ -105,6 +105,12 @@ impl Process {
         self.stderr.so_far()
     }
 
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks it to end, as service managers do.
     pub fn terminate(&self) {
         self.signal(Signal::TERM);

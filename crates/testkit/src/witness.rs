@@ -9,13 +9,17 @@ use std::path::PathBuf;
 /// When it is not there: a test without its witness has shown nothing.
 #[must_use]
 pub fn witness(name: &str) -> PathBuf {
-    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let folder = variable("PROVOST_WITNESSES")
-        .or_else(|| Some(variable("XDG_CACHE_HOME")?.join("provost/witnesses")))
-        .or_else(|| Some(variable("HOME")?.join(".cache/provost/witnesses")));
-    let program = folder.map(|folder| folder.join("venv/bin").join(name));
+    let program = folder().map(|folder| folder.join("venv/bin").join(name));
     match program {
         Some(program) if program.exists() => program,
         _ => panic!("this test needs the witness `{name}`; install it with: cargo xtask witnesses"),
     }
+}
+
+/// Where the witnesses are.
+pub(crate) fn folder() -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    variable("PROVOST_WITNESSES")
+        .or_else(|| Some(variable("XDG_CACHE_HOME")?.join("provost/witnesses")))
+        .or_else(|| Some(variable("HOME")?.join(".cache/provost/witnesses")))
 }

@@ -32,9 +32,10 @@ fn open_to_others(path: &Path) {
 
 #[test]
 fn keys_that_others_may_read_are_not_used() {
-    for (file, what) in
-        [("store.key", "could not use the sealing key: "), ("server.key.pem", "the server has no certificate: ")]
-    {
+    for (file, what) in [
+        ("store.key", "could not use the sealing key: "),
+        ("server.key.pem", "the server has no certificate: "),
+    ] {
         let mut house = stopped();
         let path = house.data().join(file);
         open_to_others(&path);

@@ -7,6 +7,7 @@ mod broken;
 mod caucase_clients;
 mod caucase_tools;
 mod caucased;
+mod commctl;
 mod config;
 mod cors;
 mod house;

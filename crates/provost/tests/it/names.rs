@@ -22,7 +22,7 @@ fn caucased_answers_as_caucased() {
 
 #[test]
 fn names_that_are_not_served_say_so() {
-    for name in ["caucase", "networkcache-upload", "commctl", "commissaire-watcher-service"] {
+    for name in ["caucase", "networkcache-upload", "commissaire-watcher-service"] {
         let ran = called(name, &nowhere(), &[], &["--version"]);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{name}");
         assert!(ran.stderr.starts_with(&format!("{name}: ")), "{}", ran.stderr);

@@ -1,0 +1,138 @@
+//! What can go wrong, in the original's words where it has any.
+
+use std::io;
+use std::path::PathBuf;
+
+use base::{Explain, Kind};
+use client::{BuildError, Method, SendError};
+
+use super::configuration::ConfigurationError;
+use super::ssh::SshError;
+use crate::signals;
+
+/// A command did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CommandError {
+    /// The configuration is unusable.
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
+    /// The client is not to be had.
+    #[error(transparent)]
+    Client(#[from] BuildError),
+    /// Nobody answered.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// The answer is 403.
+    #[error("The provided credentials were incorrect.")]
+    Forbidden {
+        /// What the server says about it.
+        problem: Option<String>,
+    },
+    /// The answer is another refusal.
+    #[error("Unable to {method} the object at {path}: {status}")]
+    Refused {
+        /// What was asked.
+        method: Method,
+        /// The path.
+        path: String,
+        /// The answer's status.
+        status: u16,
+        /// What the server says about it.
+        problem: Option<String>,
+    },
+    /// The answer says yes, and nothing that could be read.
+    #[error("the answer to the {method} of {path} is not JSON")]
+    NotJson {
+        /// What was asked.
+        method: Method,
+        /// The path.
+        path: String,
+    },
+    /// A host that nobody knows the address of.
+    #[error("could not resolve `{0}` to an IPv4 address")]
+    Unresolvable(String),
+    /// A file, or standard input, is unreadable.
+    #[error("could not read {what}")]
+    Unreadable {
+        /// The file.
+        what: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Something that should be text is none.
+    #[error("{0} is not UTF-8")]
+    NotText(String),
+    /// A file was not written.
+    #[error("could not write {}", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A question had no answer.
+    #[error("there was no answer to `{0}`")]
+    NoAnswer(&'static str),
+    /// Somebody ended the program at a question.
+    #[error("ended by signal {0}")]
+    Interrupted(i32),
+    /// A password that bcrypt cannot take.
+    #[error("{0}")]
+    Password(&'static str),
+    /// The connection to a host did not come about.
+    #[error(transparent)]
+    Ssh(#[from] SshError),
+    /// Standard output is out of order.
+    #[error("could not write the result")]
+    Output(#[source] io::Error),
+    /// The system refuses what every program needs.
+    #[error("could not start")]
+    Runtime(#[source] io::Error),
+}
+
+impl CommandError {
+    /// 1 when no server could be reached, 2 for everything else (commissaire, section 12.4).
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Send(SendError::Unreachable(_)) => 1,
+            Self::Interrupted(signal) => signals::exit_code(*signal),
+            _ => 2,
+        }
+    }
+}
+
+impl Explain for CommandError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Configuration(error) => error.kind(),
+            Self::Client(error) => error.kind(),
+            Self::Send(error) => error.kind(),
+            Self::Ssh(error) => error.kind(),
+            Self::Forbidden { .. } => Kind::Forbidden,
+            Self::Refused { status: 409, .. } => Kind::Conflict,
+            Self::Refused { status: 500.., .. }
+            | Self::NotJson { .. }
+            | Self::Output(_)
+            | Self::Runtime(_) => Kind::Unavailable,
+            Self::Unreadable { .. } | Self::Unwritable { .. } | Self::Interrupted(_) => Kind::Unavailable,
+            Self::Refused { .. }
+            | Self::Unresolvable(_)
+            | Self::NotText(_)
+            | Self::NoAnswer(_)
+            | Self::Password(_) => Kind::Invalid,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Forbidden { problem } | Self::Refused { problem, .. } => problem.clone(),
+            Self::Configuration(error) => error.help(),
+            Self::Client(error) => error.help(),
+            Self::Send(error) => error.help(),
+            Self::Ssh(error) => error.help(),
+            _ => None,
+        }
+    }
+}

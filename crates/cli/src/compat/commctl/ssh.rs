@@ -1,0 +1,203 @@
+//! `commctl host ssh`: the real ssh, with the key that the server keeps.
+//!
+//! ```text
+//! ssh -i FILE -l USER HOST ARGS…
+//! ```
+//! No shell in between. The arguments stand behind the host, where ssh takes options as well as a command; in
+//! front of it, where the original has them, ssh would take the command's first word for the host. The exit
+//! code is that of ssh (commissaire, section 12.5).
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+
+use base::{Entropy, Explain, Kind, Secret};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
+use tokio::process::{Child, Command};
+use tokio::signal::unix::SignalKind;
+
+use super::key_file::KeyFile;
+use crate::output;
+use crate::signals::{self, Signals};
+
+/// There was no session.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SshError {
+    /// The server does not know the host.
+    #[error("No object found. The server knows no host `{0}`")]
+    NoSuchHost(String),
+    /// The name would be an option of ssh.
+    #[error("`{0}` is not a host")]
+    NotAHost(String),
+    /// The server's answer is not what it should be.
+    #[error("the server's answer has no credentials in it")]
+    Malformed(#[source] serde_json::Error),
+    /// There is no key, or no user.
+    #[error("the server has no {what} for {host}")]
+    Missing {
+        /// What is missing.
+        what: &'static str,
+        /// The host.
+        host: String,
+    },
+    /// The key is not base64.
+    #[error("the key that the server has for {host} is not base64")]
+    NotBase64 {
+        /// The host.
+        host: String,
+    },
+    /// The key could not be put where ssh finds it.
+    #[error("could not write the temporary key into {}", folder.display())]
+    KeyFile {
+        /// Where it was to go.
+        folder: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// ssh does not run.
+    #[error("could not run ssh")]
+    Start(#[source] io::Error),
+}
+
+impl Explain for SshError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NoSuchHost(_) | Self::Missing { .. } => Kind::NotFound,
+            Self::NotAHost(_) => Kind::Invalid,
+            Self::Malformed(_) | Self::NotBase64 { .. } => Kind::Internal,
+            Self::KeyFile { .. } | Self::Start(_) => Kind::Unavailable,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::NoSuchHost(_) => Some("`commctl host list` shows the addresses".to_owned()),
+            Self::KeyFile { .. } => Some("TMPDIR says where temporary files go".to_owned()),
+            Self::Start(error) if error.kind() == io::ErrorKind::NotFound => {
+                Some("install the OpenSSH client".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What the server says about signing in.
+#[derive(Deserialize)]
+struct HostCredentials {
+    #[serde(default)]
+    ssh_priv_key: String,
+    #[serde(default)]
+    remote_user: String,
+}
+
+/// A session that is about to begin.
+pub(super) struct Session {
+    host: String,
+    user: String,
+    key: Secret<Vec<u8>>,
+    arguments: Vec<OsString>,
+}
+
+impl Session {
+    /// A session at `host`, for which the server answered `credentials`.
+    pub(super) fn new(host: &str, arguments: Vec<OsString>, credentials: &[u8]) -> Result<Self, SshError> {
+        let host = host.to_owned();
+        if host.starts_with('-') {
+            return Err(SshError::NotAHost(host));
+        }
+        let found: HostCredentials = serde_json::from_slice(credentials).map_err(SshError::Malformed)?;
+        for (text, what) in [(&found.ssh_priv_key, "ssh key"), (&found.remote_user, "remote user")] {
+            if text.is_empty() {
+                return Err(SshError::Missing { what, host });
+            }
+        }
+        match STANDARD.decode(found.ssh_priv_key.trim()) {
+            Ok(key) => Ok(Self { host, user: found.remote_user, key: Secret::new(key), arguments }),
+            Err(_) => Err(SshError::NotBase64 { host }),
+        }
+    }
+
+    /// Runs ssh to its end and gives its exit code. Signals are passed on, and whatever happens, the key is
+    /// removed.
+    pub(super) async fn run(self, signals: &mut Signals, entropy: &Entropy) -> Result<u8, SshError> {
+        let folder = private_folder();
+        let key = KeyFile::write(&folder, self.key.expose(), entropy)
+            .map_err(|source| SshError::KeyFile { folder, source })?;
+        let mut command = Command::new("ssh");
+        command.arg("-i").arg(key.path()).arg("-l").args([&self.user, &self.host]).args(&self.arguments);
+        output::note(format_args!("Calling ssh command: {}", shown(&command)));
+        // The key is dropped after the child: ssh never outlives it.
+        let mut child = command.kill_on_drop(true).spawn().map_err(SshError::Start)?;
+        let mut told = None;
+        loop {
+            tokio::select! {
+                ended = child.wait() => return Ok(exit_code(ended.map_err(SshError::Start)?, told)),
+                signal = signals.next() => {
+                    pass_on(&mut child, signal, told.is_some());
+                    told = Some(signal);
+                }
+            }
+        }
+    }
+}
+
+/// Ends ssh with the signal that we got; whoever insists ends it at once.
+fn pass_on(child: &mut Child, signal: SignalKind, insists: bool) {
+    if insists {
+        // It may have ended.
+        let _ = child.start_kill();
+        return;
+    }
+    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    if let Some((pid, signal)) = pid.zip(Signal::from_named_raw(signal.as_raw_value())) {
+        // The same.
+        let _ = kill_process(pid, signal);
+    }
+}
+
+fn exit_code(ended: ExitStatus, told: Option<SignalKind>) -> u8 {
+    let by_signal = told.map(|signal| signal.as_raw_value()).or(ended.signal());
+    let code = ended.code().and_then(|code| u8::try_from(code).ok());
+    by_signal.map(signals::exit_code).or(code).unwrap_or(u8::MAX)
+}
+
+/// A place that is this user's alone and never reaches a disk, where there is one.
+fn private_folder() -> PathBuf {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir());
+    runtime.unwrap_or_else(std::env::temp_dir)
+}
+
+fn shown(command: &Command) -> String {
+    let words = command.as_std().get_args().map(|word| word.to_string_lossy());
+    std::iter::once("ssh".into()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_no_session_without_credentials() {
+        for (host, credentials, expected) in [
+            ("h", r#"{"ssh_priv_key":"","remote_user":"root"}"#, "the server has no ssh key for h"),
+            ("h", r#"{"ssh_priv_key":"a2V5"}"#, "the server has no remote user for h"),
+            (
+                "h",
+                r#"{"ssh_priv_key":"*","remote_user":"root"}"#,
+                "the key that the server has for h is not base64",
+            ),
+            ("h", "[]", "the server has no ssh key for h"),
+            ("h", "Forbidden", "the server's answer has no credentials in it"),
+            ("-oProxyCommand=x", "{}", "`-oProxyCommand=x` is not a host"),
+        ] {
+            let error = Session::new(host, Vec::new(), credentials.as_bytes()).err().unwrap();
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Programs of old, by their own names.
+
+pub mod commctl;

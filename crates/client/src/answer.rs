@@ -1,0 +1,46 @@
+//! What a server answers.
+
+use serde_json::Value;
+
+/// An answer, whatever it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The media type of the body, without parameters, in lower case; empty when it was not said.
+    pub media_type: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// What a server of ours says about a refusal (RFC 9457); nothing when it said nothing of the sort.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        if self.media_type != "application/problem+json" {
+            return None;
+        }
+        let document: Value = serde_json::from_slice(&self.body).ok()?;
+        let text = document.get("detail").or_else(|| document.get("title"))?.as_str()?;
+        // One line, whoever wrote it: what a terminal would act upon stays out.
+        Some(text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_read_only_where_one_is_said() {
+        let problem = |media_type: &str, body: &str| {
+            Answer { status: 409, media_type: media_type.to_owned(), body: body.into() }.problem()
+        };
+        let json = "application/problem+json";
+        assert_eq!(problem(json, r#"{"title":"t","detail":"it runs\n"}"#).as_deref(), Some("it runs "));
+        assert_eq!(problem(json, r#"{"title":"t"}"#).as_deref(), Some("t"));
+        for (media_type, body) in [(json, "Conflict"), (json, "[]"), ("text/html", r#"{"title":"t"}"#)] {
+            assert_eq!(problem(media_type, body), None);
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! Sends requests: to the first endpoint that can be reached.
+
+use std::time::Duration;
+
+use base::{Explain, Kind, report};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Identity, Method};
+
+use crate::answer::Answer;
+use crate::credentials::Credentials;
+use crate::endpoint::Endpoint;
+use crate::request::Request;
+
+/// How long a connection may take to come about, TLS included.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a server may be silent. Some answers take the server more than 10 seconds (commissaire, section 2.5).
+const SILENT_WITHIN: Duration = Duration::from_secs(60);
+
+/// The largest answer that is taken, in bytes: a list of far more hosts than anybody has.
+const ANSWER_BYTES_MAX: usize = 256 << 20;
+
+/// Which authorities a server's certificate may come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// The system's.
+    System,
+    /// These and no others: certificates, PEM.
+    Only(Vec<u8>),
+}
+
+/// A client was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Nobody to ask.
+    #[error("there is no endpoint")]
+    NoEndpoint,
+    /// The authorities to trust are unreadable.
+    #[error("the certificates to trust are not PEM")]
+    Trust(#[source] Option<reqwest::Error>),
+    /// The client certificate or its key is unusable.
+    #[error("the client certificate and its key are not usable")]
+    Certificate(#[source] reqwest::Error),
+    /// The token has line ends or the like in it.
+    #[error("the credentials have characters that cannot be sent")]
+    Authorization,
+    /// TLS cannot be set up.
+    #[error("could not prepare connections")]
+    Tls(#[source] reqwest::Error),
+}
+
+impl Explain for BuildError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NoEndpoint | Self::Trust(_) | Self::Certificate(_) | Self::Authorization => Kind::Invalid,
+            Self::Tls(_) => Kind::Unavailable,
+        }
+    }
+}
+
+/// An endpoint that gave no answer, and why.
+#[derive(Debug)]
+pub struct Unreachable {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// Why it gave none, in one line.
+    pub why: String,
+}
+
+/// There is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// No endpoint could be reached.
+    #[error("no server could be reached")]
+    Unreachable(Vec<Unreachable>),
+    /// The server took a request that changes something, and fell silent.
+    #[error("{endpoint} did not answer in time; whether the {method} of {path} was done is not known")]
+    Silent {
+        /// The server.
+        endpoint: Endpoint,
+        /// The request's method.
+        method: Method,
+        /// The request's path.
+        path: String,
+    },
+    /// The answer is larger than anything that could be meant.
+    #[error("the answer of {endpoint} is larger than {} MiB", ANSWER_BYTES_MAX >> 20)]
+    TooLarge {
+        /// The server.
+        endpoint: Endpoint,
+    },
+}
+
+impl Explain for SendError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Unreachable(_) => Kind::Unavailable,
+            Self::Silent { .. } => Kind::TimedOut,
+            Self::TooLarge { .. } => Kind::TooLarge,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Unreachable(tried) => {
+                let reasons: Vec<String> =
+                    tried.iter().map(|one| format!("{}: {}", one.endpoint, one.why)).collect();
+                Some(reasons.join("; "))
+            }
+            Self::Silent { .. } => Some("look at what became of it before you ask again".to_owned()),
+            Self::TooLarge { .. } => None,
+        }
+    }
+}
+
+/// Why one endpoint gave no answer.
+enum Missed {
+    /// It was not reached, or the connection broke.
+    Lost(String),
+    /// It took the request and said nothing.
+    Silent(String),
+    TooLarge,
+}
+
+/// Asks servers.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    endpoints: Vec<Endpoint>,
+}
+
+impl Client {
+    /// A client that asks `endpoints` in this order.
+    ///
+    /// # Errors
+    /// When there are none, or when the credentials or the certificates to trust are not what they should be.
+    pub fn new(
+        endpoints: Vec<Endpoint>,
+        trust: &Trust,
+        credentials: &Credentials,
+    ) -> Result<Self, BuildError> {
+        Self::build(endpoints, trust, credentials, SILENT_WITHIN)
+    }
+
+    fn build(
+        endpoints: Vec<Endpoint>,
+        trust: &Trust,
+        credentials: &Credentials,
+        silent_within: Duration,
+    ) -> Result<Self, BuildError> {
+        if endpoints.is_empty() {
+            return Err(BuildError::NoEndpoint);
+        }
+        // Somebody else in this process may have chosen the same one.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("provost/", env!("CARGO_PKG_VERSION")))
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT_WITHIN)
+            .read_timeout(silent_within)
+            .default_headers(headers(credentials)?);
+        builder = match trust {
+            Trust::Only(pem) => builder.tls_certs_only(authorities(pem)?),
+            // A machine without any authorities can still speak plain HTTP.
+            Trust::System if !endpoints.iter().any(Endpoint::is_https) => builder.tls_certs_only([]),
+            Trust::System => builder,
+        };
+        if let Some(pem) = &credentials.certificate {
+            builder = builder.identity(Identity::from_pem(pem.expose()).map_err(BuildError::Certificate)?);
+        }
+        Ok(Self { http: builder.build().map_err(BuildError::Tls)?, endpoints })
+    }
+
+    /// Sends `request` to the first endpoint that can be reached, and gives its answer, whatever it says. Each
+    /// time that an endpoint could not be reached and there is another, `goes_on` is told the two.
+    ///
+    /// Everything that is asked may be asked twice, so a broken connection leads on to the next endpoint. A
+    /// server that took a change and fell silent may be at it still: then nobody else is asked.
+    ///
+    /// # Errors
+    /// When no endpoint answers.
+    pub async fn send(
+        &self,
+        request: &Request,
+        mut goes_on: impl FnMut(&Endpoint, &Endpoint),
+    ) -> Result<Answer, SendError> {
+        let mut tried = Vec::new();
+        for (at, endpoint) in self.endpoints.iter().enumerate() {
+            let why = match self.ask(endpoint, request).await {
+                Ok(answer) => return Ok(answer),
+                Err(Missed::Silent(_)) if request.method() != Method::GET => {
+                    return Err(SendError::Silent {
+                        endpoint: endpoint.clone(),
+                        method: request.method().clone(),
+                        path: request.path().to_owned(),
+                    });
+                }
+                Err(Missed::TooLarge) => return Err(SendError::TooLarge { endpoint: endpoint.clone() }),
+                Err(Missed::Lost(why) | Missed::Silent(why)) => why,
+            };
+            if let Some(next) = self.endpoints.get(at + 1) {
+                goes_on(endpoint, next);
+            }
+            tried.push(Unreachable { endpoint: endpoint.clone(), why });
+        }
+        Err(SendError::Unreachable(tried))
+    }
+
+    async fn ask(&self, endpoint: &Endpoint, request: &Request) -> Result<Answer, Missed> {
+        let mut sending = self.http.request(request.method().clone(), endpoint.url(request.path()));
+        if let Some(body) = request.body() {
+            sending = sending.body(body.to_string());
+        }
+        let mut response = sending.send().await.map_err(missed)?;
+        let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let media_type = media_type.and_then(|value| value.split(';').next()).unwrap_or_default();
+        let media_type = media_type.trim().to_ascii_lowercase();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(missed)? {
+            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+                return Err(Missed::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status: response.status().as_u16(), media_type, body })
+    }
+}
+
+fn missed(error: reqwest::Error) -> Missed {
+    let is_silence = error.is_timeout() && !error.is_connect();
+    // Its own text repeats the URL, which is said beside it.
+    let why = report(&error.without_url());
+    if is_silence { Missed::Silent(why) } else { Missed::Lost(why) }
+}
+
+fn headers(credentials: &Credentials) -> Result<HeaderMap, BuildError> {
+    let mut headers = HeaderMap::new();
+    // With every request, as the original client does, whether there is a body or not.
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // Asks our own server to say more than a status when it refuses.
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json, application/problem+json, */*;q=0.1"));
+    if let Some(authorization) = &credentials.authorization {
+        headers.insert(AUTHORIZATION, authorization.header().map_err(|_| BuildError::Authorization)?);
+    }
+    Ok(headers)
+}
+
+fn authorities(pem: &[u8]) -> Result<Vec<Certificate>, BuildError> {
+    let authorities = Certificate::from_pem_bundle(pem).map_err(|error| BuildError::Trust(Some(error)))?;
+    if authorities.is_empty() { Err(BuildError::Trust(None)) } else { Ok(authorities) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn build(endpoints: &[&str], trust: &Trust, credentials: &Credentials) -> Result<Client, String> {
+        let endpoints = endpoints.iter().map(|text| text.parse().unwrap()).collect();
+        Client::new(endpoints, trust, credentials).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused_before_anything_is_sent() {
+        let certificate = Some(base::Secret::new(b"nonsense".to_vec()));
+        let unusable = Credentials { certificate, ..Credentials::default() };
+        let (http, system) = (&["http://a"][..], Trust::System);
+        for (endpoints, trust, credentials, expected) in [
+            (&[][..], system.clone(), Credentials::default(), "there is no endpoint"),
+            (
+                http,
+                Trust::Only(b"x".to_vec()),
+                Credentials::default(),
+                "the certificates to trust are not PEM",
+            ),
+            (http, system, unusable, "the client certificate and its key are not usable"),
+        ] {
+            assert_eq!(build(endpoints, &trust, &credentials).err().as_deref(), Some(expected));
+        }
+        assert!(build(http, &Trust::System, &Credentials::default()).is_ok());
+    }
+
+    /// A server that takes connections and says nothing: the system accepts for it.
+    fn silent() -> (TcpListener, Endpoint) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        (listener, endpoint)
+    }
+
+    fn ask(request: &Request) -> (Vec<(Endpoint, Endpoint)>, SendError, [Endpoint; 2]) {
+        let ((_one, first), (_other, second)) = (silent(), silent());
+        let endpoints = vec![first.clone(), second.clone()];
+        let limit = Duration::from_millis(50);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let mut went_on = Vec::new();
+        let error = runtime.block_on(async {
+            let client = Client::build(endpoints, &Trust::System, &Credentials::default(), limit).unwrap();
+            client.send(request, |from, to| went_on.push((from.clone(), to.clone()))).await.unwrap_err()
+        });
+        (went_on, error, [first, second])
+    }
+
+    #[test]
+    fn nobody_is_waited_for_without_end() {
+        let (went_on, error, [first, second]) = ask(&Request::new(Method::GET, "", &["hosts"], None));
+        assert_eq!(went_on, [(first, second)]);
+        assert!(matches!(&error, SendError::Unreachable(tried) if tried.len() == 2), "{error}");
+    }
+
+    #[test]
+    fn a_change_that_may_be_under_way_is_not_asked_for_again() {
+        let (went_on, error, [first, _]) = ask(&Request::new(Method::PUT, "", &["web", "restart"], None));
+        assert_eq!(went_on, []);
+        let expected =
+            format!("{first} did not answer in time; whether the PUT of /web/restart was done is not known");
+        assert_eq!(error.to_string(), expected);
+    }
+}

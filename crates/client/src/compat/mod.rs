@@ -1,0 +1,3 @@
+//! Old dialects.
+
+pub mod commissaire;
