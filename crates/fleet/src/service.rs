@@ -5,10 +5,11 @@ use std::sync::Arc;
 use async_lock::Mutex as AsyncMutex;
 use base::{Clock, Entropy};
 use identity::{Action, Principal, Role};
-use store::{CommitError, Engine, History, Key, Page, SealingKey, Stored, Table, Version};
+use store::{CommitError, Engine, History, Key, Page, Prefix, Revision, SealingKey, Stored, Table, Version};
 
 use crate::definition::Definitions;
 use crate::draft::{Draft, Line};
+use crate::error::ListError;
 use crate::event::Happened;
 use crate::name::NetworkName;
 use crate::record::{ClusterRecord, HostRecord, MarkRecord, OperationRecord, SealedRecord};
@@ -150,6 +151,9 @@ impl Tables {
     }
 }
 
+/// The one record that says that the fleet was founded.
+const FOUNDED: &str = "founded";
+
 /// All hosts, clusters, networks and container managers.
 pub struct Fleet {
     pub(crate) ground: Ground,
@@ -178,9 +182,19 @@ impl Fleet {
         Ok(fleet)
     }
 
+    /// The revision that the store is at. What was read after this was asked for is still true as long as it stays
+    /// the same, so whoever keeps answers can tell cheaply whether they still hold.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn revision(&self) -> Result<Revision, ListError> {
+        let one = self.tables.founded.key(FOUNDED)?;
+        let prefix = Prefix::new(one.as_str())?;
+        Ok(self.ground.engine.list(&prefix, Page::first(1)).await?.revision)
+    }
+
     /// Makes what an installation begins with, once: what is deleted later stays deleted.
     async fn found(&self) -> Result<(), CommitError> {
-        const FOUNDED: &str = "founded";
         let mut line = Line::default();
         loop {
             if self.tables.founded.get(FOUNDED).await?.is_some() {

@@ -10,5 +10,6 @@ mod members;
 mod operations;
 mod rivals;
 mod roles;
+mod scale;
 mod stored;
 mod world;

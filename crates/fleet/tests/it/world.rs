@@ -73,6 +73,11 @@ impl World {
         Self::on(Arc::new(Memory::new()), Arc::new(store), Some(directory))
     }
 
+    /// On a store that tells how much is asked of it.
+    pub(crate) fn counted(store: Arc<dyn Engine>) -> Self {
+        Self::on(Arc::new(Memory::new()), store, None)
+    }
+
     fn on(memory: Arc<Memory>, store: Arc<dyn Engine>, directory: Option<tempfile::TempDir>) -> Self {
         let clock = Clock::manual(BEGINNING);
         let entropy = Entropy::seeded(7);
