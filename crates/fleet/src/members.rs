@@ -120,8 +120,23 @@ impl Fleet {
         old: &BTreeSet<String>,
         new: &BTreeSet<String>,
     ) -> Result<Roster, MembersError> {
+        let rest = self.replace_first(name, old, new, permit.by()).await?;
+        for group in rest.chunks(HOSTS_AT_ONCE) {
+            self.commit_moves(name, group, permit.by()).await?;
+        }
+        self.after_replacing(name, new).await
+    }
+
+    /// Compares, tests all, and commits the first group of moves; gives the others.
+    async fn replace_first(
+        &self,
+        name: &ClusterName,
+        old: &BTreeSet<String>,
+        new: &BTreeSet<String>,
+        by: &Principal,
+    ) -> Result<Vec<Move>, MembersError> {
         let mut line = Line::default();
-        let rest = loop {
+        loop {
             let cluster = self.loaded_cluster(name).await?;
             // Counts before hosts: if they are still the same at the commit, so are the hosts.
             let counts = self.tally_parts(name.as_str())?.list(Page::full()).await?.entries;
@@ -130,26 +145,22 @@ impl Fleet {
             if hosts != *old {
                 return Err(MembersError::NotAsExpected { cluster: name.clone() });
             }
-            let moves = moves(&hosts, new);
+            let mut moves = moves(&hosts, new);
             if moves.is_empty() {
-                break Vec::new();
+                return Ok(moves);
             }
             self.test(name, &cluster, &moves).await?;
-            let (first, rest) = moves.split_at(moves.len().min(HOSTS_AT_ONCE));
+            let rest = moves.split_off(moves.len().min(HOSTS_AT_ONCE));
             let mut draft = Draft::default();
-            if !self.stage_moves(&mut draft, name, &cluster, first, permit.by()).await? {
+            if !self.stage_moves(&mut draft, name, &cluster, &moves, by).await? {
                 // Somebody else did it in this very moment.
                 return Err(MembersError::NotAsExpected { cluster: name.clone() });
             }
             self.expect_parts(&mut draft, name.as_str(), &counts)?;
             if self.commit(draft, &mut line).await?.is_some() {
-                break rest.to_vec();
+                return Ok(rest);
             }
-        };
-        for group in rest.chunks(HOSTS_AT_ONCE) {
-            self.commit_moves(name, group, permit.by()).await?;
         }
-        self.after_replacing(name, new).await
     }
 
     /// What is answered: the hosts as they were asked for, whoever has changed them since.

@@ -152,6 +152,37 @@ fn no_change_is_lost() {
     world.assert_consistent();
 }
 
+/// Who is overtaken at the first group of hosts and again at a later one gets its turn both times.
+#[test]
+fn being_overtaken_twice_is_no_harm() {
+    let world = World::new();
+    world.make_cluster("web", "");
+    let names: Vec<String> = (0..40).map(|number| format!("h{number}")).collect();
+    let hosts: Vec<&str> = names.iter().map(String::as_str).collect();
+    for text in &hosts {
+        world.add(text, host("key", "active")).unwrap();
+    }
+    for (old, new) in [(&[][..], &hosts[..]), (&hosts[..], &[])] {
+        for _ in 0..4 {
+            let store = Arc::clone(&world.memory);
+            // Every other commit of the four conflicts.
+            world.memory.before_next_commit(async move { store.conflict_next_commits(1) });
+            world.memory.before_next_commit(async {});
+        }
+        world.replace("web", old, new).unwrap();
+        assert_eq!(world.members("web").len(), new.len());
+    }
+
+    world.replace("web", &[], &hosts).unwrap();
+    for _ in 0..4 {
+        let store = Arc::clone(&world.memory);
+        world.memory.before_next_commit(async move { store.conflict_next_commits(1) });
+        world.memory.before_next_commit(async {});
+    }
+    block_on(world.fleet.delete_cluster(permit(), &cluster("web"), Expected::Anything)).unwrap();
+    world.assert_consistent();
+}
+
 #[test]
 fn whoever_is_always_overtaken_is_told_so_in_the_end() {
     let world = World::new();
