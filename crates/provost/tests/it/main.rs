@@ -9,6 +9,7 @@ mod caucase_tools;
 mod caucased;
 mod config;
 mod cors;
+mod fleet;
 mod house;
 mod houses;
 mod http_abuse;
