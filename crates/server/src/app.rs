@@ -10,7 +10,7 @@ use engine::House;
 
 use crate::compat::caucase::{self, Caucase};
 use crate::compat::commissaire::{self, Commissaire};
-use crate::doors::{ClientTrust, Meters};
+use crate::doors::{ClientTrust, Meters, Peer};
 use crate::health::{Health, MetersFor, healthz, metrics, readyz};
 use crate::proxies::TrustedProxies;
 
@@ -46,6 +46,13 @@ pub enum PlainHttp {
     Loopback,
     /// Everybody who can reach the door.
     Everyone,
+}
+
+impl PlainHttp {
+    /// Whether `peer` may be told secrets, and tell them, over its connection.
+    pub(crate) fn serves(self, peer: &Peer) -> bool {
+        peer.secure || self == Self::Everyone || peer.address.ip().to_canonical().is_loopback()
+    }
 }
 
 /// The routes. Whatever is not ours is answered in caucase's dialect, whose tree begins at `/`.
@@ -84,5 +91,29 @@ pub struct UsersOf(pub Arc<House>);
 impl ClientTrust for UsersOf {
     fn verify(&self, certificate: &x509::Certificate) -> Result<(), x509::VerifyError> {
         self.0.may_present(certificate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_tls_the_own_machine_is_served() {
+        for (address, secure, loopback, everyone) in [
+            ("127.0.0.1:1", false, true, true),
+            ("127.8.9.10:1", false, true, true),
+            ("[::1]:1", false, true, true),
+            ("[::ffff:127.0.0.1]:1", false, true, true),
+            ("192.0.2.1:1", false, false, true),
+            ("[::ffff:192.0.2.1]:1", false, false, true),
+            ("[2001:db8::1]:1", false, false, true),
+            ("192.0.2.1:1", true, true, true),
+        ] {
+            let address = address.parse().unwrap();
+            let peer = Peer { address, local: address, secure, certificate: None };
+            assert_eq!(PlainHttp::Loopback.serves(&peer), loopback, "{peer:?}");
+            assert_eq!(PlainHttp::Everyone.serves(&peer), everyone, "{peer:?}");
+        }
     }
 }

@@ -27,7 +27,7 @@ use self::answer::{Answer, Reader, Refusal};
 use self::bodies::Members;
 use self::route::Call;
 use super::percent;
-use crate::app::{FleetApi, PlainHttp};
+use crate::app::FleetApi;
 use crate::doors::{Peer, read_body};
 use crate::sign_in::{Attempt, sign_in};
 
@@ -94,23 +94,14 @@ impl Commissaire {
             .extensions
             .get::<Peer>()
             .ok_or_else(|| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "no connection"))?;
-        self.check_door(peer)?;
+        if !self.api.plain_http.serves(peer) {
+            let detail = "without TLS, only programs on the server's machine are answered";
+            return Err(Refusal::new(StatusCode::FORBIDDEN, detail));
+        }
         let from = self.api.trusted_proxies.client(peer.address.ip(), &parts.headers);
         let by = sign_in(&self.house, &Attempt { peer, from }).await?;
         let call = route::find(&parts.method, inside)?;
         self.call(call, Asked { by, body }).await
-    }
-
-    /// Whether what is asked and answered may go over this connection.
-    fn check_door(&self, peer: &Peer) -> Result<(), Refusal> {
-        let is_near = || peer.address.ip().to_canonical().is_loopback();
-        if peer.secure || self.api.plain_http == PlainHttp::Everyone || is_near() {
-            return Ok(());
-        }
-        Err(Refusal::new(
-            StatusCode::FORBIDDEN,
-            "without TLS, only programs on the server's machine are answered",
-        ))
     }
 
     async fn call(&self, call: Call, asked: Asked) -> Result<Answer, Refusal> {
