@@ -51,7 +51,7 @@ def definitions(admin):
         options = {
             "address": "10.0.0.1:8080",
             "token": "hunter2",
-            "deep": {"a": [1, None, 1.5, "é"]},
+            "deep": {"a": [1, None, 1.5e200, "é"]},
             "": True,
         }
         full = {"name": "full", "type": default, "options": options}
