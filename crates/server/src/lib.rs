@@ -15,6 +15,8 @@ mod sign_in;
 
 #[cfg(feature = "fuzzing")]
 pub use compat::caucase::fuzzing;
+#[cfg(feature = "fuzzing")]
+pub use compat::commissaire::fuzzing as fleet_fuzzing;
 
 pub use app::{App, FleetApi, PlainHttp, UsersOf, app, crl_addresses};
 pub use health::MetersFor;

@@ -6,6 +6,8 @@
 mod answer;
 mod bodies;
 mod documents;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod route;
 
 use std::borrow::Cow;
