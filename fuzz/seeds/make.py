@@ -200,6 +200,19 @@ def web():
         write('web', f'{index:02}', text)
 
 
+def fleet():
+    for index, (path, body) in enumerate((
+            ('//api/v0/host/10.0.0.1', '{"ssh_priv_key": "a2V5", "remote_user": "core", "cluster": "web"}'),
+            ('/api/v0/host/', '{"address": "fe80::1%eth0", "cpus": 2, "memory": -1, "status": "active"}'),
+            ('/api%2Fv0/cluster/web/hosts', '{"old": ["a"], "new": ["b", "c"]}'),
+            ('/api/v0/cluster/web', '{"network": "default", "container_manager": ""}'),
+            ('/api/v0/cluster/web/deploy', '{"version": "7.2.6", "name": "web"}'),
+            ('/api/v0/network/n', '{"type": "flanneld_service", "options": {"address": "a:1", "x": [1.5e300]}}'),
+            ('/api/v0/containermanager/k8s/', '{"type": "kubernetes", "options": {"token": "\\u00e9"}}'),
+            ('/api/v0/clusters', '[]'))):
+        write('fleet', f'{index:02}', f'{path}\n{body}')
+
+
 def pem_blocks():
     write('pem', 'several', '''text
 -----BEGIN A-----
@@ -223,4 +236,5 @@ revocation_lists()
 private_keys()
 envelopes(certificates())
 web()
+fleet()
 pem_blocks()

@@ -7,6 +7,7 @@ use std::time::Duration;
 use base::{Clock, Entropy, Explain, Kind, Span};
 use bus::InProcess;
 use ca::{Authority, AuthorityName, Ground, Profile};
+use fleet::Fleet;
 use identity::{Permit, Principal, SignInError};
 use serde::{Deserialize, Serialize};
 use store::{Batch, Claims, Engine, History, Page, Record, SealingKey, Table};
@@ -81,6 +82,7 @@ pub struct House {
     services: Arc<Authority>,
     users: Arc<Authority>,
     server: Arc<Authority>,
+    fleet: Arc<Fleet>,
     engine: Arc<dyn Engine>,
     first_start: Table<FirstStart>,
     bus: InProcess,
@@ -106,6 +108,9 @@ pub enum HouseError {
     /// Serials that an earlier run had reserved could not be voided.
     #[error("serials that an earlier run had reserved could not be voided")]
     VoidSerials(#[source] ca::IssueError),
+    /// The fleet could not be opened.
+    #[error("the fleet could not be opened")]
+    Fleet(#[source] store::CommitError),
     /// The server has no certificate.
     #[error("the server has no certificate")]
     ServerIdentity(#[from] ServerIdentityError),
@@ -125,6 +130,7 @@ impl Explain for HouseError {
         match self {
             Self::Authority { source, .. } => source.kind(),
             Self::VoidSerials(source) => source.kind(),
+            Self::Fleet(source) => source.kind(),
             Self::ServerIdentity(source) => source.kind(),
             Self::Store(source) => source.kind(),
             Self::Administrator(source) => source.kind(),
@@ -136,6 +142,7 @@ impl Explain for HouseError {
         match self {
             Self::Authority { source, .. } => source.help(),
             Self::VoidSerials(source) => source.help(),
+            Self::Fleet(source) => source.help(),
             Self::ServerIdentity(source) => source.help(),
             Self::Store(source) => source.help(),
             Self::Administrator(source) => source.help(),
@@ -165,7 +172,7 @@ impl Explain for SignInFailed {
 }
 
 impl House {
-    /// Builds the house on `parts`: opens the authorities, voids the serials that an earlier run left,
+    /// Builds the house on `parts`: opens the authorities and the fleet, voids the serials that an earlier run left,
     /// has the server's certificate made, and starts what runs without being asked. Nothing is served yet.
     ///
     /// # Errors
@@ -173,7 +180,7 @@ impl House {
     pub async fn build(parts: Parts, tasks: Tasks, stop: Stop) -> Result<Arc<Self>, HouseError> {
         let ground = Ground {
             engine: parts.engine.clone(),
-            sealing: parts.sealing,
+            sealing: parts.sealing.clone(),
             clock: parts.clock.clone(),
             entropy: parts.entropy.clone(),
             keys: {
@@ -192,6 +199,13 @@ impl House {
         // Three keys are made at the very first start: on as many cores as there are.
         let (services, users, server) =
             futures_util::try_join!(open(parts.services), open(parts.users), open(parts.server))?;
+        let fleet = Fleet::open(fleet::Ground {
+            engine: parts.engine.clone(),
+            sealing: parts.sealing,
+            clock: parts.clock.clone(),
+            entropy: parts.entropy.clone(),
+        });
+        let fleet = Arc::new(fleet.await.map_err(HouseError::Fleet)?);
         let authorities = vec![services.clone(), users.clone(), server.clone()];
         for authority in &authorities {
             // Nobody else can be at work: the embedded store is locked to this process.
@@ -215,6 +229,7 @@ impl House {
             services,
             users,
             server,
+            fleet,
             first_start: Table::new(parts.engine.clone(), "/house/")?,
             bus: InProcess::new(),
             engine: parts.engine,
@@ -258,6 +273,12 @@ impl House {
             AuthorityName::Users => &self.users,
             AuthorityName::Server => &self.server,
         }
+    }
+
+    /// The hosts and clusters.
+    #[must_use]
+    pub fn fleet(&self) -> &Arc<Fleet> {
+        &self.fleet
     }
 
     /// What time it is in this house.

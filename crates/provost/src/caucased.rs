@@ -224,6 +224,8 @@ fn settings(matches: &ArgMatches) -> Result<Settings, Vec<Problem>> {
     say("ca.lock_auto_approve_count", Value::Switch(matches.get_flag("lock-auto-approve-count")), lock);
     // Said by nobody: the first request for a user is the first administrator's.
     say("ca.users.auto_approve_count", Value::Whole(1), Origin::Default);
+    // Its clients know of no fleet, and nobody asked for one.
+    say("fleet.api", Value::Switch(false), Origin::Default);
     // Standard error is for the two lines that its users know, and for what is wrong.
     say("log.level", Value::Text("warn".to_owned()), Origin::Default);
     let database =

@@ -10,13 +10,13 @@ use base::{Clock, Entropy, Explain, Kind, Span};
 use ca::{Admission, AuthorityName, Profile};
 use engine::{House, HouseError, Parts, Retention, ServerIdentity, ServerName, Stop, Tasks};
 use server::doors::{AccessLog, BindError, Bindings, Doors, Limits, Meters, Opening, TlsIdentity};
-use server::{App, MetersFor, UsersOf};
+use server::{App, FleetApi, MetersFor, PlainHttp, TrustedProxies, UsersOf};
 use store::{SealError, SealingKey, Sqlite, private_file};
 use x509::{KeySpec, Name};
 
 use crate::greeting::{Facts, Fingerprints};
 use crate::log_file::LogFile;
-use crate::settings::{self, Binding, FirstStartFiles, Host, MetricsAccess, ResolveError, Settings};
+use crate::settings::{self, Audience, Binding, FirstStartFiles, Host, ResolveError, Settings};
 
 /// What the first administrator's certificate calls its holder.
 const FIRST_ADMINISTRATOR: &str = "first administrator";
@@ -177,9 +177,10 @@ async fn finish(
         cors_key_store: settings.files.cors_keys.clone(),
         meters: meters.clone(),
         meters_for: match settings.metrics {
-            MetricsAccess::Loopback => MetersFor::Loopback,
-            MetricsAccess::Everyone => MetersFor::Everyone,
+            Audience::Loopback => MetersFor::Loopback,
+            Audience::Everyone => MetersFor::Everyone,
         },
+        fleet: fleet_api(settings),
     });
     doors.open(Opening {
         tasks: house.tasks().clone(),
@@ -369,6 +370,16 @@ fn access_log(settings: &Settings) -> Result<AccessLog, StartError> {
                 LogFile::open(path).map_err(|source| StartError::File { path: path.clone(), source })?;
             AccessLog::to(Box::new(file))
         }
+    })
+}
+
+fn fleet_api(settings: &Settings) -> Option<FleetApi> {
+    settings.fleet.api.then(|| FleetApi {
+        plain_http: match settings.fleet.plain_http {
+            Audience::Loopback => PlainHttp::Loopback,
+            Audience::Everyone => PlainHttp::Everyone,
+        },
+        trusted_proxies: TrustedProxies::new(settings.fleet.trusted_proxies.clone()),
     })
 }
 

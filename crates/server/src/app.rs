@@ -9,8 +9,10 @@ use axum::routing::get;
 use engine::House;
 
 use crate::compat::caucase::{self, Caucase};
-use crate::doors::{ClientTrust, Meters};
+use crate::compat::commissaire::{self, Commissaire};
+use crate::doors::{ClientTrust, Meters, Peer};
 use crate::health::{Health, MetersFor, healthz, metrics, readyz};
+use crate::proxies::TrustedProxies;
 
 /// What is served, and to whom.
 pub struct App {
@@ -20,15 +22,43 @@ pub struct App {
     pub cors_whitelist: Vec<String>,
     /// Where the secrets are kept that CORS tokens are made with.
     pub cors_key_store: PathBuf,
+    /// How the fleet's interface is served, if it is.
+    pub fleet: Option<FleetApi>,
     /// What is counted.
     pub meters: Arc<Meters>,
     /// Who may read what is counted.
     pub meters_for: MetersFor,
 }
 
+/// How the fleet's interface is served.
+#[derive(Debug)]
+pub struct FleetApi {
+    /// Who is answered without TLS.
+    pub plain_http: PlainHttp,
+    /// Who is believed when they say for whom they ask.
+    pub trusted_proxies: TrustedProxies,
+}
+
+/// Who is answered without TLS, where credentials go over the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlainHttp {
+    /// Programs on this machine.
+    Loopback,
+    /// Everybody who can reach the door.
+    Everyone,
+}
+
+impl PlainHttp {
+    /// Whether `peer` may be told secrets, and tell them, over its connection.
+    pub(crate) fn serves(self, peer: &Peer) -> bool {
+        peer.secure || self == Self::Everyone || peer.address.ip().to_canonical().is_loopback()
+    }
+}
+
 /// The routes. Whatever is not ours is answered in caucase's dialect, whose tree begins at `/`.
 pub fn app(parts: App) -> Router {
     let health = Health { house: parts.house.clone(), meters: parts.meters, meters_for: parts.meters_for };
+    let commissaire = parts.fleet.map(|api| Arc::new(Commissaire::new(parts.house.clone(), api)));
     let caucase = Arc::new(Caucase::new(parts.house, parts.cors_whitelist, parts.cors_key_store));
     Router::new()
         .route("/healthz", get(healthz))
@@ -36,8 +66,14 @@ pub fn app(parts: App) -> Router {
         .route("/metrics", get(metrics))
         .with_state(health)
         .fallback(move |request: Request| {
-            let caucase = caucase.clone();
-            async move { caucase.answer(request).await }
+            let (caucase, commissaire) = (caucase.clone(), commissaire.clone());
+            async move {
+                let uri = request.uri().clone();
+                match (commissaire, commissaire::inside(uri.path())) {
+                    (Some(commissaire), Some(inside)) => commissaire.answer(&inside, request).await,
+                    _ => caucase.answer(request).await,
+                }
+            }
         })
 }
 
@@ -55,5 +91,29 @@ pub struct UsersOf(pub Arc<House>);
 impl ClientTrust for UsersOf {
     fn verify(&self, certificate: &x509::Certificate) -> Result<(), x509::VerifyError> {
         self.0.may_present(certificate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_tls_the_own_machine_is_served() {
+        for (address, secure, loopback, everyone) in [
+            ("127.0.0.1:1", false, true, true),
+            ("127.8.9.10:1", false, true, true),
+            ("[::1]:1", false, true, true),
+            ("[::ffff:127.0.0.1]:1", false, true, true),
+            ("192.0.2.1:1", false, false, true),
+            ("[::ffff:192.0.2.1]:1", false, false, true),
+            ("[2001:db8::1]:1", false, false, true),
+            ("192.0.2.1:1", true, true, true),
+        ] {
+            let address = address.parse().unwrap();
+            let peer = Peer { address, local: address, secure, certificate: None };
+            assert_eq!(PlainHttp::Loopback.serves(&peer), loopback, "{peer:?}");
+            assert_eq!(PlainHttp::Everyone.serves(&peer), everyone, "{peer:?}");
+        }
     }
 }

@@ -8,10 +8,16 @@
 mod app;
 mod compat;
 pub mod doors;
+mod fault;
 mod health;
+mod proxies;
+mod sign_in;
 
 #[cfg(feature = "fuzzing")]
 pub use compat::caucase::fuzzing;
+#[cfg(feature = "fuzzing")]
+pub use compat::commissaire::fuzzing as fleet_fuzzing;
 
-pub use app::{App, UsersOf, app, crl_addresses};
+pub use app::{App, FleetApi, PlainHttp, UsersOf, app, crl_addresses};
 pub use health::MetersFor;
+pub use proxies::{Subnet, TrustedProxies};

@@ -32,4 +32,4 @@ pub use key::{KEY_BYTES_MAX, Key, Prefix};
 pub use memory::Memory;
 pub use seal::{SealError, SealingKey};
 pub use sqlite::{OpenError, Sqlite};
-pub use table::{Loaded, Record, Table, TablePage, decode, encode};
+pub use table::{Loaded, Record, Stored, Table, TablePage, decode, encode};

@@ -6,6 +6,9 @@
 //! ```
 //! `v` is the version of the record's shape. Records of older versions are migrated as they are read, and
 //! written in the newest whenever they are written.
+//!
+//! Where somebody else has laid down what stands under a key, a type implements [`Stored`] by itself and keeps
+//! to that.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -29,6 +32,31 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
     fn migrate(version: u32, data: &RawValue) -> Result<Self, String> {
         let _ = data;
         Err(format!("it has version {version}, which is no longer known"))
+    }
+}
+
+/// What a [`Table`] holds: something that has a form in bytes. Every [`Record`] does, the versioned one.
+pub trait Stored: Sized + Send + Sync + 'static {
+    /// What is written.
+    ///
+    /// # Errors
+    /// Why it cannot be written, as a sentence without its end.
+    fn to_bytes(&self) -> Result<Vec<u8>, String>;
+
+    /// Reads what was written.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a sentence without its end.
+    fn from_bytes(bytes: &[u8]) -> Result<Self, String>;
+}
+
+impl<R: Record> Stored for R {
+    fn to_bytes(&self) -> Result<Vec<u8>, String> {
+        encode(self).map_err(|error| error.to_string())
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        decode(bytes)
     }
 }
 
@@ -67,7 +95,7 @@ impl<R> Clone for Table<R> {
     }
 }
 
-impl<R: Record> Table<R> {
+impl<R: Stored> Table<R> {
     /// The table of what is in `engine` under `prefix`. That ends with a `/`, unless the ids are to go on where
     /// it stops, and no other table's prefix begins with it.
     ///
@@ -158,7 +186,7 @@ impl<R: Record> Table<R> {
     /// As for [`Self::create`].
     pub fn put(&self, batch: &mut Batch, id: &str, record: &R) -> Result<(), Error> {
         let key = self.key(id)?;
-        let bytes = encode(record).map_err(|error| unreadable(&key, error))?;
+        let bytes = record.to_bytes().map_err(|reason| unreadable(&key, reason))?;
         batch.put(key, bytes);
         Ok(())
     }
@@ -232,7 +260,7 @@ struct Written<'r, R> {
 /// The stored form, for reading.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Stored<'b> {
+struct Reading<'b> {
     v: u32,
     #[serde(borrow)]
     is: &'b RawValue,
@@ -246,8 +274,8 @@ pub fn encode<R: Record>(record: &R) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(&Written { v: R::VERSION, is: record })
 }
 
-fn load<R: Record>(key: &Key, versioned: &Versioned) -> Result<Loaded<R>, Error> {
-    let record = decode(&versioned.value).map_err(|reason| unreadable(key, reason))?;
+fn load<R: Stored>(key: &Key, versioned: &Versioned) -> Result<Loaded<R>, Error> {
+    let record = R::from_bytes(&versioned.value).map_err(|reason| unreadable(key, reason))?;
     Ok(Loaded { record, version: versioned.version })
 }
 
@@ -256,7 +284,7 @@ fn load<R: Record>(key: &Key, versioned: &Versioned) -> Result<Loaded<R>, Error>
 /// # Errors
 /// What is wrong with it, in words.
 pub fn decode<R: Record>(bytes: &[u8]) -> Result<R, String> {
-    let stored: Stored<'_> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let stored: Reading<'_> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     if stored.v > R::VERSION {
         let (theirs, ours) = (stored.v, R::VERSION);
         return Err(format!(
@@ -269,8 +297,8 @@ pub fn decode<R: Record>(bytes: &[u8]) -> Result<R, String> {
     serde_json::from_str(stored.is.get()).map_err(|error| error.to_string())
 }
 
-fn unreadable(key: &Key, reason: impl ToString) -> Error {
-    Error::Record { key: key.clone(), reason: reason.to_string() }
+fn unreadable(key: &Key, reason: String) -> Error {
+    Error::Record { key: key.clone(), reason }
 }
 
 #[cfg(test)]
@@ -368,6 +396,32 @@ mod tests {
         }
         let error = decode::<Window>(br#"{"v":1,"is":null}"#).unwrap_err();
         assert_eq!(error, "it has version 1, which is no longer known");
+    }
+
+    #[test]
+    fn a_form_laid_down_by_others_is_kept_to() {
+        /// A colour, as the paint shop writes it.
+        #[derive(Debug, PartialEq)]
+        struct Colour(String);
+        impl Stored for Colour {
+            fn to_bytes(&self) -> Result<Vec<u8>, String> {
+                Ok(self.0.clone().into_bytes())
+            }
+
+            fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+                String::from_utf8(bytes.to_vec()).map(Self).map_err(|_| "it is no text".into())
+            }
+        }
+        let colours = Table::<Colour>::new(Arc::new(Memory::new()), "/colours/").unwrap();
+        let mut batch = Batch::new();
+        colours.put(&mut batch, "front", &Colour("blue".into())).unwrap();
+        batch.put(colours.key("back").unwrap(), &b"\xff"[..]);
+        block_on(colours.engine().commit(batch)).unwrap();
+        let stored = block_on(colours.engine().get(&colours.key("front").unwrap())).unwrap().unwrap();
+        assert_eq!(&stored.value[..], b"blue");
+        assert_eq!(block_on(colours.get("front")).unwrap().unwrap().record, Colour("blue".into()));
+        let error = block_on(colours.get("back")).unwrap_err();
+        assert_eq!(error.to_string(), "the record `/colours/back` cannot be read: it is no text");
     }
 
     #[test]

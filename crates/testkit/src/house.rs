@@ -256,7 +256,7 @@ fn name_of_ours(option: &str) -> &str {
         "server-key" => "server-key-file",
         "cors-key-store" | "cors-whitelist" | "bind" | "base-port" => option,
         // Only ours has these.
-        limit if limit.starts_with("limits-") => limit,
+        own if ["limits-", "fleet-", "log-"].iter().any(|table| own.starts_with(table)) => own,
         other => panic!("`provost up` has no flag for --{other}"),
     }
 }

@@ -138,10 +138,10 @@ fn is_ours(package: &str) -> bool {
     allowed(package).is_some() || GARDEN.contains(&package)
 }
 
-/// A file of `engine` that names two rooms is a reaction and lives with the others; `lib.rs` is where
+/// A file of `engine` that names two rooms is a reaction and lives with the others; `house.rs` is where
 /// the rooms are put into the house.
 pub(crate) fn check_reactions(file: &File) -> Vec<Finding> {
-    if file.package != "engine" || file.is_under("reactions") || file.name() == "lib.rs" {
+    if file.package != "engine" || file.is_under("reactions") || file.name() == "house.rs" {
         return Vec::new();
     }
     let named: Vec<(&str, usize)> = ROOMS
@@ -260,7 +260,7 @@ mod tests {
         let both = "use ca::Authority;\nuse fleet::Host;\n";
         assert_eq!(check("crates/engine/src/renew.rs", both), 1);
         assert_eq!(check("crates/engine/src/reactions/renew.rs", both), 0);
-        assert_eq!(check("crates/engine/src/lib.rs", both), 0);
+        assert_eq!(check("crates/engine/src/house.rs", both), 0);
         assert_eq!(check("crates/engine/src/renew.rs", "use ca::Authority;\n"), 0);
     }
 }

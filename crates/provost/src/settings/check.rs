@@ -11,8 +11,8 @@ use super::netloc::{Host, Netloc, Ports};
 use super::problem::Problem;
 use super::reader::Reader;
 use super::{
-    AccessLog, Authorities, Authority, Files, FirstStartFiles, History, Limits, Log, LogFormat,
-    MetricsAccess, Settings,
+    AccessLog, Audience, Authorities, Authority, Files, FirstStartFiles, Fleet, History, Limits, Log,
+    LogFormat, Settings,
 };
 
 /// The longest validity in days: a CA certificate of the server lives forty times as long, and certificates
@@ -78,10 +78,11 @@ fn read(config: &Config, reader: &mut Reader<'_>, layout: Layout) -> Option<Sett
     let cors_whitelist = reader.parsed_list::<String>("cors.whitelist");
     let cors_keys = reader.path("cors.key_store");
     let server_key = reader.path("server.key_file");
+    let fleet = fleet(reader);
     let limits = limits(reader);
     let log = log(reader);
     let access_log = access_log(reader);
-    let metrics = reader.choice("metrics.access");
+    let metrics = audience(reader, "metrics.access");
     let history = history(reader);
     let files = data.as_ref().map(|data| match (layout, data) {
         (Layout::Beside(database), _) => files_beside(database, cors_keys, server_key),
@@ -100,10 +101,11 @@ fn read(config: &Config, reader: &mut Reader<'_>, layout: Layout) -> Option<Sett
         bind: bind?,
         ca: ca?,
         cors_whitelist: cors_whitelist?,
+        fleet: fleet?,
         log: log?,
         access_log: access_log?,
         limits: limits?,
-        metrics: if metrics? == "everyone" { MetricsAccess::Everyone } else { MetricsAccess::Loopback },
+        metrics: metrics?,
         history: history?,
         notes: Vec::new(),
     };
@@ -191,6 +193,17 @@ fn crt_validity(reader: &mut Reader<'_>, name: &str) -> Option<Span> {
         return None;
     }
     Some(validity)
+}
+
+fn fleet(reader: &mut Reader<'_>) -> Option<Fleet> {
+    let api = reader.switch("fleet.api");
+    let plain_http = audience(reader, "fleet.plain_http");
+    let trusted_proxies = reader.parsed_list("fleet.trusted_proxies");
+    Some(Fleet { api: api?, plain_http: plain_http?, trusted_proxies: trusted_proxies? })
+}
+
+fn audience(reader: &mut Reader<'_>, name: &str) -> Option<Audience> {
+    Some(if reader.choice(name)? == "everyone" { Audience::Everyone } else { Audience::Loopback })
 }
 
 fn limits(reader: &mut Reader<'_>) -> Option<Limits> {
@@ -373,6 +386,10 @@ fn notes(config: &Config, reader: &Reader<'_>, settings: &Settings) -> Vec<Probl
     {
         note("log.access", format!("{} cannot be made: there is no such directory", path.display()));
     }
+    if settings.fleet.api && settings.fleet.plain_http == Audience::Everyone {
+        let what = "passwords and the keys of hosts can be read by everybody on the way to the HTTP port";
+        note("fleet.plain_http", what.to_owned());
+    }
     for origin in &settings.cors_whitelist {
         let authority = origin.split_once("://").map(|(_, authority)| authority);
         if origin != "null"
@@ -442,7 +459,8 @@ mod tests {
                     [ca.users]\ncrt_validity_days = \"long\"\nmax_csr = -1\ncolour = 1\n\
                     [cors]\nkey_store = \"\"\n[log]\nlevel = \"a=b=c\"\nformat = \"xml\"\n\
                     [limits]\nconnections_max = 0\nidle_seconds = nan\n\
-                    bodies_bytes_max = 10485759\nbytes_per_second_min = 0\n";
+                    bodies_bytes_max = 10485759\nbytes_per_second_min = 0\n\
+                    [fleet]\napi = 2\nplain_http = \"some\"\ntrusted_proxies = [\"10.0.0.0/8\", \"proxy\"]\n";
         let told: Vec<_> = of_text(text).unwrap_err().iter().map(ToString::to_string).collect();
         let expected = [
             "1: netloc: port 65535 leaves no port above it for HTTPS",
@@ -464,6 +482,9 @@ mod tests {
             "22: limits.idle_seconds: must be between 0 and 86400, not NaN",
             "23: limits.bodies_bytes_max: must be between 10485760 and 9223372036854775807, not 10485759",
             "24: limits.bytes_per_second_min: must be between 1 and 4294967295, not 0",
+            "26: fleet.api: must be true or false, not a whole number",
+            "27: fleet.plain_http: must be one of loopback, everyone, not `some`",
+            "28: fleet.trusted_proxies: `proxy` is no address",
         ];
         assert_eq!(told, expected.map(|line| format!("/etc/provost.toml:{line}")));
     }
@@ -544,6 +565,7 @@ mod tests {
         check("netloc = \"0.0.0.0:80\"", "clients cannot reach 0.0.0.0");
         check("server.key_file = \"/no/where/key\"", "/no/where/key cannot be made");
         check("cors.key_store = \"no/where/key\"", "/etc/no/where/key cannot be made");
+        check("fleet.plain_http = \"everyone\"", "can be read by everybody on the way");
         check(
             "cors.whitelist = [\"https://a.example/\", \"https://b.example:8\", \"null\"]",
             "`https://a.example/`",

@@ -58,6 +58,7 @@ fn heading(table: &str) -> &'static str {
         "ca" => "Certificate authorities",
         "cors" => "Cross-origin pages",
         "server" => "Certificate of the service",
+        "fleet" => "Hosts and clusters",
         "limits" => "Limits",
         "log" => "Logs",
         "metrics" => "Metrics",

@@ -230,6 +230,31 @@ pub const KEYS: &[Key] = &[
         docs: &["The file with the service's own private key and certificate"],
     },
     Key {
+        name: "fleet.api",
+        kind: Kind::Switch,
+        default: Default::Is("true"),
+        docs: &["Whether hosts and clusters are served under /api/v0, for Commissaire's clients"],
+    },
+    Key {
+        name: "fleet.plain_http",
+        kind: Kind::Choice(&["loopback", "everyone"]),
+        default: Default::Is("\"loopback\""),
+        docs: &[
+            "Who may use /api/v0 without TLS: programs on this machine only, or whoever reaches the service",
+            "Passwords and the private keys of hosts go over the line there, and everybody on the way can read them.",
+        ],
+    },
+    Key {
+        name: "fleet.trusted_proxies",
+        kind: Kind::List("ADDRESS[/BITS]"),
+        default: Default::Is("[]"),
+        docs: &[
+            "A proxy, or a network of proxies, that is believed when it says for whom it asks",
+            "May be given several times. From anybody else the header X-Forwarded-For counts for nothing: a host that",
+            "registers itself does so under the address that it really comes from.",
+        ],
+    },
+    Key {
         name: "limits.connections_max",
         kind: Kind::Whole("N"),
         default: Default::Is("4096"),

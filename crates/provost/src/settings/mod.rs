@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use base::Span;
+use server::Subnet;
 
 pub use config::{Config, Said, Surroundings, Value};
 pub use flags::with_flags;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub ca: Authorities,
     /// Origins that may use the service without asking the user, as browsers write them.
     pub cors_whitelist: Vec<String>,
+    /// How the fleet is served.
+    pub fleet: Fleet,
     /// What is logged, and how.
     pub log: Log,
     /// Where the access log goes.
@@ -51,7 +54,7 @@ pub struct Settings {
     /// What clients may take.
     pub limits: Limits,
     /// Who may read the metrics.
-    pub metrics: MetricsAccess,
+    pub metrics: Audience,
     /// How much history is kept.
     pub history: History,
     /// What prevents nothing, but is worth saying at the start.
@@ -110,6 +113,17 @@ pub struct Authority {
     pub auto_approve_count: u64,
 }
 
+/// How the fleet is served.
+#[derive(Debug)]
+pub struct Fleet {
+    /// Whether it is, under `/api/v0`.
+    pub api: bool,
+    /// Who is answered without TLS.
+    pub plain_http: Audience,
+    /// Whose word is taken for where a request comes from.
+    pub trusted_proxies: Vec<Subnet>,
+}
+
 /// What is logged on standard error.
 #[derive(Debug, Clone)]
 pub struct Log {
@@ -158,9 +172,9 @@ pub struct Limits {
     pub drain: Duration,
 }
 
-/// Who may read the metrics.
+/// Who is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MetricsAccess {
+pub enum Audience {
     /// Whoever asks from this machine.
     Loopback,
     /// Whoever reaches the service.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{AccessLog, LogFormat, MetricsAccess, Settings};
+use super::{AccessLog, Audience, LogFormat, Settings};
 
 /// The name and value of every setting that has one, in the order of the table.
 pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
@@ -15,7 +15,7 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
         ("data", settings.data.as_deref().map_or(Value::Null, path)),
         ("netloc", json!(settings.netloc.to_string())),
         ("base_port", json!(settings.ports.http)),
-        ("bind", json!(settings.bind.iter().map(ToString::to_string).collect::<Vec<_>>())),
+        ("bind", texts(&settings.bind)),
         ("ca.threshold_days", days(ca.threshold)),
         ("ca.key_bits", json!(ca.key_bits)),
         ("ca.lock_auto_approve_count", json!(ca.lock_auto_approve_count)),
@@ -28,6 +28,9 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
         ("cors.whitelist", json!(settings.cors_whitelist)),
         ("cors.key_store", path(&files.cors_keys)),
         ("server.key_file", path(&files.server_key)),
+        ("fleet.api", json!(settings.fleet.api)),
+        ("fleet.plain_http", json!(audience(settings.fleet.plain_http))),
+        ("fleet.trusted_proxies", texts(&settings.fleet.trusted_proxies)),
         ("limits.connections_max", json!(limits.connections_max)),
         ("limits.header_seconds", seconds(limits.header)),
         ("limits.body_seconds", seconds(limits.body)),
@@ -38,7 +41,7 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
         ("log.level", json!(settings.log.level)),
         ("log.format", json!(log_format(settings.log.format))),
         ("log.access", access_log(&settings.access_log)),
-        ("metrics.access", json!(metrics_access(settings.metrics))),
+        ("metrics.access", json!(audience(settings.metrics))),
         ("history.keep_days", days(settings.history.keep)),
         ("history.keep_count", json!(settings.history.keep_count)),
     ]
@@ -48,6 +51,10 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
 fn number(number: f64) -> Value {
     #[expect(clippy::cast_possible_truncation, reason = "settings are bounded far below 2^53")]
     if number.fract() == 0.0 { json!(number as i64) } else { json!(number) }
+}
+
+fn texts<T: ToString>(items: &[T]) -> Value {
+    json!(items.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
 
 /// Bytes that are no text are replaced: this is for reading, not for opening.
@@ -70,10 +77,10 @@ fn access_log(access_log: &AccessLog) -> Value {
     }
 }
 
-fn metrics_access(access: MetricsAccess) -> &'static str {
-    match access {
-        MetricsAccess::Loopback => "loopback",
-        MetricsAccess::Everyone => "everyone",
+fn audience(audience: Audience) -> &'static str {
+    match audience {
+        Audience::Loopback => "loopback",
+        Audience::Everyone => "everyone",
     }
 }
 

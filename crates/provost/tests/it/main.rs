@@ -10,6 +10,7 @@ mod caucased;
 mod commctl;
 mod config;
 mod cors;
+mod fleet;
 mod house;
 mod houses;
 mod http_abuse;

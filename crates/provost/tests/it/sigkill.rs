@@ -9,6 +9,7 @@
 mod client;
 mod disk_full;
 mod first_start;
+mod fleet;
 mod load;
 mod server;
 mod stored;

@@ -80,7 +80,8 @@ impl Client {
         send(self.anybody.request(method, format!("{}{path}", self.http)), body)
     }
 
-    fn ask_as_admin(&self, method: Method, path: &str, body: Option<(&str, String)>) -> Option<Answer> {
+    /// A request by the first administrator.
+    pub fn ask_as_admin(&self, method: Method, path: &str, body: Option<(&str, String)>) -> Option<Answer> {
         send(self.admin.request(method, format!("{}{path}", self.https)), body)
     }
 

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use base::{Explain, Kind};
+use base::Explain;
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -13,6 +13,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::cors::SetCookie;
+use crate::fault;
 
 /// What is answered when all is well.
 pub(super) struct Answer {
@@ -116,28 +117,7 @@ impl Refusal {
 
     /// The refusal that an error stands for. What went wrong on our side is logged, and not shown.
     pub(super) fn of(error: impl Explain) -> Self {
-        let status = super::status_of(&error);
-        match error.kind() {
-            Kind::Internal => {
-                tracing::error!(error = %base::report(&error), "a request failed");
-                Self::new(status, "the server could not do this; its log says why")
-            }
-            Kind::Unavailable => {
-                tracing::warn!(error = %base::report(&error), "a request could not be served for now");
-                Self::new(status, "the server could not do this for now; its log says why")
-            }
-            Kind::Full => {
-                tracing::warn!(error = %base::report(&error), "a request was refused for lack of room");
-                Self::new(status, base::report(&error))
-            }
-            Kind::Invalid
-            | Kind::Unauthenticated
-            | Kind::Forbidden
-            | Kind::NotFound
-            | Kind::Conflict
-            | Kind::TooLarge
-            | Kind::TimedOut => Self::new(status, base::report(&error)),
-        }
+        Self::new(fault::status_of(&error), fault::told(&error))
     }
 
     pub(super) fn cookie(self, cookie: Option<&SetCookie>) -> Self {

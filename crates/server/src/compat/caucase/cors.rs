@@ -14,6 +14,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use store::private_file;
 
+use crate::compat::percent;
+
 /// How long a token secret is good.
 const SECRET_LIFE: Span = Span::days(365);
 
@@ -329,7 +331,7 @@ pub(super) fn challenge(https: &str, origin: &str) -> String {
 
 /// The fields of a form or a query, in order: `a=1&b=x+y` (application/x-www-form-urlencoded).
 pub(super) fn fields(text: &str) -> Vec<(String, String)> {
-    let decode = |text: &str| super::route::percent_decode(&text.replace('+', " "));
+    let decode = |text: &str| percent::decode(&text.replace('+', " ")).into_owned();
     text.split('&')
         .filter(|pair| !pair.is_empty())
         .map(|pair| {

@@ -15,7 +15,6 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use base::Explain;
 use bytes::Bytes;
 use ca::{Approve, Authority, AuthorityName, ReadRequests, Reject, RequestId, Revoke};
 use engine::{House, SignInFailed};
@@ -404,9 +403,4 @@ fn parse_request(body: &[u8]) -> Result<(SigningRequest, String), Refusal> {
         .map_err(|error| Refusal::bad_request(format!("Not a CSR: {}", base::report(&error))))?;
     let text = std::str::from_utf8(body).map_err(|_| Refusal::bad_request("Not a CSR: not text"))?;
     Ok((csr, text.to_owned()))
-}
-
-/// The kind of `error` decides the status; what is ours to know stays in the log.
-fn status_of(error: &dyn Explain) -> StatusCode {
-    StatusCode::from_u16(error.kind().http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }

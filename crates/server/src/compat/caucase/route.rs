@@ -6,6 +6,8 @@
 use ca::AuthorityName;
 use http::Method;
 
+use crate::compat::percent;
+
 /// Where a path leads, and what of it is left over.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Found {
@@ -74,7 +76,7 @@ pub(super) enum Routed {
 
 /// Walks the path: percent-decoded first, then cut at slashes, empty components dropped.
 pub(super) fn find(path: &str) -> Found {
-    let decoded = percent_decode(path);
+    let decoded = percent::decode(path);
     let mut parts = decoded.split('/').filter(|part| !part.is_empty()).peekable();
     let mut node = Node::Root;
     let mut walked = String::new();
@@ -172,27 +174,6 @@ fn call(node: Node, method: &Method, rest: Option<String>) -> Option<Call> {
     })
 }
 
-/// `%41` to `A`; what is no escape stays as it is; what is not UTF-8 becomes U+FFFD and so matches nothing.
-pub(super) fn percent_decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let escape = (byte == b'%').then(|| text.get(at + 1..at + 3)).flatten();
-        match escape.and_then(base::hex::decode).as_deref() {
-            Some([escaped]) => {
-                decoded.push(*escaped);
-                at += 3;
-            }
-            _ => {
-                decoded.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use AuthorityName::{Services, Users};
@@ -249,15 +230,5 @@ mod tests {
         assert_eq!(allowed(Node::Csr(Services)), "GET, PUT, DELETE, OPTIONS");
         assert_eq!(allowed(Node::Cors), "GET, POST, OPTIONS");
         assert_eq!(allowed_cross_origin(Node::Cors), "GET, OPTIONS");
-    }
-
-    #[test]
-    fn percent_signs_that_are_no_escape_stay() {
-        for (text, expected) in
-            [("%41", "A"), ("%4", "%4"), ("%zz", "%zz"), ("%", "%"), ("a%20b", "a b"), ("%é", "%é")]
-        {
-            assert_eq!(percent_decode(text), expected);
-        }
-        assert_eq!(percent_decode("%ff"), "\u{fffd}");
     }
 }

@@ -1,0 +1,103 @@
+//! Taking in hosts.
+//!
+//! Everything is checked before anything is written, and all of it is written at once: the host, its credentials,
+//! its place in a cluster. So no address is ever stuck with half a host (commissaire contract, section 3.2).
+
+use identity::{Permit, Principal};
+use store::Loaded;
+
+use crate::address::HostAddress;
+use crate::draft::{Draft, Line};
+use crate::error::AddHostError;
+use crate::event::Happened;
+use crate::host::NewHost;
+use crate::record::{ClusterRecord, HostRecord};
+use crate::service::{AddHost, Fleet, Put, RegisterHost};
+
+use crate::host::Host;
+
+impl Fleet {
+    /// Adds a host; the same again changes nothing. Looking at it is somebody else's work: it stays as `new` says.
+    ///
+    /// # Errors
+    /// See [`AddHostError`]. Of a host that exists only key and cluster count; the rest of `new` is ignored.
+    pub async fn add_host(
+        &self,
+        permit: Permit<AddHost>,
+        address: HostAddress,
+        new: NewHost,
+    ) -> Result<Put<Host>, AddHostError> {
+        self.take_in(address, new, permit.by(), false).await
+    }
+
+    /// Adds whoever asks, under the address that they ask from; the same again changes nothing.
+    ///
+    /// # Errors
+    /// As for [`Self::add_host`], and [`AddHostError::NoAddress`] when they do not ask over the network.
+    pub async fn register_host(
+        &self,
+        permit: Permit<RegisterHost>,
+        new: NewHost,
+    ) -> Result<Put<Host>, AddHostError> {
+        // An IPv4 address stays one, also where a socket for both kinds took the connection.
+        let from = permit.by().from().ok_or(AddHostError::NoAddress)?.to_canonical();
+        let address = from.to_string().parse().map_err(|_| AddHostError::NoAddress)?;
+        self.take_in(address, new, permit.by(), true).await
+    }
+
+    async fn take_in(
+        &self,
+        address: HostAddress,
+        new: NewHost,
+        by: &Principal,
+        registers: bool,
+    ) -> Result<Put<Host>, AddHostError> {
+        let mut line = Line::default();
+        loop {
+            let cluster = self.wanted_cluster(&new).await?;
+            if let Some(found) = self.tables.host.get(address.as_str()).await? {
+                let key = self.stored_key(&address).await?;
+                new.check_again(&address, &found.record, &key)?;
+                let version = found.version;
+                return Ok(Put { is: self.host_from(address, found.record)?, version, is_new: false });
+            }
+            new.check()?;
+            let record = new.record(&address);
+            let draft = self.draft_addition(&address, &new, &record, cluster.as_ref(), (by, registers))?;
+            if let Some(version) = self.commit(draft, &mut line).await? {
+                return Ok(Put { is: self.host_from(address, record)?, version, is_new: true });
+            }
+        }
+    }
+
+    /// The cluster that a new host is to join.
+    async fn wanted_cluster(&self, new: &NewHost) -> Result<Option<Loaded<ClusterRecord>>, AddHostError> {
+        let Some(name) = &new.cluster else { return Ok(None) };
+        let found = self.tables.cluster.get(name.as_str()).await?;
+        found.map(Some).ok_or_else(|| AddHostError::NoSuchCluster { cluster: name.to_string() })
+    }
+
+    fn draft_addition(
+        &self,
+        address: &HostAddress,
+        new: &NewHost,
+        record: &HostRecord,
+        cluster: Option<&Loaded<ClusterRecord>>,
+        (by, registers): (&Principal, bool),
+    ) -> Result<Draft, store::Error> {
+        let mut draft = Draft::default();
+        self.stage_host(&mut draft, None, Some(record))?;
+        self.stage_credentials(&mut draft, address, &new.credentials)?;
+        if let Some(cluster) = cluster {
+            self.stage_roster(&mut draft, cluster, std::slice::from_ref(&record.address), &[])?;
+        }
+        let cluster = new.cluster.as_ref();
+        let happened = if registers {
+            Happened::HostRegistered { address, cluster }
+        } else {
+            Happened::HostAdded { address, cluster }
+        };
+        self.record_event(&mut draft, &happened, by)?;
+        Ok(draft)
+    }
+}

@@ -1,0 +1,276 @@
+//! Clusters: looking at them, making, changing and deleting them.
+
+use futures_util::future::join_all;
+use identity::Permit;
+use store::{Loaded, Page};
+
+use crate::cluster::{Cluster, ClusterView, NewCluster, Roster};
+use crate::draft::{Draft, Line};
+use crate::error::{ClusterError, ListError};
+use crate::event::Happened;
+use crate::hosts::{LOADS_AT_ONCE, PAGE_MAX};
+use crate::members::HOSTS_AT_ONCE;
+use crate::name::{ClusterName, NetworkName};
+use crate::network;
+use crate::operation::OperationKind;
+use crate::record::{ClusterRecord, HostRecord};
+use crate::service::{DeleteCluster, Expected, Fleet, Put, ReadClusters, WriteCluster, ids, unreadable};
+use crate::tally::Tally;
+
+/// How often hosts and their counts are read again when they are not of one moment.
+const READS_MAX: usize = 8;
+
+/// A page of clusters, in the bytewise order of their names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClusterPage {
+    /// The clusters.
+    pub clusters: Vec<ClusterView>,
+    /// Behind which name the next page begins; nothing on the last one.
+    pub next: Option<ClusterName>,
+}
+
+/// What came of putting a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutCluster {
+    /// The cluster as it is now.
+    pub put: Put<Cluster>,
+    /// The network that was asked for and does not exist; `default` was taken instead. Worth a warning.
+    pub unknown_network: Option<String>,
+}
+
+impl Fleet {
+    /// The names of all clusters, numbers by their value.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn cluster_names(&self, _permit: Permit<ReadClusters>) -> Result<Vec<ClusterName>, ListError> {
+        let mut names = Vec::new();
+        for text in ids(&self.tables.cluster).await? {
+            names.push(self.cluster_name(&text)?);
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// At most `limit` clusters (and at most [`PAGE_MAX`]) behind the name `after`.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn clusters(
+        &self,
+        _permit: Permit<ReadClusters>,
+        after: Option<&ClusterName>,
+        limit: usize,
+    ) -> Result<ClusterPage, ListError> {
+        let after = after.map(|after| self.tables.cluster.key(after.as_str())).transpose()?;
+        let found = self.tables.cluster.list(Page { after, limit: limit.clamp(1, PAGE_MAX) }).await?;
+        let mut page = ClusterPage::default();
+        for some in found.entries.chunks(LOADS_AT_ONCE) {
+            for view in join_all(some.iter().map(|(_, loaded)| self.view(loaded))).await {
+                page.clusters.push(view?);
+            }
+        }
+        if found.next.is_some() {
+            page.next = page.clusters.last().map(|view| view.cluster.name.clone());
+        }
+        Ok(page)
+    }
+
+    /// One cluster. Takes the same time however many hosts it has.
+    ///
+    /// # Errors
+    /// [`ClusterError::NoSuchCluster`] only when there is none.
+    pub async fn cluster(
+        &self,
+        _permit: Permit<ReadClusters>,
+        name: &ClusterName,
+    ) -> Result<ClusterView, ClusterError> {
+        let found = self.tables.cluster.get(name.as_str()).await?;
+        let found = found.ok_or_else(|| ClusterError::NoSuchCluster { cluster: name.clone() })?;
+        Ok(self.view(&found).await?)
+    }
+
+    /// One cluster and all its hosts. The counts are those of the hosts.
+    ///
+    /// # Errors
+    /// As for [`Self::cluster`].
+    pub async fn roster(
+        &self,
+        permit: Permit<ReadClusters>,
+        name: &ClusterName,
+    ) -> Result<Roster, ClusterError> {
+        let mut view = self.cluster(permit, name).await?;
+        let mut hosts = self.hosts_of(name.as_str()).await?;
+        for _ in 0..READS_MAX {
+            if view.tally.total() == hosts.len() as u64 {
+                break;
+            }
+            // Somebody came or went between the two.
+            view.tally = self.tally(name.as_str()).await?;
+            hosts = self.hosts_of(name.as_str()).await?;
+        }
+        Ok(Roster { view, hosts })
+    }
+
+    /// Makes a cluster, or changes one, whose hosts stay. What is the same already is left alone.
+    ///
+    /// # Errors
+    /// See [`ClusterError`].
+    pub async fn put_cluster(
+        &self,
+        permit: Permit<WriteCluster>,
+        name: &ClusterName,
+        new: &NewCluster,
+        expected: Expected,
+    ) -> Result<PutCluster, ClusterError> {
+        new.check()?;
+        let mut line = Line::default();
+        loop {
+            let found = self.tables.cluster.get(name.as_str()).await?;
+            if !expected.holds(found.as_ref().map(|found| found.version)) {
+                return Err(ClusterError::Changed { cluster: name.clone() });
+            }
+            let exists = self.network_exists(&new.network).await?;
+            let network = if exists { new.network.as_str() } else { network::DEFAULT };
+            let unknown_network = (!exists).then(|| new.network.clone());
+            let after = written(name, found.as_ref().map(|found| &found.record), network, new);
+            let is = self.cluster_from(&after)?;
+            if let Some(found) = &found
+                && found.record == after
+            {
+                let put = Put { is, version: found.version, is_new: false };
+                return Ok(PutCluster { put, unknown_network });
+            }
+            let mut draft = Draft::default();
+            let version = found.as_ref().map(|found| found.version);
+            self.tables.cluster.put_over(&mut draft.batch, name.as_str(), &after, version)?;
+            let manager = &after.container_manager;
+            let happened = match version {
+                Some(_) => Happened::ClusterChanged { cluster: name, network, manager },
+                None => Happened::ClusterCreated { cluster: name, network, manager },
+            };
+            self.record_event(&mut draft, &happened, permit.by())?;
+            if let Some(version) = self.commit(draft, &mut line).await? {
+                let put = Put { is, version, is_new: found.is_none() };
+                return Ok(PutCluster { put, unknown_network });
+            }
+        }
+    }
+
+    /// Deletes a cluster and what its operations left. Its hosts stay, and belong to none.
+    ///
+    /// A cluster with few hosts goes at once, or not at all. Of one with more, the hosts leave in groups before it
+    /// goes: when that is interrupted it has fewer hosts, and deleting it again goes on.
+    ///
+    /// # Errors
+    /// See [`ClusterError`].
+    pub async fn delete_cluster(
+        &self,
+        permit: Permit<DeleteCluster>,
+        name: &ClusterName,
+        expected: Expected,
+    ) -> Result<(), ClusterError> {
+        let mut line = Line::default();
+        let mut begun = false;
+        loop {
+            let found = self.tables.cluster.get(name.as_str()).await?;
+            let found = found.ok_or_else(|| ClusterError::NoSuchCluster { cluster: name.clone() })?;
+            // Once hosts have left it is no longer as it was seen, and that is our own doing.
+            if !begun && !expected.holds(Some(found.version)) {
+                return Err(ClusterError::Changed { cluster: name.clone() });
+            }
+            let members = self.tables.member(name.as_str())?.list(Page::first(HOSTS_AT_ONCE)).await?;
+            let addresses: Vec<String> = members.entries.into_iter().map(|(address, _)| address).collect();
+            let mut draft = Draft::default();
+            let leaves_any = self.stage_departure(&mut draft, name, &addresses).await?;
+            let is_last = members.next.is_none();
+            if !is_last && !leaves_any {
+                let key = self.tables.cluster.key(name.as_str())?;
+                self.overtaken(&mut line, key).await?;
+                continue;
+            }
+            if is_last {
+                self.tables.cluster.remove(&mut draft.batch, name.as_str(), found.version)?;
+                for kind in OperationKind::ALL {
+                    self.tables.operation.delete(&mut draft.batch, &kind.id(name))?;
+                }
+                draft.leaves_empty(name.as_str());
+                self.record_event(&mut draft, &Happened::ClusterDeleted { cluster: name }, permit.by())?;
+            } else {
+                self.stage_roster(&mut draft, &found, &[], &addresses)?;
+                let happened = Happened::MembersChanged { cluster: name, joined: &[], left: &addresses };
+                self.record_event(&mut draft, &happened, permit.by())?;
+            }
+            if self.commit(draft, &mut line).await?.is_some() {
+                if is_last {
+                    return Ok(());
+                }
+                begun = true;
+                line = Line::default();
+            }
+        }
+    }
+
+    /// These hosts belong to no cluster any more, if they belong to this one. Whether any did.
+    async fn stage_departure(
+        &self,
+        draft: &mut Draft,
+        name: &ClusterName,
+        addresses: &[String],
+    ) -> Result<bool, store::Error> {
+        let mut leaves_any = false;
+        for loaded in join_all(addresses.iter().map(|address| self.tables.host.get(address))).await {
+            if let Some(loaded) = loaded?
+                && loaded.record.cluster.as_deref() == Some(name.as_str())
+            {
+                let after = HostRecord { cluster: None, ..loaded.record.clone() };
+                self.stage_host(draft, Some(&loaded), Some(&after))?;
+                leaves_any = true;
+            }
+        }
+        Ok(leaves_any)
+    }
+
+    async fn network_exists(&self, name: &str) -> Result<bool, store::Error> {
+        let Ok(name) = name.parse::<NetworkName>() else { return Ok(false) };
+        Ok(name.as_str() == network::DEFAULT || self.networks.table.get(name.as_str()).await?.is_some())
+    }
+
+    async fn view(&self, loaded: &Loaded<ClusterRecord>) -> Result<ClusterView, store::Error> {
+        let cluster = self.cluster_from(&loaded.record)?;
+        let tally = self.tally(cluster.name.as_str()).await?;
+        Ok(ClusterView { cluster, version: loaded.version, tally })
+    }
+
+    /// How many hosts of a cluster have which status.
+    pub(crate) async fn tally(&self, name: &str) -> Result<Tally, store::Error> {
+        let parts = self.tally_parts(name)?.list(Page::full()).await?.entries;
+        Ok(Tally::of(parts.iter().map(|(_, part)| (&part.record, part.version))))
+    }
+
+    pub(crate) fn cluster_from(&self, record: &ClusterRecord) -> Result<Cluster, store::Error> {
+        Cluster::from_record(record).map_err(|error| unreadable(&self.tables.cluster, &record.name, error))
+    }
+
+    /// A name that stands in a key.
+    fn cluster_name(&self, text: &str) -> Result<ClusterName, store::Error> {
+        text.parse().map_err(|error| unreadable(&self.tables.cluster, text, error))
+    }
+}
+
+/// A cluster's record after it was put; what `new` does not speak of stays.
+fn written(
+    name: &ClusterName,
+    before: Option<&ClusterRecord>,
+    network: &str,
+    new: &NewCluster,
+) -> ClusterRecord {
+    ClusterRecord {
+        name: name.to_string(),
+        status: before.map(|before| before.status.clone()).unwrap_or_default(),
+        network: network.to_owned(),
+        hostset: before.map(|before| before.hostset.clone()).unwrap_or_default(),
+        container_manager: new.container_manager.clone(),
+        hostset_under: before.and_then(|before| before.hostset_under.clone()),
+    }
+}

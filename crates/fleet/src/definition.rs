@@ -1,0 +1,178 @@
+//! What networks and container managers have in common: a name, a type and options, made once and never changed.
+
+use std::sync::Arc;
+
+use identity::Principal;
+use store::{CommitError, Engine, Loaded, Table};
+
+use crate::draft::{Draft, Line};
+use crate::error::DefinitionError;
+use crate::event::Happened;
+use crate::options::Options;
+use crate::record::DefinitionRecord;
+use crate::service::{Expected, Fleet, Put, Seen};
+
+/// All networks, or all container managers.
+pub(crate) struct Definitions {
+    pub(crate) table: Table<DefinitionRecord>,
+    /// What one is called.
+    noun: &'static str,
+}
+
+/// One of them, with its type as it is stored.
+pub(crate) struct Definition {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) options: Options,
+}
+
+/// How secret options are shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Secrets {
+    Hidden,
+    InClear,
+}
+
+impl Definitions {
+    pub(crate) fn new(
+        engine: &Arc<dyn Engine>,
+        prefix: &str,
+        noun: &'static str,
+    ) -> Result<Self, store::Error> {
+        Ok(Self { table: Table::new(Arc::clone(engine), prefix)?, noun })
+    }
+
+    fn store_error(&self) -> impl Fn(CommitError) -> DefinitionError {
+        let noun = self.noun;
+        move |source| DefinitionError::Store { noun, source }
+    }
+
+    fn read_error(&self) -> impl Fn(store::Error) -> DefinitionError {
+        let noun = self.noun;
+        move |source| DefinitionError::Store { noun, source: source.into() }
+    }
+
+    fn not_found(&self, name: &str) -> DefinitionError {
+        DefinitionError::NotFound { noun: self.noun, name: name.to_owned() }
+    }
+
+    async fn load(&self, name: &str) -> Result<Option<Loaded<DefinitionRecord>>, DefinitionError> {
+        self.table.get(name).await.map_err(self.read_error())
+    }
+}
+
+impl Fleet {
+    /// All of them, by name.
+    pub(crate) async fn all_defined(
+        &self,
+        of: &Definitions,
+        secrets: Secrets,
+    ) -> Result<Vec<Seen<Definition>>, DefinitionError> {
+        let mut all = Vec::new();
+        for (_, loaded) in of.table.all().await.map_err(of.read_error())? {
+            all.push(self.shown(of, loaded, secrets)?);
+        }
+        Ok(all)
+    }
+
+    /// One of them.
+    pub(crate) async fn defined(
+        &self,
+        of: &Definitions,
+        name: &str,
+        secrets: Secrets,
+    ) -> Result<Seen<Definition>, DefinitionError> {
+        let found = of.load(name).await?.ok_or_else(|| of.not_found(name))?;
+        self.shown(of, found, secrets)
+    }
+
+    /// Makes one; the very same again changes nothing.
+    pub(crate) async fn define(
+        &self,
+        of: &Definitions,
+        new: Definition,
+        expected: Expected,
+        by: &Principal,
+    ) -> Result<Put<Definition>, DefinitionError> {
+        let name = new.name.as_str();
+        let mut line = Line::default();
+        loop {
+            let found = of.load(name).await?;
+            if !expected.holds(found.as_ref().map(|found| found.version)) {
+                return Err(DefinitionError::Changed { noun: of.noun, name: name.to_owned() });
+            }
+            if let Some(found) = found {
+                let found = self.shown(of, found, Secrets::InClear)?;
+                if found.is.kind != new.kind || found.is.options != new.options {
+                    return Err(DefinitionError::Different { noun: of.noun, name: name.to_owned() });
+                }
+                return Ok(Put { is: new, version: found.version, is_new: false });
+            }
+            let draft = self.draft_definition(of, &new, by).map_err(of.read_error())?;
+            if let Some(version) = self.commit(draft, &mut line).await.map_err(of.store_error())? {
+                return Ok(Put { is: new, version, is_new: true });
+            }
+        }
+    }
+
+    fn draft_definition(
+        &self,
+        of: &Definitions,
+        new: &Definition,
+        by: &Principal,
+    ) -> Result<Draft, store::Error> {
+        let key = of.table.key(&new.name)?;
+        let record = DefinitionRecord {
+            name: new.name.clone(),
+            r#type: new.kind.clone(),
+            options: new.options.sealed(key.as_str(), &self.ground.sealing, &self.ground.entropy),
+        };
+        let mut draft = Draft::default();
+        of.table.create(&mut draft.batch, &new.name, &record)?;
+        let happened = Happened::DefinitionCreated { noun: of.noun, name: &new.name };
+        self.record_event(&mut draft, &happened, by)?;
+        Ok(draft)
+    }
+
+    /// Deletes one, whoever still names it.
+    pub(crate) async fn undefine(
+        &self,
+        of: &Definitions,
+        name: &str,
+        expected: Expected,
+        by: &Principal,
+    ) -> Result<(), DefinitionError> {
+        let mut line = Line::default();
+        loop {
+            let found = of.load(name).await?.ok_or_else(|| of.not_found(name))?;
+            if !expected.holds(Some(found.version)) {
+                return Err(DefinitionError::Changed { noun: of.noun, name: name.to_owned() });
+            }
+            let mut draft = Draft::default();
+            of.table.remove(&mut draft.batch, name, found.version).map_err(of.read_error())?;
+            let happened = Happened::DefinitionDeleted { noun: of.noun, name };
+            self.record_event(&mut draft, &happened, by).map_err(of.read_error())?;
+            if self.commit(draft, &mut line).await.map_err(of.store_error())?.is_some() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn shown(
+        &self,
+        of: &Definitions,
+        loaded: Loaded<DefinitionRecord>,
+        secrets: Secrets,
+    ) -> Result<Seen<Definition>, DefinitionError> {
+        let DefinitionRecord { name, r#type: kind, options } = loaded.record;
+        let options = match secrets {
+            Secrets::Hidden => Options::hidden(options),
+            Secrets::InClear => {
+                let key = of.table.key(&name).map_err(of.read_error())?;
+                Options::open(key.as_str(), options, &self.ground.sealing)
+                    .map_err(|source| DefinitionError::Sealed { noun: of.noun, name: name.clone(), source })?
+            }
+        };
+        Ok(Seen { is: Definition { name, kind, options }, version: loaded.version })
+    }
+}

@@ -1,0 +1,276 @@
+//! Looking at hosts.
+//!
+//! A page of hosts that are found by several things at once is made from the keys of the index: of the lists that
+//! could be gone through, the one that comes to the furthest address with a page is. What it names is loaded and
+//! compared with the whole filter, so what is answered is true of the host as it was loaded. A call looks at some
+//! thousand keys at most; where it finds little among them, the page is short, and says where to go on.
+
+use futures_util::future::join_all;
+use identity::Permit;
+use store::{Loaded, Page, Table};
+
+use crate::address::HostAddress;
+use crate::draft::{Draft, Line};
+use crate::error::{HostError, ListError};
+use crate::event::Happened;
+use crate::host::{Host, HostStatus};
+use crate::index::{self, FoundBy};
+use crate::label::Labels;
+use crate::manager::NodeStatus;
+use crate::name::ClusterName;
+use crate::record::{HostRecord, MarkRecord};
+use crate::service::{Expected, Fleet, LabelHost, ReadHosts, Seen, unreadable};
+
+/// The most hosts or clusters in one page.
+pub const PAGE_MAX: usize = 1_000;
+/// How many keys of each list are looked at in one go, when there are several lists.
+const KEYS_AT_ONCE: usize = 256;
+/// How often that is done for one page.
+const ROUNDS_MAX: usize = 16;
+/// How many records are loaded at the same time.
+pub(crate) const LOADS_AT_ONCE: usize = 64;
+
+/// Which hosts are wanted: those of which all of it is true.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HostFilter {
+    /// Of this cluster.
+    pub cluster: Option<ClusterName>,
+    /// With this status.
+    pub status: Option<HostStatus>,
+    /// With this operating system.
+    pub os: Option<String>,
+    /// With all of these labels.
+    pub labels: Labels,
+}
+
+impl HostFilter {
+    fn criteria(&self) -> Vec<FoundBy<'_>> {
+        let labels = self.labels.as_map().iter().map(|(key, value)| FoundBy::Label(key, value));
+        let cluster = self.cluster.as_ref().map(|cluster| FoundBy::Cluster(cluster.as_str()));
+        let status = self.status.as_ref().map(|status| FoundBy::Status(status.as_str()));
+        let os = self.os.as_deref().map(FoundBy::Os);
+        labels.chain(cluster).chain(status).chain(os).collect()
+    }
+}
+
+/// A page of hosts, in the bytewise order of their addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HostPage {
+    /// The hosts. Perhaps fewer than were asked for, also when there are more.
+    pub hosts: Vec<Seen<Host>>,
+    /// Behind which address the next page begins; nothing on the last one.
+    pub next: Option<HostAddress>,
+}
+
+/// Hosts that may be what is looked for.
+struct Candidates {
+    addresses: Vec<String>,
+    /// Whether there may be others behind them.
+    more: bool,
+}
+
+impl Fleet {
+    /// One host.
+    ///
+    /// # Errors
+    /// [`HostError::NoSuchHost`] only when there is none.
+    pub async fn host(
+        &self,
+        _permit: Permit<ReadHosts>,
+        address: &HostAddress,
+    ) -> Result<Seen<Host>, HostError> {
+        let found = self.tables.host.get(address.as_str()).await?;
+        let found = found.ok_or_else(|| HostError::NoSuchHost { address: address.clone() })?;
+        Ok(self.seen(address.clone(), found)?)
+    }
+
+    /// One host, and what its container manager says about it.
+    ///
+    /// # Errors
+    /// As for [`Self::host`]. A container manager that is not there is part of the answer.
+    pub async fn host_status(
+        &self,
+        permit: Permit<ReadHosts>,
+        address: &HostAddress,
+    ) -> Result<(Seen<Host>, NodeStatus), HostError> {
+        let host = self.host(permit, address).await?;
+        let node = self.node_status(&host.is).await?;
+        Ok((host, node))
+    }
+
+    /// All hosts, in the order of their addresses, numbers by their value. Who can do with less takes pages.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn all_hosts(&self, _permit: Permit<ReadHosts>) -> Result<Vec<Host>, ListError> {
+        let mut hosts = Vec::new();
+        let mut next = Some(Page::full());
+        while let Some(page) = next {
+            let found = self.tables.host.list(page).await?;
+            hosts.reserve(found.entries.len());
+            for (address, loaded) in found.entries {
+                hosts.push(self.host_from(self.address(&address)?, loaded.record)?);
+            }
+            next = found.next;
+        }
+        hosts.sort_unstable_by(|a, b| a.address.cmp(&b.address));
+        Ok(hosts)
+    }
+
+    /// At most `limit` hosts (and at most [`PAGE_MAX`]) behind the address `after`, of those that `filter` asks for.
+    ///
+    /// # Errors
+    /// The store's; also when the filter asks for an OS or a status longer than any host can have.
+    pub async fn hosts(
+        &self,
+        _permit: Permit<ReadHosts>,
+        filter: &HostFilter,
+        after: Option<&HostAddress>,
+        limit: usize,
+    ) -> Result<HostPage, ListError> {
+        let limit = limit.clamp(1, PAGE_MAX);
+        let criteria = filter.criteria();
+        if criteria.is_empty() {
+            return self.unfiltered(after, limit).await;
+        }
+        let mut page = HostPage { hosts: Vec::new(), next: after.cloned() };
+        for _ in 0..ROUNDS_MAX {
+            let wanted = limit - page.hosts.len();
+            let candidates = self.candidates(&criteria, page.next.as_ref(), wanted).await?;
+            let all_seen = self.take_matching(&mut page, &candidates.addresses, &criteria, limit).await?;
+            if all_seen && !candidates.more {
+                page.next = None;
+                return Ok(page);
+            }
+            if page.hosts.len() == limit {
+                return Ok(page);
+            }
+        }
+        Ok(page)
+    }
+
+    async fn unfiltered(&self, after: Option<&HostAddress>, limit: usize) -> Result<HostPage, ListError> {
+        let after = after.map(|after| self.tables.host.key(after.as_str())).transpose()?;
+        let found = self.tables.host.list(Page { after, limit }).await?;
+        let mut page = HostPage::default();
+        for (address, loaded) in found.entries {
+            page.hosts.push(self.seen(self.address(&address)?, loaded)?);
+        }
+        if found.next.is_some() {
+            page.next = page.hosts.last().map(|host| host.is.address.clone());
+        }
+        Ok(page)
+    }
+
+    /// Hosts behind `after` among which are all that `criteria` find, up to the last of them.
+    async fn candidates(
+        &self,
+        criteria: &[FoundBy<'_>],
+        after: Option<&HostAddress>,
+        wanted: usize,
+    ) -> Result<Candidates, store::Error> {
+        let limit = if criteria.len() == 1 { wanted } else { wanted.max(KEYS_AT_ONCE) };
+        let mut best: Option<Candidates> = None;
+        for by in criteria {
+            let prefix = format!("{}{}", index::PREFIX, by.prefix());
+            let list = Table::<MarkRecord>::new(self.ground.engine.clone(), &prefix)?;
+            let after = after.map(|after| list.key(after.as_str())).transpose()?;
+            let found = list.list(Page { after, limit }).await?;
+            let addresses = found.entries.into_iter().map(|(address, _)| address).collect();
+            let list = Candidates { addresses, more: found.next.is_some() };
+            if best.as_ref().is_none_or(|best| list.comes_further_than(best)) {
+                best = Some(list);
+            }
+        }
+        Ok(best.unwrap_or(Candidates { addresses: Vec::new(), more: false }))
+    }
+
+    /// Adds those of `addresses` that all of `criteria` find, until the page has `limit`; it goes on behind the
+    /// last that was looked at. Whether all were.
+    async fn take_matching(
+        &self,
+        page: &mut HostPage,
+        addresses: &[String],
+        criteria: &[FoundBy<'_>],
+        limit: usize,
+    ) -> Result<bool, store::Error> {
+        let mut seen = 0;
+        for some in addresses.chunks(LOADS_AT_ONCE) {
+            let loaded = join_all(some.iter().map(|address| self.tables.host.get(address))).await;
+            for (text, loaded) in some.iter().zip(loaded) {
+                if page.hosts.len() == limit {
+                    return Ok(false);
+                }
+                seen += 1;
+                let address = self.address(text)?;
+                page.next = Some(address.clone());
+                // Deleted or changed since it was listed: not what is looked for.
+                if let Some(loaded) = loaded?
+                    && criteria.iter().all(|by| by.finds(&loaded.record))
+                {
+                    page.hosts.push(self.seen(address, loaded)?);
+                }
+            }
+        }
+        Ok(seen == addresses.len())
+    }
+
+    /// Changes what operators say about a host: from now on it has these labels, and no others.
+    ///
+    /// # Errors
+    /// See [`HostError`].
+    pub async fn label_host(
+        &self,
+        permit: Permit<LabelHost>,
+        address: &HostAddress,
+        labels: &Labels,
+        expected: Expected,
+    ) -> Result<Seen<Host>, HostError> {
+        let mut line = Line::default();
+        loop {
+            let found = self.tables.host.get(address.as_str()).await?;
+            let found = found.ok_or_else(|| HostError::NoSuchHost { address: address.clone() })?;
+            if !expected.holds(Some(found.version)) {
+                return Err(HostError::Changed { address: address.clone() });
+            }
+            if found.record.labels == *labels.as_map() {
+                return Ok(self.seen(address.clone(), found)?);
+            }
+            let after = HostRecord { labels: labels.as_map().clone(), ..found.record.clone() };
+            let mut draft = Draft::default();
+            self.stage_host(&mut draft, Some(&found), Some(&after))?;
+            self.record_event(&mut draft, &Happened::HostLabelled { address, labels }, permit.by())?;
+            if let Some(version) = self.commit(draft, &mut line).await? {
+                return Ok(Seen { is: self.host_from(address.clone(), after)?, version });
+            }
+        }
+    }
+
+    fn seen(&self, address: HostAddress, loaded: Loaded<HostRecord>) -> Result<Seen<Host>, store::Error> {
+        Ok(Seen { is: self.host_from(address, loaded.record)?, version: loaded.version })
+    }
+
+    /// What stands in a host's record.
+    pub(crate) fn host_from(&self, address: HostAddress, record: HostRecord) -> Result<Host, store::Error> {
+        Host::from_record(address.clone(), record)
+            .map_err(|error| unreadable(&self.tables.host, address.as_str(), error))
+    }
+
+    /// An address that stands in a key.
+    pub(crate) fn address(&self, text: &str) -> Result<HostAddress, store::Error> {
+        text.parse().map_err(|error| unreadable(&self.tables.host, text, error))
+    }
+}
+
+impl Candidates {
+    /// Whether more of what is looked for is behind it when it was gone through: the end is furthest, and of two
+    /// that come there the shorter one is the better.
+    fn comes_further_than(&self, other: &Self) -> bool {
+        match (self.more, other.more) {
+            (false, false) => self.addresses.len() < other.addresses.len(),
+            (false, true) => true,
+            (true, false) => false,
+            (true, true) => self.addresses.last() > other.addresses.last(),
+        }
+    }
+}

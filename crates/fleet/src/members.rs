@@ -1,0 +1,324 @@
+//! Which hosts a cluster has.
+//!
+//! A host says itself which cluster it belongs to, so it cannot belong to two. Whoever lets it join expects it to be
+//! as it was when that was decided, and the cluster too; of two who do so at once the slower one finds it taken.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use identity::{Permit, Principal};
+use store::{Loaded, Page, Table};
+
+use crate::address::HostAddress;
+use crate::cluster::{ClusterView, Roster};
+use crate::draft::{Draft, Line};
+use crate::error::MembersError;
+use crate::event::Happened;
+use crate::host::HostStatus;
+use crate::index::{self, FoundBy};
+use crate::manager::Manager;
+use crate::name::ClusterName;
+use crate::record::{ClusterRecord, HostRecord, MarkRecord};
+use crate::service::{
+    Fleet, JoinCluster, LeaveCluster, ReadClusters, ReplaceMembers, Tables, ids, unreadable,
+};
+
+/// How many hosts change in one commit: each takes up to five of its hundred operations.
+pub(crate) const HOSTS_AT_ONCE: usize = 18;
+
+/// A host that comes or goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Move {
+    Join(String),
+    Leave(String),
+}
+
+impl Move {
+    fn address(&self) -> &str {
+        match self {
+            Self::Join(address) | Self::Leave(address) => address,
+        }
+    }
+}
+
+impl Tables {
+    /// The hosts of a cluster.
+    pub(crate) fn member(&self, cluster: &str) -> Result<Table<MarkRecord>, store::Error> {
+        let prefix = format!("{}{}", index::PREFIX, FoundBy::Cluster(cluster).prefix());
+        Table::new(self.index.engine().clone(), &prefix)
+    }
+}
+
+impl Fleet {
+    /// The hosts of a cluster, in the order of their addresses, numbers by their value.
+    ///
+    /// # Errors
+    /// [`MembersError::NoSuchCluster`] only when there is none.
+    pub async fn members(
+        &self,
+        _permit: Permit<ReadClusters>,
+        name: &ClusterName,
+    ) -> Result<Vec<HostAddress>, MembersError> {
+        self.loaded_cluster(name).await?;
+        Ok(self.hosts_of(name.as_str()).await?)
+    }
+
+    /// Whether a host belongs to a cluster.
+    ///
+    /// # Errors
+    /// [`MembersError::NoSuchCluster`] only when there is none.
+    pub async fn is_member(
+        &self,
+        _permit: Permit<ReadClusters>,
+        name: &ClusterName,
+        address: &HostAddress,
+    ) -> Result<bool, MembersError> {
+        self.loaded_cluster(name).await?;
+        Ok(self.tables.member(name.as_str())?.get(address.as_str()).await?.is_some())
+    }
+
+    /// Lets a host join a cluster; `false` when it belonged to it already, whatever its status.
+    ///
+    /// # Errors
+    /// See [`MembersError`].
+    pub async fn join(
+        &self,
+        permit: Permit<JoinCluster>,
+        name: &ClusterName,
+        address: &HostAddress,
+    ) -> Result<bool, MembersError> {
+        let moves = [Move::Join(address.to_string())];
+        self.commit_moves(name, &moves, permit.by()).await
+    }
+
+    /// Lets a host leave a cluster; `false` when it did not belong to it, or does not exist.
+    ///
+    /// # Errors
+    /// [`MembersError::NoSuchCluster`], or the store's.
+    pub async fn leave(
+        &self,
+        permit: Permit<LeaveCluster>,
+        name: &ClusterName,
+        address: &HostAddress,
+    ) -> Result<bool, MembersError> {
+        let moves = [Move::Leave(address.to_string())];
+        self.commit_moves(name, &moves, permit.by()).await
+    }
+
+    /// Gives a cluster the hosts `new`, provided it has the hosts `old`. Only those that it does not have yet are
+    /// tested; when one of them cannot join, nothing is changed.
+    ///
+    /// Up to 18 hosts come and go at once. Of more, the others follow in groups: all of them were tested before the
+    /// first, but somebody else may still take one of them, or change the cluster, in between.
+    ///
+    /// # Errors
+    /// See [`MembersError`].
+    pub async fn replace_members(
+        &self,
+        permit: Permit<ReplaceMembers>,
+        name: &ClusterName,
+        old: &BTreeSet<String>,
+        new: &BTreeSet<String>,
+    ) -> Result<Roster, MembersError> {
+        let rest = self.replace_first(name, old, new, permit.by()).await?;
+        for group in rest.chunks(HOSTS_AT_ONCE) {
+            self.commit_moves(name, group, permit.by()).await?;
+        }
+        self.after_replacing(name, new).await
+    }
+
+    /// Compares, tests all, and commits the first group of moves; gives the others.
+    async fn replace_first(
+        &self,
+        name: &ClusterName,
+        old: &BTreeSet<String>,
+        new: &BTreeSet<String>,
+        by: &Principal,
+    ) -> Result<Vec<Move>, MembersError> {
+        let mut line = Line::default();
+        loop {
+            let cluster = self.loaded_cluster(name).await?;
+            // Counts before hosts: if they are still the same at the commit, so are the hosts.
+            let counts = self.tally_parts(name.as_str())?.list(Page::full()).await?.entries;
+            let hosts: BTreeSet<String> =
+                ids(&self.tables.member(name.as_str())?).await?.into_iter().collect();
+            if hosts != *old {
+                return Err(MembersError::NotAsExpected { cluster: name.clone() });
+            }
+            let mut moves = moves(&hosts, new);
+            if moves.is_empty() {
+                return Ok(moves);
+            }
+            self.test(name, &cluster, &moves).await?;
+            let rest = moves.split_off(moves.len().min(HOSTS_AT_ONCE));
+            let mut draft = Draft::default();
+            if !self.stage_moves(&mut draft, name, &cluster, &moves, by).await? {
+                // Somebody else did it in this very moment.
+                return Err(MembersError::NotAsExpected { cluster: name.clone() });
+            }
+            self.expect_parts(&mut draft, name.as_str(), &counts)?;
+            if self.commit(draft, &mut line).await?.is_some() {
+                return Ok(rest);
+            }
+        }
+    }
+
+    /// What is answered: the hosts as they were asked for, whoever has changed them since.
+    async fn after_replacing(
+        &self,
+        name: &ClusterName,
+        new: &BTreeSet<String>,
+    ) -> Result<Roster, MembersError> {
+        let cluster = self.loaded_cluster(name).await?;
+        let mut hosts = new.iter().map(|text| self.address(text)).collect::<Result<Vec<_>, _>>()?;
+        hosts.sort_unstable();
+        let view = ClusterView {
+            cluster: self.cluster_from(&cluster.record)?,
+            version: cluster.version,
+            tally: self.tally(name.as_str()).await?,
+        };
+        Ok(Roster { view, hosts })
+    }
+
+    /// Commits some moves; `false` when there was nothing to do.
+    async fn commit_moves(
+        &self,
+        name: &ClusterName,
+        moves: &[Move],
+        by: &Principal,
+    ) -> Result<bool, MembersError> {
+        let mut line = Line::default();
+        loop {
+            let cluster = self.loaded_cluster(name).await?;
+            let mut draft = Draft::default();
+            if !self.stage_moves(&mut draft, name, &cluster, moves, by).await? {
+                return Ok(false);
+            }
+            if self.commit(draft, &mut line).await?.is_some() {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Decides about some moves, and writes what comes of them; `false` when nothing does.
+    async fn stage_moves(
+        &self,
+        draft: &mut Draft,
+        name: &ClusterName,
+        cluster: &Loaded<ClusterRecord>,
+        moves: &[Move],
+        by: &Principal,
+    ) -> Result<bool, MembersError> {
+        let manager = self.manager(&cluster.record.container_manager).await?;
+        let (mut joined, mut left) = (Vec::new(), Vec::new());
+        for (step, host) in moves.iter().zip(self.load(moves).await?) {
+            match (step, host) {
+                (Move::Join(address), None) => {
+                    return Err(MembersError::NoSuchHost { address: address.clone() });
+                }
+                (Move::Join(address), Some(host)) => {
+                    if let Some(status) = self.admit(name, cluster, &host.record, manager)? {
+                        let after = HostRecord {
+                            cluster: Some(name.to_string()),
+                            status: status.as_str().to_owned(),
+                            ..host.record.clone()
+                        };
+                        self.stage_host(draft, Some(&host), Some(&after))?;
+                        joined.push(address.clone());
+                    }
+                }
+                (Move::Leave(address), Some(host))
+                    if host.record.cluster.as_deref() == Some(name.as_str()) =>
+                {
+                    let after = HostRecord { cluster: None, ..host.record.clone() };
+                    self.stage_host(draft, Some(&host), Some(&after))?;
+                    left.push(address.clone());
+                }
+                (Move::Leave(_), _) => {}
+            }
+        }
+        if joined.is_empty() && left.is_empty() {
+            return Ok(false);
+        }
+        self.stage_roster(draft, cluster, &joined, &left)?;
+        let happened = Happened::MembersChanged { cluster: name, joined: &joined, left: &left };
+        self.record_event(draft, &happened, by)?;
+        Ok(true)
+    }
+
+    /// Whether all who are to join could do so now.
+    async fn test(
+        &self,
+        name: &ClusterName,
+        cluster: &Loaded<ClusterRecord>,
+        moves: &[Move],
+    ) -> Result<(), MembersError> {
+        let manager = self.manager(&cluster.record.container_manager).await?;
+        for some in moves.chunks(HOSTS_AT_ONCE) {
+            for (step, host) in some.iter().zip(self.load(some).await?) {
+                if let Move::Join(address) = step {
+                    let host = host.ok_or_else(|| MembersError::NoSuchHost { address: address.clone() })?;
+                    self.admit(name, cluster, &host.record, manager)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The status that a host gets by joining; `None` when it belongs to the cluster already.
+    fn admit(
+        &self,
+        name: &ClusterName,
+        cluster: &Loaded<ClusterRecord>,
+        host: &HostRecord,
+        manager: Manager,
+    ) -> Result<Option<HostStatus>, MembersError> {
+        match host.cluster.as_deref() {
+            Some(own) if own == name.as_str() => return Ok(None),
+            Some(other) => {
+                let other =
+                    other.parse().map_err(|error| unreadable(&self.tables.host, &host.address, error))?;
+                return Err(MembersError::InAnotherCluster { address: self.address(&host.address)?, other });
+            }
+            None => {}
+        }
+        if !HostStatus::from(host.status.as_str()).may_join() {
+            let (address, status) = (self.address(&host.address)?, host.status.clone());
+            return Err(MembersError::Unsuitable { address, status });
+        }
+        manager.status_after_joining().map(Some).ok_or_else(|| MembersError::NoSuchContainerManager {
+            cluster: name.clone(),
+            manager: cluster.record.container_manager.clone(),
+        })
+    }
+
+    /// The hosts that are to move; `None` for each that does not exist.
+    async fn load(&self, moves: &[Move]) -> Result<Vec<Option<Loaded<HostRecord>>>, store::Error> {
+        let get = async |step: &Move| match step.address().parse::<HostAddress>() {
+            Ok(address) => self.tables.host.get(address.as_str()).await,
+            // What is no address is nobody's.
+            Err(_) => Ok(None),
+        };
+        join_all(moves.iter().map(get)).await.into_iter().collect()
+    }
+
+    async fn loaded_cluster(&self, name: &ClusterName) -> Result<Loaded<ClusterRecord>, MembersError> {
+        let found = self.tables.cluster.get(name.as_str()).await?;
+        found.ok_or_else(|| MembersError::NoSuchCluster { cluster: name.clone() })
+    }
+
+    /// The hosts of a cluster, in order.
+    pub(crate) async fn hosts_of(&self, name: &str) -> Result<Vec<HostAddress>, store::Error> {
+        let texts = ids(&self.tables.member(name)?).await?;
+        let mut hosts = texts.iter().map(|text| self.address(text)).collect::<Result<Vec<_>, _>>()?;
+        hosts.sort_unstable();
+        Ok(hosts)
+    }
+}
+
+/// What turns `from` into `to`.
+fn moves(from: &BTreeSet<String>, to: &BTreeSet<String>) -> Vec<Move> {
+    let leaving = from.difference(to).cloned().map(Move::Leave);
+    let joining = to.difference(from).cloned().map(Move::Join);
+    leaving.chain(joining).collect()
+}

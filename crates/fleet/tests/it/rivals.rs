@@ -1,0 +1,250 @@
+//! Two writers at once: the slower one decides anew about what it finds then.
+
+use std::sync::Arc;
+
+use base::Kind;
+use fleet::{Expected, Fleet, MembersError, NewCluster, OperationError, Plan};
+use futures_executor::block_on;
+use futures_util::future::join_all;
+
+use crate::world::{World, address, cluster, host, host_in, permit};
+
+/// What a rival, another process, does right before the next commit.
+fn meanwhile<R: Future<Output = ()> + Send + 'static>(world: &World, rival: impl FnOnce(Fleet) -> R) {
+    world.memory.before_next_commit(rival(world.another()));
+}
+
+#[test]
+fn two_clusters_want_the_same_host() {
+    let world = World::new();
+    world.make_cluster("web", "");
+    world.make_cluster("db", "");
+    world.add("a", host("key", "active")).unwrap();
+    meanwhile(&world, |fleet| async move {
+        fleet.join(permit(), &cluster("db"), &address("a")).await.unwrap();
+    });
+    assert!(matches!(world.join("web", "a"), Err(MembersError::InAnotherCluster { .. })));
+    assert_eq!((world.members("web").len(), world.members("db").len()), (0, 1));
+    world.assert_consistent();
+}
+
+#[test]
+fn the_cluster_goes_while_a_host_joins() {
+    for spilt in [false, true] {
+        let world = World::new();
+        world.make_cluster("web", "");
+        for number in 0..if spilt { 1_001 } else { 0 } {
+            world.add(&format!("h{number}"), host_in("web", "active")).unwrap();
+        }
+        world.add("a", host("key", "active")).unwrap();
+        meanwhile(&world, |fleet| async move {
+            fleet.delete_cluster(permit(), &cluster("web"), Expected::Anything).await.unwrap();
+        });
+        assert!(matches!(world.join("web", "a"), Err(MembersError::NoSuchCluster { .. })));
+        assert!(world.host("a").unwrap().cluster.is_none());
+        world.assert_consistent();
+    }
+}
+
+#[test]
+fn a_host_joins_while_the_cluster_goes() {
+    for (spilt, left) in [(false, 0), (true, 0)] {
+        let world = World::new();
+        world.make_cluster("web", "");
+        for number in 0..if spilt { 1_001 } else { 5 } {
+            world.add(&format!("h{number}"), host_in("web", "active")).unwrap();
+        }
+        world.add("a", host("key", "active")).unwrap();
+        if spilt {
+            // Until the last group leaves.
+            for _ in 0..1_001 / 18 {
+                world.memory.before_next_commit(async {});
+            }
+        }
+        meanwhile(&world, |fleet| async move {
+            fleet.join(permit(), &cluster("web"), &address("a")).await.unwrap();
+        });
+        block_on(world.fleet.delete_cluster(permit(), &cluster("web"), Expected::Anything)).unwrap();
+        assert!(world.host("a").unwrap().cluster.is_none());
+        assert_eq!(world.keys("/fleet/tally/").len(), left);
+        world.assert_consistent();
+    }
+}
+
+#[test]
+fn the_hosts_are_others_by_the_time_they_are_replaced() {
+    for number in [0, 1_001] {
+        let world = World::new();
+        world.make_cluster("web", "");
+        for text in ["a", "b", "c"] {
+            world.add(text, host("key", "active")).unwrap();
+        }
+        let names: Vec<String> = (0..number).map(|number| format!("h{number}")).collect();
+        let old: Vec<&str> = names.iter().map(String::as_str).collect();
+        for text in &old {
+            world.add(text, host_in("web", "active")).unwrap();
+        }
+        meanwhile(&world, |fleet| async move {
+            fleet.join(permit(), &cluster("web"), &address("c")).await.unwrap();
+        });
+        let new = [&old[..], &["a", "b"]].concat();
+        assert!(matches!(world.replace("web", &old, &new), Err(MembersError::NotAsExpected { .. })));
+        assert_eq!(world.members("web").len(), number + 1);
+        assert!(world.host("c").unwrap().cluster.is_some());
+        world.assert_consistent();
+    }
+}
+
+#[test]
+fn a_host_goes_while_it_joins() {
+    let world = World::new();
+    world.make_cluster("web", "");
+    world.add("a", host("key", "active")).unwrap();
+    meanwhile(&world, |fleet| async move {
+        fleet.delete_host(permit(), &address("a"), Expected::Anything).await.unwrap();
+    });
+    assert!(matches!(world.join("web", "a"), Err(MembersError::NoSuchHost { .. })));
+    world.assert_consistent();
+}
+
+#[test]
+fn the_same_host_is_added_twice_at_once() {
+    let world = World::new();
+    meanwhile(&world, |fleet| async move {
+        assert!(fleet.add_host(permit(), address("a"), host("key", "")).await.unwrap().is_new);
+    });
+    let put = block_on(world.fleet.add_host(permit(), address("a"), host("key", ""))).unwrap();
+    assert!(!put.is_new);
+    meanwhile(&world, |fleet| async move {
+        fleet.add_host(permit(), address("b"), host("another key", "")).await.unwrap();
+    });
+    assert!(world.add("b", host("key", "")).is_err());
+}
+
+#[test]
+fn two_operations_begin_at_once() {
+    let world = World::new();
+    world.make_cluster("web", "");
+    world.add("a", host_in("web", "active")).unwrap();
+    meanwhile(&world, |fleet| async move {
+        fleet.start(permit(), &cluster("web"), Plan::Restart).await.unwrap();
+    });
+    let error = block_on(world.fleet.start(permit(), &cluster("web"), Plan::Upgrade)).unwrap_err();
+    assert!(matches!(error, OperationError::Running { running } if running.plan == Plan::Restart));
+    assert_eq!(world.keys("/commissaire/cluster/"), ["/commissaire/cluster/web/restart"]);
+}
+
+/// A cluster that is changed while a host joins keeps both.
+#[test]
+fn no_change_is_lost() {
+    let world = World::new();
+    world.make_cluster("web", "");
+    world.add("a", host("key", "active")).unwrap();
+    meanwhile(&world, |fleet| async move {
+        let new = NewCluster { container_manager: "t".into(), ..NewCluster::default() };
+        fleet.put_cluster(permit(), &cluster("web"), &new, Expected::Anything).await.unwrap();
+    });
+    world.make_manager("t", "trivial");
+    // The manager is made before the host joins, so the rival came before that.
+    world.join("web", "a").unwrap();
+    assert_eq!(world.roster("web").view.cluster.container_manager, "t");
+    assert_eq!(world.status("a"), "active");
+    world.assert_consistent();
+}
+
+/// Who is overtaken at the first group of hosts and again at a later one gets its turn both times.
+#[test]
+fn being_overtaken_twice_is_no_harm() {
+    let world = World::new();
+    world.make_cluster("web", "");
+    let names: Vec<String> = (0..40).map(|number| format!("h{number}")).collect();
+    let hosts: Vec<&str> = names.iter().map(String::as_str).collect();
+    for text in &hosts {
+        world.add(text, host("key", "active")).unwrap();
+    }
+    for (old, new) in [(&[][..], &hosts[..]), (&hosts[..], &[])] {
+        for _ in 0..4 {
+            let store = Arc::clone(&world.memory);
+            // Every other commit of the four conflicts.
+            world.memory.before_next_commit(async move { store.conflict_next_commits(1) });
+            world.memory.before_next_commit(async {});
+        }
+        world.replace("web", old, new).unwrap();
+        assert_eq!(world.members("web").len(), new.len());
+    }
+
+    world.replace("web", &[], &hosts).unwrap();
+    for _ in 0..4 {
+        let store = Arc::clone(&world.memory);
+        world.memory.before_next_commit(async move { store.conflict_next_commits(1) });
+        world.memory.before_next_commit(async {});
+    }
+    block_on(world.fleet.delete_cluster(permit(), &cluster("web"), Expected::Anything)).unwrap();
+    world.assert_consistent();
+}
+
+#[test]
+fn whoever_is_always_overtaken_is_told_so_in_the_end() {
+    let world = World::new();
+    world.memory.conflict_next_commits(63);
+    assert!(world.add("a", host("key", "")).is_ok());
+    world.memory.conflict_next_commits(64);
+    let error = world.add("b", host("key", "")).unwrap_err();
+    assert_eq!(base::Explain::kind(&error), Kind::Unavailable);
+    world.memory.conflict_next_commits(0);
+    assert!(world.host("b").is_none());
+}
+
+/// Many threads of two processes join, leave, add and delete; what is counted is what is there.
+#[test]
+fn a_crowd_leaves_everything_in_order() {
+    for world in [World::new(), World::on_sqlite()] {
+        world.make_cluster("web", "");
+        world.make_cluster("db", "");
+        let world = Arc::new(world);
+        let other = world.another();
+        std::thread::scope(|threads| {
+            for thread in 0..8 {
+                let fleet = if thread % 2 == 0 { &world.fleet } else { &other };
+                threads.spawn(move || {
+                    block_on(async {
+                        for number in 0..30 {
+                            let text = address(&format!("h{}", (thread * 7 + number) % 40));
+                            let name = cluster(if number % 3 == 0 { "web" } else { "db" });
+                            let _ = fleet.add_host(permit(), text.clone(), host_in("web", "active")).await;
+                            let _ = fleet.join(permit(), &name, &text).await;
+                            if number % 2 == 0 {
+                                let _ = fleet.leave(permit(), &cluster("web"), &text).await;
+                            }
+                            if number % 5 == 0 {
+                                let _ = fleet.delete_host(permit(), &text, Expected::Anything).await;
+                            }
+                        }
+                    });
+                });
+            }
+        });
+        world.assert_consistent();
+        assert!(world.members("web").len() + world.members("db").len() > 0);
+    }
+}
+
+/// Everybody who joins at the same time does join: nobody waits in vain.
+#[test]
+fn a_hundred_join_at_once() {
+    for world in [World::new(), World::on_sqlite()] {
+        world.make_cluster("web", "");
+        for number in 0..100 {
+            world.add(&format!("h{number}"), host("key", "active")).unwrap();
+        }
+        let joins = (0..100).map(|number| {
+            let fleet = &world.fleet;
+            async move { fleet.join(permit(), &cluster("web"), &address(&format!("h{number}"))).await }
+        });
+        for joined in block_on(join_all(joins)) {
+            assert!(joined.unwrap());
+        }
+        assert_eq!(world.health("web"), (100, 100, 0, "ok"));
+        world.assert_consistent();
+    }
+}

@@ -1,0 +1,285 @@
+//! Answers and refusals (commissaire contract, sections 2.1 and 2.5).
+
+use axum::body::Body;
+use axum::response::Response;
+use base::Explain;
+use fleet::{MembersError, OperationError};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, WARNING};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::bodies::BadBody;
+use super::documents;
+use super::route::Missed;
+use crate::fault;
+use crate::sign_in::NotSignedIn;
+
+/// What is answered when all is well: a JSON document.
+pub(super) struct Answer {
+    status: StatusCode,
+    document: Vec<u8>,
+    warning: Option<&'static str>,
+}
+
+/// What is answered when it is not: the reason phrase, or a problem document for those who ask for one.
+///
+/// Boxed, because it is the error of almost every function here and rarely happens.
+#[derive(Debug)]
+pub(super) struct Refusal(Box<Problem>);
+
+/// A problem, as RFC 9457 has it.
+#[derive(Debug, Serialize)]
+struct Problem {
+    r#type: &'static str,
+    title: &'static str,
+    #[serde(serialize_with = "number")]
+    status: StatusCode,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    /// The operation that is in the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    running: Option<Value>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
+}
+
+fn json(document: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(document).expect("documents have text for keys, and nothing in them fails")
+}
+
+impl Answer {
+    fn new(status: StatusCode, document: &impl Serialize) -> Self {
+        Self { status, document: json(document), warning: None }
+    }
+
+    /// 200 with a document.
+    pub(super) fn ok(document: &impl Serialize) -> Self {
+        Self::new(StatusCode::OK, document)
+    }
+
+    /// 201 with a document: every PUT that makes something is answered so, whether it was new or not.
+    pub(super) fn created(document: &impl Serialize) -> Self {
+        Self::new(StatusCode::CREATED, document)
+    }
+
+    /// 200 after something went: an empty list.
+    pub(super) fn gone() -> Self {
+        Self::ok(&[(); 0])
+    }
+
+    /// Says that all is well but for this; ASCII.
+    pub(super) fn warning(mut self, warning: Option<&'static str>) -> Self {
+        self.warning = warning;
+        self
+    }
+
+    pub(super) fn into_response(self) -> Response {
+        let mut response = response(self.status, "application/json", self.document);
+        if let Some(warning) = self.warning {
+            response.headers_mut().insert(WARNING, HeaderValue::from_static(warning));
+        }
+        response
+    }
+}
+
+fn response(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    // Nobody else is to have it, and there are keys among the answers.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self(Box::new(Problem {
+            r#type: "about:blank",
+            title: reason(status),
+            status,
+            detail: detail.into(),
+            hint: None,
+            running: None,
+        }))
+    }
+
+    /// The refusal that an error stands for. What went wrong on our side is logged, and not shown.
+    pub(super) fn of(error: impl Explain) -> Self {
+        Self::with(fault::status_of(&error), &error)
+    }
+
+    fn with(status: StatusCode, error: &dyn Explain) -> Self {
+        let mut refusal = Self::new(status, fault::told(error));
+        refusal.0.hint = error.help();
+        refusal
+    }
+
+    pub(super) fn into_response(self, to: Reader) -> Response {
+        let problem = *self.0;
+        match to {
+            Reader::Original => response(problem.status, "text/html", problem.title),
+            Reader::Problems => response(problem.status, "application/problem+json", json(&problem)),
+            Reader::Nobody => response(problem.status, "text/html", Body::empty()),
+        }
+    }
+}
+
+fn reason(status: StatusCode) -> &'static str {
+    status.canonical_reason().unwrap_or("Internal Server Error")
+}
+
+/// Who reads a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// Somebody who knows the original's: the reason phrase and nothing else.
+    Original,
+    /// Somebody who asked for JSON by name.
+    Problems,
+    /// Nobody: the answer has no body.
+    Nobody,
+}
+
+impl Reader {
+    /// Who reads the answer to a request with these headers.
+    pub(super) fn of(method: &http::Method, headers: &HeaderMap) -> Self {
+        let ranges = headers.get_all(ACCEPT).into_iter().filter_map(|field| field.to_str().ok());
+        let wants = ranges.flat_map(|field| field.split(',')).any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let kind = parts.next().unwrap_or_default();
+            let is_json = ["application/json", "application/problem+json"]
+                .iter()
+                .any(|json| kind.eq_ignore_ascii_case(json));
+            // A weight of nothing means: not this (RFC 9110 §12.4.2).
+            let is_unwanted = parts.any(|part| {
+                part.split_once('=').is_some_and(|(name, weight)| {
+                    name.eq_ignore_ascii_case("q") && weight.parse::<f32>() == Ok(0.0)
+                })
+            });
+            is_json && !is_unwanted
+        });
+        match wants {
+            _ if method == http::Method::HEAD => Self::Nobody,
+            true => Self::Problems,
+            false => Self::Original,
+        }
+    }
+}
+
+impl From<BadBody> for Refusal {
+    fn from(error: BadBody) -> Self {
+        Self::of(error)
+    }
+}
+
+impl From<Missed> for Refusal {
+    fn from(missed: Missed) -> Self {
+        match missed {
+            Missed::Route => Self::new(StatusCode::NOT_FOUND, "there is nothing of this path and method"),
+            Missed::Name(reason) => Self::new(StatusCode::BAD_REQUEST, reason),
+        }
+    }
+}
+
+impl From<NotSignedIn> for Refusal {
+    fn from(not: NotSignedIn) -> Self {
+        match not {
+            // Never 401: the original's clients do not know it.
+            NotSignedIn::Denied(reason) => Self::new(StatusCode::FORBIDDEN, reason),
+            NotSignedIn::Failed(error) => Self::of(error),
+        }
+    }
+}
+
+impl From<MembersError> for Refusal {
+    fn from(error: MembersError) -> Self {
+        match error {
+            MembersError::Unsuitable { .. } => Self::with(StatusCode::METHOD_NOT_ALLOWED, &error),
+            MembersError::NoSuchContainerManager { .. } => Self::with(StatusCode::BAD_GATEWAY, &error),
+            error => Self::of(error),
+        }
+    }
+}
+
+impl From<OperationError> for Refusal {
+    fn from(error: OperationError) -> Self {
+        let running = match &error {
+            OperationError::Running { running } => serde_json::to_value(documents::operation(running)).ok(),
+            _ => None,
+        };
+        let mut refusal = Self::of(error);
+        refusal.0.running = running;
+        refusal
+    }
+}
+
+macro_rules! refusals {
+    ($($error:ty),*) => {
+        $(impl From<$error> for Refusal {
+            fn from(error: $error) -> Self {
+                Self::of(error)
+            }
+        })*
+    };
+}
+refusals!(
+    identity::Denied,
+    crate::doors::BodyError,
+    fleet::AddHostError,
+    fleet::HostError,
+    fleet::CredentialsError,
+    fleet::ListError,
+    fleet::ClusterError,
+    fleet::DefinitionError
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_are_for_those_who_name_json() {
+        for (method, accept, reader) in [
+            ("GET", &[][..], Reader::Original),
+            ("GET", &["*/*"], Reader::Original),
+            ("GET", &["application/*"], Reader::Original),
+            ("GET", &["text/html, */*;q=0.8"], Reader::Original),
+            ("GET", &["application/json"], Reader::Problems),
+            ("GET", &["text/html, Application/Problem+JSON;q=0.5"], Reader::Problems),
+            ("GET", &["text/html", "application/json"], Reader::Problems),
+            ("GET", &["application/json;q=0"], Reader::Original),
+            ("GET", &["application/json; q=0.0, */*"], Reader::Original),
+            ("GET", &["application/jsonp"], Reader::Original),
+            ("HEAD", &["application/json"], Reader::Nobody),
+        ] {
+            let mut headers = HeaderMap::new();
+            for field in accept {
+                headers.append(ACCEPT, HeaderValue::from_static(field));
+            }
+            let method = http::Method::from_bytes(method.as_bytes()).unwrap();
+            assert_eq!(Reader::of(&method, &headers), reader, "{method} {accept:?}");
+        }
+    }
+
+    #[test]
+    fn some_errors_have_codes_of_their_own() {
+        let cluster: fleet::ClusterName = "web".parse().unwrap();
+        let address: fleet::HostAddress = "10.0.0.1".parse().unwrap();
+        for (error, status) in [
+            (MembersError::NoSuchCluster { cluster: cluster.clone() }, 404),
+            (MembersError::NoSuchHost { address: "a b".into() }, 404),
+            (MembersError::Unsuitable { address: address.clone(), status: String::new() }, 405),
+            (MembersError::InAnotherCluster { address, other: cluster.clone() }, 409),
+            (MembersError::NotAsExpected { cluster: cluster.clone() }, 409),
+            (MembersError::NoSuchContainerManager { cluster, manager: "k8s".into() }, 502),
+        ] {
+            let text = error.to_string();
+            assert_eq!(Refusal::from(error).0.status.as_u16(), status, "{text}");
+        }
+    }
+}
