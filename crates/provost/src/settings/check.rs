@@ -497,20 +497,17 @@ mod tests {
         };
         check("endpoints = [\"http://127.0.0.1:2379\", \"http://[::1]:2379\"]", &[]);
         check("endpoints = [\"https://a:2379\"]\nca_file = \"ca.pem\"\nnamespace = \"/provost\"", &[]);
-        check(
-            "",
-            &["default: store.etcd.endpoints: names no member of the etcd that `store.engine` asks for"],
-        );
+        check("", &["store.etcd.endpoints: names no member of the etcd that `store.engine` asks for"]);
         check(
             "endpoints = [\"https://b:2379\"]",
-            &["default: store.etcd.ca_file: is needed where an endpoint begins with https"],
+            &["store.etcd.ca_file: is needed where an endpoint begins with https"],
         );
         check(
             "endpoints = [\"a:2379\"]\nuser = \"root\"\nkey_file = \"k\"\n\
              namespace = \"provost\"\ndeadline_seconds = 0\nwait_seconds = -1",
             &[
-                "default: store.etcd.certificate_file: is needed where `store.etcd.key_file` is given",
-                "default: store.etcd.password_file: is needed where `store.etcd.user` is given",
+                "store.etcd.certificate_file: is needed where `store.etcd.key_file` is given",
+                "store.etcd.password_file: is needed where `store.etcd.user` is given",
                 "/etc/provost.toml:4: store.etcd.endpoints: `a:2379` is no endpoint of etcd: it begins neither with \
                  http:// nor with https://",
                 "/etc/provost.toml:7: store.etcd.namespace: `provost` does not look like /name: one `/` before it and \

@@ -21,6 +21,7 @@ mod openssl;
 mod pkilint;
 mod program;
 mod rollover;
+mod several;
 mod sigkill;
 mod tls;
 mod up;
