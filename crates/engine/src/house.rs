@@ -395,6 +395,12 @@ impl House {
         self.engine.commit(batch).await.map(drop).map_err(|error| error.into_store("ending the first start"))
     }
 
+    /// Whether there is no reason to start this process again: its own store answers. One that is elsewhere may be
+    /// away for a while, and a new start would not bring it back.
+    pub async fn is_well(&self) -> bool {
+        self.engine.is_shared() || self.is_ready().await
+    }
+
     /// Whether the store answers.
     pub async fn is_ready(&self) -> bool {
         let prefix = History::prefix();

@@ -409,9 +409,9 @@ fn limits(settings: &Settings) -> Limits {
 }
 
 impl Running {
-    /// Whether it still does its work.
+    /// Whether it still does its work, as far as that is up to this process.
     pub async fn healthy(&self) -> bool {
-        self.house.is_ready().await
+        self.house.is_well().await
     }
 
     /// Stops accepting, lets requests end, and takes everything down in reverse order.

@@ -111,3 +111,16 @@ async fn another_sealing_key_is_refused_before_anything_is_written() {
     assert_eq!(error.kind(), Kind::Conflict);
     assert!(error.help().unwrap().contains("key file"));
 }
+
+/// A store of its own that is gone is a reason to start again; one that others keep is waited for.
+#[tokio::test(start_paused = true)]
+async fn a_store_elsewhere_may_be_away() {
+    use store::Engine as _;
+    for (memory, is_well) in [(Memory::new(), false), (Memory::shared(), true)] {
+        let ground = Ground::on(memory);
+        let (house, _certificates) = ground.build().await;
+        assert!(house.is_ready().await && house.is_well().await);
+        ground.engine.close().await.unwrap();
+        assert_eq!((house.is_ready().await, house.is_well().await), (false, is_well));
+    }
+}

@@ -506,14 +506,14 @@ mod tests {
             "endpoints = [\"a:2379\"]\nuser = \"root\"\nkey_file = \"k\"\n\
              namespace = \"provost\"\ndeadline_seconds = 0\nwait_seconds = -1",
             &[
-                "store.etcd.certificate_file: is needed where `store.etcd.key_file` is given",
-                "store.etcd.password_file: is needed where `store.etcd.user` is given",
                 "/etc/provost.toml:4: store.etcd.endpoints: `a:2379` is no endpoint of etcd: it begins neither with \
                  http:// nor with https://",
                 "/etc/provost.toml:7: store.etcd.namespace: `provost` does not look like /name: one `/` before it and \
                  none behind it",
                 "/etc/provost.toml:8: store.etcd.deadline_seconds: must be more than 0",
                 "/etc/provost.toml:9: store.etcd.wait_seconds: must be between 0 and 86400, not -1",
+                "store.etcd.certificate_file: is needed where `store.etcd.key_file` is given",
+                "store.etcd.password_file: is needed where `store.etcd.user` is given",
             ],
         );
     }
