@@ -9,7 +9,7 @@ use crate::event::Happened;
 use crate::issue::{Mark, Wish};
 use crate::ledger::LEDGER;
 use crate::request::RequestId;
-use crate::service::{ATTEMPTS_MAX, Approve, Authority, Reject};
+use crate::service::{ATTEMPTS_MAX, Approve, Authority, DOUBTS_MAX, Reject};
 use crate::submit::stored_request;
 
 impl Authority {
@@ -49,8 +49,14 @@ impl Authority {
     ) -> Result<Certificate, ApproveError> {
         let mut signed = self.sign(wish).await?;
         let _turn = self.desk.turn().await;
+        let mut doubts = 0;
         for _ in 0..ATTEMPTS_MAX {
-            let pending = self.tables.pending.get(&id.key()).await?.ok_or(ApproveError::NotPending { id })?;
+            let Some(pending) = self.tables.pending.get(&id.key()).await? else {
+                if doubts > 0 && self.is_stored_after_all(&signed).await? {
+                    return Ok(signed.certificate);
+                }
+                return Err(ApproveError::NotPending { id });
+            };
             signed = self.sign_again_if_void(signed, wish).await?;
             let mut batch = Batch::new();
             self.stage_no_longer_pending(&mut batch, id, pending.version).await?;
@@ -62,6 +68,7 @@ impl Authority {
                     return Ok(signed.certificate);
                 }
                 Err(CommitError::Conflict { key }) => self.note_conflict(&key),
+                Err(CommitError::Unknown { .. }) if doubts < DOUBTS_MAX => doubts += 1,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -86,10 +93,16 @@ impl Authority {
     /// [`RejectError::NotPending`] when it is unknown or decided.
     pub async fn reject(&self, permit: Permit<Reject>, id: RequestId) -> Result<(), RejectError> {
         let _turn = self.desk.turn().await;
+        let mut doubts = 0;
         for _ in 0..ATTEMPTS_MAX {
-            let not_pending = || RejectError::NotPending { id };
-            let pending = self.tables.pending.get(&id.key()).await?.ok_or_else(not_pending)?;
-            let request = self.tables.request.get(&id.key()).await?.ok_or_else(not_pending)?;
+            let pending = self.tables.pending.get(&id.key()).await?;
+            let request = self.tables.request.get(&id.key()).await?;
+            let (pending, request) = match (pending, request) {
+                (Some(pending), Some(request)) => (pending, request),
+                // It was done after all, though its answer was lost: who had been approved is still known.
+                (None, None) if doubts > 0 => return Ok(()),
+                _ => return Err(RejectError::NotPending { id }),
+            };
             let mut batch = Batch::new();
             self.stage_no_longer_pending(&mut batch, id, pending.version).await?;
             self.delete_request(&mut batch, id, &request.record)?;
@@ -101,6 +114,7 @@ impl Authority {
                     return Ok(());
                 }
                 Err(CommitError::Conflict { .. }) => {}
+                Err(CommitError::Unknown { .. }) if doubts < DOUBTS_MAX => doubts += 1,
                 Err(error) => return Err(error.into()),
             }
         }

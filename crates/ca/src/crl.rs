@@ -21,6 +21,8 @@ pub struct Published {
     pub refresh_at: Timestamp,
     /// Until when they are valid.
     pub(crate) next_update: Timestamp,
+    /// Counts dates and revocations: what is on record has the same number as long as nothing changed.
+    pub(crate) number: u64,
     revoked: HashSet<Serial>,
 }
 
@@ -93,6 +95,7 @@ pub(crate) fn publish(
         lists,
         refresh_at: refresh_at(this_update, life),
         next_update,
+        number: dated.number,
         revoked: revoked.iter().map(|entry| entry.serial).collect(),
     }
 }

@@ -11,6 +11,9 @@ use crate::authority::AuthorityName;
 use crate::issue::Mark;
 use crate::request::RequestId;
 
+/// What the history says when there is a new CA certificate.
+pub const CA_CERTIFICATE_MADE: &str = "CA certificate made";
+
 /// Something that happened to an authority.
 #[derive(Debug)]
 pub(crate) enum Happened<'a> {
@@ -67,7 +70,7 @@ impl Happened<'_> {
                 fact("not_before", certificate.not_before().to_string());
                 fact("not_after", certificate.not_after().to_string());
                 fact("sha256", base::hex::encode(&certificate.fingerprint()));
-                ("CA certificate made", format!("{authority} authority"))
+                (CA_CERTIFICATE_MADE, format!("{authority} authority"))
             }
         };
         Event {

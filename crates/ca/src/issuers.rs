@@ -13,7 +13,7 @@ use crate::handover::{self, Handover};
 use crate::issuer::{self, Issuer};
 use crate::record::IssuerRecord;
 use crate::rollover;
-use crate::service::{ATTEMPTS_MAX, Authority};
+use crate::service::{ATTEMPTS_MAX, Authority, DOUBTS_MAX};
 
 impl Authority {
     fn held_issuers(&self, now: Timestamp) -> Option<Arc<Vec<Issuer>>> {
@@ -55,6 +55,7 @@ impl Authority {
         if let Some(issuers) = self.held_issuers(now) {
             return Ok(issuers);
         }
+        let mut doubts = 0;
         for _ in 0..ATTEMPTS_MAX {
             let since = self.held.begin();
             let (issuers, next_id) = self.load_issuers(now).await?;
@@ -62,6 +63,7 @@ impl Authority {
                 match self.make_issuer(issuers.last(), next_id, now).await {
                     // Another process made it first: read again what it made.
                     Ok(()) | Err(IssueError::Store(CommitError::Conflict { .. })) => {}
+                    Err(IssueError::Store(CommitError::Unknown { .. })) if doubts < DOUBTS_MAX => doubts += 1,
                     Err(error) => return Err(error),
                 }
                 self.held.forget();
@@ -82,12 +84,11 @@ impl Authority {
             next_id = id.parse::<u32>().map_err(|error| unusable(error.to_string()))?.saturating_add(1);
             let certificate = Certificate::from_pem(loaded.record.certificate.as_bytes())
                 .map_err(|error| unusable(error.to_string()))?;
-            let is_still_meant = self.is_still_meant(&certificate);
-            if certificate.not_after() < now || !is_still_meant {
-                if !is_still_meant {
-                    tracing::warn!(authority = %self.profile.name, "another name is to be certified; beginning anew");
-                }
+            if certificate.not_after() < now {
                 self.delete_issuer(&id, loaded.version).await?;
+                continue;
+            }
+            if !self.is_meant(&certificate) {
                 continue;
             }
             let clear = self
@@ -106,9 +107,9 @@ impl Authority {
         Ok((issuers, next_id))
     }
 
-    /// Whether a CA certificate still says what the profile asks for. The server authority's may certify one
-    /// name only: when the server is given another, it begins anew, for it could not certify that one.
-    fn is_still_meant(&self, certificate: &Certificate) -> bool {
+    /// Whether a CA certificate says what the profile asks for. The server authority's may certify one name only:
+    /// those for another name are of no use here, but perhaps to a process beside us, and stay until they expire.
+    fn is_meant(&self, certificate: &Certificate) -> bool {
         self.profile.issuer_extensions.iter().all(|asked| certificate.extensions().contains(asked))
     }
 
@@ -116,8 +117,8 @@ impl Authority {
         let mut batch = Batch::new();
         self.tables.issuer.remove(&mut batch, id, version)?;
         match self.commit(batch).await {
-            // Gone already, or changed by somebody who knows better.
-            Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),
+            // Gone already, or perhaps: it is looked at again with the next reading.
+            Ok(_) | Err(CommitError::Conflict { .. } | CommitError::Unknown { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
@@ -171,6 +172,15 @@ impl Authority {
     /// [`IssueError`] when they cannot be read or the next one cannot be made.
     pub async fn anchors(&self) -> Result<Vec<Certificate>, IssueError> {
         Ok(self.issuers().await?.iter().map(|issuer| issuer.certificate().clone()).collect())
+    }
+
+    /// Reads the CA certificates again, because another process may have made one, and what depends on them.
+    ///
+    /// # Errors
+    /// As [`Authority::anchors`]; whoever needs them next reads them then.
+    pub async fn look_again(&self) -> Result<(), IssueError> {
+        self.held.forget();
+        self.issuers().await.map(drop)
     }
 
     /// The CA certificates as they were last read, for the TLS handshake, which cannot wait. Complete

@@ -40,6 +40,7 @@ pub use error::{
     ApproveError, CrlError, DraftError, IssueError, OpenError, ReadError, RejectError, RenewError,
     RevokeError, StatementError, SubmitError, VerifyHolderError,
 };
+pub use event::CA_CERTIFICATE_MADE;
 pub use handover::Handover;
 pub use issuer::Issuer;
 pub use request::{ParseIdError, PendingRequest, RequestId};

@@ -9,10 +9,11 @@ use x509::{Certificate, RevokedEntry, Serial, VerifyError};
 use crate::crl::{self, Published};
 use crate::error::{CrlError, VerifyHolderError};
 use crate::record::CrlRecord;
-use crate::service::{ATTEMPTS_MAX, Authority, CRL};
+use crate::service::{ATTEMPTS_MAX, Authority, CRL, DOUBTS_MAX};
 
 impl Authority {
-    /// The revocation lists, made anew when they are due or something changed.
+    /// The revocation lists, made anew when they are due or something changed, here or in another process: every
+    /// revocation that was acknowledged anywhere before this was called is in them.
     ///
     /// # Errors
     /// [`CrlError`] when they cannot be made.
@@ -20,7 +21,11 @@ impl Authority {
         // First, because a new CA certificate throws away the lists.
         let issuers = self.issuers().await?;
         let now = self.now();
-        let fresh = || self.held.published().filter(|published| now <= published.refresh_at);
+        let number = self.number_elsewhere().await?;
+        let fresh = || {
+            let held = self.held.published();
+            held.filter(|published| now <= published.refresh_at && published.number >= number)
+        };
         if let Some(published) = fresh() {
             return Ok(published);
         }
@@ -32,18 +37,26 @@ impl Authority {
         let (dated, revoked) = match self.dated_revocations(now).await {
             Ok(read) => read,
             // They are due to be dated anew, but still valid, and nothing was revoked since: better than none.
-            Err(error) => match self.held.published().filter(|published| now <= published.next_update) {
-                Some(published) => {
+            Err(error) => match self.held.published() {
+                Some(published) if now <= published.next_update && published.number >= number => {
                     tracing::warn!(authority = %self.profile.name, error = %base::report(&error), "lists not dated anew");
                     return Ok(published);
                 }
-                None => return Err(error),
+                _ => return Err(error),
             },
         };
         let issuers = self.held.issuers().unwrap_or(issuers);
         let published = Arc::new(crl::publish(&issuers, &revoked, dated, self.profile.crl_life()));
         self.held.keep_published(&since, published.clone());
         Ok(published)
+    }
+
+    /// The number on record, where other processes may have counted it up; else 0, which no list is below.
+    async fn number_elsewhere(&self) -> Result<u64, CrlError> {
+        if !self.ground.engine.is_shared() {
+            return Ok(0);
+        }
+        Ok(self.tables.crl.get(CRL).await?.map_or(0, |loaded| loaded.record.number))
     }
 
     /// Number and date for lists made now, and the revocations that belong to that number. A revocation that
@@ -62,6 +75,7 @@ impl Authority {
 
     /// Number and date for lists made now; stored first when they are new.
     async fn date_crl(&self, now: Timestamp) -> Result<CrlRecord, CrlError> {
+        let mut doubts = 0;
         for _ in 0..ATTEMPTS_MAX {
             let loaded = self.tables.crl.get(CRL).await?;
             let held = loaded.as_ref().map(|loaded| loaded.record).unwrap_or_default();
@@ -74,6 +88,7 @@ impl Authority {
             match self.commit(batch).await {
                 Ok(_) => return Ok(dated),
                 Err(CommitError::Conflict { .. }) => {}
+                Err(CommitError::Unknown { .. }) if doubts < DOUBTS_MAX => doubts += 1,
                 Err(error) => return Err(error.into()),
             }
         }

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::PoisonError;
 
-use base::Timestamp;
+use base::{Span, Timestamp};
 use store::{Batch, CommitError, Page};
 use x509::Certificate;
 
@@ -15,8 +15,17 @@ use crate::request::RequestId;
 use crate::revoke;
 use crate::service::Authority;
 
-/// A request and when it may be dropped; the earliest is the greatest.
-pub(crate) type Due = Reverse<(i64, RequestId)>;
+/// How long a list is good where other processes issue as well: what they have issued is not noted here, and
+/// they may be gone when it is due.
+const LISTED_ANEW: Span = Span::days(1);
+
+/// Requests that may be dropped some day, as far as is known here.
+pub(crate) struct Due {
+    /// The earliest is the greatest.
+    heap: BinaryHeap<Reverse<(i64, RequestId)>>,
+    /// When it was read from the store.
+    listed: Timestamp,
+}
 
 /// The most requests dropped at one time; four operations each.
 const DROPPED_MAX: usize = 24;
@@ -25,7 +34,7 @@ impl Authority {
     /// Notes when a request may be dropped.
     pub(crate) fn remember_due(&self, id: RequestId, at: Timestamp) {
         if let Some(due) = self.due.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            due.push(Reverse((at.as_unix(), id)));
+            due.heap.push(Reverse((at.as_unix(), id)));
         }
     }
 
@@ -71,10 +80,10 @@ impl Authority {
         let Some(due) = due.as_mut() else { return Vec::new() };
         let mut ids = Vec::new();
         while ids.len() < DROPPED_MAX
-            && let Some(Reverse((at, id))) = due.peek().copied()
+            && let Some(Reverse((at, id))) = due.heap.peek().copied()
             && at < now
         {
-            due.pop();
+            due.heap.pop();
             if !ids.contains(&id) {
                 ids.push(id);
             }
@@ -122,17 +131,21 @@ impl Authority {
     async fn load_due(&self) -> Result<(), IssueError> {
         {
             let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-            if due.is_some() {
+            let now = self.now();
+            let is_good = |due: &Due| !self.ground.engine.is_shared() || now < due.listed + LISTED_ANEW;
+            if due.as_ref().is_some_and(is_good) {
                 return Ok(());
             }
             // Before listing, so that what is issued meanwhile is noted as well.
-            *due = Some(BinaryHeap::new());
+            *due = Some(Due { heap: BinaryHeap::new(), listed: now });
         }
         let listed = self.list_due().await;
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         match listed {
             Ok(listed) => {
-                due.get_or_insert_default().extend(listed);
+                if let Some(due) = due.as_mut() {
+                    due.heap.extend(listed);
+                }
                 Ok(())
             }
             Err(error) => {
@@ -142,7 +155,7 @@ impl Authority {
         }
     }
 
-    async fn list_due(&self) -> Result<Vec<Due>, IssueError> {
+    async fn list_due(&self) -> Result<Vec<Reverse<(i64, RequestId)>>, IssueError> {
         let mut listed = Vec::new();
         let mut next = Some(Page::full());
         while let Some(page) = next {

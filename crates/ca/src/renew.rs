@@ -7,7 +7,7 @@ use x509::{Certificate, SigningRequest};
 use crate::error::{ApproveError, RenewError, SubmitError};
 use crate::issue::{Mark, Wish};
 use crate::request::RequestId;
-use crate::service::{ATTEMPTS_MAX, Authority, Issue};
+use crate::service::{ATTEMPTS_MAX, Authority, DOUBTS_MAX, Issue};
 use crate::sign::Signed;
 use crate::statement::ByHolder;
 use crate::submit::{Job, wish_of};
@@ -63,8 +63,15 @@ impl Authority {
         by: &Principal,
     ) -> Result<Certificate, RenewError> {
         let job = Job::new(csr, text);
-        let mut signed = None;
+        let mut signed: Option<Signed> = None;
+        let mut doubts = 0;
         for _ in 0..ATTEMPTS_MAX {
+            if let Some(before) = &signed
+                && doubts > 0
+                && self.is_stored_after_all(before).await?
+            {
+                return Ok(before.certificate.clone());
+            }
             let known = self.known(&job).await?;
             if let Some(id) = known.same_bytes {
                 // A request that waits is found again, and signed now.
@@ -89,6 +96,7 @@ impl Authority {
                 }
                 // The same bytes or the same key came in this very moment, or the serial is void: look again.
                 Err(CommitError::Conflict { key }) => self.note_conflict(&key),
+                Err(CommitError::Unknown { .. }) if doubts < DOUBTS_MAX => doubts += 1,
                 Err(error) => return Err(error.into()),
             }
             signed = Some(now_signed);

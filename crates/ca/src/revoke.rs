@@ -10,7 +10,7 @@ use crate::error::{IssueError, RevokeError, VerifyHolderError};
 use crate::event::Happened;
 use crate::held::Held;
 use crate::record::RevokedRecord;
-use crate::service::{ATTEMPTS_MAX, Authority, CRL, Revoke};
+use crate::service::{ATTEMPTS_MAX, Authority, CRL, DOUBTS_MAX, Revoke};
 use crate::statement::ByHolder;
 
 /// When the entry for a certificate that ends at `not_after` may be dropped: once the last list that was
@@ -79,9 +79,11 @@ impl Authority {
             RevokedRecord { at: self.now().as_unix(), drop_at: drop_at(&self.profile, not_after).as_unix() };
         // Whatever comes of it: a commit may have happened although it was not answered.
         let _forgetting = Forgetting(&self.held);
+        let mut doubts = 0;
         for _ in 0..ATTEMPTS_MAX {
             if self.tables.revoked.get(&serial.hex()).await?.is_some() {
-                return Err(RevokeError::AlreadyRevoked);
+                // When it is not known whether that was us, it is as it was asked to be.
+                return if doubts > 0 { Ok(()) } else { Err(RevokeError::AlreadyRevoked) };
             }
             let loaded = self.tables.crl.get(CRL).await?;
             let mut counted = loaded.as_ref().map(|loaded| loaded.record).unwrap_or_default();
@@ -96,6 +98,7 @@ impl Authority {
                     return Ok(());
                 }
                 Err(CommitError::Conflict { .. }) => {}
+                Err(CommitError::Unknown { .. }) if doubts < DOUBTS_MAX => doubts += 1,
                 Err(error) => return Err(error.into()),
             }
         }

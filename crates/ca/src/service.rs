@@ -1,6 +1,5 @@
 //! An authority at work: load, decide, commit.
 
-use std::collections::BinaryHeap;
 use std::sync::{Arc, Mutex};
 
 use async_lock::Mutex as AsyncMutex;
@@ -27,6 +26,10 @@ use crate::submit;
 
 /// How often a commit is tried again when others were faster.
 pub(crate) const ATTEMPTS_MAX: usize = 64;
+
+/// How often it is tried again when it is not known what became of a commit. What it was about is read again
+/// before, so that nothing is done twice and who asked is told how it is.
+pub(crate) const DOUBTS_MAX: usize = 3;
 
 macro_rules! actions {
     ($($(#[$doc:meta])* $action:ident = $name:literal;)*) => {
@@ -119,7 +122,7 @@ pub struct Authority {
     pub(crate) desk: Desk<submit::Job, submit::Answer>,
     pub(crate) ledger: Ledger,
     pub(crate) stock: Stock,
-    pub(crate) due: Mutex<Option<BinaryHeap<Due>>>,
+    pub(crate) due: Mutex<Option<Due>>,
     automatic_max: u64,
     pub(crate) held: Held,
     /// Taken by whoever makes an issuer or reads the revocations, so that it is done once.
@@ -247,6 +250,7 @@ impl Authority {
 /// How many requests are approved at once: what was locked the first time, else what the profile says.
 async fn automatic_max(tables: &Tables, profile: &Profile) -> Result<u64, OpenError> {
     let configured = profile.admission.automatic_max;
+    let mut doubts = 0;
     loop {
         if let Some(locked) = tables.automatic.get(AUTOMATIC).await? {
             return Ok(locked.record.automatic_max);
@@ -259,6 +263,7 @@ async fn automatic_max(tables: &Tables, profile: &Profile) -> Result<u64, OpenEr
         match tables.automatic.engine().commit(batch).await {
             Ok(_) => return Ok(configured),
             Err(CommitError::Conflict { .. }) => {}
+            Err(CommitError::Unknown { .. }) if doubts < DOUBTS_MAX => doubts += 1,
             Err(error) => return Err(error.into()),
         }
     }

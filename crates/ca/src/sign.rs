@@ -70,6 +70,15 @@ impl Authority {
         tracing::info!(authority = %self.profile.name, request = %id, %serial, "certificate issued");
     }
 
+    /// Whether `signed` is on record, of which that is not known because the answer to a commit was lost.
+    pub(crate) async fn is_stored_after_all(&self, signed: &Signed) -> Result<bool, store::Error> {
+        let Some(found) = self.tables.certificate.get(&signed.reserved.serial().hex()).await? else {
+            return Ok(false);
+        };
+        self.certificate_is_stored(RequestId::from_record(found.record.request), signed);
+        Ok(true)
+    }
+
     /// Signs again if what was signed cannot come on record any more.
     pub(crate) async fn sign_again_if_void(
         &self,

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! commit: 64 serials are reserved ─► sign under one ─► commit: the certificate, if the reservation stands
-//!                                        └─ a stop: the serial is void, and the next start says so
+//!                                        └─ a stop: the serial is void, and the next start says so,
+//!                                           or, where others share the store, one of them a day later
 //! ```
 //! So there may be a serial that was never used, but no certificate under a serial that nobody recorded.
 //! Reserving many together costs each certificate next to nothing.
@@ -19,7 +20,7 @@ use x509::Serial;
 use crate::error::IssueError;
 use crate::event::Happened;
 use crate::record::ReservedRecord;
-use crate::service::{ATTEMPTS_MAX, Authority};
+use crate::service::{ATTEMPTS_MAX, Authority, DOUBTS_MAX};
 
 /// How many serials are reserved in one commit. Voiding them expects as many absences, of at most 100.
 const RESERVED_TOGETHER: usize = 64;
@@ -145,7 +146,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Authority {
     /// A serial that is on record as reserved.
     pub(crate) async fn reserved_serial(&self) -> Result<Reserved, IssueError> {
-        let mut attempts = 0;
+        let (mut attempts, mut doubts) = (0, 0);
         loop {
             if let Some(reserved) = self.stock.take() {
                 return Ok(reserved);
@@ -158,6 +159,8 @@ impl Authority {
             match self.reserve().await {
                 // Somebody else drew the same number, or ended what was to be ended.
                 Err(CommitError::Conflict { key }) if attempts < ATTEMPTS_MAX => self.note_conflict(&key),
+                // If they are reserved after all, nobody uses them, and they are void some day.
+                Err(CommitError::Unknown { .. }) if doubts < DOUBTS_MAX => doubts += 1,
                 other => other?,
             }
         }
@@ -248,7 +251,7 @@ impl Authority {
         }
     }
 
-    /// Voids the serials that were reserved `older_than` ago by others, and never used. Zero at start, when
+    /// Voids the serials that were reserved `older_than` ago by others, and never used. Zero at start where
     /// nobody else can be at work; more while others may be signing. They lose nothing by it but the work:
     /// they sign again under other serials. Gives how many were voided.
     ///

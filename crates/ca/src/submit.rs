@@ -17,7 +17,7 @@ use crate::event::Happened;
 use crate::issue::{Mark, Wish};
 use crate::record::{LedgerRecord, PendingRecord, RequestRecord, RequestRefRecord};
 use crate::request::{self, Admitted, RequestId};
-use crate::service::{ATTEMPTS_MAX, Authority};
+use crate::service::{ATTEMPTS_MAX, Authority, DOUBTS_MAX};
 use crate::sign::Signed;
 
 /// The most requests decided in one commit, of at most 100 operations and 100 expectations: each is six and
@@ -160,7 +160,7 @@ impl Authority {
 
     /// At first all are taken for new, as most are; the commit conflicts if one is not.
     async fn decide_together(&self, jobs: &[Job]) -> Result<Vec<Answer>, IssueError> {
-        let (mut attempts, mut look_up) = (1, false);
+        let (mut attempts, mut doubts, mut look_up) = (1, 0, false);
         loop {
             match self.try_decide(jobs, look_up).await {
                 Ok(Some(answers)) => return Ok(answers),
@@ -169,6 +169,8 @@ impl Authority {
                     self.note_conflict(&key);
                     attempts += 1;
                 }
+                // What was stored after all is found to be known.
+                Err(IssueError::Store(CommitError::Unknown { .. })) if doubts < DOUBTS_MAX => doubts += 1,
                 Err(error) => return Err(error),
             }
             look_up = true;

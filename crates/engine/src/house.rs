@@ -13,11 +13,13 @@ use serde::{Deserialize, Serialize};
 use store::{Batch, Claims, Engine, History, Page, Record, SealingKey, Table};
 use x509::{Certificate, KeySpec, Name, PrivateKey, SigningRequest, VerifyError};
 
+use crate::neighbours;
 use crate::outbox;
 use crate::reconciler::{self, Reconciler};
 use crate::reconcilers::{
     Certificates, OnAnchors, OnIdentity, Rollover, ServerCertificate, TrimHistory, VoidSerials,
 };
+use crate::seal;
 use crate::server_identity::{ServerIdentityError, ServerName};
 use crate::tasks::{Stop, Tasks};
 
@@ -67,6 +69,11 @@ pub struct Parts {
 /// The name of the record that says that the first start is over.
 const FIRST_START: &str = "first-start";
 
+/// How long a process may take for the first start, and be dead before another does it.
+const FIRST_START_LEASE: Span = Span::seconds(30);
+/// How often it is looked at whether another process has done it.
+const FIRST_START_LOOKED_AT: Duration = Duration::from_millis(250);
+
 /// That the first start is over, and since when.
 #[derive(Serialize, Deserialize)]
 struct FirstStart {
@@ -97,6 +104,9 @@ pub struct House {
 /// Why the house does not stand.
 #[derive(Debug, thiserror::Error)]
 pub enum HouseError {
+    /// The store's secrets are sealed under another key.
+    #[error("the store was made with another sealing key than the one this process has")]
+    OtherKey(#[source] store::SealError),
     /// An authority could not be opened.
     #[error("the {name} authority could not be opened")]
     Authority {
@@ -128,6 +138,7 @@ pub enum HouseError {
 impl Explain for HouseError {
     fn kind(&self) -> Kind {
         match self {
+            Self::OtherKey(_) => Kind::Conflict,
             Self::Authority { source, .. } => source.kind(),
             Self::VoidSerials(source) => source.kind(),
             Self::Fleet(source) => source.kind(),
@@ -140,6 +151,11 @@ impl Explain for HouseError {
 
     fn help(&self) -> Option<String> {
         match self {
+            Self::OtherKey(_) => Some(
+                "put the key file of the process that made the store in the place of this one's: all that share \
+                 a store need the same"
+                    .into(),
+            ),
             Self::Authority { source, .. } => source.help(),
             Self::VoidSerials(source) => source.help(),
             Self::Fleet(source) => source.help(),
@@ -172,12 +188,17 @@ impl Explain for SignInFailed {
 }
 
 impl House {
-    /// Builds the house on `parts`: opens the authorities and the fleet, voids the serials that an earlier run left,
+    /// Builds the house on `parts`: sees that the sealing key is the store's, opens the authorities and the
+    /// fleet, voids the serials that an earlier run left, unless others may be using them,
     /// has the server's certificate made, and starts what runs without being asked. Nothing is served yet.
     ///
     /// # Errors
     /// [`HouseError`]; nothing is left running then.
     pub async fn build(parts: Parts, tasks: Tasks, stop: Stop) -> Result<Arc<Self>, HouseError> {
+        let is_unmarked = seal::is_unmarked(&parts.engine).await?;
+        if !is_unmarked {
+            seal::check(&parts.engine, &parts.sealing, &parts.entropy).await?;
+        }
         let ground = Ground {
             engine: parts.engine.clone(),
             sealing: parts.sealing.clone(),
@@ -199,6 +220,10 @@ impl House {
         // Three keys are made at the very first start: on as many cores as there are.
         let (services, users, server) =
             futures_util::try_join!(open(parts.services), open(parts.users), open(parts.server))?;
+        if is_unmarked {
+            // That they could be opened shows that the key is the right one.
+            seal::check(&parts.engine, &parts.sealing, &parts.entropy).await?;
+        }
         let fleet = Fleet::open(fleet::Ground {
             engine: parts.engine.clone(),
             sealing: parts.sealing,
@@ -207,9 +232,11 @@ impl House {
         });
         let fleet = Arc::new(fleet.await.map_err(HouseError::Fleet)?);
         let authorities = vec![services.clone(), users.clone(), server.clone()];
-        for authority in &authorities {
+        if !parts.engine.is_shared() {
             // Nobody else can be at work: the embedded store is locked to this process.
-            authority.void_reserved(Span::ZERO).await.map_err(HouseError::VoidSerials)?;
+            for authority in &authorities {
+                authority.void_reserved(Span::ZERO).await.map_err(HouseError::VoidSerials)?;
+            }
         }
         let mut certificate = ServerCertificate {
             authority: server.clone(),
@@ -242,7 +269,11 @@ impl House {
         });
         let clock = parts.clock;
         let claims = Claims::new(house.engine.clone())?;
+        let hints = house.bus.listen();
         house.start_outbox().await?;
+        if house.engine.is_shared() {
+            house.tasks.spawn(neighbours::run(authorities.clone(), hints, house.stop.clone()));
+        }
         house.start(&claims, Box::new(certificate));
         house.start(&claims, Box::new(Rollover { authorities: authorities.clone(), clock: clock.clone() }));
         house
@@ -349,12 +380,30 @@ impl House {
         Ok(base::Secret::new([key.to_pem().expose().as_str(), &certificate.to_pem()].concat()))
     }
 
-    /// Whether the first start was brought to its end: [`House::first_start_done`] was told so.
+    /// Whether the first start is to be brought to its end by this process, which then calls
+    /// [`House::first_start_done`]. Where several start for the first time, the others wait until it is over, or
+    /// until the one that was to do it has died and half a minute has passed.
     ///
     /// # Errors
     /// [`store::Error`].
     pub async fn is_first_start(&self) -> Result<bool, store::Error> {
-        Ok(self.first_start.get(FIRST_START).await?.is_none())
+        let claims = Claims::new(self.engine.clone())?;
+        let holder = base::hex::encode(&self.entropy.bytes::<8>());
+        let mut is_told = false;
+        while self.first_start.get(FIRST_START).await?.is_none() {
+            if !self.engine.is_shared() {
+                return Ok(true);
+            }
+            if claims.take(FIRST_START, &holder, self.clock.now(), FIRST_START_LEASE).await?.is_some() {
+                // It may have come to its end before we took over.
+                return Ok(self.first_start.get(FIRST_START).await?.is_none());
+            }
+            if !std::mem::replace(&mut is_told, true) {
+                tracing::info!("another process is at the first start, waiting for its end");
+            }
+            tokio::time::sleep(FIRST_START_LOOKED_AT).await;
+        }
+        Ok(false)
     }
 
     /// Remembers that the first start is over: the first administrator has their key.
@@ -365,6 +414,12 @@ impl House {
         let mut batch = Batch::new();
         self.first_start.put(&mut batch, FIRST_START, &FirstStart { at: self.clock.now().as_unix() })?;
         self.engine.commit(batch).await.map(drop).map_err(|error| error.into_store("ending the first start"))
+    }
+
+    /// Whether there is no reason to start this process again: its own store answers. One that is elsewhere may be
+    /// away for a while, and a new start would not bring it back.
+    pub async fn is_well(&self) -> bool {
+        self.engine.is_shared() || self.is_ready().await
     }
 
     /// Whether the store answers.

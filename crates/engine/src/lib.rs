@@ -4,13 +4,16 @@
 //! between steps and started again anywhere: all it knows is in the store.
 
 mod house;
+mod neighbours;
 mod outbox;
 mod reconciler;
 mod reconcilers;
+mod seal;
 mod server_identity;
 mod tasks;
 
 pub use house::{House, HouseError, Parts, Retention, SignInFailed};
 pub use reconcilers::{OnAnchors, OnIdentity};
+pub use seal::is_new;
 pub use server_identity::{ServerIdentity, ServerIdentityError, ServerName};
 pub use tasks::{Stop, Tasks};

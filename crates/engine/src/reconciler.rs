@@ -1,18 +1,21 @@
 //! Things that are kept in line with what the store says, without anybody asking.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use base::{Clock, Span, Timestamp};
 use bus::{InProcess, Listener};
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either, select};
 use futures_util::{FutureExt as _, StreamExt as _};
-use store::Claims;
+use store::{Claim, Claims};
 
 use crate::tasks::Stop;
 
 /// How long a claim lasts when its holder dies.
 const LEASE: Span = Span::seconds(60);
+/// How long after a claim was taken it is renewed, and how soon again when that fails.
+const RENEWED: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(5));
 /// How long to wait before looking whether a claim that somebody else holds is free.
 const CLAIMED: Duration = Duration::from_secs(15);
 /// The shortest time between steps, unless there is more to do or a hint comes.
@@ -28,8 +31,6 @@ pub(crate) type StepError = Box<dyn std::error::Error + Send + Sync>;
 /// When a reconciler wants to be asked next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// At once: there is more to do.
-    Again,
     /// At this time, or when something changed.
     At(Timestamp),
 }
@@ -39,9 +40,15 @@ pub(crate) trait Reconciler: Send + Sync + 'static {
     /// Its name in logs and claims.
     fn name(&self) -> &'static str;
 
-    /// One bounded, idempotent step. Takes no input on purpose: after a restart there would be none.
-    /// Runs to completion: it looks at `stop` between pieces of work and is never dropped midway.
+    /// One idempotent step. Takes no input on purpose: after a restart there would be none. Runs to completion: it
+    /// looks at `stop` between bounded pieces of work and is never dropped midway. `stop` is also asked when
+    /// another process may have taken the work over.
     fn step<'a>(&'a mut self, stop: &'a Stop) -> BoxFuture<'a, Result<Next, StepError>>;
+
+    /// Whether each process does this for itself, so that it is not claimed.
+    fn is_own(&self) -> bool {
+        false
+    }
 
     /// Whether a hint about `what` is worth a step before its time.
     fn cares(&self, what: &str) -> bool {
@@ -65,10 +72,6 @@ pub(crate) async fn run(
     let mut failures: u32 = 0;
     while !stop.is_asked() {
         let until = match claimed_step(reconciler.as_mut(), &claims, &holder, &clock, &stop).await {
-            Ok(Some(Next::Again)) => {
-                failures = 0;
-                continue;
-            }
             Ok(Some(Next::At(at))) => {
                 failures = 0;
                 // Never at once: a time that has passed already would make it spin.
@@ -92,13 +95,61 @@ async fn claimed_step(
     clock: &Clock,
     stop: &Stop,
 ) -> Result<Option<Next>, StepError> {
-    let Some(claim) = claims.take(reconciler.name(), holder, clock.now(), LEASE).await? else {
-        return Ok(None);
+    if reconciler.is_own() {
+        return attempted(reconciler, stop).await.map(Some);
+    }
+    let name = reconciler.name();
+    let Some(claim) = claims.take(name, holder, clock.now(), LEASE).await? else { return Ok(None) };
+    let held = Mutex::new(Some(claim));
+    let while_held = stop.part();
+    let next = {
+        let step = std::pin::pin!(attempted(reconciler, &while_held));
+        let keeping = std::pin::pin!(async {
+            keep(&held, claims, clock).await;
+            tracing::warn!(reconciler = name, "the claim was lost, another process may go on with the work");
+            while_held.ask();
+        });
+        match select(step, keeping).await {
+            Either::Left((next, _)) => next,
+            Either::Right(((), step)) => step.await,
+        }
     };
-    // A step that panics is a step that failed: the others, and the requests, go on.
+    let claim = held.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some(claim) = claim
+        && let Err(error) = claims.release(claim).await
+    {
+        // What was done is done; whoever comes next waits until the claim ends by itself.
+        tracing::warn!(reconciler = name, error = %base::report(&error), "the claim could not be given up");
+    }
+    next.map(Some)
+}
+
+/// A step that panics is a step that failed: the others, and the requests, go on.
+async fn attempted(reconciler: &mut dyn Reconciler, stop: &Stop) -> Result<Next, StepError> {
     let next = AssertUnwindSafe(reconciler.step(stop)).catch_unwind().await;
-    claims.release(claim).await?;
-    next.unwrap_or_else(|_| Err("the step panicked".into())).map(Some)
+    next.unwrap_or_else(|_| Err("the step panicked".into()))
+}
+
+/// Renews the claim that is held again and again; ends when it is lost.
+async fn keep(held: &Mutex<Option<Claim>>, claims: &Claims, clock: &Clock) {
+    let held_now = || held.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut pause = RENEWED.0;
+    while let Some(claim) = held_now() {
+        tokio::time::sleep(pause).await;
+        let renewed = claims.take(&claim.name, &claim.holder, clock.now(), LEASE).await;
+        let claim = match renewed {
+            Ok(renewed) => {
+                pause = RENEWED.0;
+                renewed
+            }
+            Err(error) => {
+                tracing::warn!(claim = claim.name, error = %base::report(&error), "a claim could not be renewed yet");
+                pause = RENEWED.1;
+                (clock.now() < claim.until).then_some(claim)
+            }
+        };
+        *held.lock().unwrap_or_else(PoisonError::into_inner) = claim;
+    }
 }
 
 /// When to go on.
@@ -154,12 +205,17 @@ mod tests {
         Sleep,
         Fail,
         Panic,
+        /// Works until it is asked to stop.
+        Work,
+        /// Lets the next commit fail.
+        Spoil,
     }
 
     /// Tells of each step, and does as it is told; sleeps for ever when nothing is left to do.
     struct Told {
         does: std::collections::VecDeque<Does>,
         steps: mpsc::UnboundedSender<()>,
+        store: Arc<Memory>,
     }
 
     impl Reconciler for Told {
@@ -167,14 +223,20 @@ mod tests {
             "told"
         }
 
-        fn step<'a>(&'a mut self, _stop: &'a Stop) -> BoxFuture<'a, Result<Next, StepError>> {
+        fn step<'a>(&'a mut self, stop: &'a Stop) -> BoxFuture<'a, Result<Next, StepError>> {
             Box::pin(async {
                 self.steps.send(()).expect("the test listens");
                 match self.does.pop_front() {
-                    None | Some(Does::Sleep) => Ok(Next::At(BEGINNING + Span::days(1))),
-                    Some(Does::Fail) => Err("as told".into()),
+                    None | Some(Does::Sleep) => {}
+                    Some(Does::Work) => {
+                        stop.asked().await;
+                        self.steps.send(()).expect("the test listens");
+                    }
+                    Some(Does::Spoil) => self.store.fail_next_commits(1, store::Error::Full),
+                    Some(Does::Fail) => return Err("as told".into()),
                     Some(Does::Panic) => panic!("as told"),
                 }
+                Ok(Next::At(BEGINNING + Span::days(1)))
             })
         }
 
@@ -184,6 +246,7 @@ mod tests {
     }
 
     struct World {
+        store: Arc<Memory>,
         claims: Claims,
         clock: Clock,
         bus: InProcess,
@@ -193,8 +256,10 @@ mod tests {
 
     impl World {
         fn new() -> Self {
+            let store = Arc::new(Memory::new());
             Self {
-                claims: Claims::new(Arc::new(Memory::new())).expect("a fair prefix"),
+                claims: Claims::new(store.clone()).expect("a fair prefix"),
+                store,
                 clock: Clock::manual(BEGINNING),
                 bus: InProcess::new(),
                 tasks: Tasks::new(),
@@ -204,7 +269,8 @@ mod tests {
 
         fn start(&self, does: &[Does]) -> mpsc::UnboundedReceiver<()> {
             let (steps, told) = mpsc::unbounded_channel();
-            let reconciler = Box::new(Told { does: does.iter().copied().collect(), steps });
+            let does = does.iter().copied().collect();
+            let reconciler = Box::new(Told { does, steps, store: self.store.clone() });
             let (claims, clock, bus) = (self.claims.clone(), self.clock.clone(), self.bus.clone());
             self.tasks.spawn(run(reconciler, claims, "we".into(), clock, bus, self.stop.clone()));
             told
@@ -273,6 +339,58 @@ mod tests {
         assert!(patience.await.is_err(), "the rival may still be at work");
         world.clock.advance(LEASE + Span::seconds(1));
         steps.recv().await.expect("the rival is dead");
+        world.end().await;
+    }
+
+    /// However long a step takes, nobody else takes the work over meanwhile.
+    #[tokio::test(start_paused = true)]
+    async fn a_long_step_keeps_its_claim() {
+        let world = World::new();
+        let mut steps = world.start(&[Does::Work]);
+        steps.recv().await.expect("the first step");
+        for _ in 0..10 {
+            world.clock.advance(Span::seconds(30));
+            tokio::time::sleep(RENEWED.0 + Duration::from_secs(1)).await;
+            let rival = world.claims.take("told", "a rival", world.clock.now(), LEASE).await;
+            assert!(rival.expect("the store works").is_none());
+        }
+        world.end().await;
+        let rival = world.claims.take("told", "a rival", world.clock.now(), LEASE).await;
+        assert!(rival.expect("the store works").is_some(), "it was given up at the end");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_renewal_that_fails_is_tried_again() {
+        let world = World::new();
+        let mut steps = world.start(&[Does::Work]);
+        steps.recv().await.expect("the first step");
+        world.store.fail_next_commits(2, store::Error::Full);
+        tokio::time::sleep(RENEWED.0 + RENEWED.1 * 2 + Duration::from_secs(1)).await;
+        world.clock.advance(Span::seconds(50));
+        assert!(steps.try_recv().is_err(), "it goes on");
+        world.end().await;
+    }
+
+    /// Who was suspended for long comes back to find that another has gone on with the work.
+    #[tokio::test(start_paused = true)]
+    async fn who_has_lost_the_claim_is_asked_to_stop() {
+        let world = World::new();
+        let mut steps = world.start(&[Does::Work]);
+        steps.recv().await.expect("the first step");
+        world.clock.advance(LEASE + Span::seconds(1));
+        let rival = world.claims.take("told", "a rival", world.clock.now(), LEASE).await;
+        assert!(rival.expect("the store works").is_some());
+        steps.recv().await.expect("its end");
+        world.end().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_that_cannot_be_given_up_is_no_failure_of_the_step() {
+        let world = World::new();
+        let mut steps = world.start(&[Does::Spoil]);
+        steps.recv().await.expect("the first step");
+        let again = tokio::time::timeout(Duration::from_secs(600), steps.recv()).await;
+        assert!(again.is_err(), "a step that was done is not repeated before its time");
         world.end().await;
     }
 }

@@ -29,6 +29,12 @@ impl Stop {
         self.0.is_cancelled()
     }
 
+    /// A stop of its own for a part of the work, which is asked when this one is.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self(self.0.child_token())
+    }
+
     /// Waits until stopping is asked for.
     pub async fn asked(&self) {
         self.0.cancelled().await;

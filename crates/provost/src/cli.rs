@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::settings::{Config, Problem, Settings, Surroundings, reference, shown, with_flags};
 use crate::up::{self, Face};
-use crate::{links, output};
+use crate::{links, output, relocate};
 
 /// Exit code for settings that are wrong (`EX_CONFIG` of sysexits.h).
 const WRONG_SETTINGS: u8 = 78;
@@ -70,6 +70,21 @@ fn command() -> Command {
         )
         .subcommand(config)
         .subcommand(
+            Command::new("store")
+                .about("Look after where everything is remembered")
+                .subcommand_required(true)
+                .arg_required_else_help(true)
+                .subcommand(
+                    with_flags(Command::new("move"))
+                        .about("Move what the database in the data directory has into the etcd of the settings")
+                        .long_about(
+                            "Move what the database in the data directory has into the etcd of the settings, which \
+                             nobody may have used yet. Stop `provost up` before. What was interrupted goes on when it \
+                             is run again. The database is kept under another name.",
+                        ),
+                ),
+        )
+        .subcommand(
             Command::new("links")
                 .about("Make links for the names of the programs that Provost replaces")
                 .arg(directory("The directory for the links").required(true))
@@ -91,6 +106,13 @@ fn dispatch(matches: &ArgMatches) -> ExitCode {
             Some(("check", matches)) => check(matches),
             _ => printed(output::data(&reference())),
         },
+        "store" => {
+            let (_, matches) = matches.subcommand().expect("clap demands a subcommand");
+            match Settings::from(&Config::gather(matches, Surroundings::of_process())) {
+                Ok(settings) => relocate::run(&settings),
+                Err(problems) => wrong_settings(&problems),
+            }
+        }
         "links" => {
             let made = links::make(directory(matches).expect("clap demands DIR"), matches.get_flag("force"));
             made.map_or_else(|error| explained(&error), |()| ExitCode::SUCCESS)
@@ -154,6 +176,8 @@ fn summary(config: &Config, settings: &Settings) -> String {
 
 fn plain(value: &Value) -> String {
     match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) if text.is_empty() => "none".to_owned(),
         Value::String(text) => text.clone(),
         Value::Array(items) if items.is_empty() => "none".to_owned(),
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),

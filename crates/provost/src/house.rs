@@ -11,12 +11,13 @@ use ca::{Admission, AuthorityName, Profile};
 use engine::{House, HouseError, Parts, Retention, ServerIdentity, ServerName, Stop, Tasks};
 use server::doors::{AccessLog, BindError, Bindings, Doors, Limits, Meters, Opening, TlsIdentity};
 use server::{App, FleetApi, MetersFor, PlainHttp, TrustedProxies, UsersOf};
-use store::{SealError, SealingKey, Sqlite, private_file};
+use store::{Engine, SealError, SealingKey, Sqlite, private_file};
 use x509::{KeySpec, Name};
 
+use crate::etcd::{self, EtcdError};
 use crate::greeting::{Facts, Fingerprints};
 use crate::log_file::LogFile;
-use crate::settings::{self, Audience, Binding, FirstStartFiles, Host, ResolveError, Settings};
+use crate::settings::{self, Audience, Binding, FirstStartFiles, Host, ResolveError, Settings, StoreEngine};
 
 /// What the first administrator's certificate calls its holder.
 const FIRST_ADMINISTRATOR: &str = "first administrator";
@@ -43,6 +44,9 @@ pub enum StartError {
     /// The store could not be opened.
     #[error(transparent)]
     Store(#[from] store::OpenError),
+    /// The etcd could not be used.
+    #[error(transparent)]
+    Etcd(#[from] EtcdError),
     /// The database is caucase's.
     #[error("{} is a database of caucase's, which this version cannot take over yet", path.display())]
     Caucase {
@@ -93,6 +97,7 @@ impl Explain for StartError {
             Self::Resolve(error) => error.kind(),
             Self::Bind(error) => error.kind(),
             Self::Store(error) => error.kind(),
+            Self::Etcd(error) => error.kind(),
             Self::Caucase { .. } | Self::KeyLost { .. } | Self::DatabaseLost { .. } => Kind::Conflict,
             Self::Seal(error) => error.kind(),
             Self::Name(_) => Kind::Invalid,
@@ -107,6 +112,7 @@ impl Explain for StartError {
             Self::Resolve(error) => error.help(),
             Self::Bind(error) => error.help(),
             Self::Store(error) => error.help(),
+            Self::Etcd(error) => error.help(),
             Self::Caucase { .. } => {
                 Some("it is unchanged: go on with caucase, or begin anew with another --db".into())
             }
@@ -132,7 +138,7 @@ pub async fn build(settings: &Settings) -> Result<Running, StartError> {
     let pairs = bindings.iter().map(|binding| (binding.http, binding.https)).collect();
     let doors = Doors::bind(&Bindings { pairs })?;
     let (clock, entropy) = (Clock::system(), Entropy::system());
-    let (engine, sealing) = open_store(settings, &entropy)?;
+    let (engine, sealing) = open_store(settings, &clock, &entropy).await?;
     let tls = Arc::new(TlsIdentity::new());
     let (tasks, stop) = (Tasks::new(), Stop::new());
     let parts = parts(settings, engine, sealing, (clock.clone(), entropy), tls.clone())?;
@@ -196,7 +202,24 @@ async fn finish(
     Ok(Running { bindings, greeting, house, drain: settings.limits.drain })
 }
 
-fn open_store(settings: &Settings, entropy: &Entropy) -> Result<(Arc<Sqlite>, Arc<SealingKey>), StartError> {
+async fn open_store(
+    settings: &Settings,
+    clock: &Clock,
+    entropy: &Entropy,
+) -> Result<(Arc<dyn Engine>, Arc<SealingKey>), StartError> {
+    match settings.store.engine {
+        StoreEngine::Embedded => {
+            let (engine, sealing) = open_embedded(settings, entropy)?;
+            Ok((engine, sealing))
+        }
+        StoreEngine::Etcd => Ok(etcd::open(settings, clock, entropy).await?),
+    }
+}
+
+fn open_embedded(
+    settings: &Settings,
+    entropy: &Entropy,
+) -> Result<(Arc<Sqlite>, Arc<SealingKey>), StartError> {
     let (database, key) = (&settings.files.database, &settings.files.store_key);
     let is_new = !std::fs::metadata(database).is_ok_and(|file| file.len() > 0);
     if is_new {
@@ -232,7 +255,7 @@ fn key_spec(settings: &Settings) -> KeySpec {
 
 fn parts(
     settings: &Settings,
-    engine: Arc<Sqlite>,
+    engine: Arc<dyn Engine>,
     sealing: Arc<SealingKey>,
     (clock, entropy): (Clock, Entropy),
     tls: Arc<TlsIdentity>,
@@ -396,9 +419,9 @@ fn limits(settings: &Settings) -> Limits {
 }
 
 impl Running {
-    /// Whether it still does its work.
+    /// Whether it still does its work, as far as that is up to this process.
     pub async fn healthy(&self) -> bool {
-        self.house.is_ready().await
+        self.house.is_well().await
     }
 
     /// Stops accepting, lets requests end, and takes everything down in reverse order.

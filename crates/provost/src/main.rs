@@ -8,6 +8,7 @@
 mod caucased;
 mod cli;
 mod data_dir;
+mod etcd;
 mod greeting;
 mod house;
 mod links;
@@ -15,6 +16,7 @@ mod lock;
 mod log_file;
 mod logging;
 mod names;
+mod relocate;
 mod service_manager;
 mod settings;
 mod up;

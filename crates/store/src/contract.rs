@@ -259,6 +259,11 @@ pub trait Engine: Send + Sync {
     /// together, in the order of its operations; removing what did not exist is no change.
     fn watch(&self, prefix: Prefix, from: Revision) -> BoxStream<'_, Result<Change, WatchError>>;
 
+    /// Whether other processes may read and write the same records. Who keeps what it read has to look again then.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Waits until what was taken is done, and lets go of the files. Later calls fail with [`Error::Closed`],
     /// and watches end with it once they have told what happened before; closing again is nothing.
     fn close(&self) -> BoxFuture<'_, Result<(), Error>>;

@@ -230,6 +230,10 @@ impl Engine for Etcd {
         Box::pin(self.changes.watch(prefix, from))
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn close(&self) -> BoxFuture<'_, Result<(), Error>> {
         async {
             self.closed.store(true, Ordering::SeqCst);

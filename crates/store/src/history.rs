@@ -79,6 +79,12 @@ impl History {
         Ok(Self { events: Table::new(engine, PREFIX)?, count: Arc::default() })
     }
 
+    /// The same history, of which [`History::trim`] has counted nothing yet.
+    #[must_use]
+    pub fn uncounted(&self) -> Self {
+        Self { events: self.events.clone(), count: Arc::default() }
+    }
+
     /// What the keys of events begin with, for watching them come.
     ///
     /// # Panics

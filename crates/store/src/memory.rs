@@ -18,6 +18,7 @@ use crate::{
 pub struct Memory {
     held: Mutex<Held>,
     changes: Changes,
+    is_shared: bool,
 }
 
 struct Held {
@@ -28,6 +29,8 @@ struct Held {
     failures: Option<(usize, Error)>,
     /// So many commits conflict next.
     conflicts: usize,
+    /// The answers of the next commits are lost; whether each is done.
+    lost: VecDeque<bool>,
     /// What is run before the next commits are looked at, one each.
     hooks: VecDeque<BoxFuture<'static, ()>>,
 }
@@ -48,9 +51,16 @@ impl Memory {
             closed: false,
             failures: None,
             conflicts: 0,
+            lost: VecDeque::new(),
             hooks: VecDeque::new(),
         };
-        Self { held: Mutex::new(held), changes: Changes::since(Revision(0)) }
+        Self { held: Mutex::new(held), changes: Changes::since(Revision(0)), is_shared: false }
+    }
+
+    /// An empty store that says of itself that other processes use it too.
+    #[must_use]
+    pub fn shared() -> Self {
+        Self { is_shared: true, ..Self::new() }
     }
 
     /// What a closed store held, in a new one: as a disk is opened again.
@@ -66,7 +76,7 @@ impl Memory {
             held.records = records;
             held.revision = revision;
         }
-        Arc::new(Self { changes: Changes::since(revision), ..fresh })
+        Arc::new(Self { changes: Changes::since(revision), is_shared: self.is_shared, ..fresh })
     }
 
     /// Lets the next `n` commits fail with `error`, and do nothing.
@@ -78,6 +88,11 @@ impl Memory {
     /// first key of which it expects something.
     pub fn conflict_next_commits(&self, n: usize) {
         self.held().conflicts = n;
+    }
+
+    /// Loses the answers of the next commits: each is done, provided its expectations hold, where `done` says so.
+    pub fn lose_next_answers(&self, done: impl IntoIterator<Item = bool>) {
+        self.held().lost = done.into_iter().collect();
     }
 
     /// Runs `hook` when the next commit was called for, right before it is looked at: what a rival commits
@@ -188,9 +203,18 @@ impl Engine for Memory {
             let mut held = self.held();
             held.open()?;
             held.injected(&batch)?;
-            let changes = held.apply(&batch)?;
+            let lost = held.lost.pop_front();
+            let reason = || "the test lost its answer".to_owned();
+            if lost == Some(false) {
+                return Err(CommitError::Unknown { reason: reason() });
+            }
+            let applied = held.apply(&batch);
+            if lost.is_some() {
+                self.changes.add(applied.ok());
+                return Err(CommitError::Unknown { reason: reason() });
+            }
             // Told under the lock: otherwise two commits could be told in the wrong order.
-            self.changes.add([changes]);
+            self.changes.add([applied?]);
             Ok(held.revision)
         }
         .boxed()
@@ -198,6 +222,10 @@ impl Engine for Memory {
 
     fn watch(&self, prefix: Prefix, from: Revision) -> BoxStream<'_, Result<Change, WatchError>> {
         Box::pin(self.changes.watch(prefix, from))
+    }
+
+    fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), Error>> {

@@ -24,6 +24,11 @@ impl Caucase {
         Self { url: house.http_url(""), directory: tempfile::tempdir().unwrap() }
     }
 
+    /// From now on, asks this house.
+    pub fn turn_to(&mut self, house: &House) {
+        self.url = house.http_url("");
+    }
+
     /// Where the client works.
     #[must_use]
     pub fn directory(&self) -> &Path {

@@ -1,11 +1,13 @@
 //! A house: the program under test, in a directory of its own, on ports of its own.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 
 use crate::caucase::Caucase;
+use crate::etcd::Etcd;
 use crate::openssl::key_and_request;
 use crate::ports::free_pair;
 use crate::process::{Process, Ran, run};
@@ -29,6 +31,8 @@ pub struct Plan {
     face: Face,
     host: String,
     options: Vec<(String, String)>,
+    /// A sealing key that the data directory has from the beginning.
+    store_key: Option<PathBuf>,
 }
 
 impl Plan {
@@ -36,7 +40,13 @@ impl Plan {
     /// every setting at its default.
     #[must_use]
     pub fn new(program: &str, face: Face) -> Self {
-        Self { program: program.into(), face, host: "127.0.0.1".to_owned(), options: Vec::new() }
+        Self {
+            program: program.into(),
+            face,
+            host: "127.0.0.1".to_owned(),
+            options: Vec::new(),
+            store_key: None,
+        }
     }
 
     /// Serves at `host`: a name, an IPv4 address, or an IPv6 address in brackets.
@@ -53,6 +63,23 @@ impl Plan {
         self
     }
 
+    /// Keeps everything in this etcd.
+    #[must_use]
+    pub fn etcd(mut self, etcd: &Etcd) -> Self {
+        self = self.option("store-engine", "etcd");
+        for endpoint in etcd.endpoints() {
+            self = self.option("store-etcd-endpoints", &endpoint);
+        }
+        self
+    }
+
+    /// Gives it a copy of this sealing key, as who shares a store with others needs it.
+    #[must_use]
+    pub fn store_key(mut self, file: &Path) -> Self {
+        self.store_key = Some(file.to_owned());
+        self
+    }
+
     /// Starts it, and waits until its doors are open.
     ///
     /// # Panics
@@ -66,6 +93,12 @@ impl Plan {
             std::fs::create_dir(&bin).unwrap();
             let links = run(Command::new(&self.program).arg("links").arg(bin));
             assert_eq!(links.code, Some(0), "{links:?}");
+        }
+        if let Some(key) = &self.store_key {
+            let data = directory.path().join("data");
+            std::fs::create_dir(&data).unwrap();
+            std::fs::set_permissions(&data, PermissionsExt::from_mode(0o700)).unwrap();
+            std::fs::copy(key, data.join("store.key")).unwrap();
         }
         let mut house = House { plan: self, directory, port: 0, process: None };
         for _ in 0..ATTEMPTS_MAX {
@@ -256,7 +289,7 @@ fn name_of_ours(option: &str) -> &str {
         "server-key" => "server-key-file",
         "cors-key-store" | "cors-whitelist" | "bind" | "base-port" => option,
         // Only ours has these.
-        own if ["limits-", "fleet-", "log-"].iter().any(|table| own.starts_with(table)) => own,
+        ours if ["limits-", "store-", "fleet-", "log-"].iter().any(|begin| ours.starts_with(begin)) => ours,
         other => panic!("`provost up` has no flag for --{other}"),
     }
 }

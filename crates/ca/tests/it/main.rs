@@ -7,4 +7,5 @@ mod lists;
 mod requests;
 mod rollover;
 mod serials;
+mod shared;
 mod world;

@@ -186,4 +186,9 @@ fn another_name_means_another_authority() {
     let anchors = world.anchors();
     assert_eq!(anchors.len(), 1);
     assert!(anchors[0].extensions().contains(&constrained_to("new.example")[0]));
+    // The first one may serve a process beside us, and is found again.
+    world.restart(|profile| profile.issuer_extensions = constrained_to("old.example"));
+    assert_eq!(world.anchors()[0].fingerprint(), old.fingerprint());
+    world.restart(|profile| profile.issuer_extensions = constrained_to("new.example"));
+    assert_eq!(world.anchors()[0].fingerprint(), anchors[0].fingerprint());
 }

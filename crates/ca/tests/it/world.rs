@@ -58,7 +58,16 @@ pub(crate) fn users() -> Profile {
 
 impl World {
     pub(crate) fn new(profile: Profile) -> Self {
-        let store = Arc::new(Memory::new());
+        Self::on(Memory::new(), profile)
+    }
+
+    /// On a store that says that other processes use it too.
+    pub(crate) fn shared(profile: Profile) -> Self {
+        Self::on(Memory::shared(), profile)
+    }
+
+    fn on(store: Memory, profile: Profile) -> Self {
+        let store = Arc::new(store);
         let clock = Clock::manual(BEGINNING);
         let entropy = Entropy::seeded(7);
         let sealing = Arc::new(SealingKey::generate(&entropy));

@@ -22,9 +22,10 @@ impl Reconciler for TrimHistory {
 
     fn step<'a>(&'a mut self, stop: &'a Stop) -> BoxFuture<'a, Result<Next, StepError>> {
         Box::pin(async move {
-            let trimmed = self.history.trim(self.clock.now_milliseconds(), self.retention).await?;
-            if trimmed.more && !stop.is_asked() {
-                return Ok(Next::Again);
+            // What was counted before may have been trimmed by another process since.
+            let history = self.history.uncounted();
+            while !stop.is_asked() && history.trim(self.clock.now_milliseconds(), self.retention).await?.more
+            {
             }
             Ok(Next::At(self.clock.now() + EVERY))
         })

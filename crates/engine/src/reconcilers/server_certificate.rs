@@ -107,4 +107,13 @@ impl Reconciler for ServerCertificate {
     fn step<'a>(&'a mut self, _stop: &'a Stop) -> BoxFuture<'a, Result<Next, StepError>> {
         Box::pin(async move { Ok(self.refresh().await?) })
     }
+
+    /// It is this process's own.
+    fn is_own(&self) -> bool {
+        true
+    }
+
+    fn cares(&self, what: &str) -> bool {
+        what == ca::CA_CERTIFICATE_MADE
+    }
 }

@@ -16,11 +16,11 @@ use x509::{Certificate, KeySpec, Name, VerifyError};
 const BEGINNING: Timestamp = Timestamp::from_unix(1_790_000_000);
 
 /// What a house is built on, so that it can be built again.
-struct Ground {
+pub(crate) struct Ground {
     directory: tempfile::TempDir,
-    engine: Arc<Memory>,
-    sealing: Arc<SealingKey>,
-    clock: Clock,
+    pub(crate) engine: Arc<Memory>,
+    pub(crate) sealing: Arc<SealingKey>,
+    pub(crate) clock: Clock,
     threshold: Span,
     server_lives: i64,
     /// How many certificates of the server's authority were told of, each time.
@@ -51,9 +51,23 @@ fn profile(name: AuthorityName, lives: i64) -> Profile {
 
 impl Ground {
     fn new() -> Self {
+        Self::on(Memory::new())
+    }
+
+    /// Another machine, whose house shares store and key with this one's.
+    pub(crate) fn beside(&self) -> Self {
+        Self {
+            engine: self.engine.clone(),
+            sealing: self.sealing.clone(),
+            clock: self.clock.clone(),
+            ..Self::new()
+        }
+    }
+
+    pub(crate) fn on(engine: Memory) -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
-            engine: Arc::new(Memory::new()),
+            engine: Arc::new(engine),
             sealing: Arc::new(SealingKey::generate(&Entropy::seeded(1))),
             clock: Clock::manual(BEGINNING),
             threshold: Span::days(31),
@@ -67,12 +81,12 @@ impl Ground {
     }
 
     /// Builds a house; the other end hears of each server certificate.
-    async fn build(&self) -> (Arc<House>, mpsc::UnboundedReceiver<Certificate>) {
+    pub(crate) async fn build(&self) -> (Arc<House>, mpsc::UnboundedReceiver<Certificate>) {
         let (parts, certificates) = self.parts();
         (House::build(parts, Tasks::new(), Stop::new()).await.unwrap(), certificates)
     }
 
-    fn parts(&self) -> (Parts, mpsc::UnboundedReceiver<Certificate>) {
+    pub(crate) fn parts(&self) -> (Parts, mpsc::UnboundedReceiver<Certificate>) {
         let (told, certificates) = mpsc::unbounded_channel();
         let parts = Parts {
             engine: self.engine.clone(),
@@ -110,7 +124,7 @@ fn saved(path: &Path) -> Certificate {
 }
 
 /// The part of a file that is a certificate.
-fn certificate_of(text: &str) -> Vec<u8> {
+pub(crate) fn certificate_of(text: &str) -> Vec<u8> {
     text.as_bytes()[text.find("-----BEGIN CERTIFICATE").unwrap()..].to_vec()
 }
 

@@ -12,7 +12,7 @@ use super::problem::Problem;
 use super::reader::Reader;
 use super::{
     AccessLog, Audience, Authorities, Authority, Files, FirstStartFiles, Fleet, History, Limits, Log,
-    LogFormat, Settings,
+    LogFormat, Settings, StoreEngine, store_settings,
 };
 
 /// The longest validity in days: a CA certificate of the server lives forty times as long, and certificates
@@ -74,6 +74,7 @@ fn read(config: &Config, reader: &mut Reader<'_>, layout: Layout) -> Option<Sett
     let netloc = netloc(reader, base_port.flatten());
     let ports = base_port.unwrap_or_else(|| netloc.as_ref().map(Netloc::ports));
     let bind = bind(reader, netloc.as_ref());
+    let store = store_settings::store(reader);
     let ca = authorities(reader);
     let cors_whitelist = reader.parsed_list::<String>("cors.whitelist");
     let cors_keys = reader.path("cors.key_store");
@@ -99,6 +100,7 @@ fn read(config: &Config, reader: &mut Reader<'_>, layout: Layout) -> Option<Sett
         netloc: netloc?,
         ports: ports?,
         bind: bind?,
+        store: store?,
         ca: ca?,
         cors_whitelist: cors_whitelist?,
         fleet: fleet?,
@@ -390,6 +392,13 @@ fn notes(config: &Config, reader: &Reader<'_>, settings: &Settings) -> Vec<Probl
         let what = "passwords and the keys of hosts can be read by everybody on the way to the HTTP port";
         note("fleet.plain_http", what.to_owned());
     }
+    for (name, path) in store_settings::files(&settings.store.etcd) {
+        if settings.store.engine == StoreEngine::Embedded {
+            note(name, "counts for nothing as long as `store.engine` is embedded".to_owned());
+        } else if !path.exists() {
+            note(name, format!("there is no file {}", path.display()));
+        }
+    }
     for origin in &settings.cors_whitelist {
         let authority = origin.split_once("://").map(|(_, authority)| authority);
         if origin != "null"
@@ -552,6 +561,37 @@ mod tests {
     }
 
     #[test]
+    fn an_etcd_is_described_as_a_whole() {
+        let check = |text: &str, expected: &[&str]| {
+            let text = format!("[store]\nengine = \"etcd\"\n[store.etcd]\n{text}");
+            let told: Vec<_> =
+                of_text(&text).err().unwrap_or_default().iter().map(ToString::to_string).collect();
+            assert_eq!(told, expected, "{text}");
+        };
+        check("endpoints = [\"http://127.0.0.1:2379\", \"http://[::1]:2379\"]", &[]);
+        check("endpoints = [\"https://a:2379\"]\nca_file = \"ca.pem\"\nnamespace = \"/provost\"", &[]);
+        check("", &["store.etcd.endpoints: names no member of the etcd that `store.engine` asks for"]);
+        check(
+            "endpoints = [\"https://b:2379\"]",
+            &["store.etcd.ca_file: is needed where an endpoint begins with https"],
+        );
+        check(
+            "endpoints = [\"a:2379\"]\nuser = \"root\"\nkey_file = \"k\"\n\
+             namespace = \"provost\"\ndeadline_seconds = 0\nwait_seconds = -1",
+            &[
+                "/etc/provost.toml:4: store.etcd.endpoints: `a:2379` is no endpoint of etcd: it begins neither with \
+                 http:// nor with https://",
+                "/etc/provost.toml:7: store.etcd.namespace: `provost` does not look like /name: one `/` before it and \
+                 none behind it",
+                "/etc/provost.toml:8: store.etcd.deadline_seconds: must be more than 0",
+                "/etc/provost.toml:9: store.etcd.wait_seconds: must be between 0 and 86400, not -1",
+                "store.etcd.certificate_file: is needed where `store.etcd.key_file` is given",
+                "store.etcd.password_file: is needed where `store.etcd.user` is given",
+            ],
+        );
+    }
+
+    #[test]
     fn what_is_seldom_meant_is_noted() {
         let check = |text: &str, expected: &str| {
             let notes: Vec<_> = of_text(text).unwrap().notes.iter().map(|note| note.what.clone()).collect();
@@ -566,6 +606,11 @@ mod tests {
         check("server.key_file = \"/no/where/key\"", "/no/where/key cannot be made");
         check("cors.key_store = \"no/where/key\"", "/etc/no/where/key cannot be made");
         check("fleet.plain_http = \"everyone\"", "can be read by everybody on the way");
+        check("store.etcd.ca_file = \"/no/where\"", "counts for nothing");
+        check(
+            "[store]\nengine = \"etcd\"\n[store.etcd]\nendpoints = [\"http://a:1\"]\nca_file = \"/no/where\"",
+            "there is no file /no/where",
+        );
         check(
             "cors.whitelist = [\"https://a.example/\", \"https://b.example:8\", \"null\"]",
             "`https://a.example/`",

@@ -55,6 +55,7 @@ fn long_help(key: &Key) -> String {
 
 fn heading(table: &str) -> &'static str {
     match table {
+        "store" => "Where everything is remembered",
         "ca" => "Certificate authorities",
         "cors" => "Cross-origin pages",
         "server" => "Certificate of the service",

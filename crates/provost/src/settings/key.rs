@@ -137,6 +137,82 @@ pub const KEYS: &[Key] = &[
         ],
     },
     Key {
+        name: "store.engine",
+        kind: Kind::Choice(&["embedded", "etcd"]),
+        default: Default::Is("\"embedded\""),
+        docs: &[
+            "Where everything is remembered: in a database of one's own, or in an etcd that several share",
+            "All that share one need the same settings, clocks that agree, and the same `store.key` in their data",
+            "directories.",
+        ],
+    },
+    Key {
+        name: "store.etcd.endpoints",
+        kind: Kind::List("URL"),
+        default: Default::Is("[]"),
+        docs: &[
+            "A member of the etcd, such as https://10.0.0.1:2379",
+            "May be given several times: name them all, so that another is asked when one is gone.",
+        ],
+    },
+    Key {
+        name: "store.etcd.ca_file",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows("none, which is right for http", "\"/etc/provost/etcd-ca.pem\""),
+        docs: &["The file with the certificates of the authorities that etcd's members have theirs from"],
+    },
+    Key {
+        name: "store.etcd.certificate_file",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows("none is shown", "\"/etc/provost/etcd-client.pem\""),
+        docs: &["The file with the certificate that etcd's members are shown"],
+    },
+    Key {
+        name: "store.etcd.key_file",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows("none is needed", "\"/etc/provost/etcd-client.key.pem\""),
+        docs: &["The file with that certificate's private key", "It may be readable for its owner only."],
+    },
+    Key {
+        name: "store.etcd.user",
+        kind: Kind::Text("NAME"),
+        default: Default::Follows("nobody signs in", "\"provost\""),
+        docs: &[
+            "The user of etcd's who signs in, where its authentication is enabled",
+            "A role that reads and writes everything under `store.etcd.namespace` is needed.",
+        ],
+    },
+    Key {
+        name: "store.etcd.password_file",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows("none is needed", "\"/etc/provost/etcd-password\""),
+        docs: &[
+            "The file with that user's password",
+            "It may be readable for its owner only. A line break at the end does not count.",
+        ],
+    },
+    Key {
+        name: "store.etcd.namespace",
+        kind: Kind::Text("PREFIX"),
+        default: Default::Is("\"\""),
+        docs: &[
+            "What all keys in etcd begin with, such as /provost",
+            "So that an etcd may be shared with others, each under a name of its own.",
+        ],
+    },
+    Key {
+        name: "store.etcd.deadline_seconds",
+        kind: Kind::Seconds,
+        default: Default::Is("5"),
+        docs: &["How long etcd may take for one answer, all its members together"],
+    },
+    Key {
+        name: "store.etcd.wait_seconds",
+        kind: Kind::Seconds,
+        default: Default::Is("60"),
+        docs: &["How long a start waits for an etcd that does not answer"],
+    },
+    Key {
         name: "ca.threshold_days",
         kind: Kind::Days,
         default: Default::Is("31"),

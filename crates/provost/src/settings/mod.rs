@@ -14,6 +14,7 @@ mod problem;
 mod reader;
 mod reference;
 mod show;
+mod store_settings;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub ports: Ports,
     /// The addresses and names to listen on; not empty.
     pub bind: Vec<Host>,
+    /// Where everything is remembered.
+    pub store: Store,
     /// The certificate authorities.
     pub ca: Authorities,
     /// Origins that may use the service without asking the user, as browsers write them.
@@ -85,6 +88,43 @@ pub struct FirstStartFiles {
     pub admin: PathBuf,
     /// The certificate of the authority that signs the HTTPS port's.
     pub server_ca: PathBuf,
+}
+
+/// Where everything is remembered.
+#[derive(Debug)]
+pub struct Store {
+    /// By what.
+    pub engine: StoreEngine,
+    /// The etcd; used when that is the engine.
+    pub etcd: EtcdStore,
+}
+
+/// What remembers everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreEngine {
+    /// The database among the files, for this process alone.
+    Embedded,
+    /// An etcd, which others may share.
+    Etcd,
+}
+
+/// An etcd and how it is talked to. Secrets are in the files.
+#[derive(Debug)]
+pub struct EtcdStore {
+    /// URLs of its members; known to be right, and some where etcd is the engine.
+    pub endpoints: Vec<String>,
+    /// The certificates of the authorities that its members' are from.
+    pub ca: Option<PathBuf>,
+    /// The certificate that is shown, and its private key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// Who signs in, and the file with the password.
+    pub user: Option<(String, PathBuf)>,
+    /// What all keys begin with.
+    pub namespace: store::Prefix,
+    /// How long one answer may take.
+    pub deadline: Duration,
+    /// How long a start waits for it.
+    pub wait: Duration,
 }
 
 /// The certificate authorities.

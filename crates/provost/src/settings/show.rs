@@ -4,11 +4,13 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{AccessLog, Audience, LogFormat, Settings};
+use super::{AccessLog, Audience, LogFormat, Settings, StoreEngine};
 
 /// The name and value of every setting that has one, in the order of the table.
 pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
     let Settings { ca, limits, files, .. } = settings;
+    let etcd = &settings.store.etcd;
+    let (identity, user) = (etcd.identity.as_ref(), etcd.user.as_ref());
     let days = |span: base::Span| number(span.as_duration().as_secs_f64() / 86_400.0);
     let seconds = |duration: std::time::Duration| number(duration.as_secs_f64());
     vec![
@@ -16,6 +18,16 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
         ("netloc", json!(settings.netloc.to_string())),
         ("base_port", json!(settings.ports.http)),
         ("bind", texts(&settings.bind)),
+        ("store.engine", json!(store_engine(settings.store.engine))),
+        ("store.etcd.endpoints", json!(etcd.endpoints)),
+        ("store.etcd.ca_file", etcd.ca.as_deref().map_or(Value::Null, path)),
+        ("store.etcd.certificate_file", identity.map_or(Value::Null, |(certificate, _)| path(certificate))),
+        ("store.etcd.key_file", identity.map_or(Value::Null, |(_, key)| path(key))),
+        ("store.etcd.user", json!(user.map(|(name, _)| name))),
+        ("store.etcd.password_file", user.map_or(Value::Null, |(_, password)| path(password))),
+        ("store.etcd.namespace", json!(etcd.namespace.as_str())),
+        ("store.etcd.deadline_seconds", seconds(etcd.deadline)),
+        ("store.etcd.wait_seconds", seconds(etcd.wait)),
         ("ca.threshold_days", days(ca.threshold)),
         ("ca.key_bits", json!(ca.key_bits)),
         ("ca.lock_auto_approve_count", json!(ca.lock_auto_approve_count)),
@@ -60,6 +72,13 @@ fn texts<T: ToString>(items: &[T]) -> Value {
 /// Bytes that are no text are replaced: this is for reading, not for opening.
 fn path(path: &Path) -> Value {
     json!(path.display().to_string())
+}
+
+fn store_engine(engine: StoreEngine) -> &'static str {
+    match engine {
+        StoreEngine::Embedded => "embedded",
+        StoreEngine::Etcd => "etcd",
+    }
 }
 
 fn log_format(format: LogFormat) -> &'static str {

@@ -23,6 +23,7 @@ mod openssl;
 mod pkilint;
 mod program;
 mod rollover;
+mod several;
 mod sigkill;
 mod tls;
 mod up;

@@ -6,14 +6,14 @@
 //!
 //! `SIGKILL_SEED` and `SIGKILL_ROUNDS` choose another seed and more rounds.
 
-mod client;
+pub mod client;
 mod disk_full;
 mod first_start;
 mod fleet;
-mod load;
-mod server;
-mod stored;
-mod told;
+pub mod load;
+pub mod server;
+pub mod stored;
+pub mod told;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -39,7 +39,7 @@ const LOAD_LIMIT: Duration = Duration::from_secs(60);
 const RESTART_LIMIT: Duration = Duration::from_secs(10);
 
 /// The flags of a server that takes all there is to take.
-fn flags(automatic: bool) -> [&'static str; 6] {
+pub fn flags(automatic: bool) -> [&'static str; 6] {
     let count = if automatic { "1000000" } else { "0" };
     [
         "--ca-services-auto-approve-count",
@@ -51,7 +51,7 @@ fn flags(automatic: bool) -> [&'static str; 6] {
     ]
 }
 
-fn chosen(variable: &str, otherwise: u64) -> u64 {
+pub fn chosen(variable: &str, otherwise: u64) -> u64 {
     std::env::var(variable).map_or(otherwise, |text| text.parse().unwrap())
 }
 

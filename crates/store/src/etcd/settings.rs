@@ -35,6 +35,15 @@ pub struct EtcdSettings {
 }
 
 impl EtcdSettings {
+    /// Whether `text` can be one of [`endpoints`](Self::endpoints), given whether the
+    /// [authorities](Self::authorities) are.
+    ///
+    /// # Errors
+    /// [`ConnectError::Endpoint`].
+    pub fn check_endpoint(text: &str, has_authorities: bool) -> Result<(), ConnectError> {
+        endpoint(text, has_authorities).map(drop)
+    }
+
     /// The etcd at `endpoints`, without TLS and without anybody signing in, and five seconds for each call.
     #[must_use]
     pub fn new(endpoints: impl IntoIterator<Item = impl Into<String>>) -> Self {

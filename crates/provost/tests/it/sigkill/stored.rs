@@ -50,7 +50,11 @@ pub fn copied(data: &Path) -> [Stored; 2] {
 
 /// The records in the data directory of a server that has ended.
 pub fn read(data: &Path) -> [Stored; 2] {
-    let engine: Arc<dyn Engine> = Arc::new(Sqlite::open(&data.join("provost.db")).unwrap());
+    of(Arc::new(Sqlite::open(&data.join("provost.db")).unwrap()))
+}
+
+/// The records in a store that nobody writes to now. It is closed afterwards.
+pub fn of(engine: Arc<dyn Engine>) -> [Stored; 2] {
     let history = block_on(history(engine.clone()));
     let both = Authority::BOTH.map(|at| block_on(Stored::read(at, engine.clone(), &history)));
     block_on(engine.close()).unwrap();

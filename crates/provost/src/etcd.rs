@@ -1,0 +1,202 @@
+//! The etcd that several processes share: found, waited for, and looked at before anything is kept in it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base::{Clock, Entropy, Explain, Kind, Secret};
+use store::private_file::{self, ReadError};
+use store::{ConnectError, Engine, Etcd, EtcdIdentity, EtcdSettings, EtcdUser, SealError, SealingKey};
+
+use crate::relocate;
+use crate::settings::{EtcdStore, Files, Settings};
+
+/// How long to wait before an etcd that does not answer is asked again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The etcd could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum EtcdError {
+    /// It did not answer, or refused.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A file that may be read by everybody could not be.
+    #[error("could not read {}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file that is for its owner only could not be read.
+    #[error(transparent)]
+    Private(#[from] ReadError),
+    /// The password is no text.
+    #[error("{} does not hold a password: it is no UTF-8", path.display())]
+    Password {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It could not be looked at.
+    #[error("could not look at what is in etcd")]
+    Store(#[from] store::Error),
+    /// The key that seals the secrets in it could not be had.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// Others have begun, and this process does not have their key.
+    #[error("etcd is in use by others, but {}, which their secrets are sealed with, is not here", key.display())]
+    KeyMissing {
+        /// The missing file.
+        key: PathBuf,
+    },
+    /// A move into it was interrupted.
+    #[error("not everything has been moved into etcd yet")]
+    HalfMoved,
+    /// There are files of an earlier start, but nothing in etcd.
+    #[error("{} is there from an earlier start, but there is nothing of it in etcd", file.display())]
+    Empty {
+        /// What is left.
+        file: PathBuf,
+    },
+}
+
+impl Explain for EtcdError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Connect(source) => source.kind(),
+            Self::File { .. } => Kind::Unavailable,
+            Self::Private(source) => source.kind(),
+            Self::Password { .. } => Kind::Invalid,
+            Self::Store(source) => source.kind(),
+            Self::Seal(source) => source.kind(),
+            Self::KeyMissing { .. } | Self::HalfMoved | Self::Empty { .. } => Kind::Conflict,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Connect(source) => source.help(),
+            Self::File { .. } | Self::Password { .. } => None,
+            Self::Private(source) => source.help(),
+            Self::Store(source) => source.help(),
+            Self::Seal(source) => source.help(),
+            Self::KeyMissing { key } => Some(format!(
+                "copy store.key from the data directory of one that runs to {}, mode 0600",
+                key.display()
+            )),
+            Self::HalfMoved => Some("run `provost store move` again: it goes on where it stopped".into()),
+            Self::Empty { .. } => Some(
+                "see that `store.etcd.namespace` and the endpoints are the right ones, move what the database has \
+                 with `provost store move`, or begin anew in another directory"
+                    .into(),
+            ),
+        }
+    }
+}
+
+/// Connects to the etcd of `settings`, and gets the key for what is in it: a new one only when nothing is.
+///
+/// An etcd that does not answer is asked again for as long as the settings say.
+pub async fn open(
+    settings: &Settings,
+    clock: &Clock,
+    entropy: &Entropy,
+) -> Result<(Arc<dyn Engine>, Arc<SealingKey>), EtcdError> {
+    let engine: Arc<dyn Engine> = connect(&settings.store.etcd, clock, entropy).await?;
+    let key = &settings.files.store_key;
+    if relocate::is_unfinished(&engine).await? {
+        return Err(EtcdError::HalfMoved);
+    }
+    if engine::is_new(&engine).await? {
+        if let Some(file) = left_from_before(&settings.files) {
+            return Err(EtcdError::Empty { file });
+        }
+    } else if !key.exists() {
+        return Err(EtcdError::KeyMissing { key: key.clone() });
+    }
+    Ok((engine, Arc::new(SealingKey::load_or_create(key, entropy)?)))
+}
+
+/// A file that only a start with a store makes.
+fn left_from_before(files: &Files) -> Option<PathBuf> {
+    let made = files.first_start.iter().flat_map(|files| [&files.admin, &files.server_ca]);
+    made.chain([&files.database]).find(|file| file.exists()).cloned()
+}
+
+/// Connects, and waits for an etcd that does not answer yet.
+pub async fn connect(etcd: &EtcdStore, clock: &Clock, entropy: &Entropy) -> Result<Arc<Etcd>, EtcdError> {
+    let settings = settings_of(etcd)?;
+    let begun = Instant::now();
+    loop {
+        let error = match Etcd::connect(&settings, clock.clone(), entropy.clone()).await {
+            Ok(engine) => return Ok(Arc::new(engine)),
+            Err(error @ ConnectError::Store(store::Error::Unavailable { .. })) => error,
+            Err(error) => return Err(error.into()),
+        };
+        let left = etcd.wait.saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            return Err(error.into());
+        }
+        tracing::warn!(
+            error = %base::report(&error),
+            seconds_left = left.as_secs(),
+            "etcd does not answer yet, trying again"
+        );
+        tokio::time::sleep(PAUSE.min(left)).await;
+    }
+}
+
+fn settings_of(etcd: &EtcdStore) -> Result<EtcdSettings, EtcdError> {
+    let identity = |(certificate, key): &(PathBuf, PathBuf)| {
+        Ok::<_, EtcdError>(EtcdIdentity { certificates: read(certificate)?, key: read_private(key)? })
+    };
+    let user = |(name, password): &(String, PathBuf)| {
+        Ok::<_, EtcdError>(EtcdUser { name: name.clone(), password: read_password(password)? })
+    };
+    Ok(EtcdSettings {
+        authorities: etcd.ca.as_deref().map(read).transpose()?,
+        identity: etcd.identity.as_ref().map(identity).transpose()?,
+        user: etcd.user.as_ref().map(user).transpose()?,
+        namespace: etcd.namespace.clone(),
+        deadline: etcd.deadline,
+        ..EtcdSettings::new(&etcd.endpoints)
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, EtcdError> {
+    std::fs::read(path).map_err(|source| EtcdError::File { path: path.to_owned(), source })
+}
+
+fn read_private(path: &Path) -> Result<Secret<Vec<u8>>, EtcdError> {
+    let missing = || EtcdError::File { path: path.to_owned(), source: io::ErrorKind::NotFound.into() };
+    private_file::read(path)?.ok_or_else(missing)
+}
+
+fn read_password(path: &Path) -> Result<Secret<String>, EtcdError> {
+    let bytes = read_private(path)?;
+    let Ok(text) = std::str::from_utf8(bytes.expose()) else {
+        return Err(EtcdError::Password { path: path.to_owned() });
+    };
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    Ok(Secret::new(text.strip_suffix('\r').unwrap_or(text).to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_ends_with_its_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("password");
+        for (text, expected) in [("a b\n", "a b"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("a", "a")] {
+            private_file::replace(&path, text.as_bytes()).unwrap();
+            assert_eq!(read_password(&path).unwrap().expose(), expected);
+        }
+        private_file::replace(&path, &[0xff]).unwrap();
+        assert!(matches!(read_password(&path), Err(EtcdError::Password { .. })));
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(read_password(&path), Err(EtcdError::File { .. })));
+    }
+}
