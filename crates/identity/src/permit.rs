@@ -25,9 +25,9 @@ impl<A: Action> Permit<A> {
     /// Gives `principal` leave to do `A`.
     ///
     /// # Errors
-    /// [`Denied`] when its role is too low.
+    /// [`Denied`] when its role does not cover the one that is needed.
     pub fn grant(principal: Principal) -> Result<Self, Denied> {
-        if principal.role() < A::ROLE {
+        if !principal.role().covers(A::ROLE) {
             return Err(Denied { who: principal.name().to_owned(), what: A::NAME });
         }
         Ok(Self { by: principal, action: PhantomData })
@@ -86,9 +86,26 @@ mod tests {
     }
 
     #[test]
+    fn roles_cover_roles() {
+        use Role::{Administrator, Operator, Reader, Registrar};
+        for (role, covered) in [
+            (Registrar, &[Registrar][..]),
+            (Reader, &[Reader]),
+            (Operator, &[Registrar, Reader, Operator]),
+            (Administrator, &[Registrar, Reader, Operator, Administrator]),
+        ] {
+            for needed in [Registrar, Reader, Operator, Administrator] {
+                assert_eq!(role.covers(needed), covered.contains(&needed), "{role:?} for {needed:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_role_gives_leave_for_what_it_covers() {
         let reader = || Principal::new("a reader".into(), Role::Reader, None);
         assert_eq!(Permit::<Look>::grant(reader()).expect("readers look").by().name(), "a reader");
+        let registrar = Principal::new("a machine".into(), Role::Registrar, None);
+        assert!(Permit::<Look>::grant(registrar).is_err(), "registering is not looking");
         let denied = Permit::<Change>::grant(reader()).expect_err("readers change nothing");
         assert_eq!(denied.to_string(), "a reader may not change things");
     }

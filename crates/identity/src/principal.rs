@@ -5,13 +5,29 @@ use std::net::IpAddr;
 
 use x509::Certificate;
 
-/// What a principal may do, from least to most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// What a principal may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// May look.
+    /// A machine that may register itself, and nothing else: not even look.
+    Registrar,
+    /// May look, but sees no secrets.
     Reader,
+    /// May also work on the fleet, and sees the secrets that takes.
+    Operator,
     /// May do everything, the approval and revocation of certificates included.
     Administrator,
+}
+
+impl Role {
+    /// Whether who has this role may do what `needed` may.
+    #[must_use]
+    pub fn covers(self, needed: Self) -> bool {
+        match self {
+            Self::Registrar | Self::Reader => self == needed,
+            Self::Operator => needed != Self::Administrator,
+            Self::Administrator => true,
+        }
+    }
 }
 
 /// Somebody whose identity was proven, by which means, from where.
@@ -45,6 +61,13 @@ impl Principal {
             role: Role::Reader,
             from: None,
         }
+    }
+
+    /// Somebody whose identity nobody proved, for tests.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn pretended(name: &str, role: Role, from: Option<IpAddr>) -> Self {
+        Self::new(name.to_owned(), role, from)
     }
 
     /// How the history names it: `user certificate 1234…`.
