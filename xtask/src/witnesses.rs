@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! from the distribution   openssl  sqlite3  curl  python3 with venv
-//! from PyPI               caucase  pkilint, and what they need: witnesses/requirements.txt
+//! from PyPI               caucase  pkilint  bcrypt, and what they need: witnesses/requirements.txt
 //! ```
 //! The Python ones go into `venv/` in the witnesses' folder, `$PROVOST_WITNESSES` or else
 //! `$XDG_CACHE_HOME/provost/witnesses` or else `~/.cache/provost/witnesses`: outside the repository,
@@ -149,7 +149,7 @@ mod tests {
         for line in &lines {
             assert!(line.split_once("==").is_some_and(|(_, version)| !version.contains('*')), "{line}");
         }
-        for name in ["setuptools==", "caucase==", "pkilint=="] {
+        for name in ["setuptools==", "caucase==", "pkilint==", "bcrypt=="] {
             assert!(lines.iter().any(|line| line.starts_with(name)), "{name}");
         }
     }
