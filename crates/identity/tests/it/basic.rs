@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
+use futures_util::FutureExt as _;
 use identity::Role;
-use identity::sign_in::{BasicConfig, MethodConfig, Stack};
+use identity::sign_in::{BasicConfig, MethodConfig, Stack, Work};
 use serde_json::json;
 use testkit::{Process, witness};
 
@@ -213,4 +215,28 @@ async fn unknown_users_take_as_long_as_known_ones() {
     ]);
     assert_eq!(login("mallory", "secret").said(&followed).await, "denied");
     assert_eq!(world.compared(), 1, "the next method may know them");
+}
+
+/// A comparison goes on after whoever wanted it has hung up, and so does its turn: hanging up and asking again
+/// must not start more of them than may run at once.
+#[tokio::test]
+async fn who_hangs_up_does_not_free_a_turn() {
+    let begun: Arc<Mutex<Vec<Work>>> = Arc::default();
+    let mut world = World::new();
+    world.ground.compute_at_once = 1;
+    let queue = begun.clone();
+    world.ground.compute = Arc::new(move |work| {
+        queue.lock().unwrap().push(work);
+        std::future::pending().boxed()
+    });
+    let stack = stack(&world, basic(&[("alice", &hash("secret"))]));
+    let alice = login("alice", "secret");
+    for _ in 0..10 {
+        assert!(alice.said(&stack).now_or_never().is_none());
+        assert_eq!(begun.lock().unwrap().len(), 1);
+    }
+    let work = begun.lock().unwrap().pop().unwrap();
+    assert!(work());
+    assert!(alice.said(&stack).now_or_never().is_none());
+    assert_eq!(begun.lock().unwrap().len(), 1, "the next one's turn");
 }

@@ -135,7 +135,9 @@ impl Request {
             certificate: self.certificate.as_ref(),
             source: self.source,
         };
-        stack.sign_in(&attempt).await
+        let signs_in: &mut (dyn Future<Output = Outcome> + Send + Unpin) =
+            &mut Box::pin(stack.sign_in(&attempt));
+        signs_in.await // from any thread, as a server needs
     }
 
     /// Who it is, and the role; or that it is denied, and the wait in seconds.
