@@ -200,6 +200,15 @@ def web():
         write('web', f'{index:02}', text)
 
 
+def sign_in():
+    bcrypt = '$2b$04$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBu.'
+    for index, text in enumerate((
+            'Basic YWxpY2U6c2VjcmV0', 'basic  Og', 'Bearer abc.def-ghi', 'bearer: abc', 'alice:sec:ret', bcrypt,
+            '{"alice": {"hash": "' + bcrypt + '", "role": "operator"}, "bob": {}}',
+            'https://keystone.example:5000/v3/auth/tokens', 'http://[::1]/a?b=c')):
+        write('sign_in', f'{index:02}', text)
+
+
 def pem_blocks():
     write('pem', 'several', '''text
 -----BEGIN A-----
@@ -223,4 +232,5 @@ revocation_lists()
 private_keys()
 envelopes(certificates())
 web()
+sign_in()
 pem_blocks()

@@ -18,6 +18,7 @@ mod private_key;
 mod request;
 mod resign;
 mod revocation_list;
+mod sign_in;
 
 /// Something that is fed with bytes.
 pub struct Target {
@@ -30,7 +31,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target { name: "pem", seeds: "pem", run: pem::run },
     Target { name: "request", seeds: "request", run: request::run },
     Target { name: "certificate", seeds: "certificate", run: certificate::run },
@@ -38,6 +39,7 @@ pub const TARGETS: [Target; 8] = [
     Target { name: "private_key", seeds: "private_key", run: private_key::run },
     Target { name: "envelope", seeds: "envelope", run: dialect::envelope },
     Target { name: "web", seeds: "web", run: dialect::web },
+    Target { name: "sign_in", seeds: "sign_in", run: sign_in::run },
     Target { name: "issuance", seeds: "request", run: issuance::run },
 ];
 

@@ -28,9 +28,9 @@ use crate::Role;
 pub(crate) struct Basic {
     users: HashMap<String, UserConfig>,
     file: Option<WatchedFile<HashMap<String, UserConfig>>>,
-    /// Whether unknown users take as long as known ones. Not when another method knows more users by password:
-    /// then the time tells nothing, and they should not wait for nothing.
-    hides_unknown: bool,
+    /// Whether nobody else knows users by password who are unknown here. If somebody does, it is theirs to judge
+    /// a guess, and to keep secret whom they know.
+    knows_everybody: bool,
     guard: Guard,
     compute: Compute,
 }
@@ -38,21 +38,25 @@ pub(crate) struct Basic {
 impl Basic {
     pub(crate) fn new(
         config: BasicConfig,
-        hides_unknown: bool,
+        knows_everybody: bool,
         guard: Guard,
         compute: Compute,
         clock: &Clock,
     ) -> Self {
         let file = config.file.map(|path| users_file(path, config.role, clock.clone()));
-        Self { users: by_name(config.users), file, hides_unknown, guard, compute }
+        Self { users: by_name(config.users), file, knows_everybody, guard, compute }
     }
 
     async fn look(&self, attempt: &Attempt<'_>, login: &Login) -> Verdict {
         let in_file = self.file.as_ref().map(WatchedFile::now);
         let in_file = in_file.as_deref();
         let known = in_file.and_then(|users| users.get(&login.user)).or_else(|| self.users.get(&login.user));
+        if known.is_none() && !self.knows_everybody {
+            return Verdict::Failure;
+        }
+        // Whether there is such a user must not be told by the time it takes: any hash will do.
         let stand_in = || costliest(in_file.into_iter().flat_map(HashMap::values).chain(self.users.values()));
-        let Some(user) = known.or_else(|| if self.hides_unknown { stand_in() } else { None }) else {
+        let Some(user) = known.or_else(stand_in) else {
             return Verdict::WrongGuess;
         };
         let (hash, password) = (user.hash.clone(), login.password.clone());

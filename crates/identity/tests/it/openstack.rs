@@ -155,7 +155,10 @@ async fn the_next_method_stands_in_for_a_keystone_that_is_gone() {
         assert_eq!(login("alice", "secret").said(&stack).await, "user alice: administrator", "{url}");
     }
     // Nor are passwords wrong because nobody looked at them.
-    let stack = world.stack(vec![MethodConfig::KeystonePassword(config(&stand_ins[0].url("/")))]);
+    let stack = world.stack(vec![
+        MethodConfig::Basic(basic(&[("bob", &hash("secret"))])),
+        MethodConfig::KeystonePassword(config(&stand_ins[0].url("/"))),
+    ]);
     for _ in 0..10 {
         assert_eq!(login("alice", "secret").said(&stack).await, "denied");
     }
