@@ -8,6 +8,7 @@ mod outbox;
 mod reconciler;
 mod reconcilers;
 mod server_identity;
+mod sign_in;
 mod tasks;
 
 pub use house::{House, HouseError, Parts, Retention, SignInFailed};
