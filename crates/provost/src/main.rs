@@ -7,10 +7,6 @@
 
 mod caucased;
 mod cli;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "`commissaire-server` is not served yet; its configuration is read")
-)]
 mod compat;
 mod data_dir;
 mod greeting;

@@ -24,5 +24,6 @@ mod pkilint;
 mod program;
 mod rollover;
 mod sigkill;
+mod sign_in;
 mod tls;
 mod up;
