@@ -213,6 +213,15 @@ def fleet():
         write('fleet', f'{index:02}', f'{path}\n{body}')
 
 
+def sign_in():
+    bcrypt = '$2b$04$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBu.'
+    for index, text in enumerate((
+            'Basic YWxpY2U6c2VjcmV0', 'basic  Og', 'Bearer abc.def-ghi', 'bearer: abc', 'alice:sec:ret', bcrypt,
+            '{"alice": {"hash": "' + bcrypt + '", "role": "operator"}, "bob": {}}',
+            'https://keystone.example:5000/v3/auth/tokens', 'http://[::1]/a?b=c')):
+        write('sign_in', f'{index:02}', text)
+
+
 def pem_blocks():
     write('pem', 'several', '''text
 -----BEGIN A-----
@@ -237,4 +246,5 @@ private_keys()
 envelopes(certificates())
 web()
 fleet()
+sign_in()
 pem_blocks()

@@ -19,6 +19,7 @@ mod private_key;
 mod request;
 mod resign;
 mod revocation_list;
+mod sign_in;
 
 /// Something that is fed with bytes.
 pub struct Target {
@@ -31,7 +32,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target { name: "pem", seeds: "pem", run: pem::run },
     Target { name: "request", seeds: "request", run: request::run },
     Target { name: "certificate", seeds: "certificate", run: certificate::run },
@@ -40,6 +41,7 @@ pub const TARGETS: [Target; 9] = [
     Target { name: "envelope", seeds: "envelope", run: dialect::envelope },
     Target { name: "web", seeds: "web", run: dialect::web },
     Target { name: "fleet", seeds: "fleet", run: fleet::run },
+    Target { name: "sign_in", seeds: "sign_in", run: sign_in::run },
     Target { name: "issuance", seeds: "request", run: issuance::run },
 ];
 

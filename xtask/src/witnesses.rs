@@ -4,7 +4,7 @@
 //! from the distribution   openssl  sqlite3  curl  etcd  etcdctl  ssh  script
 //!                         python3 with venv and PyYAML
 //!                         cloud-init, unpacked and not installed, and what it needs
-//! from PyPI               caucase  pkilint  requests, and what they need: witnesses/requirements.txt
+//! from PyPI               caucase  pkilint  requests  bcrypt, and what they need: witnesses/requirements.txt
 //! ```
 //! The Python ones go into `venv/` in the witnesses' folder, `$PROVOST_WITNESSES` or else
 //! `$XDG_CACHE_HOME/provost/witnesses` or else `~/.cache/provost/witnesses`: outside the repository,
@@ -215,7 +215,7 @@ mod tests {
         for line in &lines {
             assert!(line.split_once("==").is_some_and(|(_, version)| !version.contains('*')), "{line}");
         }
-        for name in ["setuptools==", "caucase==", "pkilint==", "requests=="] {
+        for name in ["setuptools==", "caucase==", "pkilint==", "requests==", "bcrypt=="] {
             assert!(lines.iter().any(|line| line.starts_with(name)), "{name}");
         }
     }

@@ -10,6 +10,7 @@ mod reconciler;
 mod reconcilers;
 mod seal;
 mod server_identity;
+mod sign_in;
 mod tasks;
 
 pub use house::{House, HouseError, Parts, Retention, SignInFailed};

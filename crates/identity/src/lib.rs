@@ -8,7 +8,7 @@
 
 mod permit;
 mod principal;
-mod sign_in;
+pub mod sign_in;
 
 pub use permit::{Action, Denied, Permit};
 pub use principal::{Principal, Role};

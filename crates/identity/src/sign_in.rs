@@ -1,49 +1,65 @@
-//! Sign-in methods: how somebody proves who they are.
+//! Sign-in: how somebody proves who they are.
+//!
+//! A door makes an [`Attempt`] of a request and asks the one [`Stack`], whose methods are asked in the order of the
+//! [`Config`]: the first that succeeds says who it is, and which [`Role`](crate::Role) they have.
+//!
+//! ```text
+//! method               feature    what it looks at             and how
+//! basic                basic      Authorization: Basic         bcrypt hashes, in a file or the configuration
+//! keystone-password    services   Authorization: Basic         asks Keystone
+//! keystone-token       services   X-Auth-Token                 asks Keystone
+//! openshift            services   Authorization: Bearer        reads a page of OpenShift's with it
+//! token-review         services   Authorization: Bearer        asks Kubernetes
+//! client-certificate              the TLS client certificate   of any authority, by common name
+//! users-authority                 the TLS client certificate   of our own users authority
+//! ```
+//! Methods that compare passwords or ask others are features, so that a room does not bring a runtime along.
+//! Whoever was right is remembered for at most a minute, under a key that depends on the password and its hash;
+//! whoever guesses is slowed, by source address.
+//!
+//! Source of the rules: the contract of `/api/v0`, section 7.
 
-use std::net::IpAddr;
+mod attempt;
+#[cfg(feature = "basic")]
+mod basic;
+#[cfg(feature = "services")]
+mod bearer;
+#[cfg(feature = "guard")]
+mod cache;
+mod client_certificate;
+mod config;
+mod error;
+#[cfg(feature = "guard")]
+mod guard;
+#[cfg(feature = "services")]
+mod keystone;
+mod method;
+mod offer;
+#[cfg(feature = "services")]
+mod openshift;
+mod roles;
+#[cfg(feature = "services")]
+mod service;
+mod stack;
+#[cfg_attr(not(feature = "guard"), expect(dead_code, reason = "without these methods nobody guesses"))]
+mod throttle;
+#[cfg(feature = "services")]
+mod token_review;
+#[cfg(feature = "guard")]
+mod turns;
+mod users_authority;
+mod watched_file;
 
-use base::{Explain, Kind, Timestamp};
-use x509::{Certificate, Serial, VerifyError};
-
-use crate::{Principal, Role};
-
-/// Why a sign-in failed.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum SignInError {
-    /// No means of sign-in was offered.
-    #[error("no client certificate was presented")]
-    Nothing,
-    /// The certificate offered is not good, or no longer.
-    #[error("Certificate verification error: {0}")]
-    Certificate(VerifyError),
-}
-
-impl Explain for SignInError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Nothing | Self::Certificate(_) => Kind::Unauthenticated,
-        }
-    }
-}
-
-/// Signs in the holder of `certificate`, who proved possession of its key in the TLS handshake.
-///
-/// `anchors` are the users authority's certificates that are trusted now, `is_revoked` knows its
-/// revocations. One level of privilege: every user is an administrator (caucase contract, section 1).
-///
-/// # Errors
-/// [`SignInError::Certificate`] when the certificate is expired, foreign or revoked.
-pub fn certificate(
-    certificate: &Certificate,
-    anchors: &[Certificate],
-    is_revoked: impl Fn(&Serial) -> bool,
-    now: Timestamp,
-    from: Option<IpAddr>,
-) -> Result<Principal, SignInError> {
-    x509::verify(certificate, anchors, now).map_err(SignInError::Certificate)?;
-    if is_revoked(&certificate.serial()) {
-        return Err(SignInError::Certificate(VerifyError::Revoked));
-    }
-    let name = format!("user certificate {} ({})", certificate.serial(), certificate.subject());
-    Ok(Principal::new(name, Role::Administrator, from))
-}
+pub use attempt::{Attempt, Outcome, SignInDenied, SignedIn};
+#[cfg(feature = "basic")]
+pub use basic::{UserProblem, users};
+pub use config::{
+    BasicConfig, ClientCertificateConfig, Config, KeystoneConfig, MethodConfig, OpenPath, OpenShiftConfig,
+    ParseHashError, ParseUrlError, PasswordHash, Service, TokenReviewConfig, Url, UserConfig,
+};
+pub use error::{BuildError, ServiceError};
+pub use method::{Known, Method, Verdict};
+pub use offer::{Login, Offer};
+pub use roles::{ParseRoleError, Roles};
+pub use stack::{Compute, Ground, Stack, Work};
+pub use users_authority::{SignInError, UsersAuthority, UsersAuthorityError, certificate};

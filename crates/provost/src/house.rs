@@ -9,8 +9,9 @@ use std::time::Duration;
 use base::{Clock, Entropy, Explain, Kind, Span};
 use ca::{Admission, AuthorityName, Profile};
 use engine::{House, HouseError, Parts, Retention, ServerIdentity, ServerName, Stop, Tasks};
+use identity::sign_in::BuildError;
 use server::doors::{AccessLog, BindError, Bindings, Doors, Limits, Meters, Opening, TlsIdentity};
-use server::{App, FleetApi, MetersFor, PlainHttp, TrustedProxies, UsersOf};
+use server::{App, FleetApi, MetersFor, PlainHttp, Presenters, TrustedProxies};
 use store::{Engine, SealError, SealingKey, Sqlite, private_file};
 use x509::{KeySpec, Name};
 
@@ -81,6 +82,9 @@ pub enum StartError {
     /// An authority's certificates could not be read.
     #[error(transparent)]
     Authority(#[from] ca::IssueError),
+    /// A method of sign-in that could be set up when the settings were checked no longer can.
+    #[error("{}", listed(.0))]
+    SignIn(Vec<BuildError>),
     /// A file could not be written.
     #[error("could not write {}", path.display())]
     File {
@@ -103,6 +107,7 @@ impl Explain for StartError {
             Self::Name(_) => Kind::Invalid,
             Self::House(error) => error.kind(),
             Self::Authority(error) => error.kind(),
+            Self::SignIn(_) => Kind::Invalid,
             Self::File { .. } => Kind::Internal,
         }
     }
@@ -126,9 +131,14 @@ impl Explain for StartError {
             Self::House(error) => error.help(),
             Self::Authority(error) => error.help(),
             Self::File { .. } => Some("see that its directory may be written and has room".into()),
+            Self::SignIn(errors) => errors.iter().find_map(Explain::help),
             Self::Name(_) => None,
         }
     }
+}
+
+fn listed(errors: &[BuildError]) -> String {
+    errors.iter().map(|error| base::report(error)).collect::<Vec<_>>().join("; ")
 }
 
 /// Builds the house that `settings` describe, and opens its doors.
@@ -176,6 +186,9 @@ async fn finish(
         }),
         _ => None,
     };
+    let fleet = fleet_api(settings, &house)?;
+    let trust =
+        Presenters { house: house.clone(), sign_in: fleet.as_ref().map(|fleet| fleet.sign_in.clone()) };
     let meters = Arc::new(Meters::new());
     let app = server::app(App {
         house: house.clone(),
@@ -186,13 +199,13 @@ async fn finish(
             Audience::Loopback => MetersFor::Loopback,
             Audience::Everyone => MetersFor::Everyone,
         },
-        fleet: fleet_api(settings),
+        fleet,
     });
     doors.open(Opening {
         tasks: house.tasks().clone(),
         stop: house.stopping().clone(),
         tls,
-        trust: Arc::new(UsersOf(house.clone())),
+        trust: Arc::new(trust),
         app,
         access: access_log(settings)?,
         clock,
@@ -396,14 +409,19 @@ fn access_log(settings: &Settings) -> Result<AccessLog, StartError> {
     })
 }
 
-fn fleet_api(settings: &Settings) -> Option<FleetApi> {
-    settings.fleet.api.then(|| FleetApi {
+fn fleet_api(settings: &Settings, house: &Arc<House>) -> Result<Option<FleetApi>, StartError> {
+    if !settings.fleet.api {
+        return Ok(None);
+    }
+    let sign_in = house.sign_in_methods(settings.fleet.methods()).map_err(StartError::SignIn)?;
+    Ok(Some(FleetApi {
+        sign_in: Arc::new(sign_in),
         plain_http: match settings.fleet.plain_http {
             Audience::Loopback => PlainHttp::Loopback,
             Audience::Everyone => PlainHttp::Everyone,
         },
         trusted_proxies: TrustedProxies::new(settings.fleet.trusted_proxies.clone()),
-    })
+    }))
 }
 
 fn limits(settings: &Settings) -> Limits {

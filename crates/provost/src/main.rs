@@ -7,6 +7,7 @@
 
 mod caucased;
 mod cli;
+mod compat;
 mod data_dir;
 mod etcd;
 mod greeting;

@@ -7,6 +7,8 @@ use axum::Router;
 use axum::extract::Request;
 use axum::routing::get;
 use engine::House;
+use identity::sign_in::Stack;
+use x509::VerifyError;
 
 use crate::compat::caucase::{self, Caucase};
 use crate::compat::commissaire::{self, Commissaire};
@@ -31,8 +33,9 @@ pub struct App {
 }
 
 /// How the fleet's interface is served.
-#[derive(Debug)]
 pub struct FleetApi {
+    /// Who signs in, and how. The one that the TLS handshake asks as well: [`Presenters`].
+    pub sign_in: Arc<Stack>,
     /// Who is answered without TLS.
     pub plain_http: PlainHttp,
     /// Who is believed when they say for whom they ask.
@@ -85,12 +88,22 @@ pub fn crl_addresses(netloc: &str) -> Vec<(String, String)> {
     caucase::crl_addresses(netloc)
 }
 
-/// In the TLS handshake, the house says who may present a certificate.
-pub struct UsersOf(pub Arc<House>);
+/// Who may present a client certificate in the TLS handshake. Whether it lets anybody in is for each interface to
+/// say, at each request: what signs in to the fleet's need not be a user of the certificate authorities'.
+pub struct Presenters {
+    /// Lets its own users.
+    pub house: Arc<House>,
+    /// Lets those of the authorities that its methods know.
+    pub sign_in: Option<Arc<Stack>>,
+}
 
-impl ClientTrust for UsersOf {
-    fn verify(&self, certificate: &x509::Certificate) -> Result<(), x509::VerifyError> {
-        self.0.may_present(certificate)
+impl ClientTrust for Presenters {
+    fn verify(&self, certificate: &x509::Certificate) -> Result<(), VerifyError> {
+        self.house.may_present(certificate).or_else(|own| match (&self.sign_in, own) {
+            (Some(sign_in), VerifyError::UnknownIssuer) => sign_in.may_present(certificate),
+            (Some(sign_in), own) => sign_in.may_present(certificate).map_err(|_| own),
+            (None, own) => Err(own),
+        })
     }
 }
 

@@ -11,13 +11,12 @@ pub mod doors;
 mod fault;
 mod health;
 mod proxies;
-mod sign_in;
 
 #[cfg(feature = "fuzzing")]
 pub use compat::caucase::fuzzing;
 #[cfg(feature = "fuzzing")]
 pub use compat::commissaire::fuzzing as fleet_fuzzing;
 
-pub use app::{App, FleetApi, PlainHttp, UsersOf, app, crl_addresses};
+pub use app::{App, FleetApi, PlainHttp, Presenters, app, crl_addresses};
 pub use health::MetersFor;
 pub use proxies::{Subnet, TrustedProxies};

@@ -9,6 +9,7 @@
 //! openssl    the command
 //! http       a client that presents certificates; exchange: one that says any bytes
 //! Recorder   a server that answers as it is told, and remembers what it was asked
+//! StandIn    a service that cannot be run here: Keystone, Kubernetes; they follow what is published of its API
 //! ```
 //! Nothing here sleeps for a fixed time: what must happen is waited for, within [`LIMIT`]. Whatever goes
 //! wrong panics and says what the other side said; a witness that is not installed fails the test that
@@ -23,10 +24,13 @@ mod etcd;
 mod exchange;
 mod house;
 pub mod http;
+mod keystone;
+mod kubernetes;
 mod openssl;
 mod ports;
 mod process;
 mod recorder;
+mod stand_in;
 mod wait;
 mod witness;
 
@@ -36,9 +40,12 @@ pub use cloud_init::cloud_init;
 pub use etcd::{Etcd, EtcdPlan};
 pub use exchange::{Answer, Line, exchange};
 pub use house::{Face, House, Plan};
+pub use keystone::Keystone;
+pub use kubernetes::Kubernetes;
 pub use openssl::{key_and_request, openssl, openssl_ok, openssl_with_input};
 pub use ports::free_pair;
 pub use process::{Process, Ran, run};
 pub use recorder::{Heard, Recorder, Reply};
+pub use stand_in::{Asked, StandIn, StandInReply};
 pub use wait::{LIMIT, wait_for, wait_until};
 pub use witness::witness;

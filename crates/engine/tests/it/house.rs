@@ -50,7 +50,7 @@ fn profile(name: AuthorityName, lives: i64) -> Profile {
 }
 
 impl Ground {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::on(Memory::new())
     }
 

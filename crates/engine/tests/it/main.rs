@@ -4,3 +4,4 @@
 
 mod house;
 mod neighbours;
+mod sign_in;

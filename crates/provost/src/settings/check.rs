@@ -12,7 +12,7 @@ use super::problem::Problem;
 use super::reader::Reader;
 use super::{
     AccessLog, Audience, Authorities, Authority, Files, FirstStartFiles, Fleet, History, Limits, Log,
-    LogFormat, Settings, StoreEngine, store_settings,
+    LogFormat, Settings, SignInFile, StoreEngine, store_settings,
 };
 
 /// The longest validity in days: a CA certificate of the server lives forty times as long, and certificates
@@ -201,7 +201,25 @@ fn fleet(reader: &mut Reader<'_>) -> Option<Fleet> {
     let api = reader.switch("fleet.api");
     let plain_http = audience(reader, "fleet.plain_http");
     let trusted_proxies = reader.parsed_list("fleet.trusted_proxies");
-    Some(Fleet { api: api?, plain_http: plain_http?, trusted_proxies: trusted_proxies? })
+    let sign_in = sign_in(reader);
+    Some(Fleet { api: api?, plain_http: plain_http?, trusted_proxies: trusted_proxies?, sign_in: sign_in? })
+}
+
+/// What the file says, when there is one.
+fn sign_in(reader: &mut Reader<'_>) -> Option<Option<SignInFile>> {
+    if reader.text("fleet.sign_in")? == "certificates" {
+        return Some(None);
+    }
+    let path = reader.path("fleet.sign_in")?;
+    let text = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()));
+    let text = reader.or_wrong("fleet.sign_in", text)?;
+    match SignInFile::read(path, &text) {
+        Ok(file) => Some(Some(file)),
+        Err(problems) => {
+            reader.all_wrong(problems);
+            None
+        }
+    }
 }
 
 fn audience(reader: &mut Reader<'_>, name: &str) -> Option<Audience> {
@@ -399,6 +417,13 @@ fn notes(config: &Config, reader: &Reader<'_>, settings: &Settings) -> Vec<Probl
             note(name, format!("there is no file {}", path.display()));
         }
     }
+    let sign_in = settings.fleet.sign_in.as_ref();
+    if sign_in.is_some() && !settings.fleet.api {
+        note(
+            "fleet.sign_in",
+            "counts for nothing: there is nothing to sign in to without fleet.api".to_owned(),
+        );
+    }
     for origin in &settings.cors_whitelist {
         let authority = origin.split_once("://").map(|(_, authority)| authority);
         if origin != "null"
@@ -410,6 +435,7 @@ fn notes(config: &Config, reader: &Reader<'_>, settings: &Settings) -> Vec<Probl
             );
         }
     }
+    notes.extend(sign_in.into_iter().flat_map(|file| file.notes.clone()));
     notes
 }
 

@@ -331,6 +331,17 @@ pub const KEYS: &[Key] = &[
         ],
     },
     Key {
+        name: "fleet.sign_in",
+        kind: Kind::Path("certificates|FILE"),
+        default: Default::Is("\"certificates\""),
+        docs: &[
+            "Who may use /api/v0: holders of the users authority's certificates, and whom a file lets in besides",
+            "It knows of passwords, certificates of other authorities, and services that judge tokens: JSON with",
+            "`authentication-plugins` and `self-auths`, as in the configuration of Commissaire's server. Certificates of",
+            "the users authority count after them, always.",
+        ],
+    },
+    Key {
         name: "limits.connections_max",
         kind: Kind::Whole("N"),
         default: Default::Is("4096"),

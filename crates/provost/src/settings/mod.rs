@@ -14,6 +14,7 @@ mod problem;
 mod reader;
 mod reference;
 mod show;
+mod sign_in;
 mod store_settings;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ pub use netloc::{Binding, Host, Netloc, Ports, ResolveError};
 pub use problem::{Origin, Problem};
 pub use reference::reference;
 pub use show::shown;
+pub use sign_in::SignInFile;
 
 /// What the program needs to know, checked.
 #[derive(Debug)]
@@ -162,6 +164,8 @@ pub struct Fleet {
     pub plain_http: Audience,
     /// Whose word is taken for where a request comes from.
     pub trusted_proxies: Vec<Subnet>,
+    /// How people sign in other than by a certificate of the users authority.
+    pub sign_in: Option<SignInFile>,
 }
 
 /// What is logged on standard error.

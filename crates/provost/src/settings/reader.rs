@@ -32,6 +32,11 @@ impl<'a> Reader<'a> {
         self.problems.push(Problem::new(self.config.origin(name), name, what));
     }
 
+    /// Adds the problems of something that a setting names.
+    pub fn all_wrong(&mut self, problems: Vec<Problem>) {
+        self.problems.extend(problems);
+    }
+
     /// What was said about `name`, else its default; `None` when it follows from something else.
     fn value(&self, name: &str) -> Option<(Value, Option<PathBuf>)> {
         if let Some(Said { value, from, .. }) = self.config.said(name) {

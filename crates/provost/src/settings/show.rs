@@ -43,6 +43,10 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
         ("fleet.api", json!(settings.fleet.api)),
         ("fleet.plain_http", json!(audience(settings.fleet.plain_http))),
         ("fleet.trusted_proxies", texts(&settings.fleet.trusted_proxies)),
+        (
+            "fleet.sign_in",
+            settings.fleet.sign_in.as_ref().map_or(json!("certificates"), |file| path(&file.path)),
+        ),
         ("limits.connections_max", json!(limits.connections_max)),
         ("limits.header_seconds", seconds(limits.header)),
         ("limits.body_seconds", seconds(limits.body)),

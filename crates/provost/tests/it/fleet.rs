@@ -63,7 +63,7 @@ fn at_once<T: Send>(count: usize, act: impl Fn(usize) -> T + Sync) -> Vec<T> {
 }
 
 /// Everything that happened in a house that stands still, oldest first.
-fn history(house: &House) -> Vec<Event> {
+pub fn history(house: &House) -> Vec<Event> {
     let engine: Arc<dyn Engine> = Arc::new(Sqlite::open(&house.data().join("provost.db")).unwrap());
     let page = block_on(History::new(engine.clone()).unwrap().page(None, 1_000)).unwrap();
     block_on(engine.close()).unwrap();

@@ -25,5 +25,6 @@ mod program;
 mod rollover;
 mod several;
 mod sigkill;
+mod sign_in;
 mod tls;
 mod up;

@@ -1,11 +1,14 @@
 //! Answers and refusals (commissaire contract, sections 2.1 and 2.5).
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::response::Response;
 use base::Explain;
 use fleet::{MembersError, OperationError};
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, WARNING};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WARNING};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use identity::sign_in::SignInDenied;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -13,7 +16,6 @@ use super::bodies::BadBody;
 use super::documents;
 use super::route::Missed;
 use crate::fault;
-use crate::sign_in::NotSignedIn;
 
 /// What is answered when all is well: a JSON document.
 pub(super) struct Answer {
@@ -41,6 +43,9 @@ struct Problem {
     /// The operation that is in the way.
     #[serde(skip_serializing_if = "Option::is_none")]
     running: Option<Value>,
+    /// Not before that is it worth asking again.
+    #[serde(skip)]
+    retry_after: Option<Duration>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
@@ -106,7 +111,19 @@ impl Refusal {
             detail: detail.into(),
             hint: None,
             running: None,
+            retry_after: None,
         }))
+    }
+
+    /// Nobody vouches for whoever asks. Never 401: the original's clients do not know it.
+    pub(super) fn denied(denied: SignInDenied) -> Self {
+        let mut refusal =
+            Self::new(StatusCode::FORBIDDEN, "no way of signing in that is set up here knows who asks");
+        if let Some(wait) = denied.retry_after {
+            refusal.0.hint = Some(format!("the next attempt is looked at in {} s", wait.as_secs()));
+        }
+        refusal.0.retry_after = denied.retry_after;
+        refusal
     }
 
     /// The refusal that an error stands for. What went wrong on our side is logged, and not shown.
@@ -122,11 +139,15 @@ impl Refusal {
 
     pub(super) fn into_response(self, to: Reader) -> Response {
         let problem = *self.0;
-        match to {
+        let mut response = match to {
             Reader::Original => response(problem.status, "text/html", problem.title),
             Reader::Problems => response(problem.status, "application/problem+json", json(&problem)),
             Reader::Nobody => response(problem.status, "text/html", Body::empty()),
+        };
+        if let Some(wait) = problem.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, wait.as_secs().into());
         }
+        response
     }
 }
 
@@ -182,16 +203,6 @@ impl From<Missed> for Refusal {
         match missed {
             Missed::Route => Self::new(StatusCode::NOT_FOUND, "there is nothing of this path and method"),
             Missed::Name(reason) => Self::new(StatusCode::BAD_REQUEST, reason),
-        }
-    }
-}
-
-impl From<NotSignedIn> for Refusal {
-    fn from(not: NotSignedIn) -> Self {
-        match not {
-            // Never 401: the original's clients do not know it.
-            NotSignedIn::Denied(reason) => Self::new(StatusCode::FORBIDDEN, reason),
-            NotSignedIn::Failed(error) => Self::of(error),
         }
     }
 }

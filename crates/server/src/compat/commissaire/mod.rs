@@ -23,6 +23,7 @@ use fleet::{
 };
 use http::StatusCode;
 use http::request::Parts;
+use identity::sign_in::{Attempt, Outcome, SignedIn};
 use identity::{Action, Permit, Principal};
 
 use self::answer::{Answer, Reader, Refusal};
@@ -31,7 +32,6 @@ use self::route::Call;
 use super::percent;
 use crate::app::FleetApi;
 use crate::doors::{Peer, read_body};
-use crate::sign_in::{Attempt, sign_in};
 
 /// The longest body: room for the lists of a cluster with a hundred thousand hosts.
 const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
@@ -85,13 +85,23 @@ impl Commissaire {
     /// Answers one request for what is `inside` the dialect's tree. Never fails: a refusal is an answer.
     pub(crate) async fn answer(&self, inside: &str, request: Request) -> Response {
         let (parts, body) = request.into_parts();
-        match self.respond(inside, &parts, body).await {
+        let reader = Reader::of(&parts.method, &parts.headers);
+        let SignedIn { principal, headers } = match self.sign_in(&parts).await {
+            Ok(Outcome::SignedIn(signed_in)) => signed_in,
+            Ok(Outcome::Respond(response)) => return response.map(Body::from),
+            Ok(Outcome::Denied(denied)) => return Refusal::denied(denied).into_response(reader),
+            Err(refusal) => return refusal.into_response(reader),
+        };
+        let mut response = match self.respond(inside, &parts, Asked { by: principal, body }).await {
             Ok(answer) => answer.into_response(),
-            Err(refusal) => refusal.into_response(Reader::of(&parts.method, &parts.headers)),
-        }
+            Err(refusal) => refusal.into_response(reader),
+        };
+        response.headers_mut().extend(headers);
+        response
     }
 
-    async fn respond(&self, inside: &str, parts: &Parts, body: Body) -> Result<Answer, Refusal> {
+    /// Finds out who asks, unless they must not be asked for what proves it.
+    async fn sign_in(&self, parts: &Parts) -> Result<Outcome, Refusal> {
         let peer = parts
             .extensions
             .get::<Peer>()
@@ -100,10 +110,17 @@ impl Commissaire {
             let detail = "without TLS, only programs on the server's machine are answered";
             return Err(Refusal::new(StatusCode::FORBIDDEN, detail));
         }
-        let from = self.api.trusted_proxies.client(peer.address.ip(), &parts.headers);
-        let by = sign_in(&self.house, &Attempt { peer, from }).await?;
-        let call = route::find(&parts.method, inside)?;
-        self.call(call, Asked { by, body }).await
+        let attempt = Attempt {
+            path: &percent::decode(parts.uri.path()),
+            headers: &parts.headers,
+            certificate: peer.certificate.as_deref(),
+            source: self.api.trusted_proxies.client(peer.address.ip(), &parts.headers),
+        };
+        Ok(self.api.sign_in.sign_in(&attempt).await)
+    }
+
+    async fn respond(&self, inside: &str, parts: &Parts, asked: Asked) -> Result<Answer, Refusal> {
+        self.call(route::find(&parts.method, inside)?, asked).await
     }
 
     async fn call(&self, call: Call, asked: Asked) -> Result<Answer, Refusal> {

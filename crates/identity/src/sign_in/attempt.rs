@@ -1,0 +1,53 @@
+//! Somebody who wants in, and what came of it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Response};
+use x509::Certificate;
+
+use crate::Principal;
+
+/// What a sign-in is judged by: one request, without its body.
+#[derive(Clone, Copy)]
+pub struct Attempt<'a> {
+    /// The path that is asked for, percent-decoded, without the query.
+    pub path: &'a str,
+    /// The request's header.
+    pub headers: &'a HeaderMap,
+    /// The client certificate of the TLS connection, whose key the client has proved to have. Whether it is
+    /// anybody's who may come in is judged here.
+    pub certificate: Option<&'a Certificate>,
+    /// Where the request comes from: the connection's other end, or what a trusted proxy says. Nothing when
+    /// there is no such address; then nobody is slowed.
+    pub source: Option<IpAddr>,
+}
+
+/// What came of an [`Attempt`].
+#[derive(Debug)]
+pub enum Outcome {
+    /// We know who it is.
+    SignedIn(SignedIn),
+    /// A method answers the request itself: send this, as it is.
+    Respond(Response<Bytes>),
+    /// Nobody vouches for them.
+    Denied(SignInDenied),
+}
+
+/// Somebody whose identity was proven.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// Who it is, and what they may do.
+    pub principal: Principal,
+    /// Belongs into the answer to the request, whatever that is: Keystone's `X-Subject-Token`. Empty as a rule.
+    pub headers: HeaderMap,
+}
+
+/// Nobody vouches for whoever asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignInDenied {
+    /// How long passwords and tokens from the same source are not even looked at, when there were too many wrong
+    /// ones: whole seconds, for `Retry-After`.
+    pub retry_after: Option<Duration>,
+}

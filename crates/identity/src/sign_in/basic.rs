@@ -1,0 +1,240 @@
+//! Sign-in by a name and a password, compared to bcrypt hashes (contract of `/api/v0`, section 7.5).
+//!
+//! Passwords of more than 72 bytes are cut there, as bcrypt has always done: hashes made of such passwords are out
+//! there. One with a NUL in it is refused, since bcrypt takes NUL for the end.
+//!
+//! Comparing takes long by design (a quarter of a second at cost 12), so it happens away from whoever waits, a
+//! bounded number at once, and who was right is remembered for a moment.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use base::Clock;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+use super::attempt::Attempt;
+use super::config::{BasicConfig, ParseHashError, PasswordHash, UserConfig};
+use super::guard::{Found, Guard};
+use super::method::{Known, Method, Verdict};
+use super::offer::{Login, Offer};
+use super::roles::ParseRoleError;
+use super::stack::Compute;
+use super::watched_file::WatchedFile;
+use crate::Role;
+
+/// Users with passwords.
+pub(crate) struct Basic {
+    users: HashMap<String, UserConfig>,
+    file: Option<WatchedFile<HashMap<String, UserConfig>>>,
+    /// Whether nobody else knows users by password who are unknown here. If somebody does, it is theirs to judge
+    /// a guess, and to keep secret whom they know.
+    knows_everybody: bool,
+    guard: Guard,
+    compute: Compute,
+}
+
+impl Basic {
+    pub(crate) fn new(
+        config: BasicConfig,
+        knows_everybody: bool,
+        guard: Guard,
+        compute: Compute,
+        clock: &Clock,
+    ) -> Self {
+        let file = config.file.map(|path| users_file(path, config.role, clock.clone()));
+        Self { users: by_name(config.users), file, knows_everybody, guard, compute }
+    }
+
+    async fn look(&self, attempt: &Attempt<'_>, login: &Login) -> Verdict {
+        let in_file = self.file.as_ref().map(WatchedFile::now);
+        let in_file = in_file.as_deref();
+        let known = in_file.and_then(|users| users.get(&login.user)).or_else(|| self.users.get(&login.user));
+        if known.is_none() && !self.knows_everybody {
+            return Verdict::Failure;
+        }
+        // Whether there is such a user must not be told by the time it takes: any hash will do.
+        let stand_in = || costliest(in_file.into_iter().flat_map(HashMap::values).chain(self.users.values()));
+        let Some(user) = known.or_else(stand_in) else {
+            return Verdict::WrongGuess;
+        };
+        let (hash, password) = (user.hash.clone(), login.password.clone());
+        let key = self.guard.key(&[
+            login.user.as_bytes(),
+            password.expose().as_bytes(),
+            hash.as_str().as_bytes(),
+            user.role.to_string().as_bytes(),
+        ]);
+        let compare = async |turn| {
+            let compared = (self.compute)(Box::new(move || {
+                let is_right = is_of(password.expose(), &hash);
+                drop(turn);
+                is_right
+            }));
+            // The one hash that was compared to need not be that of the user.
+            if compared.await && known.is_some() {
+                Found::Known(Known::new(format!("user {}", user.name), user.role), None)
+            } else {
+                Found::Nobody
+            }
+        };
+        self.guard.judge(attempt.source, key, compare).await
+    }
+}
+
+impl Method for Basic {
+    fn name(&self) -> &'static str {
+        "basic"
+    }
+
+    fn judge<'a>(&'a self, attempt: &'a Attempt<'a>, offer: &'a Offer) -> BoxFuture<'a, Verdict> {
+        match offer.login() {
+            Some(login) => self.look(attempt, login).boxed(),
+            None => std::future::ready(Verdict::Failure).boxed(),
+        }
+    }
+}
+
+/// Whether `hash` was made of `password`. Takes long.
+fn is_of(password: &str, hash: &PasswordHash) -> bool {
+    !password.contains('\0') && bcrypt::verify(password, hash.as_str()).unwrap_or(false)
+}
+
+fn costliest<'a>(users: impl Iterator<Item = &'a UserConfig>) -> Option<&'a UserConfig> {
+    users.max_by_key(|user| user.hash.cost())
+}
+
+fn by_name(users: Vec<UserConfig>) -> HashMap<String, UserConfig> {
+    users.into_iter().map(|user| (user.name.clone(), user)).collect()
+}
+
+fn users_file(path: PathBuf, role: Role, clock: Clock) -> WatchedFile<HashMap<String, UserConfig>> {
+    let shown = path.display().to_string();
+    let parse = move |bytes: &[u8]| {
+        let value: Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let (users, problems) = users(&value, role);
+        for problem in problems {
+            tracing::warn!(file = shown, %problem, "a user cannot sign in");
+        }
+        Ok(by_name(users))
+    };
+    WatchedFile::new(path, clock, Box::new(parse))
+}
+
+/// What is wrong with one user, or with all of them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UserProblem {
+    /// There is no object with users in it.
+    #[error("users are written as an object: {{\"NAME\": {{\"hash\": \"$2b$…\"}}}}")]
+    NoUsers,
+    /// There is no text `hash`.
+    #[error("user `{user}` has no `hash`")]
+    NoHash {
+        /// The user's name.
+        user: String,
+    },
+    /// The hash is none.
+    #[error("user `{user}`: {source}")]
+    Hash {
+        /// The user's name.
+        user: String,
+        /// What is wrong.
+        source: ParseHashError,
+    },
+    /// The role is none.
+    #[error("user `{user}`: {source}")]
+    Role {
+        /// The user's name.
+        user: String,
+        /// What is wrong.
+        source: ParseRoleError,
+    },
+}
+
+/// The users in `{"alice": {"hash": "$2b$12$…", "role": "operator"}}`, in the order of their names, and what is
+/// wrong with the others. Who has no role there has `role`; other members mean nothing.
+#[must_use]
+pub fn users(value: &Value, role: Role) -> (Vec<UserConfig>, Vec<UserProblem>) {
+    let (mut users, mut problems) = (Vec::new(), Vec::new());
+    let Some(entries) = value.as_object() else { return (users, vec![UserProblem::NoUsers]) };
+    for (name, entry) in entries {
+        match user(name, entry, role) {
+            Ok(user) => users.push(user),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    (users, problems)
+}
+
+fn user(name: &str, entry: &Value, role: Role) -> Result<UserConfig, UserProblem> {
+    let user = || name.to_owned();
+    let hash =
+        entry.get("hash").and_then(Value::as_str).ok_or_else(|| UserProblem::NoHash { user: user() })?;
+    let hash = hash.parse().map_err(|source| UserProblem::Hash { user: user(), source })?;
+    let role = match entry.get("role") {
+        None => role,
+        // Whatever is no text is no role either.
+        Some(said) => said
+            .as_str()
+            .map_or_else(|| said.to_string().parse(), str::parse)
+            .map_err(|source| UserProblem::Role { user: user(), source })?,
+    };
+    Ok(UserConfig { name: user(), hash, role })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Of `secret`, at cost 4.
+    fn hash_of(password: &str) -> PasswordHash {
+        bcrypt::hash(password, 4).unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn passwords_are_those_of_the_hash() {
+        let long = "x".repeat(80);
+        for (made_of, offered, expected) in [
+            ("secret", "secret", true),
+            ("secret", "Secret", false),
+            ("secret", "secret ", false),
+            ("", "", true),
+            ("", "a", false),
+            ("pässwörd:with:colons", "pässwörd:with:colons", true),
+            (&long, &long, true),
+            (&long, &long[..72], true), // what bcrypt has always done
+            (&long, &long[..71], false),
+            ("secret", "secret\0", false),
+            ("secret", "secret\0secret", false), // which bcrypt itself would take for `secret`
+        ] {
+            assert_eq!(is_of(offered, &hash_of(made_of)), expected, "{offered:?} for {made_of:?}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_understood_counts() {
+        let hash = hash_of("secret");
+        let value = json!({
+            "alice": {"hash": hash.as_str(), "role": "operator", "shell": "/bin/sh"},
+            "bob": {"hash": hash.as_str()},
+            "carol": {"hash": "plain"},
+            "dave": {},
+            "erin": {"hash": hash.as_str(), "role": "root"},
+            "frank": {"hash": hash.as_str(), "role": 7},
+            "grace": "plain",
+        });
+        let (found, problems) = users(&value, Role::Administrator);
+        let found: Vec<_> = found.iter().map(|user| (user.name.as_str(), user.role)).collect();
+        assert_eq!(found, [("alice", Role::Operator), ("bob", Role::Administrator)]);
+        let problems: Vec<String> = problems.iter().map(UserProblem::to_string).collect();
+        assert_eq!(problems.len(), 5);
+        assert!(problems[0].starts_with("user `carol`: the hash is not one of bcrypt's"), "{problems:?}");
+        assert_eq!(problems[1], "user `dave` has no `hash`");
+        assert!(problems[2].starts_with("user `erin`: `root` is no role"), "{problems:?}");
+        assert!(problems[3].starts_with("user `frank`: `7` is no role"), "{problems:?}");
+        assert_eq!(problems[4], "user `grace` has no `hash`");
+        assert_eq!(users(&json!([]), Role::Reader), (vec![], vec![UserProblem::NoUsers]));
+    }
+}

@@ -1,0 +1,70 @@
+//! What a sign-in method is, and what it may say.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Response};
+
+use super::attempt::Attempt;
+use super::offer::Offer;
+use crate::{Principal, Role};
+
+/// One way to prove who one is. [`Stack`](super::Stack) asks one after the other.
+pub trait Method: Send + Sync {
+    /// What the log calls it: `password file`.
+    fn name(&self) -> &'static str;
+
+    /// Whether whoever makes the `attempt` is somebody, by this method. `offer` is what its header offers. Takes
+    /// no longer than a few seconds: what cannot be found out by then is a failure.
+    fn judge<'a>(&'a self, attempt: &'a Attempt<'a>, offer: &'a Offer) -> BoxFuture<'a, Verdict>;
+}
+
+/// What a method has found out (contract of `/api/v0`, section 7.4).
+#[derive(Debug)]
+pub enum Verdict {
+    /// This is somebody. No other method is asked.
+    Success(Arc<Known>),
+    /// Nothing was offered that this method judges, it did not convince, or it could not be looked at. The next
+    /// method is asked.
+    Failure,
+    /// As a failure; and it was a password or a token, such as one guesses.
+    WrongGuess,
+    /// As a failure; it was not looked at, and will not be for so long.
+    TooSoon(Duration),
+    /// The method answers by itself. No other method is asked.
+    Respond(Response<Bytes>),
+}
+
+/// Somebody whom a method knows. Made by this crate's methods alone.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Known {
+    name: String,
+    role: Role,
+    headers: HeaderMap,
+}
+
+impl Known {
+    /// `name` is for the history and says by which means: `user alice`.
+    pub(crate) fn new(name: String, role: Role) -> Self {
+        Self { name, role, headers: HeaderMap::new() }
+    }
+
+    /// The same, with headers for the answer.
+    #[cfg(feature = "services")]
+    pub(crate) fn with_headers(self, headers: HeaderMap) -> Self {
+        Self { headers, ..self }
+    }
+
+    /// The headers for the answer.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// As a principal who comes from `source`.
+    pub(crate) fn principal(&self, source: Option<IpAddr>) -> Principal {
+        Principal::new(self.name.clone(), self.role, source)
+    }
+}

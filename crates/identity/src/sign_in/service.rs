@@ -1,0 +1,206 @@
+//! Asking somebody else's service over HTTP: once, within five seconds, and nobody but that service.
+//!
+//! No redirection is followed and no proxy is asked, since what is sent are other people's passwords and tokens.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::Clock;
+use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+use reqwest::{Client, RequestBuilder, redirect};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use serde_json::Value;
+
+use super::config::Service;
+use super::error::ServiceError;
+
+/// How long one question may take, with everything.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// The longest answer that is read.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// How many ask one service at the same time.
+pub(super) const AT_ONCE: usize = 64;
+
+/// Asks one service.
+pub(super) struct Asker {
+    client: Client,
+    url: String,
+}
+
+/// What a service answered.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON; null when it is none.
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+}
+
+/// A service gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Silence {
+    /// It could not be reached, or was too slow.
+    #[error("it did not answer")]
+    Http(#[source] reqwest::Error),
+    /// It went on and on.
+    #[error("its answer is longer than {ANSWER_BYTES_MAX} bytes")]
+    TooLong,
+    /// It says itself that it cannot.
+    #[error("it answered {0}")]
+    Status(StatusCode),
+}
+
+impl Asker {
+    pub(super) fn new(service: &Service, clock: &Clock) -> Result<Self, ServiceError> {
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls(service, clock)?)
+            .http1_only()
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .timeout(DEADLINE)
+            .build()
+            .map_err(|error| ServiceError::Client(base::report(&error)))?;
+        Ok(Self { client, url: service.url.to_string() })
+    }
+
+    /// Where it is.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A `GET`.
+    pub(super) fn get(&self) -> RequestBuilder {
+        self.client.get(&self.url)
+    }
+
+    /// A `POST` of JSON.
+    pub(super) fn post(&self, body: &Value) -> RequestBuilder {
+        self.client.post(&self.url).header(CONTENT_TYPE, "application/json").body(body.to_string())
+    }
+}
+
+/// What is answered to `request`, unless the service says that it is not able to.
+pub(super) async fn ask(request: RequestBuilder) -> Result<Answer, Silence> {
+    let silent = |error: reqwest::Error| Silence::Http(error.without_url());
+    let mut response = request.send().await.map_err(silent)?;
+    let status = response.status();
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        return Err(Silence::Status(status));
+    }
+    let headers = std::mem::take(response.headers_mut());
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(silent)? {
+        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(Silence::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer { status, headers, body: body.freeze() })
+}
+
+/// How TLS is spoken with the service.
+fn tls(service: &Service, clock: &Clock) -> Result<ClientConfig, ServiceError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier: Arc<dyn ServerCertVerifier> = if !service.url.is_https() || !service.verify {
+        Arc::new(Unverified(provider.clone()))
+    } else {
+        let roots = match &service.ca_file {
+            Some(path) => roots_in(path)?,
+            None => roots_of_the_system()?,
+        };
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+            .build()
+            .map_err(|error| ServiceError::Client(base::report(&error)))?
+    };
+    Ok(ClientConfig::builder_with_details(provider, Arc::new(TlsClock(clock.clone())))
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .expect("the provider has suites for both versions")
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth())
+}
+
+fn roots_in(path: &Path) -> Result<RootCertStore, ServiceError> {
+    let refuse = |reason| ServiceError::CaFile { path: path.to_owned(), reason };
+    let pem = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| refuse(error.to_string()))?;
+        roots.add(certificate).map_err(|error| refuse(error.to_string()))?;
+    }
+    if roots.is_empty() { Err(refuse("there is none in it".to_owned())) } else { Ok(roots) }
+}
+
+fn roots_of_the_system() -> Result<RootCertStore, ServiceError> {
+    let mut roots = RootCertStore::empty();
+    // A system has odd ones among its certificates; the others are good all the same.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() { Err(ServiceError::NoAuthorities) } else { Ok(roots) }
+}
+
+/// Believes any certificate, because the operator said so in so many words (`verify = false`). The other end must
+/// have its key all the same.
+#[derive(Debug)]
+struct Unverified(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unverified {
+    fn verify_server_cert(
+        &self,
+        _certificate: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// TLS gets the same clock as everyone.
+#[derive(Debug)]
+struct TlsClock(Clock);
+
+impl TimeProvider for TlsClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = u64::try_from(self.0.now().as_unix()).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
+}

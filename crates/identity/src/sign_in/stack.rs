@@ -1,0 +1,244 @@
+//! The methods of sign-in, one after the other (contract of `/api/v0`, section 7.4).
+//!
+//! ```text
+//! path is open ─── yes ──────────────────────────────────────────► signed in, without anybody being asked
+//!      │ no
+//!      ▼
+//! first method ─── success ──────────────────────────────────────► signed in
+//!      │           answers by itself ────────────────────────────► respond
+//!      │ failure
+//!      ▼
+//! next method … ── no further one ───────────────────────────────► denied
+//! ```
+//! Without any method everybody is denied.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Clock, Entropy};
+use futures_util::future::BoxFuture;
+use http::HeaderMap;
+use x509::{Certificate, VerifyError};
+
+use super::attempt::{Attempt, Outcome, SignInDenied, SignedIn};
+use super::client_certificate::{Anchors, ClientCertificate};
+use super::config::{Config, MethodConfig, OpenPath};
+use super::error::BuildError;
+use super::method::{Method, Verdict};
+use super::offer::Offer;
+use super::throttle::Throttle;
+use super::users_authority::{Users, UsersAuthority};
+use crate::Principal;
+
+/// Runs work that takes long away from whoever waits for it.
+pub type Compute = Arc<dyn Fn(Work) -> BoxFuture<'static, bool> + Send + Sync>;
+
+/// Something that takes long to find out.
+pub type Work = Box<dyn FnOnce() -> bool + Send>;
+
+/// What methods stand on.
+#[derive(Clone)]
+pub struct Ground {
+    /// What time it is.
+    pub clock: Clock,
+    /// Where chance comes from.
+    pub entropy: Entropy,
+    /// Where passwords are compared.
+    pub compute: Compute,
+    /// How many passwords are compared at the same time; at least one.
+    pub compute_at_once: usize,
+    /// Who knows our own users' certificates.
+    pub users_authority: Option<UsersAuthority>,
+}
+
+/// The methods of sign-in. One for the whole process: it remembers who was right, and counts who was wrong.
+pub struct Stack {
+    methods: Vec<Box<dyn Method>>,
+    open_paths: Vec<OpenPath>,
+    /// Authorities, besides our own, whose client certificates count.
+    anchors: Vec<Arc<Anchors>>,
+    throttle: Arc<Throttle>,
+    clock: Clock,
+}
+
+impl Stack {
+    /// The methods that `config` names.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it. A file of users or of client authorities that cannot be read is no
+    /// error: it lets nobody in until it can be, and the log says so.
+    pub fn build(config: Config, ground: &Ground) -> Result<Self, Vec<BuildError>> {
+        let mut stack = Self::of(Vec::new(), config.open_paths, &ground.clock);
+        let mut errors = Vec::new();
+        let mut configs = config.methods.into_iter();
+        while let Some(config) = configs.next() {
+            let is_last_for_passwords = !configs.as_slice().iter().any(takes_passwords);
+            if let Err(error) = stack.add(config, is_last_for_passwords, ground) {
+                errors.push(error);
+            }
+        }
+        if stack.methods.is_empty() && errors.is_empty() {
+            tracing::warn!("there is no sign-in method, so nobody can sign in");
+        }
+        if errors.is_empty() { Ok(stack) } else { Err(errors) }
+    }
+
+    /// Any methods.
+    #[must_use]
+    pub fn of(methods: Vec<Box<dyn Method>>, open_paths: Vec<OpenPath>, clock: &Clock) -> Self {
+        Self {
+            methods,
+            open_paths,
+            anchors: Vec::new(),
+            throttle: Arc::new(Throttle::new()),
+            clock: clock.clone(),
+        }
+    }
+
+    fn add(
+        &mut self,
+        config: MethodConfig,
+        is_last_for_passwords: bool,
+        ground: &Ground,
+    ) -> Result<(), BuildError> {
+        let method = config.name();
+        let built: Box<dyn Method> = match config {
+            MethodConfig::ClientCertificate(config) => {
+                let built = ClientCertificate::new(config, &self.clock);
+                self.anchors.push(built.anchors().clone());
+                Box::new(built)
+            }
+            MethodConfig::UsersAuthority(roles) => {
+                let authority = ground.users_authority.clone();
+                let authority = authority.ok_or(BuildError::NoUsersAuthority { method })?;
+                Box::new(Users { authority, roles })
+            }
+            config => self.guarded(config, is_last_for_passwords, ground)?,
+        };
+        self.methods.push(built);
+        Ok(())
+    }
+
+    /// A method that is a feature of this crate.
+    #[cfg_attr(
+        not(all(feature = "basic", feature = "services")),
+        allow(unused_variables, clippy::needless_pass_by_value)
+    )]
+    fn guarded(
+        &self,
+        config: MethodConfig,
+        is_last_for_passwords: bool,
+        ground: &Ground,
+    ) -> Result<Box<dyn Method>, BuildError> {
+        let method = config.name();
+        #[cfg(feature = "guard")]
+        let guard = |cache_seconds, at_once, throttle| {
+            super::guard::Guard::new(cache_seconds, at_once, throttle, &ground.clock, &ground.entropy)
+        };
+        #[cfg(feature = "services")]
+        let service = |source| BuildError::Service { method, source };
+        match config {
+            #[cfg(feature = "basic")]
+            MethodConfig::Basic(config) => {
+                let at_once = ground.compute_at_once.max(1);
+                let guard = guard(config.cache_seconds, at_once, Some(self.throttle.clone()));
+                let compute = ground.compute.clone();
+                let basic =
+                    super::basic::Basic::new(config, is_last_for_passwords, guard, compute, &self.clock);
+                Ok(Box::new(basic))
+            }
+            #[cfg(feature = "services")]
+            MethodConfig::KeystonePassword(config) | MethodConfig::KeystoneToken(config) => {
+                use super::keystone::{Keystone, Means};
+                let means = if method == "keystone-token" { Means::Token } else { Means::Password };
+                let throttle = Some(self.throttle.clone());
+                let guard = guard(config.service.cache_seconds, super::service::AT_ONCE, throttle);
+                Ok(Box::new(Keystone::new(means, config, guard, &self.clock).map_err(service)?))
+            }
+            // Nobody guesses a bearer token, and a client whose token has ended must not be kept from trying with a
+            // new one.
+            #[cfg(feature = "services")]
+            MethodConfig::OpenShift(config) => {
+                let guard = guard(config.service.cache_seconds, super::service::AT_ONCE, None);
+                let built = super::openshift::OpenShift::new(config, guard, &self.clock);
+                Ok(Box::new(built.map_err(service)?))
+            }
+            #[cfg(feature = "services")]
+            MethodConfig::TokenReview(config) => {
+                let guard = guard(config.service.cache_seconds, super::service::AT_ONCE, None);
+                let built = super::token_review::TokenReview::new(config, guard, &self.clock);
+                Ok(Box::new(built.map_err(service)?))
+            }
+            _ => Err(BuildError::NotInThisBuild { method }),
+        }
+    }
+
+    /// Whether a TLS client may present `certificate` because of one of the methods: it is for clients, within its
+    /// dates, and an authority issued it whose certificates count. Those of our own users are not looked at.
+    ///
+    /// # Errors
+    /// [`VerifyError`].
+    pub fn may_present(&self, certificate: &Certificate) -> Result<(), VerifyError> {
+        let now = self.clock.now();
+        let mut verdict = Err(VerifyError::UnknownIssuer);
+        for anchors in &self.anchors {
+            // Of several reasons, one that is about the certificate itself tells more.
+            match anchors.verify(certificate, now) {
+                Ok(()) => return Ok(()),
+                Err(VerifyError::UnknownIssuer) => {}
+                Err(error) => verdict = Err(error),
+            }
+        }
+        verdict
+    }
+
+    /// Finds out who makes the `attempt`: whoever asks first in the order of the configuration and succeeds.
+    ///
+    /// Takes long at times: for comparing a password, for another service's answer (five seconds at most), and for
+    /// the turn to do so. May be dropped while it waits.
+    pub async fn sign_in(&self, attempt: &Attempt<'_>) -> Outcome {
+        if let Some(open) = self.open_paths.iter().find(|open| open.path == attempt.path) {
+            let principal = Principal::new("anybody".into(), open.role, attempt.source);
+            return Outcome::SignedIn(SignedIn { principal, headers: HeaderMap::new() });
+        }
+        let offer = Offer::read(attempt.headers);
+        let (mut was_wrong, mut retry_after) = (false, None);
+        for method in &self.methods {
+            match method.judge(attempt, &offer).await {
+                Verdict::Success(known) => {
+                    let principal = known.principal(attempt.source);
+                    tracing::debug!(method = method.name(), who = %principal, "signed in");
+                    return Outcome::SignedIn(SignedIn { principal, headers: known.headers().clone() });
+                }
+                Verdict::Respond(response) => return Outcome::Respond(response),
+                Verdict::Failure => {}
+                Verdict::WrongGuess => was_wrong = true,
+                Verdict::TooSoon(wait) => retry_after = retry_after.max(Some(wait)),
+            }
+        }
+        // Whoever has to wait is not made to wait longer by what was not even looked at.
+        if was_wrong && retry_after.is_none() {
+            retry_after = self.guessed(attempt);
+        }
+        Outcome::Denied(SignInDenied { retry_after })
+    }
+
+    /// Counts a wrong guess. How long the next one has to wait.
+    fn guessed(&self, attempt: &Attempt<'_>) -> Option<Duration> {
+        let source = attempt.source?;
+        let wait = self.throttle.was_wrong(source, self.clock.now());
+        // What was offered as a name may be a password in the wrong field, so it is not told.
+        match wait {
+            Some(wait) => {
+                tracing::warn!(%source, wait_seconds = wait.as_secs(), "wrong passwords, again and again")
+            }
+            None => tracing::info!(%source, "a password or a token was wrong"),
+        }
+        wait
+    }
+}
+
+/// Whether the method judges a name and a password.
+fn takes_passwords(config: &MethodConfig) -> bool {
+    matches!(config, MethodConfig::Basic(_) | MethodConfig::KeystonePassword(_))
+}

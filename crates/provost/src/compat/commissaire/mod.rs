@@ -1,0 +1,4 @@
+//! The configuration of `commissaire-server`.
+
+mod options;
+pub mod sign_in;

@@ -1,0 +1,3 @@
+//! What the programs that Provost replaces were told, in their own words.
+
+pub mod commissaire;

@@ -1,0 +1,204 @@
+//! The file that says who may sign in to the fleet, in the form of `commissaire-server`'s configuration.
+
+use std::future::ready;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base::{Clock, Entropy, report};
+use identity::Role;
+use identity::sign_in::{Config, Ground, MethodConfig, Roles, SignInError, Stack, UsersAuthorityError, Work};
+use serde_json::{Map, Value};
+
+use super::Fleet;
+use super::problem::{Origin, Problem};
+use crate::compat::commissaire::sign_in::{self, SignIn};
+
+/// What is read here. The original takes `-` and `_` for the same.
+const READ: [&str; 3] = ["authentication-plugins", "self-auths", "tls-clientverifyfile"];
+/// What else the original's file may have. It is about the server, whose settings are ours.
+const PASSED_OVER: [&str; 7] =
+    ["listen-interface", "listen-port", "tls-pemfile", "bus-exchange", "bus-uri", "debug", "logging"];
+
+/// The file, read and found good.
+#[derive(Debug)]
+pub struct SignInFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it says.
+    pub config: Config,
+    /// What prevents nothing.
+    pub notes: Vec<Problem>,
+}
+
+impl SignInFile {
+    /// Reads the file at `path`, whose content is `text`. Relative paths in it start from its directory.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn read(path: PathBuf, text: &[u8]) -> Result<Self, Vec<Problem>> {
+        let origin = Origin::File(path.clone());
+        let as_a_whole = |what: String| vec![Problem { origin: origin.clone(), key: None, what, hint: None }];
+        let object: Map<String, Value> = match serde_json::from_slice(text) {
+            Ok(Value::Object(object)) => object,
+            Ok(_) => return Err(as_a_whole("is no JSON object".to_owned())),
+            Err(error) => return Err(as_a_whole(format!("is not JSON: {error}"))),
+        };
+        let (mut problems, mut notes) = members(&object, &origin);
+        let client_verify_file = client_verify_file(&object).map(Path::new);
+        let said =
+            sign_in::Said { file: Some((&path, &object)), client_verify_file, ..sign_in::Said::default() };
+        let SignIn { mut config, notes: more } = match sign_in::sign_in(&said) {
+            Ok(found) => found,
+            Err(more) => {
+                problems.extend(more);
+                return Err(problems);
+            }
+        };
+        notes.extend(more);
+        let directory = path.parent().unwrap_or(Path::new(""));
+        config.methods.iter_mut().flat_map(files).for_each(|file| *file = directory.join(&*file));
+        problems.extend(try_out(&config).into_iter().flat_map(&as_a_whole));
+        for file in config.methods.iter_mut().flat_map(files) {
+            if let Err(error) = std::fs::File::open(&*file) {
+                let what = format!("{} cannot be read, so it lets nobody in: {error}", file.display());
+                notes.extend(as_a_whole(what));
+            }
+        }
+        if problems.is_empty() { Ok(Self { path, config, notes }) } else { Err(problems) }
+    }
+}
+
+impl Fleet {
+    /// How people sign in: as the file says, and last by a certificate of our own users authority. Whoever has one
+    /// of those may approve others already, so that nothing is gained by refusing them here.
+    pub fn methods(&self) -> Config {
+        let mut config = self.sign_in.as_ref().map(|file| file.config.clone()).unwrap_or_default();
+        config.methods.push(MethodConfig::UsersAuthority(Roles::everybody(Role::Administrator)));
+        config
+    }
+}
+
+/// Members that are not ours to read, and those that nobody reads.
+fn members(object: &Map<String, Value>, origin: &Origin) -> (Vec<Problem>, Vec<Problem>) {
+    let (mut problems, mut notes) = (Vec::new(), Vec::new());
+    for member in object.keys() {
+        let name = member.replace('_', "-");
+        if PASSED_OVER.contains(&name.as_str()) {
+            notes.push(Problem::new(origin.clone(), member, "is passed over: only signing in is read here"));
+        } else if !READ.contains(&name.as_str()) {
+            let problem = Problem::new(origin.clone(), member, "nothing in such a file has this name");
+            let nearness = |known: &&&str| strsim::jaro_winkler(known, &name);
+            let nearest = READ.iter().filter(|known| nearness(known) > 0.8);
+            problems.push(match nearest.max_by(|a, b| nearness(a).total_cmp(&nearness(b))) {
+                Some(nearest) => problem.hint(format!("is `{nearest}` meant?")),
+                None => problem,
+            });
+        }
+    }
+    (problems, notes)
+}
+
+/// The authorities of those who sign in by certificate, where the plugin does not name its own.
+fn client_verify_file(object: &Map<String, Value>) -> Option<&str> {
+    let found = object.iter().find(|(member, _)| member.replace('_', "-") == "tls-clientverifyfile");
+    found.and_then(|(_, value)| value.as_str())
+}
+
+/// The files that a method reads while it is in use.
+fn files(method: &mut MethodConfig) -> Vec<&mut PathBuf> {
+    match method {
+        MethodConfig::Basic(basic) => basic.file.iter_mut().collect(),
+        MethodConfig::ClientCertificate(certificate) => vec![&mut certificate.ca_file],
+        MethodConfig::KeystonePassword(keystone) | MethodConfig::KeystoneToken(keystone) => {
+            keystone.service.ca_file.iter_mut().collect()
+        }
+        MethodConfig::OpenShift(openshift) => openshift.service.ca_file.iter_mut().collect(),
+        MethodConfig::TokenReview(review) => {
+            review.service.ca_file.iter_mut().chain([&mut review.token_file]).collect()
+        }
+        MethodConfig::UsersAuthority(_) => Vec::new(),
+    }
+}
+
+/// Sets the methods up and forgets them, for what is wrong with them.
+fn try_out(config: &Config) -> Vec<String> {
+    let ground = Ground {
+        clock: Clock::system(),
+        entropy: Entropy::system(),
+        compute: Arc::new(|work: Work| Box::pin(ready(work()))),
+        compute_at_once: 1,
+        users_authority: Some(Arc::new(|_| {
+            Box::pin(ready(Err(UsersAuthorityError::Refused(SignInError::Nothing))))
+        })),
+    };
+    let errors = Stack::build(config.clone(), &ground).err().unwrap_or_default();
+    errors.iter().map(|error| report(error)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<SignInFile, Vec<String>> {
+        let told = |problems: Vec<Problem>| problems.iter().map(ToString::to_string).collect();
+        SignInFile::read(PathBuf::from("/etc/provost/sign-in.json"), text.as_bytes()).map_err(told)
+    }
+
+    #[test]
+    fn everything_wrong_is_told_with_the_name_of_the_file() {
+        for (text, expected) in [
+            ("", &["is not JSON: EOF while parsing a value at line 1 column 0"][..]),
+            ("{\n!", &["is not JSON: key must be a string at line 2 column 1"]),
+            ("[]", &["is no JSON object"]),
+            (
+                r#"{"authentication-plugin": [], "self-auths": 1}"#,
+                &[
+                    "authentication-plugin: nothing in such a file has this name",
+                    r#"self-auths: is a list of paths, such as ["/api/v0/secrets"]"#,
+                ],
+            ),
+            (
+                r#"{"authentication-plugins": [{}]}"#,
+                &["authentication-plugins: a plugin in it has no `name`"],
+            ),
+            (
+                r#"{"authentication_plugins": [
+                    {"name": "keystonetokenauth", "url": "https://k.example/", "ca_file": "none.pem"}]}"#,
+                &[
+                    "the sign-in method `keystone-token` cannot ask its service: the certificates of authorities in \
+                   /etc/provost/none.pem cannot be used: No such file or directory (os error 2)",
+                ],
+            ),
+        ] {
+            let expected: Vec<_> =
+                expected.iter().map(|what| format!("/etc/provost/sign-in.json: {what}")).collect();
+            assert_eq!(read(text).unwrap_err(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_about_the_server_is_passed_over() {
+        let found = read(r#"{"listen_port": 8000, "bus-uri": "redis://", "self-auths": []}"#).unwrap();
+        let notes: Vec<_> = found.notes.iter().map(|note| note.key.clone().unwrap()).collect();
+        assert_eq!((notes.len(), found.config), (2, Config::default()), "{notes:?}");
+    }
+
+    #[test]
+    fn paths_start_from_the_file_and_our_users_come_last() {
+        let text = r#"{"tls_clientverifyfile": "clients.pem", "authentication-plugins": [
+            {"name": "httpbasicauth", "filepath": "users.json"}, {"name": "httpauthclientcert"}]}"#;
+        let file = read(text).unwrap();
+        assert_eq!(file.notes.len(), 2, "{:?}", file.notes);
+        let fleet = Fleet {
+            api: true,
+            plain_http: super::super::Audience::Loopback,
+            trusted_proxies: Vec::new(),
+            sign_in: Some(file),
+        };
+        let mut config = fleet.methods();
+        let names: Vec<_> = config.methods.iter().map(MethodConfig::name).collect();
+        assert_eq!(names, ["basic", "client-certificate", "users-authority"]);
+        let files: Vec<_> = config.methods.iter_mut().flat_map(files).map(|file| file.clone()).collect();
+        assert_eq!(files, ["users.json", "clients.pem"].map(|name| Path::new("/etc/provost").join(name)));
+    }
+}
