@@ -59,7 +59,7 @@ fn a_terminal_does_not_show_the_password() {
     let commctl = operator.home().join("bin/commctl");
     let mut script = std::process::Command::new("script");
     let wanted = format!("stty -a; {} host list; stty -a", commctl.display());
-    script.args(["-qec", &wanted, "/dev/null"]).env("HOME", operator.home());
+    script.args(["-qec", &wanted, "/dev/null"]).env("HOME", operator.home()).env("SHELL", "/bin/sh");
     let mut terminal = testkit::Process::spawn(&mut script);
     terminal.wait_for_stdout(|screen| screen.contains("Password: ")).unwrap();
     terminal.say(b"swordfish\n");
@@ -79,8 +79,9 @@ fn an_interrupted_question_leaves_the_terminal_in_order() {
     for command in ["host list", "passhash"] {
         let commctl = operator.home().join("bin/commctl");
         let mut script = std::process::Command::new("script");
-        let wanted = format!("{} {command}; echo ended $?; stty -a", commctl.display());
-        script.args(["-qec", &wanted, "/dev/null"]).env("HOME", operator.home());
+        // The terminal interrupts the shell as well, which has to stay to show what became of it.
+        let wanted = format!("trap : INT; {} {command}; echo ended $?; stty -a", commctl.display());
+        script.args(["-qec", &wanted, "/dev/null"]).env("HOME", operator.home()).env("SHELL", "/bin/sh");
         let mut terminal = testkit::Process::spawn(&mut script);
         terminal.wait_for_stdout(|screen| screen.contains("Password: ")).unwrap();
         terminal.say(b"\x03");
