@@ -34,6 +34,9 @@ pub enum DraftError {
     /// A name breaks a rule for certificates.
     #[error("the requested {0}")]
     Name(BadName),
+    /// A name, or the number of something, that is right and is nevertheless not certified here.
+    #[error("the requested {0}, which `ca.names = \"strict\"` does not allow")]
+    NotStrict(BadName),
     /// A mailbox in the subject that is no alternative name.
     #[error(
         "the requested emailAddress {email:?} is not an rfc822Name in subjectAltName (RFC 5280 §4.1.2.6)"
@@ -61,6 +64,7 @@ impl Explain for DraftError {
             | Self::Contradiction
             | Self::Nameless
             | Self::Name(_)
+            | Self::NotStrict(_)
             | Self::Email { .. } => Kind::Invalid,
             Self::Address(_) => Kind::Internal,
         }

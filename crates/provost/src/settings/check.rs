@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use base::Span;
+use ca::Names;
 use tracing_subscriber::EnvFilter;
 
 use super::config::{Config, Said, Surroundings};
@@ -76,6 +77,9 @@ fn read(config: &Config, reader: &mut Reader<'_>, layout: Layout) -> Option<Sett
     let bind = bind(reader, netloc.as_ref());
     let store = store_settings::store(reader);
     let ca = authorities(reader);
+    if let (Some(netloc), Some(ca)) = (&netloc, &ca) {
+        is_certified(reader, netloc, ca.names);
+    }
     let cors_whitelist = reader.parsed_list::<String>("cors.whitelist");
     let cors_keys = reader.path("cors.key_store");
     let server_key = reader.path("server.key_file");
@@ -158,16 +162,29 @@ fn bind(reader: &mut Reader<'_>, netloc: Option<&Netloc>) -> Option<Vec<Host>> {
 fn authorities(reader: &mut Reader<'_>) -> Option<Authorities> {
     let threshold = reader.fraction("ca.threshold_days", DAYS_MAX).and_then(Span::days_f64);
     let key_bits = key_bits(reader);
+    let names = reader.choice("ca.names");
+    let names = names.map(|word| if word == "strict" { Names::Strict } else { Names::Any });
     let lock_auto_approve_count = reader.switch("ca.lock_auto_approve_count");
     let services = authority(reader, "services");
     let users = authority(reader, "users");
     Some(Authorities {
         threshold: threshold?,
         key_bits: key_bits?,
+        names: names?,
         lock_auto_approve_count: lock_auto_approve_count?,
         services: services?,
         users: users?,
     })
+}
+
+/// The house certifies its own name: its host for HTTPS, and all of it where revocation lists are found.
+fn is_certified(reader: &mut Reader<'_>, netloc: &Netloc, names: Names) {
+    if names == Names::Any {
+        return;
+    }
+    if let Err(bad) = x509::strict::uri("the certificates' address", &format!("http://{netloc}/")) {
+        reader.wrong("netloc", format!("{bad}, which `ca.names = \"strict\"` does not allow"));
+    }
 }
 
 fn key_bits(reader: &mut Reader<'_>) -> Option<u32> {
@@ -561,6 +578,28 @@ mod tests {
             "log.access = \"/var/lib/provost/provost.db\"",
             "/etc/provost.toml:1: log.access: /var/lib/provost/provost.db is already the file of the database",
         );
+    }
+
+    #[test]
+    fn strictness_about_names_holds_for_our_own() {
+        for netloc in ["ca.example.com:8000", "192.0.2.1:80", "[2001:db8::1]:8000", "ca.example.com"] {
+            assert!(of_text(&format!("netloc = \"{netloc}\"\nca.names = \"strict\"")).is_ok(), "{netloc}");
+        }
+        assert_eq!(of_text("ca.names = \"strict\"").unwrap().ca.names, Names::Strict);
+        for (netloc, fault) in [
+            ("localhost:8000", "has a host name of one label"),
+            ("a.b", "has a host name whose last label has one character"),
+            ("ca.example.zone1", "has a host name that does not end with a letter"),
+            ("ca.example.com:08000", "has a port that begins with a zero"),
+        ] {
+            let text = format!("netloc = \"{netloc}\"\nca.names = \"strict\"");
+            let told: Vec<_> = of_text(&text).unwrap_err().iter().map(ToString::to_string).collect();
+            let expected = format!(
+                "/etc/provost.toml:1: netloc: the certificates' address \"http://{netloc}/\" {fault}, which \
+                 `ca.names = \"strict\"` does not allow"
+            );
+            assert_eq!(told, [expected]);
+        }
     }
 
     #[test]

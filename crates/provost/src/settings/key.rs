@@ -228,6 +228,17 @@ pub const KEYS: &[Key] = &[
         docs: &["The size of new RSA keys of the authorities and of the service: 2048, 3072, 4096 or 8192"],
     },
     Key {
+        name: "ca.names",
+        kind: Kind::Choice(&["any", "strict"]),
+        default: Default::Is("\"any\""),
+        docs: &[
+            "Which names are certified: any whose syntax is right, or only what everybody takes who reads certificates",
+            "What linters for certificates of the web complain about is refused when this is strict: wildcards, host",
+            "names of one label or without a letter at their end, URIs of schemes such as spiffe and urn, object",
+            "identifiers with long numbers. `netloc` is a name as well.",
+        ],
+    },
+    Key {
         name: "ca.lock_auto_approve_count",
         kind: Kind::Switch,
         default: Default::Is("false"),

@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use base::Span;
+use ca::Names;
 use server::Subnet;
 
 pub use config::{Config, Said, Surroundings, Value};
@@ -136,6 +137,8 @@ pub struct Authorities {
     pub threshold: Span,
     /// Size of new RSA keys in bits: 2048, 3072, 4096 or 8192.
     pub key_bits: u32,
+    /// Which names are certified.
+    pub names: Names,
     /// Whether the counts of automatic approval become permanent.
     pub lock_auto_approve_count: bool,
     /// The authority for services.
