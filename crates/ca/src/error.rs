@@ -409,6 +409,9 @@ pub enum RevokeError {
     /// The certificate is not one that can be revoked: foreign, expired, revoked before.
     #[error(transparent)]
     Holder(#[from] VerifyHolderError),
+    /// It is a CA certificate of this authority.
+    #[error("this is the certificate of the authority itself, which cannot revoke it")]
+    OfAuthority,
     /// The serial was revoked before.
     #[error("this serial was revoked before")]
     AlreadyRevoked,
@@ -421,6 +424,7 @@ impl Explain for RevokeError {
     fn kind(&self) -> Kind {
         match self {
             Self::Holder(source) => source.kind(),
+            Self::OfAuthority => Kind::Invalid,
             Self::AlreadyRevoked => Kind::Conflict,
             Self::Issue(source) => source.kind(),
         }
