@@ -107,7 +107,8 @@ pub const KEYS: &[Key] = &[
         ),
         docs: &[
             "The directory in which everything is kept",
-            "It holds the database and the keys, and is made at the first start, for this user alone.",
+            "It holds the database and the keys, and is made at the first start, for this user alone. A provost.toml in",
+            "it is found there, and cannot name another one.",
         ],
     },
     Key {
