@@ -337,7 +337,7 @@ mod tests {
     #[test]
     fn rsa_keys_have_null_for_parameters() {
         let key = sequence(|key| {
-            key.element(0x02, &[0x7f; 256]);
+            key.element(0x02, &[&[0][..], &[0xff; 256]].concat());
             key.element(0x02, &[3]);
         });
         assert!(PublicKey::from_rsa(&key).is_ok());
