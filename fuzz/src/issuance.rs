@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use base::{Clock, Entropy, Explain as _, Kind, Span, Timestamp};
-use ca::{Admission, Authority, AuthorityName, Ground, Profile};
+use ca::{Admission, Authority, AuthorityName, Ground, Names, Profile};
 use futures_executor::block_on;
 use store::{Memory, SealingKey};
 use x509::{Certificate, KeySpec, KeyUsage, PrivateKey, SigningRequest, oid};
@@ -52,6 +52,7 @@ fn authority() -> Authority {
         issuer_life: leaf_life.fraction(4, 1),
         issuer_key: KeySpec::Ed25519,
         crl_addresses: vec![("http://ca.example/cas/crl/".to_owned(), String::new())],
+        names: Names::Any,
         admission: Admission {
             pending_max: 1,
             automatic_max: 1,

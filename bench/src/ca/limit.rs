@@ -15,7 +15,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::RSA_PKCS1_SHA256;
 use base::{Clock, Entropy, Span};
-use ca::{Admission, Authority, AuthorityName, Ground, Profile};
+use ca::{Admission, Authority, AuthorityName, Ground, Names, Profile};
 use store::{SealingKey, Sqlite};
 use tokio::runtime::Runtime;
 use x509::{KeySpec, PrivateKey, SigningRequest};
@@ -232,6 +232,7 @@ fn profile() -> Profile {
         issuer_life: life.fraction(4, 1),
         issuer_key: KeySpec::Rsa { bits: 2048 },
         crl_addresses: vec![list(".der"), list("")],
+        names: Names::Any,
         admission: Admission {
             pending_max: 50,
             automatic_max: u64::MAX,

@@ -5,6 +5,8 @@ use std::fmt;
 use base::Span;
 use x509::{Extension, KeySpec};
 
+use crate::names::Names;
+
 /// Which authority. Each has its own issuers, requests, revocations and counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AuthorityName {
@@ -52,6 +54,8 @@ pub struct Profile {
     /// Where its revocation lists are published: the text before the issuer's number and what follows it,
     /// one pair for each address, best first. Empty: certificates name no distribution point.
     pub crl_addresses: Vec<(String, String)>,
+    /// Which names are certified.
+    pub names: Names,
     /// Which requests are taken, and which are approved at once.
     pub admission: Admission,
 }

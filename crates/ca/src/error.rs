@@ -34,6 +34,9 @@ pub enum DraftError {
     /// A name breaks a rule for certificates.
     #[error("the requested {0}")]
     Name(BadName),
+    /// A name, or the number of something, that is right and is nevertheless not certified here.
+    #[error("the requested {0}, which `ca.names = \"strict\"` does not allow")]
+    NotStrict(BadName),
     /// A mailbox in the subject that is no alternative name.
     #[error(
         "the requested emailAddress {email:?} is not an rfc822Name in subjectAltName (RFC 5280 §4.1.2.6)"
@@ -61,6 +64,7 @@ impl Explain for DraftError {
             | Self::Contradiction
             | Self::Nameless
             | Self::Name(_)
+            | Self::NotStrict(_)
             | Self::Email { .. } => Kind::Invalid,
             Self::Address(_) => Kind::Internal,
         }
@@ -405,6 +409,9 @@ pub enum RevokeError {
     /// The certificate is not one that can be revoked: foreign, expired, revoked before.
     #[error(transparent)]
     Holder(#[from] VerifyHolderError),
+    /// It is a CA certificate of this authority.
+    #[error("this is the certificate of the authority itself, which cannot revoke it")]
+    OfAuthority,
     /// The serial was revoked before.
     #[error("this serial was revoked before")]
     AlreadyRevoked,
@@ -417,6 +424,7 @@ impl Explain for RevokeError {
     fn kind(&self) -> Kind {
         match self {
             Self::Holder(source) => source.kind(),
+            Self::OfAuthority => Kind::Invalid,
             Self::AlreadyRevoked => Kind::Conflict,
             Self::Issue(source) => source.kind(),
         }

@@ -14,7 +14,7 @@ use x509::{
 use crate::authority::Profile;
 use crate::error::DraftError;
 use crate::issuer::Issuer;
-use crate::names;
+use crate::names::{self, Names};
 use crate::rollover::BACK_DATED;
 
 /// Where the original's own policies stand.
@@ -88,6 +88,9 @@ pub(crate) fn draft(
     extensions.extend(extended_key_usage(wish)?);
     extensions.extend(names::alternative_names(wish.subject, asked(wish, oid::SUBJECT_ALT_NAME))?);
     extensions.extend(policies(wish)?);
+    if profile.names == Names::Strict {
+        names::are_strict(wish.subject, &extensions)?;
+    }
     Ok(Draft {
         template: CertificateTemplate {
             serial,

@@ -43,6 +43,7 @@ pub use error::{
 pub use event::CA_CERTIFICATE_MADE;
 pub use handover::Handover;
 pub use issuer::Issuer;
+pub use names::Names;
 pub use request::{ParseIdError, PendingRequest, RequestId};
 pub use rollover::BACK_DATED;
 pub use service::{Approve, Authority, Ground, Issue, KeyMaker, ReadRequests, Reject, Revoke};

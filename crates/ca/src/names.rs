@@ -12,16 +12,55 @@
 //! ```
 //! A host name may have one label only, and, since people have such hosts, underscores within its labels.
 //! Nobody is asked whether a name is public, or a scheme registered: a fleet has hosts called `localhost` or
-//! `db1`, and SPIFFE identities. (Linters for certificates of the web ask that; what pkilint says of such
-//! names is listed, with reasons, in `crates/provost/tests/it/pkilint.rs`.)
+//! `db1`, and SPIFFE identities. Linters for certificates of the web do ask; an operator who wants nothing that
+//! they complain about chooses [`Names::Strict`]. (What pkilint says of the others is listed, with reasons, in
+//! `crates/provost/tests/it/pkilint.rs`.)
 //!
 //! The rules for a name by itself are in `x509`; here are those for all names of a certificate together.
 
 use std::collections::HashSet;
 
-use x509::{Extension, GeneralName, Name, general_name, oid};
+use x509::{BadName, Extension, GeneralName, Name, extension, general_name, oid, strict};
 
 use crate::error::DraftError;
+
+/// Which names are certified, of those whose syntax is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// All of them.
+    Any,
+    /// Those that everybody who reads certificates takes (`x509::strict`).
+    Strict,
+}
+
+/// Looks at all names and numbers that a certificate for `subject` with `extensions` would carry.
+///
+/// # Errors
+/// The first one that [`Names::Strict`] does not allow; also when an extension cannot be read.
+pub(crate) fn are_strict(subject: &Name, extensions: &[Extension]) -> Result<(), DraftError> {
+    let not_strict = |checked: Result<(), BadName>| checked.map_err(DraftError::NotStrict);
+    not_strict(strict::name(subject))?;
+    for Extension { oid, value, .. } in extensions {
+        match *oid {
+            oid::SUBJECT_ALT_NAME => {
+                let names = general_name::parse_all(value).map_err(DraftError::Name)?;
+                not_strict(names.iter().try_for_each(strict::general_name))?;
+            }
+            oid::EXTENDED_KEY_USAGE => {
+                let purposes = extension::parse_extended_key_usage(value)
+                    .map_err(DraftError::extension("extendedKeyUsage"))?;
+                not_strict(purposes.iter().try_for_each(|purpose| strict::number("purpose", purpose)))?;
+            }
+            oid::CERTIFICATE_POLICIES => {
+                let policies = extension::parse_certificate_policies(value)
+                    .map_err(DraftError::extension("certificatePolicies"))?;
+                not_strict(policies.iter().try_for_each(strict::policy))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
 
 /// The subjectAltName extension of a certificate for `subject`, as `asked`; none if it would be empty.
 ///
@@ -108,6 +147,57 @@ mod tests {
                 error.to_string(),
                 "the requested emailAddress \"a@b.c\" is not an rfc822Name in subjectAltName (RFC 5280 §4.1.2.6)"
             );
+        }
+    }
+
+    #[test]
+    fn strictness_looks_at_the_subject_and_at_all_that_is_kept() {
+        let host = Name::from_common_name("host").unwrap();
+        let uuid = x509::ObjectIdentifier::new("2.25.285541874270823339875695650038637483517").unwrap();
+        let statement = b"\x30\x12\x30\x10\x06\x08\x2b\x06\x01\x05\x05\x07\x02\x01\x16\x04u:va";
+        let policy = |oid, qualifiers| x509::Policy { oid, qualifiers };
+        let by_statement = policy(oid::CLIENT_AUTH, Some(statement.to_vec()));
+        let short = x509::ObjectIdentifier::new("1.2").unwrap();
+        let table = [
+            (&host, None, None),
+            (&host, Some(extension::extended_key_usage(&[oid::SERVER_AUTH], false)), None),
+            (&host, Some(asked(false, b"\x30\x06\x82\x04a.bc")), None),
+            (&host, Some(asked(false, HOST)), Some("dNSName \"a\" has a host name of one label")),
+            (
+                &by_email(),
+                None,
+                Some("emailAddress \"a@b.c\" has a host name whose last label has one character"),
+            ),
+            (
+                &host,
+                Some(extension::extended_key_usage(&[oid::SERVER_AUTH, uuid], false)),
+                Some(
+                    "purpose \"2.25.285541874270823339875695650038637483517\" is an object identifier that not \
+                     everybody can read (RFC 5280 appendix B)",
+                ),
+            ),
+            (
+                &host,
+                Some(extension::certificate_policies(&[policy(short, None)], false)),
+                Some(
+                    "policy \"1.2\" is an object identifier that not everybody can read (RFC 5280 appendix B)",
+                ),
+            ),
+            (
+                &host,
+                Some(extension::certificate_policies(&[by_statement], false)),
+                Some(
+                    "cPSuri \"u:va\" has a scheme other than ftp, ftps, git, http, https, ldap, rtsp, sftp, ssh or \
+                     telnet",
+                ),
+            ),
+        ];
+        for (subject, extension, fault) in table {
+            let extensions: Vec<_> = extension.into_iter().collect();
+            let told = are_strict(subject, &extensions).err().map(|error| error.to_string());
+            let expected = fault
+                .map(|fault| format!("the requested {fault}, which `ca.names = \"strict\"` does not allow"));
+            assert_eq!(told, expected);
         }
     }
 

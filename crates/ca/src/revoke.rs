@@ -1,11 +1,13 @@
 //! Taking certificates back.
 
+use std::collections::HashSet;
+
 use base::Timestamp;
 use identity::{Permit, Principal};
 use store::{Batch, CommitError};
 use x509::{Certificate, Serial, VerifyError};
 
-use crate::authority::Profile;
+use crate::authority::{AuthorityName, Profile};
 use crate::error::{IssueError, RevokeError, VerifyHolderError};
 use crate::event::Happened;
 use crate::held::Held;
@@ -17,6 +19,12 @@ use crate::statement::ByHolder;
 /// made while it was valid has expired (caucase contract, section 6.5).
 pub(crate) fn drop_at(profile: &Profile, not_after: Timestamp) -> Timestamp {
     not_after + profile.crl_life()
+}
+
+/// Whether somebody holds a certificate that is good at `now`, of `certificates`. `revoked` has serials as
+/// [`Serial::hex`] writes them.
+fn is_anybody_left(certificates: &[Certificate], revoked: &HashSet<String>, now: Timestamp) -> bool {
+    certificates.iter().any(|held| held.not_after() >= now && !revoked.contains(&held.serial().hex()))
 }
 
 /// Forgets the revocation lists at its end.
@@ -52,6 +60,10 @@ impl Authority {
 
     async fn revoke_verified(&self, certificate: &Certificate, by: &Principal) -> Result<(), RevokeError> {
         self.verify(certificate).await?;
+        // What an authority says of itself, its list included, cannot be that nothing it says counts.
+        if certificate.is_ca() {
+            return Err(RevokeError::OfAuthority);
+        }
         match self.store_revocation(&certificate.serial(), certificate.not_after(), by).await {
             // Between our look and our commit somebody else revoked it.
             Err(RevokeError::AlreadyRevoked) => Err(VerifyHolderError::Verify(VerifyError::Revoked).into()),
@@ -59,12 +71,15 @@ impl Authority {
         }
     }
 
-    /// Revokes whatever has this serial, whether or not it was ever issued.
+    /// Revokes whatever has this serial, whether or not it was ever issued, but for the authority itself.
     ///
     /// # Errors
-    /// [`RevokeError::AlreadyRevoked`] when it is listed already.
+    /// [`RevokeError::AlreadyRevoked`] when it is listed already, [`RevokeError::OfAuthority`].
     pub async fn revoke_serial(&self, permit: Permit<Revoke>, serial: &Serial) -> Result<(), RevokeError> {
         let issuers = self.issuers().await?;
+        if issuers.iter().any(|issuer| issuer.certificate().serial() == *serial) {
+            return Err(RevokeError::OfAuthority);
+        }
         let last = issuers.last().ok_or(IssueError::NoActiveIssuer)?.certificate().not_after();
         self.store_revocation(serial, last, permit.by()).await
     }
@@ -95,6 +110,7 @@ impl Authority {
             match self.commit(batch).await {
                 Ok(_) => {
                     tracing::info!(authority = %self.profile.name, %serial, %by, "certificate revoked");
+                    self.warn_when_nobody_is_left().await;
                     return Ok(());
                 }
                 Err(CommitError::Conflict { .. }) => {}
@@ -103,5 +119,24 @@ impl Authority {
             }
         }
         Err(CommitError::Conflict { key: self.tables.crl.key(CRL)? }.into())
+    }
+
+    /// Nobody is kept from revoking the last user's certificate: its key may have been stolen. But they are told
+    /// what that means.
+    async fn warn_when_nobody_is_left(&self) {
+        if self.profile.name == AuthorityName::Users && matches!(self.is_anybody_left().await, Ok(false)) {
+            let hint = "to let one in, start with `ca.users.auto_approve_count` above the number of requests for users \
+                        there ever were, submit another, and take it back";
+            tracing::warn!(hint, "no user has a good certificate any more: nobody can approve or revoke");
+        }
+    }
+
+    /// The certificates of users are kept as long as they are good.
+    async fn is_anybody_left(&self) -> Result<bool, store::Error> {
+        let revoked = self.tables.revoked.all().await?.into_iter().map(|(serial, _)| serial).collect();
+        let issued = self.tables.certificate.all().await?;
+        let read = |pem: &str| Certificate::from_pem(pem.as_bytes()).ok();
+        let held: Vec<_> = issued.iter().filter_map(|(_, loaded)| read(&loaded.record.certificate)).collect();
+        Ok(is_anybody_left(&held, &revoked, self.now()))
     }
 }

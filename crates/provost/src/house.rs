@@ -335,6 +335,7 @@ fn profile(settings: &Settings, name: AuthorityName, authority: &settings::Autho
             AuthorityName::Services => server::crl_addresses(&netloc),
             AuthorityName::Users | AuthorityName::Server => Vec::new(),
         },
+        names: settings.ca.names,
         admission: Admission {
             pending_max: authority.max_csr,
             automatic_max: authority.auto_approve_count,

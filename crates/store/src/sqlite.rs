@@ -131,7 +131,8 @@ fn no_writer() -> Error {
 fn failed(doing: &'static str) -> impl Fn(rusqlite::Error) -> Error {
     move |error| match error.sqlite_error() {
         Some(error) if error.code == rusqlite::ErrorCode::DiskFull => Error::Full,
-        // What SQLite says of a quota, and of a limit on the size of files; seldom of a broken disk.
+        // What SQLite says of a quota, and of a limit on the size of files; seldom of a broken disk. The system's
+        // own number would tell which, and is not to be had without `unsafe`.
         Some(error) if error.extended_code == rusqlite::ffi::SQLITE_IOERR_WRITE => Error::Full,
         _ => Error::Engine { doing, reason: error.to_string() },
     }

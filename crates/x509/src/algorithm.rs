@@ -129,7 +129,7 @@ fn read_digest(reader: &mut Reader<'_>) -> Result<Option<Digest>, ParseError> {
 }
 
 /// NULL, or nothing.
-pub(crate) fn read_null(reader: &mut Reader<'_>) -> Result<(), ParseError> {
+fn read_null(reader: &mut Reader<'_>) -> Result<(), ParseError> {
     match reader.optional(tag::NULL)? {
         Some(null) if !null.content.is_empty() => Err(reader.malformed()),
         _ => Ok(()),

@@ -1,10 +1,12 @@
 //! The attributes that names are made of: what they are called, and what their values may be (RFC 5280
 //! §4.1.2.4 and appendix A.1; RFC 2985 for those of PKCS #9, X.520 for the rest).
 
-use crate::der_reader::{Element, tag};
+use crate::der_reader::{Element, Reader, tag};
+use crate::der_writer::element;
 use crate::error::BadName;
 use crate::internet_name;
 use crate::oid::{self, ObjectIdentifier};
+use crate::time;
 
 const NUMERIC_STRING: u8 = 0x12;
 const PRINTABLE_STRING: u8 = 0x13;
@@ -165,8 +167,8 @@ pub(crate) fn is_directory_string(value: &Element<'_>) -> bool {
 }
 
 fn is_time(text: &str) -> bool {
-    let digits = text.strip_suffix('Z').unwrap_or_default();
-    digits.len() == 14 && digits.bytes().all(|byte| byte.is_ascii_digit())
+    let element = element(tag::GENERALIZED_TIME, text.as_bytes());
+    time::read(&mut Reader::new(&element, "time")).is_ok()
 }
 
 fn is_printable(byte: u8) -> bool {
@@ -177,9 +179,14 @@ fn is_directory_string_tag(tag: u8) -> bool {
     matches!(tag, tag::UTF8_STRING | PRINTABLE_STRING | T61_STRING | BMP_STRING)
 }
 
+/// The domain name that these components are, which come with the last one first.
+pub(crate) fn domain_of(components: &[String]) -> String {
+    components.iter().rev().map(String::as_str).collect::<Vec<_>>().join(".")
+}
+
 /// Whether the domain components of a name, the last one first, are a domain name together.
 pub(crate) fn check_domain(components: &[String]) -> Result<(), BadName> {
-    let domain = components.iter().rev().map(String::as_str).collect::<Vec<_>>().join(".");
+    let domain = domain_of(components);
     if components.is_empty() || internet_name::is_host(&domain) {
         return Ok(());
     }
@@ -314,6 +321,14 @@ mod tests {
                 0x18,
                 b"1970",
                 Some("dateOfBirth \"1970\" is not a GeneralizedTime YYYYMMDDHHMMSSZ (RFC 3739 §3.3.1)"),
+            ),
+            (
+                "1.3.6.1.5.5.7.9.1",
+                0x18,
+                b"19701301000000Z",
+                Some(
+                    "dateOfBirth \"19701301000000Z\" is not a GeneralizedTime YYYYMMDDHHMMSSZ (RFC 3739 §3.3.1)",
+                ),
             ),
             (
                 "1.2.840.113549.1.9.14",

@@ -1,7 +1,8 @@
 //! The names in a subjectAltName extension (RFC 5280 §4.2.1.6).
 //!
 //! They are held to what RFC 5280 says of their form (most of it in `internet_name`). What it leaves open is
-//! taken: wildcards as the first label of a host name, URIs of any scheme, other names of any kind.
+//! taken: wildcards as the first label of a host name, URIs of any scheme, other names of any kind. `strict` is
+//! for those who want less.
 
 use std::net::IpAddr;
 
@@ -29,7 +30,9 @@ pub enum GeneralName {
     RegisteredId(ObjectIdentifier),
     /// ediPartyName, which nobody looks into.
     EdiParty,
-    /// otherName of this kind.
+    /// otherName with a mailbox that no rfc822Name can hold: SmtpUTF8Mailbox (RFC 9598).
+    InternationalEmail(String),
+    /// otherName of another kind.
     Other(ObjectIdentifier),
 }
 
@@ -154,14 +157,14 @@ fn other_name(name: &Element<'_>) -> Result<GeneralName, BadName> {
         Ok::<_, ParseError>((kind, value))
     };
     let (kind, value) = read().map_err(|_| BadName::new("otherName", "is malformed (RFC 5280 §4.2.1.6)"))?;
-    if kind == oid::SMTP_UTF8_MAILBOX {
-        smtp_utf8_mailbox(&value)?;
+    match kind {
+        oid::SMTP_UTF8_MAILBOX => smtp_utf8_mailbox(&value).map(GeneralName::InternationalEmail),
+        kind => Ok(GeneralName::Other(kind)),
     }
-    Ok(GeneralName::Other(kind))
 }
 
 /// A mailbox that no rfc822Name can hold (RFC 9598 §3).
-fn smtp_utf8_mailbox(value: &Element<'_>) -> Result<(), BadName> {
+fn smtp_utf8_mailbox(value: &Element<'_>) -> Result<String, BadName> {
     const KIND: &str = "SmtpUTF8Mailbox";
     let text = match value.tag {
         tag::UTF8_STRING => std::str::from_utf8(value.content).ok(),
@@ -176,7 +179,7 @@ fn smtp_utf8_mailbox(value: &Element<'_>) -> Result<(), BadName> {
     } else if local.starts_with('\u{feff}') {
         "begins with a byte order mark (RFC 9598 §3)"
     } else {
-        return Ok(());
+        return Ok(text.to_owned());
     };
     Err(BadName::with_value(KIND, text, rule))
 }

@@ -39,6 +39,7 @@ mod policy;
 mod public_key;
 mod request;
 mod signed;
+pub mod strict;
 mod time;
 
 pub use algorithm::Digest;

@@ -90,6 +90,11 @@ impl Name {
         of_kind.filter_map(|attribute| attribute::text(&attribute.value)).collect()
     }
 
+    /// The kinds of its attributes, in order.
+    pub(crate) fn kinds(&self) -> Vec<ObjectIdentifier> {
+        self.attributes().into_iter().flatten().map(|attribute| attribute.kind).collect()
+    }
+
     /// Whether it follows the rules for names in certificates: every value has the syntax of its attribute,
     /// no relative name has an attribute twice, and the domain components are a domain name.
     ///

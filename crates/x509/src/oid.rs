@@ -88,6 +88,20 @@ impl ObjectIdentifier {
         self.as_bytes().starts_with(prefix.as_bytes())
     }
 
+    /// Whether programs read it that know no more than RFC 5280 asks for (appendix B: arcs of 28 bits), in 3 to
+    /// 39 octets, and no second arc above 39.
+    pub(crate) fn is_readable_by_all(&self) -> bool {
+        let octets = self.as_bytes();
+        let mut rest = octets;
+        let mut are_small = true;
+        while let Some((arc, after)) = split_arc(rest) {
+            are_small &= arc >> 28 == 0;
+            rest = after;
+        }
+        // The first octet holds the first two arcs: 40 times the one, and the other.
+        are_small && (3..=39).contains(&octets.len()) && octets[0] < 120
+    }
+
     /// With `from` at its beginning replaced by `to`; `None` when it is not `from` or below it, or when
     /// the result would be too long.
     #[must_use]
@@ -285,6 +299,27 @@ mod tests {
             assert_eq!(ObjectIdentifier::from_bytes(oid.as_bytes()), Some(oid), "{text}");
         }
         assert_eq!(RSA_ENCRYPTION.as_bytes(), &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1]);
+    }
+
+    #[test]
+    fn those_that_not_everybody_reads() {
+        let many = |count: usize| format!("1.2{}", ".3".repeat(count));
+        let table = [
+            ("2.5.29.15", true),
+            ("1.2.268435455", true),
+            ("0.9.2342", true),
+            ("2.39.1.1", true),
+            (&many(38), true),
+            ("1.2.3", false),
+            ("1.2.268435456", false),
+            ("2.40.1.1", false),
+            ("2.999.1", false),
+            ("2.25.285541874270823339875695650038637483517", false),
+            (&many(39), false),
+        ];
+        for (text, expected) in table {
+            assert_eq!(ObjectIdentifier::new(text).unwrap().is_readable_by_all(), expected, "{text}");
+        }
     }
 
     #[test]

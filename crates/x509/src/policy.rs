@@ -1,7 +1,7 @@
 //! Under which policies a certificate was issued (RFC 5280 §4.2.1.4).
 
 use crate::attribute;
-use crate::der_reader::{Reader, tag};
+use crate::der_reader::{Element, Reader, tag};
 use crate::der_writer::{Writer, sequence};
 use crate::error::ParseError;
 use crate::internet_name;
@@ -56,6 +56,32 @@ impl Policy {
             (!kept.is_empty()).then(|| sequence(|writer| writer.raw(&kept)))
         };
         Self { oid: self.oid, qualifiers: read() }
+    }
+
+    /// The kinds of its qualifiers; none when they cannot be read.
+    pub(crate) fn qualifier_kinds(&self) -> Vec<ObjectIdentifier> {
+        self.read_qualifiers().into_iter().map(|(kind, _)| kind).collect()
+    }
+
+    /// The addresses of statements among its qualifiers.
+    pub(crate) fn statements(&self) -> Vec<String> {
+        let qualifiers = self.read_qualifiers().into_iter();
+        let statements = qualifiers.filter(|(kind, _)| *kind == oid::POLICY_STATEMENT);
+        statements.filter_map(|(_, value)| attribute::text(&value)).collect()
+    }
+
+    fn read_qualifiers(&self) -> Vec<(ObjectIdentifier, Element<'_>)> {
+        let read = || {
+            let der = self.qualifiers.as_deref()?;
+            let mut qualifiers = Reader::whole(der, tag::SEQUENCE, "qualifiers").ok()?;
+            let mut all = Vec::new();
+            while !qualifiers.is_empty() {
+                let mut qualifier = qualifiers.inside(tag::SEQUENCE).ok()?;
+                all.push((qualifier.oid().ok()?, qualifier.any().ok()?));
+            }
+            Some(all)
+        };
+        read().unwrap_or_default()
     }
 
     /// Reads the value of a certificatePolicies extension.

@@ -8,7 +8,7 @@ use aws_lc_rs::signature::{
 };
 use rsa_pss::Hash;
 
-use crate::algorithm::{Digest, SignatureAlgorithm, read_null, sha1};
+use crate::algorithm::{Digest, SignatureAlgorithm, sha1};
 use crate::der_reader::{Reader, tag};
 use crate::der_writer::sequence;
 use crate::error::{KeyError, ParseError, SignatureError};
@@ -198,7 +198,10 @@ fn read_spki(der: &[u8]) -> Result<(KeyKind, &[u8]), KeyError> {
     let oid = algorithm.oid().map_err(malformed)?;
     let kind = match oid {
         oid::RSA_ENCRYPTION => {
-            read_null(&mut algorithm).map_err(malformed)?;
+            // RFC 3279 §2.3.1: the parameters are NULL, and not left out.
+            if !algorithm.expect(tag::NULL).map_err(malformed)?.content.is_empty() {
+                return Err(KeyError::Malformed);
+            }
             KeyKind::Rsa { bits: rsa_size(bits)? }
         }
         oid::EC_PUBLIC_KEY => {
@@ -328,6 +331,25 @@ mod tests {
             [(&even, &[1, 0, 1][..]), (&full(256), &[1]), (&full(256), &[2]), (&full(256), &[4, 0, 0, 0, 1])]
         {
             assert_eq!(rsa(modulus, exponent), Err(KeyError::Malformed), "{exponent:?}");
+        }
+    }
+
+    #[test]
+    fn rsa_keys_have_null_for_parameters() {
+        let key = sequence(|key| {
+            key.element(0x02, &[&[0][..], &[0xff; 256]].concat());
+            key.element(0x02, &[3]);
+        });
+        assert!(PublicKey::from_rsa(&key).is_ok());
+        for parameters in [&[][..], &[0x05, 1, 0], &[0x30, 0], &[0x05, 0, 0x05, 0]] {
+            let spki = sequence(|spki| {
+                spki.sequence(|algorithm| {
+                    algorithm.oid(&oid::RSA_ENCRYPTION);
+                    algorithm.raw(parameters);
+                });
+                spki.bit_string(&key);
+            });
+            assert_eq!(PublicKey::from_spki_der(&spki), Err(KeyError::Malformed), "{parameters:02x?}");
         }
     }
 

@@ -81,6 +81,22 @@ fn every_ca_certificate_has_a_list_with_every_revocation() {
     assert_eq!(world.count("revoked/"), 1);
 }
 
+/// Neither with a list of its own nor with those of its successors.
+#[test]
+fn an_authority_cannot_be_revoked() {
+    let world = World::new(services());
+    world.clock.advance(Span::days(190));
+    let anchors = world.anchors();
+    assert_eq!(anchors.len(), 2);
+    for anchor in anchors {
+        let by_certificate = block_on(world.authority.revoke(permit(), &anchor));
+        assert!(matches!(by_certificate, Err(RevokeError::OfAuthority)));
+        let by_serial = block_on(world.authority.revoke_serial(permit(), &anchor.serial()));
+        assert!(matches!(by_serial, Err(RevokeError::OfAuthority)));
+    }
+    assert_eq!(world.list().entries(), []);
+}
+
 #[test]
 fn a_serial_is_revoked_once() {
     let world = World::automatic(10);

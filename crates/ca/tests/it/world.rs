@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::{Clock, Entropy, Span, Timestamp};
-use ca::{Admission, Authority, AuthorityName, Ground, Profile, RequestId, SubmitError};
+use ca::{Admission, Authority, AuthorityName, Ground, Names, Profile, RequestId, SubmitError};
 use futures_executor::block_on;
 use identity::{Action, Permit};
 use store::{Memory, SealingKey};
@@ -34,6 +34,7 @@ pub(crate) fn services() -> Profile {
         issuer_life: leaf_life.fraction(4, 1),
         issuer_key: KeySpec::P256,
         crl_addresses: vec![("http://ca.example/crl/".into(), ".der".into())],
+        names: Names::Any,
         admission: Admission {
             pending_max: 50,
             automatic_max: 0,

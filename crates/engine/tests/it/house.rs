@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Clock, Entropy, Explain as _, Span, Timestamp};
-use ca::{Admission, AuthorityName, Profile, Revoke};
+use ca::{Admission, AuthorityName, Names, Profile, Revoke};
 use engine::{House, Parts, Retention, ServerIdentity, ServerName, SignInFailed, Stop, Tasks};
 use identity::{Permit, SignInError};
 use store::{Engine, Memory, SealingKey};
@@ -38,6 +38,7 @@ fn profile(name: AuthorityName, lives: i64) -> Profile {
         issuer_life: leaf_life.fraction(lives, 1),
         issuer_key: KeySpec::P256,
         crl_addresses: Vec::new(),
+        names: Names::Any,
         admission: Admission {
             pending_max: 50,
             automatic_max: 0,

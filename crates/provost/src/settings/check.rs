@@ -1,18 +1,21 @@
-//! From what was said to what the program needs: every rule about settings is in this file.
+//! From what was said to what the program needs: the rules about settings. Those about files are in `files`,
+//! those about the store in `store_settings`; `notes` has what breaks no rule.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base::Span;
+use ca::Names;
 use tracing_subscriber::EnvFilter;
 
 use super::config::{Config, Said, Surroundings};
+use super::files::{self, Layout};
 use super::netloc::{Host, Netloc, Ports};
 use super::problem::Problem;
 use super::reader::Reader;
 use super::{
-    AccessLog, Audience, Authorities, Authority, Files, FirstStartFiles, Fleet, History, Limits, Log,
-    LogFormat, Settings, SignInFile, StoreEngine, store_settings,
+    AccessLog, Audience, Authorities, Authority, Fleet, History, Limits, Log, LogFormat, Settings,
+    SignInFile, notes, store_settings,
 };
 
 /// The longest validity in days: a CA certificate of the server lives forty times as long, and certificates
@@ -31,14 +34,6 @@ const BODY_BYTES_MAX: u64 = 10 * 1024 * 1024;
 
 /// Sizes of RSA keys that can be made.
 const KEY_BITS: [u64; 4] = [2048, 3072, 4096, 8192];
-
-/// Where the files are.
-pub enum Layout {
-    /// In the data directory that the settings name.
-    DataDirectory,
-    /// Beside this database.
-    Beside(PathBuf),
-}
 
 /// See [`Settings::from`].
 pub fn settings(config: &Config, layout: Layout) -> Result<Settings, Vec<Problem>> {
@@ -76,6 +71,9 @@ fn read(config: &Config, reader: &mut Reader<'_>, layout: Layout) -> Option<Sett
     let bind = bind(reader, netloc.as_ref());
     let store = store_settings::store(reader);
     let ca = authorities(reader);
+    if let (Some(netloc), Some(ca)) = (&netloc, &ca) {
+        is_certified(reader, netloc, ca.names);
+    }
     let cors_whitelist = reader.parsed_list::<String>("cors.whitelist");
     let cors_keys = reader.path("cors.key_store");
     let server_key = reader.path("server.key_file");
@@ -86,13 +84,13 @@ fn read(config: &Config, reader: &mut Reader<'_>, layout: Layout) -> Option<Sett
     let metrics = audience(reader, "metrics.access");
     let history = history(reader);
     let files = data.as_ref().map(|data| match (layout, data) {
-        (Layout::Beside(database), _) => files_beside(database, cors_keys, server_key),
+        (Layout::Beside(database), _) => files::beside(database, cors_keys, server_key),
         (Layout::DataDirectory, data) => {
-            files_in(data.as_deref().unwrap_or(Path::new("")), cors_keys, server_key)
+            files::within(data.as_deref().unwrap_or(Path::new("")), cors_keys, server_key)
         }
     });
     if let Some(files) = &files {
-        one_file_each(reader, files, access_log.as_ref());
+        files::one_each(reader, files, access_log.as_ref());
     }
     let mut settings = Settings {
         data: data?,
@@ -111,7 +109,7 @@ fn read(config: &Config, reader: &mut Reader<'_>, layout: Layout) -> Option<Sett
         history: history?,
         notes: Vec::new(),
     };
-    settings.notes = notes(config, reader, &settings);
+    settings.notes = notes::notes(config, reader, &settings);
     Some(settings)
 }
 
@@ -158,16 +156,29 @@ fn bind(reader: &mut Reader<'_>, netloc: Option<&Netloc>) -> Option<Vec<Host>> {
 fn authorities(reader: &mut Reader<'_>) -> Option<Authorities> {
     let threshold = reader.fraction("ca.threshold_days", DAYS_MAX).and_then(Span::days_f64);
     let key_bits = key_bits(reader);
+    let names = reader.choice("ca.names");
+    let names = names.map(|word| if word == "strict" { Names::Strict } else { Names::Any });
     let lock_auto_approve_count = reader.switch("ca.lock_auto_approve_count");
     let services = authority(reader, "services");
     let users = authority(reader, "users");
     Some(Authorities {
         threshold: threshold?,
         key_bits: key_bits?,
+        names: names?,
         lock_auto_approve_count: lock_auto_approve_count?,
         services: services?,
         users: users?,
     })
+}
+
+/// The house certifies its own name: its host for HTTPS, and all of it where revocation lists are found.
+fn is_certified(reader: &mut Reader<'_>, netloc: &Netloc, names: Names) {
+    if names == Names::Any {
+        return;
+    }
+    if let Err(bad) = x509::strict::uri("the certificates' address", &format!("http://{netloc}/")) {
+        reader.wrong("netloc", format!("{bad}, which `ca.names = \"strict\"` does not allow"));
+    }
 }
 
 fn key_bits(reader: &mut Reader<'_>) -> Option<u32> {
@@ -273,170 +284,13 @@ fn history(reader: &mut Reader<'_>) -> Option<History> {
     Some(History { keep: keep?, keep_count: keep_count? })
 }
 
-fn files_in(data: &Path, cors_keys: Option<PathBuf>, server_key: Option<PathBuf>) -> Files {
-    Files {
-        database: data.join("provost.db"),
-        store_key: data.join("store.key"),
-        lock: data.join("provost.lock"),
-        server_key: server_key.unwrap_or_else(|| data.join("server.key.pem")),
-        cors_keys: cors_keys.unwrap_or_else(|| data.join("cors.key")),
-        first_start: Some(FirstStartFiles {
-            admin: data.join("admin.pem"),
-            server_ca: data.join("server-ca.pem"),
-        }),
-    }
-}
-
-fn files_beside(database: PathBuf, cors_keys: Option<PathBuf>, server_key: Option<PathBuf>) -> Files {
-    let beside = |ending: &str| {
-        let mut name = database.clone().into_os_string();
-        name.push(ending);
-        PathBuf::from(name)
-    };
-    Files {
-        store_key: beside(".key"),
-        lock: beside(".lock"),
-        server_key: server_key.unwrap_or_else(|| PathBuf::from("server.key.pem")),
-        cors_keys: cors_keys.unwrap_or_else(|| PathBuf::from("cors.key")),
-        first_start: None,
-        database,
-    }
-}
-
-/// Two things in one file would destroy each other, however the file is spelt.
-fn one_file_each(reader: &mut Reader<'_>, files: &Files, access_log: Option<&AccessLog>) {
-    let mut taken = vec![
-        (place(&files.database), "the database"),
-        (place(&files.store_key), "the key of the database"),
-        (place(&files.lock), "the lock"),
-    ];
-    // What SQLite and its lock have beside the database.
-    for suffix in ["-wal", "-shm", "-journal", "-lock"] {
-        let mut path = files.database.clone().into_os_string();
-        path.push(suffix);
-        taken.push((place(Path::new(&path)), "the database"));
-    }
-    if let Some(first_start) = &files.first_start {
-        taken.push((place(&first_start.admin), "the first administrator"));
-        taken.push((place(&first_start.server_ca), "the certificate of the server's authority"));
-    }
-    let access_log = match access_log {
-        Some(AccessLog::File(path)) => Some(path.as_path()),
-        Some(AccessLog::Stdout | AccessLog::Off) | None => None,
-    };
-    let named = [
-        ("server.key_file", Some(files.server_key.as_path())),
-        ("cors.key_store", Some(files.cors_keys.as_path())),
-        ("log.access", access_log),
-    ];
-    for (name, path) in named.into_iter().filter_map(|(name, path)| Some((name, path?))) {
-        let place = place(path);
-        if let Some((_, other)) = taken.iter().find(|(other, _)| *other == place) {
-            reader.wrong(name, format!("{} is already the file of {other}", path.display()));
-        }
-        taken.push((place, name));
-    }
-}
-
-/// Where a file is or would be, whatever leads there: links, a relative path, `.` and `..`.
-fn place(path: &Path) -> PathBuf {
-    if let Ok(real) = path.canonicalize() {
-        return real;
-    }
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    match (path.parent(), path.components().next_back()) {
-        (Some(parent), Some(Component::ParentDir)) => match place(parent).parent() {
-            Some(above) => above.to_owned(),
-            None => place(parent),
-        },
-        (Some(parent), Some(name)) => place(parent).join(name),
-        _ => path,
-    }
-}
-
-/// What prevents nothing, but is seldom meant.
-fn notes(config: &Config, reader: &Reader<'_>, settings: &Settings) -> Vec<Problem> {
-    let mut notes = Vec::new();
-    let mut note = |name: &str, what: String| notes.push(Problem::new(config.origin(name), name, what));
-    for (name, authority) in [
-        ("ca.services.crt_validity_days", &settings.ca.services),
-        ("ca.users.crt_validity_days", &settings.ca.users),
-    ] {
-        // Dates are written ten seconds early, and a revocation list lives a third of this (caucase, "Model").
-        if authority.crt_validity < Span::seconds(31) {
-            note(
-                name,
-                "below 31 seconds revocation lists are born expired, and users cannot log in".to_owned(),
-            );
-        } else if authority.crt_validity < Span::seconds(61) {
-            note(name, "below 61 seconds the revocation list is made again at each request".to_owned());
-        }
-    }
-    let third = settings.ca.services.crt_validity.fraction(1, 3);
-    if reader.is_said("ca.threshold_days") && settings.ca.threshold > third {
-        let what = format!("is more than a third of the services' validity; that third ({third}) is used");
-        note("ca.threshold_days", what);
-    }
-    match settings.netloc.host() {
-        Host::Name(name) if name.contains('_') => {
-            note("netloc", format!("`{name}` has a `_`, which some clients do not accept in a certificate"));
-        }
-        Host::Address(address) if address.is_unspecified() => {
-            note(
-                "netloc",
-                format!("clients cannot reach {address}: name the service here, and use `bind` for it"),
-            );
-        }
-        Host::Name(_) | Host::Address(_) => {}
-    }
-    for (name, path) in
-        [("server.key_file", &settings.files.server_key), ("cors.key_store", &settings.files.cors_keys)]
-    {
-        // The data directory is made where it is missing, others are not.
-        let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
-        let is_missing = directory
-            .is_some_and(|directory| Some(directory) != settings.data.as_deref() && !directory.is_dir());
-        if reader.is_said(name) && is_missing {
-            note(name, format!("{} cannot be made: there is no such directory", path.display()));
-        }
-    }
-    if let AccessLog::File(path) = &settings.access_log
-        && path.parent().is_some_and(|directory| !directory.as_os_str().is_empty() && !directory.is_dir())
-        && path.parent() != settings.data.as_deref()
-    {
-        note("log.access", format!("{} cannot be made: there is no such directory", path.display()));
-    }
-    if settings.fleet.api && settings.fleet.plain_http == Audience::Everyone {
-        let what = "passwords and the keys of hosts can be read by everybody on the way to the HTTP port";
-        note("fleet.plain_http", what.to_owned());
-    }
-    for (name, path) in store_settings::files(&settings.store.etcd) {
-        if settings.store.engine == StoreEngine::Embedded {
-            note(name, "counts for nothing as long as `store.engine` is embedded".to_owned());
-        } else if !path.exists() {
-            note(name, format!("there is no file {}", path.display()));
-        }
-    }
-    let sign_in = settings.fleet.sign_in.as_ref();
-    if sign_in.is_some() && !settings.fleet.api {
-        note(
-            "fleet.sign_in",
-            "counts for nothing: there is nothing to sign in to without fleet.api".to_owned(),
-        );
-    }
-    for origin in &settings.cors_whitelist {
-        let authority = origin.split_once("://").map(|(_, authority)| authority);
-        if origin != "null"
-            && authority.is_none_or(|authority| authority.is_empty() || authority.contains('/'))
-        {
-            note(
-                "cors.whitelist",
-                format!("`{origin}` matches no page: write scheme://host[:port], nothing after it"),
-            );
-        }
-    }
-    notes.extend(sign_in.into_iter().flat_map(|file| file.notes.clone()));
-    notes
+/// What comes of a file with this `text`, for the tests.
+#[cfg(test)]
+pub fn of_text(text: &str) -> Result<Settings, Vec<Problem>> {
+    let surroundings = Surroundings { variables: Vec::new(), root: true };
+    let mut config = Config::empty(surroundings);
+    config.read_text(Path::new("/etc/provost.toml"), text);
+    Settings::from(&config)
 }
 
 #[cfg(test)]
@@ -444,13 +298,6 @@ mod tests {
     use super::super::config::Value;
     use super::super::problem::Origin;
     use super::*;
-
-    fn of_text(text: &str) -> Result<Settings, Vec<Problem>> {
-        let surroundings = Surroundings { variables: Vec::new(), root: true };
-        let mut config = Config::empty(surroundings);
-        config.read_text(Path::new("/etc/provost.toml"), text);
-        Settings::from(&config)
-    }
 
     #[test]
     fn nothing_said_is_enough() {
@@ -564,82 +411,24 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_the_same_however_it_is_spelt() {
-        let directory = tempfile::tempdir().unwrap();
-        let data = directory.path().join("data");
-        std::fs::create_dir(&data).unwrap();
-        let link = directory.path().join("link");
-        std::os::unix::fs::symlink(&data, &link).unwrap();
-        std::fs::write(data.join("store.key"), "").unwrap();
-        std::os::unix::fs::symlink(data.join("store.key"), directory.path().join("key")).unwrap();
-        let check = |file: &str, other: &str| {
-            let file = directory.path().join(file);
-            let text = format!("data = {:?}\nserver.key_file = {file:?}\n", data.display().to_string());
-            let told = of_text(&text).map(|_| ()).unwrap_err();
-            assert!(told[0].what.ends_with(&format!("is already the file of {other}")), "{told:?}");
-        };
-        check("data/provost.db", "the database");
-        check("data/../data/provost.db", "the database");
-        check("data//./provost.db-wal", "the database");
-        check("link/provost.db", "the database");
-        check("link/not/there/../../admin.pem", "the first administrator");
-        check("key", "the key of the database");
-    }
-
-    #[test]
-    fn an_etcd_is_described_as_a_whole() {
-        let check = |text: &str, expected: &[&str]| {
-            let text = format!("[store]\nengine = \"etcd\"\n[store.etcd]\n{text}");
-            let told: Vec<_> =
-                of_text(&text).err().unwrap_or_default().iter().map(ToString::to_string).collect();
-            assert_eq!(told, expected, "{text}");
-        };
-        check("endpoints = [\"http://127.0.0.1:2379\", \"http://[::1]:2379\"]", &[]);
-        check("endpoints = [\"https://a:2379\"]\nca_file = \"ca.pem\"\nnamespace = \"/provost\"", &[]);
-        check("", &["store.etcd.endpoints: names no member of the etcd that `store.engine` asks for"]);
-        check(
-            "endpoints = [\"https://b:2379\"]",
-            &["store.etcd.ca_file: is needed where an endpoint begins with https"],
-        );
-        check(
-            "endpoints = [\"a:2379\"]\nuser = \"root\"\nkey_file = \"k\"\n\
-             namespace = \"provost\"\ndeadline_seconds = 0\nwait_seconds = -1",
-            &[
-                "/etc/provost.toml:4: store.etcd.endpoints: `a:2379` is no endpoint of etcd: it begins neither with \
-                 http:// nor with https://",
-                "/etc/provost.toml:7: store.etcd.namespace: `provost` does not look like /name: one `/` before it and \
-                 none behind it",
-                "/etc/provost.toml:8: store.etcd.deadline_seconds: must be more than 0",
-                "/etc/provost.toml:9: store.etcd.wait_seconds: must be between 0 and 86400, not -1",
-                "store.etcd.certificate_file: is needed where `store.etcd.key_file` is given",
-                "store.etcd.password_file: is needed where `store.etcd.user` is given",
-            ],
-        );
-    }
-
-    #[test]
-    fn what_is_seldom_meant_is_noted() {
-        let check = |text: &str, expected: &str| {
-            let notes: Vec<_> = of_text(text).unwrap().notes.iter().map(|note| note.what.clone()).collect();
-            assert_eq!(notes.len(), 1, "{text}: {notes:?}");
-            assert!(notes[0].contains(expected), "{text}: {notes:?}");
-        };
-        check("ca.users.crt_validity_days = 0.0005", "below 61 seconds");
-        check("ca.users.crt_validity_days = 0.0003", "below 31 seconds");
-        check("ca.threshold_days = 32", "(31d 0h) is used");
-        check("netloc = \"my_host\"", "has a `_`");
-        check("netloc = \"0.0.0.0:80\"", "clients cannot reach 0.0.0.0");
-        check("server.key_file = \"/no/where/key\"", "/no/where/key cannot be made");
-        check("cors.key_store = \"no/where/key\"", "/etc/no/where/key cannot be made");
-        check("fleet.plain_http = \"everyone\"", "can be read by everybody on the way");
-        check("store.etcd.ca_file = \"/no/where\"", "counts for nothing");
-        check(
-            "[store]\nengine = \"etcd\"\n[store.etcd]\nendpoints = [\"http://a:1\"]\nca_file = \"/no/where\"",
-            "there is no file /no/where",
-        );
-        check(
-            "cors.whitelist = [\"https://a.example/\", \"https://b.example:8\", \"null\"]",
-            "`https://a.example/`",
-        );
+    fn strictness_about_names_holds_for_our_own() {
+        for netloc in ["ca.example.com:8000", "192.0.2.1:80", "[2001:db8::1]:8000", "ca.example.com"] {
+            assert!(of_text(&format!("netloc = \"{netloc}\"\nca.names = \"strict\"")).is_ok(), "{netloc}");
+        }
+        assert_eq!(of_text("ca.names = \"strict\"").unwrap().ca.names, Names::Strict);
+        for (netloc, fault) in [
+            ("localhost:8000", "has a host name of one label"),
+            ("a.b", "has a host name whose last label has one character"),
+            ("ca.example.zone1", "has a host name that does not end with a letter"),
+            ("ca.example.com:08000", "has a port that begins with a zero"),
+        ] {
+            let text = format!("netloc = \"{netloc}\"\nca.names = \"strict\"");
+            let told: Vec<_> = of_text(&text).unwrap_err().iter().map(ToString::to_string).collect();
+            let expected = format!(
+                "/etc/provost.toml:1: netloc: the certificates' address \"http://{netloc}/\" {fault}, which \
+                 `ca.names = \"strict\"` does not allow"
+            );
+            assert_eq!(told, [expected]);
+        }
     }
 }

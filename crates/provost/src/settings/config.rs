@@ -204,9 +204,16 @@ impl Config {
     fn read_file(&mut self, flags: &ArgMatches) {
         let named = flags.get_one::<PathBuf>("config").cloned();
         let named = named.or_else(|| self.surroundings.variable(CONFIG_VARIABLE).map(PathBuf::from));
-        let Some(path) = named.or_else(|| self.file_in_data_directory()) else { return };
+        let found = if named.is_none() { self.file_in_data_directory() } else { None };
+        let is_found = found.is_some();
+        let Some(path) = named.or(found) else { return };
         match std::fs::read_to_string(&path) {
-            Ok(text) => self.read_text(&path, &text),
+            Ok(text) => {
+                self.read_text(&path, &text);
+                if is_found {
+                    self.keeps_to_its_directory(&path);
+                }
+            }
             Err(error) => self.problems.push(Problem {
                 origin: Origin::File(path.clone()),
                 key: None,
@@ -224,6 +231,32 @@ impl Config {
             _ => self.surroundings.data_directory(),
         };
         data.map(|data| data.join(CONFIG_FILE)).filter(|path| path.exists())
+    }
+
+    /// The file at `path` was found in the data directory: too late for it to say where that is.
+    fn keeps_to_its_directory(&mut self, path: &Path) {
+        let overridden = self.overridden.iter().filter(|(name, _)| *name == "data").map(|(_, said)| said);
+        let mut said = self.said.get("data").into_iter().chain(overridden);
+        let Some(said) = said.find(|said| matches!(&said.origin, Origin::Line(file, _) if file == path))
+        else {
+            return;
+        };
+        let directory = path.parent().unwrap_or(Path::new(""));
+        let is_same = match &said.value {
+            Value::Text(data) => directory.join(data).canonicalize().ok() == directory.canonicalize().ok(),
+            // Its type is a problem by itself.
+            _ => true,
+        };
+        if !is_same {
+            let what = format!(
+                "this file was found in the data directory {}, and cannot name another",
+                directory.display()
+            );
+            let problem = Problem::new(said.origin.clone(), "data", what);
+            let hint =
+                "name it with --data or PROVOST_DATA, or keep the file elsewhere and name it with --config";
+            self.problems.push(problem.hint(hint));
+        }
     }
 
     /// Takes note of what a configuration file at `path` with this `text` says.

@@ -2,25 +2,30 @@
 
 use std::path::Path;
 
-use toml_edit::{Document, Item, TableLike};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::config::{Said, Value};
 use super::key::{self, KEYS, Key};
 use super::problem::{Origin, Problem};
 
 /// What a file at `path` with this `text` says, in the order of the file, and what is wrong with it:
-/// broken syntax, and names that no setting has. Whether values are right is not looked at.
+/// broken syntax wherever it stands, and names that no setting has. Whether values are right is not looked at.
 pub fn read(path: &Path, text: &str) -> (Vec<(&'static Key, Said)>, Vec<Problem>) {
     let mut reader = Reader { path, text, said: Vec::new(), problems: Vec::new() };
-    match Document::parse(text) {
-        Ok(document) => reader.table("", document.as_table()),
-        Err(error) => {
-            let at = error.span().map_or(0, |span| span.start);
-            let what = error.message().replace('\n', ", ");
-            let origin = reader.origin(at);
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        let at = error.span().map_or(0, |span| span.start);
+        let what = error.message().replace('\n', ", ");
+        let origin = reader.origin(at);
+        // Of several on one line, the first is the cause of the others.
+        if reader.problems.iter().all(|problem| problem.origin != origin) {
             reader.problems.push(Problem { origin, key: None, what, hint: None });
         }
     }
+    reader.table("", document.get_ref());
+    reader.said.sort_by_key(|(_, said)| said.origin.place());
+    reader.problems.sort_by_key(|problem| problem.origin.place());
     (reader.said, reader.problems)
 }
 
@@ -34,28 +39,38 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// The line on which the byte at `offset` stands.
     fn origin(&self, offset: usize) -> Origin {
-        let before = self.text.as_bytes().get(..offset).unwrap_or(self.text.as_bytes());
-        Origin::Line(self.path.to_owned(), 1 + before.iter().filter(|byte| **byte == b'\n').count())
+        Origin::Line(self.path.to_owned(), self.line(offset))
     }
 
-    fn table(&mut self, table: &str, items: &dyn TableLike) {
-        for (word, item) in items.iter() {
-            let name = if table.is_empty() { word.to_owned() } else { format!("{table}.{word}") };
-            let span = items.key(word).and_then(|key| key.span()).or_else(|| item.span());
-            self.item(&name, item, self.origin(span.map_or(0, |span| span.start)));
+    fn line(&self, offset: usize) -> usize {
+        let before = self.text.as_bytes().get(..offset).unwrap_or(self.text.as_bytes());
+        1 + before.iter().filter(|byte| **byte == b'\n').count()
+    }
+
+    fn table(&mut self, table: &str, items: &DeTable<'_>) {
+        for (word, item) in items {
+            let (at, word) = (word.span().start, word.get_ref());
+            let name = if table.is_empty() { word.to_string() } else { format!("{table}.{word}") };
+            let lines = self.line(at)..=self.line(item.span().end.saturating_sub(1).max(at));
+            let is_broken = |problem: &Problem| matches!(problem.origin, Origin::Line(_, line) if problem.key.is_none() && lines.contains(&line));
+            // What was read of a value whose syntax is broken is a guess.
+            if matches!(item.get_ref(), DeValue::Table(_)) || !self.problems.iter().any(is_broken) {
+                self.item(&name, item, self.origin(at));
+            }
         }
     }
 
-    fn item(&mut self, name: &str, item: &Item, origin: Origin) {
+    fn item(&mut self, name: &str, item: &Spanned<DeValue<'_>>, origin: Origin) {
+        let item = item.get_ref();
         if let Some(key) = key::find(name) {
             let from = self.path.parent().map(Path::to_owned);
             self.said.push((key, Said { value: value(item), origin, from }));
             return;
         }
         let is_table = KEYS.iter().any(|key| key.name.starts_with(&format!("{name}.")));
-        match (is_table, item.as_table_like()) {
-            (true, Some(items)) => self.table(name, items),
-            (true, None) => {
+        match (is_table, item) {
+            (true, DeValue::Table(items)) => self.table(name, items),
+            (true, _) => {
                 let problem =
                     Problem::new(origin, name, format!("is a table, not {}", value(item).type_name()));
                 self.problems.push(problem.hint(format!("settings in it are written under `[{name}]`")));
@@ -69,18 +84,18 @@ impl Reader<'_> {
     }
 }
 
-fn value(item: &Item) -> Value {
-    let Some(value) = item.as_value() else { return Value::Other("a table") };
-    match value {
-        toml_edit::Value::String(text) => Value::Text(text.value().clone()),
-        toml_edit::Value::Integer(number) => Value::Whole(*number.value()),
-        toml_edit::Value::Float(number) => Value::Fraction(*number.value()),
-        toml_edit::Value::Boolean(switch) => Value::Switch(*switch.value()),
-        toml_edit::Value::Array(items) => {
-            Value::List(items.iter().map(|item| self::value(&Item::Value(item.clone()))).collect())
+fn value(item: &DeValue<'_>) -> Value {
+    match item {
+        DeValue::String(text) => Value::Text(text.to_string()),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map_or(Value::Other("a number of more than 64 bits"), Value::Whole),
+        DeValue::Float(number) => {
+            number.as_str().parse().map_or(Value::Other("a number that is none"), Value::Fraction)
         }
-        toml_edit::Value::Datetime(_) => Value::Other("a date"),
-        toml_edit::Value::InlineTable(_) => Value::Other("a table"),
+        DeValue::Boolean(switch) => Value::Switch(*switch),
+        DeValue::Array(items) => Value::List(items.iter().map(|item| value(item.get_ref())).collect()),
+        DeValue::Datetime(_) => Value::Other("a date"),
+        DeValue::Table(_) => Value::Other("a table"),
     }
 }
 
@@ -150,6 +165,20 @@ mod tests {
             "\nca = 4\n",
             &["provost.toml:2: ca: is a table, not a whole number (settings in it are written under `[ca]`)"],
         );
+        check(
+            "netloc = a\nbase_port = 80\nbind = [\"::1\"]]\n[ca\nkey_bits = 2048\n[log]\nlevel = \"info\nformt = 1\n\
+             [limits]\nidle_seconds = 1 2\n",
+            &[
+                "provost.toml:1: string values must be quoted, expected literal string",
+                "provost.toml:3: unexpected key or value, expected newline, `#`",
+                "provost.toml:4: unclosed table, expected `]`",
+                "provost.toml:7: invalid basic string, expected `\"`",
+                "provost.toml:8: log.formt: no setting has this name (is `log.format` meant?)",
+                "provost.toml:10: string values must be quoted, expected literal string",
+            ],
+        );
+        let (said, _) = read_file("netloc = a\nbase_port = 80\nbind = [\"::1\"]]\n");
+        assert_eq!(said.iter().map(|(name, ..)| *name).collect::<Vec<_>>(), ["base_port"], "no guesses");
         let (_, problems) = read_file("netloc = \"a\"\nbind = [\n");
         assert_eq!(problems.len(), 1);
         assert!(

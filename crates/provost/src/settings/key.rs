@@ -107,7 +107,8 @@ pub const KEYS: &[Key] = &[
         ),
         docs: &[
             "The directory in which everything is kept",
-            "It holds the database and the keys, and is made at the first start, for this user alone.",
+            "It holds the database and the keys, and is made at the first start, for this user alone. A provost.toml in",
+            "it is found there, and cannot name another one.",
         ],
     },
     Key {
@@ -226,6 +227,17 @@ pub const KEYS: &[Key] = &[
         kind: Kind::Whole("BITS"),
         default: Default::Is("2048"),
         docs: &["The size of new RSA keys of the authorities and of the service: 2048, 3072, 4096 or 8192"],
+    },
+    Key {
+        name: "ca.names",
+        kind: Kind::Choice(&["any", "strict"]),
+        default: Default::Is("\"any\""),
+        docs: &[
+            "Which names are certified: any whose syntax is right, or only what everybody takes who reads certificates",
+            "What linters for certificates of the web complain about is refused when this is strict: wildcards, host",
+            "names of one label or without a letter at their end, URIs of schemes such as spiffe and urn, object",
+            "identifiers with long numbers. `netloc` is a name as well.",
+        ],
     },
     Key {
         name: "ca.lock_auto_approve_count",

@@ -7,9 +7,11 @@
 mod check;
 mod config;
 mod file;
+mod files;
 mod flags;
 mod key;
 mod netloc;
+mod notes;
 mod problem;
 mod reader;
 mod reference;
@@ -21,6 +23,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use base::Span;
+use ca::Names;
 use server::Subnet;
 
 pub use config::{Config, Said, Surroundings, Value};
@@ -136,6 +139,8 @@ pub struct Authorities {
     pub threshold: Span,
     /// Size of new RSA keys in bits: 2048, 3072, 4096 or 8192.
     pub key_bits: u32,
+    /// Which names are certified.
+    pub names: Names,
     /// Whether the counts of automatic approval become permanent.
     pub lock_auto_approve_count: bool,
     /// The authority for services.
@@ -238,13 +243,13 @@ impl Settings {
     /// What the program needs, from what was said; or everything that is wrong with it: flags first, then
     /// variables, then the file from top to bottom.
     pub fn from(config: &Config) -> Result<Self, Vec<Problem>> {
-        check::settings(config, check::Layout::DataDirectory)
+        check::settings(config, files::Layout::DataDirectory)
     }
 
     /// The same for `caucased`, which has no data directory: `database` is the database, its sealing key
     /// and its lock stand beside it, the other files were named.
     pub fn beside_database(config: &Config, database: PathBuf) -> Result<Self, Vec<Problem>> {
-        check::settings(config, check::Layout::Beside(database))
+        check::settings(config, files::Layout::Beside(database))
     }
 
     /// Every distinct address to listen on. Asks the resolver, and waits for it.

@@ -30,6 +30,7 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
         ("store.etcd.wait_seconds", seconds(etcd.wait)),
         ("ca.threshold_days", days(ca.threshold)),
         ("ca.key_bits", json!(ca.key_bits)),
+        ("ca.names", json!(if ca.names == ca::Names::Strict { "strict" } else { "any" })),
         ("ca.lock_auto_approve_count", json!(ca.lock_auto_approve_count)),
         ("ca.services.crt_validity_days", days(ca.services.crt_validity)),
         ("ca.services.max_csr", json!(ca.services.max_csr)),

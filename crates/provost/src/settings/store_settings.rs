@@ -104,3 +104,39 @@ pub fn files(etcd: &EtcdStore) -> impl Iterator<Item = (&'static str, &PathBuf)>
     .into_iter()
     .filter_map(|(name, path)| Some((name, path?)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::of_text;
+
+    #[test]
+    fn an_etcd_is_described_as_a_whole() {
+        let check = |text: &str, expected: &[&str]| {
+            let text = format!("[store]\nengine = \"etcd\"\n[store.etcd]\n{text}");
+            let told: Vec<_> =
+                of_text(&text).err().unwrap_or_default().iter().map(ToString::to_string).collect();
+            assert_eq!(told, expected, "{text}");
+        };
+        check("endpoints = [\"http://127.0.0.1:2379\", \"http://[::1]:2379\"]", &[]);
+        check("endpoints = [\"https://a:2379\"]\nca_file = \"ca.pem\"\nnamespace = \"/provost\"", &[]);
+        check("", &["store.etcd.endpoints: names no member of the etcd that `store.engine` asks for"]);
+        check(
+            "endpoints = [\"https://b:2379\"]",
+            &["store.etcd.ca_file: is needed where an endpoint begins with https"],
+        );
+        check(
+            "endpoints = [\"a:2379\"]\nuser = \"root\"\nkey_file = \"k\"\n\
+             namespace = \"provost\"\ndeadline_seconds = 0\nwait_seconds = -1",
+            &[
+                "/etc/provost.toml:4: store.etcd.endpoints: `a:2379` is no endpoint of etcd: it begins neither with \
+                 http:// nor with https://",
+                "/etc/provost.toml:7: store.etcd.namespace: `provost` does not look like /name: one `/` before it and \
+                 none behind it",
+                "/etc/provost.toml:8: store.etcd.deadline_seconds: must be more than 0",
+                "/etc/provost.toml:9: store.etcd.wait_seconds: must be between 0 and 86400, not -1",
+                "store.etcd.certificate_file: is needed where `store.etcd.key_file` is given",
+                "store.etcd.password_file: is needed where `store.etcd.user` is given",
+            ],
+        );
+    }
+}

@@ -76,6 +76,29 @@ fn the_file_is_named_or_in_the_data_directory() {
     assert!(ran.stderr.starts_with("error: missing.toml: could not be read: No such file"), "{}", ran.stderr);
 }
 
+/// It would be read too late to count.
+#[test]
+fn a_file_in_the_data_directory_names_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let told = |text: &str, variables: &[(&str, &str)], flags: &[&str]| {
+        std::fs::write(dir.path().join("provost.toml"), text).unwrap();
+        let ran = provost_in(dir.path(), variables, &[&["config", "check"], flags].concat());
+        (ran.code.unwrap(), ran.stderr)
+    };
+    let expected = format!(
+        "error: {data}/provost.toml:2: data: this file was found in the data directory {data}, and cannot name another\n\
+         hint: name it with --data or PROVOST_DATA, or keep the file elsewhere and name it with --config\n"
+    );
+    let other = "# mine\ndata = \"/srv/other\"\n";
+    assert_eq!(told(other, &[], &["--data", data]), (78, expected.clone()));
+    assert_eq!(told(other, &[("PROVOST_DATA", data)], &[]), (78, expected));
+    for same in [".", data] {
+        assert_eq!(told(&format!("data = {same:?}\n"), &[], &["--data", data]), (0, String::new()));
+    }
+    assert_eq!(told(other, &[], &["--config", "provost.toml", "--data", data]), (0, String::new()));
+}
+
 #[test]
 fn everything_wrong_is_told_at_once() {
     let text = "netloc = \"::1\"\ncolour = \"blue\"\n\n[ca.services]\ncrt_validity_days = -3\nmax_crs = 5\n\

@@ -1,10 +1,13 @@
 //! Where a house listens, and that there is one of it.
 
+use std::path::Path;
 use std::process::Command;
 
 use testkit::{Caucase, Face, House, Line, Process, http, openssl, run};
 
-use crate::houses::{ended_without_a_fault, get, plan, up};
+use crate::houses::{
+    RSA, certificate, certificates_in, csr, ended_without_a_fault, get, key, plan, submit, unsigned, up,
+};
 use crate::program::PROVOST;
 
 /// The stock client goes from the HTTP port to the HTTPS port by itself, at every kind of address.
@@ -144,4 +147,39 @@ fn everything_is_for_the_owner_alone() {
             }
         }
     }
+}
+
+/// Whoever revokes the last user's certificate is told what it means, and how somebody gets in again.
+#[test]
+fn there_is_a_way_in_when_no_user_is_left() {
+    let mut house = up();
+    let administrator = house.administrator();
+    let list = |house: &House, file: &Path| {
+        http::holder_of(file).get(house.https_url("/cas/csr")).send().unwrap().status().as_u16()
+    };
+    assert_eq!(list(&house, &administrator), 200);
+    let [own] = certificates_in(&administrator).try_into().unwrap();
+    let revocation = unsigned(&serde_json::json!({"revoke_crt_pem": own.to_pem()}));
+    let client = http::holder_of(&administrator);
+    let revoke = client.put(house.https_url("/cau/crt/revoke")).header("Content-Type", "application/json");
+    assert_eq!(revoke.body(revocation).send().unwrap().status(), 204);
+    assert_eq!(list(&house, &administrator), 401);
+    let said = house.stop().stderr;
+    assert!(said.contains("no user has a good certificate any more"), "{said}");
+    assert!(said.contains("start with `ca.users.auto_approve_count` above the number of requests"), "{said}");
+
+    // As the hint has it. A start alone lets nobody in.
+    house.start();
+    let text = csr(&key(RSA), "nobody looked");
+    let held = submit(&house, "cau", &text);
+    assert_eq!(testkit::exchange(house.http(), get(&format!("/cau/crt/{held}"))).status, 404);
+    house.stop();
+    house.set("user-auto-approve-count", "2");
+    house.start();
+    let key = key(RSA);
+    let issued = certificate(&house, "cau", &submit(&house, "cau", &csr(&key, "the next")));
+    let file = house.directory().join("next.pem");
+    std::fs::write(&file, [key.to_pem().expose().as_str(), &issued.to_pem()].concat()).unwrap();
+    assert_eq!(list(&house, &file), 200);
+    ended_without_a_fault(house);
 }

@@ -54,6 +54,7 @@ fn malformed_framing_is_refused() {
         ("Content-Length: 1\r\nContent-Length: 2\r\n", "ab", 400),
         ("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n", 400),
         ("Transfer-Encoding: gzip\r\n", "", 400),
+        ("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n", 400),
         ("Host: b\r\n", "", 400),
         ("Content-Length: 18446744073709551615\r\n", "", 413),
         ("Content-Length: 99999999999999999999999999\r\n", "", 413),

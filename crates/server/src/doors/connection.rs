@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::exchange::{Exchanges, Peer};
-use super::listen::House;
+use super::listen::Foyer;
 use super::registry::Place;
 use super::socket::Socket;
 use super::stream::Stream;
@@ -20,7 +20,7 @@ use super::watch::Watch;
 
 /// Serves the peer at `address` until it has had enough, or has to go.
 pub(super) async fn serve(
-    house: Arc<House>,
+    foyer: Arc<Foyer>,
     stream: TcpStream,
     address: SocketAddr,
     local: SocketAddr,
@@ -28,28 +28,28 @@ pub(super) async fn serve(
     place: Place,
 ) {
     let watch = Arc::clone(&place.watch);
-    let socket = Socket::new(stream, Arc::clone(&watch), house.meters.sent_bytes(secure));
+    let socket = Socket::new(stream, Arc::clone(&watch), foyer.meters.sent_bytes(secure));
     let mut peer = Peer { address, local, secure, certificate: None };
     if !secure {
-        converse(&house, socket, peer, watch).await;
-    } else if let Some(session) = shake_hands(&house, socket, address, &watch).await {
+        converse(&foyer, socket, peer, watch).await;
+    } else if let Some(session) = shake_hands(&foyer, socket, address, &watch).await {
         peer.certificate = client_certificate(&session);
-        converse(&house, session, peer, watch).await;
+        converse(&foyer, session, peer, watch).await;
     }
     drop(place);
 }
 
 /// The TLS session, unless the peer fails, takes too long, or we are stopping.
 async fn shake_hands(
-    house: &House,
+    foyer: &Foyer,
     socket: Socket,
     address: SocketAddr,
     watch: &Watch,
 ) -> Option<TlsStream<Socket>> {
     let outcome = tokio::select! {
-        outcome = house.tls.accept(socket) => outcome,
+        outcome = foyer.tls.accept(socket) => outcome,
         () = watch.cut.cancelled() => return None,
-        () = house.stop.asked() => return None,
+        () = foyer.stop.asked() => return None,
     };
     match outcome {
         Ok(session) => {
@@ -57,7 +57,7 @@ async fn shake_hands(
             Some(session)
         }
         Err(error) => {
-            house.meters.failed_handshakes.inc();
+            foyer.meters.failed_handshakes.inc();
             tracing::debug!(peer = %address, %error, "TLS handshake failed");
             None
         }
@@ -71,22 +71,22 @@ fn client_certificate(session: &TlsStream<Socket>) -> Option<Arc<x509::Certifica
 }
 
 /// Answers requests until either side closes.
-async fn converse<S>(house: &Arc<House>, io: S, peer: Peer, watch: Arc<Watch>)
+async fn converse<S>(foyer: &Arc<Foyer>, io: S, peer: Peer, watch: Arc<Watch>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let address = peer.address;
     let refused = Arc::new(OnceLock::new());
-    let stream = Stream::new(io, Arc::clone(&watch), Arc::clone(&house.limits), Arc::clone(&refused));
+    let stream = Stream::new(io, Arc::clone(&watch), Arc::clone(&foyer.limits), Arc::clone(&refused));
     let stream = TokioIo::new(stream);
-    let exchanges = Exchanges::new(Arc::clone(house), peer, Arc::clone(&watch), refused);
-    let mut connection = pin!(house.http.serve_connection(stream, exchanges.clone()));
+    let exchanges = Exchanges::new(Arc::clone(foyer), peer, Arc::clone(&watch), refused);
+    let mut connection = pin!(foyer.http.serve_connection(stream, exchanges.clone()));
     let mut finishing = false;
     let outcome = loop {
         tokio::select! {
             outcome = &mut connection => break outcome,
             () = watch.cut.cancelled() => return,
-            () = finish(house, &watch), if !finishing => {
+            () = finish(foyer, &watch), if !finishing => {
                 finishing = true;
                 watch.closes();
                 connection.as_mut().graceful_shutdown();
@@ -101,9 +101,9 @@ where
 }
 
 /// Waits until the connection should close at the next occasion.
-async fn finish(house: &House, watch: &Watch) {
+async fn finish(foyer: &Foyer, watch: &Watch) {
     tokio::select! {
-        () = house.stop.asked() => {}
+        () = foyer.stop.asked() => {}
         () = watch.finish.cancelled() => {}
     }
 }

@@ -19,7 +19,7 @@ use super::access_log::{Answered, Asked, line};
 use super::body::{AnswerBody, RequestBody};
 use super::head::BadHead;
 use super::limits::Limits;
-use super::listen::House;
+use super::listen::Foyer;
 use super::watch::{Turn, Watch};
 
 /// Who is at the other end. In the extensions of every request that the routes get.
@@ -40,7 +40,7 @@ pub struct Peer {
 pub(super) struct Exchanges(Arc<Connection>);
 
 struct Connection {
-    house: Arc<House>,
+    foyer: Arc<Foyer>,
     peer: Peer,
     /// USER in the access log.
     user: Option<String>,
@@ -49,23 +49,23 @@ struct Connection {
 }
 
 impl Exchanges {
-    /// Requests of `peer`, to be answered by the house's routes. Once there is something in `refused`, they
+    /// Requests of `peer`, to be answered by the foyer's routes. Once there is something in `refused`, they
     /// are refused for that reason.
     pub(super) fn new(
-        house: Arc<House>,
+        foyer: Arc<Foyer>,
         peer: Peer,
         watch: Arc<Watch>,
         refused: Arc<OnceLock<BadHead>>,
     ) -> Self {
         let user = peer.certificate.as_ref().map(|certificate| certificate.serial().to_string());
-        Self(Arc::new(Connection { house, peer, user, watch, refused }))
+        Self(Arc::new(Connection { foyer, peer, user, watch, refused }))
     }
 
     /// Something came that was no request though its head was in order; hyper answered it with `status` by
     /// itself.
     pub(super) fn refused_head(&self, status: StatusCode) {
         let connection = &self.0;
-        connection.house.meters.refused_head(connection.peer.secure, status);
+        connection.foyer.meters.refused_head(connection.peer.secure, status);
         connection.log(&Asked::default(), status, 0);
     }
 }
@@ -93,7 +93,7 @@ fn refuse(connection: &Arc<Connection>, bad: &BadHead, turn: Arc<Turn>) -> Respo
     let (connection, asked, status) = (Arc::clone(connection), Asked::unread(&bad.line), bad.status);
     let response = plain(status, bad.reason);
     let done = Box::new(move |body_bytes| {
-        connection.house.meters.refused_head(connection.peer.secure, status);
+        connection.foyer.meters.refused_head(connection.peer.secure, status);
         connection.log(&asked, status, body_bytes);
     });
     response.map(|body| AnswerBody::new(body, turn, done))
@@ -109,9 +109,9 @@ async fn answer(
     turn: Arc<Turn>,
 ) -> Response<AnswerBody> {
     let began = Instant::now();
-    let asked = connection.house.log.wanted().then(|| Asked::of(&request));
+    let asked = connection.foyer.log.wanted().then(|| Asked::of(&request));
     let (method, version) = (request.method().clone(), request.version());
-    let (limits, budget) = (&connection.house.limits, &connection.house.bodies_bytes);
+    let (limits, budget) = (&connection.foyer.limits, &connection.foyer.bodies_bytes);
     let request = request.map(|body| {
         Body::new(RequestBody::new(body, Arc::clone(&turn), Arc::clone(limits), Arc::clone(budget)))
     });
@@ -128,7 +128,7 @@ async fn answer(
 
     let status = response.status();
     let done = Box::new(move |body_bytes| {
-        connection.house.meters.answered(connection.peer.secure, &method, status, began.elapsed());
+        connection.foyer.meters.answered(connection.peer.secure, &method, status, began.elapsed());
         if let Some(asked) = asked {
             connection.log(&asked, status, body_bytes);
         }
@@ -139,7 +139,7 @@ async fn answer(
 impl Connection {
     async fn route(&self, mut request: Request<Body>) -> Response {
         request.extensions_mut().insert(self.peer.clone());
-        let mut routes = self.house.app.clone();
+        let mut routes = self.foyer.app.clone();
         let answered = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind().await;
         match answered {
             Ok(Ok(response)) => response,
@@ -156,11 +156,11 @@ impl Connection {
         let answered = Answered {
             address: self.peer.address.ip(),
             user: self.user.as_deref(),
-            at: self.house.clock.now(),
+            at: self.foyer.clock.now(),
             status,
             body_bytes,
         };
-        self.house.log.put(line(asked, &answered));
+        self.foyer.log.put(line(asked, &answered));
     }
 }
 

@@ -4,11 +4,11 @@
 //! head is either in order, and then hyper takes it, or it is refused with a status and a reason in words:
 //!
 //! ```text
-//! 400  malformed line, header, Host or length; a length beside chunks; no Host (RFC 9112 §3.2, §6.3)
+//! 400  malformed line, header, Host or length; a length beside chunks; no Host (RFC 9112 §3.2, §6.3);
+//!      a transfer coding other than chunked (RFC 9112 §6.1)
 //! 413  a length that nobody could count
 //! 414  a line that is too long
 //! 431  headers that are too long or too many
-//! 501  a transfer coding other than chunked (RFC 9112 §6.1)
 //! ```
 //! Pure: [`HeadReader`] is shown what has come so far, and reads no sockets.
 
@@ -212,7 +212,7 @@ fn framing(lengths: &[&[u8]], codings: &[&[u8]], is_http_11: bool) -> Result<Fra
         ([], _) => {
             let last = codings.last().and_then(|coding| coding.rsplit(|&byte| byte == b',').next());
             if last.is_some_and(|last| last.trim_ascii().eq_ignore_ascii_case(b"chunked")) {
-                Err((StatusCode::NOT_IMPLEMENTED, "no transfer coding but `chunked` is understood"))
+                Err(bad("no transfer coding but `chunked` is understood, and that once (RFC 9112 §6.1)"))
             } else {
                 Err(bad("the request's last transfer coding is not `chunked` (RFC 9112 §6.3)"))
             }
@@ -354,7 +354,13 @@ mod tests {
         check(head, 400, both);
         let old = b"PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
         check(old, 400, "HTTP/1.0 has no Transfer-Encoding");
-        for (coding, status) in [("gzip", 400), ("chunked, gzip", 400), ("", 400), ("gzip, chunked", 501)] {
+        for (coding, status) in [
+            ("gzip", 400),
+            ("chunked, gzip", 400),
+            ("", 400),
+            ("gzip, chunked", 400),
+            ("chunked, chunked", 400),
+        ] {
             let head = format!("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {coding}\r\n\r\n");
             assert_eq!(read(&[head.as_bytes()]).unwrap_err().status.as_u16(), status, "{coding}");
         }

@@ -175,7 +175,7 @@ impl Doors {
         let mut limits = opening.limits;
         limits.connections_max = places(limits.connections_max, raise_file_limit());
         let limits = Arc::new(limits);
-        let house = Arc::new(House {
+        let foyer = Arc::new(Foyer {
             http: http(&limits, &opening.tasks),
             tls: TlsAcceptor::from(Arc::new(configuration(
                 opening.tls,
@@ -192,10 +192,10 @@ impl Doors {
             tasks: opening.tasks,
             stop: opening.stop,
         });
-        let registry = Arc::clone(&house.registry);
+        let registry = Arc::clone(&foyer.registry);
         let accepting: Vec<_> = listeners
             .into_iter()
-            .map(|(listener, local, secure)| tasks.spawn(accept(Arc::clone(&house), listener, local, secure)))
+            .map(|(listener, local, secure)| tasks.spawn(accept(Arc::clone(&foyer), listener, local, secure)))
             .collect();
         tasks.spawn(async move { registry.patrol(async { drop(join_all(accepting).await) }).await });
         Ok(())
@@ -203,7 +203,7 @@ impl Doors {
 }
 
 /// What all connections share.
-pub(super) struct House {
+pub(super) struct Foyer {
     pub(super) http: Builder<Spawner>,
     pub(super) tls: TlsAcceptor,
     pub(super) app: Router,
@@ -275,24 +275,24 @@ fn listen(socket: Socket, address: SocketAddr) -> Result<TcpListener, BindError>
 }
 
 /// Lets people in. Never waits for one of them.
-async fn accept(house: Arc<House>, listener: TcpListener, local: SocketAddr, secure: bool) {
+async fn accept(foyer: Arc<Foyer>, listener: TcpListener, local: SocketAddr, secure: bool) {
     /// How long to leave it alone when no connection can be accepted, for want of files or memory.
     const PAUSE: Duration = Duration::from_millis(50);
     let mut failing = false;
     loop {
         let accepted = tokio::select! {
             biased;
-            () = house.stop.asked() => return,
+            () = foyer.stop.asked() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, address)) => {
                 failing = false;
-                let Some(place) = house.registry.admit(secure) else { continue };
+                let Some(place) = foyer.registry.admit(secure) else { continue };
                 // Answers are written whole; waiting to fill packets would only delay them.
                 let _ = stream.set_nodelay(true);
                 let local = stream.local_addr().unwrap_or(local);
-                house.tasks.spawn(serve(Arc::clone(&house), stream, address, local, secure, place));
+                foyer.tasks.spawn(serve(Arc::clone(&foyer), stream, address, local, secure, place));
             }
             // The peer was gone before we came to the door.
             Err(error)
@@ -306,7 +306,7 @@ async fn accept(house: Arc<House>, listener: TcpListener, local: SocketAddr, sec
                 }
                 failing = true;
                 tokio::select! {
-                    () = house.stop.asked() => return,
+                    () = foyer.stop.asked() => return,
                     () = tokio::time::sleep(PAUSE) => {}
                 }
             }

@@ -182,10 +182,20 @@ def pem(der, label="CERTIFICATE REQUEST"):
 NOT_OWN = "the signing request's own signature is not good:"
 
 
-def add(file, answer, what, subject=HOST, extensions=(), text=None, **how):
-    """One request and its row. `text` makes the file of its PEM; a `key` that is a function is called once."""
+STRICT = "the requested {}, which `ca.names = \"strict\"` does not allow"
+ONE_LABEL = "has a host name of one label"
+ONE_CHARACTER = "has a host name whose last label has one character"
+NO_LETTER = "has a host name that does not end with a letter"
+WILDCARD = "has a wildcard"
+SCHEME = "has a scheme other than ftp, ftps, git, http, https, ldap, rtsp, sftp, ssh or telnet"
+NUMBER = "is an object identifier that not everybody can read (RFC 5280 appendix B)"
+
+
+def add(file, answer, what, subject=HOST, extensions=(), text=None, strict=None, **how):
+    """One request and its row. `text` makes the file of its PEM; a `key` that is a function is called once.
+    `strict` is what is said of it where only strict names are certified, if that is something else."""
     path = HERE / f"{file}.pem"
-    ROWS.append((path.name, answer, what))
+    ROWS.append((path.name, answer, STRICT.format(strict) if strict else "", what))
     if callable(how.get("key")):
         if path.exists():
             return
@@ -259,7 +269,10 @@ add("subject-serial-number-utf8", f'the requested serialNumber "1" is not a Prin
 add("subject-serial-number-65", f"the requested serialNumber has 65 characters, more than 64 {A1}",
     "serialNumber of 65 characters", name((CN, "host"), (SN, "1" * 65, PRINTABLE)))
 add("subject-dc", ISSUED, "domain components", name((DC, "com", IA5), (DC, "example", IA5), (CN, "host")))
-add("subject-dc-one", ISSUED, "one domain component", name((DC, "local", IA5), (CN, "host")))
+add("subject-dc-one", ISSUED, "one domain component", name((DC, "local", IA5), (CN, "host")),
+    strict=f'domainComponent "local" {ONE_LABEL}')
+add("subject-dc-one-character", ISSUED, "domain components, the last of one character",
+    name((DC, "b", IA5), (DC, "a", IA5)), strict=f'domainComponent "a.b" {ONE_CHARACTER}')
 add("subject-dc-bad", 'the requested domainComponent "a b.com" is not a host name (RFC 4519 §2.4)',
     "a domain component with a space", name((DC, "com", IA5), (DC, "a b", IA5)))
 add("subject-dc-utf8", f'the requested domainComponent "com" is not an IA5String {A4}',
@@ -273,6 +286,30 @@ add("subject-street", ISSUED, "street, postal code, business category, pseudonym
 add("subject-unknown-attribute", ISSUED, "an attribute nobody knows, as UTF8String", name(("1.2.3.4", "x")))
 add("subject-unknown-attribute-ia5", f'the requested 1.2.3.4 "x" is not a DirectoryString {A4}',
     "an attribute nobody knows, as IA5String", name(("1.2.3.4", "x", IA5)))
+UUID = "2.25.285541874270823339875695650038637483517"
+for file, kind, what in (
+    ("uuid", UUID, "an attribute made from a UUID (X.667)"),
+    ("2-999", "2.999.1", "an attribute of the arc for examples"),
+    ("short", "1.2.3", "an attribute with a number of two octets"),
+    ("28-bits", "1.2.268435456", "an attribute with an arc above 28 bits"),
+):
+    add(f"subject-attribute-{file}", ISSUED, what, name((kind, "x")), strict=f'attribute "{kind}" {NUMBER}')
+add("subject-unknown-bmp", ISSUED, "an attribute nobody knows, as BMPString", name(("1.2.3.4", "é", BMP)))
+add("subject-unknown-t61", ISSUED, "an attribute nobody knows, as T61String", name(("1.2.3.4", b"\x01\x7f\xff", T61)))
+add("subject-uid-long", ISSUED, "a userId of 40000 characters", name((UID, "x" * 40000)))
+add("subject-qualifier-empty", ISSUED, "a dnQualifier of no characters", name((CN, "x"), ("2.5.4.46", "", PRINTABLE)))
+add("subject-country-odd", ISSUED, "a country that there is not", name((C, "?1", PRINTABLE), (CN, "x")))
+add("subject-utf8-odd", ISSUED, "a byte order mark, a noncharacter, a private character, and marks of direction",
+    name((CN, "\ufeff\uffff\ue000\u202ea\u0301")))
+add("subject-bmp-empty", f"the requested commonName is empty {A1}", "BMPString of no characters", name((CN, "", BMP)))
+add("subject-empty-set", "Not a CSR: the name is malformed", "a relative name without attributes", seq(set_of()))
+add("subject-street-129", f"the requested streetAddress has 129 characters, more than 128 {A1}", "a street of 129 characters",
+    name((STREET, "x" * 129)))
+NO_TIME = "is not a GeneralizedTime YYYYMMDDHHMMSSZ (RFC 3739 §3.3.1)"
+add("subject-birth-impossible", f'the requested dateOfBirth "19701301000000Z" {NO_TIME}', "a date of birth in the thirteenth month",
+    name((CN, "x"), ("1.3.6.1.5.5.7.9.1", "19701301000000Z", 0x18)))
+add("subject-birth-year-0", f'the requested dateOfBirth "00000101000000Z" {NO_TIME}', "a date of birth in the year 0",
+    name((CN, "x"), ("1.3.6.1.5.5.7.9.1", "00000101000000Z", 0x18)))
 add("subject-unstructured", ISSUED, "unstructuredName and unstructuredAddress of PKCS #9",
     name(("1.2.840.113549.1.9.2", "x", IA5), ("1.2.840.113549.1.9.8", "y", PRINTABLE)))
 add("subject-person", ISSUED, "date and place of birth, gender, citizenship, residence (RFC 3739)",
@@ -287,7 +324,11 @@ add("subject-email", ISSUED, "a mailbox in the subject that is in the names as w
     name((CN, "x"), (EMAIL, "user@example.com", IA5)), [san(email("user@example.com"))])
 NOT_IN_SAN = "is not an rfc822Name in subjectAltName (RFC 5280 §4.1.2.6)"
 add("subject-email-one-label", ISSUED, "a mailbox at a domain of one label, in both places",
-    name((CN, "x"), (EMAIL, "root@localhost", IA5)), [san(email("root@localhost"))])
+    name((CN, "x"), (EMAIL, "root@localhost", IA5)), [san(email("root@localhost"))],
+    strict=f'emailAddress "root@localhost" {ONE_LABEL}')
+add("subject-email-case", f'the requested emailAddress "User@Example.COM" {NOT_IN_SAN}',
+    "a mailbox in the subject, and the same without capitals in the names",
+    name((CN, "x"), (EMAIL, "User@Example.COM", IA5)), [san(email("user@example.com"))])
 add("subject-email-no-san", f'the requested emailAddress "user@example.com" {NOT_IN_SAN}',
     "a mailbox in the subject only", name((CN, "x"), (EMAIL, "user@example.com", IA5)))
 add("subject-email-other-san", f'the requested emailAddress "user@example.com" {NOT_IN_SAN}',
@@ -307,17 +348,22 @@ A6 = "(RFC 5280 §4.2.1.6)"
 BAD_HOST = "is not a host name (RFC 5280 §4.2.1.6, RFC 1034 §3.5)"
 
 
-def host(file, text, what, good, shown=None):
+def host(file, text, what, good, shown=None, strict=None):
     answer = ISSUED if good else f'the requested dNSName "{shown or text}" {BAD_HOST}'
-    add(f"dns-{file}", answer, what, HOST, [san(dns(text))])
+    add(f"dns-{file}", answer, what, HOST, [san(dns(text))], strict=strict and f'dNSName "{text}" {strict}')
 
 
 host("plain", "host.example.com", "a host name", True)
 host("case", "Host-1.Example.COM", "capitals and a digit", True)
-host("one-label", "localhost", "a host name of one label", True)
-host("digit-at-end", "backend.zone1", "a last label with a digit at its end", True)
-host("wildcard", "*.example.com", "a wildcard as the whole first label", True)
-host("wildcard-one-label", "*.localhost", "a wildcard before a host name of one label", True)
+host("one-label", "localhost", "a host name of one label", True, strict=ONE_LABEL)
+host("digit-at-end", "backend.zone1", "a last label with a digit at its end", True, strict=NO_LETTER)
+host("one-character", "a.b", "a last label of one character", True, strict=ONE_CHARACTER)
+host("digits-first", "1.2.3.4a", "a last label with a letter behind a digit", True)
+host("underscore-last", "host.my_zone", "an underscore within the last label", True)
+host("a-label-bad", "xn--a.example.com", "an international name that is none", True)
+host("two-hyphens", "ab--cd.example.com", "two hyphens in third place", True)
+host("wildcard", "*.example.com", "a wildcard as the whole first label", True, strict=WILDCARD)
+host("wildcard-one-label", "*.localhost", "a wildcard before a host name of one label", True, strict=WILDCARD)
 host("wildcard-partial", "w*.example.com", "a wildcard as a part of a label", False)
 host("wildcard-middle", "a.*.example.com", "a wildcard as another label", False)
 host("wildcard-alone", "*", "a wildcard alone", False)
@@ -352,17 +398,19 @@ add("dns-twice", ISSUED, "the same name twice", HOST, [san(dns("a.example.com"),
 BAD_MAILBOX = "is not a mailbox (RFC 5280 §4.2.1.6, RFC 5321 §4.1.2)"
 
 
-def mailbox(file, text, what, good):
+def mailbox(file, text, what, good, strict=None):
     answer = ISSUED if good else f'the requested rfc822Name "{text}" {BAD_MAILBOX}'.replace('\\"', '"')
-    add(f"email-{file}", answer, what, HOST, [san(email(text))])
+    add(f"email-{file}", answer, what, HOST, [san(email(text))], strict=strict and f'rfc822Name "{text}" {strict}')
 
 
 mailbox("plain", "user@example.com", "a mailbox", True)
 mailbox("plus", "first.last+tag@mail.example.com", "a mailbox with a tag", True)
 mailbox("no-at", "example.com", "no @", False)
 mailbox("two-at", "a@b@example.com", "two @", False)
-mailbox("one-label", "root@localhost", "a domain of one label", True)
-mailbox("digit-at-end", "root@zone1", "a domain with a digit at its end", True)
+mailbox("one-label", "root@localhost", "a domain of one label", True, strict=ONE_LABEL)
+mailbox("digit-at-end", "root@backend.zone1", "a domain with a digit at its end", True, strict=NO_LETTER)
+mailbox("one-character", "root@a.b", "a domain whose last label has one character", True, strict=ONE_CHARACTER)
+mailbox("specials", "!#$%&'*+-/=?^_`{|}~@example.com", "all punctuation that needs no quotes", True)
 mailbox("domain-number", "root@1", "a domain of digits", False)
 mailbox("brackets", "<user@example.com>", "angle brackets", False)
 mailbox("space", "a b@example.com", "a space", False)
@@ -372,6 +420,7 @@ mailbox("local-64", "x" * 64 + "@example.com", "64 characters before the @", Tru
 add("email-local-65", f'the requested rfc822Name "{"x" * 65}@example.com" {BAD_MAILBOX}', "65 characters before the @",
     HOST, [san(email("x" * 65 + "@example.com"))])
 add("email-quoted", ISSUED, "a quoted local part", HOST, [san(email('"a,b"@example.com'))])
+add("email-quoted-space", ISSUED, "a space and a quote in a quoted local part", HOST, [san(email(r'"a\ b\"c"@example.com'))])
 add("email-non-ascii", f'the requested rfc822Name "é@example.com" is not an IA5String {A6}', "characters outside ASCII",
     HOST, [san(email("é@example.com"))])
 add("email-empty", f"the requested rfc822Name is empty {A6}", "no characters", HOST, [san(email(""))])
@@ -381,26 +430,27 @@ add("email-empty", f"the requested rfc822Name is empty {A6}", "no characters", H
 BAD_URI = "is not an absolute URI whose host is a host name or an address (RFC 5280 §4.2.1.6, RFC 3986)"
 
 
-def resource(file, text, what, good):
+def resource(file, text, what, good, strict=None):
     answer = ISSUED if good else f'the requested uniformResourceIdentifier "{text}" {BAD_URI}'
-    add(f"uri-{file}", answer, what, HOST, [san(uri(text))])
+    add(f"uri-{file}", answer, what, HOST, [san(uri(text))],
+        strict=strict and f'uniformResourceIdentifier "{text}" {strict}')
 
 
 resource("http", "http://example.com:8000/a/b?c=d#e", "a web address", True)
 resource("user", "https://user:pass@example.com/", "a user and a password", True)
 resource("v4", "http://192.0.2.1/", "an IPv4 address", True)
 resource("v6", "http://[2001:db8::1]:80/", "an IPv6 address", True)
-resource("spiffe", "spiffe://example.org/ns/service", "a SPIFFE identity", True)
-resource("urn", "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "no authority", True)
+resource("spiffe", "spiffe://example.org/ns/service", "a SPIFFE identity", True, strict=SCHEME)
+resource("urn", "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "no authority", True, strict=SCHEME)
 resource("ldap", "ldap://directory.example.com/cn=x", "LDAP", True)
 resource("relative", "/a/b", "relative", False)
 resource("scheme-relative", "//example.com/a", "no scheme", False)
 resource("no-authority", "http:///a", "a web address without a host", False)
-resource("host-one-label", "http://host/a", "a host of one label", True)
-resource("localhost", "http://localhost:8000/", "this machine, and a port", True)
-resource("host-digit-at-end", "http://backend.zone1/", "a host with a digit at its end", True)
-resource("spiffe-one-label", "spiffe://td/x", "a SPIFFE identity in a trust domain of one label", True)
-resource("scheme-unknown", "x-ours://host.example.com/a", "a scheme nobody registered", True)
+resource("host-one-label", "http://host/a", "a host of one label", True, strict=ONE_LABEL)
+resource("localhost", "http://localhost:8000/", "this machine, and a port", True, strict=ONE_LABEL)
+resource("host-digit-at-end", "http://backend.zone1/", "a host with a digit at its end", True, strict=NO_LETTER)
+resource("spiffe-one-label", "spiffe://td/x", "a SPIFFE identity in a trust domain of one label", True, strict=SCHEME)
+resource("scheme-unknown", "x-ours://host.example.com/a", "a scheme nobody registered", True, strict=SCHEME)
 resource("file", "file:///a", "an authority without a host", False)
 resource("host-number", "http://1/", "a host of digits", False)
 resource("escape", "http://example.com/%C3%A9", "percent-encoded characters", True)
@@ -408,6 +458,35 @@ resource("escape-bad", "http://example.com/%zz", "a percent sign that encodes no
 resource("query-bad", "http://example.com/?a={b}", "braces in the query", False)
 resource("space", "http://example.com/a b", "a space", False)
 resource("port", "http://example.com:99999/", "a port there is not", False)
+QUERY = "has a query that does not begin with a word"
+FRAGMENT = "has a `/` or a `?` within its fragment"
+resource("host-one-character", "http://a.b/", "a host whose last label has one character", True, strict=ONE_CHARACTER)
+resource("capitals", "HTTP://EXAMPLE.COM/", "capitals", True)
+resource("mapped", "http://[::ffff:192.0.2.1]/", "an IPv4 address in an IPv6 address", True)
+resource("port-zeros", "http://example.com:0080/", "a port with zeros before it", True,
+         strict="has a port that begins with a zero")
+resource("user-empty", "http://@example.com/", "a user without a name", True)
+resource("user-colons", "http://a:b:c@example.com/", "a password with a colon", True)
+resource("user-colons-escape", "http://a:b:%20@example.com/", "a password with a colon and a percent-encoded character",
+         True, strict="has a user with two colons and a percent sign")
+resource("user-escape", "http://%20%22:%20@example.com/", "a user and a password with percent-encoded characters", True)
+resource("path-specials", "http://example.com/-._~!$&'()*+,;=:@/", "all punctuation of paths", True)
+resource("no-path", "http://example.com?a", "a query behind the host", True)
+resource("fragment", "http://example.com#a", "a fragment behind the host", True)
+resource("query-and", "http://example.com/?&a=b", "a query that begins with an ampersand", True)
+resource("query-equals", "http://example.com/?=a", "a query that begins with an equals sign", True, strict=QUERY)
+resource("query-escape", "http://example.com/?%20", "a query that begins with a percent sign", True, strict=QUERY)
+resource("query-second", "http://example.com/?a/?b=?:@", "punctuation within a query", True)
+resource("fragment-slash", "http://example.com/#/a", "a fragment that begins with a slash", True)
+resource("fragment-path", "http://example.com/#a/b", "a path as a fragment", True, strict=FRAGMENT)
+resource("fragment-query", "http://example.com/#a?b", "a question mark in a fragment", True, strict=FRAGMENT)
+resource("ldap-no-host", "ldap:///dc=example?cn?sub?(cn=x)", "LDAP without a host", True)
+resource("ldap-one-label", "ldap://directory/", "LDAP, and a host of one label", True, strict=ONE_LABEL)
+resource("ldaps", "ldaps://directory.example.com/", "LDAP over TLS", True, strict=SCHEME)
+resource("ssh", "ssh://git@example.com:22/a", "SSH", True)
+resource("ftp-no-host", "ftp:/a", "FTP without a host", True, strict="has no host")
+resource("mailto", "mailto:user@example.com", "a mailbox as a URI", True, strict=SCHEME)
+resource("data", "data:,a", "data", True, strict=SCHEME)
 add("uri-non-ascii", f'the requested uniformResourceIdentifier "http://example.com/é" is not an IA5String {A6}',
     "characters outside ASCII", HOST, [san(uri("http://example.com/é"))])
 add("uri-empty", f"the requested uniformResourceIdentifier is empty {A6}", "no characters", HOST, [san(uri(""))])
@@ -421,6 +500,23 @@ add("ip-8", f"the requested iPAddress has 8 octets, neither 4 nor 16 {A6}", "an 
 add("ip-0", f"the requested iPAddress has 0 octets, neither 4 nor 16 {A6}", "no octets", HOST, [san(address())])
 add("rid", ISSUED, "registeredID", HOST, [san(general(8, oid("1.2.3.4")[2:]))])
 add("rid-empty", f"the requested registeredID is malformed {A6}", "registeredID of no octets", HOST, [san(general(8, b""))])
+for file, kind, what in (
+    ("uuid", UUID, "made from a UUID (X.667)"),
+    ("2-999", "2.999.1", "of the arc for examples"),
+    ("short", "1.2.3", "of two octets"),
+    ("40-octets", "1.2" + ".3" * 39, "of 40 octets"),
+):
+    add(f"rid-{file}", ISSUED, f"registeredID {what}", HOST, [san(general(8, oid(kind)[2:]))],
+        strict=f'registeredID "{kind if len(kind) <= 80 else kind[:80] + "…"}" {NUMBER}')
+    add(f"other-{file}", ISSUED, f"otherName of a kind {what}", HOST, [san(other(kind, NULL))],
+        strict=f'otherName "{kind if len(kind) <= 80 else kind[:80] + "…"}" {NUMBER}')
+add("dir-email-one-label", ISSUED, "directoryName with a mailbox at a domain of one label", HOST,
+    [san(general(4, name((EMAIL, "root@localhost", IA5)), True))],
+    strict=f'directoryName: emailAddress "root@localhost" {ONE_LABEL}')
+add("dir-dc-one", ISSUED, "directoryName with one domain component", HOST,
+    [san(general(4, name((DC, "local", IA5)), True))], strict=f'directoryName: domainComponent "local" {ONE_LABEL}')
+add("dir-attribute-uuid", ISSUED, "directoryName with an attribute made from a UUID", HOST,
+    [san(general(4, name((UUID, "x")), True))], strict=f'directoryName: attribute "{UUID}" {NUMBER}')
 add("dir", ISSUED, "directoryName", HOST, [san(general(4, name((C, "FR", PRINTABLE), (CN, "x")), True))])
 add("dir-empty", f"the requested directoryName is empty {A6}", "directoryName without attributes", HOST,
     [san(general(4, NOBODY, True))])
@@ -439,13 +535,20 @@ add("other-mailbox-u-label", 'the requested SmtpUTF8Mailbox "é@café.example" h
     "behind its @ (RFC 9598 §3)", "SmtpUTF8Mailbox at an international domain as it is", HOST,
     [san(other(UTF8_MAILBOX, string(UTF8, "é@café.example")))])
 add("other-mailbox-one-label", ISSUED, "SmtpUTF8Mailbox at a domain of one label", HOST,
-    [san(other(UTF8_MAILBOX, string(UTF8, "é@localhost")))])
+    [san(other(UTF8_MAILBOX, string(UTF8, "é@localhost")))], strict=f'SmtpUTF8Mailbox "é@localhost" {ONE_LABEL}')
 add("other-mailbox-ia5", "the requested SmtpUTF8Mailbox is not a UTF8String (RFC 9598 §3)", "SmtpUTF8Mailbox as IA5String",
     HOST, [san(other(UTF8_MAILBOX, string(IA5, "a@example.com")))])
 add("x400", "the requested x400Address is a kind of name that is not certified", "x400Address", HOST,
     [san(general(3, seq(tlv(0x61, string(PRINTABLE, "FR"))), True))])
 add("edi", ISSUED, "ediPartyName", HOST,
     [san(general(5, tlv(0xA0, string(UTF8, "assigner")) + tlv(0xA1, string(UTF8, "party")), True))])
+for form, tag in (("printable", PRINTABLE), ("t61", T61), ("bmp", BMP)):
+    add(f"edi-{form}", ISSUED, "ediPartyName with another string", HOST,
+        [san(general(5, tlv(0xA1, string(tag, "party " * 100)), True))])
+add("other-nested", ISSUED, "otherName with a structure within", HOST,
+    [san(other("1.2.3.4", seq(set_of(oid("2.999.1"), integer(-1 % 256), tlv(1, b"\1")), tlv(0x18, b"?"), tlv(0xA5, NULL))))])
+add("other-upn-number", ISSUED, "a user principal name that is a number", HOST, [san(other(UPN, integer(1)))])
+add("other-srv-utf8", ISSUED, "SRVName as UTF8String", HOST, [san(other(SRV, string(UTF8, "_ldap.é.example")))])
 add("edi-malformed", f"the requested ediPartyName is malformed {A6}", "ediPartyName without a party", HOST,
     [san(general(5, tlv(0xA0, string(UTF8, "assigner")), True))])
 add("san-unknown-kind", "the requested subjectAltName is malformed", "a tag that no kind of name has", HOST,
@@ -504,8 +607,8 @@ PURPOSE = "1.3.6.1.5.5.7.3."
 ANY = "2.5.29.37.0"
 
 
-def purposes(file, answer, what, kinds, critical=False):
-    add(f"eku-{file}", answer, what, HOST, [ext(EKU, seq(*(oid(kind) for kind in kinds)), critical)])
+def purposes(file, answer, what, kinds, critical=False, strict=None):
+    add(f"eku-{file}", answer, what, HOST, [ext(EKU, seq(*(oid(kind) for kind in kinds)), critical)], strict=strict)
 
 
 purposes("server-client", ISSUED, "serverAuth and clientAuth", [PURPOSE + "1", PURPOSE + "2"])
@@ -519,12 +622,23 @@ purposes("twice", ISSUED, "the same purpose twice", [PURPOSE + "1", PURPOSE + "1
 purposes("time-stamping", ISSUED, "timeStamping, not critical: it becomes critical", [PURPOSE + "8"])
 purposes("time-stamping-any", ISSUED, "timeStamping and anyExtendedKeyUsage", [PURPOSE + "8", ANY])
 purposes("microsoft", ISSUED, "smart card logon", ["1.3.6.1.4.1.311.20.2.2"])
-purposes("uuid", ISSUED, "a purpose made from a UUID (X.667)", ["2.25.285541874270823339875695650038637483517"])
+purposes("uuid", ISSUED, "a purpose made from a UUID (X.667)", [UUID], strict=f'purpose "{UUID}" {NUMBER}')
+for file, kind, what in (
+    ("2-999", "2.999.1", "a purpose of the arc for examples"),
+    ("short", "1.2", "a purpose with a number of one octet"),
+    ("28-bits", "1.2.268435456", "a purpose with an arc above 28 bits"),
+):
+    purposes(file, ISSUED, what, [PURPOSE + "1", kind], strict=f'purpose "{kind}" {NUMBER}')
+purposes("64-octets", "the requested extendedKeyUsage cannot be read: the extKeyUsage extension is malformed",
+         "a purpose with a number of 64 octets", ["1.2" + ".3" * 63])
+purposes("many", ISSUED, "300 purposes", [f"1.2.3.{n}" for n in range(300)])
+purposes("all", ISSUED, "all purposes of RFC 5280", [PURPOSE + str(n) for n in (1, 2, 3, 4, 8, 9)], True)
 add("eku-malformed", "the requested extendedKeyUsage cannot be read: the extKeyUsage extension is malformed",
     "a string instead of a list", HOST, [ext(EKU, string(UTF8, "serverAuth"))])
 
 # Policies.
 
+OTHER_UUID = "2.25.329800735698586629295641978511506172918"
 OWN, LEGACY, ANY_POLICY = "1.3.6.1.4.1.37476.9000.70.0", "2.25.285541874270823339875695650038637483517", "2.5.29.32.0"
 CPS, NOTICE = "1.3.6.1.5.5.7.2.1", "1.3.6.1.5.5.7.2.2"
 
@@ -537,8 +651,8 @@ def notice(tag, text, reference=b""):
     return seq(oid(NOTICE), seq(reference, string(tag, text) if text is not None else b""))
 
 
-def policies(file, what, *all_, critical=False, answer=ISSUED):
-    add(f"cp-{file}", answer, what, HOST, [ext(CP, seq(*all_), critical)])
+def policies(file, what, *all_, critical=False, answer=ISSUED, strict=None):
+    add(f"cp-{file}", answer, what, HOST, [ext(CP, seq(*all_), critical)], strict=strict)
 
 
 REFERENCE = seq(string(UTF8, "organization"), seq(integer(1), integer(2)))
@@ -567,6 +681,22 @@ policies("notice-reference", "a user notice with a reference: the text stays",
 policies("notice-only-reference", "a user notice with nothing but a reference: it is left out",
          policy("1.2.3.4", notice(UTF8, None, REFERENCE)))
 policies("cps", "the address of a statement", policy("1.2.3.4", seq(oid(CPS), string(IA5, "https://example.com/cps"))))
+policies("cps-urn", "the address of a statement without a host", policy("1.2.3.4", seq(oid(CPS), string(IA5, "urn:cps:1"))),
+         strict=f'cPSuri "urn:cps:1" {SCHEME}')
+policies("cps-one-label", "the address of a statement at a host of one label",
+         policy("1.2.3.4", seq(oid(CPS), string(IA5, "http://host/"))), strict=f'cPSuri "http://host/" {ONE_LABEL}')
+policies("cps-any-policy", "the address of a statement about anyPolicy at a host of one label",
+         policy(ANY_POLICY, seq(oid(CPS), string(IA5, "http://host/"))), strict=f'cPSuri "http://host/" {ONE_LABEL}')
+policies("several-qualifiers", "two addresses, two notices and two that nobody knows",
+         policy("1.2.3.4", *(seq(oid(CPS), string(IA5, f"https://example.com/{n}")) for n in (1, 2)),
+                notice(UTF8, "a"), notice(UTF8, "b"), *(seq(oid("1.2.3.5"), NULL) for _ in (1, 2))))
+policies("uuid", "a policy made from a UUID (X.667)", policy(OTHER_UUID), strict=f'policy "{OTHER_UUID}" {NUMBER}')
+policies("2-999", "a policy of the arc for examples", policy("2.999.1"), strict=f'policy "2.999.1" {NUMBER}')
+policies("qualifier-uuid", "a qualifier made from a UUID (X.667)", policy("1.2.3.4", seq(oid(UUID), NULL)),
+         strict=f'policy qualifier "{UUID}" {NUMBER}')
+policies("qualifier-nested", "a qualifier with a structure within",
+         policy("1.2.3.4", seq(oid("1.2.3.5"), seq(oid("2.999.1"), tlv(1, b"\1"), tlv(0x18, b"?")))))
+policies("many", "300 policies", *(policy(f"1.2.3.{n}") for n in range(300)))
 policies("cps-bad", "the address of a statement that is none: it is left out",
          policy("1.2.3.4", seq(oid(CPS), string(IA5, "see our site"))))
 policies("cps-utf8", "the address of a statement as UTF8String: it is left out",
@@ -586,6 +716,15 @@ add("unknown-critical", ISSUED, "a critical extension nobody knows: left out", H
 add("must-staple", ISSUED, "TLS feature, certificate template name, SMIME capabilities: left out", HOST,
     [ext("1.3.6.1.5.5.7.1.24", seq(integer(5))), ext("1.3.6.1.4.1.311.20.2", string(BMP, "WebServer")),
      ext("1.2.840.113549.1.9.15", seq(seq(oid("2.16.840.1.101.3.4.1.42"))))])
+AIA, IAN, POLICY_CONSTRAINTS, POLICY_MAPPINGS, INHIBIT, CDP, FRESHEST, SDA = (
+    "1.3.6.1.5.5.7.1.1", "2.5.29.18", "2.5.29.36", "2.5.29.33", "2.5.29.54", "2.5.29.31", "2.5.29.46", "2.5.29.9")
+add("for-authorities", ISSUED, "what only an authority may say, critical: left out", HOST,
+    [ext(AIA, seq(), True), ext(IAN, seq(dns("x")), True), ext(POLICY_CONSTRAINTS, seq(), True),
+     ext(POLICY_MAPPINGS, seq(), True), ext(INHIBIT, integer(0)), ext(CDP, seq(), True), ext(FRESHEST, seq(), True),
+     ext(SDA, seq(), True), ext("1.3.6.1.4.1.11129.2.4.3", NULL, True), ext("1.3.6.1.4.1.11129.2.4.2", octets(b"")),
+     ext("1.3.6.1.5.5.7.1.3", seq(seq(oid("1.3.6.1.5.5.7.11.1")))), ext("2.5.29.16", seq(), True)])
+add("malformed-but-left-out", ISSUED, "extensions that would be left out, malformed", HOST,
+    [ext(BC, b"\0"), ext(SKI, b"?"), ext("2.5.29.16", b"")])
 add("extension-twice", "Not a CSR: the extension 2.5.29.17 appears twice",
     "the same extension twice", HOST, [san(dns("a.example.com")), san(dns("b.example.com"))])
 add("extension-malformed", "Not a CSR: the list of extensions is malformed", "an extension without a value", HOST, [seq(oid(SAN))])
@@ -609,6 +748,12 @@ add("attribute-empty-list", ISSUED, "a list of extensions without extensions",
 
 # Keys.
 
+ED25519 = ed25519.Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"ed25519").digest())
+
+
+def pkcs1(key):
+    return key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.PKCS1)
+
 
 def numbered(size, exponent=65537):
     return lambda: rsa.generate_private_key(public_exponent=exponent, key_size=size)
@@ -619,10 +764,18 @@ add("rsa-3072", ISSUED, "RSA, 3072 bits", key=numbered(3072))
 add("rsa-4096", ISSUED, "RSA, 4096 bits", key=numbered(4096))
 add("rsa-8192", ISSUED, "RSA, 8192 bits", key=numbered(8192))
 add("rsa-exponent-3", ISSUED, "RSA with exponent 3", key=numbered(2048, 3))
+add("rsa-2056", ISSUED, "RSA, 2056 bits", key=numbered(2056))
+RSA_ENCRYPTION = "1.2.840.113549.1.1.1"
+add("rsa-no-parameters", "Not a CSR: the key is malformed", "RSA without the NULL of its parameters", key=numbered(2048),
+    public=lambda key: seq(seq(oid(RSA_ENCRYPTION)), bits(pkcs1(key))))
+add("rsa-odd-parameters", "Not a CSR: the key is malformed", "RSA with a number for parameters", key=numbered(2048),
+    public=lambda key: seq(seq(oid(RSA_ENCRYPTION), integer(1)), bits(pkcs1(key))))
 add("rsa-1024", "Not a CSR: RSA keys of 1024 bits are not supported", "RSA, 1024 bits", key=numbered(1024))
 add("ec-p256", ISSUED, "P-256")
 add("ec-p384", ISSUED, "P-384", key=derived(ec.SECP384R1(), "ec-p384"))
 add("ec-p521", ISSUED, "P-521", key=derived(ec.SECP521R1(), "ec-p521"))
+add("ed25519-null", "Not a CSR: the key is malformed", "Ed25519 with parameters", key=ED25519,
+    public=seq(seq(oid("1.3.101.112"), NULL), bits(spki(ED25519)[-32:])))
 POINT = derived(ec.SECP256R1(), "point")
 
 
@@ -633,6 +786,13 @@ def point_of(key, form):
 EC, P256 = "1.2.840.10045.2.1", "1.2.840.10045.3.1.7"
 add("ec-compressed", ISSUED, "a compressed point", key=POINT, public=seq(
     seq(oid(EC), oid(P256)), bits(point_of(POINT, serialization.PublicFormat.CompressedPoint))))
+add("ec-hybrid", "Not a CSR: the key is malformed", "a hybrid point", key=POINT, public=seq(seq(oid(EC), oid(P256)), bits(
+    bytes([6 + point_of(POINT, serialization.PublicFormat.UncompressedPoint)[-1] % 2])
+    + point_of(POINT, serialization.PublicFormat.UncompressedPoint)[1:])))
+add("ec-unused-bits", "Not a CSR: the key is malformed", "a point with unused bits", key=POINT, public=seq(
+    seq(oid(EC), oid(P256)), bits(point_of(POINT, serialization.PublicFormat.UncompressedPoint), 1)))
+add("ec-no-curve", "Not a CSR: the key is malformed", "an elliptic curve that is not named", key=POINT, public=seq(
+    seq(oid(EC)), bits(point_of(POINT, serialization.PublicFormat.UncompressedPoint))))
 PRIME = 2**256 - 2**224 + 2**192 + 2**96 - 1
 B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
 G = bytes.fromhex("04" "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
@@ -646,7 +806,7 @@ add("ec-explicit", "Not a CSR: the key is malformed", "the parameters of the cur
 add("ec-off-curve", f"Not a CSR: {NOT_OWN} the signature does not verify", "a point that is not on the curve", key=POINT, public=seq(
     seq(oid(EC), oid(P256)), bits(b"\4" + b"\1" * 64)))
 add("ec-secp256k1", f"Not a CSR: {NOT_OWN} the signature algorithm does not fit the key", "another curve", key=lambda: ec.generate_private_key(ec.SECP256K1()))
-add("ed25519", ISSUED, "Ed25519", key=ed25519.Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"ed25519").digest()))
+add("ed25519", ISSUED, "Ed25519", key=ED25519)
 add("x25519", f"Not a CSR: {NOT_OWN} the signature algorithm 1.3.101.110 is not supported", "X25519, which cannot sign", key=x25519.X25519PrivateKey.from_private_bytes(hashlib.sha256(b"x").digest()))
 
 
@@ -683,11 +843,12 @@ HEAD = """\
 What people send, and what they might. `make.py` makes these files, and this one.
 
 The answer is what the services authority says when it approves everything: `issued`, or the reason it
-gives. Whatever it issues passes pkilint (PKIX profile), but for the findings that
+gives; the other one is said where `ca.names` is `strict`, if that makes a difference. Whatever is issued there
+passes pkilint (PKIX profile), and so does what is issued elsewhere, but for the findings that
 `crates/provost/tests/it/pkilint.rs` accepts and explains. Leaving out means that the certificate lacks it.
 
-| file | answer | what it is |
-| --- | --- | --- |
+| file | answer | answer when strict | what it is |
+| --- | --- | --- | --- |
 """
 
 
@@ -698,5 +859,5 @@ def cell(text):
 for file in HERE.glob("*.pem"):
     if file.name not in {row[0] for row in ROWS}:
         file.unlink()
-rows = (f"| `{file}` | {cell(answer)} | {cell(what)} |\n" for file, answer, what in ROWS)
+rows = (f"| `{file}` | {cell(answer)} | {cell(strict)} | {cell(what)} |\n" for file, answer, strict, what in ROWS)
 (HERE / "README.md").write_text(HEAD + "".join(rows))

@@ -37,7 +37,7 @@ const BAD: &[(&[u8], u16, &str, &str)] = &[
     ),
     (
         b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-        501,
+        400,
         "`chunked`",
         "PUT / HTTP/1.1",
     ),
