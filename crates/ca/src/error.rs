@@ -37,14 +37,6 @@ pub enum DraftError {
     /// A name, or the number of something, that is right and is nevertheless not certified here.
     #[error("the requested {0}, which `ca.names = \"strict\"` does not allow")]
     NotStrict(BadName),
-    /// A mailbox in the subject that is no alternative name.
-    #[error(
-        "the requested emailAddress {email:?} is not an rfc822Name in subjectAltName (RFC 5280 §4.1.2.6)"
-    )]
-    Email {
-        /// The mailbox.
-        email: String,
-    },
     /// Where revocation lists are published cannot be written in a certificate.
     #[error("the revocation lists' address cannot be written: {0}")]
     Address(NameError),
@@ -53,6 +45,18 @@ pub enum DraftError {
 impl DraftError {
     pub(crate) fn extension(extension: &'static str) -> impl Fn(ParseError) -> Self {
         move |source| Self::Extension { extension, source }
+    }
+
+    /// Whether a request for this is malformed, and not just for what is not certified.
+    pub(crate) fn is_of_form(&self) -> bool {
+        match self {
+            Self::Extension { .. } | Self::Name(_) => true,
+            Self::KeyUsage { .. }
+            | Self::Contradiction
+            | Self::Nameless
+            | Self::NotStrict(_)
+            | Self::Address(_) => false,
+        }
     }
 }
 
@@ -64,8 +68,7 @@ impl Explain for DraftError {
             | Self::Contradiction
             | Self::Nameless
             | Self::Name(_)
-            | Self::NotStrict(_)
-            | Self::Email { .. } => Kind::Invalid,
+            | Self::NotStrict(_) => Kind::Invalid,
             Self::Address(_) => Kind::Internal,
         }
     }

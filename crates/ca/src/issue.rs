@@ -105,6 +105,25 @@ pub(crate) fn draft(
     })
 }
 
+/// Looks at the form of everything that is kept of a request. What cannot be certified as it was asked for, but
+/// is said properly, may still be signed with a template.
+///
+/// # Errors
+/// The first thing that is malformed.
+pub(crate) fn check_form(wish: &Wish<'_>) -> Result<(), DraftError> {
+    let names = || names::alternative_names(wish.subject, asked(wish, oid::SUBJECT_ALT_NAME)).map(drop);
+    let usages = || key_usage(wish).map(drop);
+    let purposes = || extended_key_usage(wish).map(drop);
+    let policies = || policies(wish).map(drop);
+    for check in [&names as &dyn Fn() -> _, &usages, &purposes, &policies] {
+        match check() {
+            Err(error) if error.is_of_form() => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 fn asked<'a>(wish: &Wish<'a>, oid: ObjectIdentifier) -> Option<&'a Extension> {
     wish.extensions.iter().find(|extension| extension.oid == oid)
 }

@@ -18,8 +18,6 @@
 //!
 //! The rules for a name by itself are in `x509`; here are those for all names of a certificate together.
 
-use std::collections::HashSet;
-
 use x509::{BadName, Extension, GeneralName, Name, extension, general_name, oid, strict};
 
 use crate::error::DraftError;
@@ -64,7 +62,9 @@ pub(crate) fn are_strict(subject: &Name, extensions: &[Extension]) -> Result<(),
 
 /// The subjectAltName extension of a certificate for `subject`, as `asked`; none if it would be empty.
 ///
-/// It is critical when it is all that names the holder, and only then (RFC 5280 §4.2.1.6).
+/// It is critical when it is all that names the holder, and only then (RFC 5280 §4.2.1.6). A mailbox in the
+/// subject, where `openssl req` asks for one, is an alternative name too (RFC 5280 §4.1.2.6): it is added behind
+/// the others when it is not there.
 ///
 /// # Errors
 /// [`DraftError::Nameless`], or the first rule that a name breaks.
@@ -73,24 +73,20 @@ pub(crate) fn alternative_names(
     asked: Option<&Extension>,
 ) -> Result<Option<Extension>, DraftError> {
     subject.check().map_err(DraftError::Name)?;
-    let names = match asked {
-        Some(asked) => general_name::parse_all(&asked.value).map_err(DraftError::Name)?,
-        None => Vec::new(),
-    };
-    let emails: HashSet<&String> = names
-        .iter()
-        .filter_map(|name| match name {
-            GeneralName::Email(email) => Some(email),
-            _ => None,
-        })
-        .collect();
-    if let Some(email) = subject.texts(&oid::EMAIL_ADDRESS).into_iter().find(|email| !emails.contains(email))
-    {
-        return Err(DraftError::Email { email });
-    }
-    match asked {
-        Some(asked) if !names.is_empty() => {
-            Ok(Some(Extension { critical: subject.is_empty(), ..asked.clone() }))
+    let value = asked.map(|asked| asked.value.as_slice());
+    let names = value.map(general_name::parse_all).transpose().map_err(DraftError::Name)?.unwrap_or_default();
+    let mut missing = subject.texts(&oid::EMAIL_ADDRESS);
+    missing.sort_unstable();
+    missing.dedup();
+    missing.retain(|email| !names.iter().any(|name| matches!(name, GeneralName::Email(is) if is == email)));
+    match value {
+        _ if !missing.is_empty() => {
+            let value = general_name::with_emails(value, &missing).map_err(DraftError::Name)?;
+            Ok(Some(Extension { oid: oid::SUBJECT_ALT_NAME, critical: false, value }))
+        }
+        Some(value) if !names.is_empty() => {
+            let (oid, critical) = (oid::SUBJECT_ALT_NAME, subject.is_empty());
+            Ok(Some(Extension { oid, critical, value: value.to_vec() }))
         }
         _ if subject.is_empty() => Err(DraftError::Nameless),
         _ => Ok(None),
@@ -139,14 +135,16 @@ mod tests {
 
     #[test]
     fn a_mailbox_in_the_subject_is_an_alternative_name_too() {
-        let (with_email, with_host) = (asked(false, EMAIL), asked(false, HOST));
-        assert!(alternative_names(&by_email(), Some(&with_email)).is_ok());
-        for names in [None, Some(&with_host)] {
-            let error = alternative_names(&by_email(), names).unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                "the requested emailAddress \"a@b.c\" is not an rfc822Name in subjectAltName (RFC 5280 §4.1.2.6)"
-            );
+        let (with_email, with_host, with_none) = (asked(true, EMAIL), asked(true, HOST), asked(true, EMPTY));
+        let both = b"\x30\x0a\x82\x01a\x81\x05a@b.c";
+        for (names, expected) in [
+            (None, EMAIL),
+            (Some(&with_none), EMAIL),
+            (Some(&with_email), EMAIL),
+            (Some(&with_host), both.as_slice()),
+        ] {
+            let names = alternative_names(&by_email(), names).unwrap().unwrap();
+            assert_eq!((names.critical, names.value.as_slice()), (false, expected));
         }
     }
 

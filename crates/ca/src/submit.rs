@@ -14,7 +14,7 @@ use x509::{KeyKind, SigningRequest};
 use crate::authority::Admission;
 use crate::error::{IssueError, SignError, SubmitError};
 use crate::event::Happened;
-use crate::issue::{Mark, Wish};
+use crate::issue::{self, Mark, Wish};
 use crate::record::{LedgerRecord, PendingRecord, RequestRecord, RequestRefRecord};
 use crate::request::{self, Admitted, RequestId};
 use crate::service::{ATTEMPTS_MAX, Authority, DOUBTS_MAX};
@@ -92,6 +92,7 @@ impl Authority {
     /// [`SubmitError`]; nothing was stored then.
     pub async fn submit(&self, csr: &SigningRequest, text: &str) -> Result<RequestId, SubmitError> {
         self.check_key(csr)?;
+        issue::check_form(&wish_of(csr, Mark::Approved))?;
         let mut is_likely_automatic = self.is_likely_automatic();
         for _ in 0..ATTEMPTS_MAX {
             let mut job = Job::new(csr, text);

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use crate::attribute;
 use crate::der_reader::{Element, Reader, tag};
+use crate::der_writer;
 use crate::error::{BadName, ParseError};
 use crate::internet_name;
 use crate::name::Name;
@@ -48,6 +49,27 @@ pub fn parse_all(value: &[u8]) -> Result<Vec<GeneralName>, BadName> {
         names.push(parse(&reader.any().map_err(malformed)?)?);
     }
     Ok(names)
+}
+
+/// The value of a subjectAltName extension with the names of `value`, as they are, and an rfc822Name for each of
+/// `emails` behind them. That these are mailboxes is for the caller to know.
+///
+/// # Errors
+/// When `value` is no list.
+pub fn with_emails(value: Option<&[u8]>, emails: &[String]) -> Result<Vec<u8>, BadName> {
+    let malformed = |_: ParseError| BadName::new("subjectAltName", "is malformed");
+    let mut names = Vec::new();
+    if let Some(value) = value {
+        let mut reader =
+            Reader::whole(value, tag::SEQUENCE, "subjectAltName extension").map_err(malformed)?;
+        while !reader.is_empty() {
+            names.push(reader.any().map_err(malformed)?.der);
+        }
+    }
+    Ok(der_writer::sequence(|list| {
+        names.into_iter().for_each(|name| list.raw(name));
+        emails.iter().for_each(|email| list.element(RFC822_NAME, email.as_bytes()));
+    }))
 }
 
 fn parse(name: &Element<'_>) -> Result<GeneralName, BadName> {

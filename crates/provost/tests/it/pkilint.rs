@@ -263,13 +263,28 @@ fn with_strict_names_pkilint_has_nothing_to_say() {
     answers("strict", &[]);
 }
 
-/// Somebody who looks is told the same, and may sign with a template instead.
+/// Whether a request refused for this `reason` is malformed; others wait for somebody who may sign something else.
+fn is_malformed(reason: &str) -> bool {
+    let waits = reason.starts_with("the request names nobody")
+        || reason.starts_with("a key usage was requested that")
+        || reason.starts_with("the requested keyUsage has both")
+        || reason.contains("`ca.names");
+    !waits
+}
+
+/// What is malformed is not even taken. Of the rest somebody who looks is told the same, and may sign with a template
+/// instead.
 fn nobody_approves_what_is_refused(names: &str) {
     let house = plan(Face::Up).option("ca-names", names).option("service-max-csr", "10000").start();
     let administrator = http::holder_of(&house.administrator());
     for odd in corpus(names) {
         let Some(reason) = odd.refused.filter(|reason| !reason.starts_with("Not a CSR")) else { continue };
-        let taken = put_request(&house, "cas", &odd.text);
+        let is_malformed = is_malformed(&reason);
+        let mut taken = put_request(&house, "cas", &odd.text);
+        if is_malformed {
+            assert_eq!((taken.status, taken.text().trim_end()), (400, reason.as_str()), "{}", odd.name);
+            taken = put_request(&house, "cas", csr(&key(KeySpec::P256), &odd.name).as_bytes());
+        }
         assert_eq!(taken.status, 201, "{}: {}", odd.name, taken.text());
         let url = house.https_url(&format!("/cas/crt/{}", taken.header("location").unwrap()));
         let approve = |template: Option<Vec<u8>>| {
@@ -282,7 +297,9 @@ fn nobody_approves_what_is_refused(names: &str) {
             .unwrap();
             (answer.status().as_u16(), answer.text().unwrap().trim_end().to_owned())
         };
-        assert_eq!(approve(None), (400, reason.clone()), "{}", odd.name);
+        if !is_malformed {
+            assert_eq!(approve(None), (400, reason.clone()), "{}", odd.name);
+        }
         let key = key(KeySpec::P256);
         // What a request may not ask for, a template may not either; key usages depend on the key.
         if !odd.name.starts_with("ku-") {
