@@ -325,20 +325,23 @@ impl Both<'_> {
     fn compare(&self) {
         let model = &self.model;
         let hosts = block_on(self.world.fleet.all_hosts(permit())).unwrap();
-        let found: BTreeMap<String, (String, String, Option<String>, BTreeMap<String, String>)> = hosts
+        let found: BTreeMap<String, Host> = hosts
             .into_iter()
             .map(|host| {
-                let cluster = host.cluster.map(|name| name.to_string());
-                let is =
-                    (host.status.as_str().to_owned(), host.facts.os, cluster, host.labels.as_map().clone());
-                (host.address.to_string(), is)
+                let text = host.address.to_string();
+                let is = Host {
+                    key: block_on(self.world.fleet.credentials(permit(), &host.address))
+                        .map(|credentials| credentials.ssh_priv_key.expose().clone())
+                        .unwrap(),
+                    status: host.status.as_str().to_owned(),
+                    os: host.facts.os,
+                    cluster: host.cluster.map(|name| name.to_string()),
+                    labels: host.labels.as_map().clone(),
+                };
+                (text, is)
             })
             .collect();
-        let expected = model.hosts.iter().map(|(text, host)| {
-            let host = host.clone();
-            (text.clone(), (host.status, host.os, host.cluster, host.labels))
-        });
-        assert_eq!(found, expected.collect());
+        assert_eq!(found, model.hosts);
 
         let names = block_on(self.world.fleet.cluster_names(permit())).unwrap();
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();

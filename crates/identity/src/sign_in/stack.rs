@@ -218,15 +218,18 @@ impl Stack {
         }
         // Whoever has to wait is not made to wait longer by what was not even looked at.
         if was_wrong && retry_after.is_none() {
-            retry_after = self.guessed(attempt);
+            retry_after = self.guessed(attempt, &offer);
         }
-        Outcome::Denied(SignInDenied { retry_after })
+        let offered =
+            was_wrong || retry_after.is_some() || !offer.is_empty() || attempt.certificate.is_some();
+        Outcome::Denied(SignInDenied { retry_after, offered })
     }
 
     /// Counts a wrong guess. How long the next one has to wait.
-    fn guessed(&self, attempt: &Attempt<'_>) -> Option<Duration> {
-        let source = attempt.source?;
-        let wait = self.throttle.was_wrong(source, self.clock.now());
+    fn guessed(&self, attempt: &Attempt<'_>, offer: &Offer) -> Option<Duration> {
+        let guesser = self.throttle.guesser(attempt.source, offer.user());
+        let wait = self.throttle.was_wrong(guesser, self.clock.now());
+        let source = attempt.source.map_or_else(|| "nowhere".to_owned(), |source| source.to_string());
         // What was offered as a name may be a password in the wrong field, so it is not told.
         match wait {
             Some(wait) => {

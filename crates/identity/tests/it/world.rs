@@ -123,6 +123,11 @@ impl Request {
         self
     }
 
+    pub(crate) fn from_nowhere(mut self) -> Self {
+        self.source = None;
+        self
+    }
+
     pub(crate) fn presenting(mut self, certificate: &Certificate) -> Self {
         self.certificate = Some(certificate.clone());
         self
