@@ -33,6 +33,8 @@ pub enum Outcome {
     Respond(Response<Bytes>),
     /// Nobody vouches for them.
     Denied(SignInDenied),
+    /// Nobody vouches for them; but somebody might, who could not be asked because our store is out of reach.
+    Unavailable,
 }
 
 /// Somebody whose identity was proven.

@@ -153,6 +153,7 @@ impl Request {
                 format!("{}: {}", signed_in.principal, signed_in.principal.role())
             }
             Outcome::Respond(response) => format!("responds {}", response.status()),
+            Outcome::Unavailable => "unavailable".to_owned(),
             Outcome::Denied(denied) => match denied.retry_after.map(|wait: Duration| wait.as_secs()) {
                 Some(wait) => format!("denied for {wait} s"),
                 None => "denied".to_owned(),

@@ -98,6 +98,10 @@ impl Commissaire {
         let SignedIn { principal, headers } = match self.sign_in(&parts).await {
             Ok(Outcome::SignedIn(signed_in)) => signed_in,
             Ok(Outcome::Respond(response)) => return response.map(Body::from),
+            Ok(Outcome::Unavailable) => {
+                let detail = "who asks could not be looked up for now";
+                return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response(reader);
+            }
             Ok(Outcome::Denied(denied)) => {
                 if denied.offered {
                     self.house.refusals().sign_in(self.source(&parts), self.house.clock());
