@@ -263,7 +263,7 @@ async fn whoever_comes_from_nowhere_is_slowed() {
     let world = World::new();
     let stack = stack(&world, basic(&[("alice", &hash("secret"))]));
     for expected in ["denied", "denied", "denied", "denied", "denied", "denied for 1 s", "denied for 1 s"] {
-        assert_eq!(login("alice", "wrong").from_nowhere().said(&stack).await, expected);
+        assert_eq!(login("alice", "wrong").without_source().said(&stack).await, expected);
     }
     assert_eq!(login("alice", "secret").said(&stack).await, "user alice: administrator");
 }
