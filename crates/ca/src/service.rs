@@ -178,7 +178,7 @@ impl Authority {
         by: Option<&Principal>,
     ) -> Result<(), store::Error> {
         let event = happened.event(self.profile.name, by, &self.ground.clock);
-        self.history.append(batch, &event, &self.ground.entropy)
+        self.history.append(batch, &event, &self.ground.entropy).map(drop)
     }
 
     pub(crate) async fn commit(&self, batch: Batch) -> Result<Version, CommitError> {

@@ -17,8 +17,9 @@ use crate::neighbours;
 use crate::outbox;
 use crate::reconciler::{self, Reconciler};
 use crate::reconcilers::{
-    Certificates, OnAnchors, OnIdentity, Rollover, ServerCertificate, TrimHistory, VoidSerials,
+    Certificates, OnAnchors, OnIdentity, Rollover, ServerCertificate, TellRefusals, TrimHistory, VoidSerials,
 };
+use crate::refusals::Refusals;
 use crate::seal;
 use crate::server_identity::{ServerIdentityError, ServerName};
 use crate::tasks::{Stop, Tasks};
@@ -28,6 +29,9 @@ pub use store::Retention;
 
 /// How long the outbox may take to tell what is left.
 const OUTBOX_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long the history may take to be told of the last refusals.
+const REFUSALS_DEADLINE: Duration = Duration::from_secs(2);
 
 /// How long the store may take to answer when it is asked whether it is there.
 const READY_DEADLINE: Duration = Duration::from_secs(2);
@@ -92,6 +96,8 @@ pub struct House {
     fleet: Arc<Fleet>,
     engine: Arc<dyn Engine>,
     first_start: Table<FirstStart>,
+    history: History,
+    refusals: Arc<Refusals>,
     bus: InProcess,
     clock: Clock,
     entropy: Entropy,
@@ -258,6 +264,8 @@ impl House {
             server,
             fleet,
             first_start: Table::new(parts.engine.clone(), "/house/")?,
+            history: History::new(parts.engine.clone())?,
+            refusals: Arc::default(),
             bus: InProcess::new(),
             engine: parts.engine,
             clock: parts.clock.clone(),
@@ -279,7 +287,15 @@ impl House {
         house
             .start(&claims, Box::new(VoidSerials { authorities: authorities.clone(), clock: clock.clone() }));
         house.start(&claims, Box::new(Certificates { authorities, clock: clock.clone() }));
-        let history = History::new(house.engine.clone())?;
+        let told = TellRefusals {
+            refusals: house.refusals.clone(),
+            engine: house.engine.clone(),
+            history: house.history.clone(),
+            clock: clock.clone(),
+            entropy: house.entropy.clone(),
+        };
+        house.start(&claims, Box::new(told));
+        let history = house.history.clone();
         house.start(&claims, Box::new(TrimHistory { history, retention: parts.retention, clock }));
         Ok(house)
     }
@@ -310,6 +326,12 @@ impl House {
     #[must_use]
     pub fn fleet(&self) -> &Arc<Fleet> {
         &self.fleet
+    }
+
+    /// Who was refused what: to be noted there.
+    #[must_use]
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// What time it is in this house.
@@ -437,6 +459,15 @@ impl House {
     pub async fn stop(&self, deadline: Duration) -> Result<bool, store::Error> {
         self.stop.ask();
         let in_time = self.tasks.drain(deadline).await;
+        let engine = self.engine.as_ref();
+        let last = self.refusals.tell(engine, &self.history, &self.clock, &self.entropy);
+        match tokio::time::timeout(REFUSALS_DEADLINE, last).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(error = %base::report(&error), "the last refusals are not in the history");
+            }
+            Err(_) => tracing::warn!("the last refusals may not be in the history, the store did not answer"),
+        }
         // Last, when nobody is left who could add to the history.
         self.outbox_stop.ask();
         let told = self.outbox.drain(OUTBOX_DEADLINE).await;

@@ -8,6 +8,7 @@ mod neighbours;
 mod outbox;
 mod reconciler;
 mod reconcilers;
+mod refusals;
 mod seal;
 mod server_identity;
 mod sign_in;
@@ -15,6 +16,7 @@ mod tasks;
 
 pub use house::{House, HouseError, Parts, Retention, SignInFailed};
 pub use reconcilers::{OnAnchors, OnIdentity};
+pub use refusals::Refusals;
 pub use seal::is_new;
 pub use server_identity::{ServerIdentity, ServerIdentityError, ServerName};
 pub use tasks::{Stop, Tasks};

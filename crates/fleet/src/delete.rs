@@ -41,14 +41,15 @@ impl Fleet {
                     )?;
                 }
                 self.record_event(&mut draft, &Happened::HostDeleted { address, cluster }, permit.by())?;
+                self.tables.credentials.delete(&mut draft.batch, address.as_str())?;
             } else {
-                if self.tables.credentials.get(address.as_str()).await?.is_none() {
-                    return Err(HostError::NoSuchHost { address: address.clone() });
-                }
+                let leftovers = self.tables.credentials.get(address.as_str()).await?;
+                let leftovers =
+                    leftovers.ok_or_else(|| HostError::NoSuchHost { address: address.clone() })?;
+                self.tables.credentials.remove(&mut draft.batch, address.as_str(), leftovers.version)?;
                 self.tables.host.expect_absent(&mut draft.batch, address.as_str())?;
                 self.record_event(&mut draft, &Happened::LeftoversDeleted { address }, permit.by())?;
             }
-            self.tables.credentials.delete(&mut draft.batch, address.as_str())?;
             if self.commit(draft, &mut line).await?.is_some() {
                 return found.map(drop).ok_or_else(|| HostError::NoSuchHost { address: address.clone() });
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_lock::MutexGuard;
 use identity::Principal;
-use store::{Batch, CommitError, Key, Loaded, Page, Table, Version};
+use store::{Batch, CommitError, Expect, Key, Loaded, Page, Table, Version};
 
 use crate::event::Happened;
 use crate::index;
@@ -15,6 +15,8 @@ use crate::tally::{self, PARTS, Shift};
 
 /// How often a commit is tried again when others were faster.
 const ATTEMPTS_MAX: usize = 64;
+/// How often a commit is offered again when the store did not say whether it was done.
+const DOUBTS_MAX: usize = 3;
 
 /// What is to be committed.
 #[derive(Default)]
@@ -24,8 +26,17 @@ pub(crate) struct Draft {
     shifts: BTreeMap<(String, u8), Shift>,
     /// A cluster that must have no hosts afterwards.
     emptied: Option<String>,
-    /// What is to be told once it is done: what, about what, by whom.
-    told: Vec<(String, String, String)>,
+    /// What the history says of it.
+    event: Option<Recorded>,
+}
+
+/// An event that is part of a draft.
+struct Recorded {
+    /// Its key. It is nobody else's, so the commit was done if it is there, and cannot be done twice.
+    key: Key,
+    what: String,
+    about: String,
+    by: String,
 }
 
 /// Somebody's place among those who try to commit. Who was overtaken once waits for their turn, so that in one
@@ -34,6 +45,7 @@ pub(crate) struct Draft {
 #[derive(Default)]
 pub(crate) struct Line<'f> {
     attempts: usize,
+    doubts: usize,
     turn: Option<MutexGuard<'f, ()>>,
 }
 
@@ -61,8 +73,9 @@ impl Fleet {
         by: &Principal,
     ) -> Result<(), store::Error> {
         let event = happened.event(by, &self.ground.clock);
-        self.history.append(&mut draft.batch, &event, &self.ground.entropy)?;
-        draft.told.push((event.what, event.about, event.by));
+        let key = self.history.append(&mut draft.batch, &event, &self.ground.entropy)?;
+        draft.batch.expect(key.clone(), Expect::Absent);
+        draft.event = Some(Recorded { key, what: event.what, about: event.about, by: event.by });
         Ok(())
     }
 
@@ -105,7 +118,8 @@ impl Fleet {
     /// Commits `draft`, and gives the version of what it wrote; `None` when others were faster: decide anew.
     ///
     /// # Errors
-    /// [`CommitError::Conflict`] when others were faster too often, otherwise the store's.
+    /// [`CommitError::Conflict`] when others were faster too often; [`CommitError::Unknown`] when the store could not
+    /// be brought to say whether it was done; otherwise the store's.
     pub(crate) async fn commit<'f>(
         &'f self,
         mut draft: Draft,
@@ -126,18 +140,76 @@ impl Fleet {
                 stage_part(&mut draft.batch, &parts, &name, found, shift)?;
             }
         }
-        match self.ground.engine.commit(draft.batch).await {
-            Ok(revision) => {
-                for (what, about, by) in draft.told {
+        match self.commit_surely(draft.batch, draft.event.as_ref(), line).await? {
+            Done::Yes(version) => {
+                if let Some(Recorded { what, about, by, .. }) = draft.event {
                     tracing::info!(%about, %by, "{what}");
                 }
-                Ok(Some(Version(revision)))
+                Ok(Some(version))
             }
-            Err(CommitError::Conflict { key }) => {
+            Done::No(key) => {
                 self.overtaken(line, key).await?;
                 Ok(None)
             }
-            Err(error) => Err(error),
+            Done::Perhaps => Ok(None),
+        }
+    }
+
+    /// Commits `batch`. When the store does not say whether it was done, it is looked up by the event that is part of
+    /// it, and the very same offered again if it was not: it cannot be done twice, as it expects that event to be
+    /// absent.
+    async fn commit_surely(
+        &self,
+        batch: Batch,
+        event: Option<&Recorded>,
+        line: &mut Line<'_>,
+    ) -> Result<Done, CommitError> {
+        let mut doubt = None;
+        loop {
+            let error = match self.ground.engine.commit(batch.clone()).await {
+                Ok(revision) => return Ok(Done::Yes(Version(revision))),
+                Err(error) => error,
+            };
+            match (error, doubt.take()) {
+                (CommitError::Conflict { key }, None) => return Ok(Done::No(key)),
+                (error @ CommitError::Unknown { .. }, _) => {
+                    // Without an event it is nothing that anybody asked for: what is there says what is to be done.
+                    let Some(event) = event else { return in_doubt(error, line) };
+                    tracing::debug!(about = event.about, %error, "looking whether a commit was done");
+                    if let Some(version) = self.is_done(event, &error).await? {
+                        return Ok(Done::Yes(version));
+                    }
+                    line.doubts += 1;
+                    if line.doubts > DOUBTS_MAX {
+                        return Err(error);
+                    }
+                    doubt = Some(error);
+                }
+                (again, Some(doubt)) => {
+                    let version = match event {
+                        Some(event) => self.is_done(event, &doubt).await?,
+                        None => None,
+                    };
+                    return match (version, again) {
+                        (Some(version), _) => Ok(Done::Yes(version)),
+                        (None, CommitError::Conflict { key }) if is_spent(&batch, &key) => Ok(Done::No(key)),
+                        // The first attempt may still be under way, and nothing might stop it.
+                        (None, _) => Err(doubt),
+                    };
+                }
+                (error, None) => return Err(error),
+            }
+        }
+    }
+
+    /// The version of what a commit wrote, if it was done. When that cannot be read either, it is still not known.
+    async fn is_done(&self, event: &Recorded, doubt: &CommitError) -> Result<Option<Version>, CommitError> {
+        match self.ground.engine.get(&event.key).await {
+            Ok(found) => Ok(found.map(|found| found.version)),
+            Err(error) => {
+                tracing::debug!(%error, "it cannot be looked up");
+                Err(doubt.clone())
+            }
         }
     }
 
@@ -199,6 +271,28 @@ impl Fleet {
     pub(crate) fn tally_parts(&self, cluster: &str) -> Result<Table<TallyRecord>, store::Error> {
         Table::new(Arc::clone(&self.ground.engine), &format!("{}{cluster}/", tally::PREFIX))
     }
+}
+
+/// What came of a commit.
+enum Done {
+    /// It was done, and what it wrote has this version.
+    Yes(Version),
+    /// It was not: this key is not as it was expected to be.
+    No(Key),
+    /// That is not known, and does not matter: decide by what is there now.
+    Perhaps,
+}
+
+/// After a commit of which nobody knows whether it was done: to decide anew, but not for ever.
+fn in_doubt(error: CommitError, line: &mut Line<'_>) -> Result<Done, CommitError> {
+    line.doubts += 1;
+    if line.doubts > DOUBTS_MAX { Err(error) } else { Ok(Done::Perhaps) }
+}
+
+/// Whether a batch that conflicted about `key` conflicts for ever: no key ever comes back to a version that it was
+/// expected to be at. One that was expected to be absent may be deleted again.
+fn is_spent(batch: &Batch, key: &Key) -> bool {
+    batch.expectations().iter().any(|(about, expected)| about == key && matches!(expected, Expect::At(_)))
 }
 
 /// Writes the counts of one part as they are after `shift`.

@@ -81,11 +81,10 @@ impl Explain for AddHostError {
             Self::NoSuchCluster { .. } => Some("create the cluster first".into()),
             Self::DifferentKey { .. } => Some("delete the host first, to add it with this key".into()),
             Self::NotInCluster { .. } => Some("let it join the cluster instead".into()),
-            Self::NoAddress
-            | Self::NoSuchSource { .. }
-            | Self::TooLong { .. }
-            | Self::Sealed { .. }
-            | Self::Store(_) => None,
+            Self::NoSuchSource { .. } => Some(
+                "leave `source` out, or empty: there are no inventories but this server's own yet".into(),
+            ),
+            Self::NoAddress | Self::TooLong { .. } | Self::Sealed { .. } | Self::Store(_) => None,
         }
     }
 }
@@ -252,7 +251,7 @@ pub enum MembersError {
         other: ClusterName,
     },
     /// The host is not ready to join.
-    #[error("the host {address} cannot join: its status is `{status}`")]
+    #[error("the host {address} cannot join: {}", how_far(.status))]
     Unsuitable {
         /// Which.
         address: HostAddress,
@@ -407,6 +406,15 @@ impl Explain for OperationError {
             Self::Running { .. } => Kind::Conflict,
             Self::Store(source) => of_store(source),
         }
+    }
+}
+
+/// What a host's status says, in words.
+fn how_far(status: &str) -> String {
+    if status.is_empty() {
+        "nobody has looked at it yet".to_owned()
+    } else {
+        format!("its status is `{status}`")
     }
 }
 

@@ -140,7 +140,10 @@ pub struct NewHost {
     pub facts: Facts,
     /// When it is said to have answered.
     pub last_check: String,
-    /// Which inventory it comes from; only the empty one is known.
+    /// Which inventory it comes from: the name of the one that is to be asked about it (commissaire contract, sections
+    /// 9.2 and 13.2). Empty for our own, which is the only one there is so far; a host of another is refused, as one of
+    /// an inventory that is not set up was in the original, and not kept under a name that means nothing: the day
+    /// somebody sets up an inventory of that name, it would be theirs. Where a host exists this is not looked at.
     pub source: String,
     /// Which cluster it joins at once, whatever its status.
     pub cluster: Option<ClusterName>,
@@ -179,7 +182,6 @@ impl NewHost {
         if self.credentials.ssh_priv_key.expose().len() > KEY_BYTES_MAX {
             return Err(AddHostError::TooLong { what: "ssh_priv_key", bytes_max: KEY_BYTES_MAX });
         }
-        // Inventories from elsewhere, which have names, are still to come.
         if !self.source.is_empty() {
             return Err(AddHostError::NoSuchSource { source_name: self.source.clone() });
         }

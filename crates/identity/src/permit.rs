@@ -60,6 +60,20 @@ pub struct Denied {
     what: &'static str,
 }
 
+impl Denied {
+    /// The principal who asked.
+    #[must_use]
+    pub fn who(&self) -> &str {
+        &self.who
+    }
+
+    /// What it wanted to do: [`Action::NAME`].
+    #[must_use]
+    pub fn what(&self) -> &'static str {
+        self.what
+    }
+}
+
 impl Explain for Denied {
     fn kind(&self) -> Kind {
         Kind::Forbidden

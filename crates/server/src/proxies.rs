@@ -87,9 +87,10 @@ impl TrustedProxies {
         }
         // The proxy before us wrote the last one.
         for field in headers.get_all(FORWARDED_FOR).into_iter().rev() {
-            let hops = field.to_str().ok()?.rsplit(',').map(str::trim);
+            // What stands furthest to the left comes from strangers, and need not even be text.
+            let hops = field.as_bytes().rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii);
             for hop in hops.filter(|hop| !hop.is_empty()) {
-                client = address(hop)?.to_canonical();
+                client = address(std::str::from_utf8(hop).ok()?)?.to_canonical();
                 if !self.trusts(client) {
                     return Some(client);
                 }
@@ -149,6 +150,7 @@ mod tests {
             // The client wrote something, and the proxy what it saw.
             ("10.0.0.1", &["198.51.100.1, 203.0.113.9"], Some("203.0.113.9")),
             ("10.0.0.1", &["nonsense,203.0.113.9"], Some("203.0.113.9")),
+            ("10.0.0.1", &["\u{e9}, 203.0.113.9"], Some("203.0.113.9")),
             ("10.0.0.1", &["198.51.100.1", "203.0.113.9"], Some("203.0.113.9")),
             // One proxy behind the other.
             ("10.0.0.1", &["198.51.100.1, 203.0.113.9, 10.0.0.2,"], Some("203.0.113.9")),

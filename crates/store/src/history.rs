@@ -94,13 +94,15 @@ impl History {
         Prefix::new(PREFIX).expect("a short text without NUL is a fair prefix")
     }
 
-    /// Adds `event` to the batch that makes it true.
+    /// Adds `event` to the batch that makes it true. Gives its key: whoever does not know whether the batch was done
+    /// finds out by it.
     ///
     /// # Errors
     /// None in practice: its key is a fair one, and it has a JSON form.
-    pub fn append(&self, batch: &mut Batch, event: &Event, entropy: &Entropy) -> Result<(), Error> {
+    pub fn append(&self, batch: &mut Batch, event: &Event, entropy: &Entropy) -> Result<Key, Error> {
         let id = format!("{}-{:016x}", since_epoch(event.at_milliseconds), entropy.number());
-        self.events.put(batch, &id, event)
+        self.events.put(batch, &id, event)?;
+        self.events.key(&id)
     }
 
     /// At most `limit` events behind the id `after`, from the oldest on when absent.

@@ -4,6 +4,7 @@ mod certificates;
 mod history;
 mod rollover;
 mod server_certificate;
+mod tell_refusals;
 mod void_serials;
 
 pub(crate) use certificates::Certificates;
@@ -11,4 +12,5 @@ pub(crate) use history::TrimHistory;
 pub(crate) use rollover::Rollover;
 pub(crate) use server_certificate::ServerCertificate;
 pub use server_certificate::{OnAnchors, OnIdentity};
+pub(crate) use tell_refusals::TellRefusals;
 pub(crate) use void_serials::VoidSerials;

@@ -9,7 +9,7 @@ use base::{Clock, Entropy, Explain as _, Span, Timestamp};
 use ca::{Admission, AuthorityName, Names, Profile, Revoke};
 use engine::{House, Parts, Retention, ServerIdentity, ServerName, SignInFailed, Stop, Tasks};
 use identity::{Permit, SignInError};
-use store::{Engine, Memory, SealingKey};
+use store::{Engine, History, Memory, SealingKey};
 use tokio::sync::mpsc;
 use x509::{Certificate, KeySpec, Name, VerifyError};
 
@@ -280,4 +280,38 @@ async fn what_was_begun_is_finished_first() {
     waits.await.unwrap();
     assert!(house.stop(Duration::from_secs(5)).await.unwrap());
     assert_eq!(work.await.unwrap(), "done");
+}
+
+/// Who was refused is in the history a minute later, and what comes after that a quarter of an hour later or at the
+/// end.
+#[tokio::test(start_paused = true)]
+async fn refusals_come_into_the_history() {
+    let ground = Ground::new();
+    let (house, _certificates) = ground.build().await;
+    let refuse = || house.refusals().sign_in(Some([192, 0, 2, 1].into()), &ground.clock);
+    let told = async |engine: Arc<Memory>| {
+        let page = History::new(engine).unwrap().page(None, 1_000).await.unwrap();
+        let refused = page.entries.iter().filter(|(_, event)| event.record.what == "sign-ins refused");
+        refused.map(|(_, event)| event.record.facts["times"].clone()).collect::<Vec<_>>()
+    };
+    let pass = async |seconds: u32| {
+        ground.clock.advance(Span::seconds(i64::from(seconds)));
+        // Time for whoever looks at the clock every minute.
+        tokio::time::sleep(Duration::from_secs(61)).await;
+    };
+    refuse();
+    refuse();
+    pass(60).await;
+    assert_eq!(told(ground.engine.clone()).await, ["2"]);
+    refuse();
+    pass(60).await;
+    assert_eq!(told(ground.engine.clone()).await, ["2"], "so that nobody can fill it by being refused");
+    pass(840).await;
+    assert_eq!(told(ground.engine.clone()).await, ["2", "1"]);
+    ground.clock.advance(Span::seconds(1));
+    for _ in 0..3 {
+        refuse();
+    }
+    house.stop(Duration::from_secs(5)).await.unwrap();
+    assert_eq!(told(ground.engine.reopen()).await, ["2", "1", "3"]);
 }

@@ -4,9 +4,11 @@
 
 mod clusters;
 mod definitions;
+mod doubts;
 mod filters;
 mod hosts;
 mod members;
+mod model;
 mod operations;
 mod rivals;
 mod roles;

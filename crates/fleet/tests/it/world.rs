@@ -66,6 +66,15 @@ impl World {
         Self::on(Arc::clone(&memory), memory, None)
     }
 
+    /// One where the answers to the first commits are lost; whether each is done.
+    pub(crate) fn founded_with(lost: &[bool]) -> Self {
+        let memory = Arc::new(Memory::new());
+        memory.lose_next_answers(lost.to_vec());
+        let world = Self::on(Arc::clone(&memory), memory, None);
+        world.memory.lose_next_answers([]);
+        world
+    }
+
     /// On SQLite; `memory` is of no use then.
     pub(crate) fn on_sqlite() -> Self {
         let directory = tempfile::tempdir().unwrap();

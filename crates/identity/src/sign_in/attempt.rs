@@ -20,7 +20,7 @@ pub struct Attempt<'a> {
     /// anybody's who may come in is judged here.
     pub certificate: Option<&'a Certificate>,
     /// Where the request comes from: the connection's other end, or what a trusted proxy says. Nothing when
-    /// there is no such address; then nobody is slowed.
+    /// there is no such address; who guesses is slowed together with all others of whom that is so.
     pub source: Option<IpAddr>,
 }
 
@@ -33,6 +33,8 @@ pub enum Outcome {
     Respond(Response<Bytes>),
     /// Nobody vouches for them.
     Denied(SignInDenied),
+    /// Nobody vouches for them; but somebody might, who could not be asked because our store is out of reach.
+    Unavailable,
 }
 
 /// Somebody whose identity was proven.
@@ -50,4 +52,6 @@ pub struct SignInDenied {
     /// How long passwords and tokens from the same source are not even looked at, when there were too many wrong
     /// ones: whole seconds, for `Retry-After`.
     pub retry_after: Option<Duration>,
+    /// Whether anything was offered as a proof: who shows nothing has not tried to sign in.
+    pub offered: bool,
 }

@@ -66,20 +66,24 @@ impl Basic {
             hash.as_str().as_bytes(),
             user.role.to_string().as_bytes(),
         ]);
+        let (is_known, as_long_as) = (known.is_some(), stand_in().map_or(0, |user| user.hash.cost()));
         let compare = async |turn| {
             let compared = (self.compute)(Box::new(move || {
-                let is_right = is_of(password.expose(), &hash);
+                // The one hash that is compared to need not be that of the user.
+                let is_right = is_of(password.expose(), &hash) && is_known;
+                if !is_right {
+                    take_longer(password.expose(), hash.cost(), as_long_as);
+                }
                 drop(turn);
                 is_right
             }));
-            // The one hash that was compared to need not be that of the user.
-            if compared.await && known.is_some() {
+            if compared.await {
                 Found::Known(Known::new(format!("user {}", user.name), user.role), None)
             } else {
                 Found::Nobody
             }
         };
-        self.guard.judge(attempt.source, key, compare).await
+        self.guard.judge(attempt.source, &login.user, key, compare).await
     }
 }
 
@@ -96,9 +100,25 @@ impl Method for Basic {
     }
 }
 
-/// Whether `hash` was made of `password`. Takes long.
+/// Whether `hash` was made of `password`. Takes long, whatever the password is.
 fn is_of(password: &str, hash: &PasswordHash) -> bool {
-    !password.contains('\0') && bcrypt::verify(password, hash.as_str()).unwrap_or(false)
+    let may_be = !password.contains('\0');
+    let looked_at = if may_be { password } else { "" };
+    bcrypt::verify(looked_at, hash.as_str()).unwrap_or(false) && may_be
+}
+
+/// After a comparison at cost `cost`, works on until it took as long as one at `as_long_as`: each cost takes twice as
+/// long as the one before, and so does it. Otherwise a user whose hash is cheaper than the others' would be told
+/// from one who does not exist.
+fn take_longer(password: &str, cost: u8, as_long_as: u8) {
+    for cost in cost..as_long_as {
+        // What comes of it is nothing.
+        let _ = std::hint::black_box(bcrypt::hash_with_salt(
+            password.replace('\0', ""),
+            u32::from(cost),
+            [0; 16],
+        ));
+    }
 }
 
 fn costliest<'a>(users: impl Iterator<Item = &'a UserConfig>) -> Option<&'a UserConfig> {
@@ -210,6 +230,29 @@ mod tests {
             ("secret", "secret\0secret", false), // which bcrypt itself would take for `secret`
         ] {
             assert_eq!(is_of(offered, &hash_of(made_of)), expected, "{offered:?} for {made_of:?}");
+        }
+    }
+
+    /// By the least that was seen of several, so that a busy machine does not matter.
+    #[test]
+    fn a_cheap_hash_takes_as_long_as_a_dear_one() {
+        let least = |work: &dyn Fn()| {
+            let once = || {
+                let begun = std::time::Instant::now();
+                work();
+                begun.elapsed()
+            };
+            (0..5).map(|_| once()).min().unwrap()
+        };
+        let cheap = hash_of("secret");
+        let dear: PasswordHash = bcrypt::hash("secret", 9).unwrap().parse().unwrap();
+        for password in ["wrong", "wrong\0"] {
+            let long = least(&|| assert!(!is_of(password, &dear)));
+            let padded = least(&|| {
+                assert!(!is_of(password, &cheap));
+                take_longer(password, cheap.cost(), dear.cost());
+            });
+            assert!(padded > long / 2 && padded < long * 2, "{password}: {padded:?} and {long:?}");
         }
     }
 

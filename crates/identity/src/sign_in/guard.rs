@@ -57,17 +57,19 @@ impl Guard {
         self.cache.key(parts)
     }
 
-    /// What is remembered under `key`, or else what `look` finds when it is its turn.
+    /// What is remembered under `key`, or else what `look` finds when it is its turn. Somebody at `source` offers it
+    /// as `user`.
     pub(crate) async fn judge<F>(
         &self,
         source: Option<IpAddr>,
+        user: &str,
         key: CacheKey,
         look: impl FnOnce(Turn) -> F,
     ) -> Verdict
     where
         F: Future<Output = Found>,
     {
-        if let Some(verdict) = self.at_once(source, &key) {
+        if let Some(verdict) = self.at_once(source, user, &key) {
             return verdict;
         }
         let Some(turn) = self.turns.take().await else {
@@ -75,14 +77,14 @@ impl Guard {
         };
         // While we waited, somebody with the same password may have been let in, and many wrong ones may have
         // come from the same source.
-        if let Some(verdict) = self.at_once(source, &key) {
+        if let Some(verdict) = self.at_once(source, user, &key) {
             return verdict;
         }
         match look(turn).await {
             Found::Known(known, end) => {
                 let known = Arc::new(known);
                 self.cache.remember(key, &known, self.clock.now(), end);
-                self.was_right(source);
+                self.was_right(source, user);
                 Verdict::Success(known)
             }
             Found::Nobody if self.throttle.is_some() => Verdict::WrongGuess,
@@ -93,21 +95,21 @@ impl Guard {
     }
 
     /// What can be said without looking.
-    fn at_once(&self, source: Option<IpAddr>, key: &CacheKey) -> Option<Verdict> {
+    fn at_once(&self, source: Option<IpAddr>, user: &str, key: &CacheKey) -> Option<Verdict> {
         let now = self.clock.now();
-        if let (Some(throttle), Some(source)) = (&self.throttle, source)
-            && let Some(wait) = throttle.wait(source, now)
+        if let Some(throttle) = &self.throttle
+            && let Some(wait) = throttle.wait(throttle.guesser(source, user), now)
         {
             return Some(Verdict::TooSoon(wait));
         }
         let known = self.cache.recall(key, now)?;
-        self.was_right(source);
+        self.was_right(source, user);
         Some(Verdict::Success(known))
     }
 
-    fn was_right(&self, source: Option<IpAddr>) {
-        if let (Some(throttle), Some(source)) = (&self.throttle, source) {
-            throttle.was_right(source);
+    fn was_right(&self, source: Option<IpAddr>, user: &str) {
+        if let Some(throttle) = &self.throttle {
+            throttle.was_right(throttle.guesser(source, user));
         }
     }
 }

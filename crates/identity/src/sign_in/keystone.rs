@@ -65,7 +65,7 @@ impl Keystone {
         }
     }
 
-    async fn look(&self, attempt: &Attempt<'_>, identity: Value, key: CacheKey) -> Verdict {
+    async fn look(&self, attempt: &Attempt<'_>, user: &str, identity: Value, key: CacheKey) -> Verdict {
         let look = async |turn| {
             let answer = ask(self.asker.post(&json!({"auth": {"identity": identity}}))).await;
             drop(turn);
@@ -78,7 +78,7 @@ impl Keystone {
                 }
             }
         };
-        self.guard.judge(attempt.source, key, look).await
+        self.guard.judge(attempt.source, user, key, look).await
     }
 
     fn found(&self, answer: &Answer) -> Found {
@@ -112,7 +112,7 @@ impl Method for Keystone {
 
     fn judge<'a>(&'a self, attempt: &'a Attempt<'a>, offer: &'a Offer) -> BoxFuture<'a, Verdict> {
         match self.question(offer) {
-            Some((identity, key)) => self.look(attempt, identity, key).boxed(),
+            Some((identity, key)) => self.look(attempt, offer.user(), identity, key).boxed(),
             None => std::future::ready(Verdict::Failure).boxed(),
         }
     }

@@ -32,6 +32,8 @@ pub enum Verdict {
     Failure,
     /// As a failure; and it was a password or a token, such as one guesses.
     WrongGuess,
+    /// As a failure; but it could not be looked at, because what we keep ourselves is out of reach.
+    Unavailable,
     /// As a failure; it was not looked at, and will not be for so long.
     TooSoon(Duration),
     /// The method answers by itself. No other method is asked.

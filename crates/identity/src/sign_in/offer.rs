@@ -69,6 +69,17 @@ impl Offer {
         }
     }
 
+    /// Whom a guess is about: the name beside the password, or nobody by name when it is a token.
+    #[cfg_attr(not(feature = "guard"), allow(dead_code))]
+    pub(crate) fn user(&self) -> &str {
+        self.login().map_or("", |login| &login.user)
+    }
+
+    /// Whether there is anything that could prove who asks.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.authorization.is_none() && self.auth_token.is_none()
+    }
+
     /// The bearer token. Visible ASCII.
     #[must_use]
     pub fn bearer(&self) -> Option<&Secret<String>> {

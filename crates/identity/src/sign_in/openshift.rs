@@ -49,7 +49,7 @@ impl OpenShift {
                 }
             }
         };
-        self.guard.judge(attempt.source, self.guard.key(&[token.as_bytes()]), look).await
+        self.guard.judge(attempt.source, "", self.guard.key(&[token.as_bytes()]), look).await
     }
 }
 

@@ -8,7 +8,8 @@
 //!      │           answers by itself ────────────────────────────► respond
 //!      │ failure
 //!      ▼
-//! next method … ── no further one ───────────────────────────────► denied
+//! next method … ── no further one ───────────────────────────────► denied, or unavailable when one that relies on
+//!                                                                  our own store could not look
 //! ```
 //! Without any method everybody is denied.
 
@@ -202,7 +203,7 @@ impl Stack {
             return Outcome::SignedIn(SignedIn { principal, headers: HeaderMap::new() });
         }
         let offer = Offer::read(attempt.headers);
-        let (mut was_wrong, mut retry_after) = (false, None);
+        let (mut was_wrong, mut retry_after, mut is_unsure) = (false, None, false);
         for method in &self.methods {
             match method.judge(attempt, &offer).await {
                 Verdict::Success(known) => {
@@ -212,21 +213,28 @@ impl Stack {
                 }
                 Verdict::Respond(response) => return Outcome::Respond(response),
                 Verdict::Failure => {}
+                Verdict::Unavailable => is_unsure = true,
                 Verdict::WrongGuess => was_wrong = true,
                 Verdict::TooSoon(wait) => retry_after = retry_after.max(Some(wait)),
             }
         }
         // Whoever has to wait is not made to wait longer by what was not even looked at.
         if was_wrong && retry_after.is_none() {
-            retry_after = self.guessed(attempt);
+            retry_after = self.guessed(attempt, &offer);
         }
-        Outcome::Denied(SignInDenied { retry_after })
+        if is_unsure {
+            return Outcome::Unavailable;
+        }
+        let offered =
+            was_wrong || retry_after.is_some() || !offer.is_empty() || attempt.certificate.is_some();
+        Outcome::Denied(SignInDenied { retry_after, offered })
     }
 
     /// Counts a wrong guess. How long the next one has to wait.
-    fn guessed(&self, attempt: &Attempt<'_>) -> Option<Duration> {
-        let source = attempt.source?;
-        let wait = self.throttle.was_wrong(source, self.clock.now());
+    fn guessed(&self, attempt: &Attempt<'_>, offer: &Offer) -> Option<Duration> {
+        let guesser = self.throttle.guesser(attempt.source, offer.user());
+        let wait = self.throttle.was_wrong(guesser, self.clock.now());
+        let source = attempt.source.map_or_else(|| "nowhere".to_owned(), |source| source.to_string());
         // What was offered as a name may be a password in the wrong field, so it is not told.
         match wait {
             Some(wait) => {

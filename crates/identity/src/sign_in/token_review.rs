@@ -56,7 +56,7 @@ impl TokenReview {
                 }
             }
         };
-        self.guard.judge(attempt.source, self.guard.key(&[token.as_bytes()]), look).await
+        self.guard.judge(attempt.source, "", self.guard.key(&[token.as_bytes()]), look).await
     }
 
     /// The review's `status`.

@@ -116,7 +116,7 @@ impl Users {
             }
             Err(error @ UsersAuthorityError::Unavailable(_)) => {
                 tracing::warn!(error = base::report(&error), "the users authority could not be asked");
-                Verdict::Failure
+                Verdict::Unavailable
             }
         }
     }

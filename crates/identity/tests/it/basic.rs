@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt as _;
 use identity::Role;
-use identity::sign_in::{BasicConfig, MethodConfig, Stack, Work};
+use identity::sign_in::{BasicConfig, MethodConfig, Outcome, Stack, Work};
 use serde_json::json;
 use testkit::{Process, witness};
 
@@ -239,4 +239,41 @@ async fn who_hangs_up_does_not_free_a_turn() {
     assert!(work());
     assert!(alice.said(&stack).now_or_never().is_none());
     assert_eq!(begun.lock().unwrap().len(), 1, "the next one's turn");
+}
+
+/// Somebody with an account of their own does not get further guesses at another's by signing in.
+#[tokio::test]
+async fn signing_in_oneself_does_not_help_to_guess_at_others() {
+    let world = World::new();
+    let users = [("admin", hash("secret")), ("mallory", hash("own"))];
+    let stack = stack(&world, basic(&users.each_ref().map(|(name, hash)| (*name, hash.as_str()))));
+    let mut looked_at = 0;
+    for guess in 0..100 {
+        assert_eq!(login("mallory", "own").said(&stack).await, "user mallory: administrator");
+        let before = world.compared();
+        login("admin", &format!("guess {guess}")).said(&stack).await;
+        looked_at += world.compared() - before;
+    }
+    assert_eq!(looked_at, 6);
+}
+
+/// One whose address cannot be said, because a proxy garbles it, is slowed as well.
+#[tokio::test]
+async fn whoever_comes_from_nowhere_is_slowed() {
+    let world = World::new();
+    let stack = stack(&world, basic(&[("alice", &hash("secret"))]));
+    for expected in ["denied", "denied", "denied", "denied", "denied", "denied for 1 s", "denied for 1 s"] {
+        assert_eq!(login("alice", "wrong").without_source().said(&stack).await, expected);
+    }
+    assert_eq!(login("alice", "secret").said(&stack).await, "user alice: administrator");
+}
+
+#[tokio::test]
+async fn who_has_shown_something_is_told_from_who_has_not() {
+    let world = World::new();
+    let stack = stack(&world, basic(&[("alice", &hash("secret"))]));
+    for (request, expected) in [(login("alice", "wrong"), true), (crate::world::Request::of("/"), false)] {
+        let Outcome::Denied(denied) = request.outcome(&stack).await else { panic!("nobody is let in") };
+        assert_eq!(denied.offered, expected);
+    }
 }

@@ -230,7 +230,7 @@ async fn our_own_users_have_roles_by_common_name() {
     assert_eq!(said("alice").await, "user certificate 4711 (CN=alice): reader");
     assert_eq!(said("bob").await, "user certificate 4711 (CN=bob): administrator");
     assert_eq!(said("revoked").await, "denied");
-    assert_eq!(said("broken").await, "denied");
+    assert_eq!(said("broken").await, "unavailable");
     let foreign = Authority::new("users", &world.clock).client("bob").certificate;
     assert_eq!(presents(&foreign).said(&stack).await, "denied");
     let error = UsersAuthorityError::Refused(SignInError::Nothing);

@@ -65,6 +65,9 @@ async fn a_method_that_answers_stops_the_chain() {
         "responds 302 Found"
     );
     assert_eq!(said(vec![|| Verdict::Failure, || Verdict::Failure]).await, "denied");
+    // Whoever might be let in by a store that is away is not told that they are nobody.
+    assert_eq!(said(vec![|| Verdict::Unavailable, || Verdict::Failure]).await, "unavailable");
+    assert_eq!(said(vec![|| Verdict::Unavailable, respond]).await, "responds 302 Found");
 }
 
 #[tokio::test]

@@ -123,6 +123,11 @@ impl Request {
         self
     }
 
+    pub(crate) fn without_source(mut self) -> Self {
+        self.source = None;
+        self
+    }
+
     pub(crate) fn presenting(mut self, certificate: &Certificate) -> Self {
         self.certificate = Some(certificate.clone());
         self
@@ -148,6 +153,7 @@ impl Request {
                 format!("{}: {}", signed_in.principal, signed_in.principal.role())
             }
             Outcome::Respond(response) => format!("responds {}", response.status()),
+            Outcome::Unavailable => "unavailable".to_owned(),
             Outcome::Denied(denied) => match denied.retry_after.map(|wait: Duration| wait.as_secs()) {
                 Some(wait) => format!("denied for {wait} s"),
                 None => "denied".to_owned(),

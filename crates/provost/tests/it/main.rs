@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 #![expect(unreachable_pub, reason = "in a program `pub` is what a module offers to the other modules")]
 
+mod audit;
 mod broken;
 mod caucase_clients;
 mod caucase_tools;

@@ -1,9 +1,11 @@
 //! Several processes on one etcd: whichever of them is asked, it is one certificate authority.
 
 mod faults;
+mod fleet_faults;
 mod life;
 mod sigkill;
 mod start;
+mod takeover;
 
 use std::path::PathBuf;
 

@@ -89,6 +89,9 @@ def hosts(admin):
     admin.says("PUT", "/host/10.0.0.20", {}, 201)
     admin.says("PUT", "/host/10.0.0.20", {"cluster": ""}, 201)
     admin.says("PUT", "/host/10.0.0.20", {"cluster": None}, 201)
+    # Of a host that exists everything else is ignored, from which inventory it is said to come as well.
+    known = host("10.0.0.20", status="failed")
+    admin.says("PUT", "/host/10.0.0.20", {"source": "vcenter"}, 201, known)
     admin.says("PUT", "/host/10.0.0.20", {"cluster": "db"}, 409)
     admin.says("PUT", "/host/10.0.0.9", {"cluster": "web"}, 409)
 
@@ -102,6 +105,8 @@ def hosts(admin):
         {"os": None},
         {"last_check": 7},
         {"source": {}},
+        {"source": None},
+        {"source": "vcenter"},
         {"ssh_priv_key": None},
         {"ssh_priv_key": 1},
         {"remote_user": []},

@@ -4,6 +4,7 @@ mod commands;
 mod configuration;
 mod endpoints;
 mod local;
+mod real;
 mod ssh;
 mod user_data;
 mod yaml;

@@ -196,8 +196,16 @@ impl Caucase {
     async fn permit<A: Action>(&self, context: &Context) -> Result<Permit<A>, Refusal> {
         let from = Some(context.peer.address.ip());
         match self.house.sign_in(context.peer.certificate.as_deref(), from).await {
-            Ok(principal) => Permit::grant(principal).map_err(Refusal::of),
-            Err(SignInFailed::SignIn(error)) => Err(Refusal::unauthorized("transport", &error.to_string())),
+            Ok(principal) => Permit::grant(principal).map_err(|denied| {
+                self.house.refusals().request(&denied, from, self.house.clock());
+                Refusal::of(denied)
+            }),
+            Err(SignInFailed::SignIn(error)) => {
+                if context.peer.certificate.is_some() {
+                    self.house.refusals().sign_in(from, self.house.clock());
+                }
+                Err(Refusal::unauthorized("transport", &error.to_string()))
+            }
             Err(error @ SignInFailed::Authority(_)) => Err(Refusal::of(error)),
         }
     }

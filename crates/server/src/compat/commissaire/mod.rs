@@ -11,6 +11,7 @@ pub mod fuzzing;
 mod route;
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -24,7 +25,7 @@ use fleet::{
 use http::StatusCode;
 use http::request::Parts;
 use identity::sign_in::{Attempt, Outcome, SignedIn};
-use identity::{Action, Permit, Principal};
+use identity::{Action, Denied, Permit, Principal};
 
 use self::answer::{Answer, Reader, Refusal};
 use self::bodies::Members;
@@ -57,12 +58,20 @@ pub(crate) fn inside(path: &str) -> Option<Cow<'_, str>> {
 struct Asked {
     by: Principal,
     body: Body,
+    house: Arc<House>,
 }
 
 impl Asked {
-    /// Leave for whoever asks.
+    /// Leave for whoever asks; that it is refused is noted for the history.
     fn permit<A: Action>(&self) -> Result<Permit<A>, Refusal> {
-        Ok(Permit::grant(self.by.clone())?)
+        Ok(self.may().inspect_err(|denied| {
+            self.house.refusals().request(denied, self.by.from(), self.house.clock());
+        })?)
+    }
+
+    /// The same for what they did not ask for by itself.
+    fn may<A: Action>(&self) -> Result<Permit<A>, Denied> {
+        Permit::grant(self.by.clone())
     }
 
     /// What is in the body.
@@ -89,10 +98,22 @@ impl Commissaire {
         let SignedIn { principal, headers } = match self.sign_in(&parts).await {
             Ok(Outcome::SignedIn(signed_in)) => signed_in,
             Ok(Outcome::Respond(response)) => return response.map(Body::from),
-            Ok(Outcome::Denied(denied)) => return Refusal::denied(denied).into_response(reader),
+            Ok(Outcome::Unavailable) => {
+                let detail = "who asks could not be looked up for now";
+                return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response(reader);
+            }
+            Ok(Outcome::Denied(denied)) => {
+                if denied.offered {
+                    self.house.refusals().sign_in(self.source(&parts), self.house.clock());
+                }
+                return Refusal::denied(denied).into_response(reader);
+            }
             Err(refusal) => return refusal.into_response(reader),
         };
-        let mut response = match self.respond(inside, &parts, Asked { by: principal, body }).await {
+        let mut response = match self
+            .respond(inside, &parts, Asked { by: principal, body, house: self.house.clone() })
+            .await
+        {
             Ok(answer) => answer.into_response(),
             Err(refusal) => refusal.into_response(reader),
         };
@@ -114,9 +135,15 @@ impl Commissaire {
             path: &percent::decode(parts.uri.path()),
             headers: &parts.headers,
             certificate: peer.certificate.as_deref(),
-            source: self.api.trusted_proxies.client(peer.address.ip(), &parts.headers),
+            source: self.source(parts),
         };
         Ok(self.api.sign_in.sign_in(&attempt).await)
+    }
+
+    /// Where a request comes from.
+    fn source(&self, parts: &Parts) -> Option<IpAddr> {
+        let peer = parts.extensions.get::<Peer>()?;
+        self.api.trusted_proxies.client(peer.address.ip(), &parts.headers)
     }
 
     async fn respond(&self, inside: &str, parts: &Parts, asked: Asked) -> Result<Answer, Refusal> {
@@ -192,10 +219,10 @@ impl Commissaire {
     /// Under the address in the body, or under the one that whoever asks comes from.
     async fn put_some_host(&self, asked: Asked) -> Result<Answer, Refusal> {
         let registers = asked.permit::<RegisterHost>()?;
-        let by = asked.by.clone();
+        let by = Asked { body: Body::empty(), by: asked.by.clone(), house: asked.house.clone() };
         let members = asked.members().await?;
         if let Some(address) = members.address()? {
-            return self.add_host(Permit::grant(by)?, address, members.host()?).await;
+            return self.add_host(by.permit()?, address, members.host()?).await;
         }
         let new = members.host()?;
         let put = self.change(|fleet| async move { fleet.register_host(registers, new).await }).await?;
@@ -347,7 +374,7 @@ impl Commissaire {
 
     /// With its secret options for those who may see them.
     async fn network(&self, name: NetworkName, asked: Asked) -> Result<Answer, Refusal> {
-        let (permit, in_clear) = (asked.permit()?, asked.permit::<ReadSecretOptions>());
+        let (permit, in_clear) = (asked.permit()?, asked.may::<ReadSecretOptions>());
         asked.ignore_body().await?;
         let network = match in_clear {
             Ok(in_clear) => self.fleet().network_in_clear(in_clear, &name).await?,
@@ -386,7 +413,7 @@ impl Commissaire {
 
     /// With its secret options for those who may see them.
     async fn container_manager(&self, name: ContainerManagerName, asked: Asked) -> Result<Answer, Refusal> {
-        let (permit, in_clear) = (asked.permit()?, asked.permit::<ReadSecretOptions>());
+        let (permit, in_clear) = (asked.permit()?, asked.may::<ReadSecretOptions>());
         asked.ignore_body().await?;
         let manager = match in_clear {
             Ok(in_clear) => self.fleet().container_manager_in_clear(in_clear, &name).await?,
