@@ -28,3 +28,4 @@ mod sigkill;
 mod sign_in;
 mod tls;
 mod up;
+mod v1;
