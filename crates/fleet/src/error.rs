@@ -28,6 +28,12 @@ pub enum AddHostError {
         /// Which.
         address: HostAddress,
     },
+    /// It is not as whoever asks has seen it.
+    #[error("the host {address} was changed meanwhile")]
+    Changed {
+        /// Which.
+        address: HostAddress,
+    },
     /// It exists, and is not in the cluster that was named.
     #[error("the host {address} exists, and is not in the cluster `{cluster}`")]
     NotInCluster {
@@ -68,9 +74,10 @@ impl Explain for AddHostError {
     fn kind(&self) -> Kind {
         match self {
             Self::NoAddress | Self::NoSuchSource { .. } | Self::TooLong { .. } => Kind::Invalid,
-            Self::NoSuchCluster { .. } | Self::DifferentKey { .. } | Self::NotInCluster { .. } => {
-                Kind::Conflict
-            }
+            Self::NoSuchCluster { .. }
+            | Self::DifferentKey { .. }
+            | Self::Changed { .. }
+            | Self::NotInCluster { .. } => Kind::Conflict,
             Self::Sealed { .. } => Kind::Internal,
             Self::Store(source) => of_store(source),
         }
@@ -84,7 +91,11 @@ impl Explain for AddHostError {
             Self::NoSuchSource { .. } => Some(
                 "leave `source` out, or empty: there are no inventories but this server's own yet".into(),
             ),
-            Self::NoAddress | Self::TooLong { .. } | Self::Sealed { .. } | Self::Store(_) => None,
+            Self::NoAddress
+            | Self::Changed { .. }
+            | Self::TooLong { .. }
+            | Self::Sealed { .. }
+            | Self::Store(_) => None,
         }
     }
 }

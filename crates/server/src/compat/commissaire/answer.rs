@@ -16,6 +16,7 @@ use super::bodies::BadBody;
 use super::documents;
 use super::route::Missed;
 use crate::fault;
+use crate::signing_in::{self, NotSignedIn};
 
 /// What is answered when all is well: a JSON document.
 pub(super) struct Answer {
@@ -115,8 +116,18 @@ impl Refusal {
         }))
     }
 
+    /// Nobody is signed in.
+    pub(super) fn not_signed_in(why: NotSignedIn) -> Self {
+        match why {
+            NotSignedIn::Unprotected => Self::new(StatusCode::FORBIDDEN, signing_in::UNPROTECTED),
+            NotSignedIn::Unavailable => Self::new(StatusCode::SERVICE_UNAVAILABLE, signing_in::UNAVAILABLE),
+            NotSignedIn::Denied(denied) => Self::denied(denied),
+            NotSignedIn::NoConnection => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "no connection"),
+        }
+    }
+
     /// Nobody vouches for whoever asks. Never 401: the original's clients do not know it.
-    pub(super) fn denied(denied: SignInDenied) -> Self {
+    fn denied(denied: SignInDenied) -> Self {
         let mut refusal =
             Self::new(StatusCode::FORBIDDEN, "no way of signing in that is set up here knows who asks");
         if let Some(wait) = denied.retry_after {

@@ -11,7 +11,6 @@ pub mod fuzzing;
 mod route;
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -24,7 +23,7 @@ use fleet::{
 };
 use http::StatusCode;
 use http::request::Parts;
-use identity::sign_in::{Attempt, Outcome, SignedIn};
+use identity::sign_in::SignedIn;
 use identity::{Action, Denied, Permit, Principal};
 
 use self::answer::{Answer, Reader, Refusal};
@@ -32,7 +31,8 @@ use self::bodies::Members;
 use self::route::Call;
 use super::percent;
 use crate::app::FleetApi;
-use crate::doors::{Peer, read_body};
+use crate::doors::read_body;
+use crate::signing_in::sign_in;
 
 /// The longest body: room for the lists of a cluster with a hundred thousand hosts.
 const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
@@ -43,7 +43,7 @@ const UNKNOWN_NETWORK: &str = "199 provost \"there is no such network; `default`
 /// The dialect's server side.
 pub(crate) struct Commissaire {
     house: Arc<House>,
-    api: FleetApi,
+    api: Arc<FleetApi>,
 }
 
 /// What follows the dialect's root in a path, decoded; `None` when the path is somebody else's.
@@ -87,7 +87,7 @@ impl Asked {
 }
 
 impl Commissaire {
-    pub(crate) fn new(house: Arc<House>, api: FleetApi) -> Self {
+    pub(crate) fn new(house: Arc<House>, api: Arc<FleetApi>) -> Self {
         Self { house, api }
     }
 
@@ -95,21 +95,13 @@ impl Commissaire {
     pub(crate) async fn answer(&self, inside: &str, request: Request) -> Response {
         let (parts, body) = request.into_parts();
         let reader = Reader::of(&parts.method, &parts.headers);
-        let SignedIn { principal, headers } = match self.sign_in(&parts).await {
-            Ok(Outcome::SignedIn(signed_in)) => signed_in,
-            Ok(Outcome::Respond(response)) => return response.map(Body::from),
-            Ok(Outcome::Unavailable) => {
-                let detail = "who asks could not be looked up for now";
-                return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response(reader);
-            }
-            Ok(Outcome::Denied(denied)) => {
-                if denied.offered {
-                    self.house.refusals().sign_in(self.source(&parts), self.house.clock());
-                }
-                return Refusal::denied(denied).into_response(reader);
-            }
-            Err(refusal) => return refusal.into_response(reader),
-        };
+        let path = percent::decode(parts.uri.path());
+        let refused = |why| Refusal::not_signed_in(why).into_response(reader);
+        let SignedIn { principal, headers } =
+            match sign_in(&self.house, &self.api, &path, &parts, refused).await {
+                Ok(signed_in) => signed_in,
+                Err(response) => return response,
+            };
         let mut response = match self
             .respond(inside, &parts, Asked { by: principal, body, house: self.house.clone() })
             .await
@@ -119,31 +111,6 @@ impl Commissaire {
         };
         response.headers_mut().extend(headers);
         response
-    }
-
-    /// Finds out who asks, unless they must not be asked for what proves it.
-    async fn sign_in(&self, parts: &Parts) -> Result<Outcome, Refusal> {
-        let peer = parts
-            .extensions
-            .get::<Peer>()
-            .ok_or_else(|| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "no connection"))?;
-        if !self.api.plain_http.serves(peer) {
-            let detail = "without TLS, only programs on the server's machine are answered";
-            return Err(Refusal::new(StatusCode::FORBIDDEN, detail));
-        }
-        let attempt = Attempt {
-            path: &percent::decode(parts.uri.path()),
-            headers: &parts.headers,
-            certificate: peer.certificate.as_deref(),
-            source: self.source(parts),
-        };
-        Ok(self.api.sign_in.sign_in(&attempt).await)
-    }
-
-    /// Where a request comes from.
-    fn source(&self, parts: &Parts) -> Option<IpAddr> {
-        let peer = parts.extensions.get::<Peer>()?;
-        self.api.trusted_proxies.client(peer.address.ip(), &parts.headers)
     }
 
     async fn respond(&self, inside: &str, parts: &Parts, asked: Asked) -> Result<Answer, Refusal> {

@@ -1,0 +1,62 @@
+//! Who asks for something of the fleet, in whichever dialect.
+
+use std::net::IpAddr;
+
+use axum::body::Body;
+use axum::response::Response;
+use engine::House;
+use http::request::Parts;
+use identity::sign_in::{Attempt, Outcome, SignInDenied, SignedIn};
+
+use crate::app::FleetApi;
+use crate::doors::Peer;
+
+/// Why nobody is signed in; each dialect has its own words for it.
+#[derive(Debug)]
+pub(crate) enum NotSignedIn {
+    /// Secrets would go over the line in clear, and this is not the server's own machine.
+    Unprotected,
+    /// Who asks cannot be looked up for now.
+    Unavailable,
+    /// Nobody vouches for whoever asks.
+    Denied(SignInDenied),
+    /// There is no connection, which only a fault of ours explains.
+    NoConnection,
+}
+
+/// What is said about [`NotSignedIn::Unprotected`].
+pub(crate) const UNPROTECTED: &str = "without TLS, only programs on the server's machine are answered";
+/// What is said about [`NotSignedIn::Unavailable`].
+pub(crate) const UNAVAILABLE: &str = "who asks could not be looked up for now";
+
+/// Finds out who asks for `path`, unless they must not be asked for what proves it. Who offers something and is
+/// nobody gets into the history.
+///
+/// # Errors
+/// The answer, when nobody is signed in: what `refused` makes of the reason, or that of the method of signing in.
+pub(crate) async fn sign_in(
+    house: &House,
+    api: &FleetApi,
+    path: &str,
+    parts: &Parts,
+    refused: impl FnOnce(NotSignedIn) -> Response,
+) -> Result<SignedIn, Response> {
+    let Some(peer) = parts.extensions.get::<Peer>() else { return Err(refused(NotSignedIn::NoConnection)) };
+    if !api.plain_http.serves(peer) {
+        return Err(refused(NotSignedIn::Unprotected));
+    }
+    let source: Option<IpAddr> = api.trusted_proxies.client(peer.address.ip(), &parts.headers);
+    let certificate = peer.certificate.as_deref();
+    let attempt = Attempt { path, headers: &parts.headers, certificate, source };
+    match api.sign_in.sign_in(&attempt).await {
+        Outcome::SignedIn(signed_in) => Ok(signed_in),
+        Outcome::Respond(response) => Err(response.map(Body::from)),
+        Outcome::Unavailable => Err(refused(NotSignedIn::Unavailable)),
+        Outcome::Denied(denied) => {
+            if denied.offered {
+                house.refusals().sign_in(source, house.clock());
+            }
+            Err(refused(NotSignedIn::Denied(denied)))
+        }
+    }
+}

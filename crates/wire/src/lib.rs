@@ -1,0 +1,88 @@
+//! What is said over HTTP under `/v1`: the shapes of requests and answers, for the server and for its clients.
+//!
+//! ```text
+//! path, behind /v1                        GET, HEAD               others
+//! /hosts                                  Page<Host>              POST NewHost → Host (1)
+//! /hosts/{address}                        Host                    PUT NewHost → Host, PATCH HostPatch → Host, DELETE
+//! /hosts/{address}/status                 HostReport
+//! /hosts/{address}/credentials            Credentials
+//! /clusters                               Page<Cluster>
+//! /clusters/{name}                        Cluster                 PUT ClusterSettings → Cluster, DELETE
+//! /clusters/{name}/hosts                  Page<String>            PUT Members → Cluster
+//! /clusters/{name}/hosts/{address}        Host                    PUT nothing → Host, DELETE
+//! /clusters/{name}/operations             Page<Operation> (2)     POST NewOperation → Operation
+//! /clusters/{name}/operations/{kind}      Operation
+//! /networks                               Page<Network>
+//! /networks/{name}                        Network                 PUT NewNetwork → Network, DELETE
+//! /networks/{name}/secrets                Secrets
+//! /container-managers                     Page<ContainerManager>
+//! /container-managers/{name}              ContainerManager        PUT NewContainerManager → ContainerManager, DELETE
+//! /container-managers/{name}/secrets      Secrets
+//! /openapi.json                           the description of all this, for everybody
+//! ```
+//! (1) Registers whoever asks, under the address that they come from. (2) The latest of each kind, so three at most.
+//!
+//! **Lists** take `limit` (1 to 1,000; 100 when it is not said) and `after`, which is the `next` of the page before;
+//! a page without `next` is the last one. A page may be short, or empty, though it has a `next`. Hosts are found by
+//! `status`, `cluster`, `os` and any number of `label=KEY=VALUE`: those of which all of it is true. Items are in
+//! bytewise order of their addresses or names. What is there from the first page to the last is in exactly one.
+//!
+//! **Statuses.** 200 with what is there, 201 with what is new (`Location` says where), 204 after `DELETE`. Whatever
+//! goes wrong is a [`Problem`], `application/problem+json`. 400: the request is not as it is described. 401: nobody
+//! knows who asks. 403: they may not. 404, 405, 406, 408, 413, 415: as in RFC 9110. 409: what is there is in the way.
+//! 412: it is not as was expected. 422: the request is as described, and cannot be meant (a key that is no key). 429:
+//! too many wrong passwords. 500: our fault. 503, 507: not now.
+//!
+//! **Versions.** Answers to `GET` have an `ETag`, and so have those that show what was changed. `If-None-Match`
+//! with it gives 304 and nothing else as long as all is the same. `If-Match` with it, on `PUT`, `PATCH` and `DELETE`
+//! of a single thing, changes nothing (412) unless it is still so, and `If-None-Match: *` nothing unless it is not
+//! there. Neither has to be said.
+//!
+//! **Secrets** are in [`Credentials`] and [`Secrets`], and in no other answer. Times are RFC 3339, in UTC.
+//!
+//! Who reads answers ignores members that they do not know. The server refuses those.
+//!
+//! **Invariant:** shapes and nothing else: nothing here decides, waits or talks.
+
+mod cluster;
+mod definition;
+mod host;
+mod operation;
+mod problem;
+pub mod rules;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use cluster::{Cluster, ClusterSettings, Health, HostCounts, Members};
+pub use definition::{
+    ContainerManager, ContainerManagerKind, Network, NetworkKind, NewContainerManager, NewNetwork, Secrets,
+};
+pub use host::{Credentials, Facts, Host, HostPatch, HostReport, Labels, NewHost, NodeReport, NodeState};
+pub use operation::{NewOperation, Operation, OperationKind, OperationState};
+pub use problem::Problem;
+
+/// The media type of everything but problems.
+pub const JSON: &str = "application/json";
+/// The media type of problems.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+/// The media type of a `PATCH` (RFC 7396); [`JSON`] does as well.
+pub const MERGE_PATCH_JSON: &str = "application/merge-patch+json";
+
+/// How many items a page has when nobody says.
+pub const LIMIT_DEFAULT: usize = 100;
+/// How many items a page may have.
+pub const LIMIT_MAX: usize = 1_000;
+/// The longest body of a request, in bytes.
+pub const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
+
+/// Some of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "{T}Page")]
+pub struct Page<T> {
+    /// The items, in order. Perhaps fewer than were asked for, also when there are more.
+    pub items: Vec<T>,
+    /// What to ask for as `after`, to get the items behind these; absent when there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
