@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::response::IntoResponse as _;
 use axum::routing::get;
 use engine::House;
+use http::StatusCode;
 use identity::sign_in::Stack;
 use x509::VerifyError;
 
@@ -24,6 +26,8 @@ pub struct App {
     pub cors_whitelist: Vec<String>,
     /// Where the secrets are kept that CORS tokens are made with.
     pub cors_key_store: PathBuf,
+    /// Whether the certificate authorities' interface is served.
+    pub authorities: bool,
     /// How the fleet's interface is served, if it is.
     pub fleet: Option<FleetApi>,
     /// What is counted.
@@ -58,11 +62,15 @@ impl PlainHttp {
     }
 }
 
-/// The routes. Whatever is not ours is answered in caucase's dialect, whose tree begins at `/`.
+/// The routes. Whatever is not ours is answered in caucase's dialect, whose tree begins at `/`; where that is not
+/// served, in Commissaire's, to which every path is one of its own, and nobody is told which there are before they
+/// have signed in. Where neither is, nothing is found.
 pub fn app(parts: App) -> Router {
     let health = Health { house: parts.house.clone(), meters: parts.meters, meters_for: parts.meters_for };
     let commissaire = parts.fleet.map(|api| Arc::new(Commissaire::new(parts.house.clone(), api)));
-    let caucase = Arc::new(Caucase::new(parts.house, parts.cors_whitelist, parts.cors_key_store));
+    let caucase = parts
+        .authorities
+        .then(|| Arc::new(Caucase::new(parts.house.clone(), parts.cors_whitelist, parts.cors_key_store)));
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -72,9 +80,13 @@ pub fn app(parts: App) -> Router {
             let (caucase, commissaire) = (caucase.clone(), commissaire.clone());
             async move {
                 let uri = request.uri().clone();
-                match (commissaire, commissaire::inside(uri.path())) {
-                    (Some(commissaire), Some(inside)) => commissaire.answer(&inside, request).await,
-                    _ => caucase.answer(request).await,
+                match (commissaire, commissaire::inside(uri.path()), caucase) {
+                    (Some(commissaire), Some(inside), _) => commissaire.answer(&inside, request).await,
+                    (_, _, Some(caucase)) => caucase.answer(request).await,
+                    (Some(commissaire), None, None) => {
+                        commissaire.answer(commissaire::OUTSIDE, request).await
+                    }
+                    (None, _, None) => StatusCode::NOT_FOUND.into_response(),
                 }
             }
         })
@@ -93,17 +105,22 @@ pub fn crl_addresses(netloc: &str) -> Vec<(String, String)> {
 pub struct Presenters {
     /// Lets its own users.
     pub house: Arc<House>,
-    /// Lets those of the authorities that its methods know.
-    pub sign_in: Option<Arc<Stack>>,
+    /// Each lets those of the authorities that its methods know.
+    pub others: Vec<Arc<Stack>>,
 }
 
 impl ClientTrust for Presenters {
     fn verify(&self, certificate: &x509::Certificate) -> Result<(), VerifyError> {
-        self.house.may_present(certificate).or_else(|own| match (&self.sign_in, own) {
-            (Some(sign_in), VerifyError::UnknownIssuer) => sign_in.may_present(certificate),
-            (Some(sign_in), own) => sign_in.may_present(certificate).map_err(|_| own),
-            (None, own) => Err(own),
-        })
+        let Err(mut told) = self.house.may_present(certificate) else { return Ok(()) };
+        for other in &self.others {
+            match other.may_present(certificate) {
+                Ok(()) => return Ok(()),
+                // Who knows its issuer has more to say.
+                Err(error) if told == VerifyError::UnknownIssuer => told = error,
+                Err(_) => {}
+            }
+        }
+        Err(told)
     }
 }
 

@@ -7,12 +7,13 @@ use base::Span;
 use tracing_subscriber::EnvFilter;
 
 use super::config::{Config, Said, Surroundings};
+use super::fleet_settings::{audience, fleet};
 use super::netloc::{Host, Netloc, Ports};
 use super::problem::Problem;
 use super::reader::Reader;
 use super::{
-    AccessLog, Audience, Authorities, Authority, Files, FirstStartFiles, Fleet, History, Limits, Log,
-    LogFormat, Settings, SignInFile, StoreEngine, store_settings,
+    AccessLog, Audience, Authorities, Authority, Files, FirstStartFiles, History, Limits, Log, LogFormat,
+    Settings, StoreEngine, WhichDoors, door_settings, fleet_settings, store_settings,
 };
 
 /// The longest validity in days: a CA certificate of the server lives forty times as long, and certificates
@@ -70,9 +71,11 @@ fn read(config: &Config, reader: &mut Reader<'_>, layout: Layout) -> Option<Sett
         Layout::DataDirectory => data_directory(config, reader).map(Some),
         Layout::Beside(_) => Some(None),
     };
-    let base_port = reader.is_said("base_port").then(|| base_port(reader));
+    let doors = door_settings::doors(reader);
+    let which = doors.as_ref().map_or(WhichDoors::Both, |doors| doors.which);
+    let base_port = reader.is_said("base_port").then(|| base_port(reader, which));
     let netloc = netloc(reader, base_port.flatten());
-    let ports = base_port.unwrap_or_else(|| netloc.as_ref().map(Netloc::ports));
+    let ports = base_port.unwrap_or_else(|| which.ports(netloc.as_ref()?.ports().http).ok());
     let bind = bind(reader, netloc.as_ref());
     let store = store_settings::store(reader);
     let ca = authorities(reader);
@@ -100,6 +103,7 @@ fn read(config: &Config, reader: &mut Reader<'_>, layout: Layout) -> Option<Sett
         netloc: netloc?,
         ports: ports?,
         bind: bind?,
+        doors: doors?,
         store: store?,
         ca: ca?,
         cors_whitelist: cors_whitelist?,
@@ -129,9 +133,9 @@ fn data_directory(config: &Config, reader: &mut Reader<'_>) -> Option<PathBuf> {
     reader.or_wrong("data", absolute)
 }
 
-fn base_port(reader: &mut Reader<'_>) -> Option<Ports> {
+fn base_port(reader: &mut Reader<'_>, which: WhichDoors) -> Option<Ports> {
     let port = reader.whole("base_port", 1..=u16::MAX.into())?;
-    let ports = Ports::of(u16::try_from(port).expect("`whole` keeps to its bound"));
+    let ports = which.ports(u16::try_from(port).expect("`whole` keeps to its bound"));
     reader.or_wrong("base_port", ports)
 }
 
@@ -140,8 +144,11 @@ fn netloc(reader: &mut Reader<'_>, base_port: Option<Ports>) -> Option<Netloc> {
     if reader.is_said("netloc") {
         return reader.parsed("netloc");
     }
-    let port = base_port.map_or(8000, |ports| ports.http);
-    reader.or_wrong("netloc", format!("127.0.0.1:{port}").parse())
+    match base_port.map_or(8000, |ports| ports.http) {
+        // A name with this port would leave none for HTTPS, which a door alone does not need.
+        u16::MAX => reader.or_wrong("netloc", "127.0.0.1".parse()),
+        port => reader.or_wrong("netloc", format!("127.0.0.1:{port}").parse()),
+    }
 }
 
 fn bind(reader: &mut Reader<'_>, netloc: Option<&Netloc>) -> Option<Vec<Host>> {
@@ -156,12 +163,14 @@ fn bind(reader: &mut Reader<'_>, netloc: Option<&Netloc>) -> Option<Vec<Host>> {
 }
 
 fn authorities(reader: &mut Reader<'_>) -> Option<Authorities> {
+    let api = reader.switch("ca.api");
     let threshold = reader.fraction("ca.threshold_days", DAYS_MAX).and_then(Span::days_f64);
     let key_bits = key_bits(reader);
     let lock_auto_approve_count = reader.switch("ca.lock_auto_approve_count");
     let services = authority(reader, "services");
     let users = authority(reader, "users");
     Some(Authorities {
+        api: api?,
         threshold: threshold?,
         key_bits: key_bits?,
         lock_auto_approve_count: lock_auto_approve_count?,
@@ -195,35 +204,6 @@ fn crt_validity(reader: &mut Reader<'_>, name: &str) -> Option<Span> {
         return None;
     }
     Some(validity)
-}
-
-fn fleet(reader: &mut Reader<'_>) -> Option<Fleet> {
-    let api = reader.switch("fleet.api");
-    let plain_http = audience(reader, "fleet.plain_http");
-    let trusted_proxies = reader.parsed_list("fleet.trusted_proxies");
-    let sign_in = sign_in(reader);
-    Some(Fleet { api: api?, plain_http: plain_http?, trusted_proxies: trusted_proxies?, sign_in: sign_in? })
-}
-
-/// What the file says, when there is one.
-fn sign_in(reader: &mut Reader<'_>) -> Option<Option<SignInFile>> {
-    if reader.text("fleet.sign_in")? == "certificates" {
-        return Some(None);
-    }
-    let path = reader.path("fleet.sign_in")?;
-    let text = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()));
-    let text = reader.or_wrong("fleet.sign_in", text)?;
-    match SignInFile::read(path, &text) {
-        Ok(file) => Some(Some(file)),
-        Err(problems) => {
-            reader.all_wrong(problems);
-            None
-        }
-    }
-}
-
-fn audience(reader: &mut Reader<'_>, name: &str) -> Option<Audience> {
-    Some(if reader.choice(name)? == "everyone" { Audience::Everyone } else { Audience::Loopback })
 }
 
 fn limits(reader: &mut Reader<'_>) -> Option<Limits> {
@@ -406,7 +386,8 @@ fn notes(config: &Config, reader: &Reader<'_>, settings: &Settings) -> Vec<Probl
     {
         note("log.access", format!("{} cannot be made: there is no such directory", path.display()));
     }
-    if settings.fleet.api && settings.fleet.plain_http == Audience::Everyone {
+    let has_http = settings.doors.which != WhichDoors::Https;
+    if settings.fleet.api && has_http && settings.fleet.plain_http == Audience::Everyone {
         let what = "passwords and the keys of hosts can be read by everybody on the way to the HTTP port";
         note("fleet.plain_http", what.to_owned());
     }
@@ -414,6 +395,15 @@ fn notes(config: &Config, reader: &Reader<'_>, settings: &Settings) -> Vec<Probl
         if settings.store.engine == StoreEngine::Embedded {
             note(name, "counts for nothing as long as `store.engine` is embedded".to_owned());
         } else if !path.exists() {
+            note(name, format!("there is no file {}", path.display()));
+        }
+    }
+    for name in door_settings::without_https(&settings.doors, reader) {
+        note(name, "counts for nothing: there is no HTTPS port".to_owned());
+    }
+    let review = settings.fleet.token_review.iter().flat_map(fleet_settings::files);
+    for (name, path) in door_settings::files(&settings.doors).chain(review) {
+        if !path.exists() {
             note(name, format!("there is no file {}", path.display()));
         }
     }

@@ -8,6 +8,8 @@
 //! keystonepasswordauth       url, domain                    role, roles, group_roles, verify, ca_file, cache_seconds
 //! keystonetokenauth          url                            the same, and domain
 //! openshiftbearertokenauth   openshift_endpoint             role, roles, group_roles, verify, ca_file, cache_seconds
+//!
+//! tokenreview, ours: url, token_file, audiences, role, roles, group_roles, verify, ca_file, cache_seconds
 //! ```
 //! A name may have the prefix `commissaire_http.authentication.`, or the older `commissaire.authentication.`. On the
 //! command line a plugin is `NAME`, or `NAME:KEY=VALUE,KEY=VALUE`: split at the first colon, at commas, and each
@@ -21,7 +23,7 @@ use std::path::Path;
 use identity::Role;
 use identity::sign_in::{
     BasicConfig, ClientCertificateConfig, Config, KeystoneConfig, MethodConfig, OpenPath, OpenShiftConfig,
-    users,
+    TokenReviewConfig, users,
 };
 use serde_json::{Map, Value};
 
@@ -91,15 +93,17 @@ enum Kind {
     KeystonePassword,
     KeystoneToken,
     OpenShift,
+    TokenReview,
 }
 
 /// The plugins and their names, without prefix.
-const NAMES: [(Kind, &str); 5] = [
+const NAMES: [(Kind, &str); 6] = [
     (Kind::Basic, "httpbasicauth"),
     (Kind::ClientCertificate, "httpauthclientcert"),
     (Kind::KeystonePassword, "keystonepasswordauth"),
     (Kind::KeystoneToken, "keystonetokenauth"),
     (Kind::OpenShift, "openshiftbearertokenauth"),
+    (Kind::TokenReview, "tokenreview"),
 ];
 
 impl Kind {
@@ -189,6 +193,7 @@ impl Reader<'_> {
             Kind::KeystonePassword => keystone(&mut options).map(MethodConfig::KeystonePassword),
             Kind::KeystoneToken => keystone(&mut options).map(MethodConfig::KeystoneToken),
             Kind::OpenShift => openshift(&mut options),
+            Kind::TokenReview => token_review(&mut options),
         };
         let (problems, notes) = options.finish();
         self.problems.extend(problems);
@@ -278,6 +283,16 @@ fn openshift(options: &mut Options) -> Option<MethodConfig> {
     let service = options.service("openshift_endpoint");
     let roles = options.roles();
     Some(MethodConfig::OpenShift(OpenShiftConfig { service: service?, roles }))
+}
+
+fn token_review(options: &mut Options) -> Option<MethodConfig> {
+    let service = options.service("url");
+    let token_file = options.needed_path("token_file");
+    let audiences = options.texts("audiences");
+    // Whoever may make tokens in a cluster is not by that an administrator here.
+    let roles = options.roles_or_none();
+    let config = TokenReviewConfig { service: service?, token_file: token_file?, audiences, roles };
+    Some(MethodConfig::TokenReview(config))
 }
 
 #[cfg(test)]
@@ -400,6 +415,31 @@ mod tests {
         assert_eq!(keystone.roles.others, None);
         let MethodConfig::OpenShift(openshift) = &found.config.methods[2] else { panic!() };
         assert_eq!(openshift.roles.others, Some(Role::Administrator));
+    }
+
+    #[test]
+    fn a_kubernetes_lets_in_whom_it_is_told_to() {
+        let file = json!({"authentication-plugins": [
+            {"name": "tokenreview", "url": "https://k.example/reviews", "token-file": "/token",
+             "audiences": ["provost"], "group_roles": {"system:nodes": "registrar"}},
+        ]});
+        let found = read(&file, &[], &[]).unwrap();
+        let MethodConfig::TokenReview(review) = &found.config.methods[0] else { panic!() };
+        assert_eq!(review.token_file, Path::new("/token"));
+        assert_eq!(review.audiences, ["provost"]);
+        assert_eq!((review.roles.groups["system:nodes"], review.roles.others), (Role::Registrar, None));
+        let argument = "tokenreview:url=http://k.example/,token_file=/t,audiences=a,role=reader";
+        let found = read(&json!({}), &[argument], &[]).unwrap();
+        let MethodConfig::TokenReview(review) = &found.config.methods[0] else { panic!() };
+        assert_eq!((review.audiences.len(), review.roles.others), (1, Some(Role::Reader)));
+        let wrong = json!({"authentication-plugins": [{"name": "tokenreview", "audiences": [1]}]});
+        let file = "commissaire.conf: authentication-plugins: tokenreview";
+        let expected = [
+            format!("{file}: url: is missing"),
+            format!("{file}: token_file: is missing"),
+            format!("{file}: audiences: is a list of texts"),
+        ];
+        assert_eq!(read(&wrong, &[], &[]).unwrap_err(), expected);
     }
 
     #[test]
