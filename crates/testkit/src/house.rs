@@ -289,7 +289,13 @@ fn name_of_ours(option: &str) -> &str {
         "server-key" => "server-key-file",
         "cors-key-store" | "cors-whitelist" | "bind" | "base-port" => option,
         // Only ours has these.
-        ours if ["limits-", "store-", "fleet-", "log-"].iter().any(|begin| ours.starts_with(begin)) => ours,
+        "config" => option,
+        ours if ["limits-", "store-", "fleet-", "log-", "server-"]
+            .iter()
+            .any(|begin| ours.starts_with(begin)) =>
+        {
+            ours
+        }
         other => panic!("`provost up` has no flag for --{other}"),
     }
 }

@@ -398,6 +398,11 @@ fn notes(config: &Config, reader: &Reader<'_>, settings: &Settings) -> Vec<Probl
             note(name, format!("there is no file {}", path.display()));
         }
     }
+    if settings.ca.api && settings.doors.which != WhichDoors::Both {
+        let what =
+            "clients of the certificate authorities need both: they ask over HTTP, and approve over HTTPS";
+        note("server.doors", what.to_owned());
+    }
     for name in door_settings::without_https(&settings.doors, reader) {
         note(name, "counts for nothing: there is no HTTPS port".to_owned());
     }

@@ -44,8 +44,8 @@ impl Place {
         loop {
             let port = free_pair();
             let text = port.to_string();
-            let options: Vec<&str> =
-                options.iter().map(|option| if *option == "PORT" { text.as_str() } else { option }).collect();
+            let options: Vec<_> = options.iter().map(|option| option.replace("PORT", &text)).collect();
+            let options: Vec<&str> = options.iter().map(String::as_str).collect();
             let mut process = Process::spawn(&mut self.command(variables, &options));
             process.say(input.replace("PORT", &text).as_bytes());
             process.close_input();
@@ -158,8 +158,8 @@ fn certificates(place: &Place) {
         let make = ["req", "-x509", "-keyout", &key, "-out", &pem, "-subj", &subject];
         openssl_ok(directory, &[&make[..], &ec].concat());
     }
-    issue("alice", "clients", &[]);
-    issue("bob", "clients", &[]);
+    issue("alice", "clients", &["-addext", "basicConstraints=CA:FALSE"]);
+    issue("bob", "clients", &["-addext", "basicConstraints=CA:FALSE"]);
     issue("tls", "web", &["-addext", "subjectAltName=IP:127.0.0.1"]);
 }
 
@@ -179,15 +179,34 @@ fn with_a_certificate_the_port_speaks_tls_and_clients_may_have_to_show_theirs() 
     let ran = served.stop();
     assert!(ran.stderr.contains("listening on https://127.0.0.1:"), "{}", ran.stderr);
 
-    let verify = ["--tls-clientverifyfile", "clients.pem", "--authentication-plugin", "httpauthclientcert:cn=alice"];
+    let verify =
+        ["--tls-clientverifyfile", "clients.pem", "--authentication-plugin", "httpauthclientcert:cn=alice"];
     let served = place.serve("", &[], &[&options[..], &verify].concat());
     let [alice, bob] = ["alice.pem", "bob.pem"].map(|file| http::holder_of(&place.path(file)));
     assert_eq!(served.status(&alice, "https", "/api/v0/hosts", None), 200);
     assert_eq!(served.status(&bob, "https", "/api/v0/hosts", None), 403);
     assert_eq!(served.status(&bob, "https", "/api/v0/hosts", Some("secret")), 200, "the file's plugin");
-    let without = http::anybody().get(served.url("https", "/api/v0/hosts")).basic_auth("alice", Some("secret"));
+    let without =
+        http::anybody().get(served.url("https", "/api/v0/hosts")).basic_auth("alice", Some("secret"));
     assert!(without.send().is_err(), "the handshake fails");
     served.stop();
+}
+
+#[test]
+fn a_certificate_that_cannot_be_shown_is_told() {
+    let place = Place::new(&[]);
+    std::fs::write(place.path("empty.pem"), "").unwrap();
+    for (file, why) in [
+        ("missing.pem", "No such file or directory (os error 2)"),
+        ("empty.pem", "there is no PEM block `PRIVATE KEY`"),
+    ] {
+        let port = free_pair().to_string();
+        let options = ["--no-config-file", "-i", "127.0.0.1", "-p", &port, "--tls-pemfile", file];
+        let ran = called("commissaire-server", place.0.path(), &[("PROVOST_DATA", "data")], &options);
+        assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+        let told = format!("error: {file} cannot be shown to the clients of the HTTPS port: ");
+        assert!(ran.stderr.contains(&told) && ran.stderr.contains(why), "{file}: {}", ran.stderr);
+    }
 }
 
 /// Each option by itself, and what the command line says comes before what the file says.
@@ -200,14 +219,18 @@ fn the_command_line_comes_before_the_file() {
     let place = Place::new(&[("other.conf", conf)]);
     certificates(&place);
     let options = [
-        "--config-file", "other.conf", "--listen-interface=127.0.0.1", "--listen-port=PORT", "--tls-pem", "tls.pem",
-        "--self-auth", "/api/v0/containermanagers", "--authentication-plugin", "httpauthclientcert",
+        "--config-file",
+        "other.conf",
+        "--listen-interface=127.0.0.1",
+        "--listen-port=PORT",
+        "--tls-pem",
+        "tls.pem",
+        "--self-auth",
+        "/api/v0/containermanagers",
+        "--authentication-plugin",
+        "httpauthclientcert",
     ];
-    let port = free_pair().to_string();
-    let options = options.map(|option| option.replace("PORT", &port));
-    let options: Vec<&str> = options.iter().map(String::as_str).collect();
-    let mut served = place.serve("", &[], &options);
-    served.port = port.parse().unwrap();
+    let served = place.serve("", &[], &options);
     let client = http::anybody();
     for (path, password, expected) in [
         ("/api/v0/networks", None, 200),
@@ -267,7 +290,10 @@ fn what_is_wrong_is_told_at_once_and_nothing_is_made() {
             ],
         ),
         (&["--no-config-file", "--nonsense"], &["--nonsense"]),
-        (&["--no-config-file", "--authentication-plugin", "os.path"], &["there is no authentication plugin `os.path`"]),
+        (
+            &["--no-config-file", "--authentication-plugin", "os.path"],
+            &["there is no authentication plugin `os.path`"],
+        ),
     ] {
         let ran = called("commissaire-server", place.0.path(), &[("PROVOST_DATA", "data")], options);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{options:?}: {}", ran.stderr);
@@ -299,14 +325,23 @@ fn etcds_configuration_comes_before_the_file() {
     assert_eq!(served.put_cluster("web"), 201);
     let ran = served.stop();
     assert!(ran.stderr.contains(&format!("ETCD_MACHINES=http://{machines}\n")), "{}", ran.stderr);
-    assert!(ran.stderr.contains("the configuration is that under /commissaire/config/commissaire"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("the configuration is that under /commissaire/config/commissaire"),
+        "{}",
+        ran.stderr
+    );
     // Everything is kept there too.
     let kept = etcd.etcdctl(&["get", "--prefix", "--keys-only", "/ours/"]).ok().to_owned();
     assert!(kept.contains("web"), "{kept}");
     assert!(!place.path("data/provost.db").exists());
 
     // In that of version 3, which comes first.
-    etcd.etcdctl(&["put", "/commissaire/config/commissaire", &with_alice(json!({"listen-interface": "::1"})).to_string()]).ok();
+    etcd.etcdctl(&[
+        "put",
+        "/commissaire/config/commissaire",
+        &with_alice(json!({"listen-interface": "::1"})).to_string(),
+    ])
+    .ok();
     let served = place.serve("", &variables, &options);
     assert!(TcpStream::connect(("::1", served.port)).is_ok());
     served.stop();
@@ -331,7 +366,8 @@ fn etcd_is_asked_over_tls_by_a_user_with_a_password() {
     etcd.enable_auth("hunter2");
     let place = Place::new(&[]);
     let text = |name: &str| etcd.path(name).display().to_string();
-    let (ca, pem, key, machines) = (text("ca.pem"), text("client.pem"), text("client.key.pem"), etcd.endpoint(0));
+    let (ca, pem, key, machines) =
+        (text("ca.pem"), text("client.pem"), text("client.key.pem"), etcd.endpoint(0));
     let variables = |password: &'static str| {
         [
             ("ETCD_MACHINES", machines.as_str()),
@@ -365,7 +401,11 @@ fn an_etcd_that_is_gone_leaves_the_file() {
     let served = place.serve("", &variables, &["-c", "commissaire.conf", "-p", "PORT"]);
     assert_eq!(served.put_cluster("web"), 201);
     let ran = served.stop();
-    assert!(ran.stderr.contains("/commissaire/config/commissaire in etcd cannot be used: "), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("/commissaire/config/commissaire in etcd cannot be used: "),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

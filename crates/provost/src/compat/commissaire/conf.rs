@@ -122,29 +122,24 @@ impl Place {
     }
 }
 
-/// What was found, and what is to be said about the search.
-#[derive(Debug, Default)]
-pub struct Found {
-    /// The configuration, if there is one.
-    pub conf: Option<Conf>,
-    /// Why etcd's was not taken, or that it was.
-    pub notes: Vec<String>,
-}
-
 /// The configuration called `name`, such as `commissaire`: etcd's, if the variables name one and it has one, else what
-/// is at `place`.
+/// is at `place`. Why etcd's was not taken, or that it was, is added to `notes`.
 ///
 /// # Errors
 /// When that is not there though it must be, or is no JSON object.
-pub fn find(name: &str, place: &Place, etcd: Option<&EtcdVariables>) -> Result<Found, Problem> {
-    let mut notes = Vec::new();
+pub fn find(
+    name: &str,
+    place: &Place,
+    etcd: Option<&EtcdVariables>,
+    notes: &mut Vec<String>,
+) -> Result<Option<Conf>, Problem> {
     if let Some(etcd) = etcd {
         let key = format!("/commissaire/config/{name}");
         let path = PathBuf::from(format!("etcd: {key}"));
         match etcd.ask(&key).and_then(|text| text.map(|text| object(text.as_bytes())).transpose()) {
             Ok(Some(object)) => {
                 notes.push(format!("the configuration is that under {key} in etcd; no file is read for it"));
-                return Ok(Found { conf: Some(Conf { path, object }), notes });
+                return Ok(Some(Conf { path, object }));
             }
             Ok(None) => notes.push(format!("there is no {key} in etcd")),
             Err(reason) => notes.push(format!("{key} in etcd cannot be used: {reason}")),
@@ -162,10 +157,10 @@ pub fn find(name: &str, place: &Place, etcd: Option<&EtcdVariables>) -> Result<F
     match read {
         Ok(text) => {
             let object = object(&text).map_err(wrong)?;
-            Ok(Found { conf: Some(Conf { path, object }), notes })
+            Ok(Some(Conf { path, object }))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && matches!(place, Place::Perhaps(_)) => {
-            Ok(Found { conf: None, notes })
+            Ok(None)
         }
         Err(error) => Err(wrong(format!("could not be read: {error}"))),
     }
@@ -251,16 +246,16 @@ mod tests {
     fn a_file_may_have_to_be_there() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("commissaire.conf");
-        let found = find("commissaire", &Place::Perhaps(path.clone()), None).unwrap();
-        assert!(found.conf.is_none());
-        let told = |place: Place| find("commissaire", &place, None).unwrap_err().what;
+        let look = |place: Place| find("commissaire", &place, None, &mut Vec::new());
+        assert!(look(Place::Perhaps(path.clone())).unwrap().is_none());
+        let told = |place: Place| look(place).unwrap_err().what;
         assert!(told(Place::named(&path)).starts_with("could not be read: No such file"));
         for (text, expected) in [("[]", "is no JSON object"), ("{", "is not JSON: EOF")] {
             std::fs::write(&path, text).unwrap();
             assert!(told(Place::Perhaps(path.clone())).starts_with(expected), "{text}");
         }
         std::fs::write(&path, "{\"debug\": true}").unwrap();
-        let found = find("commissaire", &Place::File(path.clone()), None).unwrap();
-        assert_eq!(found.conf.unwrap().object, *json!({"debug": true}).as_object().unwrap());
+        let found = look(Place::File(path.clone())).unwrap();
+        assert_eq!(found.unwrap().object, *json!({"debug": true}).as_object().unwrap());
     }
 }

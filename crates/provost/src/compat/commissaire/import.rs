@@ -126,6 +126,9 @@ pub fn run(wanted: &Wanted<'_>, surroundings: Surroundings, wrong_settings: u8) 
     }
 }
 
+/// The file of those who sign in, and what is worth saying about it.
+type SignInText = (Secret<String>, Vec<Problem>);
+
 /// A file, and whether it had to be written.
 type Written = Vec<(PathBuf, bool)>;
 
@@ -196,16 +199,10 @@ fn import(from: &Path, surroundings: Surroundings) -> Result<Import, Vec<Problem
     });
     let mut found = |name: &str, notes: &mut Vec<String>| {
         let place = Place::Perhaps(from.join(format!("{name}.conf")));
-        match conf::find(name, &place, variables.as_ref()) {
-            Ok(found) => {
-                notes.extend(found.notes);
-                found.conf
-            }
-            Err(problem) => {
-                problems.push(problem);
-                None
-            }
-        }
+        conf::find(name, &place, variables.as_ref(), notes).unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        })
     };
     let server = found("commissaire", &mut import.notes);
     let storage = found("storage", &mut import.notes);
@@ -325,7 +322,7 @@ fn of_the_bus(conf: &Conf) -> Vec<Problem> {
 }
 
 /// The file of those who sign in, if anybody does. Its paths are absolute.
-fn sign_in(conf: &Conf, from: &Path) -> Result<Option<(Secret<String>, Vec<Problem>)>, Vec<Problem>> {
+fn sign_in(conf: &Conf, from: &Path) -> Result<Option<SignInText>, Vec<Problem>> {
     let is_any = ["authentication-plugins", "self-auths"].iter().any(|name| conf.member(name).is_some());
     if !is_any {
         return Ok(None);

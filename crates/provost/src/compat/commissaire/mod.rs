@@ -2,6 +2,7 @@
 
 mod conf;
 pub mod import;
+mod methods;
 mod options;
 pub mod server;
 pub mod sign_in;

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::conf::{self, Conf, DIRECTORY, Found, Place};
+use super::conf::{self, Conf, DIRECTORY, Place};
 use super::sign_in::{self, SignIn};
 use super::storage::COMMON;
 use super::translate;
@@ -110,15 +110,12 @@ fn settings(
     notes.extend(variables.iter().flat_map(EtcdVariables::shown));
     let mut config = Config::empty(surroundings);
     options(matches, &mut config, &mut problems);
-    let [server, storage] = files(matches, variables.as_ref()).map(|found| match found {
-        Ok(Found { conf, notes: more }) => {
-            notes.extend(more);
-            conf
-        }
-        Err(problem) => {
+    let [server, storage] = places(matches).map(|(name, place)| {
+        let found = conf::find(name, &place?, variables.as_ref(), notes);
+        found.unwrap_or_else(|problem| {
             problems.push(problem);
             None
-        }
+        })
     });
     if let Some(conf) = &server {
         translate::server(conf, &mut config, None);
@@ -179,11 +176,9 @@ fn is_custodia(problem: &Problem) -> bool {
     matches!(&problem.origin, Origin::Member(_, name) if name.replace('_', "-").starts_with("custodia-"))
 }
 
-/// The server's configuration, and that of the storage service.
-fn files(matches: &ArgMatches, etcd: Option<&EtcdVariables>) -> [Result<Found, Problem>; 2] {
-    if matches.get_flag("no-config-file") {
-        return [Ok(Found::default()), Ok(Found::default())];
-    }
+/// Where the server's configuration is, and that of the storage service, by their names; nowhere, where none is to
+/// be read.
+fn places(matches: &ArgMatches) -> [(&'static str, Option<Place>); 2] {
     let named = matches.get_one::<OsString>("config-file").map(Path::new);
     let server =
         named.map_or_else(|| Place::Perhaps(Path::new(DIRECTORY).join("commissaire.conf")), Place::named);
@@ -193,7 +188,8 @@ fn files(matches: &ArgMatches, etcd: Option<&EtcdVariables>) -> [Result<Found, P
         Place::Perhaps(_) | Place::Input => PathBuf::from(DIRECTORY),
     };
     let storage = Place::Perhaps(beside.join("storage.conf"));
-    [conf::find("commissaire", &server, etcd), conf::find("storage", &storage, etcd)]
+    let is_read = !matches.get_flag("no-config-file");
+    [("commissaire", server), ("storage", storage)].map(|(name, place)| (name, is_read.then_some(place)))
 }
 
 /// Says what the command line says.
