@@ -169,6 +169,37 @@ fn the_environments_password_goes_into_a_file_of_its_own() {
     assert_eq!(held["settings"]["store.etcd.endpoints"]["value"], json!([format!("http://{nobody}")]));
 }
 
+/// Where `ETCD_MACHINES` is set, each of the original's programs has its configuration from there.
+#[test]
+fn what_is_in_etcd_comes_before_the_files() {
+    let etcd = testkit::Etcd::start(1);
+    let put = |name: &str, object: Value| {
+        etcd.etcdctl(&["put", &format!("/commissaire/config/{name}"), &object.to_string()]).ok();
+    };
+    put("commissaire", json!({"listen-port": 9000}));
+    put("watcher", json!({"bus-uri": "redis://u:hunter2@r"}));
+    let directory = files(&[
+        ("commissaire.conf", json!({"listen-port": 9001, "listen-interface": "127.0.0.1"})),
+        ("investigator.conf", json!({"debug": true})),
+    ]);
+    let machines = etcd.endpoint(0);
+    let ran = import(directory.path(), &[("ETCD_MACHINES", &machines)], &[]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    for line in ["base_port = 9000\n", "bind = [\"0.0.0.0\"]\n", &format!("endpoints = [\"{machines}\"]\n")] {
+        assert!(ran.stdout.contains(line), "{line}: {}", ran.stdout);
+    }
+    for line in [
+        "taken: etcd: /commissaire/config/commissaire: listen-port: base_port = 9000\n",
+        "no counterpart: etcd: /commissaire/config/watcher: bus-uri: no bus is served yet",
+        "/old/investigator.conf: debug: there is one process",
+        "note: there is no /commissaire/config/storage in etcd\n",
+        "note: `netloc` becomes part of certificates",
+    ] {
+        assert!(ran.stderr.contains(line), "{line}: {}", ran.stderr);
+    }
+    assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+}
+
 #[test]
 fn everything_wrong_is_told_and_nothing_is_written() {
     let directory = files(&[

@@ -236,6 +236,11 @@ fn import(from: &Path, surroundings: Surroundings) -> Result<Import, Vec<Problem
     if server.is_some() {
         translate::defaults(&mut config);
     }
+    if server.is_some() && config.said("netloc").is_none() {
+        let what = "`netloc` becomes part of certificates: say there, before the first start, what clients call the \
+                    service";
+        import.notes.push(what.to_owned());
+    }
     if config.said("store.engine").is_some() {
         let what = "what Commissaire has under /commissaire in etcd is not moved by this, and is not read";
         import.notes.push(what.to_owned());

@@ -142,7 +142,11 @@ fn settings(
         (Ok(settings), true) => settings,
         (Ok(_), false) => return Err(problems),
         (Err(more), _) => {
-            problems.extend(more);
+            let hinted = more.into_iter().map(|problem| match problem.key.as_deref() {
+                Some("data") => problem.hint("say where with PROVOST_DATA"),
+                _ => problem,
+            });
+            problems.extend(hinted);
             return Err(problems);
         }
     };
@@ -326,6 +330,21 @@ mod tests {
         assert_eq!(names, ["basic", "client-certificate"]);
         assert_eq!(sign_in.config.open_paths[0].path, "/api/v0/hosts");
         assert!(notes.len() == 1 && notes[0].starts_with("bus-uri is not used"), "{notes:?}");
+    }
+
+    #[test]
+    fn the_files_are_where_the_original_has_them() {
+        let check = |options: &[&str], expected: [Option<Place>; 2]| {
+            let arguments = std::iter::once("commissaire-server").chain(options.iter().copied());
+            let matches = command().try_get_matches_from(arguments).unwrap();
+            assert_eq!(places(&matches).map(|(_, place)| place), expected, "{options:?}");
+        };
+        let perhaps = |path: &str| Some(Place::Perhaps(path.into()));
+        let storage = "/etc/commissaire/storage.conf";
+        check(&[], [perhaps("/etc/commissaire/commissaire.conf"), perhaps(storage)]);
+        check(&["-c", "/a/b.conf"], [Some(Place::File("/a/b.conf".into())), perhaps("/a/storage.conf")]);
+        check(&["--config", "-"], [Some(Place::Input), perhaps(storage)]);
+        check(&["--no-config", "-c", "/a/b.conf"], [None, None]);
     }
 
     #[test]
