@@ -7,8 +7,9 @@ use std::process::Command;
 
 use reqwest::blocking::Client;
 use serde_json::{Value, json};
-use testkit::{EtcdPlan, Process, Ran, free_pair, http, openssl_ok};
+use testkit::{EtcdPlan, Process, Ran, free_pair, http, openssl_ok, run, witness};
 
+use crate::commctl::Operator;
 use crate::program::{PROVOST, called};
 
 /// Of the password `secret`; cost 4.
@@ -209,6 +210,45 @@ fn a_certificate_that_cannot_be_shown_is_told() {
     }
 }
 
+/// As `provost up` serves it (`fleet::every_row_of_the_contract_holds`).
+#[test]
+fn every_row_of_the_contract_holds_on_the_one_port() {
+    let place = Place::new(&[]);
+    certificates(&place);
+    let options = ["--no-config-file", "-i", "127.0.0.1", "-p", "PORT", "--tls-pemfile", "tls.pem"];
+    let served = place.serve("", &[], &options);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/witness/fleet");
+    let mut python = Command::new(witness("python"));
+    let url = served.url("https", "/api/v0");
+    python.args(["-B", script, &url]).arg(place.path("data/admin.pem")).arg(place.path("web.pem")).arg(&url);
+    let ran = run(&mut python);
+    let last = ran.ok().lines().last().unwrap_or_default();
+    let (held, all) = last.trim_end_matches(" held").split_once(" of ").unwrap();
+    assert!(held == all && all.parse::<u32>().unwrap() > 2_000, "{ran:#?}");
+    served.stop();
+}
+
+/// The operators' tool knows one port and a password.
+#[test]
+fn commctl_works_with_it() {
+    let conf = with_alice(json!({"listen-interface": "127.0.0.1"}));
+    let place = Place::new(&[("commissaire.conf", conf)]);
+    let served = place.serve("", &[], &["-c", "commissaire.conf", "-p", "PORT"]);
+    let operator = Operator::new();
+    operator
+        .configure(&json!({"endpoint": served.url("http", ""), "username": "alice", "password": "secret"}));
+    for (typed, shown) in [
+        ("cluster create web", "name: web"),
+        ("cluster list", "- web"),
+        ("network list", "- default"),
+        ("cluster delete web", ""),
+    ] {
+        let ran = operator.type_in(typed);
+        assert!(ran.code == Some(0) && ran.stdout.contains(shown), "{typed}: {ran:#?}");
+    }
+    served.stop();
+}
+
 /// Each option by itself, and what the command line says comes before what the file says.
 #[test]
 fn the_command_line_comes_before_the_file() {
@@ -260,7 +300,11 @@ fn the_file_may_come_on_standard_input_or_not_at_all() {
     let served = place.serve("", &[], &options);
     assert_eq!(served.status(&client, "http", "/api/v0/hosts", Some("secret")), 403);
     let ran = served.stop();
-    assert!(ran.stderr.contains("no authentication plugin is configured"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("no authentication plugin is configured: everybody is refused"),
+        "{}",
+        ran.stderr
+    );
     let keystone = testkit::Keystone::http("2099-11-07T01:58:43.578929Z");
     keystone.set_password("alice", "secret");
     let plugin = format!("keystonepasswordauth:url={},domain=Default", keystone.url());

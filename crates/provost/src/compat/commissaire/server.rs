@@ -22,6 +22,7 @@ use super::variables::EtcdVariables;
 use crate::output;
 use crate::settings::{
     Config, Origin, Password, Problem, Said, Settings, SignInFile, StoreEngine, Surroundings, Value,
+    WhichDoors,
 };
 use crate::up::{self, Face};
 
@@ -161,9 +162,13 @@ fn settings(
             settings.notes.extend(file.notes.clone());
             settings.fleet.sign_in = Some(file);
         }
-        None => notes.push(
-            "no authentication plugin is configured: only administrators' certificates let anybody in".into(),
-        ),
+        None => {
+            let who = match settings.doors.which {
+                WhichDoors::Http => "everybody is refused",
+                WhichDoors::Both | WhichDoors::Https => "only administrators' certificates let anybody in",
+            };
+            notes.push(format!("no authentication plugin is configured: {who}"));
+        }
     }
     Ok(settings)
 }
@@ -255,7 +260,7 @@ fn sign_in(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Audience, Ports, WhichDoors};
+    use crate::settings::{Audience, Ports};
     use server::doors::ClientCertificates;
 
     /// In a place without any file; what it says besides.
