@@ -14,6 +14,8 @@ pub struct Facts {
     pub bindings: Vec<Binding>,
     /// Which of the two doors there are.
     pub doors: WhichDoors,
+    /// Whether the certificate authorities are served.
+    pub authorities: bool,
     /// Where clients reach us over HTTPS, if they do: `https://HOST:PORT`.
     pub https_url: Option<String>,
     /// SHA-256 of the DER of each authority's newest certificate.
@@ -77,9 +79,15 @@ fn next(facts: &Facts) -> String {
             None => "curl http://127.0.0.1/readyz".to_owned(),
         };
     };
-    match &facts.admin {
-        Some(admin) => format!("curl --cacert {server_ca} --cert {} {url}/cas/csr", quoted(admin)),
-        None => format!("curl --cacert {server_ca} {url}/cas/crt/ca.crt.pem"),
+    match (&facts.admin, facts.authorities) {
+        (Some(admin), true) => {
+            format!("curl --cacert {server_ca} --cert {} {url}/cas/csr", quoted(admin))
+        }
+        (Some(admin), false) => {
+            format!("curl --cacert {server_ca} --cert {} {url}/api/v0/hosts", quoted(admin))
+        }
+        (None, true) => format!("curl --cacert {server_ca} {url}/cas/crt/ca.crt.pem"),
+        (None, false) => format!("curl --cacert {server_ca} {url}/readyz"),
     }
 }
 
@@ -111,6 +119,7 @@ mod tests {
             first_start: true,
             bindings: vec![binding("127.0.0.1:8000", "127.0.0.1:8001"), binding("[::1]:8000", "[::1]:8001")],
             doors: WhichDoors::Both,
+            authorities: true,
             https_url: Some("https://ca.example:8001".to_owned()),
             fingerprints: Fingerprints { services: [0xa1; 32], users: [0xb2; 32], server: [0xc3; 32] },
             data: "/var/lib/provost".into(),
@@ -139,6 +148,16 @@ mod tests {
             print("C3"),
         );
         assert_eq!(greeting(&facts()), expected);
+    }
+
+    #[test]
+    fn a_door_alone_is_said_alone() {
+        let text = greeting(&Facts { doors: WhichDoors::Http, https_url: None, ..facts() });
+        assert!(text.contains("  listening http://127.0.0.1:8000\n"), "{text}");
+        assert!(text.ends_with("next: curl http://127.0.0.1:8000/readyz\n"), "{text}");
+        let text = greeting(&Facts { doors: WhichDoors::Https, authorities: false, ..facts() });
+        assert!(text.contains("  listening https://127.0.0.1:8001\n"), "{text}");
+        assert!(text.ends_with(" https://ca.example:8001/api/v0/hosts\n"), "{text}");
     }
 
     #[test]

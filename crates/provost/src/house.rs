@@ -195,6 +195,7 @@ async fn finish(
             first_start,
             bindings: bindings.clone(),
             doors: settings.doors.which,
+            authorities: settings.ca.api,
             https_url: settings.doors.which.https_url(&settings.netloc),
             fingerprints: fingerprints(&house).await?,
             data: data.clone(),

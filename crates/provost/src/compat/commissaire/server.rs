@@ -162,6 +162,7 @@ fn settings(
             settings.notes.extend(file.notes.clone());
             settings.fleet.sign_in = Some(file);
         }
+        None if settings.fleet.sign_in.is_some() || settings.fleet.token_review.is_some() => {}
         None => {
             let who = match settings.doors.which {
                 WhichDoors::Http => "everybody is refused",
