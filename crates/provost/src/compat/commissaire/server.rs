@@ -339,6 +339,15 @@ mod tests {
     }
 
     #[test]
+    fn without_a_certificate_of_its_own_it_asks_for_none() {
+        let (settings, _) = of(&["--tls-clientverifyfile", "ca.pem"], &[]).unwrap();
+        assert_eq!(settings.doors.client_certificates, ClientCertificates::Asked);
+        let told: Vec<_> = settings.notes.iter().map(ToString::to_string).collect();
+        let expected = "--tls-clientverifyfile: counts for nothing: there is no HTTPS port";
+        assert_eq!(told.iter().filter(|told| *told == expected).count(), 1, "{told:?}");
+    }
+
+    #[test]
     fn the_files_are_where_the_original_has_them() {
         let check = |options: &[&str], expected: [Option<Place>; 2]| {
             let arguments = std::iter::once("commissaire-server").chain(options.iter().copied());

@@ -97,8 +97,11 @@ pub fn defaults(config: &mut Config) {
         say(config, "netloc", &netloc, interface);
     }
     let tls = config.said("server.tls_file").map(|said| said.origin.clone());
-    say(config, "server.doors", if tls.is_some() { "https" } else { "http" }, tls.unwrap_or(Origin::Default));
-    if let Some(origin) = config.said("server.client_ca_file").map(|said| said.origin.clone()) {
+    let has_tls = tls.is_some();
+    let doors = if has_tls { "https" } else { "http" };
+    say(config, "server.doors", doors, tls.unwrap_or(Origin::Default));
+    let client_ca_file = config.said("server.client_ca_file").map(|said| said.origin.clone());
+    if let Some(origin) = client_ca_file.filter(|_| has_tls) {
         say(config, "server.client_certificates", "required", origin);
     }
     // Whoever reaches the original's port is served there, with TLS or without.
