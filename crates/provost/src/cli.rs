@@ -11,6 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 use serde_json::{Value, json};
 
+use crate::compat::commissaire::import;
 use crate::settings::{Config, Problem, Settings, Surroundings, reference, shown, with_flags};
 use crate::up::{self, Face};
 use crate::{links, output, relocate};
@@ -38,6 +39,9 @@ fn command() -> Command {
     };
     let force =
         Arg::new("force").long("force").action(ArgAction::SetTrue).help("Replace other files of these names");
+    let path = |long: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(long).long(long).value_name(value).value_parser(value_parser!(PathBuf)).help(help)
+    };
     let shell = Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell));
     let config = Command::new("config")
         .about("Look at settings")
@@ -50,7 +54,22 @@ fn command() -> Command {
                     "Check the settings that `provost up` would use with the same flags, environment and file, \
                      and print each with its value and where it was said. Exit code 78 when something is wrong.",
                 )
-                .arg(json),
+                .arg(json.clone()),
+        )
+        .subcommand(
+            Command::new("import")
+                .about("Make our settings of the configuration files of Commissaire")
+                .long_about(
+                    "Make our settings of Commissaire's: commissaire.conf, storage.conf and the other services' files in \
+                     DIR, and the variables ETCD_*. Says what was taken, and what has no counterpart and why; nothing is \
+                     written when anything is wrong (exit code 78). With --out, who signs in goes into sign-in.json \
+                     beside FILE, and the password for etcd into etcd-password, both for their owner alone; without, the \
+                     settings are printed and nothing is written.",
+                )
+                .arg(path("from", "DIR", "Where Commissaire's files are [default: /etc/commissaire]"))
+                .arg(path("out", "FILE", "Where our settings go"))
+                .arg(force.clone())
+                .arg(json.clone()),
         )
         .subcommand(Command::new("reference").about("Print a configuration file that explains every setting"));
     Command::new("provost")
@@ -105,6 +124,7 @@ fn dispatch(matches: &ArgMatches) -> ExitCode {
         "up" => up(matches),
         "config" => match matches.subcommand() {
             Some(("check", matches)) => check(matches),
+            Some(("import", matches)) => import_settings(matches),
             _ => printed(output::data(&reference())),
         },
         "store" => {
@@ -159,6 +179,17 @@ fn check(matches: &ArgMatches) -> ExitCode {
     }
     let text = if as_json { summary_json(&config, &settings) } else { summary(&config, &settings) };
     printed(output::data(&text))
+}
+
+fn import_settings(matches: &ArgMatches) -> ExitCode {
+    let path = |name: &str| matches.get_one::<PathBuf>(name).map(PathBuf::as_path);
+    let wanted = import::Wanted {
+        from: path("from").unwrap_or(Path::new("/etc/commissaire")),
+        out: path("out"),
+        force: matches.get_flag("force"),
+        json: matches.get_flag("json"),
+    };
+    import::run(&wanted, Surroundings::of_process(), WRONG_SETTINGS)
 }
 
 /// A line for every setting: its name, its value, where it was said.

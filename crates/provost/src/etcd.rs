@@ -10,7 +10,7 @@ use store::private_file::{self, ReadError};
 use store::{ConnectError, Engine, Etcd, EtcdIdentity, EtcdSettings, EtcdUser, SealError, SealingKey};
 
 use crate::relocate;
-use crate::settings::{EtcdStore, Files, Settings};
+use crate::settings::{EtcdStore, Files, Password, Settings};
 
 /// How long to wait before an etcd that does not answer is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -147,12 +147,17 @@ pub async fn connect(etcd: &EtcdStore, clock: &Clock, entropy: &Entropy) -> Resu
     }
 }
 
-fn settings_of(etcd: &EtcdStore) -> Result<EtcdSettings, EtcdError> {
+/// The same as etcd's engine takes it, with what the files hold.
+pub fn settings_of(etcd: &EtcdStore) -> Result<EtcdSettings, EtcdError> {
     let identity = |(certificate, key): &(PathBuf, PathBuf)| {
         Ok::<_, EtcdError>(EtcdIdentity { certificates: read(certificate)?, key: read_private(key)? })
     };
-    let user = |(name, password): &(String, PathBuf)| {
-        Ok::<_, EtcdError>(EtcdUser { name: name.clone(), password: read_password(password)? })
+    let user = |(name, password): &(String, Password)| {
+        let password = match password {
+            Password::File(path) => read_password(path)?,
+            Password::Said(password) => password.clone(),
+        };
+        Ok::<_, EtcdError>(EtcdUser { name: name.clone(), password })
     };
     Ok(EtcdSettings {
         authorities: etcd.ca.as_deref().map(read).transpose()?,

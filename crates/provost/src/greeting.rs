@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::settings::Binding;
+use crate::settings::{Binding, WhichDoors};
 
 /// What there is to tell.
 #[derive(Debug, Clone)]
@@ -12,8 +12,12 @@ pub struct Facts {
     pub first_start: bool,
     /// Where we listen.
     pub bindings: Vec<Binding>,
-    /// Where clients reach us over HTTPS: `https://HOST:PORT`.
-    pub https_url: String,
+    /// Which of the two doors there are.
+    pub doors: WhichDoors,
+    /// Whether the certificate authorities are served.
+    pub authorities: bool,
+    /// Where clients reach us over HTTPS, if they do: `https://HOST:PORT`.
+    pub https_url: Option<String>,
     /// SHA-256 of the DER of each authority's newest certificate.
     pub fingerprints: Fingerprints,
     /// The data directory.
@@ -42,7 +46,7 @@ pub fn greeting(facts: &Facts) -> String {
         let _ = writeln!(text, "  {label:<10}{value}"); // writing to a String cannot fail
     };
     for binding in &facts.bindings {
-        line("listening", &format!("http://{}  https://{}", binding.http, binding.https));
+        line("listening", &addresses(binding, facts.doors));
     }
     line("data", &facts.data.display().to_string());
     if let Some(admin) = &facts.admin {
@@ -56,14 +60,34 @@ pub fn greeting(facts: &Facts) -> String {
     format!("provost {version} {first}is ready\n{text}next: {}\n", next(facts))
 }
 
+/// The URLs of the doors at one address.
+pub fn addresses(binding: &Binding, doors: WhichDoors) -> String {
+    match doors {
+        WhichDoors::Both => format!("http://{}  https://{}", binding.http, binding.https),
+        WhichDoors::Http => format!("http://{}", binding.http),
+        WhichDoors::Https => format!("https://{}", binding.https),
+    }
+}
+
 /// The one command to run next: an administrator looks at the pending requests, anyone else at the
 /// certificate of the authority for services.
 fn next(facts: &Facts) -> String {
     let server_ca = quoted(&facts.server_ca);
-    let url = &facts.https_url;
-    match &facts.admin {
-        Some(admin) => format!("curl --cacert {server_ca} --cert {} {url}/cas/csr", quoted(admin)),
-        None => format!("curl --cacert {server_ca} {url}/cas/crt/ca.crt.pem"),
+    let Some(url) = &facts.https_url else {
+        return match facts.bindings.first() {
+            Some(binding) => format!("curl http://{}/readyz", binding.http),
+            None => "curl http://127.0.0.1/readyz".to_owned(),
+        };
+    };
+    match (&facts.admin, facts.authorities) {
+        (Some(admin), true) => {
+            format!("curl --cacert {server_ca} --cert {} {url}/cas/csr", quoted(admin))
+        }
+        (Some(admin), false) => {
+            format!("curl --cacert {server_ca} --cert {} {url}/api/v0/hosts", quoted(admin))
+        }
+        (None, true) => format!("curl --cacert {server_ca} {url}/cas/crt/ca.crt.pem"),
+        (None, false) => format!("curl --cacert {server_ca} {url}/readyz"),
     }
 }
 
@@ -94,7 +118,9 @@ mod tests {
         Facts {
             first_start: true,
             bindings: vec![binding("127.0.0.1:8000", "127.0.0.1:8001"), binding("[::1]:8000", "[::1]:8001")],
-            https_url: "https://ca.example:8001".to_owned(),
+            doors: WhichDoors::Both,
+            authorities: true,
+            https_url: Some("https://ca.example:8001".to_owned()),
             fingerprints: Fingerprints { services: [0xa1; 32], users: [0xb2; 32], server: [0xc3; 32] },
             data: "/var/lib/provost".into(),
             admin: Some("/var/lib/provost/admin.pem".into()),
@@ -122,6 +148,16 @@ mod tests {
             print("C3"),
         );
         assert_eq!(greeting(&facts()), expected);
+    }
+
+    #[test]
+    fn a_door_alone_is_said_alone() {
+        let text = greeting(&Facts { doors: WhichDoors::Http, https_url: None, ..facts() });
+        assert!(text.contains("  listening http://127.0.0.1:8000\n"), "{text}");
+        assert!(text.ends_with("next: curl http://127.0.0.1:8000/readyz\n"), "{text}");
+        let text = greeting(&Facts { doors: WhichDoors::Https, authorities: false, ..facts() });
+        assert!(text.contains("  listening https://127.0.0.1:8001\n"), "{text}");
+        assert!(text.ends_with(" https://ca.example:8001/api/v0/hosts\n"), "{text}");
     }
 
     #[test]

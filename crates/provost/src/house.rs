@@ -6,19 +6,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Clock, Entropy, Explain, Kind, Span};
+use base::{Clock, Entropy, Explain, Kind, Secret, Span};
 use ca::{Admission, AuthorityName, Profile};
 use engine::{House, HouseError, Parts, Retention, ServerIdentity, ServerName, Stop, Tasks};
-use identity::sign_in::BuildError;
-use server::doors::{AccessLog, BindError, Bindings, Doors, Limits, Meters, Opening, TlsIdentity};
+use identity::sign_in::{BuildError, ClientCertificateConfig, Config, MethodConfig, Roles};
+use server::doors::{AccessLog, BindError, Bindings, Doors, Limits, Meters, Opening, Scheme, TlsIdentity};
 use server::{App, FleetApi, MetersFor, PlainHttp, Presenters, TrustedProxies};
 use store::{Engine, SealError, SealingKey, Sqlite, private_file};
-use x509::{KeySpec, Name};
+use x509::{KeySpec, Name, PrivateKey};
 
 use crate::etcd::{self, EtcdError};
 use crate::greeting::{Facts, Fingerprints};
 use crate::log_file::LogFile;
-use crate::settings::{self, Audience, Binding, FirstStartFiles, Host, ResolveError, Settings, StoreEngine};
+use crate::settings::{
+    self, Audience, Binding, FirstStartFiles, Host, ResolveError, Settings, StoreEngine, WhichDoors,
+};
 
 /// What the first administrator's certificate calls its holder.
 const FIRST_ADMINISTRATOR: &str = "first administrator";
@@ -85,6 +87,14 @@ pub enum StartError {
     /// A method of sign-in that could be set up when the settings were checked no longer can.
     #[error("{}", listed(.0))]
     SignIn(Vec<BuildError>),
+    /// The file with the certificate to show is not there, or holds something else.
+    #[error("{} cannot be shown to the clients of the HTTPS port: {reason}", path.display())]
+    TlsFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// A file could not be written.
     #[error("could not write {}", path.display())]
     File {
@@ -107,7 +117,7 @@ impl Explain for StartError {
             Self::Name(_) => Kind::Invalid,
             Self::House(error) => error.kind(),
             Self::Authority(error) => error.kind(),
-            Self::SignIn(_) => Kind::Invalid,
+            Self::SignIn(_) | Self::TlsFile { .. } => Kind::Invalid,
             Self::File { .. } => Kind::Internal,
         }
     }
@@ -132,6 +142,10 @@ impl Explain for StartError {
             Self::Authority(error) => error.help(),
             Self::File { .. } => Some("see that its directory may be written and has room".into()),
             Self::SignIn(errors) => errors.iter().find_map(Explain::help),
+            Self::TlsFile { .. } => Some(
+                "it holds a private key, its certificate, and what is between that and its authority, as PEM"
+                    .into(),
+            ),
             Self::Name(_) => None,
         }
     }
@@ -145,11 +159,13 @@ fn listed(errors: &[BuildError]) -> String {
 pub async fn build(settings: &Settings) -> Result<Running, StartError> {
     // Sockets are bound first and accepted from last, so that a failed start has started nothing.
     let bindings = settings.bindings()?;
-    let pairs = bindings.iter().map(|binding| (binding.http, binding.https)).collect();
-    let doors = Doors::bind(&Bindings { pairs })?;
+    let doors = Doors::bind(&doors_at(&bindings, settings.doors.which))?;
     let (clock, entropy) = (Clock::system(), Entropy::system());
     let (engine, sealing) = open_store(settings, &clock, &entropy).await?;
     let tls = Arc::new(TlsIdentity::new());
+    if let Some(path) = &settings.doors.tls_file {
+        show(path, &tls)?;
+    }
     let (tasks, stop) = (Tasks::new(), Stop::new());
     let parts = parts(settings, engine, sealing, (clock.clone(), entropy), tls.clone())?;
     let house = House::build(parts, tasks.clone(), stop.clone()).await?;
@@ -178,7 +194,9 @@ async fn finish(
         (Some(data), Some(files)) => Some(Facts {
             first_start,
             bindings: bindings.clone(),
-            https_url: settings.netloc.https_url(),
+            doors: settings.doors.which,
+            authorities: settings.ca.api,
+            https_url: settings.doors.which.https_url(&settings.netloc),
             fingerprints: fingerprints(&house).await?,
             data: data.clone(),
             admin: files.admin.exists().then(|| files.admin.clone()),
@@ -187,8 +205,11 @@ async fn finish(
         _ => None,
     };
     let fleet = fleet_api(settings, &house)?;
-    let trust =
-        Presenters { house: house.clone(), sign_in: fleet.as_ref().map(|fleet| fleet.sign_in.clone()) };
+    let mut others: Vec<_> = fleet.iter().map(|fleet| fleet.sign_in.clone()).collect();
+    if let Some(path) = &settings.doors.client_ca_file {
+        others.push(Arc::new(house.sign_in_methods(of_authorities(path)).map_err(StartError::SignIn)?));
+    }
+    let trust = Presenters { house: house.clone(), others };
     let meters = Arc::new(Meters::new());
     let app = server::app(App {
         house: house.clone(),
@@ -199,6 +220,7 @@ async fn finish(
             Audience::Loopback => MetersFor::Loopback,
             Audience::Everyone => MetersFor::Everyone,
         },
+        authorities: settings.ca.api,
         fleet,
     });
     doors.open(Opening {
@@ -206,6 +228,7 @@ async fn finish(
         stop: house.stopping().clone(),
         tls,
         trust: Arc::new(trust),
+        client_certificates: settings.doors.client_certificates,
         app,
         access: access_log(settings)?,
         clock,
@@ -213,6 +236,40 @@ async fn finish(
         meters,
     })?;
     Ok(Running { bindings, greeting, house, drain: settings.limits.drain })
+}
+
+fn doors_at(bindings: &[Binding], which: WhichDoors) -> Bindings {
+    let mut doors = Bindings::default();
+    for binding in bindings {
+        match which {
+            WhichDoors::Both => doors.pairs.push((binding.http, binding.https)),
+            WhichDoors::Http => doors.alone.push((binding.http, Scheme::Http)),
+            WhichDoors::Https => doors.alone.push((binding.https, Scheme::Https)),
+        }
+    }
+    doors
+}
+
+/// Shows the certificate in the file at `path`, whose key is in it as well.
+fn show(path: &Path, tls: &TlsIdentity) -> Result<(), StartError> {
+    let refuse = |reason: String| StartError::TlsFile { path: path.to_owned(), reason };
+    // Those who issue such files know what they may do with them.
+    if let Err(error) = private_file::is_there(path) {
+        tracing::warn!(error = %base::report(&error), hint = error.help(), "the TLS key is not safe");
+    }
+    let pem = Secret::new(std::fs::read(path).map_err(|error| refuse(error.to_string()))?);
+    let text = std::str::from_utf8(pem.expose()).map_err(|_| refuse("it is no text".to_owned()))?;
+    let key = PrivateKey::from_pem(text).map_err(|error| refuse(base::report(&error)))?;
+    let chain =
+        x509::Certificate::all_from_pem(pem.expose()).map_err(|error| refuse(base::report(&error)))?;
+    tls.set(&chain, &key).map_err(|error| refuse(base::report(&error)))
+}
+
+/// Lets certificates of the authorities in the file at `path` through the handshake, and nobody in by them.
+fn of_authorities(path: &Path) -> Config {
+    let roles = Roles { others: None, ..Roles::everybody(identity::Role::Reader) };
+    let method = ClientCertificateConfig { common_name: None, ca_file: path.to_owned(), roles };
+    Config { methods: vec![MethodConfig::ClientCertificate(method)], open_paths: Vec::new() }
 }
 
 async fn open_store(
@@ -277,6 +334,7 @@ fn parts(
         Host::Name(name) => ServerName::Dns(name.clone()),
         Host::Address(address) => ServerName::Address(*address),
     };
+    let shows_another = settings.doors.tls_file.is_some();
     let mut server = profile(settings, AuthorityName::Server, &settings.ca.services);
     server.issuer_extensions = vec![server_name.constraint().map_err(StartError::Name)?];
     Ok(Parts {
@@ -292,6 +350,10 @@ fn parts(
         server_threshold: settings.ca.threshold,
         server_key: key_spec(settings),
         on_server_identity: Arc::new(move |identity: &ServerIdentity| {
+            // Kept ready, for the day when it is shown again.
+            if shows_another {
+                return;
+            }
             if let Err(error) = tls.set(std::slice::from_ref(&identity.certificate), &identity.key) {
                 tracing::error!(error = %base::report(&error), "server certificate cannot be used");
             }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use base::Entropy;
 
+use crate::compat::commissaire;
 use crate::{caucased, output};
 
 /// Exit code for a program that this version does not have, as for any wrong usage.
@@ -74,7 +75,11 @@ pub const OLD_NAMES: &[OldName] = &[
     later("slapcache-upload", "publishes an upgrade through a network cache"),
     later("slapcache-download", "fetches an upgrade from a network cache"),
     OldName { name: "commctl", what: "the client for hosts and clusters", served: Some(commctl) },
-    later("commissaire-server", "the server for hosts and clusters"),
+    OldName {
+        name: "commissaire-server",
+        what: "the server for hosts and clusters",
+        served: Some(commissaire::server::run),
+    },
     later("commissaire-storage-service", "keeps what is known of hosts and clusters"),
     later("commissaire-investigator-service", "looks at new hosts and bootstraps them"),
     later("commissaire-watcher-service", "checks again and again that hosts are reachable"),
@@ -90,6 +95,7 @@ mod tests {
     fn names_are_found_whole() {
         assert!(find("caucased").unwrap().is_served());
         assert!(find("commctl").unwrap().is_served());
+        assert!(find("commissaire-server").unwrap().is_served());
         assert!(!find("caucase").unwrap().is_served());
         assert!(find("provost").is_none());
         assert!(find("caucas").is_none());

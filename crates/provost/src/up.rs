@@ -27,6 +27,8 @@ pub enum Face {
     Provost,
     /// `caucased`.
     Caucased,
+    /// `commissaire-server`.
+    Commissaire,
 }
 
 /// How long what computes or writes beside the house may go on after its end.
@@ -88,7 +90,7 @@ pub fn run(settings: Settings, face: Face) -> ExitCode {
     }
     match face {
         Face::Provost => ExitCode::from(error.kind().exit_code()),
-        Face::Caucased => ExitCode::FAILURE,
+        Face::Caucased | Face::Commissaire => ExitCode::FAILURE,
     }
 }
 
@@ -145,6 +147,15 @@ fn announce(house: &Running, settings: &Settings, face: Face) {
         Face::Caucased => {
             house.bindings.iter().for_each(|binding| output::note(format_args!("Listening on {binding}")))
         }
+        Face::Commissaire => {
+            for binding in &house.bindings {
+                let addresses = greeting::addresses(binding, settings.doors.which);
+                narrate(settings, format_args!("listening on {addresses}"));
+            }
+            if let Some(data) = &settings.data {
+                narrate(settings, format_args!("what is not in etcd is kept in {}", data.display()));
+            }
+        }
         Face::Provost => {
             if let Some(facts) = &house.greeting {
                 narrate(settings, greeting::greeting(facts).trim_end());
@@ -159,7 +170,7 @@ async fn stop(house: Running, settings: &Settings, face: Face, signals: &mut Sig
     service_manager::tell(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
     match face {
         Face::Caucased => output::note("Exiting"),
-        Face::Provost => {
+        Face::Commissaire | Face::Provost => {
             let seconds = settings.limits.drain.as_secs_f64();
             narrate(
                 settings,

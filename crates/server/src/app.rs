@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::response::IntoResponse as _;
 use axum::routing::get;
 use engine::House;
+use http::StatusCode;
 use identity::sign_in::Stack;
 use x509::VerifyError;
 
@@ -25,6 +27,8 @@ pub struct App {
     pub cors_whitelist: Vec<String>,
     /// Where the secrets are kept that CORS tokens are made with.
     pub cors_key_store: PathBuf,
+    /// Whether the certificate authorities' interface is served.
+    pub authorities: bool,
     /// How the fleet's interface is served, if it is.
     pub fleet: Option<FleetApi>,
     /// What is counted.
@@ -59,7 +63,9 @@ impl PlainHttp {
     }
 }
 
-/// The routes. Whatever is not ours is answered in caucase's dialect, whose tree begins at `/`.
+/// The routes. Whatever is not ours is answered in caucase's dialect, whose tree begins at `/`; where that is not
+/// served, in Commissaire's, to which every path is one of its own, and nobody is told which there are before they
+/// have signed in. Where neither is, nothing is found.
 pub fn app(parts: App) -> Router {
     let health = Health { house: parts.house.clone(), meters: parts.meters, meters_for: parts.meters_for };
     let fleet = parts.fleet.map(|api| {
@@ -67,7 +73,9 @@ pub fn app(parts: App) -> Router {
         let v1 = V1::new(parts.house.clone(), api.clone());
         Arc::new((v1, Commissaire::new(parts.house.clone(), api)))
     });
-    let caucase = Arc::new(Caucase::new(parts.house, parts.cors_whitelist, parts.cors_key_store));
+    let caucase = parts
+        .authorities
+        .then(|| Arc::new(Caucase::new(parts.house.clone(), parts.cors_whitelist, parts.cors_key_store)));
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -76,14 +84,20 @@ pub fn app(parts: App) -> Router {
         .fallback(move |request: Request| {
             let (caucase, fleet) = (caucase.clone(), fleet.clone());
             async move {
-                let Some((v1, commissaire)) = fleet.as_deref() else { return caucase.answer(request).await };
                 let uri = request.uri().clone();
+                let Some((v1, commissaire)) = fleet.as_deref() else {
+                    return match caucase {
+                        Some(caucase) => caucase.answer(request).await,
+                        None => StatusCode::NOT_FOUND.into_response(),
+                    };
+                };
                 if v1::is_inside(uri.path()) {
                     return v1.answer(request).await;
                 }
-                match commissaire::inside(uri.path()) {
-                    Some(inside) => commissaire.answer(&inside, request).await,
-                    None => caucase.answer(request).await,
+                match (commissaire::inside(uri.path()), caucase) {
+                    (Some(inside), _) => commissaire.answer(&inside, request).await,
+                    (None, Some(caucase)) => caucase.answer(request).await,
+                    (None, None) => commissaire.answer(commissaire::OUTSIDE, request).await,
                 }
             }
         })
@@ -102,17 +116,22 @@ pub fn crl_addresses(netloc: &str) -> Vec<(String, String)> {
 pub struct Presenters {
     /// Lets its own users.
     pub house: Arc<House>,
-    /// Lets those of the authorities that its methods know.
-    pub sign_in: Option<Arc<Stack>>,
+    /// Each lets those of the authorities that its methods know.
+    pub others: Vec<Arc<Stack>>,
 }
 
 impl ClientTrust for Presenters {
     fn verify(&self, certificate: &x509::Certificate) -> Result<(), VerifyError> {
-        self.house.may_present(certificate).or_else(|own| match (&self.sign_in, own) {
-            (Some(sign_in), VerifyError::UnknownIssuer) => sign_in.may_present(certificate),
-            (Some(sign_in), own) => sign_in.may_present(certificate).map_err(|_| own),
-            (None, own) => Err(own),
-        })
+        let Err(mut told) = self.house.may_present(certificate) else { return Ok(()) };
+        for other in &self.others {
+            match other.may_present(certificate) {
+                Ok(()) => return Ok(()),
+                // Who knows its issuer has more to say.
+                Err(error) if told == VerifyError::UnknownIssuer => told = error,
+                Err(_) => {}
+            }
+        }
+        Err(told)
     }
 }
 

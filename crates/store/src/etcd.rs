@@ -45,6 +45,7 @@ mod list;
 mod settings;
 mod sign_in;
 mod tail;
+mod v2;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -63,6 +64,7 @@ use tokio::runtime::{Builder, Runtime};
 use self::calls::{Calls, Repeat};
 use self::json::{KeyValue, Range, Ranged};
 pub use self::settings::{ConnectError, EtcdIdentity, EtcdSettings, EtcdUser};
+pub use self::v2::read_v2;
 use crate::changes::Changes;
 use crate::{
     Batch, Change, CommitError, Engine, Error, Key, Listing, Page, Prefix, Revision, Version, Versioned,

@@ -289,7 +289,8 @@ fn name_of_ours(option: &str) -> &str {
         "server-key" => "server-key-file",
         "cors-key-store" | "cors-whitelist" | "bind" | "base-port" => option,
         // Only ours has these.
-        ours if ["ca-", "limits-", "store-", "fleet-", "log-", "history-"]
+        "config" => option,
+        ours if ["ca-", "limits-", "store-", "fleet-", "log-", "history-", "server-"]
             .iter()
             .any(|begin| ours.starts_with(begin)) =>
         {

@@ -10,12 +10,13 @@ use tracing_subscriber::EnvFilter;
 
 use super::config::{Config, Said, Surroundings};
 use super::files::{self, Layout};
+use super::fleet_settings::{audience, fleet};
 use super::netloc::{Host, Netloc, Ports};
 use super::problem::Problem;
 use super::reader::Reader;
 use super::{
-    AccessLog, Audience, Authorities, Authority, Fleet, History, Limits, Log, LogFormat, Settings,
-    SignInFile, notes, store_settings,
+    AccessLog, Authorities, Authority, History, Limits, Log, LogFormat, Settings, WhichDoors, door_settings,
+    notes, store_settings,
 };
 
 /// The longest validity in days: a CA certificate of the server lives forty times as long, and certificates
@@ -65,9 +66,11 @@ fn read(config: &Config, reader: &mut Reader<'_>, layout: Layout) -> Option<Sett
         Layout::DataDirectory => data_directory(config, reader).map(Some),
         Layout::Beside(_) => Some(None),
     };
-    let base_port = reader.is_said("base_port").then(|| base_port(reader));
+    let doors = door_settings::doors(reader);
+    let which = doors.as_ref().map_or(WhichDoors::Both, |doors| doors.which);
+    let base_port = reader.is_said("base_port").then(|| base_port(reader, which));
     let netloc = netloc(reader, base_port.flatten());
-    let ports = base_port.unwrap_or_else(|| netloc.as_ref().map(Netloc::ports));
+    let ports = base_port.unwrap_or_else(|| which.ports(netloc.as_ref()?.ports().http).ok());
     let bind = bind(reader, netloc.as_ref());
     let store = store_settings::store(reader);
     let ca = authorities(reader);
@@ -98,6 +101,7 @@ fn read(config: &Config, reader: &mut Reader<'_>, layout: Layout) -> Option<Sett
         netloc: netloc?,
         ports: ports?,
         bind: bind?,
+        doors: doors?,
         store: store?,
         ca: ca?,
         cors_whitelist: cors_whitelist?,
@@ -127,9 +131,9 @@ fn data_directory(config: &Config, reader: &mut Reader<'_>) -> Option<PathBuf> {
     reader.or_wrong("data", absolute)
 }
 
-fn base_port(reader: &mut Reader<'_>) -> Option<Ports> {
+fn base_port(reader: &mut Reader<'_>, which: WhichDoors) -> Option<Ports> {
     let port = reader.whole("base_port", 1..=u16::MAX.into())?;
-    let ports = Ports::of(u16::try_from(port).expect("`whole` keeps to its bound"));
+    let ports = which.ports(u16::try_from(port).expect("`whole` keeps to its bound"));
     reader.or_wrong("base_port", ports)
 }
 
@@ -138,8 +142,11 @@ fn netloc(reader: &mut Reader<'_>, base_port: Option<Ports>) -> Option<Netloc> {
     if reader.is_said("netloc") {
         return reader.parsed("netloc");
     }
-    let port = base_port.map_or(8000, |ports| ports.http);
-    reader.or_wrong("netloc", format!("127.0.0.1:{port}").parse())
+    match base_port.map_or(8000, |ports| ports.http) {
+        // A name with this port would leave none for HTTPS, which a door alone does not need.
+        u16::MAX => reader.or_wrong("netloc", "127.0.0.1".parse()),
+        port => reader.or_wrong("netloc", format!("127.0.0.1:{port}").parse()),
+    }
 }
 
 fn bind(reader: &mut Reader<'_>, netloc: Option<&Netloc>) -> Option<Vec<Host>> {
@@ -154,6 +161,7 @@ fn bind(reader: &mut Reader<'_>, netloc: Option<&Netloc>) -> Option<Vec<Host>> {
 }
 
 fn authorities(reader: &mut Reader<'_>) -> Option<Authorities> {
+    let api = reader.switch("ca.api");
     let threshold = reader.fraction("ca.threshold_days", DAYS_MAX).and_then(Span::days_f64);
     let key_bits = key_bits(reader);
     let names = reader.choice("ca.names");
@@ -162,6 +170,7 @@ fn authorities(reader: &mut Reader<'_>) -> Option<Authorities> {
     let services = authority(reader, "services");
     let users = authority(reader, "users");
     Some(Authorities {
+        api: api?,
         threshold: threshold?,
         key_bits: key_bits?,
         names: names?,
@@ -206,35 +215,6 @@ fn crt_validity(reader: &mut Reader<'_>, name: &str) -> Option<Span> {
         return None;
     }
     Some(validity)
-}
-
-fn fleet(reader: &mut Reader<'_>) -> Option<Fleet> {
-    let api = reader.switch("fleet.api");
-    let plain_http = audience(reader, "fleet.plain_http");
-    let trusted_proxies = reader.parsed_list("fleet.trusted_proxies");
-    let sign_in = sign_in(reader);
-    Some(Fleet { api: api?, plain_http: plain_http?, trusted_proxies: trusted_proxies?, sign_in: sign_in? })
-}
-
-/// What the file says, when there is one.
-fn sign_in(reader: &mut Reader<'_>) -> Option<Option<SignInFile>> {
-    if reader.text("fleet.sign_in")? == "certificates" {
-        return Some(None);
-    }
-    let path = reader.path("fleet.sign_in")?;
-    let text = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()));
-    let text = reader.or_wrong("fleet.sign_in", text)?;
-    match SignInFile::read(path, &text) {
-        Ok(file) => Some(Some(file)),
-        Err(problems) => {
-            reader.all_wrong(problems);
-            None
-        }
-    }
-}
-
-fn audience(reader: &mut Reader<'_>, name: &str) -> Option<Audience> {
-    Some(if reader.choice(name)? == "everyone" { Audience::Everyone } else { Audience::Loopback })
 }
 
 fn limits(reader: &mut Reader<'_>) -> Option<Limits> {

@@ -74,7 +74,7 @@ impl Surroundings {
     }
 
     /// The value of a variable; one that is empty counts as not set.
-    fn variable(&self, name: &str) -> Option<&OsString> {
+    pub fn variable(&self, name: &str) -> Option<&OsString> {
         self.variables
             .iter()
             .find(|(known, value)| known == name && !value.is_empty())
@@ -158,7 +158,8 @@ impl Config {
         }
     }
 
-    fn read_variables(&mut self) {
+    /// Takes note of what the environment says, under the names that settings have there.
+    pub fn read_variables(&mut self) {
         for key in KEYS {
             let name = key.variable();
             let Some(text) = self.surroundings.variable(&name) else { continue };

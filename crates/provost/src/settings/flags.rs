@@ -58,7 +58,7 @@ fn heading(table: &str) -> &'static str {
         "store" => "Where everything is remembered",
         "ca" => "Certificate authorities",
         "cors" => "Cross-origin pages",
-        "server" => "Certificate of the service",
+        "server" => "Doors and their certificates",
         "fleet" => "Hosts and clusters",
         "limits" => "Limits",
         "log" => "Logs",

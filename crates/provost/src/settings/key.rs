@@ -126,7 +126,10 @@ pub const KEYS: &[Key] = &[
         name: "base_port",
         kind: Kind::Whole("PORT"),
         default: Default::Follows("the port of `netloc`", "8000"),
-        docs: &["The HTTP port to listen on", "HTTPS is one port above it, and 443 beside 80."],
+        docs: &[
+            "The HTTP port to listen on",
+            "HTTPS is one port above it, and 443 beside 80. Where `server.doors` is https, it is this port.",
+        ],
     },
     Key {
         name: "bind",
@@ -212,6 +215,15 @@ pub const KEYS: &[Key] = &[
         kind: Kind::Seconds,
         default: Default::Is("60"),
         docs: &["How long a start waits for an etcd that does not answer"],
+    },
+    Key {
+        name: "ca.api",
+        kind: Kind::Switch,
+        default: Default::Is("true"),
+        docs: &[
+            "Whether the certificate authorities are served, for caucase's clients",
+            "The service has its own certificate from them either way, and administrators theirs.",
+        ],
     },
     Key {
         name: "ca.threshold_days",
@@ -309,6 +321,46 @@ pub const KEYS: &[Key] = &[
         docs: &["The file with the keys that sign the cookie of the cross-origin page"],
     },
     Key {
+        name: "server.doors",
+        kind: Kind::Choice(&["both", "http", "https"]),
+        default: Default::Is("\"both\""),
+        docs: &[
+            "What is listened on: an HTTP port and the HTTPS port that belongs to it, or one of them alone",
+            "A door that stands alone is on the port of `base_port`, whichever it is. Certificates are approved over",
+            "HTTPS only.",
+        ],
+    },
+    Key {
+        name: "server.tls_file",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows("the service's own certificate is shown", "\"/etc/provost/tls.pem\""),
+        docs: &[
+            "A file with another certificate to show on the HTTPS port: private key, certificate, and its chain, as PEM",
+            "It may be readable for its owner only. It is read at the start.",
+        ],
+    },
+    Key {
+        name: "server.client_certificates",
+        kind: Kind::Choice(&["asked", "required"]),
+        default: Default::Is("\"asked\""),
+        docs: &[
+            "Whether clients of the HTTPS port may come with a certificate, or have to",
+            "Where they have to, the TLS handshake fails without one, whatever is asked for.",
+        ],
+    },
+    Key {
+        name: "server.client_ca_file",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows(
+            "none but those of the authority for users, and of `fleet.sign_in`",
+            "\"/etc/provost/clients.pem\"",
+        ),
+        docs: &[
+            "A file with authorities whose certificates clients may come with besides, as PEM",
+            "That lets them through the TLS handshake; what they may do, `fleet.sign_in` says.",
+        ],
+    },
+    Key {
         name: "server.key_file",
         kind: Kind::Path("FILE"),
         default: Default::Follows(
@@ -354,6 +406,67 @@ pub const KEYS: &[Key] = &[
             "`authentication-plugins` and `self-auths`, as in the configuration of Commissaire's server. Certificates of",
             "the users authority count after them, always.",
         ],
+    },
+    Key {
+        name: "fleet.token_review.url",
+        kind: Kind::Text("URL"),
+        default: Default::Follows(
+            "no Kubernetes is asked",
+            "\"https://kubernetes.default.svc/apis/authentication.k8s.io/v1/tokenreviews\"",
+        ),
+        docs: &[
+            "Where a Kubernetes is asked whose a bearer token is (TokenReview), so that its users and service accounts \
+             sign in",
+            "After the methods of `fleet.sign_in`.",
+        ],
+    },
+    Key {
+        name: "fleet.token_review.token_file",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows(
+            "needed with `fleet.token_review.url`",
+            "\"/var/run/secrets/kubernetes.io/serviceaccount/token\"",
+        ),
+        docs: &[
+            "The file with the token that we ask with; its owner must be allowed to create token reviews",
+            "It is read again whenever it changes.",
+        ],
+    },
+    Key {
+        name: "fleet.token_review.ca_file",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows(
+            "what the system trusts",
+            "\"/var/run/secrets/kubernetes.io/serviceaccount/ca.crt\"",
+        ),
+        docs: &["The file with the authorities that the Kubernetes may have its certificate from"],
+    },
+    Key {
+        name: "fleet.token_review.audiences",
+        kind: Kind::List("NAME"),
+        default: Default::Is("[]"),
+        docs: &["Whom tokens must be meant for; the Kubernetes itself, when nobody is named"],
+    },
+    Key {
+        name: "fleet.token_review.roles",
+        kind: Kind::List("USER=ROLE"),
+        default: Default::Is("[]"),
+        docs: &[
+            "What a user may do: registrar, reader, operator or administrator",
+            "May be given several times, as in system:serviceaccount:fleet:nodes=registrar.",
+        ],
+    },
+    Key {
+        name: "fleet.token_review.group_roles",
+        kind: Kind::List("GROUP=ROLE"),
+        default: Default::Is("[]"),
+        docs: &["What those in a group may do who have no role of their own", "May be given several times."],
+    },
+    Key {
+        name: "fleet.token_review.role",
+        kind: Kind::Choice(&["none", "registrar", "reader", "operator", "administrator"]),
+        default: Default::Is("\"none\""),
+        docs: &["What all others may do whose token is good; with none, they are not let in"],
     },
     Key {
         name: "limits.connections_max",

@@ -6,9 +6,11 @@
 
 mod check;
 mod config;
+mod door_settings;
 mod file;
 mod files;
 mod flags;
+mod fleet_settings;
 mod key;
 mod netloc;
 mod notes;
@@ -18,13 +20,16 @@ mod reference;
 mod show;
 mod sign_in;
 mod store_settings;
+mod written;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use base::Span;
+use base::{Secret, Span};
 use ca::Names;
+use identity::sign_in::TokenReviewConfig;
 use server::Subnet;
+use server::doors::ClientCertificates;
 
 pub use config::{Config, Said, Surroundings, Value};
 pub use flags::with_flags;
@@ -33,6 +38,7 @@ pub use problem::{Origin, Problem};
 pub use reference::reference;
 pub use show::shown;
 pub use sign_in::SignInFile;
+pub use written::{spoken_of, toml, written};
 
 /// What the program needs to know, checked.
 #[derive(Debug)]
@@ -47,6 +53,8 @@ pub struct Settings {
     pub ports: Ports,
     /// The addresses and names to listen on; not empty.
     pub bind: Vec<Host>,
+    /// Which doors there are, and what is shown at them.
+    pub doors: Doors,
     /// Where everything is remembered.
     pub store: Store,
     /// The certificate authorities.
@@ -95,6 +103,30 @@ pub struct FirstStartFiles {
     pub server_ca: PathBuf,
 }
 
+/// Which doors there are, and what is shown at them.
+#[derive(Debug)]
+pub struct Doors {
+    /// Which.
+    pub which: WhichDoors,
+    /// Another certificate than the service's own, with its key and its chain.
+    pub tls_file: Option<PathBuf>,
+    /// Whether clients have to show one.
+    pub client_certificates: ClientCertificates,
+    /// Authorities whose certificates clients may show besides.
+    pub client_ca_file: Option<PathBuf>,
+}
+
+/// What is listened on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhichDoors {
+    /// An HTTP port and the HTTPS port that belongs to it.
+    Both,
+    /// HTTP alone.
+    Http,
+    /// HTTPS alone.
+    Https,
+}
+
 /// Where everything is remembered.
 #[derive(Debug)]
 pub struct Store {
@@ -122,8 +154,8 @@ pub struct EtcdStore {
     pub ca: Option<PathBuf>,
     /// The certificate that is shown, and its private key.
     pub identity: Option<(PathBuf, PathBuf)>,
-    /// Who signs in, and the file with the password.
-    pub user: Option<(String, PathBuf)>,
+    /// Who signs in, and with what.
+    pub user: Option<(String, Password)>,
     /// What all keys begin with.
     pub namespace: store::Prefix,
     /// How long one answer may take.
@@ -132,9 +164,20 @@ pub struct EtcdStore {
     pub wait: Duration,
 }
 
+/// A password.
+#[derive(Debug)]
+pub enum Password {
+    /// In a file.
+    File(PathBuf),
+    /// Said itself, as an old name's environment does.
+    Said(Secret<String>),
+}
+
 /// The certificate authorities.
 #[derive(Debug)]
 pub struct Authorities {
+    /// Whether they are served.
+    pub api: bool,
     /// How long before its end the service's own certificate is renewed, before any cap.
     pub threshold: Span,
     /// Size of new RSA keys in bits: 2048, 3072, 4096 or 8192.
@@ -171,6 +214,8 @@ pub struct Fleet {
     pub trusted_proxies: Vec<Subnet>,
     /// How people sign in other than by a certificate of the users authority.
     pub sign_in: Option<SignInFile>,
+    /// The Kubernetes that is asked about tokens.
+    pub token_review: Option<TokenReviewConfig>,
 }
 
 /// What is logged on standard error.

@@ -6,7 +6,9 @@ use super::config::Config;
 use super::netloc::Host;
 use super::problem::Problem;
 use super::reader::Reader;
-use super::{AccessLog, Audience, Settings, StoreEngine, store_settings};
+use super::{
+    AccessLog, Audience, Settings, StoreEngine, WhichDoors, door_settings, fleet_settings, store_settings,
+};
 
 /// What prevents nothing, but is seldom meant.
 pub fn notes(config: &Config, reader: &Reader<'_>, settings: &Settings) -> Vec<Problem> {
@@ -60,7 +62,8 @@ pub fn notes(config: &Config, reader: &Reader<'_>, settings: &Settings) -> Vec<P
     {
         note("log.access", format!("{} cannot be made: there is no such directory", path.display()));
     }
-    if settings.fleet.api && settings.fleet.plain_http == Audience::Everyone {
+    let has_http = settings.doors.which != WhichDoors::Https;
+    if settings.fleet.api && has_http && settings.fleet.plain_http == Audience::Everyone {
         let what = "passwords and the keys of hosts can be read by everybody on the way to the HTTP port";
         note("fleet.plain_http", what.to_owned());
     }
@@ -68,6 +71,20 @@ pub fn notes(config: &Config, reader: &Reader<'_>, settings: &Settings) -> Vec<P
         if settings.store.engine == StoreEngine::Embedded {
             note(name, "counts for nothing as long as `store.engine` is embedded".to_owned());
         } else if !path.exists() {
+            note(name, format!("there is no file {}", path.display()));
+        }
+    }
+    if settings.ca.api && settings.doors.which != WhichDoors::Both {
+        let what =
+            "clients of the certificate authorities need both: they ask over HTTP, and approve over HTTPS";
+        note("server.doors", what.to_owned());
+    }
+    for name in door_settings::without_https(&settings.doors, reader) {
+        note(name, "counts for nothing: there is no HTTPS port".to_owned());
+    }
+    let review = settings.fleet.token_review.iter().flat_map(fleet_settings::files);
+    for (name, path) in door_settings::files(&settings.doors).chain(review) {
+        if !path.exists() {
             note(name, format!("there is no file {}", path.display()));
         }
     }

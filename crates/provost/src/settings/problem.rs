@@ -16,6 +16,8 @@ pub enum Origin {
     Line(PathBuf, usize),
     /// In a file as a whole.
     File(PathBuf),
+    /// In a file that has no lines to speak of, by this member.
+    Member(PathBuf, String),
 }
 
 impl Origin {
@@ -25,7 +27,7 @@ impl Origin {
         match self {
             Self::Flag(_) => (0, 0),
             Self::Variable(_) => (1, 0),
-            Self::File(_) => (2, 0),
+            Self::File(_) | Self::Member(..) => (2, 0),
             Self::Line(_, line) => (2, *line),
             Self::Default => (3, 0),
         }
@@ -39,6 +41,7 @@ impl fmt::Display for Origin {
             Self::Flag(name) | Self::Variable(name) => f.write_str(name),
             Self::Line(path, line) => write!(f, "{}:{line}", path.display()),
             Self::File(path) => write!(f, "{}", path.display()),
+            Self::Member(path, member) => write!(f, "{}: {member}", path.display()),
         }
     }
 }
@@ -70,7 +73,7 @@ impl Problem {
 }
 
 impl fmt::Display for Problem {
-    /// `provost.toml:12: ca.key_bits: …`; a flag or a variable names its setting already.
+    /// `provost.toml:12: ca.key_bits: …`; a flag, a variable and a member name their setting already.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.origin, &self.key) {
             (Origin::Default, Some(key)) => write!(f, "{key}: {}", self.what),

@@ -1,14 +1,20 @@
 //! What holds, setting by setting: for `provost config check`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{AccessLog, Audience, LogFormat, Settings, StoreEngine};
+use identity::Role;
+use identity::sign_in::TokenReviewConfig;
+use server::doors::ClientCertificates;
+
+use super::{AccessLog, Audience, LogFormat, Password, Settings, StoreEngine, WhichDoors};
 
 /// The name and value of every setting that has one, in the order of the table.
 pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
-    let Settings { ca, limits, files, .. } = settings;
+    let Settings { ca, limits, files, doors, .. } = settings;
+    let review = settings.fleet.token_review.as_ref();
     let etcd = &settings.store.etcd;
     let (identity, user) = (etcd.identity.as_ref(), etcd.user.as_ref());
     let days = |span: base::Span| number(span.as_duration().as_secs_f64() / 86_400.0);
@@ -24,10 +30,11 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
         ("store.etcd.certificate_file", identity.map_or(Value::Null, |(certificate, _)| path(certificate))),
         ("store.etcd.key_file", identity.map_or(Value::Null, |(_, key)| path(key))),
         ("store.etcd.user", json!(user.map(|(name, _)| name))),
-        ("store.etcd.password_file", user.map_or(Value::Null, |(_, password)| path(password))),
+        ("store.etcd.password_file", user.map_or(Value::Null, |(_, password)| password_file(password))),
         ("store.etcd.namespace", json!(etcd.namespace.as_str())),
         ("store.etcd.deadline_seconds", seconds(etcd.deadline)),
         ("store.etcd.wait_seconds", seconds(etcd.wait)),
+        ("ca.api", json!(ca.api)),
         ("ca.threshold_days", days(ca.threshold)),
         ("ca.key_bits", json!(ca.key_bits)),
         ("ca.names", json!(if ca.names == ca::Names::Strict { "strict" } else { "any" })),
@@ -40,6 +47,10 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
         ("ca.users.auto_approve_count", json!(ca.users.auto_approve_count)),
         ("cors.whitelist", json!(settings.cors_whitelist)),
         ("cors.key_store", path(&files.cors_keys)),
+        ("server.doors", json!(which_doors(doors.which))),
+        ("server.tls_file", doors.tls_file.as_deref().map_or(Value::Null, path)),
+        ("server.client_certificates", json!(client_certificates(doors.client_certificates))),
+        ("server.client_ca_file", doors.client_ca_file.as_deref().map_or(Value::Null, path)),
         ("server.key_file", path(&files.server_key)),
         ("fleet.api", json!(settings.fleet.api)),
         ("fleet.plain_http", json!(audience(settings.fleet.plain_http))),
@@ -48,6 +59,16 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
             "fleet.sign_in",
             settings.fleet.sign_in.as_ref().map_or(json!("certificates"), |file| path(&file.path)),
         ),
+        ("fleet.token_review.url", json!(review.map(|review| review.service.url.to_string()))),
+        ("fleet.token_review.token_file", review.map_or(Value::Null, |review| path(&review.token_file))),
+        (
+            "fleet.token_review.ca_file",
+            review.and_then(|review| review.service.ca_file.as_deref()).map_or(Value::Null, path),
+        ),
+        ("fleet.token_review.audiences", json!(review.map_or(&[][..], |review| &review.audiences))),
+        ("fleet.token_review.roles", roles(review.map(|review| &review.roles.users))),
+        ("fleet.token_review.group_roles", roles(review.map(|review| &review.roles.groups))),
+        ("fleet.token_review.role", json!(others(review))),
         ("limits.connections_max", json!(limits.connections_max)),
         ("limits.header_seconds", seconds(limits.header)),
         ("limits.body_seconds", seconds(limits.body)),
@@ -77,6 +98,37 @@ fn texts<T: ToString>(items: &[T]) -> Value {
 /// Bytes that are no text are replaced: this is for reading, not for opening.
 fn path(path: &Path) -> Value {
     json!(path.display().to_string())
+}
+
+fn password_file(password: &Password) -> Value {
+    match password {
+        Password::File(file) => path(file),
+        Password::Said(_) => Value::Null,
+    }
+}
+
+fn roles(roles: Option<&BTreeMap<String, Role>>) -> Value {
+    let shown = |(name, role): (&String, &Role)| json!(format!("{name}={role}"));
+    Value::Array(roles.into_iter().flatten().map(shown).collect())
+}
+
+fn others(review: Option<&TokenReviewConfig>) -> String {
+    review.and_then(|review| review.roles.others).map_or_else(|| "none".to_owned(), |role| role.to_string())
+}
+
+fn which_doors(which: WhichDoors) -> &'static str {
+    match which {
+        WhichDoors::Both => "both",
+        WhichDoors::Http => "http",
+        WhichDoors::Https => "https",
+    }
+}
+
+fn client_certificates(certificates: ClientCertificates) -> &'static str {
+    match certificates {
+        ClientCertificates::Asked => "asked",
+        ClientCertificates::Required => "required",
+    }
 }
 
 fn store_engine(engine: StoreEngine) -> &'static str {

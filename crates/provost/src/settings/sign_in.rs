@@ -57,11 +57,32 @@ impl SignInFile {
         notes.extend(more);
         let directory = path.parent().unwrap_or(Path::new(""));
         config.methods.iter_mut().flat_map(files).for_each(|file| *file = directory.join(&*file));
-        problems.extend(try_out(&config).into_iter().flat_map(&as_a_whole));
+        match Self::tried_out(path, config, notes) {
+            Ok(file) if problems.is_empty() => Ok(file),
+            Ok(_) => Err(problems),
+            Err(more) => {
+                problems.extend(more);
+                Err(problems)
+            }
+        }
+    }
+
+    /// What was read at `path`, once its methods have been set up and forgotten; `notes` are there already.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn tried_out(
+        path: PathBuf,
+        mut config: Config,
+        mut notes: Vec<Problem>,
+    ) -> Result<Self, Vec<Problem>> {
+        let origin = Origin::File(path.clone());
+        let as_a_whole = |what: String| Problem { origin: origin.clone(), key: None, what, hint: None };
+        let problems: Vec<_> = try_out(&config).into_iter().map(as_a_whole).collect();
         for file in config.methods.iter_mut().flat_map(files) {
             if let Err(error) = std::fs::File::open(&*file) {
                 let what = format!("{} cannot be read, so it lets nobody in: {error}", file.display());
-                notes.extend(as_a_whole(what));
+                notes.push(as_a_whole(what));
             }
         }
         if problems.is_empty() { Ok(Self { path, config, notes }) } else { Err(problems) }
@@ -69,10 +90,11 @@ impl SignInFile {
 }
 
 impl Fleet {
-    /// How people sign in: as the file says, and last by a certificate of our own users authority. Whoever has one
+    /// How people sign in: as the file says, then by what a Kubernetes says of their tokens, and last by a certificate of our own users authority. Whoever has one
     /// of those may approve others already, so that nothing is gained by refusing them here.
     pub fn methods(&self) -> Config {
         let mut config = self.sign_in.as_ref().map(|file| file.config.clone()).unwrap_or_default();
+        config.methods.extend(self.token_review.clone().map(MethodConfig::TokenReview));
         config.methods.push(MethodConfig::UsersAuthority(Roles::everybody(Role::Administrator)));
         config
     }
@@ -194,6 +216,7 @@ mod tests {
             plain_http: super::super::Audience::Loopback,
             trusted_proxies: Vec::new(),
             sign_in: Some(file),
+            token_review: None,
         };
         let mut config = fleet.methods();
         let names: Vec<_> = config.methods.iter().map(MethodConfig::name).collect();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use store::{EtcdSettings, Prefix};
 
 use super::reader::Reader;
-use super::{EtcdStore, Store, StoreEngine};
+use super::{EtcdStore, Password, Store, StoreEngine};
 
 /// The longest that one answer may take, and that a start may wait, in seconds.
 const SECONDS_MAX: (f64, f64) = (60.0, 86_400.0);
@@ -45,7 +45,7 @@ fn etcd(reader: &mut Reader<'_>, engine: Option<StoreEngine>) -> Option<EtcdStor
         endpoints: endpoints?,
         ca,
         identity,
-        user,
+        user: user.map(|(name, password)| (name, Password::File(password))),
         namespace: namespace?,
         deadline: Duration::from_secs_f64(deadline?),
         wait: Duration::from_secs_f64(wait?),
@@ -95,11 +95,15 @@ fn namespace(reader: &mut Reader<'_>) -> Option<Prefix> {
 /// The files that have to be there, by the settings that name them.
 pub fn files(etcd: &EtcdStore) -> impl Iterator<Item = (&'static str, &PathBuf)> {
     let identity = etcd.identity.as_ref();
+    let password = etcd.user.as_ref().and_then(|(_, password)| match password {
+        Password::File(path) => Some(path),
+        Password::Said(_) => None,
+    });
     [
         ("store.etcd.ca_file", etcd.ca.as_ref()),
         ("store.etcd.certificate_file", identity.map(|(certificate, _)| certificate)),
         ("store.etcd.key_file", identity.map(|(_, key)| key)),
-        ("store.etcd.password_file", etcd.user.as_ref().map(|(_, password)| password)),
+        ("store.etcd.password_file", password),
     ]
     .into_iter()
     .filter_map(|(name, path)| Some((name, path?)))

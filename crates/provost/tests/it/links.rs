@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::program::{PROVOST, Ran, provost};
 
 /// The names that this version serves.
-const SERVED: [&str; 2] = ["caucased", "commctl"];
+const SERVED: [&str; 3] = ["caucased", "commctl", "commissaire-server"];
 
 fn links(directory: &Path, flags: &[&str]) -> Ran {
     provost(&[&["links", directory.to_str().unwrap()], flags].concat())

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use reqwest::blocking::{Client, Response};
 use serde_json::{Value, json};
-use testkit::{Face, House, Keystone, http, openssl_ok, wait_until};
+use testkit::{Face, House, Keystone, Kubernetes, http, openssl_ok, wait_until};
 
 use crate::commctl::Operator;
 use crate::fleet::history;
@@ -221,6 +221,91 @@ fn keystone_judges_and_its_token_comes_back() {
         assert_eq!(answer.status(), status, "{password}");
         assert_eq!(http::header(&answer, "x-subject-token").is_some(), status == 404, "{password}");
     }
+    ended_without_a_fault(house);
+}
+
+/// The status for whoever has this header.
+fn with_header(house: &House, method: &str, path: &str, (name, value): (&str, &str)) -> u16 {
+    let asked = http::anybody().request(method.parse().unwrap(), house.https_url(path)).header(name, value);
+    asked.body("{}").send().unwrap().status().as_u16()
+}
+
+#[test]
+fn keystones_tokens_let_in_by_role() {
+    let keystone = Keystone::http("2099-11-07T01:58:43.578929Z");
+    keystone.set_token("good", "alice");
+    keystone.set_token("other", "bob");
+    let plugin = json!({"name": "keystonetokenauth", "url": keystone.url(), "role": "none",
+        "roles": {"alice": "operator"}, "group_roles": {"auditor": "reader"}, "cache_seconds": 0});
+    let directory = files(&json!({"authentication-plugins": [plugin]}), &[]);
+    let house = house(directory.path(), &[]);
+    let says = |token: &str, method: &str| {
+        with_header(&house, method, "/api/v0/cluster/web", ("X-Auth-Token", token))
+    };
+    assert_eq!((says("good", "PUT"), says("good", "GET")), (201, 200));
+    assert_eq!((says("other", "GET"), says("bad", "GET")), (403, 403));
+    let asked: Value = serde_json::from_slice(&keystone.asked()[0].body).unwrap();
+    assert_eq!(asked["auth"]["identity"]["token"]["id"], "good");
+    keystone.set_roles(&["auditor"]);
+    assert_eq!((says("other", "GET"), says("other", "PUT")), (200, 403));
+    ended_without_a_fault(house);
+}
+
+/// By what an OpenShift, and by what a Kubernetes, says of a bearer token: in the order of the file.
+#[test]
+fn bearer_tokens_are_judged_by_those_who_made_them() {
+    let cluster = Kubernetes::http();
+    cluster.set_token("alices", "alice", &["staff"], &[]);
+    cluster.set_token("hosts", "system:serviceaccount:fleet:node", &["system:nodes"], &["provost"]);
+    let plugins = json!([
+        {"name": "openshiftbearertokenauth", "openshift_endpoint": cluster.user(), "role": "none",
+         "group_roles": {"staff": "operator"}},
+        {"name": "tokenreview", "url": cluster.reviews(), "token_file": "reviewer", "audiences": "provost",
+         "group_roles": {"system:nodes": "registrar"}},
+    ]);
+    let token = Kubernetes::REVIEWER.to_owned();
+    let directory = files(&json!({"authentication-plugins": plugins}), &[("reviewer", token)]);
+    let house = house(directory.path(), &[]);
+    for (value, method, path, expected) in [
+        ("Bearer alices", "PUT", "/api/v0/cluster/web", 201),
+        ("bearer: alices", "GET", "/api/v0/cluster/web", 200),
+        ("Bearer hosts", "PUT", "/api/v0/host", 201),
+        ("Bearer hosts", "GET", "/api/v0/hosts", 403),
+        ("Bearer nobodys", "GET", "/api/v0/hosts", 403),
+    ] {
+        assert_eq!(
+            with_header(&house, method, path, ("Authorization", value)),
+            expected,
+            "{value} {method} {path}"
+        );
+    }
+    ended_without_a_fault(house);
+}
+
+/// The same by our own settings, without a file.
+#[test]
+fn a_kubernetes_judges_tokens_where_the_settings_say_so() {
+    let cluster = Kubernetes::http();
+    for (token, name) in [("alices", "alice"), ("bobs", "bob")] {
+        cluster.set_token(token, name, &["staff"], &[Kubernetes::AUDIENCE]);
+    }
+    let directory = files(&json!({}), &[("reviewer", Kubernetes::REVIEWER.to_owned())]);
+    let reviewer = directory.path().join("reviewer");
+    let house = plan(Face::Up)
+        .option("fleet-token-review-url", &cluster.reviews())
+        .option("fleet-token-review-token-file", reviewer.to_str().unwrap())
+        .option("fleet-token-review-roles", "alice=operator")
+        .option("fleet-token-review-group-roles", "staff=reader")
+        .start();
+    let says = |token: &str, method: &str| {
+        let value = format!("Bearer {token}");
+        with_header(&house, method, "/api/v0/cluster/web", ("Authorization", &value))
+    };
+    assert_eq!((says("alices", "PUT"), says("bobs", "GET"), says("bobs", "PUT")), (201, 200, 403));
+    assert_eq!(says("nobodys", "GET"), 403);
+    // We may no longer ask.
+    std::fs::write(&reviewer, "expired").unwrap();
+    wait_until("nobody is remembered any more", || says("alices", "GET") == 403);
     ended_without_a_fault(house);
 }
 

@@ -48,6 +48,22 @@ fn a_client_certificate_is_optional_with_every_version() {
 
 /// A certificate that is no user's ends the handshake; that of a revoked user is refused by each answer.
 #[test]
+fn a_client_certificate_may_have_to_be_shown() {
+    let house = plan(Face::Up).option("server-client-certificates", "required").start();
+    let admin = house.administrator();
+    let admin = admin.to_str().unwrap();
+    for version in ["-tls1_2", "-tls1_3"] {
+        answered(&ask(&house, &[version, "-cert", admin, "-key", admin]), "200 ");
+        let ran = ask(&house, &[version]);
+        assert!(!ran.stdout.contains("HTTP/1.1"), "{version}: {ran:?}");
+    }
+    // Over HTTP there is none to show.
+    let url = house.http_url("/cas/crt/ca.crt.pem");
+    assert_eq!(http::anybody().get(url).send().unwrap().status(), 200);
+    ended_without_a_fault(house);
+}
+
+#[test]
 fn strangers_are_not_let_in_and_the_revoked_are_refused() {
     let house = up();
     let client = Caucase::of(&house);

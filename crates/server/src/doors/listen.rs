@@ -23,13 +23,24 @@ use super::connection::serve;
 use super::limits::Limits;
 use super::meters::Meters;
 use super::registry::Registry;
-use super::tls::{ClientTrust, TlsIdentity, configuration};
+use super::tls::{ClientCertificates, ClientTrust, TlsIdentity, configuration};
 
 /// Which addresses to bind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bindings {
     /// For each: the HTTP address and the HTTPS address. Port 0 lets the system choose.
     pub pairs: Vec<(SocketAddr, SocketAddr)>,
+    /// Doors that stand alone: the address, and what is spoken there.
+    pub alone: Vec<(SocketAddr, Scheme)>,
+}
+
+/// What is spoken at a door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// Plain HTTP.
+    Http,
+    /// HTTP over TLS.
+    Https,
 }
 
 /// Why a door could not be opened.
@@ -108,6 +119,8 @@ pub struct Opening {
     pub tls: Arc<TlsIdentity>,
     /// Whose certificates are accepted.
     pub trust: Arc<dyn ClientTrust>,
+    /// Whether one has to be shown.
+    pub client_certificates: ClientCertificates,
     /// The routes. Requests carry a [`super::Peer`] in their extensions.
     pub app: Router,
     /// Where answered requests are noted.
@@ -120,7 +133,7 @@ pub struct Opening {
     pub meters: Arc<Meters>,
 }
 
-/// The port pairs: plain HTTP on one port, HTTPS on another, both in front of the same routes.
+/// Plain HTTP on one port, HTTPS on another, or one of them alone, all in front of the same routes.
 ///
 /// Sockets are bound first and accepted from last, so that a start that fails has started nothing.
 ///
@@ -128,7 +141,7 @@ pub struct Opening {
 /// limit, and when all places are taken, whoever has kept us waiting longest makes room for the next.
 #[derive(Debug)]
 pub struct Doors {
-    sockets: Vec<(Socket, Socket)>,
+    sockets: Vec<(Socket, SocketAddr, Scheme)>,
     addresses: Vec<(SocketAddr, SocketAddr)>,
 }
 
@@ -142,13 +155,18 @@ impl Doors {
         let mut doors = Self { sockets: Vec::new(), addresses: Vec::new() };
         for &(http, https) in &bindings.pairs {
             let ((http, http_address), (https, https_address)) = (bind(http)?, bind(https)?);
-            doors.sockets.push((http, https));
+            doors.sockets.push((http, http_address, Scheme::Http));
+            doors.sockets.push((https, https_address, Scheme::Https));
             doors.addresses.push((http_address, https_address));
+        }
+        for &(address, scheme) in &bindings.alone {
+            let (socket, address) = bind(address)?;
+            doors.sockets.push((socket, address, scheme));
         }
         Ok(doors)
     }
 
-    /// What is bound, HTTP and HTTPS, with the ports that the system chose for 0.
+    /// The pairs that are bound, HTTP and HTTPS, with the ports that the system chose for 0.
     #[must_use]
     pub fn addresses(&self) -> &[(SocketAddr, SocketAddr)] {
         &self.addresses
@@ -161,9 +179,8 @@ impl Doors {
     /// When somebody else listens on one of the addresses by now; then none is opened.
     pub fn open(self, opening: Opening) -> Result<(), BindError> {
         let mut listeners = Vec::new();
-        for ((http, https), (http_address, https_address)) in self.sockets.into_iter().zip(self.addresses) {
-            listeners.push((listen(http, http_address)?, http_address, false));
-            listeners.push((listen(https, https_address)?, https_address, true));
+        for (socket, address, scheme) in self.sockets {
+            listeners.push((listen(socket, address)?, address, scheme == Scheme::Https));
         }
 
         let tasks = opening.tasks.clone();
@@ -180,6 +197,7 @@ impl Doors {
             tls: TlsAcceptor::from(Arc::new(configuration(
                 opening.tls,
                 opening.trust,
+                opening.client_certificates,
                 opening.clock.clone(),
             ))),
             registry: Arc::new(Registry::new(Arc::clone(&limits), Arc::clone(&opening.meters))),
@@ -351,7 +369,8 @@ mod tests {
     fn bind_errors_say_which_address_and_why() {
         let check = |address: &str, expected: &str, kind: Kind| {
             let address = address.parse().unwrap();
-            let error = Doors::bind(&Bindings { pairs: vec![(address, address)] }).unwrap_err();
+            let error = Doors::bind(&Bindings { pairs: vec![(address, address)], ..Bindings::default() })
+                .unwrap_err();
             assert_eq!((error.to_string().as_str(), error.kind()), (expected, kind));
             assert!(error.help().is_some());
         };

@@ -30,6 +30,6 @@ pub use access_log::AccessLog;
 pub use body::{BodyError, read_body};
 pub use exchange::Peer;
 pub use limits::Limits;
-pub use listen::{BindError, Bindings, Doors, Opening};
+pub use listen::{BindError, Bindings, Doors, Opening, Scheme};
 pub use meters::Meters;
-pub use tls::{ClientTrust, TlsError, TlsIdentity};
+pub use tls::{ClientCertificates, ClientTrust, TlsError, TlsIdentity};

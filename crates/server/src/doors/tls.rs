@@ -2,7 +2,7 @@
 //!
 //! TLS 1.2 and 1.3. The server certificate and the trust in client certificates are looked up in every
 //! handshake, so both change at any moment without a restart, and connections that are open stay open.
-//! A client certificate is asked for and not required; no list of acceptable authorities is sent, since
+//! A client certificate is asked for, and required only where the settings say so; no list of acceptable authorities is sent, since
 //! clients pick the certificate they were told to use. Only the certificate itself is looked at;
 //! whatever chain comes with it is ignored, because trust lies with the authorities that we know.
 
@@ -39,6 +39,16 @@ pub trait ClientTrust: Send + Sync + 'static {
     /// # Errors
     /// Why it may not.
     fn verify(&self, certificate: &x509::Certificate) -> Result<(), VerifyError>;
+}
+
+/// Whether a client has to show a certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ClientCertificates {
+    /// It may.
+    #[default]
+    Asked,
+    /// Without one the handshake fails.
+    Required,
 }
 
 /// The server's own certificate and key, replaceable at any time without dropping a connection.
@@ -111,10 +121,12 @@ impl ResolvesServerCert for TlsIdentity {
 pub(super) fn configuration(
     identity: Arc<TlsIdentity>,
     trust: Arc<dyn ClientTrust>,
+    client_certificates: ClientCertificates,
     clock: Clock,
 ) -> ServerConfig {
     let provider: CryptoProvider = rustls::crypto::aws_lc_rs::default_provider();
-    let verifier = Verifier { trust, algorithms: provider.signature_verification_algorithms };
+    let algorithms = provider.signature_verification_algorithms;
+    let verifier = Verifier { trust, client_certificates, algorithms };
     let mut configuration = ServerConfig::builder_with_details(Arc::new(provider), Arc::new(TlsClock(clock)))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .expect("the provider has suites for both versions")
@@ -135,6 +147,7 @@ pub(super) const HTTP_2: &[u8] = b"h2";
 /// Asks [`ClientTrust`] about the certificate and rustls about the signature.
 struct Verifier {
     trust: Arc<dyn ClientTrust>,
+    client_certificates: ClientCertificates,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -144,7 +157,7 @@ impl ClientCertVerifier for Verifier {
     }
 
     fn client_auth_mandatory(&self) -> bool {
-        false
+        self.client_certificates == ClientCertificates::Required
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {

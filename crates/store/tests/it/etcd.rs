@@ -18,6 +18,7 @@ mod entry;
 mod losses;
 mod members;
 mod records;
+mod v2;
 
 /// How to talk to `server`, certificates included when it speaks TLS.
 fn settings(server: &testkit::Etcd) -> EtcdSettings {

@@ -83,6 +83,26 @@ impl Options {
         self.text(name).map(PathBuf::from)
     }
 
+    /// A file that has to be named.
+    pub fn needed_path(&mut self, name: &'static str) -> Option<PathBuf> {
+        if self.values.get(name).is_none_or(Value::is_null) {
+            self.known.push(name);
+            return self.refuse(name, "is missing");
+        }
+        self.path(name)
+    }
+
+    /// Some texts, or one.
+    pub fn texts(&mut self, name: &'static str) -> Vec<String> {
+        let items = match self.take(name) {
+            None => return Vec::new(),
+            Some(Value::Array(items)) => items,
+            Some(one) => vec![one],
+        };
+        let texts: Option<Vec<_>> = items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
+        texts.or_else(|| self.refuse(name, "is a list of texts")).unwrap_or_default()
+    }
+
     /// True or false, which on the command line are texts.
     fn switch(&mut self, name: &'static str) -> Option<bool> {
         match self.take(name)? {
@@ -120,6 +140,13 @@ impl Options {
             _ => Some(self.role()),
         };
         Roles { users: self.role_map("roles"), groups: self.role_map("group_roles"), others }
+    }
+
+    /// The same where nobody gets in about whom nothing is said.
+    pub fn roles_or_none(&mut self) -> Roles {
+        let is_said = self.values.get("role").is_some_and(|role| !role.is_null());
+        let roles = self.roles();
+        if is_said { roles } else { Roles { others: None, ..roles } }
     }
 
     fn role_map(&mut self, name: &'static str) -> BTreeMap<String, Role> {

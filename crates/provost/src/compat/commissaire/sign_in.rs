@@ -8,6 +8,8 @@
 //! keystonepasswordauth       url, domain                    role, roles, group_roles, verify, ca_file, cache_seconds
 //! keystonetokenauth          url                            the same, and domain
 //! openshiftbearertokenauth   openshift_endpoint             role, roles, group_roles, verify, ca_file, cache_seconds
+//!
+//! tokenreview, ours: url, token_file, audiences, role, roles, group_roles, verify, ca_file, cache_seconds
 //! ```
 //! A name may have the prefix `commissaire_http.authentication.`, or the older `commissaire.authentication.`. On the
 //! command line a plugin is `NAME`, or `NAME:KEY=VALUE,KEY=VALUE`: split at the first colon, at commas, and each
@@ -19,12 +21,10 @@
 use std::path::Path;
 
 use identity::Role;
-use identity::sign_in::{
-    BasicConfig, ClientCertificateConfig, Config, KeystoneConfig, MethodConfig, OpenPath, OpenShiftConfig,
-    users,
-};
+use identity::sign_in::{Config, MethodConfig, OpenPath};
 use serde_json::{Map, Value};
 
+use super::methods::{basic, client_certificate, keystone, openshift, token_review};
 use super::options::{Options, role_of};
 use crate::settings::{Origin, Problem};
 
@@ -91,15 +91,17 @@ enum Kind {
     KeystonePassword,
     KeystoneToken,
     OpenShift,
+    TokenReview,
 }
 
 /// The plugins and their names, without prefix.
-const NAMES: [(Kind, &str); 5] = [
+const NAMES: [(Kind, &str); 6] = [
     (Kind::Basic, "httpbasicauth"),
     (Kind::ClientCertificate, "httpauthclientcert"),
     (Kind::KeystonePassword, "keystonepasswordauth"),
     (Kind::KeystoneToken, "keystonetokenauth"),
     (Kind::OpenShift, "openshiftbearertokenauth"),
+    (Kind::TokenReview, "tokenreview"),
 ];
 
 impl Kind {
@@ -189,6 +191,7 @@ impl Reader<'_> {
             Kind::KeystonePassword => keystone(&mut options).map(MethodConfig::KeystonePassword),
             Kind::KeystoneToken => keystone(&mut options).map(MethodConfig::KeystoneToken),
             Kind::OpenShift => openshift(&mut options),
+            Kind::TokenReview => token_review(&mut options),
         };
         let (problems, notes) = options.finish();
         self.problems.extend(problems);
@@ -237,47 +240,6 @@ fn open_path(item: &Value) -> Result<OpenPath, String> {
 fn member<'f>(file: &'f Map<String, Value>, name: &str) -> Option<&'f Value> {
     let found = file.iter().find(|(member, _)| member.replace('_', "-") == name);
     found.map(|(_, value)| value).filter(|value| !value.is_null())
-}
-
-fn basic(options: &mut Options) -> BasicConfig {
-    let role = options.role();
-    let file = options.path("filepath");
-    let inline = options.take("users");
-    if inline.is_none() && file.is_none() {
-        options
-            .notes
-            .push(options.problem("users", "there are neither `users` nor a `filepath`, so nobody signs in"));
-    }
-    let (found, wrong) = inline.map(|value| users(&value, role)).unwrap_or_default();
-    // As with the original: they cannot sign in, and everybody else can.
-    options.notes.extend(wrong.iter().map(|wrong| options.problem("users", wrong)).collect::<Vec<_>>());
-    let cache_seconds = options.cache_seconds(BasicConfig::CACHE_SECONDS);
-    BasicConfig { users: found, file, role, cache_seconds }
-}
-
-fn client_certificate(options: &mut Options, client_verify_file: Option<&Path>) -> Option<MethodConfig> {
-    let common_name = options.text("cn").filter(|name| !name.is_empty());
-    let roles = options.roles();
-    let ca_file = options.path("ca_file").or_else(|| client_verify_file.map(Path::to_owned));
-    if ca_file.is_none() {
-        let what =
-            "without `tls-clientverifyfile` no client certificate is trusted, so nobody signs in by one";
-        options.notes.push(options.problem("cn", what));
-    }
-    Some(MethodConfig::ClientCertificate(ClientCertificateConfig { common_name, ca_file: ca_file?, roles }))
-}
-
-fn keystone(options: &mut Options) -> Option<KeystoneConfig> {
-    let service = options.service("url");
-    let domain = options.text("domain").unwrap_or_else(|| "Default".to_owned());
-    let roles = options.roles();
-    Some(KeystoneConfig { service: service?, domain, roles })
-}
-
-fn openshift(options: &mut Options) -> Option<MethodConfig> {
-    let service = options.service("openshift_endpoint");
-    let roles = options.roles();
-    Some(MethodConfig::OpenShift(OpenShiftConfig { service: service?, roles }))
 }
 
 #[cfg(test)]
@@ -400,6 +362,31 @@ mod tests {
         assert_eq!(keystone.roles.others, None);
         let MethodConfig::OpenShift(openshift) = &found.config.methods[2] else { panic!() };
         assert_eq!(openshift.roles.others, Some(Role::Administrator));
+    }
+
+    #[test]
+    fn a_kubernetes_lets_in_whom_it_is_told_to() {
+        let file = json!({"authentication-plugins": [
+            {"name": "tokenreview", "url": "https://k.example/reviews", "token-file": "/token",
+             "audiences": ["provost"], "group_roles": {"system:nodes": "registrar"}},
+        ]});
+        let found = read(&file, &[], &[]).unwrap();
+        let MethodConfig::TokenReview(review) = &found.config.methods[0] else { panic!() };
+        assert_eq!(review.token_file, Path::new("/token"));
+        assert_eq!(review.audiences, ["provost"]);
+        assert_eq!((review.roles.groups["system:nodes"], review.roles.others), (Role::Registrar, None));
+        let argument = "tokenreview:url=http://k.example/,token_file=/t,audiences=a,role=reader";
+        let found = read(&json!({}), &[argument], &[]).unwrap();
+        let MethodConfig::TokenReview(review) = &found.config.methods[0] else { panic!() };
+        assert_eq!((review.audiences.len(), review.roles.others), (1, Some(Role::Reader)));
+        let wrong = json!({"authentication-plugins": [{"name": "tokenreview", "audiences": [1]}]});
+        let file = "commissaire.conf: authentication-plugins: tokenreview";
+        let expected = [
+            format!("{file}: url: is missing"),
+            format!("{file}: token_file: is missing"),
+            format!("{file}: audiences: is a list of texts"),
+        ];
+        assert_eq!(read(&wrong, &[], &[]).unwrap_err(), expected);
     }
 
     #[test]

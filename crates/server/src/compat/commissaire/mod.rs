@@ -46,6 +46,9 @@ pub(crate) struct Commissaire {
     api: Arc<FleetApi>,
 }
 
+/// What is inside the dialect's tree for a path that is not: nothing.
+pub(crate) const OUTSIDE: &str = "//";
+
 /// What follows the dialect's root in a path, decoded; `None` when the path is somebody else's.
 pub(crate) fn inside(path: &str) -> Option<Cow<'_, str>> {
     match percent::decode(path) {

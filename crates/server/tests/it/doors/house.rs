@@ -16,7 +16,8 @@ use engine::{Stop, Tasks};
 use futures_util::stream;
 use http::StatusCode;
 use server::doors::{
-    AccessLog, Bindings, ClientTrust, Doors, Limits, Meters, Opening, Peer, TlsIdentity, read_body,
+    AccessLog, Bindings, ClientCertificates, ClientTrust, Doors, Limits, Meters, Opening, Peer, TlsIdentity,
+    read_body,
 };
 use tokio::sync::Semaphore;
 use x509::{Certificate, CertificateTemplate, KeySpec, Name, PrivateKey, Serial, VerifyError};
@@ -58,7 +59,9 @@ impl House {
     pub(crate) fn with(limits: Limits) -> Self {
         let any =
             |ip: &str| (SocketAddr::new(ip.parse().unwrap(), 0), SocketAddr::new(ip.parse().unwrap(), 0));
-        let doors = Doors::bind(&Bindings { pairs: vec![any("127.0.0.1"), any("::1")] }).unwrap();
+        let doors =
+            Doors::bind(&Bindings { pairs: vec![any("127.0.0.1"), any("::1")], ..Bindings::default() })
+                .unwrap();
         let &[(http, https), (http_v6, https_v6)] = doors.addresses() else {
             panic!("two pairs were asked for")
         };
@@ -79,6 +82,7 @@ impl House {
         let own = Identity::new(KeySpec::P256, 1);
         house.tls.set(std::slice::from_ref(&own.certificate), &own.key).unwrap();
         let opening = Opening {
+            client_certificates: ClientCertificates::default(),
             tasks: house.tasks.clone(),
             stop: house.stop.clone(),
             tls: Arc::clone(&house.tls),

@@ -69,7 +69,7 @@ async fn stopping_does_not_wait_for_the_silent() {
 #[tokio::test]
 async fn doors_are_bound_first_and_opened_later() {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let doors = Doors::bind(&Bindings { pairs: vec![(any, any)] }).unwrap();
+    let doors = Doors::bind(&Bindings { pairs: vec![(any, any)], ..Bindings::default() }).unwrap();
     let (http, https) = doors.addresses()[0];
     assert!(http.port() != 0 && https.port() != 0 && http != https);
     assert!(TcpStream::connect(http).is_err(), "nobody listens yet");
@@ -78,7 +78,8 @@ async fn doors_are_bound_first_and_opened_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_house_on_the_same_doors_is_refused() {
     let house = House::open();
-    let error = Doors::bind(&Bindings { pairs: vec![(house.http, house.https)] }).unwrap_err();
+    let error =
+        Doors::bind(&Bindings { pairs: vec![(house.http, house.https)], ..Bindings::default() }).unwrap_err();
     assert_eq!(error.to_string(), format!("{} is in use already", house.http));
     let hint = format!("choose another port, or see who has it: ss -ltnp 'sport = :{}'", house.http.port());
     assert_eq!(error.help(), Some(hint));

@@ -1,0 +1,123 @@
+//! What Commissaire's configuration is in our settings, for `commissaire-server` and for `provost config import` alike.
+//!
+//! ```text
+//! listen-interface  listen-port              bind  base_port, and the name in `netloc`
+//! tls-pemfile                                server.tls_file; server.doors is https with it, and http without
+//! tls-clientverifyfile                       server.client_ca_file, server.client_certificates = required
+//! debug  logging                             log.level
+//! storage_handlers, ETCD_*                   store.engine, store.etcd
+//! authentication-plugins  self-auths         see `sign_in`
+//! ```
+//! Source: the contract of `/api/v0`, sections 7.1, 7.2 and 9.2.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use super::conf::{Conf, setting};
+use super::storage::{self, Storage};
+use super::variables::EtcdVariables;
+use crate::settings::{Config, Origin, Said, Value};
+
+/// What `commissaire.conf` may have.
+pub const MEMBERS: [&str; 10] = [
+    "listen-interface",
+    "listen-port",
+    "tls-pemfile",
+    "tls-clientverifyfile",
+    "authentication-plugins",
+    "self-auths",
+    "bus-exchange",
+    "bus-uri",
+    "debug",
+    "logging",
+];
+
+/// Members that are a setting each.
+const SETTINGS: [(&str, &str); 4] = [
+    ("listen-interface", "bind"),
+    ("listen-port", "base_port"),
+    ("tls-pemfile", "server.tls_file"),
+    ("tls-clientverifyfile", "server.client_ca_file"),
+];
+
+/// The original's port.
+const PORT: u16 = 8000;
+
+/// Says what `conf` says about the server. Relative paths start from `from`, or from the working directory.
+pub fn server(conf: &Conf, config: &mut Config, from: Option<&Path>) {
+    let from = || from.map(Path::to_owned);
+    for (member, key) in SETTINGS {
+        if let Some(value) = conf.member(member) {
+            let value = setting(value);
+            config.say(key, Said { value, origin: conf.origin(member), from: from() });
+        }
+    }
+    if let Some((level, origin)) = conf.log_level() {
+        let value = Value::Text(level.to_owned());
+        config.say("log.level", Said { value, origin, from: None });
+    }
+}
+
+/// Says where everything is kept: as `storage.conf` has it, else where the variables say.
+pub fn store(conf: Option<&Conf>, variables: Option<&EtcdVariables>, config: &mut Config) -> Storage {
+    let by_variables = |config: &mut Config| {
+        if let Some(variables) = variables {
+            variables.say(config);
+        }
+        variables.is_some()
+    };
+    let found = conf.map(storage::storage).unwrap_or_default();
+    if let Some(conf) = conf {
+        found.say(conf, config, by_variables);
+    }
+    if !found.names_etcd() {
+        by_variables(config);
+    }
+    if config.said("store.engine").is_some_and(|said| said.value == Value::Text("etcd".to_owned())) {
+        // Apart from what the original has there.
+        say(config, "store.etcd.namespace", "/provost", Origin::Default);
+    }
+    found
+}
+
+/// What the original does where nobody says anything, and what follows from what was said.
+pub fn defaults(config: &mut Config) {
+    let interface = Origin::Flag("--listen-interface".to_owned());
+    say(config, "bind", "0.0.0.0", interface.clone());
+    // The name in certificates: what is listened on, when that is one address or one name.
+    if let Some(Said { value: Value::Text(host), .. }) = config.said("bind")
+        && !host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified())
+    {
+        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let netloc = match port(config) {
+            // It leaves none for HTTPS, so no name has it.
+            Some(u16::MAX) => host,
+            port => format!("{host}:{}", port.unwrap_or(PORT)),
+        };
+        say(config, "netloc", &netloc, interface);
+    }
+    let tls = config.said("server.tls_file").map(|said| said.origin.clone());
+    let has_tls = tls.is_some();
+    let doors = if has_tls { "https" } else { "http" };
+    say(config, "server.doors", doors, tls.unwrap_or(Origin::Default));
+    let client_ca_file = config.said("server.client_ca_file").map(|said| said.origin.clone());
+    if let Some(origin) = client_ca_file.filter(|_| has_tls) {
+        say(config, "server.client_certificates", "required", origin);
+    }
+    // Whoever reaches the original's port is served there, with TLS or without.
+    say(config, "fleet.plain_http", "everyone", Origin::Default);
+    // Its clients know of no certificate authority, and nobody asked for one.
+    config.say("ca.api", Said { value: Value::Switch(false), origin: Origin::Default, from: None });
+}
+
+fn port(config: &Config) -> Option<u16> {
+    match &config.said("base_port")?.value {
+        Value::Whole(port) => u16::try_from(*port).ok(),
+        Value::Text(port) => port.parse().ok(),
+        _ => None,
+    }
+}
+
+fn say(config: &mut Config, key: &'static str, value: &str, origin: Origin) {
+    config.say(key, Said { value: Value::Text(value.to_owned()), origin, from: None });
+}

@@ -1,0 +1,254 @@
+//! `provost config import`: Commissaire's configuration files, as ours (commissaire contract, sections 7 and 9).
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use testkit::Face;
+
+use crate::houses::{ended_without_a_fault, plan};
+use crate::program::{Ran, provost_in};
+
+const SECRET: &str = "$2b$04$XefwdWd2iOAQz0h4H8wNaenxzfdyMoZjlvOxSexEPLLyCudnLi5DK";
+
+/// A directory with the original's files in `old`.
+fn files(files: &[(&str, Value)]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("old")).unwrap();
+    for (name, text) in files {
+        std::fs::write(directory.path().join("old").join(name), text.to_string()).unwrap();
+    }
+    directory
+}
+
+fn import(directory: &Path, variables: &[(&str, &str)], options: &[&str]) -> Ran {
+    provost_in(directory, variables, &[&["config", "import", "--from", "old"], options].concat())
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// The files of an installation as the manual has it.
+fn everything() -> Vec<(&'static str, Value)> {
+    let bus = json!({"bus-uri": "redis://u:hunter2@127.0.0.1:6379/", "debug": true});
+    vec![
+        (
+            "commissaire.conf",
+            json!({
+                "listen-interface": "127.0.0.1", "listen-port": 8080, "tls-pemfile": "/etc/tls.pem",
+                "tls-clientverifyfile": "ca.pem", "bus-uri": "redis://u:hunter2@127.0.0.1:6379/",
+                "self_auths": ["/api/v0/secrets"], "nonsense": 1,
+                "logging": {"version": 1, "root": {"level": "WARNING"}, "handlers": {}},
+                "authentication-plugins": [
+                    {"name": "httpbasicauth", "users": {"alice": {"hash": SECRET}}, "filepath": "users.json"},
+                    {"name": "commissaire_http.authentication.httpauthclientcert", "cn": "bob"},
+                ],
+            }),
+        ),
+        ("users.json", json!({"carol": {"hash": SECRET}})),
+        (
+            "storage.conf",
+            json!({
+                "bus_uri": "redis://127.0.0.1", "custodia_socket_path": "/run/custodia.sock",
+                "storage_handlers": {"type": "etcd", "server_url": "http://127.0.0.1:2379/"},
+            }),
+        ),
+        ("investigator.conf", bus.clone()),
+        ("watcher.conf", bus.clone()),
+        ("clusterexec.conf", bus.clone()),
+        ("containermgr.conf", bus),
+    ]
+}
+
+#[test]
+fn what_is_written_passes_the_check_and_is_not_written_twice() {
+    let directory = files(&everything());
+    let path = |name: &str| directory.path().join(name);
+    let old = path("old").display().to_string();
+
+    // Without a name nothing is written, and the settings are printed.
+    let ran = import(directory.path(), &[], &[]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(!ran.stdout.contains("$2b$") && !ran.stderr.contains("$2b$"), "{ran:?}");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+
+    let written = import(directory.path(), &[], &["--out", "provost.toml"]);
+    assert_eq!((written.code, written.stdout.as_str()), (Some(0), ""), "{}", written.stderr);
+    let text = std::fs::read_to_string(path("provost.toml")).unwrap();
+    assert_eq!(text, ran.stdout);
+    assert!(!text.contains("hunter2") && !written.stderr.contains("hunter2"), "{}", written.stderr);
+    assert_eq!(mode(&path("sign-in.json")), 0o600);
+    for line in [
+        &format!("taken: {old}/commissaire.conf: listen-port: base_port = 8080"),
+        &format!("taken: {old}/commissaire.conf: logging: log.level = \"warn\""),
+        &format!("taken: {old}/storage.conf: storage-handlers: store.engine = \"etcd\""),
+        &format!("no counterpart: {old}/commissaire.conf: bus-uri: no bus is served yet"),
+        &format!("no counterpart: {old}/commissaire.conf: nonsense: nothing known has this name"),
+        &format!("no counterpart: {old}/commissaire.conf: logging: handlers: the log goes to standard error"),
+        &format!("no counterpart: {old}/storage.conf: custodia_socket_path: has no counterpart"),
+        &format!("no counterpart: {old}/watcher.conf: debug: there is one process and one log"),
+        &format!("no counterpart: {old}/containermgr.conf: bus-uri: no bus is served yet"),
+        "note: what Commissaire has under /commissaire in etcd is not moved by this",
+        "written: provost.toml",
+    ] {
+        assert!(written.stderr.contains(line), "{line}:\n{}", written.stderr);
+    }
+
+    let check = provost_in(directory.path(), &[], &["config", "check", "--json", "--config", "provost.toml"]);
+    assert_eq!(check.code, Some(0), "{}", check.stderr);
+    let held: Value = serde_json::from_str(&check.stdout).unwrap();
+    for (name, expected) in [
+        ("netloc", json!("127.0.0.1:8080")),
+        ("base_port", json!(8080)),
+        ("bind", json!(["127.0.0.1"])),
+        ("server.doors", json!("https")),
+        ("server.tls_file", json!("/etc/tls.pem")),
+        ("server.client_ca_file", json!(format!("{old}/ca.pem"))),
+        ("server.client_certificates", json!("required")),
+        ("store.engine", json!("etcd")),
+        ("store.etcd.endpoints", json!(["http://127.0.0.1:2379"])),
+        ("store.etcd.namespace", json!("/provost")),
+        ("fleet.plain_http", json!("everyone")),
+        ("fleet.sign_in", json!("sign-in.json")),
+        ("ca.api", json!(false)),
+        ("log.level", json!("warn")),
+    ] {
+        assert_eq!(held["settings"][name]["value"], expected, "{name}");
+    }
+    let sign_in: Value = serde_json::from_slice(&std::fs::read(path("sign-in.json")).unwrap()).unwrap();
+    assert_eq!(sign_in["authentication-plugins"][0]["filepath"], format!("{old}/users.json"));
+    assert_eq!(sign_in["authentication-plugins"][0]["users"]["alice"]["hash"], SECRET);
+    assert_eq!(sign_in["self-auths"], json!(["/api/v0/secrets"]));
+    assert_eq!(sign_in["tls-clientverifyfile"], format!("{old}/ca.pem"));
+
+    // Again: nothing changes. What somebody else wrote stays, unless it may go.
+    let again = import(directory.path(), &[], &["--out", "provost.toml"]);
+    assert!(again.code == Some(0) && again.stderr.contains("unchanged: provost.toml"), "{}", again.stderr);
+    std::fs::write(path("provost.toml"), "netloc = \"a\"\n").unwrap();
+    let refused = import(directory.path(), &[], &["--out", "provost.toml"]);
+    assert_ne!(refused.code, Some(0));
+    assert!(
+        refused
+            .stderr
+            .contains("error: there are other files already: provost.toml\nhint: `--force` replaces"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(std::fs::read_to_string(path("provost.toml")).unwrap(), "netloc = \"a\"\n");
+    let forced = import(directory.path(), &[], &["--out", "provost.toml", "--force"]);
+    assert_eq!(forced.code, Some(0), "{}", forced.stderr);
+    assert!(forced.stderr.contains("written: provost.toml\n"), "{}", forced.stderr);
+    assert!(forced.stderr.contains("unchanged: sign-in.json\n"), "{}", forced.stderr);
+    assert_eq!(std::fs::read_to_string(path("provost.toml")).unwrap(), text);
+}
+
+#[test]
+fn the_environments_password_goes_into_a_file_of_its_own() {
+    let directory = files(&[("commissaire.conf", json!({}))]);
+    let nobody = format!("127.0.0.1:{}", testkit::free_pair());
+    let variables =
+        [("ETCD_MACHINES", nobody.as_str()), ("ETCD_USERNAME", "root"), ("ETCD_PASSWORD", "hunter2")];
+    let ran = import(directory.path(), &variables, &["--json", "--out", "provost.toml"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(!ran.stdout.contains("hunter2") && !ran.stderr.contains("hunter2"), "{ran:?}");
+    let told: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&told["ok"], &told["file"]), (&json!(true), &json!("provost.toml")));
+    let paths: Vec<_> =
+        told["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["etcd-password", "provost.toml"]);
+    assert!(told["notes"].to_string().contains("/commissaire/config/commissaire in etcd cannot be used"));
+    let password = directory.path().join("etcd-password");
+    assert_eq!((std::fs::read_to_string(&password).unwrap().as_str(), mode(&password)), ("hunter2", 0o600));
+    let check = provost_in(directory.path(), &[], &["config", "check", "--json", "--config", "provost.toml"]);
+    assert_eq!(check.code, Some(0), "{}", check.stderr);
+    assert!(check.stderr.contains("fleet.plain_http: passwords and the keys of hosts"), "{}", check.stderr);
+    let held: Value = serde_json::from_str(&check.stdout).unwrap();
+    assert_eq!(held["settings"]["store.etcd.user"]["value"], "root");
+    assert_eq!(held["settings"]["store.etcd.password_file"]["value"], "etcd-password");
+    assert_eq!(held["settings"]["store.etcd.endpoints"]["value"], json!([format!("http://{nobody}")]));
+}
+
+/// Where `ETCD_MACHINES` is set, each of the original's programs has its configuration from there.
+#[test]
+fn what_is_in_etcd_comes_before_the_files() {
+    let etcd = testkit::Etcd::start(1);
+    let put = |name: &str, object: Value| {
+        etcd.etcdctl(&["put", &format!("/commissaire/config/{name}"), &object.to_string()]).ok();
+    };
+    put("commissaire", json!({"listen-port": 9000}));
+    put("watcher", json!({"bus-uri": "redis://u:hunter2@r"}));
+    let directory = files(&[
+        ("commissaire.conf", json!({"listen-port": 9001, "listen-interface": "127.0.0.1"})),
+        ("investigator.conf", json!({"debug": true})),
+    ]);
+    let machines = etcd.endpoint(0);
+    let ran = import(directory.path(), &[("ETCD_MACHINES", &machines)], &[]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    for line in ["base_port = 9000\n", "bind = [\"0.0.0.0\"]\n", &format!("endpoints = [\"{machines}\"]\n")] {
+        assert!(ran.stdout.contains(line), "{line}: {}", ran.stdout);
+    }
+    for line in [
+        "taken: etcd: /commissaire/config/commissaire: listen-port: base_port = 9000\n",
+        "no counterpart: etcd: /commissaire/config/watcher: bus-uri: no bus is served yet",
+        "/old/investigator.conf: debug: there is one process",
+        "note: there is no /commissaire/config/storage in etcd\n",
+        "note: `netloc` becomes part of certificates",
+    ] {
+        assert!(ran.stderr.contains(line), "{line}: {}", ran.stderr);
+    }
+    assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+}
+
+#[test]
+fn everything_wrong_is_told_and_nothing_is_written() {
+    let directory = files(&[
+        (
+            "commissaire.conf",
+            json!({"listen-port": 70000, "authentication-plugins": [{"name": "httpbasicauht"}]}),
+        ),
+        ("storage.conf", json!({"storage_handlers": [{}]})),
+        ("watcher.conf", json!([])),
+    ]);
+    let old = directory.path().join("old").display().to_string();
+    let ran =
+        import(directory.path(), &[("ETCD_TLSPEM", "/a"), ("ETCD_MACHINES", "")], &["--out", "provost.toml"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(78), ""));
+    for line in [
+        format!(
+            "error: {old}/commissaire.conf: authentication-plugins: there is no authentication plugin `httpbasicauht`"
+        ),
+        format!("error: {old}/commissaire.conf: listen-port: must be between 1 and 65535, not 70000"),
+        format!("error: {old}/storage.conf: storage-handlers: a handler in it has no `type`"),
+        format!("error: {old}/watcher.conf: is no JSON object"),
+    ] {
+        assert!(ran.stderr.contains(&line), "{line}:\n{}", ran.stderr);
+    }
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    let empty = files(&[]);
+    let ran = import(empty.path(), &[], &[]);
+    assert_eq!(ran.code, Some(78));
+    assert!(ran.stderr.contains("there is no configuration of Commissaire's in it"), "{}", ran.stderr);
+}
+
+/// What was imported is what `provost up` then serves.
+#[test]
+fn what_was_imported_is_served() {
+    let users = json!({"alice": {"hash": SECRET}});
+    let conf = json!({
+        "listen-interface": "127.0.0.1",
+        "authentication-plugins": [{"name": "httpbasicauth", "users": users}],
+    });
+    let directory = files(&[("commissaire.conf", conf)]);
+    assert_eq!(import(directory.path(), &[], &["--out", "provost.toml"]).code, Some(0));
+    let config = directory.path().join("provost.toml").display().to_string();
+    let house = plan(Face::Up).option("config", &config).start();
+    let url = house.http_url("/api/v0/hosts");
+    let asked = |password: &str| {
+        let asked = testkit::http::anybody().get(&url).basic_auth("alice", Some(password));
+        asked.send().unwrap().status().as_u16()
+    };
+    assert_eq!((asked("secret"), asked("wrong")), (200, 403));
+    assert!(std::net::TcpStream::connect(("127.0.0.1", house.port() + 1)).is_err(), "there is one door");
+    ended_without_a_fault(house);
+}
