@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use base::{Explain, Kind, report};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH,
+};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Identity, Method};
 
 use crate::answer::Answer;
 use crate::credentials::Credentials;
 use crate::endpoint::Endpoint;
-use crate::request::Request;
+use crate::request::{Condition, Request};
 
 /// How long a connection may take to come about, TLS included.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -209,11 +211,19 @@ impl Client {
 
     async fn ask(&self, endpoint: &Endpoint, request: &Request) -> Result<Answer, Missed> {
         let mut sending = self.http.request(request.method().clone(), endpoint.url(request.path()));
+        sending = match request.condition() {
+            None => sending,
+            Some(Condition::Is(version)) => sending.header(IF_MATCH, version),
+            Some(Condition::IsNot(version)) => sending.header(IF_NONE_MATCH, version),
+            Some(Condition::Absent) => sending.header(IF_NONE_MATCH, "*"),
+        };
         if let Some(body) = request.body() {
             sending = sending.body(body.to_string());
         }
         let mut response = sending.send().await.map_err(missed)?;
-        let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let etag = header(ETAG).map(str::to_owned);
+        let media_type = header(CONTENT_TYPE);
         let media_type = media_type.and_then(|value| value.split(';').next()).unwrap_or_default();
         let media_type = media_type.trim().to_ascii_lowercase();
         let mut body = Vec::new();
@@ -223,7 +233,7 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status: response.status().as_u16(), media_type, body })
+        Ok(Answer { status: response.status().as_u16(), media_type, etag, body })
     }
 }
 
