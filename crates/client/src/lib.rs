@@ -9,7 +9,8 @@
 //! answer, also when it says no. Servers are verified, against the system's authorities or those of a file.
 //!
 //! **Invariant:** nothing here prints, asks a person, or knows how a server decides; a secret is sent to the
-//! endpoints that were given and nowhere else: redirections are not followed.
+//! endpoints that were given and nowhere else: redirections are not followed, and no proxy comes between where it
+//! could read along.
 
 mod answer;
 mod client;
