@@ -7,5 +7,8 @@
 //! under `compat/`, and what they print is theirs.
 
 pub mod compat;
+mod input;
+mod key_file;
 pub mod output;
 mod signals;
+mod ssh;
