@@ -11,6 +11,7 @@ mod commctl;
 mod config;
 mod cors;
 mod fleet;
+mod fleet_commands;
 mod house;
 mod houses;
 mod http_abuse;
