@@ -12,7 +12,7 @@ use crate::error::AddHostError;
 use crate::event::Happened;
 use crate::host::NewHost;
 use crate::record::{ClusterRecord, HostRecord};
-use crate::service::{AddHost, Fleet, Put, RegisterHost};
+use crate::service::{AddHost, Expected, Fleet, Put, RegisterHost};
 
 use crate::host::Host;
 
@@ -27,7 +27,21 @@ impl Fleet {
         address: HostAddress,
         new: NewHost,
     ) -> Result<Put<Host>, AddHostError> {
-        self.take_in(address, new, permit.by(), false).await
+        self.add_host_if(permit, address, new, Expected::Anything).await
+    }
+
+    /// As [`Self::add_host`], provided there is what is `expected`.
+    ///
+    /// # Errors
+    /// As for [`Self::add_host`], and [`AddHostError::Changed`] when there is something else.
+    pub async fn add_host_if(
+        &self,
+        permit: Permit<AddHost>,
+        address: HostAddress,
+        new: NewHost,
+        expected: Expected,
+    ) -> Result<Put<Host>, AddHostError> {
+        self.take_in(address, new, (permit.by(), false), expected).await
     }
 
     /// Adds whoever asks, under the address that they ask from; the same again changes nothing.
@@ -42,20 +56,24 @@ impl Fleet {
         // An IPv4 address stays one, also where a socket for both kinds took the connection.
         let from = permit.by().from().ok_or(AddHostError::NoAddress)?.to_canonical();
         let address = from.to_string().parse().map_err(|_| AddHostError::NoAddress)?;
-        self.take_in(address, new, permit.by(), true).await
+        self.take_in(address, new, (permit.by(), true), Expected::Anything).await
     }
 
     async fn take_in(
         &self,
         address: HostAddress,
         new: NewHost,
-        by: &Principal,
-        registers: bool,
+        (by, registers): (&Principal, bool),
+        expected: Expected,
     ) -> Result<Put<Host>, AddHostError> {
         let mut line = Line::default();
         loop {
             let cluster = self.wanted_cluster(&new).await?;
-            if let Some(found) = self.tables.host.get(address.as_str()).await? {
+            let found = self.tables.host.get(address.as_str()).await?;
+            if !expected.holds(found.as_ref().map(|found| found.version)) {
+                return Err(AddHostError::Changed { address });
+            }
+            if let Some(found) = found {
                 let key = self.stored_key(&address).await?;
                 new.check_again(&address, &found.record, &key)?;
                 let version = found.version;

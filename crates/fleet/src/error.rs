@@ -28,6 +28,12 @@ pub enum AddHostError {
         /// Which.
         address: HostAddress,
     },
+    /// It is not as whoever asks has seen it.
+    #[error("the host {address} was changed meanwhile")]
+    Changed {
+        /// Which.
+        address: HostAddress,
+    },
     /// It exists, and is not in the cluster that was named.
     #[error("the host {address} exists, and is not in the cluster `{cluster}`")]
     NotInCluster {
@@ -68,9 +74,10 @@ impl Explain for AddHostError {
     fn kind(&self) -> Kind {
         match self {
             Self::NoAddress | Self::NoSuchSource { .. } | Self::TooLong { .. } => Kind::Invalid,
-            Self::NoSuchCluster { .. } | Self::DifferentKey { .. } | Self::NotInCluster { .. } => {
-                Kind::Conflict
-            }
+            Self::NoSuchCluster { .. }
+            | Self::DifferentKey { .. }
+            | Self::Changed { .. }
+            | Self::NotInCluster { .. } => Kind::Conflict,
             Self::Sealed { .. } => Kind::Internal,
             Self::Store(source) => of_store(source),
         }
@@ -82,6 +89,7 @@ impl Explain for AddHostError {
             Self::DifferentKey { .. } => Some("delete the host first, to add it with this key".into()),
             Self::NotInCluster { .. } => Some("let it join the cluster instead".into()),
             Self::NoAddress
+            | Self::Changed { .. }
             | Self::NoSuchSource { .. }
             | Self::TooLong { .. }
             | Self::Sealed { .. }

@@ -100,6 +100,7 @@ fn command() -> Command {
                 .arg(directory("The directory for the links").required(true))
                 .arg(force),
         )
+        .subcommand(Command::new("openapi").about("Print the description of the interface /v1, in OpenAPI 3.1"))
         .subcommand(Command::new("completions").about("Print completions for a shell").arg(shell))
         .subcommand(
             Command::new("man")
@@ -129,6 +130,7 @@ fn dispatch(line: &ArgMatches) -> ExitCode {
             let made = links::make(directory(matches).expect("clap demands DIR"), matches.get_flag("force"));
             made.map_or_else(|error| explained(&error), |()| ExitCode::SUCCESS)
         }
+        "openapi" => printed(output::data(server::openapi())),
         "completions" => {
             let shell = *matches.get_one::<Shell>("shell").expect("clap demands SHELL");
             let mut text = Vec::new();

@@ -15,6 +15,7 @@ use crate::compat::commissaire::{self, Commissaire};
 use crate::doors::{ClientTrust, Meters, Peer};
 use crate::health::{Health, MetersFor, healthz, metrics, readyz};
 use crate::proxies::TrustedProxies;
+use crate::v1::{self, V1};
 
 /// What is served, and to whom.
 pub struct App {
@@ -61,7 +62,11 @@ impl PlainHttp {
 /// The routes. Whatever is not ours is answered in caucase's dialect, whose tree begins at `/`.
 pub fn app(parts: App) -> Router {
     let health = Health { house: parts.house.clone(), meters: parts.meters, meters_for: parts.meters_for };
-    let commissaire = parts.fleet.map(|api| Arc::new(Commissaire::new(parts.house.clone(), api)));
+    let fleet = parts.fleet.map(|api| {
+        let api = Arc::new(api);
+        let v1 = V1::new(parts.house.clone(), api.clone());
+        Arc::new((v1, Commissaire::new(parts.house.clone(), api)))
+    });
     let caucase = Arc::new(Caucase::new(parts.house, parts.cors_whitelist, parts.cors_key_store));
     Router::new()
         .route("/healthz", get(healthz))
@@ -69,12 +74,16 @@ pub fn app(parts: App) -> Router {
         .route("/metrics", get(metrics))
         .with_state(health)
         .fallback(move |request: Request| {
-            let (caucase, commissaire) = (caucase.clone(), commissaire.clone());
+            let (caucase, fleet) = (caucase.clone(), fleet.clone());
             async move {
+                let Some((v1, commissaire)) = fleet.as_deref() else { return caucase.answer(request).await };
                 let uri = request.uri().clone();
-                match (commissaire, commissaire::inside(uri.path())) {
-                    (Some(commissaire), Some(inside)) => commissaire.answer(&inside, request).await,
-                    _ => caucase.answer(request).await,
+                if v1::is_inside(uri.path()) {
+                    return v1.answer(request).await;
+                }
+                match commissaire::inside(uri.path()) {
+                    Some(inside) => commissaire.answer(&inside, request).await,
+                    None => caucase.answer(request).await,
                 }
             }
         })

@@ -11,6 +11,7 @@ pub mod doors;
 mod fault;
 mod health;
 mod proxies;
+mod v1;
 
 #[cfg(feature = "fuzzing")]
 pub use compat::caucase::fuzzing;
@@ -20,3 +21,4 @@ pub use compat::commissaire::fuzzing as fleet_fuzzing;
 pub use app::{App, FleetApi, PlainHttp, Presenters, app, crl_addresses};
 pub use health::MetersFor;
 pub use proxies::{Subnet, TrustedProxies};
+pub use v1::openapi::text as openapi;

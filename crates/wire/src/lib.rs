@@ -49,7 +49,7 @@ mod definition;
 mod host;
 mod operation;
 mod problem;
-mod rules;
+pub mod rules;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -2,16 +2,18 @@
 //! to them by themselves.
 
 /// The name of a cluster, a network or a container manager.
-pub(crate) const NAME: &str = "^[A-Za-z0-9_-]{1,200}$";
+pub const NAME: &str = "^[A-Za-z0-9_-]{1,200}$";
 /// The address of a host.
-pub(crate) const ADDRESS: &str = "^[A-Za-z0-9._:%][A-Za-z0-9._:%-]{0,254}$";
+pub const ADDRESS: &str = "^[A-Za-z0-9._:%][A-Za-z0-9._:%-]{0,254}$";
 /// Who to be on a host.
-pub(crate) const REMOTE_USER: &str = "^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,199}$";
+pub const REMOTE_USER: &str = "^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,199}$";
 /// A label's key.
-pub(crate) const LABEL_KEY: &str = "^[A-Za-z0-9._/-]{1,128}$";
+pub const LABEL_KEY: &str = "^[A-Za-z0-9._/-]{1,128}$";
 /// A label's value.
-pub(crate) const LABEL_VALUE: &str = "^[A-Za-z0-9._-]{0,63}$";
+pub const LABEL_VALUE: &str = "^[A-Za-z0-9._-]{0,63}$";
+/// A label that hosts are found by, `KEY=VALUE`.
+pub const LABEL: &str = "^[A-Za-z0-9._/-]{1,128}=[A-Za-z0-9._-]{0,63}$";
 /// What is deployed: no blanks, and nothing that commands take for an option.
-pub(crate) const VERSION: &str = "^[!-,.-~][!-~]{0,199}$";
+pub const VERSION: &str = "^[!-,.-~][!-~]{0,199}$";
 /// The most labels on a host.
-pub(crate) const LABELS_MAX: u32 = 32;
+pub const LABELS_MAX: u32 = 32;

@@ -42,7 +42,7 @@ const UNKNOWN_NETWORK: &str = "199 provost \"there is no such network; `default`
 /// The dialect's server side.
 pub(crate) struct Commissaire {
     house: Arc<House>,
-    api: FleetApi,
+    api: Arc<FleetApi>,
 }
 
 /// What follows the dialect's root in a path, decoded; `None` when the path is somebody else's.
@@ -78,7 +78,7 @@ impl Asked {
 }
 
 impl Commissaire {
-    pub(crate) fn new(house: Arc<House>, api: FleetApi) -> Self {
+    pub(crate) fn new(house: Arc<House>, api: Arc<FleetApi>) -> Self {
         Self { house, api }
     }
 

@@ -1,0 +1,226 @@
+//! Hosts, and how to get into them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base::Secret;
+use fleet::{
+    AddHost, Expected, Fleet, Host, HostAddress, HostError, HostFilter, HostPage, HostStatus, Labels,
+    NewHost, ReadHosts, RegisterHost, Seen, TEXT_BYTES_MAX,
+};
+use identity::Permit;
+use wire::Page;
+
+use super::V1;
+use super::answer::Answer;
+use super::asked::{Asked, cursor};
+use super::condition::Condition;
+use super::refusal::Refusal;
+use super::table::Parameter;
+use super::{host_rules, shown};
+
+/// What the cursors of lists of hosts begin with.
+pub(super) const LIST: char = 'h';
+/// How often a change is tried again when others change the same host.
+const ATTEMPTS_MAX: usize = 64;
+
+/// A host, and what it is called.
+pub(super) fn shown_host(host: &Seen<Host>) -> Answer {
+    Answer::ok(&shown::host(&host.is)).of(shown::current(host.version))
+}
+
+/// Where the page behind this one begins.
+pub(super) fn next(page: &HostPage) -> Option<String> {
+    page.next.as_ref().map(|address| cursor(LIST, address.as_str()))
+}
+
+impl V1 {
+    pub(super) async fn hosts(&self, asked: Asked) -> Result<Answer, Refusal> {
+        let permit = asked.permit()?;
+        let (limit, after) = (asked.limit()?, asked.after::<HostAddress>(LIST)?);
+        let Some(filter) = filter(&asked)? else {
+            return Ok(Answer::ok(&Page::<wire::Host> { items: Vec::new(), next: None }));
+        };
+        let page = self.fleet().hosts(permit, &filter, after.as_ref(), limit).await?;
+        let items: Vec<_> = page.hosts.iter().map(|host| shown::host(&host.is)).collect();
+        Ok(Answer::ok(&Page { items, next: next(&page) }))
+    }
+
+    pub(super) async fn host(&self, asked: Asked) -> Result<Answer, Refusal> {
+        let permit = asked.permit()?;
+        Ok(shown_host(&self.fleet().host(permit, &asked.part(0)?).await?))
+    }
+
+    pub(super) async fn register_host(&self, mut asked: Asked) -> Result<Answer, Refusal> {
+        let permit = asked.permit::<RegisterHost>()?;
+        let new = new_host(asked.json().await?)?;
+        let put = self.change(|fleet| async move { fleet.register_host(permit, new).await }).await?;
+        let answer = Answer::ok(&shown::host(&put.is)).of(shown::current(put.version));
+        Ok(answer.created_if(put.is_new, &["hosts", put.is.address.as_str()]))
+    }
+
+    pub(super) async fn put_host(&self, mut asked: Asked) -> Result<Answer, Refusal> {
+        let permit = asked.permit::<AddHost>()?;
+        let address: HostAddress = asked.part(0)?;
+        let new = new_host(asked.json().await?)?;
+        if !host_rules::is_reachable(address.as_str()) {
+            return Err(Refusal::unfit(format!(
+                "`{address}` is neither the IP address of a host nor a DNS name"
+            )));
+        }
+        let expected = self.expected_host(asked.permit()?, &asked.condition, &address).await?;
+        let put = |fleet: Arc<Fleet>| async move { fleet.add_host_if(permit, address, new, expected).await };
+        let put = self.change(put).await.map_err(Refusal::of_new_host)?;
+        let answer = Answer::ok(&shown::host(&put.is)).of(shown::current(put.version));
+        Ok(answer.created_if(put.is_new, &["hosts", put.is.address.as_str()]))
+    }
+
+    /// Who names no condition has the labels merged into whatever is there by then.
+    pub(super) async fn patch_host(&self, mut asked: Asked) -> Result<Answer, Refusal> {
+        asked.permit::<fleet::LabelHost>()?;
+        let address: HostAddress = asked.part(0)?;
+        let patch: wire::HostPatch = asked.json().await?;
+        let mut attempts = 0;
+        loop {
+            let host = self.fleet().host(asked.permit()?, &address).await?;
+            asked.condition.expected(Some(&shown::current(host.version)))?;
+            let labels = merged(host.is.labels.as_map(), &patch)?;
+            let (permit, address, version) = (asked.permit()?, address.clone(), host.version);
+            let labelled = self
+                .change(|fleet| async move {
+                    fleet.label_host(permit, &address, &labels, Expected::At(version)).await
+                })
+                .await;
+            attempts += 1;
+            match labelled {
+                Ok(host) => return Ok(shown_host(&host)),
+                Err(HostError::Changed { .. }) if !asked.condition.is_there() && attempts < ATTEMPTS_MAX => {}
+                Err(error) => return Err(Refusal::of_host(error)),
+            }
+        }
+    }
+
+    pub(super) async fn delete_host(&self, asked: Asked) -> Result<Answer, Refusal> {
+        let permit = asked.permit()?;
+        let address: HostAddress = asked.part(0)?;
+        let expected = match self.expected_host(asked.permit()?, &asked.condition, &address).await? {
+            // Then there is nothing to delete, and the room says so.
+            Expected::Absent => Expected::Anything,
+            expected => expected,
+        };
+        self.change(|fleet| async move { fleet.delete_host(permit, &address, expected).await })
+            .await
+            .map_err(Refusal::of_host)?;
+        Ok(Answer::gone())
+    }
+
+    pub(super) async fn host_report(&self, asked: Asked) -> Result<Answer, Refusal> {
+        let permit = asked.permit()?;
+        let (host, node) = self.fleet().host_status(permit, &asked.part(0)?).await?;
+        Ok(Answer::ok(&shown::report(&host.is, &node)))
+    }
+
+    pub(super) async fn credentials(&self, asked: Asked) -> Result<Answer, Refusal> {
+        let permit = asked.permit()?;
+        let address = asked.part(0)?;
+        let credentials = self.fleet().credentials(permit, &address).await?;
+        Ok(Answer::ok(&shown::credentials(&address, &credentials)).secret())
+    }
+
+    /// What whoever writes expects of a host, after a look at it where they name a condition.
+    async fn expected_host(
+        &self,
+        permit: Permit<ReadHosts>,
+        condition: &Condition,
+        address: &HostAddress,
+    ) -> Result<Expected, Refusal> {
+        if !condition.is_there() {
+            return Ok(Expected::Anything);
+        }
+        let current = match self.fleet().host(permit, address).await {
+            Ok(host) => Some(shown::current(host.version)),
+            Err(HostError::NoSuchHost { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        condition.expected(current.as_ref())
+    }
+}
+
+/// Which hosts are wanted; `None` when no host can be like this.
+fn filter(asked: &Asked) -> Result<Option<HostFilter>, Refusal> {
+    let text = |parameter: Parameter| {
+        let text = asked.one(parameter)?;
+        let is_fine = text.is_none_or(|text| (1..=TEXT_BYTES_MAX).contains(&text.chars().count()));
+        let bad =
+            || Refusal::malformed(format!("`{}` has 1 to {TEXT_BYTES_MAX} characters", parameter.name()));
+        if is_fine { Ok(text) } else { Err(bad()) }
+    };
+    let (status, os) = (text(Parameter::Status)?, text(Parameter::Os)?);
+    let cluster = asked.one(Parameter::Cluster)?.map(str::parse).transpose();
+    let cluster =
+        cluster.map_err(|error: fleet::BadName| Refusal::malformed(format!("`cluster`: {error}")))?;
+    let mut wanted = BTreeMap::new();
+    let mut is_possible = true;
+    for label in asked.all(Parameter::Label) {
+        let (key, value) =
+            label.split_once('=').ok_or_else(|| Refusal::malformed("`label` is not `KEY=VALUE`"))?;
+        let other = wanted.insert(key.to_owned(), value.to_owned());
+        is_possible &= other.is_none_or(|other| other == value);
+    }
+    let labels = Labels::new(wanted)?;
+    // What is longer in bytes than any host may have is nobody's.
+    is_possible &= [status, os].iter().flatten().all(|text| text.len() <= TEXT_BYTES_MAX);
+    let status = status.map(|status| match status {
+        shown::NEW => HostStatus::New,
+        status => HostStatus::from(status),
+    });
+    let os = os.map(str::to_owned);
+    Ok(is_possible.then_some(HostFilter { cluster, status, os, labels }))
+}
+
+/// A host that is to be added.
+fn new_host(said: wire::NewHost) -> Result<NewHost, Refusal> {
+    let mut new = NewHost { labels: Labels::new(said.labels)?, ..NewHost::default() };
+    if let Some(cluster) = said.cluster {
+        let cluster = cluster.parse();
+        new.cluster = Some(cluster.map_err(|error| Refusal::malformed(format!("`cluster`: {error}")))?);
+    }
+    if let Some(user) = said.remote_user {
+        if !host_rules::is_user(&user) {
+            return Err(Refusal::malformed(
+                "`remote_user` has other characters than letters, digits, `_`, `.`, `@` and `-`, or too many, or \
+                 begins with one of the last three",
+            ));
+        }
+        new.credentials.remote_user = user;
+    }
+    if let Some(key) = said.ssh_private_key {
+        if key.expose().len() > host_rules::KEY_TEXT_BYTES_MAX {
+            let bytes_max = host_rules::KEY_TEXT_BYTES_MAX;
+            return Err(Refusal::malformed(format!("`ssh_private_key` is longer than {bytes_max} bytes")));
+        }
+        if let Some(fault) = host_rules::key_fault(key.expose()) {
+            let hint = "give the whole file, as `ssh-keygen -N ''` makes it";
+            return Err(Refusal::unfit(fault).hint(Some(hint.into())));
+        }
+        new.credentials.ssh_priv_key = Secret::new(host_rules::kept_key(key.expose()));
+    }
+    Ok(new)
+}
+
+/// The labels of a host after a change.
+fn merged(labels: &BTreeMap<String, String>, patch: &wire::HostPatch) -> Result<Labels, Refusal> {
+    let mut after = labels.clone();
+    for (key, value) in &patch.labels {
+        match value {
+            Some(value) => after.insert(key.clone(), value.clone()),
+            None => after.remove(key),
+        };
+    }
+    // A key that goes has to be one, too.
+    Labels::new(patch.labels.keys().map(|key| (key.clone(), String::new())).take(fleet::LABELS_MAX))?;
+    Labels::new(after).map_err(|error| match error {
+        fleet::BadLabel::TooMany => Refusal::unfit(error.to_string()),
+        error => error.into(),
+    })
+}

@@ -1,0 +1,193 @@
+//! Provost's own interface, `/v1`: hosts, clusters, networks, container managers, and the operations on clusters.
+//!
+//! [`wire`] says what is said; `table` which routes there are, from which the description is made (`openapi`), so that
+//! they cannot come apart. Everything that goes wrong is a problem (`refusal`).
+//!
+//! Who asks is looked at before where they want to go, so that a stranger does not learn which paths there are. The
+//! description alone is for everybody.
+
+mod answer;
+mod asked;
+mod clusters;
+mod condition;
+mod definitions;
+mod host_rules;
+mod hosts;
+pub(crate) mod openapi;
+mod refusal;
+mod route;
+mod shown;
+mod table;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use engine::House;
+use fleet::Fleet;
+use http::header::ALLOW;
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode};
+use identity::Principal;
+use identity::sign_in::{Attempt, Outcome, SignedIn};
+use percent_encoding::percent_decode_str;
+
+use self::answer::Answer;
+use self::asked::Asked;
+use self::condition::Condition;
+use self::refusal::Refusal;
+use self::route::Found;
+use self::table::{Call, Conditions, Row};
+use crate::app::FleetApi;
+use crate::doors::Peer;
+
+pub(crate) use self::route::is_inside;
+
+/// The interface's server side.
+pub(crate) struct V1 {
+    house: Arc<House>,
+    api: Arc<FleetApi>,
+}
+
+impl V1 {
+    pub(crate) fn new(house: Arc<House>, api: Arc<FleetApi>) -> Self {
+        Self { house, api }
+    }
+
+    /// Answers one request. Never fails: a refusal is an answer.
+    pub(crate) async fn answer(&self, request: Request) -> Response {
+        let (parts, body) = request.into_parts();
+        let found = route::find(&parts.method, parts.uri.path());
+        if let Found::Row(Row { call: Call::OpenApi, .. }, _) = found {
+            let answered = described(&parts);
+            return answered.unwrap_or_else(|refusal| refusal.into_response(&parts.method));
+        }
+        let SignedIn { principal, headers } = match self.sign_in(&parts).await {
+            Ok(Outcome::SignedIn(signed_in)) => signed_in,
+            Ok(Outcome::Respond(response)) => return response.map(Body::from),
+            Ok(Outcome::Denied(denied)) => return Refusal::denied(denied).into_response(&parts.method),
+            Err(refusal) => return refusal.into_response(&parts.method),
+        };
+        let responded = self.respond(found, &parts, principal, body).await;
+        let mut response = responded.unwrap_or_else(|refusal| refusal.into_response(&parts.method));
+        response.headers_mut().extend(headers);
+        response
+    }
+
+    /// Finds out who asks, unless they must not be asked for what proves it.
+    async fn sign_in(&self, parts: &Parts) -> Result<Outcome, Refusal> {
+        let peer = parts
+            .extensions
+            .get::<Peer>()
+            .ok_or_else(|| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "no connection"))?;
+        if !self.api.plain_http.serves(peer) {
+            let detail = "without TLS, only programs on the server's machine are answered";
+            return Err(Refusal::new(StatusCode::FORBIDDEN, detail));
+        }
+        let attempt = Attempt {
+            path: &percent_decode_str(parts.uri.path()).decode_utf8_lossy(),
+            headers: &parts.headers,
+            certificate: peer.certificate.as_deref(),
+            source: self.api.trusted_proxies.client(peer.address.ip(), &parts.headers),
+        };
+        Ok(self.api.sign_in.sign_in(&attempt).await)
+    }
+
+    async fn respond(
+        &self,
+        found: Found,
+        parts: &Parts,
+        by: Principal,
+        body: Body,
+    ) -> Result<Response, Refusal> {
+        let (row, path) = match found {
+            Found::Row(row, path) => (row, path),
+            Found::NoPath => {
+                return Err(Refusal::new(StatusCode::NOT_FOUND, "there is nothing of this path"));
+            }
+            Found::NoMethod(methods) => return no_method(&parts.method, methods),
+        };
+        if !asked::takes_json(&parts.headers) {
+            let detail = "what is here is `application/json`, which `Accept` does not take";
+            return Err(Refusal::new(StatusCode::NOT_ACCEPTABLE, detail));
+        }
+        let asked = Asked::read(row, path, by, parts, body)?;
+        let condition = asked.condition.clone();
+        let reads = [Method::GET, Method::HEAD].contains(&parts.method);
+        if row.conditions != Conditions::Write && !reads && condition.is_there() {
+            let detail = "this cannot be made to depend on `If-Match` or `If-None-Match`";
+            return Err(Refusal::new(StatusCode::PRECONDITION_FAILED, detail));
+        }
+        Ok(self.call(row.call, asked).await?.into_response(&parts.method, &condition))
+    }
+
+    async fn call(&self, call: Call, asked: Asked) -> Result<Answer, Refusal> {
+        match call {
+            Call::OpenApi => Ok(Answer::text(openapi::text())),
+            Call::Hosts => self.hosts(asked).await,
+            Call::RegisterHost => self.register_host(asked).await,
+            Call::Host => self.host(asked).await,
+            Call::PutHost => self.put_host(asked).await,
+            Call::PatchHost => self.patch_host(asked).await,
+            Call::DeleteHost => self.delete_host(asked).await,
+            Call::HostReport => self.host_report(asked).await,
+            Call::Credentials => self.credentials(asked).await,
+            Call::Clusters => self.clusters(asked).await,
+            Call::Cluster => self.cluster(asked).await,
+            Call::PutCluster => self.put_cluster(asked).await,
+            Call::DeleteCluster => self.delete_cluster(asked).await,
+            Call::Members => self.members(asked).await,
+            Call::ReplaceMembers => self.replace_members(asked).await,
+            Call::Member => self.member(asked).await,
+            Call::Join => self.join(asked).await,
+            Call::Leave => self.leave(asked).await,
+            Call::Operations => self.operations(asked).await,
+            Call::StartOperation => self.start_operation(asked).await,
+            Call::Operation => self.operation(asked).await,
+            Call::Networks => self.networks(asked).await,
+            Call::Network => self.network(asked).await,
+            Call::PutNetwork => self.put_network(asked).await,
+            Call::DeleteNetwork => self.delete_network(asked).await,
+            Call::NetworkSecrets => self.network_secrets(asked).await,
+            Call::ContainerManagers => self.container_managers(asked).await,
+            Call::ContainerManager => self.container_manager(asked).await,
+            Call::PutContainerManager => self.put_container_manager(asked).await,
+            Call::DeleteContainerManager => self.delete_container_manager(asked).await,
+            Call::ContainerManagerSecrets => self.container_manager_secrets(asked).await,
+        }
+    }
+
+    fn fleet(&self) -> &Fleet {
+        self.house.fleet()
+    }
+
+    /// Changes something; to its end, also when the client hangs up.
+    async fn change<T, E, F>(&self, change: impl FnOnce(Arc<Fleet>) -> F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        self.house.tasks().complete(change(self.house.fleet().clone())).await
+    }
+}
+
+/// The description, which is the same for everybody.
+fn described(parts: &Parts) -> Result<Response, Refusal> {
+    let condition = Condition::of(&parts.headers)?;
+    Ok(Answer::text(openapi::text()).into_response(&parts.method, &condition))
+}
+
+/// `OPTIONS` is told the methods; any other is refused with them.
+fn no_method(method: &Method, methods: String) -> Result<Response, Refusal> {
+    if *method != Method::OPTIONS {
+        return Err(Refusal::method(methods));
+    }
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    if let Ok(methods) = HeaderValue::try_from(methods) {
+        response.headers_mut().insert(ALLOW, methods);
+    }
+    Ok(response)
+}

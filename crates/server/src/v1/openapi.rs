@@ -1,0 +1,236 @@
+//! The description of `/v1`, in OpenAPI 3.1, made from the table of routes and from the shapes themselves.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use super::table::{Conditions, Parameter, ROWS, Row};
+
+/// What every route may be refused with, besides what it says itself.
+const ALWAYS: &[u16] = &[400, 401, 403, 406, 429, 500, 503];
+/// What every route that reads a body may be refused with.
+const WITH_BODY: &[u16] = &[408, 413, 415, 507];
+
+/// The description of `/v1` as JSON text, with a line's end.
+pub fn text() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", document()));
+    &TEXT
+}
+
+fn document() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    let mut generator = settings.into_generator();
+    let mut paths: Map<String, Value> = Map::new();
+    for row in ROWS.iter() {
+        let path = paths.entry(format!("/v1{}", row.path)).or_insert_with(|| json!({}));
+        path[row.method.as_str().to_ascii_lowercase()] = operation(row, &mut generator);
+    }
+    generator.subschema_for::<wire::Problem>();
+    let schemas = generator.take_definitions(true);
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Provost",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": DESCRIPTION,
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+        },
+        "security": [
+            { "certificate": [] }, { "password": [] }, { "bearer": [] }, { "keystone": [] },
+        ],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "certificate": { "type": "mutualTLS", "description": "A user's certificate" },
+                "password": { "type": "http", "scheme": "basic" },
+                "bearer": { "type": "http", "scheme": "bearer", "description": "A token of OpenShift's or Kubernetes'" },
+                "keystone": { "type": "apiKey", "in": "header", "name": "X-Auth-Token" },
+            },
+        },
+    })
+}
+
+const DESCRIPTION: &str = "Hosts, clusters, networks, container managers, and the operations on clusters.\n\n\
+    Lists come in pages: whoever wants the next one gives `next` of the last one as `after`. `ETag`, `If-Match` and \
+    `If-None-Match` work as in RFC 9110. Whatever goes wrong is a problem (RFC 9457). Which ways of signing in there \
+    are is the operator's choice.";
+
+fn operation(row: &Row, generator: &mut SchemaGenerator) -> Value {
+    let mut operation = json!({
+        "operationId": row.id,
+        "summary": row.summary,
+        "parameters": parameters(row),
+        "responses": responses(row, generator),
+    });
+    match row.role {
+        Some(role) => operation["description"] = format!("For whoever has the role `{role}`.").into(),
+        None => operation["security"] = json!([]),
+    }
+    if let Some(shape) = row.body {
+        let schema = shape(generator).to_value();
+        let mut content = json!({ wire::JSON: { "schema": schema } });
+        if row.method == http::Method::PATCH {
+            content[wire::MERGE_PATCH_JSON] = json!({ "schema": schema });
+        }
+        operation["requestBody"] = json!({ "required": true, "content": content });
+    }
+    operation
+}
+
+fn parameters(row: &Row) -> Vec<Value> {
+    let mut parameters: Vec<Value> = row
+        .segments()
+        .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": path_schema(name) }))
+        .collect();
+    parameters.extend(row.query.iter().map(|parameter| query_parameter(*parameter)));
+    let header = |name: &str, description: &str| json!({ "name": name, "in": "header", "description": description, "schema": { "type": "string" } });
+    match row.conditions {
+        Conditions::None => {}
+        Conditions::Read => {
+            parameters.push(header("If-None-Match", "Entity tags that are known: 304 if it is one of them"));
+        }
+        Conditions::Write => {
+            parameters.push(header("If-Match", "Nothing is changed unless it has one of these entity tags"));
+            parameters.push(header("If-None-Match", "`*`: nothing is changed if it is there"));
+        }
+    }
+    parameters
+}
+
+fn path_schema(name: &str) -> Value {
+    match name {
+        "address" => json!({ "type": "string", "pattern": wire::rules::ADDRESS }),
+        "kind" => json!({ "type": "string", "enum": wire::OperationKind::ALL }),
+        _ => json!({ "type": "string", "pattern": wire::rules::NAME }),
+    }
+}
+
+fn query_parameter(parameter: Parameter) -> Value {
+    let text = json!({ "type": "string", "minLength": 1, "maxLength": 200 });
+    let (description, schema) = match parameter {
+        Parameter::Limit => (
+            "How many items the page may have",
+            json!({ "type": "integer", "minimum": 1, "maximum": wire::LIMIT_MAX, "default": wire::LIMIT_DEFAULT }),
+        ),
+        Parameter::After => ("`next` of the page before", json!({ "type": "string" })),
+        Parameter::Label => (
+            "`KEY=VALUE`; hosts with all of these labels",
+            json!({ "type": "array", "items": { "type": "string", "pattern": wire::rules::LABEL }, "maxItems": 32 }),
+        ),
+        Parameter::Status => ("Hosts with this status", text),
+        Parameter::Cluster => {
+            ("Hosts of this cluster", json!({ "type": "string", "pattern": wire::rules::NAME }))
+        }
+        Parameter::Os => ("Hosts with this operating system", text),
+    };
+    json!({ "name": parameter.name(), "in": "query", "description": description, "schema": schema })
+}
+
+fn responses(row: &Row, generator: &mut SchemaGenerator) -> Value {
+    let mut responses = Map::new();
+    for (status, shape) in &row.answers {
+        let mut response = json!({ "description": reason(*status) });
+        if let Some(shape) = shape {
+            response["content"] = json!({ wire::JSON: { "schema": shape(generator).to_value() } });
+        }
+        let mut headers = Map::new();
+        if row.conditions != Conditions::None && shape.is_some() {
+            headers.insert("ETag".into(), json!({ "schema": { "type": "string" } }));
+        }
+        if *status == 201 {
+            headers.insert("Location".into(), json!({ "schema": { "type": "string" } }));
+        }
+        if !headers.is_empty() {
+            response["headers"] = headers.into();
+        }
+        responses.insert(status.to_string(), response);
+    }
+    let conditional: &[u16] = match row.conditions {
+        Conditions::None => &[],
+        Conditions::Read => {
+            responses.insert("304".into(), json!({ "description": reason(304) }));
+            &[]
+        }
+        Conditions::Write => &[412],
+    };
+    let always = if row.role.is_some() { ALWAYS } else { &[400] };
+    let with_body = if row.body.is_some() { WITH_BODY } else { &[] };
+    let refusals: BTreeSet<u16> =
+        [always, with_body, conditional, row.refusals].into_iter().flatten().copied().collect();
+    for status in refusals {
+        let schema = generator.subschema_for::<wire::Problem>().to_value();
+        let mut response = json!({
+            "description": reason(status),
+            "content": { wire::PROBLEM_JSON: { "schema": schema } },
+        });
+        if status == 401 {
+            response["headers"] = json!({ "WWW-Authenticate": { "schema": { "type": "string" } } });
+        }
+        responses.insert(status.to_string(), response);
+    }
+    responses.into()
+}
+
+fn reason(status: u16) -> &'static str {
+    http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::super::route::{Found, find};
+    use super::*;
+
+    /// Every route of the document leads somewhere, and everything that leads somewhere is in the document.
+    #[test]
+    fn the_description_and_the_routes_are_the_same() {
+        let document: Value = serde_json::from_str(text()).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        for (path, methods) in paths {
+            for method in ["get", "put", "post", "patch", "delete", "trace", "options", "connect"] {
+                let filled = path.replace(['{', '}'], "");
+                let verb = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap();
+                let found = match find(&verb, &filled) {
+                    Found::Row(row, _) => Some(row.id),
+                    Found::NoPath | Found::NoMethod(_) => None,
+                };
+                assert_eq!(methods[method]["operationId"].as_str(), found, "{method} {path}");
+            }
+        }
+        for row in ROWS.iter() {
+            let path = &paths[&format!("/v1{}", row.path)];
+            assert_eq!(path[row.method.as_str().to_ascii_lowercase()]["operationId"], row.id);
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document: Value = serde_json::from_str(text()).unwrap();
+        let mut references = 0;
+        let mut rest = vec![&document];
+        while let Some(value) = rest.pop() {
+            match value {
+                Value::Object(members) => {
+                    if let Some(reference) = members.get("$ref") {
+                        let pointer = reference.as_str().unwrap().strip_prefix('#').unwrap();
+                        assert!(document.pointer(pointer).is_some(), "{reference}");
+                        references += 1;
+                    }
+                    rest.extend(members.values());
+                }
+                Value::Array(items) => rest.extend(items),
+                _ => {}
+            }
+        }
+        assert!(references > 100, "{references}");
+    }
+}

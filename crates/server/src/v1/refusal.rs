@@ -1,0 +1,194 @@
+//! What is answered when something goes wrong: problems (RFC 9457).
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use base::Explain;
+use fleet::{AddHostError, ClusterError, DefinitionError, HostError, MembersError, OperationError};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Method, StatusCode};
+use identity::sign_in::SignInDenied;
+use wire::Problem;
+
+use super::shown;
+use crate::fault;
+
+/// A problem, and what has to be said in the header. Boxed, because it is the error of almost every function here and
+/// rarely happens.
+#[derive(Debug)]
+pub(super) struct Refusal(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    status: StatusCode,
+    problem: Problem,
+    allow: Option<String>,
+    /// Not before that is it worth asking again.
+    retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        let problem = Problem {
+            r#type: "about:blank".into(),
+            title: status.canonical_reason().unwrap_or("Error").into(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            hint: None,
+            running: None,
+        };
+        Self(Box::new(Parts { status, problem, allow: None, retry_after: None }))
+    }
+
+    /// 400: the request is not as it is described.
+    pub(super) fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// 422: the request is as described, and cannot be meant.
+    pub(super) fn unfit(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    }
+
+    /// The refusal that an error stands for, with another status. What went wrong on our side is not shown.
+    pub(super) fn with(status: StatusCode, error: &dyn Explain) -> Self {
+        Self::new(status, fault::told(error)).hint(error.help())
+    }
+
+    pub(super) fn hint(mut self, hint: Option<String>) -> Self {
+        self.0.problem.hint = hint;
+        self
+    }
+
+    /// Nobody vouches for whoever asks.
+    pub(super) fn denied(denied: SignInDenied) -> Self {
+        match denied.retry_after {
+            None => {
+                Self::new(StatusCode::UNAUTHORIZED, "no way of signing in that is set up here knows who asks")
+            }
+            Some(wait) => {
+                let mut refusal =
+                    Self::new(StatusCode::TOO_MANY_REQUESTS, "there were too many wrong passwords or tokens")
+                        .hint(Some(format!("the next one is looked at in {} s", wait.as_secs())));
+                refusal.0.retry_after = Some(wait);
+                refusal
+            }
+        }
+    }
+
+    /// The path is there, but not for this method.
+    pub(super) fn method(methods: String) -> Self {
+        let mut refusal = Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "there is something of this path, but not for this method",
+        );
+        refusal.0.allow = Some(methods);
+        refusal
+    }
+
+    pub(super) fn into_response(self, method: &Method) -> Response {
+        let parts = *self.0;
+        let document =
+            serde_json::to_vec(&parts.problem).expect("a problem has text for keys, and nothing in it fails");
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = parts.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(wire::PROBLEM_JSON));
+        headers.insert(CONTENT_LENGTH, document.len().into());
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if parts.status == StatusCode::UNAUTHORIZED {
+            for challenge in ["Basic realm=\"Provost\", charset=\"UTF-8\"", "Bearer realm=\"Provost\""] {
+                headers.append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            }
+        }
+        if let Some(allow) = parts.allow.and_then(|allow| HeaderValue::try_from(allow).ok()) {
+            headers.insert(ALLOW, allow);
+        }
+        if let Some(wait) = parts.retry_after {
+            headers.insert(RETRY_AFTER, wait.as_secs().into());
+        }
+        if *method != Method::HEAD {
+            *response.body_mut() = document.into();
+        }
+        response
+    }
+
+    /// Of what a cluster's hosts are to be: those that are not there are named in the body, so the path leads
+    /// somewhere.
+    pub(super) fn of_members(error: MembersError) -> Self {
+        match error {
+            MembersError::NoSuchHost { .. } => Self::with(StatusCode::CONFLICT, &error),
+            error => error.into(),
+        }
+    }
+}
+
+/// Most errors stand for the status of their kind.
+impl<E: Explain> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Self::with(fault::status_of(&error), &error)
+    }
+}
+
+macro_rules! changed_is_412 {
+    ($($name:ident($error:ident);)*) => {
+        impl Refusal {
+            $(
+                /// 412 when it is not as was expected: whoever asked said so.
+                pub(super) fn $name(error: $error) -> Self {
+                    match error {
+                        $error::Changed { .. } => Self::with(StatusCode::PRECONDITION_FAILED, &error),
+                        error => error.into(),
+                    }
+                }
+            )*
+        }
+    };
+}
+changed_is_412! {
+    of_new_host(AddHostError);
+    of_host(HostError);
+    of_cluster(ClusterError);
+    of_definition(DefinitionError);
+}
+
+impl Refusal {
+    /// Says which operation is in the way.
+    pub(super) fn of_operation(error: OperationError) -> Self {
+        let running = match &error {
+            OperationError::Running { running } => Some(shown::operation(running)),
+            _ => None,
+        };
+        let mut refusal = Self::from(error);
+        refusal.0.problem.running = running;
+        refusal
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_say_what_they_are() {
+        let denied = |seconds: Option<u64>| SignInDenied { retry_after: seconds.map(Duration::from_secs) };
+        for (refusal, status, header) in [
+            (
+                Refusal::denied(denied(None)),
+                401,
+                Some(("www-authenticate", "Basic realm=\"Provost\", charset=\"UTF-8\"")),
+            ),
+            (Refusal::denied(denied(Some(7))), 429, Some(("retry-after", "7"))),
+            (Refusal::method("GET".into()), 405, Some(("allow", "GET"))),
+            (Refusal::unfit("no"), 422, None),
+        ] {
+            let response = refusal.into_response(&Method::GET);
+            assert_eq!(response.status().as_u16(), status);
+            assert_eq!(response.headers()["content-type"], "application/problem+json");
+            if let Some((name, value)) = header {
+                assert_eq!(response.headers()[name], value);
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What the fleet knows, in the shapes of [`wire`].
+
+use base::{Secret, Timestamp};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use fleet::{
+    ClusterView, ContainerManagerKind, HostAddress, HostStatus, NetworkKind, NodeStatus, OperationKind,
+    OperationState,
+};
+use store::Version;
+
+use super::condition::Current;
+
+/// The one status that is empty where it is kept.
+pub(super) const NEW: &str = "new";
+
+/// How something at `version` is called, when everything that is shown of it stands in its record.
+pub(super) fn current(version: Version) -> Current {
+    Current { tag: version.0.0.to_string(), version }
+}
+
+/// How a cluster is called, whose counts do not stand in its record.
+pub(super) fn current_cluster(view: &ClusterView) -> Current {
+    let version = view.version;
+    Current { tag: format!("{}-{:x}", version.0.0, view.tally.fingerprint()), version }
+}
+
+pub(super) fn host(host: &fleet::Host) -> wire::Host {
+    let known = |number: i64| u64::try_from(number).ok().filter(|number| *number > 0);
+    wire::Host {
+        address: host.address.to_string(),
+        status: status(&host.status),
+        cluster: host.cluster.as_ref().map(ToString::to_string),
+        labels: host.labels.as_map().clone(),
+        facts: wire::Facts {
+            os: text(&host.facts.os),
+            cpus: known(host.facts.cpus),
+            memory_mb: known(host.facts.memory),
+            disk_bytes: known(host.facts.space),
+        },
+        checked_at: moment(&host.last_check),
+        source: text(&host.source),
+    }
+}
+
+pub(super) fn report(host: &fleet::Host, node: &NodeStatus) -> wire::HostReport {
+    let (state, reason) = match node {
+        NodeStatus::Unmanaged => (wire::NodeState::Unmanaged, None),
+        NodeStatus::Registered => (wire::NodeState::Registered, None),
+        NodeStatus::Unregistered => (wire::NodeState::Unregistered, None),
+        NodeStatus::NotAsked { reason } => (wire::NodeState::NotAsked, Some(reason.clone())),
+    };
+    wire::HostReport {
+        status: status(&host.status),
+        checked_at: moment(&host.last_check),
+        container_manager: wire::NodeReport { state, reason },
+    }
+}
+
+/// The key as text: it is kept in base64. What is none, because others put it there, is shown as it is.
+pub(super) fn credentials(address: &HostAddress, credentials: &fleet::Credentials) -> wire::Credentials {
+    let kept = credentials.ssh_priv_key.expose();
+    let key = BASE64.decode(kept).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    wire::Credentials {
+        address: address.to_string(),
+        ssh_private_key: Secret::new(key.unwrap_or_else(|| kept.clone())),
+        remote_user: credentials.remote_user.clone(),
+    }
+}
+
+pub(super) fn cluster(view: &ClusterView) -> wire::Cluster {
+    let counts = view.counts();
+    let named = |name: &str| if name.is_empty() { NEW.to_owned() } else { name.to_owned() };
+    wire::Cluster {
+        name: view.cluster.name.to_string(),
+        network: view.cluster.network.clone(),
+        container_manager: text(&view.cluster.container_manager),
+        health: match view.health() {
+            fleet::Health::Ok => wire::Health::Ok,
+            fleet::Health::Degraded => wire::Health::Degraded,
+            fleet::Health::Failed => wire::Health::Failed,
+        },
+        hosts: wire::HostCounts {
+            total: counts.total,
+            available: counts.available,
+            unavailable: counts.unavailable,
+            by_status: view.tally.by_status().iter().map(|(name, count)| (named(name), *count)).collect(),
+        },
+    }
+}
+
+pub(super) fn operation(operation: &fleet::Operation) -> wire::Operation {
+    wire::Operation {
+        cluster: operation.cluster.to_string(),
+        kind: match operation.plan.kind() {
+            OperationKind::Deploy => wire::OperationKind::Deploy,
+            OperationKind::Upgrade => wire::OperationKind::Upgrade,
+            OperationKind::Restart => wire::OperationKind::Restart,
+        },
+        version: operation.plan.version().map(str::to_owned),
+        state: match operation.state {
+            OperationState::InProcess => wire::OperationState::InProcess,
+            OperationState::Finished => wire::OperationState::Finished,
+            OperationState::Failed => wire::OperationState::Failed,
+        },
+        done: operation.done.clone(),
+        in_process: operation.in_process.clone(),
+        // The house writes it, so it is a moment.
+        started_at: moment(&operation.started_at).unwrap_or_else(|| operation.started_at.clone()),
+        finished_at: moment(&operation.finished_at),
+    }
+}
+
+pub(super) fn network(network: fleet::Network) -> wire::Network {
+    wire::Network {
+        name: network.name.to_string(),
+        kind: match network.kind {
+            NetworkKind::FlannelEtcd => wire::NetworkKind::FlannelEtcd,
+            NetworkKind::FlannelServer => wire::NetworkKind::FlannelServer,
+        },
+        options: network.options.into_map(),
+    }
+}
+
+pub(super) fn container_manager(manager: fleet::ContainerManager) -> wire::ContainerManager {
+    wire::ContainerManager {
+        name: manager.name.to_string(),
+        kind: match manager.kind {
+            ContainerManagerKind::OpenShift => wire::ContainerManagerKind::OpenShift,
+            ContainerManagerKind::Kubernetes => wire::ContainerManagerKind::Kubernetes,
+            ContainerManagerKind::Trivial => wire::ContainerManagerKind::Trivial,
+        },
+        options: manager.options.into_map(),
+    }
+}
+
+fn status(status: &HostStatus) -> String {
+    match status {
+        HostStatus::New => NEW.to_owned(),
+        status => status.as_str().to_owned(),
+    }
+}
+
+fn text(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// A moment as it is kept, `2016-12-06T04:53:20.042000`, as RFC 3339 has it; `None` for what is none.
+fn moment(text: &str) -> Option<String> {
+    let text = text.strip_suffix('Z').unwrap_or(text);
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_fraction = (1..=9).contains(&fraction.len()) && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    let bytes = whole.as_bytes();
+    let is_shaped = bytes.len() == 19
+        && bytes.iter().enumerate().all(|(at, byte)| match at {
+            4 | 7 => *byte == b'-',
+            10 => *byte == b'T',
+            13 | 16 => *byte == b':',
+            _ => byte.is_ascii_digit(),
+        });
+    if !is_fraction || !is_shaped {
+        return None;
+    }
+    let two = |at: usize| whole.get(at..at + 2)?.parse().ok();
+    let fields = (whole.get(..4)?.parse().ok()?, two(5)?, two(8)?, two(11)?, two(14)?, two(17)?);
+    Timestamp::from_fields(fields).map(|_| format!("{text}Z"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_written_as_rfc_3339_has_them() {
+        for (kept, shown) in [
+            ("2016-12-06T04:53:20.042000", Some("2016-12-06T04:53:20.042000Z")),
+            ("2016-12-06T04:53:20", Some("2016-12-06T04:53:20Z")),
+            ("2016-12-06T04:53:20Z", Some("2016-12-06T04:53:20Z")),
+            ("", None),
+            ("then", None),
+            ("2016-13-06T04:53:20", None),
+            ("2016-12-06 04:53:20", None),
+            ("2016-12-06T04:53:20.", None),
+            ("2016-12-06T04:53:20.1x", None),
+            ("+016-12-06T04:53:20", None),
+            ("2016-12-06T04:53:é", None),
+        ] {
+            assert_eq!(moment(kept).as_deref(), shown, "{kept}");
+        }
+    }
+
+    #[test]
+    fn keys_come_back_as_they_were() {
+        let shown = |kept: &str| {
+            let kept = Secret::new(kept.to_owned());
+            let kept = fleet::Credentials { ssh_priv_key: kept, remote_user: "core".into() };
+            credentials(&"a".parse().unwrap(), &kept).ssh_private_key.expose().clone()
+        };
+        assert_eq!(shown("YSBrZXkK"), "a key\n");
+        assert_eq!(shown(""), "");
+        assert_eq!(shown("no base64!"), "no base64!");
+    }
+}

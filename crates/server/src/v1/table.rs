@@ -1,0 +1,471 @@
+//! Every route of `/v1`, once: requests find their way by this table, and the description is made from it.
+
+use std::sync::LazyLock;
+
+use fleet::{
+    AddHost, DeleteCluster, DeleteContainerManager, DeleteHost, DeleteNetwork, JoinCluster, LabelHost,
+    LeaveCluster, PutContainerManager, PutNetwork, ReadClusters, ReadContainerManagers, ReadCredentials,
+    ReadHosts, ReadNetworks, ReadSecretOptions, RegisterHost, ReplaceMembers, StartOperation, WriteCluster,
+};
+use http::Method;
+use identity::{Action, Role};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use wire::Page;
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Call {
+    OpenApi,
+    Hosts,
+    RegisterHost,
+    Host,
+    PutHost,
+    PatchHost,
+    DeleteHost,
+    HostReport,
+    Credentials,
+    Clusters,
+    Cluster,
+    PutCluster,
+    DeleteCluster,
+    Members,
+    ReplaceMembers,
+    Member,
+    Join,
+    Leave,
+    Operations,
+    StartOperation,
+    Operation,
+    Networks,
+    Network,
+    PutNetwork,
+    DeleteNetwork,
+    NetworkSecrets,
+    ContainerManagers,
+    ContainerManager,
+    PutContainerManager,
+    DeleteContainerManager,
+    ContainerManagerSecrets,
+}
+
+/// What a query may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parameter {
+    Limit,
+    After,
+    Label,
+    Status,
+    Cluster,
+    Os,
+}
+
+impl Parameter {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Limit => "limit",
+            Self::After => "after",
+            Self::Label => "label",
+            Self::Status => "status",
+            Self::Cluster => "cluster",
+            Self::Os => "os",
+        }
+    }
+}
+
+/// Describes a shape.
+pub(super) type Shape = fn(&mut SchemaGenerator) -> Schema;
+
+/// What the headers of a request may make it depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Conditions {
+    /// Nothing.
+    None,
+    /// `If-None-Match`: answered only when it is another.
+    Read,
+    /// `If-Match` and `If-None-Match`: changed only when it is still the same, or not there.
+    Write,
+}
+
+/// A method of a path.
+pub(super) struct Row {
+    pub(super) method: Method,
+    /// Behind `/v1`; `{…}` stands for one segment.
+    pub(super) path: &'static str,
+    pub(super) call: Call,
+    /// For programs that are generated from the description.
+    pub(super) id: &'static str,
+    pub(super) summary: &'static str,
+    /// The least role that may do it; none when everybody may.
+    pub(super) role: Option<Role>,
+    pub(super) query: &'static [Parameter],
+    pub(super) body: Option<Shape>,
+    /// What is answered when all is well.
+    pub(super) answers: Vec<(u16, Option<Shape>)>,
+    /// With what it is refused, besides what every request may be refused with.
+    pub(super) refusals: &'static [u16],
+    pub(super) conditions: Conditions,
+}
+
+fn shape<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+impl Row {
+    fn new(
+        method: Method,
+        path: &'static str,
+        call: Call,
+        id: &'static str,
+        summary: &'static str,
+        conditions: Conditions,
+    ) -> Self {
+        let (role, query, body, answers, refusals) = (None, &[][..], None, Vec::new(), &[][..]);
+        Self { method, path, call, id, summary, role, query, body, answers, refusals, conditions }
+    }
+
+    fn get(path: &'static str, call: Call, id: &'static str, summary: &'static str) -> Self {
+        Self::new(Method::GET, path, call, id, summary, Conditions::Read)
+    }
+
+    fn put(path: &'static str, call: Call, id: &'static str, summary: &'static str) -> Self {
+        Self::new(Method::PUT, path, call, id, summary, Conditions::Write)
+    }
+
+    fn post(path: &'static str, call: Call, id: &'static str, summary: &'static str) -> Self {
+        Self::new(Method::POST, path, call, id, summary, Conditions::None)
+    }
+
+    fn delete(path: &'static str, call: Call, id: &'static str, summary: &'static str) -> Self {
+        Self::new(Method::DELETE, path, call, id, summary, Conditions::Write).answers_nothing()
+    }
+
+    fn may<A: Action>(mut self) -> Self {
+        self.role = Some(A::ROLE);
+        self
+    }
+
+    fn query(mut self, query: &'static [Parameter]) -> Self {
+        self.query = query;
+        self
+    }
+
+    fn takes<T: JsonSchema>(mut self) -> Self {
+        self.body = Some(shape::<T>);
+        self
+    }
+
+    fn answers<T: JsonSchema>(mut self, status: u16) -> Self {
+        self.answers.push((status, Some(shape::<T>)));
+        self
+    }
+
+    fn answers_nothing(mut self) -> Self {
+        self.answers.push((204, None));
+        self
+    }
+
+    fn or(mut self, refusals: &'static [u16]) -> Self {
+        self.refusals = refusals;
+        self
+    }
+
+    fn unconditional(mut self) -> Self {
+        self.conditions = Conditions::None;
+        self
+    }
+
+    /// The segments of the path.
+    pub(super) fn segments(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.path.split('/').skip(1)
+    }
+}
+
+const PAGED: &[Parameter] = &[Parameter::Limit, Parameter::After];
+const HOST_QUERY: &[Parameter] = &[
+    Parameter::Limit,
+    Parameter::After,
+    Parameter::Label,
+    Parameter::Status,
+    Parameter::Cluster,
+    Parameter::Os,
+];
+
+/// All of them.
+pub(super) static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
+    let mut rows = vec![
+        Row::get("/openapi.json", Call::OpenApi, "describe", "This description").answers::<Described>(200),
+    ];
+    rows.extend(hosts());
+    rows.extend(clusters());
+    rows.extend(definitions());
+    rows
+});
+
+/// The description itself, which is any object to itself.
+struct Described;
+
+impl JsonSchema for Described {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "OpenApi".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({ "type": "object" })
+    }
+}
+
+fn hosts() -> Vec<Row> {
+    vec![
+        Row::get("/hosts", Call::Hosts, "listHosts", "Hosts, a page at a time")
+            .may::<ReadHosts>()
+            .query(HOST_QUERY)
+            .answers::<Page<wire::Host>>(200)
+            .or(&[422]),
+        Row::post(
+            "/hosts",
+            Call::RegisterHost,
+            "registerHost",
+            "Add whoever asks as a host, under the address that they come from",
+        )
+        .may::<RegisterHost>()
+        .takes::<wire::NewHost>()
+        .answers::<wire::Host>(200)
+        .answers::<wire::Host>(201)
+        .or(&[409, 422]),
+        Row::get("/hosts/{address}", Call::Host, "getHost", "A host")
+            .may::<ReadHosts>()
+            .answers::<wire::Host>(200)
+            .or(&[404]),
+        Row::put("/hosts/{address}", Call::PutHost, "putHost", "Add a host")
+            .may::<AddHost>()
+            .takes::<wire::NewHost>()
+            .answers::<wire::Host>(200)
+            .answers::<wire::Host>(201)
+            .or(&[409, 422]),
+        Row::new(
+            Method::PATCH,
+            "/hosts/{address}",
+            Call::PatchHost,
+            "patchHost",
+            "Change a host's labels",
+            Conditions::Write,
+        )
+        .may::<LabelHost>()
+        .takes::<wire::HostPatch>()
+        .answers::<wire::Host>(200)
+        .or(&[404, 422]),
+        Row::delete(
+            "/hosts/{address}",
+            Call::DeleteHost,
+            "deleteHost",
+            "Forget a host, its credentials and its place in a cluster",
+        )
+        .may::<DeleteHost>()
+        .or(&[404]),
+        Row::get("/hosts/{address}/status", Call::HostReport, "getHostStatus", "How a host is doing")
+            .may::<ReadHosts>()
+            .answers::<wire::HostReport>(200)
+            .or(&[404]),
+        Row::get(
+            "/hosts/{address}/credentials",
+            Call::Credentials,
+            "getHostCredentials",
+            "How to get into a host",
+        )
+        .may::<ReadCredentials>()
+        .answers::<wire::Credentials>(200)
+        .or(&[404])
+        .unconditional(),
+    ]
+}
+
+fn clusters() -> Vec<Row> {
+    vec![
+        Row::get("/clusters", Call::Clusters, "listClusters", "Clusters, a page at a time")
+            .may::<ReadClusters>()
+            .query(PAGED)
+            .answers::<Page<wire::Cluster>>(200)
+            .or(&[422]),
+        Row::get("/clusters/{name}", Call::Cluster, "getCluster", "A cluster, and how it is doing")
+            .may::<ReadClusters>()
+            .answers::<wire::Cluster>(200)
+            .or(&[404]),
+        Row::put("/clusters/{name}", Call::PutCluster, "putCluster", "Make a cluster, or change one")
+            .may::<WriteCluster>()
+            .takes::<wire::ClusterSettings>()
+            .answers::<wire::Cluster>(200)
+            .answers::<wire::Cluster>(201)
+            .or(&[409]),
+        Row::delete(
+            "/clusters/{name}",
+            Call::DeleteCluster,
+            "deleteCluster",
+            "Delete a cluster; its hosts belong to none then",
+        )
+        .may::<DeleteCluster>()
+        .or(&[404]),
+        Row::get(
+            "/clusters/{name}/hosts",
+            Call::Members,
+            "listClusterHosts",
+            "The addresses of a cluster's hosts, a page at a time",
+        )
+        .may::<ReadClusters>()
+        .query(PAGED)
+        .answers::<Page<String>>(200)
+        .or(&[404, 422]),
+        Row::put(
+            "/clusters/{name}/hosts",
+            Call::ReplaceMembers,
+            "putClusterHosts",
+            "Say which hosts a cluster has",
+        )
+        .may::<ReplaceMembers>()
+        .takes::<wire::Members>()
+        .answers::<wire::Cluster>(200)
+        .or(&[404, 409])
+        .unconditional(),
+        Row::get(
+            "/clusters/{name}/hosts/{address}",
+            Call::Member,
+            "getClusterHost",
+            "A host, if it belongs to the cluster",
+        )
+        .may::<ReadClusters>()
+        .answers::<wire::Host>(200)
+        .or(&[404]),
+        Row::put(
+            "/clusters/{name}/hosts/{address}",
+            Call::Join,
+            "joinCluster",
+            "Let a host join the cluster",
+        )
+        .may::<JoinCluster>()
+        .answers::<wire::Host>(200)
+        .answers::<wire::Host>(201)
+        .or(&[404, 409])
+        .unconditional(),
+        Row::delete(
+            "/clusters/{name}/hosts/{address}",
+            Call::Leave,
+            "leaveCluster",
+            "Let a host leave the cluster",
+        )
+        .may::<LeaveCluster>()
+        .or(&[404])
+        .unconditional(),
+        Row::get(
+            "/clusters/{name}/operations",
+            Call::Operations,
+            "listOperations",
+            "The latest operation of each kind on a cluster",
+        )
+        .may::<ReadClusters>()
+        .answers::<Page<wire::Operation>>(200)
+        .or(&[404]),
+        Row::post(
+            "/clusters/{name}/operations",
+            Call::StartOperation,
+            "startOperation",
+            "Deploy to, upgrade or restart all hosts of a cluster, unless something of this is running",
+        )
+        .may::<StartOperation>()
+        .takes::<wire::NewOperation>()
+        .answers::<wire::Operation>(201)
+        .or(&[404, 409]),
+        Row::get(
+            "/clusters/{name}/operations/{kind}",
+            Call::Operation,
+            "getOperation",
+            "The latest operation of one kind on a cluster",
+        )
+        .may::<ReadClusters>()
+        .answers::<wire::Operation>(200)
+        .or(&[404]),
+    ]
+}
+
+fn definitions() -> Vec<Row> {
+    vec![
+        Row::get("/networks", Call::Networks, "listNetworks", "Networks, a page at a time")
+            .may::<ReadNetworks>()
+            .query(PAGED)
+            .answers::<Page<wire::Network>>(200)
+            .or(&[422]),
+        Row::get("/networks/{name}", Call::Network, "getNetwork", "A network")
+            .may::<ReadNetworks>()
+            .answers::<wire::Network>(200)
+            .or(&[404]),
+        Row::put("/networks/{name}", Call::PutNetwork, "putNetwork", "Make a network")
+            .may::<PutNetwork>()
+            .takes::<wire::NewNetwork>()
+            .answers::<wire::Network>(200)
+            .answers::<wire::Network>(201)
+            .or(&[409, 422]),
+        Row::delete("/networks/{name}", Call::DeleteNetwork, "deleteNetwork", "Delete a network")
+            .may::<DeleteNetwork>()
+            .or(&[404]),
+        Row::get(
+            "/networks/{name}/secrets",
+            Call::NetworkSecrets,
+            "getNetworkSecrets",
+            "The options of a network, with those that are secret",
+        )
+        .may::<ReadSecretOptions>()
+        .answers::<wire::Secrets>(200)
+        .or(&[404])
+        .unconditional(),
+        Row::get(
+            "/container-managers",
+            Call::ContainerManagers,
+            "listContainerManagers",
+            "Container managers, a page at a time",
+        )
+        .may::<ReadContainerManagers>()
+        .query(PAGED)
+        .answers::<Page<wire::ContainerManager>>(200)
+        .or(&[422]),
+        Row::get(
+            "/container-managers/{name}",
+            Call::ContainerManager,
+            "getContainerManager",
+            "A container manager",
+        )
+        .may::<ReadContainerManagers>()
+        .answers::<wire::ContainerManager>(200)
+        .or(&[404]),
+        Row::put(
+            "/container-managers/{name}",
+            Call::PutContainerManager,
+            "putContainerManager",
+            "Make a container manager",
+        )
+        .may::<PutContainerManager>()
+        .takes::<wire::NewContainerManager>()
+        .answers::<wire::ContainerManager>(200)
+        .answers::<wire::ContainerManager>(201)
+        .or(&[409, 422]),
+        Row::delete(
+            "/container-managers/{name}",
+            Call::DeleteContainerManager,
+            "deleteContainerManager",
+            "Delete a container manager",
+        )
+        .may::<DeleteContainerManager>()
+        .or(&[404]),
+        Row::get(
+            "/container-managers/{name}/secrets",
+            Call::ContainerManagerSecrets,
+            "getContainerManagerSecrets",
+            "The options of a container manager, with those that are secret",
+        )
+        .may::<ReadSecretOptions>()
+        .answers::<wire::Secrets>(200)
+        .or(&[404])
+        .unconditional(),
+    ]
+}
