@@ -19,6 +19,7 @@ use client::{Authorization, BadEndpoint, BuildError, Client, Credentials, Endpoi
 
 use crate::client_file::{self, ClientFile, ClientFileError};
 use crate::input::{Input, InputError};
+use crate::output;
 
 /// Says where the servers are: URLs with commas or blanks between them.
 const SERVER_VARIABLE: &str = "PROVOST_SERVER";
@@ -167,6 +168,13 @@ impl Connection {
         };
         let who = if self.who == Who::default() { &file.who } else { &self.who };
         let credentials = who.credentials(input).await?;
+        if credentials.authorization.is_some()
+            && let Some(endpoint) = endpoints.iter().find(|endpoint| endpoint.is_exposed())
+        {
+            output::note(format_args!(
+                "warning: {endpoint} is asked without TLS: others can read along who asks"
+            ));
+        }
         Ok(Client::new(endpoints, &trust, &credentials)?)
     }
 

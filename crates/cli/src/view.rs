@@ -173,22 +173,20 @@ async fn print_list<T: Listed>(asker: &mut Asker<'_>, first: &Request) -> Result
         let page: Page<T> = v1::read(&answer)?;
         marks.push(Mark::of(&request, &answer));
         count += page.items.len();
-        let text = if is_json {
-            array.items(&page.items)
-        } else {
-            table.rows(&page.items.iter().map(T::row).collect::<Vec<_>>())
+        let next = v1::next(first, &page);
+        let text = match (is_json, &next) {
+            (false, _) => table.rows(&page.items.iter().map(T::row).collect::<Vec<_>>()),
+            (true, Some(_)) => array.items(&page.items),
+            (true, None) => array.items(&page.items) + &array.end(),
         };
         if !sheet.write(&text)? {
             return Ok(Printed { marks, is_read: false });
         }
-        match v1::next(first, &page) {
+        match next {
             Some(next) if next.path() == request.path() => return Err(CommandError::EndlessList),
             Some(next) => request = next,
             None => break,
         }
-    }
-    if is_json {
-        sheet.write(&array.end())?;
     }
     let is_read = sheet.end()?;
     if count == 0 && !is_json {

@@ -30,16 +30,26 @@ impl Endpoint {
         self.0.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("https://"))
     }
 
+    /// Whether what is said to it can be read on the way: it is on another machine, and not spoken to through TLS.
+    #[must_use]
+    pub fn is_exposed(&self) -> bool {
+        !self.is_https() && !self.is_near()
+    }
+
     /// Whether no proxy may come between: without TLS it would read what proves who asks, and this machine is
     /// reached without one.
     pub(crate) fn is_direct(&self) -> bool {
+        !self.is_https() || self.is_near()
+    }
+
+    /// Whether it is on this machine.
+    fn is_near(&self) -> bool {
         let url = Url::parse(&self.0).ok();
         let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
-        let is_near = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        match host.trim_matches(['[', ']']).parse::<IpAddr>() {
             Ok(address) => address.is_loopback(),
             Err(_) => host == "localhost" || host.ends_with(".localhost"),
-        };
-        is_near || !self.is_https()
+        }
     }
 
     /// The URL of `path`, which begins with a slash.

@@ -137,7 +137,8 @@ fn a_change_is_seen_and_a_restart_survived() {
     house.start();
     watching.wait_for_stderr(|said| said.contains("the server answers again")).unwrap();
     run(&house, "host add b").ok();
-    let said = watching.wait_for_stdout(|said| said.contains("\"address\":\"b\"")).unwrap();
+    let said =
+        watching.wait_for_stdout(|said| said.contains("\"address\":\"b\"") && said.ends_with('\n')).unwrap();
     let counts: Vec<usize> = said
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap().as_array().unwrap().len())
