@@ -239,6 +239,21 @@ fn an_operation_can_be_waited_for() {
     }
 }
 
+/// Ours was over when somebody began the next one; nobody knows how.
+#[test]
+fn another_operation_is_not_taken_for_ours() {
+    let server = Recorder::start(|asked: &Heard| {
+        let mut now = operation("in_process", &[]);
+        if asked.method == "GET" {
+            now["started_at"] = json!("2026-11-21T07:00:00Z");
+        }
+        Reply::json(200, &now.to_string())
+    });
+    let ran = Operator::of(&server.url()).run("cluster restart web --wait --interval 0.1");
+    assert_eq!(ran.code, Some(75));
+    assert!(ran.stderr.contains("error: another restart of cluster web began meanwhile"), "{}", ran.stderr);
+}
+
 #[test]
 fn credentials_are_for_the_one_who_asks() {
     let credentials = json!({"address": "a", "ssh_private_key": "KEY", "remote_user": "fedora"});

@@ -198,3 +198,31 @@ fn no_proxy_sees_a_password() {
     testkit::run(&mut command).ok();
     assert_eq!((proxy.asked().len(), server.heard().len()), (0, 1));
 }
+
+/// Whoever changes their mind at the question gets a terminal that shows what they type.
+#[test]
+fn an_interrupted_question_leaves_the_terminal_in_order() {
+    let operator = Operator::of("http://127.0.0.1:1");
+    let mut script = std::process::Command::new("script");
+    // The terminal interrupts the shell as well, which has to stay to show what became of it.
+    let wanted =
+        format!("trap : INT; {} host list --user u; echo ended $?; stty -a", crate::program::PROVOST);
+    script.args(["-qec", &wanted, "/dev/null"]).env("HOME", operator.home()).env("SHELL", "/bin/sh");
+    let mut terminal = Process::spawn(&mut script);
+    terminal.wait_for_stdout(|screen| screen.contains("Password: ")).unwrap();
+    terminal.say(b"\x03");
+    let screen = terminal.wait_for_stdout(|screen| screen.contains(" echoe")).unwrap();
+    assert!(screen.contains("ended 130") && !screen.contains("-echo "), "{screen}");
+}
+
+/// A password that everybody on the way can read is sent, as the operator said so, but not without a word.
+#[test]
+fn a_password_without_tls_is_warned_of() {
+    let operator = Operator::new();
+    operator.write("password", "p");
+    // Nobody is there: names under `invalid` lead nowhere (RFC 6761, section 6.4).
+    let line = "host list --server http://fleet.invalid --user u --password-file password";
+    let ran = operator.run(line);
+    let said = "warning: http://fleet.invalid is asked without TLS: others can read along who asks\n";
+    assert!(ran.code == Some(69) && ran.stderr.starts_with(said), "{}", ran.stderr);
+}

@@ -148,3 +148,36 @@ fn a_change_is_seen_and_a_restart_survived() {
     watching.terminate();
     assert_eq!(watching.wait().code, Some(143));
 }
+
+/// Hash of the password `secret`; cost 4.
+const SECRET: &str = "$2b$04$XefwdWd2iOAQz0h4H8wNaenxzfdyMoZjlvOxSexEPLLyCudnLi5DK";
+
+/// Who may only look is told so, and whoever is nobody as well.
+#[test]
+fn people_sign_in_with_their_passwords() {
+    let directory = tempfile::tempdir().unwrap();
+    let users =
+        json!({"ada": {"hash": SECRET, "role": "reader"}, "bob": {"hash": SECRET, "role": "operator"}});
+    let sign_in = json!({"authentication-plugins": [{"name": "httpbasicauth", "users": users}]});
+    let file = directory.path().join("sign-in.json");
+    std::fs::write(&file, sign_in.to_string()).unwrap();
+    let plan = Plan::new(PROVOST, Face::Up).option("fleet-sign-in", file.to_str().unwrap());
+    let house = plan.start();
+    std::fs::write(house.directory().join("secret"), "secret\n").unwrap();
+    std::fs::write(house.directory().join("other"), "other\n").unwrap();
+    for (line, code) in [
+        ("host add 10.0.0.1 --user bob --password-file secret", 0),
+        ("host list --user ada --password-file secret", 0),
+        ("host add 10.0.0.2 --user ada --password-file secret", 77),
+        ("host remove 10.0.0.1 --user ada --password-file secret", 77),
+        ("host credentials 10.0.0.1 --user ada --password-file secret", 77),
+        ("host list --user ada --password-file other", 77),
+        ("host list --user eve --password-file secret", 77),
+    ] {
+        let ran = run(&house, line);
+        assert_eq!(ran.code, Some(code), "{line}: {}", ran.stderr);
+        assert_eq!(ran.stderr.starts_with("error: "), code != 0, "{line}: {}", ran.stderr);
+    }
+    // Who asks is the user, and not the certificate that the server left as well.
+    assert_eq!(json(&house, "host list --user ada --password-file secret")[0]["address"], "10.0.0.1");
+}

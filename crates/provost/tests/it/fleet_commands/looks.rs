@@ -228,3 +228,17 @@ fn control_characters_are_shown_and_not_obeyed() {
         ran.stdout
     );
 }
+
+/// What was not written was not done.
+#[test]
+fn a_full_disk_is_no_success() {
+    let server = server();
+    let operator = Operator::of(&server.url());
+    for format in ["", " --json"] {
+        let line = format!("{} host list{format} > /dev/full", crate::program::PROVOST);
+        let mut shell = std::process::Command::new("/bin/sh");
+        let ran = testkit::run(shell.args(["-c", &line]).env_clear().env("HOME", operator.home()));
+        assert_eq!(ran.code, Some(69));
+        assert!(ran.stderr.starts_with("error: could not write the result: No space"), "{}", ran.stderr);
+    }
+}

@@ -51,6 +51,33 @@ impl Fleet {
     }
 }
 
+/// Of two pages only the second changes, and the server has no entity tags.
+#[test]
+fn every_page_of_a_list_is_watched() {
+    let status = Arc::new(Mutex::new("new"));
+    let says = Arc::clone(&status);
+    let server = StandIn::http(move |asked: &Asked| {
+        let document = match asked.path.ends_with("&after=a") {
+            true => json!({"items": [host("b", &says.lock().unwrap())]}),
+            false => json!({"items": [host("a", "new")], "next": "a"}),
+        };
+        Some(StandInReply::json(200, &document))
+    });
+    let operator = Operator::of(&server.url(""));
+    let watching = Process::spawn(&mut operator.command("host list --json --watch --interval 0.1"));
+    watching.wait_for_stdout(|said| lines(said) == 1).unwrap();
+    // Twice over both pages, and nothing to tell.
+    let asked = server.asked().len();
+    wait_until("two looks at both pages", || server.asked().len() >= asked + 4);
+    *status.lock().unwrap() = "active";
+    let said = watching.wait_for_stdout(|said| lines(said) == 2).unwrap();
+    let statuses: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap().pointer("/1/status").unwrap().clone())
+        .collect();
+    assert_eq!(statuses, ["new", "active"]);
+}
+
 fn signal(process: &Process, signal: Signal) {
     kill_process(Pid::from_raw(process.id().try_into().unwrap()).unwrap(), signal).unwrap();
 }
