@@ -262,9 +262,9 @@ impl Start {
         cluster: &Segment,
         new: &NewOperation,
     ) -> Result<(), CommandError> {
-        let Some(answer) = session.change(&v1::start(cluster, new), &self.dry_run).await? else {
-            return Ok(());
-        };
+        let answer = session.change(&v1::start(cluster, new), &self.dry_run).await;
+        let shows = || format!("`provost cluster operations {cluster}` shows what runs");
+        let Some(answer) = answer.map_err(|error| error.or_hint(409, shows))? else { return Ok(()) };
         let begun: Operation = v1::read(&answer)?;
         let what = format!("{} of cluster {cluster}", begun.kind);
         output::note(format_args!(

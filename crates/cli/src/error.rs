@@ -103,6 +103,16 @@ impl CommandError {
         }
     }
 
+    /// The same with a hint for refusals with this status, where the server gives none.
+    pub(crate) fn or_hint(mut self, for_status: u16, or: impl FnOnce() -> String) -> Self {
+        if let Self::Refused { status, hint, .. } = &mut self
+            && *status == for_status
+        {
+            hint.get_or_insert_with(or);
+        }
+        self
+    }
+
     /// Whether asking again later may help, without anybody doing anything: a server that starts again, say.
     pub(crate) fn may_pass(&self) -> bool {
         match self {

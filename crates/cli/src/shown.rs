@@ -21,6 +21,9 @@ pub(crate) trait Listed: Serialize + DeserializeOwned {
 
 /// A thing that is shown alone.
 pub(crate) trait Detailed: Serialize + DeserializeOwned {
+    /// Whether a change can be made to depend on the version that is shown.
+    const HAS_VERSION: bool = true;
+
     /// Names and values, in order.
     fn details(&self) -> Vec<(&'static str, String)>;
 }
@@ -98,6 +101,8 @@ impl Detailed for Host {
 }
 
 impl Detailed for HostReport {
+    const HAS_VERSION: bool = false;
+
     fn details(&self) -> Vec<(&'static str, String)> {
         vec![
             ("status", self.status.clone()),

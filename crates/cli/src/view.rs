@@ -203,7 +203,8 @@ async fn print_one<T: Detailed>(asker: &mut Asker<'_>, request: &Request) -> Res
         json(&thing) + "\n"
     } else {
         let mut pairs = thing.details();
-        pairs.extend(answer.etag.clone().map(|etag| ("version", etag)));
+        let version = answer.etag.clone().filter(|_| T::HAS_VERSION);
+        pairs.extend(version.map(|etag| ("version", etag)));
         // A line that is cut shows less than there is; only a frame cannot have longer ones.
         details(&pairs, sheet.frame.as_ref().and(sheet.size).map(|size| size.columns))
     };

@@ -239,6 +239,15 @@ fn an_operation_can_be_waited_for() {
     }
 }
 
+#[test]
+fn what_is_in_the_way_can_be_looked_at() {
+    let problem = json!({"title": "Conflict", "status": 409, "detail": "it runs"}).to_string();
+    let server = Recorder::start(move |_| Reply::Answer(409, "application/problem+json", problem.clone()));
+    let ran = Operator::of(&server.url()).run("cluster restart web --wait");
+    let said = "error: it runs\nhint: `provost cluster operations web` shows what runs\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(75), said));
+}
+
 /// Ours was over when somebody began the next one; nobody knows how.
 #[test]
 fn another_operation_is_not_taken_for_ours() {

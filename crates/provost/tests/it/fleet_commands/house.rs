@@ -84,6 +84,7 @@ fn a_fleet_is_looked_after() {
     assert_eq!(json(&house, "host show 10.0.0.1")["labels"], json!({"row": "7"}));
     assert!(run(&house, "host show 10.0.0.1").ok().contains("\nlabels   row=7\n"));
     assert_eq!(json(&house, "host status 10.0.0.1")["container_manager"]["state"], "unmanaged");
+    assert!(!run(&house, "host status 10.0.0.1").ok().contains("version"));
     let kept = run(&house, "host credentials 10.0.0.1");
     assert_eq!(kept.ok(), std::fs::read_to_string(&key).unwrap());
 
