@@ -4,7 +4,8 @@
 //! from the distribution   openssl  sqlite3  curl  etcd  etcdctl  ssh  script
 //!                         python3 with venv and PyYAML
 //!                         cloud-init, unpacked and not installed, and what it needs
-//! from PyPI               caucase  pkilint  requests  bcrypt, and what they need: witnesses/requirements.txt
+//! from PyPI               caucase  pkilint  requests  bcrypt  schemathesis, and what they need:
+//!                         witnesses/requirements.txt
 //! ```
 //! The Python ones go into `venv/` in the witnesses' folder, `$PROVOST_WITNESSES` or else
 //! `$XDG_CACHE_HOME/provost/witnesses` or else `~/.cache/provost/witnesses`: outside the repository,
@@ -58,7 +59,7 @@ const CLOUD_INIT_NEEDS: &[&str] = &[
 const COMPILER: Need = ("cc", &["gcc", "libc6-dev"]);
 
 /// Fails unless this Python can make a virtual environment that pkilint runs in.
-const PYTHON_IS_FIT: &str = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))";
+const PYTHON_IS_FIT: &str = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))";
 
 /// Installs what is missing and gives the witnesses' folder.
 pub(crate) fn install(root: &Path) -> Result<PathBuf, Failure> {
@@ -215,7 +216,7 @@ mod tests {
         for line in &lines {
             assert!(line.split_once("==").is_some_and(|(_, version)| !version.contains('*')), "{line}");
         }
-        for name in ["setuptools==", "caucase==", "pkilint==", "requests==", "bcrypt=="] {
+        for name in ["setuptools==", "caucase==", "pkilint==", "requests==", "bcrypt==", "schemathesis=="] {
             assert!(lines.iter().any(|line| line.starts_with(name)), "{name}");
         }
     }

@@ -1,23 +1,23 @@
 //! What is said over HTTP under `/v1`: the shapes of requests and answers, for the server and for its clients.
 //!
 //! ```text
-//! path, behind /v1                        GET, HEAD                PUT                    others
-//! /hosts                                  Page<Host>               -                      POST NewHost → Host (1)
-//! /hosts/{address}                        Host                     NewHost → Host         PATCH HostPatch → Host, DELETE
-//! /hosts/{address}/status                 HostReport               -                      -
-//! /hosts/{address}/credentials            Credentials              -                      -
-//! /clusters                               Page<Cluster>            -                      -
-//! /clusters/{name}                        Cluster                  ClusterSettings → Cluster   DELETE
-//! /clusters/{name}/hosts                  Page<String>             Members → Cluster      -
-//! /clusters/{name}/hosts/{address}        Host                     nothing → Host         DELETE
-//! /clusters/{name}/operations             Page<Operation> (2)      -                      POST NewOperation → Operation
-//! /clusters/{name}/operations/{kind}      Operation                -                      -
-//! /networks                               Page<Network>            -                      -
-//! /networks/{name}                        Network                  NewNetwork → Network   DELETE
-//! /networks/{name}/secrets                Secrets                  -                      -
-//! /container-managers                     Page<ContainerManager>   -                      -
-//! /container-managers/{name}              ContainerManager         NewContainerManager → ContainerManager   DELETE
-//! /container-managers/{name}/secrets      Secrets                  -                      -
+//! path, behind /v1                        GET, HEAD               others
+//! /hosts                                  Page<Host>              POST NewHost → Host (1)
+//! /hosts/{address}                        Host                    PUT NewHost → Host, PATCH HostPatch → Host, DELETE
+//! /hosts/{address}/status                 HostReport
+//! /hosts/{address}/credentials            Credentials
+//! /clusters                               Page<Cluster>
+//! /clusters/{name}                        Cluster                 PUT ClusterSettings → Cluster, DELETE
+//! /clusters/{name}/hosts                  Page<String>            PUT Members → Cluster
+//! /clusters/{name}/hosts/{address}        Host                    PUT nothing → Host, DELETE
+//! /clusters/{name}/operations             Page<Operation> (2)     POST NewOperation → Operation
+//! /clusters/{name}/operations/{kind}      Operation
+//! /networks                               Page<Network>
+//! /networks/{name}                        Network                 PUT NewNetwork → Network, DELETE
+//! /networks/{name}/secrets                Secrets
+//! /container-managers                     Page<ContainerManager>
+//! /container-managers/{name}              ContainerManager        PUT NewContainerManager → ContainerManager, DELETE
+//! /container-managers/{name}/secrets      Secrets
 //! /openapi.json                           the description of all this, for everybody
 //! ```
 //! (1) Registers whoever asks, under the address that they come from. (2) The latest of each kind, so three at most.

@@ -17,3 +17,9 @@ pub const LABEL: &str = "^[A-Za-z0-9._/-]{1,128}=[A-Za-z0-9._-]{0,63}$";
 pub const VERSION: &str = "^[!-,.-~][!-~]{0,199}$";
 /// The most labels on a host.
 pub const LABELS_MAX: u32 = 32;
+/// What `If-Match` and `If-None-Match` say (RFC 9110 §8.8.3, §13.1): `*`, or a list that may have gaps.
+pub const ENTITY_TAGS: &str = concat!(
+    r"^([\t ]*\*[\t ]*|[\t ,]*(",
+    r#"(W/)?"[!#-~]*"([\t ]*,[\t ,]*(W/)?"[!#-~]*")*"#,
+    r"([\t ]*,[\t ,]*|[\t ]*))?)$"
+);

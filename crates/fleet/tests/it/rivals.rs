@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::Kind;
-use fleet::{Expected, Fleet, MembersError, NewCluster, OperationError, Plan};
+use fleet::{AddHostError, Expected, Fleet, MembersError, NewCluster, OperationError, Plan};
 use futures_executor::block_on;
 use futures_util::future::join_all;
 
@@ -119,6 +119,26 @@ fn the_same_host_is_added_twice_at_once() {
         fleet.add_host(permit(), address("b"), host("another key", "")).await.unwrap();
     });
     assert!(world.add("b", host("key", "")).is_err());
+}
+
+/// Who says what they have seen is told when somebody was faster, and nothing is added.
+#[test]
+fn a_host_is_added_only_where_there_is_what_was_expected() {
+    let world = World::new();
+    let add = |expected| {
+        let added = world.fleet.add_host_if(permit(), address("a"), host("key", ""), expected);
+        block_on(added).map(|put| put.is_new)
+    };
+    meanwhile(&world, |fleet| async move {
+        fleet.add_host(permit(), address("a"), host("key", "")).await.unwrap();
+    });
+    assert!(matches!(add(Expected::Absent), Err(AddHostError::Changed { .. })));
+    let seen = block_on(world.fleet.host(permit(), &address("a"))).unwrap().version;
+    assert!(!add(Expected::At(seen)).unwrap());
+    block_on(world.fleet.delete_host(permit(), &address("a"), Expected::At(seen))).unwrap();
+    assert!(matches!(add(Expected::At(seen)), Err(AddHostError::Changed { .. })));
+    assert!(add(Expected::Absent).unwrap());
+    world.assert_consistent();
 }
 
 #[test]

@@ -309,14 +309,16 @@ pub const KEYS: &[Key] = &[
         name: "fleet.api",
         kind: Kind::Switch,
         default: Default::Is("true"),
-        docs: &["Whether hosts and clusters are served under /api/v0, for Commissaire's clients"],
+        docs: &[
+            "Whether hosts and clusters are served, under /v1 and, for Commissaire's clients, under /api/v0",
+        ],
     },
     Key {
         name: "fleet.plain_http",
         kind: Kind::Choice(&["loopback", "everyone"]),
         default: Default::Is("\"loopback\""),
         docs: &[
-            "Who may use /api/v0 without TLS: programs on this machine only, or whoever reaches the service",
+            "Who may use /v1 and /api/v0 without TLS: programs on this machine only, or whoever reaches the service",
             "Passwords and the private keys of hosts go over the line there, and everybody on the way can read them.",
         ],
     },
@@ -335,7 +337,7 @@ pub const KEYS: &[Key] = &[
         kind: Kind::Path("certificates|FILE"),
         default: Default::Is("\"certificates\""),
         docs: &[
-            "Who may use /api/v0: holders of the users authority's certificates, and whom a file lets in besides",
+            "Who may use /v1 and /api/v0: holders of the users authority's certificates, and whom a file lets in besides",
             "It knows of passwords, certificates of other authorities, and services that judge tokens: JSON with",
             "`authentication-plugins` and `self-auths`, as in the configuration of Commissaire's server. Certificates of",
             "the users authority count after them, always.",

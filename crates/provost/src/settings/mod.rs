@@ -160,7 +160,7 @@ pub struct Authority {
 /// How the fleet is served.
 #[derive(Debug)]
 pub struct Fleet {
-    /// Whether it is, under `/api/v0`.
+    /// Whether it is, under `/v1` and `/api/v0`.
     pub api: bool,
     /// Who is answered without TLS.
     pub plain_http: Audience,

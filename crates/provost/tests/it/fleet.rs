@@ -54,7 +54,7 @@ impl<'a> Admin<'a> {
 }
 
 /// Does something `count` times at once.
-fn at_once<T: Send>(count: usize, act: impl Fn(usize) -> T + Sync) -> Vec<T> {
+pub fn at_once<T: Send>(count: usize, act: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let act = &act;
     std::thread::scope(|scope| {
         let all: Vec<_> = (0..count).map(|n| scope.spawn(move || act(n))).collect();

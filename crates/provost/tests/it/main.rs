@@ -29,3 +29,4 @@ mod sigkill;
 mod sign_in;
 mod tls;
 mod up;
+mod v1;

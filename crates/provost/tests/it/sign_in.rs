@@ -16,7 +16,7 @@ const SECRET: &str = "$2b$04$XefwdWd2iOAQz0h4H8wNaenxzfdyMoZjlvOxSexEPLLyCudnLi5
 const CHANGED: &str = "$2b$04$Ev1pvnpjXEJKgx3ObNAZIu9UoL24im4m7yQ3kPp8JO0S5hNPcoUVK";
 
 /// A file for `fleet.sign_in`, and what stands beside it. The paths in it start from its directory.
-fn files(sign_in: &Value, others: &[(&str, String)]) -> tempfile::TempDir {
+pub fn files(sign_in: &Value, others: &[(&str, String)]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("sign-in.json"), sign_in.to_string()).unwrap();
     for (name, text) in others {
@@ -26,14 +26,14 @@ fn files(sign_in: &Value, others: &[(&str, String)]) -> tempfile::TempDir {
 }
 
 /// A house where people sign in as the file in `directory` says.
-fn house(directory: &Path, options: &[(&str, &str)]) -> House {
+pub fn house(directory: &Path, options: &[(&str, &str)]) -> House {
     let file = directory.join("sign-in.json");
     let plan = plan(Face::Up).option("fleet-sign-in", file.to_str().unwrap());
     options.iter().fold(plan, |plan, (name, value)| plan.option(name, value)).start()
 }
 
 /// One user of each role, whose passwords are `secret`.
-fn everybody() -> Value {
+pub fn everybody() -> Value {
     let user = |role: &str| json!({"hash": SECRET, "role": role});
     let users = json!({
         "reader": user("reader"), "operator": user("operator"), "administrator": user("administrator"),

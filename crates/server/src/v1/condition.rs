@@ -95,13 +95,14 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, Refusal>
     Ok(found)
 }
 
-/// `*`, or a list of `"…"` and `W/"…"`.
+/// `*`, or a list of `"…"` and `W/"…"`. Lists may have nothing in them, or nothing between two commas (RFC 9110
+/// §5.6.1.2).
 fn read(field: &str) -> Option<Tags> {
     if field.trim() == "*" {
         return Some(Tags::Any);
     }
     let mut tags = Vec::new();
-    let mut rest = field.trim();
+    let mut rest = field.trim_start_matches([' ', '\t', ',']);
     while !rest.is_empty() {
         let (is_weak, quoted) = match rest.strip_prefix("W/") {
             Some(quoted) => (true, quoted),
@@ -112,14 +113,12 @@ fn read(field: &str) -> Option<Tags> {
             return None;
         }
         tags.push((is_weak, tag.to_owned()));
-        let behind = behind.trim_start();
-        rest = match behind.strip_prefix(',') {
-            Some(next) => next.trim_start(),
-            None if behind.is_empty() => behind,
-            None => return None,
-        };
+        rest = behind.trim_start();
+        if !rest.is_empty() {
+            rest = rest.strip_prefix(',')?.trim_start_matches([' ', '\t', ',']);
+        }
     }
-    (!tags.is_empty()).then_some(Tags::These(tags))
+    Some(Tags::These(tags))
 }
 
 #[cfg(test)]
@@ -147,7 +146,8 @@ mod tests {
             ("W/\"a\"", true),
             ("\"a\", W/\"b\" ,\"\"", true),
             ("\"a\",", true),
-            ("", false),
+            (" , \"a\",, \"b\"", true),
+            ("", true),
             ("a", false),
             ("\"a", false),
             ("\"a\" \"b\"", false),
@@ -171,6 +171,8 @@ mod tests {
             (Some("\"6\", \"7\""), None, at, Err(())),
             (Some("W/\"7\""), None, Err(()), Err(())),
             (Some("\"6\""), None, Err(()), Err(())),
+            (Some(""), None, Err(()), Err(())),
+            (None, Some(""), at, gone),
             (None, Some("*"), Err(()), gone),
             (None, Some("\"7\""), Err(()), gone),
             (None, Some("W/\"7\""), Err(()), gone),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use base::Secret;
 use fleet::{
-    AddHost, Expected, Fleet, Host, HostAddress, HostError, HostFilter, HostPage, HostStatus, Labels,
-    NewHost, ReadHosts, RegisterHost, Seen, TEXT_BYTES_MAX,
+    AddHost, Expected, Fleet, Host, HostAddress, HostError, HostFilter, HostPage, HostStatus, LABELS_MAX,
+    Labels, NewHost, ReadHosts, RegisterHost, Seen, TEXT_BYTES_MAX,
 };
 use identity::Permit;
 use wire::Page;
@@ -80,6 +80,7 @@ impl V1 {
         asked.permit::<fleet::LabelHost>()?;
         let address: HostAddress = asked.part(0)?;
         let patch: wire::HostPatch = asked.json().await?;
+        check_patch(&patch)?;
         let mut attempts = 0;
         loop {
             let host = self.fleet().host(asked.permit()?, &address).await?;
@@ -208,6 +209,17 @@ fn new_host(said: wire::NewHost) -> Result<NewHost, Refusal> {
     Ok(new)
 }
 
+/// Whether a change speaks of labels; also a key that is to go has to be one.
+fn check_patch(patch: &wire::HostPatch) -> Result<(), Refusal> {
+    if patch.labels.len() > 2 * LABELS_MAX {
+        return Err(Refusal::malformed(format!("`labels` speaks of more than {} labels", 2 * LABELS_MAX)));
+    }
+    for (key, value) in &patch.labels {
+        Labels::new([(key.clone(), value.clone().unwrap_or_default())])?;
+    }
+    Ok(())
+}
+
 /// The labels of a host after a change.
 fn merged(labels: &BTreeMap<String, String>, patch: &wire::HostPatch) -> Result<Labels, Refusal> {
     let mut after = labels.clone();
@@ -217,8 +229,6 @@ fn merged(labels: &BTreeMap<String, String>, patch: &wire::HostPatch) -> Result<
             None => after.remove(key),
         };
     }
-    // A key that goes has to be one, too.
-    Labels::new(patch.labels.keys().map(|key| (key.clone(), String::new())).take(fleet::LABELS_MAX))?;
     Labels::new(after).map_err(|error| match error {
         fleet::BadLabel::TooMany => Refusal::unfit(error.to_string()),
         error => error.into(),

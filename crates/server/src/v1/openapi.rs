@@ -91,7 +91,10 @@ fn parameters(row: &Row) -> Vec<Value> {
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": path_schema(name) }))
         .collect();
     parameters.extend(row.query.iter().map(|parameter| query_parameter(*parameter)));
-    let header = |name: &str, description: &str| json!({ "name": name, "in": "header", "description": description, "schema": { "type": "string" } });
+    let header = |name: &str, description: &str| {
+        let schema = json!({ "type": "string", "pattern": wire::rules::ENTITY_TAGS });
+        json!({ "name": name, "in": "header", "description": description, "schema": schema })
+    };
     match row.conditions {
         Conditions::None => {}
         Conditions::Read => {

@@ -1,0 +1,54 @@
+//! The description of the interface, and somebody else's program that holds us to it.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+use testkit::{run, witness};
+
+use super::Asker;
+use crate::houses::ended_without_a_fault;
+use crate::program::provost;
+use crate::sign_in::{everybody, files, house};
+
+/// To bring it in step: `provost openapi > docs/openapi.json`.
+#[test]
+fn the_committed_description_is_in_step() {
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json");
+    let ran = provost(&["openapi"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert!(
+        ran.stdout == std::fs::read_to_string(committed).unwrap(),
+        "run `provost openapi > docs/openapi.json`"
+    );
+}
+
+/// schemathesis makes requests that fit the description and others that do not, for every route, and compares every
+/// answer with what is described.
+#[test]
+fn schemathesis_finds_nothing() {
+    let directory = files(&everybody(), &[]);
+    let house = house(directory.path(), &[]);
+    let admin = Asker::user(&house, Some("administrator"));
+    admin.put("/networks/web", &json!({"kind": "flannel_etcd", "options": {"token": "hunter2"}}), 201);
+    admin.put("/container-managers/web", &json!({"kind": "trivial"}), 201);
+    admin.put("/clusters/web", &json!({"network": "web", "container_manager": "web"}), 201);
+    for n in 0..3 {
+        let host = json!({"cluster": "web", "labels": {"rack": format!("b{n}")}});
+        admin.put(&format!("/hosts/10.0.0.{n}"), &host, 201);
+    }
+    admin.says("POST", "/clusters/web/operations", &[], &json!({"kind": "restart"}), 201);
+
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/witness/schemathesis.toml");
+    // First what leaves everything there, so that it is found.
+    for but in [&["--exclude-method", "DELETE"][..], &[]] {
+        let mut schemathesis = Command::new(witness("schemathesis"));
+        schemathesis.current_dir(directory.path()).env("HOME", directory.path());
+        schemathesis.args(["--config-file", config, "run", &house.https_url("/v1/openapi.json")]);
+        schemathesis.arg("--tls-verify").arg(house.data().join("server-ca.pem"));
+        schemathesis.args(["--auth", "administrator:secret", "--checks", "all"]).args(but);
+        let ran = run(&mut schemathesis);
+        assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
+    }
+    ended_without_a_fault(house);
+}

@@ -1,0 +1,78 @@
+//! Who may do what.
+
+use serde_json::{Value, json};
+
+use super::Asker;
+use crate::houses::ended_without_a_fault;
+use crate::sign_in::{everybody, files, house};
+
+const USERS: [&str; 4] = ["registrar", "reader", "operator", "administrator"];
+
+#[test]
+fn each_role_may_do_what_it_is_for() {
+    let directory = files(&everybody(), &[]);
+    let house = house(directory.path(), &[]);
+    let users = USERS.map(|user| Asker::user(&house, Some(user)));
+    let none = Value::Null;
+    let members = json!({"hosts": []});
+    for (method, path, body, expected) in [
+        ("PUT", "/clusters/web", &json!({}), [403, 403, 201, 200]),
+        ("PUT", "/hosts/10.0.0.1", &json!({}), [403, 403, 201, 200]),
+        ("PUT", "/networks/n", &json!({"kind": "flannel_etcd"}), [403, 403, 201, 200]),
+        ("PUT", "/container-managers/m", &json!({"kind": "trivial"}), [403, 403, 201, 200]),
+        ("PATCH", "/hosts/10.0.0.1", &json!({}), [403, 403, 200, 200]),
+        ("GET", "/hosts", &none, [403, 200, 200, 200]),
+        ("HEAD", "/hosts", &none, [403, 200, 200, 200]),
+        ("GET", "/hosts/10.0.0.1", &none, [403, 200, 200, 200]),
+        ("GET", "/hosts/10.0.0.1/status", &none, [403, 200, 200, 200]),
+        ("GET", "/hosts/10.0.0.1/credentials", &none, [403, 403, 200, 200]),
+        ("GET", "/clusters", &none, [403, 200, 200, 200]),
+        ("GET", "/clusters/web", &none, [403, 200, 200, 200]),
+        ("GET", "/clusters/web/hosts", &none, [403, 200, 200, 200]),
+        ("GET", "/clusters/web/hosts/10.0.0.1", &none, [403, 404, 404, 404]),
+        // Nobody has looked at the host yet, so it does not join.
+        ("PUT", "/clusters/web/hosts/10.0.0.1", &none, [403, 403, 409, 409]),
+        ("DELETE", "/clusters/web/hosts/10.0.0.1", &none, [403, 403, 404, 404]),
+        ("PUT", "/clusters/web/hosts", &members, [403, 403, 200, 200]),
+        ("POST", "/clusters/web/operations", &json!({"kind": "restart"}), [403, 403, 201, 201]),
+        ("GET", "/clusters/web/operations", &none, [403, 200, 200, 200]),
+        ("GET", "/clusters/web/operations/restart", &none, [403, 200, 200, 200]),
+        ("GET", "/networks", &none, [403, 200, 200, 200]),
+        ("GET", "/networks/n", &none, [403, 200, 200, 200]),
+        ("GET", "/networks/n/secrets", &none, [403, 403, 200, 200]),
+        ("GET", "/container-managers", &none, [403, 200, 200, 200]),
+        ("GET", "/container-managers/m", &none, [403, 200, 200, 200]),
+        ("GET", "/container-managers/m/secrets", &none, [403, 403, 200, 200]),
+        // Under the address that one comes from.
+        ("POST", "/hosts", &json!({}), [201, 403, 200, 200]),
+        ("DELETE", "/hosts/10.0.0.1", &none, [403, 403, 204, 404]),
+        ("DELETE", "/clusters/web", &none, [403, 403, 204, 404]),
+        ("DELETE", "/networks/n", &none, [403, 403, 204, 404]),
+        ("DELETE", "/container-managers/m", &none, [403, 403, 204, 404]),
+        ("GET", "/openapi.json", &none, [200; 4]),
+        ("GET", "/nothing", &none, [404; 4]),
+        ("OPTIONS", "/hosts", &none, [204; 4]),
+        ("DELETE", "/hosts", &none, [405; 4]),
+    ] {
+        let found = [0, 1, 2, 3].map(|n: usize| users[n].ask(method, path, &[], body).status);
+        assert_eq!(found, expected, "{method} {path} {body}");
+    }
+    // Who does not sign in learns nothing, not even which paths there are.
+    let stranger = Asker::user(&house, None);
+    for (method, path) in [
+        ("GET", "/hosts"),
+        ("PUT", "/hosts/a"),
+        ("GET", "/nothing"),
+        ("OPTIONS", "/hosts"),
+        ("BREW", "/"),
+        ("GET", ""),
+    ] {
+        let answered = stranger.ask(method, path, &[], &none);
+        answered.is_problem(401);
+        assert!(answered.header("www-authenticate").is_some(), "{answered:?}");
+    }
+    assert_eq!(stranger.ask("HEAD", "/hosts", &[], &none).status, 401);
+    let description = stranger.get("/openapi.json");
+    assert_eq!(description.document["openapi"], "3.1.0");
+    ended_without_a_fault(house);
+}
