@@ -1,11 +1,37 @@
 //! Commands: what an operator types, and what comes back.
 //!
+//! ```text
+//! fleet ──► host, cluster, network, container_manager ──► session ──► client
+//!                        │                                   ▲
+//!                        ▼                                   └ connection: which server, and who asks; client_file
+//!                       view ──► shown, table
+//! ```
 //! Data goes to standard output, narration to standard error. What a command asks a server for, it asks
 //! through `client`, like anybody else.
 //!
 //! **Invariant:** no command opens the database, and none knows how a server decides; the programs of old are
 //! under `compat/`, and what they print is theirs.
 
+mod client_file;
+mod cluster;
 pub mod compat;
+mod connection;
+mod container_manager;
+mod error;
+pub mod fleet;
+mod host;
+mod input;
+mod key_file;
+mod network;
+mod options;
 pub mod output;
+mod screen;
+mod session;
+mod shown;
 mod signals;
+mod ssh;
+mod table;
+mod view;
+
+pub use client_file::for_this_machine as client_file_for_this_machine;
+pub use connection::{FILE as CLIENT_FILE, VARIABLES};

@@ -5,10 +5,16 @@ use std::io::{self, Write as _};
 
 /// Writes `text` to standard output as it is. A reader that has read enough and hung up is no error.
 pub fn data(text: &str) -> io::Result<()> {
+    stream(text).map(drop)
+}
+
+/// The same, for whoever has more to write: whether somebody still reads.
+pub(crate) fn stream(text: &str) -> io::Result<bool> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -9,6 +9,8 @@ pub struct Answer {
     pub status: u16,
     /// The media type of the body, without parameters, in lower case; empty when it was not said.
     pub media_type: String,
+    /// The version of what is shown (`ETag`), where the server tells it.
+    pub etag: Option<String>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -17,14 +19,27 @@ impl Answer {
     /// What a server of ours says about a refusal (RFC 9457); nothing when it said nothing of the sort.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
-        if self.media_type != "application/problem+json" {
+        if self.media_type != wire::PROBLEM_JSON {
             return None;
         }
         let document: Value = serde_json::from_slice(&self.body).ok()?;
         let text = document.get("detail").or_else(|| document.get("title"))?.as_str()?;
-        // One line, whoever wrote it: what a terminal would act upon stays out.
-        Some(text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect())
+        Some(one_line(text))
     }
+
+    /// What a server of ours says is to be done about a refusal, if it says so.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let problem: wire::Problem = (self.media_type == wire::PROBLEM_JSON)
+            .then(|| serde_json::from_slice(&self.body).ok())
+            .flatten()?;
+        problem.hint.as_deref().map(one_line)
+    }
+}
+
+/// One line, whoever wrote it: what a terminal would act upon stays out.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -34,7 +49,7 @@ mod tests {
     #[test]
     fn a_problem_is_read_only_where_one_is_said() {
         let problem = |media_type: &str, body: &str| {
-            Answer { status: 409, media_type: media_type.to_owned(), body: body.into() }.problem()
+            Answer { status: 409, media_type: media_type.to_owned(), etag: None, body: body.into() }.problem()
         };
         let json = "application/problem+json";
         assert_eq!(problem(json, r#"{"title":"t","detail":"it runs\n"}"#).as_deref(), Some("it runs "));

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use base::{Explain, Kind, report};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH,
+};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Identity, Method};
 
 use crate::answer::Answer;
 use crate::credentials::Credentials;
 use crate::endpoint::Endpoint;
-use crate::request::Request;
+use crate::request::{Condition, Request};
 
 /// How long a connection may take to come about, TLS included.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -126,8 +128,7 @@ enum Missed {
 /// Asks servers.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http: reqwest::Client,
-    endpoints: Vec<Endpoint>,
+    endpoints: Vec<(Endpoint, reqwest::Client)>,
 }
 
 impl Client {
@@ -154,22 +155,42 @@ impl Client {
         }
         // Somebody else in this process may have chosen the same one.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("provost/", env!("CARGO_PKG_VERSION")))
-            .redirect(Policy::none())
-            .connect_timeout(CONNECT_WITHIN)
-            .read_timeout(silent_within)
-            .default_headers(headers(credentials)?);
-        builder = match trust {
-            Trust::Only(pem) => builder.tls_certs_only(authorities(pem)?),
-            // A machine without any authorities can still speak plain HTTP.
-            Trust::System if !endpoints.iter().any(Endpoint::is_https) => builder.tls_certs_only([]),
-            Trust::System => builder,
+        // A machine without any authorities can still speak plain HTTP.
+        let is_plain = !endpoints.iter().any(Endpoint::is_https);
+        let make = |is_direct: bool| {
+            let mut builder = reqwest::Client::builder()
+                .user_agent(concat!("provost/", env!("CARGO_PKG_VERSION")))
+                .redirect(Policy::none())
+                .connect_timeout(CONNECT_WITHIN)
+                .read_timeout(silent_within)
+                .default_headers(headers(credentials)?);
+            if is_direct {
+                builder = builder.no_proxy();
+            }
+            builder = match trust {
+                Trust::Only(pem) => builder.tls_certs_only(authorities(pem)?),
+                Trust::System if is_plain => builder.tls_certs_only([]),
+                Trust::System => builder,
+            };
+            if let Some(pem) = &credentials.certificate {
+                let identity = Identity::from_pem(pem.expose()).map_err(BuildError::Certificate)?;
+                builder = builder.identity(identity);
+            }
+            builder.build().map_err(BuildError::Tls)
         };
-        if let Some(pem) = &credentials.certificate {
-            builder = builder.identity(Identity::from_pem(pem.expose()).map_err(BuildError::Certificate)?);
+        // One for each of the two ways, where it is gone at all: connections are kept in it.
+        let (mut direct, mut proxied) = (None, None);
+        let mut reached = Vec::new();
+        for endpoint in endpoints {
+            let is_direct = endpoint.is_direct();
+            let way = if is_direct { &mut direct } else { &mut proxied };
+            let http = match way {
+                Some(http) => reqwest::Client::clone(http),
+                None => way.insert(make(is_direct)?).clone(),
+            };
+            reached.push((endpoint, http));
         }
-        Ok(Self { http: builder.build().map_err(BuildError::Tls)?, endpoints })
+        Ok(Self { endpoints: reached })
     }
 
     /// Sends `request` to the first endpoint that can be reached, and gives its answer, whatever it says. Each
@@ -186,8 +207,8 @@ impl Client {
         mut goes_on: impl FnMut(&Endpoint, &Endpoint),
     ) -> Result<Answer, SendError> {
         let mut tried = Vec::new();
-        for (at, endpoint) in self.endpoints.iter().enumerate() {
-            let why = match self.ask(endpoint, request).await {
+        for (at, (endpoint, http)) in self.endpoints.iter().enumerate() {
+            let why = match ask(http, endpoint, request).await {
                 Ok(answer) => return Ok(answer),
                 Err(Missed::Silent(_)) if request.method() != Method::GET => {
                     return Err(SendError::Silent {
@@ -199,32 +220,40 @@ impl Client {
                 Err(Missed::TooLarge) => return Err(SendError::TooLarge { endpoint: endpoint.clone() }),
                 Err(Missed::Lost(why) | Missed::Silent(why)) => why,
             };
-            if let Some(next) = self.endpoints.get(at + 1) {
+            if let Some((next, _)) = self.endpoints.get(at + 1) {
                 goes_on(endpoint, next);
             }
             tried.push(Unreachable { endpoint: endpoint.clone(), why });
         }
         Err(SendError::Unreachable(tried))
     }
+}
 
-    async fn ask(&self, endpoint: &Endpoint, request: &Request) -> Result<Answer, Missed> {
-        let mut sending = self.http.request(request.method().clone(), endpoint.url(request.path()));
-        if let Some(body) = request.body() {
-            sending = sending.body(body.to_string());
-        }
-        let mut response = sending.send().await.map_err(missed)?;
-        let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let media_type = media_type.and_then(|value| value.split(';').next()).unwrap_or_default();
-        let media_type = media_type.trim().to_ascii_lowercase();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(missed)? {
-            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-                return Err(Missed::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Answer { status: response.status().as_u16(), media_type, body })
+async fn ask(http: &reqwest::Client, endpoint: &Endpoint, request: &Request) -> Result<Answer, Missed> {
+    let mut sending = http.request(request.method().clone(), endpoint.url(request.path()));
+    sending = match request.condition() {
+        None => sending,
+        Some(Condition::Is(version)) => sending.header(IF_MATCH, version),
+        Some(Condition::IsNot(version)) => sending.header(IF_NONE_MATCH, version),
+        Some(Condition::Absent) => sending.header(IF_NONE_MATCH, "*"),
+    };
+    if let Some(body) = request.body() {
+        sending = sending.body(body.to_string());
     }
+    let mut response = sending.send().await.map_err(missed)?;
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let etag = header(ETAG).map(str::to_owned);
+    let media_type = header(CONTENT_TYPE);
+    let media_type = media_type.and_then(|value| value.split(';').next()).unwrap_or_default();
+    let media_type = media_type.trim().to_ascii_lowercase();
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(missed)? {
+        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(Missed::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer { status: response.status().as_u16(), media_type, etag, body })
 }
 
 fn missed(error: reqwest::Error) -> Missed {

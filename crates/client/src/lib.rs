@@ -1,15 +1,16 @@
 //! Something that asks a server over HTTP: several endpoints in order, credentials, time-outs.
 //!
 //! ```text
-//! compat/commissaire ──► Request ──► Client ──► Answer
-//!                                      ▲
-//!         Endpoint, Trust, Credentials ┘ (a user name, a token, a certificate; from a kubeconfig too)
+//! v1, compat/commissaire ──► Request ──► Client ──► Answer
+//!                                          ▲
+//!             Endpoint, Trust, Credentials ┘ (a user name, a token, a certificate; from a kubeconfig too)
 //! ```
 //! A request that cannot be delivered to one endpoint goes to the next; whatever a server answers is an
 //! answer, also when it says no. Servers are verified, against the system's authorities or those of a file.
 //!
 //! **Invariant:** nothing here prints, asks a person, or knows how a server decides; a secret is sent to the
-//! endpoints that were given and nowhere else: redirections are not followed.
+//! endpoints that were given and nowhere else: redirections are not followed, and no proxy comes between where it
+//! could read along.
 
 mod answer;
 mod client;
@@ -18,11 +19,12 @@ mod credentials;
 mod endpoint;
 mod kubeconfig;
 mod request;
+pub mod v1;
 
 pub use answer::Answer;
 pub use client::{BuildError, Client, SendError, Trust, Unreachable};
 pub use credentials::{Authorization, Credentials};
 pub use endpoint::{BadEndpoint, Endpoint};
 pub use kubeconfig::{KubeconfigError, kubeconfig};
-pub use request::{BadSegment, Request, Segment};
+pub use request::{BadSegment, Condition, Request, Segment};
 pub use reqwest::Method;

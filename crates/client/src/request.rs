@@ -53,6 +53,18 @@ pub struct Request {
     path: String,
     subject: String,
     body: Option<Value>,
+    condition: Option<Condition>,
+}
+
+/// What has to be so for a request to have an effect (RFC 9110, section 13.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// What is there is this version: `If-Match`, an entity tag as the server wrote it.
+    Is(String),
+    /// It is another version, or there is nothing: `If-None-Match`.
+    IsNot(String),
+    /// There is nothing: `If-None-Match: *`.
+    Absent,
 }
 
 impl Request {
@@ -67,7 +79,30 @@ impl Request {
             path.extend(utf8_percent_encode(part, ESCAPED));
         }
         let subject = parts.last().copied().expect("every route has a part").to_owned();
-        Self { method, path, subject, body }
+        Self { method, path, subject, body, condition: None }
+    }
+
+    /// The same with `name=value` in its query, behind those that are there.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.path.push(if self.path.contains('?') { '&' } else { '?' });
+        self.path.extend(utf8_percent_encode(name, ESCAPED));
+        self.path.push('=');
+        self.path.extend(utf8_percent_encode(value, ESCAPED));
+        self
+    }
+
+    /// The same under `condition`.
+    #[must_use]
+    pub fn if_so(mut self, condition: Condition) -> Self {
+        self.condition = Some(condition);
+        self
+    }
+
+    /// Under which condition.
+    #[must_use]
+    pub fn condition(&self) -> Option<&Condition> {
+        self.condition.as_ref()
     }
 
     /// The method.
@@ -76,7 +111,7 @@ impl Request {
         &self.method
     }
 
-    /// The path, escaped.
+    /// The path and the query, escaped.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
@@ -111,6 +146,13 @@ mod tests {
             let request = Request::new(Method::GET, "/v", &["thing", name.as_str()], None);
             assert_eq!((request.path(), request.subject()), (path, name.as_str()));
         }
+    }
+
+    #[test]
+    fn a_query_says_what_was_meant() {
+        let request = Request::new(Method::GET, "/v", &["things"], None);
+        let request = request.with("label", "a/b=c&d").with("limit", "3");
+        assert_eq!(request.path(), "/v/things?label=a%2Fb%3Dc%26d&limit=3");
     }
 
     #[test]

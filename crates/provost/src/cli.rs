@@ -6,7 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use base::{Explain, report};
+use ::cli::fleet;
+use base::{Entropy, Explain, report};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 use serde_json::{Value, json};
@@ -72,7 +73,7 @@ fn command() -> Command {
                 .arg(json.clone()),
         )
         .subcommand(Command::new("reference").about("Print a configuration file that explains every setting"));
-    Command::new("provost")
+    let provost = Command::new("provost")
         .about("One program that keeps a fleet in order")
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
@@ -87,6 +88,15 @@ fn command() -> Command {
                      flags come first, then variables, then the file.",
                 ),
         )
+        .subcommand(
+            fleet::with_nouns(Command::new("fleet"))
+                .about("Look after hosts, clusters, networks and container managers")
+                .subcommand_required(true)
+                .arg_required_else_help(true)
+                .disable_help_subcommand(true),
+        );
+    // What operators type all day needs no `fleet` before it.
+    fleet::with_nouns(provost)
         .subcommand(config)
         .subcommand(
             Command::new("store")
@@ -118,10 +128,12 @@ fn command() -> Command {
         )
 }
 
-fn dispatch(matches: &ArgMatches) -> ExitCode {
-    let (name, matches) = matches.subcommand().expect("clap demands a subcommand");
+fn dispatch(line: &ArgMatches) -> ExitCode {
+    let (name, matches) = line.subcommand().expect("clap demands a subcommand");
     match name {
         "up" => up(matches),
+        "fleet" => look_after(matches),
+        noun if fleet::is_noun(noun) => look_after(line),
         "config" => match matches.subcommand() {
             Some(("check", matches)) => check(matches),
             Some(("import", matches)) => import_settings(matches),
@@ -148,6 +160,11 @@ fn dispatch(matches: &ArgMatches) -> ExitCode {
         "man" => printed(manual(directory(matches))),
         other => unreachable!("clap knows no command `{other}`"),
     }
+}
+
+/// Runs a command about the fleet; `nouns` is what has one of them as its subcommand.
+fn look_after(nouns: &ArgMatches) -> ExitCode {
+    fleet::run(nouns, Surroundings::of_process().data(), &Entropy::system())
 }
 
 fn directory(matches: &ArgMatches) -> Option<&Path> {

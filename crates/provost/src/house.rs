@@ -187,7 +187,7 @@ async fn finish(
     bindings: Vec<Binding>,
 ) -> Result<Running, StartError> {
     let first_start = match &settings.files.first_start {
-        Some(files) => first_start(&house, files, key_spec(settings)).await?,
+        Some(files) => first_start(&house, files, key_spec(settings), &settings.netloc.https_url()).await?,
         None => false,
     };
     let greeting = match (&settings.data, &settings.files.first_start) {
@@ -412,7 +412,12 @@ fn profile(settings: &Settings, name: AuthorityName, authority: &settings::Autho
 
 /// Makes the first administrator's key and certificate, once, and shows the server authority's certificate.
 /// Whether this is the first start.
-async fn first_start(house: &House, files: &FirstStartFiles, spec: KeySpec) -> Result<bool, StartError> {
+async fn first_start(
+    house: &House,
+    files: &FirstStartFiles,
+    spec: KeySpec,
+    https_url: &str,
+) -> Result<bool, StartError> {
     let file = |path: &PathBuf| {
         let path = path.clone();
         move |source| StartError::File { path, source }
@@ -422,6 +427,10 @@ async fn first_start(house: &House, files: &FirstStartFiles, spec: KeySpec) -> R
     match write_anchors(&files.server_ca, &anchors) {
         Err(_) if files.server_ca.exists() => {}
         shown => shown?,
+    }
+    // A house serves without it.
+    if let Err(error) = write_once(&files.client, client_file(files, https_url).as_bytes()) {
+        tracing::warn!(error = %base::report(&error), "the file for commands on this machine is not up to date");
     }
     if let Err(error) = private_file::is_there(&files.admin) {
         let hint = error.help();
@@ -438,14 +447,24 @@ async fn first_start(house: &House, files: &FirstStartFiles, spec: KeySpec) -> R
     Ok(true)
 }
 
+/// What commands on this machine have to know. The files that it names are beside it.
+fn client_file(files: &FirstStartFiles, https_url: &str) -> String {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    cli::client_file_for_this_machine(https_url, &name(&files.server_ca), &name(&files.admin))
+}
+
 /// Puts the certificates of the server's authority into the file at `path`, unless they are in it.
 fn write_anchors(path: &Path, anchors: &[x509::Certificate]) -> Result<(), StartError> {
     let pem: String = anchors.iter().map(x509::Certificate::to_pem).collect();
-    if std::fs::read(path).is_ok_and(|held| held == pem.as_bytes()) {
+    write_once(path, pem.as_bytes())
+}
+
+/// Puts `bytes` into the file at `path`, unless they are in it.
+fn write_once(path: &Path, bytes: &[u8]) -> Result<(), StartError> {
+    if std::fs::read(path).is_ok_and(|held| held == bytes) {
         return Ok(());
     }
-    private_file::replace(path, pem.as_bytes())
-        .map_err(|source| StartError::File { path: path.to_owned(), source })
+    private_file::replace(path, bytes).map_err(|source| StartError::File { path: path.to_owned(), source })
 }
 
 async fn fingerprints(house: &House) -> Result<Fingerprints, StartError> {

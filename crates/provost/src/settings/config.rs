@@ -14,6 +14,9 @@ use super::problem::{Origin, Problem};
 /// The environment variable that names the configuration file.
 const CONFIG_VARIABLE: &str = "PROVOST_CONFIG";
 
+/// The environment variable for the setting `data`.
+const DATA_VARIABLE: &str = "PROVOST_DATA";
+
 /// The name of the configuration file in the data directory.
 const CONFIG_FILE: &str = "provost.toml";
 
@@ -79,6 +82,11 @@ impl Surroundings {
             .iter()
             .find(|(known, value)| known == name && !value.is_empty())
             .map(|(_, value)| value)
+    }
+
+    /// Where data is kept when no flag says: see the setting `data`.
+    pub fn data(&self) -> Option<PathBuf> {
+        self.variable(DATA_VARIABLE).map(PathBuf::from).or_else(|| self.data_directory())
     }
 
     /// Where data is kept when nobody says: see the setting `data`.
@@ -176,7 +184,8 @@ impl Config {
         for (name, _) in &self.surroundings.variables {
             let name = name.to_string_lossy();
             let Some(rest) = name.strip_prefix("PROVOST_") else { continue };
-            if name == CONFIG_VARIABLE || KEYS.iter().any(|key| key.variable() == name) {
+            let is_for_commands = cli::VARIABLES.iter().any(|known| name == *known);
+            if name == CONFIG_VARIABLE || is_for_commands || KEYS.iter().any(|key| key.variable() == name) {
                 continue;
             }
             let problem = Problem {
@@ -305,6 +314,9 @@ mod tests {
         check(false, &[home, ("XDG_DATA_HOME", "")], Some("/home/ada/.local/share/provost"));
         check(true, &[home], Some("/var/lib/provost"));
         check(false, &[], None);
+        assert_eq!(surroundings(true, &[("PROVOST_DATA", "/d")]).data(), Some("/d".into()));
+        assert_eq!(surroundings(true, &[]).data(), Some("/var/lib/provost".into()));
+        assert!(KEYS.iter().any(|key| key.variable() == DATA_VARIABLE));
     }
 
     #[test]
@@ -315,6 +327,8 @@ mod tests {
                 ("PROVOST_BIND", "127.0.0.1, ::1"),
                 ("PROVOST_NETLOC", ""),
                 ("PROVOST_CONFIG", "x"),
+                ("PROVOST_SERVER", "https://fleet.example"),
+                ("PROVOST_CLIENT_CONFIG", "x"),
                 ("PROVOST_CA_KEYBITS", "2048"),
                 ("PROVOST_COLOUR", "blue"),
                 ("OTHER", "1"),

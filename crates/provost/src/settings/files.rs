@@ -24,6 +24,7 @@ pub fn within(data: &Path, cors_keys: Option<PathBuf>, server_key: Option<PathBu
         first_start: Some(FirstStartFiles {
             admin: data.join("admin.pem"),
             server_ca: data.join("server-ca.pem"),
+            client: data.join(cli::CLIENT_FILE),
         }),
     }
 }
@@ -61,6 +62,7 @@ pub fn one_each(reader: &mut Reader<'_>, files: &Files, access_log: Option<&Acce
     if let Some(first_start) = &files.first_start {
         taken.push((place(&first_start.admin), "the first administrator"));
         taken.push((place(&first_start.server_ca), "the certificate of the server's authority"));
+        taken.push((place(&first_start.client), "the commands on this machine"));
     }
     let access_log = match access_log {
         Some(AccessLog::File(path)) => Some(path.as_path()),

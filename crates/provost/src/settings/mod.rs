@@ -101,6 +101,8 @@ pub struct FirstStartFiles {
     pub admin: PathBuf,
     /// The certificate of the authority that signs the HTTPS port's.
     pub server_ca: PathBuf,
+    /// Where the server is and who asks it, for commands on this machine; written at each start.
+    pub client: PathBuf,
 }
 
 /// Which doors there are, and what is shown at them.

@@ -129,7 +129,9 @@ fn everything_is_for_the_owner_alone() {
     for face in [Face::Up, Face::Caucased] {
         let house = plan(face).start();
         let files: &[&str] = match face {
-            Face::Up => &["admin.pem", "provost.db", "store.key", "server.key.pem", "server-ca.pem"],
+            Face::Up => {
+                &["admin.pem", "client.toml", "provost.db", "server-ca.pem", "server.key.pem", "store.key"]
+            }
             Face::Caucased => &["caucase.sqlite", "caucase.sqlite.key", "server.key.pem"],
         };
         for file in files {

@@ -14,6 +14,7 @@ mod config;
 mod config_import;
 mod cors;
 mod fleet;
+mod fleet_commands;
 mod house;
 mod houses;
 mod http_abuse;

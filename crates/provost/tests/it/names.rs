@@ -58,10 +58,18 @@ fn completions_and_manual_pages_come_from_the_command_line() {
     assert_eq!(ran.code, Some(0));
     assert!(ran.stdout.contains("--ca-key-bits"), "{}", ran.stdout);
 
+    for words in ["container-manager", "--no-container-manager", "--if-match", "--client-config"] {
+        assert!(ran.stdout.contains(words), "{words}");
+    }
+
     let page = provost(&["man"]);
     assert!(page.stdout.contains(".TH provost 1"), "{}", page.stdout);
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(provost(&["man", dir.path().to_str().unwrap()]).code, Some(0));
     let page = std::fs::read_to_string(dir.path().join("provost-up.1")).unwrap();
     assert!(page.contains("PROVOST_CA_USERS_MAX_CSR"), "{page}");
+    for page in ["provost-host-list.1", "provost-fleet-cluster-restart.1"] {
+        let page = std::fs::read_to_string(dir.path().join(page)).unwrap();
+        assert!(page.contains("PROVOST_SERVER"), "{page}");
+    }
 }

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::error::CommandError;
-use super::input::Input;
+use crate::input::Input;
 
 /// Names the file.
 const VARIABLE: &str = "COMMCTL_CONFIG";

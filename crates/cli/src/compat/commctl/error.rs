@@ -7,8 +7,8 @@ use base::{Explain, Kind};
 use client::{BuildError, Method, SendError};
 
 use super::configuration::ConfigurationError;
-use super::ssh::SshError;
-use crate::signals;
+use crate::input::InputError;
+use crate::ssh::SshError;
 
 /// A command did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -51,18 +51,9 @@ pub(super) enum CommandError {
     /// A host that nobody knows the address of.
     #[error("could not resolve `{0}` to an IPv4 address")]
     Unresolvable(String),
-    /// A file, or standard input, is unreadable.
-    #[error("could not read {what}")]
-    Unreadable {
-        /// The file.
-        what: String,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// Something that should be text is none.
-    #[error("{0} is not UTF-8")]
-    NotText(String),
+    /// What was to come from outside did not.
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// A file was not written.
     #[error("could not write {}", path.display())]
     Unwritable {
@@ -72,15 +63,21 @@ pub(super) enum CommandError {
         #[source]
         source: io::Error,
     },
-    /// A question had no answer.
-    #[error("there was no answer to `{0}`")]
-    NoAnswer(&'static str),
-    /// Somebody ended the program at a question.
-    #[error("ended by signal {0}")]
-    Interrupted(i32),
     /// A password that bcrypt cannot take.
     #[error("{0}")]
     Password(&'static str),
+    /// The server does not know the host.
+    #[error("No object found. The server knows no host `{0}`")]
+    NoSuchHost(String),
+    /// The server's answer is not what it should be.
+    #[error("the server's answer has no credentials in it")]
+    Malformed(#[source] serde_json::Error),
+    /// The key is not base64.
+    #[error("the key that the server has for {host} is not base64")]
+    NotBase64 {
+        /// The host.
+        host: String,
+    },
     /// The connection to a host did not come about.
     #[error(transparent)]
     Ssh(#[from] SshError),
@@ -97,7 +94,7 @@ impl CommandError {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Send(SendError::Unreachable(_)) => 1,
-            Self::Interrupted(signal) => signals::exit_code(*signal),
+            Self::Input(error) => error.interrupted().unwrap_or(2),
             _ => 2,
         }
     }
@@ -116,12 +113,11 @@ impl Explain for CommandError {
             | Self::NotJson { .. }
             | Self::Output(_)
             | Self::Runtime(_) => Kind::Unavailable,
-            Self::Unreadable { .. } | Self::Unwritable { .. } | Self::Interrupted(_) => Kind::Unavailable,
-            Self::Refused { .. }
-            | Self::Unresolvable(_)
-            | Self::NotText(_)
-            | Self::NoAnswer(_)
-            | Self::Password(_) => Kind::Invalid,
+            Self::Input(error) => error.kind(),
+            Self::Unwritable { .. } => Kind::Unavailable,
+            Self::NoSuchHost(_) => Kind::NotFound,
+            Self::Malformed(_) | Self::NotBase64 { .. } => Kind::Internal,
+            Self::Refused { .. } | Self::Unresolvable(_) | Self::Password(_) => Kind::Invalid,
         }
     }
 
@@ -132,6 +128,7 @@ impl Explain for CommandError {
             Self::Client(error) => error.help(),
             Self::Send(error) => error.help(),
             Self::Ssh(error) => error.help(),
+            Self::NoSuchHost(_) => Some("`commctl host list` shows the addresses".to_owned()),
             _ => None,
         }
     }

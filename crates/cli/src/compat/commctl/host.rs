@@ -9,12 +9,13 @@ use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
 use client::compat::commissaire::{self as v0, Resource};
 use client::{Answer, Request, Segment};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::answers;
 use super::error::CommandError;
-use super::input::{File, Input};
-use super::ssh::{Session, SshError};
+use crate::input::{File, Input};
+use crate::ssh::Session;
 
 #[derive(Subcommand)]
 #[command(disable_help_subcommand = true)]
@@ -46,6 +47,15 @@ pub(super) enum Command {
     Status { address: String },
     /// Sign in at a host
     Ssh(Ssh),
+}
+
+/// What the server says about signing in.
+#[derive(Deserialize)]
+struct HostCredentials {
+    #[serde(default)]
+    ssh_priv_key: String,
+    #[serde(default)]
+    remote_user: String,
 }
 
 /// `commctl host ssh`.
@@ -99,8 +109,15 @@ impl Ssh {
     /// The session that the answer makes possible.
     pub(super) fn session(self, answer: &Answer) -> Result<Session, CommandError> {
         match answer.status {
-            200 => Ok(Session::new(self.host.as_str(), self.arguments, &answer.body)?),
-            404 => Err(SshError::NoSuchHost(self.host.to_string()).into()),
+            200 => {
+                let found: HostCredentials =
+                    serde_json::from_slice(&answer.body).map_err(CommandError::Malformed)?;
+                let key = STANDARD.decode(found.ssh_priv_key.trim());
+                let key = key.map_err(|_| CommandError::NotBase64 { host: self.host.to_string() })?;
+                let (host, user) = (self.host.as_str(), &found.remote_user);
+                Ok(Session::new(host, user, Secret::new(key), self.arguments)?)
+            }
+            404 => Err(CommandError::NoSuchHost(self.host.to_string())),
             _ => Err(answers::refusal(&v0::host_credentials(&self.host), answer)),
         }
     }

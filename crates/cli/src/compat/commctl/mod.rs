@@ -15,13 +15,10 @@ mod configuration;
 mod container_manager;
 mod error;
 mod host;
-mod input;
-mod key_file;
 mod members;
 mod network;
 mod passhash;
 mod shown;
-mod ssh;
 mod user_data;
 mod yaml;
 mod yaml_words;
@@ -35,12 +32,12 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use client::{Client, Request, SendError};
 use serde_json::Value;
 
+use crate::input::Input;
 use crate::output;
 use crate::signals::{self, Signals};
+use crate::ssh::Session;
 use error::CommandError;
-use input::Input;
 use shown::Format;
-use ssh::Session;
 
 /// Control hosts and clusters
 #[derive(Parser)]

@@ -5,7 +5,7 @@ use bcrypt::Version;
 use clap::Args;
 
 use super::error::CommandError;
-use super::input::{File, Input};
+use crate::input::{File, Input};
 
 /// What bcrypt looks at; more would be ignored without a word.
 const PASSWORD_BYTES_MAX: usize = 72;

@@ -24,7 +24,7 @@ use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
 
 use super::error::CommandError;
-use super::input::{File, Input};
+use crate::input::{File, Input};
 
 const PART_HANDLER: &str = include_str!("part_handler.py");
 
@@ -94,11 +94,11 @@ impl Arguments {
     pub(super) async fn make(self, input: &mut Input, entropy: &Entropy) -> Result<String, CommandError> {
         let password = if self.password { Some(input.ask_hidden("Password: ").await?) } else { None };
         let cloud_config = match &self.cloud_init {
-            Some(file) => text(input, file).await?,
+            Some(file) => input.text(file).await?,
             None => CLOUD_CONFIG.to_owned(),
         };
         let ca_certificates = match &self.ca_file {
-            Some(file) => Some(text(input, file).await?),
+            Some(file) => Some(input.text(file).await?),
             None => None,
         };
         let outfile = self.outfile.clone().or_else(|| self.outfile_as_in_the_manual.clone());
@@ -131,14 +131,6 @@ impl Arguments {
             ca_certificates,
         }
     }
-}
-
-async fn text(input: &mut Input, file: &File) -> Result<String, CommandError> {
-    let what = match file {
-        File::StandardInput => "standard input".to_owned(),
-        File::Path(path) => path.display().to_string(),
-    };
-    String::from_utf8(input.read(file).await?).map_err(|_| CommandError::NotText(what))
 }
 
 /// For the owner alone: there may be a password in it.

@@ -59,7 +59,7 @@ fn ssh_gets_the_key_and_the_user() {
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(7), expected), "{}", ran.stderr);
     let said: Vec<&str> = ran.stderr.lines().collect();
     assert!(
-        said[0].starts_with(&format!("Calling ssh command: ssh -i {}/commctl-", ssh.temporary().display()))
+        said[0].starts_with(&format!("Calling ssh command: ssh -i {}/provost-", ssh.temporary().display()))
     );
     assert!(said[0].ends_with("/key -l fedora node1 -p 2222 -h --config uptime; id -v"), "{said:?}");
     assert_eq!(said[1..], ["Removed temporary ssh key"]);

@@ -11,15 +11,15 @@ use crate::output;
 
 /// A file with a key, for its owner alone (mode 0600), in a folder of its own (0700). Dropping it removes
 /// both: at the end, after an error, and in a panic.
-pub(super) struct KeyFile {
+pub(crate) struct KeyFile {
     folder: PathBuf,
     file: PathBuf,
 }
 
 impl KeyFile {
     /// Writes `key` into a new folder under `under`.
-    pub(super) fn write(under: &Path, key: &[u8], entropy: &Entropy) -> io::Result<Self> {
-        let folder = under.join(format!("commctl-{}", hex::encode(&entropy.bytes::<16>())));
+    pub(crate) fn write(under: &Path, key: &[u8], entropy: &Entropy) -> io::Result<Self> {
+        let folder = under.join(format!("provost-{}", hex::encode(&entropy.bytes::<16>())));
         // Fails where something has the name already, even a link.
         DirBuilder::new().mode(0o700).create(&folder)?;
         // From here on whatever was made is removed again.
@@ -29,7 +29,7 @@ impl KeyFile {
         Ok(made)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.file
     }
 }
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_name_that_is_taken_is_left_alone() {
         let under = tempfile::tempdir().unwrap();
-        let theirs = under.path().join(format!("commctl-{}", hex::encode(&Entropy::seeded(1).bytes::<16>())));
+        let theirs = under.path().join(format!("provost-{}", hex::encode(&Entropy::seeded(1).bytes::<16>())));
         std::os::unix::fs::symlink("/nonexistent", &theirs).unwrap();
         assert!(KeyFile::write(under.path(), b"secret", &Entropy::seeded(1)).is_err());
         assert!(theirs.is_symlink());

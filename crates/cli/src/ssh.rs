@@ -1,10 +1,10 @@
-//! `commctl host ssh`: the real ssh, with the key that the server keeps.
+//! A session at a host: the real ssh, with the key that the server keeps.
 //!
 //! ```text
 //! ssh -i FILE -l USER HOST ARGS…
 //! ```
 //! No shell in between. The arguments stand behind the host, where ssh takes options as well as a command; in
-//! front of it, where the original has them, ssh would take the command's first word for the host. The exit
+//! front of it, where the original of `commctl` has them, ssh would take the command's first word for the host. The exit
 //! code is that of ssh (commissaire, section 12.5).
 
 use std::ffi::OsString;
@@ -14,40 +14,25 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use base::{Entropy, Explain, Kind, Secret};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rustix::process::{Pid, Signal, kill_process};
-use serde::Deserialize;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::SignalKind;
 
-use super::key_file::KeyFile;
+use crate::key_file::KeyFile;
 use crate::output;
 use crate::signals::{self, Signals};
 
 /// There was no session.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SshError {
-    /// The server does not know the host.
-    #[error("No object found. The server knows no host `{0}`")]
-    NoSuchHost(String),
+pub(crate) enum SshError {
     /// The name would be an option of ssh.
     #[error("`{0}` is not a host")]
     NotAHost(String),
-    /// The server's answer is not what it should be.
-    #[error("the server's answer has no credentials in it")]
-    Malformed(#[source] serde_json::Error),
     /// There is no key, or no user.
     #[error("the server has no {what} for {host}")]
     Missing {
         /// What is missing.
         what: &'static str,
-        /// The host.
-        host: String,
-    },
-    /// The key is not base64.
-    #[error("the key that the server has for {host} is not base64")]
-    NotBase64 {
         /// The host.
         host: String,
     },
@@ -68,16 +53,14 @@ pub(super) enum SshError {
 impl Explain for SshError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NoSuchHost(_) | Self::Missing { .. } => Kind::NotFound,
+            Self::Missing { .. } => Kind::NotFound,
             Self::NotAHost(_) => Kind::Invalid,
-            Self::Malformed(_) | Self::NotBase64 { .. } => Kind::Internal,
             Self::KeyFile { .. } | Self::Start(_) => Kind::Unavailable,
         }
     }
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::NoSuchHost(_) => Some("`commctl host list` shows the addresses".to_owned()),
             Self::KeyFile { .. } => Some("TMPDIR says where temporary files go".to_owned()),
             Self::Start(error) if error.kind() == io::ErrorKind::NotFound => {
                 Some("install the OpenSSH client".to_owned())
@@ -87,17 +70,8 @@ impl Explain for SshError {
     }
 }
 
-/// What the server says about signing in.
-#[derive(Deserialize)]
-struct HostCredentials {
-    #[serde(default)]
-    ssh_priv_key: String,
-    #[serde(default)]
-    remote_user: String,
-}
-
 /// A session that is about to begin.
-pub(super) struct Session {
+pub(crate) struct Session {
     host: String,
     user: String,
     key: Secret<Vec<u8>>,
@@ -105,27 +79,30 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// A session at `host`, for which the server answered `credentials`.
-    pub(super) fn new(host: &str, arguments: Vec<OsString>, credentials: &[u8]) -> Result<Self, SshError> {
+    /// A session at `host` as `user`, whom `key` lets in: the text of a private key file.
+    pub(crate) fn new(
+        host: &str,
+        user: &str,
+        key: Secret<Vec<u8>>,
+        arguments: Vec<OsString>,
+    ) -> Result<Self, SshError> {
         let host = host.to_owned();
         if host.starts_with('-') {
             return Err(SshError::NotAHost(host));
         }
-        let found: HostCredentials = serde_json::from_slice(credentials).map_err(SshError::Malformed)?;
-        for (text, what) in [(&found.ssh_priv_key, "ssh key"), (&found.remote_user, "remote user")] {
-            if text.is_empty() {
+        for (is_missing, what) in
+            [(key.expose().trim_ascii().is_empty(), "ssh key"), (user.is_empty(), "remote user")]
+        {
+            if is_missing {
                 return Err(SshError::Missing { what, host });
             }
         }
-        match STANDARD.decode(found.ssh_priv_key.trim()) {
-            Ok(key) => Ok(Self { host, user: found.remote_user, key: Secret::new(key), arguments }),
-            Err(_) => Err(SshError::NotBase64 { host }),
-        }
+        Ok(Self { host, user: user.to_owned(), key, arguments })
     }
 
     /// Runs ssh to its end and gives its exit code. Signals are passed on, and whatever happens, the key is
     /// removed.
-    pub(super) async fn run(self, signals: &mut Signals, entropy: &Entropy) -> Result<u8, SshError> {
+    pub(crate) async fn run(self, signals: &mut Signals, entropy: &Entropy) -> Result<u8, SshError> {
         let folder = private_folder();
         let key = KeyFile::write(&folder, self.key.expose(), entropy)
             .map_err(|source| SshError::KeyFile { folder, source })?;
@@ -184,19 +161,12 @@ mod tests {
 
     #[test]
     fn there_is_no_session_without_credentials() {
-        for (host, credentials, expected) in [
-            ("h", r#"{"ssh_priv_key":"","remote_user":"root"}"#, "the server has no ssh key for h"),
-            ("h", r#"{"ssh_priv_key":"a2V5"}"#, "the server has no remote user for h"),
-            (
-                "h",
-                r#"{"ssh_priv_key":"*","remote_user":"root"}"#,
-                "the key that the server has for h is not base64",
-            ),
-            ("h", "[]", "the server has no ssh key for h"),
-            ("h", "Forbidden", "the server's answer has no credentials in it"),
-            ("-oProxyCommand=x", "{}", "`-oProxyCommand=x` is not a host"),
+        for (host, user, key, expected) in [
+            ("h", "root", "\n", "the server has no ssh key for h"),
+            ("h", "", "KEY", "the server has no remote user for h"),
+            ("-oProxyCommand=x", "", "", "`-oProxyCommand=x` is not a host"),
         ] {
-            let error = Session::new(host, Vec::new(), credentials.as_bytes()).err().unwrap();
+            let error = Session::new(host, user, Secret::new(key.into()), Vec::new()).err().unwrap();
             assert_eq!(error.to_string(), expected);
         }
     }

@@ -1,0 +1,268 @@
+//! `provost host`.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use base::Secret;
+use clap::{Args, Subcommand};
+use client::Segment;
+use client::v1::{self, HostQuery};
+use wire::{Credentials, Host, HostPatch, HostReport, Labels, NewHost};
+
+use crate::error::CommandError;
+use crate::input::File;
+use crate::options::{Pair, once, pair};
+use crate::output;
+use crate::session::{Change, DryRun, Session};
+use crate::ssh;
+use crate::view::{self, Watch};
+
+#[derive(Debug, Subcommand)]
+#[command(disable_help_subcommand = true)]
+pub(crate) enum Command {
+    /// List hosts: all, or those of which all that is said is true
+    List(List),
+    /// Show a host
+    Show {
+        address: Segment,
+        #[command(flatten)]
+        watch: Watch,
+    },
+    /// Add a host
+    Add(Add),
+    /// Say something about a host
+    Label(Label),
+    /// Forget a host; nothing is done at the host itself
+    Remove {
+        address: Segment,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Show how a host is doing, and what its container manager says of it
+    Status {
+        address: Segment,
+        #[command(flatten)]
+        watch: Watch,
+    },
+    /// Print the private key that lets the server into a host
+    Credentials {
+        address: Segment,
+        /// Write it into this file instead, which must not be there yet and is for you alone
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Sign in at a host, with the key that the server keeps; the exit code is that of ssh
+    Ssh(Ssh),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Hosts with this label; repeatable
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair)]
+    labels: Vec<Pair>,
+    /// Hosts with this status: new, investigating, bootstrapping, disassociated, active or failed
+    #[arg(long)]
+    status: Option<String>,
+    /// Hosts of this cluster
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// Hosts with this distribution, in lower case
+    #[arg(long)]
+    os: Option<String>,
+    #[command(flatten)]
+    watch: Watch,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Add {
+    /// Its IP address, or its name
+    address: Segment,
+    /// The file with the private key to sign in with; `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    key: Option<File>,
+    /// Who to be there [default: root]
+    #[arg(long, value_name = "NAME")]
+    remote_user: Option<String>,
+    /// The cluster to join at once
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// What is to be remembered of it; repeatable
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair)]
+    labels: Vec<Pair>,
+    #[command(flatten)]
+    dry_run: DryRun,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Label {
+    address: Segment,
+    /// KEY=VALUE for a label to have from now on, KEY- for one that is to go
+    #[arg(required = true, value_name = "LABEL", value_parser = label_change)]
+    changes: Vec<LabelChange>,
+    #[command(flatten)]
+    change: Change,
+}
+
+/// A label's key, and its value; none for one that is to go.
+type LabelChange = (String, Option<String>);
+
+#[derive(Debug, Args)]
+pub(crate) struct Ssh {
+    address: Segment,
+    /// Options for ssh, or a command to run
+    #[arg(last = true, value_name = "ARGS")]
+    arguments: Vec<OsString>,
+}
+
+fn label_change(text: &str) -> Result<LabelChange, String> {
+    match (text.split_once('='), text.strip_suffix('-')) {
+        (Some((key, value)), _) if !key.is_empty() => Ok((key.to_owned(), Some(value.to_owned()))),
+        (None, Some(key)) if !key.is_empty() => Ok((key.to_owned(), None)),
+        _ => Err("it is written KEY=VALUE, or KEY- to take it away".to_owned()),
+    }
+}
+
+impl Command {
+    /// Runs it; an SSH session that is still to be held is given back.
+    pub(crate) async fn run(self, session: &mut Session) -> Result<Option<ssh::Session>, CommandError> {
+        match self {
+            Self::List(list) => list.run(session).await?,
+            Self::Show { address, watch } => {
+                view::one::<Host>(session, &v1::host(&address), &watch).await?;
+            }
+            Self::Add(add) => add.run(session).await?,
+            Self::Label(label) => label.run(session).await?,
+            Self::Remove { address, change } => {
+                let request = change.condition(v1::remove_host(&address));
+                if session.change(&request, &change.dry_run).await?.is_some() {
+                    output::note(format_args!("forgot host {address}"));
+                }
+            }
+            Self::Status { address, watch } => {
+                view::one::<HostReport>(session, &v1::host_status(&address), &watch).await?;
+            }
+            Self::Credentials { address, out } => credentials(session, &address, out.as_deref()).await?,
+            Self::Ssh(ssh) => {
+                let found: Credentials = v1::read(&session.ask(&v1::host_credentials(&ssh.address)).await?)?;
+                let key = Secret::new(found.ssh_private_key.expose().clone().into_bytes());
+                let host = ssh.address.as_str();
+                return Ok(Some(ssh::Session::new(host, &found.remote_user, key, ssh.arguments)?));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl List {
+    async fn run(self, session: &mut Session) -> Result<(), CommandError> {
+        let labels = self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let query = HostQuery { status: self.status, cluster: self.cluster, os: self.os, labels };
+        view::list::<Host>(session, &v1::hosts(&query), &self.watch).await
+    }
+}
+
+impl Add {
+    async fn run(self, session: &mut Session) -> Result<(), CommandError> {
+        let key = match &self.key {
+            Some(file) => Some(Secret::new(session.input.text(file).await?)),
+            None => None,
+        };
+        let mut labels = Labels::new();
+        for (key, value) in self.labels {
+            let is_there = labels.contains_key(&key);
+            once(&mut labels, is_there, key, value)?;
+        }
+        let host =
+            NewHost { ssh_private_key: key, remote_user: self.remote_user, cluster: self.cluster, labels };
+        let request = v1::add_host(&self.address, &host);
+        let Some(answer) = session.change(&request, &self.dry_run).await? else { return Ok(()) };
+        let address = self.address;
+        session.tell(&answer, |_: &Host| match answer.status {
+            201 => {
+                format!("added host {address}; `provost host status {address} --watch` shows how far it is")
+            }
+            _ => format!("host {address} is there already, and the same"),
+        })
+    }
+}
+
+impl Label {
+    async fn run(self, session: &mut Session) -> Result<(), CommandError> {
+        let mut labels = BTreeMap::new();
+        for (key, value) in self.changes {
+            let is_there = labels.contains_key(&key);
+            once(&mut labels, is_there, key, value)?;
+        }
+        let request = self.change.condition(v1::change_host(&self.address, &HostPatch { labels }));
+        let Some(answer) = session.change(&request, &self.change.dry_run).await? else { return Ok(()) };
+        session.tell(&answer, |host: &Host| {
+            let labels: Vec<_> = host.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            let labels = if labels.is_empty() { "no labels".to_owned() } else { labels.join(" ") };
+            crate::table::one_line(&format!("host {} has {labels} now", host.address))
+        })
+    }
+}
+
+async fn credentials(
+    session: &mut Session,
+    address: &Segment,
+    out: Option<&Path>,
+) -> Result<(), CommandError> {
+    let answer = session.ask(&v1::host_credentials(address)).await?;
+    let found: Credentials = v1::read(&answer)?;
+    let text = if session.wants_json() {
+        Secret::new(view::json(&found) + "\n")
+    } else {
+        let key = found.ssh_private_key.expose();
+        let no_key = || ssh::SshError::Missing { what: "ssh key", host: address.to_string() };
+        if key.trim().is_empty() {
+            return Err(no_key().into());
+        }
+        // OpenSSH refuses a key file whose last line has no end.
+        Secret::new(if key.ends_with('\n') { key.clone() } else { format!("{key}\n") })
+    };
+    let Some(path) = out else { return session.print(text.expose()) };
+    write_new(path, text.expose())
+        .map_err(|source| CommandError::Unwritable { path: path.to_owned(), source })?;
+    let user = crate::table::one_line(&found.remote_user);
+    output::note(format_args!("wrote {}, which lets {user} into {address}", path.display()));
+    Ok(())
+}
+
+/// Writes a file for this user alone. One that is there is left alone; one that could not be written is removed.
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // What went wrong is said; half a key is of no use.
+        let _ = std::fs::remove_file(path);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_come_and_go() {
+        for (text, expected) in [
+            ("rack=a1", Some(("rack", Some("a1")))),
+            ("rack=", Some(("rack", Some("")))),
+            ("rack=a-", Some(("rack", Some("a-")))),
+            ("rack-", Some(("rack", None))),
+            ("a-b-", Some(("a-b", None))),
+            ("rack", None),
+            ("-", None),
+            ("=a", None),
+            ("", None),
+        ] {
+            let expected = expected.map(|(key, value)| (key.to_owned(), value.map(str::to_owned)));
+            assert_eq!(label_change(text).ok(), expected, "{text}");
+        }
+    }
+}

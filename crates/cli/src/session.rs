@@ -1,0 +1,221 @@
+//! One run of a command: what it was told, whom it asks, where it writes.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use client::{Answer, Client, Condition, Endpoint, Request, v1};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::connection::Connection;
+use crate::error::CommandError;
+use crate::input::Input;
+use crate::options::is_secret;
+use crate::output;
+use crate::screen::Screen;
+use crate::view;
+
+/// What stands for a secret wherever something is shown.
+const HIDDEN: &str = "********";
+
+/// What every command takes.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Options {
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What commands take that change something.
+#[derive(Debug, Default, Args)]
+pub(crate) struct DryRun {
+    /// Say what would be sent, and send nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What commands take that change what is there.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Change {
+    #[command(flatten)]
+    pub(crate) dry_run: DryRun,
+    /// Change nothing unless it still has this version, which `show` tells
+    #[arg(long, value_name = "ETAG")]
+    if_match: Option<String>,
+}
+
+impl Change {
+    /// `request` under the condition that was named.
+    pub(crate) fn condition(&self, request: Request) -> Request {
+        match &self.if_match {
+            // Shells take the quotes away.
+            Some(tag) if tag.contains('"') => request.if_so(Condition::Is(tag.clone())),
+            Some(tag) => request.if_so(Condition::Is(format!("\"{tag}\""))),
+            None => request,
+        }
+    }
+
+    /// Whether a version was named.
+    pub(crate) fn has_condition(&self) -> bool {
+        self.if_match.is_some()
+    }
+}
+
+/// One run of a command.
+pub(crate) struct Session {
+    options: Options,
+    data: Option<PathBuf>,
+    client: Option<Client>,
+    /// The endpoints of which it was said that they cannot be reached.
+    missed: Vec<Endpoint>,
+    pub(crate) input: Input,
+    pub(crate) screen: Screen,
+}
+
+impl Session {
+    /// `data` is where this machine's server keeps its data when `options` do not say.
+    pub(crate) fn new(options: Options, data: Option<PathBuf>) -> Self {
+        Self {
+            options,
+            data,
+            client: None,
+            missed: Vec::new(),
+            input: Input::new(),
+            screen: Screen::of_process(),
+        }
+    }
+
+    /// Whether JSON is wanted.
+    pub(crate) fn wants_json(&self) -> bool {
+        self.options.json
+    }
+
+    /// The answer to `request`, if it is a success, or 304.
+    pub(crate) async fn ask(&mut self, request: &Request) -> Result<Answer, CommandError> {
+        if self.client.is_none() {
+            let made = self.options.connection.client(self.data.as_deref(), &mut self.input).await?;
+            self.client = Some(made);
+        }
+        let client = self.client.as_ref().expect("it was made above");
+        let missed = &mut self.missed;
+        let goes_on = |from: &Endpoint, to: &Endpoint| {
+            // Once for each: who watches asks for hours.
+            if !missed.contains(from) {
+                output::note(format_args!("note: {from} cannot be reached; asking {to}"));
+                missed.push(from.clone());
+            }
+        };
+        let answer = client.send(request, goes_on).await?;
+        match answer.status {
+            200..=299 | 304 => Ok(answer),
+            _ => Err(CommandError::refusal(request, &answer)),
+        }
+    }
+
+    /// The answer to a `request` that changes something; none where that was only to be looked at.
+    pub(crate) async fn change(
+        &mut self,
+        request: &Request,
+        dry_run: &DryRun,
+    ) -> Result<Option<Answer>, CommandError> {
+        if !dry_run.dry_run {
+            return self.ask(request).await.map(Some);
+        }
+        self.print(&if self.wants_json() { planned_json(request) } else { planned(request) })?;
+        Ok(None)
+    }
+
+    /// Prints what a change led to: the thing itself as JSON, or else a line about it, on standard error.
+    pub(crate) fn tell<T: Serialize + DeserializeOwned>(
+        &self,
+        answer: &Answer,
+        line: impl FnOnce(&T) -> String,
+    ) -> Result<(), CommandError> {
+        let thing: T = v1::read(answer)?;
+        if self.wants_json() {
+            return self.print(&(view::json(&thing) + "\n"));
+        }
+        output::note(line(&thing));
+        Ok(())
+    }
+
+    /// Writes `text` to standard output.
+    pub(crate) fn print(&self, text: &str) -> Result<(), CommandError> {
+        output::data(text).map_err(CommandError::Output)
+    }
+}
+
+/// What would be sent, for people.
+fn planned(request: &Request) -> String {
+    let condition = match condition(request) {
+        Some((name, value)) => format!("{name}: {value}\n"),
+        None => String::new(),
+    };
+    let body = request.body().map(|body| format!("{:#}\n", without_secrets(body))).unwrap_or_default();
+    format!("{} {}\n{condition}{body}", request.method(), request.path())
+}
+
+fn planned_json(request: &Request) -> String {
+    let mut document = json!({"method": request.method().as_str(), "path": request.path()});
+    if let Some((name, value)) = condition(request) {
+        document["headers"] = json!({name: value});
+    }
+    if let Some(body) = request.body() {
+        document["body"] = without_secrets(body);
+    }
+    format!("{document}\n")
+}
+
+fn condition(request: &Request) -> Option<(&'static str, &str)> {
+    Some(match request.condition()? {
+        Condition::Is(tag) => ("If-Match", tag),
+        Condition::IsNot(tag) => ("If-None-Match", tag),
+        Condition::Absent => ("If-None-Match", "*"),
+    })
+}
+
+/// `body` with secrets hidden: a host's key, and those options that the server takes for secret.
+fn without_secrets(body: &Value) -> Value {
+    let mut body = body.clone();
+    if let Some(key) = body.get_mut("ssh_private_key") {
+        *key = HIDDEN.into();
+    }
+    if let Some(options) = body.get_mut("options").and_then(Value::as_object_mut) {
+        options.iter_mut().filter(|(name, _)| is_secret(name)).for_each(|(_, value)| *value = HIDDEN.into());
+    }
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::{NewHost, NewNetwork};
+
+    use super::*;
+
+    #[test]
+    fn a_plan_shows_everything_but_secrets() {
+        let name = "a".parse().unwrap();
+        let key = Some(base::Secret::new("hunter2".to_owned()));
+        let host = NewHost { ssh_private_key: key, cluster: Some("web".into()), ..NewHost::default() };
+        let add = v1::add_host(&name, &host).if_so(Condition::Absent);
+        assert_eq!(
+            planned(&add),
+            "PUT /v1/hosts/a\nIf-None-Match: *\n{\n  \"cluster\": \"web\",\n  \"ssh_private_key\": \"********\"\n}\n"
+        );
+        let network: NewNetwork = serde_json::from_value(json!({
+            "kind": "flannel_server",
+            "options": {"address": "a:1", "token": "hunter2", "tls_key_file": "hunter2", "password": "hunter2"}
+        }))
+        .unwrap();
+        let shown = planned_json(&v1::put_network(&name, &network));
+        assert!(!shown.contains("hunter2") && shown.contains(r#""address":"a:1""#), "{shown}");
+        let change = Change { if_match: Some("7".into()), ..Change::default() };
+        assert_eq!(
+            planned(&change.condition(v1::remove_host(&name))),
+            "DELETE /v1/hosts/a\nIf-Match: \"7\"\n"
+        );
+    }
+}

@@ -1,0 +1,269 @@
+//! How the things of the fleet are shown: a row in a list, and one by one.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use wire::{Cluster, ContainerManager, Host, HostReport, Labels, Network, NodeReport, NodeState, Operation};
+
+/// What stands where nothing is known.
+const NOTHING: &str = "-";
+
+/// A thing that is listed.
+pub(crate) trait Listed: Serialize + DeserializeOwned {
+    /// The heads of the columns.
+    const COLUMNS: &'static [&'static str];
+    /// What is said when there are none.
+    const NONE: &'static str;
+
+    /// A cell for each column.
+    fn row(&self) -> Vec<String>;
+}
+
+/// A thing that is shown alone.
+pub(crate) trait Detailed: Serialize + DeserializeOwned {
+    /// Whether a change can be made to depend on the version that is shown.
+    const HAS_VERSION: bool = true;
+
+    /// Names and values, in order.
+    fn details(&self) -> Vec<(&'static str, String)>;
+}
+
+/// The word that stands for `value` in JSON.
+pub(crate) fn word(value: &impl Serialize) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn known(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| NOTHING.to_owned(), |value| value.to_string())
+}
+
+fn joined(parts: impl Iterator<Item = String>) -> String {
+    let text = parts.collect::<Vec<_>>().join(" ");
+    if text.is_empty() { NOTHING.to_owned() } else { text }
+}
+
+fn labels(labels: &Labels) -> String {
+    joined(labels.iter().map(|(key, value)| format!("{key}={value}")))
+}
+
+fn options(options: &Map<String, Value>) -> String {
+    joined(options.iter().map(|(key, value)| match value {
+        Value::String(text) => format!("{key}={text}"),
+        other => format!("{key}={other}"),
+    }))
+}
+
+fn megabytes(memory_mb: Option<u64>) -> String {
+    known(memory_mb.map(|memory| format!("{memory} MB")))
+}
+
+/// Whole gigabytes, as disks are sold.
+fn gigabytes(disk_bytes: Option<u64>) -> String {
+    known(disk_bytes.map(|bytes| format!("{} GB", bytes / 1_000_000_000)))
+}
+
+impl Listed for Host {
+    const COLUMNS: &'static [&'static str] =
+        &["ADDRESS", "STATUS", "CLUSTER", "OS", "CPUS", "MEMORY", "DISK", "CHECKED", "LABELS"];
+    const NONE: &'static str = "there are no such hosts; `provost host add ADDRESS` adds one";
+
+    fn row(&self) -> Vec<String> {
+        vec![
+            self.address.clone(),
+            self.status.clone(),
+            known(self.cluster.as_ref()),
+            known(self.facts.os.as_ref()),
+            known(self.facts.cpus),
+            megabytes(self.facts.memory_mb),
+            gigabytes(self.facts.disk_bytes),
+            known(self.checked_at.as_ref()),
+            labels(&self.labels),
+        ]
+    }
+}
+
+impl Detailed for Host {
+    fn details(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("address", self.address.clone()),
+            ("status", self.status.clone()),
+            ("cluster", known(self.cluster.as_ref())),
+            ("os", known(self.facts.os.as_ref())),
+            ("cpus", known(self.facts.cpus)),
+            ("memory", megabytes(self.facts.memory_mb)),
+            ("disk", gigabytes(self.facts.disk_bytes)),
+            ("checked", known(self.checked_at.as_ref())),
+            ("labels", labels(&self.labels)),
+            ("source", known(self.source.as_ref())),
+        ]
+    }
+}
+
+impl Detailed for HostReport {
+    const HAS_VERSION: bool = false;
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("status", self.status.clone()),
+            ("checked", known(self.checked_at.as_ref())),
+            ("container manager", node(&self.container_manager)),
+        ]
+    }
+}
+
+fn node(report: &NodeReport) -> String {
+    let state = match report.state {
+        NodeState::Unmanaged => "none",
+        NodeState::Registered => "has it",
+        NodeState::Unregistered => "does not have it",
+        NodeState::NotAsked => "was not asked",
+    };
+    match &report.reason {
+        Some(reason) => format!("{state}: {reason}"),
+        None => state.to_owned(),
+    }
+}
+
+/// The address of a cluster's host.
+impl Listed for String {
+    const COLUMNS: &'static [&'static str] = &["ADDRESS"];
+    const NONE: &'static str = "it has no hosts; `provost cluster add-host NAME ADDRESS` adds one";
+
+    fn row(&self) -> Vec<String> {
+        vec![self.clone()]
+    }
+}
+
+impl Listed for Cluster {
+    const COLUMNS: &'static [&'static str] = &["NAME", "HEALTH", "AVAILABLE", "NETWORK", "CONTAINER MANAGER"];
+    const NONE: &'static str = "there are no clusters; `provost cluster create NAME` makes one";
+
+    fn row(&self) -> Vec<String> {
+        vec![
+            self.name.clone(),
+            word(&self.health),
+            available(self),
+            self.network.clone(),
+            known(self.container_manager.as_ref()),
+        ]
+    }
+}
+
+impl Detailed for Cluster {
+    fn details(&self) -> Vec<(&'static str, String)> {
+        let by_status = self.hosts.by_status.iter().map(|(status, count)| format!("{status}={count}"));
+        vec![
+            ("name", self.name.clone()),
+            ("health", word(&self.health)),
+            ("available", available(self)),
+            ("hosts", joined(by_status)),
+            ("network", self.network.clone()),
+            ("container manager", known(self.container_manager.as_ref())),
+        ]
+    }
+}
+
+fn available(cluster: &Cluster) -> String {
+    format!("{} of {}", cluster.hosts.available, cluster.hosts.total)
+}
+
+impl Listed for Operation {
+    const COLUMNS: &'static [&'static str] =
+        &["KIND", "STATE", "VERSION", "DONE", "AT", "STARTED", "FINISHED"];
+    const NONE: &'static str = "nothing was ever done with it";
+
+    fn row(&self) -> Vec<String> {
+        vec![
+            self.kind.to_string(),
+            word(&self.state),
+            known(self.version.as_ref()),
+            self.done.len().to_string(),
+            joined(self.in_process.iter().cloned()),
+            self.started_at.clone(),
+            known(self.finished_at.as_ref()),
+        ]
+    }
+}
+
+impl Listed for Network {
+    const COLUMNS: &'static [&'static str] = &["NAME", "KIND", "OPTIONS"];
+    const NONE: &'static str = "there are no networks; `provost network create NAME` makes one";
+
+    fn row(&self) -> Vec<String> {
+        vec![self.name.clone(), word(&self.kind), options(&self.options)]
+    }
+}
+
+impl Detailed for Network {
+    fn details(&self) -> Vec<(&'static str, String)> {
+        vec![("name", self.name.clone()), ("kind", word(&self.kind)), ("options", options(&self.options))]
+    }
+}
+
+impl Listed for ContainerManager {
+    const COLUMNS: &'static [&'static str] = &["NAME", "KIND", "OPTIONS"];
+    const NONE: &'static str =
+        "there are no container managers; `provost container-manager create NAME` makes one";
+
+    fn row(&self) -> Vec<String> {
+        vec![self.name.clone(), word(&self.kind), options(&self.options)]
+    }
+}
+
+impl Detailed for ContainerManager {
+    fn details(&self) -> Vec<(&'static str, String)> {
+        vec![("name", self.name.clone()), ("kind", word(&self.kind)), ("options", options(&self.options))]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read<T: DeserializeOwned>(document: Value) -> T {
+        serde_json::from_value(document).unwrap()
+    }
+
+    #[test]
+    fn rows_have_a_cell_for_each_column() {
+        fn check<T: Listed>(document: Value, expected: &[&str]) {
+            let row = read::<T>(document).row();
+            assert_eq!(row, expected);
+            assert_eq!(row.len(), T::COLUMNS.len());
+        }
+        let facts = json!({"os": "fedora", "cpus": 2, "memory_mb": 7982, "disk_bytes": 42_949_672_960_u64});
+        let known = json!({"address": "a", "status": "active", "cluster": "web", "labels": {"b": "2", "a": "1"},
+            "facts": facts, "checked_at": "2026-11-21T06:00:00Z"});
+        let row =
+            ["a", "active", "web", "fedora", "2", "7982 MB", "42 GB", "2026-11-21T06:00:00Z", "a=1 b=2"];
+        check::<Host>(known, &row);
+        let new = json!({"address": "a", "status": "new", "labels": {}, "facts": {}});
+        check::<Host>(new, &["a", "new", "-", "-", "-", "-", "-", "-", "-"]);
+        let counts =
+            json!({"total": 3, "available": 2, "unavailable": 1, "by_status": {"active": 2, "new": 1}});
+        let cluster = json!({"name": "web", "network": "default", "health": "degraded", "hosts": counts});
+        check::<Cluster>(cluster.clone(), &["web", "degraded", "2 of 3", "default", "-"]);
+        assert!(read::<Cluster>(cluster).details().contains(&("hosts", "active=2 new=1".into())));
+        let network =
+            json!({"name": "n", "kind": "flannel_server", "options": {"address": "a:1", "mtu": 9000}});
+        check::<Network>(network, &["n", "flannel_server", "address=a:1 mtu=9000"]);
+        check::<ContainerManager>(
+            json!({"name": "n", "kind": "openshift", "options": {}}),
+            &["n", "openshift", "-"],
+        );
+        let operation = json!({"cluster": "web", "kind": "restart", "state": "in_process", "done": ["a", "b"],
+            "in_process": ["c"], "started_at": "t"});
+        check::<Operation>(operation, &["restart", "in_process", "-", "2", "c", "t", "-"]);
+    }
+
+    #[test]
+    fn a_report_says_why() {
+        let report =
+            json!({"status": "active", "container_manager": {"state": "not_asked", "reason": "it is away"}});
+        let details = read::<HostReport>(report).details();
+        assert_eq!(details.last().unwrap().1, "was not asked: it is away");
+    }
+}

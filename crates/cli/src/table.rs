@@ -1,0 +1,125 @@
+//! Tables: columns side by side.
+//!
+//! Columns are as wide as what has been seen of them, so a list of any length is written page by page: a page with
+//! longer words is wider than the one before.
+
+use std::fmt::Write as _;
+
+/// Between two columns.
+const GAP: &str = "  ";
+
+/// How the head of a table begins and ends where colours are welcome.
+const BOLD: [&str; 2] = ["\u{1b}[1m", "\u{1b}[0m"];
+
+/// A table that is being written.
+#[derive(Debug)]
+pub(crate) struct Table {
+    head: Vec<String>,
+    widths: Vec<usize>,
+    is_colourful: bool,
+    /// The most characters in a line.
+    columns_max: Option<usize>,
+    has_begun: bool,
+}
+
+impl Table {
+    /// A table with these columns, whose lines end after `columns_max` characters.
+    pub(crate) fn new(head: &[&str], is_colourful: bool, columns_max: Option<usize>) -> Self {
+        let head: Vec<String> = head.iter().map(|&word| word.to_owned()).collect();
+        let widths = head.iter().map(|word| word.chars().count()).collect();
+        Self { head, widths, is_colourful, columns_max, has_begun: false }
+    }
+
+    /// The next rows, each with a cell for each column; the head before the first ones.
+    pub(crate) fn rows(&mut self, rows: &[Vec<String>]) -> String {
+        let rows: Vec<Vec<String>> =
+            rows.iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
+        for row in &rows {
+            for (width, cell) in self.widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        let mut text = String::new();
+        if !rows.is_empty() && !self.has_begun {
+            self.has_begun = true;
+            let [begin, end] = if self.is_colourful { BOLD } else { [""; 2] };
+            let _ = writeln!(text, "{begin}{}{end}", self.line(&self.head)); // to a String: cannot fail
+        }
+        for row in &rows {
+            text += &self.line(row);
+            text.push('\n');
+        }
+        text
+    }
+
+    fn line(&self, cells: &[String]) -> String {
+        let padded = cells.iter().zip(&self.widths).map(|(cell, &width)| format!("{cell:<width$}"));
+        let line = padded.collect::<Vec<_>>().join(GAP);
+        cut(line.trim_end(), self.columns_max)
+    }
+}
+
+/// A line for each name and value.
+pub(crate) fn details(pairs: &[(&str, String)], columns_max: Option<usize>) -> String {
+    let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let line = |(name, value): &(&str, String)| {
+        cut(format!("{name:<width$}{GAP}{}", one_line(value)).trim_end(), columns_max) + "\n"
+    };
+    pairs.iter().map(line).collect()
+}
+
+/// `line` in `columns_max` characters.
+fn cut(line: &str, columns_max: Option<usize>) -> String {
+    match columns_max {
+        Some(max) if line.chars().count() > max => {
+            line.chars().take(max.saturating_sub(1)).chain(std::iter::once('…')).collect()
+        }
+        _ => line.to_owned(),
+    }
+}
+
+/// What a server sent must not steer a terminal.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(cells: &[&str]) -> Vec<String> {
+        cells.iter().map(|&cell| cell.to_owned()).collect()
+    }
+
+    #[test]
+    fn columns_stand_side_by_side() {
+        let mut table = Table::new(&["NAME", "OS"], false, None);
+        assert_eq!(table.rows(&[]), "", "no head without anything under it");
+        assert_eq!(
+            table.rows(&[row(&["a", "fedora"]), row(&["bcdef", ""])]),
+            "NAME   OS\na      fedora\nbcdef\n"
+        );
+        assert_eq!(table.rows(&[row(&["ghijklm", "x\u{1b}[2J"])]), "ghijklm  x\u{fffd}[2J\n");
+    }
+
+    #[test]
+    fn lines_end_where_the_terminal_does() {
+        for (max, expected) in
+            [(9, "NAME  OS\na     fe…\n"), (4, "NAM…\na  …\n"), (12, "NAME  OS\na     fedora\n")]
+        {
+            let mut table = Table::new(&["NAME", "OS"], false, Some(max));
+            assert_eq!(table.rows(&[row(&["a", "fedora"])]), expected, "{max}");
+        }
+        assert_eq!(details(&[("name", "abcdef".into())], Some(8)), "name  a…\n");
+    }
+
+    #[test]
+    fn only_the_head_is_bold() {
+        let mut table = Table::new(&["NAME"], true, None);
+        assert_eq!(table.rows(&[row(&["a"])]), "\u{1b}[1mNAME\u{1b}[0m\na\n");
+        assert_eq!(
+            details(&[("name", "a\nb".into()), ("os", String::new())], None),
+            "name  a\u{fffd}b\nos\n"
+        );
+    }
+}
