@@ -160,7 +160,7 @@ impl Connection {
             status,
             body_bytes,
         };
-        self.house.log.put(line(asked, &answered));
+        self.house.log.put(&line(asked, &answered));
     }
 }
 
