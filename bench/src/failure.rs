@@ -51,6 +51,9 @@ pub enum Failure {
     /// The authority did not do what was asked.
     #[error("the authority, in process: {0}")]
     Authority(String),
+    /// The fleet did not do what was asked.
+    #[error("the fleet, in process: {0}")]
+    Fleet(String),
 }
 
 impl Failure {
@@ -58,6 +61,11 @@ impl Failure {
     pub(crate) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { path, source }
+    }
+
+    /// For `map_err` on what the fleet itself says.
+    pub(crate) fn fleet(error: impl std::error::Error) -> Self {
+        Self::Fleet(base::report(&error))
     }
 
     /// For `map_err` on what the authority itself says.

@@ -43,7 +43,12 @@ struct Head {
 
 /// A request, ready to be sent: `GET /path` or, with a body, `PUT /path`.
 pub(crate) fn request(method: &str, path: &str, body: Option<(&str, &[u8])>) -> Vec<u8> {
-    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n").into_bytes();
+    request_with(method, path, "", body)
+}
+
+/// As [`request`], with more header lines, each with its end.
+pub(crate) fn request_with(method: &str, path: &str, headers: &str, body: Option<(&str, &[u8])>) -> Vec<u8> {
+    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}").into_bytes();
     if let Some((kind, body)) = body {
         let head = format!("Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n", body.len());
         request.extend_from_slice(head.as_bytes());

@@ -7,17 +7,23 @@
 //! http      asks one server over one connection, at little cost
 //! load      several clients at once, for a while
 //! process   a server that is started, watched and stopped
+//! disk      what the disk can do at best
+//! run       what every measurement shares: its options, its folder, its end
 //! report    rows, medians, the table, JSON
 //! ca/       the certificate authority: requests, contenders, and a file for each section
+//! api/      the fleet's interface: contenders, and a file for each section
 //! ```
 //!
 //! **Invariant:** nothing here is part of the product; every contender is given the same work, in turns.
 
+pub mod api;
 pub mod ca;
+mod disk;
 mod failure;
 mod http;
 mod load;
 mod process;
 mod report;
+mod run;
 
 pub use failure::Failure;

@@ -94,9 +94,18 @@ impl Served {
 
     /// How much of it is in memory now, in bytes.
     pub(crate) fn resident_bytes(&self) -> Result<u64, Failure> {
+        self.status("VmRSS:")
+    }
+
+    /// How much of it has been in memory at most, in bytes.
+    pub(crate) fn resident_bytes_peak(&self) -> Result<u64, Failure> {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, name: &str) -> Result<u64, Failure> {
         let path = format!("/proc/{}/status", self.child.id());
         let status = fs::read_to_string(&path).map_err(Failure::file(Path::new(&path)))?;
-        resident(&status).ok_or_else(|| Failure::Program {
+        bytes_of(&status, name).ok_or_else(|| Failure::Program {
             program: self.name.into(),
             what: "its memory is not told by /proc".into(),
         })
@@ -198,9 +207,9 @@ fn processors(stat: &str) -> Option<(Duration, Duration)> {
     Some((TICK.mul_f64(all - idle), TICK.mul_f64(all)))
 }
 
-/// `VmRSS` out of `/proc/PID/status` (proc(5)).
-fn resident(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+/// A number of bytes, such as `VmRSS:`, out of `/proc/PID/status` (proc(5)).
+fn bytes_of(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }
 
@@ -217,8 +226,8 @@ mod tests {
         let seconds = |busy, all| Some((Duration::from_secs(busy), Duration::from_secs(all)));
         assert_eq!(processors("cpu  100 200 300 4000 500 0 0 100 7 7\ncpu0 1"), seconds(7, 52));
         assert_eq!(processors("cpu  100 200 300"), None);
-        assert_eq!(resident("Name:\ta\nVmRSS:\t    9300 kB\nThreads:\t2\n"), Some(9_523_200));
-        assert_eq!(resident("Name:\ta\n"), None);
+        assert_eq!(bytes_of("Name:\ta\nVmRSS:\t    9300 kB\nThreads:\t2\n", "VmRSS:"), Some(9_523_200));
+        assert_eq!(bytes_of("Name:\ta\n", "VmRSS:"), None);
         assert!(own_cpu().is_ok());
     }
 

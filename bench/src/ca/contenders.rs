@@ -41,9 +41,6 @@ impl Contenders {
                 "{path} is not there; install it with `cargo xtask witnesses`"
             )));
         }
-        if !provost.is_file() {
-            return Err(Failure::Missing(format!("{} is not there", provost.display())));
-        }
         Ok(Self { provost, caucased })
     }
 

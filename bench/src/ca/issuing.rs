@@ -3,14 +3,15 @@
 
 use std::time::Duration;
 
+use super::Bench;
 use super::contenders::Contender;
 use super::requests::{Requests, Supply};
-use super::{Bench, count, note};
 use crate::Failure;
 use crate::http::{self, Client};
 use crate::load::{self, Done, Worker};
 use crate::process::Served;
 use crate::report::{Measured, Row, Section, Unit};
+use crate::run::{count, note};
 
 /// So many clients at once.
 pub(super) const CLIENTS: [usize; 2] = [1, 8];

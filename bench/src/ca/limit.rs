@@ -5,8 +5,6 @@
 //! server's; `over HTTP` asks the program, while the load generator takes its share of the same cores.
 //! That is why processor time is compared as well: it tells what a certificate costs the server alone.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,14 +18,16 @@ use store::{SealingKey, Sqlite};
 use tokio::runtime::Runtime;
 use x509::{KeySpec, PrivateKey, SigningRequest};
 
+use super::Bench;
 use super::contenders::Contender;
 use super::issuing;
 use super::requests::{Requests, Supply};
-use super::{Bench, cores, note};
 use crate::Failure;
+use crate::disk;
 use crate::load::{self, Done, Worker};
 use crate::process;
 use crate::report::{Measured, Row, Section, Unit, number};
+use crate::run::{cores, note};
 
 /// So many requests at once. With eight, each waits for the disk while the others keep the cores
 /// busy; with more, there is always something to sign.
@@ -36,8 +36,6 @@ pub(super) const CLIENTS: [usize; 2] = [8, 32];
 const SIGNED_BYTES: usize = 900;
 /// What is written for each sync when the disk is measured: about a commit.
 const SYNCED_BYTES: usize = 16 * 1024;
-/// How many places in the file take turns.
-const SYNC_PLACES: u64 = 1024;
 
 /// What was done, and the processor time it took.
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +84,7 @@ pub(super) fn measure(bench: &Bench, requests: &Requests) -> Result<Section, Fai
         }
     }
     bench.runtime.block_on(served.stop())?;
-    let syncs = syncs(bench.folder.path(), Duration::from_secs(1))?;
+    let syncs = disk::syncs(bench.folder.path(), SYNCED_BYTES, Duration::from_secs(1))?.per_second();
     Ok(Section {
         title: "Durable certificates against bare RSA-2048 signatures".into(),
         rival: "the limit",
@@ -146,29 +144,6 @@ pub(super) fn bare_signatures(duration: Duration) -> Result<Spent, Failure> {
     });
     let done = Done { turns: turns.map_err(Failure::authority)?, elapsed: began.elapsed() };
     Ok(Spent { done, cpu: process::own_cpu()? - cpu })
-}
-
-/// How many times a second the disk can be told to keep what was just written over what was there, as a log
-/// that is used again and again does.
-fn syncs(folder: &Path, duration: Duration) -> Result<f64, Failure> {
-    let path = folder.join("syncs");
-    let work = || {
-        let file = File::create(&path)?;
-        let written = [0x5a; SYNCED_BYTES];
-        for place in 0..SYNC_PLACES {
-            file.write_all_at(&written, place * SYNCED_BYTES as u64)?;
-        }
-        file.sync_all()?;
-        let began = Instant::now();
-        let mut turns = 0;
-        while began.elapsed() < duration {
-            file.write_all_at(&written, turns % SYNC_PLACES * SYNCED_BYTES as u64)?;
-            file.sync_data()?;
-            turns += 1;
-        }
-        Ok(Done { turns, elapsed: began.elapsed() }.per_second())
-    };
-    work().map_err(Failure::file(&path))
 }
 
 /// An authority in this process, as the server has it.

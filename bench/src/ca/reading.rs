@@ -1,12 +1,13 @@
 //! How many requests for what everybody reads are answered in a second, over plain HTTP.
 
+use super::Bench;
 use super::contenders::{BOTH, Contender};
-use super::{Bench, count, note};
 use crate::Failure;
 use crate::http::{self, Client};
 use crate::load::{self, Worker};
 use crate::process::Served;
 use crate::report::{Measured, Row, Section, Unit};
+use crate::run::{count, note};
 
 const DOCUMENTS: [(&str, &str); 2] =
     [("CA certificate", "/cas/crt/ca.crt.pem"), ("revocation list", "/cas/crl")];

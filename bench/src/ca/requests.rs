@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use x509::{KeySpec, Name, PrivateKey, SigningRequest, extension};
 
-use super::cores;
 use crate::Failure;
+use crate::run::cores;
 
 /// How many keys the requests are for, taking turns: making one for each would take minutes.
 const KEYS: usize = 8;

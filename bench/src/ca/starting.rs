@@ -4,11 +4,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use super::Bench;
 use super::contenders::{BOTH, Contender};
-use super::{Bench, note};
 use crate::Failure;
 use crate::process;
 use crate::report::{Measured, Row, Section, Unit};
+use crate::run::note;
 
 /// How long a server is left alone before its memory is looked at.
 const REST: Duration = Duration::from_millis(500);

@@ -1,8 +1,9 @@
 //! Looking at hosts.
 //!
 //! A page of hosts that are found by several things at once is made from the keys of the index: of the lists that
-//! could be gone through, the one that comes to the furthest address with a page is. What it names is loaded and
-//! compared with the whole filter, so what is answered is true of the host as it was loaded. A call looks at some
+//! could be gone through, the one that comes to the furthest address with a page is, less what the others are known
+//! not to have. What is left is loaded and compared with the whole filter, so what is answered is true of the host as
+//! it was loaded. A call looks at some
 //! thousand keys at most; where it finds little among them, the page is short, and says where to go on.
 
 use futures_util::future::join_all;
@@ -62,10 +63,12 @@ pub struct HostPage {
     pub next: Option<HostAddress>,
 }
 
-/// Hosts that may be what is looked for.
+/// Hosts that may be what is looked for, in bytewise order.
 struct Candidates {
     addresses: Vec<String>,
-    /// Whether there may be others behind them.
+    /// The last address that was considered; nobody else up to there is looked for.
+    last: Option<String>,
+    /// Whether there may be others behind it.
     more: bool,
 }
 
@@ -137,7 +140,7 @@ impl Fleet {
         for _ in 0..ROUNDS_MAX {
             let wanted = limit - page.hosts.len();
             let candidates = self.candidates(&criteria, page.next.as_ref(), wanted).await?;
-            let all_seen = self.take_matching(&mut page, &candidates.addresses, &criteria, limit).await?;
+            let all_seen = self.take_matching(&mut page, &candidates, &criteria, limit).await?;
             if all_seen && !candidates.more {
                 page.next = None;
                 return Ok(page);
@@ -170,38 +173,34 @@ impl Fleet {
         wanted: usize,
     ) -> Result<Candidates, store::Error> {
         let limit = if criteria.len() == 1 { wanted } else { wanted.max(KEYS_AT_ONCE) };
-        let mut best: Option<Candidates> = None;
-        for by in criteria {
+        let list = async |by: &FoundBy<'_>| {
             let prefix = format!("{}{}", index::PREFIX, by.prefix());
             let list = Table::<MarkRecord>::new(self.ground.engine.clone(), &prefix)?;
             let after = after.map(|after| list.key(after.as_str())).transpose()?;
             let found = list.list(Page { after, limit }).await?;
-            let addresses = found.entries.into_iter().map(|(address, _)| address).collect();
-            let list = Candidates { addresses, more: found.next.is_some() };
-            if best.as_ref().is_none_or(|best| list.comes_further_than(best)) {
-                best = Some(list);
-            }
-        }
-        Ok(best.unwrap_or(Candidates { addresses: Vec::new(), more: false }))
+            let addresses: Vec<_> = found.entries.into_iter().map(|(address, _)| address).collect();
+            let last = addresses.last().cloned();
+            Ok::<_, store::Error>(Candidates { addresses, last, more: found.next.is_some() })
+        };
+        let lists = join_all(criteria.iter().map(list)).await;
+        Ok(Candidates::of(lists.into_iter().collect::<Result<_, _>>()?))
     }
 
-    /// Adds those of `addresses` that all of `criteria` find, until the page has `limit`; it goes on behind the
-    /// last that was looked at. Whether all were.
+    /// Adds those of `candidates` that all of `criteria` find, until the page has `limit`; it goes on behind the
+    /// last that was considered. Whether all were.
     async fn take_matching(
         &self,
         page: &mut HostPage,
-        addresses: &[String],
+        candidates: &Candidates,
         criteria: &[FoundBy<'_>],
         limit: usize,
     ) -> Result<bool, store::Error> {
-        let mut seen = 0;
-        for some in addresses.chunks(LOADS_AT_ONCE) {
+        for some in candidates.addresses.chunks(LOADS_AT_ONCE) {
             let loaded = join_all(some.iter().map(|address| self.tables.host.get(address))).await;
             for (text, loaded) in some.iter().zip(loaded) {
                 if page.hosts.len() == limit {
                     return Ok(false);
                 }
-                seen += 1;
                 let address = self.address(text)?;
                 page.next = Some(address.clone());
                 // Deleted or changed since it was listed: not what is looked for.
@@ -212,7 +211,10 @@ impl Fleet {
                 }
             }
         }
-        Ok(seen == addresses.len())
+        if let Some(last) = &candidates.last {
+            page.next = Some(self.address(last)?);
+        }
+        Ok(true)
     }
 
     /// Changes what operators say about a host: from now on it has these labels, and no others.
@@ -263,6 +265,28 @@ impl Fleet {
 }
 
 impl Candidates {
+    /// Those of the list that comes furthest that each other list has, or may have behind its end. Who is in all
+    /// lists all the time is never left out, whatever else is written meanwhile.
+    fn of(lists: Vec<Self>) -> Self {
+        let mut lists = lists.into_iter();
+        let Some(mut best) = lists.next() else {
+            return Self { addresses: Vec::new(), last: None, more: false };
+        };
+        let mut others = Vec::new();
+        for list in lists {
+            let other =
+                if list.comes_further_than(&best) { std::mem::replace(&mut best, list) } else { list };
+            others.push(other);
+        }
+        best.addresses.retain(|address| others.iter().all(|other| other.may_have(address)));
+        best
+    }
+
+    fn may_have(&self, address: &String) -> bool {
+        let is_behind = self.more && self.last.as_ref() < Some(address);
+        is_behind || self.addresses.binary_search(address).is_ok()
+    }
+
     /// Whether more of what is looked for is behind it when it was gone through: the end is furthest, and of two
     /// that come there the shorter one is the better.
     fn comes_further_than(&self, other: &Self) -> bool {
@@ -270,7 +294,35 @@ impl Candidates {
             (false, false) => self.addresses.len() < other.addresses.len(),
             (false, true) => true,
             (true, false) => false,
-            (true, true) => self.addresses.last() > other.addresses.last(),
+            (true, true) => self.last > other.last,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candidates_are_what_no_list_speaks_against() {
+        let list = |addresses: &str, more: bool| {
+            let addresses: Vec<String> = addresses.split_whitespace().map(str::to_owned).collect();
+            Candidates { last: addresses.last().cloned(), addresses, more }
+        };
+        for (lists, expected, last, more) in [
+            (vec![list("a b", true)], "a b", Some("b"), true),
+            // Both are known to their ends: what both have, and nothing follows.
+            (vec![list("a b c", false), list("b d", false)], "b", Some("d"), false),
+            (vec![list("", false), list("a", true)], "", None, false),
+            // The second comes further; the first says nothing about what is behind `c`.
+            (vec![list("a c", true), list("b c d e", true)], "c d e", Some("e"), true),
+            // One that has ended wins, though the other may have more.
+            (vec![list("a b c d", true), list("b e", false)], "b e", Some("e"), false),
+            (vec![list("a b", true), list("c d", true), list("a d", true)], "d", Some("d"), true),
+        ] {
+            let found = Candidates::of(lists);
+            assert_eq!((found.addresses.join(" ").as_str(), found.last.as_deref()), (expected, last));
+            assert_eq!(found.more, more, "{expected}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_lock::Mutex as AsyncMutex;
 use base::{Clock, Entropy};
 use identity::{Action, Principal, Role};
-use store::{CommitError, Engine, History, Key, Page, Prefix, Revision, SealingKey, Stored, Table, Version};
+use store::{CommitError, Engine, History, Key, Page, Revision, SealingKey, Stored, Table, Version};
 
 use crate::definition::Definitions;
 use crate::draft::{Draft, Line};
@@ -188,9 +188,7 @@ impl Fleet {
     /// # Errors
     /// The store's.
     pub async fn revision(&self) -> Result<Revision, ListError> {
-        let one = self.tables.founded.key(FOUNDED)?;
-        let prefix = Prefix::new(one.as_str())?;
-        Ok(self.ground.engine.list(&prefix, Page::first(1)).await?.revision)
+        Ok(self.ground.engine.revision().await?)
     }
 
     /// Makes what an installation begins with, once: what is deleted later stays deleted.

@@ -25,6 +25,9 @@ pub const CASES: &[(&str, Case)] = &[
     ("a version is never given twice", |store| a_version_is_never_given_twice(store).boxed()),
     ("a batch is all or nothing", |store| a_batch_is_all_or_nothing(store).boxed()),
     ("what is expected must be so", |store| what_is_expected_must_be_so(store).boxed()),
+    ("the revision is that of the last change", |store| {
+        the_revision_is_that_of_the_last_change(store).boxed()
+    }),
     ("an empty batch only checks", |store| an_empty_batch_only_checks(store).boxed()),
     ("prefixes are bytes", |store| prefixes_are_bytes(store).boxed()),
     ("pages follow each other", |store| pages_follow_each_other(store).boxed()),
@@ -212,6 +215,36 @@ async fn what_is_expected_must_be_so(store: Arc<dyn Engine>) {
         assert_eq!(get(&store, "/done").await.is_some(), holds);
         delete(&store, "/done").await;
     }
+}
+
+async fn the_revision_is_that_of_the_last_change(store: Arc<dyn Engine>) {
+    let revision = async || store.revision().await.expect("nobody has closed it");
+    let mut before = revision().await;
+    for text in ["a", "b", "a"] {
+        let put = put(&store, text).await;
+        assert_eq!(revision().await, put);
+        assert!(put > before);
+        assert_eq!(keys(&store, "", 9).await.1, put);
+        before = put;
+    }
+    let deleted = delete(&store, "a").await;
+    assert_eq!(revision().await, deleted);
+    let mut refused = puts(["c"]);
+    refused.expect(key("b"), Expect::Absent);
+    assert!(store.commit(refused).await.is_err());
+    assert_eq!(revision().await, deleted);
+
+    // Whoever is told of a commit finds it, with many at once, and nobody is told of less than before.
+    let texts: Vec<String> = (0..20).map(|n| format!("many/{n}")).collect();
+    let tell = async |text: &String| {
+        let put = put(&store, text).await;
+        let seen = revision().await;
+        assert!(seen >= put);
+        assert!(revision().await >= seen);
+        seen
+    };
+    let seen = join_all(texts.iter().map(tell)).await;
+    assert!(seen.into_iter().all(|seen| seen > deleted));
 }
 
 async fn an_empty_batch_only_checks(store: Arc<dyn Engine>) {
@@ -451,6 +484,7 @@ async fn what_is_closed_says_so(store: Arc<dyn Engine>) {
 
     assert!(matches!(store.get(&key("/a")).await, Err(Error::Closed)));
     assert!(matches!(store.list(&prefix(""), Page::full()).await, Err(Error::Closed)));
+    assert!(matches!(store.revision().await, Err(Error::Closed)));
     assert!(matches!(store.commit(puts(["/b"])).await, Err(CommitError::Store(Error::Closed))));
     for (watch, changes) in [(&mut caught_up, 20), (&mut behind, 21)] {
         for _ in 0..changes {

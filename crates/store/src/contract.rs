@@ -248,6 +248,10 @@ pub trait Engine: Send + Sync {
     /// One page of the entries under `prefix`, ordered by key.
     fn list<'a>(&'a self, prefix: &'a Prefix, page: Page) -> BoxFuture<'a, Result<Listing, Error>>;
 
+    /// The revision that the store is at: what was committed before this was called is in it. What is read after this
+    /// was called, and before it gives something else, is all of that one moment.
+    fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>>;
+
     /// Does all of `batch` or nothing, and answers once it is durable, with the version that the keys it put
     /// now have. An empty batch only checks its expectations, and gives the revision the store is at.
     ///

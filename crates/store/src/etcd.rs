@@ -42,6 +42,7 @@ mod commit;
 mod failure;
 mod json;
 mod list;
+mod question;
 mod settings;
 mod sign_in;
 mod tail;
@@ -63,6 +64,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use self::calls::{Calls, Repeat};
 use self::json::{KeyValue, Range, Ranged};
+use self::question::Question;
 pub use self::settings::{ConnectError, EtcdIdentity, EtcdSettings, EtcdUser};
 pub use self::v2::read_v2;
 use crate::changes::Changes;
@@ -82,6 +84,8 @@ pub struct Etcd {
     closed: AtomicBool,
     /// Held for reading by whoever was let in.
     inside: RwLock<()>,
+    /// What revision it is at, asked for all who want to know at the same time.
+    revision: Question<Result<Revision, Error>>,
     /// Our newest commit that changed something.
     newest: AtomicU64,
     /// Absent once it has ended. Held while somebody waits for its end.
@@ -129,6 +133,7 @@ impl Etcd {
             runtime: Some(runtime),
             closed: AtomicBool::new(false),
             inside: RwLock::new(()),
+            revision: Question::default(),
             newest: AtomicU64::new(0),
             tail: async_lock::Mutex::new(Some(Running { thread, finish: Some(finish), ended })),
         };
@@ -213,6 +218,14 @@ impl Engine for Etcd {
         self.enter(async move {
             let _place = self.let_in().await?;
             list::list(&self.calls, prefix, page).await
+        })
+    }
+
+    fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
+        self.enter(async move {
+            let _place = self.let_in().await?;
+            let ask = || async { self.calls.revision().await.map_err(|error| error.reading("reading")) };
+            self.revision.ask(ask).await
         })
     }
 

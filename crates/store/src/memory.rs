@@ -193,6 +193,14 @@ impl Engine for Memory {
         .boxed()
     }
 
+    fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
+        async {
+            let held = self.held();
+            held.open().map(|()| held.revision)
+        }
+        .boxed()
+    }
+
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Revision, CommitError>> {
         async move {
             batch.check()?;

@@ -18,6 +18,7 @@
 
 mod open;
 mod readers;
+mod settled;
 mod writer;
 
 use std::path::Path;
@@ -32,6 +33,7 @@ use futures_util::stream::BoxStream;
 
 pub use self::open::OpenError;
 use self::readers::Readers;
+use self::settled::Settled;
 use self::writer::{Job, Writer};
 use crate::changes::Changes;
 use crate::{
@@ -47,6 +49,7 @@ const QUEUE_BATCHES_MAX: usize = 1024;
 /// commits that are queued, as [`Engine::close`] does.
 pub struct Sqlite {
     readers: Readers,
+    settled: Arc<Settled>,
     changes: Changes,
     /// Absent once closed.
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
@@ -87,7 +90,8 @@ impl Sqlite {
         let changes = Changes::since(opened.revision);
         let (jobs, queue) = mpsc::channel();
         let (alive, ended) = oneshot::channel::<()>();
-        let writer = Writer::new(opened.connection, opened.revision, changes.clone());
+        let settled = Arc::new(Settled::at(opened.revision));
+        let writer = Writer::new(opened.connection, opened.revision, settled.clone(), changes.clone());
         let lock = opened.lock;
         let thread = std::thread::Builder::new()
             .name("store".into())
@@ -99,6 +103,7 @@ impl Sqlite {
         tracing::info!(path = %path.display(), revision = opened.revision.0, "store opened");
         Ok(Self {
             readers: Readers::new(path),
+            settled,
             changes,
             jobs: Mutex::new(Some(jobs)),
             places: Arc::new(Semaphore::new(QUEUE_BATCHES_MAX)),
@@ -157,6 +162,10 @@ impl Engine for Sqlite {
         async move { self.readers.list(prefix, &page) }.boxed()
     }
 
+    fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
+        async { self.settled.revision().map_or_else(|| self.readers.revision(), Ok) }.boxed()
+    }
+
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Revision, CommitError>> {
         async move {
             batch.check()?;
@@ -171,6 +180,7 @@ impl Engine for Sqlite {
 
     fn close(&self) -> BoxFuture<'_, Result<(), Error>> {
         async {
+            self.settled.close();
             self.readers.close();
             drop(self.jobs().take());
             let mut writer = self.writer.lock().await;
@@ -188,6 +198,7 @@ impl Engine for Sqlite {
 
 impl Drop for Sqlite {
     fn drop(&mut self) {
+        self.settled.close();
         self.readers.close();
         drop(self.jobs().take());
         if let Some(running) = self.writer.get_mut().take()

@@ -210,6 +210,10 @@ impl Engine for Stuck {
         self.memory.list(prefix, page)
     }
 
+    fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
+        self.memory.revision()
+    }
+
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Revision, CommitError>> {
         if std::mem::take(&mut *self.is_next.lock().unwrap()) {
             *self.held.lock().unwrap() = Some(batch);

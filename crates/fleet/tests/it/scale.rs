@@ -57,6 +57,10 @@ impl Engine for Counting {
         .boxed()
     }
 
+    fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
+        self.memory.revision()
+    }
+
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Revision, CommitError>> {
         self.count(batch.len() + batch.expectations().len(), batch.bytes());
         self.memory.commit(batch)

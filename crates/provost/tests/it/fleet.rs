@@ -241,6 +241,49 @@ fn two_writers_at_once_cannot_both_be_right() {
     ended_without_a_fault(house);
 }
 
+/// Answers that are read often are kept; none of them outlives what it tells.
+#[test]
+fn what_is_read_again_is_as_it_is_now() {
+    let house = up();
+    let admin = Admin::of(&house);
+    let addresses = || {
+        let hosts = admin.get("/hosts");
+        let hosts = hosts.as_array().unwrap().iter();
+        hosts.map(|host| host["address"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let gone = |path: &str| admin.ask("GET", path, &Value::Null, &[]).0;
+    admin.put("/cluster/web", &json!({}), 201);
+    for n in 0..10 {
+        let (path, name) = (format!("/host/h{n}"), format!("h{n}"));
+        for _ in 0..2 {
+            assert_eq!((gone(&path), addresses().len()), (404, 0));
+        }
+        admin.put(&path, &json!({"status": "active", "cluster": "web"}), 201);
+        for _ in 0..2 {
+            assert_eq!(admin.get(&path)["address"], name.as_str());
+            assert_eq!(addresses(), [name.as_str()]);
+            let web = admin.get("/cluster/web");
+            assert_eq!((&web["hostset"], &web["hosts"]["available"]), (&json!([name]), &json!(1)));
+        }
+        assert_eq!(admin.ask("DELETE", &path, &Value::Null, &[]).0, 200);
+        for _ in 0..2 {
+            assert_eq!(admin.get("/cluster/web")["hostset"], json!([]));
+        }
+    }
+
+    // While many write and read, whoever was told that a host is there finds it.
+    at_once(8, |n| {
+        for round in 0..20 {
+            let path = format!("/host/many-{n}-{round}");
+            admin.put(&path, &json!({}), 201);
+            assert!(addresses().contains(&format!("many-{n}-{round}")));
+            admin.get(&path);
+        }
+    });
+    assert_eq!(addresses().len(), 160);
+    ended_without_a_fault(house);
+}
+
 /// What was there before the end is there after the next start, secrets included.
 #[test]
 fn the_fleet_outlives_a_restart() {

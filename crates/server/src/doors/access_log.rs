@@ -13,18 +13,16 @@
 use std::fmt::{self, Write as _};
 use std::io::{ErrorKind, Write};
 use std::net::IpAddr;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use base::Timestamp;
 use http::header::{REFERER, USER_AGENT};
 use http::{HeaderName, Request, StatusCode, Version};
 use prometheus_client::metrics::counter::Counter;
 
-/// How many lines may wait.
-const QUEUE_LINES: usize = 8_192;
+use super::line_queue::{Full, Sender, Taker, line_queue};
 
-/// How much is written at a time, about.
-const BATCH_BYTES: usize = 65_536;
+/// How many lines may wait.
+const QUEUE_LINES: u64 = 8_192;
 
 /// Where the access log goes.
 pub struct AccessLog(Option<Box<dyn Write + Send>>);
@@ -47,7 +45,7 @@ impl AccessLog {
     /// is written.
     pub(super) fn open(self, lost: Counter) -> (Lines, Option<Writer>) {
         let Some(out) = self.0 else { return (Lines { queue: None, lost }, None) };
-        let (queue, lines) = sync_channel(QUEUE_LINES);
+        let (queue, lines) = line_queue(QUEUE_LINES);
         (Lines { queue: Some(queue), lost: lost.clone() }, Some(Writer { lines, out, lost }))
     }
 }
@@ -61,7 +59,7 @@ impl fmt::Debug for AccessLog {
 /// The end that lines are put in at.
 #[derive(Debug, Clone)]
 pub(super) struct Lines {
-    queue: Option<SyncSender<String>>,
+    queue: Option<Sender>,
     lost: Counter,
 }
 
@@ -72,21 +70,18 @@ impl Lines {
     }
 
     /// Hands over a line without its end. Never waits.
-    pub(super) fn put(&self, mut line: String) {
-        let Some(queue) = &self.queue else { return };
-        line.push('\n');
-        match queue.try_send(line) {
-            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
-            Err(TrySendError::Full(_)) => {
-                self.lost.inc();
-            }
+    pub(super) fn put(&self, line: &str) {
+        if let Some(queue) = &self.queue
+            && queue.put(line) == Err(Full)
+        {
+            self.lost.inc();
         }
     }
 }
 
 /// The end that lines come out at.
 pub(super) struct Writer {
-    lines: Receiver<String>,
+    lines: Taker,
     out: Box<dyn Write + Send>,
     lost: Counter,
 }
@@ -96,14 +91,10 @@ impl Writer {
     pub(super) fn run(mut self) {
         let mut batch = String::new();
         let mut failing = false;
-        while let Ok(line) = self.lines.recv() {
-            batch.push_str(&line);
-            let mut count = 1;
-            while batch.len() < BATCH_BYTES
-                && let Ok(line) = self.lines.try_recv()
-            {
-                batch.push_str(&line);
-                count += 1;
+        loop {
+            let count = self.lines.take(&mut batch);
+            if count == 0 {
+                return;
             }
             match self.out.write_all(batch.as_bytes()).and_then(|()| self.out.flush()) {
                 Ok(()) => failing = false,
@@ -119,7 +110,6 @@ impl Writer {
                     }
                 }
             }
-            batch.clear();
         }
     }
 }
@@ -301,8 +291,8 @@ mod tests {
         let paper = Paper::default();
         let (lines, writer) = AccessLog::to(Box::new(paper.clone())).open(Counter::default());
         assert!(lines.wanted());
-        lines.put("one".into());
-        lines.clone().put("two".into());
+        lines.put("one");
+        lines.clone().put("two");
         drop(lines);
         writer.unwrap().run();
         assert_eq!(paper.written.lock().unwrap().as_slice(), b"one\ntwo\n");
@@ -314,11 +304,11 @@ mod tests {
         let paper = Paper { fails: Some(ErrorKind::BrokenPipe), ..Paper::default() };
         let (lines, writer) = AccessLog::to(Box::new(paper)).open(lost.clone());
         for _ in 0..QUEUE_LINES + 3 {
-            lines.put("line".into());
+            lines.put("line");
         }
         assert_eq!(lost.get(), 3);
         writer.unwrap().run(); // ends, though `lines` is still there
-        lines.put("line".into());
+        lines.put("line");
         assert_eq!(lost.get(), 3, "a log without a reader loses nothing");
         assert!(!AccessLog::off().open(lost).0.wanted());
     }
@@ -328,7 +318,7 @@ mod tests {
         let lost = Counter::default();
         let paper = Paper { fails: Some(ErrorKind::StorageFull), ..Paper::default() };
         let (lines, writer) = AccessLog::to(Box::new(paper)).open(lost.clone());
-        (0..5).for_each(|_| lines.put("line".into()));
+        (0..5).for_each(|_| lines.put("line"));
         drop(lines);
         writer.unwrap().run();
         assert_eq!(lost.get(), 5);

@@ -160,7 +160,7 @@ impl Connection {
             status,
             body_bytes,
         };
-        self.foyer.log.put(line(asked, &answered));
+        self.foyer.log.put(&line(asked, &answered));
     }
 }
 

@@ -18,6 +18,7 @@ mod connection;
 mod exchange;
 mod head;
 mod limits;
+mod line_queue;
 mod listen;
 mod meters;
 mod registry;

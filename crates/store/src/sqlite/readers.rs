@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{failed, from_sql, open};
-use crate::{Error, Key, Listing, Page, Prefix, Version, Versioned};
+use crate::{Error, Key, Listing, Page, Prefix, Revision, Version, Versioned};
 
 /// How many idle connections are kept. There are never more in use than threads that read.
 const IDLE_MAX: usize = 8;
@@ -34,6 +34,13 @@ impl Readers {
                 .query_row([key.as_str()], |row| versioned(row, 0))
                 .optional()
         })
+    }
+
+    pub(super) fn revision(&self) -> Result<Revision, Error> {
+        self.read(|connection| {
+            connection.prepare_cached("SELECT revision FROM meta")?.query_row([], |row| row.get(0))
+        })
+        .map(from_sql)
     }
 
     pub(super) fn list(&self, prefix: &Prefix, page: &Page) -> Result<Listing, Error> {

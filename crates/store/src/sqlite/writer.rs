@@ -1,12 +1,14 @@
 //! Writing: one thread, one connection, and everything that is queued in one transaction.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use async_lock::SemaphoreGuardArc;
 use futures_channel::oneshot;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::settled::Settled;
 use super::{failed, from_sql, open, to_sql};
 use crate::changes::Changes;
 use crate::{Batch, Change, CommitError, Error, Expect, Key, Operation, Revision, Version};
@@ -41,8 +43,9 @@ pub(super) struct Job {
 /// The one that writes.
 pub(super) struct Writer {
     connection: Connection,
-    /// Of the last commit.
+    /// Of the last commit; further on while a transaction is being written.
     revision: Revision,
+    settled: Arc<Settled>,
     changes: Changes,
     /// About how many pages were written to the log since it was last copied.
     pages: usize,
@@ -75,8 +78,14 @@ impl From<rusqlite::Error> for Failed {
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, revision: Revision, changes: Changes) -> Self {
-        Self { connection, revision, changes, pages: 0 }
+    /// Goes on from `revision`, where `settled` is as well.
+    pub(super) fn new(
+        connection: Connection,
+        revision: Revision,
+        settled: Arc<Settled>,
+        changes: Changes,
+    ) -> Self {
+        Self { connection, revision, settled, changes, pages: 0 }
     }
 
     /// Commits what comes through `queue` until nobody holds its other end.
@@ -172,7 +181,10 @@ impl Writer {
                 .execute([to_sql(self.revision)])?;
             self.pages += 1;
         }
-        execute(&self.connection, "COMMIT")?;
+        self.settled.change(|| match execute(&self.connection, "COMMIT") {
+            Ok(()) => (self.revision, Ok(())),
+            Err(error) => (before, Err(error)),
+        })?;
         Ok(verdicts)
     }
 

@@ -46,6 +46,32 @@ fn a_stock_client_goes_from_one_to_the_other() {
     client.run(&["--threshold", "100", "--renew-crt", "service.key.pem", ""]).ok();
 }
 
+/// What is read at one and kept there is read anew once the other has changed it.
+#[test]
+fn a_host_that_changes_at_one_has_changed_at_the_other() {
+    let etcd = Etcd::start(1);
+    let houses = two(&etcd, |plan| plan);
+    let client = http::holder_of(&administrator(&houses));
+    let ask = |house: usize, method: &str, path: &str| {
+        let url = houses[house].https_url(&format!("/api/v0{path}"));
+        let answer = client.request(method.parse().unwrap(), url).send().unwrap();
+        (answer.status().as_u16(), answer.text().unwrap())
+    };
+    for n in 0..10 {
+        let (one, other) = (n % 2, 1 - n % 2);
+        for house in [one, other, one, other] {
+            assert_eq!(ask(house, "GET", "/hosts"), (200, "[]".into()));
+            assert_eq!(ask(house, "GET", "/host/h").0, 404);
+        }
+        assert_eq!(ask(one, "PUT", "/host/h").0, 201);
+        for house in [other, one, other, one] {
+            assert!(ask(house, "GET", "/hosts").1.contains(r#""address":"h""#));
+            assert_eq!(ask(house, "GET", "/host/h").0, 200);
+        }
+        assert_eq!(ask(other, "DELETE", "/host/h").0, 200);
+    }
+}
+
 /// An administrator who is revoked at one is refused by the other, on a connection that is open already.
 #[test]
 fn an_administrator_revoked_at_one_is_refused_by_the_other() {

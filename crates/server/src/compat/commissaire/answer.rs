@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use base::Explain;
+use bytes::Bytes;
 use fleet::{MembersError, OperationError};
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WARNING};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -21,7 +22,7 @@ use crate::signing_in::{self, NotSignedIn};
 /// What is answered when all is well: a JSON document.
 pub(super) struct Answer {
     status: StatusCode,
-    document: Vec<u8>,
+    document: Bytes,
     warning: Option<&'static str>,
 }
 
@@ -60,7 +61,17 @@ fn json(document: &impl Serialize) -> Vec<u8> {
 
 impl Answer {
     fn new(status: StatusCode, document: &impl Serialize) -> Self {
-        Self { status, document: json(document), warning: None }
+        Self { status, document: json(document).into(), warning: None }
+    }
+
+    /// 200 with a document that was made before.
+    pub(super) fn ready(document: Bytes) -> Self {
+        Self { status: StatusCode::OK, document, warning: None }
+    }
+
+    /// What is in it.
+    pub(super) fn document(&self) -> &Bytes {
+        &self.document
     }
 
     /// 200 with a document.

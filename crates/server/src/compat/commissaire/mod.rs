@@ -25,11 +25,13 @@ use http::StatusCode;
 use http::request::Parts;
 use identity::sign_in::SignedIn;
 use identity::{Action, Denied, Permit, Principal};
+use tokio::sync::Semaphore;
 
 use self::answer::{Answer, Reader, Refusal};
 use self::bodies::Members;
 use self::route::Call;
 use super::percent;
+use crate::answers::Answers;
 use crate::app::FleetApi;
 use crate::doors::read_body;
 use crate::signing_in::sign_in;
@@ -40,10 +42,25 @@ const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// What is said when a cluster is put into a network that is not there (RFC 7234 §5.5).
 const UNKNOWN_NETWORK: &str = "199 provost \"there is no such network; `default` was taken instead\"";
 
+/// How much of what was answered is kept, in bytes: room for the list of a hundred thousand hosts.
+const ANSWERS_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// How many lists of all hosts are made at once. Each takes the memory of all hosts meanwhile.
+const LISTS_AT_ONCE: usize = 2;
+
 /// The dialect's server side.
 pub(crate) struct Commissaire {
     house: Arc<House>,
     api: Arc<FleetApi>,
+    answers: Answers<Document>,
+    lists: Semaphore,
+}
+
+/// What is read most. There are no secrets in it, so that all who may read it are answered the same.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Document {
+    Hosts,
+    Host(HostAddress),
+    Cluster(ClusterName),
 }
 
 /// What is inside the dialect's tree for a path that is not: nothing.
@@ -91,7 +108,8 @@ impl Asked {
 
 impl Commissaire {
     pub(crate) fn new(house: Arc<House>, api: Arc<FleetApi>) -> Self {
-        Self { house, api }
+        let (answers, lists) = (Answers::new(ANSWERS_BYTES_MAX), Semaphore::new(LISTS_AT_ONCE));
+        Self { house, api, answers, lists }
     }
 
     /// Answers one request for what is `inside` the dialect's tree. Never fails: a refusal is an answer.
@@ -155,6 +173,21 @@ impl Commissaire {
         self.house.fleet()
     }
 
+    /// What was answered before, if it still holds, or else what `make` gives, which is kept.
+    async fn kept_or(
+        &self,
+        document: Document,
+        make: impl AsyncFnOnce() -> Result<Answer, Refusal>,
+    ) -> Result<Answer, Refusal> {
+        let at = self.fleet().revision().await?;
+        if let Some(kept) = self.answers.at(at, &document) {
+            return Ok(Answer::ready(kept));
+        }
+        let answer = make().await?;
+        self.answers.keep(at, document, answer.document());
+        Ok(answer)
+    }
+
     /// Changes something; to its end, also when the client hangs up.
     async fn change<T, E, F>(&self, change: impl FnOnce(Arc<Fleet>) -> F) -> Result<T, Refusal>
     where
@@ -168,15 +201,28 @@ impl Commissaire {
     async fn hosts(&self, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
         asked.ignore_body().await?;
-        let hosts = self.fleet().all_hosts(permit).await?;
-        Ok(Answer::ok(&hosts.iter().map(documents::host).collect::<Vec<_>>()))
+        let at = self.fleet().revision().await?;
+        if let Some(kept) = self.answers.at(at, &Document::Hosts) {
+            return Ok(Answer::ready(kept));
+        }
+        // It is never closed, so that there is a place in the end.
+        let _place = self.lists.acquire().await.ok();
+        // While we waited, somebody else may have made what we want.
+        self.kept_or(Document::Hosts, async || {
+            let hosts = self.fleet().all_hosts(permit).await?;
+            Ok(Answer::ok(&hosts.iter().map(documents::host).collect::<Vec<_>>()))
+        })
+        .await
     }
 
     async fn host(&self, address: HostAddress, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
         asked.ignore_body().await?;
-        let host = self.fleet().host(permit, &address).await?;
-        Ok(Answer::ok(&documents::host(&host.is)))
+        self.kept_or(Document::Host(address.clone()), async || {
+            let host = self.fleet().host(permit, &address).await?;
+            Ok(Answer::ok(&documents::host(&host.is)))
+        })
+        .await
     }
 
     async fn put_host(&self, address: HostAddress, asked: Asked) -> Result<Answer, Refusal> {
@@ -242,8 +288,11 @@ impl Commissaire {
     async fn cluster(&self, name: ClusterName, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
         asked.ignore_body().await?;
-        let roster = self.fleet().roster(permit, &name).await?;
-        Ok(Answer::ok(&documents::cluster_as_it_does(&roster)))
+        self.kept_or(Document::Cluster(name.clone()), async || {
+            let roster = self.fleet().roster(permit, &name).await?;
+            Ok(Answer::ok(&documents::cluster_as_it_does(&roster)))
+        })
+        .await
     }
 
     async fn put_cluster(&self, name: ClusterName, asked: Asked) -> Result<Answer, Refusal> {
