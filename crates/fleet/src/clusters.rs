@@ -182,9 +182,9 @@ impl Fleet {
             let members = self.tables.member(name.as_str())?.list(Page::first(HOSTS_AT_ONCE)).await?;
             let addresses: Vec<String> = members.entries.into_iter().map(|(address, _)| address).collect();
             let mut draft = Draft::default();
-            let leaves_any = self.stage_departure(&mut draft, name, &addresses).await?;
+            let left = self.stage_departure(&mut draft, name, &addresses).await?;
             let is_last = members.next.is_none();
-            if !is_last && !leaves_any {
+            if !is_last && left.is_empty() {
                 let key = self.tables.cluster.key(name.as_str())?;
                 self.overtaken(&mut line, key).await?;
                 continue;
@@ -198,7 +198,7 @@ impl Fleet {
                 self.record_event(&mut draft, &Happened::ClusterDeleted { cluster: name }, permit.by())?;
             } else {
                 self.stage_roster(&mut draft, &found, &[], &addresses)?;
-                let happened = Happened::MembersChanged { cluster: name, joined: &[], left: &addresses };
+                let happened = Happened::MembersChanged { cluster: name, joined: &[], left: &left };
                 self.record_event(&mut draft, &happened, permit.by())?;
             }
             if self.commit(draft, &mut line).await?.is_some() {
@@ -211,24 +211,24 @@ impl Fleet {
         }
     }
 
-    /// These hosts belong to no cluster any more, if they belong to this one. Whether any did.
+    /// These hosts belong to no cluster any more, if they belong to this one. Those that did.
     async fn stage_departure(
         &self,
         draft: &mut Draft,
         name: &ClusterName,
         addresses: &[String],
-    ) -> Result<bool, store::Error> {
-        let mut leaves_any = false;
+    ) -> Result<Vec<String>, store::Error> {
+        let mut left = Vec::new();
         for loaded in join_all(addresses.iter().map(|address| self.tables.host.get(address))).await {
             if let Some(loaded) = loaded?
                 && loaded.record.cluster.as_deref() == Some(name.as_str())
             {
                 let after = HostRecord { cluster: None, ..loaded.record.clone() };
                 self.stage_host(draft, Some(&loaded), Some(&after))?;
-                leaves_any = true;
+                left.push(after.address);
             }
         }
-        Ok(leaves_any)
+        Ok(left)
     }
 
     async fn network_exists(&self, name: &str) -> Result<bool, store::Error> {

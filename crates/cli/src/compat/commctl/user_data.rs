@@ -141,8 +141,12 @@ async fn text(input: &mut Input, file: &File) -> Result<String, CommandError> {
     String::from_utf8(input.read(file).await?).map_err(|_| CommandError::NotText(what))
 }
 
-/// For the owner alone: there may be a password in it.
+/// For the owner alone: there may be a password in it. A file that is there may be open to others, also to those
+/// who have opened it already, so another one takes its place.
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    if std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file()) {
+        std::fs::remove_file(path)?;
+    }
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())
 }

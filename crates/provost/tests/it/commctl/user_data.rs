@@ -278,6 +278,10 @@ fn the_file_is_for_its_owner() {
         assert_eq!(registration["authorized_keys_path"], "~fedora/.ssh/authorized_keys");
         fs::remove_file(made).unwrap();
     }
+    let open = operator.write("open", "for everybody");
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).unwrap();
+    operator.run(&["user-data", "-e", "http://a", "-o", &open]).ok();
+    assert_eq!(mode(Path::new(&open)), 0o600);
     let ran = operator.run(&["user-data", "-e", "http://a", "-o", "/nonexistent/made"]);
     assert_eq!(ran.code, Some(2));
     assert!(

@@ -1,5 +1,6 @@
 //! What stands in the bodies of requests (commissaire contract, sections 2.4 and 3).
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use base::{Explain, Kind, Secret};
@@ -7,6 +8,9 @@ use fleet::{
     ContainerManager, ContainerManagerName, Credentials, DeployVersion, Facts, HostAddress, HostStatus,
     Labels, Network, NetworkName, NewCluster, NewHost, OperationKind, Options, Plan,
 };
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// Why a body is refused.
@@ -120,11 +124,6 @@ impl Members {
         })
     }
 
-    /// The hosts that a cluster has, and those it is to have.
-    pub(super) fn replacement(self) -> Result<(BTreeSet<String>, BTreeSet<String>), BadBody> {
-        Ok((self.texts("old")?, self.texts("new")?))
-    }
-
     /// What an operation of this kind is to do.
     pub(super) fn plan(self, kind: OperationKind) -> Result<Plan, BadBody> {
         Ok(match kind {
@@ -183,12 +182,60 @@ impl Members {
             }
         }
     }
+}
 
-    fn texts(&self, member: &'static str) -> Result<BTreeSet<String>, BadBody> {
-        let wrong = || BadBody::Type { member, expected: "a list of texts" };
-        let list = self.0.get(member).ok_or(BadBody::Missing { member })?.as_array().ok_or_else(wrong)?;
-        list.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
+/// The hosts that a cluster has and those it is to have, where the body has them. A body may be long here, so
+/// nothing else is made of it.
+#[derive(Default, Deserialize)]
+pub(super) struct Replacement<'b> {
+    #[serde(borrow, default)]
+    name: Option<&'b RawValue>,
+    #[serde(borrow, default)]
+    old: Option<&'b RawValue>,
+    #[serde(borrow, default)]
+    new: Option<&'b RawValue>,
+}
+
+impl<'b> Replacement<'b> {
+    /// Reads a body as [`Members::read`] does.
+    pub(super) fn read(body: &'b [u8]) -> Result<Self, BadBody> {
+        let text =
+            std::str::from_utf8(body).map_err(|error| BadBody::NotJson(serde::de::Error::custom(error)))?;
+        match text.trim_ascii_start().as_bytes() {
+            [b'{', ..] => serde_json::from_str(text).map_err(BadBody::NotJson),
+            [b'[', rest @ ..] if rest.trim_ascii() == b"]" => Ok(Self::default()),
+            [] if text.is_empty() => Ok(Self::default()),
+            _ => {
+                serde_json::from_str::<IgnoredAny>(text).map_err(BadBody::NotJson)?;
+                Err(BadBody::NotAnObject)
+            }
+        }
     }
+
+    /// As [`Members::same`], of the name.
+    pub(super) fn same_name(&self, path: &str) -> Result<(), BadBody> {
+        let Some(name) = self.name else { return Ok(()) };
+        match serde_json::from_str::<Cow<'_, str>>(name.get()) {
+            Ok(name) if name == path => Ok(()),
+            Ok(_) => Err(BadBody::Another { member: "name", path: path.to_owned() }),
+            Err(_) => Err(BadBody::Type { member: "name", expected: "a text" }),
+        }
+    }
+
+    /// The hosts that the cluster has.
+    pub(super) fn old(&self) -> Result<BTreeSet<String>, BadBody> {
+        texts("old", self.old)
+    }
+
+    /// The hosts that it is to have.
+    pub(super) fn new(&self) -> Result<BTreeSet<String>, BadBody> {
+        texts("new", self.new)
+    }
+}
+
+fn texts(member: &'static str, value: Option<&RawValue>) -> Result<BTreeSet<String>, BadBody> {
+    let value = value.ok_or(BadBody::Missing { member })?;
+    serde_json::from_str(value.get()).map_err(|_| BadBody::Type { member, expected: "a list of texts" })
 }
 
 #[cfg(test)]
@@ -308,8 +355,38 @@ mod tests {
             (r#"{"old": [], "new": [1]}"#, None),
             (r#"{"old": {}, "new": []}"#, None),
         ] {
-            assert_eq!(read(body).replacement().ok(), expected, "{body}");
+            let body = Replacement::read(body.as_bytes()).unwrap();
+            let lists = body.old().and_then(|old| Ok((old, body.new()?)));
+            assert_eq!(lists.ok(), expected);
         }
+        let same = |body: &[u8]| {
+            Replacement::read(body).and_then(|body| body.same_name("a")).map_err(|error| error.to_string())
+        };
+        for (body, expected) in [
+            (&b""[..], Ok(())),
+            (b"{}", Ok(())),
+            (b" [ ] ", Ok(())),
+            (br#"{"name": "a", "x": [[{}]]}"#, Ok(())),
+            (br#"{"name": "\u0061"}"#, Ok(())),
+            (br#"{"name": "b"}"#, Err("another")),
+            (br#"{"name": 7}"#, Err("not a text")),
+            (b" ", Err("not JSON")),
+            (b"{", Err("not JSON")),
+            (b"[", Err("not JSON")),
+            (b"{\"x\": \"\xff\"}", Err("not JSON")),
+            (b"[[], []]", Err("object")),
+            (b"null", Err("object")),
+        ] {
+            let found = same(body);
+            let fits = match (&found, expected) {
+                (Ok(()), Ok(())) => true,
+                (Err(found), Err(part)) => found.contains(part),
+                _ => false,
+            };
+            assert!(fits, "{}: {found:?}", String::from_utf8_lossy(body));
+        }
+        let deep = "[".repeat(100_000);
+        assert!(Replacement::read(deep.as_bytes()).is_err());
     }
 
     #[test]

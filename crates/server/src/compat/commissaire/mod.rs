@@ -27,14 +27,17 @@ use identity::sign_in::{Attempt, Outcome, SignedIn};
 use identity::{Action, Permit, Principal};
 
 use self::answer::{Answer, Reader, Refusal};
-use self::bodies::Members;
+use self::bodies::{Members, Replacement};
 use self::route::Call;
 use super::percent;
 use crate::app::FleetApi;
 use crate::doors::{Peer, read_body};
 
-/// The longest body: room for the lists of a cluster with a hundred thousand hosts.
-const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// The longest body: more than can be stored of any one thing.
+const BODY_BYTES_MAX: usize = 512 * 1024;
+
+/// The longest body that says which hosts a cluster has: room for a hundred thousand before and after.
+const MEMBERS_BYTES_MAX: usize = 10 * 1024 * 1024;
 
 /// What is said when a cluster is put into a network that is not there (RFC 7234 §5.5).
 const UNKNOWN_NETWORK: &str = "199 provost \"there is no such network; `default` was taken instead\"";
@@ -280,9 +283,11 @@ impl Commissaire {
 
     async fn replace_members(&self, name: ClusterName, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
-        let members = asked.members().await?;
-        members.same("name", name.as_str())?;
-        let (old, new) = members.replacement()?;
+        let body = read_body(asked.body, MEMBERS_BYTES_MAX).await?;
+        let lists = Replacement::read(&body)?;
+        lists.same_name(name.as_str())?;
+        let (old, new) = (lists.old()?, lists.new()?);
+        drop(body);
         let replaced =
             |fleet: Arc<Fleet>| async move { fleet.replace_members(permit, &name, &old, &new).await };
         let roster = self.change(replaced).await?;
