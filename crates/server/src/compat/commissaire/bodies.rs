@@ -223,12 +223,12 @@ impl<'b> Replacement<'b> {
     }
 
     /// The hosts that the cluster has.
-    pub(super) fn old(&self) -> Result<BTreeSet<String>, BadBody> {
+    pub(super) fn hosts_before(&self) -> Result<BTreeSet<String>, BadBody> {
         texts("old", self.old)
     }
 
     /// The hosts that it is to have.
-    pub(super) fn new(&self) -> Result<BTreeSet<String>, BadBody> {
+    pub(super) fn hosts_after(&self) -> Result<BTreeSet<String>, BadBody> {
         texts("new", self.new)
     }
 }
@@ -356,7 +356,7 @@ mod tests {
             (r#"{"old": {}, "new": []}"#, None),
         ] {
             let body = Replacement::read(body.as_bytes()).unwrap();
-            let lists = body.old().and_then(|old| Ok((old, body.new()?)));
+            let lists = body.hosts_before().and_then(|old| Ok((old, body.hosts_after()?)));
             assert_eq!(lists.ok(), expected);
         }
         let same = |body: &[u8]| {

@@ -286,7 +286,7 @@ impl Commissaire {
         let body = read_body(asked.body, MEMBERS_BYTES_MAX).await?;
         let lists = Replacement::read(&body)?;
         lists.same_name(name.as_str())?;
-        let (old, new) = (lists.old()?, lists.new()?);
+        let (old, new) = (lists.hosts_before()?, lists.hosts_after()?);
         drop(body);
         let replaced =
             |fleet: Arc<Fleet>| async move { fleet.replace_members(permit, &name, &old, &new).await };
