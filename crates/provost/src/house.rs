@@ -147,13 +147,14 @@ pub async fn build(settings: &Settings) -> Result<Running, StartError> {
     let bindings = settings.bindings()?;
     let pairs = bindings.iter().map(|binding| (binding.http, binding.https)).collect();
     let doors = Doors::bind(&Bindings { pairs })?;
+    let access = access_log(settings)?;
     let (clock, entropy) = (Clock::system(), Entropy::system());
     let (engine, sealing) = open_store(settings, &clock, &entropy).await?;
     let tls = Arc::new(TlsIdentity::new());
     let (tasks, stop) = (Tasks::new(), Stop::new());
     let parts = parts(settings, engine, sealing, (clock.clone(), entropy), tls.clone())?;
     let house = House::build(parts, tasks.clone(), stop.clone()).await?;
-    let running = finish(settings, house, doors, tls, clock, bindings).await;
+    let running = finish(settings, house, doors, tls, access, clock, bindings).await;
     if running.is_err() {
         // What runs already is asked to end; the process is about to.
         stop.ask();
@@ -167,6 +168,7 @@ async fn finish(
     house: Arc<House>,
     doors: Doors,
     tls: Arc<TlsIdentity>,
+    access: AccessLog,
     clock: Clock,
     bindings: Vec<Binding>,
 ) -> Result<Running, StartError> {
@@ -207,7 +209,7 @@ async fn finish(
         tls,
         trust: Arc::new(trust),
         app,
-        access: access_log(settings)?,
+        access,
         clock,
         limits: limits(settings),
         meters,
