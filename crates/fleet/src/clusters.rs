@@ -46,7 +46,7 @@ impl Fleet {
     pub async fn cluster_names(&self, _permit: Permit<ReadClusters>) -> Result<Vec<ClusterName>, ListError> {
         let mut names = Vec::new();
         for text in ids(&self.tables.cluster).await? {
-            names.push(self.cluster_name(&text)?);
+            names.extend(self.readable(self.cluster_name(&text))?);
         }
         names.sort_unstable();
         Ok(names)
@@ -63,14 +63,20 @@ impl Fleet {
         limit: usize,
     ) -> Result<ClusterPage, ListError> {
         let after = after.map(|after| self.tables.cluster.key(after.as_str())).transpose()?;
-        let found = self.tables.cluster.list(Page { after, limit: limit.clamp(1, PAGE_MAX) }).await?;
         let mut page = ClusterPage::default();
-        for some in found.entries.chunks(LOADS_AT_ONCE) {
-            for view in join_all(some.iter().map(|(_, loaded)| self.view(loaded))).await {
-                page.clusters.push(view?);
+        let mut next = Some(Page { after, limit: limit.clamp(1, PAGE_MAX) });
+        while page.clusters.is_empty()
+            && let Some(wanted) = next
+        {
+            let found = self.list(&self.tables.cluster, wanted).await?;
+            for some in found.entries.chunks(LOADS_AT_ONCE) {
+                for view in join_all(some.iter().map(|(_, loaded)| self.view(loaded))).await {
+                    page.clusters.extend(self.readable(view)?);
+                }
             }
+            next = found.next;
         }
-        if found.next.is_some() {
+        if next.is_some() {
             page.next = page.clusters.last().map(|view| view.cluster.name.clone());
         }
         Ok(page)
@@ -174,7 +180,12 @@ impl Fleet {
         let mut begun = false;
         loop {
             let found = self.tables.cluster.get(name.as_str()).await?;
-            let found = found.ok_or_else(|| ClusterError::NoSuchCluster { cluster: name.clone() })?;
+            let found = match found {
+                Some(found) => found,
+                // Somebody else has finished what we began.
+                None if begun => return Ok(()),
+                None => return Err(ClusterError::NoSuchCluster { cluster: name.clone() }),
+            };
             // Once hosts have left it is no longer as it was seen, and that is our own doing.
             if !begun && !expected.holds(Some(found.version)) {
                 return Err(ClusterError::Changed { cluster: name.clone() });

@@ -12,4 +12,5 @@ mod rivals;
 mod roles;
 mod scale;
 mod stored;
+mod unreadable;
 mod world;

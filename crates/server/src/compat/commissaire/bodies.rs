@@ -49,7 +49,17 @@ impl Explain for BadBody {
 
 /// The members of a body. Those that nobody asks for are ignored.
 #[derive(Debug, Default)]
-pub(super) struct Members(Map<String, Value>);
+pub(super) struct Members(Map<String, Value>, Numbers);
+
+/// Which numbers a body has.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Numbers {
+    /// Such as are kept as they are.
+    #[default]
+    Kept,
+    /// A whole one of more than 64 bits, which was read as another.
+    Rounded,
+}
 
 impl Members {
     /// Reads a body; one without a byte has no members, and neither has `[]`.
@@ -58,7 +68,7 @@ impl Members {
             return Ok(Self::default());
         }
         match serde_json::from_slice(body).map_err(BadBody::NotJson)? {
-            Value::Object(members) => Ok(Self(members)),
+            Value::Object(members) => Ok(Self(members, numbers(body))),
             Value::Array(list) if list.is_empty() => Ok(Self::default()),
             _ => Err(BadBody::NotAnObject),
         }
@@ -71,6 +81,14 @@ impl Members {
             Some(Value::String(text)) if text == path => Ok(()),
             Some(Value::String(_)) => Err(BadBody::Another { member, path: path.to_owned() }),
             Some(_) => Err(BadBody::Type { member, expected: "a text" }),
+        }
+    }
+
+    /// The same of an address, in whatever way it is written.
+    pub(super) fn same_address(&self, member: &'static str, path: &HostAddress) -> Result<(), BadBody> {
+        match self.0.get(member) {
+            Some(Value::String(text)) if text.parse() == Ok(path.clone()) => Ok(()),
+            _ => self.same(member, path.as_str()),
         }
     }
 
@@ -161,6 +179,10 @@ impl Members {
     fn options(mut self) -> Result<Options, BadBody> {
         match self.0.remove("options") {
             None => Ok(Options::default()),
+            // Nobody would get back what they gave.
+            Some(Value::Object(_)) if self.1 == Numbers::Rounded => {
+                Err(BadBody::Value("whole numbers have at most 64 bits".into()))
+            }
             Some(Value::Object(options)) => Ok(Options::new(options)),
             Some(_) => Err(BadBody::Type { member: "options", expected: "an object" }),
         }
@@ -182,6 +204,45 @@ impl Members {
             }
         }
     }
+}
+
+/// Which numbers there are in a text that is JSON.
+fn numbers(json: &[u8]) -> Numbers {
+    let mut rest = json;
+    while let [byte, after @ ..] = rest {
+        rest = match byte {
+            b'"' => after_text(after),
+            b'-' | b'0'..=b'9' => {
+                let is_its = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+                let length = rest.iter().position(|byte| !is_its(byte)).unwrap_or(rest.len());
+                let (number, after) = rest.split_at(length);
+                if is_rounded(number) {
+                    return Numbers::Rounded;
+                }
+                after
+            }
+            _ => after,
+        };
+    }
+    Numbers::Kept
+}
+
+/// What follows the text that has just begun.
+fn after_text(json: &[u8]) -> &[u8] {
+    let mut rest = json;
+    loop {
+        rest = match rest {
+            [b'\\', _, after @ ..] => after,
+            [b'"', after @ ..] => return after,
+            [_, after @ ..] => after,
+            [] => return rest,
+        };
+    }
+}
+
+fn is_rounded(number: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(number) else { return false };
+    !text.contains(['.', 'e', 'E']) && text.parse::<i64>().is_err() && text.parse::<u64>().is_err()
 }
 
 /// The hosts that a cluster has and those it is to have, where the body has them. A body may be long here, so
@@ -281,7 +342,41 @@ mod tests {
     }
 
     #[test]
+    fn whole_numbers_stay_what_they_are() {
+        let name = || "n".parse::<NetworkName>().unwrap();
+        for (options, kept) in [
+            ("18446744073709551615", true),
+            ("-9223372036854775808", true),
+            ("-0", true),
+            ("1e400000", true),
+            ("18446744073709551616.0", true),
+            (r#""18446744073709551616""#, true),
+            (r#""\\\"18446744073709551616""#, true),
+            ("18446744073709551616", false),
+            ("-9223372036854775809", false),
+            (r#"{"\"": [1, {"b": 123456789012345678901234567890}]}"#, false),
+        ] {
+            let Ok(members) = Members::read(format!(r#"{{"options": {{"a": {options}}}}}"#).as_bytes())
+            else {
+                assert!(options.contains('e'), "{options}");
+                continue;
+            };
+            assert_eq!(members.network(name()).is_ok(), kept, "{options}");
+        }
+        assert!(read(r#"{"ignored": 18446744073709551616}"#).network(name()).is_ok());
+    }
+
+    #[test]
     fn the_path_comes_first() {
+        let path = "db1.example".parse().unwrap();
+        for (body, fits) in [
+            ("{}", true),
+            (r#"{"address": "DB1.Example."}"#, true),
+            (r#"{"address": "db2.example"}"#, false),
+            (r#"{"address": 7}"#, false),
+        ] {
+            assert_eq!(read(body).same_address("address", &path).is_ok(), fits, "{body}");
+        }
         assert!(read("{}").same("name", "a").is_ok());
         assert!(read(r#"{"name": "a"}"#).same("name", "a").is_ok());
         for body in [r#"{"name": "b"}"#, r#"{"name": null}"#, r#"{"name": ["a"]}"#] {

@@ -188,7 +188,7 @@ impl Commissaire {
     async fn put_host(&self, address: HostAddress, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
         let members = asked.members().await?;
-        members.same("address", address.as_str())?;
+        members.same_address("address", &address)?;
         self.add_host(permit, address, members.host()?).await
     }
 
@@ -308,7 +308,7 @@ impl Commissaire {
         let permit = asked.permit()?;
         let members = asked.members().await?;
         members.same("name", name.as_str())?;
-        members.same("host", address.as_str())?;
+        members.same_address("host", &address)?;
         let host = address.clone();
         self.change(|fleet| async move { fleet.join(permit, &name, &host).await }).await?;
         Ok(Answer::ok(&[address.as_str()]))
