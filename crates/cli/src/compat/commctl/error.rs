@@ -78,6 +78,9 @@ pub(super) enum CommandError {
     /// Somebody ended the program at a question.
     #[error("ended by signal {0}")]
     Interrupted(i32),
+    /// An argument, or what is in the file that it names, is none that the command can take.
+    #[error("{0}")]
+    Argument(String),
     /// A password that bcrypt cannot take.
     #[error("{0}")]
     Password(&'static str),
@@ -121,6 +124,7 @@ impl Explain for CommandError {
             | Self::Unresolvable(_)
             | Self::NotText(_)
             | Self::NoAnswer(_)
+            | Self::Argument(_)
             | Self::Password(_) => Kind::Invalid,
         }
     }

@@ -1,8 +1,10 @@
 //! What comes from outside: files, standard input, and answers to questions.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::str::FromStr;
 
 use base::Secret;
@@ -10,7 +12,7 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Stdin};
 
 use super::error::CommandError;
-use crate::signals::Signals;
+use crate::signals::{self, Signals, Stops};
 
 /// The largest file or answer that is taken, in bytes: far more than a key or a password has.
 const INPUT_BYTES_MAX: u64 = 1 << 20;
@@ -27,6 +29,15 @@ impl FromStr for File {
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(if text == "-" { Self::StandardInput } else { Self::Path(text.into()) })
+    }
+}
+
+impl fmt::Display for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StandardInput => f.write_str("standard input"),
+            Self::Path(path) => path.display().fmt(f),
+        }
     }
 }
 
@@ -82,10 +93,26 @@ impl Input {
         question: &'static str,
     ) -> Result<Secret<String>, CommandError> {
         let mut signals = Signals::catch().map_err(CommandError::Runtime)?;
-        let Some(_silence) = Silence::begin() else { return self.ask(question).await.map(Secret::new) };
-        let answer = tokio::select! {
-            answer = self.ask(question) => answer.map(Secret::new),
-            signal = signals.next() => Err(CommandError::Interrupted(signal.as_raw_value())),
+        let mut silence = Silence::begin();
+        if silence.is_none() {
+            return self.ask(question).await.map(Secret::new);
+        }
+        let mut stops = Stops::take().map_err(CommandError::Runtime)?;
+        let answer = {
+            let mut asked = pin!(self.ask(question));
+            loop {
+                tokio::select! {
+                    answer = &mut asked => break answer.map(Secret::new),
+                    signal = signals.next() => break Err(CommandError::Interrupted(signal.as_raw_value())),
+                    () = stops.next() => {
+                        // Whoever gets the terminal meanwhile wants to see what they type.
+                        drop(silence.take());
+                        signals::stop();
+                        silence = Silence::begin();
+                        let _ = io::stderr().lock().write_all(question.as_bytes());
+                    }
+                }
+            }
         };
         // The answer's own line end was not shown either.
         let _ = io::stderr().lock().write_all(b"\n");

@@ -10,7 +10,8 @@ use base::{Entropy, hex};
 use crate::output;
 
 /// A file with a key, for its owner alone (mode 0600), in a folder of its own (0700). Dropping it removes
-/// both: at the end, after an error, and in a panic.
+/// both: at the end, after an error, in a panic, and after every signal that can be caught. Only who is killed with
+/// `SIGKILL`, or dies of a fault of their own, leaves them behind.
 pub(super) struct KeyFile {
     folder: PathBuf,
     file: PathBuf,

@@ -16,7 +16,7 @@ use std::process::ExitStatus;
 use base::{Entropy, Explain, Kind, Secret};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, kill_process};
 use serde::Deserialize;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::SignalKind;
@@ -147,7 +147,7 @@ impl Session {
     }
 }
 
-/// Ends ssh with the signal that we got; whoever insists ends it at once.
+/// Asks ssh for its end, as we were asked; whoever insists ends it at once.
 fn pass_on(child: &mut Child, signal: SignalKind, insists: bool) {
     if insists {
         // It may have ended.
@@ -155,9 +155,9 @@ fn pass_on(child: &mut Child, signal: SignalKind, insists: bool) {
         return;
     }
     let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    if let Some((pid, signal)) = pid.zip(Signal::from_named_raw(signal.as_raw_value())) {
+    if let Some(pid) = pid {
         // The same.
-        let _ = kill_process(pid, signal);
+        let _ = kill_process(pid, signals::for_another(signal));
     }
 }
 

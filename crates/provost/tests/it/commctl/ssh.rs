@@ -90,7 +90,15 @@ fn a_folder_that_no_other_user_sees_is_preferred() {
 
 #[test]
 fn signals_reach_ssh_and_leave_no_key() {
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129), (Signal::QUIT, 131)] {
+    for (signal, code) in [
+        (Signal::INT, 130),
+        (Signal::TERM, 143),
+        (Signal::HUP, 129),
+        (Signal::QUIT, 131),
+        (Signal::USR1, 138),
+        (Signal::ALARM, 142),
+        (Signal::XFSZ, 153),
+    ] {
         // It says how it was ended, and the key must be there as long as it runs.
         let ssh = Ssh::new(
             "for s in INT TERM HUP QUIT; do trap \"test -f \\\"$2\\\" && echo got $s; exit 1\" $s; done\n\
