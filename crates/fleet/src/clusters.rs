@@ -230,7 +230,14 @@ impl Fleet {
         addresses: &[String],
     ) -> Result<Vec<String>, store::Error> {
         let mut left = Vec::new();
-        for loaded in join_all(addresses.iter().map(|address| self.tables.host.get(address))).await {
+        let found = join_all(addresses.iter().map(|address| self.tables.host.get(address))).await;
+        for (address, loaded) in addresses.iter().zip(found) {
+            if matches!(loaded, Err(store::Error::Record { .. })) {
+                if self.stage_unreadable_leave(draft, name, address).await? {
+                    left.push(address.clone());
+                }
+                continue;
+            }
             if let Some(loaded) = loaded?
                 && loaded.record.cluster.as_deref() == Some(name.as_str())
             {

@@ -275,7 +275,17 @@ impl Fleet {
     ) -> Result<bool, MembersError> {
         let manager = self.manager(&cluster.record.container_manager).await?;
         let (mut joined, mut left) = (Vec::new(), Vec::new());
-        for (step, host) in moves.iter().zip(self.load(moves).await?) {
+        for (step, host) in moves.iter().zip(self.load(moves).await) {
+            if let (Move::Leave(address), Err(store::Error::Record { .. })) = (step, &host) {
+                if self.stage_unreadable_leave(draft, name, address).await? {
+                    left.push(address.clone());
+                }
+                continue;
+            }
+            let host = match rules {
+                Rules::Strict => host?,
+                Rules::Lenient => self.readable(host)?.flatten(),
+            };
             match (step, host) {
                 (Move::Join(address), None) if rules == Rules::Strict => {
                     return Err(MembersError::NoSuchHost { address: address.clone() });
@@ -323,9 +333,9 @@ impl Fleet {
     ) -> Result<(), MembersError> {
         let manager = self.manager(&cluster.record.container_manager).await?;
         for some in moves.chunks(HOSTS_AT_ONCE) {
-            for (step, host) in some.iter().zip(self.load(some).await?) {
+            for (step, host) in some.iter().zip(self.load(some).await) {
                 if let Move::Join(address) = step {
-                    let host = host.ok_or_else(|| MembersError::NoSuchHost { address: address.clone() })?;
+                    let host = host?.ok_or_else(|| MembersError::NoSuchHost { address: address.clone() })?;
                     self.admit(name, cluster, &host.record, manager)?;
                 }
             }
@@ -361,13 +371,13 @@ impl Fleet {
     }
 
     /// The hosts that are to move; `None` for each that does not exist.
-    async fn load(&self, moves: &[Move]) -> Result<Vec<Option<Loaded<HostRecord>>>, store::Error> {
+    async fn load(&self, moves: &[Move]) -> Vec<Result<Option<Loaded<HostRecord>>, store::Error>> {
         let get = async |step: &Move| match HostAddress::stored(step.address()) {
             Ok(address) => self.tables.host.get(address.as_str()).await,
             // What is no address is nobody's.
             Err(_) => Ok(None),
         };
-        join_all(moves.iter().map(get)).await.into_iter().collect()
+        join_all(moves.iter().map(get)).await
     }
 
     async fn loaded_cluster(&self, name: &ClusterName) -> Result<Loaded<ClusterRecord>, MembersError> {

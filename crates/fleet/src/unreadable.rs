@@ -1,15 +1,19 @@
 //! What somebody else wrote into the store, and nobody can read.
 //!
 //! Lists do without it, and a warning names its key, at most once a minute (commissaire contract, section 9.2). A host
-//! whose record is like that can be deleted, and added again in its place: what the index says of it goes with it.
+//! whose record is like that can leave its cluster, be deleted, and be added again in its place: what the index says of
+//! it goes with it.
 
 use base::Timestamp;
 use store::{Key, Loaded, Page, Prefix, Stored, Table, TablePage};
 
 use crate::address::HostAddress;
-use crate::index;
+use crate::draft::Draft;
+use crate::index::{self, FoundBy};
+use crate::name::ClusterName;
 use crate::record::HostRecord;
 use crate::service::Fleet;
+use crate::tally::Shift;
 
 /// How long nothing more is said after a warning, in seconds.
 const SILENCE_SECONDS: i64 = 60;
@@ -78,6 +82,24 @@ impl Fleet {
             }
             read => read,
         }
+    }
+
+    /// Has a host whose record cannot be read leave a cluster; whether it belonged to it. The record stays what it is.
+    pub(crate) async fn stage_unreadable_leave(
+        &self,
+        draft: &mut Draft,
+        name: &ClusterName,
+        address: &str,
+    ) -> Result<bool, store::Error> {
+        let Some(found) = self.host_or_traces(&self.address(address)?).await? else { return Ok(false) };
+        if found.record.cluster.as_deref() != Some(name.as_str()) {
+            return Ok(false);
+        }
+        self.tables.host.expect_at(&mut draft.batch, address, found.version)?;
+        let key = format!("{}{address}", FoundBy::Cluster(name.as_str()).prefix());
+        self.tables.index.delete(&mut draft.batch, &key)?;
+        draft.count(&found.record, Shift::take);
+        Ok(true)
     }
 
     /// What the index says of a host. Goes through all of it, which only this rare case is worth.

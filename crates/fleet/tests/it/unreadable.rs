@@ -102,6 +102,28 @@ fn a_host_that_cannot_be_read_is_replaced() {
     world.assert_consistent();
 }
 
+#[test]
+fn a_host_that_cannot_be_read_leaves_its_cluster() {
+    for garbage in GARBAGE {
+        let world = spoilt(garbage);
+        assert!(world.leave("web", "x").unwrap());
+        assert!(!world.leave("web", "x").unwrap());
+        let world = spoilt(garbage);
+        world.replace("web", &["x", "y"], &["y"]).unwrap();
+        assert_eq!((world.members("web"), world.health("web").0), (vec!["y".to_owned()], 1));
+        assert!(world.join("web", "x").is_err(), "nobody knows how far it has come");
+        assert!(world.replace("web", &["y"], &["x", "y"]).is_err());
+        assert!(!world.stored("/commissaire/clusters/web").unwrap().contains("\"x\""));
+        assert_eq!(world.stored("/commissaire/hosts/x").unwrap(), garbage);
+
+        let world = spoilt(garbage);
+        block_on(world.fleet.delete_cluster(permit(), &cluster("web"), Expected::Anything)).unwrap();
+        assert!(world.keys("/fleet/tally/").is_empty() && world.keys("/fleet/host/cluster/").is_empty());
+        world.delete("x").unwrap();
+        world.assert_consistent();
+    }
+}
+
 /// Whoever has the password of machines changes nothing that is there.
 #[test]
 fn nobody_registers_over_what_cannot_be_read() {
