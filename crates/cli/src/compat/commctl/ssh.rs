@@ -126,8 +126,8 @@ impl Session {
     /// Runs ssh to its end and gives its exit code. Signals are passed on, and whatever happens, the key is
     /// removed.
     pub(super) async fn run(self, signals: &mut Signals, entropy: &Entropy) -> Result<u8, SshError> {
-        let folder = private_folder();
-        let key = KeyFile::write(&folder, self.key.expose(), entropy)
+        let folder = private_folder(std::env::var_os("XDG_RUNTIME_DIR"));
+        let key = KeyFile::make(&folder, self.key.expose(), entropy)
             .map_err(|source| SshError::KeyFile { folder, source })?;
         let mut command = Command::new("ssh");
         command.arg("-i").arg(key.path()).arg("-l").args([&self.user, &self.host]).args(&self.arguments);
@@ -168,8 +168,8 @@ fn exit_code(ended: ExitStatus, told: Option<SignalKind>) -> u8 {
 }
 
 /// A place that is this user's alone and never reaches a disk, where there is one.
-fn private_folder() -> PathBuf {
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir());
+fn private_folder(runtime: Option<OsString>) -> PathBuf {
+    let runtime = runtime.map(PathBuf::from).filter(|path| path.is_dir());
     runtime.unwrap_or_else(std::env::temp_dir)
 }
 
@@ -181,6 +181,18 @@ fn shown(command: &Command) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_no_other_user_sees_is_preferred() {
+        let runtime = tempfile::tempdir().unwrap();
+        for (said, expected) in [
+            (Some(runtime.path().into()), runtime.path()),
+            (Some("/nonexistent".into()), &std::env::temp_dir()),
+            (None, &std::env::temp_dir()),
+        ] {
+            assert_eq!(private_folder(said), expected);
+        }
+    }
 
     #[test]
     fn there_is_no_session_without_credentials() {
