@@ -1,9 +1,9 @@
 //! Where a host is reached.
 
+use core::net::IpAddr;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::net::IpAddr;
 use std::str::FromStr;
 
 use base::{Explain, Kind};

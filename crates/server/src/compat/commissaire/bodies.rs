@@ -13,6 +13,8 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::numbers::Numbers;
+
 /// Why a body is refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadBody {
@@ -51,16 +53,6 @@ impl Explain for BadBody {
 #[derive(Debug, Default)]
 pub(super) struct Members(Map<String, Value>, Numbers);
 
-/// Which numbers a body has.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Numbers {
-    /// Such as are kept as they are.
-    #[default]
-    Kept,
-    /// A whole one of more than 64 bits, which was read as another.
-    Rounded,
-}
-
 impl Members {
     /// Reads a body; one without a byte has no members, and neither has `[]`.
     pub(super) fn read(body: &[u8]) -> Result<Self, BadBody> {
@@ -68,7 +60,7 @@ impl Members {
             return Ok(Self::default());
         }
         match serde_json::from_slice(body).map_err(BadBody::NotJson)? {
-            Value::Object(members) => Ok(Self(members, numbers(body))),
+            Value::Object(members) => Ok(Self(members, Numbers::of(body))),
             Value::Array(list) if list.is_empty() => Ok(Self::default()),
             _ => Err(BadBody::NotAnObject),
         }
@@ -204,45 +196,6 @@ impl Members {
             }
         }
     }
-}
-
-/// Which numbers there are in a text that is JSON.
-fn numbers(json: &[u8]) -> Numbers {
-    let mut rest = json;
-    while let [byte, after @ ..] = rest {
-        rest = match byte {
-            b'"' => after_text(after),
-            b'-' | b'0'..=b'9' => {
-                let is_its = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
-                let length = rest.iter().position(|byte| !is_its(byte)).unwrap_or(rest.len());
-                let (number, after) = rest.split_at(length);
-                if is_rounded(number) {
-                    return Numbers::Rounded;
-                }
-                after
-            }
-            _ => after,
-        };
-    }
-    Numbers::Kept
-}
-
-/// What follows the text that has just begun.
-fn after_text(json: &[u8]) -> &[u8] {
-    let mut rest = json;
-    loop {
-        rest = match rest {
-            [b'\\', _, after @ ..] => after,
-            [b'"', after @ ..] => return after,
-            [_, after @ ..] => after,
-            [] => return rest,
-        };
-    }
-}
-
-fn is_rounded(number: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(number) else { return false };
-    !text.contains(['.', 'e', 'E']) && text.parse::<i64>().is_err() && text.parse::<u64>().is_err()
 }
 
 /// The hosts that a cluster has and those it is to have, where the body has them. A body may be long here, so

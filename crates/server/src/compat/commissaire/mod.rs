@@ -8,6 +8,7 @@ mod bodies;
 mod documents;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod numbers;
 mod route;
 
 use std::borrow::Cow;
