@@ -52,7 +52,7 @@ impl Authority {
         let mut doubts = 0;
         for _ in 0..ATTEMPTS_MAX {
             let Some(pending) = self.tables.pending.get(&id.key()).await? else {
-                if doubts > 0 && self.is_stored_after_all(&signed).await? {
+                if doubts > 0 && self.is_stored_after_all(&signed, Some(by)).await? {
                     return Ok(signed.certificate);
                 }
                 return Err(ApproveError::NotPending { id });
@@ -64,7 +64,7 @@ impl Authority {
             self.expect_reservations(&mut batch, [&signed.reserved])?;
             match self.commit(batch).await {
                 Ok(_) => {
-                    self.certificate_is_stored(id, &signed);
+                    self.certificate_is_stored(id, &signed, Some(by));
                     return Ok(signed.certificate);
                 }
                 Err(CommitError::Conflict { key }) => self.note_conflict(&key),

@@ -68,7 +68,7 @@ impl Authority {
         for _ in 0..ATTEMPTS_MAX {
             if let Some(before) = &signed
                 && doubts > 0
-                && self.is_stored_after_all(before).await?
+                && self.is_stored_after_all(before, Some(by)).await?
             {
                 return Ok(before.certificate.clone());
             }
@@ -117,7 +117,7 @@ impl Authority {
         self.stage_certificate(&mut batch, id, signed, Some(by), mark)?;
         self.expect_reservations(&mut batch, [&signed.reserved])?;
         self.commit(batch).await?;
-        self.certificate_is_stored(id, signed);
+        self.certificate_is_stored(id, signed, Some(by));
         Ok(())
     }
 }

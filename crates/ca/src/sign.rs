@@ -63,19 +63,24 @@ impl Authority {
     }
 
     /// To be told once what [`Authority::stage_certificate`] added is committed.
-    pub(crate) fn certificate_is_stored(&self, id: RequestId, signed: &Signed) {
+    pub(crate) fn certificate_is_stored(&self, id: RequestId, signed: &Signed, by: Option<&Principal>) {
         signed.reserved.is_on_record();
         self.remember_due(id, signed.drop_at);
         let serial = signed.reserved.serial();
-        tracing::info!(authority = %self.profile.name, request = %id, %serial, "certificate issued");
+        let by = by.map(tracing::field::display);
+        tracing::info!(authority = %self.profile.name, request = %id, %serial, by, "certificate issued");
     }
 
     /// Whether `signed` is on record, of which that is not known because the answer to a commit was lost.
-    pub(crate) async fn is_stored_after_all(&self, signed: &Signed) -> Result<bool, store::Error> {
+    pub(crate) async fn is_stored_after_all(
+        &self,
+        signed: &Signed,
+        by: Option<&Principal>,
+    ) -> Result<bool, store::Error> {
         let Some(found) = self.tables.certificate.get(&signed.reserved.serial().hex()).await? else {
             return Ok(false);
         };
-        self.certificate_is_stored(RequestId::from_record(found.record.request), signed);
+        self.certificate_is_stored(RequestId::from_record(found.record.request), signed, by);
         Ok(true)
     }
 

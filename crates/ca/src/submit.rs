@@ -236,7 +236,7 @@ impl Authority {
                 Ok(Decided::Taken(id))
             }
             Plan::Issue(id, signed) => {
-                self.certificate_is_stored(id, signed);
+                self.certificate_is_stored(id, signed, None);
                 Ok(Decided::Taken(id))
             }
             Plan::Unsigned => Ok(Decided::Unsigned),

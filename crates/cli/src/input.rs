@@ -4,13 +4,14 @@ use std::convert::Infallible;
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::str::FromStr;
 
 use base::{Explain, Kind, Secret};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Stdin};
 
-use crate::signals::{self, Signals};
+use crate::signals::{self, Signals, Stops};
 
 /// The largest file or answer that is taken, in bytes: far more than a key or a password has.
 const INPUT_BYTES_MAX: u64 = 1 << 20;
@@ -131,10 +132,26 @@ impl Input {
     /// The answer to a question, which a terminal does not show.
     pub(crate) async fn ask_hidden(&mut self, question: &'static str) -> Result<Secret<String>, InputError> {
         let mut signals = Signals::catch().map_err(InputError::Runtime)?;
-        let Some(_silence) = Silence::begin() else { return self.ask(question).await.map(Secret::new) };
-        let answer = tokio::select! {
-            answer = self.ask(question) => answer.map(Secret::new),
-            signal = signals.next() => Err(InputError::Interrupted(signal.as_raw_value())),
+        let mut silence = Silence::begin();
+        if silence.is_none() {
+            return self.ask(question).await.map(Secret::new);
+        }
+        let mut stops = Stops::take().map_err(InputError::Runtime)?;
+        let answer = {
+            let mut asked = pin!(self.ask(question));
+            loop {
+                tokio::select! {
+                    answer = &mut asked => break answer.map(Secret::new),
+                    signal = signals.next() => break Err(InputError::Interrupted(signal.as_raw_value())),
+                    () = stops.next() => {
+                        // Whoever gets the terminal meanwhile wants to see what they type.
+                        drop(silence.take());
+                        signals::stop();
+                        silence = Silence::begin();
+                        let _ = io::stderr().lock().write_all(question.as_bytes());
+                    }
+                }
+            }
         };
         // The answer's own line end was not shown either.
         let _ = io::stderr().lock().write_all(b"\n");

@@ -1,19 +1,27 @@
-//! A private key in a file that is gone when it is no longer needed.
+//! A private key in a file that is gone when it is no longer needed, however this program ends.
+//!
+//! Whoever is killed removes nothing, so another process waits for the end: a shell at the other end of a pipe.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use base::{Entropy, hex};
 
 use crate::output;
 
+/// Waits until nobody holds the other end of its standard input, and removes the key and its folder.
+const WATCH: &str = "read -r _; rm -f -- \"$1/key\"; rmdir -- \"$1\" 2>/dev/null";
+
 /// A file with a key, for its owner alone (mode 0600), in a folder of its own (0700). Dropping it removes
-/// both: at the end, after an error, and in a panic.
+/// both: at the end, after an error, and in a panic. When this program is killed, the watcher does.
 pub(crate) struct KeyFile {
     folder: PathBuf,
     file: PathBuf,
+    watcher: Option<Child>,
 }
 
 impl KeyFile {
@@ -23,7 +31,8 @@ impl KeyFile {
         // Fails where something has the name already, even a link.
         DirBuilder::new().mode(0o700).create(&folder)?;
         // From here on whatever was made is removed again.
-        let made = Self { file: folder.join("key"), folder };
+        let mut made = Self { file: folder.join("key"), folder, watcher: None };
+        made.watcher = Some(watcher(&made.folder)?);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&made.file)?;
         file.write_all(key)?;
         Ok(made)
@@ -32,6 +41,13 @@ impl KeyFile {
     pub(crate) fn path(&self) -> &Path {
         &self.file
     }
+}
+
+/// A process that removes the key in `folder` when this one is gone. What the terminal sends does not reach it.
+fn watcher(folder: &Path) -> io::Result<Child> {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", WATCH, "sh"]).arg(folder).process_group(0);
+    shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }
 
 impl Drop for KeyFile {
@@ -43,6 +59,10 @@ impl Drop for KeyFile {
         };
         // Should somebody have put something else into it, the folder stays.
         let _ = std::fs::remove_dir(&self.folder);
+        if let Some(mut watcher) = self.watcher.take() {
+            // Its pipe is closed first, so it ends at once; that it found nothing more to do is no matter.
+            let _ = watcher.wait();
+        }
         match removed {
             Ok(()) => output::note("Removed temporary ssh key"),
             Err(error) => {

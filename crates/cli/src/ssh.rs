@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use base::{Entropy, Explain, Kind, Secret};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, kill_process};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::SignalKind;
 
@@ -103,7 +103,7 @@ impl Session {
     /// Runs ssh to its end and gives its exit code. Signals are passed on, and whatever happens, the key is
     /// removed.
     pub(crate) async fn run(self, signals: &mut Signals, entropy: &Entropy) -> Result<u8, SshError> {
-        let folder = private_folder();
+        let folder = private_folder(std::env::var_os("XDG_RUNTIME_DIR"));
         let key = KeyFile::write(&folder, self.key.expose(), entropy)
             .map_err(|source| SshError::KeyFile { folder, source })?;
         let mut command = Command::new("ssh");
@@ -124,7 +124,7 @@ impl Session {
     }
 }
 
-/// Ends ssh with the signal that we got; whoever insists ends it at once.
+/// Asks ssh for its end, as we were asked; whoever insists ends it at once.
 fn pass_on(child: &mut Child, signal: SignalKind, insists: bool) {
     if insists {
         // It may have ended.
@@ -132,9 +132,9 @@ fn pass_on(child: &mut Child, signal: SignalKind, insists: bool) {
         return;
     }
     let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    if let Some((pid, signal)) = pid.zip(Signal::from_named_raw(signal.as_raw_value())) {
+    if let Some(pid) = pid {
         // The same.
-        let _ = kill_process(pid, signal);
+        let _ = kill_process(pid, signals::for_another(signal));
     }
 }
 
@@ -145,8 +145,8 @@ fn exit_code(ended: ExitStatus, told: Option<SignalKind>) -> u8 {
 }
 
 /// A place that is this user's alone and never reaches a disk, where there is one.
-fn private_folder() -> PathBuf {
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir());
+fn private_folder(runtime: Option<OsString>) -> PathBuf {
+    let runtime = runtime.map(PathBuf::from).filter(|path| path.is_dir());
     runtime.unwrap_or_else(std::env::temp_dir)
 }
 
@@ -158,6 +158,18 @@ fn shown(command: &Command) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_no_other_user_sees_is_preferred() {
+        let runtime = tempfile::tempdir().unwrap();
+        for (said, expected) in [
+            (Some(runtime.path().into()), runtime.path()),
+            (Some("/nonexistent".into()), &std::env::temp_dir()),
+            (None, &std::env::temp_dir()),
+        ] {
+            assert_eq!(private_folder(said), expected);
+        }
+    }
 
     #[test]
     fn there_is_no_session_without_credentials() {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Clock, Entropy, Explain, Kind, Span};
+use base::{Clock, Entropy, Explain, Kind, Span, report};
 use bus::InProcess;
 use ca::{Authority, AuthorityName, Ground, Profile};
 use fleet::Fleet;
@@ -241,7 +241,14 @@ impl House {
         if !parts.engine.is_shared() {
             // Nobody else can be at work: the embedded store is locked to this process.
             for authority in &authorities {
-                authority.void_reserved(Span::ZERO).await.map_err(HouseError::VoidSerials)?;
+                match authority.void_reserved(Span::ZERO).await {
+                    Ok(_) => {}
+                    // What is there can still be served; serials that nobody voids do no harm.
+                    Err(error) if error.kind() == Kind::Full => {
+                        tracing::warn!(error = %report(&error), "reserved serials are not voided yet");
+                    }
+                    Err(error) => return Err(HouseError::VoidSerials(error)),
+                }
             }
         }
         let mut certificate = ServerCertificate {

@@ -10,14 +10,14 @@ use crate::address::HostAddress;
 use crate::draft::{Draft, Line};
 use crate::error::AddHostError;
 use crate::event::Happened;
-use crate::host::NewHost;
-use crate::record::{ClusterRecord, HostRecord};
+use crate::host::{Host, NewHost};
+use crate::index;
+use crate::record::{ClusterRecord, HostRecord, MarkRecord};
 use crate::service::{AddHost, Expected, Fleet, Put, RegisterHost};
 
-use crate::host::Host;
-
 impl Fleet {
-    /// Adds a host; the same again changes nothing. Looking at it is somebody else's work: it stays as `new` says.
+    /// Adds a host; the same again changes nothing. Looking at it is somebody else's work: it stays as `new` says. One
+    /// whose record cannot be read is replaced.
     ///
     /// # Errors
     /// See [`AddHostError`]. Of a host that exists only key and cluster count; the rest of `new` is ignored.
@@ -44,7 +44,8 @@ impl Fleet {
         self.take_in(address, new, (permit.by(), false), expected).await
     }
 
-    /// Adds whoever asks, under the address that they ask from; the same again changes nothing.
+    /// Adds whoever asks, under the address that they ask from; the same again changes nothing. What they say of their
+    /// status, their facts and their source does not count: machines know a password that is in many hands.
     ///
     /// # Errors
     /// As for [`Self::add_host`], and [`AddHostError::NoAddress`] when they do not ask over the network.
@@ -56,6 +57,9 @@ impl Fleet {
         // An IPv4 address stays one, also where a socket for both kinds took the connection.
         let from = permit.by().from().ok_or(AddHostError::NoAddress)?.to_canonical();
         let address = from.to_string().parse().map_err(|_| AddHostError::NoAddress)?;
+        // How far it has come is for those to say who look at it.
+        let NewHost { cluster, labels, credentials, .. } = new;
+        let new = NewHost { cluster, labels, credentials, ..NewHost::default() };
         self.take_in(address, new, (permit.by(), true), Expected::Anything).await
     }
 
@@ -66,11 +70,20 @@ impl Fleet {
         (by, registers): (&Principal, bool),
         expected: Expected,
     ) -> Result<Put<Host>, AddHostError> {
+        let address = self.known(&address).await?;
         let mut line = Line::default();
         loop {
             let cluster = self.wanted_cluster(&new).await?;
-            let found = self.tables.host.get(address.as_str()).await?;
-            if !expected.holds(found.as_ref().map(|found| found.version)) {
+            let (found, replaced) = match self.tables.host.get(address.as_str()).await {
+                // Whoever registers cannot do away with what somebody else may still want to look at.
+                Err(store::Error::Record { .. }) if !registers => {
+                    (None, self.host_or_traces(&address).await?)
+                }
+                read => (read?, None),
+            };
+            // One that cannot be read is there all the same, but nobody has seen a version of it.
+            let seen = found.as_ref().map(|found| found.version);
+            if !expected.holds(seen) || replaced.is_some() && expected != Expected::Anything {
                 return Err(AddHostError::Changed { address });
             }
             if let Some(found) = found {
@@ -81,7 +94,12 @@ impl Fleet {
             }
             new.check()?;
             let record = new.record(&address);
-            let draft = self.draft_addition(&address, &new, &record, cluster.as_ref(), (by, registers))?;
+            let mut draft = Draft::default();
+            self.stage_host(&mut draft, replaced.as_ref(), Some(&record))?;
+            if let Some(replaced) = replaced {
+                self.stage_replacement(&mut draft, &replaced.record, &record).await?;
+            }
+            self.stage_addition(&mut draft, &address, &new, cluster.as_ref(), (by, registers))?;
             if let Some(version) = self.commit(draft, &mut line).await? {
                 return Ok(Put { is: self.host_from(address, record)?, version, is_new: true });
             }
@@ -95,19 +113,38 @@ impl Fleet {
         found.map(Some).ok_or_else(|| AddHostError::NoSuchCluster { cluster: name.to_string() })
     }
 
-    fn draft_addition(
+    /// A host that is replaced leaves its cluster, unless the new one is in it as well; and the index of the new one is
+    /// whole, whatever that of the old one was.
+    async fn stage_replacement(
         &self,
+        draft: &mut Draft,
+        replaced: &HostRecord,
+        new: &HostRecord,
+    ) -> Result<(), store::Error> {
+        for key in index::keys(new).intersection(&index::keys(replaced)) {
+            self.tables.index.put(&mut draft.batch, key, &MarkRecord)?;
+        }
+        if replaced.cluster != new.cluster
+            && let Some(name) = replaced.cluster.as_deref()
+            && let Some(cluster) = self.tables.cluster.get(name).await?
+        {
+            self.stage_roster(draft, &cluster, &[], std::slice::from_ref(&replaced.address))?;
+        }
+        Ok(())
+    }
+
+    /// All that is written for a new host besides its record.
+    fn stage_addition(
+        &self,
+        draft: &mut Draft,
         address: &HostAddress,
         new: &NewHost,
-        record: &HostRecord,
         cluster: Option<&Loaded<ClusterRecord>>,
         (by, registers): (&Principal, bool),
-    ) -> Result<Draft, store::Error> {
-        let mut draft = Draft::default();
-        self.stage_host(&mut draft, None, Some(record))?;
-        self.stage_credentials(&mut draft, address, &new.credentials)?;
+    ) -> Result<(), store::Error> {
+        self.stage_credentials(draft, address, &new.credentials)?;
         if let Some(cluster) = cluster {
-            self.stage_roster(&mut draft, cluster, std::slice::from_ref(&record.address), &[])?;
+            self.stage_roster(draft, cluster, &[address.to_string()], &[])?;
         }
         let cluster = new.cluster.as_ref();
         let happened = if registers {
@@ -115,7 +152,6 @@ impl Fleet {
         } else {
             Happened::HostAdded { address, cluster }
         };
-        self.record_event(&mut draft, &happened, by)?;
-        Ok(draft)
+        self.record_event(draft, &happened, by)
     }
 }

@@ -46,7 +46,7 @@ impl Fleet {
     pub async fn cluster_names(&self, _permit: Permit<ReadClusters>) -> Result<Vec<ClusterName>, ListError> {
         let mut names = Vec::new();
         for text in ids(&self.tables.cluster).await? {
-            names.push(self.cluster_name(&text)?);
+            names.extend(self.readable(self.cluster_name(&text))?);
         }
         names.sort_unstable();
         Ok(names)
@@ -63,14 +63,20 @@ impl Fleet {
         limit: usize,
     ) -> Result<ClusterPage, ListError> {
         let after = after.map(|after| self.tables.cluster.key(after.as_str())).transpose()?;
-        let found = self.tables.cluster.list(Page { after, limit: limit.clamp(1, PAGE_MAX) }).await?;
         let mut page = ClusterPage::default();
-        for some in found.entries.chunks(LOADS_AT_ONCE) {
-            for view in join_all(some.iter().map(|(_, loaded)| self.view(loaded))).await {
-                page.clusters.push(view?);
+        let mut next = Some(Page { after, limit: limit.clamp(1, PAGE_MAX) });
+        while page.clusters.is_empty()
+            && let Some(wanted) = next
+        {
+            let found = self.list(&self.tables.cluster, wanted).await?;
+            for some in found.entries.chunks(LOADS_AT_ONCE) {
+                for view in join_all(some.iter().map(|(_, loaded)| self.view(loaded))).await {
+                    page.clusters.extend(self.readable(view)?);
+                }
             }
+            next = found.next;
         }
-        if found.next.is_some() {
+        if next.is_some() {
             page.next = page.clusters.last().map(|view| view.cluster.name.clone());
         }
         Ok(page)
@@ -174,7 +180,12 @@ impl Fleet {
         let mut begun = false;
         loop {
             let found = self.tables.cluster.get(name.as_str()).await?;
-            let found = found.ok_or_else(|| ClusterError::NoSuchCluster { cluster: name.clone() })?;
+            let found = match found {
+                Some(found) => found,
+                // Somebody else has finished what we began.
+                None if begun => return Ok(()),
+                None => return Err(ClusterError::NoSuchCluster { cluster: name.clone() }),
+            };
             // Once hosts have left it is no longer as it was seen, and that is our own doing.
             if !begun && !expected.holds(Some(found.version)) {
                 return Err(ClusterError::Changed { cluster: name.clone() });
@@ -182,9 +193,9 @@ impl Fleet {
             let members = self.tables.member(name.as_str())?.list(Page::first(HOSTS_AT_ONCE)).await?;
             let addresses: Vec<String> = members.entries.into_iter().map(|(address, _)| address).collect();
             let mut draft = Draft::default();
-            let leaves_any = self.stage_departure(&mut draft, name, &addresses).await?;
+            let left = self.stage_departure(&mut draft, name, &addresses).await?;
             let is_last = members.next.is_none();
-            if !is_last && !leaves_any {
+            if !is_last && left.is_empty() {
                 let key = self.tables.cluster.key(name.as_str())?;
                 self.overtaken(&mut line, key).await?;
                 continue;
@@ -198,7 +209,7 @@ impl Fleet {
                 self.record_event(&mut draft, &Happened::ClusterDeleted { cluster: name }, permit.by())?;
             } else {
                 self.stage_roster(&mut draft, &found, &[], &addresses)?;
-                let happened = Happened::MembersChanged { cluster: name, joined: &[], left: &addresses };
+                let happened = Happened::MembersChanged { cluster: name, joined: &[], left: &left };
                 self.record_event(&mut draft, &happened, permit.by())?;
             }
             if self.commit(draft, &mut line).await?.is_some() {
@@ -211,24 +222,31 @@ impl Fleet {
         }
     }
 
-    /// These hosts belong to no cluster any more, if they belong to this one. Whether any did.
+    /// These hosts belong to no cluster any more, if they belong to this one. Those that did.
     async fn stage_departure(
         &self,
         draft: &mut Draft,
         name: &ClusterName,
         addresses: &[String],
-    ) -> Result<bool, store::Error> {
-        let mut leaves_any = false;
-        for loaded in join_all(addresses.iter().map(|address| self.tables.host.get(address))).await {
+    ) -> Result<Vec<String>, store::Error> {
+        let mut left = Vec::new();
+        let found = join_all(addresses.iter().map(|address| self.tables.host.get(address))).await;
+        for (address, loaded) in addresses.iter().zip(found) {
+            if matches!(loaded, Err(store::Error::Record { .. })) {
+                if self.stage_unreadable_leave(draft, name, address).await? {
+                    left.push(address.clone());
+                }
+                continue;
+            }
             if let Some(loaded) = loaded?
                 && loaded.record.cluster.as_deref() == Some(name.as_str())
             {
                 let after = HostRecord { cluster: None, ..loaded.record.clone() };
                 self.stage_host(draft, Some(&loaded), Some(&after))?;
-                leaves_any = true;
+                left.push(after.address);
             }
         }
-        Ok(leaves_any)
+        Ok(left)
     }
 
     async fn network_exists(&self, name: &str) -> Result<bool, store::Error> {

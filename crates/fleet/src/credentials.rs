@@ -25,6 +25,7 @@ impl Fleet {
         _permit: Permit<ReadCredentials>,
         address: &HostAddress,
     ) -> Result<Credentials, CredentialsError> {
+        let address = &self.known(address).await?;
         if self.tables.host.get(address.as_str()).await?.is_none() {
             return Err(CredentialsError::NoSuchHost { address: address.clone() });
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use identity::Principal;
-use store::{CommitError, Engine, Loaded, Table};
+use store::{CommitError, Engine, Loaded, Page, Table};
 
 use crate::draft::{Draft, Line};
 use crate::error::DefinitionError;
@@ -62,15 +62,20 @@ impl Definitions {
 }
 
 impl Fleet {
-    /// All of them, by name.
+    /// All of them that can be read, by name.
     pub(crate) async fn all_defined(
         &self,
         of: &Definitions,
         secrets: Secrets,
     ) -> Result<Vec<Seen<Definition>>, DefinitionError> {
         let mut all = Vec::new();
-        for (_, loaded) in of.table.all().await.map_err(of.read_error())? {
-            all.push(self.shown(of, loaded, secrets)?);
+        let mut next = Some(Page::full());
+        while let Some(page) = next {
+            let found = self.list(&of.table, page).await.map_err(of.read_error())?;
+            for (_, loaded) in found.entries {
+                all.push(self.shown(of, loaded, secrets)?);
+            }
+            next = found.next;
         }
         Ok(all)
     }

@@ -9,7 +9,7 @@ use crate::event::Happened;
 use crate::service::{DeleteHost, Expected, Fleet};
 
 impl Fleet {
-    /// Deletes a host, its credentials and its place in a cluster.
+    /// Deletes a host, its credentials and its place in a cluster; also one whose record cannot be read.
     ///
     /// # Errors
     /// [`HostError::NoSuchHost`], also when only credentials were left of it, which are deleted then;
@@ -20,10 +20,11 @@ impl Fleet {
         address: &HostAddress,
         expected: Expected,
     ) -> Result<(), HostError> {
+        let address = &self.known(address).await?;
         let mut line = Line::default();
         loop {
             let mut draft = Draft::default();
-            let found = self.tables.host.get(address.as_str()).await?;
+            let found = self.host_or_traces(address).await?;
             if let Some(found) = &found {
                 if !expected.holds(Some(found.version)) {
                     return Err(HostError::Changed { address: address.clone() });

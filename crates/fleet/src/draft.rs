@@ -51,7 +51,7 @@ pub(crate) struct Line<'f> {
 
 impl Draft {
     /// Changes the counts of a host's cluster, if it has one.
-    fn count(&mut self, host: &HostRecord, change: impl FnOnce(&mut Shift, &str)) {
+    pub(crate) fn count(&mut self, host: &HostRecord, change: impl FnOnce(&mut Shift, &str)) {
         if let Some(cluster) = &host.cluster {
             let part = (cluster.clone(), tally::part(&host.address));
             change(self.shifts.entry(part).or_default(), &host.status);

@@ -82,9 +82,11 @@ impl Fleet {
         _permit: Permit<ReadHosts>,
         address: &HostAddress,
     ) -> Result<Seen<Host>, HostError> {
-        let found = self.tables.host.get(address.as_str()).await?;
-        let found = found.ok_or_else(|| HostError::NoSuchHost { address: address.clone() })?;
-        Ok(self.seen(address.clone(), found)?)
+        let address = self.known(address).await?;
+        match self.tables.host.get(address.as_str()).await? {
+            Some(found) => Ok(self.seen(address, found)?),
+            None => Err(HostError::NoSuchHost { address }),
+        }
     }
 
     /// One host, and what its container manager says about it.
@@ -101,7 +103,8 @@ impl Fleet {
         Ok((host, node))
     }
 
-    /// All hosts, in the order of their addresses, numbers by their value. Who can do with less takes pages.
+    /// All hosts that can be read, in the order of their addresses, numbers by their value. Who can do with less
+    /// takes pages.
     ///
     /// # Errors
     /// The store's.
@@ -109,10 +112,11 @@ impl Fleet {
         let mut hosts = Vec::new();
         let mut next = Some(Page::full());
         while let Some(page) = next {
-            let found = self.tables.host.list(page).await?;
+            let found = self.list(&self.tables.host, page).await?;
             hosts.reserve(found.entries.len());
-            for (address, loaded) in found.entries {
-                hosts.push(self.host_from(self.address(&address)?, loaded.record)?);
+            for (text, loaded) in found.entries {
+                let host = self.address(&text).and_then(|address| self.host_from(address, loaded.record));
+                hosts.extend(self.readable(host)?);
             }
             next = found.next;
         }
@@ -120,7 +124,8 @@ impl Fleet {
         Ok(hosts)
     }
 
-    /// At most `limit` hosts (and at most [`PAGE_MAX`]) behind the address `after`, of those that `filter` asks for.
+    /// At most `limit` hosts (and at most [`PAGE_MAX`]) behind the address `after`, of those that `filter` asks for and
+    /// that can be read.
     ///
     /// # Errors
     /// The store's; also when the filter asks for an OS or a status longer than any host can have.
@@ -154,12 +159,20 @@ impl Fleet {
 
     async fn unfiltered(&self, after: Option<&HostAddress>, limit: usize) -> Result<HostPage, ListError> {
         let after = after.map(|after| self.tables.host.key(after.as_str())).transpose()?;
-        let found = self.tables.host.list(Page { after, limit }).await?;
         let mut page = HostPage::default();
-        for (address, loaded) in found.entries {
-            page.hosts.push(self.seen(self.address(&address)?, loaded)?);
+        let mut next = Some(Page { after, limit });
+        // Where none can be read, the page is not over: it goes on behind the last host in it.
+        while page.hosts.is_empty()
+            && let Some(wanted) = next
+        {
+            let found = self.list(&self.tables.host, wanted).await?;
+            for (text, loaded) in found.entries {
+                let host = self.address(&text).and_then(|address| self.seen(address, loaded));
+                page.hosts.extend(self.readable(host)?);
+            }
+            next = found.next;
         }
-        if found.next.is_some() {
+        if next.is_some() {
             page.next = page.hosts.last().map(|host| host.is.address.clone());
         }
         Ok(page)
@@ -201,13 +214,13 @@ impl Fleet {
                 if page.hosts.len() == limit {
                     return Ok(false);
                 }
-                let address = self.address(text)?;
+                let Some(address) = self.readable(self.address(text))? else { continue };
                 page.next = Some(address.clone());
                 // Deleted or changed since it was listed: not what is looked for.
-                if let Some(loaded) = loaded?
+                if let Some(loaded) = self.readable(loaded)?.flatten()
                     && criteria.iter().all(|by| by.finds(&loaded.record))
                 {
-                    page.hosts.push(self.seen(address, loaded)?);
+                    page.hosts.extend(self.readable(self.seen(address, loaded))?);
                 }
             }
         }
@@ -228,6 +241,7 @@ impl Fleet {
         labels: &Labels,
         expected: Expected,
     ) -> Result<Seen<Host>, HostError> {
+        let address = &self.known(address).await?;
         let mut line = Line::default();
         loop {
             let found = self.tables.host.get(address.as_str()).await?;
@@ -260,7 +274,7 @@ impl Fleet {
 
     /// An address that stands in a key.
     pub(crate) fn address(&self, text: &str) -> Result<HostAddress, store::Error> {
-        text.parse().map_err(|error| unreadable(&self.tables.host, text, error))
+        HostAddress::stored(text).map_err(|error| unreadable(&self.tables.host, text, error))
     }
 }
 

@@ -10,7 +10,7 @@
 //! the order of their addresses, so that a page can begin behind any address, and each page costs the same however
 //! many hosts there are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::record::HostRecord;
@@ -60,6 +60,63 @@ pub(crate) fn keys(host: &HostRecord) -> BTreeSet<String> {
         .collect()
 }
 
+/// A host of which nothing but the address is known.
+pub(crate) fn nothing_of(address: &str) -> HostRecord {
+    HostRecord {
+        address: address.to_owned(),
+        status: String::new(),
+        os: String::new(),
+        cpus: 0,
+        memory: 0,
+        space: 0,
+        last_check: String::new(),
+        source: String::new(),
+        cluster: None,
+        labels: BTreeMap::new(),
+    }
+}
+
+/// Adds to a host what a key, behind [`PREFIX`], says of it; nothing when it is another host's.
+pub(crate) fn learn(host: &mut HostRecord, key: &str) {
+    let Some((found, address)) = key.rsplit_once('/') else { return };
+    let Some((kind, value)) = found.split_once('/') else { return };
+    if address != host.address {
+        return;
+    }
+    match (kind, decoded(value)) {
+        ("status", Some(status)) => host.status = status,
+        ("os", Some(os)) => host.os = os,
+        ("cluster", Some(cluster)) => host.cluster = Some(cluster),
+        ("label", _) => {
+            if let Some((key, value)) = value.split_once('=')
+                && let Some((key, value)) = decoded(key).zip(decoded(value))
+            {
+                host.labels.insert(key, value);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What [`encoded`] made this of.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        bytes.push(match (byte, after) {
+            (b'%', [high, low, after @ ..]) => {
+                rest = after;
+                let digit = |byte: &u8| char::from(*byte).to_digit(16);
+                u8::try_from(digit(high)? * 16 + digit(low)?).ok()?
+            }
+            (b'%', _) => return None,
+            (byte, _) => *byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
 fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -100,6 +157,12 @@ mod tests {
                 "status//10.0.0.1",
             ]
         );
+        let mut learned = nothing_of("10.0.0.1");
+        for key in keys(&host) {
+            learn(&mut learned, &key);
+            learn(&mut learned, &format!("{key}0"));
+        }
+        assert_eq!(learned, host, "its keys say all but the numbers");
         for (by, finds) in [
             (FoundBy::Status(""), true),
             (FoundBy::Status("active"), false),

@@ -43,6 +43,7 @@ pub mod record;
 mod roster;
 mod service;
 mod tally;
+mod unreadable;
 
 pub use address::{BadAddress, HostAddress};
 pub use cluster::{Cluster, ClusterView, Counts, Health, NewCluster, Roster};

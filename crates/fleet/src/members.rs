@@ -33,6 +33,25 @@ enum Move {
     Leave(String),
 }
 
+/// What is to be done about hosts that cannot join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rules {
+    /// Refuse all.
+    Strict,
+    /// Leave them out.
+    Lenient,
+}
+
+/// A change of a cluster's hosts that is under way.
+struct Begun {
+    /// The cluster.
+    cluster: Loaded<ClusterRecord>,
+    /// The hosts it is to have.
+    hosts: BTreeSet<String>,
+    /// What is still to be done.
+    rest: Vec<Move>,
+}
+
 impl Move {
     fn address(&self) -> &str {
         match self {
@@ -74,6 +93,7 @@ impl Fleet {
         address: &HostAddress,
     ) -> Result<bool, MembersError> {
         self.loaded_cluster(name).await?;
+        let address = self.known(address).await?;
         Ok(self.tables.member(name.as_str())?.get(address.as_str()).await?.is_some())
     }
 
@@ -87,7 +107,7 @@ impl Fleet {
         name: &ClusterName,
         address: &HostAddress,
     ) -> Result<bool, MembersError> {
-        let moves = [Move::Join(address.to_string())];
+        let moves = [Move::Join(self.known(address).await?.to_string())];
         self.commit_moves(name, &moves, permit.by()).await
     }
 
@@ -101,18 +121,21 @@ impl Fleet {
         name: &ClusterName,
         address: &HostAddress,
     ) -> Result<bool, MembersError> {
-        let moves = [Move::Leave(address.to_string())];
+        let moves = [Move::Leave(self.known(address).await?.to_string())];
         self.commit_moves(name, &moves, permit.by()).await
     }
 
     /// Gives a cluster the hosts `new`, provided it has the hosts `old`. Only those that it does not have yet are
     /// tested; when one of them cannot join, nothing is changed.
     ///
-    /// Up to 18 hosts come and go at once. Of more, the others follow in groups: all of them were tested before the
-    /// first, but somebody else may still take one of them, or change the cluster, in between.
+    /// Up to 18 hosts come and go at once. Of more, the others follow in groups, and whoever looks meanwhile sees some
+    /// of them come and go before the others. All were tested before the first, and no refusal comes after it: what
+    /// somebody else changes in between counts as changed right after all of this. A host that is deleted then, or
+    /// joins another cluster, stays away; one that fails still joins.
     ///
     /// # Errors
-    /// See [`MembersError`].
+    /// See [`MembersError`]. Nothing was changed, but for [`MembersError::Store`]: then some groups may have come and
+    /// gone already, and it can be asked for again with the hosts that there are.
     pub async fn replace_members(
         &self,
         permit: Permit<ReplaceMembers>,
@@ -120,62 +143,102 @@ impl Fleet {
         old: &BTreeSet<String>,
         new: &BTreeSet<String>,
     ) -> Result<Roster, MembersError> {
-        let rest = self.replace_first(name, old, new, permit.by()).await?;
+        let Begun { mut cluster, hosts, rest } = self.replace_first(name, old, new, permit.by()).await?;
         for group in rest.chunks(HOSTS_AT_ONCE) {
-            self.commit_moves(name, group, permit.by()).await?;
+            match self.replace_more(name, group, permit.by()).await? {
+                Some(found) => cluster = found,
+                // It was deleted: nobody belongs to it any more.
+                None => break,
+            }
         }
-        self.after_replacing(name, new).await
+        self.after_replacing(&cluster, &hosts).await
     }
 
-    /// Compares, tests all, and commits the first group of moves; gives the others.
+    /// Compares, tests all, and commits the first group of moves.
     async fn replace_first(
         &self,
         name: &ClusterName,
         old: &BTreeSet<String>,
         new: &BTreeSet<String>,
         by: &Principal,
-    ) -> Result<Vec<Move>, MembersError> {
+    ) -> Result<Begun, MembersError> {
         let mut line = Line::default();
         loop {
             let cluster = self.loaded_cluster(name).await?;
             // Counts before hosts: if they are still the same at the commit, so are the hosts.
             let counts = self.tally_parts(name.as_str())?.list(Page::full()).await?.entries;
-            let hosts: BTreeSet<String> =
+            let before: BTreeSet<String> =
                 ids(&self.tables.member(name.as_str())?).await?.into_iter().collect();
-            if hosts != *old {
+            if before != self.named(old, &before).await? {
                 return Err(MembersError::NotAsExpected { cluster: name.clone() });
             }
-            let mut moves = moves(&hosts, new);
+            let hosts = self.named(new, &before).await?;
+            let mut moves = moves(&before, &hosts);
             if moves.is_empty() {
-                return Ok(moves);
+                return Ok(Begun { cluster, hosts, rest: moves });
             }
             self.test(name, &cluster, &moves).await?;
             let rest = moves.split_off(moves.len().min(HOSTS_AT_ONCE));
             let mut draft = Draft::default();
-            if !self.stage_moves(&mut draft, name, &cluster, &moves, by).await? {
+            if !self.stage_moves(&mut draft, name, &cluster, &moves, Rules::Strict, by).await? {
                 // Somebody else did it in this very moment.
                 return Err(MembersError::NotAsExpected { cluster: name.clone() });
             }
             self.expect_parts(&mut draft, name.as_str(), &counts)?;
             if self.commit(draft, &mut line).await?.is_some() {
-                return Ok(rest);
+                return Ok(Begun { cluster, hosts, rest });
             }
         }
+    }
+
+    /// Commits a group that follows the first; the cluster as it was found, if there still is one.
+    async fn replace_more(
+        &self,
+        name: &ClusterName,
+        moves: &[Move],
+        by: &Principal,
+    ) -> Result<Option<Loaded<ClusterRecord>>, MembersError> {
+        let mut line = Line::default();
+        loop {
+            let Some(cluster) = self.tables.cluster.get(name.as_str()).await? else { return Ok(None) };
+            let mut draft = Draft::default();
+            if !self.stage_moves(&mut draft, name, &cluster, moves, Rules::Lenient, by).await?
+                || self.commit(draft, &mut line).await?.is_some()
+            {
+                return Ok(Some(cluster));
+            }
+        }
+    }
+
+    /// The addresses that hosts have in the store, of those that whoever asks has written: one of `members`, which is
+    /// there as it is written, or else the one way to write it. What is no address stays what it is.
+    async fn named(
+        &self,
+        written: &BTreeSet<String>,
+        members: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, store::Error> {
+        let mut named = BTreeSet::new();
+        for text in written {
+            named.insert(match text.parse::<HostAddress>() {
+                Ok(address) if !members.contains(text) => self.known(&address).await?.to_string(),
+                _ => text.clone(),
+            });
+        }
+        Ok(named)
     }
 
     /// What is answered: the hosts as they were asked for, whoever has changed them since.
     async fn after_replacing(
         &self,
-        name: &ClusterName,
-        new: &BTreeSet<String>,
+        cluster: &Loaded<ClusterRecord>,
+        hosts: &BTreeSet<String>,
     ) -> Result<Roster, MembersError> {
-        let cluster = self.loaded_cluster(name).await?;
-        let mut hosts = new.iter().map(|text| self.address(text)).collect::<Result<Vec<_>, _>>()?;
+        let mut hosts = hosts.iter().map(|text| self.address(text)).collect::<Result<Vec<_>, _>>()?;
         hosts.sort_unstable();
         let view = ClusterView {
             cluster: self.cluster_from(&cluster.record)?,
             version: cluster.version,
-            tally: self.tally(name.as_str()).await?,
+            tally: self.tally(&cluster.record.name).await?,
         };
         Ok(Roster { view, hosts })
     }
@@ -191,7 +254,7 @@ impl Fleet {
         loop {
             let cluster = self.loaded_cluster(name).await?;
             let mut draft = Draft::default();
-            if !self.stage_moves(&mut draft, name, &cluster, moves, by).await? {
+            if !self.stage_moves(&mut draft, name, &cluster, moves, Rules::Strict, by).await? {
                 return Ok(false);
             }
             if self.commit(draft, &mut line).await?.is_some() {
@@ -207,17 +270,32 @@ impl Fleet {
         name: &ClusterName,
         cluster: &Loaded<ClusterRecord>,
         moves: &[Move],
+        rules: Rules,
         by: &Principal,
     ) -> Result<bool, MembersError> {
         let manager = self.manager(&cluster.record.container_manager).await?;
         let (mut joined, mut left) = (Vec::new(), Vec::new());
-        for (step, host) in moves.iter().zip(self.load(moves).await?) {
+        for (step, host) in moves.iter().zip(self.load(moves).await) {
+            if let (Move::Leave(address), Err(store::Error::Record { .. })) = (step, &host) {
+                if self.stage_unreadable_leave(draft, name, address).await? {
+                    left.push(address.clone());
+                }
+                continue;
+            }
+            let host = match rules {
+                Rules::Strict => host?,
+                Rules::Lenient => self.readable(host)?.flatten(),
+            };
             match (step, host) {
-                (Move::Join(address), None) => {
+                (Move::Join(address), None) if rules == Rules::Strict => {
                     return Err(MembersError::NoSuchHost { address: address.clone() });
                 }
                 (Move::Join(address), Some(host)) => {
-                    if let Some(status) = self.admit(name, cluster, &host.record, manager)? {
+                    let status = match rules {
+                        Rules::Strict => self.admit(name, cluster, &host.record, manager)?,
+                        Rules::Lenient => admit_late(&host.record, manager),
+                    };
+                    if let Some(status) = status {
                         let after = HostRecord {
                             cluster: Some(name.to_string()),
                             status: status.as_str().to_owned(),
@@ -234,7 +312,7 @@ impl Fleet {
                     self.stage_host(draft, Some(&host), Some(&after))?;
                     left.push(address.clone());
                 }
-                (Move::Leave(_), _) => {}
+                (Move::Join(_) | Move::Leave(_), _) => {}
             }
         }
         if joined.is_empty() && left.is_empty() {
@@ -255,9 +333,9 @@ impl Fleet {
     ) -> Result<(), MembersError> {
         let manager = self.manager(&cluster.record.container_manager).await?;
         for some in moves.chunks(HOSTS_AT_ONCE) {
-            for (step, host) in some.iter().zip(self.load(some).await?) {
+            for (step, host) in some.iter().zip(self.load(some).await) {
                 if let Move::Join(address) = step {
-                    let host = host.ok_or_else(|| MembersError::NoSuchHost { address: address.clone() })?;
+                    let host = host?.ok_or_else(|| MembersError::NoSuchHost { address: address.clone() })?;
                     self.admit(name, cluster, &host.record, manager)?;
                 }
             }
@@ -293,13 +371,13 @@ impl Fleet {
     }
 
     /// The hosts that are to move; `None` for each that does not exist.
-    async fn load(&self, moves: &[Move]) -> Result<Vec<Option<Loaded<HostRecord>>>, store::Error> {
-        let get = async |step: &Move| match step.address().parse::<HostAddress>() {
+    async fn load(&self, moves: &[Move]) -> Vec<Result<Option<Loaded<HostRecord>>, store::Error>> {
+        let get = async |step: &Move| match HostAddress::stored(step.address()) {
             Ok(address) => self.tables.host.get(address.as_str()).await,
             // What is no address is nobody's.
             Err(_) => Ok(None),
         };
-        join_all(moves.iter().map(get)).await.into_iter().collect()
+        join_all(moves.iter().map(get)).await
     }
 
     async fn loaded_cluster(&self, name: &ClusterName) -> Result<Loaded<ClusterRecord>, MembersError> {
@@ -310,9 +388,23 @@ impl Fleet {
     /// The hosts of a cluster, in order.
     pub(crate) async fn hosts_of(&self, name: &str) -> Result<Vec<HostAddress>, store::Error> {
         let texts = ids(&self.tables.member(name)?).await?;
-        let mut hosts = texts.iter().map(|text| self.address(text)).collect::<Result<Vec<_>, _>>()?;
+        let mut hosts = Vec::with_capacity(texts.len());
+        for text in texts {
+            hosts.extend(self.readable(self.address(&text))?);
+        }
         hosts.sort_unstable();
         Ok(hosts)
+    }
+}
+
+/// The status that a host gets by joining a cluster which has begun to change: it could join when that was decided.
+/// `None` when somebody else has it by now, or has added it anew.
+fn admit_late(host: &HostRecord, manager: Manager) -> Option<HostStatus> {
+    match HostStatus::from(host.status.as_str()) {
+        _ if host.cluster.is_some() => None,
+        HostStatus::New => None,
+        status if status.may_join() => manager.status_after_joining().or(Some(status)),
+        status => Some(status),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use identity::Permit;
-use store::Loaded;
+use store::{Loaded, Page};
 
 use crate::draft::{Draft, Line};
 use crate::error::OperationError;
@@ -12,6 +12,7 @@ use crate::name::ClusterName;
 use crate::operation::{Operation, OperationKind, OperationState, Plan};
 use crate::record::OperationRecord;
 use crate::service::{Fleet, ReadClusters, Seen, StartOperation, unreadable};
+use crate::tally::Tally;
 
 impl Fleet {
     /// Starts an operation, and forgets the one of its kind before. Gives it as it begins, also when it is finished
@@ -32,7 +33,9 @@ impl Fleet {
             let latest = self.latest(cluster).await?;
             self.check_idle(&latest)?;
             let begun = Operation::begun(cluster.clone(), plan.clone(), moment::now(&self.ground.clock));
-            let is_empty = self.tally(cluster.as_str()).await?.total() == 0;
+            let counts = self.tally_parts(cluster.as_str())?.list(Page::full()).await?.entries;
+            let tally = Tally::of(counts.iter().map(|(_, part)| (&part.record, part.version)));
+            let is_empty = tally.total() == 0;
             let stored = if is_empty { begun.finished_at_once() } else { begun.clone() };
 
             let mut draft = Draft::default();
@@ -48,6 +51,10 @@ impl Fleet {
                     Some(version) => table.expect_at(&mut draft.batch, &id, version)?,
                     None => table.expect_absent(&mut draft.batch, &id)?,
                 }
+            }
+            if is_empty {
+                // A host that joins in this very moment is not to be left out.
+                self.expect_parts(&mut draft, cluster.as_str(), &counts)?;
             }
             self.record_event(&mut draft, &Happened::OperationStarted { operation: &stored }, permit.by())?;
             if self.commit(draft, &mut line).await?.is_some() {

@@ -1,8 +1,10 @@
 //! Options of networks and container managers: any JSON, some of it secret.
 //!
-//! An option is a secret when it is called `token` or `password`, or has `_key` in its name (commissaire contract,
-//! section 3.5). Secrets are sealed at rest, each for its own place, as `{"sealed": JWE}`.
+//! An option is a secret when one of the words in its name is `token`, `password`, `secret`, `key` or the like
+//! (commissaire contract, section 3.5), whatever their case and what stands between them, and however deep it lies in
+//! the others. Secrets are sealed at rest, each for its own place, as `{"sealed": JWE}`.
 
+use std::convert::Infallible;
 use std::fmt;
 
 use base::Entropy;
@@ -47,14 +49,14 @@ impl Options {
 
     /// As they are stored in the record `key`.
     pub(crate) fn sealed(&self, key: &str, sealing: &SealingKey, entropy: &Entropy) -> Map<String, Value> {
-        let stored = self.0.iter().map(|(name, value)| {
-            if !is_secret(name) {
-                return (name.clone(), value.clone());
-            }
-            let sealed = sealing.seal(&about(key, name), value.to_string().as_bytes(), entropy);
-            (name.clone(), Value::Object([(SEALED.to_owned(), Value::String(sealed))].into_iter().collect()))
-        });
-        stored.collect()
+        let seal = |place: &Place, value: Value| {
+            let sealed = sealing.seal(&place.about(key), value.to_string().as_bytes(), entropy);
+            Ok::<_, Infallible>(Value::Object(Map::from_iter([(SEALED.to_owned(), Value::String(sealed))])))
+        };
+        match each_secret(self.0.clone(), &Place::default(), &seal) {
+            Ok(stored) => stored,
+            Err(never) => match never {},
+        }
     }
 
     /// As they were before [`Self::sealed`]; a secret that was written by somebody else may lie there in clear.
@@ -63,28 +65,22 @@ impl Options {
         stored: Map<String, Value>,
         sealing: &SealingKey,
     ) -> Result<Self, OpenSecretError> {
-        let mut options = Map::new();
-        for (name, value) in stored {
-            let opened = match value.get(SEALED).and_then(Value::as_str) {
-                Some(sealed) if is_secret(&name) => {
-                    let text = sealing.open(&about(key, &name), sealed)?;
-                    serde_json::from_slice(text.expose())
-                        .map_err(|error| OpenSecretError::Content { reason: error.to_string() })?
-                }
-                _ => value,
-            };
-            options.insert(name, opened);
-        }
-        Ok(Self(options))
+        let open = |place: &Place, value: Value| {
+            let Some(sealed) = value.get(SEALED).and_then(Value::as_str) else { return Ok(value) };
+            let text = sealing.open(&place.about(key), sealed)?;
+            serde_json::from_slice(text.expose())
+                .map_err(|error| OpenSecretError::Content { reason: error.to_string() })
+        };
+        each_secret(stored, &Place::default(), &open).map(Self)
     }
 
     /// With [`HIDDEN`] for each secret, which stays sealed.
     pub(crate) fn hidden(stored: Map<String, Value>) -> Self {
-        let shown = stored.into_iter().map(|(name, value)| {
-            let value = if is_secret(&name) { Value::from(HIDDEN) } else { value };
-            (name, value)
-        });
-        Self(shown.collect())
+        let hide = |_: &Place, _: Value| Ok::<_, Infallible>(Value::from(HIDDEN));
+        match each_secret(stored, &Place::default(), &hide) {
+            Ok(shown) => Self(shown),
+            Err(never) => match never {},
+        }
     }
 }
 
@@ -95,13 +91,98 @@ impl fmt::Debug for Options {
     }
 }
 
-fn is_secret(name: &str) -> bool {
-    name == "token" || name == "password" || name.contains("_key")
+/// Where among the options a value is: the names and numbers that lead to it.
+#[derive(Default, Clone)]
+struct Place(Vec<String>);
+
+impl Place {
+    fn within(&self, step: String) -> Self {
+        Self(self.0.iter().cloned().chain([step]).collect())
+    }
+
+    /// What the seal of a secret here is about; further down, a JSON pointer (RFC 6901).
+    fn about(&self, key: &str) -> String {
+        match self.0.as_slice() {
+            [name] => format!("{key}#{name}"),
+            steps => {
+                let escaped = |step: &String| format!("/{}", step.replace('~', "~0").replace('/', "~1"));
+                format!("{key}#{}", steps.iter().map(escaped).collect::<String>())
+            }
+        }
+    }
 }
 
-/// What a secret's seal is about.
-fn about(key: &str, name: &str) -> String {
-    format!("{key}#{name}")
+/// `members` with what `change` makes of each secret among them, at any depth.
+fn each_secret<E>(
+    members: Map<String, Value>,
+    place: &Place,
+    change: &impl Fn(&Place, Value) -> Result<Value, E>,
+) -> Result<Map<String, Value>, E> {
+    let changed = members.into_iter().map(|(name, value)| {
+        let place = place.within(name.clone());
+        let value = if is_secret(&name) { change(&place, value)? } else { within(value, &place, change)? };
+        Ok((name, value))
+    });
+    changed.collect()
+}
+
+/// The same for the secrets in a value that is none itself.
+fn within<E>(
+    value: Value,
+    place: &Place,
+    change: &impl Fn(&Place, Value) -> Result<Value, E>,
+) -> Result<Value, E> {
+    Ok(match value {
+        Value::Object(members) => Value::Object(each_secret(members, place, change)?),
+        Value::Array(items) => {
+            let items = items.into_iter().enumerate();
+            let changed = items.map(|(n, item)| within(item, &place.within(n.to_string()), change));
+            Value::Array(changed.collect::<Result<_, E>>()?)
+        }
+        value => value,
+    })
+}
+
+/// Words that make an option a secret.
+const SECRET_WORDS: [&str; 11] = [
+    "token",
+    "tokens",
+    "password",
+    "passwords",
+    "passwd",
+    "passphrase",
+    "passphrases",
+    "secret",
+    "secrets",
+    "key",
+    "keys",
+];
+
+/// Whether one of the words in `name` says so; `_key` counts also where the word goes on, as it did in the original.
+fn is_secret(name: &str) -> bool {
+    let words = words(name);
+    words.contains("_key") || words.split('_').any(|word| SECRET_WORDS.contains(&word))
+}
+
+/// A name in lower case, with `_` between its words: `client_secret` also of `Client-Secret` and `clientSecret`.
+fn words(name: &str) -> String {
+    let characters: Vec<char> = name.chars().collect();
+    let mut words = String::with_capacity(name.len());
+    for (n, character) in characters.iter().enumerate() {
+        let before = n.checked_sub(1).map(|n| characters[n]);
+        let after_small = before.is_some_and(|before| before.is_lowercase() || before.is_ascii_digit());
+        let ends_capitals = before.is_some_and(char::is_uppercase)
+            && characters.get(n + 1).is_some_and(|after| after.is_lowercase());
+        if !character.is_alphanumeric() {
+            words.push('_');
+            continue;
+        }
+        if character.is_uppercase() && (after_small || ends_capitals) {
+            words.push('_');
+        }
+        words.extend(character.to_lowercase());
+    }
+    words
 }
 
 #[cfg(test)]
@@ -118,7 +199,7 @@ mod tests {
         let sealing = SealingKey::generate(&entropy);
         let clear = map(serde_json::json!({
             "server_url": "https://k8s:6443", "token": "hunter2", "password": {"sealed": "really"},
-            "certificate_key_path": "/k", "keys": [1], "api_keys": null, "verify": false,
+            "certificate_key_path": "/k", "monkey": [1], "api_keys": null, "verify": false,
         }));
         let options = Options::new(clear.clone());
         let stored = options.sealed("/k/a", &sealing, &entropy);
@@ -141,5 +222,58 @@ mod tests {
             Some("t")
         );
         assert!(!format!("{options:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn secrets_are_known_by_their_words() {
+        for (name, expected) in [
+            ("token", true),
+            ("Token", true),
+            ("TOKEN", true),
+            ("access-token", true),
+            ("accessToken", true),
+            ("secret", true),
+            ("client_secret", true),
+            ("passwd", true),
+            ("ssh.passphrase", true),
+            ("key", true),
+            ("Keys", true),
+            ("ssh_priv_key", true),
+            ("ssh-priv-key", true),
+            ("APIKey", true),
+            ("apiKey", true),
+            ("a_keyring", true),
+            ("monkey", false),
+            ("keyspace", false),
+            ("tokenizer", false),
+            ("secretary", false),
+            ("server_url", false),
+            ("", false),
+        ] {
+            assert_eq!(is_secret(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_found_at_any_depth() {
+        let entropy = Entropy::seeded(1);
+        let sealing = SealingKey::generate(&entropy);
+        let options = Options::new(map(serde_json::json!({
+            "a": {"token": "S1", "url": "u"}, "list": [1, {"x": [{"client-secret": {"deep": "S2"}}]}],
+        })));
+        let stored = options.sealed("/k/a", &sealing, &entropy);
+        let text = Value::Object(stored.clone()).to_string();
+        assert!(!text.contains("S1") && !text.contains("S2") && text.contains("\"url\":\"u\""), "{text}");
+        assert_eq!(Options::open("/k/a", stored.clone(), &sealing).unwrap(), options);
+        let expected = serde_json::json!({
+            "a": {"token": HIDDEN, "url": "u"}, "list": [1, {"x": [{"client-secret": HIDDEN}]}],
+        });
+        assert_eq!(Options::hidden(stored.clone()).into_map(), map(expected));
+
+        // What older programs left in clear there is read as it is; what was moved elsewhere does not open.
+        assert_eq!(Options::open("/k/a", options.as_map().clone(), &sealing).unwrap(), options);
+        let mut moved = stored;
+        moved.insert("b".into(), moved["a"].clone());
+        assert!(Options::open("/k/a", moved, &sealing).is_err());
     }
 }

@@ -1,9 +1,9 @@
 //! The fleet at work: load, decide, commit.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_lock::Mutex as AsyncMutex;
-use base::{Clock, Entropy};
+use base::{Clock, Entropy, Timestamp};
 use identity::{Action, Principal, Role};
 use store::{CommitError, Engine, History, Key, Page, Revision, SealingKey, Stored, Table, Version};
 
@@ -163,6 +163,8 @@ pub struct Fleet {
     pub(crate) history: History,
     /// Taken, one after the other, by those who were overtaken.
     pub(crate) overtaken: AsyncMutex<()>,
+    /// When somebody was last warned of records that cannot be read.
+    pub(crate) warned: Mutex<Option<Timestamp>>,
 }
 
 impl Fleet {
@@ -177,7 +179,8 @@ impl Fleet {
         let container_managers =
             Definitions::new(&ground.engine, "/commissaire/container_managers/", container_manager::NOUN)?;
         let overtaken = AsyncMutex::new(());
-        let fleet = Self { ground, tables, networks, container_managers, history, overtaken };
+        let warned = Mutex::new(None);
+        let fleet = Self { ground, tables, networks, container_managers, history, overtaken, warned };
         fleet.found().await?;
         Ok(fleet)
     }

@@ -160,6 +160,7 @@ pub async fn build(settings: &Settings) -> Result<Running, StartError> {
     // Sockets are bound first and accepted from last, so that a failed start has started nothing.
     let bindings = settings.bindings()?;
     let doors = Doors::bind(&doors_at(&bindings, settings.doors.which))?;
+    let access = access_log(settings)?;
     let (clock, entropy) = (Clock::system(), Entropy::system());
     let (engine, sealing) = open_store(settings, &clock, &entropy).await?;
     let tls = Arc::new(TlsIdentity::new());
@@ -169,7 +170,7 @@ pub async fn build(settings: &Settings) -> Result<Running, StartError> {
     let (tasks, stop) = (Tasks::new(), Stop::new());
     let parts = parts(settings, engine, sealing, (clock.clone(), entropy), tls.clone())?;
     let house = House::build(parts, tasks.clone(), stop.clone()).await?;
-    let running = finish(settings, house, doors, tls, clock, bindings).await;
+    let running = finish(settings, house, doors, tls, access, clock, bindings).await;
     if running.is_err() {
         // What runs already is asked to end; the process is about to.
         stop.ask();
@@ -183,6 +184,7 @@ async fn finish(
     house: Arc<House>,
     doors: Doors,
     tls: Arc<TlsIdentity>,
+    access: AccessLog,
     clock: Clock,
     bindings: Vec<Binding>,
 ) -> Result<Running, StartError> {
@@ -230,7 +232,7 @@ async fn finish(
         trust: Arc::new(trust),
         client_certificates: settings.doors.client_certificates,
         app,
-        access: access_log(settings)?,
+        access,
         clock,
         limits: limits(settings),
         meters,

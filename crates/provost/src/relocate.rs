@@ -4,7 +4,7 @@
 //! /house/moving is put ─► everything is copied, what is there already skipped ─► /house/moving goes
 //! ```
 //! As long as that record is there nobody starts on the etcd. A move that was interrupted is done again, and goes
-//! on. The database gets another name at the end, so that nobody goes on with it by mistake.
+//! on; the record says of which database, so that no other is mixed in. The database gets another name at the end, so that nobody goes on with it by mistake.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use base::{Clock, Entropy, Explain, Kind, report};
+use bytes::Bytes;
 use store::{BATCH_OPERATIONS_MAX, Batch, CommitError, Engine, Expect, Key, Page, Prefix, Sqlite};
 
 use crate::etcd::{self, EtcdError};
@@ -21,6 +22,8 @@ use crate::settings::{Settings, StoreEngine};
 
 /// The record that says that a move is not finished.
 const MOVING: &str = "/house/moving";
+/// The record by which databases are told apart (`engine`'s seal).
+const SEAL: &str = "/house/seal";
 /// Claims are of those who run.
 const LEFT_BEHIND: &str = "/claim/";
 /// Half of what a batch may have.
@@ -43,6 +46,8 @@ enum MoveError {
     Etcd(#[from] EtcdError),
     #[error("somebody has begun to use the etcd already")]
     InUse,
+    #[error("the move of another database into this etcd was interrupted")]
+    OfAnother,
     #[error("`{key}` is in etcd already, and it is something else")]
     Taken { key: Key },
     #[error("the move was interrupted")]
@@ -63,7 +68,7 @@ impl Explain for MoveError {
             Self::Lock(source) => source.kind(),
             Self::Open(source) => source.kind(),
             Self::Etcd(source) => source.kind(),
-            Self::InUse | Self::Taken { .. } => Kind::Conflict,
+            Self::InUse | Self::OfAnother | Self::Taken { .. } => Kind::Conflict,
             Self::Store(source) => source.kind(),
             Self::Commit(source) => source.kind(),
             Self::Rename { .. } | Self::Runtime(_) => Kind::Internal,
@@ -77,6 +82,7 @@ impl Explain for MoveError {
             Self::InUse | Self::Taken { .. } => {
                 Some("name another `store.etcd.namespace`, or empty this one".into())
             }
+            Self::OfAnother => Some("finish that one, or name another `store.etcd.namespace`".into()),
             Self::Store(_) | Self::Commit(_) => Some("run it again: it goes on where it stopped".into()),
             Self::Rename { path, .. } => Some(format!("move {} out of the way", path.display())),
             Self::Lock(source) => source.help(),
@@ -144,56 +150,95 @@ pub async fn is_unfinished(engine: &Arc<dyn Engine>) -> Result<bool, store::Erro
 }
 
 async fn copy(from: &Arc<dyn Engine>, to: &Arc<dyn Engine>) -> Result<usize, MoveError> {
-    let moving = Key::new(MOVING)?;
-    if !is_unfinished(to).await? {
-        if !engine::is_new(to).await? {
-            return Err(MoveError::InUse);
-        }
-        let mut batch = Batch::new();
-        batch.expect(moving.clone(), Expect::Absent).put(moving.clone(), "");
-        commit(to, &batch, async || is_unfinished(to).await).await?;
-    }
+    begin(from, to).await?;
     let left_behind = Prefix::new(LEFT_BEHIND)?;
     let (mut records, mut next) = (0, Some(Page::first(BATCH_OPERATIONS_MAX)));
     while let Some(page) = next {
         let listing = from.list(&Prefix::default(), page).await?;
-        let mut batch = Batch::new();
-        for (key, found) in &listing.entries {
-            if left_behind.covers(key) {
+        let mut missing = Missing::default();
+        for (key, found) in listing.entries {
+            if left_behind.covers(&key) {
                 continue;
             }
             records += 1;
-            match to.get(key).await? {
-                Some(there) if there.value == found.value => {}
-                Some(_) => return Err(MoveError::Taken { key: key.clone() }),
-                None => {
-                    batch.expect(key.clone(), Expect::Absent).put(key.clone(), found.value.clone());
-                }
+            if !is_there(to, &key, &found.value).await? {
+                missing.batch.expect(key.clone(), Expect::Absent).put(key.clone(), found.value.clone());
+                missing.records.push((key, found.value));
             }
-            if batch.bytes() > BATCH_BYTES {
-                put(to, &std::mem::take(&mut batch)).await?;
+            if missing.batch.bytes() > BATCH_BYTES {
+                std::mem::take(&mut missing).put(to).await?;
             }
         }
-        put(to, &batch).await?;
+        missing.put(to).await?;
         next = listing.next;
     }
     let mut batch = Batch::new();
-    batch.delete(moving);
-    commit(to, &batch, async || is_unfinished(to).await.map(|is_there| !is_there)).await?;
+    batch.delete(Key::new(MOVING)?);
+    commit(to, &batch, async || Ok(!is_unfinished(to).await?)).await?;
     Ok(records)
 }
 
-/// Puts what a batch has, if anything.
-async fn put(to: &Arc<dyn Engine>, batch: &Batch) -> Result<(), MoveError> {
-    let Some(last) = batch.operations().last() else { return Ok(()) };
-    commit(to, batch, async || Ok(to.get(last.key()).await?.is_some())).await
+/// Puts the record that says that a move is under way, and of which database.
+async fn begin(from: &Arc<dyn Engine>, to: &Arc<dyn Engine>) -> Result<(), MoveError> {
+    let (moving, seal) = (Key::new(MOVING)?, Key::new(SEAL)?);
+    let ours = from.get(&seal).await?.map(|found| found.value).unwrap_or_default();
+    let ours_is_under_way = async || match to.get(&moving).await? {
+        Some(there) if there.value == ours => Ok(true),
+        Some(_) => Err(MoveError::OfAnother),
+        None => Ok(false),
+    };
+    if ours_is_under_way().await? {
+        return Ok(());
+    }
+    if !engine::is_new(to).await? {
+        return Err(MoveError::InUse);
+    }
+    let mut batch = Batch::new();
+    batch
+        .expect(seal, Expect::Absent)
+        .expect(moving.clone(), Expect::Absent)
+        .put(moving.clone(), ours.clone());
+    commit(to, &batch, ours_is_under_way).await
+}
+
+/// Whether the record is there already.
+async fn is_there(to: &Arc<dyn Engine>, key: &Key, value: &Bytes) -> Result<bool, MoveError> {
+    match to.get(key).await? {
+        Some(there) if there.value == *value => Ok(true),
+        Some(_) => Err(MoveError::Taken { key: key.clone() }),
+        None => Ok(false),
+    }
+}
+
+/// Records that are not there yet, and the batch that puts them.
+#[derive(Default)]
+struct Missing {
+    batch: Batch,
+    records: Vec<(Key, Bytes)>,
+}
+
+impl Missing {
+    async fn put(self, to: &Arc<dyn Engine>) -> Result<(), MoveError> {
+        if self.records.is_empty() {
+            return Ok(());
+        }
+        let all_are_there = async || {
+            for (key, value) in &self.records {
+                if !is_there(to, key, value).await? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
+        commit(to, &self.batch, all_are_there).await
+    }
 }
 
 /// Commits; when the answer is lost, looks whether it was done and tries again if not.
 async fn commit(
     to: &Arc<dyn Engine>,
     batch: &Batch,
-    is_done: impl AsyncFn() -> Result<bool, store::Error>,
+    is_done: impl AsyncFn() -> Result<bool, MoveError>,
 ) -> Result<(), MoveError> {
     let mut attempts = 1;
     loop {
@@ -248,6 +293,39 @@ mod tests {
         assert_eq!(block_on(copy(&from, &to)).unwrap(), 450);
         assert!(!block_on(is_unfinished(&to)).unwrap());
         assert_eq!(keys(&to), names);
+    }
+
+    /// As [`store`], of a house whose seal is `seal`.
+    fn sealed(seal: &str, keys: &[&str]) -> Arc<dyn Engine> {
+        let store = store(keys.iter().map(|key| (*key).to_owned()));
+        let mut batch = Batch::new();
+        batch.put(Key::new(SEAL).unwrap(), seal.as_bytes().to_vec());
+        block_on(store.commit(batch)).unwrap();
+        store
+    }
+
+    #[test]
+    fn an_interrupted_move_is_gone_on_with_by_the_same_database_alone() {
+        let (ours, another) = (sealed("ours", &["/ca/a"]), sealed("another", &["/ca/b"]));
+        let memory = Arc::new(Memory::shared());
+        let to: Arc<dyn Engine> = memory.clone();
+        block_on(begin(&ours, &to)).unwrap();
+        assert!(matches!(block_on(copy(&another, &to)), Err(MoveError::OfAnother)));
+        assert_eq!(keys(&to), [MOVING]);
+        assert_eq!(block_on(copy(&ours, &to)).unwrap(), 2);
+        assert_eq!(keys(&to), ["/ca/a", SEAL]);
+    }
+
+    #[test]
+    fn what_somebody_else_put_in_between_is_not_taken_for_ours() {
+        let to: Arc<dyn Engine> = store(["/ca/b".to_owned()]);
+        let mut missing = Missing::default();
+        for (key, value) in [("/ca/a", b"a".to_vec()), ("/ca/b", vec![b'x'; 5_000])] {
+            let key = Key::new(key).unwrap();
+            missing.batch.expect(key.clone(), Expect::Absent).put(key.clone(), value.clone());
+            missing.records.push((key, value.into()));
+        }
+        assert!(matches!(block_on(missing.put(&to)), Err(MoveError::Commit(CommitError::Conflict { .. }))));
     }
 
     #[test]

@@ -1,17 +1,39 @@
 //! What systemd is told: ready, alive, stopping (sd_notify(3), "Well-known assignments").
 
 use std::convert::Infallible;
+use std::ffi::OsStr;
+use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::warn;
 
-/// Tells the service manager, if one waits at `NOTIFY_SOCKET`. That it does not listen is no reason to stop.
+/// Where the service manager listens.
+const SOCKET: &str = "NOTIFY_SOCKET";
+
+/// Tells the service manager, if one waits at `NOTIFY_SOCKET`. That it does not listen is no reason to stop, or to
+/// wait: so this is not left to the library, which would.
 pub fn tell(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
+    let Some(path) = std::env::var_os(SOCKET) else { return };
+    let lines: String = states.iter().map(|state| format!("{state}\n")).collect();
+    if let Err(error) = send(&path, lines.as_bytes()) {
         warn!(%error, "service manager could not be told");
     }
+}
+
+/// Sends a datagram to the socket at `path`, an abstract one if it begins with `@` (sd_notify(3), "Notes").
+fn send(path: &OsStr, datagram: &[u8]) -> io::Result<()> {
+    let address = match path.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+        _ => SocketAddr::from_pathname(path)?,
+    };
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.send_to_addr(datagram, &address).map(drop)
 }
 
 /// How often the service manager wants to hear that we are alive: half of `WATCHDOG_USEC`, as
@@ -70,6 +92,25 @@ mod tests {
             }
         });
         told.get()
+    }
+
+    #[test]
+    fn nobody_waits_for_who_does_not_listen() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("notify");
+        let listener = UnixDatagram::bind(&path).unwrap();
+        let abstract_name = format!("@provost-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&abstract_name[1..]).unwrap();
+        let other = UnixDatagram::bind_addr(&address).unwrap();
+        for (to, listener) in [(path.as_os_str(), listener), (OsStr::new(&abstract_name), other)] {
+            send(to, b"READY=1\n").unwrap();
+            let mut heard = [0; 20];
+            assert_eq!(listener.recv(&mut heard).unwrap(), 8);
+            assert_eq!(&heard[..8], b"READY=1\n");
+            let full = (0..100_000).find_map(|_| send(to, b"WATCHDOG=1\n").err()).unwrap();
+            assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+        }
+        assert!(send(OsStr::new("/nonexistent/notify"), b"READY=1\n").is_err());
     }
 
     #[test]

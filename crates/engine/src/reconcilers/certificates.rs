@@ -16,6 +16,17 @@ pub(crate) struct Certificates {
     pub(crate) clock: Clock,
 }
 
+async fn drop_ended(authority: &Authority, stop: &Stop) -> Result<(), StepError> {
+    let mut from = None;
+    while !stop.is_asked() {
+        from = authority.drop_ended_certificates(from).await?;
+        if from.is_none() {
+            break;
+        }
+    }
+    Ok(())
+}
+
 impl Reconciler for Certificates {
     fn name(&self) -> &'static str {
         "certificate-records"
@@ -23,16 +34,18 @@ impl Reconciler for Certificates {
 
     fn step<'a>(&'a mut self, stop: &'a Stop) -> BoxFuture<'a, Result<Next, StepError>> {
         Box::pin(async move {
+            let mut failed = None;
             for authority in &self.authorities {
-                let mut from = None;
-                while !stop.is_asked() {
-                    from = authority.drop_ended_certificates(from).await?;
-                    if from.is_none() {
-                        break;
-                    }
+                // The others are looked at all the same.
+                if let Err(error) = drop_ended(authority, stop).await {
+                    failed = Some(error);
                 }
             }
-            Ok(Next::At(self.clock.now() + EVERY))
+            match failed {
+                Some(error) => Err(error),
+                // What was not looked at because somebody else took over is theirs to look at.
+                None => Ok(Next::At(self.clock.now() + EVERY)),
+            }
         })
     }
 }

@@ -55,6 +55,11 @@ impl Ground {
         Self::on(Memory::new())
     }
 
+    /// The same after the process has ended.
+    pub(crate) fn afterwards(self) -> Self {
+        Self { engine: self.engine.reopen(), ..self }
+    }
+
     /// Another machine, whose house shares store and key with this one's.
     pub(crate) fn beside(&self) -> Self {
         Self {
@@ -263,6 +268,20 @@ async fn a_stopped_house_is_quiet() {
     assert_eq!(house.tasks().running(), 0);
     let listed = ground.engine.list(&store::History::prefix(), store::Page::first(1)).await;
     assert!(matches!(listed, Err(store::Error::Closed)));
+}
+
+/// What is there can be served when nothing can be written: not even that reserved serials are void.
+#[tokio::test(start_paused = true)]
+async fn a_house_starts_on_a_full_disk() {
+    let ground = Ground::new();
+    let (house, _certificates) = ground.build().await;
+    let name = Name::from_common_name("somebody").unwrap();
+    house.make_administrator(&name, KeySpec::Rsa { bits: 2048 }).await.unwrap();
+    drop(house);
+    let ground = ground.afterwards();
+    ground.engine.fail_next_commits(usize::MAX, store::Error::Full);
+    let (house, _certificates) = ground.build().await;
+    assert!(house.is_ready().await);
 }
 
 /// What somebody has begun is finished before the house is taken down.

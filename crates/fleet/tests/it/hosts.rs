@@ -174,7 +174,9 @@ fn who_registers_is_where_they_come_from() {
     world.make_cluster("web", "");
     let register = |from: Option<std::net::IpAddr>, key: &str| {
         let machine = Principal::pretended("machine", Role::Registrar, from);
-        let new = NewHost { cluster: Some(cluster("web")), ..host(key, "") };
+        let facts = Facts { os: "fedora".into(), cpus: 2, ..Facts::default() };
+        let (last_check, source) = ("2016-12-06T04:53:20.042000".to_owned(), "vcenter".to_owned());
+        let new = NewHost { cluster: Some(cluster("web")), facts, last_check, source, ..host(key, "active") };
         block_on(world.fleet.register_host(Permit::grant(machine).unwrap(), new))
     };
     for (from, expected) in
@@ -182,6 +184,9 @@ fn who_registers_is_where_they_come_from() {
     {
         let put = register(Some(from.parse().unwrap()), "key").unwrap();
         assert_eq!((put.is.address.as_str(), put.is_new), (expected, true));
+        // Nobody has looked at it, whatever it says.
+        assert_eq!((put.is.status, put.is.facts), (HostStatus::New, Facts::default()));
+        assert_eq!((put.is.last_check.as_str(), put.is.source.as_str()), ("", ""));
     }
     assert!(!register(Some("192.0.2.9".parse().unwrap()), "key").unwrap().is_new);
     let error = register(Some("192.0.2.9".parse().unwrap()), "another").unwrap_err();

@@ -14,4 +14,5 @@ mod rivals;
 mod roles;
 mod scale;
 mod stored;
+mod unreadable;
 mod world;

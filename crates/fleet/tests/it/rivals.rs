@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use base::Kind;
-use fleet::{AddHostError, Expected, Fleet, MembersError, NewCluster, OperationError, Plan};
+use fleet::{
+    AddHostError, Expected, Fleet, MembersError, NewCluster, OperationError, OperationKind, OperationState,
+    Plan,
+};
 use futures_executor::block_on;
 use futures_util::future::join_all;
 
@@ -46,9 +49,31 @@ fn the_cluster_goes_while_a_host_joins() {
     }
 }
 
+/// A cluster that once had many hosts is not written to when one joins.
+#[test]
+fn a_host_joins_an_empty_cluster_while_an_operation_starts() {
+    for hosts in [0, 1_001] {
+        let world = World::new();
+        world.make_cluster("web", "");
+        for number in 0..hosts {
+            world.add(&format!("h{number}"), host_in("web", "active")).unwrap();
+        }
+        for number in 0..hosts {
+            world.leave("web", &format!("h{number}")).unwrap();
+        }
+        world.add("a", host("key", "active")).unwrap();
+        meanwhile(&world, |fleet| async move {
+            fleet.join(permit(), &cluster("web"), &address("a")).await.unwrap();
+        });
+        block_on(world.fleet.start(permit(), &cluster("web"), Plan::Restart)).unwrap();
+        let operation = block_on(world.fleet.operation(permit(), &cluster("web"), OperationKind::Restart));
+        assert_eq!(operation.unwrap().is.state, OperationState::InProcess);
+    }
+}
+
 #[test]
 fn a_host_joins_while_the_cluster_goes() {
-    for (spilt, left) in [(false, 0), (true, 0)] {
+    for spilt in [false, true] {
         let world = World::new();
         world.make_cluster("web", "");
         for number in 0..if spilt { 1_001 } else { 5 } {
@@ -66,7 +91,7 @@ fn a_host_joins_while_the_cluster_goes() {
         });
         block_on(world.fleet.delete_cluster(permit(), &cluster("web"), Expected::Anything)).unwrap();
         assert!(world.host("a").unwrap().cluster.is_none());
-        assert_eq!(world.keys("/fleet/tally/").len(), left);
+        assert!(world.keys("/fleet/tally/").is_empty());
         world.assert_consistent();
     }
 }
@@ -267,4 +292,78 @@ fn a_hundred_join_at_once() {
         assert_eq!(world.health("web"), (100, 100, 0, "ok"));
         world.assert_consistent();
     }
+}
+
+/// Of more hosts than one commit takes, the first are in the cluster already when somebody interferes: from then on
+/// nobody is told that nothing was changed.
+#[test]
+fn a_change_of_many_hosts_that_has_begun_is_carried_through() {
+    let many = || {
+        let world = World::new();
+        world.make_cluster("web", "");
+        world.make_cluster("db", "");
+        let names: Vec<String> = (10..60).map(|number| format!("h{number}")).collect();
+        for text in &names {
+            world.add(text, host("key", "active")).unwrap();
+        }
+        world.memory.before_next_commit(async {});
+        (world, names)
+    };
+    let replace = |world: &World, names: &[String]| {
+        world.replace("web", &[], &names.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let last = || address("h59");
+
+    let (world, names) = many();
+    meanwhile(&world, move |fleet| async move {
+        fleet.delete_host(permit(), &last(), Expected::Anything).await.unwrap();
+    });
+    assert_eq!(replace(&world, &names).unwrap().hosts.len(), 50);
+    assert_eq!(world.members("web"), names[..49], "one went right after");
+    world.assert_consistent();
+
+    let (world, names) = many();
+    meanwhile(&world, move |fleet| async move {
+        fleet.join(permit(), &cluster("db"), &last()).await.unwrap();
+    });
+    replace(&world, &names).unwrap();
+    assert_eq!((world.members("web").len(), world.members("db")), (49, vec!["h59".to_owned()]));
+    world.assert_consistent();
+
+    let (world, names) = many();
+    meanwhile(&world, move |fleet| async move {
+        let new = NewCluster { container_manager: "nobody".into(), ..NewCluster::default() };
+        fleet.put_cluster(permit(), &cluster("web"), &new, Expected::Anything).await.unwrap();
+    });
+    replace(&world, &names).unwrap();
+    assert_eq!(world.members("web"), names);
+
+    let (world, names) = many();
+    meanwhile(&world, move |fleet| async move {
+        fleet.delete_cluster(permit(), &cluster("web"), Expected::Anything).await.unwrap();
+    });
+    replace(&world, &names).unwrap();
+    assert!(block_on(world.fleet.cluster(permit(), &cluster("web"))).is_err());
+    world.assert_consistent();
+
+    // A store that fails is no refusal.
+    let (world, names) = many();
+    let memory = Arc::clone(&world.memory);
+    meanwhile(&world, move |_| async move { memory.conflict_next_commits(1_000) });
+    assert_eq!(base::Explain::kind(&replace(&world, &names).unwrap_err()), Kind::Unavailable);
+}
+
+#[test]
+fn two_delete_the_same_large_cluster() {
+    let world = World::new();
+    world.make_cluster("web", "");
+    for number in 0..30 {
+        world.add(&format!("h{number}"), host_in("web", "active")).unwrap();
+    }
+    world.memory.before_next_commit(async {});
+    meanwhile(&world, |fleet| async move {
+        fleet.delete_cluster(permit(), &cluster("web"), Expected::Anything).await.unwrap();
+    });
+    block_on(world.fleet.delete_cluster(permit(), &cluster("web"), Expected::Anything)).unwrap();
+    world.assert_consistent();
 }

@@ -181,11 +181,12 @@ impl Config {
             });
             self.take(key, texts, Origin::Variable(name));
         }
-        for (name, _) in &self.surroundings.variables {
+        for (name, value) in &self.surroundings.variables {
             let name = name.to_string_lossy();
             let Some(rest) = name.strip_prefix("PROVOST_") else { continue };
             let is_for_commands = cli::VARIABLES.iter().any(|known| name == *known);
-            if name == CONFIG_VARIABLE || is_for_commands || KEYS.iter().any(|key| key.variable() == name) {
+            let is_setting = name == CONFIG_VARIABLE || KEYS.iter().any(|key| key.variable() == name);
+            if is_setting || is_for_commands || is_service_link(&name, &value.to_string_lossy()) {
                 continue;
             }
             let problem = Problem {
@@ -287,6 +288,25 @@ fn nearest_variable(rest: &str) -> Option<String> {
     if closeness(best) > 0.6 { Some(best.variable()) } else { key::nearest(&rest).map(Key::variable) }
 }
 
+/// Whether Kubernetes set this variable, to tell every container where a service is: one called `provost`, say
+/// (Kubernetes, "Discovering services", "Environment variables").
+fn is_service_link(name: &str, value: &str) -> bool {
+    let is_transport = |text: &str| matches!(text, "TCP" | "UDP" | "SCTP");
+    // NAME_PORT_8000_TCP, and the same with _PROTO, _PORT or _ADDR.
+    let tells_of_a_port = || {
+        let whole =
+            ["_PROTO", "_PORT", "_ADDR"].iter().find_map(|part| name.strip_suffix(part)).unwrap_or(name);
+        let (rest, transport) = whole.rsplit_once('_')?;
+        let (rest, number) = rest.rsplit_once('_')?;
+        Some(is_transport(transport) && number.parse::<u16>().is_ok() && rest.ends_with("_PORT"))
+    };
+    name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || name.ends_with("_PORT") && value.contains("://")
+        || tells_of_a_port().unwrap_or(false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,6 +315,26 @@ mod tests {
         Surroundings {
             variables: variables.iter().map(|(name, value)| (name.into(), value.into())).collect(),
             root,
+        }
+    }
+
+    #[test]
+    fn what_kubernetes_says_of_services_is_no_setting() {
+        for (name, value, expected) in [
+            ("PROVOST_SERVICE_HOST", "10.96.0.7", true),
+            ("PROVOST_SERVICE_PORT", "8000", true),
+            ("PROVOST_SERVICE_PORT_HTTPS", "8001", true),
+            ("PROVOST_PORT", "tcp://10.96.0.7:8000", true),
+            ("PROVOST_PORT_8000_TCP", "tcp://10.96.0.7:8000", true),
+            ("PROVOST_PORT_8000_TCP_PROTO", "tcp", true),
+            ("PROVOST_PORT_8000_TCP_PORT", "8000", true),
+            ("PROVOST_PORT_8000_TCP_ADDR", "10.96.0.7", true),
+            ("PROVOST_CACHE_PORT_53_UDP", "udp://10.96.0.8:53", true),
+            ("PROVOST_PORT", "8000", false),
+            ("PROVOST_PORT_8000", "8000", false),
+            ("PROVOST_LOG_LEVL", "info", false),
+        ] {
+            assert_eq!(is_service_link(name, value), expected, "{name}={value}");
         }
     }
 

@@ -53,6 +53,14 @@ fn pages_are_asked_for_leave() {
         assert_eq!(answer.header("access-control-allow-headers"), Some("Content-Type, User-Agent"));
         assert_eq!(answer.header("access-control-expose-headers"), None);
     }
+    // No page of ours has such an origin, nor two.
+    for origins in
+        [&b"https://\xe9vil.example"[..], b"http://ca.example:8000\r\nOrigin: https://evil.example"]
+    {
+        let asked =
+            [b"GET /cas/crl HTTP/1.1\r\nHost: ca.example:8000\r\nOrigin: ", origins, b"\r\n\r\n"].concat();
+        assert_eq!(exchange(house.http(), asked).status, 401);
+    }
     let asked = format!("GET /cas/crl HTTP/1.1\r\nHost: ca.example:8000\r\nOrigin: {PAGE}\r\n\r\n");
     let answer = exchange(house.http(), asked);
     assert_eq!(answer.status, 401);

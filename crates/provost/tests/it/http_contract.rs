@@ -258,6 +258,12 @@ fn old_and_new_clients_are_answered() {
     new.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
     assert_eq!(new.answer().status, 200);
     assert!(new.is_closed());
+    // Stock clients keep what they are left, and ask again when it is long gone.
+    let mut stock = Line::to(house.http());
+    stock.send("GET /cas HTTP/1.1\r\nHost: a\r\nUser-Agent: caucase 0.9.17\r\n\r\n").unwrap();
+    let answer = stock.answer();
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    assert!(stock.is_closed());
     // A line of 65536 bytes is the longest.
     let long = |bytes: usize| format!("/{}", "a".repeat(bytes - "GET / HTTP/1.1".len()));
     says(&house, get(&long(65_536)), 404);

@@ -1,8 +1,12 @@
 """Section 3.2: hosts."""
 
 import base64
+import urllib.parse
 
 from client import check, clean, host
+
+# Neither names nor the addresses of one machine.
+NO_HOSTS = ["a..b", "%", ":::::", "999.1.1.1", "10.0.0.1:22", "0.0.0.0", "224.0.0.1", "255.255.255.255"]
 
 KEY = base64.b64encode(b"a private key").decode()
 
@@ -71,6 +75,17 @@ def hosts(admin):
     admin.says("PUT", "/host/10.0.0.9", {"ssh_priv_key": KEY}, 409)
     check("the user stays", admin.ask("GET", "/host/10.0.0.10/creds").json()["remote_user"], "root")
 
+    # One machine is one host, however it is written.
+    for written, address in [
+        ("DB1.Example.", "db1.example"),
+        ("2001:DB8:0::1", "2001:db8::1"),
+        ("::ffff:10.0.0.12", "10.0.0.12"),
+    ]:
+        admin.says("PUT", f"/host/{written}", {"address": written}, 201, host(address))
+        admin.says("GET", f"/host/{address}", None, 200, host(address))
+        admin.says("PUT", f"/host/{address}", {"ssh_priv_key": KEY}, 409)
+        admin.says("DELETE", f"/host/{written}", None, 200, [])
+
     # Clusters at once, whatever the status.
     admin.says("PUT", "/host/10.0.0.20", {"cluster": "nowhere"}, 409)
     admin.says("PUT", "/host/10.0.0.20", {"cluster": "no/where"}, 409)
@@ -117,9 +132,10 @@ def hosts(admin):
         {"ssh_priv_key": "x" * (64 * 1024 + 1)},
     ]:
         admin.says("PUT", "/host/10.0.0.30", {"cluster": "web", **wrong}, 400)
-    for address in ["", "a b", "é", "http://a", "a/b", None, 7, "-oProxyCommand=x", "x" * 256]:
+    for address in ["", "a b", "é", "http://a", "a/b", None, 7, "-oProxyCommand=x", "x" * 256, *NO_HOSTS]:
         admin.says("PUT", "/host", {"address": address}, 400)
-    for address in ["-oProxyCommand", "x" * 256]:
+    for address in ["-oProxyCommand", "x" * 256, *NO_HOSTS]:
+        address = urllib.parse.quote(address)
         admin.says("PUT", f"/host/{address}", {}, 400)
         admin.says("GET", f"/host/{address}", None, 404)
     admin.says("GET", "/host/10.0.0.30/creds", None, 404)

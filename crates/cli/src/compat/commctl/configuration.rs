@@ -130,6 +130,11 @@ pub(super) async fn read(given: Option<&Path>, input: &mut Input) -> Result<Conf
     Ok(Configuration { endpoints, credentials, trust })
 }
 
+/// The certificates that the file says servers are verified with, if it names any.
+pub(super) fn ca_file(given: Option<&Path>) -> Result<Option<PathBuf>, ConfigurationError> {
+    Ok(said(given)?.ca_file)
+}
+
 /// What the file says; nothing when there is none. One that was named with `--config` must be there.
 fn said(given: Option<&Path>) -> Result<Said, ConfigurationError> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

@@ -63,6 +63,9 @@ pub(super) enum CommandError {
         #[source]
         source: io::Error,
     },
+    /// An argument, or what is in the file that it names, is none that the command can take.
+    #[error("{0}")]
+    Argument(String),
     /// A password that bcrypt cannot take.
     #[error("{0}")]
     Password(&'static str),
@@ -117,7 +120,9 @@ impl Explain for CommandError {
             Self::Unwritable { .. } => Kind::Unavailable,
             Self::NoSuchHost(_) => Kind::NotFound,
             Self::Malformed(_) | Self::NotBase64 { .. } => Kind::Internal,
-            Self::Refused { .. } | Self::Unresolvable(_) | Self::Password(_) => Kind::Invalid,
+            Self::Refused { .. } | Self::Unresolvable(_) | Self::Argument(_) | Self::Password(_) => {
+                Kind::Invalid
+            }
         }
     }
 

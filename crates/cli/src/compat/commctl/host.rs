@@ -76,6 +76,7 @@ impl Command {
             Self::Create { address, keyfile, cluster } => {
                 let address = resolve(address).await?;
                 let key = Secret::new(input.read(keyfile).await?);
+                check_key(key.expose(), &keyfile.to_string())?;
                 let mut body = json!({"ssh_priv_key": STANDARD.encode(key.expose())});
                 if let Some(cluster) = cluster {
                     body["cluster"] = json!(cluster);
@@ -123,6 +124,23 @@ impl Ssh {
     }
 }
 
+/// Refuses what is certainly no private key. Whether it is one that ssh takes is for ssh to say.
+fn check_key(key: &[u8], file: &str) -> Result<(), CommandError> {
+    const PUBLIC: [&str; 5] = ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-", "---- BEGIN SSH2 PUBLIC KEY"];
+    let text = String::from_utf8_lossy(key);
+    let first = text.trim_start().lines().next().unwrap_or_default();
+    if first.is_empty() {
+        return Err(CommandError::Argument(format!("there is no private key in {file}: it is empty")));
+    }
+    let is_pem = first.starts_with("-----BEGIN") && first.contains("PUBLIC KEY-----");
+    if is_pem || PUBLIC.iter().any(|start| first.starts_with(start)) {
+        return Err(CommandError::Argument(format!(
+            "what is in {file} is a public key, not the private one"
+        )));
+    }
+    Ok(())
+}
+
 /// The address by which the server knows a host: IPv4, as the original asks for it. An IPv6 address that is
 /// written as such stays what it is.
 async fn resolve(address: &str) -> Result<Segment, CommandError> {
@@ -140,6 +158,27 @@ async fn resolve(address: &str) -> Result<Segment, CommandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_certainly_no_private_key_is_refused() {
+        for (key, expected) in [
+            ("-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n", true),
+            ("-----BEGIN RSA PRIVATE KEY-----\n", true),
+            ("dummy", true),
+            ("\u{0}\u{1}", true),
+            ("", false),
+            (" \n\n", false),
+            ("ssh-ed25519 AAAAC3 me@here\n", false),
+            ("\nssh-rsa AAAAB3", false),
+            ("ecdsa-sha2-nistp256 AAAAE2", false),
+            ("sk-ssh-ed25519@openssh.com AAAA", false),
+            ("---- BEGIN SSH2 PUBLIC KEY ----", false),
+            ("-----BEGIN PUBLIC KEY-----", false),
+            ("-----BEGIN RSA PUBLIC KEY-----", false),
+        ] {
+            assert_eq!(check_key(key.as_bytes(), "the file").is_ok(), expected, "{key:?}");
+        }
+    }
 
     #[test]
     fn addresses_become_ipv4_where_they_can() {

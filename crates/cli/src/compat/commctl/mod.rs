@@ -132,7 +132,7 @@ fn print(text: &str) -> Result<ExitCode, CommandError> {
 async fn act(line: Line, entropy: &Entropy) -> Result<Done, CommandError> {
     let mut input = Input::new();
     if let Subject::UserData(arguments) = line.subject {
-        return Ok(Done::Said(arguments.make(&mut input, entropy).await?));
+        return Ok(Done::Said(arguments.make(&mut input, entropy, line.config.as_deref()).await?));
     }
     let configuration = configuration::read(line.config.as_deref(), &mut input).await?;
     let client = Client::new(configuration.endpoints, &configuration.trust, &configuration.credentials)?;

@@ -23,6 +23,7 @@ use client::Endpoint;
 use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
 
+use super::configuration;
 use super::error::CommandError;
 use crate::input::{File, Input};
 
@@ -31,6 +32,11 @@ const PART_HANDLER: &str = include_str!("part_handler.py");
 /// What cloud-init is told when the operator has nothing to say.
 const CLOUD_CONFIG: &str =
     "#cloud-config\nfinal_message: \"This machine has registered itself as a host.\"\n";
+
+/// The longest name of a user, useradd(8).
+const USER_BYTES_MAX: usize = 32;
+/// The longest name of a cluster.
+const CLUSTER_BYTES_MAX: usize = 200;
 
 /// Characters on a line of base64 (RFC 2045 §6.8).
 const BASE64_LINE: usize = 76;
@@ -91,14 +97,33 @@ struct Registration {
 
 impl Arguments {
     /// Writes the file that was asked for, and gives what goes to standard output.
-    pub(super) async fn make(self, input: &mut Input, entropy: &Entropy) -> Result<String, CommandError> {
+    /// `configuration` is the file that says how `commctl` itself reaches servers.
+    pub(super) async fn make(
+        self,
+        input: &mut Input,
+        entropy: &Entropy,
+        configuration: Option<&Path>,
+    ) -> Result<String, CommandError> {
+        self.check()?;
         let password = if self.password { Some(input.ask_hidden("Password: ").await?) } else { None };
         let cloud_config = match &self.cloud_init {
-            Some(file) => input.text(file).await?,
+            Some(file) => {
+                let text = input.text(file).await?;
+                // Keys among other things are something that cloud-init knows: the machine's host keys.
+                if text.trim_start().starts_with("-----BEGIN") {
+                    refuse_private_key(&text, file)?;
+                }
+                text
+            }
             None => CLOUD_CONFIG.to_owned(),
         };
-        let ca_certificates = match &self.ca_file {
-            Some(file) => Some(input.text(file).await?),
+        let configured = configuration::ca_file(configuration)?.map(File::Path);
+        let ca_certificates = match self.ca_file.as_ref().or(configured.as_ref()) {
+            Some(file) => {
+                let text = input.text(file).await?;
+                refuse_private_key(&text, file)?;
+                Some(text)
+            }
             None => None,
         };
         let outfile = self.outfile.clone().or_else(|| self.outfile_as_in_the_manual.clone());
@@ -111,6 +136,27 @@ impl Arguments {
                 Ok(String::new())
             }
         }
+    }
+
+    /// What the server or the new machine would refuse, when nobody looks any more.
+    fn check(&self) -> Result<(), CommandError> {
+        let refused = |why: String| Err(CommandError::Argument(why));
+        if !is_user(&self.remote_user) {
+            return refused(format!("`{}` is not the name of a user", self.remote_user));
+        }
+        if let Some(cluster) = self.cluster.as_deref().filter(|name| !is_cluster(name)) {
+            return refused(format!("`{cluster}` is not the name of a cluster"));
+        }
+        if self.username.as_deref().is_some_and(|name| name.is_empty() || name.contains(':')) {
+            return refused("the user to register as has a name, and no `:` in it".to_owned());
+        }
+        let authorized = self.authorized_keys_path.as_deref().unwrap_or("/");
+        for path in [self.ssh_key_path.as_str(), authorized] {
+            if !path.starts_with(['/', '~']) || path.chars().any(char::is_control) {
+                return refused(format!("`{}` is not a path from the root or a home", path.escape_debug()));
+            }
+        }
+        Ok(())
     }
 
     fn registration(self, password: Option<Secret<String>>, ca_certificates: Option<String>) -> Registration {
@@ -133,8 +179,39 @@ impl Arguments {
     }
 }
 
-/// For the owner alone: there may be a password in it.
+/// Everybody who sees a machine's user-data would see it.
+fn refuse_private_key(text: &str, file: &File) -> Result<(), CommandError> {
+    if !text.contains("PRIVATE KEY-----") {
+        return Ok(());
+    }
+    Err(CommandError::Argument(format!("there is a private key in {file}, which must not go into user-data")))
+}
+
+/// A name that `useradd` takes, in whatever distribution.
+fn is_user(name: &str) -> bool {
+    let goes_on = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    match name.as_bytes() {
+        [first, rest @ ..] => {
+            (first.is_ascii_alphabetic() || *first == b'_')
+                && rest.len() < USER_BYTES_MAX
+                && rest.iter().copied().all(goes_on)
+        }
+        [] => false,
+    }
+}
+
+/// A name that the server takes (commissaire, section 2.3).
+fn is_cluster(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    (1..=CLUSTER_BYTES_MAX).contains(&name.len()) && name.bytes().all(fits)
+}
+
+/// For the owner alone: there may be a password in it. A file that is there may be open to others, also to those
+/// who have opened it already, so another one takes its place.
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    if std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file()) {
+        std::fs::remove_file(path)?;
+    }
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())
 }
@@ -201,6 +278,31 @@ mod tests {
              \"remote_user\": \"fedora\",\n \"ssh_key_path\": \"/k\",\n \
              \"authorized_keys_path\": \"~fedora/.ssh/authorized_keys\"\n}"
         );
+    }
+
+    #[test]
+    fn what_would_be_refused_later_is_refused_now() {
+        for (more, expected) in [
+            (&["-r", "fedora", "-c", "web-1_a", "-u", "machine"][..], true),
+            (&["-r", "_apt.2-x"], true),
+            (&["-r", "root;id"], false),
+            (&["-r", ""], false),
+            (&["-r-x"], false),
+            (&["-r", "a b"], false),
+            (&["-r", "a\nb"], false),
+            (&["-c", "../etc"], false),
+            (&["-c", ""], false),
+            (&["-c", "a.b"], false),
+            (&["-u", "a:b"], false),
+            (&["-u", ""], false),
+            (&["-s", "~fedora/.ssh/id_rsa"], true),
+            (&["-s", "id_rsa"], false),
+            (&["-a", "/a\nb"], false),
+        ] {
+            let line = ["user-data", "-e", "http://a"].iter().chain(more);
+            let checked = Line::try_parse_from(line).unwrap().arguments.check();
+            assert_eq!(checked.is_ok(), expected, "{more:?}");
+        }
     }
 
     #[test]

@@ -218,6 +218,23 @@ fn wrong_usage_asks_nobody() {
 }
 
 #[test]
+fn what_is_no_private_key_is_not_sent() {
+    let server = answering(201, "{}");
+    let operator = Operator::of(&server);
+    let public = operator.write("key.pub", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ me@here\n");
+    for (file, words) in [
+        ("-", "there is no private key in standard input: it is empty"),
+        ("/dev/null", "there is no private key in /dev/null: it is empty"),
+        (&public, "is a public key, not the private one"),
+    ] {
+        let ran = operator.run(&["host", "create", "10.0.0.1", file]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{file}");
+        assert!(ran.stderr.contains(words), "{file}: {}", ran.stderr);
+    }
+    assert_eq!(lines(&server), [""; 0]);
+}
+
+#[test]
 fn help_is_for_standard_output() {
     let operator = Operator::new();
     for (typed, words) in [("-h", "passhash"), ("host -h", "unjoin"), ("cluster create --help", "--network")]

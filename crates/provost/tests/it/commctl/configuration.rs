@@ -91,6 +91,30 @@ fn an_interrupted_question_leaves_the_terminal_in_order() {
     }
 }
 
+/// Whoever stops the program at the question sees what they type meanwhile, and nobody does once it goes on.
+#[test]
+fn a_question_that_is_stopped_leaves_the_terminal_in_order() {
+    let server = answering(200, "");
+    let operator = Operator::new();
+    operator.configure(&json!({"endpoint": server.url(), "username": "u"}));
+    let commctl = operator.home().join("bin/commctl");
+    let mut script = std::process::Command::new("script");
+    // A shell with job control, as operators have it.
+    let wanted = format!("set -m; {} host list; stty -a; echo stopped; fg; stty -a", commctl.display());
+    script.args(["-qec", &wanted, "/dev/null"]).env("HOME", operator.home()).env("SHELL", "/bin/sh");
+    let mut terminal = testkit::Process::spawn(&mut script);
+    terminal.wait_for_stdout(|screen| screen.contains("Password: ")).unwrap();
+    terminal.say(b"\x1a");
+    let screen = terminal.wait_for_stdout(|screen| screen.matches("Password: ").count() == 2).unwrap();
+    assert!(screen.contains("stopped"), "{screen}");
+    assert!(!screen.contains("-echo "), "{screen}");
+    terminal.say(b"swordfish\n");
+    let screen = terminal.wait_for_stdout(|screen| screen.matches(" echoe").count() == 2).unwrap();
+    assert!(screen.contains("Success") && !screen.contains("swordfish"), "{screen}");
+    assert!(!screen.contains("-echo "), "{screen}");
+    assert_eq!(server.heard()[0].header("authorization"), Some("Basic dTpzd29yZGZpc2g="));
+}
+
 #[test]
 fn a_kubeconfig_comes_before_user_and_password() {
     let server = answering(200, "");

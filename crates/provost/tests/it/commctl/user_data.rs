@@ -164,6 +164,36 @@ fn the_server_is_verified() {
     assert_eq!(lines(&server), [""; 0]);
 }
 
+/// Who configured commctl for a server has said how it is verified.
+#[test]
+fn the_configured_authority_is_the_machines_too() {
+    let operator = Operator::new();
+    let (one, other) = (operator.write("one.pem", "the one"), operator.write("other.pem", "the other"));
+    operator.configure(&json!({"endpoint": "https://a", "username": "u", "password": "p", "ca_file": one}));
+    for (options, expected) in [(&[][..], "the one"), (&["--ca-file", &other], "the other")] {
+        let ran = operator.run(&[&["user-data", "-e", "https://a"], options].concat());
+        let registration: Value = serde_json::from_str(&part(ran.ok(), "text/x-commissaire-host")).unwrap();
+        assert_eq!(registration["ca_certificates"], expected);
+    }
+}
+
+#[test]
+fn what_must_not_go_into_user_data_does_not() {
+    let operator = Operator::new();
+    let key = operator.write("key", "-----BEGIN PRIVATE KEY-----\nTUlH\n");
+    for (options, words) in [
+        (&["-r", "root;id"][..], "`root;id` is not the name of a user"),
+        (&["-r", ""], "`` is not the name of a user"),
+        (&["-c", "../etc"], "`../etc` is not the name of a cluster"),
+        (&["-C", &key], "there is a private key in "),
+        (&["--ca-file", &key], "there is a private key in "),
+    ] {
+        let ran = operator.run(&[&["user-data", "-e", "http://a"], options].concat());
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{options:?}");
+        assert!(ran.stderr.contains(words), "{options:?}: {}", ran.stderr);
+    }
+}
+
 #[test]
 fn the_operators_own_cloud_config_goes_along() {
     let server = answering(201, "{}");
@@ -278,6 +308,10 @@ fn the_file_is_for_its_owner() {
         assert_eq!(registration["authorized_keys_path"], "~fedora/.ssh/authorized_keys");
         fs::remove_file(made).unwrap();
     }
+    let open = operator.write("open", "for everybody");
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).unwrap();
+    operator.run(&["user-data", "-e", "http://a", "-o", &open]).ok();
+    assert_eq!(mode(Path::new(&open)), 0o600);
     let ran = operator.run(&["user-data", "-e", "http://a", "-o", "/nonexistent/made"]);
     assert_eq!(ran.code, Some(2));
     assert!(

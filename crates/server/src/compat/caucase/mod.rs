@@ -9,6 +9,7 @@ mod hal;
 mod origin;
 mod route;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,8 +19,8 @@ use axum::response::Response;
 use bytes::Bytes;
 use ca::{Approve, Authority, AuthorityName, ReadRequests, Reject, RequestId, Revoke};
 use engine::{House, SignInFailed};
-use http::header::{CONTENT_TYPE, COOKIE, ORIGIN};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::header::{CONNECTION, CONTENT_TYPE, COOKIE, ORIGIN, USER_AGENT};
+use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use identity::{Action, Permit};
 use x509::{KeyId, SigningRequest};
 
@@ -63,6 +64,13 @@ impl Context {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// Whose page asks, if it is not one of ours. What is no text is nobody's, and two are not both ours.
+    fn foreign_origin(&self) -> Option<String> {
+        let origins = self.headers.get_all(ORIGIN).iter();
+        let mut origins = origins.map(|origin| String::from_utf8_lossy(origin.as_bytes()));
+        origins.find(|origin| !self.own.is_own(origin)).map(Cow::into_owned)
+    }
+
     /// All cookies: over HTTP/2 browsers send them in several fields (RFC 9113 §8.2.3).
     fn cookies(&self) -> Option<String> {
         let fields: Vec<_> =
@@ -78,6 +86,13 @@ impl Context {
     }
 }
 
+/// Whether the connection ends with the answer (section 2.2). Stock clients ask again after hours, and take it for a
+/// failure when the connection that they were left is gone.
+fn expects_the_end(request: &Request) -> bool {
+    let agent = request.headers().get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+    agent.starts_with(b"caucase") && request.version() <= Version::HTTP_11
+}
+
 impl Caucase {
     pub(crate) fn new(house: Arc<House>, cors_whitelist: Vec<String>, cors_key_store: PathBuf) -> Self {
         let cors = Cors::open(cors_whitelist, cors_key_store, house.clock().clone(), house.entropy().clone());
@@ -86,6 +101,15 @@ impl Caucase {
 
     /// Answers one request. Never fails: a refusal is an answer.
     pub(crate) async fn answer(&self, request: Request) -> Response {
+        let ends = expects_the_end(&request);
+        let mut response = self.respond(request).await;
+        if ends {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    async fn respond(&self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
         let Some(peer) = parts.extensions.get::<Peer>().cloned() else {
             return Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "no connection").into_response();
@@ -99,7 +123,7 @@ impl Caucase {
             path: found.path.clone(),
         };
         let routed = route::route(&found, &parts.method);
-        let foreign = context.header(&ORIGIN).filter(|origin| !context.own.is_own(origin)).map(str::to_owned);
+        let foreign = context.foreign_origin();
         let Some(origin) = foreign else {
             return self.dispatch(routed, found.node, context, body).await;
         };

@@ -1,5 +1,6 @@
 //! What stands in the bodies of requests (commissaire contract, sections 2.4 and 3).
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use base::{Explain, Kind, Secret};
@@ -7,7 +8,12 @@ use fleet::{
     ContainerManager, ContainerManagerName, Credentials, DeployVersion, Facts, HostAddress, HostStatus,
     Labels, Network, NetworkName, NewCluster, NewHost, OperationKind, Options, Plan,
 };
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+
+use super::numbers::Numbers;
 
 /// Why a body is refused.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +51,7 @@ impl Explain for BadBody {
 
 /// The members of a body. Those that nobody asks for are ignored.
 #[derive(Debug, Default)]
-pub(super) struct Members(Map<String, Value>);
+pub(super) struct Members(Map<String, Value>, Numbers);
 
 impl Members {
     /// Reads a body; one without a byte has no members, and neither has `[]`.
@@ -54,7 +60,7 @@ impl Members {
             return Ok(Self::default());
         }
         match serde_json::from_slice(body).map_err(BadBody::NotJson)? {
-            Value::Object(members) => Ok(Self(members)),
+            Value::Object(members) => Ok(Self(members, Numbers::of(body))),
             Value::Array(list) if list.is_empty() => Ok(Self::default()),
             _ => Err(BadBody::NotAnObject),
         }
@@ -67,6 +73,14 @@ impl Members {
             Some(Value::String(text)) if text == path => Ok(()),
             Some(Value::String(_)) => Err(BadBody::Another { member, path: path.to_owned() }),
             Some(_) => Err(BadBody::Type { member, expected: "a text" }),
+        }
+    }
+
+    /// The same of an address, in whatever way it is written.
+    pub(super) fn same_address(&self, member: &'static str, path: &HostAddress) -> Result<(), BadBody> {
+        match self.0.get(member) {
+            Some(Value::String(text)) if text.parse() == Ok(path.clone()) => Ok(()),
+            _ => self.same(member, path.as_str()),
         }
     }
 
@@ -120,11 +134,6 @@ impl Members {
         })
     }
 
-    /// The hosts that a cluster has, and those it is to have.
-    pub(super) fn replacement(self) -> Result<(BTreeSet<String>, BTreeSet<String>), BadBody> {
-        Ok((self.texts("old")?, self.texts("new")?))
-    }
-
     /// What an operation of this kind is to do.
     pub(super) fn plan(self, kind: OperationKind) -> Result<Plan, BadBody> {
         Ok(match kind {
@@ -162,6 +171,10 @@ impl Members {
     fn options(mut self) -> Result<Options, BadBody> {
         match self.0.remove("options") {
             None => Ok(Options::default()),
+            // Nobody would get back what they gave.
+            Some(Value::Object(_)) if self.1 == Numbers::Rounded => {
+                Err(BadBody::Value("whole numbers have at most 64 bits".into()))
+            }
             Some(Value::Object(options)) => Ok(Options::new(options)),
             Some(_) => Err(BadBody::Type { member: "options", expected: "an object" }),
         }
@@ -183,12 +196,60 @@ impl Members {
             }
         }
     }
+}
 
-    fn texts(&self, member: &'static str) -> Result<BTreeSet<String>, BadBody> {
-        let wrong = || BadBody::Type { member, expected: "a list of texts" };
-        let list = self.0.get(member).ok_or(BadBody::Missing { member })?.as_array().ok_or_else(wrong)?;
-        list.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
+/// The hosts that a cluster has and those it is to have, where the body has them. A body may be long here, so
+/// nothing else is made of it.
+#[derive(Default, Deserialize)]
+pub(super) struct Replacement<'b> {
+    #[serde(borrow, default)]
+    name: Option<&'b RawValue>,
+    #[serde(borrow, default)]
+    old: Option<&'b RawValue>,
+    #[serde(borrow, default)]
+    new: Option<&'b RawValue>,
+}
+
+impl<'b> Replacement<'b> {
+    /// Reads a body as [`Members::read`] does.
+    pub(super) fn read(body: &'b [u8]) -> Result<Self, BadBody> {
+        let text =
+            std::str::from_utf8(body).map_err(|error| BadBody::NotJson(serde::de::Error::custom(error)))?;
+        match text.trim_ascii_start().as_bytes() {
+            [b'{', ..] => serde_json::from_str(text).map_err(BadBody::NotJson),
+            [b'[', rest @ ..] if rest.trim_ascii() == b"]" => Ok(Self::default()),
+            [] if text.is_empty() => Ok(Self::default()),
+            _ => {
+                serde_json::from_str::<IgnoredAny>(text).map_err(BadBody::NotJson)?;
+                Err(BadBody::NotAnObject)
+            }
+        }
     }
+
+    /// As [`Members::same`], of the name.
+    pub(super) fn same_name(&self, path: &str) -> Result<(), BadBody> {
+        let Some(name) = self.name else { return Ok(()) };
+        match serde_json::from_str::<Cow<'_, str>>(name.get()) {
+            Ok(name) if name == path => Ok(()),
+            Ok(_) => Err(BadBody::Another { member: "name", path: path.to_owned() }),
+            Err(_) => Err(BadBody::Type { member: "name", expected: "a text" }),
+        }
+    }
+
+    /// The hosts that the cluster has.
+    pub(super) fn hosts_before(&self) -> Result<BTreeSet<String>, BadBody> {
+        texts("old", self.old)
+    }
+
+    /// The hosts that it is to have.
+    pub(super) fn hosts_after(&self) -> Result<BTreeSet<String>, BadBody> {
+        texts("new", self.new)
+    }
+}
+
+fn texts(member: &'static str, value: Option<&RawValue>) -> Result<BTreeSet<String>, BadBody> {
+    let value = value.ok_or(BadBody::Missing { member })?;
+    serde_json::from_str(value.get()).map_err(|_| BadBody::Type { member, expected: "a list of texts" })
 }
 
 #[cfg(test)]
@@ -234,7 +295,41 @@ mod tests {
     }
 
     #[test]
+    fn whole_numbers_stay_what_they_are() {
+        let name = || "n".parse::<NetworkName>().unwrap();
+        for (options, kept) in [
+            ("18446744073709551615", true),
+            ("-9223372036854775808", true),
+            ("-0", true),
+            ("1e400000", true),
+            ("18446744073709551616.0", true),
+            (r#""18446744073709551616""#, true),
+            (r#""\\\"18446744073709551616""#, true),
+            ("18446744073709551616", false),
+            ("-9223372036854775809", false),
+            (r#"{"\"": [1, {"b": 123456789012345678901234567890}]}"#, false),
+        ] {
+            let Ok(members) = Members::read(format!(r#"{{"options": {{"a": {options}}}}}"#).as_bytes())
+            else {
+                assert!(options.contains('e'), "{options}");
+                continue;
+            };
+            assert_eq!(members.network(name()).is_ok(), kept, "{options}");
+        }
+        assert!(read(r#"{"ignored": 18446744073709551616}"#).network(name()).is_ok());
+    }
+
+    #[test]
     fn the_path_comes_first() {
+        let path = "db1.example".parse().unwrap();
+        for (body, fits) in [
+            ("{}", true),
+            (r#"{"address": "DB1.Example."}"#, true),
+            (r#"{"address": "db2.example"}"#, false),
+            (r#"{"address": 7}"#, false),
+        ] {
+            assert_eq!(read(body).same_address("address", &path).is_ok(), fits, "{body}");
+        }
         assert!(read("{}").same("name", "a").is_ok());
         assert!(read(r#"{"name": "a"}"#).same("name", "a").is_ok());
         for body in [r#"{"name": "b"}"#, r#"{"name": null}"#, r#"{"name": ["a"]}"#] {
@@ -308,8 +403,38 @@ mod tests {
             (r#"{"old": [], "new": [1]}"#, None),
             (r#"{"old": {}, "new": []}"#, None),
         ] {
-            assert_eq!(read(body).replacement().ok(), expected, "{body}");
+            let body = Replacement::read(body.as_bytes()).unwrap();
+            let lists = body.hosts_before().and_then(|old| Ok((old, body.hosts_after()?)));
+            assert_eq!(lists.ok(), expected);
         }
+        let same = |body: &[u8]| {
+            Replacement::read(body).and_then(|body| body.same_name("a")).map_err(|error| error.to_string())
+        };
+        for (body, expected) in [
+            (&b""[..], Ok(())),
+            (b"{}", Ok(())),
+            (b" [ ] ", Ok(())),
+            (br#"{"name": "a", "x": [[{}]]}"#, Ok(())),
+            (br#"{"name": "\u0061"}"#, Ok(())),
+            (br#"{"name": "b"}"#, Err("another")),
+            (br#"{"name": 7}"#, Err("not a text")),
+            (b" ", Err("not JSON")),
+            (b"{", Err("not JSON")),
+            (b"[", Err("not JSON")),
+            (b"{\"x\": \"\xff\"}", Err("not JSON")),
+            (b"[[], []]", Err("object")),
+            (b"null", Err("object")),
+        ] {
+            let found = same(body);
+            let fits = match (&found, expected) {
+                (Ok(()), Ok(())) => true,
+                (Err(found), Err(part)) => found.contains(part),
+                _ => false,
+            };
+            assert!(fits, "{}: {found:?}", String::from_utf8_lossy(body));
+        }
+        let deep = "[".repeat(100_000);
+        assert!(Replacement::read(deep.as_bytes()).is_err());
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod bodies;
 mod documents;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod numbers;
 mod route;
 
 use std::borrow::Cow;
@@ -28,7 +29,7 @@ use identity::{Action, Denied, Permit, Principal};
 use tokio::sync::Semaphore;
 
 use self::answer::{Answer, Reader, Refusal};
-use self::bodies::Members;
+use self::bodies::{Members, Replacement};
 use self::route::Call;
 use super::percent;
 use crate::answers::Answers;
@@ -36,8 +37,11 @@ use crate::app::FleetApi;
 use crate::doors::read_body;
 use crate::signing_in::sign_in;
 
-/// The longest body: room for the lists of a cluster with a hundred thousand hosts.
-const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// The longest body: more than can be stored of any one thing.
+const BODY_BYTES_MAX: usize = 512 * 1024;
+
+/// The longest body that says which hosts a cluster has: room for a hundred thousand before and after.
+const MEMBERS_BYTES_MAX: usize = 10 * 1024 * 1024;
 
 /// What is said when a cluster is put into a network that is not there (RFC 7234 §5.5).
 const UNKNOWN_NETWORK: &str = "199 provost \"there is no such network; `default` was taken instead\"";
@@ -228,7 +232,7 @@ impl Commissaire {
     async fn put_host(&self, address: HostAddress, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
         let members = asked.members().await?;
-        members.same("address", address.as_str())?;
+        members.same_address("address", &address)?;
         self.add_host(permit, address, members.host()?).await
     }
 
@@ -326,9 +330,11 @@ impl Commissaire {
 
     async fn replace_members(&self, name: ClusterName, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
-        let members = asked.members().await?;
-        members.same("name", name.as_str())?;
-        let (old, new) = members.replacement()?;
+        let body = read_body(asked.body, MEMBERS_BYTES_MAX).await?;
+        let lists = Replacement::read(&body)?;
+        lists.same_name(name.as_str())?;
+        let (old, new) = (lists.hosts_before()?, lists.hosts_after()?);
+        drop(body);
         let replaced =
             |fleet: Arc<Fleet>| async move { fleet.replace_members(permit, &name, &old, &new).await };
         let roster = self.change(replaced).await?;
@@ -349,7 +355,7 @@ impl Commissaire {
         let permit = asked.permit()?;
         let members = asked.members().await?;
         members.same("name", name.as_str())?;
-        members.same("host", address.as_str())?;
+        members.same_address("host", &address)?;
         let host = address.clone();
         self.change(|fleet| async move { fleet.join(permit, &name, &host).await }).await?;
         Ok(Answer::ok(&[address.as_str()]))

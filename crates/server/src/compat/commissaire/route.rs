@@ -148,7 +148,9 @@ impl From<BadAddress> for Missed {
     fn from(error: BadAddress) -> Self {
         match error {
             BadAddress::Empty | BadAddress::Character => Self::Route,
-            BadAddress::TooLong | BadAddress::Option => Self::Name(error.to_string()),
+            BadAddress::TooLong | BadAddress::Option | BadAddress::Form | BadAddress::NoHost => {
+                Self::Name(error.to_string())
+            }
         }
     }
 }
@@ -237,6 +239,8 @@ mod tests {
         let too_long_cluster = format!("/cluster/{long}");
         for (method, path, expected) in [
             ("GET", "/host/fe80::1%eth0", Ok(Call::Host("fe80::1%eth0".parse().unwrap()))),
+            ("PUT", "/host/DB1.Example.", Ok(Call::PutHost("db1.example".parse().unwrap()))),
+            ("GET", "/host/..", Err(())),
             ("GET", "/host/a b", Err(())),
             ("GET", "/host/\u{e9}", Err(())),
             ("GET", "/host/-o", Err(())),
@@ -260,7 +264,9 @@ mod tests {
         ] {
             assert_eq!(found(method, path), expected.map_err(|()| Missed::Route), "{method} {path}");
         }
-        for path in ["/host/-o", &too_long_host, &too_long_cluster] {
+        for path in
+            ["/host/-o", "/host/..", "/host/10.0.0.1:22", "/host/0.0.0.0", &too_long_host, &too_long_cluster]
+        {
             assert!(matches!(found("PUT", path), Err(Missed::Name(_))), "{path}");
         }
     }
