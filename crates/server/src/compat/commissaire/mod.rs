@@ -102,6 +102,7 @@ impl Commissaire {
                 let detail = "who asks could not be looked up for now";
                 return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response(reader);
             }
+            Ok(Outcome::Busy(wait)) => return Refusal::busy(wait).into_response(reader),
             Ok(Outcome::Denied(denied)) => {
                 if denied.offered {
                     self.house.refusals().sign_in(self.source(&parts), self.house.clock());
@@ -136,6 +137,7 @@ impl Commissaire {
             headers: &parts.headers,
             certificate: peer.certificate.as_deref(),
             source: self.source(parts),
+            peer: Some(peer.address.ip()),
         };
         Ok(self.api.sign_in.sign_in(&attempt).await)
     }
