@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use base::{Clock, Entropy, Explain, Kind, Secret};
 use store::private_file::{self, ReadError};
-use store::{ConnectError, Engine, Etcd, EtcdIdentity, EtcdSettings, EtcdUser, SealError, SealingKey};
+use store::{
+    ConnectError, Engine, Etcd, EtcdIdentity, EtcdPassword, EtcdSettings, EtcdUser, SealError, SealingKey,
+};
 
 use crate::relocate;
 use crate::settings::{EtcdStore, Files, Settings};
@@ -152,7 +154,11 @@ fn settings_of(etcd: &EtcdStore) -> Result<EtcdSettings, EtcdError> {
         Ok::<_, EtcdError>(EtcdIdentity { certificates: read(certificate)?, key: read_private(key)? })
     };
     let user = |(name, password): &(String, PathBuf)| {
-        Ok::<_, EtcdError>(EtcdUser { name: name.clone(), password: read_password(password)? })
+        // Now, so that a start tells what is wrong with the file; and again for each signing in.
+        read_password(password)?;
+        let path = password.clone();
+        let password = EtcdPassword::read(move || read_password(&path).map_err(|error| base::report(&error)));
+        Ok::<_, EtcdError>(EtcdUser { name: name.clone(), password })
     };
     Ok(EtcdSettings {
         authorities: etcd.ca.as_deref().map(read).transpose()?,

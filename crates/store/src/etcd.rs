@@ -62,7 +62,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use self::calls::{Calls, Repeat};
 use self::json::{KeyValue, Range, Ranged};
-pub use self::settings::{ConnectError, EtcdIdentity, EtcdSettings, EtcdUser};
+pub use self::settings::{ConnectError, EtcdIdentity, EtcdPassword, EtcdSettings, EtcdUser};
 use crate::changes::Changes;
 use crate::{
     Batch, Change, CommitError, Engine, Error, Key, Listing, Page, Prefix, Revision, Version, Versioned,
