@@ -280,7 +280,7 @@ async fn whoever_comes_from_nowhere_is_counted_at_the_proxy() {
     let world = World::new();
     let stack = stack(&world, basic(&[("alice", &hash("secret"))]));
     for _ in 0..6 {
-        login("alice", "wrong").from_nowhere().said(&stack).await;
+        login("alice", "wrong").without_source().said(&stack).await;
     }
     assert_eq!(login("alice", "secret").from("127.0.0.1").said(&stack).await, "denied for 1 s");
 }

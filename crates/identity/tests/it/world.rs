@@ -123,7 +123,7 @@ impl Request {
         self
     }
 
-    pub(crate) fn from_nowhere(mut self) -> Self {
+    pub(crate) fn without_source(mut self) -> Self {
         self.source = None;
         self
     }
