@@ -152,7 +152,7 @@ async fn anybody(clock: &Clock) -> Result<Principal, Failure> {
     let path = "/api/v0/hosts";
     let open = vec![OpenPath { path: path.into(), role: Role::Administrator }];
     let headers = HeaderMap::new();
-    let attempt = Attempt { path, headers: &headers, certificate: None, source: None };
+    let attempt = Attempt { path, headers: &headers, certificate: None, source: None, peer: None };
     match Stack::of(Vec::new(), open, clock).sign_in(&attempt).await {
         Outcome::SignedIn(signed_in) => Ok(signed_in.principal),
         _ => Err(Failure::Fleet("an open path is not open".into())),

@@ -26,7 +26,7 @@ impl House {
             entropy: self.entropy().clone(),
             compute: Arc::new(compute),
             // Whoever guesses passwords does not get the whole machine.
-            compute_at_once: (cores / 2).max(1),
+            compute_at_once: (cores - 1).max(1),
             users_authority: Some(self.users_authority()),
         };
         Stack::build(config, &ground)

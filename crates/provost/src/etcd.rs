@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use base::{Clock, Entropy, Explain, Kind, Secret};
 use store::private_file::{self, ReadError};
-use store::{ConnectError, Engine, Etcd, EtcdIdentity, EtcdSettings, EtcdUser, SealError, SealingKey};
+use store::{
+    ConnectError, Engine, Etcd, EtcdIdentity, EtcdPassword, EtcdSettings, EtcdUser, SealError, SealingKey,
+};
 
 use crate::relocate;
 use crate::settings::{EtcdStore, Files, Password, Settings};
@@ -154,8 +156,13 @@ pub fn settings_of(etcd: &EtcdStore) -> Result<EtcdSettings, EtcdError> {
     };
     let user = |(name, password): &(String, Password)| {
         let password = match password {
-            Password::File(path) => read_password(path)?,
-            Password::Said(password) => password.clone(),
+            Password::File(path) => {
+                // Now, so that a start tells what is wrong with the file; and again for each signing in.
+                read_password(path)?;
+                let path = path.clone();
+                EtcdPassword::read(move || read_password(&path).map_err(|error| base::report(&error)))
+            }
+            Password::Said(password) => password.clone().into(),
         };
         Ok::<_, EtcdError>(EtcdUser { name: name.clone(), password })
     };

@@ -79,29 +79,40 @@ impl TrustedProxies {
 
     /// Who sent a request that came from `peer`: the nearest one who is no trusted proxy, or the one furthest away
     /// when all are. What anybody else wrote is not looked at. `None` when a trusted proxy names nobody who could
-    /// be reached.
+    /// be reached, though it wrote the header.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
         let mut client = peer.to_canonical();
         if !self.trusts(client) {
             return Some(client);
         }
+        let mut has_named = !headers.contains_key(FORWARDED_FOR);
         // The proxy before us wrote the last one.
         for field in headers.get_all(FORWARDED_FOR).into_iter().rev() {
             // What stands furthest to the left comes from strangers, and need not even be text.
             let hops = field.as_bytes().rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii);
             for hop in hops.filter(|hop| !hop.is_empty()) {
                 client = address(std::str::from_utf8(hop).ok()?)?.to_canonical();
+                if !is_somebodys(client) {
+                    return None;
+                }
+                has_named = true;
                 if !self.trusts(client) {
                     return Some(client);
                 }
             }
         }
-        Some(client)
+        has_named.then_some(client)
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|subnet| subnet.contains(address))
     }
+}
+
+/// Whether one machine can have this address. `client` is in its canonical form.
+fn is_somebodys(client: IpAddr) -> bool {
+    let is_broadcast = matches!(client, IpAddr::V4(address) if address.is_broadcast());
+    !(client.is_unspecified() || client.is_multicast() || is_broadcast)
 }
 
 /// An address as proxies write it: some add a port, and then brackets around IPv6.
@@ -163,6 +174,18 @@ mod tests {
             ("10.0.0.1", &["unknown"], None),
             ("10.0.0.1", &["203.0.113.9, _hidden"], None),
             ("10.0.0.1", &["\u{e9}"], None),
+            // Nobody is not the proxy itself.
+            ("10.0.0.1", &[""], None),
+            ("10.0.0.1", &[" , ,"], None),
+            ("10.0.0.1", &["203.0.113.9", ""], Some("203.0.113.9")),
+            // Nor is it a machine that anybody could reach.
+            ("10.0.0.1", &["0.0.0.0"], None),
+            ("10.0.0.1", &["203.0.113.9, 0.0.0.0"], None),
+            ("10.0.0.1", &["255.255.255.255"], None),
+            ("10.0.0.1", &["224.0.0.1"], None),
+            ("10.0.0.1", &["::"], None),
+            ("10.0.0.1", &["ff02::1"], None),
+            ("10.0.0.1", &["::ffff:0.0.0.0"], None),
         ] {
             let mut headers = HeaderMap::new();
             for field in fields {

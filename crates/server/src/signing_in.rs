@@ -1,6 +1,7 @@
 //! Who asks for something of the fleet, in whichever dialect.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -18,6 +19,8 @@ pub(crate) enum NotSignedIn {
     Unprotected,
     /// Who asks cannot be looked up for now.
     Unavailable,
+    /// Too many others are being looked at; after this long it is worth asking again.
+    Busy(Duration),
     /// Nobody vouches for whoever asks.
     Denied(SignInDenied),
     /// There is no connection, which only a fault of ours explains.
@@ -26,6 +29,8 @@ pub(crate) enum NotSignedIn {
 
 /// What is said about [`NotSignedIn::Unprotected`].
 pub(crate) const UNPROTECTED: &str = "without TLS, only programs on the server's machine are answered";
+/// What is said about [`NotSignedIn::Busy`].
+pub(crate) const BUSY: &str = "too many are signing in right now";
 /// What is said about [`NotSignedIn::Unavailable`].
 pub(crate) const UNAVAILABLE: &str = "who asks could not be looked up for now";
 
@@ -47,11 +52,13 @@ pub(crate) async fn sign_in(
     }
     let source: Option<IpAddr> = api.trusted_proxies.client(peer.address.ip(), &parts.headers);
     let certificate = peer.certificate.as_deref();
-    let attempt = Attempt { path, headers: &parts.headers, certificate, source };
+    let attempt =
+        Attempt { path, headers: &parts.headers, certificate, source, peer: Some(peer.address.ip()) };
     match api.sign_in.sign_in(&attempt).await {
         Outcome::SignedIn(signed_in) => Ok(signed_in),
         Outcome::Respond(response) => Err(response.map(Body::from)),
         Outcome::Unavailable => Err(refused(NotSignedIn::Unavailable)),
+        Outcome::Busy(wait) => Err(refused(NotSignedIn::Busy(wait))),
         Outcome::Denied(denied) => {
             if denied.offered {
                 house.refusals().sign_in(source, house.clock());

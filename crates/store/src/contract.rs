@@ -298,6 +298,14 @@ pub enum Error {
         /// What happened at the last attempt.
         reason: String,
     },
+    /// The engine is remote, and does not let us in or do this: the user, its password or its role is not right.
+    #[error("the store does not let us, while {doing}: {reason}")]
+    Refused {
+        /// What was being done, as a gerund: "reading".
+        doing: &'static str,
+        /// What the engine said.
+        reason: String,
+    },
     /// There is no room left on the disk, or no more may be taken.
     #[error("the store's disk is full")]
     Full,
@@ -319,7 +327,7 @@ impl Explain for Error {
         match self {
             Self::Key { .. } => Kind::Invalid,
             Self::Full => Kind::Full,
-            Self::Closed | Self::Unavailable { .. } => Kind::Unavailable,
+            Self::Closed | Self::Unavailable { .. } | Self::Refused { .. } => Kind::Unavailable,
             Self::Engine { .. } | Self::Record { .. } => Kind::Internal,
         }
     }
@@ -329,6 +337,9 @@ impl Explain for Error {
             Self::Full => Some(
                 "free some space, or raise the limit on it; nothing that was acknowledged is lost".into(),
             ),
+            Self::Refused { .. } => {
+                Some("look at the user, its password and its role, here and in the store".into())
+            }
             Self::Record { .. } => {
                 Some("the database is damaged: put it and its key back from one backup".into())
             }

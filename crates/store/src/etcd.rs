@@ -65,7 +65,7 @@ use tokio::runtime::{Builder, Runtime};
 use self::calls::{Calls, Repeat};
 use self::json::{KeyValue, Range, Ranged};
 use self::question::Question;
-pub use self::settings::{ConnectError, EtcdIdentity, EtcdSettings, EtcdUser};
+pub use self::settings::{ConnectError, EtcdIdentity, EtcdPassword, EtcdSettings, EtcdUser};
 pub use self::v2::read_v2;
 use crate::changes::Changes;
 use crate::{

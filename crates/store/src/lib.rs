@@ -26,7 +26,7 @@ pub use contract::{
     WatchError,
 };
 #[cfg(feature = "etcd")]
-pub use etcd::{ConnectError, Etcd, EtcdIdentity, EtcdSettings, EtcdUser, read_v2};
+pub use etcd::{ConnectError, Etcd, EtcdIdentity, EtcdPassword, EtcdSettings, EtcdUser, read_v2};
 pub use history::{Event, History, Retention, Trimmed};
 pub use key::{KEY_BYTES_MAX, Key, Prefix};
 pub use memory::Memory;

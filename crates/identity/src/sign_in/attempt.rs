@@ -20,8 +20,19 @@ pub struct Attempt<'a> {
     /// anybody's who may come in is judged here.
     pub certificate: Option<&'a Certificate>,
     /// Where the request comes from: the connection's other end, or what a trusted proxy says. Nothing when
-    /// there is no such address; who guesses is slowed together with all others of whom that is so.
+    /// there is no such address.
     pub source: Option<IpAddr>,
+    /// The connection's other end: where those who guess are counted of whom there is no `source`. Nothing when
+    /// there is no connection either; all those are counted together.
+    pub peer: Option<IpAddr>,
+}
+
+impl Attempt<'_> {
+    /// Where guesses are counted.
+    #[cfg_attr(not(feature = "guard"), allow(dead_code))]
+    pub(crate) fn counted_at(&self) -> Option<IpAddr> {
+        self.source.or(self.peer)
+    }
 }
 
 /// What came of an [`Attempt`].
@@ -35,6 +46,9 @@ pub enum Outcome {
     Denied(SignInDenied),
     /// Nobody vouches for them; but somebody might, who could not be asked because our store is out of reach.
     Unavailable,
+    /// Too much is going on to look at what they offer, which may be right: they come back after so long, in whole
+    /// seconds.
+    Busy(Duration),
 }
 
 /// Somebody whose identity was proven.

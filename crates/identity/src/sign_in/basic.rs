@@ -21,6 +21,7 @@ use super::method::{Known, Method, Verdict};
 use super::offer::{Login, Offer};
 use super::roles::ParseRoleError;
 use super::stack::Compute;
+use super::turns::Turn;
 use super::watched_file::WatchedFile;
 use crate::Role;
 
@@ -47,7 +48,7 @@ impl Basic {
         Self { users: by_name(config.users), file, knows_everybody, guard, compute }
     }
 
-    async fn look(&self, attempt: &Attempt<'_>, login: &Login) -> Verdict {
+    async fn look(&self, attempt: &Attempt<'_>, offer: &Offer, login: &Login) -> Verdict {
         let in_file = self.file.as_ref().map(WatchedFile::now);
         let in_file = in_file.as_deref();
         let known = in_file.and_then(|users| users.get(&login.user)).or_else(|| self.users.get(&login.user));
@@ -60,14 +61,16 @@ impl Basic {
             return Verdict::WrongGuess;
         };
         let (hash, password) = (user.hash.clone(), login.password.clone());
+        // The hash may be another user's: whether it is this one's counts as well.
         let key = self.guard.key(&[
+            &[u8::from(known.is_some())],
             login.user.as_bytes(),
             password.expose().as_bytes(),
             hash.as_str().as_bytes(),
             user.role.to_string().as_bytes(),
         ]);
         let (is_known, as_long_as) = (known.is_some(), stand_in().map_or(0, |user| user.hash.cost()));
-        let compare = async |turn| {
+        let compare = async |turn: Turn| {
             let compared = (self.compute)(Box::new(move || {
                 // The one hash that is compared to need not be that of the user.
                 let is_right = is_of(password.expose(), &hash) && is_known;
@@ -83,7 +86,7 @@ impl Basic {
                 Found::Nobody
             }
         };
-        self.guard.judge(attempt.source, &login.user, key, compare).await
+        self.guard.judge(attempt, offer, key, compare).await
     }
 }
 
@@ -94,7 +97,7 @@ impl Method for Basic {
 
     fn judge<'a>(&'a self, attempt: &'a Attempt<'a>, offer: &'a Offer) -> BoxFuture<'a, Verdict> {
         match offer.login() {
-            Some(login) => self.look(attempt, login).boxed(),
+            Some(login) => self.look(attempt, offer, login).boxed(),
             None => std::future::ready(Verdict::Failure).boxed(),
         }
     }

@@ -1,19 +1,25 @@
 //! Stands before a method that compares passwords or asks another server: remembers, queues, slows.
+//!
+//! Who asks what somebody else is just asking hears the same answer: a hundred machines that start with one password
+//! are one comparison.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use base::{Clock, Entropy, Timestamp};
 
+use super::attempt::Attempt;
 use super::cache::{Cache, CacheKey};
 use super::method::{Known, Verdict};
-use super::throttle::Throttle;
-use super::turns::{Turn, Turns};
+use super::offer::Offer;
+use super::throttle::{self, Guesser, Throttle};
+use super::turns::{Turn, Turns, Who};
 
 /// What those are told for whom there is no place in the queue.
-const COME_BACK_IN: Duration = Duration::from_secs(1);
+const COME_BACK_IN: Duration = Duration::from_secs(2);
 
 /// One method's guard.
 pub(crate) struct Guard {
@@ -21,14 +27,36 @@ pub(crate) struct Guard {
     cache: Cache,
     turns: Turns,
     throttle: Option<Arc<Throttle>>,
+    questions: Mutex<HashMap<CacheKey, Weak<Question>>>,
+}
+
+/// Something that is being found out. Whoever holds the lock does; the others wait for what is found.
+type Question = async_lock::Mutex<Option<Answer>>;
+
+/// What was found, for those who asked at the same time.
+#[derive(Clone)]
+struct Answer {
+    finding: Finding,
+    /// From where it was asked.
+    source: IpAddr,
+}
+
+#[derive(Clone)]
+enum Finding {
+    Known(Arc<Known>),
+    Wrong,
+    Nothing,
 }
 
 /// What a method found when it looked.
 pub(crate) enum Found {
     /// Somebody, and until when at most that may be remembered, when that is known.
     Known(Known, Option<Timestamp>),
-    /// Nobody.
+    /// Nobody: what was offered is wrong.
     Nobody,
+    /// Somebody who has no role here.
+    #[cfg(feature = "services")]
+    Stranger,
     /// It could not find out. The method has logged why.
     #[cfg(feature = "services")]
     Unknown,
@@ -49,6 +77,7 @@ impl Guard {
             cache: Cache::new(cache_seconds, entropy),
             turns: Turns::new(at_once),
             throttle,
+            questions: Mutex::default(),
         }
     }
 
@@ -57,59 +86,121 @@ impl Guard {
         self.cache.key(parts)
     }
 
-    /// What is remembered under `key`, or else what `look` finds when it is its turn. Somebody at `source` offers it
-    /// as `user`.
+    /// What is remembered under `key`, or else what `look` finds when it is its turn. The turn has to be kept until
+    /// the work is over.
     pub(crate) async fn judge<F>(
         &self,
-        source: Option<IpAddr>,
-        user: &str,
+        attempt: &Attempt<'_>,
+        offer: &Offer,
         key: CacheKey,
         look: impl FnOnce(Turn) -> F,
     ) -> Verdict
     where
         F: Future<Output = Found>,
     {
-        if let Some(verdict) = self.at_once(source, user, &key) {
+        let source = attempt.counted_at();
+        let guesser = self.throttle.as_ref().map(|throttle| throttle.guesser(source, offer.user()));
+        if let Some(verdict) = self.at_once(guesser, offer, &key) {
             return verdict;
         }
-        let Some(turn) = self.turns.take().await else {
-            return Verdict::TooSoon(COME_BACK_IN);
+        let question = self.question(key);
+        let mut answer = question.lock().await;
+        // While we waited, many wrong ones may have come from the same source.
+        if let Some(verdict) = self.at_once(guesser, offer, &key) {
+            return verdict;
+        }
+        let source = throttle::source(source);
+        if let Some(answer) = &*answer {
+            if matches!(answer.finding, Finding::Wrong) && answer.source != source {
+                self.was_wrong(guesser, offer);
+            }
+            return self.verdict(&answer.finding, guesser);
+        }
+        let who = Who { source, user: guesser.map(|guesser| guesser.user) };
+        let Some(turn) = self.turns.take(who, self.suspects(guesser)).await else {
+            return Verdict::Busy(COME_BACK_IN);
         };
-        // While we waited, somebody with the same password may have been let in, and many wrong ones may have
-        // come from the same source.
-        if let Some(verdict) = self.at_once(source, user, &key) {
+        if let Some(verdict) = self.at_once(guesser, offer, &key) {
             return verdict;
         }
-        match look(turn).await {
+        let finding = match look(turn.clone()).await {
             Found::Known(known, end) => {
                 let known = Arc::new(known);
                 self.cache.remember(key, &known, self.clock.now(), end);
-                self.was_right(source, user);
-                Verdict::Success(known)
+                Finding::Known(known)
             }
-            Found::Nobody if self.throttle.is_some() => Verdict::WrongGuess,
-            Found::Nobody => Verdict::Failure,
+            Found::Nobody => {
+                self.was_wrong(guesser, offer);
+                Finding::Wrong
+            }
             #[cfg(feature = "services")]
-            Found::Unknown => Verdict::Failure,
-        }
+            Found::Stranger | Found::Unknown => Finding::Nothing,
+        };
+        // Only now, so that the next guess finds this one counted.
+        drop(turn);
+        let verdict = self.verdict(&finding, guesser);
+        self.forget(&key, &question);
+        *answer = Some(Answer { finding, source });
+        verdict
     }
 
     /// What can be said without looking.
-    fn at_once(&self, source: Option<IpAddr>, user: &str, key: &CacheKey) -> Option<Verdict> {
+    fn at_once(&self, guesser: Option<Guesser>, offer: &Offer, key: &CacheKey) -> Option<Verdict> {
         let now = self.clock.now();
-        if let Some(throttle) = &self.throttle
-            && let Some(wait) = throttle.wait(throttle.guesser(source, user), now)
+        // What a method before this one has looked at and counted is let through to here.
+        if let (Some(throttle), Some(guesser), false) = (&self.throttle, guesser, offer.is_counted())
+            && let Some(wait) = throttle.wait(guesser, now)
         {
             return Some(Verdict::TooSoon(wait));
         }
         let known = self.cache.recall(key, now)?;
-        self.was_right(source, user);
-        Some(Verdict::Success(known))
+        Some(self.verdict(&Finding::Known(known), guesser))
     }
 
-    fn was_right(&self, source: Option<IpAddr>, user: &str) {
-        if let Some(throttle) = &self.throttle {
-            throttle.was_right(throttle.guesser(source, user));
+    fn verdict(&self, finding: &Finding, guesser: Option<Guesser>) -> Verdict {
+        match finding {
+            Finding::Known(known) => {
+                if let (Some(throttle), Some(guesser)) = (&self.throttle, guesser) {
+                    throttle.was_right(guesser);
+                }
+                Verdict::Success(known.clone())
+            }
+            Finding::Wrong if guesser.is_some() => Verdict::WrongGuess,
+            Finding::Wrong | Finding::Nothing => Verdict::Failure,
+        }
+    }
+
+    fn was_wrong(&self, guesser: Option<Guesser>, offer: &Offer) {
+        if let (Some(throttle), Some(guesser)) = (&self.throttle, guesser)
+            && offer.count()
+        {
+            throttle.was_wrong(guesser, self.clock.now());
+        }
+    }
+
+    fn suspects(&self, guesser: Option<Guesser>) -> bool {
+        let both = self.throttle.as_ref().zip(guesser);
+        both.is_some_and(|(throttle, guesser)| throttle.suspects(guesser, self.clock.now()))
+    }
+
+    /// The question that is being asked under `key`, or a new one.
+    fn question(&self, key: CacheKey) -> Arc<Question> {
+        let mut questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever hangs up leaves one behind that nobody asks any more.
+        questions.retain(|_, question| question.strong_count() > 0);
+        if let Some(question) = questions.get(&key).and_then(Weak::upgrade) {
+            return question;
+        }
+        let question = Arc::default();
+        questions.insert(key, Arc::downgrade(&question));
+        question
+    }
+
+    /// Whoever asks from now on asks anew.
+    fn forget(&self, key: &CacheKey, question: &Arc<Question>) {
+        let mut questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
+        if questions.get(key).is_some_and(|other| std::ptr::eq(other.as_ptr(), Arc::as_ptr(question))) {
+            questions.remove(key);
         }
     }
 }

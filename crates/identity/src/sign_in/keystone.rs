@@ -7,7 +7,7 @@
 use base::{Clock, Timestamp};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, StatusCode};
 use serde_json::{Value, json};
 
 use super::attempt::Attempt;
@@ -18,6 +18,7 @@ use super::guard::{Found, Guard};
 use super::method::{Known, Method, Verdict};
 use super::offer::Offer;
 use super::service::{Answer, Asker, ask};
+use super::turns::Turn;
 
 const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 
@@ -65,8 +66,8 @@ impl Keystone {
         }
     }
 
-    async fn look(&self, attempt: &Attempt<'_>, user: &str, identity: Value, key: CacheKey) -> Verdict {
-        let look = async |turn| {
+    async fn look(&self, attempt: &Attempt<'_>, offer: &Offer, identity: Value, key: CacheKey) -> Verdict {
+        let look = async |turn: Turn| {
             let answer = ask(self.asker.post(&json!({"auth": {"identity": identity}}))).await;
             drop(turn);
             match answer {
@@ -78,19 +79,25 @@ impl Keystone {
                 }
             }
         };
-        self.guard.judge(attempt.source, user, key, look).await
+        self.guard.judge(attempt, offer, key, look).await
     }
 
     fn found(&self, answer: &Answer) -> Found {
-        let Some(subject_token) = answer.headers.get(&X_SUBJECT_TOKEN) else { return Found::Nobody };
-        if !answer.status.is_success() {
+        if answer.status == StatusCode::UNAUTHORIZED {
             return Found::Nobody;
         }
+        let token = answer.headers.get(&X_SUBJECT_TOKEN).filter(|_| answer.status.is_success());
+        let Some(subject_token) = token else {
+            // Nor does it say that the password is wrong: the URL may be, or the request may be forbidden to us.
+            let status = answer.status.as_u16();
+            tracing::warn!(url = self.asker.url(), status, "Keystone did not say whether it knows somebody");
+            return Found::Unknown;
+        };
         let token = Token::read(&answer.json());
         // A name says who it is only together with the domain.
         let name = token.user.as_deref().filter(|_| token.domain.as_deref() == Some(&self.config.domain));
         let Some(role) = self.config.roles.of(name, token.roles.iter().map(String::as_str)) else {
-            return Found::Nobody;
+            return Found::Stranger;
         };
         let mut subject_token = subject_token.clone();
         subject_token.set_sensitive(true);
@@ -112,7 +119,7 @@ impl Method for Keystone {
 
     fn judge<'a>(&'a self, attempt: &'a Attempt<'a>, offer: &'a Offer) -> BoxFuture<'a, Verdict> {
         match self.question(offer) {
-            Some((identity, key)) => self.look(attempt, offer.user(), identity, key).boxed(),
+            Some((identity, key)) => self.look(attempt, offer, identity, key).boxed(),
             None => std::future::ready(Verdict::Failure).boxed(),
         }
     }

@@ -36,6 +36,8 @@ pub enum Verdict {
     Unavailable,
     /// As a failure; it was not looked at, and will not be for so long.
     TooSoon(Duration),
+    /// As a failure; it was not looked at because too many others wait, and may be after so long.
+    Busy(Duration),
     /// The method answers by itself. No other method is asked.
     Respond(Response<Bytes>),
 }

@@ -8,6 +8,8 @@
 //! ```
 //! Schemes are compared without regard to case. What is malformed, or there twice, offers nothing.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use base::Secret;
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
@@ -30,6 +32,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub struct Offer {
     authorization: Option<Authorization>,
     auth_token: Option<Secret<String>>,
+    is_counted: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -57,6 +60,7 @@ impl Offer {
                 .map(str::trim)
                 .filter(|token| is_token(token))
                 .map(|token| Secret::new(token.to_owned())),
+            is_counted: AtomicBool::new(false),
         }
     }
 
@@ -73,6 +77,17 @@ impl Offer {
     #[cfg_attr(not(feature = "guard"), allow(dead_code))]
     pub(crate) fn user(&self) -> &str {
         self.login().map_or("", |login| &login.user)
+    }
+
+    /// Whether it was counted as a wrong guess already. Several methods may find that of the same one.
+    #[cfg_attr(not(feature = "guard"), allow(dead_code))]
+    pub(crate) fn is_counted(&self) -> bool {
+        self.is_counted.load(Ordering::Relaxed)
+    }
+
+    /// That it is counted now; whether it was not before.
+    pub(crate) fn count(&self) -> bool {
+        !self.is_counted.swap(true, Ordering::Relaxed)
     }
 
     /// Whether there is anything that could prove who asks.

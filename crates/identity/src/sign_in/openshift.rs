@@ -18,6 +18,7 @@ use super::guard::{Found, Guard};
 use super::method::{Method, Verdict};
 use super::offer::Offer;
 use super::service::{Answer, Asker, ask};
+use super::turns::Turn;
 
 /// An OpenShift.
 pub(crate) struct OpenShift {
@@ -31,9 +32,9 @@ impl OpenShift {
         Ok(Self { asker: Asker::new(&config.service, clock)?, config, guard })
     }
 
-    async fn look(&self, attempt: &Attempt<'_>, token: &Secret<String>) -> Verdict {
+    async fn look(&self, attempt: &Attempt<'_>, offer: &Offer, token: &Secret<String>) -> Verdict {
         let token = token.expose().as_str();
-        let look = async |turn| {
+        let look = async |turn: Turn| {
             let request = self.asker.get().header(ACCEPT, "application/json");
             let answer = ask(request.header(AUTHORIZATION, bearer(token))).await;
             drop(turn);
@@ -49,7 +50,7 @@ impl OpenShift {
                 }
             }
         };
-        self.guard.judge(attempt.source, "", self.guard.key(&[token.as_bytes()]), look).await
+        self.guard.judge(attempt, offer, self.guard.key(&[token.as_bytes()]), look).await
     }
 }
 
@@ -60,7 +61,7 @@ impl Method for OpenShift {
 
     fn judge<'a>(&'a self, attempt: &'a Attempt<'a>, offer: &'a Offer) -> BoxFuture<'a, Verdict> {
         match offer.bearer() {
-            Some(token) => self.look(attempt, token).boxed(),
+            Some(token) => self.look(attempt, offer, token).boxed(),
             None => std::future::ready(Verdict::Failure).boxed(),
         }
     }

@@ -152,7 +152,8 @@ impl Stack {
             MethodConfig::KeystonePassword(config) | MethodConfig::KeystoneToken(config) => {
                 use super::keystone::{Keystone, Means};
                 let means = if method == "keystone-token" { Means::Token } else { Means::Password };
-                let throttle = Some(self.throttle.clone());
+                // What is said of bearer tokens below is so of Keystone's as well.
+                let throttle = (means == Means::Password).then(|| self.throttle.clone());
                 let guard = guard(config.service.cache_seconds, super::service::AT_ONCE, throttle);
                 Ok(Box::new(Keystone::new(means, config, guard, &self.clock).map_err(service)?))
             }
@@ -203,7 +204,7 @@ impl Stack {
             return Outcome::SignedIn(SignedIn { principal, headers: HeaderMap::new() });
         }
         let offer = Offer::read(attempt.headers);
-        let (mut was_wrong, mut retry_after, mut is_unsure) = (false, None, false);
+        let (mut was_wrong, mut retry_after, mut is_unsure, mut busy) = (false, None, false, None);
         for method in &self.methods {
             match method.judge(attempt, &offer).await {
                 Verdict::Success(known) => {
@@ -214,26 +215,34 @@ impl Stack {
                 Verdict::Respond(response) => return Outcome::Respond(response),
                 Verdict::Failure => {}
                 Verdict::Unavailable => is_unsure = true,
-                Verdict::WrongGuess => was_wrong = true,
+                // Counted at once: somebody whom a later method knows, by their certificate, may guess as well.
+                Verdict::WrongGuess if !was_wrong => {
+                    was_wrong = true;
+                    retry_after = retry_after.max(self.guessed(attempt, &offer));
+                }
+                Verdict::WrongGuess => {}
                 Verdict::TooSoon(wait) => retry_after = retry_after.max(Some(wait)),
+                Verdict::Busy(wait) => busy = busy.max(Some(wait)),
             }
-        }
-        // Whoever has to wait is not made to wait longer by what was not even looked at.
-        if was_wrong && retry_after.is_none() {
-            retry_after = self.guessed(attempt, &offer);
         }
         if is_unsure {
             return Outcome::Unavailable;
+        }
+        if let Some(wait) = busy {
+            return Outcome::Busy(wait);
         }
         let offered =
             was_wrong || retry_after.is_some() || !offer.is_empty() || attempt.certificate.is_some();
         Outcome::Denied(SignInDenied { retry_after, offered })
     }
 
-    /// Counts a wrong guess. How long the next one has to wait.
+    /// Counts a wrong guess, unless the method has. How long the next one has to wait.
     fn guessed(&self, attempt: &Attempt<'_>, offer: &Offer) -> Option<Duration> {
-        let guesser = self.throttle.guesser(attempt.source, offer.user());
-        let wait = self.throttle.was_wrong(guesser, self.clock.now());
+        let (guesser, now) = (self.throttle.guesser(attempt.counted_at(), offer.user()), self.clock.now());
+        if offer.count() {
+            self.throttle.was_wrong(guesser, now);
+        }
+        let wait = self.throttle.wait(guesser, now);
         let source = attempt.source.map_or_else(|| "nowhere".to_owned(), |source| source.to_string());
         // What was offered as a name may be a password in the wrong field, so it is not told.
         match wait {

@@ -9,7 +9,8 @@
 //! from nowhere that could be said are one source. A right guess forgets the wrong ones of that user's password, and
 //! of nobody else's: otherwise somebody with an account of their own could guess at another's for ever. An hour
 //! without a wrong one forgets them all. While a source waits, nothing that it offers is looked at, right or wrong;
-//! otherwise it would learn which it was. Whether there is a user of that name makes no difference to anything.
+//! otherwise it would learn which it was. Guesses at one user from one source are looked at one after the other, each
+//! when the one before is counted. Whether there is a user of that name makes no difference to anything.
 //!
 //! The table is bounded: when it is full, whoever guessed wrongly longest ago is forgotten.
 //!
@@ -46,10 +47,12 @@ pub(crate) struct Throttle {
 }
 
 /// Who guesses, and whose password.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Guesser {
-    source: IpAddr,
-    user: u64,
+    /// An IPv4 address, or the /64 of an IPv6 one.
+    pub(crate) source: IpAddr,
+    /// Stands for the user's name.
+    pub(crate) user: u64,
 }
 
 /// What one source guessed wrongly.
@@ -111,10 +114,11 @@ fn wait(wrong: u32, free: u32) -> Span {
 }
 
 /// Whom an address stands for.
-fn source(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        v4 @ IpAddr::V4(_) => v4,
+pub(crate) fn source(address: Option<IpAddr>) -> IpAddr {
+    match address.map(|address| address.to_canonical()) {
+        Some(IpAddr::V6(address)) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        Some(v4 @ IpAddr::V4(_)) => v4,
+        None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
     }
 }
 
@@ -125,8 +129,13 @@ impl Throttle {
 
     /// Somebody at `address` who offers something as `user`.
     pub(crate) fn guesser(&self, address: Option<IpAddr>, user: &str) -> Guesser {
-        let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        Guesser { source: address.map_or(nowhere, source), user: self.users.hash_one(user) }
+        Guesser { source: source(address), user: self.users.hash_one(user) }
+    }
+
+    /// Whether something wrong came from there that is not forgotten.
+    pub(crate) fn suspects(&self, guesser: Guesser, now: Timestamp) -> bool {
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.get(&guesser.source).is_some_and(|guesses| !is_forgotten(guesses.last, now))
     }
 
     /// How long a guess has to wait still. Nothing when it is looked at now.

@@ -16,6 +16,7 @@ use super::method::{Method, Verdict};
 use super::offer::Offer;
 use super::openshift::bearer;
 use super::service::{Asker, Silence, ask};
+use super::turns::Turn;
 use super::watched_file::WatchedFile;
 
 /// A Kubernetes.
@@ -38,9 +39,9 @@ impl TokenReview {
         Ok(Self { asker: Asker::new(&config.service, clock)?, ours, config, guard })
     }
 
-    async fn look(&self, attempt: &Attempt<'_>, token: &Secret<String>) -> Verdict {
+    async fn look(&self, attempt: &Attempt<'_>, offer: &Offer, token: &Secret<String>) -> Verdict {
         let token = token.expose().as_str();
-        let look = async |turn| {
+        let look = async |turn: Turn| {
             let review = self.review(token).await;
             drop(turn);
             match review {
@@ -56,7 +57,7 @@ impl TokenReview {
                 }
             }
         };
-        self.guard.judge(attempt.source, "", self.guard.key(&[token.as_bytes()]), look).await
+        self.guard.judge(attempt, offer, self.guard.key(&[token.as_bytes()]), look).await
     }
 
     /// The review's `status`.
@@ -91,7 +92,7 @@ impl Method for TokenReview {
 
     fn judge<'a>(&'a self, attempt: &'a Attempt<'a>, offer: &'a Offer) -> BoxFuture<'a, Verdict> {
         match offer.bearer() {
-            Some(token) => self.look(attempt, token).boxed(),
+            Some(token) => self.look(attempt, offer, token).boxed(),
             None => std::future::ready(Verdict::Failure).boxed(),
         }
     }

@@ -119,11 +119,64 @@ async fn guesses_at_keystone_are_slowed() {
         assert_eq!(login("alice", "guess").said(&stack).await, expected);
     }
     assert_eq!(keystone.asked().len(), 6);
-    // Tokens have no name beside them: they are counted together, apart from anybody's password.
-    for expected in ["denied", "denied", "denied", "denied", "denied", "denied for 1 s", "denied for 1 s"] {
-        assert_eq!(token("guess").said(&stack).await, expected);
+    // Nobody guesses tokens; they end.
+    for asked in 7..27 {
+        assert_eq!(token("guess").said(&stack).await, "denied");
+        assert_eq!(keystone.asked().len(), asked);
     }
-    assert_eq!(keystone.asked().len(), 12);
+}
+
+/// However many ask at once, no guess is looked at before the one before it is counted.
+#[tokio::test]
+async fn guesses_at_keystone_do_not_slip_through_together() {
+    let world = World::new();
+    let keystone = Keystone::http(&world.in_seconds(3_600));
+    let stack = world.stack(vec![MethodConfig::KeystonePassword(config(&keystone.url()))]);
+    let guesses: Vec<_> = (0..64).map(|n| login("alice", &format!("guess {n}"))).collect();
+    futures_util::future::join_all(guesses.iter().map(|guess| guess.said(&stack))).await;
+    assert_eq!(keystone.asked().len(), 6);
+}
+
+/// Only 401 says that a password is wrong: neither a URL that leads nowhere nor a user without a role does.
+#[tokio::test]
+async fn whom_keystone_does_not_call_wrong_is_not_slowed() {
+    let world = World::new();
+    let keystone = Keystone::http(&world.in_seconds(3_600));
+    keystone.set_password("alice", "secret");
+    let mut nobody = config(&keystone.url());
+    nobody.roles = Roles { others: None, ..Roles::everybody(Role::Reader) };
+    let reply = StandInReply { status: 404, headers: Vec::new(), body: String::new() };
+    let elsewhere = StandIn::http(move |_| Some(reply.clone()));
+    for config in [nobody, config(&elsewhere.url("/v2.0/tokens"))] {
+        let stack = world.stack(vec![MethodConfig::KeystonePassword(config)]);
+        for _ in 0..10 {
+            assert_eq!(login("alice", "secret").said(&stack).await, "denied");
+        }
+    }
+    assert_eq!((keystone.asked().len(), elsewhere.asked().len()), (10, 10));
+}
+
+/// Who is known by something else may not guess at passwords beside it, and who is right with the second of two
+/// services was not wrong.
+#[tokio::test]
+async fn a_wrong_guess_beside_something_right_counts() {
+    let world = World::new();
+    let keystone = Keystone::http(&world.in_seconds(3_600));
+    keystone.set_token("good", "alice");
+    keystone.set_password("alice", "other");
+    let basic = || MethodConfig::Basic(basic(&[("alice", &hash("secret"))]));
+    let stack = world.stack(vec![basic(), MethodConfig::KeystoneToken(config(&keystone.url()))]);
+    for _ in 0..10 {
+        let guess = login("alice", "guess").with("x-auth-token", "good");
+        assert_eq!(guess.said(&stack).await, "Keystone user alice of Default: administrator");
+    }
+    assert_eq!(world.compared(), 6);
+    assert_eq!(login("alice", "secret").said(&stack).await, "denied for 1 s");
+    let stack = world.stack(vec![basic(), MethodConfig::KeystonePassword(config(&keystone.url()))]);
+    for _ in 0..10 {
+        let said = login("alice", "other").said(&stack).await;
+        assert_eq!(said, "Keystone user alice of Default: administrator");
+    }
 }
 
 /// Without success, the next method is asked: whether Keystone is gone, says that it is ill, or is no Keystone.

@@ -139,6 +139,7 @@ impl Request {
             headers: &self.headers,
             certificate: self.certificate.as_ref(),
             source: self.source,
+            peer: Some("127.0.0.1".parse().unwrap()),
         };
         let signs_in: &mut (dyn Future<Output = Outcome> + Send + Unpin) =
             &mut Box::pin(stack.sign_in(&attempt));
@@ -154,6 +155,7 @@ impl Request {
             }
             Outcome::Respond(response) => format!("responds {}", response.status()),
             Outcome::Unavailable => "unavailable".to_owned(),
+            Outcome::Busy(wait) => format!("busy for {} s", wait.as_secs()),
             Outcome::Denied(denied) => match denied.retry_after.map(|wait: Duration| wait.as_secs()) {
                 Some(wait) => format!("denied for {wait} s"),
                 None => "denied".to_owned(),

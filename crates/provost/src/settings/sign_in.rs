@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use base::{Clock, Entropy, report};
 use identity::Role;
-use identity::sign_in::{Config, Ground, MethodConfig, Roles, SignInError, Stack, UsersAuthorityError, Work};
+use identity::sign_in::{
+    BasicConfig, Config, Ground, MethodConfig, Roles, SignInError, Stack, UsersAuthorityError, Work, users,
+};
 use serde_json::{Map, Value};
 
 use super::Fleet;
@@ -85,13 +87,15 @@ impl SignInFile {
                 notes.push(as_a_whole(what));
             }
         }
+        notes.extend(config.methods.iter().flat_map(wrong_users).map(as_a_whole));
         if problems.is_empty() { Ok(Self { path, config, notes }) } else { Err(problems) }
     }
 }
 
 impl Fleet {
-    /// How people sign in: as the file says, then by what a Kubernetes says of their tokens, and last by a certificate of our own users authority. Whoever has one
-    /// of those may approve others already, so that nothing is gained by refusing them here.
+    /// How people sign in: as the file says, then by what a Kubernetes says of their tokens, and last by a certificate
+    /// of our own users authority. Whoever has one of those may approve others already, so that nothing is gained by
+    /// refusing them here.
     pub fn methods(&self) -> Config {
         let mut config = self.sign_in.as_ref().map(|file| file.config.clone()).unwrap_or_default();
         config.methods.extend(self.token_review.clone().map(MethodConfig::TokenReview));
@@ -139,6 +143,20 @@ fn files(method: &mut MethodConfig) -> Vec<&mut PathBuf> {
             review.service.ca_file.iter_mut().chain([&mut review.token_file]).collect()
         }
         MethodConfig::UsersAuthority(_) => Vec::new(),
+    }
+}
+
+/// What is wrong with users in a file of their own. It may change at any time, so nothing of it is fatal.
+fn wrong_users(method: &MethodConfig) -> Vec<String> {
+    let MethodConfig::Basic(BasicConfig { file: Some(file), role, .. }) = method else { return Vec::new() };
+    // That it cannot be read is told of all files.
+    let Ok(bytes) = std::fs::read(file) else { return Vec::new() };
+    match serde_json::from_slice(&bytes) {
+        Ok(value) => {
+            let (_, problems) = users(&value, *role);
+            problems.iter().map(|problem| format!("{}: {problem}", file.display())).collect()
+        }
+        Err(error) => vec![format!("{} lets nobody in: it is not JSON: {error}", file.display())],
     }
 }
 
@@ -223,5 +241,25 @@ mod tests {
         assert_eq!(names, ["basic", "client-certificate", "users-authority"]);
         let files: Vec<_> = config.methods.iter_mut().flat_map(files).map(|file| file.clone()).collect();
         assert_eq!(files, ["users.json", "clients.pem"].map(|name| Path::new("/etc/provost").join(name)));
+    }
+
+    #[test]
+    fn users_in_a_file_of_their_own_are_looked_at() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = br#"{"authentication-plugins": [{"name": "httpbasicauth", "filepath": "users.json"}]}"#;
+        let notes = |users: &str| {
+            std::fs::write(directory.path().join("users.json"), users).unwrap();
+            let file = SignInFile::read(directory.path().join("sign-in.json"), text).unwrap();
+            file.notes.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(notes("{}"), [""; 0]);
+        let hash = "$2b$04$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBu.";
+        let found = notes(&format!(
+            r#"{{"a": {{"hash": "plain"}}, "b": {{"hash": "{hash}", "role": "root"}}, "c": {{"hash": "{hash}"}}}}"#
+        ));
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].contains("users.json: user `a`: the hash is not one of bcrypt's"), "{found:?}");
+        assert!(found[1].contains("users.json: user `b`: `root` is no role"), "{found:?}");
+        assert!(notes("{")[0].contains("users.json lets nobody in: it is not JSON"));
     }
 }

@@ -15,7 +15,7 @@ use super::listen::Foyer;
 use super::registry::Place;
 use super::socket::Socket;
 use super::stream::Stream;
-use super::tls::HTTP_2;
+use super::tls::{HTTP_2, refused_certificate};
 use super::watch::Watch;
 
 /// Serves the peer at `address` until it has had enough, or has to go.
@@ -58,7 +58,11 @@ async fn shake_hands(
         }
         Err(error) => {
             foyer.meters.failed_handshakes.inc();
-            tracing::debug!(peer = %address, %error, "TLS handshake failed");
+            // Somebody who has a certificate and is cut off without a word will look here for the reason.
+            match refused_certificate(&error) {
+                Some(reason) => tracing::info!(peer = %address, reason, "a client certificate was refused"),
+                None => tracing::debug!(peer = %address, %error, "TLS handshake failed"),
+            }
             None
         }
     }

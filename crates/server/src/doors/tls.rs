@@ -7,6 +7,7 @@
 //! whatever chain comes with it is ignored, because trust lies with the authorities that we know.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -170,8 +171,8 @@ impl ClientCertVerifier for Verifier {
         _intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        let certificate =
-            x509::Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
+        let certificate = x509::Certificate::from_der(certificate)
+            .map_err(|error| CertificateError::Other(OtherError(Arc::new(error))))?;
         match self.trust.verify(&certificate) {
             Ok(()) => Ok(ClientCertVerified::assertion()),
             Err(error) => Err(alert(error).into()),
@@ -249,6 +250,17 @@ impl fmt::Debug for Verifier {
     }
 }
 
+/// Why the client's certificate was refused, when that is what ended a handshake.
+pub(super) fn refused_certificate(error: &io::Error) -> Option<String> {
+    match error.get_ref()?.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(reason))) => {
+            Some(base::report(&**reason))
+        }
+        rustls::Error::InvalidCertificate(reason) => Some(reason.to_string()),
+        _ => None,
+    }
+}
+
 /// The word for `error` that picks the alert which the client is sent.
 fn alert(error: VerifyError) -> CertificateError {
     match error {
@@ -269,5 +281,46 @@ impl TimeProvider for TlsClock {
     fn current_time(&self) -> Option<UnixTime> {
         let seconds = u64::try_from(self.0.now().as_unix()).ok()?;
         Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::pem::PemObject as _;
+
+    use super::*;
+
+    struct Nobodys;
+
+    impl ClientTrust for Nobodys {
+        fn verify(&self, _: &x509::Certificate) -> Result<(), VerifyError> {
+            Err(VerifyError::CriticalExtension)
+        }
+    }
+
+    const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIHcMIGPAhQ2CCXrz2a/Y/byCfbFgijhgVGRQTAFBgMrZXAwEDEOMAwGA1UEAwwF
+YWxpY2UwIBcNMjYxMTIxMDczNTM4WhgPMjEyNjEwMjgwNzM1MzhaMBAxDjAMBgNV
+BAMMBWFsaWNlMCowBQYDK2VwAyEAvNVE1TvhgmZXFDd8aaQbdXRsIkZtg8ROPbEV
+GSJSiN8wBQYDK2VwA0EAfRqGeC6HGx5LsLEi1ZBAgVg35qncO6ab8Dw9tRbvpcGr
+4MAfR7IyqEks3OyMEng4pkk5Blua+bq+g6RatdimDw==
+-----END CERTIFICATE-----
+";
+
+    /// Certificates of version 1 are what `openssl x509 -req` makes of a request unless it is told otherwise.
+    #[test]
+    fn why_a_certificate_is_refused_can_be_logged() {
+        let algorithms = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
+        let client_certificates = ClientCertificates::Asked;
+        let verifier = Verifier { trust: Arc::new(Nobodys), client_certificates, algorithms };
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
+        let own = CertificateDer::from_pem_slice(VERSION_1.as_bytes()).unwrap();
+        let error = verifier.verify_client_cert(&own, &[], now).unwrap_err();
+        let reason = refused_certificate(&io::Error::new(io::ErrorKind::InvalidData, error)).unwrap();
+        assert_eq!(reason, "the certificate has an unsupported version");
+        let other = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::DecryptError);
+        assert_eq!(refused_certificate(&other), None);
+        assert_eq!(refused_certificate(&io::ErrorKind::ConnectionReset.into()), None);
     }
 }

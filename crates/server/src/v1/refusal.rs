@@ -67,9 +67,18 @@ impl Refusal {
         match why {
             NotSignedIn::Unprotected => Self::new(StatusCode::FORBIDDEN, signing_in::UNPROTECTED),
             NotSignedIn::Unavailable => Self::new(StatusCode::SERVICE_UNAVAILABLE, signing_in::UNAVAILABLE),
+            NotSignedIn::Busy(wait) => Self::busy(wait),
             NotSignedIn::Denied(denied) => Self::denied(denied),
             NotSignedIn::NoConnection => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "no connection"),
         }
+    }
+
+    /// Who asks could not be looked at, because too many others do.
+    fn busy(wait: Duration) -> Self {
+        let mut refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, signing_in::BUSY)
+            .hint(Some(format!("try again in {} s", wait.as_secs())));
+        refusal.0.retry_after = Some(wait);
+        refusal
     }
 
     /// Nobody vouches for whoever asks.

@@ -71,7 +71,15 @@ impl Refusal {
         if self.code == code::RESOURCE_EXHAUSTED && self.message.contains("space exceeded") {
             return Error::Full;
         }
-        Error::Engine { doing, reason: format!("etcd refuses: {}", self.message) }
+        let reason = format!("etcd refuses: {}", self.message);
+        if self.is_of_the_user() { Error::Refused { doing, reason } } else { Error::Engine { doing, reason } }
+    }
+
+    /// Whether somebody else might be let in, or be allowed this.
+    fn is_of_the_user(&self) -> bool {
+        self.code == code::PERMISSION_DENIED
+            || self.is_of_the_token()
+            || self.message.contains("authentication failed")
     }
 
     /// Whether signing in again may help: the token has ended, there was none, or etcd's users have changed.
@@ -132,6 +140,22 @@ pub(super) fn refused(status: u16, body: &[u8]) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What an operator can put right is not a fault of ours.
+    #[test]
+    fn refusals_of_the_user_are_told_from_faults() {
+        for (code, message, expected) in [
+            (code::INVALID_ARGUMENT, "etcdserver: authentication failed, invalid user ID or password", true),
+            (code::PERMISSION_DENIED, "etcdserver: permission denied", true),
+            (code::UNAUTHENTICATED, "etcdserver: invalid auth token", true),
+            (code::INVALID_ARGUMENT, "etcdserver: user name is empty", true),
+            (code::INVALID_ARGUMENT, "etcdserver: key is not provided", false),
+            (code::UNIMPLEMENTED, "what answers there is not etcd's JSON gateway", false),
+        ] {
+            let error = Refusal { code, message: message.to_owned() }.explain("reading");
+            assert_eq!(matches!(error, Error::Refused { .. }), expected, "{error}");
+        }
+    }
 
     #[test]
     fn what_did_nothing_is_told_from_what_may_have() {

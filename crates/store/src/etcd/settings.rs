@@ -79,7 +79,40 @@ pub struct EtcdUser {
     /// The name.
     pub name: String,
     /// The password.
-    pub password: Secret<String>,
+    pub password: EtcdPassword,
+}
+
+/// A password, or where it is to be had. It is asked for whenever somebody signs in, which is when etcd's token has
+/// ended or a password was changed; so one that was changed here as well counts without a restart.
+#[derive(Clone)]
+pub struct EtcdPassword(ReadPassword);
+
+type ReadPassword = Arc<dyn Fn() -> Result<Secret<String>, String> + Send + Sync>;
+
+impl EtcdPassword {
+    /// What `read` gives, quickly; or why there is none, in words.
+    #[must_use]
+    pub fn read(read: impl Fn() -> Result<Secret<String>, String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    /// The password as it is now.
+    pub(super) fn now(&self) -> Result<Secret<String>, String> {
+        (self.0)()
+    }
+}
+
+impl From<Secret<String>> for EtcdPassword {
+    /// Always the same.
+    fn from(password: Secret<String>) -> Self {
+        Self::read(move || Ok(Secret::new(password.expose().clone())))
+    }
+}
+
+impl fmt::Debug for EtcdPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EtcdPassword(..)")
+    }
 }
 
 /// Why an etcd could not be connected to.
@@ -248,7 +281,7 @@ mod tests {
     fn nothing_secret_is_shown() {
         let mut settings = EtcdSettings::new(["http://127.0.0.1:2379"]);
         let password = Secret::new("hunter2".to_owned());
-        settings.user = Some(EtcdUser { name: "root".into(), password });
+        settings.user = Some(EtcdUser { name: "root".into(), password: password.into() });
         let key = Secret::new(b"hunter2".to_vec());
         settings.identity = Some(EtcdIdentity { certificates: Vec::new(), key });
         let shown = format!("{settings:?}");

@@ -55,7 +55,8 @@ impl SignIn {
     }
 
     async fn authenticate(&self, calls: &Calls, endpoint: usize) -> Result<HeaderValue, Failure> {
-        let body = to_json(&Authenticate { name: &self.user.name, password: self.user.password.expose() });
+        let password = self.user.password.now().map_err(Failure::NotSent)?;
+        let body = to_json(&Authenticate { name: &self.user.name, password: password.expose() });
         let response = calls.send(endpoint, "/v3/auth/authenticate", body, &Pass::Open).await?;
         let answer: Authenticated = from_json(&read(response).await?).map_err(Failure::NotSent)?;
         let mut token = HeaderValue::from_str(&answer.token)

@@ -56,7 +56,11 @@ pub async fn read_v2(
     for endpoint in &endpoints {
         let mut request = client.get(format!("{endpoint}/v2/keys{key}"));
         if let Some(user) = &settings.user {
-            request = request.basic_auth(&user.name, Some(user.password.expose()));
+            let password = user
+                .password
+                .now()
+                .map_err(|reason| ConnectError::Store(Error::Unavailable { doing: DOING, reason }))?;
+            request = request.basic_auth(&user.name, Some(password.expose()));
         }
         match request.send().await {
             Ok(response) => return value(response).await.map_err(ConnectError::Store),

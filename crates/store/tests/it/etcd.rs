@@ -7,8 +7,8 @@ use base::{Clock, Entropy, Secret};
 use futures_executor::block_on;
 use futures_util::StreamExt;
 use store::{
-    Batch, Change, CommitError, ConnectError, Engine, Error, Etcd, EtcdIdentity, EtcdSettings, EtcdUser,
-    Expect, Key, Page, Prefix, Revision, Version, WatchError,
+    Batch, Change, CommitError, ConnectError, Engine, Error, Etcd, EtcdIdentity, EtcdPassword, EtcdSettings,
+    EtcdUser, Expect, Key, Page, Prefix, Revision, Version, WatchError,
 };
 use testkit::wait_until;
 
@@ -36,7 +36,7 @@ fn identity(server: &testkit::Etcd, name: &str) -> EtcdIdentity {
 }
 
 fn user(name: &str, password: &str) -> Option<EtcdUser> {
-    Some(EtcdUser { name: name.into(), password: Secret::new(password.to_owned()) })
+    Some(EtcdUser { name: name.into(), password: Secret::new(password.to_owned()).into() })
 }
 
 fn try_connect(settings: &EtcdSettings) -> Result<Arc<Etcd>, ConnectError> {

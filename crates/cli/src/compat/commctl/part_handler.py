@@ -33,6 +33,8 @@ SUDOERS_FOLDER = "/etc/sudoers.d"
 # How often the server is asked before it is given up, in seconds before each attempt.
 PAUSES = (0, 1, 2, 4, 8, 16, 30)
 ANSWER_WITHIN = 30
+# The longest time in seconds that the server may ask for before the next attempt.
+LONGEST_WAIT = 300
 
 LOG = logging.getLogger("cloudinit.commissaire")
 
@@ -131,6 +133,11 @@ def run(*words):
     return subprocess.check_output(words, stdin=subprocess.DEVNULL)
 
 
+def seconds(retry_after):
+    # It may also be a date, which is not worth reading.
+    return min(int(retry_after), LONGEST_WAIT) if re.match(r"[0-9]{1,9}\Z", retry_after or "") else 0
+
+
 def put(wanted, body):
     url = wanted["endpoint"].rstrip("/") + "/api/v0/host"
     request = urllib.request.Request(url, data=json.dumps(body).encode("utf-8"), method="PUT")
@@ -141,16 +148,20 @@ def put(wanted, body):
         # Not for a server that this one may point to.
         request.add_unredirected_header("Authorization", "Basic " + encoded)
     context = ssl.create_default_context(cadata=wanted.get("ca_certificates") or None)
-    problem = None
+    problem, wait = None, 0
     for pause in PAUSES:
-        time.sleep(pause)
+        time.sleep(max(pause, wait))
+        wait = 0
         try:
             with urllib.request.urlopen(request, timeout=ANSWER_WITHIN, context=context):
                 return
         except urllib.error.HTTPError as error:
             problem = "it answered %d" % error.code
-            if error.code < 500:
+            retry_after = error.headers.get("Retry-After")
+            # Many machines may start at once, and the server be slow to let them in: then it says when to come back.
+            if error.code < 500 and error.code != 429 and retry_after is None:
                 break
+            wait = seconds(retry_after)
         except (OSError, ValueError) as error:
             problem = str(error)
         LOG.warning("%s did not register this machine: %s", url, problem)

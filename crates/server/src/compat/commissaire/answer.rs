@@ -132,6 +132,7 @@ impl Refusal {
         match why {
             NotSignedIn::Unprotected => Self::new(StatusCode::FORBIDDEN, signing_in::UNPROTECTED),
             NotSignedIn::Unavailable => Self::new(StatusCode::SERVICE_UNAVAILABLE, signing_in::UNAVAILABLE),
+            NotSignedIn::Busy(wait) => Self::busy(wait),
             NotSignedIn::Denied(denied) => Self::denied(denied),
             NotSignedIn::NoConnection => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "no connection"),
         }
@@ -139,12 +140,23 @@ impl Refusal {
 
     /// Nobody vouches for whoever asks. Never 401: the original's clients do not know it.
     fn denied(denied: SignInDenied) -> Self {
-        let mut refusal =
-            Self::new(StatusCode::FORBIDDEN, "no way of signing in that is set up here knows who asks");
+        let detail = match denied.retry_after {
+            None => "no way of signing in that is set up here knows who asks",
+            Some(_) => "too many wrong passwords came from there; what is offered is not looked at for now",
+        };
+        let mut refusal = Self::new(StatusCode::FORBIDDEN, detail);
         if let Some(wait) = denied.retry_after {
             refusal.0.hint = Some(format!("the next attempt is looked at in {} s", wait.as_secs()));
         }
         refusal.0.retry_after = denied.retry_after;
+        refusal
+    }
+
+    /// Who asks could not be looked at, because too many others do.
+    fn busy(wait: Duration) -> Self {
+        let mut refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, signing_in::BUSY);
+        refusal.0.hint = Some(format!("try again in {} s", wait.as_secs()));
+        refusal.0.retry_after = Some(wait);
         refusal
     }
 
@@ -296,6 +308,22 @@ mod tests {
             }
             let method = http::Method::from_bytes(method.as_bytes()).unwrap();
             assert_eq!(Reader::of(&method, &headers), reader, "{method} {accept:?}");
+        }
+    }
+
+    /// Clients that start by the hundred give up on 403, and try again after 503.
+    #[test]
+    fn who_has_to_come_back_is_told_when() {
+        let denied = |retry_after| Refusal::denied(SignInDenied { retry_after, offered: true });
+        let wait = Duration::from_secs(2);
+        for (refusal, status, retry_after) in [
+            (denied(None), 403, None),
+            (denied(Some(wait)), 403, Some("2")),
+            (Refusal::busy(wait), 503, Some("2")),
+        ] {
+            let response = refusal.into_response(Reader::Original);
+            let found = response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap());
+            assert_eq!((response.status().as_u16(), found), (status, retry_after));
         }
     }
 

@@ -56,7 +56,7 @@ fn only_the_right_password_gets_in() {
     let said = refused(&settings);
     assert!(said.contains("user name is empty"), "{said}");
     let error = try_connect(&settings).err().unwrap();
-    assert_eq!(error.kind(), Kind::Internal);
+    assert_eq!(error.kind(), Kind::Unavailable, "an operator can put it right");
 
     server.etcdctl(&["--user=root:hunter2", "user", "add", "guest:hunter2"]).ok();
     // etcd's users have changed since it signed in, which is nothing to it.
@@ -64,6 +64,35 @@ fn only_the_right_password_gets_in() {
     settings.user = user("guest", "hunter2");
     let said = refused(&settings);
     assert!(said.contains("permission denied"), "{said}");
+}
+
+/// A password that was changed in etcd, and then where we read it, needs no restart; in between we are told why.
+#[test]
+fn a_changed_password_is_read_again() {
+    let server = testkit::Etcd::start(1);
+    let add = |root: &[&str], password: &str| {
+        let as_root = |words: &[&str]| {
+            server.etcdctl(&[root, words].concat()).ok();
+        };
+        as_root(&["user", "add", &format!("house:{password}")]);
+        as_root(&["user", "grant-role", "house", "root"]);
+    };
+    server.enable_auth("hunter2");
+    let root = ["--user=root:hunter2"];
+    add(&root, "hunter2");
+    let file = Arc::new(Mutex::new("hunter2".to_owned()));
+    let read = file.clone();
+    let password = EtcdPassword::read(move || Ok(Secret::new(read.lock().unwrap().clone())));
+    let mut settings = settings(&server);
+    settings.user = Some(EtcdUser { name: "house".into(), password });
+    let store = connect(&settings);
+    put(&store, "/a", "1").unwrap();
+    server.etcdctl(&[root[0], "user", "delete", "house"]).ok();
+    add(&root, "hunter3");
+    let error = get(&store, "/a").unwrap_err();
+    assert!(matches!(error, Error::Refused { .. }) && error.kind() == Kind::Unavailable, "{error}");
+    *file.lock().unwrap() = "hunter3".into();
+    assert_eq!(get(&store, "/a").unwrap().unwrap().0, "1");
 }
 
 #[test]
