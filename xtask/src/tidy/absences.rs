@@ -19,7 +19,7 @@ const PROGRAM_TREE: &[&str] = &["native-tls", "openssl", "openssl-sys", "ring"];
 
 const ROOM_WORDS: &[Ban] = &[
     ("std::fs", "a room touches no files; what it keeps goes through `store`"),
-    ("std::net", "a room does not talk to the network"),
+    ("std::net", "a room does not talk to the network; addresses as such are in core::net, which cannot"),
     ("std::process", "a room starts no programs"),
     ("std::env", "settings arrive as arguments"),
     ("SystemTime", "time is an argument: take a base::Clock"),
