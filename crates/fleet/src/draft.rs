@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_lock::MutexGuard;
 use identity::Principal;
@@ -15,6 +16,8 @@ use crate::tally::{self, PARTS, Shift};
 
 /// How often a commit is tried again when others were faster.
 const ATTEMPTS_MAX: usize = 64;
+/// After so many attempts nobody of this process comes in between any more.
+const PATIENCE: usize = 8;
 /// How often a commit is offered again when the store did not say whether it was done.
 const DOUBTS_MAX: usize = 3;
 
@@ -39,14 +42,27 @@ struct Recorded {
     by: String,
 }
 
-/// Somebody's place among those who try to commit. Who was overtaken once waits for their turn, so that in one
-/// process nobody is overtaken for ever, and nobody waits who has no rival. There is one for each commit: with two
+/// Somebody's place among those who try to commit. Who was overtaken once waits for their turn, and newcomers for who
+/// was overtaken too often, so that in one process nobody is overtaken for ever, and nobody waits who has no rival. There is one for each commit: with two
 /// at once, somebody would wait for themselves.
 #[derive(Default)]
 pub(crate) struct Line<'f> {
     attempts: usize,
     doubts: usize,
-    turn: Option<MutexGuard<'f, ()>>,
+    turn: Option<Turn<'f>>,
+}
+
+/// The turn of somebody who was overtaken.
+struct Turn<'f> {
+    _guard: MutexGuard<'f, ()>,
+    /// Whether it was overtaken so often that newcomers wait for it.
+    is_pressed: &'f AtomicBool,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.is_pressed.store(false, Ordering::Relaxed);
+    }
 }
 
 impl Draft {
@@ -125,6 +141,10 @@ impl Fleet {
         mut draft: Draft,
         line: &mut Line<'f>,
     ) -> Result<Option<Version>, CommitError> {
+        if line.turn.is_none() && self.is_pressed.load(Ordering::Relaxed) {
+            drop(self.overtaken.lock().await);
+            return Ok(None);
+        }
         if let Some(cluster) = draft.emptied.take()
             && !self.stage_emptiness(&mut draft, &cluster).await?
         {
@@ -223,7 +243,10 @@ impl Fleet {
             return Err(CommitError::Conflict { key });
         }
         if line.turn.is_none() {
-            line.turn = Some(self.overtaken.lock().await);
+            line.turn = Some(Turn { _guard: self.overtaken.lock().await, is_pressed: &self.is_pressed });
+        }
+        if line.attempts == PATIENCE {
+            self.is_pressed.store(true, Ordering::Relaxed);
         }
         Ok(())
     }

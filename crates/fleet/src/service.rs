@@ -1,5 +1,6 @@
 //! The fleet at work: load, decide, commit.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use async_lock::Mutex as AsyncMutex;
@@ -163,6 +164,8 @@ pub struct Fleet {
     pub(crate) history: History,
     /// Taken, one after the other, by those who were overtaken.
     pub(crate) overtaken: AsyncMutex<()>,
+    /// Whether newcomers wait for whoever holds that.
+    pub(crate) is_pressed: AtomicBool,
     /// When somebody was last warned of records that cannot be read.
     pub(crate) warned: Mutex<Option<Timestamp>>,
 }
@@ -178,9 +181,16 @@ impl Fleet {
         let networks = Definitions::new(&ground.engine, "/commissaire/networks/", network::NOUN)?;
         let container_managers =
             Definitions::new(&ground.engine, "/commissaire/container_managers/", container_manager::NOUN)?;
-        let overtaken = AsyncMutex::new(());
-        let warned = Mutex::new(None);
-        let fleet = Self { ground, tables, networks, container_managers, history, overtaken, warned };
+        let fleet = Self {
+            ground,
+            tables,
+            networks,
+            container_managers,
+            history,
+            overtaken: AsyncMutex::new(()),
+            is_pressed: AtomicBool::new(false),
+            warned: Mutex::new(None),
+        };
         fleet.found().await?;
         Ok(fleet)
     }

@@ -367,3 +367,24 @@ fn two_delete_the_same_large_cluster() {
     block_on(world.fleet.delete_cluster(permit(), &cluster("web"), Expected::Anything)).unwrap();
     world.assert_consistent();
 }
+
+/// Many at once in one process, all of whom write the same cluster: everybody gets their turn.
+#[test]
+fn a_crowd_joins_one_cluster() {
+    const CROWD: usize = 48;
+    const EACH: usize = 12;
+    let world = World::on_sqlite();
+    world.make_cluster("web", "");
+    std::thread::scope(|scope| {
+        for member in 0..CROWD {
+            let world = &world;
+            scope.spawn(move || {
+                for number in 0..EACH {
+                    world.add(&format!("h{member}-{number}"), host_in("web", "active")).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(world.members("web").len(), CROWD * EACH);
+    world.assert_consistent();
+}

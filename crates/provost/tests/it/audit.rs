@@ -81,6 +81,7 @@ fn every_change_is_in_the_history() {
             "host added: host 10.0.0.2 (cluster web)",
         ),
         ("registrar", "PUT", "/host", host, 201, "host registered itself: host 203.0.113.9 ()"),
+        ("operator", "PUT", "/host/10.0.0.3", host, 201, "host added: host 10.0.0.3 ()"),
         (
             "operator",
             "PUT",
@@ -94,9 +95,9 @@ fn every_change_is_in_the_history() {
             "administrator",
             "PUT",
             "/cluster/web/hosts",
-            r#"{"old": ["10.0.0.1", "10.0.0.2"], "new": ["10.0.0.1", "203.0.113.9"]}"#,
+            r#"{"old": ["10.0.0.1", "10.0.0.2"], "new": ["10.0.0.1", "10.0.0.3"]}"#,
             200,
-            "cluster's hosts changed: cluster web (joined 203.0.113.9, left 10.0.0.2)",
+            "cluster's hosts changed: cluster web (joined 10.0.0.3, left 10.0.0.2)",
         ),
         (
             "operator",
@@ -116,7 +117,8 @@ fn every_change_is_in_the_history() {
             "cluster's hosts changed: cluster web (left 10.0.0.1)",
         ),
         ("operator", "DELETE", "/cluster/web/hosts/10.0.0.1", "", 200, ""),
-        ("operator", "DELETE", "/host/203.0.113.9", "", 200, "host deleted: host 203.0.113.9 (cluster web)"),
+        ("operator", "DELETE", "/host/10.0.0.3", "", 200, "host deleted: host 10.0.0.3 (cluster web)"),
+        ("operator", "DELETE", "/host/203.0.113.9", "", 200, "host deleted: host 203.0.113.9 ()"),
         ("operator", "DELETE", "/host/203.0.113.9", "", 404, ""),
         ("operator", "DELETE", "/cluster/web", "", 200, "cluster deleted: cluster web ()"),
         (

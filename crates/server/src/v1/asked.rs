@@ -8,6 +8,7 @@ use base::Explain;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use engine::House;
+use fleet::HostAddress;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
@@ -76,6 +77,11 @@ impl Asked {
     {
         let text = self.path.get(place).map(String::as_str).unwrap_or_default();
         text.parse().map_err(|error: T::Err| Refusal::malformed(error.to_string()))
+    }
+
+    /// The address that stands at a place in the path.
+    pub(super) fn address(&self, place: usize) -> Result<HostAddress, Refusal> {
+        self.text(place).parse().map_err(Refusal::address)
     }
 
     /// What the path says at a place, as it is.

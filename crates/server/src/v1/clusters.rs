@@ -113,7 +113,7 @@ impl V1 {
     }
 
     pub(super) async fn member(&self, asked: Asked) -> Result<Answer, Refusal> {
-        let (name, address): (ClusterName, HostAddress) = (asked.part(0)?, asked.part(1)?);
+        let (name, address): (ClusterName, _) = (asked.part(0)?, asked.address(1)?);
         if !self.fleet().is_member(asked.permit()?, &name, &address).await? {
             return Err(no_member(&name, &address));
         }
@@ -122,7 +122,7 @@ impl V1 {
 
     pub(super) async fn join(&self, mut asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
-        let (name, address): (ClusterName, HostAddress) = (asked.part(0)?, asked.part(1)?);
+        let (name, address): (ClusterName, _) = (asked.part(0)?, asked.address(1)?);
         asked.nothing().await?;
         let (joining, host) = (name.clone(), address.clone());
         let is_new = self.change(|fleet| async move { fleet.join(permit, &joining, &host).await }).await?;
@@ -133,7 +133,7 @@ impl V1 {
 
     pub(super) async fn leave(&self, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
-        let (name, address): (ClusterName, HostAddress) = (asked.part(0)?, asked.part(1)?);
+        let (name, address): (ClusterName, _) = (asked.part(0)?, asked.address(1)?);
         let (leaving, host) = (name.clone(), address.clone());
         if !self.change(|fleet| async move { fleet.leave(permit, &leaving, &host).await }).await? {
             return Err(no_member(&name, &address));
@@ -233,7 +233,7 @@ fn missing(error: DefinitionError) -> Refusal {
 /// Addresses, each of which can be one.
 fn addresses(texts: Vec<String>) -> Result<BTreeSet<String>, Refusal> {
     for text in &texts {
-        text.parse::<HostAddress>()?;
+        text.parse::<HostAddress>().map_err(Refusal::address)?;
     }
     Ok(texts.into_iter().collect())
 }

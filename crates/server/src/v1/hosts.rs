@@ -48,7 +48,7 @@ impl V1 {
 
     pub(super) async fn host(&self, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
-        Ok(shown_host(&self.fleet().host(permit, &asked.part(0)?).await?))
+        Ok(shown_host(&self.fleet().host(permit, &asked.address(0)?).await?))
     }
 
     pub(super) async fn register_host(&self, mut asked: Asked) -> Result<Answer, Refusal> {
@@ -61,7 +61,7 @@ impl V1 {
 
     pub(super) async fn put_host(&self, mut asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit::<AddHost>()?;
-        let address: HostAddress = asked.part(0)?;
+        let address = asked.address(0)?;
         let new = new_host(asked.json().await?)?;
         if !host_rules::is_reachable(address.as_str()) {
             return Err(Refusal::unfit(format!(
@@ -78,7 +78,7 @@ impl V1 {
     /// Who names no condition has the labels merged into whatever is there by then.
     pub(super) async fn patch_host(&self, mut asked: Asked) -> Result<Answer, Refusal> {
         asked.permit::<fleet::LabelHost>()?;
-        let address: HostAddress = asked.part(0)?;
+        let address = asked.address(0)?;
         let patch: wire::HostPatch = asked.json().await?;
         check_patch(&patch)?;
         let mut attempts = 0;
@@ -103,7 +103,7 @@ impl V1 {
 
     pub(super) async fn delete_host(&self, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
-        let address: HostAddress = asked.part(0)?;
+        let address = asked.address(0)?;
         let expected = match self.expected_host(asked.permit()?, &asked.condition, &address).await? {
             // Then there is nothing to delete, and the room says so.
             Expected::Absent => Expected::Anything,
@@ -117,13 +117,13 @@ impl V1 {
 
     pub(super) async fn host_report(&self, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
-        let (host, node) = self.fleet().host_status(permit, &asked.part(0)?).await?;
+        let (host, node) = self.fleet().host_status(permit, &asked.address(0)?).await?;
         Ok(Answer::ok(&shown::report(&host.is, &node)))
     }
 
     pub(super) async fn credentials(&self, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
-        let address = asked.part(0)?;
+        let address = asked.address(0)?;
         let credentials = self.fleet().credentials(permit, &address).await?;
         Ok(Answer::ok(&shown::credentials(&address, &credentials)).secret())
     }

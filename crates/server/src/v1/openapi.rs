@@ -166,8 +166,10 @@ fn responses(row: &Row, generator: &mut SchemaGenerator) -> Value {
     };
     let always = if row.role.is_some() { ALWAYS } else { &[400] };
     let with_body = if row.body.is_some() { WITH_BODY } else { &[] };
-    let refusals: BTreeSet<u16> =
-        [always, with_body, conditional, row.refusals].into_iter().flatten().copied().collect();
+    // What has the form of an address may not be one.
+    let with_address: &[u16] = if row.path.contains("{address}") { &[422] } else { &[] };
+    let refusals = [always, with_body, with_address, conditional, row.refusals];
+    let refusals: BTreeSet<u16> = refusals.into_iter().flatten().copied().collect();
     for status in refusals {
         let schema = generator.subschema_for::<wire::Problem>().to_value();
         let mut response = json!({

@@ -5,7 +5,9 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use base::Explain;
-use fleet::{AddHostError, ClusterError, DefinitionError, HostError, MembersError, OperationError};
+use fleet::{
+    AddHostError, BadAddress, ClusterError, DefinitionError, HostError, MembersError, OperationError,
+};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, StatusCode};
 use identity::sign_in::SignInDenied;
@@ -45,6 +47,16 @@ impl Refusal {
     /// 400: the request is not as it is described.
     pub(super) fn malformed(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// No address: 400 when it is not as described, else 422.
+    pub(super) fn address(error: BadAddress) -> Self {
+        match error {
+            BadAddress::Empty | BadAddress::TooLong | BadAddress::Character | BadAddress::Option => {
+                Self::malformed(error.to_string())
+            }
+            BadAddress::Form | BadAddress::NoHost => Self::unfit(error.to_string()),
+        }
     }
 
     /// 422: the request is as described, and cannot be meant.

@@ -327,7 +327,7 @@ fn clusters() -> Vec<Row> {
         .may::<ReplaceMembers>()
         .takes::<wire::Members>()
         .answers::<wire::Cluster>(200)
-        .or(&[404, 409])
+        .or(&[404, 409, 422])
         .unconditional(),
         Row::get(
             "/clusters/{name}/hosts/{address}",
