@@ -1,6 +1,8 @@
 //! Two writers at once: the slower one decides anew about what it finds then.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use base::Kind;
 use fleet::{
@@ -368,23 +370,30 @@ fn two_delete_the_same_large_cluster() {
     world.assert_consistent();
 }
 
-/// Many at once in one process, all of whom write the same cluster: everybody gets their turn.
+/// Who was overtaken again and again is not overtaken by newcomers of the same process any more.
 #[test]
-fn a_crowd_joins_one_cluster() {
-    const CROWD: usize = 48;
-    const EACH: usize = 12;
-    let world = World::on_sqlite();
+fn newcomers_wait_for_who_was_overtaken_too_often() {
+    const OVERTAKEN: usize = 8;
+    let world = World::new();
     world.make_cluster("web", "");
-    std::thread::scope(|scope| {
-        for member in 0..CROWD {
-            let world = &world;
-            scope.spawn(move || {
-                for number in 0..EACH {
-                    world.add(&format!("h{member}-{number}"), host_in("web", "active")).unwrap();
-                }
-            });
-        }
-    });
-    assert_eq!(world.members("web").len(), CROWD * EACH);
-    world.assert_consistent();
+    world.add("first", host("key", "active")).unwrap();
+    world.add("second", host("key", "active")).unwrap();
+    world.memory.conflict_next_commits(OVERTAKEN);
+    for _ in 0..OVERTAKEN {
+        world.memory.before_next_commit(async {});
+    }
+    // Time enough for the other to come in between.
+    let mut turns = 100;
+    world.memory.before_next_commit(poll_fn(move |context| {
+        turns -= 1;
+        context.waker().wake_by_ref();
+        if turns == 0 { Poll::Ready(()) } else { Poll::Pending }
+    }));
+    let joined = block_on(join_all(["first", "second"].map(|host| {
+        let world = &world;
+        async move { world.fleet.join(permit(), &cluster("web"), &address(host)).await.unwrap() }
+    })));
+    assert_eq!(joined, [true, true]);
+    let at = |host: &str| block_on(world.fleet.host(permit(), &address(host))).unwrap().version;
+    assert!(at("first") < at("second"));
 }
