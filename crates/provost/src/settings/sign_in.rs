@@ -10,6 +10,7 @@ use identity::sign_in::{Config, Ground, MethodConfig, Roles, SignInError, Stack,
 use serde_json::{Map, Value};
 
 use super::Fleet;
+use super::nearest::meant;
 use super::problem::{Origin, Problem};
 use crate::compat::commissaire::sign_in::{self, SignIn};
 
@@ -90,8 +91,9 @@ impl SignInFile {
 }
 
 impl Fleet {
-    /// How people sign in: as the file says, then by what a Kubernetes says of their tokens, and last by a certificate of our own users authority. Whoever has one
-    /// of those may approve others already, so that nothing is gained by refusing them here.
+    /// How people sign in: as the file says, then by what a Kubernetes says of their tokens, and last by a certificate
+    /// of our own users authority. Whoever has one of those may approve others already, so that nothing is gained by
+    /// refusing them here.
     pub fn methods(&self) -> Config {
         let mut config = self.sign_in.as_ref().map(|file| file.config.clone()).unwrap_or_default();
         config.methods.extend(self.token_review.clone().map(MethodConfig::TokenReview));
@@ -109,12 +111,7 @@ fn members(object: &Map<String, Value>, origin: &Origin) -> (Vec<Problem>, Vec<P
             notes.push(Problem::new(origin.clone(), member, "is passed over: only signing in is read here"));
         } else if !READ.contains(&name.as_str()) {
             let problem = Problem::new(origin.clone(), member, "nothing in such a file has this name");
-            let nearness = |known: &&&str| strsim::jaro_winkler(known, &name);
-            let nearest = READ.iter().filter(|known| nearness(known) > 0.8);
-            problems.push(match nearest.max_by(|a, b| nearness(a).total_cmp(&nearness(b))) {
-                Some(nearest) => problem.hint(format!("is `{nearest}` meant?")),
-                None => problem,
-            });
+            problems.push(Problem { hint: meant(&name, READ), ..problem });
         }
     }
     (problems, notes)
