@@ -1,10 +1,8 @@
 //! Taking certificates back.
 
-use std::collections::HashSet;
-
 use base::Timestamp;
 use identity::{Permit, Principal};
-use store::{Batch, CommitError};
+use store::{Batch, CommitError, Page};
 use x509::{Certificate, Serial, VerifyError};
 
 use crate::authority::{AuthorityName, Profile};
@@ -15,16 +13,15 @@ use crate::record::RevokedRecord;
 use crate::service::{ATTEMPTS_MAX, Authority, CRL, DOUBTS_MAX, Revoke};
 use crate::statement::ByHolder;
 
+/// How many certificates of users are looked at together, after one was taken back.
+const LOOKED_AT_ONCE: usize = 50;
+/// How often at most, so that whoever revokes is not kept waiting.
+const LOOKS_MAX: usize = 20;
+
 /// When the entry for a certificate that ends at `not_after` may be dropped: once the last list that was
 /// made while it was valid has expired (caucase contract, section 6.5).
 pub(crate) fn drop_at(profile: &Profile, not_after: Timestamp) -> Timestamp {
     not_after + profile.crl_life()
-}
-
-/// Whether somebody holds a certificate that is good at `now`, of `certificates`. `revoked` has serials as
-/// [`Serial::hex`] writes them.
-fn is_anybody_left(certificates: &[Certificate], revoked: &HashSet<String>, now: Timestamp) -> bool {
-    certificates.iter().any(|held| held.not_after() >= now && !revoked.contains(&held.serial().hex()))
 }
 
 /// Forgets the revocation lists at its end.
@@ -124,19 +121,33 @@ impl Authority {
     /// Nobody is kept from revoking the last user's certificate: its key may have been stolen. But they are told
     /// what that means.
     async fn warn_when_nobody_is_left(&self) {
-        if self.profile.name == AuthorityName::Users && matches!(self.is_anybody_left().await, Ok(false)) {
+        if self.profile.name == AuthorityName::Users
+            && matches!(self.is_anybody_left().await, Ok(Some(false)))
+        {
             let hint = "to let one in, start with `ca.users.auto_approve_count` above the number of requests for users \
                         there ever were, submit another, and take it back";
             tracing::warn!(hint, "no user has a good certificate any more: nobody can approve or revoke");
         }
     }
 
-    /// The certificates of users are kept as long as they are good.
-    async fn is_anybody_left(&self) -> Result<bool, store::Error> {
-        let revoked = self.tables.revoked.all().await?.into_iter().map(|(serial, _)| serial).collect();
-        let issued = self.tables.certificate.all().await?;
-        let read = |pem: &str| Certificate::from_pem(pem.as_bytes()).ok();
-        let held: Vec<_> = issued.iter().filter_map(|(_, loaded)| read(&loaded.record.certificate)).collect();
-        Ok(is_anybody_left(&held, &revoked, self.now()))
+    /// Whether a user has a good certificate; `None` when none is found among many. The certificates of users are kept
+    /// as long as they are good, so where there is one it is found soon.
+    async fn is_anybody_left(&self) -> Result<Option<bool>, store::Error> {
+        let now = self.now();
+        let mut page = Some(Page::first(LOOKED_AT_ONCE));
+        for _ in 0..LOOKS_MAX {
+            let Some(next) = page else { return Ok(Some(false)) };
+            let listing = self.tables.certificate.list(next).await?;
+            for (_, loaded) in &listing.entries {
+                if let Ok(held) = Certificate::from_pem(loaded.record.certificate.as_bytes())
+                    && held.not_after() >= now
+                    && self.tables.revoked.get(&held.serial().hex()).await?.is_none()
+                {
+                    return Ok(Some(true));
+                }
+            }
+            page = listing.next;
+        }
+        Ok(page.is_none().then_some(false))
     }
 }

@@ -80,14 +80,18 @@ pub(crate) fn read(path: &Path) -> Result<ClientFile, ClientFileError> {
 }
 
 /// The text of the file that a server leaves for those who use it on the same machine: `server` is its URL, `ca` and
-/// `certificate` are files beside it.
+/// `certificate` are files beside it. Without a `ca` the system's authorities are trusted.
 #[must_use]
-pub fn for_this_machine(server: &str, ca: &str, certificate: &str) -> String {
-    let [server, ca, certificate] = [server, ca, certificate].map(Value::from);
-    format!(
-        "# For commands on this machine; written anew by `provost up`. A file of your own, like this one, is\n\
-         # ~/.config/provost/client.toml.\nserver = {server}\nca = {ca}\ncertificate = {certificate}\n"
-    )
+pub fn for_this_machine(server: &str, ca: Option<&str>, certificate: Option<&str>) -> String {
+    let mut text = "# For commands on this machine; written anew by `provost up`. A file of your own, like this one, is\n\
+                    # ~/.config/provost/client.toml.\n"
+        .to_owned();
+    for (name, value) in [("server", Some(server)), ("ca", ca), ("certificate", certificate)] {
+        if let Some(value) = value.map(Value::from) {
+            text.extend([name, " = ", &value.to_string(), "\n"]);
+        }
+    }
+    text
 }
 
 /// What `text` says; a line and what is wrong there when it cannot be used.
@@ -159,13 +163,16 @@ mod tests {
 
     #[test]
     fn what_a_server_leaves_is_understood() {
-        let text = for_this_machine("https://[::1]:8001", "server-ca.pem", "admin.pem");
+        let text = for_this_machine("https://[::1]:8001", Some("server-ca.pem"), Some("admin.pem"));
         let file = parse(&text, Path::new("/d")).unwrap();
         assert_eq!(file.servers, endpoints(&["https://[::1]:8001"]));
         assert_eq!(
             (file.ca, file.who.certificate),
             (Some("/d/server-ca.pem".into()), Some("/d/admin.pem".into()))
         );
+        let file = parse(&for_this_machine("http://127.0.0.1:8000", None, None), Path::new("/d")).unwrap();
+        assert_eq!((file.servers, file.ca), (endpoints(&["http://127.0.0.1:8000"]), None));
+        assert_eq!(file.who, Who::default());
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl Create {
         let name = self.name;
         session.tell(&answer, |_: &ContainerManager| match answer.status {
             201 => format!("made container manager {name}; `provost cluster create NAME --container-manager {name}` uses it"),
-            _ => format!("network {name} is there already, and the same"),
+            _ => format!("container manager {name} is there already, and the same"),
         })
     }
 }

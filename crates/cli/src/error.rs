@@ -116,7 +116,9 @@ impl CommandError {
     /// Whether asking again later may help, without anybody doing anything: a server that starts again, say.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Send(SendError::Unreachable(_) | SendError::Silent { .. }) => true,
+            Self::Send(SendError::Unreachable(_) | SendError::Silent { .. } | SendError::Broken { .. }) => {
+                true
+            }
             Self::Refused { status, .. } => matches!(status, 408 | 429 | 500 | 502 | 503 | 504 | 507),
             _ => false,
         }

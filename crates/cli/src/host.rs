@@ -176,18 +176,35 @@ impl Add {
             let is_there = labels.contains_key(&key);
             once(&mut labels, is_there, key, value)?;
         }
-        let host =
+        let new =
             NewHost { ssh_private_key: key, remote_user: self.remote_user, cluster: self.cluster, labels };
-        let request = v1::add_host(&self.address, &host);
+        let request = v1::add_host(&self.address, &new);
         let Some(answer) = session.change(&request, &self.dry_run).await? else { return Ok(()) };
         let address = self.address;
-        session.tell(&answer, |_: &Host| match answer.status {
+        session.tell(&answer, |host: &Host| match answer.status {
             201 => {
                 format!("added host {address}; `provost host status {address} --watch` shows how far it is")
             }
-            _ => format!("host {address} is there already, and the same"),
+            _ => there_already(&address, &new, host),
         })
     }
+}
+
+/// What is said when the host was there, with the same key and in the same cluster: of the rest nothing was changed.
+fn there_already(address: &Segment, asked: &NewHost, host: &Host) -> String {
+    let is_labelled = asked.labels.is_empty() || asked.labels == host.labels;
+    let mut said = format!("host {address} is there already");
+    match (is_labelled, &asked.remote_user) {
+        (true, None) => said.push_str(", and the same"),
+        (true, Some(_)) => said.push_str(", and its remote user stays as it was"),
+        (false, user) => {
+            let what = if user.is_some() { "its labels and its remote user stay" } else { "its labels stay" };
+            said.push_str(&format!(
+                ", and {what} as they were; `provost host label {address}` changes labels"
+            ));
+        }
+    }
+    said
 }
 
 impl Label {
@@ -247,6 +264,35 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_not_done_is_not_said_to_be() {
+        let address = "a".parse().unwrap();
+        let host: Host = serde_json::from_value(serde_json::json!(
+            {"address": "a", "status": "active", "labels": {"rack": "a1"}, "facts": {}}
+        ))
+        .unwrap();
+        for (label, user, expected) in [
+            (None, None, "host a is there already, and the same"),
+            (Some("a1"), None, "host a is there already, and the same"),
+            (None, Some("ada"), "host a is there already, and its remote user stays as it was"),
+            (
+                Some("b2"),
+                None,
+                "host a is there already, and its labels stay as they were; `provost host label a` changes labels",
+            ),
+            (
+                Some("b2"),
+                Some("ada"),
+                "host a is there already, and its labels and its remote user stay as they were; \
+                 `provost host label a` changes labels",
+            ),
+        ] {
+            let labels = label.map(|label| ("rack".to_owned(), label.to_owned())).into_iter().collect();
+            let asked = NewHost { labels, remote_user: user.map(str::to_owned), ..NewHost::default() };
+            assert_eq!(there_already(&address, &asked, &host), expected);
+        }
+    }
 
     #[test]
     fn labels_come_and_go() {

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use serde_json::{Map, Value};
+use wire::rules::is_secret_option;
 
 use crate::error::CommandError;
 use crate::input::{File, Input};
@@ -31,11 +32,6 @@ pub(crate) fn once<V>(
     Ok(())
 }
 
-/// Whether the server keeps the option of this name as a secret.
-pub(crate) fn is_secret(name: &str) -> bool {
-    matches!(name, "token" | "password") || name.contains("_key")
-}
-
 /// The options of a network or a container manager.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Options {
@@ -52,7 +48,7 @@ impl Options {
     pub(crate) async fn read(self, input: &mut Input) -> Result<Map<String, Value>, CommandError> {
         let mut options = Map::new();
         for (name, value) in self.plain {
-            if is_secret(&name) {
+            if is_secret_option(&name) {
                 return Err(CommandError::Open(name));
             }
             let is_there = options.contains_key(&name);

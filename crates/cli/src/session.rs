@@ -7,17 +7,14 @@ use client::{Answer, Client, Condition, Endpoint, Request, v1};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use wire::rules::{HIDDEN, is_secret_option};
 
 use crate::connection::Connection;
 use crate::error::CommandError;
 use crate::input::Input;
-use crate::options::is_secret;
 use crate::output;
 use crate::screen::Screen;
 use crate::view;
-
-/// What stands for a secret wherever something is shown.
-const HIDDEN: &str = "********";
 
 /// What every command takes.
 #[derive(Debug, Default, Args)]
@@ -51,8 +48,8 @@ impl Change {
     /// `request` under the condition that was named.
     pub(crate) fn condition(&self, request: Request) -> Request {
         match &self.if_match {
-            // Shells take the quotes away.
-            Some(tag) if tag.contains('"') => request.if_so(Condition::Is(tag.clone())),
+            // `*` is any version. Shells take the quotes away.
+            Some(tag) if tag == "*" || tag.contains('"') => request.if_so(Condition::Is(tag.clone())),
             Some(tag) => request.if_so(Condition::Is(format!("\"{tag}\""))),
             None => request,
         }
@@ -184,7 +181,10 @@ fn without_secrets(body: &Value) -> Value {
         *key = HIDDEN.into();
     }
     if let Some(options) = body.get_mut("options").and_then(Value::as_object_mut) {
-        options.iter_mut().filter(|(name, _)| is_secret(name)).for_each(|(_, value)| *value = HIDDEN.into());
+        options
+            .iter_mut()
+            .filter(|(name, _)| is_secret_option(name))
+            .for_each(|(_, value)| *value = HIDDEN.into());
     }
     body
 }
@@ -212,10 +212,10 @@ mod tests {
         .unwrap();
         let shown = planned_json(&v1::put_network(&name, &network));
         assert!(!shown.contains("hunter2") && shown.contains(r#""address":"a:1""#), "{shown}");
-        let change = Change { if_match: Some("7".into()), ..Change::default() };
-        assert_eq!(
-            planned(&change.condition(v1::remove_host(&name))),
-            "DELETE /v1/hosts/a\nIf-Match: \"7\"\n"
-        );
+        for (tag, sent) in [("7", "\"7\""), ("\"7\"", "\"7\""), ("*", "*")] {
+            let change = Change { if_match: Some(tag.into()), ..Change::default() };
+            let planned = planned(&change.condition(v1::remove_host(&name)));
+            assert_eq!(planned, format!("DELETE /v1/hosts/a\nIf-Match: {sent}\n"));
+        }
     }
 }

@@ -21,6 +21,7 @@ use tokio::signal::unix::SignalKind;
 use crate::key_file::KeyFile;
 use crate::output;
 use crate::signals::{self, Signals};
+use crate::table::one_line;
 
 /// There was no session.
 #[derive(Debug, thiserror::Error)]
@@ -152,7 +153,8 @@ fn private_folder(runtime: Option<OsString>) -> PathBuf {
 
 fn shown(command: &Command) -> String {
     let words = command.as_std().get_args().map(|word| word.to_string_lossy());
-    std::iter::once("ssh".into()).chain(words).collect::<Vec<_>>().join(" ")
+    // The user is what the server says, and a terminal would do what stands in it.
+    one_line(&std::iter::once("ssh".into()).chain(words).collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]
@@ -169,6 +171,13 @@ mod tests {
         ] {
             assert_eq!(private_folder(said), expected);
         }
+    }
+
+    #[test]
+    fn a_terminal_is_told_nothing_by_the_server() {
+        let mut command = Command::new("ssh");
+        command.args(["-l", "ada\x1b]0;x\x07", "h"]);
+        assert_eq!(shown(&command), "ssh -l ada\u{fffd}]0;x\u{fffd} h");
     }
 
     #[test]

@@ -86,6 +86,18 @@ pub enum SendError {
         /// The request's path.
         path: String,
     },
+    /// The connection broke when the server may have had a request that is not to be done twice.
+    #[error("the connection to {endpoint} broke; whether the {method} of {path} was done is not known")]
+    Broken {
+        /// The server.
+        endpoint: Endpoint,
+        /// The request's method.
+        method: Method,
+        /// The request's path.
+        path: String,
+        /// How it broke, in one line.
+        why: String,
+    },
     /// The answer is larger than anything that could be meant.
     #[error("the answer of {endpoint} is larger than {} MiB", ANSWER_BYTES_MAX >> 20)]
     TooLarge {
@@ -97,7 +109,7 @@ pub enum SendError {
 impl Explain for SendError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Unreachable(_) => Kind::Unavailable,
+            Self::Unreachable(_) | Self::Broken { .. } => Kind::Unavailable,
             Self::Silent { .. } => Kind::TimedOut,
             Self::TooLarge { .. } => Kind::TooLarge,
         }
@@ -111,6 +123,9 @@ impl Explain for SendError {
                 Some(reasons.join("; "))
             }
             Self::Silent { .. } => Some("look at what became of it before you ask again".to_owned()),
+            Self::Broken { why, .. } => {
+                Some(format!("look at what became of it before you ask again ({why})"))
+            }
             Self::TooLarge { .. } => None,
         }
     }
@@ -118,8 +133,10 @@ impl Explain for SendError {
 
 /// Why one endpoint gave no answer.
 enum Missed {
-    /// It was not reached, or the connection broke.
-    Lost(String),
+    /// There was no connection, so it has nothing of the request.
+    Unconnected(String),
+    /// The connection broke, before or after it had the request.
+    Broken(String),
     /// It took the request and said nothing.
     Silent(String),
     TooLarge,
@@ -196,8 +213,9 @@ impl Client {
     /// Sends `request` to the first endpoint that can be reached, and gives its answer, whatever it says. Each
     /// time that an endpoint could not be reached and there is another, `goes_on` is told the two.
     ///
-    /// Everything that is asked may be asked twice, so a broken connection leads on to the next endpoint. A
-    /// server that took a change and fell silent may be at it still: then nobody else is asked.
+    /// What only reads is asked of the next one whatever happens. A server that took a change and fell silent may be
+    /// at it still: then nobody else is asked. A broken connection leads on where a change may be asked for twice, as
+    /// in Commissaire's interface, and nowhere in ours, whose conditions would no longer hold after the first time.
     ///
     /// # Errors
     /// When no endpoint answers.
@@ -208,17 +226,19 @@ impl Client {
     ) -> Result<Answer, SendError> {
         let mut tried = Vec::new();
         for (at, (endpoint, http)) in self.endpoints.iter().enumerate() {
+            let said = || (endpoint.clone(), request.method().clone(), request.path().to_owned());
             let why = match ask(http, endpoint, request).await {
                 Ok(answer) => return Ok(answer),
                 Err(Missed::Silent(_)) if request.method() != Method::GET => {
-                    return Err(SendError::Silent {
-                        endpoint: endpoint.clone(),
-                        method: request.method().clone(),
-                        path: request.path().to_owned(),
-                    });
+                    let (endpoint, method, path) = said();
+                    return Err(SendError::Silent { endpoint, method, path });
+                }
+                Err(Missed::Broken(why)) if request.is_once() => {
+                    let (endpoint, method, path) = said();
+                    return Err(SendError::Broken { endpoint, method, path, why });
                 }
                 Err(Missed::TooLarge) => return Err(SendError::TooLarge { endpoint: endpoint.clone() }),
-                Err(Missed::Lost(why) | Missed::Silent(why)) => why,
+                Err(Missed::Unconnected(why) | Missed::Broken(why) | Missed::Silent(why)) => why,
             };
             if let Some((next, _)) = self.endpoints.get(at + 1) {
                 goes_on(endpoint, next);
@@ -257,10 +277,14 @@ async fn ask(http: &reqwest::Client, endpoint: &Endpoint, request: &Request) -> 
 }
 
 fn missed(error: reqwest::Error) -> Missed {
-    let is_silence = error.is_timeout() && !error.is_connect();
+    let (is_connect, is_silence) = (error.is_connect(), error.is_timeout());
     // Its own text repeats the URL, which is said beside it.
     let why = report(&error.without_url());
-    if is_silence { Missed::Silent(why) } else { Missed::Lost(why) }
+    match (is_connect, is_silence) {
+        (true, _) => Missed::Unconnected(why),
+        (false, true) => Missed::Silent(why),
+        (false, false) => Missed::Broken(why),
+    }
 }
 
 fn headers(credentials: &Credentials) -> Result<HeaderMap, BuildError> {
@@ -282,7 +306,10 @@ fn authorities(pem: &[u8]) -> Result<Vec<Certificate>, BuildError> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader};
     use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
@@ -336,6 +363,57 @@ mod tests {
         let (went_on, error, [first, second]) = ask(&Request::new(Method::GET, "", &["hosts"], None));
         assert_eq!(went_on, [(first, second)]);
         assert!(matches!(&error, SendError::Unreachable(tried) if tried.len() == 2), "{error}");
+    }
+
+    /// A server that hangs up on everybody once it has read what they said, and how many it has heard.
+    fn hanging_up() -> (Endpoint, Arc<AtomicUsize>) {
+        let (listener, endpoint) = silent();
+        let heard = Arc::new(AtomicUsize::new(0));
+        let counted = heard.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut lines = BufReader::new(stream.unwrap()).lines();
+                while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+                counted.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        (endpoint, heard)
+    }
+
+    #[test]
+    fn what_may_have_been_done_is_not_done_again() {
+        let web: crate::Segment = "web".parse().unwrap();
+        let unreachable: Endpoint = "http://127.0.0.1:1".parse().unwrap();
+        let restart = crate::v1::start(&web, &wire::NewOperation::Restart {});
+        let delete = crate::v1::delete_cluster(&web);
+        let theirs = Request::new(Method::PUT, "/api/v0", &["cluster", "web", "restart"], None);
+        for (request, expected) in [
+            (restart, Some("POST of /v1/clusters/web/operations")),
+            (delete, Some("DELETE of /v1/clusters/web")),
+            // What only reads, and Commissaire's: its clients have always asked the next one.
+            (crate::v1::cluster(&web), None),
+            (theirs, None),
+        ] {
+            let ((first, heard), (second, heard_after)) = (hanging_up(), hanging_up());
+            // Where there was no connection nothing can have been done.
+            let endpoints = vec![unreachable.clone(), first.clone(), second.clone()];
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let mut went_on = Vec::new();
+            let error = runtime.block_on(async {
+                let client = Client::new(endpoints, &Trust::System, &Credentials::default()).unwrap();
+                client.send(&request, |_, to| went_on.push(to.clone())).await.unwrap_err()
+            });
+            let heard = [heard, heard_after].map(|heard| heard.load(Ordering::SeqCst));
+            let Some(what) = expected else {
+                assert_eq!((went_on, heard), (vec![first, second], [1, 1]), "{}", request.path());
+                assert!(matches!(&error, SendError::Unreachable(tried) if tried.len() == 3), "{error}");
+                continue;
+            };
+            assert_eq!((went_on, heard), (vec![first.clone()], [1, 0]), "{what}");
+            let expected =
+                format!("the connection to {first} broke; whether the {what} was done is not known");
+            assert_eq!((error.to_string(), error.kind()), (expected, Kind::Unavailable));
+        }
     }
 
     #[test]

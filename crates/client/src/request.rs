@@ -54,6 +54,7 @@ pub struct Request {
     subject: String,
     body: Option<Value>,
     condition: Option<Condition>,
+    once: bool,
 }
 
 /// What has to be so for a request to have an effect (RFC 9110, section 13.1).
@@ -79,7 +80,19 @@ impl Request {
             path.extend(utf8_percent_encode(part, ESCAPED));
         }
         let subject = parts.last().copied().expect("every route has a part").to_owned();
-        Self { method, path, subject, body, condition: None }
+        Self { method, path, subject, body, condition: None, once: false }
+    }
+
+    /// The same, which is not sent a second time once a server may have it.
+    #[must_use]
+    pub(crate) fn once(mut self) -> Self {
+        self.once = true;
+        self
+    }
+
+    /// Whether it is never sent again once a server may have it.
+    pub(crate) fn is_once(&self) -> bool {
+        self.once
     }
 
     /// The same with `name=value` in its query, behind those that are there.

@@ -224,12 +224,13 @@ fn put<T: Serialize>(parts: &[&str], what: &T) -> Request {
 }
 
 fn delete(parts: &[&str]) -> Request {
-    Request::new(Method::DELETE, PREFIX, parts, None)
+    Request::new(Method::DELETE, PREFIX, parts, None).once()
 }
 
 fn change<T: Serialize>(method: Method, parts: &[&str], what: &T) -> Request {
     let body: Value = serde_json::to_value(what).expect("wire's shapes have texts for keys");
-    Request::new(method, PREFIX, parts, Some(body))
+    // Done twice it may do something else: the condition no longer holds, or a second operation begins.
+    Request::new(method, PREFIX, parts, Some(body)).once()
 }
 
 #[cfg(test)]

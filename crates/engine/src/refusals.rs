@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base::{Clock, Entropy, Span, Timestamp};
 use identity::Denied;
-use store::{Batch, Engine, Event, History};
+use store::{Batch, CommitError, Engine, Event, Expect, History, Key};
 
 /// How long after refusals were told the next ones are, unless it has been quiet for so long.
 const TOLD_EVERY: Span = Span::seconds(900);
@@ -18,6 +18,9 @@ const TOLD_EVERY: Span = Span::seconds(900);
 const TOLD_MAX: usize = 20;
 /// How many are told apart: a few hundred kilobytes.
 const COUNTED_MAX: usize = 1_024;
+
+/// What is done where the store fails.
+const TELLING: &str = "telling the history of refusals";
 
 /// Refusals that the history does not know of yet.
 #[derive(Debug, Default)]
@@ -29,6 +32,16 @@ struct Noted {
     /// Of which there was no room to count them apart.
     others: u64,
     told: Option<Timestamp>,
+    /// What was offered to the history when it was not said whether it was taken.
+    doubtful: Option<Offered>,
+}
+
+/// Events on their way into the history. The commit expects the first one's key to be nobody's, so it cannot be done
+/// twice.
+#[derive(Debug)]
+struct Offered {
+    batch: Batch,
+    first: Key,
 }
 
 /// What was refused, to whom.
@@ -89,10 +102,11 @@ impl Refusals {
         let noted = self.noted();
         // Also when the clock was set back.
         let is_time = noted.told.is_none_or(|told| now < told || now - told >= TOLD_EVERY);
-        is_time && !noted.counts.is_empty()
+        is_time && (!noted.counts.is_empty() || noted.doubtful.is_some())
     }
 
-    /// Adds what there is to the history. When that fails it is kept for the next time.
+    /// Adds what there is to the history. When that fails it is kept for the next time, as far as there is room to tell
+    /// it apart. What may have been told is looked up then, and told if it was not.
     ///
     /// # Errors
     /// The store's.
@@ -103,6 +117,11 @@ impl Refusals {
         clock: &Clock,
         entropy: &Entropy,
     ) -> Result<(), store::Error> {
+        // In a variable of its own: no lock is held while the store is asked.
+        let doubtful = self.noted().doubtful.take();
+        if let Some(offered) = doubtful {
+            self.tell_again(offered, engine, clock).await?;
+        }
         let (counts, others) = {
             let mut noted = self.noted();
             (std::mem::take(&mut noted.counts), std::mem::take(&mut noted.others))
@@ -111,21 +130,54 @@ impl Refusals {
             return Ok(());
         }
         let mut batch = Batch::new();
+        let mut first = None;
         for event in events(&counts, others, clock) {
-            history.append(&mut batch, &event, entropy)?;
+            let key = history.append(&mut batch, &event, entropy)?;
+            if first.is_none() {
+                batch.expect(key.clone(), Expect::Absent);
+                first = Some(key);
+            }
         }
-        let told = engine.commit(batch).await;
+        let told = engine.commit(batch.clone()).await;
         let mut noted = self.noted();
-        match told {
-            Ok(_) => {
+        match (told, first) {
+            (Ok(_), _) => {
                 noted.told = Some(clock.now());
                 Ok(())
             }
-            Err(error) => {
+            (Err(error @ CommitError::Unknown { .. }), Some(first)) => {
+                noted.doubtful = Some(Offered { batch, first });
+                Err(error.into_store(TELLING))
+            }
+            (Err(error), _) => {
                 noted.put_back(counts, others);
-                Err(error.into_store("telling the history of refusals"))
+                Err(error.into_store(TELLING))
             }
         }
+    }
+
+    /// Offers the very same again, unless the history has it.
+    async fn tell_again(
+        &self,
+        offered: Offered,
+        engine: &dyn Engine,
+        clock: &Clock,
+    ) -> Result<(), store::Error> {
+        let told = match engine.get(&offered.first).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => match engine.commit(offered.batch.clone()).await {
+                // The first attempt was still under way, and is through now.
+                Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),
+                Err(error) => Err(error.into_store(TELLING)),
+            },
+            Err(error) => Err(error),
+        };
+        let mut noted = self.noted();
+        match told {
+            Ok(()) => noted.told = Some(clock.now()),
+            Err(_) => noted.doubtful = Some(offered),
+        }
+        told
     }
 
     fn noted(&self) -> MutexGuard<'_, Noted> {
@@ -138,6 +190,10 @@ impl Noted {
     fn put_back(&mut self, counts: HashMap<Refused, Count>, others: u64) {
         self.others = self.others.saturating_add(others);
         for (refused, count) in counts {
+            if self.counts.len() >= COUNTED_MAX && !self.counts.contains_key(&refused) {
+                self.others = self.others.saturating_add(count.times);
+                continue;
+            }
             let known = self.counts.entry(refused).or_insert(Count { times: 0, ..count });
             let times = known.times.saturating_add(count.times);
             *known = Count { times, first: known.first.min(count.first), ..*known };
@@ -206,6 +262,7 @@ mod tests {
         store: Arc<Memory>,
         history: History,
         clock: Clock,
+        entropy: Entropy,
         refusals: Refusals,
     }
 
@@ -213,7 +270,8 @@ mod tests {
         fn new() -> Self {
             let store = Arc::new(Memory::new());
             let history = History::new(store.clone()).expect("a fair prefix");
-            Self { store, history, clock: Clock::manual(START), refusals: Refusals::default() }
+            let (clock, entropy) = (Clock::manual(START), Entropy::seeded(1));
+            Self { store, history, clock, entropy, refusals: Refusals::default() }
         }
 
         fn sign_in(&self, from: &str) {
@@ -221,7 +279,7 @@ mod tests {
         }
 
         async fn tell(&self) -> Result<(), store::Error> {
-            self.refusals.tell(self.store.as_ref(), &self.history, &self.clock, &Entropy::seeded(1)).await
+            self.refusals.tell(self.store.as_ref(), &self.history, &self.clock, &self.entropy).await
         }
 
         /// What the history says: what, from where, how often.
@@ -271,6 +329,46 @@ mod tests {
         world.sign_in("192.0.2.1");
         world.tell().await.expect("the store works again");
         assert_eq!(world.told().await, ["2 sign-ins refused from 192.0.2.1: nobody who is known"]);
+    }
+
+    /// While the store is away the room for them stays the same, and none is forgotten.
+    #[tokio::test]
+    async fn a_store_that_is_away_costs_no_more_room() {
+        let world = World::new();
+        for round in 0..4_u32 {
+            for number in 0..1_000_u32 {
+                world.sign_in(&format!("10.{round}.{}.{}", number / 256, number % 256));
+            }
+            world.store.fail_next_commits(1, store::Error::Full);
+            assert!(world.tell().await.is_err());
+            assert!(world.refusals.noted().counts.len() <= COUNTED_MAX, "{round}");
+        }
+        world.tell().await.expect("the store works again");
+        let told = world.told().await;
+        let times: u64 = told
+            .iter()
+            .map(|said| said.split(' ').next().expect("a word").parse::<u64>().expect("a number"))
+            .sum();
+        assert_eq!((told.len(), times), (TOLD_MAX + 1, 4_000));
+    }
+
+    /// Whether or not a commit without an answer was done, each refusal is told once.
+    #[tokio::test]
+    async fn what_may_have_been_told_is_not_told_twice() {
+        for was_done in [false, true] {
+            let world = World::new();
+            world.sign_in("192.0.2.1");
+            world.store.lose_next_answers([was_done]);
+            assert!(world.tell().await.is_err());
+            assert!(world.refusals.are_due(START));
+            world.sign_in("192.0.2.2");
+            world.tell().await.expect("the store answers again");
+            let told = [
+                "1 sign-ins refused from 192.0.2.1: nobody who is known",
+                "1 sign-ins refused from 192.0.2.2: nobody who is known",
+            ];
+            assert_eq!(world.told().await, told, "{was_done}");
+        }
     }
 
     /// However many come from however many places, the history gets a few lines.

@@ -1,8 +1,8 @@
 //! Clusters: looking at them, making, changing and deleting them.
 
 use futures_util::future::join_all;
-use identity::Permit;
-use store::{Loaded, Page};
+use identity::{Permit, Principal};
+use store::{Loaded, Page, Version};
 
 use crate::cluster::{Cluster, ClusterView, NewCluster, Roster};
 use crate::draft::{Draft, Line};
@@ -10,7 +10,7 @@ use crate::error::{ClusterError, ListError};
 use crate::event::Happened;
 use crate::hosts::{LOADS_AT_ONCE, PAGE_MAX};
 use crate::members::HOSTS_AT_ONCE;
-use crate::name::{ClusterName, NetworkName};
+use crate::name::{ClusterName, ContainerManagerName, NetworkName};
 use crate::network;
 use crate::operation::OperationKind;
 use crate::record::{ClusterRecord, HostRecord};
@@ -36,6 +36,16 @@ pub struct PutCluster {
     pub put: Put<Cluster>,
     /// The network that was asked for and does not exist; `default` was taken instead. Worth a warning.
     pub unknown_network: Option<String>,
+}
+
+/// What becomes of names in a cluster's settings that are nobody's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Named {
+    /// Refused.
+    IsThere,
+    /// The network `default` in place of one that is not there, and any container manager (commissaire contract,
+    /// section 3.3).
+    MayBeMissing,
 }
 
 impl Fleet {
@@ -118,7 +128,8 @@ impl Fleet {
         Ok(Roster { view, hosts })
     }
 
-    /// Makes a cluster, or changes one, whose hosts stay. What is the same already is left alone.
+    /// Makes a cluster, or changes one, whose hosts stay. What is the same already is left alone. The container manager
+    /// may be made later.
     ///
     /// # Errors
     /// See [`ClusterError`].
@@ -129,6 +140,36 @@ impl Fleet {
         new: &NewCluster,
         expected: Expected,
     ) -> Result<PutCluster, ClusterError> {
+        self.write_cluster(permit.by(), name, new, expected, Named::MayBeMissing).await
+    }
+
+    /// As [`Self::put_cluster`], provided that the network and the container manager which `new` names are there, also
+    /// when it is done. Gives the cluster with the counts of its hosts as they were just before.
+    ///
+    /// # Errors
+    /// As for [`Self::put_cluster`], and [`ClusterError::NoSuchNetwork`] and [`ClusterError::NoSuchContainerManager`].
+    pub async fn put_cluster_of_what_is_there(
+        &self,
+        permit: Permit<WriteCluster>,
+        name: &ClusterName,
+        new: &NewCluster,
+        expected: Expected,
+    ) -> Result<Put<ClusterView>, ClusterError> {
+        // Not afterwards: what is done by then is answered, whatever becomes of the cluster, or of the store.
+        let tally = self.tally(name.as_str()).await?;
+        let Put { is: cluster, version, is_new } =
+            self.write_cluster(permit.by(), name, new, expected, Named::IsThere).await?.put;
+        Ok(Put { is: ClusterView { cluster, version, tally }, version, is_new })
+    }
+
+    async fn write_cluster(
+        &self,
+        by: &Principal,
+        name: &ClusterName,
+        new: &NewCluster,
+        expected: Expected,
+        named: Named,
+    ) -> Result<PutCluster, ClusterError> {
         new.check()?;
         let mut line = Line::default();
         loop {
@@ -136,7 +177,16 @@ impl Fleet {
             if !expected.holds(found.as_ref().map(|found| found.version)) {
                 return Err(ClusterError::Changed { cluster: name.clone() });
             }
-            let exists = self.network_exists(&new.network).await?;
+            let network_at = self.network_version(&new.network).await?;
+            // New clusters are in it also when it was deleted.
+            let exists = network_at.is_some() || new.network == network::DEFAULT;
+            if named == Named::IsThere && !exists {
+                return Err(ClusterError::NoSuchNetwork { network: new.network.clone() });
+            }
+            let manager_at = match named {
+                Named::IsThere => self.needed_manager(&new.container_manager).await?,
+                Named::MayBeMissing => None,
+            };
             let network = if exists { new.network.as_str() } else { network::DEFAULT };
             let unknown_network = (!exists).then(|| new.network.clone());
             let after = written(name, found.as_ref().map(|found| &found.record), network, new);
@@ -150,12 +200,22 @@ impl Fleet {
             let mut draft = Draft::default();
             let version = found.as_ref().map(|found| found.version);
             self.tables.cluster.put_over(&mut draft.batch, name.as_str(), &after, version)?;
+            if named == Named::IsThere {
+                // Who deletes one of them at the same time comes before this or after it, and not in between.
+                if let Some(version) = network_at {
+                    self.networks.table.expect_at(&mut draft.batch, &new.network, version)?;
+                }
+                if let Some(version) = manager_at {
+                    let managers = &self.container_managers.table;
+                    managers.expect_at(&mut draft.batch, &new.container_manager, version)?;
+                }
+            }
             let manager = &after.container_manager;
             let happened = match version {
                 Some(_) => Happened::ClusterChanged { cluster: name, network, manager },
                 None => Happened::ClusterCreated { cluster: name, network, manager },
             };
-            self.record_event(&mut draft, &happened, permit.by())?;
+            self.record_event(&mut draft, &happened, by)?;
             if let Some(version) = self.commit(draft, &mut line).await? {
                 let put = Put { is, version, is_new: found.is_none() };
                 return Ok(PutCluster { put, unknown_network });
@@ -249,9 +309,21 @@ impl Fleet {
         Ok(left)
     }
 
-    async fn network_exists(&self, name: &str) -> Result<bool, store::Error> {
-        let Ok(name) = name.parse::<NetworkName>() else { return Ok(false) };
-        Ok(name.as_str() == network::DEFAULT || self.networks.table.get(name.as_str()).await?.is_some())
+    /// At which version a network is there, if it is.
+    async fn network_version(&self, name: &str) -> Result<Option<Version>, store::Error> {
+        let Ok(name) = name.parse::<NetworkName>() else { return Ok(None) };
+        Ok(self.networks.table.get(name.as_str()).await?.map(|found| found.version))
+    }
+
+    /// At which version the container manager of this name is there; `None` where none is named.
+    async fn needed_manager(&self, name: &str) -> Result<Option<Version>, ClusterError> {
+        if name.is_empty() {
+            return Ok(None);
+        }
+        let missing = || ClusterError::NoSuchContainerManager { manager: name.to_owned() };
+        let parsed: ContainerManagerName = name.parse().map_err(|_| missing())?;
+        let found = self.container_managers.table.get(parsed.as_str()).await?;
+        Ok(Some(found.ok_or_else(missing)?.version))
     }
 
     async fn view(&self, loaded: &Loaded<ClusterRecord>) -> Result<ClusterView, store::Error> {

@@ -131,6 +131,12 @@ impl ContainerManager {
         }
     }
 
+    /// As it is shown: with [`HIDDEN`](crate::HIDDEN) for each secret option.
+    #[must_use]
+    pub fn shown(self) -> Self {
+        Self { options: Options::hidden(self.options.into_map()), ..self }
+    }
+
     fn definition(self) -> Definition {
         Definition { name: self.name.to_string(), kind: self.kind.to_string(), options: self.options }
     }

@@ -214,6 +214,18 @@ pub enum ClusterError {
         /// Which.
         cluster: ClusterName,
     },
+    /// The network that it is to have does not exist.
+    #[error("the network `{network}` does not exist")]
+    NoSuchNetwork {
+        /// Which.
+        network: String,
+    },
+    /// The container manager that it is to have does not exist.
+    #[error("the container manager `{manager}` does not exist")]
+    NoSuchContainerManager {
+        /// Which.
+        manager: String,
+    },
     /// Something that is said about it is too long.
     #[error("`{what}` is longer than {bytes_max} bytes")]
     TooLong {
@@ -231,9 +243,19 @@ impl Explain for ClusterError {
     fn kind(&self) -> Kind {
         match self {
             Self::NoSuchCluster { .. } => Kind::NotFound,
-            Self::Changed { .. } => Kind::Conflict,
+            Self::Changed { .. } | Self::NoSuchNetwork { .. } | Self::NoSuchContainerManager { .. } => {
+                Kind::Conflict
+            }
             Self::TooLong { .. } => Kind::Invalid,
             Self::Store(source) => of_store(source),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::NoSuchNetwork { .. } => Some("make the network first".into()),
+            Self::NoSuchContainerManager { .. } => Some("make the container manager first".into()),
+            Self::NoSuchCluster { .. } | Self::Changed { .. } | Self::TooLong { .. } | Self::Store(_) => None,
         }
     }
 }

@@ -14,13 +14,13 @@ use crate::cluster::{ClusterView, Roster};
 use crate::draft::{Draft, Line};
 use crate::error::MembersError;
 use crate::event::Happened;
-use crate::host::HostStatus;
+use crate::host::{Host, HostStatus};
 use crate::index::{self, FoundBy};
 use crate::manager::Manager;
 use crate::name::ClusterName;
 use crate::record::{ClusterRecord, HostRecord, MarkRecord};
 use crate::service::{
-    Fleet, JoinCluster, LeaveCluster, ReadClusters, ReplaceMembers, Tables, ids, unreadable,
+    Fleet, JoinCluster, LeaveCluster, Put, ReadClusters, ReplaceMembers, Tables, ids, unreadable,
 };
 
 /// How many hosts change in one commit: each takes up to five of its hundred operations.
@@ -111,6 +111,36 @@ impl Fleet {
         self.commit_moves(name, &moves, permit.by()).await
     }
 
+    /// As [`Self::join`], and gives the host as it is then; new is its place in the cluster.
+    ///
+    /// # Errors
+    /// See [`MembersError`].
+    pub async fn join_host(
+        &self,
+        permit: Permit<JoinCluster>,
+        name: &ClusterName,
+        address: &HostAddress,
+    ) -> Result<Put<Host>, MembersError> {
+        let address = self.known(address).await?;
+        let moves = [Move::Join(address.to_string())];
+        let mut line = Line::default();
+        loop {
+            let cluster = self.loaded_cluster(name).await?;
+            let mut draft = Draft::default();
+            let moved =
+                self.stage_moves(&mut draft, name, &cluster, &moves, Rules::Strict, permit.by()).await?;
+            let Some(record) = moved.and_then(|mut moved| moved.pop()) else {
+                let found = self.tables.host.get(address.as_str()).await?;
+                let found = found.ok_or_else(|| MembersError::NoSuchHost { address: address.to_string() })?;
+                let version = found.version;
+                return Ok(Put { is: self.host_from(address, found.record)?, version, is_new: false });
+            };
+            if let Some(version) = self.commit(draft, &mut line).await? {
+                return Ok(Put { is: self.host_from(address, record)?, version, is_new: true });
+            }
+        }
+    }
+
     /// Lets a host leave a cluster; `false` when it did not belong to it, or does not exist.
     ///
     /// # Errors
@@ -180,7 +210,7 @@ impl Fleet {
             self.test(name, &cluster, &moves).await?;
             let rest = moves.split_off(moves.len().min(HOSTS_AT_ONCE));
             let mut draft = Draft::default();
-            if !self.stage_moves(&mut draft, name, &cluster, &moves, Rules::Strict, by).await? {
+            if self.stage_moves(&mut draft, name, &cluster, &moves, Rules::Strict, by).await?.is_none() {
                 // Somebody else did it in this very moment.
                 return Err(MembersError::NotAsExpected { cluster: name.clone() });
             }
@@ -202,7 +232,7 @@ impl Fleet {
         loop {
             let Some(cluster) = self.tables.cluster.get(name.as_str()).await? else { return Ok(None) };
             let mut draft = Draft::default();
-            if !self.stage_moves(&mut draft, name, &cluster, moves, Rules::Lenient, by).await?
+            if self.stage_moves(&mut draft, name, &cluster, moves, Rules::Lenient, by).await?.is_none()
                 || self.commit(draft, &mut line).await?.is_some()
             {
                 return Ok(Some(cluster));
@@ -254,7 +284,7 @@ impl Fleet {
         loop {
             let cluster = self.loaded_cluster(name).await?;
             let mut draft = Draft::default();
-            if !self.stage_moves(&mut draft, name, &cluster, moves, Rules::Strict, by).await? {
+            if self.stage_moves(&mut draft, name, &cluster, moves, Rules::Strict, by).await?.is_none() {
                 return Ok(false);
             }
             if self.commit(draft, &mut line).await?.is_some() {
@@ -263,7 +293,8 @@ impl Fleet {
         }
     }
 
-    /// Decides about some moves, and writes what comes of them; `false` when nothing does.
+    /// Decides about some moves, and writes what comes of them: the hosts that move, as they are then; `None` when
+    /// nothing does. A host whose record cannot be read leaves without being told.
     async fn stage_moves(
         &self,
         draft: &mut Draft,
@@ -272,9 +303,9 @@ impl Fleet {
         moves: &[Move],
         rules: Rules,
         by: &Principal,
-    ) -> Result<bool, MembersError> {
+    ) -> Result<Option<Vec<HostRecord>>, MembersError> {
         let manager = self.manager(&cluster.record.container_manager).await?;
-        let (mut joined, mut left) = (Vec::new(), Vec::new());
+        let (mut joined, mut left, mut moved) = (Vec::new(), Vec::new(), Vec::new());
         for (step, host) in moves.iter().zip(self.load(moves).await) {
             if let (Move::Leave(address), Err(store::Error::Record { .. })) = (step, &host) {
                 if self.stage_unreadable_leave(draft, name, address).await? {
@@ -303,6 +334,7 @@ impl Fleet {
                         };
                         self.stage_host(draft, Some(&host), Some(&after))?;
                         joined.push(address.clone());
+                        moved.push(after);
                     }
                 }
                 (Move::Leave(address), Some(host))
@@ -311,17 +343,18 @@ impl Fleet {
                     let after = HostRecord { cluster: None, ..host.record.clone() };
                     self.stage_host(draft, Some(&host), Some(&after))?;
                     left.push(address.clone());
+                    moved.push(after);
                 }
                 (Move::Join(_) | Move::Leave(_), _) => {}
             }
         }
         if joined.is_empty() && left.is_empty() {
-            return Ok(false);
+            return Ok(None);
         }
         self.stage_roster(draft, cluster, &joined, &left)?;
         let happened = Happened::MembersChanged { cluster: name, joined: &joined, left: &left };
         self.record_event(draft, &happened, by)?;
-        Ok(true)
+        Ok(Some(moved))
     }
 
     /// Whether all who are to join could do so now.

@@ -105,6 +105,12 @@ impl Network {
         }
     }
 
+    /// As it is shown: with [`HIDDEN`](crate::HIDDEN) for each secret option.
+    #[must_use]
+    pub fn shown(self) -> Self {
+        Self { options: Options::hidden(self.options.into_map()), ..self }
+    }
+
     fn definition(self) -> Definition {
         Definition { name: self.name.to_string(), kind: self.kind.to_string(), options: self.options }
     }

@@ -6,21 +6,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Clock, Entropy, Explain, Kind, Secret, Span};
+use base::{Clock, Entropy, Explain as _, Secret, Span};
 use ca::{Admission, AuthorityName, Profile};
 use engine::{House, HouseError, Parts, Retention, ServerIdentity, ServerName, Stop, Tasks};
-use identity::sign_in::{BuildError, ClientCertificateConfig, Config, MethodConfig, Roles};
-use server::doors::{AccessLog, BindError, Bindings, Doors, Limits, Meters, Opening, Scheme, TlsIdentity};
+use identity::sign_in::{ClientCertificateConfig, Config, MethodConfig, Roles};
+use server::doors::{AccessLog, Bindings, Doors, Limits, Meters, Opening, Scheme, TlsIdentity};
 use server::{App, FleetApi, MetersFor, PlainHttp, Presenters, TrustedProxies};
-use store::{Engine, SealError, SealingKey, Sqlite, private_file};
+use store::{Engine, SealingKey, Sqlite, private_file};
 use x509::{KeySpec, Name, PrivateKey};
 
-use crate::etcd::{self, EtcdError};
+use crate::client_file::client_file;
+use crate::etcd;
 use crate::greeting::{Facts, Fingerprints};
 use crate::log_file::LogFile;
-use crate::settings::{
-    self, Audience, Binding, FirstStartFiles, Host, ResolveError, Settings, StoreEngine, WhichDoors,
-};
+use crate::settings::{self, Audience, Binding, FirstStartFiles, Host, Settings, StoreEngine, WhichDoors};
+use crate::start_error::StartError;
 
 /// What the first administrator's certificate calls its holder.
 const FIRST_ADMINISTRATOR: &str = "first administrator";
@@ -33,126 +33,6 @@ pub struct Running {
     pub greeting: Option<Facts>,
     house: Arc<House>,
     drain: Duration,
-}
-
-/// The house could not be built. Nothing of it is left running.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A name to listen on leads nowhere.
-    #[error(transparent)]
-    Resolve(#[from] ResolveError),
-    /// An address cannot be listened on.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// The store could not be opened.
-    #[error(transparent)]
-    Store(#[from] store::OpenError),
-    /// The etcd could not be used.
-    #[error(transparent)]
-    Etcd(#[from] EtcdError),
-    /// The database is caucase's.
-    #[error("{} is a database of caucase's, which this version cannot take over yet", path.display())]
-    Caucase {
-        /// The database.
-        path: PathBuf,
-    },
-    /// There is a database, but not the key that its secrets are sealed with.
-    #[error("{} is there, but {}, which its secrets are sealed with, is not", database.display(), key.display())]
-    KeyLost {
-        /// The database.
-        database: PathBuf,
-        /// The missing file.
-        key: PathBuf,
-    },
-    /// There are files of an earlier start, but not its database.
-    #[error("{} is there from an earlier start, but {}, the database, is not", file.display(), database.display())]
-    DatabaseLost {
-        /// The missing database.
-        database: PathBuf,
-        /// What is left.
-        file: PathBuf,
-    },
-    /// The key that seals the store's secrets could not be had.
-    #[error(transparent)]
-    Seal(#[from] SealError),
-    /// The netloc cannot be written in a certificate.
-    #[error("the netloc cannot be written in a certificate: {0}")]
-    Name(x509::NameError),
-    /// The house does not stand.
-    #[error(transparent)]
-    House(#[from] HouseError),
-    /// An authority's certificates could not be read.
-    #[error(transparent)]
-    Authority(#[from] ca::IssueError),
-    /// A method of sign-in that could be set up when the settings were checked no longer can.
-    #[error("{}", listed(.0))]
-    SignIn(Vec<BuildError>),
-    /// The file with the certificate to show is not there, or holds something else.
-    #[error("{} cannot be shown to the clients of the HTTPS port: {reason}", path.display())]
-    TlsFile {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        reason: String,
-    },
-    /// A file could not be written.
-    #[error("could not write {}", path.display())]
-    File {
-        /// Which one.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-impl Explain for StartError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Resolve(error) => error.kind(),
-            Self::Bind(error) => error.kind(),
-            Self::Store(error) => error.kind(),
-            Self::Etcd(error) => error.kind(),
-            Self::Caucase { .. } | Self::KeyLost { .. } | Self::DatabaseLost { .. } => Kind::Conflict,
-            Self::Seal(error) => error.kind(),
-            Self::Name(_) => Kind::Invalid,
-            Self::House(error) => error.kind(),
-            Self::Authority(error) => error.kind(),
-            Self::SignIn(_) | Self::TlsFile { .. } => Kind::Invalid,
-            Self::File { .. } => Kind::Internal,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Resolve(error) => error.help(),
-            Self::Bind(error) => error.help(),
-            Self::Store(error) => error.help(),
-            Self::Etcd(error) => error.help(),
-            Self::Caucase { .. } => {
-                Some("it is unchanged: go on with caucase, or begin anew with another --db".into())
-            }
-            Self::DatabaseLost { .. } => {
-                Some("put the database back from your backup, or begin anew in another directory".into())
-            }
-            Self::KeyLost { .. } => {
-                Some("put the key back from your backup; without it the CA keys are lost".into())
-            }
-            Self::Seal(error) => error.help(),
-            Self::House(error) => error.help(),
-            Self::Authority(error) => error.help(),
-            Self::File { .. } => Some("see that its directory may be written and has room".into()),
-            Self::SignIn(errors) => errors.iter().find_map(Explain::help),
-            Self::TlsFile { .. } => Some(
-                "it holds a private key, its certificate, and what is between that and its authority, as PEM"
-                    .into(),
-            ),
-            Self::Name(_) => None,
-        }
-    }
-}
-
-fn listed(errors: &[BuildError]) -> String {
-    errors.iter().map(|error| base::report(error)).collect::<Vec<_>>().join("; ")
 }
 
 /// Builds the house that `settings` describe, and opens its doors.
@@ -189,7 +69,10 @@ async fn finish(
     bindings: Vec<Binding>,
 ) -> Result<Running, StartError> {
     let first_start = match &settings.files.first_start {
-        Some(files) => first_start(&house, files, key_spec(settings), &settings.netloc.https_url()).await?,
+        Some(files) => {
+            let client = client_file(&settings.doors, &settings.netloc, &bindings, files);
+            first_start(&house, files, key_spec(settings), client).await?
+        }
         None => false,
     };
     let greeting = match (&settings.data, &settings.files.first_start) {
@@ -418,7 +301,7 @@ async fn first_start(
     house: &House,
     files: &FirstStartFiles,
     spec: KeySpec,
-    https_url: &str,
+    client: Option<String>,
 ) -> Result<bool, StartError> {
     let file = |path: &PathBuf| {
         let path = path.clone();
@@ -431,7 +314,9 @@ async fn first_start(
         shown => shown?,
     }
     // A house serves without it.
-    if let Err(error) = write_once(&files.client, client_file(files, https_url).as_bytes()) {
+    if let Some(client) = client
+        && let Err(error) = write_once(&files.client, client.as_bytes())
+    {
         tracing::warn!(error = %base::report(&error), "the file for commands on this machine is not up to date");
     }
     if let Err(error) = private_file::is_there(&files.admin) {
@@ -447,12 +332,6 @@ async fn first_start(
     // Last: a crash before this line makes another administrator, whose key exists; the first one's is lost.
     house.first_start_done().await.map_err(HouseError::Store)?;
     Ok(true)
-}
-
-/// What commands on this machine have to know. The files that it names are beside it.
-fn client_file(files: &FirstStartFiles, https_url: &str) -> String {
-    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    cli::client_file_for_this_machine(https_url, &name(&files.server_ca), &name(&files.admin))
 }
 
 /// Puts the certificates of the server's authority into the file at `path`, unless they are in it.

@@ -7,6 +7,7 @@
 
 mod caucased;
 mod cli;
+mod client_file;
 mod compat;
 mod data_dir;
 mod etcd;
@@ -20,6 +21,7 @@ mod names;
 mod relocate;
 mod service_manager;
 mod settings;
+mod start_error;
 mod up;
 
 use std::ffi::{OsStr, OsString};

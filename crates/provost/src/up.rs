@@ -15,9 +15,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::warn;
 
 use crate::data_dir::DataDirError;
-use crate::house::{self, Running, StartError};
+use crate::house::{self, Running};
 use crate::lock::{Lock, LockError};
 use crate::settings::{LogFormat, Settings};
+use crate::start_error::StartError;
 use crate::{data_dir, greeting, logging, output, service_manager};
 
 /// By which name the program was called, and so what it says.

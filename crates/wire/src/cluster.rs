@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::rules::{ADDRESS, NAME};
 
 /// A cluster, and how it is doing.
+///
+/// Its entity tag is another one when its settings are, and when the counts of its hosts are. For whoever writes its
+/// settings only the former counts: they may name the tag that they saw, however many hosts have come up since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cluster {
     /// Its name.

@@ -64,7 +64,7 @@ pub struct NewHost {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_secret")]
     #[schemars(with = "Option<String>", extend("maxLength" = 49_152))]
     pub ssh_private_key: Option<Secret<String>>,
-    /// Who to be there; `root` when it is not said.
+    /// Who to be there; `root` when it is not said. Of a host that is there already it stays as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = REMOTE_USER))]
     pub remote_user: Option<String>,
@@ -72,7 +72,7 @@ pub struct NewHost {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = NAME))]
     pub cluster: Option<String>,
-    /// Its labels.
+    /// Its labels. Of a host that is there already they stay as they were.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "labels")]
     pub labels: Labels,

@@ -15,6 +15,8 @@ pub const LABEL_VALUE: &str = "^[A-Za-z0-9._-]{0,63}$";
 pub const LABEL: &str = "^[A-Za-z0-9._/-]{1,128}=[A-Za-z0-9._-]{0,63}$";
 /// What is deployed: no blanks, and nothing that commands take for an option.
 pub const VERSION: &str = "^[!-,.-~][!-~]{0,199}$";
+/// What is shown instead of a secret.
+pub const HIDDEN: &str = "********";
 /// The most labels on a host.
 pub const LABELS_MAX: u32 = 32;
 /// What `If-Match` and `If-None-Match` say (RFC 9110 §8.8.3, §13.1): `*`, or a list that may have gaps.
@@ -23,3 +25,10 @@ pub const ENTITY_TAGS: &str = concat!(
     r#"(W/)?"[!#-~]*"([\t ]*,[\t ,]*(W/)?"[!#-~]*")*"#,
     r"([\t ]*,[\t ,]*|[\t ]*))?)$"
 );
+
+/// Whether the option of this name, of a network or a container manager, is a secret: for whoever sends one. The server
+/// may keep more of them secret.
+#[must_use]
+pub fn is_secret_option(name: &str) -> bool {
+    matches!(name, "token" | "password") || name.contains("_key")
+}

@@ -6,8 +6,8 @@ use std::task::Poll;
 
 use base::Kind;
 use fleet::{
-    AddHostError, Expected, Fleet, MembersError, NewCluster, OperationError, OperationKind, OperationState,
-    Plan,
+    AddHostError, ClusterError, Expected, Fleet, MembersError, NewCluster, OperationError, OperationKind,
+    OperationState, Plan,
 };
 use futures_executor::block_on;
 use futures_util::future::join_all;
@@ -196,6 +196,42 @@ fn no_change_is_lost() {
     world.join("web", "a").unwrap();
     assert_eq!(world.roster("web").view.cluster.container_manager, "t");
     assert_eq!(world.status("a"), "active");
+    world.assert_consistent();
+}
+
+/// What a cluster is to have is there when the cluster is written, and not only when it was looked for.
+#[test]
+fn nothing_that_is_deleted_meanwhile_is_named() {
+    let world = World::new();
+    let network = |name: &str| {
+        let (kind, options) = (fleet::NetworkKind::default(), fleet::Options::default());
+        fleet::Network { name: name.parse().unwrap(), kind, options }
+    };
+    block_on(world.fleet.put_network(permit(), network("n"), Expected::Anything)).unwrap();
+    world.make_manager("t", "trivial");
+    world.make_cluster("web", "");
+    let new = NewCluster { network: "n".into(), container_manager: "t".into() };
+    let put = || {
+        let name = cluster("web");
+        block_on(world.fleet.put_cluster_of_what_is_there(permit(), &name, &new, Expected::Anything))
+    };
+    meanwhile(&world, |fleet| async move {
+        fleet.delete_container_manager(permit(), &"t".parse().unwrap(), Expected::Anything).await.unwrap();
+    });
+    assert!(matches!(put(), Err(ClusterError::NoSuchContainerManager { manager }) if manager == "t"));
+    world.make_manager("t", "trivial");
+    meanwhile(&world, |fleet| async move {
+        fleet.delete_network(permit(), &"n".parse().unwrap(), Expected::Anything).await.unwrap();
+    });
+    assert!(matches!(put(), Err(ClusterError::NoSuchNetwork { network }) if network == "n"));
+    let is = world.roster("web").view.cluster;
+    assert_eq!((is.network.as_str(), is.container_manager.as_str()), ("default", ""));
+
+    block_on(world.fleet.put_network(permit(), network("n"), Expected::Anything)).unwrap();
+    world.add("a", host_in("web", "active")).unwrap();
+    let done = put().unwrap();
+    assert_eq!((done.is.version, done.is.counts().total, done.is_new), (done.version, 1, false));
+    assert_eq!(done.is, world.roster("web").view);
     world.assert_consistent();
 }
 

@@ -1,6 +1,6 @@
 //! What the operator wants: what was said ([`Config`]) and what the program makes of it ([`Settings`]).
 //!
-//! One table, [`key::KEYS`], names every setting. [`Config::gather`] collects what flags, environment and file
+//! One table, [`keys::KEYS`], names every setting. [`Config::gather`] collects what flags, environment and file
 //! say, and [`Settings::from`] turns it into types that cannot hold the wrong thing, or reports every
 //! problem at once. `provost up` and `provost config check` both go this way.
 
@@ -12,6 +12,8 @@ mod files;
 mod flags;
 mod fleet_settings;
 mod key;
+mod keys;
+mod nearest;
 mod netloc;
 mod notes;
 mod problem;
@@ -33,6 +35,7 @@ use server::doors::ClientCertificates;
 
 pub use config::{Config, Said, Surroundings, Value};
 pub use flags::with_flags;
+pub use nearest::meant;
 pub use netloc::{Binding, Host, Netloc, Ports, ResolveError};
 pub use problem::{Origin, Problem};
 pub use reference::reference;

@@ -12,6 +12,7 @@ use identity::sign_in::{
 use serde_json::{Map, Value};
 
 use super::Fleet;
+use super::nearest::meant;
 use super::problem::{Origin, Problem};
 use crate::compat::commissaire::sign_in::{self, SignIn};
 
@@ -113,12 +114,7 @@ fn members(object: &Map<String, Value>, origin: &Origin) -> (Vec<Problem>, Vec<P
             notes.push(Problem::new(origin.clone(), member, "is passed over: only signing in is read here"));
         } else if !READ.contains(&name.as_str()) {
             let problem = Problem::new(origin.clone(), member, "nothing in such a file has this name");
-            let nearness = |known: &&&str| strsim::jaro_winkler(known, &name);
-            let nearest = READ.iter().filter(|known| nearness(known) > 0.8);
-            problems.push(match nearest.max_by(|a, b| nearness(a).total_cmp(&nearness(b))) {
-                Some(nearest) => problem.hint(format!("is `{nearest}` meant?")),
-                None => problem,
-            });
+            problems.push(Problem { hint: meant(&name, READ), ..problem });
         }
     }
     (problems, notes)

@@ -169,6 +169,75 @@ fn the_environments_password_goes_into_a_file_of_its_own() {
     assert_eq!(held["settings"]["store.etcd.endpoints"]["value"], json!([format!("http://{nobody}")]));
 }
 
+/// No file is lost, whatever the new one is called, and nobody's file through a link.
+#[test]
+fn secrets_are_not_written_over() {
+    let directory = files(&everything());
+    for (out, variables) in [
+        ("sign-in.json", &[][..]),
+        ("./etcd-password", &[("ETCD_MACHINES", "a:1"), ("ETCD_USERNAME", "root"), ("ETCD_PASSWORD", "p")]),
+    ] {
+        if !variables.is_empty() {
+            // Otherwise that says which etcd.
+            std::fs::remove_file(directory.path().join("old/storage.conf")).unwrap();
+        }
+        let nobody = format!("127.0.0.1:{}", testkit::free_pair());
+        let variables: Vec<_> = variables
+            .iter()
+            .map(|(name, value)| (*name, if *name == "ETCD_MACHINES" { nobody.as_str() } else { value }))
+            .collect();
+        let ran = import(directory.path(), &variables, &["--out", out]);
+        assert_ne!(ran.code, Some(0), "{out}");
+        let said = format!(
+            "error: {out} would hold the settings and a secret file of theirs at once\n\
+             hint: name another file with `--out`\n"
+        );
+        assert!(ran.stderr.contains(&said), "{}", ran.stderr);
+        assert!(!directory.path().join(out).exists());
+    }
+    let (elsewhere, out) = (directory.path().join("elsewhere"), directory.path().join("provost.toml"));
+    std::fs::write(&elsewhere, "mine").unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &out).unwrap();
+    let ran = import(directory.path(), &[], &["--out", "provost.toml", "--force"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(std::fs::read_to_string(elsewhere).unwrap(), "mine");
+    assert!(out.symlink_metadata().unwrap().is_file() && mode(&out) == 0o644);
+}
+
+/// What is written is good wherever it is read.
+#[test]
+fn relative_paths_are_made_absolute() {
+    let handler = json!({
+        "type": "etcd", "server_url": "https://127.0.0.1:1", "certificate_path": "c.pem",
+        "certificate_key_path": "keys/k.pem", "certificate_ca_path": "/etc/ca.pem",
+    });
+    let directory = files(&[("storage.conf", json!({"storage_handlers": handler}))]);
+    let old = directory.path().canonicalize().unwrap().join("old");
+    std::fs::create_dir(old.join("keys")).unwrap();
+    for name in ["c.pem", "keys/k.pem"] {
+        std::fs::write(old.join(name), "").unwrap();
+        std::fs::set_permissions(old.join(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let ran = import(directory.path(), &[], &[]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let at = |name: &str| format!("\"{}\"\n", old.join(name).display());
+    for line in [
+        format!("certificate_file = {}", at("c.pem")),
+        format!("key_file = {}", at("keys/k.pem")),
+        "ca_file = \"/etc/ca.pem\"\n".to_owned(),
+    ] {
+        assert!(ran.stdout.contains(&line), "{line}: {}", ran.stdout);
+    }
+
+    let directory = files(&[("commissaire.conf", json!({}))]);
+    let nobody = format!("https://127.0.0.1:{}", testkit::free_pair());
+    let variables = [("ETCD_MACHINES", nobody.as_str()), ("ETCD_CACERT", "ca.pem")];
+    let ran = import(directory.path(), &variables, &[]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let here = directory.path().canonicalize().unwrap().join("ca.pem");
+    assert!(ran.stdout.contains(&format!("ca_file = \"{}\"\n", here.display())), "{}", ran.stdout);
+}
+
 /// Where `ETCD_MACHINES` is set, each of the original's programs has its configuration from there.
 #[test]
 fn what_is_in_etcd_comes_before_the_files() {

@@ -23,6 +23,8 @@ use super::line_queue::{Full, Sender, Taker, line_queue};
 
 /// How many lines may wait.
 const QUEUE_LINES: u64 = 8_192;
+/// How many bytes they may have: a line has what clients say about themselves, tens of kilobytes of it if they like.
+const QUEUE_BYTES: usize = 8 << 20;
 
 /// Where the access log goes.
 pub struct AccessLog(Option<Box<dyn Write + Send>>);
@@ -45,7 +47,7 @@ impl AccessLog {
     /// is written.
     pub(super) fn open(self, lost: Counter) -> (Lines, Option<Writer>) {
         let Some(out) = self.0 else { return (Lines { queue: None, lost }, None) };
-        let (queue, lines) = line_queue(QUEUE_LINES);
+        let (queue, lines) = line_queue(QUEUE_LINES, QUEUE_BYTES);
         (Lines { queue: Some(queue), lost: lost.clone() }, Some(Writer { lines, out, lost }))
     }
 }

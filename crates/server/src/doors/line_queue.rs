@@ -28,6 +28,7 @@ struct Queue {
     waiting: Mutex<Waiting>,
     comes: Condvar,
     lines_max: u64,
+    bytes_max: usize,
 }
 
 #[derive(Debug, Default)]
@@ -46,9 +47,9 @@ struct Waiting {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
-/// A queue in which `lines_max` lines may wait.
-pub(super) fn line_queue(lines_max: u64) -> (Sender, Taker) {
-    let queue = Arc::new(Queue { waiting: Mutex::default(), comes: Condvar::new(), lines_max });
+/// A queue in which `lines_max` lines may wait, of `bytes_max` bytes with their ends.
+pub(super) fn line_queue(lines_max: u64, bytes_max: usize) -> (Sender, Taker) {
+    let queue = Arc::new(Queue { waiting: Mutex::default(), comes: Condvar::new(), lines_max, bytes_max });
     (Sender(Arc::new(Sending(queue.clone()))), Taker(queue))
 }
 
@@ -60,7 +61,8 @@ impl Sender {
         if waiting.is_abandoned {
             return Ok(());
         }
-        if waiting.lines >= queue.lines_max {
+        let bytes = waiting.text.len().saturating_add(line.len() + 1);
+        if waiting.lines >= queue.lines_max || bytes > queue.bytes_max {
             return Err(Full);
         }
         let was_enough = waiting.text.len() >= ENOUGH_BYTES;
@@ -125,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_has_come_is_taken_at_once_and_in_order() {
-        let (sender, taker) = line_queue(3);
+        let (sender, taker) = line_queue(3, 100);
         let mut text = String::from("left over");
         for line in ["one", "two", "three"] {
             assert_eq!(sender.put(line), Ok(()));
@@ -138,9 +140,20 @@ mod tests {
         assert_eq!((taker.take(&mut text), text.as_str()), (0, ""));
     }
 
+    /// Who asks may make their lines long.
+    #[test]
+    fn long_lines_take_the_room_of_many() {
+        let (sender, taker) = line_queue(100, 10);
+        let mut text = String::new();
+        assert_eq!(sender.put("12345678"), Ok(()));
+        assert_eq!((sender.put("9"), sender.put("")), (Err(Full), Ok(())));
+        assert_eq!((taker.take(&mut text), text.as_str()), (2, "12345678\n\n"));
+        assert_eq!((sender.put("1234567890"), sender.put("123456789")), (Err(Full), Ok(())));
+    }
+
     #[test]
     fn a_sleeping_writer_is_woken_by_a_line_and_by_the_end() {
-        let (sender, taker) = line_queue(10);
+        let (sender, taker) = line_queue(10, 100);
         let asleep = || taker.0.waiting().is_asleep;
         std::thread::scope(|threads| {
             let taken = threads.spawn(|| {
@@ -162,7 +175,7 @@ mod tests {
 
     #[test]
     fn lines_that_nobody_takes_are_forgotten() {
-        let (sender, taker) = line_queue(1);
+        let (sender, taker) = line_queue(1, 100);
         sender.put("one").unwrap();
         drop(taker);
         assert_eq!((sender.put("two"), sender.put("three")), (Ok(()), Ok(())));

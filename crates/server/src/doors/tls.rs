@@ -2,9 +2,9 @@
 //!
 //! TLS 1.2 and 1.3. The server certificate and the trust in client certificates are looked up in every
 //! handshake, so both change at any moment without a restart, and connections that are open stay open.
-//! A client certificate is asked for, and required only where the settings say so; no list of acceptable authorities is sent, since
-//! clients pick the certificate they were told to use. Only the certificate itself is looked at;
-//! whatever chain comes with it is ignored, because trust lies with the authorities that we know.
+//! A client certificate is asked for, and required only where the settings say so; no list of acceptable
+//! authorities is sent, since clients pick the certificate they were told to use. Only the certificate itself is
+//! looked at; whatever chain comes with it is ignored, because trust lies with the authorities that we know.
 
 use std::fmt;
 use std::io;

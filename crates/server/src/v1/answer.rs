@@ -8,6 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use super::condition::{Condition, Current};
+use super::refusal::Refusal;
 
 /// What a segment of a path is written with (RFC 3986 §2.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -84,12 +85,15 @@ impl Answer {
         self
     }
 
-    /// The answer to a `method`; 304 when whoever reads has it already.
+    /// The answer to a `method`; 304 when whoever reads has it already, and 412 when they want another.
     pub(super) fn into_response(mut self, method: &Method, condition: &Condition) -> Response {
         let reads = [Method::GET, Method::HEAD].contains(method);
         let may_be_kept = self.keeping == Keeping::Revalidated;
         if reads && may_be_kept && self.tag.is_none() {
             self.tag = self.document.as_deref().map(tag_of);
+        }
+        if reads && !condition.wants(self.tag.as_deref()) {
+            return Refusal::not_as_expected().into_response(method);
         }
         let is_known = reads && may_be_kept && self.tag.as_deref().is_some_and(|tag| condition.has(tag));
         let mut response = Response::new(Body::empty());

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fleet::{
-    ClusterError, ClusterName, ClusterView, ContainerManagerName, DefinitionError, DeployVersion, Expected,
-    Fleet, HostAddress, HostFilter, MembersError, NetworkName, NewCluster, OperationError, OperationKind,
-    Plan, ReadClusters, ReadContainerManagers, ReadHosts, ReadNetworks, StartOperation,
+    ClusterError, ClusterName, ClusterView, ContainerManagerName, DeployVersion, Fleet, HostAddress,
+    HostFilter, MembersError, NetworkName, NewCluster, OperationError, OperationKind, Plan, Put,
+    ReadClusters, ReadHosts, Seen, StartOperation,
 };
 use http::StatusCode;
 use identity::Permit;
@@ -15,7 +15,7 @@ use wire::Page;
 use super::V1;
 use super::answer::Answer;
 use super::asked::{Asked, cursor};
-use super::condition::Condition;
+use super::condition::{Condition, Current};
 use super::hosts::{LIST as HOSTS, next, shown_host};
 use super::refusal::Refusal;
 use super::shown;
@@ -48,24 +48,27 @@ impl V1 {
         let permit = asked.permit()?;
         let name: ClusterName = asked.part(0)?;
         let said: wire::ClusterSettings = asked.json().await?;
-        let new = self.new_cluster(asked.permit()?, asked.permit()?, said).await?;
-        let expected = self.expected_cluster(asked.permit()?, &asked.condition, &name).await?;
+        let new = new_cluster(said)?;
+        // Counts are not what is replaced: that they are others by now is no reason to refuse.
+        let condition = asked.condition.without_counts();
+        let current = self
+            .current_cluster(asked.permit()?, &condition, &name, |view| shown::current(view.version))
+            .await?;
+        let expected = condition.expected(current.as_ref())?;
         let put_name = name.clone();
-        let put =
-            |fleet: Arc<Fleet>| async move { fleet.put_cluster(permit, &put_name, &new, expected).await };
+        let put = |fleet: Arc<Fleet>| async move {
+            fleet.put_cluster_of_what_is_there(permit, &put_name, &new, expected).await
+        };
         let put = self.change(put).await.map_err(Refusal::of_cluster)?;
-        let view = self.fleet().cluster(asked.permit()?, &name).await?;
-        Ok(shown_cluster(&view).created_if(put.put.is_new, &["clusters", name.as_str()]))
+        Ok(shown_cluster(&put.is).created_if(put.is_new, &["clusters", name.as_str()]))
     }
 
     pub(super) async fn delete_cluster(&self, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
         let name: ClusterName = asked.part(0)?;
-        let expected = match self.expected_cluster(asked.permit()?, &asked.condition, &name).await? {
-            // Then there is nothing to delete, and the room says so.
-            Expected::Absent => Expected::Anything,
-            expected => expected,
-        };
+        let current =
+            self.current_cluster(asked.permit()?, &asked.condition, &name, shown::current_cluster).await?;
+        let expected = asked.condition.expected_there(current.as_ref())?;
         self.change(|fleet| async move { fleet.delete_cluster(permit, &name, expected).await })
             .await
             .map_err(Refusal::of_cluster)?;
@@ -125,10 +128,10 @@ impl V1 {
         let (name, address): (ClusterName, _) = (asked.part(0)?, asked.address(1)?);
         asked.nothing().await?;
         let (joining, host) = (name.clone(), address.clone());
-        let is_new = self.change(|fleet| async move { fleet.join(permit, &joining, &host).await }).await?;
-        let host = self.fleet().host(asked.permit()?, &address).await?;
+        let joined = |fleet: Arc<Fleet>| async move { fleet.join_host(permit, &joining, &host).await };
+        let Put { is, version, is_new } = self.change(joined).await?;
         let place = ["clusters", name.as_str(), "hosts", address.as_str()];
-        Ok(shown_host(&host).created_if(is_new, &place))
+        Ok(shown_host(&Seen { is, version }).created_if(is_new, &place))
     }
 
     pub(super) async fn leave(&self, asked: Asked) -> Result<Answer, Refusal> {
@@ -170,64 +173,43 @@ impl V1 {
         Ok(Answer::ok(&shown::operation(&started)).created(&place))
     }
 
-    /// What a cluster is to be. What it names has to be there: later nobody would think of this request.
-    async fn new_cluster(
-        &self,
-        networks: Permit<ReadNetworks>,
-        managers: Permit<ReadContainerManagers>,
-        said: wire::ClusterSettings,
-    ) -> Result<NewCluster, Refusal> {
-        let mut new = NewCluster::default();
-        if let Some(network) = said.network {
-            let name: NetworkName =
-                network.parse().map_err(|error| Refusal::malformed(format!("`network`: {error}")))?;
-            // The one that clusters are in which name none is fine also when it was deleted.
-            if network != new.network {
-                self.fleet().network(networks, &name).await.map_err(missing)?;
-            }
-            new.network = network;
-        }
-        if let Some(manager) = said.container_manager {
-            let name: ContainerManagerName = manager
-                .parse()
-                .map_err(|error| Refusal::malformed(format!("`container_manager`: {error}")))?;
-            self.fleet().container_manager(managers, &name).await.map_err(missing)?;
-            new.container_manager = manager;
-        }
-        Ok(new)
-    }
-
-    /// What whoever writes expects of a cluster, after a look at it where they name a condition.
-    async fn expected_cluster(
+    /// What a cluster is called by whoever writes, where the request depends on that.
+    async fn current_cluster(
         &self,
         permit: Permit<ReadClusters>,
         condition: &Condition,
         name: &ClusterName,
-    ) -> Result<Expected, Refusal> {
+        called: fn(&ClusterView) -> Current,
+    ) -> Result<Option<Current>, Refusal> {
         if !condition.is_there() {
-            return Ok(Expected::Anything);
+            return Ok(None);
         }
-        let current = match self.fleet().cluster(permit, name).await {
-            Ok(view) => Some(shown::current_cluster(&view)),
-            Err(ClusterError::NoSuchCluster { .. }) => None,
-            Err(error) => return Err(error.into()),
-        };
-        condition.expected(current.as_ref())
+        match self.fleet().cluster(permit, name).await {
+            Ok(view) => Ok(Some(called(&view))),
+            Err(ClusterError::NoSuchCluster { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
+}
+
+/// What a cluster is to be.
+fn new_cluster(said: wire::ClusterSettings) -> Result<NewCluster, Refusal> {
+    let mut new = NewCluster::default();
+    if let Some(network) = said.network {
+        let name = network.parse::<NetworkName>();
+        name.map_err(|error| Refusal::malformed(format!("`network`: {error}")))?;
+        new.network = network;
+    }
+    if let Some(manager) = said.container_manager {
+        let name = manager.parse::<ContainerManagerName>();
+        name.map_err(|error| Refusal::malformed(format!("`container_manager`: {error}")))?;
+        new.container_manager = manager;
+    }
+    Ok(new)
 }
 
 fn no_member(name: &ClusterName, address: &HostAddress) -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, format!("the host {address} does not belong to the cluster `{name}`"))
-}
-
-/// What is named in a body and not there is in the way: the path itself leads somewhere.
-fn missing(error: DefinitionError) -> Refusal {
-    match error {
-        DefinitionError::NotFound { noun, .. } => {
-            Refusal::with(StatusCode::CONFLICT, &error).hint(Some(format!("make the {noun} first")))
-        }
-        error => error.into(),
-    }
 }
 
 /// Addresses, each of which can be one.

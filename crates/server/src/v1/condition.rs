@@ -1,8 +1,8 @@
 //! What a request is made to depend on: `If-Match` and `If-None-Match` (RFC 9110 §13.1).
 
 use fleet::Expected;
+use http::HeaderMap;
 use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
-use http::{HeaderMap, StatusCode};
 use store::Version;
 
 use super::refusal::Refusal;
@@ -43,6 +43,30 @@ impl Condition {
         self.matches.is_some() || self.none_matches.is_some()
     }
 
+    /// The same for what does not depend on the counts of a cluster, which its tag has behind a `-`.
+    pub(super) fn without_counts(&self) -> Self {
+        let own = |(is_weak, tag): &(bool, String)| {
+            (*is_weak, tag.split_once('-').map_or(tag.as_str(), |(own, _)| own).to_owned())
+        };
+        let cut = |tags: &Option<Tags>| {
+            tags.as_ref().map(|tags| match tags {
+                Tags::Any => Tags::Any,
+                Tags::These(tags) => Tags::These(tags.iter().map(own).collect()),
+            })
+        };
+        Self { matches: cut(&self.matches), none_matches: cut(&self.none_matches) }
+    }
+
+    /// Whether what is called `tag`, if it has a name at all, is what `If-Match` wants.
+    pub(super) fn wants(&self, tag: Option<&str>) -> bool {
+        match &self.matches {
+            None | Some(Tags::Any) => true,
+            Some(Tags::These(tags)) => {
+                tags.iter().any(|(is_weak, known)| !is_weak && tag == Some(known.as_str()))
+            }
+        }
+    }
+
     /// Whether whoever reads has the representation called `tag` already.
     pub(super) fn has(&self, tag: &str) -> bool {
         match &self.none_matches {
@@ -54,27 +78,28 @@ impl Condition {
 
     /// What whoever writes expects, given that `current` is there: what the room has to hold them to.
     pub(super) fn expected(&self, current: Option<&Current>) -> Result<Expected, Refusal> {
-        let is_met = match (&self.matches, current) {
-            (None, _) => true,
-            (Some(_), None) => false,
-            (Some(Tags::Any), Some(_)) => true,
-            (Some(Tags::These(tags)), Some(current)) => {
-                tags.iter().any(|(is_weak, known)| !is_weak && *known == current.tag)
-            }
+        let is_met = match current {
+            Some(current) => self.wants(Some(&current.tag)),
+            None => self.matches.is_none(),
         };
         let is_other = match (&self.none_matches, current) {
             (None, _) | (Some(_), None) => true,
             (Some(_), Some(current)) => !self.has(&current.tag),
         };
         match (is_met && is_other, current) {
-            (false, _) => Err(Refusal::new(
-                StatusCode::PRECONDITION_FAILED,
-                "what is there is not what the request was made to depend on",
-            )),
+            (false, _) => Err(Refusal::not_as_expected()),
             (true, _) if !self.is_there() => Ok(Expected::Anything),
             (true, Some(current)) => Ok(Expected::At(current.version)),
             (true, None) => Ok(Expected::Absent),
         }
+    }
+
+    /// The same for what can only be done to something: where nothing is there, the room says so.
+    pub(super) fn expected_there(&self, current: Option<&Current>) -> Result<Expected, Refusal> {
+        Ok(match self.expected(current)? {
+            Expected::Absent => Expected::Anything,
+            expected => expected,
+        })
     }
 }
 
@@ -187,6 +212,20 @@ mod tests {
                 absent,
                 "{matches:?} {none_matches:?}, absent"
             );
+        }
+    }
+
+    #[test]
+    fn counts_are_nothing_that_is_written() {
+        let version = Version(Revision(7));
+        let current = Current { tag: "7".into(), version };
+        for (field, is_met) in
+            [("\"7-1f\"", true), ("\"7\"", true), ("*", true), ("\"6-1f\"", false), ("W/\"7-1f\"", false)]
+        {
+            let matches = condition(Some(field), None).unwrap().without_counts();
+            assert_eq!(matches.expected(Some(&current)).is_ok(), is_met, "{field}");
+            let none_matches = condition(None, Some(field)).unwrap().without_counts();
+            assert_eq!(none_matches.expected(Some(&current)).is_ok(), field.contains('6'), "{field}");
         }
     }
 

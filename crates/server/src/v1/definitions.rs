@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use fleet::{
-    ContainerManager, ContainerManagerKind, ContainerManagerName, DefinitionError, Expected, Fleet, HIDDEN,
-    Network, NetworkKind, NetworkName, Options, ReadContainerManagers, ReadNetworks, Seen,
+    ContainerManager, ContainerManagerKind, ContainerManagerName, DefinitionError, Fleet, HIDDEN, Network,
+    NetworkKind, NetworkName, Options, ReadContainerManagers, ReadNetworks, Seen,
 };
 use identity::Permit;
 use serde_json::{Map, Value};
@@ -48,19 +48,21 @@ impl V1 {
         };
         let network = Network { name: name.clone(), kind, options: options(said.options)? };
         network.check().map_err(|error| Refusal::unfit(error.to_string()))?;
-        let expected = self.expected_network(asked.permit()?, &asked.condition, &name).await?;
+        let expected = asked
+            .condition
+            .expected(self.current_network(asked.permit()?, &asked.condition, &name).await?.as_ref())?;
         let put = |fleet: Arc<Fleet>| async move { fleet.put_network(permit, network, expected).await };
         let put = self.change(put).await.map_err(Refusal::of_definition)?;
-        // Read again, because what is shown hides its secrets.
-        let seen = self.fleet().network(asked.permit()?, &name).await?;
-        let answer = Answer::ok(&shown::network(seen.is)).of(shown::current(seen.version));
+        let answer = Answer::ok(&shown::network(put.is.shown())).of(shown::current(put.version));
         Ok(answer.created_if(put.is_new, &["networks", name.as_str()]))
     }
 
     pub(super) async fn delete_network(&self, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
         let name: NetworkName = asked.part(0)?;
-        let expected = there(self.expected_network(asked.permit()?, &asked.condition, &name).await?);
+        let expected = asked
+            .condition
+            .expected_there(self.current_network(asked.permit()?, &asked.condition, &name).await?.as_ref())?;
         self.change(|fleet| async move { fleet.delete_network(permit, &name, expected).await })
             .await
             .map_err(Refusal::of_definition)?;
@@ -93,48 +95,49 @@ impl V1 {
         };
         let manager = ContainerManager { name: name.clone(), kind, options: options(said.options)? };
         manager.check().map_err(|error| Refusal::unfit(error.to_string()))?;
-        let expected = self.expected_container_manager(asked.permit()?, &asked.condition, &name).await?;
+        let current = self.current_container_manager(asked.permit()?, &asked.condition, &name).await?;
+        let expected = asked.condition.expected(current.as_ref())?;
         let put =
             |fleet: Arc<Fleet>| async move { fleet.put_container_manager(permit, manager, expected).await };
         let put = self.change(put).await.map_err(Refusal::of_definition)?;
-        let seen = self.fleet().container_manager(asked.permit()?, &name).await?;
-        let answer = Answer::ok(&shown::container_manager(seen.is)).of(shown::current(seen.version));
+        let answer = Answer::ok(&shown::container_manager(put.is.shown())).of(shown::current(put.version));
         Ok(answer.created_if(put.is_new, &["container-managers", name.as_str()]))
     }
 
     pub(super) async fn delete_container_manager(&self, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
         let name: ContainerManagerName = asked.part(0)?;
-        let expected =
-            there(self.expected_container_manager(asked.permit()?, &asked.condition, &name).await?);
+        let current = self.current_container_manager(asked.permit()?, &asked.condition, &name).await?;
+        let expected = asked.condition.expected_there(current.as_ref())?;
         self.change(|fleet| async move { fleet.delete_container_manager(permit, &name, expected).await })
             .await
             .map_err(Refusal::of_definition)?;
         Ok(Answer::gone())
     }
 
-    async fn expected_network(
+    /// What a network is called by whoever writes, where the request depends on that.
+    async fn current_network(
         &self,
         permit: Permit<ReadNetworks>,
         condition: &Condition,
         name: &NetworkName,
-    ) -> Result<Expected, Refusal> {
+    ) -> Result<Option<Current>, Refusal> {
         if !condition.is_there() {
-            return Ok(Expected::Anything);
+            return Ok(None);
         }
-        condition.expected(current(self.fleet().network(permit, name).await)?.as_ref())
+        current(self.fleet().network(permit, name).await)
     }
 
-    async fn expected_container_manager(
+    async fn current_container_manager(
         &self,
         permit: Permit<ReadContainerManagers>,
         condition: &Condition,
         name: &ContainerManagerName,
-    ) -> Result<Expected, Refusal> {
+    ) -> Result<Option<Current>, Refusal> {
         if !condition.is_there() {
-            return Ok(Expected::Anything);
+            return Ok(None);
         }
-        condition.expected(current(self.fleet().container_manager(permit, name).await)?.as_ref())
+        current(self.fleet().container_manager(permit, name).await)
     }
 }
 
@@ -144,14 +147,6 @@ fn current<T>(seen: Result<Seen<T>, DefinitionError>) -> Result<Option<Current>,
         Ok(seen) => Ok(Some(shown::current(seen.version))),
         Err(DefinitionError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// For deleting: when nothing is there, the room says so.
-fn there(expected: Expected) -> Expected {
-    match expected {
-        Expected::Absent => Expected::Anything,
-        expected => expected,
     }
 }
 
@@ -181,4 +176,29 @@ fn options(said: Map<String, Value>) -> Result<Options, Refusal> {
         return Err(Refusal::unfit(format!("the option `{name}` is what is shown instead of a secret")));
     }
     Ok(Options::new(said))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What clients take care of as a secret, the fleet keeps as one.
+    #[test]
+    fn clients_and_the_fleet_know_the_same_secrets() {
+        assert_eq!(wire::rules::HIDDEN, HIDDEN);
+        for (name, is_secret) in [
+            ("token", true),
+            ("password", true),
+            ("certificate_key_path", true),
+            ("api_key", true),
+            ("server_url", false),
+            ("mtu", false),
+        ] {
+            let options = [(name.to_owned(), Value::from("x"))].into_iter().collect();
+            let (name_of_it, kind) = ("a".parse().unwrap(), NetworkKind::default());
+            let network = Network { name: name_of_it, kind, options: Options::new(options) };
+            let is_hidden = network.shown().options.text(name) == Some(HIDDEN);
+            assert_eq!((is_hidden, wire::rules::is_secret_option(name)), (is_secret, is_secret), "{name}");
+        }
+    }
 }

@@ -14,7 +14,7 @@ use wire::Page;
 use super::V1;
 use super::answer::Answer;
 use super::asked::{Asked, cursor};
-use super::condition::Condition;
+use super::condition::{Condition, Current};
 use super::refusal::Refusal;
 use super::table::Parameter;
 use super::{host_rules, shown};
@@ -68,7 +68,9 @@ impl V1 {
                 "`{address}` is neither the IP address of a host nor a DNS name"
             )));
         }
-        let expected = self.expected_host(asked.permit()?, &asked.condition, &address).await?;
+        let expected = asked
+            .condition
+            .expected(self.current_host(asked.permit()?, &asked.condition, &address).await?.as_ref())?;
         let put = |fleet: Arc<Fleet>| async move { fleet.add_host_if(permit, address, new, expected).await };
         let put = self.change(put).await.map_err(Refusal::of_new_host)?;
         let answer = Answer::ok(&shown::host(&put.is)).of(shown::current(put.version));
@@ -104,11 +106,8 @@ impl V1 {
     pub(super) async fn delete_host(&self, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
         let address = asked.address(0)?;
-        let expected = match self.expected_host(asked.permit()?, &asked.condition, &address).await? {
-            // Then there is nothing to delete, and the room says so.
-            Expected::Absent => Expected::Anything,
-            expected => expected,
-        };
+        let current = self.current_host(asked.permit()?, &asked.condition, &address).await?;
+        let expected = asked.condition.expected_there(current.as_ref())?;
         self.change(|fleet| async move { fleet.delete_host(permit, &address, expected).await })
             .await
             .map_err(Refusal::of_host)?;
@@ -128,22 +127,21 @@ impl V1 {
         Ok(Answer::ok(&shown::credentials(&address, &credentials)).secret())
     }
 
-    /// What whoever writes expects of a host, after a look at it where they name a condition.
-    async fn expected_host(
+    /// What a host is called by whoever writes, where the request depends on that.
+    async fn current_host(
         &self,
         permit: Permit<ReadHosts>,
         condition: &Condition,
         address: &HostAddress,
-    ) -> Result<Expected, Refusal> {
+    ) -> Result<Option<Current>, Refusal> {
         if !condition.is_there() {
-            return Ok(Expected::Anything);
+            return Ok(None);
         }
-        let current = match self.fleet().host(permit, address).await {
-            Ok(host) => Some(shown::current(host.version)),
-            Err(HostError::NoSuchHost { .. }) => None,
-            Err(error) => return Err(error.into()),
-        };
-        condition.expected(current.as_ref())
+        match self.fleet().host(permit, address).await {
+            Ok(host) => Ok(Some(shown::current(host.version))),
+            Err(HostError::NoSuchHost { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

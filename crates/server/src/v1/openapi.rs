@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::table::{Conditions, Parameter, ROWS, Row};
 
 /// What every route may be refused with, besides what it says itself.
-const ALWAYS: &[u16] = &[400, 401, 403, 406, 429, 500, 503];
+const ALWAYS: &[u16] = &[400, 401, 403, 406, 412, 429, 500, 503];
 /// What every route that reads a body may be refused with.
 const WITH_BODY: &[u16] = &[408, 413, 415, 507];
 
@@ -59,8 +59,10 @@ fn document() -> Value {
 
 const DESCRIPTION: &str = "Hosts, clusters, networks, container managers, and the operations on clusters.\n\n\
     Lists come in pages: whoever wants the next one gives `next` of the last one as `after`. `ETag`, `If-Match` and \
-    `If-None-Match` work as in RFC 9110. Whatever goes wrong is a problem (RFC 9457). Which ways of signing in there \
-    are is the operator's choice.";
+    `If-None-Match` work as in RFC 9110, but for one thing: the counts of a cluster's hosts are part of its entity tag, \
+    and when its settings are written `If-Match` and `If-None-Match` leave them aside. What changes something and takes \
+    neither of the two is refused with 412 where there is one. Whatever goes wrong is a problem (RFC 9457). Which ways \
+    of signing in there are is the operator's choice.";
 
 fn operation(row: &Row, generator: &mut SchemaGenerator) -> Value {
     let mut operation = json!({
@@ -98,6 +100,7 @@ fn parameters(row: &Row) -> Vec<Value> {
     match row.conditions {
         Conditions::None => {}
         Conditions::Read => {
+            parameters.push(header("If-Match", "Entity tags that are wanted: 412 unless it is one of them"));
             parameters.push(header("If-None-Match", "Entity tags that are known: 304 if it is one of them"));
         }
         Conditions::Write => {
@@ -156,20 +159,15 @@ fn responses(row: &Row, generator: &mut SchemaGenerator) -> Value {
         }
         responses.insert(status.to_string(), response);
     }
-    let conditional: &[u16] = match row.conditions {
-        Conditions::None => &[],
-        Conditions::Read => {
-            responses.insert("304".into(), json!({ "description": reason(304) }));
-            &[]
-        }
-        Conditions::Write => &[412],
-    };
-    let always = if row.role.is_some() { ALWAYS } else { &[400] };
+    if row.conditions == Conditions::Read {
+        responses.insert("304".into(), json!({ "description": reason(304) }));
+    }
+    let always = if row.role.is_some() { ALWAYS } else { &[400, 412] };
     let with_body = if row.body.is_some() { WITH_BODY } else { &[] };
     // What has the form of an address may not be one.
     let with_address: &[u16] = if row.path.contains("{address}") { &[422] } else { &[] };
-    let refusals = [always, with_body, with_address, conditional, row.refusals];
-    let refusals: BTreeSet<u16> = refusals.into_iter().flatten().copied().collect();
+    let refusals: BTreeSet<u16> =
+        [always, with_body, with_address, row.refusals].into_iter().flatten().copied().collect();
     for status in refusals {
         let schema = generator.subschema_for::<wire::Problem>().to_value();
         let mut response = json!({

@@ -64,6 +64,12 @@ impl Refusal {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
     }
 
+    /// 412: the request was made to depend on something else.
+    pub(super) fn not_as_expected() -> Self {
+        let detail = "what is there is not what the request was made to depend on";
+        Self::new(StatusCode::PRECONDITION_FAILED, detail)
+    }
+
     /// The refusal that an error stands for, with another status. What went wrong on our side is not shown.
     pub(super) fn with(status: StatusCode, error: &dyn Explain) -> Self {
         Self::new(status, fault::told(error)).hint(error.help())

@@ -347,7 +347,8 @@ fn clusters() -> Vec<Row> {
         .may::<JoinCluster>()
         .answers::<wire::Host>(200)
         .answers::<wire::Host>(201)
-        .or(&[404, 409])
+        // The last ones, because it has to be read whether there is a body.
+        .or(&[404, 409, 408, 413, 507])
         .unconditional(),
         Row::delete(
             "/clusters/{name}/hosts/{address}",

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::variables::EtcdVariables;
-use crate::settings::{self, Origin, Problem};
+use crate::settings::{self, Origin, Problem, meant};
 
 /// Where the original's files are.
 pub const DIRECTORY: &str = "/etc/commissaire";
@@ -47,12 +47,7 @@ impl Conf {
         let unknown = names.filter(|(_, name)| !known.contains(&name.as_str()));
         let told = unknown.map(|(said, name)| {
             let problem = self.problem(said, "nothing known has this name, and it is passed over");
-            let nearness = |known: &&&str| strsim::jaro_winkler(known, &name);
-            let nearest = known.iter().max_by(|a, b| nearness(a).total_cmp(&nearness(b)));
-            match nearest.filter(|known| nearness(known) > 0.8) {
-                Some(nearest) => problem.hint(format!("is `{nearest}` meant?")),
-                None => problem,
-            }
+            Problem { hint: meant(&name, known.iter().copied()), ..problem }
         });
         told.collect()
     }

@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 use store::private_file;
 
 use super::conf::{self, Conf, Place};
-use super::storage::COMMON;
+use super::storage::{COMMON, is_of_custodia};
 use super::translate;
 use super::variables::EtcdVariables;
 use crate::output;
@@ -70,6 +70,8 @@ struct Import {
 enum WriteError {
     #[error("there are other files already: {}", list(paths))]
     Occupied { paths: Vec<PathBuf> },
+    #[error("{} would hold the settings and a secret file of theirs at once", path.display())]
+    Taken { path: PathBuf },
     #[error("could not write {}", path.display())]
     Io { path: PathBuf, source: io::Error },
 }
@@ -82,6 +84,7 @@ impl Explain for WriteError {
     fn kind(&self) -> Kind {
         match self {
             Self::Occupied { .. } => Kind::Conflict,
+            Self::Taken { .. } => Kind::Invalid,
             Self::Io { .. } => Kind::Unavailable,
         }
     }
@@ -89,6 +92,7 @@ impl Explain for WriteError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Occupied { .. } => Some("`--force` replaces them".to_owned()),
+            Self::Taken { .. } => Some("name another file with `--out`".to_owned()),
             Self::Io { .. } => None,
         }
     }
@@ -227,7 +231,7 @@ fn import(from: &Path, surroundings: Surroundings) -> Result<Import, Vec<Problem
             Err(wrong) => problems.extend(wrong),
         }
     }
-    let kept = translate::store(storage.as_ref(), variables.as_ref(), &mut config);
+    let kept = translate::store(storage.as_ref(), variables.as_ref(), &mut config, Some(&from));
     problems.extend(kept.problems);
     import.lost.extend(kept.lost);
     for conf in storage.iter().chain(services.iter().flatten()) {
@@ -307,8 +311,7 @@ fn lost_of_server(conf: &Conf) -> Vec<Problem> {
 fn lost_of_service(conf: &Conf) -> Vec<Problem> {
     let is_storage = conf.member("storage-handlers").is_some();
     let known = [&COMMON[..], if is_storage { &["storage-handlers"] } else { &[] }].concat();
-    let is_custodia = |problem: &Problem| matches!(&problem.origin, Origin::Member(_, name) if name.replace('_', "-").starts_with("custodia-"));
-    let mut lost: Vec<_> = conf.unknown(&known).into_iter().filter(|lost| !is_custodia(lost)).collect();
+    let mut lost: Vec<_> = conf.unknown(&known).into_iter().filter(|lost| !is_of_custodia(lost)).collect();
     lost.extend(of_the_bus(conf));
     for name in ["debug", "logging"] {
         if conf.member(name).is_some() {
@@ -364,6 +367,9 @@ fn write(import: &Import, out: &Path, force: bool) -> Result<Written, WriteError
     if let Some(password) = &import.password {
         files.push((beside("etcd-password"), password.expose().as_bytes(), true));
     }
+    if files.iter().any(|(path, ..)| path.file_name() == out.file_name()) {
+        return Err(WriteError::Taken { path: out.to_owned() });
+    }
     // Last, so that what it names is there.
     files.push((out.to_owned(), import.text.as_bytes(), false));
     let is_as_it_should = |(path, bytes, is_secret): &(PathBuf, &[u8], bool)| {
@@ -380,11 +386,19 @@ fn write(import: &Import, out: &Path, force: bool) -> Result<Written, WriteError
         let (path, bytes, is_secret) = file;
         let is_new = !is_as_it_should(file);
         if is_new {
-            let done =
-                if *is_secret { private_file::replace(path, bytes) } else { std::fs::write(path, bytes) };
+            let done = if *is_secret { private_file::replace(path, bytes) } else { replace(path, bytes) };
             done.map_err(|source| WriteError::Io { path: path.clone(), source })?;
         }
         written.push((path.clone(), is_new));
     }
     Ok(written)
+}
+
+/// Puts `bytes` into the file at `path`, in one step, and lets others read it as they could before: all of them, when
+/// it is new.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let before = std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file);
+    let mode = before.map_or(0o644, |before| before.permissions().mode() & 0o777);
+    private_file::replace(path, bytes)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
 }

@@ -9,7 +9,7 @@ use identity::Role;
 use identity::sign_in::{BasicConfig, ParseRoleError, Roles, Service, Url};
 use serde_json::Value;
 
-use crate::settings::{Origin, Problem};
+use crate::settings::{Origin, Problem, meant};
 
 /// The role that `value` names. Whatever is no text is no role either.
 pub fn role_of(value: &Value) -> Result<Role, ParseRoleError> {
@@ -189,15 +189,8 @@ impl Options {
     /// Ends the reading: what was not asked for is nothing that the plugin has.
     pub fn finish(mut self) -> (Vec<Problem>, Vec<Problem>) {
         for name in std::mem::take(&mut self.values).into_keys() {
-            let mut problem = self.problem(&name, "the plugin has no such option");
-            let nearest = self
-                .known
-                .iter()
-                .max_by(|a, b| strsim::jaro_winkler(a, &name).total_cmp(&strsim::jaro_winkler(b, &name)));
-            if let Some(nearest) = nearest.filter(|known| strsim::jaro_winkler(known, &name) > 0.8) {
-                problem = problem.hint(format!("is `{nearest}` meant?"));
-            }
-            self.problems.push(problem);
+            let problem = self.problem(&name, "the plugin has no such option");
+            self.problems.push(Problem { hint: meant(&name, self.known.iter().copied()), ..problem });
         }
         (self.problems, self.notes)
     }

@@ -16,7 +16,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::conf::{self, Conf, DIRECTORY, Place};
 use super::sign_in::{self, SignIn};
-use super::storage::COMMON;
+use super::storage::{COMMON, is_of_custodia};
 use super::translate;
 use super::variables::EtcdVariables;
 use crate::output;
@@ -123,10 +123,10 @@ fn settings(
         notes.extend(conf.unknown(&translate::MEMBERS).iter().map(worded));
     }
     config.read_variables();
-    let kept = translate::store(storage.as_ref(), variables.as_ref(), &mut config);
+    let kept = translate::store(storage.as_ref(), variables.as_ref(), &mut config, None);
     if let Some(conf) = &storage {
         let known = [&COMMON[..], &["storage-handlers"]].concat();
-        let unknown = conf.unknown(&known).into_iter().filter(|problem| !is_custodia(problem));
+        let unknown = conf.unknown(&known).into_iter().filter(|problem| !is_of_custodia(problem));
         notes.extend(unknown.map(|problem| worded(&problem)));
     }
     notes.extend(kept.lost.iter().map(worded));
@@ -153,6 +153,7 @@ fn settings(
     };
     if settings.store.engine == StoreEngine::Etcd
         && config.origin("store.etcd.endpoints") == Origin::Variable("ETCD_MACHINES".to_owned())
+        && config.said("store.etcd.user").is_none()
     {
         let user = variables.and_then(|variables| variables.user);
         settings.store.etcd.user = user.map(|(name, password)| (name, Password::Said(password)));
@@ -179,11 +180,6 @@ fn worded(problem: &Problem) -> String {
         Some(hint) => format!("{problem} ({hint})"),
         None => problem.to_string(),
     }
-}
-
-/// Whether it is about a member that `storage` has spoken of.
-fn is_custodia(problem: &Problem) -> bool {
-    matches!(&problem.origin, Origin::Member(_, name) if name.replace('_', "-").starts_with("custodia-"))
 }
 
 /// Where the server's configuration is, and that of the storage service, by their names; nowhere, where none is to
@@ -383,6 +379,25 @@ mod tests {
         // For its configuration only.
         let ours = [("ETCD_MACHINES", "http://e:1"), ("PROVOST_STORE_ENGINE", "embedded")];
         assert_eq!(of(&[], &ours).unwrap().0.store.engine, StoreEngine::Embedded);
+    }
+
+    #[test]
+    fn our_own_variables_say_who_signs_in_at_etcd() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("password");
+        store::private_file::replace(&file, b"correct horse\n").unwrap();
+        let theirs =
+            [("ETCD_MACHINES", "http://e:1"), ("ETCD_USERNAME", "root"), ("ETCD_PASSWORD", "hunter2")];
+        let ours = [
+            ("PROVOST_STORE_ETCD_USER", "provost"),
+            ("PROVOST_STORE_ETCD_PASSWORD_FILE", file.to_str().unwrap()),
+        ];
+        for (variables, expected) in [(theirs.to_vec(), "root"), ([&theirs[..], &ours].concat(), "provost")] {
+            let (settings, _) = of(&[], &variables).unwrap();
+            let (name, password) = settings.store.etcd.user.unwrap();
+            let is_said = matches!(password, Password::Said(_));
+            assert_eq!((name.as_str(), is_said), (expected, expected == "root"));
+        }
     }
 
     #[test]

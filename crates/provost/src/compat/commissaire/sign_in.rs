@@ -24,9 +24,10 @@ use identity::Role;
 use identity::sign_in::{Config, MethodConfig, OpenPath};
 use serde_json::{Map, Value};
 
+use super::conf::member;
 use super::methods::{basic, client_certificate, keystone, openshift, token_review};
 use super::options::{Options, role_of};
-use crate::settings::{Origin, Problem};
+use crate::settings::{Origin, Problem, meant};
 
 /// The prefixes that a plugin's name may have.
 const PREFIXES: [&str; 2] = ["commissaire_http.authentication.", "commissaire.authentication."];
@@ -169,15 +170,10 @@ impl Reader<'_> {
         let short = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
         let found = NAMES.iter().find(|(_, known)| *known == short).map(|(kind, _)| *kind);
         if found.is_none() {
-            let mut problem =
+            let problem =
                 Problem::new(origin.clone(), key, format!("there is no authentication plugin `{name}`"));
-            let nearest = NAMES.iter().map(|(_, known)| (strsim::jaro_winkler(known, short), *known));
-            if let Some((_, nearest)) =
-                nearest.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(nearness, _)| *nearness > 0.8)
-            {
-                problem = problem.hint(format!("is `{nearest}` meant?"));
-            }
-            self.problems.push(problem);
+            let hint = meant(short, NAMES.iter().map(|(_, known)| *known));
+            self.problems.push(Problem { hint, ..problem });
         }
         found
     }
@@ -234,12 +230,6 @@ fn open_path(item: &Value) -> Result<OpenPath, String> {
         Some(role) => role_of(role).map_err(|error| format!("{path}: {error}"))?,
     };
     Ok(OpenPath { path, role })
-}
-
-/// The member `name` of the file, where `-` and `_` are the same.
-fn member<'f>(file: &'f Map<String, Value>, name: &str) -> Option<&'f Value> {
-    let found = file.iter().find(|(member, _)| member.replace('_', "-") == name);
-    found.map(|(_, value)| value).filter(|value| !value.is_null())
 }
 
 #[cfg(test)]

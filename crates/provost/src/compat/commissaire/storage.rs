@@ -12,10 +12,12 @@
 //!
 //! Source: the contract of `/api/v0`, section 9.2.
 
+use std::path::Path;
+
 use serde_json::{Map, Value};
 
 use super::conf::{Conf, member, setting};
-use crate::settings::{self, Config, Problem, Said};
+use crate::settings::{self, Config, Origin, Problem, Said};
 
 /// The models that a pattern can mean; those with secrets are never claimed.
 const MODELS: [&str; 13] = [
@@ -59,6 +61,15 @@ const OPTIONS: [(&str, &str); 4] = [
     ("certificate-ca-path", "store.etcd.ca_file"),
 ];
 
+/// Whether it is about a member of Custodia's, which [`storage`] speaks of by itself.
+pub fn is_of_custodia(problem: &Problem) -> bool {
+    matches!(&problem.origin, Origin::Member(_, name) if is_custodia(name))
+}
+
+fn is_custodia(name: &str) -> bool {
+    name.replace('_', "-").starts_with("custodia-")
+}
+
 /// What `conf` says.
 pub fn storage(conf: &Conf) -> Storage {
     const KEY: &str = "storage-handlers";
@@ -84,8 +95,7 @@ pub fn storage(conf: &Conf) -> Storage {
     }
     let mut found = reader.found;
     for name in conf.object.keys() {
-        let dashed = name.replace('_', "-");
-        if dashed.starts_with("custodia-") {
+        if is_custodia(name) {
             let what = "has no counterpart: secrets are sealed in the store itself, and no Custodia is asked";
             found.lost.push(conf.problem(name, what));
         }
@@ -95,11 +105,19 @@ pub fn storage(conf: &Conf) -> Storage {
 
 impl Storage {
     /// Says where everything is kept, if it is in an etcd; `variables` is asked when it does not say where that is.
-    pub fn say(&self, conf: &Conf, config: &mut Config, variables: impl FnOnce(&mut Config) -> bool) {
+    /// Relative paths start from `from`, or from the working directory.
+    pub fn say(
+        &self,
+        conf: &Conf,
+        config: &mut Config,
+        from: Option<&Path>,
+        variables: impl FnOnce(&mut Config) -> bool,
+    ) {
         let Some(options) = &self.etcd else { return };
         let origin = conf.origin("storage-handlers");
-        let mut say =
-            |setting, value| config.say(setting, Said { value, origin: origin.clone(), from: None });
+        let mut say = |setting, value| {
+            config.say(setting, Said { value, origin: origin.clone(), from: from.map(Path::to_owned) });
+        };
         say("store.engine", settings::Value::Text("etcd".to_owned()));
         for (setting, value) in options {
             say(setting, setting_of(value));
@@ -280,7 +298,7 @@ mod tests {
             assert_eq!(told(&found.problems), [""; 0], "{handlers}");
             let conf = Conf { path: "storage.conf".into(), object: Map::new() };
             let mut config = Config::empty(Surroundings { variables: Vec::new(), root: true });
-            found.say(&conf, &mut config, |_| false);
+            found.say(&conf, &mut config, None, |_| false);
             let said = config.said("store.etcd.endpoints").map(|said| said.value.clone());
             assert_eq!(said, expected.map(|url| settings::Value::Text(url.to_owned())), "{handlers}");
         };

@@ -11,7 +11,7 @@
 //!
 //! Source: the contract of `/api/v0`, section 9.1.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base::{Clock, Entropy, Explain as _, Kind, Secret, report};
@@ -80,12 +80,15 @@ impl EtcdVariables {
         Ok(Some(Self { endpoints, identity: pem.zip(key), ca, user: user.zip(password) }))
     }
 
-    /// The variables and their values, for people: the password is not shown.
+    /// The variables and their values, for people: no password is shown, and nothing that may be one.
     pub fn shown(&self) -> Vec<String> {
         let identity = self.identity.as_ref();
         let path = |path: &PathBuf| path.display().to_string();
         let lines = [
-            ("ETCD_MACHINES", Some(self.endpoints.join(","))),
+            (
+                "ETCD_MACHINES",
+                Some(self.endpoints.iter().map(|url| without_user(url)).collect::<Vec<_>>().join(",")),
+            ),
             ("ETCD_TLSPEM", identity.map(|(pem, _)| path(pem))),
             ("ETCD_TLSKEY", identity.map(|(_, key)| path(key))),
             ("ETCD_CACERT", self.ca.as_ref().map(path)),
@@ -95,11 +98,12 @@ impl EtcdVariables {
         lines.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?))).collect()
     }
 
-    /// Lets everything be kept in this etcd. Who signs in is not among it: see [`EtcdVariables::user`].
-    pub fn say(&self, config: &mut Config) {
+    /// Lets everything be kept in this etcd; relative paths start from `from`, or from the working directory. Who signs in
+    /// is not among it: see [`EtcdVariables::user`].
+    pub fn say(&self, config: &mut Config, from: Option<&Path>) {
         let mut say = |setting, value, variable: &str| {
             let origin = Origin::Variable(variable.to_owned());
-            config.say(setting, Said { value, origin, from: None });
+            config.say(setting, Said { value, origin, from: from.map(Path::to_owned) });
         };
         let path = |path: &PathBuf| Value::Text(path.display().to_string());
         say("store.engine", Value::Text("etcd".to_owned()), "ETCD_MACHINES");
@@ -170,6 +174,14 @@ fn endpoints(machines: &str) -> Vec<String> {
     machines.iter().map(|machine| format!("{scheme}://{}", bare(machine).trim_end_matches('/'))).collect()
 }
 
+/// A URL as it may be shown: what stands before an `@` may be a password.
+fn without_user(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, machine))) => format!("{scheme}://…@{machine}"),
+        _ => url.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,5 +225,8 @@ mod tests {
             ["ETCD_MACHINES=http://a:1", "ETCD_USERNAME=root", "ETCD_PASSWORD=(redacted)"]
         );
         assert!(!format!("{found:?}").contains("hunter2"));
+        let found =
+            read(&[("ETCD_MACHINES", "http://root:hunter2@a:1,b:2,root:hun@ter2@c:3")]).unwrap().unwrap();
+        assert_eq!(found.shown(), ["ETCD_MACHINES=http://…@a:1,http://b:2,http://…@c:3"]);
     }
 }

@@ -71,6 +71,18 @@ fn a_fleet_is_looked_after() {
     }
     run(&house, &format!("host add 10.0.0.1 --key {key} --remote-user fedora --label rack=a1")).ok();
     run(&house, "host add 10.0.0.2 --cluster web").ok();
+    for (line, said) in [
+        (
+            "network create flat --kind flannel_etcd --option-file token=token --option mtu=9000",
+            "network flat",
+        ),
+        ("container-manager create kube --kind trivial", "container manager kube"),
+        ("host add 10.0.0.2", "host 10.0.0.2"),
+    ] {
+        let again = run(&house, line);
+        assert_eq!(again.ok(), "");
+        assert_eq!(again.stderr, format!("{said} is there already, and the same\n"));
+    }
 
     // Hosts, by what is said of them.
     let addresses = |line: &str| -> Vec<String> {
@@ -152,6 +164,23 @@ fn a_change_is_seen_and_a_restart_survived() {
 
 /// Hash of the password `secret`; cost 4.
 const SECRET: &str = "$2b$04$XefwdWd2iOAQz0h4H8wNaenxzfdyMoZjlvOxSexEPLLyCudnLi5DK";
+
+/// Whichever doors there are, commands on the machine itself find one.
+#[test]
+fn every_kind_of_door_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let users = json!({"bob": {"hash": SECRET, "role": "operator"}});
+    let sign_in = json!({"authentication-plugins": [{"name": "httpbasicauth", "users": users}]});
+    let file = directory.path().join("sign-in.json");
+    std::fs::write(&file, sign_in.to_string()).unwrap();
+    for doors in ["both", "https", "http"] {
+        let plan = Plan::new(PROVOST, Face::Up).option("fleet-sign-in", file.to_str().unwrap());
+        let house = plan.option("server-doors", doors).start();
+        std::fs::write(house.directory().join("secret"), "secret\n").unwrap();
+        let ran = run(&house, "host list --json --user bob --password-file secret");
+        assert_eq!(ran.ok(), "[]\n", "{doors}");
+    }
+}
 
 /// Who may only look is told so, and whoever is nobody as well.
 #[test]

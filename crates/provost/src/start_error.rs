@@ -1,0 +1,133 @@
+//! Why a house does not stand.
+
+use std::io;
+use std::path::PathBuf;
+
+use base::{Explain, Kind};
+use engine::HouseError;
+use identity::sign_in::BuildError;
+use server::doors::BindError;
+use store::SealError;
+
+use crate::etcd::EtcdError;
+use crate::settings::ResolveError;
+
+/// The house could not be built. Nothing of it is left running.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A name to listen on leads nowhere.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The store could not be opened.
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
+    /// The etcd could not be used.
+    #[error(transparent)]
+    Etcd(#[from] EtcdError),
+    /// The database is caucase's.
+    #[error("{} is a database of caucase's, which this version cannot take over yet", path.display())]
+    Caucase {
+        /// The database.
+        path: PathBuf,
+    },
+    /// There is a database, but not the key that its secrets are sealed with.
+    #[error("{} is there, but {}, which its secrets are sealed with, is not", database.display(), key.display())]
+    KeyLost {
+        /// The database.
+        database: PathBuf,
+        /// The missing file.
+        key: PathBuf,
+    },
+    /// There are files of an earlier start, but not its database.
+    #[error("{} is there from an earlier start, but {}, the database, is not", file.display(), database.display())]
+    DatabaseLost {
+        /// The missing database.
+        database: PathBuf,
+        /// What is left.
+        file: PathBuf,
+    },
+    /// The key that seals the store's secrets could not be had.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The netloc cannot be written in a certificate.
+    #[error("the netloc cannot be written in a certificate: {0}")]
+    Name(x509::NameError),
+    /// The house does not stand.
+    #[error(transparent)]
+    House(#[from] HouseError),
+    /// An authority's certificates could not be read.
+    #[error(transparent)]
+    Authority(#[from] ca::IssueError),
+    /// A method of sign-in that could be set up when the settings were checked no longer can.
+    #[error("{}", listed(.0))]
+    SignIn(Vec<BuildError>),
+    /// The file with the certificate to show is not there, or holds something else.
+    #[error("{} cannot be shown to the clients of the HTTPS port: {reason}", path.display())]
+    TlsFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// A file could not be written.
+    #[error("could not write {}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Explain for StartError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Resolve(error) => error.kind(),
+            Self::Bind(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+            Self::Etcd(error) => error.kind(),
+            Self::Caucase { .. } | Self::KeyLost { .. } | Self::DatabaseLost { .. } => Kind::Conflict,
+            Self::Seal(error) => error.kind(),
+            Self::Name(_) => Kind::Invalid,
+            Self::House(error) => error.kind(),
+            Self::Authority(error) => error.kind(),
+            Self::SignIn(_) | Self::TlsFile { .. } => Kind::Invalid,
+            Self::File { .. } => Kind::Internal,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Resolve(error) => error.help(),
+            Self::Bind(error) => error.help(),
+            Self::Store(error) => error.help(),
+            Self::Etcd(error) => error.help(),
+            Self::Caucase { .. } => {
+                Some("it is unchanged: go on with caucase, or begin anew with another --db".into())
+            }
+            Self::DatabaseLost { .. } => {
+                Some("put the database back from your backup, or begin anew in another directory".into())
+            }
+            Self::KeyLost { .. } => {
+                Some("put the key back from your backup; without it the CA keys are lost".into())
+            }
+            Self::Seal(error) => error.help(),
+            Self::House(error) => error.help(),
+            Self::Authority(error) => error.help(),
+            Self::File { .. } => Some("see that its directory may be written and has room".into()),
+            Self::SignIn(errors) => errors.iter().find_map(Explain::help),
+            Self::TlsFile { .. } => Some(
+                "it holds a private key, its certificate, and what is between that and its authority, as PEM"
+                    .into(),
+            ),
+            Self::Name(_) => None,
+        }
+    }
+}
+
+fn listed(errors: &[BuildError]) -> String {
+    errors.iter().map(|error| base::report(error)).collect::<Vec<_>>().join("; ")
+}
