@@ -59,15 +59,15 @@ impl Basic {
         let Some(user) = known.or_else(stand_in) else {
             return Verdict::WrongGuess;
         };
-        let (hash, password) = (user.hash.clone(), login.password.clone());
         let key = self.guard.key(&[
             login.user.as_bytes(),
-            password.expose().as_bytes(),
-            hash.as_str().as_bytes(),
+            login.password.expose().as_bytes(),
+            user.hash.as_str().as_bytes(),
             user.role.to_string().as_bytes(),
         ]);
-        let (is_known, as_long_as) = (known.is_some(), stand_in().map_or(0, |user| user.hash.cost()));
         let compare = async |turn| {
+            let (hash, password) = (user.hash.clone(), login.password.clone());
+            let (is_known, as_long_as) = (known.is_some(), stand_in().map_or(0, |user| user.hash.cost()));
             let compared = (self.compute)(Box::new(move || {
                 // The one hash that is compared to need not be that of the user.
                 let is_right = is_of(password.expose(), &hash) && is_known;
