@@ -321,6 +321,8 @@ mod tests {
         check("GET / HTTP/1.0\r\n\r\n", Framing::Length(0));
         check("GET / HTTP/1.0\n\n", Framing::Length(0));
         check("GET / HTTP/1.1\r\nHost: a\r\n\r\n", Framing::Length(0));
+        check("GET //a/-._~ HTTP/1.0\r\n\r\n", Framing::Length(0));
+        check("GET /a%20b?c=d HTTP/1.0\r\n\r\n", Framing::Length(0));
         check("GET / HTTP/1.1\nHOST:\n\r\n", Framing::Length(0));
         check("GET http://a/ HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", Framing::Length(0));
         check("OPTIONS * HTTP/1.1\r\nHost: a.b:8000\r\n\r\n", Framing::Length(0));
@@ -387,6 +389,18 @@ mod tests {
         }
         let many = b"GET / HTTP/1.0\r\na: b\r\na: b\r\na: b\r\na: b\r\na: b\r\n\r\n";
         check(many, 431, "the request has too many headers");
+    }
+
+    #[test]
+    fn headers_are_counted() {
+        for headers_max in [0, 1, HEADERS_FEW, HEADERS_FEW + 1] {
+            let limits = Limits { headers_max, ..Limits::default() };
+            for (count, is_taken) in [(headers_max, true), (headers_max + 1, false)] {
+                let head = format!("GET / HTTP/1.0\r\n{}\r\n", "a: b\r\n".repeat(count));
+                let read = HeadReader::default().read(head.as_bytes(), &limits);
+                assert_eq!(read.is_ok(), is_taken, "{count} of {headers_max}");
+            }
+        }
     }
 
     #[test]
