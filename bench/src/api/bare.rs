@@ -50,7 +50,8 @@ fn read(text: &[u8]) -> Option<Answers> {
 }
 
 async fn listen(answers: Arc<Answers>, port: u16) -> std::io::Result<()> {
-    let routes = Router::new().fallback(move |request: Request| answer(answers.clone(), request));
+    let routes =
+        Router::new().fallback(move |request: Request| answer(answers.clone(), request)).with_state(());
     let mut http = Builder::new(TokioExecutor::new());
     http.http1().header_read_timeout(None).half_close(true);
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;

@@ -1,6 +1,6 @@
 //! What time it is, in whole seconds, and who says so.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::ops::{Add, Sub};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -85,7 +85,10 @@ impl Timestamp {
     pub fn log_date(self) -> String {
         let (year, month, day, hour, minute, second) = self.fields();
         let month = month_name(month);
-        format!("{day:02}/{month}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000")
+        let mut date = String::with_capacity("06/Nov/1994:08:49:37 +0000".len());
+        // Writing to a String cannot fail.
+        let _ = write!(date, "{day:02}/{month}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000");
+        date
     }
 }
 

@@ -101,6 +101,8 @@ pub fn app(parts: App) -> Router {
                 }
             }
         })
+        // What is called for each request is made now, and not for each.
+        .with_state(())
 }
 
 /// Where the services authority's revocation lists are found under `netloc`: what stands before the

@@ -60,17 +60,17 @@ impl Basic {
         let Some(user) = known.or_else(stand_in) else {
             return Verdict::WrongGuess;
         };
-        let (hash, password) = (user.hash.clone(), login.password.clone());
         // The hash may be another user's: whether it is this one's counts as well.
         let key = self.guard.key(&[
             &[u8::from(known.is_some())],
             login.user.as_bytes(),
-            password.expose().as_bytes(),
-            hash.as_str().as_bytes(),
+            login.password.expose().as_bytes(),
+            user.hash.as_str().as_bytes(),
             user.role.to_string().as_bytes(),
         ]);
-        let (is_known, as_long_as) = (known.is_some(), stand_in().map_or(0, |user| user.hash.cost()));
         let compare = async |turn: Turn| {
+            let (hash, password) = (user.hash.clone(), login.password.clone());
+            let (is_known, as_long_as) = (known.is_some(), stand_in().map_or(0, |user| user.hash.cost()));
             let compared = (self.compute)(Box::new(move || {
                 // The one hash that is compared to need not be that of the user.
                 let is_right = is_of(password.expose(), &hash) && is_known;

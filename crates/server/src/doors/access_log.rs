@@ -16,7 +16,7 @@ use std::net::IpAddr;
 
 use base::Timestamp;
 use http::header::{REFERER, USER_AGENT};
-use http::{HeaderName, Request, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use prometheus_client::metrics::counter::Counter;
 
 use super::line_queue::{Full, Sender, Taker, line_queue};
@@ -119,15 +119,22 @@ impl Writer {
 /// Who asked for what: the part of a line that is known when the request comes. `None` stands for `-`.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
-    line: Option<Vec<u8>>,
-    referrer: Option<Vec<u8>>,
-    user_agent: Option<Vec<u8>>,
+    line: Option<RequestLine>,
+    referrer: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+}
+
+#[derive(Debug)]
+enum RequestLine {
+    /// As it came, of what was no request.
+    Unread(Vec<u8>),
+    Read(Method, Uri, Version),
 }
 
 impl Asked {
     /// Somebody whose request was none, but for its first line.
     pub(super) fn unread(line: &[u8]) -> Self {
-        let line = (!line.is_empty()).then(|| line.to_vec());
+        let line = (!line.is_empty()).then(|| RequestLine::Unread(line.to_vec()));
         Self { line, ..Self::default() }
     }
 
@@ -135,9 +142,10 @@ impl Asked {
     pub(super) fn of<B>(request: &Request<B>) -> Self {
         // The word that the original looks up; browsers send the misspelt one.
         const REFERRER: HeaderName = HeaderName::from_static("referrer");
-        let value = |name| request.headers().get(name).map(|value| value.as_bytes().to_vec());
+        let value = |name| request.headers().get(name).cloned();
+        let (method, uri, version) = (request.method().clone(), request.uri().clone(), request.version());
         Self {
-            line: Some(request_line(request).into_bytes()),
+            line: Some(RequestLine::Read(method, uri, version)),
             referrer: value(REFERRER).or_else(|| value(REFERER)),
             user_agent: value(USER_AGENT),
         }
@@ -161,25 +169,41 @@ pub(super) fn line(asked: &Asked, answered: &Answered<'_>) -> String {
     let user = user.unwrap_or("-");
     // Writing to a String cannot fail.
     let _ = write!(line, "{address} - {user} [{}] \"", at.log_date());
-    escape(&mut line, asked.line.as_deref().unwrap_or(b"-"));
+    match &asked.line {
+        None => line.push('-'),
+        Some(RequestLine::Unread(bytes)) => escape(&mut line, bytes),
+        Some(RequestLine::Read(method, uri, version)) => {
+            write_request_line(&mut Escaped(&mut line), method, uri, *version);
+        }
+    }
     let _ = write!(line, "\" {} {body_bytes} \"", status.as_u16());
-    escape(&mut line, asked.referrer.as_deref().unwrap_or(b"-"));
+    escape(&mut line, asked.referrer.as_ref().map_or(b"-", HeaderValue::as_bytes));
     line.push_str("\" \"");
-    escape(&mut line, asked.user_agent.as_deref().unwrap_or(b"-"));
+    escape(&mut line, asked.user_agent.as_ref().map_or(b"-", HeaderValue::as_bytes));
     line.push('"');
     line
 }
 
 /// `METHOD TARGET HTTP/x.y`, as an HTTP/1 client would have written it.
-fn request_line<B>(request: &Request<B>) -> String {
-    let (method, uri) = (request.method(), request.uri());
-    match request.version() {
+fn write_request_line(out: &mut impl fmt::Write, method: &Method, uri: &Uri, version: Version) {
+    // Writing to a String cannot fail.
+    let _ = match version {
         // HTTP/2 carries scheme and authority apart from the path.
         Version::HTTP_2 => {
             let target = uri.path_and_query().map_or("*", |target| target.as_str());
-            format!("{method} {target} HTTP/2.0")
+            write!(out, "{method} {target} HTTP/2.0")
         }
-        version => format!("{method} {uri} {version:?}"),
+        version => write!(out, "{method} {uri} {version:?}"),
+    };
+}
+
+/// Escapes what is written to it.
+struct Escaped<'a>(&'a mut String);
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        escape(self.0, text.as_bytes());
+        Ok(())
     }
 }
 
@@ -240,6 +264,12 @@ mod tests {
             None,
             r#"192.0.2.7 - - [06/Nov/1994:08:49:37 +0000] "GET / HTTP/1.1" 201 12 "http://misspelt/" "-""#,
         );
+    }
+
+    fn request_line(request: &Request<()>) -> String {
+        let mut line = String::new();
+        write_request_line(&mut line, request.method(), request.uri(), request.version());
+        line
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use futures_util::{FutureExt as _, future::BoxFuture};
 use http::StatusCode;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -85,16 +87,20 @@ where
     let stream = TokioIo::new(stream);
     let exchanges = Exchanges::new(Arc::clone(foyer), peer, Arc::clone(&watch), refused);
     let mut connection = pin!(foyer.http.serve_connection(stream, exchanges.clone()));
-    let mut finishing = false;
+    // These are looked at when one of them comes, and not with each request.
+    let cut = watch.cut.cancelled().map(|()| Order::Cut).boxed();
+    let finish = finish(foyer, &watch).map(|()| Order::Finish).boxed();
+    let mut orders: FuturesUnordered<BoxFuture<'_, Order>> = [cut, finish].into_iter().collect();
     let outcome = loop {
         tokio::select! {
             outcome = &mut connection => break outcome,
-            () = watch.cut.cancelled() => return,
-            () = finish(foyer, &watch), if !finishing => {
-                finishing = true;
-                watch.closes();
-                connection.as_mut().graceful_shutdown();
-            }
+            Some(order) = orders.next() => match order {
+                Order::Cut => return,
+                Order::Finish => {
+                    watch.closes();
+                    connection.as_mut().graceful_shutdown();
+                }
+            },
         }
     };
     let Err(error) = outcome else { return };
@@ -102,6 +108,14 @@ where
     if let Some(status) = refused_with(error.as_ref()) {
         exchanges.refused_head(status);
     }
+}
+
+/// What a connection is told from outside.
+enum Order {
+    /// Close as soon as no request is in progress.
+    Finish,
+    /// Close at once.
+    Cut,
 }
 
 /// Waits until the connection should close at the next occasion.

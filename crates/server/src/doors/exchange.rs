@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
+use futures_util::future::{Either, ready};
 use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Request, StatusCode, Version};
 use hyper::body::Incoming;
@@ -78,13 +79,11 @@ impl hyper::service::Service<Request<Incoming>> for Exchanges {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let connection = Arc::clone(&self.0);
         let turn = Arc::new(connection.watch.begin(request.version() == Version::HTTP_2));
-        Box::pin(async move {
-            Ok(match connection.refused.get() {
-                // What hyper has read is a stand-in.
-                Some(bad) => refuse(&connection, bad, turn),
-                None => answer(connection, request, turn).await,
-            })
-        })
+        match connection.refused.get() {
+            // What hyper has read is a stand-in.
+            Some(bad) => Box::pin(ready(Ok(refuse(&connection, bad, turn)))),
+            None => Box::pin(answer(connection, request, turn).map(Ok)),
+        }
     }
 }
 
@@ -103,11 +102,12 @@ fn plain(status: StatusCode, reason: &'static str) -> Response {
     (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], reason).into_response()
 }
 
-async fn answer(
+/// Only what waits is in the future: as an `async` function it would have room for the request several times over.
+fn answer(
     connection: Arc<Connection>,
     request: Request<Incoming>,
     turn: Arc<Turn>,
-) -> Response<AnswerBody> {
+) -> impl Future<Output = Response<AnswerBody>> + Send {
     let began = Instant::now();
     let asked = connection.foyer.log.wanted().then(|| Asked::of(&request));
     let (method, version) = (request.method().clone(), request.version());
@@ -117,39 +117,40 @@ async fn answer(
     });
 
     let too_large = if version == Version::HTTP_2 { refusal(&request, limits) } else { None };
-    let mut response = match too_large {
-        Some((status, reason)) => plain(status, reason),
-        None => connection.route(request).await,
+    let answered = match too_large {
+        Some((status, reason)) => Either::Left(ready(plain(status, reason))),
+        None => Either::Right(connection.route(request)),
     };
-    if version < Version::HTTP_2 && !turn.has_body_come() {
-        // The rest of the request is in the way of the next one.
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-
-    let status = response.status();
-    let done = Box::new(move |body_bytes| {
-        connection.foyer.meters.answered(connection.peer.secure, &method, status, began.elapsed());
-        if let Some(asked) = asked {
-            connection.log(&asked, status, body_bytes);
+    answered.map(move |mut response| {
+        if version < Version::HTTP_2 && !turn.has_body_come() {
+            // The rest of the request is in the way of the next one.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-    });
-    response.map(|body| AnswerBody::new(body, turn, done))
+        let status = response.status();
+        let done = Box::new(move |body_bytes| {
+            connection.foyer.meters.answered(connection.peer.secure, &method, status, began.elapsed());
+            if let Some(asked) = asked {
+                connection.log(&asked, status, body_bytes);
+            }
+        });
+        response.map(|body| AnswerBody::new(body, turn, done))
+    })
 }
 
 impl Connection {
-    async fn route(&self, mut request: Request<Body>) -> Response {
+    fn route(&self, mut request: Request<Body>) -> impl Future<Output = Response> + Send + use<> {
         request.extensions_mut().insert(self.peer.clone());
-        let mut routes = self.foyer.app.clone();
-        let answered = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind().await;
-        match answered {
+        let (mut routes, peer) = (self.foyer.app.clone(), self.peer.address);
+        let answered = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind();
+        answered.map(move |answered| match answered {
             Ok(Ok(response)) => response,
             Ok(Err(never)) => match never {},
             Err(_) => {
                 // What it said has gone through the panic hook.
-                tracing::error!(peer = %self.peer.address, "request handler panicked");
+                tracing::error!(%peer, "request handler panicked");
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()
             }
-        }
+        })
     }
 
     fn log(&self, asked: &Asked, status: StatusCode, body_bytes: u64) {

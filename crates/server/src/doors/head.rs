@@ -12,9 +12,11 @@
 //! ```
 //! Pure: [`HeadReader`] is shown what has come so far, and reads no sockets.
 
+use std::mem::MaybeUninit;
+
 use http::uri::{Authority, Uri};
 use http::{Method, StatusCode};
-use httparse::{EMPTY_HEADER, Error, Request, Status};
+use httparse::{Error, Request, Status};
 
 use super::limits::Limits;
 
@@ -23,6 +25,9 @@ const TARGET_BYTES_MAX: usize = 65_534;
 
 /// The longest body that hyper can count.
 const BODY_BYTES_MAX: u64 = u64::MAX - 2;
+
+/// For so many headers there is room on the stack.
+const HEADERS_FEW: usize = 100;
 
 /// How much of a refused request's line is kept, for the access log.
 const KEPT_LINE_BYTES: usize = 1_024;
@@ -139,9 +144,16 @@ fn first_line(head: &[u8], line_end: Option<usize>) -> &[u8] {
 
 /// What follows a head, if it is complete.
 fn parse(head: &[u8], is_complete: bool, limits: &Limits) -> Result<Option<Framing>, Refusal> {
-    let mut headers = vec![EMPTY_HEADER; limits.headers_max];
-    let mut request = Request::new(&mut headers);
-    match request.parse(head) {
+    let (mut few, mut many);
+    let headers = if limits.headers_max <= HEADERS_FEW {
+        few = [MaybeUninit::uninit(); HEADERS_FEW];
+        &mut few[..limits.headers_max]
+    } else {
+        many = vec![MaybeUninit::uninit(); limits.headers_max];
+        &mut many[..]
+    };
+    let mut request = Request::new(&mut []);
+    match request.parse_with_uninit_headers(head, headers) {
         Ok(Status::Complete(bytes)) if is_complete && bytes == head.len() => check(&request).map(Some),
         Ok(Status::Partial) if !is_complete => Ok(None),
         Ok(_) => Err(bad("the request's head is malformed")),
@@ -167,12 +179,21 @@ fn check(request: &Request<'_, '_>) -> Result<Framing, Refusal> {
     if target.len() > TARGET_BYTES_MAX {
         return Err((StatusCode::URI_TOO_LONG, "the request target is too long"));
     }
-    if !target.bytes().all(|byte| byte.is_ascii_graphic()) || Uri::try_from(target).is_err() {
+    if !is_plain(target)
+        && (!target.bytes().all(|byte| byte.is_ascii_graphic()) || Uri::try_from(target).is_err())
+    {
         return Err(bad("the request target is malformed"));
     }
     let is_http_11 = request.version == Some(1);
     check_host(&values(request, "host"), is_http_11)?;
     framing(&values(request, "content-length"), &values(request, "transfer-encoding"), is_http_11)
+}
+
+/// Whether it is a path of what is in order in any URI (RFC 3986 §2.3), as most are: these need not be read to be
+/// judged.
+fn is_plain(target: &str) -> bool {
+    let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    target.starts_with('/') && target.bytes().all(|byte| byte == b'/' || is_unreserved(byte))
 }
 
 /// What the headers of this name say.
@@ -300,6 +321,8 @@ mod tests {
         check("GET / HTTP/1.0\r\n\r\n", Framing::Length(0));
         check("GET / HTTP/1.0\n\n", Framing::Length(0));
         check("GET / HTTP/1.1\r\nHost: a\r\n\r\n", Framing::Length(0));
+        check("GET //a/-._~ HTTP/1.0\r\n\r\n", Framing::Length(0));
+        check("GET /a%20b?c=d HTTP/1.0\r\n\r\n", Framing::Length(0));
         check("GET / HTTP/1.1\nHOST:\n\r\n", Framing::Length(0));
         check("GET http://a/ HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", Framing::Length(0));
         check("OPTIONS * HTTP/1.1\r\nHost: a.b:8000\r\n\r\n", Framing::Length(0));
@@ -366,6 +389,18 @@ mod tests {
         }
         let many = b"GET / HTTP/1.0\r\na: b\r\na: b\r\na: b\r\na: b\r\na: b\r\n\r\n";
         check(many, 431, "the request has too many headers");
+    }
+
+    #[test]
+    fn headers_are_counted() {
+        for headers_max in [0, 1, HEADERS_FEW, HEADERS_FEW + 1] {
+            let limits = Limits { headers_max, ..Limits::default() };
+            for (count, is_taken) in [(headers_max, true), (headers_max + 1, false)] {
+                let head = format!("GET / HTTP/1.0\r\n{}\r\n", "a: b\r\n".repeat(count));
+                let read = HeadReader::default().read(head.as_bytes(), &limits);
+                assert_eq!(read.is_ok(), is_taken, "{count} of {headers_max}");
+            }
+        }
     }
 
     #[test]

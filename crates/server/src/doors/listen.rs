@@ -249,16 +249,22 @@ where
     }
 }
 
+/// How many headers of an HTTP/1 request hyper takes unless it is told.
+const HYPER_HEADERS_MAX: usize = 100;
+
 fn http(limits: &Limits, tasks: &Tasks) -> Builder<Spawner> {
     let mut http = Builder::new(Spawner(tasks.clone()));
     http.http1()
         // Ours, in the registry: hyper would count time in which nothing has come at all as well.
         .header_read_timeout(None)
-        .max_headers(limits.headers_max)
         // Room for every head that is let through by `head`, and for 8 KiB at least, as hyper wants it.
         .max_buf_size(limits.request_line_bytes_max + limits.header_bytes_max + 16_384)
         // Some clients close their sending side when they have sent everything.
         .half_close(true);
+    // `head` lets no more through. To be told makes hyper make room for so many anew for each request.
+    if limits.headers_max > HYPER_HEADERS_MAX {
+        http.http1().max_headers(limits.headers_max);
+    }
     http.http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams_max)

@@ -40,6 +40,9 @@ const HTTP_2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const READ_BYTES: usize = 16_384;
 const READ_BYTES_MIN: usize = 4_096;
 
+/// How much is read when a head begins: as long as most are, so that those who were silent cost little to hear.
+const HEAD_READ_BYTES: usize = 1_024;
+
 /// How much is thrown away at most after the last answer.
 const UNREAD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -179,7 +182,12 @@ impl<S> Stream<S> {
 impl<S: AsyncRead + Unpin> Stream<S> {
     /// Reads some more of what the peer sends; how much it was, and 0 at its end.
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.came.capacity() - self.came.len() < READ_BYTES_MIN {
+        let room_bytes = self.came.capacity() - self.came.len();
+        if self.came.is_empty() && matches!(self.next, Next::First | Next::Head(_)) {
+            if room_bytes == 0 {
+                self.came.reserve(HEAD_READ_BYTES);
+            }
+        } else if room_bytes < READ_BYTES_MIN {
             self.came.reserve(READ_BYTES);
         }
         let outcome = pin!(self.inner.read_buf(&mut self.came)).poll(cx);

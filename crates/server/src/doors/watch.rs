@@ -273,13 +273,17 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.ours();
         let body_came = self.has_body_come();
         let mut state = self.watch.state();
-        state.turn(Instant::now(), |state| state.requests -= 1);
+        let now = Instant::now();
+        let with_peer = usize::from(*self.with_peer.get_mut());
+        state.turn(now, |state| {
+            state.with_peer -= with_peer;
+            state.requests -= 1;
+        });
         state.unread |= !body_came && !state.http2;
         if state.requests == 0 {
-            state.since = Instant::now();
+            state.since = now;
         }
     }
 }
