@@ -93,7 +93,8 @@ where
     let mut orders: FuturesUnordered<BoxFuture<'_, Order>> = [cut, finish].into_iter().collect();
     let outcome = loop {
         tokio::select! {
-            outcome = &mut connection => break outcome,
+            // Orders first: an answer that becomes ready behind one says that the connection closes.
+            biased;
             Some(order) = orders.next() => match order {
                 Order::Cut => return,
                 Order::Finish => {
@@ -101,6 +102,7 @@ where
                     connection.as_mut().graceful_shutdown();
                 }
             },
+            outcome = &mut connection => break outcome,
         }
     };
     let Err(error) = outcome else { return };
