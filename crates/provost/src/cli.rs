@@ -63,7 +63,8 @@ fn command() -> Command {
                 .long_about(
                     "Make our settings of Commissaire's: commissaire.conf, storage.conf and the other services' files in \
                      DIR, and the variables ETCD_*. Says what was taken, and what has no counterpart and why; nothing is \
-                     written when anything is wrong (exit code 78). With --out, who signs in goes into sign-in.json \
+                     written when anything is wrong (exit code 78); that an etcd does not answer is only \
+                     noted, and the files are read. With --out, who signs in goes into sign-in.json \
                      beside FILE, and the password for etcd into etcd-password, both for their owner alone; without, the \
                      settings are printed and nothing is written.",
                 )
