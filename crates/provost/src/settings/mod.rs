@@ -35,6 +35,7 @@ use server::doors::ClientCertificates;
 
 pub use config::{Config, Said, Surroundings, Value};
 pub use flags::with_flags;
+pub use key::{KEYS, Key, Kind};
 pub use nearest::meant;
 pub use netloc::{Binding, Host, Netloc, Ports, ResolveError};
 pub use problem::{Origin, Problem};

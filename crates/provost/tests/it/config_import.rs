@@ -65,7 +65,7 @@ fn everything() -> Vec<(&'static str, Value)> {
 fn what_is_written_passes_the_check_and_is_not_written_twice() {
     let directory = files(&everything());
     let path = |name: &str| directory.path().join(name);
-    let old = path("old").display().to_string();
+    let (old, here) = (path("old").display().to_string(), directory.path().display());
 
     // Without a name nothing is written, and the settings are printed.
     let ran = import(directory.path(), &[], &[]);
@@ -90,6 +90,10 @@ fn what_is_written_passes_the_check_and_is_not_written_twice() {
         &format!("no counterpart: {old}/watcher.conf: debug: there is one process and one log"),
         &format!("no counterpart: {old}/containermgr.conf: bus-uri: no bus is served yet"),
         "note: what Commissaire has under /commissaire in etcd is not moved by this",
+        &format!("note: relative paths start from the working directory, {here}, as they did"),
+        "was started: ca.pem, users.json\n",
+        &format!("{here}/users.json cannot be read, so it lets nobody in: No such file"),
+        &format!("{here}/ca.pem cannot be read, so it lets nobody in: No such file"),
         "written: provost.toml",
     ] {
         assert!(written.stderr.contains(line), "{line}:\n{}", written.stderr);
@@ -104,7 +108,7 @@ fn what_is_written_passes_the_check_and_is_not_written_twice() {
         ("bind", json!(["127.0.0.1"])),
         ("server.doors", json!("https")),
         ("server.tls_file", json!("/etc/tls.pem")),
-        ("server.client_ca_file", json!(format!("{old}/ca.pem"))),
+        ("server.client_ca_file", json!(format!("{here}/ca.pem"))),
         ("server.client_certificates", json!("required")),
         ("store.engine", json!("etcd")),
         ("store.etcd.endpoints", json!(["http://127.0.0.1:2379"])),
@@ -117,10 +121,10 @@ fn what_is_written_passes_the_check_and_is_not_written_twice() {
         assert_eq!(held["settings"][name]["value"], expected, "{name}");
     }
     let sign_in: Value = serde_json::from_slice(&std::fs::read(path("sign-in.json")).unwrap()).unwrap();
-    assert_eq!(sign_in["authentication-plugins"][0]["filepath"], format!("{old}/users.json"));
+    assert_eq!(sign_in["authentication-plugins"][0]["filepath"], format!("{here}/users.json"));
     assert_eq!(sign_in["authentication-plugins"][0]["users"]["alice"]["hash"], SECRET);
     assert_eq!(sign_in["self-auths"], json!(["/api/v0/secrets"]));
-    assert_eq!(sign_in["tls-clientverifyfile"], format!("{old}/ca.pem"));
+    assert_eq!(sign_in["tls-clientverifyfile"], format!("{here}/ca.pem"));
 
     // Again: nothing changes. What somebody else wrote stays, unless it may go.
     let again = import(directory.path(), &[], &["--out", "provost.toml"]);
@@ -149,7 +153,7 @@ fn the_environments_password_goes_into_a_file_of_its_own() {
     let nobody = format!("127.0.0.1:{}", testkit::free_pair());
     let variables =
         [("ETCD_MACHINES", nobody.as_str()), ("ETCD_USERNAME", "root"), ("ETCD_PASSWORD", "hunter2")];
-    let ran = import(directory.path(), &variables, &["--json", "--out", "provost.toml"]);
+    let ran = import(directory.path(), &variables, &["--json", "--out", "provost.toml", "--without-etcd"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(!ran.stdout.contains("hunter2") && !ran.stderr.contains("hunter2"), "{ran:?}");
     let told: Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -157,7 +161,7 @@ fn the_environments_password_goes_into_a_file_of_its_own() {
     let paths: Vec<_> =
         told["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()).collect();
     assert_eq!(paths, ["etcd-password", "provost.toml"]);
-    assert!(told["notes"].to_string().contains("/commissaire/config/commissaire in etcd cannot be used"));
+    assert!(told["notes"].to_string().contains("etcd was not asked"), "{}", told["notes"]);
     let password = directory.path().join("etcd-password");
     assert_eq!((std::fs::read_to_string(&password).unwrap().as_str(), mode(&password)), ("hunter2", 0o600));
     let check = provost_in(directory.path(), &[], &["config", "check", "--json", "--config", "provost.toml"]);
@@ -186,7 +190,7 @@ fn secrets_are_not_written_over() {
             .iter()
             .map(|(name, value)| (*name, if *name == "ETCD_MACHINES" { nobody.as_str() } else { value }))
             .collect();
-        let ran = import(directory.path(), &variables, &["--out", out]);
+        let ran = import(directory.path(), &variables, &["--without-etcd", "--out", out]);
         assert_ne!(ran.code, Some(0), "{out}");
         let said = format!(
             "error: {out} would hold the settings and a secret file of theirs at once\n\
@@ -204,7 +208,7 @@ fn secrets_are_not_written_over() {
     assert!(out.symlink_metadata().unwrap().is_file() && mode(&out) == 0o644);
 }
 
-/// What is written is good wherever it is read.
+/// Those in it are good wherever it is read, and mean what they meant to the original.
 #[test]
 fn relative_paths_are_made_absolute() {
     let handler = json!({
@@ -212,15 +216,13 @@ fn relative_paths_are_made_absolute() {
         "certificate_key_path": "keys/k.pem", "certificate_ca_path": "/etc/ca.pem",
     });
     let directory = files(&[("storage.conf", json!({"storage_handlers": handler}))]);
-    let old = directory.path().canonicalize().unwrap().join("old");
-    std::fs::create_dir(old.join("keys")).unwrap();
-    for name in ["c.pem", "keys/k.pem"] {
-        std::fs::write(old.join(name), "").unwrap();
-        std::fs::set_permissions(old.join(name), std::fs::Permissions::from_mode(0o600)).unwrap();
-    }
+    let here = directory.path().canonicalize().unwrap();
+    std::fs::create_dir(here.join("keys")).unwrap();
+    std::fs::write(here.join("keys/k.pem"), "").unwrap();
+    std::fs::set_permissions(here.join("keys/k.pem"), std::fs::Permissions::from_mode(0o600)).unwrap();
     let ran = import(directory.path(), &[], &[]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    let at = |name: &str| format!("\"{}\"\n", old.join(name).display());
+    let at = |name: &str| format!("\"{}\"\n", here.join(name).display());
     for line in [
         format!("certificate_file = {}", at("c.pem")),
         format!("key_file = {}", at("keys/k.pem")),
@@ -228,11 +230,14 @@ fn relative_paths_are_made_absolute() {
     ] {
         assert!(ran.stdout.contains(&line), "{line}: {}", ran.stdout);
     }
+    assert!(ran.stderr.contains("was started: c.pem, keys/k.pem\n"), "{}", ran.stderr);
+    let missing = format!("there is no file {}\n", here.join("c.pem").display());
+    assert!(ran.stderr.contains(&missing), "{}", ran.stderr);
 
     let directory = files(&[("commissaire.conf", json!({}))]);
     let nobody = format!("https://127.0.0.1:{}", testkit::free_pair());
     let variables = [("ETCD_MACHINES", nobody.as_str()), ("ETCD_CACERT", "ca.pem")];
-    let ran = import(directory.path(), &variables, &[]);
+    let ran = import(directory.path(), &variables, &["--without-etcd"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let here = directory.path().canonicalize().unwrap().join("ca.pem");
     assert!(ran.stdout.contains(&format!("ca_file = \"{}\"\n", here.display())), "{}", ran.stdout);
@@ -267,6 +272,34 @@ fn what_is_in_etcd_comes_before_the_files() {
         assert!(ran.stderr.contains(line), "{line}: {}", ran.stderr);
     }
     assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+}
+
+/// What etcd has would count, so nothing is made of the files without it; unless somebody says so.
+#[test]
+fn an_etcd_that_cannot_be_asked_ends_the_import() {
+    let etcd = testkit::Etcd::start(1);
+    etcd.etcdctl(&["put", "/commissaire/config/watcher", "[]"]).ok();
+    let nobody = format!("127.0.0.1:{}", testkit::free_pair());
+    let directory = files(&[("commissaire.conf", json!({"listen-port": 9000}))]);
+    for (machines, what) in [
+        (&nobody, "/commissaire/config/commissaire in etcd cannot be used: could not connect to etcd"),
+        (&etcd.endpoint(0), "/commissaire/config/watcher in etcd cannot be used: is no JSON object"),
+    ] {
+        let variables = [("ETCD_MACHINES", machines.as_str())];
+        let ran = import(directory.path(), &variables, &["--out", "provost.toml"]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(78), ""), "{}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("error: ETCD_MACHINES: {what}")), "{}", ran.stderr);
+        assert!(ran.stderr.contains("hint: what is there comes before the files; "), "{}", ran.stderr);
+        let errors = ran.stderr.lines().filter(|line| line.starts_with("error: ")).count();
+        assert_eq!(errors, 1, "it is asked until it fails: {}", ran.stderr);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is written");
+
+        let ran = import(directory.path(), &variables, &["--without-etcd"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert!(ran.stdout.contains("base_port = 9000\n"), "{}", ran.stdout);
+        assert!(ran.stdout.contains("engine = \"etcd\"\n"), "it is where things are kept: {}", ran.stdout);
+        assert!(ran.stderr.contains("note: etcd was not asked"), "{}", ran.stderr);
+    }
 }
 
 #[test]

@@ -58,19 +58,17 @@ pub fn server(conf: &Conf, config: &mut Config, from: Option<&Path>) {
     }
 }
 
-/// Says where everything is kept: as `storage.conf` has it, else where the variables say. With `from`, relative paths
-/// in the file start from there, and whatever is said is understood wherever it is read; without, all of them start from
-/// the working directory.
+/// Says where everything is kept: as `storage.conf` has it, else where the variables say. Relative paths start from
+/// `from`, or from the working directory.
 pub fn store(
     conf: Option<&Conf>,
     variables: Option<&EtcdVariables>,
     config: &mut Config,
     from: Option<&Path>,
 ) -> Storage {
-    let here = from.and_then(|_| std::env::current_dir().ok());
     let by_variables = |config: &mut Config| {
         if let Some(variables) = variables {
-            variables.say(config, here.as_deref());
+            variables.say(config, from);
         }
         variables.is_some()
     };
