@@ -11,6 +11,7 @@ mod client_file;
 mod compat;
 mod data_dir;
 mod etcd;
+mod face;
 mod greeting;
 mod house;
 mod links;
