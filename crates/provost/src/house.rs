@@ -85,7 +85,7 @@ async fn finish(
             fingerprints: fingerprints(&house).await?,
             data: data.clone(),
             admin: files.admin.exists().then(|| files.admin.clone()),
-            server_ca: files.server_ca.clone(),
+            server_ca: settings.doors.tls_file.is_none().then(|| files.server_ca.clone()),
         }),
         _ => None,
     };

@@ -42,7 +42,7 @@ pub use problem::{Origin, Problem};
 pub use reference::reference;
 pub use show::shown;
 pub use sign_in::SignInFile;
-pub use written::{spoken_of, toml, written};
+pub use written::{place_of, spoken_of, toml, written};
 
 /// What the program needs to know, checked.
 #[derive(Debug)]

@@ -2,12 +2,13 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
-use testkit::Face;
+use testkit::{Face, Process, openssl_ok};
 
 use crate::houses::{ended_without_a_fault, plan};
-use crate::program::{Ran, provost_in};
+use crate::program::{PROVOST, Ran, provost_in};
 
 const SECRET: &str = "$2b$04$XefwdWd2iOAQz0h4H8wNaenxzfdyMoZjlvOxSexEPLLyCudnLi5DK";
 
@@ -73,6 +74,15 @@ fn what_is_written_passes_the_check_and_is_not_written_twice() {
     assert!(!ran.stdout.contains("$2b$") && !ran.stderr.contains("$2b$"), "{ran:?}");
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
 
+    let refused = import(directory.path(), &[], &["--out", "missing/provost.toml"]);
+    assert_eq!(refused.code, Some(69), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("\nhint: make its directory: mkdir -p -m 0700 missing\n"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+
     let written = import(directory.path(), &[], &["--out", "provost.toml"]);
     assert_eq!((written.code, written.stdout.as_str()), (Some(0), ""), "{}", written.stderr);
     let text = std::fs::read_to_string(path("provost.toml")).unwrap();
@@ -82,6 +92,8 @@ fn what_is_written_passes_the_check_and_is_not_written_twice() {
     for line in [
         &format!("taken: {old}/commissaire.conf: listen-port: base_port = 8080"),
         &format!("taken: {old}/commissaire.conf: logging: log.level = \"warn\""),
+        &format!("taken: {old}/commissaire.conf: listen-interface: netloc = \"127.0.0.1:8080\""),
+        "taken: the original's default: ca.api = false",
         &format!("taken: {old}/storage.conf: storage-handlers: store.engine = \"etcd\""),
         &format!("no counterpart: {old}/commissaire.conf: bus-uri: no bus is served yet"),
         &format!("no counterpart: {old}/commissaire.conf: nonsense: nothing known has this name"),
@@ -331,6 +343,92 @@ fn everything_wrong_is_told_and_nothing_is_written() {
     let ran = import(empty.path(), &[], &[]);
     assert_eq!(ran.code, Some(78));
     assert!(ran.stderr.contains("there is no configuration of Commissaire's in it"), "{}", ran.stderr);
+}
+
+/// As an operator goes over: the old program's name on its own files, its etcd and its certificate, then the import, then
+/// `provost up` in the same data directory.
+#[test]
+fn both_names_answer_the_same() {
+    let etcd = testkit::Etcd::start(1);
+    let mut port = testkit::free_pair().to_string();
+    let directory = files(&[]);
+    let here = directory.path();
+    openssl_ok(
+        here,
+        &[
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            "k.pem",
+            "-out",
+            "c.pem",
+            "-days",
+            "9",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ],
+    );
+    let pem = ["k.pem", "c.pem"].map(|name| std::fs::read_to_string(here.join(name)).unwrap()).concat();
+    store::private_file::replace(&here.join("old/server.pem"), pem.as_bytes()).unwrap();
+    std::fs::write(here.join("old/users.json"), json!({"alice": {"hash": SECRET}}).to_string()).unwrap();
+    let handler =
+        json!({"type": "commissaire.storage.etcd", "server_url": etcd.endpoint(0), "models": ["*"]});
+    std::fs::write(here.join("old/storage.conf"), json!({"storage_handlers": [handler]}).to_string())
+        .unwrap();
+
+    let links = tempfile::tempdir().unwrap();
+    let old_name = links.path().join("commissaire-server");
+    std::os::unix::fs::symlink(PROVOST, &old_name).unwrap();
+    let client = testkit::http::trusting(&here.join("c.pem"));
+    let answers = |program: &Path, options: &[&str], port: &str| {
+        let mut command = Command::new(program);
+        command.args(options).current_dir(here).env_clear().env("PROVOST_DATA", here.join("data"));
+        let process = Process::spawn(&mut command);
+        process.wait_for_stderr(|said| said.contains("is kept in") || said.contains("next:"))?;
+        let url = format!("https://127.0.0.1:{port}/api/v0");
+        let made = client.put(format!("{url}/cluster/web")).basic_auth("alice", Some("secret")).body("{}");
+        let made = made.send().unwrap().status().as_u16();
+        let mut all = vec![format!("{made}")];
+        for path in
+            ["hosts", "clusters", "cluster/web", "networks", "network/default", "containermanagers", "host/a"]
+        {
+            for password in ["secret", "wrong"] {
+                let asked =
+                    client.get(format!("{url}/{path}")).basic_auth("alice", Some(password)).send().unwrap();
+                all.push(format!("{path} {} {}", asked.status(), asked.text().unwrap()));
+            }
+        }
+        process.terminate();
+        let ran = process.wait();
+        assert_eq!(ran.code, Some(0), "{ran:#?}");
+        Ok::<_, String>(all)
+    };
+    let before = loop {
+        let conf = json!({
+            "listen-interface": "127.0.0.1", "listen-port": port.parse::<u16>().unwrap(),
+            "tls-pemfile": "old/server.pem", "bus-uri": "redis://127.0.0.1:6379/",
+            "authentication-plugins": [
+                {"name": "commissaire_http.authentication.httpbasicauth", "filepath": "old/users.json"}],
+        });
+        std::fs::write(here.join("old/commissaire.conf"), conf.to_string()).unwrap();
+        match answers(&old_name, &["-c", "old/commissaire.conf"], &port) {
+            Ok(answers) => break answers,
+            Err(said) if said.contains("in use already") => port = testkit::free_pair().to_string(),
+            Err(said) => panic!("{said}"),
+        }
+    };
+    assert!(before.iter().any(|answer| answer.starts_with("cluster/web 200")), "{before:?}");
+    let ran = import(here, &[], &["--out", "data/provost.toml"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let after = answers(Path::new(PROVOST), &["up"], &port).unwrap();
+    assert_eq!(after, before);
 }
 
 /// What was imported is what `provost up` then serves.

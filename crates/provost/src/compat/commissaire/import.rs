@@ -28,7 +28,8 @@ use super::translate;
 use super::variables::EtcdVariables;
 use crate::output;
 use crate::settings::{
-    self, Config, Origin, Problem, Said, Settings, SignInFile, Surroundings, spoken_of, toml, written,
+    self, Config, Origin, Problem, Said, Settings, SignInFile, Surroundings, place_of, spoken_of, toml,
+    written,
 };
 
 /// The files of the services, without what only one has: their names, and what they are.
@@ -99,6 +100,9 @@ impl Explain for WriteError {
         match self {
             Self::Occupied { .. } => Some("`--force` replaces them".to_owned()),
             Self::Taken { .. } => Some("name another file with `--out`".to_owned()),
+            Self::Io { path, source } if source.kind() == io::ErrorKind::NotFound => {
+                Some(format!("make its directory: mkdir -p -m 0700 {}", path.parent()?.display()))
+            }
             Self::Io { .. } => None,
         }
     }
@@ -325,7 +329,7 @@ fn import(wanted: &Wanted<'_>, surroundings: Surroundings) -> Result<Import, Vec
         from.display(),
         written(&config).trim_start()
     );
-    let taken = spoken_of(&config).map(|(key, said)| (key.name, toml(key, said), said.origin.to_string()));
+    let taken = spoken_of(&config).map(|(key, said)| (key.name, toml(key, said), place_of(said)));
     import.taken = taken.collect();
     Ok(import)
 }
