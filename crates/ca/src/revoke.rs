@@ -124,7 +124,7 @@ impl Authority {
         if self.profile.name == AuthorityName::Users
             && matches!(self.is_anybody_left().await, Ok(Some(false)))
         {
-            let hint = "to let one in, start with `ca.users.auto_approve_count` above the number of requests for users \
+            let hint = "to let one in, start with an auto-approve count of users above the number of requests for users \
                         there ever were, submit another, and take it back";
             tracing::warn!(hint, "no user has a good certificate any more: nobody can approve or revoke");
         }

@@ -1,55 +1,18 @@
 //! `provost container-manager`.
 
-use clap::{Args, Subcommand, ValueEnum};
-use client::Segment;
+use clap::ValueEnum;
 use client::v1::{self, List};
+use client::{Request, Segment};
+use serde_json::{Map, Value};
 use wire::{ContainerManager, ContainerManagerKind, NewContainerManager};
 
-use crate::error::CommandError;
-use crate::options::Options;
-use crate::output;
-use crate::session::{Change, DryRun, Session};
-use crate::view::{self, Watch};
+use crate::definition::{self, Definition};
 
-#[derive(Debug, Subcommand)]
-#[command(disable_help_subcommand = true)]
-pub(crate) enum Command {
-    /// List container managers
-    List {
-        #[command(flatten)]
-        watch: Watch,
-    },
-    /// Show a container manager
-    Show {
-        name: Segment,
-        #[command(flatten)]
-        watch: Watch,
-    },
-    /// Make a container manager; it can be deleted, and not be changed
-    Create(Create),
-    /// Delete a container manager
-    Delete {
-        name: Segment,
-        #[command(flatten)]
-        change: Change,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Create {
-    name: Segment,
-    /// What kind it is
-    #[arg(long)]
-    kind: Kind,
-    #[command(flatten)]
-    options: Options,
-    #[command(flatten)]
-    dry_run: DryRun,
-}
+pub(crate) type Command = definition::Command<ContainerManager>;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 #[value(rename_all = "lowercase")]
-enum Kind {
+pub(crate) enum Kind {
     /// OpenShift; `--option server_url=URL` says where it is
     OpenShift,
     /// Kubernetes; `--option server_url=URL` says where it is
@@ -58,41 +21,27 @@ enum Kind {
     Trivial,
 }
 
-impl Command {
-    pub(crate) async fn run(self, session: &mut Session) -> Result<(), CommandError> {
-        match self {
-            Self::List { watch } => {
-                view::list::<ContainerManager>(session, &v1::list(List::ContainerManagers), &watch).await
-            }
-            Self::Show { name, watch } => {
-                view::one::<ContainerManager>(session, &v1::container_manager(&name), &watch).await
-            }
-            Self::Create(create) => create.run(session).await,
-            Self::Delete { name, change } => {
-                let request = change.condition(v1::delete_container_manager(&name));
-                if session.change(&request, &change.dry_run).await?.is_some() {
-                    output::note(format_args!("deleted container manager {name}"));
-                }
-                Ok(())
-            }
-        }
-    }
-}
+impl Definition for ContainerManager {
+    const NOUN: &'static str = "container manager";
+    const OPTION: &'static str = "--container-manager";
+    const KIND: &'static str = "What kind it is";
+    const LIST: List<'static> = List::ContainerManagers;
+    type Kind = Kind;
 
-impl Create {
-    async fn run(self, session: &mut Session) -> Result<(), CommandError> {
-        let kind = match self.kind {
+    fn get(name: &Segment) -> Request {
+        v1::container_manager(name)
+    }
+
+    fn put(name: &Segment, kind: Kind, options: Map<String, Value>) -> Request {
+        let kind = match kind {
             Kind::OpenShift => ContainerManagerKind::OpenShift,
             Kind::Kubernetes => ContainerManagerKind::Kubernetes,
             Kind::Trivial => ContainerManagerKind::Trivial,
         };
-        let options = self.options.read(&mut session.input).await?;
-        let request = v1::put_container_manager(&self.name, &NewContainerManager { kind, options });
-        let Some(answer) = session.change(&request, &self.dry_run).await? else { return Ok(()) };
-        let name = self.name;
-        session.tell(&answer, |_: &ContainerManager| match answer.status {
-            201 => format!("made container manager {name}; `provost cluster create NAME --container-manager {name}` uses it"),
-            _ => format!("container manager {name} is there already, and the same"),
-        })
+        v1::put_container_manager(name, &NewContainerManager { kind, options })
+    }
+
+    fn delete(name: &Segment) -> Request {
+        v1::delete_container_manager(name)
     }
 }

@@ -17,6 +17,7 @@ mod cluster;
 pub mod compat;
 mod connection;
 mod container_manager;
+mod definition;
 mod error;
 pub mod fleet;
 mod host;

@@ -1,8 +1,8 @@
 //! `NAME=VALUE` at the command: labels, and the options of networks and container managers.
 
+use base::names_a_secret;
 use clap::Args;
 use serde_json::{Map, Value};
-use wire::rules::is_secret_option;
 
 use crate::error::CommandError;
 use crate::input::{File, Input};
@@ -48,7 +48,7 @@ impl Options {
     pub(crate) async fn read(self, input: &mut Input) -> Result<Map<String, Value>, CommandError> {
         let mut options = Map::new();
         for (name, value) in self.plain {
-            if is_secret_option(&name) {
+            if names_a_secret(&name) {
                 return Err(CommandError::Open(name));
             }
             let is_there = options.contains_key(&name);
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(read(&[("a", "1")], &["token"]), Ok(r#"{"a":"1","token":"hunter2"}"#.to_owned()));
         assert_eq!(read(&[("a", "1"), ("a", "2")], &[]), Err("`a` is said twice".to_owned()));
         assert_eq!(read(&[("a", "1")], &["a"]), Err("`a` is said twice".to_owned()));
-        for name in ["token", "password", "tls_key"] {
+        for name in ["token", "password", "tls_key", "client-secret"] {
             assert!(read(&[(name, "x")], &[]).unwrap_err().contains("is a secret"), "{name}");
         }
     }

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use base::names_a_secret;
 use clap::Args;
 use client::{Answer, Client, Condition, Endpoint, Request, v1};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use wire::rules::{HIDDEN, is_secret_option};
+use wire::rules::HIDDEN;
 
 use crate::connection::Connection;
 use crate::error::CommandError;
@@ -183,7 +184,7 @@ fn without_secrets(body: &Value) -> Value {
     if let Some(options) = body.get_mut("options").and_then(Value::as_object_mut) {
         options
             .iter_mut()
-            .filter(|(name, _)| is_secret_option(name))
+            .filter(|(name, _)| names_a_secret(name))
             .for_each(|(_, value)| *value = HIDDEN.into());
     }
     body

@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use crate::face::Face;
 use crate::output;
 use crate::settings::{Config, Origin, Problem, Said, Settings, Surroundings, Value};
-use crate::up::{self, Face};
+use crate::up;
 
 /// The version whose behaviour this is; what `--version` prints.
 const VERSION: &str = "0.9.17";
@@ -156,12 +157,21 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     match settings(&matches) {
         Ok(settings) => up::run(settings, Face::Caucased),
         Err(problems) => {
-            for problem in &problems {
-                output::error(problem, problem.hint.as_ref());
+            for problem in problems.iter().map(|problem| Face::Caucased.problem(problem)) {
+                output::error(&problem, problem.hint.as_ref());
             }
             ExitCode::from(WRONG_USAGE)
         }
     }
+}
+
+/// The option for a setting, if there is one.
+pub fn option(setting: &str) -> Option<String> {
+    if setting == "ca.lock_auto_approve_count" {
+        return Some("--lock-auto-approve-count".to_owned());
+    }
+    let found = OPTIONS.iter().find(|option| option.setting == setting);
+    found.map(|option| format!("--{}", option.long))
 }
 
 /// The whole command line.

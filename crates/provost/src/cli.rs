@@ -13,8 +13,9 @@ use clap_complete::Shell;
 use serde_json::{Value, json};
 
 use crate::compat::commissaire::import;
+use crate::face::Face;
 use crate::settings::{Config, Problem, Settings, Surroundings, reference, shown, with_flags};
-use crate::up::{self, Face};
+use crate::up;
 use crate::{documents, links, output, relocate};
 
 /// Exit code for settings that are wrong (`EX_CONFIG` of sysexits.h).
@@ -63,13 +64,21 @@ pub fn command() -> Command {
                 .long_about(
                     "Make our settings of Commissaire's: commissaire.conf, storage.conf and the other services' files in \
                      DIR, and the variables ETCD_*. Says what was taken, and what has no counterpart and why; nothing is \
-                     written when anything is wrong (exit code 78); that an etcd does not answer is only \
-                     noted, and the files are read. With --out, who signs in goes into sign-in.json \
-                     beside FILE, and the password for etcd into etcd-password, both for their owner alone; without, the \
-                     settings are printed and nothing is written.",
+                     written when anything is wrong (exit code 78). Where ETCD_MACHINES names an etcd, its keys under \
+                     /commissaire/config come before the files; that it cannot be asked is wrong as well, unless \
+                     --without-etcd says that the files are enough. Relative paths start from the working directory, as \
+                     they do for commissaire-server: run this where that is started. With --out, who signs in goes into \
+                     sign-in.json beside FILE, and the password for etcd into etcd-password, both for their owner alone; \
+                     without, the settings are printed and nothing is written.",
                 )
                 .arg(path("from", "DIR", "Where Commissaire's files are [default: /etc/commissaire]"))
                 .arg(path("out", "FILE", "Where our settings go"))
+                .arg(
+                    Arg::new("without-etcd")
+                        .long("without-etcd")
+                        .action(ArgAction::SetTrue)
+                        .help("Read the files alone, whatever configuration there is in etcd"),
+                )
                 .arg(force.clone())
                 .arg(json.clone()),
         )
@@ -222,6 +231,7 @@ fn import_settings(matches: &ArgMatches) -> ExitCode {
         from: path("from").unwrap_or(Path::new("/etc/commissaire")),
         out: path("out"),
         force: matches.get_flag("force"),
+        without_etcd: matches.get_flag("without-etcd"),
         json: matches.get_flag("json"),
     };
     import::run(&wanted, Surroundings::of_process(), WRONG_SETTINGS)

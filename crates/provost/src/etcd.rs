@@ -9,6 +9,7 @@ use base::{Clock, Entropy, Explain, Kind, Secret};
 use store::private_file::{self, ReadError};
 use store::{
     ConnectError, Engine, Etcd, EtcdIdentity, EtcdPassword, EtcdSettings, EtcdUser, SealError, SealingKey,
+    regular_file,
 };
 
 use crate::relocate;
@@ -177,7 +178,7 @@ pub fn settings_of(etcd: &EtcdStore) -> Result<EtcdSettings, EtcdError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, EtcdError> {
-    std::fs::read(path).map_err(|source| EtcdError::File { path: path.to_owned(), source })
+    regular_file::read(path).map_err(|source| EtcdError::File { path: path.to_owned(), source })
 }
 
 fn read_private(path: &Path) -> Result<Secret<Vec<u8>>, EtcdError> {

@@ -24,8 +24,8 @@ pub struct Facts {
     pub data: PathBuf,
     /// The first administrator's key and certificate, if they are still where the first start put them.
     pub admin: Option<PathBuf>,
-    /// The certificate of the authority that signs the HTTPS port's.
-    pub server_ca: PathBuf,
+    /// The certificate of the authority that signs the HTTPS port's; none where the operator's own is shown there.
+    pub server_ca: Option<PathBuf>,
 }
 
 /// SHA-256 of the DER of each authority's newest certificate.
@@ -54,7 +54,9 @@ pub fn greeting(facts: &Facts) -> String {
     }
     line("services", &fingerprint(&facts.fingerprints.services));
     line("users", &fingerprint(&facts.fingerprints.users));
-    line("server", &fingerprint(&facts.fingerprints.server));
+    if facts.server_ca.is_some() {
+        line("server", &fingerprint(&facts.fingerprints.server));
+    }
     let version = env!("CARGO_PKG_VERSION");
     let first = if facts.first_start { "made its authorities and " } else { "" };
     format!("provost {version} {first}is ready\n{text}next: {}\n", next(facts))
@@ -72,7 +74,8 @@ pub fn addresses(binding: &Binding, doors: WhichDoors) -> String {
 /// The one command to run next: an administrator looks at the pending requests, anyone else at the
 /// certificate of the authority for services.
 fn next(facts: &Facts) -> String {
-    let server_ca = quoted(&facts.server_ca);
+    let trusting =
+        facts.server_ca.iter().map(|path| format!("--cacert {} ", quoted(path))).collect::<String>();
     let Some(url) = &facts.https_url else {
         return match facts.bindings.first() {
             Some(binding) => format!("curl http://{}/readyz", binding.http),
@@ -81,13 +84,13 @@ fn next(facts: &Facts) -> String {
     };
     match (&facts.admin, facts.authorities) {
         (Some(admin), true) => {
-            format!("curl --cacert {server_ca} --cert {} {url}/cas/csr", quoted(admin))
+            format!("curl {trusting}--cert {} {url}/cas/csr", quoted(admin))
         }
         (Some(admin), false) => {
-            format!("curl --cacert {server_ca} --cert {} {url}/api/v0/hosts", quoted(admin))
+            format!("curl {trusting}--cert {} {url}/api/v0/hosts", quoted(admin))
         }
-        (None, true) => format!("curl --cacert {server_ca} {url}/cas/crt/ca.crt.pem"),
-        (None, false) => format!("curl --cacert {server_ca} {url}/readyz"),
+        (None, true) => format!("curl {trusting}{url}/cas/crt/ca.crt.pem"),
+        (None, false) => format!("curl {trusting}{url}/readyz"),
     }
 }
 
@@ -124,7 +127,7 @@ mod tests {
             fingerprints: Fingerprints { services: [0xa1; 32], users: [0xb2; 32], server: [0xc3; 32] },
             data: "/var/lib/provost".into(),
             admin: Some("/var/lib/provost/admin.pem".into()),
-            server_ca: "/var/lib/provost/server-ca.pem".into(),
+            server_ca: Some("/var/lib/provost/server-ca.pem".into()),
         }
     }
 
@@ -160,12 +163,21 @@ mod tests {
         assert!(text.ends_with(" https://ca.example:8001/api/v0/hosts\n"), "{text}");
     }
 
+    /// Our own authority did not issue it.
+    #[test]
+    fn an_operators_certificate_is_not_looked_for_at_ours() {
+        let text = greeting(&Facts { server_ca: None, ..facts() });
+        assert!(!text.contains("\n  server "), "{text}");
+        let next = "next: curl --cert /var/lib/provost/admin.pem https://ca.example:8001/cas/csr\n";
+        assert!(text.ends_with(next), "{text}");
+    }
+
     #[test]
     fn without_the_administrator_there_is_still_something_to_do() {
         let text = greeting(&Facts {
             first_start: false,
             admin: None,
-            server_ca: "/my house/it's.pem".into(),
+            server_ca: Some("/my house/it's.pem".into()),
             ..facts()
         });
         assert!(text.starts_with(&format!("provost {} is ready\n", env!("CARGO_PKG_VERSION"))), "{text}");

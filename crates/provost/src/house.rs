@@ -12,7 +12,7 @@ use engine::{House, HouseError, Parts, Retention, ServerIdentity, ServerName, St
 use identity::sign_in::{ClientCertificateConfig, Config, MethodConfig, Roles};
 use server::doors::{AccessLog, Bindings, Doors, Limits, Meters, Opening, Scheme, TlsIdentity};
 use server::{App, FleetApi, MetersFor, PlainHttp, Presenters, TrustedProxies};
-use store::{Engine, SealingKey, Sqlite, private_file};
+use store::{Engine, SealingKey, Sqlite, private_file, regular_file};
 use x509::{KeySpec, Name, PrivateKey};
 
 use crate::client_file::client_file;
@@ -85,7 +85,7 @@ async fn finish(
             fingerprints: fingerprints(&house).await?,
             data: data.clone(),
             admin: files.admin.exists().then(|| files.admin.clone()),
-            server_ca: files.server_ca.clone(),
+            server_ca: settings.doors.tls_file.is_none().then(|| files.server_ca.clone()),
         }),
         _ => None,
     };
@@ -142,7 +142,7 @@ fn show(path: &Path, tls: &TlsIdentity) -> Result<(), StartError> {
     if let Err(error) = private_file::is_there(path) {
         tracing::warn!(error = %base::report(&error), hint = error.help(), "the TLS key is not safe");
     }
-    let pem = Secret::new(std::fs::read(path).map_err(|error| refuse(error.to_string()))?);
+    let pem = Secret::new(regular_file::read(path).map_err(|error| refuse(error.to_string()))?);
     let text = std::str::from_utf8(pem.expose()).map_err(|_| refuse("it is no text".to_owned()))?;
     let key = PrivateKey::from_pem(text).map_err(|error| refuse(base::report(&error)))?;
     let chain =

@@ -12,6 +12,7 @@ mod compat;
 mod data_dir;
 mod documents;
 mod etcd;
+mod face;
 mod greeting;
 mod house;
 mod links;

@@ -106,7 +106,7 @@ impl Explain for StartError {
             Self::Store(error) => error.help(),
             Self::Etcd(error) => error.help(),
             Self::Caucase { .. } => {
-                Some("it is unchanged: go on with caucase, or begin anew with another --db".into())
+                Some("it is unchanged: go on with caucase, or begin anew in another place".into())
             }
             Self::DatabaseLost { .. } => {
                 Some("put the database back from your backup, or begin anew in another directory".into())

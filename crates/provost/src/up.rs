@@ -15,22 +15,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::warn;
 
 use crate::data_dir::DataDirError;
+use crate::face::Face;
 use crate::house::{self, Running};
 use crate::lock::{Lock, LockError};
-use crate::settings::{LogFormat, Settings};
+use crate::settings::{LogFormat, Settings, StoreEngine};
 use crate::start_error::StartError;
 use crate::{data_dir, greeting, logging, output, service_manager};
-
-/// By which name the program was called, and so what it says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Face {
-    /// `provost up`.
-    Provost,
-    /// `caucased`.
-    Caucased,
-    /// `commissaire-server`.
-    Commissaire,
-}
 
 /// How long what computes or writes beside the house may go on after its end.
 const RUNTIME_SHUTDOWN: Duration = Duration::from_secs(1);
@@ -80,12 +70,12 @@ fn narrate(settings: &Settings, text: impl Display) {
 pub fn run(settings: Settings, face: Face) -> ExitCode {
     logging::install(&settings.log);
     for note in &settings.notes {
-        warn!("{note}");
+        warn!("{}", face.problem(note));
     }
     let Err(error) = live(&settings, face) else { return ExitCode::SUCCESS };
-    let what = report(&error);
+    let what = face.words(&report(&error));
     service_manager::tell(&[NotifyState::Status(&format!("could not start: {what}"))]);
-    match (settings.log.format, error.help()) {
+    match (settings.log.format, error.help().map(|help| face.words(&help))) {
         (LogFormat::Text, help) => output::error(what, help),
         (LogFormat::Json, help) => tracing::error!(hint = help, "{what}"),
     }
@@ -154,7 +144,11 @@ fn announce(house: &Running, settings: &Settings, face: Face) {
                 narrate(settings, format_args!("listening on {addresses}"));
             }
             if let Some(data) = &settings.data {
-                narrate(settings, format_args!("what is not in etcd is kept in {}", data.display()));
+                let what = match settings.store.engine {
+                    StoreEngine::Embedded => "everything",
+                    StoreEngine::Etcd => "what is not in etcd",
+                };
+                narrate(settings, format_args!("{what} is kept in {}", data.display()));
             }
         }
         Face::Provost => {

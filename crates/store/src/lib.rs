@@ -15,6 +15,7 @@ mod history;
 mod key;
 mod memory;
 pub mod private_file;
+pub mod regular_file;
 mod seal;
 mod sqlite;
 mod table;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use base::{Explain, Kind, Secret};
 
 use crate::files::sync_directory_of;
+use crate::regular_file;
 
 /// The longest file that is read, in bytes; what is kept in such files is far shorter.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -76,16 +77,12 @@ pub fn is_there(path: &Path) -> Result<bool, ReadError> {
 
 fn open(path: &Path) -> Result<Option<File>, ReadError> {
     let files = |source| ReadError::Files { path: path.into(), source };
-    let file = match File::open(path) {
+    let file = match regular_file::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(files(error)),
     };
-    let metadata = file.metadata().map_err(files)?;
-    if !metadata.is_file() {
-        return Err(files(io::Error::new(io::ErrorKind::InvalidInput, "it is no file")));
-    }
-    let mode = metadata.permissions().mode() & 0o7777;
+    let mode = file.metadata().map_err(files)?.permissions().mode() & 0o7777;
     if mode & 0o077 != 0 {
         return Err(ReadError::Exposed { path: path.into(), mode });
     }

@@ -31,8 +31,8 @@ pub enum NetworkKind {
 pub struct NewNetwork {
     /// How it works.
     pub kind: NetworkKind,
-    /// What it needs for that, and whatever else is to be remembered. Those called `token` or `password`, or with
-    /// `_key` in their name, are secret.
+    /// What it needs for that, and whatever else is to be remembered. Those with a word like `token`, `password`,
+    /// `secret` or `key` in their name are secret.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub options: Map<String, Value>,
 }
@@ -66,8 +66,8 @@ pub enum ContainerManagerKind {
 pub struct NewContainerManager {
     /// What kind it is.
     pub kind: ContainerManagerKind,
-    /// How to reach it, and whatever else is to be remembered. Those called `token` or `password`, or with `_key` in
-    /// their name, are secret.
+    /// How to reach it, and whatever else is to be remembered. Those with a word like `token`, `password`, `secret` or
+    /// `key` in their name are secret.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub options: Map<String, Value>,
 }

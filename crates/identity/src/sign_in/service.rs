@@ -138,7 +138,7 @@ fn tls(service: &Service, clock: &Clock) -> Result<ClientConfig, ServiceError> {
 
 fn roots_in(path: &Path) -> Result<RootCertStore, ServiceError> {
     let refuse = |reason| ServiceError::CaFile { path: path.to_owned(), reason };
-    let pem = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
+    let (_, pem) = super::watched_file::bytes(path).map_err(|error| refuse(error.to_string()))?;
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| refuse(error.to_string()))?;

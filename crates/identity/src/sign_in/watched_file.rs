@@ -38,7 +38,7 @@ struct Reading<T> {
 
 /// What changes when a file does: the device and number of the file, its length, and when it was changed last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+pub(super) struct Stamp {
     device: u64,
     inode: u64,
     length: u64,
@@ -99,8 +99,8 @@ impl<T: Default> WatchedFile<T> {
     }
 }
 
-/// The file's stamp and what is in it.
-fn bytes(path: &Path) -> io::Result<(Stamp, Vec<u8>)> {
+/// The file's stamp and what is in it; an error, when it is no file or a very long one.
+pub(super) fn bytes(path: &Path) -> io::Result<(Stamp, Vec<u8>)> {
     // Opening a named pipe would wait for somebody to write into it.
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a file"));

@@ -314,7 +314,7 @@ mod tests {
         let expected = [
             "1: netloc: port 65535 leaves no port above it for HTTPS",
             "2: base_port: must be between 1 and 65535, not 70000",
-            "3: bind: `127.0.0.1:80` has a port: the ports follow from `netloc` and `base_port`",
+            "3: bind: `127.0.0.1:80` has a port, which is said with `base_port`",
             "3: bind: is a list of texts, and a whole number stands in it",
             "5: ca.key_bits: must be 2048, 3072, 4096 or 8192, not 1024",
             "6: ca.lock_auto_approve_count: must be true or false, not `perhaps`",

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
+use store::regular_file;
 
 use super::file;
 use super::key::{self, KEYS, Key, Kind};
@@ -218,7 +219,7 @@ impl Config {
         let found = if named.is_none() { self.file_in_data_directory() } else { None };
         let is_found = found.is_some();
         let Some(path) = named.or(found) else { return };
-        match std::fs::read_to_string(&path) {
+        match regular_file::read_to_string(&path) {
             Ok(text) => {
                 self.read_text(&path, &text);
                 if is_found {

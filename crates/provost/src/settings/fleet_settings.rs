@@ -37,7 +37,7 @@ fn sign_in(reader: &mut Reader<'_>) -> Option<Option<SignInFile>> {
         return Some(None);
     }
     let path = reader.path("fleet.sign_in")?;
-    let text = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()));
+    let text = store::regular_file::read(&path).map_err(|error| format!("{}: {error}", path.display()));
     let text = reader.or_wrong("fleet.sign_in", text)?;
     match SignInFile::read(path, &text) {
         Ok(file) => Some(Some(file)),

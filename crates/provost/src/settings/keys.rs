@@ -72,7 +72,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "store.etcd.ca_file",
         kind: Kind::Path("FILE"),
-        default: Default::Follows("none, which is right for http", "\"/etc/provost/etcd-ca.pem\""),
+        default: Default::Follows("those that this system trusts", "\"/etc/provost/etcd-ca.pem\""),
         docs: &["The file with the certificates of the authorities that etcd's members have theirs from"],
     },
     Key {

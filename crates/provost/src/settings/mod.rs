@@ -35,13 +35,14 @@ use server::doors::ClientCertificates;
 
 pub use config::{Config, Said, Surroundings, Value};
 pub use flags::with_flags;
+pub use key::{KEYS, Key, Kind};
 pub use nearest::meant;
 pub use netloc::{Binding, Host, Netloc, Ports, ResolveError};
 pub use problem::{Origin, Problem};
 pub use reference::reference;
 pub use show::shown;
 pub use sign_in::SignInFile;
-pub use written::{spoken_of, toml, written};
+pub use written::{place_of, spoken_of, toml, written};
 
 /// What the program needs to know, checked.
 #[derive(Debug)]

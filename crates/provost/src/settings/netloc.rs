@@ -47,7 +47,7 @@ impl FromStr for Host {
             return Ok(Self::Name(text.to_owned()));
         }
         if text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
-            return Err(format!("`{text}` has a port: the ports follow from `netloc` and `base_port`"));
+            return Err(format!("`{text}` has a port, which is said with `base_port`"));
         }
         parse_name(text).map(Self::Name)
     }
@@ -235,7 +235,7 @@ impl Explain for ResolveError {
     }
 
     fn help(&self) -> Option<String> {
-        Some("name addresses with `bind`, for example --bind 0.0.0.0 --bind ::".to_owned())
+        Some("name an address with `bind`, for example --bind 0.0.0.0".to_owned())
     }
 }
 

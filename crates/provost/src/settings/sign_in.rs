@@ -10,6 +10,7 @@ use identity::sign_in::{
     BasicConfig, Config, Ground, MethodConfig, Roles, SignInError, Stack, UsersAuthorityError, Work, users,
 };
 use serde_json::{Map, Value};
+use store::regular_file;
 
 use super::Fleet;
 use super::nearest::meant;
@@ -83,7 +84,7 @@ impl SignInFile {
         let as_a_whole = |what: String| Problem { origin: origin.clone(), key: None, what, hint: None };
         let problems: Vec<_> = try_out(&config).into_iter().map(as_a_whole).collect();
         for file in config.methods.iter_mut().flat_map(files) {
-            if let Err(error) = std::fs::File::open(&*file) {
+            if let Err(error) = regular_file::open(file) {
                 let what = format!("{} cannot be read, so it lets nobody in: {error}", file.display());
                 notes.push(as_a_whole(what));
             }
@@ -146,7 +147,7 @@ fn files(method: &mut MethodConfig) -> Vec<&mut PathBuf> {
 fn wrong_users(method: &MethodConfig) -> Vec<String> {
     let MethodConfig::Basic(BasicConfig { file: Some(file), role, .. }) = method else { return Vec::new() };
     // That it cannot be read is told of all files.
-    let Ok(bytes) = std::fs::read(file) else { return Vec::new() };
+    let Ok(bytes) = regular_file::read(file) else { return Vec::new() };
     match serde_json::from_slice(&bytes) {
         Ok(value) => {
             let (_, problems) = users(&value, *role);

@@ -25,10 +25,6 @@ pub fn store(reader: &mut Reader<'_>) -> Option<Store> {
 fn etcd(reader: &mut Reader<'_>, engine: Option<StoreEngine>) -> Option<EtcdStore> {
     let ca = reader.path("store.etcd.ca_file");
     let endpoints = endpoints(reader);
-    let is_https = |endpoints: &Vec<String>| endpoints.iter().any(|endpoint| endpoint.starts_with("https:"));
-    if endpoints.as_ref().is_some_and(is_https) && !reader.is_said("store.etcd.ca_file") {
-        reader.wrong("store.etcd.ca_file", "is needed where an endpoint begins with https");
-    }
     if engine == Some(StoreEngine::Etcd) && endpoints.as_ref().is_some_and(Vec::is_empty) {
         reader.wrong("store.etcd.endpoints", "names no member of the etcd that `store.engine` asks for");
     }
@@ -59,7 +55,7 @@ fn endpoints(reader: &mut Reader<'_>) -> Option<Vec<String>> {
     let checked: Vec<_> = endpoints
         .iter()
         .map(|endpoint| {
-            let checked = EtcdSettings::check_endpoint(endpoint, true);
+            let checked = EtcdSettings::check_endpoint(endpoint);
             reader.or_wrong(NAME, checked.map_err(|error| error.to_string()))
         })
         .collect();
@@ -124,10 +120,7 @@ mod tests {
         check("endpoints = [\"http://127.0.0.1:2379\", \"http://[::1]:2379\"]", &[]);
         check("endpoints = [\"https://a:2379\"]\nca_file = \"ca.pem\"\nnamespace = \"/provost\"", &[]);
         check("", &["store.etcd.endpoints: names no member of the etcd that `store.engine` asks for"]);
-        check(
-            "endpoints = [\"https://b:2379\"]",
-            &["store.etcd.ca_file: is needed where an endpoint begins with https"],
-        );
+        check("endpoints = [\"https://b:2379\"]", &[]);
         check(
             "endpoints = [\"a:2379\"]\nuser = \"root\"\nkey_file = \"k\"\n\
              namespace = \"provost\"\ndeadline_seconds = 0\nwait_seconds = -1",

@@ -7,6 +7,7 @@ use toml_edit::{Array, value};
 
 use super::config::{Config, Said, Value};
 use super::key::{KEYS, Key, Kind};
+use super::problem::Origin;
 
 /// The settings that somebody said, or that follow from what was, in the order of the table; each with where it was
 /// said. Paths are absolute as far as it is known where they start.
@@ -19,7 +20,7 @@ pub fn written(config: &Config) -> String {
             table = own;
             let _ = write!(text, "\n[{table}]\n"); // writing to a String cannot fail
         }
-        let _ = writeln!(text, "# {}", said.origin);
+        let _ = writeln!(text, "# {}", place_of(said));
         let _ = writeln!(text, "{name} = {}", toml(key, said));
     }
     text
@@ -28,6 +29,14 @@ pub fn written(config: &Config) -> String {
 /// The settings that were said, and how.
 pub fn spoken_of(config: &Config) -> impl Iterator<Item = (&'static Key, &Said)> {
     KEYS.iter().filter_map(|key| Some((key, config.said(key.name)?)))
+}
+
+/// Where it was said. What nobody said is not our default, or it would not have to be written.
+pub fn place_of(said: &Said) -> String {
+    match &said.origin {
+        Origin::Default => "the original's default".to_owned(),
+        origin => origin.to_string(),
+    }
 }
 
 /// A value as TOML writes it. One that is of the wrong type stays so: whoever reads it says what is wrong.
@@ -63,7 +72,7 @@ fn absolute(from: &Path, text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Origin, Settings, Surroundings, shown};
+    use super::super::{Settings, Surroundings, shown};
     use super::*;
 
     #[test]

@@ -50,7 +50,7 @@ impl Place {
             let mut process = Process::spawn(&mut self.command(variables, &options));
             process.say(input.replace("PORT", &text).as_bytes());
             process.close_input();
-            match process.wait_for_stderr(|said| said.contains("what is not in etcd is kept in ")) {
+            match process.wait_for_stderr(|said| said.contains(" is kept in ")) {
                 Ok(_) => return Served { process, port },
                 Err(said) if said.contains("in use already") => {}
                 Err(said) => panic!("it did not open its door:\n{said}"),
@@ -437,6 +437,86 @@ fn etcd_is_asked_over_tls_by_a_user_with_a_password() {
     assert!(ran.code == Some(2) && ran.stderr.contains("authentication failed"), "{}", ran.stderr);
 }
 
+/// As with etcdctl.
+#[test]
+fn whom_the_system_trusts_may_have_issued_etcds_certificate() {
+    let etcd = EtcdPlan::new(1).tls().start();
+    let text = |name: &str| etcd.path(name).display().to_string();
+    let (ca, pem, key, machines) =
+        (text("ca.pem"), text("client.pem"), text("client.key.pem"), etcd.endpoint(0));
+    // What tells everybody who uses OpenSSL's, and us, whom this system trusts.
+    let variables = [
+        ("SSL_CERT_FILE", ca.as_str()),
+        ("ETCD_MACHINES", &machines),
+        ("ETCD_TLSPEM", &pem),
+        ("ETCD_TLSKEY", &key),
+    ];
+    let place = Place::new(&[("commissaire.conf", with_alice(json!({"listen-interface": "127.0.0.1"})))]);
+    let served = place.serve("", &variables, &["-c", "commissaire.conf", "-p", "PORT"]);
+    assert_eq!(served.put_cluster("web"), 201);
+    let ran = served.stop();
+    assert!(ran.stderr.contains("there is no /commissaire/config/commissaire in etcd\n"), "{}", ran.stderr);
+
+    std::fs::write(place.path("empty.pem"), "").unwrap();
+    let variables =
+        [("SSL_CERT_FILE", "empty.pem"), ("SSL_CERT_DIR", "empty.pem"), ("ETCD_MACHINES", &machines)];
+    let ran = called("commissaire-server", place.0.path(), &variables, &["-c", "missing.conf"]);
+    assert!(ran.stderr.contains("nor does this system trust any"), "{}", ran.stderr);
+}
+
+/// Whoever waits for one to be written waits for ever.
+#[test]
+fn only_files_are_configuration() {
+    let place = Place::new(&[("commissaire.conf", json!({"tls-pemfile": "pipe"}))]);
+    assert!(Command::new("mkfifo").arg(place.path("pipe")).status().unwrap().success());
+    std::os::unix::fs::symlink("/dev/zero", place.path("link")).unwrap();
+    for (options, code, expected) in [
+        (&["-c", "pipe"][..], 2, "error: pipe: could not be read: it is no regular file\n"),
+        (&["-c", "link"], 2, "error: link: could not be read: it is no regular file\n"),
+        (&["-c", "/dev/null"], 2, "error: /dev/null: could not be read: it is no regular file\n"),
+        (
+            &["-c", "commissaire.conf", "-i", "127.0.0.1", "-p", "0"],
+            2,
+            "error: --listen-port: must be between 1 and 65535, not 0\n",
+        ),
+        (
+            &["-c", "commissaire.conf", "-i", "127.0.0.1"],
+            1,
+            "error: pipe cannot be shown to the clients of the HTTPS port: it is no regular file\n",
+        ),
+        (
+            &["--no-config", "--auth", "httpbasicauth:filepath=pipe", "-i", "nobody.invalid"],
+            1,
+            "pipe cannot be read, so it lets nobody in: it is no regular file\n",
+        ),
+    ] {
+        let ran = called("commissaire-server", place.0.path(), &[("PROVOST_DATA", "data")], options);
+        assert_eq!(ran.code, Some(code), "{options:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(expected), "{options:?}: {}", ran.stderr);
+    }
+}
+
+/// It has no `--bind`, and no file of settings.
+#[test]
+fn hints_are_in_its_own_words() {
+    let place = Place::new(&[]);
+    std::fs::write(place.path("file"), "").unwrap();
+    for (data, options, expected) in [
+        (
+            "data",
+            &["-i", "nobody.invalid"][..],
+            "hint: name an address with `--listen-interface`, for example --listen-interface 0.0.0.0\n",
+        ),
+        ("data", &["-i", "127.0.0.1:80"], "has a port, which is said with `--listen-port`\n"),
+        ("file", &["-i", "127.0.0.1"], "hint: name another one with PROVOST_DATA=DIR\n"),
+    ] {
+        let options = [&["--no-config-file"], options].concat();
+        let ran = called("commissaire-server", place.0.path(), &[("PROVOST_DATA", data)], &options);
+        assert!(ran.code != Some(0) && ran.stderr.contains(expected), "{options:?}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("fleet.plain_http"), "{}", ran.stderr);
+    }
+}
+
 #[test]
 fn an_etcd_that_is_gone_leaves_the_file() {
     let place = Place::new(&[("commissaire.conf", with_alice(json!({"listen-interface": "127.0.0.1"})))]);
@@ -445,6 +525,7 @@ fn an_etcd_that_is_gone_leaves_the_file() {
     let served = place.serve("", &variables, &["-c", "commissaire.conf", "-p", "PORT"]);
     assert_eq!(served.put_cluster("web"), 201);
     let ran = served.stop();
+    assert!(ran.stderr.contains("everything is kept in "), "{}", ran.stderr);
     assert!(
         ran.stderr.contains("/commissaire/config/commissaire in etcd cannot be used: "),
         "{}",
@@ -474,6 +555,7 @@ fn the_storage_services_etcd_is_where_everything_is_kept() {
     assert_eq!(served.put_cluster("web"), 201);
     let ran = served.stop();
     assert!(ran.stderr.contains("storage.conf: custodia_socket_path: has no counterpart"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("what is not in etcd is kept in "), "{}", ran.stderr);
     let kept = etcd.etcdctl(&["get", "--prefix", "--keys-only", "/provost/"]).ok().to_owned();
     assert!(kept.contains("web"), "{kept}");
 }

@@ -2,12 +2,13 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
-use testkit::Face;
+use testkit::{Face, Process, openssl_ok};
 
 use crate::houses::{ended_without_a_fault, plan};
-use crate::program::{Ran, provost_in};
+use crate::program::{PROVOST, Ran, provost_in};
 
 const SECRET: &str = "$2b$04$XefwdWd2iOAQz0h4H8wNaenxzfdyMoZjlvOxSexEPLLyCudnLi5DK";
 
@@ -65,12 +66,21 @@ fn everything() -> Vec<(&'static str, Value)> {
 fn what_is_written_passes_the_check_and_is_not_written_twice() {
     let directory = files(&everything());
     let path = |name: &str| directory.path().join(name);
-    let old = path("old").display().to_string();
+    let (old, here) = (path("old").display().to_string(), directory.path().display());
 
     // Without a name nothing is written, and the settings are printed.
     let ran = import(directory.path(), &[], &[]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(!ran.stdout.contains("$2b$") && !ran.stderr.contains("$2b$"), "{ran:?}");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+
+    let refused = import(directory.path(), &[], &["--out", "missing/provost.toml"]);
+    assert_eq!(refused.code, Some(69), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("\nhint: make its directory: mkdir -p -m 0700 missing\n"),
+        "{}",
+        refused.stderr
+    );
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
 
     let written = import(directory.path(), &[], &["--out", "provost.toml"]);
@@ -82,6 +92,8 @@ fn what_is_written_passes_the_check_and_is_not_written_twice() {
     for line in [
         &format!("taken: {old}/commissaire.conf: listen-port: base_port = 8080"),
         &format!("taken: {old}/commissaire.conf: logging: log.level = \"warn\""),
+        &format!("taken: {old}/commissaire.conf: listen-interface: netloc = \"127.0.0.1:8080\""),
+        "taken: the original's default: ca.api = false",
         &format!("taken: {old}/storage.conf: storage-handlers: store.engine = \"etcd\""),
         &format!("no counterpart: {old}/commissaire.conf: bus-uri: no bus is served yet"),
         &format!("no counterpart: {old}/commissaire.conf: nonsense: nothing known has this name"),
@@ -90,6 +102,10 @@ fn what_is_written_passes_the_check_and_is_not_written_twice() {
         &format!("no counterpart: {old}/watcher.conf: debug: there is one process and one log"),
         &format!("no counterpart: {old}/containermgr.conf: bus-uri: no bus is served yet"),
         "note: what Commissaire has under /commissaire in etcd is not moved by this",
+        &format!("note: relative paths start from the working directory, {here}, as they did"),
+        "was started: ca.pem, users.json\n",
+        &format!("{here}/users.json cannot be read, so it lets nobody in: No such file"),
+        &format!("{here}/ca.pem cannot be read, so it lets nobody in: No such file"),
         "written: provost.toml",
     ] {
         assert!(written.stderr.contains(line), "{line}:\n{}", written.stderr);
@@ -104,7 +120,7 @@ fn what_is_written_passes_the_check_and_is_not_written_twice() {
         ("bind", json!(["127.0.0.1"])),
         ("server.doors", json!("https")),
         ("server.tls_file", json!("/etc/tls.pem")),
-        ("server.client_ca_file", json!(format!("{old}/ca.pem"))),
+        ("server.client_ca_file", json!(format!("{here}/ca.pem"))),
         ("server.client_certificates", json!("required")),
         ("store.engine", json!("etcd")),
         ("store.etcd.endpoints", json!(["http://127.0.0.1:2379"])),
@@ -117,10 +133,10 @@ fn what_is_written_passes_the_check_and_is_not_written_twice() {
         assert_eq!(held["settings"][name]["value"], expected, "{name}");
     }
     let sign_in: Value = serde_json::from_slice(&std::fs::read(path("sign-in.json")).unwrap()).unwrap();
-    assert_eq!(sign_in["authentication-plugins"][0]["filepath"], format!("{old}/users.json"));
+    assert_eq!(sign_in["authentication-plugins"][0]["filepath"], format!("{here}/users.json"));
     assert_eq!(sign_in["authentication-plugins"][0]["users"]["alice"]["hash"], SECRET);
     assert_eq!(sign_in["self-auths"], json!(["/api/v0/secrets"]));
-    assert_eq!(sign_in["tls-clientverifyfile"], format!("{old}/ca.pem"));
+    assert_eq!(sign_in["tls-clientverifyfile"], format!("{here}/ca.pem"));
 
     // Again: nothing changes. What somebody else wrote stays, unless it may go.
     let again = import(directory.path(), &[], &["--out", "provost.toml"]);
@@ -149,7 +165,7 @@ fn the_environments_password_goes_into_a_file_of_its_own() {
     let nobody = format!("127.0.0.1:{}", testkit::free_pair());
     let variables =
         [("ETCD_MACHINES", nobody.as_str()), ("ETCD_USERNAME", "root"), ("ETCD_PASSWORD", "hunter2")];
-    let ran = import(directory.path(), &variables, &["--json", "--out", "provost.toml"]);
+    let ran = import(directory.path(), &variables, &["--json", "--out", "provost.toml", "--without-etcd"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(!ran.stdout.contains("hunter2") && !ran.stderr.contains("hunter2"), "{ran:?}");
     let told: Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -157,7 +173,7 @@ fn the_environments_password_goes_into_a_file_of_its_own() {
     let paths: Vec<_> =
         told["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()).collect();
     assert_eq!(paths, ["etcd-password", "provost.toml"]);
-    assert!(told["notes"].to_string().contains("/commissaire/config/commissaire in etcd cannot be used"));
+    assert!(told["notes"].to_string().contains("etcd was not asked"), "{}", told["notes"]);
     let password = directory.path().join("etcd-password");
     assert_eq!((std::fs::read_to_string(&password).unwrap().as_str(), mode(&password)), ("hunter2", 0o600));
     let check = provost_in(directory.path(), &[], &["config", "check", "--json", "--config", "provost.toml"]);
@@ -186,7 +202,7 @@ fn secrets_are_not_written_over() {
             .iter()
             .map(|(name, value)| (*name, if *name == "ETCD_MACHINES" { nobody.as_str() } else { value }))
             .collect();
-        let ran = import(directory.path(), &variables, &["--out", out]);
+        let ran = import(directory.path(), &variables, &["--without-etcd", "--out", out]);
         assert_ne!(ran.code, Some(0), "{out}");
         let said = format!(
             "error: {out} would hold the settings and a secret file of theirs at once\n\
@@ -204,7 +220,7 @@ fn secrets_are_not_written_over() {
     assert!(out.symlink_metadata().unwrap().is_file() && mode(&out) == 0o644);
 }
 
-/// What is written is good wherever it is read.
+/// Those in it are good wherever it is read, and mean what they meant to the original.
 #[test]
 fn relative_paths_are_made_absolute() {
     let handler = json!({
@@ -212,15 +228,13 @@ fn relative_paths_are_made_absolute() {
         "certificate_key_path": "keys/k.pem", "certificate_ca_path": "/etc/ca.pem",
     });
     let directory = files(&[("storage.conf", json!({"storage_handlers": handler}))]);
-    let old = directory.path().canonicalize().unwrap().join("old");
-    std::fs::create_dir(old.join("keys")).unwrap();
-    for name in ["c.pem", "keys/k.pem"] {
-        std::fs::write(old.join(name), "").unwrap();
-        std::fs::set_permissions(old.join(name), std::fs::Permissions::from_mode(0o600)).unwrap();
-    }
+    let here = directory.path().canonicalize().unwrap();
+    std::fs::create_dir(here.join("keys")).unwrap();
+    std::fs::write(here.join("keys/k.pem"), "").unwrap();
+    std::fs::set_permissions(here.join("keys/k.pem"), std::fs::Permissions::from_mode(0o600)).unwrap();
     let ran = import(directory.path(), &[], &[]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    let at = |name: &str| format!("\"{}\"\n", old.join(name).display());
+    let at = |name: &str| format!("\"{}\"\n", here.join(name).display());
     for line in [
         format!("certificate_file = {}", at("c.pem")),
         format!("key_file = {}", at("keys/k.pem")),
@@ -228,11 +242,14 @@ fn relative_paths_are_made_absolute() {
     ] {
         assert!(ran.stdout.contains(&line), "{line}: {}", ran.stdout);
     }
+    assert!(ran.stderr.contains("was started: c.pem, keys/k.pem\n"), "{}", ran.stderr);
+    let missing = format!("there is no file {}\n", here.join("c.pem").display());
+    assert!(ran.stderr.contains(&missing), "{}", ran.stderr);
 
     let directory = files(&[("commissaire.conf", json!({}))]);
     let nobody = format!("https://127.0.0.1:{}", testkit::free_pair());
     let variables = [("ETCD_MACHINES", nobody.as_str()), ("ETCD_CACERT", "ca.pem")];
-    let ran = import(directory.path(), &variables, &[]);
+    let ran = import(directory.path(), &variables, &["--without-etcd"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let here = directory.path().canonicalize().unwrap().join("ca.pem");
     assert!(ran.stdout.contains(&format!("ca_file = \"{}\"\n", here.display())), "{}", ran.stdout);
@@ -269,6 +286,34 @@ fn what_is_in_etcd_comes_before_the_files() {
     assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
 }
 
+/// What etcd has would count, so nothing is made of the files without it; unless somebody says so.
+#[test]
+fn an_etcd_that_cannot_be_asked_ends_the_import() {
+    let etcd = testkit::Etcd::start(1);
+    etcd.etcdctl(&["put", "/commissaire/config/watcher", "[]"]).ok();
+    let nobody = format!("127.0.0.1:{}", testkit::free_pair());
+    let directory = files(&[("commissaire.conf", json!({"listen-port": 9000}))]);
+    for (machines, what) in [
+        (&nobody, "/commissaire/config/commissaire in etcd cannot be used: could not connect to etcd"),
+        (&etcd.endpoint(0), "/commissaire/config/watcher in etcd cannot be used: is no JSON object"),
+    ] {
+        let variables = [("ETCD_MACHINES", machines.as_str())];
+        let ran = import(directory.path(), &variables, &["--out", "provost.toml"]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(78), ""), "{}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("error: ETCD_MACHINES: {what}")), "{}", ran.stderr);
+        assert!(ran.stderr.contains("hint: what is there comes before the files; "), "{}", ran.stderr);
+        let errors = ran.stderr.lines().filter(|line| line.starts_with("error: ")).count();
+        assert_eq!(errors, 1, "it is asked until it fails: {}", ran.stderr);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is written");
+
+        let ran = import(directory.path(), &variables, &["--without-etcd"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert!(ran.stdout.contains("base_port = 9000\n"), "{}", ran.stdout);
+        assert!(ran.stdout.contains("engine = \"etcd\"\n"), "it is where things are kept: {}", ran.stdout);
+        assert!(ran.stderr.contains("note: etcd was not asked"), "{}", ran.stderr);
+    }
+}
+
 #[test]
 fn everything_wrong_is_told_and_nothing_is_written() {
     let directory = files(&[
@@ -298,6 +343,92 @@ fn everything_wrong_is_told_and_nothing_is_written() {
     let ran = import(empty.path(), &[], &[]);
     assert_eq!(ran.code, Some(78));
     assert!(ran.stderr.contains("there is no configuration of Commissaire's in it"), "{}", ran.stderr);
+}
+
+/// As an operator goes over: the old program's name on its own files, its etcd and its certificate, then the import, then
+/// `provost up` in the same data directory.
+#[test]
+fn both_names_answer_the_same() {
+    let etcd = testkit::Etcd::start(1);
+    let mut port = testkit::free_pair().to_string();
+    let directory = files(&[]);
+    let here = directory.path();
+    openssl_ok(
+        here,
+        &[
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            "k.pem",
+            "-out",
+            "c.pem",
+            "-days",
+            "9",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ],
+    );
+    let pem = ["k.pem", "c.pem"].map(|name| std::fs::read_to_string(here.join(name)).unwrap()).concat();
+    store::private_file::replace(&here.join("old/server.pem"), pem.as_bytes()).unwrap();
+    std::fs::write(here.join("old/users.json"), json!({"alice": {"hash": SECRET}}).to_string()).unwrap();
+    let handler =
+        json!({"type": "commissaire.storage.etcd", "server_url": etcd.endpoint(0), "models": ["*"]});
+    std::fs::write(here.join("old/storage.conf"), json!({"storage_handlers": [handler]}).to_string())
+        .unwrap();
+
+    let links = tempfile::tempdir().unwrap();
+    let old_name = links.path().join("commissaire-server");
+    std::os::unix::fs::symlink(PROVOST, &old_name).unwrap();
+    let client = testkit::http::trusting(&here.join("c.pem"));
+    let answers = |program: &Path, options: &[&str], port: &str| {
+        let mut command = Command::new(program);
+        command.args(options).current_dir(here).env_clear().env("PROVOST_DATA", here.join("data"));
+        let process = Process::spawn(&mut command);
+        process.wait_for_stderr(|said| said.contains("is kept in") || said.contains("next:"))?;
+        let url = format!("https://127.0.0.1:{port}/api/v0");
+        let made = client.put(format!("{url}/cluster/web")).basic_auth("alice", Some("secret")).body("{}");
+        let made = made.send().unwrap().status().as_u16();
+        let mut all = vec![format!("{made}")];
+        for path in
+            ["hosts", "clusters", "cluster/web", "networks", "network/default", "containermanagers", "host/a"]
+        {
+            for password in ["secret", "wrong"] {
+                let asked =
+                    client.get(format!("{url}/{path}")).basic_auth("alice", Some(password)).send().unwrap();
+                all.push(format!("{path} {} {}", asked.status(), asked.text().unwrap()));
+            }
+        }
+        process.terminate();
+        let ran = process.wait();
+        assert_eq!(ran.code, Some(0), "{ran:#?}");
+        Ok::<_, String>(all)
+    };
+    let before = loop {
+        let conf = json!({
+            "listen-interface": "127.0.0.1", "listen-port": port.parse::<u16>().unwrap(),
+            "tls-pemfile": "old/server.pem", "bus-uri": "redis://127.0.0.1:6379/",
+            "authentication-plugins": [
+                {"name": "commissaire_http.authentication.httpbasicauth", "filepath": "old/users.json"}],
+        });
+        std::fs::write(here.join("old/commissaire.conf"), conf.to_string()).unwrap();
+        match answers(&old_name, &["-c", "old/commissaire.conf"], &port) {
+            Ok(answers) => break answers,
+            Err(said) if said.contains("in use already") => port = testkit::free_pair().to_string(),
+            Err(said) => panic!("{said}"),
+        }
+    };
+    assert!(before.iter().any(|answer| answer.starts_with("cluster/web 200")), "{before:?}");
+    let ran = import(here, &[], &["--out", "data/provost.toml"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let after = answers(Path::new(PROVOST), &["up"], &port).unwrap();
+    assert_eq!(after, before);
 }
 
 /// What was imported is what `provost up` then serves.

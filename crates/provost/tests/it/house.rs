@@ -168,7 +168,10 @@ fn there_is_a_way_in_when_no_user_is_left() {
     assert_eq!(list(&house, &administrator), 401);
     let said = house.stop().stderr;
     assert!(said.contains("no user has a good certificate any more"), "{said}");
-    assert!(said.contains("start with `ca.users.auto_approve_count` above the number of requests"), "{said}");
+    assert!(
+        said.contains("start with an auto-approve count of users above the number of requests"),
+        "{said}"
+    );
 
     // As the hint has it. A start alone lets nobody in.
     house.start();

@@ -19,8 +19,8 @@ pub struct EtcdSettings {
     /// Where its members are, such as `https://10.0.0.1:2379`: at least one. Which one is asked first is left to
     /// chance, and another only when that one fails.
     pub endpoints: Vec<String>,
-    /// The certificates, as PEM, of the authorities that may have issued the members'. Needed for `https`; no
-    /// others are trusted.
+    /// The certificates, as PEM, of the authorities that may have issued the members'; no others are trusted. Without,
+    /// those that the system trusts may have.
     pub authorities: Option<Vec<u8>>,
     /// The certificate that the members are shown.
     pub identity: Option<EtcdIdentity>,
@@ -35,13 +35,12 @@ pub struct EtcdSettings {
 }
 
 impl EtcdSettings {
-    /// Whether `text` can be one of [`endpoints`](Self::endpoints), given whether the
-    /// [authorities](Self::authorities) are.
+    /// Whether `text` can be one of [`endpoints`](Self::endpoints).
     ///
     /// # Errors
     /// [`ConnectError::Endpoint`].
-    pub fn check_endpoint(text: &str, has_authorities: bool) -> Result<(), ConnectError> {
-        endpoint(text, has_authorities).map(drop)
+    pub fn check_endpoint(text: &str) -> Result<(), ConnectError> {
+        endpoint(text).map(drop)
     }
 
     /// The etcd at `endpoints`, without TLS and without anybody signing in, and five seconds for each call.
@@ -137,6 +136,11 @@ pub enum ConnectError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Nobody is known who may have issued the members' certificates.
+    #[error(
+        "etcd is to be asked over https, and neither is the certificate of its authority given, nor does this system trust any"
+    )]
+    NoAuthorities,
     /// The thread that talks to etcd could not be started.
     #[error("the thread that talks to etcd could not be started")]
     Thread(#[source] std::io::Error),
@@ -148,7 +152,9 @@ pub enum ConnectError {
 impl Explain for ConnectError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NoEndpoint | Self::Endpoint { .. } | Self::Tls { .. } => Kind::Invalid,
+            Self::NoEndpoint | Self::Endpoint { .. } | Self::Tls { .. } | Self::NoAuthorities => {
+                Kind::Invalid
+            }
             Self::Thread(_) => Kind::Unavailable,
             Self::Store(source) => source.kind(),
         }
@@ -158,6 +164,9 @@ impl Explain for ConnectError {
         match self {
             Self::NoEndpoint | Self::Endpoint { .. } => {
                 Some("write it like https://etcd.example.com:2379".into())
+            }
+            Self::NoAuthorities => {
+                Some("install the package ca-certificates, or name the file of the authority".into())
             }
             Self::Tls { .. } | Self::Thread(_) => None,
             Self::Store(source) => source.help(),
@@ -170,10 +179,10 @@ pub(super) fn endpoints(settings: &EtcdSettings) -> Result<Vec<String>, ConnectE
     if settings.endpoints.is_empty() {
         return Err(ConnectError::NoEndpoint);
     }
-    settings.endpoints.iter().map(|text| endpoint(text, settings.authorities.is_some())).collect()
+    settings.endpoints.iter().map(|text| endpoint(text)).collect()
 }
 
-fn endpoint(text: &str, has_authorities: bool) -> Result<String, ConnectError> {
+fn endpoint(text: &str) -> Result<String, ConnectError> {
     // What stands before an `@` may be a password.
     let shown = text.rsplit('@').next().unwrap_or_default();
     let refuse = |reason| Err(ConnectError::Endpoint { endpoint: shown.to_owned(), reason });
@@ -187,27 +196,14 @@ fn endpoint(text: &str, has_authorities: bool) -> Result<String, ConnectError> {
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
         return refuse("something stands behind its port");
     }
-    if url.scheme() == "https" && !has_authorities {
-        return refuse("with https, the certificate of its authority has to be given");
-    }
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 /// How TLS is spoken, when any endpoint speaks it.
 pub(super) fn tls(settings: &EtcdSettings, clock: Clock) -> Result<ClientConfig, ConnectError> {
     let refuse = |what| move |error: &dyn fmt::Display| ConnectError::Tls { what, reason: error.to_string() };
-    let authorities = refuse("the certificate of etcd's authority");
     let identity = refuse("the client certificate for etcd");
-    let mut roots = RootCertStore::empty();
-    if let Some(pem) = &settings.authorities {
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|error| authorities(&error))?;
-            roots.add(certificate).map_err(|error| authorities(&error))?;
-        }
-        if roots.is_empty() {
-            return Err(authorities(&"there is none in it"));
-        }
-    }
+    let roots = roots(settings)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_details(provider, Arc::new(TlsClock(clock)))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
@@ -219,6 +215,27 @@ pub(super) fn tls(settings: &EtcdSettings, clock: Clock) -> Result<ClientConfig,
         .map_err(|error| identity(&error))?;
     let key = PrivateKeyDer::from_pem_slice(shown.key.expose()).map_err(|error| identity(&error))?;
     config.with_client_auth_cert(chain, key).map_err(|error| identity(&error))
+}
+
+/// Whom the members' certificates may be from.
+fn roots(settings: &EtcdSettings) -> Result<RootCertStore, ConnectError> {
+    let mut roots = RootCertStore::empty();
+    let Some(pem) = &settings.authorities else {
+        if endpoints(settings)?.iter().any(|endpoint| endpoint.starts_with("https:")) {
+            // A system has odd ones among its certificates; the others are good all the same.
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                return Err(ConnectError::NoAuthorities);
+            }
+        }
+        return Ok(roots);
+    };
+    let refuse = |reason: String| ConnectError::Tls { what: "the certificate of etcd's authority", reason };
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| refuse(error.to_string()))?;
+        roots.add(certificate).map_err(|error| refuse(error.to_string()))?;
+    }
+    if roots.is_empty() { Err(refuse("there is none in it".to_owned())) } else { Ok(roots) }
 }
 
 /// TLS gets the same clock as everyone.
@@ -239,7 +256,7 @@ mod tests {
     #[test]
     fn endpoints_are_urls_without_secrets() {
         let check = |text: &str, expected: Result<&str, &str>| {
-            let found = endpoint(text, false).map_err(|error| error.to_string());
+            let found = endpoint(text).map_err(|error| error.to_string());
             match expected {
                 Ok(url) => assert_eq!(found.as_deref(), Ok(url), "{text}"),
                 Err(reason) => {
@@ -256,8 +273,7 @@ mod tests {
         check("unix:///run/etcd", Err("neither with http:// nor"));
         check("http://root:hunter2@127.0.0.1:2379", Err("settings of their own"));
         check("http://127.0.0.1:2379/v3", Err("behind its port"));
-        check("https://127.0.0.1:2379", Err("the certificate of its authority"));
-        assert!(endpoint("https://127.0.0.1:2379", true).is_ok());
+        check("https://127.0.0.1:2379", Ok("https://127.0.0.1:2379"));
         assert!(matches!(endpoints(&EtcdSettings::new([""; 0])), Err(ConnectError::NoEndpoint)));
     }
 
@@ -270,6 +286,7 @@ mod tests {
             error.to_string().starts_with("the certificate of etcd's authority cannot be used"),
             "{error}"
         );
+        settings.endpoints = vec!["http://127.0.0.1:2379".to_owned()];
         settings.authorities = None;
         settings.identity =
             Some(EtcdIdentity { certificates: b"not PEM".to_vec(), key: Secret::new(b"hunter2".to_vec()) });

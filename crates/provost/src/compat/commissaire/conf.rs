@@ -9,6 +9,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
+use store::regular_file;
 
 use super::variables::EtcdVariables;
 use crate::settings::{self, Origin, Problem, meant};
@@ -128,20 +129,36 @@ pub fn find(
     etcd: Option<&EtcdVariables>,
     notes: &mut Vec<String>,
 ) -> Result<Option<Conf>, Problem> {
-    if let Some(etcd) = etcd {
-        let key = format!("/commissaire/config/{name}");
-        let path = PathBuf::from(format!("etcd: {key}"));
-        match etcd.ask(&key).and_then(|text| text.map(|text| object(text.as_bytes())).transpose()) {
-            Ok(Some(object)) => {
-                notes.push(format!("the configuration is that under {key} in etcd; no file is read for it"));
-                return Ok(Some(Conf { path, object }));
-            }
-            Ok(None) => notes.push(format!("there is no {key} in etcd")),
-            Err(reason) => notes.push(format!("{key} in etcd cannot be used: {reason}")),
-        }
+    match etcd.map(|etcd| in_etcd(name, etcd, notes)).transpose() {
+        Ok(Some(Some(conf))) => return Ok(Some(conf)),
+        Ok(_) => {}
+        Err(reason) => notes.push(reason),
     }
+    in_file(place)
+}
+
+/// The configuration called `name` that etcd has, if it has one. Whether it has is added to `notes`.
+///
+/// # Errors
+/// Why it cannot be used, for people: etcd cannot be asked, or what it has is no JSON object.
+pub fn in_etcd(name: &str, etcd: &EtcdVariables, notes: &mut Vec<String>) -> Result<Option<Conf>, String> {
+    let key = format!("/commissaire/config/{name}");
+    let found = etcd.ask(&key).and_then(|text| text.map(|text| object(text.as_bytes())).transpose());
+    let found = found.map_err(|reason| format!("{key} in etcd cannot be used: {reason}"))?;
+    notes.push(match &found {
+        Some(_) => format!("the configuration is that under {key} in etcd; no file is read for it"),
+        None => format!("there is no {key} in etcd"),
+    });
+    Ok(found.map(|object| Conf { path: PathBuf::from(format!("etcd: {key}")), object }))
+}
+
+/// The configuration at `place`, if there is one.
+///
+/// # Errors
+/// When it is not there though it must be, or is no JSON object.
+pub fn in_file(place: &Place) -> Result<Option<Conf>, Problem> {
     let (path, read) = match place {
-        Place::Perhaps(path) | Place::File(path) => (path.clone(), std::fs::read(path)),
+        Place::Perhaps(path) | Place::File(path) => (path.clone(), regular_file::read(path)),
         Place::Input => {
             let mut text = Vec::new();
             let read = std::io::stdin().lock().read_to_end(&mut text);

@@ -7,6 +7,10 @@
 //!       ├─► sign-in.json beside it        who signs in, with the hashes of passwords: for its owner alone
 //!       └─► etcd-password beside it       ETCD_PASSWORD: for its owner alone
 //! ```
+//! Where `ETCD_MACHINES` is set, what etcd has under `/commissaire/config` comes before the files of these names; so an
+//! etcd that cannot be asked ends the import, unless it is to do without. Relative paths start from the working
+//! directory, as they do for the original.
+//!
 //! Nothing is written when anything is wrong, or when no FILE is named. What is written passes `provost config check`.
 
 use std::io;
@@ -24,7 +28,8 @@ use super::translate;
 use super::variables::EtcdVariables;
 use crate::output;
 use crate::settings::{
-    self, Config, Origin, Problem, Said, Settings, SignInFile, Surroundings, spoken_of, toml, written,
+    self, Config, Origin, Problem, Said, Settings, SignInFile, Surroundings, place_of, spoken_of, toml,
+    written,
 };
 
 /// The files of the services, without what only one has: their names, and what they are.
@@ -44,6 +49,8 @@ pub struct Wanted<'a> {
     pub out: Option<&'a Path>,
     /// Whether other files of these names are replaced.
     pub force: bool,
+    /// Whether etcd is not to be asked, though it may know better than the files.
+    pub without_etcd: bool,
     /// Whether to tell of it in JSON.
     pub json: bool,
 }
@@ -93,6 +100,9 @@ impl Explain for WriteError {
         match self {
             Self::Occupied { .. } => Some("`--force` replaces them".to_owned()),
             Self::Taken { .. } => Some("name another file with `--out`".to_owned()),
+            Self::Io { path, source } if source.kind() == io::ErrorKind::NotFound => {
+                Some(format!("make its directory: mkdir -p -m 0700 {}", path.parent()?.display()))
+            }
             Self::Io { .. } => None,
         }
     }
@@ -100,7 +110,7 @@ impl Explain for WriteError {
 
 /// Does what is `wanted`; `wrong_settings` is the exit code for files that are wrong.
 pub fn run(wanted: &Wanted<'_>, surroundings: Surroundings, wrong_settings: u8) -> ExitCode {
-    let import = match import(wanted.from, surroundings) {
+    let import = match import(wanted, surroundings) {
         Ok(import) => import,
         Err(problems) => {
             if wanted.json {
@@ -189,28 +199,62 @@ fn told(problem: &Problem) -> Value {
     json!({ "origin": problem.origin.to_string(), "what": problem.what, "hint": problem.hint })
 }
 
-/// Our settings, made of what is in `from` and in the environment.
+/// Where the original's configuration is looked for.
+struct Sources<'a> {
+    /// The directory of the files.
+    from: &'a Path,
+    /// Asked first, until it fails: it would fail for every name.
+    etcd: Option<&'a EtcdVariables>,
+    notes: Vec<String>,
+    problems: Vec<Problem>,
+}
+
+impl Sources<'_> {
+    /// The configuration called `name`, if there is one that can be read.
+    fn conf(&mut self, name: &str) -> Option<Conf> {
+        match self.etcd.map(|etcd| conf::in_etcd(name, etcd, &mut self.notes)).transpose() {
+            Ok(Some(Some(conf))) => return Some(conf),
+            Ok(_) => {}
+            Err(reason) => {
+                self.etcd = None;
+                let origin = Origin::Variable("ETCD_MACHINES".to_owned());
+                let problem = Problem { origin, key: None, what: reason, hint: None };
+                let hint = "what is there comes before the files; to read the files alone: --without-etcd";
+                self.problems.push(problem.hint(hint));
+            }
+        }
+        let place = Place::Perhaps(self.from.join(format!("{name}.conf")));
+        conf::in_file(&place).unwrap_or_else(|problem| {
+            self.problems.push(problem);
+            None
+        })
+    }
+}
+
+/// Our settings, made of what is in the directory, in etcd and in the environment.
 ///
 /// # Errors
 /// Everything that is wrong with it.
-fn import(from: &Path, surroundings: Surroundings) -> Result<Import, Vec<Problem>> {
+fn import(wanted: &Wanted<'_>, surroundings: Surroundings) -> Result<Import, Vec<Problem>> {
     let mut import = Import::default();
     let mut problems = Vec::new();
-    let from = std::path::absolute(from).unwrap_or_else(|_| from.to_owned());
+    let from = std::path::absolute(wanted.from).unwrap_or_else(|_| wanted.from.to_owned());
+    let here = std::env::current_dir().unwrap_or_default();
     let variables = EtcdVariables::read(&surroundings).unwrap_or_else(|wrong| {
         problems.extend(wrong);
         None
     });
-    let mut found = |name: &str, notes: &mut Vec<String>| {
-        let place = Place::Perhaps(from.join(format!("{name}.conf")));
-        conf::find(name, &place, variables.as_ref(), notes).unwrap_or_else(|problem| {
-            problems.push(problem);
-            None
-        })
-    };
-    let server = found("commissaire", &mut import.notes);
-    let storage = found("storage", &mut import.notes);
-    let services = SERVICES.map(|name| found(name, &mut import.notes));
+    let etcd = variables.as_ref().filter(|_| !wanted.without_etcd);
+    let mut sources = Sources { from: &from, etcd, notes: Vec::new(), problems };
+    let server = sources.conf("commissaire");
+    let storage = sources.conf("storage");
+    let services = SERVICES.map(|name| sources.conf(name));
+    let Sources { notes, mut problems, .. } = sources;
+    import.notes = notes;
+    if wanted.without_etcd && variables.is_some() {
+        let what = "etcd was not asked: what is under /commissaire/config there would come before the files";
+        import.notes.push(what.to_owned());
+    }
     let is_nothing = [&server, &storage].into_iter().chain(&services).all(Option::is_none);
     if is_nothing && variables.is_none() && problems.is_empty() {
         let what = "there is no configuration of Commissaire's in it".to_owned();
@@ -219,10 +263,11 @@ fn import(from: &Path, surroundings: Surroundings) -> Result<Import, Vec<Problem
     }
     // Of ours nothing counts here: the file is to say what theirs said.
     let mut config = Config::empty(Surroundings { variables: Vec::new(), root: surroundings.root });
+    let mut relative = Vec::new();
     if let Some(conf) = &server {
-        translate::server(conf, &mut config, Some(&from));
+        translate::server(conf, &mut config, Some(&here));
         import.lost.extend(lost_of_server(conf));
-        match sign_in(conf, &from) {
+        match sign_in(conf, &here, &mut relative) {
             Ok(Some((text, notes))) => {
                 import.sign_in = Some(text);
                 import.notes.extend(notes.iter().map(ToString::to_string));
@@ -231,7 +276,7 @@ fn import(from: &Path, surroundings: Surroundings) -> Result<Import, Vec<Problem
             Err(wrong) => problems.extend(wrong),
         }
     }
-    let kept = translate::store(storage.as_ref(), variables.as_ref(), &mut config, Some(&from));
+    let kept = translate::store(storage.as_ref(), variables.as_ref(), &mut config, Some(&here));
     problems.extend(kept.problems);
     import.lost.extend(kept.lost);
     for conf in storage.iter().chain(services.iter().flatten()) {
@@ -248,6 +293,17 @@ fn import(from: &Path, surroundings: Surroundings) -> Result<Import, Vec<Problem
     if config.said("store.engine").is_some() {
         let what = "what Commissaire has under /commissaire in etcd is not moved by this, and is not read";
         import.notes.push(what.to_owned());
+    }
+    relative.extend(relative_paths(&config));
+    relative.sort_unstable();
+    relative.dedup();
+    if !relative.is_empty() {
+        import.notes.push(format!(
+            "relative paths start from the working directory, {}, as they did for the program that read them, so run \
+             this where that was started: {}",
+            here.display(),
+            relative.join(", ")
+        ));
     }
     check(&config, &mut import, &mut problems);
     if !problems.is_empty() {
@@ -273,9 +329,18 @@ fn import(from: &Path, surroundings: Surroundings) -> Result<Import, Vec<Problem
         from.display(),
         written(&config).trim_start()
     );
-    let taken = spoken_of(&config).map(|(key, said)| (key.name, toml(key, said), said.origin.to_string()));
+    let taken = spoken_of(&config).map(|(key, said)| (key.name, toml(key, said), place_of(said)));
     import.taken = taken.collect();
     Ok(import)
+}
+
+/// The paths in settings that start from the working directory.
+fn relative_paths(config: &Config) -> Vec<String> {
+    let paths = spoken_of(config).filter_map(|(key, said)| match (&key.kind, &said.value) {
+        (settings::Kind::Path(_), settings::Value::Text(path)) if Path::new(path).is_relative() => Some(path),
+        _ => None,
+    });
+    paths.cloned().collect()
 }
 
 /// Whether what was said makes settings.
@@ -329,8 +394,9 @@ fn of_the_bus(conf: &Conf) -> Vec<Problem> {
     names.map(|name| conf.problem(name, what)).collect()
 }
 
-/// The file of those who sign in, if anybody does. Its paths are absolute.
-fn sign_in(conf: &Conf, from: &Path) -> Result<Option<SignInText>, Vec<Problem>> {
+/// The file of those who sign in, if anybody does. Its paths are absolute; those that were not start from `here`, and
+/// are added to `relative`.
+fn sign_in(conf: &Conf, here: &Path, relative: &mut Vec<String>) -> Result<Option<SignInText>, Vec<Problem>> {
     let is_any = ["authentication-plugins", "self-auths"].iter().any(|name| conf.member(name).is_some());
     if !is_any {
         return Ok(None);
@@ -341,12 +407,16 @@ fn sign_in(conf: &Conf, from: &Path) -> Result<Option<SignInText>, Vec<Problem>>
             object.insert(name.to_owned(), value.clone());
         }
     }
-    let absolute = |value: &mut Value| {
+    let mut absolute = |value: &mut Value| {
         if let Value::String(path) = value {
-            *path = from.join(&*path).display().to_string();
+            let whole = here.join(&*path).display().to_string();
+            let as_said = std::mem::replace(path, whole);
+            if as_said != *path {
+                relative.push(as_said);
+            }
         }
     };
-    object.get_mut("tls-clientverifyfile").into_iter().for_each(absolute);
+    object.get_mut("tls-clientverifyfile").into_iter().for_each(&mut absolute);
     let plugins = object.get_mut("authentication-plugins").and_then(Value::as_array_mut);
     for plugin in plugins.into_iter().flatten().filter_map(Value::as_object_mut) {
         let paths = plugin.iter_mut().filter(|(name, _)| PATHS.contains(&name.replace('_', "-").as_str()));

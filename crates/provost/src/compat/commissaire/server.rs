@@ -19,12 +19,13 @@ use super::sign_in::{self, SignIn};
 use super::storage::{COMMON, is_of_custodia};
 use super::translate;
 use super::variables::EtcdVariables;
+use crate::face::Face;
 use crate::output;
 use crate::settings::{
     Config, Origin, Password, Problem, Said, Settings, SignInFile, StoreEngine, Surroundings, Value,
     WhichDoors,
 };
-use crate::up::{self, Face};
+use crate::up;
 
 /// Exit code for wrong usage.
 const WRONG_USAGE: u8 = 2;
@@ -60,12 +61,18 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     match settings {
         Ok(settings) => up::run(settings, Face::Commissaire),
         Err(problems) => {
-            for problem in &problems {
-                output::error(problem, problem.hint.as_ref());
+            for problem in problems.iter().map(|problem| Face::Commissaire.problem(problem)) {
+                output::error(&problem, problem.hint.as_ref());
             }
             ExitCode::from(WRONG_USAGE)
         }
     }
+}
+
+/// The option for a setting, if there is one.
+pub fn option(setting: &str) -> Option<String> {
+    let found = OPTIONS.iter().find(|(_, _, _, known, _)| *known == setting);
+    found.map(|(long, ..)| format!("--{long}"))
 }
 
 /// The whole command line.

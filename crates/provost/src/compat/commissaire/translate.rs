@@ -58,19 +58,17 @@ pub fn server(conf: &Conf, config: &mut Config, from: Option<&Path>) {
     }
 }
 
-/// Says where everything is kept: as `storage.conf` has it, else where the variables say. With `from`, relative paths
-/// in the file start from there, and whatever is said is understood wherever it is read; without, all of them start from
-/// the working directory.
+/// Says where everything is kept: as `storage.conf` has it, else where the variables say. Relative paths start from
+/// `from`, or from the working directory.
 pub fn store(
     conf: Option<&Conf>,
     variables: Option<&EtcdVariables>,
     config: &mut Config,
     from: Option<&Path>,
 ) -> Storage {
-    let here = from.and_then(|_| std::env::current_dir().ok());
     let by_variables = |config: &mut Config| {
         if let Some(variables) = variables {
-            variables.say(config, here.as_deref());
+            variables.say(config, from);
         }
         variables.is_some()
     };
@@ -90,10 +88,9 @@ pub fn store(
 
 /// What the original does where nobody says anything, and what follows from what was said.
 pub fn defaults(config: &mut Config) {
-    let interface = Origin::Flag("--listen-interface".to_owned());
-    say(config, "bind", "0.0.0.0", interface.clone());
+    say(config, "bind", "0.0.0.0", Origin::Flag("--listen-interface".to_owned()));
     // The name in certificates: what is listened on, when that is one address or one name.
-    if let Some(Said { value: Value::Text(host), .. }) = config.said("bind")
+    if let Some(Said { value: Value::Text(host), origin, .. }) = config.said("bind")
         && !host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified())
     {
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
@@ -102,7 +99,8 @@ pub fn defaults(config: &mut Config) {
             Some(u16::MAX) => host,
             port => format!("{host}:{}", port.unwrap_or(PORT)),
         };
-        say(config, "netloc", &netloc, interface);
+        let origin = origin.clone();
+        say(config, "netloc", &netloc, origin);
     }
     let tls = config.said("server.tls_file").map(|said| said.origin.clone());
     let has_tls = tls.is_some();

@@ -3,7 +3,7 @@
 //! ```text
 //! ETCD_MACHINES                     URLs between commas; the scheme of the first is that of all, http if there is none
 //! ETCD_TLSPEM ETCD_TLSKEY           a client certificate and its key, both or neither
-//! ETCD_CACERT                       authorities that the members may have theirs from
+//! ETCD_CACERT                       authorities that the members may have theirs from [default: those of the system]
 //! ETCD_USERNAME ETCD_PASSWORD       who signs in
 //! ```
 //! The original keeps its configuration in the keyspace of etcd's version 2. Both are asked here: version 3 first,
@@ -70,9 +70,6 @@ impl EtcdVariables {
             if one && !other {
                 wrong(other_name, format!("is needed where {one_name} is set"));
             }
-        }
-        if endpoints.iter().any(|endpoint| endpoint.starts_with("https:")) && ca.is_none() {
-            wrong("ETCD_CACERT", "is needed where ETCD_MACHINES begins with https".to_owned());
         }
         if !problems.is_empty() {
             return Err(problems);
@@ -210,7 +207,6 @@ mod tests {
             [
                 "ETCD_TLSKEY: is needed where ETCD_TLSPEM is set",
                 "ETCD_USERNAME: is needed where ETCD_PASSWORD is set",
-                "ETCD_CACERT: is needed where ETCD_MACHINES begins with https",
             ]
         );
     }
