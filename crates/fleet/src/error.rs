@@ -7,6 +7,7 @@ use base::{Explain, Kind};
 use store::{CommitError, SealError};
 
 use crate::address::HostAddress;
+use crate::label::BadLabel;
 use crate::name::ClusterName;
 use crate::operation::Operation;
 
@@ -129,6 +130,9 @@ pub enum HostError {
         /// Which.
         address: HostAddress,
     },
+    /// It would have labels that no host may have.
+    #[error(transparent)]
+    Labels(#[from] BadLabel),
     /// The store failed, or others were faster too often.
     #[error("could not read or write the host")]
     Store(#[source] CommitError),
@@ -139,6 +143,7 @@ impl Explain for HostError {
         match self {
             Self::NoSuchHost { .. } => Kind::NotFound,
             Self::Changed { .. } => Kind::Conflict,
+            Self::Labels(error) => error.kind(),
             Self::Store(source) => of_store(source),
         }
     }

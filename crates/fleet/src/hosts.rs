@@ -16,7 +16,7 @@ use crate::error::{HostError, ListError};
 use crate::event::Happened;
 use crate::host::{Host, HostStatus};
 use crate::index::{self, FoundBy};
-use crate::label::Labels;
+use crate::label::{LabelChange, Labels};
 use crate::manager::NodeStatus;
 use crate::name::ClusterName;
 use crate::record::{HostRecord, MarkRecord};
@@ -230,7 +230,8 @@ impl Fleet {
         Ok(true)
     }
 
-    /// Changes what operators say about a host: from now on it has these labels, and no others.
+    /// Changes what operators say about a host. Of two who do so at once, the one that comes later changes what the
+    /// other one left.
     ///
     /// # Errors
     /// See [`HostError`].
@@ -238,7 +239,7 @@ impl Fleet {
         &self,
         permit: Permit<LabelHost>,
         address: &HostAddress,
-        labels: &Labels,
+        change: &LabelChange,
         expected: Expected,
     ) -> Result<Seen<Host>, HostError> {
         let address = &self.known(address).await?;
@@ -249,6 +250,7 @@ impl Fleet {
             if !expected.holds(Some(found.version)) {
                 return Err(HostError::Changed { address: address.clone() });
             }
+            let labels = &Labels::from_record(found.record.labels.clone()).after(change)?;
             if found.record.labels == *labels.as_map() {
                 return Ok(self.seen(address.clone(), found)?);
             }

@@ -55,7 +55,7 @@ pub use error::{
 };
 pub use host::{Credentials, Facts, Host, HostStatus, KEY_BYTES_MAX, NewHost, TEXT_BYTES_MAX};
 pub use hosts::{HostFilter, HostPage, PAGE_MAX};
-pub use label::{BadLabel, LABELS_MAX, Labels};
+pub use label::{BadLabel, LabelChange, Labels};
 pub use manager::NodeStatus;
 pub use name::{BadName, ClusterName, ContainerManagerName, NetworkName};
 pub use network::{BadNetwork, Network, NetworkKind};

@@ -155,8 +155,8 @@ impl Fleet {
         self.commit_moves(name, &moves, permit.by()).await
     }
 
-    /// Gives a cluster the hosts `new`, provided it has the hosts `old`. Only those that it does not have yet are
-    /// tested; when one of them cannot join, nothing is changed.
+    /// Gives a cluster the hosts `new`, provided it has the hosts `old`, or whatever it has where nobody says which.
+    /// Only those that it does not have yet are tested; when one of them cannot join, nothing is changed.
     ///
     /// Up to 18 hosts come and go at once. Of more, the others follow in groups, and whoever looks meanwhile sees some
     /// of them come and go before the others. All were tested before the first, and no refusal comes after it: what
@@ -170,7 +170,7 @@ impl Fleet {
         &self,
         permit: Permit<ReplaceMembers>,
         name: &ClusterName,
-        old: &BTreeSet<String>,
+        old: Option<&BTreeSet<String>>,
         new: &BTreeSet<String>,
     ) -> Result<Roster, MembersError> {
         let Begun { mut cluster, hosts, rest } = self.replace_first(name, old, new, permit.by()).await?;
@@ -188,7 +188,7 @@ impl Fleet {
     async fn replace_first(
         &self,
         name: &ClusterName,
-        old: &BTreeSet<String>,
+        old: Option<&BTreeSet<String>>,
         new: &BTreeSet<String>,
         by: &Principal,
     ) -> Result<Begun, MembersError> {
@@ -199,7 +199,9 @@ impl Fleet {
             let counts = self.tally_parts(name.as_str())?.list(Page::full()).await?.entries;
             let before: BTreeSet<String> =
                 ids(&self.tables.member(name.as_str())?).await?.into_iter().collect();
-            if before != self.named(old, &before).await? {
+            if let Some(old) = old
+                && before != self.named(old, &before).await?
+            {
                 return Err(MembersError::NotAsExpected { cluster: name.clone() });
             }
             let hosts = self.named(new, &before).await?;
@@ -212,7 +214,12 @@ impl Fleet {
             let mut draft = Draft::default();
             if self.stage_moves(&mut draft, name, &cluster, &moves, Rules::Strict, by).await?.is_none() {
                 // Somebody else did it in this very moment.
-                return Err(MembersError::NotAsExpected { cluster: name.clone() });
+                if old.is_some() {
+                    return Err(MembersError::NotAsExpected { cluster: name.clone() });
+                }
+                let key = self.tables.cluster.key(name.as_str())?;
+                self.overtaken(&mut line, key).await?;
+                continue;
             }
             self.expect_parts(&mut draft, name.as_str(), &counts)?;
             if self.commit(draft, &mut line).await?.is_some() {

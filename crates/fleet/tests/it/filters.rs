@@ -3,7 +3,7 @@
 use fleet::{Expected, Facts, HostFilter, HostStatus, Labels, NewHost};
 use futures_executor::block_on;
 
-use crate::world::{World, address, cluster, host, labels, permit};
+use crate::world::{World, address, change, cluster, host, labels, permit};
 
 /// 400 hosts: every 2nd in `web`, every 4th `failed`, every 5th `debian`, every 100th with a label.
 fn world() -> World {
@@ -72,8 +72,8 @@ fn what_is_asked_for_is_found() {
 fn what_changes_is_found_as_it_is() {
     let world = world();
     let rack = HostFilter { labels: labels(&[("rack", "b7")]), ..HostFilter::default() };
-    block_on(world.fleet.label_host(permit(), &address("h100"), &Labels::default(), Expected::Anything))
-        .unwrap();
+    let unlabelled = change(&[("rack", None)]);
+    block_on(world.fleet.label_host(permit(), &address("h100"), &unlabelled, Expected::Anything)).unwrap();
     block_on(world.fleet.delete_host(permit(), &address("h200"), Expected::Anything)).unwrap();
     assert_eq!(found(&world, &rack, 10), [0, 300]);
     let fresh = HostFilter {

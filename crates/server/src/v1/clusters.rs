@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use fleet::{
     ClusterError, ClusterName, ClusterView, ContainerManagerName, DeployVersion, Fleet, HostAddress,
-    HostFilter, MembersError, NetworkName, NewCluster, OperationError, OperationKind, Plan, Put,
-    ReadClusters, ReadHosts, Seen, StartOperation,
+    HostFilter, NetworkName, NewCluster, OperationError, OperationKind, Plan, Put, ReadClusters, ReadHosts,
+    Seen, StartOperation,
 };
 use http::StatusCode;
 use identity::Permit;
@@ -22,8 +22,6 @@ use super::shown;
 
 /// What the cursors of lists of clusters begin with.
 const LIST: char = 'c';
-/// How often the hosts of a cluster are replaced again when others come and go, and nobody said which are expected.
-const ATTEMPTS_MAX: usize = 64;
 
 fn shown_cluster(view: &ClusterView) -> Answer {
     Answer::ok(&shown::cluster(view)).of(shown::current_cluster(view))
@@ -87,31 +85,15 @@ impl V1 {
     }
 
     pub(super) async fn replace_members(&self, mut asked: Asked) -> Result<Answer, Refusal> {
-        asked.permit::<fleet::ReplaceMembers>()?;
+        let permit = asked.permit()?;
         let name: ClusterName = asked.part(0)?;
         let said: wire::Members = asked.json().await?;
         let new = addresses(said.hosts)?;
         let expected = said.expected.map(addresses).transpose()?;
-        let mut attempts = 0;
-        let replaced = loop {
-            let old = match &expected {
-                Some(expected) => expected.clone(),
-                None => {
-                    let now = self.fleet().members(asked.permit()?, &name).await?;
-                    now.iter().map(ToString::to_string).collect()
-                }
-            };
-            let (permit, name, new) = (asked.permit()?, name.clone(), new.clone());
-            let replaced = self
-                .change(|fleet| async move { fleet.replace_members(permit, &name, &old, &new).await })
-                .await;
-            attempts += 1;
-            match replaced {
-                Err(MembersError::NotAsExpected { .. }) if expected.is_none() && attempts < ATTEMPTS_MAX => {}
-                replaced => break replaced,
-            }
+        let replaced = |fleet: Arc<Fleet>| async move {
+            fleet.replace_members(permit, &name, expected.as_ref(), &new).await
         };
-        let roster = replaced.map_err(Refusal::of_members)?;
+        let roster = self.change(replaced).await.map_err(Refusal::of_members)?;
         Ok(shown_cluster(&roster.view))
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base::Secret;
 use fleet::{
-    AddHost, Expected, Fleet, Host, HostAddress, HostError, HostFilter, HostPage, HostStatus, LABELS_MAX,
+    AddHost, Expected, Fleet, Host, HostAddress, HostError, HostFilter, HostPage, HostStatus, LabelChange,
     Labels, NewHost, ReadHosts, RegisterHost, Seen, TEXT_BYTES_MAX,
 };
 use identity::Permit;
@@ -21,8 +21,6 @@ use super::{host_rules, shown};
 
 /// What the cursors of lists of hosts begin with.
 pub(super) const LIST: char = 'h';
-/// How often a change is tried again when others change the same host.
-const ATTEMPTS_MAX: usize = 64;
 
 /// A host, and what it is called.
 pub(super) fn shown_host(host: &Seen<Host>) -> Answer {
@@ -77,30 +75,20 @@ impl V1 {
         Ok(answer.created_if(put.is_new, &["hosts", put.is.address.as_str()]))
     }
 
-    /// Who names no condition has the labels merged into whatever is there by then.
     pub(super) async fn patch_host(&self, mut asked: Asked) -> Result<Answer, Refusal> {
-        asked.permit::<fleet::LabelHost>()?;
+        let permit = asked.permit()?;
         let address = asked.address(0)?;
         let patch: wire::HostPatch = asked.json().await?;
-        check_patch(&patch)?;
-        let mut attempts = 0;
-        loop {
+        let change = LabelChange::new(patch.labels)?;
+        let expected = if asked.condition.is_there() {
             let host = self.fleet().host(asked.permit()?, &address).await?;
-            asked.condition.expected(Some(&shown::current(host.version)))?;
-            let labels = merged(host.is.labels.as_map(), &patch)?;
-            let (permit, address, version) = (asked.permit()?, address.clone(), host.version);
-            let labelled = self
-                .change(|fleet| async move {
-                    fleet.label_host(permit, &address, &labels, Expected::At(version)).await
-                })
-                .await;
-            attempts += 1;
-            match labelled {
-                Ok(host) => return Ok(shown_host(&host)),
-                Err(HostError::Changed { .. }) if !asked.condition.is_there() && attempts < ATTEMPTS_MAX => {}
-                Err(error) => return Err(Refusal::of_host(error)),
-            }
-        }
+            asked.condition.expected(Some(&shown::current(host.version)))?
+        } else {
+            Expected::Anything
+        };
+        let label =
+            |fleet: Arc<Fleet>| async move { fleet.label_host(permit, &address, &change, expected).await };
+        Ok(shown_host(&self.change(label).await.map_err(Refusal::of_host)?))
     }
 
     pub(super) async fn delete_host(&self, asked: Asked) -> Result<Answer, Refusal> {
@@ -205,30 +193,4 @@ fn new_host(said: wire::NewHost) -> Result<NewHost, Refusal> {
         new.credentials.ssh_priv_key = Secret::new(host_rules::kept_key(key.expose()));
     }
     Ok(new)
-}
-
-/// Whether a change speaks of labels; also a key that is to go has to be one.
-fn check_patch(patch: &wire::HostPatch) -> Result<(), Refusal> {
-    if patch.labels.len() > 2 * LABELS_MAX {
-        return Err(Refusal::malformed(format!("`labels` speaks of more than {} labels", 2 * LABELS_MAX)));
-    }
-    for (key, value) in &patch.labels {
-        Labels::new([(key.clone(), value.clone().unwrap_or_default())])?;
-    }
-    Ok(())
-}
-
-/// The labels of a host after a change.
-fn merged(labels: &BTreeMap<String, String>, patch: &wire::HostPatch) -> Result<Labels, Refusal> {
-    let mut after = labels.clone();
-    for (key, value) in &patch.labels {
-        match value {
-            Some(value) => after.insert(key.clone(), value.clone()),
-            None => after.remove(key),
-        };
-    }
-    Labels::new(after).map_err(|error| match error {
-        fleet::BadLabel::TooMany => Refusal::unfit(error.to_string()),
-        error => error.into(),
-    })
 }

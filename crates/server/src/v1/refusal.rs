@@ -186,12 +186,20 @@ macro_rules! changed_is_412 {
 }
 changed_is_412! {
     of_new_host(AddHostError);
-    of_host(HostError);
     of_cluster(ClusterError);
     of_definition(DefinitionError);
 }
 
 impl Refusal {
+    /// 412 when it is not as was expected; 422 when each label is one, but not all of them together.
+    pub(super) fn of_host(error: HostError) -> Self {
+        match error {
+            HostError::Changed { .. } => Self::with(StatusCode::PRECONDITION_FAILED, &error),
+            HostError::Labels(_) => Self::with(StatusCode::UNPROCESSABLE_ENTITY, &error),
+            error => error.into(),
+        }
+    }
+
     /// Says which operation is in the way.
     pub(super) fn of_operation(error: OperationError) -> Self {
         let running = match &error {

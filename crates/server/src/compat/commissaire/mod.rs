@@ -336,7 +336,7 @@ impl Commissaire {
         let (old, new) = (lists.hosts_before()?, lists.hosts_after()?);
         drop(body);
         let replaced =
-            |fleet: Arc<Fleet>| async move { fleet.replace_members(permit, &name, &old, &new).await };
+            |fleet: Arc<Fleet>| async move { fleet.replace_members(permit, &name, Some(&old), &new).await };
         let roster = self.change(replaced).await?;
         Ok(Answer::ok(&documents::cluster_with_hosts(&roster)))
     }
