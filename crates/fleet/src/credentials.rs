@@ -4,15 +4,58 @@
 //! sealed is `{"type":"simple","value":BASE64}`, and its value the document `{"address", "ssh_priv_key",
 //! "remote_user"}`. Other than the original's, the seal says which key it belongs to, so that no two can be swapped.
 
-use base::Secret;
+use base::{Explain, Kind, Secret};
 use identity::Permit;
+use store::CommitError;
 
+use crate::add::AddHostError;
 use crate::address::HostAddress;
 use crate::draft::Draft;
-use crate::error::{AddHostError, CredentialsError, OpenSecretError};
+use crate::error::{OpenSecretError, from_store, of_store};
 use crate::host::Credentials;
 use crate::record::{CredentialsDocument, SealedRecord};
 use crate::service::{Fleet, ReadCredentials};
+
+/// Why a host's credentials could not be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    /// There is no such host.
+    #[error("the host {address} does not exist")]
+    NoSuchHost {
+        /// Which.
+        address: HostAddress,
+    },
+    /// The host has none.
+    #[error("the host {address} has no credentials")]
+    None {
+        /// Which.
+        address: HostAddress,
+    },
+    /// They cannot be opened.
+    #[error("the stored credentials of {address} cannot be opened")]
+    Sealed {
+        /// Whose.
+        address: HostAddress,
+        /// Why.
+        #[source]
+        source: OpenSecretError,
+    },
+    /// The store failed.
+    #[error("could not read the credentials")]
+    Store(#[source] CommitError),
+}
+
+impl Explain for CredentialsError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NoSuchHost { .. } | Self::None { .. } => Kind::NotFound,
+            Self::Sealed { .. } => Kind::Internal,
+            Self::Store(source) => of_store(source),
+        }
+    }
+}
+
+from_store!(CredentialsError);
 
 impl Fleet {
     /// How to get into a host. The only answer that has its key.

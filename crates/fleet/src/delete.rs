@@ -4,8 +4,8 @@ use identity::Permit;
 
 use crate::address::HostAddress;
 use crate::draft::{Draft, Line};
-use crate::error::HostError;
 use crate::event::Happened;
+use crate::hosts::HostError;
 use crate::service::{DeleteHost, Expected, Fleet};
 
 impl Fleet {

@@ -2,8 +2,8 @@
 
 use base::Secret;
 
+use crate::add::AddHostError;
 use crate::address::HostAddress;
-use crate::error::AddHostError;
 use crate::label::Labels;
 use crate::name::{BadName, ClusterName};
 use crate::record::HostRecord;

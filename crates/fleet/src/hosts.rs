@@ -6,17 +6,18 @@
 //! it was loaded. A call looks at some
 //! thousand keys at most; where it finds little among them, the page is short, and says where to go on.
 
+use base::{Explain, Kind};
 use futures_util::future::join_all;
 use identity::Permit;
-use store::{Loaded, Page, Table};
+use store::{CommitError, Loaded, Page, Table};
 
 use crate::address::HostAddress;
 use crate::draft::{Draft, Line};
-use crate::error::{HostError, ListError};
+use crate::error::{ListError, from_store, of_store};
 use crate::event::Happened;
 use crate::host::{Host, HostStatus};
 use crate::index::{self, FoundBy};
-use crate::label::{LabelChange, Labels};
+use crate::label::{BadLabel, LabelChange, Labels};
 use crate::manager::NodeStatus;
 use crate::name::ClusterName;
 use crate::record::{HostRecord, MarkRecord};
@@ -71,6 +72,42 @@ struct Candidates {
     /// Whether there may be others behind it.
     more: bool,
 }
+
+/// Why a host could not be shown, labelled or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// There is no such host.
+    #[error("the host {address} does not exist")]
+    NoSuchHost {
+        /// Which.
+        address: HostAddress,
+    },
+    /// It is not as whoever asks has seen it.
+    #[error("the host {address} was changed meanwhile")]
+    Changed {
+        /// Which.
+        address: HostAddress,
+    },
+    /// It would have labels that no host may have.
+    #[error(transparent)]
+    Labels(#[from] BadLabel),
+    /// The store failed, or others were faster too often.
+    #[error("could not read or write the host")]
+    Store(#[source] CommitError),
+}
+
+impl Explain for HostError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NoSuchHost { .. } => Kind::NotFound,
+            Self::Changed { .. } => Kind::Conflict,
+            Self::Labels(error) => error.kind(),
+            Self::Store(source) => of_store(source),
+        }
+    }
+}
+
+from_store!(HostError);
 
 impl Fleet {
     /// One host.

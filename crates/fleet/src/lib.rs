@@ -45,16 +45,15 @@ mod service;
 mod tally;
 mod unreadable;
 
+pub use add::AddHostError;
 pub use address::{BadAddress, HostAddress};
-pub use cluster::{Cluster, ClusterView, Counts, Health, NewCluster, Roster};
+pub use cluster::{Cluster, ClusterError, ClusterView, Counts, Health, NewCluster, Roster};
 pub use clusters::{ClusterPage, PutCluster};
 pub use container_manager::{BadContainerManager, ContainerManager, ContainerManagerKind};
-pub use error::{
-    AddHostError, ClusterError, CredentialsError, DefinitionError, HostError, ListError, MembersError,
-    OpenSecretError, OperationError,
-};
+pub use credentials::CredentialsError;
+pub use error::{DefinitionError, ListError, MembersError, OpenSecretError, OperationError};
 pub use host::{Credentials, Facts, Host, HostStatus, KEY_BYTES_MAX, NewHost, TEXT_BYTES_MAX};
-pub use hosts::{HostFilter, HostPage, PAGE_MAX};
+pub use hosts::{HostError, HostFilter, HostPage, PAGE_MAX};
 pub use label::{BadLabel, LabelChange, Labels};
 pub use manager::NodeStatus;
 pub use name::{BadName, ClusterName, ContainerManagerName, NetworkName};
