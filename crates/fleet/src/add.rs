@@ -23,6 +23,12 @@ pub enum AddHostError {
     /// Who registers itself did not come over the network.
     #[error("a host registers itself by the address it comes from, and there is none")]
     NoAddress,
+    /// Nothing can be reached under this name.
+    #[error("`{address}` is neither the IP address of a host nor a DNS name")]
+    Unreachable {
+        /// Which.
+        address: HostAddress,
+    },
     /// The cluster it was to join does not exist.
     #[error("the cluster `{cluster}` does not exist")]
     NoSuchCluster {
@@ -80,7 +86,9 @@ pub enum AddHostError {
 impl Explain for AddHostError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NoAddress | Self::NoSuchSource { .. } | Self::TooLong { .. } => Kind::Invalid,
+            Self::NoAddress | Self::Unreachable { .. } | Self::NoSuchSource { .. } | Self::TooLong { .. } => {
+                Kind::Invalid
+            }
             Self::NoSuchCluster { .. }
             | Self::DifferentKey { .. }
             | Self::Changed { .. }
@@ -99,6 +107,7 @@ impl Explain for AddHostError {
                 "leave `source` out, or empty: there are no inventories but this server's own yet".into(),
             ),
             Self::NoAddress
+            | Self::Unreachable { .. }
             | Self::Changed { .. }
             | Self::TooLong { .. }
             | Self::Sealed { .. }

@@ -4,6 +4,7 @@ use base::Secret;
 
 use crate::add::AddHostError;
 use crate::address::HostAddress;
+use crate::credentials::Credentials;
 use crate::label::Labels;
 use crate::name::{BadName, ClusterName};
 use crate::record::HostRecord;
@@ -112,22 +113,6 @@ impl Host {
             cluster: record.cluster.as_deref().map(str::parse).transpose()?,
             labels: Labels::from_record(record.labels),
         })
-    }
-}
-
-/// How to get into a host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The private key file in base64, as it was given: neither decoded nor checked. Perhaps empty.
-    pub ssh_priv_key: Secret<String>,
-    /// Who to be there.
-    pub remote_user: String,
-}
-
-impl Default for Credentials {
-    /// No key, for `root`.
-    fn default() -> Self {
-        Self { ssh_priv_key: Secret::new(String::new()), remote_user: "root".into() }
     }
 }
 

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base::Secret;
 use fleet::{
-    AddHost, Expected, Fleet, Host, HostAddress, HostError, HostFilter, HostPage, HostStatus, LabelChange,
-    Labels, NewHost, ReadHosts, RegisterHost, Seen, TEXT_BYTES_MAX,
+    AddHost, Credentials, Expected, Fleet, Host, HostAddress, HostError, HostFilter, HostPage, HostStatus,
+    LabelChange, Labels, NewHost, ReadHosts, RegisterHost, Seen, TEXT_BYTES_MAX,
 };
 use identity::Permit;
 use wire::Page;
@@ -16,8 +15,8 @@ use super::answer::Answer;
 use super::asked::{Asked, cursor};
 use super::condition::{Condition, Current};
 use super::refusal::Refusal;
+use super::shown;
 use super::table::Parameter;
-use super::{host_rules, shown};
 
 /// What the cursors of lists of hosts begin with.
 pub(super) const LIST: char = 'h';
@@ -61,11 +60,7 @@ impl V1 {
         let permit = asked.permit::<AddHost>()?;
         let address = asked.address(0)?;
         let new = new_host(asked.json().await?)?;
-        if !host_rules::is_reachable(address.as_str()) {
-            return Err(Refusal::unfit(format!(
-                "`{address}` is neither the IP address of a host nor a DNS name"
-            )));
-        }
+        let address = address.reachable().map_err(Refusal::of_new_host)?;
         let expected = asked
             .condition
             .expected(self.current_host(asked.permit()?, &asked.condition, &address).await?.as_ref())?;
@@ -172,25 +167,7 @@ fn new_host(said: wire::NewHost) -> Result<NewHost, Refusal> {
         let cluster = cluster.parse();
         new.cluster = Some(cluster.map_err(|error| Refusal::malformed(format!("`cluster`: {error}")))?);
     }
-    if let Some(user) = said.remote_user {
-        if !host_rules::is_user(&user) {
-            return Err(Refusal::malformed(
-                "`remote_user` has other characters than letters, digits, `_`, `.`, `@` and `-`, or too many, or \
-                 begins with one of the last three",
-            ));
-        }
-        new.credentials.remote_user = user;
-    }
-    if let Some(key) = said.ssh_private_key {
-        if key.expose().len() > host_rules::KEY_TEXT_BYTES_MAX {
-            let bytes_max = host_rules::KEY_TEXT_BYTES_MAX;
-            return Err(Refusal::malformed(format!("`ssh_private_key` is longer than {bytes_max} bytes")));
-        }
-        if let Some(fault) = host_rules::key_fault(key.expose()) {
-            let hint = "give the whole file, as `ssh-keygen -N ''` makes it";
-            return Err(Refusal::unfit(fault).hint(Some(hint.into())));
-        }
-        new.credentials.ssh_priv_key = Secret::new(host_rules::kept_key(key.expose()));
-    }
+    let credentials = Credentials::usable(said.remote_user, said.ssh_private_key.as_ref());
+    new.credentials = credentials.map_err(Refusal::of_credentials)?;
     Ok(new)
 }
