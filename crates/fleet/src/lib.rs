@@ -60,7 +60,7 @@ pub use manager::NodeStatus;
 pub use name::{BadName, ClusterName, ContainerManagerName, NetworkName};
 pub use network::{BadNetwork, Network, NetworkKind};
 pub use operation::{BadVersion, DeployVersion, Operation, OperationKind, OperationState, Plan};
-pub use options::{HIDDEN, Options};
+pub use options::{BadOption, HIDDEN, Options};
 pub use service::{
     AddHost, DeleteCluster, DeleteContainerManager, DeleteHost, DeleteNetwork, Expected, Fleet, Ground,
     JoinCluster, LabelHost, LeaveCluster, Put, PutContainerManager, PutNetwork, ReadClusters,
