@@ -15,7 +15,7 @@ use crate::address::HostAddress;
 use crate::draft::{Draft, Line};
 use crate::error::{ListError, from_store, of_store};
 use crate::event::Happened;
-use crate::host::{Host, HostStatus};
+use crate::host::{Host, HostStatus, TEXT_BYTES_MAX};
 use crate::index::{self, FoundBy};
 use crate::label::{BadLabel, LabelChange, Labels};
 use crate::manager::NodeStatus;
@@ -46,6 +46,12 @@ pub struct HostFilter {
 }
 
 impl HostFilter {
+    /// Whether there can be such hosts: none has a status or an OS that is longer than is kept.
+    fn is_possible(&self) -> bool {
+        let status = self.status.as_ref().map(HostStatus::as_str);
+        [status, self.os.as_deref()].into_iter().flatten().all(|text| text.len() <= TEXT_BYTES_MAX)
+    }
+
     fn criteria(&self) -> Vec<FoundBy<'_>> {
         let labels = self.labels.as_map().iter().map(|(key, value)| FoundBy::Label(key, value));
         let cluster = self.cluster.as_ref().map(|cluster| FoundBy::Cluster(cluster.as_str()));
@@ -165,7 +171,7 @@ impl Fleet {
     /// that can be read.
     ///
     /// # Errors
-    /// The store's; also when the filter asks for an OS or a status longer than any host can have.
+    /// The store's.
     pub async fn hosts(
         &self,
         _permit: Permit<ReadHosts>,
@@ -173,6 +179,9 @@ impl Fleet {
         after: Option<&HostAddress>,
         limit: usize,
     ) -> Result<HostPage, ListError> {
+        if !filter.is_possible() {
+            return Ok(HostPage::default());
+        }
         let limit = limit.clamp(1, PAGE_MAX);
         let criteria = filter.criteria();
         if criteria.is_empty() {

@@ -59,6 +59,9 @@ fn what_is_asked_for_is_found() {
         (HostFilter { os: Some("a/b c%".into()), status: failed(), ..HostFilter::default() }, vec![]),
         (HostFilter { cluster: Some(cluster("we")), ..HostFilter::default() }, vec![]),
         (HostFilter { labels: labels(&[("rack", "b")]), ..HostFilter::default() }, vec![]),
+        // Longer than the store has keys.
+        (HostFilter { os: Some("x".repeat(2_000)), ..HostFilter::default() }, vec![]),
+        (HostFilter { status: Some(HostStatus::Other("é".repeat(101))), ..HostFilter::default() }, vec![]),
         (HostFilter { labels: labels(&[("rack", "b7"), ("x", "")]), ..HostFilter::default() }, vec![]),
     ] {
         for limit in [0, 1, 3, 50, 100, 1_000, usize::MAX] {

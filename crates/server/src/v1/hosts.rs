@@ -128,7 +128,7 @@ impl V1 {
     }
 }
 
-/// Which hosts are wanted; `None` when no host can be like this.
+/// Which hosts are wanted; `None` when no host can have two values of one label.
 fn filter(asked: &Asked) -> Result<Option<HostFilter>, Refusal> {
     let text = |parameter: Parameter| {
         let text = asked.one(parameter)?;
@@ -150,8 +150,6 @@ fn filter(asked: &Asked) -> Result<Option<HostFilter>, Refusal> {
         is_possible &= other.is_none_or(|other| other == value);
     }
     let labels = Labels::new(wanted)?;
-    // What is longer in bytes than any host may have is nobody's.
-    is_possible &= [status, os].iter().flatten().all(|text| text.len() <= TEXT_BYTES_MAX);
     let status = status.map(|status| match status {
         shown::NEW => HostStatus::New,
         status => HostStatus::from(status),
