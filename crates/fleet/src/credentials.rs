@@ -147,6 +147,13 @@ impl Explain for CredentialsError {
             Self::Store(source) => of_store(source),
         }
     }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::None { .. } => Some("delete the host, and add it again with its key".into()),
+            Self::NoSuchHost { .. } | Self::Sealed { .. } | Self::Store(_) => None,
+        }
+    }
 }
 
 from_store!(CredentialsError);

@@ -113,7 +113,8 @@ impl Explain for MembersError {
                 Some("create the container manager, or have the cluster name none".into())
             }
             Self::NotAsExpected { .. } => Some("look at the cluster's hosts again".into()),
-            Self::NoSuchCluster { .. } | Self::NoSuchHost { .. } | Self::Store(_) => None,
+            Self::NoSuchHost { .. } => Some("add the host first".into()),
+            Self::NoSuchCluster { .. } | Self::Store(_) => None,
         }
     }
 }
