@@ -324,36 +324,14 @@ impl Fleet {
                 Rules::Strict => host?,
                 Rules::Lenient => self.readable(host)?.flatten(),
             };
-            match (step, host) {
-                (Move::Join(address), None) if rules == Rules::Strict => {
-                    return Err(MembersError::NoSuchHost { address: address.clone() });
-                }
-                (Move::Join(address), Some(host)) => {
-                    let status = match rules {
-                        Rules::Strict => self.admit(name, cluster, &host.record, manager)?,
-                        Rules::Lenient => admit_late(&host.record, manager),
-                    };
-                    if let Some(status) = status {
-                        let after = HostRecord {
-                            cluster: Some(name.to_string()),
-                            status: status.as_str().to_owned(),
-                            ..host.record.clone()
-                        };
-                        self.stage_host(draft, Some(&host), Some(&after))?;
-                        joined.push(address.clone());
-                        moved.push(after);
-                    }
-                }
-                (Move::Leave(address), Some(host))
-                    if host.record.cluster.as_deref() == Some(name.as_str()) =>
-                {
-                    let after = HostRecord { cluster: None, ..host.record.clone() };
-                    self.stage_host(draft, Some(&host), Some(&after))?;
-                    left.push(address.clone());
-                    moved.push(after);
-                }
-                (Move::Join(_) | Move::Leave(_), _) => {}
+            let before = host.as_ref().map(|host| &host.record);
+            let Some(after) = self.after(step, before, name, cluster, (manager, rules))? else { continue };
+            match step {
+                Move::Join(address) => joined.push(address.clone()),
+                Move::Leave(address) => left.push(address.clone()),
             }
+            self.stage_host(draft, host.as_ref(), Some(&after))?;
+            moved.push(after);
         }
         if joined.is_empty() && left.is_empty() {
             return Ok(None);
@@ -362,6 +340,40 @@ impl Fleet {
         let happened = Happened::MembersChanged { cluster: name, joined: &joined, left: &left };
         self.record_event(draft, &happened, by)?;
         Ok(Some(moved))
+    }
+
+    /// A host after it has moved; `None` when it stays as it is.
+    fn after(
+        &self,
+        step: &Move,
+        host: Option<&HostRecord>,
+        name: &ClusterName,
+        cluster: &Loaded<ClusterRecord>,
+        (manager, rules): (Manager, Rules),
+    ) -> Result<Option<HostRecord>, MembersError> {
+        let Some(host) = host else {
+            return match (step, rules) {
+                (Move::Join(address), Rules::Strict) => {
+                    Err(MembersError::NoSuchHost { address: address.clone() })
+                }
+                (Move::Join(_), Rules::Lenient) | (Move::Leave(_), _) => Ok(None),
+            };
+        };
+        Ok(match step {
+            Move::Join(_) => {
+                let status = match rules {
+                    Rules::Strict => self.admit(name, cluster, host, manager)?,
+                    Rules::Lenient => admit_late(host, manager),
+                };
+                status.map(|status| HostRecord {
+                    cluster: Some(name.to_string()),
+                    status: status.as_str().to_owned(),
+                    ..host.clone()
+                })
+            }
+            Move::Leave(_) => (host.cluster.as_deref() == Some(name.as_str()))
+                .then(|| HostRecord { cluster: None, ..host.clone() }),
+        })
     }
 
     /// Whether all who are to join could do so now.
