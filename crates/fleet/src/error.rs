@@ -56,6 +56,14 @@ pub enum MembersError {
         /// Which; perhaps no address at all.
         address: String,
     },
+    /// The host does not belong to the cluster, or does not exist.
+    #[error("the host {address} does not belong to the cluster `{cluster}`")]
+    NotAMember {
+        /// Which cluster.
+        cluster: ClusterName,
+        /// Which host.
+        address: HostAddress,
+    },
     /// The host belongs to another cluster.
     #[error("the host {address} belongs to the cluster `{other}`")]
     InAnotherCluster {
@@ -94,7 +102,7 @@ pub enum MembersError {
 impl Explain for MembersError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NoSuchCluster { .. } | Self::NoSuchHost { .. } => Kind::NotFound,
+            Self::NoSuchCluster { .. } | Self::NoSuchHost { .. } | Self::NotAMember { .. } => Kind::NotFound,
             Self::InAnotherCluster { .. }
             | Self::Unsuitable { .. }
             | Self::NoSuchContainerManager { .. }
@@ -114,7 +122,7 @@ impl Explain for MembersError {
             }
             Self::NotAsExpected { .. } => Some("look at the cluster's hosts again".into()),
             Self::NoSuchHost { .. } => Some("add the host first".into()),
-            Self::NoSuchCluster { .. } | Self::Store(_) => None,
+            Self::NoSuchCluster { .. } | Self::NotAMember { .. } | Self::Store(_) => None,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::record::HostRecord;
 /// The longest text that is stored with a host as given: status, OS and the like, in bytes.
 pub const TEXT_BYTES_MAX: usize = 200;
 /// The longest private key file, in base64: beyond every key there is, and small enough to be stored sealed.
-pub const KEY_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const KEY_BYTES_MAX: usize = 64 * 1024;
 
 /// How far a host has come. Those who add a host may also say something else, which is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

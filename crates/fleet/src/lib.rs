@@ -53,7 +53,7 @@ pub use clusters::{ClusterPage, PutCluster};
 pub use container_manager::{BadContainerManager, ContainerManager, ContainerManagerKind};
 pub use credentials::{BadCredentials, Credentials, CredentialsError};
 pub use error::{DefinitionError, ListError, MembersError, OpenSecretError, OperationError};
-pub use host::{Facts, Host, HostStatus, KEY_BYTES_MAX, NewHost, TEXT_BYTES_MAX};
+pub use host::{Facts, Host, HostStatus, NewHost, TEXT_BYTES_MAX};
 pub use hosts::{HostError, HostFilter, HostPage, PAGE_MAX};
 pub use label::{BadLabel, LabelChange, Labels};
 pub use manager::NodeStatus;

@@ -82,19 +82,22 @@ impl Fleet {
         Ok(self.hosts_of(name.as_str()).await?)
     }
 
-    /// Whether a host belongs to a cluster.
+    /// Whether a host belongs to a cluster: if it does not, that is an error.
     ///
     /// # Errors
-    /// [`MembersError::NoSuchCluster`] only when there is none.
-    pub async fn is_member(
+    /// [`MembersError::NotAMember`]; [`MembersError::NoSuchCluster`] only when there is none.
+    pub async fn check_membership(
         &self,
         _permit: Permit<ReadClusters>,
         name: &ClusterName,
         address: &HostAddress,
-    ) -> Result<bool, MembersError> {
+    ) -> Result<(), MembersError> {
         self.loaded_cluster(name).await?;
-        let address = self.known(address).await?;
-        Ok(self.tables.member(name.as_str())?.get(address.as_str()).await?.is_some())
+        let known = self.known(address).await?;
+        match self.tables.member(name.as_str())?.get(known.as_str()).await? {
+            Some(_) => Ok(()),
+            None => Err(MembersError::NotAMember { cluster: name.clone(), address: address.clone() }),
+        }
     }
 
     /// Lets a host join a cluster; `false` when it belonged to it already, whatever its status.

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use fleet::{
     ClusterError, ClusterName, ClusterView, ContainerManagerName, DeployVersion, Fleet, HostAddress,
-    HostFilter, NetworkName, NewCluster, OperationError, OperationKind, Plan, Put, ReadClusters, ReadHosts,
-    Seen, StartOperation,
+    HostFilter, MembersError, NetworkName, NewCluster, OperationError, OperationKind, Plan, Put,
+    ReadClusters, ReadHosts, Seen, StartOperation,
 };
-use http::StatusCode;
 use identity::Permit;
 use wire::Page;
 
@@ -99,9 +98,7 @@ impl V1 {
 
     pub(super) async fn member(&self, asked: Asked) -> Result<Answer, Refusal> {
         let (name, address): (ClusterName, _) = (asked.part(0)?, asked.address(1)?);
-        if !self.fleet().is_member(asked.permit()?, &name, &address).await? {
-            return Err(no_member(&name, &address));
-        }
+        self.fleet().check_membership(asked.permit()?, &name, &address).await?;
         Ok(shown_host(&self.fleet().host(asked.permit()?, &address).await?))
     }
 
@@ -120,10 +117,11 @@ impl V1 {
         let permit = asked.permit()?;
         let (name, address): (ClusterName, _) = (asked.part(0)?, asked.address(1)?);
         let (leaving, host) = (name.clone(), address.clone());
-        if !self.change(|fleet| async move { fleet.leave(permit, &leaving, &host).await }).await? {
-            return Err(no_member(&name, &address));
+        if self.change(|fleet| async move { fleet.leave(permit, &leaving, &host).await }).await? {
+            Ok(Answer::gone())
+        } else {
+            Err(MembersError::NotAMember { cluster: name, address }.into())
         }
-        Ok(Answer::gone())
     }
 
     pub(super) async fn operations(&self, asked: Asked) -> Result<Answer, Refusal> {
@@ -188,10 +186,6 @@ fn new_cluster(said: wire::ClusterSettings) -> Result<NewCluster, Refusal> {
         new.container_manager = manager;
     }
     Ok(new)
-}
-
-fn no_member(name: &ClusterName, address: &HostAddress) -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, format!("the host {address} does not belong to the cluster `{name}`"))
 }
 
 /// Addresses, each of which can be one.
