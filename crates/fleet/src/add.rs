@@ -3,17 +3,120 @@
 //! Everything is checked before anything is written, and all of it is written at once: the host, its credentials,
 //! its place in a cluster. So no address is ever stuck with half a host (commissaire contract, section 3.2).
 
+use base::{Explain, Kind};
 use identity::{Permit, Principal};
-use store::Loaded;
+use store::{CommitError, Loaded};
 
 use crate::address::HostAddress;
 use crate::draft::{Draft, Line};
-use crate::error::AddHostError;
+use crate::error::{OpenSecretError, from_store, of_store};
 use crate::event::Happened;
 use crate::host::{Host, NewHost};
 use crate::index;
+use crate::name::ClusterName;
 use crate::record::{ClusterRecord, HostRecord, MarkRecord};
 use crate::service::{AddHost, Expected, Fleet, Put, RegisterHost};
+
+/// Why a host was not added. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AddHostError {
+    /// Who registers itself did not come over the network.
+    #[error("a host registers itself by the address it comes from, and there is none")]
+    NoAddress,
+    /// Nothing can be reached under this name.
+    #[error("`{address}` is neither the IP address of a host nor a DNS name")]
+    Unreachable {
+        /// Which.
+        address: HostAddress,
+    },
+    /// The cluster it was to join does not exist.
+    #[error("the cluster `{cluster}` does not exist")]
+    NoSuchCluster {
+        /// Which.
+        cluster: String,
+    },
+    /// It exists, with another key.
+    #[error("the host {address} exists, with another SSH key")]
+    DifferentKey {
+        /// Which.
+        address: HostAddress,
+    },
+    /// It is not as whoever asks has seen it.
+    #[error("the host {address} was changed meanwhile")]
+    Changed {
+        /// Which.
+        address: HostAddress,
+    },
+    /// It exists, and is not in the cluster that was named.
+    #[error("the host {address} exists, and is not in the cluster `{cluster}`")]
+    NotInCluster {
+        /// Which.
+        address: HostAddress,
+        /// The cluster that was named.
+        cluster: ClusterName,
+    },
+    /// It is said to come from an inventory that is not known.
+    #[error("the inventory `{source_name}` is not known")]
+    NoSuchSource {
+        /// Which.
+        source_name: String,
+    },
+    /// Something that is said about it is too long.
+    #[error("`{what}` is longer than {bytes_max} bytes")]
+    TooLong {
+        /// Which member.
+        what: &'static str,
+        /// How long it may be.
+        bytes_max: usize,
+    },
+    /// Its stored credentials cannot be opened.
+    #[error("the stored credentials of {address} cannot be opened")]
+    Sealed {
+        /// Whose.
+        address: HostAddress,
+        /// Why.
+        #[source]
+        source: OpenSecretError,
+    },
+    /// The store failed, or others were faster too often.
+    #[error("could not read or write the host")]
+    Store(#[source] CommitError),
+}
+
+impl Explain for AddHostError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NoAddress | Self::Unreachable { .. } | Self::NoSuchSource { .. } | Self::TooLong { .. } => {
+                Kind::Invalid
+            }
+            Self::NoSuchCluster { .. }
+            | Self::DifferentKey { .. }
+            | Self::Changed { .. }
+            | Self::NotInCluster { .. } => Kind::Conflict,
+            Self::Sealed { .. } => Kind::Internal,
+            Self::Store(source) => of_store(source),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::NoSuchCluster { .. } => Some("create the cluster first".into()),
+            Self::DifferentKey { .. } => Some("delete the host first, to add it with this key".into()),
+            Self::NotInCluster { .. } => Some("let it join the cluster instead".into()),
+            Self::NoSuchSource { .. } => Some(
+                "leave `source` out, or empty: there are no inventories but this server's own yet".into(),
+            ),
+            Self::NoAddress
+            | Self::Unreachable { .. }
+            | Self::Changed { .. }
+            | Self::TooLong { .. }
+            | Self::Sealed { .. }
+            | Self::Store(_) => None,
+        }
+    }
+}
+
+from_store!(AddHostError);
 
 impl Fleet {
     /// Adds a host; the same again changes nothing. Looking at it is somebody else's work: it stays as `new` says. One

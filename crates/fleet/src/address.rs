@@ -8,10 +8,13 @@ use std::str::FromStr;
 
 use base::{Explain, Kind};
 
+use crate::add::AddHostError;
 use crate::order::natural;
 
 /// The longest address, in bytes; what a DNS name may have (RFC 1035 §2.3.4).
 const BYTES_MAX: usize = 255;
+/// The longest part of a DNS name, in bytes (RFC 1035 §2.3.4).
+const LABEL_BYTES_MAX: usize = 63;
 
 /// A host's address: an IP address or a name, which also names the host. One machine has one, however it is written:
 /// IP addresses stand in their canonical text form (RFC 5952 §4), those of IPv4 mapped into IPv6 as IPv4, and names in
@@ -31,6 +34,20 @@ impl HostAddress {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The address, if a host can be reached there: it is an IP address or a DNS name (RFC 1123 §2.1; `_` is taken as
+    /// well, as it is in use). `/api/v0` has always taken other names, so this is only asked of what comes another way.
+    ///
+    /// # Errors
+    /// [`AddHostError::Unreachable`].
+    pub fn reachable(self) -> Result<Self, AddHostError> {
+        // What has a colon was parsed as an IPv6 address, perhaps with a zone.
+        if self.text.contains(':') || self.text.split('.').all(is_label) {
+            Ok(self)
+        } else {
+            Err(AddHostError::Unreachable { address: self })
+        }
     }
 
     /// How it was written, if that is another way.
@@ -94,6 +111,14 @@ fn check_characters(text: &str) -> Result<(), BadAddress> {
         [b'-', ..] => Err(BadAddress::Option),
         _ => Ok(()),
     }
+}
+
+/// Whether it can stand between the dots of a DNS name.
+fn is_label(label: &str) -> bool {
+    (1..=LABEL_BYTES_MAX).contains(&label.len())
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
 /// The one way to write an address.
@@ -222,6 +247,7 @@ mod tests {
             assert_eq!(text.parse::<HostAddress>().map(drop), expected, "{text:?}");
         }
     }
+
     #[test]
     fn one_machine_is_written_one_way() {
         for (written, expected) in [
@@ -244,5 +270,27 @@ mod tests {
             assert_eq!(HostAddress::stored(old).unwrap().as_str(), old);
         }
         assert!(HostAddress::stored("a/b").is_err());
+    }
+
+    #[test]
+    fn hosts_are_somewhere() {
+        let long = "a".repeat(63);
+        for (text, is_reachable) in [
+            ("10.0.0.1", true),
+            ("node-1.example_2.org", true),
+            ("1-2-3-4", true),
+            ("3com", true),
+            ("a.", true),
+            (&long, true),
+            ("::1", true),
+            ("fe80::1%eth0", true),
+            ("fe80::1%-eth0-", true),
+            ("a-.b", false),
+            ("a.-b", false),
+            (&format!("{long}a"), false),
+        ] {
+            let address: HostAddress = text.parse().unwrap();
+            assert_eq!(address.reachable().is_ok(), is_reachable, "{text}");
+        }
     }
 }

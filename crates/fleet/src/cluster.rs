@@ -1,13 +1,15 @@
 //! Clusters: what they are, and how they are doing.
 
+use base::{Explain, Kind};
+use store::{CommitError, Version};
+
 use crate::address::HostAddress;
-use crate::error::ClusterError;
+use crate::error::{from_store, of_store};
 use crate::host::{HostStatus, TEXT_BYTES_MAX};
 use crate::name::{BadName, ClusterName};
 use crate::network;
 use crate::record::ClusterRecord;
 use crate::tally::Tally;
-use store::Version;
 
 /// A cluster, without its hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,6 +139,69 @@ impl ClusterView {
         }
     }
 }
+
+/// Why a cluster could not be shown, made, changed or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// There is no such cluster.
+    #[error("the cluster `{cluster}` does not exist")]
+    NoSuchCluster {
+        /// Which.
+        cluster: ClusterName,
+    },
+    /// It is not as whoever asks has seen it.
+    #[error("the cluster `{cluster}` was changed meanwhile")]
+    Changed {
+        /// Which.
+        cluster: ClusterName,
+    },
+    /// The network that it is to have does not exist.
+    #[error("the network `{network}` does not exist")]
+    NoSuchNetwork {
+        /// Which.
+        network: String,
+    },
+    /// The container manager that it is to have does not exist.
+    #[error("the container manager `{manager}` does not exist")]
+    NoSuchContainerManager {
+        /// Which.
+        manager: String,
+    },
+    /// Something that is said about it is too long.
+    #[error("`{what}` is longer than {bytes_max} bytes")]
+    TooLong {
+        /// Which member.
+        what: &'static str,
+        /// How long it may be.
+        bytes_max: usize,
+    },
+    /// The store failed, or others were faster too often.
+    #[error("could not read or write the cluster")]
+    Store(#[source] CommitError),
+}
+
+impl Explain for ClusterError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NoSuchCluster { .. } => Kind::NotFound,
+            Self::Changed { .. } | Self::NoSuchNetwork { .. } | Self::NoSuchContainerManager { .. } => {
+                Kind::Conflict
+            }
+            Self::TooLong { .. } => Kind::Invalid,
+            Self::Store(source) => of_store(source),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::NoSuchNetwork { .. } => Some("make the network first".into()),
+            Self::NoSuchContainerManager { .. } => Some("make the container manager first".into()),
+            Self::NoSuchCluster { .. } | Self::Changed { .. } | Self::TooLong { .. } | Self::Store(_) => None,
+        }
+    }
+}
+
+from_store!(ClusterError);
 
 #[cfg(test)]
 mod tests {

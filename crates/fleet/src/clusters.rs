@@ -4,9 +4,9 @@ use futures_util::future::join_all;
 use identity::{Permit, Principal};
 use store::{Loaded, Page, Version};
 
-use crate::cluster::{Cluster, ClusterView, NewCluster, Roster};
+use crate::cluster::{Cluster, ClusterError, ClusterView, NewCluster, Roster};
 use crate::draft::{Draft, Line};
-use crate::error::{ClusterError, ListError};
+use crate::error::ListError;
 use crate::event::Happened;
 use crate::hosts::{LOADS_AT_ONCE, PAGE_MAX};
 use crate::members::HOSTS_AT_ONCE;

@@ -43,8 +43,8 @@ struct Recorded {
 }
 
 /// Somebody's place among those who try to commit. Who was overtaken once waits for their turn, and newcomers for who
-/// was overtaken too often, so that in one process nobody is overtaken for ever, and nobody waits who has no rival. There is one for each commit: with two
-/// at once, somebody would wait for themselves.
+/// was overtaken too often, so that in one process nobody is overtaken for ever, and nobody waits who has no rival.
+/// There is one for each commit: with two at once, somebody would wait for themselves.
 #[derive(Default)]
 pub(crate) struct Line<'f> {
     attempts: usize,

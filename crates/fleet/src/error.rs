@@ -1,4 +1,5 @@
-//! What can go wrong, one enum for each operation.
+//! What can go wrong, one enum for each operation. Those that belong to one noun stand in its file; here are those that
+//! several speak of, and what all have in common.
 //!
 //! Faces that speak the original's dialect map the variants to its codes (commissaire contract, section 3);
 //! [`Explain::kind`] is for everybody else.
@@ -9,96 +10,6 @@ use store::{CommitError, SealError};
 use crate::address::HostAddress;
 use crate::name::ClusterName;
 use crate::operation::Operation;
-
-/// Why a host was not added. Nothing was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum AddHostError {
-    /// Who registers itself did not come over the network.
-    #[error("a host registers itself by the address it comes from, and there is none")]
-    NoAddress,
-    /// The cluster it was to join does not exist.
-    #[error("the cluster `{cluster}` does not exist")]
-    NoSuchCluster {
-        /// Which.
-        cluster: String,
-    },
-    /// It exists, with another key.
-    #[error("the host {address} exists, with another SSH key")]
-    DifferentKey {
-        /// Which.
-        address: HostAddress,
-    },
-    /// It is not as whoever asks has seen it.
-    #[error("the host {address} was changed meanwhile")]
-    Changed {
-        /// Which.
-        address: HostAddress,
-    },
-    /// It exists, and is not in the cluster that was named.
-    #[error("the host {address} exists, and is not in the cluster `{cluster}`")]
-    NotInCluster {
-        /// Which.
-        address: HostAddress,
-        /// The cluster that was named.
-        cluster: ClusterName,
-    },
-    /// It is said to come from an inventory that is not known.
-    #[error("the inventory `{source_name}` is not known")]
-    NoSuchSource {
-        /// Which.
-        source_name: String,
-    },
-    /// Something that is said about it is too long.
-    #[error("`{what}` is longer than {bytes_max} bytes")]
-    TooLong {
-        /// Which member.
-        what: &'static str,
-        /// How long it may be.
-        bytes_max: usize,
-    },
-    /// Its stored credentials cannot be opened.
-    #[error("the stored credentials of {address} cannot be opened")]
-    Sealed {
-        /// Whose.
-        address: HostAddress,
-        /// Why.
-        #[source]
-        source: OpenSecretError,
-    },
-    /// The store failed, or others were faster too often.
-    #[error("could not read or write the host")]
-    Store(#[source] CommitError),
-}
-
-impl Explain for AddHostError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::NoAddress | Self::NoSuchSource { .. } | Self::TooLong { .. } => Kind::Invalid,
-            Self::NoSuchCluster { .. }
-            | Self::DifferentKey { .. }
-            | Self::Changed { .. }
-            | Self::NotInCluster { .. } => Kind::Conflict,
-            Self::Sealed { .. } => Kind::Internal,
-            Self::Store(source) => of_store(source),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::NoSuchCluster { .. } => Some("create the cluster first".into()),
-            Self::DifferentKey { .. } => Some("delete the host first, to add it with this key".into()),
-            Self::NotInCluster { .. } => Some("let it join the cluster instead".into()),
-            Self::NoSuchSource { .. } => Some(
-                "leave `source` out, or empty: there are no inventories but this server's own yet".into(),
-            ),
-            Self::NoAddress
-            | Self::Changed { .. }
-            | Self::TooLong { .. }
-            | Self::Sealed { .. }
-            | Self::Store(_) => None,
-        }
-    }
-}
 
 /// Why a sealed secret could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -112,75 +23,6 @@ pub enum OpenSecretError {
         /// What is wrong with it.
         reason: String,
     },
-}
-
-/// Why a host could not be shown, labelled or deleted.
-#[derive(Debug, thiserror::Error)]
-pub enum HostError {
-    /// There is no such host.
-    #[error("the host {address} does not exist")]
-    NoSuchHost {
-        /// Which.
-        address: HostAddress,
-    },
-    /// It is not as whoever asks has seen it.
-    #[error("the host {address} was changed meanwhile")]
-    Changed {
-        /// Which.
-        address: HostAddress,
-    },
-    /// The store failed, or others were faster too often.
-    #[error("could not read or write the host")]
-    Store(#[source] CommitError),
-}
-
-impl Explain for HostError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::NoSuchHost { .. } => Kind::NotFound,
-            Self::Changed { .. } => Kind::Conflict,
-            Self::Store(source) => of_store(source),
-        }
-    }
-}
-
-/// Why a host's credentials could not be shown.
-#[derive(Debug, thiserror::Error)]
-pub enum CredentialsError {
-    /// There is no such host.
-    #[error("the host {address} does not exist")]
-    NoSuchHost {
-        /// Which.
-        address: HostAddress,
-    },
-    /// The host has none.
-    #[error("the host {address} has no credentials")]
-    None {
-        /// Which.
-        address: HostAddress,
-    },
-    /// They cannot be opened.
-    #[error("the stored credentials of {address} cannot be opened")]
-    Sealed {
-        /// Whose.
-        address: HostAddress,
-        /// Why.
-        #[source]
-        source: OpenSecretError,
-    },
-    /// The store failed.
-    #[error("could not read the credentials")]
-    Store(#[source] CommitError),
-}
-
-impl Explain for CredentialsError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::NoSuchHost { .. } | Self::None { .. } => Kind::NotFound,
-            Self::Sealed { .. } => Kind::Internal,
-            Self::Store(source) => of_store(source),
-        }
-    }
 }
 
 /// Why hosts or clusters could not be listed.
@@ -199,67 +41,6 @@ impl Explain for ListError {
     }
 }
 
-/// Why a cluster could not be shown, made, changed or deleted.
-#[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
-    /// There is no such cluster.
-    #[error("the cluster `{cluster}` does not exist")]
-    NoSuchCluster {
-        /// Which.
-        cluster: ClusterName,
-    },
-    /// It is not as whoever asks has seen it.
-    #[error("the cluster `{cluster}` was changed meanwhile")]
-    Changed {
-        /// Which.
-        cluster: ClusterName,
-    },
-    /// The network that it is to have does not exist.
-    #[error("the network `{network}` does not exist")]
-    NoSuchNetwork {
-        /// Which.
-        network: String,
-    },
-    /// The container manager that it is to have does not exist.
-    #[error("the container manager `{manager}` does not exist")]
-    NoSuchContainerManager {
-        /// Which.
-        manager: String,
-    },
-    /// Something that is said about it is too long.
-    #[error("`{what}` is longer than {bytes_max} bytes")]
-    TooLong {
-        /// Which member.
-        what: &'static str,
-        /// How long it may be.
-        bytes_max: usize,
-    },
-    /// The store failed, or others were faster too often.
-    #[error("could not read or write the cluster")]
-    Store(#[source] CommitError),
-}
-
-impl Explain for ClusterError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::NoSuchCluster { .. } => Kind::NotFound,
-            Self::Changed { .. } | Self::NoSuchNetwork { .. } | Self::NoSuchContainerManager { .. } => {
-                Kind::Conflict
-            }
-            Self::TooLong { .. } => Kind::Invalid,
-            Self::Store(source) => of_store(source),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::NoSuchNetwork { .. } => Some("make the network first".into()),
-            Self::NoSuchContainerManager { .. } => Some("make the container manager first".into()),
-            Self::NoSuchCluster { .. } | Self::Changed { .. } | Self::TooLong { .. } | Self::Store(_) => None,
-        }
-    }
-}
-
 /// Why the hosts of a cluster were not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum MembersError {
@@ -274,6 +55,14 @@ pub enum MembersError {
     NoSuchHost {
         /// Which; perhaps no address at all.
         address: String,
+    },
+    /// The host does not belong to the cluster, or does not exist.
+    #[error("the host {address} does not belong to the cluster `{cluster}`")]
+    NotAMember {
+        /// Which cluster.
+        cluster: ClusterName,
+        /// Which host.
+        address: HostAddress,
     },
     /// The host belongs to another cluster.
     #[error("the host {address} belongs to the cluster `{other}`")]
@@ -313,7 +102,7 @@ pub enum MembersError {
 impl Explain for MembersError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NoSuchCluster { .. } | Self::NoSuchHost { .. } => Kind::NotFound,
+            Self::NoSuchCluster { .. } | Self::NoSuchHost { .. } | Self::NotAMember { .. } => Kind::NotFound,
             Self::InAnotherCluster { .. }
             | Self::Unsuitable { .. }
             | Self::NoSuchContainerManager { .. }
@@ -332,7 +121,8 @@ impl Explain for MembersError {
                 Some("create the container manager, or have the cluster name none".into())
             }
             Self::NotAsExpected { .. } => Some("look at the cluster's hosts again".into()),
-            Self::NoSuchCluster { .. } | Self::NoSuchHost { .. } | Self::Store(_) => None,
+            Self::NoSuchHost { .. } => Some("add the host first".into()),
+            Self::NoSuchCluster { .. } | Self::NotAMember { .. } | Self::Store(_) => None,
         }
     }
 }
@@ -452,33 +242,39 @@ fn how_far(status: &str) -> String {
 }
 
 /// Losing against others too often is no fault of whoever asks: it may help to ask again.
-fn of_store(error: &CommitError) -> Kind {
+pub(crate) fn of_store(error: &CommitError) -> Kind {
     match error {
         CommitError::Conflict { .. } => Kind::Unavailable,
         error => error.kind(),
     }
 }
 
+/// The store's errors in those of an operation.
 macro_rules! from_store {
     ($($error:ident),*) => {
-        $(impl From<CommitError> for $error {
-            fn from(error: CommitError) -> Self {
+        $(impl From<store::CommitError> for $error {
+            fn from(error: store::CommitError) -> Self {
                 Self::Store(error)
             }
         }
 
         impl From<store::Error> for $error {
             fn from(error: store::Error) -> Self {
-                Self::Store(CommitError::Store(error))
+                Self::Store(store::CommitError::Store(error))
             }
         })*
     };
 }
-from_store!(AddHostError, HostError, CredentialsError, ListError, ClusterError, MembersError, OperationError);
+pub(crate) use from_store;
+
+from_store!(ListError, MembersError, OperationError);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::add::AddHostError;
+    use crate::cluster::ClusterError;
+    use crate::hosts::HostError;
 
     #[test]
     fn kinds_and_words() {

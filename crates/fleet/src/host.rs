@@ -2,8 +2,9 @@
 
 use base::Secret;
 
+use crate::add::AddHostError;
 use crate::address::HostAddress;
-use crate::error::AddHostError;
+use crate::credentials::Credentials;
 use crate::label::Labels;
 use crate::name::{BadName, ClusterName};
 use crate::record::HostRecord;
@@ -11,7 +12,7 @@ use crate::record::HostRecord;
 /// The longest text that is stored with a host as given: status, OS and the like, in bytes.
 pub const TEXT_BYTES_MAX: usize = 200;
 /// The longest private key file, in base64: beyond every key there is, and small enough to be stored sealed.
-pub const KEY_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const KEY_BYTES_MAX: usize = 64 * 1024;
 
 /// How far a host has come. Those who add a host may also say something else, which is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,22 +113,6 @@ impl Host {
             cluster: record.cluster.as_deref().map(str::parse).transpose()?,
             labels: Labels::from_record(record.labels),
         })
-    }
-}
-
-/// How to get into a host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The private key file in base64, as it was given: neither decoded nor checked. Perhaps empty.
-    pub ssh_priv_key: Secret<String>,
-    /// Who to be there.
-    pub remote_user: String,
-}
-
-impl Default for Credentials {
-    /// No key, for `root`.
-    fn default() -> Self {
-        Self { ssh_priv_key: Secret::new(String::new()), remote_user: "root".into() }
     }
 }
 

@@ -6,17 +6,18 @@
 //! it was loaded. A call looks at some
 //! thousand keys at most; where it finds little among them, the page is short, and says where to go on.
 
+use base::{Explain, Kind};
 use futures_util::future::join_all;
 use identity::Permit;
-use store::{Loaded, Page, Table};
+use store::{CommitError, Loaded, Page, Table};
 
 use crate::address::HostAddress;
 use crate::draft::{Draft, Line};
-use crate::error::{HostError, ListError};
+use crate::error::{ListError, from_store, of_store};
 use crate::event::Happened;
-use crate::host::{Host, HostStatus};
+use crate::host::{Host, HostStatus, TEXT_BYTES_MAX};
 use crate::index::{self, FoundBy};
-use crate::label::Labels;
+use crate::label::{BadLabel, LabelChange, Labels};
 use crate::manager::NodeStatus;
 use crate::name::ClusterName;
 use crate::record::{HostRecord, MarkRecord};
@@ -45,6 +46,12 @@ pub struct HostFilter {
 }
 
 impl HostFilter {
+    /// Whether there can be such hosts: none has a status or an OS that is longer than is kept.
+    fn is_possible(&self) -> bool {
+        let status = self.status.as_ref().map(HostStatus::as_str);
+        [status, self.os.as_deref()].into_iter().flatten().all(|text| text.len() <= TEXT_BYTES_MAX)
+    }
+
     fn criteria(&self) -> Vec<FoundBy<'_>> {
         let labels = self.labels.as_map().iter().map(|(key, value)| FoundBy::Label(key, value));
         let cluster = self.cluster.as_ref().map(|cluster| FoundBy::Cluster(cluster.as_str()));
@@ -71,6 +78,42 @@ struct Candidates {
     /// Whether there may be others behind it.
     more: bool,
 }
+
+/// Why a host could not be shown, labelled or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// There is no such host.
+    #[error("the host {address} does not exist")]
+    NoSuchHost {
+        /// Which.
+        address: HostAddress,
+    },
+    /// It is not as whoever asks has seen it.
+    #[error("the host {address} was changed meanwhile")]
+    Changed {
+        /// Which.
+        address: HostAddress,
+    },
+    /// It would have labels that no host may have.
+    #[error(transparent)]
+    Labels(#[from] BadLabel),
+    /// The store failed, or others were faster too often.
+    #[error("could not read or write the host")]
+    Store(#[source] CommitError),
+}
+
+impl Explain for HostError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NoSuchHost { .. } => Kind::NotFound,
+            Self::Changed { .. } => Kind::Conflict,
+            Self::Labels(error) => error.kind(),
+            Self::Store(source) => of_store(source),
+        }
+    }
+}
+
+from_store!(HostError);
 
 impl Fleet {
     /// One host.
@@ -128,7 +171,7 @@ impl Fleet {
     /// that can be read.
     ///
     /// # Errors
-    /// The store's; also when the filter asks for an OS or a status longer than any host can have.
+    /// The store's.
     pub async fn hosts(
         &self,
         _permit: Permit<ReadHosts>,
@@ -136,6 +179,9 @@ impl Fleet {
         after: Option<&HostAddress>,
         limit: usize,
     ) -> Result<HostPage, ListError> {
+        if !filter.is_possible() {
+            return Ok(HostPage::default());
+        }
         let limit = limit.clamp(1, PAGE_MAX);
         let criteria = filter.criteria();
         if criteria.is_empty() {
@@ -230,7 +276,8 @@ impl Fleet {
         Ok(true)
     }
 
-    /// Changes what operators say about a host: from now on it has these labels, and no others.
+    /// Changes what operators say about a host. Of two who do so at once, the one that comes later changes what the
+    /// other one left.
     ///
     /// # Errors
     /// See [`HostError`].
@@ -238,7 +285,7 @@ impl Fleet {
         &self,
         permit: Permit<LabelHost>,
         address: &HostAddress,
-        labels: &Labels,
+        change: &LabelChange,
         expected: Expected,
     ) -> Result<Seen<Host>, HostError> {
         let address = &self.known(address).await?;
@@ -249,6 +296,7 @@ impl Fleet {
             if !expected.holds(Some(found.version)) {
                 return Err(HostError::Changed { address: address.clone() });
             }
+            let labels = &Labels::from_record(found.record.labels.clone()).after(change)?;
             if found.record.labels == *labels.as_map() {
                 return Ok(self.seen(address.clone(), found)?);
             }

@@ -42,25 +42,25 @@ mod order;
 pub mod record;
 mod roster;
 mod service;
+mod ssh_key;
 mod tally;
 mod unreadable;
 
+pub use add::AddHostError;
 pub use address::{BadAddress, HostAddress};
-pub use cluster::{Cluster, ClusterView, Counts, Health, NewCluster, Roster};
+pub use cluster::{Cluster, ClusterError, ClusterView, Counts, Health, NewCluster, Roster};
 pub use clusters::{ClusterPage, PutCluster};
 pub use container_manager::{BadContainerManager, ContainerManager, ContainerManagerKind};
-pub use error::{
-    AddHostError, ClusterError, CredentialsError, DefinitionError, HostError, ListError, MembersError,
-    OpenSecretError, OperationError,
-};
-pub use host::{Credentials, Facts, Host, HostStatus, KEY_BYTES_MAX, NewHost, TEXT_BYTES_MAX};
-pub use hosts::{HostFilter, HostPage, PAGE_MAX};
-pub use label::{BadLabel, LABELS_MAX, Labels};
+pub use credentials::{BadCredentials, Credentials, CredentialsError};
+pub use error::{DefinitionError, ListError, MembersError, OpenSecretError, OperationError};
+pub use host::{Facts, Host, HostStatus, NewHost, TEXT_BYTES_MAX};
+pub use hosts::{HostError, HostFilter, HostPage, PAGE_MAX};
+pub use label::{BadLabel, LabelChange, Labels};
 pub use manager::NodeStatus;
 pub use name::{BadName, ClusterName, ContainerManagerName, NetworkName};
 pub use network::{BadNetwork, Network, NetworkKind};
 pub use operation::{BadVersion, DeployVersion, Operation, OperationKind, OperationState, Plan};
-pub use options::{HIDDEN, Options};
+pub use options::{BadOption, HIDDEN, Options};
 pub use service::{
     AddHost, DeleteCluster, DeleteContainerManager, DeleteHost, DeleteNetwork, Expected, Fleet, Ground,
     JoinCluster, LabelHost, LeaveCluster, Put, PutContainerManager, PutNetwork, ReadClusters,

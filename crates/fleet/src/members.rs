@@ -82,19 +82,22 @@ impl Fleet {
         Ok(self.hosts_of(name.as_str()).await?)
     }
 
-    /// Whether a host belongs to a cluster.
+    /// Whether a host belongs to a cluster: if it does not, that is an error.
     ///
     /// # Errors
-    /// [`MembersError::NoSuchCluster`] only when there is none.
-    pub async fn is_member(
+    /// [`MembersError::NotAMember`]; [`MembersError::NoSuchCluster`] only when there is none.
+    pub async fn check_membership(
         &self,
         _permit: Permit<ReadClusters>,
         name: &ClusterName,
         address: &HostAddress,
-    ) -> Result<bool, MembersError> {
+    ) -> Result<(), MembersError> {
         self.loaded_cluster(name).await?;
-        let address = self.known(address).await?;
-        Ok(self.tables.member(name.as_str())?.get(address.as_str()).await?.is_some())
+        let known = self.known(address).await?;
+        match self.tables.member(name.as_str())?.get(known.as_str()).await? {
+            Some(_) => Ok(()),
+            None => Err(MembersError::NotAMember { cluster: name.clone(), address: address.clone() }),
+        }
     }
 
     /// Lets a host join a cluster; `false` when it belonged to it already, whatever its status.
@@ -155,8 +158,8 @@ impl Fleet {
         self.commit_moves(name, &moves, permit.by()).await
     }
 
-    /// Gives a cluster the hosts `new`, provided it has the hosts `old`. Only those that it does not have yet are
-    /// tested; when one of them cannot join, nothing is changed.
+    /// Gives a cluster the hosts `new`, provided it has the hosts `old`, or whatever it has where nobody says which.
+    /// Only those that it does not have yet are tested; when one of them cannot join, nothing is changed.
     ///
     /// Up to 18 hosts come and go at once. Of more, the others follow in groups, and whoever looks meanwhile sees some
     /// of them come and go before the others. All were tested before the first, and no refusal comes after it: what
@@ -170,7 +173,7 @@ impl Fleet {
         &self,
         permit: Permit<ReplaceMembers>,
         name: &ClusterName,
-        old: &BTreeSet<String>,
+        old: Option<&BTreeSet<String>>,
         new: &BTreeSet<String>,
     ) -> Result<Roster, MembersError> {
         let Begun { mut cluster, hosts, rest } = self.replace_first(name, old, new, permit.by()).await?;
@@ -188,7 +191,7 @@ impl Fleet {
     async fn replace_first(
         &self,
         name: &ClusterName,
-        old: &BTreeSet<String>,
+        old: Option<&BTreeSet<String>>,
         new: &BTreeSet<String>,
         by: &Principal,
     ) -> Result<Begun, MembersError> {
@@ -199,7 +202,9 @@ impl Fleet {
             let counts = self.tally_parts(name.as_str())?.list(Page::full()).await?.entries;
             let before: BTreeSet<String> =
                 ids(&self.tables.member(name.as_str())?).await?.into_iter().collect();
-            if before != self.named(old, &before).await? {
+            if let Some(old) = old
+                && before != self.named(old, &before).await?
+            {
                 return Err(MembersError::NotAsExpected { cluster: name.clone() });
             }
             let hosts = self.named(new, &before).await?;
@@ -212,7 +217,12 @@ impl Fleet {
             let mut draft = Draft::default();
             if self.stage_moves(&mut draft, name, &cluster, &moves, Rules::Strict, by).await?.is_none() {
                 // Somebody else did it in this very moment.
-                return Err(MembersError::NotAsExpected { cluster: name.clone() });
+                if old.is_some() {
+                    return Err(MembersError::NotAsExpected { cluster: name.clone() });
+                }
+                let key = self.tables.cluster.key(name.as_str())?;
+                self.overtaken(&mut line, key).await?;
+                continue;
             }
             self.expect_parts(&mut draft, name.as_str(), &counts)?;
             if self.commit(draft, &mut line).await?.is_some() {
@@ -317,36 +327,14 @@ impl Fleet {
                 Rules::Strict => host?,
                 Rules::Lenient => self.readable(host)?.flatten(),
             };
-            match (step, host) {
-                (Move::Join(address), None) if rules == Rules::Strict => {
-                    return Err(MembersError::NoSuchHost { address: address.clone() });
-                }
-                (Move::Join(address), Some(host)) => {
-                    let status = match rules {
-                        Rules::Strict => self.admit(name, cluster, &host.record, manager)?,
-                        Rules::Lenient => admit_late(&host.record, manager),
-                    };
-                    if let Some(status) = status {
-                        let after = HostRecord {
-                            cluster: Some(name.to_string()),
-                            status: status.as_str().to_owned(),
-                            ..host.record.clone()
-                        };
-                        self.stage_host(draft, Some(&host), Some(&after))?;
-                        joined.push(address.clone());
-                        moved.push(after);
-                    }
-                }
-                (Move::Leave(address), Some(host))
-                    if host.record.cluster.as_deref() == Some(name.as_str()) =>
-                {
-                    let after = HostRecord { cluster: None, ..host.record.clone() };
-                    self.stage_host(draft, Some(&host), Some(&after))?;
-                    left.push(address.clone());
-                    moved.push(after);
-                }
-                (Move::Join(_) | Move::Leave(_), _) => {}
+            let before = host.as_ref().map(|host| &host.record);
+            let Some(after) = self.after(step, before, name, cluster, (manager, rules))? else { continue };
+            match step {
+                Move::Join(address) => joined.push(address.clone()),
+                Move::Leave(address) => left.push(address.clone()),
             }
+            self.stage_host(draft, host.as_ref(), Some(&after))?;
+            moved.push(after);
         }
         if joined.is_empty() && left.is_empty() {
             return Ok(None);
@@ -355,6 +343,40 @@ impl Fleet {
         let happened = Happened::MembersChanged { cluster: name, joined: &joined, left: &left };
         self.record_event(draft, &happened, by)?;
         Ok(Some(moved))
+    }
+
+    /// A host after it has moved; `None` when it stays as it is.
+    fn after(
+        &self,
+        step: &Move,
+        host: Option<&HostRecord>,
+        name: &ClusterName,
+        cluster: &Loaded<ClusterRecord>,
+        (manager, rules): (Manager, Rules),
+    ) -> Result<Option<HostRecord>, MembersError> {
+        let Some(host) = host else {
+            return match (step, rules) {
+                (Move::Join(address), Rules::Strict) => {
+                    Err(MembersError::NoSuchHost { address: address.clone() })
+                }
+                (Move::Join(_), Rules::Lenient) | (Move::Leave(_), _) => Ok(None),
+            };
+        };
+        Ok(match step {
+            Move::Join(_) => {
+                let status = match rules {
+                    Rules::Strict => self.admit(name, cluster, host, manager)?,
+                    Rules::Lenient => admit_late(host, manager),
+                };
+                status.map(|status| HostRecord {
+                    cluster: Some(name.to_string()),
+                    status: status.as_str().to_owned(),
+                    ..host.clone()
+                })
+            }
+            Move::Leave(_) => (host.cluster.as_deref() == Some(name.as_str()))
+                .then(|| HostRecord { cluster: None, ..host.clone() }),
+        })
     }
 
     /// Whether all who are to join could do so now.

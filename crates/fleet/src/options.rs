@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 use std::fmt;
 
-use base::{Entropy, names_a_secret};
+use base::{Entropy, Explain, Kind, names_a_secret};
 use serde_json::{Map, Value};
 use store::SealingKey;
 
@@ -14,6 +14,8 @@ use crate::error::OpenSecretError;
 
 /// What is shown instead of a secret.
 pub const HIDDEN: &str = "********";
+/// How much of an option's name is repeated in an error, in characters.
+const SHOWN_CHARACTERS_MAX: usize = 100;
 /// The member of a sealed value.
 const SEALED: &str = "sealed";
 
@@ -22,6 +24,18 @@ const SEALED: &str = "sealed";
 pub struct Options(Map<String, Value>);
 
 impl Options {
+    /// Takes `options` that somebody gives who has read others before.
+    ///
+    /// # Errors
+    /// [`BadOption`] when one of them, at any depth, is what is shown instead of a secret: it comes from an answer, and
+    /// would be kept in place of the secret.
+    pub fn given(options: Map<String, Value>) -> Result<Self, BadOption> {
+        match options.iter().find_map(|(name, value)| hidden_in(name, value)) {
+            Some(name) => Err(BadOption { name: name.chars().take(SHOWN_CHARACTERS_MAX).collect() }),
+            None => Ok(Self(options)),
+        }
+    }
+
     /// Takes `options` as they are.
     #[must_use]
     pub fn new(options: Map<String, Value>) -> Self {
@@ -87,6 +101,30 @@ impl fmt::Debug for Options {
     /// Only the names.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Why options are not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the option `{name}` is what is shown instead of a secret")]
+pub struct BadOption {
+    /// Its name, or the beginning of it.
+    pub name: String,
+}
+
+impl Explain for BadOption {
+    fn kind(&self) -> Kind {
+        Kind::Invalid
+    }
+}
+
+/// The name of what is [`HIDDEN`] in an option, if anything is.
+fn hidden_in<'o>(name: &'o str, value: &'o Value) -> Option<&'o str> {
+    match value {
+        Value::String(text) => (text == HIDDEN).then_some(name),
+        Value::Object(members) => members.iter().find_map(|(name, value)| hidden_in(name, value)),
+        Value::Array(items) => items.iter().find_map(|item| hidden_in(name, item)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
 }
 
@@ -203,5 +241,25 @@ mod tests {
         let mut moved = stored;
         moved.insert("b".into(), moved["a"].clone());
         assert!(Options::open("/k/a", moved, &sealing).is_err());
+    }
+
+    #[test]
+    fn what_is_shown_instead_of_a_secret_is_none() {
+        for (options, hidden) in [
+            (serde_json::json!({}), None),
+            (serde_json::json!({"token": "t", "stars": "*******", "n": 8}), None),
+            (serde_json::json!({"token": HIDDEN}), Some("token")),
+            (serde_json::json!({"motto": HIDDEN}), Some("motto")),
+            (serde_json::json!({"a": {"url": "u", "token": HIDDEN}}), Some("token")),
+            (serde_json::json!({"keys": ["k", HIDDEN]}), Some("keys")),
+            (serde_json::json!({"é".repeat(101): HIDDEN}), Some(&*"é".repeat(100))),
+        ] {
+            let found = Options::given(map(options.clone())).map(Options::into_map);
+            let expected = match hidden {
+                Some(name) => Err(BadOption { name: name.to_owned() }),
+                None => Ok(map(options)),
+            };
+            assert_eq!(found, expected);
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! **Invariant:** nothing in here decides; it parses, asks a room, and renders. Old dialects live under
 //! `compat/` and nowhere else.
 
+mod accept;
 mod answers;
 mod app;
 mod compat;

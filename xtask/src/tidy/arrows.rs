@@ -36,7 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ca", &["x509", "store", "identity"]),
     ("cache", &["x509", "store", "identity"]),
     ("trust", &["x509", "store", "identity"]),
-    ("fleet", &["store", "identity"]),
+    ("fleet", &["x509", "store", "identity"]),
     // The hall.
     ("engine", &["x509", "store", "bus", "ssh", "kube", "identity", "ca", "cache", "fleet", "trust"]),
     ("wire", &[]),

@@ -12,7 +12,7 @@ use store::{
     WatchError,
 };
 
-use crate::world::{World, address, cluster, host, host_in, labels, permit};
+use crate::world::{World, address, change, cluster, host, host_in, permit};
 
 /// Something that somebody asks for, and what came of it, in words.
 type Ask = fn(&World) -> Result<String, Kind>;
@@ -29,7 +29,7 @@ const CHANGES: [(&str, Ask); 15] = [
     }),
     ("register", |w| told(block_on(w.fleet.register_host(permit(), host("key", ""))))),
     ("label", |w| {
-        let wanted = labels(&[("rack", "b7")]);
+        let wanted = change(&[("rack", Some("b7"))]);
         told(block_on(w.fleet.label_host(permit(), &address("a"), &wanted, Expected::Anything)))
     }),
     ("delete a host", |w| told(block_on(w.fleet.delete_host(permit(), &address("a"), Expected::Anything)))),

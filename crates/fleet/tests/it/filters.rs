@@ -3,7 +3,7 @@
 use fleet::{Expected, Facts, HostFilter, HostStatus, Labels, NewHost};
 use futures_executor::block_on;
 
-use crate::world::{World, address, cluster, host, labels, permit};
+use crate::world::{World, address, change, cluster, host, labels, permit};
 
 /// 400 hosts: every 2nd in `web`, every 4th `failed`, every 5th `debian`, every 100th with a label.
 fn world() -> World {
@@ -59,6 +59,9 @@ fn what_is_asked_for_is_found() {
         (HostFilter { os: Some("a/b c%".into()), status: failed(), ..HostFilter::default() }, vec![]),
         (HostFilter { cluster: Some(cluster("we")), ..HostFilter::default() }, vec![]),
         (HostFilter { labels: labels(&[("rack", "b")]), ..HostFilter::default() }, vec![]),
+        // Longer than the store has keys.
+        (HostFilter { os: Some("x".repeat(2_000)), ..HostFilter::default() }, vec![]),
+        (HostFilter { status: Some(HostStatus::Other("é".repeat(101))), ..HostFilter::default() }, vec![]),
         (HostFilter { labels: labels(&[("rack", "b7"), ("x", "")]), ..HostFilter::default() }, vec![]),
     ] {
         for limit in [0, 1, 3, 50, 100, 1_000, usize::MAX] {
@@ -72,8 +75,8 @@ fn what_is_asked_for_is_found() {
 fn what_changes_is_found_as_it_is() {
     let world = world();
     let rack = HostFilter { labels: labels(&[("rack", "b7")]), ..HostFilter::default() };
-    block_on(world.fleet.label_host(permit(), &address("h100"), &Labels::default(), Expected::Anything))
-        .unwrap();
+    let unlabelled = change(&[("rack", None)]);
+    block_on(world.fleet.label_host(permit(), &address("h100"), &unlabelled, Expected::Anything)).unwrap();
     block_on(world.fleet.delete_host(permit(), &address("h200"), Expected::Anything)).unwrap();
     assert_eq!(found(&world, &rack, 10), [0, 300]);
     let fresh = HostFilter {

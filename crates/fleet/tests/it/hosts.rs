@@ -5,7 +5,7 @@ use futures_executor::block_on;
 use identity::{Permit, Principal, Role};
 use store::{Error, Version};
 
-use crate::world::{World, address, cluster, host, host_in, labels, permit, permit_of};
+use crate::world::{World, address, change, cluster, host, host_in, labels, permit, permit_of};
 
 #[test]
 fn a_host_is_as_it_was_said_to_be() {
@@ -202,17 +202,18 @@ fn who_registers_is_where_they_come_from() {
 fn labels_are_said_later_too() {
     let world = World::new();
     let put = block_on(world.fleet.add_host(permit(), address("a"), host("key", "active"))).unwrap();
-    let label = |pairs: &[(&str, &str)], expected| {
-        block_on(world.fleet.label_host(permit(), &address("a"), &labels(pairs), expected))
+    let label = |pairs: &[(&str, Option<&str>)], expected| {
+        block_on(world.fleet.label_host(permit(), &address("a"), &change(pairs), expected))
     };
-    let labelled = label(&[("rack", "b7"), ("role", "web")], Expected::At(put.version)).unwrap();
+    let both = [("rack", Some("b7")), ("role", Some("web"))];
+    let labelled = label(&both, Expected::At(put.version)).unwrap();
     assert_eq!(labelled.is.labels, labels(&[("rack", "b7"), ("role", "web")]));
     assert!(labelled.version > put.version);
-    let stale = label(&[], Expected::At(put.version));
+    let stale = label(&[("rack", None)], Expected::At(put.version));
     assert!(matches!(stale, Err(HostError::Changed { .. })));
-    let same = label(&[("rack", "b7"), ("role", "web")], Expected::At(labelled.version)).unwrap();
+    let same = label(&both, Expected::At(labelled.version)).unwrap();
     assert_eq!(same.version, labelled.version, "nothing was changed");
-    label(&[("rack", "c1")], Expected::Anything).unwrap();
+    label(&[("rack", Some("c1")), ("role", None)], Expected::Anything).unwrap();
     world.assert_consistent();
     assert_eq!(world.host("a").unwrap().labels, labels(&[("rack", "c1")]));
     assert!(
@@ -220,7 +221,11 @@ fn labels_are_said_later_too() {
             .events()
             .contains(&"host labelled: ada from 192.0.2.7, labels rack=b7 role=web (host a)".to_owned())
     );
-    let nobody = block_on(world.fleet.label_host(permit(), &address("b"), &labels(&[]), Expected::Anything));
+    let many: Vec<String> = (0..32).map(|n| n.to_string()).collect();
+    let many: Vec<(&str, Option<&str>)> = many.iter().map(|key| (key.as_str(), Some(""))).collect();
+    assert!(matches!(label(&many, Expected::Anything), Err(HostError::Labels(_))), "it has one already");
+    assert_eq!(world.host("a").unwrap().labels, labels(&[("rack", "c1")]));
+    let nobody = block_on(world.fleet.label_host(permit(), &address("b"), &change(&[]), Expected::Anything));
     assert!(matches!(nobody, Err(HostError::NoSuchHost { .. })));
 }
 

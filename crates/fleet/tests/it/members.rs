@@ -81,11 +81,12 @@ fn whoever_is_not_there_cannot_join_or_leave() {
     assert!(!world.leave("web", "active").unwrap());
     world.join("web", "active").unwrap();
     assert!(!world.leave("db", "active").unwrap(), "it is in another one");
-    let is_member =
-        |name: &str, text: &str| block_on(world.fleet.is_member(permit(), &cluster(name), &address(text)));
-    assert!(is_member("web", "active").unwrap());
-    assert!(!is_member("web", "nobody").unwrap());
-    assert!(!is_member("db", "active").unwrap());
+    let is_member = |name: &str, text: &str| {
+        block_on(world.fleet.check_membership(permit(), &cluster(name), &address(text)))
+    };
+    is_member("web", "active").unwrap();
+    assert!(matches!(is_member("web", "nobody"), Err(MembersError::NotAMember { .. })));
+    assert!(matches!(is_member("db", "active"), Err(MembersError::NotAMember { .. })));
     assert!(matches!(is_member("nowhere", "active"), Err(MembersError::NoSuchCluster { .. })));
     let members = block_on(world.fleet.members(permit(), &cluster("nowhere")));
     assert!(matches!(members, Err(MembersError::NoSuchCluster { .. })));

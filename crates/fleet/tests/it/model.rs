@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base::Entropy;
 use fleet::{
-    AddHostError, ClusterError, Expected, Facts, Fleet, HostError, HostFilter, HostStatus, Labels,
-    MembersError, NewCluster, NewHost, OperationError, OperationKind, Plan,
+    AddHostError, ClusterError, Expected, Facts, Fleet, HostError, HostFilter, HostStatus, LabelChange,
+    Labels, MembersError, NewCluster, NewHost, OperationError, OperationKind, Plan,
 };
 use futures_executor::block_on;
 
@@ -78,11 +78,14 @@ impl Model {
         if self.hosts.remove(text).is_some() { Said::Done } else { Said::NoHost }
     }
 
-    fn label(&mut self, text: &str, labels: BTreeMap<String, String>) -> Said {
+    fn label(&mut self, text: &str, change: BTreeMap<String, Option<String>>) -> Said {
         match self.hosts.get_mut(text) {
             None => Said::NoHost,
             Some(host) => {
-                host.labels = labels;
+                for (key, value) in change {
+                    host.labels.remove(&key);
+                    host.labels.extend(value.map(|value| (key, value)));
+                }
                 Said::Done
             }
         }
@@ -226,9 +229,11 @@ impl Both<'_> {
                 ("delete", found, self.model.delete(&text))
             }
             7..10 => {
-                let wanted = self.some_labels();
-                let labels = Labels::new(wanted.clone()).unwrap();
-                let found = match block_on(fleet.label_host(permit(), &at, &labels, Expected::Anything)) {
+                let keys = self.some_labels().into_iter();
+                let wanted: BTreeMap<_, _> =
+                    keys.map(|(key, value)| (key, (self.below(3) > 0).then_some(value))).collect();
+                let change = LabelChange::new(wanted.clone()).unwrap();
+                let found = match block_on(fleet.label_host(permit(), &at, &change, Expected::Anything)) {
                     Ok(_) => Said::Done,
                     Err(HostError::NoSuchHost { .. }) => Said::NoHost,
                     Err(error) => panic!("{error}"),
@@ -317,7 +322,7 @@ impl Both<'_> {
             .collect();
         new.extend(suitable.into_iter().filter(|_| self.below(2) == 0));
         let found =
-            moved(block_on(fleet.replace_members(permit(), &cluster(name), &old, &new)).map(|_| true));
+            moved(block_on(fleet.replace_members(permit(), &cluster(name), Some(&old), &new)).map(|_| true));
         (found, self.model.replace(name, &old, &new))
     }
 

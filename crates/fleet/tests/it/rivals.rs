@@ -12,7 +12,7 @@ use fleet::{
 use futures_executor::block_on;
 use futures_util::future::join_all;
 
-use crate::world::{World, address, cluster, host, host_in, permit};
+use crate::world::{World, address, change, cluster, host, host_in, labels, permit};
 
 /// What a rival, another process, does right before the next commit.
 fn meanwhile<R: Future<Output = ()> + Send + 'static>(world: &World, rival: impl FnOnce(Fleet) -> R) {
@@ -120,6 +120,48 @@ fn the_hosts_are_others_by_the_time_they_are_replaced() {
         assert!(world.host("c").unwrap().cluster.is_some());
         world.assert_consistent();
     }
+}
+
+/// Nobody said which hosts are expected, so those that came meanwhile go too.
+#[test]
+fn whatever_hosts_a_cluster_has_are_replaced() {
+    let world = World::new();
+    world.make_cluster("web", "");
+    for text in ["a", "b", "c"] {
+        world.add(text, host("key", "active")).unwrap();
+    }
+    world.join("web", "a").unwrap();
+    let replace = |hosts: &[&str]| {
+        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        block_on(world.fleet.replace_members(permit(), &cluster("web"), None, &hosts))
+    };
+    meanwhile(&world, |fleet| async move {
+        fleet.join(permit(), &cluster("web"), &address("c")).await.unwrap();
+    });
+    assert_eq!(replace(&["b"]).unwrap().view.tally.total(), 1);
+    assert_eq!(world.members("web"), ["b"]);
+    // Somebody else does the very same.
+    meanwhile(&world, |fleet| async move {
+        let old = ["b".to_owned()].into();
+        fleet.replace_members(permit(), &cluster("web"), Some(&old), &["c".to_owned()].into()).await.unwrap();
+    });
+    replace(&["c"]).unwrap();
+    assert_eq!(world.members("web"), ["c"]);
+    world.assert_consistent();
+}
+
+#[test]
+fn labels_that_somebody_else_gives_meanwhile_stay() {
+    let world = World::new();
+    world.add("a", host("key", "active")).unwrap();
+    let role = change(&[("role", Some("web"))]);
+    let label = || block_on(world.fleet.label_host(permit(), &address("a"), &role, Expected::Anything));
+    meanwhile(&world, |fleet| async move {
+        let rack = change(&[("rack", Some("b7"))]);
+        fleet.label_host(permit(), &address("a"), &rack, Expected::Anything).await.unwrap();
+    });
+    assert_eq!(label().unwrap().is.labels, labels(&[("rack", "b7"), ("role", "web")]));
+    world.assert_consistent();
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn answers_can_be_awaited_anywhere() {
     check(&fleet.put_cluster(permit(), name, &fleet::NewCluster::default(), anything));
     check(&fleet.delete_cluster(permit(), name, anything));
     check(&fleet.join(permit(), name, host));
-    check(&fleet.replace_members(permit(), name, set, set));
+    check(&fleet.replace_members(permit(), name, None, set));
     check(&fleet.start(permit(), name, fleet::Plan::Upgrade));
     check(&fleet.operations(permit(), name));
     check(&fleet.networks(permit()));

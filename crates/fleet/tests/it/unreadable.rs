@@ -168,7 +168,7 @@ fn what_the_original_spelled_otherwise_is_still_there() {
     world.replace("web", &["DB1.example"], &["DB1.example", "2001:DB8::1"]).unwrap();
     assert_eq!(world.members("web"), ["2001:DB8::1", "DB1.example"]);
     let (name, old) = (cluster("web"), address("DB1.example"));
-    assert!(block_on(world.fleet.is_member(permit(), &name, &old)).unwrap());
+    block_on(world.fleet.check_membership(permit(), &name, &old)).unwrap();
     assert!(world.leave("web", "DB1.example").unwrap());
     world.delete("DB1.example").unwrap();
     assert_eq!(world.listed(), ["10.0.0.1:22", "2001:DB8::1"]);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use base::{Clock, Entropy, Secret, Timestamp};
 use fleet::{
-    AddHostError, Credentials, Expected, Fleet, Ground, Host, HostStatus, Labels, MembersError, NewCluster,
-    NewHost, Roster,
+    AddHostError, Credentials, Expected, Fleet, Ground, Host, HostStatus, LabelChange, Labels, MembersError,
+    NewCluster, NewHost, Roster,
 };
 use futures_executor::block_on;
 use identity::{Action, Permit, Principal, Role};
@@ -44,6 +44,12 @@ pub(crate) fn cluster(text: &str) -> fleet::ClusterName {
 
 pub(crate) fn labels(labels: &[(&str, &str)]) -> Labels {
     Labels::new(labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))).unwrap()
+}
+
+/// A change of labels: nothing for those that are to go.
+pub(crate) fn change(labels: &[(&str, Option<&str>)]) -> LabelChange {
+    let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), value.map(str::to_owned)));
+    LabelChange::new(labels.collect()).unwrap()
 }
 
 /// A host with a key and a status.
@@ -137,7 +143,7 @@ impl World {
 
     pub(crate) fn replace(&self, name: &str, old: &[&str], new: &[&str]) -> Result<Roster, MembersError> {
         let set = |hosts: &[&str]| hosts.iter().map(|host| (*host).to_owned()).collect();
-        block_on(self.fleet.replace_members(permit(), &cluster(name), &set(old), &set(new)))
+        block_on(self.fleet.replace_members(permit(), &cluster(name), Some(&set(old)), &set(new)))
     }
 
     pub(crate) fn roster(&self, name: &str) -> Roster {

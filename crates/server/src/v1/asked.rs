@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use engine::House;
 use fleet::HostAddress;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use identity::{Action, Permit, Principal};
@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use super::condition::Condition;
 use super::refusal::Refusal;
 use super::table::{Parameter, Row};
+use crate::accept;
 use crate::doors::read_body;
 
 /// A request that has found its row.
@@ -217,25 +218,15 @@ fn decoded(text: &str) -> Result<String, Refusal> {
 /// Whether somebody who sends these headers takes JSON (RFC 9110 §12.5.1): what is most precise about it counts.
 pub(super) fn takes_json(headers: &HeaderMap) -> bool {
     let mut best: Option<(usize, bool)> = None;
-    for field in headers.get_all(ACCEPT) {
-        for range in String::from_utf8_lossy(field.as_bytes()).split(',') {
-            let mut parts = range.split(';').map(str::trim);
-            let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let precision = match kind.as_str() {
-                "" => continue,
-                "application/json" => 3,
-                "application/*" => 2,
-                "*/*" => 1,
-                _ => 0,
-            };
-            let is_wanted = !parts.any(|part| {
-                part.split_once('=').is_some_and(|(name, weight)| {
-                    name.trim().eq_ignore_ascii_case("q") && weight.trim().parse::<f32>() == Ok(0.0)
-                })
-            });
-            if best.is_none_or(|(best, _)| precision > best) {
-                best = Some((precision, precision > 0 && is_wanted));
-            }
+    for range in accept::ranges(headers) {
+        let precision = match range.kind.as_str() {
+            "application/json" => 3,
+            "application/*" => 2,
+            "*/*" => 1,
+            _ => 0,
+        };
+        if best.is_none_or(|(best, _)| precision > best) {
+            best = Some((precision, precision > 0 && range.is_wanted));
         }
     }
     best.is_none_or(|(_, is_wanted)| is_wanted)
@@ -244,6 +235,7 @@ pub(super) fn takes_json(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use http::header::ACCEPT;
 
     use super::*;
 

@@ -8,7 +8,6 @@ use fleet::{
     HostFilter, MembersError, NetworkName, NewCluster, OperationError, OperationKind, Plan, Put,
     ReadClusters, ReadHosts, Seen, StartOperation,
 };
-use http::StatusCode;
 use identity::Permit;
 use wire::Page;
 
@@ -22,8 +21,6 @@ use super::shown;
 
 /// What the cursors of lists of clusters begin with.
 const LIST: char = 'c';
-/// How often the hosts of a cluster are replaced again when others come and go, and nobody said which are expected.
-const ATTEMPTS_MAX: usize = 64;
 
 fn shown_cluster(view: &ClusterView) -> Answer {
     Answer::ok(&shown::cluster(view)).of(shown::current_cluster(view))
@@ -87,39 +84,21 @@ impl V1 {
     }
 
     pub(super) async fn replace_members(&self, mut asked: Asked) -> Result<Answer, Refusal> {
-        asked.permit::<fleet::ReplaceMembers>()?;
+        let permit = asked.permit()?;
         let name: ClusterName = asked.part(0)?;
         let said: wire::Members = asked.json().await?;
         let new = addresses(said.hosts)?;
         let expected = said.expected.map(addresses).transpose()?;
-        let mut attempts = 0;
-        let replaced = loop {
-            let old = match &expected {
-                Some(expected) => expected.clone(),
-                None => {
-                    let now = self.fleet().members(asked.permit()?, &name).await?;
-                    now.iter().map(ToString::to_string).collect()
-                }
-            };
-            let (permit, name, new) = (asked.permit()?, name.clone(), new.clone());
-            let replaced = self
-                .change(|fleet| async move { fleet.replace_members(permit, &name, &old, &new).await })
-                .await;
-            attempts += 1;
-            match replaced {
-                Err(MembersError::NotAsExpected { .. }) if expected.is_none() && attempts < ATTEMPTS_MAX => {}
-                replaced => break replaced,
-            }
+        let replaced = |fleet: Arc<Fleet>| async move {
+            fleet.replace_members(permit, &name, expected.as_ref(), &new).await
         };
-        let roster = replaced.map_err(Refusal::of_members)?;
+        let roster = self.change(replaced).await.map_err(Refusal::of_members)?;
         Ok(shown_cluster(&roster.view))
     }
 
     pub(super) async fn member(&self, asked: Asked) -> Result<Answer, Refusal> {
         let (name, address): (ClusterName, _) = (asked.part(0)?, asked.address(1)?);
-        if !self.fleet().is_member(asked.permit()?, &name, &address).await? {
-            return Err(no_member(&name, &address));
-        }
+        self.fleet().check_membership(asked.permit()?, &name, &address).await?;
         Ok(shown_host(&self.fleet().host(asked.permit()?, &address).await?))
     }
 
@@ -138,10 +117,11 @@ impl V1 {
         let permit = asked.permit()?;
         let (name, address): (ClusterName, _) = (asked.part(0)?, asked.address(1)?);
         let (leaving, host) = (name.clone(), address.clone());
-        if !self.change(|fleet| async move { fleet.leave(permit, &leaving, &host).await }).await? {
-            return Err(no_member(&name, &address));
+        if self.change(|fleet| async move { fleet.leave(permit, &leaving, &host).await }).await? {
+            Ok(Answer::gone())
+        } else {
+            Err(MembersError::NotAMember { cluster: name, address }.into())
         }
-        Ok(Answer::gone())
     }
 
     pub(super) async fn operations(&self, asked: Asked) -> Result<Answer, Refusal> {
@@ -206,10 +186,6 @@ fn new_cluster(said: wire::ClusterSettings) -> Result<NewCluster, Refusal> {
         new.container_manager = manager;
     }
     Ok(new)
-}
-
-fn no_member(name: &ClusterName, address: &HostAddress) -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, format!("the host {address} does not belong to the cluster `{name}`"))
 }
 
 /// Addresses, each of which can be one.

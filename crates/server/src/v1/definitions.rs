@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fleet::{
-    ContainerManager, ContainerManagerKind, ContainerManagerName, DefinitionError, Fleet, HIDDEN, Network,
+    ContainerManager, ContainerManagerKind, ContainerManagerName, DefinitionError, Fleet, Network,
     NetworkKind, NetworkName, Options, ReadContainerManagers, ReadNetworks, Seen,
 };
 use identity::Permit;
@@ -169,18 +169,14 @@ fn paged<T, W: serde::Serialize>(
     Ok(Answer::ok(&Page { items: all.into_iter().map(|(_, item)| shown(item)).collect::<Vec<_>>(), next }))
 }
 
-/// Options, none of which is what is shown instead of a secret: who sends that has copied an answer.
+/// Options that somebody gives.
 fn options(said: Map<String, Value>) -> Result<Options, Refusal> {
-    if let Some((name, _)) = said.iter().find(|(_, value)| value.as_str() == Some(HIDDEN)) {
-        let name: String = name.chars().take(100).collect();
-        return Err(Refusal::unfit(format!("the option `{name}` is what is shown instead of a secret")));
-    }
-    Ok(Options::new(said))
+    Options::given(said).map_err(|error| Refusal::unfit(error.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use fleet::HIDDEN;
 
     /// What is shown instead of a secret is what clients may not send back.
     #[test]

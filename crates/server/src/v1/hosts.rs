@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base::Secret;
 use fleet::{
-    AddHost, Expected, Fleet, Host, HostAddress, HostError, HostFilter, HostPage, HostStatus, LABELS_MAX,
-    Labels, NewHost, ReadHosts, RegisterHost, Seen, TEXT_BYTES_MAX,
+    AddHost, Credentials, Expected, Fleet, Host, HostAddress, HostError, HostFilter, HostPage, HostStatus,
+    LabelChange, Labels, NewHost, ReadHosts, RegisterHost, Seen, TEXT_BYTES_MAX,
 };
 use identity::Permit;
 use wire::Page;
@@ -16,13 +15,11 @@ use super::answer::Answer;
 use super::asked::{Asked, cursor};
 use super::condition::{Condition, Current};
 use super::refusal::Refusal;
+use super::shown;
 use super::table::Parameter;
-use super::{host_rules, shown};
 
 /// What the cursors of lists of hosts begin with.
 pub(super) const LIST: char = 'h';
-/// How often a change is tried again when others change the same host.
-const ATTEMPTS_MAX: usize = 64;
 
 /// A host, and what it is called.
 pub(super) fn shown_host(host: &Seen<Host>) -> Answer {
@@ -63,11 +60,7 @@ impl V1 {
         let permit = asked.permit::<AddHost>()?;
         let address = asked.address(0)?;
         let new = new_host(asked.json().await?)?;
-        if !host_rules::is_reachable(address.as_str()) {
-            return Err(Refusal::unfit(format!(
-                "`{address}` is neither the IP address of a host nor a DNS name"
-            )));
-        }
+        let address = address.reachable().map_err(Refusal::of_new_host)?;
         let expected = asked
             .condition
             .expected(self.current_host(asked.permit()?, &asked.condition, &address).await?.as_ref())?;
@@ -77,30 +70,20 @@ impl V1 {
         Ok(answer.created_if(put.is_new, &["hosts", put.is.address.as_str()]))
     }
 
-    /// Who names no condition has the labels merged into whatever is there by then.
     pub(super) async fn patch_host(&self, mut asked: Asked) -> Result<Answer, Refusal> {
-        asked.permit::<fleet::LabelHost>()?;
+        let permit = asked.permit()?;
         let address = asked.address(0)?;
         let patch: wire::HostPatch = asked.json().await?;
-        check_patch(&patch)?;
-        let mut attempts = 0;
-        loop {
+        let change = LabelChange::new(patch.labels)?;
+        let expected = if asked.condition.is_there() {
             let host = self.fleet().host(asked.permit()?, &address).await?;
-            asked.condition.expected(Some(&shown::current(host.version)))?;
-            let labels = merged(host.is.labels.as_map(), &patch)?;
-            let (permit, address, version) = (asked.permit()?, address.clone(), host.version);
-            let labelled = self
-                .change(|fleet| async move {
-                    fleet.label_host(permit, &address, &labels, Expected::At(version)).await
-                })
-                .await;
-            attempts += 1;
-            match labelled {
-                Ok(host) => return Ok(shown_host(&host)),
-                Err(HostError::Changed { .. }) if !asked.condition.is_there() && attempts < ATTEMPTS_MAX => {}
-                Err(error) => return Err(Refusal::of_host(error)),
-            }
-        }
+            asked.condition.expected(Some(&shown::current(host.version)))?
+        } else {
+            Expected::Anything
+        };
+        let label =
+            |fleet: Arc<Fleet>| async move { fleet.label_host(permit, &address, &change, expected).await };
+        Ok(shown_host(&self.change(label).await.map_err(Refusal::of_host)?))
     }
 
     pub(super) async fn delete_host(&self, asked: Asked) -> Result<Answer, Refusal> {
@@ -145,7 +128,7 @@ impl V1 {
     }
 }
 
-/// Which hosts are wanted; `None` when no host can be like this.
+/// Which hosts are wanted; `None` when no host can have two values of one label.
 fn filter(asked: &Asked) -> Result<Option<HostFilter>, Refusal> {
     let text = |parameter: Parameter| {
         let text = asked.one(parameter)?;
@@ -167,8 +150,6 @@ fn filter(asked: &Asked) -> Result<Option<HostFilter>, Refusal> {
         is_possible &= other.is_none_or(|other| other == value);
     }
     let labels = Labels::new(wanted)?;
-    // What is longer in bytes than any host may have is nobody's.
-    is_possible &= [status, os].iter().flatten().all(|text| text.len() <= TEXT_BYTES_MAX);
     let status = status.map(|status| match status {
         shown::NEW => HostStatus::New,
         status => HostStatus::from(status),
@@ -184,51 +165,7 @@ fn new_host(said: wire::NewHost) -> Result<NewHost, Refusal> {
         let cluster = cluster.parse();
         new.cluster = Some(cluster.map_err(|error| Refusal::malformed(format!("`cluster`: {error}")))?);
     }
-    if let Some(user) = said.remote_user {
-        if !host_rules::is_user(&user) {
-            return Err(Refusal::malformed(
-                "`remote_user` has other characters than letters, digits, `_`, `.`, `@` and `-`, or too many, or \
-                 begins with one of the last three",
-            ));
-        }
-        new.credentials.remote_user = user;
-    }
-    if let Some(key) = said.ssh_private_key {
-        if key.expose().len() > host_rules::KEY_TEXT_BYTES_MAX {
-            let bytes_max = host_rules::KEY_TEXT_BYTES_MAX;
-            return Err(Refusal::malformed(format!("`ssh_private_key` is longer than {bytes_max} bytes")));
-        }
-        if let Some(fault) = host_rules::key_fault(key.expose()) {
-            let hint = "give the whole file, as `ssh-keygen -N ''` makes it";
-            return Err(Refusal::unfit(fault).hint(Some(hint.into())));
-        }
-        new.credentials.ssh_priv_key = Secret::new(host_rules::kept_key(key.expose()));
-    }
+    let credentials = Credentials::usable(said.remote_user, said.ssh_private_key.as_ref());
+    new.credentials = credentials.map_err(Refusal::of_credentials)?;
     Ok(new)
-}
-
-/// Whether a change speaks of labels; also a key that is to go has to be one.
-fn check_patch(patch: &wire::HostPatch) -> Result<(), Refusal> {
-    if patch.labels.len() > 2 * LABELS_MAX {
-        return Err(Refusal::malformed(format!("`labels` speaks of more than {} labels", 2 * LABELS_MAX)));
-    }
-    for (key, value) in &patch.labels {
-        Labels::new([(key.clone(), value.clone().unwrap_or_default())])?;
-    }
-    Ok(())
-}
-
-/// The labels of a host after a change.
-fn merged(labels: &BTreeMap<String, String>, patch: &wire::HostPatch) -> Result<Labels, Refusal> {
-    let mut after = labels.clone();
-    for (key, value) in &patch.labels {
-        match value {
-            Some(value) => after.insert(key.clone(), value.clone()),
-            None => after.remove(key),
-        };
-    }
-    Labels::new(after).map_err(|error| match error {
-        fleet::BadLabel::TooMany => Refusal::unfit(error.to_string()),
-        error => error.into(),
-    })
 }

@@ -11,7 +11,6 @@ mod asked;
 mod clusters;
 mod condition;
 mod definitions;
-mod host_rules;
 mod hosts;
 pub(crate) mod openapi;
 mod refusal;

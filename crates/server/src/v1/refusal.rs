@@ -6,7 +6,8 @@ use axum::body::Body;
 use axum::response::Response;
 use base::Explain;
 use fleet::{
-    AddHostError, BadAddress, ClusterError, DefinitionError, HostError, MembersError, OperationError,
+    AddHostError, BadAddress, BadCredentials, ClusterError, DefinitionError, HostError, MembersError,
+    OperationError,
 };
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, StatusCode};
@@ -185,13 +186,37 @@ macro_rules! changed_is_412 {
     };
 }
 changed_is_412! {
-    of_new_host(AddHostError);
-    of_host(HostError);
     of_cluster(ClusterError);
     of_definition(DefinitionError);
 }
 
 impl Refusal {
+    /// 412 when it is not as was expected; 422 when no host is where it is said to be.
+    pub(super) fn of_new_host(error: AddHostError) -> Self {
+        match error {
+            AddHostError::Changed { .. } => Self::with(StatusCode::PRECONDITION_FAILED, &error),
+            AddHostError::Unreachable { .. } => Self::with(StatusCode::UNPROCESSABLE_ENTITY, &error),
+            error => error.into(),
+        }
+    }
+
+    /// 422 for a key file that is none: that cannot be told from its description.
+    pub(super) fn of_credentials(error: BadCredentials) -> Self {
+        match error {
+            BadCredentials::Key { .. } => Self::with(StatusCode::UNPROCESSABLE_ENTITY, &error),
+            BadCredentials::User | BadCredentials::KeyTooLong => error.into(),
+        }
+    }
+
+    /// 412 when it is not as was expected; 422 when each label is one, but not all of them together.
+    pub(super) fn of_host(error: HostError) -> Self {
+        match error {
+            HostError::Changed { .. } => Self::with(StatusCode::PRECONDITION_FAILED, &error),
+            HostError::Labels(_) => Self::with(StatusCode::UNPROCESSABLE_ENTITY, &error),
+            error => error.into(),
+        }
+    }
+
     /// Says which operation is in the way.
     pub(super) fn of_operation(error: OperationError) -> Self {
         let running = match &error {

@@ -7,7 +7,7 @@ use axum::response::Response;
 use base::Explain;
 use bytes::Bytes;
 use fleet::{MembersError, OperationError};
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WARNING};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WARNING};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use identity::sign_in::SignInDenied;
 use serde::Serialize;
@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::bodies::BadBody;
 use super::documents;
 use super::route::Missed;
+use crate::accept;
 use crate::fault;
 use crate::signing_in::{self, NotSignedIn};
 
@@ -203,20 +204,8 @@ pub(super) enum Reader {
 impl Reader {
     /// Who reads the answer to a request with these headers.
     pub(super) fn of(method: &http::Method, headers: &HeaderMap) -> Self {
-        let ranges = headers.get_all(ACCEPT).into_iter().filter_map(|field| field.to_str().ok());
-        let wants = ranges.flat_map(|field| field.split(',')).any(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let kind = parts.next().unwrap_or_default();
-            let is_json = ["application/json", "application/problem+json"]
-                .iter()
-                .any(|json| kind.eq_ignore_ascii_case(json));
-            // A weight of nothing means: not this (RFC 9110 §12.4.2).
-            let is_unwanted = parts.any(|part| {
-                part.split_once('=').is_some_and(|(name, weight)| {
-                    name.eq_ignore_ascii_case("q") && weight.parse::<f32>() == Ok(0.0)
-                })
-            });
-            is_json && !is_unwanted
+        let wants = accept::ranges(headers).iter().any(|range| {
+            range.is_wanted && ["application/json", "application/problem+json"].contains(&range.kind.as_str())
         });
         match wants {
             _ if method == http::Method::HEAD => Self::Nobody,
@@ -285,6 +274,8 @@ refusals!(
 
 #[cfg(test)]
 mod tests {
+    use http::header::ACCEPT;
+
     use super::*;
 
     #[test]

@@ -22,7 +22,6 @@ use fleet::{
     ClusterName, ContainerManagerName, Expected, Fleet, HostAddress, NetworkName, NewHost, OperationKind,
     ReadSecretOptions, RegisterHost,
 };
-use http::StatusCode;
 use http::request::Parts;
 use identity::sign_in::SignedIn;
 use identity::{Action, Denied, Permit, Principal};
@@ -336,7 +335,7 @@ impl Commissaire {
         let (old, new) = (lists.hosts_before()?, lists.hosts_after()?);
         drop(body);
         let replaced =
-            |fleet: Arc<Fleet>| async move { fleet.replace_members(permit, &name, &old, &new).await };
+            |fleet: Arc<Fleet>| async move { fleet.replace_members(permit, &name, Some(&old), &new).await };
         let roster = self.change(replaced).await?;
         Ok(Answer::ok(&documents::cluster_with_hosts(&roster)))
     }
@@ -344,10 +343,7 @@ impl Commissaire {
     async fn member(&self, name: ClusterName, address: HostAddress, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
         asked.ignore_body().await?;
-        if !self.fleet().is_member(permit, &name, &address).await? {
-            let detail = format!("the host {address} does not belong to the cluster `{name}`");
-            return Err(Refusal::new(StatusCode::NOT_FOUND, detail));
-        }
+        self.fleet().check_membership(permit, &name, &address).await?;
         Ok(Answer::ok(&[address.as_str()]))
     }
 
