@@ -9,10 +9,12 @@ mod entropy;
 mod explain;
 pub mod hex;
 mod secret;
+mod secret_name;
 mod time;
 
 pub use digest::sha256;
 pub use entropy::Entropy;
 pub use explain::{Explain, Kind, report};
 pub use secret::Secret;
+pub use secret_name::is_secret_name;
 pub use time::{Clock, Span, Timestamp};

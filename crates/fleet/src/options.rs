@@ -1,13 +1,12 @@
 //! Options of networks and container managers: any JSON, some of it secret.
 //!
-//! An option is a secret when one of the words in its name is `token`, `password`, `secret`, `key` or the like
-//! (commissaire contract, section 3.5), whatever their case and what stands between them, and however deep it lies in
-//! the others. Secrets are sealed at rest, each for its own place, as `{"sealed": JWE}`.
+//! An option is a secret when its name says so ([`base::is_secret_name`]; commissaire contract, section 3.5), however
+//! deep it lies in the others. Secrets are sealed at rest, each for its own place, as `{"sealed": JWE}`.
 
 use std::convert::Infallible;
 use std::fmt;
 
-use base::Entropy;
+use base::{Entropy, is_secret_name};
 use serde_json::{Map, Value};
 use store::SealingKey;
 
@@ -120,7 +119,8 @@ fn each_secret<E>(
 ) -> Result<Map<String, Value>, E> {
     let changed = members.into_iter().map(|(name, value)| {
         let place = place.within(name.clone());
-        let value = if is_secret(&name) { change(&place, value)? } else { within(value, &place, change)? };
+        let value =
+            if is_secret_name(&name) { change(&place, value)? } else { within(value, &place, change)? };
         Ok((name, value))
     });
     changed.collect()
@@ -141,48 +141,6 @@ fn within<E>(
         }
         value => value,
     })
-}
-
-/// Words that make an option a secret.
-const SECRET_WORDS: [&str; 11] = [
-    "token",
-    "tokens",
-    "password",
-    "passwords",
-    "passwd",
-    "passphrase",
-    "passphrases",
-    "secret",
-    "secrets",
-    "key",
-    "keys",
-];
-
-/// Whether one of the words in `name` says so; `_key` counts also where the word goes on, as it did in the original.
-fn is_secret(name: &str) -> bool {
-    let words = words(name);
-    words.contains("_key") || words.split('_').any(|word| SECRET_WORDS.contains(&word))
-}
-
-/// A name in lower case, with `_` between its words: `client_secret` also of `Client-Secret` and `clientSecret`.
-fn words(name: &str) -> String {
-    let characters: Vec<char> = name.chars().collect();
-    let mut words = String::with_capacity(name.len());
-    for (n, character) in characters.iter().enumerate() {
-        let before = n.checked_sub(1).map(|n| characters[n]);
-        let after_small = before.is_some_and(|before| before.is_lowercase() || before.is_ascii_digit());
-        let ends_capitals = before.is_some_and(char::is_uppercase)
-            && characters.get(n + 1).is_some_and(|after| after.is_lowercase());
-        if !character.is_alphanumeric() {
-            words.push('_');
-            continue;
-        }
-        if character.is_uppercase() && (after_small || ends_capitals) {
-            words.push('_');
-        }
-        words.extend(character.to_lowercase());
-    }
-    words
 }
 
 #[cfg(test)]
@@ -222,36 +180,6 @@ mod tests {
             Some("t")
         );
         assert!(!format!("{options:?}").contains("hunter2"));
-    }
-
-    #[test]
-    fn secrets_are_known_by_their_words() {
-        for (name, expected) in [
-            ("token", true),
-            ("Token", true),
-            ("TOKEN", true),
-            ("access-token", true),
-            ("accessToken", true),
-            ("secret", true),
-            ("client_secret", true),
-            ("passwd", true),
-            ("ssh.passphrase", true),
-            ("key", true),
-            ("Keys", true),
-            ("ssh_priv_key", true),
-            ("ssh-priv-key", true),
-            ("APIKey", true),
-            ("apiKey", true),
-            ("a_keyring", true),
-            ("monkey", false),
-            ("keyspace", false),
-            ("tokenizer", false),
-            ("secretary", false),
-            ("server_url", false),
-            ("", false),
-        ] {
-            assert_eq!(is_secret(name), expected, "{name}");
-        }
     }
 
     #[test]

@@ -171,11 +171,21 @@ fn paged<T, W: serde::Serialize>(
 
 /// Options, none of which is what is shown instead of a secret: who sends that has copied an answer.
 fn options(said: Map<String, Value>) -> Result<Options, Refusal> {
-    if let Some((name, _)) = said.iter().find(|(_, value)| value.as_str() == Some(HIDDEN)) {
+    if let Some((name, _)) = said.iter().find(|(_, value)| has_hidden(value)) {
         let name: String = name.chars().take(100).collect();
         return Err(Refusal::unfit(format!("the option `{name}` is what is shown instead of a secret")));
     }
     Ok(Options::new(said))
+}
+
+/// Whether what is shown instead of a secret stands anywhere in `value`.
+fn has_hidden(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text == HIDDEN,
+        Value::Array(items) => items.iter().any(has_hidden),
+        Value::Object(members) => members.values().any(has_hidden),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -198,7 +208,7 @@ mod tests {
             let (name_of_it, kind) = ("a".parse().unwrap(), NetworkKind::default());
             let network = Network { name: name_of_it, kind, options: Options::new(options) };
             let is_hidden = network.shown().options.text(name) == Some(HIDDEN);
-            assert_eq!((is_hidden, wire::rules::is_secret_option(name)), (is_secret, is_secret), "{name}");
+            assert_eq!((is_hidden, base::is_secret_name(name)), (is_secret, is_secret), "{name}");
         }
     }
 }
