@@ -1,8 +1,8 @@
 //! `NAME=VALUE` at the command: labels, and the options of networks and container managers.
 
+use base::is_secret_name;
 use clap::Args;
 use serde_json::{Map, Value};
-use wire::rules::is_secret_option;
 
 use crate::error::CommandError;
 use crate::input::{File, Input};
@@ -48,7 +48,7 @@ impl Options {
     pub(crate) async fn read(self, input: &mut Input) -> Result<Map<String, Value>, CommandError> {
         let mut options = Map::new();
         for (name, value) in self.plain {
-            if is_secret_option(&name) {
+            if is_secret_name(&name) {
                 return Err(CommandError::Open(name));
             }
             let is_there = options.contains_key(&name);

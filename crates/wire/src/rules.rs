@@ -25,10 +25,3 @@ pub const ENTITY_TAGS: &str = concat!(
     r#"(W/)?"[!#-~]*"([\t ]*,[\t ,]*(W/)?"[!#-~]*")*"#,
     r"([\t ]*,[\t ,]*|[\t ]*))?)$"
 );
-
-/// Whether the option of this name, of a network or a container manager, is a secret: for whoever sends one. The server
-/// may keep more of them secret.
-#[must_use]
-pub fn is_secret_option(name: &str) -> bool {
-    matches!(name, "token" | "password") || name.contains("_key")
-}

@@ -143,7 +143,8 @@ fn whoever_guesses_is_slowed_by_where_they_come_from() {
     ended_without_a_fault(house);
 }
 
-/// An authority of its own in `directory`, and what it issued: `alice.pem` and `bob.pem`, key and certificate.
+/// An authority of its own in `directory`, and what it issued: `alice.pem` and `bob.pem`, key and certificate. Once
+/// more in `alice1.pem` and `bob1.pem`, of version 1.
 fn foreign_authority(directory: &Path) {
     let own = ["-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Foreign"];
     openssl_ok(directory, &[&["req", "-x509", "-newkey", "rsa:2048", "-nodes"], &own[..]].concat());
@@ -154,6 +155,8 @@ fn foreign_authority(directory: &Path) {
         let signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-extfile", "extensions"];
         let certificate = openssl_ok(directory, &[&["x509", "-req", "-in", &csr], &signed[..]].concat());
         let key = std::fs::read_to_string(directory.join(format!("{name}.key.pem"))).unwrap();
+        let certificate1 = openssl_ok(directory, &[&["x509", "-req", "-in", &csr], &signed[..4]].concat());
+        std::fs::write(directory.join(format!("{name}1.pem")), key.clone() + &certificate1).unwrap();
         std::fs::write(directory.join(format!("{name}.pem")), key + &certificate).unwrap();
     }
 }
@@ -170,6 +173,13 @@ fn certificates_of_another_authority_let_in_by_name_and_nowhere_else() {
     assert_eq!(ask(&alice, "GET", &url("/api/v0/hosts"), None, "").status(), 200);
     assert_eq!(ask(&alice, "PUT", &url("/api/v0/cluster/web"), None, "{}").status(), 403);
     assert_eq!(ask(&bob, "GET", &url("/api/v0/hosts"), None, "").status(), 403);
+    // OpenSSL makes certificates of version 1 unless it is told otherwise.
+    let text = openssl_ok(directory.path(), &["x509", "-in", "alice1.pem", "-noout", "-text"]);
+    assert!(text.contains("Version: 1 "), "{text}");
+    let alice1 = http::holder_of(&directory.path().join("alice1.pem"));
+    assert_eq!(ask(&alice1, "GET", &url("/api/v0/hosts"), None, "").status(), 200);
+    assert_eq!(ask(&alice1, "PUT", &url("/api/v0/cluster/web"), None, "{}").status(), 403);
+    assert_eq!(ask(&alice1, "GET", &url("/cas/csr"), None, "").status(), 401);
     // They are no users of the certificate authorities.
     assert_eq!(ask(&alice, "GET", &url("/cas/csr"), None, "").status(), 401);
     let admin = http::holder_of(&house.administrator());
@@ -305,7 +315,12 @@ fn a_kubernetes_judges_tokens_where_the_settings_say_so() {
     assert_eq!(says("nobodys", "GET"), 403);
     // We may no longer ask.
     std::fs::write(&reviewer, "expired").unwrap();
-    wait_until("nobody is remembered any more", || says("alices", "GET") == 403);
+    wait_until("nobody is remembered any more", || says("alices", "GET") == 503);
+    // Nobody can say, so it is not the token that is refused: no failed attempt, however often.
+    let answer = http::anybody().get(house.https_url("/v1/hosts")).bearer_auth("alices").send().unwrap();
+    assert_eq!((answer.status().as_u16(), http::header(&answer, "www-authenticate")), (503, None));
+    let problem: Value = answer.json().unwrap();
+    assert_eq!(problem["detail"], "who asks could not be looked up for now");
     ended_without_a_fault(house);
 }
 

@@ -144,7 +144,7 @@ fn keys_come_from_standard_input_too() {
     operator.run_with("KEY", "host add a --key -").ok();
     assert_eq!(server.heard()[0].body, r#"{"ssh_private_key":"KEY"}"#);
     let ran = operator.run("host add a --key nowhere");
-    assert_eq!((ran.code, server.heard().len()), (Some(69), 0));
+    assert_eq!((ran.code, server.heard().len()), (Some(66), 0));
     assert!(ran.stderr.starts_with("error: could not read nowhere: "), "{}", ran.stderr);
 }
 
