@@ -418,7 +418,10 @@ impl Explain for DefinitionError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Different { noun, .. } => Some(format!("delete the {noun} first, to make it anew")),
-            Self::InUse { noun, .. } => Some(format!("give them another {noun} first, or delete them")),
+            Self::InUse { noun, clusters, .. } => {
+                let them = if clusters.len() == 1 { "it" } else { "them" };
+                Some(format!("give {them} another {noun} first, or delete {them}"))
+            }
             Self::NotFound { .. }
             | Self::Changed { .. }
             | Self::TooLarge { .. }
