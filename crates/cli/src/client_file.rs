@@ -50,7 +50,7 @@ pub(crate) enum ClientFileError {
 impl Explain for ClientFileError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Io { .. } => Kind::Unavailable,
+            Self::Io { .. } => Kind::NotFound,
             Self::Malformed { .. } => Kind::Invalid,
         }
     }
@@ -64,7 +64,7 @@ impl Explain for ClientFileError {
 }
 
 /// What a client file says.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ClientFile {
     pub(crate) servers: Vec<Endpoint>,
     pub(crate) ca: Option<PathBuf>,

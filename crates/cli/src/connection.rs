@@ -80,7 +80,7 @@ impl Explain for ConnectionError {
     fn kind(&self) -> Kind {
         match self {
             Self::File(error) => error.kind(),
-            Self::Io { .. } => Kind::Unavailable,
+            Self::Io { .. } => Kind::NotFound,
             Self::NoServer | Self::Who(_) | Self::Endpoint(_) | Self::NotText | Self::NotTextFile(_) => {
                 Kind::Invalid
             }
@@ -151,17 +151,21 @@ pub(crate) struct Who {
 }
 
 impl Connection {
-    /// The client that asks. `data` is where this machine's server keeps its data when the command does not say.
-    /// Asks for a password where there is none.
-    pub(crate) async fn client(
-        &self,
-        data: Option<&Path>,
-        input: &mut Input,
-    ) -> Result<Client, ConnectionError> {
+    /// What the client file says, if there is one. `data` is where this machine's server keeps its data when the
+    /// command does not say.
+    pub(crate) fn file(&self, data: Option<&Path>) -> Result<ClientFile, ConnectionError> {
         let path = self.client_config.clone().or_else(|| variable(FILE_VARIABLE).map(PathBuf::from));
         let path = path.or_else(|| found(self.data.as_deref().or(data)));
-        let file = path.as_deref().map(client_file::read).transpose()?.unwrap_or_default();
-        let endpoints = self.endpoints(&file)?;
+        Ok(path.as_deref().map(client_file::read).transpose()?.unwrap_or_default())
+    }
+
+    /// The client that asks, where the client file says this. Asks for a password where there is none.
+    pub(crate) async fn client(
+        &self,
+        file: &ClientFile,
+        input: &mut Input,
+    ) -> Result<Client, ConnectionError> {
+        let endpoints = self.endpoints(file)?;
         let trust = match self.ca.as_ref().or(file.ca.as_ref()) {
             Some(path) => Trust::Only(read(path, "the certificates to trust")?),
             None => Trust::System,

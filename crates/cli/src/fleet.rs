@@ -13,9 +13,9 @@ use crate::signals::{self, Signals};
 use crate::{cluster, container_manager, host, network, output, ssh};
 
 /// What stands under the help of each noun.
-const EXIT_CODES: &str = "Exit codes: 0 done; 2 wrong usage; 65 what was asked breaks a rule; 66 it is not there; \
-    69 no server, or not now; 70 the server is at fault; 73 its disk or a quota is full; 75 something is in the way, \
-    or was changed meanwhile; 77 not known, or not allowed; 130 ended by Ctrl-C.\n\n\
+const EXIT_CODES: &str = "Exit codes: 0 done; 2 wrong usage; 65 what was asked breaks a rule; 66 it is not there, \
+    or a file cannot be read; 69 no server, or not now; 70 the server is at fault; 73 its disk or a quota is full; \
+    75 something is in the way, or was changed meanwhile; 77 not known, or not allowed; 130 ended by Ctrl-C.\n\n\
     Unless it is said here or in the environment, the client file says which server is asked and who asks. \
     `provost up` leaves one for its own user on its own machine.";
 

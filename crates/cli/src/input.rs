@@ -55,7 +55,9 @@ impl InputError {
 impl Explain for InputError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Unreadable { .. } | Self::Interrupted(_) | Self::Runtime(_) => Kind::Unavailable,
+            // The input is not there: no server that would be later (sysexits.h, EX_NOINPUT).
+            Self::Unreadable { .. } => Kind::NotFound,
+            Self::Interrupted(_) | Self::Runtime(_) => Kind::Unavailable,
             Self::NotText(_) | Self::NoAnswer(_) => Kind::Invalid,
         }
     }

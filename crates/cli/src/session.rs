@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use wire::rules::HIDDEN;
 
+use crate::client_file::ClientFile;
 use crate::connection::Connection;
 use crate::error::CommandError;
 use crate::input::Input;
@@ -67,6 +68,8 @@ pub(crate) struct Session {
     options: Options,
     data: Option<PathBuf>,
     client: Option<Client>,
+    /// What the client file said when the client was made.
+    file: ClientFile,
     /// The endpoints of which it was said that they cannot be reached.
     missed: Vec<Endpoint>,
     pub(crate) input: Input,
@@ -80,6 +83,7 @@ impl Session {
             options,
             data,
             client: None,
+            file: ClientFile::default(),
             missed: Vec::new(),
             input: Input::new(),
             screen: Screen::of_process(),
@@ -94,8 +98,8 @@ impl Session {
     /// The answer to `request`, if it is a success, or 304.
     pub(crate) async fn ask(&mut self, request: &Request) -> Result<Answer, CommandError> {
         if self.client.is_none() {
-            let made = self.options.connection.client(self.data.as_deref(), &mut self.input).await?;
-            self.client = Some(made);
+            self.file = self.options.connection.file(self.data.as_deref())?;
+            self.client = Some(self.options.connection.client(&self.file, &mut self.input).await?);
         }
         let client = self.client.as_ref().expect("it was made above");
         let missed = &mut self.missed;
@@ -111,6 +115,19 @@ impl Session {
             200..=299 | 304 => Ok(answer),
             _ => Err(CommandError::refusal(request, &answer)),
         }
+    }
+
+    /// For whoever asks for hours: from now on as the client file says, if that is something else by now. One that
+    /// cannot be read for the moment, because somebody is writing it, is as it was.
+    pub(crate) async fn look_into_client_file(&mut self) -> Result<(), CommandError> {
+        let Ok(file) = self.options.connection.file(self.data.as_deref()) else { return Ok(()) };
+        if self.client.is_some() && file != self.file {
+            output::note("note: the client file says something else now, and is followed");
+            self.client = Some(self.options.connection.client(&file, &mut self.input).await?);
+            self.file = file;
+            self.missed.clear();
+        }
+        Ok(())
     }
 
     /// The answer to a `request` that changes something; none where that was only to be looked at.
@@ -175,19 +192,32 @@ fn condition(request: &Request) -> Option<(&'static str, &str)> {
     })
 }
 
-/// `body` with secrets hidden: a host's key, and those options that the server takes for secret.
+/// `body` with secrets hidden, however deep they lie: a host's key, and those options that the server takes for secret.
 fn without_secrets(body: &Value) -> Value {
     let mut body = body.clone();
     if let Some(key) = body.get_mut("ssh_private_key") {
         *key = HIDDEN.into();
     }
-    if let Some(options) = body.get_mut("options").and_then(Value::as_object_mut) {
-        options
-            .iter_mut()
-            .filter(|(name, _)| names_a_secret(name))
-            .for_each(|(_, value)| *value = HIDDEN.into());
+    if let Some(options) = body.get_mut("options") {
+        hide_secrets(options);
     }
     body
+}
+
+fn hide_secrets(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                if names_a_secret(name) {
+                    *value = HIDDEN.into();
+                } else {
+                    hide_secrets(value);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(hide_secrets),
+        _ => {}
+    }
 }
 
 #[cfg(test)]
@@ -208,11 +238,15 @@ mod tests {
         );
         let network: NewNetwork = serde_json::from_value(json!({
             "kind": "flannel_server",
-            "options": {"address": "a:1", "token": "hunter2", "tls_key_file": "hunter2", "password": "hunter2"}
+            "options": {
+                "address": "a:1", "token": "hunter2", "tls_key_file": "hunter2", "clientSecret": "hunter2",
+                "backends": [{"url": "b:2", "password": "hunter2"}], "tls": {"key": {"pem": "hunter2"}},
+            }
         }))
         .unwrap();
         let shown = planned_json(&v1::put_network(&name, &network));
-        assert!(!shown.contains("hunter2") && shown.contains(r#""address":"a:1""#), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains(r#""address":"a:1""#) && shown.contains(r#""url":"b:2""#), "{shown}");
         for (tag, sent) in [("7", "\"7\""), ("\"7\"", "\"7\""), ("*", "*")] {
             let change = Change { if_match: Some(tag.into()), ..Change::default() };
             let planned = planned(&change.condition(v1::remove_host(&name)));

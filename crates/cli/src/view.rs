@@ -106,6 +106,9 @@ impl<'s> Asker<'s> {
     /// The answer to `request`, which only looks. A server that is away for a while is waited for, and that is said.
     pub(crate) async fn ask(&mut self, request: &Request) -> Result<Answer, CommandError> {
         loop {
+            if self.patience.is_some() {
+                self.session.look_into_client_file().await?;
+            }
             match (self.session.ask(request).await, self.patience) {
                 (Err(error), Some(patience)) if error.may_pass() => {
                     if !self.is_away {

@@ -63,7 +63,7 @@ pub enum KubeconfigError {
 impl Explain for KubeconfigError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Io { .. } => Kind::Unavailable,
+            Self::Io { .. } => Kind::NotFound,
             Self::Malformed { .. } | Self::Missing { .. } | Self::Nothing { .. } => Kind::Invalid,
         }
     }

@@ -144,7 +144,7 @@ impl Fleet {
     }
 
     /// As [`Self::put_cluster`], provided that the network and the container manager which `new` names are there, also
-    /// when it is done. Gives the cluster with the counts of its hosts as they were just before.
+    /// when it is done; those that the cluster named before it goes on naming in any case. Gives the cluster with the counts of its hosts as they were just before.
     ///
     /// # Errors
     /// As for [`Self::put_cluster`], and [`ClusterError::NoSuchNetwork`] and [`ClusterError::NoSuchContainerManager`].
@@ -177,19 +177,24 @@ impl Fleet {
             if !expected.holds(found.as_ref().map(|found| found.version)) {
                 return Err(ClusterError::Changed { cluster: name.clone() });
             }
+            let before = found.as_ref().map(|found| &found.record);
             let network_at = self.network_version(&new.network).await?;
-            // New clusters are in it also when it was deleted.
-            let exists = network_at.is_some() || new.network == network::DEFAULT;
+            let keeps_network =
+                named == Named::IsThere && before.is_some_and(|before| before.network == new.network);
+            // New clusters are in the default one also when it was deleted.
+            let exists = network_at.is_some() || new.network == network::DEFAULT || keeps_network;
             if named == Named::IsThere && !exists {
                 return Err(ClusterError::NoSuchNetwork { network: new.network.clone() });
             }
+            let keeps_manager =
+                before.is_some_and(|before| before.container_manager == new.container_manager);
             let manager_at = match named {
-                Named::IsThere => self.needed_manager(&new.container_manager).await?,
-                Named::MayBeMissing => None,
+                Named::IsThere if !keeps_manager => self.needed_manager(&new.container_manager).await?,
+                Named::IsThere | Named::MayBeMissing => None,
             };
             let network = if exists { new.network.as_str() } else { network::DEFAULT };
             let unknown_network = (!exists).then(|| new.network.clone());
-            let after = written(name, found.as_ref().map(|found| &found.record), network, new);
+            let after = written(name, before, network, new);
             let is = self.cluster_from(&after)?;
             if let Some(found) = &found
                 && found.record == after
@@ -200,15 +205,15 @@ impl Fleet {
             let mut draft = Draft::default();
             let version = found.as_ref().map(|found| found.version);
             self.tables.cluster.put_over(&mut draft.batch, name.as_str(), &after, version)?;
-            if named == Named::IsThere {
-                // Who deletes one of them at the same time comes before this or after it, and not in between.
-                if let Some(version) = network_at {
-                    self.networks.table.expect_at(&mut draft.batch, &new.network, version)?;
-                }
-                if let Some(version) = manager_at {
-                    let managers = &self.container_managers.table;
-                    managers.expect_at(&mut draft.batch, &new.container_manager, version)?;
-                }
+            self.networks.stage_use(&mut draft.batch, before, &after)?;
+            self.container_managers.stage_use(&mut draft.batch, before, &after)?;
+            // Who deletes one of them at the same time comes before this or after it, and not in between.
+            if let Some(version) = network_at {
+                self.networks.table.expect_at(&mut draft.batch, &new.network, version)?;
+            }
+            if let Some(version) = manager_at {
+                let managers = &self.container_managers.table;
+                managers.expect_at(&mut draft.batch, &new.container_manager, version)?;
             }
             let manager = &after.container_manager;
             let happened = match version {

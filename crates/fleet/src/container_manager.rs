@@ -6,7 +6,7 @@ use std::str::FromStr;
 use base::{Explain, Kind};
 use identity::Permit;
 
-use crate::definition::{Definition, Secrets};
+use crate::definition::{Definition, Secrets, WhileUsed};
 use crate::error::DefinitionError;
 use crate::name::ContainerManagerName;
 use crate::options::Options;
@@ -201,7 +201,7 @@ impl Fleet {
         Ok(Put { is: seen.is, version: seen.version, is_new: put.is_new })
     }
 
-    /// Deletes a container manager, also one that clusters name: their hosts have none then.
+    /// Deletes a container manager that no cluster names.
     ///
     /// # Errors
     /// See [`DefinitionError`].
@@ -211,7 +211,20 @@ impl Fleet {
         name: &ContainerManagerName,
         expected: Expected,
     ) -> Result<(), DefinitionError> {
-        self.undefine(&self.container_managers, name.as_str(), expected, permit.by()).await
+        self.undefine(&self.container_managers, name.as_str(), expected, WhileUsed::Refuse, permit.by()).await
+    }
+
+    /// Deletes a container manager, also one that clusters name: their hosts have none then (commissaire contract, section 3.5).
+    ///
+    /// # Errors
+    /// See [`DefinitionError`].
+    pub async fn delete_container_manager_in_use(
+        &self,
+        permit: Permit<DeleteContainerManager>,
+        name: &ContainerManagerName,
+    ) -> Result<(), DefinitionError> {
+        let expected = Expected::Anything;
+        self.undefine(&self.container_managers, name.as_str(), expected, WhileUsed::Delete, permit.by()).await
     }
 
     fn container_manager_from(

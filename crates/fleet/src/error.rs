@@ -154,6 +154,24 @@ pub enum DefinitionError {
         /// Which.
         name: String,
     },
+    /// Clusters name it.
+    #[error("the {noun} `{name}` is in use by {}", listed(clusters))]
+    InUse {
+        /// `network` or `container manager`.
+        noun: &'static str,
+        /// Which.
+        name: String,
+        /// The clusters' names, at least one.
+        clusters: Vec<String>,
+    },
+    /// Its options take more room than a record has.
+    #[error("the options of the {noun} `{name}` are too large: a {noun} may have {} KiB, secrets sealed", store::VALUE_BYTES_MAX / 1024)]
+    TooLarge {
+        /// `network` or `container manager`.
+        noun: &'static str,
+        /// Which.
+        name: String,
+    },
     /// A secret option cannot be opened.
     #[error("the secret options of the {noun} `{name}` cannot be opened")]
     Sealed {
@@ -180,7 +198,8 @@ impl Explain for DefinitionError {
     fn kind(&self) -> Kind {
         match self {
             Self::NotFound { .. } => Kind::NotFound,
-            Self::Different { .. } | Self::Changed { .. } => Kind::Conflict,
+            Self::Different { .. } | Self::Changed { .. } | Self::InUse { .. } => Kind::Conflict,
+            Self::TooLarge { .. } => Kind::TooLarge,
             Self::Sealed { .. } => Kind::Internal,
             Self::Store { source, .. } => of_store(source),
         }
@@ -189,7 +208,15 @@ impl Explain for DefinitionError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Different { noun, .. } => Some(format!("delete the {noun} first, to make it anew")),
-            Self::NotFound { .. } | Self::Changed { .. } | Self::Sealed { .. } | Self::Store { .. } => None,
+            Self::InUse { noun, clusters, .. } => {
+                let them = if clusters.len() == 1 { "it" } else { "them" };
+                Some(format!("give {them} another {noun} first, or delete {them}"))
+            }
+            Self::NotFound { .. }
+            | Self::Changed { .. }
+            | Self::TooLarge { .. }
+            | Self::Sealed { .. }
+            | Self::Store { .. } => None,
         }
     }
 }
@@ -229,6 +256,19 @@ impl Explain for OperationError {
             Self::Running { .. } => Kind::Conflict,
             Self::Store(source) => of_store(source),
         }
+    }
+}
+
+/// Some clusters: as many as one reads.
+fn listed(clusters: &[String]) -> String {
+    const SHOWN_MAX: usize = 8;
+    let names: Vec<String> = clusters.iter().take(SHOWN_MAX).map(|name| format!("`{name}`")).collect();
+    let more = clusters.len().saturating_sub(SHOWN_MAX);
+    let noun = if clusters.len() == 1 { "the cluster" } else { "the clusters" };
+    match names.split_last() {
+        _ if more > 0 => format!("{noun} {} and {more} more", names.join(", ")),
+        Some((last, others)) if !others.is_empty() => format!("{noun} {} and {last}", others.join(", ")),
+        _ => format!("{noun} {}", names.join(", ")),
     }
 }
 
@@ -275,6 +315,18 @@ mod tests {
     use crate::add::AddHostError;
     use crate::cluster::ClusterError;
     use crate::hosts::HostError;
+
+    #[test]
+    fn those_who_use_something_are_named_up_to_eight() {
+        let listed = |count: usize| {
+            let clusters = (0..count).map(|n| format!("c{n}")).collect();
+            DefinitionError::InUse { noun: "network", name: "n".into(), clusters }.to_string()
+        };
+        assert_eq!(listed(1), "the network `n` is in use by the cluster `c0`");
+        assert_eq!(listed(3), "the network `n` is in use by the clusters `c0`, `c1` and `c2`");
+        assert!(listed(8).ends_with("`c6` and `c7`"));
+        assert!(listed(100).ends_with("`c6`, `c7` and 92 more"));
+    }
 
     #[test]
     fn kinds_and_words() {

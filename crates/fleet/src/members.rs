@@ -23,7 +23,9 @@ use crate::service::{
     Fleet, JoinCluster, LeaveCluster, Put, ReadClusters, ReplaceMembers, Tables, ids, unreadable,
 };
 
-/// How many hosts change in one commit: each takes up to five of its hundred operations.
+/// How many hosts change in one commit, whose operations are at most a hundred. One that joins takes up to five: the
+/// host, its status in the index twice, its place in the cluster, and the count of its part. Without the count it would
+/// be 24 hosts, which is no other number to those who look on.
 pub(crate) const HOSTS_AT_ONCE: usize = 18;
 
 /// A host that comes or goes.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use base::{Explain, Kind};
 use identity::Permit;
 
-use crate::definition::{Definition, Secrets};
+use crate::definition::{Definition, Secrets, WhileUsed};
 use crate::error::DefinitionError;
 use crate::name::NetworkName;
 use crate::options::Options;
@@ -206,7 +206,7 @@ impl Fleet {
         Ok(Put { is: seen.is, version: seen.version, is_new: put.is_new })
     }
 
-    /// Deletes a network, also one that clusters name: their new hosts cannot be made ready then.
+    /// Deletes a network that no cluster names.
     ///
     /// # Errors
     /// See [`DefinitionError`].
@@ -216,7 +216,20 @@ impl Fleet {
         name: &NetworkName,
         expected: Expected,
     ) -> Result<(), DefinitionError> {
-        self.undefine(&self.networks, name.as_str(), expected, permit.by()).await
+        self.undefine(&self.networks, name.as_str(), expected, WhileUsed::Refuse, permit.by()).await
+    }
+
+    /// Deletes a network, also one that clusters name: their new hosts cannot be made ready then (commissaire contract, section 3.5).
+    ///
+    /// # Errors
+    /// See [`DefinitionError`].
+    pub async fn delete_network_in_use(
+        &self,
+        permit: Permit<DeleteNetwork>,
+        name: &NetworkName,
+    ) -> Result<(), DefinitionError> {
+        let expected = Expected::Anything;
+        self.undefine(&self.networks, name.as_str(), expected, WhileUsed::Delete, permit.by()).await
     }
 
     fn network_from(&self, seen: Seen<Definition>) -> Result<Seen<Network>, DefinitionError> {

@@ -178,9 +178,20 @@ impl Fleet {
     pub async fn open(ground: Ground) -> Result<Self, CommitError> {
         let tables = Tables::new(&ground.engine)?;
         let history = History::new(Arc::clone(&ground.engine))?;
-        let networks = Definitions::new(&ground.engine, "/commissaire/networks/", network::NOUN)?;
-        let container_managers =
-            Definitions::new(&ground.engine, "/commissaire/container_managers/", container_manager::NOUN)?;
+        let networks = Definitions::new(
+            &ground.engine,
+            "/commissaire/networks/",
+            "/fleet/used/network/",
+            network::NOUN,
+            |cluster| &cluster.network,
+        )?;
+        let container_managers = Definitions::new(
+            &ground.engine,
+            "/commissaire/container_managers/",
+            "/fleet/used/container-manager/",
+            container_manager::NOUN,
+            |cluster| &cluster.container_manager,
+        )?;
         let fleet = Self {
             ground,
             tables,

@@ -1,4 +1,4 @@
-//! X.509 certificates, version 3 (RFC 5280 §4.1).
+//! X.509 certificates, version 3, and version 1 where a client shows one (RFC 5280 §4.1).
 
 use std::fmt;
 use std::sync::Arc;
@@ -71,9 +71,28 @@ impl Certificate {
     /// When it is malformed or not version 3, its serial number is not a positive one of at most 20
     /// octets, an extension comes twice, or the key is malformed or of a size that is not supported.
     pub fn from_der(der: &[u8]) -> Result<Self, ParseError> {
+        Self::read(der, read_version_3)
+    }
+
+    /// Reads the DER of a certificate that somebody shows as their own: as [`Certificate::from_der`], and of version
+    /// 1 too, which `openssl x509 -req` makes unless it is told otherwise.
+    ///
+    /// A certificate of version 1 has no extensions. So it can be for anything, but it is never an authority's
+    /// ([`Certificate::is_ca`]); those that are to be trusted as authorities are read by the other functions.
+    ///
+    /// # Errors
+    /// As [`Certificate::from_der`]; version 2, which nobody uses, is refused too.
+    pub fn from_holder_der(der: &[u8]) -> Result<Self, ParseError> {
+        Self::read(der, read_version)
+    }
+
+    fn read(
+        der: &[u8],
+        version: impl FnOnce(&mut Reader<'_>) -> Result<Version, ParseError>,
+    ) -> Result<Self, ParseError> {
         let signed = Signed::parse(der.to_vec(), WHAT)?;
         let mut certificate = Reader::whole(signed.to_be_signed(), tag::SEQUENCE, WHAT)?;
-        read_version(&mut certificate)?;
+        let version = version(&mut certificate)?;
         let serial = Serial::read(&mut certificate)?;
         if certificate.expect(tag::SEQUENCE)?.der != signed.algorithm() {
             return Err(ParseError::Algorithms { what: WHAT });
@@ -84,17 +103,10 @@ impl Certificate {
         validity.finish()?;
         let subject = Name::read(&mut certificate)?;
         let public_key = PublicKey::from_spki_der(certificate.expect(tag::SEQUENCE)?.der)?;
-        // The unique identifiers of version 2, which nobody uses.
-        certificate.optional(tag::context(1))?;
-        certificate.optional(tag::context(2))?;
-        let extensions = match certificate.optional(tag::constructed(3))? {
-            Some(explicit) => {
-                let mut explicit = Reader::new(explicit.content, WHAT);
-                let extensions = extension::read_all(&mut explicit)?;
-                explicit.finish()?;
-                extensions
-            }
-            None => Vec::new(),
+        let extensions = match version {
+            // What comes behind the key came with later versions.
+            Version::One => Vec::new(),
+            Version::Three => read_extensions(&mut certificate)?,
         };
         certificate.finish()?;
         let inner = Inner { serial, issuer, subject, not_before, not_after, public_key, extensions, signed };
@@ -203,14 +215,39 @@ impl Certificate {
     }
 }
 
-/// `[0] EXPLICIT INTEGER`; without it the version would be 1.
-fn read_version(certificate: &mut Reader<'_>) -> Result<(), ParseError> {
-    let unsupported = ParseError::Version { what: WHAT };
-    let Some(explicit) = certificate.optional(tag::constructed(0))? else { return Err(unsupported) };
+/// The versions that are read.
+enum Version {
+    One,
+    Three,
+}
+
+/// `[0] EXPLICIT INTEGER`; without it the version is 1.
+fn read_version(certificate: &mut Reader<'_>) -> Result<Version, ParseError> {
+    let Some(explicit) = certificate.optional(tag::constructed(0))? else { return Ok(Version::One) };
     let mut explicit = Reader::new(explicit.content, WHAT);
     let version = explicit.number()?;
     explicit.finish()?;
-    if version == V3 { Ok(()) } else { Err(unsupported) }
+    if version == V3 { Ok(Version::Three) } else { Err(ParseError::Version { what: WHAT }) }
+}
+
+/// The same, of version 3 only.
+fn read_version_3(certificate: &mut Reader<'_>) -> Result<Version, ParseError> {
+    match read_version(certificate)? {
+        Version::Three => Ok(Version::Three),
+        Version::One => Err(ParseError::Version { what: WHAT }),
+    }
+}
+
+/// What may come behind the key in version 3.
+fn read_extensions(certificate: &mut Reader<'_>) -> Result<Vec<Extension>, ParseError> {
+    // The unique identifiers of version 2, which nobody uses.
+    certificate.optional(tag::context(1))?;
+    certificate.optional(tag::context(2))?;
+    let Some(explicit) = certificate.optional(tag::constructed(3))? else { return Ok(Vec::new()) };
+    let mut explicit = Reader::new(explicit.content, WHAT);
+    let extensions = extension::read_all(&mut explicit)?;
+    explicit.finish()?;
+    Ok(extensions)
 }
 
 impl PartialEq for Certificate {
@@ -366,8 +403,11 @@ mod tests {
                 certificate.raw(key.public().spki());
                 certificate.raw(after);
             });
-            Certificate::from_der(Signed::sign(&to_be_signed, &key).der()).err()
+            let signed = Signed::sign(&to_be_signed, &key);
+            (Certificate::from_der(signed.der()).err(), Certificate::from_holder_der(signed.der()).err())
         };
+        // Both ways of reading say the same.
+        let both = |error: ParseError| (Some(error.clone()), Some(error));
         let ed25519 = key.signature_algorithm();
         let twice = {
             let mut writer = Writer::default();
@@ -376,20 +416,27 @@ mod tests {
                 .nested(tag::constructed(3), |explicit| extension::write_all(explicit, &[one.clone(), one]));
             writer.into_bytes()
         };
-        assert_eq!(fields(2, &[1], ed25519, &[]), None);
-        assert_eq!(fields(2, &[1], ed25519, &[0x81, 2, 0, 1]), None);
-        let version = Some(ParseError::Version { what: WHAT });
-        assert_eq!(fields(0, &[1], ed25519, &[]), version);
-        assert_eq!(fields(1, &[1], ed25519, &[]), version);
+        assert_eq!(fields(2, &[1], ed25519, &[]), (None, None));
+        assert_eq!(fields(2, &[1], ed25519, &[0x81, 2, 0, 1]), (None, None));
+        let (version, form) = (ParseError::Version { what: WHAT }, ParseError::Der { what: WHAT });
+        assert_eq!(fields(0, &[1], ed25519, &[]), (Some(version.clone()), None));
+        // Version 1 has no more than that: neither unique identifiers nor extensions.
+        let one = extension::basic_constraints(true, None);
+        let mut is_ca = Writer::default();
+        is_ca.nested(tag::constructed(3), |explicit| extension::write_all(explicit, &[one]));
+        for after in [&[0x81, 2, 0, 1][..], &is_ca.into_bytes()] {
+            assert_eq!(fields(0, &[1], ed25519, after), (Some(version.clone()), Some(form.clone())));
+        }
+        assert_eq!(fields(1, &[1], ed25519, &[]), both(version));
         for serial in [&[][..], &[0], &[0xff], &[1; 21]] {
-            assert_eq!(fields(2, serial, ed25519, &[]), Some(ParseError::Serial), "{serial:?}");
+            assert_eq!(fields(2, serial, ed25519, &[]), both(ParseError::Serial), "{serial:?}");
         }
         assert_eq!(
             fields(2, &[1], crate::algorithm::RSA_SHA256, &[]),
-            Some(ParseError::Algorithms { what: WHAT })
+            both(ParseError::Algorithms { what: WHAT })
         );
-        assert_eq!(fields(2, &[1], ed25519, &[5, 0]), Some(ParseError::Der { what: WHAT }));
+        assert_eq!(fields(2, &[1], ed25519, &[5, 0]), both(form));
         let duplicate = ParseError::DuplicateExtension { oid: oid::BASIC_CONSTRAINTS };
-        assert_eq!(fields(2, &[1], ed25519, &twice), Some(duplicate));
+        assert_eq!(fields(2, &[1], ed25519, &twice), both(duplicate));
     }
 }

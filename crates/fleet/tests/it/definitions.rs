@@ -1,10 +1,13 @@
 //! Networks and container managers (commissaire contract, section 3.5).
 
-use fleet::{ContainerManager, DefinitionError, Expected, HIDDEN, Network, Options, Put};
+use base::Explain as _;
+use fleet::{
+    ClusterError, ContainerManager, DefinitionError, Expected, HIDDEN, Network, NewCluster, Options, Put,
+};
 use futures_executor::block_on;
 use serde_json::{Value, json};
 
-use crate::world::{World, permit};
+use crate::world::{World, cluster, permit};
 
 fn options(value: &Value) -> Options {
     Options::new(value.as_object().unwrap().clone())
@@ -68,6 +71,54 @@ fn the_default_network_is_there_until_it_is_deleted() {
     assert!(matches!(delete(), Err(DefinitionError::NotFound { .. })));
     assert!(names(&world.another()).is_empty());
     assert!(block_on(world.fleet.container_managers(permit())).unwrap().is_empty());
+}
+
+/// The original's interface deletes it all the same; the cluster can still be written as it is then.
+#[test]
+fn what_clusters_use_is_deleted_only_where_that_is_asked_for() {
+    let world = World::new();
+    put_network(&world, "n", "flannel_etcd", &json!({})).unwrap();
+    put_manager(&world, "k8s", &json!({})).unwrap();
+    let (network, manager) = ("n".parse().unwrap(), "k8s".parse().unwrap());
+    let new = NewCluster { network: "n".into(), container_manager: "k8s".into() };
+    let put = |name: &str, new: &NewCluster| {
+        let name = cluster(name);
+        block_on(world.fleet.put_cluster_of_what_is_there(permit(), &name, new, Expected::Anything))
+    };
+    let made = put("web", &new).unwrap();
+    put("db", &new).unwrap();
+    let delete = || {
+        let of_network = block_on(world.fleet.delete_network(permit(), &network, Expected::Anything));
+        let fleet = &world.fleet;
+        (of_network, block_on(fleet.delete_container_manager(permit(), &manager, Expected::Anything)))
+    };
+    let (of_network, of_manager) = delete();
+    for (refused, noun) in [(of_network, "network `n`"), (of_manager, "container manager `k8s`")] {
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.kind(), base::Kind::Conflict);
+        assert_eq!(refused.to_string(), format!("the {noun} is in use by the clusters `db` and `web`"));
+    }
+
+    block_on(world.fleet.delete_network_in_use(permit(), &network)).unwrap();
+    block_on(world.fleet.delete_container_manager_in_use(permit(), &manager)).unwrap();
+    assert_eq!(put("web", &new).unwrap(), Put { is_new: false, ..made });
+    let without = NewCluster { container_manager: String::new(), ..new.clone() };
+    assert_eq!(put("web", &without).unwrap().is.cluster.network, "n");
+    // But nobody begins to use them.
+    assert!(matches!(put("web", &new), Err(ClusterError::NoSuchContainerManager { .. })));
+    assert!(matches!(put("new", &without), Err(ClusterError::NoSuchNetwork { .. })));
+
+    put_network(&world, "n", "flannel_etcd", &json!({})).unwrap();
+    put_manager(&world, "k8s", &json!({})).unwrap();
+    assert!(delete().0.is_err(), "clusters name it still");
+    for name in ["web", "db"] {
+        block_on(world.fleet.delete_cluster(permit(), &cluster(name), Expected::Anything)).unwrap();
+    }
+    put_manager(&world, "k8s", &json!({})).unwrap();
+    let (of_network, of_manager) = delete();
+    of_network.unwrap();
+    of_manager.unwrap();
+    assert!(world.keys("/fleet/used/").is_empty());
 }
 
 #[test]

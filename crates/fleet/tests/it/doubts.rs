@@ -22,7 +22,7 @@ fn told<T: std::fmt::Debug, E: base::Explain>(answer: Result<T, E>) -> Result<St
 }
 
 /// Every change there is, to a world that was [`furnished`].
-const CHANGES: [(&str, Ask); 15] = [
+const CHANGES: [(&str, Ask); 16] = [
     ("add", |w| told(block_on(w.fleet.add_host(permit(), address("new"), host("key", "active"))))),
     ("add into a cluster", |w| {
         told(block_on(w.fleet.add_host(permit(), address("new"), host_in("web", "active"))))
@@ -43,15 +43,14 @@ const CHANGES: [(&str, Ask); 15] = [
     ("replace", |w| told(w.replace("web", &["a", "b"], &["b", "free"]).map(|roster| roster.hosts))),
     ("start", |w| told(block_on(w.fleet.start(permit(), &cluster("web"), Plan::Restart)))),
     ("create a network", |w| {
-        let network = fleet::Network {
-            name: "new".parse().unwrap(),
-            kind: "flannel_etcd".parse().unwrap(),
-            options: fleet::Options::default(),
-        };
-        told(block_on(w.fleet.put_network(permit(), network, Expected::Anything)).map(|put| put.is_new))
+        let put = block_on(w.fleet.put_network(permit(), network("new"), Expected::Anything));
+        told(put.map(|put| put.is_new))
     }),
     ("delete a network", |w| {
-        told(block_on(w.fleet.delete_network(permit(), &"default".parse().unwrap(), Expected::Anything)))
+        told(block_on(w.fleet.delete_network(permit(), &"spare".parse().unwrap(), Expected::Anything)))
+    }),
+    ("delete a network in use", |w| {
+        told(block_on(w.fleet.delete_network_in_use(permit(), &"default".parse().unwrap())))
     }),
     ("delete a container manager", |w| {
         let name = "manager".parse().unwrap();
@@ -64,7 +63,13 @@ fn put_cluster(world: &World, name: &str) -> Result<String, Kind> {
     told(block_on(world.fleet.put_cluster(permit(), &cluster(name), &new, Expected::Anything)))
 }
 
+fn network(name: &str) -> fleet::Network {
+    let (kind, options) = (fleet::NetworkKind::default(), fleet::Options::default());
+    fleet::Network { name: name.parse().unwrap(), kind, options }
+}
+
 fn furnish(world: &World) {
+    block_on(world.fleet.put_network(permit(), network("spare"), Expected::Anything)).unwrap();
     world.make_manager("manager", "trivial");
     world.make_cluster("web", "");
     world.make_cluster("db", "");

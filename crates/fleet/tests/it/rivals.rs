@@ -277,6 +277,41 @@ fn nothing_that_is_deleted_meanwhile_is_named() {
     world.assert_consistent();
 }
 
+/// What a cluster begins to use is not deleted in that very moment, whichever interface the cluster was put through.
+#[test]
+fn nothing_is_deleted_that_a_cluster_begins_to_use_meanwhile() {
+    for is_checked in [false, true] {
+        let world = World::new();
+        let (kind, options) = (fleet::NetworkKind::default(), fleet::Options::default());
+        let network = fleet::Network { name: "n".parse().unwrap(), kind, options };
+        block_on(world.fleet.put_network(permit(), network, Expected::Anything)).unwrap();
+        world.make_manager("t", "trivial");
+        world.make_cluster("web", "");
+        let put = |new: NewCluster| {
+            move |fleet: Fleet| async move {
+                let (web, anything) = (cluster("web"), Expected::Anything);
+                if is_checked {
+                    let put = fleet.put_cluster_of_what_is_there(permit(), &web, &new, anything).await;
+                    put.unwrap();
+                } else {
+                    fleet.put_cluster(permit(), &web, &new, anything).await.unwrap();
+                }
+            }
+        };
+        meanwhile(&world, put(NewCluster { network: "n".into(), ..NewCluster::default() }));
+        let name = "n".parse().unwrap();
+        let refused = block_on(world.fleet.delete_network(permit(), &name, Expected::Anything)).unwrap_err();
+        assert_eq!(refused.to_string(), "the network `n` is in use by the cluster `web`");
+        meanwhile(&world, put(NewCluster { container_manager: "t".into(), ..NewCluster::default() }));
+        let name = "t".parse().unwrap();
+        let refused = block_on(world.fleet.delete_container_manager(permit(), &name, Expected::Anything));
+        let refused = refused.unwrap_err().to_string();
+        assert_eq!(refused, "the container manager `t` is in use by the cluster `web`");
+        // Of the network it has let go.
+        block_on(world.fleet.delete_network(permit(), &"n".parse().unwrap(), Expected::Anything)).unwrap();
+    }
+}
+
 /// Who is overtaken at the first group of hosts and again at a later one gets its turn both times.
 #[test]
 fn being_overtaken_twice_is_no_harm() {

@@ -31,6 +31,7 @@ fn an_operator_finds_what_they_know() {
                 "/fleet/host/os/fedora/10.0.0.1",
                 "/fleet/host/status/active/10.0.0.1",
                 "/fleet/tally/web/31",
+                "/fleet/used/network/default",
             ]
         );
         assert_eq!(

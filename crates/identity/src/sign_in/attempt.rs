@@ -44,7 +44,8 @@ pub enum Outcome {
     Respond(Response<Bytes>),
     /// Nobody vouches for them.
     Denied(SignInDenied),
-    /// Nobody vouches for them; but somebody might, who could not be asked because our store is out of reach.
+    /// Nobody vouches for them; but somebody might, who could not be asked because our store, or the service that
+    /// judges, is out of reach. That is no failed attempt of theirs.
     Unavailable,
     /// Too much is going on to look at what they offer, which may be right: they come back after so long, in whole
     /// seconds.

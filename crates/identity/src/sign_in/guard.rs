@@ -46,6 +46,8 @@ enum Finding {
     Known(Arc<Known>),
     Wrong,
     Nothing,
+    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services are out of reach"))]
+    Unavailable,
 }
 
 /// What a method found when it looked.
@@ -57,9 +59,12 @@ pub(crate) enum Found {
     /// Somebody who has no role here.
     #[cfg(feature = "services")]
     Stranger,
-    /// It could not find out. The method has logged why.
+    /// It was asked, and did not say. The method has logged why.
     #[cfg(feature = "services")]
     Unknown,
+    /// It could not be asked. The method has logged why.
+    #[cfg(feature = "services")]
+    Unavailable,
 }
 
 impl Guard {
@@ -135,6 +140,8 @@ impl Guard {
             }
             #[cfg(feature = "services")]
             Found::Stranger | Found::Unknown => Finding::Nothing,
+            #[cfg(feature = "services")]
+            Found::Unavailable => Finding::Unavailable,
         };
         // Only now, so that the next guess finds this one counted.
         drop(turn);
@@ -167,6 +174,7 @@ impl Guard {
             }
             Finding::Wrong if guesser.is_some() => Verdict::WrongGuess,
             Finding::Wrong | Finding::Nothing => Verdict::Failure,
+            Finding::Unavailable => Verdict::Unavailable,
         }
     }
 

@@ -75,7 +75,7 @@ impl Keystone {
                 Err(error) => {
                     let error = base::report(&error);
                     tracing::warn!(url = self.asker.url(), error, "Keystone could not be asked");
-                    Found::Unknown
+                    Found::Unavailable
                 }
             }
         };

@@ -18,7 +18,7 @@ pub trait Method: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Whether whoever makes the `attempt` is somebody, by this method. `offer` is what its header offers. Takes
-    /// no longer than a few seconds: what cannot be found out by then is a failure.
+    /// no longer than a few seconds: what cannot be found out by then is [`Verdict::Unavailable`].
     fn judge<'a>(&'a self, attempt: &'a Attempt<'a>, offer: &'a Offer) -> BoxFuture<'a, Verdict>;
 }
 
@@ -32,7 +32,8 @@ pub enum Verdict {
     Failure,
     /// As a failure; and it was a password or a token, such as one guesses.
     WrongGuess,
-    /// As a failure; but it could not be looked at, because what we keep ourselves is out of reach.
+    /// As a failure; but it could not be looked at, because what we keep ourselves, or whoever judges, is out of
+    /// reach.
     Unavailable,
     /// As a failure; it was not looked at, and will not be for so long.
     TooSoon(Duration),

@@ -46,7 +46,7 @@ impl OpenShift {
                 Err(error) => {
                     let error = base::report(&error);
                     tracing::warn!(url = self.asker.url(), error, "OpenShift could not be asked");
-                    Found::Unknown
+                    Found::Unavailable
                 }
             }
         };

@@ -8,8 +8,8 @@
 //!      │           answers by itself ────────────────────────────► respond
 //!      │ failure
 //!      ▼
-//! next method … ── no further one ───────────────────────────────► denied, or unavailable when one that relies on
-//!                                                                  our own store could not look
+//! next method … ── no further one ───────────────────────────────► denied, or unavailable when one of them could
+//!                                                                  not look
 //! ```
 //! Without any method everybody is denied.
 

@@ -53,7 +53,7 @@ impl TokenReview {
                         error,
                         "Kubernetes could not be asked for a token review"
                     );
-                    Found::Unknown
+                    Found::Unavailable
                 }
             }
         };

@@ -62,7 +62,8 @@ async fn any_page_lets_in_whoever_may_read_it() {
         (200, "User", "OpenShift user page: administrator"),
         (201, "User", "denied"),
         (403, "User", "denied"),
-        (500, "User", "denied"),
+        (500, "User", "unavailable"),
+        (429, "User", "unavailable"),
     ] {
         let reply = StandInReply::json(status, &json!({"kind": kind, "metadata": {"name": "page"}}));
         let page = StandIn::http(move |_| Some(reply.clone()));
@@ -123,7 +124,8 @@ async fn kubernetes_reviews_tokens() {
 
     // Our own token is another one now, and then none.
     let stack = world.stack(vec![MethodConfig::TokenReview(config(&[]))]);
-    for (ours, expected) in [("expired", "denied"), (Kubernetes::REVIEWER, &found), ("", "denied")] {
+    for (ours, expected) in [("expired", "unavailable"), (Kubernetes::REVIEWER, &found), ("", "unavailable")]
+    {
         std::fs::write(&token_file, ours).unwrap();
         assert_eq!(bearer("good").said(&stack).await, expected, "{ours:?}");
     }

@@ -143,7 +143,8 @@ fn whoever_guesses_is_slowed_by_where_they_come_from() {
     ended_without_a_fault(house);
 }
 
-/// An authority of its own in `directory`, and what it issued: `alice.pem` and `bob.pem`, key and certificate.
+/// An authority of its own in `directory`, and what it issued: `alice.pem` and `bob.pem`, key and certificate. Once
+/// more in `alice1.pem` and `bob1.pem`, of version 1.
 fn foreign_authority(directory: &Path) {
     let own = ["-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Foreign"];
     openssl_ok(directory, &[&["req", "-x509", "-newkey", "rsa:2048", "-nodes"], &own[..]].concat());
@@ -154,8 +155,35 @@ fn foreign_authority(directory: &Path) {
         let signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-extfile", "extensions"];
         let certificate = openssl_ok(directory, &[&["x509", "-req", "-in", &csr], &signed[..]].concat());
         let key = std::fs::read_to_string(directory.join(format!("{name}.key.pem"))).unwrap();
+        let certificate1 = openssl_ok(directory, &[&["x509", "-req", "-in", &csr], &signed[..4]].concat());
+        std::fs::write(directory.join(format!("{name}1.pem")), key.clone() + &certificate1).unwrap();
         std::fs::write(directory.join(format!("{name}.pem")), key + &certificate).unwrap();
     }
+}
+
+/// The statuses by TLS 1.2 and 1.3 for whoever has the certificate in `file`: rustls presents none of version 1, Python's
+/// OpenSSL does.
+fn with_certificate(directory: &Path, file: &str, method: &str, url: &str) -> String {
+    let script = r#"
+import ssl, sys, urllib.error, urllib.request
+
+def status(version):
+    context = ssl._create_unverified_context()
+    context.minimum_version = context.maximum_version = version
+    context.load_cert_chain(sys.argv[1])
+    asked = urllib.request.Request(sys.argv[3], method=sys.argv[2], data=b"{}" if sys.argv[2] == "PUT" else None)
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+    try:
+        return opener.open(asked, timeout=60).status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+print(status(ssl.TLSVersion.TLSv1_2), status(ssl.TLSVersion.TLSv1_3))
+"#;
+    let mut python = std::process::Command::new("/usr/bin/python3");
+    python.args(["-c", script, file, method, url]).current_dir(directory);
+    testkit::run(&mut python).ok().to_owned()
 }
 
 #[test]
@@ -170,6 +198,18 @@ fn certificates_of_another_authority_let_in_by_name_and_nowhere_else() {
     assert_eq!(ask(&alice, "GET", &url("/api/v0/hosts"), None, "").status(), 200);
     assert_eq!(ask(&alice, "PUT", &url("/api/v0/cluster/web"), None, "{}").status(), 403);
     assert_eq!(ask(&bob, "GET", &url("/api/v0/hosts"), None, "").status(), 403);
+    // OpenSSL makes certificates of version 1 unless it is told otherwise.
+    let text = openssl_ok(directory.path(), &["x509", "-in", "alice1.pem", "-noout", "-text"]);
+    assert!(text.contains("Version: 1 "), "{text}");
+    for (file, method, path, status) in [
+        ("alice1.pem", "GET", "/api/v0/hosts", "200"),
+        ("alice1.pem", "PUT", "/api/v0/cluster/web", "403"),
+        ("bob1.pem", "GET", "/api/v0/hosts", "403"),
+        ("alice1.pem", "GET", "/cas/csr", "401"),
+    ] {
+        let said = with_certificate(directory.path(), file, method, &url(path));
+        assert_eq!(said, format!("{status} {status}\n"), "{file} {method} {path}");
+    }
     // They are no users of the certificate authorities.
     assert_eq!(ask(&alice, "GET", &url("/cas/csr"), None, "").status(), 401);
     let admin = http::holder_of(&house.administrator());
@@ -291,7 +331,7 @@ fn a_kubernetes_judges_tokens_where_the_settings_say_so() {
     }
     let directory = files(&json!({}), &[("reviewer", Kubernetes::REVIEWER.to_owned())]);
     let reviewer = directory.path().join("reviewer");
-    let house = plan(Face::Up)
+    let mut house = plan(Face::Up)
         .option("fleet-token-review-url", &cluster.reviews())
         .option("fleet-token-review-token-file", reviewer.to_str().unwrap())
         .option("fleet-token-review-roles", "alice=operator")
@@ -305,8 +345,14 @@ fn a_kubernetes_judges_tokens_where_the_settings_say_so() {
     assert_eq!(says("nobodys", "GET"), 403);
     // We may no longer ask.
     std::fs::write(&reviewer, "expired").unwrap();
-    wait_until("nobody is remembered any more", || says("alices", "GET") == 403);
-    ended_without_a_fault(house);
+    wait_until("nobody is remembered any more", || says("alices", "GET") == 503);
+    // Nobody can say, so it is not the token that is refused: no failed attempt, however often.
+    let answer = http::anybody().get(house.https_url("/v1/hosts")).bearer_auth("alices").send().unwrap();
+    assert_eq!((answer.status().as_u16(), http::header(&answer, "www-authenticate")), (503, None));
+    let problem: Value = serde_json::from_str(&answer.text().unwrap()).unwrap();
+    assert_eq!(problem["detail"], "who asks could not be looked up for now");
+    let ran = house.stop();
+    assert!(!ran.stderr.contains("panicked") && !ran.stderr.contains("ERROR"), "{}", ran.stderr);
 }
 
 /// What the tool says to 403, whatever the reason.

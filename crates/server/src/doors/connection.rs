@@ -73,7 +73,7 @@ async fn shake_hands(
 /// What the peer presented; the verifier has read and trusted it already.
 fn client_certificate(session: &TlsStream<Socket>) -> Option<Arc<x509::Certificate>> {
     let der = session.get_ref().1.peer_certificates()?.first()?;
-    x509::Certificate::from_der(der).ok().map(Arc::new)
+    x509::Certificate::from_holder_der(der).ok().map(Arc::new)
 }
 
 /// Answers requests until either side closes.

@@ -4,7 +4,8 @@
 //! handshake, so both change at any moment without a restart, and connections that are open stay open.
 //! A client certificate is asked for, and required only where the settings say so; no list of acceptable
 //! authorities is sent, since clients pick the certificate they were told to use. Only the certificate itself is
-//! looked at; whatever chain comes with it is ignored, because trust lies with the authorities that we know.
+//! looked at; whatever chain comes with it is ignored, because trust lies with the authorities that we know. It may be
+//! of version 1, which has no extensions; authorities are of version 3.
 
 use std::fmt;
 use std::io;
@@ -171,7 +172,7 @@ impl ClientCertVerifier for Verifier {
         _intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        let certificate = x509::Certificate::from_der(certificate)
+        let certificate = x509::Certificate::from_holder_der(certificate)
             .map_err(|error| CertificateError::Other(OtherError(Arc::new(error))))?;
         match self.trust.verify(&certificate) {
             Ok(()) => Ok(ClientCertVerified::assertion()),
@@ -226,7 +227,7 @@ impl Verifier {
         algorithms_max: usize,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let certificate =
-            x509::Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
+            x509::Certificate::from_holder_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
         let key = SubjectPublicKeyInfoDer::from(certificate.public_key().spki());
         let key = RawPublicKeyEntity::try_from(&key).map_err(|_| CertificateError::BadEncoding)?;
         let schemes = self.algorithms.mapping.iter();
@@ -308,17 +309,41 @@ GSJSiN8wBQYDK2VwA0EAfRqGeC6HGx5LsLEi1ZBAgVg35qncO6ab8Dw9tRbvpcGr
 -----END CERTIFICATE-----
 ";
 
-    /// Certificates of version 1 are what `openssl x509 -req` makes of a request unless it is told otherwise.
-    #[test]
-    fn why_a_certificate_is_refused_can_be_logged() {
+    struct Everybodys;
+
+    impl ClientTrust for Everybodys {
+        fn verify(&self, _: &x509::Certificate) -> Result<(), VerifyError> {
+            Ok(())
+        }
+    }
+
+    fn verified(trust: Arc<dyn ClientTrust>, certificate: &CertificateDer<'_>) -> Result<(), rustls::Error> {
         let algorithms = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
         let client_certificates = ClientCertificates::Asked;
-        let verifier = Verifier { trust: Arc::new(Nobodys), client_certificates, algorithms };
+        let verifier = Verifier { trust, client_certificates, algorithms };
         let now = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
+        verifier.verify_client_cert(certificate, &[], now).map(drop)
+    }
+
+    /// Certificates of version 1 are what `openssl x509 -req` makes of a request unless it is told otherwise.
+    #[test]
+    fn a_client_may_have_a_certificate_of_version_1_if_it_is_trusted() {
         let own = CertificateDer::from_pem_slice(VERSION_1.as_bytes()).unwrap();
-        let error = verifier.verify_client_cert(&own, &[], now).unwrap_err();
-        let reason = refused_certificate(&io::Error::new(io::ErrorKind::InvalidData, error)).unwrap();
-        assert_eq!(reason, "the certificate has an unsupported version");
+        assert_eq!(verified(Arc::new(Everybodys), &own), Ok(()));
+        assert!(verified(Arc::new(Nobodys), &own).is_err());
+    }
+
+    #[test]
+    fn why_a_certificate_is_refused_can_be_logged() {
+        let own = CertificateDer::from_pem_slice(VERSION_1.as_bytes()).unwrap();
+        for (shown, expected) in [
+            (own, "unhandled critical extension"),
+            (CertificateDer::from(vec![0x30, 0]), "the certificate is malformed"),
+        ] {
+            let error = verified(Arc::new(Nobodys), &shown).unwrap_err();
+            let reason = refused_certificate(&io::Error::new(io::ErrorKind::InvalidData, error));
+            assert_eq!(reason.as_deref(), Some(expected));
+        }
         let other = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::DecryptError);
         assert_eq!(refused_certificate(&other), None);
         assert_eq!(refused_certificate(&io::ErrorKind::ConnectionReset.into()), None);

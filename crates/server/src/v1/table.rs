@@ -407,9 +407,14 @@ fn definitions() -> Vec<Row> {
             .answers::<wire::Network>(200)
             .answers::<wire::Network>(201)
             .or(&[409, 422]),
-        Row::delete("/networks/{name}", Call::DeleteNetwork, "deleteNetwork", "Delete a network")
-            .may::<DeleteNetwork>()
-            .or(&[404]),
+        Row::delete(
+            "/networks/{name}",
+            Call::DeleteNetwork,
+            "deleteNetwork",
+            "Delete a network that no cluster uses",
+        )
+        .may::<DeleteNetwork>()
+        .or(&[404, 409]),
         Row::get(
             "/networks/{name}/secrets",
             Call::NetworkSecrets,
@@ -454,10 +459,10 @@ fn definitions() -> Vec<Row> {
             "/container-managers/{name}",
             Call::DeleteContainerManager,
             "deleteContainerManager",
-            "Delete a container manager",
+            "Delete a container manager that no cluster uses",
         )
         .may::<DeleteContainerManager>()
-        .or(&[404]),
+        .or(&[404, 409]),
         Row::get(
             "/container-managers/{name}/secrets",
             Call::ContainerManagerSecrets,

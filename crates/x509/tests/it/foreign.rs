@@ -1,8 +1,9 @@
 //! What `openssl` writes, we read, and carry through unharmed.
 
+use base::Span;
 use x509::{
     Certificate, Crl, KeyError, KeyKind, KeySpec, ParseError, PrivateKey, SignatureError, SigningRequest,
-    extension, oid,
+    VerifyError, extension, oid,
 };
 
 use crate::openssl::OpenSsl;
@@ -298,6 +299,33 @@ fn what_is_not_version_3_is_refused() {
     assert_eq!(Certificate::from_pem(&openssl.read("a.pem")).err(), Some(ParseError::Serial));
     openssl.run("req -x509 -key a.key -subj /CN=a -set_serial -5 -out a.pem");
     assert_eq!(Certificate::from_pem(&openssl.read("a.pem")).err(), Some(ParseError::Serial));
+}
+
+/// It has no extensions that could say what it is for: it is somebody's, and never an authority's.
+#[test]
+fn a_holder_may_have_version_1_and_an_authority_may_not() {
+    let openssl = OpenSsl::new();
+    openssl.run("req -x509 -newkey rsa:2048 -nodes -keyout ca.key -subj /CN=ca -days 2 -out ca.pem");
+    openssl.run("req -new -newkey rsa:2048 -nodes -keyout a.key -subj /CN=a -out a.csr");
+    openssl.run("x509 -req -in a.csr -CA ca.pem -CAkey ca.key -days 1 -out a.der -outform DER");
+    openssl.run("req -new -key ca.key -subj /CN=ca -out ca.csr");
+    openssl.run("x509 -req -in ca.csr -signkey ca.key -days 2 -out ca1.der -outform DER");
+    let authority = Certificate::from_pem(&openssl.read("ca.pem")).unwrap();
+    let holder = Certificate::from_holder_der(&openssl.read("a.der")).unwrap();
+    assert_eq!((holder.subject().to_string(), holder.is_ca()), ("CN=a".to_owned(), false));
+    assert!(holder.extensions().is_empty() && Certificate::from_der(holder.der()).is_err());
+    let now = holder.not_before();
+    let verify =
+        |anchor: &Certificate, now| x509::verify(&holder, std::slice::from_ref(anchor), now).map(drop);
+    assert_eq!(verify(&authority, now), Ok(()));
+    assert_eq!(verify(&authority, holder.not_after() + Span::seconds(1)), Err(VerifyError::Expired));
+    // The same authority's name and key, in a certificate of version 1.
+    let authority = Certificate::from_holder_der(&openssl.read("ca1.der")).unwrap();
+    assert!(!authority.is_ca() && holder.verify_signature(authority.public_key()).is_ok());
+    assert_eq!(verify(&authority, now), Err(VerifyError::UnknownIssuer));
+    openssl.run("req -x509 -newkey rsa:2048 -nodes -keyout other.key -subj /CN=ca -out other.pem");
+    let other = Certificate::from_pem(&openssl.read("other.pem")).unwrap();
+    assert!(verify(&other, now).is_err(), "another authority of the same name");
 }
 
 #[test]

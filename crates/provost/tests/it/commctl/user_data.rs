@@ -131,6 +131,59 @@ fn a_server_that_is_not_ready_is_asked_again() {
     );
 }
 
+/// The server is not there yet when the machine starts, then it is not ready, then too many start at once; it says when
+/// to come back, and is believed up to a limit. Time is the test's.
+#[test]
+fn the_machine_comes_back_when_the_server_is_there() {
+    let machine = Machine::new();
+    let handler = part(machine.operator.run(&["user-data", "-e", "http://a"]).ok(), "text/part-handler");
+    machine.operator.write("handler.py", &handler);
+    let script = r#"
+import http.server, json, socket, threading
+import handler
+
+door = socket.socket()
+door.bind(("127.0.0.1", 0))  # and nobody listens
+slept, heard = [], []
+answers = [(503, None), (403, "9"), (429, "1000000"), (503, "Wed, 21 Oct 2015 07:28:00 GMT"), (201, None)]
+
+class Server(http.server.BaseHTTPRequestHandler):
+    def do_PUT(self):
+        heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        status, retry_after = answers[len(heard) - 1]
+        self.send_response(status)
+        if retry_after:
+            self.send_header("Retry-After", retry_after)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+def sleep(seconds):
+    slept.append(seconds)
+    if len(slept) == 3:  # now it starts
+        server = http.server.HTTPServer(door.getsockname(), Server, bind_and_activate=False)
+        server.socket.close()
+        server.socket = door
+        server.server_activate()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+handler.time.sleep = sleep
+handler.put({"endpoint": "http://127.0.0.1:%d/" % door.getsockname()[1]}, {"remote_user": "root"})
+pauses = list(handler.PAUSES)
+wanted = pauses[:4] + [max(9, pauses[4]), handler.LONGEST_WAIT, pauses[6]]
+print(json.dumps([slept, wanted, heard]))
+"#;
+    let mut python = Command::new("/usr/bin/python3");
+    python.args(["-c", script]).current_dir(machine.operator.home());
+    let ran = testkit::run(&mut python);
+    let told: Value = serde_json::from_str(ran.ok()).unwrap();
+    assert_eq!(told[0], told[1], "how long it waited before each attempt");
+    assert_eq!(told[2], json!(vec![json!({"remote_user": "root"}); 5]));
+    assert!(ran.stderr.contains("did not register this machine: "), "{}", ran.stderr);
+}
+
 /// A refusal is final, is in the log in one sentence, and does not keep the machine from booting.
 #[test]
 fn a_refusal_is_told_in_the_log() {

@@ -144,8 +144,25 @@ fn keys_come_from_standard_input_too() {
     operator.run_with("KEY", "host add a --key -").ok();
     assert_eq!(server.heard()[0].body, r#"{"ssh_private_key":"KEY"}"#);
     let ran = operator.run("host add a --key nowhere");
-    assert_eq!((ran.code, server.heard().len()), (Some(69), 0));
+    assert_eq!((ran.code, server.heard().len()), (Some(66), 0));
     assert!(ran.stderr.starts_with("error: could not read nowhere: "), "{}", ran.stderr);
+
+    // No server is missing, but a file: sysexits.h calls that 66.
+    operator.write("folder/in-it", "");
+    for line in [
+        "host add a --key folder",
+        "host list --client-config nowhere",
+        "host list --ca nowhere",
+        "host list --certificate nowhere",
+        "host list --user ada --password-file nowhere",
+        "host list --token-file nowhere",
+        "host list --kubeconfig nowhere",
+        "network create n --kind flannel_etcd --option-file token=nowhere",
+    ] {
+        let ran = operator.run(line);
+        assert_eq!((ran.code, server.heard().len()), (Some(66), 0), "{line}: {}", ran.stderr);
+        assert!(ran.stderr.starts_with("error: could not read "), "{line}: {}", ran.stderr);
+    }
 }
 
 #[test]

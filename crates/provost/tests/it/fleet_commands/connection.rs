@@ -161,7 +161,7 @@ fn what_is_wrong_with_a_client_file_is_said() {
         ("server = ", 65, format!("error: {path}, line 1: ")),
         (
             "server = \"https://a\"\ncertificate = \"none.pem\"",
-            69,
+            66,
             format!(
                 "error: could not read {}, the client certificate: No such file",
                 operator.home().join(".config/provost/none.pem").display()
@@ -180,7 +180,7 @@ fn what_is_wrong_with_a_client_file_is_said() {
         assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
     }
     let ran = operator.run("host list --client-config nowhere");
-    assert_eq!(ran.code, Some(69));
+    assert_eq!(ran.code, Some(66));
     assert!(ran.stderr.starts_with("error: could not read nowhere: No such file"), "{}", ran.stderr);
 }
 

@@ -125,6 +125,12 @@ fn a_fleet_is_looked_after() {
     assert_eq!(missing.code, Some(66));
     assert!(missing.stderr.starts_with("error: ") && missing.stderr.contains("nobody"), "{}", missing.stderr);
 
+    let used = run(&house, "network delete flat");
+    assert_eq!(used.code, Some(75), "{}", used.stderr);
+    let expected = "error: the network `flat` is in use by the cluster `web`\n\
+                    hint: give it another network first, or delete it\n";
+    assert_eq!(used.stderr, expected);
+
     run(&house, "cluster delete web").ok();
     run(&house, "host remove 10.0.0.1").ok();
     run(&house, "container-manager delete kube").ok();

@@ -140,6 +140,37 @@ fn a_watch_that_cannot_begin_ends() {
     assert_eq!(operator.run("host list --watch").code, Some(69));
 }
 
+/// The server has moved, and the client file says so.
+#[test]
+fn a_watch_follows_the_client_file() {
+    let (before, after) = (Fleet::new(), Fleet::new());
+    after.says(Some("active"));
+    let operator = Operator::of(&before.server.url(""));
+    let watching = Process::spawn(&mut operator.command("host list --json --watch --interval 0.1"));
+    watching.wait_for_stdout(|said| lines(said) == 1).unwrap();
+    before.rests();
+    operator.configure("server = \n"); // somebody is writing it
+    before.rests();
+    operator.configure(&format!("server = \"{}\"\n", after.server.url("")));
+    let said = watching.wait_for_stdout(|said| lines(said) == 2).unwrap();
+    assert!(said.lines().nth(1).unwrap().contains("\"active\""), "{said}");
+    after.rests();
+    signal(&watching, Signal::INT);
+    let ran = watching.wait();
+    assert_eq!(ran.stderr, "note: the client file says something else now, and is followed\n");
+
+    // What is said at the command counts as before.
+    let line = format!("host list --json --watch --interval 0.1 --server {}", before.server.url(""));
+    let watching = Process::spawn(&mut operator.command(&line));
+    watching.wait_for_stdout(|said| lines(said) == 1).unwrap();
+    operator.configure("server = \"http://127.0.0.1:1\"\n");
+    before.rests();
+    before.says(Some("failed"));
+    watching.wait_for_stdout(|said| lines(said) == 2).unwrap();
+    watching.terminate();
+    watching.wait();
+}
+
 /// A host that is forgotten is no longer watched.
 #[test]
 fn what_is_gone_ends_the_watch() {

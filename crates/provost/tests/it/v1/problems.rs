@@ -161,6 +161,64 @@ fn headers_are_looked_at() {
     ended_without_a_fault(house);
 }
 
+/// What takes more room than there is for it is refused in one sentence, which says how much there is.
+#[test]
+fn what_is_too_large_is_told_with_the_limit() {
+    let house = up();
+    let admin = Asker::admin(&house);
+    let too_large = |path: &str, body: &Value| {
+        let answered = admin.ask("PUT", path, &[], body);
+        (answered.status, answered.document["detail"].as_str().unwrap_or_default().to_owned())
+    };
+    let detail = |status: u16, words: &str| (status, words.to_owned());
+    let options =
+        |name: &str, bytes: usize| json!({"kind": "flannel_etcd", "options": {name: "x".repeat(bytes)}});
+    let network = "the options of the network `n` are too large: a network may have 512 KiB, secrets sealed";
+    assert_eq!(too_large("/networks/n", &options("mtu", 9_000_000)), detail(413, network));
+    assert_eq!(too_large("/networks/n", &options("token", 450_000)), detail(413, network));
+    let manager = "the options of the container manager `m` are too large: a container manager may have 512 KiB, \
+                   secrets sealed";
+    let trivial = json!({"kind": "trivial", "options": {"a": "x".repeat(600_000)}});
+    assert_eq!(too_large("/container-managers/m", &trivial), detail(413, manager));
+    let key = "`ssh_private_key` is longer than 49152 bytes";
+    assert_eq!(too_large("/hosts/h", &json!({"ssh_private_key": "x".repeat(9_000_000)})), detail(400, key));
+    let label = "the value of the label `a` has more than 63 characters, or others than letters, digits, `.`, `_` \
+                 and `-`";
+    assert_eq!(too_large("/hosts/h", &json!({"labels": {"a": "x".repeat(9_000_000)}})), detail(400, label));
+    let name = "`cluster`: a name has at most 200 characters";
+    assert_eq!(too_large("/hosts/h", &json!({"cluster": "x".repeat(9_000_000)})), detail(400, name));
+    admin.put("/networks/n", &options("mtu", 500_000), 201);
+    ended_without_a_fault(house);
+}
+
+/// What clusters use stays, and they are named; the original's interface deletes it, and the cluster can still be
+/// put as it is.
+#[test]
+fn what_clusters_use_is_not_deleted() {
+    let house = up();
+    let admin = Asker::admin(&house);
+    admin.put("/networks/n", &json!({"kind": "flannel_etcd"}), 201);
+    admin.put("/container-managers/k", &json!({"kind": "trivial"}), 201);
+    let settings = json!({"network": "n", "container_manager": "k"});
+    admin.put("/clusters/web", &settings, 201);
+    admin.put("/clusters/db", &settings, 201);
+    for (path, noun) in [("/networks/n", "network `n`"), ("/container-managers/k", "container manager `k`")] {
+        let refused = admin.ask("DELETE", path, &[], &Value::Null);
+        let expected = format!("the {noun} is in use by the clusters `db` and `web`");
+        assert_eq!(refused.is_problem(409), expected);
+        admin.get(path);
+        let (noun, _) = noun.split_once(" `").unwrap();
+        let hint = format!("give them another {noun} first, or delete them");
+        assert_eq!(refused.document["hint"], hint);
+    }
+    for path in ["network/n", "containermanager/k"] {
+        admin.says("DELETE", &format!("/../api/v0/{path}"), &[], &Value::Null, 200);
+    }
+    admin.put("/clusters/web", &settings, 200);
+    admin.put("/clusters/new", &settings, 409);
+    ended_without_a_fault(house);
+}
+
 /// One operation at a time, and whoever comes second is told which one runs.
 #[test]
 fn what_is_in_the_way_is_shown() {

@@ -418,8 +418,7 @@ impl Commissaire {
     async fn delete_network(&self, name: NetworkName, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
         asked.ignore_body().await?;
-        let deleted =
-            |fleet: Arc<Fleet>| async move { fleet.delete_network(permit, &name, Expected::Anything).await };
+        let deleted = |fleet: Arc<Fleet>| async move { fleet.delete_network_in_use(permit, &name).await };
         self.change(deleted).await?;
         Ok(Answer::gone())
     }
@@ -466,9 +465,8 @@ impl Commissaire {
     ) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
         asked.ignore_body().await?;
-        let deleted = |fleet: Arc<Fleet>| async move {
-            fleet.delete_container_manager(permit, &name, Expected::Anything).await
-        };
+        let deleted =
+            |fleet: Arc<Fleet>| async move { fleet.delete_container_manager_in_use(permit, &name).await };
         self.change(deleted).await?;
         Ok(Answer::gone())
     }
