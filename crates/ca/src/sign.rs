@@ -106,4 +106,6 @@ async fn let_others_go_first() {
         Poll::Pending
     })
     .await;
+    // Also behind the store's thread, which may have been woken meanwhile and wait for this very core.
+    std::thread::yield_now();
 }
