@@ -68,18 +68,19 @@ impl Network {
 
     /// Takes away whatever there is of it.
     fn clear(self) {
-        let (bridge, prefix, folder) = (self.bridge(), self.space(0), self.folder());
-        let prefix = prefix.trim_end_matches('0');
+        let (number, bridge, folder) = (self.0, self.bridge(), self.folder());
         // The power supplies first: they would start their hosts again.
         sh(&format!(
             "for host in {folder}/*/; do [ -d \"$host\" ] && : >\"$host/off\"; done 2>/dev/null\n\
              for pid in $(cat {folder}/*/power.pid 2>/dev/null); do\n\
              if grep -q provost-hosts /proc/$pid/cmdline 2>/dev/null; then kill -9 $pid; fi\n\
              done\n\
-             for space in $(ip netns list | cut -d' ' -f1 | grep '^{prefix}'); do\n\
+             for space in $(ip netns list | cut -d' ' -f1 | grep '^pvh{number}-'); do\n\
              pids=$(ip netns pids $space); [ -z \"$pids\" ] || kill -9 $pids\n\
              ip netns del $space\n\
              done\n\
+             # The system takes its time with the links of a namespace that is gone.\n\
+             for link in $(ip -o link | grep -o 'pvl{number}-[0-9]*'); do ip link del $link 2>/dev/null; done\n\
              ip link del {bridge} 2>/dev/null\n\
              rm -rf --one-file-system {folder}\n\
              true",

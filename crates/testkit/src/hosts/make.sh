@@ -30,7 +30,7 @@ for name in apt-get dnf yum rpm-ostree zypper subscription-manager systemctl reb
     ln -s recorder "$host/local/bin/$name"
 done
 if [ -e "$host/without-sudo" ]; then
-    find /usr/bin /usr/sbin -mindepth 1 -maxdepth 1 ! -name 'sudo*' -exec cp -sn -t opt/bin {} +
+    find /usr/bin /usr/sbin -mindepth 1 -maxdepth 1 ! -type d ! -name 'sudo*' ! -name X11 -exec cp -sn -t opt/bin {} +
 fi
 sh "$host/keys.sh" "$host"
 ip netns add "$2"
