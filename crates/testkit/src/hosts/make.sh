@@ -1,5 +1,5 @@
 # Makes what a host's tree has besides the files that were laid out. $1 is its folder, $2 its network namespace, $3 its
-# link, $4 the bridge, $5 its address.
+# link, $4 the bridge, $5 its address, $6 the group of its link.
 set -eu
 host=$1
 cd "$host/root"
@@ -35,6 +35,6 @@ fi
 sh "$host/keys.sh" "$host"
 ip netns add "$2"
 ip link add "$3" type veth peer name eth0 netns "$2"
-ip link set "$3" master "$4" up
+ip link set "$3" master "$4" group "$6" up
 ip -n "$2" link set lo up
 ip -n "$2" addr add "$5/24" dev eth0
