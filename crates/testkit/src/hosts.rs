@@ -80,14 +80,13 @@ impl Network {
              for pid in $(cat {folder}/*/power.pid 2>/dev/null); do\n\
              if grep -q provost-hosts /proc/$pid/cmdline 2>/dev/null; then kill -9 $pid; fi\n\
              done\n\
-             for space in $(ip netns list | cut -d' ' -f1 | grep '^pvh{number}-'); do\n\
-             pids=$(ip netns pids $space); [ -z \"$pids\" ] || kill -9 $pids\n\
-             ip netns del $space\n\
-             done\n\
-             # The system takes its time with the links of a namespace that is gone. One after the other they take\n\
-             # seconds; as a group, no time.\n\
+             spaces=$(ip netns list | cut -d' ' -f1 | grep '^pvh{number}-')\n\
+             for space in $spaces; do pids=$(ip netns pids $space); [ -z \"$pids\" ] || kill -9 $pids; done\n\
+             # The system takes its time with the links of a namespace that is gone, and with one after the other; as\n\
+             # a group they take none.\n\
              ip link del group {group} 2>/dev/null\n\
              ip link del {bridge} 2>/dev/null\n\
+             for space in $spaces; do ip netns del $space; done\n\
              rm -rf --one-file-system {folder}\n\
              true",
             folder = folder.display()

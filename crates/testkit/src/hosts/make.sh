@@ -6,13 +6,13 @@ cd "$host/root"
 for name in bin sbin lib lib32 lib64 libx32; do
     if [ -L "/$name" ]; then cp -P "/$name" .; fi
 done
-cp -a /etc/pam.d /etc/security /etc/alternatives etc/
-for name in ld.so.cache ld.so.conf ld.so.conf.d login.defs environment profile ssl; do
+cp -a /etc/pam.d /etc/security etc/
+for name in ld.so.cache ld.so.conf ld.so.conf.d login.defs profile; do
     if [ -e "/etc/$name" ]; then cp -a "/etc/$name" etc/; fi
 done
 # Locale data is the machine's; the language is nobody's.
 : >etc/environment
-mkdir -p etc/default var/run
+mkdir -p etc/default etc/alternatives etc/ssl var/run
 chmod 440 etc/sudoers
 chmod 640 etc/shadow
 chgrp 42 etc/shadow
