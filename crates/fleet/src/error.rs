@@ -10,6 +10,10 @@ use crate::address::HostAddress;
 use crate::name::ClusterName;
 use crate::operation::Operation;
 
+mod rollout;
+
+pub use rollout::{RolloutError, SteerError};
+
 /// Why a host was not added. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AddHostError {
@@ -474,7 +478,16 @@ macro_rules! from_store {
         })*
     };
 }
-from_store!(AddHostError, HostError, CredentialsError, ListError, ClusterError, MembersError, OperationError);
+from_store!(
+    AddHostError,
+    HostError,
+    CredentialsError,
+    ListError,
+    ClusterError,
+    MembersError,
+    OperationError,
+    RolloutError
+);
 
 #[cfg(test)]
 mod tests {
