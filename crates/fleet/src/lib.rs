@@ -34,6 +34,7 @@ mod delete;
 mod draft;
 mod error;
 mod event;
+mod gate;
 mod host;
 mod hosts;
 mod index;
@@ -74,6 +75,7 @@ pub use error::{
     AddHostError, ClusterError, CredentialsError, DefinitionError, HostError, ListError, MembersError,
     OpenSecretError, OperationError, RolloutError, SteerError,
 };
+pub use gate::{Observed, missing};
 pub use host::{Credentials, Details, Facts, Host, HostStatus, KEY_BYTES_MAX, NewHost, TEXT_BYTES_MAX};
 pub use hosts::{HostFilter, HostPage, PAGE_MAX};
 pub use label::{BadLabel, LABELS_MAX, Labels};

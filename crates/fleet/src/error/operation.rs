@@ -1,14 +1,53 @@
-//! What can go wrong when an operation is carried out or steered.
+//! What can go wrong when an operation is started, carried out or steered.
 
 use base::{Explain, Kind};
 use store::CommitError;
 
 use crate::address::HostAddress;
 use crate::name::ClusterName;
+use crate::operation::Operation;
 use crate::policy::BadPolicy;
 use crate::rollout::{Outcome, RolloutId};
 
-use super::{OperationError, of_store};
+use super::of_store;
+
+/// Why an operation was not started or cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum OperationError {
+    /// There is no such cluster.
+    #[error("the cluster `{cluster}` does not exist")]
+    NoSuchCluster {
+        /// Which.
+        cluster: ClusterName,
+    },
+    /// There has been no such operation on the cluster.
+    #[error("there has been no {kind} of the cluster `{cluster}`")]
+    NeverStarted {
+        /// Which cluster.
+        cluster: ClusterName,
+        /// Which kind.
+        kind: &'static str,
+    },
+    /// Another operation is running on the cluster.
+    #[error("the {} of `{}` that began at {} is still running", .running.plan.kind().as_str(), .running.cluster, .running.started_at)]
+    Running {
+        /// That operation.
+        running: Box<Operation>,
+    },
+    /// The store failed, or others were faster too often.
+    #[error("could not read or write the operation")]
+    Store(#[source] CommitError),
+}
+
+impl Explain for OperationError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NoSuchCluster { .. } | Self::NeverStarted { .. } => Kind::NotFound,
+            Self::Running { .. } => Kind::Conflict,
+            Self::Store(source) => of_store(source),
+        }
+    }
+}
 
 /// Why an operation was not carried on.
 #[derive(Debug, thiserror::Error)]
