@@ -237,7 +237,7 @@ mod tests {
     fn commits(store: &Memory, claim: &Claim) -> bool {
         let mut batch = Batch::new();
         claim.expect(&mut batch);
-        batch.put(Key::new("/work").unwrap(), claim.holder.clone());
+        batch.put(Key::new("/done").unwrap(), claim.holder.clone());
         let committed = block_on(store.commit(batch));
         assert!(matches!(committed, Ok(_) | Err(CommitError::Conflict { .. })), "{committed:?}");
         assert_eq!(block_on(claim.is_held(store)).unwrap(), committed.is_ok());
@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(block_on(claims.renew(&renewed, at(101), LEASE)).unwrap(), None);
         block_on(claims.release(renewed)).unwrap();
         assert!(commits(&store, &taken), "nobody gives away what is another's");
-        let stored = block_on(store.get(&Key::new("/work").unwrap())).unwrap().unwrap();
+        let stored = block_on(store.get(&Key::new("/done").unwrap())).unwrap().unwrap();
         assert_eq!(&stored.value[..], b"b");
 
         let given_up = taken.clone();

@@ -12,7 +12,7 @@ const LEASE: Span = Span::seconds(60);
 async fn work(store: &Arc<dyn Engine>, claim: &Claim, text: &'static str) -> bool {
     let mut batch = Batch::new();
     claim.expect(&mut batch);
-    batch.put(key("/work"), text);
+    batch.put(key("/done"), text);
     match store.commit(batch).await {
         Ok(_) => true,
         Err(CommitError::Conflict { .. }) => false,
@@ -33,7 +33,7 @@ pub(super) async fn a_lost_claim_commits_nothing(store: Arc<dyn Engine>) {
     let other = take("other", 61).await.expect("the lease is over");
     assert!(work(&store, &other, "third").await);
     assert!(!work(&store, &suspended, "late").await && !work(&store, &renewed, "late").await);
-    assert_eq!(get(&store, "/work").await.map(|(value, _)| value), Some(b"third".to_vec()));
+    assert_eq!(get(&store, "/done").await.map(|(value, _)| value), Some(b"third".to_vec()));
     claims.release(other.clone()).await.expect("the store works");
     assert!(!work(&store, &other, "after the end").await);
 }
