@@ -55,7 +55,8 @@ impl Fleet {
             self.stage_roster(draft, &cluster, &[], std::slice::from_ref(&found.record.address))?;
         }
         self.record_event(draft, &Happened::HostDeleted { address, cluster }, by)?;
-        self.tables.credentials.delete(&mut draft.batch, address.as_str())
+        self.tables.credentials.delete(&mut draft.batch, address.as_str())?;
+        self.tables.care.delete(&mut draft.batch, address.as_str())
     }
 
     /// The credentials of a host that does not exist, if they are there.
