@@ -31,6 +31,7 @@ pub(crate) struct Guard {
 }
 
 /// Where somebody is remembered.
+#[cfg(feature = "basic")]
 pub(crate) struct Trace {
     key: CacheKey,
     /// The name as the throttle has it, when there is one.
@@ -152,11 +153,13 @@ impl Guard {
     }
 
     /// Where whoever makes the `attempt` is remembered under `key`.
+    #[cfg(feature = "basic")]
     pub(crate) fn trace(&self, offer: &Offer, key: CacheKey) -> Trace {
         Trace { key, user: self.throttle.as_ref().map(|throttle| throttle.guesser(None, offer.user()).user) }
     }
 
     /// Whoever is remembered there, unless somebody guesses.
+    #[cfg(feature = "basic")]
     pub(crate) fn again(&self, attempt: &Attempt<'_>, trace: &Trace) -> Option<Arc<Known>> {
         let source = throttle::source(attempt.counted_at());
         let guesser = trace.user.map(|user| Guesser { source, user });

@@ -39,7 +39,7 @@ impl Recent {
     }
 
     /// Keeps the `trace` of somebody who was signed in by what `headers` show.
-    #[cfg_attr(not(feature = "guard"), expect(dead_code, reason = "the other methods remember nobody"))]
+    #[cfg(feature = "basic")]
     pub(crate) fn keep(&self, headers: &HeaderMap, trace: Trace) {
         let Some(shown) = offer::only(headers, &AUTHORIZATION) else { return };
         let shown = Zeroizing::new(shown.as_bytes().to_vec());
