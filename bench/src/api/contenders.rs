@@ -111,6 +111,11 @@ impl Place {
         Ok(InProcess { fleet, runtime, engine, by })
     }
 
+    /// The etcd that it is kept in, if it is one.
+    pub(super) fn etcd(&self) -> Option<&Served> {
+        self.etcd.as_ref()
+    }
+
     /// Where it keeps everything.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
@@ -152,7 +157,8 @@ async fn anybody(clock: &Clock) -> Result<Principal, Failure> {
     let path = "/api/v0/hosts";
     let open = vec![OpenPath { path: path.into(), role: Role::Administrator }];
     let headers = HeaderMap::new();
-    let attempt = Attempt { path, headers: &headers, certificate: None, source: None, peer: None };
+    let attempt =
+        Attempt { path, headers: &headers, certificate: None, source: None, peer: None, recent: None };
     match Stack::of(Vec::new(), open, clock).sign_in(&attempt).await {
         Outcome::SignedIn(signed_in) => Ok(signed_in.principal),
         _ => Err(Failure::Fleet("an open path is not open".into())),

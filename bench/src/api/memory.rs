@@ -1,7 +1,10 @@
 //! What a server with many hosts takes of the memory: after taking them in, and while it lists all of them.
 
+use std::time::Duration;
+
 use super::contenders::{Place, Store, request};
 use super::filling::put_hosts;
+use super::writing::write;
 use super::{Bench, FEWER};
 use crate::Failure;
 use crate::http::Client;
@@ -15,13 +18,18 @@ const AT_ONCE: usize = 8;
 /// How often each does.
 const TIMES: usize = 2;
 
+/// Longer than it ever takes.
+const LONG: Duration = Duration::from_secs(600);
+
 /// What is looked at, in this order.
-const WHEN: [&str; 6] = [
+const WHEN: [&str; 8] = [
     "after taking them in",
     "after starting again",
     "after one list of all",
     "at most until then",
     "after 16 lists, 8 at once",
+    "at most until then",
+    "after 16 lists while one client writes",
     "at most until then",
 ];
 
@@ -74,12 +82,19 @@ async fn memory(bench: &Bench, store: Store, count: usize) -> Result<[f64; WHEN.
     let (listed, listed_peak) = (served.resident_bytes()?, served.resident_bytes_peak()?);
     list(&served, AT_ONCE, TIMES).await?;
     let (crowded, crowded_peak) = (served.resident_bytes()?, served.resident_bytes_peak()?);
+    // Each commit has the list made anew.
+    let lists = async {
+        tokio::select! { listed = list(&served, AT_ONCE, TIMES) => listed, wrote = write(&served, LONG) => wrote.map(drop) }
+    };
+    lists.await?;
+    let (written, written_peak) = (served.resident_bytes()?, served.resident_bytes_peak()?);
     served.stop().await?;
-    Ok([filled, started, listed, listed_peak, crowded, crowded_peak].map(|bytes| bytes as f64 / 1e6))
+    let all = [filled, started, listed, listed_peak, crowded, crowded_peak, written, written_peak];
+    Ok(all.map(|bytes| bytes as f64 / 1e6))
 }
 
 async fn list(served: &Served, at_once: usize, times: usize) -> Result<(), Failure> {
     let lister = || Lister { client: Client::new(served.address), left: times };
     let listers = std::iter::repeat_with(lister).take(at_once).collect();
-    load::run(listers, std::time::Duration::from_secs(600)).await.map(drop)
+    load::run(listers, LONG).await.map(drop)
 }

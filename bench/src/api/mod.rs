@@ -1,7 +1,8 @@
 //! The fleet's interface, `/api/v0`: Provost beside a bare handler, beside the disk, and beside itself with few hosts.
 //!
 //! ```text
-//! reading   GET a host, and the list of 1,000            against a bare handler that answers the same bytes
+//! reading   GET a host, and the list of 1,000            against a bare handler that answers the same bytes, and
+//!                                                        against etcd where it is asked; also while somebody writes
 //! putting   PUT a host, another one each time            against the same, and against the disk
 //! growth    pages, filters and counts of 100,000 hosts   against those of 1,000
 //! memory    a server that has 100,000 hosts              against one that has 1,000
@@ -16,6 +17,7 @@ mod growth;
 mod memory;
 mod putting;
 mod reading;
+mod writing;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -126,7 +128,7 @@ impl Bench {
         let wanted = |section| chosen.is_empty() || chosen.contains(&section);
         let mut sections = Vec::new();
         if wanted(Chosen::Reading) {
-            sections.push(self.runtime.block_on(reading::measure(self, store))?);
+            sections.extend(self.runtime.block_on(reading::measure(self, store))?);
         }
         if wanted(Chosen::Putting) {
             sections.extend(self.runtime.block_on(putting::measure(self, store))?);

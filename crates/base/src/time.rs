@@ -1,6 +1,6 @@
 //! What time it is, in whole seconds, and who says so.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::ops::{Add, Sub};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -86,8 +86,19 @@ impl Timestamp {
         let (year, month, day, hour, minute, second) = self.fields();
         let month = month_name(month);
         let mut date = String::with_capacity("06/Nov/1994:08:49:37 +0000".len());
-        // Writing to a String cannot fail.
-        let _ = write!(date, "{day:02}/{month}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000");
+        // Without `write!`, which takes five times as long: every line of an access log has one.
+        let mut add = |number: u16, digits: u32, behind: &str| {
+            let places = (0..digits).rev().map(|place| number / 10_u16.pow(place) % 10);
+            date.extend(places.filter_map(|digit| char::from_digit(digit.into(), 10)));
+            date.push_str(behind);
+        };
+        add(day.into(), 2, "/");
+        add(0, 0, month);
+        add(0, 0, "/");
+        add(year, 4, ":");
+        add(hour.into(), 2, ":");
+        add(minute.into(), 2, ":");
+        add(second.into(), 2, " +0000");
         date
     }
 }

@@ -116,9 +116,9 @@ mod tests {
 
     #[test]
     fn a_role_gives_leave_for_what_it_covers() {
-        let reader = || Principal::new("a reader".into(), Role::Reader, None);
+        let reader = || Principal::new("a reader", Role::Reader, None);
         assert_eq!(Permit::<Look>::grant(reader()).expect("readers look").by().name(), "a reader");
-        let registrar = Principal::new("a machine".into(), Role::Registrar, None);
+        let registrar = Principal::new("a machine", Role::Registrar, None);
         assert!(Permit::<Look>::grant(registrar).is_err(), "registering is not looking");
         let denied = Permit::<Change>::grant(reader()).expect_err("readers change nothing");
         assert_eq!(denied.to_string(), "a reader may not change things");

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use x509::Certificate;
 
@@ -33,14 +34,15 @@ impl Role {
 /// Somebody whose identity was proven, by which means, from where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    name: String,
+    /// Shared, as a request has several copies.
+    name: Arc<str>,
     role: Role,
     from: Option<IpAddr>,
 }
 
 impl Principal {
-    pub(crate) fn new(name: String, role: Role, from: Option<IpAddr>) -> Self {
-        Self { name, role, from }
+    pub(crate) fn new(name: impl Into<Arc<str>>, role: Role, from: Option<IpAddr>) -> Self {
+        Self { name: name.into(), role, from }
     }
 
     /// The house acting on its own account: the first administrator, its own server certificate, what a
@@ -57,7 +59,7 @@ impl Principal {
     #[must_use]
     pub fn holder_of(certificate: &Certificate) -> Self {
         Self {
-            name: format!("holder of {} ({})", certificate.serial(), certificate.subject()),
+            name: format!("holder of {} ({})", certificate.serial(), certificate.subject()).into(),
             role: Role::Reader,
             from: None,
         }

@@ -37,6 +37,7 @@ mod method;
 mod offer;
 #[cfg(feature = "services")]
 mod openshift;
+mod recent;
 mod roles;
 #[cfg(feature = "services")]
 mod service;
@@ -60,6 +61,7 @@ pub use config::{
 pub use error::{BuildError, ServiceError};
 pub use method::{Known, Method, Verdict};
 pub use offer::{Login, Offer};
+pub use recent::Recent;
 pub use roles::{ParseRoleError, Roles};
 pub use stack::{Compute, Ground, Stack, Work};
 pub use users_authority::{SignInError, UsersAuthority, UsersAuthorityError, certificate};

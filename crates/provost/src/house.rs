@@ -96,7 +96,7 @@ async fn finish(
     }
     let trust = Presenters { house: house.clone(), others };
     let meters = Arc::new(Meters::new());
-    let app = server::app(App {
+    let routes = server::app(App {
         house: house.clone(),
         cors_whitelist: settings.cors_whitelist.clone(),
         cors_key_store: settings.files.cors_keys.clone(),
@@ -114,7 +114,7 @@ async fn finish(
         tls,
         trust: Arc::new(trust),
         client_certificates: settings.doors.client_certificates,
-        app,
+        routes,
         access,
         clock,
         limits: limits(settings),

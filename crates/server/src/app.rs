@@ -10,11 +10,12 @@ use axum::routing::get;
 use engine::House;
 use http::StatusCode;
 use identity::sign_in::Stack;
+use tower::Service as _;
 use x509::VerifyError;
 
 use crate::compat::caucase::{self, Caucase};
 use crate::compat::commissaire::{self, Commissaire};
-use crate::doors::{ClientTrust, Meters, Peer};
+use crate::doors::{ClientTrust, Meters, Peer, Routes};
 use crate::health::{Health, MetersFor, healthz, metrics, readyz};
 use crate::proxies::TrustedProxies;
 use crate::v1::{self, V1};
@@ -66,7 +67,7 @@ impl PlainHttp {
 /// The routes. Whatever is not ours is answered in caucase's dialect, whose tree begins at `/`; where that is not
 /// served, in Commissaire's, to which every path is one of its own, and nobody is told which there are before they
 /// have signed in. Where neither is, nothing is found.
-pub fn app(parts: App) -> Router {
+pub fn app(parts: App) -> Routes {
     let health = Health { house: parts.house.clone(), meters: parts.meters, meters_for: parts.meters_for };
     let fleet = parts.fleet.map(|api| {
         let api = Arc::new(api);
@@ -75,35 +76,45 @@ pub fn app(parts: App) -> Router {
     });
     let caucase = parts
         .authorities
-        .then(|| Arc::new(Caucase::new(parts.house.clone(), parts.cors_whitelist, parts.cors_key_store)));
-    Router::new()
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .with_state(health)
-        .fallback(move |request: Request| {
-            let (caucase, fleet) = (caucase.clone(), fleet.clone());
-            async move {
-                let uri = request.uri().clone();
-                let Some((v1, commissaire)) = fleet.as_deref() else {
-                    return match caucase {
-                        Some(caucase) => caucase.answer(request).await,
-                        None => StatusCode::NOT_FOUND.into_response(),
-                    };
+        .then(|| Caucase::new(parts.house.clone(), parts.cors_whitelist, parts.cors_key_store));
+    let caucase = Arc::new(caucase);
+    let health = Router::new()
+        .route(HEALTHZ, get(healthz))
+        .route(READYZ, get(readyz))
+        .route(METRICS, get(metrics))
+        .with_state(health);
+    Routes::new(move |request: Request| {
+        let (caucase, fleet) = (Arc::clone(&caucase), fleet.clone());
+        let health = matches!(request.uri().path(), HEALTHZ | READYZ | METRICS).then(|| health.clone());
+        async move {
+            if let Some(mut health) = health {
+                return match health.call(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
                 };
-                if v1::is_inside(uri.path()) {
-                    return v1.answer(request).await;
-                }
-                match (commissaire::inside(uri.path()), caucase) {
-                    (Some(inside), _) => commissaire.answer(&inside, request).await,
-                    (None, Some(caucase)) => caucase.answer(request).await,
-                    (None, None) => commissaire.answer(commissaire::OUTSIDE, request).await,
-                }
             }
-        })
-        // What is called for each request is made now, and not for each.
-        .with_state(())
+            let uri = request.uri().clone();
+            let Some((v1, commissaire)) = fleet.as_deref() else {
+                return match &*caucase {
+                    Some(caucase) => caucase.answer(request).await,
+                    None => StatusCode::NOT_FOUND.into_response(),
+                };
+            };
+            if v1::is_inside(uri.path()) {
+                return v1.answer(request).await;
+            }
+            match (commissaire::inside(uri.path()), &*caucase) {
+                (Some(inside), _) => commissaire.answer(&inside, request).await,
+                (None, Some(caucase)) => caucase.answer(request).await,
+                (None, None) => commissaire.answer(commissaire::OUTSIDE, request).await,
+            }
+        }
+    })
 }
+
+const HEALTHZ: &str = "/healthz";
+const READYZ: &str = "/readyz";
+const METRICS: &str = "/metrics";
 
 /// Where the services authority's revocation lists are found under `netloc`: what stands before the
 /// issuer's number, and what follows it. First the one that all the world can read (DER, RFC 5280
@@ -154,7 +165,7 @@ mod tests {
             ("192.0.2.1:1", true, true, true),
         ] {
             let address = address.parse().unwrap();
-            let peer = Peer { address, local: address, secure, certificate: None };
+            let peer = Peer { address, local: address, secure, certificate: None, recent: Arc::default() };
             assert_eq!(PlainHttp::Loopback.serves(&peer), loopback, "{peer:?}");
             assert_eq!(PlainHttp::Everyone.serves(&peer), everyone, "{peer:?}");
         }

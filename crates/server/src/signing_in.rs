@@ -52,8 +52,14 @@ pub(crate) async fn sign_in(
     }
     let source: Option<IpAddr> = api.trusted_proxies.client(peer.address.ip(), &parts.headers);
     let certificate = peer.certificate.as_deref();
-    let attempt =
-        Attempt { path, headers: &parts.headers, certificate, source, peer: Some(peer.address.ip()) };
+    let attempt = Attempt {
+        path,
+        headers: &parts.headers,
+        certificate,
+        source,
+        peer: Some(peer.address.ip()),
+        recent: Some(&peer.recent),
+    };
     match api.sign_in.sign_in(&attempt).await {
         Outcome::SignedIn(signed_in) => Ok(signed_in),
         Outcome::Respond(response) => Err(response.map(Body::from)),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use x509::Certificate;
 
+use super::recent::Recent;
 use crate::Principal;
 
 /// What a sign-in is judged by: one request, without its body.
@@ -25,6 +26,8 @@ pub struct Attempt<'a> {
     /// The connection's other end: where those who guess are counted of whom there is no `source`. Nothing when
     /// there is no connection either; all those are counted together.
     pub peer: Option<IpAddr>,
+    /// What was shown last over the same connection, when there is one.
+    pub recent: Option<&'a Recent>,
 }
 
 impl Attempt<'_> {

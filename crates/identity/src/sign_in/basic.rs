@@ -6,8 +6,10 @@
 //! Comparing takes long by design (a quarter of a second at cost 12), so it happens away from whoever waits, a
 //! bounded number at once, and who was right is remembered for a moment.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Weak};
 
 use base::Clock;
 use futures_util::FutureExt as _;
@@ -16,7 +18,7 @@ use serde_json::Value;
 
 use super::attempt::Attempt;
 use super::config::{BasicConfig, ParseHashError, PasswordHash, UserConfig};
-use super::guard::{Found, Guard};
+use super::guard::{self, Found, Guard};
 use super::method::{Known, Method, Verdict};
 use super::offer::{Login, Offer};
 use super::roles::ParseRoleError;
@@ -50,13 +52,14 @@ impl Basic {
 
     async fn look(&self, attempt: &Attempt<'_>, offer: &Offer, login: &Login) -> Verdict {
         let in_file = self.file.as_ref().map(WatchedFile::now);
-        let in_file = in_file.as_deref();
-        let known = in_file.and_then(|users| users.get(&login.user)).or_else(|| self.users.get(&login.user));
+        let known =
+            in_file.as_ref().and_then(|users| users.get(&login.user)).or_else(|| self.users.get(&login.user));
         if known.is_none() && !self.knows_everybody {
             return Verdict::Failure;
         }
         // Whether there is such a user must not be told by the time it takes: any hash will do.
-        let stand_in = || costliest(in_file.into_iter().flat_map(HashMap::values).chain(self.users.values()));
+        let stand_in =
+            || costliest(in_file.iter().flat_map(|users| users.values()).chain(self.users.values()));
         let Some(user) = known.or_else(stand_in) else {
             return Verdict::WrongGuess;
         };
@@ -66,7 +69,7 @@ impl Basic {
             login.user.as_bytes(),
             login.password.expose().as_bytes(),
             user.hash.as_str().as_bytes(),
-            user.role.to_string().as_bytes(),
+            &[user.role as u8],
         ]);
         let compare = async |turn: Turn| {
             let (hash, password) = (user.hash.clone(), login.password.clone());
@@ -86,8 +89,21 @@ impl Basic {
                 Found::Nobody
             }
         };
-        self.guard.judge(attempt, offer, key, compare).await
+        let verdict = self.guard.judge(attempt, offer, key, compare).await;
+        if let (Verdict::Success(_), Some(recent)) = (&verdict, attempt.recent) {
+            let trace =
+                Trace { of: self.guard.trace(offer, key), file: in_file.as_ref().map(Arc::downgrade) };
+            recent.keep(attempt.headers, Arc::new(trace));
+        }
+        verdict
     }
+}
+
+/// Where somebody is remembered, and what the file said of them then.
+struct Trace {
+    of: guard::Trace,
+    /// Another one when it was read again. Not kept: only told from others.
+    file: Option<Weak<HashMap<String, UserConfig>>>,
 }
 
 impl Method for Basic {
@@ -100,6 +116,16 @@ impl Method for Basic {
             Some(login) => self.look(attempt, offer, login).boxed(),
             None => std::future::ready(Verdict::Failure).boxed(),
         }
+    }
+
+    fn again(&self, attempt: &Attempt<'_>, trace: &(dyn Any + Send + Sync)) -> Option<Arc<Known>> {
+        let trace = trace.downcast_ref::<Trace>()?;
+        let is_same = match (self.file.as_ref().map(WatchedFile::now), &trace.file) {
+            (None, None) => true,
+            (Some(now), Some(then)) => std::ptr::eq(Arc::as_ptr(&now), then.as_ptr()),
+            _ => false,
+        };
+        if is_same { self.guard.again(attempt, &trace.of) } else { None }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Who was found to be right a moment ago, so that they need not be looked at again for each request.
 //!
 //! What is remembered lies under an HMAC, with a key that only this process has, of everything that the finding
-//! depended on: the name, the password or token, and the hash it was compared to. So nothing in memory tells the
-//! password, and a changed hash is not found: **the cache never outlives a password change**. Only what was right
+//! depended on: the name, the password or token, and the hash it was compared to. So nothing in here tells the
+//! password (what an open connection showed last is in `recent`), and a changed hash is not found: **the cache never outlives a password change**. Only what was right
 //! is remembered, never what was wrong.
 //!
 //! **Invariant:** nothing is remembered for longer than [`SECONDS_MAX`], and the clock is the caller's.
@@ -58,11 +58,11 @@ impl Cache {
     /// The key for a finding that depends on `parts`.
     pub(crate) fn key(&self, parts: &[&[u8]]) -> CacheKey {
         let mut context = hmac::Context::with_key(&self.key);
-        for part in parts {
-            // With its length first, `ab` and `c` are not `a` and `bc`.
-            context.update(&(part.len() as u64).to_be_bytes());
-            context.update(part);
-        }
+        // With all lengths first, `ab` and `c` are not `a` and `bc`; nor can other parts, or more of them, be the same
+        // bytes, since what the lengths add up to is the rest.
+        let lengths: Vec<u8> = parts.iter().flat_map(|part| (part.len() as u64).to_be_bytes()).collect();
+        context.update(&lengths);
+        parts.iter().for_each(|part| context.update(part));
         let mut key = [0; 32];
         key.copy_from_slice(context.sign().as_ref());
         CacheKey(key)

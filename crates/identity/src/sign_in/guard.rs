@@ -30,6 +30,14 @@ pub(crate) struct Guard {
     questions: Mutex<HashMap<CacheKey, Weak<Question>>>,
 }
 
+/// Where somebody is remembered.
+#[cfg(feature = "basic")]
+pub(crate) struct Trace {
+    key: CacheKey,
+    /// The name as the throttle has it, when there is one.
+    user: Option<u64>,
+}
+
 /// Something that is being found out. Whoever holds the lock does; the others wait for what is found.
 type Question = async_lock::Mutex<Option<Answer>>;
 
@@ -105,13 +113,13 @@ impl Guard {
     {
         let source = attempt.counted_at();
         let guesser = self.throttle.as_ref().map(|throttle| throttle.guesser(source, offer.user()));
-        if let Some(verdict) = self.at_once(guesser, offer, &key) {
+        if let Some(verdict) = self.at_once(guesser, offer.is_counted(), &key) {
             return verdict;
         }
         let question = self.question(key);
         let mut answer = question.lock().await;
         // While we waited, many wrong ones may have come from the same source.
-        if let Some(verdict) = self.at_once(guesser, offer, &key) {
+        if let Some(verdict) = self.at_once(guesser, offer.is_counted(), &key) {
             return verdict;
         }
         let source = throttle::source(source);
@@ -125,7 +133,7 @@ impl Guard {
         let Some(turn) = self.turns.take(who, self.suspects(guesser)).await else {
             return Verdict::Busy(COME_BACK_IN);
         };
-        if let Some(verdict) = self.at_once(guesser, offer, &key) {
+        if let Some(verdict) = self.at_once(guesser, offer.is_counted(), &key) {
             return verdict;
         }
         let finding = match look(turn.clone()).await {
@@ -151,11 +159,28 @@ impl Guard {
         verdict
     }
 
+    /// Where whoever makes the `attempt` is remembered under `key`.
+    #[cfg(feature = "basic")]
+    pub(crate) fn trace(&self, offer: &Offer, key: CacheKey) -> Trace {
+        Trace { key, user: self.throttle.as_ref().map(|throttle| throttle.guesser(None, offer.user()).user) }
+    }
+
+    /// Whoever is remembered there, unless somebody guesses.
+    #[cfg(feature = "basic")]
+    pub(crate) fn again(&self, attempt: &Attempt<'_>, trace: &Trace) -> Option<Arc<Known>> {
+        let source = throttle::source(attempt.counted_at());
+        let guesser = trace.user.map(|user| Guesser { source, user });
+        match self.at_once(guesser, false, &trace.key)? {
+            Verdict::Success(known) => Some(known),
+            _ => None,
+        }
+    }
+
     /// What can be said without looking.
-    fn at_once(&self, guesser: Option<Guesser>, offer: &Offer, key: &CacheKey) -> Option<Verdict> {
+    fn at_once(&self, guesser: Option<Guesser>, is_counted: bool, key: &CacheKey) -> Option<Verdict> {
         let now = self.clock.now();
         // What a method before this one has looked at and counted is let through to here.
-        if let (Some(throttle), Some(guesser), false) = (&self.throttle, guesser, offer.is_counted())
+        if let (Some(throttle), Some(guesser), false) = (&self.throttle, guesser, is_counted)
             && let Some(wait) = throttle.wait(guesser, now)
         {
             return Some(Verdict::TooSoon(wait));

@@ -1,5 +1,6 @@
 //! What a sign-in method is, and what it may say.
 
+use std::any::Any;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,13 @@ pub trait Method: Send + Sync {
     /// Whether whoever makes the `attempt` is somebody, by this method. `offer` is what its header offers. Takes
     /// no longer than a few seconds: what cannot be found out by then is [`Verdict::Unavailable`].
     fn judge<'a>(&'a self, attempt: &'a Attempt<'a>, offer: &'a Offer) -> BoxFuture<'a, Verdict>;
+
+    /// Somebody whom this method remembers, who shows the same as when it left this `trace` in
+    /// [`Attempt::recent`]. Nothing when there is the least doubt; then it is asked to judge.
+    fn again(&self, attempt: &Attempt<'_>, trace: &(dyn Any + Send + Sync)) -> Option<Arc<Known>> {
+        let _ = (attempt, trace);
+        None
+    }
 }
 
 /// What a method has found out (contract of `/api/v0`, section 7.4).
@@ -46,7 +54,7 @@ pub enum Verdict {
 /// Somebody whom a method knows. Made by this crate's methods alone.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Known {
-    name: String,
+    name: Arc<str>,
     role: Role,
     headers: HeaderMap,
 }
@@ -54,13 +62,18 @@ pub struct Known {
 impl Known {
     /// `name` is for the history and says by which means: `user alice`.
     pub(crate) fn new(name: String, role: Role) -> Self {
-        Self { name, role, headers: HeaderMap::new() }
+        Self { name: name.into(), role, headers: HeaderMap::new() }
     }
 
     /// The same, with headers for the answer.
     #[cfg(feature = "services")]
     pub(crate) fn with_headers(self, headers: HeaderMap) -> Self {
         Self { headers, ..self }
+    }
+
+    /// How the history names it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The headers for the answer.

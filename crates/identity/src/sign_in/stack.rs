@@ -25,7 +25,7 @@ use super::attempt::{Attempt, Outcome, SignInDenied, SignedIn};
 use super::client_certificate::{Anchors, ClientCertificate};
 use super::config::{Config, MethodConfig, OpenPath};
 use super::error::BuildError;
-use super::method::{Method, Verdict};
+use super::method::{Known, Method, Verdict};
 use super::offer::Offer;
 use super::throttle::Throttle;
 use super::users_authority::{Users, UsersAuthority};
@@ -200,17 +200,19 @@ impl Stack {
     /// the turn to do so. May be dropped while it waits.
     pub async fn sign_in(&self, attempt: &Attempt<'_>) -> Outcome {
         if let Some(open) = self.open_paths.iter().find(|open| open.path == attempt.path) {
-            let principal = Principal::new("anybody".into(), open.role, attempt.source);
+            let principal = Principal::new("anybody", open.role, attempt.source);
             return Outcome::SignedIn(SignedIn { principal, headers: HeaderMap::new() });
+        }
+        if let Some(known) = self.again(attempt) {
+            return signed_in(&known, attempt);
         }
         let offer = Offer::read(attempt.headers);
         let (mut was_wrong, mut retry_after, mut is_unsure, mut busy) = (false, None, false, None);
         for method in &self.methods {
             match method.judge(attempt, &offer).await {
                 Verdict::Success(known) => {
-                    let principal = known.principal(attempt.source);
-                    tracing::debug!(method = method.name(), who = %principal, "signed in");
-                    return Outcome::SignedIn(SignedIn { principal, headers: known.headers().clone() });
+                    tracing::debug!(method = method.name(), who = known.name(), "signed in");
+                    return signed_in(&known, attempt);
                 }
                 Verdict::Respond(response) => return Outcome::Respond(response),
                 Verdict::Failure => {}
@@ -236,6 +238,13 @@ impl Stack {
         Outcome::Denied(SignInDenied { retry_after, offered })
     }
 
+    /// Whoever the first method remembers from this connection's last request. The other methods come after those
+    /// that may have changed their mind.
+    fn again(&self, attempt: &Attempt<'_>) -> Option<Arc<Known>> {
+        let first = self.methods.first()?;
+        first.again(attempt, &*attempt.recent?.trace(attempt.headers)?)
+    }
+
     /// Counts a wrong guess, unless the method has. How long the next one has to wait.
     fn guessed(&self, attempt: &Attempt<'_>, offer: &Offer) -> Option<Duration> {
         let (guesser, now) = (self.throttle.guesser(attempt.counted_at(), offer.user()), self.clock.now());
@@ -253,6 +262,13 @@ impl Stack {
         }
         wait
     }
+}
+
+fn signed_in(known: &Known, attempt: &Attempt<'_>) -> Outcome {
+    Outcome::SignedIn(SignedIn {
+        principal: known.principal(attempt.source),
+        headers: known.headers().clone(),
+    })
 }
 
 /// Whether the method judges a name and a password.

@@ -2,8 +2,8 @@
 //! in short.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use base::{Clock, Entropy, Timestamp};
@@ -12,9 +12,12 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use identity::Role;
 use identity::sign_in::{
-    Attempt, BasicConfig, Config, Ground, MethodConfig, OpenPath, Outcome, Stack, UserConfig, Work,
+    Attempt, BasicConfig, Config, Ground, MethodConfig, OpenPath, Outcome, Recent, Stack, UserConfig, Work,
 };
 use x509::Certificate;
+
+/// All come over one connection, as through a proxy, so that every test is also one of what that remembers.
+static RECENT: LazyLock<Recent> = LazyLock::new(Recent::new);
 
 /// What everything stands on.
 pub(crate) struct World {
@@ -140,6 +143,7 @@ impl Request {
             certificate: self.certificate.as_ref(),
             source: self.source,
             peer: Some("127.0.0.1".parse().unwrap()),
+            recent: Some(&RECENT),
         };
         let signs_in: &mut (dyn Future<Output = Outcome> + Send + Unpin) =
             &mut Box::pin(stack.sign_in(&attempt));

@@ -116,102 +116,111 @@ impl Writer {
     }
 }
 
-/// Who asked for what: the part of a line that is known when the request comes. `None` stands for `-`.
-#[derive(Debug, Default)]
+/// Who asked for what: the part of a line that is known when the request comes.
+#[derive(Debug)]
 pub(super) struct Asked {
-    line: Option<RequestLine>,
-    referrer: Option<HeaderValue>,
-    user_agent: Option<HeaderValue>,
+    /// The request's line, and then what stands between the last two pairs of quotes, those between them included.
+    text: String,
+    line_bytes: usize,
 }
 
-#[derive(Debug)]
-enum RequestLine {
-    /// As it came, of what was no request.
-    Unread(Vec<u8>),
-    Read(Method, Uri, Version),
-}
+/// What stands for what is not there.
+const NOTHING: &[u8] = b"-";
 
 impl Asked {
     /// Somebody whose request was none, but for its first line.
     pub(super) fn unread(line: &[u8]) -> Self {
-        let line = (!line.is_empty()).then(|| RequestLine::Unread(line.to_vec()));
-        Self { line, ..Self::default() }
+        let line = if line.is_empty() { NOTHING } else { line };
+        Self::new(|text| escape(text, line), None, None)
     }
 
     /// What is worth noting of `request`.
     pub(super) fn of<B>(request: &Request<B>) -> Self {
         // The word that the original looks up; browsers send the misspelt one.
         const REFERRER: HeaderName = HeaderName::from_static("referrer");
-        let value = |name| request.headers().get(name).cloned();
-        let (method, uri, version) = (request.method().clone(), request.uri().clone(), request.version());
-        Self {
-            line: Some(RequestLine::Read(method, uri, version)),
-            referrer: value(REFERRER).or_else(|| value(REFERER)),
-            user_agent: value(USER_AGENT),
-        }
+        let value = |name| request.headers().get(name);
+        let (method, uri, version) = (request.method(), request.uri(), request.version());
+        Self::new(
+            |text| write_request_line(text, method, uri, version),
+            value(REFERRER).or_else(|| value(REFERER)),
+            value(USER_AGENT),
+        )
+    }
+
+    fn new(
+        write_line: impl FnOnce(&mut String),
+        referrer: Option<&HeaderValue>,
+        user_agent: Option<&HeaderValue>,
+    ) -> Self {
+        let mut text = String::with_capacity(128);
+        write_line(&mut text);
+        let line_bytes = text.len();
+        escape(&mut text, referrer.map_or(NOTHING, HeaderValue::as_bytes));
+        text.push_str("\" \"");
+        escape(&mut text, user_agent.map_or(NOTHING, HeaderValue::as_bytes));
+        Self { text, line_bytes }
     }
 }
 
 /// How it was answered, and whom.
 #[derive(Debug)]
 pub(super) struct Answered<'a> {
-    pub(super) address: IpAddr,
-    pub(super) user: Option<&'a str>,
+    /// What [`who`] gives.
+    pub(super) who: &'a str,
     pub(super) at: Timestamp,
     pub(super) status: StatusCode,
     pub(super) body_bytes: u64,
 }
 
-/// The line, without its end.
+/// How lines about whoever is at `address` begin; `user` is the serial number of what they presented.
+pub(super) fn who(address: IpAddr, user: Option<&str>) -> String {
+    format!("{address} - {}", user.unwrap_or("-"))
+}
+
+/// The line, without its end. One is made for each request, so that it is put together from what is text already.
 pub(super) fn line(asked: &Asked, answered: &Answered<'_>) -> String {
-    let Answered { address, user, at, status, body_bytes } = answered;
-    let mut line = String::with_capacity(200);
-    let user = user.unwrap_or("-");
-    // Writing to a String cannot fail.
-    let _ = write!(line, "{address} - {user} [{}] \"", at.log_date());
-    match &asked.line {
-        None => line.push('-'),
-        Some(RequestLine::Unread(bytes)) => escape(&mut line, bytes),
-        Some(RequestLine::Read(method, uri, version)) => {
-            write_request_line(&mut Escaped(&mut line), method, uri, *version);
-        }
+    let Answered { who, at, status, body_bytes } = answered;
+    let (request, rest) = asked.text.split_at(asked.line_bytes);
+    let mut line = String::with_capacity(who.len() + asked.text.len() + 64);
+    for part in [who, " [", &at.log_date(), "] \"", request, "\" ", status.as_str(), " "] {
+        line.push_str(part);
     }
-    let _ = write!(line, "\" {} {body_bytes} \"", status.as_u16());
-    escape(&mut line, asked.referrer.as_ref().map_or(b"-", HeaderValue::as_bytes));
-    line.push_str("\" \"");
-    escape(&mut line, asked.user_agent.as_ref().map_or(b"-", HeaderValue::as_bytes));
-    line.push('"');
+    // Writing to a String cannot fail.
+    let _ = write!(line, "{body_bytes}");
+    for part in [" \"", rest, "\""] {
+        line.push_str(part);
+    }
     line
 }
 
-/// `METHOD TARGET HTTP/x.y`, as an HTTP/1 client would have written it.
-fn write_request_line(out: &mut impl fmt::Write, method: &Method, uri: &Uri, version: Version) {
+/// `METHOD TARGET HTTP/x.y`, escaped, as an HTTP/1 client would have written it.
+fn write_request_line(out: &mut String, method: &Method, uri: &Uri, version: Version) {
+    let target = uri.path_and_query().map_or("*", |target| target.as_str());
+    escape(out, method.as_str().as_bytes());
+    out.push(' ');
+    // HTTP/2 carries scheme and authority apart from the path.
+    if version == Version::HTTP_2 || (uri.authority().is_none() && uri.scheme().is_none()) {
+        escape(out, target.as_bytes());
+    } else {
+        escape(out, uri.to_string().as_bytes());
+    }
     // Writing to a String cannot fail.
     let _ = match version {
-        // HTTP/2 carries scheme and authority apart from the path.
-        Version::HTTP_2 => {
-            let target = uri.path_and_query().map_or("*", |target| target.as_str());
-            write!(out, "{method} {target} HTTP/2.0")
-        }
-        version => write!(out, "{method} {uri} {version:?}"),
+        Version::HTTP_11 => out.write_str(" HTTP/1.1"),
+        version => write!(out, " {version:?}"),
     };
 }
 
-/// Escapes what is written to it.
-struct Escaped<'a>(&'a mut String);
-
-impl fmt::Write for Escaped<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        escape(self.0, text.as_bytes());
-        Ok(())
-    }
-}
-
 fn escape(line: &mut String, text: &[u8]) {
-    for &byte in text {
+    let is_plain = |byte: u8| matches!(byte, 0x20..=0x7e) && !matches!(byte, b'\\' | b'"');
+    let plain = text.iter().position(|&byte| !is_plain(byte)).unwrap_or(text.len());
+    let (plain, rest) = text.split_at(plain);
+    // All of most texts.
+    line.push_str(std::str::from_utf8(plain).unwrap_or_default());
+    for &byte in rest {
         match byte {
+            byte if is_plain(byte) => line.push(char::from(byte)),
             b'\\' | b'"' => line.extend(['\\', char::from(byte)]),
-            0x20..=0x7e => line.push(char::from(byte)),
             0x08 => line.push_str("\\b"),
             b'\n' => line.push_str("\\n"),
             b'\r' => line.push_str("\\r"),
@@ -233,8 +242,7 @@ mod tests {
     fn says_who_what_when_and_how() {
         let check = |request: Request<()>, user: Option<&str>, expected: &str| {
             let answered = Answered {
-                address: "192.0.2.7".parse().unwrap(),
-                user,
+                who: &who("192.0.2.7".parse().unwrap(), user),
                 at: Timestamp::from_unix(784_111_777),
                 status: StatusCode::CREATED,
                 body_bytes: 12,

@@ -31,7 +31,7 @@ pub(super) async fn serve(
 ) {
     let watch = Arc::clone(&place.watch);
     let socket = Socket::new(stream, Arc::clone(&watch), foyer.meters.sent_bytes(secure));
-    let mut peer = Peer { address, local, secure, certificate: None };
+    let mut peer = Peer { address, local, secure, certificate: None, recent: Arc::default() };
     if !secure {
         converse(&foyer, socket, peer, watch).await;
     } else if let Some(session) = shake_hands(&foyer, socket, address, &watch).await {

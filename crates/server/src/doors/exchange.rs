@@ -13,10 +13,10 @@ use futures_util::future::{Either, ready};
 use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Request, StatusCode, Version};
 use hyper::body::Incoming;
+use identity::sign_in::Recent;
 use tokio::time::Instant;
-use tower::Service as _;
 
-use super::access_log::{Answered, Asked, line};
+use super::access_log::{Answered, Asked, line, who};
 use super::body::{AnswerBody, RequestBody};
 use super::head::BadHead;
 use super::limits::Limits;
@@ -34,6 +34,8 @@ pub struct Peer {
     pub secure: bool,
     /// The client certificate that was presented, trusted at the time of the handshake.
     pub certificate: Option<Arc<x509::Certificate>>,
+    /// What was shown last to sign in over this connection.
+    pub recent: Arc<Recent>,
 }
 
 /// All requests of one connection. Cloning shares it.
@@ -43,8 +45,8 @@ pub(super) struct Exchanges(Arc<Connection>);
 struct Connection {
     foyer: Arc<Foyer>,
     peer: Peer,
-    /// USER in the access log.
-    user: Option<String>,
+    /// How lines about it in the access log begin.
+    who: String,
     watch: Arc<Watch>,
     refused: Arc<OnceLock<BadHead>>,
 }
@@ -59,7 +61,8 @@ impl Exchanges {
         refused: Arc<OnceLock<BadHead>>,
     ) -> Self {
         let user = peer.certificate.as_ref().map(|certificate| certificate.serial().to_string());
-        Self(Arc::new(Connection { foyer, peer, user, watch, refused }))
+        let who = who(peer.address.ip(), user.as_deref());
+        Self(Arc::new(Connection { foyer, peer, who, watch, refused }))
     }
 
     /// Something came that was no request though its head was in order; hyper answered it with `status` by
@@ -67,7 +70,7 @@ impl Exchanges {
     pub(super) fn refused_head(&self, status: StatusCode) {
         let connection = &self.0;
         connection.foyer.meters.refused_head(connection.peer.secure, status);
-        connection.log(&Asked::default(), status, 0);
+        connection.log(&Asked::unread(b""), status, 0);
     }
 }
 
@@ -140,27 +143,19 @@ fn answer(
 impl Connection {
     fn route(&self, mut request: Request<Body>) -> impl Future<Output = Response> + Send + use<> {
         request.extensions_mut().insert(self.peer.clone());
-        let (mut routes, peer) = (self.foyer.app.clone(), self.peer.address);
-        let answered = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind();
-        answered.map(move |answered| match answered {
-            Ok(Ok(response)) => response,
-            Ok(Err(never)) => match never {},
-            Err(_) => {
+        let peer = self.peer.address;
+        let answered = AssertUnwindSafe(self.foyer.routes.answer(request)).catch_unwind();
+        answered.map(move |answered| {
+            answered.unwrap_or_else(|_| {
                 // What it said has gone through the panic hook.
                 tracing::error!(%peer, "request handler panicked");
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()
-            }
+            })
         })
     }
 
     fn log(&self, asked: &Asked, status: StatusCode, body_bytes: u64) {
-        let answered = Answered {
-            address: self.peer.address.ip(),
-            user: self.user.as_deref(),
-            at: self.foyer.clock.now(),
-            status,
-            body_bytes,
-        };
+        let answered = Answered { who: &self.who, at: self.foyer.clock.now(), status, body_bytes };
         self.foyer.log.put(&line(asked, &answered));
     }
 }

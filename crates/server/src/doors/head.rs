@@ -17,6 +17,7 @@ use std::mem::MaybeUninit;
 use http::uri::{Authority, Uri};
 use http::{Method, StatusCode};
 use httparse::{Error, Request, Status};
+use memchr::memchr;
 
 use super::limits::Limits;
 
@@ -108,7 +109,7 @@ impl HeadReader {
         let is_first_piece = self.seen_bytes == 0;
         let news = came.get(self.seen_bytes..).unwrap_or_default();
         if self.line_end.is_none() {
-            let at = news.iter().position(|&byte| byte == b'\n');
+            let at = memchr(b'\n', news);
             self.line_end = at.map(|at| self.seen_bytes + at);
         }
         let end = self.empty_line.end_in(news).map(|bytes| self.seen_bytes + bytes);
@@ -271,16 +272,22 @@ enum SoFar {
 impl EmptyLine {
     /// How many of these further bytes there are until an empty line ends, if one ends within them.
     pub(super) fn end_in(&mut self, bytes: &[u8]) -> Option<usize> {
-        for (at, &byte) in bytes.iter().enumerate() {
+        let mut at = 0;
+        while let Some(&byte) = bytes.get(at) {
+            at += 1;
             self.so_far = match (byte, self.so_far) {
                 (b'\n', SoFar::Nothing | SoFar::CarriageReturn) => {
                     // The next line begins here, and may be empty as well.
                     self.so_far = SoFar::Nothing;
-                    return Some(at + 1);
+                    return Some(at);
                 }
                 (b'\n', SoFar::Something) => SoFar::Nothing,
                 (b'\r', SoFar::Nothing) => SoFar::CarriageReturn,
-                _ => SoFar::Something,
+                _ => {
+                    // Nothing matters any more up to the end of this line.
+                    at += memchr(b'\n', &bytes[at..]).unwrap_or(bytes.len() - at);
+                    SoFar::Something
+                }
             };
         }
         None

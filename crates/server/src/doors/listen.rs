@@ -4,7 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use base::{Clock, Explain, Kind};
 use engine::{Stop, Tasks};
 use futures_util::future::join_all;
@@ -23,6 +22,7 @@ use super::connection::serve;
 use super::limits::Limits;
 use super::meters::Meters;
 use super::registry::Registry;
+use super::routes::Routes;
 use super::tls::{ClientCertificates, ClientTrust, TlsIdentity, configuration};
 
 /// Which addresses to bind.
@@ -121,8 +121,8 @@ pub struct Opening {
     pub trust: Arc<dyn ClientTrust>,
     /// Whether one has to be shown.
     pub client_certificates: ClientCertificates,
-    /// The routes. Requests carry a [`super::Peer`] in their extensions.
-    pub app: Router,
+    /// What answers. Requests carry a [`super::Peer`] in their extensions.
+    pub routes: Routes,
     /// Where answered requests are noted.
     pub access: AccessLog,
     /// What time it is in the access log and in TLS.
@@ -203,7 +203,7 @@ impl Doors {
             registry: Arc::new(Registry::new(Arc::clone(&limits), Arc::clone(&opening.meters))),
             bodies_bytes: Arc::new(Semaphore::new(limits.bodies_bytes_max.min(Semaphore::MAX_PERMITS))),
             limits,
-            app: opening.app,
+            routes: opening.routes,
             log: lines,
             clock: opening.clock,
             meters: opening.meters,
@@ -224,7 +224,7 @@ impl Doors {
 pub(super) struct Foyer {
     pub(super) http: Builder<Spawner>,
     pub(super) tls: TlsAcceptor,
-    pub(super) app: Router,
+    pub(super) routes: Routes,
     pub(super) log: Lines,
     pub(super) clock: Clock,
     pub(super) limits: Arc<Limits>,

@@ -1,7 +1,7 @@
 //! What is counted at the doors, for Prometheus.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -37,6 +37,8 @@ pub struct Meters {
     registry: Mutex<Registry>,
     requests: Family<Request, Counter>,
     seconds: Family<Door, Histogram, fn() -> Histogram>,
+    /// What is counted of each request, found without looking for its labels: of HTTP, and of HTTPS.
+    counted: [Counted; 2],
     open: Family<Door, Gauge>,
     sent_bytes: Family<Door, Counter>,
     closed: Family<Closed, Counter>,
@@ -46,6 +48,14 @@ pub struct Meters {
     pub(super) failed_handshakes: Counter,
     /// Access log lines that were thrown away because their reader is too slow.
     pub(super) lost_lines: Counter,
+}
+
+/// Members of the families, for one door.
+#[derive(Default)]
+struct Counted {
+    /// By method, and by the first digit of the status less one.
+    requests: [[OnceLock<Counter>; STATUSES.len()]; METHODS.len()],
+    seconds: OnceLock<Histogram>,
 }
 
 impl Default for Meters {
@@ -65,6 +75,7 @@ impl Meters {
             registry: Mutex::new(Registry::with_prefix("provost")),
             requests: Family::default(),
             seconds: Family::new_with_constructor(latency),
+            counted: Default::default(),
             open: Family::default(),
             sent_bytes: Family::default(),
             closed: Family::default(),
@@ -130,16 +141,22 @@ impl Meters {
 
     /// A request was answered.
     pub(super) fn answered(&self, secure: bool, method: &Method, status: StatusCode, took: Duration) {
-        let door = door(secure);
-        let request = Request { door, method: method_label(method), status: status_label(status) };
-        self.requests.get_or_create(&request).inc();
-        self.seconds.get_or_create(&Door { door }).observe(took.as_secs_f64());
+        self.counted(secure, method_index(method), status).inc();
+        let seconds = &self.counted[usize::from(secure)].seconds;
+        let seconds = seconds.get_or_init(|| self.seconds.get_or_create_owned(&Door { door: door(secure) }));
+        seconds.observe(took.as_secs_f64());
     }
 
     /// hyper refused what came, before it was a request.
     pub(super) fn refused_head(&self, secure: bool, status: StatusCode) {
-        let request = Request { door: door(secure), method: OTHER_METHOD, status: status_label(status) };
-        self.requests.get_or_create(&request).inc();
+        self.counted(secure, OTHER_METHOD, status).inc();
+    }
+
+    fn counted(&self, secure: bool, method: usize, status: StatusCode) -> &Counter {
+        let index = usize::from(status.as_u16() / 100).clamp(1, STATUSES.len()) - 1;
+        let labels = || Request { door: door(secure), method: METHODS[method], status: STATUSES[index] };
+        self.counted[usize::from(secure)].requests[method][index]
+            .get_or_init(|| self.requests.get_or_create_owned(&labels()))
     }
 
     /// A connection had to go.
@@ -173,30 +190,14 @@ fn door(secure: bool) -> &'static str {
     if secure { "https" } else { "http" }
 }
 
-const OTHER_METHOD: &str = "other";
-
 /// Methods are whatever clients make up, so only the known ones get a time series.
-fn method_label(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        Method::PATCH => "PATCH",
-        _ => OTHER_METHOD,
-    }
-}
+const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "other"];
+const OTHER_METHOD: usize = METHODS.len() - 1;
+const STATUSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-fn status_label(status: StatusCode) -> &'static str {
-    match status.as_u16() / 100 {
-        1 => "1xx",
-        2 => "2xx",
-        3 => "3xx",
-        4 => "4xx",
-        _ => "5xx",
-    }
+/// Where the method is in [`METHODS`].
+fn method_index(method: &Method) -> usize {
+    METHODS[..OTHER_METHOD].iter().position(|known| method == known).unwrap_or(OTHER_METHOD)
 }
 
 #[cfg(test)]

@@ -80,6 +80,7 @@ mod tests {
             local: local.parse().expect("an address"),
             secure,
             certificate: None,
+            recent: std::sync::Arc::default(),
         }
     }
 

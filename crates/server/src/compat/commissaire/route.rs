@@ -12,6 +12,9 @@ use http::Method;
 /// Where the dialect begins, behind the first slash.
 const ROOT: &str = "api/v0";
 
+/// How many pieces a path with a route has at most: `/cluster/NAME/hosts/ADDRESS/`.
+const SEGMENTS_MAX: usize = 5;
+
 /// A request that has a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Call {
@@ -63,15 +66,18 @@ pub(super) fn inside(path: &str) -> Option<&str> {
 
 /// The call that `method` and `path` are for; `path` is decoded, and begins behind `/api/v0`.
 pub(super) fn find(method: &Method, path: &str) -> Result<Call, Missed> {
-    let mut segments: Vec<&str> = path.split('/').skip(1).collect();
-    let slash = segments.last() == Some(&"");
-    if slash {
-        segments.pop();
+    let mut segments = [""; SEGMENTS_MAX];
+    let mut count = 0;
+    for segment in path.split('/').skip(1) {
+        *segments.get_mut(count).ok_or(Missed::Route)? = segment;
+        count += 1;
     }
+    let slash = count > 0 && segments[count - 1].is_empty();
+    let segments = &segments[..count - usize::from(slash)];
     match *method {
-        Method::GET => get(&segments, slash),
-        Method::PUT => put(&segments, slash),
-        Method::DELETE => delete(&segments),
+        Method::GET => get(segments, slash),
+        Method::PUT => put(segments, slash),
+        Method::DELETE => delete(segments),
         _ => Err(Missed::Route),
     }
 }

@@ -16,10 +16,11 @@ use engine::{Stop, Tasks};
 use futures_util::stream;
 use http::StatusCode;
 use server::doors::{
-    AccessLog, Bindings, ClientCertificates, ClientTrust, Doors, Limits, Meters, Opening, Peer, TlsIdentity,
-    read_body,
+    AccessLog, Bindings, ClientCertificates, ClientTrust, Doors, Limits, Meters, Opening, Peer, Routes,
+    TlsIdentity, read_body,
 };
 use tokio::sync::Semaphore;
+use tower::Service as _;
 use x509::{Certificate, CertificateTemplate, KeySpec, Name, PrivateKey, Serial, VerifyError};
 
 /// How long anything may take before a test gives up.
@@ -87,7 +88,7 @@ impl House {
             stop: house.stop.clone(),
             tls: Arc::clone(&house.tls),
             trust: Arc::clone(&house.trust) as Arc<dyn ClientTrust>,
-            app: house.routes(),
+            routes: house.routes(),
             access: AccessLog::to(Box::new(house.log.clone())),
             clock: Clock::manual(NOW),
             limits,
@@ -97,7 +98,7 @@ impl House {
         house
     }
 
-    fn routes(&self) -> Router {
+    fn routes(&self) -> Routes {
         let (began, release) = (Arc::clone(&self.began), Arc::clone(&self.release));
         let held = async move || {
             began.add_permits(1);
@@ -109,14 +110,18 @@ impl House {
             let pieces = std::iter::repeat_n(piece, LARGE_BYTES >> 20).map(Ok::<_, io::Error>);
             Body::from_stream(stream::iter(pieces))
         };
-        Router::new()
+        let routes = Router::new()
             .route("/hello", get(async || "hello\n"))
             .route("/who", get(async |Extension(peer): Extension<Peer>| who(&peer)))
             .route("/held", get(held))
             .route("/large", get(large))
             .route("/echo", put(echo))
             .route("/deaf", put(async || StatusCode::FORBIDDEN))
-            .route("/panic", get(async || -> &str { panic!("as the test wants") }))
+            .route("/panic", get(async || -> &str { panic!("as the test wants") }));
+        Routes::new(move |request| {
+            let mut routes = routes.clone();
+            async move { routes.call(request).await.unwrap() }
+        })
     }
 
     /// Asks everyone to stop; whether all did within the patience of tests.
