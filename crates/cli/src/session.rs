@@ -118,10 +118,10 @@ impl Session {
     }
 
     /// For whoever asks for hours: from now on as the client file says, if that is something else by now. One that
-    /// cannot be read for the moment, because somebody is writing it, is as it was.
+    /// cannot be read for the moment, or says nothing, because somebody is writing it, is as it was.
     pub(crate) async fn look_into_client_file(&mut self) -> Result<(), CommandError> {
         let Ok(file) = self.options.connection.file(self.data.as_deref()) else { return Ok(()) };
-        if self.client.is_some() && file != self.file {
+        if self.client.is_some() && file != self.file && file != ClientFile::default() {
             output::note("note: the client file says something else now, and is followed");
             self.client = Some(self.options.connection.client(&file, &mut self.input).await?);
             self.file = file;

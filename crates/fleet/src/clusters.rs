@@ -144,7 +144,8 @@ impl Fleet {
     }
 
     /// As [`Self::put_cluster`], provided that the network and the container manager which `new` names are there, also
-    /// when it is done; those that the cluster named before it goes on naming in any case. Gives the cluster with the counts of its hosts as they were just before.
+    /// when it is done; those that the cluster named before it goes on naming in any case. Gives the cluster with the
+    /// counts of its hosts as they were just before.
     ///
     /// # Errors
     /// As for [`Self::put_cluster`], and [`ClusterError::NoSuchNetwork`] and [`ClusterError::NoSuchContainerManager`].

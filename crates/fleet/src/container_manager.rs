@@ -214,7 +214,8 @@ impl Fleet {
         self.undefine(&self.container_managers, name.as_str(), expected, WhileUsed::Refuse, permit.by()).await
     }
 
-    /// Deletes a container manager, also one that clusters name: their hosts have none then (commissaire contract, section 3.5).
+    /// Deletes a container manager, also one that clusters name: their hosts have none then (commissaire contract,
+    /// section 3.5).
     ///
     /// # Errors
     /// See [`DefinitionError`].

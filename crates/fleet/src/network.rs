@@ -219,7 +219,8 @@ impl Fleet {
         self.undefine(&self.networks, name.as_str(), expected, WhileUsed::Refuse, permit.by()).await
     }
 
-    /// Deletes a network, also one that clusters name: their new hosts cannot be made ready then (commissaire contract, section 3.5).
+    /// Deletes a network, also one that clusters name: their new hosts cannot be made ready then (commissaire contract,
+    /// section 3.5).
     ///
     /// # Errors
     /// See [`DefinitionError`].

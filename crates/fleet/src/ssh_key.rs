@@ -2,6 +2,7 @@
 //!
 //! `/api/v0` has always taken any text for a key, so this is only asked of what comes another way.
 
+use base::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use x509::PrivateKey;
@@ -16,8 +17,11 @@ pub(crate) fn fault(text: &str) -> Option<String> {
         Ok(blocks) => blocks,
         Err(error) => return Some(error.to_string()),
     };
-    match blocks.as_slice() {
-        [block] if block.label == OPENSSH => openssh_fault(&block.der).map(str::to_owned),
+    let is_openssh = matches!(blocks.as_slice(), [block] if block.label == OPENSSH);
+    // Nothing of a key stays behind in memory.
+    let ders: Vec<Secret<Vec<u8>>> = blocks.into_iter().map(|block| Secret::new(block.der)).collect();
+    match ders.as_slice() {
+        [der] if is_openssh => openssh_fault(der.expose()).map(str::to_owned),
         _ => PrivateKey::from_pem(text).err().map(|error| error.to_string()),
     }
 }
@@ -63,7 +67,7 @@ fn field<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 /// The text of a key file in base64, as it is kept; ssh wants its last line to have an end.
 pub(crate) fn kept(text: &str) -> String {
     let end = if text.ends_with('\n') { "" } else { "\n" };
-    BASE64.encode(format!("{text}{end}"))
+    BASE64.encode(Secret::new(format!("{text}{end}")).expose())
 }
 
 /// The text of a key file that is [`kept`]; `None` for what is no text in base64, because others put it there.

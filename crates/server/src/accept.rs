@@ -7,7 +7,7 @@ use http::header::ACCEPT;
 pub(crate) struct Range {
     /// In lower case, without parameters: `application/json`, `text/*`.
     pub(crate) kind: String,
-    /// Whether it has a weight; without one it means: not this (RFC 9110 §12.4.2).
+    /// Whether it weighs anything; `q=0` means: not this (RFC 9110 §12.4.2).
     pub(crate) is_wanted: bool,
 }
 

@@ -35,7 +35,7 @@ pub(crate) const BUSY: &str = "too many are signing in right now";
 pub(crate) const UNAVAILABLE: &str = "who asks could not be looked up for now";
 
 /// Finds out who asks for `path`, unless they must not be asked for what proves it. Who offers something and is
-/// nobody gets into the history.
+/// nobody gets into the history, and so does who guesses.
 ///
 /// # Errors
 /// The answer, when nobody is signed in: what `refused` makes of the reason, or that of the method of signing in.
@@ -63,7 +63,13 @@ pub(crate) async fn sign_in(
     match api.sign_in.sign_in(&attempt).await {
         Outcome::SignedIn(signed_in) => Ok(signed_in),
         Outcome::Respond(response) => Err(response.map(Body::from)),
-        Outcome::Unavailable => Err(refused(NotSignedIn::Unavailable)),
+        Outcome::Unavailable { guessed } => {
+            // Or nobody would hear of those who guess while a service is away.
+            if guessed {
+                house.refusals().sign_in(source, house.clock());
+            }
+            Err(refused(NotSignedIn::Unavailable))
+        }
         Outcome::Busy(wait) => Err(refused(NotSignedIn::Busy(wait))),
         Outcome::Denied(denied) => {
             if denied.offered {

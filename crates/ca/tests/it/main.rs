@@ -4,6 +4,7 @@
 
 mod limits;
 mod lists;
+mod names;
 mod requests;
 mod rollover;
 mod serials;

@@ -48,8 +48,12 @@ pub enum Outcome {
     /// Nobody vouches for them.
     Denied(SignInDenied),
     /// Nobody vouches for them; but somebody might, who could not be asked because our store, or the service that
-    /// judges, is out of reach. That is no failed attempt of theirs.
-    Unavailable,
+    /// judges, is out of reach. That is no failed attempt of theirs, unless they guess at those whom another method
+    /// knows.
+    Unavailable {
+        /// Whether another method found that what they offered is wrong, or did not look because too much was.
+        guessed: bool,
+    },
     /// Too much is going on to look at what they offer, which may be right: they come back after so long, in whole
     /// seconds.
     Busy(Duration),

@@ -228,7 +228,7 @@ impl Stack {
             }
         }
         if is_unsure {
-            return Outcome::Unavailable;
+            return Outcome::Unavailable { guessed: was_wrong || retry_after.is_some() };
         }
         if let Some(wait) = busy {
             return Outcome::Busy(wait);

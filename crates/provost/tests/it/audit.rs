@@ -1,6 +1,7 @@
 //! Every change to the fleet is in the history with who, what and from where, and so is what was refused.
 
 use reqwest::blocking::Client;
+use serde_json::json;
 use store::Event;
 use testkit::{House, http};
 
@@ -211,4 +212,33 @@ fn what_was_refused_is_in_the_history() {
     assert!(!all.contains("hunter2") && !all.contains("user nobody"), "what was offered is nobody's to know");
     house.start();
     ended_without_a_fault(house);
+}
+
+/// Nobody can say whether it is a user of Keystone's, so the answer is 503; but it is a wrong guess at one of ours.
+#[test]
+fn who_guesses_while_keystone_is_away_is_in_the_history() {
+    let mut sign_in = everybody();
+    let keystone = format!("http://127.0.0.1:{}/", testkit::free_pair());
+    let plugins = sign_in["authentication-plugins"].as_array_mut().unwrap();
+    plugins.push(json!({"name": "keystonepasswordauth", "url": keystone}));
+    let directory = files(&sign_in, &[]);
+    let mut house = house(directory.path(), &[("fleet-trusted-proxies", "127.0.0.1")]);
+    let client = http::anybody();
+    for (user, from, status, times) in [
+        (("operator", "wrong"), "198.51.100.7", 503, 3),
+        (("somebody", "secret"), "198.51.100.8", 503, 7),
+        (("operator", "secret"), "198.51.100.8", 200, 1),
+    ] {
+        for _ in 0..times {
+            assert_eq!(ask(&house, &client, user, from, ("GET", "/hosts", "")), status, "{user:?}");
+        }
+    }
+    house.stop();
+    let history = history(&house);
+    let refused: Vec<_> = history
+        .iter()
+        .filter(|event| event.what.ends_with("refused"))
+        .map(|event| (event.facts["times"].as_str(), event.from.as_deref()))
+        .collect();
+    assert_eq!(refused, [("3", Some("198.51.100.7"))]);
 }

@@ -295,34 +295,12 @@ fn import(wanted: &Wanted<'_>, surroundings: Surroundings) -> Result<Import, Vec
         import.notes.push(what.to_owned());
     }
     relative.extend(relative_paths(&config));
-    relative.sort_unstable();
-    relative.dedup();
-    if !relative.is_empty() {
-        import.notes.push(format!(
-            "relative paths start from the working directory, {}, as they did for the program that read them, so run \
-             this where that was started: {}",
-            here.display(),
-            relative.join(", ")
-        ));
-    }
+    import.notes.extend(note_of_relative(relative, &here));
     check(&config, &mut import, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
     }
-    // These name files that are yet to be written.
-    let by_variables = Origin::Variable("ETCD_MACHINES".to_owned());
-    if let Some((user, password)) = variables.and_then(|variables| variables.user)
-        && config.origin("store.etcd.endpoints") == by_variables
-    {
-        say(&mut config, "store.etcd.user", &user, "ETCD_USERNAME");
-        say(&mut config, "store.etcd.password_file", "etcd-password", "ETCD_PASSWORD");
-        import.password = Some(password);
-    }
-    if import.sign_in.is_some() {
-        let origin = server.map_or(Origin::Default, |conf| conf.origin("authentication-plugins"));
-        let value = settings::Value::Text("sign-in.json".to_owned());
-        config.say("fleet.sign_in", Said { value, origin, from: None });
-    }
+    name_further_files(&mut config, &mut import, server.as_ref(), variables);
     import.text = format!(
         "# Made by `provost config import` of Commissaire's configuration in {}.\n\
          # `provost config reference` explains every setting.\n\n{}",
@@ -332,6 +310,42 @@ fn import(wanted: &Wanted<'_>, surroundings: Surroundings) -> Result<Import, Vec
     let taken = spoken_of(&config).map(|(key, said)| (key.name, toml(key, said), place_of(said)));
     import.taken = taken.collect();
     Ok(import)
+}
+
+/// Says where the files are that are yet to be written, and what goes into them.
+fn name_further_files(
+    config: &mut Config,
+    import: &mut Import,
+    server: Option<&Conf>,
+    variables: Option<EtcdVariables>,
+) {
+    let by_variables = Origin::Variable("ETCD_MACHINES".to_owned());
+    if let Some((user, password)) = variables.and_then(|variables| variables.user)
+        && config.origin("store.etcd.endpoints") == by_variables
+    {
+        say(config, "store.etcd.user", &user, "ETCD_USERNAME");
+        say(config, "store.etcd.password_file", "etcd-password", "ETCD_PASSWORD");
+        import.password = Some(password);
+    }
+    if import.sign_in.is_some() {
+        let origin = server.map_or(Origin::Default, |conf| conf.origin("authentication-plugins"));
+        let value = settings::Value::Text("sign-in.json".to_owned());
+        config.say("fleet.sign_in", Said { value, origin, from: None });
+    }
+}
+
+/// What is said of `paths` that start from the working directory, if there are any.
+fn note_of_relative(mut paths: Vec<String>, here: &Path) -> Option<String> {
+    paths.sort_unstable();
+    paths.dedup();
+    (!paths.is_empty()).then(|| {
+        format!(
+            "relative paths start from the working directory, {}, as they did for the program that read them, so run \
+             this where that was started: {}",
+            here.display(),
+            paths.join(", ")
+        )
+    })
 }
 
 /// The paths in settings that start from the working directory.
