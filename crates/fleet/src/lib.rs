@@ -17,8 +17,10 @@
 
 mod add;
 mod address;
+pub mod bootstrap;
 mod cluster;
 mod clusters;
+mod commands;
 mod container_manager;
 mod credentials;
 mod definition;
@@ -39,15 +41,18 @@ mod operation;
 mod operations;
 mod options;
 mod order;
+mod probe;
 pub mod record;
 mod roster;
 mod service;
 mod tally;
+mod template;
 mod unreadable;
 
 pub use address::{BadAddress, HostAddress};
 pub use cluster::{Cluster, ClusterView, Counts, Health, NewCluster, Roster};
 pub use clusters::{ClusterPage, PutCluster};
+pub use commands::{BadCommands, HostCommands, OsCommands, UnknownOs};
 pub use container_manager::{BadContainerManager, ContainerManager, ContainerManagerKind};
 pub use error::{
     AddHostError, ClusterError, CredentialsError, DefinitionError, HostError, ListError, MembersError,
@@ -61,6 +66,7 @@ pub use name::{BadName, ClusterName, ContainerManagerName, NetworkName};
 pub use network::{BadNetwork, Network, NetworkKind};
 pub use operation::{BadVersion, DeployVersion, Operation, OperationKind, OperationState, Plan};
 pub use options::{HIDDEN, Options};
+pub use probe::{Findings, PROBE, PROBE_BYTES_MAX, ProbeError};
 pub use service::{
     AddHost, DeleteCluster, DeleteContainerManager, DeleteHost, DeleteNetwork, Expected, Fleet, Ground,
     JoinCluster, LabelHost, LeaveCluster, Put, PutContainerManager, PutNetwork, ReadClusters,
@@ -68,3 +74,4 @@ pub use service::{
     ReplaceMembers, Seen, StartOperation, WriteCluster,
 };
 pub use tally::Tally;
+pub use template::{BadTemplate, Templates, Variables};
