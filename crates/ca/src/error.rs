@@ -35,7 +35,7 @@ pub enum DraftError {
     #[error("the requested {0}")]
     Name(BadName),
     /// A name, or the number of something, that is right and is nevertheless not certified here.
-    #[error("the requested {0}, which `ca.names = \"strict\"` does not allow")]
+    #[error("the requested {0}; only the setting `ca.names = \"any\"` allows that")]
     NotStrict(BadName),
     /// Where revocation lists are published cannot be written in a certificate.
     #[error("the revocation lists' address cannot be written: {0}")]
@@ -74,7 +74,18 @@ impl Explain for DraftError {
     }
 
     fn help(&self) -> Option<String> {
-        Some("an administrator may sign it with a template that asks for something else".into())
+        match self {
+            // It says itself what would help.
+            Self::NotStrict(_) => None,
+            Self::Extension { .. }
+            | Self::KeyUsage { .. }
+            | Self::Contradiction
+            | Self::Nameless
+            | Self::Name(_)
+            | Self::Address(_) => {
+                Some("an administrator may sign it with a template that asks for something else".into())
+            }
+        }
     }
 }
 

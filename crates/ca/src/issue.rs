@@ -88,7 +88,8 @@ pub(crate) fn draft(
     extensions.extend(extended_key_usage(wish)?);
     extensions.extend(names::alternative_names(wish.subject, asked(wish, oid::SUBJECT_ALT_NAME))?);
     extensions.extend(policies(wish)?);
-    if profile.names == Names::Strict {
+    // Who holds a certificate keeps its names, whatever is certified anew.
+    if profile.names == Names::Strict && wish.mark != Mark::Carried {
         names::are_strict(wish.subject, &extensions)?;
     }
     Ok(Draft {
@@ -105,23 +106,25 @@ pub(crate) fn draft(
     })
 }
 
-/// Looks at the form of everything that is kept of a request. What cannot be certified as it was asked for, but
-/// is said properly, may still be signed with a template.
+/// Looks at the form of everything that is kept of a request, and at its names. What cannot be certified as it was
+/// asked for, but is said properly and of a good name, may still be signed with a template.
 ///
 /// # Errors
-/// The first thing that is malformed.
-pub(crate) fn check_form(wish: &Wish<'_>) -> Result<(), DraftError> {
-    let names = || names::alternative_names(wish.subject, asked(wish, oid::SUBJECT_ALT_NAME)).map(drop);
-    let usages = || key_usage(wish).map(drop);
-    let purposes = || extended_key_usage(wish).map(drop);
-    let policies = || policies(wish).map(drop);
-    for check in [&names as &dyn Fn() -> _, &usages, &purposes, &policies] {
-        match check() {
+/// The first thing that is malformed, or else the first that `allowed` does not allow.
+pub(crate) fn check(allowed: Names, wish: &Wish<'_>) -> Result<(), DraftError> {
+    let names = || names::alternative_names(wish.subject, asked(wish, oid::SUBJECT_ALT_NAME));
+    let usages = || key_usage(wish);
+    let purposes = || extended_key_usage(wish);
+    let policies = || policies(wish);
+    let mut kept = Vec::new();
+    for extension in [&names as &dyn Fn() -> _, &usages, &purposes, &policies] {
+        match extension() {
+            Ok(extension) => kept.extend(extension),
             Err(error) if error.is_of_form() => return Err(error),
-            _ => {}
+            Err(_) => {}
         }
     }
-    Ok(())
+    if allowed == Names::Strict { names::are_strict(wish.subject, &kept) } else { Ok(()) }
 }
 
 fn asked<'a>(wish: &Wish<'a>, oid: ObjectIdentifier) -> Option<&'a Extension> {

@@ -11,10 +11,10 @@
 //! others     well-formed (RFC 5280 §4.2.1.6)
 //! ```
 //! A host name may have one label only, and, since people have such hosts, underscores within its labels.
-//! Nobody is asked whether a name is public, or a scheme registered: a fleet has hosts called `localhost` or
-//! `db1`, and SPIFFE identities. Linters for certificates of the web do ask; an operator who wants nothing that
-//! they complain about chooses [`Names::Strict`]. (What pkilint says of the others is listed, with reasons, in
-//! `crates/provost/tests/it/pkilint.rs`.)
+//! Nobody is asked whether a name is public, or a scheme registered: a fleet may have hosts called `localhost` or
+//! `db1`, and SPIFFE identities. Linters for certificates of the web do ask, and under [`Names::Strict`] nothing is
+//! certified that they complain about. An operator whose fleet needs such names chooses [`Names::Any`]. (What
+//! pkilint says of them is listed, with reasons, in `crates/provost/tests/it/pkilint.rs`.)
 //!
 //! The rules for a name by itself are in `x509`; here are those for all names of a certificate together.
 
@@ -193,8 +193,9 @@ mod tests {
         for (subject, extension, fault) in table {
             let extensions: Vec<_> = extension.into_iter().collect();
             let told = are_strict(subject, &extensions).err().map(|error| error.to_string());
-            let expected = fault
-                .map(|fault| format!("the requested {fault}, which `ca.names = \"strict\"` does not allow"));
+            let expected = fault.map(|fault| {
+                format!("the requested {fault}; only the setting `ca.names = \"any\"` allows that")
+            });
             assert_eq!(told, expected);
         }
     }

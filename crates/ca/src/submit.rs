@@ -92,7 +92,14 @@ impl Authority {
     /// [`SubmitError`]; nothing was stored then.
     pub async fn submit(&self, csr: &SigningRequest, text: &str) -> Result<RequestId, SubmitError> {
         self.check_key(csr)?;
-        issue::check_form(&wish_of(csr, Mark::Approved))?;
+        match issue::check(self.profile.names, &wish_of(csr, Mark::Approved)) {
+            Ok(()) => {}
+            Err(error) if error.is_of_form() => return Err(error.into()),
+            // What was taken while its names were allowed is found again.
+            Err(error) => {
+                return self.known(&Job::new(csr, text)).await?.same_bytes.ok_or_else(|| error.into());
+            }
+        }
         let mut is_likely_automatic = self.is_likely_automatic();
         for _ in 0..ATTEMPTS_MAX {
             let mut job = Job::new(csr, text);

@@ -164,7 +164,8 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-fn command() -> Command {
+/// The whole command line.
+pub fn command() -> Command {
     let path = |long: &'static str, value, help| {
         Arg::new(long).long(long).value_name(value).value_parser(value_parser!(OsString)).help(help)
     };
@@ -174,6 +175,10 @@ fn command() -> Command {
         .help("Make the two --*-auto-approve-count permanent");
     Command::new("caucased")
         .about("Certificate authority for users and for services")
+        .after_help(
+            "As with the original, names of every kind are certified: wildcards, host names of one label, URIs of \
+             any scheme. `provost up` certifies those only where its setting `ca.names` is \"any\".",
+        )
         .version(VERSION)
         .infer_long_args(true)
         .args_override_self(true)
@@ -224,6 +229,8 @@ fn settings(matches: &ArgMatches) -> Result<Settings, Vec<Problem>> {
     say("ca.lock_auto_approve_count", Value::Switch(matches.get_flag("lock-auto-approve-count")), lock);
     // Said by nobody: the first request for a user is the first administrator's.
     say("ca.users.auto_approve_count", Value::Whole(1), Origin::Default);
+    // Who comes from the original has certificates of any names, and requests for more of them.
+    say("ca.names", Value::Text("any".to_owned()), Origin::Default);
     // Its clients know of no fleet, and nobody asked for one.
     say("fleet.api", Value::Switch(false), Origin::Default);
     // Standard error is for the two lines that its users know, and for what is wrong.
@@ -246,6 +253,7 @@ mod tests {
     use std::path::Path;
 
     use base::Span;
+    use ca::Names;
 
     use super::*;
     use crate::settings::{AccessLog, Ports};
@@ -277,6 +285,7 @@ mod tests {
         assert_eq!(settings.ca.threshold, Span::days(31));
         assert_eq!(settings.ca.key_bits, 2048);
         assert!(!settings.ca.lock_auto_approve_count);
+        assert_eq!(settings.ca.names, Names::Any);
         let (services, users) = (settings.ca.services, settings.ca.users);
         assert_eq!((services.crt_validity, users.crt_validity), (Span::days(93), Span::days(93)));
         assert_eq!((services.max_csr, users.max_csr), (50, 50));

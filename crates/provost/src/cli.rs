@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::compat::commissaire::import;
 use crate::settings::{Config, Problem, Settings, Surroundings, reference, shown, with_flags};
 use crate::up::{self, Face};
-use crate::{links, output, relocate};
+use crate::{documents, links, output, relocate};
 
 /// Exit code for settings that are wrong (`EX_CONFIG` of sysexits.h).
 const WRONG_SETTINGS: u8 = 78;
@@ -33,7 +33,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
 }
 
 /// The whole command line, from which help, completions and manual pages are made.
-fn command() -> Command {
+pub fn command() -> Command {
     let json = Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON");
     let directory = |help: &'static str| {
         Arg::new("dir").value_name("DIR").value_parser(value_parser!(PathBuf)).help(help)
@@ -121,10 +121,23 @@ fn command() -> Command {
                 .arg(force),
         )
         .subcommand(Command::new("openapi").about("Print the description of the interface /v1, in OpenAPI 3.1"))
-        .subcommand(Command::new("completions").about("Print completions for a shell").arg(shell))
+        .subcommand(
+            Command::new("completions")
+                .about("Print completions for a shell, or write them into a directory")
+                .long_about(
+                    "Print completions for a shell. With DIR, write them there instead, for provost and for each name \
+                     that `provost links` makes, a file each.",
+                )
+                .arg(shell)
+                .arg(directory("The directory for the completions, which must exist")),
+        )
         .subcommand(
             Command::new("man")
                 .about("Print the manual page, or write those of all commands into a directory")
+                .long_about(
+                    "Print the manual page of provost. With DIR, write it there instead, with those of all its \
+                     commands and of each name that `provost links` makes.",
+                )
                 .arg(directory("The directory for the pages, which must exist")),
         )
 }
@@ -148,17 +161,21 @@ fn dispatch(line: &ArgMatches) -> ExitCode {
             }
         }
         "links" => {
-            let made = links::make(directory(matches).expect("clap demands DIR"), matches.get_flag("force"));
-            made.map_or_else(|error| explained(&error), |()| ExitCode::SUCCESS)
+            let directory = directory(matches).expect("clap demands DIR");
+            ended(links::make(directory, matches.get_flag("force")))
         }
         "openapi" => printed(output::data(server::openapi())),
         "completions" => {
             let shell = *matches.get_one::<Shell>("shell").expect("clap demands SHELL");
-            let mut text = Vec::new();
-            clap_complete::generate(shell, &mut command(), "provost", &mut text);
-            printed(output::data(&String::from_utf8_lossy(&text)))
+            match directory(matches) {
+                Some(directory) => ended(documents::write_completions(shell, directory)),
+                None => printed(output::data(&documents::completions(shell))),
+            }
         }
-        "man" => printed(manual(directory(matches))),
+        "man" => match directory(matches) {
+            Some(directory) => ended(documents::write_manual_pages(directory)),
+            None => printed(output::data(&documents::manual_page())),
+        },
         other => unreachable!("clap knows no command `{other}`"),
     }
 }
@@ -268,15 +285,6 @@ fn wrong_settings(problems: &[Problem]) -> ExitCode {
     ExitCode::from(WRONG_SETTINGS)
 }
 
-fn manual(directory: Option<&Path>) -> io::Result<()> {
-    if let Some(directory) = directory {
-        return clap_mangen::generate_to(command(), directory);
-    }
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command()).render(&mut page)?;
-    output::data(&String::from_utf8_lossy(&page))
-}
-
 /// The exit code after something was written.
 fn printed(written: io::Result<()>) -> ExitCode {
     match written {
@@ -288,8 +296,9 @@ fn printed(written: io::Result<()>) -> ExitCode {
     }
 }
 
-/// Says what went wrong, and gives the exit code for it.
-fn explained(error: &dyn Explain) -> ExitCode {
+/// The exit code after something was done; says what went wrong.
+fn ended<E: Explain>(done: Result<(), E>) -> ExitCode {
+    let Err(error) = done else { return ExitCode::SUCCESS };
     output::error(report(&error), error.help());
     ExitCode::from(error.kind().exit_code())
 }

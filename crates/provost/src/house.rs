@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Clock, Entropy, Explain as _, Secret, Span};
-use ca::{Admission, AuthorityName, Profile};
+use ca::{Admission, AuthorityName, Names, Profile};
 use engine::{House, HouseError, Parts, Retention, ServerIdentity, ServerName, Stop, Tasks};
 use identity::sign_in::{ClientCertificateConfig, Config, MethodConfig, Roles};
 use server::doors::{AccessLog, Bindings, Doors, Limits, Meters, Opening, Scheme, TlsIdentity};
@@ -282,7 +282,11 @@ fn profile(settings: &Settings, name: AuthorityName, authority: &settings::Autho
             AuthorityName::Services => server::crl_addresses(&netloc),
             AuthorityName::Users | AuthorityName::Server => Vec::new(),
         },
-        names: settings.ca.names,
+        names: match name {
+            // The operator chose the names that it certifies: the house's own.
+            AuthorityName::Server => Names::Any,
+            AuthorityName::Services | AuthorityName::Users => settings.ca.names,
+        },
         admission: Admission {
             pending_max: authority.max_csr,
             automatic_max: authority.auto_approve_count,

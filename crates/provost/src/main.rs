@@ -10,6 +10,7 @@ mod cli;
 mod client_file;
 mod compat;
 mod data_dir;
+mod documents;
 mod etcd;
 mod greeting;
 mod house;

@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use base::Entropy;
+use clap::Command;
+use cli::compat::commctl;
 
 use crate::compat::commissaire;
 use crate::{caucased, output};
@@ -19,7 +21,15 @@ pub struct OldName {
     /// What the program of that name does.
     what: &'static str,
     /// What runs under it; `None` when this version has nothing for it.
-    served: Option<fn(Vec<OsString>) -> ExitCode>,
+    served: Option<Program>,
+}
+
+/// A program that this version has.
+struct Program {
+    /// Runs it with its arguments, the name first.
+    run: fn(Vec<OsString>) -> ExitCode,
+    /// Its command line.
+    command: fn() -> Command,
 }
 
 impl OldName {
@@ -28,10 +38,15 @@ impl OldName {
         self.served.is_some()
     }
 
+    /// Its command line, from which help, completions and manual pages are made; if this version has the program.
+    pub fn command(&self) -> Option<Command> {
+        self.served.as_ref().map(|program| (program.command)())
+    }
+
     /// Runs the program with `arguments`, the name first, or says that it is not there.
     pub fn run(&self, arguments: Vec<OsString>) -> ExitCode {
-        if let Some(run) = self.served {
-            return run(arguments);
+        if let Some(program) = &self.served {
+            return (program.run)(arguments);
         }
         output::note(format_args!(
             "{}: {}; this version of Provost does not serve it yet",
@@ -51,8 +66,8 @@ pub fn find(name: &str) -> Option<&'static OldName> {
     OLD_NAMES.iter().find(|old| old.name == name)
 }
 
-fn commctl(arguments: Vec<OsString>) -> ExitCode {
-    cli::compat::commctl::run(arguments, &Entropy::system())
+fn run_commctl(arguments: Vec<OsString>) -> ExitCode {
+    commctl::run(arguments, &Entropy::system())
 }
 
 const fn later(name: &'static str, what: &'static str) -> OldName {
@@ -61,7 +76,11 @@ const fn later(name: &'static str, what: &'static str) -> OldName {
 
 /// All of them, trade by trade.
 pub const OLD_NAMES: &[OldName] = &[
-    OldName { name: "caucased", what: "the certificate authority's server", served: Some(caucased::run) },
+    OldName {
+        name: "caucased",
+        what: "the certificate authority's server",
+        served: Some(Program { run: caucased::run, command: caucased::command }),
+    },
     later("caucased-manage", "restores, imports and exports the certificate authority's database"),
     later("caucase", "the certificate authority's client"),
     later("caucase-updater", "keeps a certificate and its trust up to date"),
@@ -74,11 +93,15 @@ pub const OLD_NAMES: &[OldName] = &[
     later("slapcache-conf", "sets up the key and the configuration of slapcache"),
     later("slapcache-upload", "publishes an upgrade through a network cache"),
     later("slapcache-download", "fetches an upgrade from a network cache"),
-    OldName { name: "commctl", what: "the client for hosts and clusters", served: Some(commctl) },
+    OldName {
+        name: "commctl",
+        what: "the client for hosts and clusters",
+        served: Some(Program { run: run_commctl, command: commctl::command }),
+    },
     OldName {
         name: "commissaire-server",
         what: "the server for hosts and clusters",
-        served: Some(commissaire::server::run),
+        served: Some(Program { run: commissaire::server::run, command: commissaire::server::command }),
     },
     later("commissaire-storage-service", "keeps what is known of hosts and clusters"),
     later("commissaire-investigator-service", "looks at new hosts and bootstraps them"),

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::path::PathBuf;
 
 use base::{Explain, Kind};
 use bytes::Bytes;
@@ -309,6 +310,13 @@ pub enum Error {
     /// There is no room left on the disk, or no more may be taken.
     #[error("the store's disk is full")]
     Full,
+    /// The file was deleted or moved while it was open, or another one was put in its place. What would be written
+    /// would be lost.
+    #[error("the store's file {} was deleted or replaced while it was open", path.display())]
+    Gone {
+        /// Where it was.
+        path: PathBuf,
+    },
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -327,7 +335,9 @@ impl Explain for Error {
         match self {
             Self::Key { .. } => Kind::Invalid,
             Self::Full => Kind::Full,
-            Self::Closed | Self::Unavailable { .. } | Self::Refused { .. } => Kind::Unavailable,
+            Self::Closed | Self::Gone { .. } | Self::Unavailable { .. } | Self::Refused { .. } => {
+                Kind::Unavailable
+            }
             Self::Engine { .. } | Self::Record { .. } => Kind::Internal,
         }
     }
@@ -339,6 +349,9 @@ impl Explain for Error {
             ),
             Self::Refused { .. } => {
                 Some("look at the user, its password and its role, here and in the store".into())
+            }
+            Self::Gone { .. } => {
+                Some("move it back if it was moved; else stop this process, and put a backup there".into())
             }
             Self::Record { .. } => {
                 Some("the database is damaged: put it and its key back from one backup".into())

@@ -15,8 +15,12 @@
 //! much as pages of 4 KiB, and are no faster.
 //!
 //! What happened is not kept in the file: after reopening, a watch from before that is told to list again.
+//!
+//! A file that is deleted or replaced while it is open takes no more commits, and no listing is made from it: what
+//! would be said and stored would be lost with the process. Single records are read as long as there are connections.
 
 mod open;
+mod place;
 mod readers;
 mod settled;
 mod writer;
@@ -91,7 +95,9 @@ impl Sqlite {
         let (jobs, queue) = mpsc::channel();
         let (alive, ended) = oneshot::channel::<()>();
         let settled = Arc::new(Settled::at(opened.revision));
-        let writer = Writer::new(opened.connection, opened.revision, settled.clone(), changes.clone());
+        let place = opened.place;
+        let writer =
+            Writer::new(opened.connection, place.clone(), opened.revision, settled.clone(), changes.clone());
         let lock = opened.lock;
         let thread = std::thread::Builder::new()
             .name("store".into())
@@ -102,7 +108,7 @@ impl Sqlite {
             .map_err(|source| OpenError::Files { path: path.into(), doing: "starting its writer", source })?;
         tracing::info!(path = %path.display(), revision = opened.revision.0, "store opened");
         Ok(Self {
-            readers: Readers::new(path),
+            readers: Readers::new(place),
             settled,
             changes,
             jobs: Mutex::new(Some(jobs)),

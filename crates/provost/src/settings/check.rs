@@ -74,9 +74,6 @@ fn read(config: &Config, reader: &mut Reader<'_>, layout: Layout) -> Option<Sett
     let bind = bind(reader, netloc.as_ref());
     let store = store_settings::store(reader);
     let ca = authorities(reader);
-    if let (Some(netloc), Some(ca)) = (&netloc, &ca) {
-        is_certified(reader, netloc, ca.names);
-    }
     let cors_whitelist = reader.parsed_list::<String>("cors.whitelist");
     let cors_keys = reader.path("cors.key_store");
     let server_key = reader.path("server.key_file");
@@ -165,7 +162,7 @@ fn authorities(reader: &mut Reader<'_>) -> Option<Authorities> {
     let threshold = reader.fraction("ca.threshold_days", DAYS_MAX).and_then(Span::days_f64);
     let key_bits = key_bits(reader);
     let names = reader.choice("ca.names");
-    let names = names.map(|word| if word == "strict" { Names::Strict } else { Names::Any });
+    let names = names.map(|word| if word == "any" { Names::Any } else { Names::Strict });
     let lock_auto_approve_count = reader.switch("ca.lock_auto_approve_count");
     let services = authority(reader, "services");
     let users = authority(reader, "users");
@@ -178,16 +175,6 @@ fn authorities(reader: &mut Reader<'_>) -> Option<Authorities> {
         services: services?,
         users: users?,
     })
-}
-
-/// The house certifies its own name: its host for HTTPS, and all of it where revocation lists are found.
-fn is_certified(reader: &mut Reader<'_>, netloc: &Netloc, names: Names) {
-    if names == Names::Any {
-        return;
-    }
-    if let Err(bad) = x509::strict::uri("the certificates' address", &format!("http://{netloc}/")) {
-        reader.wrong("netloc", format!("{bad}, which `ca.names = \"strict\"` does not allow"));
-    }
 }
 
 fn key_bits(reader: &mut Reader<'_>) -> Option<u32> {
@@ -390,25 +377,14 @@ mod tests {
         );
     }
 
+    /// Whoever chose the name of the house is not told that it is none.
     #[test]
-    fn strictness_about_names_holds_for_our_own() {
-        for netloc in ["ca.example.com:8000", "192.0.2.1:80", "[2001:db8::1]:8000", "ca.example.com"] {
-            assert!(of_text(&format!("netloc = \"{netloc}\"\nca.names = \"strict\"")).is_ok(), "{netloc}");
-        }
-        assert_eq!(of_text("ca.names = \"strict\"").unwrap().ca.names, Names::Strict);
-        for (netloc, fault) in [
-            ("localhost:8000", "has a host name of one label"),
-            ("a.b", "has a host name whose last label has one character"),
-            ("ca.example.zone1", "has a host name that does not end with a letter"),
-            ("ca.example.com:08000", "has a port that begins with a zero"),
-        ] {
-            let text = format!("netloc = \"{netloc}\"\nca.names = \"strict\"");
-            let told: Vec<_> = of_text(&text).unwrap_err().iter().map(ToString::to_string).collect();
-            let expected = format!(
-                "/etc/provost.toml:1: netloc: the certificates' address \"http://{netloc}/\" {fault}, which \
-                 `ca.names = \"strict\"` does not allow"
-            );
-            assert_eq!(told, [expected]);
+    fn names_are_strict_unless_said_otherwise() {
+        for netloc in ["ca.example.com:8000", "[2001:db8::1]:8000", "localhost:8000", "ca.example.zone1"] {
+            let names = |rest: &str| of_text(&format!("netloc = \"{netloc}\"\n{rest}")).unwrap().ca.names;
+            assert_eq!(names(""), Names::Strict, "{netloc}");
+            assert_eq!(names("ca.names = \"strict\""), Names::Strict, "{netloc}");
+            assert_eq!(names("ca.names = \"any\""), Names::Any, "{netloc}");
         }
     }
 }

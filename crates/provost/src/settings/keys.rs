@@ -153,12 +153,13 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "ca.names",
         kind: Kind::Choice(&["any", "strict"]),
-        default: Default::Is("\"any\""),
+        default: Default::Is("\"strict\""),
         docs: &[
-            "Which names are certified: any whose syntax is right, or only what everybody takes who reads certificates",
-            "What linters for certificates of the web complain about is refused when this is strict: wildcards, host",
-            "names of one label or without a letter at their end, URIs of schemes such as spiffe and urn, object",
-            "identifiers with long numbers. `netloc` is a name as well.",
+            "Which names are certified: only what everybody takes who reads certificates, or any whose syntax is right",
+            "Refused when this is strict is what linters for certificates of the web complain about: wildcards",
+            "(*.example.com), host names of one label (localhost) or without a letter at their end (db.zone1), URIs of",
+            "schemes such as spiffe and urn, object identifiers with long numbers. It is about requests: `netloc` may be",
+            "any name, and certificates that were issued before are renewed with the names that they have.",
         ],
     },
     Key {

@@ -1,6 +1,7 @@
 //! What prevents nothing, but is worth saying.
 
 use base::Span;
+use ca::Names;
 
 use super::config::Config;
 use super::netloc::Host;
@@ -44,6 +45,14 @@ pub fn notes(config: &Config, reader: &Reader<'_>, settings: &Settings) -> Vec<P
             );
         }
         Host::Name(_) | Host::Address(_) => {}
+    }
+    // It stands in every certificate of a service, where revocation lists are found.
+    let address = x509::strict::uri("the certificates' address", &format!("http://{}/", settings.netloc));
+    if settings.ca.api
+        && settings.ca.names == Names::Strict
+        && let Err(bad) = address
+    {
+        note("netloc", format!("{bad}, of which linters for certificates of the web warn"));
     }
     for (name, path) in
         [("server.key_file", &settings.files.server_key), ("cors.key_store", &settings.files.cors_keys)]
@@ -124,7 +133,11 @@ mod tests {
         check("ca.users.crt_validity_days = 0.0005", "below 61 seconds");
         check("ca.users.crt_validity_days = 0.0003", "below 31 seconds");
         check("ca.threshold_days = 32", "(31d 0h) is used");
-        check("netloc = \"my_host\"", "has a `_`");
+        check("netloc = \"my_host.example\"", "has a `_`");
+        check(
+            "netloc = \"localhost:8000\"",
+            "the certificates' address \"http://localhost:8000/\" has a host name of one label, of which linters",
+        );
         check("netloc = \"0.0.0.0:80\"", "clients cannot reach 0.0.0.0");
         check("server.key_file = \"/no/where/key\"", "/no/where/key cannot be made");
         check("cors.key_store = \"no/where/key\"", "/etc/no/where/key cannot be made");

@@ -5,9 +5,9 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use testkit::House;
+use testkit::{House, exchange};
 
-use crate::houses::up;
+use crate::houses::{RSA, csr, get, key, request, up};
 use crate::program::{nowhere, provost_in};
 
 /// A house that has served and stands still.
@@ -85,6 +85,23 @@ fn a_damaged_database_is_refused_with_a_hint() {
         let said = refused(&house, 70);
         assert!(said.contains("provost.db") && said.ends_with(hint), "{said}");
     }
+}
+
+/// It went on saying that all was well, and lost what it had answered when it ended.
+#[test]
+fn a_database_that_is_moved_away_while_it_runs_is_noticed() {
+    let mut house = up();
+    let (database, elsewhere) = (house.data().join("provost.db"), house.data().join("elsewhere"));
+    let ready = |house: &House| exchange(house.http(), get("/readyz")).status;
+    let text = csr(&key(RSA), "one");
+    let put = |house: &House| exchange(house.http(), request("PUT", "/cas/csr", &[], text.as_bytes())).status;
+    assert_eq!(ready(&house), 200);
+    std::fs::rename(&database, &elsewhere).unwrap();
+    assert_eq!((ready(&house), put(&house)), (503, 503));
+    std::fs::rename(&elsewhere, &database).unwrap();
+    assert_eq!((put(&house), ready(&house)), (201, 200));
+    assert_eq!(exchange(house.http(), get("/healthz")).status, 200);
+    house.stop();
 }
 
 /// The file is for people; an older one is better than no service.

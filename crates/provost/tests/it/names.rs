@@ -73,3 +73,41 @@ fn completions_and_manual_pages_come_from_the_command_line() {
         assert!(page.contains("PROVOST_SERVER"), "{page}");
     }
 }
+
+/// Whoever makes links for the old names gets a manual page and completions for each.
+#[test]
+fn every_link_has_a_manual_page_and_completions() {
+    let [links, pages, completions] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let path = |dir: &tempfile::TempDir| dir.path().to_str().unwrap().to_owned();
+    assert_eq!(provost(&["links", &path(&links)]).code, Some(0));
+    let ran = provost(&["man", &path(&pages)]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{}", ran.stderr);
+    let ran = provost(&["completions", "bash", &path(&completions)]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{}", ran.stderr);
+
+    let links = std::fs::read_dir(links.path()).unwrap().map(|link| link.unwrap().file_name());
+    let names: Vec<_> = links.map(|name| name.into_string().unwrap()).chain(["provost".to_owned()]).collect();
+    assert_eq!(names.len(), 4);
+    for name in names {
+        assert!(pages.path().join(format!("{name}.1")).is_file(), "{name}");
+        let file = completions.path().join(format!("{name}.bash"));
+        let said = ran.stderr.lines().filter(|line| *line == format!("wrote {}", file.display()));
+        assert_eq!(said.count(), 1, "{name}: {}", ran.stderr);
+        // bash takes it, and knows from then on what completes the name.
+        let script = format!("source '{}' && complete -p {name}", file.display());
+        let taken = std::process::Command::new("bash").args(["--norc", "-c", &script]).output().unwrap();
+        assert!(taken.status.success() && taken.stderr.is_empty(), "{name}: {taken:?}");
+    }
+}
+
+#[test]
+fn manual_pages_and_completions_need_a_directory() {
+    for arguments in [&["man", "/nonexistent/man1"][..], &["completions", "zsh", "/nonexistent/man1"]] {
+        let ran = provost(arguments);
+        assert_eq!(ran.code, Some(66));
+        assert_eq!(
+            ran.stderr,
+            "error: /nonexistent/man1 is not a directory\nhint: run `mkdir -p /nonexistent/man1` first\n"
+        );
+    }
+}

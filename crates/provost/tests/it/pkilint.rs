@@ -11,7 +11,7 @@ use ca::{Admission, Authority, AuthorityName, Ground, Names, Profile};
 use futures_executor::block_on;
 use serde_json::json;
 use store::{Memory, SealingKey};
-use testkit::{Answer, Face, House, Process, exchange, http, witness};
+use testkit::{Answer, Face, House, Plan, Process, exchange, http, witness};
 use x509::{Certificate, Crl, Digest, KeyKind, KeySpec, Name, PrivateKey, SigningRequest};
 
 use crate::houses::{
@@ -40,8 +40,8 @@ const URI_PARTS: &str = "RFC 3986 allows it there; pkilint does not expect it";
 const NUMBER: &str = "X.660 and X.667 allow arcs of any size, 2.999 and numbers of one octet; pkilint reads no such object identifiers";
 
 /// Names whose syntax is right, and which a fleet may need, but which pkilint does not know. There is no other
-/// way to write them; to refuse them would be to refuse what is right (the rule is in `crates/ca/src/names.rs`).
-/// Who wants them refused all the same has `ca.names = "strict"`.
+/// way to write them, so they are certified only where the operator says `ca.names = "any"` (the rule is in
+/// `crates/ca/src/names.rs`).
 const IN_CORPUS: &[Accepted] = &[
     ("services/dns-wildcard", HOST_FORM, WILDCARD),
     ("services/dns-wildcard-one-label", HOST_FORM, WILDCARD),
@@ -188,18 +188,23 @@ struct Odd {
     refused: Option<String>,
 }
 
+/// `provost up`, told which names to certify, or as it comes.
+fn certifying(names: Option<&str>) -> Plan {
+    names.map_or_else(|| plan(Face::Up), |names| plan(Face::Up).option("ca-names", names))
+}
+
 /// The requests, and what is said of them where these names are certified.
-fn corpus(names: &str) -> Vec<Odd> {
+fn corpus(names: Option<&str>) -> Vec<Odd> {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/corpus/csr"));
     let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
     let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"));
     let all: Vec<Odd> = rows
         .map(|row| {
             let columns: Vec<&str> = row.split(" | ").collect();
-            let [name, answer, when_strict, _] = columns[..] else { panic!("{row}") };
+            let [name, answer, as_it_comes, _] = columns[..] else { panic!("{row}") };
             let name = name.strip_suffix(".pem`").unwrap();
             let text = std::fs::read(folder.join(format!("{name}.pem"))).unwrap();
-            let answer = if names == "strict" && !when_strict.is_empty() { when_strict } else { answer };
+            let answer = if names.is_none() && !as_it_comes.is_empty() { as_it_comes } else { answer };
             Odd { name: name.to_owned(), text, refused: (answer != "issued").then(|| answer.to_owned()) }
         })
         .collect();
@@ -215,9 +220,8 @@ fn names_in(folder: &Path) -> BTreeSet<String> {
 
 /// Every odd request is answered as the corpus says: signed, with a certificate that passes pkilint, or
 /// refused with the rule it breaks, and not stored.
-fn answers(names: &str, accepted: &[Accepted]) {
-    let house = plan(Face::Up)
-        .option("ca-names", names)
+fn answers(names: Option<&str>, accepted: &[Accepted]) {
+    let house = certifying(names)
         .option("service-auto-approve-count", "10000")
         .option("user-auto-approve-count", "10000")
         .start();
@@ -254,34 +258,33 @@ fn answers(names: &str, accepted: &[Accepted]) {
 }
 
 #[test]
-fn odd_requests_are_refused_with_a_reason_or_make_good_certificates() {
-    answers("any", IN_CORPUS);
+fn odd_requests_are_refused_with_a_reason_or_make_certificates_without_a_fault() {
+    answers(None, &[]);
 }
 
 #[test]
-fn with_strict_names_pkilint_has_nothing_to_say() {
-    answers("strict", &[]);
+fn with_any_names_pkilint_has_just_those_to_complain_about() {
+    answers(Some("any"), IN_CORPUS);
 }
 
-/// Whether a request refused for this `reason` is malformed; others wait for somebody who may sign something else.
-fn is_malformed(reason: &str) -> bool {
+/// Whether a request is refused at once for this `reason`; others wait for somebody who may sign something else.
+fn is_refused_at_once(reason: &str) -> bool {
     let waits = reason.starts_with("the request names nobody")
         || reason.starts_with("a key usage was requested that")
-        || reason.starts_with("the requested keyUsage has both")
-        || reason.contains("`ca.names");
+        || reason.starts_with("the requested keyUsage has both");
     !waits
 }
 
-/// What is malformed is not even taken. Of the rest somebody who looks is told the same, and may sign with a template
-/// instead.
-fn nobody_approves_what_is_refused(names: &str) {
-    let house = plan(Face::Up).option("ca-names", names).option("service-max-csr", "10000").start();
+/// What is malformed or has a name that is not certified here is not even taken. Of the rest somebody who looks is
+/// told the same, and may sign with a template instead.
+fn nobody_approves_what_is_refused(names: Option<&str>) {
+    let house = certifying(names).option("service-max-csr", "10000").start();
     let administrator = http::holder_of(&house.administrator());
     for odd in corpus(names) {
         let Some(reason) = odd.refused.filter(|reason| !reason.starts_with("Not a CSR")) else { continue };
-        let is_malformed = is_malformed(&reason);
+        let at_once = is_refused_at_once(&reason);
         let mut taken = put_request(&house, "cas", &odd.text);
-        if is_malformed {
+        if at_once {
             assert_eq!((taken.status, taken.text().trim_end()), (400, reason.as_str()), "{}", odd.name);
             taken = put_request(&house, "cas", csr(&key(KeySpec::P256), &odd.name).as_bytes());
         }
@@ -297,7 +300,7 @@ fn nobody_approves_what_is_refused(names: &str) {
             .unwrap();
             (answer.status().as_u16(), answer.text().unwrap().trim_end().to_owned())
         };
-        if !is_malformed {
+        if !at_once {
             assert_eq!(approve(None), (400, reason.clone()), "{}", odd.name);
         }
         let key = key(KeySpec::P256);
@@ -314,42 +317,66 @@ fn nobody_approves_what_is_refused(names: &str) {
 
 #[test]
 fn what_cannot_be_certified_cannot_be_approved_either() {
-    nobody_approves_what_is_refused("any");
+    nobody_approves_what_is_refused(Some("any"));
 }
 
 #[test]
 fn what_is_not_strict_cannot_be_approved_either() {
-    nobody_approves_what_is_refused("strict");
+    nobody_approves_what_is_refused(None);
 }
 
-/// Certificates from before keep working until they end, and are not followed by another.
+/// Who has a certificate with any name keeps that name; nobody gets another one.
 #[test]
-fn what_is_not_strict_is_not_renewed() {
-    let mut house = plan(Face::Up).option("service-auto-approve-count", "10000").start();
+fn what_was_certified_before_names_were_strict_is_renewed() {
+    let mut house = certifying(Some("any")).option("service-auto-approve-count", "1").start();
     let holder = key(RSA);
-    let names = [x509::extension::subject_alt_name_dns("localhost", false).unwrap()];
-    let asked = SigningRequest::build(&holder, &Name::from_common_name("x").unwrap(), &names);
-    let taken = put_request(&house, "cas", asked.to_pem().as_bytes());
-    let old = certificate(&house, "cas", &taken);
-    let renew = |house: &House| {
-        let renewal = json!({"crt_pem": old.to_pem(), "renew_csr_pem": csr(&key(RSA), "x")});
-        let answer = ask(house, put_json("/cas/crt/renew", &envelope(&renewal, Digest::Sha256, &holder)));
-        (answer.status, answer.text().trim_end().to_owned())
+    let asked = |key: &PrivateKey| {
+        let names = [x509::extension::subject_alt_name_dns("localhost", false).unwrap()];
+        SigningRequest::build(key, &Name::from_common_name("x").unwrap(), &names).to_pem()
     };
-    assert_eq!(renew(&house).0, 200);
+    let old = certificate(&house, "cas", &put_request(&house, "cas", asked(&holder).as_bytes()));
+    let waits = asked(&key(RSA));
+    let number = |taken: &Answer| (taken.status, taken.header("location").map(str::to_owned));
+    let taken = number(&put_request(&house, "cas", waits.as_bytes()));
     house.stop();
     house.set("ca-names", "strict");
     house.start();
-    let reason = "the requested dNSName \"localhost\" has a host name of one label, which `ca.names = \"strict\"` does not allow";
-    assert_eq!(renew(&house), (400, reason.to_owned()));
+
+    let renewal = json!({"crt_pem": old.to_pem(), "renew_csr_pem": csr(&key(RSA), "y")});
+    let renewed = ask(&house, put_json("/cas/crt/renew", &envelope(&renewal, Digest::Sha256, &holder)));
+    assert_eq!(renewed.status, 200, "{}", renewed.text());
+    let renewed = Certificate::from_pem(&renewed.body).unwrap();
+    let names = |certificate: &Certificate| {
+        let is_names = |extension: &&x509::Extension| extension.oid == x509::oid::SUBJECT_ALT_NAME;
+        certificate.extensions().iter().find(is_names).cloned().unwrap()
+    };
+    assert_eq!((renewed.subject(), names(&renewed)), (old.subject(), names(&old)));
+
+    let reason = "the requested dNSName \"localhost\" has a host name of one label; only the setting `ca.names = \"any\"` allows that";
+    let refused = put_request(&house, "cas", asked(&key(RSA)).as_bytes());
+    assert_eq!((refused.status, refused.text().trim_end()), (400, reason));
+    // What waited before waits still, and nobody approves it.
+    assert_eq!(number(&put_request(&house, "cas", waits.as_bytes())), taken);
+    let url = house.https_url(&format!("/cas/crt/{}", taken.1.unwrap()));
+    let refused = http::holder_of(&house.administrator()).put(url).send().unwrap();
+    assert_eq!((refused.status().as_u16(), refused.text().unwrap().trim_end()), (400, reason));
+    ended_without_a_fault(house);
+}
+
+/// Who comes from the original finds that any names are certified, as there.
+#[test]
+fn by_its_old_name_it_certifies_any_name() {
+    let house = plan(Face::Caucased).option("service-auto-approve-count", "1").start();
+    let corpus = corpus(Some("any"));
+    let wildcard = corpus.iter().find(|odd| odd.name == "dns-wildcard").unwrap();
+    assert_eq!(put_request(&house, "cas", &wildcard.text).status, 201);
     ended_without_a_fault(house);
 }
 
 /// All that a house makes for itself, and its revocation lists, whatever its name.
-fn own(host: &str, names: &str, accepted: &[Accepted]) {
+fn own(host: &str, accepted: &[Accepted]) {
     let house = plan(Face::Up)
         .host(host)
-        .option("ca-names", names)
         .option("bind", "127.0.0.1")
         .option("service-auto-approve-count", "1")
         .option("user-auto-approve-count", "1")
@@ -382,25 +409,25 @@ fn own(host: &str, names: &str, accepted: &[Accepted]) {
 
 #[test]
 fn a_house_with_an_ipv4_address_makes_good_certificates() {
-    own("127.0.0.1", "strict", &[]);
+    own("127.0.0.1", &[]);
 }
 
 #[test]
 fn a_house_with_an_ipv6_address_makes_good_certificates() {
-    own("[2001:db8::1]", "strict", &[]);
+    own("[2001:db8::1]", &[]);
 }
 
 #[test]
 fn a_house_with_a_domain_name_makes_good_certificates() {
-    own("ca.example.com", "strict", &[]);
+    own("ca.example.com", &[]);
 }
 
-/// The operator chose the name; what certificates say follows from it (caucase contract, section 6).
+/// The operator chose the name, and nothing is refused for it; what certificates say follows from it (caucase
+/// contract, section 6).
 #[test]
 fn a_house_with_a_name_of_one_label_has_just_that_name_held_against_it() {
     own(
         "localhost",
-        "any",
         &[
             ("server-ca", HOST_FORM, ONE_LABEL),
             ("server", HOST_FORM, ONE_LABEL),

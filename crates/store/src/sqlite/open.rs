@@ -15,6 +15,7 @@ use std::time::Duration;
 use base::{Explain, Kind};
 use rusqlite::{Connection, OpenFlags};
 
+use super::place::Place;
 use super::{failed, from_sql};
 use crate::{Error, Revision, private_file};
 
@@ -108,6 +109,8 @@ pub(super) struct Opened {
     pub(super) connection: Connection,
     /// What it is at.
     pub(super) revision: Revision,
+    /// The file itself.
+    pub(super) place: Place,
     /// To be held as long as a connection is open.
     pub(super) lock: File,
 }
@@ -141,7 +144,8 @@ pub(super) fn open(path: &Path, pages_max: Option<u32>) -> Result<Opened, OpenEr
         return Err(OpenError::Newer { path: path.into(), layout });
     }
     let revision = prepare_writer(&connection, pages_max).map_err(store)?;
-    Ok(Opened { connection, revision, lock })
+    let place = Place::of(path).map_err(files("looking at it"))?;
+    Ok(Opened { connection, revision, place, lock })
 }
 
 /// A further connection, for reading.

@@ -1,11 +1,11 @@
 //! Reading: connections that see what was last committed, and never wait for the writer.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::place::Place;
 use super::{failed, from_sql, open};
 use crate::{Error, Key, Listing, Page, Prefix, Revision, Version, Versioned};
 
@@ -14,13 +14,13 @@ const IDLE_MAX: usize = 8;
 
 /// The connections that nobody is using; absent once closed.
 pub(super) struct Readers {
-    path: PathBuf,
+    place: Place,
     idle: Mutex<Option<Vec<Connection>>>,
 }
 
 impl Readers {
-    pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.into(), idle: Mutex::new(Some(Vec::new())) }
+    pub(super) fn new(place: Place) -> Self {
+        Self { place, idle: Mutex::new(Some(Vec::new())) }
     }
 
     pub(super) fn close(&self) {
@@ -52,6 +52,8 @@ impl Readers {
             _ => (FROM, prefix.as_str()),
         };
         let limit = page.held();
+        // Which costs little beside a listing, and lets whoever asks whether the store answers know.
+        self.place.check()?;
         self.read(|connection| {
             // In one transaction, so that the revision and the entries are of one moment.
             let moment = connection.unchecked_transaction()?;
@@ -70,7 +72,11 @@ impl Readers {
         let idle = self.idle().as_mut().ok_or(Error::Closed)?.pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => open::reader(&self.path).map_err(failed("opening it for reading"))?,
+            None => {
+                // Not another file that is there by now.
+                self.place.check()?;
+                open::reader(self.place.path()).map_err(failed("opening it for reading"))?
+            }
         };
         let found = work(&connection).map_err(failed("reading"));
         if let Some(idle) = self.idle().as_mut()

@@ -8,6 +8,7 @@ use async_lock::SemaphoreGuardArc;
 use futures_channel::oneshot;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::place::Place;
 use super::settled::Settled;
 use super::{failed, from_sql, open, to_sql};
 use crate::changes::Changes;
@@ -43,6 +44,7 @@ pub(super) struct Job {
 /// The one that writes.
 pub(super) struct Writer {
     connection: Connection,
+    place: Place,
     /// Of the last commit; further on while a transaction is being written.
     revision: Revision,
     settled: Arc<Settled>,
@@ -81,11 +83,12 @@ impl Writer {
     /// Goes on from `revision`, where `settled` is as well.
     pub(super) fn new(
         connection: Connection,
+        place: Place,
         revision: Revision,
         settled: Arc<Settled>,
         changes: Changes,
     ) -> Self {
-        Self { connection, revision, settled, changes, pages: 0 }
+        Self { connection, place, revision, settled, changes, pages: 0 }
     }
 
     /// Commits what comes through `queue` until nobody holds its other end.
@@ -136,6 +139,7 @@ impl Writer {
 
     /// The verdict on each batch, after the commit of all that were taken; or nothing was done.
     fn transact(&mut self, group: &[Job]) -> Result<Vec<Verdict>, Error> {
+        self.place.check()?;
         let outcome = match self.attempt(group, Look::AsItGoes) {
             Err(Failed::Spoilt) => self.attempt(group, Look::First),
             outcome => outcome,

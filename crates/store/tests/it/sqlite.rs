@@ -173,6 +173,30 @@ fn a_directory_that_is_not_there_is_an_error() {
     assert!(matches!(error, OpenError::Files { .. }), "{error}");
 }
 
+/// What is stored in a file without a name is lost with the process: nothing is, then.
+#[test]
+fn a_file_that_is_deleted_or_replaced_takes_nothing_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let [path, elsewhere] = ["store", "elsewhere"].map(|name| directory.path().join(name));
+    let store = Sqlite::open(&path).unwrap();
+    put(&store, "/kept", "value").unwrap();
+    std::fs::rename(&path, &elsewhere).unwrap();
+    for is_replaced in [false, true] {
+        if is_replaced {
+            std::fs::copy(&elsewhere, &path).unwrap();
+        }
+        let is_gone = |error: &Error| matches!(error, Error::Gone { path: gone } if *gone == path);
+        let refused = put(&store, "/lost", "").unwrap_err();
+        assert!(matches!(&refused, CommitError::Store(error) if is_gone(error)), "{refused:?}");
+        let listed = block_on(store.list(&Prefix::default(), Page::full()));
+        assert!(listed.as_ref().is_err_and(is_gone), "{listed:?}");
+    }
+    std::fs::rename(&elsewhere, &path).unwrap();
+    put(&store, "/more", "").unwrap();
+    let listing = block_on(store.list(&Prefix::default(), Page::full())).unwrap();
+    assert_eq!(listing.entries.len(), 2);
+}
+
 #[test]
 fn the_sqlite3_command_can_read_it() {
     let directory = tempfile::tempdir().unwrap();

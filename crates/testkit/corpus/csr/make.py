@@ -182,7 +182,7 @@ def pem(der, label="CERTIFICATE REQUEST"):
 NOT_OWN = "the signing request's own signature is not good:"
 
 
-STRICT = "the requested {}, which `ca.names = \"strict\"` does not allow"
+STRICT = "the requested {}; only the setting `ca.names = \"any\"` allows that"
 ONE_LABEL = "has a host name of one label"
 ONE_CHARACTER = "has a host name whose last label has one character"
 NO_LETTER = "has a host name that does not end with a letter"
@@ -841,12 +841,12 @@ HEAD = """\
 
 What people send, and what they might. `make.py` makes these files, and this one.
 
-The answer is what the services authority says when it approves everything: `issued`, or the reason it
-gives; the other one is said where `ca.names` is `strict`, if that makes a difference. Whatever is issued there
-passes pkilint (PKIX profile), and so does what is issued elsewhere, but for the findings that
+The answer is what the services authority says when it approves everything and `ca.names` is `any`: `issued`, or
+the reason it gives; the other one is said where it is `strict`, as it comes, if that makes a difference. Whatever
+is issued there passes pkilint (PKIX profile), and so does what is issued with `any`, but for the findings that
 `crates/provost/tests/it/pkilint.rs` accepts and explains. Leaving out means that the certificate lacks it.
 
-| file | answer | answer when strict | what it is |
+| file | answer with `any` | answer as it comes | what it is |
 | --- | --- | --- | --- |
 """
 

@@ -86,6 +86,12 @@ enum Done {
     Connect(Session),
 }
 
+/// The whole command line, from which help, completions and manual pages are made.
+#[must_use]
+pub fn command() -> clap::Command {
+    Line::command()
+}
+
 /// Runs `commctl` with `arguments`, the first of which is its name.
 pub fn run(arguments: Vec<OsString>, entropy: &Entropy) -> ExitCode {
     let line = match Line::try_parse_from(arguments) {

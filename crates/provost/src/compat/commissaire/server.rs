@@ -68,7 +68,8 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-fn command() -> Command {
+/// The whole command line.
+pub fn command() -> Command {
     let text = |long: &'static str, value: &'static str, help: &'static str| {
         Arg::new(long).long(long).value_name(value).value_parser(value_parser!(OsString)).help(help)
     };
