@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! from the distribution   openssl  sqlite3  curl  etcd  etcdctl  ssh  script
+//!                         sshd  sudo  ip  unshare
 //!                         python3 with venv and PyYAML
 //!                         cloud-init, unpacked and not installed, and what it needs
 //! from PyPI               caucase  pkilint  requests  bcrypt  schemathesis, and what they need:
@@ -32,11 +33,16 @@ const PROGRAMS: &[Need] = &[
     ("etcd", &["etcd-server"]),
     ("etcdctl", &["etcd-client"]),
     ("ssh", &["openssh-client"]),
+    ("sshd", &["openssh-server"]),
+    ("sudo", &["sudo"]),
+    ("ip", &["iproute2"]),
+    ("unshare", &["util-linux"]),
+    ("pidof", &["procps", "sysvinit-utils"]),
     ("script", &["bsdutils"]),
 ];
 
 /// Packages that start a service when they are installed, and its name: the tests start their own.
-const SERVICES: &[(&str, &str)] = &[("etcd-server", "etcd")];
+const SERVICES: &[(&str, &str)] = &[("etcd-server", "etcd"), ("openssh-server", "ssh")];
 
 /// What cloud-init needs of Debian's Python; PyYAML is a witness itself.
 const CLOUD_INIT_IS_FIT: &str =

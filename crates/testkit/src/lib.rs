@@ -4,6 +4,7 @@
 //! House      the program under test, by either of its names, in a directory of its own
 //! Caucase    the stock clients of the certificate authority, from PyPI
 //! Etcd       a real etcd, whose members can be killed and stopped
+//! Hosts      real sshd hosts, that can be cut off, frozen, rebooted, installed anew
 //! Cable      what lies between a client and a server, to be cut
 //! cloud_init Debian's, in a folder of its own
 //! openssl    the command
@@ -22,6 +23,7 @@ mod caucase;
 mod cloud_init;
 mod etcd;
 mod exchange;
+mod hosts;
 mod house;
 pub mod http;
 mod keystone;
@@ -39,6 +41,7 @@ pub use caucase::Caucase;
 pub use cloud_init::cloud_init;
 pub use etcd::{Etcd, EtcdPlan};
 pub use exchange::{Answer, Line, exchange};
+pub use hosts::{Host, HostPlan, Hosts};
 pub use house::{Face, House, Plan};
 pub use keystone::Keystone;
 pub use kubernetes::Kubernetes;
