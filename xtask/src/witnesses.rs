@@ -37,7 +37,8 @@ const PROGRAMS: &[Need] = &[
     ("sudo", &["sudo"]),
     ("ip", &["iproute2"]),
     ("unshare", &["util-linux"]),
-    ("pidof", &["procps", "sysvinit-utils"]),
+    ("pgrep", &["procps"]),
+    ("pidof", &["sysvinit-utils"]),
     ("script", &["bsdutils"]),
 ];
 

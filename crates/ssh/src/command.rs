@@ -59,7 +59,7 @@ impl Command {
         self
     }
 
-    /// How long it may take, from asking for a channel to its exit status; 60 s unless said otherwise. Then it is
+    /// How long it may take, from when it is sent to its exit status; 60 s unless said otherwise. Then it is
     /// killed on the machine, too, if that has a `timeout` command.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
+use russh::client::Msg;
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::time::timeout;
 
 use crate::session::{Session, within};
@@ -15,6 +16,9 @@ const SILENCE: Duration = Duration::from_secs(1);
 
 /// How long a machine has to show that it lives when a command was not done by its deadline.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+
+/// Between two attempts to open a channel.
+const BETWEEN_OPENS: Duration = Duration::from_millis(50);
 
 /// The stream of standard error among a channel's extended data (RFC 4254 §5.2).
 const STDERR: u32 = 1;
@@ -29,28 +33,33 @@ struct Hearing {
     is_refused: bool,
 }
 
+/// Retires the connection unless the command was seen to its end: a channel that nobody closes stays open there.
+struct Abandoned<'a> {
+    session: &'a Session,
+    is_over: bool,
+}
+
+impl Drop for Abandoned<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.session.retire();
+        }
+    }
+}
+
 impl Session {
     /// Runs `command`, and sees it end.
     pub(crate) async fn run(&self, command: &Command, limits: &Limits) -> Result<Output, Error> {
         let at = &self.at;
         let place = within(at, Step::Queue, limits.queue, self.channels.acquire()).await?;
-        let opened = within(at, Step::Open, limits.open, self.handle.channel_open_session()).await;
-        let channel = match opened {
-            Ok(Ok(channel)) => channel,
-            Ok(Err(error)) => return Err(self.broke_off(Step::Open, &error)),
-            Err(late) => {
-                // A channel may still open that nobody knows of.
-                self.retire();
-                return Err(late);
-            }
-        };
+        let mut abandoned = Abandoned { session: self, is_over: false };
+        let channel = self.open(limits).await?;
         let (mut reader, writer) = channel.split();
         let wrapped = wrap(command, self.user == "root");
         let mut hearing = Hearing::new(command.keep, wrapped.through_sudo);
         let talk = converse(&mut reader, &writer, wrapped, &mut hearing);
         let in_time = timeout(command.deadline, talk).await;
-        drop(place);
-        match in_time {
+        let outcome = match in_time {
             // Both sides have to close a channel; this one does even if the other waits for a process left behind.
             Ok(Ok(())) => {
                 let _ = timeout(SILENCE, writer.close()).await;
@@ -58,6 +67,29 @@ impl Session {
             }
             Ok(Err(error)) => Err(self.broke_off(Step::Run, &error)),
             Err(_) => Err(self.overdue(command, &writer, hearing).await),
+        };
+        // Not before the channel was closed: whoever has the place next asks for another.
+        abandoned.is_over = true;
+        drop(place);
+        outcome
+    }
+
+    /// Opens a channel. A server that has no more of them is asked again while other commands still have some.
+    async fn open(&self, limits: &Limits) -> Result<Channel<Msg>, Error> {
+        let opening = async {
+            loop {
+                match self.handle.channel_open_session().await {
+                    Err(russh::Error::ChannelOpenFailure(_)) if self.channels_in_use() > 1 => {
+                        tokio::time::sleep(BETWEEN_OPENS).await;
+                    }
+                    outcome => return outcome,
+                }
+            }
+        };
+        match within(&self.at, Step::Open, limits.open, opening).await {
+            Ok(Ok(channel)) => Ok(channel),
+            Ok(Err(error)) => Err(self.broke_off(Step::Open, &error)),
+            Err(late) => Err(late),
         }
     }
 
@@ -81,20 +113,15 @@ impl Session {
     }
 
     /// Tells a command that takes too long from a machine that is gone, and leaves neither running here.
-    async fn overdue(
-        &self,
-        command: &Command,
-        writer: &ChannelWriteHalf<russh::client::Msg>,
-        hearing: Hearing,
-    ) -> Error {
+    async fn overdue(&self, command: &Command, writer: &ChannelWriteHalf<Msg>, hearing: Hearing) -> Error {
         let (at, after) = (self.at.clone(), command.deadline);
         if !self.answers(SIGN_OF_LIFE).await {
             self.cut();
             return Error::TimedOut { at, step: Step::Run, after };
         }
         let end = async {
-            // Not every server does this; `timeout` there, or the closed channel, is the other way.
-            let _ = writer.signal(Sig::KILL).await;
+            // Not every server does this, and not every command ends by it; `timeout` there ends the others.
+            let _ = writer.signal(Sig::TERM).await;
             writer.close().await
         };
         if !matches!(timeout(SILENCE, end).await, Ok(Ok(()))) {
@@ -108,7 +135,7 @@ impl Session {
 /// Sends the command and what it reads, and listens until it has ended.
 async fn converse(
     reader: &mut ChannelReadHalf,
-    writer: &ChannelWriteHalf<russh::client::Msg>,
+    writer: &ChannelWriteHalf<Msg>,
     wrapped: Wrapped,
     hearing: &mut Hearing,
 ) -> Result<(), russh::Error> {
@@ -138,9 +165,8 @@ impl Hearing {
         }
     }
 
-    /// Until the command has exited and its output has ended, or the channel has.
+    /// Until the channel is closed, or the command has exited and says nothing any more.
     async fn listen(&mut self, reader: &mut ChannelReadHalf) {
-        let mut is_at_end = false;
         loop {
             let message = if self.end.is_none() {
                 reader.wait().await
@@ -162,11 +188,7 @@ impl Hearing {
                     self.is_refused = true;
                     return;
                 }
-                Some(ChannelMsg::Eof) => is_at_end = true,
                 Some(_) => {}
-            }
-            if is_at_end && self.end.is_some() {
-                return;
             }
         }
     }

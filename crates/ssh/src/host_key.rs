@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use base::{Explain, Kind};
 use russh::keys::{Algorithm, HashAlg, PublicKey};
 
 /// A machine's public key, as in `/etc/ssh/ssh_host_*_key.pub`: type and base64, without the comment.
@@ -13,6 +14,12 @@ pub struct HostKey(PublicKey);
 #[derive(Debug, thiserror::Error)]
 #[error("this is not an SSH public key (`ssh-ed25519 AAAA…`)")]
 pub struct HostKeyError(#[source] russh::keys::ssh_key::Error);
+
+impl Explain for HostKeyError {
+    fn kind(&self) -> Kind {
+        Kind::Invalid
+    }
+}
 
 impl HostKey {
     pub(crate) fn new(mut key: PublicKey) -> Self {

@@ -50,13 +50,18 @@ impl Handler for Judge {
     }
 
     async fn disconnected(&mut self, reason: DisconnectReason<russh::Error>) -> Result<(), russh::Error> {
+        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
         match reason {
             DisconnectReason::ReceivedDisconnect(info) => {
-                let farewell = info.message.chars().filter(|c| !c.is_control()).take(300).collect();
-                self.record.lock().unwrap_or_else(PoisonError::into_inner).farewell = farewell;
+                record.farewell = info.message.chars().filter(|c| !c.is_control()).take(300).collect();
                 Ok(())
             }
-            DisconnectReason::Error(error) => Err(error),
+            DisconnectReason::Error(error) => {
+                if matches!(error, russh::Error::KeepaliveTimeout) {
+                    "it no longer answered".clone_into(&mut record.farewell);
+                }
+                Err(error)
+            }
         }
     }
 }

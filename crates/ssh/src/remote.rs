@@ -6,7 +6,8 @@ use crate::{Command, Error, HostKey, Output, Target, Upload};
 
 /// Carries commands and files to machines. [`Sessions`](crate::Sessions) does so over SSH.
 ///
-/// A future that is dropped leaves nothing behind here; whether the command has begun there, nobody knows.
+/// A future that is dropped leaves nothing behind here; whether the command has begun there, nobody knows, and it may
+/// run on there until its deadline.
 pub trait Remote: Send + Sync {
     /// Gets in, and gives the host key that the machine proved; to be pinned at the first meeting.
     ///

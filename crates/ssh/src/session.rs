@@ -24,6 +24,7 @@ pub(crate) struct Session {
     pub(super) user: String,
     /// How many commands may run on it at once: sshd has its own limit.
     pub(super) channels: Semaphore,
+    channels_max: usize,
     scissors: Scissors,
     host_key: HostKey,
     record: Arc<Mutex<Record>>,
@@ -73,6 +74,7 @@ impl Session {
             at: at.clone(),
             user: target.user.clone(),
             channels: Semaphore::new(settings.channels_max),
+            channels_max: settings.channels_max,
             scissors,
             host_key,
             record,
@@ -125,6 +127,11 @@ impl Session {
     /// Whether it may be given to somebody. That the other side is gone may not be known yet.
     pub(crate) fn stands(&self) -> bool {
         !self.is_retired.load(Ordering::SeqCst) && !self.scissors.is_cut() && !self.handle.is_closed()
+    }
+
+    /// How many commands run on it, or are about to.
+    pub(super) fn channels_in_use(&self) -> usize {
+        self.channels_max - self.channels.available_permits()
     }
 
     /// Lets nobody new have it.

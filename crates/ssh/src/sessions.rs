@@ -55,7 +55,8 @@ pub struct Settings {
     pub making_max: usize,
     /// How many connections are open at once; 1,000. The one that was idle longest gives way.
     pub open_max: usize,
-    /// How many commands run at once on one connection; 8. OpenSSH allows 10 (`MaxSessions`).
+    /// How many commands run at once on one connection; 5. OpenSSH allows 10 channels (`MaxSessions`), and may still
+    /// count one that was closed when the next is asked for.
     pub channels_max: usize,
     /// How long a connection is kept that nobody uses; 2 minutes.
     pub idle: Span,
@@ -71,7 +72,7 @@ impl Default for Settings {
             limits: Limits::default(),
             making_max: 64,
             open_max: 1_000,
-            channels_max: 8,
+            channels_max: 5,
             idle: Span::seconds(120),
             keep_alive: Duration::from_secs(15),
             keep_alives_missed_max: 2,

@@ -117,7 +117,8 @@ impl Upload {
     ///
     /// It writes beside the path and renames. The new file must not be there before, so that nobody who may write
     /// into the folder can choose what is overwritten. The size is compared before the rename: a connection that
-    /// breaks looks to `cat` like the end of the file.
+    /// breaks looks to `cat` like the end of the file. Nobody may listen any more when there is something to complain
+    /// of, which must not keep the new file from being taken away.
     #[must_use]
     pub fn command(&self) -> Command {
         let size = self.bytes.expose().len();
@@ -125,7 +126,7 @@ impl Upload {
             self.owner.as_ref().map_or(String::new(), |owner| format!("chown {} \"$t\"\n", quote(owner)));
         let (path, mode) = (quote(&self.path), self.mode);
         let text = format!(
-            "set -euC; LC_ALL=C; export LC_ALL; umask 077; p={path}\n\
+            "set -euC; LC_ALL=C; export LC_ALL; umask 077; trap '' PIPE; trap 'exit 143' TERM HUP INT; p={path}\n\
              if [ -d \"$p\" ]; then echo \"$p is a folder\" >&2; exit 73; fi\n\
              t=\"${{p%/*}}/.${{p##*/}}.$$.part\"; : >\"$t\"; trap 'rm -f \"$t\"' EXIT\n\
              cat >>\"$t\"\n\

@@ -54,6 +54,11 @@ impl Network {
         format!("pvl{}-{host}", self.0)
     }
 
+    /// The number of the group that all its links are in.
+    fn group(self) -> u32 {
+        19_800 + u32::from(self.0)
+    }
+
     fn gateway(self) -> String {
         format!("198.18.{}.1", self.0)
     }
@@ -68,19 +73,20 @@ impl Network {
 
     /// Takes away whatever there is of it.
     fn clear(self) {
-        let (bridge, prefix, folder) = (self.bridge(), self.space(0), self.folder());
-        let prefix = prefix.trim_end_matches('0');
+        let (number, group, bridge, folder) = (self.0, self.group(), self.bridge(), self.folder());
         // The power supplies first: they would start their hosts again.
         sh(&format!(
             "for host in {folder}/*/; do [ -d \"$host\" ] && : >\"$host/off\"; done 2>/dev/null\n\
              for pid in $(cat {folder}/*/power.pid 2>/dev/null); do\n\
              if grep -q provost-hosts /proc/$pid/cmdline 2>/dev/null; then kill -9 $pid; fi\n\
              done\n\
-             for space in $(ip netns list | cut -d' ' -f1 | grep '^{prefix}'); do\n\
-             pids=$(ip netns pids $space); [ -z \"$pids\" ] || kill -9 $pids\n\
-             ip netns del $space\n\
-             done\n\
+             spaces=$(ip netns list | cut -d' ' -f1 | grep '^pvh{number}-')\n\
+             for space in $spaces; do pids=$(ip netns pids $space); [ -z \"$pids\" ] || kill -9 $pids; done\n\
+             # The system takes its time with the links of a namespace that is gone, and with one after the other; as\n\
+             # a group they take none.\n\
+             ip link del group {group} 2>/dev/null\n\
              ip link del {bridge} 2>/dev/null\n\
+             for space in $spaces; do ip netns del $space; done\n\
              rm -rf --one-file-system {folder}\n\
              true",
             folder = folder.display()
@@ -149,7 +155,12 @@ impl Hosts {
                 let (number, network) = (first + at, self.network);
                 let folder = self.folder.join(number.to_string());
                 let own = (network.space(number), network.link(number), network.address(number));
-                Host::begin(&plan, folder, own, (&network.bridge(), &network.gateway(), &authorized))
+                Host::begin(
+                    &plan,
+                    folder,
+                    own,
+                    (&network.bridge(), network.group(), &network.gateway(), &authorized),
+                )
             })
             .collect();
         let started: Vec<Host> = begun.into_iter().map(|(host, making)| host.power_on(making)).collect();
@@ -226,10 +237,64 @@ pub(crate) fn sh_ok(script: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wait::wait_until;
 
     #[test]
     fn names_fit_into_a_network_interface() {
         let network = Network(249);
         assert!(network.bridge().len() <= 15 && network.space(239).len() <= 15);
+    }
+
+    #[test]
+    fn a_host_is_what_its_plan_says_and_the_machine_stays_as_it_is() {
+        let hosts = Hosts::start(vec![
+            HostPlan::new().os("fedora", "40").atomic().disk("/small", 64),
+            HostPlan::new().without_sudo().down_for(0.0),
+        ]);
+        let (fedora, plain) = (&hosts[0], &hosts[1]);
+        let say = |host: &Host, script: &str| host.sh(script).ok().trim().to_owned();
+        assert_eq!(say(fedora, ". /etc/os-release; echo $ID $VERSION_ID"), "fedora 40");
+        assert_eq!(say(fedora, "ls /run/ostree-booted"), "/run/ostree-booted");
+        assert_eq!(plain.sh("ls /run/ostree-booted").code, Some(2));
+        assert_ne!(fedora.sh("head -c 100000 /dev/zero >/small/file").code, Some(0));
+        assert_ne!(fedora.boot_id(), plain.boot_id());
+        assert_eq!(say(fedora, "cat /proc/sys/kernel/random/boot_id"), fedora.boot_id());
+        assert_eq!(say(fedora, "hostname; cat /etc/hostname"), format!("{0}\n{0}", fedora.name()));
+        // What would change the machine is written down, and can be made to fail.
+        fedora.answer("dnf", "echo no such package >&2; exit 1");
+        assert_eq!(fedora.sh("dnf install -y flannel").code, Some(1));
+        say(fedora, "systemctl enable --now docker; rpm-ostree upgrade");
+        let recorded = ["dnf install -y flannel", "systemctl enable --now docker", "rpm-ostree upgrade"];
+        assert_eq!(fedora.recorded(), recorded);
+        assert_ne!(fedora.sh("touch /usr/bin/new").code, Some(0), "the machine's /usr is not to be changed");
+        assert_ne!(plain.sh("PATH=/usr/local/bin:/opt/bin; command -v sudo").code, Some(0));
+        // Files survive a reboot; processes and the boot id do not.
+        for command in ["shutdown -r now", "systemctl --no-block reboot", "reboot"] {
+            let (boot, boots) = (plain.boot_id(), plain.boots());
+            let _ = plain.sh(&format!("echo kept >/var/lib/file; sleep 999 >/dev/null 2>&1 & {command}"));
+            wait_until("the host to boot", || plain.boots() > boots);
+            plain.wait_until_up();
+            assert_ne!(plain.boot_id(), boot);
+            assert_eq!(say(plain, "cat /var/lib/file; pidof sleep || echo gone"), "kept\ngone");
+        }
+        plain.go_down();
+        assert!(
+            std::net::TcpStream::connect_timeout(
+                &format!("{}:22", plain.address()).parse().unwrap(),
+                std::time::Duration::from_millis(500)
+            )
+            .is_err()
+        );
+        plain.come_back();
+        let before = plain.host_key("ed25519");
+        plain.change_host_key();
+        assert_ne!(plain.host_key("ed25519"), before);
+        let (network, folder) = (hosts.network, hosts.folder.clone());
+        drop(hosts);
+        assert!(!folder.exists());
+        let left = sh("ip -o link; ip netns list; cat /proc/mounts").stdout;
+        let left: Vec<&str> =
+            left.lines().filter(|line| line.contains(&format!("pvh{}-", network.0))).collect();
+        assert!(left.is_empty(), "{left:?}");
     }
 }

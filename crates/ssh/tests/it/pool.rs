@@ -28,7 +28,7 @@ async fn many_commands_share_one_connection() {
     assert_eq!(sign_ins(&one.hosts, 0), 3);
     one.sessions.close();
     crate::until("nothing to be open", || one.sessions.open_count() == 0).await;
-    crate::until("sshd to see it", || one.host().sh("pgrep -f 'sshd: root@'").code != Some(0)).await;
+    crate::until("sshd to see it", || one.host().sh("pgrep -f '[s]shd: root@'").code != Some(0)).await;
 }
 
 #[tokio::test]
@@ -89,6 +89,29 @@ async fn no_more_connections_are_open_than_allowed_and_all_get_their_turn() {
     let (outcome, error) = tokio::join!(run, other);
     assert!(outcome.unwrap().is_success());
     assert!(matches!(error, Error::TimedOut { step: Step::Queue, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn commands_that_nobody_waits_for_any_more_block_nobody() {
+    let one = One::new();
+    let (target, command) = (one.target("root"), Command::new("echo begun; sleep 30"));
+    for _ in 0..12 {
+        let waited =
+            tokio::time::timeout(Duration::from_millis(100), one.sessions.run(&target, &command)).await;
+        assert!(waited.is_err(), "nobody waits so long");
+    }
+    assert_eq!(one.say("root", "echo here").await, "here\n");
+    one.sessions.close_idle();
+    crate::until("only one connection to be open", || one.sessions.open_count() == 1).await;
+}
+
+#[tokio::test]
+async fn a_server_with_few_channels_serves_all() {
+    let one = One::planned(HostPlan::new().sshd("MaxSessions 2"));
+    let (target, command) = (one.target("root"), Command::new("sleep 0.1"));
+    let outputs = at_once(12, |_| one.sessions.run(&target, &command)).await;
+    assert!(outputs.into_iter().all(|output| output.unwrap().is_success()));
+    assert_eq!(sign_ins(&one.hosts, 0), 1);
 }
 
 #[tokio::test]

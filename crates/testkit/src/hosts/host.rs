@@ -30,12 +30,18 @@ impl Host {
         plan: &HostPlan,
         folder: PathBuf,
         (space, link, address): (String, String, String),
-        (bridge, gateway, authorized): (&str, &str, &str),
+        (bridge, group, gateway, authorized): (&str, u32, &str, &str),
     ) -> (Self, Process) {
         fs::create_dir_all(&folder).unwrap();
         plan.lay_out(&folder, &space, gateway, authorized);
         let mut make = Command::new("sh");
-        make.arg(folder.join("make.sh")).arg(&folder).args([&space, &link, bridge, &address]);
+        make.arg(folder.join("make.sh")).arg(&folder).args([
+            &space,
+            &link,
+            bridge,
+            &address,
+            &group.to_string(),
+        ]);
         let making = Process::spawn(&mut make);
         (Self { folder, space, link, address, power: None }, making)
     }

@@ -9,6 +9,13 @@ hostname "$(cat "$host/name")"
 mount --rbind /usr "$root/usr"
 # What runs in here must not change the machine.
 mount -o remount,bind,ro "$root/usr"
+# What the machine's programs need of its /etc, in many small files.
+for name in alternatives ssl; do
+    if [ -d "/etc/$name" ]; then
+        mount --bind "/etc/$name" "$root/etc/$name"
+        mount -o remount,bind,ro "$root/etc/$name"
+    fi
+done
 mount --bind "$host/local" "$root/usr/local"
 for name in systemctl reboot shutdown poweroff; do
     for folder in bin sbin; do

@@ -5,7 +5,7 @@ name=${0##*/}
 echo "$name $*" >>/var/log/recorded
 if [ -e "/etc/recorder/$name" ]; then . "/etc/recorder/$name"; fi
 case " $name $* " in
-*" reboot "* | *" shutdown "*" -r "* | *" systemctl "*" kexec "*)
+*" reboot "* | *" shutdown "*"-r "* | *" systemctl "*"kexec "*)
     kill -TERM 1 || exit 1
     ;;
 esac
