@@ -223,7 +223,7 @@ impl Fleet {
         }
     }
 
-    /// Deletes a cluster and what its operations left. Its hosts stay, and belong to none.
+    /// Deletes a cluster and what its operations left; one that runs is aborted. Its hosts stay, and belong to none.
     ///
     /// A cluster with few hosts goes at once, or not at all. Of one with more, the hosts leave in groups before it
     /// goes: when that is interrupted it has fewer hosts, and deleting it again goes on.
@@ -265,6 +265,7 @@ impl Fleet {
                 for kind in OperationKind::ALL {
                     self.tables.operation.delete(&mut draft.batch, &kind.id(name))?;
                 }
+                self.stage_abort(&mut draft, name, permit.by()).await?;
                 draft.leaves_empty(name.as_str());
                 self.record_event(&mut draft, &Happened::ClusterDeleted { cluster: name }, permit.by())?;
             } else {

@@ -8,7 +8,10 @@ use store::{CommitError, SealError};
 
 use crate::address::HostAddress;
 use crate::name::ClusterName;
-use crate::operation::Operation;
+
+mod operation;
+
+pub use operation::{OperationError, RolloutError, SteerError};
 
 /// Why a host was not added. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -404,44 +407,6 @@ impl Explain for DefinitionError {
     }
 }
 
-/// Why an operation was not started or cannot be shown.
-#[derive(Debug, thiserror::Error)]
-pub enum OperationError {
-    /// There is no such cluster.
-    #[error("the cluster `{cluster}` does not exist")]
-    NoSuchCluster {
-        /// Which.
-        cluster: ClusterName,
-    },
-    /// There has been no such operation on the cluster.
-    #[error("there has been no {kind} of the cluster `{cluster}`")]
-    NeverStarted {
-        /// Which cluster.
-        cluster: ClusterName,
-        /// Which kind.
-        kind: &'static str,
-    },
-    /// Another operation is running on the cluster.
-    #[error("the {} of `{}` that began at {} is still running", .running.plan.kind().as_str(), .running.cluster, .running.started_at)]
-    Running {
-        /// That operation.
-        running: Box<Operation>,
-    },
-    /// The store failed, or others were faster too often.
-    #[error("could not read or write the operation")]
-    Store(#[source] CommitError),
-}
-
-impl Explain for OperationError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::NoSuchCluster { .. } | Self::NeverStarted { .. } => Kind::NotFound,
-            Self::Running { .. } => Kind::Conflict,
-            Self::Store(source) => of_store(source),
-        }
-    }
-}
-
 /// What a host's status says, in words.
 fn how_far(status: &str) -> String {
     if status.is_empty() {
@@ -474,7 +439,16 @@ macro_rules! from_store {
         })*
     };
 }
-from_store!(AddHostError, HostError, CredentialsError, ListError, ClusterError, MembersError, OperationError);
+from_store!(
+    AddHostError,
+    HostError,
+    CredentialsError,
+    ListError,
+    ClusterError,
+    MembersError,
+    OperationError,
+    RolloutError
+);
 
 #[cfg(test)]
 mod tests {

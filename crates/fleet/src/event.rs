@@ -10,6 +10,8 @@ use crate::address::HostAddress;
 use crate::label::Labels;
 use crate::name::ClusterName;
 use crate::operation::Operation;
+use crate::rollout::{Outcome, Rollout};
+use crate::run::{HostRun, RunState};
 
 /// Something that happened to the fleet.
 #[derive(Debug)]
@@ -26,6 +28,11 @@ pub(crate) enum Happened<'a> {
     DefinitionCreated { noun: &'static str, name: &'a str },
     DefinitionDeleted { noun: &'static str, name: &'a str },
     OperationStarted { operation: &'a Operation },
+    OperationSteered { rollout: &'a Rollout, how: &'static str },
+    OperationEnded { rollout: &'a Rollout, outcome: Outcome },
+    HostCarried { rollout: &'a Rollout, run: &'a HostRun },
+    CordonLeft { rollout: &'a Rollout, run: &'a HostRun },
+    HostChanged { address: &'a HostAddress, status: &'a str, reason: Option<&'a str> },
 }
 
 impl Happened<'_> {
@@ -79,6 +86,46 @@ impl Happened<'_> {
                 let kind = operation.plan.kind().as_str();
                 (format!("{kind} started"), format!("cluster {}", operation.cluster))
             }
+            Self::OperationSteered { rollout, how } => {
+                facts.insert("operation", rollout.id.to_string());
+                let kind = rollout.plan.kind().as_str();
+                (format!("{kind} {how}"), format!("cluster {}", rollout.cluster))
+            }
+            Self::OperationEnded { rollout, outcome } => {
+                facts.insert("operation", rollout.id.to_string());
+                facts.insert("done", rollout.done.to_string());
+                facts.insert("failed", rollout.failed().to_string());
+                facts.insert("skipped", rollout.skipped.to_string());
+                let kind = rollout.plan.kind().as_str();
+                (format!("{kind} {}", outcome.as_str()), format!("cluster {}", rollout.cluster))
+            }
+            Self::HostCarried { rollout, run } => {
+                facts.extend(carried_facts(rollout));
+                facts.extend(run.state.boot_id().map(|boot_id| ("boot_id", boot_id.to_owned())));
+                if let RunState::Failed { reason, .. } | RunState::Skipped { reason, .. } = &run.state {
+                    facts.insert("reason", reason.clone());
+                }
+                let what = match &run.state {
+                    RunState::Waiting => "to be tried again",
+                    RunState::Begun { .. } => "begun",
+                    RunState::Awaiting { .. } => "under way",
+                    RunState::Soaking { .. } => "well, waiting",
+                    RunState::Done { .. } => "done",
+                    RunState::Failed { .. } => "failed",
+                    RunState::Skipped { .. } => "skipped",
+                };
+                let kind = rollout.plan.kind().as_str();
+                (format!("{kind} of host {what}"), format!("host {}", run.address))
+            }
+            Self::CordonLeft { rollout, run } => {
+                facts.extend(carried_facts(rollout));
+                ("node left cordoned".to_owned(), format!("host {}", run.address))
+            }
+            Self::HostChanged { address, status, reason } => {
+                facts.insert("status", (*status).to_owned());
+                facts.extend(reason.map(|reason| ("reason", reason.to_owned())));
+                ("host's status changed".to_owned(), format!("host {address}"))
+            }
         };
         Event {
             at_milliseconds: clock.now_milliseconds(),
@@ -89,6 +136,10 @@ impl Happened<'_> {
             facts: facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         }
     }
+}
+
+fn carried_facts(rollout: &Rollout) -> [(&'static str, String); 2] {
+    [("cluster", rollout.cluster.to_string()), ("operation", rollout.id.to_string())]
 }
 
 fn cluster_facts(network: &str, manager: &str) -> [(&'static str, String); 2] {

@@ -98,6 +98,23 @@ pub struct Host {
     pub cluster: Option<ClusterName>,
     /// What operators say about it.
     pub labels: Labels,
+    /// What else a look at it has found out.
+    pub details: Details,
+    /// Why its status is `failed`, for a person who is to do something about it.
+    pub reason: Option<String>,
+}
+
+/// What a look at a host finds out besides its [`Facts`]; nothing of it is known before.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Details {
+    /// Whether OSTree manages its operating system, so that a version of it can be deployed.
+    pub atomic: Option<bool>,
+    /// Which kernel runs: `6.1.0-25-amd64`.
+    pub kernel: Option<String>,
+    /// What its processors are: `x86_64`.
+    pub architecture: Option<String>,
+    /// Another one after each start.
+    pub boot_id: Option<String>,
 }
 
 impl Host {
@@ -111,6 +128,13 @@ impl Host {
             source: record.source,
             cluster: record.cluster.as_deref().map(str::parse).transpose()?,
             labels: Labels::from_record(record.labels),
+            details: Details {
+                atomic: record.atomic,
+                kernel: record.kernel,
+                architecture: record.architecture,
+                boot_id: record.boot_id,
+            },
+            reason: record.reason,
         })
     }
 }
@@ -220,6 +244,7 @@ impl NewHost {
             source: self.source.clone(),
             cluster: self.cluster.as_ref().map(ToString::to_string),
             labels: self.labels.as_map().clone(),
+            ..HostRecord::default()
         }
     }
 }

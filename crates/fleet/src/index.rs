@@ -10,7 +10,7 @@
 //! the order of their addresses, so that a page can begin behind any address, and each page costs the same however
 //! many hosts there are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::record::HostRecord;
@@ -62,18 +62,7 @@ pub(crate) fn keys(host: &HostRecord) -> BTreeSet<String> {
 
 /// A host of which nothing but the address is known.
 pub(crate) fn nothing_of(address: &str) -> HostRecord {
-    HostRecord {
-        address: address.to_owned(),
-        status: String::new(),
-        os: String::new(),
-        cpus: 0,
-        memory: 0,
-        space: 0,
-        last_check: String::new(),
-        source: String::new(),
-        cluster: None,
-        labels: BTreeMap::new(),
-    }
+    HostRecord { address: address.to_owned(), ..HostRecord::default() }
 }
 
 /// Adds to a host what a key, behind [`PREFIX`], says of it; nothing when it is another host's.
@@ -138,15 +127,10 @@ mod tests {
     fn a_host_is_found_by_what_it_has() {
         let host = HostRecord {
             address: "10.0.0.1".into(),
-            status: String::new(),
             os: "Oracle Linux/é".into(),
-            cpus: 0,
-            memory: 0,
-            space: 0,
-            last_check: String::new(),
-            source: String::new(),
             cluster: Some("web".into()),
             labels: [("example.com/rack".to_owned(), "b7".to_owned())].into(),
+            ..HostRecord::default()
         };
         assert_eq!(
             keys(&host).into_iter().collect::<Vec<_>>(),

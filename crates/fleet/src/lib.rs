@@ -9,6 +9,10 @@
 //! the same however many hosts there are, and two writers who meet cannot both be right: the slower one's commit
 //! conflicts, and it decides anew about what it finds then.
 //!
+//! An operation goes through a cluster as its [`Policy`] says. What it does next is a function of what is stored
+//! ([`next()`]); each host has a record of its own in it, and those who carry it out change them only while they hold
+//! the claim on it. So it does not lose its place when they die, and a cluster may have any number of hosts.
+//!
 //! Rules come from the commissaire contract, sections 3 to 6. What its section 14 lists as the original's defects
 //! is as it says there.
 //!
@@ -17,7 +21,11 @@
 
 mod add;
 mod address;
+mod backoff;
 pub mod bootstrap;
+mod care;
+mod carry;
+mod change;
 mod cluster;
 mod clusters;
 mod commands;
@@ -28,6 +36,7 @@ mod delete;
 mod draft;
 mod error;
 mod event;
+mod gate;
 mod host;
 mod hosts;
 mod index;
@@ -37,41 +46,65 @@ mod members;
 mod moment;
 mod name;
 mod network;
+mod next;
 mod operation;
 mod operations;
 mod options;
 mod order;
+mod policy;
+mod preview;
 mod probe;
 pub mod record;
+mod rollout;
+mod rollouts;
 mod roster;
+mod run;
 mod service;
+mod situation;
+mod steer;
 mod tally;
 mod template;
 mod unreadable;
+mod watch;
+mod window;
 
 pub use address::{BadAddress, HostAddress};
+pub use backoff::retry_at;
+pub use care::{Care, Found};
+pub use carry::{HostProgress, Step};
 pub use cluster::{Cluster, ClusterView, Counts, Health, NewCluster, Roster};
 pub use clusters::{ClusterPage, PutCluster};
 pub use commands::{BadCommands, HostCommands, OsCommands, UnknownOs};
 pub use container_manager::{BadContainerManager, ContainerManager, ContainerManagerKind};
 pub use error::{
     AddHostError, ClusterError, CredentialsError, DefinitionError, HostError, ListError, MembersError,
-    OpenSecretError, OperationError,
+    OpenSecretError, OperationError, RolloutError, SteerError,
 };
-pub use host::{Credentials, Facts, Host, HostStatus, KEY_BYTES_MAX, NewHost, TEXT_BYTES_MAX};
+pub use gate::{Observed, missing};
+pub use host::{Credentials, Details, Facts, Host, HostStatus, KEY_BYTES_MAX, NewHost, TEXT_BYTES_MAX};
 pub use hosts::{HostFilter, HostPage, PAGE_MAX};
 pub use label::{BadLabel, LABELS_MAX, Labels};
 pub use manager::NodeStatus;
 pub use name::{BadName, ClusterName, ContainerManagerName, NetworkName};
 pub use network::{BadNetwork, Network, NetworkKind};
+pub use next::{Candidate, Next, Situation, Unfit, Why, next};
 pub use operation::{BadVersion, DeployVersion, Operation, OperationKind, OperationState, Plan};
 pub use options::{HIDDEN, Options};
+pub use policy::{
+    BadPolicy, COMMAND_BYTES_MAX, FAILURES_MAX, Gates, Policy, Share, UNDERWAY_MAX, WINDOWS_MAX,
+};
+pub use preview::Preview;
 pub use probe::{Findings, PROBE, PROBE_BYTES_MAX, ProbeError};
+pub use rollout::{BadRolloutId, Outcome, Phase, Rollout, RolloutId, Wish};
+pub use rollouts::HostRunPage;
+pub use run::{Cordon, HostRun, RunState};
 pub use service::{
     AddHost, DeleteCluster, DeleteContainerManager, DeleteHost, DeleteNetwork, Expected, Fleet, Ground,
     JoinCluster, LabelHost, LeaveCluster, Put, PutContainerManager, PutNetwork, ReadClusters,
     ReadContainerManagers, ReadCredentials, ReadHosts, ReadNetworks, ReadSecretOptions, RegisterHost,
-    ReplaceMembers, Seen, StartOperation, WriteCluster,
+    ReplaceMembers, Seen, StartOperation, SteerOperation, WriteCluster,
 };
 pub use tally::Tally;
 pub use template::{BadTemplate, Templates, Variables};
+pub use watch::{Look, next_look};
+pub use window::{BadWindow, Window};

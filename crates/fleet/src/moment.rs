@@ -8,6 +8,11 @@ pub(crate) fn now(clock: &Clock) -> String {
     written(clock.now_milliseconds())
 }
 
+/// A moment to the second.
+pub(crate) fn of(at: Timestamp) -> String {
+    written(at.as_unix().saturating_mul(1_000))
+}
+
 fn written(milliseconds: i64) -> String {
     let second = Timestamp::from_unix(milliseconds.div_euclid(1_000));
     let text = second.to_string();

@@ -7,6 +7,7 @@ use base::{Explain, Kind};
 use crate::host::TEXT_BYTES_MAX;
 use crate::name::ClusterName;
 use crate::record::OperationRecord;
+use crate::rollout::RolloutId;
 
 /// Something that can be done with a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,6 +99,18 @@ pub enum Plan {
 }
 
 impl Plan {
+    /// What an operation of this kind does.
+    ///
+    /// # Errors
+    /// [`BadVersion`] when it is a deployment, and this is no version.
+    pub fn of(kind: OperationKind, version: Option<&str>) -> Result<Self, BadVersion> {
+        Ok(match kind {
+            OperationKind::Deploy => Self::Deploy { version: version.unwrap_or_default().parse()? },
+            OperationKind::Upgrade => Self::Upgrade,
+            OperationKind::Restart => Self::Restart,
+        })
+    }
+
     /// What kind of operation it is.
     #[must_use]
     pub fn kind(&self) -> OperationKind {
@@ -141,7 +154,8 @@ impl OperationState {
     }
 }
 
-/// The latest operation of its kind on a cluster.
+/// The latest operation of its kind on a cluster, as the original shows it. What else there is to know of it is the
+/// [`Rollout`](crate::Rollout)'s.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
     /// On which.
@@ -158,14 +172,26 @@ pub struct Operation {
     pub started_at: String,
     /// When it ended; empty while it runs.
     pub finished_at: String,
+    /// Which of the cluster's operations; absent where the original has written it.
+    pub id: Option<RolloutId>,
+    /// Where its hosts are listed, where they are too many for its document.
+    pub(crate) hosts_under: Option<String>,
 }
 
 impl Operation {
     /// One that has just begun.
     pub(crate) fn begun(cluster: ClusterName, plan: Plan, now: String) -> Self {
-        let state = OperationState::InProcess;
-        let (done, in_process) = (Vec::new(), Vec::new());
-        Self { cluster, plan, state, done, in_process, started_at: now, finished_at: String::new() }
+        Self {
+            cluster,
+            plan,
+            state: OperationState::InProcess,
+            done: Vec::new(),
+            in_process: Vec::new(),
+            started_at: now,
+            finished_at: String::new(),
+            id: None,
+            hosts_under: None,
+        }
     }
 
     /// The same, if there is nothing to do.
@@ -187,19 +213,18 @@ impl Operation {
             in_process: self.in_process.clone(),
             started_at: self.started_at.clone(),
             finished_at: self.finished_at.clone(),
+            id: self.id.map(RolloutId::as_number),
+            hosts_under: self.hosts_under.clone(),
         }
     }
 
     /// What stands in the record of an operation of this kind.
     pub(crate) fn from_record(kind: OperationKind, record: OperationRecord) -> Result<Self, String> {
-        let (plan, done) = match kind {
-            OperationKind::Deploy => {
-                let version = record.version.as_deref().unwrap_or_default();
-                let version = version.parse().map_err(|error: BadVersion| error.to_string())?;
-                (Plan::Deploy { version }, record.deployed)
-            }
-            OperationKind::Upgrade => (Plan::Upgrade, record.upgraded),
-            OperationKind::Restart => (Plan::Restart, record.restarted),
+        let plan = Plan::of(kind, record.version.as_deref()).map_err(|error| error.to_string())?;
+        let done = match kind {
+            OperationKind::Deploy => record.deployed,
+            OperationKind::Upgrade => record.upgraded,
+            OperationKind::Restart => record.restarted,
         };
         let state = match record.status.as_str() {
             "in_process" => OperationState::InProcess,
@@ -215,6 +240,8 @@ impl Operation {
             in_process: record.in_process,
             started_at: record.started_at,
             finished_at: record.finished_at,
+            id: record.id.map(RolloutId),
+            hosts_under: record.hosts_under,
         })
     }
 }

@@ -21,6 +21,17 @@
 //! /fleet/tally/<cluster>/<2 digits>                how many of them have which status, in 32 parts
 //! /fleet/founded                                   that the first network was made, so that it can be deleted
 //! ```
+//! Of operations, ours is (the ids of later operations are larger, and so are the places of later hosts):
+//! ```text
+//! /fleet/operation/<cluster>/<id, 16 digits>       an operation: what was asked for, and how far it is
+//! /fleet/operation-host/<cluster>/<id>/<place, 10 digits>   one of its hosts
+//! /fleet/operation-running/<cluster>               the one that runs
+//! /fleet/under-way/<address>                       that an operation is at a host, so that nobody else judges it
+//! ```
+//! And of looking after hosts:
+//! ```text
+//! /fleet/care/<address>                            what has gone wrong with a host, and when to try again
+//! ```
 
 use std::collections::BTreeMap;
 
@@ -31,8 +42,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use store::{Record, Stored};
 
+mod care;
+mod operation;
+
+pub use care::CareRecord;
+pub(crate) use operation::kind;
+pub use operation::{HostRunRecord, PolicyRecord, RolloutRecord, RunningRecord};
+
 /// A host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct HostRecord {
     /// The same as in its key.
     pub address: String,
@@ -63,6 +81,21 @@ pub struct HostRecord {
     /// Ours: labels, by key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// Ours: why its status is `failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Ours: whether OSTree manages its operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub atomic: Option<bool>,
+    /// Ours: which kernel runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    /// Ours: what its processors are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
+    /// Ours: of the boot it was in when it was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
 }
 
 /// How to get into a host, before it is sealed.
@@ -205,6 +238,12 @@ pub struct OperationRecord {
     /// When it ended; empty while it runs.
     #[serde(default)]
     pub finished_at: String,
+    /// Ours: its id; absent where the original has written this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<u64>,
+    /// Ours: where its hosts are, where they are too many for the lists, which are empty then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts_under: Option<String>,
 }
 
 macro_rules! documents {
@@ -274,6 +313,14 @@ mod tests {
             ),
             |r| r.cluster.as_deref() == Some("web") && r.labels["rack"] == "b7",
         );
+        golden::<HostRecord>(
+            concat!(
+                r#"{"address":"a","status":"failed","os":"fedora","cpus":1,"memory":1,"space":1,"last_check":"x","#,
+                r#""source":"","reason":"sudo asks for a password","atomic":false,"kernel":"6.1","#,
+                r#""architecture":"x86_64","boot_id":"2f1c"}"#
+            ),
+            |r| r.atomic == Some(false) && r.reason.is_some() && r.boot_id.as_deref() == Some("2f1c"),
+        );
         golden::<SealedRecord>("a..b.c.d", |r| r.0 == "a..b.c.d");
         golden::<ClusterRecord>(
             r#"{"name":"web","status":"","network":"default","hostset":["a","b"],"container_manager":""}"#,
@@ -296,6 +343,14 @@ mod tests {
                 r#""started_at":"2016-12-06T04:53:20.042000","finished_at":""}"#
             ),
             |r| r.deployed.as_ref().unwrap() == &["a"] && r.upgraded.is_none(),
+        );
+        golden::<OperationRecord>(
+            concat!(
+                r#"{"name":"web","status":"in_process","restarted":[],"in_process":[],"started_at":"x","#,
+                r#""finished_at":"","id":1481000000000,"#,
+                r#""hosts_under":"/fleet/operation-host/web/0001481000000000/"}"#
+            ),
+            |r| r.id == Some(1_481_000_000_000) && r.hosts_under.is_some(),
         );
         for done in ["upgraded", "restarted"] {
             golden::<OperationRecord>(

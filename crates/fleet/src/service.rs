@@ -13,7 +13,10 @@ use crate::draft::{Draft, Line};
 use crate::error::ListError;
 use crate::event::Happened;
 use crate::name::NetworkName;
-use crate::record::{ClusterRecord, HostRecord, MarkRecord, OperationRecord, SealedRecord};
+use crate::record::{
+    CareRecord, ClusterRecord, HostRecord, MarkRecord, OperationRecord, RolloutRecord, RunningRecord,
+    SealedRecord,
+};
 use crate::{container_manager, index, network};
 
 macro_rules! actions {
@@ -53,6 +56,8 @@ actions! {
     ReplaceMembers = Operator "replace the hosts of a cluster";
     /// Starting a deployment, an upgrade or a restart.
     StartOperation = Operator "start an operation on a cluster";
+    /// Pausing, resuming, aborting and retrying an operation, and having it skip hosts.
+    SteerOperation = Operator "pause, resume, abort or retry an operation on a cluster";
     /// Looking at networks.
     ReadNetworks = Reader "see the networks";
     /// Making a network.
@@ -132,6 +137,10 @@ pub(crate) struct Tables {
     /// Never listed: other things may come to lie beside them.
     pub(crate) operation: Table<OperationRecord>,
     pub(crate) index: Table<MarkRecord>,
+    pub(crate) rollout: Table<RolloutRecord>,
+    pub(crate) running: Table<RunningRecord>,
+    pub(crate) under_way: Table<MarkRecord>,
+    pub(crate) care: Table<CareRecord>,
     founded: Table<MarkRecord>,
 }
 
@@ -146,6 +155,10 @@ impl Tables {
             cluster: table(engine, "/commissaire/clusters/")?,
             operation: table(engine, "/commissaire/cluster/")?,
             index: table(engine, index::PREFIX)?,
+            rollout: table(engine, "/fleet/operation/")?,
+            running: table(engine, "/fleet/operation-running/")?,
+            under_way: table(engine, "/fleet/under-way/")?,
+            care: table(engine, "/fleet/care/")?,
             // One record; its name follows this prefix.
             founded: table(engine, "/fleet/")?,
         })

@@ -20,11 +20,16 @@ pub(crate) const PREFIX: &str = "/fleet/tally/";
 /// In how many parts hosts are counted. Stored counts depend on it: it stays as it is.
 pub(crate) const PARTS: u8 = 32;
 
-/// The part that counts `address`: FNV-1a, so that it is the same for ever.
+/// The part that counts `address`.
 pub(crate) fn part(address: &str) -> u8 {
+    (spread(address) % u64::from(PARTS)) as u8
+}
+
+/// A number for an address, by which many are spread evenly: FNV-1a, so that it is the same for ever.
+pub(crate) fn spread(address: &str) -> u64 {
     let hash = hash(0xcbf2_9ce4_8422_2325, address.as_bytes());
     // Folded, because the last characters, which differ most, reach the middle of it but not its end.
-    ((hash ^ (hash >> 32) ^ (hash >> 40)) % u64::from(PARTS)) as u8
+    hash ^ (hash >> 32) ^ (hash >> 40)
 }
 
 /// FNV-1a, going on from `hash`.

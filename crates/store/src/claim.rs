@@ -3,13 +3,19 @@
 //! A claim is a record under `/claim/<name>` that names its holder and when it ends. It is taken, renewed and
 //! taken over by compare-and-swap. Who holds one renews it well before its end and stops working when that
 //! fails; as clocks differ, leases are much longer than they may.
+//!
+//! A holder that was suspended cannot know that its claim was taken over, so stopping is not enough. Beside each
+//! claim stands a fence, `/fence/<name>`, which is written anew whenever somebody else takes the claim, and not when
+//! it is renewed. A batch that expects it ([`Claim::expect`]) is done only while the claim is still that holder's.
+//! One name for each piece of work (`operation/web`, `host/10.0.0.1`): a claim costs one commit to take, one to renew
+//! and one to give up, and a batch one expectation.
 
 use std::sync::Arc;
 
 use base::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Batch, CommitError, Engine, Error, Record, Table, Version};
+use crate::{Batch, CommitError, Engine, Error, Expect, Key, Record, Table, Version};
 
 /// A piece of work that is one holder's for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +26,28 @@ pub struct Claim {
     pub holder: String,
     /// From when on anybody may take it.
     pub until: Timestamp,
-    /// Of its record; changes each time it is taken.
+    /// Of its record; changes each time it is taken or renewed.
     version: Version,
+    /// The record that is there as it is until somebody else has the claim, and its version.
+    fence: (Key, Version),
+}
+
+impl Claim {
+    /// Has `batch` done only while the claim is still this holder's: not any more once somebody else took it, or it
+    /// was given up. Renewing it is no matter; nor is its end, until somebody makes use of it.
+    pub fn expect(&self, batch: &mut Batch) {
+        let (key, version) = &self.fence;
+        batch.expect(key.clone(), Expect::At(*version));
+    }
+
+    /// Whether the claim is still this holder's; for those whose batch was refused, to tell why.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn is_held(&self, engine: &dyn Engine) -> Result<bool, Error> {
+        let (key, version) = &self.fence;
+        Ok(engine.get(key).await?.is_some_and(|found| found.version == *version))
+    }
 }
 
 /// What is stored of a claim.
@@ -36,10 +62,21 @@ impl Record for Held {
     const VERSION: u32 = 1;
 }
 
+/// What stands in for a claim in batches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Fence {
+    holder: String,
+}
+
+impl Record for Fence {
+    const VERSION: u32 = 1;
+}
+
 /// The claims in one store.
 #[derive(Clone)]
 pub struct Claims {
     held: Table<Held>,
+    fence: Table<Fence>,
 }
 
 impl Claims {
@@ -48,7 +85,7 @@ impl Claims {
     /// # Errors
     /// None in practice: the prefix of their keys is a fair one.
     pub fn new(engine: Arc<dyn Engine>) -> Result<Self, Error> {
-        Ok(Self { held: Table::new(engine, "/claim/")? })
+        Ok(Self { held: Table::new(Arc::clone(&engine), "/claim/")?, fence: Table::new(engine, "/fence/")? })
     }
 
     /// Takes `name` for `holder`, from `now` on and for as long as `lease`. Who holds it already renews it so.
@@ -66,23 +103,47 @@ impl Claims {
         let until = now + lease;
         let held = Held { holder: holder.into(), until: until.as_unix() };
         let mut batch = Batch::new();
+        let mut fence = None;
         match self.held.get(name).await? {
             Some(found) if found.record.holder != holder && found.record.until > now.as_unix() => {
                 return Ok(None);
             }
-            Some(found) => self.held.update(&mut batch, name, &held, found.version)?,
+            Some(found) => {
+                if found.record.holder == holder {
+                    fence = self.fence.get(name).await?.map(|found| found.version);
+                }
+                self.held.update(&mut batch, name, &held, found.version)?;
+            }
             None => self.held.create(&mut batch, name, &held)?,
         }
-        match self.held.engine().commit(batch).await {
-            Ok(revision) => Ok(Some(Claim {
-                name: name.into(),
-                holder: holder.into(),
-                until,
-                version: Version(revision),
-            })),
-            Err(CommitError::Conflict { .. }) => Ok(None),
-            Err(error) => Err(error.into_store("taking a claim")),
+        match fence {
+            Some(version) => self.fence.expect_at(&mut batch, name, version)?,
+            // Whatever is there is another's.
+            None => self.fence.put(&mut batch, name, &Fence { holder: holder.into() })?,
         }
+        let Some(version) = self.commit(batch, "taking a claim").await? else { return Ok(None) };
+        Ok(Some(Claim {
+            name: name.into(),
+            holder: holder.into(),
+            until,
+            version,
+            fence: (self.fence.key(name)?, fence.unwrap_or(version)),
+        }))
+    }
+
+    /// Makes `claim` last for as long as `lease` from `now` on, in one commit and without reading. `None` when it
+    /// was renewed otherwise, taken over or given up since. After an error it may have been renewed all the same:
+    /// [`Self::take`] finds out.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn renew(&self, claim: &Claim, now: Timestamp, lease: Span) -> Result<Option<Claim>, Error> {
+        let until = now + lease;
+        let held = Held { holder: claim.holder.clone(), until: until.as_unix() };
+        let mut batch = Batch::new();
+        self.held.update(&mut batch, &claim.name, &held, claim.version)?;
+        let renewed = self.commit(batch, "renewing a claim").await?;
+        Ok(renewed.map(|version| Claim { until, version, ..claim.clone() }))
     }
 
     /// Gives `claim` up, so that nobody has to wait for its end. Nothing when it was renewed or taken over since.
@@ -92,9 +153,16 @@ impl Claims {
     pub async fn release(&self, claim: Claim) -> Result<(), Error> {
         let mut batch = Batch::new();
         self.held.remove(&mut batch, &claim.name, claim.version)?;
+        self.fence.delete(&mut batch, &claim.name)?;
+        self.commit(batch, "releasing a claim").await.map(drop)
+    }
+
+    /// The version of what was written; `None` when somebody was faster.
+    async fn commit(&self, batch: Batch, doing: &'static str) -> Result<Option<Version>, Error> {
         match self.held.engine().commit(batch).await {
-            Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),
-            Err(error) => Err(error.into_store("releasing a claim")),
+            Ok(revision) => Ok(Some(Version(revision))),
+            Err(CommitError::Conflict { .. }) => Ok(None),
+            Err(error) => Err(error.into_store(doing)),
         }
     }
 }
@@ -104,7 +172,7 @@ mod tests {
     use futures_executor::block_on;
 
     use super::*;
-    use crate::{Key, Memory};
+    use crate::Memory;
 
     const LEASE: Span = Span::seconds(60);
 
@@ -165,6 +233,47 @@ mod tests {
         }
     }
 
+    /// Whether a commit under `claim` is done.
+    fn commits(store: &Memory, claim: &Claim) -> bool {
+        let mut batch = Batch::new();
+        claim.expect(&mut batch);
+        batch.put(Key::new("/done").unwrap(), claim.holder.clone());
+        let committed = block_on(store.commit(batch));
+        assert!(matches!(committed, Ok(_) | Err(CommitError::Conflict { .. })), "{committed:?}");
+        assert_eq!(block_on(claim.is_held(store)).unwrap(), committed.is_ok());
+        committed.is_ok()
+    }
+
+    /// Who was suspended and comes back writes nothing, whatever it believes.
+    #[test]
+    fn who_lost_the_claim_commits_nothing() {
+        let (store, claims) = claims();
+        let suspended = take(&claims, "suspended", 0).unwrap();
+        assert!(commits(&store, &suspended));
+        let again = take(&claims, "suspended", 30).unwrap();
+        let renewed = block_on(claims.renew(&again, at(40), LEASE)).unwrap().unwrap();
+        assert_eq!(renewed.until, at(100));
+        assert_eq!(block_on(claims.renew(&again, at(41), LEASE)).unwrap(), None, "it was renewed since");
+        for claim in [&suspended, &again, &renewed] {
+            assert!(commits(&store, claim), "renewing is no matter");
+        }
+        let taken = take(&claims, "b", 100).unwrap();
+        for claim in [&suspended, &again, &renewed] {
+            assert!(!commits(&store, claim), "it is another's");
+        }
+        assert_eq!(block_on(claims.renew(&renewed, at(101), LEASE)).unwrap(), None);
+        block_on(claims.release(renewed)).unwrap();
+        assert!(commits(&store, &taken), "nobody gives away what is another's");
+        let stored = block_on(store.get(&Key::new("/done").unwrap())).unwrap().unwrap();
+        assert_eq!(&stored.value[..], b"b");
+
+        let given_up = taken.clone();
+        block_on(claims.release(taken)).unwrap();
+        assert!(!commits(&store, &given_up));
+        let back = take(&claims, "suspended", 102).unwrap();
+        assert!(commits(&store, &back) && !commits(&store, &suspended), "no fence comes back");
+    }
+
     #[test]
     fn names_are_apart() {
         let (_, claims) = claims();
@@ -186,5 +295,7 @@ mod tests {
         take(&claims, "a", 0).unwrap();
         let stored = block_on(store.get(&Key::new("/claim/investigate").unwrap())).unwrap().unwrap();
         assert_eq!(&stored.value[..], br#"{"v":1,"is":{"holder":"a","until":1700000060}}"#);
+        let fence = block_on(store.get(&Key::new("/fence/investigate").unwrap())).unwrap().unwrap();
+        assert_eq!(&fence.value[..], br#"{"v":1,"is":{"holder":"a"}}"#);
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     Key, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, Page, Prefix, Revision, VALUE_BYTES_MAX, Version, WatchError,
 };
 
+mod fencing;
 mod watching;
 
 /// One case: given an empty store, it panics unless the store does as the case is named.
@@ -43,6 +44,7 @@ pub const CASES: &[(&str, Case)] = &[
     ("watching from a listing misses nothing", |store| {
         watching::watching_from_a_listing_misses_nothing(store).boxed()
     }),
+    ("a lost claim commits nothing", |store| fencing::a_lost_claim_commits_nothing(store).boxed()),
     ("what is closed says so", |store| what_is_closed_says_so(store).boxed()),
 ];
 

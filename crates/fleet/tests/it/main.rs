@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod care;
 mod clusters;
 mod definitions;
 mod doubts;
@@ -12,7 +13,9 @@ mod model;
 mod operations;
 mod rivals;
 mod roles;
+mod rolling;
 mod scale;
+mod steering;
 mod stored;
 mod unreadable;
 mod world;

@@ -35,7 +35,7 @@ fn an_operation_begins_with_nothing_done() {
         world.stored("/commissaire/cluster/web/deploy").unwrap(),
         concat!(
             r#"{"name":"web","status":"in_process","version":"7.2.6","deployed":[],"in_process":[],"#,
-            r#""started_at":"2016-12-06T04:53:20.000000","finished_at":""}"#
+            r#""started_at":"2016-12-06T04:53:20.000000","finished_at":"","id":1481000000000}"#
         )
     );
     assert!(world.events().contains(

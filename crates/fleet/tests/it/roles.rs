@@ -3,7 +3,8 @@
 use fleet::{
     AddHost, DeleteCluster, DeleteContainerManager, DeleteHost, DeleteNetwork, JoinCluster, LabelHost,
     LeaveCluster, PutContainerManager, PutNetwork, ReadClusters, ReadContainerManagers, ReadCredentials,
-    ReadHosts, ReadNetworks, ReadSecretOptions, RegisterHost, ReplaceMembers, StartOperation, WriteCluster,
+    ReadHosts, ReadNetworks, ReadSecretOptions, RegisterHost, ReplaceMembers, StartOperation, SteerOperation,
+    WriteCluster,
 };
 use identity::{Action, Permit, Principal, Role};
 
@@ -34,6 +35,7 @@ fn everybody_may_do_what_is_theirs() {
     check::<LeaveCluster>(operators);
     check::<ReplaceMembers>(operators);
     check::<StartOperation>(operators);
+    check::<SteerOperation>(operators);
     check::<PutNetwork>(operators);
     check::<DeleteNetwork>(operators);
     check::<PutContainerManager>(operators);

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fleet::{Expected, Facts, HostFilter, HostStatus, NewHost};
+use base::Span;
+use fleet::{Expected, Facts, HostFilter, HostProgress, HostStatus, NewHost, Next, Plan};
 use futures_executor::block_on;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::BoxStream;
 use store::{
-    Batch, Change, CommitError, Engine, Error, Key, Listing, Memory, Page, Prefix, Revision, Versioned,
-    WatchError,
+    Batch, Change, Claims, CommitError, Engine, Error, Key, Listing, Memory, Page, Prefix, Revision,
+    Versioned, WatchError,
 };
 
 use crate::world::{World, address, cluster, host, labels, permit};
@@ -127,7 +128,28 @@ fn asked_of(hosts: usize) -> Vec<(&'static str, (usize, usize))> {
                 block_on(world.fleet.delete_host(permit(), &address("x"), Expected::Anything)).unwrap();
             }),
         ),
+        ("start", store.of(|| drop(block_on(world.fleet.start(permit(), &cluster("web"), Plan::Restart))))),
+        ("restart a host", restart_one(&world, &store)),
     ]
+}
+
+/// What it takes to begin with a host of an operation whose hosts are written down, and to have it done.
+fn restart_one(world: &World, store: &Counting) -> (usize, usize) {
+    let claims = Claims::new(world.store.clone()).unwrap();
+    let lease = Span::seconds(600);
+    let claim = block_on(claims.take("operation/web", "one", world.clock.now(), lease)).unwrap().unwrap();
+    let (web, fleet) = (cluster("web"), &world.fleet);
+    let (_, id) = block_on(fleet.running_operations()).unwrap().remove(0);
+    let advance = || block_on(fleet.advance(&claim, &web, id, || true)).unwrap().next;
+    assert!(matches!(advance(), Next::Begin(_)));
+    store.of(|| {
+        let Next::Begin(hosts) = advance() else { panic!("there are hosts") };
+        let hosts: Vec<_> = hosts.into_iter().map(|host| (host, Some("2f1c".to_owned()))).collect();
+        assert_eq!(block_on(fleet.begin_hosts(&claim, &web, id, &hosts)).unwrap().len(), 1);
+        for progress in [HostProgress::Commanded, HostProgress::Healthy] {
+            block_on(fleet.record_host(&claim, &web, id, &hosts[0].0, &progress)).unwrap();
+        }
+    })
 }
 
 #[test]

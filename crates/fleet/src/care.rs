@@ -1,0 +1,311 @@
+//! Looking after hosts: the house's side of it. What was found out about a host, and what went wrong, becomes its
+//! status here (commissaire contract, sections 9.3 and 9.4).
+//!
+//! Each commit is fenced by the claim on the work, and writes nothing about a host that was deleted meanwhile.
+
+use base::Timestamp;
+use futures_util::future::join_all;
+use identity::Principal;
+use store::{Claim, Loaded, Page, Version};
+
+use crate::address::HostAddress;
+use crate::backoff::retry_at;
+use crate::draft::{Draft, Line};
+use crate::error::RolloutError;
+use crate::event::Happened;
+use crate::host::{Details, Facts, HostStatus};
+use crate::moment;
+use crate::record::{CareRecord, HostRecord};
+use crate::service::Fleet;
+use crate::watch::{self, Look};
+
+/// How many hosts that answered are written in one commit.
+const ANSWERS_AT_ONCE: usize = 90;
+/// The longest reason that is kept, in characters.
+const REASON_MAX: usize = 500;
+
+/// What a look at a host has found out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Found {
+    /// What the original asks for.
+    pub facts: Facts,
+    /// What else.
+    pub details: Details,
+}
+
+/// How much trouble a host makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Care {
+    /// How often in a row it could not be made ready.
+    pub attempts: u32,
+    /// When that is tried again.
+    pub retry_at: Option<Timestamp>,
+    /// How often in a row it has not answered.
+    pub silences: u32,
+    /// Whether it has come and gone too often to be believed.
+    pub is_damped: bool,
+}
+
+/// A host and its troubles, as they were read.
+struct Cared {
+    host: Loaded<HostRecord>,
+    care: CareRecord,
+    care_version: Option<Version>,
+}
+
+impl Fleet {
+    /// Somebody begins to look at a host, to make it ready. `false` when there is no such host any more.
+    ///
+    /// # Errors
+    /// [`RolloutError::ClaimLost`], or the store's.
+    pub async fn record_investigating(
+        &self,
+        claim: &Claim,
+        address: &HostAddress,
+    ) -> Result<bool, RolloutError> {
+        self.change_host(claim, address, |host, _| {
+            HostStatus::Investigating.as_str().clone_into(&mut host.status);
+            host.reason = None;
+        })
+        .await
+    }
+
+    /// A host answered, and this was found out: next it is made ready. `false` when there is no such host any more.
+    ///
+    /// # Errors
+    /// As for [`Self::record_investigating`].
+    pub async fn record_facts(
+        &self,
+        claim: &Claim,
+        address: &HostAddress,
+        found: &Found,
+    ) -> Result<bool, RolloutError> {
+        let now = moment::now(&self.ground.clock);
+        self.change_host(claim, address, |host, _| {
+            HostStatus::Bootstrapping.as_str().clone_into(&mut host.status);
+            host.reason = None;
+            host.last_check.clone_from(&now);
+            let Found { facts, details } = found.clone();
+            (host.os, host.cpus, host.memory, host.space) = (facts.os, facts.cpus, facts.memory, facts.space);
+            (host.atomic, host.kernel) = (details.atomic, details.kernel);
+            (host.architecture, host.boot_id) = (details.architecture, details.boot_id);
+        })
+        .await
+    }
+
+    /// A host is ready, and its container manager has it or not. `false` when there is no such host any more.
+    ///
+    /// # Errors
+    /// As for [`Self::record_investigating`].
+    pub async fn record_ready(
+        &self,
+        claim: &Claim,
+        address: &HostAddress,
+        is_registered: bool,
+    ) -> Result<bool, RolloutError> {
+        let status = if is_registered { HostStatus::Active } else { HostStatus::Disassociated };
+        let now = moment::now(&self.ground.clock);
+        self.change_host(claim, address, |host, care| {
+            status.as_str().clone_into(&mut host.status);
+            host.reason = None;
+            host.last_check.clone_from(&now);
+            (care.attempts, care.retry_at, care.silences, care.status_before) = (0, None, 0, None);
+        })
+        .await
+    }
+
+    /// A host could not be looked at or made ready. It is tried again after a while, the longer the more often it
+    /// failed. `false` when there is no such host any more.
+    ///
+    /// # Errors
+    /// As for [`Self::record_investigating`].
+    pub async fn record_failure(
+        &self,
+        claim: &Claim,
+        address: &HostAddress,
+        reason: &str,
+    ) -> Result<bool, RolloutError> {
+        let (now, chance) = (self.ground.clock.now(), self.ground.entropy.number());
+        self.change_host(claim, address, |host, care| {
+            HostStatus::Failed.as_str().clone_into(&mut host.status);
+            host.reason = Some(reason.chars().take(REASON_MAX).collect());
+            care.attempts = care.attempts.saturating_add(1);
+            care.retry_at = Some(retry_at(care.attempts, now, chance).as_unix());
+            care.status_before = None;
+        })
+        .await
+    }
+
+    /// What came of looking whether a host answers. Of one that an operation is at, only that it did counts: it is
+    /// meant to be away. `false` when there is no such host any more.
+    ///
+    /// # Errors
+    /// As for [`Self::record_investigating`].
+    pub async fn record_look(
+        &self,
+        claim: &Claim,
+        address: &HostAddress,
+        look: &Look,
+    ) -> Result<bool, RolloutError> {
+        let is_away = self.tables.under_way.get(address.as_str()).await?.is_some();
+        if is_away && *look != Look::Answered {
+            return Ok(self.tables.host.get(address.as_str()).await?.is_some());
+        }
+        let (now, written) = (self.ground.clock.now(), moment::now(&self.ground.clock));
+        self.change_host(claim, address, |host, care| {
+            if *look == Look::Answered {
+                host.last_check.clone_from(&written);
+            }
+            let judged = watch::judge(&HostStatus::from(host.status.as_str()), care, look, now);
+            if judged.status != HostStatus::Failed {
+                host.reason = None;
+            }
+            judged.status.as_str().clone_into(&mut host.status);
+            if let Some(reason) = judged.reason {
+                host.reason = Some(reason.chars().take(REASON_MAX).collect());
+            }
+            *care = judged.care;
+        })
+        .await
+    }
+
+    /// Hosts that answered, many at once: for most of them there is nothing more to say. Those that are gone are left
+    /// out.
+    ///
+    /// # Errors
+    /// As for [`Self::record_investigating`].
+    pub async fn record_answers(&self, claim: &Claim, hosts: &[HostAddress]) -> Result<(), RolloutError> {
+        for some in hosts.chunks(ANSWERS_AT_ONCE) {
+            let now = moment::now(&self.ground.clock);
+            let mut draft = Draft::default();
+            claim.expect(&mut draft.batch);
+            let mut others = Vec::new();
+            let found = join_all(some.iter().map(|address| self.cared(address))).await;
+            for (address, cared) in some.iter().zip(found) {
+                match cared? {
+                    None => {}
+                    Some(Cared { host, care_version: None, .. }) if host.record.status != "failed" => {
+                        let after = HostRecord { last_check: now.clone(), ..host.record };
+                        let table = &self.tables.host;
+                        table.update(&mut draft.batch, address.as_str(), &after, host.version)?;
+                    }
+                    Some(_) => others.push(address),
+                }
+            }
+            if !draft.batch.is_empty() && self.commit(draft, &mut Line::default()).await?.is_none() {
+                // One of them was changed meanwhile: each for itself, then.
+                others = some.iter().collect();
+            }
+            for address in others {
+                self.record_look(claim, address, &Look::Answered).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How much trouble a host makes; none when nothing is known of it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn care(&self, address: &HostAddress) -> Result<Care, RolloutError> {
+        let found = self.tables.care.get(address.as_str()).await?;
+        Ok(found.map(|found| Care::from(&found.record)).unwrap_or_default())
+    }
+
+    /// Hosts that are to be tried again by now, and when the first of the others is.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn retries_due(&self) -> Result<(Vec<HostAddress>, Option<Timestamp>), RolloutError> {
+        let now = self.ground.clock.now();
+        let (mut due, mut again_at) = (Vec::new(), None::<Timestamp>);
+        let mut next = Some(Page::full());
+        while let Some(page) = next {
+            let found = self.list(&self.tables.care, page).await?;
+            for (address, loaded) in found.entries {
+                match loaded.record.retry_at.map(Timestamp::from_unix) {
+                    Some(at) if at <= now => due.extend(self.readable(self.address(&address))?),
+                    Some(at) => again_at = Some(again_at.map_or(at, |first| first.min(at))),
+                    None => {}
+                }
+            }
+            next = found.next;
+        }
+        Ok((due, again_at))
+    }
+
+    async fn cared(&self, address: &HostAddress) -> Result<Option<Cared>, store::Error> {
+        let Some(host) = self.tables.host.get(address.as_str()).await? else { return Ok(None) };
+        let care = self.tables.care.get(address.as_str()).await?;
+        let care_version = care.as_ref().map(|care| care.version);
+        Ok(Some(Cared { host, care: care.map(|care| care.record).unwrap_or_default(), care_version }))
+    }
+
+    /// Changes a host and its troubles as `change` says; whether it is there.
+    async fn change_host(
+        &self,
+        claim: &Claim,
+        address: &HostAddress,
+        change: impl Fn(&mut HostRecord, &mut CareRecord),
+    ) -> Result<bool, RolloutError> {
+        let mut line = Line::default();
+        loop {
+            let Some(Cared { host, care, care_version }) = self.cared(address).await? else {
+                return Ok(false);
+            };
+            let (mut after, mut care_after) = (host.record.clone(), care.clone());
+            change(&mut after, &mut care_after);
+            let mut draft = Draft::default();
+            claim.expect(&mut draft.batch);
+            if after != host.record {
+                self.stage_host(&mut draft, Some(&host), Some(&after))?;
+            } else {
+                self.tables.host.expect_at(&mut draft.batch, address.as_str(), host.version)?;
+            }
+            self.stage_care(&mut draft, address, (&care, care_version), &care_after)?;
+            if draft.batch.is_empty() {
+                return Ok(true);
+            }
+            if after.status != host.record.status || after.reason != host.record.reason {
+                let (status, reason) = (after.status.as_str(), after.reason.as_deref());
+                let happened = Happened::HostChanged { address, status, reason };
+                self.record_event(&mut draft, &happened, &Principal::house())?;
+            }
+            if self.commit(draft, &mut line).await?.is_some() {
+                return Ok(true);
+            }
+            if !claim.is_held(self.ground.engine.as_ref()).await? {
+                return Err(RolloutError::ClaimLost { claim: claim.name.clone() });
+            }
+        }
+    }
+
+    /// Writes a host's troubles; without any there is no record.
+    fn stage_care(
+        &self,
+        draft: &mut Draft,
+        address: &HostAddress,
+        (before, version): (&CareRecord, Option<Version>),
+        after: &CareRecord,
+    ) -> Result<(), store::Error> {
+        let (batch, table) = (&mut draft.batch, &self.tables.care);
+        match version {
+            _ if before == after => Ok(()),
+            Some(version) if *after == CareRecord::default() => {
+                table.remove(batch, address.as_str(), version)
+            }
+            version => table.put_over(batch, address.as_str(), after, version),
+        }
+    }
+}
+
+impl From<&CareRecord> for Care {
+    fn from(record: &CareRecord) -> Self {
+        Self {
+            attempts: record.attempts,
+            retry_at: record.retry_at.map(Timestamp::from_unix),
+            silences: record.silences,
+            is_damped: record.is_damped,
+        }
+    }
+}

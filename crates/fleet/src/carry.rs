@@ -1,0 +1,348 @@
+//! Carrying operations out: the house's side of them. It does nothing to hosts either; whoever does asks what is next,
+//! does it, and says what came of it.
+//!
+//! ```text
+//! for each of running(), claim "operation/<cluster>", and:
+//! advance ─► Begin(hosts)    read their boot ids, begin_hosts, then cordon, drain, command; record_host Commanded
+//!            Release(hosts)  lift their cordons; release_host
+//!            Await{until}    look at the hosts under way: their gates, and what was left undone; record_host
+//!            Paused, Ended   nothing
+//! ```
+//! Each commit is fenced by the claim, and decides anew about what is there then: who was suspended, was overtaken, or
+//! asks for what is no longer next, changes nothing. After a crash, the hosts under way are what `advance` gives with
+//! its answer: one that is `begun` may have been sent its command or not ([`RunState`]).
+
+use std::collections::BTreeSet;
+
+use base::Timestamp;
+use identity::Principal;
+use store::{Claim, Page};
+
+use crate::address::HostAddress;
+use crate::change::{Change, Known};
+use crate::error::RolloutError;
+use crate::name::ClusterName;
+use crate::next::{Next, Situation, next};
+use crate::rollout::{Rollout, RolloutId, Wish};
+use crate::run::{Cordon, HostRun, RunState};
+use crate::service::{Fleet, unreadable};
+
+/// How many hosts are written down in one commit.
+const GATHERED_AT_ONCE: usize = 90;
+
+/// An operation, and what it does next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The operation.
+    pub rollout: Rollout,
+    /// Its hosts, as far as they matter now.
+    pub seen: Situation,
+    /// What is to be done.
+    pub next: Next,
+}
+
+/// What came of looking after a host under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostProgress {
+    /// Its command was taken.
+    Commanded,
+    /// It has shown all that its gates ask for, and its node is not cordoned any more.
+    Healthy,
+    /// It does not come through, for this reason; or cannot even be begun with.
+    Failed {
+        /// For a person who is to do something about it.
+        reason: String,
+    },
+}
+
+impl Fleet {
+    /// The operations that have not ended, one a cluster at most, ordered by their clusters' names.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn running_operations(&self) -> Result<Vec<(ClusterName, RolloutId)>, RolloutError> {
+        let mut running = Vec::new();
+        let mut pages = Some(Page::full());
+        while let Some(page) = pages {
+            let found = self.list(&self.tables.running, page).await?;
+            for (name, loaded) in found.entries {
+                let cluster = name.parse::<ClusterName>();
+                let cluster = cluster.map_err(|error| unreadable(&self.tables.running, &name, error));
+                let id = RolloutId(loaded.record.id);
+                running.extend(self.readable(cluster)?.map(|cluster| (cluster, id)));
+            }
+            pages = found.next;
+        }
+        Ok(running)
+    }
+
+    /// What an operation does next; it is not changed.
+    ///
+    /// # Errors
+    /// [`RolloutError::NoSuchOperation`], or the store's.
+    pub async fn next_step(&self, cluster: &ClusterName, id: RolloutId) -> Result<Step, RolloutError> {
+        let known = self.known_rollout(cluster, id, &[]).await?;
+        let known = known.ok_or_else(|| RolloutError::NoSuchOperation { cluster: cluster.clone(), id })?;
+        let next = next(&known.rollout, &known.seen, self.ground.clock.now());
+        Ok(Step { rollout: known.rollout, seen: known.seen, next })
+    }
+
+    /// Those operations for which there is something to do now, or whose hosts under way are to be looked at; and when
+    /// the first of the others wants to be asked again.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn due_operations(&self) -> Result<(Vec<Step>, Option<Timestamp>), RolloutError> {
+        let (mut due, mut again_at) = (Vec::new(), None::<Timestamp>);
+        for (cluster, id) in self.running_operations().await? {
+            let step = match self.next_step(&cluster, id).await {
+                // It has ended meanwhile, and was dropped.
+                Err(RolloutError::NoSuchOperation { .. }) => continue,
+                step => step?,
+            };
+            match step.next {
+                Next::Paused => {}
+                Next::Await { until, .. } if step.seen.underway.is_empty() => {
+                    again_at = Some(again_at.map_or(until, |at| at.min(until)));
+                }
+                _ => due.push(step),
+            }
+        }
+        Ok((due, again_at))
+    }
+
+    /// Carries an operation on as far as that needs nothing from outside, and gives what is next then: to begin with
+    /// hosts, to release some, to wait, or nothing. Stops between commits when `goes_on` says so.
+    ///
+    /// # Errors
+    /// See [`RolloutError`].
+    pub async fn advance(
+        &self,
+        claim: &Claim,
+        cluster: &ClusterName,
+        id: RolloutId,
+        goes_on: impl Fn() -> bool,
+    ) -> Result<Step, RolloutError> {
+        loop {
+            let step = self.next_step(cluster, id).await?;
+            match &step.next {
+                _ if !goes_on() => return Ok(step),
+                Next::Gather => self.gather(claim, cluster, id, &goes_on).await?,
+                Next::Settle(_) | Next::Finish(_) => {
+                    let decide = |known: &Known| Ok::<_, RolloutError>(self.settled(known));
+                    self.change_rollout(Some(claim), &Principal::house(), (cluster, id), &[], decide).await?;
+                }
+                Next::Release(_) | Next::Begin(_) | Next::Await { .. } | Next::Paused | Next::Ended(_) => {
+                    return Ok(step);
+                }
+            }
+        }
+    }
+
+    /// What is decided without asking anybody.
+    pub(crate) fn settled(&self, known: &Known) -> Option<Change> {
+        let now = self.ground.clock.now();
+        let mut change = Change::of(&known.rollout);
+        match next(&known.rollout, &known.seen, now) {
+            Next::Settle(hosts) => {
+                for (address, state) in hosts {
+                    if let Some(run) = known.seen.run(&address).filter(|_| !change.is_full()) {
+                        change.shift(run, state);
+                    }
+                }
+            }
+            Next::Finish(outcome) => change.end(outcome, now),
+            _ => return None,
+        }
+        Some(change)
+    }
+
+    /// Begins with hosts, each with its boot id where that matters. Gives those that were begun with: none that is not
+    /// next any more, because it was paused or skipped, or there is no room. Nothing may be done to a host before.
+    ///
+    /// # Errors
+    /// See [`RolloutError`].
+    pub async fn begin_hosts(
+        &self,
+        claim: &Claim,
+        cluster: &ClusterName,
+        id: RolloutId,
+        hosts: &[(HostAddress, Option<String>)],
+    ) -> Result<Vec<HostRun>, RolloutError> {
+        let mut begun = Vec::new();
+        for some in hosts.chunks(crate::change::MOVES_MAX) {
+            let now_begun = std::sync::Mutex::new(Vec::new());
+            let decide = |known: &Known| {
+                let (change, runs) = self.begins(known, some);
+                *now_begun.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = runs;
+                Ok::<_, RolloutError>(change)
+            };
+            self.change_rollout(Some(claim), &Principal::house(), (cluster, id), &[], decide).await?;
+            begun.extend(now_begun.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner));
+        }
+        Ok(begun)
+    }
+
+    fn begins(
+        &self,
+        known: &Known,
+        hosts: &[(HostAddress, Option<String>)],
+    ) -> (Option<Change>, Vec<HostRun>) {
+        let now = self.ground.clock.now();
+        let Next::Begin(allowed) = next(&known.rollout, &known.seen, now) else { return (None, Vec::new()) };
+        let allowed: BTreeSet<&HostAddress> = allowed.iter().collect();
+        let mut change = Change::of(&known.rollout);
+        let mut begun: Vec<HostRun> = Vec::new();
+        for (address, boot_id) in hosts {
+            if allowed.contains(address)
+                && !begun.iter().any(|run| run.address == *address)
+                && let Some(run) = known.seen.run(address)
+            {
+                begun.push(change.begin(run, boot_id.clone(), now));
+            }
+        }
+        ((!begun.is_empty()).then_some(change), begun)
+    }
+
+    /// Says what came of looking after a host. Saying it twice is nothing.
+    ///
+    /// # Errors
+    /// [`RolloutError::NotUnderWay`] when it is over with that host, and [`RolloutError`] in general.
+    pub async fn record_host(
+        &self,
+        claim: &Claim,
+        cluster: &ClusterName,
+        id: RolloutId,
+        address: &HostAddress,
+        progress: &HostProgress,
+    ) -> Result<Rollout, RolloutError> {
+        let decide = |known: &Known| {
+            let not = || RolloutError::NotUnderWay { cluster: cluster.clone(), id, address: address.clone() };
+            let run = known.seen.run(address).ok_or_else(not)?;
+            let now = self.ground.clock.now();
+            let mut change = Change::of(&known.rollout);
+            match (progress, &run.state) {
+                (HostProgress::Commanded, RunState::Begun { boot_id, at }) => {
+                    let (boot_id, begun_at) = (boot_id.clone(), *at);
+                    change.shift(run, RunState::Awaiting { boot_id, begun_at, since: now });
+                }
+                (HostProgress::Commanded, state) if state.is_underway() => return Ok(None),
+                (HostProgress::Healthy, RunState::Soaking { .. }) => return Ok(None),
+                (HostProgress::Healthy, state) if state.is_underway() => {
+                    let to = match known.rollout.policy.gates.soak {
+                        base::Span::ZERO => RunState::Done { at: now },
+                        _ => RunState::Soaking { since: now },
+                    };
+                    change.uncordoned(run, to);
+                }
+                (HostProgress::Failed { .. }, RunState::Failed { .. }) => return Ok(None),
+                (HostProgress::Failed { reason }, state)
+                    if state.is_underway() || *state == RunState::Waiting =>
+                {
+                    change.shift(run, RunState::Failed { reason: reason.clone(), at: now });
+                }
+                _ => return Err(not()),
+            }
+            Ok(Some(change))
+        };
+        self.change_rollout(Some(claim), &Principal::house(), (cluster, id), &[], decide).await
+    }
+
+    /// Says that a host's cordon was lifted, or could not be; what is under way when an operation is aborted is given
+    /// up with that. Saying it twice is nothing.
+    ///
+    /// # Errors
+    /// See [`RolloutError`].
+    pub async fn release_host(
+        &self,
+        claim: &Claim,
+        cluster: &ClusterName,
+        id: RolloutId,
+        address: &HostAddress,
+        is_uncordoned: bool,
+    ) -> Result<Rollout, RolloutError> {
+        let decide = |known: &Known| {
+            let Next::Release(hosts) = next(&known.rollout, &known.seen, self.ground.clock.now()) else {
+                return Ok(None);
+            };
+            let Some(run) = known.seen.run(address).filter(|_| hosts.contains(address)) else {
+                return Ok(None);
+            };
+            let mut change = Change::of(&known.rollout);
+            let cordon = match (is_uncordoned, &run.cordon) {
+                (true, _) | (false, Cordon::None) => Cordon::None,
+                (false, Cordon::Perhaps | Cordon::Left) => Cordon::Left,
+            };
+            let to = run.state.is_underway().then(|| {
+                debug_assert_eq!(known.rollout.wish, Wish::Abort);
+                let reason = "the operation was aborted while it was under way".into();
+                RunState::Failed { reason, at: self.ground.clock.now() }
+            });
+            change.released(run, cordon, to);
+            Ok::<_, RolloutError>(Some(change))
+        };
+        self.change_rollout(Some(claim), &Principal::house(), (cluster, id), &[], decide).await
+    }
+
+    /// Writes down the hosts of an operation on a cluster with many, in order, some at a time. Where it was
+    /// interrupted, it goes on with those that are not there yet.
+    async fn gather(
+        &self,
+        claim: &Claim,
+        cluster: &ClusterName,
+        id: RolloutId,
+        goes_on: &impl Fn() -> bool,
+    ) -> Result<(), RolloutError> {
+        let table = self.runs(cluster.as_str(), id)?;
+        let written: BTreeSet<String> =
+            table.all().await?.into_iter().map(|(_, loaded)| loaded.record.address).collect();
+        let hosts = self.hosts_of(cluster.as_str()).await?;
+        let left: Vec<HostAddress> =
+            hosts.into_iter().filter(|host| !written.contains(host.as_str())).collect();
+        let mut place = written.len() as u64;
+        let mut chunks = left.chunks(GATHERED_AT_ONCE).peekable();
+        loop {
+            let some = chunks.next().unwrap_or_default();
+            let is_last = chunks.peek().is_none();
+            let decide = |known: &Known| {
+                let rollout = &known.rollout;
+                // Only holders of the claim gather, so this is never otherwise while it is held.
+                if rollout.is_gathered || rollout.gathered != place || rollout.outcome.is_some() {
+                    return Ok::<_, RolloutError>(None);
+                }
+                let mut change = Change::of(rollout);
+                change.gather(gathered(some, place));
+                if is_last {
+                    change.rollout.is_gathered = true;
+                    change.rollout.total = change.rollout.gathered;
+                }
+                Ok(Some(change))
+            };
+            let who = Principal::house();
+            let after = self.change_rollout(Some(claim), &who, (cluster, id), &[], decide).await?;
+            place += some.len() as u64;
+            if is_last || after.gathered != place || after.outcome.is_some() || !goes_on() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Hosts that wait, from this place on.
+pub(crate) fn gathered(hosts: &[HostAddress], from: u64) -> impl Iterator<Item = HostRun> {
+    hosts.iter().zip(from..).map(|(address, place)| HostRun {
+        place,
+        address: address.clone(),
+        state: RunState::Waiting,
+        cordon: Cordon::None,
+    })
+}
+
+impl Situation {
+    /// One of the hosts that are known.
+    #[must_use]
+    pub fn run(&self, address: &HostAddress) -> Option<&HostRun> {
+        let waiting = self.waiting.iter().map(|candidate| &candidate.run);
+        self.underway.iter().chain(&self.failed).chain(waiting).find(|run| run.address == *address)
+    }
+}

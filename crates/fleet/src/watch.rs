@@ -1,0 +1,196 @@
+//! When each host is looked at, and what is made of what it answers.
+//!
+//! Each host has its own moment in the period, which follows from its address: so nothing has to be stored, many hosts
+//! are spread evenly, and a start of the server makes no crowd.
+//!
+//! A host that does not answer once is looked at again; twice, and its status is `failed`. One that answers again has
+//! the status that it had, unless it comes and goes too often: each coming and each going counts 1,000, which is halved
+//! every ten minutes; at 4,000 it is no longer believed, until it has been quiet for so long that 1,000 are left.
+
+use base::{Span, Timestamp};
+
+use crate::address::HostAddress;
+use crate::host::HostStatus;
+use crate::record::CareRecord;
+use crate::tally;
+
+/// After so many silences in a row a host has failed.
+const SILENCES_MAX: u32 = 2;
+/// What coming and going counts.
+const PENALTY: u32 = 1_000;
+/// From here on a host is not believed.
+const DAMPED_FROM: u32 = 4_000;
+/// From here down it is believed again.
+const TRUSTED_FROM: u32 = 1_000;
+/// In what time that halves, in seconds.
+const HALVED_SECONDS: i64 = 600;
+
+/// What came of looking at a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// It answered.
+    Answered,
+    /// It did not, for this reason.
+    Silent {
+        /// For a person who is to do something about it.
+        reason: String,
+    },
+}
+
+/// When a host is looked at next, after `now`: once in each period, at a moment of its own.
+#[must_use]
+pub fn next_look(address: &HostAddress, now: Timestamp, period: Span) -> Timestamp {
+    let period = period.as_seconds().max(1);
+    let own = tally::spread(address.as_str()) % period.unsigned_abs();
+    let own = i64::try_from(own).unwrap_or(0);
+    let since = (now.as_unix() - own).rem_euclid(period);
+    now + Span::seconds(period - since)
+}
+
+/// What is to be made of a look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Judgement {
+    pub(crate) care: CareRecord,
+    /// The host's status afterwards.
+    pub(crate) status: HostStatus,
+    /// Why it is `failed`; absent where that is as before.
+    pub(crate) reason: Option<String>,
+}
+
+/// What is to be made of a look at a host with this status.
+pub(crate) fn judge(status: &HostStatus, care: &CareRecord, look: &Look, now: Timestamp) -> Judgement {
+    let mut care = care.clone();
+    let mut judged = status.clone();
+    let mut reason = None;
+    match look {
+        Look::Silent { reason: why } if status.may_join() => {
+            care.silences = care.silences.saturating_add(1);
+            if care.silences >= SILENCES_MAX {
+                care.status_before = Some(status.as_str().to_owned());
+                flap(&mut care, now);
+                judged = HostStatus::Failed;
+                reason = Some(why.clone());
+            }
+        }
+        // It is not ready or has failed already: that is for those who make it ready.
+        Look::Silent { .. } => care.silences = care.silences.saturating_add(1),
+        Look::Answered => {
+            care.silences = 0;
+            if let (HostStatus::Failed, Some(before)) = (status, care.status_before.clone()) {
+                if care.is_damped && penalty(&care, now) > TRUSTED_FROM {
+                    reason = Some("it answers, but has come and gone too often to be believed yet".into());
+                } else {
+                    judged = HostStatus::from(before.as_str());
+                    care.status_before = None;
+                    flap(&mut care, now);
+                    care.is_damped = false;
+                }
+            }
+        }
+    }
+    Judgement { care, status: judged, reason }
+}
+
+/// It came or went.
+fn flap(care: &mut CareRecord, now: Timestamp) {
+    care.penalty = penalty(care, now).saturating_add(PENALTY);
+    care.penalty_at = Some(now.as_unix());
+    care.is_damped |= care.penalty >= DAMPED_FROM;
+}
+
+/// What is left of the penalty: halved with each half-life, and evenly in between.
+fn penalty(care: &CareRecord, now: Timestamp) -> u32 {
+    let Some(at) = care.penalty_at else { return 0 };
+    let passed = (now.as_unix() - at).max(0);
+    let Ok(halvings) = u32::try_from(passed / HALVED_SECONDS) else { return 0 };
+    let halved = u64::from(care.penalty.checked_shr(halvings).unwrap_or(0));
+    let within = (passed % HALVED_SECONDS).unsigned_abs();
+    let left = halved - halved * within / (2 * HALVED_SECONDS.unsigned_abs());
+    u32::try_from(left).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PERIOD: Span = Span::seconds(300);
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix(1_481_000_000 + seconds)
+    }
+
+    fn silent() -> Look {
+        Look::Silent { reason: "no answer".into() }
+    }
+
+    #[test]
+    fn each_host_is_looked_at_once_in_a_period_and_not_all_at_once() {
+        let mut moments = [0_u32; 300];
+        for n in 0..3_000_u32 {
+            let address = format!("10.0.{}.{}", n / 256, n % 256).parse().unwrap();
+            let first = next_look(&address, at(0), PERIOD);
+            assert!(first > at(0) && first <= at(300));
+            assert_eq!(next_look(&address, first, PERIOD), first + PERIOD);
+            assert_eq!(next_look(&address, first + Span::seconds(-1), PERIOD), first);
+            moments[usize::try_from(first.as_unix() - at(1).as_unix()).unwrap()] += 1;
+        }
+        assert!(moments.iter().all(|hosts| (1..40).contains(hosts)), "{moments:?}");
+        assert!(next_look(&"a".parse().unwrap(), at(0), Span::ZERO) > at(0));
+    }
+
+    #[test]
+    fn a_silent_host_fails_at_the_second_time_and_comes_back_as_it_was() {
+        for status in [HostStatus::Active, HostStatus::Disassociated] {
+            let care = CareRecord::default();
+            let once = judge(&status, &care, &silent(), at(0));
+            assert_eq!((&once.status, once.care.silences, once.reason), (&status, 1, None));
+            let twice = judge(&once.status, &once.care, &silent(), at(300));
+            assert_eq!((&twice.status, twice.reason.as_deref()), (&HostStatus::Failed, Some("no answer")));
+            let again = judge(&twice.status, &twice.care, &silent(), at(600));
+            assert_eq!((&again.status, again.reason), (&HostStatus::Failed, None));
+            let back = judge(&again.status, &again.care, &Look::Answered, at(900));
+            assert_eq!((&back.status, back.care.silences, back.care.status_before), (&status, 0, None));
+        }
+        for status in [HostStatus::New, HostStatus::Investigating, HostStatus::Failed] {
+            let mut care = CareRecord::default();
+            for look in [silent(), silent(), silent(), Look::Answered] {
+                let judged = judge(&status, &care, &look, at(0));
+                assert_eq!((&judged.status, &judged.reason), (&status, &None), "others see to that");
+                care = judged.care;
+            }
+        }
+    }
+
+    #[test]
+    fn a_host_that_comes_and_goes_is_not_believed_until_it_is_quiet() {
+        let (mut care, mut status, mut seconds) = (CareRecord::default(), HostStatus::Active, 0);
+        let mut seen = |look: &Look, after: i64| {
+            seconds += after;
+            let judged = judge(&status, &care, look, at(seconds));
+            (care, status) = (judged.care.clone(), judged.status.clone());
+            judged
+        };
+        let mut came_back = 0;
+        for _ in 0..5 {
+            seen(&silent(), 20);
+            seen(&silent(), 20);
+            came_back += u32::from(seen(&Look::Answered, 20).status == HostStatus::Active);
+        }
+        assert_eq!(came_back, 2, "and then it is damped");
+        let judged = seen(&Look::Answered, 300);
+        assert_eq!(judged.status, HostStatus::Failed);
+        assert!(judged.reason.is_some_and(|reason| reason.contains("too often")));
+        assert_eq!(seen(&Look::Answered, 1_800).status, HostStatus::Active);
+    }
+
+    #[test]
+    fn penalties_fade() {
+        for (seconds, left) in
+            [(-5, 4_000), (0, 4_000), (300, 3_000), (600, 2_000), (1_200, 1_000), (40_000, 0)]
+        {
+            let care =
+                CareRecord { penalty: 4_000, penalty_at: Some(at(0).as_unix()), ..CareRecord::default() };
+            assert_eq!(penalty(&care, at(seconds)), left, "after {seconds}");
+        }
+    }
+}
