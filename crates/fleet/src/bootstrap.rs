@@ -194,6 +194,20 @@ pub fn plan(
     Ok(steps)
 }
 
+/// What tells one plan from another: SHA-256 of all that is done, in hexadecimal.
+#[must_use]
+pub fn digest(steps: &[Step]) -> String {
+    let mut told = Vec::new();
+    for step in steps {
+        let (what, mode, content) = match &step.work {
+            Work::Run { check, command } => (command, 0, check.as_deref().unwrap_or_default().as_bytes()),
+            Work::Put { path, mode, content } => (path, *mode, &content.expose()[..]),
+        };
+        told.extend([step.id.as_bytes(), what.as_bytes(), &mode.to_be_bytes(), content].map(base::sha256));
+    }
+    base::hex::encode(&base::sha256(told.as_flattened()))
+}
+
 impl EtcdAccess {
     fn contents(&self) -> Vec<&[u8]> {
         let client = self.client.iter().flat_map(|(certificate, key)| [&certificate[..], &key.expose()[..]]);

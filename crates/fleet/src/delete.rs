@@ -44,6 +44,8 @@ impl Fleet {
                 self.record_event(&mut draft, &Happened::HostDeleted { address, cluster }, permit.by())?;
                 self.tables.credentials.delete(&mut draft.batch, address.as_str())?;
                 self.tables.care.delete(&mut draft.batch, address.as_str())?;
+                self.tables.host_key.delete(&mut draft.batch, address.as_str())?;
+                self.tables.bootstrap.delete(&mut draft.batch, address.as_str())?;
             } else {
                 let leftovers = self.tables.credentials.get(address.as_str()).await?;
                 let leftovers =

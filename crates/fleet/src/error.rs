@@ -9,8 +9,10 @@ use store::{CommitError, SealError};
 use crate::address::HostAddress;
 use crate::name::ClusterName;
 
+mod host_key;
 mod operation;
 
+pub use host_key::HostKeyError;
 pub use operation::{OperationError, RolloutError, SteerError};
 
 /// Why a host was not added. Nothing was changed.
@@ -447,7 +449,8 @@ from_store!(
     ClusterError,
     MembersError,
     OperationError,
-    RolloutError
+    RolloutError,
+    HostKeyError
 );
 
 #[cfg(test)]

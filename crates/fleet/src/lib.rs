@@ -38,6 +38,7 @@ mod error;
 mod event;
 mod gate;
 mod host;
+mod host_key;
 mod hosts;
 mod index;
 mod label;
@@ -54,6 +55,7 @@ mod order;
 mod policy;
 mod preview;
 mod probe;
+mod progress;
 pub mod record;
 mod rollout;
 mod rollouts;
@@ -77,11 +79,12 @@ pub use clusters::{ClusterPage, PutCluster};
 pub use commands::{BadCommands, HostCommands, OsCommands, UnknownOs};
 pub use container_manager::{BadContainerManager, ContainerManager, ContainerManagerKind};
 pub use error::{
-    AddHostError, ClusterError, CredentialsError, DefinitionError, HostError, ListError, MembersError,
-    OpenSecretError, OperationError, RolloutError, SteerError,
+    AddHostError, ClusterError, CredentialsError, DefinitionError, HostError, HostKeyError, ListError,
+    MembersError, OpenSecretError, OperationError, RolloutError, SteerError,
 };
 pub use gate::{Observed, missing};
 pub use host::{Credentials, Details, Facts, Host, HostStatus, KEY_BYTES_MAX, NewHost, TEXT_BYTES_MAX};
+pub use host_key::{BadHostKey, HostKey, PinnedKey};
 pub use hosts::{HostFilter, HostPage, PAGE_MAX};
 pub use label::{BadLabel, LABELS_MAX, Labels};
 pub use manager::NodeStatus;
@@ -99,8 +102,8 @@ pub use rollout::{BadRolloutId, Outcome, Phase, Rollout, RolloutId, Wish};
 pub use rollouts::HostRunPage;
 pub use run::{Cordon, HostRun, RunState};
 pub use service::{
-    AddHost, DeleteCluster, DeleteContainerManager, DeleteHost, DeleteNetwork, Expected, Fleet, Ground,
-    JoinCluster, LabelHost, LeaveCluster, Put, PutContainerManager, PutNetwork, ReadClusters,
+    AcceptHostKey, AddHost, DeleteCluster, DeleteContainerManager, DeleteHost, DeleteNetwork, Expected,
+    Fleet, Ground, JoinCluster, LabelHost, LeaveCluster, Put, PutContainerManager, PutNetwork, ReadClusters,
     ReadContainerManagers, ReadCredentials, ReadHosts, ReadNetworks, ReadSecretOptions, RegisterHost,
     ReplaceMembers, Seen, StartOperation, SteerOperation, WriteCluster,
 };
