@@ -11,6 +11,7 @@ mod file;
 mod files;
 mod flags;
 mod fleet_settings;
+mod hands_settings;
 mod key;
 mod keys;
 mod nearest;
@@ -29,6 +30,8 @@ use std::time::Duration;
 
 use base::{Secret, Span};
 use ca::Names;
+use fleet::bootstrap::{EtcdAccess, Profile};
+use fleet::{OsCommands, Templates};
 use identity::sign_in::TokenReviewConfig;
 use server::Subnet;
 use server::doors::ClientCertificates;
@@ -221,6 +224,31 @@ pub struct Fleet {
     pub sign_in: Option<SignInFile>,
     /// The Kubernetes that is asked about tokens.
     pub token_review: Option<TokenReviewConfig>,
+    /// How hosts are looked at and made ready.
+    pub hands: Hands,
+}
+
+/// How hosts are looked at and made ready. Files have been read.
+#[derive(Debug)]
+pub struct Hands {
+    /// Whether they are.
+    pub investigate: bool,
+    /// What they are made ready for.
+    pub profile: Profile,
+    /// What is done on each operating system.
+    pub commands: OsCommands,
+    /// The files that are written on hosts.
+    pub templates: Templates,
+    /// The TCP port of their SSH servers.
+    pub port: u16,
+    /// How many are worked on at once.
+    pub hosts_max: usize,
+    /// How long a connection may take to be made.
+    pub connect: Duration,
+    /// How long one of them may take.
+    pub host: Duration,
+    /// The etcd for flannel.
+    pub etcd: Option<EtcdAccess>,
 }
 
 /// What is logged on standard error.
