@@ -322,10 +322,15 @@ impl House {
 
     fn start_investigating(&self, claims: &Claims, hands: Hands) {
         let crew = Crew { hands, fleet: self.fleet.clone() };
+        // Nobody else can be at work in a store of one's own: what an earlier run held is ours, and goes on at once.
+        let holder = match self.engine.is_shared() {
+            true => base::hex::encode(&self.entropy.bytes::<8>()),
+            false => "the only process".to_owned(),
+        };
         let investigate = Investigate {
             crew: Arc::new(crew),
             claims: claims.clone(),
-            holder: base::hex::encode(&self.entropy.bytes::<8>()),
+            holder,
             clock: self.clock.clone(),
             bus: self.bus.clone(),
         };

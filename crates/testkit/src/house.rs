@@ -171,17 +171,19 @@ impl House {
         let is_said = |name: &str| self.plan.options.iter().any(|(said, _)| said == name);
         if self.plan.face == Face::Up && !is_said("fleet-investigate") {
             // The hosts of most tests are only names.
-            command.args(["--fleet-investigate", "false"]);
+            command.arg("--fleet-investigate=false");
         }
         for (name, value) in &self.plan.options {
             let name = match self.plan.face {
                 Face::Up => name_of_ours(name),
                 Face::Caucased => name,
             };
-            command.arg(format!("--{name}"));
-            if !value.is_empty() {
-                command.arg(value);
-            }
+            match (self.plan.face, value.as_str()) {
+                (_, "") => command.arg(format!("--{name}")),
+                // Whether something is so is said in one word.
+                (Face::Up, value) => command.arg(format!("--{name}={value}")),
+                (Face::Caucased, value) => command.arg(format!("--{name}")).arg(value),
+            };
         }
         command
     }
