@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base::{Clock, Entropy, Explain as _, Secret, Span};
 use ca::{Admission, AuthorityName, Names, Profile};
-use engine::{Hands, House, HouseError, Parts, Retention, ServerIdentity, ServerName, Stop, Tasks};
+use engine::{House, HouseError, Parts, Retention, ServerIdentity, ServerName, Stop, Tasks};
 use identity::sign_in::{ClientCertificateConfig, Config, MethodConfig, Roles};
 use server::doors::{AccessLog, Bindings, Doors, Limits, Meters, Opening, Scheme, TlsIdentity};
 use server::{App, FleetApi, MetersFor, PlainHttp, Presenters, TrustedProxies};
@@ -18,6 +18,7 @@ use x509::{KeySpec, Name, PrivateKey};
 use crate::client_file::client_file;
 use crate::etcd;
 use crate::greeting::{Facts, Fingerprints};
+use crate::hands::hands;
 use crate::log_file::LogFile;
 use crate::settings::{self, Audience, Binding, FirstStartFiles, Host, Settings, StoreEngine, WhichDoors};
 use crate::start_error::StartError;
@@ -220,7 +221,7 @@ fn parts(
         Host::Address(address) => ServerName::Address(*address),
     };
     let shows_another = settings.doors.tls_file.is_some();
-    let ssh_clock = clock.clone();
+    let hands = hands(settings, &clock)?;
     let mut server = profile(settings, AuthorityName::Server, &settings.ca.services);
     server.issuer_extensions = vec![server_name.constraint().map_err(StartError::Name)?];
     Ok(Parts {
@@ -255,33 +256,11 @@ fn parts(
                 written.is_ok()
             })
         },
-        hands: hands(settings, &ssh_clock),
+        hands,
         retention: Retention {
             age: settings.history.keep,
             count: usize::try_from(settings.history.keep_count).unwrap_or(usize::MAX),
         },
-    })
-}
-
-/// With what hosts are looked at and made ready, where they are.
-fn hands(settings: &Settings, clock: &Clock) -> Option<Hands> {
-    let hands = &settings.fleet.hands;
-    if !settings.fleet.api || !hands.investigate {
-        return None;
-    }
-    let limits = ssh::Limits { connect: hands.connect, ..ssh::Limits::default() };
-    // One place for each host, and some for those that are to be closed yet.
-    let open_max = hands.hosts_max.saturating_mul(2).max(64);
-    let ssh = ssh::Settings { limits, open_max, ..ssh::Settings::default() };
-    Some(Hands {
-        remote: Arc::new(ssh::Sessions::new(ssh, clock.clone())),
-        port: hands.port,
-        profile: hands.profile,
-        commands: hands.commands.clone(),
-        templates: hands.templates.clone(),
-        etcd: hands.etcd.clone(),
-        hosts_max: hands.hosts_max,
-        host_limit: hands.host,
     })
 }
 

@@ -13,6 +13,7 @@ mod data_dir;
 mod documents;
 mod etcd;
 mod greeting;
+mod hands;
 mod house;
 mod links;
 mod lock;

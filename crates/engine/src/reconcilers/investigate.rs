@@ -166,3 +166,6 @@ impl Reconciler for Investigate {
         ["host added", "host registered itself", "host key accepted"].contains(&what)
     }
 }
+
+#[cfg(test)]
+mod tests;

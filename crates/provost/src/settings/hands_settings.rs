@@ -1,14 +1,17 @@
 //! How hosts are looked at and made ready.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use base::Secret;
-use fleet::bootstrap::{EtcdAccess, Profile};
-use fleet::{OsCommands, Templates};
+use fleet::bootstrap::Profile;
 
-use super::Hands;
 use super::reader::Reader;
+use super::{FlannelEtcd, Hands};
+use crate::hands;
+
+/// The files for flannel's etcd: its authorities, a certificate for it, and that one's key.
+const ETCD_FILES: [&str; 3] =
+    ["fleet.flannel.etcd.ca_file", "fleet.flannel.etcd.certificate_file", "fleet.flannel.etcd.key_file"];
 
 /// More hosts at once have no use: each needs its connection.
 const HOSTS_MAX: u64 = 1_000;
@@ -19,8 +22,8 @@ const SECONDS_MAX: f64 = 86_400.0;
 pub fn hands(reader: &mut Reader<'_>) -> Option<Hands> {
     let investigate = reader.switch("fleet.investigate");
     let profile = reader.choice("fleet.profile");
-    let commands = commands(reader);
-    let templates = templates(reader);
+    let commands_file = commands_file(reader);
+    let templates_folder = named(reader, "fleet.templates_folder");
     let port = reader.whole("fleet.ssh.port", 1..=u64::from(u16::MAX));
     let hosts_max = reader.whole("fleet.ssh.hosts_max", 1..=HOSTS_MAX);
     let connect = reader.positive("fleet.ssh.connect_seconds", SECONDS_MAX);
@@ -29,8 +32,8 @@ pub fn hands(reader: &mut Reader<'_>) -> Option<Hands> {
     Some(Hands {
         investigate: investigate?,
         profile: if profile? == "containers" { Profile::Containers } else { Profile::None },
-        commands: commands?,
-        templates: templates?,
+        commands_file,
+        templates_folder,
         port: u16::try_from(port?).ok()?,
         hosts_max: usize::try_from(hosts_max?).ok()?,
         connect: Duration::from_secs_f64(connect?),
@@ -39,87 +42,65 @@ pub fn hands(reader: &mut Reader<'_>) -> Option<Hands> {
     })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+/// A path that need not be said.
+fn named(reader: &mut Reader<'_>, name: &str) -> Option<PathBuf> {
+    if reader.is_said(name) { reader.path(name) } else { None }
 }
 
-fn read_text(path: &Path) -> Result<String, String> {
-    String::from_utf8(read(path)?).map_err(|_| format!("{} is no text", path.display()))
-}
-
-fn commands(reader: &mut Reader<'_>) -> Option<OsCommands> {
+/// A file that is there has to be right already.
+fn commands_file(reader: &mut Reader<'_>) -> Option<PathBuf> {
     const NAME: &str = "fleet.commands_file";
-    let standard = OsCommands::standard();
-    if !reader.is_said(NAME) {
-        return Some(standard);
+    let path = named(reader, NAME)?;
+    if path.exists()
+        && let Err(error) = hands::commands(&path)
+    {
+        reader.wrong(NAME, base::report(&error));
     }
-    let path = reader.path(NAME)?;
-    let with = |text: String| standard.with(&text).map_err(|error| format!("{}: {error}", path.display()));
-    reader.or_wrong(NAME, read_text(&path).and_then(with))
-}
-
-/// Those of the folder's files that are there, and ours for the rest.
-fn templates(reader: &mut Reader<'_>) -> Option<Templates> {
-    const NAME: &str = "fleet.templates_folder";
-    let mut templates = Templates::default();
-    if !reader.is_said(NAME) {
-        return Some(templates);
-    }
-    let folder = reader.path(NAME)?;
-    let mut found = false;
-    for (name, template) in [("flanneld.j2", &mut templates.flanneld), ("docker.j2", &mut templates.docker)] {
-        let path = folder.join(name);
-        if path.exists() {
-            found = true;
-            *template = reader.or_wrong(NAME, read_text(&path))?;
-        }
-    }
-    if !found {
-        let what = format!("there is neither flanneld.j2 nor docker.j2 in {}", folder.display());
-        reader.wrong(NAME, what);
-        return None;
-    }
-    Some(templates)
+    Some(path)
 }
 
 /// The etcd that flannel on hosts asks.
-fn etcd(reader: &mut Reader<'_>) -> Option<Option<EtcdAccess>> {
+fn etcd(reader: &mut Reader<'_>) -> Option<Option<FlannelEtcd>> {
     const URL: &str = "fleet.flannel.etcd.url";
-    const FILES: [&str; 3] =
-        ["fleet.flannel.etcd.ca_file", "fleet.flannel.etcd.certificate_file", "fleet.flannel.etcd.key_file"];
-    let [ca, certificate, key] = FILES.map(|name| content(reader, name));
-    let [_, certificate_name, key_name] = FILES;
+    let [ca, certificate, key] = ETCD_FILES.map(|name| named(reader, name));
+    let [_, certificate_name, key_name] = ETCD_FILES;
     for (said, missing) in [(certificate_name, key_name), (key_name, certificate_name)] {
         if reader.is_said(said) && !reader.is_said(missing) {
             reader.wrong(missing, format!("is needed where `{said}` is given"));
         }
     }
     if !reader.is_said(URL) {
-        if let Some(said) = FILES.into_iter().find(|name| reader.is_said(name)) {
+        if let Some(said) = ETCD_FILES.into_iter().find(|name| reader.is_said(name)) {
             reader.wrong(URL, format!("is needed where `{said}` is given"));
         }
         return Some(None);
     }
-    let server_url = reader.text(URL)?;
+    let url = reader.text(URL)?;
     let is_url = |url: &str| {
         let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
         rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_graphic() && c != '"'))
     };
-    if !server_url.split(',').all(is_url) {
-        reader.wrong(URL, format!("`{server_url}` is no URL with http:// or https:// and a host"));
+    if !url.split(',').all(is_url) {
+        reader.wrong(URL, format!("`{url}` is no URL with http:// or https:// and a host"));
         return None;
     }
-    let client = certificate?.zip(key?).map(|(certificate, key)| (certificate, Secret::new(key)));
-    Some(Some(EtcdAccess { server_url, ca: ca?, client }))
+    Some(Some(FlannelEtcd { url, ca, client: certificate.zip(key) }))
 }
 
-/// What is in the file that `name` names, if it names one.
-fn content(reader: &mut Reader<'_>, name: &str) -> Option<Option<Vec<u8>>> {
-    if !reader.is_said(name) {
-        return Some(None);
-    }
-    let path: PathBuf = reader.path(name)?;
-    reader.or_wrong(name, read(&path)).map(Some)
+/// The files that have to be there, by the settings that name them.
+pub fn files(hands: &Hands) -> impl Iterator<Item = (&'static str, &PathBuf)> {
+    let etcd = hands.etcd.as_ref();
+    let client = etcd.and_then(|etcd| etcd.client.as_ref());
+    let [ca_name, certificate_name, key_name] = ETCD_FILES;
+    [
+        ("fleet.commands_file", hands.commands_file.as_ref()),
+        ("fleet.templates_folder", hands.templates_folder.as_ref()),
+        (ca_name, etcd.and_then(|etcd| etcd.ca.as_ref())),
+        (certificate_name, client.map(|(certificate, _)| certificate)),
+        (key_name, client.map(|(_, key)| key)),
+    ]
+    .into_iter()
+    .filter_map(|(name, path)| Some((name, path?)))
 }
 
 #[cfg(test)]
@@ -129,8 +110,8 @@ mod tests {
 
     fn wrong(text: &str) -> Vec<String> {
         let told = of_text(text).map(|_| ()).unwrap_err();
-        told.iter()
-            .map(|problem| format!("{}: {}", problem.key.as_deref().unwrap_or_default(), problem.what))
+        let told = told.iter();
+        told.map(|problem| format!("{}: {}", problem.key.as_deref().unwrap_or_default(), problem.what))
             .collect()
     }
 
@@ -139,27 +120,6 @@ mod tests {
         let hands = of_text("").unwrap().fleet.hands;
         assert!(hands.investigate && hands.profile == Profile::None && hands.etcd.is_none());
         assert_eq!((hands.port, hands.hosts_max), (22, 50));
-    }
-
-    #[test]
-    fn an_operators_files_take_the_place_of_ours() {
-        let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-        let at = folder.path().display();
-        write("commands.toml", "[fedora]\nupgrade = 'dnf5 upgrade -y'\n");
-        write("docker.j2", "mine\n");
-        write("key.pem", "KEY");
-        let said = format!(
-            "[fleet]\nprofile = 'containers'\ncommands_file = '{at}/commands.toml'\ntemplates_folder = '{at}'\n\
-             [fleet.flannel.etcd]\nurl = 'https://10.0.0.1:2379,https://10.0.0.2:2379'\n\
-             certificate_file = '{at}/key.pem'\nkey_file = '{at}/key.pem'\n"
-        );
-        let hands = of_text(&said).unwrap().fleet.hands;
-        assert!(hands.profile == Profile::Containers && hands.commands != OsCommands::standard());
-        assert_eq!(hands.templates, Templates { docker: "mine\n".into(), ..Templates::default() });
-        assert_eq!(hands.etcd.unwrap().client.unwrap().1.expose(), b"KEY");
-        write("commands.toml", "[fedora]\nupgrad = 'x'\n");
-        assert!(wrong(&said)[0].contains("line 2"));
     }
 
     #[test]
@@ -173,15 +133,18 @@ mod tests {
                 "fleet.flannel.etcd.url: `a:1` is no URL with http:// or https:// and a host",
             ),
             (
-                "[fleet]\ncommands_file = '/nowhere/c'",
-                "fleet.commands_file: /nowhere/c: No such file or directory (os error 2)",
-            ),
-            (
-                "[fleet]\ntemplates_folder = '/nowhere'",
-                "fleet.templates_folder: there is neither flanneld.j2 nor docker.j2 in /nowhere",
+                "[fleet.flannel.etcd]\nca_file = 'a'",
+                "fleet.flannel.etcd.url: is needed where `fleet.flannel.etcd.ca_file` is given",
             ),
         ] {
             assert_eq!(wrong(text), [expected]);
         }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("commands.toml");
+        std::fs::write(&path, "[fedora]\nupgrad = 'x'\n").unwrap();
+        let told = wrong(&format!("[fleet]\ncommands_file = '{}'", path.display()));
+        assert!(told[0].contains("line 2"), "{told:?}");
+        let notes = of_text("[fleet]\ncommands_file = 'nowhere'").unwrap().notes;
+        assert!(notes[0].to_string().ends_with("there is no file /etc/nowhere"), "{notes:?}");
     }
 }

@@ -319,67 +319,6 @@ pub const KEYS: &[Key] = &[
         ],
     },
     Key {
-        name: "fleet.token_review.url",
-        kind: Kind::Text("URL"),
-        default: Default::Follows(
-            "no Kubernetes is asked",
-            "\"https://kubernetes.default.svc/apis/authentication.k8s.io/v1/tokenreviews\"",
-        ),
-        docs: &[
-            "Where a Kubernetes is asked whose a bearer token is (TokenReview), so that its users and service accounts \
-             sign in",
-            "After the methods of `fleet.sign_in`.",
-        ],
-    },
-    Key {
-        name: "fleet.token_review.token_file",
-        kind: Kind::Path("FILE"),
-        default: Default::Follows(
-            "needed with `fleet.token_review.url`",
-            "\"/var/run/secrets/kubernetes.io/serviceaccount/token\"",
-        ),
-        docs: &[
-            "The file with the token that we ask with; its owner must be allowed to create token reviews",
-            "It is read again whenever it changes.",
-        ],
-    },
-    Key {
-        name: "fleet.token_review.ca_file",
-        kind: Kind::Path("FILE"),
-        default: Default::Follows(
-            "what the system trusts",
-            "\"/var/run/secrets/kubernetes.io/serviceaccount/ca.crt\"",
-        ),
-        docs: &["The file with the authorities that the Kubernetes may have its certificate from"],
-    },
-    Key {
-        name: "fleet.token_review.audiences",
-        kind: Kind::List("NAME"),
-        default: Default::Is("[]"),
-        docs: &["Whom tokens must be meant for; the Kubernetes itself, when nobody is named"],
-    },
-    Key {
-        name: "fleet.token_review.roles",
-        kind: Kind::List("USER=ROLE"),
-        default: Default::Is("[]"),
-        docs: &[
-            "What a user may do: registrar, reader, operator or administrator",
-            "May be given several times, as in system:serviceaccount:fleet:nodes=registrar.",
-        ],
-    },
-    Key {
-        name: "fleet.token_review.group_roles",
-        kind: Kind::List("GROUP=ROLE"),
-        default: Default::Is("[]"),
-        docs: &["What those in a group may do who have no role of their own", "May be given several times."],
-    },
-    Key {
-        name: "fleet.token_review.role",
-        kind: Kind::Choice(&["none", "registrar", "reader", "operator", "administrator"]),
-        default: Default::Is("\"none\""),
-        docs: &["What all others may do whose token is good; with none, they are not let in"],
-    },
-    Key {
         name: "fleet.investigate",
         kind: Kind::Switch,
         default: Default::Is("true"),
@@ -476,6 +415,67 @@ pub const KEYS: &[Key] = &[
         kind: Kind::Path("FILE"),
         default: Default::Follows("none is needed", "\"/etc/provost/flannel.key.pem\""),
         docs: &["The file with that certificate's private key; it is copied to the hosts, for root alone"],
+    },
+    Key {
+        name: "fleet.token_review.url",
+        kind: Kind::Text("URL"),
+        default: Default::Follows(
+            "no Kubernetes is asked",
+            "\"https://kubernetes.default.svc/apis/authentication.k8s.io/v1/tokenreviews\"",
+        ),
+        docs: &[
+            "Where a Kubernetes is asked whose a bearer token is (TokenReview), so that its users and service accounts \
+             sign in",
+            "After the methods of `fleet.sign_in`.",
+        ],
+    },
+    Key {
+        name: "fleet.token_review.token_file",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows(
+            "needed with `fleet.token_review.url`",
+            "\"/var/run/secrets/kubernetes.io/serviceaccount/token\"",
+        ),
+        docs: &[
+            "The file with the token that we ask with; its owner must be allowed to create token reviews",
+            "It is read again whenever it changes.",
+        ],
+    },
+    Key {
+        name: "fleet.token_review.ca_file",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows(
+            "what the system trusts",
+            "\"/var/run/secrets/kubernetes.io/serviceaccount/ca.crt\"",
+        ),
+        docs: &["The file with the authorities that the Kubernetes may have its certificate from"],
+    },
+    Key {
+        name: "fleet.token_review.audiences",
+        kind: Kind::List("NAME"),
+        default: Default::Is("[]"),
+        docs: &["Whom tokens must be meant for; the Kubernetes itself, when nobody is named"],
+    },
+    Key {
+        name: "fleet.token_review.roles",
+        kind: Kind::List("USER=ROLE"),
+        default: Default::Is("[]"),
+        docs: &[
+            "What a user may do: registrar, reader, operator or administrator",
+            "May be given several times, as in system:serviceaccount:fleet:nodes=registrar.",
+        ],
+    },
+    Key {
+        name: "fleet.token_review.group_roles",
+        kind: Kind::List("GROUP=ROLE"),
+        default: Default::Is("[]"),
+        docs: &["What those in a group may do who have no role of their own", "May be given several times."],
+    },
+    Key {
+        name: "fleet.token_review.role",
+        kind: Kind::Choice(&["none", "registrar", "reader", "operator", "administrator"]),
+        default: Default::Is("\"none\""),
+        docs: &["What all others may do whose token is good; with none, they are not let in"],
     },
     Key {
         name: "limits.connections_max",

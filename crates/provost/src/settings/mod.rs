@@ -30,8 +30,7 @@ use std::time::Duration;
 
 use base::{Secret, Span};
 use ca::Names;
-use fleet::bootstrap::{EtcdAccess, Profile};
-use fleet::{OsCommands, Templates};
+use fleet::bootstrap::Profile;
 use identity::sign_in::TokenReviewConfig;
 use server::Subnet;
 use server::doors::ClientCertificates;
@@ -228,17 +227,17 @@ pub struct Fleet {
     pub hands: Hands,
 }
 
-/// How hosts are looked at and made ready. Files have been read.
+/// How hosts are looked at and made ready.
 #[derive(Debug)]
 pub struct Hands {
     /// Whether they are.
     pub investigate: bool,
     /// What they are made ready for.
     pub profile: Profile,
-    /// What is done on each operating system.
-    pub commands: OsCommands,
-    /// The files that are written on hosts.
-    pub templates: Templates,
+    /// What is done on each operating system, where an operator says so.
+    pub commands_file: Option<PathBuf>,
+    /// The files that are written on hosts, where an operator has some.
+    pub templates_folder: Option<PathBuf>,
     /// The TCP port of their SSH servers.
     pub port: u16,
     /// How many are worked on at once.
@@ -248,7 +247,18 @@ pub struct Hands {
     /// How long one of them may take.
     pub host: Duration,
     /// The etcd for flannel.
-    pub etcd: Option<EtcdAccess>,
+    pub etcd: Option<FlannelEtcd>,
+}
+
+/// The etcd in which flannel finds its network, as hosts reach it.
+#[derive(Debug)]
+pub struct FlannelEtcd {
+    /// Its URL, or several with commas between them.
+    pub url: String,
+    /// The certificates of the authorities that its members' are from.
+    pub ca: Option<PathBuf>,
+    /// The certificate that is shown, and its private key.
+    pub client: Option<(PathBuf, PathBuf)>,
 }
 
 /// What is logged on standard error.
