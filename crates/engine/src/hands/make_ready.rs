@@ -186,17 +186,12 @@ impl Job<'_> {
         let fleet = &self.crew.fleet;
         let name = match &host.cluster {
             Some(cluster) => {
-                fleet
-                    .cluster(Permit::house(), cluster)
-                    .await
-                    .map_err(|error| of_theirs(error))?
-                    .cluster
-                    .network
+                fleet.cluster(Permit::house(), cluster).await.map_err(of_theirs)?.cluster.network
             }
             None => "default".to_owned(),
         };
         let name = name.parse().map_err(|error: fleet::BadName| Halt::Failed(error.to_string()))?;
-        let network = fleet.network(Permit::house(), &name).await.map_err(|error| of_theirs(error))?;
+        let network = fleet.network(Permit::house(), &name).await.map_err(of_theirs)?;
         Ok(network.is)
     }
 
@@ -204,11 +199,9 @@ impl Job<'_> {
     async fn register(&self, host: &Host) -> Result<bool, Halt> {
         let fleet = &self.crew.fleet;
         let Some(cluster) = &host.cluster else { return Ok(false) };
-        let cluster =
-            fleet.cluster(Permit::house(), cluster).await.map_err(|error| of_theirs(error))?.cluster;
+        let cluster = fleet.cluster(Permit::house(), cluster).await.map_err(of_theirs)?.cluster;
         let Ok(name) = cluster.container_manager.parse() else { return Ok(false) };
-        let manager =
-            fleet.container_manager(Permit::house(), &name).await.map_err(|error| of_theirs(error))?;
+        let manager = fleet.container_manager(Permit::house(), &name).await.map_err(of_theirs)?;
         // It has whoever is its cluster's. The others have nobody yet.
         Ok(manager.is.kind == ContainerManagerKind::Trivial)
     }
