@@ -11,7 +11,7 @@ use base::Secret;
 use clap::{Args, Subcommand};
 use client::Segment;
 use client::v1::{self, HostQuery};
-use wire::{Credentials, Host, HostPatch, HostReport, Labels, NewHost};
+use wire::{AcceptedKey, Credentials, Host, HostKeys, HostPatch, HostReport, Labels, NewHost};
 
 use crate::error::CommandError;
 use crate::input::File;
@@ -55,6 +55,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Show by which key a host is recognized, and accept the one that it offered instead
+    AcceptKey(AcceptKey),
     /// Sign in at a host, with the key that the server keeps; the exit code is that of ssh
     Ssh(Ssh),
 }
@@ -107,6 +109,20 @@ pub(crate) struct Label {
     change: Change,
 }
 
+/// Without `--fingerprint` and `--yes` both keys are shown, and nothing is changed.
+#[derive(Debug, Args)]
+pub(crate) struct AcceptKey {
+    address: Segment,
+    /// Accept the offered key if it has this fingerprint, as `ssh-keygen -lf` prints it on the host
+    #[arg(long, value_name = "SHA256:…", conflicts_with = "yes")]
+    fingerprint: Option<String>,
+    /// Accept whichever key it offered last
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    change: Change,
+}
+
 /// A label's key, and its value; none for one that is to go.
 type LabelChange = (String, Option<String>);
 
@@ -146,6 +162,7 @@ impl Command {
                 view::one::<HostReport>(session, &v1::host_status(&address), &watch).await?;
             }
             Self::Credentials { address, out } => credentials(session, &address, out.as_deref()).await?,
+            Self::AcceptKey(accept) => accept.run(session).await?,
             Self::Ssh(ssh) => {
                 let found: Credentials = v1::read(&session.ask(&v1::host_credentials(&ssh.address)).await?)?;
                 let key = Secret::new(found.ssh_private_key.expose().clone().into_bytes());
@@ -220,6 +237,43 @@ impl Label {
             let labels: Vec<_> = host.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
             let labels = if labels.is_empty() { "no labels".to_owned() } else { labels.join(" ") };
             crate::table::one_line(&format!("host {} has {labels} now", host.address))
+        })
+    }
+}
+
+impl AcceptKey {
+    async fn run(self, session: &mut Session) -> Result<(), CommandError> {
+        let (address, change) = (&self.address, &self.change);
+        let fingerprint = match self.fingerprint {
+            Some(fingerprint) => fingerprint,
+            None => {
+                let request = v1::host_key(address);
+                if !self.yes {
+                    view::one::<HostKeys>(session, &request, &Watch::once()).await?;
+                }
+                let known: HostKeys = v1::read(&session.ask(&request).await?)?;
+                let Some(offered) = known.offered else {
+                    output::note(format_args!(
+                        "host {address} has offered no other key: nothing is to be accepted"
+                    ));
+                    return Ok(());
+                };
+                if !self.yes {
+                    output::note(format_args!(
+                        "compare the offered key with what `ssh-keygen -lf` says on the host, then accept it with \
+                         `provost host accept-key {address} --fingerprint {}`",
+                        crate::table::one_line(&offered.fingerprint)
+                    ));
+                    return Ok(());
+                }
+                offered.fingerprint
+            }
+        };
+        let request = change.condition(v1::accept_key(address, &AcceptedKey { fingerprint }));
+        let Some(answer) = session.change(&request, &change.dry_run).await? else { return Ok(()) };
+        session.tell(&answer, |known: &HostKeys| {
+            let fingerprint = crate::table::one_line(&known.pinned.fingerprint);
+            format!("host {address} is recognized by {fingerprint} now, and will be looked at again")
         })
     }
 }

@@ -3,7 +3,10 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use wire::{Cluster, ContainerManager, Host, HostReport, Labels, Network, NodeReport, NodeState, Operation};
+use wire::{
+    Cluster, ContainerManager, Host, HostKey, HostKeys, HostReport, Labels, Network, NodeReport, NodeState,
+    Operation,
+};
 
 /// What stands where nothing is known.
 const NOTHING: &str = "-";
@@ -85,7 +88,7 @@ impl Listed for Host {
 
 impl Detailed for Host {
     fn details(&self) -> Vec<(&'static str, String)> {
-        vec![
+        [
             ("address", self.address.clone()),
             ("status", self.status.clone()),
             ("cluster", known(self.cluster.as_ref())),
@@ -97,6 +100,9 @@ impl Detailed for Host {
             ("labels", labels(&self.labels)),
             ("source", known(self.source.as_ref())),
         ]
+        .into_iter()
+        .chain(self.reason.iter().map(|reason| ("reason", reason.clone())))
+        .collect()
     }
 }
 
@@ -104,10 +110,28 @@ impl Detailed for HostReport {
     const HAS_VERSION: bool = false;
 
     fn details(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let reason = self.reason.iter().map(|reason| ("reason", reason.clone()));
+        [
             ("status", self.status.clone()),
             ("checked", known(self.checked_at.as_ref())),
             ("container manager", node(&self.container_manager)),
+        ]
+        .into_iter()
+        .chain(reason)
+        .collect()
+    }
+}
+
+impl Detailed for HostKeys {
+    fn details(&self) -> Vec<(&'static str, String)> {
+        let key = |key: &HostKey| {
+            let key_type = key.public_key.split(' ').next().unwrap_or_default();
+            format!("{} ({key_type}, since {})", key.fingerprint, key.since)
+        };
+        vec![
+            ("address", self.address.clone()),
+            ("known key", key(&self.pinned)),
+            ("offered key", known(self.offered.as_ref().map(key))),
         ]
     }
 }

@@ -36,6 +36,13 @@ pub(crate) struct Watch {
     interval: Duration,
 }
 
+impl Watch {
+    /// It is printed once.
+    pub(crate) fn once() -> Self {
+        Self { watch: false, interval: Duration::from_secs(2) }
+    }
+}
+
 /// A number of seconds, from a tenth to a day.
 pub(crate) fn interval(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {

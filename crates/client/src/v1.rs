@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use wire::{
-    ClusterSettings, HostPatch, Members, NewContainerManager, NewHost, NewNetwork, NewOperation,
+    AcceptedKey, ClusterSettings, HostPatch, Members, NewContainerManager, NewHost, NewNetwork, NewOperation,
     OperationKind, Page,
 };
 
@@ -94,6 +94,18 @@ pub fn host_status(address: &Segment) -> Request {
 #[must_use]
 pub fn host_credentials(address: &Segment) -> Request {
     get(&["hosts", address.as_str(), "credentials"])
+}
+
+/// What is known of the key by which a host is recognized.
+#[must_use]
+pub fn host_key(address: &Segment) -> Request {
+    get(&["hosts", address.as_str(), "host-key"])
+}
+
+/// Accepts the key that a host offered instead of the known one.
+#[must_use]
+pub fn accept_key(address: &Segment, accepted: &AcceptedKey) -> Request {
+    put(&["hosts", address.as_str(), "host-key"], accepted)
 }
 
 /// Adds a host.

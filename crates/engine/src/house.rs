@@ -13,11 +13,13 @@ use serde::{Deserialize, Serialize};
 use store::{Batch, Claims, Engine, History, Page, Record, SealingKey, Table};
 use x509::{Certificate, KeySpec, Name, PrivateKey, SigningRequest, VerifyError};
 
+use crate::hands::{Crew, Hands};
 use crate::neighbours;
 use crate::outbox;
 use crate::reconciler::{self, Reconciler};
 use crate::reconcilers::{
-    Certificates, OnAnchors, OnIdentity, Rollover, ServerCertificate, TellRefusals, TrimHistory, VoidSerials,
+    Certificates, Investigate, OnAnchors, OnIdentity, Rollover, ServerCertificate, TellRefusals, TrimHistory,
+    VoidSerials,
 };
 use crate::refusals::Refusals;
 use crate::seal;
@@ -68,6 +70,8 @@ pub struct Parts {
     pub on_server_anchors: OnAnchors,
     /// How much of the history is kept.
     pub retention: Retention,
+    /// With what hosts are looked at and made ready; without, they stay as they were given.
+    pub hands: Option<Hands>,
 }
 
 /// The name of the record that says that the first start is over.
@@ -302,6 +306,9 @@ impl House {
             entropy: house.entropy.clone(),
         };
         house.start(&claims, Box::new(told));
+        if let Some(hands) = parts.hands {
+            house.start_investigating(&claims, hands);
+        }
         let history = house.history.clone();
         house.start(&claims, Box::new(TrimHistory { history, retention: parts.retention, clock }));
         Ok(house)
@@ -311,6 +318,23 @@ impl House {
         let from = self.engine.list(&History::prefix(), Page::first(1)).await?.revision;
         self.outbox.spawn(outbox::run(self.engine.clone(), from, self.bus.clone(), self.outbox_stop.clone()));
         Ok(())
+    }
+
+    fn start_investigating(&self, claims: &Claims, hands: Hands) {
+        let crew = Crew { hands, fleet: self.fleet.clone() };
+        // Nobody else can be at work in a store of one's own: what an earlier run held is ours, and goes on at once.
+        let holder = match self.engine.is_shared() {
+            true => base::hex::encode(&self.entropy.bytes::<8>()),
+            false => "the only process".to_owned(),
+        };
+        let investigate = Investigate {
+            crew: Arc::new(crew),
+            claims: claims.clone(),
+            holder,
+            clock: self.clock.clone(),
+            bus: self.bus.clone(),
+        };
+        self.start(claims, Box::new(investigate));
     }
 
     fn start(&self, claims: &Claims, reconciler: Box<dyn Reconciler>) {

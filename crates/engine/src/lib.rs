@@ -3,6 +3,7 @@
 //! **Invariant:** only [`Tasks`] spawns, and it awaits what it spawned. A reconciler may be stopped
 //! between steps and started again anywhere: all it knows is in the store.
 
+mod hands;
 mod house;
 mod neighbours;
 mod outbox;
@@ -14,6 +15,7 @@ mod server_identity;
 mod sign_in;
 mod tasks;
 
+pub use hands::Hands;
 pub use house::{House, HouseError, Parts, Retention, SignInFailed};
 pub use reconcilers::{OnAnchors, OnIdentity};
 pub use refusals::Refusals;

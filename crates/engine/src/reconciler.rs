@@ -13,7 +13,7 @@ use store::{Claim, Claims};
 use crate::tasks::Stop;
 
 /// How long a claim lasts when its holder dies.
-const LEASE: Span = Span::seconds(60);
+pub(crate) const LEASE: Span = Span::seconds(60);
 /// How long after a claim was taken it is renewed, and how soon again when that fails.
 const RENEWED: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(5));
 /// How long to wait before looking whether a claim that somebody else holds is free.
@@ -100,18 +100,31 @@ async fn claimed_step(
     }
     let name = reconciler.name();
     let Some(claim) = claims.take(name, holder, clock.now(), LEASE).await? else { return Ok(None) };
-    let held = Mutex::new(Some(claim));
     let while_held = stop.part();
-    let next = {
-        let step = std::pin::pin!(attempted(reconciler, &while_held));
+    holding(claim, claims, clock, &while_held, attempted(reconciler, &while_held)).await.map(Some)
+}
+
+/// Does `work`, which stops when `while_held` is asked, and holds `claim` for as long; then gives it up. When the claim
+/// is lost, `while_held` is asked.
+pub(crate) async fn holding<T>(
+    claim: Claim,
+    claims: &Claims,
+    clock: &Clock,
+    while_held: &Stop,
+    work: impl Future<Output = T>,
+) -> T {
+    let name = claim.name.clone();
+    let held = Mutex::new(Some(claim));
+    let done = {
+        let work = std::pin::pin!(work);
         let keeping = std::pin::pin!(async {
             keep(&held, claims, clock).await;
-            tracing::warn!(reconciler = name, "the claim was lost, another process may go on with the work");
+            tracing::warn!(claim = name, "the claim was lost, another process may go on with the work");
             while_held.ask();
         });
-        match select(step, keeping).await {
-            Either::Left((next, _)) => next,
-            Either::Right(((), step)) => step.await,
+        match select(work, keeping).await {
+            Either::Left((done, _)) => done,
+            Either::Right(((), work)) => work.await,
         }
     };
     let claim = held.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -119,9 +132,9 @@ async fn claimed_step(
         && let Err(error) = claims.release(claim).await
     {
         // What was done is done; whoever comes next waits until the claim ends by itself.
-        tracing::warn!(reconciler = name, error = %base::report(&error), "the claim could not be given up");
+        tracing::warn!(claim = name, error = %base::report(&error), "the claim could not be given up");
     }
-    next.map(Some)
+    done
 }
 
 /// A step that panics is a step that failed: the others, and the requests, go on.

@@ -14,6 +14,7 @@ use crate::draft::{Draft, Line};
 use crate::error::RolloutError;
 use crate::event::Happened;
 use crate::host::{Details, Facts, HostStatus};
+use crate::host_key::HostKey;
 use crate::moment;
 use crate::record::{CareRecord, HostRecord};
 use crate::service::Fleet;
@@ -31,6 +32,20 @@ pub struct Found {
     pub facts: Facts,
     /// What else.
     pub details: Details,
+    /// The key that it proved, where the way there has such: pinned now if none is.
+    pub host_key: Option<HostKey>,
+}
+
+/// What else is written when a host is changed.
+#[derive(Clone, Copy)]
+pub(crate) enum Beside<'a> {
+    Nothing,
+    /// It proved this key.
+    Proved(&'a HostKey),
+    /// It offered this key, and not the one that is expected.
+    Offered(&'a HostKey),
+    /// It is over with making it ready, for now.
+    Ended,
 }
 
 /// How much trouble a host makes.
@@ -63,7 +78,7 @@ impl Fleet {
         claim: &Claim,
         address: &HostAddress,
     ) -> Result<bool, RolloutError> {
-        self.change_host(claim, address, |host, _| {
+        self.change_host(claim, address, Beside::Nothing, |host, _| {
             HostStatus::Investigating.as_str().clone_into(&mut host.status);
             host.reason = None;
         })
@@ -81,11 +96,12 @@ impl Fleet {
         found: &Found,
     ) -> Result<bool, RolloutError> {
         let now = moment::now(&self.ground.clock);
-        self.change_host(claim, address, |host, _| {
+        let beside = found.host_key.as_ref().map_or(Beside::Nothing, Beside::Proved);
+        self.change_host(claim, address, beside, |host, _| {
             HostStatus::Bootstrapping.as_str().clone_into(&mut host.status);
             host.reason = None;
             host.last_check.clone_from(&now);
-            let Found { facts, details } = found.clone();
+            let Found { facts, details, host_key: _ } = found.clone();
             (host.os, host.cpus, host.memory, host.space) = (facts.os, facts.cpus, facts.memory, facts.space);
             (host.atomic, host.kernel) = (details.atomic, details.kernel);
             (host.architecture, host.boot_id) = (details.architecture, details.boot_id);
@@ -105,7 +121,7 @@ impl Fleet {
     ) -> Result<bool, RolloutError> {
         let status = if is_registered { HostStatus::Active } else { HostStatus::Disassociated };
         let now = moment::now(&self.ground.clock);
-        self.change_host(claim, address, |host, care| {
+        self.change_host(claim, address, Beside::Ended, |host, care| {
             status.as_str().clone_into(&mut host.status);
             host.reason = None;
             host.last_check.clone_from(&now);
@@ -125,8 +141,18 @@ impl Fleet {
         address: &HostAddress,
         reason: &str,
     ) -> Result<bool, RolloutError> {
+        self.fail_host(claim, address, reason, Beside::Ended).await
+    }
+
+    pub(crate) async fn fail_host(
+        &self,
+        claim: &Claim,
+        address: &HostAddress,
+        reason: &str,
+        beside: Beside<'_>,
+    ) -> Result<bool, RolloutError> {
         let (now, chance) = (self.ground.clock.now(), self.ground.entropy.number());
-        self.change_host(claim, address, |host, care| {
+        self.change_host(claim, address, beside, |host, care| {
             HostStatus::Failed.as_str().clone_into(&mut host.status);
             host.reason = Some(reason.chars().take(REASON_MAX).collect());
             care.attempts = care.attempts.saturating_add(1);
@@ -152,7 +178,7 @@ impl Fleet {
             return Ok(self.tables.host.get(address.as_str()).await?.is_some());
         }
         let (now, written) = (self.ground.clock.now(), moment::now(&self.ground.clock));
-        self.change_host(claim, address, |host, care| {
+        self.change_host(claim, address, Beside::Nothing, |host, care| {
             if *look == Look::Answered {
                 host.last_check.clone_from(&written);
             }
@@ -246,6 +272,7 @@ impl Fleet {
         &self,
         claim: &Claim,
         address: &HostAddress,
+        beside: Beside<'_>,
         change: impl Fn(&mut HostRecord, &mut CareRecord),
     ) -> Result<bool, RolloutError> {
         let mut line = Line::default();
@@ -263,6 +290,15 @@ impl Fleet {
                 self.tables.host.expect_at(&mut draft.batch, address.as_str(), host.version)?;
             }
             self.stage_care(&mut draft, address, (&care, care_version), &care_after)?;
+            match beside {
+                Beside::Nothing => {}
+                Beside::Proved(key) => self.stage_proved(&mut draft, address, key).await?,
+                Beside::Offered(key) => {
+                    self.stage_offered(&mut draft, address, key).await?;
+                    self.tables.bootstrap.delete(&mut draft.batch, address.as_str())?;
+                }
+                Beside::Ended => self.tables.bootstrap.delete(&mut draft.batch, address.as_str())?,
+            }
             if draft.batch.is_empty() {
                 return Ok(true);
             }

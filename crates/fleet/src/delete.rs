@@ -56,7 +56,9 @@ impl Fleet {
         }
         self.record_event(draft, &Happened::HostDeleted { address, cluster }, by)?;
         self.tables.credentials.delete(&mut draft.batch, address.as_str())?;
-        self.tables.care.delete(&mut draft.batch, address.as_str())
+        self.tables.care.delete(&mut draft.batch, address.as_str())?;
+        self.tables.host_key.delete(&mut draft.batch, address.as_str())?;
+        self.tables.bootstrap.delete(&mut draft.batch, address.as_str())
     }
 
     /// The credentials of a host that does not exist, if they are there.

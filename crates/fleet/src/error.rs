@@ -10,8 +10,10 @@ use store::{CommitError, SealError};
 use crate::address::HostAddress;
 use crate::name::ClusterName;
 
+mod host_key;
 mod operation;
 
+pub use host_key::HostKeyError;
 pub use operation::{OperationError, RolloutError, SteerError};
 
 /// Why a sealed secret could not be opened.
@@ -272,7 +274,7 @@ macro_rules! from_store {
 }
 pub(crate) use from_store;
 
-from_store!(ListError, MembersError, OperationError, RolloutError);
+from_store!(ListError, MembersError, OperationError, RolloutError, HostKeyError);
 
 #[cfg(test)]
 mod tests {

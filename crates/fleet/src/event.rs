@@ -7,6 +7,7 @@ use identity::Principal;
 use store::Event;
 
 use crate::address::HostAddress;
+use crate::host_key::HostKey;
 use crate::label::Labels;
 use crate::name::ClusterName;
 use crate::operation::Operation;
@@ -19,6 +20,8 @@ pub(crate) enum Happened<'a> {
     HostAdded { address: &'a HostAddress, cluster: Option<&'a ClusterName> },
     HostRegistered { address: &'a HostAddress, cluster: Option<&'a ClusterName> },
     HostLabelled { address: &'a HostAddress, labels: &'a Labels },
+    HostKeyPinned { address: &'a HostAddress, key: &'a HostKey },
+    HostKeyAccepted { address: &'a HostAddress, before: &'a HostKey, after: &'a HostKey },
     HostDeleted { address: &'a HostAddress, cluster: Option<&'a str> },
     LeftoversDeleted { address: &'a HostAddress },
     ClusterCreated { cluster: &'a ClusterName, network: &'a str, manager: &'a str },
@@ -53,6 +56,15 @@ impl Happened<'_> {
                     labels.as_map().iter().map(|(key, value)| format!("{key}={value}")).collect();
                 facts.insert("labels", labels.join(" "));
                 ("host labelled".to_owned(), format!("host {address}"))
+            }
+            Self::HostKeyPinned { address, key } => {
+                facts.insert("host_key", key.fingerprint().to_owned());
+                ("host key pinned".to_owned(), format!("host {address}"))
+            }
+            Self::HostKeyAccepted { address, before, after } => {
+                facts.insert("host_key", after.fingerprint().to_owned());
+                facts.insert("host_key_before", before.fingerprint().to_owned());
+                ("host key accepted".to_owned(), format!("host {address}"))
             }
             Self::HostDeleted { address, cluster } => {
                 facts.extend(cluster.map(|cluster| ("cluster", cluster.to_owned())));

@@ -22,11 +22,13 @@
 mod add;
 mod address;
 mod backoff;
+pub mod bootstrap;
 mod care;
 mod carry;
 mod change;
 mod cluster;
 mod clusters;
+mod commands;
 mod container_manager;
 mod credentials;
 mod definition;
@@ -36,6 +38,7 @@ mod error;
 mod event;
 mod gate;
 mod host;
+mod host_key;
 mod hosts;
 mod index;
 mod label;
@@ -51,6 +54,8 @@ mod options;
 mod order;
 mod policy;
 mod preview;
+mod probe;
+mod progress;
 pub mod record;
 mod rollout;
 mod rollouts;
@@ -61,6 +66,7 @@ mod situation;
 mod ssh_key;
 mod steer;
 mod tally;
+mod template;
 mod unreadable;
 mod watch;
 mod window;
@@ -72,13 +78,16 @@ pub use care::{Care, Found};
 pub use carry::{HostProgress, Step};
 pub use cluster::{Cluster, ClusterError, ClusterView, Counts, Health, NewCluster, Roster};
 pub use clusters::{ClusterPage, PutCluster};
+pub use commands::{BadCommands, HostCommands, OsCommands, UnknownOs};
 pub use container_manager::{BadContainerManager, ContainerManager, ContainerManagerKind};
 pub use credentials::{BadCredentials, Credentials, CredentialsError};
 pub use error::{
-    DefinitionError, ListError, MembersError, OpenSecretError, OperationError, RolloutError, SteerError,
+    DefinitionError, HostKeyError, ListError, MembersError, OpenSecretError, OperationError, RolloutError,
+    SteerError,
 };
 pub use gate::{Observed, missing};
 pub use host::{Details, Facts, Host, HostStatus, NewHost, TEXT_BYTES_MAX};
+pub use host_key::{BadHostKey, HostKey, PinnedKey};
 pub use hosts::{HostError, HostFilter, HostPage, PAGE_MAX};
 pub use label::{BadLabel, LabelChange, Labels};
 pub use manager::NodeStatus;
@@ -91,15 +100,17 @@ pub use policy::{
     BadPolicy, COMMAND_BYTES_MAX, FAILURES_MAX, Gates, Policy, Share, UNDERWAY_MAX, WINDOWS_MAX,
 };
 pub use preview::Preview;
+pub use probe::{Findings, PROBE, PROBE_BYTES_MAX, ProbeError};
 pub use rollout::{BadRolloutId, Outcome, Phase, Rollout, RolloutId, Wish};
 pub use rollouts::HostRunPage;
 pub use run::{Cordon, HostRun, RunState};
 pub use service::{
-    AddHost, DeleteCluster, DeleteContainerManager, DeleteHost, DeleteNetwork, Expected, Fleet, Ground,
-    JoinCluster, LabelHost, LeaveCluster, Put, PutContainerManager, PutNetwork, ReadClusters,
+    AcceptHostKey, AddHost, DeleteCluster, DeleteContainerManager, DeleteHost, DeleteNetwork, Expected,
+    Fleet, Ground, JoinCluster, LabelHost, LeaveCluster, Put, PutContainerManager, PutNetwork, ReadClusters,
     ReadContainerManagers, ReadCredentials, ReadHosts, ReadNetworks, ReadSecretOptions, RegisterHost,
     ReplaceMembers, Seen, StartOperation, SteerOperation, WriteCluster,
 };
 pub use tally::Tally;
+pub use template::{BadTemplate, Templates, Variables};
 pub use watch::{Look, next_look};
 pub use window::{BadWindow, Window};

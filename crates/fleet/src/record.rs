@@ -31,6 +31,8 @@
 //! And of looking after hosts:
 //! ```text
 //! /fleet/care/<address>                            what has gone wrong with a host, and when to try again
+//! /fleet/host-key/<address>                        the key it has to prove, and the one it offered instead
+//! /fleet/bootstrap/<address>                       which steps are done on a host that is being made ready
 //! ```
 
 use std::collections::BTreeMap;
@@ -43,9 +45,11 @@ use serde_json::{Map, Value};
 use store::{Record, Stored};
 
 mod care;
+mod host_key;
 mod operation;
 
 pub use care::CareRecord;
+pub use host_key::{BootstrapRecord, HostKeyRecord};
 pub(crate) use operation::kind;
 pub use operation::{HostRunRecord, PolicyRecord, RolloutRecord, RunningRecord};
 

@@ -14,8 +14,8 @@ use crate::error::ListError;
 use crate::event::Happened;
 use crate::name::NetworkName;
 use crate::record::{
-    CareRecord, ClusterRecord, HostRecord, MarkRecord, OperationRecord, RolloutRecord, RunningRecord,
-    SealedRecord,
+    BootstrapRecord, CareRecord, ClusterRecord, HostKeyRecord, HostRecord, MarkRecord, OperationRecord,
+    RolloutRecord, RunningRecord, SealedRecord,
 };
 use crate::{container_manager, index, network};
 
@@ -40,6 +40,8 @@ actions! {
     RegisterHost = Registrar "register itself as a host";
     /// Changing a host's labels.
     LabelHost = Operator "label a host";
+    /// Accepting that a host proves another key from now on.
+    AcceptHostKey = Operator "accept a host's new key";
     /// Deleting a host.
     DeleteHost = Operator "delete a host";
     /// Looking at clusters and their operations.
@@ -141,6 +143,8 @@ pub(crate) struct Tables {
     pub(crate) running: Table<RunningRecord>,
     pub(crate) under_way: Table<MarkRecord>,
     pub(crate) care: Table<CareRecord>,
+    pub(crate) host_key: Table<HostKeyRecord>,
+    pub(crate) bootstrap: Table<BootstrapRecord>,
     founded: Table<MarkRecord>,
 }
 
@@ -159,6 +163,8 @@ impl Tables {
             running: table(engine, "/fleet/operation-running/")?,
             under_way: table(engine, "/fleet/under-way/")?,
             care: table(engine, "/fleet/care/")?,
+            host_key: table(engine, "/fleet/host-key/")?,
+            bootstrap: table(engine, "/fleet/bootstrap/")?,
             // One record; its name follows this prefix.
             founded: table(engine, "/fleet/")?,
         })

@@ -18,6 +18,7 @@ use x509::{KeySpec, Name, PrivateKey};
 use crate::client_file::client_file;
 use crate::etcd;
 use crate::greeting::{Facts, Fingerprints};
+use crate::hands::hands;
 use crate::log_file::LogFile;
 use crate::settings::{self, Audience, Binding, FirstStartFiles, Host, Settings, StoreEngine, WhichDoors};
 use crate::start_error::StartError;
@@ -220,6 +221,7 @@ fn parts(
         Host::Address(address) => ServerName::Address(*address),
     };
     let shows_another = settings.doors.tls_file.is_some();
+    let hands = hands(settings, &clock)?;
     let mut server = profile(settings, AuthorityName::Server, &settings.ca.services);
     server.issuer_extensions = vec![server_name.constraint().map_err(StartError::Name)?];
     Ok(Parts {
@@ -254,6 +256,7 @@ fn parts(
                 written.is_ok()
             })
         },
+        hands,
         retention: Retention {
             age: settings.history.keep,
             count: usize::try_from(settings.history.keep_count).unwrap_or(usize::MAX),

@@ -14,6 +14,7 @@ mod documents;
 mod etcd;
 mod face;
 mod greeting;
+mod hands;
 mod house;
 mod links;
 mod lock;

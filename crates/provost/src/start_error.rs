@@ -10,6 +10,7 @@ use server::doors::BindError;
 use store::SealError;
 
 use crate::etcd::EtcdError;
+use crate::hands::HandsError;
 use crate::settings::ResolveError;
 
 /// The house could not be built. Nothing of it is left running.
@@ -55,6 +56,9 @@ pub enum StartError {
     /// The netloc cannot be written in a certificate.
     #[error("the netloc cannot be written in a certificate: {0}")]
     Name(x509::NameError),
+    /// A file for the work on hosts cannot be used.
+    #[error(transparent)]
+    Hands(#[from] HandsError),
     /// The house does not stand.
     #[error(transparent)]
     House(#[from] HouseError),
@@ -92,6 +96,7 @@ impl Explain for StartError {
             Self::Caucase { .. } | Self::KeyLost { .. } | Self::DatabaseLost { .. } => Kind::Conflict,
             Self::Seal(error) => error.kind(),
             Self::Name(_) => Kind::Invalid,
+            Self::Hands(error) => error.kind(),
             Self::House(error) => error.kind(),
             Self::Authority(error) => error.kind(),
             Self::SignIn(_) | Self::TlsFile { .. } => Kind::Invalid,
@@ -115,6 +120,7 @@ impl Explain for StartError {
                 Some("put the key back from your backup; without it the CA keys are lost".into())
             }
             Self::Seal(error) => error.help(),
+            Self::Hands(error) => error.help(),
             Self::House(error) => error.help(),
             Self::Authority(error) => error.help(),
             Self::File { .. } => Some("see that its directory may be written and has room".into()),

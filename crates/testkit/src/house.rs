@@ -37,7 +37,7 @@ pub struct Plan {
 
 impl Plan {
     /// `program` (the caller has it from `env!("CARGO_BIN_EXE_provost")`), to be served at 127.0.0.1 with
-    /// every setting at its default.
+    /// every setting at its default, but for `fleet.investigate`, which is off.
     #[must_use]
     pub fn new(program: &str, face: Face) -> Self {
         Self {
@@ -168,15 +168,22 @@ impl House {
         };
         command.current_dir(self.directory.path()).env_clear();
         command.args(["--netloc", &format!("{}:{}", self.plan.host, self.port)]);
+        let is_said = |name: &str| self.plan.options.iter().any(|(said, _)| said == name);
+        if self.plan.face == Face::Up && !is_said("fleet-investigate") {
+            // The hosts of most tests are only names.
+            command.arg("--fleet-investigate=false");
+        }
         for (name, value) in &self.plan.options {
             let name = match self.plan.face {
                 Face::Up => name_of_ours(name),
                 Face::Caucased => name,
             };
-            command.arg(format!("--{name}"));
-            if !value.is_empty() {
-                command.arg(value);
-            }
+            match (self.plan.face, value.as_str()) {
+                (_, "") => command.arg(format!("--{name}")),
+                // Whether something is so is said in one word.
+                (Face::Up, value) => command.arg(format!("--{name}={value}")),
+                (Face::Caucased, value) => command.arg(format!("--{name}")).arg(value),
+            };
         }
         command
     }

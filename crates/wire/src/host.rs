@@ -6,7 +6,7 @@ use base::Secret;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::rules::{LABEL_KEY, LABEL_VALUE, LABELS_MAX, NAME, REMOTE_USER};
+use crate::rules::{FINGERPRINT, LABEL_KEY, LABEL_VALUE, LABELS_MAX, NAME, REMOTE_USER};
 
 /// What operators say about a host, by key. At most 32 keys of 1 to 128 letters, digits, `.`, `_`, `-` and `/`; values
 /// have at most 63 of the same, but no `/`.
@@ -34,6 +34,9 @@ pub struct Host {
     /// Which inventory it comes from; absent for our own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// Why it has failed, and what can be done about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// What a look at a host found out. What is not known is absent.
@@ -101,6 +104,39 @@ pub struct Credentials {
     pub remote_user: String,
 }
 
+/// What is known of the key by which a host is recognized.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HostKeys {
+    /// The host.
+    pub address: String,
+    /// The key that it has to prove: the one it proved when it was met first, unless another was accepted since.
+    pub pinned: HostKey,
+    /// The key that it proved instead when it was last asked; nothing is done on it as long as nobody accepts that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered: Option<HostKey>,
+}
+
+/// A host's public key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HostKey {
+    /// As `ssh-keygen -l` prints it: `SHA256:…`.
+    pub fingerprint: String,
+    /// The key, as in the files `ssh_host_*_key.pub`.
+    pub public_key: String,
+    /// Since when it is pinned, or when it was first offered.
+    #[schemars(extend("format" = "date-time"))]
+    pub since: String,
+}
+
+/// Which key a host is to be recognized by from now on: the one that it offered, and that whoever says so has seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptedKey {
+    /// Its fingerprint.
+    #[schemars(extend("pattern" = FINGERPRINT))]
+    pub fingerprint: String,
+}
+
 /// How a host is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostReport {
@@ -110,6 +146,9 @@ pub struct HostReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date-time"))]
     pub checked_at: Option<String>,
+    /// As [`Host::reason`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// What its container manager says.
     pub container_manager: NodeReport,
 }
@@ -201,6 +240,7 @@ mod tests {
             facts: Facts::default(),
             checked_at: None,
             source: None,
+            reason: None,
         };
         let written = serde_json::to_string(&host).unwrap();
         assert_eq!(written, r#"{"address":"10.0.0.1","status":"new","labels":{},"facts":{}}"#);

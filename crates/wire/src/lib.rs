@@ -6,6 +6,7 @@
 //! /hosts/{address}                        Host                    PUT NewHost → Host, PATCH HostPatch → Host, DELETE
 //! /hosts/{address}/status                 HostReport
 //! /hosts/{address}/credentials            Credentials
+//! /hosts/{address}/host-key               HostKeys                PUT AcceptedKey → HostKeys
 //! /clusters                               Page<Cluster>
 //! /clusters/{name}                        Cluster                 PUT ClusterSettings → Cluster, DELETE
 //! /clusters/{name}/hosts                  Page<String>            PUT Members → Cluster
@@ -58,7 +59,10 @@ pub use cluster::{Cluster, ClusterSettings, Health, HostCounts, Members};
 pub use definition::{
     ContainerManager, ContainerManagerKind, Network, NetworkKind, NewContainerManager, NewNetwork, Secrets,
 };
-pub use host::{Credentials, Facts, Host, HostPatch, HostReport, Labels, NewHost, NodeReport, NodeState};
+pub use host::{
+    AcceptedKey, Credentials, Facts, Host, HostKey, HostKeys, HostPatch, HostReport, Labels, NewHost,
+    NodeReport, NodeState,
+};
 pub use operation::{NewOperation, Operation, OperationKind, OperationState};
 pub use problem::Problem;
 

@@ -7,6 +7,8 @@ pub const NAME: &str = "^[A-Za-z0-9_-]{1,200}$";
 pub const ADDRESS: &str = "^[A-Za-z0-9._:%][A-Za-z0-9._:%-]{0,254}$";
 /// Who to be on a host.
 pub const REMOTE_USER: &str = "^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,199}$";
+/// The fingerprint of a public key, as OpenSSH prints it.
+pub const FINGERPRINT: &str = "^SHA256:[A-Za-z0-9+/]{43}$";
 /// A label's key.
 pub const LABEL_KEY: &str = "^[A-Za-z0-9._/-]{1,128}$";
 /// A label's value.

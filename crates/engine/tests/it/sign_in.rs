@@ -15,7 +15,14 @@ async fn said(stack: &Stack, authorization: Option<&str>, certificate: Option<&C
     if let Some(value) = authorization {
         headers.insert(http::header::AUTHORIZATION, value.parse().unwrap());
     }
-    let attempt = Attempt { path: "/api/v0/hosts", headers: &headers, certificate, source: None, peer: None, recent: None };
+    let attempt = Attempt {
+        path: "/api/v0/hosts",
+        headers: &headers,
+        certificate,
+        source: None,
+        peer: None,
+        recent: None,
+    };
     match stack.sign_in(&attempt).await {
         Outcome::SignedIn(who) => format!("{}: {}", who.principal, who.principal.role()),
         other => format!("{other:?}"),

@@ -31,6 +31,7 @@ fn found() -> Found {
             architecture: Some("x86_64".into()),
             boot_id: Some("2f1c".into()),
         },
+        host_key: None,
     }
 }
 

@@ -7,6 +7,7 @@ mod clusters;
 mod definitions;
 mod doubts;
 mod filters;
+mod host_keys;
 mod hosts;
 mod members;
 mod model;

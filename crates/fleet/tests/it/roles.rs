@@ -1,10 +1,10 @@
 //! Who may do what.
 
 use fleet::{
-    AddHost, DeleteCluster, DeleteContainerManager, DeleteHost, DeleteNetwork, JoinCluster, LabelHost,
-    LeaveCluster, PutContainerManager, PutNetwork, ReadClusters, ReadContainerManagers, ReadCredentials,
-    ReadHosts, ReadNetworks, ReadSecretOptions, RegisterHost, ReplaceMembers, StartOperation, SteerOperation,
-    WriteCluster,
+    AcceptHostKey, AddHost, DeleteCluster, DeleteContainerManager, DeleteHost, DeleteNetwork, JoinCluster,
+    LabelHost, LeaveCluster, PutContainerManager, PutNetwork, ReadClusters, ReadContainerManagers,
+    ReadCredentials, ReadHosts, ReadNetworks, ReadSecretOptions, RegisterHost, ReplaceMembers,
+    StartOperation, SteerOperation, WriteCluster,
 };
 use identity::{Action, Permit, Principal, Role};
 
@@ -28,6 +28,7 @@ fn everybody_may_do_what_is_theirs() {
     check::<ReadSecretOptions>(operators);
     check::<AddHost>(operators);
     check::<LabelHost>(operators);
+    check::<AcceptHostKey>(operators);
     check::<DeleteHost>(operators);
     check::<WriteCluster>(operators);
     check::<DeleteCluster>(operators);

@@ -8,7 +8,7 @@ use identity::Role;
 use identity::sign_in::{ParseRoleError, Roles, Service, TokenReviewConfig};
 
 use super::reader::Reader;
-use super::{Audience, Fleet, SignInFile};
+use super::{Audience, Fleet, SignInFile, hands_settings};
 
 /// See [`super::Settings::from`].
 pub fn fleet(reader: &mut Reader<'_>) -> Option<Fleet> {
@@ -17,12 +17,14 @@ pub fn fleet(reader: &mut Reader<'_>) -> Option<Fleet> {
     let trusted_proxies = reader.parsed_list("fleet.trusted_proxies");
     let sign_in = sign_in(reader);
     let token_review = token_review(reader);
+    let hands = hands_settings::hands(reader);
     Some(Fleet {
         api: api?,
         plain_http: plain_http?,
         trusted_proxies: trusted_proxies?,
         sign_in: sign_in?,
         token_review: token_review?,
+        hands: hands?,
     })
 }
 

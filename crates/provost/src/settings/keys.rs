@@ -319,6 +319,104 @@ pub const KEYS: &[Key] = &[
         ],
     },
     Key {
+        name: "fleet.investigate",
+        kind: Kind::Switch,
+        default: Default::Is("true"),
+        docs: &[
+            "Whether hosts are looked at over SSH and made ready, as soon as they are added",
+            "Otherwise they stay as they were given.",
+        ],
+    },
+    Key {
+        name: "fleet.profile",
+        kind: Kind::Choice(&["none", "containers"]),
+        default: Default::Is("\"none\""),
+        docs: &[
+            "What hosts are made ready for: for nothing in particular, or to run containers",
+            "With none, hosts are looked at, and nothing is changed on them. With containers, docker and flannel are",
+            "installed, configured and started. Under the name commissaire-server it is containers unless something else",
+            "is said.",
+        ],
+    },
+    Key {
+        name: "fleet.commands_file",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows(
+            "the commands that come with the program",
+            "\"/etc/provost/commands.toml\"",
+        ),
+        docs: &[
+            "A file with what is to be done on hosts by their operating system, in place of what comes with the program",
+            "TOML with a table for each operating system, such as [fedora], by the ID in its /etc/os-release; in it,",
+            "commands for sh: restart, upgrade, deploy, install, has_package, enable_repositories, is_running,",
+            "start_service; and the names of packages, services and files. `like` names a table that the rest is taken from.",
+        ],
+    },
+    Key {
+        name: "fleet.templates_folder",
+        kind: Kind::Path("FOLDER"),
+        default: Default::Follows("the templates that come with the program", "\"/etc/provost/templates\""),
+        docs: &[
+            "A folder with templates of files that are written on hosts: flanneld.j2, docker.j2, or both",
+            "In the language of Jinja2, with Commissaire's variables (commissaire_flannel_key and others).",
+        ],
+    },
+    Key {
+        name: "fleet.ssh.port",
+        kind: Kind::Whole("PORT"),
+        default: Default::Is("22"),
+        docs: &["The port at which the SSH servers of hosts listen"],
+    },
+    Key {
+        name: "fleet.ssh.hosts_max",
+        kind: Kind::Whole("N"),
+        default: Default::Is("50"),
+        docs: &["How many hosts are looked at or made ready at the same time"],
+    },
+    Key {
+        name: "fleet.ssh.connect_seconds",
+        kind: Kind::Seconds,
+        default: Default::Is("10"),
+        docs: &["How long a host may take to answer at all, before it counts as unreachable"],
+    },
+    Key {
+        name: "fleet.ssh.host_seconds",
+        kind: Kind::Seconds,
+        default: Default::Is("3600"),
+        docs: &["How long a host may take to be ready, with everything that is installed on it"],
+    },
+    Key {
+        name: "fleet.flannel.etcd.url",
+        kind: Kind::Text("URL"),
+        default: Default::Follows(
+            "none: only networks of type flannel_server can be used",
+            "\"https://10.0.0.1:2379\"",
+        ),
+        docs: &[
+            "The etcd in which flannel on the hosts finds its network, for networks of type flannel_etcd",
+            "Several URLs have commas between them. It is what hosts are told: no 127.0.0.1, and with `fleet.profile` as",
+            "containers only.",
+        ],
+    },
+    Key {
+        name: "fleet.flannel.etcd.ca_file",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows("none, which is right for http", "\"/etc/provost/flannel-ca.pem\""),
+        docs: &["The file with the authorities of that etcd's certificate; it is copied to the hosts"],
+    },
+    Key {
+        name: "fleet.flannel.etcd.certificate_file",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows("none is shown", "\"/etc/provost/flannel.pem\""),
+        docs: &["The file with the certificate that flannel shows to that etcd; it is copied to the hosts"],
+    },
+    Key {
+        name: "fleet.flannel.etcd.key_file",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows("none is needed", "\"/etc/provost/flannel.key.pem\""),
+        docs: &["The file with that certificate's private key; it is copied to the hosts, for root alone"],
+    },
+    Key {
         name: "fleet.token_review.url",
         kind: Kind::Text("URL"),
         default: Default::Follows(

@@ -11,6 +11,7 @@ mod file;
 mod files;
 mod flags;
 mod fleet_settings;
+mod hands_settings;
 mod key;
 mod keys;
 mod nearest;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 use base::{Secret, Span};
 use ca::Names;
+use fleet::bootstrap::Profile;
 use identity::sign_in::TokenReviewConfig;
 use server::Subnet;
 use server::doors::ClientCertificates;
@@ -222,6 +224,42 @@ pub struct Fleet {
     pub sign_in: Option<SignInFile>,
     /// The Kubernetes that is asked about tokens.
     pub token_review: Option<TokenReviewConfig>,
+    /// How hosts are looked at and made ready.
+    pub hands: Hands,
+}
+
+/// How hosts are looked at and made ready.
+#[derive(Debug)]
+pub struct Hands {
+    /// Whether they are.
+    pub investigate: bool,
+    /// What they are made ready for.
+    pub profile: Profile,
+    /// What is done on each operating system, where an operator says so.
+    pub commands_file: Option<PathBuf>,
+    /// The files that are written on hosts, where an operator has some.
+    pub templates_folder: Option<PathBuf>,
+    /// The TCP port of their SSH servers.
+    pub port: u16,
+    /// How many are worked on at once.
+    pub hosts_max: usize,
+    /// How long a connection may take to be made.
+    pub connect: Duration,
+    /// How long one of them may take.
+    pub host: Duration,
+    /// The etcd for flannel.
+    pub etcd: Option<FlannelEtcd>,
+}
+
+/// The etcd in which flannel finds its network, as hosts reach it.
+#[derive(Debug)]
+pub struct FlannelEtcd {
+    /// Its URL, or several with commas between them.
+    pub url: String,
+    /// The certificates of the authorities that its members' are from.
+    pub ca: Option<PathBuf>,
+    /// The certificate that is shown, and its private key.
+    pub client: Option<(PathBuf, PathBuf)>,
 }
 
 /// What is logged on standard error.

@@ -8,7 +8,8 @@ use super::netloc::Host;
 use super::problem::Problem;
 use super::reader::Reader;
 use super::{
-    AccessLog, Audience, Settings, StoreEngine, WhichDoors, door_settings, fleet_settings, store_settings,
+    AccessLog, Audience, Settings, StoreEngine, WhichDoors, door_settings, fleet_settings, hands_settings,
+    store_settings,
 };
 
 /// What prevents nothing, but is seldom meant.
@@ -92,7 +93,8 @@ pub fn notes(config: &Config, reader: &Reader<'_>, settings: &Settings) -> Vec<P
         note(name, "counts for nothing: there is no HTTPS port".to_owned());
     }
     let review = settings.fleet.token_review.iter().flat_map(fleet_settings::files);
-    for (name, path) in door_settings::files(&settings.doors).chain(review) {
+    let hands = hands_settings::files(&settings.fleet.hands);
+    for (name, path) in door_settings::files(&settings.doors).chain(review).chain(hands) {
         if !path.exists() {
             note(name, format!("there is no file {}", path.display()));
         }

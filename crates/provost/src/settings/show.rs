@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use fleet::bootstrap::Profile;
 use identity::Role;
 use identity::sign_in::TokenReviewConfig;
 use server::doors::ClientCertificates;
@@ -16,6 +17,9 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
     let Settings { ca, limits, files, doors, .. } = settings;
     let review = settings.fleet.token_review.as_ref();
     let etcd = &settings.store.etcd;
+    let hands = &settings.fleet.hands;
+    let flannel = hands.etcd.as_ref();
+    let client = flannel.and_then(|etcd| etcd.client.as_ref());
     let (identity, user) = (etcd.identity.as_ref(), etcd.user.as_ref());
     let days = |span: base::Span| number(span.as_duration().as_secs_f64() / 86_400.0);
     let seconds = |duration: std::time::Duration| number(duration.as_secs_f64());
@@ -59,6 +63,21 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
             "fleet.sign_in",
             settings.fleet.sign_in.as_ref().map_or(json!("certificates"), |file| path(&file.path)),
         ),
+        ("fleet.investigate", json!(hands.investigate)),
+        ("fleet.profile", json!(if hands.profile == Profile::Containers { "containers" } else { "none" })),
+        ("fleet.commands_file", hands.commands_file.as_deref().map_or(Value::Null, path)),
+        ("fleet.templates_folder", hands.templates_folder.as_deref().map_or(Value::Null, path)),
+        ("fleet.ssh.port", json!(hands.port)),
+        ("fleet.ssh.hosts_max", json!(hands.hosts_max)),
+        ("fleet.ssh.connect_seconds", seconds(hands.connect)),
+        ("fleet.ssh.host_seconds", seconds(hands.host)),
+        ("fleet.flannel.etcd.url", json!(flannel.map(|etcd| &etcd.url))),
+        ("fleet.flannel.etcd.ca_file", flannel.and_then(|etcd| etcd.ca.as_deref()).map_or(Value::Null, path)),
+        (
+            "fleet.flannel.etcd.certificate_file",
+            client.map_or(Value::Null, |(certificate, _)| path(certificate)),
+        ),
+        ("fleet.flannel.etcd.key_file", client.map_or(Value::Null, |(_, key)| path(key))),
         ("fleet.token_review.url", json!(review.map(|review| review.service.url.to_string()))),
         ("fleet.token_review.token_file", review.map_or(Value::Null, |review| path(&review.token_file))),
         (

@@ -232,6 +232,7 @@ mod tests {
             trusted_proxies: Vec::new(),
             sign_in: Some(file),
             token_review: None,
+            hands: super::super::check::of_text("").unwrap().fleet.hands,
         };
         let mut config = fleet.methods();
         let names: Vec<_> = config.methods.iter().map(MethodConfig::name).collect();

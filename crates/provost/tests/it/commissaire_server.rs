@@ -37,7 +37,10 @@ impl Place {
     fn command(&self, variables: &[(&str, &str)], options: &[&str]) -> Command {
         let mut command = Command::new(self.path("commissaire-server"));
         command.args(options).current_dir(self.0.path()).env_clear();
-        command.env("PROVOST_DATA", self.path("data")).envs(variables.iter().copied());
+        command
+            .env("PROVOST_DATA", self.path("data"))
+            .env("PROVOST_FLEET_INVESTIGATE", "false")
+            .envs(variables.iter().copied());
         command
     }
 

@@ -15,6 +15,7 @@ mod config_import;
 mod cors;
 mod fleet;
 mod fleet_commands;
+mod hands;
 mod house;
 mod houses;
 mod http_abuse;

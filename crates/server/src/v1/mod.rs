@@ -11,6 +11,7 @@ mod asked;
 mod clusters;
 mod condition;
 mod definitions;
+mod host_keys;
 mod hosts;
 pub(crate) mod openapi;
 mod refusal;
@@ -114,6 +115,8 @@ impl V1 {
             Call::DeleteHost => self.delete_host(asked).await,
             Call::HostReport => self.host_report(asked).await,
             Call::Credentials => self.credentials(asked).await,
+            Call::HostKey => self.host_key(asked).await,
+            Call::AcceptHostKey => self.accept_host_key(asked).await,
             Call::Clusters => self.clusters(asked).await,
             Call::Cluster => self.cluster(asked).await,
             Call::PutCluster => self.put_cluster(asked).await,

@@ -6,8 +6,8 @@ use axum::body::Body;
 use axum::response::Response;
 use base::Explain;
 use fleet::{
-    AddHostError, BadAddress, BadCredentials, ClusterError, DefinitionError, HostError, MembersError,
-    OperationError,
+    AddHostError, BadAddress, BadCredentials, ClusterError, DefinitionError, HostError, HostKeyError,
+    MembersError, OperationError,
 };
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, StatusCode};
@@ -186,6 +186,7 @@ macro_rules! changed_is_412 {
     };
 }
 changed_is_412! {
+    of_host_key(HostKeyError);
     of_cluster(ClusterError);
     of_definition(DefinitionError);
 }

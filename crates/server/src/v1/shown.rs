@@ -2,8 +2,8 @@
 
 use base::Timestamp;
 use fleet::{
-    ClusterView, ContainerManagerKind, HostAddress, HostStatus, NetworkKind, NodeStatus, OperationKind,
-    OperationState,
+    ClusterView, ContainerManagerKind, HostAddress, HostKey, HostStatus, NetworkKind, NodeStatus,
+    OperationKind, OperationState, PinnedKey,
 };
 use store::Version;
 
@@ -38,6 +38,7 @@ pub(super) fn host(host: &fleet::Host) -> wire::Host {
         },
         checked_at: moment(&host.last_check),
         source: text(&host.source),
+        reason: host.reason.clone(),
     }
 }
 
@@ -51,7 +52,21 @@ pub(super) fn report(host: &fleet::Host, node: &NodeStatus) -> wire::HostReport 
     wire::HostReport {
         status: status(&host.status),
         checked_at: moment(&host.last_check),
+        reason: host.reason.clone(),
         container_manager: wire::NodeReport { state, reason },
+    }
+}
+
+pub(super) fn host_keys(address: &HostAddress, known: &PinnedKey) -> wire::HostKeys {
+    let key = |key: &HostKey, since: Timestamp| wire::HostKey {
+        fingerprint: key.fingerprint().to_owned(),
+        public_key: key.to_string(),
+        since: since.to_string(),
+    };
+    wire::HostKeys {
+        address: address.to_string(),
+        pinned: key(&known.key, known.since),
+        offered: known.offered.as_ref().map(|(offered, at)| key(offered, *at)),
     }
 }
 

@@ -3,9 +3,10 @@
 use std::sync::LazyLock;
 
 use fleet::{
-    AddHost, DeleteCluster, DeleteContainerManager, DeleteHost, DeleteNetwork, JoinCluster, LabelHost,
-    LeaveCluster, PutContainerManager, PutNetwork, ReadClusters, ReadContainerManagers, ReadCredentials,
-    ReadHosts, ReadNetworks, ReadSecretOptions, RegisterHost, ReplaceMembers, StartOperation, WriteCluster,
+    AcceptHostKey, AddHost, DeleteCluster, DeleteContainerManager, DeleteHost, DeleteNetwork, JoinCluster,
+    LabelHost, LeaveCluster, PutContainerManager, PutNetwork, ReadClusters, ReadContainerManagers,
+    ReadCredentials, ReadHosts, ReadNetworks, ReadSecretOptions, RegisterHost, ReplaceMembers,
+    StartOperation, WriteCluster,
 };
 use http::Method;
 use identity::{Action, Role};
@@ -24,6 +25,8 @@ pub(super) enum Call {
     DeleteHost,
     HostReport,
     Credentials,
+    HostKey,
+    AcceptHostKey,
     Clusters,
     Cluster,
     PutCluster,
@@ -280,6 +283,25 @@ fn hosts() -> Vec<Row> {
         .answers::<wire::Credentials>(200)
         .or(&[404])
         .unconditional(),
+        Row::get(
+            "/hosts/{address}/host-key",
+            Call::HostKey,
+            "getHostKey",
+            "The key that a host has to prove",
+        )
+        .may::<ReadHosts>()
+        .answers::<wire::HostKeys>(200)
+        .or(&[404]),
+        Row::put(
+            "/hosts/{address}/host-key",
+            Call::AcceptHostKey,
+            "acceptHostKey",
+            "Accept the key that a host offered instead of the known one",
+        )
+        .may::<AcceptHostKey>()
+        .takes::<wire::AcceptedKey>()
+        .answers::<wire::HostKeys>(200)
+        .or(&[404, 409]),
     ]
 }
 

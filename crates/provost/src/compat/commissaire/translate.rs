@@ -5,6 +5,7 @@
 //! tls-pemfile                                server.tls_file; server.doors is https with it, and http without
 //! tls-clientverifyfile                       server.client_ca_file, server.client_certificates = required
 //! debug  logging                             log.level
+//! roles                                      fleet.investigate, which is whether `investigator` is one of them
 //! storage_handlers, ETCD_*                   store.engine, store.etcd
 //! authentication-plugins  self-auths         see `sign_in`
 //! ```
@@ -19,7 +20,7 @@ use super::variables::EtcdVariables;
 use crate::settings::{Config, Origin, Said, Value};
 
 /// What `commissaire.conf` may have.
-pub const MEMBERS: [&str; 10] = [
+pub const MEMBERS: [&str; 11] = [
     "listen-interface",
     "listen-port",
     "tls-pemfile",
@@ -30,6 +31,7 @@ pub const MEMBERS: [&str; 10] = [
     "bus-uri",
     "debug",
     "logging",
+    "roles",
 ];
 
 /// Members that are a setting each.
@@ -51,6 +53,14 @@ pub fn server(conf: &Conf, config: &mut Config, from: Option<&Path>) {
             let value = setting(value);
             config.say(key, Said { value, origin: conf.origin(member), from: from() });
         }
+    }
+    if let Some(roles) = conf.member("roles") {
+        let value = match roles.as_array() {
+            Some(roles) => Value::Switch(roles.iter().any(|role| role == "investigator")),
+            // What it is instead is told.
+            None => setting(roles),
+        };
+        config.say("fleet.investigate", Said { value, origin: conf.origin("roles"), from: None });
     }
     if let Some((level, origin)) = conf.log_level() {
         let value = Value::Text(level.to_owned());
@@ -112,6 +122,8 @@ pub fn defaults(config: &mut Config) {
     }
     // Whoever reaches the original's port is served there, with TLS or without.
     say(config, "fleet.plain_http", "everyone", Origin::Default);
+    // Its users expect containers on their hosts.
+    say(config, "fleet.profile", "containers", Origin::Default);
     // Its clients know of no certificate authority, and nobody asked for one.
     config.say("ca.api", Said { value: Value::Switch(false), origin: Origin::Default, from: None });
 }

@@ -49,6 +49,7 @@ impl Place {
             .args(flags)
             // Its settings are what is said here, whatever the tests were started with.
             .env_clear()
+            .env("PROVOST_FLEET_INVESTIGATE", "false")
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())

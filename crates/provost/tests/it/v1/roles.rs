@@ -15,6 +15,7 @@ fn each_role_may_do_what_it_is_for() {
     let users = USERS.map(|user| Asker::user(&house, Some(user)));
     let none = Value::Null;
     let members = json!({"hosts": []});
+    let key = json!({"fingerprint": format!("SHA256:{}", "0".repeat(43))});
     for (method, path, body, expected) in [
         ("PUT", "/clusters/web", &json!({}), [403, 403, 201, 200]),
         ("PUT", "/hosts/10.0.0.1", &json!({}), [403, 403, 201, 200]),
@@ -45,6 +46,8 @@ fn each_role_may_do_what_it_is_for() {
         ("GET", "/container-managers/m/secrets", &none, [403, 403, 200, 200]),
         // Under the address that one comes from.
         ("POST", "/hosts", &json!({}), [201, 403, 200, 200]),
+        ("GET", "/hosts/10.0.0.1/host-key", &none, [403, 404, 404, 404]),
+        ("PUT", "/hosts/10.0.0.1/host-key", &key, [403, 403, 404, 404]),
         ("DELETE", "/hosts/10.0.0.1", &none, [403, 403, 204, 404]),
         ("DELETE", "/clusters/web", &none, [403, 403, 204, 404]),
         ("DELETE", "/networks/n", &none, [403, 403, 204, 404]),

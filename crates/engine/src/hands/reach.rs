@@ -1,0 +1,72 @@
+//! From what is known of a host to a way into it.
+
+use base::{Explain, Secret};
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use fleet::{Credentials, HostAddress, HostKey, PinnedKey};
+use ssh::{Address, Target, UserKey};
+
+/// Clients write base64 with and without padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// What to say to a person about `error`: all of it, and what can be done.
+pub(crate) fn told(error: &dyn Explain) -> String {
+    let report = base::report(error);
+    match error.help() {
+        Some(help) => format!("{report}; {help}"),
+        None => report,
+    }
+}
+
+/// How to get into the host at `address`, which has to prove its pinned key, if one is; or why nobody can.
+pub(crate) fn target(
+    address: &HostAddress,
+    port: u16,
+    credentials: &Credentials,
+    pinned: Option<&PinnedKey>,
+) -> Result<Target, String> {
+    let kept = credentials.ssh_priv_key.expose();
+    if kept.trim().is_empty() {
+        return Err("there is no SSH key for it; remove it, and add it again with one".into());
+    }
+    // Some clients break base64 into lines.
+    let kept: Secret<Vec<u8>> =
+        Secret::new(kept.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect());
+    let decoded = BASE64.decode(kept.expose()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let text =
+        decoded.map(Secret::new).ok_or("its SSH key is no text in base64; remove it, and add it again")?;
+    let key = UserKey::parse(&text).map_err(|error| told(&error))?;
+    let target = Target::new(Address::new(address.as_str(), port), &credentials.remote_user, key);
+    Ok(match pinned {
+        Some(pinned) => target.pinned(ssh_key(&pinned.key)?),
+        None => target,
+    })
+}
+
+/// A key that was stored, as `ssh` has it.
+fn ssh_key(key: &HostKey) -> Result<ssh::HostKey, String> {
+    key.to_string().parse().map_err(|error: ssh::HostKeyError| base::report(&error))
+}
+
+/// A key that a host proved, as it is stored. Nothing for one of a type that cannot be stored, which there is not.
+pub(crate) fn stored_key(key: &ssh::HostKey) -> Option<HostKey> {
+    key.to_string().parse().ok()
+}
+
+/// Why a host was not reached or did not do as it was told, for a person who is to do something about it.
+pub(crate) fn why(address: &HostAddress, error: &ssh::Error) -> String {
+    match error {
+        ssh::Error::HostKeyChanged { offered, .. } => format!(
+            "{}; if it was installed anew, compare that with what `ssh-keygen -lf` says there, and accept it with \
+             `provost host accept-key {address} --fingerprint {}`",
+            base::report(error),
+            offered.fingerprint()
+        ),
+        error => told(error),
+    }
+}

@@ -1,0 +1,171 @@
+//! Looks at hosts and makes them ready: new ones at once, those that failed after a while, and those at which a
+//! process was interrupted (commissaire contract, section 9.3).
+//!
+//! Several at a time, each under a claim of its own, so that processes that share a store share the work.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Clock, Span, Timestamp};
+use bus::{Heard, InProcess};
+use fleet::{HostAddress, HostFilter, HostStatus};
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
+use identity::Permit;
+use store::Claims;
+use tokio::time::Instant;
+
+use crate::hands::{Crew, Job, Outcome};
+use crate::reconciler::{self, LEASE, Next, Reconciler, StepError};
+use crate::tasks::Stop;
+
+/// How often it is looked at whether there is work, unless a hint comes.
+const EVERY: Span = Span::seconds(300);
+/// The same while there is work, and how long a host is left alone that could not be worked on here.
+const AGAIN: Duration = Duration::from_secs(15);
+/// How many hosts are read at once.
+const PAGE: usize = 200;
+
+/// With which status a host waits for somebody to make it ready, or for its work to be taken over.
+const WAITING: [HostStatus; 3] = [HostStatus::New, HostStatus::Investigating, HostStatus::Bootstrapping];
+
+pub(crate) struct Investigate {
+    pub(crate) crew: Arc<Crew>,
+    pub(crate) claims: Claims,
+    pub(crate) holder: String,
+    pub(crate) clock: Clock,
+    pub(crate) bus: InProcess,
+}
+
+/// How the work on a host ended here.
+type Ended = (HostAddress, Result<Option<Outcome>, StepError>);
+
+impl Investigate {
+    /// Hosts that are to be worked on, at most `room`, without those that are `known`; and when the next will be.
+    async fn due(
+        &self,
+        known: &HashSet<HostAddress>,
+        room: usize,
+    ) -> Result<(Vec<HostAddress>, Option<Timestamp>), StepError> {
+        let fleet = &self.crew.fleet;
+        let mut due = Vec::new();
+        for status in WAITING {
+            let filter = HostFilter { status: Some(status), ..HostFilter::default() };
+            let mut after: Option<HostAddress> = None;
+            while due.len() < room {
+                let page = fleet.hosts(Permit::house(), &filter, after.as_ref(), PAGE).await?;
+                let hosts = page.hosts.into_iter().map(|host| host.is.address);
+                due.extend(hosts.filter(|address| !known.contains(address)));
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        let (again, next) = fleet.retries_due().await?;
+        for address in again {
+            if !known.contains(&address) && !due.contains(&address) {
+                due.push(address);
+            }
+        }
+        due.truncate(room);
+        Ok((due, next))
+    }
+
+    /// Works on one host, if nobody else does.
+    async fn work(&self, address: HostAddress, stop: &Stop) -> Ended {
+        let ended = self.claimed(&address, stop).await;
+        (address, ended)
+    }
+
+    async fn claimed(&self, address: &HostAddress, stop: &Stop) -> Result<Option<Outcome>, StepError> {
+        let name = format!("host/{address}");
+        let taken = self.claims.take(&name, &self.holder, self.clock.now(), LEASE).await?;
+        let Some(claim) = taken else { return Ok(None) };
+        let while_held = stop.part();
+        let ends = Instant::now() + self.crew.hands.host_limit;
+        let job = Job { crew: &self.crew, claim: &claim, address, stop: &while_held, ends };
+        let outcome =
+            reconciler::holding(claim.clone(), &self.claims, &self.clock, &while_held, job.run()).await?;
+        Ok(Some(outcome))
+    }
+
+    async fn go_round(&self, stop: &Stop) -> Result<Next, StepError> {
+        let room = self.crew.hands.hosts_max.max(1);
+        let mut hints = self.bus.listen();
+        let mut working = FuturesUnordered::new();
+        // Those that are worked on, here or elsewhere.
+        let mut known = HashSet::new();
+        let mut elsewhere = HashSet::new();
+        let mut next = None;
+        let mut is_outdated = true;
+        loop {
+            if is_outdated && !stop.is_asked() && working.len() < room {
+                let (due, at) = self.due(&known, room - working.len()).await?;
+                for address in due {
+                    known.insert(address.clone());
+                    working.push(self.work(address, stop));
+                }
+                (next, is_outdated) = (at, false);
+            }
+            if working.is_empty() {
+                break;
+            }
+            tokio::select! {
+                ended = working.next() => {
+                    let Some((address, ended)) = ended else { continue };
+                    is_outdated = true;
+                    match ended {
+                        Ok(Some(Outcome::Done | Outcome::Gone)) => {
+                            known.remove(&address);
+                        }
+                        Ok(Some(Outcome::Stopped) | None) => drop(elsewhere.insert(address)),
+                        Err(error) => {
+                            let error = base::report(error.as_ref());
+                            tracing::warn!(host = %address, error, "work on a host was interrupted, trying again");
+                            elsewhere.insert(address);
+                        }
+                    }
+                }
+                heard = hints.next() => {
+                    is_outdated |= match heard {
+                        Some(Heard::Hint(hint)) => self.cares(&hint.what),
+                        Some(Heard::Lost) | None => true,
+                    };
+                }
+                () = tokio::time::sleep(AGAIN) => {
+                    for address in elsewhere.drain() {
+                        known.remove(&address);
+                    }
+                    is_outdated = true;
+                }
+            }
+        }
+        let soon = self.clock.now() + if elsewhere.is_empty() { EVERY } else { Span::seconds(15) };
+        Ok(Next::At(next.map_or(soon, |next| next.min(soon))))
+    }
+}
+
+impl Reconciler for Investigate {
+    fn name(&self) -> &'static str {
+        "investigate"
+    }
+
+    fn step<'a>(&'a mut self, stop: &'a Stop) -> BoxFuture<'a, Result<Next, StepError>> {
+        self.go_round(stop).boxed()
+    }
+
+    /// Hosts are claimed one by one.
+    fn is_own(&self) -> bool {
+        true
+    }
+
+    fn cares(&self, what: &str) -> bool {
+        ["host added", "host registered itself", "host key accepted"].contains(&what)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! With what hosts are looked at and made ready: the settings, and what is in the files that they name.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base::{Clock, Explain, Kind, Secret};
+use engine::Hands;
+use fleet::bootstrap::EtcdAccess;
+use fleet::{BadCommands, OsCommands, Templates};
+use store::private_file;
+
+use crate::settings::{FlannelEtcd, Settings};
+
+/// A file for the work on hosts cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HandsError {
+    /// It could not be read.
+    #[error("could not read {}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It has other commands than there are.
+    #[error("the commands in {} cannot be used", path.display())]
+    Commands {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: BadCommands,
+    },
+    /// The folder has no template.
+    #[error("there is neither {} nor {} in {}", FLANNELD, DOCKER, path.display())]
+    NoTemplate {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The key is not there, or others may read it.
+    #[error(transparent)]
+    Key(#[from] private_file::ReadError),
+}
+
+impl Explain for HandsError {
+    fn kind(&self) -> Kind {
+        Kind::Invalid
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::File { .. } | Self::NoTemplate { .. } => None,
+            Self::Commands { source, .. } => source.help(),
+            Self::Key(source) => source.help(),
+        }
+    }
+}
+
+/// What the templates are called in a folder.
+const FLANNELD: &str = "flanneld.j2";
+const DOCKER: &str = "docker.j2";
+
+/// With what hosts are looked at and made ready, where they are.
+pub fn hands(settings: &Settings, clock: &Clock) -> Result<Option<Hands>, HandsError> {
+    let hands = &settings.fleet.hands;
+    if !settings.fleet.api || !hands.investigate {
+        return Ok(None);
+    }
+    let limits = ssh::Limits { connect: hands.connect, ..ssh::Limits::default() };
+    // One place for each host, and some for connections that are still to be closed.
+    let open_max = hands.hosts_max.saturating_mul(2).max(64);
+    let ssh = ssh::Settings { limits, open_max, ..ssh::Settings::default() };
+    Ok(Some(Hands {
+        remote: Arc::new(ssh::Sessions::new(ssh, clock.clone())),
+        port: hands.port,
+        profile: hands.profile,
+        commands: hands.commands_file.as_deref().map_or_else(|| Ok(OsCommands::standard()), commands)?,
+        templates: hands.templates_folder.as_deref().map_or_else(|| Ok(Templates::default()), templates)?,
+        etcd: hands.etcd.as_ref().map(etcd).transpose()?,
+        hosts_max: hands.hosts_max,
+        host_limit: hands.host,
+    }))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, HandsError> {
+    std::fs::read(path).map_err(|source| HandsError::File { path: path.to_owned(), source })
+}
+
+fn read_text(path: &Path) -> Result<String, HandsError> {
+    std::fs::read_to_string(path).map_err(|source| HandsError::File { path: path.to_owned(), source })
+}
+
+/// The commands that come with the program, but for what the file at `path` says.
+pub fn commands(path: &Path) -> Result<OsCommands, HandsError> {
+    let with = OsCommands::standard().with(&read_text(path)?);
+    with.map_err(|source| HandsError::Commands { path: path.to_owned(), source })
+}
+
+/// Those of the folder that are there, and for the rest those that come with the program.
+fn templates(folder: &Path) -> Result<Templates, HandsError> {
+    let mut templates = Templates::default();
+    let mut found = false;
+    for (name, template) in [(FLANNELD, &mut templates.flanneld), (DOCKER, &mut templates.docker)] {
+        let path = folder.join(name);
+        if path.exists() {
+            (*template, found) = (read_text(&path)?, true);
+        }
+    }
+    if found { Ok(templates) } else { Err(HandsError::NoTemplate { path: folder.to_owned() }) }
+}
+
+fn etcd(etcd: &FlannelEtcd) -> Result<EtcdAccess, HandsError> {
+    let key = |path: &PathBuf| -> Result<Secret<Vec<u8>>, HandsError> {
+        let missing = || HandsError::File { path: path.clone(), source: std::io::ErrorKind::NotFound.into() };
+        private_file::read(path)?.ok_or_else(missing)
+    };
+    let client =
+        |(certificate, path): &(PathBuf, PathBuf)| Ok::<_, HandsError>((read(certificate)?, key(path)?));
+    Ok(EtcdAccess {
+        server_url: etcd.url.clone(),
+        ca: etcd.ca.as_deref().map(read).transpose()?,
+        client: etcd.client.as_ref().map(client).transpose()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operators_files_take_the_place_of_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        assert!(matches!(templates(folder.path()), Err(HandsError::NoTemplate { .. })));
+        assert!(matches!(commands(&at("commands.toml")), Err(HandsError::File { .. })));
+        std::fs::write(at("commands.toml"), "[fedora]\nupgrade = 'dnf5 upgrade -y'\n").unwrap();
+        std::fs::write(at(DOCKER), "mine\n").unwrap();
+        assert_ne!(commands(&at("commands.toml")).unwrap(), OsCommands::standard());
+        let expected = Templates { docker: "mine\n".into(), ..Templates::default() };
+        assert_eq!(templates(folder.path()).unwrap(), expected);
+    }
+
+    #[test]
+    fn flannels_key_is_nobody_elses() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("flannel.pem"), "CERTIFICATE").unwrap();
+        let access = || {
+            let client = Some((at("flannel.pem"), at("flannel.key")));
+            etcd(&FlannelEtcd { url: "https://10.0.0.1:2379".into(), ca: None, client })
+        };
+        assert!(matches!(access(), Err(HandsError::File { .. })));
+        private_file::replace(&at("flannel.key"), b"KEY").unwrap();
+        assert_eq!(access().unwrap().client.unwrap().1.expose(), b"KEY");
+    }
+}

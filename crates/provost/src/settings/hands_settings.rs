@@ -1,0 +1,150 @@
+//! How hosts are looked at and made ready.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fleet::bootstrap::Profile;
+
+use super::reader::Reader;
+use super::{FlannelEtcd, Hands};
+use crate::hands;
+
+/// The files for flannel's etcd: its authorities, a certificate for it, and that one's key.
+const ETCD_FILES: [&str; 3] =
+    ["fleet.flannel.etcd.ca_file", "fleet.flannel.etcd.certificate_file", "fleet.flannel.etcd.key_file"];
+
+/// More hosts at once have no use: each needs its connection.
+const HOSTS_MAX: u64 = 1_000;
+/// The longest that one host may take, in seconds.
+const SECONDS_MAX: f64 = 86_400.0;
+
+/// See [`super::Settings::from`].
+pub fn hands(reader: &mut Reader<'_>) -> Option<Hands> {
+    let investigate = reader.switch("fleet.investigate");
+    let profile = reader.choice("fleet.profile");
+    let commands_file = commands_file(reader);
+    let templates_folder = named(reader, "fleet.templates_folder");
+    let port = reader.whole("fleet.ssh.port", 1..=u64::from(u16::MAX));
+    let hosts_max = reader.whole("fleet.ssh.hosts_max", 1..=HOSTS_MAX);
+    let connect = reader.positive("fleet.ssh.connect_seconds", SECONDS_MAX);
+    let host = reader.positive("fleet.ssh.host_seconds", SECONDS_MAX);
+    let etcd = etcd(reader);
+    Some(Hands {
+        investigate: investigate?,
+        profile: if profile? == "containers" { Profile::Containers } else { Profile::None },
+        commands_file,
+        templates_folder,
+        port: u16::try_from(port?).ok()?,
+        hosts_max: usize::try_from(hosts_max?).ok()?,
+        connect: Duration::from_secs_f64(connect?),
+        host: Duration::from_secs_f64(host?),
+        etcd: etcd?,
+    })
+}
+
+/// A path that need not be said.
+fn named(reader: &mut Reader<'_>, name: &str) -> Option<PathBuf> {
+    if reader.is_said(name) { reader.path(name) } else { None }
+}
+
+/// A file that is there has to be right already.
+fn commands_file(reader: &mut Reader<'_>) -> Option<PathBuf> {
+    const NAME: &str = "fleet.commands_file";
+    let path = named(reader, NAME)?;
+    if path.exists()
+        && let Err(error) = hands::commands(&path)
+    {
+        reader.wrong(NAME, base::report(&error));
+    }
+    Some(path)
+}
+
+/// The etcd that flannel on hosts asks.
+fn etcd(reader: &mut Reader<'_>) -> Option<Option<FlannelEtcd>> {
+    const URL: &str = "fleet.flannel.etcd.url";
+    let [ca, certificate, key] = ETCD_FILES.map(|name| named(reader, name));
+    let [_, certificate_name, key_name] = ETCD_FILES;
+    for (said, missing) in [(certificate_name, key_name), (key_name, certificate_name)] {
+        if reader.is_said(said) && !reader.is_said(missing) {
+            reader.wrong(missing, format!("is needed where `{said}` is given"));
+        }
+    }
+    if !reader.is_said(URL) {
+        if let Some(said) = ETCD_FILES.into_iter().find(|name| reader.is_said(name)) {
+            reader.wrong(URL, format!("is needed where `{said}` is given"));
+        }
+        return Some(None);
+    }
+    let url = reader.text(URL)?;
+    let is_url = |url: &str| {
+        let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+        rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_graphic() && c != '"'))
+    };
+    if !url.split(',').all(is_url) {
+        reader.wrong(URL, format!("`{url}` is no URL with http:// or https:// and a host"));
+        return None;
+    }
+    Some(Some(FlannelEtcd { url, ca, client: certificate.zip(key) }))
+}
+
+/// The files that have to be there, by the settings that name them.
+pub fn files(hands: &Hands) -> impl Iterator<Item = (&'static str, &PathBuf)> {
+    let etcd = hands.etcd.as_ref();
+    let client = etcd.and_then(|etcd| etcd.client.as_ref());
+    let [ca_name, certificate_name, key_name] = ETCD_FILES;
+    [
+        ("fleet.commands_file", hands.commands_file.as_ref()),
+        ("fleet.templates_folder", hands.templates_folder.as_ref()),
+        (ca_name, etcd.and_then(|etcd| etcd.ca.as_ref())),
+        (certificate_name, client.map(|(certificate, _)| certificate)),
+        (key_name, client.map(|(_, key)| key)),
+    ]
+    .into_iter()
+    .filter_map(|(name, path)| Some((name, path?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::of_text;
+    use super::*;
+
+    fn wrong(text: &str) -> Vec<String> {
+        let told = of_text(text).map(|_| ()).unwrap_err();
+        let told = told.iter();
+        told.map(|problem| format!("{}: {}", problem.key.as_deref().unwrap_or_default(), problem.what))
+            .collect()
+    }
+
+    #[test]
+    fn nothing_is_installed_that_nobody_asked_for() {
+        let hands = of_text("").unwrap().fleet.hands;
+        assert!(hands.investigate && hands.profile == Profile::None && hands.etcd.is_none());
+        assert_eq!((hands.port, hands.hosts_max), (22, 50));
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_told() {
+        for (text, expected) in [
+            ("[fleet.ssh]\nhosts_max = 0", "fleet.ssh.hosts_max: must be between 1 and 1000, not 0"),
+            ("[fleet.ssh]\nport = 70000", "fleet.ssh.port: must be between 1 and 65535, not 70000"),
+            ("[fleet]\nprofile = 'all'", "fleet.profile: must be one of none, containers, not `all`"),
+            (
+                "[fleet.flannel.etcd]\nurl = 'a:1'",
+                "fleet.flannel.etcd.url: `a:1` is no URL with http:// or https:// and a host",
+            ),
+            (
+                "[fleet.flannel.etcd]\nca_file = 'a'",
+                "fleet.flannel.etcd.url: is needed where `fleet.flannel.etcd.ca_file` is given",
+            ),
+        ] {
+            assert_eq!(wrong(text), [expected]);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("commands.toml");
+        std::fs::write(&path, "[fedora]\nupgrad = 'x'\n").unwrap();
+        let told = wrong(&format!("[fleet]\ncommands_file = '{}'", path.display()));
+        assert!(told[0].contains("line 2"), "{told:?}");
+        let notes = of_text("[fleet]\ncommands_file = 'nowhere'").unwrap().notes;
+        assert!(notes[0].to_string().ends_with("there is no file /etc/nowhere"), "{notes:?}");
+    }
+}
