@@ -139,3 +139,39 @@ fn port(config: &Config) -> Option<u16> {
 fn say(config: &mut Config, key: &'static str, value: &str, origin: Origin) {
     config.say(key, Said { value: Value::Text(value.to_owned()), origin, from: None });
 }
+
+#[cfg(test)]
+mod tests {
+    use fleet::bootstrap::Profile;
+    use serde_json::json;
+
+    use super::*;
+    use crate::settings::{Settings, Surroundings};
+
+    fn of(object: &serde_json::Value) -> Result<Settings, Vec<String>> {
+        let conf = Conf { path: "commissaire.conf".into(), object: object.as_object().unwrap().clone() };
+        let mut config = Config::empty(Surroundings { variables: Vec::new(), root: true });
+        server(&conf, &mut config, None);
+        defaults(&mut config);
+        Settings::from(&config).map_err(|told| told.iter().map(ToString::to_string).collect())
+    }
+
+    /// The contract of `/api/v0`, section 16.
+    #[test]
+    fn roles_say_whether_hosts_are_looked_at() {
+        for (conf, expected) in [
+            (json!({}), true),
+            (json!({"roles": ["rest", "investigator"]}), true),
+            (json!({"roles": ["rest", "storage", "containermgr", "clusterexec"]}), false),
+            (json!({"roles": []}), false),
+        ] {
+            let hands = of(&conf).unwrap().fleet.hands;
+            assert_eq!((hands.investigate, hands.profile), (expected, Profile::Containers), "{conf}");
+        }
+        let told = of(&json!({"roles": "rest"})).unwrap_err();
+        assert!(
+            told[0].contains("roles") && told[0].ends_with("must be true or false, not `rest`"),
+            "{told:?}"
+        );
+    }
+}
