@@ -121,9 +121,12 @@ impl Asker {
         if status.is_redirection() || status.is_informational() {
             return Err(malformed("it sends us elsewhere"));
         }
-        // Whoever stands before an API server may have faults of its own, in its own words.
-        let is_object = body.trim_ascii().first() == Some(&b'{');
-        if !is_object && !body.is_empty() && !status.is_server_error() && status != StatusCode::UNAUTHORIZED {
+        // Whatever an API server does, or does not find, it says in JSON. A refusal counts in other words too: whoever
+        // stands before it has words of its own, and it has none when it has too much to do.
+        let is_believed =
+            status.is_success() || [StatusCode::NOT_FOUND, StatusCode::CONFLICT].contains(&status);
+        let is_object = body.is_empty() || body.trim_ascii().first() == Some(&b'{');
+        if is_believed && !is_object {
             return Err(malformed("its answer is no JSON object"));
         }
         let mut says = Status::read(&body);
