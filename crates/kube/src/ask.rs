@@ -219,16 +219,16 @@ fn bearer(token: &str) -> Result<HeaderValue, SettingsError> {
     Ok(header)
 }
 
-/// What TLS has against it, if that is the cause. It hides in the errors of input and output.
+/// What TLS has against it, if that is the cause. It hides in errors of input and output, more than one deep, whose
+/// `source` passes over what they hold.
 fn tls_error(error: &reqwest::Error) -> Option<String> {
     let mut cause = error.source();
     while let Some(error) = cause {
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let inner = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if let Some(tls) = error.downcast_ref::<rustls::Error>().or(inner) {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             return Some(tls.to_string());
         }
-        cause = error.source();
+        let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = held.map(|held| held as &(dyn std::error::Error + 'static)).or_else(|| error.source());
     }
     None
 }

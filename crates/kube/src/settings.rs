@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Explain, Kind, Secret};
@@ -17,7 +18,7 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// Where an API server is: `https://host:port`, or `http`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server(String);
+pub struct Server(Arc<str>);
 
 /// A text that is not where an API server is. What the text is stays out of it: there may be a password in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +58,11 @@ impl FromStr for Server {
         let is_all = place == authority.as_str() && authority.port_u16() != Some(0);
         let server = format!("{scheme}://{place}");
         let is_url = reqwest::Url::parse(&server).is_ok();
-        if is_all && is_url && !authority.host().is_empty() { Ok(Self(server)) } else { Err(BadServer) }
+        if is_all && is_url && !authority.host().is_empty() {
+            Ok(Self(server.into()))
+        } else {
+            Err(BadServer)
+        }
     }
 }
 
