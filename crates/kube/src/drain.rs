@@ -22,7 +22,7 @@ use crate::pod::{Pod, PodName};
 /// How a node is drained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DrainPolicy {
-    /// How long all of it may take.
+    /// How long all of it may take. A request that has begun by then has a second more.
     pub within: Duration,
     /// Also evicts pods that keep data in an `emptyDir`, which end with them. As `--delete-emptydir-data`.
     pub deletes_empty_dirs: bool,

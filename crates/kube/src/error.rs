@@ -144,6 +144,11 @@ fn said(message: &str) -> String {
 }
 
 impl Error {
+    /// How long the server wants to be left alone; zero when it does not say.
+    pub(crate) fn retry_after(&self) -> Duration {
+        if let Self::Failing { retry_after, .. } = self { *retry_after } else { Duration::ZERO }
+    }
+
     /// Whether asking again later may help although nobody does anything about it.
     #[must_use]
     pub fn may_pass(&self) -> bool {

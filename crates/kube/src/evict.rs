@@ -65,7 +65,8 @@ impl Client {
                 return if drain.has_looked() { Ok(drain.late(Some(trouble))) } else { Err(trouble) };
             }
             tracing::debug!(%node, error = base::report(&trouble), "a look at a node's pods failed");
-            sleep(pause.saturating_mul(1 << troubles.min(20)).min(pause_max).min(left)).await;
+            let doubled = pause.saturating_mul(1 << troubles.min(20)).min(pause_max);
+            sleep(doubled.max(trouble.retry_after()).min(left)).await;
             troubles += 1;
         }
     }

@@ -20,7 +20,7 @@ fn policy() -> DrainPolicy {
 
 /// For what never comes to an end by itself.
 fn short() -> DrainPolicy {
-    DrainPolicy { within: Duration::from_millis(400), ..policy() }
+    DrainPolicy { within: Duration::from_millis(1500), ..policy() }
 }
 
 fn busy() -> StandInReply {
@@ -110,7 +110,7 @@ async fn a_budget_that_never_gives_way_is_said_in_the_end() {
     let pods = stayed(world.client.drain(&node("a"), short()).await.unwrap());
     assert_eq!(pods.iter().map(|one| one.pod.name.as_str()).collect::<Vec<_>>(), ["db-1", "stuck"]);
     let Why::Refused { times, why } = &pods[0].why else { panic!("{}", pods[0]) };
-    assert!(*times > 2, "{times}");
+    assert!(*times > 1, "{times}");
     assert_eq!(
         why,
         "Cannot evict pod as it would violate the pod's disruption budget. The disruption budget db needs 2 healthy pods and has 2 currently"

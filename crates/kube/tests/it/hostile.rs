@@ -16,7 +16,8 @@ fn page(status: &str, body: &str) -> Vec<u8> {
 
 /// What each call makes of a server that says `bytes`: the last words of its error, or `ok`.
 async fn calls(bytes: &[u8], hangs_up: bool) -> Vec<String> {
-    let client = impatient(&says(bytes.to_vec(), hangs_up));
+    let url = says(bytes.to_vec(), hangs_up);
+    let client = if hangs_up { client(&url) } else { impatient(&url) };
     let web = node("web");
     let results = [
         client.register(&web).await.map(drop),

@@ -7,5 +7,6 @@ mod calls;
 mod drain;
 mod hostile;
 mod schema;
+mod stand_in;
 mod tls;
 mod world;

@@ -1,7 +1,7 @@
 //! What the tests have in common.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use base::{Clock, Secret};
@@ -71,15 +71,29 @@ pub(crate) fn says(bytes: Vec<u8>, hangs_up: bool) -> String {
     std::thread::spawn(move || {
         let mut kept = Vec::new();
         for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut request = [0; 4096];
-            let _ = stream.read(&mut request);
+            let mut stream = BufReader::new(stream.unwrap());
+            read_request(&mut stream);
             // Somebody who has heard enough hangs up.
-            let _ = stream.write_all(&bytes);
+            let _ = stream.get_mut().write_all(&bytes);
             if !hangs_up {
                 kept.push(stream);
             }
         }
     });
     url
+}
+
+/// All of it: what is left unread when one hangs up may cost the other side the answer.
+fn read_request(stream: &mut BufReader<TcpStream>) {
+    let (mut line, mut length) = (String::new(), 0);
+    while stream.read_line(&mut line).is_ok_and(|read| read > 2) {
+        let lower = line.to_ascii_lowercase();
+        if let Some(value) = lower.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        line.clear();
+    }
+    let mut body = vec![0; length];
+    // Somebody who hung up is nobody's failure.
+    let _ = stream.read_exact(&mut body);
 }
