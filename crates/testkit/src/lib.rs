@@ -11,6 +11,7 @@
 //! http       a client that presents certificates; exchange: one that says any bytes
 //! Recorder   a server that answers as it is told, and remembers what it was asked
 //! StandIn    a service that cannot be run here: Keystone, Kubernetes; they follow what is published of its API
+//! ApiServer  the part of a Kubernetes that has nodes, pods and disruption budgets
 //! ```
 //! Nothing here sleeps for a fixed time: what must happen is waited for, within [`LIMIT`]. Whatever goes
 //! wrong panics and says what the other side said; a witness that is not installed fails the test that
@@ -18,6 +19,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod any_client;
+mod api_server;
 mod cable;
 mod caucase;
 mod cloud_init;
@@ -36,6 +39,7 @@ mod stand_in;
 mod wait;
 mod witness;
 
+pub use api_server::{ApiServer, Budget, PodPlan, Schema};
 pub use cable::{Cable, Pass};
 pub use caucase::Caucase;
 pub use cloud_init::cloud_init;

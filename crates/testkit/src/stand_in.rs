@@ -10,10 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::server::{WantsServerCert, WebPkiClientVerifier};
+use rustls::{ConfigBuilder, RootCertStore, ServerConfig, ServerConnection, StreamOwned, WantsVerifier};
 
+use crate::any_client::AnyClient;
 use crate::wait::LIMIT;
 
 /// A request that it was sent.
@@ -27,6 +30,8 @@ pub struct Asked {
     pub headers: BTreeMap<String, String>,
     /// The body.
     pub body: Vec<u8>,
+    /// The client's certificate, as DER, if it showed one.
+    pub certificate: Option<Vec<u8>>,
 }
 
 /// What it answers.
@@ -84,16 +89,34 @@ impl StandIn {
     /// The same over TLS, with the certificate and the key in `pem`.
     #[must_use]
     pub fn https(pem: &str, answer: impl Fn(&Asked) -> Option<StandInReply> + Send + Sync + 'static) -> Self {
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes()).map(Result::unwrap).collect();
-        let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .unwrap();
-        Self::start(Some(Arc::new(config)), Box::new(answer))
+        let config = tls().with_no_client_auth();
+        Self::start(Some(with_certificate(config, pem)), Box::new(answer))
+    }
+
+    /// The same, asking clients for a certificate and taking whichever they show: what it is worth is up to `answer`.
+    /// As Kubernetes does.
+    #[must_use]
+    pub fn https_asking(
+        pem: &str,
+        answer: impl Fn(&Asked) -> Option<StandInReply> + Send + Sync + 'static,
+    ) -> Self {
+        let config = tls().with_client_cert_verifier(AnyClient::new());
+        Self::start(Some(with_certificate(config, pem)), Box::new(answer))
+    }
+
+    /// The same, for clients only whose certificate comes from the authority in `authority`.
+    #[must_use]
+    pub fn https_demanding(
+        pem: &str,
+        authority: &str,
+        answer: impl Fn(&Asked) -> Option<StandInReply> + Send + Sync + 'static,
+    ) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build().unwrap();
+        let config = tls().with_client_cert_verifier(verifier);
+        Self::start(Some(with_certificate(config, pem)), Box::new(answer))
     }
 
     fn start(tls: Option<Arc<ServerConfig>>, answer: Answer) -> Self {
@@ -141,6 +164,18 @@ impl Drop for StandIn {
     }
 }
 
+fn tls() -> ConfigBuilder<ServerConfig, WantsVerifier> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap()
+}
+
+/// With the certificate and the key in `pem`.
+fn with_certificate(config: ConfigBuilder<ServerConfig, WantsServerCert>, pem: &str) -> Arc<ServerConfig> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes()).map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).unwrap();
+    Arc::new(config.with_single_cert(chain, key).unwrap())
+}
+
 fn accept(listener: &TcpListener, house: &Arc<House>) {
     let mut serving = Vec::new();
     for stream in listener.incoming() {
@@ -151,8 +186,11 @@ fn accept(listener: &TcpListener, house: &Arc<House>) {
         serving.push(std::thread::spawn(move || {
             stream.set_read_timeout(Some(LIMIT)).unwrap();
             match house.tls.clone() {
-                Some(tls) => serve(StreamOwned::new(ServerConnection::new(tls).unwrap(), stream), &house),
-                None => serve(stream, &house),
+                Some(tls) => {
+                    let stream = StreamOwned::new(ServerConnection::new(tls).unwrap(), stream);
+                    serve(stream, |stream| Some(stream.conn.peer_certificates()?.first()?.to_vec()), &house);
+                }
+                None => serve(stream, |_| None, &house),
             }
         }));
     }
@@ -163,8 +201,9 @@ fn accept(listener: &TcpListener, house: &Arc<House>) {
 }
 
 /// One request and its answer. A client that does not finish asking, or does not trust us, is left alone.
-fn serve(mut stream: impl Read + Write, house: &House) {
-    let Some(asked) = read(&mut stream) else { return };
+fn serve<S: Read + Write>(mut stream: S, certificate: impl Fn(&S) -> Option<Vec<u8>>, house: &House) {
+    let Some(mut asked) = read(&mut stream) else { return };
+    asked.certificate = certificate(&stream);
     house.asked.lock().unwrap().push(asked.clone());
     let Some(reply) = (house.answer)(&asked) else {
         let (lock, told) = &house.over;
@@ -204,5 +243,5 @@ fn read(stream: impl Read) -> Option<Asked> {
     let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; length];
     stream.read_exact(&mut body).ok()?;
-    Some(Asked { method, path, headers, body })
+    Some(Asked { method, path, headers, body, certificate: None })
 }
