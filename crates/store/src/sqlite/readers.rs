@@ -102,7 +102,11 @@ impl Readers {
                 open::reader(place.path()).map_err(failed("opening it for reading"))?
             }
         };
-        let found = work(&connection).map_err(failed("reading"));
+        // What happened to the file says more than what SQLite makes of it.
+        let found = work(&connection).map_err(|error| match place.check() {
+            Ok(()) => failed("reading")(error),
+            Err(gone) => gone,
+        });
         if let Some(open) = self.open().as_mut()
             && open.idle.len() < IDLE_MAX
         {
