@@ -267,8 +267,8 @@ impl Explain for SubmitError {
         match self {
             Self::TooManyPending { .. } => Kind::Full,
             Self::KeyKnown => Kind::Conflict,
-            // Not `TooLarge`: a door takes longer ones, so this is about what the request says.
-            Self::TooLong | Self::NotRsa { .. } | Self::Key { .. } => Kind::Invalid,
+            Self::TooLong => Kind::TooLarge,
+            Self::NotRsa { .. } | Self::Key { .. } => Kind::Invalid,
             Self::Draft(source) => source.kind(),
             Self::Interrupted => Kind::Unavailable,
             Self::Issue(source) => source.kind(),
