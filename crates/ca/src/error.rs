@@ -285,9 +285,12 @@ pub enum ApproveError {
         /// The number.
         id: RequestId,
     },
-    /// No certificate can be drawn up from the request or the template.
+    /// No certificate can be drawn up from the request.
     #[error(transparent)]
     Draft(#[from] DraftError),
+    /// No certificate can be drawn up from the template.
+    #[error("the template cannot be certified: {0}")]
+    Template(DraftError),
     /// We failed.
     #[error(transparent)]
     Issue(#[from] IssueError),
@@ -297,7 +300,7 @@ impl Explain for ApproveError {
     fn kind(&self) -> Kind {
         match self {
             Self::NotPending { .. } => Kind::NotFound,
-            Self::Draft(source) => source.kind(),
+            Self::Draft(source) | Self::Template(source) => source.kind(),
             Self::Issue(source) => source.kind(),
         }
     }
