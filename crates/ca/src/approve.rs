@@ -37,7 +37,11 @@ impl Authority {
             extensions: asks.extensions(),
             mark: Mark::Approved,
         };
-        self.certify_pending(id, &wish, permit.by()).await
+        let certified = self.certify_pending(id, &wish, permit.by()).await;
+        certified.map_err(|error| match error {
+            ApproveError::Draft(error) if template.is_some() => ApproveError::Template(error),
+            error => error,
+        })
     }
 
     /// Signs, and takes the request out of the pending ones in the commit that stores the certificate.

@@ -267,8 +267,8 @@ impl Explain for SubmitError {
         match self {
             Self::TooManyPending { .. } => Kind::Full,
             Self::KeyKnown => Kind::Conflict,
-            // Not `TooLarge`: a door takes longer ones, so this is about what the request says.
-            Self::TooLong | Self::NotRsa { .. } | Self::Key { .. } => Kind::Invalid,
+            Self::TooLong => Kind::TooLarge,
+            Self::NotRsa { .. } | Self::Key { .. } => Kind::Invalid,
             Self::Draft(source) => source.kind(),
             Self::Interrupted => Kind::Unavailable,
             Self::Issue(source) => source.kind(),
@@ -285,9 +285,12 @@ pub enum ApproveError {
         /// The number.
         id: RequestId,
     },
-    /// No certificate can be drawn up from the request or the template.
+    /// No certificate can be drawn up from the request.
     #[error(transparent)]
     Draft(#[from] DraftError),
+    /// No certificate can be drawn up from the template.
+    #[error("the template cannot be certified: {0}")]
+    Template(DraftError),
     /// We failed.
     #[error(transparent)]
     Issue(#[from] IssueError),
@@ -297,7 +300,7 @@ impl Explain for ApproveError {
     fn kind(&self) -> Kind {
         match self {
             Self::NotPending { .. } => Kind::NotFound,
-            Self::Draft(source) => source.kind(),
+            Self::Draft(source) | Self::Template(source) => source.kind(),
             Self::Issue(source) => source.kind(),
         }
     }

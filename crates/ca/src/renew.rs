@@ -78,7 +78,7 @@ impl Authority {
                 return match self.certify_pending(id, wish, by).await {
                     Ok(certificate) => Ok(certificate),
                     Err(ApproveError::NotPending { .. }) => Err(RenewError::AlreadyIssued),
-                    Err(ApproveError::Draft(error)) => Err(error.into()),
+                    Err(ApproveError::Draft(error) | ApproveError::Template(error)) => Err(error.into()),
                     Err(ApproveError::Issue(error)) => Err(error.into()),
                 };
             }

@@ -288,7 +288,6 @@ mod tests {
         assert_eq!(settings.bind, [settings.netloc.host().clone()]);
         assert_eq!(settings.files.database, Path::new("caucase.sqlite"));
         assert_eq!(settings.files.store_key, Path::new("caucase.sqlite.key"));
-        assert_eq!(settings.files.lock, Path::new("caucase.sqlite.lock"));
         assert_eq!(settings.files.server_key, Path::new("server.key.pem"));
         assert_eq!(settings.files.cors_keys, Path::new("cors.key"));
         assert!(settings.files.first_start.is_none());

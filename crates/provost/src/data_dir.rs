@@ -55,8 +55,8 @@ impl Explain for DataDirError {
 }
 
 /// Makes sure that `path` is a directory into which only its owner writes. Where it is missing it is made
-/// with mode 0700; its parents with what the umask leaves.
-pub fn prepare(path: &Path) -> Result<(), DataDirError> {
+/// with mode 0700; its parents with what the umask leaves. Whether it was made.
+pub fn prepare(path: &Path) -> Result<bool, DataDirError> {
     let io = |source| DataDirError::Io { path: path.to_owned(), source };
     match std::fs::metadata(path) {
         Ok(found) if !found.is_dir() => Err(DataDirError::NotADirectory { path: path.to_owned() }),
@@ -65,13 +65,14 @@ pub fn prepare(path: &Path) -> Result<(), DataDirError> {
             if mode & 0o022 != 0 {
                 return Err(DataDirError::Writable { path: path.to_owned(), mode });
             }
-            Ok(())
+            Ok(false)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if let Some(parent) = path.parent() {
                 std::fs::create_dir_all(parent).map_err(io)?;
             }
-            DirBuilder::new().mode(0o700).create(path).map_err(io)
+            DirBuilder::new().mode(0o700).create(path).map_err(io)?;
+            Ok(true)
         }
         Err(error) => Err(io(error)),
     }
@@ -91,9 +92,9 @@ mod tests {
     fn it_is_made_for_its_owner_alone() {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("a/b");
-        prepare(&data).unwrap();
+        assert!(prepare(&data).unwrap());
         assert_eq!(mode(&data), 0o700);
-        prepare(&data).unwrap();
+        assert!(!prepare(&data).unwrap());
     }
 
     #[test]

@@ -43,6 +43,7 @@ impl Explain for DocumentsError {
 
     fn help(&self) -> Option<String> {
         match self {
+            Self::NotADirectory { path } if path.exists() => Some("name a directory".to_owned()),
             Self::NotADirectory { path } => Some(format!("run `mkdir -p {}` first", path.display())),
             Self::Io { .. } => None,
         }

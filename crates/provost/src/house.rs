@@ -12,7 +12,7 @@ use engine::{House, HouseError, Parts, Retention, ServerIdentity, ServerName, St
 use identity::sign_in::{ClientCertificateConfig, Config, MethodConfig, Roles};
 use server::doors::{AccessLog, Bindings, Doors, Limits, Meters, Opening, Scheme, TlsIdentity};
 use server::{App, FleetApi, MetersFor, PlainHttp, Presenters, TrustedProxies};
-use store::{Engine, SealingKey, Sqlite, private_file, regular_file};
+use store::{Engine, Revision, SealingKey, Sqlite, private_file, regular_file};
 use x509::{KeySpec, Name, PrivateKey};
 
 use crate::client_file::client_file;
@@ -20,8 +20,10 @@ use crate::etcd;
 use crate::greeting::{Facts, Fingerprints};
 use crate::hands::hands;
 use crate::log_file::LogFile;
-use crate::settings::{self, Audience, Binding, FirstStartFiles, Host, Settings, StoreEngine, WhichDoors};
-use crate::start_error::StartError;
+use crate::settings::{
+    self, Audience, Binding, Files, FirstStartFiles, Host, Settings, StoreEngine, WhichDoors, log_of,
+};
+use crate::start_error::{Remains, StartError};
 
 /// What the first administrator's certificate calls its holder.
 const FIRST_ADMINISTRATOR: &str = "first administrator";
@@ -43,7 +45,7 @@ pub async fn build(settings: &Settings) -> Result<Running, StartError> {
     let doors = Doors::bind(&doors_at(&bindings, settings.doors.which))?;
     let access = access_log(settings)?;
     let (clock, entropy) = (Clock::system(), Entropy::system());
-    let (engine, sealing) = open_store(settings, &clock, &entropy).await?;
+    let Opened { engine, embedded, sealing } = open_store(settings, &clock, &entropy).await?;
     let tls = Arc::new(TlsIdentity::new());
     if let Some(path) = &settings.doors.tls_file {
         show(path, &tls)?;
@@ -51,7 +53,8 @@ pub async fn build(settings: &Settings) -> Result<Running, StartError> {
     let (tasks, stop) = (Tasks::new(), Stop::new());
     let parts = parts(settings, engine, sealing, (clock.clone(), entropy), tls.clone())?;
     let house = House::build(parts, tasks.clone(), stop.clone()).await?;
-    let running = finish(settings, house, doors, tls, access, clock, bindings).await;
+    let entrance = Entrance { doors, tls, access, clock, bindings };
+    let running = finish(settings, house, embedded, entrance).await;
     if running.is_err() {
         // What runs already is asked to end; the process is about to.
         stop.ask();
@@ -59,15 +62,21 @@ pub async fn build(settings: &Settings) -> Result<Running, StartError> {
     running
 }
 
-/// What comes after the house stands: its first administrator, and the doors.
-async fn finish(
-    settings: &Settings,
-    house: Arc<House>,
+/// What the doors are opened with.
+struct Entrance {
     doors: Doors,
     tls: Arc<TlsIdentity>,
     access: AccessLog,
     clock: Clock,
     bindings: Vec<Binding>,
+}
+
+/// What comes after the house stands: its first administrator, and the doors.
+async fn finish(
+    settings: &Settings,
+    house: Arc<House>,
+    embedded: Option<Arc<Sqlite>>,
+    Entrance { doors, tls, access, clock, bindings }: Entrance,
 ) -> Result<Running, StartError> {
     let first_start = match &settings.files.first_start {
         Some(files) => {
@@ -76,6 +85,12 @@ async fn finish(
         }
         None => false,
     };
+    // Whoever takes the database and not the log beside it has a house from here on: its authorities at least.
+    if let Some(store) = embedded
+        && let Err(error) = store.copy_log()
+    {
+        tracing::warn!(error = %base::report(&error), "the database needs the log beside it until the next stop");
+    }
     let greeting = match (&settings.data, &settings.files.first_start) {
         (Some(data), Some(files)) => Some(Facts {
             first_start,
@@ -158,18 +173,25 @@ fn of_authorities(path: &Path) -> Config {
     Config { methods: vec![MethodConfig::ClientCertificate(method)], open_paths: Vec::new() }
 }
 
-async fn open_store(
-    settings: &Settings,
-    clock: &Clock,
-    entropy: &Entropy,
-) -> Result<(Arc<dyn Engine>, Arc<SealingKey>), StartError> {
-    match settings.store.engine {
+/// An opened store.
+struct Opened {
+    engine: Arc<dyn Engine>,
+    /// The same, where it is the embedded one.
+    embedded: Option<Arc<Sqlite>>,
+    sealing: Arc<SealingKey>,
+}
+
+async fn open_store(settings: &Settings, clock: &Clock, entropy: &Entropy) -> Result<Opened, StartError> {
+    Ok(match settings.store.engine {
         StoreEngine::Embedded => {
             let (engine, sealing) = open_embedded(settings, entropy)?;
-            Ok((engine, sealing))
+            Opened { engine: engine.clone(), embedded: Some(engine), sealing }
         }
-        StoreEngine::Etcd => Ok(etcd::open(settings, clock, entropy).await?),
-    }
+        StoreEngine::Etcd => {
+            let (engine, sealing) = etcd::open(settings, clock, entropy).await?;
+            Opened { engine, embedded: None, sealing }
+        }
+    })
 }
 
 fn open_embedded(
@@ -177,12 +199,14 @@ fn open_embedded(
     entropy: &Entropy,
 ) -> Result<(Arc<Sqlite>, Arc<SealingKey>), StartError> {
     let (database, key) = (&settings.files.database, &settings.files.store_key);
-    let is_new = !std::fs::metadata(database).is_ok_and(|file| file.len() > 0);
-    if is_new {
-        // Files that only a start with a database makes: it was there, and is lost.
-        let left = settings.files.first_start.iter().flat_map(|files| [&files.admin, &files.server_ca]);
-        if let Some(file) = left.into_iter().find(|file| file.exists()) {
-            return Err(StartError::DatabaseLost { database: database.clone(), file: file.clone() });
+    let lost = |file, remains| StartError::DatabaseLost { database: database.clone(), file, remains };
+    let remains = match std::fs::metadata(database) {
+        Err(_) => Some(Remains::Nothing),
+        Ok(found) => (found.len() == 0).then_some(Remains::NoBytes),
+    };
+    if let Some(remains) = remains {
+        if let Some(file) = left_of_a_database(&settings.files) {
+            return Err(lost(file, remains));
         }
         // The key comes first: a first start that is killed in between leaves no database without its key.
         SealingKey::load_or_create(key, entropy)?;
@@ -193,11 +217,38 @@ fn open_embedded(
         }
         error => error.into(),
     })?;
+    // It is filled before any of these is made.
+    if engine.revision_now().map_err(HouseError::Store)? == Revision(0)
+        && let Some(file) = left_of_a_house(&settings.files)
+    {
+        return Err(lost(file, Remains::NoRecords));
+    }
     if !key.exists() {
         return Err(StartError::KeyLost { database: database.clone(), key: key.clone() });
     }
     let sealing = SealingKey::load_or_create(key, entropy)?;
     Ok((Arc::new(engine), Arc::new(sealing)))
+}
+
+/// A file that only a start with a database makes: it was there, and is lost.
+fn left_of_a_database(files: &Files) -> Option<PathBuf> {
+    let log = log_of(&files.database);
+    let has_bytes = std::fs::metadata(&log).is_ok_and(|found| found.len() > 0);
+    first_start_file(files).or_else(|| has_bytes.then_some(log))
+}
+
+/// A file that only a start makes whose database has authorities.
+fn left_of_a_house(files: &Files) -> Option<PathBuf> {
+    match &files.first_start {
+        Some(_) => first_start_file(files),
+        None => Some(files.server_key.clone()).filter(|file| file.exists()),
+    }
+}
+
+/// What a first start made for people, and they did not take away.
+fn first_start_file(files: &Files) -> Option<PathBuf> {
+    let made = files.first_start.iter().flat_map(|files| [&files.admin, &files.server_ca]);
+    made.into_iter().find(|file| file.exists()).cloned()
 }
 
 /// Whether these are the tables of caucase's database (caucase contract, section 8).

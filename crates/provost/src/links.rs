@@ -53,6 +53,7 @@ impl Explain for LinksError {
 
     fn help(&self) -> Option<String> {
         match self {
+            Self::NotADirectory { path } if path.exists() => Some("name a directory".to_owned()),
             Self::NotADirectory { path } => Some(format!("run `mkdir -p {}` first", path.display())),
             Self::Occupied { .. } => {
                 Some("`--force` replaces files and links, though never directories".to_owned())

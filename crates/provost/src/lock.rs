@@ -1,19 +1,23 @@
-//! One process at a time on one database.
+//! One process at a time on one data directory.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-
-use rustix::fs::OFlags;
 
 use base::{Explain, Kind};
 
-/// Proof that no other process works on the same database. Given back when dropped, and by the kernel when
+/// Where the kernel lists who has locked what (proc_locks(5)).
+const LOCKS: &str = "/proc/locks";
+
+/// Proof that no other process works on the same data directory. Given back when dropped, and by the kernel when
 /// the process dies, however it dies.
+///
+/// It is the directory itself that is locked (flock(2)): a lock file can be deleted while it is held, and the next
+/// process would lock another one of its name.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    _directory: File,
 }
 
 /// The lock was not to be had.
@@ -24,13 +28,13 @@ pub enum LockError {
     Held {
         /// What the lock protects.
         what: PathBuf,
-        /// The process that wrote its number into the lock file.
+        /// The process, where the kernel tells.
         pid: Option<u32>,
     },
-    /// The lock file could not be made, locked or written.
+    /// It could not be opened or locked.
     #[error("could not lock {}", path.display())]
     Io {
-        /// The lock file.
+        /// The directory.
         path: PathBuf,
         /// Why not.
         #[source]
@@ -60,84 +64,78 @@ impl Explain for LockError {
 }
 
 impl Lock {
-    /// Takes the lock file at `path`, made with mode 0600 where it is missing, for `what` it protects, and
-    /// writes this process's number into it. The file stays when the lock is given back: whoever removed it
-    /// could let two processes in.
-    pub fn take(path: &Path, what: &Path) -> Result<Self, LockError> {
+    /// Takes the lock of the data directory at `path`.
+    pub fn take(path: &Path) -> Result<Self, LockError> {
         let io = |source| LockError::Io { path: path.to_owned(), source };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            // A link that somebody put there would have us write to a file of theirs.
-            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-            .open(path)
-            .map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => {}
+        let directory = File::open(path).map_err(io)?;
+        match directory.try_lock() {
+            Ok(()) => Ok(Self { _directory: directory }),
             Err(TryLockError::WouldBlock) => {
-                return Err(LockError::Held { what: what.to_owned(), pid: read_pid(&mut file) });
+                Err(LockError::Held { what: path.to_owned(), pid: holder(&directory) })
             }
-            Err(TryLockError::Error(source)) => return Err(io(source)),
+            Err(TryLockError::Error(source)) => Err(io(source)),
         }
-        write_pid(&mut file).map_err(io)?;
-        Ok(Self { _file: file })
     }
 }
 
-/// The number in the file; none while its owner has not written it yet.
-fn read_pid(file: &mut File) -> Option<u32> {
-    let mut text = String::new();
-    file.read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
+/// The process that has locked `file`; `None` where the kernel does not tell.
+fn holder(file: &File) -> Option<u32> {
+    let found = file.metadata().ok()?;
+    let (major, minor) = (rustix::fs::major(found.dev()), rustix::fs::minor(found.dev()));
+    let place = format!("{major:02x}:{minor:02x}:{}", found.ino());
+    holder_in(&std::fs::read_to_string(LOCKS).ok()?, &place)
 }
 
-fn write_pid(file: &mut File) -> io::Result<()> {
-    file.set_len(0)?;
-    file.rewind()?;
-    file.write_all(format!("{}\n", std::process::id()).as_bytes())
+/// The one that `locks` names for `place`, such as `fe:00:4711`. One in another container has no number here.
+fn holder_in(locks: &str, place: &str) -> Option<u32> {
+    locks.lines().find_map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        match words[..] {
+            [_, "FLOCK", _, "WRITE", pid, at, ..] if at == place => pid.parse().ok().filter(|pid| *pid != 0),
+            _ => None,
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]
     fn the_second_is_refused_until_the_first_lets_go() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("provost.lock");
-        let lock = Lock::take(&path, dir.path()).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-
-        let error = Lock::take(&path, dir.path()).unwrap_err();
-        let pid = std::process::id();
-        assert_eq!(
-            error.to_string(),
-            format!("{} is in use by another process (pid {pid})", dir.path().display())
-        );
+        let lock = Lock::take(dir.path()).unwrap();
+        let error = Lock::take(dir.path()).unwrap_err();
         assert_eq!(error.kind(), Kind::Conflict);
-
+        let said = error.to_string();
+        let expected = format!("{} is in use by another process", dir.path().display());
+        assert!(said.starts_with(&expected), "{said}");
+        assert_eq!(
+            std::fs::read_dir(dir.path()).unwrap().count(),
+            0,
+            "there is no file that could be deleted"
+        );
         drop(lock);
-        Lock::take(&path, dir.path()).unwrap();
+        Lock::take(dir.path()).unwrap();
     }
 
     #[test]
-    fn an_older_and_longer_number_is_overwritten() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("provost.lock");
-        std::fs::write(&path, "123456789012\n").unwrap();
-        let _lock = Lock::take(&path, dir.path()).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
+    fn the_kernel_tells_who_has_it() {
+        let locks = "1: POSIX  ADVISORY  WRITE 11 fe:00:4711 0 EOF\n\
+                     2: FLOCK  ADVISORY  WRITE 12 fe:00:4712 0 EOF\n\
+                     2: -> FLOCK  ADVISORY  WRITE 14 fe:00:4711 0 EOF\n\
+                     3: FLOCK  ADVISORY  WRITE 13 fe:00:4711 0 EOF\n\
+                     4: FLOCK  ADVISORY  WRITE 0 fe:00:4713 0 EOF\n";
+        for (place, pid) in
+            [("fe:00:4711", Some(13)), ("fe:00:4712", Some(12)), ("fe:00:4713", None), ("fe:01:4711", None)]
+        {
+            assert_eq!(holder_in(locks, place), pid, "{place}");
+        }
     }
 
     #[test]
     fn a_missing_directory_is_told() {
-        let error =
-            Lock::take(Path::new("/nonexistent/provost.lock"), Path::new("/nonexistent")).unwrap_err();
-        assert_eq!(error.to_string(), "could not lock /nonexistent/provost.lock");
+        let error = Lock::take(Path::new("/nonexistent")).unwrap_err();
+        assert_eq!(error.to_string(), "could not lock /nonexistent");
     }
 }

@@ -125,7 +125,8 @@ fn moved(settings: &Settings) -> Result<usize, MoveError> {
     if !database.exists() {
         return Err(MoveError::NoDatabase { path: database.clone() });
     }
-    let _lock = Lock::take(&settings.files.lock, database)?;
+    // Without a data directory, the store's own lock has to do.
+    let _lock = settings.data.as_deref().map(Lock::take).transpose()?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(MoveError::Runtime)?;
     let records = runtime.block_on(async {

@@ -1,5 +1,6 @@
 //! Why a house does not stand.
 
+use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::path::PathBuf;
 
@@ -11,7 +12,7 @@ use store::SealError;
 
 use crate::etcd::EtcdError;
 use crate::hands::HandsError;
-use crate::settings::ResolveError;
+use crate::settings::{ResolveError, log_of};
 
 /// The house could not be built. Nothing of it is left running.
 #[derive(Debug, thiserror::Error)]
@@ -42,13 +43,15 @@ pub enum StartError {
         /// The missing file.
         key: PathBuf,
     },
-    /// There are files of an earlier start, but not its database.
-    #[error("{} is there from an earlier start, but {}, the database, is not", file.display(), database.display())]
+    /// There are files of an earlier start, but not what its database held.
+    #[error("{} is there from an earlier start, but {}, the database, {remains}", file.display(), database.display())]
     DatabaseLost {
         /// The missing database.
         database: PathBuf,
         /// What is left.
         file: PathBuf,
+        /// What there is of the database.
+        remains: Remains,
     },
     /// The key that seals the store's secrets could not be had.
     #[error(transparent)]
@@ -113,6 +116,14 @@ impl Explain for StartError {
             Self::Caucase { .. } => {
                 Some("it is unchanged: go on with caucase, or begin anew in another place".into())
             }
+            Self::DatabaseLost { database, remains: Remains::NoRecords, .. } => {
+                let log = log_of(database);
+                Some(format!(
+                    "what it held may be in its log: put {} beside it, or both from your backup, or begin anew in \
+                     another directory",
+                    log.display()
+                ))
+            }
             Self::DatabaseLost { .. } => {
                 Some("put the database back from your backup, or begin anew in another directory".into())
             }
@@ -131,6 +142,27 @@ impl Explain for StartError {
             ),
             Self::Name(_) => None,
         }
+    }
+}
+
+/// What there is of a database that should hold something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remains {
+    /// No file.
+    Nothing,
+    /// A file without a byte.
+    NoBytes,
+    /// A database in which nothing was ever stored: it all was in the log beside it.
+    NoRecords,
+}
+
+impl Display for Remains {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Nothing => "is not",
+            Self::NoBytes => "is empty: it has 0 bytes",
+            Self::NoRecords => "has no records, as without its log (-wal)",
+        })
     }
 }
 

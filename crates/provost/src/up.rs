@@ -2,7 +2,6 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _};
-use std::path::Path;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -86,13 +85,23 @@ pub fn run(settings: Settings, face: Face) -> ExitCode {
 }
 
 fn live(settings: &Settings, face: Face) -> Result<(), RunError> {
-    if let Some(data) = &settings.data {
-        data_dir::prepare(data)?;
+    let Some(data) = &settings.data else { return work(settings, face) };
+    let is_made = data_dir::prepare(data)?;
+    let lock = Lock::take(data)?;
+    let worked = work(settings, face);
+    if is_made && worked.is_err() {
+        // A start that failed before it kept anything leaves nothing. If it kept something, this does nothing.
+        let _ = std::fs::remove_dir(data);
     }
+    drop(lock);
+    worked
+}
+
+/// What is between the taking of the data directory, where there is one, and its giving back. Without one the store
+/// alone is locked.
+fn work(settings: &Settings, face: Face) -> Result<(), RunError> {
     // Whatever is made from here on is for this user alone.
     umask(Mode::RWXG | Mode::RWXO);
-    let locked: &Path = settings.data.as_deref().unwrap_or(&settings.files.database);
-    let _lock = Lock::take(&settings.files.lock, locked)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
     let served = runtime.block_on(serve(settings, face));

@@ -317,6 +317,19 @@ pub enum Error {
         /// Where it was.
         path: PathBuf,
     },
+    /// The file was emptied or written over while it was open. What would be written would not be found again.
+    #[error("the store's file {} is no database any more: it was emptied or written over while it was open", path.display())]
+    Overwritten {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// The file's log, where the newest of what is stored may be alone, was deleted or moved while it was open, or what
+    /// belongs to it was. What would be written would be lost.
+    #[error("the store's log {} was deleted or replaced while it was open", path.display())]
+    LogGone {
+        /// Where it was.
+        path: PathBuf,
+    },
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -335,9 +348,12 @@ impl Explain for Error {
         match self {
             Self::Key { .. } => Kind::Invalid,
             Self::Full => Kind::Full,
-            Self::Closed | Self::Gone { .. } | Self::Unavailable { .. } | Self::Refused { .. } => {
-                Kind::Unavailable
-            }
+            Self::Closed
+            | Self::Gone { .. }
+            | Self::Overwritten { .. }
+            | Self::LogGone { .. }
+            | Self::Unavailable { .. }
+            | Self::Refused { .. } => Kind::Unavailable,
             Self::Engine { .. } | Self::Record { .. } => Kind::Internal,
         }
     }
@@ -352,6 +368,10 @@ impl Explain for Error {
             }
             Self::Gone { .. } => {
                 Some("move it back if it was moved; else stop this process, and put a backup there".into())
+            }
+            Self::Overwritten { .. } => Some("stop this process, and put a backup there".into()),
+            Self::LogGone { .. } => {
+                Some("stop this process as usual, which saves what was in it, and start it again".into())
             }
             Self::Record { .. } => {
                 Some("the database is damaged: put it and its key back from one backup".into())

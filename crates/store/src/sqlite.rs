@@ -16,8 +16,9 @@
 //!
 //! What happened is not kept in the file: after reopening, a watch from before that is told to list again.
 //!
-//! A file that is deleted or replaced while it is open takes no more commits, and no listing is made from it: what
-//! would be said and stored would be lost with the process. Single records are read as long as there are connections.
+//! A file that is deleted, replaced or emptied while it is open takes no more commits, and no listing is made from it:
+//! what would be said and stored would be lost with the process. Single records are read as long as there are
+//! connections. The same goes for the write-ahead log, which is copied to the file as soon as it is missed.
 
 mod open;
 mod place;
@@ -49,8 +50,8 @@ const QUEUE_BATCHES_MAX: usize = 1024;
 
 /// Records in one SQLite file, which one process at a time has open.
 ///
-/// Beside the file stand SQLite's own `-wal` and `-shm`, and an empty `-lock`. Dropping it waits for the
-/// commits that are queued, as [`Engine::close`] does.
+/// Beside the file stand SQLite's own `-wal` and `-shm`. Dropping it waits for the commits that are queued, as
+/// [`Engine::close`] does.
 pub struct Sqlite {
     readers: Readers,
     settled: Arc<Settled>,
@@ -95,15 +96,14 @@ impl Sqlite {
         let (jobs, queue) = mpsc::channel();
         let (alive, ended) = oneshot::channel::<()>();
         let settled = Arc::new(Settled::at(opened.revision));
-        let place = opened.place;
+        let place = Arc::new(opened.place);
         let writer =
             Writer::new(opened.connection, place.clone(), opened.revision, settled.clone(), changes.clone());
-        let lock = opened.lock;
         let thread = std::thread::Builder::new()
             .name("store".into())
             .spawn(move || {
                 writer.run(&queue);
-                drop((lock, alive));
+                drop(alive);
             })
             .map_err(|source| OpenError::Files { path: path.into(), doing: "starting its writer", source })?;
         tracing::info!(path = %path.display(), revision = opened.revision.0, "store opened");
@@ -115,6 +115,24 @@ impl Sqlite {
             places: Arc::new(Semaphore::new(QUEUE_BATCHES_MAX)),
             writer: async_lock::Mutex::new(Some(Running { thread, ended })),
         })
+    }
+
+    /// Copies what is in the write-ahead log to the file, which has by itself all that was answered before, then.
+    ///
+    /// Touches the disk, on the caller's thread, and may keep the writer waiting.
+    ///
+    /// # Errors
+    /// As those of reading; [`Error::Engine`] as well when somebody is still reading what was there before.
+    pub fn copy_log(&self) -> Result<(), Error> {
+        self.readers.copy_log()
+    }
+
+    /// What the store was at when it was last looked at; see [`Engine::revision`].
+    ///
+    /// # Errors
+    /// As those of reading.
+    pub fn revision_now(&self) -> Result<Revision, Error> {
+        self.settled.revision().map_or_else(|| self.readers.revision(), Ok)
     }
 
     fn jobs(&self) -> MutexGuard<'_, Option<mpsc::Sender<Job>>> {
@@ -169,7 +187,7 @@ impl Engine for Sqlite {
     }
 
     fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
-        async { self.settled.revision().map_or_else(|| self.readers.revision(), Ok) }.boxed()
+        async { self.revision_now() }.boxed()
     }
 
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Revision, CommitError>> {

@@ -62,6 +62,20 @@ fn the_same_bytes_are_the_same_request() {
     assert_eq!(world.submit(&Asker { text: asker.text.clone(), ..asker }).unwrap(), id);
 }
 
+/// What is wrong with a template is not said of the request.
+#[test]
+fn a_bad_template_is_told_from_the_request() {
+    let world = World::new(services());
+    let id = world.submit(&Asker::new("web")).unwrap();
+    let name = b"\x30\x05\x82\x03a b";
+    let names = x509::Extension { oid: x509::oid::SUBJECT_ALT_NAME, critical: false, value: name.to_vec() };
+    let template = Asker::with("other", KeySpec::P256, &[names]);
+    let error = block_on(world.authority.approve(permit(), id, Some(&template.csr))).unwrap_err();
+    assert!(matches!(&error, ApproveError::Template(_)), "{error:?}");
+    assert!(error.to_string().starts_with("the template cannot be certified: "), "{error}");
+    world.approve(id).unwrap();
+}
+
 /// A template says what the certificate says; the key is the requester's.
 #[test]
 fn a_template_replaces_all_but_the_key() {

@@ -53,6 +53,10 @@ impl Reader<'_> {
             let name = if table.is_empty() { word.to_string() } else { format!("{table}.{word}") };
             let lines = self.line(at)..=self.line(item.span().end.saturating_sub(1).max(at));
             let is_broken = |problem: &Problem| matches!(problem.origin, Origin::Line(_, line) if problem.key.is_none() && lines.contains(&line));
+            // A name that is missing, `[ca.]` say, is told as broken syntax.
+            if word.is_empty() && self.problems.iter().any(|problem| problem.key.is_none()) {
+                continue;
+            }
             // What was read of a value whose syntax is broken is a guess.
             if matches!(item.get_ref(), DeValue::Table(_)) || !self.problems.iter().any(is_broken) {
                 self.item(&name, item, self.origin(at));
@@ -177,6 +181,13 @@ mod tests {
                 "provost.toml:10: string values must be quoted, expected literal string",
             ],
         );
+        for text in
+            ["= 3\n", "[ca.]\nkey_bits = 2048\n", "[]\n", "ca. = 3\n", "log.  .level = 1\n", ". = 1\n"]
+        {
+            let (_, problems) = read_file(text);
+            assert!(!problems.is_empty(), "{text}");
+            assert!(problems.iter().all(|problem| !problem.contains("no setting")), "{text}: {problems:?}");
+        }
         let (said, _) = read_file("netloc = a\nbase_port = 80\nbind = [\"::1\"]]\n");
         assert_eq!(said.iter().map(|(name, ..)| *name).collect::<Vec<_>>(), ["base_port"], "no guesses");
         let (_, problems) = read_file("netloc = \"a\"\nbind = [\n");

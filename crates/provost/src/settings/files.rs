@@ -18,7 +18,6 @@ pub fn within(data: &Path, cors_keys: Option<PathBuf>, server_key: Option<PathBu
     Files {
         database: data.join("provost.db"),
         store_key: data.join("store.key"),
-        lock: data.join("provost.lock"),
         server_key: server_key.unwrap_or_else(|| data.join("server.key.pem")),
         cors_keys: cors_keys.unwrap_or_else(|| data.join("cors.key")),
         first_start: Some(FirstStartFiles {
@@ -38,7 +37,6 @@ pub fn beside(database: PathBuf, cors_keys: Option<PathBuf>, server_key: Option<
     };
     Files {
         store_key: with(".key"),
-        lock: with(".lock"),
         server_key: server_key.unwrap_or_else(|| PathBuf::from("server.key.pem")),
         cors_keys: cors_keys.unwrap_or_else(|| PathBuf::from("cors.key")),
         first_start: None,
@@ -46,15 +44,19 @@ pub fn beside(database: PathBuf, cors_keys: Option<PathBuf>, server_key: Option<
     }
 }
 
+/// The write-ahead log of a database, which SQLite has beside it.
+pub fn log_of(database: &Path) -> PathBuf {
+    let mut name = database.to_owned().into_os_string();
+    name.push("-wal");
+    PathBuf::from(name)
+}
+
 /// Two things in one file would destroy each other, however the file is spelt.
 pub fn one_each(reader: &mut Reader<'_>, files: &Files, access_log: Option<&AccessLog>) {
-    let mut taken = vec![
-        (place(&files.database), "the database"),
-        (place(&files.store_key), "the key of the database"),
-        (place(&files.lock), "the lock"),
-    ];
-    // What SQLite and its lock have beside the database.
-    for suffix in ["-wal", "-shm", "-journal", "-lock"] {
+    let mut taken =
+        vec![(place(&files.database), "the database"), (place(&files.store_key), "the key of the database")];
+    // What SQLite has beside the database.
+    for suffix in ["-wal", "-shm", "-journal"] {
         let mut path = files.database.clone().into_os_string();
         path.push(suffix);
         taken.push((place(Path::new(&path)), "the database"));

@@ -36,6 +36,7 @@ use server::Subnet;
 use server::doors::ClientCertificates;
 
 pub use config::{Config, Said, Surroundings, Value};
+pub use files::log_of;
 pub use flags::with_flags;
 pub use key::{KEYS, Key, Kind};
 pub use nearest::meant;
@@ -90,8 +91,6 @@ pub struct Files {
     pub database: PathBuf,
     /// The key under which secrets in the database are sealed.
     pub store_key: PathBuf,
-    /// Held by the one process that may use the database.
-    pub lock: PathBuf,
     /// The private key and certificate of the HTTPS port.
     pub server_key: PathBuf,
     /// The keys that sign the cookie of the cross-origin page.
@@ -336,7 +335,7 @@ impl Settings {
     }
 
     /// The same for `caucased`, which has no data directory: `database` is the database, its sealing key
-    /// and its lock stand beside it, the other files were named.
+    /// stands beside it, the other files were named.
     pub fn beside_database(config: &Config, database: PathBuf) -> Result<Self, Vec<Problem>> {
         check::settings(config, files::Layout::Beside(database))
     }

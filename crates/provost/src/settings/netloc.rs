@@ -46,6 +46,9 @@ impl FromStr for Host {
         if text.split_once('%').is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok()) {
             return Ok(Self::Name(text.to_owned()));
         }
+        if text.starts_with('[') && !text.contains(']') {
+            return Err(format!("`{text}` has a `[` without its `]`"));
+        }
         if text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
             return Err(format!("`{text}` has a port, which is said with `base_port`"));
         }
@@ -262,6 +265,13 @@ pub fn resolve(hosts: &[Host], ports: Ports) -> Result<Vec<Binding>, ResolveErro
             }
         }
     }
+    // Who listens everywhere listens there too, and could not do so twice.
+    let everywhere: Vec<_> =
+        bindings.iter().map(|binding| binding.http.ip()).filter(IpAddr::is_unspecified).collect();
+    bindings.retain(|binding| {
+        let ip = binding.http.ip();
+        ip.is_unspecified() || !everywhere.iter().any(|all| all.is_ipv4() == ip.is_ipv4())
+    });
     Ok(bindings)
 }
 
@@ -284,6 +294,25 @@ mod tests {
         check("[2001:db8::1]", "[2001:db8::1]", 80, 443, "https://[2001:db8::1]");
         check("[::1]:8009", "[::1]", 8009, 8010, "https://[::1]:8010");
         check("my_host:65534", "my_host", 65534, 65535, "https://my_host:65535");
+    }
+
+    #[test]
+    fn an_address_is_not_bound_beside_all_addresses() {
+        let check = |hosts: &[&str], expected: &[&str]| {
+            let hosts: Vec<Host> = hosts.iter().map(|host| host.parse().unwrap()).collect();
+            let bound = resolve(&hosts, Ports { http: 80, https: 443 }).unwrap();
+            let bound: Vec<_> = bound.iter().map(|binding| binding.http.ip().to_string()).collect();
+            assert_eq!(bound, expected, "{hosts:?}");
+        };
+        check(&["0.0.0.0", "127.0.0.1", "::1"], &["0.0.0.0", "::1"]);
+        check(&["127.0.0.1", "::1", "::", "0.0.0.0", "0.0.0.0"], &["::", "0.0.0.0"]);
+        check(&["127.0.0.1", "::1", "127.0.0.1"], &["127.0.0.1", "::1"]);
+    }
+
+    #[test]
+    fn a_bracket_that_is_not_closed_is_told() {
+        assert_eq!("[::1".parse::<Host>().unwrap_err(), "`[::1` has a `[` without its `]`");
+        assert!("[::1]:80".parse::<Host>().unwrap_err().contains("has a port"));
     }
 
     #[test]

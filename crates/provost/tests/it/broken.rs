@@ -5,10 +5,10 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use testkit::{House, exchange};
+use testkit::{Face, House, exchange};
 
-use crate::houses::{RSA, csr, get, key, request, up};
-use crate::program::{nowhere, provost_in};
+use crate::houses::{RSA, csr, get, key, plan, request, up};
+use crate::program::{called, nowhere, provost_in};
 
 /// A house that has served and stands still.
 fn stopped() -> House {
@@ -102,6 +102,139 @@ fn a_database_that_is_moved_away_while_it_runs_is_noticed() {
     assert_eq!((put(&house), ready(&house)), (201, 200));
     assert_eq!(exchange(house.http(), get("/healthz")).status, 200);
     house.stop();
+}
+
+/// The newest of what is stored is in the log until it is copied: what was answered meanwhile would be lost.
+#[test]
+fn a_log_that_is_deleted_while_it_runs_is_noticed_and_nothing_is_lost() {
+    let mut house = up();
+    let put = |house: &House, name: &str| {
+        let text = csr(&key(RSA), name);
+        exchange(house.http(), request("PUT", "/cas/csr", &[], text.as_bytes()))
+    };
+    let answer = put(&house, "one");
+    assert_eq!(answer.status, 201);
+    let id = answer.header("location").unwrap().to_owned();
+    std::fs::remove_file(house.data().join("provost.db-wal")).unwrap();
+    assert_eq!(put(&house, "two").status, 503);
+    assert_eq!(exchange(house.http(), get("/readyz")).status, 503);
+    house.kill();
+    house.start();
+    assert_eq!(exchange(house.http(), get(&format!("/cas/csr/{id}"))).status, 200);
+    assert_eq!(put(&house, "three").status, 201);
+    house.stop();
+}
+
+#[test]
+fn a_database_that_is_emptied_while_it_runs_is_noticed() {
+    let mut house = up();
+    let database = house.data().join("provost.db");
+    let text = csr(&key(RSA), "one");
+    std::fs::File::create(&database).unwrap();
+    let put = exchange(house.http(), request("PUT", "/cas/csr", &[], text.as_bytes()));
+    assert_eq!((put.status, exchange(house.http(), get("/readyz")).status), (503, 503));
+    house.stop();
+    let said = refused(&house, 75);
+    assert!(said.contains("provost.db, the database, is empty: it has 0 bytes\n"), "{said}");
+}
+
+fn copied(from: &Path, to: &Path, names: &[&str]) {
+    std::fs::set_permissions(to, Permissions::from_mode(0o700)).unwrap();
+    for name in names {
+        std::fs::copy(from.join(name), to.join(name)).unwrap();
+    }
+}
+
+/// It made other authorities without a word, and wrote over the files of the first ones.
+#[test]
+fn the_database_of_a_killed_house_is_a_house_without_its_log() {
+    let mut house = up();
+    house.kill();
+    let kept = std::fs::read(house.data().join("server-ca.pem")).unwrap();
+    let names = ["provost.db", "store.key", "admin.pem", "server-ca.pem", "server.key.pem"];
+    let mut other = stopped();
+    copied(&house.data(), &other.data(), &names);
+    other.start();
+    assert_eq!(std::fs::read(other.data().join("server-ca.pem")).unwrap(), kept);
+    let said = other.stop().stderr;
+    assert!(!said.contains("made its authorities"), "{said}");
+}
+
+#[test]
+fn the_database_of_a_killed_caucased_is_a_house_without_its_log() {
+    let mut house = plan(Face::Caucased).start();
+    let authority = |house: &House| exchange(house.http(), get("/cas/crt/ca.crt.pem")).body;
+    let before = authority(&house);
+    house.kill();
+    for name in ["caucase.sqlite-wal", "caucase.sqlite-shm"] {
+        std::fs::remove_file(house.data().join(name)).unwrap();
+    }
+    house.start();
+    assert_eq!(authority(&house), before);
+    house.stop();
+}
+
+/// A database that was never more than laid out: everything was in the log that is not here.
+#[test]
+fn a_database_without_records_is_refused_where_there_was_a_house() {
+    let house = stopped();
+    let read = |name: &str| std::fs::read(house.data().join(name)).unwrap();
+    let before = ["admin.pem", "server-ca.pem", "store.key"].map(read);
+    let database = house.data().join("provost.db");
+    std::fs::remove_file(&database).unwrap();
+    drop(store::Sqlite::open(&database).unwrap());
+    let said = refused(&house, 75);
+    for part in ["admin.pem is there from an earlier start", "has no records", "provost.db-wal beside it"] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert_eq!(["admin.pem", "server-ca.pem", "store.key"].map(read), before);
+
+    let mut caucased = plan(Face::Caucased).start();
+    caucased.stop();
+    let database = caucased.data().join("caucase.sqlite");
+    std::fs::remove_file(&database).unwrap();
+    drop(store::Sqlite::open(&database).unwrap());
+    let netloc = caucased.http();
+    let ran = called("caucased", &caucased.data(), &[], &["--netloc", &netloc]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("server.key.pem is there from an earlier start"), "{}", ran.stderr);
+}
+
+/// A log without its database is what is left of it.
+#[test]
+fn a_log_without_its_database_is_refused() {
+    let mut house = plan(Face::Caucased).start();
+    house.kill();
+    std::fs::remove_file(house.data().join("caucase.sqlite")).unwrap();
+    let log = std::fs::read(house.data().join("caucase.sqlite-wal")).unwrap();
+    let ran = called("caucased", &house.data(), &[], &["--netloc", &house.http()]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("caucase.sqlite-wal is there from an earlier start"), "{}", ran.stderr);
+    assert_eq!(std::fs::read(house.data().join("caucase.sqlite-wal")).unwrap(), log);
+}
+
+/// The lock was a file, and whoever deleted it let a second process in.
+#[test]
+fn deleting_files_lets_no_second_process_in() {
+    let house = up();
+    for entry in std::fs::read_dir(house.data()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.contains("lock") || name.ends_with("-wal") || name.ends_with("-shm") {
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
+    let (data, netloc) = (house.data(), format!("127.0.0.1:{}", testkit::free_pair()));
+    let ran = provost_in(&nowhere(), &[], &["up", "--data", data.to_str().unwrap(), "--netloc", &netloc]);
+    assert_eq!(ran.code, Some(75), "{ran:?}");
+    assert!(ran.stderr.contains("data is in use by another process"), "{}", ran.stderr);
+    drop(house);
+
+    let house = plan(Face::Caucased).start();
+    let netloc = format!("127.0.0.1:{}", testkit::free_pair());
+    let ran = called("caucased", &house.data(), &[], &["--netloc", &netloc]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("caucase.sqlite is in use by another process"), "{}", ran.stderr);
 }
 
 /// The file is for people; an older one is better than no service.

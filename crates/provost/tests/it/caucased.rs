@@ -61,14 +61,12 @@ fn every_problem_is_told_by_option() {
     );
 }
 
-/// What it would be serving is decided before anything is asked of the directory: here, a database in use.
 #[test]
 fn a_database_in_use_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let lock = std::fs::File::create(dir.path().join("ca.sqlite.lock")).unwrap();
-    lock.lock().unwrap();
-    let ran = called("caucased", dir.path(), &[], &["--netloc", "127.0.0.1:8000", "--db", "ca.sqlite"]);
+    let _store = store::Sqlite::open(&dir.path().join("ca.sqlite")).unwrap();
+    let netloc = format!("127.0.0.1:{}", testkit::free_pair());
+    let ran = called("caucased", dir.path(), &[], &["--netloc", &netloc, "--db", "ca.sqlite"]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.starts_with("error: ca.sqlite is in use by another process\n"), "{}", ran.stderr);
-    assert!(!dir.path().join("ca.sqlite").exists());
 }

@@ -110,4 +110,7 @@ fn manual_pages_and_completions_need_a_directory() {
             "error: /nonexistent/man1 is not a directory\nhint: run `mkdir -p /nonexistent/man1` first\n"
         );
     }
+    // None can be made where a file is.
+    let ran = provost(&["man", "/dev/null"]);
+    assert_eq!(ran.stderr, "error: /dev/null is not a directory\nhint: name a directory\n");
 }

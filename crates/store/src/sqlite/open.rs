@@ -1,21 +1,20 @@
 //! Opening the file: whose it is, who may read it, and that nobody else has it open.
 //!
 //! ```text
-//! lock ──► make the file, 0600 ──► read its first 100 bytes ──► ours or empty: open, lay out, write-ahead log
-//!                                                          └──► not ours: refuse it, unchanged
+//! make the file, 0600 ──► lock it ──► read its first 100 bytes ──► ours or empty: open, lay out, write-ahead log
+//!                                                             └──► not ours: refuse it, unchanged
 //! ```
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read};
+use std::fs::{File, TryLockError};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base::{Explain, Kind};
 use rusqlite::{Connection, OpenFlags};
 
-use super::place::Place;
+use super::place::{self, Place};
 use super::{failed, from_sql};
 use crate::{Error, Revision, private_file};
 
@@ -109,33 +108,24 @@ pub(super) struct Opened {
     pub(super) connection: Connection,
     /// What it is at.
     pub(super) revision: Revision,
-    /// The file itself.
+    /// The files themselves. To be held as long as a connection is open.
     pub(super) place: Place,
-    /// To be held as long as a connection is open.
-    pub(super) lock: File,
 }
 
 /// Opens the file at `path`, which never grows beyond `pages_max` pages.
 pub(super) fn open(path: &Path, pages_max: Option<u32>) -> Result<Opened, OpenError> {
     let files = |doing| move |source| OpenError::Files { path: path.into(), doing, source };
-    let lock_path = beside(path, "-lock");
-    let lock = lock(&lock_path).map_err(|error| match error {
+    create(path).map_err(files("creating it"))?;
+    let held = lock(path).map_err(|error| match error {
         TryLockError::WouldBlock => OpenError::InUse { path: path.into() },
         TryLockError::Error(source) => files("locking it")(source),
     })?;
-    create(path).map_err(files("creating it"))?;
-    match whose(path).map_err(files("reading its beginning"))? {
+    match whose(&held).map_err(files("reading its beginning"))? {
         Whose::Nobodys | Whose::Ours => {}
-        other => {
-            // Nothing is left beside a file that is not ours.
-            std::fs::remove_file(&lock_path).map_err(files("removing its lock"))?;
-            return Err(match other {
-                Whose::Foreign => {
-                    OpenError::Foreign { path: path.into(), tables: tables(path).unwrap_or_default() }
-                }
-                _ => OpenError::NotADatabase { path: path.into() },
-            });
+        Whose::Foreign => {
+            return Err(OpenError::Foreign { path: path.into(), tables: tables(path).unwrap_or_default() });
         }
+        Whose::Unknown => return Err(OpenError::NotADatabase { path: path.into() }),
     }
     let store = |error| OpenError::Store { path: path.into(), source: failed("opening")(error) };
     let connection = connect(path).map_err(store)?;
@@ -144,8 +134,8 @@ pub(super) fn open(path: &Path, pages_max: Option<u32>) -> Result<Opened, OpenEr
         return Err(OpenError::Newer { path: path.into(), layout });
     }
     let revision = prepare_writer(&connection, pages_max).map_err(store)?;
-    let place = Place::of(path).map_err(files("looking at it"))?;
-    Ok(Opened { connection, revision, place, lock })
+    let place = Place::of(path, held).map_err(files("looking at it"))?;
+    Ok(Opened { connection, revision, place })
 }
 
 /// A further connection, for reading.
@@ -166,23 +156,17 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// The path of `path` with `suffix` at its end.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
 }
 
-/// Takes the lock that keeps other processes, and other engines of this one, away. It is a file of its own:
-/// SQLite's own locks on the database would be lost by closing any other handle to it (fcntl(2)).
+/// Takes the lock that keeps other processes, and other engines of this one, away: flock(2) on the database itself,
+/// since a lock file may be deleted while it is held. SQLite's own locks are of another kind (fcntl(2)), and do not
+/// meet it on a local file system.
 fn lock(path: &Path) -> Result<File, TryLockError> {
-    let mut options = OpenOptions::new();
-    let file = options
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(TryLockError::Error)?;
+    let file = File::open(path).map_err(TryLockError::Error)?;
     file.try_lock()?;
     Ok(file)
 }
@@ -197,7 +181,7 @@ fn create(path: &Path) -> io::Result<()> {
 }
 
 /// Whose a file is.
-enum Whose {
+pub(super) enum Whose {
     /// It is empty.
     Nobodys,
     Ours,
@@ -209,9 +193,8 @@ enum Whose {
 
 /// Reads the header by hand, since SQLite would write to a file that it finds in need of recovery. Ours says
 /// so there from its first transaction, which is made before there is a write-ahead log.
-fn whose(path: &Path) -> io::Result<Whose> {
-    let mut header = Vec::new();
-    File::open(path)?.take(100).read_to_end(&mut header)?;
+pub(super) fn whose(file: &File) -> io::Result<Whose> {
+    let header = place::beginning::<100>(file)?;
     Ok(match header.get(68..72) {
         _ if header.is_empty() => Whose::Nobodys,
         Some(id) if header.starts_with(b"SQLite format 3\0") => {

@@ -1,6 +1,6 @@
 //! Reading: connections that see what was last committed, and never wait for the writer.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -12,19 +12,23 @@ use crate::{Error, Key, Listing, Page, Prefix, Revision, Version, Versioned};
 /// How many idle connections are kept. There are never more in use than threads that read.
 const IDLE_MAX: usize = 8;
 
-/// The connections that nobody is using; absent once closed.
-pub(super) struct Readers {
-    place: Place,
-    idle: Mutex<Option<Vec<Connection>>>,
+/// What reads; absent once closed.
+pub(super) struct Readers(Mutex<Option<Open>>);
+
+struct Open {
+    /// The connections that nobody is using.
+    idle: Vec<Connection>,
+    /// Behind them, as it is to be held for longer.
+    place: Arc<Place>,
 }
 
 impl Readers {
-    pub(super) fn new(place: Place) -> Self {
-        Self { place, idle: Mutex::new(Some(Vec::new())) }
+    pub(super) fn new(place: Arc<Place>) -> Self {
+        Self(Mutex::new(Some(Open { idle: Vec::new(), place })))
     }
 
     pub(super) fn close(&self) {
-        drop(self.idle().take());
+        drop(self.open().take());
     }
 
     pub(super) fn get(&self, key: &Key) -> Result<Option<Versioned>, Error> {
@@ -53,7 +57,8 @@ impl Readers {
         };
         let limit = page.held();
         // Which costs little beside a listing, and lets whoever asks whether the store answers know.
-        self.place.check()?;
+        let place = self.open().as_ref().ok_or(Error::Closed)?.place.clone();
+        place.check()?;
         self.read(|connection| {
             // In one transaction, so that the revision and the entries are of one moment.
             let moment = connection.unchecked_transaction()?;
@@ -67,28 +72,51 @@ impl Readers {
         })
     }
 
+    /// See [`super::Sqlite::copy_log`].
+    pub(super) fn copy_log(&self) -> Result<(), Error> {
+        let busy: bool = self.read(|connection| {
+            connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get("busy"))
+        })?;
+        if busy {
+            return Err(Error::Engine {
+                doing: "copying its log",
+                reason: "somebody is still reading what was there before".into(),
+            });
+        }
+        Ok(())
+    }
+
     /// Does `work` on a connection of its own.
     fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
-        let idle = self.idle().as_mut().ok_or(Error::Closed)?.pop();
+        // Held until the connection, which comes after it here, is given back or closed.
+        let (place, idle) = {
+            let mut open = self.open();
+            let open = open.as_mut().ok_or(Error::Closed)?;
+            (open.place.clone(), open.idle.pop())
+        };
         let connection = match idle {
             Some(connection) => connection,
             None => {
                 // Not another file that is there by now.
-                self.place.check()?;
-                open::reader(self.place.path()).map_err(failed("opening it for reading"))?
+                place.check()?;
+                open::reader(place.path()).map_err(failed("opening it for reading"))?
             }
         };
-        let found = work(&connection).map_err(failed("reading"));
-        if let Some(idle) = self.idle().as_mut()
-            && idle.len() < IDLE_MAX
+        // What happened to the file says more than what SQLite makes of it.
+        let found = work(&connection).map_err(|error| match place.check() {
+            Ok(()) => failed("reading")(error),
+            Err(gone) => gone,
+        });
+        if let Some(open) = self.open().as_mut()
+            && open.idle.len() < IDLE_MAX
         {
-            idle.push(connection);
+            open.idle.push(connection);
         }
         found
     }
 
-    fn idle(&self) -> MutexGuard<'_, Option<Vec<Connection>>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn open(&self) -> MutexGuard<'_, Option<Open>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

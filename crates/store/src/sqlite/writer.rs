@@ -6,6 +6,7 @@ use std::sync::mpsc::Receiver;
 
 use async_lock::SemaphoreGuardArc;
 use futures_channel::oneshot;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::place::Place;
@@ -44,7 +45,7 @@ pub(super) struct Job {
 /// The one that writes.
 pub(super) struct Writer {
     connection: Connection,
-    place: Place,
+    place: Arc<Place>,
     /// Of the last commit; further on while a transaction is being written.
     revision: Revision,
     settled: Arc<Settled>,
@@ -83,7 +84,7 @@ impl Writer {
     /// Goes on from `revision`, where `settled` is as well.
     pub(super) fn new(
         connection: Connection,
-        place: Place,
+        place: Arc<Place>,
         revision: Revision,
         settled: Arc<Settled>,
         changes: Changes,
@@ -99,7 +100,11 @@ impl Writer {
                 self.checkpoint("PASSIVE");
             }
         }
-        self.checkpoint("TRUNCATE");
+        if matches!(self.place.check(), Err(Error::Overwritten { .. })) {
+            self.leave_log();
+        } else {
+            self.checkpoint("TRUNCATE");
+        }
         if let Err((_, error)) = self.connection.close() {
             tracing::warn!(%error, "store not closed cleanly, which its next opening mends");
         }
@@ -139,7 +144,13 @@ impl Writer {
 
     /// The verdict on each batch, after the commit of all that were taken; or nothing was done.
     fn transact(&mut self, group: &[Job]) -> Result<Vec<Verdict>, Error> {
-        self.place.check()?;
+        if let Err(error) = self.place.check() {
+            if matches!(error, Error::LogGone { .. }) {
+                // It is still open: this saves what was answered.
+                self.checkpoint("PASSIVE");
+            }
+            return Err(error);
+        }
         let outcome = match self.attempt(group, Look::AsItGoes) {
             Err(Failed::Spoilt) => self.attempt(group, Look::First),
             outcome => outcome,
@@ -244,6 +255,14 @@ impl Writer {
             .prepare_cached("SELECT revision FROM records WHERE key = ?1")?
             .query_row([key.as_str()], |row| Ok(Version(from_sql(row.get(0)?))))
             .optional()
+    }
+
+    /// Lets the log be as it is, also when the connection is closed: copied to what is no database any more, it would
+    /// make a file that looks like one, and be gone itself.
+    fn leave_log(&self) {
+        if let Err(error) = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
+            tracing::warn!(%error, "the store's log cannot be kept");
+        }
     }
 
     /// Copies the log to the file. When that fails nothing is lost, the log only grows.

@@ -53,7 +53,7 @@ fn everything_is_there_after_reopening() {
     let last = block_on(store.commit(batch)).unwrap();
     assert_eq!(last, Revision(3));
     block_on(store.close()).unwrap();
-    assert_eq!(names(directory.path()), ["a store?#%.sqlite", "a store?#%.sqlite-lock"], "the log is gone");
+    assert_eq!(names(directory.path()), ["a store?#%.sqlite"], "the log is gone");
 
     let store = Sqlite::open(&path).unwrap();
     let listing = block_on(store.list(&Prefix::default(), Page::full())).unwrap();
@@ -96,7 +96,7 @@ fn only_the_owner_may_read_it() {
     put(&store, "/a", "secret").unwrap();
     get(&store, "/a");
     let names = names(directory.path());
-    assert_eq!(names, ["store.sqlite", "store.sqlite-lock", "store.sqlite-shm", "store.sqlite-wal"]);
+    assert_eq!(names, ["store.sqlite", "store.sqlite-shm", "store.sqlite-wal"]);
     for name in names {
         assert_eq!(mode(&directory.path().join(&name)), 0o600, "{name}");
     }
@@ -195,6 +195,83 @@ fn a_file_that_is_deleted_or_replaced_takes_nothing_more() {
     put(&store, "/more", "").unwrap();
     let listing = block_on(store.list(&Prefix::default(), Page::full())).unwrap();
     assert_eq!(listing.entries.len(), 2);
+}
+
+/// What was answered since the last checkpoint is in the log alone, and would be lost with a killed process.
+#[test]
+fn a_log_that_is_deleted_takes_nothing_more_and_loses_nothing() {
+    for lost in ["store-wal", "store-shm"] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store");
+        let store = Sqlite::open(&path).unwrap();
+        put(&store, "/kept", "value").unwrap();
+        let lost = directory.path().join(lost);
+        std::fs::remove_file(&lost).unwrap();
+        for is_replaced in [false, true] {
+            if is_replaced {
+                std::fs::write(&lost, "").unwrap();
+            }
+            let is_gone = |error: &Error| matches!(error, Error::LogGone { path: gone } if *gone == lost);
+            let refused = put(&store, "/lost", "").unwrap_err();
+            assert!(matches!(&refused, CommitError::Store(error) if is_gone(error)), "{refused:?}");
+            let listed = block_on(store.list(&Prefix::default(), Page::full()));
+            assert!(listed.as_ref().is_err_and(is_gone), "{listed:?}");
+        }
+        // As if the process were killed now.
+        let copy = directory.path().join("copy");
+        std::fs::copy(&path, &copy).unwrap();
+        drop(store);
+        for path in [copy, path] {
+            let store = Sqlite::open(&path).unwrap();
+            assert_eq!(get(&store, "/kept"), Some(b"value".to_vec()), "{}", path.display());
+            assert_eq!(get(&store, "/lost"), None);
+            put(&store, "/more", "").unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_emptied_or_written_over_takes_nothing_more() {
+    for text in ["", "hello", &"hello ".repeat(1000)] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store");
+        let store = Sqlite::open(&path).unwrap();
+        put(&store, "/kept", "value").unwrap();
+        std::fs::write(&path, text).unwrap();
+        let refused = put(&store, "/lost", "").unwrap_err();
+        assert!(matches!(&refused, CommitError::Store(Error::Overwritten { .. })), "{refused:?}");
+        let listed = block_on(store.list(&Prefix::default(), Page::full()));
+        assert!(matches!(listed, Err(Error::Overwritten { .. })), "{listed:?}");
+        drop(store);
+        assert_eq!(std::fs::read(&path).unwrap(), text.as_bytes(), "left as it is");
+        assert!(std::fs::metadata(directory.path().join("store-wal")).unwrap().len() > 0, "so is its log");
+    }
+}
+
+#[test]
+fn the_file_alone_has_everything_once_the_log_was_copied() {
+    let directory = tempfile::tempdir().unwrap();
+    let [path, copy] = ["store", "copy"].map(|name| directory.path().join(name));
+    let store = Sqlite::open(&path).unwrap();
+    assert_eq!(store.revision_now().unwrap(), Revision(0));
+    put(&store, "/kept", "value").unwrap();
+    store.copy_log().unwrap();
+    assert_eq!(store.revision_now().unwrap(), Revision(1));
+    std::fs::copy(&path, &copy).unwrap();
+    assert_eq!(get(&Sqlite::open(&copy).unwrap(), "/kept"), Some(b"value".to_vec()));
+}
+
+/// Whoever deletes what lies beside the file lets no second process in.
+#[test]
+fn it_is_locked_by_the_file_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.sqlite");
+    let _store = Sqlite::open(&path).unwrap();
+    for name in names(directory.path()).iter().filter(|name| *name != "store.sqlite") {
+        std::fs::remove_file(directory.path().join(name)).unwrap();
+    }
+    let error = Sqlite::open(&path).err().unwrap();
+    assert!(matches!(error, OpenError::InUse { .. }), "{error}");
 }
 
 #[test]

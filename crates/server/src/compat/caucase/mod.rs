@@ -22,7 +22,8 @@ use engine::{House, SignInFailed};
 use http::header::{CONNECTION, CONTENT_TYPE, COOKIE, ORIGIN, USER_AGENT};
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use identity::{Action, Permit};
-use x509::{KeyId, SigningRequest};
+use x509::pem::PemError;
+use x509::{KeyId, ParseError, SigningRequest};
 
 use self::answer::{Answer, Refusal};
 use self::cors::{Asked, Cors, Decision};
@@ -430,9 +431,19 @@ fn parse_id(text: &str) -> Result<RequestId, Refusal> {
     })
 }
 
+fn has_pem(body: &[u8]) -> bool {
+    const BEGIN: &[u8] = b"-----BEGIN ";
+    body.windows(BEGIN.len()).any(|bytes| bytes == BEGIN)
+}
+
 fn parse_request(body: &[u8]) -> Result<(SigningRequest, String), Refusal> {
-    let csr = SigningRequest::from_pem(body)
-        .map_err(|error| Refusal::bad_request(format!("Not a CSR: {}", base::report(&error))))?;
+    let csr = SigningRequest::from_pem(body).map_err(|error| match error {
+        // What is no PEM at all is bad at any length.
+        ParseError::Pem(PemError::TooLong { .. }) if has_pem(body) => {
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, base::report(&error))
+        }
+        error => Refusal::bad_request(format!("Not a CSR: {}", base::report(&error))),
+    })?;
     let text = std::str::from_utf8(body).map_err(|_| Refusal::bad_request("Not a CSR: not text"))?;
     Ok((csr, text.to_owned()))
 }
