@@ -32,7 +32,7 @@ fn other_names_are_refused_whoever_decides() {
     let world = strict(0);
     let id = world.submit(&asker("host.example")).unwrap();
     let approved = block_on(world.authority.approve(permit(), id, Some(&asker("localhost").csr)));
-    assert!(matches!(approved, Err(ApproveError::Draft(DraftError::NotStrict(_)))), "{approved:?}");
+    assert!(matches!(approved, Err(ApproveError::Template(DraftError::NotStrict(_)))), "{approved:?}");
     assert_eq!(world.pending(), [id]);
 }
 
