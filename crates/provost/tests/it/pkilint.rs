@@ -306,6 +306,7 @@ fn nobody_approves_what_is_refused(names: Option<&str>) {
         let key = key(KeySpec::P256);
         // What a request may not ask for, a template may not either; key usages depend on the key.
         if !odd.name.starts_with("ku-") {
+            let reason = format!("the template cannot be certified: {reason}");
             assert_eq!(approve(Some(odd.text.clone())), (400, reason), "{}", odd.name);
         }
         let template = csr(&key, "a good name").into_bytes();
