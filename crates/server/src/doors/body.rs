@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Duration, Instant, Sleep};
 
 use super::limits::Limits;
+use super::unread::LeftOver;
 use super::watch::Turn;
 
 /// Why a request's body could not be had.
@@ -107,7 +108,10 @@ struct Spent;
 /// waiting for whom.
 #[derive(Debug)]
 pub(super) struct RequestBody {
-    body: Incoming,
+    /// There until this is dropped.
+    body: Option<Incoming>,
+    /// Where what is not read goes, if anybody looks after it.
+    left_over: Option<LeftOver>,
     turn: Arc<Turn>,
     limits: Arc<Limits>,
     /// What is left of our patience: waiting uses it up, and bytes that come restore it.
@@ -120,13 +124,20 @@ pub(super) struct RequestBody {
 }
 
 impl RequestBody {
-    /// Reads `body` within `limits`, and as long as there is room for it in `budget`.
-    pub(super) fn new(body: Incoming, turn: Arc<Turn>, limits: Arc<Limits>, budget: Arc<Semaphore>) -> Self {
+    /// Reads `body` within `limits`, and as long as there is room for it in `budget`. What is not read is left
+    /// in `left_over`.
+    pub(super) fn new(
+        body: Incoming,
+        left_over: Option<LeftOver>,
+        turn: Arc<Turn>,
+        limits: Arc<Limits>,
+        budget: Arc<Semaphore>,
+    ) -> Self {
         if body.is_end_stream() {
             turn.body_came();
         }
         let patience = limits.body_stall;
-        Self { body, turn, limits, patience, stall: None, budget, held: None }
+        Self { body: Some(body), left_over, turn, limits, patience, stall: None, budget, held: None }
     }
 
     /// Some `bytes` have come: takes room for them.
@@ -154,14 +165,16 @@ impl http_body::Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
+            let is_over = frame.is_none() || body.is_end_stream();
             let bytes = match &frame {
                 Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
                 Some(Err(_)) | None => 0,
             };
             let room = self.came(bytes);
             self.turn.ours();
-            if frame.is_none() || self.body.is_end_stream() {
+            if is_over {
                 self.turn.body_came();
             }
             return Poll::Ready(match room {
@@ -178,16 +191,21 @@ impl http_body::Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(SizeHint::default, Incoming::size_hint)
     }
 }
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
+        if !self.turn.has_body_come()
+            && let (Some(left_over), Some(body)) = (&self.left_over, self.body.take())
+        {
+            left_over.put(body);
+        }
         self.turn.ours();
     }
 }

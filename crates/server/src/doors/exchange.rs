@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{Either, ready};
 use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Request, StatusCode, Version};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use identity::sign_in::Recent;
 use tokio::time::Instant;
 
@@ -21,6 +21,7 @@ use super::body::{AnswerBody, RequestBody};
 use super::head::BadHead;
 use super::limits::Limits;
 use super::listen::Foyer;
+use super::unread::LeftOver;
 use super::watch::{Turn, Watch};
 
 /// Who is at the other end. In the extensions of every request that the routes get.
@@ -115,8 +116,10 @@ fn answer(
     let asked = connection.foyer.log.wanted().then(|| Asked::of(&request));
     let (method, version) = (request.method().clone(), request.version());
     let (limits, budget) = (&connection.foyer.limits, &connection.foyer.bodies_bytes);
+    let left_over = (version == Version::HTTP_2 && !request.body().is_end_stream()).then(LeftOver::default);
     let request = request.map(|body| {
-        Body::new(RequestBody::new(body, Arc::clone(&turn), Arc::clone(limits), Arc::clone(budget)))
+        let (turn, limits, budget) = (Arc::clone(&turn), Arc::clone(limits), Arc::clone(budget));
+        Body::new(RequestBody::new(body, left_over.clone(), turn, limits, budget))
     });
 
     let too_large = if version == Version::HTTP_2 { refusal(&request, limits) } else { None };
@@ -124,19 +127,26 @@ fn answer(
         Some((status, reason)) => Either::Left(ready(plain(status, reason))),
         None => Either::Right(connection.route(request)),
     };
-    answered.map(move |mut response| {
-        if version < Version::HTTP_2 && !turn.has_body_come() {
-            // The rest of the request is in the way of the next one.
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        let status = response.status();
-        let done = Box::new(move |body_bytes| {
-            connection.foyer.meters.answered(connection.peer.secure, &method, status, began.elapsed());
-            if let Some(asked) = asked {
-                connection.log(&asked, status, body_bytes);
+    answered.then(move |mut response| {
+        let unread = left_over.and_then(|left_over| left_over.take(&connection.foyer.limits, &turn));
+        let over = match unread {
+            None => Either::Left(ready(())),
+            Some(unread) => Either::Right(unread),
+        };
+        over.map(move |()| {
+            if version < Version::HTTP_2 && !turn.has_body_come() {
+                // The rest of the request is in the way of the next one.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-        });
-        response.map(|body| AnswerBody::new(body, turn, done))
+            let status = response.status();
+            let done = Box::new(move |body_bytes| {
+                connection.foyer.meters.answered(connection.peer.secure, &method, status, began.elapsed());
+                if let Some(asked) = asked {
+                    connection.log(&asked, status, body_bytes);
+                }
+            });
+            response.map(|body| AnswerBody::new(body, turn, done))
+        })
     })
 }
 

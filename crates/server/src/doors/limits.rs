@@ -30,7 +30,8 @@ pub struct Limits {
     /// 256 MiB unless told.
     pub bodies_bytes_max: usize,
     /// How long closing may take once the last answer is written. Meanwhile what the peer still sends
-    /// is read and thrown away, so that it finds the answer and not a reset.
+    /// is read and thrown away, so that it finds the answer and not a reset. HTTP/2: how long an answer waits
+    /// for more of a body that nobody wants.
     pub closing: Duration,
     /// The longest request line: `METHOD TARGET HTTP/x.y`, without the end of line. 414 when longer.
     pub request_line_bytes_max: usize,

@@ -26,6 +26,7 @@ mod routes;
 mod socket;
 mod stream;
 mod tls;
+mod unread;
 mod watch;
 
 pub use access_log::AccessLog;

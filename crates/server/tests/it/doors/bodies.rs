@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use server::doors::Limits;
+use tokio::process::Command;
 
 use super::client::Line;
 use super::house::{ECHO_BYTES_MAX, House, PATIENCE};
@@ -53,6 +54,37 @@ async fn an_answer_before_the_body_is_read_arrives() {
     .unwrap();
     assert_eq!(line.answer().await.status, 403);
     assert!(line.is_closed().await);
+}
+
+/// Stock curl takes a stream that is reset for one that failed, whatever was answered before.
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http_2_it_arrives_as_well() {
+    let house = House::open();
+    let large = tempfile::NamedTempFile::new().unwrap();
+    large.as_file().set_len(11_000_000).unwrap();
+    let large = format!("@{}", large.path().display());
+    let check = async |path: &str, body: &str, more: &[&str], expected: &str| {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--http2-prior-knowledge", "--request", "PUT"]);
+        curl.args(["--output", "/dev/null", "--write-out", "%{http_code}", "--data-binary", body]);
+        curl.args(more).arg(format!("http://{}{path}", house.http));
+        let output = tokio::time::timeout(PATIENCE, curl.output()).await.unwrap().unwrap();
+        let (said, complaint) = (&output.stdout, String::from_utf8_lossy(&output.stderr));
+        assert_eq!(String::from_utf8_lossy(said), expected, "{path} {body}: {complaint}");
+        assert!(output.status.success(), "{path} {body}: {complaint}");
+    };
+    for _ in 0..20 {
+        check("/nowhere", "{}", &[], "404").await;
+    }
+    for _ in 0..3 {
+        check("/deaf", &large, &[], "403").await;
+        check("/echo", &large, &[], "413").await;
+        check("/echo", &large, &["--header", "Expect:"], "413").await;
+        check("/echo", &large, &["--header", "Transfer-Encoding: chunked"], "413").await;
+    }
+    let lines = house.log_lines().await;
+    assert_eq!(lines.len(), 32);
+    assert!(lines.iter().all(|line| line.contains(" HTTP/2.0\" 4")), "{lines:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,81 @@
+//! What nobody read of an HTTP/2 request's body: thrown away before the answer goes out.
+//!
+//! A stream whose answer ends before its request does is reset (RFC 9113 §8.1), and there are clients to whom the
+//! reset is all that counts: they lose the answer that they were sent. To begin the answer sooner and end it late is
+//! no help: the same clients stop in the middle of what they had declared, which is a stream error of its own. So the
+//! answer waits until the request has ended, or has had its chance to. HTTP/1 needs none of this: there the connection
+//! closes, and lingers (`stream`).
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::Body as _;
+use hyper::body::Incoming;
+use tokio::time::{Duration, Instant, Sleep};
+
+use super::limits::Limits;
+use super::watch::Turn;
+
+/// How much is thrown away of one body: more than any route takes.
+const BYTES_MAX: usize = 16 << 20;
+
+/// Where whoever drops a body before its end leaves it. Cloning shares it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LeftOver(Arc<Mutex<Option<Incoming>>>);
+
+impl LeftOver {
+    /// Leaves `body` here.
+    pub(super) fn put(&self, body: Incoming) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+    }
+
+    /// What was left, to be thrown away within `limits`; `turn` is told who waits for whom.
+    pub(super) fn take(&self, limits: &Limits, turn: &Arc<Turn>) -> Option<Unread> {
+        let body = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let (now, still_max) = (Instant::now(), limits.closing);
+        let end = now.checked_add(limits.body_stall).unwrap_or(now);
+        let still = Box::pin(tokio::time::sleep(still_max.min(limits.body_stall)));
+        Some(Unread { body, turn: Arc::clone(turn), bytes: 0, end, still_max, still })
+    }
+}
+
+/// The rest of a request's body, on its way to nowhere. Ready when it is over, or is not waited for any longer.
+#[derive(Debug)]
+pub(super) struct Unread {
+    body: Incoming,
+    turn: Arc<Turn>,
+    bytes: usize,
+    /// When it has had its chance, whatever still comes.
+    end: Instant,
+    /// How long nothing may come: longer than clients wait to be told to go on (`Expect: 100-continue`).
+    still_max: Duration,
+    /// Runs while nothing comes.
+    still: Pin<Box<Sleep>>,
+}
+
+impl Future for Unread {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        while let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
+            this.turn.ours();
+            let Some(Ok(frame)) = frame else { return Poll::Ready(()) };
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            this.turn.bytes_came(bytes);
+            this.bytes += bytes;
+            let now = Instant::now();
+            if this.body.is_end_stream() || this.bytes > BYTES_MAX || now >= this.end {
+                return Poll::Ready(());
+            }
+            let until = now.checked_add(this.still_max).map_or(this.end, |until| until.min(this.end));
+            this.still.as_mut().reset(until);
+        }
+        this.turn.peers();
+        ready!(this.still.as_mut().poll(cx));
+        this.turn.ours();
+        Poll::Ready(())
+    }
+}
