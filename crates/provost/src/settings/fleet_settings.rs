@@ -41,7 +41,9 @@ fn sign_in(reader: &mut Reader<'_>) -> Option<Option<SignInFile>> {
     let path = reader.path("fleet.sign_in")?;
     let text = store::regular_file::read(&path).map_err(|error| format!("{}: {error}", path.display()));
     let text = reader.or_wrong("fleet.sign_in", text)?;
-    match SignInFile::read(path, &text) {
+    // What is wrong with the server's own is told where it is read.
+    let client_ca_file = reader.path("server.client_ca_file");
+    match SignInFile::read(path, &text, client_ca_file.as_deref()) {
         Ok(file) => Some(Some(file)),
         Err(problems) => {
             reader.all_wrong(problems);
