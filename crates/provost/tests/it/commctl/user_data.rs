@@ -14,7 +14,8 @@ use super::endpoints::tls;
 use super::{Operator, answering, lines};
 
 /// What cloud-init says last, whatever came of it.
-const GOODBYE: &str = "cloud-init is done. Whether this machine has registered itself as a host is in /var/log/cloud-init.log.\n";
+const GOODBYE: &str = "cloud-init is done. Whether this machine has registered \
+                       itself as a host is in /var/log/cloud-init.log.\n";
 
 /// A new machine: where its keys are, and what it is given.
 struct Machine {
