@@ -18,6 +18,7 @@ use crate::input::File;
 use crate::options::{Pair, once, pair};
 use crate::output;
 use crate::session::{Change, DryRun, Session};
+use crate::shown::Listed as _;
 use crate::ssh;
 use crate::view::{self, Watch};
 
@@ -178,7 +179,9 @@ impl List {
     async fn run(self, session: &mut Session) -> Result<(), CommandError> {
         let labels = self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let query = HostQuery { status: self.status, cluster: self.cluster, os: self.os, labels };
-        view::list::<Host>(session, &v1::hosts(&query), &self.watch).await
+        let is_filtered = query != HostQuery::default();
+        let none = if is_filtered { "no host matches what was asked for" } else { Host::NONE };
+        view::selected::<Host>(session, &v1::hosts(&query), &self.watch, none).await
     }
 }
 

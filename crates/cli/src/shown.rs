@@ -69,7 +69,7 @@ fn gigabytes(disk_bytes: Option<u64>) -> String {
 impl Listed for Host {
     const COLUMNS: &'static [&'static str] =
         &["ADDRESS", "STATUS", "CLUSTER", "OS", "CPUS", "MEMORY", "DISK", "CHECKED", "LABELS"];
-    const NONE: &'static str = "there are no such hosts; `provost host add ADDRESS` adds one";
+    const NONE: &'static str = "there are no hosts; `provost host add ADDRESS` adds one";
 
     fn row(&self) -> Vec<String> {
         vec![

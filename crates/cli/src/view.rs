@@ -57,7 +57,17 @@ pub(crate) async fn list<T: Listed>(
     first: &Request,
     watch: &Watch,
 ) -> Result<(), CommandError> {
-    follow(session, watch, async |asker: &mut Asker<'_>| print_list::<T>(asker, first).await).await
+    selected::<T>(session, first, watch, T::NONE).await
+}
+
+/// The same of a list that may leave some out; `none` is what is said when nothing is in it.
+pub(crate) async fn selected<T: Listed>(
+    session: &mut Session,
+    first: &Request,
+    watch: &Watch,
+    none: &str,
+) -> Result<(), CommandError> {
+    follow(session, watch, async |asker: &mut Asker<'_>| print_list::<T>(asker, first, none).await).await
 }
 
 /// Prints what `request` asks for.
@@ -171,7 +181,11 @@ struct Printed {
     is_read: bool,
 }
 
-async fn print_list<T: Listed>(asker: &mut Asker<'_>, first: &Request) -> Result<Printed, CommandError> {
+async fn print_list<T: Listed>(
+    asker: &mut Asker<'_>,
+    first: &Request,
+    none: &str,
+) -> Result<Printed, CommandError> {
     let is_json = asker.session.wants_json();
     let mut sheet = Sheet::begin(asker);
     let columns_max = sheet.size.map(|size| size.columns);
@@ -200,7 +214,7 @@ async fn print_list<T: Listed>(asker: &mut Asker<'_>, first: &Request) -> Result
     }
     let is_read = sheet.end()?;
     if count == 0 && !is_json {
-        output::note(T::NONE);
+        output::note(none);
     }
     Ok(Printed { marks, is_read })
 }

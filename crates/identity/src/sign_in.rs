@@ -54,6 +54,7 @@ mod watched_file;
 pub use attempt::{Attempt, Outcome, SignInDenied, SignedIn};
 #[cfg(feature = "basic")]
 pub use basic::{UserProblem, users};
+pub use client_certificate::check_authorities;
 pub use config::{
     BasicConfig, ClientCertificateConfig, Config, KeystoneConfig, MethodConfig, OpenPath, OpenShiftConfig,
     ParseHashError, ParseUrlError, PasswordHash, Service, TokenReviewConfig, Url, UserConfig,

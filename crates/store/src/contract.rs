@@ -376,6 +376,11 @@ impl Explain for Error {
             Self::Record { .. } => {
                 Some("the database is damaged: put it and its key back from one backup".into())
             }
+            // What the TLS says of it is all that is known of a handshake that failed.
+            Self::Unavailable { reason, .. } if reason.contains("certificate") => Some(
+                "see that the store's certificate is of an authority in `ca_file`, for the name it is reached by"
+                    .into(),
+            ),
             Self::Unavailable { .. } => {
                 Some("see that the store's servers run and most of them reach each other".into())
             }

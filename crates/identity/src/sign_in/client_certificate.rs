@@ -3,20 +3,25 @@
 //! The TLS handshake has proved that the client has the certificate's key. Who issued it is looked at here and with
 //! each request: the connection may be older than the authority's end, or than the file that names it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use base::{Clock, Timestamp};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use x509::{Certificate, VerifyError, extension, oid};
+use x509::{Certificate, ParseError, VerifyError, extension, oid, pem};
 
 use super::attempt::Attempt;
 use super::config::ClientCertificateConfig;
+use super::error::BuildError;
 use super::method::{Known, Method, Verdict};
 use super::offer::Offer;
 use super::roles::Roles;
-use super::watched_file::WatchedFile;
+use super::watched_file::{self, WatchedFile};
 use crate::Role;
+
+/// What PEM calls a certificate (RFC 7468 §5).
+const PEM_LABEL: &str = "CERTIFICATE";
 
 /// The certificates of some authorities.
 pub(crate) struct ClientCertificate {
@@ -39,7 +44,8 @@ impl Anchors {
 }
 
 impl ClientCertificate {
-    pub(crate) fn new(config: ClientCertificateConfig, clock: &Clock) -> Self {
+    pub(crate) fn new(config: ClientCertificateConfig, clock: &Clock) -> Result<Self, BuildError> {
+        check_authorities(&config.ca_file)?;
         let parse = |bytes: &[u8]| match Certificate::all_from_pem(bytes) {
             Ok(certificates) if certificates.is_empty() => Err("there is no certificate in it".to_owned()),
             Ok(certificates) => Ok(certificates),
@@ -47,7 +53,8 @@ impl ClientCertificate {
         };
         let file = WatchedFile::new(config.ca_file, clock.clone(), Box::new(parse));
         let common_name = config.common_name.filter(|name| !name.is_empty());
-        Self { common_name, anchors: Arc::new(Anchors(file)), roles: config.roles, clock: clock.clone() }
+        let anchors = Arc::new(Anchors(file));
+        Ok(Self { common_name, anchors, roles: config.roles, clock: clock.clone() })
     }
 
     /// Whose certificates count.
@@ -78,6 +85,40 @@ impl Method for ClientCertificate {
     fn judge<'a>(&'a self, attempt: &'a Attempt<'a>, _: &'a Offer) -> BoxFuture<'a, Verdict> {
         let verdict = attempt.certificate.map_or(Verdict::Failure, |certificate| self.look(certificate));
         std::future::ready(verdict).boxed()
+    }
+}
+
+/// Looks for what is wrong with the file at `path`, whose certificates are to be those of authorities.
+///
+/// A file that cannot be read is none of that: it may come later, and nobody signs in by it until then.
+///
+/// # Errors
+/// When there is no certificate in it, or one that cannot be an authority's.
+pub fn check_authorities(path: &Path) -> Result<(), BuildError> {
+    let Ok((_, bytes)) = watched_file::bytes(path) else { return Ok(()) };
+    let refuse = |reason: String| BuildError::Authorities { path: path.to_owned(), reason };
+    let blocks = pem::read(&bytes, pem::SEVERAL_BYTES_MAX).map_err(|error| refuse(base::report(&error)))?;
+    let certificates: Vec<_> = blocks.iter().filter(|block| block.label == PEM_LABEL).collect();
+    if certificates.is_empty() {
+        return Err(refuse("there is no certificate in it".to_owned()));
+    }
+    for (index, block) in certificates.iter().enumerate() {
+        if let Err(why) = may_be_authority(&block.der) {
+            let whose = Certificate::from_holder_der(&block.der);
+            let whose = whose.map_or_else(|_| String::new(), |found| format!(" ({})", found.subject()));
+            let number = index + 1;
+            return Err(refuse(format!("certificate {number} in it{whose} cannot be an authority's: {why}")));
+        }
+    }
+    Ok(())
+}
+
+fn may_be_authority(der: &[u8]) -> Result<(), String> {
+    match Certificate::from_der(der) {
+        Ok(certificate) if certificate.is_ca() => Ok(()),
+        Ok(_) => Err("it does not say CA:TRUE in its basicConstraints".to_owned()),
+        Err(ParseError::Version { .. }) => Err("it is not of X.509 version 3".to_owned()),
+        Err(error) => Err(base::report(&error)),
     }
 }
 

@@ -13,6 +13,14 @@ pub enum BuildError {
         /// Which method.
         method: &'static str,
     },
+    /// The certificates of the authorities whose clients sign in are not usable.
+    #[error("the certificates of authorities in {} cannot be used: {reason}", path.display())]
+    Authorities {
+        /// Which file.
+        path: PathBuf,
+        /// Which certificate is wrong, and how.
+        reason: String,
+    },
     /// There is no users authority here.
     #[error("the sign-in method `{method}` needs the users authority, and there is none")]
     NoUsersAuthority {
@@ -51,14 +59,16 @@ pub enum ServiceError {
 impl Explain for BuildError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NotInThisBuild { .. } | Self::NoUsersAuthority { .. } => Kind::Invalid,
+            Self::NotInThisBuild { .. } | Self::Authorities { .. } | Self::NoUsersAuthority { .. } => {
+                Kind::Invalid
+            }
             Self::Service { source, .. } => source.kind(),
         }
     }
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::NotInThisBuild { .. } | Self::NoUsersAuthority { .. } => None,
+            Self::NotInThisBuild { .. } | Self::Authorities { .. } | Self::NoUsersAuthority { .. } => None,
             Self::Service { source, .. } => source.help(),
         }
     }

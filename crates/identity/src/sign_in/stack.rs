@@ -105,7 +105,7 @@ impl Stack {
         let method = config.name();
         let built: Box<dyn Method> = match config {
             MethodConfig::ClientCertificate(config) => {
-                let built = ClientCertificate::new(config, &self.clock);
+                let built = ClientCertificate::new(config, &self.clock)?;
                 self.anchors.push(built.anchors().clone());
                 Box::new(built)
             }

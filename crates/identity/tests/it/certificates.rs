@@ -6,6 +6,7 @@ use base::{Clock, Span};
 use identity::Role;
 use identity::sign_in::{
     ClientCertificateConfig, MethodConfig, Roles, SignInError, UsersAuthority, UsersAuthorityError,
+    check_authorities,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
@@ -235,4 +236,31 @@ async fn our_own_users_have_roles_by_common_name() {
     assert_eq!(presents(&foreign).said(&stack).await, "denied");
     let error = UsersAuthorityError::Refused(SignInError::Nothing);
     assert_eq!(base::report(&error), "the certificate is not a user's: no client certificate was presented");
+}
+
+/// One that cannot be used voids the whole file, so that it is told before anybody comes.
+#[test]
+fn a_file_of_authorities_has_nothing_else_in_it() {
+    let clock = Clock::system();
+    let good = Authority::new("good", &clock);
+    let client = good.client("alice").certificate.to_pem();
+    let good = good.certificate.to_pem();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("clients.pem");
+    let check = |text: &str, expected: &str| {
+        std::fs::write(&file, text).unwrap();
+        let said = check_authorities(&file).err().map(|error| error.to_string()).unwrap_or_default();
+        let start = format!("the certificates of authorities in {} cannot be used: ", file.display());
+        assert_eq!(said.strip_prefix(&start).unwrap_or(&said), expected, "{text}");
+    };
+    assert!(check_authorities(&file).is_ok(), "it may come later");
+    check(&format!("{good}and words\n{good}"), "");
+    check("words", "there is no certificate in it");
+    let leaf = "certificate 2 in it (CN=alice) cannot be an authority's: it does not say CA:TRUE in its \
+                basicConstraints";
+    check(&format!("{good}{client}"), leaf);
+    let old = "certificate 2 in it (CN=old) cannot be an authority's: it is not of X.509 version 3";
+    check(&format!("{good}{}{good}", include_str!("version1.pem")), old);
+    let broken = "certificate 1 in it cannot be an authority's: the certificate is malformed";
+    check("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", broken);
 }

@@ -77,7 +77,7 @@ fn read(config: &Config, reader: &mut Reader<'_>, layout: Layout) -> Option<Sett
     let cors_whitelist = reader.parsed_list::<String>("cors.whitelist");
     let cors_keys = reader.path("cors.key_store");
     let server_key = reader.path("server.key_file");
-    let fleet = fleet(reader);
+    let fleet = fleet(reader, doors.as_ref().and_then(|doors| doors.client_ca_file.as_deref()));
     let limits = limits(reader);
     let log = log(reader);
     let access_log = access_log(reader);

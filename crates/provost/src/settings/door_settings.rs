@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use identity::sign_in::check_authorities;
 use server::doors::ClientCertificates;
 
 use super::netloc::{Netloc, Ports};
@@ -16,8 +17,16 @@ pub fn doors(reader: &mut Reader<'_>) -> Option<Doors> {
         "required" => ClientCertificates::Required,
         _ => ClientCertificates::Asked,
     });
-    let client_ca_file = reader.path("server.client_ca_file");
+    let client_ca_file = client_ca_file(reader);
     Some(Doors { which: which?, tls_file, client_certificates: client_certificates?, client_ca_file })
+}
+
+/// The file of authorities whose certificates pass the handshake; that it is not there is a note.
+pub fn client_ca_file(reader: &mut Reader<'_>) -> Option<PathBuf> {
+    const NAME: &str = "server.client_ca_file";
+    let path = reader.path(NAME)?;
+    let checked = check_authorities(&path).map_err(|error| base::report(&error));
+    reader.or_wrong(NAME, checked).map(|()| path)
 }
 
 /// Which there are, by themselves: the ports follow from it.

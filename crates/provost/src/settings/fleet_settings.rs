@@ -1,7 +1,7 @@
 //! How the fleet is served, and who signs in to it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use identity::Role;
@@ -10,12 +10,12 @@ use identity::sign_in::{ParseRoleError, Roles, Service, TokenReviewConfig};
 use super::reader::Reader;
 use super::{Audience, Fleet, SignInFile, hands_settings};
 
-/// See [`super::Settings::from`].
-pub fn fleet(reader: &mut Reader<'_>) -> Option<Fleet> {
+/// See [`super::Settings::from`]. `client_ca_file` is the server's.
+pub fn fleet(reader: &mut Reader<'_>, client_ca_file: Option<&Path>) -> Option<Fleet> {
     let api = reader.switch("fleet.api");
     let plain_http = audience(reader, "fleet.plain_http");
     let trusted_proxies = reader.parsed_list("fleet.trusted_proxies");
-    let sign_in = sign_in(reader);
+    let sign_in = sign_in(reader, client_ca_file);
     let token_review = token_review(reader);
     let hands = hands_settings::hands(reader);
     Some(Fleet {
@@ -34,14 +34,14 @@ pub fn audience(reader: &mut Reader<'_>, name: &str) -> Option<Audience> {
 }
 
 /// What the file says, when there is one.
-fn sign_in(reader: &mut Reader<'_>) -> Option<Option<SignInFile>> {
+fn sign_in(reader: &mut Reader<'_>, client_ca_file: Option<&Path>) -> Option<Option<SignInFile>> {
     if reader.text("fleet.sign_in")? == "certificates" {
         return Some(None);
     }
     let path = reader.path("fleet.sign_in")?;
     let text = store::regular_file::read(&path).map_err(|error| format!("{}: {error}", path.display()));
     let text = reader.or_wrong("fleet.sign_in", text)?;
-    match SignInFile::read(path, &text) {
+    match SignInFile::read(path, &text, client_ca_file) {
         Ok(file) => Some(Some(file)),
         Err(problems) => {
             reader.all_wrong(problems);

@@ -268,7 +268,8 @@ pub const KEYS: &[Key] = &[
         ),
         docs: &[
             "A file with authorities whose certificates clients may come with besides, as PEM",
-            "That lets them through the TLS handshake; what they may do, `fleet.sign_in` says.",
+            "That lets them through the TLS handshake; what they may do, `fleet.sign_in` says: its plugin",
+            "`httpauthclientcert` takes them where it has no `ca_file` of its own.",
         ],
     },
     Key {

@@ -36,10 +36,11 @@ pub struct SignInFile {
 
 impl SignInFile {
     /// Reads the file at `path`, whose content is `text`. Relative paths in it start from its directory.
+    /// `client_ca_file` is the server's, for clients' certificates where the file names none for them.
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn read(path: PathBuf, text: &[u8]) -> Result<Self, Vec<Problem>> {
+    pub fn read(path: PathBuf, text: &[u8], client_ca_file: Option<&Path>) -> Result<Self, Vec<Problem>> {
         let origin = Origin::File(path.clone());
         let as_a_whole = |what: String| vec![Problem { origin: origin.clone(), key: None, what, hint: None }];
         let object: Map<String, Value> = match serde_json::from_slice(text) {
@@ -48,9 +49,15 @@ impl SignInFile {
             Err(error) => return Err(as_a_whole(format!("is not JSON: {error}"))),
         };
         let (mut problems, mut notes) = members(&object, &origin);
-        let client_verify_file = client_verify_file(&object).map(Path::new);
-        let said =
-            sign_in::Said { file: Some((&path, &object)), client_verify_file, ..sign_in::Said::default() };
+        // Where the server finds its own: that does not start from this file's directory.
+        let client_ca_file = client_ca_file.and_then(|file| std::path::absolute(file).ok());
+        let said = sign_in::Said {
+            file: Some((&path, &object)),
+            plugins: &[],
+            self_auths: &[],
+            client_verify_file: client_verify_file(&object).map(Path::new).or(client_ca_file.as_deref()),
+            server_wide: "`server.client_ca_file`",
+        };
         let SignIn { mut config, notes: more } = match sign_in::sign_in(&said) {
             Ok(found) => found,
             Err(more) => {
@@ -178,7 +185,7 @@ mod tests {
 
     fn read(text: &str) -> Result<SignInFile, Vec<String>> {
         let told = |problems: Vec<Problem>| problems.iter().map(ToString::to_string).collect();
-        SignInFile::read(PathBuf::from("/etc/provost/sign-in.json"), text.as_bytes()).map_err(told)
+        SignInFile::read(PathBuf::from("/etc/provost/sign-in.json"), text.as_bytes(), None).map_err(told)
     }
 
     #[test]
@@ -242,12 +249,37 @@ mod tests {
     }
 
     #[test]
+    fn the_servers_authorities_are_those_of_the_plugin_that_names_none() {
+        let path = Path::new("/etc/provost/sign-in.json");
+        for (members, server, expected) in [
+            (r#""name": "httpauthclientcert""#, Some("/srv/ca.pem"), Some("/srv/ca.pem")),
+            (
+                r#""name": "httpauthclientcert", "ca_file": "own.pem""#,
+                Some("/srv/ca.pem"),
+                Some("/etc/provost/own.pem"),
+            ),
+            (r#""name": "httpauthclientcert", "cn": """#, None, None),
+        ] {
+            let text = format!(r#"{{"authentication-plugins": [{{{members}}}]}}"#);
+            let mut file = SignInFile::read(path.to_owned(), text.as_bytes(), server.map(Path::new)).unwrap();
+            let found: Vec<_> =
+                file.config.methods.iter_mut().flat_map(files).map(|file| file.clone()).collect();
+            assert_eq!(found, expected.map(PathBuf::from).into_iter().collect::<Vec<_>>(), "{members}");
+            if expected.is_none() {
+                let note = file.notes[0].to_string();
+                let told = "httpauthclientcert: ca_file: is missing, and so is `server.client_ca_file`: ";
+                assert!(note.contains(told), "{note}");
+            }
+        }
+    }
+
+    #[test]
     fn users_in_a_file_of_their_own_are_looked_at() {
         let directory = tempfile::tempdir().unwrap();
         let text = br#"{"authentication-plugins": [{"name": "httpbasicauth", "filepath": "users.json"}]}"#;
         let notes = |users: &str| {
             std::fs::write(directory.path().join("users.json"), users).unwrap();
-            let file = SignInFile::read(directory.path().join("sign-in.json"), text).unwrap();
+            let file = SignInFile::read(directory.path().join("sign-in.json"), text, None).unwrap();
             file.notes.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(notes("{}"), [""; 0]);

@@ -13,6 +13,7 @@ cloud-init calls handle_part() with the JSON that `commctl user-data` made:
 """
 
 import base64
+import http.client
 import json
 import logging
 import os
@@ -35,6 +36,8 @@ PAUSES = (0, 1, 2, 4, 8, 16, 30)
 ANSWER_WITHIN = 30
 # The longest time in seconds that the server may ask for before the next attempt.
 LONGEST_WAIT = 300
+# The longest answer in bytes that a reason is looked for in.
+LONGEST_REASON = 65536
 
 LOG = logging.getLogger("cloudinit.commissaire")
 
@@ -138,10 +141,22 @@ def seconds(retry_after):
     return min(int(retry_after), LONGEST_WAIT) if re.match(r"[0-9]{1,9}\Z", retry_after or "") else 0
 
 
+def reason(answer):
+    """What the server says besides the status, if it says something."""
+    try:
+        said = json.loads(answer.read(LONGEST_REASON).decode("utf-8"))
+        words = said.get("detail") or said.get("error") or said.get("title")
+        return ": " + " ".join(words.split()) if words else ""
+    except (OSError, ValueError, AttributeError, http.client.HTTPException):
+        return ""
+
+
 def put(wanted, body):
     url = wanted["endpoint"].rstrip("/") + "/api/v0/host"
     request = urllib.request.Request(url, data=json.dumps(body).encode("utf-8"), method="PUT")
     request.add_header("Content-Type", "application/json")
+    # Whoever does not ask for JSON is told the status of a refusal and not its reason.
+    request.add_header("Accept", "application/json")
     if wanted.get("username") and wanted.get("password"):
         pair = "%s:%s" % (wanted["username"], wanted["password"])
         encoded = base64.b64encode(pair.encode("utf-8")).decode("ascii")
@@ -156,7 +171,7 @@ def put(wanted, body):
             with urllib.request.urlopen(request, timeout=ANSWER_WITHIN, context=context):
                 return
         except urllib.error.HTTPError as error:
-            problem = "it answered %d" % error.code
+            problem = "it answered %d%s" % (error.code, reason(error))
             retry_after = error.headers.get("Retry-After")
             # Many machines may start at once, and the server be slow to let them in: then it says when to come back.
             if error.code < 500 and error.code != 429 and retry_after is None:

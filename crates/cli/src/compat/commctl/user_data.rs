@@ -29,9 +29,9 @@ use crate::input::{File, Input};
 
 const PART_HANDLER: &str = include_str!("part_handler.py");
 
-/// What cloud-init is told when the operator has nothing to say.
-const CLOUD_CONFIG: &str =
-    "#cloud-config\nfinal_message: \"This machine has registered itself as a host.\"\n";
+/// What cloud-init is told when the operator has nothing to say. It says so whether the server took the machine or not.
+const CLOUD_CONFIG: &str = "#cloud-config\nfinal_message: \"cloud-init is done. Whether this machine has registered \
+                            itself as a host is in /var/log/cloud-init.log.\"\n";
 
 /// The longest name of a user, useradd(8).
 const USER_BYTES_MAX: usize = 32;

@@ -438,7 +438,7 @@ fn sign_in(conf: &Conf, here: &Path, relative: &mut Vec<String>) -> Result<Optio
     }
     let text = Secret::new(format!("{:#}\n", Value::Object(object)));
     // The problems name the file that can be mended.
-    SignInFile::read(conf.path.clone(), text.expose().as_bytes()).map(|file| Some((text, file.notes)))
+    SignInFile::read(conf.path.clone(), text.expose().as_bytes(), None).map(|file| Some((text, file.notes)))
 }
 
 /// Writes the files around `out`, unless others are there.

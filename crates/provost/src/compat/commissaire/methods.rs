@@ -27,14 +27,20 @@ pub fn basic(options: &mut Options) -> BasicConfig {
 }
 
 /// Certificates of the authorities in its own file, or in that of the whole server.
-pub fn client_certificate(options: &mut Options, client_verify_file: Option<&Path>) -> Option<MethodConfig> {
+/// `server_wide` is what people call the latter.
+pub fn client_certificate(
+    options: &mut Options,
+    client_verify_file: Option<&Path>,
+    server_wide: &str,
+) -> Option<MethodConfig> {
     let common_name = options.text("cn").filter(|name| !name.is_empty());
     let roles = options.roles();
     let ca_file = options.path("ca_file").or_else(|| client_verify_file.map(Path::to_owned));
     if ca_file.is_none() {
-        let what =
-            "without `tls-clientverifyfile` no client certificate is trusted, so nobody signs in by one";
-        options.notes.push(options.problem("cn", what));
+        let what = format!(
+            "is missing, and so is {server_wide}: no client certificate is trusted, so nobody signs in by one"
+        );
+        options.notes.push(options.problem("ca_file", &what));
     }
     Some(MethodConfig::ClientCertificate(ClientCertificateConfig { common_name, ca_file: ca_file?, roles }))
 }

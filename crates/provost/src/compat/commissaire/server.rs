@@ -248,6 +248,7 @@ fn sign_in(
         plugins: &plugins,
         self_auths: &self_auths,
         client_verify_file: client_verify_file.as_deref(),
+        server_wide: "`tls-clientverifyfile`",
     };
     let path = server.map_or_else(|| PathBuf::from("--authentication-plugin"), |conf| conf.path.clone());
     let found = sign_in::sign_in(&said).and_then(|SignIn { config, notes }| {

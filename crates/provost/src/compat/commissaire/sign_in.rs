@@ -33,7 +33,6 @@ use crate::settings::{Origin, Problem, meant};
 const PREFIXES: [&str; 2] = ["commissaire_http.authentication.", "commissaire.authentication."];
 
 /// What was said about signing in.
-#[derive(Default)]
 pub struct Said<'a> {
     /// The configuration file and the object in it.
     pub file: Option<(&'a Path, &'a Map<String, Value>)>,
@@ -41,8 +40,10 @@ pub struct Said<'a> {
     pub plugins: &'a [String],
     /// The values of `--self-auth`, in order.
     pub self_auths: &'a [String],
-    /// The file that `tls-clientverifyfile` names, wherever it was said.
+    /// The file of client certificates' authorities for the whole server, wherever it was said.
     pub client_verify_file: Option<&'a Path>,
+    /// What people call that setting, here.
+    pub server_wide: &'a str,
 }
 
 /// How people sign in, and what is worth saying about it.
@@ -183,7 +184,9 @@ impl Reader<'_> {
         let mut options = Options::new(plugin.origin, plugin.kind.name(), plugin.options);
         let method = match plugin.kind {
             Kind::Basic => Some(MethodConfig::Basic(basic(&mut options))),
-            Kind::ClientCertificate => client_certificate(&mut options, self.said.client_verify_file),
+            Kind::ClientCertificate => {
+                client_certificate(&mut options, self.said.client_verify_file, self.said.server_wide)
+            }
             Kind::KeystonePassword => keystone(&mut options).map(MethodConfig::KeystonePassword),
             Kind::KeystoneToken => keystone(&mut options).map(MethodConfig::KeystoneToken),
             Kind::OpenShift => openshift(&mut options),
@@ -247,6 +250,7 @@ mod tests {
             plugins: &owned(plugins),
             self_auths: &owned(self_auths),
             client_verify_file: file.get("tls-clientverifyfile").and_then(Value::as_str).map(Path::new),
+            server_wide: "`tls-clientverifyfile`",
         };
         sign_in(&said).map_err(|problems| problems.iter().map(told).collect())
     }
@@ -392,7 +396,7 @@ mod tests {
         assert_eq!(notes.len(), 3, "{notes:?}");
         assert!(notes[0].contains("passed over"), "{notes:?}");
         assert!(notes[1].contains("user `a`: the hash is not one of bcrypt's"), "{notes:?}");
-        assert!(notes[2].contains("without `tls-clientverifyfile`"), "{notes:?}");
+        assert!(notes[2].contains("ca_file: is missing, and so is `tls-clientverifyfile`"), "{notes:?}");
     }
 
     #[test]

@@ -13,6 +13,10 @@ use testkit::{Heard, Ran, Recorder, Reply, cloud_init};
 use super::endpoints::tls;
 use super::{Operator, answering, lines};
 
+/// What cloud-init says last, whatever came of it.
+const GOODBYE: &str = "cloud-init is done. Whether this machine has registered \
+                       itself as a host is in /var/log/cloud-init.log.\n";
+
 /// A new machine: where its keys are, and what it is given.
 struct Machine {
     operator: Operator,
@@ -58,6 +62,7 @@ fn public_half(key: &Path) -> String {
 fn registration(heard: &Heard) -> Value {
     assert_eq!((heard.method.as_str(), heard.path.as_str()), ("PUT", "/api/v0/host"));
     assert_eq!(heard.header("content-type"), Some("application/json"));
+    assert_eq!(heard.header("accept"), Some("application/json"));
     serde_json::from_str(&heard.body).unwrap()
 }
 
@@ -75,7 +80,7 @@ fn a_new_machine_registers_itself() {
     let server = answering(201, "{}");
     let machine = Machine::new();
     let ran = machine.boot(&server, &["-c", "web", "-u", "machines", "-p"]);
-    assert_eq!(ran.ok(), "This machine has registered itself as a host.\n");
+    assert_eq!(ran.ok(), GOODBYE);
     no_complaints(&ran);
 
     let heard = server.heard();
@@ -187,16 +192,26 @@ print(json.dumps([slept, wanted, heard]))
 /// A refusal is final, is in the log in one sentence, and does not keep the machine from booting.
 #[test]
 fn a_refusal_is_told_in_the_log() {
-    for status in [302, 403, 409] {
-        let server = Recorder::start(move |_| Reply::Answer(status, "text/html", String::new()));
+    for (status, body, reason) in [
+        (302, "", ""),
+        (403, "<p>no</p>", ""),
+        (403, "[1]", ""),
+        (409, r#"{"detail": ["no", "text"]}"#, ""),
+        (
+            409,
+            r#"{"title": "Conflict", "detail": "there is a\nhost with another key"}"#,
+            ": there is a host with another key",
+        ),
+    ] {
+        let server = Recorder::start(move |_| Reply::Answer(status, "text/html", body.to_owned()));
         let ran = Machine::new().boot(&server, &["-u", "u", "-p"]);
         assert_eq!(lines(&server).len(), 1);
         let expected = format!(
-            "RuntimeError: {}/api/v0/host did not register this machine: it answered {status}\n",
+            "RuntimeError: {}/api/v0/host did not register this machine: it answered {status}{reason}\n",
             server.url()
         );
         assert!(ran.stderr.contains(&expected), "{}", ran.stderr);
-        ran.ok();
+        assert_eq!(ran.ok(), GOODBYE, "it claims nothing");
     }
 }
 
