@@ -16,5 +16,5 @@ pub use digest::sha256;
 pub use entropy::Entropy;
 pub use explain::{Explain, Kind, report};
 pub use secret::Secret;
-pub use secret_name::names_a_secret;
+pub use secret_name::{has_url_password, names_a_secret};
 pub use time::{Clock, Span, Timestamp};

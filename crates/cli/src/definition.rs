@@ -88,9 +88,10 @@ impl<D: Definition> Command<D> {
 
 impl<D: Definition> Create<D> {
     async fn run(self, session: &mut Session) -> Result<(), CommandError> {
+        let dry_run = self.dry_run.hiding(self.options.from_files());
         let options = self.options.read(&mut session.input).await?;
         let request = D::put(&self.name, self.kind, options);
-        let Some(answer) = session.change(&request, &self.dry_run).await? else { return Ok(()) };
+        let Some(answer) = session.change(&request, &dry_run).await? else { return Ok(()) };
         let (noun, option, name) = (D::NOUN, D::OPTION, self.name);
         session.tell(&answer, |_: &D| match answer.status {
             201 => format!("made {noun} {name}; `provost cluster create NAME {option} {name}` uses it"),

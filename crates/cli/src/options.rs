@@ -1,6 +1,6 @@
 //! `NAME=VALUE` at the command: labels, and the options of networks and container managers.
 
-use base::names_a_secret;
+use base::{has_url_password, names_a_secret};
 use clap::Args;
 use serde_json::{Map, Value};
 
@@ -44,11 +44,16 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// Those that come from files.
+    pub(crate) fn from_files(&self) -> Vec<String> {
+        self.files.iter().map(|(name, _)| name.clone()).collect()
+    }
+
     /// All of them. A line end at the end of a file is not part of the value.
     pub(crate) async fn read(self, input: &mut Input) -> Result<Map<String, Value>, CommandError> {
         let mut options = Map::new();
         for (name, value) in self.plain {
-            if names_a_secret(&name) {
+            if names_a_secret(&name) || tells_a_secret(&value) {
                 return Err(CommandError::Open(name));
             }
             let is_there = options.contains_key(&name);
@@ -64,6 +69,26 @@ impl Options {
             once(&mut options, is_there, name, Value::String(text))?;
         }
         Ok(options)
+    }
+}
+
+/// Whether there are secrets in a text, so that the server keeps it as one: in a URL, or in JSON.
+pub(crate) fn tells_a_secret(text: &str) -> bool {
+    let has_json = || match serde_json::from_str(text) {
+        Ok(value @ (Value::Object(_) | Value::Array(_))) => has_secrets(&value),
+        _ => false,
+    };
+    has_url_password(text) || has_json()
+}
+
+fn has_secrets(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => {
+            members.iter().any(|(name, value)| names_a_secret(name) || has_secrets(value))
+        }
+        Value::Array(items) => items.iter().any(has_secrets),
+        Value::String(text) => tells_a_secret(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
@@ -104,6 +129,18 @@ mod tests {
         assert_eq!(read(&[("a", "1")], &["a"]), Err("`a` is said twice".to_owned()));
         for name in ["token", "password", "tls_key", "client-secret"] {
             assert!(read(&[(name, "x")], &[]).unwrap_err().contains("is a secret"), "{name}");
+        }
+        for (value, is_secret) in [
+            (r#"{"token":"S","x":{"password":"D"}}"#, true),
+            (r#"[{"a":"{\"key\":1}"}]"#, true),
+            ("https://user:S@h", true),
+            (r#"{"a":1}"#, false),
+            ("https://user@h:6443", false),
+            ("a=b", false),
+        ] {
+            let refused =
+                read(&[("auth", value)], &[]).is_err_and(|error| error.contains("`auth` is a secret"));
+            assert_eq!(refused, is_secret, "{value}");
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::client_file::ClientFile;
 use crate::connection::Connection;
 use crate::error::CommandError;
 use crate::input::Input;
+use crate::options::tells_a_secret;
 use crate::output;
 use crate::screen::Screen;
 use crate::view;
@@ -34,6 +35,16 @@ pub(crate) struct DryRun {
     /// Say what would be sent, and send nothing
     #[arg(long)]
     dry_run: bool,
+    /// The options that are not shown then, whatever they are
+    #[arg(skip)]
+    hidden: Vec<String>,
+}
+
+impl DryRun {
+    /// Where nothing is sent, the options `names` are not shown.
+    pub(crate) fn hiding(self, names: Vec<String>) -> Self {
+        Self { hidden: names, ..self }
+    }
 }
 
 /// What commands take that change what is there.
@@ -139,7 +150,12 @@ impl Session {
         if !dry_run.dry_run {
             return self.ask(request).await.map(Some);
         }
-        self.print(&if self.wants_json() { planned_json(request) } else { planned(request) })?;
+        let hidden = &dry_run.hidden;
+        self.print(&if self.wants_json() {
+            planned_json(request, hidden)
+        } else {
+            planned(request, hidden)
+        })?;
         Ok(None)
     }
 
@@ -164,22 +180,23 @@ impl Session {
 }
 
 /// What would be sent, for people.
-fn planned(request: &Request) -> String {
+fn planned(request: &Request, hidden: &[String]) -> String {
     let condition = match condition(request) {
         Some((name, value)) => format!("{name}: {value}\n"),
         None => String::new(),
     };
-    let body = request.body().map(|body| format!("{:#}\n", without_secrets(body))).unwrap_or_default();
+    let body =
+        request.body().map(|body| format!("{:#}\n", without_secrets(body, hidden))).unwrap_or_default();
     format!("{} {}\n{condition}{body}", request.method(), request.path())
 }
 
-fn planned_json(request: &Request) -> String {
+fn planned_json(request: &Request, hidden: &[String]) -> String {
     let mut document = json!({"method": request.method().as_str(), "path": request.path()});
     if let Some((name, value)) = condition(request) {
         document["headers"] = json!({name: value});
     }
     if let Some(body) = request.body() {
-        document["body"] = without_secrets(body);
+        document["body"] = without_secrets(body, hidden);
     }
     format!("{document}\n")
 }
@@ -192,13 +209,19 @@ fn condition(request: &Request) -> Option<(&'static str, &str)> {
     })
 }
 
-/// `body` with secrets hidden, however deep they lie: a host's key, and those options that the server takes for secret.
-fn without_secrets(body: &Value) -> Value {
+/// `body` with secrets hidden, however deep they lie: a host's key, those options that the server takes for secret, and
+/// those called `hidden`.
+fn without_secrets(body: &Value, hidden: &[String]) -> Value {
     let mut body = body.clone();
     if let Some(key) = body.get_mut("ssh_private_key") {
         *key = HIDDEN.into();
     }
     if let Some(options) = body.get_mut("options") {
+        for name in hidden {
+            if let Some(option) = options.get_mut(name) {
+                *option = HIDDEN.into();
+            }
+        }
         hide_secrets(options);
     }
     body
@@ -216,6 +239,7 @@ fn hide_secrets(value: &mut Value) {
             }
         }
         Value::Array(items) => items.iter_mut().for_each(hide_secrets),
+        Value::String(text) if tells_a_secret(text) => *value = HIDDEN.into(),
         _ => {}
     }
 }
@@ -233,7 +257,7 @@ mod tests {
         let host = NewHost { ssh_private_key: key, cluster: Some("web".into()), ..NewHost::default() };
         let add = v1::add_host(&name, &host).if_so(Condition::Absent);
         assert_eq!(
-            planned(&add),
+            planned(&add, &[]),
             "PUT /v1/hosts/a\nIf-None-Match: *\n{\n  \"cluster\": \"web\",\n  \"ssh_private_key\": \"********\"\n}\n"
         );
         let network: NewNetwork = serde_json::from_value(json!({
@@ -241,15 +265,16 @@ mod tests {
             "options": {
                 "address": "a:1", "token": "hunter2", "tls_key_file": "hunter2", "clientSecret": "hunter2",
                 "backends": [{"url": "b:2", "password": "hunter2"}], "tls": {"key": {"pem": "hunter2"}},
+                "conf": "token: hunter2", "auth": "{\"x\": {\"password\": \"hunter2\"}}", "server": "https://a:hunter2@b",
             }
         }))
         .unwrap();
-        let shown = planned_json(&v1::put_network(&name, &network));
+        let shown = planned_json(&v1::put_network(&name, &network), &["conf".to_owned()]);
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(shown.contains(r#""address":"a:1""#) && shown.contains(r#""url":"b:2""#), "{shown}");
         for (tag, sent) in [("7", "\"7\""), ("\"7\"", "\"7\""), ("*", "*")] {
             let change = Change { if_match: Some(tag.into()), ..Change::default() };
-            let planned = planned(&change.condition(v1::remove_host(&name)));
+            let planned = planned(&change.condition(v1::remove_host(&name)), &[]);
             assert_eq!(planned, format!("DELETE /v1/hosts/a\nIf-Match: {sent}\n"));
         }
     }

@@ -1,12 +1,13 @@
 //! Options of networks and container managers: any JSON, some of it secret.
 //!
 //! An option is a secret when its name says so ([`names_a_secret`]; commissaire contract, section 3.5), however deep it
-//! lies in the others. Secrets are sealed at rest, each for its own place, as `{"sealed": JWE}`.
+//! lies in the others. A text is one as a whole when there are secrets in it: when it is JSON with such a name, or has a
+//! URL with a password. Secrets are sealed at rest, each for its own place, as `{"sealed": JWE}`.
 
 use std::convert::Infallible;
 use std::fmt;
 
-use base::{Entropy, Explain, Kind, names_a_secret};
+use base::{Entropy, Explain, Kind, has_url_password, names_a_secret};
 use serde_json::{Map, Value};
 use store::SealingKey;
 
@@ -149,6 +150,41 @@ impl Place {
     }
 }
 
+/// Whether there are secrets in a text.
+fn tells_a_secret(text: &str) -> bool {
+    let has_json = || match serde_json::from_str(text) {
+        Ok(value @ (Value::Object(_) | Value::Array(_))) => has_secrets(&value),
+        _ => false,
+    };
+    has_url_password(text) || has_json()
+}
+
+/// Whether there are secrets in a value, at any depth.
+fn has_secrets(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => {
+            members.iter().any(|(name, value)| names_a_secret(name) || has_secrets(value))
+        }
+        Value::Array(items) => items.iter().any(has_secrets),
+        Value::String(text) => tells_a_secret(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Whether a value is a secret under any name: a text with secrets in it, or what has been sealed. What only looks as if
+/// it had been is sealed like a secret, so that it is not opened later as what it is not.
+fn is_secret(value: &Value) -> bool {
+    match value {
+        Value::String(text) => tells_a_secret(text),
+        Value::Object(members) => {
+            let sealed = members.get(SEALED).filter(|_| members.len() == 1).and_then(Value::as_str);
+            // A JWE has five parts (RFC 7516 §7.1).
+            sealed.is_some_and(|text| text.split('.').count() == 5)
+        }
+        _ => false,
+    }
+}
+
 /// `members` with what `change` makes of each secret among them, at any depth.
 fn each_secret<E>(
     members: Map<String, Value>,
@@ -164,12 +200,15 @@ fn each_secret<E>(
     changed.collect()
 }
 
-/// The same for the secrets in a value that is none itself.
+/// The same for a value whose name does not say that it is a secret.
 fn within<E>(
     value: Value,
     place: &Place,
     change: &impl Fn(&Place, Value) -> Result<Value, E>,
 ) -> Result<Value, E> {
+    if is_secret(&value) {
+        return change(place, value);
+    }
     Ok(match value {
         Value::Object(members) => Value::Object(each_secret(members, place, change)?),
         Value::Array(items) => {
@@ -241,6 +280,42 @@ mod tests {
         let mut moved = stored;
         moved.insert("b".into(), moved["a"].clone());
         assert!(Options::open("/k/a", moved, &sealing).is_err());
+    }
+
+    #[test]
+    fn texts_with_secrets_in_them_are_secrets() {
+        let entropy = Entropy::seeded(1);
+        let sealing = SealingKey::generate(&entropy);
+        for (value, is_secret) in [
+            (serde_json::json!(r#"{"token":"S"}"#), true),
+            (serde_json::json!(r#" {"a":1,"x":[{"password":"S"}]}"#), true),
+            (serde_json::json!(r#"[{"apiKey":"S"}]"#), true),
+            (serde_json::json!(r#"{"a":"{\"token\":\"S\"}"}"#), true),
+            (serde_json::json!(r#"{"a":"https://user:S@h"}"#), true),
+            (serde_json::json!("https://user:S@h:6443"), true),
+            (serde_json::json!({"sealed": "a.b.c.d.e"}), true),
+            (serde_json::json!({"sealed": "really"}), false),
+            (serde_json::json!({"sealed": "a.b.c.d.e", "n": 1}), false),
+            (serde_json::json!(r#"{"url":"u"}"#), false),
+            (serde_json::json!(r#"{"token":"#), false),
+            (serde_json::json!(r#""token""#), false),
+            (serde_json::json!("token"), false),
+            (serde_json::json!("https://h:6443"), false),
+            (serde_json::json!("https://user@h"), false),
+        ] {
+            let shown = if is_secret { Value::from(HIDDEN) } else { value.clone() };
+            for (options, expected) in [
+                (serde_json::json!({"conf": value}), serde_json::json!({"conf": shown})),
+                (serde_json::json!({"a": [{"b": value}]}), serde_json::json!({"a": [{"b": shown}]})),
+            ] {
+                let options = Options::new(map(options));
+                let stored = options.sealed("/k/a", &sealing, &entropy);
+                assert_eq!(stored != *options.as_map(), is_secret, "{value}");
+                assert_eq!(Options::open("/k/a", stored.clone(), &sealing).unwrap(), options, "{value}");
+                assert_eq!(Options::hidden(stored).into_map(), map(expected.clone()), "{value}");
+                assert_eq!(Options::hidden(options.into_map()).into_map(), map(expected), "{value}");
+            }
+        }
     }
 
     #[test]
