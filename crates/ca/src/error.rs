@@ -289,8 +289,8 @@ pub enum ApproveError {
     #[error(transparent)]
     Draft(#[from] DraftError),
     /// No certificate can be drawn up from the template.
-    #[error("the template cannot be certified: {0}")]
-    Template(DraftError),
+    #[error("the template cannot be certified")]
+    Template(#[source] DraftError),
     /// We failed.
     #[error(transparent)]
     Issue(#[from] IssueError),

@@ -72,7 +72,7 @@ fn a_bad_template_is_told_from_the_request() {
     let template = Asker::with("other", KeySpec::P256, &[names]);
     let error = block_on(world.authority.approve(permit(), id, Some(&template.csr))).unwrap_err();
     assert!(matches!(&error, ApproveError::Template(_)), "{error:?}");
-    assert!(error.to_string().starts_with("the template cannot be certified: "), "{error}");
+    assert!(base::report(&error).starts_with("the template cannot be certified: "), "{error}");
     world.approve(id).unwrap();
 }
 

@@ -288,7 +288,7 @@ fn the_command_line_comes_before_the_file() {
     }
     let ran = served.stop();
     assert!(ran.stderr.contains("storage-handlers: nothing known has this name"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("without `tls-clientverifyfile`"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("and so is `tls-clientverifyfile`"), "{}", ran.stderr);
     assert!(ran.stderr.contains("DEBUG"), "{}", ran.stderr);
 }
 
