@@ -88,7 +88,7 @@ impl<D: Definition> Command<D> {
 
 impl<D: Definition> Create<D> {
     async fn run(self, session: &mut Session) -> Result<(), CommandError> {
-        let dry_run = self.dry_run.hiding(self.options.from_files());
+        let dry_run = self.dry_run.hiding(self.options.named_with_files());
         let options = self.options.read(&mut session.input).await?;
         let request = D::put(&self.name, self.kind, options);
         let Some(answer) = session.change(&request, &dry_run).await? else { return Ok(()) };

@@ -45,7 +45,7 @@ pub(crate) struct Options {
 
 impl Options {
     /// Those that come from files.
-    pub(crate) fn from_files(&self) -> Vec<String> {
+    pub(crate) fn named_with_files(&self) -> Vec<String> {
         self.files.iter().map(|(name, _)| name.clone()).collect()
     }
 
