@@ -36,6 +36,7 @@ pub use error::{Error, Step};
 pub use host_key::{HostKey, HostKeyError};
 pub use remote::Remote;
 pub use sessions::{Limits, Sessions, Settings};
+pub use shell::quote;
 pub use target::{Address, KnownKey, Target};
 pub use upload::{Upload, UploadError};
 pub use user_key::{KeyError, UserKey};

@@ -30,8 +30,9 @@ pub(crate) struct Wrapped {
     pub(crate) through_sudo: bool,
 }
 
-/// `text` as one word for a shell.
-pub(crate) fn quote(text: &str) -> String {
+/// `text` as one word for a POSIX shell, whatever is in it.
+#[must_use]
+pub fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 

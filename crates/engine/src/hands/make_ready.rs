@@ -226,7 +226,7 @@ impl Job<'_> {
                 let upload = upload.map_err(wrong)?.deadline(deadline);
                 // What may not be there yet is the folder: `/etc/etcd`, `/etc/sysconfig`.
                 let folder = "mkdir -p \"$(dirname \"$path\")\"";
-                let make = format!("path={}; {folder}", ssh_quoted(path));
+                let make = format!("path={}; {folder}", ssh::quote(path));
                 succeeded(step, &self.command(target, &make, CHECK).await?)?;
                 self.remotely(self.crew.hands.remote.put(target, &upload)).await
             }
@@ -259,11 +259,6 @@ impl Job<'_> {
             () = stopped => Err(Halt::Stopped),
         }
     }
-}
-
-/// A path as one word of `sh`.
-fn ssh_quoted(path: &str) -> String {
-    format!("'{}'", path.replace('\'', r"'\''"))
 }
 
 fn there(is_there: bool) -> Result<(), Halt> {

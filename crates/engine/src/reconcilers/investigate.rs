@@ -101,6 +101,8 @@ impl Investigate {
         let mut elsewhere = HashSet::new();
         let mut next = None;
         let mut is_outdated = true;
+        // Not put off by whatever else happens: a fleet that is busy would never come back to them.
+        let mut again = Instant::now() + AGAIN;
         loop {
             if is_outdated && !stop.is_asked() && working.len() < room {
                 let (due, at) = self.due(&known, room - working.len()).await?;
@@ -135,7 +137,8 @@ impl Investigate {
                         Some(Heard::Lost) | None => true,
                     };
                 }
-                () = tokio::time::sleep(AGAIN) => {
+                () = tokio::time::sleep_until(again) => {
+                    again = Instant::now() + AGAIN;
                     for address in elsewhere.drain() {
                         known.remove(&address);
                     }
