@@ -12,6 +12,7 @@
 //! report    rows, medians, the table, JSON
 //! ca/       the certificate authority: requests, contenders, and a file for each section
 //! api/      the fleet's interface: contenders, and a file for each section
+//! fleet/    the way to hosts: the hosts, ours, rivals, and a file for each section
 //! ```
 //!
 //! **Invariant:** nothing here is part of the product; every contender is given the same work, in turns.
@@ -20,6 +21,7 @@ pub mod api;
 pub mod ca;
 mod disk;
 mod failure;
+pub mod fleet;
 mod http;
 mod load;
 mod process;

@@ -176,7 +176,25 @@ pub(crate) fn own_cpu() -> Result<Duration, Failure> {
     cpu_of("self")
 }
 
-fn cpu_of(process: &str) -> Result<Duration, Failure> {
+/// Processor time that children of this process have used, and theirs, which have ended and were waited for.
+pub(crate) fn children_cpu() -> Result<Duration, Failure> {
+    let path = "/proc/self/stat";
+    let stat = fs::read_to_string(path).map_err(Failure::file(Path::new(path)))?;
+    let both = ticks(&stat, 4).zip(ticks(&stat, 2));
+    let odd = || Failure::Program { program: path.into(), what: "is not as proc(5) says".into() };
+    both.map(|(all, own)| all.saturating_sub(own)).ok_or_else(odd)
+}
+
+/// How much of this process is in memory now, in bytes.
+pub(crate) fn own_resident_bytes() -> Result<u64, Failure> {
+    let path = "/proc/self/status";
+    let status = fs::read_to_string(path).map_err(Failure::file(Path::new(path)))?;
+    let odd = || Failure::Program { program: path.into(), what: "is not as proc(5) says".into() };
+    bytes_of(&status, "VmRSS:").ok_or_else(odd)
+}
+
+/// Processor time that the process of this number (or `self`) has used since it began.
+pub(crate) fn cpu_of(process: &str) -> Result<Duration, Failure> {
     let path = format!("/proc/{process}/stat");
     let stat = fs::read_to_string(&path).map_err(Failure::file(Path::new(&path)))?;
     cpu(&stat).ok_or_else(|| Failure::Program { program: path, what: "is not as proc(5) says".into() })

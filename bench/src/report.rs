@@ -10,6 +10,7 @@ pub(crate) enum Unit {
     PerSecond,
     Microseconds,
     Milliseconds,
+    Kilobytes,
     Megabytes,
 }
 
@@ -19,6 +20,7 @@ impl Unit {
             Self::PerSecond => "/s",
             Self::Microseconds => "µs",
             Self::Milliseconds => "ms",
+            Self::Kilobytes => "kB",
             Self::Megabytes => "MB",
         }
     }
