@@ -76,11 +76,11 @@ pub(super) fn measure(bench: &Bench, requests: &Requests) -> Result<Section, Fai
         bare.add(bare_signatures(bench.duration)?);
         for (at, clients) in CLIENTS.into_iter().enumerate() {
             in_process[at].add(within.issue(clients, bench.duration)?);
-            let (server_cpu, client_cpu) = (served.cpu()?, process::own_cpu()?);
+            let (server_cpu, client_cpu) = (served.cpu()?, process::own_cpu());
             let work = issuing::issue(&served, &supply, clients, false, bench.duration);
             let done = bench.runtime.block_on(work)?;
             over_http[at].add(Spent { done, cpu: served.cpu()? - server_cpu });
-            client_microseconds.add(Spent { done, cpu: process::own_cpu()? - client_cpu }.cpu_microseconds());
+            client_microseconds.add(Spent { done, cpu: process::own_cpu() - client_cpu }.cpu_microseconds());
         }
     }
     bench.runtime.block_on(served.stop())?;
@@ -125,7 +125,7 @@ fn rows(bare: &Runs, in_process: &[Runs], over_http: &[Runs]) -> Vec<Row> {
 /// RSA-2048 signatures by the library alone, on all cores.
 pub(super) fn bare_signatures(duration: Duration) -> Result<Spent, Failure> {
     let key = KeyPair::generate(KeySize::Rsa2048).map_err(Failure::authority)?;
-    let cpu = process::own_cpu()?;
+    let cpu = process::own_cpu();
     let began = Instant::now();
     let sign_on = || {
         let message = [0x5a; SIGNED_BYTES];
@@ -143,7 +143,7 @@ pub(super) fn bare_signatures(duration: Duration) -> Result<Spent, Failure> {
         turns.sum::<Result<u64, _>>()
     });
     let done = Done { turns: turns.map_err(Failure::authority)?, elapsed: began.elapsed() };
-    Ok(Spent { done, cpu: process::own_cpu()? - cpu })
+    Ok(Spent { done, cpu: process::own_cpu() - cpu })
 }
 
 /// An authority in this process, as the server has it.
@@ -189,9 +189,9 @@ impl InProcess {
     fn issue(&self, clients: usize, duration: Duration) -> Result<Spent, Failure> {
         let caller = || Caller { authority: Arc::clone(&self.authority), supply: self.supply.clone() };
         let callers = std::iter::repeat_with(caller).take(clients).collect();
-        let cpu = process::own_cpu()?;
+        let cpu = process::own_cpu();
         let (done, _) = self.runtime.block_on(load::run(callers, duration))?;
-        Ok(Spent { done, cpu: process::own_cpu()? - cpu })
+        Ok(Spent { done, cpu: process::own_cpu() - cpu })
     }
 }
 
