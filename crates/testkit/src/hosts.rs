@@ -174,6 +174,12 @@ impl Hosts {
         fs::read_to_string(self.folder.join("key")).unwrap()
     }
 
+    /// The address by which they reach this machine.
+    #[must_use]
+    pub fn gateway(&self) -> String {
+        self.network.gateway()
+    }
+
     /// The hosts, in the order of their plans.
     #[must_use]
     pub fn all(&self) -> &[Host] {

@@ -42,7 +42,7 @@ mod witness;
 pub use api_server::{ApiServer, Budget, PodPlan, Schema};
 pub use cable::{Cable, Pass};
 pub use caucase::Caucase;
-pub use cloud_init::cloud_init;
+pub use cloud_init::{cloud_init, cloud_init_on};
 pub use etcd::{Etcd, EtcdPlan};
 pub use exchange::{Answer, Line, exchange};
 pub use hosts::{Host, HostPlan, Hosts};

@@ -8,6 +8,7 @@ mod broken;
 mod caucase_clients;
 mod caucase_tools;
 mod caucased;
+mod cloud_init;
 mod commctl;
 mod commissaire_server;
 mod config;

@@ -185,7 +185,7 @@ impl HostPlan {
             config.push_str("SetEnv PATH=/usr/local/bin:/opt/bin\n");
         }
         config.push_str(
-            "AuthorizedKeysFile /etc/ssh/authorized/%u\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n\
+            "AuthorizedKeysFile /etc/ssh/authorized/%u .ssh/authorized_keys\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n\
              KbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\nMaxStartups 300\nUseDNS no\n\
              PidFile none\nLogLevel VERBOSE\nPrintMotd no\nPrintLastLog no\n",
         );
