@@ -55,15 +55,16 @@ fn measure(options: &Options) -> Result<(), Failure> {
     let sizes: &[u8] = if options.hosts.is_empty() { &[50, 200] } else { &options.hosts };
     let began = Moment::now()?;
     let mut sections: Vec<Section> = Vec::new();
+    // First: what other work leaves in memory would be used again.
+    if wanted(Chosen::Connections) {
+        let most = sizes.iter().copied().max().unwrap_or(50);
+        sections.push(connections::measure(usize::from(most))?);
+    }
     if wanted(Chosen::Asking) {
         let programs = Programs::find()?;
         for &hosts in sizes {
             sections.extend(asking::measure(&programs, usize::from(hosts), options.settings.rounds)?);
         }
-    }
-    if wanted(Chosen::Connections) {
-        let most = sizes.iter().copied().max().unwrap_or(50);
-        sections.push(connections::measure(usize::from(most))?);
     }
     options.settings.print(&began, &sections)
 }
