@@ -9,6 +9,7 @@
 //! process   a server that is started, watched and stopped
 //! disk      what the disk can do at best
 //! run       what every measurement shares: its options, its folder, its end
+//! signed_in somebody who asks a Provost with a password
 //! report    rows, medians, the table, JSON
 //! ca/       the certificate authority: requests, contenders, and a file for each section
 //! api/      the fleet's interface: contenders, and a file for each section
@@ -27,5 +28,6 @@ mod load;
 mod process;
 mod report;
 mod run;
+mod signed_in;
 
 pub use failure::Failure;

@@ -6,27 +6,20 @@ use std::sync::Arc;
 
 use ::http::HeaderMap;
 use base::{Clock, Entropy};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::ValueEnum;
 use fleet::{Fleet, Ground};
 use identity::sign_in::{Attempt, OpenPath, Outcome, Stack};
 use identity::{Action, Permit, Principal, Role};
-use serde_json::{Value, json};
+use serde_json::Value;
 use store::{Engine, Etcd, EtcdSettings, SealingKey, Sqlite};
 use tokio::runtime::Runtime;
 
 use super::{Bench, bare};
 use crate::Failure;
-use crate::http::{self, Client};
+use crate::http::Client;
 use crate::process::{self, Served};
 use crate::run;
-
-/// Who asks.
-const USER: &str = "operator";
-const PASSWORD: &str = "a password that nobody guesses";
-/// What a hash of it costs to compare (2^COST rounds): what is common, so that doing it for each request would show.
-const COST: u32 = 10;
+use crate::signed_in::{self, request};
 
 /// Where a fleet is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -67,10 +60,7 @@ impl Place {
     /// A place without any hosts, called `name`.
     pub(super) async fn found(bench: &Bench, store: Store, name: &str) -> Result<Self, Failure> {
         let folder = run::folder_in(bench.folder.path(), &format!("{name}-{store:?}").to_lowercase())?;
-        let hash = bcrypt::hash(PASSWORD, COST).map_err(Failure::fleet)?;
-        let users = json!({USER: {"hash": hash}});
-        let sign_in = json!({"authentication_plugins": [{"name": "httpbasicauth", "users": users}]});
-        write(&folder.join("sign-in.json"), &sign_in)?;
+        signed_in::file(&folder)?;
         let etcd = match store {
             Store::Embedded => None,
             Store::Etcd => Some(start_etcd(&folder).await?),
@@ -193,13 +183,6 @@ pub(super) async fn start_bare(folder: &Path, bodies: &[(&str, &[u8])]) -> Resul
 
 fn write(path: &Path, value: &Value) -> Result<(), Failure> {
     std::fs::write(path, value.to_string()).map_err(Failure::file(path))
-}
-
-/// A request of somebody who signs in with a password.
-pub(super) fn request(method: &str, path: &str, body: Option<&[u8]>) -> Vec<u8> {
-    let login = BASE64.encode(format!("{USER}:{PASSWORD}"));
-    let body = body.map(|body| ("application/json", body));
-    http::request_with(method, path, &format!("Authorization: Basic {login}\r\n"), body)
 }
 
 /// What `served` answers to a GET of `path`.

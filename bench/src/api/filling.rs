@@ -8,11 +8,12 @@ use std::time::Duration;
 use fleet::{Expected, Facts, Fleet, HostAddress, HostStatus, Labels, NewCluster, NewHost};
 use identity::Principal;
 
-use super::contenders::{InProcess, permit, request};
+use super::contenders::{InProcess, permit};
 use crate::Failure;
 use crate::http::Client;
 use crate::load::{self, Done, Worker};
 use crate::process::Served;
+use crate::signed_in::request;
 
 /// How many put hosts at the same time when it is only about having them.
 const AT_ONCE: usize = 64;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use fleet::{ClusterName, HostAddress, HostFilter, HostStatus, Labels};
 
-use super::contenders::{InProcess, Place, Store, request};
+use super::contenders::{InProcess, Place, Store};
 use super::filling::{FEW, address, fill};
 use super::{Bench, FEWER};
 use crate::Failure;
@@ -12,6 +12,7 @@ use crate::http::Client;
 use crate::process::Served;
 use crate::report::{Measured, Row, Section, Unit, number};
 use crate::run::note;
+use crate::signed_in::request;
 
 /// What is looked at.
 enum Look {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::contenders::{Place, Store, request};
+use super::contenders::{Place, Store};
 use super::filling::put_hosts;
 use super::writing::write;
 use super::{Bench, FEWER};
@@ -12,6 +12,7 @@ use crate::load::{self, Worker};
 use crate::process::Served;
 use crate::report::{Measured, Row, Section, Unit, number};
 use crate::run::note;
+use crate::signed_in::request;
 
 /// So many read the list of all hosts at the same time.
 const AT_ONCE: usize = 8;

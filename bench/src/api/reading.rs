@@ -1,6 +1,6 @@
 //! How many hosts, and lists of a thousand, are read in a second, signed in by a password, over plain HTTP.
 
-use super::contenders::{Place, Store, body_of, request, start_bare};
+use super::contenders::{Place, Store, body_of, start_bare};
 use super::filling::put_hosts;
 use super::writing::write;
 use super::{Bench, CONNECTIONS, Runs};
@@ -10,6 +10,7 @@ use crate::load::{self, Worker};
 use crate::process::{self, Served};
 use crate::report::{Measured, Row, Section, Unit, number};
 use crate::run::{count, note};
+use crate::signed_in::request;
 
 /// How many hosts there are.
 const HOSTS: usize = 1_000;

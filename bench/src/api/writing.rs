@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::contenders::request;
 use crate::Failure;
 use crate::http::Client;
 use crate::load::{self, Done, Worker};
 use crate::process::Served;
+use crate::signed_in::request;
 
 /// Takes in a host and lets it go again, over and over, so that there are as many as before in the end. Each of the two
 /// is a commit, after which every answer is made anew.

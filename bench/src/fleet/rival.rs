@@ -89,6 +89,16 @@ impl Programs {
         Ok(Asked { cold: ask()?, warm: ask()? })
     }
 
+    /// Has Ansible play `playbook`.
+    pub(super) fn play(&self, site: &Site, playbook: &Path) -> Result<(), Failure> {
+        let kept = Kept::new(site);
+        fs::create_dir_all(&kept.0).map_err(Failure::file(&kept.0))?;
+        let mut command = Command::new(self.ansible.with_file_name("ansible-playbook"));
+        command.arg("-i").arg(site.path("inventory")).arg(playbook).stdin(Stdio::null());
+        set_up_ansible(&mut command, site, &kept);
+        ask(Rival::Ansible, command, site, &kept).map(drop)
+    }
+
     fn command(&self, rival: Rival, site: &Site, work: Work, at_once: usize, kept: &Kept) -> Command {
         let script = match work {
             Work::Facts => fleet::PROBE,
@@ -124,18 +134,21 @@ impl Programs {
                 let mut command = Command::new(&self.ansible);
                 command.args(["all", "--forks", &at_once, "-i"]).arg(site.path("inventory"));
                 command.args(["-m", if work == Work::Facts { "setup" } else { "ping" }]);
-                let options = site.ssh_options().join(" ");
-                command.env("ANSIBLE_PIPELINING", "1").env("ANSIBLE_SSH_CONTROL_PATH_DIR", &kept.0);
-                command.env(
-                    "ANSIBLE_SSH_ARGS",
-                    format!("-F none -o ControlMaster=auto -o ControlPersist=60s {options}"),
-                );
+                set_up_ansible(&mut command, site, kept);
                 command
             }
         };
         command.stdin(Stdio::null());
         command
     }
+}
+
+/// As Ansible is at its best: no files are copied, and connections are kept.
+fn set_up_ansible(command: &mut Command, site: &Site, kept: &Kept) {
+    let options = site.ssh_options().join(" ");
+    let options = format!("-F none -o ControlMaster=auto -o ControlPersist=60s {options}");
+    command.env("ANSIBLE_PIPELINING", "1").env("ANSIBLE_SSH_CONTROL_PATH_DIR", &kept.0);
+    command.env("ANSIBLE_SSH_ARGS", options);
 }
 
 /// Runs it, and sees that it did what it was told.

@@ -1,0 +1,32 @@
+//! Somebody who signs in to a Provost with a password.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::json;
+
+use crate::{Failure, http};
+
+/// Who asks.
+const USER: &str = "operator";
+const PASSWORD: &str = "a password that nobody guesses";
+/// What a hash of it costs to compare (2^COST rounds): what is common, so that doing it for each request would show.
+const COST: u32 = 10;
+
+/// Writes a file for `fleet.sign_in` into `folder`.
+pub(crate) fn file(folder: &Path) -> Result<PathBuf, Failure> {
+    let hash = bcrypt::hash(PASSWORD, COST).map_err(Failure::fleet)?;
+    let users = json!({USER: {"hash": hash}});
+    let sign_in = json!({"authentication_plugins": [{"name": "httpbasicauth", "users": users}]});
+    let path = folder.join("sign-in.json");
+    std::fs::write(&path, sign_in.to_string()).map_err(Failure::file(&path))?;
+    Ok(path)
+}
+
+/// A request of whom that file lets in.
+pub(crate) fn request(method: &str, path: &str, body: Option<&[u8]>) -> Vec<u8> {
+    let login = BASE64.encode(format!("{USER}:{PASSWORD}"));
+    let body = body.map(|body| ("application/json", body));
+    http::request_with(method, path, &format!("Authorization: Basic {login}\r\n"), body)
+}
