@@ -135,7 +135,9 @@ fn query_parameter(parameter: Parameter) -> Value {
             "`KEY=VALUE`; hosts with all of these labels",
             json!({ "type": "array", "items": { "type": "string", "pattern": wire::rules::LABEL }, "maxItems": 32 }),
         ),
-        Parameter::Status => ("Hosts with this status", text),
+        Parameter::Status => {
+            ("Hosts with this status", json!({ "type": "string", "enum": wire::rules::STATUSES }))
+        }
         Parameter::Cluster => {
             ("Hosts of this cluster", json!({ "type": "string", "pattern": wire::rules::NAME }))
         }
