@@ -53,8 +53,9 @@ struct Answer {
 enum Finding {
     Known(Arc<Known>),
     Wrong,
+    #[cfg(feature = "services")]
     Nothing,
-    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services are out of reach"))]
+    #[cfg(feature = "services")]
     Unavailable,
 }
 
@@ -198,7 +199,10 @@ impl Guard {
                 Verdict::Success(known.clone())
             }
             Finding::Wrong if guesser.is_some() => Verdict::WrongGuess,
-            Finding::Wrong | Finding::Nothing => Verdict::Failure,
+            Finding::Wrong => Verdict::Failure,
+            #[cfg(feature = "services")]
+            Finding::Nothing => Verdict::Failure,
+            #[cfg(feature = "services")]
             Finding::Unavailable => Verdict::Unavailable,
         }
     }
