@@ -95,6 +95,19 @@ impl Guard {
         }
     }
 
+    /// The same turns for those who are not to be known from others: their guesses are counted by themselves, and nobody
+    /// is remembered.
+    #[cfg(feature = "basic")]
+    pub(crate) fn of_strangers(&self, entropy: &Entropy) -> Self {
+        Self {
+            clock: self.clock.clone(),
+            cache: Cache::new(0, entropy),
+            turns: self.turns.clone(),
+            throttle: Some(Arc::new(Throttle::new())),
+            questions: Mutex::default(),
+        }
+    }
+
     /// The key for a finding that depends on `parts`: see [`Cache::key`].
     pub(crate) fn key(&self, parts: &[&[u8]]) -> CacheKey {
         self.cache.key(parts)
