@@ -10,11 +10,13 @@ mod explain;
 pub mod hex;
 mod secret;
 mod secret_name;
+mod secret_text;
 mod time;
 
 pub use digest::sha256;
 pub use entropy::Entropy;
 pub use explain::{Explain, Kind, report};
 pub use secret::Secret;
-pub use secret_name::{has_url_password, names_a_secret};
+pub use secret_name::names_a_secret;
+pub use secret_text::tells_a_secret;
 pub use time::{Clock, Span, Timestamp};

@@ -1,5 +1,4 @@
-//! Which names are those of secrets, and which texts have a password in them: for whoever keeps such a thing, and for
-//! whoever sends it.
+//! Which names are those of secrets: for whoever keeps such a thing, and for whoever sends it.
 
 /// Words that make whatever has them in its name a secret.
 const SECRET_WORDS: [&str; 11] = [
@@ -22,18 +21,6 @@ const SECRET_WORDS: [&str; 11] = [
 pub fn names_a_secret(name: &str) -> bool {
     let words = words(name);
     words.contains("_key") || words.split('_').any(|word| SECRET_WORDS.contains(&word))
-}
-
-/// Whether a URL with a password in it stands anywhere in `text`: `scheme://user:password@…` (RFC 3986 §3.2.1).
-#[must_use]
-pub fn has_url_password(text: &str) -> bool {
-    text.match_indices("://").any(|(at, separator)| {
-        let behind = &text[at + separator.len()..];
-        let authority =
-            behind.split(|c: char| c.is_whitespace() || "/?#".contains(c)).next().unwrap_or_default();
-        let user = authority.rsplit_once('@').and_then(|(user, _)| user.split_once(':'));
-        user.is_some_and(|(_, password)| !password.is_empty())
-    })
 }
 
 /// A name in lower case, with `_` between its words: `client_secret` also of `Client-Secret` and `clientSecret`.
@@ -88,31 +75,6 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(names_a_secret(name), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn passwords_are_found_in_urls() {
-        for (text, expected) in [
-            ("https://user:pw@h", true),
-            ("https://user:pw@h:6443/x?a=b", true),
-            ("HTTPS://user:p@w@h", true),
-            ("redis://:pw@h/0", true),
-            ("http://a:1,http://user:pw@b:2", true),
-            ("at https://user:pw@h", true),
-            ("https://h", false),
-            ("https://h:6443", false),
-            ("https://[::1]:6443/", false),
-            ("https://user@h:6443", false),
-            ("https://user:@h", false),
-            ("https://h:6443/a@b", false),
-            ("https://h:6443?a@b", false),
-            ("https://h:6443 a@b", false),
-            ("user:pw@h", false),
-            ("://", false),
-            ("", false),
-        ] {
-            assert_eq!(has_url_password(text), expected, "{text}");
         }
     }
 }

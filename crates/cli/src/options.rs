@@ -1,6 +1,6 @@
 //! `NAME=VALUE` at the command: labels, and the options of networks and container managers.
 
-use base::{has_url_password, names_a_secret};
+use base::{names_a_secret, tells_a_secret};
 use clap::Args;
 use serde_json::{Map, Value};
 
@@ -72,26 +72,6 @@ impl Options {
     }
 }
 
-/// Whether there are secrets in a text, so that the server keeps it as one: in a URL, or in JSON.
-pub(crate) fn tells_a_secret(text: &str) -> bool {
-    let has_json = || match serde_json::from_str(text) {
-        Ok(value @ (Value::Object(_) | Value::Array(_))) => has_secrets(&value),
-        _ => false,
-    };
-    has_url_password(text) || has_json()
-}
-
-fn has_secrets(value: &Value) -> bool {
-    match value {
-        Value::Object(members) => {
-            members.iter().any(|(name, value)| names_a_secret(name) || has_secrets(value))
-        }
-        Value::Array(items) => items.iter().any(has_secrets),
-        Value::String(text) => tells_a_secret(text),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +114,7 @@ mod tests {
             (r#"{"token":"S","x":{"password":"D"}}"#, true),
             (r#"[{"a":"{\"key\":1}"}]"#, true),
             ("https://user:S@h", true),
+            ("users:\n- user:\n    token: S", true),
             (r#"{"a":1}"#, false),
             ("https://user@h:6443", false),
             ("a=b", false),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use base::names_a_secret;
+use base::{names_a_secret, tells_a_secret};
 use clap::Args;
 use client::{Answer, Client, Condition, Endpoint, Request, v1};
 use serde::Serialize;
@@ -14,7 +14,6 @@ use crate::client_file::ClientFile;
 use crate::connection::Connection;
 use crate::error::CommandError;
 use crate::input::Input;
-use crate::options::tells_a_secret;
 use crate::output;
 use crate::screen::Screen;
 use crate::view;

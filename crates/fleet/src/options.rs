@@ -1,13 +1,13 @@
 //! Options of networks and container managers: any JSON, some of it secret.
 //!
 //! An option is a secret when its name says so ([`names_a_secret`]; commissaire contract, section 3.5), however deep it
-//! lies in the others. A text is one as a whole when there are secrets in it: when it is JSON with such a name, or has a
-//! URL with a password. Secrets are sealed at rest, each for its own place, as `{"sealed": JWE}`.
+//! lies in the others. A text is one as a whole when there are secrets in it ([`tells_a_secret`]): JSON or YAML with such
+//! a name, a private key, or a URL with a password. Secrets are sealed at rest, each for its own place, as `{"sealed": JWE}`.
 
 use std::convert::Infallible;
 use std::fmt;
 
-use base::{Entropy, Explain, Kind, has_url_password, names_a_secret};
+use base::{Entropy, Explain, Kind, names_a_secret, tells_a_secret};
 use serde_json::{Map, Value};
 use store::SealingKey;
 
@@ -150,27 +150,6 @@ impl Place {
     }
 }
 
-/// Whether there are secrets in a text.
-fn tells_a_secret(text: &str) -> bool {
-    let has_json = || match serde_json::from_str(text) {
-        Ok(value @ (Value::Object(_) | Value::Array(_))) => has_secrets(&value),
-        _ => false,
-    };
-    has_url_password(text) || has_json()
-}
-
-/// Whether there are secrets in a value, at any depth.
-fn has_secrets(value: &Value) -> bool {
-    match value {
-        Value::Object(members) => {
-            members.iter().any(|(name, value)| names_a_secret(name) || has_secrets(value))
-        }
-        Value::Array(items) => items.iter().any(has_secrets),
-        Value::String(text) => tells_a_secret(text),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
-}
-
 /// Whether a value is a secret under any name: a text with secrets in it, or what has been sealed. What only looks as if
 /// it had been is sealed like a secret, so that it is not opened later as what it is not.
 fn is_secret(value: &Value) -> bool {
@@ -297,7 +276,9 @@ mod tests {
             (serde_json::json!({"sealed": "really"}), false),
             (serde_json::json!({"sealed": "a.b.c.d.e", "n": 1}), false),
             (serde_json::json!(r#"{"url":"u"}"#), false),
-            (serde_json::json!(r#"{"token":"#), false),
+            (serde_json::json!(r#"{"token":"#), true),
+            (serde_json::json!("users:\n- name: u\n  user:\n    client-key-data: S\n"), true),
+            (serde_json::json!("users:\n- name: u\n"), false),
             (serde_json::json!(r#""token""#), false),
             (serde_json::json!("token"), false),
             (serde_json::json!("https://h:6443"), false),

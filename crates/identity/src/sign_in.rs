@@ -41,6 +41,8 @@ mod recent;
 mod roles;
 #[cfg(feature = "services")]
 mod service;
+#[cfg(feature = "services")]
+mod silence;
 mod stack;
 #[cfg_attr(not(feature = "guard"), expect(dead_code, reason = "without these methods nobody guesses"))]
 mod throttle;

@@ -376,7 +376,18 @@ impl Explain for Error {
             Self::Record { .. } => {
                 Some("the database is damaged: put it and its key back from one backup".into())
             }
-            // What the TLS says of it is all that is known of a handshake that failed.
+            // What the TLS says of it is all that is known of a handshake that failed. An alert is what the other side
+            // says of ours (RFC 8446 §6.2).
+            Self::Unavailable { reason, .. }
+                if reason.contains("fatal alert")
+                    && ["Certificate", "UnknownCA"].iter().any(|sign| reason.contains(sign)) =>
+            {
+                Some(
+                    "the store wants a client certificate of an authority that it trusts: name it as \
+                     `certificate_file`, and its key as `key_file`"
+                        .into(),
+                )
+            }
             Self::Unavailable { reason, .. } if reason.contains("certificate") => Some(
                 "see that the store's certificate is of an authority in `ca_file`, for the name it is reached by"
                     .into(),

@@ -17,6 +17,9 @@ pub const LABEL_VALUE: &str = "^[A-Za-z0-9._-]{0,63}$";
 pub const LABEL: &str = "^[A-Za-z0-9._/-]{1,128}=[A-Za-z0-9._-]{0,63}$";
 /// What is deployed: no blanks, and nothing that commands take for an option.
 pub const VERSION: &str = "^[!-,.-~][!-~]{0,199}$";
+/// What the status of a host is that Provost gave it; there may be others, of somebody else's. One can look for these.
+pub const STATUSES: [&str; 6] =
+    ["new", "investigating", "bootstrapping", "disassociated", "active", "failed"];
 /// What is shown instead of a secret.
 pub const HIDDEN: &str = "********";
 /// The most labels on a host.

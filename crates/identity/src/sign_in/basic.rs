@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
-use base::Clock;
+use base::{Clock, Entropy};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -35,6 +35,8 @@ pub(crate) struct Basic {
     /// a guess, and to keep secret whom they know.
     knows_everybody: bool,
     guard: Guard,
+    /// Stands before what is looked at for its time alone.
+    strangers: Guard,
     compute: Compute,
 }
 
@@ -45,9 +47,11 @@ impl Basic {
         guard: Guard,
         compute: Compute,
         clock: &Clock,
+        entropy: &Entropy,
     ) -> Self {
+        let strangers = guard.of_strangers(entropy);
         let file = config.file.map(|path| users_file(path, config.role, clock.clone()));
-        Self { users: by_name(config.users), file, knows_everybody, guard, compute }
+        Self { users: by_name(config.users), file, knows_everybody, guard, strangers, compute }
     }
 
     async fn look(&self, attempt: &Attempt<'_>, offer: &Offer, login: &Login) -> Verdict {
@@ -55,7 +59,7 @@ impl Basic {
         let known =
             in_file.as_ref().and_then(|users| users.get(&login.user)).or_else(|| self.users.get(&login.user));
         if known.is_none() && !self.knows_everybody {
-            return Verdict::Failure;
+            return Verdict::Failure; // they are not known from the others: see `take_as_long`
         }
         // Whether there is such a user must not be told by the time it takes: any hash will do.
         let stand_in =
@@ -106,6 +110,28 @@ struct Trace {
     file: Option<Weak<HashMap<String, UserConfig>>>,
 }
 
+impl Basic {
+    /// Compares the password of somebody whom nobody here knows.
+    async fn compare_for_nothing(&self, attempt: &Attempt<'_>, offer: &Offer, login: &Login) {
+        let in_file = self.file.as_ref().map(WatchedFile::now);
+        let users = || in_file.iter().flat_map(|users| users.values()).chain(self.users.values());
+        let is_known = users().any(|user| user.name == login.user);
+        let Some(user) = costliest(users()).filter(|_| !is_known && !self.knows_everybody) else { return };
+        let key = self.strangers.key(&[login.user.as_bytes(), login.password.expose().as_bytes()]);
+        let compare = async |turn: Turn| {
+            let (hash, password) = (user.hash.clone(), login.password.clone());
+            let compared = (self.compute)(Box::new(move || {
+                let _ = is_of(password.expose(), &hash);
+                drop(turn);
+                false
+            }));
+            compared.await;
+            Found::Nobody
+        };
+        self.strangers.judge(attempt, offer, key, compare).await;
+    }
+}
+
 impl Method for Basic {
     fn name(&self) -> &'static str {
         "basic"
@@ -115,6 +141,13 @@ impl Method for Basic {
         match offer.login() {
             Some(login) => self.look(attempt, offer, login).boxed(),
             None => std::future::ready(Verdict::Failure).boxed(),
+        }
+    }
+
+    fn take_as_long<'a>(&'a self, attempt: &'a Attempt<'a>, offer: &'a Offer) -> BoxFuture<'a, ()> {
+        match offer.login() {
+            Some(login) => self.compare_for_nothing(attempt, offer, login).boxed(),
+            None => std::future::ready(()).boxed(),
         }
     }
 

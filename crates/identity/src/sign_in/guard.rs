@@ -53,8 +53,9 @@ struct Answer {
 enum Finding {
     Known(Arc<Known>),
     Wrong,
+    #[cfg(feature = "services")]
     Nothing,
-    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services are out of reach"))]
+    #[cfg(feature = "services")]
     Unavailable,
 }
 
@@ -90,6 +91,19 @@ impl Guard {
             cache: Cache::new(cache_seconds, entropy),
             turns: Turns::new(at_once),
             throttle,
+            questions: Mutex::default(),
+        }
+    }
+
+    /// The same turns for those who are not to be known from others: their guesses are counted by themselves, and nobody
+    /// is remembered.
+    #[cfg(feature = "basic")]
+    pub(crate) fn of_strangers(&self, entropy: &Entropy) -> Self {
+        Self {
+            clock: self.clock.clone(),
+            cache: Cache::new(0, entropy),
+            turns: self.turns.clone(),
+            throttle: Some(Arc::new(Throttle::new())),
             questions: Mutex::default(),
         }
     }
@@ -198,7 +212,10 @@ impl Guard {
                 Verdict::Success(known.clone())
             }
             Finding::Wrong if guesser.is_some() => Verdict::WrongGuess,
-            Finding::Wrong | Finding::Nothing => Verdict::Failure,
+            Finding::Wrong => Verdict::Failure,
+            #[cfg(feature = "services")]
+            Finding::Nothing => Verdict::Failure,
+            #[cfg(feature = "services")]
             Finding::Unavailable => Verdict::Unavailable,
         }
     }

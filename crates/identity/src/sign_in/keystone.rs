@@ -17,7 +17,7 @@ use super::error::ServiceError;
 use super::guard::{Found, Guard};
 use super::method::{Known, Method, Verdict};
 use super::offer::Offer;
-use super::service::{Answer, Asker, ask};
+use super::service::{Answer, Asker};
 use super::turns::Turn;
 
 const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
@@ -68,18 +68,23 @@ impl Keystone {
 
     async fn look(&self, attempt: &Attempt<'_>, offer: &Offer, identity: Value, key: CacheKey) -> Verdict {
         let look = async |turn: Turn| {
-            let answer = ask(self.asker.post(&json!({"auth": {"identity": identity}}))).await;
+            let question = self.asker.post(&json!({"auth": {"identity": identity}}));
+            let answer = self.asker.ask(question).await;
             drop(turn);
             match answer {
                 Ok(answer) => self.found(&answer),
-                Err(error) => {
-                    let error = base::report(&error);
-                    tracing::warn!(url = self.asker.url(), error, "Keystone could not be asked");
+                Err(silence) => {
+                    self.asker.tell("Keystone could not be asked", &silence);
                     Found::Unavailable
                 }
             }
         };
-        self.guard.judge(attempt, offer, key, look).await
+        match self.guard.judge(attempt, offer, key, look).await {
+            // While it is away nobody is told how often they guessed: only those whom another method knows are counted
+            // then, and would be told from the others by it.
+            Verdict::TooSoon(_) if self.asker.is_away() => Verdict::Unavailable,
+            verdict => verdict,
+        }
     }
 
     fn found(&self, answer: &Answer) -> Found {

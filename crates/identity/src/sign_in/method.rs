@@ -22,6 +22,14 @@ pub trait Method: Send + Sync {
     /// no longer than a few seconds: what cannot be found out by then is [`Verdict::Unavailable`].
     fn judge<'a>(&'a self, attempt: &'a Attempt<'a>, offer: &'a Offer) -> BoxFuture<'a, Verdict>;
 
+    /// Takes as long as [`Self::judge`] would have taken had it known whom the `offer` names, when it did not, and left
+    /// them to the next method. Asked when nobody knows who makes the `attempt`, so that the time tells nobody whom this
+    /// method knows.
+    fn take_as_long<'a>(&'a self, attempt: &'a Attempt<'a>, offer: &'a Offer) -> BoxFuture<'a, ()> {
+        let _ = (attempt, offer);
+        Box::pin(std::future::ready(()))
+    }
+
     /// Somebody whom this method remembers, who shows the same as when it left this `trace` in
     /// [`Attempt::recent`]. Nothing when there is the least doubt; then it is asked to judge.
     fn again(&self, attempt: &Attempt<'_>, trace: &(dyn Any + Send + Sync)) -> Option<Arc<Known>> {

@@ -17,7 +17,7 @@ use super::error::ServiceError;
 use super::guard::{Found, Guard};
 use super::method::{Method, Verdict};
 use super::offer::Offer;
-use super::service::{Answer, Asker, ask};
+use super::service::{Answer, Asker};
 use super::turns::Turn;
 
 /// An OpenShift.
@@ -36,16 +36,15 @@ impl OpenShift {
         let token = token.expose().as_str();
         let look = async |turn: Turn| {
             let request = self.asker.get().header(ACCEPT, "application/json");
-            let answer = ask(request.header(AUTHORIZATION, bearer(token))).await;
+            let answer = self.asker.ask(request.header(AUTHORIZATION, bearer(token))).await;
             drop(turn);
             match answer {
                 Ok(answer) if answer.status == StatusCode::OK => {
                     owner(&answer).found("OpenShift", token, &self.config.roles)
                 }
                 Ok(_) => Found::Nobody,
-                Err(error) => {
-                    let error = base::report(&error);
-                    tracing::warn!(url = self.asker.url(), error, "OpenShift could not be asked");
+                Err(silence) => {
+                    self.asker.tell("OpenShift could not be asked", &silence);
                     Found::Unavailable
                 }
             }

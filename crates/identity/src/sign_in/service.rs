@@ -1,4 +1,5 @@
-//! Asking somebody else's service over HTTP: once, within five seconds, and nobody but that service.
+//! Asking somebody else's service over HTTP: once, within five seconds, and nobody but that service; and not at all for
+//! a moment when it was silent.
 //!
 //! No redirection is followed and no proxy is asked, since what is sent are other people's passwords and tokens.
 
@@ -22,6 +23,7 @@ use serde_json::Value;
 
 use super::config::Service;
 use super::error::ServiceError;
+use super::silence::{Hearing, Reply};
 
 /// How long one question may take, with everything.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -35,6 +37,7 @@ pub(super) const AT_ONCE: usize = 64;
 pub(super) struct Asker {
     client: Client,
     url: String,
+    hearing: Hearing,
 }
 
 /// What a service answered.
@@ -57,6 +60,9 @@ pub(super) enum Silence {
     /// It could not be reached, or was too slow.
     #[error("it did not answer")]
     Http(#[source] reqwest::Error),
+    /// It was not asked, because it did not answer a moment ago.
+    #[error("it did not answer others a moment ago")]
+    ForOthers,
     /// It went on and on.
     #[error("its answer is longer than {ANSWER_BYTES_MAX} bytes")]
     TooLong,
@@ -76,12 +82,39 @@ impl Asker {
             .timeout(DEADLINE)
             .build()
             .map_err(|error| ServiceError::Client(base::report(&error)))?;
-        Ok(Self { client, url: service.url.to_string() })
+        Ok(Self { client, url: service.url.to_string(), hearing: Hearing::new(clock) })
     }
 
     /// Where it is.
     pub(super) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// What is answered to `request`, unless the service says that it is not able to, or has nothing to say.
+    pub(super) async fn ask(&self, request: RequestBuilder) -> Result<Answer, Silence> {
+        let Some(asking) = self.hearing.ask() else { return Err(Silence::ForOthers) };
+        let answer = answer(request).await;
+        asking.heard(match &answer {
+            Ok(_) => Reply::Answer,
+            Err(silence) => silence.reply(),
+        });
+        answer
+    }
+
+    /// Whether it was not able to answer when it was last asked.
+    pub(super) fn is_away(&self) -> bool {
+        self.hearing.is_away()
+    }
+
+    /// Logs that it gave no answer, unless that is known.
+    pub(super) fn tell(&self, what: &'static str, silence: &Silence) {
+        match silence {
+            Silence::ForOthers => tracing::debug!(url = self.url, "{what}: it was silent a moment ago"),
+            silence => {
+                let error = base::report(silence);
+                tracing::warn!(url = self.url, error, "{what}");
+            }
+        }
     }
 
     /// A `GET`.
@@ -95,8 +128,23 @@ impl Asker {
     }
 }
 
+impl Silence {
+    /// What it says of the service.
+    fn reply(&self) -> Reply {
+        match self {
+            // A gateway that says so has waited for it, and would again.
+            Self::ForOthers
+            | Self::Http(_)
+            | Self::Status(
+                StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT,
+            ) => Reply::Silence,
+            Self::TooLong | Self::Status(_) => Reply::Illness,
+        }
+    }
+}
+
 /// What is answered to `request`, unless the service says that it is not able to.
-pub(super) async fn ask(request: RequestBuilder) -> Result<Answer, Silence> {
+async fn answer(request: RequestBuilder) -> Result<Answer, Silence> {
     let silent = |error: reqwest::Error| Silence::Http(error.without_url());
     let mut response = request.send().await.map_err(silent)?;
     let status = response.status();

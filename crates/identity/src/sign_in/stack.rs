@@ -144,8 +144,14 @@ impl Stack {
                 let at_once = ground.compute_at_once.max(1);
                 let guard = guard(config.cache_seconds, at_once, Some(self.throttle.clone()));
                 let compute = ground.compute.clone();
-                let basic =
-                    super::basic::Basic::new(config, is_last_for_passwords, guard, compute, &self.clock);
+                let basic = super::basic::Basic::new(
+                    config,
+                    is_last_for_passwords,
+                    guard,
+                    compute,
+                    &self.clock,
+                    &ground.entropy,
+                );
                 Ok(Box::new(basic))
             }
             #[cfg(feature = "services")]
@@ -208,6 +214,7 @@ impl Stack {
         }
         let offer = Offer::read(attempt.headers);
         let (mut was_wrong, mut retry_after, mut is_unsure, mut busy) = (false, None, false, None);
+        let mut was_looked_at = true;
         for method in &self.methods {
             match method.judge(attempt, &offer).await {
                 Verdict::Success(known) => {
@@ -223,8 +230,16 @@ impl Stack {
                     retry_after = retry_after.max(self.guessed(attempt, &offer));
                 }
                 Verdict::WrongGuess => {}
-                Verdict::TooSoon(wait) => retry_after = retry_after.max(Some(wait)),
+                Verdict::TooSoon(wait) => {
+                    was_looked_at = false;
+                    retry_after = retry_after.max(Some(wait));
+                }
                 Verdict::Busy(wait) => busy = busy.max(Some(wait)),
+            }
+        }
+        if was_looked_at {
+            for method in &self.methods {
+                method.take_as_long(attempt, &offer).await;
             }
         }
         if is_unsure {

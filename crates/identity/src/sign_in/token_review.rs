@@ -15,7 +15,7 @@ use super::guard::{Found, Guard};
 use super::method::{Method, Verdict};
 use super::offer::Offer;
 use super::openshift::bearer;
-use super::service::{Asker, Silence, ask};
+use super::service::{Asker, Silence};
 use super::turns::Turn;
 use super::watched_file::WatchedFile;
 
@@ -26,6 +26,14 @@ pub(crate) struct TokenReview {
     ours: WatchedFile<String>,
     config: TokenReviewConfig,
     guard: Guard,
+}
+
+/// What Kubernetes answers.
+enum Review {
+    /// The review's `status`.
+    Done(Value),
+    /// That it reviews none for us.
+    Refused(StatusCode),
 }
 
 impl TokenReview {
@@ -45,14 +53,13 @@ impl TokenReview {
             let review = self.review(token).await;
             drop(turn);
             match review {
-                Ok(status) => self.found(&status, token),
-                Err(error) => {
-                    let error = base::report(&error);
-                    tracing::warn!(
-                        url = self.asker.url(),
-                        error,
-                        "Kubernetes could not be asked for a token review"
-                    );
+                Ok(Review::Done(status)) => self.found(&status, token),
+                Ok(Review::Refused(status)) => {
+                    self.refused(status);
+                    Found::Unavailable
+                }
+                Err(silence) => {
+                    self.asker.tell("Kubernetes could not be asked for a token review", &silence);
                     Found::Unavailable
                 }
             }
@@ -60,19 +67,32 @@ impl TokenReview {
         self.guard.judge(attempt, offer, self.guard.key(&[token.as_bytes()]), look).await
     }
 
-    /// The review's `status`.
-    async fn review(&self, token: &str) -> Result<Value, Silence> {
+    async fn review(&self, token: &str) -> Result<Review, Silence> {
         let mut spec = json!({"token": token});
         if !self.config.audiences.is_empty() {
             spec["audiences"] = json!(self.config.audiences);
         }
         let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec});
         let request = self.asker.post(&review).header(ACCEPT, "application/json");
-        let answer = ask(request.header(AUTHORIZATION, bearer(&self.ours.now()))).await?;
+        let answer = self.asker.ask(request.header(AUTHORIZATION, bearer(&self.ours.now()))).await?;
         match answer.status {
-            StatusCode::OK | StatusCode::CREATED => Ok(answer.json()["status"].take()),
-            // It is we who may not ask; about the token that says nothing.
-            status => Err(Silence::Status(status)),
+            StatusCode::OK | StatusCode::CREATED => Ok(Review::Done(answer.json()["status"].take())),
+            status => Ok(Review::Refused(status)),
+        }
+    }
+
+    /// Logs that it is we who may not ask, which does not heal by itself. About the token it says nothing, so whoever
+    /// shows it is not told that they are nobody.
+    fn refused(&self, status: StatusCode) {
+        let (url, status) = (self.asker.url(), status.as_u16());
+        match status {
+            401 | 403 => tracing::error!(
+                url,
+                status,
+                "Kubernetes does not let us review tokens: the token in `token_file` must be good, and its account have \
+                 the cluster role `system:auth-delegator`"
+            ),
+            _ => tracing::error!(url, status, "what is at this URL reviews no tokens"),
         }
     }
 

@@ -15,7 +15,8 @@ const WAITING_MAX: usize = 1_024;
 /// How many of them come from one source.
 const WAITING_OF_SOURCE_MAX: usize = 32;
 
-/// A bounded number of turns at once, and a bounded queue for them.
+/// A bounded number of turns at once, and a bounded queue for them. Clones have the same.
+#[derive(Clone)]
 pub(crate) struct Turns(Arc<Queue>);
 
 /// Who has a turn, or waits for one.

@@ -228,10 +228,14 @@ async fn unknown_users_take_as_long_as_known_ones() {
     assert_eq!(world.compared(), 1, "with somebody's hash, though nothing comes of it");
     let followed = world.stack(vec![
         MethodConfig::Basic(basic(&[("alice", &hash("secret"))])),
-        MethodConfig::Basic(basic(&[])),
+        MethodConfig::Basic(basic(&[("bob", &hash("secret"))])),
     ]);
-    assert_eq!(login("mallory", "secret").said(&followed).await, "denied");
-    assert_eq!(world.compared(), 1, "the next method may know them");
+    assert_eq!(login("bob", "secret").said(&followed).await, "user bob: administrator");
+    assert_eq!(world.compared(), 2, "the next method may know them");
+    assert_eq!(login("alice", "wrong").said(&followed).await, "denied");
+    let of_known = world.compared() - 2;
+    assert_eq!(login("mallory", "wrong").said(&followed).await, "denied");
+    assert_eq!(world.compared() - 2, 2 * of_known, "nobody knew them in the end");
 }
 
 /// A comparison goes on after whoever wanted it has hung up, and so does its turn: hanging up and asking again

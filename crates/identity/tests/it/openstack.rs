@@ -1,5 +1,8 @@
 //! What Keystone judges.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use identity::Role;
 use identity::sign_in::{KeystoneConfig, MethodConfig, Outcome, Roles, Service};
 use serde_json::{Value, json};
@@ -226,7 +229,72 @@ async fn the_next_method_stands_in_for_a_keystone_that_is_gone() {
     for n in 0..6 {
         assert_eq!(login("bob", "guess").said(&stack).await, "unavailable, guessed", "{n}");
     }
-    assert_eq!(login("bob", "secret").said(&stack).await, "denied for 1 s");
+    // They are not looked at for a while, which is not told while it could not be told of others.
+    let before = world.compared();
+    assert_eq!(login("bob", "secret").said(&stack).await, "unavailable, guessed");
+    assert_eq!(world.compared(), before);
+}
+
+/// Neither what is answered nor how long it takes tells whom the method before an absent Keystone knows.
+#[tokio::test]
+async fn users_are_not_known_from_others_while_keystone_is_away() {
+    let world = World::new();
+    let ill = StandIn::http(|_| Some(StandInReply { status: 500, headers: Vec::new(), body: String::new() }));
+    let stack = world.stack(vec![
+        MethodConfig::Basic(basic(&[("bob", &hash("secret"))])),
+        MethodConfig::KeystonePassword(config(&ill.url("/v3/auth/tokens"))),
+    ]);
+    let mut told = Vec::new();
+    for (user, source) in [("bob", "192.0.2.1"), ("mallory", "192.0.2.2")] {
+        let mut all = Vec::new();
+        for _ in 0..10 {
+            let before = world.compared();
+            let outcome = login(user, "guess").from(source).outcome(&stack).await;
+            assert!(matches!(outcome, Outcome::Unavailable { .. }), "{user}: {outcome:?}");
+            all.push(world.compared() - before);
+        }
+        told.push(all);
+    }
+    assert_eq!(told[0], told[1]);
+    assert_eq!(told[0], [1, 1, 1, 1, 1, 1, 0, 0, 0, 0]);
+}
+
+/// Everybody would wait for it, one after the other.
+#[tokio::test(start_paused = true)]
+async fn a_keystone_that_is_silent_is_not_waited_for_by_everybody() {
+    let world = World::new();
+    let answers = Arc::new(AtomicBool::new(false));
+    let flag = answers.clone();
+    let keystone = StandIn::http(move |_| {
+        let headers = vec![("X-Subject-Token", "t".to_owned())];
+        flag.load(Ordering::SeqCst).then(|| StandInReply { status: 201, headers, body: String::new() })
+    });
+    let method = || MethodConfig::KeystoneToken(config(&keystone.url("/v3/auth/tokens")));
+    let stack = world.stack(vec![method(), MethodConfig::Basic(basic(&[("alice", &hash("secret"))]))]);
+    let both = login("alice", "secret").with("x-auth-token", "t");
+    let waited = async |request: &Request, expected: &str| {
+        let began = tokio::time::Instant::now();
+        assert_eq!(request.said(&stack).await, expected);
+        began.elapsed().as_secs_f64() > 4.0
+    };
+    let alice = "user alice: administrator";
+    assert!(waited(&both, alice).await);
+    for _ in 0..3 {
+        assert!(!waited(&both, alice).await);
+        assert!(!waited(&token("t"), "unavailable").await);
+    }
+    assert_eq!(keystone.asked().len(), 1);
+    world.pass(10);
+    let (first, second) = (token("other"), token("t"));
+    let (first, second) =
+        futures_util::future::join(waited(&first, "unavailable"), waited(&second, "unavailable")).await;
+    assert!(first && !second, "one asks again");
+    world.pass(10);
+    answers.store(true, Ordering::SeqCst);
+    tokio::time::resume(); // or it would be five seconds later before the answer is there
+    for request in [token("t"), both] {
+        assert!(!waited(&request, "a Keystone user without a name: administrator").await);
+    }
 }
 
 /// The clock of the runtime stands still until everybody waits; then it runs to the next deadline.

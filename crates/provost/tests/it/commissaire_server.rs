@@ -338,6 +338,7 @@ fn what_is_wrong_is_told_at_once_and_nothing_is_made() {
                 "error: --listen-interface: `a b` is not a host name",
             ],
         ),
+        (&["--no-config-file", "-i", "999.1.1.1"], &["error: --listen-interface: `999.1.1.1` is not"]),
         (&["--no-config-file", "--nonsense"], &["--nonsense"]),
         (
             &["--no-config-file", "--authentication-plugin", "os.path"],
@@ -346,6 +347,7 @@ fn what_is_wrong_is_told_at_once_and_nothing_is_made() {
     ] {
         let ran = called("commissaire-server", place.0.path(), &[("PROVOST_DATA", "data")], options);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{options:?}: {}", ran.stderr);
+        assert!(ran.stderr.matches("error: ").count() <= expected.len(), "{options:?}: {}", ran.stderr);
         for expected in expected {
             assert!(ran.stderr.contains(expected), "{options:?}: {}", ran.stderr);
         }

@@ -343,6 +343,17 @@ fn everything_wrong_is_told_and_nothing_is_written() {
     let ran = import(empty.path(), &[], &[]);
     assert_eq!(ran.code, Some(78));
     assert!(ran.stderr.contains("there is no configuration of Commissaire's in it"), "{}", ran.stderr);
+    // A file where the directory is to be named is one mistake, not one for each name that is looked for in it.
+    std::fs::write(empty.path().join("commissaire.conf"), "{}").unwrap();
+    let ran = provost_in(empty.path(), &[], &["config", "import", "--from", "commissaire.conf"]);
+    assert_eq!(ran.code, Some(78));
+    let here = empty.path().canonicalize().unwrap();
+    let expected = format!(
+        "error: {0}/commissaire.conf: is no directory\n\
+         hint: the files are found by their names, in the directory that is named: --from {0}\n",
+        here.display()
+    );
+    assert_eq!(ran.stderr, expected);
 }
 
 /// As an operator goes over: the old program's name on its own files, its etcd and its certificate, then the import, then

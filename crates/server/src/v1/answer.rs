@@ -57,6 +57,11 @@ impl Answer {
         self
     }
 
+    /// What it is called when it is read: its tag, or else that of its bytes.
+    pub(super) fn called(&self) -> Option<String> {
+        self.tag.clone().or_else(|| self.document.as_deref().map(tag_of))
+    }
+
     /// As [`Self::tag`], of what was just read or written.
     pub(super) fn of(self, current: Current) -> Self {
         self.tag(current.tag)
@@ -89,8 +94,8 @@ impl Answer {
     pub(super) fn into_response(mut self, method: &Method, condition: &Condition) -> Response {
         let reads = [Method::GET, Method::HEAD].contains(method);
         let may_be_kept = self.keeping == Keeping::Revalidated;
-        if reads && may_be_kept && self.tag.is_none() {
-            self.tag = self.document.as_deref().map(tag_of);
+        if reads && may_be_kept {
+            self.tag = self.called();
         }
         if reads && !condition.wants(self.tag.as_deref()) {
             return Refusal::not_as_expected().into_response(method);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fleet::{
     ClusterError, ClusterName, ClusterView, ContainerManagerName, DeployVersion, Fleet, HostAddress,
-    HostFilter, MembersError, NetworkName, NewCluster, OperationError, OperationKind, Plan, Put,
+    HostFilter, HostPage, MembersError, NetworkName, NewCluster, OperationError, OperationKind, Plan, Put,
     ReadClusters, ReadHosts, Seen, StartOperation,
 };
 use identity::Permit;
@@ -24,6 +24,11 @@ const LIST: char = 'c';
 
 fn shown_cluster(view: &ClusterView) -> Answer {
     Answer::ok(&shown::cluster(view)).of(shown::current_cluster(view))
+}
+
+/// Hosts of a cluster by their addresses.
+fn shown_members(page: &HostPage) -> Page<String> {
+    Page { items: page.hosts.iter().map(|host| host.is.address.to_string()).collect(), next: next(page) }
 }
 
 impl V1 {
@@ -79,8 +84,7 @@ impl V1 {
         let (limit, after) = (asked.limit()?, asked.after::<HostAddress>(HOSTS)?);
         let filter = HostFilter { cluster: Some(name), ..HostFilter::default() };
         let page = self.fleet().hosts(permit, &filter, after.as_ref(), limit).await?;
-        let items: Vec<_> = page.hosts.iter().map(|host| host.is.address.to_string()).collect();
-        Ok(Answer::ok(&Page { items, next: next(&page) }))
+        Ok(Answer::ok(&shown_members(&page)))
     }
 
     pub(super) async fn replace_members(&self, mut asked: Asked) -> Result<Answer, Refusal> {
@@ -89,11 +93,49 @@ impl V1 {
         let said: wire::Members = asked.json().await?;
         let new = addresses(said.hosts)?;
         let expected = said.expected.map(addresses).transpose()?;
+        let may_look = (asked.permit()?, asked.permit()?);
+        let seen = self.members_depended_on(may_look, &asked.condition, &name).await?;
+        let depends = seen.is_some();
+        let expected = expected.or(seen);
         let replaced = |fleet: Arc<Fleet>| async move {
             fleet.replace_members(permit, &name, expected.as_ref(), &new).await
         };
-        let roster = self.change(replaced).await.map_err(Refusal::of_members)?;
-        Ok(shown_cluster(&roster.view))
+        let roster = self.change(replaced).await.map_err(|error| match error {
+            MembersError::NotAsExpected { .. } if depends => Refusal::not_as_expected(),
+            error => Refusal::of_members(error),
+        })?;
+        // Without the cluster's tag: here it would be taken for that of the list.
+        Ok(Answer::ok(&shown::cluster(&roster.view)))
+    }
+
+    /// The hosts that a cluster has, where the request depends on which they are.
+    async fn members_depended_on(
+        &self,
+        (clusters, hosts): (Permit<ReadClusters>, Permit<ReadHosts>),
+        condition: &Condition,
+        name: &ClusterName,
+    ) -> Result<Option<BTreeSet<String>>, Refusal> {
+        if !condition.is_there() {
+            return Ok(None);
+        }
+        match self.fleet().cluster(clusters, name).await {
+            Ok(_) => {}
+            Err(ClusterError::NoSuchCluster { .. }) if !condition.is_met_by(None) => {
+                return Err(Refusal::not_as_expected());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let filter = HostFilter { cluster: Some(name.clone()), ..HostFilter::default() };
+        let page = self.fleet().hosts(hosts, &filter, None, wire::LIMIT_MAX).await?;
+        let shown = shown_members(&page);
+        let is_met = Answer::ok(&shown).called().is_some_and(|tag| condition.is_met_by(Some(&tag)));
+        // The tag of one page of several says nothing of the hosts on the others.
+        if !is_met || (condition.names_tags() && shown.next.is_some()) {
+            let hint = (shown.items.len() > wire::LIMIT_DEFAULT || shown.next.is_some())
+                .then(|| "only a page with all of the hosts has their tag; or say `expected` instead".into());
+            return Err(Refusal::not_as_expected().hint(hint));
+        }
+        Ok(condition.names_tags().then(|| shown.items.into_iter().collect()))
     }
 
     pub(super) async fn member(&self, asked: Asked) -> Result<Answer, Refusal> {

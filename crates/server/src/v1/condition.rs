@@ -43,7 +43,21 @@ impl Condition {
         self.matches.is_some() || self.none_matches.is_some()
     }
 
-    /// The same for what does not depend on the counts of a cluster, which its tag has behind a `-`.
+    /// Whether it depends on what exactly is there, and not only on whether something is.
+    pub(super) fn names_tags(&self) -> bool {
+        let named = |tags: &Option<Tags>| matches!(tags, Some(Tags::These(_)));
+        named(&self.matches) || named(&self.none_matches)
+    }
+
+    /// Whether it is met by what is called `tag`, or by nothing where nothing is there.
+    pub(super) fn is_met_by(&self, tag: Option<&str>) -> bool {
+        match tag {
+            Some(tag) => self.wants(Some(tag)) && !self.has(tag),
+            None => self.matches.is_none(),
+        }
+    }
+
+    /// This condition for what does not depend on the counts of a cluster, which its tag has behind a `-`.
     pub(super) fn without_counts(&self) -> Self {
         let own = |(is_weak, tag): &(bool, String)| {
             (*is_weak, tag.split_once('-').map_or(tag.as_str(), |(own, _)| own).to_owned())
@@ -78,15 +92,7 @@ impl Condition {
 
     /// What whoever writes expects, given that `current` is there: what the room has to hold them to.
     pub(super) fn expected(&self, current: Option<&Current>) -> Result<Expected, Refusal> {
-        let is_met = match current {
-            Some(current) => self.wants(Some(&current.tag)),
-            None => self.matches.is_none(),
-        };
-        let is_other = match (&self.none_matches, current) {
-            (None, _) | (Some(_), None) => true,
-            (Some(_), Some(current)) => !self.has(&current.tag),
-        };
-        match (is_met && is_other, current) {
+        match (self.is_met_by(current.map(|current| current.tag.as_str())), current) {
             (false, _) => Err(Refusal::not_as_expected()),
             (true, _) if !self.is_there() => Ok(Expected::Anything),
             (true, Some(current)) => Ok(Expected::At(current.version)),

@@ -137,7 +137,7 @@ fn filter(asked: &Asked) -> Result<Option<HostFilter>, Refusal> {
             || Refusal::malformed(format!("`{}` has 1 to {TEXT_BYTES_MAX} characters", parameter.name()));
         if is_fine { Ok(text) } else { Err(bad()) }
     };
-    let (status, os) = (text(Parameter::Status)?, text(Parameter::Os)?);
+    let (status, os) = (asked.one(Parameter::Status)?.map(status).transpose()?, text(Parameter::Os)?);
     let cluster = asked.one(Parameter::Cluster)?.map(str::parse).transpose();
     let cluster =
         cluster.map_err(|error: fleet::BadName| Refusal::malformed(format!("`cluster`: {error}")))?;
@@ -150,12 +150,18 @@ fn filter(asked: &Asked) -> Result<Option<HostFilter>, Refusal> {
         is_possible &= other.is_none_or(|other| other == value);
     }
     let labels = Labels::new(wanted)?;
-    let status = status.map(|status| match status {
-        shown::NEW => HostStatus::New,
-        status => HostStatus::from(status),
-    });
     let os = os.map(str::to_owned);
     Ok(is_possible.then_some(HostFilter { cluster, status, os, labels }))
+}
+
+/// The status that hosts are looked for by: one of ours, so that nobody takes a slip of the pen for a fleet without such
+/// hosts.
+fn status(text: &str) -> Result<HostStatus, Refusal> {
+    match text {
+        shown::NEW => Ok(HostStatus::New),
+        text if wire::rules::STATUSES.contains(&text) => Ok(HostStatus::from(text)),
+        _ => Err(Refusal::malformed(format!("`status` is one of {}", wire::rules::STATUSES.join(", ")))),
+    }
 }
 
 /// A host that is to be added.
@@ -168,4 +174,21 @@ fn new_host(said: wire::NewHost) -> Result<NewHost, Refusal> {
     let credentials = Credentials::usable(said.remote_user, said.ssh_private_key.as_ref());
     new.credentials = credentials.map_err(Refusal::of_credentials)?;
     Ok(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_of_ours_can_be_looked_for() {
+        use HostStatus::{Active, Bootstrapping, Disassociated, Failed, Investigating, New};
+        let ours = [New, Investigating, Bootstrapping, Disassociated, Active, Failed];
+        for (text, expected) in wire::rules::STATUSES.into_iter().zip(ours) {
+            assert_eq!(status(text).unwrap(), expected, "{text}");
+        }
+        for text in ["", "actve", "Active", "on fire"] {
+            assert!(status(text).is_err(), "{text}");
+        }
+    }
 }

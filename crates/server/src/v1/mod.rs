@@ -98,6 +98,12 @@ impl V1 {
         let condition = asked.condition.clone();
         let reads = [Method::GET, Method::HEAD].contains(&parts.method);
         if row.conditions != Conditions::Write && !reads && condition.is_there() {
+            if matches!(row.call, Call::Join | Call::Leave) {
+                return Err(Refusal::malformed(
+                    "that one host joins or leaves cannot be made to depend on `If-Match` or `If-None-Match`: \
+                     replace the list of the cluster's hosts instead",
+                ));
+            }
             let detail = "this cannot be made to depend on `If-Match` or `If-None-Match`";
             return Err(Refusal::new(StatusCode::PRECONDITION_FAILED, detail));
         }

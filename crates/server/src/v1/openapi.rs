@@ -61,7 +61,8 @@ const DESCRIPTION: &str = "Hosts, clusters, networks, container managers, and th
     Lists come in pages: whoever wants the next one gives `next` of the last one as `after`. `ETag`, `If-Match` and \
     `If-None-Match` work as in RFC 9110, but for one thing: the counts of a cluster's hosts are part of its entity tag, \
     and when its settings are written `If-Match` and `If-None-Match` leave them aside. What changes something and takes \
-    neither of the two is refused with 412 where there is one. Whatever goes wrong is a problem (RFC 9457). Which ways \
+    neither of the two is refused with 412 where there is one, and with 400 where one host joins or leaves a cluster. The \
+    list of a cluster's hosts is replaced under the tag that it has as one page. Whatever goes wrong is a problem (RFC 9457). Which ways \
     of signing in there are is the operator's choice.\n\n\
     Up to 18 hosts of a cluster come and go at once. When more do, in one request, the others follow in groups of 18: \
     all of them are tested before the first group, nothing is refused after it, and whoever looks meanwhile sees some \
@@ -134,7 +135,9 @@ fn query_parameter(parameter: Parameter) -> Value {
             "`KEY=VALUE`; hosts with all of these labels",
             json!({ "type": "array", "items": { "type": "string", "pattern": wire::rules::LABEL }, "maxItems": 32 }),
         ),
-        Parameter::Status => ("Hosts with this status", text),
+        Parameter::Status => {
+            ("Hosts with this status", json!({ "type": "string", "enum": wire::rules::STATUSES }))
+        }
         Parameter::Cluster => {
             ("Hosts of this cluster", json!({ "type": "string", "pattern": wire::rules::NAME }))
         }

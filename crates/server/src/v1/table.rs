@@ -349,8 +349,7 @@ fn clusters() -> Vec<Row> {
         .may::<ReplaceMembers>()
         .takes::<wire::Members>()
         .answers::<wire::Cluster>(200)
-        .or(&[404, 409, 422])
-        .unconditional(),
+        .or(&[404, 409, 422]),
         Row::get(
             "/clusters/{name}/hosts/{address}",
             Call::Member,

@@ -239,6 +239,12 @@ fn import(wanted: &Wanted<'_>, surroundings: Surroundings) -> Result<Import, Vec
     let mut import = Import::default();
     let mut problems = Vec::new();
     let from = std::path::absolute(wanted.from).unwrap_or_else(|_| wanted.from.to_owned());
+    if from.exists() && !from.is_dir() {
+        let what = "is no directory".to_owned();
+        let named = from.parent().unwrap_or(&from).display();
+        let hint = Some(format!("the files are found by their names, in the directory that is named: --from {named}"));
+        return Err(vec![Problem { origin: Origin::File(from.clone()), key: None, what, hint }]);
+    }
     let here = std::env::current_dir().unwrap_or_default();
     let variables = EtcdVariables::read(&surroundings).unwrap_or_else(|wrong| {
         problems.extend(wrong);

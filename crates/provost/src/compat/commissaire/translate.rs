@@ -17,7 +17,7 @@ use std::path::Path;
 use super::conf::{Conf, setting};
 use super::storage::{self, Storage};
 use super::variables::EtcdVariables;
-use crate::settings::{Config, Origin, Said, Value};
+use crate::settings::{Config, Netloc, Origin, Said, Value};
 
 /// What `commissaire.conf` may have.
 pub const MEMBERS: [&str; 11] = [
@@ -103,14 +103,18 @@ pub fn defaults(config: &mut Config) {
     if let Some(Said { value: Value::Text(host), origin, .. }) = config.said("bind")
         && !host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified())
     {
-        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let is_bare = host.contains(':') && !host.starts_with('[');
+        let host = if is_bare { format!("[{host}]") } else { host.clone() };
         let netloc = match port(config) {
             // It leaves none for HTTPS, so no name has it.
             Some(u16::MAX) => host,
             port => format!("{host}:{}", port.unwrap_or(PORT)),
         };
         let origin = origin.clone();
-        say(config, "netloc", &netloc, origin);
+        // What is wrong with it is told of what is listened on, and not twice.
+        if netloc.parse::<Netloc>().is_ok() {
+            say(config, "netloc", &netloc, origin);
+        }
     }
     let tls = config.said("server.tls_file").map(|said| said.origin.clone());
     let has_tls = tls.is_some();

@@ -129,9 +129,41 @@ fn writers_are_held_to_what_they_have_seen() {
     // Where nothing is compared, nobody is made to believe it was.
     let always = [("If-Match", "*")];
     admin.put("/clusters/web", &json!({}), 201);
-    admin.says("PUT", "/clusters/web/hosts", &always, &json!({"hosts": []}), 412).is_problem(412);
+    for method in ["PUT", "DELETE"] {
+        admin.says(method, "/clusters/web/hosts/10.0.0.9", &always, &Value::Null, 400).is_problem(400);
+    }
     admin.says("POST", "/clusters/web/operations", &always, &json!({"kind": "restart"}), 412).is_problem(412);
     admin.says("GET", "/clusters/web/operations/restart", &[], &Value::Null, 404).is_problem(404);
+    ended_without_a_fault(house);
+}
+
+#[test]
+fn the_list_of_a_clusters_hosts_is_replaced_as_it_was_seen() {
+    let house = up();
+    let admin = Asker::admin(&house);
+    let list = "/clusters/web/hosts";
+    let none = json!({"hosts": []});
+    for tag in ["*", "\"0\""] {
+        admin.says("PUT", list, &[("If-Match", tag)], &none, 412).is_problem(412);
+    }
+    admin.put("/clusters/web", &json!({}), 201);
+    admin.put("/hosts/10.0.0.1", &json!({"cluster": "web"}), 201);
+    let seen = admin.get(list);
+    let weak = format!("W/{}", seen.tag());
+    for headers in [
+        ("If-Match", "\"0\""),
+        ("If-Match", weak.as_str()),
+        ("If-None-Match", "*"),
+        ("If-None-Match", seen.tag()),
+    ] {
+        admin.says("PUT", list, &[headers], &none, 412).is_problem(412);
+    }
+    assert_eq!(admin.get(list).tag(), seen.tag());
+    admin.says("PUT", list, &[("If-Match", seen.tag())], &none, 200);
+    admin.says("PUT", list, &[("If-Match", seen.tag())], &none, 412).is_problem(412);
+    for headers in [("If-Match", "*"), ("If-None-Match", seen.tag())] {
+        admin.says("PUT", list, &[headers], &none, 200);
+    }
     ended_without_a_fault(house);
 }
 

@@ -36,6 +36,29 @@ fn certificates_are_looked_at_on_both_sides() {
     assert!(said.contains("HTTPS") || said.contains("out of reach"), "{said}");
 }
 
+/// It says so itself, in a word that only those know who have read about TLS.
+#[test]
+fn who_has_no_certificate_is_told_what_is_missing() {
+    let server = EtcdPlan::new(1).tls().start();
+    let good = EtcdSettings { deadline: Duration::from_secs(1), ..settings(&server) };
+    let stranger = tempfile::tempdir().unwrap();
+    let request =
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=stranger -keyout key.pem -out cert.pem";
+    openssl_ok(stranger.path(), &request.split(' ').collect::<Vec<_>>());
+    let read = |name: &str| std::fs::read(stranger.path().join(name)).unwrap();
+    let of_stranger = EtcdIdentity { certificates: read("cert.pem"), key: Secret::new(read("key.pem")) };
+    let authorities = good.identity.as_ref().map(|shown| shown.certificates.clone());
+    for (settings, expected) in [
+        (EtcdSettings { identity: None, ..good.clone() }, "name it as `certificate_file`"),
+        (EtcdSettings { identity: Some(of_stranger), ..good.clone() }, "name it as `certificate_file`"),
+        (EtcdSettings { authorities, ..good.clone() }, "of an authority in `ca_file`"),
+    ] {
+        let error = try_connect(&settings).err().expect("it does not get in");
+        let help = error.help().unwrap_or_default();
+        assert!(help.contains(expected), "{}: {help}", base::report(&error));
+    }
+}
+
 #[test]
 fn only_the_right_password_gets_in() {
     let server = testkit::Etcd::start(1);
