@@ -55,15 +55,24 @@ pub(crate) enum Decided {
 
 impl Job {
     pub(crate) fn new(csr: &SigningRequest, text: &str) -> Self {
-        let stored_bytes = serde_json::to_string(text).map_or(usize::MAX, |stored| stored.len());
         Self {
             digest: digest_of(text),
             text: text.to_owned(),
             key_id: csr.public_key().key_id().to_string(),
-            stored_bytes,
+            stored_bytes: stored_bytes(text),
             signed: None,
         }
     }
+}
+
+/// How long `text` is in JSON, which writes some characters with two bytes and some with six; with its quotes.
+fn stored_bytes(text: &str) -> usize {
+    let written = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    2 + text.bytes().map(written).sum::<usize>()
 }
 
 fn digest_of(text: &str) -> String {
@@ -366,4 +375,16 @@ pub(crate) fn stored_request(record: &RequestRecord, id: RequestId) -> Result<Si
             reason: format!("{id}: {error}"),
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_as_long_as_it_will_be_stored() {
+        for text in ["", "PEM\n", "a\r\n\t\"\\", "\u{0}\u{1f}\u{8}\u{c}\u{7f}", "Grüße, 世界"] {
+            assert_eq!(stored_bytes(text), serde_json::to_string(text).unwrap().len(), "{text:?}");
+        }
+    }
 }
