@@ -118,7 +118,9 @@ impl Authority {
             let mut cannot_be_drawn_up = None;
             if is_likely_automatic {
                 // Nothing is signed for who only asks again.
-                if let Some(id) = self.known(&job).await?.same_bytes {
+                if self.recent.has(&job.digest)
+                    && let Some(id) = self.known(&job).await?.same_bytes
+                {
                     return Ok(id);
                 }
                 match self.sign(&wish_of(csr, Mark::Automatic)).await {
@@ -203,7 +205,8 @@ impl Authority {
         } else {
             vec![Known::default(); jobs.len()]
         };
-        let new_id = || RequestId::random(&self.ground.entropy);
+        let first_id = RequestId::random(&self.ground.entropy);
+        let new_id = || first_id.random_neighbour(&self.ground.entropy);
         let plans = plan(&self.profile.admission, self.automatic_max(), jobs, &known, &mut ledger, new_id);
         let is_taken = |plan: &Plan<'_>| !matches!(plan, Plan::Unsigned | Plan::Refuse(_));
         if !look_up && !plans.iter().all(is_taken) {
@@ -214,6 +217,11 @@ impl Authority {
             self.stage_ledger(&mut batch, &ledger, seen)?;
             let version = self.commit(batch).await?;
             self.keep_ledger(ledger, version);
+        }
+        for (job, plan) in jobs.iter().zip(&plans) {
+            if !matches!(plan, Plan::Unsigned | Plan::Refuse(_)) {
+                self.recent.note(&job.digest);
+            }
         }
         Ok(Some(plans.into_iter().map(|plan| self.tell(plan)).collect()))
     }
