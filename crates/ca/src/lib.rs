@@ -23,6 +23,7 @@ mod ledger;
 mod lists;
 mod names;
 mod purge;
+mod recent;
 pub mod record;
 mod renew;
 mod request;

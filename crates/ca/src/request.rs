@@ -20,6 +20,13 @@ impl RequestId {
         Self(entropy.number() >> 1)
     }
 
+    /// Another number nobody can guess, which begins with the same 15 of 63 bits: what is stored together under such
+    /// numbers is written side by side.
+    pub(crate) fn random_neighbour(self, entropy: &Entropy) -> Self {
+        const OWN: u64 = (1 << 48) - 1;
+        Self(self.0 & !OWN | entropy.number() & OWN)
+    }
+
     /// As a number.
     #[must_use]
     pub fn as_u64(self) -> u64 {

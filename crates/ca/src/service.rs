@@ -16,6 +16,7 @@ use crate::event::Happened;
 use crate::held::Held;
 use crate::ledger::Ledger;
 use crate::purge::Due;
+use crate::recent::Recent;
 use crate::record::{
     AutomaticRecord, CertificateRecord, CrlRecord, IssuedRecord, IssuerRecord, LedgerRecord, PendingRecord,
     RequestRecord, RequestRefRecord, ReservedRecord, RevokedRecord,
@@ -122,6 +123,7 @@ pub struct Authority {
     pub(crate) desk: Desk<submit::Job, submit::Answer>,
     pub(crate) ledger: Ledger,
     pub(crate) stock: Stock,
+    pub(crate) recent: Recent,
     pub(crate) due: Mutex<Option<Due>>,
     automatic_max: u64,
     pub(crate) held: Held,
@@ -146,6 +148,7 @@ impl Authority {
             desk: Desk::new(),
             ledger: Ledger::default(),
             stock: Stock::default(),
+            recent: Recent::default(),
             due: Mutex::new(None),
             automatic_max,
             held: Held::default(),

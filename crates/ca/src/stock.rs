@@ -174,8 +174,10 @@ impl Authority {
     /// Reserves serials, and ends reservations that are settled.
     async fn reserve(&self) -> Result<(), CommitError> {
         let id = format!("{:016x}", self.ground.entropy.number());
-        let serials: Vec<Serial> =
-            std::iter::repeat_with(|| Serial::random(&self.ground.entropy)).take(RESERVED_TOGETHER).collect();
+        // Certificates are found by serial, and so written side by side.
+        let first = Serial::random(&self.ground.entropy);
+        let another = || first.random_neighbour(&self.ground.entropy);
+        let serials: Vec<Serial> = std::iter::repeat_with(another).take(RESERVED_TOGETHER).collect();
         let record = ReservedRecord {
             serials: serials.iter().map(Serial::hex).collect(),
             since: self.now().as_unix(),

@@ -55,15 +55,24 @@ pub(crate) enum Decided {
 
 impl Job {
     pub(crate) fn new(csr: &SigningRequest, text: &str) -> Self {
-        let stored_bytes = serde_json::to_string(text).map_or(usize::MAX, |stored| stored.len());
         Self {
             digest: digest_of(text),
             text: text.to_owned(),
             key_id: csr.public_key().key_id().to_string(),
-            stored_bytes,
+            stored_bytes: stored_bytes(text),
             signed: None,
         }
     }
+}
+
+/// How long `text` is in JSON, which writes some characters with two bytes and some with six; with its quotes.
+fn stored_bytes(text: &str) -> usize {
+    let written = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    2 + text.bytes().map(written).sum::<usize>()
 }
 
 fn digest_of(text: &str) -> String {
@@ -109,7 +118,9 @@ impl Authority {
             let mut cannot_be_drawn_up = None;
             if is_likely_automatic {
                 // Nothing is signed for who only asks again.
-                if let Some(id) = self.known(&job).await?.same_bytes {
+                if self.recent.has(&job.digest)
+                    && let Some(id) = self.known(&job).await?.same_bytes
+                {
                     return Ok(id);
                 }
                 match self.sign(&wish_of(csr, Mark::Automatic)).await {
@@ -194,7 +205,8 @@ impl Authority {
         } else {
             vec![Known::default(); jobs.len()]
         };
-        let new_id = || RequestId::random(&self.ground.entropy);
+        let first_id = RequestId::random(&self.ground.entropy);
+        let new_id = || first_id.random_neighbour(&self.ground.entropy);
         let plans = plan(&self.profile.admission, self.automatic_max(), jobs, &known, &mut ledger, new_id);
         let is_taken = |plan: &Plan<'_>| !matches!(plan, Plan::Unsigned | Plan::Refuse(_));
         if !look_up && !plans.iter().all(is_taken) {
@@ -205,6 +217,11 @@ impl Authority {
             self.stage_ledger(&mut batch, &ledger, seen)?;
             let version = self.commit(batch).await?;
             self.keep_ledger(ledger, version);
+        }
+        for (job, plan) in jobs.iter().zip(&plans) {
+            if !matches!(plan, Plan::Unsigned | Plan::Refuse(_)) {
+                self.recent.note(&job.digest);
+            }
         }
         Ok(Some(plans.into_iter().map(|plan| self.tell(plan)).collect()))
     }
@@ -366,4 +383,16 @@ pub(crate) fn stored_request(record: &RequestRecord, id: RequestId) -> Result<Si
             reason: format!("{id}: {error}"),
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_as_long_as_it_will_be_stored() {
+        for text in ["", "PEM\n", "a\r\n\t\"\\", "\u{0}\u{1f}\u{8}\u{c}\u{7f}", "Grüße, 世界"] {
+            assert_eq!(stored_bytes(text), serde_json::to_string(text).unwrap().len(), "{text:?}");
+        }
+    }
 }

@@ -27,6 +27,19 @@ impl Serial {
         }
     }
 
+    /// Another one, which begins with the same 31 bits: the other 128 are random, twice as many as the CA/Browser
+    /// Forum wants.
+    #[must_use]
+    pub fn random_neighbour(&self, entropy: &Entropy) -> Self {
+        loop {
+            let mut bytes = self.0;
+            entropy.fill(&mut bytes[4..]);
+            if let Some(serial) = Self::new(bytes) {
+                return serial;
+            }
+        }
+    }
+
     /// Reads decimal digits; `None` when it is anything else, begins with a zero, or is out of range.
     #[must_use]
     pub fn from_decimal(text: &str) -> Option<Self> {
@@ -164,6 +177,19 @@ mod tests {
             union
         });
         assert_eq!((union[0], &union[1..]), (0x7f, &[0xff; 19][..]));
+    }
+
+    #[test]
+    fn neighbours_begin_alike_and_use_128_bits() {
+        let entropy = Entropy::seeded(1);
+        let first = Serial::random(&entropy);
+        let union = (0..64).fold([0; 16], |mut union: [u8; 16], _| {
+            let serial = first.random_neighbour(&entropy);
+            assert_eq!(serial.0[..4], first.0[..4]);
+            union.iter_mut().zip(&serial.0[4..]).for_each(|(all, byte)| *all |= byte);
+            union
+        });
+        assert_eq!(union, [0xff; 16]);
     }
 
     #[test]
