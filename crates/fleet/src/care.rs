@@ -16,6 +16,7 @@ use crate::event::Happened;
 use crate::host::{Details, Facts, HostStatus};
 use crate::host_key::HostKey;
 use crate::moment;
+use crate::name::ClusterName;
 use crate::record::{CareRecord, HostRecord};
 use crate::service::Fleet;
 use crate::watch::{self, Look};
@@ -130,6 +131,46 @@ impl Fleet {
         .await
     }
 
+    /// The container manager of a host's cluster has it now. Only of a host that still waits for that in `cluster`.
+    /// `false` when there is no such host any more.
+    ///
+    /// # Errors
+    /// As for [`Self::record_investigating`].
+    pub async fn record_registered(
+        &self,
+        claim: &Claim,
+        address: &HostAddress,
+        cluster: &ClusterName,
+    ) -> Result<bool, RolloutError> {
+        self.change_host(claim, address, Beside::Nothing, |host, _| {
+            let waits = host.status == HostStatus::Disassociated.as_str();
+            if waits && host.cluster.as_deref() == Some(cluster.as_str()) {
+                HostStatus::Active.as_str().clone_into(&mut host.status);
+                host.reason = None;
+            }
+        })
+        .await
+    }
+
+    /// The container manager of a host's cluster does not have it, for this reason. Only of a host that waits for that.
+    /// `false` when there is no such host any more.
+    ///
+    /// # Errors
+    /// As for [`Self::record_investigating`].
+    pub async fn record_unregistered(
+        &self,
+        claim: &Claim,
+        address: &HostAddress,
+        reason: &str,
+    ) -> Result<bool, RolloutError> {
+        self.change_host(claim, address, Beside::Nothing, |host, _| {
+            if host.status == HostStatus::Disassociated.as_str() {
+                host.reason = Some(reason.chars().take(REASON_MAX).collect());
+            }
+        })
+        .await
+    }
+
     /// A host could not be looked at or made ready. It is tried again after a while, the longer the more often it
     /// failed. `false` when there is no such host any more.
     ///
@@ -183,7 +224,7 @@ impl Fleet {
                 host.last_check.clone_from(&written);
             }
             let judged = watch::judge(&HostStatus::from(host.status.as_str()), care, look, now);
-            if judged.status != HostStatus::Failed {
+            if judged.status != HostStatus::from(host.status.as_str()) {
                 host.reason = None;
             }
             judged.status.as_str().clone_into(&mut host.status);

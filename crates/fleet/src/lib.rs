@@ -48,6 +48,7 @@ mod moment;
 mod name;
 mod network;
 mod next;
+mod nodes;
 mod operation;
 mod operations;
 mod options;
@@ -94,6 +95,7 @@ pub use manager::NodeStatus;
 pub use name::{BadName, ClusterName, ContainerManagerName, NetworkName};
 pub use network::{BadNetwork, Network, NetworkKind};
 pub use next::{Candidate, Next, Situation, Unfit, Why, next};
+pub use nodes::NodeLeaving;
 pub use operation::{BadVersion, DeployVersion, Operation, OperationKind, OperationState, Plan};
 pub use options::{BadOption, HIDDEN, Options};
 pub use policy::{

@@ -145,6 +145,7 @@ pub(crate) struct Tables {
     pub(crate) care: Table<CareRecord>,
     pub(crate) host_key: Table<HostKeyRecord>,
     pub(crate) bootstrap: Table<BootstrapRecord>,
+    pub(crate) node_leaving: Table<MarkRecord>,
     founded: Table<MarkRecord>,
 }
 
@@ -165,6 +166,7 @@ impl Tables {
             care: table(engine, "/fleet/care/")?,
             host_key: table(engine, "/fleet/host-key/")?,
             bootstrap: table(engine, "/fleet/bootstrap/")?,
+            node_leaving: table(engine, "/fleet/node-leaving/")?,
             // One record; its name follows this prefix.
             founded: table(engine, "/fleet/")?,
         })

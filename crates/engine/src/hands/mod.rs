@@ -11,11 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleet::bootstrap::{EtcdAccess, Profile};
-use fleet::{Fleet, OsCommands, Templates};
+use fleet::{Fleet, HostAddress, OsCommands, Templates};
 use ssh::Remote;
 
 pub(crate) use make_ready::{Job, Outcome};
 pub(crate) use nodes::{Nodes, NodesError};
+pub(crate) use reach::told;
 
 /// With what hosts are worked on.
 #[derive(Clone)]
@@ -42,4 +43,10 @@ pub struct Hands {
 pub(crate) struct Crew {
     pub(crate) hands: Hands,
     pub(crate) fleet: Arc<Fleet>,
+    pub(crate) nodes: Arc<Nodes>,
+}
+
+/// What whoever works on a host claims.
+pub(crate) fn claim_on(host: &HostAddress) -> String {
+    format!("host/{host}")
 }

@@ -96,7 +96,6 @@ pub(crate) enum Unusable {
 
 impl NodesError {
     /// Whether the same is to be expected for every other host of that container manager now.
-    #[allow(dead_code, reason = "hosts are registered next")]
     pub(crate) fn is_of_all(&self) -> bool {
         match self {
             Self::NoSuchManager { .. } | Self::Read { .. } | Self::Unusable { .. } => true,
@@ -109,7 +108,6 @@ impl NodesError {
     }
 
     /// Whether it is our own store that failed, which says nothing about the container manager.
-    #[allow(dead_code, reason = "hosts are registered next")]
     pub(crate) fn is_ours(&self) -> bool {
         match self {
             Self::Cluster(source) => !matches!(source.kind(), Kind::NotFound),
