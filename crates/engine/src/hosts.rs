@@ -10,7 +10,7 @@ use store::Claims;
 
 use crate::hands::{Crew, Hands, NodesError, told};
 use crate::house::House;
-use crate::reconcilers::{Investigate, RegisterNodes};
+use crate::reconcilers::{Investigate, RegisterNodes, Watch, Watcher};
 
 /// How long a container manager may take to answer while somebody waits for it.
 const NODE_ASKED_WITHIN: Duration = Duration::from_secs(8);
@@ -18,30 +18,36 @@ const NODE_ASKED_WITHIN: Duration = Duration::from_secs(8);
 impl House {
     /// Has hosts looked at and made ready, registered with their container managers, and watched.
     pub(crate) fn look_after_hosts(&self, claims: &Claims, hands: Hands) {
-        let crew = Crew { hands, fleet: self.fleet.clone(), nodes: self.nodes.clone() };
-        // Nobody else can be at work in a store of one's own: what an earlier run held is ours, and goes on at once.
-        let holder = match self.engine.is_shared() {
-            true => base::hex::encode(&self.entropy.bytes::<8>()),
-            false => "the only process".to_owned(),
-        };
+        let crew = Arc::new(Crew { hands, fleet: self.fleet.clone(), nodes: self.nodes.clone() });
+        let (clock, bus) = (self.clock.clone(), self.bus.clone());
         let register = RegisterNodes {
             fleet: self.fleet.clone(),
             nodes: self.nodes.clone(),
             claims: claims.clone(),
-            holder: holder.clone(),
-            clock: self.clock.clone(),
+            holder: self.holder("registers"),
+            clock: clock.clone(),
             entropy: self.entropy.clone(),
             waiting: HashMap::new(),
         };
         self.start(claims, Box::new(register));
-        let investigate = Investigate {
-            crew: Arc::new(crew),
-            claims: claims.clone(),
-            holder,
-            clock: self.clock.clone(),
-            bus: self.bus.clone(),
-        };
-        self.start(claims, Box::new(investigate));
+        if let Some(period) = crew.hands.watch_period {
+            let (crew, claims, holder) = (crew.clone(), claims.clone(), self.holder("watches"));
+            let watcher = Watcher { crew, claims: claims.clone(), holder, clock: clock.clone(), period };
+            self.start(&claims, Box::new(Watch::new(watcher)));
+        }
+        if crew.hands.investigates {
+            let holder = self.holder("investigates");
+            self.start(claims, Box::new(Investigate { crew, claims: claims.clone(), holder, clock, bus }));
+        }
+    }
+
+    /// Who claims hosts in this process to do something on them. Nobody else can be at work in a store of one's own:
+    /// what an earlier run held is ours, and goes on at once.
+    fn holder(&self, what: &str) -> String {
+        match self.engine.is_shared() {
+            true => base::hex::encode(&self.entropy.bytes::<8>()),
+            false => format!("the only process that {what}"),
+        }
     }
 
     /// One host, and what its container manager says about it, which is asked.

@@ -243,7 +243,7 @@ impl Fleet {
     /// As for [`Self::record_investigating`].
     pub async fn record_answers(&self, claim: &Claim, hosts: &[HostAddress]) -> Result<(), RolloutError> {
         for some in hosts.chunks(ANSWERS_AT_ONCE) {
-            let now = moment::now(&self.ground.clock);
+            let (now, written) = (self.ground.clock.now(), moment::now(&self.ground.clock));
             let mut draft = Draft::default();
             claim.expect(&mut draft.batch);
             let mut others = Vec::new();
@@ -251,8 +251,8 @@ impl Fleet {
             for (address, cared) in some.iter().zip(found) {
                 match cared? {
                     None => {}
-                    Some(Cared { host, care_version: None, .. }) if host.record.status != "failed" => {
-                        let after = HostRecord { last_check: now.clone(), ..host.record };
+                    Some(Cared { host, care, .. }) if is_as_before(&host.record, &care, now) => {
+                        let after = HostRecord { last_check: written.clone(), ..host.record };
                         let table = &self.tables.host;
                         table.update(&mut draft.batch, address.as_str(), &after, host.version)?;
                     }
@@ -323,6 +323,9 @@ impl Fleet {
             };
             let (mut after, mut care_after) = (host.record.clone(), care.clone());
             change(&mut after, &mut care_after);
+            if matches!(beside, Beside::Nothing) && after == host.record && care_after == care {
+                return Ok(true);
+            }
             let mut draft = Draft::default();
             claim.expect(&mut draft.batch);
             if after != host.record {
@@ -374,6 +377,13 @@ impl Fleet {
             version => table.put_over(batch, address.as_str(), after, version),
         }
     }
+}
+
+/// Whether there is nothing more to say of a host that answered than that it did.
+fn is_as_before(host: &HostRecord, care: &CareRecord, now: Timestamp) -> bool {
+    let status = HostStatus::from(host.status.as_str());
+    let judged = watch::judge(&status, care, &Look::Answered, now);
+    judged.status == status && judged.care == *care && judged.reason.is_none()
 }
 
 impl From<&CareRecord> for Care {

@@ -70,6 +70,7 @@ mod tally;
 mod template;
 mod unreadable;
 mod watch;
+mod watching;
 mod window;
 
 pub use add::AddHostError;
@@ -114,5 +115,5 @@ pub use service::{
 };
 pub use tally::Tally;
 pub use template::{BadTemplate, Templates, Variables};
-pub use watch::{Look, next_look};
+pub use watch::{Look, Rota};
 pub use window::{BadWindow, Window};

@@ -10,13 +10,14 @@ mod reach;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::Span;
 use fleet::bootstrap::{EtcdAccess, Profile};
 use fleet::{Fleet, HostAddress, OsCommands, Templates};
 use ssh::Remote;
 
 pub(crate) use make_ready::{Job, Outcome};
 pub(crate) use nodes::{Nodes, NodesError};
-pub(crate) use reach::told;
+pub(crate) use reach::{stored_key, target, told, why};
 
 /// With what hosts are worked on.
 #[derive(Clone)]
@@ -33,7 +34,11 @@ pub struct Hands {
     pub templates: Templates,
     /// The etcd for flannel, if there is one.
     pub etcd: Option<EtcdAccess>,
-    /// How many hosts are worked on at once; at least one.
+    /// Whether hosts that are added are looked at and made ready.
+    pub investigates: bool,
+    /// How often hosts that are ready are looked at; never where it is absent.
+    pub watch_period: Option<Span>,
+    /// How many hosts are worked on at once, and how many are looked at besides; at least one.
     pub hosts_max: usize,
     /// How long one host may take, from the first connection to the last step.
     pub host_limit: Duration,

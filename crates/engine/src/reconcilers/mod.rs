@@ -8,6 +8,7 @@ mod rollover;
 mod server_certificate;
 mod tell_refusals;
 mod void_serials;
+mod watch;
 
 pub(crate) use certificates::Certificates;
 pub(crate) use history::TrimHistory;
@@ -18,3 +19,4 @@ pub(crate) use server_certificate::ServerCertificate;
 pub use server_certificate::{OnAnchors, OnIdentity};
 pub(crate) use tell_refusals::TellRefusals;
 pub(crate) use void_serials::VoidSerials;
+pub(crate) use watch::{Watch, Watcher};
