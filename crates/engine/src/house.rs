@@ -13,13 +13,12 @@ use serde::{Deserialize, Serialize};
 use store::{Batch, Claims, Engine, History, Page, Record, SealingKey, Table};
 use x509::{Certificate, KeySpec, Name, PrivateKey, SigningRequest, VerifyError};
 
-use crate::hands::{Crew, Hands};
+use crate::hands::{Hands, Nodes};
 use crate::neighbours;
 use crate::outbox;
 use crate::reconciler::{self, Reconciler};
 use crate::reconcilers::{
-    Certificates, Investigate, OnAnchors, OnIdentity, Rollover, ServerCertificate, TellRefusals, TrimHistory,
-    VoidSerials,
+    Certificates, OnAnchors, OnIdentity, Rollover, ServerCertificate, TellRefusals, TrimHistory, VoidSerials,
 };
 use crate::refusals::Refusals;
 use crate::seal;
@@ -97,14 +96,15 @@ pub struct House {
     services: Arc<Authority>,
     users: Arc<Authority>,
     server: Arc<Authority>,
-    fleet: Arc<Fleet>,
-    engine: Arc<dyn Engine>,
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) nodes: Arc<Nodes>,
+    pub(crate) engine: Arc<dyn Engine>,
     first_start: Table<FirstStart>,
     history: History,
     refusals: Arc<Refusals>,
-    bus: InProcess,
-    clock: Clock,
-    entropy: Entropy,
+    pub(crate) bus: InProcess,
+    pub(crate) clock: Clock,
+    pub(crate) entropy: Entropy,
     tasks: Tasks,
     stop: Stop,
     outbox: Tasks,
@@ -273,6 +273,7 @@ impl House {
             services,
             users,
             server,
+            nodes: Arc::new(Nodes::new(fleet.clone(), parts.clock.clone())),
             fleet,
             first_start: Table::new(parts.engine.clone(), "/house/")?,
             history: History::new(parts.engine.clone())?,
@@ -307,7 +308,7 @@ impl House {
         };
         house.start(&claims, Box::new(told));
         if let Some(hands) = parts.hands {
-            house.start_investigating(&claims, hands);
+            house.look_after_hosts(&claims, hands);
         }
         let history = house.history.clone();
         house.start(&claims, Box::new(TrimHistory { history, retention: parts.retention, clock }));
@@ -320,24 +321,7 @@ impl House {
         Ok(())
     }
 
-    fn start_investigating(&self, claims: &Claims, hands: Hands) {
-        let crew = Crew { hands, fleet: self.fleet.clone() };
-        // Nobody else can be at work in a store of one's own: what an earlier run held is ours, and goes on at once.
-        let holder = match self.engine.is_shared() {
-            true => base::hex::encode(&self.entropy.bytes::<8>()),
-            false => "the only process".to_owned(),
-        };
-        let investigate = Investigate {
-            crew: Arc::new(crew),
-            claims: claims.clone(),
-            holder,
-            clock: self.clock.clone(),
-            bus: self.bus.clone(),
-        };
-        self.start(claims, Box::new(investigate));
-    }
-
-    fn start(&self, claims: &Claims, reconciler: Box<dyn Reconciler>) {
+    pub(crate) fn start(&self, claims: &Claims, reconciler: Box<dyn Reconciler>) {
         let holder = base::hex::encode(&self.entropy.bytes::<8>());
         let (clock, bus, stop) = (self.clock.clone(), self.bus.clone(), self.stop.clone());
         self.tasks.spawn(reconciler::run(reconciler, claims.clone(), holder, clock, bus, stop));

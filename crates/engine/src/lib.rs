@@ -4,6 +4,7 @@
 //! between steps and started again anywhere: all it knows is in the store.
 
 mod hands;
+mod hosts;
 mod house;
 mod neighbours;
 mod outbox;

@@ -16,6 +16,7 @@ use crate::event::Happened;
 use crate::host::{Details, Facts, HostStatus};
 use crate::host_key::HostKey;
 use crate::moment;
+use crate::name::ClusterName;
 use crate::record::{CareRecord, HostRecord};
 use crate::service::Fleet;
 use crate::watch::{self, Look};
@@ -130,6 +131,46 @@ impl Fleet {
         .await
     }
 
+    /// The container manager of a host's cluster has it now. Only of a host that still waits for that in `cluster`.
+    /// `false` when there is no such host any more.
+    ///
+    /// # Errors
+    /// As for [`Self::record_investigating`].
+    pub async fn record_registered(
+        &self,
+        claim: &Claim,
+        address: &HostAddress,
+        cluster: &ClusterName,
+    ) -> Result<bool, RolloutError> {
+        self.change_host(claim, address, Beside::Nothing, |host, _| {
+            let waits = host.status == HostStatus::Disassociated.as_str();
+            if waits && host.cluster.as_deref() == Some(cluster.as_str()) {
+                HostStatus::Active.as_str().clone_into(&mut host.status);
+                host.reason = None;
+            }
+        })
+        .await
+    }
+
+    /// The container manager of a host's cluster does not have it, for this reason. Only of a host that waits for that.
+    /// `false` when there is no such host any more.
+    ///
+    /// # Errors
+    /// As for [`Self::record_investigating`].
+    pub async fn record_unregistered(
+        &self,
+        claim: &Claim,
+        address: &HostAddress,
+        reason: &str,
+    ) -> Result<bool, RolloutError> {
+        self.change_host(claim, address, Beside::Nothing, |host, _| {
+            if host.status == HostStatus::Disassociated.as_str() {
+                host.reason = Some(reason.chars().take(REASON_MAX).collect());
+            }
+        })
+        .await
+    }
+
     /// A host could not be looked at or made ready. It is tried again after a while, the longer the more often it
     /// failed. `false` when there is no such host any more.
     ///
@@ -183,7 +224,7 @@ impl Fleet {
                 host.last_check.clone_from(&written);
             }
             let judged = watch::judge(&HostStatus::from(host.status.as_str()), care, look, now);
-            if judged.status != HostStatus::Failed {
+            if judged.status != HostStatus::from(host.status.as_str()) {
                 host.reason = None;
             }
             judged.status.as_str().clone_into(&mut host.status);
@@ -202,7 +243,7 @@ impl Fleet {
     /// As for [`Self::record_investigating`].
     pub async fn record_answers(&self, claim: &Claim, hosts: &[HostAddress]) -> Result<(), RolloutError> {
         for some in hosts.chunks(ANSWERS_AT_ONCE) {
-            let now = moment::now(&self.ground.clock);
+            let (now, written) = (self.ground.clock.now(), moment::now(&self.ground.clock));
             let mut draft = Draft::default();
             claim.expect(&mut draft.batch);
             let mut others = Vec::new();
@@ -210,8 +251,8 @@ impl Fleet {
             for (address, cared) in some.iter().zip(found) {
                 match cared? {
                     None => {}
-                    Some(Cared { host, care_version: None, .. }) if host.record.status != "failed" => {
-                        let after = HostRecord { last_check: now.clone(), ..host.record };
+                    Some(Cared { host, care, .. }) if is_as_before(&host.record, &care, now) => {
+                        let after = HostRecord { last_check: written.clone(), ..host.record };
                         let table = &self.tables.host;
                         table.update(&mut draft.batch, address.as_str(), &after, host.version)?;
                     }
@@ -282,6 +323,9 @@ impl Fleet {
             };
             let (mut after, mut care_after) = (host.record.clone(), care.clone());
             change(&mut after, &mut care_after);
+            if matches!(beside, Beside::Nothing) && after == host.record && care_after == care {
+                return Ok(true);
+            }
             let mut draft = Draft::default();
             claim.expect(&mut draft.batch);
             if after != host.record {
@@ -333,6 +377,13 @@ impl Fleet {
             version => table.put_over(batch, address.as_str(), after, version),
         }
     }
+}
+
+/// Whether there is nothing more to say of a host that answered than that it did.
+fn is_as_before(host: &HostRecord, care: &CareRecord, now: Timestamp) -> bool {
+    let status = HostStatus::from(host.status.as_str());
+    let judged = watch::judge(&status, care, &Look::Answered, now);
+    judged.status == status && judged.care == *care && judged.reason.is_none()
 }
 
 impl From<&CareRecord> for Care {

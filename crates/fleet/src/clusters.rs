@@ -260,6 +260,7 @@ impl Fleet {
             let addresses: Vec<String> = members.entries.into_iter().map(|(address, _)| address).collect();
             let mut draft = Draft::default();
             let left = self.stage_departure(&mut draft, name, &addresses).await?;
+            self.stage_nodes_leaving(&mut draft, &found.record.container_manager, &left).await?;
             let is_last = members.next.is_none();
             if !is_last && left.is_empty() {
                 let key = self.tables.cluster.key(name.as_str())?;

@@ -52,7 +52,9 @@ impl Fleet {
         if let Some(name) = cluster
             && let Some(cluster) = self.tables.cluster.get(name).await?
         {
-            self.stage_roster(draft, &cluster, &[], std::slice::from_ref(&found.record.address))?;
+            let left = std::slice::from_ref(&found.record.address);
+            self.stage_roster(draft, &cluster, &[], left)?;
+            self.stage_nodes_leaving(draft, &cluster.record.container_manager, left).await?;
         }
         self.record_event(draft, &Happened::HostDeleted { address, cluster }, by)?;
         self.tables.credentials.delete(&mut draft.batch, address.as_str())?;

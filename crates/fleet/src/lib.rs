@@ -48,6 +48,7 @@ mod moment;
 mod name;
 mod network;
 mod next;
+mod nodes;
 mod operation;
 mod operations;
 mod options;
@@ -69,6 +70,7 @@ mod tally;
 mod template;
 mod unreadable;
 mod watch;
+mod watching;
 mod window;
 
 pub use add::AddHostError;
@@ -94,6 +96,7 @@ pub use manager::NodeStatus;
 pub use name::{BadName, ClusterName, ContainerManagerName, NetworkName};
 pub use network::{BadNetwork, Network, NetworkKind};
 pub use next::{Candidate, Next, Situation, Unfit, Why, next};
+pub use nodes::NodeLeaving;
 pub use operation::{BadVersion, DeployVersion, Operation, OperationKind, OperationState, Plan};
 pub use options::{BadOption, HIDDEN, Options};
 pub use policy::{
@@ -112,5 +115,5 @@ pub use service::{
 };
 pub use tally::Tally;
 pub use template::{BadTemplate, Templates, Variables};
-pub use watch::{Look, next_look};
+pub use watch::{Look, Rota};
 pub use window::{BadWindow, Window};

@@ -37,6 +37,8 @@ pub enum NodeStatus {
     Unmanaged,
     /// It has it (`trivial`, which knows nothing else about its hosts).
     Registered,
+    /// It has it, and says this of it.
+    Node(Box<serde_json::Value>),
     /// It does not have it.
     Unregistered,
     /// It was not asked, and this is why, as a sentence without its end.

@@ -48,7 +48,7 @@ mod care;
 mod host_key;
 mod operation;
 
-pub use care::CareRecord;
+pub use care::{CareRecord, LookedRecord};
 pub use host_key::{BootstrapRecord, HostKeyRecord};
 pub(crate) use operation::kind;
 pub use operation::{HostRunRecord, PolicyRecord, RolloutRecord, RunningRecord};

@@ -14,8 +14,8 @@ use crate::error::ListError;
 use crate::event::Happened;
 use crate::name::NetworkName;
 use crate::record::{
-    BootstrapRecord, CareRecord, ClusterRecord, HostKeyRecord, HostRecord, MarkRecord, OperationRecord,
-    RolloutRecord, RunningRecord, SealedRecord,
+    BootstrapRecord, CareRecord, ClusterRecord, HostKeyRecord, HostRecord, LookedRecord, MarkRecord,
+    OperationRecord, RolloutRecord, RunningRecord, SealedRecord,
 };
 use crate::{container_manager, index, network};
 
@@ -145,6 +145,8 @@ pub(crate) struct Tables {
     pub(crate) care: Table<CareRecord>,
     pub(crate) host_key: Table<HostKeyRecord>,
     pub(crate) bootstrap: Table<BootstrapRecord>,
+    pub(crate) node_leaving: Table<MarkRecord>,
+    pub(crate) looked: Table<LookedRecord>,
     founded: Table<MarkRecord>,
 }
 
@@ -165,6 +167,8 @@ impl Tables {
             care: table(engine, "/fleet/care/")?,
             host_key: table(engine, "/fleet/host-key/")?,
             bootstrap: table(engine, "/fleet/bootstrap/")?,
+            node_leaving: table(engine, "/fleet/node-leaving/")?,
+            looked: table(engine, "/fleet/looked-at/")?,
             // One record; its name follows this prefix.
             founded: table(engine, "/fleet/")?,
         })

@@ -1,7 +1,8 @@
 //! When each host is looked at, and what is made of what it answers.
 //!
 //! Each host has its own moment in the period, which follows from its address: so nothing has to be stored, many hosts
-//! are spread evenly, and a start of the server makes no crowd.
+//! are spread evenly, and a start of the server makes no crowd. The period is cut into slices of some seconds, and the
+//! hosts whose moments are in one are looked at together ([`Rota`]).
 //!
 //! A host that does not answer once is looked at again; twice, and its status is `failed`. One that answers again has
 //! the status that it had, unless it comes and goes too often: each coming and each going counts 1,000, which is halved
@@ -14,6 +15,10 @@ use crate::host::HostStatus;
 use crate::record::CareRecord;
 use crate::tally;
 
+/// About how long a slice of the period is, in seconds.
+const SLICE_SECONDS: i64 = 5;
+/// How many slices a period has at most.
+const SLICES_MAX: i64 = 60;
 /// After so many silences in a row a host has failed.
 const SILENCES_MAX: u32 = 2;
 /// What coming and going counts.
@@ -37,14 +42,48 @@ pub enum Look {
     },
 }
 
-/// When a host is looked at next, after `now`: once in each period, at a moment of its own.
-#[must_use]
-pub fn next_look(address: &HostAddress, now: Timestamp, period: Span) -> Timestamp {
-    let period = period.as_seconds().max(1);
-    let own = tally::spread(address.as_str()) % period.unsigned_abs();
-    let own = i64::try_from(own).unwrap_or(0);
-    let since = (now.as_unix() - own).rem_euclid(period);
-    now + Span::seconds(period - since)
+/// When which hosts are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rota {
+    /// Seconds.
+    period: i64,
+    slices: u32,
+}
+
+impl Rota {
+    /// Each host once in `period`, which is a second at least.
+    #[must_use]
+    pub fn new(period: Span) -> Self {
+        let period = period.as_seconds().max(1);
+        let slices = (period / SLICE_SECONDS).clamp(1, SLICES_MAX);
+        Self { period, slices: u32::try_from(slices).unwrap_or(1) }
+    }
+
+    /// How many slices there are; their numbers begin with 0.
+    #[must_use]
+    pub fn slices(self) -> u32 {
+        self.slices
+    }
+
+    /// In which slice a host is looked at.
+    #[must_use]
+    pub fn slice(self, address: &HostAddress) -> u32 {
+        let own = tally::spread(address.as_str()) % u64::from(self.slices);
+        u32::try_from(own).unwrap_or(0)
+    }
+
+    /// When the hosts of a slice were to be looked at last, `now` included.
+    #[must_use]
+    pub fn last_due(self, slice: u32, now: Timestamp) -> Timestamp {
+        let begins = self.period * i64::from(slice) / i64::from(self.slices);
+        now + Span::seconds(-(now.as_unix() - begins).rem_euclid(self.period))
+    }
+
+    /// When they are to be looked at next, after `now`.
+    #[must_use]
+    pub fn next_due(self, slice: u32, now: Timestamp) -> Timestamp {
+        self.last_due(slice, now) + Span::seconds(self.period)
+    }
 }
 
 /// What is to be made of a look.
@@ -73,9 +112,13 @@ pub(crate) fn judge(status: &HostStatus, care: &CareRecord, look: &Look, now: Ti
             }
         }
         // It is not ready or has failed already: that is for those who make it ready.
-        Look::Silent { .. } => care.silences = care.silences.saturating_add(1),
+        Look::Silent { .. } => care.silences = care.silences.saturating_add(1).min(SILENCES_MAX),
         Look::Answered => {
             care.silences = 0;
+            if penalty(&care, now) == 0 {
+                // So that nothing is left on record of what is long over.
+                (care.penalty, care.penalty_at) = (0, None);
+            }
             if let (HostStatus::Failed, Some(before)) = (status, care.status_before.clone()) {
                 if care.is_damped && penalty(&care, now) > TRUSTED_FROM {
                     reason = Some("it answers, but has come and gone too often to be believed yet".into());
@@ -113,8 +156,6 @@ fn penalty(care: &CareRecord, now: Timestamp) -> u32 {
 mod tests {
     use super::*;
 
-    const PERIOD: Span = Span::seconds(300);
-
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_unix(1_481_000_000 + seconds)
     }
@@ -125,17 +166,28 @@ mod tests {
 
     #[test]
     fn each_host_is_looked_at_once_in_a_period_and_not_all_at_once() {
-        let mut moments = [0_u32; 300];
-        for n in 0..3_000_u32 {
+        let rota = Rota::new(Span::seconds(300));
+        let mut slices = [0_u32; 60];
+        for n in 0..20_000_u32 {
             let address = format!("10.0.{}.{}", n / 256, n % 256).parse().unwrap();
-            let first = next_look(&address, at(0), PERIOD);
-            assert!(first > at(0) && first <= at(300));
-            assert_eq!(next_look(&address, first, PERIOD), first + PERIOD);
-            assert_eq!(next_look(&address, first + Span::seconds(-1), PERIOD), first);
-            moments[usize::try_from(first.as_unix() - at(1).as_unix()).unwrap()] += 1;
+            slices[usize::try_from(rota.slice(&address)).unwrap()] += 1;
         }
-        assert!(moments.iter().all(|hosts| (1..40).contains(hosts)), "{moments:?}");
-        assert!(next_look(&"a".parse().unwrap(), at(0), Span::ZERO) > at(0));
+        assert!(slices.iter().all(|hosts| (200..500).contains(hosts)), "{slices:?}");
+        for (period, slices) in [(0, 1), (1, 1), (9, 1), (60, 12), (300, 60), (86_400, 60)] {
+            let rota = Rota::new(Span::seconds(period));
+            assert_eq!(rota.slices(), slices, "{period}");
+            let mut dues: Vec<Timestamp> = (0..slices).map(|slice| rota.next_due(slice, at(0))).collect();
+            dues.sort_unstable();
+            dues.dedup();
+            assert_eq!(dues.len(), usize::try_from(slices).unwrap());
+            for slice in 0..slices {
+                let next = rota.next_due(slice, at(0));
+                assert!(next > at(0) && next <= at(period.max(1)), "{period} {slice}");
+                assert_eq!(rota.last_due(slice, next), next);
+                assert_eq!(rota.last_due(slice, next + Span::seconds(-1)), rota.last_due(slice, at(0)));
+                assert_eq!(rota.next_due(slice, next), next + Span::seconds(period.max(1)));
+            }
+        }
     }
 
     #[test]

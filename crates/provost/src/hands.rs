@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base::{Clock, Explain, Kind, Secret};
+use base::{Clock, Explain, Kind, Secret, Span};
 use engine::Hands;
 use fleet::bootstrap::EtcdAccess;
 use fleet::{BadCommands, OsCommands, Templates};
@@ -59,17 +59,27 @@ impl Explain for HandsError {
 const FLANNELD: &str = "flanneld.j2";
 const DOCKER: &str = "docker.j2";
 
+/// How many connections may stay open from one look at a host to the next: a fleet of so many is watched without
+/// signing in again, in some 75 MB.
+const KEPT_WHILE_WATCHING: usize = 500;
+
 /// With what hosts are looked at and made ready, where they are.
 pub fn hands(settings: &Settings, clock: &Clock) -> Result<Option<Hands>, HandsError> {
     let hands = &settings.fleet.hands;
-    if !settings.fleet.api || !hands.investigate {
+    if !settings.fleet.api || !(hands.investigate || hands.watch_period.is_some()) {
         return Ok(None);
     }
     let limits = ssh::Limits { connect: hands.connect, ..ssh::Limits::default() };
+    let mut ssh = ssh::Settings { limits, ..ssh::Settings::default() };
     // One place for each host, and some for connections that are still to be closed.
-    let open_max = hands.hosts_max.saturating_mul(2).max(64);
-    let ssh = ssh::Settings { limits, open_max, ..ssh::Settings::default() };
+    ssh.open_max = hands.hosts_max.saturating_mul(2).max(64);
+    if let Some(period) = hands.watch_period {
+        ssh.open_max = ssh.open_max.max(KEPT_WHILE_WATCHING);
+        ssh.idle = ssh.idle.max(period + Span::seconds(30));
+    }
     Ok(Some(Hands {
+        investigates: hands.investigate,
+        watch_period: hands.watch_period,
         remote: Arc::new(ssh::Sessions::new(ssh, clock.clone())),
         port: hands.port,
         profile: hands.profile,

@@ -14,16 +14,16 @@ use std::time::Duration;
 use base::Explain;
 use fleet::bootstrap::{self, Profile, Step, Surroundings, Work};
 use fleet::{
-    ContainerManagerKind, CredentialsError, Details, Findings, Found, Host, HostAddress, HostError,
-    HostKeyError, Network, PROBE, PROBE_BYTES_MAX,
+    CredentialsError, Details, Findings, Found, Host, HostAddress, HostError, HostKeyError, Network, PROBE,
+    PROBE_BYTES_MAX,
 };
 use identity::Permit;
 use ssh::{Command, Keep, Output, Target, Upload};
 use store::Claim;
 use tokio::time::Instant;
 
-use super::Crew;
 use super::reach::{stored_key, target, told, why};
+use super::{Crew, NodesError};
 use crate::reconciler::StepError;
 use crate::tasks::Stop;
 
@@ -122,8 +122,15 @@ impl Job<'_> {
             self.take(&target, step).await?;
             there(fleet.record_step(claim, address, &plan, step.id).await?)?;
         }
-        let is_registered = self.register(&host).await?;
-        there(fleet.record_ready(claim, address, is_registered).await?)
+        match self.register(&host).await {
+            Ok(is_registered) => there(fleet.record_ready(claim, address, is_registered).await?),
+            Err(error) if error.is_ours() => Err(error.into()),
+            Err(error) => {
+                // It is ready all the same: whoever registers nodes asks again.
+                there(fleet.record_ready(claim, address, false).await?)?;
+                there(fleet.record_unregistered(claim, address, &told(&error)).await?)
+            }
+        }
     }
 
     /// Gets in, and asks the host about itself. The target has the key that the host proved.
@@ -195,15 +202,17 @@ impl Job<'_> {
         Ok(network.is)
     }
 
-    /// Whether the container manager of the host's cluster has it now.
-    async fn register(&self, host: &Host) -> Result<bool, Halt> {
-        let fleet = &self.crew.fleet;
+    /// Whether the container manager of the host's cluster has it now. One that takes every host does.
+    async fn register(&self, host: &Host) -> Result<bool, NodesError> {
         let Some(cluster) = &host.cluster else { return Ok(false) };
-        let cluster = fleet.cluster(Permit::house(), cluster).await.map_err(of_theirs)?.cluster;
-        let Ok(name) = cluster.container_manager.parse() else { return Ok(false) };
-        let manager = fleet.container_manager(Permit::house(), &name).await.map_err(of_theirs)?;
-        // It has whoever is its cluster's. The others have nobody yet.
-        Ok(manager.is.kind == ContainerManagerKind::Trivial)
+        let found = self.crew.fleet.cluster(Permit::house(), cluster).await.map_err(NodesError::Cluster)?;
+        if found.cluster.container_manager.is_empty() {
+            return Ok(false);
+        }
+        if let Some(node) = self.crew.nodes.node(cluster, self.address).await? {
+            node.register().await?;
+        }
+        Ok(true)
     }
 
     /// Does `step`, unless it is done already.

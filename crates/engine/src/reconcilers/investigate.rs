@@ -17,7 +17,7 @@ use identity::Permit;
 use store::Claims;
 use tokio::time::Instant;
 
-use crate::hands::{Crew, Job, Outcome};
+use crate::hands::{Crew, Job, Outcome, claim_on};
 use crate::reconciler::{self, LEASE, Next, Reconciler, StepError};
 use crate::tasks::Stop;
 
@@ -81,7 +81,7 @@ impl Investigate {
     }
 
     async fn claimed(&self, address: &HostAddress, stop: &Stop) -> Result<Option<Outcome>, StepError> {
-        let name = format!("host/{address}");
+        let name = claim_on(address);
         let taken = self.claims.take(&name, &self.holder, self.clock.now(), LEASE).await?;
         let Some(claim) = taken else { return Ok(None) };
         let while_held = stop.part();

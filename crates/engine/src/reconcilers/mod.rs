@@ -3,16 +3,20 @@
 mod certificates;
 mod history;
 mod investigate;
+mod nodes;
 mod rollover;
 mod server_certificate;
 mod tell_refusals;
 mod void_serials;
+mod watch;
 
 pub(crate) use certificates::Certificates;
 pub(crate) use history::TrimHistory;
 pub(crate) use investigate::Investigate;
+pub(crate) use nodes::RegisterNodes;
 pub(crate) use rollover::Rollover;
 pub(crate) use server_certificate::ServerCertificate;
 pub use server_certificate::{OnAnchors, OnIdentity};
 pub(crate) use tell_refusals::TellRefusals;
 pub(crate) use void_serials::VoidSerials;
+pub(crate) use watch::{Watch, Watcher};

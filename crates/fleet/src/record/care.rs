@@ -33,6 +33,17 @@ impl Record for CareRecord {
     const VERSION: u32 = 1;
 }
 
+/// How far the watching of a slice of the hosts is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookedRecord {
+    /// When the hosts were due at which was looked last, in seconds since the epoch.
+    pub due: i64,
+}
+
+impl Record for LookedRecord {
+    const VERSION: u32 = 1;
+}
+
 #[cfg(test)]
 mod tests {
     use store::Stored as _;
@@ -65,5 +76,8 @@ mod tests {
             assert_eq!(String::from_utf8(record.to_bytes().unwrap()).unwrap(), bytes);
             assert_eq!(CareRecord::from_bytes(bytes.as_bytes()).unwrap(), record);
         }
+        let (looked, bytes) = (LookedRecord { due: 9 }, r#"{"v":1,"is":{"due":9}}"#);
+        assert_eq!(String::from_utf8(looked.to_bytes().unwrap()).unwrap(), bytes);
+        assert_eq!(LookedRecord::from_bytes(bytes.as_bytes()).unwrap(), looked);
     }
 }

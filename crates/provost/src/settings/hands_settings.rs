@@ -21,6 +21,8 @@ const SECONDS_MAX: f64 = 86_400.0;
 /// See [`super::Settings::from`].
 pub fn hands(reader: &mut Reader<'_>) -> Option<Hands> {
     let investigate = reader.switch("fleet.investigate");
+    let watch = reader.switch("fleet.watch");
+    let watch_period = reader.positive("fleet.watch_seconds", SECONDS_MAX);
     let profile = reader.choice("fleet.profile");
     let commands_file = commands_file(reader);
     let templates_folder = named(reader, "fleet.templates_folder");
@@ -31,6 +33,8 @@ pub fn hands(reader: &mut Reader<'_>) -> Option<Hands> {
     let etcd = etcd(reader);
     Some(Hands {
         investigate: investigate?,
+        // Moments are whole seconds.
+        watch_period: watch?.then_some(Span::seconds(watch_period?.ceil() as i64)),
         profile: if profile? == "containers" { Profile::Containers } else { Profile::None },
         commands_file,
         templates_folder,

@@ -329,6 +329,21 @@ pub const KEYS: &[Key] = &[
         ],
     },
     Key {
+        name: "fleet.watch",
+        kind: Kind::Switch,
+        default: Default::Is("true"),
+        docs: &[
+            "Whether hosts that are ready are looked at again and again",
+            "One that does not answer twice in a row has failed, until it answers again.",
+        ],
+    },
+    Key {
+        name: "fleet.watch_seconds",
+        kind: Kind::Seconds,
+        default: Default::Is("60"),
+        docs: &["How often each host is looked at, with `fleet.watch`"],
+    },
+    Key {
         name: "fleet.profile",
         kind: Kind::Choice(&["none", "containers"]),
         default: Default::Is("\"none\""),

@@ -230,8 +230,10 @@ pub struct Fleet {
 /// How hosts are looked at and made ready.
 #[derive(Debug)]
 pub struct Hands {
-    /// Whether they are.
+    /// Whether they are, once they are added.
     pub investigate: bool,
+    /// How often those that are ready are looked at again; never where it is absent.
+    pub watch_period: Option<Span>,
     /// What they are made ready for.
     pub profile: Profile,
     /// What is done on each operating system, where an operator says so.

@@ -99,7 +99,7 @@ impl V1 {
 
     pub(super) async fn host_report(&self, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
-        let (host, node) = self.fleet().host_status(permit, &asked.address(0)?).await?;
+        let (host, node) = self.house.host_status(permit, &asked.address(0)?).await?;
         Ok(Answer::ok(&shown::report(&host.is, &node)))
     }
 

@@ -45,7 +45,7 @@ pub(super) fn host(host: &fleet::Host) -> wire::Host {
 pub(super) fn report(host: &fleet::Host, node: &NodeStatus) -> wire::HostReport {
     let (state, reason) = match node {
         NodeStatus::Unmanaged => (wire::NodeState::Unmanaged, None),
-        NodeStatus::Registered => (wire::NodeState::Registered, None),
+        NodeStatus::Registered | NodeStatus::Node(_) => (wire::NodeState::Registered, None),
         NodeStatus::Unregistered => (wire::NodeState::Unregistered, None),
         NodeStatus::NotAsked { reason } => (wire::NodeState::NotAsked, Some(reason.clone())),
     };

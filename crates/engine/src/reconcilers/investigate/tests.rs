@@ -8,7 +8,7 @@ use ssh::{Captured, Command, End, Error, HostKey, Output, Remote, Target, Upload
 use store::{Engine, Memory, Page, Prefix, SealingKey};
 
 use super::*;
-use crate::hands::Hands;
+use crate::hands::{Hands, Nodes};
 
 const BEGINNING: Timestamp = Timestamp::from_unix(1_790_000_000);
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICs4S4OEBWkd3NCUIIk1YF3SNktnfhsZRSCNXxzJZFqO";
@@ -107,11 +107,14 @@ impl World {
             commands: OsCommands::standard(),
             templates: Templates::default(),
             etcd: None,
+            investigates: true,
+            watch_period: None,
             hosts_max,
             host_limit: Duration::from_secs(600),
         };
+        let nodes = Arc::new(Nodes::new(fleet.clone(), clock.clone()));
         let investigate = Investigate {
-            crew: Arc::new(Crew { hands, fleet: fleet.clone() }),
+            crew: Arc::new(Crew { hands, fleet: fleet.clone(), nodes }),
             claims: Claims::new(store.clone()).unwrap(),
             holder: "we".into(),
             clock,

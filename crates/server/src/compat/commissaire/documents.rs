@@ -77,7 +77,11 @@ pub(super) fn host_status<'a>(
     entropy: &Entropy,
 ) -> HostStatusDocument<'a> {
     let (container_manager, container_manager_error) = match node {
-        NodeStatus::Registered => (registered(host, entropy), None),
+        NodeStatus::Registered => {
+            let status = json!({"node": host.address.as_str(), "status": "ok"});
+            (registered(status, entropy), None)
+        }
+        NodeStatus::Node(status) => (registered((**status).clone(), entropy), None),
         NodeStatus::Unmanaged | NodeStatus::Unregistered => (json!({}), None),
         NodeStatus::NotAsked { reason } => (json!({}), Some(reason.as_str())),
     };
@@ -90,8 +94,7 @@ pub(super) fn host_status<'a>(
 }
 
 /// What the container manager said, as it is and in the envelope that the original leaves around it.
-fn registered(host: &Host, entropy: &Entropy) -> Value {
-    let status = json!({"node": host.address.as_str(), "status": "ok"});
+fn registered(status: Value, entropy: &Entropy) -> Value {
     let mut document: Map<String, Value> = status.as_object().cloned().unwrap_or_default();
     document.insert("jsonrpc".into(), "2.0".into());
     document.insert("id".into(), uuid(entropy).into());

@@ -277,7 +277,7 @@ impl Commissaire {
     async fn host_status(&self, address: HostAddress, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
         asked.ignore_body().await?;
-        let (host, node) = self.fleet().host_status(permit, &address).await?;
+        let (host, node) = self.house.host_status(permit, &address).await?;
         Ok(Answer::ok(&documents::host_status(&host.is, &node, self.house.entropy())))
     }
 

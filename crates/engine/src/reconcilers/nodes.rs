@@ -1,0 +1,276 @@
+//! Lets container managers take the hosts that joined their clusters, and forget those that went.
+//!
+//! A container manager that cannot be asked is asked again later, and later each time; what it is about is said of each
+//! host that waits for it, which stays `disassociated` until then (commissaire contract, section 9.3). How often that
+//! was is not stored: whoever takes over asks at once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use base::{Clock, Entropy, Span, Timestamp};
+use fleet::{
+    ClusterName, ContainerManagerName, Fleet, Host, HostAddress, HostFilter, HostStatus, NodeLeaving,
+    retry_at,
+};
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, join_all};
+use identity::Permit;
+use store::{Claim, Claims};
+
+use crate::hands::{Nodes, NodesError, claim_on, told};
+use crate::reconciler::{self, LEASE, Next, Reconciler, StepError};
+use crate::tasks::Stop;
+
+/// How often it is looked at who waits, where there is a container manager that has to be asked.
+const OFTEN: Span = Span::seconds(15);
+/// The same where there is none.
+const SELDOM: Span = Span::seconds(300);
+/// How many hosts are asked about at once.
+const AT_ONCE: usize = 16;
+/// How many hosts are read at once.
+const PAGE: usize = 200;
+
+pub(crate) struct RegisterNodes {
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) nodes: Arc<Nodes>,
+    pub(crate) claims: Claims,
+    pub(crate) holder: String,
+    pub(crate) clock: Clock,
+    pub(crate) entropy: Entropy,
+    /// Who is left alone for a while, after so many failures in a row.
+    pub(crate) waiting: HashMap<About, Waiting>,
+}
+
+/// What did not work: a container manager as a whole, or one host there.
+type About = (ContainerManagerName, Option<HostAddress>);
+
+/// What went wrong, how often in a row, and until when nobody is asked again.
+#[derive(Debug, Clone)]
+pub(crate) struct Waiting {
+    failures: u32,
+    until: Timestamp,
+    reason: String,
+}
+
+/// What is to be asked about a host.
+#[derive(Debug, Clone)]
+enum Task {
+    /// Take it; why it was not taken yet, as is on record.
+    Take {
+        cluster: ClusterName,
+        host: HostAddress,
+        reason: Option<String>,
+    },
+    Forget(NodeLeaving),
+}
+
+/// What came of it.
+enum Done {
+    Yes,
+    /// Somebody else is at work on the host, or we wait: there is nothing to learn.
+    NotNow,
+    Failed(NodesError),
+}
+
+impl Task {
+    fn host(&self) -> &HostAddress {
+        match self {
+            Self::Take { host, .. } => host,
+            Self::Forget(node) => &node.address,
+        }
+    }
+}
+
+impl RegisterNodes {
+    async fn go_round(&mut self, stop: &Stop) -> Result<Next, StepError> {
+        let clusters = self.fleet.clusters_with_nodes().await?;
+        let leaving = self.fleet.nodes_leaving().await?;
+        let pause = if clusters.is_empty() && leaving.is_empty() { SELDOM } else { OFTEN };
+        let mut forget: BTreeMap<ContainerManagerName, Vec<Task>> = BTreeMap::new();
+        for node in leaving {
+            forget.entry(node.manager.clone()).or_default().push(Task::Forget(node));
+        }
+        self.waiting.retain(|(manager, _), _| {
+            forget.contains_key(manager) || clusters.iter().any(|(_, one)| one == manager)
+        });
+        for (manager, tasks) in forget {
+            self.work(&manager, &tasks, stop).await?;
+        }
+        for (cluster, manager) in clusters {
+            let (status, cluster) = (Some(HostStatus::Disassociated), Some(cluster));
+            let filter = HostFilter { cluster: cluster.clone(), status, ..HostFilter::default() };
+            let mut after: Option<HostAddress> = None;
+            while let Some(cluster) = cluster.as_ref().filter(|_| !stop.is_asked()) {
+                let page = self.fleet.hosts(Permit::house(), &filter, after.as_ref(), PAGE).await?;
+                let take = |host: Host| Task::Take {
+                    cluster: cluster.clone(),
+                    host: host.address,
+                    reason: host.reason,
+                };
+                let tasks: Vec<Task> = page.hosts.into_iter().map(|host| take(host.is)).collect();
+                self.work(&manager, &tasks, stop).await?;
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(Next::At(self.clock.now() + pause))
+    }
+
+    /// Does these, some at a time. What goes wrong with one is left for later; what our store does not take is an error.
+    async fn work(
+        &mut self,
+        manager: &ContainerManagerName,
+        tasks: &[Task],
+        stop: &Stop,
+    ) -> Result<(), StepError> {
+        for some in tasks.chunks(AT_ONCE) {
+            if stop.is_asked() {
+                return Ok(());
+            }
+            let asked = join_all(some.iter().map(|task| self.claimed(manager, task, stop))).await;
+            for (task, done) in some.iter().zip(asked) {
+                let whole = (manager.clone(), None);
+                let one = (manager.clone(), Some(task.host().clone()));
+                match done? {
+                    Done::NotNow => {}
+                    Done::Yes => {
+                        self.waiting.remove(&whole);
+                        self.waiting.remove(&one);
+                    }
+                    Done::Failed(error) if error.is_of_all() => self.failed(whole, &error),
+                    Done::Failed(error) => self.failed(one, &error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, about: About, error: &NodesError) {
+        let now = self.clock.now();
+        let failures = match self.waiting.get(&about) {
+            // Several were asked at once: that is one failure.
+            Some(waiting) if waiting.until > now => return,
+            Some(waiting) => waiting.failures.saturating_add(1),
+            None => 1,
+        };
+        let reason = told(error);
+        let (manager, host) = &about;
+        tracing::warn!(%manager, ?host, reason, "a container manager could not be asked, trying again later");
+        let until = retry_at(failures, now, self.entropy.number());
+        self.waiting.insert(about, Waiting { failures, until, reason });
+    }
+
+    /// Who is to be left alone now, and why.
+    fn waiting(&self, manager: &ContainerManagerName, host: &HostAddress) -> Option<&Waiting> {
+        let now = self.clock.now();
+        let about = |host: Option<&HostAddress>| {
+            self.waiting.get(&(manager.clone(), host.cloned())).filter(|waiting| waiting.until > now)
+        };
+        about(None).or_else(|| about(Some(host)))
+    }
+
+    async fn claimed(
+        &self,
+        manager: &ContainerManagerName,
+        task: &Task,
+        stop: &Stop,
+    ) -> Result<Done, StepError> {
+        let waiting = self.waiting(manager, task.host());
+        match (waiting, task) {
+            (Some(_), Task::Forget(_)) => return Ok(Done::NotNow),
+            (Some(waiting), Task::Take { reason, .. }) if reason.as_ref() == Some(&waiting.reason) => {
+                return Ok(Done::NotNow);
+            }
+            _ => {}
+        }
+        let name = claim_on(task.host());
+        let Some(claim) = self.claims.take(&name, &self.holder, self.clock.now(), LEASE).await? else {
+            return Ok(Done::NotNow);
+        };
+        let while_held = stop.part();
+        let done = async {
+            match task {
+                Task::Take { cluster, host, .. } => self.take(&claim, cluster, host, waiting).await,
+                Task::Forget(node) => self.forget(&claim, node).await,
+            }
+        };
+        reconciler::holding(claim.clone(), &self.claims, &self.clock, &while_held, done).await
+    }
+
+    async fn take(
+        &self,
+        claim: &Claim,
+        cluster: &ClusterName,
+        host: &HostAddress,
+        waiting: Option<&Waiting>,
+    ) -> Result<Done, StepError> {
+        if let Some(waiting) = waiting {
+            self.fleet.record_unregistered(claim, host, &waiting.reason).await?;
+            return Ok(Done::NotNow);
+        }
+        let registered = async {
+            match self.nodes.node(cluster, host).await? {
+                Some(node) => node.register().await,
+                // It takes every host.
+                None => Ok(()),
+            }
+        };
+        match registered.await {
+            Ok(()) => {
+                self.fleet.record_registered(claim, host, cluster).await?;
+                tracing::info!(%host, %cluster, "container manager has the host");
+                Ok(Done::Yes)
+            }
+            Err(error) if error.is_ours() => Err(error.into()),
+            Err(error) => {
+                self.fleet.record_unregistered(claim, host, &told(&error)).await?;
+                Ok(Done::Failed(error))
+            }
+        }
+    }
+
+    async fn forget(&self, claim: &Claim, node: &NodeLeaving) -> Result<Done, StepError> {
+        if !self.fleet.has_come_back(node).await? {
+            let asked = match self.nodes.node_at(&node.manager, &node.address).await {
+                Ok(Some(node)) => node.remove().await,
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            };
+            match asked {
+                Ok(()) => tracing::info!(host = %node.address, manager = %node.manager, "node removed"),
+                // Nobody is left who could forget it.
+                Err(NodesError::NoSuchManager { .. } | NodesError::Name { .. }) => {}
+                Err(error) if error.is_ours() => return Err(error.into()),
+                Err(error) => return Ok(Done::Failed(error)),
+            }
+        }
+        self.fleet.record_node_left(claim, node).await?;
+        Ok(Done::Yes)
+    }
+}
+
+impl Reconciler for RegisterNodes {
+    fn name(&self) -> &'static str {
+        "nodes"
+    }
+
+    fn step<'a>(&'a mut self, stop: &'a Stop) -> BoxFuture<'a, Result<Next, StepError>> {
+        self.go_round(stop).boxed()
+    }
+
+    fn cares(&self, what: &str) -> bool {
+        [
+            "cluster's hosts changed",
+            "cluster changed",
+            "cluster deleted",
+            "host deleted",
+            "container manager created",
+        ]
+        .contains(&what)
+    }
+}
+
+#[cfg(test)]
+mod tests;

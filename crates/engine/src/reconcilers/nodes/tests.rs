@@ -1,0 +1,155 @@
+use fleet::{ContainerManager, ContainerManagerKind, Expected, Fleet, Ground, NewCluster, NewHost, Options};
+use serde_json::json;
+use store::{Memory, SealingKey};
+use testkit::ApiServer;
+
+use super::*;
+
+const BEGINNING: Timestamp = Timestamp::from_unix(1_790_000_000);
+const TOKEN: &str = "s3cret-token";
+
+/// The cluster `web`, with a container manager that has to be asked.
+struct World {
+    fleet: Arc<Fleet>,
+    server: ApiServer,
+    clock: Clock,
+    register: RegisterNodes,
+}
+
+impl World {
+    async fn new() -> Self {
+        let engine = Arc::new(Memory::new());
+        let (clock, entropy) = (Clock::manual(BEGINNING), Entropy::seeded(3));
+        let sealing = Arc::new(SealingKey::generate(&entropy));
+        let ground =
+            Ground { engine: engine.clone(), sealing, clock: clock.clone(), entropy: entropy.clone() };
+        let fleet = Arc::new(Fleet::open(ground).await.unwrap());
+        let server = ApiServer::http();
+        let register = RegisterNodes {
+            fleet: fleet.clone(),
+            nodes: Arc::new(Nodes::new(fleet.clone(), clock.clone())),
+            claims: Claims::new(engine).unwrap(),
+            holder: "we".into(),
+            clock: clock.clone(),
+            entropy,
+            waiting: HashMap::new(),
+        };
+        let world = Self { fleet, server, clock, register };
+        let options = json!({"server_url": world.server.url(), "token": TOKEN});
+        let manager = ContainerManager {
+            name: "k8s".parse().unwrap(),
+            kind: ContainerManagerKind::OpenShift,
+            options: Options::new(options.as_object().unwrap().clone()),
+        };
+        world.fleet.put_container_manager(Permit::house(), manager, Expected::Absent).await.unwrap();
+        let new = NewCluster { container_manager: "k8s".into(), ..NewCluster::default() };
+        world.fleet.put_cluster(Permit::house(), &web(), &new, Expected::Anything).await.unwrap();
+        world
+    }
+
+    /// A host that is ready and has joined the cluster.
+    async fn joined(&self, host: &str) {
+        let new = NewHost { status: HostStatus::Disassociated, ..NewHost::default() };
+        let address: HostAddress = host.parse().unwrap();
+        self.fleet.add_host(Permit::house(), address.clone(), new).await.unwrap();
+        self.fleet.join(Permit::house(), &web(), &address).await.unwrap();
+    }
+
+    async fn step(&mut self) {
+        self.register.step(&Stop::new()).await.unwrap();
+    }
+
+    async fn host(&self, host: &str) -> (String, Option<String>) {
+        let host = self.fleet.host(Permit::house(), &host.parse().unwrap()).await.unwrap().is;
+        (host.status.as_str().to_owned(), host.reason)
+    }
+
+    fn asked(&self) -> usize {
+        self.server.asked().len()
+    }
+}
+
+fn web() -> ClusterName {
+    "web".parse().unwrap()
+}
+
+#[tokio::test]
+async fn who_joins_is_registered_and_who_goes_is_removed() {
+    let mut world = World::new().await;
+    world.server.set_token(TOKEN, "provost");
+    for number in 0..40 {
+        world.joined(&format!("10.0.0.{number}")).await;
+    }
+    world.step().await;
+    for number in 0..40 {
+        let host = format!("10.0.0.{number}");
+        assert_eq!(world.host(&host).await, ("active".into(), None));
+        assert!(world.server.node(&host).is_some());
+    }
+    let asked = world.asked();
+    world.step().await;
+    assert_eq!(world.asked(), asked, "there is nothing left to ask");
+
+    world.fleet.leave(Permit::house(), &web(), &"10.0.0.0".parse().unwrap()).await.unwrap();
+    world.fleet.delete_host(Permit::house(), &"10.0.0.1".parse().unwrap(), Expected::Anything).await.unwrap();
+    // Gone and back before anybody looked.
+    let back: HostAddress = "10.0.0.2".parse().unwrap();
+    world.fleet.leave(Permit::house(), &web(), &back).await.unwrap();
+    world.fleet.join(Permit::house(), &web(), &back).await.unwrap();
+    world.step().await;
+    let there = |world: &World, number: u8| world.server.node(&format!("10.0.0.{number}")).is_some();
+    assert_eq!([0, 1, 2, 3].map(|number| there(&world, number)), [false, false, true, true]);
+    assert_eq!(world.host("10.0.0.2").await.0, "active");
+    world.fleet.delete_cluster(Permit::house(), &web(), Expected::Anything).await.unwrap();
+    world.step().await;
+    assert!(!(0..40).any(|number| there(&world, number)), "nobody else has them");
+    assert_eq!(world.fleet.nodes_leaving().await.unwrap(), []);
+}
+
+/// One that refuses us is not asked about each of a thousand hosts, and not at once again; each of them says why it waits.
+#[tokio::test]
+async fn a_container_manager_that_refuses_is_asked_later() {
+    let mut world = World::new().await;
+    for number in 0..40 {
+        world.joined(&format!("10.0.0.{number}")).await;
+    }
+    world.step().await;
+    assert_eq!(world.asked(), AT_ONCE);
+    for number in [0, 39] {
+        let (status, reason) = world.host(&format!("10.0.0.{number}")).await;
+        assert_eq!(status, "disassociated");
+        let reason = reason.unwrap();
+        assert!(reason.contains("`k8s`") && reason.contains("does not accept our credentials"), "{reason}");
+    }
+    world.step().await;
+    assert_eq!(world.asked(), AT_ONCE, "it is left alone");
+    world.server.set_token(TOKEN, "provost");
+    world.clock.advance(Span::seconds(60));
+    world.step().await;
+    assert_eq!(world.host("10.0.0.39").await, ("active".into(), None));
+}
+
+/// A host whose name no node can have is no matter to the others.
+#[tokio::test]
+async fn a_host_that_cannot_be_a_node_says_so() {
+    let mut world = World::new().await;
+    world.server.set_token(TOKEN, "provost");
+    world.joined("fe80::1").await;
+    world.joined("10.0.0.1").await;
+    world.step().await;
+    let (status, reason) = world.host("fe80::1").await;
+    assert!(status == "disassociated" && reason.unwrap().contains("give the host a DNS name"));
+    assert_eq!(world.host("10.0.0.1").await.0, "active");
+}
+
+/// Whoever works on a host has it to themselves.
+#[tokio::test]
+async fn hosts_that_another_works_on_are_left_to_it() {
+    let mut world = World::new().await;
+    world.server.set_token(TOKEN, "provost");
+    world.joined("10.0.0.1").await;
+    let claims = world.register.claims.clone();
+    claims.take("host/10.0.0.1", "another", BEGINNING, Span::seconds(60)).await.unwrap().unwrap();
+    world.step().await;
+    assert_eq!((world.asked(), world.host("10.0.0.1").await.0.as_str()), (0, "disassociated"));
+}

@@ -1,0 +1,126 @@
+//! Which hosts container managers are to take, and which they are to forget: those that have to be asked, which is
+//! for whoever may wait for them.
+//!
+//! ```text
+//! a host joins           it is `disassociated`, and found by that among its cluster's hosts   ──► asked to take it
+//! a host goes            /fleet/node-leaving/MANAGER/ADDRESS, in the same commit              ──► asked to forget it
+//! ```
+//! So whoever dies in between leaves nothing undone (commissaire contract, sections 6.2 and 6.3). What came of asking is
+//! fenced by the claim on the host.
+
+use store::{Claim, Page};
+
+use crate::address::HostAddress;
+use crate::draft::{Draft, Line};
+use crate::error::RolloutError;
+use crate::manager::Manager;
+use crate::name::{ClusterName, ContainerManagerName};
+use crate::record::MarkRecord;
+use crate::service::Fleet;
+
+/// A container manager that is to forget a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeLeaving {
+    /// Whom to ask.
+    pub manager: ContainerManagerName,
+    /// The host.
+    pub address: HostAddress,
+}
+
+impl NodeLeaving {
+    fn id(&self) -> String {
+        id(self.manager.as_str(), self.address.as_str())
+    }
+}
+
+impl Fleet {
+    /// The clusters whose container manager has to be asked before a host is active there.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn clusters_with_nodes(
+        &self,
+    ) -> Result<Vec<(ClusterName, ContainerManagerName)>, RolloutError> {
+        let mut clusters = Vec::new();
+        let mut next = Some(Page::full());
+        while let Some(page) = next {
+            let found = self.list(&self.tables.cluster, page).await?;
+            for (_, loaded) in found.entries {
+                let name = &loaded.record.container_manager;
+                if name.is_empty() || self.manager(name).await? != Manager::Remote {
+                    continue;
+                }
+                let cluster = self.readable(self.cluster_from(&loaded.record))?;
+                clusters.extend(cluster.and_then(|cluster| Some((cluster.name, name.parse().ok()?))));
+            }
+            next = found.next;
+        }
+        Ok(clusters)
+    }
+
+    /// The hosts that container managers are to forget.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn nodes_leaving(&self) -> Result<Vec<NodeLeaving>, RolloutError> {
+        let mut leaving = Vec::new();
+        let mut next = Some(Page::full());
+        while let Some(page) = next {
+            let found = self.list(&self.tables.node_leaving, page).await?;
+            leaving.extend(found.entries.iter().filter_map(|(id, _)| {
+                let (manager, address) = id.split_once('/')?;
+                Some(NodeLeaving {
+                    manager: manager.parse().ok()?,
+                    address: HostAddress::stored(address).ok()?,
+                })
+            }));
+            next = found.next;
+        }
+        Ok(leaving)
+    }
+
+    /// Whether the host that was to be forgotten has come back to a cluster of that container manager.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn has_come_back(&self, node: &NodeLeaving) -> Result<bool, RolloutError> {
+        let host = self.readable(self.tables.host.get(node.address.as_str()).await)?.flatten();
+        let Some(cluster) = host.and_then(|host| host.record.cluster) else { return Ok(false) };
+        let cluster = self.readable(self.tables.cluster.get(&cluster).await)?.flatten();
+        Ok(cluster.is_some_and(|cluster| cluster.record.container_manager == node.manager.as_str()))
+    }
+
+    /// A host was forgotten, or need not be.
+    ///
+    /// # Errors
+    /// [`RolloutError::ClaimLost`], or the store's.
+    pub async fn record_node_left(&self, claim: &Claim, node: &NodeLeaving) -> Result<(), RolloutError> {
+        let mut draft = Draft::default();
+        claim.expect(&mut draft.batch);
+        self.tables.node_leaving.delete(&mut draft.batch, &node.id())?;
+        match self.commit(draft, &mut Line::default()).await? {
+            Some(_) => Ok(()),
+            None => Err(RolloutError::ClaimLost { claim: claim.name.clone() }),
+        }
+    }
+
+    /// Hosts go from a cluster with this container manager, which is to forget them.
+    pub(crate) async fn stage_nodes_leaving(
+        &self,
+        draft: &mut Draft,
+        manager: &str,
+        addresses: &[String],
+    ) -> Result<(), store::Error> {
+        if addresses.is_empty() || self.manager(manager).await? != Manager::Remote {
+            return Ok(());
+        }
+        for address in addresses {
+            self.tables.node_leaving.put(&mut draft.batch, &id(manager, address), &MarkRecord)?;
+        }
+        Ok(())
+    }
+}
+
+fn id(manager: &str, address: &str) -> String {
+    format!("{manager}/{address}")
+}
