@@ -61,6 +61,10 @@ impl fmt::Display for ContainerManagerKind {
     }
 }
 
+/// What a kubeconfig says itself.
+const IN_KUBECONFIG: [&str; 7] =
+    ["server_url", "apiserver", "token", "certificate_path", "certificate_key_path", "ca_path", "verify"];
+
 /// Why something is no container manager.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadContainerManager {
@@ -70,6 +74,12 @@ pub enum BadContainerManager {
     /// It cannot be found.
     #[error("a container manager needs the option `server_url`: `https://host:port`")]
     ServerUrl,
+    /// A kubeconfig, and something that it says itself.
+    #[error("the option `kubeconfig` says all about the way there, so `{also}` cannot be given besides")]
+    KubeconfigAndMore {
+        /// What else.
+        also: &'static str,
+    },
     /// A certificate without its key, or the other way round.
     #[error("the options `certificate_path` and `certificate_key_path` need each other")]
     HalfACertificate,
@@ -114,6 +124,11 @@ impl ContainerManager {
     pub fn check(&self) -> Result<(), BadContainerManager> {
         if self.kind == ContainerManagerKind::Trivial {
             return Ok(());
+        }
+        if self.options.text("kubeconfig").is_some_and(|path| !path.is_empty()) {
+            let given = |name: &&str| self.options.as_map().get(*name).is_some_and(|value| !value.is_null());
+            let also = IN_KUBECONFIG.iter().find(|name| given(name));
+            return also.map_or(Ok(()), |also| Err(BadContainerManager::KubeconfigAndMore { also }));
         }
         let url = self.server_url().ok_or(BadContainerManager::ServerUrl)?;
         let is_tls = url.starts_with("https://");
@@ -258,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_container_manager_can_be_reached() {
-        use BadContainerManager::{CertificateWithoutTls, HalfACertificate, ServerUrl};
+        use BadContainerManager::{CertificateWithoutTls, HalfACertificate, KubeconfigAndMore, ServerUrl};
         for (options, expected) in [
             (json!({"server_url": "https://k8s:6443"}), Ok(())),
             (json!({"server_url": "http://k8s"}), Ok(())),
@@ -268,6 +283,9 @@ mod tests {
             (json!({"server_url": "k8s:6443"}), Err(ServerUrl)),
             (json!({"server_url": "https://"}), Err(ServerUrl)),
             (json!({"server_url": "https:///x"}), Err(ServerUrl)),
+            (json!({"kubeconfig": "/k", "team": "web", "token": null}), Ok(())),
+            (json!({"kubeconfig": "/k", "token": "t"}), Err(KubeconfigAndMore { also: "token" })),
+            (json!({"kubeconfig": "", "server_url": "https://a"}), Ok(())),
             (json!({"server_url": "https://a", "certificate_path": "/c"}), Err(HalfACertificate)),
             (
                 json!({"server_url": "https://a", "certificate_path": "/c", "certificate_key_path": "/k"}),

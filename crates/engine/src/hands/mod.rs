@@ -4,6 +4,7 @@
 //! and what came of each is written down before the next.
 
 mod make_ready;
+mod nodes;
 mod reach;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use fleet::{Fleet, OsCommands, Templates};
 use ssh::Remote;
 
 pub(crate) use make_ready::{Job, Outcome};
+pub(crate) use nodes::{Nodes, NodesError};
 
 /// With what hosts are worked on.
 #[derive(Clone)]

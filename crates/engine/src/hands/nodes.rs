@@ -1,0 +1,224 @@
+//! The nodes that hosts are, at the container managers of their clusters: whom to ask, and how.
+//!
+//! ```text
+//! cluster ──► its container manager ──► how it is spoken to (options) ──► a client, kept until the definition changes
+//! host ──► its node's name ──┘
+//! ```
+//! A cluster without container manager, or with one of the kind `trivial`, has no nodes. What keeps us from a node is
+//! told with the container manager's name, for whoever has to set it right.
+//!
+//! Source: commissaire contract, section 9.6; what is asked there is `kube`'s.
+
+mod error;
+mod options;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use base::Clock;
+use fleet::{
+    ClusterName, ContainerManager, ContainerManagerKind, ContainerManagerName, DefinitionError, Fleet,
+    HostAddress, Seen,
+};
+use identity::Permit;
+use kube::{Client, DrainPolicy, Drained, NodeName};
+use store::Version;
+
+pub(crate) use error::NodesError;
+
+/// The nodes of all hosts.
+pub(crate) struct Nodes {
+    fleet: Arc<Fleet>,
+    clock: Clock,
+    clients: Arc<Clients>,
+}
+
+/// The clients of container managers, each with the version of the definition that it was made from.
+#[derive(Default)]
+struct Clients(Mutex<HashMap<ContainerManagerName, (Version, Arc<Client>)>>);
+
+/// A host at the container manager of its cluster. Everything can be asked for again without harm.
+pub(crate) struct Node {
+    name: NodeName,
+    manager: ContainerManagerName,
+    client: Arc<Client>,
+    clients: Arc<Clients>,
+}
+
+impl Nodes {
+    pub(crate) fn new(fleet: Arc<Fleet>, clock: Clock) -> Self {
+        Self { fleet, clock, clients: Arc::default() }
+    }
+
+    /// The node that `host` is, or is to be, in `cluster`; `None` where the cluster has no container manager, or one
+    /// that takes every host and does nothing with it. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// See [`NodesError`].
+    pub(crate) async fn node(
+        &self,
+        cluster: &ClusterName,
+        host: &HostAddress,
+    ) -> Result<Option<Node>, NodesError> {
+        let found = self.fleet.cluster(Permit::house(), cluster).await.map_err(NodesError::Cluster)?;
+        let name = found.cluster.container_manager;
+        if name.is_empty() {
+            return Ok(None);
+        }
+        let missing = |manager: &str| NodesError::NoSuchManager { manager: manager.to_owned() };
+        // What is no name is nobody's.
+        let name: ContainerManagerName = name.parse().map_err(|_| missing(&name))?;
+        self.node_at(&name, host).await
+    }
+
+    /// As [`Self::node`], at the container manager with this name.
+    ///
+    /// # Errors
+    /// As for [`Self::node`].
+    pub(crate) async fn node_at(
+        &self,
+        manager: &ContainerManagerName,
+        host: &HostAddress,
+    ) -> Result<Option<Node>, NodesError> {
+        let found = match self.fleet.container_manager_in_clear(Permit::house(), manager).await {
+            Ok(found) => found,
+            Err(DefinitionError::NotFound { .. }) => {
+                self.clients.forget(manager);
+                return Err(NodesError::NoSuchManager { manager: manager.to_string() });
+            }
+            Err(source) => return Err(NodesError::Read { manager: manager.clone(), source }),
+        };
+        if found.is.kind == ContainerManagerKind::Trivial {
+            return Ok(None);
+        }
+        let name = host.as_str().parse().map_err(|source| NodesError::Name {
+            manager: manager.clone(),
+            host: host.clone(),
+            source,
+        })?;
+        let client = self.client(&found)?;
+        let (manager, clients) = (manager.clone(), Arc::clone(&self.clients));
+        Ok(Some(Node { name, manager, client, clients }))
+    }
+
+    /// The client for a container manager: the kept one, if it was made from the very same definition.
+    fn client(&self, found: &Seen<ContainerManager>) -> Result<Arc<Client>, NodesError> {
+        let name = &found.is.name;
+        if let Some((version, client)) = self.clients.lock().get(name)
+            && *version == found.version
+        {
+            return Ok(Arc::clone(client));
+        }
+        let unusable = |source| NodesError::Unusable { manager: name.clone(), source };
+        let settings = options::settings(&found.is).map_err(unusable)?;
+        let client = Client::new(&settings, &self.clock).map_err(|error| unusable(error.into()))?;
+        let client = Arc::new(client);
+        self.clients.lock().insert(name.clone(), (found.version, Arc::clone(&client)));
+        Ok(client)
+    }
+}
+
+impl Clients {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ContainerManagerName, (Version, Arc<Client>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget(&self, manager: &ContainerManagerName) {
+        self.lock().remove(manager);
+    }
+}
+
+#[allow(dead_code, reason = "cordons and drains are for operations, which are to come")]
+impl Node {
+    /// Makes the node known; that it is already is as good.
+    ///
+    /// # Errors
+    /// [`NodesError::Asked`].
+    pub(crate) async fn register(&self) -> Result<(), NodesError> {
+        self.told(self.client.register(&self.name).await).map(drop)
+    }
+
+    /// Lets the container manager forget the node; that it does not know it is as good.
+    ///
+    /// # Errors
+    /// [`NodesError::Asked`].
+    pub(crate) async fn remove(&self) -> Result<(), NodesError> {
+        self.told(self.client.remove(&self.name).await).map(drop)
+    }
+
+    /// What is known of the node: whether it is ready, whether it is cordoned, and of which boot that is. Whoever means
+    /// to lift a cordon later sees here beforehand whether it is somebody else's.
+    ///
+    /// # Errors
+    /// [`NodesError::Asked`], also when it is not known.
+    pub(crate) async fn readiness(&self) -> Result<kube::Node, NodesError> {
+        self.told(self.client.node(&self.name).await)
+    }
+
+    /// The whole object that stands for the node; `None` when it is not known.
+    ///
+    /// # Errors
+    /// [`NodesError::Asked`].
+    pub(crate) async fn object(&self) -> Result<Option<serde_json::Value>, NodesError> {
+        match self.client.node_object(&self.name).await {
+            Err(kube::Error::NotFound { .. }) => Ok(None),
+            asked => self.told(asked).map(Some),
+        }
+    }
+
+    /// Keeps new pods from the node.
+    ///
+    /// # Errors
+    /// [`NodesError::Asked`].
+    pub(crate) async fn cordon(&self) -> Result<(), NodesError> {
+        self.told(self.client.cordon(&self.name).await).map(drop)
+    }
+
+    /// Lets new pods on the node again.
+    ///
+    /// # Errors
+    /// [`NodesError::Asked`].
+    pub(crate) async fn uncordon(&self) -> Result<(), NodesError> {
+        self.told(self.client.uncordon(&self.name).await).map(drop)
+    }
+
+    /// Evicts the node's pods as their budgets let it, and waits until they are gone, at most as long as `deadline`.
+    /// Cordon it first. Pods that would lose data, or that nothing would start again elsewhere, keep it from beginning.
+    ///
+    /// # Errors
+    /// [`NodesError::Pods`] when some stayed, [`NodesError::Asked`].
+    pub(crate) async fn drain(&self, deadline: Duration) -> Result<(), NodesError> {
+        let policy = DrainPolicy { within: deadline, ..DrainPolicy::new() };
+        let pods = match self.told(self.client.drain(&self.name, policy).await)? {
+            Drained::Empty { .. } => return Ok(()),
+            Drained::Late { trouble: Some(trouble), .. } => return self.told(Err(trouble)),
+            Drained::Refused { pods } | Drained::Late { pods, trouble: None } => pods,
+        };
+        Err(NodesError::Pods { node: self.name.clone(), manager: self.manager.clone(), pods })
+    }
+
+    /// An answer, with the name of whose it is. Where credentials or certificates are at fault, their files may have
+    /// been replaced since: the next client reads them again.
+    fn told<T>(&self, asked: Result<T, kube::Error>) -> Result<T, NodesError> {
+        asked.map_err(|source| {
+            if matches!(source, kube::Error::Unauthenticated { .. } | kube::Error::Tls { .. }) {
+                self.clients.forget(&self.manager);
+            }
+            NodesError::Asked { manager: self.manager.clone(), source }
+        })
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("name", &self.name)
+            .field("manager", &self.manager)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
