@@ -11,15 +11,16 @@ use fleet::Fleet;
 use identity::{Permit, Principal, SignInError};
 use serde::{Deserialize, Serialize};
 use store::{Batch, Claims, Engine, History, Page, Record, SealingKey, Table};
+use tokio::sync::Semaphore;
 use x509::{Certificate, KeySpec, Name, PrivateKey, SigningRequest, VerifyError};
 
-use crate::hands::{Crew, Hands};
+use crate::hands::{Crew, Hands, Nodes};
 use crate::neighbours;
 use crate::outbox;
 use crate::reconciler::{self, Reconciler};
 use crate::reconcilers::{
-    Certificates, Investigate, OnAnchors, OnIdentity, Rollover, ServerCertificate, TellRefusals, TrimHistory,
-    VoidSerials,
+    Certificates, Investigate, OnAnchors, OnIdentity, Operations, Rollover, ServerCertificate, TellRefusals,
+    TrimHistory, VoidSerials,
 };
 use crate::refusals::Refusals;
 use crate::seal;
@@ -70,7 +71,7 @@ pub struct Parts {
     pub on_server_anchors: OnAnchors,
     /// How much of the history is kept.
     pub retention: Retention,
-    /// With what hosts are looked at and made ready; without, they stay as they were given.
+    /// With what hosts are looked at, made ready, and operated on; without, they stay as they were given.
     pub hands: Option<Hands>,
 }
 
@@ -307,7 +308,7 @@ impl House {
         };
         house.start(&claims, Box::new(told));
         if let Some(hands) = parts.hands {
-            house.start_investigating(&claims, hands);
+            house.look_after_hosts(&claims, hands);
         }
         let history = house.history.clone();
         house.start(&claims, Box::new(TrimHistory { history, retention: parts.retention, clock }));
@@ -320,21 +321,35 @@ impl House {
         Ok(())
     }
 
-    fn start_investigating(&self, claims: &Claims, hands: Hands) {
-        let crew = Crew { hands, fleet: self.fleet.clone() };
+    fn look_after_hosts(&self, claims: &Claims, hands: Hands) {
+        let crew = Arc::new(Crew { hands, fleet: self.fleet.clone() });
         // Nobody else can be at work in a store of one's own: what an earlier run held is ours, and goes on at once.
         let holder = match self.engine.is_shared() {
             true => base::hex::encode(&self.entropy.bytes::<8>()),
             false => "the only process".to_owned(),
         };
-        let investigate = Investigate {
-            crew: Arc::new(crew),
-            claims: claims.clone(),
-            holder,
-            clock: self.clock.clone(),
-            bus: self.bus.clone(),
-        };
-        self.start(claims, Box::new(investigate));
+        if crew.hands.investigates {
+            let investigate = Investigate {
+                crew: crew.clone(),
+                claims: claims.clone(),
+                holder: holder.clone(),
+                clock: self.clock.clone(),
+                bus: self.bus.clone(),
+            };
+            self.start(claims, Box::new(investigate));
+        }
+        if crew.hands.operates {
+            let operations = Operations {
+                wards: Arc::new(Nodes::new(self.fleet.clone(), self.clock.clone())),
+                places: Arc::new(Semaphore::new(crew.hands.hosts_max.max(1))),
+                crew,
+                claims: claims.clone(),
+                holder,
+                clock: self.clock.clone(),
+                bus: self.bus.clone(),
+            };
+            self.start(claims, Box::new(operations));
+        }
     }
 
     fn start(&self, claims: &Claims, reconciler: Box<dyn Reconciler>) {

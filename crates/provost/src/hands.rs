@@ -62,7 +62,7 @@ const DOCKER: &str = "docker.j2";
 /// With what hosts are looked at and made ready, where they are.
 pub fn hands(settings: &Settings, clock: &Clock) -> Result<Option<Hands>, HandsError> {
     let hands = &settings.fleet.hands;
-    if !settings.fleet.api || !hands.investigate {
+    if !settings.fleet.api || !(hands.investigate || hands.operations) {
         return Ok(None);
     }
     let limits = ssh::Limits { connect: hands.connect, ..ssh::Limits::default() };
@@ -70,6 +70,8 @@ pub fn hands(settings: &Settings, clock: &Clock) -> Result<Option<Hands>, HandsE
     let open_max = hands.hosts_max.saturating_mul(2).max(64);
     let ssh = ssh::Settings { limits, open_max, ..ssh::Settings::default() };
     Ok(Some(Hands {
+        investigates: hands.investigate,
+        operates: hands.operations,
         remote: Arc::new(ssh::Sessions::new(ssh, clock.clone())),
         port: hands.port,
         profile: hands.profile,

@@ -3,6 +3,7 @@
 mod certificates;
 mod history;
 mod investigate;
+mod operations;
 mod rollover;
 mod server_certificate;
 mod tell_refusals;
@@ -11,6 +12,7 @@ mod void_serials;
 pub(crate) use certificates::Certificates;
 pub(crate) use history::TrimHistory;
 pub(crate) use investigate::Investigate;
+pub(crate) use operations::Operations;
 pub(crate) use rollover::Rollover;
 pub(crate) use server_certificate::ServerCertificate;
 pub use server_certificate::{OnAnchors, OnIdentity};

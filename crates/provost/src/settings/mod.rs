@@ -232,6 +232,8 @@ pub struct Fleet {
 pub struct Hands {
     /// Whether they are.
     pub investigate: bool,
+    /// Whether operations on clusters are carried out.
+    pub operations: bool,
     /// What they are made ready for.
     pub profile: Profile,
     /// What is done on each operating system, where an operator says so.

@@ -64,6 +64,7 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
             settings.fleet.sign_in.as_ref().map_or(json!("certificates"), |file| path(&file.path)),
         ),
         ("fleet.investigate", json!(hands.investigate)),
+        ("fleet.operations", json!(hands.operations)),
         ("fleet.profile", json!(if hands.profile == Profile::Containers { "containers" } else { "none" })),
         ("fleet.commands_file", hands.commands_file.as_deref().map_or(Value::Null, path)),
         ("fleet.templates_folder", hands.templates_folder.as_deref().map_or(Value::Null, path)),

@@ -107,6 +107,8 @@ impl World {
             commands: OsCommands::standard(),
             templates: Templates::default(),
             etcd: None,
+            investigates: true,
+            operates: false,
             hosts_max,
             host_limit: Duration::from_secs(600),
         };

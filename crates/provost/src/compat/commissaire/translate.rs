@@ -5,7 +5,8 @@
 //! tls-pemfile                                server.tls_file; server.doors is https with it, and http without
 //! tls-clientverifyfile                       server.client_ca_file, server.client_certificates = required
 //! debug  logging                             log.level
-//! roles                                      fleet.investigate, which is whether `investigator` is one of them
+//! roles                                      fleet.investigate and fleet.operations, which are whether `investigator`
+//!                                            and `clusterexec` are among them
 //! storage_handlers, ETCD_*                   store.engine, store.etcd
 //! authentication-plugins  self-auths         see `sign_in`
 //! ```
@@ -55,12 +56,14 @@ pub fn server(conf: &Conf, config: &mut Config, from: Option<&Path>) {
         }
     }
     if let Some(roles) = conf.member("roles") {
-        let value = match roles.as_array() {
-            Some(roles) => Value::Switch(roles.iter().any(|role| role == "investigator")),
-            // What it is instead is told.
-            None => setting(roles),
-        };
-        config.say("fleet.investigate", Said { value, origin: conf.origin("roles"), from: None });
+        for (role, key) in [("investigator", "fleet.investigate"), ("clusterexec", "fleet.operations")] {
+            let value = match roles.as_array() {
+                Some(roles) => Value::Switch(roles.iter().any(|is| is == role)),
+                // What it is instead is told.
+                None => setting(roles),
+            };
+            config.say(key, Said { value, origin: conf.origin("roles"), from: None });
+        }
     }
     if let Some((level, origin)) = conf.log_level() {
         let value = Value::Text(level.to_owned());
@@ -159,14 +162,15 @@ mod tests {
     /// The contract of `/api/v0`, section 16.
     #[test]
     fn roles_say_whether_hosts_are_looked_at() {
-        for (conf, expected) in [
-            (json!({}), true),
-            (json!({"roles": ["rest", "investigator"]}), true),
-            (json!({"roles": ["rest", "storage", "containermgr", "clusterexec"]}), false),
-            (json!({"roles": []}), false),
+        for (conf, investigate, operations) in [
+            (json!({}), true, true),
+            (json!({"roles": ["rest", "investigator"]}), true, false),
+            (json!({"roles": ["rest", "storage", "containermgr", "clusterexec"]}), false, true),
+            (json!({"roles": []}), false, false),
         ] {
             let hands = of(&conf).unwrap().fleet.hands;
-            assert_eq!((hands.investigate, hands.profile), (expected, Profile::Containers), "{conf}");
+            assert_eq!((hands.investigate, hands.operations), (investigate, operations), "{conf}");
+            assert_eq!(hands.profile, Profile::Containers, "{conf}");
         }
         let told = of(&json!({"roles": "rest"})).unwrap_err();
         assert!(
