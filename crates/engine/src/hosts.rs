@@ -7,16 +7,17 @@ use std::time::Duration;
 use fleet::{Host, HostAddress, HostError, NodeStatus, ReadHosts, Seen};
 use identity::Permit;
 use store::Claims;
+use tokio::sync::Semaphore;
 
 use crate::hands::{Crew, Hands, NodesError, told};
 use crate::house::House;
-use crate::reconcilers::{Investigate, RegisterNodes, Watch, Watcher};
+use crate::reconcilers::{Investigate, Operations, RegisterNodes, Watch, Watcher};
 
 /// How long a container manager may take to answer while somebody waits for it.
 const NODE_ASKED_WITHIN: Duration = Duration::from_secs(8);
 
 impl House {
-    /// Has hosts looked at and made ready, registered with their container managers, and watched.
+    /// Has hosts looked at and made ready, registered with their container managers, restarted and upgraded, and watched.
     pub(crate) fn look_after_hosts(&self, claims: &Claims, hands: Hands) {
         let crew = Arc::new(Crew { hands, fleet: self.fleet.clone(), nodes: self.nodes.clone() });
         let (clock, bus) = (self.clock.clone(), self.bus.clone());
@@ -34,6 +35,18 @@ impl House {
             let (crew, claims, holder) = (crew.clone(), claims.clone(), self.holder("watches"));
             let watcher = Watcher { crew, claims: claims.clone(), holder, clock: clock.clone(), period };
             self.start(&claims, Box::new(Watch::new(watcher)));
+        }
+        if crew.hands.operates {
+            let operations = Operations {
+                wards: self.nodes.clone(),
+                places: Arc::new(Semaphore::new(crew.hands.hosts_max.max(1))),
+                crew: crew.clone(),
+                claims: claims.clone(),
+                holder: self.holder("operates"),
+                clock: clock.clone(),
+                bus: bus.clone(),
+            };
+            self.start(claims, Box::new(operations));
         }
         if crew.hands.investigates {
             let holder = self.holder("investigates");

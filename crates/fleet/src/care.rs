@@ -110,6 +110,19 @@ impl Fleet {
         .await
     }
 
+    /// A host of which no key was pinned proved this one: it is pinned now. `false` when there is no such host any more.
+    ///
+    /// # Errors
+    /// As for [`Self::record_investigating`].
+    pub async fn record_host_key(
+        &self,
+        claim: &Claim,
+        address: &HostAddress,
+        key: &HostKey,
+    ) -> Result<bool, RolloutError> {
+        self.change_host(claim, address, Beside::Proved(key), |_, _| {}).await
+    }
+
     /// A host is ready, and its container manager has it or not. `false` when there is no such host any more.
     ///
     /// # Errors

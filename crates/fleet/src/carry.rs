@@ -41,6 +41,25 @@ pub struct Step {
     pub next: Next,
 }
 
+/// A host that is about to be begun with, as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beginning {
+    /// Which.
+    pub address: HostAddress,
+    /// Of the boot it is in, where that matters.
+    pub boot_id: Option<String>,
+    /// Whether its node is cordoned already, by somebody who is not to find it uncordoned afterwards.
+    pub is_cordoned: bool,
+}
+
+impl Beginning {
+    /// With a host whose node nobody has cordoned.
+    #[must_use]
+    pub fn with(address: HostAddress, boot_id: Option<String>) -> Self {
+        Self { address, boot_id, is_cordoned: false }
+    }
+}
+
 /// What came of looking after a host under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostProgress {
@@ -88,13 +107,19 @@ impl Fleet {
     }
 
     /// Those operations for which there is something to do now, or whose hosts under way are to be looked at; and when
-    /// the first of the others wants to be asked again.
+    /// the first of the others wants to be asked again. Without those on the clusters of which somebody `knows` already.
     ///
     /// # Errors
     /// The store's.
-    pub async fn due_operations(&self) -> Result<(Vec<Step>, Option<Timestamp>), RolloutError> {
+    pub async fn due_operations(
+        &self,
+        knows: impl Fn(&ClusterName) -> bool,
+    ) -> Result<(Vec<Step>, Option<Timestamp>), RolloutError> {
         let (mut due, mut again_at) = (Vec::new(), None::<Timestamp>);
         for (cluster, id) in self.running_operations().await? {
+            if knows(&cluster) {
+                continue;
+            }
             let step = match self.next_step(&cluster, id).await {
                 // It has ended meanwhile, and was dropped.
                 Err(RolloutError::NoSuchOperation { .. }) => continue,
@@ -157,8 +182,8 @@ impl Fleet {
         Some(change)
     }
 
-    /// Begins with hosts, each with its boot id where that matters. Gives those that were begun with: none that is not
-    /// next any more, because it was paused or skipped, or there is no room. Nothing may be done to a host before.
+    /// Begins with hosts. Gives those that were begun with: none that is not next any more, because it was paused or
+    /// skipped, or there is no room. Nothing may be done to a host before.
     ///
     /// # Errors
     /// See [`RolloutError`].
@@ -167,7 +192,7 @@ impl Fleet {
         claim: &Claim,
         cluster: &ClusterName,
         id: RolloutId,
-        hosts: &[(HostAddress, Option<String>)],
+        hosts: &[Beginning],
     ) -> Result<Vec<HostRun>, RolloutError> {
         let mut begun = Vec::new();
         for some in hosts.chunks(crate::change::MOVES_MAX) {
@@ -183,22 +208,19 @@ impl Fleet {
         Ok(begun)
     }
 
-    fn begins(
-        &self,
-        known: &Known,
-        hosts: &[(HostAddress, Option<String>)],
-    ) -> (Option<Change>, Vec<HostRun>) {
+    fn begins(&self, known: &Known, hosts: &[Beginning]) -> (Option<Change>, Vec<HostRun>) {
         let now = self.ground.clock.now();
         let Next::Begin(allowed) = next(&known.rollout, &known.seen, now) else { return (None, Vec::new()) };
         let allowed: BTreeSet<&HostAddress> = allowed.iter().collect();
         let mut change = Change::of(&known.rollout);
         let mut begun: Vec<HostRun> = Vec::new();
-        for (address, boot_id) in hosts {
+        for beginning in hosts {
+            let address = &beginning.address;
             if allowed.contains(address)
                 && !begun.iter().any(|run| run.address == *address)
                 && let Some(run) = known.seen.run(address)
             {
-                begun.push(change.begin(run, boot_id.clone(), now));
+                begun.push(change.begin(run, beginning, now));
             }
         }
         ((!begun.is_empty()).then_some(change), begun)

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use identity::Principal;
 use store::{Claim, Loaded, Page, Table, Version};
 
+use crate::carry::Beginning;
 use crate::draft::{Draft, Line};
 use crate::error::RolloutError;
 use crate::event::Happened;
@@ -94,8 +95,8 @@ impl Change {
     }
 
     /// A host is begun with.
-    pub(crate) fn begin(&mut self, run: &HostRun, boot_id: Option<String>, now: base::Timestamp) -> HostRun {
-        self.moving(run, |rollout, run| rollout.begin(run, boot_id, now)).clone()
+    pub(crate) fn begin(&mut self, run: &HostRun, with: &Beginning, now: base::Timestamp) -> HostRun {
+        self.moving(run, |rollout, run| rollout.begin(run, with, now)).clone()
     }
 
     /// Hosts are written down.

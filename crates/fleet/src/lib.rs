@@ -34,6 +34,7 @@ mod credentials;
 mod definition;
 mod delete;
 mod draft;
+mod errand;
 mod error;
 mod event;
 mod gate;
@@ -77,12 +78,13 @@ pub use add::AddHostError;
 pub use address::{BadAddress, HostAddress};
 pub use backoff::retry_at;
 pub use care::{Care, Found};
-pub use carry::{HostProgress, Step};
+pub use carry::{Beginning, HostProgress, Step};
 pub use cluster::{Cluster, ClusterError, ClusterView, Counts, Health, NewCluster, Roster};
 pub use clusters::{ClusterPage, PutCluster};
 pub use commands::{BadCommands, HostCommands, OsCommands, UnknownOs};
 pub use container_manager::{BadContainerManager, ContainerManager, ContainerManagerKind};
 pub use credentials::{BadCredentials, Credentials, CredentialsError};
+pub use errand::NoErrand;
 pub use error::{
     DefinitionError, HostKeyError, ListError, MembersError, OpenSecretError, OperationError, RolloutError,
     SteerError,
@@ -95,7 +97,7 @@ pub use label::{BadLabel, LabelChange, Labels};
 pub use manager::NodeStatus;
 pub use name::{BadName, ClusterName, ContainerManagerName, NetworkName};
 pub use network::{BadNetwork, Network, NetworkKind};
-pub use next::{Candidate, Next, Situation, Unfit, Why, next};
+pub use next::{Candidate, Next, Situation, Unfit, Why, next, too_late};
 pub use nodes::NodeLeaving;
 pub use operation::{BadVersion, DeployVersion, Operation, OperationKind, OperationState, Plan};
 pub use options::{BadOption, HIDDEN, Options};

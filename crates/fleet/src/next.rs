@@ -139,24 +139,25 @@ fn settled(rollout: &Rollout, run: &HostRun, now: Timestamp) -> Option<(HostAddr
         }
         state => {
             let limit = rollout.policy.host_limit(rollout.plan.kind());
-            let since = state.limited_since()?;
-            if since + limit > now {
+            if state.limited_since()? + limit > now {
                 return None;
             }
-            let what = match (state, rollout.plan.kind()) {
-                (RunState::Begun { .. }, _) => {
-                    "it was not ready to be given its command, or did not finish it"
-                }
-                (_, OperationKind::Restart) => {
-                    "it did not come back from its restart and show that it is well"
-                }
-                (_, OperationKind::Upgrade | OperationKind::Deploy) => "it did not show that it is well",
-            };
-            let reason = format!("{what} within {} seconds", limit.as_seconds());
-            RunState::Failed { reason, at: now }
+            RunState::Failed { reason: too_late(rollout, state), at: now }
         }
     };
     Some((run.address.clone(), state))
+}
+
+/// What to say of a host that is in `state` when its time is over.
+#[must_use]
+pub fn too_late(rollout: &Rollout, state: &RunState) -> String {
+    let kind = rollout.plan.kind();
+    let what = match (state, kind) {
+        (RunState::Begun { .. }, _) => "it was not ready to be given its command, or did not finish it",
+        (_, OperationKind::Restart) => "it did not come back from its restart and show that it is well",
+        (_, OperationKind::Upgrade | OperationKind::Deploy) => "it did not show that it is well",
+    };
+    format!("{what} within {} seconds", rollout.policy.host_limit(kind).as_seconds())
 }
 
 /// The hosts that have a cordon which is no longer for anything, and when it is aborted all that are under way.

@@ -11,11 +11,12 @@ use std::str::FromStr;
 
 use base::{Explain, Kind, Timestamp};
 
+use crate::carry::Beginning;
 use crate::moment;
 use crate::name::ClusterName;
 use crate::operation::{Operation, Plan};
 use crate::policy::{Policy, UNDERWAY_MAX};
-use crate::run::{HostRun, RunState};
+use crate::run::{Cordon, HostRun, RunState};
 
 /// Which of a cluster's operations: when it was asked for, in milliseconds since the epoch, or a little more where two
 /// came at once. Later ones are larger.
@@ -310,16 +311,16 @@ impl Rollout {
         run.state = to;
     }
 
-    /// Begins with a host that waits.
-    pub(crate) fn begin(&mut self, run: &mut HostRun, boot_id: Option<String>, now: Timestamp) {
+    /// Begins with a host that waits. A cordon of somebody else is none of ours, unless it is one that we have left.
+    pub(crate) fn begin(&mut self, run: &mut HostRun, with: &Beginning, now: Timestamp) {
         if self.underway.is_empty() {
             self.batch_left = self.batch_size();
         }
         self.batch_left = self.batch_left.saturating_sub(1);
-        if self.policy.drain {
-            run.cordon = crate::run::Cordon::Perhaps;
+        if self.policy.drain && (!with.is_cordoned || run.cordon != Cordon::None) {
+            run.cordon = Cordon::Perhaps;
         }
-        self.shift(run, RunState::Begun { boot_id, at: now });
+        self.shift(run, RunState::Begun { boot_id: with.boot_id.clone(), at: now });
     }
 
     /// How many hosts are begun with before all of them have to be done; as many as there may be where only

@@ -66,7 +66,7 @@ const KEPT_WHILE_WATCHING: usize = 500;
 /// With what hosts are looked at and made ready, where they are.
 pub fn hands(settings: &Settings, clock: &Clock) -> Result<Option<Hands>, HandsError> {
     let hands = &settings.fleet.hands;
-    if !settings.fleet.api || !(hands.investigate || hands.watch_period.is_some()) {
+    if !settings.fleet.api || !(hands.investigate || hands.operations || hands.watch_period.is_some()) {
         return Ok(None);
     }
     let limits = ssh::Limits { connect: hands.connect, ..ssh::Limits::default() };
@@ -80,6 +80,7 @@ pub fn hands(settings: &Settings, clock: &Clock) -> Result<Option<Hands>, HandsE
     Ok(Some(Hands {
         investigates: hands.investigate,
         watch_period: hands.watch_period,
+        operates: hands.operations,
         remote: Arc::new(ssh::Sessions::new(ssh, clock.clone())),
         port: hands.port,
         profile: hands.profile,

@@ -1,5 +1,8 @@
 //! What can be asked of a machine, whatever carries it there.
 
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::{Command, Error, HostKey, Output, Target, Upload};
@@ -20,6 +23,12 @@ pub trait Remote: Send + Sync {
     /// # Errors
     /// It could not be begun, or was not seen to end: see [`Error`], and [`Error::may_have_begun`].
     fn run<'a>(&'a self, target: &'a Target, command: &'a Command) -> BoxFuture<'a, Result<Output, Error>>;
+
+    /// Whether anybody listens where the machine is, found out with as little as the transport can, at most as long as
+    /// `limit`. For those who wait for a machine to come back: whether it lets them in, [`Remote::run`] shows.
+    fn knock<'a>(&'a self, target: &'a Target, limit: Duration) -> BoxFuture<'a, bool> {
+        async move { matches!(tokio::time::timeout(limit, self.meet(target)).await, Ok(Ok(_))) }.boxed()
+    }
 
     /// Puts a file on the machine, all of it or nothing.
     ///

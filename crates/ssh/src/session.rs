@@ -174,7 +174,7 @@ fn farewell(record: &Mutex<Record>) -> String {
 }
 
 /// Opens a TCP connection.
-async fn dial(at: &Address) -> Result<TcpStream, Error> {
+pub(crate) async fn dial(at: &Address) -> Result<TcpStream, Error> {
     let addresses: Vec<_> = lookup_host((at.host.as_str(), at.port))
         .await
         .map_err(|source| Error::NoSuchName { at: at.clone(), source })?

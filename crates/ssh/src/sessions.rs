@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::session::{Session, within};
+use crate::session::{Session, dial, within};
 use crate::upload::CUT_SHORT;
 use crate::{Address, Command, End, Error, HostKey, Output, Remote, Step, Target, Upload};
 
@@ -296,6 +296,21 @@ impl Remote for Sessions {
 
     fn run<'a>(&'a self, target: &'a Target, command: &'a Command) -> BoxFuture<'a, Result<Output, Error>> {
         self.run_on(target, command).boxed()
+    }
+
+    /// Opens a TCP connection, and closes it again. Of a machine behind another one nothing less than signing in to both
+    /// tells.
+    fn knock<'a>(&'a self, target: &'a Target, limit: Duration) -> BoxFuture<'a, bool> {
+        async move {
+            let is_there = async {
+                match &target.jump {
+                    None => dial(&target.address).await.is_ok(),
+                    Some(_) => self.lease_living(target).await.is_ok(),
+                }
+            };
+            tokio::time::timeout(limit, is_there).await.unwrap_or(false)
+        }
+        .boxed()
     }
 
     fn put<'a>(&'a self, target: &'a Target, upload: &'a Upload) -> BoxFuture<'a, Result<(), Error>> {

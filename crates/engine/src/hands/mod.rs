@@ -1,11 +1,13 @@
-//! What the house does on hosts: it gets in, looks at them, and makes them ready.
+//! What the house does on hosts: it gets in, looks at them, makes them ready, and carries operations out on them.
 //!
 //! What is to be done is decided in `fleet`; how a machine is reached is `ssh`'s. Here one thing is done after the other,
 //! and what came of each is written down before the next.
 
 mod make_ready;
 mod nodes;
+mod operate;
 mod reach;
+mod wards;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +19,9 @@ use ssh::Remote;
 
 pub(crate) use make_ready::{Job, Outcome};
 pub(crate) use nodes::{Nodes, NodesError};
+pub(crate) use operate::{Came, Ready, Task, Visit};
 pub(crate) use reach::{stored_key, target, told, why};
+pub(crate) use wards::Wards;
 
 /// With what hosts are worked on.
 #[derive(Clone)]
@@ -36,9 +40,12 @@ pub struct Hands {
     pub etcd: Option<EtcdAccess>,
     /// Whether hosts that are added are looked at and made ready.
     pub investigates: bool,
+    /// Whether operations on clusters are carried out.
+    pub operates: bool,
     /// How often hosts that are ready are looked at; never where it is absent.
     pub watch_period: Option<Span>,
-    /// How many hosts are worked on at once, and how many are looked at besides; at least one.
+    /// How many hosts are worked on at once, how many are looked at besides, and how many are under way in operations;
+    /// at least one.
     pub hosts_max: usize,
     /// How long one host may take, from the first connection to the last step.
     pub host_limit: Duration,

@@ -5,7 +5,7 @@ use fleet::{Details, Facts, Found, Look, NewHost, Plan, RolloutError};
 use futures_executor::block_on;
 use store::{Claim, Claims};
 
-use crate::world::{World, address, cluster, host, host_in, permit};
+use crate::world::{World, address, begin, cluster, host, host_in, permit};
 
 fn claim(world: &World, name: &str, holder: &str) -> Claim {
     let claims = Claims::new(world.store.clone()).unwrap();
@@ -112,7 +112,7 @@ fn an_operation_may_take_its_hosts_away() {
     ))
     .unwrap();
     let (work, watch) = (claim(&world, "operation/web", "one"), claim(&world, "watch", "one"));
-    block_on(world.fleet.begin_hosts(&work, &cluster("web"), started.id, &[(address("a"), None)])).unwrap();
+    block_on(world.fleet.begin_hosts(&work, &cluster("web"), started.id, &[begin("a")])).unwrap();
     for _ in 0..3 {
         assert_eq!(look(&world, &watch, "a", &silent()), "active");
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base::Span;
-use fleet::{Expected, Facts, HostFilter, HostProgress, HostStatus, NewHost, Next, Plan};
+use fleet::{Beginning, Expected, Facts, HostFilter, HostProgress, HostStatus, NewHost, Next, Plan};
 use futures_executor::block_on;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::BoxStream;
@@ -144,10 +144,11 @@ fn restart_one(world: &World, store: &Counting) -> (usize, usize) {
     assert!(matches!(advance(), Next::Begin(_)));
     store.of(|| {
         let Next::Begin(hosts) = advance() else { panic!("there are hosts") };
-        let hosts: Vec<_> = hosts.into_iter().map(|host| (host, Some("2f1c".to_owned()))).collect();
+        let hosts: Vec<_> =
+            hosts.into_iter().map(|host| Beginning::with(host, Some("2f1c".to_owned()))).collect();
         assert_eq!(block_on(fleet.begin_hosts(&claim, &web, id, &hosts)).unwrap().len(), 1);
         for progress in [HostProgress::Commanded, HostProgress::Healthy] {
-            block_on(fleet.record_host(&claim, &web, id, &hosts[0].0, &progress)).unwrap();
+            block_on(fleet.record_host(&claim, &web, id, &hosts[0].address, &progress)).unwrap();
         }
     })
 }

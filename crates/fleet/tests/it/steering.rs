@@ -2,13 +2,13 @@
 
 use base::Span;
 use fleet::{
-    Details, Expected, Found, HostProgress, Next, OperationKind, Phase, Plan, Policy, Rollout, RunState,
-    SteerError, Wish,
+    Beginning, Details, Expected, Found, HostProgress, Next, OperationKind, Phase, Plan, Policy, Rollout,
+    RunState, SteerError, Wish,
 };
 use futures_executor::block_on;
 use store::{Claim, Claims};
 
-use crate::world::{World, address, cluster, host_in, permit};
+use crate::world::{World, address, begin, cluster, host_in, permit};
 
 fn world(hosts: usize) -> World {
     let world = World::new();
@@ -36,7 +36,8 @@ fn advance(world: &World, claim: &Claim, of: &Rollout) -> Next {
 /// Begins with whoever is next, and has all of them come through or fail.
 fn carry(world: &World, claim: &Claim, of: &Rollout, progress: &HostProgress) -> usize {
     let Next::Begin(hosts) = advance(world, claim, of) else { return 0 };
-    let hosts: Vec<_> = hosts.into_iter().map(|host| (host, Some("2f1c".to_owned()))).collect();
+    let hosts: Vec<_> =
+        hosts.into_iter().map(|host| Beginning::with(host, Some("2f1c".to_owned()))).collect();
     let begun = block_on(world.fleet.begin_hosts(claim, &cluster("web"), of.id, &hosts)).unwrap();
     for run in &begun {
         block_on(world.fleet.record_host(claim, &cluster("web"), of.id, &run.address, progress)).unwrap();
@@ -68,11 +69,12 @@ fn the_originals_document_follows() {
     };
     let stored = || world.stored("/commissaire/cluster/web/restart").unwrap();
     assert_eq!(stored(), document("in_process", "", "", ""));
-    let hosts = [(address("h0"), None)];
+    let hosts = [begin("h0")];
     block_on(world.fleet.begin_hosts(&claim, &cluster("web"), restart.id, &hosts)).unwrap();
     assert_eq!(stored(), document("in_process", "", r#""h0""#, ""));
     let healthy = &HostProgress::Healthy;
-    block_on(world.fleet.record_host(&claim, &cluster("web"), restart.id, &hosts[0].0, healthy)).unwrap();
+    block_on(world.fleet.record_host(&claim, &cluster("web"), restart.id, &hosts[0].address, healthy))
+        .unwrap();
     assert_eq!(stored(), document("in_process", r#""h0""#, "", ""));
     world.clock.advance(Span::seconds(5));
     carry(&world, &claim, &restart, &no());
@@ -96,17 +98,17 @@ fn what_is_paused_goes_on_when_it_is_resumed() {
     let world = world(2);
     let restart = start(&world, &Plan::Restart, &Policy::default());
     let (claim, web) = (claim(&world), cluster("web"));
-    let hosts = [(address("h0"), None)];
+    let hosts = [begin("h0")];
     block_on(world.fleet.begin_hosts(&claim, &web, restart.id, &hosts)).unwrap();
     let paused = block_on(world.fleet.pause(permit(), &web, restart.id)).unwrap();
     assert_eq!((paused.wish, paused.phase(world.clock.now())), (Wish::Pause, Phase::Pausing));
     let healthy = &HostProgress::Healthy;
-    block_on(world.fleet.record_host(&claim, &web, restart.id, &hosts[0].0, healthy)).unwrap();
+    block_on(world.fleet.record_host(&claim, &web, restart.id, &hosts[0].address, healthy)).unwrap();
     assert_eq!(advance(&world, &claim, &restart), Next::Paused);
     assert_eq!(now(&world, &restart).phase(world.clock.now()), Phase::Paused);
-    let late = block_on(world.fleet.begin_hosts(&claim, &web, restart.id, &[(address("h1"), None)])).unwrap();
+    let late = block_on(world.fleet.begin_hosts(&claim, &web, restart.id, &[begin("h1")])).unwrap();
     assert_eq!(late, [], "nobody is begun with");
-    assert_eq!(block_on(world.fleet.due_operations()).unwrap(), (vec![], None));
+    assert_eq!(block_on(world.fleet.due_operations(|_| false)).unwrap(), (vec![], None));
     block_on(world.fleet.resume(permit(), &web, restart.id)).unwrap();
     assert_eq!(carry(&world, &claim, &restart, &HostProgress::Healthy), 1);
     assert_eq!(advance(&world, &claim, &restart), Next::Ended(fleet::Outcome::Finished));
@@ -124,7 +126,7 @@ fn aborting_releases_what_is_under_way() {
 
     let policy = Policy { batch: Some("2".parse().unwrap()), drain: true, ..Policy::default() };
     let busy = start(&world, &Plan::Restart, &policy);
-    let hosts = ["h0", "h1"].map(|host| (address(host), None));
+    let hosts = ["h0", "h1"].map(begin);
     block_on(world.fleet.begin_hosts(&claim, &web, busy.id, &hosts)).unwrap();
     let aborting = block_on(world.fleet.abort(permit(), &web, busy.id)).unwrap();
     assert_eq!(aborting.phase(world.clock.now()), Phase::Aborting);
@@ -255,7 +257,7 @@ fn deleting_a_cluster_aborts_what_runs_on_it() {
     let world = world(2);
     let (claim, web) = (claim(&world), cluster("web"));
     let restart = start(&world, &Plan::Restart, &Policy::default());
-    block_on(world.fleet.begin_hosts(&claim, &web, restart.id, &[(address("h0"), None)])).unwrap();
+    block_on(world.fleet.begin_hosts(&claim, &web, restart.id, &[begin("h0")])).unwrap();
     block_on(world.fleet.delete_cluster(permit(), &web, Expected::Anything)).unwrap();
     assert!(world.keys("/commissaire/cluster/").is_empty());
     // It is there again, but what is under way there has to be released first.
@@ -304,10 +306,10 @@ fn scheduled_operations_wait_for_their_time() {
     let later = Policy { start_at: Some(start_at), ..Policy::default() };
     let restart = start(&world, &Plan::Restart, &later);
     assert_eq!(restart.phase(world.clock.now()), Phase::Scheduled { until: start_at });
-    assert_eq!(block_on(world.fleet.due_operations()).unwrap(), (vec![], Some(start_at)));
+    assert_eq!(block_on(world.fleet.due_operations(|_| false)).unwrap(), (vec![], Some(start_at)));
     assert_eq!(carry(&world, &claim, &restart, &HostProgress::Healthy), 0);
     world.clock.advance(Span::seconds(3_600));
-    assert_eq!(block_on(world.fleet.due_operations()).unwrap().0.len(), 1);
+    assert_eq!(block_on(world.fleet.due_operations(|_| false)).unwrap().0.len(), 1);
     assert_eq!(carry(&world, &claim, &restart, &HostProgress::Healthy), 1);
     let bad = Policy { failures_max: 101, ..Policy::default() };
     let refused = block_on(world.fleet.start_with(permit(), &cluster("web"), &Plan::Restart, &bad));

@@ -38,6 +38,11 @@ pub(crate) fn address(text: &str) -> fleet::HostAddress {
     text.parse().unwrap()
 }
 
+/// Begins with a host of which nothing is known before.
+pub(crate) fn begin(text: &str) -> fleet::Beginning {
+    fleet::Beginning::with(address(text), None)
+}
+
 pub(crate) fn cluster(text: &str) -> fleet::ClusterName {
     text.parse().unwrap()
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base::Span;
 use fleet::bootstrap::Profile;
 
 use super::reader::Reader;
@@ -21,6 +22,8 @@ const SECONDS_MAX: f64 = 86_400.0;
 /// See [`super::Settings::from`].
 pub fn hands(reader: &mut Reader<'_>) -> Option<Hands> {
     let investigate = reader.switch("fleet.investigate");
+    const OPERATIONS: &str = "fleet.operations";
+    let operations = if reader.is_said(OPERATIONS) { reader.switch(OPERATIONS) } else { investigate };
     let watch = reader.switch("fleet.watch");
     let watch_period = reader.positive("fleet.watch_seconds", SECONDS_MAX);
     let profile = reader.choice("fleet.profile");
@@ -35,6 +38,7 @@ pub fn hands(reader: &mut Reader<'_>) -> Option<Hands> {
         investigate: investigate?,
         // Moments are whole seconds.
         watch_period: watch?.then_some(Span::seconds(watch_period?.ceil() as i64)),
+        operations: operations?,
         profile: if profile? == "containers" { Profile::Containers } else { Profile::None },
         commands_file,
         templates_folder,
@@ -124,6 +128,18 @@ mod tests {
         let hands = of_text("").unwrap().fleet.hands;
         assert!(hands.investigate && hands.profile == Profile::None && hands.etcd.is_none());
         assert_eq!((hands.port, hands.hosts_max), (22, 50));
+    }
+
+    #[test]
+    fn who_leaves_hosts_alone_does_not_operate_on_them_unless_asked_to() {
+        for (text, expected) in [
+            ("", true),
+            ("[fleet]\noperations = false", false),
+            ("[fleet]\ninvestigate = false", false),
+            ("[fleet]\ninvestigate = false\noperations = true", true),
+        ] {
+            assert_eq!(of_text(text).unwrap().fleet.hands.operations, expected, "{text}");
+        }
     }
 
     #[test]

@@ -329,6 +329,15 @@ pub const KEYS: &[Key] = &[
         ],
     },
     Key {
+        name: "fleet.operations",
+        kind: Kind::Switch,
+        default: Default::Follows("as `fleet.investigate`", "true"),
+        docs: &[
+            "Whether operations on clusters are carried out: restarts, upgrades and deployments of their hosts",
+            "Otherwise they are written down, for another process that shares the store.",
+        ],
+    },
+    Key {
         name: "fleet.watch",
         kind: Kind::Switch,
         default: Default::Is("true"),
@@ -387,7 +396,9 @@ pub const KEYS: &[Key] = &[
         name: "fleet.ssh.hosts_max",
         kind: Kind::Whole("N"),
         default: Default::Is("50"),
-        docs: &["How many hosts are looked at or made ready at the same time"],
+        docs: &[
+            "How many hosts are made ready at the same time, and how many are under way in operations besides",
+        ],
     },
     Key {
         name: "fleet.ssh.connect_seconds",

@@ -234,6 +234,8 @@ pub struct Hands {
     pub investigate: bool,
     /// How often those that are ready are looked at again; never where it is absent.
     pub watch_period: Option<Span>,
+    /// Whether operations on clusters are carried out.
+    pub operations: bool,
     /// What they are made ready for.
     pub profile: Profile,
     /// What is done on each operating system, where an operator says so.

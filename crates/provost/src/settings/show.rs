@@ -66,6 +66,7 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
         ("fleet.investigate", json!(hands.investigate)),
         ("fleet.watch", json!(hands.watch_period.is_some())),
         ("fleet.watch_seconds", hands.watch_period.map_or(Value::Null, |period| json!(period.as_seconds()))),
+        ("fleet.operations", json!(hands.operations)),
         ("fleet.profile", json!(if hands.profile == Profile::Containers { "containers" } else { "none" })),
         ("fleet.commands_file", hands.commands_file.as_deref().map_or(Value::Null, path)),
         ("fleet.templates_folder", hands.templates_folder.as_deref().map_or(Value::Null, path)),

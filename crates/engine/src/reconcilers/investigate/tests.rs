@@ -109,6 +109,7 @@ impl World {
             etcd: None,
             investigates: true,
             watch_period: None,
+            operates: false,
             hosts_max,
             host_limit: Duration::from_secs(600),
         };

@@ -99,6 +99,7 @@ impl World {
             templates: Templates::default(),
             etcd: None,
             investigates: false,
+            operates: false,
             watch_period: Some(PERIOD),
             hosts_max: 50,
             host_limit: Duration::from_secs(600),

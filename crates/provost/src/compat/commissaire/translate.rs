@@ -5,8 +5,8 @@
 //! tls-pemfile                                server.tls_file; server.doors is https with it, and http without
 //! tls-clientverifyfile                       server.client_ca_file, server.client_certificates = required
 //! debug  logging                             log.level
-//! roles                                      fleet.investigate and fleet.watch, which are whether `investigator` and
-//!                                            `watcher` are among them
+//! roles                                      fleet.investigate, fleet.operations and fleet.watch, which are whether
+//!                                            `investigator`, `clusterexec` and `watcher` are among them
 //! storage_handlers, ETCD_*                   store.engine, store.etcd
 //! authentication-plugins  self-auths         see `sign_in`
 //! ```
@@ -56,7 +56,12 @@ pub fn server(conf: &Conf, config: &mut Config, from: Option<&Path>) {
         }
     }
     if let Some(roles) = conf.member("roles") {
-        for (role, key) in [("investigator", "fleet.investigate"), ("watcher", "fleet.watch")] {
+        let roles_of = [
+            ("investigator", "fleet.investigate"),
+            ("clusterexec", "fleet.operations"),
+            ("watcher", "fleet.watch"),
+        ];
+        for (role, key) in roles_of {
             let value = match roles.as_array() {
                 Some(roles) => Value::Switch(roles.iter().any(|is| is == role)),
                 // What it is instead is told.
@@ -166,16 +171,16 @@ mod tests {
     /// The contract of `/api/v0`, section 16.
     #[test]
     fn roles_say_whether_hosts_are_looked_at() {
-        for (conf, investigate, watch) in [
-            (json!({}), true, true),
-            (json!({"roles": ["rest", "investigator"]}), true, false),
-            (json!({"roles": ["rest", "watcher"]}), false, true),
-            (json!({"roles": ["rest", "storage", "containermgr", "clusterexec"]}), false, false),
-            (json!({"roles": []}), false, false),
+        for (conf, investigate, operations, watch) in [
+            (json!({}), true, true, true),
+            (json!({"roles": ["rest", "investigator"]}), true, false, false),
+            (json!({"roles": ["rest", "watcher"]}), false, false, true),
+            (json!({"roles": ["rest", "storage", "containermgr", "clusterexec"]}), false, true, false),
+            (json!({"roles": []}), false, false, false),
         ] {
             let hands = of(&conf).unwrap().fleet.hands;
-            assert_eq!((hands.investigate, hands.profile), (investigate, Profile::Containers), "{conf}");
-            assert_eq!(hands.watch_period.is_some(), watch, "{conf}");
+            assert_eq!((hands.investigate, hands.operations), (investigate, operations), "{conf}");
+            assert_eq!((hands.watch_period.is_some(), hands.profile), (watch, Profile::Containers), "{conf}");
         }
         let told = of(&json!({"roles": "rest"})).unwrap_err();
         assert!(

@@ -1,0 +1,377 @@
+//! What an operation does on one host at a time (issue of fleet: `fleet::next`, `fleet::HostRun`).
+//!
+//! ```text
+//! Prepare   waits      gets in, reads the boot id, sees whether it can be done; nothing is changed on the host
+//! Order     begun      cordon, drain, then the command of its operating system, which it does once (`order.rs`)
+//! Watch     awaiting   until it shows what the gates ask for; then the cordon is lifted (`watch.rs`)
+//! Release   any        the cordon is lifted, because it failed or is given up
+//! ```
+//! Each of them can be begun anew at any time, by any process: what it has to know is in the host's record, and what it
+//! does can be done again. Nothing is written down here but keys that hosts prove; what came of it is said to whoever
+//! asked. When it is to stop it does so at once, but for a request to a container manager, which is heard to its end: a
+//! cordon whose fate nobody knows would come behind its own lifting.
+
+mod order;
+mod watch;
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base::{Clock, Explain};
+use fleet::{
+    Cordon, CredentialsError, Findings, HostAddress, HostCommands, HostKeyError, HostProgress, HostRun,
+    PROBE, PROBE_BYTES_MAX, Rollout, too_late,
+};
+use identity::Permit;
+use ssh::{Command, Keep, Target};
+use store::Claim;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use super::Crew;
+use super::reach::{stored_key, target, told, why};
+use super::wards::{Trouble, Ward, Wards};
+use crate::reconciler::StepError;
+use crate::tasks::Stop;
+
+/// How long a look at a host may take, after signing in.
+const LOOK: Duration = Duration::from_secs(30);
+/// When to try again with a host that cannot be begun with yet, or whose cordon cannot be lifted yet.
+const AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
+/// The longest reason that is told, in characters.
+const REASON_MAX: usize = 500;
+/// How much earlier than its time is over a host is given up: so that what it lacked is told.
+const HASTE: Duration = Duration::from_millis(300);
+
+/// What is to be done.
+pub(crate) enum Task {
+    Prepare,
+    Order(HostRun, Option<Box<Ready>>),
+    Watch(HostRun),
+    Release(HostRun),
+}
+
+/// What came of it.
+pub(crate) enum Came {
+    /// It can be begun with.
+    Ready(Box<Ready>),
+    /// It is further, or has failed.
+    Progress(HostProgress),
+    /// Its cordon was lifted, or cannot be.
+    Released { is_uncordoned: bool },
+    /// It was to stop.
+    Stopped,
+}
+
+/// A host as it was found before anything was done to it.
+pub(crate) struct Ready {
+    pub(crate) boot_id: String,
+    pub(crate) is_cordoned: bool,
+    target: Target,
+    commands: HostCommands,
+}
+
+/// Why it does not go on.
+enum Halt {
+    /// The host does not come through, for this reason.
+    Failed(String),
+    /// Not now; later, perhaps.
+    Later(String),
+    /// It proved another key than the pinned one.
+    OtherKey(Box<ssh::HostKey>, String),
+    /// Its time is over.
+    Late,
+    Stopped,
+    /// We are at fault.
+    Ours(StepError),
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for Halt {
+    fn from(error: E) -> Self {
+        Self::Ours(Box::new(error))
+    }
+}
+
+/// One host of an operation, and what is needed for it.
+pub(crate) struct Visit {
+    pub(crate) crew: Arc<Crew>,
+    pub(crate) wards: Arc<dyn Wards>,
+    pub(crate) clock: Clock,
+    pub(crate) claim: Claim,
+    pub(crate) rollout: Arc<Rollout>,
+    pub(crate) address: HostAddress,
+    pub(crate) stop: Stop,
+    /// Told when there is reason to look again at once.
+    pub(crate) wake: Arc<Notify>,
+    /// When its time is over.
+    ends: Option<Instant>,
+    /// What it lacks, as far as is known.
+    lacks: Mutex<String>,
+}
+
+/// How often to try: at first often, then the less often the longer it takes.
+struct Pace {
+    since: Instant,
+    /// The pause is this part of the time that has passed.
+    part: u32,
+    least: Duration,
+    most: Duration,
+}
+
+impl Pace {
+    fn new(part: u32, least_milliseconds: u64, most_milliseconds: u64) -> Self {
+        let [least, most] = [least_milliseconds, most_milliseconds].map(Duration::from_millis);
+        Self { since: Instant::now(), part, least, most }
+    }
+
+    /// For what is tried again until it works.
+    fn patient() -> Self {
+        Self::new(10, 200, 5_000)
+    }
+
+    fn pause(&self) -> Duration {
+        (self.since.elapsed() / self.part).clamp(self.least, self.most)
+    }
+}
+
+impl Visit {
+    pub(crate) fn new(
+        (crew, wards, clock): (&Arc<Crew>, &Arc<dyn Wards>, &Clock),
+        (claim, rollout): (&Claim, &Arc<Rollout>),
+        address: &HostAddress,
+        (stop, wake): (&Stop, &Arc<Notify>),
+    ) -> Self {
+        Self {
+            crew: Arc::clone(crew),
+            wards: Arc::clone(wards),
+            clock: clock.clone(),
+            claim: claim.clone(),
+            rollout: Arc::clone(rollout),
+            address: address.clone(),
+            stop: stop.clone(),
+            wake: Arc::clone(wake),
+            ends: None,
+            lacks: Mutex::default(),
+        }
+    }
+
+    /// Does `task`.
+    ///
+    /// # Errors
+    /// The store's, and a claim that was lost.
+    pub(crate) async fn run(mut self, task: Task) -> Result<Came, StepError> {
+        let (halt, state) = match task {
+            Task::Prepare => match self.prepare().await {
+                Ok(ready) => return Ok(Came::Ready(Box::new(ready))),
+                Err(halt) => (halt, None),
+            },
+            Task::Order(run, ready) => {
+                self.ends = self.end_of(&run);
+                match self.order(&run, ready).await {
+                    Ok(()) => return Ok(Came::Progress(HostProgress::Commanded)),
+                    Err(halt) => (halt, Some(run.state)),
+                }
+            }
+            Task::Watch(run) => {
+                self.ends = self.end_of(&run);
+                match self.watch(&run).await {
+                    Ok(()) => return Ok(Came::Progress(HostProgress::Healthy)),
+                    Err(halt) => (halt, Some(run.state)),
+                }
+            }
+            Task::Release(run) => match self.release(&run).await {
+                Ok(is_uncordoned) => return Ok(Came::Released { is_uncordoned }),
+                Err(halt) => (halt, None),
+            },
+        };
+        let reason = match halt {
+            Halt::Stopped => return Ok(Came::Stopped),
+            Halt::Ours(error) => return Err(error),
+            Halt::Failed(reason) | Halt::Later(reason) => reason,
+            Halt::OtherKey(offered, reason) => {
+                if let Some(offered) = stored_key(&offered) {
+                    let fleet = &self.crew.fleet;
+                    fleet.record_other_key(&self.claim, &self.address, &offered, &reason).await?;
+                }
+                reason
+            }
+            Halt::Late => {
+                let late = state.map(|state| too_late(&self.rollout, &state)).unwrap_or_default();
+                let lacks = self.lacks.lock().unwrap_or_else(PoisonError::into_inner);
+                if lacks.is_empty() { late } else { format!("{late}: {lacks}") }
+            }
+        };
+        let reason: String = reason.chars().take(REASON_MAX).collect();
+        let (cluster, operation) = (&self.rollout.cluster, self.rollout.id);
+        tracing::warn!(host = %self.address, %cluster, %operation, reason, "host does not come through");
+        Ok(Came::Progress(HostProgress::Failed { reason }))
+    }
+
+    fn ward(&self) -> Ward<'_> {
+        (&self.rollout.cluster, &self.address)
+    }
+
+    /// When the time of a host under way is over.
+    fn end_of(&self, run: &HostRun) -> Option<Instant> {
+        let limit = self.rollout.policy.host_limit(self.rollout.plan.kind());
+        let ends = (run.state.limited_since()? + limit).as_unix().saturating_mul(1_000);
+        let left = u64::try_from(ends.saturating_sub(self.clock.now_milliseconds())).unwrap_or(0);
+        Some(Instant::now() + Duration::from_millis(left).saturating_sub(HASTE))
+    }
+
+    /// How much of its time is left.
+    fn left(&self) -> Duration {
+        self.ends.map_or(LOOK, |ends| ends.saturating_duration_since(Instant::now()))
+    }
+
+    /// What it lacks now.
+    fn lacks(&self, what: impl Into<String>) {
+        *self.lacks.lock().unwrap_or_else(PoisonError::into_inner) = what.into();
+    }
+
+    /// Waits for `work`, not beyond the host's time and no longer than it is not to stop.
+    async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, Halt> {
+        let late = async {
+            match self.ends {
+                Some(ends) => sleep_until(ends).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.stop.asked() => Err(Halt::Stopped),
+            done = work => Ok(done),
+            () = late => Err(Halt::Late),
+        }
+    }
+
+    /// Waits so long, or until there is reason to look again.
+    async fn pause(&self, pause: Duration) -> Result<(), Halt> {
+        self.within(async {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.wake.notified() => {}
+            }
+        })
+        .await
+    }
+
+    /// Waits where trying again later may help.
+    async fn bear(&self, halt: Halt, pause: Duration) -> Result<(), Halt> {
+        match halt {
+            Halt::Later(reason) => {
+                self.lacks(reason);
+                self.pause(pause).await
+            }
+            halt => Err(halt),
+        }
+    }
+
+    /// What an error on the way to the host means.
+    fn halted(&self, error: ssh::Error) -> Halt {
+        let reason = why(&self.address, &error);
+        match error {
+            ssh::Error::HostKeyChanged { offered, .. } => Halt::OtherKey(offered, reason),
+            error if error.may_pass() => Halt::Later(reason),
+            _ => Halt::Failed(reason),
+        }
+    }
+
+    /// Looks whether it can be begun with; a few times, where waiting may help.
+    async fn prepare(&self) -> Result<Ready, Halt> {
+        for pause in AGAIN {
+            match self.look_before().await {
+                Err(Halt::Later(_)) => self.pause(pause).await?,
+                done => return done,
+            }
+        }
+        self.look_before().await
+    }
+
+    /// Gets in, and sees what the host is and whether the operation can be done on it.
+    async fn look_before(&self) -> Result<Ready, Halt> {
+        let hands = &self.crew.hands;
+        let mut target = self.way_in().await?;
+        if target.known == ssh::KnownKey::Unknown {
+            let met = self.within(hands.remote.meet(&target)).await?;
+            let proved = met.map_err(|error| self.halted(error))?;
+            if let Some(key) = stored_key(&proved) {
+                self.crew.fleet.record_host_key(&self.claim, &self.address, &key).await?;
+            }
+            target = target.pinned(proved);
+        }
+        let keep = Keep { head_bytes: PROBE_BYTES_MAX + 1, tail_bytes: 0 };
+        let probe = Command::new(PROBE).as_user().deadline(LOOK).keep(keep);
+        let output = self.within(hands.remote.run(&target, &probe)).await?;
+        let output = output.map_err(|error| self.halted(error))?;
+        let findings = Findings::read(&output.stdout.kept()).map_err(|error| failed(&error))?;
+        let commands = hands.commands.of(&findings).map_err(|error| failed(&error))?;
+        commands.of_plan(&self.rollout.plan).map_err(|error| failed(&error))?;
+        let policy = &self.rollout.policy;
+        let node = match policy.drain || policy.gates.node_ready {
+            true => self.wards.look(self.ward()).await.map_err(troubled)?,
+            false => None,
+        };
+        let is_cordoned = node.is_some_and(|node| node.is_cordoned);
+        Ok(Ready { boot_id: findings.boot_id, is_cordoned, target, commands })
+    }
+
+    /// How to get into the host.
+    async fn way_in(&self) -> Result<Target, Halt> {
+        let (fleet, address) = (&self.crew.fleet, &self.address);
+        let deleted = || Halt::Failed("it was deleted in the middle of the operation".to_owned());
+        let credentials = match fleet.credentials(Permit::house(), address).await {
+            Ok(credentials) => credentials,
+            Err(CredentialsError::NoSuchHost { .. }) => return Err(deleted()),
+            Err(error @ CredentialsError::None { .. }) => return Err(failed(&error)),
+            Err(error) => return Err(error.into()),
+        };
+        let pinned = match fleet.host_key(Permit::house(), address).await {
+            Ok(pinned) => Some(pinned.is),
+            Err(HostKeyError::NotMet { .. }) => None,
+            Err(HostKeyError::NoSuchHost { .. }) => return Err(deleted()),
+            Err(error) => return Err(error.into()),
+        };
+        target(address, self.crew.hands.port, &credentials, pinned.as_ref()).map_err(Halt::Failed)
+    }
+
+    /// Lifts the cordon of a host, if it has one of ours; a few times, where waiting may help. Whether it has none now.
+    async fn release(&self, run: &HostRun) -> Result<bool, Halt> {
+        if run.cordon == Cordon::None {
+            return Ok(true);
+        }
+        let mut pauses = AGAIN.into_iter();
+        loop {
+            match self.uncordon().await {
+                Ok(()) => return Ok(true),
+                Err(Halt::Later(reason)) => match pauses.next() {
+                    Some(pause) => self.pause(pause).await?,
+                    None => return Ok(self.stays_cordoned(&reason)),
+                },
+                Err(Halt::Failed(reason)) => return Ok(self.stays_cordoned(&reason)),
+                Err(halt) => return Err(halt),
+            }
+        }
+    }
+
+    fn stays_cordoned(&self, reason: &str) -> bool {
+        tracing::error!(host = %self.address, cluster = %self.rollout.cluster, reason, "node stays cordoned");
+        false
+    }
+
+    async fn uncordon(&self) -> Result<(), Halt> {
+        match self.wards.uncordon(self.ward()).await {
+            Err(trouble) if !trouble.is_gone => Err(troubled(trouble)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+fn failed(error: &dyn Explain) -> Halt {
+    Halt::Failed(told(error))
+}
+
+fn troubled(trouble: Trouble) -> Halt {
+    if trouble.may_pass { Halt::Later(trouble.reason) } else { Halt::Failed(trouble.reason) }
+}

@@ -1,0 +1,103 @@
+//! A host that was begun with is given its command.
+
+use std::time::Duration;
+
+use fleet::{Cordon, HostRun, OperationKind};
+use ssh::{Command, End, Keep};
+
+use super::{Halt, Pace, Ready, Visit, failed, troubled, why};
+
+/// How much of what a command says is kept: its last words are told.
+const KEPT: Keep = Keep::ends(8 * 1024);
+/// How long a restart's command is listened to before it is asked again how it goes: the host may have gone down under
+/// it without a word.
+const HEARD_OF: Duration = Duration::from_secs(5);
+/// How soon a command is sent again whose connection broke.
+const CUT_OFF: Duration = Duration::from_millis(500);
+
+impl Visit {
+    /// Has the host do what the operation is about, if it has not done it: returns when its command was taken, or has
+    /// ended where it is one that ends. `ready` is what was found before, if it was this process that looked.
+    pub(super) async fn order(&self, run: &HostRun, ready: Option<Box<Ready>>) -> Result<(), Halt> {
+        let ready = match ready {
+            Some(ready) => *ready,
+            // It may be on its way through a restart.
+            None => self.look_again().await?,
+        };
+        let is_restart = self.rollout.plan.kind() == OperationKind::Restart;
+        if is_restart && run.state.boot_id().is_some_and(|before| before != ready.boot_id) {
+            return Ok(());
+        }
+        if self.rollout.policy.drain {
+            self.empty(run).await?;
+        }
+        self.send(run, &ready, is_restart).await
+    }
+
+    /// Has the pods of the host's node go elsewhere. That may take half of the time that is left: the rest is the
+    /// command's.
+    async fn empty(&self, run: &HostRun) -> Result<(), Halt> {
+        let pace = Pace::patient();
+        if run.cordon != Cordon::None {
+            while let Err(trouble) = self.wards.cordon(self.ward()).await {
+                self.bear(troubled(trouble), pace.pause()).await?;
+            }
+        }
+        while let Err(trouble) = self.within(self.wards.drain(self.ward(), self.left() / 2)).await? {
+            self.bear(troubled(trouble), pace.pause()).await?;
+        }
+        Ok(())
+    }
+
+    async fn look_again(&self) -> Result<Ready, Halt> {
+        let pace = Pace::patient();
+        loop {
+            match self.look_before().await {
+                Ok(ready) => return Ok(ready),
+                Err(halt) => self.bear(halt, pace.pause()).await?,
+            }
+        }
+    }
+
+    async fn send(&self, run: &HostRun, ready: &Ready, is_restart: bool) -> Result<(), Halt> {
+        let text = ready.commands.errand(&self.rollout, run).map_err(|error| failed(&error))?;
+        let mut was_cut_off = false;
+        loop {
+            let deadline = if is_restart { self.left().min(HEARD_OF) } else { self.left() };
+            let command = Command::new(text.as_str()).deadline(deadline).keep(KEPT);
+            let sent = self.within(self.crew.hands.remote.run(&ready.target, &command)).await?;
+            let error = match sent {
+                Ok(output) if output.is_success() => return Ok(()),
+                // A restart ends whatever runs, its own command too.
+                Ok(output) if is_restart && is_killed(&output.end) => return Ok(()),
+                Ok(output) => {
+                    let (end, words) = (output.end.to_string(), output.last_words());
+                    let words = if words == end { String::new() } else { format!(": {words}") };
+                    let kind = self.rollout.plan.kind().as_str();
+                    return Err(Halt::Failed(format!("its {kind} failed ({end}){words}")));
+                }
+                Err(error) => error,
+            };
+            let is_overdue = matches!(error, ssh::Error::Overdue { .. });
+            let halt = match is_restart {
+                // Where it has not gone down it is asked again, and tells whether it will.
+                true if error.may_have_begun() => {
+                    was_cut_off |= !is_overdue;
+                    Halt::Later(why(&self.address, &error))
+                }
+                true if was_cut_off && error.may_pass() => return Ok(()),
+                false if is_overdue => Halt::Failed(why(&self.address, &error)),
+                true | false => self.halted(error),
+            };
+            self.bear(halt, CUT_OFF).await?;
+        }
+    }
+}
+
+/// Whether a signal ended it, or a shell says so of what it ran.
+fn is_killed(end: &End) -> bool {
+    match end {
+        End::Exit(status) => (129..=192).contains(status),
+        End::Signal(_) => true,
+    }
+}

@@ -1,0 +1,169 @@
+//! A host whose command was taken is watched until it is well.
+//!
+//! One that is away is knocked at: at first ten times a second, later less and less often, but always so that what it
+//! takes to notice that it is back is a small part of the time that it was away.
+
+use std::time::Duration;
+
+use fleet::{Cordon, Gates, HostRun, Observed, missing};
+use ssh::{Command, Keep, Output, Target};
+use tokio::time::{Instant, timeout};
+
+use super::{Halt, Pace, Visit, troubled};
+
+/// What tells a boot from the others (`random(4)`).
+const BOOT_ID: &str = "cat /proc/sys/kernel/random/boot_id";
+/// How long a host that has just answered may take to answer again; it may have gone down meanwhile.
+const ANSWER: Duration = Duration::from_secs(2);
+/// How long any other may take, signing in included.
+const SIGN_IN: Duration = Duration::from_secs(60);
+/// How often it is looked whether the host is still ours.
+const KNOWN_FOR: Duration = Duration::from_secs(5);
+/// For how long a host may refuse to let us in after it came back: it may not have finished its start.
+const REFUSED_MAX: Duration = Duration::from_secs(60);
+/// How long the operator's command may take each time.
+const COMMAND: Duration = Duration::from_secs(60);
+/// How long a knock may take at least.
+const KNOCK: Duration = Duration::from_millis(300);
+
+impl Visit {
+    /// Waits until the host has shown what the gates ask for, and lifts its cordon.
+    pub(super) async fn watch(&self, run: &HostRun) -> Result<(), Halt> {
+        let mut target = self.way_in().await?;
+        let mut known_since = Instant::now();
+        let mut refused_since = None;
+        let mut is_near = true;
+        let pace = Pace::new(10, 100, 2_000);
+        let mut gates_pace = None;
+        loop {
+            if known_since.elapsed() >= KNOWN_FOR {
+                target = self.way_in().await?;
+                known_since = Instant::now();
+            }
+            let limit = if is_near { ANSWER } else { SIGN_IN };
+            let boot_id = match self.boot_id(&target, limit).await {
+                Ok(boot_id) => boot_id,
+                Err(Halt::Later(reason)) => {
+                    is_near = false;
+                    self.lacks(reason);
+                    self.until_back(&target, &pace).await?;
+                    continue;
+                }
+                Err(Halt::Failed(reason)) => {
+                    let since = *refused_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= REFUSED_MAX {
+                        return Err(Halt::Failed(reason));
+                    }
+                    self.lacks(reason);
+                    self.pause(Duration::from_secs(1)).await?;
+                    continue;
+                }
+                Err(halt) => return Err(halt),
+            };
+            (is_near, refused_since) = (true, None);
+            match self.observe(run, &target, boot_id).await? {
+                Lacks::Nothing => break,
+                Lacks::Restart(what) => {
+                    self.lacks(what);
+                    self.pause(pace.pause()).await?;
+                }
+                Lacks::Gate(what) => {
+                    self.lacks(what);
+                    let pace = gates_pace.get_or_insert_with(|| Pace::new(10, 250, 5_000));
+                    self.pause(pace.pause()).await?;
+                }
+            }
+        }
+        if run.cordon == Cordon::None {
+            return Ok(());
+        }
+        let pace = Pace::patient();
+        while let Err(halt) = self.uncordon().await {
+            self.bear(halt, pace.pause()).await?;
+        }
+        Ok(())
+    }
+
+    /// What of the gates is still missing.
+    async fn observe(&self, run: &HostRun, target: &Target, boot_id: String) -> Result<Lacks, Halt> {
+        let (plan, gates) = (&self.rollout.plan, &self.rollout.policy.gates);
+        let none = Gates { node_ready: false, command: None, ..gates.clone() };
+        let mut seen = Observed { boot_id: Some(boot_id.clone()), ..Observed::default() };
+        if let Some(what) = missing(plan, &none, &run.state, &seen) {
+            return Ok(Lacks::Restart(what.to_owned()));
+        }
+        let mut says = String::new();
+        if gates.node_ready {
+            match self.wards.look(self.ward()).await {
+                Ok(None) => {}
+                Ok(Some(node)) => {
+                    // What is said of the boot before says nothing of this one.
+                    let is_of_now = node.boot_id.is_none_or(|its| its == boot_id);
+                    seen.node_ready = Some(node.is_ready && is_of_now);
+                    says = if is_of_now { node.says } else { "it has not reported since".to_owned() };
+                }
+                // It registers itself anew at its start.
+                Err(trouble) if trouble.may_pass || trouble.is_gone => {
+                    return Ok(Lacks::Gate(trouble.reason));
+                }
+                Err(trouble) => return Err(troubled(trouble)),
+            }
+        }
+        if let Some(text) = &gates.command
+            && seen.node_ready != Some(false)
+        {
+            let command =
+                Command::new(text.as_str()).deadline(COMMAND.min(self.left())).keep(Keep::ends(4 * 1024));
+            let ran = self.within(self.crew.hands.remote.run(target, &command)).await?;
+            (seen.command, says) = match ran {
+                Ok(output) => (Some(output.is_success()), words(&output)),
+                Err(error) => (None, super::why(&self.address, &error)),
+            };
+        }
+        Ok(match missing(plan, gates, &run.state, &seen) {
+            None => Lacks::Nothing,
+            Some(what) if says.is_empty() => Lacks::Gate(what.to_owned()),
+            Some(what) => Lacks::Gate(format!("{what}: {says}")),
+        })
+    }
+
+    async fn boot_id(&self, target: &Target, limit: Duration) -> Result<String, Halt> {
+        let command = Command::new(BOOT_ID).as_user().deadline(limit);
+        let asked = self.within(timeout(limit, self.crew.hands.remote.run(target, &command))).await?;
+        let output = match asked {
+            Ok(Ok(output)) => output,
+            Ok(Err(error)) => return Err(self.halted(error)),
+            Err(_) => return Err(Halt::Later("it does not answer".to_owned())),
+        };
+        let text = String::from_utf8_lossy(&output.stdout.kept()).trim().to_owned();
+        let is_one = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        if output.is_success() && is_one {
+            return Ok(text);
+        }
+        Err(Halt::Later(format!("it does not say which boot it is in: {}", output.last_words())))
+    }
+
+    /// Waits until somebody listens there.
+    async fn until_back(&self, target: &Target, since: &Pace) -> Result<(), Halt> {
+        let pace = Pace { since: since.since, ..Pace::new(100, 100, 2_000) };
+        loop {
+            self.pause(pace.pause()).await?;
+            let limit = (pace.pause() * 3).max(KNOCK);
+            if self.within(self.crew.hands.remote.knock(target, limit)).await? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// What a host lacks.
+enum Lacks {
+    Nothing,
+    /// It is still in the boot before.
+    Restart(String),
+    Gate(String),
+}
+
+fn words(output: &Output) -> String {
+    if output.is_success() { String::new() } else { output.last_words() }
+}

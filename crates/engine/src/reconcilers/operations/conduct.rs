@@ -1,0 +1,320 @@
+//! Goes through one operation: asks what is next, has it done on the hosts, all of them at once, and writes down what
+//! came of it.
+//!
+//! ```text
+//!   ┌─► advance ──► begin with hosts: Prepare each, then write down that it is begun with
+//!   │               look at hosts:    Order or Watch each that is under way
+//!   │               release hosts:    Release each
+//!   │      │
+//!   └──────┴─ something came of a host · an operator wants something · its time has come
+//! ```
+//! All that is written is written here, one after the other: hosts that come in at the same time do not get in each
+//! other's way. What there is to be done on a host follows from its record alone, so that after a crash the same is done.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Explain as _, Timestamp};
+use bus::{Heard, Hint, Listener};
+use fleet::{
+    Beginning, ClusterName, HostAddress, HostRun, Next, Rollout, RolloutError, RolloutId, RunState, Step,
+    Wish,
+};
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
+use store::Claim;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+
+use super::{Operations, is_of, until};
+use crate::hands::{Came, Ready, Task, Visit};
+use crate::reconciler::StepError;
+use crate::tasks::Stop;
+
+/// The longest sleep: after it the clock is read again, which may have been set.
+const SLEEP_MAX: Duration = Duration::from_secs(60);
+/// How long after its moment it is looked at: so that the moment has surely come.
+const AFTER: Duration = Duration::from_millis(20);
+
+/// How the work on an operation ended here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// It is over.
+    Over,
+    /// There is nothing to do for now: it is paused, or waits for its time.
+    Idle,
+    /// It was to stop in the middle.
+    Stopped,
+}
+
+/// What is being done on a host.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    Prepare,
+    Order,
+    Watch,
+    Release,
+}
+
+struct Job {
+    doing: Doing,
+    stop: Stop,
+    wake: Arc<Notify>,
+}
+
+type Working = FuturesUnordered<BoxFuture<'static, (HostAddress, Result<Came, StepError>)>>;
+
+/// One operation that is worked on.
+pub(super) struct Conductor<'a> {
+    of: &'a Operations,
+    claim: &'a Claim,
+    cluster: &'a ClusterName,
+    id: RolloutId,
+    stop: &'a Stop,
+    hints: Listener,
+    jobs: HashMap<HostAddress, Job>,
+    working: Working,
+    /// What was found of hosts that were begun with, for those who give them their commands.
+    ready: HashMap<HostAddress, Box<Ready>>,
+    /// The places of hosts that are under way, or about to be.
+    places: HashMap<HostAddress, OwnedSemaphorePermit>,
+    /// Whether a host waits for a place.
+    wants_place: bool,
+}
+
+impl<'a> Conductor<'a> {
+    pub(super) fn new(
+        of: &'a Operations,
+        claim: &'a Claim,
+        (cluster, id): (&'a ClusterName, RolloutId),
+        stop: &'a Stop,
+    ) -> Self {
+        Self {
+            of,
+            claim,
+            cluster,
+            id,
+            stop,
+            hints: of.bus.listen(),
+            jobs: HashMap::new(),
+            working: FuturesUnordered::new(),
+            ready: HashMap::new(),
+            places: HashMap::new(),
+            wants_place: false,
+        }
+    }
+
+    /// Goes on with it until there is nothing to do any more.
+    ///
+    /// # Errors
+    /// The store's, and a claim that was lost.
+    pub(super) async fn conduct(&mut self) -> Result<Ended, StepError> {
+        let ended = self.go_on().await;
+        // What is in the middle of something is let come to where it can stop.
+        for job in self.jobs.values() {
+            job.stop.ask();
+        }
+        while self.working.next().await.is_some() {}
+        ended
+    }
+
+    async fn go_on(&mut self) -> Result<Ended, StepError> {
+        let fleet = Arc::clone(&self.of.crew.fleet);
+        loop {
+            let goes_on = || !self.stop.is_asked();
+            let step = match fleet.advance(self.claim, self.cluster, self.id, goes_on).await {
+                Err(RolloutError::NoSuchOperation { .. }) => return Ok(Ended::Over),
+                step => step?,
+            };
+            if self.stop.is_asked() {
+                return Ok(Ended::Stopped);
+            }
+            self.wants_place = false;
+            let until = match &step.next {
+                Next::Ended(_) => return Ok(Ended::Over),
+                Next::Paused if self.jobs.is_empty() => return Ok(Ended::Idle),
+                Next::Await { .. } if self.jobs.is_empty() && step.seen.underway.is_empty() => {
+                    return Ok(Ended::Idle);
+                }
+                Next::Await { until, .. } => Some(*until),
+                // That is done by `advance`, unless it was to stop.
+                Next::Gather | Next::Settle(_) | Next::Finish(_) => return Ok(Ended::Stopped),
+                Next::Begin(_) | Next::Release(_) | Next::Paused => None,
+            };
+            self.set_to_work(step);
+            if !self.come_in(until).await? {
+                return Ok(Ended::Stopped);
+            }
+        }
+    }
+
+    /// Has done on each host what is to be done there now, and nothing else.
+    fn set_to_work(&mut self, step: Step) {
+        let rollout = Arc::new(step.rollout);
+        let beginning = match &step.next {
+            Next::Begin(hosts) => hosts.as_slice(),
+            _ => &[],
+        };
+        let released = match &step.next {
+            Next::Release(hosts) => hosts.as_slice(),
+            _ => &[],
+        };
+        let is_busy =
+            |run: &&HostRun| matches!(run.state, RunState::Begun { .. } | RunState::Awaiting { .. });
+        let busy: Vec<HostRun> = match rollout.wish {
+            Wish::Abort => Vec::new(),
+            Wish::Run | Wish::Pause => step.seen.underway.iter().filter(is_busy).cloned().collect(),
+        };
+        let wanted: HashSet<&HostAddress> =
+            beginning.iter().chain(released).chain(busy.iter().map(|run| &run.address)).collect();
+        for (address, job) in &self.jobs {
+            let is_release = job.doing == Doing::Release;
+            if !wanted.contains(address) || (released.contains(address) && !is_release) {
+                job.stop.ask();
+            }
+        }
+        self.places.retain(|address, _| wanted.contains(address) || self.jobs.contains_key(address));
+        self.ready.retain(|address, _| wanted.contains(address));
+        for address in released {
+            if let Some(run) = step.seen.run(address) {
+                self.begin_job(&rollout, address, Doing::Release, |_| Task::Release(run.clone()));
+            }
+        }
+        for run in busy {
+            if self.has_place(&run.address) {
+                let (address, is_begun) = (run.address.clone(), matches!(run.state, RunState::Begun { .. }));
+                let doing = if is_begun { Doing::Order } else { Doing::Watch };
+                self.begin_job(&rollout, &address, doing, |ready| match is_begun {
+                    true => Task::Order(run, ready),
+                    false => Task::Watch(run),
+                });
+            }
+        }
+        for address in beginning {
+            if !self.jobs.contains_key(address) && self.has_place(address) {
+                self.begin_job(&rollout, address, Doing::Prepare, |_| Task::Prepare);
+            }
+        }
+    }
+
+    /// Whether there is a place for a host, which then has it.
+    fn has_place(&mut self, address: &HostAddress) -> bool {
+        if self.places.contains_key(address) {
+            return true;
+        }
+        match Arc::clone(&self.of.places).try_acquire_owned() {
+            Ok(place) => {
+                self.places.insert(address.clone(), place);
+                true
+            }
+            Err(_) => {
+                self.wants_place = true;
+                false
+            }
+        }
+    }
+
+    /// Begins with something on a host, unless something else is still being done there.
+    fn begin_job(
+        &mut self,
+        rollout: &Arc<Rollout>,
+        address: &HostAddress,
+        doing: Doing,
+        task: impl FnOnce(Option<Box<Ready>>) -> Task,
+    ) {
+        if self.jobs.contains_key(address) {
+            return;
+        }
+        let task = task(self.ready.remove(address));
+        let (stop, wake) = (self.stop.part(), Arc::new(Notify::new()));
+        let of = (&self.of.crew, &self.of.wards, &self.of.clock);
+        let visit = Visit::new(of, (self.claim, rollout), address, (&stop, &wake));
+        self.jobs.insert(address.clone(), Job { doing, stop, wake });
+        let address = address.clone();
+        self.working.push(async move { (address, visit.run(task).await) }.boxed());
+    }
+
+    /// Waits until there is reason to ask anew what is next, and writes down what came of hosts. `false` when it is to
+    /// stop.
+    async fn come_in(&mut self, due: Option<Timestamp>) -> Result<bool, StepError> {
+        loop {
+            let sleep =
+                due.map_or(SLEEP_MAX, |at| until(&self.of.clock, at).saturating_add(AFTER)).min(SLEEP_MAX);
+            let place = async {
+                match self.wants_place {
+                    // Given back at once: it is taken when it is known for whom.
+                    true => drop(self.of.places.acquire().await),
+                    false => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.stop.asked() => return Ok(false),
+                Some((address, came)) = self.working.next() => {
+                    self.note(address, came?).await?;
+                    // Whoever else is there by now.
+                    while let Some(Some((address, came))) = self.working.next().now_or_never() {
+                        self.note(address, came?).await?;
+                    }
+                    return Ok(true);
+                }
+                heard = self.hints.next() => {
+                    let is_of_us = match heard {
+                        Some(Heard::Hint(hint)) => self.hears(&hint),
+                        Some(Heard::Lost) | None => true,
+                    };
+                    if is_of_us {
+                        return Ok(true);
+                    }
+                }
+                () = place => return Ok(true),
+                () = tokio::time::sleep(sleep) => return Ok(true),
+            }
+        }
+    }
+
+    /// Whether a hint is reason to ask anew what is next. Those about a host wake whoever is at it.
+    fn hears(&self, hint: &Hint) -> bool {
+        if let Some(job) =
+            hint.about.strip_prefix("host ").and_then(|host| self.jobs.get(&host.parse().ok()?))
+        {
+            job.wake.notify_one();
+        }
+        is_of(hint, self.cluster)
+    }
+
+    /// Writes down what came of a host.
+    async fn note(&mut self, address: HostAddress, came: Came) -> Result<(), StepError> {
+        let (fleet, claim) = (Arc::clone(&self.of.crew.fleet), self.claim);
+        self.jobs.remove(&address);
+        let noted = match came {
+            Came::Stopped => return Ok(()),
+            Came::Ready(ready) => {
+                let beginning = Beginning {
+                    address: address.clone(),
+                    boot_id: Some(ready.boot_id.clone()),
+                    is_cordoned: ready.is_cordoned,
+                };
+                let begun = fleet.begin_hosts(claim, self.cluster, self.id, &[beginning]).await;
+                if begun.as_ref().is_ok_and(|begun| !begun.is_empty()) {
+                    self.ready.insert(address, ready);
+                }
+                begun.map(drop)
+            }
+            Came::Progress(progress) => {
+                fleet.record_host(claim, self.cluster, self.id, &address, &progress).await.map(drop)
+            }
+            Came::Released { is_uncordoned } => {
+                fleet.release_host(claim, self.cluster, self.id, &address, is_uncordoned).await.map(drop)
+            }
+        };
+        match noted {
+            // Its time was over, or somebody has decided otherwise: what is next is asked anew.
+            Err(error @ (RolloutError::NotUnderWay { .. } | RolloutError::NoSuchOperation { .. })) => {
+                tracing::debug!(kind = ?error.kind(), error = %error, "came too late");
+                Ok(())
+            }
+            noted => Ok(noted?),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+# Has a host do something once, however often it is asked to, and tells how that ended. POSIX sh, as root.
+#
+# In front of this stand: name, of this errand alone; boot_id, of the boot that it is for, empty for any; limit, in
+# seconds; command. It is done apart from whoever asks: a connection that breaks does not end it, and who asks again
+# waits for the same. What is known of it lives in /run, and so as long as the boot does.
+
+if [ -n "$boot_id" ] && [ "$(cat /proc/sys/kernel/random/boot_id)" != "$boot_id" ]; then
+    # It has restarted since. Once is enough.
+    exit 0
+fi
+errands=/run/provost
+errand=$errands/$name
+mkdir -p "$errands" && chmod 700 "$errands" || exit 1
+
+# $1 is the errand, $2 the limit, $3 the command.
+do_it='echo "$$" >"$1/pid"
+{
+    if command -v timeout >/dev/null 2>&1; then timeout -s KILL "$2" sh -c "$3"; else sh -c "$3"; fi
+    echo "$?" >"$1/status"
+    mv "$1/status" "$1/ended"
+} 2>&1 | tail -c 4096 >"$1/said"'
+
+if mkdir "$errand" 2>/dev/null; then
+    for old in "$errands"/*/ended; do
+        if [ -e "$old" ]; then rm -rf "${old%/ended}"; fi
+    done
+    # In a session of its own, so that nothing that ends ours ends it.
+    apart=nohup
+    if command -v setsid >/dev/null 2>&1; then apart=setsid; fi
+    "$apart" sh -c "$do_it" sh "$errand" "$limit" "$command" </dev/null >/dev/null 2>&1 &
+elif [ ! -d "$errand" ]; then
+    echo "$errand cannot be made" >&2
+    exit 1
+fi
+
+looks=0
+while [ ! -e "$errand/ended" ]; do
+    looks=$((looks + 1))
+    if [ -s "$errand/pid" ] || [ "$looks" -gt 50 ]; then
+        if ! kill -0 "$(cat "$errand/pid" 2>/dev/null)" 2>/dev/null && [ ! -e "$errand/ended" ]; then
+            echo "it was killed before its end" >&2
+            exit 137
+        fi
+    fi
+    # Not every `sleep` knows fractions.
+    if [ "$looks" -gt 30 ] || ! sleep 0.1 2>/dev/null; then sleep 1; fi
+done
+status=$(cat "$errand/ended")
+if [ "$status" != 0 ]; then
+    if [ ! -s "$errand/said" ]; then sleep 1; fi
+    cat "$errand/said" >&2
+fi
+exit "$status"
