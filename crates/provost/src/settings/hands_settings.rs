@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base::Span;
 use fleet::bootstrap::Profile;
 
 use super::reader::Reader;
@@ -21,8 +22,8 @@ const SECONDS_MAX: f64 = 86_400.0;
 /// See [`super::Settings::from`].
 pub fn hands(reader: &mut Reader<'_>) -> Option<Hands> {
     let investigate = reader.switch("fleet.investigate");
-    let watch = reader.switch("fleet.watch");
-    let watch_period = reader.positive("fleet.watch_seconds", SECONDS_MAX);
+    let watch = if reader.is_said("fleet.watch") { reader.switch("fleet.watch") } else { investigate };
+    let watch_seconds = reader.whole("fleet.watch_seconds", 1..=86_400);
     let profile = reader.choice("fleet.profile");
     let commands_file = commands_file(reader);
     let templates_folder = named(reader, "fleet.templates_folder");
@@ -33,8 +34,7 @@ pub fn hands(reader: &mut Reader<'_>) -> Option<Hands> {
     let etcd = etcd(reader);
     Some(Hands {
         investigate: investigate?,
-        // Moments are whole seconds.
-        watch_period: watch?.then_some(Span::seconds(watch_period?.ceil() as i64)),
+        watch_period: watch?.then_some(Span::seconds(i64::try_from(watch_seconds?).ok()?)),
         profile: if profile? == "containers" { Profile::Containers } else { Profile::None },
         commands_file,
         templates_folder,
@@ -127,9 +127,24 @@ mod tests {
     }
 
     #[test]
+    fn who_does_not_look_at_hosts_does_not_watch_them_unless_asked_to() {
+        for (text, expected) in [
+            ("", Some(60)),
+            ("[fleet]\nwatch_seconds = 300", Some(300)),
+            ("[fleet]\nwatch = false", None),
+            ("[fleet]\ninvestigate = false", None),
+            ("[fleet]\ninvestigate = false\nwatch = true", Some(60)),
+        ] {
+            let period = of_text(text).unwrap().fleet.hands.watch_period;
+            assert_eq!(period, expected.map(Span::seconds), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_missing_or_wrong_is_told() {
         for (text, expected) in [
             ("[fleet.ssh]\nhosts_max = 0", "fleet.ssh.hosts_max: must be between 1 and 1000, not 0"),
+            ("[fleet]\nwatch_seconds = 0", "fleet.watch_seconds: must be between 1 and 86400, not 0"),
             ("[fleet.ssh]\nport = 70000", "fleet.ssh.port: must be between 1 and 65535, not 70000"),
             ("[fleet]\nprofile = 'all'", "fleet.profile: must be one of none, containers, not `all`"),
             (
