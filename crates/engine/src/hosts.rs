@@ -28,6 +28,7 @@ impl House {
             holder: self.holder("registers"),
             clock: clock.clone(),
             entropy: self.entropy.clone(),
+            defined: HashMap::new(),
             waiting: HashMap::new(),
         };
         self.start(claims, Box::new(register));

@@ -15,7 +15,7 @@ use fleet::{
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
 use identity::Permit;
-use store::{Claim, Claims};
+use store::{Claim, Claims, Version};
 
 use crate::hands::{Nodes, NodesError, claim_on, told};
 use crate::reconciler::{self, LEASE, Next, Reconciler, StepError};
@@ -37,6 +37,8 @@ pub(crate) struct RegisterNodes {
     pub(crate) holder: String,
     pub(crate) clock: Clock,
     pub(crate) entropy: Entropy,
+    /// The definitions of container managers, as they were found.
+    pub(crate) defined: HashMap<ContainerManagerName, Version>,
     /// Who is left alone for a while, after so many failures in a row.
     pub(crate) waiting: HashMap<About, Waiting>,
 }
@@ -49,6 +51,8 @@ type About = (ContainerManagerName, Option<HostAddress>);
 pub(crate) struct Waiting {
     failures: u32,
     until: Timestamp,
+    /// Of the definition that it went wrong with: with another one it is tried at once.
+    with: Option<Version>,
     reason: String,
 }
 
@@ -90,8 +94,11 @@ impl RegisterNodes {
         for node in leaving {
             forget.entry(node.manager.clone()).or_default().push(Task::Forget(node));
         }
-        self.waiting.retain(|(manager, _), _| {
-            forget.contains_key(manager) || clusters.iter().any(|(_, one)| one == manager)
+        let managers = self.fleet.container_managers(Permit::house()).await?;
+        self.defined = managers.into_iter().map(|manager| (manager.is.name, manager.version)).collect();
+        self.waiting.retain(|(manager, _), waiting| {
+            let is_named = forget.contains_key(manager) || clusters.iter().any(|(_, one)| one == manager);
+            is_named && waiting.with == self.defined.get(manager).copied()
         });
         for (manager, tasks) in forget {
             self.work(&manager, &tasks, stop).await?;
@@ -159,7 +166,8 @@ impl RegisterNodes {
         let (manager, host) = &about;
         tracing::warn!(%manager, ?host, reason, "a container manager could not be asked, trying again later");
         let until = retry_at(failures, now, self.entropy.number());
-        self.waiting.insert(about, Waiting { failures, until, reason });
+        let with = self.defined.get(&about.0).copied();
+        self.waiting.insert(about, Waiting { failures, until, with, reason });
     }
 
     /// Who is to be left alone now, and why.

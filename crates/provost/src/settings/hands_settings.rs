@@ -22,10 +22,10 @@ const SECONDS_MAX: f64 = 86_400.0;
 /// See [`super::Settings::from`].
 pub fn hands(reader: &mut Reader<'_>) -> Option<Hands> {
     let investigate = reader.switch("fleet.investigate");
-    const OPERATIONS: &str = "fleet.operations";
-    let operations = if reader.is_said(OPERATIONS) { reader.switch(OPERATIONS) } else { investigate };
-    let watch = reader.switch("fleet.watch");
-    let watch_period = reader.positive("fleet.watch_seconds", SECONDS_MAX);
+    // Who does not look at hosts does nothing else with them, unless asked to.
+    let mut as_investigate = |key| if reader.is_said(key) { reader.switch(key) } else { investigate };
+    let (operations, watch) = (as_investigate("fleet.operations"), as_investigate("fleet.watch"));
+    let watch_seconds = reader.whole("fleet.watch_seconds", 1..=86_400);
     let profile = reader.choice("fleet.profile");
     let commands_file = commands_file(reader);
     let templates_folder = named(reader, "fleet.templates_folder");
@@ -36,9 +36,8 @@ pub fn hands(reader: &mut Reader<'_>) -> Option<Hands> {
     let etcd = etcd(reader);
     Some(Hands {
         investigate: investigate?,
-        // Moments are whole seconds.
-        watch_period: watch?.then_some(Span::seconds(watch_period?.ceil() as i64)),
         operations: operations?,
+        watch_period: watch?.then_some(Span::seconds(i64::try_from(watch_seconds?).ok()?)),
         profile: if profile? == "containers" { Profile::Containers } else { Profile::None },
         commands_file,
         templates_folder,
@@ -143,9 +142,24 @@ mod tests {
     }
 
     #[test]
+    fn who_does_not_look_at_hosts_does_not_watch_them_unless_asked_to() {
+        for (text, expected) in [
+            ("", Some(60)),
+            ("[fleet]\nwatch_seconds = 300", Some(300)),
+            ("[fleet]\nwatch = false", None),
+            ("[fleet]\ninvestigate = false", None),
+            ("[fleet]\ninvestigate = false\nwatch = true", Some(60)),
+        ] {
+            let period = of_text(text).unwrap().fleet.hands.watch_period;
+            assert_eq!(period, expected.map(Span::seconds), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_missing_or_wrong_is_told() {
         for (text, expected) in [
             ("[fleet.ssh]\nhosts_max = 0", "fleet.ssh.hosts_max: must be between 1 and 1000, not 0"),
+            ("[fleet]\nwatch_seconds = 0", "fleet.watch_seconds: must be between 1 and 86400, not 0"),
             ("[fleet.ssh]\nport = 70000", "fleet.ssh.port: must be between 1 and 65535, not 70000"),
             ("[fleet]\nprofile = 'all'", "fleet.profile: must be one of none, containers, not `all`"),
             (

@@ -340,7 +340,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "fleet.watch",
         kind: Kind::Switch,
-        default: Default::Is("true"),
+        default: Default::Follows("as `fleet.investigate`", "true"),
         docs: &[
             "Whether hosts that are ready are looked at again and again",
             "One that does not answer twice in a row has failed, until it answers again.",
@@ -348,7 +348,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "fleet.watch_seconds",
-        kind: Kind::Seconds,
+        kind: Kind::Whole("SECONDS"),
         default: Default::Is("60"),
         docs: &["How often each host is looked at, with `fleet.watch`"],
     },

@@ -24,6 +24,7 @@ mod http_contract;
 mod keys;
 mod life;
 mod links;
+mod looked_after;
 mod names;
 mod openssl;
 mod pkilint;

@@ -32,19 +32,24 @@ impl World {
             holder: "we".into(),
             clock: clock.clone(),
             entropy,
+            defined: HashMap::new(),
             waiting: HashMap::new(),
         };
         let world = Self { fleet, server, clock, register };
-        let options = json!({"server_url": world.server.url(), "token": TOKEN});
+        world.define(TOKEN).await;
+        let new = NewCluster { container_manager: "k8s".into(), ..NewCluster::default() };
+        world.fleet.put_cluster(Permit::house(), &web(), &new, Expected::Anything).await.unwrap();
+        world
+    }
+
+    async fn define(&self, token: &str) {
+        let options = json!({"server_url": self.server.url(), "token": token});
         let manager = ContainerManager {
             name: "k8s".parse().unwrap(),
             kind: ContainerManagerKind::OpenShift,
             options: Options::new(options.as_object().unwrap().clone()),
         };
-        world.fleet.put_container_manager(Permit::house(), manager, Expected::Absent).await.unwrap();
-        let new = NewCluster { container_manager: "k8s".into(), ..NewCluster::default() };
-        world.fleet.put_cluster(Permit::house(), &web(), &new, Expected::Anything).await.unwrap();
-        world
+        self.fleet.put_container_manager(Permit::house(), manager, Expected::Absent).await.unwrap();
     }
 
     /// A host that is ready and has joined the cluster.
@@ -127,6 +132,21 @@ async fn a_container_manager_that_refuses_is_asked_later() {
     world.clock.advance(Span::seconds(60));
     world.step().await;
     assert_eq!(world.host("10.0.0.39").await, ("active".into(), None));
+}
+
+/// Whoever sets it right need not wait.
+#[tokio::test]
+async fn another_definition_is_tried_at_once() {
+    let mut world = World::new().await;
+    world.server.set_token("another", "provost");
+    world.joined("10.0.0.1").await;
+    world.step().await;
+    assert_eq!(world.host("10.0.0.1").await.0, "disassociated");
+    let name = "k8s".parse().unwrap();
+    world.fleet.delete_container_manager_in_use(Permit::house(), &name).await.unwrap();
+    world.define("another").await;
+    world.step().await;
+    assert_eq!(world.host("10.0.0.1").await, ("active".into(), None));
 }
 
 /// A host whose name no node can have is no matter to the others.
