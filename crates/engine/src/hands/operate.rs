@@ -59,9 +59,7 @@ pub(crate) enum Came {
     /// It is further, or has failed.
     Progress(HostProgress),
     /// Its cordon was lifted, or cannot be.
-    Released {
-        is_uncordoned: bool,
-    },
+    Released { is_uncordoned: bool },
     /// It was to stop.
     Stopped,
 }

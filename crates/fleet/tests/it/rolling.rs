@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base::{Entropy, Span};
 use fleet::{
-    Beginning, Gates, HostAddress, HostProgress, HostRun, Next, Outcome, Plan, Policy, RolloutError, RolloutId,
-    RunState, Share, Step,
+    Beginning, Gates, HostAddress, HostProgress, HostRun, Next, Outcome, Plan, Policy, RolloutError,
+    RolloutId, RunState, Share, Step,
 };
 use futures_executor::block_on;
 use store::{Claim, Claims};
@@ -139,8 +139,10 @@ impl Life {
                 self.or_die()?;
                 let boot_id =
                     |host: &HostAddress| self.play.restarts.get(host).copied().unwrap_or(0).to_string();
-                let hosts: Vec<_> =
-                    hosts.into_iter().map(|host| Beginning::with(host.clone(), Some(boot_id(&host)))).collect();
+                let hosts: Vec<_> = hosts
+                    .into_iter()
+                    .map(|host| Beginning::with(host.clone(), Some(boot_id(&host))))
+                    .collect();
                 let begun = block_on(self.fleet.begin_hosts(&self.claim, &web, self.id, &hosts)).unwrap();
                 assert!(self.rollout().underway() <= self.allowed, "{:?}", self.rollout());
                 for run in begun {

@@ -144,7 +144,8 @@ fn restart_one(world: &World, store: &Counting) -> (usize, usize) {
     assert!(matches!(advance(), Next::Begin(_)));
     store.of(|| {
         let Next::Begin(hosts) = advance() else { panic!("there are hosts") };
-        let hosts: Vec<_> = hosts.into_iter().map(|host| Beginning::with(host, Some("2f1c".to_owned()))).collect();
+        let hosts: Vec<_> =
+            hosts.into_iter().map(|host| Beginning::with(host, Some("2f1c".to_owned()))).collect();
         assert_eq!(block_on(fleet.begin_hosts(&claim, &web, id, &hosts)).unwrap().len(), 1);
         for progress in [HostProgress::Commanded, HostProgress::Healthy] {
             block_on(fleet.record_host(&claim, &web, id, &hosts[0].address, &progress)).unwrap();

@@ -2,8 +2,8 @@
 
 use base::Span;
 use fleet::{
-    Beginning,    Details, Expected, Found, HostProgress, Next, OperationKind, Phase, Plan, Policy, Rollout, RunState,
-    SteerError, Wish,
+    Beginning, Details, Expected, Found, HostProgress, Next, OperationKind, Phase, Plan, Policy, Rollout,
+    RunState, SteerError, Wish,
 };
 use futures_executor::block_on;
 use store::{Claim, Claims};
@@ -36,7 +36,8 @@ fn advance(world: &World, claim: &Claim, of: &Rollout) -> Next {
 /// Begins with whoever is next, and has all of them come through or fail.
 fn carry(world: &World, claim: &Claim, of: &Rollout, progress: &HostProgress) -> usize {
     let Next::Begin(hosts) = advance(world, claim, of) else { return 0 };
-    let hosts: Vec<_> = hosts.into_iter().map(|host| Beginning::with(host, Some("2f1c".to_owned()))).collect();
+    let hosts: Vec<_> =
+        hosts.into_iter().map(|host| Beginning::with(host, Some("2f1c".to_owned()))).collect();
     let begun = block_on(world.fleet.begin_hosts(claim, &cluster("web"), of.id, &hosts)).unwrap();
     for run in &begun {
         block_on(world.fleet.record_host(claim, &cluster("web"), of.id, &run.address, progress)).unwrap();
@@ -72,7 +73,8 @@ fn the_originals_document_follows() {
     block_on(world.fleet.begin_hosts(&claim, &cluster("web"), restart.id, &hosts)).unwrap();
     assert_eq!(stored(), document("in_process", "", r#""h0""#, ""));
     let healthy = &HostProgress::Healthy;
-    block_on(world.fleet.record_host(&claim, &cluster("web"), restart.id, &hosts[0].address, healthy)).unwrap();
+    block_on(world.fleet.record_host(&claim, &cluster("web"), restart.id, &hosts[0].address, healthy))
+        .unwrap();
     assert_eq!(stored(), document("in_process", r#""h0""#, "", ""));
     world.clock.advance(Span::seconds(5));
     carry(&world, &claim, &restart, &no());

@@ -381,7 +381,9 @@ pub const KEYS: &[Key] = &[
         name: "fleet.ssh.hosts_max",
         kind: Kind::Whole("N"),
         default: Default::Is("50"),
-        docs: &["How many hosts are made ready at the same time, and how many are under way in operations besides"],
+        docs: &[
+            "How many hosts are made ready at the same time, and how many are under way in operations besides",
+        ],
     },
     Key {
         name: "fleet.ssh.connect_seconds",

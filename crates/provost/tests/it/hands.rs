@@ -12,14 +12,14 @@ use crate::houses::{ended_without_a_fault, plan};
 use crate::program::PROVOST;
 
 /// A house that looks at hosts.
-struct World {
-    house: House,
-    client: Client,
-    hosts: Hosts,
+pub struct World {
+    pub house: House,
+    pub client: Client,
+    pub hosts: Hosts,
 }
 
 impl World {
-    fn new(plans: Vec<HostPlan>, options: &[(&str, &str)]) -> Self {
+    pub fn new(plans: Vec<HostPlan>, options: &[(&str, &str)]) -> Self {
         let mut plan = plan(Face::Up).option("fleet-investigate", "true");
         for (name, value) in options {
             plan = plan.option(name, value);
@@ -28,7 +28,7 @@ impl World {
         Self { client: http::holder_of(&house.administrator()), house, hosts: Hosts::start(plans) }
     }
 
-    fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    pub fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let asked = self.client.request(method.parse().unwrap(), self.house.https_url(path));
         let asked = asked.header("Content-Type", "application/json").header("Accept", "application/json");
         let body = if body.is_null() { String::new() } else { body.to_string() };
@@ -37,14 +37,14 @@ impl World {
         (status, serde_json::from_str(&answer.text().unwrap()).unwrap_or_default())
     }
 
-    fn add(&self, host: &Host, key: &str, user: &str) {
+    pub fn add(&self, host: &Host, key: &str, user: &str) {
         let body = json!({"ssh_priv_key": BASE64.encode(key), "remote_user": user});
         let (status, document) = self.ask("PUT", &format!("/api/v0/host/{}", host.address()), &body);
         assert_eq!(status, 201, "{document}");
     }
 
     /// The host as `/v1` shows it, once it has this status.
-    fn until(&self, host: &Host, status: &str) -> Value {
+    pub fn until(&self, host: &Host, status: &str) -> Value {
         let path = format!("/v1/hosts/{}", host.address());
         wait_for(status, || {
             let (_, document) = self.ask("GET", &path, &Value::Null);
@@ -53,7 +53,7 @@ impl World {
     }
 
     /// A command of an operator on the server's machine.
-    fn command(&self, line: &str) -> Ran {
+    pub fn command(&self, line: &str) -> Ran {
         let mut command = Command::new(PROVOST);
         command.args(line.split(' ')).current_dir(self.house.directory()).env_clear();
         testkit::run(command.env("HOME", "/nonexistent").env("PROVOST_DATA", self.house.data()))

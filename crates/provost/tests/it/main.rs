@@ -25,6 +25,7 @@ mod life;
 mod links;
 mod names;
 mod openssl;
+mod operations;
 mod pkilint;
 mod program;
 mod rollover;

@@ -112,7 +112,8 @@ impl Visit {
         if let Some(text) = &gates.command
             && seen.node_ready != Some(false)
         {
-            let command = Command::new(text.as_str()).deadline(COMMAND.min(self.left())).keep(Keep::ends(4 * 1024));
+            let command =
+                Command::new(text.as_str()).deadline(COMMAND.min(self.left())).keep(Keep::ends(4 * 1024));
             let ran = self.within(self.crew.hands.remote.run(target, &command)).await?;
             (seen.command, says) = match ran {
                 Ok(output) => (Some(output.is_success()), words(&output)),

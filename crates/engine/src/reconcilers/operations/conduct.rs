@@ -18,7 +18,8 @@ use std::time::Duration;
 use base::{Explain as _, Timestamp};
 use bus::{Heard, Hint, Listener};
 use fleet::{
-    Beginning, ClusterName, HostAddress, HostRun, Next, Rollout, RolloutError, RolloutId, RunState, Step, Wish,
+    Beginning, ClusterName, HostAddress, HostRun, Next, Rollout, RolloutError, RolloutId, RunState, Step,
+    Wish,
 };
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -159,7 +160,8 @@ impl<'a> Conductor<'a> {
             Next::Release(hosts) => hosts.as_slice(),
             _ => &[],
         };
-        let is_busy = |run: &&HostRun| matches!(run.state, RunState::Begun { .. } | RunState::Awaiting { .. });
+        let is_busy =
+            |run: &&HostRun| matches!(run.state, RunState::Begun { .. } | RunState::Awaiting { .. });
         let busy: Vec<HostRun> = match rollout.wish {
             Wish::Abort => Vec::new(),
             Wish::Run | Wish::Pause => step.seen.underway.iter().filter(is_busy).cloned().collect(),
@@ -237,7 +239,8 @@ impl<'a> Conductor<'a> {
     /// stop.
     async fn come_in(&mut self, due: Option<Timestamp>) -> Result<bool, StepError> {
         loop {
-            let sleep = due.map_or(SLEEP_MAX, |at| until(&self.of.clock, at).saturating_add(AFTER)).min(SLEEP_MAX);
+            let sleep =
+                due.map_or(SLEEP_MAX, |at| until(&self.of.clock, at).saturating_add(AFTER)).min(SLEEP_MAX);
             let place = async {
                 match self.wants_place {
                     // Given back at once: it is taken when it is known for whom.
@@ -272,7 +275,9 @@ impl<'a> Conductor<'a> {
 
     /// Whether a hint is reason to ask anew what is next. Those about a host wake whoever is at it.
     fn hears(&self, hint: &Hint) -> bool {
-        if let Some(job) = hint.about.strip_prefix("host ").and_then(|host| self.jobs.get(&host.parse().ok()?)) {
+        if let Some(job) =
+            hint.about.strip_prefix("host ").and_then(|host| self.jobs.get(&host.parse().ok()?))
+        {
             job.wake.notify_one();
         }
         is_of(hint, self.cluster)
