@@ -14,7 +14,7 @@ use crate::program::PROVOST;
 /// A house that looks at hosts.
 pub struct World {
     pub house: House,
-    client: Client,
+    pub client: Client,
     pub hosts: Hosts,
 }
 
@@ -53,7 +53,7 @@ impl World {
     }
 
     /// A command of an operator on the server's machine.
-    fn command(&self, line: &str) -> Ran {
+    pub fn command(&self, line: &str) -> Ran {
         let mut command = Command::new(PROVOST);
         command.args(line.split(' ')).current_dir(self.house.directory()).env_clear();
         testkit::run(command.env("HOME", "/nonexistent").env("PROVOST_DATA", self.house.data()))

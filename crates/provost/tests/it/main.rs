@@ -27,6 +27,7 @@ mod links;
 mod looked_after;
 mod names;
 mod openssl;
+mod operations;
 mod pkilint;
 mod program;
 mod rollover;
