@@ -164,10 +164,7 @@ mod tests {
         check("ssh: Could not resolve hostname h: Name or service not known", Reason::NoSuchName);
         check("ssh: connect to host h port 22: Connection refused", Reason::Refused);
         check("ssh: connect to host h port 22: No route to host", Reason::NoRoute);
-        check(
-            "ssh: connect to host h port 22: Connection timed out",
-            Reason::TimedOut,
-        );
+        check("ssh: connect to host h port 22: Connection timed out", Reason::TimedOut);
         check("Connection timed out during banner exchange", Reason::Silent);
         check("Timeout, server h not responding.", Reason::Lost);
         check("kex_exchange_identification: Connection closed by remote host", Reason::Closed);
