@@ -9,11 +9,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use base::{Entropy, hex};
+use serde_json::Value;
 use tokio::process::Command;
 
 use crate::inventory::{self, Entry};
+use crate::literal::literal;
 use crate::run::Run;
-use crate::{Error, Play, marked, yaml};
+use crate::{Error, Play, marked};
 
 /// What tells us what came of each task.
 const CALLBACK: &str = include_str!("../data/callback_plugins/provost.py");
@@ -151,8 +153,8 @@ impl Ansible {
     }
 }
 
-const INVENTORY: &str = "inventory.yml";
-const VARIABLES: &str = "variables.yml";
+const INVENTORY: &str = "inventory.json";
+const VARIABLES: &str = "variables.json";
 
 /// The private folder of a run. Dropping it ends the run's processes and removes it.
 #[derive(Debug)]
@@ -173,22 +175,15 @@ impl RunFolder {
         let failed = |path: PathBuf| move |source| Error::Files { path, source };
         let prepare = |(number, host)| Entry::prepare(host, number, &self.0).map_err(failed(self.0.clone()));
         let entries: Vec<Entry> = play.hosts.iter().enumerate().map(prepare).collect::<Result<_, Error>>()?;
-        let mut variables = String::new();
-        let mut tell = |name: &str, value: &serde_json::Value| {
-            variables.push_str(&format!("{}: {}\n", yaml::quoted(name), yaml::value(value)));
-        };
-        for (name, value) in &play.variables {
-            tell(name, value);
-        }
+        let mut variables = play.variables.clone();
         for (name, bytes) in &play.files {
             let path = self.path(name);
             self.write(name, bytes.expose()).map_err(failed(path.clone()))?;
-            tell(name, &path.display().to_string().into());
+            variables.insert(name.clone(), path.display().to_string().into());
         }
-        // An empty file is no variables to Ansible.
-        variables.push_str("\"provost\": true\n");
+        let variables = literal(&Value::Object(variables)).to_string();
         self.write(VARIABLES, variables.as_bytes()).map_err(failed(self.path(VARIABLES)))?;
-        let inventory = inventory::written(&entries);
+        let inventory = inventory::written(&entries).to_string();
         self.write(INVENTORY, inventory.as_bytes()).map_err(failed(self.path(INVENTORY)))?;
         Ok(entries)
     }

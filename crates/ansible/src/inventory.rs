@@ -11,7 +11,7 @@ use base::Secret;
 use rustix::fs::{MemfdFlags, Mode};
 use serde_json::{Value, json};
 
-use crate::yaml;
+use crate::literal::literal;
 
 /// Under which name a host stands in its own file of known hosts.
 const ALIAS: &str = "provost";
@@ -128,17 +128,11 @@ impl Entry {
     }
 }
 
-/// The inventory with `entries`, as YAML.
-pub(crate) fn written(entries: &[Entry]) -> String {
-    let mut text = "all:\n  hosts:\n".to_owned();
-    for entry in entries {
-        text.push_str(&format!(
-            "    {}: {}\n",
-            yaml::quoted(&entry.host.name),
-            yaml::value(&entry.variables())
-        ));
-    }
-    text
+/// The inventory with `entries`, for Ansible's `yaml` plugin, which reads JSON as well.
+pub(crate) fn written(entries: &[Entry]) -> Value {
+    let host = |entry: &Entry| (entry.host.name.clone(), literal(&entry.variables()));
+    let hosts: serde_json::Map<String, Value> = entries.iter().map(host).collect();
+    json!({ "all": { "hosts": hosts } })
 }
 
 /// The key in the first line of a file of known hosts.
@@ -187,9 +181,9 @@ mod tests {
         let entry = Entry::prepare(&host(KnownKey::Unknown), 0, folder.path()).unwrap();
         let path = path_of(&entry.key);
         assert_eq!(fs::read_to_string(&path).unwrap(), "KEY");
-        let inventory = written(&[entry]);
+        let inventory = written(&[entry]).to_string();
         assert!(inventory.contains(&path) && !inventory.contains("KEY"), "{inventory}");
-        assert!(inventory.contains(r#""ansible_user": !unsafe "{{ evil }}""#), "{inventory}");
+        assert!(inventory.contains(r#""ansible_user":{"__ansible_unsafe":"{{ evil }}"}"#), "{inventory}");
         assert!(inventory.contains("StrictHostKeyChecking=accept-new"), "{inventory}");
         assert!(fs::read_to_string(path).is_err(), "it went with the inventory");
     }
@@ -204,7 +198,7 @@ mod tests {
             "provost ssh-ed25519 AAAA\n"
         );
         assert_eq!(entry.proved().as_deref(), Some("ssh-ed25519 AAAA"));
-        assert!(written(&[entry]).contains("StrictHostKeyChecking=yes"));
+        assert!(written(&[entry]).to_string().contains("StrictHostKeyChecking=yes"));
         let first = Entry::prepare(&host(KnownKey::Unknown), 4, folder.path()).unwrap();
         assert_eq!(first.proved(), None);
         fs::write(folder.path().join("known_hosts.4"), "provost ssh-rsa BBBB\n").unwrap();

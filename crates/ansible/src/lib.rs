@@ -19,12 +19,12 @@
 mod begin;
 mod error;
 mod inventory;
+mod literal;
 mod marked;
 mod play;
 mod report;
 mod run;
 mod trouble;
-mod yaml;
 
 pub use begin::{Ansible, Settings};
 pub use error::Error;
