@@ -20,9 +20,9 @@ use crate::probe::Findings;
 use crate::template::{BadTemplate, Templates, Variables};
 
 /// How long installing a package may take.
-const INSTALL: Span = Span::seconds(900);
+pub(crate) const INSTALL: Span = Span::seconds(900);
 /// How long everything else may take, each.
-const OTHERWISE: Span = Span::seconds(120);
+pub(crate) const OTHERWISE: Span = Span::seconds(120);
 
 /// The names of the files for etcd, as the original puts them.
 const ETCD_CA: &str = "/etc/etcd/cacert.pem";
@@ -249,7 +249,7 @@ fn start(id: &'static str, service: &str, reads: &[&[u8]], commands: &HostComman
 }
 
 /// The variables for a host at `address`, for our templates and for an operator's playbooks. Where files lie on the
-/// machine that runs Ansible (`…_local`) is added by whoever runs it.
+/// machine that runs Ansible (`…_local`) is added with the files ([`crate::playbook::given`]).
 ///
 /// # Errors
 /// [`BootstrapError::NoEtcd`] and [`BootstrapError::Network`].

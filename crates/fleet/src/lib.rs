@@ -54,6 +54,7 @@ mod operation;
 mod operations;
 mod options;
 mod order;
+pub mod playbook;
 mod policy;
 mod preview;
 mod probe;
@@ -101,6 +102,7 @@ pub use next::{Candidate, Next, Situation, Unfit, Why, next, too_late};
 pub use nodes::NodeLeaving;
 pub use operation::{BadVersion, DeployVersion, Operation, OperationKind, OperationState, Plan};
 pub use options::{BadOption, HIDDEN, Options};
+pub use playbook::Playbook;
 pub use policy::{
     BadPolicy, COMMAND_BYTES_MAX, FAILURES_MAX, Gates, Policy, Share, UNDERWAY_MAX, WINDOWS_MAX,
 };

@@ -16,7 +16,7 @@ use crate::compat::commissaire::import;
 use crate::face::Face;
 use crate::settings::{Config, Problem, Settings, Surroundings, reference, shown, with_flags};
 use crate::up;
-use crate::{documents, links, output, relocate};
+use crate::{documents, links, output, playbooks, relocate};
 
 /// Exit code for settings that are wrong (`EX_CONFIG` of sysexits.h).
 const WRONG_SETTINGS: u8 = 78;
@@ -81,6 +81,16 @@ pub fn command() -> Command {
                 )
                 .arg(force.clone())
                 .arg(json.clone()),
+        )
+        .subcommand(
+            Command::new("playbooks")
+                .about("Write the playbooks that come with the program into a directory")
+                .long_about(
+                    "Write the playbooks that come with the program into a directory, where they can be changed for \
+                     fleet.ansible.playbooks_folder. Those that are to stay as they are can be removed there again.",
+                )
+                .arg(directory("The directory for the playbooks").required(true))
+                .arg(force.clone()),
         )
         .subcommand(Command::new("reference").about("Print a configuration file that explains every setting"));
     let provost = Command::new("provost")
@@ -160,6 +170,10 @@ fn dispatch(line: &ArgMatches) -> ExitCode {
         "config" => match matches.subcommand() {
             Some(("check", matches)) => check(matches),
             Some(("import", matches)) => import_settings(matches),
+            Some(("playbooks", matches)) => {
+                let directory = directory(matches).expect("clap demands DIR");
+                ended(playbooks::write(directory, matches.get_flag("force")))
+            }
             _ => printed(output::data(&reference())),
         },
         "store" => {

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base::{Clock, Explain, Kind, Secret, Span};
-use engine::Hands;
+use ansible::Ansible;
+use base::{Clock, Entropy, Explain, Kind, Secret, Span};
+use engine::{Hands, Playbooks};
 use fleet::bootstrap::EtcdAccess;
 use fleet::{BadCommands, OsCommands, Templates};
 use store::private_file;
@@ -39,6 +40,9 @@ pub enum HandsError {
     /// The key is not there, or others may read it.
     #[error(transparent)]
     Key(#[from] private_file::ReadError),
+    /// The folder that Ansible works in cannot be used.
+    #[error(transparent)]
+    Ansible(#[from] ansible::Error),
 }
 
 impl Explain for HandsError {
@@ -51,6 +55,7 @@ impl Explain for HandsError {
             Self::File { .. } | Self::NoTemplate { .. } => None,
             Self::Commands { source, .. } => source.help(),
             Self::Key(source) => source.help(),
+            Self::Ansible(source) => source.help(),
         }
     }
 }
@@ -64,11 +69,13 @@ const DOCKER: &str = "docker.j2";
 const KEPT_WHILE_WATCHING: usize = 500;
 
 /// With what hosts are looked at and made ready, where they are.
-pub fn hands(settings: &Settings, clock: &Clock) -> Result<Option<Hands>, HandsError> {
+pub fn hands(settings: &Settings, clock: &Clock, entropy: &Entropy) -> Result<Option<Hands>, HandsError> {
     let hands = &settings.fleet.hands;
     if !settings.fleet.api || !(hands.investigate || hands.operations || hands.watch_period.is_some()) {
         return Ok(None);
     }
+    let playbooks =
+        hands.ansible.as_ref().map(|ansible| playbooks(settings, ansible, entropy)).transpose()?;
     let limits = ssh::Limits { connect: hands.connect, ..ssh::Limits::default() };
     let mut ssh = ssh::Settings { limits, ..ssh::Settings::default() };
     // One place for each host, and some for connections that are still to be closed.
@@ -77,11 +84,16 @@ pub fn hands(settings: &Settings, clock: &Clock) -> Result<Option<Hands>, HandsE
         ssh.open_max = ssh.open_max.max(KEPT_WHILE_WATCHING);
         ssh.idle = ssh.idle.max(period + Span::seconds(30));
     }
+    let remote: Arc<dyn ssh::Remote> = match &playbooks {
+        Some(playbooks) => playbooks.clone(),
+        None => Arc::new(ssh::Sessions::new(ssh, clock.clone())),
+    };
     Ok(Some(Hands {
         investigates: hands.investigate,
         watch_period: hands.watch_period,
         operates: hands.operations,
-        remote: Arc::new(ssh::Sessions::new(ssh, clock.clone())),
+        remote,
+        playbooks,
         port: hands.port,
         profile: hands.profile,
         commands: hands.commands_file.as_deref().map_or_else(|| Ok(OsCommands::standard()), commands)?,
@@ -90,6 +102,26 @@ pub fn hands(settings: &Settings, clock: &Clock) -> Result<Option<Hands>, HandsE
         hosts_max: hands.hosts_max,
         host_limit: hands.host,
     }))
+}
+
+/// Whoever works on hosts by playbooks. The private folder for it lies beside the database.
+fn playbooks(
+    settings: &Settings,
+    said: &crate::settings::Ansible,
+    entropy: &Entropy,
+) -> Result<Arc<Playbooks>, HandsError> {
+    let folder = settings.files.database.with_extension("ansible");
+    let absolute = std::path::absolute(&folder);
+    let folder = absolute.map_err(|source| HandsError::File { path: folder, source })?;
+    let config = said.playbooks_folder.as_ref().map(|folder| folder.join("ansible.cfg"));
+    let of_ansible = ansible::Settings {
+        program: said.program.clone(),
+        folder,
+        config: config.filter(|config| config.exists()),
+        connect: settings.fleet.hands.connect,
+    };
+    let ansible = Ansible::new(of_ansible, entropy.clone())?;
+    Ok(Arc::new(Playbooks::new(ansible, said.playbooks_folder.clone())?))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, HandsError> {

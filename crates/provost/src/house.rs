@@ -272,7 +272,7 @@ fn parts(
         Host::Address(address) => ServerName::Address(*address),
     };
     let shows_another = settings.doors.tls_file.is_some();
-    let hands = hands(settings, &clock)?;
+    let hands = hands(settings, &clock, &entropy)?;
     let mut server = profile(settings, AuthorityName::Server, &settings.ca.services);
     server.issuer_extensions = vec![server_name.constraint().map_err(StartError::Name)?];
     Ok(Parts {

@@ -21,6 +21,7 @@ mod lock;
 mod log_file;
 mod logging;
 mod names;
+mod playbooks;
 mod relocate;
 mod service_manager;
 mod settings;

@@ -105,6 +105,18 @@ impl Command {
         self.stdin.as_ref()
     }
 
+    /// How much of what it says is kept. For transports other than SSH.
+    #[must_use]
+    pub fn kept(&self) -> Keep {
+        self.keep
+    }
+
+    /// Whether it runs with the user's own rights. For transports other than SSH.
+    #[must_use]
+    pub fn is_as_user(&self) -> bool {
+        self.as_user
+    }
+
     /// How long it may take. For transports other than SSH.
     #[must_use]
     pub fn time_limit(&self) -> Duration {

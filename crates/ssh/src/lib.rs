@@ -35,6 +35,7 @@ pub use command::{Command, End, Output};
 pub use error::{Error, Step};
 pub use host_key::{HostKey, HostKeyError};
 pub use remote::Remote;
+pub use session::listens;
 pub use sessions::{Limits, Sessions, Settings};
 pub use shell::quote;
 pub use target::{Address, KnownKey, Target};

@@ -173,8 +173,13 @@ fn farewell(record: &Mutex<Record>) -> String {
     record.lock().unwrap_or_else(PoisonError::into_inner).farewell.clone()
 }
 
+/// Whether anybody listens at an address: a TCP connection can be opened there within `limit`. It is closed again.
+pub async fn listens(at: &Address, limit: Duration) -> bool {
+    matches!(tokio::time::timeout(limit, dial(at)).await, Ok(Ok(_)))
+}
+
 /// Opens a TCP connection.
-pub(crate) async fn dial(at: &Address) -> Result<TcpStream, Error> {
+async fn dial(at: &Address) -> Result<TcpStream, Error> {
     let addresses: Vec<_> = lookup_host((at.host.as_str(), at.port))
         .await
         .map_err(|source| Error::NoSuchName { at: at.clone(), source })?

@@ -13,8 +13,9 @@ use base::{Clock, Span};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
-use crate::session::{Session, dial, within};
+use crate::session::{Session, listens, within};
 use crate::upload::CUT_SHORT;
 use crate::{Address, Command, End, Error, HostKey, Output, Remote, Step, Target, Upload};
 
@@ -298,17 +299,13 @@ impl Remote for Sessions {
         self.run_on(target, command).boxed()
     }
 
-    /// Opens a TCP connection, and closes it again. Of a machine behind another one nothing less than signing in to both
-    /// tells.
+    /// Of a machine behind another one nothing less than signing in to both tells.
     fn knock<'a>(&'a self, target: &'a Target, limit: Duration) -> BoxFuture<'a, bool> {
         async move {
-            let is_there = async {
-                match &target.jump {
-                    None => dial(&target.address).await.is_ok(),
-                    Some(_) => self.lease_living(target).await.is_ok(),
-                }
-            };
-            tokio::time::timeout(limit, is_there).await.unwrap_or(false)
+            match &target.jump {
+                None => listens(&target.address, limit).await,
+                Some(_) => matches!(timeout(limit, self.lease_living(target)).await, Ok(Ok(_))),
+            }
         }
         .boxed()
     }

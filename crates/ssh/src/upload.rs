@@ -113,6 +113,18 @@ impl Upload {
         self.mode
     }
 
+    /// Whose it is to be, where that was said.
+    #[must_use]
+    pub fn file_owner(&self) -> Option<&str> {
+        self.owner.as_deref()
+    }
+
+    /// How long it may take.
+    #[must_use]
+    pub fn time_limit(&self) -> Duration {
+        self.deadline
+    }
+
     /// The command that reads the file and puts it there.
     ///
     /// It writes beside the path and renames. The new file must not be there before, so that nobody who may write

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use base::{Explain, Kind, Secret};
+use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, HashAlg, PrivateKey, decode_secret_key};
 use zeroize::Zeroizing;
 
@@ -98,6 +99,15 @@ impl UserKey {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         self.key.fingerprint(HashAlg::Sha256).to_string()
+    }
+
+    /// The private key in OpenSSH's format. For transports other than SSH.
+    ///
+    /// # Errors
+    /// [`KeyError::Unreadable`] for a key that cannot be written down, which none is that was read.
+    pub fn to_openssh(&self) -> Result<Secret<String>, KeyError> {
+        let text = self.key.to_openssh(LineEnding::LF).map_err(|_| KeyError::Unreadable)?;
+        Ok(Secret::new(text.to_string()))
     }
 
     pub(crate) fn private(&self) -> Arc<PrivateKey> {

@@ -5,7 +5,7 @@
 //! faces     server      console      cli
 //! hall      engine      wire         client      service
 //! rooms     ca          cache        fleet       trust
-//! crafts    x509  rsa-pss  store  bus  ssh  kube  identity
+//! crafts    x509  rsa-pss  store  bus  ssh  ansible  kube  identity
 //! ground    base
 //! (garden)  testkit  xtask  bench  fuzz
 //! ```
@@ -30,6 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &[]),
     ("bus", &[]),
     ("ssh", &[]),
+    ("ansible", &[]),
     ("kube", &[]),
     ("identity", &["x509", "store"]),
     // Rooms.
@@ -38,7 +39,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("trust", &["x509", "store", "identity"]),
     ("fleet", &["x509", "store", "identity"]),
     // The hall.
-    ("engine", &["x509", "store", "bus", "ssh", "kube", "identity", "ca", "cache", "fleet", "trust"]),
+    (
+        "engine",
+        &["x509", "store", "bus", "ssh", "ansible", "kube", "identity", "ca", "cache", "fleet", "trust"],
+    ),
     ("wire", &[]),
     ("client", &["wire", "x509"]),
     ("service", &["bus", "wire"]),
@@ -51,16 +55,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "provost",
         &[
-            "rsa-pss", "x509", "store", "bus", "ssh", "kube", "identity", "ca", "cache", "fleet", "trust",
-            "engine", "wire", "client", "service", "server", "console", "cli",
+            "rsa-pss", "x509", "store", "bus", "ssh", "ansible", "kube", "identity", "ca", "cache", "fleet",
+            "trust", "engine", "wire", "client", "service", "server", "console", "cli",
         ],
     ),
     // The garden.
     (
         "testkit",
         &[
-            "rsa-pss", "x509", "store", "bus", "ssh", "kube", "identity", "ca", "cache", "fleet", "trust",
-            "engine", "wire", "client", "service", "server", "console", "cli", "provost",
+            "rsa-pss", "x509", "store", "bus", "ssh", "ansible", "kube", "identity", "ca", "cache", "fleet",
+            "trust", "engine", "wire", "client", "service", "server", "console", "cli", "provost",
         ],
     ),
     ("xtask", &[]),

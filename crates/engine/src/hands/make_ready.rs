@@ -13,22 +13,21 @@ use std::time::Duration;
 
 use base::Explain;
 use fleet::bootstrap::{self, Profile, Step, Surroundings, Work};
+use fleet::playbook::Given;
 use fleet::{
-    CredentialsError, Details, Findings, Found, Host, HostAddress, HostError, HostKeyError, Network, PROBE,
-    PROBE_BYTES_MAX,
+    CredentialsError, Details, Findings, Found, Host, HostAddress, HostError, HostKeyError, Network, playbook,
 };
 use identity::Permit;
 use ssh::{Command, Keep, Output, Target, Upload};
 use store::Claim;
 use tokio::time::Instant;
 
+use super::playbooks::{Fault, Playbooks};
 use super::reach::{stored_key, target, told, why};
 use super::{Crew, NodesError};
 use crate::reconciler::StepError;
 use crate::tasks::Stop;
 
-/// How long a look at a host may take, after signing in.
-const LOOK: Duration = Duration::from_secs(30);
 /// How long a look whether a step is done already may take.
 const CHECK: Duration = Duration::from_secs(60);
 /// How long what is being done on a host may still take when the house stops. It is done again otherwise.
@@ -112,15 +111,10 @@ impl Job<'_> {
         let found = found(&findings, &target);
         there(fleet.record_facts(claim, address, &found).await?)?;
         let host = self.host().await?;
-        let steps = self.plan(&host, &findings).await?;
-        let plan = bootstrap::digest(&steps);
-        let done = fleet.steps_done(address, &plan).await?;
-        for step in steps.iter().filter(|step| !done.contains(step.id)) {
-            if self.stop.is_asked() {
-                return Err(Halt::Stopped);
-            }
-            self.take(&target, step).await?;
-            there(fleet.record_step(claim, address, &plan, step.id).await?)?;
+        let (steps, given) = self.plan(&host, &findings).await?;
+        match (&self.crew.hands.playbooks, given) {
+            (Some(playbooks), Some(given)) => self.play(playbooks, &target, &steps, given).await?,
+            _ => self.take_all(&target, &steps).await?,
         }
         match self.register(&host).await {
             Ok(is_registered) => there(fleet.record_ready(claim, address, is_registered).await?),
@@ -130,6 +124,54 @@ impl Job<'_> {
                 there(fleet.record_ready(claim, address, false).await?)?;
                 there(fleet.record_unregistered(claim, address, &told(&error)).await?)
             }
+        }
+    }
+
+    /// Takes the steps one after the other.
+    async fn take_all(&self, target: &Target, steps: &[Step]) -> Result<(), Halt> {
+        let (fleet, claim, address) = (&self.crew.fleet, self.claim, self.address);
+        let plan = bootstrap::digest(steps);
+        let done = fleet.steps_done(address, &plan).await?;
+        for step in steps.iter().filter(|step| !done.contains(step.id)) {
+            if self.stop.is_asked() {
+                return Err(Halt::Stopped);
+            }
+            self.take(target, step).await?;
+            there(fleet.record_step(claim, address, &plan, step.id).await?)?;
+        }
+        Ok(())
+    }
+
+    /// Has a playbook take the steps, which tells each that is done.
+    async fn play(
+        &self,
+        playbooks: &Playbooks,
+        target: &Target,
+        steps: &[Step],
+        given: Given,
+    ) -> Result<(), Halt> {
+        let (fleet, claim, address) = (&self.crew.fleet, self.claim, self.address);
+        let plan = bootstrap::digest(steps);
+        let mut done = fleet.steps_done(address, &plan).await?;
+        let limit = self.crew.hands.host_limit;
+        let begun = playbooks.make_ready(target, given, &done, limit);
+        let mut run = begun.map_err(|error| Halt::Failed(why(address, &error)))?;
+        while let Some(next) = self.remotely(playbooks.next(target, &mut run)).await? {
+            // Whoever wrote the playbook may have tags of another meaning.
+            if steps.iter().any(|step| step.id == next.tag) && done.insert(next.tag.clone()) {
+                there(fleet.record_step(claim, address, &plan, &next.tag).await?)?;
+            }
+        }
+        let ended = async {
+            match playbooks.end(target, run).await {
+                Ok(_) => Ok(None),
+                Err(Fault::Task(trouble)) => Ok(Some(trouble)),
+                Err(Fault::Remote(error)) => Err(error),
+            }
+        };
+        match self.remotely(ended).await? {
+            None => Ok(()),
+            Some(trouble) => Err(Halt::Failed(not_done(&trouble))),
         }
     }
 
@@ -150,11 +192,8 @@ impl Job<'_> {
         };
         let target = target(self.address, self.crew.hands.port, &credentials, pinned.as_ref());
         let target = target.map_err(Halt::Failed)?;
-        let proved = self.remotely(self.crew.hands.remote.meet(&target)).await?;
+        let (proved, output) = self.remotely(self.crew.hands.look(&target)).await?;
         let target = target.pinned(proved);
-        let keep = Keep { head_bytes: PROBE_BYTES_MAX + 1, tail_bytes: 0 };
-        let probe = Command::new(PROBE).as_user().deadline(LOOK).keep(keep);
-        let output = self.remotely(self.crew.hands.remote.run(&target, &probe)).await?;
         let findings = Findings::read(&output.stdout.kept()).map_err(|error| {
             let words =
                 if output.is_success() { String::new() } else { format!(" ({})", output.last_words()) };
@@ -171,11 +210,11 @@ impl Job<'_> {
         }
     }
 
-    /// What is to be done on the host.
-    async fn plan(&self, host: &Host, findings: &Findings) -> Result<Vec<Step>, Halt> {
+    /// What is to be done on the host, and what a playbook is given to do it.
+    async fn plan(&self, host: &Host, findings: &Findings) -> Result<(Vec<Step>, Option<Given>), Halt> {
         let hands = &self.crew.hands;
         if hands.profile == Profile::None {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         }
         let commands = hands.commands.of(findings).map_err(|error| failed(&error))?;
         let network = self.network(host).await?;
@@ -185,7 +224,9 @@ impl Job<'_> {
             etcd: hands.etcd.as_ref(),
             templates: &hands.templates,
         };
-        bootstrap::plan(findings, &commands, &surroundings).map_err(|error| failed(&error))
+        let steps = bootstrap::plan(findings, &commands, &surroundings).map_err(|error| failed(&error))?;
+        let given = playbook::given(self.address.as_str(), findings, &commands, &surroundings, &steps);
+        Ok((steps, Some(given.map_err(|error| failed(&error))?)))
     }
 
     /// The network of the host's cluster, or the one of those that are in none.
@@ -293,6 +334,16 @@ fn succeeded(step: &Step, output: &Output) -> Result<(), Halt> {
     let (end, words) = (output.end.to_string(), output.last_words());
     let words = if words == end { String::new() } else { format!(": {words}") };
     Err(Halt::Failed(format!("could not {} ({end}){words}", step.words)))
+}
+
+/// What is said of a task that failed.
+fn not_done(trouble: &ansible::Trouble) -> String {
+    let status = match trouble.reason {
+        ansible::Reason::Failed { status: Some(status) } => format!(" (exit status {status})"),
+        _ => String::new(),
+    };
+    let said = if trouble.said.is_empty() { String::new() } else { format!(": {}", trouble.said) };
+    format!("could not {}{status}{said}", trouble.task)
 }
 
 /// What is written down of a look.

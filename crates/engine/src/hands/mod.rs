@@ -1,11 +1,12 @@
 //! What the house does on hosts: it gets in, looks at them, makes them ready, and carries operations out on them.
 //!
-//! What is to be done is decided in `fleet`; how a machine is reached is `ssh`'s. Here one thing is done after the other,
-//! and what came of each is written down before the next.
+//! What is to be done is decided in `fleet`; how a machine is reached is `ssh`'s, or `ansible`'s. Here one thing is done
+//! after the other, and what came of each is written down before the next.
 
 mod make_ready;
 mod nodes;
 mod operate;
+mod playbooks;
 mod reach;
 mod wards;
 
@@ -14,20 +15,26 @@ use std::time::Duration;
 
 use base::Span;
 use fleet::bootstrap::{EtcdAccess, Profile};
-use fleet::{Fleet, HostAddress, OsCommands, Templates};
-use ssh::Remote;
+use fleet::{Fleet, HostAddress, OsCommands, PROBE, PROBE_BYTES_MAX, Playbook, Templates};
+use ssh::{Command, Error, HostKey, Keep, Output, Remote, Target};
 
 pub(crate) use make_ready::{Job, Outcome};
 pub(crate) use nodes::{Nodes, NodesError};
 pub(crate) use operate::{Came, Ready, Task, Visit};
+pub use playbooks::Playbooks;
 pub(crate) use reach::{stored_key, target, told, why};
 pub(crate) use wards::Wards;
+
+/// How long a look at a host may take, after signing in.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// With what hosts are worked on.
 #[derive(Clone)]
 pub struct Hands {
     /// What carries commands and files to hosts.
     pub remote: Arc<dyn Remote>,
+    /// Whoever works on hosts by playbooks: the same as `remote` then.
+    pub playbooks: Option<Arc<Playbooks>>,
     /// The TCP port that hosts listen at for it.
     pub port: u16,
     /// What hosts are made ready for.
@@ -49,6 +56,29 @@ pub struct Hands {
     pub hosts_max: usize,
     /// How long one host may take, from the first connection to the last step.
     pub host_limit: Duration,
+}
+
+impl Hands {
+    /// Gets into a host, and asks it about itself: the key that it proved, and what it said.
+    pub(crate) async fn look(&self, target: &Target) -> Result<(HostKey, Output), Error> {
+        if let Some(playbooks) = &self.playbooks {
+            return playbooks.look(target).await;
+        }
+        let proved = self.remote.meet(target).await?;
+        let target = target.clone().pinned(proved.clone());
+        let keep = Keep { head_bytes: PROBE_BYTES_MAX + 1, tail_bytes: 0 };
+        let probe = Command::new(PROBE).as_user().deadline(LOOK).keep(keep);
+        Ok((proved, self.remote.run(&target, &probe).await?))
+    }
+
+    /// What carries the commands of this kind of work: with playbooks, the one for it.
+    #[must_use]
+    pub fn remote_for(&self, playbook: Playbook) -> Arc<dyn Remote> {
+        match &self.playbooks {
+            Some(playbooks) => Arc::new(playbooks::ByPlaybook { playbooks: playbooks.clone(), playbook }),
+            None => self.remote.clone(),
+        }
+    }
 }
 
 /// Hands, and whose they are.

@@ -21,10 +21,10 @@ use std::time::Duration;
 use base::{Clock, Explain};
 use fleet::{
     Cordon, CredentialsError, Findings, HostAddress, HostCommands, HostKeyError, HostProgress, HostRun,
-    PROBE, PROBE_BYTES_MAX, Rollout, too_late,
+    Rollout, too_late,
 };
 use identity::Permit;
-use ssh::{Command, Keep, Target};
+use ssh::Target;
 use store::Claim;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
@@ -293,18 +293,14 @@ impl Visit {
     async fn look_before(&self) -> Result<Ready, Halt> {
         let hands = &self.crew.hands;
         let mut target = self.way_in().await?;
+        let looked = self.within(hands.look(&target)).await?;
+        let (proved, output) = looked.map_err(|error| self.halted(error))?;
         if target.known == ssh::KnownKey::Unknown {
-            let met = self.within(hands.remote.meet(&target)).await?;
-            let proved = met.map_err(|error| self.halted(error))?;
             if let Some(key) = stored_key(&proved) {
                 self.crew.fleet.record_host_key(&self.claim, &self.address, &key).await?;
             }
             target = target.pinned(proved);
         }
-        let keep = Keep { head_bytes: PROBE_BYTES_MAX + 1, tail_bytes: 0 };
-        let probe = Command::new(PROBE).as_user().deadline(LOOK).keep(keep);
-        let output = self.within(hands.remote.run(&target, &probe)).await?;
-        let output = output.map_err(|error| self.halted(error))?;
         let findings = Findings::read(&output.stdout.kept()).map_err(|error| failed(&error))?;
         let commands = hands.commands.of(&findings).map_err(|error| failed(&error))?;
         commands.of_plan(&self.rollout.plan).map_err(|error| failed(&error))?;

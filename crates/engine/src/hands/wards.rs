@@ -100,7 +100,7 @@ impl Wards for Nodes {
 
 impl From<NodesError> for Trouble {
     fn from(error: NodesError) -> Self {
-        let is_gone = matches!(&error, NodesError::Asked { source: kube::Error::NotFound { .. }, .. });
+        let is_gone = matches!(&error, NodesError::Asked { source, .. } if matches!(**source, kube::Error::NotFound { .. }));
         let may_pass = match &error {
             NodesError::Asked { source, .. } => source.may_pass(),
             // The store's troubles pass; what a definition lacks does not come by waiting.

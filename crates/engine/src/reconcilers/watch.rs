@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Clock, Span, Timestamp};
-use fleet::{CredentialsError, HostAddress, HostKeyError, Look, Rota};
+use fleet::{CredentialsError, HostAddress, HostKeyError, Look, Playbook, Rota};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -277,10 +277,11 @@ impl Watcher {
             Err(reason) => return silent(reason),
         };
         let nothing = Command::new("true").as_user().deadline(ANSWER).keep(KEPT);
+        let remote = self.crew.hands.remote_for(Playbook::Check);
         let answer = tokio::select! {
             biased;
             () = stop.asked() => return Ok(Seen::Nothing),
-            answer = self.crew.hands.remote.run(&target, &nothing) => answer,
+            answer = remote.run(&target, &nothing) => answer,
         };
         match answer {
             Ok(output) if output.is_success() => Ok(Seen::Look(Look::Answered)),

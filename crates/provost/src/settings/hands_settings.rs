@@ -7,12 +7,14 @@ use base::Span;
 use fleet::bootstrap::Profile;
 
 use super::reader::Reader;
-use super::{FlannelEtcd, Hands};
+use super::{Ansible, FlannelEtcd, Hands};
 use crate::hands;
 
 /// The files for flannel's etcd: its authorities, a certificate for it, and that one's key.
 const ETCD_FILES: [&str; 3] =
     ["fleet.flannel.etcd.ca_file", "fleet.flannel.etcd.certificate_file", "fleet.flannel.etcd.key_file"];
+
+const PLAYBOOKS: &str = "fleet.ansible.playbooks_folder";
 
 /// More hosts at once have no use: each needs its connection.
 const HOSTS_MAX: u64 = 1_000;
@@ -29,6 +31,7 @@ pub fn hands(reader: &mut Reader<'_>) -> Option<Hands> {
     let profile = reader.choice("fleet.profile");
     let commands_file = commands_file(reader);
     let templates_folder = named(reader, "fleet.templates_folder");
+    let ansible = ansible(reader);
     let port = reader.whole("fleet.ssh.port", 1..=u64::from(u16::MAX));
     let hosts_max = reader.whole("fleet.ssh.hosts_max", 1..=HOSTS_MAX);
     let connect = reader.positive("fleet.ssh.connect_seconds", SECONDS_MAX);
@@ -41,6 +44,7 @@ pub fn hands(reader: &mut Reader<'_>) -> Option<Hands> {
         profile: if profile? == "containers" { Profile::Containers } else { Profile::None },
         commands_file,
         templates_folder,
+        ansible: ansible?,
         port: u16::try_from(port?).ok()?,
         hosts_max: usize::try_from(hosts_max?).ok()?,
         connect: Duration::from_secs_f64(connect?),
@@ -64,6 +68,16 @@ fn commands_file(reader: &mut Reader<'_>) -> Option<PathBuf> {
         reader.wrong(NAME, base::report(&error));
     }
     Some(path)
+}
+
+/// The playbooks, where they are what works on hosts.
+fn ansible(reader: &mut Reader<'_>) -> Option<Option<Ansible>> {
+    let transport = reader.choice("fleet.transport");
+    let program = named(reader, "fleet.ansible.program");
+    let playbooks_folder = named(reader, PLAYBOOKS);
+    // Found on the PATH.
+    let program = program.unwrap_or_else(|| "ansible-playbook".into());
+    Some((transport? == "ansible").then_some(Ansible { program, playbooks_folder }))
 }
 
 /// The etcd that flannel on hosts asks.
@@ -102,6 +116,7 @@ pub fn files(hands: &Hands) -> impl Iterator<Item = (&'static str, &PathBuf)> {
     [
         ("fleet.commands_file", hands.commands_file.as_ref()),
         ("fleet.templates_folder", hands.templates_folder.as_ref()),
+        (PLAYBOOKS, hands.ansible.as_ref().and_then(|ansible| ansible.playbooks_folder.as_ref())),
         (ca_name, etcd.and_then(|etcd| etcd.ca.as_ref())),
         (certificate_name, client.map(|(certificate, _)| certificate)),
         (key_name, client.map(|(_, key)| key)),
@@ -127,6 +142,20 @@ mod tests {
         let hands = of_text("").unwrap().fleet.hands;
         assert!(hands.investigate && hands.profile == Profile::None && hands.etcd.is_none());
         assert_eq!((hands.port, hands.hosts_max), (22, 50));
+        assert!(hands.ansible.is_none());
+    }
+
+    #[test]
+    fn playbooks_are_for_those_who_ask_for_them() {
+        let of = |text: &str| of_text(text).unwrap().fleet.hands.ansible;
+        assert!(of("[fleet.ansible]\nplaybooks_folder = '/etc/playbooks'").is_none());
+        let asked = of("[fleet]\ntransport = 'ansible'").unwrap();
+        assert_eq!((asked.program, asked.playbooks_folder), ("ansible-playbook".into(), None));
+        let said = of(
+            "[fleet]\ntransport = 'ansible'\n[fleet.ansible]\nprogram = 'bin/ap'\nplaybooks_folder = '/p'",
+        );
+        let said = said.unwrap();
+        assert_eq!((said.program, said.playbooks_folder), ("/etc/bin/ap".into(), Some("/p".into())));
     }
 
     #[test]

@@ -387,6 +387,32 @@ pub const KEYS: &[Key] = &[
         ],
     },
     Key {
+        name: "fleet.transport",
+        kind: Kind::Choice(&["ssh", "ansible"]),
+        default: Default::Is("\"ssh\""),
+        docs: &[
+            "How hosts are worked on: over SSH by Provost itself, or by playbooks that ansible-playbook runs",
+            "With ssh, nothing has to be installed beside Provost, and no Python on hosts. With ansible, ansible-core has",
+            "to be there, and hosts are worked on as playbooks say, which an operator can replace.",
+        ],
+    },
+    Key {
+        name: "fleet.ansible.program",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows("ansible-playbook on the PATH", "\"/usr/bin/ansible-playbook\""),
+        docs: &["The program that runs playbooks, with `fleet.transport` as ansible"],
+    },
+    Key {
+        name: "fleet.ansible.playbooks_folder",
+        kind: Kind::Path("FOLDER"),
+        default: Default::Follows("the playbooks that come with the program", "\"/etc/provost/playbooks\""),
+        docs: &[
+            "A folder with playbooks in place of those that come with the program, with the roles and collections they use",
+            "Any of look.yml, check.yml, bootstrap.yml, restart.yml, upgrade.yml, deploy.yml, command.yml and put.yml; an",
+            "ansible.cfg in it counts as well. `provost config playbooks DIR` writes down what comes with the program.",
+        ],
+    },
+    Key {
         name: "fleet.ssh.port",
         kind: Kind::Whole("PORT"),
         default: Default::Is("22"),

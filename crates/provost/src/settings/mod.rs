@@ -242,6 +242,8 @@ pub struct Hands {
     pub commands_file: Option<PathBuf>,
     /// The files that are written on hosts, where an operator has some.
     pub templates_folder: Option<PathBuf>,
+    /// What works on them in place of our own SSH.
+    pub ansible: Option<Ansible>,
     /// The TCP port of their SSH servers.
     pub port: u16,
     /// How many are worked on at once.
@@ -252,6 +254,15 @@ pub struct Hands {
     pub host: Duration,
     /// The etcd for flannel.
     pub etcd: Option<FlannelEtcd>,
+}
+
+/// How hosts are worked on by playbooks.
+#[derive(Debug)]
+pub struct Ansible {
+    /// What runs them: a path, or a name to look for on the `PATH`.
+    pub program: PathBuf,
+    /// The operator's, where there are some.
+    pub playbooks_folder: Option<PathBuf>,
 }
 
 /// The etcd in which flannel finds its network, as hosts reach it.

@@ -18,6 +18,7 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
     let review = settings.fleet.token_review.as_ref();
     let etcd = &settings.store.etcd;
     let hands = &settings.fleet.hands;
+    let ansible = hands.ansible.as_ref();
     let flannel = hands.etcd.as_ref();
     let client = flannel.and_then(|etcd| etcd.client.as_ref());
     let (identity, user) = (etcd.identity.as_ref(), etcd.user.as_ref());
@@ -70,6 +71,12 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
         ("fleet.profile", json!(if hands.profile == Profile::Containers { "containers" } else { "none" })),
         ("fleet.commands_file", hands.commands_file.as_deref().map_or(Value::Null, path)),
         ("fleet.templates_folder", hands.templates_folder.as_deref().map_or(Value::Null, path)),
+        ("fleet.transport", json!(if ansible.is_some() { "ansible" } else { "ssh" })),
+        ("fleet.ansible.program", ansible.map_or(Value::Null, |ansible| path(&ansible.program))),
+        (
+            "fleet.ansible.playbooks_folder",
+            ansible.and_then(|ansible| ansible.playbooks_folder.as_deref()).map_or(Value::Null, path),
+        ),
         ("fleet.ssh.port", json!(hands.port)),
         ("fleet.ssh.hosts_max", json!(hands.hosts_max)),
         ("fleet.ssh.connect_seconds", seconds(hands.connect)),

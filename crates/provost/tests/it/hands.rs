@@ -1,4 +1,5 @@
-//! Hosts are looked at and made ready: real sshd hosts, each with its own address, host key, users and file tree.
+//! Hosts are looked at and made ready: real sshd hosts, each with its own address, host key, users and file tree. The same
+//! over Provost's own SSH and by the playbooks that the real `ansible-playbook` runs.
 
 use std::process::Command;
 
@@ -11,6 +12,35 @@ use testkit::{Face, Host, HostPlan, Hosts, House, Ran, http, wait_for, wait_unti
 use crate::houses::{ended_without_a_fault, plan};
 use crate::program::PROVOST;
 
+/// How hosts are worked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    Ssh,
+    Ansible,
+}
+
+/// Each of these twice, over either transport.
+macro_rules! on_both_transports {
+    ($($name:ident)*) => {
+        mod ssh {
+            $(#[test] fn $name() { super::$name(super::Transport::Ssh) })*
+        }
+        mod ansible {
+            $(#[test] fn $name() { super::$name(super::Transport::Ansible) })*
+        }
+    };
+}
+
+on_both_transports! {
+    a_host_that_is_added_is_looked_at_and_ready
+    who_was_interrupted_goes_on_and_a_new_key_is_accepted
+    a_killed_server_takes_no_step_twice
+    whoever_is_not_reached_has_failed_with_a_reason
+    what_cannot_be_done_on_a_host_is_told
+    files_for_flannel_arrive_and_are_nobody_elses
+    nothing_of_a_secret_is_seen_by_others
+}
+
 /// A house that looks at hosts.
 pub struct World {
     pub house: House,
@@ -19,8 +49,13 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(plans: Vec<HostPlan>, options: &[(&str, &str)]) -> Self {
+    pub fn new(transport: Transport, plans: Vec<HostPlan>, options: &[(&str, &str)]) -> Self {
         let mut plan = plan(Face::Up).option("fleet-investigate", "true");
+        if transport == Transport::Ansible {
+            let program = testkit::witness("ansible-playbook");
+            plan = plan.option("fleet-transport", "ansible");
+            plan = plan.option("fleet-ansible-program", program.to_str().unwrap());
+        }
         for (name, value) in options {
             plan = plan.option(name, value);
         }
@@ -59,6 +94,20 @@ impl World {
         testkit::run(command.env("HOME", "/nonexistent").env("PROVOST_DATA", self.house.data()))
     }
 
+    /// Why the host failed.
+    pub fn reason(&self, host: &Host) -> String {
+        self.until(host, "failed")["reason"].as_str().unwrap().to_owned()
+    }
+
+    /// Whether nothing is left of Ansible's runs: no folder, and no process.
+    pub fn is_tidy(&self) -> bool {
+        let folder = self.house.data().join("provost.ansible");
+        let runs = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        let is_run = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("run-");
+        let mark = format!("PROVOST_ANSIBLE_RUN={}/", folder.display());
+        !runs.into_iter().any(|entry| is_run(&entry.file_name())) && marked(&mark).is_empty()
+    }
+
     fn host_key(&self, host: &Host) -> String {
         format!("/v1/hosts/{}/host-key", host.address())
     }
@@ -71,10 +120,9 @@ fn fingerprint(host: &Host) -> String {
     ran.ok().split(' ').nth(1).unwrap().to_owned()
 }
 
-#[test]
-fn a_host_that_is_added_is_looked_at_and_ready() {
+fn a_host_that_is_added_is_looked_at_and_ready(transport: Transport) {
     let plans = vec![HostPlan::new().os("fedora", "41"), HostPlan::new(), HostPlan::new().without_sudo()];
-    let world = World::new(plans, &[]);
+    let world = World::new(transport, plans, &[]);
     let (one, two, three) = (&world.hosts[0], &world.hosts[1], &world.hosts[2]);
     let key = world.hosts.key();
     world.add(one, &key, "root");
@@ -102,10 +150,9 @@ fn a_host_that_is_added_is_looked_at_and_ready() {
 
 /// A server that is killed in the middle goes on there; and of a host that has another key by then it wants to know
 /// that somebody has seen it.
-#[test]
-fn who_was_interrupted_goes_on_and_a_new_key_is_accepted() {
+fn who_was_interrupted_goes_on_and_a_new_key_is_accepted(transport: Transport) {
     let options = [("fleet-profile", "containers"), ("fleet-flannel-etcd-url", "http://10.0.0.1:2379")];
-    let mut world = World::new(vec![HostPlan::new().os("debian", "13")], &options);
+    let mut world = World::new(transport, vec![HostPlan::new().os("debian", "13")], &options);
     let key = world.hosts.key();
     let hold = world.hosts[0].path("/tmp/hold");
     std::fs::write(&hold, "").unwrap();
@@ -152,10 +199,9 @@ fn who_was_interrupted_goes_on_and_a_new_key_is_accepted() {
 }
 
 /// Steps that are on record are not taken again.
-#[test]
-fn a_killed_server_takes_no_step_twice() {
+fn a_killed_server_takes_no_step_twice(transport: Transport) {
     let options = [("fleet-profile", "containers"), ("fleet-flannel-etcd-url", "http://10.0.0.1:2379")];
-    let mut world = World::new(vec![HostPlan::new().os("debian", "13")], &options);
+    let mut world = World::new(transport, vec![HostPlan::new().os("debian", "13")], &options);
     let hold = world.hosts[0].path("/tmp/hold");
     std::fs::write(&hold, "").unwrap();
     let waits = "case \"$*\" in *docker.io*) while [ -e /tmp/hold ]; do sleep 0.05; done;; esac";
@@ -174,4 +220,165 @@ fn a_killed_server_takes_no_step_twice() {
     assert_eq!(installs(&world.hosts[0], "flannel"), 1, "that was on record");
     assert!(installs(&world.hosts[0], "docker.io") <= 2);
     ended_without_a_fault(world.house);
+}
+
+fn whoever_is_not_reached_has_failed_with_a_reason(transport: Transport) {
+    let plans = vec![HostPlan::new(), HostPlan::new(), HostPlan::new()];
+    let world = World::new(transport, plans, &[("fleet-ssh-connect-seconds", "3")]);
+    let (refusing, away, hanging) = (&world.hosts[0], &world.hosts[1], &world.hosts[2]);
+    let key = world.hosts.key();
+    refusing.stop_sshd();
+    away.cut_off();
+    hanging.freeze();
+    for host in world.hosts.all() {
+        world.add(host, &key, "root");
+    }
+    let reason = world.reason(refusing);
+    assert!(reason.contains("refuses connections; see that sshd runs there"), "{reason}");
+    let reason = world.reason(away);
+    assert!(reason.contains("did not answer within 3 s") || reason.contains("no route"), "{reason}");
+    let reason = world.reason(hanging);
+    assert!(reason.contains("did not answer within ") && reason.contains("the SSH handshake"), "{reason}");
+    wait_until("nothing to be left", || world.is_tidy());
+    ended_without_a_fault(world.house);
+}
+
+fn what_cannot_be_done_on_a_host_is_told(transport: Transport) {
+    let options = [("fleet-profile", "containers"), ("fleet-flannel-etcd-url", "http://10.0.0.1:2379")];
+    let plans = vec![HostPlan::new().os("fedora", "41"), HostPlan::new(), HostPlan::new().os("plan9", "4")];
+    let world = World::new(transport, plans, &options);
+    let (failing, guest, unknown) = (&world.hosts[0], &world.hosts[1], &world.hosts[2]);
+    let key = world.hosts.key();
+    failing.answer("dnf", "case \"$*\" in *flannel*) echo 'no package flannel' >&2; exit 7;; esac");
+    world.add(failing, &key, "admin");
+    world.add(guest, &key, "guest");
+    world.add(unknown, &key, "root");
+    let reason = world.reason(failing);
+    assert_eq!(reason, "could not install flannel (exit status 7): no package flannel");
+    let reason = world.reason(guest);
+    assert!(reason.contains("does not let guest run commands"), "{reason}");
+    assert!(reason.contains("`guest ALL=(ALL) NOPASSWD: ALL`"), "{reason}");
+    let reason = world.reason(unknown);
+    assert!(reason.contains("it is not known what to do on the operating system `plan9`"), "{reason}");
+    ended_without_a_fault(world.house);
+}
+
+/// A certificate, its key and an authority, in `folder`; and the settings that name them.
+fn etcd_files(folder: &std::path::Path) -> Vec<(&'static str, String)> {
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        let mut mode = std::fs::metadata(&path).unwrap().permissions();
+        std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o600);
+        std::fs::set_permissions(&path, mode).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    vec![
+        ("fleet-profile", "containers".to_owned()),
+        ("fleet-flannel-etcd-url", "https://10.0.0.1:2379".to_owned()),
+        ("fleet-flannel-etcd-ca-file", file("ca.pem", "THE AUTHORITY\n")),
+        ("fleet-flannel-etcd-certificate-file", file("flannel.pem", "THE CERTIFICATE {{ no }}\n")),
+        ("fleet-flannel-etcd-key-file", file("flannel.key", "THE KEY hunter2\n")),
+    ]
+}
+
+fn files_for_flannel_arrive_and_are_nobody_elses(transport: Transport) {
+    let folder = tempfile::tempdir().unwrap();
+    let options = etcd_files(folder.path());
+    let options: Vec<(&str, &str)> = options.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let plans = vec![HostPlan::new().os("fedora", "41").atomic(), HostPlan::new().os("debian", "13")];
+    let world = World::new(transport, plans, &options);
+    let key = world.hosts.key();
+    world.add(&world.hosts[0], &key, "root");
+    world.add(&world.hosts[1], &key, "admin");
+    for (host, config) in
+        [(&world.hosts[0], "/etc/sysconfig/flanneld"), (&world.hosts[1], "/etc/default/flanneld")]
+    {
+        world.until(host, "disassociated");
+        let read = |path: &str| std::fs::read_to_string(host.path(path)).unwrap();
+        let mode = |path: &str| {
+            let mode = std::fs::metadata(host.path(path)).unwrap().permissions();
+            std::os::unix::fs::PermissionsExt::mode(&mode) & 0o7777
+        };
+        assert_eq!(read("/etc/etcd/client.crt"), "THE CERTIFICATE {{ no }}\n");
+        assert_eq!(
+            (read("/etc/etcd/key.crt").as_str(), mode("/etc/etcd/key.crt")),
+            ("THE KEY hunter2\n", 0o600)
+        );
+        assert_eq!(
+            (read("/etc/etcd/cacert.pem").as_str(), mode("/etc/etcd/cacert.pem")),
+            ("THE AUTHORITY\n", 0o644)
+        );
+        assert_eq!(mode(config), 0o644);
+        let expected = "FLANNEL_OPTIONS=\"--remote-keyfile=/etc/etcd/key.crt --remote-certfile=/etc/etcd/client.crt \
+                        --etcd-cafile=/etc/etcd/cacert.pem\"";
+        assert!(read(config).contains(expected), "{}", read(config));
+    }
+    let installed = |host: &Host| host.recorded().iter().any(|line| line.contains("install"));
+    assert!(!installed(&world.hosts[0]) && installed(&world.hosts[1]), "OSTree installs nothing");
+    // What runs already is left alone.
+    let starts =
+        |host: &Host| host.recorded().iter().filter(|line| line.contains("systemctl restart")).count();
+    assert_eq!((starts(&world.hosts[0]), starts(&world.hosts[1])), (2, 2));
+    ended_without_a_fault(world.house);
+}
+
+/// Processes whose environment has `mark`.
+fn marked(mark: &str) -> Vec<String> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let has = |path: &std::path::Path| {
+        let environment = std::fs::read(path.join("environ")).unwrap_or_default();
+        String::from_utf8_lossy(&environment).split('\0').any(|variable| variable.starts_with(mark))
+    };
+    let marked = processes.map(|process| process.path()).filter(|path| has(path));
+    marked.map(|path| path.display().to_string()).collect()
+}
+
+/// While a key for etcd and the one that signs in are in use, nobody sees them in arguments or environments, here or on
+/// the host, and afterwards no log has them.
+fn nothing_of_a_secret_is_seen_by_others(transport: Transport) {
+    let folder = tempfile::tempdir().unwrap();
+    let options = etcd_files(folder.path());
+    let mut options: Vec<(&str, &str)> =
+        options.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    options.push(("log-level", "trace"));
+    let world = World::new(transport, vec![HostPlan::new().os("debian", "13")], &options);
+    let host = &world.hosts[0];
+    let hold = host.path("/tmp/hold");
+    std::fs::write(&hold, "").unwrap();
+    // Flannel's key has arrived by then, and docker is yet to come.
+    host.answer("apt-get", "case \"$*\" in *docker.io*) while [ -e /tmp/hold ]; do sleep 0.05; done;; esac");
+    let key = world.hosts.key();
+    world.add(host, &key, "admin");
+    let line_of_key = key.lines().nth(2).unwrap().to_owned();
+    let secrets = ["hunter2", line_of_key.as_str(), &BASE64.encode(&key)[..40]];
+    let look = || {
+        for process in std::fs::read_dir("/proc").unwrap().flatten().map(|process| process.path()) {
+            for file in ["cmdline", "environ"] {
+                let text = std::fs::read(process.join(file)).unwrap_or_default();
+                let text = String::from_utf8_lossy(&text);
+                let seen = secrets.iter().find(|secret| text.contains(**secret));
+                assert!(seen.is_none(), "{}: {text}", process.join(file).display());
+            }
+        }
+    };
+    wait_until("docker to be installed", || {
+        look();
+        host.recorded().iter().any(|line| line.starts_with("apt-get install") && line.ends_with("docker.io"))
+    });
+    look();
+    std::fs::remove_file(&hold).unwrap();
+    let ready = wait_for("the host to be ready", || {
+        look();
+        let (_, document) = world.ask("GET", &format!("/v1/hosts/{}", host.address()), &Value::Null);
+        (document["status"] == "disassociated").then_some(document)
+    });
+    assert!(!ready.to_string().contains("hunter2"));
+    wait_until("nothing to be left", || world.is_tidy());
+    let World { mut house, hosts, .. } = world;
+    let logs = house.stop().stderr + &hosts[0].sshd_log();
+    assert!(logs.contains("TRACE"), "everything is logged");
+    for secret in secrets {
+        assert!(!logs.contains(secret), "{secret}");
+    }
 }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use testkit::{ApiServer, Host, HostPlan, wait_for, wait_until};
 
-use crate::hands::World;
+use crate::hands::{Transport, World};
 use crate::houses::ended_without_a_fault;
 
 fn put(world: &World, path: &str, body: &Value) {
@@ -27,7 +27,7 @@ fn health(world: &World) -> (String, u64) {
 #[test]
 fn a_host_becomes_a_node_of_its_clusters_container_manager() {
     const MANAGER: &str = "/api/v0/containermanager/k8s";
-    let world = World::new(vec![HostPlan::new()], &[]);
+    let world = World::new(Transport::Ssh, vec![HostPlan::new()], &[]);
     let (host, server) = (&world.hosts[0], ApiServer::http());
     server.set_token("s3cret", "provost");
     // At first nobody is there.
@@ -69,7 +69,7 @@ fn a_host_becomes_a_node_of_its_clusters_container_manager() {
 #[test]
 fn a_host_that_is_cut_off_has_failed_until_it_is_back() {
     let options = [("fleet-watch-seconds", "1"), ("fleet-ssh-connect-seconds", "1")];
-    let world = World::new(vec![HostPlan::new(), HostPlan::new()], &options);
+    let world = World::new(Transport::Ssh, vec![HostPlan::new(), HostPlan::new()], &options);
     put(&world, "/api/v0/cluster/web", &json!({}));
     for host in world.hosts.all() {
         add_to_web(&world, host);

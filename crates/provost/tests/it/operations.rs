@@ -8,7 +8,7 @@ use testkit::{Host, HostPlan, wait_for, wait_until};
 
 use crate::commctl::Operator;
 use crate::fleet::history;
-use crate::hands::World;
+use crate::hands::{Transport, World};
 use crate::houses::ended_without_a_fault;
 use crate::sign_in::{everybody, files};
 
@@ -17,7 +17,7 @@ const COMMANDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/operations
 /// A cluster `web` of hosts that are ready.
 fn cluster_of(plans: Vec<HostPlan>, options: &[(&str, &str)]) -> World {
     let options = [&[("fleet-commands-file", COMMANDS)], options].concat();
-    let world = World::new(plans, &options);
+    let world = World::new(Transport::Ssh, plans, &options);
     assert_eq!(world.ask("PUT", "/api/v0/cluster/web", &json!({})).0, 201);
     let key = world.hosts.key();
     for host in world.hosts.all() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fleet::{Cordon, HostRun, OperationKind};
+use fleet::{Cordon, HostRun, OperationKind, Playbook};
 use ssh::{Command, End, Keep};
 
 use super::{Halt, Pace, Ready, Visit, failed, troubled, why};
@@ -61,11 +61,12 @@ impl Visit {
 
     async fn send(&self, run: &HostRun, ready: &Ready, is_restart: bool) -> Result<(), Halt> {
         let text = ready.commands.errand(&self.rollout, run).map_err(|error| failed(&error))?;
+        let remote = self.crew.hands.remote_for(Playbook::of(self.rollout.plan.kind()));
         let mut was_cut_off = false;
         loop {
             let deadline = if is_restart { self.left().min(HEARD_OF) } else { self.left() };
             let command = Command::new(text.as_str()).deadline(deadline).keep(KEPT);
-            let sent = self.within(self.crew.hands.remote.run(&ready.target, &command)).await?;
+            let sent = self.within(remote.run(&ready.target, &command)).await?;
             let error = match sent {
                 Ok(output) if output.is_success() => return Ok(()),
                 // A restart ends whatever runs, its own command too.

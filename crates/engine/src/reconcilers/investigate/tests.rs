@@ -102,6 +102,7 @@ impl World {
         });
         let hands = Hands {
             remote: remote.clone(),
+            playbooks: None,
             port: 22,
             profile: Profile::None,
             commands: OsCommands::standard(),

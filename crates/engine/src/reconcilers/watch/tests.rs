@@ -93,6 +93,7 @@ impl World {
     fn watch(&self, holder: &str) -> Watch {
         let hands = Hands {
             remote: self.remote.clone(),
+            playbooks: None,
             port: 22,
             profile: Profile::None,
             commands: OsCommands::standard(),

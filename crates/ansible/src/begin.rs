@@ -1,0 +1,218 @@
+//! The program, and the folder it works in.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use base::{Entropy, hex};
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::inventory::{self, Entry};
+use crate::literal::literal;
+use crate::run::Run;
+use crate::{Error, Play, marked};
+
+/// What tells us what came of each task.
+const CALLBACK: &str = include_str!("../data/callback_plugins/provost.py");
+const CALLBACK_FOLDER: &str = "callback_plugins";
+/// How the folders of runs begin.
+const RUN: &str = "run-";
+/// Paths of sockets are short (unix(7): 108 bytes): with a longer folder than that connections are not shared.
+const SHARING_FOLDER_BYTES_MAX: usize = 60;
+
+/// How `ansible-playbook` is run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The program: a path, or a name to look for on the `PATH`.
+    pub program: PathBuf,
+    /// Where it works: a folder that nobody else uses. What is in there is cleared.
+    pub folder: PathBuf,
+    /// The operator's `ansible.cfg`, if there is one. What we say ourselves counts more.
+    pub config: Option<PathBuf>,
+    /// How long a connection may take to be made.
+    pub connect: Duration,
+}
+
+/// The program, and the folder it works in.
+#[derive(Debug)]
+pub struct Ansible {
+    settings: Settings,
+    entropy: Entropy,
+}
+
+impl Ansible {
+    /// Makes the folder ready. What an earlier run left in it is removed, and its processes are ended.
+    ///
+    /// # Errors
+    /// [`Error::Files`].
+    pub fn new(settings: Settings, entropy: Entropy) -> Result<Self, Error> {
+        let folder = &settings.folder;
+        let made = |path: &Path, made: io::Result<()>| {
+            made.map_err(|source| Error::Files { path: path.to_owned(), source })
+        };
+        made(folder, DirBuilder::new().recursive(true).mode(0o700).create(folder))?;
+        marked::end(&format!("{}/{RUN}", folder.display()));
+        let ansible = Self { settings, entropy };
+        let folder = &ansible.settings.folder;
+        for left in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if left.file_name().to_string_lossy().starts_with(RUN) {
+                made(&left.path(), fs::remove_dir_all(left.path()))?;
+            }
+        }
+        let plugins = folder.join(CALLBACK_FOLDER);
+        made(&plugins, DirBuilder::new().recursive(true).mode(0o700).create(&plugins))?;
+        let callback = plugins.join("provost.py");
+        made(&callback, fs::write(&callback, CALLBACK))?;
+        let config = ansible.own_config();
+        made(&config, fs::write(&config, ""))?;
+        Ok(ansible)
+    }
+
+    /// Where it works.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.settings.folder
+    }
+
+    /// How long a connection may take to be made.
+    #[must_use]
+    pub fn connect_limit(&self) -> Duration {
+        self.settings.connect
+    }
+
+    /// Without one of its own, Ansible would take the one of whatever folder it is in.
+    fn own_config(&self) -> PathBuf {
+        self.settings.folder.join("ansible.cfg")
+    }
+
+    /// Begins to run `play`.
+    ///
+    /// # Errors
+    /// [`Error::Start`] and [`Error::Files`].
+    pub fn begin(&self, play: &Play) -> Result<Run, Error> {
+        let folder = RunFolder::make(&self.settings.folder, &self.entropy)?;
+        let entries = folder.fill(play)?;
+        let mut command = Command::new(&self.settings.program);
+        command.arg("--inventory").arg(folder.path(INVENTORY));
+        command.arg("--extra-vars").arg(format!("@{}", folder.path(VARIABLES).display()));
+        if !play.skip_tags.is_empty() {
+            command.arg("--skip-tags").arg(play.skip_tags.join(","));
+        }
+        // Whoever names a file with a `-` at its beginning means the file.
+        command.arg("--").arg(&play.playbook.path);
+        command.env_clear().envs(self.environment(&folder));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.current_dir(&self.settings.folder).process_group(0);
+        let program = &self.settings.program;
+        let start = |source| Error::Start { program: program.clone(), source };
+        let child = command.spawn().map_err(start)?;
+        tracing::debug!(playbook = play.playbook.name, "playbook begun");
+        Ok(Run::new(child, folder, entries, play, self.settings.clone()))
+    }
+
+    /// Everything that Ansible and ssh find in their environment. These settings count more than a file's.
+    fn environment(&self, run: &RunFolder) -> BTreeMap<&'static str, std::ffi::OsString> {
+        let settings = &self.settings;
+        let own = self.own_config();
+        let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+        // Whole seconds, and not 0, which would be for ever.
+        let timeout = settings.connect.as_secs_f64().ceil().max(1.0).to_string();
+        let mut environment: BTreeMap<&'static str, std::ffi::OsString> = [
+            ("PATH", path),
+            ("HOME", run.path("").into()),
+            // Ansible wants UTF-8.
+            ("LC_ALL", "C.UTF-8".into()),
+            (marked::VARIABLE, run.mark().into()),
+            ("ANSIBLE_HOME", run.path("home").into()),
+            ("ANSIBLE_LOCAL_TEMP", run.path("tmp").into()),
+            ("ANSIBLE_CONFIG", settings.config.as_ref().unwrap_or(&own).into()),
+            ("ANSIBLE_CALLBACK_PLUGINS", settings.folder.join(CALLBACK_FOLDER).into()),
+            ("ANSIBLE_STDOUT_CALLBACK", "provost".into()),
+            ("ANSIBLE_INVENTORY_ENABLED", "yaml".into()),
+            ("ANSIBLE_TIMEOUT", timeout.into()),
+            ("ANSIBLE_PIPELINING", "True".into()),
+            // Hosts need no SFTP server, and no terminal.
+            ("ANSIBLE_SSH_TRANSFER_METHOD", "piped".into()),
+            ("ANSIBLE_SSH_USETTY", "False".into()),
+            ("ANSIBLE_SSH_CONTROL_PATH_DIR", run.path("cp").into()),
+            ("ANSIBLE_FORKS", "25".into()),
+            ("ANSIBLE_NOCOLOR", "True".into()),
+            ("ANSIBLE_RETRY_FILES_ENABLED", "False".into()),
+            ("ANSIBLE_LOG_PATH", "".into()),
+        ]
+        .into();
+        if settings.folder.as_os_str().len() > SHARING_FOLDER_BYTES_MAX {
+            environment.insert("ANSIBLE_SSH_ARGS", "-o ControlMaster=no -o ControlPath=none".into());
+        }
+        environment
+    }
+}
+
+const INVENTORY: &str = "inventory.json";
+const VARIABLES: &str = "variables.json";
+
+/// The private folder of a run. Dropping it ends the run's processes and removes it.
+#[derive(Debug)]
+pub(crate) struct RunFolder(PathBuf);
+
+impl RunFolder {
+    fn make(under: &Path, entropy: &Entropy) -> Result<Self, Error> {
+        // Short: sockets are in there.
+        let path = under.join(format!("{RUN}{}", hex::encode(&entropy.bytes::<6>())));
+        // Fails where something has the name already, even a link.
+        let made = DirBuilder::new().mode(0o700).create(&path);
+        made.map_err(|source| Error::Files { path: path.clone(), source })?;
+        Ok(Self(path))
+    }
+
+    /// Writes all that `play` needs.
+    fn fill(&self, play: &Play) -> Result<Vec<Entry>, Error> {
+        let failed = |path: PathBuf| move |source| Error::Files { path, source };
+        let prepare = |(number, host)| Entry::prepare(host, number, &self.0).map_err(failed(self.0.clone()));
+        let entries: Vec<Entry> = play.hosts.iter().enumerate().map(prepare).collect::<Result<_, Error>>()?;
+        let mut variables = play.variables.clone();
+        for (name, bytes) in &play.files {
+            let path = self.path(name);
+            self.write(name, bytes.expose()).map_err(failed(path.clone()))?;
+            variables.insert(name.clone(), path.display().to_string().into());
+        }
+        let variables = literal(&Value::Object(variables)).to_string();
+        self.write(VARIABLES, variables.as_bytes()).map_err(failed(self.path(VARIABLES)))?;
+        let inventory = inventory::written(&entries).to_string();
+        self.write(INVENTORY, inventory.as_bytes()).map_err(failed(self.path(INVENTORY)))?;
+        Ok(entries)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.path(name))?;
+        file.write_all(bytes)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn mark(&self) -> String {
+        self.0.display().to_string()
+    }
+
+    /// Ends all processes of the run.
+    pub(crate) fn end_processes(&self) {
+        marked::end(&self.mark());
+    }
+}
+
+impl Drop for RunFolder {
+    fn drop(&mut self) {
+        self.end_processes();
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            let folder = self.0.display();
+            tracing::warn!(%folder, %error, "the folder of a playbook's run could not be removed");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Ends all processes of a run.
+//!
+//! Ansible's workers are in sessions of their own, and a connection that is shared outlives the task that made it, so a
+//! process group does not hold them. What they have in common is their environment: it has the run's mark.
+
+use std::fs;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// The variable with the mark: the path of the run's folder.
+pub(crate) const VARIABLE: &str = "PROVOST_ANSIBLE_RUN";
+/// A process may be begun while the others are ended, so it is looked again; not for ever.
+const ROUNDS_MAX: usize = 20;
+
+/// Ends every process of this user whose mark begins with `mark`.
+pub(crate) fn end(mark: &str) {
+    for _ in 0..ROUNDS_MAX {
+        let marked = all(mark);
+        if marked.is_empty() {
+            return;
+        }
+        for process in marked {
+            // One that ended meanwhile needs no signal.
+            let _ = kill_process(process, Signal::KILL);
+        }
+    }
+    tracing::warn!(mark, "processes of a playbook could not be ended");
+}
+
+fn all(mark: &str) -> Vec<Pid> {
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let wanted = format!("{VARIABLE}={mark}");
+    let is_marked = |id: &i32| {
+        // Of another user, or over: neither is ours.
+        let Ok(environment) = fs::read(format!("/proc/{id}/environ")) else { return false };
+        environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(wanted.as_bytes()))
+    };
+    let ids = processes.flatten().filter_map(|process| process.file_name().to_str()?.parse().ok());
+    ids.filter(is_marked).filter_map(Pid::from_raw).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn whoever_has_the_mark_is_ended_and_nobody_else() {
+        let begin = |mark: &str| {
+            // Its child is in a session of its own, as Ansible's workers are.
+            let mut command = Command::new("sh");
+            command.args(["-c", "setsid sleep 1000 & echo begun; wait"]).env(VARIABLE, mark);
+            let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+            let mut said = [0; 5];
+            std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut said).unwrap();
+            child
+        };
+        let folder = format!("/nonexistent/{}", std::process::id());
+        let (mut one, mut other) = (begin(&format!("{folder}/run-1")), begin(&format!("{folder}-2/run-1")));
+        end(&format!("{folder}/"));
+        assert!(one.wait().unwrap().code().is_none(), "it was killed");
+        assert!(all(&format!("{folder}/")).is_empty());
+        assert!(other.try_wait().unwrap().is_none() && !all(&format!("{folder}-2/")).is_empty());
+        end(&format!("{folder}-2/"));
+        other.wait().unwrap();
+    }
+}
