@@ -206,7 +206,7 @@ impl Node {
             if matches!(source, kube::Error::Unauthenticated { .. } | kube::Error::Tls { .. }) {
                 self.clients.forget(&self.manager);
             }
-            NodesError::Asked { manager: self.manager.clone(), source }
+            NodesError::Asked { manager: self.manager.clone(), source: Box::new(source) }
         })
     }
 }

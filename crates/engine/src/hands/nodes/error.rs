@@ -55,7 +55,7 @@ pub(crate) enum NodesError {
         manager: ContainerManagerName,
         /// Why not.
         #[source]
-        source: kube::Error,
+        source: Box<kube::Error>,
     },
     /// Not all pods left the node.
     #[error("the node `{node}` of the container manager `{manager}` could not be drained: {}", shown(.pods))]
@@ -100,7 +100,7 @@ impl NodesError {
         match self {
             Self::NoSuchManager { .. } | Self::Read { .. } | Self::Unusable { .. } => true,
             Self::Asked { source, .. } => !matches!(
-                source,
+                **source,
                 kube::Error::Refused { .. } | kube::Error::NotFound { .. } | kube::Error::NotReady { .. }
             ),
             Self::Cluster(_) | Self::Name { .. } | Self::Pods { .. } => false,
