@@ -9,11 +9,11 @@ use crate::draft::{Draft, Line};
 use crate::error::ListError;
 use crate::event::Happened;
 use crate::hosts::{LOADS_AT_ONCE, PAGE_MAX};
-use crate::members::HOSTS_AT_ONCE;
+use crate::members::{HOSTS_AT_ONCE, without_cluster};
 use crate::name::{ClusterName, ContainerManagerName, NetworkName};
 use crate::network;
 use crate::operation::OperationKind;
-use crate::record::{ClusterRecord, HostRecord};
+use crate::record::ClusterRecord;
 use crate::service::{DeleteCluster, Expected, Fleet, Put, ReadClusters, WriteCluster, ids, unreadable};
 use crate::tally::Tally;
 
@@ -309,7 +309,7 @@ impl Fleet {
             if let Some(loaded) = loaded?
                 && loaded.record.cluster.as_deref() == Some(name.as_str())
             {
-                let after = HostRecord { cluster: None, ..loaded.record.clone() };
+                let after = without_cluster(&loaded.record);
                 self.stage_host(draft, Some(&loaded), Some(&after))?;
                 left.push(after.address);
             }

@@ -377,8 +377,7 @@ impl Fleet {
                     ..host.clone()
                 })
             }
-            Move::Leave(_) => (host.cluster.as_deref() == Some(name.as_str()))
-                .then(|| HostRecord { cluster: None, ..host.clone() }),
+            Move::Leave(_) => (host.cluster.as_deref() == Some(name.as_str())).then(|| without_cluster(host)),
         })
     }
 
@@ -464,6 +463,13 @@ fn admit_late(host: &HostRecord, manager: Manager) -> Option<HostStatus> {
         status if status.may_join() => manager.status_after_joining().or(Some(status)),
         status => Some(status),
     }
+}
+
+/// A host that belongs to no cluster any more. Why its container manager did not take it is no matter then.
+pub(crate) fn without_cluster(host: &HostRecord) -> HostRecord {
+    let is_waiting = host.status == HostStatus::Disassociated.as_str();
+    let reason = host.reason.clone().filter(|_| !is_waiting);
+    HostRecord { cluster: None, reason, ..host.clone() }
 }
 
 /// What turns `from` into `to`.

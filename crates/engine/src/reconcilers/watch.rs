@@ -278,14 +278,23 @@ impl Watcher {
         };
         let nothing = Command::new("true").as_user().deadline(ANSWER).keep(KEPT);
         let remote = self.crew.hands.remote_for(Playbook::Check);
+        let asked = async {
+            match remote.run(&target, &nothing).await {
+                // A connection that was kept may be dead where the host is not.
+                Err(error) if error.may_have_begun() => remote.run(&target, &nothing).await,
+                answer => answer,
+            }
+        };
         let answer = tokio::select! {
             biased;
             () = stop.asked() => return Ok(Seen::Nothing),
-            answer = remote.run(&target, &nothing) => answer,
+            answer = asked => answer,
         };
         match answer {
             Ok(output) if output.is_success() => Ok(Seen::Look(Look::Answered)),
             Ok(output) => silent(format!("it lets us in and does nothing for us ({})", output.last_words())),
+            // That is us, who have too much to do.
+            Err(ssh::Error::TimedOut { step: ssh::Step::Queue, .. }) => Ok(Seen::Nothing),
             Err(error) => {
                 let reason = why(host, &error);
                 match error {

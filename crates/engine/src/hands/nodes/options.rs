@@ -28,7 +28,9 @@ pub(super) fn settings(manager: &ContainerManager) -> Result<Settings, Unusable>
     }
     let url = manager.server_url().unwrap_or_default();
     let mut settings = Settings::new(url.parse()?);
-    settings.credentials.token = text(options, "token")?.map(|token| Secret::new(token.to_owned()));
+    // One that comes from a file may have its end of line.
+    let token = text(options, "token")?.map(str::trim).filter(|token| !token.is_empty());
+    settings.credentials.token = token.map(|token| Secret::new(token.to_owned()));
     let certificate = text(options, "certificate_path")?.zip(text(options, "certificate_key_path")?);
     if let Some((chain, key)) = certificate {
         let certificate = ClientCertificate::read(Path::new(chain), Path::new(key))?;
@@ -85,7 +87,7 @@ mod tests {
             std::fs::write(at(name), name).unwrap();
         }
         let said = settings(&manager(&json!({
-            "server_url": "https://k8s:6443/api/v1", "token": "t", "ca_path": at("ca"),
+            "server_url": "https://k8s:6443/api/v1", "token": "t\n", "ca_path": at("ca"),
             "certificate_path": at("certificate"), "certificate_key_path": at("key"),
         })))
         .unwrap();

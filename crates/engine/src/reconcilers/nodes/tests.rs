@@ -173,3 +173,14 @@ async fn hosts_that_another_works_on_are_left_to_it() {
     world.step().await;
     assert_eq!((world.asked(), world.host("10.0.0.1").await.0.as_str()), (0, "disassociated"));
 }
+
+/// Why it was not taken is no matter to a host that goes.
+#[tokio::test]
+async fn who_goes_takes_no_reason_along() {
+    let mut world = World::new().await;
+    world.joined("10.0.0.1").await;
+    world.step().await;
+    assert!(world.host("10.0.0.1").await.1.is_some());
+    world.fleet.leave(Permit::house(), &web(), &"10.0.0.1".parse().unwrap()).await.unwrap();
+    assert_eq!(world.host("10.0.0.1").await, ("disassociated".into(), None));
+}

@@ -15,10 +15,16 @@ use crate::hands::{Hands, Nodes};
 const BEGINNING: Timestamp = Timestamp::from_unix(1_790_000_000);
 const PERIOD: Span = Span::seconds(300);
 
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICs4S4OEBWkd3NCUIIk1YF3SNktnfhsZRSCNXxzJZFqO";
+
 /// Machines that answer, but for some.
 #[derive(Default)]
 struct Scripted {
     silent: Mutex<Vec<String>>,
+    /// Whose connection was kept, and is dead.
+    dead: Mutex<Vec<String>>,
+    /// Who proves another key.
+    others: Mutex<Vec<String>>,
     /// How often each was asked.
     asked: Mutex<BTreeMap<String, u32>>,
     now: AtomicUsize,
@@ -39,6 +45,24 @@ impl Remote for Scripted {
             let is_silent = self.silent.lock().unwrap().contains(&host);
             tokio::time::sleep(Duration::from_millis(if is_silent { 10_000 } else { 20 })).await;
             self.now.fetch_sub(1, Ordering::SeqCst);
+            let (at, key) = (target.address.clone(), || Box::new(KEY.parse().unwrap()));
+            let is_among = |hosts: &Mutex<Vec<String>>| {
+                let mut hosts = hosts.lock().unwrap();
+                let count = hosts.len();
+                hosts.retain(|one| *one != host);
+                hosts.len() < count
+            };
+            if is_among(&self.dead) {
+                return Err(Error::Overdue {
+                    at,
+                    after: ANSWER,
+                    stdout: Box::default(),
+                    stderr: Box::default(),
+                });
+            }
+            if is_among(&self.others) {
+                return Err(Error::HostKeyChanged { at, pinned: key(), offered: key() });
+            }
             match is_silent {
                 true => Err(Error::Refused { at: target.address.clone() }),
                 false => {
@@ -159,14 +183,12 @@ async fn each_of_twenty_thousand_hosts_is_looked_at_once_in_a_period() {
     let world = World::of(20_000).await;
     let mut watches = [world.watch("we")];
     let begun = world.fleet.revision().await.unwrap();
-    for _ in 0..2 {
-        world.watched(&mut watches, 300).await;
-        let asked = world.asked();
-        assert_eq!(asked.len(), 20_000);
-        assert!(asked.values().all(|times| *times == 1), "some were asked twice");
-    }
+    world.watched(&mut watches, 300).await;
+    let asked = world.asked();
+    assert_eq!(asked.len(), 20_000);
+    assert!(asked.values().all(|times| *times == 1), "some were asked twice");
     let commits = world.fleet.revision().await.unwrap().0 - begun.0;
-    assert!(commits < 2 * 60 * 12, "{commits} commits");
+    assert!(commits < 60 * 12, "{commits} commits");
     assert!(world.remote.most.load(Ordering::SeqCst) <= 50);
     assert_eq!(world.health().await, "ok");
 }
@@ -281,4 +303,28 @@ async fn only_hosts_that_are_or_were_ready_are_looked_at() {
     }
     world.watched(&mut [world.watch("we")], 300).await;
     assert_eq!(world.asked().into_keys().collect::<Vec<_>>(), ["10.0.0.1"]);
+}
+
+/// A connection that was kept may be dead: that says nothing about the host.
+#[tokio::test(start_paused = true)]
+async fn a_dead_connection_is_no_silence() {
+    let world = World::of(2).await;
+    world.remote.dead.lock().unwrap().push("10.0.0.1".into());
+    world.watched(&mut [world.watch("we")], 300).await;
+    let care = world.fleet.care(&address(1)).await.unwrap();
+    assert_eq!((care, world.asked()["10.0.0.1"]), (fleet::Care::default(), 2));
+}
+
+/// Nothing more is done on a host that proves another key, until somebody has accepted that.
+#[tokio::test(start_paused = true)]
+async fn a_host_with_another_key_has_failed_at_once() {
+    let world = World::of(2).await;
+    world.remote.others.lock().unwrap().push("10.0.0.1".into());
+    let mut watches = [world.watch("we")];
+    world.watched(&mut watches, 300).await;
+    let (status, reason) = world.status(1).await;
+    assert!(status == "failed" && reason.unwrap().contains("provost host accept-key 10.0.0.1"));
+    world.asked();
+    world.watched(&mut watches, 300).await;
+    assert!(!world.asked().contains_key("10.0.0.1"));
 }
