@@ -146,25 +146,31 @@ impl Fleet {
         Ok((host, node))
     }
 
-    /// All hosts that can be read, in the order of their addresses, numbers by their value. Who can do with less
-    /// takes pages.
+    /// What `made_of` makes of all hosts that can be read, in the order of their addresses, numbers by their value. Who
+    /// can do with less takes pages.
+    ///
+    /// There may be many hosts, and no more of them than a page are held at once: only what is made of them.
     ///
     /// # Errors
     /// The store's.
-    pub async fn all_hosts(&self, _permit: Permit<ReadHosts>) -> Result<Vec<Host>, ListError> {
-        let mut hosts = Vec::new();
+    pub async fn all_hosts<T>(
+        &self,
+        _permit: Permit<ReadHosts>,
+        mut made_of: impl FnMut(Host) -> T,
+    ) -> Result<Vec<T>, ListError> {
+        let mut all = Vec::new();
         let mut next = Some(Page::full());
         while let Some(page) = next {
             let found = self.list(&self.tables.host, page).await?;
-            hosts.reserve(found.entries.len());
             for (text, loaded) in found.entries {
                 let host = self.address(&text).and_then(|address| self.host_from(address, loaded.record));
-                hosts.extend(self.readable(host)?);
+                let made = self.readable(host)?.map(|host| (host.address.clone(), made_of(host)));
+                all.extend(made);
             }
             next = found.next;
         }
-        hosts.sort_unstable_by(|a, b| a.address.cmp(&b.address));
-        Ok(hosts)
+        all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(all.into_iter().map(|(_, made)| made).collect())
     }
 
     /// At most `limit` hosts (and at most [`PAGE_MAX`]) behind the address `after`, of those that `filter` asks for and

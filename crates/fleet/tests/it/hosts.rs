@@ -276,7 +276,7 @@ fn hosts_are_listed_as_people_count() {
     for text in ["10.0.0.10", "10.0.0.9", "b", "10.0.0.100", "a2", "a10"] {
         world.add(text, NewHost::default()).unwrap();
     }
-    let hosts = block_on(world.fleet.all_hosts(permit_of("rita", Role::Reader))).unwrap();
+    let hosts = block_on(world.fleet.all_hosts(permit_of("rita", Role::Reader), |host| host)).unwrap();
     let hosts: Vec<&str> = hosts.iter().map(|host| host.address.as_str()).collect();
     assert_eq!(hosts, ["10.0.0.9", "10.0.0.10", "10.0.0.100", "a2", "a10", "b"]);
 }

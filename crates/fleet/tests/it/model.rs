@@ -329,7 +329,7 @@ impl Both<'_> {
     /// Everything that can be asked is as the model says.
     fn compare(&self) {
         let model = &self.model;
-        let hosts = block_on(self.world.fleet.all_hosts(permit())).unwrap();
+        let hosts = block_on(self.world.fleet.all_hosts(permit(), |host| host)).unwrap();
         let found: BTreeMap<String, Host> = hosts
             .into_iter()
             .map(|host| {

@@ -15,7 +15,7 @@ impl World {
     }
 
     fn listed(&self) -> Vec<String> {
-        let hosts = block_on(self.fleet.all_hosts(permit())).unwrap();
+        let hosts = block_on(self.fleet.all_hosts(permit(), |host| host)).unwrap();
         hosts.iter().map(|host| host.address.to_string()).collect()
     }
 

@@ -213,7 +213,7 @@ impl World {
 
     /// Every count is the count of what is there, and every index names what is there and nothing else.
     pub(crate) fn assert_consistent(&self) {
-        let hosts = block_on(self.fleet.all_hosts(permit())).unwrap();
+        let hosts = block_on(self.fleet.all_hosts(permit(), |host| host)).unwrap();
         let mut expected = Vec::new();
         for host in &hosts {
             let address = &host.address;

@@ -1,5 +1,6 @@
 //! Answers and refusals (commissaire contract, sections 2.1 and 2.5).
 
+use std::ops::Range;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -58,6 +59,35 @@ fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S:
 
 fn json(document: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(document).expect("documents have text for keys, and nothing in them fails")
+}
+
+/// The many items of a list, as they will stand there. One text, since a hundred thousand small ones, or what they are
+/// made of, leave holes in memory that stay.
+#[derive(Default)]
+pub(super) struct Items(Vec<u8>);
+
+impl Items {
+    /// Adds an item. Where it is.
+    pub(super) fn add(&mut self, item: &impl Serialize) -> Range<usize> {
+        let start = self.0.len();
+        serde_json::to_writer(&mut self.0, item).expect("as for `json`, and memory takes everything");
+        start..self.0.len()
+    }
+
+    /// 200 with the list of those that are there.
+    pub(super) fn in_order(&self, order: &[Range<usize>]) -> Answer {
+        // It is kept, so it takes no more than it needs: the brackets, and a comma before all but the first.
+        let mut list = Vec::with_capacity(self.0.len() + order.len() + 2);
+        list.push(b'[');
+        for (n, item) in order.iter().enumerate() {
+            if n > 0 {
+                list.push(b',');
+            }
+            list.extend_from_slice(&self.0[item.clone()]);
+        }
+        list.push(b']');
+        Answer::ready(list.into())
+    }
 }
 
 impl Answer {
@@ -299,6 +329,17 @@ mod tests {
             }
             let method = http::Method::from_bytes(method.as_bytes()).unwrap();
             assert_eq!(Reader::of(&method, &headers), reader, "{method} {accept:?}");
+        }
+    }
+
+    #[test]
+    fn items_stand_in_their_order() {
+        let mut items = Items::default();
+        let [b, a, c] = ["b", "a", "c"].map(|item| items.add(&item));
+        for (order, expected) in
+            [(&[][..], "[]"), (&[a.clone()], r#"["a"]"#), (&[a, b, c], r#"["a","b","c"]"#)]
+        {
+            assert_eq!(items.in_order(order).document(), expected);
         }
     }
 

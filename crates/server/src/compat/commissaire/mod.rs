@@ -212,8 +212,9 @@ impl Commissaire {
         let _place = self.lists.acquire().await.ok();
         // While we waited, somebody else may have made what we want.
         self.kept_or(Document::Hosts, async || {
-            let hosts = self.fleet().all_hosts(permit).await?;
-            Ok(Answer::ok(&hosts.iter().map(documents::host).collect::<Vec<_>>()))
+            let mut items = answer::Items::default();
+            let order = self.fleet().all_hosts(permit, |host| items.add(&documents::host(&host))).await?;
+            Ok(items.in_order(&order))
         })
         .await
     }
