@@ -79,6 +79,9 @@ impl Templates {
 }
 
 #[cfg(test)]
+mod alike;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
