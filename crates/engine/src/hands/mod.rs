@@ -7,7 +7,7 @@ mod make_ready;
 mod nodes;
 mod operate;
 mod reach;
-mod wards;
+pub(crate) mod wards;
 
 use std::sync::Arc;
 use std::time::Duration;
