@@ -1,9 +1,9 @@
-//! Carrying operations out: the house's side of them. It does nothing to hosts either; whoever does asks what is next,
-//! does it, and says what came of it.
+//! Carrying operations out: the house's side of them. Nothing is done to hosts here either; the engine asks what is
+//! next, does it, and says what came of it.
 //!
 //! ```text
 //! for each of running(), claim "operation/<cluster>", and:
-//! advance ─► Begin(hosts)    read their boot ids, begin_hosts, then cordon, drain, command; record_host Commanded
+//! advance ─► Begin(hosts)    read their boot ids, begin_hosts, then cordon, drain, errand; record_host Commanded
 //!            Release(hosts)  lift their cordons; release_host
 //!            Await{until}    look at the hosts under way: their gates, and what was left undone; record_host
 //!            Paused, Ended   nothing

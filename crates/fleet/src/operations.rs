@@ -1,4 +1,4 @@
-//! Starting operations, and showing how far they are. They are carried out by somebody else.
+//! Starting operations, and showing how far they are. The engine carries them out.
 
 use futures_util::future::join_all;
 use identity::{Permit, Principal};

@@ -8,7 +8,7 @@ mod nodes;
 mod operate;
 mod playbooks;
 mod reach;
-mod wards;
+pub(crate) mod wards;
 
 use std::sync::Arc;
 use std::time::Duration;

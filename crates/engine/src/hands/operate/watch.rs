@@ -29,24 +29,20 @@ const KNOCK: Duration = Duration::from_millis(300);
 impl Visit {
     /// Waits until the host has shown what the gates ask for, and lifts its cordon.
     pub(super) async fn watch(&self, run: &HostRun) -> Result<(), Halt> {
-        let mut target = self.way_in().await?;
-        let mut known_since = Instant::now();
+        let mut way = Way { target: self.way_in().await?, since: Instant::now() };
         let mut refused_since = None;
         let mut is_near = true;
         let pace = Pace::new(10, 100, 2_000);
         let mut gates_pace = None;
         loop {
-            if known_since.elapsed() >= KNOWN_FOR {
-                target = self.way_in().await?;
-                known_since = Instant::now();
-            }
+            self.refresh(&mut way).await?;
             let limit = if is_near { ANSWER } else { SIGN_IN };
-            let boot_id = match self.boot_id(&target, limit).await {
+            let boot_id = match self.boot_id(&way.target, limit).await {
                 Ok(boot_id) => boot_id,
                 Err(Halt::Later(reason)) => {
                     is_near = false;
                     self.lacks(reason);
-                    self.until_back(&target, &pace).await?;
+                    self.until_back(&mut way, &pace).await?;
                     continue;
                 }
                 Err(Halt::Failed(reason)) => {
@@ -61,7 +57,7 @@ impl Visit {
                 Err(halt) => return Err(halt),
             };
             (is_near, refused_since) = (true, None);
-            match self.observe(run, &target, boot_id).await? {
+            match self.observe(run, &way.target, boot_id).await? {
                 Lacks::Nothing => break,
                 Lacks::Restart(what) => {
                     self.lacks(what);
@@ -144,16 +140,31 @@ impl Visit {
     }
 
     /// Waits until somebody listens there.
-    async fn until_back(&self, target: &Target, since: &Pace) -> Result<(), Halt> {
+    async fn until_back(&self, way: &mut Way, since: &Pace) -> Result<(), Halt> {
         let pace = Pace { since: since.since, ..Pace::new(100, 100, 2_000) };
         loop {
             self.pause(pace.pause()).await?;
             let limit = (pace.pause() * 3).max(KNOCK);
-            if self.within(self.crew.hands.remote.knock(target, limit)).await? {
+            if self.within(self.crew.hands.remote.knock(&way.target, limit)).await? {
                 return Ok(());
             }
+            self.refresh(way).await?;
         }
     }
+
+    /// Looks now and then whether the host is still ours, and how to get into it.
+    async fn refresh(&self, way: &mut Way) -> Result<(), Halt> {
+        if way.since.elapsed() >= KNOWN_FOR {
+            *way = Way { target: self.way_in().await?, since: Instant::now() };
+        }
+        Ok(())
+    }
+}
+
+/// The way into a host, and since when it is known.
+struct Way {
+    target: Target,
+    since: Instant,
 }
 
 /// What a host lacks.
