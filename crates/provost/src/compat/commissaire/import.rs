@@ -242,7 +242,9 @@ fn import(wanted: &Wanted<'_>, surroundings: Surroundings) -> Result<Import, Vec
     if from.exists() && !from.is_dir() {
         let what = "is no directory".to_owned();
         let named = from.parent().unwrap_or(&from).display();
-        let hint = Some(format!("the files are found by their names, in the directory that is named: --from {named}"));
+        let hint = Some(format!(
+            "the files are found by their names, in the directory that is named: --from {named}"
+        ));
         return Err(vec![Problem { origin: Origin::File(from.clone()), key: None, what, hint }]);
     }
     let here = std::env::current_dir().unwrap_or_default();
