@@ -347,10 +347,11 @@ fn what_is_wrong_is_told_at_once_and_nothing_is_made() {
     ] {
         let ran = called("commissaire-server", place.0.path(), &[("PROVOST_DATA", "data")], options);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{options:?}: {}", ran.stderr);
-        assert!(ran.stderr.matches("error: ").count() <= expected.len(), "{options:?}: {}", ran.stderr);
         for expected in expected {
             assert!(ran.stderr.contains(expected), "{options:?}: {}", ran.stderr);
         }
+        // The name in certificates is made of it.
+        assert!(ran.stderr.matches("--listen-interface").count() <= 1, "{options:?}: {}", ran.stderr);
     }
     assert!(!Path::new(&place.path("data")).exists());
     let ran = called("commissaire-server", place.0.path(), &[], &["--help"]);

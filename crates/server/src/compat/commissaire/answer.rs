@@ -337,7 +337,7 @@ mod tests {
         let mut items = Items::default();
         let [b, a, c] = ["b", "a", "c"].map(|item| items.add(&item));
         for (order, expected) in
-            [(&[][..], "[]"), (&[a.clone()], r#"["a"]"#), (&[a, b, c], r#"["a","b","c"]"#)]
+            [(&[][..], "[]"), (std::slice::from_ref(&a), r#"["a"]"#), (&[a, b, c], r#"["a","b","c"]"#)]
         {
             assert_eq!(items.in_order(order).document(), expected);
         }
