@@ -16,7 +16,7 @@ use store::{Claims, Engine, History, Memory, Page, SealingKey};
 use tokio::sync::Semaphore;
 
 use super::machines::Machines;
-use crate::hands::{Crew, Hands};
+use crate::hands::{Crew, Hands, Nodes};
 use crate::outbox;
 use crate::reconciler;
 use crate::reconcilers::Operations;
@@ -85,6 +85,7 @@ impl World {
         let (bus, stop) = (InProcess::new(), Stop::new());
         let hands = Hands {
             remote: self.machines.clone(),
+            playbooks: None,
             port: 22,
             profile: Profile::None,
             commands: OsCommands::standard(),
@@ -92,12 +93,14 @@ impl World {
             etcd: None,
             investigates: false,
             operates: true,
+            watch_period: None,
             hosts_max: self.hosts_max,
             host_limit: Duration::from_secs(600),
         };
         let claims = Claims::new(self.store.clone()).unwrap();
+        let nodes = Arc::new(Nodes::new(self.fleet.clone(), self.clock.clone()));
         let operations = Operations {
-            crew: Arc::new(Crew { hands, fleet: self.fleet.clone() }),
+            crew: Arc::new(Crew { hands, fleet: self.fleet.clone(), nodes }),
             wards: self.machines.clone(),
             places: Arc::new(Semaphore::new(self.hosts_max)),
             claims: claims.clone(),
