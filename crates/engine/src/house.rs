@@ -69,7 +69,7 @@ pub struct Parts {
     pub on_server_anchors: OnAnchors,
     /// How much of the history is kept.
     pub retention: Retention,
-    /// With what hosts are looked at and made ready; without, they stay as they were given.
+    /// With what hosts are looked at, made ready and watched; without, they stay as they were given.
     pub hands: Option<Hands>,
 }
 
