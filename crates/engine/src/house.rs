@@ -69,7 +69,7 @@ pub struct Parts {
     pub on_server_anchors: OnAnchors,
     /// How much of the history is kept.
     pub retention: Retention,
-    /// With what hosts are looked at, made ready, and operated on; without, they stay as they were given.
+    /// With what hosts are looked at, made ready, watched, and operated on; without, they stay as they were given.
     pub hands: Option<Hands>,
 }
 

@@ -1,4 +1,5 @@
-//! What the house does on hosts: it gets in, looks at them, makes them ready, and carries operations out on them.
+//! What the house does on hosts: it gets in, looks at them, makes them ready, and carries operations out on them; and what
+//! it asks of container managers about them (`nodes`).
 //!
 //! What is to be done is decided in `fleet`; how a machine is reached is `ssh`'s, or `ansible`'s. Here one thing is done
 //! after the other, and what came of each is written down before the next.

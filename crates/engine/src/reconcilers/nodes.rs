@@ -53,6 +53,8 @@ pub(crate) struct Waiting {
     until: Timestamp,
     /// Of the definition that it went wrong with: with another one it is tried at once.
     with: Option<Version>,
+    /// Whether it is on record of all hosts that wait for it: until it is asked again they need not be read.
+    is_told: bool,
     reason: String,
 }
 
@@ -104,6 +106,10 @@ impl RegisterNodes {
             self.work(&manager, &tasks, stop).await?;
         }
         for (cluster, manager) in clusters {
+            let waiting = self.waiting.get(&(manager.clone(), None));
+            if waiting.is_some_and(|waiting| waiting.is_told && waiting.until > self.clock.now()) {
+                continue;
+            }
             let (status, cluster) = (Some(HostStatus::Disassociated), Some(cluster));
             let filter = HostFilter { cluster: cluster.clone(), status, ..HostFilter::default() };
             let mut after: Option<HostAddress> = None;
@@ -121,6 +127,9 @@ impl RegisterNodes {
                     break;
                 }
             }
+        }
+        for waiting in self.waiting.values_mut() {
+            waiting.is_told |= !stop.is_asked();
         }
         Ok(Next::At(self.clock.now() + pause))
     }
@@ -167,7 +176,7 @@ impl RegisterNodes {
         tracing::warn!(%manager, ?host, reason, "a container manager could not be asked, trying again later");
         let until = retry_at(failures, now, self.entropy.number());
         let with = self.defined.get(&about.0).copied();
-        self.waiting.insert(about, Waiting { failures, until, with, reason });
+        self.waiting.insert(about, Waiting { failures, until, with, is_told: false, reason });
     }
 
     /// Who is to be left alone now, and why.

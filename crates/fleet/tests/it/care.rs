@@ -83,6 +83,28 @@ fn what_fails_says_why_and_is_tried_again_later_and_later() {
     assert!(world.keys("/fleet/care/").is_empty(), "its troubles are over");
 }
 
+/// Whoever asks a container manager takes a while: the host may have gone, or failed, by then.
+#[test]
+fn only_who_waits_for_its_container_manager_becomes_active_by_it() {
+    let world = World::new();
+    world.make_cluster("web", "");
+    world.make_cluster("db", "");
+    for (name, status) in [("a", "disassociated"), ("b", "failed"), ("c", "disassociated")] {
+        world.add(name, host_in(if name == "c" { "db" } else { "web" }, status)).unwrap();
+    }
+    let web = cluster("web");
+    for (name, is_active) in [("a", true), ("b", false), ("c", false)] {
+        let claim = claim(&world, &format!("host/{name}"), "one");
+        let before = world.status(name);
+        assert!(block_on(world.fleet.record_registered(&claim, &address(name), &web)).unwrap());
+        assert_eq!(world.status(name), if is_active { "active".to_owned() } else { before }, "{name}");
+        block_on(world.fleet.record_unregistered(&claim, &address(name), "it is away")).unwrap();
+        let is_told = world.host(name).unwrap().reason.is_some();
+        assert_eq!(is_told, name == "c", "only those that wait");
+    }
+    world.assert_consistent();
+}
+
 #[test]
 fn a_host_that_does_not_answer_has_failed_until_it_does() {
     let world = World::new();
