@@ -68,6 +68,24 @@ impl Timestamp {
         exists.then_some(Self(days * 86_400 + of_day))
     }
 
+    /// The moment that is written so, as [`Timestamp`] is displayed: RFC 3339, in UTC and to the second. `None` for
+    /// everything else.
+    #[must_use]
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let number = |digits: &str| {
+            let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+            is_number.then(|| digits.parse::<u16>().ok()).flatten()
+        };
+        let two = |at: usize| number(text.get(at..at + 2)?).and_then(|number| u8::try_from(number).ok());
+        let between: String =
+            [4, 7, 10, 13, 16, 19].into_iter().filter_map(|at| text.get(at..at + 1)).collect();
+        if text.len() != 20 || between != "--T::Z" {
+            return None;
+        }
+        let fields = (number(text.get(..4)?)?, two(5)?, two(8)?, two(11)?, two(14)?, two(17)?);
+        Self::from_fields(fields)
+    }
+
     /// As in HTTP's `Date`: `Sun, 06 Nov 1994 08:49:37 GMT` (IMF-fixdate, RFC 9110 §5.6.7).
     #[must_use]
     pub fn http_date(self) -> String {
@@ -288,6 +306,29 @@ mod tests {
             (1_709_251_199, "2024-02-29T23:59:59Z"),
         ] {
             assert_eq!(Timestamp::from_unix(seconds).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for text in ["1994-11-06T08:49:37Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"] {
+            assert_eq!(Timestamp::from_rfc3339(text).unwrap().to_string(), text);
+        }
+        for text in [
+            "",
+            "1994-11-06",
+            "1994-11-06T08:49:37",
+            "1994-11-06T08:49:37+00:00",
+            "1994-11-06 08:49:37Z",
+            "1994-11-06T08:49:37.5Z",
+            "1994-13-06T08:49:37Z",
+            "1994-11-06T08:49:60Z",
+            "+994-11-06T08:49:37Z",
+            "1994-11-06T08:49:+7Z",
+            "1994-11-06T08:49:3éZ",
+            "199é-11-06T08:49:37Z",
+        ] {
+            assert_eq!(Timestamp::from_rfc3339(text), None, "{text}");
         }
     }
 

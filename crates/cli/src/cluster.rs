@@ -1,17 +1,18 @@
 //! `provost cluster`.
 
-use std::time::Duration;
-
 use clap::{Args, Subcommand};
 use client::v1::{self, List};
 use client::{Condition, Segment};
-use wire::{Cluster, ClusterSettings, Host, NewOperation, Operation, OperationKind, OperationState};
+use wire::{Cluster, ClusterSettings, Host, NewOperation, Operation, OperationPolicy};
 
 use crate::error::CommandError;
+use crate::operation::print_plan;
 use crate::output;
+use crate::progress::{Printing, follow, tell_end};
+use crate::rolling::Rolling;
 use crate::session::{Change, DryRun, Session};
 use crate::table::one_line;
-use crate::view::{self, Asker, Watch, interval};
+use crate::view::{self, Watch};
 
 /// How often a change is tried again when somebody else changed the same cluster in between.
 const ATTEMPTS_MAX: u32 = 5;
@@ -63,17 +64,11 @@ pub(crate) enum Command {
         #[command(flatten)]
         start: Start,
     },
-    /// Restart every host of a cluster, one after the other
+    /// Restart every host of a cluster
     Restart {
         name: Segment,
         #[command(flatten)]
         start: Start,
-    },
-    /// List what was done with a cluster: the latest operation of each kind
-    Operations {
-        name: Segment,
-        #[command(flatten)]
-        watch: Watch,
     },
 }
 
@@ -125,14 +120,14 @@ pub(crate) struct Membership {
 /// How an operation is started.
 #[derive(Debug, Args)]
 pub(crate) struct Start {
-    /// Wait for the end; exit code 69 unless all hosts are done then
-    #[arg(long, conflicts_with = "dry_run")]
+    /// Read along until it has ended; exit code 69 when too many hosts failed, 75 when somebody aborted it
+    #[arg(long, visible_alias = "watch", conflicts_with = "dry_run")]
     wait: bool,
-    /// Seconds between two looks
-    #[arg(long, value_name = "SECONDS", default_value = "2", requires = "wait", value_parser = interval)]
-    interval: Duration,
+    /// Say which hosts would come when, and start nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
-    dry_run: DryRun,
+    rolling: Rolling,
 }
 
 impl Command {
@@ -155,12 +150,16 @@ impl Command {
             Self::AddHost(membership) => membership.begin(session).await,
             Self::RemoveHost(membership) => membership.end(session).await,
             Self::Deploy { name, version, start } => {
-                start.run(session, &name, &NewOperation::Deploy { version }).await
+                let new = |policy, dry_run| NewOperation::Deploy { version, policy, dry_run };
+                start.run(session, &name, new).await
             }
-            Self::Upgrade { name, start } => start.run(session, &name, &NewOperation::Upgrade {}).await,
-            Self::Restart { name, start } => start.run(session, &name, &NewOperation::Restart {}).await,
-            Self::Operations { name, watch } => {
-                view::list::<Operation>(session, &v1::list(List::Operations(&name)), &watch).await
+            Self::Upgrade { name, start } => {
+                let new = |policy, dry_run| NewOperation::Upgrade { policy, dry_run };
+                start.run(session, &name, new).await
+            }
+            Self::Restart { name, start } => {
+                let new = |policy, dry_run| NewOperation::Restart { policy, dry_run };
+                start.run(session, &name, new).await
             }
         }
     }
@@ -260,61 +259,31 @@ impl Start {
         self,
         session: &mut Session,
         cluster: &Segment,
-        new: &NewOperation,
+        new: impl FnOnce(OperationPolicy, bool) -> NewOperation,
     ) -> Result<(), CommandError> {
-        let answer = session.change(&v1::start(cluster, new), &self.dry_run).await;
-        let shows = || format!("`provost cluster operations {cluster}` shows what runs");
-        let Some(answer) = answer.map_err(|error| error.or_hint(409, shows))? else { return Ok(()) };
+        let request = v1::start(cluster, &new(self.rolling.policy(), self.dry_run));
+        let shows = || format!("`provost operation show {cluster}` shows what runs");
+        let answer = session.ask(&request).await.map_err(|error| error.or_hint(409, shows))?;
+        if self.dry_run {
+            return print_plan(session, &v1::read(&answer)?);
+        }
         let begun: Operation = v1::read(&answer)?;
-        let what = format!("{} of cluster {cluster}", begun.kind);
-        output::note(format_args!(
-            "the {what} began; `provost cluster operations {cluster} --watch` follows it"
-        ));
-        let is_json = session.wants_json();
-        let ended =
-            if self.wait { wait(session, cluster, &begun, &what, self.interval).await? } else { begun };
-        if is_json {
-            session.print(&(view::json(&ended) + "\n"))?;
+        let (kind, id) = (begun.kind, begun.id);
+        let reads_along =
+            if self.wait { "" } else { &format!("; `provost operation watch {cluster}` reads along") };
+        output::note(format_args!("the {kind} of cluster {cluster} began, as operation {id}{reads_along}"));
+        let is_over = begun.phase.is_end();
+        let now = if self.wait && !is_over {
+            let id = id.to_string().parse().map_err(CommandError::Name)?;
+            follow(session, (cluster, &id), Printing::Nothing).await?
+        } else {
+            begun
+        };
+        if session.wants_json() {
+            session.print(&(view::json(&now) + "\n"))?;
         }
-        match ended.state {
-            OperationState::Failed => Err(CommandError::Operation { what, at: at(&ended.in_process) }),
-            OperationState::Finished => {
-                output::note(format_args!("the {what} is done, at {} hosts", ended.done.len()));
-                Ok(())
-            }
-            OperationState::InProcess => Ok(()),
-        }
+        tell_end(session, &now).await
     }
-}
-
-/// The operation `begun`, when it has ended. How far it is is said meanwhile.
-async fn wait(
-    session: &mut Session,
-    cluster: &Segment,
-    begun: &Operation,
-    what: &str,
-    interval: Duration,
-) -> Result<Operation, CommandError> {
-    let kind: OperationKind = begun.kind;
-    let mut asker = Asker::new(session, true);
-    asker.patience = Some(interval);
-    let mut seen = begun.clone();
-    while seen.state == OperationState::InProcess {
-        tokio::time::sleep(interval).await;
-        let now: Operation = v1::read(&asker.ask(&v1::operation(cluster, kind)).await?)?;
-        if now.started_at != begun.started_at {
-            return Err(CommandError::Replaced { what: what.to_owned() });
-        }
-        if now != seen && now.state == OperationState::InProcess {
-            output::note(format_args!("{} done{}", now.done.len(), at(&now.in_process)));
-        }
-        seen = now;
-    }
-    Ok(seen)
-}
-
-fn at(hosts: &[String]) -> String {
-    if hosts.is_empty() { String::new() } else { one_line(&format!(" at {}", hosts.join(", "))) }
 }
 
 #[cfg(test)]

@@ -48,20 +48,33 @@ pub(crate) enum CommandError {
         /// How to change it.
         change: &'static str,
     },
-    /// An operation ended before all hosts were done.
-    #[error("the {what} failed{at}")]
+    /// More hosts of an operation failed than may.
+    #[error("the {what} failed{besides}")]
     Operation {
         /// Which: `restart of cluster web`.
         what: String,
-        /// At which hosts, with a blank before; empty when that is not known.
-        at: String,
+        /// At how many hosts, with a comma before.
+        besides: String,
+        /// The cluster.
+        cluster: String,
+        /// Its number.
+        id: u64,
     },
-    /// An operation was waited for, and another of its kind took its place.
-    #[error("another {what} began meanwhile; how the first one ended is not known")]
-    Replaced {
+    /// Somebody has aborted an operation that was waited for.
+    #[error("the {what} was aborted")]
+    Aborted {
         /// Which.
         what: String,
     },
+    /// There has been no operation on a cluster.
+    #[error("nothing was ever done with cluster {cluster}")]
+    NoOperation {
+        /// Which.
+        cluster: String,
+    },
+    /// What a server calls something is no name.
+    #[error(transparent)]
+    Name(client::BadSegment),
     /// A name was said twice.
     #[error("`{0}` is said twice")]
     Twice(String),
@@ -169,9 +182,10 @@ impl Explain for CommandError {
             Self::Connection(error) => error.kind(),
             Self::Send(error) => error.kind(),
             Self::Refused { status, .. } => kind_of(*status),
-            Self::Answer(_) | Self::EndlessList => Kind::Internal,
+            Self::Answer(_) | Self::EndlessList | Self::Name(_) => Kind::Internal,
             Self::Twice(_) | Self::Open(_) => Kind::Invalid,
-            Self::Exists { .. } | Self::Replaced { .. } => Kind::Conflict,
+            Self::Exists { .. } | Self::Aborted { .. } => Kind::Conflict,
+            Self::NoOperation { .. } => Kind::NotFound,
             Self::Operation { .. } => Kind::Unavailable,
             Self::Input(error) => error.kind(),
             Self::Ssh(error) => error.kind(),
@@ -195,6 +209,9 @@ impl Explain for CommandError {
             }
             Self::Open(name) => Some(format!("put it into a file: --option-file {name}=FILE")),
             Self::Exists { change, .. } => Some((*change).to_owned()),
+            Self::Operation { cluster, id, .. } => Some(format!(
+                "`provost operation retry {cluster} {id}` tries those that failed again, and goes on"
+            )),
             Self::Input(error) => error.help(),
             Self::Ssh(error) => error.help(),
             Self::Unwritable { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
@@ -204,8 +221,9 @@ impl Explain for CommandError {
             | Self::Answer(_)
             | Self::EndlessList
             | Self::Twice(_)
-            | Self::Operation { .. }
-            | Self::Replaced { .. }
+            | Self::Aborted { .. }
+            | Self::NoOperation { .. }
+            | Self::Name(_)
             | Self::Unwritable { .. }
             | Self::Output(_)
             | Self::Runtime(_) => None,

@@ -1,5 +1,5 @@
-//! Commands about the fleet: `provost host`, `provost cluster`, `provost network`, `provost container-manager`, and
-//! the same under `provost fleet`.
+//! Commands about the fleet: `provost host`, `provost cluster`, `provost operation`, `provost network`,
+//! `provost container-manager`, and the same under `provost fleet`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use clap::{ArgMatches, FromArgMatches as _, Subcommand};
 use crate::error::CommandError;
 use crate::session::{Options, Session};
 use crate::signals::{self, Signals};
-use crate::{cluster, container_manager, host, network, output, ssh};
+use crate::{cluster, container_manager, host, network, operation, output, ssh};
 
 /// What stands under the help of each noun.
 const EXIT_CODES: &str = "Exit codes: 0 done; 2 wrong usage; 65 what was asked breaks a rule; 66 it is not there, \
@@ -36,6 +36,14 @@ enum Noun {
         options: Options,
         #[command(subcommand)]
         command: cluster::Command,
+    },
+    /// Look after operations on clusters, which `provost cluster` starts
+    #[command(after_long_help = EXIT_CODES)]
+    Operation {
+        #[command(flatten)]
+        options: Options,
+        #[command(subcommand)]
+        command: operation::Command,
     },
     /// Look after networks
     #[command(after_long_help = EXIT_CODES)]
@@ -105,6 +113,7 @@ async fn act(noun: Noun, data: Option<PathBuf>) -> Result<Option<ssh::Session>, 
     match noun {
         Noun::Host { options, command } => return command.run(&mut session(options)).await,
         Noun::Cluster { options, command } => command.run(&mut session(options)).await?,
+        Noun::Operation { options, command } => command.run(&mut session(options)).await?,
         Noun::Network { options, command } => command.run(&mut session(options)).await?,
         Noun::ContainerManager { options, command } => command.run(&mut session(options)).await?,
     }
@@ -129,7 +138,7 @@ mod tests {
     #[test]
     fn nouns_are_those_that_operators_type() {
         for (name, is) in
-            [("host", true), ("cluster", true), ("network", true), ("container-manager", true), ("up", false)]
+            [("host", true), ("cluster", true), ("operation", true), ("network", true), ("up", false)]
         {
             assert_eq!(is_noun(name), is, "{name}");
         }

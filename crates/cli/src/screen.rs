@@ -1,6 +1,7 @@
 //! What standard output is, as far as one has to know it to write to it.
 
 use std::io::{self, IsTerminal as _};
+use std::os::fd::AsFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::tcgetwinsize;
@@ -10,6 +11,17 @@ use rustix::termios::tcgetwinsize;
 pub(crate) struct Screen {
     is_terminal: bool,
     is_colourful: bool,
+}
+
+/// How large the terminal is now that standard error is, if it is one that tells.
+pub(crate) fn narration_size() -> Option<Size> {
+    size_of(io::stderr())
+}
+
+fn size_of(terminal: impl AsFd) -> Option<Size> {
+    let size = tcgetwinsize(terminal).ok()?;
+    let size = Size { columns: size.ws_col.into(), rows: size.ws_row.into() };
+    (size.columns > 0 && size.rows > 0).then_some(size)
 }
 
 /// How large a terminal is, in characters.
@@ -43,9 +55,7 @@ impl Screen {
 
     /// How large it is now, if it is a terminal that tells.
     pub(crate) fn size(self) -> Option<Size> {
-        let size = if self.is_terminal { tcgetwinsize(io::stdout()).ok()? } else { return None };
-        let size = Size { columns: size.ws_col.into(), rows: size.ws_row.into() };
-        (size.columns > 0 && size.rows > 0).then_some(size)
+        if self.is_terminal { size_of(io::stdout()) } else { None }
     }
 
     /// Whether whoever read it has gone: a closed pipe, a terminal that was hung up.

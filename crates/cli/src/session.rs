@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use base::{names_a_secret, tells_a_secret};
 use clap::Args;
-use client::{Answer, Client, Condition, Endpoint, Request, v1};
+use client::{Answer, Client, Condition, Endpoint, Listening, Request, v1};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -107,6 +107,21 @@ impl Session {
 
     /// The answer to `request`, if it is a success, or 304.
     pub(crate) async fn ask(&mut self, request: &Request) -> Result<Answer, CommandError> {
+        let (client, goes_on) = self.client().await?;
+        success(request, client.send(request, goes_on).await?)
+    }
+
+    /// The events that `request` asks for, or another answer, if it is a success.
+    pub(crate) async fn listen(&mut self, request: &Request) -> Result<Listening, CommandError> {
+        let (client, goes_on) = self.client().await?;
+        match client.listen(request, goes_on).await? {
+            Listening::Answer(answer) => success(request, answer).map(Listening::Answer),
+            events @ Listening::Events(_) => Ok(events),
+        }
+    }
+
+    /// Who asks, and who is told that it goes on to another endpoint.
+    async fn client(&mut self) -> Result<(&Client, impl FnMut(&Endpoint, &Endpoint)), CommandError> {
         if self.client.is_none() {
             self.file = self.options.connection.file(self.data.as_deref())?;
             self.client = Some(self.options.connection.client(&self.file, &mut self.input).await?);
@@ -120,11 +135,7 @@ impl Session {
                 missed.push(from.clone());
             }
         };
-        let answer = client.send(request, goes_on).await?;
-        match answer.status {
-            200..=299 | 304 => Ok(answer),
-            _ => Err(CommandError::refusal(request, &answer)),
-        }
+        Ok((client, goes_on))
     }
 
     /// For whoever asks for hours: from now on as the client file says, if that is something else by now. One that
@@ -175,6 +186,13 @@ impl Session {
     /// Writes `text` to standard output.
     pub(crate) fn print(&self, text: &str) -> Result<(), CommandError> {
         output::data(text).map_err(CommandError::Output)
+    }
+}
+
+fn success(request: &Request, answer: Answer) -> Result<Answer, CommandError> {
+    match answer.status {
+        200..=299 | 304 => Ok(answer),
+        _ => Err(CommandError::refusal(request, &answer)),
     }
 }
 

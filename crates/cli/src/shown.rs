@@ -5,8 +5,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use wire::{
     Cluster, ContainerManager, Host, HostKey, HostKeys, HostReport, Labels, Network, NodeReport, NodeState,
-    Operation,
+    Operation, OperationHost, WaitsFor,
 };
+
+use crate::progress::named;
 
 /// What stands where nothing is known.
 const NOTHING: &str = "-";
@@ -194,18 +196,73 @@ fn available(cluster: &Cluster) -> String {
 
 impl Listed for Operation {
     const COLUMNS: &'static [&'static str] =
-        &["KIND", "STATE", "VERSION", "DONE", "AT", "STARTED", "FINISHED"];
+        &["ID", "KIND", "VERSION", "PHASE", "DONE", "FAILED", "AT", "STARTED", "FINISHED", "BY"];
     const NONE: &'static str = "nothing was ever done with it";
 
     fn row(&self) -> Vec<String> {
         vec![
+            self.id.to_string(),
             self.kind.to_string(),
-            word(&self.state),
             known(self.version.as_ref()),
-            self.done.len().to_string(),
-            joined(self.in_process.iter().cloned()),
+            word(&self.phase),
+            format!("{} of {}", self.hosts.done, self.hosts.total),
+            self.hosts.failed.to_string(),
+            known((!self.under_way.is_empty()).then(|| named(&self.under_way))),
             self.started_at.clone(),
             known(self.finished_at.as_ref()),
+            self.started_by.clone(),
+        ]
+    }
+}
+
+impl Detailed for Operation {
+    const HAS_VERSION: bool = false;
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        let hosts = &self.hosts;
+        let counts = [
+            ("total", hosts.total),
+            ("waiting", hosts.waiting),
+            ("under_way", hosts.under_way),
+            ("done", hosts.done),
+            ("failed", hosts.failed),
+            ("skipped", hosts.skipped),
+        ];
+        let waits_for = self.waits_for.as_ref().map(|waits_for| match waits_for {
+            WaitsFor::Hosts => "hosts under way".to_owned(),
+            WaitsFor::Schedule { until } => format!("its time, {until}"),
+            WaitsFor::Unavailable { are, may_be } => {
+                format!("available hosts: {are} are unavailable, and {may_be} may be")
+            }
+        });
+        let policy = serde_json::to_value(&self.policy).unwrap_or_default();
+        vec![
+            ("cluster", self.cluster.clone()),
+            ("id", self.id.to_string()),
+            ("kind", self.kind.to_string()),
+            ("version", known(self.version.as_ref())),
+            ("phase", word(&self.phase)),
+            ("waits for", known(waits_for)),
+            ("hosts", joined(counts.iter().map(|(name, count)| format!("{name}={count}")))),
+            ("under way", joined(self.under_way.iter().cloned())),
+            ("policy", policy.as_object().map_or_else(|| known(None::<String>), options)),
+            ("started", format!("{} by {}", self.started_at, self.started_by)),
+            ("finished", known(self.finished_at.as_ref())),
+        ]
+    }
+}
+
+impl Listed for OperationHost {
+    const COLUMNS: &'static [&'static str] = &["ADDRESS", "STATE", "SINCE", "CORDON", "REASON"];
+    const NONE: &'static str = "the operation has no hosts";
+
+    fn row(&self) -> Vec<String> {
+        vec![
+            self.address.clone(),
+            word(&self.state),
+            known(self.since.as_ref()),
+            known(self.left_cordoned.then_some("left")),
+            known(self.reason.as_ref()),
         ]
     }
 }
@@ -278,9 +335,15 @@ mod tests {
             json!({"name": "n", "kind": "openshift", "options": {}}),
             &["n", "openshift", "-"],
         );
-        let operation = json!({"cluster": "web", "kind": "restart", "state": "in_process", "done": ["a", "b"],
-            "in_process": ["c"], "started_at": "t"});
-        check::<Operation>(operation, &["restart", "in_process", "-", "2", "c", "t", "-"]);
+        let counts = json!({"total": 3, "waiting": 0, "under_way": 1, "done": 2, "failed": 0, "skipped": 0});
+        let operation = json!({"cluster": "web", "id": 7, "kind": "restart", "phase": "running", "hosts": counts,
+            "under_way": ["c"], "policy": {"batch": "25%"}, "started_by": "ada", "started_at": "t"});
+        let row = ["7", "restart", "-", "running", "2 of 3", "0", "c", "t", "-", "ada"];
+        check::<Operation>(operation.clone(), &row);
+        let details = read::<Operation>(operation).details();
+        assert!(details.contains(&("policy", "batch=25%".into())), "{details:?}");
+        let host = json!({"address": "a", "state": "failed", "reason": "it hangs", "since": "t", "left_cordoned": true});
+        check::<OperationHost>(host, &["a", "failed", "t", "left", "it hangs"]);
     }
 
     #[test]

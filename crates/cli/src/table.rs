@@ -69,7 +69,7 @@ pub(crate) fn details(pairs: &[(&str, String)], columns_max: Option<usize>) -> S
 }
 
 /// `line` in `columns_max` characters.
-fn cut(line: &str, columns_max: Option<usize>) -> String {
+pub(crate) fn cut(line: &str, columns_max: Option<usize>) -> String {
     match columns_max {
         Some(max) if line.chars().count() > max => {
             line.chars().take(max.saturating_sub(1)).chain(std::iter::once('…')).collect()

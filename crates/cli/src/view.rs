@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use base::{Explain as _, report, sha256};
 use clap::Args;
-use client::{Answer, Condition, Request, v1};
+use client::{Answer, Condition, Listening, Request, v1};
 use serde::Serialize;
 use wire::Page;
 
@@ -122,11 +122,23 @@ impl<'s> Asker<'s> {
 
     /// The answer to `request`, which only looks. A server that is away for a while is waited for, and that is said.
     pub(crate) async fn ask(&mut self, request: &Request) -> Result<Answer, CommandError> {
+        self.persist(async |session: &mut Session| session.ask(request).await).await
+    }
+
+    /// The same for a request for events.
+    pub(crate) async fn listen(&mut self, request: &Request) -> Result<Listening, CommandError> {
+        self.persist(async |session: &mut Session| session.listen(request).await).await
+    }
+
+    async fn persist<T>(
+        &mut self,
+        mut ask: impl AsyncFnMut(&mut Session) -> Result<T, CommandError>,
+    ) -> Result<T, CommandError> {
         loop {
             if self.patience.is_some() {
                 self.session.look_into_client_file().await?;
             }
-            match (self.session.ask(request).await, self.patience) {
+            match (ask(self.session).await, self.patience) {
                 (Err(error), Some(patience)) if error.may_pass() => {
                     if !self.is_away {
                         self.is_away = true;

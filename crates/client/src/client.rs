@@ -7,11 +7,12 @@ use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH,
 };
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Identity, Method};
+use reqwest::{Certificate, Identity, Method, RequestBuilder, Response};
 
 use crate::answer::Answer;
 use crate::credentials::Credentials;
 use crate::endpoint::Endpoint;
+use crate::events::Events;
 use crate::request::{Condition, Request};
 
 /// How long a connection may take to come about, TLS included.
@@ -19,6 +20,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long a server may be silent. Some answers take the server more than 10 seconds (commissaire, section 2.5).
 const SILENT_WITHIN: Duration = Duration::from_secs(60);
+
+/// What whoever listens takes: events, and problems.
+const EVENTS_WANTED: &str = "text/event-stream, application/problem+json;q=0.5";
 
 /// The largest answer that is taken, in bytes: a list of far more hosts than anybody has.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
@@ -131,6 +135,15 @@ impl Explain for SendError {
     }
 }
 
+/// What is answered to whoever asks for events.
+#[derive(Debug)]
+pub enum Listening {
+    /// Events, as they come.
+    Events(Events),
+    /// Something else: a refusal, as a rule.
+    Answer(Answer),
+}
+
 /// Why one endpoint gave no answer.
 enum Missed {
     /// There was no connection, so it has nothing of the request.
@@ -222,8 +235,29 @@ impl Client {
     pub async fn send(
         &self,
         request: &Request,
-        mut goes_on: impl FnMut(&Endpoint, &Endpoint),
+        goes_on: impl FnMut(&Endpoint, &Endpoint),
     ) -> Result<Answer, SendError> {
+        self.deliver(request, goes_on, ask).await
+    }
+
+    /// The same for a request for an event stream.
+    ///
+    /// # Errors
+    /// When no endpoint answers.
+    pub async fn listen(
+        &self,
+        request: &Request,
+        goes_on: impl FnMut(&Endpoint, &Endpoint),
+    ) -> Result<Listening, SendError> {
+        self.deliver(request, goes_on, listen).await
+    }
+
+    async fn deliver<T>(
+        &self,
+        request: &Request,
+        mut goes_on: impl FnMut(&Endpoint, &Endpoint),
+        ask: impl AsyncFn(&reqwest::Client, &Endpoint, &Request) -> Result<T, Missed>,
+    ) -> Result<T, SendError> {
         let mut tried = Vec::new();
         for (at, (endpoint, http)) in self.endpoints.iter().enumerate() {
             let said = || (endpoint.clone(), request.method().clone(), request.path().to_owned());
@@ -250,6 +284,20 @@ impl Client {
 }
 
 async fn ask(http: &reqwest::Client, endpoint: &Endpoint, request: &Request) -> Result<Answer, Missed> {
+    read(prepared(http, endpoint, request).send().await.map_err(missed)?).await
+}
+
+async fn listen(http: &reqwest::Client, endpoint: &Endpoint, request: &Request) -> Result<Listening, Missed> {
+    let sending = prepared(http, endpoint, request).header(ACCEPT, EVENTS_WANTED);
+    let response = sending.send().await.map_err(missed)?;
+    if response.status().as_u16() == 200 && media_type(&response) == wire::EVENT_STREAM {
+        return Ok(Listening::Events(Events::new(response, endpoint.clone())));
+    }
+    read(response).await.map(Listening::Answer)
+}
+
+/// `request` to `endpoint`.
+fn prepared(http: &reqwest::Client, endpoint: &Endpoint, request: &Request) -> RequestBuilder {
     let mut sending = http.request(request.method().clone(), endpoint.url(request.path()));
     sending = match request.condition() {
         None => sending,
@@ -260,12 +308,20 @@ async fn ask(http: &reqwest::Client, endpoint: &Endpoint, request: &Request) -> 
     if let Some(body) = request.body() {
         sending = sending.body(body.to_string());
     }
-    let mut response = sending.send().await.map_err(missed)?;
+    sending
+}
+
+/// The media type of an answer, without parameters, in lower case.
+fn media_type(response: &Response) -> String {
+    let said = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let said = said.and_then(|value| value.split(';').next()).unwrap_or_default();
+    said.trim().to_ascii_lowercase()
+}
+
+async fn read(mut response: Response) -> Result<Answer, Missed> {
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let etag = header(ETAG).map(str::to_owned);
-    let media_type = header(CONTENT_TYPE);
-    let media_type = media_type.and_then(|value| value.split(';').next()).unwrap_or_default();
-    let media_type = media_type.trim().to_ascii_lowercase();
+    let media_type = media_type(&response);
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(missed)? {
         if body.len() + chunk.len() > ANSWER_BYTES_MAX {
@@ -384,11 +440,11 @@ mod tests {
     fn what_may_have_been_done_is_not_done_again() {
         let web: crate::Segment = "web".parse().unwrap();
         let unreachable: Endpoint = "http://127.0.0.1:1".parse().unwrap();
-        let restart = crate::v1::start(&web, &wire::NewOperation::Restart {});
+        let restart = crate::v1::steer(&web, &"7".parse().unwrap(), crate::v1::Steer::Retry);
         let delete = crate::v1::delete_cluster(&web);
         let theirs = Request::new(Method::PUT, "/api/v0", &["cluster", "web", "restart"], None);
         for (request, expected) in [
-            (restart, Some("POST of /v1/clusters/web/operations")),
+            (restart, Some("POST of /v1/clusters/web/operations/7/retry")),
             (delete, Some("DELETE of /v1/clusters/web")),
             // What only reads, and Commissaire's: its clients have always asked the next one.
             (crate::v1::cluster(&web), None),

@@ -1,7 +1,7 @@
 //! Something that asks a server over HTTP: several endpoints in order, credentials, time-outs.
 //!
 //! ```text
-//! v1, compat/commissaire ──► Request ──► Client ──► Answer
+//! v1, compat/commissaire ──► Request ──► Client ──► Answer, Events
 //!                                          ▲
 //!             Endpoint, Trust, Credentials ┘ (a user name, a token, a certificate; from a kubeconfig too)
 //! ```
@@ -17,14 +17,16 @@ mod client;
 pub mod compat;
 mod credentials;
 mod endpoint;
+mod events;
 mod kubeconfig;
 mod request;
 pub mod v1;
 
 pub use answer::Answer;
-pub use client::{BuildError, Client, SendError, Trust, Unreachable};
+pub use client::{BuildError, Client, Listening, SendError, Trust, Unreachable};
 pub use credentials::{Authorization, Credentials};
 pub use endpoint::{BadEndpoint, Endpoint};
+pub use events::{Event, Events};
 pub use kubeconfig::{KubeconfigError, kubeconfig};
 pub use request::{BadSegment, Condition, Request, Segment};
 pub use reqwest::Method;

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use wire::{
     AcceptedKey, ClusterSettings, HostPatch, Members, NewContainerManager, NewHost, NewNetwork, NewOperation,
-    OperationKind, Page,
+    Page, Steering,
 };
 
 use crate::answer::Answer;
@@ -27,8 +27,10 @@ pub enum List<'a> {
     ContainerManagers,
     /// The addresses of a cluster's hosts.
     Members(&'a Segment),
-    /// The latest [`wire::Operation`] of each kind on a cluster.
+    /// The [`wire::Operation`]s on a cluster, the latest first.
     Operations(&'a Segment),
+    /// The [`wire::OperationHost`]s of one.
+    OperationHosts(&'a Segment, &'a Segment),
 }
 
 /// Which hosts: those of which all of this is true.
@@ -58,7 +60,8 @@ pub fn list(list: List<'_>) -> Request {
         List::Networks => get(&["networks"]),
         List::ContainerManagers => get(&["container-managers"]),
         List::Members(cluster) => get(&["clusters", cluster.as_str(), "hosts"]),
-        List::Operations(cluster) => return get(&["clusters", cluster.as_str(), "operations"]),
+        List::Operations(cluster) => get(&["clusters", cluster.as_str(), "operations"]),
+        List::OperationHosts(cluster, id) => get(&operation_parts(cluster, id, &["hosts"])),
     };
     request.with("limit", &wire::LIMIT_MAX.to_string())
 }
@@ -162,10 +165,54 @@ pub fn leave(cluster: &Segment, address: &Segment) -> Request {
     delete(&["clusters", cluster.as_str(), "hosts", address.as_str()])
 }
 
-/// The latest operation of a kind on a cluster.
+/// The latest operation on a cluster: a list of one, or of none.
 #[must_use]
-pub fn operation(cluster: &Segment, kind: OperationKind) -> Request {
-    get(&["clusters", cluster.as_str(), "operations", kind.as_str()])
+pub fn latest_operation(cluster: &Segment) -> Request {
+    get(&["clusters", cluster.as_str(), "operations"]).with("limit", "1")
+}
+
+/// An operation on a cluster.
+#[must_use]
+pub fn operation(cluster: &Segment, id: &Segment) -> Request {
+    get(&operation_parts(cluster, id, &[]))
+}
+
+/// What becomes of an operation: an event stream.
+#[must_use]
+pub fn operation_events(cluster: &Segment, id: &Segment) -> Request {
+    get(&operation_parts(cluster, id, &["events"]))
+}
+
+/// What can be done to an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Steer<'a> {
+    /// No more hosts are begun with.
+    Pause,
+    /// It goes on.
+    Resume,
+    /// It ends.
+    Abort,
+    /// It goes on, and those that failed are tried again.
+    Retry,
+    /// It goes on without this host.
+    Skip(&'a Segment),
+}
+
+/// Does something to an operation.
+#[must_use]
+pub fn steer(cluster: &Segment, id: &Segment, how: Steer<'_>) -> Request {
+    let behind: &[&str] = match how {
+        Steer::Pause => &["pause"],
+        Steer::Resume => &["resume"],
+        Steer::Abort => &["abort"],
+        Steer::Retry => &["retry"],
+        Steer::Skip(address) => &["hosts", address.as_str(), "skip"],
+    };
+    change(Method::POST, &operation_parts(cluster, id, behind), &Steering {})
+}
+
+fn operation_parts<'a>(cluster: &'a Segment, id: &'a Segment, behind: &[&'a str]) -> Vec<&'a str> {
+    [&["clusters", cluster.as_str(), "operations", id.as_str()], behind].concat()
 }
 
 /// Starts an operation on a cluster.
@@ -227,6 +274,14 @@ pub fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, BadAnswer> {
     Ok(serde_json::from_slice(&answer.body)?)
 }
 
+/// What `text`, the data of an event, shows.
+///
+/// # Errors
+/// When it shows something else.
+pub fn read_text<T: DeserializeOwned>(text: &str) -> Result<T, BadAnswer> {
+    Ok(serde_json::from_str(text)?)
+}
+
 fn get(parts: &[&str]) -> Request {
     Request::new(Method::GET, PREFIX, parts, None)
 }
@@ -247,6 +302,8 @@ fn change<T: Serialize>(method: Method, parts: &[&str], what: &T) -> Request {
 
 #[cfg(test)]
 mod tests {
+    use wire::OperationPolicy;
+
     use super::*;
 
     fn name(text: &str) -> Segment {
@@ -271,13 +328,22 @@ mod tests {
 
     #[test]
     fn things_are_where_the_table_has_them() {
-        let web = name("web");
+        let (web, seven) = (name("web"), name("7"));
         for (request, method, path, body) in [
             (list(List::Members(&web)), "GET", "/v1/clusters/web/hosts?limit=1000", ""),
-            (list(List::Operations(&web)), "GET", "/v1/clusters/web/operations", ""),
+            (list(List::Operations(&web)), "GET", "/v1/clusters/web/operations?limit=1000", ""),
+            (latest_operation(&web), "GET", "/v1/clusters/web/operations?limit=1", ""),
+            (operation_events(&web, &seven), "GET", "/v1/clusters/web/operations/7/events", ""),
+            (steer(&web, &seven, Steer::Retry), "POST", "/v1/clusters/web/operations/7/retry", "{}"),
+            (
+                steer(&web, &seven, Steer::Skip(&name("::1"))),
+                "POST",
+                "/v1/clusters/web/operations/7/hosts/::1/skip",
+                "{}",
+            ),
             (join(&web, &name("10.0.0.1")), "PUT", "/v1/clusters/web/hosts/10.0.0.1", ""),
             (
-                start(&web, &NewOperation::Restart {}),
+                start(&web, &NewOperation::Restart { policy: OperationPolicy::default(), dry_run: false }),
                 "POST",
                 "/v1/clusters/web/operations",
                 r#"{"kind":"restart"}"#,

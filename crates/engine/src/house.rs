@@ -343,6 +343,12 @@ impl House {
         &self.fleet
     }
 
+    /// Hears what happens in this house from now on, and in others on the same store.
+    #[must_use]
+    pub fn hints(&self) -> bus::Listener {
+        self.bus.listen()
+    }
+
     /// Who was refused what: to be noted there.
     #[must_use]
     pub fn refusals(&self) -> &Refusals {

@@ -61,6 +61,7 @@ mod probe;
 mod progress;
 pub mod record;
 mod rollout;
+mod rollout_view;
 mod rollouts;
 mod roster;
 mod run;
@@ -109,6 +110,7 @@ pub use policy::{
 pub use preview::Preview;
 pub use probe::{Findings, PROBE, PROBE_BYTES_MAX, ProbeError};
 pub use rollout::{BadRolloutId, Outcome, Phase, Rollout, RolloutId, Wish};
+pub use rollout_view::{RolloutPage, RolloutView, Waiting};
 pub use rollouts::HostRunPage;
 pub use run::{Cordon, HostRun, RunState};
 pub use service::{

@@ -139,7 +139,9 @@ impl Policy {
             return Err(BadPolicy::TooMany { what: "maintenance windows", max: WINDOWS_MAX });
         }
         match &self.gates.command {
-            Some(command) if command.is_empty() || command.len() > COMMAND_BYTES_MAX => {
+            Some(command)
+                if command.is_empty() || command.len() > COMMAND_BYTES_MAX || command.contains('\0') =>
+            {
                 Err(BadPolicy::Command)
             }
             _ => Ok(()),
@@ -187,8 +189,8 @@ pub enum BadPolicy {
         /// How many.
         max: usize,
     },
-    /// A command that is empty or too long.
-    #[error("a command has 1 to {COMMAND_BYTES_MAX} bytes")]
+    /// A command that is empty or too long, or that no shell can be given.
+    #[error("a command has 1 to {COMMAND_BYTES_MAX} bytes, and no NUL among them")]
     Command,
     /// No maintenance window.
     #[error(transparent)]
@@ -232,6 +234,7 @@ mod tests {
             (Policy { windows: vec!["daily 01:00-02:00".parse().unwrap(); 21], ..Policy::default() }, false),
             (gates(Gates { soak: Span::seconds(-1), ..Gates::default() }), false),
             (gates(Gates { command: Some(String::new()), ..Gates::default() }), false),
+            (gates(Gates { command: Some("tr\0ue".into()), ..Gates::default() }), false),
             (gates(Gates { command: Some("true".into()), ..Gates::default() }), true),
         ] {
             assert_eq!(policy.check().is_ok(), fits, "{policy:?}");

@@ -11,8 +11,12 @@
 //! /clusters/{name}                        Cluster                 PUT ClusterSettings → Cluster, DELETE
 //! /clusters/{name}/hosts                  Page<String>            PUT Members → Cluster
 //! /clusters/{name}/hosts/{address}        Host                    PUT nothing → Host, DELETE
-//! /clusters/{name}/operations             Page<Operation> (2)     POST NewOperation → Operation
-//! /clusters/{name}/operations/{kind}      Operation
+//! /clusters/{name}/operations             Page<Operation>         POST NewOperation → Operation, OperationPlan (2)
+//! /clusters/{name}/operations/{id}        Operation
+//! …/operations/{id}/events                Operations, as they come to be (3)
+//! …/operations/{id}/hosts                 Page<OperationHost>
+//! …/operations/{id}/{verb}                                        POST Steering → Operation (4)
+//! …/operations/{id}/hosts/{address}/skip                          POST Steering → Operation
 //! /networks                               Page<Network>
 //! /networks/{name}                        Network                 PUT NewNetwork → Network, DELETE
 //! /networks/{name}/secrets                Secrets
@@ -21,12 +25,14 @@
 //! /container-managers/{name}/secrets      Secrets
 //! /openapi.json                           the description of all this, for everybody
 //! ```
-//! (1) Registers whoever asks, under the address that they come from. (2) The latest of each kind, so three at most.
+//! (1) Registers whoever asks, under the address that they come from. (2) The plan with `dry_run`, which starts nothing.
+//! (3) See below. (4) `pause`, `resume`, `abort` and `retry`.
 //!
 //! **Lists** take `limit` (1 to 1,000; 100 when it is not said) and `after`, which is the `next` of the page before;
 //! a page without `next` is the last one. A page may be short, or empty, though it has a `next`. Hosts are found by
 //! `status`, `cluster`, `os` and any number of `label=KEY=VALUE`: those of which all of it is true. Items are in
-//! bytewise order of their addresses or names. What is there from the first page to the last is in exactly one.
+//! bytewise order of their addresses or names; operations begin with the latest, and their hosts come in the order in
+//! which they are begun with, all or those in one `state`. What is there from the first page to the last is in exactly one.
 //!
 //! **Statuses.** 200 with what is there, 201 with what is new (`Location` says where), 204 after `DELETE`. Whatever
 //! goes wrong is a [`Problem`], `application/problem+json`. 400: the request is not as it is described. 401: nobody
@@ -39,6 +45,13 @@
 //! of a single thing, changes nothing (412) unless it is still so, and `If-None-Match: *` nothing unless it is not
 //! there. Neither has to be said.
 //!
+//! **Events** are an event stream (`text/event-stream`, HTML §9.2): events named `operation`, whose data is an
+//! [`Operation`] in one line of JSON. The first comes at once and says how it is; then one whenever something has
+//! changed, at most a few in a second; the last says how it ended, and so does the stream. Nothing is lost by whoever
+//! connects again: what it is now is the first event. Their ids are there so that 204 can be answered to whoever has
+//! seen the end (`Last-Event-ID`) and need not come again. A comment comes every 15 seconds when nothing else does. The
+//! stream also ends when the server stops, or whoever reads may not any more. 503 where too many listen.
+//!
 //! **Secrets** are in [`Credentials`] and [`Secrets`], and in no other answer. Times are RFC 3339, in UTC.
 //!
 //! Who reads answers ignores members that they do not know. The server refuses those.
@@ -49,6 +62,7 @@ mod cluster;
 mod definition;
 mod host;
 mod operation;
+mod policy;
 mod problem;
 pub mod rules;
 
@@ -63,7 +77,11 @@ pub use host::{
     AcceptedKey, Credentials, Facts, Host, HostKey, HostKeys, HostPatch, HostReport, Labels, NewHost,
     NodeReport, NodeState,
 };
-pub use operation::{NewOperation, Operation, OperationKind, OperationState};
+pub use operation::{
+    NewOperation, Operation, OperationCounts, OperationHost, OperationHostState, OperationKind,
+    OperationPhase, OperationPlan, RefusedHost, Steering, WaitsFor,
+};
+pub use policy::{OperationGates, OperationPolicy};
 pub use problem::Problem;
 
 /// The media type of everything but problems.
@@ -72,6 +90,9 @@ pub const JSON: &str = "application/json";
 pub const PROBLEM_JSON: &str = "application/problem+json";
 /// The media type of a `PATCH` (RFC 7396); [`JSON`] does as well.
 pub const MERGE_PATCH_JSON: &str = "application/merge-patch+json";
+
+/// The media type of events.
+pub const EVENT_STREAM: &str = "text/event-stream";
 
 /// How many items a page has when nobody says.
 pub const LIMIT_DEFAULT: usize = 100;

@@ -23,7 +23,7 @@ pub struct Problem {
     pub hint: Option<String>,
     /// The operation that is in the way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub running: Option<Operation>,
+    pub running: Option<Box<Operation>>,
 }
 
 fn blank() -> String {

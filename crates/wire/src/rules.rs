@@ -20,6 +20,17 @@ pub const VERSION: &str = "^[!-,.-~][!-~]{0,199}$";
 /// What the status of a host is that Provost gave it; there may be others, of somebody else's. One can look for these.
 pub const STATUSES: [&str; 6] =
     ["new", "investigating", "bootstrapping", "disassociated", "active", "failed"];
+/// An operation of a cluster.
+pub const OPERATION_ID: &str = "^[0-9]{1,16}$";
+/// Some of a cluster's hosts: `3`, `25%`.
+pub const SHARE: &str = "^0*([1-9][0-9]{0,8}|([1-9][0-9]?|100)%)$";
+/// A moment in UTC, to the second: `2026-11-22T01:00:00Z`. Not everything that looks like it is one.
+pub const UTC: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$";
+/// A maintenance window: `mon,wed 22:00-04:00`.
+pub const WINDOW: &str = concat!(
+    "^(daily|(mon|tue|wed|thu|fri|sat|sun)(,(mon|tue|wed|thu|fri|sat|sun))*) ",
+    "([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$"
+);
 /// What is shown instead of a secret.
 pub const HIDDEN: &str = "********";
 /// The most labels on a host.

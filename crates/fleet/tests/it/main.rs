@@ -19,4 +19,5 @@ mod scale;
 mod steering;
 mod stored;
 mod unreadable;
+mod views;
 mod world;

@@ -128,7 +128,7 @@ impl Answer {
 }
 
 /// What bytes are called: half of their SHA-256.
-fn tag_of(bytes: &[u8]) -> String {
+pub(super) fn tag_of(bytes: &[u8]) -> String {
     base::hex::encode(&base::sha256(bytes)[..16])
 }
 

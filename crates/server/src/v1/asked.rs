@@ -128,6 +128,11 @@ impl Asked {
         })
     }
 
+    /// Who asks.
+    pub(super) fn by(&self) -> &Principal {
+        &self.by
+    }
+
     /// What is in the body: a JSON object of this shape.
     pub(super) async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Refusal> {
         let body = read_body(std::mem::take(&mut self.body), wire::BODY_BYTES_MAX).await?;
@@ -215,14 +220,19 @@ fn decoded(text: &str) -> Result<String, Refusal> {
     decoded.map(Into::into).map_err(|_| Refusal::malformed("the query is not UTF-8"))
 }
 
-/// Whether somebody who sends these headers takes JSON (RFC 9110 §12.5.1): what is most precise about it counts.
-pub(super) fn takes_json(headers: &HeaderMap) -> bool {
+/// Whether somebody who sends these headers takes this media type (RFC 9110 §12.5.1): what is most precise about it
+/// counts.
+pub(super) fn takes(headers: &HeaderMap, media_type: &str) -> bool {
     let mut best: Option<(usize, bool)> = None;
     for range in accept::ranges(headers) {
+        let is_family = || {
+            let family = range.kind.strip_suffix('*').filter(|family| family.ends_with('/'));
+            family.is_some_and(|family| media_type.starts_with(family))
+        };
         let precision = match range.kind.as_str() {
-            "application/json" => 3,
-            "application/*" => 2,
+            kind if kind == media_type => 3,
             "*/*" => 1,
+            _ if is_family() => 2,
             _ => 0,
         };
         if best.is_none_or(|(best, _)| precision > best) {
@@ -300,7 +310,10 @@ mod tests {
             for field in accept {
                 headers.append(ACCEPT, HeaderValue::from_static(field));
             }
-            assert_eq!(takes_json(&headers), takes, "{accept:?}");
+            assert_eq!(super::takes(&headers, wire::JSON), takes, "{accept:?}");
         }
+        let mut headers = HeaderMap::new();
+        headers.append(ACCEPT, HeaderValue::from_static("text/*"));
+        assert!(super::takes(&headers, wire::EVENT_STREAM) && !super::takes(&headers, wire::JSON));
     }
 }

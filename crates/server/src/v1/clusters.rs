@@ -1,12 +1,11 @@
-//! Clusters, the hosts in them, and the operations on them.
+//! Clusters, and the hosts in them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fleet::{
-    ClusterError, ClusterName, ClusterView, ContainerManagerName, DeployVersion, Fleet, HostAddress,
-    HostFilter, HostPage, MembersError, NetworkName, NewCluster, OperationError, OperationKind, Plan, Put,
-    ReadClusters, ReadHosts, Seen, StartOperation,
+    ClusterError, ClusterName, ClusterView, ContainerManagerName, Fleet, HostAddress, HostFilter, HostPage,
+    MembersError, NetworkName, NewCluster, Put, ReadClusters, ReadHosts, Seen,
 };
 use identity::Permit;
 use wire::Page;
@@ -166,35 +165,6 @@ impl V1 {
         }
     }
 
-    pub(super) async fn operations(&self, asked: Asked) -> Result<Answer, Refusal> {
-        let permit = asked.permit()?;
-        let operations = self.fleet().operations(permit, &asked.part(0)?).await?;
-        let items: Vec<_> = operations.iter().map(shown::operation).collect();
-        Ok(Answer::ok(&Page { items, next: None }))
-    }
-
-    pub(super) async fn operation(&self, asked: Asked) -> Result<Answer, Refusal> {
-        let permit = asked.permit()?;
-        let name: ClusterName = asked.part(0)?;
-        let kind = OperationKind::ALL.into_iter().find(|kind| kind.as_str() == asked.text(1));
-        let kind = kind
-            .ok_or_else(|| Refusal::malformed("an operation's kind is `deploy`, `upgrade` or `restart`"))?;
-        let operation = self.fleet().operation(permit, &name, kind).await?;
-        Ok(Answer::ok(&shown::operation(&operation.is)).of(shown::current(operation.version)))
-    }
-
-    pub(super) async fn start_operation(&self, mut asked: Asked) -> Result<Answer, Refusal> {
-        let permit = asked.permit::<StartOperation>()?;
-        let name: ClusterName = asked.part(0)?;
-        let plan = plan(asked.json().await?)?;
-        let (on, kind) = (name.clone(), plan.kind());
-        let started: Result<_, OperationError> =
-            self.change(|fleet| async move { fleet.start(permit, &on, plan).await }).await;
-        let started = started.map_err(Refusal::of_operation)?;
-        let place = ["clusters", name.as_str(), "operations", kind.as_str()];
-        Ok(Answer::ok(&shown::operation(&started)).created(&place))
-    }
-
     /// What a cluster is called by whoever writes, where the request depends on that.
     async fn current_cluster(
         &self,
@@ -236,20 +206,4 @@ fn addresses(texts: Vec<String>) -> Result<BTreeSet<String>, Refusal> {
         text.parse::<HostAddress>().map_err(Refusal::address)?;
     }
     Ok(texts.into_iter().collect())
-}
-
-fn plan(said: wire::NewOperation) -> Result<Plan, Refusal> {
-    Ok(match said {
-        wire::NewOperation::Deploy { version } => {
-            let is_visible = version.bytes().all(|byte| byte.is_ascii_graphic());
-            if !is_visible || version.starts_with('-') {
-                return Err(Refusal::malformed(
-                    "a version has visible ASCII characters and does not begin with `-`",
-                ));
-            }
-            Plan::Deploy { version: version.parse::<DeployVersion>()? }
-        }
-        wire::NewOperation::Upgrade {} => Plan::Upgrade,
-        wire::NewOperation::Restart {} => Plan::Restart,
-    })
 }

@@ -11,12 +11,17 @@ mod asked;
 mod clusters;
 mod condition;
 mod definitions;
+mod events;
 mod host_keys;
 mod hosts;
+mod listeners;
 pub(crate) mod openapi;
+mod operations;
+mod policy;
 mod refusal;
 mod route;
 mod shown;
+mod shown_operation;
 mod table;
 
 use std::sync::Arc;
@@ -36,6 +41,7 @@ use percent_encoding::percent_decode_str;
 use self::answer::Answer;
 use self::asked::Asked;
 use self::condition::Condition;
+use self::listeners::Listeners;
 use self::refusal::Refusal;
 use self::route::Found;
 use self::table::{Call, Conditions, Row};
@@ -48,11 +54,13 @@ pub(crate) use self::route::is_inside;
 pub(crate) struct V1 {
     house: Arc<House>,
     api: Arc<FleetApi>,
+    /// Who reads along with operations.
+    listeners: Listeners,
 }
 
 impl V1 {
     pub(crate) fn new(house: Arc<House>, api: Arc<FleetApi>) -> Self {
-        Self { house, api }
+        Self { house, api, listeners: Listeners::default() }
     }
 
     /// Answers one request. Never fails: a refusal is an answer.
@@ -90,8 +98,9 @@ impl V1 {
             }
             Found::NoMethod(methods) => return no_method(&parts.method, methods),
         };
-        if !asked::takes_json(&parts.headers) {
-            let detail = "what is here is `application/json`, which `Accept` does not take";
+        let media_type = if row.is_events { wire::EVENT_STREAM } else { wire::JSON };
+        if !asked::takes(&parts.headers, media_type) {
+            let detail = format!("what is here is `{media_type}`, which `Accept` does not take");
             return Err(Refusal::new(StatusCode::NOT_ACCEPTABLE, detail));
         }
         let asked = Asked::read(row, path, (by, &self.house), parts, body)?;
@@ -107,12 +116,16 @@ impl V1 {
             let detail = "this cannot be made to depend on `If-Match` or `If-None-Match`";
             return Err(Refusal::new(StatusCode::PRECONDITION_FAILED, detail));
         }
+        if row.is_events {
+            return self.operation_events(asked, parts).await;
+        }
         Ok(self.call(row.call, asked).await?.into_response(&parts.method, &condition))
     }
 
     async fn call(&self, call: Call, asked: Asked) -> Result<Answer, Refusal> {
         match call {
-            Call::OpenApi => Ok(Answer::text(openapi::text())),
+            // Those that give events are answered before this.
+            Call::OpenApi | Call::OperationEvents => Ok(Answer::text(openapi::text())),
             Call::Hosts => self.hosts(asked).await,
             Call::RegisterHost => self.register_host(asked).await,
             Call::Host => self.host(asked).await,
@@ -135,6 +148,12 @@ impl V1 {
             Call::Operations => self.operations(asked).await,
             Call::StartOperation => self.start_operation(asked).await,
             Call::Operation => self.operation(asked).await,
+            Call::OperationHosts => self.operation_hosts(asked).await,
+            Call::PauseOperation => self.pause_operation(asked).await,
+            Call::ResumeOperation => self.resume_operation(asked).await,
+            Call::AbortOperation => self.abort_operation(asked).await,
+            Call::RetryOperation => self.retry_operation(asked).await,
+            Call::SkipHost => self.skip_host(asked).await,
             Call::Networks => self.networks(asked).await,
             Call::Network => self.network(asked).await,
             Call::PutNetwork => self.put_network(asked).await,

@@ -64,6 +64,8 @@ const DESCRIPTION: &str = "Hosts, clusters, networks, container managers, and th
     neither of the two is refused with 412 where there is one, and with 400 where one host joins or leaves a cluster. The \
     list of a cluster's hosts is replaced under the tag that it has as one page. Whatever goes wrong is a problem (RFC 9457). Which ways \
     of signing in there are is the operator's choice.\n\n\
+    An operation's events are an event stream (HTML, section 9.2): events named `operation`, whose data is an \
+    `Operation` as JSON in one line. The first comes at once; the last says how it ended, and so does the stream.\n\n\
     Up to 18 hosts of a cluster come and go at once. When more do, in one request, the others follow in groups of 18: \
     all of them are tested before the first group, nothing is refused after it, and whoever looks meanwhile sees some \
     of them come and go before the others. So it is when a cluster with more than 18 hosts is deleted.";
@@ -101,6 +103,13 @@ fn parameters(row: &Row) -> Vec<Value> {
         let schema = json!({ "type": "string", "pattern": wire::rules::ENTITY_TAGS });
         json!({ "name": name, "in": "header", "description": description, "schema": schema })
     };
+    if row.is_events {
+        let schema = json!({ "type": "string", "maxLength": 100 });
+        let description = "The last event that was seen: 204 if nothing will come after it";
+        parameters.push(
+            json!({ "name": "Last-Event-ID", "in": "header", "description": description, "schema": schema }),
+        );
+    }
     match row.conditions {
         Conditions::None => {}
         Conditions::Read => {
@@ -118,7 +127,7 @@ fn parameters(row: &Row) -> Vec<Value> {
 fn path_schema(name: &str) -> Value {
     match name {
         "address" => json!({ "type": "string", "pattern": wire::rules::ADDRESS }),
-        "kind" => json!({ "type": "string", "enum": wire::OperationKind::ALL }),
+        "id" => json!({ "type": "string", "pattern": wire::rules::OPERATION_ID }),
         _ => json!({ "type": "string", "pattern": wire::rules::NAME }),
     }
 }
@@ -142,6 +151,9 @@ fn query_parameter(parameter: Parameter) -> Value {
             ("Hosts of this cluster", json!({ "type": "string", "pattern": wire::rules::NAME }))
         }
         Parameter::Os => ("Hosts with this operating system", text),
+        Parameter::State => {
+            ("Hosts that are so far", json!({ "type": "string", "enum": wire::OperationHostState::ALL }))
+        }
     };
     json!({ "name": parameter.name(), "in": "query", "description": description, "schema": schema })
 }
@@ -151,7 +163,8 @@ fn responses(row: &Row, generator: &mut SchemaGenerator) -> Value {
     for (status, shape) in &row.answers {
         let mut response = json!({ "description": reason(*status) });
         if let Some(shape) = shape {
-            response["content"] = json!({ wire::JSON: { "schema": shape(generator).to_value() } });
+            let media_type = if row.is_events { wire::EVENT_STREAM } else { wire::JSON };
+            response["content"] = json!({ media_type: { "schema": shape(generator).to_value() } });
         }
         let mut headers = Map::new();
         if row.conditions != Conditions::None && shape.is_some() {

@@ -7,14 +7,13 @@ use axum::response::Response;
 use base::Explain;
 use fleet::{
     AddHostError, BadAddress, BadCredentials, ClusterError, DefinitionError, HostError, HostKeyError,
-    MembersError, OperationError,
+    MembersError,
 };
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, StatusCode};
 use identity::sign_in::SignInDenied;
 use wire::Problem;
 
-use super::shown;
 use crate::fault;
 use crate::signing_in::{self, NotSignedIn};
 
@@ -219,13 +218,16 @@ impl Refusal {
     }
 
     /// Says which operation is in the way.
-    pub(super) fn of_operation(error: OperationError) -> Self {
-        let running = match &error {
-            OperationError::Running { running } => Some(shown::operation(running)),
-            _ => None,
-        };
-        let mut refusal = Self::from(error);
-        refusal.0.problem.running = running;
+    pub(super) fn running(mut self, running: Option<wire::Operation>) -> Self {
+        self.0.problem.running = running.map(Box::new);
+        self
+    }
+
+    /// 503: no more can read along at once.
+    pub(super) fn too_many_listeners(detail: impl Into<String>, wait: Duration) -> Self {
+        let mut refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            .hint(Some(format!("try again in {} s, or look from time to time", wait.as_secs())));
+        refusal.0.retry_after = Some(wait);
         refusal
     }
 }

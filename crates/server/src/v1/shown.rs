@@ -2,8 +2,7 @@
 
 use base::Timestamp;
 use fleet::{
-    ClusterView, ContainerManagerKind, HostAddress, HostKey, HostStatus, NetworkKind, NodeStatus,
-    OperationKind, OperationState, PinnedKey,
+    ClusterView, ContainerManagerKind, HostAddress, HostKey, HostStatus, NetworkKind, NodeStatus, PinnedKey,
 };
 use store::Version;
 
@@ -96,28 +95,6 @@ pub(super) fn cluster(view: &ClusterView) -> wire::Cluster {
             unavailable: counts.unavailable,
             by_status: view.tally.by_status().iter().map(|(name, count)| (named(name), *count)).collect(),
         },
-    }
-}
-
-pub(super) fn operation(operation: &fleet::Operation) -> wire::Operation {
-    wire::Operation {
-        cluster: operation.cluster.to_string(),
-        kind: match operation.plan.kind() {
-            OperationKind::Deploy => wire::OperationKind::Deploy,
-            OperationKind::Upgrade => wire::OperationKind::Upgrade,
-            OperationKind::Restart => wire::OperationKind::Restart,
-        },
-        version: operation.plan.version().map(str::to_owned),
-        state: match operation.state {
-            OperationState::InProcess => wire::OperationState::InProcess,
-            OperationState::Finished => wire::OperationState::Finished,
-            OperationState::Failed => wire::OperationState::Failed,
-        },
-        done: operation.done.clone(),
-        in_process: operation.in_process.clone(),
-        // The house writes it, so it is a moment.
-        started_at: moment(&operation.started_at).unwrap_or_else(|| operation.started_at.clone()),
-        finished_at: moment(&operation.finished_at),
     }
 }
 

@@ -1,12 +1,13 @@
 //! Every route of `/v1`, once: requests find their way by this table, and the description is made from it.
 
+mod operations;
+
 use std::sync::LazyLock;
 
 use fleet::{
     AcceptHostKey, AddHost, DeleteCluster, DeleteContainerManager, DeleteHost, DeleteNetwork, JoinCluster,
     LabelHost, LeaveCluster, PutContainerManager, PutNetwork, ReadClusters, ReadContainerManagers,
-    ReadCredentials, ReadHosts, ReadNetworks, ReadSecretOptions, RegisterHost, ReplaceMembers,
-    StartOperation, WriteCluster,
+    ReadCredentials, ReadHosts, ReadNetworks, ReadSecretOptions, RegisterHost, ReplaceMembers, WriteCluster,
 };
 use http::Method;
 use identity::{Action, Role};
@@ -39,6 +40,13 @@ pub(super) enum Call {
     Operations,
     StartOperation,
     Operation,
+    OperationEvents,
+    OperationHosts,
+    PauseOperation,
+    ResumeOperation,
+    AbortOperation,
+    RetryOperation,
+    SkipHost,
     Networks,
     Network,
     PutNetwork,
@@ -60,6 +68,7 @@ pub(super) enum Parameter {
     Status,
     Cluster,
     Os,
+    State,
 }
 
 impl Parameter {
@@ -71,6 +80,7 @@ impl Parameter {
             Self::Status => "status",
             Self::Cluster => "cluster",
             Self::Os => "os",
+            Self::State => "state",
         }
     }
 }
@@ -102,6 +112,8 @@ pub(super) struct Row {
     pub(super) role: Option<Role>,
     pub(super) query: &'static [Parameter],
     pub(super) body: Option<Shape>,
+    /// Whether what is answered is an event stream instead of a document.
+    pub(super) is_events: bool,
     /// What is answered when all is well.
     pub(super) answers: Vec<(u16, Option<Shape>)>,
     /// With what it is refused, besides what every request may be refused with.
@@ -123,7 +135,8 @@ impl Row {
         conditions: Conditions,
     ) -> Self {
         let (role, query, body, answers, refusals) = (None, &[][..], None, Vec::new(), &[][..]);
-        Self { method, path, call, id, summary, role, query, body, answers, refusals, conditions }
+        let is_events = false;
+        Self { method, path, call, id, summary, role, query, body, is_events, answers, refusals, conditions }
     }
 
     fn get(path: &'static str, call: Call, id: &'static str, summary: &'static str) -> Self {
@@ -160,6 +173,11 @@ impl Row {
     fn answers<T: JsonSchema>(mut self, status: u16) -> Self {
         self.answers.push((status, Some(shape::<T>)));
         self
+    }
+
+    fn answers_events(mut self) -> Self {
+        self.is_events = true;
+        self.answers::<String>(200)
     }
 
     fn answers_nothing(mut self) -> Self {
@@ -200,6 +218,7 @@ pub(super) static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
     ];
     rows.extend(hosts());
     rows.extend(clusters());
+    rows.extend(operations::rows());
     rows.extend(definitions());
     rows
 });
@@ -380,34 +399,6 @@ fn clusters() -> Vec<Row> {
         .may::<LeaveCluster>()
         .or(&[404])
         .unconditional(),
-        Row::get(
-            "/clusters/{name}/operations",
-            Call::Operations,
-            "listOperations",
-            "The latest operation of each kind on a cluster",
-        )
-        .may::<ReadClusters>()
-        .answers::<Page<wire::Operation>>(200)
-        .or(&[404]),
-        Row::post(
-            "/clusters/{name}/operations",
-            Call::StartOperation,
-            "startOperation",
-            "Deploy to, upgrade or restart all hosts of a cluster, unless something of this is running",
-        )
-        .may::<StartOperation>()
-        .takes::<wire::NewOperation>()
-        .answers::<wire::Operation>(201)
-        .or(&[404, 409]),
-        Row::get(
-            "/clusters/{name}/operations/{kind}",
-            Call::Operation,
-            "getOperation",
-            "The latest operation of one kind on a cluster",
-        )
-        .may::<ReadClusters>()
-        .answers::<wire::Operation>(200)
-        .or(&[404]),
     ]
 }
 

@@ -15,7 +15,7 @@ fn server() -> Recorder {
         match asked.method.as_str() {
             "DELETE" => Reply::json(204, ""),
             "GET" => Reply::json(200, &cluster("web").to_string()),
-            _ if path.ends_with("/operations") => created(operation("in_process", &[])),
+            _ if path.contains("/operations/") => Reply::json(200, &operation("paused", 1).to_string()),
             _ if path.contains("/hosts/") => created(host("10.0.0.1", "new")),
             _ if path.contains("/clusters/") => created(cluster("web")),
             _ if path.contains("/networks/") => {
@@ -83,16 +83,16 @@ fn every_change_is_sent_as_it_was_meant_and_said() {
             "host 10.0.0.1 is in no cluster now",
         ),
         (
-            "cluster deploy web 7.2",
-            r#"POST /v1/clusters/web/operations {"kind":"deploy","version":"7.2"}"#,
+            "operation pause web 7",
+            "POST /v1/clusters/web/operations/7/pause {}",
             None,
-            "the restart of cluster web began; `provost cluster operations web --watch` follows it",
+            "the restart of cluster web (operation 7) is now paused: 1 of 2 done",
         ),
         (
-            "cluster upgrade web",
-            r#"POST /v1/clusters/web/operations {"kind":"upgrade"}"#,
+            "operation skip web 10.0.0.1 7",
+            "POST /v1/clusters/web/operations/7/hosts/10.0.0.1/skip {}",
             None,
-            "the restart of cluster web began; `provost cluster operations web --watch` follows it",
+            "the restart of cluster web (operation 7) goes on without host 10.0.0.1; paused: 1 of 2 done",
         ),
         (
             "network create n --kind flannel_server --option address=a:1 --option-file token=token",
@@ -181,6 +181,11 @@ fn what_cannot_be_meant_is_not_sent() {
         ("host show ..", 2),
         ("host list --interval 5", 2),
         ("host list --watch --interval 0", 2),
+        ("cluster restart web --dry-run --wait", 2),
+        ("cluster restart web --failures 101", 2),
+        ("cluster restart web --soak 90s", 2),
+        ("cluster restart web --host-limit 0", 2),
+        ("operation hosts web 7 --state reborn", 2),
     ] {
         let ran = operator.run(line);
         assert_eq!((ran.code, ran.stdout.as_str(), server.heard().len()), (Some(code), "", 0), "{line}");
@@ -224,60 +229,6 @@ fn a_cluster_is_changed_as_it_is_and_not_as_it_was() {
         (put.headers["if-match"].as_str(), &put.body[..]),
         ("\"1\"", &br#"{"network":"default"}"#[..])
     );
-}
-
-#[test]
-fn an_operation_can_be_waited_for() {
-    for (ends, code, said) in [
-        ("finished", 0, "the restart of cluster web is done, at 2 hosts"),
-        ("failed", 69, "error: the restart of cluster web failed"),
-    ] {
-        let looks = std::sync::atomic::AtomicU32::new(0);
-        let server = Recorder::start(move |asked: &Heard| {
-            if asked.method == "POST" {
-                return Reply::json(201, &operation("in_process", &[]).to_string());
-            }
-            let now = match looks.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
-                0 => operation("in_process", &["a"]),
-                // Away for a moment.
-                1 => return Reply::HangUp,
-                _ => operation(ends, &["a", "b"]),
-            };
-            Reply::json(200, &now.to_string())
-        });
-        let operator = Operator::of(&server.url());
-        let ran = operator.run("cluster restart web --wait --interval 0.1 --json");
-        assert_eq!(ran.code, Some(code), "{}", ran.stderr);
-        let lines: Vec<_> = ran.stderr.lines().collect();
-        assert_eq!((lines[1], lines[lines.len() - 1]), ("1 done", said), "{lines:?}");
-        assert!(lines[2].starts_with("note: no server could be reached"), "{lines:?}");
-        let document: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
-        assert_eq!(document["state"], ends);
-    }
-}
-
-#[test]
-fn what_is_in_the_way_can_be_looked_at() {
-    let problem = json!({"title": "Conflict", "status": 409, "detail": "it runs"}).to_string();
-    let server = Recorder::start(move |_| Reply::Answer(409, "application/problem+json", problem.clone()));
-    let ran = Operator::of(&server.url()).run("cluster restart web --wait");
-    let said = "error: it runs\nhint: `provost cluster operations web` shows what runs\n";
-    assert_eq!((ran.code, ran.stderr.as_str()), (Some(75), said));
-}
-
-/// Ours was over when somebody began the next one; nobody knows how.
-#[test]
-fn another_operation_is_not_taken_for_ours() {
-    let server = Recorder::start(|asked: &Heard| {
-        let mut now = operation("in_process", &[]);
-        if asked.method == "GET" {
-            now["started_at"] = json!("2026-11-21T07:00:00Z");
-        }
-        Reply::json(200, &now.to_string())
-    });
-    let ran = Operator::of(&server.url()).run("cluster restart web --wait --interval 0.1");
-    assert_eq!(ran.code, Some(75));
-    assert!(ran.stderr.contains("error: another restart of cluster web began meanwhile"), "{}", ran.stderr);
 }
 
 #[test]

@@ -172,6 +172,59 @@ fn a_change_is_seen_and_a_restart_survived() {
     assert_eq!(watching.wait().code, Some(143));
 }
 
+/// Planned, started, read along with across a restart of the server, steered by somebody else, and ended.
+#[test]
+fn an_operation_is_followed_to_its_end() {
+    let mut house = house();
+    run(&house, "cluster create web").ok();
+    for n in 1..=3 {
+        run(&house, &format!("host add 10.0.0.{n} --cluster web")).ok();
+    }
+    let plan = run(&house, "cluster restart web --canary 1 --batch 2 --dry-run");
+    let table = "GROUP  ADDRESS   NOTE\n1      10.0.0.1  canary\n2      10.0.0.2\n2      10.0.0.3\n";
+    assert_eq!(plan.ok(), table);
+    assert!(plan.stderr.ends_with("; nothing was started\n"), "{}", plan.stderr);
+    assert_eq!(json(&house, "operation list web"), json!([]));
+
+    let start = "cluster restart web --batch 50% --start-at 2099-01-01T00:00:00Z --wait --json";
+    let waiting = Process::spawn(&mut command(&house, start));
+    let says = |words: &str| waiting.wait_for_stderr(|said| said.contains(words)).map(drop);
+    says("scheduled: 0 of 3 done, goes on at 2099-01-01T00:00:00Z\n").unwrap();
+    let second = run(&house, "cluster upgrade web");
+    assert_eq!(second.code, Some(75));
+    assert!(
+        second.stderr.ends_with("hint: `provost operation show web` shows what runs\n"),
+        "{}",
+        second.stderr
+    );
+    run(&house, "operation pause web").ok();
+    says("\npaused: 0 of 3 done\n").unwrap();
+    house.stop();
+    says("trying again").unwrap();
+    house.start();
+    says("the server answers again").unwrap();
+    run(&house, "operation skip web 10.0.0.2").ok();
+    says("\npaused: 0 of 3 done, 1 skipped\n").unwrap();
+    let hosts = run(&house, "operation hosts web --state skipped");
+    assert!(hosts.ok().contains("\n10.0.0.2  skipped  "), "{}", hosts.stdout);
+    run(&house, "operation abort web").ok();
+    let ran = waiting.wait();
+    assert_eq!(ran.code, Some(75), "{}", ran.stderr);
+    assert!(ran.stderr.ends_with("error: the restart of cluster web was aborted\n"), "{}", ran.stderr);
+    let ended: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&ended["phase"], &ended["policy"]["batch"]), (&json!("aborted"), &json!("50%")));
+    assert_eq!(json(&house, "operation list web"), json!([ended]));
+    assert_eq!(json(&house, "operation show web"), ended);
+
+    // Whoever comes late is told how it ended, and it can be taken up again.
+    let watched = run(&house, &format!("operation watch web {} --json", ended["id"]));
+    assert_eq!(watched.code, Some(75));
+    assert_eq!(serde_json::from_str::<Value>(&watched.stdout).unwrap(), ended);
+    let retried = json(&house, "operation retry web");
+    assert_eq!((&retried["phase"], &retried["id"]), (&json!("scheduled"), &ended["id"]));
+    assert_eq!(run(&house, "operation retry web").code, Some(75));
+}
+
 /// Hash of the password `secret`; cost 4.
 const SECRET: &str = "$2b$04$XefwdWd2iOAQz0h4H8wNaenxzfdyMoZjlvOxSexEPLLyCudnLi5DK";
 

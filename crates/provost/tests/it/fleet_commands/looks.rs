@@ -25,7 +25,12 @@ fn reply(path: &str) -> Reply {
         "/v1/clusters" => page(json!([cluster("web")])),
         "/v1/clusters/web" => one(cluster("web")),
         "/v1/clusters/web/hosts" => page(json!(["10.0.0.1"])),
-        "/v1/clusters/web/operations" => page(json!([operation("finished", &["a", "b"])])),
+        "/v1/clusters/web/operations" => page(json!([operation("finished", 2)])),
+        "/v1/clusters/web/operations/7" => one(operation("finished", 2)),
+        "/v1/clusters/web/operations/7/hosts" => page(json!([
+            {"address": "10.0.0.1", "state": "failed", "reason": "it hangs", "since": "2026-11-21T06:09:00Z",
+                "left_cordoned": true},
+        ])),
         "/v1/networks" => page(json!([network])),
         "/v1/networks/flat" => one(network),
         "/v1/container-managers" => page(json!([manager])),
@@ -67,11 +72,24 @@ fn every_thing_has_a_table_and_its_json() {
         ("cluster show web", "/v1/clusters/web", &["name               web"]),
         ("cluster hosts web", "/v1/clusters/web/hosts?limit=1000", &["ADDRESS", "10.0.0.1"]),
         (
-            "cluster operations web",
-            "/v1/clusters/web/operations",
+            "operation list web",
+            "/v1/clusters/web/operations?limit=1000",
             &[
-                "KIND     STATE     VERSION  DONE  AT  STARTED               FINISHED",
-                "restart  finished  -        2     -   2026-11-21T06:00:00Z  2026-11-21T06:10:00Z",
+                "ID  KIND     VERSION  PHASE     DONE    FAILED  AT  STARTED               FINISHED              BY",
+                "7   restart  -        finished  2 of 2  0       -   2026-11-21T06:00:00Z  2026-11-21T06:10:00Z  ada",
+            ],
+        ),
+        (
+            "operation show web 7",
+            "/v1/clusters/web/operations/7",
+            &["cluster    web", "id         7", "kind       restart", "version    -", "phase      finished"],
+        ),
+        (
+            "operation hosts web 7 --state failed",
+            "/v1/clusters/web/operations/7/hosts?limit=1000&state=failed",
+            &[
+                "ADDRESS   STATE   SINCE                 CORDON  REASON",
+                "10.0.0.1  failed  2026-11-21T06:09:00Z  left    it hangs",
             ],
         ),
         (
@@ -121,7 +139,7 @@ fn an_empty_list_says_so() {
     let ran = operator.run("cluster hosts empty");
     let said = "it has no hosts; `provost cluster add-host NAME ADDRESS` adds one\n";
     assert_eq!((ran.ok(), ran.stderr.as_str()), ("", said));
-    let ran = operator.run("cluster operations empty --json");
+    let ran = operator.run("operation list empty --json");
     assert_eq!((ran.ok(), ran.stderr.as_str()), ("[]\n", ""));
 }
 

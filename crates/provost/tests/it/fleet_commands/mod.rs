@@ -4,6 +4,7 @@ mod changes;
 mod connection;
 mod house;
 mod looks;
+mod operations;
 mod watch;
 
 use std::path::Path;
@@ -83,11 +84,12 @@ pub fn cluster(name: &str) -> Value {
         "hosts": {"total": 0, "available": 0, "unavailable": 0, "by_status": {}}})
 }
 
-/// An operation as the server shows it.
-pub fn operation(state: &str, done: &[&str]) -> Value {
-    let mut operation = json!({"cluster": "web", "kind": "restart", "state": state, "done": done,
-        "in_process": [], "started_at": "2026-11-21T06:00:00Z"});
-    if state != "in_process" {
+/// A restart of two hosts as the server shows it.
+pub fn operation(phase: &str, done: u64) -> Value {
+    let mut operation = json!({"cluster": "web", "id": 7, "kind": "restart", "phase": phase,
+        "hosts": {"total": 2, "waiting": 2 - done, "under_way": 0, "done": done, "failed": 0, "skipped": 0},
+        "under_way": [], "policy": {}, "started_by": "ada", "started_at": "2026-11-21T06:00:00Z"});
+    if ["finished", "failed", "aborted"].contains(&phase) {
         operation["finished_at"] = json!("2026-11-21T06:10:00Z");
     }
     operation

@@ -26,7 +26,9 @@ fn whoever_has_it_is_not_told_again() {
         assert_eq!(made.tag(), admin.get(path).tag());
         assert_eq!(made.document, admin.get(path).document);
     }
-    admin.says("POST", "/clusters/web/operations", &[], &json!({"kind": "restart"}), 201);
+    let restart = admin.says("POST", "/clusters/web/operations", &[], &json!({"kind": "restart"}), 201);
+    let restart = format!("/clusters/web/operations/{}", restart.document["id"]);
+    let hosts_of_it = format!("{restart}/hosts");
     let others = [
         "/hosts",
         "/clusters",
@@ -35,7 +37,8 @@ fn whoever_has_it_is_not_told_again() {
         "/clusters/web/hosts",
         "/hosts/10.0.0.1/status",
         "/clusters/web/operations",
-        "/clusters/web/operations/restart",
+        &restart,
+        &hosts_of_it,
         "/openapi.json",
     ];
     for path in things().iter().map(|(path, _)| *path).chain(others) {
@@ -133,7 +136,14 @@ fn writers_are_held_to_what_they_have_seen() {
         admin.says(method, "/clusters/web/hosts/10.0.0.9", &always, &Value::Null, 400).is_problem(400);
     }
     admin.says("POST", "/clusters/web/operations", &always, &json!({"kind": "restart"}), 412).is_problem(412);
-    admin.says("GET", "/clusters/web/operations/restart", &[], &Value::Null, 404).is_problem(404);
+    assert_eq!(admin.get("/clusters/web/operations").document, json!({"items": []}));
+    let restart = admin.says("POST", "/clusters/web/operations", &[], &json!({"kind": "restart"}), 201);
+    let place = format!("/clusters/web/operations/{}", restart.document["id"]);
+    for verb in ["pause", "resume", "abort", "retry", "hosts/10.0.0.1/skip"] {
+        admin.says("POST", &format!("{place}/{verb}"), &always, &json!({}), 412).is_problem(412);
+    }
+    let events = format!("{place}/events");
+    admin.says("GET", &events, &[("If-Match", "\"1\"")], &Value::Null, 412).is_problem(412);
     ended_without_a_fault(house);
 }
 

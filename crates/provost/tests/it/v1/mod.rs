@@ -1,7 +1,9 @@
 //! Provost's own interface, `/v1`, from outside.
 
 mod conditions;
+mod events;
 mod openapi;
+mod operations;
 mod pages;
 mod problems;
 mod roles;

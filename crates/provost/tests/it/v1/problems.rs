@@ -30,12 +30,19 @@ fn every_fault_is_a_problem_and_changes_nothing() {
         ("GET", "/hosts/10.0.0.2/credentials", none.clone(), 404),
         ("GET", "/clusters/db/hosts", none.clone(), 404),
         ("GET", "/clusters/db/operations", none.clone(), 404),
-        ("GET", "/clusters/web/operations/upgrade", none.clone(), 404),
+        ("GET", "/clusters/web/operations/7", none.clone(), 404),
+        ("GET", "/clusters/web/operations/7/hosts", none.clone(), 404),
+        ("GET", "/clusters/web/operations/7/events", none.clone(), 404),
+        ("POST", "/clusters/web/operations/7/pause", json!({}), 404),
+        ("POST", "/clusters/web/operations/7/retry", json!({}), 404),
+        ("POST", "/clusters/web/operations/7/hosts/10.0.0.1/skip", json!({}), 404),
         ("DELETE", "/networks/none", none.clone(), 404),
         ("PUT", "/clusters/db/hosts/10.0.0.1", none.clone(), 404),
         ("PUT", "/clusters/web/hosts/10.0.0.2", none.clone(), 404),
         ("POST", "/clusters/db/operations", json!({"kind": "restart"}), 404),
         ("POST", "/hosts/10.0.0.1", json!({}), 405),
+        ("GET", "/clusters/web/operations/7/pause", none.clone(), 405),
+        ("DELETE", "/clusters/web/operations/7", none.clone(), 405),
         ("TRACE", "/hosts", none.clone(), 405),
         ("BREW", "/hosts", none.clone(), 405),
         // Names that are none.
@@ -50,7 +57,11 @@ fn every_fault_is_a_problem_and_changes_nothing() {
         ("PUT", "/clusters/a.b", json!({}), 400),
         ("PUT", "/clusters/a%20b", json!({}), 400),
         ("PUT", &format!("/clusters/{long}"), json!({}), 400),
-        ("GET", "/clusters/web/operations/reboot", none.clone(), 400),
+        ("GET", "/clusters/web/operations/restart", none.clone(), 400),
+        ("GET", "/clusters/web/operations/-1", none.clone(), 400),
+        ("GET", "/clusters/web/operations/12345678901234567/events", none.clone(), 400),
+        ("POST", "/clusters/web/operations/x/abort", json!({}), 400),
+        ("POST", "/clusters/web/operations/7/hosts/a%2Fb/skip", json!({}), 400),
         ("PUT", "/hosts/10.0.0", json!({}), 422),
         ("PUT", "/hosts/300.0.0.1", json!({}), 422),
         ("PUT", "/hosts/a..b", json!({}), 422),
@@ -100,6 +111,21 @@ fn every_fault_is_a_problem_and_changes_nothing() {
         ("POST", "/clusters/web/operations", json!({"kind": "deploy", "version": "a b"}), 400),
         ("POST", "/clusters/web/operations", json!({"kind": "deploy", "version": "--force"}), 400),
         ("POST", "/clusters/web/operations", json!({"kind": "restart", "version": "7"}), 400),
+        ("POST", "/clusters/web/operations", json!({"kind": "restart", "policy": {"batch": "0"}}), 400),
+        ("POST", "/clusters/web/operations", json!({"kind": "restart", "policy": {"batch": 3}}), 400),
+        ("POST", "/clusters/web/operations", json!({"kind": "restart", "policy": {"batches": "3"}}), 400),
+        ("POST", "/clusters/web/operations", json!({"kind": "restart", "policy": {"windows": ["x"]}}), 400),
+        (
+            "POST",
+            "/clusters/web/operations",
+            json!({"kind": "restart", "policy": {"failures_max": 101}}),
+            400,
+        ),
+        ("POST", "/clusters/web/operations", json!({"kind": "restart", "policy": {"start_at": "now"}}), 422),
+        ("POST", "/clusters/web/operations", json!({"kind": "restart", "dry_run": "no"}), 400),
+        ("POST", "/clusters/db/operations", json!({"kind": "restart", "dry_run": true}), 404),
+        ("POST", "/clusters/web/operations/7/pause", none.clone(), 415),
+        ("POST", "/clusters/web/operations/7/pause", json!({"why": "lunch"}), 400),
         ("PUT", "/networks/n", json!({}), 400),
         ("PUT", "/networks/n", json!({"kind": "flannel_server"}), 422),
         ("PUT", "/networks/n", json!({"kind": "flannel_etcd", "options": []}), 400),
@@ -120,6 +146,8 @@ fn every_fault_is_a_problem_and_changes_nothing() {
         ("GET", "/hosts?cluster=a.b", none.clone(), 400),
         ("GET", "/hosts?os=%FF", none.clone(), 400),
         ("GET", "/hosts?after=10.0.0.1", none.clone(), 422),
+        ("GET", "/clusters/web/operations?after=aDEwLjAuMC4x", none.clone(), 422),
+        ("GET", "/clusters/web/operations/7/hosts?state=reborn", none.clone(), 400),
         ("GET", "/clusters?after=aDEwLjAuMC4x", none, 422),
     ] {
         let answered = admin.ask(method, path, &[], &body);
@@ -232,20 +260,23 @@ fn what_is_in_the_way_is_shown() {
         &json!({"kind": "deploy", "version": "7.2"}),
         201,
     );
-    assert_eq!(started.header("location"), Some("/v1/clusters/web/operations/deploy"));
-    let done = admin.get("/clusters/web/operations/deploy").document;
-    assert_eq!((&done["state"], &done["version"]), (&json!("finished"), &json!("7.2")), "{done}");
+    let place = started.header("location").unwrap().strip_prefix("/v1").unwrap();
+    assert_eq!(place, format!("/clusters/web/operations/{}", started.document["id"]));
+    let done = admin.get(place).document;
+    assert_eq!(done, started.document);
+    assert_eq!((&done["phase"], &done["version"]), (&json!("finished"), &json!("7.2")), "{done}");
     admin.put("/hosts/10.0.0.1", &json!({"cluster": "web"}), 201);
     let running =
         admin.says("POST", "/clusters/web/operations", &[], &json!({"kind": "restart"}), 201).document;
-    assert_eq!(running["state"], "in_process");
-    let started_at = running["started_at"].as_str().unwrap();
-    assert!(started_at.len() == 27 && started_at.ends_with('Z'), "{started_at}");
+    assert_eq!((&running["phase"], running.get("finished_at")), (&json!("running"), None));
     let second = admin.ask("POST", "/clusters/web/operations", &[], &json!({"kind": "upgrade"}));
     second.is_problem(409);
     assert_eq!(second.document["running"], running);
+    let retried = admin.ask("POST", &format!("{place}/retry"), &[], &json!({}));
+    retried.is_problem(409);
+    assert_eq!(retried.document["running"], running);
     let all = admin.get("/clusters/web/operations").document;
-    assert_eq!(all["items"].as_array().unwrap().len(), 2, "{all}");
+    assert_eq!(all["items"], json!([running, done]), "{all}");
     let web = admin.get("/clusters/web").document;
     assert_eq!(web["hosts"], json!({"total": 1, "available": 0, "unavailable": 1, "by_status": {"new": 1}}));
     assert_eq!(web["health"], "failed");

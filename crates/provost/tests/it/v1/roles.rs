@@ -13,7 +13,7 @@ fn each_role_may_do_what_it_is_for() {
     let directory = files(&everybody(), &[]);
     let house = house(directory.path(), &[]);
     let users = USERS.map(|user| Asker::user(&house, Some(user)));
-    let none = Value::Null;
+    let (none, nothing) = (Value::Null, json!({}));
     let members = json!({"hosts": []});
     let key = json!({"fingerprint": format!("SHA256:{}", "0".repeat(43))});
     for (method, path, body, expected) in [
@@ -37,7 +37,20 @@ fn each_role_may_do_what_it_is_for() {
         ("PUT", "/clusters/web/hosts", &members, [403, 403, 200, 200]),
         ("POST", "/clusters/web/operations", &json!({"kind": "restart"}), [403, 403, 201, 201]),
         ("GET", "/clusters/web/operations", &none, [403, 200, 200, 200]),
-        ("GET", "/clusters/web/operations/restart", &none, [403, 200, 200, 200]),
+        (
+            "POST",
+            "/clusters/web/operations",
+            &json!({"kind": "restart", "dry_run": true}),
+            [403, 403, 200, 200],
+        ),
+        ("GET", "/clusters/web/operations/7", &none, [403, 404, 404, 404]),
+        ("GET", "/clusters/web/operations/7/hosts", &none, [403, 404, 404, 404]),
+        ("GET", "/clusters/web/operations/7/events", &none, [403, 404, 404, 404]),
+        ("POST", "/clusters/web/operations/7/pause", &nothing, [403, 403, 404, 404]),
+        ("POST", "/clusters/web/operations/7/resume", &nothing, [403, 403, 404, 404]),
+        ("POST", "/clusters/web/operations/7/abort", &nothing, [403, 403, 404, 404]),
+        ("POST", "/clusters/web/operations/7/retry", &nothing, [403, 403, 404, 404]),
+        ("POST", "/clusters/web/operations/7/hosts/10.0.0.1/skip", &nothing, [403, 403, 404, 404]),
         ("GET", "/networks", &none, [403, 200, 200, 200]),
         ("GET", "/networks/n", &none, [403, 200, 200, 200]),
         ("GET", "/networks/n/secrets", &none, [403, 403, 200, 200]),
