@@ -33,6 +33,8 @@
 //! /fleet/care/<address>                            what has gone wrong with a host, and when to try again
 //! /fleet/host-key/<address>                        the key it has to prove, and the one it offered instead
 //! /fleet/bootstrap/<address>                       which steps are done on a host that is being made ready
+//! /fleet/node-leaving/<container manager>/<address>   that it is to forget a host
+//! /fleet/looked-at/<number>                        until when a slice of the hosts was watched
 //! ```
 
 use std::collections::BTreeMap;

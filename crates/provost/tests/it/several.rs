@@ -6,6 +6,7 @@ mod life;
 mod sigkill;
 mod start;
 mod takeover;
+mod watch;
 
 use std::path::PathBuf;
 
