@@ -171,7 +171,8 @@ impl Worker for Caller {
 
 impl InProcess {
     fn open(folder: &Path, requests: &Requests) -> Result<Self, Failure> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.enable_all().global_queue_interval(1).build();
         let runtime = runtime.map_err(Failure::file(folder))?;
         let entropy = Entropy::system();
         let key_file = folder.join("store.key");

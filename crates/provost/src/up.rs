@@ -102,8 +102,10 @@ fn live(settings: &Settings, face: Face) -> Result<(), RunError> {
 fn work(settings: &Settings, face: Face) -> Result<(), RunError> {
     // Whatever is made from here on is for this user alone.
     umask(Mode::RWXG | Mode::RWXO);
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
+    // What the store's thread has answered goes on before the next signature is made, instead of behind all those
+    // that a worker has already: everybody else who wants to commit waits for it.
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().global_queue_interval(1).build().map_err(RunError::Runtime)?;
     let served = runtime.block_on(serve(settings, face));
     // Not for ever: somebody may have stopped reading our standard output.
     runtime.shutdown_timeout(RUNTIME_SHUTDOWN);

@@ -13,6 +13,7 @@ pub mod doors;
 mod fault;
 mod health;
 mod proxies;
+mod sharing;
 mod signing_in;
 mod v1;
 

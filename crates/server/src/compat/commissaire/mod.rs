@@ -17,6 +17,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
+use bytes::Bytes;
 use engine::House;
 use fleet::{
     ClusterName, ContainerManagerName, Expected, Fleet, HostAddress, NetworkName, NewHost, OperationKind,
@@ -25,7 +26,6 @@ use fleet::{
 use http::request::Parts;
 use identity::sign_in::SignedIn;
 use identity::{Action, Denied, Permit, Principal};
-use tokio::sync::Semaphore;
 
 use self::answer::{Answer, Reader, Refusal};
 use self::bodies::{Members, Replacement};
@@ -34,6 +34,7 @@ use super::percent;
 use crate::answers::Answers;
 use crate::app::FleetApi;
 use crate::doors::read_body;
+use crate::sharing::Shared;
 use crate::signing_in::sign_in;
 
 /// The longest body: more than can be stored of any one thing.
@@ -47,15 +48,14 @@ const UNKNOWN_NETWORK: &str = "199 provost \"there is no such network; `default`
 
 /// How much of what was answered is kept, in bytes: room for the list of a hundred thousand hosts.
 const ANSWERS_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// How many lists of all hosts are made at once. Each takes the memory of all hosts meanwhile.
-const LISTS_AT_ONCE: usize = 2;
 
 /// The dialect's server side.
 pub(crate) struct Commissaire {
     house: Arc<House>,
     api: Arc<FleetApi>,
     answers: Answers<Document>,
-    lists: Semaphore,
+    /// The lists of all hosts, each of which takes the memory of all hosts while it is made.
+    lists: Shared<Bytes>,
 }
 
 /// What is read most. There are no secrets in it, so that all who may read it are answered the same.
@@ -111,8 +111,7 @@ impl Asked {
 
 impl Commissaire {
     pub(crate) fn new(house: Arc<House>, api: Arc<FleetApi>) -> Self {
-        let (answers, lists) = (Answers::new(ANSWERS_BYTES_MAX), Semaphore::new(LISTS_AT_ONCE));
-        Self { house, api, answers, lists }
+        Self { house, api, answers: Answers::new(ANSWERS_BYTES_MAX), lists: Shared::new() }
     }
 
     /// Answers one request for what is `inside` the dialect's tree. Never fails: a refusal is an answer.
@@ -208,15 +207,16 @@ impl Commissaire {
         if let Some(kept) = self.answers.at(at, &Document::Hosts) {
             return Ok(Answer::ready(kept));
         }
-        // It is never closed, so that there is a place in the end.
-        let _place = self.lists.acquire().await.ok();
-        // While we waited, somebody else may have made what we want.
-        self.kept_or(Document::Hosts, async || {
-            let mut items = answer::Items::default();
-            let order = self.fleet().all_hosts(permit, |host| items.add(&documents::host(&host))).await?;
-            Ok(items.in_order(&order))
-        })
-        .await
+        let list = self.lists.share(async || {
+            // While we waited, somebody else may have made one that still holds.
+            let list = self.kept_or(Document::Hosts, async || {
+                let mut items = answer::Items::default();
+                let order = self.fleet().all_hosts(permit, |host| items.add(&documents::host(&host))).await?;
+                Ok(items.in_order(&order))
+            });
+            list.await.map(|list| list.document().clone())
+        });
+        list.await.map(Answer::ready)
     }
 
     async fn host(&self, address: HostAddress, asked: Asked) -> Result<Answer, Refusal> {
