@@ -1,4 +1,4 @@
-//! What an operation does on one host at a time (issue of fleet: `fleet::next`, `fleet::HostRun`).
+//! What an operation does on one host (`fleet::next`, `fleet::HostRun`).
 //!
 //! ```text
 //! Prepare   waits      gets in, reads the boot id, sees whether it can be done; nothing is changed on the host

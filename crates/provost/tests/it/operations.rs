@@ -20,8 +20,8 @@ fn cluster_of(plans: Vec<HostPlan>, options: &[(&str, &str)]) -> World {
     let world = World::new(Transport::Ssh, plans, &options);
     assert_eq!(world.ask("PUT", "/api/v0/cluster/web", &json!({})).0, 201);
     let key = world.hosts.key();
-    for host in world.hosts.all() {
-        world.add(host, &key, "root");
+    for (host, user) in world.hosts.all().iter().zip(["root", "admin"].into_iter().cycle()) {
+        world.add(host, &key, user);
     }
     for host in world.hosts.all() {
         world.until(host, "disassociated");

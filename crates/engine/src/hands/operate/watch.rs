@@ -1,7 +1,8 @@
 //! A host whose command was taken is watched until it is well.
 //!
-//! One that is away is knocked at: at first ten times a second, later less and less often, but always so that what it
-//! takes to notice that it is back is a small part of the time that it was away.
+//! One that is away is knocked at: at first five times a second, later less and less often, but always so that what it
+//! takes to notice that it is back is a small part of the time that it was away. A knock that nobody answers is soon
+//! given up: the packet is lost, and the system would only send it again a second later.
 
 use std::time::Duration;
 
@@ -23,13 +24,15 @@ const KNOWN_FOR: Duration = Duration::from_secs(5);
 const REFUSED_MAX: Duration = Duration::from_secs(60);
 /// How long the operator's command may take each time.
 const COMMAND: Duration = Duration::from_secs(60);
-/// How long a knock may take at least.
-const KNOCK: Duration = Duration::from_millis(300);
+/// How long a knock may take at least, in times that the host took to answer when it was there.
+const KNOCK: u32 = 4;
+/// The same, of a host that has not answered yet.
+const SLOW: Duration = Duration::from_millis(500);
 
 impl Visit {
     /// Waits until the host has shown what the gates ask for, and lifts its cordon.
     pub(super) async fn watch(&self, run: &HostRun) -> Result<(), Halt> {
-        let mut way = Way { target: self.way_in().await?, since: Instant::now() };
+        let mut way = Way { target: self.way_in().await?, since: Instant::now(), took: None };
         let mut refused_since = None;
         let mut is_near = true;
         let pace = Pace::new(10, 100, 2_000);
@@ -37,6 +40,7 @@ impl Visit {
         loop {
             self.refresh(&mut way).await?;
             let limit = if is_near { ANSWER } else { SIGN_IN };
+            let asked = Instant::now();
             let boot_id = match self.boot_id(&way.target, limit).await {
                 Ok(boot_id) => boot_id,
                 Err(Halt::Later(reason)) => {
@@ -57,6 +61,7 @@ impl Visit {
                 Err(halt) => return Err(halt),
             };
             (is_near, refused_since) = (true, None);
+            way.took = Some(way.took.map_or(asked.elapsed(), |took| took.min(asked.elapsed())));
             match self.observe(run, &way.target, boot_id).await? {
                 Lacks::Nothing => break,
                 Lacks::Restart(what) => {
@@ -141,10 +146,10 @@ impl Visit {
 
     /// Waits until somebody listens there.
     async fn until_back(&self, way: &mut Way, since: &Pace) -> Result<(), Halt> {
-        let pace = Pace { since: since.since, ..Pace::new(100, 100, 2_000) };
+        let pace = Pace { since: since.since, ..Pace::new(200, 100, 2_000) };
         loop {
             self.pause(pace.pause()).await?;
-            let limit = (pace.pause() * 3).max(KNOCK);
+            let limit = pace.pause().max(way.took.map_or(SLOW, |took| took * KNOCK).min(SLOW));
             if self.within(self.crew.hands.remote.knock(&way.target, limit)).await? {
                 return Ok(());
             }
@@ -155,16 +160,19 @@ impl Visit {
     /// Looks now and then whether the host is still ours, and how to get into it.
     async fn refresh(&self, way: &mut Way) -> Result<(), Halt> {
         if way.since.elapsed() >= KNOWN_FOR {
-            *way = Way { target: self.way_in().await?, since: Instant::now() };
+            *way = Way { target: self.way_in().await?, since: Instant::now(), took: way.took };
         }
         Ok(())
     }
 }
 
-/// The way into a host, and since when it is known.
+/// The way into a host.
 struct Way {
     target: Target,
+    /// Since when that is known.
     since: Instant,
+    /// In what time the host answered at best.
+    took: Option<Duration>,
 }
 
 /// What a host lacks.
