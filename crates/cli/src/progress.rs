@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use client::v1::{self, List};
 use client::{Listening, Segment};
+use tokio::time::{sleep, timeout};
 use wire::{Operation, OperationHost, OperationPhase, Page, WaitsFor};
 
 use crate::error::CommandError;
@@ -62,7 +63,16 @@ pub(crate) async fn follow(
             Listening::Events(events) => events,
             Listening::Answer(answer) => return Err(CommandError::refusal(&request, &answer)),
         };
-        while let Ok(Some(event)) = events.next().await {
+        loop {
+            let Ok(next) = timeout(PATIENCE, events.next()).await else {
+                // A change may be long in coming; until then nothing would be written that could fail.
+                if let (true, Some(seen)) = (prints && screen.is_closed(), &seen) {
+                    return Ok(seen.clone());
+                }
+                continue;
+            };
+            // However it ends, the next connection tells the rest.
+            let Ok(Some(event)) = next else { break };
             if event.name != "operation" {
                 continue;
             }
@@ -79,13 +89,9 @@ pub(crate) async fn follow(
             }
             seen = Some(now);
         }
-        if let (true, Some(seen)) = (prints && screen.is_closed(), &seen) {
-            // Nobody reads it any more.
-            return Ok(seen.clone());
-        }
         let pause = events.pause().unwrap_or(PATIENCE);
         asker.patience = Some(pause);
-        tokio::time::sleep(pause).await;
+        sleep(pause).await;
     }
 }
 

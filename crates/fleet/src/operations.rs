@@ -143,27 +143,6 @@ impl Fleet {
         Ok(Seen { is: self.shown_operation(kind, &found.record).await?, version: found.version })
     }
 
-    /// The latest operation of each kind on a cluster.
-    ///
-    /// # Errors
-    /// [`OperationError::NoSuchCluster`] only when there is none.
-    pub async fn operations(
-        &self,
-        _permit: Permit<ReadClusters>,
-        cluster: &ClusterName,
-    ) -> Result<Vec<Operation>, OperationError> {
-        if self.tables.cluster.get(cluster.as_str()).await?.is_none() {
-            return Err(OperationError::NoSuchCluster { cluster: cluster.clone() });
-        }
-        let mut operations = Vec::new();
-        for (kind, latest) in self.latest(cluster).await? {
-            if let Some(latest) = latest {
-                operations.push(self.shown_operation(kind, &latest.record).await?);
-            }
-        }
-        Ok(operations)
-    }
-
     /// The records of all kinds.
     pub(crate) async fn latest(
         &self,

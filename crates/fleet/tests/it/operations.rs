@@ -1,7 +1,7 @@
 //! Operations: planned, recorded, shown (commissaire contract, section 3.4).
 
 use base::Span;
-use fleet::{OperationError, OperationKind, OperationState, Plan};
+use fleet::{OperationError, OperationKind, OperationState, Plan, SteerError};
 use futures_executor::block_on;
 
 use crate::world::{World, cluster, host_in, permit};
@@ -56,8 +56,8 @@ fn one_operation_runs_on_a_cluster() {
         );
     }
     start(&world, "empty", Plan::Restart).unwrap();
-    let operations = block_on(world.fleet.operations(permit(), &cluster("web"))).unwrap();
-    assert_eq!(operations.iter().map(|operation| &operation.plan).collect::<Vec<_>>(), [&Plan::Restart]);
+    let page = block_on(world.fleet.latest_rollouts(permit(), &cluster("web"), None, 9)).unwrap();
+    assert_eq!(page.rollouts.iter().map(|view| &view.rollout.plan).collect::<Vec<_>>(), [&Plan::Restart]);
 }
 
 /// It is answered as one that begins, and found finished.
@@ -75,7 +75,8 @@ fn nothing_to_do_is_done_at_once() {
     start(&world, "empty", deploy("1")).unwrap();
     start(&world, "empty", Plan::Upgrade).unwrap();
     assert_eq!(found(OperationKind::Upgrade).unwrap().is.started_at, "2016-12-06T04:54:20.000000");
-    assert_eq!(block_on(world.fleet.operations(permit(), &cluster("empty"))).unwrap().len(), 2);
+    let page = block_on(world.fleet.latest_rollouts(permit(), &cluster("empty"), None, 9)).unwrap();
+    assert_eq!(page.rollouts.len(), 3);
 }
 
 #[test]
@@ -87,7 +88,7 @@ fn there_is_nothing_to_do_with_what_does_not_exist() {
         let found = block_on(world.fleet.operation(permit(), &cluster("nowhere"), kind));
         assert!(matches!(found, Err(OperationError::NeverStarted { .. })));
     }
-    let found = block_on(world.fleet.operations(permit(), &cluster("nowhere")));
-    assert!(matches!(found, Err(OperationError::NoSuchCluster { .. })));
+    let found = block_on(world.fleet.latest_rollouts(permit(), &cluster("nowhere"), None, 9));
+    assert!(matches!(found, Err(SteerError::NoSuchCluster { .. })));
     assert!(world.keys("/commissaire/cluster/").is_empty());
 }

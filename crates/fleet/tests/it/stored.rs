@@ -92,7 +92,7 @@ fn answers_can_be_awaited_anywhere() {
     check(&fleet.join(permit(), name, host));
     check(&fleet.replace_members(permit(), name, None, set));
     check(&fleet.start(permit(), name, fleet::Plan::Upgrade));
-    check(&fleet.operations(permit(), name));
+    check(&fleet.latest_rollouts(permit(), name, None, 1));
     check(&fleet.networks(permit()));
     check(&fleet.delete_container_manager(permit(), &"k8s".parse().unwrap(), anything));
     check(&fleet.credentials(permit(), host));

@@ -154,6 +154,31 @@ fn the_latest_operation_is_the_usual_one() {
     assert_eq!(ran.stderr, "error: nothing was ever done with cluster empty\n");
 }
 
+/// On a terminal there is one line, painted anew, and what comes behind it stands in lines of its own.
+#[test]
+fn a_terminal_has_one_line_of_progress() {
+    let server = Recorder::start(|asked: &Heard| match asked.path.as_str() {
+        path if path.ends_with("/events") => events(&[
+            with("running", [0, 0, 3], &["a"]),
+            with("running", [2, 0, 1], &["a"]),
+            with("finished", [4, 0, 0], &[]),
+        ]),
+        _ => Reply::json(200, "{}"),
+    });
+    let operator = Operator::of(&server.url());
+    let typed = operator.command("operation watch web 7");
+    let line = format!("{} operation watch web 7", typed.get_program().to_str().unwrap());
+    let mut script = std::process::Command::new("script");
+    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env_clear();
+    script.env("HOME", operator.home()).env("PATH", "/usr/bin:/bin").env("SHELL", "/bin/sh");
+    let ran = testkit::run(&mut script);
+    let expected = "\r\u{1b}[K[....................] running: 0 of 4 done, at a\
+                    \r\u{1b}[K[##########..........] running: 2 of 4 done, at a\
+                    \r\u{1b}[K[####################] finished: 4 of 4 done\r\n\
+                    the restart of cluster web is done, at 4 of 4 hosts\r\n";
+    assert_eq!(ran.ok(), expected);
+}
+
 #[test]
 fn what_is_in_the_way_can_be_looked_at() {
     let problem = json!({"title": "Conflict", "status": 409, "detail": "it runs"}).to_string();
