@@ -219,7 +219,8 @@ impl Run {
         let complaints = String::from_utf8_lossy(self.complaints.make_contiguous()).into_owned();
         // What is wrong stands in the line that says so; behind it comes where.
         let wrong = complaints.lines().map(str::trim).find(|line| line.contains("ERROR"));
-        let said = cut(wrong.or_else(|| last_line(&complaints)).unwrap_or("it said nothing"));
+        let said = wrong.or_else(|| last_line(&complaints)).unwrap_or("it said nothing");
+        let said = cut(said.trim_start_matches("[ERROR]: ").trim_start_matches("ERROR! "));
         Err(Error::Playbook { playbook: self.playbook.clone(), end: ended.to_string(), said })
     }
 

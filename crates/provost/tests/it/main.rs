@@ -26,6 +26,7 @@ mod links;
 mod names;
 mod openssl;
 mod pkilint;
+mod playbooks;
 mod program;
 mod rollover;
 mod several;
