@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
 use crate::begin::{RunFolder, Settings};
@@ -42,6 +43,8 @@ pub struct Run {
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
     folder: RunFolder,
+    /// Given back when everything else is gone.
+    _place: OwnedSemaphorePermit,
     entries: Vec<Entry>,
     settings: Settings,
     playbook: String,
@@ -68,7 +71,7 @@ struct Heard {
 impl Run {
     pub(crate) fn new(
         mut child: Child,
-        folder: RunFolder,
+        (folder, place): (RunFolder, OwnedSemaphorePermit),
         entries: Vec<Entry>,
         play: &Play,
         settings: Settings,
@@ -79,6 +82,7 @@ impl Run {
             stderr: child.stderr.take(),
             child,
             folder,
+            _place: place,
             entries,
             settings,
             playbook: play.playbook.name.clone(),

@@ -59,6 +59,7 @@ impl World {
                     folder: folder.path().join("own"),
                     config: None,
                     connect: Duration::from_secs(3),
+                    runs_max: 1,
                 };
                 let ansible = Ansible::new(settings, Entropy::system()).unwrap();
                 let playbooks = Arc::new(Playbooks::new(ansible, Some(folder.path().to_owned())).unwrap());
