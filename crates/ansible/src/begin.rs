@@ -6,11 +6,13 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Entropy, hex};
 use serde_json::Value;
 use tokio::process::Command;
+use tokio::sync::Semaphore;
 
 use crate::inventory::{self, Entry};
 use crate::literal::literal;
@@ -36,6 +38,8 @@ pub struct Settings {
     pub config: Option<PathBuf>,
     /// How long a connection may take to be made.
     pub connect: Duration,
+    /// How many playbooks are run at once; each is some Python processes of 60 MiB and more.
+    pub runs_max: usize,
 }
 
 /// The program, and the folder it works in.
@@ -43,6 +47,7 @@ pub struct Settings {
 pub struct Ansible {
     settings: Settings,
     entropy: Entropy,
+    places: Arc<Semaphore>,
 }
 
 impl Ansible {
@@ -57,7 +62,8 @@ impl Ansible {
         };
         made(folder, DirBuilder::new().recursive(true).mode(0o700).create(folder))?;
         marked::end(&format!("{}/{RUN}", folder.display()));
-        let ansible = Self { settings, entropy };
+        let places = Arc::new(Semaphore::new(settings.runs_max.max(1)));
+        let ansible = Self { settings, entropy, places };
         let folder = &ansible.settings.folder;
         for left in fs::read_dir(folder).into_iter().flatten().flatten() {
             if left.file_name().to_string_lossy().starts_with(RUN) {
@@ -90,11 +96,12 @@ impl Ansible {
         self.settings.folder.join("ansible.cfg")
     }
 
-    /// Begins to run `play`.
+    /// Begins to run `play`, when fewer than allowed are being run. Its time begins then.
     ///
     /// # Errors
     /// [`Error::Start`] and [`Error::Files`].
-    pub fn begin(&self, play: &Play) -> Result<Run, Error> {
+    pub async fn begin(&self, play: &Play) -> Result<Run, Error> {
+        let place = self.places.clone().acquire_owned().await.expect("nobody closes it");
         let folder = RunFolder::make(&self.settings.folder, &self.entropy)?;
         let entries = folder.fill(play)?;
         let mut command = Command::new(&self.settings.program);
@@ -112,7 +119,7 @@ impl Ansible {
         let start = |source| Error::Start { program: program.clone(), source };
         let child = command.spawn().map_err(start)?;
         tracing::debug!(playbook = play.playbook.name, "playbook begun");
-        Ok(Run::new(child, folder, entries, play, self.settings.clone()))
+        Ok(Run::new(child, (folder, place), entries, play, self.settings.clone()))
     }
 
     /// Everything that Ansible and ssh find in their environment. These settings count more than a file's.

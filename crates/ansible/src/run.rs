@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
 use crate::begin::{RunFolder, Settings};
@@ -42,6 +43,8 @@ pub struct Run {
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
     folder: RunFolder,
+    /// Given back when everything else is gone.
+    _place: OwnedSemaphorePermit,
     entries: Vec<Entry>,
     settings: Settings,
     playbook: String,
@@ -68,7 +71,7 @@ struct Heard {
 impl Run {
     pub(crate) fn new(
         mut child: Child,
-        folder: RunFolder,
+        (folder, place): (RunFolder, OwnedSemaphorePermit),
         entries: Vec<Entry>,
         play: &Play,
         settings: Settings,
@@ -79,6 +82,7 @@ impl Run {
             stderr: child.stderr.take(),
             child,
             folder,
+            _place: place,
             entries,
             settings,
             playbook: play.playbook.name.clone(),
@@ -219,7 +223,8 @@ impl Run {
         let complaints = String::from_utf8_lossy(self.complaints.make_contiguous()).into_owned();
         // What is wrong stands in the line that says so; behind it comes where.
         let wrong = complaints.lines().map(str::trim).find(|line| line.contains("ERROR"));
-        let said = cut(wrong.or_else(|| last_line(&complaints)).unwrap_or("it said nothing"));
+        let said = wrong.or_else(|| last_line(&complaints)).unwrap_or("it said nothing");
+        let said = cut(said.trim_start_matches("[ERROR]: ").trim_start_matches("ERROR! "));
         Err(Error::Playbook { playbook: self.playbook.clone(), end: ended.to_string(), said })
     }
 

@@ -104,6 +104,9 @@ pub fn hands(settings: &Settings, clock: &Clock, entropy: &Entropy) -> Result<Op
     }))
 }
 
+/// How many playbooks are run at once on each core: they wait for hosts half of the time.
+const RUNS_EACH: usize = 4;
+
 /// Whoever works on hosts by playbooks. The private folder for it lies beside the database.
 fn playbooks(
     settings: &Settings,
@@ -114,11 +117,13 @@ fn playbooks(
     let absolute = std::path::absolute(&folder);
     let folder = absolute.map_err(|source| HandsError::File { path: folder, source })?;
     let config = said.playbooks_folder.as_ref().map(|folder| folder.join("ansible.cfg"));
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let of_ansible = ansible::Settings {
         program: said.program.clone(),
         folder,
         config: config.filter(|config| config.exists()),
         connect: settings.fleet.hands.connect,
+        runs_max: settings.fleet.hands.hosts_max.min(RUNS_EACH * cores),
     };
     let ansible = Ansible::new(of_ansible, entropy.clone())?;
     Ok(Arc::new(Playbooks::new(ansible, said.playbooks_folder.clone())?))

@@ -61,7 +61,7 @@ impl World {
     }
 
     async fn run(&self, play: &Play) -> Result<Report, Error> {
-        self.ansible.begin(play)?.report().await
+        self.ansible.begin(play).await?.report().await
     }
 
     /// Whether nothing is left of any run.
@@ -79,6 +79,7 @@ fn settings(folder: &Path) -> Settings {
         folder: folder.join("own"),
         config: None,
         connect: Duration::from_secs(3),
+        runs_max: 2,
     }
 }
 
@@ -116,7 +117,7 @@ async fn results_come_back_host_by_host() {
 
     // What is done is told while it runs, and can be left out later.
     play.hosts.truncate(1);
-    let mut run = world.ansible.begin(&play).unwrap();
+    let mut run = world.ansible.begin(&play).await.unwrap();
     let done = run.next().await.unwrap().unwrap();
     assert_eq!((done.host.as_str(), done.tag.as_str()), (world.hosts[0].address(), "name"));
     assert_eq!(run.next().await.unwrap(), None);
@@ -186,7 +187,7 @@ async fn who_is_late_is_ended_with_everything_it_began() {
     assert!(matches!(&late, Error::Overdue { last, .. } if last == "first"), "{late}");
     assert!(world.is_tidy(), "{:?}", processes(world.folder.path()));
     // Dropping one in the middle does the same.
-    let mut run = world.ansible.begin(&play).unwrap();
+    let mut run = world.ansible.begin(&play).await.unwrap();
     let begun = tokio::time::timeout(Duration::from_secs(3), run.next()).await;
     assert!(begun.is_err() && !world.is_tidy());
     drop(run);
@@ -197,7 +198,7 @@ async fn who_is_late_is_ended_with_everything_it_began() {
 async fn what_was_left_behind_is_cleared_at_the_next_start() {
     let world = World::new(1);
     let play = world.play("  - ansible.builtin.raw: sleep 1000\n");
-    let run = world.ansible.begin(&play).unwrap();
+    let run = world.ansible.begin(&play).await.unwrap();
     wait_until("ssh to run", || processes(world.folder.path()).len() > 2 || !world.is_tidy());
     // As if it had been killed: nobody drops anything.
     std::mem::forget(run);
@@ -219,9 +220,21 @@ async fn what_is_wrong_with_ansible_is_told() {
     let wrong = world.run(&play).await.unwrap_err();
     assert!(matches!(&wrong, Error::Playbook { said, .. } if said.contains("could not be found")), "{wrong}");
     let other = Settings { program: "/nonexistent/ansible-playbook".into(), ..settings(world.folder.path()) };
-    let none = Ansible::new(other, Entropy::system()).unwrap().begin(&play).unwrap_err();
+    let none = Ansible::new(other, Entropy::system()).unwrap().begin(&play).await.unwrap_err();
     assert!(matches!(none, Error::Start { .. }), "{none}");
     assert!(world.is_tidy());
+}
+
+/// No more at once than allowed; the others wait for their turn, and lose no time of their own.
+#[tokio::test]
+async fn playbooks_wait_for_their_turn() {
+    let world = World::new(1);
+    let play = world.play("  - ansible.builtin.raw: sleep 1000\n");
+    let (one, _two) = (world.ansible.begin(&play).await.unwrap(), world.ansible.begin(&play).await.unwrap());
+    let third = tokio::time::timeout(Duration::from_millis(500), world.ansible.begin(&play)).await;
+    assert!(third.is_err());
+    drop(one);
+    world.ansible.begin(&play).await.unwrap();
 }
 
 /// Megabytes are read and not kept; the end is told.

@@ -154,8 +154,7 @@ impl Job<'_> {
         let plan = bootstrap::digest(steps);
         let mut done = fleet.steps_done(address, &plan).await?;
         let limit = self.crew.hands.host_limit;
-        let begun = playbooks.make_ready(target, given, &done, limit);
-        let mut run = begun.map_err(|error| Halt::Failed(why(address, &error)))?;
+        let mut run = self.remotely(playbooks.make_ready(target, given, &done, limit)).await?;
         while let Some(next) = self.remotely(playbooks.next(target, &mut run)).await? {
             // Whoever wrote the playbook may have tags of another meaning.
             if steps.iter().any(|step| step.id == next.tag) && done.insert(next.tag.clone()) {

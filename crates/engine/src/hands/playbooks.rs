@@ -117,7 +117,7 @@ impl Playbooks {
     }
 
     /// Begins to make the host ready; `done` are the steps that are on record.
-    pub(crate) fn make_ready(
+    pub(crate) async fn make_ready(
         &self,
         target: &Target,
         given: playbook::Given,
@@ -128,7 +128,7 @@ impl Playbooks {
         play.variables = given.variables;
         play.files = given.files.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect();
         play.skip_tags = done.iter().cloned().collect();
-        self.ansible.begin(&play).map_err(|error| failed(target, &error))
+        self.ansible.begin(&play).await.map_err(|error| failed(target, &error))
     }
 
     /// The next step of `run` that is done.
@@ -148,7 +148,7 @@ impl Playbooks {
 
     /// Runs `play` to its end, for works in which a task that fails is a fault of the transport.
     async fn done(&self, target: &Target, play: &Play) -> Result<HostReport, Error> {
-        let run = self.ansible.begin(play).map_err(|error| failed(target, &error))?;
+        let run = self.ansible.begin(play).await.map_err(|error| failed(target, &error))?;
         self.end(target, run).await.map_err(|fault| match fault {
             Fault::Remote(error) => error,
             Fault::Task(Trouble { task, said, .. }) => {
@@ -189,7 +189,7 @@ impl Playbooks {
             return self.done(target, &play).await.map(|report| output(&report.results));
         }
         // Of a playbook that an operator may have written, a task that failed is the command that did.
-        let run = self.ansible.begin(&play).map_err(|error| failed(target, &error))?;
+        let run = self.ansible.begin(&play).await.map_err(|error| failed(target, &error))?;
         match self.end(target, run).await {
             Ok(report) => Ok(output(&report.results)),
             Err(Fault::Remote(error)) => Err(error),
@@ -218,7 +218,7 @@ impl Playbooks {
             }
         }
         play = play.with_file("provost_source", Secret::new(upload.bytes().expose().clone()));
-        let run = self.ansible.begin(&play).map_err(|error| failed(target, &error))?;
+        let run = self.ansible.begin(&play).await.map_err(|error| failed(target, &error))?;
         match self.end(target, run).await {
             Ok(_) => Ok(()),
             Err(Fault::Remote(error)) => Err(error),

@@ -5,3 +5,4 @@
 mod house;
 mod neighbours;
 mod sign_in;
+mod transports;

@@ -22,10 +22,10 @@ pub enum Transport {
 /// Each of these twice, over either transport.
 macro_rules! on_both_transports {
     ($($name:ident)*) => {
-        mod ssh {
+        mod over_ssh {
             $(#[test] fn $name() { super::$name(super::Transport::Ssh) })*
         }
-        mod ansible {
+        mod by_ansible {
             $(#[test] fn $name() { super::$name(super::Transport::Ansible) })*
         }
     };

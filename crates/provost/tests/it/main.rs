@@ -29,6 +29,7 @@ mod names;
 mod openssl;
 mod operations;
 mod pkilint;
+mod playbooks;
 mod program;
 mod rollover;
 mod several;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Map, Value, json};
 
-use super::*;
+use super::super::*;
 
 /// What an operator may write, besides what comes with the program.
 const OPERATORS: &str = "{# a comment #}\n\
