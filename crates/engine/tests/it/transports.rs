@@ -74,6 +74,9 @@ impl World {
             commands: OsCommands::standard(),
             templates: Templates::default(),
             etcd: None,
+            investigates: false,
+            operates: false,
+            watch_period: None,
             hosts_max: 1,
             host_limit: Duration::from_secs(60),
         };
