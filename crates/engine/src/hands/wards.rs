@@ -100,7 +100,12 @@ impl Wards for Nodes {
 
 impl From<NodesError> for Trouble {
     fn from(error: NodesError) -> Self {
-        let is_gone = matches!(&error, NodesError::Asked { source, .. } if matches!(**source, kube::Error::NotFound { .. }));
+        let is_gone = match &error {
+            NodesError::Asked { source, .. } => matches!(**source, kube::Error::NotFound { .. }),
+            // With a cluster its nodes go (commissaire contract, section 6.3).
+            NodesError::Cluster(source) => source.kind() == Kind::NotFound,
+            _ => false,
+        };
         let may_pass = match &error {
             NodesError::Asked { source, .. } => source.may_pass(),
             // The store's troubles pass; what a definition lacks does not come by waiting.
