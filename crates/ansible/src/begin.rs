@@ -150,7 +150,6 @@ impl Ansible {
             ("ANSIBLE_FORKS", "25".into()),
             ("ANSIBLE_NOCOLOR", "True".into()),
             ("ANSIBLE_RETRY_FILES_ENABLED", "False".into()),
-            ("ANSIBLE_LOG_PATH", "".into()),
         ]
         .into();
         if settings.folder.as_os_str().len() > SHARING_FOLDER_BYTES_MAX {
