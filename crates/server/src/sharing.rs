@@ -98,7 +98,8 @@ mod tests {
         };
         let mut first = Box::pin(shared.share(work));
         assert!((&mut first).now_or_never().is_none(), "it works");
-        let others = join_all((0..3).map(|_| shared.share(work)));
+        let mut others = Box::pin(join_all((0..3).map(|_| shared.share(work))));
+        assert!((&mut others).now_or_never().is_none(), "they wait");
         go.add_permits(2);
         assert_eq!(join(first, others).await, (Ok(1), vec![Ok(2); 3]));
         assert_eq!(*shared.last(), None, "nothing is kept");

@@ -42,6 +42,7 @@
 
 mod calls;
 mod commit;
+mod ends;
 mod failure;
 mod grpc;
 mod json;
@@ -67,6 +68,7 @@ use futures_util::stream::BoxStream;
 use tokio::runtime::{Builder, Runtime};
 
 use self::calls::{Calls, Repeat};
+use self::ends::Ends;
 use self::json::{KeyValue, Range, Ranged};
 use self::question::Question;
 pub use self::settings::{ConnectError, EtcdIdentity, EtcdPassword, EtcdSettings, EtcdUser};
@@ -90,6 +92,8 @@ pub struct Etcd {
     inside: RwLock<()>,
     /// What revision it is at, asked for all who want to know at the same time.
     revision: Question<Result<Revision, Error>>,
+    /// Where the pages of listings ended.
+    ends: Ends,
     /// Our newest commit that changed something.
     newest: AtomicU64,
     /// Absent once it has ended. Held while somebody waits for its end.
@@ -138,6 +142,7 @@ impl Etcd {
             closed: AtomicBool::new(false),
             inside: RwLock::new(()),
             revision: Question::new(),
+            ends: Ends::default(),
             newest: AtomicU64::new(0),
             tail: async_lock::Mutex::new(Some(Running { thread, finish: Some(finish), ended })),
         };
@@ -221,7 +226,7 @@ impl Engine for Etcd {
     fn list<'a>(&'a self, prefix: &'a Prefix, page: Page) -> BoxFuture<'a, Result<Listing, Error>> {
         self.enter(async move {
             let _place = self.let_in().await?;
-            list::list(&self.calls, prefix, page).await
+            list::list(&self.calls, &self.ends, prefix, page).await
         })
     }
 

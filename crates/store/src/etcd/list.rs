@@ -1,6 +1,7 @@
 //! Pages of keys.
 
 use super::calls::{Calls, Repeat};
+use super::ends::Ends;
 use super::failure::CallError;
 use super::json::{Blob, KeyValue, Range, Ranged};
 use super::{from_etcd, versioned};
@@ -9,7 +10,7 @@ use crate::{Error, Key, Listing, Page, Prefix, Versioned};
 const DOING: &str = "listing";
 
 /// One page of what is under `prefix`. Each page is one question to etcd, so that it is of one moment.
-pub(super) async fn list(calls: &Calls, prefix: &Prefix, page: Page) -> Result<Listing, Error> {
+pub(super) async fn list(calls: &Calls, ends: &Ends, prefix: &Prefix, page: Page) -> Result<Listing, Error> {
     let limit = page.held();
     let mut start = match &page.after {
         Some(after) if after.as_str() >= prefix.as_str() => behind(calls.stored(after.as_str()).0),
@@ -22,13 +23,18 @@ pub(super) async fn list(calls: &Calls, prefix: &Prefix, page: Page) -> Result<L
     let range_end = calls.end_of(prefix.as_str());
     // One more, which shows that another page follows.
     let mut asked = limit + 1;
+    // A page may have begun at the same key, and ended behind what is asked for now.
+    let is_inside = |last: &Vec<u8>| range_end.0 == [0] || *last < range_end.0;
+    let mut narrow = ends.of(&start, asked).filter(is_inside).map(|last| Blob(behind(last)));
     loop {
         if range_end.0 != [0] && start >= range_end.0 {
             let revision = calls.revision().await.map_err(|error| error.reading(DOING))?;
             return Ok(Listing { entries: Vec::new(), next: None, revision });
         }
-        let range =
-            Range { key: Blob(start.clone()), range_end: range_end.clone(), limit: asked, keys_only: false };
+        let narrow = narrow.take();
+        let is_narrow = narrow.is_some();
+        let range_end = narrow.unwrap_or_else(|| range_end.clone());
+        let range = Range { key: Blob(start.clone()), range_end, limit: asked, keys_only: false };
         let ranged = match calls.call::<Ranged>("/v3/kv/range", &range, Repeat::Reads).await {
             Ok(answer) => answer.is,
             Err(CallError::TooLong) if asked > 1 => {
@@ -37,11 +43,20 @@ pub(super) async fn list(calls: &Calls, prefix: &Prefix, page: Page) -> Result<L
             }
             Err(error) => return Err(error.reading(DOING)),
         };
+        let is_full = ranged.kvs.len() == asked;
+        if is_narrow && !is_full {
+            // Some are gone since.
+            continue;
+        }
         let last = ranged.kvs.last().map(|last| last.key.0.clone());
+        if is_full && let Some(last) = &last {
+            ends.note(&start, asked, last);
+        }
         let revision = from_etcd(ranged.header.revision);
         let rows = ranged.kvs.into_iter().filter_map(|found| row(calls, found)).map(Ok::<_, Error>);
         let mut listing = Listing::of(rows, limit, revision)?;
-        if listing.next.is_none() && ranged.more {
+        // Behind a narrow range there may be more, or not.
+        if listing.next.is_none() && (ranged.more || is_narrow) {
             match listing.entries.last() {
                 Some((after, _)) => listing.next = Some(Page { after: Some(after.clone()), limit }),
                 None => {

@@ -53,6 +53,41 @@ fn keys_that_ours_cannot_be_like_are_not_seen() {
     assert_eq!(follower.keys(), ["/b", "/c"]);
 }
 
+/// A page that is asked for again is asked for in the range it had.
+#[test]
+fn a_page_follows_what_changed_within_it() {
+    let server = testkit::Etcd::start(1);
+    let (store, other) = (connect(&settings(&server)), connect(&settings(&server)));
+    let listed = |prefix: &str, after: Option<&str>| {
+        let after = after.map(|key| Key::new(key).unwrap());
+        let listing = block_on(store.list(&Prefix::new(prefix).unwrap(), Page { after, limit: 2 })).unwrap();
+        let keys: Vec<String> = listing.entries.iter().map(|(key, _)| key.to_string()).collect();
+        (keys.join(" "), listing.next.is_some())
+    };
+    let found = |keys: &str, more| (keys.to_owned(), more);
+    for key in ["/a", "/a/1", "/c", "/e", "/g"] {
+        put(&store, key, "").unwrap();
+    }
+    for _ in 0..2 {
+        assert_eq!(listed("/", None), found("/a /a/1", true));
+        assert_eq!(listed("/", Some("/a")), found("/a/1 /c", true));
+        assert_eq!(listed("/a", Some("/a")), found("/a/1", false), "which begins where another one does");
+    }
+    put(&other, "/b", "").unwrap();
+    assert_eq!(listed("/", Some("/a")), found("/a/1 /b", true));
+    for key in ["/b", "/c"] {
+        let mut batch = Batch::new();
+        batch.delete(Key::new(key).unwrap());
+        block_on(other.commit(batch)).unwrap();
+    }
+    assert_eq!(listed("/", Some("/a")), found("/a/1 /e", true));
+    let mut batch = Batch::new();
+    batch.delete(Key::new("/g").unwrap());
+    block_on(other.commit(batch)).unwrap();
+    assert_eq!(listed("/", Some("/a")), found("/a/1 /e", false));
+    assert_eq!(listed("/", None), found("/a /a/1", true));
+}
+
 #[test]
 fn a_full_etcd_says_so_and_can_still_be_read() {
     let server = EtcdPlan::new(1).option("--quota-backend-bytes=4000000").start();
