@@ -30,6 +30,9 @@ pub trait Remote: Send + Sync {
         async move { matches!(tokio::time::timeout(limit, self.meet(target)).await, Ok(Ok(_))) }.boxed()
     }
 
+    /// Lets nobody new have the connection to the machine that is kept, if one is: it may be dead, and the machine not.
+    fn forget(&self, _target: &Target) {}
+
     /// Puts a file on the machine, all of it or nothing.
     ///
     /// # Errors

@@ -190,11 +190,6 @@ impl Sessions {
         self.0.slots().clear();
     }
 
-    /// Lets nobody new have the connection to `target`: the next command signs in again.
-    pub fn forget(&self, target: &Target) {
-        self.0.slots().remove(&Way::to(target));
-    }
-
     /// A connection to `target`: one that stands, or a new one.
     fn lease<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Lease, Error>> {
         async move {
@@ -308,6 +303,10 @@ impl Remote for Sessions {
             }
         }
         .boxed()
+    }
+
+    fn forget(&self, target: &Target) {
+        self.0.slots().remove(&Way::to(target));
     }
 
     fn put<'a>(&'a self, target: &'a Target, upload: &'a Upload) -> BoxFuture<'a, Result<(), Error>> {

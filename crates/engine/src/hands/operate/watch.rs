@@ -14,8 +14,9 @@ use super::{Halt, Pace, Visit, troubled};
 
 /// What tells a boot from the others (`random(4)`).
 const BOOT_ID: &str = "cat /proc/sys/kernel/random/boot_id";
-/// How long a host that has just answered may take to answer again; it may have gone down meanwhile.
-const ANSWER: Duration = Duration::from_secs(2);
+/// How long a host that has just answered may take to answer again, at least and at most; it may have gone down meanwhile,
+/// and nobody tells. One that is only slow is asked again without such haste.
+const ANSWER: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(2)];
 /// How long any other may take, signing in included.
 const SIGN_IN: Duration = Duration::from_secs(60);
 /// How often it is looked whether the host is still ours.
@@ -39,12 +40,18 @@ impl Visit {
         let mut gates_pace = None;
         loop {
             self.refresh(&mut way).await?;
-            let limit = if is_near { ANSWER } else { SIGN_IN };
+            let limit = match (is_near, way.took) {
+                (true, Some(took)) => (took * KNOCK).clamp(ANSWER[0], ANSWER[1]),
+                (true, None) => SLOW,
+                (false, _) => SIGN_IN,
+            };
             let asked = Instant::now();
             let boot_id = match self.boot_id(&way.target, limit).await {
                 Ok(boot_id) => boot_id,
                 Err(Halt::Later(reason)) => {
                     is_near = false;
+                    // Nobody may answer on it any more, not even that it is dead.
+                    self.crew.hands.remote.forget(&way.target);
                     self.lacks(reason);
                     self.until_back(&mut way, &pace).await?;
                     continue;
