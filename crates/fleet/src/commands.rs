@@ -308,7 +308,7 @@ pub(crate) mod tests {
             let commands = commands(os, is_atomic);
             assert_eq!(commands.upgrade(), Some(upgrade), "{os}");
             assert_eq!(commands.install("flannel").as_deref(), install, "{os}");
-            assert!(commands.restart().unwrap().contains("sleep 2 && systemctl reboot"));
+            assert!(commands.restart().unwrap().contains("; systemctl reboot"));
         }
         for os in ["debian", "ubuntu"] {
             assert!(commands(os, false).install("docker.io").unwrap().ends_with("docker.io"), "{os}");
