@@ -1,7 +1,14 @@
 //! Which names are those of secrets: for whoever keeps such a thing, and for whoever sends it.
 
 /// Words that make whatever has them in its name a secret.
-const SECRET_WORDS: [&str; 11] = [
+const SECRET_WORDS: [&str; 18] = [
+    "apikey",
+    "apikeys",
+    "authorization",
+    "bearer",
+    "credential",
+    "credentials",
+    "pwd",
     "token",
     "tokens",
     "password",
@@ -67,6 +74,9 @@ mod tests {
             ("APIKey", true),
             ("apiKey", true),
             ("a_keyring", true),
+            ("apikey", true),
+            ("db-pwd", true),
+            ("Authorization", true),
             ("monkey", false),
             ("keyspace", false),
             ("tokenizer", false),

@@ -1,14 +1,39 @@
 //! Which texts have secrets in them, so that they are secrets as a whole: for whoever keeps such a text, and for whoever
 //! sends it.
 
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde_json::Value;
 
 use crate::names_a_secret;
 
+/// As people write it: with its padding or without.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+/// Texts of fewer bytes are no base64 of anything that has a secret in it.
+const ENCODED_BYTES_MIN: usize = 16;
+
 /// Whether there are secrets in a text: a URL with a password, a private key (RFC 7468 §10), or JSON or YAML with a
-/// member that [`names_a_secret`], as a kubeconfig is.
+/// member that [`names_a_secret`], as a kubeconfig is; or any of these in base64.
 #[must_use]
 pub fn tells_a_secret(text: &str) -> bool {
+    tells_in_clear(text) || decoded(text).is_some_and(|text| tells_in_clear(&text))
+}
+
+/// What a text says that is base64, in lines or not.
+fn decoded(text: &str) -> Option<String> {
+    let bytes: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    if bytes.len() < ENCODED_BYTES_MIN {
+        return None;
+    }
+    String::from_utf8(BASE64.decode(bytes).ok()?).ok()
+}
+
+fn tells_in_clear(text: &str) -> bool {
     let has_json = || match serde_json::from_str(text) {
         Ok(value @ (Value::Object(_) | Value::Array(_))) => has_secrets(&value),
         _ => has_secret_members(text),
@@ -100,6 +125,10 @@ mod tests {
             (r#""token""#, false),
             ("token", false),
             ("- token", false),
+            // `{"token":"S","a":1}`, with padding and without; and `{"a":"token of love"}`.
+            ("eyJ0b2tlbiI6IlMiLCJhIjoxfQ==", true),
+            (" eyJ0b2tlbiI6\nIlMiLCJhIjoxfQ ", true),
+            ("eyJhIjoidG9rZW4gb2YgbG92ZSJ9", false),
             ("a=b", false),
             ("key:8080", false),
             ("where to find the key: in the shed", false),

@@ -34,6 +34,13 @@ pub(crate) const BUSY: &str = "too many are signing in right now";
 /// What is said about [`NotSignedIn::Unavailable`].
 pub(crate) const UNAVAILABLE: &str = "who asks could not be looked up for now";
 
+/// A path without the slashes in front that are too many.
+fn with_one_slash(path: &str) -> &str {
+    let inside = path.trim_start_matches('/');
+    let slashes = path.len() - inside.len();
+    &path[slashes.saturating_sub(1)..]
+}
+
 /// Finds out who asks for `path`, unless they must not be asked for what proves it. Who offers something and is
 /// nobody gets into the history, and so does who guesses.
 ///
@@ -50,6 +57,8 @@ pub(crate) async fn sign_in(
     if !api.plain_http.serves(peer) {
         return Err(refused(NotSignedIn::Unprotected));
     }
+    // Clients write one too many where they put addresses together (contract of `/api/v0`, section 12.7).
+    let path = with_one_slash(path);
     let source: Option<IpAddr> = api.trusted_proxies.client(peer.address.ip(), &parts.headers);
     let certificate = peer.certificate.as_deref();
     let attempt = Attempt {
@@ -76,6 +85,25 @@ pub(crate) async fn sign_in(
                 house.refusals().sign_in(source, house.clock());
             }
             Err(refused(NotSignedIn::Denied(denied)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slashes_in_front_that_are_too_many_do_not_count() {
+        for (path, expected) in [
+            ("/api/v0/host", "/api/v0/host"),
+            ("///api//v0", "/api//v0"),
+            ("/", "/"),
+            ("//", "/"),
+            ("a", "a"),
+            ("", ""),
+        ] {
+            assert_eq!(with_one_slash(path), expected, "{path}");
         }
     }
 }
