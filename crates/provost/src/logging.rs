@@ -12,8 +12,13 @@ use crate::settings::{Log, LogFormat};
 pub fn install(log: &Log) {
     // Settings have read the filter before, so nothing of it is lost here.
     let filter = EnvFilter::builder().parse_lossy(&log.level);
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        // It would be told on standard error, which is what failed: whoever writes a line would panic. The disk that the log
+        // is on may be full, and the work has to go on.
+        .log_internal_errors(false);
     match log.format {
         LogFormat::Text => {
             let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();

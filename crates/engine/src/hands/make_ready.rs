@@ -111,6 +111,7 @@ impl Job<'_> {
         let found = found(&findings, &target);
         there(fleet.record_facts(claim, address, &found).await?)?;
         let host = self.host().await?;
+        self.act_as_root(&target).await?;
         let (steps, given) = self.plan(&host, &findings).await?;
         match (&self.crew.hands.playbooks, given) {
             (Some(playbooks), Some(given)) => self.play(playbooks, &target, &steps, given).await?,
@@ -125,6 +126,18 @@ impl Job<'_> {
                 there(fleet.record_unregistered(claim, address, &told(&error)).await?)
             }
         }
+    }
+
+    /// Sees that commands may run as root: who may not would only be told so in the middle of an operation.
+    async fn act_as_root(&self, target: &Target) -> Result<(), Halt> {
+        if target.is_root() {
+            return Ok(());
+        }
+        let output = self.command(target, "true", CHECK).await?;
+        if output.is_success() {
+            return Ok(());
+        }
+        Err(Halt::Failed(format!("{} may do nothing as root there: {}", target.user, output.last_words())))
     }
 
     /// Takes the steps one after the other.

@@ -306,7 +306,7 @@ impl Visit {
         commands.of_plan(&self.rollout.plan).map_err(|error| failed(&error))?;
         let policy = &self.rollout.policy;
         let node = match policy.drain || policy.gates.node_ready {
-            true => self.wards.look(self.ward()).await.map_err(troubled)?,
+            true => self.within(self.wards.look(self.ward())).await?.map_err(troubled)?,
             false => None,
         };
         let is_cordoned = node.is_some_and(|node| node.is_cordoned);

@@ -351,4 +351,26 @@ mod tests {
         assert_eq!(problems[4], "user `grace` has no `hash`");
         assert_eq!(users(&json!([]), Role::Reader), (vec![], vec![UserProblem::NoUsers]));
     }
+
+    /// A users file with one hash that takes days must not let everybody have the server compute for days.
+    #[test]
+    fn nobody_is_worked_for_as_long_as_for_the_costliest_hash() {
+        let users = |costs: &[u8]| -> Vec<UserConfig> {
+            let user = |cost: &u8| {
+                let hash = format!("$2b${cost:02}$XefwdWd2iOAQz0h4H8wNaenxzfdyMoZjlvOxSexEPLLyCudnLi5DK");
+                UserConfig { name: cost.to_string(), hash: hash.parse().unwrap(), role: Role::Reader }
+            };
+            costs.iter().map(user).collect()
+        };
+        for (costs, expected) in [
+            (&[4, 12, 10][..], Some(12)),
+            (&[4, 31], Some(4)),
+            (&[13, 14], Some(13)),
+            (&[31, 16], Some(16)),
+            (&[], None),
+        ] {
+            let users = users(costs);
+            assert_eq!(costliest(users.iter()).map(|user| user.hash.cost()), expected, "{costs:?}");
+        }
+    }
 }

@@ -4,11 +4,12 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
-use testkit::{Face, House, exchange};
+use testkit::{Face, House, Process, exchange, free_pair, wait_for};
 
 use crate::houses::{RSA, csr, get, key, plan, request, up};
-use crate::program::{called, nowhere, provost_in};
+use crate::program::{PROVOST, called, nowhere, provost_in};
 
 /// A house that has served and stands still.
 fn stopped() -> House {
@@ -259,4 +260,25 @@ fn a_start_goes_on_when_the_file_of_the_servers_authority_cannot_be_written() {
     std::fs::remove_dir(&in_the_way).unwrap();
     house.start();
     assert_eq!(std::fs::read(&path).unwrap(), good);
+}
+
+/// Its lines are lost; what it does is not.
+#[test]
+fn a_full_disk_under_the_log_stops_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let netloc = format!("127.0.0.1:{}", free_pair());
+    let mut command = Command::new("sh");
+    let line = "exec \"$0\" up --data data --netloc \"$1\" 2>/dev/full";
+    command.args(["-c", line, PROVOST, &netloc]).current_dir(directory.path());
+    let process = Process::spawn(&mut command);
+    wait_for("the house to be ready", || {
+        std::net::TcpStream::connect(&netloc).ok()?;
+        (exchange(&netloc, get("/readyz")).status == 200).then_some(())
+    });
+    for name in ["one", "two", "three"] {
+        let csr = csr(&key(RSA), name);
+        let answer = exchange(&netloc, request("PUT", "/cas/csr", &[], csr.as_bytes()));
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+    drop(process);
 }

@@ -121,9 +121,14 @@ fn fingerprint(host: &Host) -> String {
 }
 
 fn a_host_that_is_added_is_looked_at_and_ready(transport: Transport) {
-    let plans = vec![HostPlan::new().os("fedora", "41"), HostPlan::new(), HostPlan::new().without_sudo()];
+    let plans = vec![
+        HostPlan::new().os("fedora", "41"),
+        HostPlan::new(),
+        HostPlan::new().without_sudo(),
+        HostPlan::new(),
+    ];
     let world = World::new(transport, plans, &[]);
-    let (one, two, three) = (&world.hosts[0], &world.hosts[1], &world.hosts[2]);
+    let [one, two, three, four] = [0, 1, 2, 3].map(|host| &world.hosts[host]);
     let key = world.hosts.key();
     world.add(one, &key, "root");
     world.add(two, &key, "admin");
@@ -145,6 +150,12 @@ fn a_host_that_is_added_is_looked_at_and_ready(transport: Transport) {
     let reason = failed["reason"].as_str().unwrap();
     assert!(reason.contains("does not let root in with the key SHA256:"), "{reason}");
     assert!(reason.contains("authorized_keys"), "{reason}");
+
+    // Who gets in and may not act as root is told so before an operation needs it.
+    world.add(four, &key, "clerk");
+    let failed = world.until(four, "failed");
+    let reason = failed["reason"].as_str().unwrap();
+    assert!(reason.contains("sudo") && failed["facts"]["cpus"].is_u64(), "{failed}");
     ended_without_a_fault(world.house);
 }
 

@@ -39,7 +39,7 @@ impl Visit {
     async fn empty(&self, run: &HostRun) -> Result<(), Halt> {
         let pace = Pace::patient();
         if run.cordon != Cordon::None {
-            while let Err(trouble) = self.wards.cordon(self.ward()).await {
+            while let Err(trouble) = self.within(self.wards.cordon(self.ward())).await? {
                 self.bear(troubled(trouble), pace.pause()).await?;
             }
         }

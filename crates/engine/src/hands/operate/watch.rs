@@ -102,7 +102,7 @@ impl Visit {
         }
         let mut says = String::new();
         if gates.node_ready {
-            match self.wards.look(self.ward()).await {
+            match self.within(self.wards.look(self.ward())).await? {
                 Ok(None) => {}
                 Ok(Some(node)) => {
                     // What is said of the boot before says nothing of this one.
