@@ -42,8 +42,10 @@ while [ ! -e "$errand/ended" ]; do
             exit 137
         fi
     fi
-    # Not every `sleep` knows fractions.
-    if [ "$looks" -gt 30 ] || ! sleep 0.1 2>/dev/null; then sleep 1; fi
+    # Most are short. Not every `sleep` knows fractions.
+    pause=0.1
+    if [ "$looks" -le 5 ]; then pause=0.02; fi
+    if [ "$looks" -gt 35 ] || ! sleep "$pause" 2>/dev/null; then sleep 1; fi
 done
 status=$(cat "$errand/ended")
 if [ "$status" != 0 ]; then
