@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use testkit::{Face, House, Process, exchange, free_pair, wait_for};
+use testkit::{Face, House, Process, exchange, wait_for};
 
 use crate::houses::{RSA, csr, get, key, plan, request, up};
 use crate::program::{PROVOST, called, nowhere, provost_in};
@@ -265,11 +265,11 @@ fn a_start_goes_on_when_the_file_of_the_servers_authority_cannot_be_written() {
 /// Its lines are lost; what it does is not.
 #[test]
 fn a_full_disk_under_the_log_stops_nothing() {
-    let directory = tempfile::tempdir().unwrap();
-    let netloc = format!("127.0.0.1:{}", free_pair());
+    let house = stopped();
+    let (data, netloc) = (house.data(), house.http());
     let mut command = Command::new("sh");
-    let line = "exec \"$0\" up --data data --netloc \"$1\" 2>/dev/full";
-    command.args(["-c", line, PROVOST, &netloc]).current_dir(directory.path());
+    let line = "exec \"$0\" up --fleet-investigate=false --data \"$1\" --netloc \"$2\" 2>/dev/full";
+    command.args(["-c", line, PROVOST, data.to_str().unwrap(), &netloc]);
     let process = Process::spawn(&mut command);
     wait_for("the house to be ready", || {
         std::net::TcpStream::connect(&netloc).ok()?;
