@@ -235,7 +235,8 @@ fn a_path_can_look_after_itself() {
         ("GET", "/api/v0/network%73", 200),
         ("GET", "/api/v0/networks?a=b", 200),
         ("GET", "/api/v0/networks/", 403),
-        ("GET", "//api/v0/networks", 403),
+        // As clients write it whose endpoint ends with a slash.
+        ("GET", "//api/v0/networks", 200),
         ("GET", "/api/v0/network/default", 403),
         ("PUT", "/api/v0/host", 201),
         ("PUT", "/api/v0/host/10.0.0.1", 403),
