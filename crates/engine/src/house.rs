@@ -398,10 +398,27 @@ impl House {
         from: Option<std::net::IpAddr>,
     ) -> Result<Principal, SignInFailed> {
         let certificate = certificate.ok_or(SignInError::Nothing)?;
-        let anchors = self.users.anchors().await.map_err(ca::CrlError::Issue)?;
-        let published = self.users.published().await?;
+        self.sign_in_to(AuthorityName::Users, certificate, from).await
+    }
+
+    /// Signs in the holder of a certificate of one of the authorities.
+    pub(crate) async fn sign_in_to(
+        &self,
+        name: AuthorityName,
+        certificate: &Certificate,
+        from: Option<std::net::IpAddr>,
+    ) -> Result<Principal, SignInFailed> {
+        let authority = self.authority(name);
+        let anchors = authority.anchors().await.map_err(ca::CrlError::Issue)?;
+        let published = authority.published().await?;
         let is_revoked = |serial: &x509::Serial| published.is_revoked(serial);
-        Ok(identity::certificate(certificate, &anchors, is_revoked, self.clock.now(), from)?)
+        let now = self.clock.now();
+        Ok(match name {
+            AuthorityName::Users => identity::certificate(certificate, &anchors, is_revoked, now, from)?,
+            AuthorityName::Services | AuthorityName::Server => {
+                identity::service_certificate(certificate, &anchors, is_revoked, now, from)?
+            }
+        })
     }
 
     /// A key and certificate for somebody who may do everything: the first administrator. PEM, key first.

@@ -3,7 +3,8 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use identity::sign_in::{BuildError, Config, Ground, Stack, UsersAuthority, UsersAuthorityError, Work};
+use ca::AuthorityName;
+use identity::sign_in::{AskAuthority, AskAuthorityError, BuildError, Config, Ground, Stack, Work};
 use x509::Certificate;
 
 use crate::house::{House, SignInFailed};
@@ -27,20 +28,21 @@ impl House {
             compute: Arc::new(compute),
             // Whoever guesses passwords does not get the whole machine.
             compute_at_once: (cores - 1).max(1),
-            users_authority: Some(self.users_authority()),
+            users_authority: Some(self.asks(AuthorityName::Users)),
+            services_authority: Some(self.asks(AuthorityName::Services)),
         };
         Stack::build(config, &ground)
     }
 
-    /// Asks this house's users authority.
-    fn users_authority(self: &Arc<Self>) -> UsersAuthority {
+    /// Asks one of this house's authorities.
+    fn asks(self: &Arc<Self>, name: AuthorityName) -> AskAuthority {
         let house = self.clone();
         Arc::new(move |certificate: Certificate| {
             let house = house.clone();
             Box::pin(async move {
-                house.sign_in(Some(&certificate), None).await.map_err(|failed| match failed {
-                    SignInFailed::SignIn(error) => UsersAuthorityError::Refused(error),
-                    SignInFailed::Authority(error) => UsersAuthorityError::Unavailable(Box::new(error)),
+                house.sign_in_to(name, &certificate, None).await.map_err(|failed| match failed {
+                    SignInFailed::SignIn(error) => AskAuthorityError::Refused(error),
+                    SignInFailed::Authority(error) => AskAuthorityError::Unavailable(Box::new(error)),
                 })
             })
         })

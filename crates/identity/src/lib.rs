@@ -12,4 +12,4 @@ pub mod sign_in;
 
 pub use permit::{Action, Denied, Permit};
 pub use principal::{Principal, Role};
-pub use sign_in::{SignInError, certificate};
+pub use sign_in::{SignInError, certificate, service_certificate};

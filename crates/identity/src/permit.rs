@@ -101,14 +101,15 @@ mod tests {
 
     #[test]
     fn roles_cover_roles() {
-        use Role::{Administrator, Operator, Reader, Registrar};
+        use Role::{Administrator, Operator, Publisher, Reader, Registrar};
         for (role, covered) in [
             (Registrar, &[Registrar][..]),
             (Reader, &[Reader]),
-            (Operator, &[Registrar, Reader, Operator]),
-            (Administrator, &[Registrar, Reader, Operator, Administrator]),
+            (Publisher, &[Reader, Publisher]),
+            (Operator, &[Registrar, Reader, Publisher, Operator]),
+            (Administrator, &[Registrar, Reader, Publisher, Operator, Administrator]),
         ] {
-            for needed in [Registrar, Reader, Operator, Administrator] {
+            for needed in [Registrar, Reader, Publisher, Operator, Administrator] {
                 assert_eq!(role.covers(needed), covered.contains(&needed), "{role:?} for {needed:?}");
             }
         }

@@ -13,6 +13,8 @@ pub enum Role {
     Registrar,
     /// May look, but sees no secrets.
     Reader,
+    /// May also put artifacts into the cache, and say what they are.
+    Publisher,
     /// May also work on the fleet, and sees the secrets that takes.
     Operator,
     /// May do everything, the approval and revocation of certificates included.
@@ -25,6 +27,7 @@ impl Role {
     pub fn covers(self, needed: Self) -> bool {
         match self {
             Self::Registrar | Self::Reader => self == needed,
+            Self::Publisher => matches!(needed, Self::Reader | Self::Publisher),
             Self::Operator => needed != Self::Administrator,
             Self::Administrator => true,
         }
@@ -43,6 +46,12 @@ pub struct Principal {
 impl Principal {
     pub(crate) fn new(name: impl Into<Arc<str>>, role: Role, from: Option<IpAddr>) -> Self {
         Self { name: name.into(), role, from }
+    }
+
+    /// Whoever asks for something that everybody may have, as the operator decided.
+    #[must_use]
+    pub fn anybody(role: Role, from: Option<IpAddr>) -> Self {
+        Self::new("anybody", role, from)
     }
 
     /// The house acting on its own account: the first administrator, its own server certificate, what a

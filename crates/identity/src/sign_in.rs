@@ -37,6 +37,7 @@ mod method;
 mod offer;
 #[cfg(feature = "services")]
 mod openshift;
+mod own_authority;
 mod recent;
 mod roles;
 #[cfg(feature = "services")]
@@ -50,7 +51,6 @@ mod throttle;
 mod token_review;
 #[cfg(feature = "guard")]
 mod turns;
-mod users_authority;
 mod watched_file;
 
 pub use attempt::{Attempt, Outcome, SignInDenied, SignedIn};
@@ -64,7 +64,7 @@ pub use config::{
 pub use error::{BuildError, ServiceError};
 pub use method::{Known, Method, Verdict};
 pub use offer::{Login, Offer};
+pub use own_authority::{AskAuthority, AskAuthorityError, SignInError, certificate, service_certificate};
 pub use recent::Recent;
 pub use roles::{ParseRoleError, Roles};
 pub use stack::{Compute, Ground, Stack, Work};
-pub use users_authority::{SignInError, UsersAuthority, UsersAuthorityError, certificate};

@@ -50,6 +50,8 @@ pub enum MethodConfig {
     TokenReview(TokenReviewConfig),
     /// A TLS client certificate of our own users authority. The roles' names are the certificates' common names.
     UsersAuthority(Roles),
+    /// A TLS client certificate of our own services authority. The roles' names are the certificates' common names.
+    ServicesAuthority(Roles),
 }
 
 impl MethodConfig {
@@ -64,6 +66,7 @@ impl MethodConfig {
             Self::OpenShift(_) => "openshift",
             Self::TokenReview(_) => "token-review",
             Self::UsersAuthority(_) => "users-authority",
+            Self::ServicesAuthority(_) => "services-authority",
         }
     }
 }

@@ -21,9 +21,9 @@ pub enum BuildError {
         /// Which certificate is wrong, and how.
         reason: String,
     },
-    /// There is no users authority here.
-    #[error("the sign-in method `{method}` needs the users authority, and there is none")]
-    NoUsersAuthority {
+    /// There is no such authority here.
+    #[error("the sign-in method `{method}` needs that authority, and there is none")]
+    NoSuchAuthority {
         /// Which method.
         method: &'static str,
     },
@@ -59,7 +59,7 @@ pub enum ServiceError {
 impl Explain for BuildError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NotInThisBuild { .. } | Self::Authorities { .. } | Self::NoUsersAuthority { .. } => {
+            Self::NotInThisBuild { .. } | Self::Authorities { .. } | Self::NoSuchAuthority { .. } => {
                 Kind::Invalid
             }
             Self::Service { source, .. } => source.kind(),
@@ -68,7 +68,7 @@ impl Explain for BuildError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::NotInThisBuild { .. } | Self::Authorities { .. } | Self::NoUsersAuthority { .. } => None,
+            Self::NotInThisBuild { .. } | Self::Authorities { .. } | Self::NoSuchAuthority { .. } => None,
             Self::Service { source, .. } => source.help(),
         }
     }

@@ -43,28 +43,30 @@ fn rank(role: Role) -> u8 {
     match role {
         Role::Registrar => 0,
         Role::Reader => 1,
-        Role::Operator => 2,
-        Role::Administrator => 3,
+        Role::Publisher => 2,
+        Role::Operator => 3,
+        Role::Administrator => 4,
     }
 }
 
 /// All roles, and what configuration calls them.
-const NAMES: [(Role, &str); 4] = [
+const NAMES: [(Role, &str); 5] = [
     (Role::Registrar, "registrar"),
     (Role::Reader, "reader"),
+    (Role::Publisher, "publisher"),
     (Role::Operator, "operator"),
     (Role::Administrator, "administrator"),
 ];
 
 /// No role has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no role; there are registrar, reader, operator and administrator")]
+#[error("`{0}` is no role; there are registrar, reader, publisher, operator and administrator")]
 pub struct ParseRoleError(String);
 
 impl FromStr for Role {
     type Err = ParseRoleError;
 
-    /// `registrar`, `reader`, `operator` or `administrator`.
+    /// `registrar`, `reader`, `publisher`, `operator` or `administrator`.
     fn from_str(text: &str) -> Result<Self, ParseRoleError> {
         let found = NAMES.iter().find(|(_, name)| *name == text);
         found.map(|(role, _)| *role).ok_or_else(|| ParseRoleError(text.to_owned()))

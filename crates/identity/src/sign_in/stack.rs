@@ -27,8 +27,8 @@ use super::config::{Config, MethodConfig, OpenPath};
 use super::error::BuildError;
 use super::method::{Known, Method, Verdict};
 use super::offer::Offer;
+use super::own_authority::{AskAuthority, Holders};
 use super::throttle::Throttle;
-use super::users_authority::{Users, UsersAuthority};
 use crate::Principal;
 
 /// Runs work that takes long away from whoever waits for it.
@@ -49,7 +49,9 @@ pub struct Ground {
     /// How many passwords are compared at the same time; at least one.
     pub compute_at_once: usize,
     /// Who knows our own users' certificates.
-    pub users_authority: Option<UsersAuthority>,
+    pub users_authority: Option<AskAuthority>,
+    /// Who knows our own services' certificates.
+    pub services_authority: Option<AskAuthority>,
 }
 
 /// The methods of sign-in. One for the whole process: it remembers who was right, and counts who was wrong.
@@ -111,8 +113,13 @@ impl Stack {
             }
             MethodConfig::UsersAuthority(roles) => {
                 let authority = ground.users_authority.clone();
-                let authority = authority.ok_or(BuildError::NoUsersAuthority { method })?;
-                Box::new(Users { authority, roles })
+                let authority = authority.ok_or(BuildError::NoSuchAuthority { method })?;
+                Box::new(Holders { method, authority, roles })
+            }
+            MethodConfig::ServicesAuthority(roles) => {
+                let authority = ground.services_authority.clone();
+                let authority = authority.ok_or(BuildError::NoSuchAuthority { method })?;
+                Box::new(Holders { method, authority, roles })
             }
             config => self.guarded(config, is_last_for_passwords, ground)?,
         };
@@ -206,7 +213,7 @@ impl Stack {
     /// the turn to do so. May be dropped while it waits.
     pub async fn sign_in(&self, attempt: &Attempt<'_>) -> Outcome {
         if let Some(open) = self.open_paths.iter().find(|open| open.path == attempt.path) {
-            let principal = Principal::new("anybody", open.role, attempt.source);
+            let principal = Principal::anybody(open.role, attempt.source);
             return Outcome::SignedIn(SignedIn { principal, headers: HeaderMap::new() });
         }
         if let Some(known) = self.again(attempt) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base::{Clock, Span};
 use identity::Role;
 use identity::sign_in::{
-    ClientCertificateConfig, MethodConfig, Roles, SignInError, UsersAuthority, UsersAuthorityError,
+    AskAuthority, AskAuthorityError, ClientCertificateConfig, MethodConfig, Roles, SignInError,
     check_authorities,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
@@ -211,19 +211,20 @@ async fn our_own_users_have_roles_by_common_name() {
     let mut world = World::new();
     let users = Authority::new("users", &world.clock);
     let (anchors, clock) = (vec![users.certificate.clone()], world.clock.clone());
-    let authority: UsersAuthority = Arc::new(move |certificate: Certificate| {
+    let authority: AskAuthority = Arc::new(move |certificate: Certificate| {
         let name = certificate.subject().common_name();
         let signed_in = match name.as_deref() {
-            Some("broken") => Err(UsersAuthorityError::Unavailable("the store is gone".into())),
+            Some("broken") => Err(AskAuthorityError::Unavailable("the store is gone".into())),
             name => {
                 let is_revoked = |_: &Serial| name == Some("revoked");
                 identity::certificate(&certificate, &anchors, is_revoked, clock.now(), None)
-                    .map_err(UsersAuthorityError::Refused)
+                    .map_err(AskAuthorityError::Refused)
             }
         };
         Box::pin(std::future::ready(signed_in))
     });
-    world.ground.users_authority = Some(authority);
+    world.ground.users_authority = Some(authority.clone());
+    world.ground.services_authority = Some(authority);
     let mut roles = Roles::everybody(Role::Administrator);
     roles.users.insert("alice".into(), Role::Reader);
     let stack = world.stack(vec![MethodConfig::UsersAuthority(roles)]);
@@ -234,8 +235,14 @@ async fn our_own_users_have_roles_by_common_name() {
     assert_eq!(said("broken").await, "unavailable");
     let foreign = Authority::new("users", &world.clock).client("bob").certificate;
     assert_eq!(presents(&foreign).said(&stack).await, "denied");
-    let error = UsersAuthorityError::Refused(SignInError::Nothing);
-    assert_eq!(base::report(&error), "the certificate is not a user's: no client certificate was presented");
+    let services = world.stack(vec![MethodConfig::ServicesAuthority(Roles::everybody(Role::Publisher))]);
+    let bob = presents(&shown(&users.client("bob"), &users)).said(&services).await;
+    assert_eq!(bob, "user certificate 4711 (CN=bob): publisher");
+    let error = AskAuthorityError::Refused(SignInError::Nothing);
+    assert_eq!(
+        base::report(&error),
+        "the certificate is not one of this authority's: no client certificate was presented"
+    );
 }
 
 /// One that cannot be used voids the whole file, so that it is told before anybody comes.

@@ -48,6 +48,7 @@ impl World {
             compute: Arc::new(compute),
             compute_at_once: 2,
             users_authority: None,
+            services_authority: None,
         };
         Self { clock, ground, compared }
     }

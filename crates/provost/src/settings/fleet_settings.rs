@@ -150,7 +150,7 @@ mod tests {
                 "/etc/provost.toml:2: fleet.token_review.url: it is no URL with http:// or https:// and a host",
                 "/etc/provost.toml:3: fleet.token_review.roles: `a` is not NAME=ROLE",
                 "/etc/provost.toml:3: fleet.token_review.roles: b: `root` is no role; there are registrar, reader, \
-                 operator and administrator",
+                 publisher, operator and administrator",
                 "fleet.token_review.token_file: is needed where `fleet.token_review.url` is given",
             ],
         );

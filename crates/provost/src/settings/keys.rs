@@ -514,7 +514,7 @@ pub const KEYS: &[Key] = &[
         kind: Kind::List("USER=ROLE"),
         default: Default::Is("[]"),
         docs: &[
-            "What a user may do: registrar, reader, operator or administrator",
+            "What a user may do: registrar, reader, publisher, operator or administrator",
             "May be given several times, as in system:serviceaccount:fleet:nodes=registrar.",
         ],
     },
@@ -526,7 +526,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "fleet.token_review.role",
-        kind: Kind::Choice(&["none", "registrar", "reader", "operator", "administrator"]),
+        kind: Kind::Choice(&["none", "registrar", "reader", "publisher", "operator", "administrator"]),
         default: Default::Is("\"none\""),
         docs: &["What all others may do whose token is good; with none, they are not let in"],
     },

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use base::{Clock, Entropy, report};
 use identity::Role;
 use identity::sign_in::{
-    BasicConfig, Config, Ground, MethodConfig, Roles, SignInError, Stack, UsersAuthorityError, Work, users,
+    AskAuthority, AskAuthorityError, BasicConfig, Config, Ground, MethodConfig, Roles, SignInError, Stack,
+    Work, users,
 };
 use serde_json::{Map, Value};
 use store::regular_file;
@@ -146,7 +147,7 @@ fn files(method: &mut MethodConfig) -> Vec<&mut PathBuf> {
         MethodConfig::TokenReview(review) => {
             review.service.ca_file.iter_mut().chain([&mut review.token_file]).collect()
         }
-        MethodConfig::UsersAuthority(_) => Vec::new(),
+        MethodConfig::UsersAuthority(_) | MethodConfig::ServicesAuthority(_) => Vec::new(),
     }
 }
 
@@ -171,12 +172,16 @@ fn try_out(config: &Config) -> Vec<String> {
         entropy: Entropy::system(),
         compute: Arc::new(|work: Work| Box::pin(ready(work()))),
         compute_at_once: 1,
-        users_authority: Some(Arc::new(|_| {
-            Box::pin(ready(Err(UsersAuthorityError::Refused(SignInError::Nothing))))
-        })),
+        users_authority: Some(nobody_knows()),
+        services_authority: Some(nobody_knows()),
     };
     let errors = Stack::build(config.clone(), &ground).err().unwrap_or_default();
     errors.iter().map(|error| report(error)).collect()
+}
+
+/// An authority that vouches for nobody.
+fn nobody_knows() -> AskAuthority {
+    Arc::new(|_| Box::pin(ready(Err(AskAuthorityError::Refused(SignInError::Nothing)))))
 }
 
 #[cfg(test)]

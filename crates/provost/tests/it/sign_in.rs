@@ -420,7 +420,7 @@ fn what_is_wrong_with_the_file_is_told_by_the_check_and_at_the_start() {
          error: sign-in.json: authentication-plugins: there is no authentication plugin `httpbasicauht`\n\
          hint: is `httpbasicauth` meant?\n\
          error: sign-in.json: authentication-plugins: httpbasicauth: role: `root` is no role; there are registrar, \
-         reader, operator and administrator\n";
+         reader, publisher, operator and administrator\n";
     for arguments in
         [["config", "check", "--config", "provost.toml"], ["up", "--data=data", "--config", "provost.toml"]]
     {

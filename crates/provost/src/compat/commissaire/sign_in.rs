@@ -435,7 +435,7 @@ mod tests {
                 ),
                 &format!("{file}: there is no authentication plugin `os.path`"),
                 &format!(
-                    "{file}: httpbasicauth: role: `root` is no role; there are registrar, reader, operator and administrator"
+                    "{file}: httpbasicauth: role: `root` is no role; there are registrar, reader, publisher, operator and administrator"
                 ),
                 &format!("{file}: httpbasicauth: cache_seconds: is a whole number of seconds from 0 to 60"),
                 &format!(
@@ -450,11 +450,11 @@ mod tests {
                     "{file}: openshiftbearertokenauth: openshift_endpoint: it is no URL with http:// or https:// and a host"
                 ),
                 &format!(
-                    "{file}: openshiftbearertokenauth: group_roles: staff: `1` is no role; there are registrar, reader, operator and administrator"
+                    "{file}: openshiftbearertokenauth: group_roles: staff: `1` is no role; there are registrar, reader, publisher, operator and administrator"
                 ),
                 "--authentication-plugin: keystonepasswordauth: url: there must be no user and no password in the URL",
                 "commissaire.conf: self-auths: something in it is neither a path nor an object with a `path`",
-                "commissaire.conf: self-auths: /b: `root` is no role; there are registrar, reader, operator and administrator",
+                "commissaire.conf: self-auths: /b: `root` is no role; there are registrar, reader, publisher, operator and administrator",
             ],
         );
     }

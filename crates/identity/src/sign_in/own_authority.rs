@@ -1,4 +1,4 @@
-//! Sign-in by a certificate of our own users authority.
+//! Sign-in by a certificate of our own authorities: the one for users, and the one for services.
 
 use std::error::Error;
 use std::fmt;
@@ -49,42 +49,65 @@ pub fn certificate(
     now: Timestamp,
     from: Option<IpAddr>,
 ) -> Result<Principal, SignInError> {
+    check(certificate, anchors, is_revoked, now)?;
+    let name = format!("user certificate {} ({})", certificate.serial(), certificate.subject());
+    Ok(Principal::new(name, Role::Administrator, from))
+}
+
+/// The same for a certificate of our services authority: a machine's or a program's. It may put artifacts into the
+/// cache, where services are let in, and nothing else.
+///
+/// # Errors
+/// As for [`certificate`].
+pub fn service_certificate(
+    certificate: &Certificate,
+    anchors: &[Certificate],
+    is_revoked: impl Fn(&Serial) -> bool,
+    now: Timestamp,
+    from: Option<IpAddr>,
+) -> Result<Principal, SignInError> {
+    check(certificate, anchors, is_revoked, now)?;
+    let name = format!("service certificate {} ({})", certificate.serial(), certificate.subject());
+    Ok(Principal::new(name, Role::Publisher, from))
+}
+
+fn check(
+    certificate: &Certificate,
+    anchors: &[Certificate],
+    is_revoked: impl Fn(&Serial) -> bool,
+    now: Timestamp,
+) -> Result<(), SignInError> {
     x509::verify(certificate, anchors, now).map_err(SignInError::Certificate)?;
     if is_revoked(&certificate.serial()) {
         return Err(SignInError::Certificate(VerifyError::Revoked));
     }
-    Ok(Principal::new(name_of(certificate), Role::Administrator, from))
+    Ok(())
 }
 
-/// How the history names the holder.
-fn name_of(certificate: &Certificate) -> String {
-    format!("user certificate {} ({})", certificate.serial(), certificate.subject())
-}
+/// Asks one of our own authorities whose certificate it is: [`certificate`] or [`service_certificate`], with what
+/// the authority trusts and has revoked now.
+pub type AskAuthority =
+    Arc<dyn Fn(Certificate) -> BoxFuture<'static, Result<Principal, AskAuthorityError>> + Send + Sync>;
 
-/// Asks the users authority whose certificate it is: [`certificate`], with what the authority trusts and has
-/// revoked now.
-pub type UsersAuthority =
-    Arc<dyn Fn(Certificate) -> BoxFuture<'static, Result<Principal, UsersAuthorityError>> + Send + Sync>;
-
-/// Why the users authority vouches for nobody.
+/// Why an authority of ours vouches for nobody.
 #[derive(Debug)]
-pub enum UsersAuthorityError {
+pub enum AskAuthorityError {
     /// It looked, and the certificate is not good.
     Refused(SignInError),
     /// It could not look.
     Unavailable(Box<dyn Error + Send + Sync>),
 }
 
-impl fmt::Display for UsersAuthorityError {
+impl fmt::Display for AskAuthorityError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Refused(_) => "the certificate is not a user's",
+            Self::Refused(_) => "the certificate is not one of this authority's",
             Self::Unavailable(_) => "who asks could not be looked up",
         })
     }
 }
 
-impl Error for UsersAuthorityError {
+impl Error for AskAuthorityError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Refused(source) => Some(source),
@@ -93,38 +116,44 @@ impl Error for UsersAuthorityError {
     }
 }
 
-/// Holders of our own users authority's certificates.
-pub(crate) struct Users {
-    pub(crate) authority: UsersAuthority,
+/// Holders of the certificates of one of our own authorities.
+pub(crate) struct Holders {
+    /// What the method is called.
+    pub(crate) method: &'static str,
+    pub(crate) authority: AskAuthority,
     pub(crate) roles: Roles,
 }
 
-impl Users {
+impl Holders {
     async fn look(&self, certificate: &Certificate) -> Verdict {
         match (self.authority)(certificate.clone()).await {
-            Ok(user) => {
+            Ok(holder) => {
                 let common_name = certificate.subject().common_name();
                 match self.roles.of(common_name.as_deref(), []) {
-                    Some(role) => Verdict::Success(Arc::new(Known::new(user.name().to_owned(), role))),
+                    Some(role) => Verdict::Success(Arc::new(Known::new(holder.name().to_owned(), role))),
                     None => Verdict::Failure,
                 }
             }
-            Err(error @ UsersAuthorityError::Refused(_)) => {
+            Err(error @ AskAuthorityError::Refused(_)) => {
                 let error = base::report(&error);
                 tracing::debug!(serial = %certificate.serial(), error, "a client certificate is not trusted");
                 Verdict::Failure
             }
-            Err(error @ UsersAuthorityError::Unavailable(_)) => {
-                tracing::warn!(error = base::report(&error), "the users authority could not be asked");
+            Err(error @ AskAuthorityError::Unavailable(_)) => {
+                tracing::warn!(
+                    method = self.method,
+                    error = base::report(&error),
+                    "the authority could not be asked"
+                );
                 Verdict::Unavailable
             }
         }
     }
 }
 
-impl Method for Users {
+impl Method for Holders {
     fn name(&self) -> &'static str {
-        "users-authority"
+        self.method
     }
 
     fn judge<'a>(&'a self, attempt: &'a Attempt<'a>, _: &'a Offer) -> BoxFuture<'a, Verdict> {
