@@ -96,6 +96,6 @@ fn everything_that_is_wrong_is_told_at_once() {
     let methods = vec![users(), MethodConfig::Basic(basic(&[])), users()];
     let built = Stack::build(Config { methods, open_paths: Vec::new() }, &world.ground);
     let errors: Vec<String> = built.err().unwrap().iter().map(BuildError::to_string).collect();
-    let expected = "the sign-in method `users-authority` needs the users authority, and there is none";
+    let expected = "the sign-in method `users-authority` needs that authority, and there is none";
     assert_eq!(errors, [expected, expected]);
 }
