@@ -19,6 +19,7 @@
 
 mod algorithm;
 mod attribute;
+pub mod bare;
 mod certificate;
 mod chain;
 mod crl;

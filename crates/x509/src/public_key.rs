@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aws_lc_rs::signature::{
     self, EcdsaVerificationAlgorithm, RsaParameters, UnparsedPublicKey, VerificationAlgorithm,
 };
-use rsa_pss::Hash;
+use lc_rsa::Hash;
 
 use crate::algorithm::{Digest, SignatureAlgorithm, sha1};
 use crate::der_reader::{Reader, tag};
@@ -172,7 +172,7 @@ impl PublicKey {
             Digest::Sha384 => Hash::Sha384,
             Digest::Sha512 => Hash::Sha512,
         };
-        let is_right = rsa_pss::verify_any_salt(self.bits(), hash, message, signature);
+        let is_right = lc_rsa::verify_any_salt(self.bits(), hash, message, signature);
         if is_right { Ok(()) } else { Err(SignatureError::Wrong) }
     }
 

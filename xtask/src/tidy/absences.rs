@@ -64,8 +64,8 @@ pub(crate) fn check_source(file: &File) -> Vec<Finding> {
     for word in THREADS.iter().filter(|_| !spawns_threads) {
         name(file, word, why, &mut findings);
     }
-    if file.package != "rsa-pss" {
-        name(file, "unsafe", "unsafe code lives in `rsa-pss` and nowhere else", &mut findings);
+    if file.package != "lc-rsa" {
+        name(file, "unsafe", "unsafe code lives in `lc-rsa` and nowhere else", &mut findings);
     }
     if file.package != "identity" {
         findings.extend(permits(file));
@@ -246,12 +246,12 @@ mod tests {
 
     #[test]
     fn unsafe_code_has_one_home() {
-        check("crates/rsa-pss/src/lib.rs", "unsafe { sign() }", &[]);
+        check("crates/lc-rsa/src/lib.rs", "unsafe { sign() }", &[]);
         check("crates/server/src/lib.rs", "#![forbid(unsafe_code)]", &[]);
         check(
             "crates/server/src/lib.rs",
             "unsafe { sign() }",
-            &["1: `unsafe`: unsafe code lives in `rsa-pss` and nowhere else"],
+            &["1: `unsafe`: unsafe code lives in `lc-rsa` and nowhere else"],
         );
     }
 

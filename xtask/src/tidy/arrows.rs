@@ -5,7 +5,7 @@
 //! faces     server      console      cli
 //! hall      engine      wire         client      service
 //! rooms     ca          cache        fleet       trust
-//! crafts    x509  rsa-pss  store  bus  ssh  ansible  kube  identity
+//! crafts    x509  lc-rsa  entry  store  bus  ssh  ansible  kube  identity
 //! ground    base
 //! (garden)  testkit  xtask  bench  fuzz
 //! ```
@@ -25,8 +25,9 @@ pub(crate) const GARDEN: [&str; 3] = ["bench", "fuzz", "xtask"];
 const ARROWS: &[(&str, &[&str])] = &[
     ("base", &[]),
     // Crafts.
-    ("rsa-pss", &[]),
-    ("x509", &["rsa-pss"]),
+    ("lc-rsa", &[]),
+    ("x509", &["lc-rsa"]),
+    ("entry", &["x509", "lc-rsa"]),
     ("store", &[]),
     ("bus", &[]),
     ("ssh", &[]),
@@ -35,36 +36,42 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("identity", &["x509", "store"]),
     // Rooms.
     ("ca", &["x509", "store", "identity"]),
-    ("cache", &["x509", "store", "identity"]),
+    ("cache", &["x509", "entry", "store", "identity"]),
     ("trust", &["x509", "store", "identity"]),
     ("fleet", &["x509", "store", "identity"]),
     // The hall.
     (
         "engine",
-        &["x509", "store", "bus", "ssh", "ansible", "kube", "identity", "ca", "cache", "fleet", "trust"],
+        &[
+            "x509", "entry", "store", "bus", "ssh", "ansible", "kube", "identity", "ca", "cache", "fleet",
+            "trust",
+        ],
     ),
     ("wire", &[]),
-    ("client", &["wire", "x509"]),
+    ("client", &["wire", "x509", "entry"]),
     ("service", &["bus", "wire"]),
     // Faces.
-    ("server", &["wire", "engine", "ca", "cache", "fleet", "trust", "identity", "x509", "store", "bus"]),
+    (
+        "server",
+        &["wire", "engine", "ca", "cache", "fleet", "trust", "identity", "x509", "entry", "store", "bus"],
+    ),
     ("console", &["wire", "engine", "ca", "cache", "fleet", "trust", "identity"]),
     // Never engine or store: the command line cannot open the database.
-    ("cli", &["wire", "client", "x509"]),
+    ("cli", &["wire", "client", "x509", "entry"]),
     // The roof wires everything.
     (
         "provost",
         &[
-            "rsa-pss", "x509", "store", "bus", "ssh", "ansible", "kube", "identity", "ca", "cache", "fleet",
-            "trust", "engine", "wire", "client", "service", "server", "console", "cli",
+            "lc-rsa", "x509", "entry", "store", "bus", "ssh", "ansible", "kube", "identity", "ca", "cache",
+            "fleet", "trust", "engine", "wire", "client", "service", "server", "console", "cli",
         ],
     ),
     // The garden.
     (
         "testkit",
         &[
-            "rsa-pss", "x509", "store", "bus", "ssh", "ansible", "kube", "identity", "ca", "cache", "fleet",
-            "trust", "engine", "wire", "client", "service", "server", "console", "cli", "provost",
+            "lc-rsa", "x509", "entry", "store", "bus", "ssh", "ansible", "kube", "identity", "ca", "cache",
+            "fleet", "trust", "engine", "wire", "client", "service", "server", "console", "cli", "provost",
         ],
     ),
     ("xtask", &[]),

@@ -3,18 +3,11 @@
 //! aws-lc-rs verifies a salt of one length, fixed when the program is compiled. Signers differ: the
 //! largest salt that fits, one as long as the hash, none. The salt's length authenticates nothing, and
 //! aws-lc itself can recover it from the signature, so this crate calls aws-lc for that one thing.
-//!
-//! **Invariant:** this is the only crate with `unsafe` code. Signing needs none: aws-lc-rs signs with
-//! any salt length.
-
-#![allow(unsafe_code)]
 
 use aws_lc_rs::digest;
-use aws_lc_sys::{
-    ERR_clear_error, EVP_MD, EVP_sha256, EVP_sha384, EVP_sha512, RSA, RSA_PSS_SALTLEN_AUTO, RSA_free,
-    RSA_public_key_from_bytes, RSA_verify_pss_mgf1,
-};
-use std::ptr::NonNull;
+use aws_lc_sys::{EVP_MD, EVP_sha256, EVP_sha384, EVP_sha512, RSA_PSS_SALTLEN_AUTO, RSA_verify_pss_mgf1};
+
+use crate::key::{Key, forget_errors};
 
 /// The hash of the message, which is also the hash inside MGF1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,25 +42,6 @@ impl Hash {
     }
 }
 
-/// A public key of aws-lc, freed when dropped. Never null, never shared.
-struct Key(NonNull<RSA>);
-
-impl Key {
-    fn parse(der: &[u8]) -> Option<Self> {
-        // SAFETY: the pointer and the length describe `der`, which is only read, and only during the
-        // call. The result is null or a new object that is ours to free.
-        let key = unsafe { RSA_public_key_from_bytes(der.as_ptr(), der.len()) };
-        NonNull::new(key).map(Self)
-    }
-}
-
-impl Drop for Key {
-    fn drop(&mut self) {
-        // SAFETY: the object came from `RSA_public_key_from_bytes`, and nobody else has the pointer.
-        unsafe { RSA_free(self.0.as_ptr()) }
-    }
-}
-
 /// Whether `signature` is the RSASSA-PSS signature of `message` by the owner of `public_key`, with
 /// `hash` both for the message and in MGF1, and a salt of any length (also none).
 ///
@@ -78,16 +52,13 @@ impl Drop for Key {
 pub fn verify_any_salt(public_key: &[u8], hash: Hash, message: &[u8], signature: &[u8]) -> bool {
     let digest = hash.of(message);
     let method = hash.method();
-    let Some(key) = Key::parse(public_key) else {
-        forget_errors();
-        return false;
-    };
+    let Some(key) = Key::public(public_key) else { return false };
     // SAFETY: `key` is a live RSA object that nobody else uses; the two pointers with their lengths
     // describe `digest` and `signature`, which are only read, and only during the call; `method` is a
     // static, and `digest` is as long as it says, because both come from `hash`.
     let verified = unsafe {
         RSA_verify_pss_mgf1(
-            key.0.as_ptr(),
+            key.as_ptr(),
             digest.as_ref().as_ptr(),
             digest.as_ref().len(),
             method,
@@ -101,12 +72,6 @@ pub fn verify_any_salt(public_key: &[u8], hash: Hash, message: &[u8], signature:
         forget_errors();
     }
     verified == 1
-}
-
-/// Empties this thread's error queue, so that what failed here is not reported by a later call.
-fn forget_errors() {
-    // SAFETY: takes nothing, and touches only memory that belongs to this thread.
-    unsafe { ERR_clear_error() }
 }
 
 #[cfg(test)]
