@@ -3,6 +3,7 @@
 //! **Invariant:** a commit that was answered survives `kill -9` and a power cut. Rooms see
 //! [`Table`], never an engine's own types.
 
+pub mod blobs;
 mod changes;
 mod claim;
 #[cfg(any(test, feature = "conformance"))]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod blobs;
 mod conformance;
 mod etcd;
 mod kill;
