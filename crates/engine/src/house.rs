@@ -7,9 +7,11 @@ use std::time::Duration;
 use base::{Clock, Entropy, Explain, Kind, Span, report};
 use bus::InProcess;
 use ca::{Authority, AuthorityName, Ground, Profile};
+use cache::Cache;
 use fleet::Fleet;
 use identity::{Permit, Principal, SignInError};
 use serde::{Deserialize, Serialize};
+use store::blobs::Blobs;
 use store::{Batch, Claims, Engine, History, Page, Record, SealingKey, Table};
 use x509::{Certificate, KeySpec, Name, PrivateKey, SigningRequest, VerifyError};
 
@@ -69,8 +71,18 @@ pub struct Parts {
     pub on_server_anchors: OnAnchors,
     /// How much of the history is kept.
     pub retention: Retention,
+    /// Where artifacts are kept, and how many, if any are.
+    pub cache: Option<CacheParts>,
     /// With what hosts are looked at, made ready, watched, and operated on; without, they stay as they were given.
     pub hands: Option<Hands>,
+}
+
+/// What the artifact cache is made of.
+pub struct CacheParts {
+    /// Where the bytes are kept.
+    pub blobs: Arc<dyn Blobs>,
+    /// How much is taken.
+    pub limits: cache::Limits,
 }
 
 /// The name of the record that says that the first start is over.
@@ -97,6 +109,8 @@ pub struct House {
     users: Arc<Authority>,
     server: Arc<Authority>,
     pub(crate) fleet: Arc<Fleet>,
+    cache: Option<Arc<Cache>>,
+    blobs: Option<Arc<dyn Blobs>>,
     pub(crate) nodes: Arc<Nodes>,
     pub(crate) engine: Arc<dyn Engine>,
     first_start: Table<FirstStart>,
@@ -241,6 +255,12 @@ impl House {
             entropy: parts.entropy.clone(),
         });
         let fleet = Arc::new(fleet.await.map_err(HouseError::Fleet)?);
+        let blobs = parts.cache.as_ref().map(|cache| cache.blobs.clone());
+        let cache = parts.cache.map(|CacheParts { blobs, limits }| {
+            let (engine, clock, entropy) = (parts.engine.clone(), parts.clock.clone(), parts.entropy.clone());
+            Cache::new(cache::Ground { engine, blobs, clock, entropy }, limits).map(Arc::new)
+        });
+        let cache = cache.transpose()?;
         let authorities = vec![services.clone(), users.clone(), server.clone()];
         if !parts.engine.is_shared() {
             // Nobody else can be at work: the embedded store is locked to this process.
@@ -273,6 +293,8 @@ impl House {
             services,
             users,
             server,
+            cache,
+            blobs,
             nodes: Arc::new(Nodes::new(fleet.clone(), parts.clock.clone())),
             fleet,
             first_start: Table::new(parts.engine.clone(), "/house/")?,
@@ -343,6 +365,12 @@ impl House {
         &self.fleet
     }
 
+    /// The artifacts, where any are kept.
+    #[must_use]
+    pub fn cache(&self) -> Option<&Arc<Cache>> {
+        self.cache.as_ref()
+    }
+
     /// Hears what happens in this house from now on, and in others on the same store.
     #[must_use]
     pub fn hints(&self) -> bus::Listener {
@@ -386,6 +414,12 @@ impl House {
     /// [`VerifyError`].
     pub fn may_present(&self, certificate: &Certificate) -> Result<(), VerifyError> {
         x509::verify(certificate, &self.users.trusted(), self.clock.now()).map(|_| ())
+    }
+
+    /// Whether `certificate` is one of a service's, and within its dates.
+    #[must_use]
+    pub fn is_service(&self, certificate: &Certificate) -> bool {
+        x509::verify(certificate, &self.services.trusted(), self.clock.now()).is_ok()
     }
 
     /// Signs in whoever presented `certificate` in the TLS handshake.
@@ -510,6 +544,12 @@ impl House {
         self.outbox_stop.ask();
         let told = self.outbox.drain(OUTBOX_DEADLINE).await;
         self.engine.close().await?;
+        if let Some(Err(error)) = match &self.blobs {
+            Some(blobs) => Some(blobs.close().await),
+            None => None,
+        } {
+            tracing::warn!(error = %base::report(&error), "the artifacts' store was not closed");
+        }
         Ok(in_time && told)
     }
 }

@@ -17,7 +17,7 @@ mod sign_in;
 mod tasks;
 
 pub use hands::{Hands, Playbooks};
-pub use house::{House, HouseError, Parts, Retention, SignInFailed};
+pub use house::{CacheParts, House, HouseError, Parts, Retention, SignInFailed};
 pub use reconcilers::{OnAnchors, OnIdentity};
 pub use refusals::Refusals;
 pub use seal::is_new;

@@ -39,13 +39,20 @@ impl Role {
 pub struct Principal {
     /// Shared, as a request has several copies.
     name: Arc<str>,
+    account: Arc<str>,
     role: Role,
     from: Option<IpAddr>,
 }
 
 impl Principal {
     pub(crate) fn new(name: impl Into<Arc<str>>, role: Role, from: Option<IpAddr>) -> Self {
-        Self { name: name.into(), role, from }
+        let name = name.into();
+        Self { account: name.clone(), name, role, from }
+    }
+
+    /// The same, for whom is counted under `account`.
+    pub(crate) fn with_account(self, account: Arc<str>) -> Self {
+        Self { account, ..self }
     }
 
     /// Whoever asks for something that everybody may have, as the operator decided.
@@ -60,18 +67,15 @@ impl Principal {
     /// [`Permit::house`]: crate::Permit::house
     #[must_use]
     pub fn house() -> Self {
-        Self { name: "the house".into(), role: Role::Reader, from: None }
+        Self::new("the house", Role::Reader, None)
     }
 
     /// The holder of a certificate who proved to have its key by a signed statement. It may do what
     /// needs no permit, and the history knows who it was.
     #[must_use]
     pub fn holder_of(certificate: &Certificate) -> Self {
-        Self {
-            name: format!("holder of {} ({})", certificate.serial(), certificate.subject()).into(),
-            role: Role::Reader,
-            from: None,
-        }
+        let name = format!("holder of {} ({})", certificate.serial(), certificate.subject());
+        Self::new(name, Role::Reader, None)
     }
 
     /// Somebody whose identity nobody proved, for tests.
@@ -85,6 +89,12 @@ impl Principal {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whose it counts as: the same through all renewals of a certificate, `service CN=build-1`.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        &self.account
     }
 
     /// What it may do.

@@ -241,8 +241,9 @@ fn settings(matches: &ArgMatches) -> Result<Settings, Vec<Problem>> {
     say("ca.users.auto_approve_count", Value::Whole(1), Origin::Default);
     // Who comes from the original has certificates of any names, and requests for more of them.
     say("ca.names", Value::Text("any".to_owned()), Origin::Default);
-    // Its clients know of no fleet, and nobody asked for one.
+    // Its clients know of no fleet and no artifacts, and nobody asked for any.
     say("fleet.api", Value::Switch(false), Origin::Default);
+    say("cache.api", Value::Switch(false), Origin::Default);
     // Standard error is for the two lines that its users know, and for what is wrong.
     say("log.level", Value::Text("warn".to_owned()), Origin::Default);
     let database =

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use base::{Clock, Entropy, Explain as _, Secret, Span};
 use ca::{Admission, AuthorityName, Names, Profile};
-use engine::{House, HouseError, Parts, Retention, ServerIdentity, ServerName, Stop, Tasks};
+use engine::{CacheParts, House, HouseError, Parts, Retention, ServerIdentity, ServerName, Stop, Tasks};
+use identity::Role;
 use identity::sign_in::{ClientCertificateConfig, Config, MethodConfig, Roles};
 use server::doors::{AccessLog, Bindings, Doors, Limits, Meters, Opening, Scheme, TlsIdentity};
-use server::{App, FleetApi, MetersFor, PlainHttp, Presenters, TrustedProxies};
+use server::{App, CacheApi, FleetApi, MetersFor, PlainHttp, Presenters, TrustedProxies, Who};
 use store::{Engine, Revision, SealingKey, Sqlite, private_file, regular_file};
 use x509::{KeySpec, Name, PrivateKey};
 
@@ -105,12 +106,13 @@ async fn finish(
         }),
         _ => None,
     };
-    let fleet = fleet_api(settings, &house)?;
-    let mut others: Vec<_> = fleet.iter().map(|fleet| fleet.sign_in.clone()).collect();
+    let (fleet, cache) = (fleet_api(settings, &house)?, cache_api(settings, &house)?);
+    let of_cache = cache.as_ref().map(|cache| &cache.entrance);
+    let mut others: Vec<_> = fleet.iter().chain(of_cache).map(|api| api.sign_in.clone()).collect();
     if let Some(path) = &settings.doors.client_ca_file {
         others.push(Arc::new(house.sign_in_methods(of_authorities(path)).map_err(StartError::SignIn)?));
     }
-    let trust = Presenters { house: house.clone(), others };
+    let trust = Presenters { house: house.clone(), services: cache.is_some(), others };
     let meters = Arc::new(Meters::new());
     let routes = server::app(App {
         house: house.clone(),
@@ -123,6 +125,7 @@ async fn finish(
         },
         authorities: settings.ca.api,
         fleet,
+        cache,
     });
     doors.open(Opening {
         tasks: house.tasks().clone(),
@@ -168,7 +171,7 @@ fn show(path: &Path, tls: &TlsIdentity) -> Result<(), StartError> {
 
 /// Lets certificates of the authorities in the file at `path` through the handshake, and nobody in by them.
 fn of_authorities(path: &Path) -> Config {
-    let roles = Roles { others: None, ..Roles::everybody(identity::Role::Reader) };
+    let roles = Roles { others: None, ..Roles::everybody(Role::Reader) };
     let method = ClientCertificateConfig { common_name: None, ca_file: path.to_owned(), roles };
     Config { methods: vec![MethodConfig::ClientCertificate(method)], open_paths: Vec::new() }
 }
@@ -273,6 +276,7 @@ fn parts(
     };
     let shows_another = settings.doors.tls_file.is_some();
     let hands = hands(settings, &clock, &entropy)?;
+    let cache = cache_parts(settings, &clock)?;
     let mut server = profile(settings, AuthorityName::Server, &settings.ca.services);
     server.issuer_extensions = vec![server_name.constraint().map_err(StartError::Name)?];
     Ok(Parts {
@@ -307,6 +311,7 @@ fn parts(
                 written.is_ok()
             })
         },
+        cache,
         hands,
         retention: Retention {
             age: settings.history.keep,
@@ -437,12 +442,48 @@ fn fleet_api(settings: &Settings, house: &Arc<House>) -> Result<Option<FleetApi>
     let sign_in = house.sign_in_methods(settings.fleet.methods()).map_err(StartError::SignIn)?;
     Ok(Some(FleetApi {
         sign_in: Arc::new(sign_in),
-        plain_http: match settings.fleet.plain_http {
-            Audience::Loopback => PlainHttp::Loopback,
-            Audience::Everyone => PlainHttp::Everyone,
-        },
+        plain_http: plain_http(settings.fleet.plain_http),
         trusted_proxies: TrustedProxies::new(settings.fleet.trusted_proxies.clone()),
     }))
+}
+
+fn cache_api(settings: &Settings, house: &Arc<House>) -> Result<Option<CacheApi>, StartError> {
+    let cache = &settings.cache;
+    if !cache.api {
+        return Ok(None);
+    }
+    let sign_in = house.sign_in_methods(cache.methods(&settings.fleet)).map_err(StartError::SignIn)?;
+    let who = |signs_in: bool, role: Role| if signs_in { Who::SignedIn } else { Who::Everybody(role) };
+    Ok(Some(CacheApi {
+        entrance: FleetApi {
+            sign_in: Arc::new(sign_in),
+            plain_http: plain_http(cache.plain_http),
+            trusted_proxies: TrustedProxies::new(settings.fleet.trusted_proxies.clone()),
+        },
+        readers: who(cache.readers_sign_in, Role::Reader),
+        writers: who(cache.writers_sign_in, Role::Publisher),
+    }))
+}
+
+fn plain_http(audience: Audience) -> PlainHttp {
+    match audience {
+        Audience::Loopback => PlainHttp::Loopback,
+        Audience::Everyone => PlainHttp::Everyone,
+    }
+}
+
+/// Where artifacts are kept, if any are.
+fn cache_parts(settings: &Settings, clock: &Clock) -> Result<Option<CacheParts>, StartError> {
+    let Some(folder) = settings.files.artifacts.as_ref().filter(|_| settings.cache.api) else {
+        return Ok(None);
+    };
+    let blobs = store::blobs::Local::open(folder, clock.clone())?;
+    let limits = cache::Limits {
+        artifact_bytes_max: settings.cache.artifact_bytes_max,
+        writer_bytes_max: settings.cache.writer_bytes_max,
+        ..cache::Limits::default()
+    };
+    Ok(Some(CacheParts { blobs: Arc::new(blobs), limits }))
 }
 
 fn limits(settings: &Settings) -> Limits {

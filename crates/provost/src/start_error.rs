@@ -26,6 +26,9 @@ pub enum StartError {
     /// The store could not be opened.
     #[error(transparent)]
     Store(#[from] store::OpenError),
+    /// The place for artifacts could not be opened.
+    #[error(transparent)]
+    Artifacts(#[from] store::blobs::OpenError),
     /// The etcd could not be used.
     #[error(transparent)]
     Etcd(#[from] EtcdError),
@@ -95,6 +98,7 @@ impl Explain for StartError {
             Self::Resolve(error) => error.kind(),
             Self::Bind(error) => error.kind(),
             Self::Store(error) => error.kind(),
+            Self::Artifacts(error) => error.kind(),
             Self::Etcd(error) => error.kind(),
             Self::Caucase { .. } | Self::KeyLost { .. } | Self::DatabaseLost { .. } => Kind::Conflict,
             Self::Seal(error) => error.kind(),
@@ -112,6 +116,7 @@ impl Explain for StartError {
             Self::Resolve(error) => error.help(),
             Self::Bind(error) => error.help(),
             Self::Store(error) => error.help(),
+            Self::Artifacts(error) => error.help(),
             Self::Etcd(error) => error.help(),
             Self::Caucase { .. } => {
                 Some("it is unchanged: go on with caucase, or begin anew in another place".into())

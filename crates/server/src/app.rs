@@ -9,12 +9,14 @@ use axum::response::IntoResponse as _;
 use axum::routing::get;
 use engine::House;
 use http::StatusCode;
+use identity::Role;
 use identity::sign_in::Stack;
 use tower::Service as _;
 use x509::VerifyError;
 
 use crate::compat::caucase::{self, Caucase};
 use crate::compat::commissaire::{self, Commissaire};
+use crate::compat::networkcache::{self, NetworkCache};
 use crate::doors::{ClientTrust, Meters, Peer, Routes};
 use crate::health::{Health, MetersFor, healthz, metrics, readyz};
 use crate::proxies::TrustedProxies;
@@ -32,6 +34,8 @@ pub struct App {
     pub authorities: bool,
     /// How the fleet's interface is served, if it is.
     pub fleet: Option<FleetApi>,
+    /// How the artifact cache is served, if it is, and the house has one.
+    pub cache: Option<CacheApi>,
     /// What is counted.
     pub meters: Arc<Meters>,
     /// Who may read what is counted.
@@ -46,6 +50,25 @@ pub struct FleetApi {
     pub plain_http: PlainHttp,
     /// Who is believed when they say for whom they ask.
     pub trusted_proxies: TrustedProxies,
+}
+
+/// How the artifact cache is served.
+pub struct CacheApi {
+    /// Who signs in, and how.
+    pub entrance: FleetApi,
+    /// Who reads.
+    pub readers: Who,
+    /// Who puts artifacts there, and says what they are.
+    pub writers: Who,
+}
+
+/// Who may do something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// Whoever can reach the door has this role.
+    Everybody(Role),
+    /// Who signs in and has the role for it.
+    SignedIn,
 }
 
 /// Who is answered without TLS, where credentials go over the line.
@@ -78,13 +101,17 @@ pub fn app(parts: App) -> Routes {
         .authorities
         .then(|| Caucase::new(parts.house.clone(), parts.cors_whitelist, parts.cors_key_store));
     let caucase = Arc::new(caucase);
+    let cache = parts
+        .cache
+        .zip(parts.house.cache().cloned())
+        .map(|(api, cache)| Arc::new(NetworkCache::new(parts.house.clone(), cache, Arc::new(api))));
     let health = Router::new()
         .route(HEALTHZ, get(healthz))
         .route(READYZ, get(readyz))
         .route(METRICS, get(metrics))
         .with_state(health);
     Routes::new(move |request: Request| {
-        let (caucase, fleet) = (Arc::clone(&caucase), fleet.clone());
+        let (caucase, fleet, cache) = (Arc::clone(&caucase), fleet.clone(), cache.clone());
         let health = matches!(request.uri().path(), HEALTHZ | READYZ | METRICS).then(|| health.clone());
         async move {
             if let Some(mut health) = health {
@@ -94,6 +121,9 @@ pub fn app(parts: App) -> Routes {
                 };
             }
             let uri = request.uri().clone();
+            if let Some(cache) = cache.filter(|_| networkcache::is_inside(uri.path())) {
+                return cache.answer(request).await;
+            }
             let Some((v1, commissaire)) = fleet.as_deref() else {
                 return match &*caucase {
                     Some(caucase) => caucase.answer(request).await,
@@ -129,6 +159,8 @@ pub fn crl_addresses(netloc: &str) -> Vec<(String, String)> {
 pub struct Presenters {
     /// Lets its own users.
     pub house: Arc<House>,
+    /// Whether it lets its own services, too.
+    pub services: bool,
     /// Each lets those of the authorities that its methods know.
     pub others: Vec<Arc<Stack>>,
 }
@@ -136,6 +168,9 @@ pub struct Presenters {
 impl ClientTrust for Presenters {
     fn verify(&self, certificate: &x509::Certificate) -> Result<(), VerifyError> {
         let Err(mut told) = self.house.may_present(certificate) else { return Ok(()) };
+        if self.services && self.house.is_service(certificate) {
+            return Ok(());
+        }
         for other in &self.others {
             match other.may_present(certificate) {
                 Ok(()) => return Ok(()),

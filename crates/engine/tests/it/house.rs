@@ -119,6 +119,7 @@ impl Ground {
                     *anchors != [1, 2]
                 })
             },
+            cache: None,
             hands: None,
             retention: Retention { age: Span::days(400), count: 1_000 },
         };

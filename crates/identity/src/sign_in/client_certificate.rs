@@ -69,8 +69,9 @@ impl ClientCertificate {
         }
         match found(certificate, self.common_name.as_deref(), &self.roles) {
             Some((name, role)) => {
-                let name = format!("client {name} (certificate {})", certificate.serial());
-                Verdict::Success(Arc::new(Known::new(name, role)))
+                let account = format!("client {name}");
+                let name = format!("{account} (certificate {})", certificate.serial());
+                Verdict::Success(Arc::new(Known::new(name, role).with_account(account)))
             }
             None => Verdict::Failure,
         }

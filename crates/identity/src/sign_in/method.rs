@@ -63,6 +63,8 @@ pub enum Verdict {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Known {
     name: Arc<str>,
+    /// What stays when they come with a new certificate, where that is not the name.
+    account: Option<Arc<str>>,
     role: Role,
     headers: HeaderMap,
 }
@@ -70,7 +72,12 @@ pub struct Known {
 impl Known {
     /// `name` is for the history and says by which means: `user alice`.
     pub(crate) fn new(name: String, role: Role) -> Self {
-        Self { name: name.into(), role, headers: HeaderMap::new() }
+        Self { name: name.into(), account: None, role, headers: HeaderMap::new() }
+    }
+
+    /// The same; what they do is counted for `account`, whatever their name says besides.
+    pub(crate) fn with_account(self, account: String) -> Self {
+        Self { account: Some(account.into()), ..self }
     }
 
     /// The same, with headers for the answer.
@@ -91,6 +98,7 @@ impl Known {
 
     /// As a principal who comes from `source`.
     pub(crate) fn principal(&self, source: Option<IpAddr>) -> Principal {
-        Principal::new(self.name.clone(), self.role, source)
+        let account = self.account.clone().unwrap_or_else(|| self.name.clone());
+        Principal::new(self.name.clone(), self.role, source).with_account(account)
     }
 }

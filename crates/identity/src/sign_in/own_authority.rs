@@ -51,7 +51,8 @@ pub fn certificate(
 ) -> Result<Principal, SignInError> {
     check(certificate, anchors, is_revoked, now)?;
     let name = format!("user certificate {} ({})", certificate.serial(), certificate.subject());
-    Ok(Principal::new(name, Role::Administrator, from))
+    let account = format!("user {}", certificate.subject());
+    Ok(Principal::new(name, Role::Administrator, from).with_account(account.into()))
 }
 
 /// The same for a certificate of our services authority: a machine's or a program's. It may put artifacts into the
@@ -68,7 +69,8 @@ pub fn service_certificate(
 ) -> Result<Principal, SignInError> {
     check(certificate, anchors, is_revoked, now)?;
     let name = format!("service certificate {} ({})", certificate.serial(), certificate.subject());
-    Ok(Principal::new(name, Role::Publisher, from))
+    let account = format!("service {}", certificate.subject());
+    Ok(Principal::new(name, Role::Publisher, from).with_account(account.into()))
 }
 
 fn check(
@@ -130,7 +132,10 @@ impl Holders {
             Ok(holder) => {
                 let common_name = certificate.subject().common_name();
                 match self.roles.of(common_name.as_deref(), []) {
-                    Some(role) => Verdict::Success(Arc::new(Known::new(holder.name().to_owned(), role))),
+                    Some(role) => {
+                        let known = Known::new(holder.name().to_owned(), role);
+                        Verdict::Success(Arc::new(known.with_account(holder.account().to_owned())))
+                    }
                     None => Verdict::Failure,
                 }
             }

@@ -8,6 +8,7 @@ use base::Span;
 use ca::Names;
 use tracing_subscriber::EnvFilter;
 
+use super::cache_settings::cache;
 use super::config::{Config, Said, Surroundings};
 use super::files::{self, Layout};
 use super::fleet_settings::{audience, fleet};
@@ -78,6 +79,7 @@ fn read(config: &Config, reader: &mut Reader<'_>, layout: Layout) -> Option<Sett
     let cors_keys = reader.path("cors.key_store");
     let server_key = reader.path("server.key_file");
     let fleet = fleet(reader, doors.as_ref().and_then(|doors| doors.client_ca_file.as_deref()));
+    let cache = cache(reader);
     let limits = limits(reader);
     let log = log(reader);
     let access_log = access_log(reader);
@@ -86,7 +88,8 @@ fn read(config: &Config, reader: &mut Reader<'_>, layout: Layout) -> Option<Sett
     let files = data.as_ref().map(|data| match (layout, data) {
         (Layout::Beside(database), _) => files::beside(database, cors_keys, server_key),
         (Layout::DataDirectory, data) => {
-            files::within(data.as_deref().unwrap_or(Path::new("")), cors_keys, server_key)
+            let artifacts = cache.as_ref().and_then(|cache| cache.folder.clone());
+            files::within(data.as_deref().unwrap_or(Path::new("")), cors_keys, server_key, artifacts)
         }
     });
     if let Some(files) = &files {
@@ -103,6 +106,7 @@ fn read(config: &Config, reader: &mut Reader<'_>, layout: Layout) -> Option<Sett
         ca: ca?,
         cors_whitelist: cors_whitelist?,
         fleet: fleet?,
+        cache: cache?,
         log: log?,
         access_log: access_log?,
         limits: limits?,

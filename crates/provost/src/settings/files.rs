@@ -14,12 +14,18 @@ pub enum Layout {
 }
 
 /// In the data directory, but for those that were named.
-pub fn within(data: &Path, cors_keys: Option<PathBuf>, server_key: Option<PathBuf>) -> Files {
+pub fn within(
+    data: &Path,
+    cors_keys: Option<PathBuf>,
+    server_key: Option<PathBuf>,
+    artifacts: Option<PathBuf>,
+) -> Files {
     Files {
         database: data.join("provost.db"),
         store_key: data.join("store.key"),
         server_key: server_key.unwrap_or_else(|| data.join("server.key.pem")),
         cors_keys: cors_keys.unwrap_or_else(|| data.join("cors.key")),
+        artifacts: Some(artifacts.unwrap_or_else(|| data.join("artifacts"))),
         first_start: Some(FirstStartFiles {
             admin: data.join("admin.pem"),
             server_ca: data.join("server-ca.pem"),
@@ -39,6 +45,7 @@ pub fn beside(database: PathBuf, cors_keys: Option<PathBuf>, server_key: Option<
         store_key: with(".key"),
         server_key: server_key.unwrap_or_else(|| PathBuf::from("server.key.pem")),
         cors_keys: cors_keys.unwrap_or_else(|| PathBuf::from("cors.key")),
+        artifacts: None,
         first_start: None,
         database,
     }
@@ -73,6 +80,7 @@ pub fn one_each(reader: &mut Reader<'_>, files: &Files, access_log: Option<&Acce
     let named = [
         ("server.key_file", Some(files.server_key.as_path())),
         ("cors.key_store", Some(files.cors_keys.as_path())),
+        ("cache.folder", files.artifacts.as_deref()),
         ("log.access", access_log),
     ];
     for (name, path) in named.into_iter().filter_map(|(name, path)| Some((name, path?))) {

@@ -4,6 +4,7 @@
 //! say, and [`Settings::from`] turns it into types that cannot hold the wrong thing, or reports every
 //! problem at once. `provost up` and `provost config check` both go this way.
 
+mod cache_settings;
 mod check;
 mod config;
 mod door_settings;
@@ -70,6 +71,8 @@ pub struct Settings {
     pub cors_whitelist: Vec<String>,
     /// How the fleet is served.
     pub fleet: Fleet,
+    /// How the artifact cache is served.
+    pub cache: Cache,
     /// What is logged, and how.
     pub log: Log,
     /// Where the access log goes.
@@ -95,6 +98,8 @@ pub struct Files {
     pub server_key: PathBuf,
     /// The keys that sign the cookie of the cross-origin page.
     pub cors_keys: PathBuf,
+    /// The directory of artifacts, where there is a data directory.
+    pub artifacts: Option<PathBuf>,
     /// What only a data directory has.
     pub first_start: Option<FirstStartFiles>,
 }
@@ -225,6 +230,29 @@ pub struct Fleet {
     pub token_review: Option<TokenReviewConfig>,
     /// How hosts are looked at and made ready.
     pub hands: Hands,
+}
+
+/// How the artifact cache is served.
+#[derive(Debug)]
+pub struct Cache {
+    /// Whether it is, under `/shacache` and `/shadir`.
+    pub api: bool,
+    /// Where artifacts are kept, where that was said.
+    pub folder: Option<PathBuf>,
+    /// Whether readers have to sign in.
+    pub readers_sign_in: bool,
+    /// Whether writers have to.
+    pub writers_sign_in: bool,
+    /// Who may do that without TLS.
+    pub plain_http: Audience,
+    /// Users who sign in by a password.
+    pub users_file: Option<PathBuf>,
+    /// Authorities whose clients are publishers.
+    pub client_ca_file: Option<PathBuf>,
+    /// How large an artifact may be.
+    pub artifact_bytes_max: u64,
+    /// How much one writer may keep.
+    pub writer_bytes_max: Option<u64>,
 }
 
 /// How hosts are looked at and made ready.

@@ -8,8 +8,8 @@ use super::netloc::Host;
 use super::problem::Problem;
 use super::reader::Reader;
 use super::{
-    AccessLog, Audience, Settings, StoreEngine, WhichDoors, door_settings, fleet_settings, hands_settings,
-    store_settings,
+    AccessLog, Audience, Settings, StoreEngine, WhichDoors, cache_settings, door_settings, fleet_settings,
+    hands_settings, store_settings,
 };
 
 /// What prevents nothing, but is seldom meant.
@@ -100,11 +100,14 @@ pub fn notes(config: &Config, reader: &Reader<'_>, settings: &Settings) -> Vec<P
         }
     }
     let sign_in = settings.fleet.sign_in.as_ref();
-    if sign_in.is_some() && !settings.fleet.api {
+    if sign_in.is_some() && !settings.fleet.api && !settings.cache.api {
         note(
             "fleet.sign_in",
-            "counts for nothing: there is nothing to sign in to without fleet.api".to_owned(),
+            "counts for nothing: there is nothing to sign in to without fleet.api or cache.api".to_owned(),
         );
+    }
+    for (name, what) in cache_settings::notes(settings) {
+        note(name, what);
     }
     for origin in &settings.cors_whitelist {
         let authority = origin.split_once("://").map(|(_, authority)| authority);

@@ -14,7 +14,7 @@ use super::{AccessLog, Audience, LogFormat, Password, Settings, StoreEngine, Whi
 
 /// The name and value of every setting that has one, in the order of the table.
 pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
-    let Settings { ca, limits, files, doors, .. } = settings;
+    let Settings { ca, cache, limits, files, doors, .. } = settings;
     let review = settings.fleet.token_review.as_ref();
     let etcd = &settings.store.etcd;
     let hands = &settings.fleet.hands;
@@ -98,6 +98,15 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
         ("fleet.token_review.roles", roles(review.map(|review| &review.roles.users))),
         ("fleet.token_review.group_roles", roles(review.map(|review| &review.roles.groups))),
         ("fleet.token_review.role", json!(others(review))),
+        ("cache.api", json!(cache.api)),
+        ("cache.folder", settings.files.artifacts.as_deref().map_or(Value::Null, path)),
+        ("cache.readers", json!(who(cache.readers_sign_in))),
+        ("cache.writers", json!(who(cache.writers_sign_in))),
+        ("cache.plain_http", json!(audience(cache.plain_http))),
+        ("cache.users_file", cache.users_file.as_deref().map_or(Value::Null, path)),
+        ("cache.client_ca_file", cache.client_ca_file.as_deref().map_or(Value::Null, path)),
+        ("cache.artifact_bytes_max", json!(cache.artifact_bytes_max)),
+        ("cache.writer_bytes_max", json!(cache.writer_bytes_max)),
         ("limits.connections_max", json!(limits.connections_max)),
         ("limits.header_seconds", seconds(limits.header)),
         ("limits.body_seconds", seconds(limits.body)),
@@ -187,6 +196,10 @@ fn audience(audience: Audience) -> &'static str {
         Audience::Loopback => "loopback",
         Audience::Everyone => "everyone",
     }
+}
+
+fn who(signs_in: bool) -> &'static str {
+    if signs_in { "signed-in" } else { "everyone" }
 }
 
 #[cfg(test)]

@@ -2,4 +2,5 @@
 
 pub(crate) mod caucase;
 pub(crate) mod commissaire;
+pub(crate) mod networkcache;
 mod percent;

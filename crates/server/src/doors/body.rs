@@ -2,11 +2,13 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use base::{Explain, Kind};
 use bytes::Bytes;
+use http::Extensions;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -79,6 +81,44 @@ pub async fn read_body(mut body: Body, limit_bytes: usize) -> Result<Bytes, Body
     Ok(whole.into())
 }
 
+/// A body that is read a piece at a time, and may be of any length. Room is taken for one piece, not for all of it.
+pub struct Flowing(Body);
+
+impl Flowing {
+    /// The body of the request that has these `extensions`. Nothing of it is read yet.
+    #[must_use]
+    pub fn new(body: Body, extensions: &Extensions) -> Self {
+        if let Some(Flows(flows)) = extensions.get::<Flows>() {
+            flows.store(true, Ordering::Relaxed);
+        }
+        Self(body)
+    }
+
+    /// How many bytes it is said to have.
+    #[must_use]
+    pub fn announced(&self) -> Option<u64> {
+        self.0.size_hint().exact()
+    }
+
+    /// The next piece; nothing at its end.
+    ///
+    /// # Errors
+    /// When there is no more to be had; the connection is of no further use then.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        while let Some(frame) = self.0.frame().await {
+            let frame = frame.map_err(|error| reason(&*error.into_inner()))?;
+            if let Ok(data) = frame.into_data() {
+                return Ok(Some(data)); // trailers are ignored
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whether room is taken for one piece of a body at a time. In the extensions of requests that have one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Flows(Arc<AtomicBool>);
+
 /// What an error of a [`RequestBody`] means.
 fn reason(error: &(dyn std::error::Error + 'static)) -> BodyError {
     let mut cause = Some(error);
@@ -121,6 +161,8 @@ pub(super) struct RequestBody {
     /// Room for all bodies together, and our part of it, which is given back when this is dropped.
     budget: Arc<Semaphore>,
     held: Option<OwnedSemaphorePermit>,
+    /// Whether what came before is gone when the next piece is asked for.
+    flows: Option<Flows>,
 }
 
 impl RequestBody {
@@ -132,12 +174,13 @@ impl RequestBody {
         turn: Arc<Turn>,
         limits: Arc<Limits>,
         budget: Arc<Semaphore>,
+        flows: Option<Flows>,
     ) -> Self {
         if body.is_end_stream() {
             turn.body_came();
         }
         let patience = limits.body_stall;
-        Self { body: Some(body), left_over, turn, limits, patience, stall: None, budget, held: None }
+        Self { body: Some(body), left_over, turn, limits, patience, stall: None, budget, held: None, flows }
     }
 
     /// Some `bytes` have come: takes room for them.
@@ -148,6 +191,9 @@ impl RequestBody {
         }
         self.turn.bytes_came(bytes);
         let count = u32::try_from(bytes).map_err(|_| Spent)?;
+        if self.flows.as_ref().is_some_and(|Flows(flows)| flows.load(Ordering::Relaxed)) {
+            self.held = None;
+        }
         let room = Arc::clone(&self.budget).try_acquire_many_owned(count).map_err(|_| Spent)?;
         match &mut self.held {
             Some(held) => held.merge(room),

@@ -17,7 +17,7 @@ use identity::sign_in::Recent;
 use tokio::time::Instant;
 
 use super::access_log::{Answered, Asked, line, who};
-use super::body::{AnswerBody, RequestBody};
+use super::body::{AnswerBody, Flows, RequestBody};
 use super::head::BadHead;
 use super::limits::Limits;
 use super::listen::Foyer;
@@ -117,10 +117,14 @@ fn answer(
     let (method, version) = (request.method().clone(), request.version());
     let (limits, budget) = (&connection.foyer.limits, &connection.foyer.bodies_bytes);
     let left_over = (version == Version::HTTP_2 && !request.body().is_end_stream()).then(LeftOver::default);
-    let request = request.map(|body| {
+    let flows = (!request.body().is_end_stream()).then(Flows::default);
+    let mut request = request.map(|body| {
         let (turn, limits, budget) = (Arc::clone(&turn), Arc::clone(limits), Arc::clone(budget));
-        Body::new(RequestBody::new(body, left_over.clone(), turn, limits, budget))
+        Body::new(RequestBody::new(body, left_over.clone(), turn, limits, budget, flows.clone()))
     });
+    if let Some(flows) = flows {
+        request.extensions_mut().insert(flows);
+    }
 
     let too_large = if version == Version::HTTP_2 { refusal(&request, limits) } else { None };
     let answered = match too_large {

@@ -30,7 +30,7 @@ mod unread;
 mod watch;
 
 pub use access_log::AccessLog;
-pub use body::{BodyError, read_body};
+pub use body::{BodyError, Flowing, read_body};
 pub use exchange::Peer;
 pub use limits::Limits;
 pub use listen::{BindError, Bindings, Doors, Opening, Scheme};

@@ -138,6 +138,7 @@ pub fn defaults(config: &mut Config) {
     say(config, "fleet.profile", "containers", Origin::Default);
     // Its clients know of no certificate authority, and nobody asked for one.
     config.say("ca.api", Said { value: Value::Switch(false), origin: Origin::Default, from: None });
+    config.say("cache.api", Said { value: Value::Switch(false), origin: Origin::Default, from: None });
 }
 
 fn port(config: &Config) -> Option<u16> {

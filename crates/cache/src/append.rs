@@ -1,0 +1,122 @@
+//! Entries on their way in.
+
+use base::{Sha512, hex, sha256};
+use bytes::Bytes;
+use entry::Entry;
+use identity::{Permit, Principal};
+use store::Batch;
+
+use crate::error::PutEntryError;
+use crate::event::Happened;
+use crate::key::EntryKey;
+use crate::long;
+use crate::record::{BodyRecord, EntryRecord, MarkRecord};
+use crate::service::{Cache, PutEntry};
+
+/// The longest text and signature that are kept in a record, in bytes: twice as many, as JSON may need, are still less
+/// than a value may have. What is longer is kept as a blob.
+const RECORD_BYTES_MAX: usize = 200 * 1024;
+
+/// What came of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// It was added behind those that were there.
+    New,
+    /// The very same was there: it stays where it is.
+    Same,
+}
+
+impl Cache {
+    /// Adds an entry to those of `key`, behind them; one that is there already is not added again (networkcache
+    /// contract, section 3). Whether the artifact that it names is there does not matter.
+    ///
+    /// # Errors
+    /// [`PutEntryError`].
+    pub async fn put_entry(
+        &self,
+        permit: Permit<PutEntry>,
+        key: &EntryKey,
+        entry: &Entry,
+    ) -> Result<Added, PutEntryError> {
+        let by = permit.by();
+        let same = format!("{}/{}", key.id(), id(entry));
+        let _turn = self.turn(key.as_str()).await;
+        let _writers = self.writers_turn(by).await;
+        let mut attempts = 0;
+        let mut body = None;
+        loop {
+            if self.tables.same.get(&same).await?.is_some() {
+                return Ok(if attempts == 0 { Added::Same } else { Added::New });
+            }
+            let found = self.tables.key.get(key.as_str()).await?;
+            let version = found.as_ref().map(|found| found.version);
+            let mut counted = found.map(|found| found.record).unwrap_or_default();
+            if counted.entries >= self.limits.key_entries_max {
+                let entries_max = self.limits.key_entries_max;
+                return Err(PutEntryError::TooMany { key: key.to_string(), entries_max });
+            }
+            let mut batch = Batch::new();
+            self.count(&mut batch, by, bytes_of(entry)).await?;
+            let body = match &body {
+                Some(body) => body,
+                // Not before it is known that there is room for it.
+                None => &*body.insert(self.body(entry).await?),
+            };
+            let place = place(key, counted.next);
+            let at = self.ground.clock.now().as_unix();
+            let record = EntryRecord { body: body.clone(), at, by: by.name().to_owned() };
+            self.tables.entry.create(&mut batch, &place, &record)?;
+            self.tables.same.create(&mut batch, &same, &MarkRecord {})?;
+            self.tables.named.put(
+                &mut batch,
+                &format!("{}/{place}", entry.statement().sha512()),
+                &MarkRecord {},
+            )?;
+            counted.entries += 1;
+            counted.next += 1;
+            self.tables.key.put_over(&mut batch, key.as_str(), &counted, version)?;
+            self.tell(&mut batch, key, entry.statement().sha512(), by)?;
+            match self.ground.engine.commit(batch).await {
+                Ok(_) => return Ok(Added::New),
+                Err(error) => Self::again(error, &mut attempts)?,
+            }
+        }
+    }
+
+    fn tell(
+        &self,
+        batch: &mut Batch,
+        key: &EntryKey,
+        artifact: Sha512,
+        by: &Principal,
+    ) -> Result<(), store::Error> {
+        let event = Happened::EntryAdded { key, artifact }.event(by, &self.ground.clock);
+        self.history.append(batch, &event, &self.ground.entropy).map(drop)
+    }
+
+    /// What the record says of the entry's body, which is kept by then.
+    async fn body(&self, entry: &Entry) -> Result<BodyRecord, PutEntryError> {
+        let (text, signature) = (entry.text().to_owned(), entry.signature().to_owned());
+        if text.len() + signature.len() <= RECORD_BYTES_MAX {
+            return Ok(BodyRecord::Here { text, signature });
+        }
+        let mut staged = self.ground.blobs.stage().await?;
+        staged.write(Bytes::from(long::to_bytes(entry))).await?;
+        let kept = staged.keep(None).await?;
+        Ok(BodyRecord::Blob { blob: kept.digest.to_string() })
+    }
+}
+
+/// Where the entry at `place` of a key lies; places that come later are larger.
+pub(crate) fn place(key: &EntryKey, place: u64) -> String {
+    format!("{}/{place:020}", key.id())
+}
+
+/// What tells an entry from all others.
+fn id(entry: &Entry) -> String {
+    hex::encode(&sha256(&long::to_bytes(entry)))
+}
+
+fn bytes_of(entry: &Entry) -> u64 {
+    (entry.text().len() + entry.signature().len()) as u64
+}

@@ -1,0 +1,154 @@
+//! The cache at work: load, decide, commit.
+
+use std::sync::Arc;
+
+use async_lock::{Mutex, MutexGuard};
+use base::{Clock, Entropy};
+use identity::{Action, Principal, Role};
+use store::blobs::Blobs;
+use store::{CommitError, Engine, History, Table};
+
+use crate::record::{ArtifactRecord, EntryRecord, KeyRecord, MarkRecord, WriterRecord};
+
+/// Reading artifacts, and what is said of them.
+pub enum ReadArtifacts {}
+
+impl Action for ReadArtifacts {
+    const NAME: &'static str = "read from the cache";
+    const ROLE: Role = Role::Reader;
+}
+
+/// Putting an artifact into the cache.
+pub enum PutArtifact {}
+
+impl Action for PutArtifact {
+    const NAME: &'static str = "put an artifact into the cache";
+    const ROLE: Role = Role::Publisher;
+}
+
+/// Adding an entry to a key.
+pub enum PutEntry {}
+
+impl Action for PutEntry {
+    const NAME: &'static str = "add an entry to the cache";
+    const ROLE: Role = Role::Publisher;
+}
+
+/// How often a commit is tried again when others were faster, or when the store did not say whether it was done.
+pub(crate) const ATTEMPTS_MAX: usize = 32;
+
+/// How many of those who change something about one key or for one writer wait for each other, at least: two keys may
+/// have the same place.
+const TURNS: usize = 64;
+
+/// What a cache stands on.
+#[derive(Clone)]
+pub struct Ground {
+    /// Where records are kept.
+    pub engine: Arc<dyn Engine>,
+    /// Where bytes are kept.
+    pub blobs: Arc<dyn Blobs>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Where the numbers of events come from.
+    pub entropy: Entropy,
+}
+
+/// How much is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How large an artifact may be, in bytes.
+    pub artifact_bytes_max: u64,
+    /// How many bytes one writer may keep here, artifacts and entries together; as many as there is room for, where
+    /// nothing is said.
+    pub writer_bytes_max: Option<u64>,
+    /// How many entries a key may have.
+    pub key_entries_max: u64,
+}
+
+impl Default for Limits {
+    /// 64 GiB an artifact, no quotas, and 100,000 entries a key.
+    fn default() -> Self {
+        Self { artifact_bytes_max: 1 << 36, writer_bytes_max: None, key_entries_max: 100_000 }
+    }
+}
+
+/// What the keys of entries begin with.
+pub(crate) const ENTRIES: &str = "/cache/entry/";
+
+/// The cache's tables.
+pub(crate) struct Tables {
+    pub(crate) artifact: Table<ArtifactRecord>,
+    pub(crate) key: Table<KeyRecord>,
+    pub(crate) entry: Table<EntryRecord>,
+    pub(crate) same: Table<MarkRecord>,
+    pub(crate) named: Table<MarkRecord>,
+    pub(crate) writer: Table<WriterRecord>,
+}
+
+impl Tables {
+    fn new(engine: &Arc<dyn Engine>) -> Result<Self, store::Error> {
+        Ok(Self {
+            artifact: Table::new(Arc::clone(engine), "/cache/artifact/")?,
+            key: Table::new(Arc::clone(engine), "/cache/key/")?,
+            entry: Table::new(Arc::clone(engine), ENTRIES)?,
+            same: Table::new(Arc::clone(engine), "/cache/same/")?,
+            named: Table::new(Arc::clone(engine), "/cache/named/")?,
+            writer: Table::new(Arc::clone(engine), "/cache/writer/")?,
+        })
+    }
+}
+
+/// All artifacts, and what is said of them.
+pub struct Cache {
+    pub(crate) ground: Ground,
+    pub(crate) limits: Limits,
+    pub(crate) tables: Tables,
+    pub(crate) history: History,
+    /// Who changes something about the same key waits here for the others of this process, so that they do not
+    /// overtake each other without end.
+    turns: Vec<Mutex<()>>,
+    /// The same for what counts for one writer.
+    writers: Vec<Mutex<()>>,
+}
+
+impl Cache {
+    /// The cache on `ground`.
+    ///
+    /// # Errors
+    /// None in practice: the prefixes of its keys are fair ones.
+    pub fn new(ground: Ground, limits: Limits) -> Result<Self, store::Error> {
+        let tables = Tables::new(&ground.engine)?;
+        let history = History::new(Arc::clone(&ground.engine))?;
+        let turns = || std::iter::repeat_with(Mutex::default).take(TURNS).collect();
+        Ok(Self { ground, limits, tables, history, turns: turns(), writers: turns() })
+    }
+
+    /// Whether the commit is to be tried again, as others were faster or it is not known whether it was done: what is
+    /// there says what is left to do.
+    pub(crate) fn again(error: CommitError, attempts: &mut usize) -> Result<(), CommitError> {
+        *attempts += 1;
+        match error {
+            CommitError::Conflict { .. } | CommitError::Unknown { .. } if *attempts < ATTEMPTS_MAX => Ok(()),
+            error => Err(error),
+        }
+    }
+
+    /// The turn of whoever changes something about the key `key`.
+    pub(crate) async fn turn(&self, key: &str) -> MutexGuard<'_, ()> {
+        self.turns[place(key)].lock().await
+    }
+
+    /// The turn of whoever changes how much `who` keeps here, where that is counted.
+    pub(crate) async fn writers_turn(&self, who: &Principal) -> Option<MutexGuard<'_, ()>> {
+        match self.limits.writer_bytes_max {
+            Some(_) => Some(self.writers[place(who.account())].lock().await),
+            None => None,
+        }
+    }
+}
+
+/// Which of the turns is that of `name`.
+fn place(name: &str) -> usize {
+    name.bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % TURNS
+}

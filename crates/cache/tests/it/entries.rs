@@ -1,0 +1,135 @@
+//! Entries in and out.
+
+use std::sync::Arc;
+
+use base::{Explain as _, Kind, Sha512};
+use cache::{Added, Limits, PutEntryError};
+use entry::Entry;
+use futures_executor::block_on;
+use futures_util::future::join_all;
+use store::blobs::Blobs as _;
+
+use crate::ground::{World, entry, key, permit};
+
+fn put(world: &World, key: &str, entry: &Entry) -> Result<Added, PutEntryError> {
+    block_on(world.cache.put_entry(permit("alice"), &self::key(key), entry))
+}
+
+fn texts(entries: &[(String, String)]) -> Vec<&str> {
+    entries.iter().map(|(text, _)| text.as_str()).collect()
+}
+
+#[test]
+fn entries_stay_in_the_order_in_which_they_came() {
+    let world = World::new(Limits::default());
+    let entries: Vec<Entry> = (0..300).map(|n| entry(b"hello", n)).collect();
+    for entry in &entries {
+        assert_eq!(put(&world, "a", entry).unwrap(), Added::New);
+    }
+    // The very same stays where it is.
+    assert_eq!(put(&world, "a", &entries[7]).unwrap(), Added::Same);
+    let expected: Vec<&str> = entries.iter().map(Entry::text).collect();
+    assert_eq!(texts(&world.entries("a")), expected);
+    assert_eq!(world.history().len(), 300);
+}
+
+/// `a`, `a/b` and `a/` are three keys.
+#[test]
+fn keys_do_not_touch_each_other() {
+    let world = World::new(Limits::default());
+    for (n, name) in ["a", "a/b", "a/", "/a", "A"].into_iter().enumerate() {
+        put(&world, name, &entry(b"hello", n)).unwrap();
+    }
+    for (n, name) in ["a", "a/b", "a/", "/a", "A"].into_iter().enumerate() {
+        assert_eq!(texts(&world.entries(name)), [entry(b"hello", n).text()], "{name}");
+    }
+    assert!(world.entries("b").is_empty());
+}
+
+#[test]
+fn the_same_text_with_another_signature_is_another_entry() {
+    let world = World::new(Limits::default());
+    let unsigned = entry(b"hello", 0);
+    let signed = Entry::new(unsigned.text().to_owned(), "YQ==".to_owned()).unwrap();
+    put(&world, "a", &unsigned).unwrap();
+    assert_eq!(put(&world, "a", &signed).unwrap(), Added::New);
+    assert_eq!(world.entries("a").len(), 2);
+}
+
+/// A text that no record has room for is kept beside them.
+#[test]
+fn entries_may_be_long() {
+    let world = World::new(Limits::default());
+    let text = format!("{{\"sha512\": \"{}\", \"n\": \"{}\"}}", Sha512::of(b""), "\\\"é".repeat(200_000));
+    let long = Entry::new(text.clone(), "YQ==".to_owned()).unwrap();
+    put(&world, "a", &entry(b"hello", 0)).unwrap();
+    assert_eq!(put(&world, "a", &long).unwrap(), Added::New);
+    assert_eq!(put(&world, "a", &long).unwrap(), Added::Same);
+    put(&world, "a", &entry(b"hello", 1)).unwrap();
+    let entries = world.entries("a");
+    assert_eq!((entries.len(), &entries[1]), (3, &(text, "YQ==".to_owned())));
+    // One that has rotted is told, and not passed off.
+    let blob = block_on(world.blobs.list(None, 10)).unwrap()[0].digest;
+    assert!(world.blobs.rot(blob));
+    block_on(async {
+        let mut list = world.cache.entries(permit("a reader"), &key("a")).await.unwrap().unwrap();
+        assert!(list.next().await.unwrap().is_some());
+        let error = list.next().await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Internal, "{error}");
+    });
+}
+
+#[test]
+fn a_key_has_a_bound() {
+    let world = World::new(Limits { key_entries_max: 2, ..Limits::default() });
+    put(&world, "a", &entry(b"hello", 0)).unwrap();
+    put(&world, "a", &entry(b"hello", 1)).unwrap();
+    let error = put(&world, "a", &entry(b"hello", 2)).unwrap_err();
+    assert_eq!(error.to_string(), "the key `a` has 2 entries, which is as many as a key may have");
+    assert_eq!(put(&world, "a", &entry(b"hello", 1)).unwrap(), Added::Same);
+    put(&world, "b", &entry(b"hello", 2)).unwrap();
+}
+
+#[test]
+fn entries_count_for_the_quota() {
+    let world = World::new(Limits { writer_bytes_max: Some(200), ..Limits::default() });
+    put(&world, "a", &entry(b"hello", 0)).unwrap();
+    let error = put(&world, "a", &entry(b"hello", 1)).unwrap_err();
+    assert_eq!(error.kind(), Kind::Full, "{error}");
+    assert_eq!(put(&world, "a", &entry(b"hello", 0)).unwrap(), Added::Same);
+}
+
+#[test]
+fn commits_that_conflict_or_lose_their_answers_are_tried_again() {
+    for (n, injury) in [
+        (|world: &World| world.engine.conflict_next_commits(3)) as fn(&World),
+        |world: &World| world.engine.lose_next_answers([true]),
+        |world: &World| world.engine.lose_next_answers([false, true]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let world = World::new(Limits::default());
+        put(&world, "a", &entry(b"hello", 0)).unwrap();
+        injury(&world);
+        assert_eq!(put(&world, "a", &entry(b"hello", 1)).unwrap(), Added::New, "{n}");
+        assert_eq!(world.entries("a").len(), 2, "{n}");
+        assert_eq!(world.history().len(), 2, "{n}");
+    }
+}
+
+/// Of many who add to one key at the same time, each is there once.
+#[test]
+fn nobody_is_lost_in_a_crowd() {
+    let world = World::new(Limits::default());
+    let entries: Vec<Entry> = (0..100).map(|n| entry(b"hello", n / 2)).collect();
+    let other = Arc::clone(&world.cache);
+    let puts = entries.iter().enumerate().map(|(n, entry)| {
+        let cache = if n % 2 == 0 { &world.cache } else { &other };
+        let key = key("a");
+        async move { cache.put_entry(permit("alice"), &key, entry).await.unwrap() }
+    });
+    let added = block_on(join_all(puts));
+    assert_eq!(added.iter().filter(|added| **added == Added::New).count(), 50);
+    assert_eq!(world.entries("a").len(), 50);
+}

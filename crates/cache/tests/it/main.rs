@@ -1,0 +1,5 @@
+//! The cache at work, on memory.
+
+mod artifacts;
+mod entries;
+mod ground;

@@ -1,0 +1,112 @@
+//! Artifacts in and out.
+
+use axum::body::Body;
+use axum::response::Response;
+use base::Sha512;
+use cache::{PutArtifact, ReadArtifacts};
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use identity::Permit;
+
+use super::NetworkCache;
+use super::answer::{self, Refusal};
+use super::range::{Wanted, wanted};
+use crate::doors::Flowing;
+
+/// Bytes that have their digest for a name never change (contract, section 2.4).
+const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31556926, immutable");
+const BYTES: HeaderValue = HeaderValue::from_static("bytes");
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+impl NetworkCache {
+    /// 201 and the digest, without a line's end: clients compare the body with what they expect.
+    pub(super) async fn put_artifact(
+        &self,
+        permit: Permit<PutArtifact>,
+        expected: Option<Sha512>,
+        parts: &Parts,
+        body: Body,
+    ) -> Result<Response, Refusal> {
+        let mut body = Flowing::new(body, &parts.extensions);
+        let mut upload = self.cache.upload(permit, body.announced()).await?;
+        while let Some(bytes) = body.next().await? {
+            upload.write(bytes).await?;
+        }
+        // To its end, also when the client hangs up now: the bytes are all there.
+        let cache = self.cache.clone();
+        let kept = self.house.tasks().complete(async move { cache.keep(upload, expected).await }).await?;
+        Ok(answer::text(StatusCode::CREATED, kept.digest.to_string()))
+    }
+
+    pub(super) async fn artifact(
+        &self,
+        permit: Permit<ReadArtifacts>,
+        digest: Sha512,
+        headers: &HeaderMap,
+    ) -> Result<Response, Refusal> {
+        let found = self.cache.open(permit, digest).await?;
+        let artifact = found.ok_or_else(|| Refusal::not_found("there is no such artifact"))?;
+        let size = artifact.blob.size();
+        let tag = format!("\"{digest}\"");
+        if headers.get(IF_NONE_MATCH).is_some_and(|said| names(said, &tag)) {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            describe(response.headers_mut(), &tag);
+            return Ok(response);
+        }
+        let (status, range) = match wanted(headers, size, &tag) {
+            Wanted::All => (StatusCode::OK, 0..size),
+            Wanted::Some(range) => (StatusCode::PARTIAL_CONTENT, range),
+            Wanted::None => return Err(Refusal::no_such_range(size)),
+        };
+        let mut response = Response::new(match range.is_empty() {
+            true => Body::empty(),
+            false => Body::from_stream(artifact.blob.read(range.clone())),
+        });
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_LENGTH, (range.end - range.start).into());
+        headers.insert(CONTENT_TYPE, OCTETS);
+        headers.insert(ACCEPT_RANGES, BYTES);
+        describe(headers, &tag);
+        if status == StatusCode::PARTIAL_CONTENT {
+            let told = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+            headers.extend(HeaderValue::try_from(told).ok().map(|told| (CONTENT_RANGE, told)));
+        }
+        Ok(response)
+    }
+}
+
+fn describe(headers: &mut HeaderMap, tag: &str) {
+    headers.insert(CACHE_CONTROL, FOR_EVER);
+    headers.extend(HeaderValue::try_from(tag).ok().map(|tag| (ETAG, tag)));
+}
+
+/// Whether `tag` is one of those in an `If-None-Match` (RFC 9110 §13.1.2).
+fn names(said: &HeaderValue, tag: &str) -> bool {
+    let said = said.to_str().unwrap_or_default();
+    let mut tags = said.split(',').map(str::trim);
+    tags.any(|said| said == "*" || said.strip_prefix("W/").unwrap_or(said) == tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_it_is_told_so() {
+        for (said, expected) in [
+            ("\"d\"", true),
+            ("\"a\", W/\"d\"", true),
+            ("*", true),
+            ("\"a\"", false),
+            ("d", false),
+            ("", false),
+        ] {
+            assert_eq!(names(&said.parse().unwrap(), "\"d\""), expected, "{said}");
+        }
+    }
+}
