@@ -158,10 +158,8 @@ pub enum Error {
     #[error("there is no room left for the object")]
     Full,
     /// The bytes are not those that were announced.
-    #[error("the bytes are those of {found}, and not of {announced} as was announced")]
+    #[error("the bytes are not those that were announced, but those of {found}")]
     Differs {
-        /// Which ones were to come.
-        announced: Sha512,
         /// Which ones came.
         found: Sha512,
     },

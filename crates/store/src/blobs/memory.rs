@@ -256,7 +256,7 @@ impl Bytestream {
         if let Some(announced) = announced
             && announced != digest
         {
-            return Err(Error::Differs { announced, found: digest });
+            return Err(Error::Differs { found: digest });
         }
         let kept_at = self.memory.clock.now();
         let was_there = match held.objects.get_mut(&digest) {

@@ -168,7 +168,7 @@ impl Place {
             }
             renamed => renamed?,
         }
-        temporary.is_gone();
+        temporary.moved();
         Ok(())
     }
 
@@ -254,7 +254,7 @@ pub(super) struct Temporary {
 
 impl Temporary {
     /// The file has another name now.
-    fn is_gone(mut self) {
+    fn moved(mut self) {
         self.path = PathBuf::new();
     }
 }

@@ -311,7 +311,7 @@ impl Sink {
         if let Some(announced) = announced
             && announced != digest
         {
-            return Err(Error::Differs { announced, found: digest });
+            return Err(Error::Differs { found: digest });
         }
         let size = self.size;
         if place.again(digest, size)? {
