@@ -54,14 +54,20 @@ pub(crate) enum Decided {
 }
 
 impl Job {
-    pub(crate) fn new(csr: &SigningRequest, text: &str) -> Self {
-        Self {
+    /// # Errors
+    /// [`SubmitError::TooLong`].
+    pub(crate) fn new(csr: &SigningRequest, text: &str) -> Result<Self, SubmitError> {
+        let stored_bytes = stored_bytes(text);
+        if stored_bytes > STORED_BYTES_MAX {
+            return Err(SubmitError::TooLong);
+        }
+        Ok(Self {
             digest: digest_of(text),
             text: text.to_owned(),
             key_id: csr.public_key().key_id().to_string(),
-            stored_bytes: stored_bytes(text),
+            stored_bytes,
             signed: None,
-        }
+        })
     }
 }
 
@@ -106,15 +112,12 @@ impl Authority {
             Err(error) if error.is_of_form() => return Err(error.into()),
             // What was taken while its names were allowed is found again.
             Err(error) => {
-                return self.known(&Job::new(csr, text)).await?.same_bytes.ok_or_else(|| error.into());
+                return self.known(&Job::new(csr, text)?).await?.same_bytes.ok_or_else(|| error.into());
             }
         }
         let mut is_likely_automatic = self.is_likely_automatic();
         for _ in 0..ATTEMPTS_MAX {
-            let mut job = Job::new(csr, text);
-            if job.stored_bytes > STORED_BYTES_MAX {
-                return Err(SubmitError::TooLong);
-            }
+            let mut job = Job::new(csr, text)?;
             let mut cannot_be_drawn_up = None;
             if is_likely_automatic {
                 // Nothing is signed for who only asks again.

@@ -136,12 +136,18 @@ fn a_request_that_is_too_long_is_refused_alone() {
     let world = World::automatic(10);
     let mut long = Asker::new("long");
     long.text = format!("{}\n{}", "\u{1}".repeat(100_000), long.text);
+    let (long_csr, long_text) = (long.csr.clone(), long.text.clone());
     let askers: Vec<Asker> =
         (0..8).map(|number| Asker::new(&format!("service {number}"))).chain([long]).collect();
     let submitted = join_all(askers.iter().map(|asker| world.authority.submit(&asker.csr, &asker.text)));
     let mut answers = block_on(submitted);
     assert!(matches!(answers.pop().unwrap(), Err(SubmitError::TooLong)));
     assert!(answers.iter().all(Result::is_ok));
+    // In a renewal as well.
+    let holder = &askers[0];
+    let old = world.certificate(answers.swap_remove(0).unwrap()).unwrap();
+    let renewed = block_on(world.authority.renew(holder.prove(&old), long_csr, &long_text));
+    assert!(matches!(renewed, Err(RenewError::Submit(SubmitError::TooLong))));
 }
 
 /// When a whole group fails, each is tried alone.
