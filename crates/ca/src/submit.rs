@@ -106,15 +106,18 @@ impl Authority {
     /// # Errors
     /// [`SubmitError`]; nothing was stored then.
     pub async fn submit(&self, csr: &SigningRequest, text: &str) -> Result<RequestId, SubmitError> {
+        let error = match self.take(csr, text).await {
+            Err(SubmitError::Draft(error)) if error.is_of_form() => return Err(error.into()),
+            Err(error @ (SubmitError::Draft(_) | SubmitError::Issue(_))) => error,
+            answer => return answer,
+        };
+        // What was taken while its names were allowed, or the disk had room, is found again.
+        self.known(&Job::new(csr, text)?).await?.same_bytes.ok_or(error)
+    }
+
+    async fn take(&self, csr: &SigningRequest, text: &str) -> Result<RequestId, SubmitError> {
         self.check_key(csr)?;
-        match issue::check(self.profile.names, &wish_of(csr, Mark::Approved)) {
-            Ok(()) => {}
-            Err(error) if error.is_of_form() => return Err(error.into()),
-            // What was taken while its names were allowed is found again.
-            Err(error) => {
-                return self.known(&Job::new(csr, text)?).await?.same_bytes.ok_or_else(|| error.into());
-            }
-        }
+        issue::check(self.profile.names, &wish_of(csr, Mark::Approved))?;
         let mut is_likely_automatic = self.is_likely_automatic();
         for _ in 0..ATTEMPTS_MAX {
             let mut job = Job::new(csr, text)?;

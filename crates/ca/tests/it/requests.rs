@@ -129,6 +129,25 @@ fn a_failing_store_takes_nothing() {
     assert!(world.submit(&asker).is_ok());
 }
 
+/// Whatever keeps the authority from taking what is new, and however long ago it took the request.
+#[test]
+fn who_asks_again_is_answered_on_a_full_disk() {
+    let mut world = World::automatic(10);
+    let (asker, other) = (Asker::new("service"), Asker::new("other"));
+    let id = world.submit(&asker).unwrap();
+    // Neither when no serials can be reserved, nor when what was signed for nothing cannot be stored.
+    for has_serials in [false, true] {
+        world.restart(|_| {});
+        if has_serials {
+            world.submit(&Asker::new("the one that has serials reserved")).unwrap();
+        }
+        world.store.fail_next_commits(usize::MAX, store::Error::Full);
+        assert!(matches!(world.submit(&other), Err(SubmitError::Issue(_))));
+        assert_eq!(world.submit(&asker).unwrap(), id, "{has_serials}");
+        world.store.fail_next_commits(0, store::Error::Full);
+    }
+}
+
 /// Text beside the request counts as it is stored, where some characters take six bytes; and nobody else
 /// suffers from it.
 #[test]
