@@ -17,6 +17,8 @@ use crate::rollover::BACK_DATED;
 pub struct Published {
     /// The lists, that of the oldest CA certificate first.
     pub lists: Vec<PublishedCrl>,
+    /// The date of the lists.
+    this_update: Timestamp,
     /// When the dates are due to be refreshed.
     pub refresh_at: Timestamp,
     /// Until when they are valid.
@@ -44,6 +46,11 @@ impl Published {
         self.revoked.contains(serial)
     }
 
+    /// Whether the lists need no other date yet.
+    pub(crate) fn is_dated_well(&self, now: Timestamp) -> bool {
+        (self.this_update..=self.refresh_at).contains(&now)
+    }
+
     /// The list of one CA certificate.
     #[must_use]
     pub fn of(&self, key_id: &KeyId) -> Option<&PublishedCrl> {
@@ -59,9 +66,11 @@ pub(crate) fn refresh_at(this_update: Timestamp, life: Span) -> Timestamp {
 /// The number and date for lists made now: as they were, or the next ones when it is time.
 ///
 /// A revocation counts the number up elsewhere and leaves the date alone: a restart reproduces the same
-/// bytes, and clients of the original depend on it.
+/// bytes, and clients of the original depend on it. A date that is still to come was given by a clock that ran
+/// ahead: the lists would not be valid before then, so it is not kept.
 pub(crate) fn dated(held: CrlRecord, life: Span, now: Timestamp) -> CrlRecord {
-    if held.this_update != 0 && now <= refresh_at(Timestamp::from_unix(held.this_update), life) {
+    let this_update = Timestamp::from_unix(held.this_update);
+    if held.this_update != 0 && (this_update..=refresh_at(this_update, life)).contains(&now) {
         return held;
     }
     CrlRecord { number: held.number + 1, this_update: (now - BACK_DATED).as_unix() }
@@ -93,6 +102,7 @@ pub(crate) fn publish(
         .collect();
     Published {
         lists,
+        this_update,
         refresh_at: refresh_at(this_update, life),
         next_update,
         number: dated.number,
@@ -112,6 +122,9 @@ mod tests {
         assert_eq!(first, CrlRecord { number: 1, this_update: 10_000 });
         assert_eq!(dated(first, life, at(10_500)), first, "half is not over");
         assert_eq!(dated(first, life, at(10_501)), CrlRecord { number: 2, this_update: 10_491 });
+        // The clock was ahead: nobody would take the lists before it comes there again.
+        assert_eq!(dated(first, life, at(10_000)), first);
+        assert_eq!(dated(first, life, at(9_999)), CrlRecord { number: 2, this_update: 9_989 });
         // A revocation before the first list was made counts as well.
         let revoked = CrlRecord { number: 1, this_update: 0 };
         assert_eq!(dated(revoked, life, at(10_010)), CrlRecord { number: 2, this_update: 10_000 });

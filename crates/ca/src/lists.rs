@@ -24,7 +24,7 @@ impl Authority {
         let number = self.number_elsewhere().await?;
         let fresh = || {
             let held = self.held.published();
-            held.filter(|published| now <= published.refresh_at && published.number >= number)
+            held.filter(|published| published.is_dated_well(now) && published.number >= number)
         };
         if let Some(published) = fresh() {
             return Ok(published);

@@ -23,12 +23,24 @@ const LISTED_ANEW: Span = Span::days(1);
 pub(crate) struct Due {
     /// The earliest is the greatest.
     heap: BinaryHeap<Reverse<(i64, RequestId)>>,
-    /// When it was read from the store.
-    listed: Timestamp,
+    /// How far the store was gone through.
+    read: Progress,
+}
+
+/// How far a list was read.
+enum Progress {
+    /// This page comes next.
+    Next(Page),
+    /// Somebody is reading a page.
+    Reading,
+    /// To the end, at this time.
+    Done(Timestamp),
 }
 
 /// The most requests dropped at one time; four operations each.
 const DROPPED_MAX: usize = 24;
+/// How many are read at one time: whoever stored a new one waits for it.
+const LISTED_MAX: usize = 100;
 
 impl Authority {
     /// Notes when a request may be dropped.
@@ -128,43 +140,43 @@ impl Authority {
         Ok(listed.next)
     }
 
-    async fn load_due(&self) -> Result<(), IssueError> {
-        {
-            let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = self.now();
-            let is_good = |due: &Due| !self.ground.engine.is_shared() || now < due.listed + LISTED_ANEW;
-            if due.as_ref().is_some_and(is_good) {
-                return Ok(());
-            }
-            // Before listing, so that what is issued meanwhile is noted as well.
-            *due = Some(Due { heap: BinaryHeap::new(), listed: now });
-        }
-        let listed = self.list_due().await;
+    /// Reads a little more of what may be dropped some day, until all is known.
+    async fn load_due(&self) -> Result<(), store::Error> {
+        let Some(page) = self.begin_page() else { return Ok(()) };
+        let found = self.tables.issued.list(page.clone()).await;
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        match listed {
-            Ok(listed) => {
-                if let Some(due) = due.as_mut() {
-                    due.heap.extend(listed);
-                }
+        let Some(due) = due.as_mut() else { return found.map(drop) };
+        match found {
+            Ok(found) => {
+                due.heap.extend(found.entries.into_iter().filter_map(|(key, issued)| {
+                    Some(Reverse((issued.record.drop_at, RequestId::from_key(&key)?)))
+                }));
+                due.read = found.next.map_or_else(|| Progress::Done(self.now()), Progress::Next);
                 Ok(())
             }
             Err(error) => {
-                *due = None;
+                due.read = Progress::Next(page);
                 Err(error)
             }
         }
     }
 
-    async fn list_due(&self) -> Result<Vec<Reverse<(i64, RequestId)>>, IssueError> {
-        let mut listed = Vec::new();
-        let mut next = Some(Page::full());
-        while let Some(page) = next {
-            let found = self.tables.issued.list(page).await?;
-            listed.extend(found.entries.into_iter().filter_map(|(key, issued)| {
-                Some(Reverse((issued.record.drop_at, RequestId::from_key(&key)?)))
-            }));
-            next = found.next;
+    /// The page to be read now, if there is one and nobody else reads it.
+    fn begin_page(&self) -> Option<Page> {
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = Progress::Next(Page::first(LISTED_MAX));
+        // Before reading, so that what is issued meanwhile is noted as well.
+        let due = due.get_or_insert_with(|| Due { heap: BinaryHeap::new(), read: first });
+        match std::mem::replace(&mut due.read, Progress::Reading) {
+            Progress::Next(page) => Some(page),
+            Progress::Done(at) if self.ground.engine.is_shared() && at + LISTED_ANEW <= self.now() => {
+                due.heap.clear();
+                Some(Page::first(LISTED_MAX))
+            }
+            settled => {
+                due.read = settled;
+                None
+            }
         }
-        Ok(listed)
     }
 }

@@ -62,7 +62,7 @@ impl Authority {
         wish: &Wish<'_>,
         by: &Principal,
     ) -> Result<Certificate, RenewError> {
-        let job = Job::new(csr, text);
+        let job = Job::new(csr, text)?;
         let mut signed: Option<Signed> = None;
         let mut doubts = 0;
         for _ in 0..ATTEMPTS_MAX {

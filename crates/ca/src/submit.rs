@@ -54,14 +54,20 @@ pub(crate) enum Decided {
 }
 
 impl Job {
-    pub(crate) fn new(csr: &SigningRequest, text: &str) -> Self {
-        Self {
+    /// # Errors
+    /// [`SubmitError::TooLong`].
+    pub(crate) fn new(csr: &SigningRequest, text: &str) -> Result<Self, SubmitError> {
+        let stored_bytes = stored_bytes(text);
+        if stored_bytes > STORED_BYTES_MAX {
+            return Err(SubmitError::TooLong);
+        }
+        Ok(Self {
             digest: digest_of(text),
             text: text.to_owned(),
             key_id: csr.public_key().key_id().to_string(),
-            stored_bytes: stored_bytes(text),
+            stored_bytes,
             signed: None,
-        }
+        })
     }
 }
 
@@ -100,21 +106,21 @@ impl Authority {
     /// # Errors
     /// [`SubmitError`]; nothing was stored then.
     pub async fn submit(&self, csr: &SigningRequest, text: &str) -> Result<RequestId, SubmitError> {
+        let error = match self.take(csr, text).await {
+            Err(SubmitError::Draft(error)) if error.is_of_form() => return Err(error.into()),
+            Err(error @ (SubmitError::Draft(_) | SubmitError::Issue(_))) => error,
+            answer => return answer,
+        };
+        // What was taken while its names were allowed, or the disk had room, is found again.
+        self.known(&Job::new(csr, text)?).await?.same_bytes.ok_or(error)
+    }
+
+    async fn take(&self, csr: &SigningRequest, text: &str) -> Result<RequestId, SubmitError> {
         self.check_key(csr)?;
-        match issue::check(self.profile.names, &wish_of(csr, Mark::Approved)) {
-            Ok(()) => {}
-            Err(error) if error.is_of_form() => return Err(error.into()),
-            // What was taken while its names were allowed is found again.
-            Err(error) => {
-                return self.known(&Job::new(csr, text)).await?.same_bytes.ok_or_else(|| error.into());
-            }
-        }
+        issue::check(self.profile.names, &wish_of(csr, Mark::Approved))?;
         let mut is_likely_automatic = self.is_likely_automatic();
         for _ in 0..ATTEMPTS_MAX {
-            let mut job = Job::new(csr, text);
-            if job.stored_bytes > STORED_BYTES_MAX {
-                return Err(SubmitError::TooLong);
-            }
+            let mut job = Job::new(csr, text)?;
             let mut cannot_be_drawn_up = None;
             if is_likely_automatic {
                 // Nothing is signed for who only asks again.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use crate::der_reader::{Reader, tag};
 use crate::der_writer::{Writer, sequence};
-use crate::error::ParseError;
+use crate::error::{KeyError, ParseError};
 use crate::extension::{self, Extension};
 use crate::key::PrivateKey;
 use crate::name::Name;
 use crate::oid;
 use crate::pem;
-use crate::public_key::PublicKey;
+use crate::public_key::{KeyKind, PublicKey};
 use crate::signed::Signed;
 
 const WHAT: &str = "signing request";
@@ -56,6 +56,10 @@ impl SigningRequest {
         let public_key = PublicKey::from_spki_der(request.expect(tag::SEQUENCE)?.der)?;
         let extensions = read_attributes(&mut request)?;
         request.finish()?;
+        // Not the signature's fault.
+        if let KeyKind::Other(algorithm) = public_key.kind() {
+            return Err(KeyError::Unsupported { algorithm: algorithm.clone() }.into());
+        }
         signed.verify(&public_key).map_err(ParseError::Signature)?;
         Ok(Self(Arc::new(Inner { signed, subject, public_key, extensions })))
     }

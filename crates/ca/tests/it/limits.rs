@@ -109,6 +109,30 @@ fn what_is_due_is_found_again_after_a_restart() {
     assert_eq!(world.count("certificate/"), 2, "the certificates themselves stay on record");
 }
 
+/// Nobody waits until all that was ever issued is read: a little of it with each new request.
+#[test]
+fn what_is_due_is_found_bit_by_bit() {
+    for shared in [false, true] {
+        let mut profile = services();
+        profile.admission.automatic_max = 1_000;
+        let mut world = if shared { World::shared(profile) } else { World::new(profile) };
+        for number in 0..250 {
+            world.submit(&Asker::new(&format!("early {number}"))).unwrap();
+        }
+        world.restart(|_| {});
+        world.clock.advance(Span::days(2));
+        let late = |number: usize| world.submit(&Asker::new(&format!("late {number}"))).unwrap();
+        let due: Vec<usize> = (1..=12)
+            .map(|number| {
+                late(number);
+                world.count("issued/") - number
+            })
+            .collect();
+        assert_eq!(due[..2], [250 - 24, 250 - 48], "as many at a time as one commit holds");
+        assert_eq!(due.last(), Some(&0));
+    }
+}
+
 /// Users' requests are kept for a whole life, fetched or not: backups name them.
 #[test]
 fn users_requests_are_kept_for_a_life() {

@@ -42,6 +42,19 @@ fn lists_are_made_again_after_half_their_life() {
     assert_eq!(second.this_update() + Span::seconds(10), world.now());
 }
 
+/// A clock that ran ahead for a while leaves no lists behind that are not valid yet.
+#[test]
+fn lists_are_dated_anew_when_the_clock_was_put_right() {
+    let mut world = World::new(services());
+    world.clock.advance(Span::days(100));
+    assert_eq!(world.list().this_update() + Span::seconds(10), world.now());
+    let ahead = world.list().number();
+    world.clock.advance(Span::days(-100));
+    assert_eq!(world.list().this_update() + Span::seconds(10), world.now());
+    world.restart(|_| {});
+    assert_eq!((world.list().number(), world.list().this_update() <= world.now()), (ahead + 1, true));
+}
+
 /// A restart gives the very same lists. (With RSA: other signatures differ each time by design.)
 #[test]
 fn a_restart_reproduces_the_same_bytes() {

@@ -129,6 +129,25 @@ fn a_failing_store_takes_nothing() {
     assert!(world.submit(&asker).is_ok());
 }
 
+/// Whatever keeps the authority from taking what is new, and however long ago it took the request.
+#[test]
+fn who_asks_again_is_answered_on_a_full_disk() {
+    let mut world = World::automatic(10);
+    let (asker, other) = (Asker::new("service"), Asker::new("other"));
+    let id = world.submit(&asker).unwrap();
+    // Neither when no serials can be reserved, nor when what was signed for nothing cannot be stored.
+    for has_serials in [false, true] {
+        world.restart(|_| {});
+        if has_serials {
+            world.submit(&Asker::new("the one that has serials reserved")).unwrap();
+        }
+        world.store.fail_next_commits(usize::MAX, store::Error::Full);
+        assert!(matches!(world.submit(&other), Err(SubmitError::Issue(_))));
+        assert_eq!(world.submit(&asker).unwrap(), id, "{has_serials}");
+        world.store.fail_next_commits(0, store::Error::Full);
+    }
+}
+
 /// Text beside the request counts as it is stored, where some characters take six bytes; and nobody else
 /// suffers from it.
 #[test]
@@ -136,12 +155,18 @@ fn a_request_that_is_too_long_is_refused_alone() {
     let world = World::automatic(10);
     let mut long = Asker::new("long");
     long.text = format!("{}\n{}", "\u{1}".repeat(100_000), long.text);
+    let (long_csr, long_text) = (long.csr.clone(), long.text.clone());
     let askers: Vec<Asker> =
         (0..8).map(|number| Asker::new(&format!("service {number}"))).chain([long]).collect();
     let submitted = join_all(askers.iter().map(|asker| world.authority.submit(&asker.csr, &asker.text)));
     let mut answers = block_on(submitted);
     assert!(matches!(answers.pop().unwrap(), Err(SubmitError::TooLong)));
     assert!(answers.iter().all(Result::is_ok));
+    // In a renewal as well.
+    let holder = &askers[0];
+    let old = world.certificate(answers.swap_remove(0).unwrap()).unwrap();
+    let renewed = block_on(world.authority.renew(holder.prove(&old), long_csr, &long_text));
+    assert!(matches!(renewed, Err(RenewError::Submit(SubmitError::TooLong))));
 }
 
 /// When a whole group fails, each is tried alone.
