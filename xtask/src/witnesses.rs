@@ -223,7 +223,16 @@ mod tests {
         for line in &lines {
             assert!(line.split_once("==").is_some_and(|(_, version)| !version.contains('*')), "{line}");
         }
-        let ours = ["caucase", "pkilint", "requests", "bcrypt", "schemathesis", "ansible-core", "setuptools"];
+        let ours = [
+            "caucase",
+            "pkilint",
+            "requests",
+            "bcrypt",
+            "schemathesis",
+            "ansible-core",
+            "slapcache",
+            "setuptools",
+        ];
         for name in ours {
             assert!(lines.iter().any(|line| line.starts_with(&format!("{name}=="))), "{name}");
         }

@@ -3,6 +3,7 @@
 //! ```text
 //! House      the program under test, by either of its names, in a directory of its own
 //! Caucase    the stock clients of the certificate authority, from PyPI
+//! NetworkCache  the stock clients of the artifact cache, from PyPI
 //! Etcd       a real etcd, whose members can be killed and stopped
 //! Hosts      real sshd hosts, that can be cut off, frozen, rebooted, installed anew
 //! Cable      what lies between a client and a server, to be cut
@@ -31,6 +32,7 @@ mod house;
 pub mod http;
 mod keystone;
 mod kubernetes;
+mod network_cache;
 mod openssl;
 mod ports;
 mod process;
@@ -49,6 +51,7 @@ pub use hosts::{Host, HostPlan, Hosts};
 pub use house::{Face, House, Plan};
 pub use keystone::Keystone;
 pub use kubernetes::Kubernetes;
+pub use network_cache::NetworkCache;
 pub use openssl::{key_and_request, openssl, openssl_ok, openssl_with_input};
 pub use ports::free_pair;
 pub use process::{Process, Ran, run};

@@ -5,6 +5,7 @@
 
 mod audit;
 mod broken;
+mod cache;
 mod caucase_clients;
 mod caucase_tools;
 mod caucased;
