@@ -37,6 +37,8 @@ mod method;
 mod offer;
 #[cfg(feature = "services")]
 mod openshift;
+#[cfg(feature = "services")]
+mod outage;
 mod recent;
 mod roles;
 #[cfg(feature = "services")]
