@@ -67,7 +67,7 @@ pub(crate) struct List {
     /// Hosts with this label; repeatable
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair)]
     labels: Vec<Pair>,
-    /// Hosts with this status: new, investigating, bootstrapping, disassociated, active or failed
+    /// Hosts with this status: new, investigating, bootstrapping, disassociated, active, failed or other
     #[arg(long)]
     status: Option<String>,
     /// Hosts of this cluster

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use base::{names_a_secret, tells_a_secret};
 use clap::Args;
-use client::{Answer, Client, Condition, Endpoint, Listening, Request, v1};
+use client::{Answer, Client, Condition, Endpoint, Listening, Request, Unreachable, v1};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -121,18 +121,19 @@ impl Session {
     }
 
     /// Who asks, and who is told that it goes on to another endpoint.
-    async fn client(&mut self) -> Result<(&Client, impl FnMut(&Endpoint, &Endpoint)), CommandError> {
+    async fn client(&mut self) -> Result<(&Client, impl FnMut(&Unreachable, &Endpoint)), CommandError> {
         if self.client.is_none() {
             self.file = self.options.connection.file(self.data.as_deref())?;
             self.client = Some(self.options.connection.client(&self.file, &mut self.input).await?);
         }
         let client = self.client.as_ref().expect("it was made above");
         let missed = &mut self.missed;
-        let goes_on = |from: &Endpoint, to: &Endpoint| {
+        let goes_on = |from: &Unreachable, to: &Endpoint| {
             // Once for each: who watches asks for hours.
-            if !missed.contains(from) {
-                output::note(format_args!("note: {from} cannot be reached; asking {to}"));
-                missed.push(from.clone());
+            if !missed.contains(&from.endpoint) {
+                let what = if from.is_silent { "does not answer" } else { "cannot be reached" };
+                output::note(format_args!("note: {} {what}; asking {to}", from.endpoint));
+                missed.push(from.endpoint.clone());
             }
         };
         Ok((client, goes_on))

@@ -16,10 +16,25 @@ use crate::events::Events;
 use crate::request::{Condition, Request};
 
 /// How long a connection may take to come about, TLS included.
-const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long a server may be silent. Some answers take the server more than 10 seconds (commissaire, section 2.5).
-const SILENT_WITHIN: Duration = Duration::from_secs(60);
+/// How long a server may be silent.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// Before it answers what only reads, when another can be asked. A server whose store does not answer says so
+    /// before that.
+    next: Duration,
+    /// The same when nobody else can be asked: the list of a very large fleet takes a while.
+    last: Duration,
+    /// Before it answers what changes something, of which nobody else is asked, and in the middle of an answer.
+    longest: Duration,
+}
+
+const PATIENCE: Patience = Patience {
+    next: Duration::from_secs(10),
+    last: Duration::from_secs(30),
+    longest: Duration::from_secs(60),
+};
 
 /// What whoever listens takes: events, and problems.
 const EVENTS_WANTED: &str = "text/event-stream, application/problem+json;q=0.5";
@@ -72,13 +87,15 @@ pub struct Unreachable {
     pub endpoint: Endpoint,
     /// Why it gave none, in one line.
     pub why: String,
+    /// Whether there was a connection, and no answer in time.
+    pub is_silent: bool,
 }
 
 /// There is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// No endpoint could be reached.
-    #[error("no server could be reached")]
+    /// No endpoint could be reached, or none answered.
+    #[error("no server {}", if are_silent(.0) { "answered" } else { "could be reached" })]
     Unreachable(Vec<Unreachable>),
     /// The server took a request that changes something, and fell silent.
     #[error("{endpoint} did not answer in time; whether the {method} of {path} was done is not known")]
@@ -135,6 +152,11 @@ impl Explain for SendError {
     }
 }
 
+/// Whether all of these took the request, and said nothing.
+fn are_silent(tried: &[Unreachable]) -> bool {
+    tried.iter().all(|one| one.is_silent)
+}
+
 /// What is answered to whoever asks for events.
 #[derive(Debug)]
 pub enum Listening {
@@ -159,6 +181,7 @@ enum Missed {
 #[derive(Debug, Clone)]
 pub struct Client {
     endpoints: Vec<(Endpoint, reqwest::Client)>,
+    patience: Patience,
 }
 
 impl Client {
@@ -171,14 +194,14 @@ impl Client {
         trust: &Trust,
         credentials: &Credentials,
     ) -> Result<Self, BuildError> {
-        Self::build(endpoints, trust, credentials, SILENT_WITHIN)
+        Self::build(endpoints, trust, credentials, PATIENCE)
     }
 
     fn build(
         endpoints: Vec<Endpoint>,
         trust: &Trust,
         credentials: &Credentials,
-        silent_within: Duration,
+        patience: Patience,
     ) -> Result<Self, BuildError> {
         if endpoints.is_empty() {
             return Err(BuildError::NoEndpoint);
@@ -192,7 +215,7 @@ impl Client {
                 .user_agent(concat!("provost/", env!("CARGO_PKG_VERSION")))
                 .redirect(Policy::none())
                 .connect_timeout(CONNECT_WITHIN)
-                .read_timeout(silent_within)
+                .read_timeout(patience.longest)
                 .default_headers(headers(credentials)?);
             if is_direct {
                 builder = builder.no_proxy();
@@ -220,11 +243,11 @@ impl Client {
             };
             reached.push((endpoint, http));
         }
-        Ok(Self { endpoints: reached })
+        Ok(Self { endpoints: reached, patience })
     }
 
-    /// Sends `request` to the first endpoint that can be reached, and gives its answer, whatever it says. Each
-    /// time that an endpoint could not be reached and there is another, `goes_on` is told the two.
+    /// Sends `request` to the first endpoint that answers, and gives its answer, whatever it says. Each time that one
+    /// could not be reached, or did not answer, and there is another, `goes_on` is told about it, and which is next.
     ///
     /// What only reads is asked of the next one whatever happens. A server that took a change and fell silent may be
     /// at it still: then nobody else is asked. A broken connection leads on where a change may be asked for twice, as
@@ -235,9 +258,12 @@ impl Client {
     pub async fn send(
         &self,
         request: &Request,
-        goes_on: impl FnMut(&Endpoint, &Endpoint),
+        goes_on: impl FnMut(&Unreachable, &Endpoint),
     ) -> Result<Answer, SendError> {
-        self.deliver(request, goes_on, ask).await
+        self.deliver(request, goes_on, async |_, sending, patience| {
+            read(sent(sending, patience).await?).await
+        })
+        .await
     }
 
     /// The same for a request for an event stream.
@@ -247,21 +273,34 @@ impl Client {
     pub async fn listen(
         &self,
         request: &Request,
-        goes_on: impl FnMut(&Endpoint, &Endpoint),
+        goes_on: impl FnMut(&Unreachable, &Endpoint),
     ) -> Result<Listening, SendError> {
+        let listen = async |endpoint: &Endpoint, sending: RequestBuilder, patience| {
+            let response = sent(sending.header(ACCEPT, EVENTS_WANTED), patience).await?;
+            if response.status().as_u16() == 200 && media_type(&response) == wire::EVENT_STREAM {
+                return Ok(Listening::Events(Events::new(response, endpoint.clone())));
+            }
+            read(response).await.map(Listening::Answer)
+        };
         self.deliver(request, goes_on, listen).await
     }
 
     async fn deliver<T>(
         &self,
         request: &Request,
-        mut goes_on: impl FnMut(&Endpoint, &Endpoint),
-        ask: impl AsyncFn(&reqwest::Client, &Endpoint, &Request) -> Result<T, Missed>,
+        mut goes_on: impl FnMut(&Unreachable, &Endpoint),
+        ask: impl AsyncFn(&Endpoint, RequestBuilder, Duration) -> Result<T, Missed>,
     ) -> Result<T, SendError> {
         let mut tried = Vec::new();
         for (at, (endpoint, http)) in self.endpoints.iter().enumerate() {
+            let next = self.endpoints.get(at + 1);
+            let patience = match (request.method() == Method::GET, next) {
+                (true, Some(_)) => self.patience.next,
+                (true, None) => self.patience.last,
+                (false, _) => self.patience.longest,
+            };
             let said = || (endpoint.clone(), request.method().clone(), request.path().to_owned());
-            let why = match ask(http, endpoint, request).await {
+            let (why, is_silent) = match ask(endpoint, prepared(http, endpoint, request), patience).await {
                 Ok(answer) => return Ok(answer),
                 Err(Missed::Silent(_)) if request.method() != Method::GET => {
                     let (endpoint, method, path) = said();
@@ -272,28 +311,25 @@ impl Client {
                     return Err(SendError::Broken { endpoint, method, path, why });
                 }
                 Err(Missed::TooLarge) => return Err(SendError::TooLarge { endpoint: endpoint.clone() }),
-                Err(Missed::Unconnected(why) | Missed::Broken(why) | Missed::Silent(why)) => why,
+                Err(Missed::Unconnected(why) | Missed::Broken(why)) => (why, false),
+                Err(Missed::Silent(why)) => (why, true),
             };
-            if let Some((next, _)) = self.endpoints.get(at + 1) {
-                goes_on(endpoint, next);
+            let missed = Unreachable { endpoint: endpoint.clone(), why, is_silent };
+            if let Some((next, _)) = next {
+                goes_on(&missed, next);
             }
-            tried.push(Unreachable { endpoint: endpoint.clone(), why });
+            tried.push(missed);
         }
         Err(SendError::Unreachable(tried))
     }
 }
 
-async fn ask(http: &reqwest::Client, endpoint: &Endpoint, request: &Request) -> Result<Answer, Missed> {
-    read(prepared(http, endpoint, request).send().await.map_err(missed)?).await
-}
-
-async fn listen(http: &reqwest::Client, endpoint: &Endpoint, request: &Request) -> Result<Listening, Missed> {
-    let sending = prepared(http, endpoint, request).header(ACCEPT, EVENTS_WANTED);
-    let response = sending.send().await.map_err(missed)?;
-    if response.status().as_u16() == 200 && media_type(&response) == wire::EVENT_STREAM {
-        return Ok(Listening::Events(Events::new(response, endpoint.clone())));
+/// The answer to a request, as far as it has begun.
+async fn sent(sending: RequestBuilder, patience: Duration) -> Result<Response, Missed> {
+    match tokio::time::timeout(patience, sending.send()).await {
+        Ok(response) => response.map_err(missed),
+        Err(_) => Err(Missed::Silent(format!("it did not answer within {} s", patience.as_secs_f64()))),
     }
-    read(response).await.map(Listening::Answer)
 }
 
 /// `request` to `endpoint`.
@@ -404,12 +440,16 @@ mod tests {
     fn ask(request: &Request) -> (Vec<(Endpoint, Endpoint)>, SendError, [Endpoint; 2]) {
         let ((_one, first), (_other, second)) = (silent(), silent());
         let endpoints = vec![first.clone(), second.clone()];
-        let limit = Duration::from_millis(50);
+        let [next, last, longest] = [50, 60, 70].map(Duration::from_millis);
+        let limit = Patience { next, last, longest };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let mut went_on = Vec::new();
         let error = runtime.block_on(async {
             let client = Client::build(endpoints, &Trust::System, &Credentials::default(), limit).unwrap();
-            client.send(request, |from, to| went_on.push((from.clone(), to.clone()))).await.unwrap_err()
+            client
+                .send(request, |from, to| went_on.push((from.endpoint.clone(), to.clone())))
+                .await
+                .unwrap_err()
         });
         (went_on, error, [first, second])
     }
@@ -417,8 +457,11 @@ mod tests {
     #[test]
     fn nobody_is_waited_for_without_end() {
         let (went_on, error, [first, second]) = ask(&Request::new(Method::GET, "", &["hosts"], None));
+        assert_eq!(error.to_string(), "no server answered");
+        let said =
+            format!("{first}: it did not answer within 0.05 s; {second}: it did not answer within 0.06 s");
+        assert_eq!(error.help(), Some(said));
         assert_eq!(went_on, [(first, second)]);
-        assert!(matches!(&error, SendError::Unreachable(tried) if tried.len() == 2), "{error}");
     }
 
     /// A server that hangs up on everybody once it has read what they said, and how many it has heard.

@@ -55,9 +55,10 @@ impl Events {
                 // What is not complete is no event.
                 Ok(None) => return Ok(None),
                 Err(error) => {
+                    let is_silent = error.is_timeout();
                     let why = base::report(&error.without_url());
                     let endpoint = self.endpoint.clone();
-                    return Err(SendError::Unreachable(vec![Unreachable { endpoint, why }]));
+                    return Err(SendError::Unreachable(vec![Unreachable { endpoint, why, is_silent }]));
                 }
             }
         }

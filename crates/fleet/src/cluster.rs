@@ -62,6 +62,31 @@ impl NewCluster {
     }
 }
 
+/// How whoever changes a cluster's settings has seen them; when they are others by now, nothing is changed. Which hosts
+/// the cluster has, and how many, does not matter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExpectedSettings {
+    /// It does not matter.
+    Anything,
+    /// There is no such cluster.
+    Absent,
+    /// They were these.
+    Are(NewCluster),
+}
+
+impl ExpectedSettings {
+    /// Whether what is there now is as expected.
+    pub(crate) fn hold(&self, found: Option<&ClusterRecord>) -> bool {
+        match (self, found) {
+            (Self::Anything, _) | (Self::Absent, None) => true,
+            (Self::Are(seen), Some(found)) => {
+                seen.network == found.network && seen.container_manager == found.container_manager
+            }
+            (Self::Absent, Some(_)) | (Self::Are(_), None) => false,
+        }
+    }
+}
+
 /// A cluster, and how it is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterView {
@@ -117,6 +142,13 @@ impl Health {
 }
 
 impl ClusterView {
+    /// What would have to be said for it to become what it is.
+    #[must_use]
+    pub fn settings(&self) -> NewCluster {
+        let Cluster { network, container_manager, .. } = &self.cluster;
+        NewCluster { network: network.clone(), container_manager: container_manager.clone() }
+    }
+
     /// How many hosts it has (commissaire contract, section 5). Where there is no container manager that could have
     /// them, those that nobody has are available too.
     #[must_use]

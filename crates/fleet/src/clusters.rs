@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use identity::{Permit, Principal};
 use store::{Loaded, Page, Version};
 
-use crate::cluster::{Cluster, ClusterError, ClusterView, NewCluster, Roster};
+use crate::cluster::{Cluster, ClusterError, ClusterView, ExpectedSettings, NewCluster, Roster};
 use crate::draft::{Draft, Line};
 use crate::error::ListError;
 use crate::event::Happened;
@@ -140,7 +140,8 @@ impl Fleet {
         new: &NewCluster,
         expected: Expected,
     ) -> Result<PutCluster, ClusterError> {
-        self.write_cluster(permit.by(), name, new, expected, Named::MayBeMissing).await
+        let holds = |found: Option<&Loaded<ClusterRecord>>| expected.holds(found.map(|found| found.version));
+        self.write_cluster(permit.by(), name, new, holds, Named::MayBeMissing).await
     }
 
     /// As [`Self::put_cluster`], provided that the network and the container manager which `new` names are there, also
@@ -154,12 +155,13 @@ impl Fleet {
         permit: Permit<WriteCluster>,
         name: &ClusterName,
         new: &NewCluster,
-        expected: Expected,
+        expected: &ExpectedSettings,
     ) -> Result<Put<ClusterView>, ClusterError> {
         // Not afterwards: what is done by then is answered, whatever becomes of the cluster, or of the store.
         let tally = self.tally(name.as_str()).await?;
+        let holds = |found: Option<&Loaded<ClusterRecord>>| expected.hold(found.map(|found| &found.record));
         let Put { is: cluster, version, is_new } =
-            self.write_cluster(permit.by(), name, new, expected, Named::IsThere).await?.put;
+            self.write_cluster(permit.by(), name, new, holds, Named::IsThere).await?.put;
         Ok(Put { is: ClusterView { cluster, version, tally }, version, is_new })
     }
 
@@ -168,14 +170,14 @@ impl Fleet {
         by: &Principal,
         name: &ClusterName,
         new: &NewCluster,
-        expected: Expected,
+        holds: impl Fn(Option<&Loaded<ClusterRecord>>) -> bool,
         named: Named,
     ) -> Result<PutCluster, ClusterError> {
         new.check()?;
         let mut line = Line::default();
         loop {
             let found = self.tables.cluster.get(name.as_str()).await?;
-            if !expected.holds(found.as_ref().map(|found| found.version)) {
+            if !holds(found.as_ref()) {
                 return Err(ClusterError::Changed { cluster: name.clone() });
             }
             let before = found.as_ref().map(|found| &found.record);

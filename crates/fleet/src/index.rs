@@ -6,7 +6,7 @@
 //! /fleet/host/label/<key>=<value>/<address>
 //! /fleet/host/cluster/<name>/<address>
 //! ```
-//! Status, OS and labels are percent-encoded, but for letters, digits, `.`, `_` and `-`. Keys of one kind are in
+//! A status that is none of ours stands there as `other`, as which it is counted. Status, OS and labels are percent-encoded, but for letters, digits, `.`, `_` and `-`. Keys of one kind are in
 //! the order of their addresses, so that a page can begin behind any address, and each page costs the same however
 //! many hosts there are.
 
@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::record::HostRecord;
+use crate::tally::counted_as;
 
 /// What the keys of the index begin with.
 pub(crate) const PREFIX: &str = "/fleet/host/";
@@ -31,7 +32,7 @@ impl FoundBy<'_> {
     /// What its keys begin with, behind [`PREFIX`].
     pub(crate) fn prefix(self) -> String {
         match self {
-            Self::Status(status) => format!("status/{}/", encoded(status)),
+            Self::Status(status) => format!("status/{}/", encoded(counted_as(status))),
             Self::Os(os) => format!("os/{}/", encoded(os)),
             Self::Label(key, value) => format!("label/{}={}/", encoded(key), encoded(value)),
             Self::Cluster(name) => format!("cluster/{}/", encoded(name)),
@@ -41,7 +42,7 @@ impl FoundBy<'_> {
     /// Whether `host` is found by it.
     pub(crate) fn finds(self, host: &HostRecord) -> bool {
         match self {
-            Self::Status(status) => host.status == status,
+            Self::Status(status) => counted_as(&host.status) == counted_as(status),
             Self::Os(os) => host.os == os,
             Self::Label(key, value) => host.labels.get(key).is_some_and(|found| found == value),
             Self::Cluster(name) => host.cluster.as_deref() == Some(name),
@@ -149,6 +150,7 @@ mod tests {
         for (by, finds) in [
             (FoundBy::Status(""), true),
             (FoundBy::Status("active"), false),
+            (FoundBy::Status("on fire"), false),
             (FoundBy::Os("Oracle Linux/é"), true),
             (FoundBy::Label("example.com/rack", "b7"), true),
             (FoundBy::Label("example.com/rack", ""), false),

@@ -81,7 +81,7 @@ pub use address::{BadAddress, HostAddress};
 pub use backoff::retry_at;
 pub use care::{Care, Found};
 pub use carry::{Beginning, HostProgress, Step};
-pub use cluster::{Cluster, ClusterError, ClusterView, Counts, Health, NewCluster, Roster};
+pub use cluster::{Cluster, ClusterError, ClusterView, Counts, ExpectedSettings, Health, NewCluster, Roster};
 pub use clusters::{ClusterPage, PutCluster};
 pub use commands::{BadCommands, HostCommands, OsCommands, UnknownOs};
 pub use container_manager::{BadContainerManager, ContainerManager, ContainerManagerKind};

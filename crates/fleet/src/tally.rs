@@ -74,8 +74,8 @@ impl Shift {
     }
 }
 
-/// What a status that nobody knows is counted as: there are only so many counts.
-fn counted_as(status: &str) -> &str {
+/// What a status is counted as, and found by: one that nobody knows is `other`, because there are only so many counts.
+pub(crate) fn counted_as(status: &str) -> &str {
     match HostStatus::from(status) {
         HostStatus::Other(_) => "other",
         _ => status,

@@ -38,6 +38,8 @@ mod offer;
 #[cfg(feature = "services")]
 mod openshift;
 mod own_authority;
+#[cfg(feature = "services")]
+mod outage;
 mod recent;
 mod roles;
 #[cfg(feature = "services")]

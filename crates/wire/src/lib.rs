@@ -65,6 +65,7 @@ mod operation;
 mod policy;
 mod problem;
 pub mod rules;
+mod whole;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

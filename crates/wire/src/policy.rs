@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::operation::is_default;
 use crate::rules::{SHARE, UTC, WINDOW};
+use crate::whole::{optional_whole, whole};
 
 /// How an operation goes through a cluster. Where nothing is said: one host after the other, to the first that fails.
 ///
@@ -27,7 +28,7 @@ pub struct OperationPolicy {
     #[schemars(extend("pattern" = SHARE))]
     pub canary: Option<String>,
     /// How many hosts may fail before no more are begun with.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(skip_serializing_if = "is_default", deserialize_with = "whole")]
     #[schemars(range(max = 100))]
     pub failures_max: u32,
     /// Whether a host's node is cordoned and drained before, where there is a container manager.
@@ -38,7 +39,7 @@ pub struct OperationPolicy {
     pub gates: OperationGates,
     /// How long a host may take until it has shown that: up to a week. Ten minutes for a restart and an hour for the
     /// others, where nothing is said.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "optional_whole")]
     #[schemars(range(min = 1, max = 604_800))]
     pub host_limit_seconds: Option<u32>,
     /// No host is begun with before: `2026-11-22T01:00:00Z`, always UTC.
@@ -64,7 +65,7 @@ pub struct OperationGates {
     #[schemars(length(min = 1, max = 4_096))]
     pub command: Option<String>,
     /// And then this much time passes: up to a week.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(skip_serializing_if = "is_default", deserialize_with = "whole")]
     #[schemars(range(max = 604_800))]
     pub soak_seconds: u32,
 }
@@ -87,6 +88,8 @@ mod tests {
             r#"{"batch":"3","gates":{"node_ready":true,"soak_seconds":90},"windows":["daily 01:00-02:00"]}"#;
         let policy: OperationPolicy = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&policy).unwrap(), text);
+        let floats = text.replace("90", "90.0");
+        assert_eq!(serde_json::from_str::<OperationPolicy>(&floats).unwrap(), policy);
         for text in
             [r#"{"batch":3}"#, r#"{"gates":{"soak":"90s"}}"#, r#"{"failures_max":-1}"#, r#"{"drain":1}"#]
         {

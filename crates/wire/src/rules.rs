@@ -17,9 +17,10 @@ pub const LABEL_VALUE: &str = "^[A-Za-z0-9._-]{0,63}$";
 pub const LABEL: &str = "^[A-Za-z0-9._/-]{1,128}=[A-Za-z0-9._-]{0,63}$";
 /// What is deployed: no blanks, and nothing that commands take for an option.
 pub const VERSION: &str = "^[!-,.-~][!-~]{0,199}$";
-/// What the status of a host is that Provost gave it; there may be others, of somebody else's. One can look for these.
-pub const STATUSES: [&str; 6] =
-    ["new", "investigating", "bootstrapping", "disassociated", "active", "failed"];
+/// What hosts are counted as by their status, and looked for by: one that Provost gave it, or `other` for whatever
+/// somebody else has said when it was added.
+pub const STATUSES: [&str; 7] =
+    ["new", "investigating", "bootstrapping", "disassociated", "active", "failed", "other"];
 /// An operation of a cluster.
 pub const OPERATION_ID: &str = "^[0-9]{1,16}$";
 /// Some of a cluster's hosts: `3`, `25%`.

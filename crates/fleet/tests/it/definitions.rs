@@ -2,7 +2,8 @@
 
 use base::Explain as _;
 use fleet::{
-    ClusterError, ContainerManager, DefinitionError, Expected, HIDDEN, Network, NewCluster, Options, Put,
+    ClusterError, ContainerManager, DefinitionError, Expected, ExpectedSettings, HIDDEN, Network, NewCluster,
+    Options, Put,
 };
 use futures_executor::block_on;
 use serde_json::{Value, json};
@@ -83,7 +84,7 @@ fn what_clusters_use_is_deleted_only_where_that_is_asked_for() {
     let new = NewCluster { network: "n".into(), container_manager: "k8s".into() };
     let put = |name: &str, new: &NewCluster| {
         let name = cluster(name);
-        block_on(world.fleet.put_cluster_of_what_is_there(permit(), &name, new, Expected::Anything))
+        block_on(world.fleet.put_cluster_of_what_is_there(permit(), &name, new, &ExpectedSettings::Anything))
     };
     let made = put("web", &new).unwrap();
     put("db", &new).unwrap();

@@ -6,8 +6,8 @@ use std::task::Poll;
 
 use base::Kind;
 use fleet::{
-    AddHostError, ClusterError, Expected, Fleet, MembersError, NewCluster, OperationError, OperationKind,
-    OperationState, Plan,
+    AddHostError, ClusterError, Expected, ExpectedSettings, Fleet, MembersError, NewCluster, OperationError,
+    OperationKind, OperationState, Plan,
 };
 use futures_executor::block_on;
 use futures_util::future::join_all;
@@ -241,6 +241,24 @@ fn no_change_is_lost() {
     world.assert_consistent();
 }
 
+/// Who has seen a cluster's settings changes those, also while a host joins, and nobody else's.
+#[test]
+fn settings_are_changed_as_they_were_seen() {
+    let world = World::new();
+    world.make_manager("t", "trivial");
+    world.make_cluster("web", "");
+    let seen = ExpectedSettings::Are(world.roster("web").view.settings());
+    let new = NewCluster { container_manager: "t".into(), ..NewCluster::default() };
+    let put = || block_on(world.fleet.put_cluster_of_what_is_there(permit(), &cluster("web"), &new, &seen));
+    meanwhile(&world, |fleet| async move {
+        fleet.add_host(permit(), address("a"), host_in("web", "active")).await.unwrap();
+    });
+    assert_eq!(put().unwrap().is.cluster.container_manager, "t");
+    assert_eq!(world.members("web"), ["a"]);
+    assert!(matches!(put(), Err(ClusterError::Changed { .. })));
+    world.assert_consistent();
+}
+
 /// What a cluster is to have is there when the cluster is written, and not only when it was looked for.
 #[test]
 fn nothing_that_is_deleted_meanwhile_is_named() {
@@ -255,7 +273,7 @@ fn nothing_that_is_deleted_meanwhile_is_named() {
     let new = NewCluster { network: "n".into(), container_manager: "t".into() };
     let put = || {
         let name = cluster("web");
-        block_on(world.fleet.put_cluster_of_what_is_there(permit(), &name, &new, Expected::Anything))
+        block_on(world.fleet.put_cluster_of_what_is_there(permit(), &name, &new, &ExpectedSettings::Anything))
     };
     meanwhile(&world, |fleet| async move {
         fleet.delete_container_manager(permit(), &"t".parse().unwrap(), Expected::Anything).await.unwrap();
@@ -291,8 +309,8 @@ fn nothing_is_deleted_that_a_cluster_begins_to_use_meanwhile() {
             move |fleet: Fleet| async move {
                 let (web, anything) = (cluster("web"), Expected::Anything);
                 if is_checked {
-                    let put = fleet.put_cluster_of_what_is_there(permit(), &web, &new, anything).await;
-                    put.unwrap();
+                    let anything = ExpectedSettings::Anything;
+                    fleet.put_cluster_of_what_is_there(permit(), &web, &new, &anything).await.unwrap();
                 } else {
                     fleet.put_cluster(permit(), &web, &new, anything).await.unwrap();
                 }

@@ -218,7 +218,7 @@ impl World {
         for host in &hosts {
             let address = &host.address;
             let encoded = |text: &str| text.replace(' ', "%20");
-            expected.push(format!("/fleet/host/status/{}/{address}", encoded(host.status.as_str())));
+            expected.push(format!("/fleet/host/status/{}/{address}", counted_as(&host.status)));
             expected.push(format!("/fleet/host/os/{}/{address}", encoded(&host.facts.os)));
             expected.extend(host.cluster.iter().map(|name| format!("/fleet/host/cluster/{name}/{address}")));
             let labels = host.labels.as_map().iter();
@@ -233,11 +233,7 @@ impl World {
             let members: Vec<&Host> =
                 hosts.iter().filter(|host| host.cluster.as_ref() == Some(name)).collect();
             for host in &members {
-                let counted = match &host.status {
-                    HostStatus::Other(_) => "other",
-                    status => status.as_str(),
-                };
-                *statuses.entry(counted.to_owned()).or_default() += 1;
+                *statuses.entry(counted_as(&host.status).to_owned()).or_default() += 1;
             }
             let roster = self.roster(name.as_str());
             assert_eq!(*roster.view.tally.by_status(), statuses, "{name}");
@@ -259,5 +255,13 @@ impl World {
             let name = key.split('/').nth(3).unwrap();
             assert!(names.iter().any(|known| known.as_str() == name), "{key} is of nobody");
         }
+    }
+}
+
+/// What a host with this status is counted as, and found by.
+fn counted_as(status: &HostStatus) -> &str {
+    match status {
+        HostStatus::Other(_) => "other",
+        status => status.as_str(),
     }
 }

@@ -19,17 +19,17 @@ pub(super) const CACHE_SECONDS_MAX: u32 = 60;
 pub struct Config {
     /// The methods, in the order in which they are asked. Without any, nobody gets in.
     pub methods: Vec<MethodConfig>,
-    /// Paths for which nobody is asked.
+    /// Paths for which nobody has to sign in.
     pub open_paths: Vec<OpenPath>,
 }
 
-/// A path that looks after itself: whoever asks for it gets in.
+/// A path that looks after itself: whoever asks for it gets in, whether they sign in or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenPath {
     /// The path, percent-decoded. It is compared as it is: what is below it is not meant, nor is the same path with
     /// a slash at its end.
     pub path: String,
-    /// What those who ask for it may do there.
+    /// What those who ask for it may do there. Who signs in with a role that may do more keeps that.
     pub role: Role,
 }
 
@@ -227,13 +227,32 @@ impl fmt::Display for Url {
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PasswordHash(String);
 
-/// It is no bcrypt hash.
+/// Why a text is no bcrypt hash that passwords are compared to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the hash is not one of bcrypt's: $2b$ (or $2a$, $2y$), a cost from 04 to 31, $, and 53 characters")]
-pub struct ParseHashError;
+pub enum ParseHashError {
+    /// It is none.
+    #[error(
+        "the hash is not one of bcrypt's: $2b$ (or $2a$, $2y$), a cost from 04 to 31, $, and 53 characters"
+    )]
+    NotOne,
+    /// Comparing would take too long, and whoever knows the user's name could ask for it.
+    #[error(
+        "the hash has a cost of {cost}, and those above {} are not taken: each attempt to sign in would keep a \
+             processor busy for eight seconds or more",
+        PasswordHash::COST_MAX
+    )]
+    TooCostly {
+        /// Its cost.
+        cost: u8,
+    },
+}
 
 impl PasswordHash {
-    /// How many times the work doubles: 4 to 31.
+    /// The greatest cost that is taken: some four seconds of a processor for each attempt, while 12 is usual. Of the
+    /// greatest that there is, 31, each attempt would take a day and a half.
+    pub const COST_MAX: u8 = 16;
+
+    /// How many times the work doubles: 4 to [`Self::COST_MAX`].
     #[must_use]
     pub fn cost(&self) -> u8 {
         self.0[4..6].parse().unwrap_or(0)
@@ -256,7 +275,7 @@ impl FromStr for PasswordHash {
         let ends_with_zeros = |digits: &[u8], bits: usize| {
             digits.last().and_then(value).is_some_and(|value| value % (1 << bits) == 0)
         };
-        let is_one = match text.as_bytes() {
+        let cost = match text.as_bytes() {
             [
                 b'$',
                 b'2',
@@ -268,18 +287,20 @@ impl FromStr for PasswordHash {
                 digits @ ..,
             ] => {
                 let cost = (tens - b'0') * 10 + (ones - b'0');
-                (4..=31).contains(&cost)
+                let is_one = (4..=31).contains(&cost)
                     && digits.len() == 53
                     && digits.iter().all(|byte| value(byte).is_some())
                     && ends_with_zeros(&digits[..22], 4)
-                    && ends_with_zeros(digits, 2)
+                    && ends_with_zeros(digits, 2);
+                is_one.then_some(cost)
             }
-            _ => false,
+            _ => None,
         };
-        if !is_one {
-            return Err(ParseHashError);
+        match cost {
+            None => Err(ParseHashError::NotOne),
+            Some(cost) if cost > Self::COST_MAX => Err(ParseHashError::TooCostly { cost }),
+            Some(_) => Ok(Self(text.to_owned())),
         }
-        Ok(Self(text.to_owned()))
     }
 }
 
@@ -319,7 +340,9 @@ mod tests {
         for (from, to, is_good) in [
             ("$2b$", "$2a$", true),
             ("$2b$", "$2y$", true),
-            ("$04$", "$31$", true),
+            ("$04$", "$16$", true),
+            ("$04$", "$17$", false),
+            ("$04$", "$31$", false),
             ("$2b$", "$2x$", false),
             ("$2b$", "$1$a", false),
             ("$04$", "$03$", false),
@@ -334,6 +357,11 @@ mod tests {
         ] {
             let text = good.replacen(from, to, 1);
             assert_eq!(text.parse::<PasswordHash>().is_ok(), is_good, "{text}");
+        }
+        // Whoever knows the user's name could keep a processor busy with it.
+        for cost in [17, 31] {
+            let parsed = good.replace("$04$", &format!("${cost}$")).parse::<PasswordHash>();
+            assert_eq!(parsed, Err(ParseHashError::TooCostly { cost }));
         }
         let shown = format!("{:?}", good.parse::<PasswordHash>());
         assert!(!shown.contains("abc"), "{shown}");

@@ -89,15 +89,17 @@ impl Keystone {
 
     fn found(&self, answer: &Answer) -> Found {
         if answer.status == StatusCode::UNAUTHORIZED {
+            self.asker.judged();
             return Found::Nobody;
         }
         let token = answer.headers.get(&X_SUBJECT_TOKEN).filter(|_| answer.status.is_success());
         let Some(subject_token) = token else {
             // Nor does it say that the password is wrong: the URL may be, or the request may be forbidden to us.
-            let status = answer.status.as_u16();
-            tracing::warn!(url = self.asker.url(), status, "Keystone did not say whether it knows somebody");
+            let what = "Keystone did not say whether it knows somebody";
+            self.asker.tell_refusal(what, answer.status, false);
             return Found::Unknown;
         };
+        self.asker.judged();
         let token = Token::read(&answer.json());
         // A name says who it is only together with the domain.
         let name = token.user.as_deref().filter(|_| token.domain.as_deref() == Some(&self.config.domain));

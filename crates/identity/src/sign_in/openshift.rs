@@ -40,9 +40,13 @@ impl OpenShift {
             drop(turn);
             match answer {
                 Ok(answer) if answer.status == StatusCode::OK => {
+                    self.asker.judged();
                     owner(&answer).found("OpenShift", token, &self.config.roles)
                 }
-                Ok(_) => Found::Nobody,
+                Ok(_) => {
+                    self.asker.judged();
+                    Found::Nobody
+                }
                 Err(silence) => {
                     self.asker.tell("OpenShift could not be asked", &silence);
                     Found::Unavailable

@@ -23,6 +23,7 @@ use serde_json::Value;
 
 use super::config::Service;
 use super::error::ServiceError;
+use super::outage::Outage;
 use super::silence::{Hearing, Reply};
 
 /// How long one question may take, with everything.
@@ -38,6 +39,7 @@ pub(super) struct Asker {
     client: Client,
     url: String,
     hearing: Hearing,
+    outage: Outage,
 }
 
 /// What a service answered.
@@ -82,12 +84,12 @@ impl Asker {
             .timeout(DEADLINE)
             .build()
             .map_err(|error| ServiceError::Client(base::report(&error)))?;
-        Ok(Self { client, url: service.url.to_string(), hearing: Hearing::new(clock) })
-    }
-
-    /// Where it is.
-    pub(super) fn url(&self) -> &str {
-        &self.url
+        Ok(Self {
+            client,
+            url: service.url.to_string(),
+            hearing: Hearing::new(clock),
+            outage: Outage::new(clock),
+        })
     }
 
     /// What is answered to `request`, unless the service says that it is not able to, or has nothing to say.
@@ -108,12 +110,30 @@ impl Asker {
 
     /// Logs that it gave no answer, unless that is known.
     pub(super) fn tell(&self, what: &'static str, silence: &Silence) {
-        match silence {
-            Silence::ForOthers => tracing::debug!(url = self.url, "{what}: it was silent a moment ago"),
-            silence => {
-                let error = base::report(silence);
-                tracing::warn!(url = self.url, error, "{what}");
-            }
+        let error = base::report(silence);
+        if self.outage.is_news(what) {
+            tracing::warn!(url = self.url, error, "{what}");
+        } else {
+            tracing::debug!(url = self.url, error, "{what}");
+        }
+    }
+
+    /// Logs that it answered `status` instead of judging, and `what` that means, unless that is known. It does not heal
+    /// by itself where it `is_ours` to put right.
+    pub(super) fn tell_refusal(&self, what: &'static str, status: StatusCode, is_ours: bool) {
+        let (url, status) = (&self.url, status.as_u16());
+        match (self.outage.is_news(what), is_ours) {
+            (true, true) => tracing::error!(url, status, "{what}"),
+            (true, false) => tracing::warn!(url, status, "{what}"),
+            (false, _) => tracing::debug!(url, status, "{what}"),
+        }
+    }
+
+    /// It has judged; logs that it does so again, where it did not.
+    pub(super) fn judged(&self) {
+        if let Some(past) = self.outage.end() {
+            let (requests, seconds) = (past.requests, past.lasted.as_seconds());
+            tracing::info!(url = self.url, requests, seconds, "a service that judges sign-ins does so again");
         }
     }
 

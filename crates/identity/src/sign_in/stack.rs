@@ -1,7 +1,7 @@
 //! The methods of sign-in, one after the other (contract of `/api/v0`, section 7.4).
 //!
 //! ```text
-//! path is open ─── yes ──────────────────────────────────────────► signed in, without anybody being asked
+//! path is open ─── yes ──────────────────────────────────────────► signed in; as somebody, where these know who it is
 //!      │ no
 //!      ▼
 //! first method ─── success ──────────────────────────────────────► signed in
@@ -212,10 +212,29 @@ impl Stack {
     /// Takes long at times: for comparing a password, for another service's answer (five seconds at most), and for
     /// the turn to do so. May be dropped while it waits.
     pub async fn sign_in(&self, attempt: &Attempt<'_>) -> Outcome {
-        if let Some(open) = self.open_paths.iter().find(|open| open.path == attempt.path) {
-            let principal = Principal::anybody(open.role, attempt.source);
-            return Outcome::SignedIn(SignedIn { principal, headers: HeaderMap::new() });
+        match self.open_paths.iter().find(|open| open.path == attempt.path) {
+            Some(open) => Outcome::SignedIn(self.let_in(attempt, open).await),
+            None => self.look(attempt).await,
         }
+    }
+
+    /// Whoever asks for a path that is open: they get in, and whoever signs in all the same is not less for it.
+    async fn let_in(&self, attempt: &Attempt<'_>, open: &OpenPath) -> SignedIn {
+        let offers = attempt.certificate.is_some() || !Offer::read(attempt.headers).is_empty();
+        if offers && let Outcome::SignedIn(signed_in) = self.look(attempt).await {
+            let SignedIn { principal, headers } = signed_in;
+            if principal.role().covers(open.role) {
+                return SignedIn { principal, headers };
+            }
+            let principal = Principal::new(principal.name(), open.role, attempt.source);
+            return SignedIn { principal, headers };
+        }
+        let principal = Principal::anybody(open.role, attempt.source);
+        SignedIn { principal, headers: HeaderMap::new() }
+    }
+
+    /// Finds out who it is.
+    async fn look(&self, attempt: &Attempt<'_>) -> Outcome {
         if let Some(known) = self.again(attempt) {
             return signed_in(&known, attempt);
         }

@@ -53,7 +53,10 @@ impl TokenReview {
             let review = self.review(token).await;
             drop(turn);
             match review {
-                Ok(Review::Done(status)) => self.found(&status, token),
+                Ok(Review::Done(status)) => {
+                    self.asker.judged();
+                    self.found(&status, token)
+                }
                 Ok(Review::Refused(status)) => {
                     self.refused(status);
                     Found::Unavailable
@@ -84,16 +87,14 @@ impl TokenReview {
     /// Logs that it is we who may not ask, which does not heal by itself. About the token it says nothing, so whoever
     /// shows it is not told that they are nobody.
     fn refused(&self, status: StatusCode) {
-        let (url, status) = (self.asker.url(), status.as_u16());
-        match status {
-            401 | 403 => tracing::error!(
-                url,
-                status,
+        let what = match status.as_u16() {
+            401 | 403 => {
                 "Kubernetes does not let us review tokens: the token in `token_file` must be good, and its account have \
                  the cluster role `system:auth-delegator`"
-            ),
-            _ => tracing::error!(url, status, "what is at this URL reviews no tokens"),
-        }
+            }
+            _ => "what is at this URL reviews no tokens",
+        };
+        self.asker.tell_refusal(what, status, true);
     }
 
     fn found(&self, status: &Value, token: &str) -> Found {

@@ -1,11 +1,18 @@
 //! What an OpenShift or a Kubernetes judges.
 
+use std::fmt::Debug;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use identity::Role;
 use identity::sign_in::{MethodConfig, OpenShiftConfig, Roles, Service, TokenReviewConfig};
 use serde_json::{Value, json};
 use testkit::{Kubernetes, StandIn, StandInReply};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::world::{Request, World};
 
@@ -128,5 +135,99 @@ async fn kubernetes_reviews_tokens() {
     {
         std::fs::write(&token_file, ours).unwrap();
         assert_eq!(bearer("good").said(&stack).await, expected, "{ours:?}");
+    }
+}
+
+/// What the log was told, by level.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<(Level, String)>>>);
+
+impl Log {
+    /// What was told since the last time, above `debug`.
+    fn taken(&self) -> Vec<(Level, String)> {
+        let mut told = std::mem::take(&mut *self.0.lock().unwrap());
+        told.retain(|(level, _)| *level < Level::DEBUG);
+        told
+    }
+}
+
+/// Writes down what a line says.
+struct Line<'a>(&'a mut String);
+
+impl Visit for Line<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if ["message", "requests"].contains(&field.name()) {
+            *self.0 += &format!("{value:?} ");
+        }
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("identity")
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = String::new();
+        event.record(&mut Line(&mut line));
+        self.0.lock().unwrap().push((*event.metadata().level(), line.trim().to_owned()));
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// The log is not filled with it, one line for each request.
+#[tokio::test]
+async fn an_outage_is_told_once_and_when_it_is_over() {
+    let log = Log::default();
+    let _set = tracing::subscriber::set_default(log.clone());
+    let world = World::new();
+    let status = Arc::new(AtomicU16::new(403));
+    let answered = status.clone();
+    let kubernetes = StandIn::http(move |_| {
+        let body = json!({"status": {"authenticated": false}}).to_string();
+        Some(StandInReply { status: answered.load(Ordering::SeqCst), headers: Vec::new(), body })
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let token_file = directory.path().join("token");
+    std::fs::write(&token_file, "ours").unwrap();
+    let stack = world.stack(vec![MethodConfig::TokenReview(TokenReviewConfig {
+        service: Service::new(kubernetes.url("/review").parse().unwrap()),
+        token_file,
+        audiences: Vec::new(),
+        roles: Roles::everybody(Role::Operator),
+    })]);
+    for (now, level, said) in [
+        (403, Some(Level::ERROR), "Kubernetes does not let us review tokens"),
+        (403, None, ""),
+        (500, Some(Level::WARN), "Kubernetes could not be asked for a token review"),
+        (403, None, ""),
+        (500, None, ""),
+        (201, Some(Level::INFO), "a service that judges sign-ins does so again 10"),
+        (201, None, ""),
+        (500, Some(Level::WARN), "Kubernetes could not be asked for a token review"),
+    ] {
+        status.store(now, Ordering::SeqCst);
+        let _ = log.taken();
+        let expected = if now == 201 { "denied" } else { "unavailable" };
+        for _ in 0..2 {
+            assert_eq!(bearer("theirs").said(&stack).await, expected);
+        }
+        let mut told = log.taken();
+        // What is told of each request that was wrong is not about the service.
+        told.retain(|(_, line)| !line.contains("a password or a token was wrong"));
+        let levels: Vec<_> = told.iter().map(|(level, _)| *level).collect();
+        assert_eq!(levels, level.into_iter().collect::<Vec<_>>(), "{now}: {told:?}");
+        assert!(told.iter().all(|(_, line)| line.contains(said)), "{now}: {told:?}");
     }
 }

@@ -89,6 +89,33 @@ async fn open_paths_are_compared_as_they_are() {
     }
 }
 
+/// Nobody has to sign in there, and who does is not less for it.
+#[tokio::test]
+async fn who_signs_in_where_nobody_has_to_stays_who_he_is() {
+    let world = World::new();
+    let mut config = basic(&[("root", &hash("r")), ("reader", &hash("l"))]);
+    config.users[1].role = Role::Reader;
+    let open = |path: &str, role| OpenPath { path: path.to_owned(), role };
+    let open_paths = vec![open("/api/v0/hosts", Role::Operator), open("/api/v0/host", Role::Registrar)];
+    let stack = world.open_stack(vec![MethodConfig::Basic(config)], open_paths);
+    for (user, password, hosts, host) in [
+        ("root", "r", "user root: administrator", "user root: administrator"),
+        ("reader", "l", "user reader: operator", "user reader: registrar"),
+        ("root", "wrong", "anybody: operator", "anybody: registrar"),
+        ("nobody", "r", "anybody: operator", "anybody: registrar"),
+    ] {
+        assert_eq!(login(user, password).said(&stack).await, hosts, "{user} {password}");
+        assert_eq!(login(user, password).to("/api/v0/host").said(&stack).await, host, "{user} {password}");
+    }
+    assert_eq!(Request::of("/api/v0/hosts").said(&stack).await, "anybody: operator");
+    // Guesses are counted there as well, and nobody is kept out for them.
+    for _ in 0..20 {
+        assert_eq!(login("root", "guess").said(&stack).await, "anybody: operator");
+    }
+    assert_eq!(login("root", "r").said(&stack).await, "anybody: operator");
+    assert!(login("root", "r").to("/elsewhere").said(&stack).await.starts_with("denied for "));
+}
+
 #[test]
 fn everything_that_is_wrong_is_told_at_once() {
     let world = World::new();

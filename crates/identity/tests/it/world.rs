@@ -117,6 +117,12 @@ impl Request {
         Self { path: path.to_owned(), headers: HeaderMap::new(), source, certificate: None }
     }
 
+    /// The same request for another path.
+    pub(crate) fn to(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
+        self
+    }
+
     pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
         self.headers.append(name, value.parse().unwrap());
         self

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fleet::{
-    ClusterError, ClusterName, ClusterView, ContainerManagerName, Fleet, HostAddress, HostFilter, HostPage,
-    MembersError, NetworkName, NewCluster, Put, ReadClusters, ReadHosts, Seen,
+    ClusterError, ClusterName, ClusterView, ContainerManagerName, ExpectedSettings, Fleet, HostAddress,
+    HostFilter, HostPage, MembersError, NetworkName, NewCluster, Put, ReadClusters, ReadHosts, Seen,
 };
 use identity::Permit;
 use wire::Page;
@@ -13,7 +13,7 @@ use wire::Page;
 use super::V1;
 use super::answer::Answer;
 use super::asked::{Asked, cursor};
-use super::condition::{Condition, Current};
+use super::condition::Condition;
 use super::hosts::{LIST as HOSTS, next, shown_host};
 use super::refusal::Refusal;
 use super::shown;
@@ -52,13 +52,18 @@ impl V1 {
         let new = new_cluster(said)?;
         // Counts are not what is replaced: that they are others by now is no reason to refuse.
         let condition = asked.condition.without_counts();
-        let current = self
-            .current_cluster(asked.permit()?, &condition, &name, |view| shown::current(view.version))
-            .await?;
-        let expected = condition.expected(current.as_ref())?;
+        let seen = self.seen_cluster(asked.permit()?, &condition, &name).await?;
+        if !condition.is_met_by(seen.as_ref().map(shown::settings_tag).as_deref()) {
+            return Err(Refusal::not_as_expected());
+        }
+        let expected = match seen {
+            _ if !condition.is_there() => ExpectedSettings::Anything,
+            Some(view) => ExpectedSettings::Are(view.settings()),
+            None => ExpectedSettings::Absent,
+        };
         let put_name = name.clone();
         let put = |fleet: Arc<Fleet>| async move {
-            fleet.put_cluster_of_what_is_there(permit, &put_name, &new, expected).await
+            fleet.put_cluster_of_what_is_there(permit, &put_name, &new, &expected).await
         };
         let put = self.change(put).await.map_err(Refusal::of_cluster)?;
         Ok(shown_cluster(&put.is).created_if(put.is_new, &["clusters", name.as_str()]))
@@ -67,8 +72,8 @@ impl V1 {
     pub(super) async fn delete_cluster(&self, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
         let name: ClusterName = asked.part(0)?;
-        let current =
-            self.current_cluster(asked.permit()?, &asked.condition, &name, shown::current_cluster).await?;
+        let seen = self.seen_cluster(asked.permit()?, &asked.condition, &name).await?;
+        let current = seen.as_ref().map(shown::current_cluster);
         let expected = asked.condition.expected_there(current.as_ref())?;
         self.change(|fleet| async move { fleet.delete_cluster(permit, &name, expected).await })
             .await
@@ -165,19 +170,18 @@ impl V1 {
         }
     }
 
-    /// What a cluster is called by whoever writes, where the request depends on that.
-    async fn current_cluster(
+    /// A cluster as it is, where the request depends on that.
+    async fn seen_cluster(
         &self,
         permit: Permit<ReadClusters>,
         condition: &Condition,
         name: &ClusterName,
-        called: fn(&ClusterView) -> Current,
-    ) -> Result<Option<Current>, Refusal> {
+    ) -> Result<Option<ClusterView>, Refusal> {
         if !condition.is_there() {
             return Ok(None);
         }
         match self.fleet().cluster(permit, name).await {
-            Ok(view) => Ok(Some(called(&view))),
+            Ok(view) => Ok(Some(view)),
             Err(ClusterError::NoSuchCluster { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }

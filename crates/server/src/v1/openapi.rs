@@ -59,8 +59,9 @@ fn document() -> Value {
 
 const DESCRIPTION: &str = "Hosts, clusters, networks, container managers, and the operations on clusters.\n\n\
     Lists come in pages: whoever wants the next one gives `next` of the last one as `after`. `ETag`, `If-Match` and \
-    `If-None-Match` work as in RFC 9110, but for one thing: the counts of a cluster's hosts are part of its entity tag, \
-    and when its settings are written `If-Match` and `If-None-Match` leave them aside. What changes something and takes \
+    `If-None-Match` work as in RFC 9110, but for one thing: the hosts of a cluster, as they are counted, are part of its \
+    entity tag, and when its settings are written `If-Match` and `If-None-Match` leave them aside: who has seen the \
+    settings may change them, whichever hosts have joined, left or come up since. What changes something and takes \
     neither of the two is refused with 412 where there is one, and with 400 where one host joins or leaves a cluster. The \
     list of a cluster's hosts is replaced under the tag that it has as one page. Whatever goes wrong is a problem (RFC 9457). Which ways \
     of signing in there are is the operator's choice.\n\n\
@@ -167,7 +168,7 @@ fn responses(row: &Row, generator: &mut SchemaGenerator) -> Value {
             response["content"] = json!({ media_type: { "schema": shape(generator).to_value() } });
         }
         let mut headers = Map::new();
-        if row.conditions != Conditions::None && shape.is_some() {
+        if row.is_tagged && shape.is_some() {
             headers.insert("ETag".into(), json!({ "schema": { "type": "string" } }));
         }
         if *status == 201 {
@@ -231,6 +232,24 @@ mod tests {
         for row in ROWS.iter() {
             let path = &paths[&format!("/v1{}", row.path)];
             assert_eq!(path[row.method.as_str().to_ascii_lowercase()]["operationId"], row.id);
+        }
+    }
+
+    /// Where no tag is sent, none is described.
+    #[test]
+    fn tags_are_described_where_they_are_sent() {
+        let document: Value = serde_json::from_str(text()).unwrap();
+        for (method, path, is_tagged) in [
+            ("get", "/v1/clusters/{name}", true),
+            ("put", "/v1/clusters/{name}", true),
+            ("get", "/v1/clusters/{name}/hosts", true),
+            ("put", "/v1/clusters/{name}/hosts", false),
+            ("put", "/v1/clusters/{name}/hosts/{address}", false),
+            ("get", "/v1/hosts/{address}/credentials", false),
+        ] {
+            let answer = &document["paths"][path][method]["responses"]["200"];
+            assert!(answer.is_object(), "{method} {path}");
+            assert_eq!(answer["headers"].get("ETag").is_some(), is_tagged, "{method} {path}");
         }
     }
 

@@ -6,6 +6,7 @@ use fleet::{
 };
 use store::Version;
 
+use super::answer::tag_of;
 use super::condition::Current;
 
 /// The one status that is empty where it is kept.
@@ -16,10 +17,19 @@ pub(super) fn current(version: Version) -> Current {
     Current { tag: version.0.0.to_string(), version }
 }
 
-/// How a cluster is called, whose counts do not stand in its record.
+/// How a cluster is called: its settings, a `-`, and the counts of its hosts. Not by the version of its record, which is
+/// another after each host that joins.
 pub(super) fn current_cluster(view: &ClusterView) -> Current {
-    let version = view.version;
-    Current { tag: format!("{}-{:x}", version.0.0, view.tally.fingerprint()), version }
+    let tag = format!("{}-{:x}", settings_tag(view), view.tally.fingerprint());
+    Current { tag, version: view.version }
+}
+
+/// What stands before the `-`.
+pub(super) fn settings_tag(view: &ClusterView) -> String {
+    let (network, manager) = (&view.cluster.network, &view.cluster.container_manager);
+    let mut tag = tag_of(format!("{} {network} {manager}", network.len()).as_bytes());
+    tag.truncate(16);
+    tag
 }
 
 pub(super) fn host(host: &fleet::Host) -> wire::Host {

@@ -119,6 +119,8 @@ pub(super) struct Row {
     /// With what it is refused, besides what every request may be refused with.
     pub(super) refusals: &'static [u16],
     pub(super) conditions: Conditions,
+    /// Whether what is answered is called by an entity tag.
+    pub(super) is_tagged: bool,
 }
 
 fn shape<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
@@ -135,8 +137,22 @@ impl Row {
         conditions: Conditions,
     ) -> Self {
         let (role, query, body, answers, refusals) = (None, &[][..], None, Vec::new(), &[][..]);
-        let is_events = false;
-        Self { method, path, call, id, summary, role, query, body, is_events, answers, refusals, conditions }
+        let (is_events, is_tagged) = (false, conditions != Conditions::None);
+        Self {
+            method,
+            path,
+            call,
+            id,
+            summary,
+            role,
+            query,
+            body,
+            is_events,
+            answers,
+            refusals,
+            conditions,
+            is_tagged,
+        }
     }
 
     fn get(path: &'static str, call: Call, id: &'static str, summary: &'static str) -> Self {
@@ -192,6 +208,12 @@ impl Row {
 
     fn unconditional(mut self) -> Self {
         self.conditions = Conditions::None;
+        self.untagged()
+    }
+
+    /// What is answered is not what the path is about, and its tag would be taken for that of it.
+    fn untagged(mut self) -> Self {
+        self.is_tagged = false;
         self
     }
 
@@ -368,7 +390,8 @@ fn clusters() -> Vec<Row> {
         .may::<ReplaceMembers>()
         .takes::<wire::Members>()
         .answers::<wire::Cluster>(200)
-        .or(&[404, 409, 422]),
+        .or(&[404, 409, 422])
+        .untagged(),
         Row::get(
             "/clusters/{name}/hosts/{address}",
             Call::Member,

@@ -1,7 +1,7 @@
 //! Pages of keys.
 
 use super::calls::{Calls, Repeat};
-use super::ends::Ends;
+use super::ends::{Ends, guesses};
 use super::failure::CallError;
 use super::json::{Blob, KeyValue, Range, Ranged};
 use super::{from_etcd, versioned};
@@ -25,15 +25,25 @@ pub(super) async fn list(calls: &Calls, ends: &Ends, prefix: &Prefix, page: Page
     let mut asked = limit + 1;
     // A page may have begun at the same key, and ended behind what is asked for now.
     let is_inside = |last: &Vec<u8>| range_end.0 == [0] || *last < range_end.0;
-    let mut narrow = ends.of(&start, asked).filter(is_inside).map(|last| Blob(behind(last)));
+    let mut narrow: Vec<Vec<u8>> = match ends.of(&start, asked).filter(is_inside) {
+        Some(last) => vec![behind(last)],
+        None => match &page.after {
+            Some(after) if after.as_str().starts_with(prefix.as_str()) => {
+                let own = after.as_str().len() - prefix.as_str().len();
+                guesses(&calls.stored(after.as_str()).0, own, asked)
+            }
+            _ => Vec::new(),
+        },
+    };
+    narrow.reverse();
     loop {
         if range_end.0 != [0] && start >= range_end.0 {
             let revision = calls.revision().await.map_err(|error| error.reading(DOING))?;
             return Ok(Listing { entries: Vec::new(), next: None, revision });
         }
-        let narrow = narrow.take();
+        let narrow = narrow.pop();
         let is_narrow = narrow.is_some();
-        let range_end = narrow.unwrap_or_else(|| range_end.clone());
+        let range_end = narrow.map_or_else(|| range_end.clone(), Blob);
         let range = Range { key: Blob(start.clone()), range_end, limit: asked, keys_only: false };
         let ranged = match calls.call::<Ranged>("/v3/kv/range", &range, Repeat::Reads).await {
             Ok(answer) => answer.is,
@@ -45,7 +55,7 @@ pub(super) async fn list(calls: &Calls, ends: &Ends, prefix: &Prefix, page: Page
         };
         let is_full = ranged.kvs.len() == asked;
         if is_narrow && !is_full {
-            // Some are gone since.
+            // Some are gone since, or there are others elsewhere.
             continue;
         }
         let last = ranged.kvs.last().map(|last| last.key.0.clone());

@@ -9,6 +9,8 @@
 //! keyspace of version 3.
 
 use base::{Clock, report};
+use futures_util::FutureExt as _;
+use futures_util::future::select_ok;
 use reqwest::{Client, StatusCode, redirect};
 use serde::Deserialize;
 
@@ -32,8 +34,8 @@ struct Node {
 }
 
 /// The value of `key`, such as `/commissaire/config/commissaire`, in the keyspace of etcd's version 2; `None` when
-/// it has none there, or etcd does not have that API. One endpoint is asked after the other. The key is put into a
-/// URL as it is.
+/// it has none there, or etcd does not have that API. All endpoints are asked at once, and the first answer counts, so that
+/// nobody waits for a member that is away. The key is put into a URL as it is.
 ///
 /// # Errors
 /// See [`ConnectError`]: when no endpoint answers within the deadline, or the answer is a refusal.
@@ -52,22 +54,23 @@ pub async fn read_v2(
         .timeout(settings.deadline)
         .build()
         .map_err(|error| ConnectError::Tls { what: "the HTTP client", reason: report(&error) })?;
-    let mut reason = String::new();
-    for endpoint in &endpoints {
-        let mut request = client.get(format!("{endpoint}/v2/keys{key}"));
-        if let Some(user) = &settings.user {
-            let password = user
-                .password
-                .now()
-                .map_err(|reason| ConnectError::Store(Error::Unavailable { doing: DOING, reason }))?;
-            request = request.basic_auth(&user.name, Some(password.expose()));
-        }
-        match request.send().await {
-            Ok(response) => return value(response).await.map_err(ConnectError::Store),
-            Err(error) => reason = report(&error),
-        }
+    let away = |reason| ConnectError::Store(Error::Unavailable { doing: DOING, reason });
+    let user = match &settings.user {
+        Some(user) => Some((&user.name, user.password.now().map_err(away)?)),
+        None => None,
+    };
+    let asked = endpoints.iter().map(|endpoint| {
+        let request = client.get(format!("{endpoint}/v2/keys{key}"));
+        let request = match &user {
+            Some((name, password)) => request.basic_auth(name, Some(password.expose())),
+            None => request,
+        };
+        request.send().boxed()
+    });
+    match select_ok(asked).await {
+        Ok((response, _)) => value(response).await.map_err(ConnectError::Store),
+        Err(error) => Err(away(report(&error))),
     }
-    Err(ConnectError::Store(Error::Unavailable { doing: DOING, reason }))
 }
 
 async fn value(response: reqwest::Response) -> Result<Option<String>, Error> {

@@ -181,8 +181,10 @@ async fn send(
     request: &Request,
     format: Option<Format>,
 ) -> Result<client::Answer, CommandError> {
-    let goes_on = |from: &client::Endpoint, to: &client::Endpoint| {
-        narrate(&format!("Could not connect to {from}. Retrying with {to}.\n"), format);
+    let goes_on = |from: &client::Unreachable, to: &client::Endpoint| {
+        // The original waits for ever for a server that takes the connection; so it has no words for that.
+        let what = if from.is_silent { "No answer from" } else { "Could not connect to" };
+        narrate(&format!("{what} {}. Retrying with {to}.\n", from.endpoint), format);
     };
     Ok(client.send(request, goes_on).await?)
 }
@@ -199,7 +201,8 @@ fn narrate(text: &str, format: Option<Format>) {
 /// Says what went wrong as the original does, and gives its exit code.
 fn failed(subject: &str, error: &CommandError, format: Option<Format>) -> ExitCode {
     if let CommandError::Send(SendError::Unreachable(tried)) = error {
-        let mut text = "No servers could be reached. Tried the following:\n".to_owned();
+        let what = if tried.iter().all(|one| one.is_silent) { "answered" } else { "could be reached" };
+        let mut text = format!("No servers {what}. Tried the following:\n");
         text.extend(tried.iter().map(|one| format!("- {}\n", one.endpoint)));
         narrate(&(text + "Exiting...\n"), format);
         tried.iter().for_each(|one| output::note(format_args!("commctl: {}: {}", one.endpoint, one.why)));

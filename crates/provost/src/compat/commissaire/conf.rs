@@ -17,6 +17,9 @@ use crate::settings::{self, Origin, Problem, meant};
 /// Where the original's files are.
 pub const DIRECTORY: &str = "/etc/commissaire";
 
+/// What the original's processes did, as far as each can be left out (the contract, section 16).
+const ROLES: [&str; 6] = ["rest", "storage", "containermgr", "clusterexec", "investigator", "watcher"];
+
 /// One configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conf {
@@ -43,7 +46,7 @@ impl Conf {
     }
 
     /// The members that are none of `known`, each with a word about it.
-    pub fn unknown(&self, known: &[&str]) -> Vec<Problem> {
+    fn unknown(&self, known: &[&str]) -> Vec<Problem> {
         let names = self.object.keys().map(|name| (name, name.replace('_', "-")));
         let unknown = names.filter(|(_, name)| !known.contains(&name.as_str()));
         let told = unknown.map(|(said, name)| {
@@ -53,18 +56,75 @@ impl Conf {
         told.collect()
     }
 
+    /// What is passed over: members that are none of `known`, and those of another type than they have, where the
+    /// settings do not tell that themselves.
+    pub fn passed_over(&self, known: &[&str]) -> Vec<Problem> {
+        let mut told = self.unknown(known);
+        let mut tell = |name: &str, what: String| {
+            told.push(self.problem(name, format!("{what}, and is passed over")));
+        };
+        for (name, is_right, what) in [
+            ("debug", Value::is_boolean as fn(&Value) -> bool, "is neither true nor false"),
+            ("logging", Value::is_object, "is no object"),
+            ("bus-uri", Value::is_string, "is no text"),
+            ("bus-exchange", Value::is_string, "is no text"),
+        ] {
+            if self.member(name).is_some_and(|value| !is_right(value)) {
+                tell(name, what.to_owned());
+            }
+        }
+        for logger in self.loggers() {
+            match logger {
+                Ok(_) => {}
+                Err(place) => {
+                    tell("logging", format!("{place} does not say one of the levels of Python's logging"))
+                }
+            }
+        }
+        for role in self.member("roles").and_then(Value::as_array).into_iter().flatten() {
+            match role.as_str() {
+                Some(role) if ROLES.contains(&role) => {}
+                Some(role) => tell("roles", format!("`{role}` is none of {}", ROLES.join(", "))),
+                None => tell("roles", "something in it is no text".to_owned()),
+            }
+        }
+        told
+    }
+
+    /// The loggers that `logging` speaks of and the levels that they say, or which of them says none that there is. What
+    /// is not theirs to say is no concern of ours.
+    fn loggers(&self) -> Vec<Result<(&str, &'static str), String>> {
+        let Some(logging) = self.member("logging").and_then(Value::as_object) else { return Vec::new() };
+        let named = match member(logging, "loggers") {
+            None => None,
+            Some(Value::Object(named)) => Some(named),
+            Some(_) => return vec![Err("`loggers` is no object; it".to_owned())],
+        };
+        let root = member(logging, "root").map(|root| ("root", root));
+        let named = named.into_iter().flatten().map(|(name, logger)| (name.as_str(), logger));
+        root.into_iter()
+            .chain(named)
+            .filter_map(|(name, logger)| match logger.as_object() {
+                None => Some(Err(format!("`{name}` is no object; it"))),
+                Some(logger) => match member(logger, "level") {
+                    None => None,
+                    Some(said) => Some(level(said).map(|level| (name, level)).ok_or(format!("`{name}`"))),
+                },
+            })
+            .collect()
+    }
+
     /// The level of the log that `debug` and `logging` ask for: debug, when `debug` is true; else the most talkative
     /// of the loggers that are the program's own, else that of the root.
     pub fn log_level(&self) -> Option<(&'static str, Origin)> {
         if self.member("debug") == Some(&Value::Bool(true)) {
             return Some(("debug", self.origin("debug")));
         }
-        let logging = self.member("logging")?.as_object()?;
-        let of = |logger: &Value| level(member(logger.as_object()?, "level")?);
-        let loggers = member(logging, "loggers").and_then(Value::as_object);
-        let own = loggers.into_iter().flatten().filter(|(name, _)| name.starts_with("commissaire"));
-        let level = own.filter_map(|(_, logger)| of(logger)).max_by_key(|level| talk(level));
-        let level = level.or_else(|| of(member(logging, "root")?))?;
+        let loggers: Vec<_> = self.loggers().into_iter().flatten().collect();
+        let own = loggers.iter().filter(|(name, _)| name.starts_with("commissaire"));
+        let level = own.map(|(_, level)| *level).max_by_key(|level| talk(level));
+        let of_root = || loggers.iter().find(|(name, _)| *name == "root").map(|(_, level)| *level);
+        let level = level.or_else(of_root)?;
         Some((level, self.origin("logging")))
     }
 }
@@ -210,6 +270,37 @@ mod tests {
 
     fn conf(object: &Value) -> Conf {
         Conf { path: "commissaire.conf".into(), object: object.as_object().unwrap().clone() }
+    }
+
+    /// What would be ignored without a word is said.
+    #[test]
+    fn values_of_wrong_types_are_told() {
+        for (object, expected) in [
+            (json!({"debug": true, "bus-uri": "redis://", "bus_exchange": "c", "roles": ["rest"]}), ""),
+            (json!({"debug": null, "logging": null}), ""),
+            (json!({"logging": {"version": 1, "root": {"level": 20}, "loggers": {"kombu": {}}}}), ""),
+            (json!({"debug": "yes"}), "debug: is neither true nor false"),
+            (json!({"debug": 1}), "debug: is neither true nor false"),
+            (json!({"bus_uri": 7}), "bus-uri: is no text"),
+            (json!({"bus-exchange": []}), "bus-exchange: is no text"),
+            (json!({"logging": "x"}), "logging: is no object"),
+            (json!({"logging": {"loggers": []}}), "logging: `loggers` is no object; it does not say one"),
+            (json!({"logging": {"root": "x"}}), "logging: `root` is no object; it does not say one"),
+            (
+                json!({"logging": {"root": {"level": "LOUD"}}}),
+                "logging: `root` does not say one of the levels",
+            ),
+            (json!({"logging": {"loggers": {"a": {"level": true}}}}), "logging: `a` does not say one"),
+            (json!({"roles": ["rest", "restt"]}), "roles: `restt` is none of rest, storage,"),
+            (json!({"roles": [3]}), "roles: something in it is no text"),
+        ] {
+            let told = conf(&object).passed_over(&["debug", "logging", "bus-uri", "bus-exchange", "roles"]);
+            let told: Vec<_> = told.iter().map(ToString::to_string).collect();
+            let is_told = told.len() == 1
+                && told[0].starts_with(&format!("commissaire.conf: {expected}"))
+                && told[0].ends_with(", and is passed over");
+            assert!(is_told || (told.is_empty() && expected.is_empty()), "{object}: {told:?}");
+        }
     }
 
     #[test]

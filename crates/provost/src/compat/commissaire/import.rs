@@ -273,7 +273,7 @@ fn import(wanted: &Wanted<'_>, surroundings: Surroundings) -> Result<Import, Vec
     let mut config = Config::empty(Surroundings { variables: Vec::new(), root: surroundings.root });
     let mut relative = Vec::new();
     if let Some(conf) = &server {
-        translate::server(conf, &mut config, Some(&here));
+        problems.extend(translate::server(conf, &mut config, Some(&here)));
         import.lost.extend(lost_of_server(conf));
         match sign_in(conf, &here, &mut relative) {
             Ok(Some((text, notes))) => {
@@ -380,7 +380,7 @@ fn say(config: &mut Config, key: &'static str, value: &str, variable: &str) {
 
 /// What there is in `commissaire.conf` that we have no word for.
 fn lost_of_server(conf: &Conf) -> Vec<Problem> {
-    let mut lost = conf.unknown(&translate::MEMBERS);
+    let mut lost = conf.passed_over(&translate::MEMBERS);
     lost.extend(of_the_bus(conf));
     if let Some(logging) = conf.member("logging") {
         let parts = logging.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
@@ -398,7 +398,8 @@ fn lost_of_server(conf: &Conf) -> Vec<Problem> {
 fn lost_of_service(conf: &Conf) -> Vec<Problem> {
     let is_storage = conf.member("storage-handlers").is_some();
     let known = [&COMMON[..], if is_storage { &["storage-handlers"] } else { &[] }].concat();
-    let mut lost: Vec<_> = conf.unknown(&known).into_iter().filter(|lost| !is_of_custodia(lost)).collect();
+    let mut lost: Vec<_> =
+        conf.passed_over(&known).into_iter().filter(|lost| !is_of_custodia(lost)).collect();
     lost.extend(of_the_bus(conf));
     for name in ["debug", "logging"] {
         if conf.member(name).is_some() {

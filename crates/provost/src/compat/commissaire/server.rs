@@ -127,14 +127,14 @@ fn settings(
         })
     });
     if let Some(conf) = &server {
-        translate::server(conf, &mut config, None);
-        notes.extend(conf.unknown(&translate::MEMBERS).iter().map(worded));
+        problems.extend(translate::server(conf, &mut config, None));
+        notes.extend(conf.passed_over(&translate::MEMBERS).iter().map(worded));
     }
     config.read_variables();
     let kept = translate::store(storage.as_ref(), variables.as_ref(), &mut config, None);
     if let Some(conf) = &storage {
         let known = [&COMMON[..], &["storage-handlers"]].concat();
-        let unknown = conf.unknown(&known).into_iter().filter(|problem| !is_of_custodia(problem));
+        let unknown = conf.passed_over(&known).into_iter().filter(|problem| !is_of_custodia(problem));
         notes.extend(unknown.map(|problem| worded(&problem)));
     }
     notes.extend(kept.lost.iter().map(worded));

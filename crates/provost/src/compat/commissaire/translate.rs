@@ -18,7 +18,7 @@ use std::path::Path;
 use super::conf::{Conf, setting};
 use super::storage::{self, Storage};
 use super::variables::EtcdVariables;
-use crate::settings::{Config, Netloc, Origin, Said, Value};
+use crate::settings::{Config, Netloc, Origin, Problem, Said, Value};
 
 /// What `commissaire.conf` may have.
 pub const MEMBERS: [&str; 11] = [
@@ -46,8 +46,11 @@ const SETTINGS: [(&str, &str); 4] = [
 /// The original's port.
 const PORT: u16 = 8000;
 
-/// Says what `conf` says about the server. Relative paths start from `from`, or from the working directory.
-pub fn server(conf: &Conf, config: &mut Config, from: Option<&Path>) {
+/// Says what `conf` says about the server. Relative paths start from `from`, or from the working directory. Gives what
+/// is wrong with it that the settings cannot tell.
+#[must_use]
+pub fn server(conf: &Conf, config: &mut Config, from: Option<&Path>) -> Vec<Problem> {
+    let mut problems = Vec::new();
     let from = || from.map(Path::to_owned);
     for (member, key) in SETTINGS {
         if let Some(value) = conf.member(member) {
@@ -55,18 +58,18 @@ pub fn server(conf: &Conf, config: &mut Config, from: Option<&Path>) {
             config.say(key, Said { value, origin: conf.origin(member), from: from() });
         }
     }
-    if let Some(roles) = conf.member("roles") {
+    let roles = conf.member("roles");
+    if roles.is_some_and(|roles| !roles.is_array()) {
+        problems.push(conf.problem("roles", r#"is a list, such as ["rest", "storage", "investigator"]"#));
+    }
+    if let Some(roles) = roles.and_then(serde_json::Value::as_array) {
         let roles_of = [
             ("investigator", "fleet.investigate"),
             ("clusterexec", "fleet.operations"),
             ("watcher", "fleet.watch"),
         ];
         for (role, key) in roles_of {
-            let value = match roles.as_array() {
-                Some(roles) => Value::Switch(roles.iter().any(|is| is == role)),
-                // What it is instead is told.
-                None => setting(roles),
-            };
+            let value = Value::Switch(roles.iter().any(|is| is == role));
             config.say(key, Said { value, origin: conf.origin("roles"), from: None });
         }
     }
@@ -74,6 +77,7 @@ pub fn server(conf: &Conf, config: &mut Config, from: Option<&Path>) {
         let value = Value::Text(level.to_owned());
         config.say("log.level", Said { value, origin, from: None });
     }
+    problems
 }
 
 /// Says where everything is kept: as `storage.conf` has it, else where the variables say. Relative paths start from
@@ -164,9 +168,11 @@ mod tests {
     fn of(object: &serde_json::Value) -> Result<Settings, Vec<String>> {
         let conf = Conf { path: "commissaire.conf".into(), object: object.as_object().unwrap().clone() };
         let mut config = Config::empty(Surroundings { variables: Vec::new(), root: true });
-        server(&conf, &mut config, None);
+        let mut problems = server(&conf, &mut config, None);
         defaults(&mut config);
-        Settings::from(&config).map_err(|told| told.iter().map(ToString::to_string).collect())
+        let settings = Settings::from(&config).map_err(|told| problems.extend(told));
+        let told = |problems: Vec<Problem>| problems.iter().map(ToString::to_string).collect();
+        settings.ok().filter(|_| problems.is_empty()).ok_or_else(|| told(problems))
     }
 
     /// The contract of `/api/v0`, section 16.
@@ -184,9 +190,9 @@ mod tests {
             assert_eq!((hands.watch_period.is_some(), hands.profile), (watch, Profile::Containers), "{conf}");
         }
         let told = of(&json!({"roles": "rest"})).unwrap_err();
-        assert!(
-            told[0].contains("roles") && told[0].ends_with("must be true or false, not `rest`"),
-            "{told:?}"
+        assert_eq!(
+            told,
+            [r#"commissaire.conf: roles: is a list, such as ["rest", "storage", "investigator"]"#]
         );
     }
 }

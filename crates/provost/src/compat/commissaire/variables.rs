@@ -12,6 +12,7 @@
 //! Source: the contract of `/api/v0`, section 9.1.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use base::{Clock, Entropy, Explain as _, Kind, Secret, report};
@@ -32,6 +33,8 @@ pub struct EtcdVariables {
     ca: Option<PathBuf>,
     /// Who signs in.
     pub user: Option<(String, Secret<String>)>,
+    /// Why nobody answered, once that was found out: the next question is not asked.
+    away: OnceLock<String>,
 }
 
 impl EtcdVariables {
@@ -74,7 +77,13 @@ impl EtcdVariables {
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Some(Self { endpoints, identity: pem.zip(key), ca, user: user.zip(password) }))
+        Ok(Some(Self {
+            endpoints,
+            identity: pem.zip(key),
+            ca,
+            user: user.zip(password),
+            away: OnceLock::new(),
+        }))
     }
 
     /// The variables and their values, for people: no password is shown, and nothing that may be one.
@@ -120,6 +129,9 @@ impl EtcdVariables {
     /// # Errors
     /// Why it could not be asked, for people.
     pub fn ask(&self, key: &str) -> Result<Option<String>, String> {
+        if let Some(reason) = self.away.get() {
+            return Err(reason.clone());
+        }
         let store = EtcdStore {
             endpoints: self.endpoints.clone(),
             ca: self.ca.clone(),
@@ -144,7 +156,9 @@ impl EtcdVariables {
                     Ok(found)
                 }
                 // Nobody is there; the older API is spoken at the same place.
-                Err(error) if error.kind() == Kind::Unavailable => return Err(report(&error)),
+                Err(error) if error.kind() == Kind::Unavailable => {
+                    return Err(self.away.get_or_init(|| report(&error)).clone());
+                }
                 Err(error) => Err(report(&error)),
             };
             if let Ok(Some(found)) = &newer {

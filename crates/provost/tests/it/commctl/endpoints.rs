@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
@@ -43,6 +44,20 @@ fn a_server_that_hangs_up_is_away() {
     let ran = configured(&[&broken.url(), &server.url()]).type_in("network create n");
     assert!(ran.ok().starts_with(&format!("Could not connect to {}. ", broken.url())), "{}", ran.stdout);
     assert_eq!(lines(&server).len(), 1);
+}
+
+/// It takes the connection and says nothing: the words are true, and the next one is asked.
+#[test]
+fn a_server_that_is_silent_is_not_waited_for_long() {
+    // The system takes connections for it.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let away = format!("http://{}", silent.local_addr().unwrap());
+    let server = answering(200, r#"["10.0.0.1"]"#);
+    let begun = Instant::now();
+    let ran = configured(&[&away, &server.url()]).type_in("host list");
+    let said = format!("No answer from {away}. Retrying with {}.\n", server.url());
+    assert_eq!(ran.ok(), format!("{said}- 10.0.0.1\n"));
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
 #[test]

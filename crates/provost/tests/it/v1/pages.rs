@@ -94,6 +94,8 @@ fn hosts_are_found_by_what_they_have() {
         ("status=active", "ab"),
         ("status=new", "d"),
         ("status=failed", ""),
+        ("status=other", "c"),
+        ("status=other&cluster=web&os=fedora", "c"),
         ("os=fedora", "ac"),
         ("os=Oracle%20Linux", "b"),
         ("os=Oracle+Linux", "b"),
@@ -118,7 +120,8 @@ fn hosts_are_found_by_what_they_have() {
     // A slip of the pen is not taken for a fleet without such hosts.
     for mistyped in ["actve", "Active", "on%20fire"] {
         let refused = admin.says("GET", &format!("/hosts?status={mistyped}"), &[], &Value::Null, 400);
-        let all = "`status` is one of new, investigating, bootstrapping, disassociated, active, failed";
+        let all = "`status` is one of new, investigating, bootstrapping, disassociated, active, failed, \
+            other";
         assert_eq!(refused.is_problem(400), all, "{mistyped}");
     }
     let members = admin.get("/clusters/web/hosts?limit=2").document;

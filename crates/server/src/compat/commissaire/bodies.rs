@@ -188,6 +188,7 @@ impl Members {
         }
     }
 
+    /// The original asks Python whether it is an `int` (contract, section 4), which `2.0` is not.
     fn number(&self, member: &'static str) -> Result<i64, BadBody> {
         match self.0.get(member) {
             None => Ok(0),
@@ -359,6 +360,7 @@ mod tests {
             (r#"{"remote_user": ["root"]}"#, Some(Kind::Invalid)),
             (r#"{"cpus": "2"}"#, Some(Kind::Invalid)),
             (r#"{"cpus": 1.5}"#, Some(Kind::Invalid)),
+            (r#"{"cpus": 2.0}"#, Some(Kind::Invalid)),
             (r#"{"cpus": true}"#, Some(Kind::Invalid)),
             (r#"{"space": 9223372036854775808}"#, Some(Kind::Invalid)),
             (r#"{"status": {}}"#, Some(Kind::Invalid)),
