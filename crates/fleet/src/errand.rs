@@ -9,7 +9,7 @@
 //! one that is at it. The name of an errand is the operation's and the time at which the host was begun with, so
 //! that a host which is tried again is told anew.
 
-use base::{Explain, Kind};
+use base::{Explain, Kind, Span};
 
 use crate::commands::{HostCommands, quoted};
 use crate::next::NOT_ATOMIC;
@@ -72,11 +72,12 @@ impl HostCommands {
         command.ok_or(NoErrand::NoCommand { kind })
     }
 
-    /// What is sent to the host of `run`, to be run by `sh` as root; it may take as long as the operation gives a host.
+    /// What is sent to the host of `run`, to be run by `sh` as root; what its command has not done `within` this time, from
+    /// the first time that it is sent, is killed there with all that it began.
     ///
     /// # Errors
     /// [`NoErrand`].
-    pub fn errand(&self, rollout: &Rollout, run: &HostRun) -> Result<String, NoErrand> {
+    pub fn errand(&self, rollout: &Rollout, run: &HostRun, within: Span) -> Result<String, NoErrand> {
         let kind = rollout.plan.kind();
         let command = self.of_plan(&rollout.plan)?;
         let since = run.state.limited_since().unwrap_or(rollout.started_at);
@@ -90,7 +91,7 @@ impl HostCommands {
             "name={}\nboot_id={}\nlimit={}\ncommand={}\n{SCRIPT}",
             quoted(&format!("{}-{}-{}", kind.as_str(), rollout.id, since.as_unix())),
             quoted(boot_id),
-            rollout.policy.host_limit(kind).as_seconds(),
+            within.as_seconds(),
             quoted(&command),
         ))
     }

@@ -27,7 +27,7 @@ pub struct RolloutView {
 }
 
 /// What an operation waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Waiting {
     /// The hosts that are under way.
     Hosts,
@@ -42,6 +42,11 @@ pub enum Waiting {
         are: u64,
         /// How many may be.
         may_be: u64,
+    },
+    /// Hosts that are to be begun with, which have to answer first.
+    Answers {
+        /// Which.
+        of: Vec<HostAddress>,
     },
 }
 
@@ -66,6 +71,7 @@ impl RolloutView {
             Next::Await { why: Why::Unavailable { are, may_be }, .. } => {
                 Some(Waiting::Unavailable { are, may_be })
             }
+            Next::Begin(of) => Some(Waiting::Answers { of }),
             _ => None,
         };
         let underway = seen.underway.into_iter().map(|run| run.address).collect();

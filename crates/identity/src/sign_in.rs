@@ -37,9 +37,9 @@ mod method;
 mod offer;
 #[cfg(feature = "services")]
 mod openshift;
-mod own_authority;
 #[cfg(feature = "services")]
 mod outage;
+mod own_authority;
 mod recent;
 mod roles;
 #[cfg(feature = "services")]

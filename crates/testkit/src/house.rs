@@ -297,7 +297,7 @@ fn name_of_ours(option: &str) -> &str {
         "cors-key-store" | "cors-whitelist" | "bind" | "base-port" => option,
         // Only ours has these.
         "config" => option,
-        ours if ["ca-", "limits-", "store-", "fleet-", "log-", "history-", "server-"]
+        ours if ["ca-", "cache-", "limits-", "store-", "fleet-", "log-", "history-", "server-"]
             .iter()
             .any(|begin| ours.starts_with(begin)) =>
         {

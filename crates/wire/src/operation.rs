@@ -128,6 +128,11 @@ pub enum WaitsFor {
         /// How many may be.
         may_be: u64,
     },
+    /// The hosts that are to be begun with next: nothing is done to one before it has let us in and said how it is.
+    Answers {
+        /// Their addresses.
+        of: Vec<String>,
+    },
 }
 
 /// How many of an operation's hosts are how far.
@@ -329,6 +334,7 @@ mod tests {
             (WaitsFor::Hosts, r#"{"what":"hosts"}"#),
             (WaitsFor::Schedule { until: "t".into() }, r#"{"what":"schedule","until":"t"}"#),
             (WaitsFor::Unavailable { are: 2, may_be: 1 }, r#"{"what":"unavailable","are":2,"may_be":1}"#),
+            (WaitsFor::Answers { of: vec!["a".into()] }, r#"{"what":"answers","of":["a"]}"#),
         ] {
             assert_eq!(serde_json::to_string(&waits_for).unwrap(), text);
             assert_eq!(serde_json::from_str::<WaitsFor>(text).unwrap(), waits_for);

@@ -22,14 +22,14 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::hands::{Crew, Wards};
-use crate::reconciler::{self, LEASE, Next, Reconciler, StepError};
+use crate::reconciler::{self, CLAIMED, LEASE, Next, Reconciler, StepError};
 use crate::tasks::Stop;
 use conduct::{Conductor, Ended};
 
 /// How often it is looked at whether there is work, unless a hint comes.
 const EVERY: Span = Span::seconds(300);
-/// How long an operation is left alone that could not be worked on here.
-const AGAIN: Duration = Duration::from_secs(15);
+/// How long an operation is left alone that could not be worked on here: somebody else has it, who may die.
+const AGAIN: Duration = CLAIMED;
 /// What operators do with an operation that has to be heard at once; in the history a word for its kind stands before.
 const STEERED: [&str; 6] = ["started", "paused", "resumed", "told to abort", "retried", "of host skipped"];
 
@@ -126,7 +126,7 @@ impl Operations {
                 }
             }
         }
-        let soon = self.clock.now() + if elsewhere.is_empty() { EVERY } else { Span::seconds(15) };
+        let soon = self.clock.now() + if elsewhere.is_empty() { EVERY } else { Span::seconds(5) };
         Ok(Next::At(next.map_or(soon, |next| next.min(soon))))
     }
 }

@@ -40,7 +40,7 @@ impl World {
         let here = self.folder.path().display().to_string();
         let table = format!("[fedora]\nrestart = '''cd {here}; {}'''\n", self.restart);
         let restart = commands("fedora", false, &table);
-        let text = restart.errand(&rollout(Plan::Restart), &begun(boot_id, at)).unwrap();
+        let text = restart.errand(&rollout(Plan::Restart), &begun(boot_id, at), Span::seconds(600)).unwrap();
         text.replace("/run/provost", &format!("{here}/run"))
     }
 

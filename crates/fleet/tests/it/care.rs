@@ -27,6 +27,7 @@ fn found() -> Found {
         facts: Facts { os: "fedora".into(), cpus: 4, memory: 7_900, space: 1 << 40 },
         details: Details {
             atomic: Some(false),
+            os_version: Some("41".into()),
             kernel: Some("6.1".into()),
             architecture: Some("x86_64".into()),
             boot_id: Some("2f1c".into()),
@@ -54,6 +55,22 @@ fn a_host_is_made_ready() {
     assert_eq!(world.status("a"), "active");
     world.assert_consistent();
     assert_eq!(world.events().iter().filter(|event| event.starts_with("host's status changed")).count(), 4);
+}
+
+/// After an operation only what is known of a host is another; how it is, others decide.
+#[test]
+fn what_is_looked_at_again_keeps_its_status() {
+    let world = World::new();
+    world.add("a", host("key", "")).unwrap();
+    let (claim, a) = (claim(&world, "host/a", "one"), address("a"));
+    block_on(world.fleet.record_facts(&claim, &a, &found())).unwrap();
+    block_on(world.fleet.record_ready(&claim, &a, true)).unwrap();
+    let mut upgraded = found();
+    upgraded.details.os_version = Some("42".into());
+    assert!(block_on(world.fleet.record_facts_again(&claim, &a, &upgraded)).unwrap());
+    let host = world.host("a").unwrap();
+    assert_eq!((host.status.as_str(), host.details.os_version.as_deref()), ("active", Some("42")));
+    assert!(!block_on(world.fleet.record_facts_again(&claim, &address("b"), &upgraded)).unwrap());
 }
 
 #[test]

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use base::Span;
 use fleet::{Cordon, HostRun, OperationKind, Playbook};
 use ssh::{Command, End, Keep};
 
-use super::{Halt, Pace, Ready, Visit, failed, troubled, why};
+use super::{Halt, Pace, Ready, Visit, brief, failed, troubled, why};
 
 /// How much of what a command says is kept: its last words are told.
 const KEPT: Keep = Keep::ends(8 * 1024);
@@ -60,11 +61,20 @@ impl Visit {
     }
 
     async fn send(&self, run: &HostRun, ready: &Ready, is_restart: bool) -> Result<(), Halt> {
-        let text = ready.commands.errand(&self.rollout, run).map_err(|error| failed(&error))?;
+        // What is not done by then is ended there, too; a moment later, so that it is told why.
+        let left = Span::seconds(i64::try_from(self.left().as_secs()).unwrap_or(i64::MAX).saturating_add(1));
+        let text = ready.commands.errand(&self.rollout, run, left).map_err(|error| failed(&error))?;
+        let command = ready.commands.of_plan(&self.rollout.plan).map_err(|error| failed(&error))?;
+        let kind = self.rollout.plan.kind().as_str();
+        let hangs = format!(
+            "the command of its {kind}, `{}`, did not end, and is ended there; see what it waits for",
+            brief(&command)
+        );
         let remote = self.crew.hands.remote_for(Playbook::of(self.rollout.plan.kind()));
         let mut was_cut_off = false;
         loop {
             let deadline = if is_restart { self.left().min(HEARD_OF) } else { self.left() };
+            self.lacks(hangs.as_str());
             let command = Command::new(text.as_str()).deadline(deadline).keep(KEPT);
             let sent = self.within(remote.run(&ready.target, &command)).await?;
             let error = match sent {
@@ -74,7 +84,6 @@ impl Visit {
                 Ok(output) => {
                     let (end, words) = (output.end.to_string(), output.last_words());
                     let words = if words == end { String::new() } else { format!(": {words}") };
-                    let kind = self.rollout.plan.kind().as_str();
                     return Err(Halt::Failed(format!("its {kind} failed ({end}){words}")));
                 }
                 Err(error) => error,
@@ -82,12 +91,13 @@ impl Visit {
             let is_overdue = matches!(error, ssh::Error::Overdue { .. });
             let halt = match is_restart {
                 // Where it has not gone down it is asked again, and tells whether it will.
+                true if is_overdue => Halt::Later(hangs.clone()),
                 true if error.may_have_begun() => {
-                    was_cut_off |= !is_overdue;
+                    was_cut_off = true;
                     Halt::Later(why(&self.address, &error))
                 }
                 true if was_cut_off && error.may_pass() => return Ok(()),
-                false if is_overdue => Halt::Failed(why(&self.address, &error)),
+                false if is_overdue => Halt::Late,
                 true | false => self.halted(error),
             };
             self.bear(halt, CUT_OFF).await?;

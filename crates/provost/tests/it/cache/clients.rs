@@ -107,11 +107,10 @@ fn slapcache_uploads_and_downloads() {
     let house = up();
     let client = NetworkCache::of(&house, &service(&house, "upgrader"));
     client.write("upgrade", b"[debian]\nupgrade = yes\n");
-    let configuration = client.path("cache.cfg");
-    let configuration = configuration.to_str().unwrap();
-    let upload = client.program("slapcache-upload", &["-c", configuration, "--file", "upgrade"]);
+    let configuration = format!("--slapos-configuration={}", client.path("cache.cfg").display());
+    let upload = client.program("slapcache-upload", &[&configuration, "--file", "upgrade"]);
     assert_eq!(upload.code, Some(0), "{upload:?}");
-    let download = client.program("slapcache-download", &["-c", configuration, "--destination", "got"]);
+    let download = client.program("slapcache-download", &[&configuration, "--destination", "got"]);
     assert_eq!(download.code, Some(0), "{download:?}");
     assert_eq!(std::fs::read(client.path("got")).unwrap(), b"[debian]\nupgrade = yes\n", "{download:?}");
     ended_without_a_fault(house);
