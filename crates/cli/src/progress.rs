@@ -216,6 +216,7 @@ pub(crate) fn how_far(now: &Operation) -> String {
         Some(WaitsFor::Unavailable { are, may_be }) => {
             text += &format!(", waits because {are} hosts are unavailable and {may_be} may be");
         }
+        Some(WaitsFor::Others) => text += ", waits because others work on the next host",
         Some(WaitsFor::Hosts) | None => {}
     }
     one_line(&text)

@@ -64,7 +64,7 @@ impl DeployVersion {
 
 /// Why a text is no version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a version has 1 to 200 bytes")]
+#[error("a version has 1 to 200 visible ASCII characters and does not begin with `-`")]
 pub struct BadVersion;
 
 impl Explain for BadVersion {
@@ -77,7 +77,9 @@ impl FromStr for DeployVersion {
     type Err = BadVersion;
 
     fn from_str(text: &str) -> Result<Self, BadVersion> {
-        if text.is_empty() || text.len() > TEXT_BYTES_MAX {
+        // What begins with a dash would be taken for an option.
+        let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if text.is_empty() || text.len() > TEXT_BYTES_MAX || !is_visible || text.starts_with('-') {
             return Err(BadVersion);
         }
         Ok(Self(text.to_owned()))

@@ -53,7 +53,7 @@ mod operation;
 pub use care::{CareRecord, LookedRecord};
 pub use host_key::{BootstrapRecord, HostKeyRecord};
 pub(crate) use operation::kind;
-pub use operation::{HostRunRecord, PolicyRecord, RolloutRecord, RunningRecord};
+pub use operation::{HostRunRecord, PolicyRecord, RolloutRecord, RunningRecord, UnderWayRecord};
 
 /// A host.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -43,6 +43,8 @@ pub enum Waiting {
         /// How many may be.
         may_be: u64,
     },
+    /// Others to be done with the host that is next: another operation, or whoever makes it ready.
+    Others,
 }
 
 /// A page of a cluster's operations, the latest first.
@@ -66,6 +68,7 @@ impl RolloutView {
             Next::Await { why: Why::Unavailable { are, may_be }, .. } => {
                 Some(Waiting::Unavailable { are, may_be })
             }
+            Next::Await { why: Why::Others, .. } => Some(Waiting::Others),
             _ => None,
         };
         let underway = seen.underway.into_iter().map(|run| run.address).collect();

@@ -178,8 +178,7 @@ impl Output {
 
 /// The last line that is not blank, at most 300 characters of it.
 pub(crate) fn last_line(captured: &Captured) -> Option<String> {
-    let text = captured.text();
-    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
+    let line = captured.last_line()?;
     Some(line.chars().filter(|c| !c.is_control()).take(300).collect())
 }
 

@@ -17,6 +17,9 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// How long a machine has to show that it lives when a command was not done by its deadline.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
+/// How much a command may say: who prints without end would keep us busy until its deadline.
+const SAID_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
 /// Between two attempts to open a channel.
 const BETWEEN_OPENS: Duration = Duration::from_millis(50);
 
@@ -61,6 +64,10 @@ impl Session {
         let in_time = timeout(command.deadline, talk).await;
         let outcome = match in_time {
             // Both sides have to close a channel; this one does even if the other waits for a process left behind.
+            Ok(Ok(())) if hearing.is_endless() => {
+                self.end(&writer).await;
+                Err(Error::TooMuch { at: at.clone(), bytes_max: SAID_BYTES_MAX })
+            }
             Ok(Ok(())) => {
                 let _ = timeout(SILENCE, writer.close()).await;
                 self.conclude(hearing)
@@ -119,6 +126,13 @@ impl Session {
             self.cut();
             return Error::TimedOut { at, step: Step::Run, after };
         }
+        self.end(writer).await;
+        let (stdout, stderr) = (Box::new(hearing.stdout), Box::new(hearing.stderr));
+        Error::Overdue { at, after, stdout, stderr }
+    }
+
+    /// Ends a command that is not listened to any more.
+    async fn end(&self, writer: &ChannelWriteHalf<Msg>) {
         let end = async {
             // Not every server does this, and not every command ends by it; `timeout` there ends the others.
             let _ = writer.signal(Sig::TERM).await;
@@ -127,8 +141,6 @@ impl Session {
         if !matches!(timeout(SILENCE, end).await, Ok(Ok(()))) {
             self.retire();
         }
-        let (stdout, stderr) = (Box::new(hearing.stdout), Box::new(hearing.stderr));
-        Error::Overdue { at, after, stdout, stderr }
     }
 }
 
@@ -165,9 +177,14 @@ impl Hearing {
         }
     }
 
-    /// Until the channel is closed, or the command has exited and says nothing any more.
+    /// Whether it said more than is listened to.
+    fn is_endless(&self) -> bool {
+        self.stdout.said_bytes() + self.stderr.said_bytes() > SAID_BYTES_MAX
+    }
+
+    /// Until the channel is closed, or the command has exited and says nothing any more, or has said too much.
     async fn listen(&mut self, reader: &mut ChannelReadHalf) {
-        loop {
+        while !self.is_endless() {
             let message = if self.end.is_none() {
                 reader.wait().await
             } else {

@@ -44,6 +44,8 @@ pub(crate) enum Outcome {
     Gone,
     /// It was to stop in the middle, and goes on later.
     Stopped,
+    /// Nothing was begun: somebody else is at it, or was in the meantime.
+    NotNow,
 }
 
 /// Why it does not go on.

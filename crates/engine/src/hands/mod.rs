@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use base::Span;
 use fleet::bootstrap::{EtcdAccess, Profile};
-use fleet::{Fleet, HostAddress, OsCommands, PROBE, PROBE_BYTES_MAX, Playbook, Templates};
+use fleet::{Fleet, OsCommands, PROBE, PROBE_BYTES_MAX, Playbook, Templates};
 use ssh::{Command, Error, HostKey, Keep, Output, Remote, Target};
 
 pub(crate) use make_ready::{Job, Outcome};
@@ -87,9 +87,4 @@ pub(crate) struct Crew {
     pub(crate) hands: Hands,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) nodes: Arc<Nodes>,
-}
-
-/// What whoever works on a host claims.
-pub(crate) fn claim_on(host: &HostAddress) -> String {
-    format!("host/{host}")
 }

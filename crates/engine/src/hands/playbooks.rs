@@ -89,9 +89,9 @@ impl Playbooks {
         if target.jump.is_some() {
             let said =
                 "Ansible finds its way through another machine by `ssh_args` in ansible.cfg".to_owned();
-            return Err(Error::Other { at: target.address.clone(), said });
+            return Err(cannot(target, said));
         }
-        let key = target.key.to_openssh().map_err(|error| other(target, told(&error)))?;
+        let key = target.key.to_openssh().map_err(|error| cannot(target, told(&error)))?;
         let known = match &target.known {
             ssh::KnownKey::Unknown => KnownKey::Unknown,
             ssh::KnownKey::Pinned(key) => KnownKey::Pinned(key.to_string()),
@@ -151,8 +151,9 @@ impl Playbooks {
         let run = self.ansible.begin(play).await.map_err(|error| failed(target, &error))?;
         self.end(target, run).await.map_err(|fault| match fault {
             Fault::Remote(error) => error,
-            Fault::Task(Trouble { task, said, .. }) => {
-                other(target, format!("{}, task `{task}`: {said}", play.playbook.name))
+            Fault::Task(Trouble { task, said, reason }) => {
+                let said = format!("{}, task `{task}`: {said}", play.playbook.name);
+                if reason == Reason::Overdue { other(target, said) } else { cannot(target, said) }
             }
         })
     }
@@ -166,7 +167,7 @@ impl Playbooks {
             _ if is_hidden => (READ_AND_RUN, Some(command.script())),
             Some(bytes) => {
                 let text = std::str::from_utf8(bytes.expose());
-                let text = text.map_err(|_| other(target, "Ansible passes on text only".to_owned()))?;
+                let text = text.map_err(|_| cannot(target, "Ansible passes on text only".to_owned()))?;
                 (command.script(), Some(text))
             }
             None => (command.script(), None),
@@ -186,13 +187,23 @@ impl Playbooks {
             play = play.with("provost_stdin", input);
         }
         if playbook == Playbook::Command {
-            return self.done(target, &play).await.map(|report| output(&report.results));
+            let report = self.done(target, &play).await?;
+            if !report.results.contains_key("provost_rc") {
+                let said = format!("{} does not tell how the command ended, in provost_rc", playbook.file());
+                return Err(cannot(target, said));
+            }
+            return Ok(output(&report.results));
         }
         // Of a playbook that an operator may have written, a task that failed is the command that did.
         let run = self.ansible.begin(&play).await.map_err(|error| failed(target, &error))?;
         match self.end(target, run).await {
             Ok(report) => Ok(output(&report.results)),
             Err(Fault::Remote(error)) => Err(error),
+            // The task's time is what was given to the command.
+            Err(Fault::Task(Trouble { reason: Reason::Overdue, said, .. })) => {
+                let (at, stderr) = (target.address.clone(), Box::new(Captured::whole(said)));
+                Err(Error::Overdue { at, after: limit, stdout: Box::default(), stderr })
+            }
             Err(Fault::Task(Trouble { reason, said, .. })) => {
                 let status = match reason {
                     Reason::Failed { status } => status.and_then(|status| u32::try_from(status).ok()),
@@ -313,7 +324,7 @@ impl Remote for ByPlaybook {
 
 fn proved(target: &Target, report: &HostReport) -> Result<HostKey, Error> {
     let key = report.proved.as_deref().and_then(|key| key.parse().ok());
-    key.ok_or_else(|| other(target, "Ansible did not tell which host key it proved".to_owned()))
+    key.ok_or_else(|| cannot(target, "Ansible did not tell which host key it proved".to_owned()))
 }
 
 /// What a playbook gave back of a command. Ansible makes texts of numbers, or does not.
@@ -339,6 +350,11 @@ fn other(target: &Target, said: String) -> Error {
     Error::Other { at: target.address.clone(), said }
 }
 
+/// Waiting does not help, and nothing was done.
+fn cannot(target: &Target, said: String) -> Error {
+    Error::Cannot { at: target.address.clone(), said }
+}
+
 /// Ansible itself did not do as it should.
 fn failed(target: &Target, error: &ansible::Error) -> Error {
     let at = target.address.clone();
@@ -348,6 +364,9 @@ fn failed(target: &Target, error: &ansible::Error) -> Error {
             let (stdout, stderr) = (Box::default(), Box::new(Captured::whole(last)));
             Error::Overdue { at, after: *after, stdout, stderr }
         }
-        error => Error::Other { at, said: told(error) },
+        ansible::Error::Files { .. } | ansible::Error::Read { .. } => Error::Other { at, said: told(error) },
+        ansible::Error::Start { .. } | ansible::Error::Playbook { .. } | ansible::Error::TooMuch { .. } => {
+            Error::Cannot { at, said: told(error) }
+        }
     }
 }

@@ -54,6 +54,7 @@ fn waits_for(waiting: Waiting) -> WaitsFor {
         Waiting::Hosts => WaitsFor::Hosts,
         Waiting::Schedule { until } => WaitsFor::Schedule { until: until.to_string() },
         Waiting::Unavailable { are, may_be } => WaitsFor::Unavailable { are, may_be },
+        Waiting::Others => WaitsFor::Others,
     }
 }
 
@@ -81,11 +82,10 @@ pub(super) fn host(run: &HostRun) -> wire::OperationHost {
     };
     let reason = match &run.state {
         RunState::Failed { reason, .. } | RunState::Skipped { reason, .. } => Some(reason.clone()),
-        RunState::Waiting
-        | RunState::Begun { .. }
-        | RunState::Awaiting { .. }
-        | RunState::Soaking { .. }
-        | RunState::Done { .. } => None,
+        RunState::Done { .. } => None,
+        RunState::Waiting | RunState::Begun { .. } | RunState::Awaiting { .. } | RunState::Soaking { .. } => {
+            run.past.reason.clone()
+        }
     };
     wire::OperationHost {
         address: run.address.to_string(),

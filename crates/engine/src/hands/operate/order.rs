@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fleet::{Cordon, HostRun, OperationKind, Playbook};
+use fleet::{Cordon, HostRun, OperationKind, Playbook, is_busy, restarted_meanwhile};
 use ssh::{Command, End, Keep};
 
 use super::{Halt, Pace, Ready, Visit, failed, troubled, why};
@@ -12,8 +12,12 @@ const KEPT: Keep = Keep::ends(8 * 1024);
 /// How long a restart's command is listened to before it is asked again how it goes: the host may have gone down under
 /// it without a word.
 const HEARD_OF: Duration = Duration::from_secs(5);
+/// The same of any other command where a playbook sends it: few are run at once, and others wait for their turn.
+const HEARD_OF_BY_PLAYBOOK: Duration = Duration::from_secs(30);
 /// How soon a command is sent again whose connection broke.
 const CUT_OFF: Duration = Duration::from_millis(500);
+/// How soon a host is asked again that is still at what was begun on it before.
+const BUSY: Duration = Duration::from_secs(2);
 
 impl Visit {
     /// Has the host do what the operation is about, if it has not done it: returns when its command was taken, or has
@@ -24,9 +28,10 @@ impl Visit {
             // It may be on its way through a restart.
             None => self.look_again().await?,
         };
-        let is_restart = self.rollout.plan.kind() == OperationKind::Restart;
-        if is_restart && run.state.boot_id().is_some_and(|before| before != ready.boot_id) {
-            return Ok(());
+        let kind = self.rollout.plan.kind();
+        let is_restart = kind == OperationKind::Restart;
+        if run.state.boot_id().is_some_and(|before| before != ready.boot_id) {
+            return if is_restart { Ok(()) } else { Err(Halt::Failed(restarted_meanwhile(kind))) };
         }
         if self.rollout.policy.drain {
             self.empty(run).await?;
@@ -62,9 +67,15 @@ impl Visit {
     async fn send(&self, run: &HostRun, ready: &Ready, is_restart: bool) -> Result<(), Halt> {
         let text = ready.commands.errand(&self.rollout, run).map_err(|error| failed(&error))?;
         let remote = self.crew.hands.remote_for(Playbook::of(self.rollout.plan.kind()));
+        let kind = self.rollout.plan.kind().as_str();
         let mut was_cut_off = false;
         loop {
-            let deadline = if is_restart { self.left().min(HEARD_OF) } else { self.left() };
+            self.lacks(format!("its {kind} is still running"));
+            let deadline = match (is_restart, &self.crew.hands.playbooks) {
+                (true, _) => self.left().min(HEARD_OF),
+                (false, Some(_)) => self.left().min(HEARD_OF_BY_PLAYBOOK),
+                (false, None) => self.left(),
+            };
             let command = Command::new(text.as_str()).deadline(deadline).keep(KEPT);
             let sent = self.within(remote.run(&ready.target, &command)).await?;
             let error = match sent {
@@ -73,21 +84,27 @@ impl Visit {
                 Ok(output) if is_restart && is_killed(&output.end) => return Ok(()),
                 Ok(output) => {
                     let (end, words) = (output.end.to_string(), output.last_words());
+                    if let End::Exit(status) = output.end
+                        && is_busy(status, &words)
+                    {
+                        self.bear(Halt::Later(words), BUSY).await?;
+                        continue;
+                    }
                     let words = if words == end { String::new() } else { format!(": {words}") };
-                    let kind = self.rollout.plan.kind().as_str();
                     return Err(Halt::Failed(format!("its {kind} failed ({end}){words}")));
                 }
                 Err(error) => error,
             };
             let is_overdue = matches!(error, ssh::Error::Overdue { .. });
             let halt = match is_restart {
+                // It goes on apart, and is asked again.
+                _ if is_overdue => Halt::Later(format!("its {kind} is still running")),
                 // Where it has not gone down it is asked again, and tells whether it will.
                 true if error.may_have_begun() => {
-                    was_cut_off |= !is_overdue;
+                    was_cut_off = true;
                     Halt::Later(why(&self.address, &error))
                 }
                 true if was_cut_off && error.may_pass() => return Ok(()),
-                false if is_overdue => Halt::Failed(why(&self.address, &error)),
                 true | false => self.halted(error),
             };
             self.bear(halt, CUT_OFF).await?;
