@@ -92,7 +92,7 @@ pub use error::{
     SteerError,
 };
 pub use event::{is_of_newcomer, is_of_nodes, is_skipping, is_steering};
-pub use gate::{Observed, missing};
+pub use gate::{Observed, has_restarted, missing};
 pub use host::{Details, Facts, Host, HostStatus, NewHost, TEXT_BYTES_MAX};
 pub use host_key::{BadHostKey, HostKey, PinnedKey};
 pub use hosts::{HostError, HostFilter, HostPage, PAGE_MAX};

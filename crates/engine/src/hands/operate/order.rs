@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fleet::{Cordon, HostRun, OperationKind, Playbook, is_busy, restarted_meanwhile};
+use fleet::{Cordon, HostRun, OperationKind, Playbook, has_restarted, is_busy, restarted_meanwhile};
 use ssh::{Command, End, Keep};
 
 use super::{Halt, Pace, Ready, Visit, failed, troubled, why};
@@ -30,7 +30,7 @@ impl Visit {
         };
         let kind = self.rollout.plan.kind();
         let is_restart = kind == OperationKind::Restart;
-        if run.state.boot_id().is_some_and(|before| before != ready.boot_id) {
+        if has_restarted(&run.state, &ready.boot_id) == Some(true) {
             return if is_restart { Ok(()) } else { Err(Halt::Failed(restarted_meanwhile(kind))) };
         }
         if self.rollout.policy.drain {
