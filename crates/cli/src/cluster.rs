@@ -120,7 +120,7 @@ pub(crate) struct Membership {
 /// How an operation is started.
 #[derive(Debug, Args)]
 pub(crate) struct Start {
-    /// Read along until it has ended; exit code 69 when too many hosts failed, 75 when somebody aborted it
+    /// Read along until it has ended; exit code 69 when hosts failed, those of --failures too, 75 when somebody aborted it
     #[arg(long, visible_alias = "watch", conflicts_with = "dry_run")]
     wait: bool,
     /// Say which hosts would come when, and start nothing

@@ -151,6 +151,11 @@ pub(crate) struct Who {
 }
 
 impl Connection {
+    /// The name of a user whose password is going to be asked for.
+    pub(crate) fn prompts_for(&self) -> Option<&str> {
+        self.who.user.as_deref().filter(|_| self.who.password_file.is_none())
+    }
+
     /// What the client file says, if there is one. `data` is where this machine's server keeps its data when the
     /// command does not say.
     pub(crate) fn file(&self, data: Option<&Path>) -> Result<ClientFile, ConnectionError> {

@@ -60,6 +60,18 @@ pub(crate) enum CommandError {
         /// Its number.
         id: u64,
     },
+    /// An operation that was waited for came to its end, but not at all hosts: no more failed than were to be tolerated.
+    #[error("the {what} came to its end{besides}")]
+    HostsFailed {
+        /// Which: `restart of cluster web`.
+        what: String,
+        /// At how many hosts, with a comma before.
+        besides: String,
+        /// The cluster.
+        cluster: String,
+        /// Its number.
+        id: u64,
+    },
     /// Somebody has aborted an operation that was waited for.
     #[error("the {what} was aborted")]
     Aborted {
@@ -186,7 +198,7 @@ impl Explain for CommandError {
             Self::Twice(_) | Self::Open(_) => Kind::Invalid,
             Self::Exists { .. } | Self::Aborted { .. } => Kind::Conflict,
             Self::NoOperation { .. } => Kind::NotFound,
-            Self::Operation { .. } => Kind::Unavailable,
+            Self::Operation { .. } | Self::HostsFailed { .. } => Kind::Unavailable,
             Self::Input(error) => error.kind(),
             Self::Ssh(error) => error.kind(),
             Self::Unwritable { .. } | Self::Output(_) | Self::Runtime(_) => Kind::Unavailable,
@@ -209,7 +221,7 @@ impl Explain for CommandError {
             }
             Self::Open(name) => Some(format!("put it into a file: --option-file {name}=FILE")),
             Self::Exists { change, .. } => Some((*change).to_owned()),
-            Self::Operation { cluster, id, .. } => Some(format!(
+            Self::Operation { cluster, id, .. } | Self::HostsFailed { cluster, id, .. } => Some(format!(
                 "`provost operation retry {cluster} {id}` tries those that failed again, and goes on"
             )),
             Self::Input(error) => error.help(),

@@ -87,7 +87,7 @@ pub(crate) struct Add {
     /// The file with the private key to sign in with; `-` for standard input
     #[arg(long, value_name = "FILE")]
     key: Option<File>,
-    /// Who to be there [default: root]
+    /// Who to be there, on the host [default: root]; `--user` is who you are to Provost
     #[arg(long, value_name = "NAME")]
     remote_user: Option<String>,
     /// The cluster to join at once
@@ -193,6 +193,12 @@ impl List {
 
 impl Add {
     async fn run(self, session: &mut Session) -> Result<(), CommandError> {
+        if let (Some(user), None) = (session.prompts_for(), &self.remote_user) {
+            output::note(format_args!(
+                "note: `--user {}` is who you are here, to Provost; whom it is to be on the host, `--remote-user` says",
+                crate::table::one_line(user)
+            ));
+        }
         let key = match &self.key {
             Some(file) => Some(Secret::new(session.input.text(file).await?)),
             None => None,

@@ -7,9 +7,9 @@ use wire::{Operation, OperationHost, OperationHostState, OperationPlan, Page};
 
 use crate::error::CommandError;
 use crate::output;
-use crate::progress::{Printing, follow, how_far, tell_end};
+use crate::progress::{Printing, follow, how_far, named, tell_end};
 use crate::session::{DryRun, Session};
-use crate::table::{Table, one_line};
+use crate::table::{Table, counted, one_line};
 use crate::view::{self, Watch};
 
 #[derive(Debug, Subcommand)]
@@ -40,8 +40,8 @@ pub(crate) enum Command {
     },
     /// Read along until an operation has ended
     #[command(
-        long_about = "Read along until an operation has ended. Exit code 0 when it did what it was asked for, 69 \
-                      when too many hosts failed, 75 when somebody aborted it"
+        long_about = "Read along until an operation has ended. Exit code 0 when it did what it was asked for at \
+                      every host, 69 when hosts failed, tolerated ones too, 75 when somebody aborted it"
     )]
     Watch {
         #[command(flatten)]
@@ -51,7 +51,8 @@ pub(crate) enum Command {
     Pause(Steering),
     /// Have a paused operation go on
     Resume(Steering),
-    /// End an operation: hosts under way are given up, and nothing is left cordoned
+    /// End an operation: hosts under way are given up, and nothing is left cordoned; what hosts were sent already, a reboot
+    /// say, is not recalled
     Abort(Steering),
     /// Have an operation that failed or was aborted go on, with the hosts that failed once more
     Retry(Steering),
@@ -169,6 +170,14 @@ impl Steering {
         session.tell(&answer, |now: &Operation| {
             let what = format!("the {} of cluster {cluster} (operation {id})", now.kind);
             match how {
+                Steer::Abort if !now.under_way.is_empty() => {
+                    let at = named(&now.under_way);
+                    format!(
+                        "{what} is now {}; a {} that was sent to {at} already is not recalled",
+                        how_far(now),
+                        now.kind
+                    )
+                }
                 Steer::Skip(address) => format!("{what} goes on without host {address}; {}", how_far(now)),
                 _ => format!("{what} is now {}", how_far(now)),
             }
@@ -200,11 +209,8 @@ pub(crate) fn print_plan(session: &Session, plan: &OperationPlan) -> Result<(), 
         }
     }
     session.print(&table.rows(&rows))?;
-    let hosts = rows.len();
-    output::note(one_line(&format!(
-        "{hosts} hosts in {} groups, from {} on; nothing was started",
-        plan.groups.len(),
-        plan.begins_at
-    )));
+    let hosts = counted(rows.len() as u64, "host");
+    let groups = counted(plan.groups.len() as u64, "group");
+    output::note(one_line(&format!("{hosts} in {groups}, from {} on; nothing was started", plan.begins_at)));
     Ok(())
 }

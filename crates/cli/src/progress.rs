@@ -21,7 +21,7 @@ use crate::output;
 use crate::screen::narration_size;
 use crate::session::Session;
 use crate::shown::word;
-use crate::table::{cut, one_line};
+use crate::table::{counted, cut, one_line};
 use crate::view::{self, Asker};
 
 /// How long to wait before the server is asked again that has ended a stream, or is away.
@@ -101,16 +101,17 @@ pub(crate) async fn tell_end(session: &mut Session, ended: &Operation) -> Result
     if ended.hosts.failed > 0 {
         tell_failures(session, ended).await?;
     }
+    let (cluster, id) = (one_line(&ended.cluster), ended.id);
     match ended.phase {
+        OperationPhase::Finished if ended.hosts.failed > 0 => {
+            Err(CommandError::HostsFailed { what, besides: besides(ended), cluster, id })
+        }
         OperationPhase::Finished => {
             output::note(format_args!("the {what} is done{}", besides(ended)));
             Ok(())
         }
         OperationPhase::Aborted => Err(CommandError::Aborted { what }),
-        OperationPhase::Failed => {
-            let (cluster, id) = (one_line(&ended.cluster), ended.id);
-            Err(CommandError::Operation { what, besides: besides(ended), cluster, id })
-        }
+        OperationPhase::Failed => Err(CommandError::Operation { what, besides: besides(ended), cluster, id }),
         _ => Ok(()),
     }
 }
@@ -118,7 +119,7 @@ pub(crate) async fn tell_end(session: &mut Session, ended: &Operation) -> Result
 /// `, at 8 of 10 hosts; 1 failed, 1 skipped`.
 fn besides(ended: &Operation) -> String {
     let hosts = &ended.hosts;
-    let mut text = format!(", at {} of {} hosts", hosts.done, hosts.total);
+    let mut text = format!(", at {} of {}", hosts.done, counted(hosts.total, "host"));
     let others = [(hosts.failed, "failed"), (hosts.skipped, "skipped"), (hosts.waiting, "not begun with")];
     let others: Vec<String> =
         others.iter().filter(|(count, _)| *count > 0).map(|(count, how)| format!("{count} {how}")).collect();
@@ -214,9 +215,12 @@ pub(crate) fn how_far(now: &Operation) -> String {
     match &now.waits_for {
         Some(WaitsFor::Schedule { until }) => text += &format!(", goes on at {until}"),
         Some(WaitsFor::Unavailable { are, may_be }) => {
-            text += &format!(", waits because {are} hosts are unavailable and {may_be} may be");
+            let be = if *are == 1 { "is" } else { "are" };
+            text +=
+                &format!(", waits because {} {be} unavailable and {may_be} may be", counted(*are, "host"));
         }
         Some(WaitsFor::Others) => text += ", waits because others work on the next host",
+        Some(WaitsFor::Answers { of }) => text += &format!(", waits for {} to answer", named(of)),
         Some(WaitsFor::Hosts) | None => {}
     }
     one_line(&text)
@@ -268,6 +272,10 @@ mod tests {
             (
                 operation("running", [1, 0, 0], &[], json!({"what": "unavailable", "are": 3, "may_be": 2})),
                 "running: 1 of 10 done, waits because 3 hosts are unavailable and 2 may be",
+            ),
+            (
+                operation("running", [1, 0, 0], &[], json!({"what": "answers", "of": ["a", "b"]})),
+                "running: 1 of 10 done, waits for a, b to answer",
             ),
         ] {
             assert_eq!(how_far(&operation), expected);

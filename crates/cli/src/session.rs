@@ -105,6 +105,11 @@ impl Session {
         self.options.json
     }
 
+    /// The name of a user whose password is going to be asked for.
+    pub(crate) fn prompts_for(&self) -> Option<&str> {
+        self.options.connection.prompts_for()
+    }
+
     /// The answer to `request`, if it is a success, or 304.
     pub(crate) async fn ask(&mut self, request: &Request) -> Result<Answer, CommandError> {
         let (client, goes_on) = self.client().await?;

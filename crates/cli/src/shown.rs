@@ -90,11 +90,18 @@ impl Listed for Host {
 
 impl Detailed for Host {
     fn details(&self) -> Vec<(&'static str, String)> {
+        let version = self.facts.os_version.as_ref();
+        let os = self.facts.os.as_ref().map(|os| match version {
+            Some(version) => format!("{os} {version}"),
+            None => os.clone(),
+        });
         [
             ("address", self.address.clone()),
             ("status", self.status.clone()),
             ("cluster", known(self.cluster.as_ref())),
-            ("os", known(self.facts.os.as_ref())),
+            ("os", known(os)),
+            ("kernel", known(self.facts.kernel.as_ref())),
+            ("arch", known(self.facts.architecture.as_ref())),
             ("cpus", known(self.facts.cpus)),
             ("memory", megabytes(self.facts.memory_mb)),
             ("disk", gigabytes(self.facts.disk_bytes)),
@@ -235,6 +242,7 @@ impl Detailed for Operation {
                 format!("available hosts: {are} are unavailable, and {may_be} may be")
             }
             WaitsFor::Others => "others who work on the next host".to_owned(),
+            WaitsFor::Answers { of } => format!("answers of {}", named(of)),
         });
         let policy = serde_json::to_value(&self.policy).unwrap_or_default();
         vec![

@@ -11,6 +11,11 @@ const GAP: &str = "  ";
 /// How the head of a table begins and ends where colours are welcome.
 const BOLD: [&str; 2] = ["\u{1b}[1m", "\u{1b}[0m"];
 
+/// So many of something: `1 host`, `2 hosts`.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
 /// A table that is being written.
 #[derive(Debug)]
 pub(crate) struct Table {

@@ -16,7 +16,7 @@ mod server_identity;
 mod sign_in;
 mod tasks;
 
-pub use hands::{Hands, Playbooks};
+pub use hands::{Hands, Jump, Playbooks};
 pub use house::{House, HouseError, Parts, Retention, SignInFailed};
 pub use reconcilers::{OnAnchors, OnIdentity};
 pub use refusals::Refusals;

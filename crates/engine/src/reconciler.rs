@@ -12,12 +12,14 @@ use store::{Claim, Claims};
 
 use crate::tasks::Stop;
 
-/// How long a claim lasts when its holder dies.
-pub(crate) const LEASE: Span = Span::seconds(60);
-/// How long after a claim was taken it is renewed, and how soon again when that fails.
-const RENEWED: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(5));
+/// How long a claim lasts when its holder dies. So long, and at most [`CLAIMED`] more, an operation stands still when a
+/// server dies in the middle of it. Not shorter: a claim has to outlast a store that is away while it elects another
+/// leader, and clocks that differ by some seconds.
+pub(crate) const LEASE: Span = Span::seconds(15);
+/// How long after a claim was taken it is renewed, and how soon again when that fails: of several attempts one is enough.
+const RENEWED: (Duration, Duration) = (Duration::from_secs(4), Duration::from_secs(1));
 /// How long to wait before looking whether a claim that somebody else holds is free.
-const CLAIMED: Duration = Duration::from_secs(15);
+pub(crate) const CLAIMED: Duration = Duration::from_secs(5);
 /// The shortest time between steps, unless there is more to do or a hint comes.
 const STEPS_APART: Span = Span::seconds(1);
 /// The longest sleep: after it the clock is read again, which may have been set, or the machine suspended.
@@ -362,7 +364,7 @@ mod tests {
         let mut steps = world.start(&[Does::Work]);
         steps.recv().await.expect("the first step");
         for _ in 0..10 {
-            world.clock.advance(Span::seconds(30));
+            world.clock.advance(Span::seconds(10));
             tokio::time::sleep(RENEWED.0 + Duration::from_secs(1)).await;
             let rival = world.claims.take("told", "a rival", world.clock.now(), LEASE).await;
             assert!(rival.expect("the store works").is_none());
@@ -379,7 +381,7 @@ mod tests {
         steps.recv().await.expect("the first step");
         world.store.fail_next_commits(2, store::Error::Full);
         tokio::time::sleep(RENEWED.0 + RENEWED.1 * 2 + Duration::from_secs(1)).await;
-        world.clock.advance(Span::seconds(50));
+        world.clock.advance(Span::seconds(12));
         assert!(steps.try_recv().is_err(), "it goes on");
         world.end().await;
     }

@@ -47,6 +47,8 @@ pub(crate) enum Beside<'a> {
     Offered(&'a HostKey),
     /// It is over with making it ready, for now.
     Ended,
+    /// These container managers are to forget it.
+    Leaves(&'a [String]),
 }
 
 /// How much trouble a host makes.
@@ -102,10 +104,26 @@ impl Fleet {
             HostStatus::Bootstrapping.as_str().clone_into(&mut host.status);
             host.reason = None;
             host.last_check.clone_from(&now);
-            let Found { facts, details, host_key: _ } = found.clone();
-            (host.os, host.cpus, host.memory, host.space) = (facts.os, facts.cpus, facts.memory, facts.space);
-            (host.atomic, host.kernel) = (details.atomic, details.kernel);
-            (host.architecture, host.boot_id) = (details.architecture, details.boot_id);
+            take_in(host, found);
+        })
+        .await
+    }
+
+    /// A host was looked at again after something was done with it, and this was found out; its status stays as it is.
+    /// `false` when there is no such host any more.
+    ///
+    /// # Errors
+    /// As for [`Self::record_investigating`].
+    pub async fn record_facts_again(
+        &self,
+        claim: &Claim,
+        address: &HostAddress,
+        found: &Found,
+    ) -> Result<bool, RolloutError> {
+        let now = moment::now(&self.ground.clock);
+        self.change_host(claim, address, Beside::Nothing, |host, _| {
+            host.last_check.clone_from(&now);
+            take_in(host, found);
         })
         .await
     }
@@ -322,7 +340,7 @@ impl Fleet {
     }
 
     /// Changes a host and its troubles as `change` says; whether it is there.
-    async fn change_host(
+    pub(crate) async fn change_host(
         &self,
         claim: &Claim,
         address: &HostAddress,
@@ -355,6 +373,11 @@ impl Fleet {
                     self.tables.bootstrap.delete(&mut draft.batch, address.as_str())?;
                 }
                 Beside::Ended => self.tables.bootstrap.delete(&mut draft.batch, address.as_str())?,
+                Beside::Leaves(managers) => {
+                    for manager in managers {
+                        self.stage_nodes_leaving(&mut draft, manager, &[address.to_string()]).await?;
+                    }
+                }
             }
             if draft.batch.is_empty() {
                 return Ok(true);
@@ -390,6 +413,14 @@ impl Fleet {
             version => table.put_over(batch, address.as_str(), after, version),
         }
     }
+}
+
+/// What was found out about a host becomes part of its record.
+fn take_in(host: &mut HostRecord, found: &Found) {
+    let Found { facts, details, host_key: _ } = found.clone();
+    (host.os, host.cpus, host.memory, host.space) = (facts.os, facts.cpus, facts.memory, facts.space);
+    (host.atomic, host.os_version, host.kernel) = (details.atomic, details.os_version, details.kernel);
+    (host.architecture, host.boot_id) = (details.architecture, details.boot_id);
 }
 
 /// Whether there is nothing more to say of a host that answered than that it did.

@@ -23,6 +23,7 @@ use crate::change::{Change, Known};
 use crate::error::RolloutError;
 use crate::name::ClusterName;
 use crate::next::{DELETED, Next, Situation, next};
+use crate::operation::OperationKind;
 use crate::rollout::{Rollout, RolloutId, Wish};
 use crate::run::{Cordon, HostRun, Past, RunState};
 use crate::service::{Fleet, unreadable};
@@ -305,8 +306,8 @@ impl Fleet {
             };
             let to = run.state.is_underway().then(|| {
                 debug_assert_eq!(known.rollout.wish, Wish::Abort);
-                let reason = "the operation was aborted while it was under way".into();
-                RunState::Failed { reason, at: self.ground.clock.now() }
+                let kind = known.rollout.plan.kind();
+                RunState::Failed { reason: given_up(kind, &run.state), at: self.ground.clock.now() }
             });
             change.released(run, cordon, to);
             Ok::<_, RolloutError>(Some(change))
@@ -355,6 +356,30 @@ impl Fleet {
                 return Ok(());
             }
         }
+    }
+}
+
+/// Why a host has not come through that is in `state` when its operation is aborted.
+fn given_up(kind: OperationKind, state: &RunState) -> String {
+    let goes_on = match kind {
+        OperationKind::Restart => "it may still go down and come back",
+        OperationKind::Upgrade | OperationKind::Deploy => "it may still go on there",
+    };
+    match state {
+        RunState::Soaking { .. } => {
+            "the operation was aborted while the host, which was well, was being watched".into()
+        }
+        RunState::Awaiting { .. } => {
+            format!(
+                "the operation was aborted after the host was sent its {}, which is not recalled: {goes_on}",
+                kind.as_str()
+            )
+        }
+        _ => format!(
+            "the operation was aborted when the host was begun with; if its {} was sent by then, that is not recalled: \
+             {goes_on}",
+            kind.as_str()
+        ),
     }
 }
 

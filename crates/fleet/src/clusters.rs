@@ -129,7 +129,8 @@ impl Fleet {
     }
 
     /// Makes a cluster, or changes one, whose hosts stay. What is the same already is left alone. The container manager
-    /// may be made later.
+    /// may be made later. When it is another than before, the hosts follow: the old one forgets them, and the new one is
+    /// asked to take them, as when they join ([`Fleet::manager_changes`]).
     ///
     /// # Errors
     /// See [`ClusterError`].
@@ -217,6 +218,9 @@ impl Fleet {
                 managers.expect_at(&mut draft.batch, &new.container_manager, version)?;
             }
             let manager = &after.container_manager;
+            if let Some(before) = before.filter(|before| before.container_manager != *manager) {
+                self.stage_manager_change(&mut draft, before).await?;
+            }
             let happened = match version {
                 Some(_) => Happened::ClusterChanged { cluster: name, network, manager },
                 None => Happened::ClusterCreated { cluster: name, network, manager },
@@ -273,6 +277,7 @@ impl Fleet {
                     self.tables.operation.delete(&mut draft.batch, &kind.id(name))?;
                 }
                 self.stage_abort(&mut draft, name, permit.by()).await?;
+                self.tables.manager_change.delete(&mut draft.batch, name.as_str())?;
                 draft.leaves_empty(name.as_str());
                 self.record_event(&mut draft, &Happened::ClusterDeleted { cluster: name }, permit.by())?;
             } else {

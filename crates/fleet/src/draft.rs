@@ -40,6 +40,7 @@ struct Recorded {
     what: String,
     about: String,
     by: String,
+    facts: BTreeMap<String, String>,
 }
 
 /// Somebody's place among those who try to commit. Who was overtaken once waits for their turn, and newcomers for who
@@ -91,7 +92,8 @@ impl Fleet {
         let event = happened.event(by, &self.ground.clock);
         let key = self.history.append(&mut draft.batch, &event, &self.ground.entropy)?;
         draft.batch.expect(key.clone(), Expect::Absent);
-        draft.event = Some(Recorded { key, what: event.what, about: event.about, by: event.by });
+        draft.event =
+            Some(Recorded { key, what: event.what, about: event.about, by: event.by, facts: event.facts });
         Ok(())
     }
 
@@ -162,8 +164,9 @@ impl Fleet {
         }
         match self.commit_surely(draft.batch, draft.event.as_ref(), line).await? {
             Done::Yes(version) => {
-                if let Some(Recorded { what, about, by, .. }) = draft.event {
-                    tracing::info!(%about, %by, "{what}");
+                if let Some(Recorded { what, about, by, facts, .. }) = draft.event {
+                    let fact = |name| facts.get(name).map(String::as_str);
+                    tracing::info!(%about, %by, status = fact("status"), reason = fact("reason"), "{what}");
                 }
                 Ok(Some(version))
             }

@@ -10,7 +10,7 @@
 //! do anything that is at it, or still at what another operation began. The name of an errand is the operation's and
 //! which attempt it is, so that a host which is tried again is told anew.
 
-use base::{Explain, Kind};
+use base::{Explain, Kind, Span};
 
 use crate::commands::{HostCommands, quoted};
 use crate::next::NOT_ATOMIC;
@@ -82,11 +82,12 @@ impl HostCommands {
         command.ok_or(NoErrand::NoCommand { kind })
     }
 
-    /// What is sent to the host of `run`, to be run by `sh` as root; it may take as long as the operation gives a host.
+    /// What is sent to the host of `run`, to be run by `sh` as root; what its command has not done `within` this time, from
+    /// the first time that it is sent, is killed there with all that it began.
     ///
     /// # Errors
     /// [`NoErrand`].
-    pub fn errand(&self, rollout: &Rollout, run: &HostRun) -> Result<String, NoErrand> {
+    pub fn errand(&self, rollout: &Rollout, run: &HostRun, within: Span) -> Result<String, NoErrand> {
         let kind = rollout.plan.kind();
         let command = self.of_plan(&rollout.plan)?;
         let restarted =
@@ -97,7 +98,7 @@ impl HostCommands {
             quoted(run.state.boot_id().unwrap_or_default()),
             quoted(&restarted),
             quoted(BUSY),
-            rollout.policy.host_limit(kind).as_seconds(),
+            within.as_seconds(),
             quoted(&command),
         ))
     }

@@ -110,6 +110,8 @@ pub struct Host {
 pub struct Details {
     /// Whether OSTree manages its operating system, so that a version of it can be deployed.
     pub atomic: Option<bool>,
+    /// Which version of the operating system it has: `41`.
+    pub os_version: Option<String>,
     /// Which kernel runs: `6.1.0-25-amd64`.
     pub kernel: Option<String>,
     /// What its processors are: `x86_64`.
@@ -131,6 +133,7 @@ impl Host {
             labels: Labels::from_record(record.labels),
             details: Details {
                 atomic: record.atomic,
+                os_version: record.os_version,
                 kernel: record.kernel,
                 architecture: record.architecture,
                 boot_id: record.boot_id,

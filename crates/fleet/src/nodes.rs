@@ -4,18 +4,22 @@
 //! ```text
 //! a host joins           it is `disassociated`, and found by that among its cluster's hosts   ──► asked to take it
 //! a host goes            /fleet/node-leaving/MANAGER/ADDRESS, in the same commit              ──► asked to forget it
+//! its cluster gets       /fleet/manager-change/CLUSTER, in the same commit; each of its       ──► both
+//! another one            hosts then follows, under the claim on it
 //! ```
 //! So whoever dies in between leaves nothing undone (commissaire contract, sections 6.2 and 6.3). What came of asking is
 //! fenced by the claim on the host.
 
-use store::{Claim, Page};
+use store::{Claim, Page, Version};
 
 use crate::address::HostAddress;
+use crate::care::Beside;
 use crate::draft::{Draft, Line};
 use crate::error::RolloutError;
+use crate::host::HostStatus;
 use crate::manager::Manager;
 use crate::name::{ClusterName, ContainerManagerName};
-use crate::record::MarkRecord;
+use crate::record::{ClusterRecord, MarkRecord};
 use crate::service::Fleet;
 
 /// A container manager that is to forget a host.
@@ -25,6 +29,16 @@ pub struct NodeLeaving {
     pub manager: ContainerManagerName,
     /// The host.
     pub address: HostAddress,
+}
+
+/// A cluster that has another container manager than before, where its hosts have not all followed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManagerChange {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// The names of the container managers that it had; one of them is empty where it had none.
+    from: Vec<String>,
+    version: Version,
 }
 
 impl NodeLeaving {
@@ -102,6 +116,83 @@ impl Fleet {
             Some(_) => Ok(()),
             None => Err(RolloutError::ClaimLost { claim: claim.name.clone() }),
         }
+    }
+
+    /// The clusters whose hosts are to follow to another container manager.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn manager_changes(&self) -> Result<Vec<ManagerChange>, RolloutError> {
+        let mut changes = Vec::new();
+        let mut next = Some(Page::full());
+        while let Some(page) = next {
+            let found = self.list(&self.tables.manager_change, page).await?;
+            changes.extend(found.entries.into_iter().filter_map(|(name, loaded)| {
+                let from = loaded.record.from.into_iter().collect();
+                Some(ManagerChange { cluster: name.parse().ok()?, from, version: loaded.version })
+            }));
+            next = found.next;
+        }
+        Ok(changes)
+    }
+
+    /// A host follows its cluster to another container manager: those that had it are to forget it, and with its cluster's
+    /// it is as one that has just joined. `false` when there is no such host any more.
+    ///
+    /// # Errors
+    /// [`RolloutError::ClaimLost`], or the store's.
+    pub async fn follow_manager(
+        &self,
+        claim: &Claim,
+        address: &HostAddress,
+        change: &ManagerChange,
+    ) -> Result<bool, RolloutError> {
+        let Some(cluster) = self.tables.cluster.get(change.cluster.as_str()).await? else { return Ok(true) };
+        let manager = &cluster.record.container_manager;
+        let joined = self.manager(manager).await?.status_after_joining();
+        let joined = joined.unwrap_or(HostStatus::Disassociated);
+        let joined = joined.as_str();
+        let left: Vec<String> = change.from.iter().filter(|from| *from != manager).cloned().collect();
+        let is_ready = |status: &str| HostStatus::from(status).may_join();
+        self.change_host(claim, address, Beside::Leaves(&left), |host, care| {
+            if host.cluster.as_deref() != Some(change.cluster.as_str()) {
+                return;
+            }
+            if is_ready(&host.status) {
+                joined.clone_into(&mut host.status);
+                host.reason = None;
+            }
+            // Of one that is silent: what it is to be when it answers.
+            if let Some(before) = care.status_before.as_mut().filter(|before| is_ready(before)) {
+                joined.clone_into(before);
+            }
+        })
+        .await
+    }
+
+    /// All hosts of a cluster have followed to its container manager, unless that has changed again meanwhile.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn record_followed(&self, change: &ManagerChange) -> Result<(), RolloutError> {
+        let mut draft = Draft::default();
+        self.tables.manager_change.remove(&mut draft.batch, change.cluster.as_str(), change.version)?;
+        self.commit(draft, &mut Line::default()).await?;
+        Ok(())
+    }
+
+    /// A cluster gets another container manager than it had `before`.
+    pub(crate) async fn stage_manager_change(
+        &self,
+        draft: &mut Draft,
+        before: &ClusterRecord,
+    ) -> Result<(), store::Error> {
+        let table = &self.tables.manager_change;
+        let found = table.get(&before.name).await?;
+        let version = found.as_ref().map(|found| found.version);
+        let mut record = found.map(|found| found.record).unwrap_or_default();
+        record.from.insert(before.container_manager.clone());
+        table.put_over(&mut draft.batch, &before.name, &record, version)
     }
 
     /// Hosts go from a cluster with this container manager, which is to forget them.

@@ -50,7 +50,7 @@ mod care;
 mod host_key;
 mod operation;
 
-pub use care::{CareRecord, LookedRecord};
+pub use care::{CareRecord, LookedRecord, ManagerChangeRecord};
 pub use host_key::{BootstrapRecord, HostKeyRecord};
 pub(crate) use operation::kind;
 pub use operation::{HostRunRecord, PolicyRecord, RolloutRecord, RunningRecord, UnderWayRecord};
@@ -93,6 +93,9 @@ pub struct HostRecord {
     /// Ours: whether OSTree manages its operating system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub atomic: Option<bool>,
+    /// Ours: which version of the operating system it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os_version: Option<String>,
     /// Ours: which kernel runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<String>,
@@ -326,6 +329,13 @@ mod tests {
                 r#""architecture":"x86_64","boot_id":"2f1c"}"#
             ),
             |r| r.atomic == Some(false) && r.reason.is_some() && r.boot_id.as_deref() == Some("2f1c"),
+        );
+        golden::<HostRecord>(
+            concat!(
+                r#"{"address":"a","status":"active","os":"fedora","cpus":1,"memory":1,"space":1,"last_check":"x","#,
+                r#""source":"","os_version":"41","kernel":"6.1"}"#
+            ),
+            |r| r.os_version.as_deref() == Some("41"),
         );
         golden::<SealedRecord>("a..b.c.d", |r| r.0 == "a..b.c.d");
         golden::<ClusterRecord>(

@@ -27,7 +27,7 @@ pub struct RolloutView {
 }
 
 /// What an operation waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Waiting {
     /// The hosts that are under way.
     Hosts,
@@ -45,6 +45,11 @@ pub enum Waiting {
     },
     /// Others to be done with the host that is next: another operation, or whoever makes it ready.
     Others,
+    /// Hosts that are to be begun with, which have to answer first.
+    Answers {
+        /// Which.
+        of: Vec<HostAddress>,
+    },
 }
 
 /// A page of a cluster's operations, the latest first.
@@ -69,6 +74,7 @@ impl RolloutView {
                 Some(Waiting::Unavailable { are, may_be })
             }
             Next::Await { why: Why::Others, .. } => Some(Waiting::Others),
+            Next::Begin(of) => Some(Waiting::Answers { of }),
             _ => None,
         };
         let underway = seen.underway.into_iter().map(|run| run.address).collect();

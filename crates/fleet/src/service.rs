@@ -14,8 +14,8 @@ use crate::error::ListError;
 use crate::event::Happened;
 use crate::name::NetworkName;
 use crate::record::{
-    BootstrapRecord, CareRecord, ClusterRecord, HostKeyRecord, HostRecord, LookedRecord, MarkRecord,
-    OperationRecord, RolloutRecord, RunningRecord, SealedRecord, UnderWayRecord,
+    BootstrapRecord, CareRecord, ClusterRecord, HostKeyRecord, HostRecord, LookedRecord, ManagerChangeRecord,
+    MarkRecord, OperationRecord, RolloutRecord, RunningRecord, SealedRecord, UnderWayRecord,
 };
 use crate::{container_manager, index, network};
 
@@ -146,6 +146,7 @@ pub(crate) struct Tables {
     pub(crate) host_key: Table<HostKeyRecord>,
     pub(crate) bootstrap: Table<BootstrapRecord>,
     pub(crate) node_leaving: Table<MarkRecord>,
+    pub(crate) manager_change: Table<ManagerChangeRecord>,
     pub(crate) looked: Table<LookedRecord>,
     founded: Table<MarkRecord>,
 }
@@ -168,6 +169,7 @@ impl Tables {
             host_key: table(engine, "/fleet/host-key/")?,
             bootstrap: table(engine, "/fleet/bootstrap/")?,
             node_leaving: table(engine, "/fleet/node-leaving/")?,
+            manager_change: table(engine, "/fleet/manager-change/")?,
             looked: table(engine, "/fleet/looked-at/")?,
             // One record; its name follows this prefix.
             founded: table(engine, "/fleet/")?,

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use ansible::Ansible;
 use base::{Clock, Entropy, Explain, Kind, Secret, Span};
-use engine::{Hands, Playbooks};
+use engine::{Hands, Jump, Playbooks};
 use fleet::bootstrap::EtcdAccess;
 use fleet::{BadCommands, OsCommands, Templates};
+use ssh::UserKey;
 use store::private_file;
 
 use crate::settings::{FlannelEtcd, Settings};
@@ -40,6 +41,14 @@ pub enum HandsError {
     /// The key is not there, or others may read it.
     #[error(transparent)]
     Key(#[from] private_file::ReadError),
+    /// The key for the machine that hosts are reached through is none that can sign in.
+    #[error("the key in {} cannot be used", path.display())]
+    JumpKey {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: ssh::KeyError,
+    },
     /// The folder that Ansible works in cannot be used.
     #[error(transparent)]
     Ansible(#[from] ansible::Error),
@@ -55,6 +64,7 @@ impl Explain for HandsError {
             Self::File { .. } | Self::NoTemplate { .. } => None,
             Self::Commands { source, .. } => source.help(),
             Self::Key(source) => source.help(),
+            Self::JumpKey { source, .. } => source.help(),
             Self::Ansible(source) => source.help(),
         }
     }
@@ -95,6 +105,7 @@ pub fn hands(settings: &Settings, clock: &Clock, entropy: &Entropy) -> Result<Op
         remote,
         playbooks,
         port: hands.port,
+        jump: hands.jump.as_ref().map(jump).transpose()?,
         profile: hands.profile,
         commands: hands.commands_file.as_deref().map_or_else(|| Ok(OsCommands::standard()), commands)?,
         templates: hands.templates_folder.as_deref().map_or_else(|| Ok(Templates::default()), templates)?,
@@ -154,6 +165,22 @@ fn templates(folder: &Path) -> Result<Templates, HandsError> {
         }
     }
     if found { Ok(templates) } else { Err(HandsError::NoTemplate { path: folder.to_owned() }) }
+}
+
+/// The machine that hosts are reached through, with what signs in there.
+fn jump(jump: &crate::settings::Jump) -> Result<Jump, HandsError> {
+    let parsed = |path: &PathBuf| -> Result<UserKey, HandsError> {
+        let missing = || HandsError::File { path: path.clone(), source: std::io::ErrorKind::NotFound.into() };
+        let bytes = private_file::read(path)?.ok_or_else(missing)?;
+        let text = Secret::new(String::from_utf8_lossy(bytes.expose()).into_owned());
+        UserKey::parse(&text).map_err(|source| HandsError::JumpKey { path: path.clone(), source })
+    };
+    Ok(Jump {
+        address: jump.address.clone(),
+        user: jump.user.clone(),
+        key: jump.key_file.as_ref().map(parsed).transpose()?,
+        host_key: jump.host_key.clone(),
+    })
 }
 
 fn etcd(etcd: &FlannelEtcd) -> Result<EtcdAccess, HandsError> {

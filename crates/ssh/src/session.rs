@@ -86,7 +86,7 @@ impl Session {
     }
 
     /// A stream to `at`, carried by this connection.
-    async fn tunnel(
+    pub(crate) async fn tunnel(
         &self,
         at: &Address,
     ) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static, Error> {

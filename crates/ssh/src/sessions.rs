@@ -19,6 +19,10 @@ use crate::session::{Session, listens, within};
 use crate::upload::CUT_SHORT;
 use crate::{Address, Command, End, Error, HostKey, Output, Remote, Step, Target, Upload};
 
+/// How long a knock at a machine behind another one takes at least. What is asked of that one cannot be taken back: it
+/// goes on knocking until its system gives up, so there are to be few at a time.
+const KNOCK_BEYOND: Duration = Duration::from_secs(3);
+
 /// How long each step may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -294,13 +298,15 @@ impl Remote for Sessions {
         self.run_on(target, command).boxed()
     }
 
-    /// Of a machine behind another one nothing less than signing in to both tells.
+    /// A machine behind another one is knocked at by that one, which has to be signed in to for it.
     fn knock<'a>(&'a self, target: &'a Target, limit: Duration) -> BoxFuture<'a, bool> {
         async move {
-            match &target.jump {
-                None => listens(&target.address, limit).await,
-                Some(_) => matches!(timeout(limit, self.lease_living(target)).await, Ok(Ok(_))),
-            }
+            let Some(jump) = &target.jump else { return listens(&target.address, limit).await };
+            let knocks = async {
+                let lease = self.lease(jump).await.ok()?;
+                lease.session().tunnel(&target.address).await.ok().map(drop)
+            };
+            matches!(timeout(limit.max(KNOCK_BEYOND), knocks).await, Ok(Some(())))
         }
         .boxed()
     }

@@ -195,6 +195,15 @@ impl ApiServer {
         node::report(state.nodes.get_mut(name).unwrap(), ready, boot_id, &version);
     }
 
+    /// Somebody else keeps new pods from the node.
+    pub fn cordon_by_hand(&self, name: &str) {
+        let mut state = self.state.lock().unwrap();
+        let version = state.next_version();
+        let node = state.nodes.get_mut(name).unwrap();
+        node["spec"]["unschedulable"] = true.into();
+        node["metadata"]["resourceVersion"] = version.into();
+    }
+
     /// The node's object, if there is one.
     #[must_use]
     pub fn node(&self, name: &str) -> Option<Value> {

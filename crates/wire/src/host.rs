@@ -45,6 +45,15 @@ pub struct Facts {
     /// The distribution, in lower case: `fedora`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub os: Option<String>,
+    /// Which version of it: `41`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os_version: Option<String>,
+    /// Which kernel runs: `6.1.0-25-amd64`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    /// What its processors are: `x86_64`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
     /// Processors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<u64>,

@@ -130,6 +130,11 @@ pub enum WaitsFor {
     },
     /// Others to be done with the host that is next: another operation, or whoever makes it ready.
     Others,
+    /// The hosts that are to be begun with next: nothing is done to one before it has let us in and said how it is.
+    Answers {
+        /// Their addresses.
+        of: Vec<String>,
+    },
 }
 
 /// How many of an operation's hosts are how far.
@@ -332,6 +337,7 @@ mod tests {
             (WaitsFor::Others, r#"{"what":"others"}"#),
             (WaitsFor::Schedule { until: "t".into() }, r#"{"what":"schedule","until":"t"}"#),
             (WaitsFor::Unavailable { are: 2, may_be: 1 }, r#"{"what":"unavailable","are":2,"may_be":1}"#),
+            (WaitsFor::Answers { of: vec!["a".into()] }, r#"{"what":"answers","of":["a"]}"#),
         ] {
             assert_eq!(serde_json::to_string(&waits_for).unwrap(), text);
             assert_eq!(serde_json::from_str::<WaitsFor>(text).unwrap(), waits_for);

@@ -23,7 +23,7 @@ use store::Claim;
 use tokio::time::Instant;
 
 use super::playbooks::{Fault, Playbooks};
-use super::reach::{stored_key, target, told, why};
+use super::reach::{stored_key, told, why};
 use super::{Crew, NodesError};
 use crate::reconciler::StepError;
 use crate::tasks::Stop;
@@ -204,7 +204,7 @@ impl Job<'_> {
             Err(HostKeyError::NoSuchHost { .. }) => return Err(Halt::Gone),
             Err(error) => return Err(error.into()),
         };
-        let target = target(self.address, self.crew.hands.port, &credentials, pinned.as_ref());
+        let target = self.crew.hands.target(self.address, &credentials, pinned.as_ref());
         let target = target.map_err(Halt::Failed)?;
         let (proved, output) = self.remotely(self.crew.hands.look(&target)).await?;
         let target = target.pinned(proved);
@@ -361,7 +361,7 @@ fn not_done(trouble: &ansible::Trouble) -> String {
 }
 
 /// What is written down of a look.
-fn found(findings: &Findings, target: &Target) -> Found {
+pub(super) fn found(findings: &Findings, target: &Target) -> Found {
     let host_key = match &target.known {
         ssh::KnownKey::Pinned(key) => stored_key(key),
         ssh::KnownKey::Unknown => None,
@@ -370,6 +370,7 @@ fn found(findings: &Findings, target: &Target) -> Found {
         facts: findings.facts.clone(),
         details: Details {
             atomic: Some(findings.is_atomic),
+            os_version: Some(findings.version.clone()).filter(|version| !version.is_empty()),
             kernel: Some(findings.kernel.clone()),
             architecture: Some(findings.architecture.clone()),
             boot_id: Some(findings.boot_id.clone()),

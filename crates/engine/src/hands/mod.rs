@@ -16,14 +16,17 @@ use std::time::Duration;
 
 use base::Span;
 use fleet::bootstrap::{EtcdAccess, Profile};
-use fleet::{Fleet, OsCommands, PROBE, PROBE_BYTES_MAX, Playbook, Templates};
-use ssh::{Command, Error, HostKey, Keep, Output, Remote, Target};
+use fleet::{
+    Credentials, Fleet, HostAddress, OsCommands, PROBE, PROBE_BYTES_MAX, PinnedKey, Playbook, Templates,
+};
+use ssh::{Address, Command, Error, HostKey, Keep, Output, Remote, Target, UserKey};
 
 pub(crate) use make_ready::{Job, Outcome};
 pub(crate) use nodes::{Nodes, NodesError};
 pub(crate) use operate::{Came, Ready, Task, Visit};
 pub use playbooks::Playbooks;
-pub(crate) use reach::{stored_key, target, told, why};
+use reach::target;
+pub(crate) use reach::{stored_key, told, why};
 pub(crate) use wards::Wards;
 
 /// How long a look at a host may take, after signing in.
@@ -38,6 +41,8 @@ pub struct Hands {
     pub playbooks: Option<Arc<Playbooks>>,
     /// The TCP port that hosts listen at for it.
     pub port: u16,
+    /// The machine that hosts are reached through, where there is no direct way.
+    pub jump: Option<Jump>,
     /// What hosts are made ready for.
     pub profile: Profile,
     /// What is done on each operating system.
@@ -59,7 +64,34 @@ pub struct Hands {
     pub host_limit: Duration,
 }
 
+/// A machine that hosts are reached through.
+#[derive(Debug, Clone)]
+pub struct Jump {
+    /// Where it is.
+    pub address: Address,
+    /// Who signs in to it.
+    pub user: String,
+    /// What signs in; the key of each host where this is absent.
+    pub key: Option<UserKey>,
+    /// The key that it has to prove.
+    pub host_key: HostKey,
+}
+
 impl Hands {
+    /// How to get into the host at `address`, which has to prove its pinned key, if one is; or why nobody can.
+    pub(crate) fn target(
+        &self,
+        address: &HostAddress,
+        credentials: &Credentials,
+        pinned: Option<&PinnedKey>,
+    ) -> Result<Target, String> {
+        let target = target(address, self.port, credentials, pinned)?;
+        let Some(jump) = &self.jump else { return Ok(target) };
+        let key = jump.key.clone().unwrap_or_else(|| target.key.clone());
+        let way = Target::new(jump.address.clone(), jump.user.as_str(), key);
+        Ok(target.via(way.pinned(jump.host_key.clone())))
+    }
+
     /// Gets into a host, and asks it about itself: the key that it proved, and what it said.
     pub(crate) async fn look(&self, target: &Target) -> Result<(HostKey, Output), Error> {
         if let Some(playbooks) = &self.playbooks {

@@ -3,7 +3,8 @@
 //! ```text
 //! Prepare   waits      gets in, reads the boot id, sees whether it can be done; nothing is changed on the host
 //! Order     begun      cordon, drain, then the command of its operating system, which it does once (`order.rs`)
-//! Watch     awaiting   until it shows what the gates ask for; then the cordon is lifted (`watch.rs`)
+//! Watch     awaiting   until it shows what the gates ask for; then the cordon is lifted (`watch.rs`), and what the host
+//!                      is now is written down
 //! Release   any        the cordon is lifted, because it failed or is given up
 //! ```
 //! Each of them can be begun anew at any time, by any process: what it has to know is in the host's record, and what it
@@ -30,7 +31,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::Crew;
-use super::reach::{stored_key, target, told, why};
+use super::reach::{stored_key, told, why};
 use super::wards::{Trouble, Ward, Wards};
 use crate::reconciler::StepError;
 use crate::tasks::Stop;
@@ -343,7 +344,7 @@ impl Visit {
             Err(HostKeyError::NoSuchHost { .. }) => return Err(Halt::Gone),
             Err(error) => return Err(error.into()),
         };
-        target(address, self.crew.hands.port, &credentials, pinned.as_ref()).map_err(Halt::Failed)
+        self.crew.hands.target(address, &credentials, pinned.as_ref()).map_err(Halt::Failed)
     }
 
     /// Lifts the cordon of a host, if it has one of ours; a few times, where waiting may help. Whether it has none now.
@@ -376,6 +377,41 @@ impl Visit {
             Ok(()) | Err(_) => Ok(()),
         }
     }
+}
+
+impl Visit {
+    /// Looks at the host once more, and writes down what it is now: an upgrade changes its version and its kernel. It is
+    /// well; that it does not tell is no reason to say otherwise.
+    async fn look_after(&self, target: &Target) -> Result<(), Halt> {
+        let looked = match self.within(self.crew.hands.look(target)).await {
+            // It has shown all that it had to.
+            Err(Halt::Late) => return Ok(()),
+            looked => looked?,
+        };
+        let findings = match looked {
+            Ok((_, output)) => Findings::read(&output.stdout.kept()).map_err(|error| told(&error)),
+            Err(error) => Err(why(&self.address, &error)),
+        };
+        match findings {
+            Ok(findings) => {
+                let found = super::make_ready::found(&findings, target);
+                self.crew.fleet.record_facts_again(&self.claim, &self.address, &found).await?;
+            }
+            Err(reason) => {
+                tracing::warn!(host = %self.address, reason, "host does not tell what it is now");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A command, short enough to be told of: its first line, or the beginning of that.
+fn brief(command: &str) -> String {
+    const CHARACTERS_MAX: usize = 80;
+    let line = command.trim().lines().next().unwrap_or_default().trim_end();
+    let is_all = line.len() == command.trim().len() && line.chars().count() <= CHARACTERS_MAX;
+    let begin: String = line.chars().filter(|c| !c.is_control()).take(CHARACTERS_MAX).collect();
+    if is_all { begin } else { format!("{begin} …") }
 }
 
 fn failed(error: &dyn Explain) -> Halt {

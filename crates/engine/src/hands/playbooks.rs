@@ -270,7 +270,7 @@ impl Playbooks {
             }
             Reason::SudoMissing => Error::SudoMissing { at, user },
             Reason::SudoRefused => Error::SudoRefused { at, user, said },
-            Reason::Unreachable => other(target, said),
+            Reason::Unreachable => Error::Unreachable { at, source: source() },
         })
     }
 }

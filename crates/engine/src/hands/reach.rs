@@ -67,6 +67,11 @@ pub(crate) fn why(address: &HostAddress, error: &ssh::Error) -> String {
             base::report(error),
             offered.fingerprint()
         ),
+        ssh::Error::Jump { source, .. } if matches!(**source, ssh::Error::HostKeyChanged { .. }) => format!(
+            "{}; if that machine was installed anew, compare this with what `ssh-keygen -lf` says there, and give the \
+             new key in the setting `fleet.ssh.jump_host_key`",
+            base::report(error)
+        ),
         error => told(error),
     }
 }

@@ -18,13 +18,13 @@ use store::Claims;
 use tokio::time::Instant;
 
 use crate::hands::{Crew, Job, Outcome};
-use crate::reconciler::{self, LEASE, Next, Reconciler, StepError};
+use crate::reconciler::{self, CLAIMED, LEASE, Next, Reconciler, StepError};
 use crate::tasks::Stop;
 
 /// How often it is looked at whether there is work, unless a hint comes.
 const EVERY: Span = Span::seconds(300);
 /// The same while there is work, and how long a host is left alone that could not be worked on here.
-const AGAIN: Duration = Duration::from_secs(15);
+const AGAIN: Duration = CLAIMED;
 /// How many hosts are read at once.
 const PAGE: usize = 200;
 /// How often it is asked at most which hosts are to be tried again: of many that fail, all are read for that.
@@ -193,7 +193,7 @@ impl Investigate {
                 }
             }
         }
-        let soon = self.clock.now() + if elsewhere.is_empty() { EVERY } else { Span::seconds(15) };
+        let soon = self.clock.now() + if elsewhere.is_empty() { EVERY } else { Span::seconds(5) };
         Ok(Next::At(retries.next.map_or(soon, |next| next.min(soon))))
     }
 }

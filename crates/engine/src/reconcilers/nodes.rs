@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use base::{Clock, Entropy, Span, Timestamp};
 use fleet::{
-    ClusterName, ContainerManagerName, Fleet, Host, HostAddress, HostFilter, HostStatus, NodeLeaving,
-    claim_on, is_of_nodes, retry_at,
+    ClusterName, ContainerManagerName, Fleet, Host, HostAddress, HostFilter, HostStatus, ManagerChange,
+    NodeLeaving, claim_on, is_of_nodes, retry_at,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
@@ -89,9 +89,14 @@ impl Task {
 
 impl RegisterNodes {
     async fn go_round(&mut self, stop: &Stop) -> Result<Next, StepError> {
+        let mut is_all_followed = true;
+        for change in self.fleet.manager_changes().await? {
+            is_all_followed &= self.follow(&change, stop).await?;
+        }
         let clusters = self.fleet.clusters_with_nodes().await?;
         let leaving = self.fleet.nodes_leaving().await?;
-        let pause = if clusters.is_empty() && leaving.is_empty() { SELDOM } else { OFTEN };
+        let is_idle = clusters.is_empty() && leaving.is_empty() && is_all_followed;
+        let pause = if is_idle { SELDOM } else { OFTEN };
         let mut forget: BTreeMap<ContainerManagerName, Vec<Task>> = BTreeMap::new();
         for node in leaving {
             forget.entry(node.manager.clone()).or_default().push(Task::Forget(node));
@@ -132,6 +137,51 @@ impl RegisterNodes {
             waiting.is_told |= !stop.is_asked();
         }
         Ok(Next::At(self.clock.now() + pause))
+    }
+
+    /// Has the hosts of a cluster follow to another container manager; whether all have.
+    async fn follow(&self, change: &ManagerChange, stop: &Stop) -> Result<bool, StepError> {
+        let filter = HostFilter { cluster: Some(change.cluster.clone()), ..HostFilter::default() };
+        let mut is_all = true;
+        let mut after: Option<HostAddress> = None;
+        loop {
+            let page = self.fleet.hosts(Permit::house(), &filter, after.as_ref(), PAGE).await?;
+            for some in page.hosts.chunks(AT_ONCE) {
+                if stop.is_asked() {
+                    return Ok(false);
+                }
+                let followed = some.iter().map(|host| self.follow_one(&host.is.address, change, stop));
+                for followed in join_all(followed).await {
+                    is_all &= followed?;
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        if is_all {
+            self.fleet.record_followed(change).await?;
+            tracing::info!(cluster = %change.cluster, "hosts followed to another container manager");
+        }
+        Ok(is_all)
+    }
+
+    /// Nobody else is at work on the host meanwhile, who would register it where it was before.
+    async fn follow_one(
+        &self,
+        host: &HostAddress,
+        change: &ManagerChange,
+        stop: &Stop,
+    ) -> Result<bool, StepError> {
+        let name = claim_on(host);
+        let Some(claim) = self.claims.take(&name, &self.holder, self.clock.now(), LEASE).await? else {
+            return Ok(false);
+        };
+        let while_held = stop.part();
+        let done = async { self.fleet.follow_manager(&claim, host, change).await };
+        reconciler::holding(claim.clone(), &self.claims, &self.clock, &while_held, done).await?;
+        Ok(true)
     }
 
     /// Does these, some at a time. What goes wrong with one is left for later; what our store does not take is an error.

@@ -22,14 +22,14 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::hands::{Crew, Wards};
-use crate::reconciler::{self, LEASE, Next, Reconciler, StepError};
+use crate::reconciler::{self, CLAIMED, LEASE, Next, Reconciler, StepError};
 use crate::tasks::Stop;
 use conduct::{Conductor, Ended};
 
 /// How often it is looked at whether there is work, unless a hint comes.
 const EVERY: Span = Span::seconds(300);
-/// How long an operation is left alone that could not be worked on here.
-const AGAIN: Duration = Duration::from_secs(15);
+/// How long an operation is left alone that could not be worked on here: somebody else has it, who may die.
+const AGAIN: Duration = CLAIMED;
 
 pub(crate) struct Operations {
     pub(crate) crew: Arc<Crew>,
@@ -124,7 +124,7 @@ impl Operations {
                 }
             }
         }
-        let soon = self.clock.now() + if elsewhere.is_empty() { EVERY } else { Span::seconds(15) };
+        let soon = self.clock.now() + if elsewhere.is_empty() { EVERY } else { Span::seconds(5) };
         Ok(Next::At(next.map_or(soon, |next| next.min(soon))))
     }
 }

@@ -23,7 +23,7 @@ use store::{Claim, Claims};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::hands::{Crew, stored_key, target, told, why};
+use crate::hands::{Crew, stored_key, told, why};
 use crate::reconciler::{self, LEASE, Next, Reconciler, StepError};
 use crate::tasks::Stop;
 
@@ -272,7 +272,7 @@ impl Watcher {
             Err(HostKeyError::NoSuchHost { .. }) => return Ok(Seen::Nothing),
             Err(error) => return Err(error.into()),
         };
-        let target = match target(host, self.crew.hands.port, &credentials, pinned.as_ref()) {
+        let target = match self.crew.hands.target(host, &credentials, pinned.as_ref()) {
             Ok(target) => target,
             Err(reason) => return silent(reason),
         };

@@ -70,6 +70,7 @@ impl World {
             remote,
             playbooks,
             port: 22,
+            jump: None,
             profile: Profile::None,
             commands: OsCommands::standard(),
             templates: Templates::default(),

@@ -41,7 +41,8 @@ impl World {
         let here = self.folder.path().display().to_string();
         let table = format!("[fedora]\nrestart = '''cd {here}; {}'''\n", self.restart);
         let restart = commands("fedora", false, &table);
-        let text = restart.errand(&rollout(Plan::Restart), &begun(boot_id, attempt)).unwrap();
+        let within = Span::seconds(600);
+        let text = restart.errand(&rollout(Plan::Restart), &begun(boot_id, attempt), within).unwrap();
         text.replace("/run/provost", &format!("{here}/run"))
     }
 
@@ -60,7 +61,7 @@ impl World {
         let here = self.folder.path().display().to_string();
         let table = format!("[fedora]\nupgrade = '''cd {here}; {}'''\n", self.restart);
         let upgrade = commands("fedora", false, &table);
-        let text = upgrade.errand(&rollout(Plan::Upgrade), &begun(boot_id, 1)).unwrap();
+        let text = upgrade.errand(&rollout(Plan::Upgrade), &begun(boot_id, 1), Span::seconds(600)).unwrap();
         let text = text.replace("/run/provost", &format!("{here}/run"));
         Command::new("sh").args(["-c", &text]).stdin(Stdio::null()).output().unwrap()
     }

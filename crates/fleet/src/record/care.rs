@@ -1,5 +1,7 @@
 //! What is stored of looking after a host. It is written when something changes, not with each look.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use store::Record;
 
@@ -44,11 +46,30 @@ impl Record for LookedRecord {
     const VERSION: u32 = 1;
 }
 
+/// A cluster that has another container manager than before, where its hosts have not all come after yet.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ManagerChangeRecord {
+    /// The names of those that it had; empty for none.
+    pub from: BTreeSet<String>,
+}
+
+impl Record for ManagerChangeRecord {
+    const VERSION: u32 = 1;
+}
+
 #[cfg(test)]
 mod tests {
     use store::Stored as _;
 
     use super::*;
+
+    #[test]
+    fn golden_bytes_of_a_change() {
+        let record = ManagerChangeRecord { from: ["".to_owned(), "k8s".to_owned()].into() };
+        let bytes = r#"{"v":1,"is":{"from":["","k8s"]}}"#;
+        assert_eq!(String::from_utf8(record.to_bytes().unwrap()).unwrap(), bytes);
+        assert_eq!(ManagerChangeRecord::from_bytes(bytes.as_bytes()).unwrap(), record);
+    }
 
     #[test]
     fn golden_bytes() {

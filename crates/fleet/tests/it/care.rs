@@ -27,6 +27,7 @@ fn found() -> Found {
         facts: Facts { os: "fedora".into(), cpus: 4, memory: 7_900, space: 1 << 40 },
         details: Details {
             atomic: Some(false),
+            os_version: Some("41".into()),
             kernel: Some("6.1".into()),
             architecture: Some("x86_64".into()),
             boot_id: Some("2f1c".into()),

@@ -1,13 +1,14 @@
 //! How hosts are looked at and made ready.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use base::Span;
 use fleet::bootstrap::Profile;
 
 use super::reader::Reader;
-use super::{Ansible, FlannelEtcd, Hands};
+use super::{Ansible, FlannelEtcd, Hands, Jump};
 use crate::hands;
 
 /// The files for flannel's etcd: its authorities, a certificate for it, and that one's key.
@@ -15,6 +16,10 @@ const ETCD_FILES: [&str; 3] =
     ["fleet.flannel.etcd.ca_file", "fleet.flannel.etcd.certificate_file", "fleet.flannel.etcd.key_file"];
 
 const PLAYBOOKS: &str = "fleet.ansible.playbooks_folder";
+
+/// The machine that hosts are reached through, and the key for it.
+const JUMP: &str = "fleet.ssh.jump";
+const JUMP_KEY: &str = "fleet.ssh.jump_key_file";
 
 /// More hosts at once have no use: each needs its connection.
 const HOSTS_MAX: u64 = 1_000;
@@ -33,6 +38,7 @@ pub fn hands(reader: &mut Reader<'_>) -> Option<Hands> {
     let templates_folder = named(reader, "fleet.templates_folder");
     let ansible = ansible(reader);
     let port = reader.whole("fleet.ssh.port", 1..=u64::from(u16::MAX));
+    let jump = jump(reader, matches!(ansible, Some(Some(_))));
     let hosts_max = reader.whole("fleet.ssh.hosts_max", 1..=HOSTS_MAX);
     let connect = reader.positive("fleet.ssh.connect_seconds", SECONDS_MAX);
     let host = reader.positive("fleet.ssh.host_seconds", SECONDS_MAX);
@@ -46,6 +52,7 @@ pub fn hands(reader: &mut Reader<'_>) -> Option<Hands> {
         templates_folder,
         ansible: ansible?,
         port: u16::try_from(port?).ok()?,
+        jump: jump?,
         hosts_max: usize::try_from(hosts_max?).ok()?,
         connect: Duration::from_secs_f64(connect?),
         host: Duration::from_secs_f64(host?),
@@ -78,6 +85,66 @@ fn ansible(reader: &mut Reader<'_>) -> Option<Option<Ansible>> {
     // Found on the PATH.
     let program = program.unwrap_or_else(|| "ansible-playbook".into());
     Some((transport? == "ansible").then_some(Ansible { program, playbooks_folder }))
+}
+
+/// `USER@HOST:PORT`; the port may be left out.
+struct Login {
+    user: String,
+    address: ssh::Address,
+}
+
+impl FromStr for Login {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("`{text}` is not USER@HOST:PORT");
+        let (user, place) = text.rsplit_once('@').ok_or_else(bad)?;
+        // An IPv6 address stands in brackets where there is a port.
+        let (host, port) = match (place.strip_prefix('['), place.rsplit_once(':')) {
+            (Some(rest), _) => {
+                let (host, port) = rest.split_once(']').ok_or_else(bad)?;
+                (host, if port.is_empty() { "22" } else { port.strip_prefix(':').ok_or_else(bad)? })
+            }
+            (None, Some((host, port))) if !host.contains(':') => (host, port),
+            (None, _) => (place, "22"),
+        };
+        let port: u16 = port.parse().map_err(|_| bad())?;
+        let is_word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_graphic());
+        if !is_word(user) || !is_word(host) || port == 0 {
+            return Err(bad());
+        }
+        Ok(Self { user: user.to_owned(), address: ssh::Address::new(host, port) })
+    }
+}
+
+/// The machine that hosts are reached through, if there is one.
+fn jump(reader: &mut Reader<'_>, is_ansible: bool) -> Option<Option<Jump>> {
+    const HOST_KEY: &str = "fleet.ssh.jump_host_key";
+    if !reader.is_said(JUMP) {
+        if let Some(said) = [HOST_KEY, JUMP_KEY].into_iter().find(|name| reader.is_said(name)) {
+            reader.wrong(JUMP, format!("is needed where `{said}` is given"));
+            return None;
+        }
+        return Some(None);
+    }
+    let login: Option<Login> = reader.parsed(JUMP);
+    if is_ansible {
+        let what =
+            "is not for `fleet.transport` as ansible: put `ssh_args = -J ...` into its ansible.cfg instead";
+        reader.wrong(JUMP, what.to_owned());
+        return None;
+    }
+    if !reader.is_said(HOST_KEY) {
+        let what = format!(
+            "is needed where `{JUMP}` is given; `ssh-keyscan` shows it, and somebody there confirms it"
+        );
+        reader.wrong(HOST_KEY, what);
+        return None;
+    }
+    let host_key = reader.parsed(HOST_KEY);
+    let key_file = named(reader, JUMP_KEY);
+    let Login { user, address } = login?;
+    Some(Some(Jump { user, address, host_key: host_key?, key_file }))
 }
 
 /// The etcd that flannel on hosts asks.
@@ -116,6 +183,7 @@ pub fn files(hands: &Hands) -> impl Iterator<Item = (&'static str, &PathBuf)> {
     [
         ("fleet.commands_file", hands.commands_file.as_ref()),
         ("fleet.templates_folder", hands.templates_folder.as_ref()),
+        (JUMP_KEY, hands.jump.as_ref().and_then(|jump| jump.key_file.as_ref())),
         (PLAYBOOKS, hands.ansible.as_ref().and_then(|ansible| ansible.playbooks_folder.as_ref())),
         (ca_name, etcd.and_then(|etcd| etcd.ca.as_ref())),
         (certificate_name, client.map(|(certificate, _)| certificate)),
@@ -143,6 +211,32 @@ mod tests {
         assert!(hands.investigate && hands.profile == Profile::None && hands.etcd.is_none());
         assert_eq!((hands.port, hands.hosts_max), (22, 50));
         assert!(hands.ansible.is_none());
+    }
+
+    #[test]
+    fn a_jump_is_a_user_at_a_machine() {
+        const KEY: &str =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICs4S4OEBWkd3NCUIIk1YF3SNktnfhsZRSCNXxzJZFqO root@bastion";
+        assert!(of_text("").unwrap().fleet.hands.jump.is_none());
+        for (text, user, at) in [
+            ("me@bastion:2222", "me", "bastion:2222"),
+            ("me@bastion", "me", "bastion:22"),
+            ("me@192.0.2.1:22", "me", "192.0.2.1:22"),
+            ("me@[2001:db8::1]:22", "me", "[2001:db8::1]:22"),
+            ("me@[2001:db8::1]", "me", "[2001:db8::1]:22"),
+            ("me@2001:db8::1", "me", "[2001:db8::1]:22"),
+        ] {
+            let text =
+                format!("[fleet.ssh]\njump = '{text}'\njump_host_key = '{KEY}'\njump_key_file = 'key'");
+            let jump = of_text(&text).unwrap().fleet.hands.jump.unwrap();
+            assert_eq!((jump.user.as_str(), jump.address.to_string().as_str()), (user, at));
+            assert_eq!(jump.key_file, Some("/etc/key".into()));
+            let told = wrong(&format!("[fleet]\ntransport = 'ansible'\n{text}"));
+            assert!(
+                told[0].starts_with("fleet.ssh.jump: is not for `fleet.transport` as ansible"),
+                "{told:?}"
+            );
+        }
     }
 
     #[test]
@@ -189,6 +283,17 @@ mod tests {
         for (text, expected) in [
             ("[fleet.ssh]\nhosts_max = 0", "fleet.ssh.hosts_max: must be between 1 and 1000, not 0"),
             ("[fleet]\nwatch_seconds = 0", "fleet.watch_seconds: must be between 1 and 86400, not 0"),
+            ("[fleet.ssh]\njump = 'bastion'", "fleet.ssh.jump: `bastion` is not USER@HOST:PORT"),
+            ("[fleet.ssh]\njump = 'me@bastion:x'", "fleet.ssh.jump: `me@bastion:x` is not USER@HOST:PORT"),
+            (
+                "[fleet.ssh]\njump_key_file = 'k'",
+                "fleet.ssh.jump: is needed where `fleet.ssh.jump_key_file` is given",
+            ),
+            (
+                "[fleet.ssh]\njump = 'me@bastion'",
+                "fleet.ssh.jump_host_key: is needed where `fleet.ssh.jump` is given; `ssh-keyscan` shows it, and \
+                 somebody there confirms it",
+            ),
             ("[fleet.ssh]\nport = 70000", "fleet.ssh.port: must be between 1 and 65535, not 70000"),
             ("[fleet]\nprofile = 'all'", "fleet.profile: must be one of none, containers, not `all`"),
             (

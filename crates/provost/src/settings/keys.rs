@@ -419,6 +419,33 @@ pub const KEYS: &[Key] = &[
         docs: &["The port at which the SSH servers of hosts listen"],
     },
     Key {
+        name: "fleet.ssh.jump",
+        kind: Kind::Text("USER@HOST:PORT"),
+        default: Default::Follows("none: hosts are reached directly", "\"provost@bastion.example:22\""),
+        docs: &[
+            "The machine through which all hosts are reached, as with `ssh -J`; its sshd has to allow forwarding. The",
+            "addresses of hosts are as it knows them. With `fleet.transport` as ansible, put it into `ssh_args` instead.",
+        ],
+    },
+    Key {
+        name: "fleet.ssh.jump_host_key",
+        kind: Kind::Text("KEY"),
+        default: Default::Follows("none, which is right without a jump", "\"ssh-ed25519 AAAA...\""),
+        docs: &[
+            "The host key of that machine, as in its /etc/ssh/ssh_host_ed25519_key.pub; needed with `fleet.ssh.jump`.",
+            "One that proves another key is not signed in to.",
+        ],
+    },
+    Key {
+        name: "fleet.ssh.jump_key_file",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows(
+            "the key of the host that is to be reached",
+            "\"/etc/provost/bastion_ed25519\"",
+        ),
+        docs: &["The file with the private key that signs in to that machine; nobody else may read it"],
+    },
+    Key {
         name: "fleet.ssh.hosts_max",
         kind: Kind::Whole("N"),
         default: Default::Is("50"),

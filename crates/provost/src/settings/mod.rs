@@ -246,6 +246,8 @@ pub struct Hands {
     pub ansible: Option<Ansible>,
     /// The TCP port of their SSH servers.
     pub port: u16,
+    /// The machine that they are reached through.
+    pub jump: Option<Jump>,
     /// How many are worked on at once.
     pub hosts_max: usize,
     /// How long a connection may take to be made.
@@ -254,6 +256,19 @@ pub struct Hands {
     pub host: Duration,
     /// The etcd for flannel.
     pub etcd: Option<FlannelEtcd>,
+}
+
+/// A machine that hosts are reached through.
+#[derive(Debug)]
+pub struct Jump {
+    /// Who signs in to it.
+    pub user: String,
+    /// Where it is.
+    pub address: ssh::Address,
+    /// The key that it has to prove.
+    pub host_key: ssh::HostKey,
+    /// The file with the private key that signs in; the host's own where this is absent.
+    pub key_file: Option<PathBuf>,
 }
 
 /// How hosts are worked on by playbooks.

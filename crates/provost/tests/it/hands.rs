@@ -248,8 +248,10 @@ fn whoever_is_not_reached_has_failed_with_a_reason(transport: Transport) {
     assert!(reason.contains("refuses connections; see that sshd runs there"), "{reason}");
     let reason = world.reason(away);
     assert!(reason.contains("did not answer within 3 s") || reason.contains("no route"), "{reason}");
+    assert!(reason.contains("see that the machine is on"), "{reason}");
     let reason = world.reason(hanging);
     assert!(reason.contains("did not answer within ") && reason.contains("the SSH handshake"), "{reason}");
+    assert!(reason.contains("see whether the machine hangs"), "{reason}");
     wait_until("nothing to be left", || world.is_tidy());
     ended_without_a_fault(world.house);
 }

@@ -69,7 +69,7 @@ fn a_host_becomes_a_node_of_its_clusters_container_manager() {
 #[test]
 fn a_host_that_is_cut_off_has_failed_until_it_is_back() {
     let options = [("fleet-watch-seconds", "1"), ("fleet-ssh-connect-seconds", "1")];
-    let world = World::new(Transport::Ssh, vec![HostPlan::new(), HostPlan::new()], &options);
+    let mut world = World::new(Transport::Ssh, vec![HostPlan::new(), HostPlan::new()], &options);
     put(&world, "/api/v0/cluster/web", &json!({}));
     for host in world.hosts.all() {
         add_to_web(&world, host);
@@ -87,5 +87,9 @@ fn a_host_that_is_cut_off_has_failed_until_it_is_back() {
     assert_eq!(health(&world), ("ok".into(), 2));
     let last = world.until(&world.hosts[1], "disassociated")["checked_at"].clone();
     assert!(last.as_str() > first.as_str(), "{first} {last}: it was looked at all the while");
-    ended_without_a_fault(world.house);
+    let log = world.house.stop().stderr;
+    assert!(!log.contains("panicked") && !log.contains("ERROR"), "{log}");
+    let changes: Vec<&str> = log.lines().filter(|line| line.contains("host's status changed")).collect();
+    let is_told = |line: &&&str| line.contains("status=\"failed\"") && line.contains("reason=");
+    assert!(changes.iter().any(|line| is_told(&line)), "the log says to what: {changes:#?}");
 }

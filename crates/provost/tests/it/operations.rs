@@ -12,10 +12,10 @@ use crate::hands::{Transport, World};
 use crate::houses::ended_without_a_fault;
 use crate::sign_in::{everybody, files};
 
-const COMMANDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/operations.toml");
+pub const COMMANDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/operations.toml");
 
 /// A cluster `web` of hosts that are ready.
-fn cluster_of(plans: Vec<HostPlan>, options: &[(&str, &str)]) -> World {
+pub fn cluster_of(plans: Vec<HostPlan>, options: &[(&str, &str)]) -> World {
     let options = [&[("fleet-commands-file", COMMANDS)], options].concat();
     let world = World::new(Transport::Ssh, plans, &options);
     assert_eq!(world.ask("PUT", "/api/v0/cluster/web", &json!({})).0, 201);
@@ -31,7 +31,7 @@ fn cluster_of(plans: Vec<HostPlan>, options: &[(&str, &str)]) -> World {
     world
 }
 
-fn plans(count: usize, down_seconds: f64) -> Vec<HostPlan> {
+pub fn plans(count: usize, down_seconds: f64) -> Vec<HostPlan> {
     (0..count).map(|_| HostPlan::new().down_for(down_seconds)).collect()
 }
 
@@ -244,5 +244,22 @@ fn commctl_starts_it_and_shows_how_far_it_is() {
     assert!(typed("cluster upgrade start web").contains("status: in_process"));
     let is_finished = || typed("cluster upgrade status web").contains("status: finished");
     wait_until("the upgrade to be finished", is_finished);
+    ended_without_a_fault(world.house);
+}
+
+/// An upgrade may give a host another version: what is known of it is what it says afterwards.
+#[test]
+fn what_a_host_is_after_an_operation_is_known() {
+    let world = cluster_of(vec![HostPlan::new().os("debian", "12")], &[]);
+    let host = &world.hosts[0];
+    let facts =
+        || world.ask("GET", &format!("/v1/hosts/{}", host.address()), &Value::Null).1["facts"].clone();
+    assert_eq!((&facts()["os"], &facts()["os_version"]), (&json!("debian"), &json!("12")));
+    assert!(facts()["kernel"].is_string() && facts()["architecture"].is_string(), "{}", facts());
+    host.answer("apt-get", "sed -i s/12/13/ /etc/os-release");
+    world.begin("upgrade");
+    let ended = world.ended("upgrade", |_| {});
+    assert_eq!(ended["status"], "finished", "{ended}");
+    assert_eq!(facts()["os_version"], "13");
     ended_without_a_fault(world.house);
 }

@@ -3,6 +3,7 @@
 mod faults;
 mod fleet_faults;
 mod life;
+mod operations;
 mod sigkill;
 mod start;
 mod takeover;

@@ -45,8 +45,9 @@ use crate::signing_in::sign_in;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// At least so long passes between two looks.
 const LOOK_PAUSE: Duration = Duration::from_millis(200);
-/// After so much silence a comment is sent, so that nobody on the way takes the connection for dead.
-const SILENCE_MAX: Duration = Duration::from_secs(15);
+/// After so much silence a comment is sent, so that nobody on the way takes the connection for dead, and that who has
+/// gone is soon known to have.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// How often it is looked at whether who reads still may.
 const CHECK_EVERY: Duration = Duration::from_secs(30);
 /// When it is worth asking again where too many listen.

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How many there may be.
-const LISTENERS_MAX: usize = 64;
-/// How many of them may be one and the same user, so that nobody takes all places.
-const LISTENERS_MAX_EACH: usize = 16;
+/// How many there may be. Each costs some kilobytes, and a question to the store every two seconds.
+const LISTENERS_MAX: usize = 512;
+/// How many of them may be one and the same user, so that nobody takes all places: a team has one certificate, perhaps.
+const LISTENERS_MAX_EACH: usize = 64;
 
 /// Those who read along. Cloning shares them.
 #[derive(Debug, Clone, Default)]

@@ -31,6 +31,9 @@ pub(super) fn host(host: &fleet::Host) -> wire::Host {
         labels: host.labels.as_map().clone(),
         facts: wire::Facts {
             os: text(&host.facts.os),
+            os_version: host.details.os_version.clone(),
+            kernel: host.details.kernel.clone(),
+            architecture: host.details.architecture.clone(),
             cpus: known(host.facts.cpus),
             memory_mb: known(host.facts.memory),
             disk_bytes: known(host.facts.space),

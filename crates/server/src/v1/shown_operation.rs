@@ -17,7 +17,7 @@ pub(super) fn operation(view: &RolloutView) -> wire::Operation {
         },
         version: rollout.plan.version().map(str::to_owned),
         phase: phase(view.phase),
-        waits_for: view.waits_for.map(waits_for),
+        waits_for: view.waits_for.as_ref().map(waits_for),
         hosts: wire::OperationCounts {
             total: rollout.total,
             waiting: rollout.waiting(),
@@ -49,11 +49,12 @@ fn phase(phase: Phase) -> OperationPhase {
     }
 }
 
-fn waits_for(waiting: Waiting) -> WaitsFor {
+fn waits_for(waiting: &Waiting) -> WaitsFor {
     match waiting {
         Waiting::Hosts => WaitsFor::Hosts,
         Waiting::Schedule { until } => WaitsFor::Schedule { until: until.to_string() },
-        Waiting::Unavailable { are, may_be } => WaitsFor::Unavailable { are, may_be },
+        Waiting::Unavailable { are, may_be } => WaitsFor::Unavailable { are: *are, may_be: *may_be },
+        Waiting::Answers { of } => WaitsFor::Answers { of: of.iter().map(ToString::to_string).collect() },
         Waiting::Others => WaitsFor::Others,
     }
 }

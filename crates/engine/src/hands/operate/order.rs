@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use base::Span;
 use fleet::{Cordon, HostRun, OperationKind, Playbook, has_restarted, is_busy, restarted_meanwhile};
 use ssh::{Command, End, Keep};
 
-use super::{Halt, Pace, Ready, Visit, failed, troubled, why};
+use super::{Halt, Pace, Ready, Visit, brief, failed, troubled, why};
 
 /// How much of what a command says is kept: its last words are told.
 const KEPT: Keep = Keep::ends(8 * 1024);
@@ -65,12 +66,19 @@ impl Visit {
     }
 
     async fn send(&self, run: &HostRun, ready: &Ready, is_restart: bool) -> Result<(), Halt> {
-        let text = ready.commands.errand(&self.rollout, run).map_err(|error| failed(&error))?;
-        let remote = self.crew.hands.remote_for(Playbook::of(self.rollout.plan.kind()));
+        // What is not done by then is ended there, too; a moment later, so that it is told why.
+        let left = Span::seconds(i64::try_from(self.left().as_secs()).unwrap_or(i64::MAX).saturating_add(1));
+        let text = ready.commands.errand(&self.rollout, run, left).map_err(|error| failed(&error))?;
+        let command = ready.commands.of_plan(&self.rollout.plan).map_err(|error| failed(&error))?;
         let kind = self.rollout.plan.kind().as_str();
+        let hangs = format!(
+            "the command of its {kind}, `{}`, did not end, and is ended there; see what it waits for",
+            brief(&command)
+        );
+        let remote = self.crew.hands.remote_for(Playbook::of(self.rollout.plan.kind()));
         let mut was_cut_off = false;
         loop {
-            self.lacks(format!("its {kind} is still running"));
+            self.lacks(hangs.as_str());
             let deadline = match (is_restart, &self.crew.hands.playbooks) {
                 (true, _) => self.left().min(HEARD_OF),
                 (false, Some(_)) => self.left().min(HEARD_OF_BY_PLAYBOOK),
@@ -98,7 +106,7 @@ impl Visit {
             let is_overdue = matches!(error, ssh::Error::Overdue { .. });
             let halt = match is_restart {
                 // It goes on apart, and is asked again.
-                _ if is_overdue => Halt::Later(format!("its {kind} is still running")),
+                _ if is_overdue => Halt::Later(hangs.clone()),
                 // Where it has not gone down it is asked again, and tells whether it will.
                 true if error.may_have_begun() => {
                     was_cut_off = true;

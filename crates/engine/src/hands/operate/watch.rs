@@ -10,7 +10,7 @@ use fleet::{Cordon, Gates, HostRun, Observed, missing};
 use ssh::{Command, Keep, Output, Target};
 use tokio::time::{Instant, timeout};
 
-use super::{Halt, Pace, Visit, troubled};
+use super::{Halt, Pace, Visit, brief, troubled};
 
 /// What tells a boot from the others (`random(4)`).
 const BOOT_ID: &str = "cat /proc/sys/kernel/random/boot_id";
@@ -25,6 +25,8 @@ const KNOWN_FOR: Duration = Duration::from_secs(5);
 const REFUSED_MAX: Duration = Duration::from_secs(60);
 /// How long the operator's command may take each time.
 const COMMAND: Duration = Duration::from_secs(60);
+/// How long it takes at most to end a command that hangs.
+const ENDING: Duration = Duration::from_secs(3);
 /// How long a knock may take at least, in times that the host took to answer when it was there.
 const KNOCK: u32 = 4;
 /// The same, of a host that has not answered yet.
@@ -82,14 +84,13 @@ impl Visit {
                 }
             }
         }
-        if run.cordon == Cordon::None {
-            return Ok(());
+        if run.cordon != Cordon::None {
+            let pace = Pace::patient();
+            while let Err(halt) = self.uncordon().await {
+                self.bear(halt, pace.pause()).await?;
+            }
         }
-        let pace = Pace::patient();
-        while let Err(halt) = self.uncordon().await {
-            self.bear(halt, pace.pause()).await?;
-        }
-        Ok(())
+        self.look_after(&way.target).await
     }
 
     /// What of the gates is still missing.
@@ -120,11 +121,17 @@ impl Visit {
         if let Some(text) = &gates.command
             && seen.node_ready != Some(false)
         {
-            let command =
-                Command::new(text.as_str()).deadline(COMMAND.min(self.left())).keep(Keep::ends(4 * 1024));
+            // So that there is time to say that it hangs, and to end it there.
+            let deadline = COMMAND.min(self.left().saturating_sub(ENDING)).max(ENDING);
+            let hangs = format!("the gate `{}` did not end within {} s", brief(text), deadline.as_secs());
+            self.lacks(hangs.as_str());
+            let command = Command::new(text.as_str()).deadline(deadline).keep(Keep::ends(4 * 1024));
             let ran = self.within(self.crew.hands.remote.run(target, &command)).await?;
             (seen.command, says) = match ran {
                 Ok(output) => (Some(output.is_success()), words(&output)),
+                Err(ssh::Error::Overdue { .. }) => {
+                    return Ok(Lacks::Gate(format!("{hangs}, and was ended there; see what it waits for")));
+                }
                 Err(error) => (None, super::why(&self.address, &error)),
             };
         }

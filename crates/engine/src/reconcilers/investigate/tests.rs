@@ -104,6 +104,7 @@ impl World {
             remote: remote.clone(),
             playbooks: None,
             port: 22,
+            jump: None,
             profile: Profile::None,
             commands: OsCommands::standard(),
             templates: Templates::default(),
@@ -203,6 +204,6 @@ async fn hosts_that_another_works_on_are_left_to_it() {
     let claims = world.investigate.claims.clone();
     claims.take("host/10.0.0.0", "another", BEGINNING, lease).await.unwrap().unwrap();
     let next = world.investigate.step(&Stop::new()).await.unwrap();
-    assert_eq!(next, Next::At(BEGINNING + Span::seconds(15)));
+    assert_eq!(next, Next::At(BEGINNING + Span::seconds(5)));
     assert_eq!((world.host(0).await.0.as_str(), world.host(1).await.0.as_str()), ("", "disassociated"));
 }

@@ -60,6 +60,11 @@ impl World {
         self.fleet.join(Permit::house(), &web(), &address).await.unwrap();
     }
 
+    async fn claims_on(&self, host: &str) -> Claim {
+        let (name, now) = (claim_on(&host.parse().unwrap()), self.clock.now());
+        self.register.claims.take(&name, "we", now, LEASE).await.unwrap().unwrap()
+    }
+
     async fn step(&mut self) {
         self.register.step(&Stop::new()).await.unwrap();
     }
@@ -183,4 +188,93 @@ async fn who_goes_takes_no_reason_along() {
     assert!(world.host("10.0.0.1").await.1.is_some());
     world.fleet.leave(Permit::house(), &web(), &"10.0.0.1".parse().unwrap()).await.unwrap();
     assert_eq!(world.host("10.0.0.1").await, ("disassociated".into(), None));
+}
+
+/// A cluster gets another container manager, then another one before anybody looked, then none.
+#[tokio::test]
+async fn hosts_follow_their_cluster_to_another_container_manager() {
+    let mut world = World::new().await;
+    world.server.set_token(TOKEN, "provost");
+    for number in 0..20 {
+        world.joined(&format!("10.0.0.{number}")).await;
+    }
+    world.step().await;
+    let other = ApiServer::http();
+    other.set_token(TOKEN, "provost");
+    let define = async |name: &str, kind, options: serde_json::Value| {
+        let options = Options::new(options.as_object().unwrap().clone());
+        let manager = ContainerManager { name: name.parse().unwrap(), kind, options };
+        world.fleet.put_container_manager(Permit::house(), manager, Expected::Absent).await.unwrap();
+    };
+    define("other", ContainerManagerKind::OpenShift, json!({"server_url": other.url(), "token": TOKEN}))
+        .await;
+    define("all", ContainerManagerKind::Trivial, json!({})).await;
+    let fleet = world.fleet.clone();
+    let give = async |manager: &str| {
+        let new = NewCluster { container_manager: manager.into(), ..NewCluster::default() };
+        fleet.put_cluster(Permit::house(), &web(), &new, Expected::Anything).await.unwrap();
+    };
+    // One of them is silent, and is believed to be registered when it answers again.
+    let claim = world.claims_on("10.0.0.3").await;
+    for _ in 0..8 {
+        let look = fleet::Look::Silent { reason: "it is away".into() };
+        fleet.record_look(&claim, &"10.0.0.3".parse().unwrap(), &look).await.unwrap();
+    }
+    world.register.claims.release(claim).await.unwrap();
+    assert_eq!(world.host("10.0.0.3").await.0, "failed");
+
+    give("other").await;
+    world.step().await;
+    for number in (0..20).filter(|number| *number != 3) {
+        let host = format!("10.0.0.{number}");
+        assert_eq!(world.host(&host).await, ("active".into(), None), "{host}");
+        assert!(world.server.node(&host).is_none() && other.node(&host).is_some(), "{host}");
+    }
+    assert!(world.server.node("10.0.0.3").is_none());
+    let claim = world.claims_on("10.0.0.3").await;
+    fleet.record_look(&claim, &"10.0.0.3".parse().unwrap(), &fleet::Look::Answered).await.unwrap();
+    world.register.claims.release(claim).await.unwrap();
+    assert_eq!(world.host("10.0.0.3").await.0, "disassociated", "nobody has it yet");
+    world.step().await;
+    assert!(other.node("10.0.0.3").is_some());
+
+    give("all").await;
+    give("k8s").await;
+    world.step().await;
+    assert_eq!(world.host("10.0.0.0").await.0, "active");
+    assert!(world.server.node("10.0.0.0").is_some() && other.node("10.0.0.0").is_none());
+
+    give("all").await;
+    world.step().await;
+    assert_eq!(world.host("10.0.0.0").await.0, "active");
+    assert!(world.server.node("10.0.0.0").is_none());
+    give("").await;
+    world.step().await;
+    assert_eq!(world.host("10.0.0.0").await.0, "disassociated");
+    assert_eq!(fleet.manager_changes().await.unwrap(), []);
+}
+
+/// Somebody is at work on a host while its cluster changes: it follows as soon as they are done.
+#[tokio::test]
+async fn a_host_that_is_worked_on_follows_later() {
+    let mut world = World::new().await;
+    world.server.set_token(TOKEN, "provost");
+    world.joined("10.0.0.1").await;
+    world.step().await;
+    let claim = {
+        let now = world.clock.now();
+        let claims = &world.register.claims;
+        claims.take(&claim_on(&"10.0.0.1".parse().unwrap()), "another", now, LEASE).await.unwrap().unwrap()
+    };
+    let none = NewCluster::default();
+    world.fleet.put_cluster(Permit::house(), &web(), &none, Expected::Anything).await.unwrap();
+    world.step().await;
+    assert_eq!(
+        (world.host("10.0.0.1").await.0.as_str(), world.server.node("10.0.0.1").is_some()),
+        ("active", true)
+    );
+    world.register.claims.release(claim).await.unwrap();
+    world.step().await;
+    assert_eq!(world.host("10.0.0.1").await.0, "disassociated");
+    assert!(world.server.node("10.0.0.1").is_none());
 }

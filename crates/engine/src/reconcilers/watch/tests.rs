@@ -119,6 +119,7 @@ impl World {
             remote: self.remote.clone(),
             playbooks: None,
             port: 22,
+            jump: None,
             profile: Profile::None,
             commands: OsCommands::standard(),
             templates: Templates::default(),
@@ -250,7 +251,7 @@ async fn processes_share_the_hosts_and_one_takes_over_from_another() {
     let claims = watches[0].watcher.claims.clone();
     for slice in 0..60 {
         let name = format!("watch/{slice}");
-        claims.take(&name, "one", world.clock.now(), LEASE).await.unwrap().unwrap();
+        claims.take(&name, "one", world.clock.now(), Span::seconds(60)).await.unwrap().unwrap();
     }
     world.watched(&mut watches[1..], 50).await;
     assert_eq!(world.asked().len(), 0);

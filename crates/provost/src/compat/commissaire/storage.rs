@@ -8,9 +8,10 @@
 //!   server_url  certificate_path certificate_key_path certificate_ca_path      of an etcd
 //! custodia_X          option X of Custodia
 //! ```
-//! Everything is kept in one store here: the etcd of the first handler that is one, or the embedded store without.
+//! Everything is kept in one store here: the etcd of the first handler that is one, or the embedded store without. Where
+//! its URL is said, and other machines can make something of it, flannel on hosts is told the same etcd, with its files.
 //!
-//! Source: the contract of `/api/v0`, section 9.2.
+//! Source: the contract of `/api/v0`, sections 9.2 and 9.3.
 
 use std::path::Path;
 
@@ -59,6 +60,14 @@ const OPTIONS: [(&str, &str); 4] = [
     ("certificate-path", "store.etcd.certificate_file"),
     ("certificate-key-path", "store.etcd.key_file"),
     ("certificate-ca-path", "store.etcd.ca_file"),
+];
+
+/// The same etcd's settings, as they are of flannel on hosts.
+const FLANNEL: [(&str, &str); 4] = [
+    ("store.etcd.endpoints", "fleet.flannel.etcd.url"),
+    ("store.etcd.certificate_file", "fleet.flannel.etcd.certificate_file"),
+    ("store.etcd.key_file", "fleet.flannel.etcd.key_file"),
+    ("store.etcd.ca_file", "fleet.flannel.etcd.ca_file"),
 ];
 
 /// Whether it is about a member of Custodia's, which [`storage`] speaks of by itself.
@@ -122,6 +131,12 @@ impl Storage {
         for (setting, value) in options {
             say(setting, setting_of(value));
         }
+        if options.iter().any(|(setting, value)| *setting == "store.etcd.endpoints" && is_for_others(value)) {
+            for (setting, value) in options {
+                let of_flannel = FLANNEL.iter().find(|(of_store, _)| of_store == setting);
+                of_flannel.into_iter().for_each(|(_, of_flannel)| say(of_flannel, setting_of(value)));
+            }
+        }
         let has_url = options.iter().any(|(setting, _)| *setting == "store.etcd.endpoints");
         if !has_url && !variables(config) {
             let url = settings::Value::Text("http://127.0.0.1:2379".to_owned());
@@ -134,6 +149,23 @@ impl Storage {
         let options = self.etcd.iter().flatten();
         options.into_iter().any(|(setting, _)| *setting == "store.etcd.endpoints")
     }
+}
+
+/// Whether it is an URL of a machine that others can ask, too.
+fn is_for_others(url: &Value) -> bool {
+    let host = |url: &str| {
+        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+        let place = rest.split('/').next()?;
+        let host = match place.strip_prefix('[') {
+            Some(inside) => inside.split(']').next()?,
+            None => place.split(':').next()?,
+        };
+        Some(host.to_owned()).filter(|host| !host.is_empty())
+    };
+    let is_own = |host: &str| {
+        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    };
+    url.as_str().and_then(host).is_some_and(|host| !is_own(&host))
 }
 
 /// An URL may have a slash behind its port; ours has none.
@@ -307,6 +339,32 @@ mod tests {
         check(json!([{"type": "commissaire.storage.etcd", "server-url": "http://e:1/"}]), Some("http://e:1"));
         check(json!({"name": "commissaire.storage.etcd", "server_url": "http://e:1"}), Some("http://e:1"));
         check(json!({"type": "elsewhere.module"}), None);
+    }
+
+    /// Hosts cannot ask an etcd of which they are told that it is on themselves.
+    #[test]
+    fn flannel_is_told_of_an_etcd_that_hosts_can_ask() {
+        let check = |handler: Value, expected: [Option<&str>; 2]| {
+            let conf = Conf { path: "storage.conf".into(), object: Map::new() };
+            let mut config = Config::empty(Surroundings { variables: Vec::new(), root: true });
+            read(handler.clone()).say(&conf, &mut config, None, |_| false);
+            let said = ["fleet.flannel.etcd.url", "fleet.flannel.etcd.ca_file"]
+                .map(|setting| config.said(setting).map(|said| said.value.clone()));
+            let expected = expected.map(|text| text.map(|text| settings::Value::Text(text.to_owned())));
+            assert_eq!(said, expected, "{handler}");
+        };
+        check(
+            json!({"type": "etcd", "server_url": "https://10.0.0.1:2379/", "certificate_ca_path": "/ca.pem"}),
+            [Some("https://10.0.0.1:2379"), Some("/ca.pem")],
+        );
+        check(
+            json!({"type": "etcd", "server_url": "http://etcd.example:2379"}),
+            [Some("http://etcd.example:2379"), None],
+        );
+        for url in ["http://127.0.0.1:2379", "http://localhost:2379", "http://[::1]:2379", "nonsense"] {
+            check(json!({"type": "etcd", "server_url": url, "certificate_ca_path": "/ca.pem"}), [None, None]);
+        }
+        check(json!({"type": "etcd"}), [None, None]);
     }
 
     #[test]

@@ -273,3 +273,18 @@ fn ssh_gets_the_key_and_the_user() {
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(7), expected));
     assert_eq!(std::fs::read_dir(operator.home().join("tmp")).unwrap().count(), 0);
 }
+
+/// Two names are meant by those who write `--user`: before a password is asked for, it is said whose.
+#[test]
+fn who_one_is_here_is_told_from_who_one_is_on_the_host() {
+    let server = Recorder::start(|_| Reply::json(201, &host("a", "new").to_string()));
+    let operator = Operator::of(&server.url());
+    let said = "note: `--user admin` is who you are here, to Provost; whom it is to be on the host, `--remote-user` says";
+    for (line, is_told) in [
+        ("host add a --user admin", true),
+        ("host add a --user admin --remote-user admin", false),
+        ("host add a", false),
+    ] {
+        assert_eq!(operator.run(line).stderr.lines().any(|line| line == said), is_told, "{line}");
+    }
+}

@@ -63,6 +63,10 @@ fn a_plan_is_a_table() {
     assert_eq!((ran.ok(), ran.stderr.as_str()), (table, said));
     let body = r#"{"dry_run":true,"kind":"deploy","policy":{"batch":"2","canary":"1"},"version":"7.2"}"#;
     assert_eq!(server.heard()[0].line(), format!("POST /v1/clusters/web/operations {body}"));
+    let one = json!({"groups": [["a"]], "has_canaries": false, "refused": [], "begins_at": "t"}).to_string();
+    let alone = Recorder::start(move |_| Reply::json(200, &one));
+    let ran = Operator::of(&alone.url()).run("cluster restart web --dry-run");
+    assert_eq!(ran.stderr, "1 host in 1 group, from t on; nothing was started\n");
     let ran = operator.run("cluster restart web --dry-run --json");
     assert_eq!((serde_json::from_str::<Value>(ran.ok()).unwrap(), ran.stderr.as_str()), (plan, ""));
 }
@@ -71,6 +75,15 @@ fn a_plan_is_a_table() {
 fn an_operation_can_be_waited_for() {
     for (ends, code, said) in [
         (with("finished", [2, 0, 0], &[]), 0, &["the restart of cluster web is done, at 2 of 2 hosts"][..]),
+        (
+            with("finished", [0, 1, 0], &[]),
+            69,
+            &[
+                "host b failed: it hangs",
+                "error: the restart of cluster web came to its end, at 0 of 1 host; 1 failed",
+                "hint: `provost operation retry web 7` tries those that failed again, and goes on",
+            ],
+        ),
         (
             with("failed", [1, 1, 1], &[]),
             69,
@@ -143,6 +156,13 @@ fn the_latest_operation_is_the_usual_one() {
     let heard: Vec<String> = server.heard().iter().map(Heard::line).collect();
     let expected = ["GET /v1/clusters/web/operations?limit=1", "POST /v1/clusters/web/operations/7/abort {}"];
     assert_eq!(heard, expected);
+
+    let aborting = with("aborting", [1, 0, 0], &["10.0.0.4"]).to_string();
+    let server_at_it = Recorder::start(move |_| Reply::json(200, &aborting));
+    let ran = Operator::of(&server_at_it.url()).run("operation abort web 7");
+    let said = "the restart of cluster web (operation 7) is now aborting: 1 of 2 done, at 10.0.0.4; a restart that was \
+                sent to 10.0.0.4 already is not recalled\n";
+    assert_eq!((ran.ok(), ran.stderr.as_str()), ("", said));
 
     let ran = operator.run("operation watch web --json");
     let phases: Vec<Value> =

@@ -56,8 +56,8 @@ fn claim(engine: &Arc<dyn Engine>) -> Option<String> {
 /// One process is killed in the middle of work that it had claimed. Another one, which finds it claimed, leaves it
 /// alone as long as the claim lasts, and then does it.
 ///
-/// A claim lasts a minute, and is looked at every quarter of one. What is left of the minute is taken off here, by
-/// writing into the dead process's claim that it is over; all else is as in life.
+/// What is left of the claim is taken off here, by writing into the dead process's claim that it is over; all else is as
+/// in life.
 #[test]
 fn what_a_killed_process_had_claimed_is_done_by_another() {
     let etcd = Etcd::start(1);

@@ -67,7 +67,8 @@ pub(super) fn rows() -> Vec<Row> {
             "/clusters/{name}/operations/{id}/abort",
             Call::AbortOperation,
             "abortOperation",
-            "End an operation: hosts under way are given up, and nothing is left cordoned",
+            "End an operation: hosts under way are given up, and nothing is left cordoned; what hosts were sent already, a \
+             reboot say, is not recalled",
         ),
         steers(
             "/clusters/{name}/operations/{id}/retry",

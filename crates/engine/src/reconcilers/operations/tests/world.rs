@@ -87,6 +87,7 @@ impl World {
             remote: self.machines.clone(),
             playbooks: None,
             port: 22,
+            jump: None,
             profile: Profile::None,
             commands: OsCommands::standard(),
             templates: Templates::default(),
