@@ -190,12 +190,12 @@ pub enum Error {
         source: Box<Error>,
     },
     /// A command said more than any command of ours would, and was not listened to any more.
-    #[error("the command on {at} said more than {bytes_max} bytes")]
+    #[error("the command on {at} said more than {mib_max} MiB")]
     TooMuch {
         /// Who was asked.
         at: Address,
         /// The limit.
-        bytes_max: u64,
+        mib_max: u64,
     },
     /// What was asked for cannot be done this way, whatever the machine is like.
     #[error("{at} was not asked: {said}")]

@@ -17,9 +17,6 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// How long a machine has to show that it lives when a command was not done by its deadline.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
-/// How much a command may say: who prints without end would keep us busy until its deadline.
-const SAID_BYTES_MAX: u64 = 16 * 1024 * 1024;
-
 /// Between two attempts to open a channel.
 const BETWEEN_OPENS: Duration = Duration::from_millis(50);
 
@@ -29,6 +26,7 @@ const STDERR: u32 = 1;
 /// What was heard of a command so far.
 struct Hearing {
     keep: Keep,
+    said_bytes_max: u64,
     preamble: Preamble,
     stdout: Captured,
     stderr: Captured,
@@ -59,14 +57,14 @@ impl Session {
         let channel = self.open(limits).await?;
         let (mut reader, writer) = channel.split();
         let wrapped = wrap(command, self.user == "root");
-        let mut hearing = Hearing::new(command.keep, wrapped.through_sudo);
+        let mut hearing = Hearing::new(command, wrapped.through_sudo);
         let talk = converse(&mut reader, &writer, wrapped, &mut hearing);
         let in_time = timeout(command.deadline, talk).await;
         let outcome = match in_time {
             // Both sides have to close a channel; this one does even if the other waits for a process left behind.
             Ok(Ok(())) if hearing.is_endless() => {
                 self.end(&writer).await;
-                Err(Error::TooMuch { at: at.clone(), bytes_max: SAID_BYTES_MAX })
+                Err(Error::TooMuch { at: at.clone(), mib_max: command.said_mib_max })
             }
             Ok(Ok(())) => {
                 let _ = timeout(SILENCE, writer.close()).await;
@@ -166,9 +164,10 @@ async fn converse(
 }
 
 impl Hearing {
-    fn new(keep: Keep, through_sudo: bool) -> Self {
+    fn new(command: &Command, through_sudo: bool) -> Self {
         Self {
-            keep,
+            keep: command.keep,
+            said_bytes_max: command.said_mib_max.saturating_mul(1024 * 1024),
             preamble: Preamble::new(through_sudo),
             stdout: Captured::default(),
             stderr: Captured::default(),
@@ -179,7 +178,7 @@ impl Hearing {
 
     /// Whether it said more than is listened to.
     fn is_endless(&self) -> bool {
-        self.stdout.said_bytes() + self.stderr.said_bytes() > SAID_BYTES_MAX
+        self.stdout.said_bytes() + self.stderr.said_bytes() > self.said_bytes_max
     }
 
     /// Until the channel is closed, or the command has exited and says nothing any more, or has said too much.

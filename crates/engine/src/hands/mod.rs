@@ -100,7 +100,7 @@ impl Hands {
         let proved = self.remote.meet(target).await?;
         let target = target.clone().pinned(proved.clone());
         let keep = Keep { head_bytes: PROBE_BYTES_MAX + 1, tail_bytes: 0 };
-        let probe = Command::new(PROBE).as_user().deadline(LOOK).keep(keep);
+        let probe = Command::new(PROBE).as_user().deadline(LOOK).keep(keep).say_at_most(1);
         Ok((proved, self.remote.run(&target, &probe).await?))
     }
 

@@ -143,7 +143,7 @@ impl Visit {
     }
 
     async fn boot_id(&self, target: &Target, limit: Duration) -> Result<String, Halt> {
-        let command = Command::new(BOOT_ID).as_user().deadline(limit);
+        let command = Command::new(BOOT_ID).as_user().deadline(limit).say_at_most(1);
         let asked = self.within(timeout(limit, self.crew.hands.remote.run(target, &command))).await?;
         let output = match asked {
             Ok(Ok(output)) => output,
