@@ -177,7 +177,7 @@ impl Job<'_> {
             }
         }
         let ended = async {
-            match playbooks.end(target, run).await {
+            match playbooks.made_ready(target, run).await {
                 Ok(_) => Ok(None),
                 Err(Fault::Task(trouble)) => Ok(Some(trouble)),
                 Err(Fault::Remote(error)) => Err(error),

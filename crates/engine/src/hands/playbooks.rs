@@ -17,6 +17,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
 use ssh::{Captured, Command, End, Error, HostKey, Output, Remote, Target, Upload};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::reach::told;
 
@@ -34,6 +35,15 @@ pub struct Playbooks {
     ansible: Ansible,
     /// The operator's, which count more.
     folder: Option<PathBuf>,
+    /// Places for those that make hosts ready, which takes minutes: fewer than there are, so that the others, which take
+    /// seconds, are always run.
+    bootstraps: Arc<Semaphore>,
+}
+
+/// A playbook that makes a host ready.
+pub(crate) struct Bootstrap {
+    run: Run,
+    _place: OwnedSemaphorePermit,
 }
 
 /// Why a playbook did not come to its end on a host.
@@ -67,7 +77,8 @@ impl Playbooks {
             let path = own.join(playbook.file());
             fs::write(&path, playbook.standard()).map_err(failed(&path))?;
         }
-        Ok(Self { ansible, folder })
+        let bootstraps = Arc::new(Semaphore::new((ansible.runs_max() * 3 / 4).max(1)));
+        Ok(Self { ansible, folder, bootstraps })
     }
 
     /// Where the file of `playbook` is: looked at each time, so that an operator can put one there at any time.
@@ -123,21 +134,36 @@ impl Playbooks {
         given: playbook::Given,
         done: &BTreeSet<String>,
         limit: Duration,
-    ) -> Result<Run, Error> {
+    ) -> Result<Bootstrap, Error> {
+        let place = self.bootstraps.clone().acquire_owned().await.expect("nobody closes it");
         let mut play = self.play(target, Playbook::Bootstrap, true, limit)?;
         play.variables = given.variables;
         play.files = given.files.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect();
         play.skip_tags = done.iter().cloned().collect();
-        self.ansible.begin(&play).await.map_err(|error| failed(target, &error))
+        let run = self.ansible.begin(&play).await.map_err(|error| failed(target, &error))?;
+        Ok(Bootstrap { run, _place: place })
     }
 
-    /// The next step of `run` that is done.
-    pub(crate) async fn next(&self, target: &Target, run: &mut Run) -> Result<Option<Done>, Error> {
-        run.next().await.map_err(|error| failed(target, &error))
+    /// The next step that is done.
+    pub(crate) async fn next(
+        &self,
+        target: &Target,
+        bootstrap: &mut Bootstrap,
+    ) -> Result<Option<Done>, Error> {
+        bootstrap.run.next().await.map_err(|error| failed(target, &error))
+    }
+
+    /// What came of making a host ready, when that is over.
+    pub(crate) async fn made_ready(
+        &self,
+        target: &Target,
+        bootstrap: Bootstrap,
+    ) -> Result<HostReport, Fault> {
+        self.end(target, bootstrap.run).await
     }
 
     /// What came of a `run` that is over.
-    pub(crate) async fn end(&self, target: &Target, run: Run) -> Result<HostReport, Fault> {
+    async fn end(&self, target: &Target, run: Run) -> Result<HostReport, Fault> {
         let report = run.report().await.map_err(|error| failed(target, &error))?;
         let report = report.hosts.into_values().next().unwrap_or_default();
         match &report.trouble {
