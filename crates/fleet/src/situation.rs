@@ -68,16 +68,18 @@ impl Fleet {
         self.tables.under_way.put_over(batch, run.address.as_str(), &mark, free.mark)
     }
 
-    /// Whether nobody is at work on a host.
-    async fn free(&self, address: &HostAddress) -> Result<Option<Free>, store::Error> {
+    /// Whether nobody is at work on a host that waits in `rollout`.
+    async fn free(&self, rollout: &Rollout, address: &HostAddress) -> Result<Option<Free>, store::Error> {
         let claim = claim_on(address);
         let claim = self.claims.vacancy(&claim, self.ground.clock.now());
         let (claim, mark) = try_join(claim, self.tables.under_way.get(address.as_str())).await?;
         let mark = match mark {
             None => None,
             Some(mark) => {
-                let of = self.loaded_rollout(&mark.record.cluster, RolloutId(mark.record.operation)).await?;
-                if of.is_some_and(|of| of.record.outcome.is_none()) {
+                let UnderWayRecord { cluster, operation } = mark.record;
+                let is_ours = cluster == rollout.cluster.as_str() && operation == rollout.id.as_number();
+                let of = self.loaded_rollout(&cluster, RolloutId(operation)).await?;
+                if !is_ours && of.is_some_and(|of| of.record.outcome.is_none()) {
                     return Ok(None);
                 }
                 Some(mark.version)
@@ -143,8 +145,8 @@ impl Fleet {
         }
         waiting.truncate(wanted);
         rollout.cursor = waiting.first().map_or(rollout.gathered, |run| run.place);
-        let is_deployment = rollout.plan.kind() == OperationKind::Deploy;
-        let found = waiting.into_iter().map(|run| self.candidate(run, surroundings, is_deployment));
+        let rollout = &*rollout;
+        let found = waiting.into_iter().map(|run| self.candidate(run, rollout, surroundings));
         let (mut candidates, mut all_free) = (Vec::new(), BTreeMap::new());
         for found in join_all(found).await {
             let (candidate, free) = found?;
@@ -158,10 +160,11 @@ impl Fleet {
     async fn candidate(
         &self,
         run: HostRun,
+        rollout: &Rollout,
         surroundings: &Surroundings,
-        is_deployment: bool,
     ) -> Result<(Candidate, Option<Free>), store::Error> {
-        let free = self.free(&run.address).await?;
+        let is_deployment = rollout.plan.kind() == OperationKind::Deploy;
+        let free = self.free(rollout, &run.address).await?;
         let is_busy = free.is_none();
         let found = match self.tables.host.get(run.address.as_str()).await {
             // Whoever gets to it will say what is wrong with it.
