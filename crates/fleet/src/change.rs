@@ -283,7 +283,7 @@ impl Fleet {
         }
         for said in &change.said {
             let happened = match said {
-                Said::Steered(how) => Happened::OperationSteered { rollout, how },
+                Said::Steered(how) => Happened::OperationSteered { rollout, how: *how },
                 Said::Ended(outcome) => Happened::OperationEnded { rollout, outcome: *outcome },
             };
             self.record_event(draft, &happened, by)?;
