@@ -50,7 +50,7 @@ impl OperationKind {
     }
 }
 
-/// What is deployed: any text of 1 to 200 bytes.
+/// What is deployed: 1 to 200 visible ASCII characters, of which the first is no dash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeployVersion(String);
 
@@ -279,9 +279,10 @@ mod tests {
         assert_eq!(error, "\"on hold\" is no status of an operation");
         let record = operation.record();
         assert!(
-            Operation::from_record(OperationKind::Deploy, record).unwrap_err().contains("1 to 200 bytes")
+            Operation::from_record(OperationKind::Deploy, record).unwrap_err().contains("1 to 200 visible")
         );
-        assert_eq!("".parse::<DeployVersion>(), Err(BadVersion));
-        assert_eq!("x".repeat(201).parse::<DeployVersion>(), Err(BadVersion));
+        for text in ["", &"x".repeat(201), "--reboot", "7 2", "7\n", "é"] {
+            assert_eq!(text.parse::<DeployVersion>(), Err(BadVersion), "{text:?}");
+        }
     }
 }
