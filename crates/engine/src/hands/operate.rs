@@ -380,9 +380,12 @@ impl Visit {
 }
 
 impl Visit {
-    /// Looks at the host once more, and writes down what it is now: an upgrade changes its version and its kernel. It is
-    /// well; that it does not tell is no reason to say otherwise.
-    async fn look_after(&self, target: &Target) -> Result<(), Halt> {
+    /// Writes down what the host is now, after another look if it was not `found` yet: an upgrade changes its version and
+    /// its kernel. It is well; that it does not tell is no reason to say otherwise.
+    async fn look_after(&self, target: &Target, found: Option<Findings>) -> Result<(), Halt> {
+        if let Some(findings) = found {
+            return self.record_again(target, &findings).await;
+        }
         let looked = match self.within(self.crew.hands.look(target)).await {
             // It has shown all that it had to.
             Err(Halt::Late) => return Ok(()),
@@ -393,14 +396,17 @@ impl Visit {
             Err(error) => Err(why(&self.address, &error)),
         };
         match findings {
-            Ok(findings) => {
-                let found = super::make_ready::found(&findings, target);
-                self.crew.fleet.record_facts_again(&self.claim, &self.address, &found).await?;
-            }
+            Ok(findings) => self.record_again(target, &findings).await,
             Err(reason) => {
                 tracing::warn!(host = %self.address, reason, "host does not tell what it is now");
+                Ok(())
             }
         }
+    }
+
+    async fn record_again(&self, target: &Target, findings: &Findings) -> Result<(), Halt> {
+        let found = super::make_ready::found(findings, target);
+        self.crew.fleet.record_facts_again(&self.claim, &self.address, &found).await?;
         Ok(())
     }
 }

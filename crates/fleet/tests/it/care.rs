@@ -57,6 +57,22 @@ fn a_host_is_made_ready() {
     assert_eq!(world.events().iter().filter(|event| event.starts_with("host's status changed")).count(), 4);
 }
 
+/// After an operation only what is known of a host is another; how it is, others decide.
+#[test]
+fn what_is_looked_at_again_keeps_its_status() {
+    let world = World::new();
+    world.add("a", host("key", "")).unwrap();
+    let (claim, a) = (claim(&world, "host/a", "one"), address("a"));
+    block_on(world.fleet.record_facts(&claim, &a, &found())).unwrap();
+    block_on(world.fleet.record_ready(&claim, &a, true)).unwrap();
+    let mut upgraded = found();
+    upgraded.details.os_version = Some("42".into());
+    assert!(block_on(world.fleet.record_facts_again(&claim, &a, &upgraded)).unwrap());
+    let host = world.host("a").unwrap();
+    assert_eq!((host.status.as_str(), host.details.os_version.as_deref()), ("active", Some("42")));
+    assert!(!block_on(world.fleet.record_facts_again(&claim, &address("b"), &upgraded)).unwrap());
+}
+
 #[test]
 fn what_fails_says_why_and_is_tried_again_later_and_later() {
     let world = World::new();

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use fleet::{Cordon, Gates, HostRun, Observed, missing};
+use fleet::{Cordon, Findings, Gates, HostRun, Observed, PROBE, PROBE_BYTES_MAX, missing};
 use ssh::{Command, Keep, Output, Target};
 use tokio::time::{Instant, timeout};
 
@@ -40,6 +40,9 @@ impl Visit {
         let mut is_near = true;
         let pace = Pace::new(10, 100, 2_000);
         let mut gates_pace = None;
+        // What it is now, as far as it was asked.
+        let mut found: Option<Findings> = None;
+        let is_by_playbooks = self.crew.hands.playbooks.is_some();
         loop {
             self.refresh(&mut way).await?;
             let limit = match (is_near, way.took) {
@@ -48,8 +51,13 @@ impl Visit {
                 (false, _) => SIGN_IN,
             };
             let asked = Instant::now();
-            let boot_id = match self.boot_id(&way.target, limit).await {
-                Ok(boot_id) => boot_id,
+            // One that is back is asked about all of itself at once: another question would take its time.
+            let asks_all = !is_by_playbooks && !is_near;
+            let boot_id = match self.boot_id(&way.target, limit, asks_all).await {
+                Ok((boot_id, findings)) => {
+                    found = findings.or(found).filter(|found| found.boot_id == boot_id);
+                    boot_id
+                }
                 Err(Halt::Later(reason)) => {
                     is_near = false;
                     // Nobody may answer on it any more, not even that it is dead.
@@ -90,7 +98,7 @@ impl Visit {
                 self.bear(halt, pace.pause()).await?;
             }
         }
-        self.look_after(&way.target).await
+        self.look_after(&way.target, found).await
     }
 
     /// What of the gates is still missing.
@@ -142,20 +150,38 @@ impl Visit {
         })
     }
 
-    async fn boot_id(&self, target: &Target, limit: Duration) -> Result<String, Halt> {
+    /// In which boot it is; and all of what it says of itself, if it is asked for that and tells.
+    async fn boot_id(
+        &self,
+        target: &Target,
+        limit: Duration,
+        asks_all: bool,
+    ) -> Result<(String, Option<Findings>), Halt> {
+        if asks_all {
+            let keep = Keep { head_bytes: PROBE_BYTES_MAX + 1, tail_bytes: 0 };
+            let probe = Command::new(PROBE).as_user().deadline(limit).keep(keep).say_at_most(1);
+            let output = self.answer(target, limit, &probe).await?;
+            if let Ok(findings) = Findings::read(&output.stdout.kept()) {
+                return Ok((findings.boot_id.clone(), Some(findings)));
+            }
+        }
         let command = Command::new(BOOT_ID).as_user().deadline(limit).say_at_most(1);
-        let asked = self.within(timeout(limit, self.crew.hands.remote.run(target, &command))).await?;
-        let output = match asked {
-            Ok(Ok(output)) => output,
-            Ok(Err(error)) => return Err(self.halted(error)),
-            Err(_) => return Err(Halt::Later("it does not answer".to_owned())),
-        };
+        let output = self.answer(target, limit, &command).await?;
         let text = String::from_utf8_lossy(&output.stdout.kept()).trim().to_owned();
         let is_one = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
         if output.is_success() && is_one {
-            return Ok(text);
+            return Ok((text, None));
         }
         Err(Halt::Later(format!("it does not say which boot it is in: {}", output.last_words())))
+    }
+
+    async fn answer(&self, target: &Target, limit: Duration, command: &Command) -> Result<Output, Halt> {
+        let asked = self.within(timeout(limit, self.crew.hands.remote.run(target, command))).await?;
+        match asked {
+            Ok(Ok(output)) => Ok(output),
+            Ok(Err(error)) => Err(self.halted(error)),
+            Err(_) => Err(Halt::Later("it does not answer".to_owned())),
+        }
     }
 
     /// Waits until somebody listens there.

@@ -34,7 +34,7 @@ async fn one_host_after_the_other_is_drained_restarted_and_let_go_on() {
     let said = world.machines.said.lock().unwrap().clone();
     let expected: Vec<String> = (0..3)
         .flat_map(|number| {
-            let steps = ["look", "node", "cordon", "drain", "command", "node", "gate", "uncordon", "look"];
+            let steps = ["look", "node", "cordon", "drain", "command", "look", "node", "gate", "uncordon"];
             steps.map(|step| format!("{step} web-{number}"))
         })
         .collect();
