@@ -85,6 +85,12 @@ impl Ansible {
         &self.settings.folder
     }
 
+    /// How many playbooks are run at once.
+    #[must_use]
+    pub fn runs_max(&self) -> usize {
+        self.settings.runs_max.max(1)
+    }
+
     /// How long a connection may take to be made.
     #[must_use]
     pub fn connect_limit(&self) -> Duration {

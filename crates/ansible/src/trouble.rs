@@ -63,7 +63,11 @@ impl Trouble {
     pub(crate) fn failed(task: &Task) -> Self {
         let all = [task.msg.as_str(), &task.stderr, &task.stdout].join("\n");
         let has = |words: &[&str]| words.iter().any(|words| all.contains(words));
-        let reason = if has(&["sudo: command not found", "sudo: not found", "sudo: No such file"]) {
+        // Ansible's words for a command that was run and failed: what that printed tells nothing of the way to it.
+        let was_run = task.msg.trim() == "non-zero return code";
+        let reason = if was_run {
+            Reason::Failed { status: task.rc }
+        } else if has(&["sudo: command not found", "sudo: not found", "sudo: No such file"]) {
             Reason::SudoMissing
         } else if has(&[
             "Missing sudo password",
@@ -72,7 +76,9 @@ impl Trouble {
         ]) || has(&["sudo: sorry", "is not allowed to execute", "may not run sudo"])
         {
             Reason::SudoRefused
-        } else if has(&["Timed out after", "timed out after"]) && task.rc.is_none() {
+        } else if ["Timed out after", "timed out after"].iter().any(|words| task.msg.contains(words))
+            && task.rc.is_none()
+        {
             Reason::Overdue
         } else {
             Reason::Failed { status: task.rc }
@@ -181,6 +187,7 @@ mod tests {
         let failed = |status| Reason::Failed { status };
         check(Some(3), "non-zero return code", "working\n", "no \u{1b}room\n\n", failed(Some(3)), "no room");
         check(Some(1), "non-zero return code", "out", "", failed(Some(1)), "out");
+        check(Some(9), "non-zero return code", "", "sudo: not found", failed(Some(9)), "sudo: not found");
         check(None, "Could not find or access 'x'", "", "", failed(None), "Could not find or access 'x'");
         check(
             None,

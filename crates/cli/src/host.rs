@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use base::Secret;
+use base::{Explain as _, Kind, Secret};
 use clap::{Args, Subcommand};
 use client::Segment;
 use client::v1::{self, HostQuery};
@@ -168,7 +168,13 @@ impl Command {
                 let found: Credentials = v1::read(&session.ask(&v1::host_credentials(&ssh.address)).await?)?;
                 let key = Secret::new(found.ssh_private_key.expose().clone().into_bytes());
                 let host = ssh.address.as_str();
-                return Ok(Some(ssh::Session::new(host, &found.remote_user, key, ssh.arguments)?));
+                let there = ssh::Session::new(host, &found.remote_user, key, ssh.arguments)?;
+                return Ok(Some(match session.ask(&v1::host_key(&ssh.address)).await {
+                    Ok(answer) => there.knowing(&v1::read::<HostKeys>(&answer)?.pinned.public_key),
+                    // Nobody has met it yet: ssh asks its user.
+                    Err(error) if error.kind() == Kind::NotFound => there,
+                    Err(error) => return Err(error),
+                }));
             }
         }
         Ok(None)

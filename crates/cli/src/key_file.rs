@@ -14,7 +14,7 @@ use base::{Entropy, hex};
 use crate::output;
 
 /// Waits until nobody holds the other end of its standard input, and removes the key and its folder.
-const WATCH: &str = "read -r _; rm -f -- \"$1/key\"; rmdir -- \"$1\" 2>/dev/null";
+const WATCH: &str = "read -r _; rm -f -- \"$1/key\" \"$1/known_hosts\"; rmdir -- \"$1\" 2>/dev/null";
 
 /// A file with a key, for its owner alone (mode 0600), in a folder of its own (0700). Dropping it removes
 /// both: at the end, after an error, and in a panic. When this program is killed, the watcher does.
@@ -41,6 +41,18 @@ impl KeyFile {
     pub(crate) fn path(&self) -> &Path {
         &self.file
     }
+
+    /// Writes beside it by which key a host is recognized: a line of the format of sshd(8), `known_hosts`.
+    pub(crate) fn write_known_hosts(&self, line: &str) -> io::Result<PathBuf> {
+        let path = self.known_hosts();
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        writeln!(file, "{line}")?;
+        Ok(path)
+    }
+
+    fn known_hosts(&self) -> PathBuf {
+        self.folder.join("known_hosts")
+    }
 }
 
 /// A process that removes the key in `folder` when this one is gone. What the terminal sends does not reach it.
@@ -57,6 +69,7 @@ impl Drop for KeyFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,
         };
+        let _ = std::fs::remove_file(self.known_hosts());
         // Should somebody have put something else into it, the folder stays.
         let _ = std::fs::remove_dir(&self.folder);
         if let Some(mut watcher) = self.watcher.take() {
@@ -88,6 +101,8 @@ mod tests {
         let key = KeyFile::write(under.path(), b"secret", &Entropy::seeded(1)).unwrap();
         assert_eq!(std::fs::read(key.path()).unwrap(), b"secret");
         assert_eq!((mode(key.path()), mode(&key.folder)), (0o600, 0o700));
+        let known = key.write_known_hosts("a ssh-ed25519 AAAA").unwrap();
+        assert_eq!(std::fs::read_to_string(known).unwrap(), "a ssh-ed25519 AAAA\n");
         drop(key);
         assert_eq!(std::fs::read_dir(under.path()).unwrap().count(), 0);
     }

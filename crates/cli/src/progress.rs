@@ -219,6 +219,7 @@ pub(crate) fn how_far(now: &Operation) -> String {
             text +=
                 &format!(", waits because {} {be} unavailable and {may_be} may be", counted(*are, "host"));
         }
+        Some(WaitsFor::Others) => text += ", waits because others work on the next host",
         Some(WaitsFor::Answers { of }) => text += &format!(", waits for {} to answer", named(of)),
         Some(WaitsFor::Hosts) | None => {}
     }

@@ -241,6 +241,7 @@ impl Detailed for Operation {
             WaitsFor::Unavailable { are, may_be } => {
                 format!("available hosts: {are} are unavailable, and {may_be} may be")
             }
+            WaitsFor::Others => "others who work on the next host".to_owned(),
             WaitsFor::Answers { of } => format!("answers of {}", named(of)),
         });
         let policy = serde_json::to_value(&self.policy).unwrap_or_default();

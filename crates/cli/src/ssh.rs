@@ -3,6 +3,9 @@
 //! ```text
 //! ssh -i FILE -l USER HOST ARGS…
 //! ```
+//! Where the server has pinned a key of the host, nothing else is taken for it, whatever the user's own files say
+//! (`provost host ssh`; `commctl` knows of no such key).
+//!
 //! No shell in between. The arguments stand behind the host, where ssh takes options as well as a command; in
 //! front of it, where the original of `commctl` has them, ssh would take the command's first word for the host. The exit
 //! code is that of ssh (commissaire, section 12.5).
@@ -22,6 +25,11 @@ use crate::key_file::KeyFile;
 use crate::output;
 use crate::signals::{self, Signals};
 use crate::table::one_line;
+
+/// What ssh is told where the host's key is known: it is compared with nothing else, and no other key of the user's is
+/// offered.
+const KNOWN: [&str; 6] =
+    ["-o", "GlobalKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes"];
 
 /// There was no session.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +84,8 @@ pub(crate) struct Session {
     host: String,
     user: String,
     key: Secret<Vec<u8>>,
+    /// By which key the host is recognized.
+    known: Option<String>,
     arguments: Vec<OsString>,
 }
 
@@ -98,7 +108,12 @@ impl Session {
                 return Err(SshError::Missing { what, host });
             }
         }
-        Ok(Self { host, user: user.to_owned(), key, arguments })
+        Ok(Self { host, user: user.to_owned(), key, known: None, arguments })
+    }
+
+    /// The same at a host that proves this key, as `ssh_host_*_key.pub` has it, and at no other.
+    pub(crate) fn knowing(self, public_key: &str) -> Self {
+        Self { known: public_key.lines().next().map(str::to_owned), ..self }
     }
 
     /// Runs ssh to its end and gives its exit code. Signals are passed on, and whatever happens, the key is
@@ -106,9 +121,16 @@ impl Session {
     pub(crate) async fn run(self, signals: &mut Signals, entropy: &Entropy) -> Result<u8, SshError> {
         let folder = private_folder(std::env::var_os("XDG_RUNTIME_DIR"));
         let key = KeyFile::write(&folder, self.key.expose(), entropy)
-            .map_err(|source| SshError::KeyFile { folder, source })?;
+            .map_err(|source| SshError::KeyFile { folder: folder.clone(), source })?;
         let mut command = Command::new("ssh");
-        command.arg("-i").arg(key.path()).arg("-l").args([&self.user, &self.host]).args(&self.arguments);
+        command.arg("-i").arg(key.path());
+        if let Some(known) = &self.known {
+            let written = key.write_known_hosts(&format!("{} {known}", self.host));
+            let written = written.map_err(|source| SshError::KeyFile { folder, source })?;
+            command.arg("-o").arg(format!("UserKnownHostsFile=\"{}\"", written.display()));
+            command.arg("-o").arg(format!("HostKeyAlias={}", self.host)).args(KNOWN);
+        }
+        command.arg("-l").args([&self.user, &self.host]).args(&self.arguments);
         output::note(format_args!("Calling ssh command: {}", shown(&command)));
         // The key is dropped after the child: ssh never outlives it.
         let mut child = command.kill_on_drop(true).spawn().map_err(SshError::Start)?;

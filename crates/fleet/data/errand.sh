@@ -1,16 +1,36 @@
 # Has a host do something once, however often it is asked to, and tells how that ended. POSIX sh, as root.
 #
-# In front of this stand: name, of this errand alone; boot_id, of the boot that it is for, empty for any; limit, in
-# seconds; command. It is done apart from whoever asks: a connection that breaks does not end it, and who asks again
+# In front of this stand: name, of this errand alone; boot_id, of the boot that it is for, empty for any; restarted, what
+# to say when that boot is over, empty where it is meant to be; busy, what to say of another errand that is not over;
+# limit, in seconds; command. It is done apart from whoever asks: a connection that breaks does not end it, and who asks again
 # waits for the same. What is known of it lives in /run, and so as long as the boot does.
 
 if [ -n "$boot_id" ] && [ "$(cat /proc/sys/kernel/random/boot_id)" != "$boot_id" ]; then
     # It has restarted since. Once is enough.
-    exit 0
+    if [ -z "$restarted" ]; then exit 0; fi
+    echo "$restarted" >&2
+    exit 1
 fi
 errands=/run/provost
 errand=$errands/$name
 mkdir -p "$errands" && chmod 700 "$errands" || exit 1
+
+# Whether the errand $1 is being done. Its process is told by its arguments: the number may be another's by now.
+is_at_work() {
+    pid=$(cat "$1/pid" 2>/dev/null)
+    [ -n "$pid" ] && cat "/proc/$pid/cmdline" 2>/dev/null | tr '\000' '\n' | grep -qxF "$1"
+}
+
+if [ ! -d "$errand" ]; then
+    # Nobody waits here: whoever still wants it asks again.
+    for other in "$errands"/*/pid; do
+        other=${other%/pid}
+        if [ ! -e "$other/ended" ] && is_at_work "$other"; then
+            echo "$busy" >&2
+            exit 75
+        fi
+    done
+fi
 
 # $1 is the errand, $2 the limit, $3 the command.
 do_it='echo "$$" >"$1/pid"
@@ -37,7 +57,7 @@ looks=0
 while [ ! -e "$errand/ended" ]; do
     looks=$((looks + 1))
     if [ -s "$errand/pid" ] || [ "$looks" -gt 50 ]; then
-        if ! kill -0 "$(cat "$errand/pid" 2>/dev/null)" 2>/dev/null && [ ! -e "$errand/ended" ]; then
+        if ! is_at_work "$errand" && [ ! -e "$errand/ended" ]; then
             echo "it was killed before its end" >&2
             exit 137
         fi

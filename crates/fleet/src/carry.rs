@@ -22,10 +22,10 @@ use crate::address::HostAddress;
 use crate::change::{Change, Known};
 use crate::error::RolloutError;
 use crate::name::ClusterName;
-use crate::next::{Next, Situation, next};
+use crate::next::{DELETED, Next, Situation, next};
 use crate::operation::OperationKind;
 use crate::rollout::{Rollout, RolloutId, Wish};
-use crate::run::{Cordon, HostRun, RunState};
+use crate::run::{Cordon, HostRun, Past, RunState};
 use crate::service::{Fleet, unreadable};
 
 /// How many hosts are written down in one commit.
@@ -73,6 +73,8 @@ pub enum HostProgress {
         /// For a person who is to do something about it.
         reason: String,
     },
+    /// There is no such host any more.
+    Gone,
 }
 
 impl Fleet {
@@ -264,6 +266,12 @@ impl Fleet {
                 {
                     change.shift(run, RunState::Failed { reason: reason.clone(), at: now });
                 }
+                (HostProgress::Gone, RunState::Skipped { .. }) => return Ok(None),
+                (HostProgress::Gone, state) if state.is_underway() || *state == RunState::Waiting => {
+                    // Whoever lets its container manager forget it sees to its node.
+                    let to = RunState::Skipped { reason: DELETED.into(), at: now };
+                    change.released(run, Cordon::None, Some(to));
+                }
                 _ => return Err(not()),
             }
             Ok(Some(change))
@@ -382,6 +390,7 @@ pub(crate) fn gathered(hosts: &[HostAddress], from: u64) -> impl Iterator<Item =
         address: address.clone(),
         state: RunState::Waiting,
         cordon: Cordon::None,
+        past: Past::default(),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Changes of an operation: decided as values, then written in one commit with all that follows from them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -9,15 +10,16 @@ use store::{Claim, Loaded, Page, Table, Version};
 use crate::carry::Beginning;
 use crate::draft::{Draft, Line};
 use crate::error::RolloutError;
-use crate::event::Happened;
+use crate::event::{Happened, Steering};
 use crate::moment;
 use crate::name::ClusterName;
 use crate::next::Situation;
 use crate::operation::{OperationKind, OperationState};
-use crate::record::{HostRunRecord, MarkRecord, OperationRecord, RunningRecord};
+use crate::record::{HostRunRecord, OperationRecord, RunningRecord};
 use crate::rollout::{Outcome, Rollout, RolloutId};
 use crate::run::{Cordon, HostRun, RunState};
 use crate::service::{Fleet, unreadable};
+use crate::situation::Free;
 
 /// How many hosts get another state in one commit: each takes three of its hundred operations.
 pub(crate) const MOVES_MAX: usize = 30;
@@ -31,6 +33,8 @@ pub(crate) struct Known {
     pub(crate) seen: Situation,
     /// Hosts that were asked for by their places.
     pub(crate) asked: Vec<HostRun>,
+    /// Those of the hosts that wait, by their places, on which nobody is at work.
+    pub(crate) free: BTreeMap<u64, Free>,
 }
 
 /// An operation as it is to be.
@@ -49,7 +53,7 @@ struct Moved {
 
 /// What the history is told besides what happens to hosts.
 enum Said {
-    Steered(&'static str),
+    Steered(Steering),
     Ended(Outcome),
 }
 
@@ -99,6 +103,12 @@ impl Change {
         self.moving(run, |rollout, run| rollout.begin(run, with, now)).clone()
     }
 
+    /// The hosts that are begun with.
+    fn begun(&self) -> impl Iterator<Item = &HostRun> {
+        let is_begun = |moved: &&Moved| matches!(moved.run.state, RunState::Begun { .. });
+        self.moved.iter().filter(is_begun).map(|moved| &moved.run)
+    }
+
     /// Hosts are written down.
     pub(crate) fn gather(&mut self, runs: impl IntoIterator<Item = HostRun>) {
         for run in runs {
@@ -108,7 +118,7 @@ impl Change {
     }
 
     /// An operator wants something of it.
-    pub(crate) fn steer(&mut self, how: &'static str) {
+    pub(crate) fn steer(&mut self, how: Steering) {
         self.said.push(Said::Steered(how));
     }
 
@@ -208,6 +218,12 @@ impl Fleet {
         by: &Principal,
     ) -> Result<(), store::Error> {
         self.stage_rollout(draft, known.rollout.outcome, Some(known.version), change, by)?;
+        for run in change.begun() {
+            // What nobody knew to be free was not next either.
+            if let Some(free) = known.free.get(&run.place) {
+                self.stage_under_way(&mut draft.batch, (&change.rollout, run), free)?;
+            }
+        }
         let (rollout, table) = (&change.rollout, &self.tables.operation);
         let id = rollout.plan.kind().id(&rollout.cluster);
         // Nobody else writes it but together with the operation.
@@ -245,11 +261,9 @@ impl Fleet {
         let table = self.runs(cluster, rollout.id)?;
         for Moved { before, run } in &change.moved {
             table.put(batch, &place_id(run.place), &run.record())?;
-            let was_underway = before.as_ref().is_some_and(|before| before.state.is_underway());
-            match (was_underway, run.state.is_underway()) {
-                (false, true) => self.tables.under_way.put(batch, run.address.as_str(), &MarkRecord)?,
-                (true, false) => self.tables.under_way.delete(batch, run.address.as_str())?,
-                (true, true) | (false, false) => {}
+            // Nobody else's: it is made only where there is none.
+            if before.as_ref().is_some_and(|before| before.state.is_underway()) && !run.state.is_underway() {
+                self.tables.under_way.delete(batch, run.address.as_str())?;
             }
         }
         self.stage_history(draft, change, by)
@@ -269,7 +283,7 @@ impl Fleet {
         }
         for said in &change.said {
             let happened = match said {
-                Said::Steered(how) => Happened::OperationSteered { rollout, how },
+                Said::Steered(how) => Happened::OperationSteered { rollout, how: *how },
                 Said::Ended(outcome) => Happened::OperationEnded { rollout, outcome: *outcome },
             };
             self.record_event(draft, &happened, by)?;

@@ -10,9 +10,74 @@ use crate::address::HostAddress;
 use crate::host_key::HostKey;
 use crate::label::Labels;
 use crate::name::ClusterName;
-use crate::operation::Operation;
+use crate::operation::{Operation, OperationKind};
 use crate::rollout::{Outcome, Rollout};
 use crate::run::{HostRun, RunState};
+
+const HOST_ADDED: &str = "host added";
+const HOST_REGISTERED: &str = "host registered itself";
+const HOST_KEY_ACCEPTED: &str = "host key accepted";
+const HOST_DELETED: &str = "host deleted";
+const CLUSTER_CHANGED: &str = "cluster changed";
+const CLUSTER_DELETED: &str = "cluster deleted";
+const MEMBERS_CHANGED: &str = "cluster's hosts changed";
+const CONTAINER_MANAGER_CREATED: &str = "container manager created";
+/// Of operations and of their hosts: a word for the kind of operation stands before.
+const STARTED: &str = "started";
+const OF_HOST_SKIPPED: &str = "of host skipped";
+
+/// What an operator does with an operation that has been started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Steering {
+    Pause,
+    Resume,
+    Abort,
+    Retry,
+}
+
+impl Steering {
+    const ALL: [Self; 4] = [Self::Pause, Self::Resume, Self::Abort, Self::Retry];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Pause => "paused",
+            Self::Resume => "resumed",
+            Self::Abort => "told to abort",
+            Self::Retry => "retried",
+        }
+    }
+}
+
+/// Whether `what`, which the history or a hint says, is something that an operator wants of an operation.
+#[must_use]
+pub fn is_steering(what: &str) -> bool {
+    let how = OperationKind::ALL.into_iter().find_map(|kind| what.strip_prefix(kind.as_str()));
+    let how = how.and_then(|how| how.strip_prefix(' '));
+    how.is_some_and(|how| {
+        how == STARTED
+            || how == OF_HOST_SKIPPED
+            || Steering::ALL.into_iter().any(|steering| steering.as_str() == how)
+    })
+}
+
+/// Whether `what` says that an operation goes on without a host: it is about the host then, and names no cluster.
+#[must_use]
+pub fn is_skipping(what: &str) -> bool {
+    is_steering(what) && what.ends_with(OF_HOST_SKIPPED)
+}
+
+/// Whether `what` says that there may be a host to look at and to make ready.
+#[must_use]
+pub fn is_of_newcomer(what: &str) -> bool {
+    [HOST_ADDED, HOST_REGISTERED, HOST_KEY_ACCEPTED].contains(&what)
+}
+
+/// Whether `what` says that a container manager may have to know of hosts, or to forget some.
+#[must_use]
+pub fn is_of_nodes(what: &str) -> bool {
+    [MEMBERS_CHANGED, CLUSTER_CHANGED, CLUSTER_DELETED, HOST_DELETED, CONTAINER_MANAGER_CREATED]
+        .contains(&what)
+}
 
 /// Something that happened to the fleet.
 #[derive(Debug)]
@@ -31,7 +96,7 @@ pub(crate) enum Happened<'a> {
     DefinitionCreated { noun: &'static str, name: &'a str },
     DefinitionDeleted { noun: &'static str, name: &'a str },
     OperationStarted { operation: &'a Operation },
-    OperationSteered { rollout: &'a Rollout, how: &'static str },
+    OperationSteered { rollout: &'a Rollout, how: Steering },
     OperationEnded { rollout: &'a Rollout, outcome: Outcome },
     HostCarried { rollout: &'a Rollout, run: &'a HostRun },
     CordonLeft { rollout: &'a Rollout, run: &'a HostRun },
@@ -45,11 +110,11 @@ impl Happened<'_> {
         let (what, about) = match self {
             Self::HostAdded { address, cluster } => {
                 facts.extend(cluster.map(|cluster| ("cluster", cluster.to_string())));
-                ("host added".to_owned(), format!("host {address}"))
+                (HOST_ADDED.to_owned(), format!("host {address}"))
             }
             Self::HostRegistered { address, cluster } => {
                 facts.extend(cluster.map(|cluster| ("cluster", cluster.to_string())));
-                ("host registered itself".to_owned(), format!("host {address}"))
+                (HOST_REGISTERED.to_owned(), format!("host {address}"))
             }
             Self::HostLabelled { address, labels } => {
                 let labels: Vec<String> =
@@ -64,11 +129,11 @@ impl Happened<'_> {
             Self::HostKeyAccepted { address, before, after } => {
                 facts.insert("host_key", after.fingerprint().to_owned());
                 facts.insert("host_key_before", before.fingerprint().to_owned());
-                ("host key accepted".to_owned(), format!("host {address}"))
+                (HOST_KEY_ACCEPTED.to_owned(), format!("host {address}"))
             }
             Self::HostDeleted { address, cluster } => {
                 facts.extend(cluster.map(|cluster| ("cluster", cluster.to_owned())));
-                ("host deleted".to_owned(), format!("host {address}"))
+                (HOST_DELETED.to_owned(), format!("host {address}"))
             }
             Self::LeftoversDeleted { address } => {
                 ("leftover credentials deleted".to_owned(), format!("host {address}"))
@@ -79,16 +144,16 @@ impl Happened<'_> {
             }
             Self::ClusterChanged { cluster, network, manager } => {
                 facts.extend(cluster_facts(network, manager));
-                ("cluster changed".to_owned(), format!("cluster {cluster}"))
+                (CLUSTER_CHANGED.to_owned(), format!("cluster {cluster}"))
             }
-            Self::ClusterDeleted { cluster } => ("cluster deleted".to_owned(), format!("cluster {cluster}")),
+            Self::ClusterDeleted { cluster } => (CLUSTER_DELETED.to_owned(), format!("cluster {cluster}")),
             Self::MembersChanged { cluster, joined, left } => {
                 for (name, hosts) in [("joined", joined), ("left", left)] {
                     if !hosts.is_empty() {
                         facts.insert(name, hosts.join(" "));
                     }
                 }
-                ("cluster's hosts changed".to_owned(), format!("cluster {cluster}"))
+                (MEMBERS_CHANGED.to_owned(), format!("cluster {cluster}"))
             }
             Self::DefinitionCreated { noun, name } => (format!("{noun} created"), format!("{noun} {name}")),
             Self::DefinitionDeleted { noun, name } => (format!("{noun} deleted"), format!("{noun} {name}")),
@@ -96,12 +161,12 @@ impl Happened<'_> {
                 facts.extend(operation.plan.version().map(|version| ("version", version.to_string())));
                 facts.insert("state", operation.state.as_str().to_owned());
                 let kind = operation.plan.kind().as_str();
-                (format!("{kind} started"), format!("cluster {}", operation.cluster))
+                (format!("{kind} {STARTED}"), format!("cluster {}", operation.cluster))
             }
             Self::OperationSteered { rollout, how } => {
                 facts.insert("operation", rollout.id.to_string());
                 let kind = rollout.plan.kind().as_str();
-                (format!("{kind} {how}"), format!("cluster {}", rollout.cluster))
+                (format!("{kind} {}", how.as_str()), format!("cluster {}", rollout.cluster))
             }
             Self::OperationEnded { rollout, outcome } => {
                 facts.insert("operation", rollout.id.to_string());
@@ -118,16 +183,16 @@ impl Happened<'_> {
                     facts.insert("reason", reason.clone());
                 }
                 let what = match &run.state {
-                    RunState::Waiting => "to be tried again",
-                    RunState::Begun { .. } => "begun",
-                    RunState::Awaiting { .. } => "under way",
-                    RunState::Soaking { .. } => "well, waiting",
-                    RunState::Done { .. } => "done",
-                    RunState::Failed { .. } => "failed",
-                    RunState::Skipped { .. } => "skipped",
+                    RunState::Waiting => "of host to be tried again",
+                    RunState::Begun { .. } => "of host begun",
+                    RunState::Awaiting { .. } => "of host under way",
+                    RunState::Soaking { .. } => "of host well, waiting",
+                    RunState::Done { .. } => "of host done",
+                    RunState::Failed { .. } => "of host failed",
+                    RunState::Skipped { .. } => OF_HOST_SKIPPED,
                 };
                 let kind = rollout.plan.kind().as_str();
-                (format!("{kind} of host {what}"), format!("host {}", run.address))
+                (format!("{kind} {what}"), format!("host {}", run.address))
             }
             Self::CordonLeft { rollout, run } => {
                 facts.extend(carried_facts(rollout));
@@ -156,4 +221,73 @@ fn carried_facts(rollout: &Rollout) -> [(&'static str, String); 2] {
 
 fn cluster_facts(network: &str, manager: &str) -> [(&'static str, String); 2] {
     [("network", network.to_owned()), ("container_manager", manager.to_owned())]
+}
+
+#[cfg(test)]
+mod tests {
+    use base::Timestamp;
+
+    use super::*;
+    use crate::container_manager;
+    use crate::operation::Plan;
+    use crate::policy::Policy;
+    use crate::rollout::RolloutId;
+    use crate::run::{Cordon, Past};
+
+    /// Hints are heard by their words: these are the ones that are said.
+    #[test]
+    fn what_is_heard_is_what_is_said() {
+        let (host, web) = ("a".parse().unwrap(), "web".parse().unwrap());
+        let at = Timestamp::from_unix(7);
+        let key: &HostKey =
+            &"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICs4S4OEBWkd3NCUIIk1YF3SNktnfhsZRSCNXxzJZFqO"
+                .parse()
+                .unwrap();
+        let said = |happened: &Happened<'_>| happened.event(&Principal::house(), &Clock::manual(at)).what;
+        for happened in [
+            Happened::HostAdded { address: &host, cluster: None },
+            Happened::HostRegistered { address: &host, cluster: None },
+            Happened::HostKeyAccepted { address: &host, before: key, after: key },
+        ] {
+            assert!(is_of_newcomer(&said(&happened)), "{happened:?}");
+        }
+        for happened in [
+            Happened::MembersChanged { cluster: &web, joined: &[], left: &[] },
+            Happened::ClusterChanged { cluster: &web, network: "", manager: "" },
+            Happened::ClusterDeleted { cluster: &web },
+            Happened::HostDeleted { address: &host, cluster: None },
+            Happened::DefinitionCreated { noun: container_manager::NOUN, name: "k" },
+        ] {
+            assert!(is_of_nodes(&said(&happened)), "{happened:?}");
+        }
+        for plan in [Plan::Restart, Plan::Upgrade, Plan::Deploy { version: "1".parse().unwrap() }] {
+            let operation = Operation::begun(web.clone(), plan.clone(), String::new());
+            let what = said(&Happened::OperationStarted { operation: &operation });
+            assert!(is_steering(&what) && !is_skipping(&what), "{what}");
+            let whose = (web.clone(), RolloutId(1));
+            let rollout = Rollout::asked_for(whose, (plan, Policy::default()), "ada".into(), 1, at);
+            for how in Steering::ALL {
+                let what = said(&Happened::OperationSteered { rollout: &rollout, how });
+                assert!(is_steering(&what) && !is_skipping(&what), "{what}");
+            }
+            for (state, is_wanted) in [
+                (RunState::Skipped { reason: String::new(), at }, true),
+                (RunState::Waiting, false),
+                (RunState::Begun { boot_id: None, at }, false),
+                (RunState::Done { at }, false),
+            ] {
+                let run = HostRun {
+                    place: 0,
+                    address: host.clone(),
+                    state,
+                    cordon: Cordon::None,
+                    past: Past::default(),
+                };
+                let what = said(&Happened::HostCarried { rollout: &rollout, run: &run });
+                assert_eq!((is_steering(&what), is_skipping(&what)), (is_wanted, is_wanted), "{what}");
+            }
+            let what = said(&Happened::OperationEnded { rollout: &rollout, outcome: Outcome::Finished });
+            assert!(!is_steering(&what), "{what}");
+        }
+    }
 }

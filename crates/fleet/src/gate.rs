@@ -15,13 +15,20 @@ pub struct Observed {
     pub command: Option<bool>,
 }
 
+/// Whether a host that is in the boot `boot_id` has restarted since it was begun with; nothing where nobody knows in which
+/// boot that was.
+#[must_use]
+pub fn has_restarted(state: &RunState, boot_id: &str) -> Option<bool> {
+    state.boot_id().map(|before| before != boot_id)
+}
+
 /// What still keeps a host that is in `state` from being well; nothing when it has shown all that is asked of it. In the
 /// order in which it makes sense to look: who finds the first need not look for the others.
 #[must_use]
 pub fn missing(plan: &Plan, gates: &Gates, state: &RunState, seen: &Observed) -> Option<&'static str> {
     let Some(boot_id) = seen.boot_id.as_deref() else { return Some("it cannot be reached") };
     // Whoever has no boot id from before cannot tell; then that it answers has to do.
-    if plan.kind() == OperationKind::Restart && state.boot_id() == Some(boot_id) {
+    if plan.kind() == OperationKind::Restart && has_restarted(state, boot_id) == Some(false) {
         return Some("it has not restarted yet");
     }
     if gates.node_ready && seen.node_ready == Some(false) {

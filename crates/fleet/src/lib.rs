@@ -86,12 +86,13 @@ pub use clusters::{ClusterPage, PutCluster};
 pub use commands::{BadCommands, HostCommands, OsCommands, UnknownOs};
 pub use container_manager::{BadContainerManager, ContainerManager, ContainerManagerKind};
 pub use credentials::{BadCredentials, Credentials, CredentialsError};
-pub use errand::NoErrand;
+pub use errand::{NoErrand, is_busy, restarted_meanwhile};
 pub use error::{
     DefinitionError, HostKeyError, ListError, MembersError, OpenSecretError, OperationError, RolloutError,
     SteerError,
 };
-pub use gate::{Observed, missing};
+pub use event::{is_of_newcomer, is_of_nodes, is_skipping, is_steering};
+pub use gate::{Observed, has_restarted, missing};
 pub use host::{Details, Facts, Host, HostStatus, NewHost, TEXT_BYTES_MAX};
 pub use host_key::{BadHostKey, HostKey, PinnedKey};
 pub use hosts::{HostError, HostFilter, HostPage, PAGE_MAX};
@@ -112,13 +113,14 @@ pub use probe::{Findings, PROBE, PROBE_BYTES_MAX, ProbeError};
 pub use rollout::{BadRolloutId, Outcome, Phase, Rollout, RolloutId, Wish};
 pub use rollout_view::{RolloutPage, RolloutView, Waiting};
 pub use rollouts::HostRunPage;
-pub use run::{Cordon, HostRun, RunState};
+pub use run::{Cordon, HostRun, Past, RunState};
 pub use service::{
     AcceptHostKey, AddHost, DeleteCluster, DeleteContainerManager, DeleteHost, DeleteNetwork, Expected,
     Fleet, Ground, JoinCluster, LabelHost, LeaveCluster, Put, PutContainerManager, PutNetwork, ReadClusters,
     ReadContainerManagers, ReadCredentials, ReadHosts, ReadNetworks, ReadSecretOptions, RegisterHost,
     ReplaceMembers, Seen, StartOperation, SteerOperation, WriteCluster,
 };
+pub use situation::claim_on;
 pub use tally::Tally;
 pub use template::{BadTemplate, Templates, Variables};
 pub use watch::{Look, Rota};

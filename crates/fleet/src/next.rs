@@ -14,6 +14,8 @@ use crate::run::{Cordon, HostRun, RunState};
 
 /// How soon it is looked again whether hosts have become available.
 const LOOK_AGAIN: Span = Span::seconds(30);
+/// How soon it is looked again whether others are done with a host.
+const BUSY_AGAIN: Span = Span::seconds(5);
 
 /// What has to be known for the decision, besides the operation itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -37,6 +39,8 @@ pub struct Candidate {
     pub is_available: bool,
     /// Why it cannot be begun with at all.
     pub unfit: Option<Unfit>,
+    /// Whether somebody else is at work on it: another operation, or whoever makes it ready.
+    pub is_busy: bool,
 }
 
 /// Why a host cannot be begun with.
@@ -44,6 +48,8 @@ pub struct Candidate {
 pub enum Unfit {
     /// It does not belong to the cluster any more.
     Left,
+    /// There is no such host any more.
+    Deleted,
     /// It is no atomic host, and a version is to be deployed.
     NotAtomic,
 }
@@ -88,6 +94,8 @@ pub enum Why {
         /// How many may be.
         may_be: u64,
     },
+    /// Others to be done with the host that is next: another operation, or whoever makes it ready.
+    Others,
 }
 
 /// What `rollout` does next.
@@ -127,6 +135,9 @@ pub fn next(rollout: &Rollout, seen: &Situation, now: Timestamp) -> Next {
     }
     match begun(rollout, seen, now) {
         Ok(next) => next,
+        Err(Why::Others) => {
+            Next::Await { until: deadline(rollout, seen, now).min(now + BUSY_AGAIN), why: Why::Others }
+        }
         Err(why) => look(why),
     }
 }
@@ -153,7 +164,9 @@ fn settled(rollout: &Rollout, run: &HostRun, now: Timestamp) -> Option<(HostAddr
 pub fn too_late(rollout: &Rollout, state: &RunState) -> String {
     let kind = rollout.plan.kind();
     let what = match (state, kind) {
-        (RunState::Begun { .. }, _) => "it was not ready to be given its command, or did not finish it",
+        (RunState::Begun { .. }, OperationKind::Restart) => "its restart was not done",
+        (RunState::Begun { .. }, OperationKind::Upgrade) => "its upgrade was not done",
+        (RunState::Begun { .. }, OperationKind::Deploy) => "its deployment was not done",
         (_, OperationKind::Restart) => "it did not come back from its restart and show that it is well",
         (_, OperationKind::Upgrade | OperationKind::Deploy) => "it did not show that it is well",
     };
@@ -189,12 +202,17 @@ fn begun(rollout: &Rollout, seen: &Situation, now: Timestamp) -> Result<Next, Wh
     let may_be = rollout.policy.max_unavailable.map_or(u64::MAX, |share| share.of(rollout.total));
     let mut free = may_be.saturating_sub(unavailable);
     let (mut hosts, mut unsuited) = (Vec::new(), Vec::new());
+    let mut is_kept_waiting = false;
     for candidate in candidates() {
         if hosts.len() as u64 == room {
             break;
         }
         if let Some(unfit) = candidate.unfit {
             unsuited.push((candidate.run.address.clone(), without(unfit, now)));
+            continue;
+        }
+        if candidate.is_busy {
+            is_kept_waiting = true;
             continue;
         }
         // One that is unavailable already can be begun with at any time: there are no more of them then.
@@ -209,6 +227,7 @@ fn begun(rollout: &Rollout, seen: &Situation, now: Timestamp) -> Result<Next, Wh
     match (unsuited.is_empty(), hosts.is_empty()) {
         (false, _) => Ok(Next::Settle(unsuited)),
         (true, false) => Ok(Next::Begin(hosts)),
+        (true, true) if is_kept_waiting => Err(Why::Others),
         (true, true) if candidates().next().is_none() => Err(Why::Hosts),
         (true, true) => Err(Why::Unavailable { are: unavailable, may_be }),
     }
@@ -220,9 +239,13 @@ fn without(unfit: Unfit, now: Timestamp) -> RunState {
         Unfit::Left => {
             RunState::Skipped { reason: "it does not belong to the cluster any more".into(), at: now }
         }
+        Unfit::Deleted => RunState::Skipped { reason: DELETED.into(), at: now },
         Unfit::NotAtomic => RunState::Failed { reason: NOT_ATOMIC.into(), at: now },
     }
 }
+
+/// Why an operation goes on without a host that is no more.
+pub(crate) const DELETED: &str = "it was deleted";
 
 /// Why nothing is deployed on a host.
 pub(crate) const NOT_ATOMIC: &str =

@@ -50,7 +50,7 @@ impl OperationKind {
     }
 }
 
-/// What is deployed: any text of 1 to 200 bytes.
+/// What is deployed: 1 to 200 visible ASCII characters, of which the first is no dash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeployVersion(String);
 
@@ -64,7 +64,7 @@ impl DeployVersion {
 
 /// Why a text is no version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a version has 1 to 200 bytes")]
+#[error("a version has 1 to 200 visible ASCII characters and does not begin with `-`")]
 pub struct BadVersion;
 
 impl Explain for BadVersion {
@@ -77,7 +77,9 @@ impl FromStr for DeployVersion {
     type Err = BadVersion;
 
     fn from_str(text: &str) -> Result<Self, BadVersion> {
-        if text.is_empty() || text.len() > TEXT_BYTES_MAX {
+        // What begins with a dash would be taken for an option.
+        let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if text.is_empty() || text.len() > TEXT_BYTES_MAX || !is_visible || text.starts_with('-') {
             return Err(BadVersion);
         }
         Ok(Self(text.to_owned()))
@@ -277,9 +279,10 @@ mod tests {
         assert_eq!(error, "\"on hold\" is no status of an operation");
         let record = operation.record();
         assert!(
-            Operation::from_record(OperationKind::Deploy, record).unwrap_err().contains("1 to 200 bytes")
+            Operation::from_record(OperationKind::Deploy, record).unwrap_err().contains("1 to 200 visible")
         );
-        assert_eq!("".parse::<DeployVersion>(), Err(BadVersion));
-        assert_eq!("x".repeat(201).parse::<DeployVersion>(), Err(BadVersion));
+        for text in ["", &"x".repeat(201), "--reboot", "7 2", "7\n", "é"] {
+            assert_eq!(text.parse::<DeployVersion>(), Err(BadVersion), "{text:?}");
+        }
     }
 }

@@ -26,7 +26,7 @@
 //! /fleet/operation/<cluster>/<id, 16 digits>       an operation: what was asked for, and how far it is
 //! /fleet/operation-host/<cluster>/<id>/<place, 10 digits>   one of its hosts
 //! /fleet/operation-running/<cluster>               the one that runs
-//! /fleet/under-way/<address>                       that an operation is at a host, so that nobody else judges it
+//! /fleet/host-under-way/<address>                  that an operation is at a host, so that nobody else judges it
 //! ```
 //! And of looking after hosts:
 //! ```text
@@ -53,7 +53,7 @@ mod operation;
 pub use care::{CareRecord, LookedRecord, ManagerChangeRecord};
 pub use host_key::{BootstrapRecord, HostKeyRecord};
 pub(crate) use operation::kind;
-pub use operation::{HostRunRecord, PolicyRecord, RolloutRecord, RunningRecord};
+pub use operation::{HostRunRecord, PolicyRecord, RolloutRecord, RunningRecord, UnderWayRecord};
 
 /// A host.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

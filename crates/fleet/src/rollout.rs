@@ -14,7 +14,7 @@ use base::{Explain, Kind, Timestamp};
 use crate::carry::Beginning;
 use crate::moment;
 use crate::name::ClusterName;
-use crate::operation::{Operation, Plan};
+use crate::operation::{Operation, OperationKind, Plan};
 use crate::policy::{Policy, UNDERWAY_MAX};
 use crate::run::{Cordon, HostRun, RunState};
 
@@ -292,8 +292,11 @@ impl Rollout {
                 self.underway.remove(&place);
             }
             RunState::Done { .. } => self.done = self.done.saturating_sub(1),
-            RunState::Failed { .. } => {
+            RunState::Failed { reason, .. } => {
                 self.failed.remove(&place);
+                if to == RunState::Waiting {
+                    run.past.reason = Some(reason.clone());
+                }
             }
             RunState::Skipped { .. } => self.skipped = self.skipped.saturating_sub(1),
         }
@@ -320,7 +323,14 @@ impl Rollout {
         if self.policy.drain && (!with.is_cordoned || run.cordon != Cordon::None) {
             run.cordon = Cordon::Perhaps;
         }
-        self.shift(run, RunState::Begun { boot_id: with.boot_id.clone(), at: now });
+        run.past.attempts = run.past.attempts.saturating_add(1);
+        let mut boot_id = with.boot_id.clone();
+        if self.plan.kind() == OperationKind::Restart {
+            // What was sent before an abort may have been done after it.
+            boot_id = run.past.boot_id.take().or(boot_id);
+            run.past.boot_id.clone_from(&boot_id);
+        }
+        self.shift(run, RunState::Begun { boot_id, at: now });
     }
 
     /// How many hosts are begun with before all of them have to be done; as many as there may be where only

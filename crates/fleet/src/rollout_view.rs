@@ -43,6 +43,8 @@ pub enum Waiting {
         /// How many may be.
         may_be: u64,
     },
+    /// Others to be done with the host that is next: another operation, or whoever makes it ready.
+    Others,
     /// Hosts that are to be begun with, which have to answer first.
     Answers {
         /// Which.
@@ -71,6 +73,7 @@ impl RolloutView {
             Next::Await { why: Why::Unavailable { are, may_be }, .. } => {
                 Some(Waiting::Unavailable { are, may_be })
             }
+            Next::Await { why: Why::Others, .. } => Some(Waiting::Others),
             Next::Begin(of) => Some(Waiting::Answers { of }),
             _ => None,
         };

@@ -9,6 +9,9 @@
 //! taken. Whoever finds a host `begun` after a crash compares the boot id: another one means that it was restarted.
 //! The same one says nothing, so the command itself must be one that does its work once, however often it is sent: it
 //! marks the host with the operation's id, where the mark lives as long as the boot does.
+//!
+//! What earlier attempts left is kept beside the state ([`Past`]): a host whose restart was sent, and who has restarted
+//! since, is not restarted again when it is tried again.
 
 use base::Timestamp;
 
@@ -25,6 +28,19 @@ pub struct HostRun {
     pub state: RunState,
     /// Whether the operation has its node cordoned.
     pub cordon: Cordon,
+    /// What attempts have left.
+    pub past: Past,
+}
+
+/// What attempts to come through an operation have left of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Past {
+    /// How often it was begun with.
+    pub attempts: u32,
+    /// Of a restart: of the boot in which it was first begun with, and which is to end.
+    pub boot_id: Option<String>,
+    /// Why it failed last, of one that is tried again.
+    pub reason: Option<String>,
 }
 
 /// How far a host is.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_lock::Mutex as AsyncMutex;
 use base::{Clock, Entropy, Timestamp};
 use identity::{Action, Principal, Role};
-use store::{CommitError, Engine, History, Key, Page, Revision, SealingKey, Stored, Table, Version};
+use store::{Claims, CommitError, Engine, History, Key, Page, Revision, SealingKey, Stored, Table, Version};
 
 use crate::definition::Definitions;
 use crate::draft::{Draft, Line};
@@ -15,7 +15,7 @@ use crate::event::Happened;
 use crate::name::NetworkName;
 use crate::record::{
     BootstrapRecord, CareRecord, ClusterRecord, HostKeyRecord, HostRecord, LookedRecord, ManagerChangeRecord,
-    MarkRecord, OperationRecord, RolloutRecord, RunningRecord, SealedRecord,
+    MarkRecord, OperationRecord, RolloutRecord, RunningRecord, SealedRecord, UnderWayRecord,
 };
 use crate::{container_manager, index, network};
 
@@ -141,7 +141,7 @@ pub(crate) struct Tables {
     pub(crate) index: Table<MarkRecord>,
     pub(crate) rollout: Table<RolloutRecord>,
     pub(crate) running: Table<RunningRecord>,
-    pub(crate) under_way: Table<MarkRecord>,
+    pub(crate) under_way: Table<UnderWayRecord>,
     pub(crate) care: Table<CareRecord>,
     pub(crate) host_key: Table<HostKeyRecord>,
     pub(crate) bootstrap: Table<BootstrapRecord>,
@@ -164,7 +164,7 @@ impl Tables {
             index: table(engine, index::PREFIX)?,
             rollout: table(engine, "/fleet/operation/")?,
             running: table(engine, "/fleet/operation-running/")?,
-            under_way: table(engine, "/fleet/under-way/")?,
+            under_way: table(engine, "/fleet/host-under-way/")?,
             care: table(engine, "/fleet/care/")?,
             host_key: table(engine, "/fleet/host-key/")?,
             bootstrap: table(engine, "/fleet/bootstrap/")?,
@@ -187,6 +187,8 @@ pub struct Fleet {
     pub(crate) networks: Definitions,
     pub(crate) container_managers: Definitions,
     pub(crate) history: History,
+    /// Who works on hosts.
+    pub(crate) claims: Claims,
     /// Taken, one after the other, by those who were overtaken.
     pub(crate) overtaken: AsyncMutex<()>,
     /// Whether newcomers wait for whoever holds that.
@@ -203,6 +205,7 @@ impl Fleet {
     pub async fn open(ground: Ground) -> Result<Self, CommitError> {
         let tables = Tables::new(&ground.engine)?;
         let history = History::new(Arc::clone(&ground.engine))?;
+        let claims = Claims::new(Arc::clone(&ground.engine))?;
         let networks = Definitions::new(
             &ground.engine,
             "/commissaire/networks/",
@@ -223,6 +226,7 @@ impl Fleet {
             networks,
             container_managers,
             history,
+            claims,
             overtaken: AsyncMutex::new(()),
             is_pressed: AtomicBool::new(false),
             warned: Mutex::new(None),

@@ -1,15 +1,18 @@
 //! What has to be known to decide what an operation does next, read from the store. How much that is depends on how
 //! many hosts are under way, not on how many there are.
 
-use futures_util::future::join_all;
-use store::{Page, Table};
+use std::collections::BTreeMap;
 
+use futures_util::future::{join_all, try_join};
+use store::{Batch, Page, Table, Vacancy, Version};
+
+use crate::address::HostAddress;
 use crate::change::{Known, place_id};
 use crate::host::HostStatus;
 use crate::name::ClusterName;
 use crate::next::{Candidate, Situation, Unfit};
 use crate::operation::OperationKind;
-use crate::record::{HostRecord, HostRunRecord};
+use crate::record::{HostRecord, HostRunRecord, UnderWayRecord};
 use crate::rollout::{Rollout, RolloutId, Wish};
 use crate::run::{HostRun, RunState};
 use crate::service::Fleet;
@@ -38,7 +41,53 @@ impl Surroundings {
     }
 }
 
+/// What whoever works on a host claims.
+#[must_use]
+pub fn claim_on(host: &HostAddress) -> String {
+    format!("host/{host}")
+}
+
+/// That nobody is at work on a host.
+pub(crate) struct Free {
+    /// Nobody makes it ready.
+    claim: Vacancy,
+    /// Nobody has it under way; what an operation left that is over.
+    mark: Option<Version>,
+}
+
 impl Fleet {
+    /// Has the host of `run` under way in `rollout`, unless somebody else has begun with it since.
+    pub(crate) fn stage_under_way(
+        &self,
+        batch: &mut Batch,
+        (rollout, run): (&Rollout, &HostRun),
+        free: &Free,
+    ) -> Result<(), store::Error> {
+        free.claim.expect(batch);
+        let mark = UnderWayRecord { cluster: rollout.cluster.to_string(), operation: rollout.id.as_number() };
+        self.tables.under_way.put_over(batch, run.address.as_str(), &mark, free.mark)
+    }
+
+    /// Whether nobody is at work on a host that waits in `rollout`.
+    async fn free(&self, rollout: &Rollout, address: &HostAddress) -> Result<Option<Free>, store::Error> {
+        let claim = claim_on(address);
+        let claim = self.claims.vacancy(&claim, self.ground.clock.now());
+        let (claim, mark) = try_join(claim, self.tables.under_way.get(address.as_str())).await?;
+        let mark = match mark {
+            None => None,
+            Some(mark) => {
+                let UnderWayRecord { cluster, operation } = mark.record;
+                let is_ours = cluster == rollout.cluster.as_str() && operation == rollout.id.as_number();
+                let of = self.loaded_rollout(&cluster, RolloutId(operation)).await?;
+                if !is_ours && of.is_some_and(|of| of.record.outcome.is_none()) {
+                    return Ok(None);
+                }
+                Some(mark.version)
+            }
+        };
+        Ok(claim.map(|claim| Free { claim, mark }))
+    }
+
     /// An operation, and what has to be known about it; `None` when there is no such operation.
     pub(crate) async fn known_rollout(
         &self,
@@ -54,15 +103,16 @@ impl Fleet {
             failed: self.runs_at(&rollout, rollout.failed.iter().copied()).await?,
             ..Situation::default()
         };
+        let mut free = BTreeMap::new();
         if rollout.outcome.is_none() {
             seen.underway = self.runs_at(&rollout, rollout.underway.iter().copied()).await?;
             let surroundings = self.surroundings(cluster).await?;
-            seen.waiting = self.candidates_of(&mut rollout, &surroundings).await?;
+            (seen.waiting, free) = self.candidates_of(&mut rollout, &surroundings).await?;
             if rollout.policy.max_unavailable.is_some() && !seen.waiting.is_empty() {
                 seen.unavailable = self.unavailable(cluster, &seen, &surroundings).await?;
             }
         }
-        Ok(Some(Known { rollout, version: found.version, seen, asked }))
+        Ok(Some(Known { rollout, version: found.version, seen, asked, free }))
     }
 
     async fn surroundings(&self, cluster: &ClusterName) -> Result<Surroundings, store::Error> {
@@ -76,10 +126,10 @@ impl Fleet {
         &self,
         rollout: &mut Rollout,
         surroundings: &Surroundings,
-    ) -> Result<Vec<Candidate>, store::Error> {
+    ) -> Result<(Vec<Candidate>, BTreeMap<u64, Free>), store::Error> {
         let wanted = wanted(rollout);
         if wanted == 0 {
-            return Ok(Vec::new());
+            return Ok(<_>::default());
         }
         let table = self.runs(rollout.cluster.as_str(), rollout.id)?;
         let mut waiting: Vec<HostRun> = Vec::new();
@@ -95,29 +145,67 @@ impl Fleet {
         }
         waiting.truncate(wanted);
         rollout.cursor = waiting.first().map_or(rollout.gathered, |run| run.place);
-        let hosts = join_all(waiting.iter().map(|run| self.tables.host.get(run.address.as_str()))).await;
+        let rollout = &*rollout;
+        let found = waiting.into_iter().map(|run| self.candidate(run, rollout, surroundings));
+        let (mut candidates, mut all_free) = (Vec::new(), BTreeMap::new());
+        for found in join_all(found).await {
+            let (candidate, free) = found?;
+            all_free.extend(free.map(|free| (candidate.run.place, free)));
+            candidates.push(candidate);
+        }
+        Ok((candidates, all_free))
+    }
+
+    /// A host that waits, and that nobody is at work on it, if so.
+    async fn candidate(
+        &self,
+        run: HostRun,
+        rollout: &Rollout,
+        surroundings: &Surroundings,
+    ) -> Result<(Candidate, Option<Free>), store::Error> {
         let is_deployment = rollout.plan.kind() == OperationKind::Deploy;
-        waiting
-            .into_iter()
-            .zip(hosts)
-            .map(|(run, host)| {
-                let host = match host {
-                    Ok(found) => found.map(|found| found.record).filter(|host| surroundings.has(host)),
-                    // Whoever gets to it will say what is wrong with it.
-                    Err(store::Error::Record { .. }) => {
-                        return Ok(Candidate { run, is_available: false, unfit: None });
-                    }
-                    Err(error) => return Err(error),
-                };
-                let unfit = match &host {
-                    None => Some(Unfit::Left),
-                    Some(host) if is_deployment && host.atomic == Some(false) => Some(Unfit::NotAtomic),
-                    Some(_) => None,
-                };
-                let is_available = host.is_some_and(|host| surroundings.is_available(&host));
-                Ok(Candidate { run, is_available, unfit })
-            })
-            .collect()
+        let free = self.free(rollout, &run.address).await?;
+        let is_busy = free.is_none();
+        let found = match self.tables.host.get(run.address.as_str()).await {
+            // Whoever gets to it will say what is wrong with it.
+            Err(store::Error::Record { .. }) => {
+                return Ok((Candidate { run, is_available: false, unfit: None, is_busy }, free));
+            }
+            found => found?.map(|found| found.record),
+        };
+        let (unfit, is_available) = match &found {
+            None => (Some(Unfit::Deleted), false),
+            Some(host) if !surroundings.has(host) => (Some(Unfit::Left), false),
+            Some(host) if is_deployment && host.atomic == Some(false) => (Some(Unfit::NotAtomic), true),
+            Some(host) => (None, self.answers(&run.address).await? && surroundings.is_available(host)),
+        };
+        Ok((Candidate { run, is_available, unfit, is_busy }, free))
+    }
+
+    /// Whether a host answered when it was looked at last, as far as is known.
+    async fn answers(&self, address: &HostAddress) -> Result<bool, store::Error> {
+        let care = self.readable(self.tables.care.get(address.as_str()).await)?.flatten();
+        Ok(care.is_none_or(|care| care.record.silences == 0))
+    }
+
+    /// How many hosts of the cluster count as available that do not answer: they have not been silent for long.
+    async fn silent(&self, surroundings: &Surroundings, ours: &[&str]) -> Result<u64, store::Error> {
+        let (mut silent, mut next) = (Vec::new(), Some(Page::full()));
+        while let Some(page) = next {
+            let found = self.list(&self.tables.care, page).await?;
+            let entries = found.entries.into_iter();
+            silent.extend(entries.filter(|(_, care)| care.record.silences > 0).map(|(address, _)| address));
+            next = found.next;
+        }
+        silent.retain(|address| !ours.contains(&address.as_str()));
+        let mut count = 0;
+        for host in join_all(silent.iter().map(|address| self.tables.host.get(address))).await {
+            let host = self.readable(host)?.flatten();
+            count += u64::from(host.is_some_and(|host| {
+                surroundings.has(&host.record) && surroundings.is_available(&host.record)
+            }));
+        }
+        Ok(count)
     }
 
     fn take_waiting(
@@ -158,7 +246,9 @@ impl Fleet {
                 counted += 1;
             }
         }
-        Ok(tally.total().saturating_sub(available).saturating_sub(counted))
+        let ours = seen.underway.iter().chain(&seen.failed).map(|run| run.address.as_str());
+        let silent = self.silent(surroundings, &ours.collect::<Vec<_>>()).await?;
+        Ok((tally.total().saturating_sub(available) + silent).saturating_sub(counted))
     }
 }
 

@@ -6,6 +6,7 @@ use crate::address::HostAddress;
 use crate::change::{Change, Known};
 use crate::draft::Draft;
 use crate::error::{OperationError, RolloutError, SteerError};
+use crate::event::Steering;
 use crate::name::ClusterName;
 use crate::next::{Next, next};
 use crate::rollout::{Outcome, Rollout, RolloutId, Wish};
@@ -23,7 +24,7 @@ impl Fleet {
         cluster: &ClusterName,
         id: RolloutId,
     ) -> Result<Rollout, SteerError> {
-        self.wish(permit.by(), (cluster, id), Wish::Pause, "paused").await
+        self.wish(permit.by(), (cluster, id), Wish::Pause, Steering::Pause).await
     }
 
     /// Has a paused operation go on.
@@ -36,7 +37,7 @@ impl Fleet {
         cluster: &ClusterName,
         id: RolloutId,
     ) -> Result<Rollout, SteerError> {
-        self.wish(permit.by(), (cluster, id), Wish::Run, "resumed").await
+        self.wish(permit.by(), (cluster, id), Wish::Run, Steering::Resume).await
     }
 
     /// Ends an operation: no more hosts are begun with, those under way are given up, and nothing is left cordoned.
@@ -61,7 +62,7 @@ impl Fleet {
         let now = self.ground.clock.now();
         let mut change = Change::of(&known.rollout);
         change.rollout.wish = Wish::Abort;
-        change.steer("told to abort");
+        change.steer(Steering::Abort);
         if let Next::Finish(outcome) = next(&change.rollout, &known.seen, now) {
             change.end(outcome, now);
         }
@@ -73,7 +74,7 @@ impl Fleet {
         by: &Principal,
         of: (&ClusterName, RolloutId),
         wish: Wish,
-        how: &'static str,
+        how: Steering,
     ) -> Result<Rollout, SteerError> {
         let decide = |known: &Known| {
             not_ended(&known.rollout)?;
@@ -223,7 +224,7 @@ fn retried(known: &Known) -> Result<Option<Change>, SteerError> {
     }
     (change.rollout.outcome, change.rollout.ended_at) = (None, None);
     (change.rollout.wish, change.rollout.batch_left) = (Wish::Run, 0);
-    change.steer("retried");
+    change.steer(Steering::Retry);
     Ok(Some(change))
 }
 

@@ -52,6 +52,14 @@ impl Fleet {
         Ok(care.is_some_and(|care| care.record.status_before.is_some()))
     }
 
+    /// Whether an operation is at a host.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn is_under_way(&self, address: &HostAddress) -> Result<bool, RolloutError> {
+        Ok(self.tables.under_way.get(address.as_str()).await?.is_some())
+    }
+
     /// Until which of its moments each slice of the hosts was looked at; see [`Rota`](crate::Rota).
     ///
     /// # Errors

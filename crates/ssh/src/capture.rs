@@ -96,6 +96,19 @@ impl Captured {
         )
     }
 
+    /// The last line of what was kept that is not blank.
+    pub(crate) fn last_line(&self) -> Option<String> {
+        let (one, two) = self.tail.as_slices();
+        let last = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes);
+            text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+        };
+        if self.cut == 0 {
+            return last(&self.kept());
+        }
+        last(&[one, two].concat()).or_else(|| last(&self.head))
+    }
+
     /// Whether nothing was said.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -136,5 +149,16 @@ mod tests {
         assert_eq!(captured.text(), "ab\n[… 2 bytes left out …]\nef");
         assert_eq!(captured.all(), None);
         assert_eq!(Captured::whole("abc").text(), "abc");
+    }
+
+    #[test]
+    fn the_last_line_is_one_that_was_said() {
+        for (said, expected) in
+            [("", None), ("abcdef\n", Some("ef")), ("a\nb\n", Some("b")), ("ab\n\n\n\n\n", Some("ab"))]
+        {
+            let mut captured = Captured::default();
+            captured.push(said.as_bytes(), Keep { head_bytes: 2, tail_bytes: 3 });
+            assert_eq!(captured.last_line().as_deref(), expected, "{said:?}");
+        }
     }
 }

@@ -10,6 +10,9 @@ use crate::{Captured, Keep};
 /// How long a command may take if nothing else is said.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// How much a command may say, if nothing else is said, in MiB: who prints without end would keep us busy until its deadline.
+const SAID_MIB_MAX: u64 = 128;
+
 /// What to run: text for a POSIX `sh`, what it reads, and its bounds.
 ///
 /// With the rights of root: through `sudo -n` where the user is another, unless [`Command::as_user`] says otherwise.
@@ -19,6 +22,7 @@ pub struct Command {
     pub(crate) stdin: Option<Secret<Vec<u8>>>,
     pub(crate) deadline: Duration,
     pub(crate) keep: Keep,
+    pub(crate) said_mib_max: u64,
     pub(crate) as_user: bool,
 }
 
@@ -39,6 +43,7 @@ impl Command {
             stdin: None,
             deadline: DEADLINE,
             keep: Keep::default(),
+            said_mib_max: SAID_MIB_MAX,
             as_user: false,
         }
     }
@@ -71,6 +76,13 @@ impl Command {
     #[must_use]
     pub fn keep(mut self, keep: Keep) -> Self {
         self.keep = keep;
+        self
+    }
+
+    /// How much it may say in all, in MiB, until it is not listened to any more; 128 unless said otherwise.
+    #[must_use]
+    pub fn say_at_most(mut self, mib: u64) -> Self {
+        self.said_mib_max = mib;
         self
     }
 
@@ -178,8 +190,7 @@ impl Output {
 
 /// The last line that is not blank, at most 300 characters of it.
 pub(crate) fn last_line(captured: &Captured) -> Option<String> {
-    let text = captured.text();
-    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
+    let line = captured.last_line()?;
     Some(line.chars().filter(|c| !c.is_control()).take(300).collect())
 }
 

@@ -189,6 +189,22 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
+    /// A command said more than any command of ours would, and was not listened to any more.
+    #[error("the command on {at} said more than {mib_max} MiB")]
+    TooMuch {
+        /// Who was asked.
+        at: Address,
+        /// The limit.
+        mib_max: u64,
+    },
+    /// What was asked for cannot be done this way, whatever the machine is like.
+    #[error("{at} was not asked: {said}")]
+    Cannot {
+        /// Who was to be asked.
+        at: Address,
+        /// Why.
+        said: String,
+    },
     /// Another transport than SSH failed in a way of its own.
     #[error("{at} was not reached: {said}")]
     Other {
@@ -239,6 +255,8 @@ impl Error {
             | Self::Closed { at, .. }
             | Self::NotRun { at, .. }
             | Self::Upload { at, .. }
+            | Self::TooMuch { at, .. }
+            | Self::Cannot { at, .. }
             | Self::Other { at, .. } => at,
             Self::Jump { source, .. } => source.at(),
         }
@@ -248,7 +266,7 @@ impl Error {
     #[must_use]
     pub fn may_have_begun(&self) -> bool {
         match self {
-            Self::Overdue { .. } | Self::Upload { .. } | Self::Other { .. } => true,
+            Self::Overdue { .. } | Self::Upload { .. } | Self::TooMuch { .. } | Self::Other { .. } => true,
             Self::TimedOut { step, .. } | Self::Protocol { step, .. } | Self::Closed { step, .. } => {
                 *step == Step::Run
             }
@@ -261,6 +279,7 @@ impl Error {
             | Self::SudoMissing { .. }
             | Self::SudoRefused { .. }
             | Self::NotRun { .. }
+            | Self::Cannot { .. }
             | Self::Jump { .. } => false,
         }
     }
@@ -283,6 +302,8 @@ impl Error {
             | Self::SudoRefused { .. }
             | Self::Protocol { .. }
             | Self::NotRun { .. }
+            | Self::TooMuch { .. }
+            | Self::Cannot { .. }
             | Self::Upload { .. } => false,
             Self::Jump { source, .. } => source.may_pass(),
         }
@@ -301,7 +322,7 @@ impl Explain for Error {
             | Self::Protocol { .. }
             | Self::Closed { .. }
             | Self::Other { .. } => Kind::Unavailable,
-            Self::HostKeyChanged { .. } => Kind::Conflict,
+            Self::HostKeyChanged { .. } | Self::TooMuch { .. } | Self::Cannot { .. } => Kind::Conflict,
             Self::Unauthorized { .. }
             | Self::SudoMissing { .. }
             | Self::SudoRefused { .. }
@@ -362,8 +383,9 @@ impl Explain for Error {
                 Kind::Full => "make room on that disk".to_owned(),
                 _ => "see that the folder is there and can be written to".to_owned(),
             },
+            Self::TooMuch { .. } => "see what prints without end there".to_owned(),
             Self::Jump { source, .. } => return source.help(),
-            Self::Other { .. } => return None,
+            Self::Cannot { .. } | Self::Other { .. } => return None,
         })
     }
 }

@@ -26,6 +26,7 @@ const STDERR: u32 = 1;
 /// What was heard of a command so far.
 struct Hearing {
     keep: Keep,
+    said_bytes_max: u64,
     preamble: Preamble,
     stdout: Captured,
     stderr: Captured,
@@ -56,11 +57,15 @@ impl Session {
         let channel = self.open(limits).await?;
         let (mut reader, writer) = channel.split();
         let wrapped = wrap(command, self.user == "root");
-        let mut hearing = Hearing::new(command.keep, wrapped.through_sudo);
+        let mut hearing = Hearing::new(command, wrapped.through_sudo);
         let talk = converse(&mut reader, &writer, wrapped, &mut hearing);
         let in_time = timeout(command.deadline, talk).await;
         let outcome = match in_time {
             // Both sides have to close a channel; this one does even if the other waits for a process left behind.
+            Ok(Ok(())) if hearing.is_endless() => {
+                self.end(&writer).await;
+                Err(Error::TooMuch { at: at.clone(), mib_max: command.said_mib_max })
+            }
             Ok(Ok(())) => {
                 let _ = timeout(SILENCE, writer.close()).await;
                 self.conclude(hearing)
@@ -119,6 +124,13 @@ impl Session {
             self.cut();
             return Error::TimedOut { at, step: Step::Run, after };
         }
+        self.end(writer).await;
+        let (stdout, stderr) = (Box::new(hearing.stdout), Box::new(hearing.stderr));
+        Error::Overdue { at, after, stdout, stderr }
+    }
+
+    /// Ends a command that is not listened to any more.
+    async fn end(&self, writer: &ChannelWriteHalf<Msg>) {
         let end = async {
             // Not every server does this, and not every command ends by it; `timeout` there ends the others.
             let _ = writer.signal(Sig::TERM).await;
@@ -127,8 +139,6 @@ impl Session {
         if !matches!(timeout(SILENCE, end).await, Ok(Ok(()))) {
             self.retire();
         }
-        let (stdout, stderr) = (Box::new(hearing.stdout), Box::new(hearing.stderr));
-        Error::Overdue { at, after, stdout, stderr }
     }
 }
 
@@ -154,9 +164,10 @@ async fn converse(
 }
 
 impl Hearing {
-    fn new(keep: Keep, through_sudo: bool) -> Self {
+    fn new(command: &Command, through_sudo: bool) -> Self {
         Self {
-            keep,
+            keep: command.keep,
+            said_bytes_max: command.said_mib_max.saturating_mul(1024 * 1024),
             preamble: Preamble::new(through_sudo),
             stdout: Captured::default(),
             stderr: Captured::default(),
@@ -165,9 +176,14 @@ impl Hearing {
         }
     }
 
-    /// Until the channel is closed, or the command has exited and says nothing any more.
+    /// Whether it said more than is listened to.
+    fn is_endless(&self) -> bool {
+        self.stdout.said_bytes() + self.stderr.said_bytes() > self.said_bytes_max
+    }
+
+    /// Until the channel is closed, or the command has exited and says nothing any more, or has said too much.
     async fn listen(&mut self, reader: &mut ChannelReadHalf) {
-        loop {
+        while !self.is_endless() {
             let message = if self.end.is_none() {
                 reader.wait().await
             } else {

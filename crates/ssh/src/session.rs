@@ -11,7 +11,7 @@ use russh::{ChannelOpenFailure, Preferred};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::judge::{Judge, Record};
 use crate::line::{Line, Scissors};
@@ -59,7 +59,7 @@ impl Session {
         let (at, limits) = (&target.address, &settings.limits);
         let signed_in = match &via {
             None => {
-                let stream = within(at, Step::Connect, limits.connect, dial(at)).await??;
+                let stream = within(at, Step::Connect, limits.connect, dial(at, limits.connect)).await??;
                 sign_in(target, stream, settings).await?
             }
             Some(jump) => {
@@ -175,28 +175,43 @@ fn farewell(record: &Mutex<Record>) -> String {
 
 /// Whether anybody listens at an address: a TCP connection can be opened there within `limit`. It is closed again.
 pub async fn listens(at: &Address, limit: Duration) -> bool {
-    matches!(tokio::time::timeout(limit, dial(at)).await, Ok(Ok(_)))
+    matches!(tokio::time::timeout(limit, dial(at, limit)).await, Ok(Ok(_)))
 }
 
-/// Opens a TCP connection.
-async fn dial(at: &Address) -> Result<TcpStream, Error> {
+/// Opens a TCP connection within `limit`. Of several addresses that the name has, one where nobody answers leaves the
+/// others their share of the time.
+async fn dial(at: &Address, limit: Duration) -> Result<TcpStream, Error> {
+    let begun = Instant::now();
     let addresses: Vec<_> = lookup_host((at.host.as_str(), at.port))
         .await
         .map_err(|source| Error::NoSuchName { at: at.clone(), source })?
         .collect();
-    let stream = TcpStream::connect(&addresses[..]).await.map_err(|source| {
-        let at = at.clone();
-        match source.kind() {
-            io::ErrorKind::ConnectionRefused => Error::Refused { at },
-            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-                Error::NoRoute { at, source }
+    let mut failed = None;
+    for (left, address) in (1..=u32::try_from(addresses.len()).unwrap_or(u32::MAX)).rev().zip(addresses) {
+        let share = limit.saturating_sub(begun.elapsed()) / left;
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // Small packets wait for the answer to the one before otherwise: 40 ms for each command.
+                stream.set_nodelay(true).map_err(|source| Error::Unreachable { at: at.clone(), source })?;
+                return Ok(stream);
             }
-            _ => Error::Unreachable { at, source },
+            Ok(Err(source)) => failed = Some(not_connected(at, source)),
+            Err(_) => {
+                failed = Some(Error::TimedOut { at: at.clone(), step: Step::Connect, after: limit });
+            }
         }
-    })?;
-    // Small packets wait for the answer to the one before otherwise: 40 ms for each command.
-    stream.set_nodelay(true).map_err(|source| Error::Unreachable { at: at.clone(), source })?;
-    Ok(stream)
+    }
+    let none = || io::Error::new(io::ErrorKind::NotFound, "it has no address");
+    Err(failed.unwrap_or_else(|| Error::NoSuchName { at: at.clone(), source: none() }))
+}
+
+fn not_connected(at: &Address, source: io::Error) -> Error {
+    let at = at.clone();
+    match source.kind() {
+        io::ErrorKind::ConnectionRefused => Error::Refused { at },
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Error::NoRoute { at, source },
+        _ => Error::Unreachable { at, source },
+    }
 }
 
 type SignedIn = (Handle<Judge>, Scissors, HostKey, Arc<Mutex<Record>>);

@@ -50,6 +50,20 @@ impl Claim {
     }
 }
 
+/// That nobody holds a claim; see [`Claims::vacancy`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vacancy {
+    key: Key,
+    seen: Expect,
+}
+
+impl Vacancy {
+    /// Has `batch` done only while nobody has taken the claim since.
+    pub fn expect(&self, batch: &mut Batch) {
+        batch.expect(self.key.clone(), self.seen);
+    }
+}
+
 /// What is stored of a claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Held {
@@ -129,6 +143,22 @@ impl Claims {
             version,
             fence: (self.fence.key(name)?, fence.unwrap_or(version)),
         }))
+    }
+
+    /// That nobody holds `name` at `now`, for those who do something that may not be done beside such work; `None` when
+    /// somebody does.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn vacancy(&self, name: &str, now: Timestamp) -> Result<Option<Vacancy>, Error> {
+        let key = self.held.key(name)?;
+        Ok(match self.held.get(name).await? {
+            None => Some(Vacancy { key, seen: Expect::Absent }),
+            Some(found) if found.record.until <= now.as_unix() => {
+                Some(Vacancy { key, seen: Expect::At(found.version) })
+            }
+            Some(_) => None,
+        })
     }
 
     /// Makes `claim` last for as long as `lease` from `now` on, in one commit and without reading. `None` when it
@@ -272,6 +302,27 @@ mod tests {
         assert!(!commits(&store, &given_up));
         let back = take(&claims, "suspended", 102).unwrap();
         assert!(commits(&store, &back) && !commits(&store, &suspended), "no fence comes back");
+    }
+
+    #[test]
+    fn what_may_only_be_done_while_nobody_works_is_not_done_beside_it() {
+        let (store, claims) = claims();
+        let vacancy = |seconds| block_on(claims.vacancy("investigate", at(seconds))).unwrap();
+        let commits = |vacancy: &Vacancy| {
+            let mut batch = Batch::new();
+            vacancy.expect(&mut batch);
+            batch.put(Key::new("/done").unwrap(), "");
+            block_on(store.commit(batch)).is_ok()
+        };
+        let before = vacancy(0).unwrap();
+        assert!(commits(&before) && commits(&before));
+        take(&claims, "a", 0).unwrap();
+        assert!(!commits(&before), "somebody has begun since");
+        assert_eq!(vacancy(59), None);
+        let dead = vacancy(60).unwrap();
+        assert!(commits(&dead));
+        take(&claims, "b", 60).unwrap();
+        assert!(!commits(&dead));
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod seal;
 mod sqlite;
 mod table;
 
-pub use claim::{Claim, Claims};
+pub use claim::{Claim, Claims, Vacancy};
 pub use contract::{
     BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, Batch, Change, CommitError, Engine, Error, Expect, Listing,
     Operation, PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, Page, Revision, VALUE_BYTES_MAX, Version, Versioned,

@@ -128,6 +128,8 @@ pub enum WaitsFor {
         /// How many may be.
         may_be: u64,
     },
+    /// Others to be done with the host that is next: another operation, or whoever makes it ready.
+    Others,
     /// The hosts that are to be begun with next: nothing is done to one before it has let us in and said how it is.
     Answers {
         /// Their addresses.
@@ -159,7 +161,7 @@ pub struct OperationHost {
     pub address: String,
     /// How far it is.
     pub state: OperationHostState,
-    /// Why it failed or is skipped.
+    /// Why it failed or is skipped; of one that is tried again, why it failed before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When it was begun with; only while it has not come to its end.
@@ -332,6 +334,7 @@ mod tests {
     fn what_is_waited_for_is_named() {
         for (waits_for, text) in [
             (WaitsFor::Hosts, r#"{"what":"hosts"}"#),
+            (WaitsFor::Others, r#"{"what":"others"}"#),
             (WaitsFor::Schedule { until: "t".into() }, r#"{"what":"schedule","until":"t"}"#),
             (WaitsFor::Unavailable { are: 2, may_be: 1 }, r#"{"what":"unavailable","are":2,"may_be":1}"#),
             (WaitsFor::Answers { of: vec!["a".into()] }, r#"{"what":"answers","of":["a"]}"#),

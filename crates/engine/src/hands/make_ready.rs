@@ -44,6 +44,8 @@ pub(crate) enum Outcome {
     Gone,
     /// It was to stop in the middle, and goes on later.
     Stopped,
+    /// Nothing was begun: somebody else is at it, or was in the meantime.
+    NotNow,
 }
 
 /// Why it does not go on.
@@ -175,7 +177,7 @@ impl Job<'_> {
             }
         }
         let ended = async {
-            match playbooks.end(target, run).await {
+            match playbooks.made_ready(target, run).await {
                 Ok(_) => Ok(None),
                 Err(Fault::Task(trouble)) => Ok(Some(trouble)),
                 Err(Fault::Remote(error)) => Err(error),

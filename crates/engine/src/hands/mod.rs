@@ -100,7 +100,7 @@ impl Hands {
         let proved = self.remote.meet(target).await?;
         let target = target.clone().pinned(proved.clone());
         let keep = Keep { head_bytes: PROBE_BYTES_MAX + 1, tail_bytes: 0 };
-        let probe = Command::new(PROBE).as_user().deadline(LOOK).keep(keep);
+        let probe = Command::new(PROBE).as_user().deadline(LOOK).keep(keep).say_at_most(1);
         Ok((proved, self.remote.run(&target, &probe).await?))
     }
 
@@ -119,9 +119,4 @@ pub(crate) struct Crew {
     pub(crate) hands: Hands,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) nodes: Arc<Nodes>,
-}
-
-/// What whoever works on a host claims.
-pub(crate) fn claim_on(host: &HostAddress) -> String {
-    format!("host/{host}")
 }

@@ -130,7 +130,6 @@ impl Clients {
     }
 }
 
-#[allow(dead_code, reason = "cordons and drains are for operations, which are to come")]
 impl Node {
     /// Makes the node known; that it is already is as good.
     ///

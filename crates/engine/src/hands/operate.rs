@@ -81,6 +81,8 @@ enum Halt {
     Later(String),
     /// It proved another key than the pinned one.
     OtherKey(Box<ssh::HostKey>, String),
+    /// There is no such host any more.
+    Gone,
     /// Its time is over.
     Late,
     Stopped,
@@ -163,10 +165,13 @@ impl Visit {
     /// The store's, and a claim that was lost.
     pub(crate) async fn run(mut self, task: Task) -> Result<Came, StepError> {
         let (halt, state) = match task {
-            Task::Prepare => match self.prepare().await {
-                Ok(ready) => return Ok(Came::Ready(Box::new(ready))),
-                Err(halt) => (halt, None),
-            },
+            Task::Prepare => {
+                self.ends = Some(Instant::now() + self.limit());
+                match self.prepare().await {
+                    Ok(ready) => return Ok(Came::Ready(Box::new(ready))),
+                    Err(halt) => (halt, None),
+                }
+            }
             Task::Order(run, ready) => {
                 self.ends = self.end_of(&run);
                 match self.order(&run, ready).await {
@@ -189,6 +194,7 @@ impl Visit {
         let reason = match halt {
             Halt::Stopped => return Ok(Came::Stopped),
             Halt::Ours(error) => return Err(error),
+            Halt::Gone => return Ok(Came::Progress(HostProgress::Gone)),
             Halt::Failed(reason) | Halt::Later(reason) => reason,
             Halt::OtherKey(offered, reason) => {
                 if let Some(offered) = stored_key(&offered) {
@@ -198,7 +204,8 @@ impl Visit {
                 reason
             }
             Halt::Late => {
-                let late = state.map(|state| too_late(&self.rollout, &state)).unwrap_or_default();
+                let not_begun = || format!("it could not be begun with within {} s", self.limit().as_secs());
+                let late = state.map_or_else(not_begun, |state| too_late(&self.rollout, &state));
                 let lacks = self.lacks.lock().unwrap_or_else(PoisonError::into_inner);
                 if lacks.is_empty() { late } else { format!("{late}: {lacks}") }
             }
@@ -211,6 +218,11 @@ impl Visit {
 
     fn ward(&self) -> Ward<'_> {
         (&self.rollout.cluster, &self.address)
+    }
+
+    /// How long one host may take.
+    fn limit(&self) -> Duration {
+        self.rollout.policy.host_limit(self.rollout.plan.kind()).as_duration()
     }
 
     /// When the time of a host under way is over.
@@ -283,7 +295,10 @@ impl Visit {
     async fn prepare(&self) -> Result<Ready, Halt> {
         for pause in AGAIN {
             match self.look_before().await {
-                Err(Halt::Later(_)) => self.pause(pause).await?,
+                Err(Halt::Later(reason)) => {
+                    self.lacks(reason);
+                    self.pause(pause).await?;
+                }
                 done => return done,
             }
         }
@@ -317,17 +332,16 @@ impl Visit {
     /// How to get into the host.
     async fn way_in(&self) -> Result<Target, Halt> {
         let (fleet, address) = (&self.crew.fleet, &self.address);
-        let deleted = || Halt::Failed("it was deleted in the middle of the operation".to_owned());
         let credentials = match fleet.credentials(Permit::house(), address).await {
             Ok(credentials) => credentials,
-            Err(CredentialsError::NoSuchHost { .. }) => return Err(deleted()),
+            Err(CredentialsError::NoSuchHost { .. }) => return Err(Halt::Gone),
             Err(error @ CredentialsError::None { .. }) => return Err(failed(&error)),
             Err(error) => return Err(error.into()),
         };
         let pinned = match fleet.host_key(Permit::house(), address).await {
             Ok(pinned) => Some(pinned.is),
             Err(HostKeyError::NotMet { .. }) => None,
-            Err(HostKeyError::NoSuchHost { .. }) => return Err(deleted()),
+            Err(HostKeyError::NoSuchHost { .. }) => return Err(Halt::Gone),
             Err(error) => return Err(error.into()),
         };
         self.crew.hands.target(address, &credentials, pinned.as_ref()).map_err(Halt::Failed)

@@ -17,6 +17,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
 use ssh::{Captured, Command, End, Error, HostKey, Output, Remote, Target, Upload};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::reach::told;
 
@@ -34,6 +35,15 @@ pub struct Playbooks {
     ansible: Ansible,
     /// The operator's, which count more.
     folder: Option<PathBuf>,
+    /// Places for those that make hosts ready, which takes minutes: fewer than there are, so that the others, which take
+    /// seconds, are always run.
+    bootstraps: Arc<Semaphore>,
+}
+
+/// A playbook that makes a host ready.
+pub(crate) struct Bootstrap {
+    run: Run,
+    _place: OwnedSemaphorePermit,
 }
 
 /// Why a playbook did not come to its end on a host.
@@ -67,7 +77,8 @@ impl Playbooks {
             let path = own.join(playbook.file());
             fs::write(&path, playbook.standard()).map_err(failed(&path))?;
         }
-        Ok(Self { ansible, folder })
+        let bootstraps = Arc::new(Semaphore::new((ansible.runs_max() * 3 / 4).max(1)));
+        Ok(Self { ansible, folder, bootstraps })
     }
 
     /// Where the file of `playbook` is: looked at each time, so that an operator can put one there at any time.
@@ -89,9 +100,9 @@ impl Playbooks {
         if target.jump.is_some() {
             let said =
                 "Ansible finds its way through another machine by `ssh_args` in ansible.cfg".to_owned();
-            return Err(Error::Other { at: target.address.clone(), said });
+            return Err(cannot(target, said));
         }
-        let key = target.key.to_openssh().map_err(|error| other(target, told(&error)))?;
+        let key = target.key.to_openssh().map_err(|error| cannot(target, told(&error)))?;
         let known = match &target.known {
             ssh::KnownKey::Unknown => KnownKey::Unknown,
             ssh::KnownKey::Pinned(key) => KnownKey::Pinned(key.to_string()),
@@ -123,21 +134,36 @@ impl Playbooks {
         given: playbook::Given,
         done: &BTreeSet<String>,
         limit: Duration,
-    ) -> Result<Run, Error> {
+    ) -> Result<Bootstrap, Error> {
+        let place = self.bootstraps.clone().acquire_owned().await.expect("nobody closes it");
         let mut play = self.play(target, Playbook::Bootstrap, true, limit)?;
         play.variables = given.variables;
         play.files = given.files.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect();
         play.skip_tags = done.iter().cloned().collect();
-        self.ansible.begin(&play).await.map_err(|error| failed(target, &error))
+        let run = self.ansible.begin(&play).await.map_err(|error| failed(target, &error))?;
+        Ok(Bootstrap { run, _place: place })
     }
 
-    /// The next step of `run` that is done.
-    pub(crate) async fn next(&self, target: &Target, run: &mut Run) -> Result<Option<Done>, Error> {
-        run.next().await.map_err(|error| failed(target, &error))
+    /// The next step that is done.
+    pub(crate) async fn next(
+        &self,
+        target: &Target,
+        bootstrap: &mut Bootstrap,
+    ) -> Result<Option<Done>, Error> {
+        bootstrap.run.next().await.map_err(|error| failed(target, &error))
+    }
+
+    /// What came of making a host ready, when that is over.
+    pub(crate) async fn made_ready(
+        &self,
+        target: &Target,
+        bootstrap: Bootstrap,
+    ) -> Result<HostReport, Fault> {
+        self.end(target, bootstrap.run).await
     }
 
     /// What came of a `run` that is over.
-    pub(crate) async fn end(&self, target: &Target, run: Run) -> Result<HostReport, Fault> {
+    async fn end(&self, target: &Target, run: Run) -> Result<HostReport, Fault> {
         let report = run.report().await.map_err(|error| failed(target, &error))?;
         let report = report.hosts.into_values().next().unwrap_or_default();
         match &report.trouble {
@@ -151,8 +177,9 @@ impl Playbooks {
         let run = self.ansible.begin(play).await.map_err(|error| failed(target, &error))?;
         self.end(target, run).await.map_err(|fault| match fault {
             Fault::Remote(error) => error,
-            Fault::Task(Trouble { task, said, .. }) => {
-                other(target, format!("{}, task `{task}`: {said}", play.playbook.name))
+            Fault::Task(Trouble { task, said, reason }) => {
+                let said = format!("{}, task `{task}`: {said}", play.playbook.name);
+                if reason == Reason::Overdue { other(target, said) } else { cannot(target, said) }
             }
         })
     }
@@ -166,7 +193,7 @@ impl Playbooks {
             _ if is_hidden => (READ_AND_RUN, Some(command.script())),
             Some(bytes) => {
                 let text = std::str::from_utf8(bytes.expose());
-                let text = text.map_err(|_| other(target, "Ansible passes on text only".to_owned()))?;
+                let text = text.map_err(|_| cannot(target, "Ansible passes on text only".to_owned()))?;
                 (command.script(), Some(text))
             }
             None => (command.script(), None),
@@ -186,13 +213,23 @@ impl Playbooks {
             play = play.with("provost_stdin", input);
         }
         if playbook == Playbook::Command {
-            return self.done(target, &play).await.map(|report| output(&report.results));
+            let report = self.done(target, &play).await?;
+            if !report.results.contains_key("provost_rc") {
+                let said = format!("{} does not tell how the command ended, in provost_rc", playbook.file());
+                return Err(cannot(target, said));
+            }
+            return Ok(output(&report.results));
         }
         // Of a playbook that an operator may have written, a task that failed is the command that did.
         let run = self.ansible.begin(&play).await.map_err(|error| failed(target, &error))?;
         match self.end(target, run).await {
             Ok(report) => Ok(output(&report.results)),
             Err(Fault::Remote(error)) => Err(error),
+            // The task's time is what was given to the command.
+            Err(Fault::Task(Trouble { reason: Reason::Overdue, said, .. })) => {
+                let (at, stderr) = (target.address.clone(), Box::new(Captured::whole(said)));
+                Err(Error::Overdue { at, after: limit, stdout: Box::default(), stderr })
+            }
             Err(Fault::Task(Trouble { reason, said, .. })) => {
                 let status = match reason {
                     Reason::Failed { status } => status.and_then(|status| u32::try_from(status).ok()),
@@ -313,7 +350,7 @@ impl Remote for ByPlaybook {
 
 fn proved(target: &Target, report: &HostReport) -> Result<HostKey, Error> {
     let key = report.proved.as_deref().and_then(|key| key.parse().ok());
-    key.ok_or_else(|| other(target, "Ansible did not tell which host key it proved".to_owned()))
+    key.ok_or_else(|| cannot(target, "Ansible did not tell which host key it proved".to_owned()))
 }
 
 /// What a playbook gave back of a command. Ansible makes texts of numbers, or does not.
@@ -339,6 +376,11 @@ fn other(target: &Target, said: String) -> Error {
     Error::Other { at: target.address.clone(), said }
 }
 
+/// Waiting does not help, and nothing was done.
+fn cannot(target: &Target, said: String) -> Error {
+    Error::Cannot { at: target.address.clone(), said }
+}
+
 /// Ansible itself did not do as it should.
 fn failed(target: &Target, error: &ansible::Error) -> Error {
     let at = target.address.clone();
@@ -348,6 +390,9 @@ fn failed(target: &Target, error: &ansible::Error) -> Error {
             let (stdout, stderr) = (Box::default(), Box::new(Captured::whole(last)));
             Error::Overdue { at, after: *after, stdout, stderr }
         }
-        error => Error::Other { at, said: told(error) },
+        ansible::Error::Files { .. } | ansible::Error::Read { .. } => Error::Other { at, said: told(error) },
+        ansible::Error::Start { .. } | ansible::Error::Playbook { .. } | ansible::Error::TooMuch { .. } => {
+            Error::Cannot { at, said: told(error) }
+        }
     }
 }

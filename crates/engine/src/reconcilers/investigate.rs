@@ -3,13 +3,13 @@
 //!
 //! Several at a time, each under a claim of its own, so that processes that share a store share the work.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Clock, Span, Timestamp};
 use bus::{Heard, InProcess};
-use fleet::{HostAddress, HostFilter, HostStatus};
+use fleet::{HostAddress, HostFilter, HostStatus, claim_on, is_of_newcomer};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -17,7 +17,7 @@ use identity::Permit;
 use store::Claims;
 use tokio::time::Instant;
 
-use crate::hands::{Crew, Job, Outcome, claim_on};
+use crate::hands::{Crew, Job, Outcome};
 use crate::reconciler::{self, CLAIMED, LEASE, Next, Reconciler, StepError};
 use crate::tasks::Stop;
 
@@ -27,6 +27,8 @@ const EVERY: Span = Span::seconds(300);
 const AGAIN: Duration = CLAIMED;
 /// How many hosts are read at once.
 const PAGE: usize = 200;
+/// How often it is asked at most which hosts are to be tried again: of many that fail, all are read for that.
+const RETRIES: Duration = Duration::from_secs(5);
 
 /// With which status a host waits for somebody to make it ready, or for its work to be taken over.
 const WAITING: [HostStatus; 3] = [HostStatus::New, HostStatus::Investigating, HostStatus::Bootstrapping];
@@ -39,16 +41,35 @@ pub(crate) struct Investigate {
     pub(crate) bus: InProcess,
 }
 
+/// Why a host is worked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// It waits, by its status.
+    Waits,
+    /// It is to be tried again.
+    Again,
+}
+
+/// Hosts that are to be tried again, as far as is known.
+#[derive(Default)]
+struct Retries {
+    asked: Option<Instant>,
+    due: VecDeque<HostAddress>,
+    /// When the first of the others is due.
+    next: Option<Timestamp>,
+}
+
 /// How the work on a host ended here.
 type Ended = (HostAddress, Result<Option<Outcome>, StepError>);
 
 impl Investigate {
-    /// Hosts that are to be worked on, at most `room`, without those that are `known`; and when the next will be.
+    /// Hosts that are to be worked on, at most `room`, without those that are `known`.
     async fn due(
         &self,
         known: &HashSet<HostAddress>,
+        retries: &mut Retries,
         room: usize,
-    ) -> Result<(Vec<HostAddress>, Option<Timestamp>), StepError> {
+    ) -> Result<Vec<(HostAddress, Due)>, StepError> {
         let fleet = &self.crew.fleet;
         let mut due = Vec::new();
         for status in WAITING {
@@ -57,39 +78,66 @@ impl Investigate {
             while due.len() < room {
                 let page = fleet.hosts(Permit::house(), &filter, after.as_ref(), PAGE).await?;
                 let hosts = page.hosts.into_iter().map(|host| host.is.address);
-                due.extend(hosts.filter(|address| !known.contains(address)));
+                let hosts = hosts.filter(|address| !known.contains(address));
+                due.extend(hosts.map(|address| (address, Due::Waits)));
                 after = page.next;
                 if after.is_none() {
                     break;
                 }
             }
         }
-        let (again, next) = fleet.retries_due().await?;
-        for address in again {
-            if !known.contains(&address) && !due.contains(&address) {
-                due.push(address);
+        if retries.due.is_empty() && retries.asked.is_none_or(|asked| asked.elapsed() >= RETRIES) {
+            let (again, next) = fleet.retries_due().await?;
+            *retries = Retries { asked: Some(Instant::now()), due: again.into(), next };
+        }
+        while due.len() < room
+            && let Some(address) = retries.due.pop_front()
+        {
+            if !known.contains(&address) && !due.iter().any(|(known, _)| *known == address) {
+                due.push((address, Due::Again));
             }
         }
         due.truncate(room);
-        Ok((due, next))
+        Ok(due)
     }
 
     /// Works on one host, if nobody else does.
-    async fn work(&self, address: HostAddress, stop: &Stop) -> Ended {
-        let ended = self.claimed(&address, stop).await;
+    async fn work(&self, address: HostAddress, due: Due, stop: &Stop) -> Ended {
+        let ended = self.claimed(&address, due, stop).await;
         (address, ended)
     }
 
-    async fn claimed(&self, address: &HostAddress, stop: &Stop) -> Result<Option<Outcome>, StepError> {
+    async fn claimed(
+        &self,
+        address: &HostAddress,
+        due: Due,
+        stop: &Stop,
+    ) -> Result<Option<Outcome>, StepError> {
         let name = claim_on(address);
         let taken = self.claims.take(&name, &self.holder, self.clock.now(), LEASE).await?;
         let Some(claim) = taken else { return Ok(None) };
         let while_held = stop.part();
         let ends = Instant::now() + self.crew.hands.host_limit;
         let job = Job { crew: &self.crew, claim: &claim, address, stop: &while_held, ends };
+        let work = async {
+            // Whoever begins with a host in an operation sees that nobody holds the claim: from here on, nobody does.
+            if self.is_still(address, due).await? { job.run().await } else { Ok(Outcome::NotNow) }
+        };
         let outcome =
-            reconciler::holding(claim.clone(), &self.claims, &self.clock, &while_held, job.run()).await?;
+            reconciler::holding(claim.clone(), &self.claims, &self.clock, &while_held, work).await?;
         Ok(Some(outcome))
+    }
+
+    /// Whether a host is still to be worked on: no operation is at it, and it was not tried again meanwhile.
+    async fn is_still(&self, address: &HostAddress, due: Due) -> Result<bool, StepError> {
+        let fleet = &self.crew.fleet;
+        if fleet.is_under_way(address).await? {
+            return Ok(false);
+        }
+        Ok(match due {
+            Due::Waits => true,
+            Due::Again => fleet.care(address).await?.retry_at.is_some_and(|at| at <= self.clock.now()),
+        })
     }
 
     async fn go_round(&self, stop: &Stop) -> Result<Next, StepError> {
@@ -99,18 +147,17 @@ impl Investigate {
         // Those that are worked on, here or elsewhere.
         let mut known = HashSet::new();
         let mut elsewhere = HashSet::new();
-        let mut next = None;
+        let mut retries = Retries::default();
         let mut is_outdated = true;
         // Not put off by whatever else happens: a fleet that is busy would never come back to them.
         let mut again = Instant::now() + AGAIN;
         loop {
             if is_outdated && !stop.is_asked() && working.len() < room {
-                let (due, at) = self.due(&known, room - working.len()).await?;
-                for address in due {
+                for (address, due) in self.due(&known, &mut retries, room - working.len()).await? {
                     known.insert(address.clone());
-                    working.push(self.work(address, stop));
+                    working.push(self.work(address, due, stop));
                 }
-                (next, is_outdated) = (at, false);
+                is_outdated = false;
             }
             if working.is_empty() {
                 break;
@@ -123,7 +170,7 @@ impl Investigate {
                         Ok(Some(Outcome::Done | Outcome::Gone)) => {
                             known.remove(&address);
                         }
-                        Ok(Some(Outcome::Stopped) | None) => drop(elsewhere.insert(address)),
+                        Ok(Some(Outcome::Stopped | Outcome::NotNow) | None) => drop(elsewhere.insert(address)),
                         Err(error) => {
                             let error = base::report(error.as_ref());
                             tracing::warn!(host = %address, error, "work on a host was interrupted, trying again");
@@ -147,7 +194,7 @@ impl Investigate {
             }
         }
         let soon = self.clock.now() + if elsewhere.is_empty() { EVERY } else { Span::seconds(5) };
-        Ok(Next::At(next.map_or(soon, |next| next.min(soon))))
+        Ok(Next::At(retries.next.map_or(soon, |next| next.min(soon))))
     }
 }
 
@@ -166,7 +213,7 @@ impl Reconciler for Investigate {
     }
 
     fn cares(&self, what: &str) -> bool {
-        ["host added", "host registered itself", "host key accepted"].contains(&what)
+        is_of_newcomer(what)
     }
 }
 

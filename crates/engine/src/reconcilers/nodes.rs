@@ -10,14 +10,14 @@ use std::sync::Arc;
 use base::{Clock, Entropy, Span, Timestamp};
 use fleet::{
     ClusterName, ContainerManagerName, Fleet, Host, HostAddress, HostFilter, HostStatus, ManagerChange,
-    NodeLeaving, retry_at,
+    NodeLeaving, claim_on, is_of_nodes, retry_at,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
 use identity::Permit;
 use store::{Claim, Claims, Version};
 
-use crate::hands::{Nodes, NodesError, claim_on, told};
+use crate::hands::{Nodes, NodesError, told};
 use crate::reconciler::{self, LEASE, Next, Reconciler, StepError};
 use crate::tasks::Stop;
 
@@ -328,14 +328,7 @@ impl Reconciler for RegisterNodes {
     }
 
     fn cares(&self, what: &str) -> bool {
-        [
-            "cluster's hosts changed",
-            "cluster changed",
-            "cluster deleted",
-            "host deleted",
-            "container manager created",
-        ]
-        .contains(&what)
+        is_of_nodes(what)
     }
 }
 

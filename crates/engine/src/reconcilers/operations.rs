@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use base::{Clock, Span};
 use bus::{Heard, Hint, InProcess};
-use fleet::{ClusterName, OperationKind, RolloutId};
+use fleet::{ClusterName, RolloutId, is_skipping, is_steering};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -30,8 +30,6 @@ use conduct::{Conductor, Ended};
 const EVERY: Span = Span::seconds(300);
 /// How long an operation is left alone that could not be worked on here: somebody else has it, who may die.
 const AGAIN: Duration = CLAIMED;
-/// What operators do with an operation that has to be heard at once; in the history a word for its kind stands before.
-const STEERED: [&str; 6] = ["started", "paused", "resumed", "told to abort", "retried", "of host skipped"];
 
 pub(crate) struct Operations {
     pub(crate) crew: Arc<Crew>,
@@ -146,14 +144,13 @@ impl Reconciler for Operations {
     }
 
     fn cares(&self, what: &str) -> bool {
-        let kind = OperationKind::ALL.into_iter().find_map(|kind| what.strip_prefix(kind.as_str()));
-        kind.is_some_and(|how| STEERED.contains(&how.trim_start()))
+        is_steering(what)
     }
 }
 
 /// Whether `hint` tells of something that somebody wants of the operation on `cluster`.
 fn is_of(hint: &Hint, cluster: &ClusterName) -> bool {
-    hint.about == format!("cluster {cluster}") || hint.what.ends_with("of host skipped")
+    hint.about == format!("cluster {cluster}") || is_skipping(&hint.what)
 }
 
 /// How long it is until `at`.

@@ -276,7 +276,7 @@ impl Watcher {
             Ok(target) => target,
             Err(reason) => return silent(reason),
         };
-        let nothing = Command::new("true").as_user().deadline(ANSWER).keep(KEPT);
+        let nothing = Command::new("true").as_user().deadline(ANSWER).keep(KEPT).say_at_most(1);
         let remote = self.crew.hands.remote_for(Playbook::Check);
         let asked = async {
             match remote.run(&target, &nothing).await {

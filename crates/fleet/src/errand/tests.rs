@@ -7,7 +7,7 @@ use crate::commands::OsCommands;
 use crate::commands::tests::findings;
 use crate::policy::Policy;
 use crate::rollout::RolloutId;
-use crate::run::Cordon;
+use crate::run::{Cordon, Past, RunState};
 
 fn rollout(plan: Plan) -> Rollout {
     let web = "web".parse().unwrap();
@@ -15,9 +15,10 @@ fn rollout(plan: Plan) -> Rollout {
     Rollout::asked_for((web, RolloutId(42)), (plan, Policy::default()), "ada".into(), 1, now)
 }
 
-fn begun(boot_id: &str, at: i64) -> HostRun {
-    let state = RunState::Begun { boot_id: Some(boot_id.into()), at: Timestamp::from_unix(at) };
-    HostRun { place: 0, address: "10.0.0.1".parse().unwrap(), state, cordon: Cordon::None }
+fn begun(boot_id: &str, attempt: u32) -> HostRun {
+    let state = RunState::Begun { boot_id: Some(boot_id.into()), at: Timestamp::from_unix(7) };
+    let past = Past { attempts: attempt, ..Past::default() };
+    HostRun { place: 0, address: "10.0.0.1".parse().unwrap(), state, cordon: Cordon::None, past }
 }
 
 fn commands(os: &str, is_atomic: bool, table: &str) -> HostCommands {
@@ -36,26 +37,46 @@ impl World {
         Self { folder: tempfile::tempdir().unwrap(), restart: restart.to_owned() }
     }
 
-    fn script(&self, boot_id: &str, at: i64) -> String {
+    fn script(&self, boot_id: &str, attempt: u32) -> String {
         let here = self.folder.path().display().to_string();
         let table = format!("[fedora]\nrestart = '''cd {here}; {}'''\n", self.restart);
         let restart = commands("fedora", false, &table);
-        let text = restart.errand(&rollout(Plan::Restart), &begun(boot_id, at), Span::seconds(600)).unwrap();
+        let within = Span::seconds(600);
+        let text = restart.errand(&rollout(Plan::Restart), &begun(boot_id, attempt), within).unwrap();
         text.replace("/run/provost", &format!("{here}/run"))
     }
 
-    fn begin(&self, boot_id: &str, at: i64) -> Child {
+    fn begin(&self, boot_id: &str, attempt: u32) -> Child {
         let mut shell = Command::new("sh");
-        let shell = shell.args(["-c", &self.script(boot_id, at)]).stdin(Stdio::null());
+        let shell = shell.args(["-c", &self.script(boot_id, attempt)]).stdin(Stdio::null());
         shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    fn send(&self, boot_id: &str, at: i64) -> Output {
-        self.begin(boot_id, at).wait_with_output().unwrap()
+    fn send(&self, boot_id: &str, attempt: u32) -> Output {
+        self.begin(boot_id, attempt).wait_with_output().unwrap()
+    }
+
+    /// The same of an upgrade, begun in the boot with this id.
+    fn upgrade(&self, boot_id: &str) -> Output {
+        let here = self.folder.path().display().to_string();
+        let table = format!("[fedora]\nupgrade = '''cd {here}; {}'''\n", self.restart);
+        let upgrade = commands("fedora", false, &table);
+        let text = upgrade.errand(&rollout(Plan::Upgrade), &begun(boot_id, 1), Span::seconds(600)).unwrap();
+        let text = text.replace("/run/provost", &format!("{here}/run"));
+        Command::new("sh").args(["-c", &text]).stdin(Stdio::null()).output().unwrap()
     }
 
     fn done(&self) -> usize {
         std::fs::read_to_string(self.folder.path().join("done")).unwrap_or_default().lines().count()
+    }
+}
+
+/// Waits for a condition, for half a minute at most.
+fn wait_for(condition: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "it does not come");
+        std::thread::yield_now();
     }
 }
 
@@ -97,9 +118,7 @@ fn who_is_cut_off_asks_again_and_is_told() {
     let world = World::new("echo began >began; while [ ! -e go ]; do sleep 0.05; done; echo done >>done");
     let mut first = world.begin(&this_boot(), 7);
     let path = |name: &str| world.folder.path().join(name);
-    while !path("began").exists() {
-        std::thread::yield_now();
-    }
+    wait_for(|| path("began").exists());
     first.kill().unwrap();
     first.wait().unwrap();
     let second = world.begin(&this_boot(), 7);
@@ -116,6 +135,37 @@ fn who_is_killed_is_not_waited_for() {
     assert_eq!(String::from_utf8(sent.stderr).unwrap(), "it was killed before its end\n");
 }
 
+/// An upgrade that restarts its host would otherwise begin anew in each boot.
+#[test]
+fn what_was_begun_in_another_boot_is_not_begun_again() {
+    let world = World::new("echo done >>done");
+    let sent = world.upgrade("0a-1f");
+    assert_eq!(sent.status.code(), Some(1));
+    let said = String::from_utf8(sent.stderr).unwrap();
+    assert_eq!(said, "the host has restarted in the middle of its upgrade, and is not told again\n");
+    assert_eq!(world.done(), 0);
+    assert!(world.upgrade(&this_boot()).status.success());
+    assert_eq!(world.done(), 1);
+}
+
+/// Who is aborted leaves what it began, and nobody restarts a host under that.
+#[test]
+fn what_another_began_is_not_disturbed() {
+    let world = World::new("echo began >>began; while [ ! -e go ]; do sleep 0.05; done; echo done >>done");
+    let path = |name: &str| world.folder.path().join(name);
+    let first = world.begin(&this_boot(), 1);
+    wait_for(|| path("began").exists());
+    let second = world.send(&this_boot(), 2);
+    let words = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(75));
+    assert!(is_busy(75, words.trim()) && !is_busy(1, words.trim()) && !is_busy(75, "no"), "{words}");
+    std::fs::write(path("go"), "").unwrap();
+    assert!(first.wait_with_output().unwrap().status.success());
+    assert_eq!(world.done(), 1);
+    assert!(world.send(&this_boot(), 2).status.success());
+    assert_eq!(world.done(), 2);
+}
+
 #[test]
 fn each_operation_has_its_command() {
     let deploy = |version: &str| Plan::Deploy { version: version.parse().unwrap() };
@@ -124,7 +174,6 @@ fn each_operation_has_its_command() {
     assert!(fedora.of_plan(&Plan::Restart).unwrap().contains("systemctl reboot"));
     assert_eq!(fedora.of_plan(&deploy("41.1")), Err(NoErrand::NotAtomic));
     assert_eq!(atomic.of_plan(&deploy("41.1")).as_deref(), Ok("rpm-ostree deploy 41.1"));
-    assert!(matches!(atomic.of_plan(&deploy("--reboot")), Err(NoErrand::Version { .. })));
     let bare = commands("arch", false, "[arch]\nlike = 'linux'\n");
     assert_eq!(bare.of_plan(&Plan::Upgrade), Err(NoErrand::NoCommand { kind: OperationKind::Upgrade }));
 }

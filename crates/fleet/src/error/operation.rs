@@ -134,8 +134,11 @@ pub enum SteerError {
         /// Which.
         id: RolloutId,
     },
-    /// A later operation of its kind has been started since.
-    #[error("there has been a later operation on `{cluster}` of the same kind as {id}")]
+    /// A later operation of its kind has been started since, or the cluster was made anew.
+    #[error(
+        "there has been a later operation on `{cluster}` of the same kind as {id}, or the cluster was deleted and \
+         made again"
+    )]
     Superseded {
         /// The cluster.
         cluster: ClusterName,

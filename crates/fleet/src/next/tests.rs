@@ -2,6 +2,7 @@ use super::*;
 use crate::operation::Plan;
 use crate::policy::{Gates, Policy};
 use crate::rollout::RolloutId;
+use crate::run::Past;
 
 const NOW: Timestamp = Timestamp::from_unix(1_481_000_000);
 
@@ -10,7 +11,7 @@ fn host(place: u64) -> HostAddress {
 }
 
 fn run(place: u64, state: RunState) -> HostRun {
-    HostRun { place, address: host(place), state, cordon: Cordon::None }
+    HostRun { place, address: host(place), state, cordon: Cordon::None, past: Past::default() }
 }
 
 fn begun(seconds_ago: i64) -> RunState {
@@ -35,7 +36,7 @@ fn at(policy: Policy, states: &[RunState]) -> (Rollout, Situation) {
         }
         match &run.state {
             RunState::Waiting => {
-                seen.waiting.push(Candidate { run, is_available: true, unfit: None });
+                seen.waiting.push(Candidate { run, is_available: true, unfit: None, is_busy: false });
             }
             RunState::Failed { .. } => seen.failed.push(run),
             state if state.is_underway() => seen.underway.push(run),
@@ -175,11 +176,22 @@ fn nothing_is_left_cordoned() {
 }
 
 #[test]
+fn a_host_that_others_are_at_is_waited_for() {
+    let (rollout, mut seen) = at(policy("2", "", "", 0), &[RunState::Waiting, RunState::Waiting]);
+    seen.waiting[0].is_busy = true;
+    assert_eq!(next(&rollout, &seen, NOW), begins(&[1]));
+    seen.waiting[1].is_busy = true;
+    assert_eq!(next(&rollout, &seen, NOW), waits(5, Why::Others));
+}
+
+#[test]
 fn hosts_that_cannot_be_begun_with_are_settled_in_their_turn() {
     let (rollout, mut seen) = at(Policy::default(), &[RunState::Waiting, RunState::Waiting]);
     seen.waiting[1].unfit = Some(Unfit::NotAtomic);
     assert_eq!(next(&rollout, &seen, NOW), begins(&[0]));
-    for (unfit, expected) in [(Unfit::NotAtomic, "failed"), (Unfit::Left, "skipped")] {
+    for (unfit, expected) in
+        [(Unfit::NotAtomic, "failed"), (Unfit::Left, "skipped"), (Unfit::Deleted, "skipped")]
+    {
         seen.waiting[0].unfit = Some(unfit);
         let Next::Settle(settled) = next(&rollout, &seen, NOW) else { panic!("{unfit:?}") };
         assert_eq!((&settled[0].0, settled[0].1.as_str()), (&host(0), expected));

@@ -10,7 +10,7 @@ use crate::address::HostAddress;
 use crate::operation::{OperationKind, Plan};
 use crate::policy::{Gates, Policy};
 use crate::rollout::{Outcome, Rollout, RolloutId, Wish};
-use crate::run::{Cordon, HostRun, RunState};
+use crate::run::{Cordon, HostRun, Past, RunState};
 
 /// An operation: what was asked for, and how far it is. Moments are seconds since the epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +114,29 @@ pub struct HostRunRecord {
     /// `perhaps` or `left`; absent where it is not cordoned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cordon: Option<String>,
+    /// How often it was begun with; absent where it was not.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub attempts: u32,
+    /// Of a restart: of the boot in which it was first begun with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_boot_id: Option<String>,
+    /// Why it failed the last time, of one that is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_reason: Option<String>,
+}
+
+/// Which operation a host is under way in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnderWayRecord {
+    /// On which cluster.
+    pub cluster: String,
+    /// Which of its operations.
+    pub operation: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_none_yet(attempts: &u32) -> bool {
+    *attempts == 0
 }
 
 /// The operation that runs on a cluster.
@@ -130,6 +153,10 @@ impl Record for RolloutRecord {
 }
 
 impl Record for HostRunRecord {
+    const VERSION: u32 = 1;
+}
+
+impl Record for UnderWayRecord {
     const VERSION: u32 = 1;
 }
 
@@ -272,6 +299,9 @@ impl HostRun {
             boot_id: boot,
             reason: why,
             cordon: (self.cordon != Cordon::None).then(|| self.cordon.as_str().to_owned()),
+            attempts: self.past.attempts,
+            first_boot_id: self.past.boot_id.clone(),
+            last_reason: self.past.reason.clone(),
         }
     }
 
@@ -297,7 +327,9 @@ impl HostRun {
             Some(other) => return Err(format!("{other:?} is no state of a cordon")),
         };
         let address = HostAddress::stored(&record.address).map_err(|error| error.to_string())?;
-        Ok(Self { place, address, state, cordon })
+        let past =
+            Past { attempts: record.attempts, boot_id: record.first_boot_id, reason: record.last_reason };
+        Ok(Self { place, address, state, cordon, past })
     }
 }
 
@@ -389,10 +421,20 @@ mod tests {
             (RunState::Skipped { reason, at }, Cordon::None, r#""state":"skipped","at":7,"reason":"no""#),
         ] {
             let bytes = format!(r#"{{"v":1,"is":{{"address":"10.0.0.1",{bytes}}}}}"#);
-            let run = HostRun { place: 5, address: "10.0.0.1".parse().unwrap(), state, cordon };
+            let address = "10.0.0.1".parse().unwrap();
+            let mut run = HostRun { place: 5, address, state, cordon, past: Past::default() };
+            assert_eq!(written(&run.record()), bytes);
+            assert_eq!(HostRun::from_record(5, decode(bytes.as_bytes()).unwrap()).unwrap(), run);
+            run.past = Past { attempts: 2, boot_id: Some("1c".into()), reason: Some("no".into()) };
+            let past = r#","attempts":2,"first_boot_id":"1c","last_reason":"no"}}"#;
+            let bytes = bytes.replace("}}", past);
             assert_eq!(written(&run.record()), bytes);
             assert_eq!(HostRun::from_record(5, decode(bytes.as_bytes()).unwrap()).unwrap(), run);
         }
+        let under_way = UnderWayRecord { cluster: "web".into(), operation: 7 };
+        let bytes = r#"{"v":1,"is":{"cluster":"web","operation":7}}"#;
+        assert_eq!(written(&under_way), bytes);
+        assert_eq!(UnderWayRecord::from_bytes(bytes.as_bytes()).unwrap(), under_way);
         let running = RunningRecord { id: 1_481_000_000_000, kind: "restart".into() };
         let bytes = r#"{"v":1,"is":{"id":1481000000000,"kind":"restart"}}"#;
         assert_eq!(written(&running), bytes);

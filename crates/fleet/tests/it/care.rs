@@ -1,7 +1,7 @@
 //! Looking after hosts: what becomes of them, and who may say so.
 
 use base::Span;
-use fleet::{Details, Facts, Found, Look, NewHost, Plan, RolloutError};
+use fleet::{Details, Facts, Found, Look, NewHost, Next, Plan, Policy, RolloutError};
 use futures_executor::block_on;
 use store::{Claim, Claims};
 
@@ -135,6 +135,26 @@ fn a_host_that_does_not_answer_has_failed_until_it_does() {
     assert_eq!(look(&world, &claim, "a", &Look::Answered), "active");
     assert_eq!((world.host("a").unwrap().reason, world.health("web").3), (None, "ok"));
     world.assert_consistent();
+}
+
+/// It has not failed yet, and is away all the same.
+#[test]
+fn who_is_silent_is_unavailable() {
+    let world = World::new();
+    world.make_cluster("web", "");
+    for name in ["a", "b", "c"] {
+        world.add(name, host_in("web", "active")).unwrap();
+    }
+    let policy = Policy { max_unavailable: Some("1".parse().unwrap()), ..Policy::default() };
+    let web = cluster("web");
+    let id = block_on(world.fleet.start_with(permit(), &web, &Plan::Restart, &policy)).unwrap().id;
+    let next = || block_on(world.fleet.next_step(&web, id)).unwrap().next;
+    assert_eq!(next(), Next::Begin(vec![address("a")]));
+    let claim = claim(&world, "watch", "one");
+    assert_eq!(look(&world, &claim, "c", &silent()), "active");
+    assert_eq!(next(), Next::Begin(vec![address("c")]), "only that one makes no more of them");
+    look(&world, &claim, "c", &Look::Answered);
+    assert_eq!(next(), Next::Begin(vec![address("a")]));
 }
 
 /// Nothing is said of a host that is meant to be away (commissaire contract, section 14, S32).

@@ -2,8 +2,8 @@
 
 use base::Span;
 use fleet::{
-    Beginning, Details, Expected, Found, HostProgress, Next, OperationKind, Phase, Plan, Policy, Rollout,
-    RunState, SteerError, Wish,
+    Beginning, Details, Expected, Found, HostProgress, Next, OperationKind, Past, Phase, Plan, Policy,
+    Rollout, RunState, SteerError, Wish,
 };
 use futures_executor::block_on;
 use store::{Claim, Claims};
@@ -114,6 +114,31 @@ fn what_is_paused_goes_on_when_it_is_resumed() {
     assert_eq!(advance(&world, &claim, &restart), Next::Ended(fleet::Outcome::Finished));
     let refused = block_on(world.fleet.pause(permit(), &web, restart.id)).unwrap_err();
     assert_eq!(refused.to_string(), "the operation 1481000000000 on `web` has ended: finished");
+}
+
+/// What was sent in the boot before may be done by now; and a person still sees what went wrong.
+#[test]
+fn who_is_tried_again_is_remembered() {
+    let world = world(1);
+    let restart = start(&world, &Plan::Restart, &Policy::default());
+    let (claim, web) = (claim(&world), cluster("web"));
+    let run = || {
+        let page = block_on(world.fleet.rollout_hosts(permit(), &web, restart.id, None, 9));
+        page.unwrap().hosts.remove(0)
+    };
+    let begins = |boot_id: &str| {
+        let host = Beginning::with(address("h0"), Some(boot_id.to_owned()));
+        block_on(world.fleet.begin_hosts(&claim, &web, restart.id, &[host])).unwrap().remove(0)
+    };
+    assert_eq!(begins("1").state.boot_id(), Some("1"));
+    let failed = HostProgress::Failed { reason: "no".into() };
+    block_on(world.fleet.record_host(&claim, &web, restart.id, &address("h0"), &failed)).unwrap();
+    assert_eq!(advance(&world, &claim, &restart), Next::Ended(fleet::Outcome::Failed));
+    block_on(world.fleet.retry(permit(), &web, restart.id)).unwrap();
+    let past = Past { attempts: 1, boot_id: Some("1".into()), reason: Some("no".into()) };
+    assert_eq!((run().state, run().past), (RunState::Waiting, past));
+    let again = begins("2");
+    assert_eq!((again.state.boot_id(), again.past.attempts), (Some("1"), 2));
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub enum Transport {
 }
 
 /// Each of these twice, over either transport.
+#[macro_export]
 macro_rules! on_both_transports {
     ($($name:ident)*) => {
         mod over_ssh {

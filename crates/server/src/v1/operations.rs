@@ -159,12 +159,6 @@ struct Wanted {
 fn wanted(said: NewOperation) -> Result<Wanted, Refusal> {
     let (plan, policy, is_dry_run): (Plan, OperationPolicy, bool) = match said {
         NewOperation::Deploy { version, policy, dry_run } => {
-            let is_visible = version.bytes().all(|byte| byte.is_ascii_graphic());
-            if !is_visible || version.starts_with('-') {
-                return Err(Refusal::malformed(
-                    "a version has visible ASCII characters and does not begin with `-`",
-                ));
-            }
             (Plan::Deploy { version: version.parse::<DeployVersion>()? }, policy, dry_run)
         }
         NewOperation::Upgrade { policy, dry_run } => (Plan::Upgrade, policy, dry_run),

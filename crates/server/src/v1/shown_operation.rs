@@ -55,6 +55,7 @@ fn waits_for(waiting: &Waiting) -> WaitsFor {
         Waiting::Schedule { until } => WaitsFor::Schedule { until: until.to_string() },
         Waiting::Unavailable { are, may_be } => WaitsFor::Unavailable { are: *are, may_be: *may_be },
         Waiting::Answers { of } => WaitsFor::Answers { of: of.iter().map(ToString::to_string).collect() },
+        Waiting::Others => WaitsFor::Others,
     }
 }
 
@@ -82,11 +83,10 @@ pub(super) fn host(run: &HostRun) -> wire::OperationHost {
     };
     let reason = match &run.state {
         RunState::Failed { reason, .. } | RunState::Skipped { reason, .. } => Some(reason.clone()),
-        RunState::Waiting
-        | RunState::Begun { .. }
-        | RunState::Awaiting { .. }
-        | RunState::Soaking { .. }
-        | RunState::Done { .. } => None,
+        RunState::Done { .. } => None,
+        RunState::Waiting | RunState::Begun { .. } | RunState::Awaiting { .. } | RunState::Soaking { .. } => {
+            run.past.reason.clone()
+        }
     };
     wire::OperationHost {
         address: run.address.to_string(),

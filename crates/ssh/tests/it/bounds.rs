@@ -40,6 +40,17 @@ async fn what_never_ends_is_ended_at_its_deadline_here_and_there() {
 }
 
 #[tokio::test]
+async fn who_prints_without_end_is_not_listened_to_any_more() {
+    let one = One::new();
+    let command = Command::new("yes").deadline(Duration::from_secs(60)).say_at_most(1);
+    let error = soon(Duration::from_secs(10), one.run("root", &command)).await.unwrap_err();
+    assert!(error.to_string().ends_with("said more than 1 MiB"), "{error}");
+    assert_eq!(one.say("root", "echo here").await, "here\n");
+    let ended = || one.host().sh("pidof yes").code != Some(0);
+    crate::until("nothing to be left there", ended).await;
+}
+
+#[tokio::test]
 async fn a_frozen_host_is_noticed_within_the_deadline() {
     let one = One::new();
     assert_eq!(one.say("root", "echo here").await, "here\n");

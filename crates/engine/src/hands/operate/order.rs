@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use base::Span;
-use fleet::{Cordon, HostRun, OperationKind, Playbook};
+use fleet::{Cordon, HostRun, OperationKind, Playbook, has_restarted, is_busy, restarted_meanwhile};
 use ssh::{Command, End, Keep};
 
 use super::{Halt, Pace, Ready, Visit, brief, failed, troubled, why};
@@ -13,8 +13,12 @@ const KEPT: Keep = Keep::ends(8 * 1024);
 /// How long a restart's command is listened to before it is asked again how it goes: the host may have gone down under
 /// it without a word.
 const HEARD_OF: Duration = Duration::from_secs(5);
+/// The same of any other command where a playbook sends it: few are run at once, and others wait for their turn.
+const HEARD_OF_BY_PLAYBOOK: Duration = Duration::from_secs(30);
 /// How soon a command is sent again whose connection broke.
 const CUT_OFF: Duration = Duration::from_millis(500);
+/// How soon a host is asked again that is still at what was begun on it before.
+const BUSY: Duration = Duration::from_secs(2);
 
 impl Visit {
     /// Has the host do what the operation is about, if it has not done it: returns when its command was taken, or has
@@ -25,9 +29,10 @@ impl Visit {
             // It may be on its way through a restart.
             None => self.look_again().await?,
         };
-        let is_restart = self.rollout.plan.kind() == OperationKind::Restart;
-        if is_restart && run.state.boot_id().is_some_and(|before| before != ready.boot_id) {
-            return Ok(());
+        let kind = self.rollout.plan.kind();
+        let is_restart = kind == OperationKind::Restart;
+        if has_restarted(&run.state, &ready.boot_id) == Some(true) {
+            return if is_restart { Ok(()) } else { Err(Halt::Failed(restarted_meanwhile(kind))) };
         }
         if self.rollout.policy.drain {
             self.empty(run).await?;
@@ -73,8 +78,12 @@ impl Visit {
         let remote = self.crew.hands.remote_for(Playbook::of(self.rollout.plan.kind()));
         let mut was_cut_off = false;
         loop {
-            let deadline = if is_restart { self.left().min(HEARD_OF) } else { self.left() };
             self.lacks(hangs.as_str());
+            let deadline = match (is_restart, &self.crew.hands.playbooks) {
+                (true, _) => self.left().min(HEARD_OF),
+                (false, Some(_)) => self.left().min(HEARD_OF_BY_PLAYBOOK),
+                (false, None) => self.left(),
+            };
             let command = Command::new(text.as_str()).deadline(deadline).keep(KEPT);
             let sent = self.within(remote.run(&ready.target, &command)).await?;
             let error = match sent {
@@ -83,6 +92,12 @@ impl Visit {
                 Ok(output) if is_restart && is_killed(&output.end) => return Ok(()),
                 Ok(output) => {
                     let (end, words) = (output.end.to_string(), output.last_words());
+                    if let End::Exit(status) = output.end
+                        && is_busy(status, &words)
+                    {
+                        self.bear(Halt::Later(words), BUSY).await?;
+                        continue;
+                    }
                     let words = if words == end { String::new() } else { format!(": {words}") };
                     return Err(Halt::Failed(format!("its {kind} failed ({end}){words}")));
                 }
@@ -90,14 +105,14 @@ impl Visit {
             };
             let is_overdue = matches!(error, ssh::Error::Overdue { .. });
             let halt = match is_restart {
+                // It goes on apart, and is asked again.
+                _ if is_overdue => Halt::Later(hangs.clone()),
                 // Where it has not gone down it is asked again, and tells whether it will.
-                true if is_overdue => Halt::Later(hangs.clone()),
                 true if error.may_have_begun() => {
                     was_cut_off = true;
                     Halt::Later(why(&self.address, &error))
                 }
                 true if was_cut_off && error.may_pass() => return Ok(()),
-                false if is_overdue => Halt::Late,
                 true | false => self.halted(error),
             };
             self.bear(halt, CUT_OFF).await?;

@@ -159,13 +159,14 @@ impl Visit {
     ) -> Result<(String, Option<Findings>), Halt> {
         if asks_all {
             let keep = Keep { head_bytes: PROBE_BYTES_MAX + 1, tail_bytes: 0 };
-            let probe = Command::new(PROBE).as_user().deadline(limit).keep(keep);
+            let probe = Command::new(PROBE).as_user().deadline(limit).keep(keep).say_at_most(1);
             let output = self.answer(target, limit, &probe).await?;
             if let Ok(findings) = Findings::read(&output.stdout.kept()) {
                 return Ok((findings.boot_id.clone(), Some(findings)));
             }
         }
-        let output = self.answer(target, limit, &Command::new(BOOT_ID).as_user().deadline(limit)).await?;
+        let command = Command::new(BOOT_ID).as_user().deadline(limit).say_at_most(1);
+        let output = self.answer(target, limit, &command).await?;
         let text = String::from_utf8_lossy(&output.stdout.kept()).trim().to_owned();
         let is_one = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
         if output.is_success() && is_one {

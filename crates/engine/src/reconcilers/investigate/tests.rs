@@ -3,7 +3,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base::{Entropy, Secret};
 use fleet::bootstrap::Profile;
-use fleet::{Credentials, Expected, Fleet, Ground, NewHost, OsCommands, Templates};
+use fleet::{
+    Beginning, ClusterName, Credentials, Expected, Fleet, Ground, HostProgress, NewCluster, NewHost,
+    OsCommands, Plan, Policy, Templates,
+};
 use ssh::{Captured, Command, End, Error, HostKey, Output, Remote, Target, Upload};
 use store::{Engine, Memory, Page, Prefix, SealingKey};
 
@@ -206,4 +209,27 @@ async fn hosts_that_another_works_on_are_left_to_it() {
     let next = world.investigate.step(&Stop::new()).await.unwrap();
     assert_eq!(next, Next::At(BEGINNING + Span::seconds(5)));
     assert_eq!((world.host(0).await.0.as_str(), world.host(1).await.0.as_str()), ("", "disassociated"));
+}
+
+/// It may be on its way through a restart.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_an_operation_is_at_is_left_to_it() {
+    let mut world = World::new(Mood::Fine, 1, 4).await;
+    let (fleet, claims) = (world.fleet.clone(), world.investigate.claims.clone());
+    let (web, host): (ClusterName, HostAddress) = ("web".parse().unwrap(), "10.0.0.9".parse().unwrap());
+    let (permit, new) = (Permit::house(), NewCluster::default());
+    fleet.put_cluster(permit, &web, &new, Expected::Anything).await.unwrap();
+    let new = NewHost { cluster: Some(web.clone()), ..NewHost::default() };
+    fleet.add_host(Permit::house(), host.clone(), new).await.unwrap();
+    let id = fleet.start_with(Permit::house(), &web, &Plan::Restart, &Policy::default()).await.unwrap().id;
+    let claim =
+        claims.take("operation/web", "another", BEGINNING, Span::seconds(600)).await.unwrap().unwrap();
+    fleet.advance(&claim, &web, id, || true).await.unwrap();
+    let begun = fleet.begin_hosts(&claim, &web, id, &[Beginning::with(host.clone(), None)]).await.unwrap();
+    assert_eq!(begun.len(), 1);
+    world.investigate.step(&Stop::new()).await.unwrap();
+    assert_eq!((world.host(9).await.0.as_str(), world.host(0).await.0.as_str()), ("", "disassociated"));
+    fleet.record_host(&claim, &web, id, &host, &HostProgress::Failed { reason: "no".into() }).await.unwrap();
+    world.investigate.step(&Stop::new()).await.unwrap();
+    assert_eq!(world.host(9).await.0, "failed", "it has no key");
 }

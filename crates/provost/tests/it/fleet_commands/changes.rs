@@ -252,16 +252,25 @@ fn credentials_are_for_the_one_who_asks() {
 #[test]
 fn ssh_gets_the_key_and_the_user() {
     let credentials = json!({"address": "a", "ssh_private_key": "KEY\n", "remote_user": "fedora"});
-    let server = Recorder::start(move |_| Reply::json(200, &credentials.to_string()));
+    let pinned = json!({"fingerprint": "SHA256:x", "public_key": "ssh-ed25519 AAAA", "since": "t"});
+    let known = json!({"address": "a", "pinned": pinned});
+    let server = Recorder::start(move |asked: &Heard| {
+        let is_key = asked.path.ends_with("/host-key");
+        Reply::json(200, &if is_key { &known } else { &credentials }.to_string())
+    });
     let operator = Operator::of(&server.url());
-    let ssh = operator.write("bin/ssh", "#!/bin/sh\ncat \"$2\"; shift 2; echo \"$@\"; exit 7\n");
+    // Behind the key: `-o UserKnownHostsFile="…"`.
+    let script = "#!/bin/sh\ncat \"$2\"; eval \"cat ${4#*=}\"; shift 4; echo \"$@\"; exit 7\n";
+    let ssh = operator.write("bin/ssh", script);
     std::fs::set_permissions(ssh, std::fs::Permissions::from_mode(0o700)).unwrap();
     std::fs::create_dir(operator.home().join("tmp")).unwrap();
     let mut command = operator.command("host ssh a -- -p 22 uptime --json");
     command.env("PATH", format!("{}:/usr/bin:/bin", operator.home().join("bin").display()));
     command.env("TMPDIR", operator.home().join("tmp"));
     let ran = Process::spawn(&mut command).wait();
-    assert_eq!((ran.code, ran.stdout.as_str()), (Some(7), "KEY\n-l fedora a -p 22 uptime --json\n"));
+    let expected = "KEY\na ssh-ed25519 AAAA\n-o HostKeyAlias=a -o GlobalKnownHostsFile=/dev/null \
+                    -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -l fedora a -p 22 uptime --json\n";
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(7), expected));
     assert_eq!(std::fs::read_dir(operator.home().join("tmp")).unwrap().count(), 0);
 }
 

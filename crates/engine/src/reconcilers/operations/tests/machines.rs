@@ -29,6 +29,8 @@ pub(super) struct Machine {
     pub(super) is_drained: bool,
     /// It stays away once it has gone.
     pub(super) stays_away: bool,
+    /// An upgrade ends in a restart.
+    pub(super) restarts_upgraded: bool,
     /// Nobody listens there.
     pub(super) is_deaf: bool,
     /// What it does when it is told, instead of doing it.
@@ -120,14 +122,14 @@ impl Machines {
         let status = self.with(host, |machine| {
             let boot_id = value("boot_id");
             if !boot_id.is_empty() && boot_id != machine.boot_id() {
-                return 0;
+                return u32::from(!value("restarted").is_empty());
             }
             if let Some(status) = machine.refuses {
                 return status;
             }
             if machine.errands.insert(value("name")) {
                 machine.done += 1;
-                if value("name").starts_with("restart") {
+                if machine.restarts_upgraded || value("name").starts_with("restart") {
                     let goes = Instant::now() + Duration::from_secs(2);
                     let away = if machine.stays_away { Duration::from_secs(1 << 30) } else { ends_after };
                     machine.away = Some((goes, goes + away));
@@ -169,6 +171,12 @@ impl Remote for Machines {
                 ))
             } else if script.contains("errands=/run/provost") {
                 let status = self.errand(host, script);
+                while self.with(host, |machine| machine.restarts_upgraded && machine.away.is_some()) {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    if self.with(host, |machine| machine.is_away()) {
+                        return Err(Error::Closed { at, step: Step::Run, said: String::new() });
+                    }
+                }
                 Output { end: End::Exit(status), ..said("as told") }
             } else if script.contains("boot_id") {
                 let boot_id = self.with(host, |machine| machine.boot_id());
