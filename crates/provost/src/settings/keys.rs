@@ -430,7 +430,10 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "fleet.ssh.jump_host_key",
         kind: Kind::Text("KEY"),
-        default: Default::Follows("none, which is right without a jump", "\"ssh-ed25519 AAAA...\""),
+        default: Default::Follows(
+            "none, which is right without a jump",
+            "\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICs4S4OEBWkd3NCUIIk1YF3SNktnfhsZRSCNXxzJZFqO\"",
+        ),
         docs: &[
             "The host key of that machine, as in its /etc/ssh/ssh_host_ed25519_key.pub; needed with `fleet.ssh.jump`.",
             "One that proves another key is not signed in to.",

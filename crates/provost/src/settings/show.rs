@@ -18,7 +18,7 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
     let review = settings.fleet.token_review.as_ref();
     let etcd = &settings.store.etcd;
     let hands = &settings.fleet.hands;
-    let ansible = hands.ansible.as_ref();
+    let (ansible, jump) = (hands.ansible.as_ref(), hands.jump.as_ref());
     let flannel = hands.etcd.as_ref();
     let client = flannel.and_then(|etcd| etcd.client.as_ref());
     let (identity, user) = (etcd.identity.as_ref(), etcd.user.as_ref());
@@ -78,6 +78,9 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
             ansible.and_then(|ansible| ansible.playbooks_folder.as_deref()).map_or(Value::Null, path),
         ),
         ("fleet.ssh.port", json!(hands.port)),
+        ("fleet.ssh.jump", jump.map_or(Value::Null, |jump| json!(format!("{}@{}", jump.user, jump.address)))),
+        ("fleet.ssh.jump_host_key", jump.map_or(Value::Null, |jump| json!(jump.host_key.to_string()))),
+        ("fleet.ssh.jump_key_file", jump.and_then(|jump| jump.key_file.as_deref()).map_or(Value::Null, path)),
         ("fleet.ssh.hosts_max", json!(hands.hosts_max)),
         ("fleet.ssh.connect_seconds", seconds(hands.connect)),
         ("fleet.ssh.host_seconds", seconds(hands.host)),
