@@ -7,7 +7,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Clock, Span, Timestamp};
+use base::{Clock, Span};
 use bus::{Heard, InProcess};
 use fleet::{HostAddress, HostFilter, HostStatus, claim_on, is_of_newcomer};
 use futures_util::future::BoxFuture;
@@ -55,8 +55,6 @@ enum Due {
 struct Retries {
     asked: Option<Instant>,
     due: VecDeque<HostAddress>,
-    /// When the first of the others is due.
-    next: Option<Timestamp>,
 }
 
 /// How the work on a host ended here.
@@ -87,8 +85,8 @@ impl Investigate {
             }
         }
         if retries.due.is_empty() && retries.asked.is_none_or(|asked| asked.elapsed() >= RETRIES) {
-            let (again, next) = fleet.retries_due().await?;
-            *retries = Retries { asked: Some(Instant::now()), due: again.into(), next };
+            let (again, _) = fleet.retries_due().await?;
+            *retries = Retries { asked: Some(Instant::now()), due: again.into() };
         }
         while due.len() < room
             && let Some(address) = retries.due.pop_front()
@@ -194,7 +192,11 @@ impl Investigate {
             }
         }
         let soon = self.clock.now() + if elsewhere.is_empty() { EVERY } else { Span::seconds(5) };
-        Ok(Next::At(retries.next.map_or(soon, |next| next.min(soon))))
+        // Those that failed just now have moments of their own.
+        let (again, next) = self.crew.fleet.retries_due().await?;
+        let is_due = again.iter().any(|address| !known.contains(address));
+        let next = if is_due { Some(self.clock.now()) } else { next };
+        Ok(Next::At(next.map_or(soon, |next| next.min(soon))))
     }
 }
 

@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use base::{Entropy, Secret};
+use base::{Entropy, Secret, Timestamp};
 use fleet::bootstrap::Profile;
 use fleet::{
     Beginning, ClusterName, Credentials, Expected, Fleet, Ground, HostProgress, NewCluster, NewHost,
