@@ -106,10 +106,8 @@ impl Conf {
             .chain(named)
             .filter_map(|(name, logger)| match logger.as_object() {
                 None => Some(Err(format!("`{name}` is no object; it"))),
-                Some(logger) => match member(logger, "level") {
-                    None => None,
-                    Some(said) => Some(level(said).map(|level| (name, level)).ok_or(format!("`{name}`"))),
-                },
+                Some(logger) => member(logger, "level")
+                    .map(|said| level(said).map(|level| (name, level)).ok_or(format!("`{name}`"))),
             })
             .collect()
     }
