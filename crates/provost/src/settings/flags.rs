@@ -60,6 +60,7 @@ fn heading(table: &str) -> &'static str {
         "cors" => "Cross-origin pages",
         "server" => "Doors and their certificates",
         "fleet" => "Hosts and clusters",
+        "cache" => "Artifacts",
         "limits" => "Limits",
         "log" => "Logs",
         "metrics" => "Metrics",

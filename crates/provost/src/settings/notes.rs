@@ -149,7 +149,7 @@ mod tests {
         check("fleet.plain_http = \"everyone\"", "can be read by everybody on the way");
         check("store.etcd.ca_file = \"/no/where\"", "counts for nothing");
         check(
-            "[store]\nengine = \"etcd\"\n[store.etcd]\nendpoints = [\"http://a:1\"]\nca_file = \"/no/where\"",
+            "[store]\nengine = \"etcd\"\n[store.etcd]\nendpoints = [\"http://a:1\"]\nca_file = \"/no/where\"\n[cache]\napi = false",
             "there is no file /no/where",
         );
         check(

@@ -90,14 +90,16 @@ fn every_row_of_the_contract_holds() {
     assert!(!said.stderr.contains("ERROR"), "{said:#?}");
     for secret in ["YSBwcml2YXRlIGtleQ", "a private key", "hunter2"] {
         assert!(!said.stderr.contains(secret) && !said.stdout.contains(secret), "{secret} was logged");
-        for file in std::fs::read_dir(house.data()).unwrap() {
-            let path = file.unwrap().path();
-            assert!(!contains(&path, secret), "{secret} is in {}", path.display());
-        }
+        assert!(!contains(&house.data(), secret), "{secret} is in a file");
     }
 }
 
+/// Whether `text` is in the file at `path`, or in one below it.
 fn contains(path: &Path, text: &str) -> bool {
+    if path.is_dir() {
+        let mut files = std::fs::read_dir(path).unwrap();
+        return files.any(|file| contains(&file.unwrap().path(), text));
+    }
     std::fs::read(path).unwrap().windows(text.len()).any(|part| part == text.as_bytes())
 }
 

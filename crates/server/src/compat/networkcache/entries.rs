@@ -50,11 +50,16 @@ impl NetworkCache {
                 }
             }
         }
-        let pieces = stream::try_unfold((text, Some(list)), |(text, list)| async move {
-            let Some(mut list) = list else { return Ok(None) };
-            let (next, list) =
-                piece(&mut list).await?.map_or(("]".to_owned(), None), |next| (next, Some(list)));
-            Ok::<_, ReadError>(Some((Bytes::from(text), (next, list))))
+        let pieces = stream::try_unfold(Some((text, Some(list))), |left| async move {
+            let Some((text, list)) = left else { return Ok(None) };
+            let left = match list {
+                None => None,
+                Some(mut list) => Some(match piece(&mut list).await? {
+                    Some(next) => (next, Some(list)),
+                    None => ("]".to_owned(), None),
+                }),
+            };
+            Ok::<_, ReadError>(Some((Bytes::from(text), left)))
         });
         Ok(answer::json(Body::from_stream(pieces)))
     }
