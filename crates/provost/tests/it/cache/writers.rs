@@ -104,6 +104,11 @@ fn reading_can_be_closed() {
         };
         assert_eq!((get(None), get(Some("bob")), get(Some("eve"))), (401, 200, 401), "{path}");
     }
+    // Nor does anybody on the way hand it on.
+    let url = house.https_url(&format!("/shacache/{}", Sha512::of(b"hello")));
+    let answer = anybody().get(url).basic_auth("bob", Some("bob")).send().unwrap();
+    let kept = testkit::http::header(&answer, "cache-control").unwrap();
+    assert!(kept.starts_with("private, "), "{kept}");
     ended_without_a_fault(house);
 }
 

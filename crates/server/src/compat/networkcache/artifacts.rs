@@ -14,10 +14,13 @@ use identity::Permit;
 use super::NetworkCache;
 use super::answer::{self, Refusal};
 use super::range::{Wanted, wanted};
+use crate::app::Who;
 use crate::doors::Flowing;
 
 /// Bytes that have their digest for a name never change (contract, section 2.4).
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31556926, immutable");
+/// The same, for whoever asked alone: others would have to sign in (RFC 9111 §5.2.2.7).
+const FOR_EVER_THEIRS: HeaderValue = HeaderValue::from_static("private, max-age=31556926, immutable");
 const BYTES: HeaderValue = HeaderValue::from_static("bytes");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
@@ -51,10 +54,14 @@ impl NetworkCache {
         let artifact = found.ok_or_else(|| Refusal::not_found("there is no such artifact"))?;
         let size = artifact.blob.size();
         let tag = format!("\"{digest}\"");
+        let kept = match self.api.readers {
+            Who::Everybody(_) => FOR_EVER,
+            Who::SignedIn => FOR_EVER_THEIRS,
+        };
         if headers.get(IF_NONE_MATCH).is_some_and(|said| names(said, &tag)) {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
-            describe(response.headers_mut(), &tag);
+            describe(response.headers_mut(), &tag, kept);
             return Ok(response);
         }
         let (status, range) = match wanted(headers, size, &tag) {
@@ -71,7 +78,7 @@ impl NetworkCache {
         headers.insert(CONTENT_LENGTH, (range.end - range.start).into());
         headers.insert(CONTENT_TYPE, OCTETS);
         headers.insert(ACCEPT_RANGES, BYTES);
-        describe(headers, &tag);
+        describe(headers, &tag, kept);
         if status == StatusCode::PARTIAL_CONTENT {
             let told = format!("bytes {}-{}/{size}", range.start, range.end - 1);
             headers.extend(HeaderValue::try_from(told).ok().map(|told| (CONTENT_RANGE, told)));
@@ -80,8 +87,8 @@ impl NetworkCache {
     }
 }
 
-fn describe(headers: &mut HeaderMap, tag: &str) {
-    headers.insert(CACHE_CONTROL, FOR_EVER);
+fn describe(headers: &mut HeaderMap, tag: &str, kept: HeaderValue) {
+    headers.insert(CACHE_CONTROL, kept);
     headers.extend(HeaderValue::try_from(tag).ok().map(|tag| (ETAG, tag)));
 }
 
