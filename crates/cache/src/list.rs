@@ -68,12 +68,6 @@ impl EntryList {
         }
     }
 
-    /// Whether all that is left has been read from the store.
-    #[must_use]
-    pub fn is_at_hand(&self) -> bool {
-        self.next.is_none()
-    }
-
     async fn read_on(&mut self) -> Result<(), ReadError> {
         if let Some(page) = self.next.take() {
             let found = self.table.list(page).await?;

@@ -543,13 +543,13 @@ impl House {
         // Last, when nobody is left who could add to the history.
         self.outbox_stop.ask();
         let told = self.outbox.drain(OUTBOX_DEADLINE).await;
-        self.engine.close().await?;
+        let closed = self.engine.close().await;
         if let Some(Err(error)) = match &self.blobs {
             Some(blobs) => Some(blobs.close().await),
             None => None,
         } {
             tracing::warn!(error = %base::report(&error), "the artifacts' store was not closed");
         }
-        Ok(in_time && told)
+        closed.map(|()| in_time && told)
     }
 }

@@ -34,6 +34,9 @@ impl Role {
     }
 }
 
+/// What somebody is called who is not asked who they are.
+pub(crate) const ANYBODY: &str = "anybody";
+
 /// Somebody whose identity was proven, by which means, from where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
@@ -55,10 +58,16 @@ impl Principal {
         Self { account, ..self }
     }
 
-    /// Whoever asks for something that everybody may have, as the operator decided.
+    /// Whoever asks where everybody may read, as the operator decided.
     #[must_use]
-    pub fn anybody(role: Role, from: Option<IpAddr>) -> Self {
-        Self::new("anybody", role, from)
+    pub fn anybody_reading(from: Option<IpAddr>) -> Self {
+        Self::new(ANYBODY, Role::Reader, from)
+    }
+
+    /// Whoever asks where everybody may put artifacts, as the operator decided.
+    #[must_use]
+    pub fn anybody_publishing(from: Option<IpAddr>) -> Self {
+        Self::new(ANYBODY, Role::Publisher, from)
     }
 
     /// The house acting on its own account: the first administrator, its own server certificate, what a

@@ -453,15 +453,15 @@ fn cache_api(settings: &Settings, house: &Arc<House>) -> Result<Option<CacheApi>
         return Ok(None);
     }
     let sign_in = house.sign_in_methods(cache.methods(&settings.fleet)).map_err(StartError::SignIn)?;
-    let who = |signs_in: bool, role: Role| if signs_in { Who::SignedIn } else { Who::Everybody(role) };
+    let who = |signs_in: bool| if signs_in { Who::SignedIn } else { Who::Everybody };
     Ok(Some(CacheApi {
         entrance: FleetApi {
             sign_in: Arc::new(sign_in),
             plain_http: plain_http(cache.plain_http),
             trusted_proxies: TrustedProxies::new(settings.fleet.trusted_proxies.clone()),
         },
-        readers: who(cache.readers_sign_in, Role::Reader),
-        writers: who(cache.writers_sign_in, Role::Publisher),
+        readers: who(cache.readers_sign_in),
+        writers: who(cache.writers_sign_in),
     }))
 }
 

@@ -9,7 +9,6 @@ use axum::response::IntoResponse as _;
 use axum::routing::get;
 use engine::House;
 use http::StatusCode;
-use identity::Role;
 use identity::sign_in::Stack;
 use tower::Service as _;
 use x509::VerifyError;
@@ -65,8 +64,8 @@ pub struct CacheApi {
 /// Who may do something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
-    /// Whoever can reach the door has this role.
-    Everybody(Role),
+    /// Whoever can reach the door.
+    Everybody,
     /// Who signs in and has the role for it.
     SignedIn,
 }

@@ -1,7 +1,5 @@
 //! Entries in and out.
 
-use std::sync::Arc;
-
 use base::{Explain as _, Kind, Sha512};
 use cache::{Added, Limits, PutEntryError};
 use entry::Entry;
@@ -118,18 +116,18 @@ fn commits_that_conflict_or_lose_their_answers_are_tried_again() {
     }
 }
 
-/// Of many who add to one key at the same time, each is there once.
+/// Of many who add to one key at the same time, through two processes, each is there once.
 #[test]
 fn nobody_is_lost_in_a_crowd() {
     let world = World::new(Limits::default());
     let entries: Vec<Entry> = (0..100).map(|n| entry(b"hello", n / 2)).collect();
-    let other = Arc::clone(&world.cache);
+    let other = world.other();
     let puts = entries.iter().enumerate().map(|(n, entry)| {
         let cache = if n % 2 == 0 { &world.cache } else { &other };
         let key = key("a");
         async move { cache.put_entry(permit("alice"), &key, entry).await.unwrap() }
     });
     let added = block_on(join_all(puts));
-    assert_eq!(added.iter().filter(|added| **added == Added::New).count(), 50);
+    assert!(added.iter().filter(|added| **added == Added::New).count() >= 50);
     assert_eq!(world.entries("a").len(), 50);
 }

@@ -20,15 +20,25 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(limits: Limits) -> Self {
-        let clock = Clock::manual(Timestamp::from_unix(1_700_000_000));
-        let (engine, blobs) = (Arc::new(Memory::new()), Blobs::new(clock.clone()));
+        let (engine, clock) = (Arc::new(Memory::new()), clock());
+        let blobs = Blobs::new(clock);
+        let cache = Self::on(&engine, &blobs, limits, 1);
+        Self { engine, blobs, cache }
+    }
+
+    /// Another process's cache on the same store.
+    pub(crate) fn other(&self) -> Arc<Cache> {
+        Self::on(&self.engine, &self.blobs, Limits::default(), 2)
+    }
+
+    fn on(engine: &Arc<Memory>, blobs: &Blobs, limits: Limits, seed: u64) -> Arc<Cache> {
         let ground = Ground {
             engine: engine.clone(),
             blobs: Arc::new(blobs.clone()),
-            clock,
-            entropy: Entropy::seeded(1),
+            clock: clock(),
+            entropy: Entropy::seeded(seed),
         };
-        Self { engine, blobs, cache: Arc::new(Cache::new(ground, limits).unwrap()) }
+        Arc::new(Cache::new(ground, limits).unwrap())
     }
 
     /// Keeps `bytes`, in pieces of three.
@@ -71,6 +81,10 @@ impl World {
             .map(|(_, event)| format!("{}: {}", event.record.by, event.record.what))
             .collect()
     }
+}
+
+fn clock() -> Clock {
+    Clock::manual(Timestamp::from_unix(1_700_000_000))
 }
 
 pub(crate) fn permit<A: Action>(who: &str) -> Permit<A> {

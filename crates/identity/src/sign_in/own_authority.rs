@@ -55,8 +55,8 @@ pub fn certificate(
     Ok(Principal::new(name, Role::Administrator, from).with_account(account.into()))
 }
 
-/// The same for a certificate of our services authority: a machine's or a program's. It may put artifacts into the
-/// cache, where services are let in, and nothing else.
+/// The same for a certificate of our services authority: a machine's or a program's. It may read and put artifacts
+/// where services are let in, and nothing else.
 ///
 /// # Errors
 /// As for [`certificate`].

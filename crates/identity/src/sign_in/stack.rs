@@ -30,6 +30,7 @@ use super::offer::Offer;
 use super::own_authority::{AskAuthority, Holders};
 use super::throttle::Throttle;
 use crate::Principal;
+use crate::principal::ANYBODY;
 
 /// Runs work that takes long away from whoever waits for it.
 pub type Compute = Arc<dyn Fn(Work) -> BoxFuture<'static, bool> + Send + Sync>;
@@ -229,7 +230,7 @@ impl Stack {
             let principal = Principal::new(principal.name(), open.role, attempt.source);
             return SignedIn { principal, headers };
         }
-        let principal = Principal::anybody(open.role, attempt.source);
+        let principal = Principal::new(ANYBODY, open.role, attempt.source);
         SignedIn { principal, headers: HeaderMap::new() }
     }
 

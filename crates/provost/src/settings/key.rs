@@ -3,6 +3,7 @@
 pub use super::keys::KEYS;
 
 /// One setting.
+#[derive(Clone, Copy)]
 pub struct Key {
     /// Its name in the file, dotted: `ca.services.crt_validity_days`.
     pub name: &'static str,

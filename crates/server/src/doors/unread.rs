@@ -18,7 +18,7 @@ use tokio::time::{Duration, Instant, Sleep};
 use super::limits::Limits;
 use super::watch::Turn;
 
-/// How much is thrown away of one body: more than any route takes.
+/// How much is thrown away of one body: more than any route keeps in memory.
 const BYTES_MAX: usize = 16 << 20;
 
 /// Where whoever drops a body before its end leaves it. Cloning shares it.

@@ -55,7 +55,7 @@ impl NetworkCache {
         let size = artifact.blob.size();
         let tag = format!("\"{digest}\"");
         let kept = match self.api.readers {
-            Who::Everybody(_) => FOR_EVER,
+            Who::Everybody => FOR_EVER,
             Who::SignedIn => FOR_EVER_THEIRS,
         };
         if headers.get(IF_NONE_MATCH).is_some_and(|said| names(said, &tag)) {

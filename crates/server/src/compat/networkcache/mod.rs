@@ -13,6 +13,7 @@ mod entries;
 mod range;
 mod route;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -61,28 +62,42 @@ impl NetworkCache {
     async fn call(&self, call: Call, path: &str, parts: &Parts, body: Body) -> Result<Response, Refusal> {
         match call {
             Call::PutArtifact(expected) => {
-                let permit = self.permit::<PutArtifact>(self.api.writers, path, parts).await?;
+                let permit = self
+                    .permit::<PutArtifact>(self.api.writers, Principal::anybody_publishing, path, parts)
+                    .await?;
                 self.put_artifact(permit, expected, parts, body).await
             }
             Call::Artifact(digest) => {
-                let permit = self.permit::<ReadArtifacts>(self.api.readers, path, parts).await?;
+                let permit = self
+                    .permit::<ReadArtifacts>(self.api.readers, Principal::anybody_reading, path, parts)
+                    .await?;
                 self.artifact(permit, digest, &parts.headers).await
             }
             Call::PutEntry(key) => {
-                let permit = self.permit::<PutEntry>(self.api.writers, path, parts).await?;
+                let permit = self
+                    .permit::<PutEntry>(self.api.writers, Principal::anybody_publishing, path, parts)
+                    .await?;
                 self.put_entry(permit, key, body).await
             }
             Call::Entries(key) => {
-                let permit = self.permit::<ReadArtifacts>(self.api.readers, path, parts).await?;
+                let permit = self
+                    .permit::<ReadArtifacts>(self.api.readers, Principal::anybody_reading, path, parts)
+                    .await?;
                 self.entries(permit, &key).await
             }
         }
     }
 
-    /// Leave for whoever asks. Where everybody has it, nobody is asked who they are.
-    async fn permit<A: Action>(&self, who: Who, path: &str, parts: &Parts) -> Result<Permit<A>, Refusal> {
+    /// Leave for whoever asks. Where everybody has it, nobody is asked who they are: they are what `anybody` makes.
+    async fn permit<A: Action>(
+        &self,
+        who: Who,
+        anybody: fn(Option<IpAddr>) -> Principal,
+        path: &str,
+        parts: &Parts,
+    ) -> Result<Permit<A>, Refusal> {
         let principal = match who {
-            Who::Everybody(role) => Principal::anybody(role, source(&self.api, parts)),
+            Who::Everybody => anybody(source(&self.api, parts)),
             Who::SignedIn => {
                 let refused = |why| Refusal::not_signed_in(why).into_response();
                 let signed_in = sign_in(&self.house, &self.api.entrance, path, parts, refused).await;
@@ -96,7 +111,7 @@ impl NetworkCache {
 }
 
 /// Where a request comes from, as far as that is known.
-fn source(api: &CacheApi, parts: &Parts) -> Option<std::net::IpAddr> {
+fn source(api: &CacheApi, parts: &Parts) -> Option<IpAddr> {
     let peer = parts.extensions.get::<Peer>()?;
     api.entrance.trusted_proxies.client(peer.address.ip(), &parts.headers)
 }
