@@ -10,7 +10,7 @@
 //! filter.rs     which entries are wanted
 //! new.rs        new ones
 //! attestation.rs  Provost's own signature, inside the text    canonical.rs  the form in which it is signed
-//! verdict.rs    which entries of a key count, and why not the others
+//! policy.rs     whom to believe     verdict.rs    which entries of a key count     reason.rs    and why not the others
 //! keys.rs       what entries are filed under                  platform.rs   which machines a release fits
 //! ```
 //! The rules are those of slapos.libnetworkcache 0.30; section numbers are of the networkcache contract.
@@ -28,7 +28,9 @@ pub mod json;
 pub mod keys;
 pub mod new;
 pub mod platform;
+mod policy;
 pub mod python;
+mod reason;
 mod signature;
 mod trust;
 mod value;
@@ -45,7 +47,9 @@ pub use entry::{
 pub use filter::{Filter, FilterError};
 pub use new::{New, NewError};
 pub use platform::Platform;
+pub use policy::{Policy, Signer};
+pub use reason::Reason;
 pub use signature::{SigningKey, SigningKeyError};
 pub use trust::{NoMatchingCertificate, PieceError, TrustError, TrustList, Trusted};
 pub use value::{Int, Object, Text, Value};
-pub use verdict::{Believed, Circumstances, Judgement, Policy, Reason, Signer, Verdict, judge};
+pub use verdict::{Believed, Circumstances, Judgement, Verdict, judge};

@@ -19,52 +19,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base::{Explain, Kind, Sha512, Timestamp};
-use x509::{KeyKind, PublicKey};
+use base::{Sha512, Timestamp};
 
-use crate::attestation::{Attestation, AttestationError, SignerId};
+use crate::attestation::{Attestation, SignerId};
 use crate::entry::Entry;
-use crate::platform::{Misfit, Platform};
-use crate::trust::TrustList;
-
-/// Somebody whose attestations are believed.
-#[derive(Debug, Clone)]
-pub struct Signer {
-    /// What people call them.
-    pub name: String,
-    key: PublicKey,
-    id: SignerId,
-}
-
-impl Signer {
-    /// The owner of this key; `None` when it is not Ed25519.
-    #[must_use]
-    pub fn new(name: &str, key: PublicKey) -> Option<Self> {
-        let id = SignerId::of(&key);
-        (*key.kind() == KeyKind::Ed25519).then(|| Self { name: name.to_owned(), key, id })
-    }
-
-    /// Which key it is.
-    #[must_use]
-    pub fn id(&self) -> SignerId {
-        self.id
-    }
-}
-
-/// What is asked of entries by one root of trust.
-#[derive(Debug, Default)]
-pub struct Policy {
-    /// Whose attestations are believed. A key that is listed twice counts once.
-    pub signers: Vec<Signer>,
-    /// Whose outer signatures are believed, where `takes_weak` says that they are.
-    pub certificates: TrustList,
-    /// Whether an outer signature, RSA with SHA-1, is enough.
-    pub takes_weak: bool,
-    /// How many different signers must have said the same bytes; 0 is 1.
-    pub signers_min: usize,
-    /// Whether an attestation must say when it expires.
-    pub needs_expiry: bool,
-}
+use crate::platform::Platform;
+use crate::policy::Policy;
+use crate::reason::Reason;
 
 /// What a verdict depends on besides the entries and the policy.
 pub struct Circumstances<'a> {
@@ -87,88 +48,6 @@ pub enum Believed {
     Attested(usize),
     /// The certificate with this index in [`Policy::certificates`].
     Weak(usize),
-}
-
-/// Why an entry does not count.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
-    /// Neither signature is there.
-    #[error("nobody signed it")]
-    Unsigned,
-    /// Both are somebody else's.
-    #[error("whoever signed it is not among those who are believed")]
-    UnknownSigner,
-    /// The attestation cannot be what its signer wrote.
-    #[error("its attestation is not in order")]
-    Attestation(#[source] AttestationError),
-    /// Only the outer signature is there, and the policy asks for more.
-    #[error("it is signed with RSA and SHA-1 alone, which is too weak")]
-    Weak,
-    /// It was moved.
-    #[error("it was signed for the key `{key}`")]
-    WrongKey {
-        /// The key that it was signed for.
-        key: String,
-    },
-    /// It is over.
-    #[error("it expired {at}")]
-    Expired {
-        /// The last second at which it counted.
-        at: Timestamp,
-    },
-    /// The policy asks for a date.
-    #[error("it does not say when it expires")]
-    NoExpiry,
-    /// The server shows old things only.
-    #[error(
-        "its signer has said more since: sequence {seen} was seen, and {shown} is the highest that is shown"
-    )]
-    RolledBack {
-        /// What was seen.
-        seen: u64,
-        /// What is shown now.
-        shown: u64,
-    },
-    /// Its signer took it back.
-    #[error("its signer withdrew it")]
-    Withdrawn,
-    /// It stands for no bytes.
-    #[error("it withdraws other entries")]
-    IsWithdrawal,
-    /// For another machine.
-    #[error("it is for another platform")]
-    OtherPlatform(#[source] Misfit),
-    /// Too few.
-    #[error("{signers} of {needed} signers have signed these bytes")]
-    TooFew {
-        /// How many did.
-        signers: usize,
-        /// How many must.
-        needed: usize,
-    },
-    /// The bytes are missing.
-    #[error("the object is not there")]
-    NotThere,
-}
-
-impl Explain for Reason {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::NotThere => Kind::NotFound,
-            Self::OtherPlatform(source) => source.kind(),
-            Self::Attestation(source) => source.kind(),
-            Self::Unsigned
-            | Self::UnknownSigner
-            | Self::Weak
-            | Self::WrongKey { .. }
-            | Self::Expired { .. }
-            | Self::NoExpiry
-            | Self::RolledBack { .. }
-            | Self::Withdrawn
-            | Self::IsWithdrawal
-            | Self::TooFew { .. } => Kind::Forbidden,
-        }
-    }
 }
 
 /// What came of an entry.
@@ -368,7 +247,9 @@ mod tests {
     use super::*;
     use crate::attestation::Claims;
     use crate::new::{New, withdrawal};
+    use crate::policy::Signer;
     use crate::signature::SigningKey;
+    use crate::trust::TrustList;
     use crate::value::{Object, Value};
     use crate::vector;
     use x509::{KeySpec, PrivateKey};
