@@ -10,7 +10,7 @@ use crate::error::PutEntryError;
 use crate::event::Happened;
 use crate::key::EntryKey;
 use crate::long;
-use crate::record::{BodyRecord, EntryRecord, MarkRecord};
+use crate::record::{ArtifactRecord, BodyRecord, EntryRecord, MarkRecord, NamedRecord};
 use crate::service::{Cache, PutEntry};
 
 /// The longest text and signature that are kept in a record, in bytes: twice as many, as JSON may need, are still less
@@ -56,7 +56,7 @@ impl Cache {
                 return Err(PutEntryError::TooMany { key: key.to_string(), entries_max });
             }
             let mut batch = Batch::new();
-            self.count(&mut batch, by, bytes_of(entry)).await?;
+            let counted_for = self.count(&mut batch, by, bytes_of(entry)).await?;
             let body = match &body {
                 Some(body) => body,
                 // Not before it is known that there is room for it.
@@ -64,14 +64,16 @@ impl Cache {
             };
             let place = place(key, counted.next);
             let at = self.ground.clock.now().as_unix();
-            let record = EntryRecord { body: body.clone(), at, by: by.name().to_owned() };
+            let record = EntryRecord { body: body.clone(), at, by: by.name().to_owned(), counted_for };
             self.tables.entry.create(&mut batch, &place, &record)?;
             self.tables.same.create(&mut batch, &same, &MarkRecord {})?;
-            self.tables.named.put(
-                &mut batch,
-                &format!("{}/{place}", entry.statement().sha512()),
-                &MarkRecord {},
-            )?;
+            if let BodyRecord::Blob { blob, .. } = body {
+                self.tables.long.put(&mut batch, &format!("{blob}/{place}"), &MarkRecord {})?;
+            }
+            let artifact = entry.statement().sha512().to_string();
+            let named = NamedRecord { key: key.to_string() };
+            self.tables.named.put(&mut batch, &format!("{artifact}/{place}"), &named)?;
+            self.is_named_again(&mut batch, &artifact).await?;
             counted.entries += 1;
             counted.next += 1;
             self.tables.key.put_over(&mut batch, key.as_str(), &counted, version)?;
@@ -94,6 +96,17 @@ impl Cache {
         self.history.append(batch, &event, &self.ground.entropy).map(drop)
     }
 
+    /// An artifact that no entry named has one again: whoever is about to remove it finds that it changed.
+    async fn is_named_again(&self, batch: &mut Batch, artifact: &str) -> Result<(), store::Error> {
+        match self.tables.artifact.get(artifact).await? {
+            Some(found) if found.record.unnamed_since.is_some() => {
+                let record = ArtifactRecord { unnamed_since: None, ..found.record };
+                self.tables.artifact.update(batch, artifact, &record, found.version)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// What the record says of the entry's body, which is kept by then.
     async fn body(&self, entry: &Entry) -> Result<BodyRecord, PutEntryError> {
         let (text, signature) = (entry.text().to_owned(), entry.signature().to_owned());
@@ -103,7 +116,13 @@ impl Cache {
         let mut staged = self.ground.blobs.stage().await?;
         staged.write(Bytes::from(long::to_bytes(entry))).await?;
         let kept = staged.keep(None).await?;
-        Ok(BodyRecord::Blob { blob: kept.digest.to_string() })
+        let artifact = entry.statement().sha512().to_string();
+        Ok(BodyRecord::Blob {
+            blob: kept.digest.to_string(),
+            id: id(entry),
+            artifact,
+            bytes: bytes_of(entry),
+        })
     }
 }
 
@@ -113,10 +132,11 @@ pub(crate) fn place(key: &EntryKey, place: u64) -> String {
 }
 
 /// What tells an entry from all others.
-fn id(entry: &Entry) -> String {
+pub(crate) fn id(entry: &Entry) -> String {
     hex::encode(&sha256(&long::to_bytes(entry)))
 }
 
-fn bytes_of(entry: &Entry) -> u64 {
+/// How much of a quota it takes.
+pub(crate) fn bytes_of(entry: &Entry) -> u64 {
     (entry.text().len() + entry.signature().len()) as u64
 }

@@ -1,11 +1,17 @@
 //! Artifacts: bytes, named by their SHA-512.
 
-use base::Sha512;
+use base::{Sha512, Span, Timestamp};
 use identity::Permit;
 use store::blobs::Blob;
+use store::{Batch, CommitError, Loaded};
 
 use crate::error::OpenError;
+use crate::record::ArtifactRecord;
 use crate::service::{Cache, ReadArtifacts};
+
+/// How long ago somebody asked for an artifact that no entry names, before it is written down that somebody did again.
+/// Much less than such an artifact stays at least.
+const WANTED_GRAIN: Span = Span::seconds(600);
 
 /// An artifact that is there: what it is called, how large it is, and its bytes.
 pub struct Artifact {
@@ -16,7 +22,9 @@ pub struct Artifact {
 }
 
 impl Cache {
-    /// The artifact with this name, if it is there. Nothing of it is read yet.
+    /// The artifact with this name, if it is there: bytes that nobody wrote down are not. Nothing of it is read yet.
+    ///
+    /// Whoever was told that it is there may be about to name it, so one that no entry names stays for a while from now on.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -25,7 +33,41 @@ impl Cache {
         _permit: Permit<ReadArtifacts>,
         digest: Sha512,
     ) -> Result<Option<Artifact>, OpenError> {
-        let blob = self.ground.blobs.open(digest).await?;
-        Ok(blob.map(|blob| Artifact { digest, blob }))
+        let Some(found) = self.tables.artifact.get(&digest.to_string()).await? else { return Ok(None) };
+        if found.record.unnamed_since.is_some() && !self.is_wanted_again(digest, found).await? {
+            return Ok(None);
+        }
+        let Some(blob) = self.ground.blobs.open(digest).await? else { return Ok(None) };
+        self.uses.note(digest, self.ground.clock.now());
+        Ok(Some(Artifact { digest, blob }))
+    }
+
+    /// Writes down that somebody wants an artifact that no entry names any more, so that it is not removed under their
+    /// hands. `false` when it was removed in this moment.
+    pub(crate) async fn is_wanted_again(
+        &self,
+        digest: Sha512,
+        mut found: Loaded<ArtifactRecord>,
+    ) -> Result<bool, CommitError> {
+        let id = digest.to_string();
+        let mut attempts = 0;
+        loop {
+            let now = self.ground.clock.now();
+            let Some(since) = found.record.unnamed_since else { return Ok(true) };
+            if Timestamp::from_unix(since) + WANTED_GRAIN > now {
+                return Ok(true);
+            }
+            let mut batch = Batch::new();
+            let record = ArtifactRecord { unnamed_since: Some(now.as_unix()), ..found.record };
+            self.tables.artifact.update(&mut batch, &id, &record, found.version)?;
+            match self.ground.engine.commit(batch).await {
+                Ok(_) => return Ok(true),
+                Err(error) => Self::again(error, &mut attempts)?,
+            }
+            match self.tables.artifact.get(&id).await? {
+                Some(again) => found = again,
+                None => return Ok(false),
+            }
+        }
     }
 }

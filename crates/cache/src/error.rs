@@ -56,12 +56,36 @@ pub enum OpenError {
     /// The bytes could not be read.
     #[error("could not read the artifact")]
     Blobs(#[from] blobs::Error),
+    /// The store failed.
+    #[error("could not look the artifact up")]
+    Store(#[from] CommitError),
 }
 
 impl Explain for OpenError {
     fn kind(&self) -> Kind {
         match self {
             Self::Blobs(source) => source.kind(),
+            Self::Store(source) => of_store(source),
+        }
+    }
+}
+
+/// Why the cache could not be looked after.
+#[derive(Debug, thiserror::Error)]
+pub enum MaintainError {
+    /// The bytes could not be read or removed.
+    #[error("could not look after the artifacts")]
+    Blobs(#[from] blobs::Error),
+    /// The store failed.
+    #[error("could not look after the entries")]
+    Store(#[from] CommitError),
+}
+
+impl Explain for MaintainError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Blobs(source) => source.kind(),
+            Self::Store(source) => of_store(source),
         }
     }
 }
@@ -137,6 +161,18 @@ impl Explain for ReadError {
 }
 
 impl From<store::Error> for PutEntryError {
+    fn from(error: store::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<store::Error> for OpenError {
+    fn from(error: store::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<store::Error> for MaintainError {
     fn from(error: store::Error) -> Self {
         Self::Store(error.into())
     }

@@ -3,24 +3,36 @@
 //!
 //! **Invariant:** an entry's text is kept and given back character for character, since it is what was signed. Bytes are
 //! kept before the record that names them, so that a crash leaves at worst an artifact that nobody heard of. What was
-//! answered is there. Nothing is ever replaced: entries are added behind those that are there, in an order that stays.
+//! answered is there, until the operator's rules say that it goes. Nothing is ever replaced: entries are added behind
+//! those that are there, in an order that stays.
 
 mod append;
 mod artifact;
+mod collect;
 mod error;
 mod event;
+mod find;
 mod key;
 mod list;
 mod long;
+mod pin;
 mod quota;
 mod record;
+mod retention;
+mod scrub;
 mod service;
 mod upload;
+mod used;
 
 pub use append::Added;
 pub use artifact::Artifact;
-pub use error::{OpenError, PutEntryError, ReadError, UploadError};
+pub use collect::{Collected, Removed, Rules};
+pub use error::{MaintainError, OpenError, PutEntryError, ReadError, UploadError};
+pub use find::{AfterEntry, Found, FoundArtifact, FoundEntry, FoundKey, PAGE_MAX};
 pub use key::{BadKey, EntryKey};
 pub use list::EntryList;
-pub use service::{Cache, Ground, Limits, PutArtifact, PutEntry, ReadArtifacts};
+pub use pin::{Pinned, PinnedSince};
+pub use retention::{Keep, Pattern, Retention, RetentionError};
+pub use scrub::{Pace, Scrubbed};
+pub use service::{Cache, Ground, Limits, Maintain, Pin, PutArtifact, PutEntry, ReadArtifacts, ReadCatalog};
 pub use upload::{Kept, Upload};

@@ -64,7 +64,10 @@ impl EntryList {
         let Some((place, record)) = self.read.pop_front() else { return Ok(None) };
         match record.body {
             BodyRecord::Here { text, signature } => Ok(Some((text, signature))),
-            BodyRecord::Blob { blob } => self.blob(&place, &blob).await.map(Some),
+            BodyRecord::Blob { blob, .. } => {
+                let place = place.parse().unwrap_or_default();
+                self.cache.long(&self.key, place, &blob).await.map(Some)
+            }
         }
     }
 
@@ -76,15 +79,20 @@ impl EntryList {
         }
         Ok(())
     }
+}
 
-    async fn blob(&self, place: &str, digest: &str) -> Result<(String, String), ReadError> {
-        let damaged = |reason: &str| ReadError::Damaged {
-            key: self.key.to_string(),
-            place: place.parse().unwrap_or_default(),
-            reason: reason.to_owned(),
-        };
+impl Cache {
+    /// The text and the signature of an entry that lies in a blob.
+    pub(crate) async fn long(
+        &self,
+        key: &EntryKey,
+        place: u64,
+        digest: &str,
+    ) -> Result<(String, String), ReadError> {
+        let damaged =
+            |reason: &str| ReadError::Damaged { key: key.to_string(), place, reason: reason.to_owned() };
         let digest = Sha512::parse(digest).ok_or_else(|| damaged("its blob has no name"))?;
-        let blob = self.cache.ground.blobs.open(digest).await?;
+        let blob = self.ground.blobs.open(digest).await?;
         let blob = blob.ok_or_else(|| damaged("its blob is not there"))?;
         if blob.size() > ENTRY_BYTES_MAX {
             return Err(damaged("its blob is too large"));

@@ -2,6 +2,8 @@
 //!
 //! Counted only where there is a quota, since each count is one more record that all that a writer sends has to change.
 
+use std::collections::BTreeMap;
+
 use identity::Principal;
 use store::Batch;
 
@@ -54,15 +56,15 @@ impl Cache {
         self.check(who, found.map(|found| found.record.bytes).unwrap_or_default(), more)
     }
 
-    /// Adds to what `who` keeps here, in the batch that makes it so.
+    /// Adds to what `who` keeps here, in the batch that makes it so. For whom it was counted, if it was.
     pub(crate) async fn count(
         &self,
         batch: &mut Batch,
         who: &Principal,
         more: u64,
-    ) -> Result<(), NotCounted> {
+    ) -> Result<Option<String>, NotCounted> {
         if self.limits.writer_bytes_max.is_none() {
-            return Ok(());
+            return Ok(None);
         }
         let id = id(who);
         let found = self.tables.writer.get(&id).await?;
@@ -70,6 +72,27 @@ impl Cache {
         self.check(who, before, more)?;
         let after = WriterRecord { bytes: before.saturating_add(more) };
         self.tables.writer.put_over(batch, &id, &after, found.map(|found| found.version))?;
+        Ok(Some(id))
+    }
+
+    /// Takes what goes in `batch` from what is counted: bytes, for whom.
+    pub(crate) async fn uncount(
+        &self,
+        batch: &mut Batch,
+        gone: impl IntoIterator<Item = (Option<String>, u64)>,
+    ) -> Result<(), store::Error> {
+        let mut sums = BTreeMap::<String, u64>::new();
+        for (writer, bytes) in gone {
+            let Some(writer) = writer else { continue };
+            let sum = sums.entry(writer).or_default();
+            *sum = sum.saturating_add(bytes);
+        }
+        for (writer, bytes) in sums {
+            if let Some(found) = self.tables.writer.get(&writer).await? {
+                let after = WriterRecord { bytes: found.record.bytes.saturating_sub(bytes) };
+                self.tables.writer.update(batch, &writer, &after, found.version)?;
+            }
+        }
         Ok(())
     }
 

@@ -5,7 +5,11 @@
 //! /cache/key/<key>                                 a key: how many entries it has
 //! /cache/entry/<id of the key>/<place, 20 digits>  one of its entries, in the order in which they came
 //! /cache/same/<id of the key>/<id of the entry>    that it has that very entry
-//! /cache/named/<128 digits>/<id of the key>/<place>   that an entry names an artifact
+//! /cache/named/<128 digits>/<id of the key>/<place>   that an entry names an artifact, and its key
+//! /cache/long/<128 digits>/<id of the key>/<place> that an entry lies in a blob
+//! /cache/used/<128 digits>                         when an artifact was last read, within a day
+//! /cache/pin/key/<key>, /cache/pin/artifact/<128 digits>   that it stays, whatever the rules say
+//! /cache/scrub/round                               how far the blobs were looked through
 //! /cache/writer/<name>                             how much somebody has put there
 //! ```
 //! A key's id is the SHA-256 of the key, an entry's that of its text and its signature.
@@ -22,6 +26,12 @@ pub(crate) struct ArtifactRecord {
     pub(crate) at: i64,
     /// Who put it there: the principal.
     pub(crate) by: String,
+    /// For whom it was counted, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) counted_for: Option<String>,
+    /// Since when no entry names it any more, or when somebody last asked for it after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unnamed_since: Option<i64>,
 }
 
 impl Record for ArtifactRecord {
@@ -51,6 +61,9 @@ pub(crate) struct EntryRecord {
     pub(crate) at: i64,
     /// Who put it there: the principal.
     pub(crate) by: String,
+    /// For whom it was counted, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) counted_for: Option<String>,
 }
 
 /// What stands in an entry.
@@ -68,6 +81,12 @@ pub(crate) enum BodyRecord {
     Blob {
         /// 128 digits.
         blob: String,
+        /// What tells it from all others.
+        id: String,
+        /// The artifact that it names.
+        artifact: String,
+        /// How many bytes both have.
+        bytes: u64,
     },
 }
 
@@ -83,6 +102,62 @@ pub(crate) struct WriterRecord {
 }
 
 impl Record for WriterRecord {
+    const VERSION: u32 = 1;
+}
+
+/// That an entry names an artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NamedRecord {
+    /// The entry's key.
+    pub(crate) key: String,
+}
+
+impl Record for NamedRecord {
+    const VERSION: u32 = 1;
+}
+
+/// When an artifact was last read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UsedRecord {
+    /// Within a day: seconds since 1970-01-01T00:00:00Z.
+    pub(crate) at: i64,
+}
+
+impl Record for UsedRecord {
+    const VERSION: u32 = 1;
+}
+
+/// That a key or an artifact stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PinRecord {
+    /// Since when: seconds since 1970-01-01T00:00:00Z.
+    pub(crate) at: i64,
+    /// Who said so: the principal.
+    pub(crate) by: String,
+    /// Why.
+    pub(crate) note: String,
+}
+
+impl Record for PinRecord {
+    const VERSION: u32 = 1;
+}
+
+/// How far the blobs were looked through.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ScrubRecord {
+    /// The last one; 128 digits. None at the beginning of a round.
+    pub(crate) after: Option<String>,
+    /// When the round began: seconds since 1970-01-01T00:00:00Z.
+    pub(crate) since: i64,
+    /// When the last whole round ended.
+    pub(crate) ended: Option<i64>,
+    /// How many bytes were read in this round.
+    pub(crate) bytes: u64,
+    /// How many were put aside in this round.
+    pub(crate) damaged: u64,
+}
+
+impl Record for ScrubRecord {
     const VERSION: u32 = 1;
 }
 
@@ -107,18 +182,46 @@ mod tests {
             assert_eq!(&R::from_bytes(expected.as_bytes()).unwrap(), record);
         }
         check(
-            &ArtifactRecord { bytes: 5, at: 1_700_000_000, by: "alice".into() },
+            &ArtifactRecord {
+                bytes: 5,
+                at: 1_700_000_000,
+                by: "alice".into(),
+                counted_for: None,
+                unnamed_since: None,
+            },
             r#"{"v":1,"is":{"bytes":5,"at":1700000000,"by":"alice"}}"#,
+        );
+        check(
+            &ArtifactRecord {
+                bytes: 5,
+                at: 0,
+                by: "alice".into(),
+                counted_for: Some("alice".into()),
+                unnamed_since: Some(1),
+            },
+            r#"{"v":1,"is":{"bytes":5,"at":0,"by":"alice","counted_for":"alice","unnamed_since":1}}"#,
         );
         check(&KeyRecord { entries: 1, next: 2 }, r#"{"v":1,"is":{"entries":1,"next":2}}"#);
         let body = BodyRecord::Here { text: r#"{"a": "\u00e9"}"#.into(), signature: "YQ==".into() };
         check(
-            &EntryRecord { body, at: 1_700_000_000, by: "alice".into() },
+            &EntryRecord { body, at: 1_700_000_000, by: "alice".into(), counted_for: None },
             r#"{"v":1,"is":{"text":"{\"a\": \"\\u00e9\"}","signature":"YQ==","at":1700000000,"by":"alice"}}"#,
         );
+        let body =
+            BodyRecord::Blob { blob: "cf83".into(), id: "e3b0".into(), artifact: "9b71".into(), bytes: 7 };
         check(
-            &EntryRecord { body: BodyRecord::Blob { blob: "cf83".into() }, at: 0, by: "bob".into() },
-            r#"{"v":1,"is":{"blob":"cf83","at":0,"by":"bob"}}"#,
+            &EntryRecord { body, at: 0, by: "bob".into(), counted_for: Some("bob".into()) },
+            r#"{"v":1,"is":{"blob":"cf83","id":"e3b0","artifact":"9b71","bytes":7,"at":0,"by":"bob","counted_for":"bob"}}"#,
+        );
+        check(&NamedRecord { key: "pypi:a=1".into() }, r#"{"v":1,"is":{"key":"pypi:a=1"}}"#);
+        check(&UsedRecord { at: 7 }, r#"{"v":1,"is":{"at":7}}"#);
+        check(
+            &PinRecord { at: 7, by: "alice".into(), note: "a release".into() },
+            r#"{"v":1,"is":{"at":7,"by":"alice","note":"a release"}}"#,
+        );
+        check(
+            &ScrubRecord { after: Some("9b71".into()), since: 7, ended: None, bytes: 8, damaged: 1 },
+            r#"{"v":1,"is":{"after":"9b71","since":7,"ended":null,"bytes":8,"damaged":1}}"#,
         );
         check(&WriterRecord { bytes: 7 }, r#"{"v":1,"is":{"bytes":7}}"#);
         check(&MarkRecord {}, r#"{"v":1,"is":{}}"#);

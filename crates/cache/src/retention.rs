@@ -97,7 +97,7 @@ impl Retention {
             rule.keys.fits(key)
                 && rule.criteria.as_ref().is_none_or(|criteria| match members() {
                     // What cannot be read is not what somebody asked for.
-                    Some(members) => criteria.takes(&members),
+                    Some(members) => !criteria.apply([&members], |members| members, &mut |_| {}).is_empty(),
                     None => false,
                 })
         };

@@ -8,7 +8,11 @@ use identity::{Action, Principal, Role};
 use store::blobs::Blobs;
 use store::{CommitError, Engine, History, Table};
 
-use crate::record::{ArtifactRecord, EntryRecord, KeyRecord, MarkRecord, WriterRecord};
+use crate::record::{
+    ArtifactRecord, EntryRecord, KeyRecord, MarkRecord, NamedRecord, PinRecord, ScrubRecord, UsedRecord,
+    WriterRecord,
+};
+use crate::used::Uses;
 
 /// Reading artifacts, and what is said of them.
 pub enum ReadArtifacts {}
@@ -32,6 +36,30 @@ pub enum PutEntry {}
 impl Action for PutEntry {
     const NAME: &'static str = "add an entry to the cache";
     const ROLE: Role = Role::Publisher;
+}
+
+/// Listing what is in the cache, and looking for something.
+pub enum ReadCatalog {}
+
+impl Action for ReadCatalog {
+    const NAME: &'static str = "list the cache";
+    const ROLE: Role = Role::Reader;
+}
+
+/// Saying that something stays, and that it need not.
+pub enum Pin {}
+
+impl Action for Pin {
+    const NAME: &'static str = "pin in the cache";
+    const ROLE: Role = Role::Operator;
+}
+
+/// Removing what need not be kept, and looking whether what is kept is still whole.
+pub enum Maintain {}
+
+impl Action for Maintain {
+    const NAME: &'static str = "maintain the cache";
+    const ROLE: Role = Role::Operator;
 }
 
 /// How often a commit is tried again when others were faster, or when the store did not say whether it was done.
@@ -73,8 +101,14 @@ impl Default for Limits {
     }
 }
 
+/// What the keys begin with of what says how many entries a key has.
+pub(crate) const KEYS: &str = "/cache/key/";
 /// What the keys of entries begin with.
 pub(crate) const ENTRIES: &str = "/cache/entry/";
+/// What the keys begin with of what says which entries name an artifact.
+pub(crate) const NAMED: &str = "/cache/named/";
+/// What the keys begin with of what says that entries lie in blobs.
+pub(crate) const LONG: &str = "/cache/long/";
 
 /// The cache's tables.
 pub(crate) struct Tables {
@@ -82,7 +116,11 @@ pub(crate) struct Tables {
     pub(crate) key: Table<KeyRecord>,
     pub(crate) entry: Table<EntryRecord>,
     pub(crate) same: Table<MarkRecord>,
-    pub(crate) named: Table<MarkRecord>,
+    pub(crate) named: Table<NamedRecord>,
+    pub(crate) long: Table<MarkRecord>,
+    pub(crate) used: Table<UsedRecord>,
+    pub(crate) pin: Table<PinRecord>,
+    pub(crate) scrub: Table<ScrubRecord>,
     pub(crate) writer: Table<WriterRecord>,
 }
 
@@ -90,10 +128,14 @@ impl Tables {
     fn new(engine: &Arc<dyn Engine>) -> Result<Self, store::Error> {
         Ok(Self {
             artifact: Table::new(Arc::clone(engine), "/cache/artifact/")?,
-            key: Table::new(Arc::clone(engine), "/cache/key/")?,
+            key: Table::new(Arc::clone(engine), KEYS)?,
             entry: Table::new(Arc::clone(engine), ENTRIES)?,
             same: Table::new(Arc::clone(engine), "/cache/same/")?,
-            named: Table::new(Arc::clone(engine), "/cache/named/")?,
+            named: Table::new(Arc::clone(engine), NAMED)?,
+            long: Table::new(Arc::clone(engine), LONG)?,
+            used: Table::new(Arc::clone(engine), "/cache/used/")?,
+            pin: Table::new(Arc::clone(engine), "/cache/pin/")?,
+            scrub: Table::new(Arc::clone(engine), "/cache/scrub/")?,
             writer: Table::new(Arc::clone(engine), "/cache/writer/")?,
         })
     }
@@ -105,6 +147,8 @@ pub struct Cache {
     pub(crate) limits: Limits,
     pub(crate) tables: Tables,
     pub(crate) history: History,
+    /// Which artifacts were read, and not yet written down.
+    pub(crate) uses: Uses,
     /// Who changes something about the same key waits here for the others of this process, so that they do not
     /// overtake each other without end.
     turns: Vec<Mutex<()>>,
@@ -121,7 +165,7 @@ impl Cache {
         let tables = Tables::new(&ground.engine)?;
         let history = History::new(Arc::clone(&ground.engine))?;
         let turns = || std::iter::repeat_with(Mutex::default).take(TURNS).collect();
-        Ok(Self { ground, limits, tables, history, turns: turns(), writers: turns() })
+        Ok(Self { ground, limits, tables, history, uses: Uses::default(), turns: turns(), writers: turns() })
     }
 
     /// Whether the commit is to be tried again, as others were faster or it is not known whether it was done: what is

@@ -3,8 +3,8 @@
 use base::Sha512;
 use bytes::Bytes;
 use identity::{Permit, Principal};
-use store::Batch;
 use store::blobs::Staged;
+use store::{Batch, CommitError};
 
 use crate::error::UploadError;
 use crate::event::Happened;
@@ -67,15 +67,21 @@ impl Cache {
         let id = digest.to_string();
         let mut attempts = 0;
         loop {
-            if self.tables.artifact.get(&id).await?.is_some() {
-                // By somebody else, or by us when the store did not say so.
-                return Ok(attempts > 0);
+            if let Some(found) = self.tables.artifact.get(&id).await? {
+                if self.is_wanted_again(digest, found).await? {
+                    // By somebody else, or by us when the store did not say so.
+                    return Ok(attempts > 0);
+                }
+                // It was removed in this very moment.
+                Self::again(CommitError::Conflict { key: self.tables.artifact.key(&id)? }, &mut attempts)?;
+                continue;
             }
             let mut batch = Batch::new();
             let at = self.ground.clock.now().as_unix();
-            let record = ArtifactRecord { bytes, at, by: by.name().to_owned() };
+            let counted_for = self.count(&mut batch, by, bytes).await?;
+            let record =
+                ArtifactRecord { bytes, at, by: by.name().to_owned(), counted_for, unnamed_since: None };
             self.tables.artifact.create(&mut batch, &id, &record)?;
-            self.count(&mut batch, by, bytes).await?;
             let event = Happened::ArtifactKept { digest, bytes }.event(by, &self.ground.clock);
             self.history.append(&mut batch, &event, &self.ground.entropy)?;
             match self.ground.engine.commit(batch).await {

@@ -15,27 +15,28 @@ use store::blobs::Memory as Blobs;
 pub(crate) struct World {
     pub(crate) engine: Arc<Memory>,
     pub(crate) blobs: Blobs,
+    pub(crate) clock: Clock,
     pub(crate) cache: Arc<Cache>,
 }
 
 impl World {
     pub(crate) fn new(limits: Limits) -> Self {
         let (engine, clock) = (Arc::new(Memory::new()), clock());
-        let blobs = Blobs::new(clock);
-        let cache = Self::on(&engine, &blobs, limits, 1);
-        Self { engine, blobs, cache }
+        let blobs = Blobs::new(clock.clone());
+        let cache = Self::on(&engine, &blobs, &clock, limits, 1);
+        Self { engine, blobs, clock, cache }
     }
 
     /// Another process's cache on the same store.
     pub(crate) fn other(&self) -> Arc<Cache> {
-        Self::on(&self.engine, &self.blobs, Limits::default(), 2)
+        Self::on(&self.engine, &self.blobs, &self.clock, Limits::default(), 2)
     }
 
-    fn on(engine: &Arc<Memory>, blobs: &Blobs, limits: Limits, seed: u64) -> Arc<Cache> {
+    fn on(engine: &Arc<Memory>, blobs: &Blobs, clock: &Clock, limits: Limits, seed: u64) -> Arc<Cache> {
         let ground = Ground {
             engine: engine.clone(),
             blobs: Arc::new(blobs.clone()),
-            clock: clock(),
+            clock: clock.clone(),
             entropy: Entropy::seeded(seed),
         };
         Arc::new(Cache::new(ground, limits).unwrap())
@@ -55,6 +56,16 @@ impl World {
             }
             self.cache.keep(upload, expected).await
         })
+    }
+
+    /// Adds an entry about `artifact` to `key`.
+    pub(crate) fn add(&self, key: &str, artifact: &[u8], n: usize) {
+        block_on(self.cache.put_entry(permit("alice"), &self::key(key), &entry(artifact, n))).unwrap();
+    }
+
+    /// Whether somebody who asks gets the artifact.
+    pub(crate) fn has(&self, bytes: &[u8]) -> bool {
+        block_on(self.cache.open(permit("a reader"), Sha512::of(bytes))).unwrap().is_some()
     }
 
     /// All entries of `key`: text and signature.
@@ -88,7 +99,7 @@ fn clock() -> Clock {
 }
 
 pub(crate) fn permit<A: Action>(who: &str) -> Permit<A> {
-    Permit::grant(Principal::pretended(who, Role::Publisher, None)).unwrap()
+    Permit::grant(Principal::pretended(who, Role::Operator, None)).unwrap()
 }
 
 pub(crate) fn key(text: &str) -> EntryKey {

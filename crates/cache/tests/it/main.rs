@@ -3,5 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod artifacts;
+mod collecting;
 mod entries;
+mod finding;
 mod ground;
+mod scrubbing;

@@ -1,0 +1,238 @@
+//! Entries that the rules do not keep.
+
+use base::{Sha512, Timestamp};
+use entry::{Entry, Object};
+use store::{Batch, CommitError, Loaded, Page, Table, Version};
+
+use super::{Removed, Round};
+use crate::append;
+use crate::error::MaintainError;
+use crate::event::Happened;
+use crate::key::EntryKey;
+use crate::pin::Pinned;
+use crate::record::{ArtifactRecord, BodyRecord, EntryRecord, KeyRecord};
+use crate::retention::{Facts, Overall};
+use crate::service::{ATTEMPTS_MAX, Cache, ENTRIES, NAMED};
+
+/// How many keys, and how many entries of one, are read at once.
+const PAGE: usize = 500;
+/// How many entries go in one commit: each takes up to six operations of a hundred, and the rest is for the key, the
+/// event, and those for whom they were counted.
+const AT_ONCE: usize = 12;
+
+/// An entry that may go.
+struct Candidate {
+    facts: Facts,
+    version: Version,
+    /// What tells it from all others.
+    id: String,
+    artifact: Sha512,
+    /// Where it is kept, when it lies in a blob.
+    blob: Option<String>,
+    counted: (Option<String>, u64),
+}
+
+impl Round<'_> {
+    pub(super) async fn entries(&mut self) -> Result<(), MaintainError> {
+        if self.rules.retention.keeps_everything() {
+            return Ok(());
+        }
+        let mut overall = Overall::default();
+        if self.rules.retention.looks_at_all_keys() {
+            self.each_key(&mut overall, true).await?;
+        }
+        self.each_key(&mut overall, false).await
+    }
+
+    /// Goes through all keys: counts their entries in, or removes those that do not stay.
+    async fn each_key(&mut self, overall: &mut Overall, counts: bool) -> Result<(), MaintainError> {
+        let mut next = Some(Page::first(PAGE));
+        while let Some(page) = next {
+            let found = self.cache.tables.key.list(page).await?;
+            for (key, _) in &found.entries {
+                if self.is_stopped() {
+                    return Ok(());
+                }
+                // What is there was a key once; keys do not become stricter.
+                let Ok(key) = key.parse::<EntryKey>() else { continue };
+                match counts {
+                    true => self.count_key(&key, overall).await?,
+                    false => self.key(&key, overall).await?,
+                }
+            }
+            next = found.next;
+        }
+        Ok(())
+    }
+
+    async fn count_key(&mut self, key: &EntryKey, overall: &mut Overall) -> Result<(), MaintainError> {
+        for candidate in self.candidates(key).await? {
+            overall.add(&self.rules.retention, key.as_str(), &candidate.facts);
+        }
+        Ok(())
+    }
+
+    /// Removes the entries of `key` that do not stay.
+    async fn key(&mut self, key: &EntryKey, overall: &Overall) -> Result<(), MaintainError> {
+        if self.cache.is_pinned(&Pinned::Key(key.clone())).await? {
+            return Ok(());
+        }
+        let candidates = self.candidates(key).await?;
+        let facts: Vec<Facts> = candidates.iter().map(|candidate| candidate.facts).collect();
+        let kept = self.rules.retention.kept(key.as_str(), &facts, overall, self.now);
+        let going: Vec<Candidate> = candidates
+            .into_iter()
+            .zip(kept)
+            .filter(|(_, stays)| !stays)
+            .map(|(candidate, _)| candidate)
+            .collect();
+        for some in going.chunks(AT_ONCE) {
+            if self.is_stopped() {
+                return Ok(());
+            }
+            if !self.is_dry && !self.remove(key, some).await? {
+                // Another process is at it; what is left is looked at in the next round.
+                return Ok(());
+            }
+            self.collected.entries += some.len() as u64;
+            for gone in some {
+                let (artifact, at) = (gone.artifact, gone.facts.at);
+                self.tell(Removed::Entry { key: key.clone(), artifact, at });
+            }
+        }
+        Ok(())
+    }
+
+    /// All entries of `key` that can be read, as far as the rules look at them. One that is damaged stays.
+    async fn candidates(&self, key: &EntryKey) -> Result<Vec<Candidate>, MaintainError> {
+        let prefix = format!("{ENTRIES}{}/", key.id());
+        let table = Table::<EntryRecord>::new(self.cache.ground.engine.clone(), &prefix)?;
+        let mut candidates = Vec::new();
+        let mut next = Some(Page::first(PAGE));
+        while let Some(page) = next {
+            let found = table.list(page).await?;
+            for (place, loaded) in found.entries {
+                let Some(candidate) = self.candidate(key, &place, loaded).await? else { continue };
+                candidates.push(candidate);
+            }
+            next = found.next;
+        }
+        Ok(candidates)
+    }
+
+    async fn candidate(
+        &self,
+        key: &EntryKey,
+        place: &str,
+        loaded: Loaded<EntryRecord>,
+    ) -> Result<Option<Candidate>, store::Error> {
+        let Loaded { record, version } = loaded;
+        let Ok(place) = place.parse() else { return Ok(None) };
+        let (artifact, id, blob, bytes, members): (_, _, _, _, Option<Object>) = match record.body {
+            BodyRecord::Here { text, signature } => {
+                let Ok(entry) = Entry::new(text, signature) else { return Ok(None) };
+                let bytes = append::bytes_of(&entry);
+                let statement = entry.statement();
+                (statement.sha512(), append::id(&entry), None, bytes, Some(statement.members().clone()))
+            }
+            BodyRecord::Blob { blob, id, artifact, bytes } => {
+                let Some(artifact) = Sha512::parse(&artifact) else { return Ok(None) };
+                (artifact, id, Some(blob), bytes, None)
+            }
+        };
+        let at = Timestamp::from_unix(record.at);
+        let rule = self.rules.retention.rule(key.as_str(), || members.clone());
+        let used_at = match self.cache.tables.artifact.get(&artifact.to_string()).await? {
+            Some(found) => self.cache.used_at(artifact, &found.record).await?.max(at),
+            None => at,
+        };
+        let facts = Facts { place, at, used_at, rule };
+        Ok(Some(Candidate { facts, version, id, artifact, blob, counted: (record.counted_for, bytes) }))
+    }
+
+    /// Whether these entries were removed; `false` when somebody else did.
+    async fn remove(&self, key: &EntryKey, going: &[Candidate]) -> Result<bool, MaintainError> {
+        let _turn = self.cache.turn(key.as_str()).await;
+        let mut attempts = 0;
+        loop {
+            let Some(batch) = self.removal(key, going).await? else { return Ok(false) };
+            match self.cache.ground.engine.commit(batch).await {
+                Ok(_) => return Ok(true),
+                // Done, if the store did not say so, or done by somebody else.
+                Err(CommitError::Conflict { .. } | CommitError::Unknown { .. })
+                    if attempts < ATTEMPTS_MAX =>
+                {
+                    attempts += 1;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// What removes these entries; nothing when one of them is not there any more.
+    async fn removal(&self, key: &EntryKey, going: &[Candidate]) -> Result<Option<Batch>, MaintainError> {
+        let (cache, tables) = (self.cache, &self.cache.tables);
+        let mut batch = Batch::new();
+        let Some(found) = tables.key.get(key.as_str()).await? else { return Ok(None) };
+        for gone in going {
+            let place = append::place(key, gone.facts.place);
+            if tables.entry.get(&place).await?.is_none() {
+                return Ok(None);
+            }
+            tables.entry.remove(&mut batch, &place, gone.version)?;
+            tables.same.delete(&mut batch, &format!("{}/{}", key.id(), gone.id))?;
+            tables.named.delete(&mut batch, &format!("{}/{place}", gone.artifact))?;
+            if let Some(blob) = &gone.blob {
+                tables.long.delete(&mut batch, &format!("{blob}/{place}"))?;
+            }
+        }
+        let mut artifacts: Vec<Sha512> = going.iter().map(|gone| gone.artifact).collect();
+        artifacts.sort_unstable();
+        artifacts.dedup();
+        for artifact in artifacts {
+            self.unname(&mut batch, key, artifact, going).await?;
+        }
+        let left = found.record.entries.saturating_sub(going.len() as u64);
+        match left {
+            0 => tables.key.remove(&mut batch, key.as_str(), found.version)?,
+            entries => {
+                let record = KeyRecord { entries, ..found.record };
+                tables.key.update(&mut batch, key.as_str(), &record, found.version)?;
+            }
+        }
+        cache.uncount(&mut batch, going.iter().map(|gone| gone.counted.clone())).await?;
+        let event = Happened::EntriesRemoved { key, count: going.len() };
+        let event = event.event(self.permit.by(), &cache.ground.clock);
+        cache.history.append(&mut batch, &event, &cache.ground.entropy)?;
+        Ok(Some(batch))
+    }
+
+    /// When no entry but those that go names `artifact`, its time of grace begins.
+    async fn unname(
+        &self,
+        batch: &mut Batch,
+        key: &EntryKey,
+        artifact: Sha512,
+        going: &[Candidate],
+    ) -> Result<(), store::Error> {
+        let id = artifact.to_string();
+        let Some(found) = self.cache.tables.artifact.get(&id).await? else { return Ok(()) };
+        let going: Vec<String> = going.iter().map(|gone| append::place(key, gone.facts.place)).collect();
+        let names = self.cache.names(artifact, going.len() + 1).await?;
+        if names.iter().any(|place| !going.contains(place)) {
+            return Ok(());
+        }
+        let record = ArtifactRecord { unnamed_since: Some(self.now.as_unix()), ..found.record };
+        self.cache.tables.artifact.update(batch, &id, &record, found.version)
+    }
+}
+
+impl Cache {
+    /// Which entries name an artifact, the first `limit` of them: the id of the key, `/`, and the place.
+    pub(crate) async fn names(&self, artifact: Sha512, limit: usize) -> Result<Vec<String>, store::Error> {
+        let prefix = format!("{NAMED}{artifact}/");
+        let table = Table::<crate::record::NamedRecord>::new(self.ground.engine.clone(), &prefix)?;
+        let page = table.list(Page::first(limit)).await?;
+        Ok(page.entries.into_iter().map(|(place, _)| place).collect())
+    }
+}

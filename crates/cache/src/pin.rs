@@ -1,0 +1,137 @@
+//! What stays, whatever the rules say.
+
+use std::fmt;
+
+use base::{Sha512, Timestamp};
+use identity::Permit;
+use store::{Batch, CommitError, Page};
+
+use crate::event::Happened;
+use crate::key::EntryKey;
+use crate::record::PinRecord;
+use crate::service::{Cache, Pin, ReadCatalog};
+
+/// The longest note, in bytes.
+const NOTE_BYTES_MAX: usize = 1000;
+
+/// What can be pinned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pinned {
+    /// All entries of a key, and the artifacts that they name.
+    Key(EntryKey),
+    /// An artifact. Entries that name it may go.
+    Artifact(Sha512),
+}
+
+/// A pin that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PinnedSince {
+    /// What it is about.
+    pub what: Pinned,
+    /// Since when.
+    pub at: Timestamp,
+    /// Who said so.
+    pub by: String,
+    /// Why.
+    pub note: String,
+}
+
+impl Pinned {
+    fn id(&self) -> String {
+        match self {
+            Self::Key(key) => format!("key/{key}"),
+            Self::Artifact(digest) => format!("artifact/{digest}"),
+        }
+    }
+
+    fn parse(id: &str) -> Option<Self> {
+        match id.split_once('/')? {
+            ("key", key) => key.parse().ok().map(Self::Key),
+            ("artifact", digest) => Sha512::parse(digest).map(Self::Artifact),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Pinned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) => write!(f, "key {key}"),
+            Self::Artifact(digest) => write!(f, "artifact {digest}"),
+        }
+    }
+}
+
+impl Cache {
+    /// Keeps `what`, whatever the rules say. It need not be there yet. A pin that is there stays as it is.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn pin(&self, permit: Permit<Pin>, what: &Pinned, note: &str) -> Result<(), CommitError> {
+        let id = what.id();
+        let mut attempts = 0;
+        loop {
+            if self.tables.pin.get(&id).await?.is_some() {
+                return Ok(());
+            }
+            let mut batch = Batch::new();
+            let end = note.floor_char_boundary(NOTE_BYTES_MAX);
+            let record = PinRecord {
+                at: self.ground.clock.now().as_unix(),
+                by: permit.by().name().to_owned(),
+                note: note[..end].to_owned(),
+            };
+            self.tables.pin.create(&mut batch, &id, &record)?;
+            let event = Happened::Pinned { what }.event(permit.by(), &self.ground.clock);
+            self.history.append(&mut batch, &event, &self.ground.entropy)?;
+            match self.ground.engine.commit(batch).await {
+                Ok(_) => return Ok(()),
+                Err(error) => Self::again(error, &mut attempts)?,
+            }
+        }
+    }
+
+    /// From now on the rules decide about `what`. Whether it was pinned.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn unpin(&self, permit: Permit<Pin>, what: &Pinned) -> Result<bool, CommitError> {
+        let id = what.id();
+        let mut attempts = 0;
+        loop {
+            let Some(found) = self.tables.pin.get(&id).await? else { return Ok(attempts > 0) };
+            let mut batch = Batch::new();
+            self.tables.pin.remove(&mut batch, &id, found.version)?;
+            let event = Happened::Unpinned { what }.event(permit.by(), &self.ground.clock);
+            self.history.append(&mut batch, &event, &self.ground.entropy)?;
+            match self.ground.engine.commit(batch).await {
+                Ok(_) => return Ok(true),
+                Err(error) => Self::again(error, &mut attempts)?,
+            }
+        }
+    }
+
+    /// What is pinned, behind `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn pins(
+        &self,
+        _permit: Permit<ReadCatalog>,
+        after: Option<&Pinned>,
+        limit: usize,
+    ) -> Result<Vec<PinnedSince>, store::Error> {
+        let after = after.map(|after| self.tables.pin.key(&after.id())).transpose()?;
+        let page = self.tables.pin.list(Page { after, limit }).await?;
+        let pin = |(id, found): (String, store::Loaded<PinRecord>)| {
+            let PinRecord { at, by, note } = found.record;
+            Pinned::parse(&id).map(|what| PinnedSince { what, at: Timestamp::from_unix(at), by, note })
+        };
+        Ok(page.entries.into_iter().filter_map(pin).collect())
+    }
+
+    /// Whether `what` is pinned.
+    pub(crate) async fn is_pinned(&self, what: &Pinned) -> Result<bool, store::Error> {
+        Ok(self.tables.pin.get(&what.id()).await?.is_some())
+    }
+}

@@ -1,0 +1,64 @@
+//! Whether what is kept is still what was kept.
+
+use base::{Sha512, Span};
+use cache::{Limits, Pace, Scrubbed};
+use futures_executor::block_on;
+use futures_util::future::{BoxFuture, ready};
+
+use crate::ground::{World, permit};
+
+/// Goes on for so many pieces.
+struct Pieces(usize);
+
+impl Pace for Pieces {
+    fn after(&mut self, _bytes: u64) -> BoxFuture<'_, bool> {
+        let goes_on = self.0 > 0;
+        self.0 = self.0.saturating_sub(1);
+        Box::pin(ready(goes_on))
+    }
+}
+
+impl World {
+    fn scrub(&self, bytes_max: u64, pieces: usize) -> Scrubbed {
+        block_on(self.cache.scrub(&permit("the house"), bytes_max, &mut Pieces(pieces))).unwrap()
+    }
+}
+
+#[test]
+fn what_rotted_is_put_aside_and_can_be_sent_again() {
+    let world = World::new(Limits::default());
+    for bytes in [b"one", b"two", b"six"] {
+        world.keep("alice", bytes, None).unwrap();
+    }
+    assert!(world.blobs.rot(Sha512::of(b"two")));
+    assert!(world.has(b"two"), "nobody knows yet");
+    let scrubbed = world.scrub(1000, 1000);
+    assert_eq!((scrubbed.bytes, scrubbed.damaged), (9, 1));
+    assert!(world.has(b"one") && !world.has(b"two"));
+    assert_eq!(world.blobs.aside(), [Sha512::of(b"two")]);
+    assert!(world.history().contains(&"the house: artifact damaged".to_owned()));
+    world.keep("bob", b"two", None).unwrap();
+    assert!(world.has(b"two"));
+}
+
+#[test]
+fn a_round_goes_on_where_it_stopped() {
+    let world = World::new(Limits::default());
+    for bytes in [b"one", b"two", b"six"] {
+        world.keep("alice", bytes, None).unwrap();
+    }
+    // One a step, and in the middle of the second the house stops.
+    assert_eq!(world.scrub(1, 1000).bytes, 3);
+    assert_eq!(world.scrub(1, 0).bytes, 3);
+    let other = world.other();
+    let scrubbed = block_on(other.scrub(&permit("the house"), 1, &mut Pieces(1000))).unwrap();
+    assert_eq!((scrubbed.bytes, scrubbed.is_whole), (6, false));
+    assert_eq!(world.scrub(1, 1000).bytes, 9);
+    world.clock.advance(Span::seconds(5));
+    let whole = world.scrub(1, 1000);
+    assert!(whole.is_whole);
+    assert_eq!(whole.ended, Some(world.clock.now()));
+    assert_eq!(block_on(world.cache.scrubbed(&permit("the house"))).unwrap(), whole);
+    let next = world.scrub(1, 1000);
+    assert_eq!((next.bytes, next.since, next.ended), (3, Some(world.clock.now()), whole.ended));
+}
