@@ -20,7 +20,8 @@ use crate::neighbours;
 use crate::outbox;
 use crate::reconciler::{self, Reconciler};
 use crate::reconcilers::{
-    Certificates, OnAnchors, OnIdentity, Rollover, ServerCertificate, TellRefusals, TrimHistory, VoidSerials,
+    Certificates, CollectArtifacts, OnAnchors, OnIdentity, Rollover, ScrubArtifacts, ServerCertificate,
+    TellRefusals, TrimHistory, VoidSerials, WriteUses,
 };
 use crate::refusals::Refusals;
 use crate::seal;
@@ -35,6 +36,9 @@ const OUTBOX_DEADLINE: Duration = Duration::from_secs(2);
 
 /// How long the history may take to be told of the last refusals.
 const REFUSALS_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long the store may take to be told which artifacts were read last.
+const USES_DEADLINE: Duration = Duration::from_secs(2);
 
 /// How long the store may take to answer when it is asked whether it is there.
 const READY_DEADLINE: Duration = Duration::from_secs(2);
@@ -83,6 +87,10 @@ pub struct CacheParts {
     pub blobs: Arc<dyn Blobs>,
     /// How much is taken.
     pub limits: cache::Limits,
+    /// What is removed.
+    pub rules: cache::Rules,
+    /// How fast what is kept is read again, to see whether it is whole; it is not where there is none.
+    pub scrub_bytes_per_second: Option<u64>,
 }
 
 /// The name of the record that says that the first start is over.
@@ -111,6 +119,7 @@ pub struct House {
     pub(crate) fleet: Arc<Fleet>,
     cache: Option<Arc<Cache>>,
     blobs: Option<Arc<dyn Blobs>>,
+    cache_rules: Option<cache::Rules>,
     pub(crate) nodes: Arc<Nodes>,
     pub(crate) engine: Arc<dyn Engine>,
     first_start: Table<FirstStart>,
@@ -256,7 +265,9 @@ impl House {
         });
         let fleet = Arc::new(fleet.await.map_err(HouseError::Fleet)?);
         let blobs = parts.cache.as_ref().map(|cache| cache.blobs.clone());
-        let cache = parts.cache.map(|CacheParts { blobs, limits }| {
+        let cache_rules = parts.cache.as_ref().map(|cache| cache.rules.clone());
+        let scrub_bytes_per_second = parts.cache.as_ref().and_then(|cache| cache.scrub_bytes_per_second);
+        let cache = parts.cache.map(|CacheParts { blobs, limits, .. }| {
             let (engine, clock, entropy) = (parts.engine.clone(), parts.clock.clone(), parts.entropy.clone());
             Cache::new(cache::Ground { engine, blobs, clock, entropy }, limits).map(Arc::new)
         });
@@ -295,6 +306,7 @@ impl House {
             server,
             cache,
             blobs,
+            cache_rules,
             nodes: Arc::new(Nodes::new(fleet.clone(), parts.clock.clone())),
             fleet,
             first_start: Table::new(parts.engine.clone(), "/house/")?,
@@ -329,6 +341,16 @@ impl House {
             entropy: house.entropy.clone(),
         };
         house.start(&claims, Box::new(told));
+        if let Some((cache, rules)) = house.cache.clone().zip(house.cache_rules.clone()) {
+            let uses = WriteUses { cache: cache.clone(), clock: clock.clone() };
+            house.start(&claims, Box::new(uses));
+            let collect = CollectArtifacts { cache: cache.clone(), rules, clock: clock.clone() };
+            house.start(&claims, Box::new(collect));
+            if let Some(bytes_per_second) = scrub_bytes_per_second {
+                let scrub = ScrubArtifacts { cache, bytes_per_second, clock: clock.clone() };
+                house.start(&claims, Box::new(scrub));
+            }
+        }
         if let Some(hands) = parts.hands {
             house.look_after_hosts(&claims, hands);
         }
@@ -369,6 +391,12 @@ impl House {
     #[must_use]
     pub fn cache(&self) -> Option<&Arc<Cache>> {
         self.cache.as_ref()
+    }
+
+    /// What is removed from the cache, where there is one.
+    #[must_use]
+    pub fn cache_rules(&self) -> Option<&cache::Rules> {
+        self.cache_rules.as_ref()
     }
 
     /// Hears what happens in this house from now on, and in others on the same store.
@@ -539,6 +567,16 @@ impl House {
                 tracing::warn!(error = %base::report(&error), "the last refusals are not in the history");
             }
             Err(_) => tracing::warn!("the last refusals may not be in the history, the store did not answer"),
+        }
+        if let Some(cache) = &self.cache {
+            // What was read since it was last written down would count as not read.
+            match tokio::time::timeout(USES_DEADLINE, cache.write_uses()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(error = %report(&error), "which artifacts were read last is not written down");
+                }
+                Err(_) => tracing::warn!("which artifacts were read last may not be written down"),
+            }
         }
         // Last, when nobody is left who could add to the history.
         self.outbox_stop.ask();

@@ -483,7 +483,12 @@ fn cache_parts(settings: &Settings, clock: &Clock) -> Result<Option<CacheParts>,
         writer_bytes_max: settings.cache.writer_bytes_max,
         ..cache::Limits::default()
     };
-    Ok(Some(CacheParts { blobs: Arc::new(blobs), limits }))
+    Ok(Some(CacheParts {
+        blobs: Arc::new(blobs),
+        limits,
+        rules: settings.cache.rules.clone(),
+        scrub_bytes_per_second: settings.cache.scrub_bytes_per_second,
+    }))
 }
 
 fn limits(settings: &Settings) -> Limits {

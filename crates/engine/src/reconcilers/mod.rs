@@ -1,24 +1,30 @@
 //! What the house does without being asked, one file each.
 
 mod certificates;
+mod collect_artifacts;
 mod history;
 mod investigate;
 mod nodes;
 mod operations;
 mod rollover;
+mod scrub_artifacts;
 mod server_certificate;
 mod tell_refusals;
 mod void_serials;
 mod watch;
+mod write_uses;
 
 pub(crate) use certificates::Certificates;
+pub(crate) use collect_artifacts::CollectArtifacts;
 pub(crate) use history::TrimHistory;
 pub(crate) use investigate::Investigate;
 pub(crate) use nodes::RegisterNodes;
 pub(crate) use operations::Operations;
 pub(crate) use rollover::Rollover;
+pub(crate) use scrub_artifacts::ScrubArtifacts;
 pub(crate) use server_certificate::ServerCertificate;
 pub use server_certificate::{OnAnchors, OnIdentity};
 pub(crate) use tell_refusals::TellRefusals;
 pub(crate) use void_serials::VoidSerials;
 pub(crate) use watch::{Watch, Watcher};
+pub(crate) use write_uses::WriteUses;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use base::{Explain as _, Span};
+use cache::{Retention, RetentionError, Rules};
 use identity::Role;
 use identity::sign_in::{
     BasicConfig, ClientCertificateConfig, Config, MethodConfig, Roles, check_authorities,
@@ -16,6 +18,11 @@ const BYTES_MIN: u64 = 1024;
 /// The most that can be counted in the store's numbers.
 const BYTES_MAX: u64 = i64::MAX as u64;
 
+/// The longest time of grace: ten years.
+const GRACE_DAYS_MAX: f64 = 3_650.0;
+/// The shortest: whoever was told that an artifact is there has so long to name it.
+const GRACE_MIN: Span = Span::seconds(3_600);
+
 /// See [`super::Settings::from`].
 pub fn cache(reader: &mut Reader<'_>) -> Option<Cache> {
     let api = reader.switch("cache.api");
@@ -29,6 +36,8 @@ pub fn cache(reader: &mut Reader<'_>) -> Option<Cache> {
     let writer_bytes_max = reader
         .is_said("cache.writer_bytes_max")
         .then(|| reader.whole("cache.writer_bytes_max", BYTES_MIN..=BYTES_MAX));
+    let rules = rules(reader);
+    let scrub = reader.whole("cache.scrub_bytes_per_second", 0..=BYTES_MAX);
     Some(Cache {
         api: api?,
         folder,
@@ -42,7 +51,34 @@ pub fn cache(reader: &mut Reader<'_>) -> Option<Cache> {
             Some(bytes_max) => Some(bytes_max?),
             None => None,
         },
+        rules: rules?,
+        scrub_bytes_per_second: Some(scrub?).filter(|bytes| *bytes > 0),
     })
+}
+
+/// What is removed.
+fn rules(reader: &mut Reader<'_>) -> Option<Rules> {
+    const RETENTION: &str = "cache.retention";
+    let texts = reader.parsed_list::<String>(RETENTION);
+    let retention = texts.and_then(|texts| {
+        let parsed = Retention::parse(texts.iter().map(String::as_str));
+        reader.or_wrong(RETENTION, parsed.map_err(|error| with_help(&error)))
+    });
+    const UNNAMED: &str = "cache.unnamed";
+    let unnamed = reader.text(UNNAMED).and_then(|text| {
+        let parsed = text.parse().map_err(|error: RetentionError| with_help(&error));
+        reader.or_wrong(UNNAMED, parsed)
+    });
+    let grace = reader.fraction("cache.grace_days", GRACE_DAYS_MAX).and_then(Span::days_f64);
+    let grace = grace.map(|grace| grace.max(GRACE_MIN));
+    Some(Rules { retention: retention?, unnamed: unnamed?, grace: grace? })
+}
+
+fn with_help(error: &RetentionError) -> String {
+    match error.help() {
+        Some(help) => format!("{error}; {help}"),
+        None => error.to_string(),
+    }
 }
 
 fn path(reader: &mut Reader<'_>, name: &str) -> Option<PathBuf> {

@@ -253,6 +253,10 @@ pub struct Cache {
     pub artifact_bytes_max: u64,
     /// How much one writer may keep.
     pub writer_bytes_max: Option<u64>,
+    /// What is removed.
+    pub rules: cache::Rules,
+    /// How fast artifacts are read again, to see whether they are whole.
+    pub scrub_bytes_per_second: Option<u64>,
 }
 
 /// How hosts are looked at and made ready.

@@ -82,4 +82,42 @@ pub const KEYS: &[Key] = &[
             "Counted from when it is first said on.",
         ],
     },
+    Key {
+        name: "cache.retention",
+        kind: Kind::List("RULE"),
+        default: Default::Is("[]"),
+        docs: &[
+            "Which entries stay; what no rule is about stays, and the first rule about an entry decides",
+            "As in \"keep newest 3 for pypi:*\", \"keep used 90d or younger 30d for file-urlmd5:*\", \"keep newest 100 overall for",
+            "slapos-*\", \"keep nothing for tmp:* where os==\\\"debian\\\"\", \"keep all for *\". An artifact goes with its last entry. What",
+            "is pinned stays.",
+        ],
+    },
+    Key {
+        name: "cache.unnamed",
+        kind: Kind::Text("WHAT"),
+        default: Default::Is("\"all\""),
+        docs: &[
+            "Which artifacts stay that never had an entry",
+            "As in \"used 365d or younger 30d\"; \"nothing\" keeps them for the time of grace only.",
+        ],
+    },
+    Key {
+        name: "cache.grace_days",
+        kind: Kind::Days,
+        default: Default::Is("1"),
+        docs: &[
+            "How long an artifact stays when its last entry has gone, or nobody has named it",
+            "Asking for it makes it stay for as long again. Not less than an hour.",
+        ],
+    },
+    Key {
+        name: "cache.scrub_bytes_per_second",
+        kind: Kind::Whole("BYTES"),
+        default: Default::Is("4194304"),
+        docs: &[
+            "How fast artifacts are read again to see whether they are whole, once a week; 0 for not at all",
+            "What is damaged is put aside, and can be uploaded again.",
+        ],
+    },
 ];
