@@ -31,7 +31,7 @@ pub use error::{MaintainError, OpenError, PutEntryError, ReadError, UploadError}
 pub use find::{AfterEntry, Found, FoundArtifact, FoundEntry, FoundKey, PAGE_MAX};
 pub use key::{BadKey, EntryKey};
 pub use list::EntryList;
-pub use pin::{Pinned, PinnedSince};
+pub use pin::{NotPinnable, Pinned, PinnedSince};
 pub use retention::{Keep, Pattern, Retention, RetentionError};
 pub use scrub::{Pace, Scrubbed};
 pub use service::{Cache, Ground, Limits, Maintain, Pin, PutArtifact, PutEntry, ReadArtifacts, ReadCatalog};

@@ -1,6 +1,7 @@
 //! What stays, whatever the rules say.
 
 use std::fmt;
+use std::str::FromStr;
 
 use base::{Sha512, Timestamp};
 use identity::Permit;
@@ -44,12 +45,26 @@ impl Pinned {
         }
     }
 
-    fn parse(id: &str) -> Option<Self> {
-        match id.split_once('/')? {
+    fn parse(id: &str, separator: char) -> Option<Self> {
+        match id.split_once(separator)? {
             ("key", key) => key.parse().ok().map(Self::Key),
             ("artifact", digest) => Sha512::parse(digest).map(Self::Artifact),
             _ => None,
         }
+    }
+}
+
+/// It is neither a key nor an artifact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("only `key KEY` and `artifact SHA512` can be pinned")]
+pub struct NotPinnable;
+
+impl FromStr for Pinned {
+    type Err = NotPinnable;
+
+    /// As it is displayed.
+    fn from_str(text: &str) -> Result<Self, NotPinnable> {
+        Self::parse(text, ' ').ok_or(NotPinnable)
     }
 }
 
@@ -125,7 +140,7 @@ impl Cache {
         let page = self.tables.pin.list(Page { after, limit }).await?;
         let pin = |(id, found): (String, store::Loaded<PinRecord>)| {
             let PinRecord { at, by, note } = found.record;
-            Pinned::parse(&id).map(|what| PinnedSince { what, at: Timestamp::from_unix(at), by, note })
+            Pinned::parse(&id, '/').map(|what| PinnedSince { what, at: Timestamp::from_unix(at), by, note })
         };
         Ok(page.entries.into_iter().filter_map(pin).collect())
     }

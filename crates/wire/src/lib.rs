@@ -23,10 +23,21 @@
 //! /container-managers                     Page<ContainerManager>
 //! /container-managers/{name}              ContainerManager        PUT NewContainerManager → ContainerManager, DELETE
 //! /container-managers/{name}/secrets      Secrets
+//! /cache/artifacts                        Page<Artifact>
+//! /cache/artifacts/{sha512}               ArtifactReport
+//! /cache/missing                                                  POST ArtifactNames → ArtifactNames
+//! /cache/keys                             Page<EntryKey> (5)
+//! /cache/entries                          Page<CacheEntry> (5)
+//! /cache/pins                             Page<Pin>
+//! /cache/pins/keys/{key}                                          PUT NewPin, DELETE
+//! /cache/pins/artifacts/{sha512}                                  PUT NewPin, DELETE
+//! /cache/collections                                              POST NewCollection → Collection
+//! /cache/scrub                            Scrub
 //! /openapi.json                           the description of all this, for everybody
 //! ```
 //! (1) Registers whoever asks, under the address that they come from. (2) The plan with `dry_run`, which starts nothing.
-//! (3) See below. (4) `pause`, `resume`, `abort` and `retry`.
+//! (3) See below. (4) `pause`, `resume`, `abort` and `retry`. (5) Those that `key` fits, where `*` stands for any characters
+//! and `?` for one; of the entries those about which every `where` is true, as in `os=="debian"`.
 //!
 //! **Lists** take `limit` (1 to 1,000; 100 when it is not said) and `after`, which is the `next` of the page before;
 //! a page without `next` is the last one. A page may be short, or empty, though it has a `next`. Hosts are found by
@@ -58,6 +69,7 @@
 //!
 //! **Invariant:** shapes and nothing else: nothing here decides, waits or talks.
 
+mod artifact;
 mod cluster;
 mod definition;
 mod host;
@@ -70,6 +82,10 @@ mod whole;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use artifact::{
+    Artifact, ArtifactNames, ArtifactReport, CacheEntry, Collection, EntryKey, NewCollection, NewPin, Pin,
+    Removed, Scrub,
+};
 pub use cluster::{Cluster, ClusterSettings, Health, HostCounts, Members};
 pub use definition::{
     ContainerManager, ContainerManagerKind, Network, NetworkKind, NewContainerManager, NewNetwork, Secrets,

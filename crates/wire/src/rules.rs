@@ -42,3 +42,7 @@ pub const ENTITY_TAGS: &str = concat!(
     r#"(W/)?"[!#-~]*"([\t ]*,[\t ,]*(W/)?"[!#-~]*")*"#,
     r"([\t ]*,[\t ,]*|[\t ]*))?)$"
 );
+/// The name of an artifact: the SHA-512 of its bytes.
+pub const SHA512: &str = "^[0-9a-f]{128}$";
+/// The key of entries: no control characters, and at most 800 bytes, which an expression cannot say.
+pub const ENTRY_KEY: &str = r"^[^\u0000-\u001f\u007f-\u009f]{1,800}$";

@@ -1,4 +1,5 @@
-//! Provost's own interface, `/v1`: hosts, clusters, networks, container managers, and the operations on clusters.
+//! Provost's own interface, `/v1`: hosts, clusters, networks, container managers, the operations on clusters, and what is
+//! in the artifact cache.
 //!
 //! [`wire`] says what is said; `table` which routes there are, from which the description is made (`openapi`), so that
 //! they cannot come apart. Everything that goes wrong is a problem (`refusal`).
@@ -7,6 +8,7 @@
 //! description alone is for everybody.
 
 mod answer;
+mod artifacts;
 mod asked;
 mod clusters;
 mod condition;
@@ -164,6 +166,18 @@ impl V1 {
             Call::PutContainerManager => self.put_container_manager(asked).await,
             Call::DeleteContainerManager => self.delete_container_manager(asked).await,
             Call::ContainerManagerSecrets => self.container_manager_secrets(asked).await,
+            Call::Artifacts => self.artifacts(asked).await,
+            Call::Artifact => self.artifact(asked).await,
+            Call::MissingArtifacts => self.missing_artifacts(asked).await,
+            Call::EntryKeys => self.entry_keys(asked).await,
+            Call::CacheEntries => self.cache_entries(asked).await,
+            Call::Pins => self.pins(asked).await,
+            Call::PinKey => self.pin_key(asked).await,
+            Call::UnpinKey => self.unpin_key(asked).await,
+            Call::PinArtifact => self.pin_artifact(asked).await,
+            Call::UnpinArtifact => self.unpin_artifact(asked).await,
+            Call::Collect => self.collect(asked).await,
+            Call::Scrub => self.scrub(asked).await,
         }
     }
 

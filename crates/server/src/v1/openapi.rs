@@ -129,6 +129,8 @@ fn path_schema(name: &str) -> Value {
     match name {
         "address" => json!({ "type": "string", "pattern": wire::rules::ADDRESS }),
         "id" => json!({ "type": "string", "pattern": wire::rules::OPERATION_ID }),
+        "sha512" => json!({ "type": "string", "pattern": wire::rules::SHA512 }),
+        "key" => json!({ "type": "string", "pattern": wire::rules::ENTRY_KEY }),
         _ => json!({ "type": "string", "pattern": wire::rules::NAME }),
     }
 }
@@ -152,6 +154,13 @@ fn query_parameter(parameter: Parameter) -> Value {
             ("Hosts of this cluster", json!({ "type": "string", "pattern": wire::rules::NAME }))
         }
         Parameter::Os => ("Hosts with this operating system", text),
+        Parameter::Key => {
+            ("Keys that this fits: `*` stands for any characters, `?` for one", json!({ "type": "string" }))
+        }
+        Parameter::Where => (
+            "Entries of which all of this is true: a name, one of == < <= > >=, and JSON",
+            json!({ "type": "array", "items": { "type": "string" }, "maxItems": 32 }),
+        ),
         Parameter::State => {
             ("Hosts that are so far", json!({ "type": "string", "enum": wire::OperationHostState::ALL }))
         }

@@ -1,5 +1,6 @@
 //! Every route of `/v1`, once: requests find their way by this table, and the description is made from it.
 
+mod artifacts;
 mod operations;
 
 use std::sync::LazyLock;
@@ -57,6 +58,18 @@ pub(super) enum Call {
     PutContainerManager,
     DeleteContainerManager,
     ContainerManagerSecrets,
+    Artifacts,
+    Artifact,
+    MissingArtifacts,
+    EntryKeys,
+    CacheEntries,
+    Pins,
+    PinKey,
+    UnpinKey,
+    PinArtifact,
+    UnpinArtifact,
+    Collect,
+    Scrub,
 }
 
 /// What a query may say.
@@ -69,6 +82,8 @@ pub(super) enum Parameter {
     Cluster,
     Os,
     State,
+    Key,
+    Where,
 }
 
 impl Parameter {
@@ -81,6 +96,8 @@ impl Parameter {
             Self::Cluster => "cluster",
             Self::Os => "os",
             Self::State => "state",
+            Self::Key => "key",
+            Self::Where => "where",
         }
     }
 }
@@ -242,6 +259,7 @@ pub(super) static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
     rows.extend(clusters());
     rows.extend(operations::rows());
     rows.extend(definitions());
+    rows.extend(artifacts::rows());
     rows
 });
 

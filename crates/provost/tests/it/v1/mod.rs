@@ -1,5 +1,6 @@
 //! Provost's own interface, `/v1`, from outside.
 
+mod artifacts;
 mod conditions;
 mod events;
 mod openapi;
