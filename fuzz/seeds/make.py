@@ -4,6 +4,7 @@ The key is made once and stays: what it signed is signed again after it was chan
 
 import base64
 import datetime
+import hashlib
 import json
 import pathlib
 
@@ -11,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat, load_pem_private_key)
+    BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat, PublicFormat, load_pem_private_key)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 HERE = pathlib.Path(__file__).parent
@@ -222,6 +223,50 @@ def sign_in():
         write('sign_in', f'{index:02}', text)
 
 
+def entries():
+    """As the module `attestation` of the crate `entry` says, by another implementation."""
+    digest = hashlib.sha512(b'hello').hexdigest()
+    spki = KEY.public_key().public_bytes(DER, PublicFormat.SubjectPublicKeyInfo)
+    statement = {
+        'sha512': digest, 'url': 'http://example.invalid/\u00e9', 'size': 1.5, 'os': ['debian', '12.9', 'bookworm'],
+        'multiarch': 'x86_64-linux-gnu', 'provost': {
+            'v': 1, 'key': 'file-urlmd5:abc', 'size': 5, 'created': 1763740800, 'expires': 1795276800,
+            'signer': hashlib.sha256(spki).hexdigest(), 'sequence': 7, 'revokes': [digest]}}
+    form = json.dumps(statement, sort_keys=True, separators=(',', ':'), ensure_ascii=False)
+    signature = KEY.sign(b'provost cache entry v1\n' + form.encode())
+    statement['provost']['sig'] = base64.b64encode(signature).decode()
+    attested = [json.dumps(statement), base64.b64encode(bytes(128)).decode()]
+    old = [json.dumps({'sha512': digest, 'machine': 'x86_64', 'os': "('debian', '8.10', '')"}), '']
+    write('entry', 'attested.json', json.dumps(attested))
+    write('entry', 'old.json', json.dumps(old))
+    write('entry', 'list.json', json.dumps([attested, old, [old[0], None], [1], 'x']))
+    write('entry', 'values.json', '[null, true, -0, 1e400, NaN, -Infinity, 12345678901234567890, 5e-324, "\\ud83d\\ude00\\udc00", {}]')
+    write('entry', 'object.json', '{"a": {"b": [1.0, 1e21, 1e-7]}, "\\u20ac": "\\u0000\\/", "a": 2}')
+
+
+def filters():
+    items = '\n'.join(json.dumps({'a': value, 'b': 1}) for value in (1, 2.5, 'x', None, [1, 2], {'k': 1}, True, 10 ** 20))
+    for index, criteria in enumerate(('a>=1\na<<9', 'a==[1,2]\nb>0', 'a>>"w"\nb<<2', ' a<=NaN', 'a<{"k":2}')):
+        write('filter', f'{index:02}', f'{criteria}\n\n{items}')
+
+
+def signatures():
+    small = rsa.generate_private_key(65537, 1024)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, 'seed')])
+    for which, signer in (('rsa', small), ('p256', P256)):
+        certificate = x509.CertificateBuilder(name, name, signer.public_key(), 1, BEGIN, END).sign(signer, hashes.SHA256())
+        if which == 'rsa':
+            made = signer.sign(b'message', padding.PKCS1v15(), hashes.SHA1())
+        else:
+            made = signer.sign(b'message', ec.ECDSA(hashes.SHA1()))
+        pem = certificate.public_bytes(PEM).decode()
+        write('signature', which, f'{base64.b64encode(made).decode()}\nwords\n{pem}more\n{pem}')
+    pkcs8 = small.private_bytes(PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    write('signature', 'key', f'\n{pkcs8}')
+    pkcs1 = small.private_bytes(PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
+    write('signature', 'old.key', f'aA==\n{pkcs1}')
+
+
 def pem_blocks():
     write('pem', 'several', '''text
 -----BEGIN A-----
@@ -247,4 +292,7 @@ envelopes(certificates())
 web()
 fleet()
 sign_in()
+entries()
+filters()
+signatures()
 pem_blocks()

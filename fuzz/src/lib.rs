@@ -11,6 +11,8 @@
 
 mod certificate;
 mod dialect;
+mod entry;
+mod filter;
 mod fleet;
 mod issuance;
 pub mod mutate;
@@ -20,6 +22,7 @@ mod request;
 mod resign;
 mod revocation_list;
 mod sign_in;
+mod signature;
 
 /// Something that is fed with bytes.
 pub struct Target {
@@ -32,7 +35,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 13] = [
     Target { name: "pem", seeds: "pem", run: pem::run },
     Target { name: "request", seeds: "request", run: request::run },
     Target { name: "certificate", seeds: "certificate", run: certificate::run },
@@ -43,6 +46,9 @@ pub const TARGETS: [Target; 10] = [
     Target { name: "fleet", seeds: "fleet", run: fleet::run },
     Target { name: "sign_in", seeds: "sign_in", run: sign_in::run },
     Target { name: "issuance", seeds: "request", run: issuance::run },
+    Target { name: "entry", seeds: "entry", run: entry::run },
+    Target { name: "filter", seeds: "filter", run: filter::run },
+    Target { name: "signature", seeds: "signature", run: signature::run },
 ];
 
 /// Runs the target called `name` on `data`.

@@ -178,6 +178,12 @@ impl Entry {
         Sha512::of(self.to_json().as_bytes())
     }
 
+    /// The SHA-512 of the text alone: what a withdrawal names it by.
+    #[must_use]
+    pub fn text_digest(&self) -> Sha512 {
+        Sha512::of(self.text.as_bytes())
+    }
+
     /// What a client puts: JSON of ASCII characters, `["text", "signature"]`.
     #[must_use]
     pub fn to_json(&self) -> String {

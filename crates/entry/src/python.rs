@@ -1,4 +1,5 @@
-//! What Python writes: the text of `json.dumps`, which is what old clients sign and print.
+//! What Python writes: the text of `json.dumps`, which is what old clients sign and print, and `repr`, which they warn
+//! with.
 
 use std::fmt::Write as _;
 
@@ -39,6 +40,70 @@ pub fn float(number: f64) -> String {
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs())
+}
+
+/// As Python's `repr` of the value: what the original's warnings show. Text is also escaped where Python finds it
+/// printable and Rust does not, as with combining characters.
+#[must_use]
+pub fn repr(value: &Value) -> String {
+    let mut out = String::new();
+    write_repr(&mut out, value);
+    out
+}
+
+fn write_repr(out: &mut String, value: &Value) {
+    match value {
+        Value::Null => out.push_str("None"),
+        Value::Bool(true) => out.push_str("True"),
+        Value::Bool(false) => out.push_str("False"),
+        Value::Int(number) => out.push_str(number.digits()),
+        Value::Float(number) if number.is_nan() => out.push_str("nan"),
+        Value::Float(number) if number.is_infinite() => {
+            out.push_str(if *number > 0.0 { "inf" } else { "-inf" });
+        }
+        Value::Float(number) => out.push_str(&float(*number)),
+        Value::Text(text) => write_text_repr(out, text),
+        Value::List(items) => {
+            out.push('[');
+            for (n, item) in items.iter().enumerate() {
+                out.push_str(if n == 0 { "" } else { ", " });
+                write_repr(out, item);
+            }
+            out.push(']');
+        }
+        Value::Object(object) => {
+            out.push('{');
+            for (n, (name, value)) in object.iter().enumerate() {
+                out.push_str(if n == 0 { "" } else { ", " });
+                write_text_repr(out, name);
+                out.push_str(": ");
+                write_repr(out, value);
+            }
+            out.push('}');
+        }
+    }
+}
+
+fn write_text_repr(out: &mut String, text: &Text) {
+    let has = |quote: char| text.code_points().any(|point| point == u32::from(quote));
+    let quote = if has('\'') && !has('"') { '"' } else { '\'' };
+    out.push(quote);
+    for point in text.code_points() {
+        // Writing to a String cannot fail.
+        let _ = match char::from_u32(point) {
+            Some('\\') => write!(out, "\\\\"),
+            Some('\n') => write!(out, "\\n"),
+            Some('\r') => write!(out, "\\r"),
+            Some('\t') => write!(out, "\\t"),
+            Some(character) if character == quote => write!(out, "\\{character}"),
+            Some(character @ ('\'' | '"')) => write!(out, "{character}"),
+            Some(character) if character.escape_debug().len() == 1 => write!(out, "{character}"),
+            _ if point < 0x100 => write!(out, "\\x{point:02x}"),
+            _ if point < 0x10000 => write!(out, "\\u{point:04x}"),
+            _ => write!(out, "\\U{point:08x}"),
+        };
+    }
+    out.push(quote);
 }
 
 fn write_value(out: &mut String, value: &Value) {

@@ -221,10 +221,9 @@ impl Explain for NoMatchingCertificate {
     }
 }
 
-/// Whether any line, however far it is indented, announces a private key.
+/// Whether a private key begins anywhere in it, however far it is indented.
 fn has_private_key(text: &str) -> bool {
-    let announced = |line: &str| line.trim_start().starts_with(BEGIN) && line.contains("PRIVATE KEY");
-    text.lines().any(announced)
+    pieces(text).iter().any(|piece| piece.lines().next().is_some_and(|line| line.contains("PRIVATE KEY")))
 }
 
 /// What stands from each `-----BEGIN ` to the next. An indented block loses the blanks before its first line by that,

@@ -191,6 +191,8 @@ pub struct Object {
     members: Vec<(Text, Value)>,
     /// Where each stands in `members`, by name.
     by_name: Vec<usize>,
+    /// Whether a name came more than once.
+    has_repeated: bool,
 }
 
 impl Object {
@@ -202,7 +204,8 @@ impl Object {
 
     /// Of all that came, in order: a name that comes again keeps its place and takes the new value.
     pub(crate) fn from_all(all: Vec<(Text, Value)>) -> Self {
-        let mut by_name: Vec<usize> = (0..all.len()).collect();
+        let count = all.len();
+        let mut by_name: Vec<usize> = (0..count).collect();
         by_name.sort_by(|a, b| all[*a].0.cmp(&all[*b].0).then(a.cmp(b)));
         // Where the value of each first one is, or nothing for those that came again.
         let mut value_at: Vec<Option<usize>> = vec![None; all.len()];
@@ -218,9 +221,10 @@ impl Object {
             .zip(value_at)
             .filter_map(|(name, at)| Some((name, values.get_mut(at?)?.take()?)))
             .collect();
+        let has_repeated = members.len() < count;
         let mut by_name: Vec<usize> = (0..members.len()).collect();
         by_name.sort_by(|a, b| members[*a].0.cmp(&members[*b].0));
-        Self { members, by_name }
+        Self { members, by_name, has_repeated }
     }
 
     /// The value under `name`.
@@ -232,8 +236,8 @@ impl Object {
     }
 
     /// Puts a value under `name`: in its place if the name is there, else behind the others.
-    pub fn insert(&mut self, name: impl Into<Text>, value: Value) {
-        let name = name.into();
+    pub fn insert(&mut self, name: &str, value: Value) {
+        let name = Text::from(name);
         match self.by_name.binary_search_by(|at| self.members[*at].0.cmp(&name)) {
             Ok(at) => self.members[self.by_name[at]].1 = value,
             Err(at) => {
@@ -241,6 +245,19 @@ impl Object {
                 self.members.push((name, value));
             }
         }
+    }
+
+    /// Puts all members of the other one behind these, or in their places.
+    pub(crate) fn extend(&mut self, other: &Self) {
+        let all = self.members.drain(..).chain(other.members.iter().cloned()).collect();
+        *self = Self { has_repeated: self.has_repeated || other.has_repeated, ..Self::from_all(all) };
+    }
+
+    /// The same without the member `name`.
+    #[must_use]
+    pub(crate) fn without(&self, name: &str) -> Self {
+        let others = self.members.iter().filter(|member| member.0 != *name).cloned().collect();
+        Self { has_repeated: self.has_repeated, ..Self::from_all(others) }
     }
 
     /// All members, in the order in which their names first came.
@@ -251,6 +268,12 @@ impl Object {
     /// All members, ordered by the code points of their names.
     pub fn iter_by_name(&self) -> impl ExactSizeIterator<Item = (&Text, &Value)> {
         self.by_name.iter().map(|at| (&self.members[*at].0, &self.members[*at].1))
+    }
+
+    /// Whether a name came more than once where this was read: which of its values counts, not all readers agree about.
+    #[must_use]
+    pub fn has_repeated(&self) -> bool {
+        self.has_repeated
     }
 
     /// How many there are.
