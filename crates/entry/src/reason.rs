@@ -73,6 +73,29 @@ pub enum Reason {
     NotThere,
 }
 
+impl Reason {
+    /// A word for programs, which stays as it is.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unsigned => "unsigned",
+            Self::NoRoot => "no-root",
+            Self::UnknownSigner { .. } => "unknown-signer",
+            Self::Attestation(_) => "bad-attestation",
+            Self::Weak => "weak",
+            Self::WrongKey { .. } => "wrong-key",
+            Self::Expired { .. } => "expired",
+            Self::NoExpiry => "no-expiry",
+            Self::RolledBack { .. } => "rolled-back",
+            Self::Withdrawn => "withdrawn",
+            Self::IsWithdrawal => "withdrawal",
+            Self::OtherPlatform(_) => "other-platform",
+            Self::TooFew { .. } => "too-few-signers",
+            Self::NotThere => "not-there",
+        }
+    }
+}
+
 impl Explain for Reason {
     fn kind(&self) -> Kind {
         match self {

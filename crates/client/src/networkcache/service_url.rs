@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
 use crate::credentials::Authorization;
+use crate::endpoint::Endpoint;
 
 /// The base URL of a service: `http://host/base` or `https://user:password@host:port/base`. A query and slashes at its end
 /// are dropped, as old clients do. Shown without the user.
@@ -23,10 +24,16 @@ pub struct ServiceUrl {
 pub struct BadServiceUrl(String);
 
 impl ServiceUrl {
+    /// What a server of ours has under `path`, as `/shacache`, and who asks there.
+    #[must_use]
+    pub fn of(endpoint: &Endpoint, path: &str, user: Option<Authorization>) -> Self {
+        Self { base: endpoint.url(path), user }
+    }
+
     /// Whether it is spoken to through TLS.
     #[must_use]
     pub fn is_https(&self) -> bool {
-        self.base.starts_with("https://")
+        self.base.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("https://"))
     }
 
     pub(super) fn user(&self) -> Option<&Authorization> {
