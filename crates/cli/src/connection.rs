@@ -130,6 +130,14 @@ pub(crate) struct Connection {
     data: Option<PathBuf>,
 }
 
+/// Who is asked, and by whom.
+pub(crate) struct Asked {
+    /// At least one, in order.
+    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) trust: Trust,
+    pub(crate) credentials: Credentials,
+}
+
 /// Who asks.
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 pub(crate) struct Who {
@@ -170,6 +178,12 @@ impl Connection {
         file: &ClientFile,
         input: &mut Input,
     ) -> Result<Client, ConnectionError> {
+        let Asked { endpoints, trust, credentials } = self.asked(file, input).await?;
+        Ok(Client::new(endpoints, &trust, &credentials)?)
+    }
+
+    /// Who is asked and by whom, where the client file says this. Asks for a password where there is none.
+    pub(crate) async fn asked(&self, file: &ClientFile, input: &mut Input) -> Result<Asked, ConnectionError> {
         let endpoints = self.endpoints(file)?;
         let trust = match self.ca.as_ref().or(file.ca.as_ref()) {
             Some(path) => Trust::Only(read(path, "the certificates to trust")?),
@@ -184,7 +198,7 @@ impl Connection {
                 "warning: {endpoint} is asked without TLS: others can read along who asks"
             ));
         }
-        Ok(Client::new(endpoints, &trust, &credentials)?)
+        Ok(Asked { endpoints, trust, credentials })
     }
 
     fn endpoints(&self, file: &ClientFile) -> Result<Vec<Endpoint>, ConnectionError> {
@@ -248,15 +262,25 @@ fn variable(name: &str) -> Option<std::ffi::OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
+/// The folder of ours in the user's own folder for files of this kind: `~/.config/provost` where the variable is
+/// `XDG_CONFIG_HOME` and the folder `.config`.
+pub(crate) fn own_folder(variable_name: &str, under_home: &str) -> Option<PathBuf> {
+    let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    // A relative one is to be ignored (XDG Base Directory Specification, "Basics").
+    let folder = absolute(variable_name).or_else(|| absolute("HOME").map(|home| home.join(under_home)));
+    folder.map(|folder| folder.join("provost"))
+}
+
+/// A file of the user's own settings.
+pub(crate) fn own_file(name: &str) -> Option<PathBuf> {
+    own_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join(name))
+}
+
 /// The client file where it is looked for: the user's own, or that of this machine's server.
 fn found(data: Option<&Path>) -> Option<PathBuf> {
-    let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    // A relative XDG_CONFIG_HOME is to be ignored (XDG Base Directory Specification, "Basics").
-    let own = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")));
-    let own = own.map(|folder| folder.join("provost").join(FILE));
     // One that is there and cannot be looked at is to be complained about, not passed over.
     let is_there = |path: &PathBuf| !matches!(path.try_exists(), Ok(false));
-    own.filter(is_there).or_else(|| data.map(|data| data.join(FILE)).filter(is_there))
+    own_file(FILE).filter(is_there).or_else(|| data.map(|data| data.join(FILE)).filter(is_there))
 }
 
 fn read(path: &Path, what: &'static str) -> Result<Vec<u8>, ConnectionError> {

@@ -2,9 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use base::{Explain as _, Kind, Secret};
@@ -17,6 +14,7 @@ use crate::error::CommandError;
 use crate::input::File;
 use crate::options::{Pair, once, pair};
 use crate::output;
+use crate::private_file::write_new;
 use crate::session::{Change, DryRun, Session};
 use crate::shown::Listed as _;
 use crate::ssh;
@@ -317,17 +315,6 @@ async fn credentials(
     let user = crate::table::one_line(&found.remote_user);
     output::note(format_args!("wrote {}, which lets {user} into {address}", path.display()));
     Ok(())
-}
-
-/// Writes a file for this user alone. One that is there is left alone; one that could not be written is removed.
-fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    if written.is_err() {
-        // What went wrong is said; half a key is of no use.
-        let _ = std::fs::remove_file(path);
-    }
-    written
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //!                        │                                   ▲
 //!                        ▼                                   └ connection: which server, and who asks; client_file
 //!                       view ──► shown, table
+//! cache ──► connection, client::networkcache, entry
 //! ```
 //! Data goes to standard output, narration to standard error. What a command asks a server for, it asks
 //! through `client`, like anybody else.
@@ -12,6 +13,7 @@
 //! **Invariant:** no command opens the database, and none knows how a server decides; the programs of old are
 //! under `compat/`, and what they print is theirs.
 
+pub mod cache;
 mod client_file;
 mod cluster;
 pub mod compat;
@@ -27,6 +29,7 @@ mod network;
 mod operation;
 mod options;
 pub mod output;
+mod private_file;
 mod progress;
 mod rolling;
 mod screen;

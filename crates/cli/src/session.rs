@@ -23,9 +23,9 @@ use crate::view;
 pub(crate) struct Options {
     /// Print JSON
     #[arg(long, global = true)]
-    json: bool,
+    pub(crate) json: bool,
     #[command(flatten)]
-    connection: Connection,
+    pub(crate) connection: Connection,
 }
 
 /// What commands take that change something.

@@ -38,7 +38,7 @@ impl Answer {
 }
 
 /// One line, whoever wrote it: what a terminal would act upon stays out.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

@@ -391,7 +391,7 @@ fn headers(credentials: &Credentials) -> Result<HeaderMap, BuildError> {
     Ok(headers)
 }
 
-fn authorities(pem: &[u8]) -> Result<Vec<Certificate>, BuildError> {
+pub(crate) fn authorities(pem: &[u8]) -> Result<Vec<Certificate>, BuildError> {
     let authorities = Certificate::from_pem_bundle(pem).map_err(|error| BuildError::Trust(Some(error)))?;
     if authorities.is_empty() { Err(BuildError::Trust(None)) } else { Ok(authorities) }
 }

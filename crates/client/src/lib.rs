@@ -4,6 +4,8 @@
 //! v1, compat/commissaire ──► Request ──► Client ──► Answer, Events
 //!                                          ▲
 //!             Endpoint, Trust, Credentials ┘ (a user name, a token, a certificate; from a kubeconfig too)
+//!
+//! networkcache ──► Artifacts, Entries (their own connections: bytes stream, and downloads resume)
 //! ```
 //! A request that cannot be delivered to one endpoint goes to the next; whatever a server answers is an
 //! answer, also when it says no. Servers are verified, against the system's authorities or those of a file.
@@ -19,6 +21,7 @@ mod credentials;
 mod endpoint;
 mod events;
 mod kubeconfig;
+pub mod networkcache;
 mod request;
 pub mod v1;
 

@@ -42,6 +42,12 @@ pub fn release_named(url_or_md5: &str) -> String {
     }
 }
 
+/// Whether `key` looks like that of a compiled software release: 32 lower-case hexadecimal digits.
+#[must_use]
+pub fn is_release(key: &str) -> bool {
+    key.len() == 32 && key.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// For the digest that slapcache files beside a file under `upgrade_key`.
 #[must_use]
 pub fn companion(upgrade_key: &str) -> String {
@@ -85,5 +91,7 @@ mod tests {
         ] {
             assert_eq!(name, expected);
         }
+        assert!(is_release(&release(slaprunner)));
+        assert!(!is_release(&file(aspell)) && !is_release(&release(slaprunner).to_uppercase()));
     }
 }

@@ -10,7 +10,8 @@
 //! filter.rs     which entries are wanted
 //! new.rs        new ones
 //! attestation.rs  Provost's own signature, inside the text    canonical.rs  the form in which it is signed
-//! policy.rs     whom to believe     verdict.rs    which entries of a key count     reason.rs    and why not the others
+//! policy.rs     whom to believe                               policy_file.rs   how that is written down
+//! verdict.rs    which entries of a key count (examine.rs: one by itself)      reason.rs  and why not the others
 //! keys.rs       what entries are filed under                  platform.rs   which machines a release fits
 //! ```
 //! The rules are those of slapos.libnetworkcache 0.30; section numbers are of the networkcache contract.
@@ -23,12 +24,14 @@ mod base64;
 mod canonical;
 pub mod compare;
 mod entry;
+mod examine;
 mod filter;
 pub mod json;
 pub mod keys;
 pub mod new;
 pub mod platform;
 mod policy;
+pub mod policy_file;
 pub mod python;
 mod reason;
 mod signature;
@@ -47,9 +50,10 @@ pub use entry::{
 pub use filter::{Filter, FilterError};
 pub use new::{New, NewError};
 pub use platform::Platform;
-pub use policy::{Policy, Signer};
+pub use policy::{KeyPattern, Policy, Signer, Trust};
+pub use policy_file::PolicyError;
 pub use reason::Reason;
 pub use signature::{SigningKey, SigningKeyError};
 pub use trust::{NoMatchingCertificate, PieceError, TrustError, TrustList, Trusted};
 pub use value::{Int, Object, Text, Value};
-pub use verdict::{Believed, Circumstances, Judgement, Verdict, judge};
+pub use verdict::{Believed, Circumstances, Judgement, Strength, Verdict, judge};

@@ -2,7 +2,7 @@
 
 use base::{Explain, Kind, Timestamp};
 
-use crate::attestation::AttestationError;
+use crate::attestation::{AttestationError, SignerId};
 use crate::platform::Misfit;
 
 /// Why an entry does not count.
@@ -11,9 +11,15 @@ pub enum Reason {
     /// Neither signature is there.
     #[error("nobody signed it")]
     Unsigned,
+    /// Nobody is believed who could have signed it.
+    #[error("no root of trust speaks for this key")]
+    NoRoot,
     /// Both are somebody else's.
     #[error("whoever signed it is not among those who are believed")]
-    UnknownSigner,
+    UnknownSigner {
+        /// Who says to have attested it.
+        signer: Option<SignerId>,
+    },
     /// The attestation cannot be what its signer wrote.
     #[error("its attestation is not in order")]
     Attestation(#[source] AttestationError),
@@ -67,6 +73,29 @@ pub enum Reason {
     NotThere,
 }
 
+impl Reason {
+    /// A word for programs, which stays as it is.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unsigned => "unsigned",
+            Self::NoRoot => "no-root",
+            Self::UnknownSigner { .. } => "unknown-signer",
+            Self::Attestation(_) => "bad-attestation",
+            Self::Weak => "weak",
+            Self::WrongKey { .. } => "wrong-key",
+            Self::Expired { .. } => "expired",
+            Self::NoExpiry => "no-expiry",
+            Self::RolledBack { .. } => "rolled-back",
+            Self::Withdrawn => "withdrawn",
+            Self::IsWithdrawal => "withdrawal",
+            Self::OtherPlatform(_) => "other-platform",
+            Self::TooFew { .. } => "too-few-signers",
+            Self::NotThere => "not-there",
+        }
+    }
+}
+
 impl Explain for Reason {
     fn kind(&self) -> Kind {
         match self {
@@ -74,7 +103,8 @@ impl Explain for Reason {
             Self::OtherPlatform(source) => source.kind(),
             Self::Attestation(source) => source.kind(),
             Self::Unsigned
-            | Self::UnknownSigner
+            | Self::NoRoot
+            | Self::UnknownSigner { .. }
             | Self::Weak
             | Self::WrongKey { .. }
             | Self::Expired { .. }
@@ -84,5 +114,34 @@ impl Explain for Reason {
             | Self::IsWithdrawal
             | Self::TooFew { .. } => Kind::Forbidden,
         }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::NoRoot => "`keys` of a [[root]] says for which keys it speaks".into(),
+            Self::UnknownSigner { signer: Some(signer) } => {
+                format!(
+                    "its signer calls itself {signer}; if that is somebody you know, add the public key to your roots"
+                )
+            }
+            Self::UnknownSigner { signer: None } => {
+                "it has an old signature only; add its signer's certificate to your roots if you know it"
+                    .into()
+            }
+            Self::Weak => "let its signer attest it, or say `weak = true` for this root".into(),
+            Self::NoExpiry => "let its signer say until when, or leave `expires` out for this root".into(),
+            Self::RolledBack { .. } => {
+                "ask another server; this one keeps something back, or is behind".into()
+            }
+            Self::NotThere => "ask another server, or let somebody put it there again".into(),
+            Self::Unsigned
+            | Self::Attestation(_)
+            | Self::WrongKey { .. }
+            | Self::Expired { .. }
+            | Self::Withdrawn
+            | Self::IsWithdrawal
+            | Self::OtherPlatform(_)
+            | Self::TooFew { .. } => return None,
+        })
     }
 }

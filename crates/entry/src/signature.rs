@@ -36,6 +36,14 @@ impl VerifyingKey {
         }
     }
 
+    /// What two keys that are the same have in common.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Rsa { public_key, .. } => public_key,
+            Self::EcP256(key) => key.as_ref(),
+        }
+    }
+
     /// Whether the owner of the key signed `text`.
     pub(crate) fn verifies(&self, text: &str, signature: &[u8]) -> bool {
         match self {

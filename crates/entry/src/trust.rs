@@ -91,6 +91,11 @@ impl Trusted {
         &self.fingerprint
     }
 
+    /// What two certificates over one key have in common.
+    pub(crate) fn key_bytes(&self) -> &[u8] {
+        self.key.bytes()
+    }
+
     /// The length of the modulus if it is an RSA key; `None` for a key on P-256.
     #[must_use]
     pub fn rsa_bits(&self) -> Option<u32> {

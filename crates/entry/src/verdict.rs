@@ -2,20 +2,22 @@
 //!
 //! ```text
 //! the entries of a key, in the server's order ─┐
-//! whom to believe, and how much is asked      ├─► a verdict for each
+//! whom to believe, and how much is asked      ├─► a verdict for each, those to take, the best first, and what to remember
 //! now, and the highest sequences seen before ─┘
 //! ```
-//! An entry can be believed for two reasons. **Attested:** a signer that is listed made the Ed25519 signature inside the
-//! text, which binds key, size and time ([`crate::attestation`]). **By its outer signature:** a certificate that is listed
-//! verifies RSA with SHA-1, which is weak, and counts where the policy says so. What such an entry says about its key and
-//! its expiry was signed with it and is held against it all the same.
+//! An entry can be believed for two reasons. **Attested:** a signer made the Ed25519 signature inside the text, which binds
+//! key, size and time ([`crate::attestation`]). **Weak:** a certificate of a signer verifies the outer signature, RSA with
+//! SHA-1, and the root takes such ones. What such an entry says about its key and its expiry was signed with it and is held
+//! against it all the same.
 //!
-//! - **k of n signers:** so many different signers must have attested the same bytes under this key. Outer signatures
-//!   count for one signer together, as it is not known which of them belong to whom.
+//! - **k of n signers:** so many different signers must have said the same bytes under this key. Who says it in several
+//!   entries, or with several keys, counts once.
 //! - **Rollback:** a signer's sequence grows. If the highest that a server shows of a signer under this key is lower than one
 //!   that was seen before, the server keeps something back, perhaps a withdrawal: nothing of that signer counts.
-//! - **Withdrawal:** a signer withdraws what it attested itself; with its outer signature also what that certificate signed.
-//!   Withdrawals do not expire.
+//! - **Withdrawal:** a signer withdraws what it said itself. Attested withdrawals withdraw everything, weak ones what is weak.
+//!   They do not expire.
+//!
+//! Each root that speaks for the key judges alone; what one of them believes counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,11 +25,12 @@ use base::{Sha512, Timestamp};
 
 use crate::attestation::{Attestation, SignerId};
 use crate::entry::Entry;
+use crate::examine::{Finding, Read, examine};
 use crate::platform::Platform;
-use crate::policy::Policy;
+use crate::policy::{Policy, Trust};
 use crate::reason::Reason;
 
-/// What a verdict depends on besides the entries and the policy.
+/// What a verdict depends on besides the entries and whom to believe.
 pub struct Circumstances<'a> {
     /// What the entries are filed under.
     pub key: &'a str,
@@ -41,34 +44,35 @@ pub struct Circumstances<'a> {
     pub is_there: &'a dyn Fn(&Sha512) -> bool,
 }
 
-/// Who is believed for an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Believed {
-    /// The signer with this index in [`Policy::signers`], who attested it.
-    Attested(usize),
-    /// The certificate with this index in [`Policy::certificates`].
-    Weak(usize),
+/// How an entry was signed by somebody who is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Strength {
+    /// By the outer signature alone, RSA with SHA-1.
+    Weak,
+    /// With Ed25519, inside the text.
+    Attested,
+}
+
+/// Whose word an entry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Believed {
+    /// The name of the root of trust.
+    pub root: String,
+    /// The name of its signer.
+    pub signer: String,
+    /// How it was signed.
+    pub strength: Strength,
 }
 
 /// What came of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// Whose word it is, as far as somebody who is listed signed it, whether it counts or not.
+    /// Whose word it is, if it is somebody's who is known, whether it counts or not.
     pub believed: Option<Believed>,
-    /// How many bytes the object must have, if somebody who is believed attested it.
+    /// How many bytes the object must have, if somebody who is known signed that.
     pub size: Option<u64>,
     /// Why it does not count; `None` when it does.
     pub refused: Option<Reason>,
-}
-
-/// What is known of an entry by itself.
-struct Finding {
-    attestation: Option<Attestation>,
-    /// The signer whose attestation verified.
-    attester: Option<usize>,
-    /// The certificate whose outer signature verified.
-    certificate: Option<usize>,
-    refused: Option<Reason>,
 }
 
 /// What came of all entries.
@@ -76,6 +80,9 @@ struct Finding {
 pub struct Judgement {
     /// One for each entry, in their order.
     pub verdicts: Vec<Verdict>,
+    /// Those that count, the best first: attested ones before weak ones, of those the one that was signed last; else in the
+    /// server's order. Indices into `verdicts`.
+    pub chosen: Vec<usize>,
     /// The sequences of signers that are higher than what was seen before: what the caller writes down, so that a later
     /// rollback is noticed.
     pub seen: BTreeMap<SignerId, u64>,
@@ -83,117 +90,79 @@ pub struct Judgement {
 
 /// Says of each entry whether it counts.
 #[must_use]
-pub fn judge(entries: &[Entry], policy: &Policy, circumstances: &Circumstances<'_>) -> Judgement {
-    let mut findings: Vec<Finding> =
-        entries.iter().map(|entry| examine(entry, policy, circumstances)).collect();
-    let mut seen = shown(&findings, policy, circumstances);
-    refuse_rolled_back(&mut findings, &seen, policy, circumstances);
-    refuse_withdrawn(entries, &mut findings, circumstances);
-    refuse_too_few(entries, &mut findings, policy);
-    for (entry, finding) in entries.iter().zip(&mut findings) {
-        if finding.refused.is_none() && !(circumstances.is_there)(&entry.statement().sha512()) {
-            finding.refused = Some(Reason::NotThere);
-        }
-    }
-    seen.retain(|signer, sequence| circumstances.seen.get(signer).is_none_or(|before| before < sequence));
-    Judgement { verdicts: findings.into_iter().map(verdict).collect(), seen }
-}
-
-fn verdict(finding: Finding) -> Verdict {
-    let believed = match (finding.attester, finding.certificate) {
-        (Some(signer), _) => Some(Believed::Attested(signer)),
-        (None, Some(certificate)) => Some(Believed::Weak(certificate)),
-        (None, None) => None,
-    };
-    let attested = finding.attestation.filter(|_| believed.is_some());
-    Verdict { believed, size: attested.map(|held| held.claims.size), refused: finding.refused }
-}
-
-/// What an entry is worth by itself.
-fn examine(entry: &Entry, policy: &Policy, circumstances: &Circumstances<'_>) -> Finding {
-    let certificate = policy.certificates.verified_by(entry);
-    let mut finding = Finding { attestation: None, attester: None, certificate, refused: None };
-    match Attestation::read(entry.statement()) {
-        Ok(attestation) => finding.attestation = attestation,
-        Err(error) => {
-            finding.refused = Some(Reason::Attestation(error));
-            return finding;
-        }
-    }
-    if let Some(attestation) = &finding.attestation {
-        let signer = policy.signers.iter().position(|signer| signer.id == attestation.signer);
-        if let Some(signer) = signer {
-            match attestation.verify(entry.statement(), &policy.signers[signer].key) {
-                Ok(()) => finding.attester = Some(signer),
-                Err(error) => {
-                    finding.refused = Some(Reason::Attestation(error));
-                    return finding;
-                }
+pub fn judge(entries: &[Entry], trust: &Trust, circumstances: &Circumstances<'_>) -> Judgement {
+    let entries: Vec<Read<'_>> = entries.iter().map(Read::of).collect();
+    let nobody = || Verdict { believed: None, size: None, refused: Some(Reason::NoRoot) };
+    let mut verdicts: Vec<Verdict> = entries.iter().map(|_| nobody()).collect();
+    let mut seen = BTreeMap::new();
+    for policy in trust.policies.iter().filter(|policy| policy.speaks_for(circumstances.key)) {
+        let findings = judge_by(&entries, policy, circumstances, &mut seen);
+        for ((entry, finding), verdict) in entries.iter().zip(findings).zip(&mut verdicts) {
+            let now = to_verdict(entry, finding, policy);
+            // What a root says who knows the signer is worth more than what another says.
+            if verdict.refused.is_some() && (now.refused.is_none() || verdict.believed.is_none()) {
+                *verdict = now;
             }
         }
     }
-    finding.refused = refusal(entry, &finding, policy, circumstances);
-    finding
+    for (entry, verdict) in entries.iter().zip(&mut verdicts) {
+        if verdict.refused.is_none() && !(circumstances.is_there)(&entry.sha512()) {
+            verdict.refused = Some(Reason::NotThere);
+        }
+    }
+    seen.retain(|signer, sequence| circumstances.seen.get(signer).is_none_or(|before| before < sequence));
+    let mut chosen: Vec<usize> = (0..verdicts.len()).filter(|at| verdicts[*at].refused.is_none()).collect();
+    // Stable: those that are alike stay in the server's order.
+    chosen.sort_by_key(|at| {
+        let strength = verdicts[*at].believed.as_ref().map(|believed| believed.strength);
+        let created = entries[*at].attestation().map(|attestation| attestation.claims.created);
+        std::cmp::Reverse((strength, created))
+    });
+    Judgement { verdicts, chosen, seen }
 }
 
-/// Why an entry whose signatures were looked at does not count.
-fn refusal(
-    entry: &Entry,
-    finding: &Finding,
-    policy: &Policy,
-    circumstances: &Circumstances<'_>,
-) -> Option<Reason> {
-    if finding.attester.is_none() && finding.certificate.is_none() {
-        let is_unsigned = entry.signature().is_empty() && finding.attestation.is_none();
-        return Some(if is_unsigned { Reason::Unsigned } else { Reason::UnknownSigner });
-    }
-    if finding.attester.is_none() && !policy.takes_weak {
-        return Some(Reason::Weak);
-    }
-    if let Some(Attestation { claims, .. }) = &finding.attestation {
-        if claims.key != circumstances.key {
-            return Some(Reason::WrongKey { key: claims.key.clone() });
-        }
-        if !claims.revokes.is_empty() {
-            return Some(Reason::IsWithdrawal);
-        }
-        match claims.expires {
-            Some(at) if at < circumstances.now => return Some(Reason::Expired { at }),
-            None if policy.needs_expiry => return Some(Reason::NoExpiry),
-            _ => {}
-        }
-    } else if policy.needs_expiry {
-        return Some(Reason::NoExpiry);
-    }
-    let (platform, software_root) = circumstances.platform?;
-    platform.fits(entry.statement(), software_root).err().map(Reason::OtherPlatform)
+fn to_verdict(entry: &Read<'_>, finding: Finding, policy: &Policy) -> Verdict {
+    let believed = finding.signer.map(|(signer, strength)| Believed {
+        root: policy.name.clone(),
+        signer: policy.signers[signer].name.clone(),
+        strength,
+    });
+    let size = entry.attestation().filter(|_| believed.is_some()).map(|attestation| attestation.claims.size);
+    Verdict { believed, size, refused: finding.refused }
 }
 
-/// The highest sequence that is shown of each signer under this key.
-fn shown(
-    findings: &[Finding],
+/// What one root makes of the entries; adds to `shown` the highest sequence that is shown of each of its signers.
+fn judge_by(
+    entries: &[Read<'_>],
     policy: &Policy,
     circumstances: &Circumstances<'_>,
-) -> BTreeMap<SignerId, u64> {
-    let mut shown = BTreeMap::new();
-    for finding in findings {
-        let (Some(signer), Some(attestation)) = (finding.attester, &finding.attestation) else { continue };
-        if attestation.claims.key == circumstances.key {
-            let highest = shown.entry(policy.signers[signer].id).or_insert(0);
+    shown: &mut BTreeMap<SignerId, u64>,
+) -> Vec<Finding> {
+    let mut findings: Vec<Finding> =
+        entries.iter().map(|entry| examine(entry, policy, circumstances)).collect();
+    for (entry, finding) in entries.iter().zip(&findings) {
+        if let (Some((_, Strength::Attested)), Some(attestation)) = (finding.signer, entry.attestation())
+            && attestation.claims.key == circumstances.key
+        {
+            let highest = shown.entry(attestation.signer).or_insert(0);
             *highest = attestation.claims.sequence.max(*highest);
         }
     }
-    shown
+    refuse_rolled_back(entries, &mut findings, shown, circumstances);
+    refuse_withdrawn(entries, &mut findings, circumstances);
+    refuse_too_few(entries, &mut findings, policy);
+    findings
 }
 
 fn refuse_rolled_back(
+    entries: &[Read<'_>],
     findings: &mut [Finding],
     shown: &BTreeMap<SignerId, u64>,
-    policy: &Policy,
     circumstances: &Circumstances<'_>,
 ) {
-    for finding in findings.iter_mut().filter(|finding| finding.refused.is_none()) {
-        let Some(signer) = finding.attester.map(|signer| policy.signers[signer].id) else { continue };
+    for (entry, finding) in entries.iter().zip(findings).filter(|(_, finding)| finding.refused.is_none()) {
+        let Some((_, Strength::Attested)) = finding.signer else { continue };
+        let Some(signer) = entry.attestation().map(|attestation| attestation.signer) else { continue };
         let (shown, seen) = (shown.get(&signer).copied().unwrap_or(0), circumstances.seen.get(&signer));
         if let Some(seen) = seen.copied().filter(|seen| *seen > shown) {
             finding.refused = Some(Reason::RolledBack { seen, shown });
@@ -201,41 +170,45 @@ fn refuse_rolled_back(
     }
 }
 
-fn refuse_withdrawn(entries: &[Entry], findings: &mut [Finding], circumstances: &Circumstances<'_>) {
-    let (mut by_attester, mut by_certificate) = (BTreeSet::new(), BTreeSet::new());
-    for finding in findings.iter() {
-        let Some(Attestation { claims, .. }) = &finding.attestation else { continue };
-        if claims.key != circumstances.key {
+fn refuse_withdrawn(entries: &[Read<'_>], findings: &mut [Finding], circumstances: &Circumstances<'_>) {
+    // How strongly each signer withdrew each text.
+    let mut withdrawn: BTreeMap<(usize, Sha512), Strength> = BTreeMap::new();
+    for (entry, finding) in entries.iter().zip(&*findings) {
+        let (Some(Attestation { claims, .. }), Some((signer, strength))) =
+            (entry.attestation(), finding.signer)
+        else {
             continue;
-        }
-        for revoked in &claims.revokes {
-            by_attester.extend(finding.attester.map(|signer| (signer, *revoked)));
-            by_certificate.extend(finding.certificate.map(|certificate| (certificate, *revoked)));
+        };
+        if claims.key == circumstances.key {
+            for revoked in &claims.revokes {
+                let held = withdrawn.entry((signer, *revoked)).or_insert(strength);
+                *held = strength.max(*held);
+            }
         }
     }
-    if by_attester.is_empty() && by_certificate.is_empty() {
+    if withdrawn.is_empty() {
         return;
     }
     for (entry, finding) in entries.iter().zip(findings) {
-        let digest = entry.text_digest();
-        let is_withdrawn = finding.attester.is_some_and(|signer| by_attester.contains(&(signer, digest)))
-            || finding.certificate.is_some_and(|certificate| by_certificate.contains(&(certificate, digest)));
+        let Some((signer, strength)) = finding.signer else { continue };
+        let by = withdrawn.get(&(signer, entry.entry.text_digest()));
         // One that counted; or one that is over anyway, of which the withdrawal says more.
-        if is_withdrawn && !matches!(finding.refused, Some(Reason::WrongKey { .. } | Reason::IsWithdrawal)) {
+        if by.is_some_and(|by| *by >= strength)
+            && !matches!(finding.refused, Some(Reason::WrongKey { .. } | Reason::IsWithdrawal))
+        {
             finding.refused = Some(Reason::Withdrawn);
         }
     }
 }
 
-fn refuse_too_few(entries: &[Entry], findings: &mut [Finding], policy: &Policy) {
+fn refuse_too_few(entries: &[Read<'_>], findings: &mut [Finding], policy: &Policy) {
     let needed = policy.signers_min.max(1);
-    let mut signers: BTreeMap<Sha512, BTreeSet<Option<usize>>> = BTreeMap::new();
+    let mut signers: BTreeMap<Sha512, BTreeSet<usize>> = BTreeMap::new();
     for (entry, finding) in entries.iter().zip(&*findings).filter(|(_, finding)| finding.refused.is_none()) {
-        // All outer signatures together are one signer, `None`.
-        signers.entry(entry.statement().sha512()).or_default().insert(finding.attester);
+        signers.entry(entry.sha512()).or_default().extend(finding.signer.map(|(signer, _)| signer));
     }
     for (entry, finding) in entries.iter().zip(findings).filter(|(_, finding)| finding.refused.is_none()) {
-        let signers = signers.get(&entry.statement().sha512()).map_or(0, BTreeSet::len);
+        let signers = signers.get(&entry.sha512()).map_or(0, BTreeSet::len);
         if signers < needed {
             finding.refused = Some(Reason::TooFew { signers, needed });
         }
@@ -247,7 +220,7 @@ mod tests {
     use super::*;
     use crate::attestation::Claims;
     use crate::new::{New, withdrawal};
-    use crate::policy::Signer;
+    use crate::policy::{KeyPattern, Signer};
     use crate::signature::SigningKey;
     use crate::trust::TrustList;
     use crate::value::{Object, Value};
@@ -256,11 +229,11 @@ mod tests {
 
     const KEY: &str = "file-urlmd5:x";
 
-    /// Two signers who are believed, one who is not, and somebody with an old key.
+    /// Anna and Bert, who are believed, Bert with an old key too, and one who is not.
     struct World {
         keys: [PrivateKey; 3],
         rsa: SigningKey,
-        policy: Policy,
+        trust: Trust,
         now: i64,
         seen: BTreeMap<SignerId, u64>,
         absent: Option<Sha512>,
@@ -269,20 +242,22 @@ mod tests {
     impl World {
         fn new() -> Self {
             let keys = [(); 3].map(|()| PrivateKey::generate(KeySpec::Ed25519).unwrap());
-            let signer = |name: &str, key: &PrivateKey| Signer::new(name, key.public().clone()).unwrap();
-            let policy = Policy {
-                signers: vec![
-                    signer("anna", &keys[0]),
-                    signer("bert", &keys[1]),
-                    signer("anna again", &keys[0]),
-                ],
-                certificates: TrustList::parse(vector::KEY_CERTIFICATE).unwrap(),
-                takes_weak: true,
-                signers_min: 0,
-                needs_expiry: false,
+            let signer = |name: &str, key: &PrivateKey, certificates: &str| {
+                let certificates = TrustList::parse(certificates).unwrap();
+                Signer::new(name, vec![key.public().clone()], certificates).unwrap()
             };
+            let policy = Policy {
+                name: "root".into(),
+                signers: vec![
+                    signer("anna", &keys[0], ""),
+                    signer("bert", &keys[1], vector::KEY_CERTIFICATE),
+                ],
+                takes_weak: true,
+                ..Policy::default()
+            };
+            let trust = Trust { policies: vec![policy] };
             let rsa = SigningKey::from_pem(vector::KEY_PKCS8).unwrap();
-            Self { keys, rsa, policy, now: 1000, seen: BTreeMap::new(), absent: None }
+            Self { keys, rsa, trust, now: 1000, seen: BTreeMap::new(), absent: None }
         }
 
         fn attested(
@@ -311,7 +286,7 @@ mod tests {
                 platform: None,
                 is_there: &|digest| Some(*digest) != self.absent,
             };
-            judge(entries, &self.policy, &circumstances)
+            judge(entries, &self.trust, &circumstances)
         }
 
         /// Why each does not count; empty if it does.
@@ -377,14 +352,19 @@ mod tests {
             "the object is not there",
         ];
         assert_eq!(world.reasons(&entries), expected);
-        let verdicts = world.judge(&entries).verdicts;
-        let believed = |n: usize| (verdicts[n].believed, verdicts[n].size);
-        assert_eq!(believed(0), (Some(Believed::Attested(0)), Some(1)));
-        assert_eq!(believed(1), (Some(Believed::Weak(0)), None));
-        assert_eq!(believed(4), (None, None));
-        world.policy.takes_weak = false;
+        let judgement = world.judge(&entries);
+        assert_eq!(judgement.chosen, [0, 9, 1]);
+        let said = |n: usize| {
+            let verdict: &Verdict = &judgement.verdicts[n];
+            (verdict.believed.as_ref().map(|held| (held.signer.as_str(), held.strength)), verdict.size)
+        };
+        assert_eq!(said(0), (Some(("anna", Strength::Attested)), Some(1)));
+        assert_eq!(said(1), (Some(("bert", Strength::Weak)), None));
+        assert_eq!(said(4), (None, None));
+        assert_eq!(said(8), (Some(("bert", Strength::Attested)), Some(1)));
+        world.trust.policies[0].takes_weak = false;
         assert_eq!(world.reasons(&entries)[1], "it is signed with RSA and SHA-1 alone, which is too weak");
-        world.policy.needs_expiry = true;
+        world.trust.policies[0].needs_expiry = true;
         assert_eq!(world.reasons(&entries)[0], "it does not say when it expires");
         assert_eq!(world.reasons(&entries)[9], "");
     }
@@ -395,7 +375,7 @@ mod tests {
         let [a, b, again] = [(0, 1), (1, 1), (0, 2)].map(|(by, n)| world.attested(by, n, b"same", |_| {}));
         let other = world.attested(1, 2, b"other", |_| {});
         let old = world.old(b"same");
-        world.policy.signers_min = 2;
+        world.trust.policies[0].signers_min = 2;
         let too_few = "1 of 2 signers have signed these bytes";
         for (entries, expected) in [
             (vec![a.clone()], vec![too_few]),
@@ -403,6 +383,7 @@ mod tests {
             (vec![a.clone(), other.clone()], vec![too_few, too_few]),
             (vec![a.clone(), b.clone(), other], vec!["", "", too_few]),
             (vec![a.clone(), old.clone()], vec!["", ""]),
+            (vec![b, old.clone()], vec![too_few, too_few]),
             (vec![old.clone(), old], vec![too_few, too_few]),
         ] {
             assert_eq!(world.reasons(&entries), expected);
@@ -433,15 +414,13 @@ mod tests {
         let all = [&a, &b, &old];
         let withdraw = |by: usize, signer| withdrawal(&claims(2), all, &world.keys[by], signer).unwrap();
         let (gone, itself) = ("its signer withdrew it", "it withdraws other entries");
+        let stranger = "whoever signed it is not among those who are believed";
         for (case, withdrawal, expected) in [
             ("its signer", withdraw(0, None), [gone, "", "", itself]),
-            ("with the old key too", withdraw(0, Some(&world.rsa)), [gone, "", gone, itself]),
-            (
-                "a stranger",
-                withdraw(2, None),
-                ["", "", "", "whoever signed it is not among those who are believed"],
-            ),
-            ("a stranger with the old key", withdraw(2, Some(&world.rsa)), ["", "", gone, itself]),
+            ("with somebody else's old key", withdraw(0, Some(&world.rsa)), [gone, "", "", itself]),
+            ("who has an old key", withdraw(1, None), ["", gone, gone, itself]),
+            ("a stranger", withdraw(2, None), ["", "", "", stranger]),
+            ("a stranger with an old key", withdraw(2, Some(&world.rsa)), ["", "", gone, itself]),
         ] {
             let entries = [a.clone(), b.clone(), old.clone(), withdrawal];
             assert_eq!(world.reasons(&entries), expected, "{case}");
@@ -449,5 +428,42 @@ mod tests {
         let elsewhere = Claims { key: "other".into(), ..claims(2) };
         let elsewhere = withdrawal(&elsewhere, all, &world.keys[0], None).unwrap();
         assert_eq!(world.reasons(&[a, elsewhere])[0], "");
+    }
+
+    #[test]
+    fn the_best_comes_first() {
+        let world = World::new();
+        let at = |by, n, seconds| {
+            world.attested(by, n, b"a", |claims: &mut Claims| claims.created = Timestamp::from_unix(seconds))
+        };
+        let entries = [world.old(b"a"), at(0, 1, 100), at(1, 1, 300), at(0, 2, 200), world.old(b"b")];
+        assert_eq!(world.judge(&entries).chosen, [2, 3, 1, 0, 4]);
+    }
+
+    #[test]
+    fn each_root_judges_alone() {
+        let mut world = World::new();
+        let entries =
+            [world.old(b"a"), world.attested(2, 1, b"a", |_| {}), world.attested(0, 1, b"b", |_| {})];
+        let key = world.keys[2].public().clone();
+        let carl = Signer::new("carl", vec![key], TrustList::default()).unwrap();
+        let second = Policy {
+            name: "second".into(),
+            keys: vec![KeyPattern::new("file-*")],
+            signers: vec![carl],
+            ..Policy::default()
+        };
+        world.trust.policies[0].takes_weak = false;
+        world.trust.policies.push(second);
+        let weak = "it is signed with RSA and SHA-1 alone, which is too weak";
+        assert_eq!(world.reasons(&entries), [weak, "", ""]);
+        let root =
+            |n: usize| world.judge(&entries).verdicts[n].believed.as_ref().map(|held| held.root.clone());
+        assert_eq!((root(1).as_deref(), root(2).as_deref()), (Some("second"), Some("root")));
+        assert_eq!(world.judge(&entries).seen.len(), 2);
+        world.trust.policies[1].keys = vec![KeyPattern::new("pypi:*")];
+        assert_eq!(world.reasons(&entries)[1], "whoever signed it is not among those who are believed");
+        world.trust.policies.remove(0);
+        assert_eq!(world.reasons(&entries)[1], "no root of trust speaks for this key");
     }
 }

@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ::cli::fleet;
-use base::{Entropy, Explain, report};
+use ::cli::{cache, fleet};
+use base::{Clock, Entropy, Explain, report};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 use serde_json::{Value, json};
@@ -116,7 +116,7 @@ pub fn command() -> Command {
                 .disable_help_subcommand(true),
         );
     // What operators type all day needs no `fleet` before it.
-    fleet::with_nouns(provost)
+    cache::with_noun(fleet::with_nouns(provost))
         .subcommand(config)
         .subcommand(
             Command::new("store")
@@ -167,6 +167,9 @@ fn dispatch(line: &ArgMatches) -> ExitCode {
         "up" => up(matches),
         "fleet" => look_after(matches),
         noun if fleet::is_noun(noun) => look_after(line),
+        noun if cache::is_noun(noun) => {
+            cache::run(line, Surroundings::of_process().data(), Clock::system(), Entropy::system())
+        }
         "config" => match matches.subcommand() {
             Some(("check", matches)) => check(matches),
             Some(("import", matches)) => import_settings(matches),

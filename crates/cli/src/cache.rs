@@ -1,0 +1,145 @@
+//! Commands about the artifact cache: `provost cache`.
+//!
+//! ```text
+//! sign_key                makes keys ──► signing_file
+//! put, withdraw           say something of bytes, signed
+//! get, look, verify       believe something ──► session: which server, whom to believe, what was seen (seen)
+//! ```
+//! What counts and why not is for `entry` to say; how bytes come and go, for `client::networkcache`. Files appear when they
+//! are whole (place). Each command prints a line or, with `--json`, a document for each thing that it did.
+
+mod error;
+mod get;
+mod look;
+mod place;
+mod progress;
+mod put;
+mod seen;
+mod session;
+mod sign_key;
+mod signing_file;
+mod verify;
+mod withdraw;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use base::{Clock, Entropy, Explain as _, report};
+use clap::{ArgMatches, FromArgMatches as _, Subcommand};
+
+use self::error::CacheCommandError;
+use self::session::Session;
+use crate::output;
+use crate::session::Options;
+use crate::signals::{self, Signals};
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 2 wrong usage; 65 what was asked breaks a rule; 66 it is not there, \
+    or a file cannot be read; 69 no server, or not now; 70 the server is at fault, or its bytes are not what they should be; \
+    73 its disk or a quota is full; 75 something is in the way; 77 nobody who is believed says so, or you are not allowed; \
+    130 ended by Ctrl-C.\n\n\
+    Unless it is said here or in the environment, the client file says which server is asked and who asks. \
+    `provost up` leaves one for its own user on its own machine.";
+
+#[derive(Subcommand)]
+enum Noun {
+    /// Keep files in the artifact cache, and fetch them from there
+    #[command(after_long_help = EXIT_CODES)]
+    Cache {
+        #[command(flatten)]
+        options: Options,
+        #[command(subcommand)]
+        command: Command,
+    },
+}
+
+#[derive(Subcommand)]
+#[command(disable_help_subcommand = true)]
+enum Command {
+    /// Make the keys that you sign with, and print what others need to believe you
+    SignKey(sign_key::SignKey),
+    /// Upload files, and sign what they are
+    Put(put::Put),
+    /// Download files that somebody you believe tells of
+    Get(get::Get),
+    /// List what those whom you believe tell of
+    Find(look::Find),
+    /// Check that files are what those whom you believe tell of
+    Verify(verify::Verify),
+    /// Tell of each entry why it counts, or why it does not
+    Explain(look::Explain),
+    /// Take back what you signed
+    Withdraw(withdraw::Withdraw),
+}
+
+/// `command` with the subcommand `cache`.
+#[must_use]
+pub fn with_noun(command: clap::Command) -> clap::Command {
+    Noun::augment_subcommands(command)
+}
+
+/// Whether `name` is that subcommand.
+#[must_use]
+pub fn is_noun(name: &str) -> bool {
+    Noun::has_subcommand(name)
+}
+
+/// Runs the command that `matches` have, which come from a command [`with_noun`]. `data` is where this machine's server
+/// keeps its data when the command does not say.
+pub fn run(matches: &ArgMatches, data: Option<PathBuf>, clock: Clock, entropy: Entropy) -> ExitCode {
+    let Noun::Cache { options, command } = match Noun::from_arg_matches(matches) {
+        Ok(noun) => noun,
+        Err(usage) => {
+            let _ = usage.print();
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(source) => return failed(&CacheCommandError::Runtime(source)),
+    };
+    let session = Session { options, data, clock, entropy };
+    let ended = runtime.block_on(live(command, &session));
+    // Not for ever: something may still be reading standard input.
+    runtime.shutdown_background();
+    ended.unwrap_or_else(|error| failed(&error))
+}
+
+async fn live(command: Command, session: &Session) -> Result<ExitCode, CacheCommandError> {
+    let mut signals = Signals::catch().map_err(CacheCommandError::Runtime)?;
+    // A download that is dropped removes what it has written so far.
+    tokio::select! {
+        ended = command.run(session) => ended.map(|()| ExitCode::SUCCESS),
+        signal = signals.next() => Ok(ExitCode::from(signals::exit_code(signal.as_raw_value()))),
+    }
+}
+
+impl Command {
+    async fn run(self, session: &Session) -> Result<(), CacheCommandError> {
+        match self {
+            Self::SignKey(sign_key) => sign_key.run(session.options.json, &session.clock, &session.entropy),
+            Self::Put(put) => put.run(session).await,
+            Self::Get(get) => get.run(session).await,
+            Self::Find(find) => find.run(session).await,
+            Self::Verify(verify) => verify.run(session).await,
+            Self::Explain(explain) => explain.run(session).await,
+            Self::Withdraw(withdraw) => withdraw.run(session).await,
+        }
+    }
+}
+
+/// Says what went wrong, and gives the exit code for it.
+fn failed(error: &CacheCommandError) -> ExitCode {
+    output::error(report(error), error.help());
+    ExitCode::from(error.exit_code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clap_finds_no_fault() {
+        with_noun(clap::Command::new("provost")).debug_assert();
+        assert!(is_noun("cache") && !is_noun("host"));
+    }
+}

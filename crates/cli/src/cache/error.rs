@@ -1,0 +1,209 @@
+//! What can go wrong with a command about the cache.
+
+use std::io;
+use std::path::PathBuf;
+
+use base::{Explain, Kind};
+use client::networkcache::CacheError;
+use entry::json::JsonError;
+use entry::{FilterError, NewError, PolicyError, Reason};
+
+use super::signing_file::SigningFileError;
+use crate::connection::ConnectionError;
+
+/// A command did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CacheCommandError {
+    /// Nobody can be asked.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// Nobody answered, or the answer is no.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// What was to be selected is not understood.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// Nobody says whom to believe.
+    #[error("nothing says whom to believe")]
+    NoTrust,
+    /// What says whom to believe does not.
+    #[error("{} does not say whom to believe", path.display())]
+    Trust {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: PolicyError,
+    },
+    /// A file is unreadable.
+    #[error("could not read {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A file was not written.
+    #[error("could not write {}", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Another file has this name.
+    #[error("{} is there already, and is something else", .0.display())]
+    Exists(PathBuf),
+    /// Nobody signs.
+    #[error(transparent)]
+    SigningFile(#[from] SigningFileError),
+    /// The metadata cannot be read.
+    #[error("{} is not metadata", path.display())]
+    Metadata {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: BadMetadata,
+    },
+    /// The entry cannot be made.
+    #[error(transparent)]
+    New(#[from] NewError),
+    /// What is said at the command does not fit together.
+    #[error("{0}")]
+    Usage(&'static str),
+    /// A file has no name of its own.
+    #[error("{} has no name that could stand behind `{under}`", path.display())]
+    NoName {
+        /// The file.
+        path: PathBuf,
+        /// What was to stand before it.
+        under: String,
+    },
+    /// No entry, or none that was asked for.
+    #[error("nothing that was asked for is under `{key}`")]
+    Nothing {
+        /// The key.
+        key: String,
+    },
+    /// There are entries, and none counts.
+    #[error("no entry under `{key}` counts: of the first one, {reason}")]
+    NoneCounts {
+        /// The key.
+        key: String,
+        /// Why the first one does not.
+        reason: Reason,
+    },
+    /// A file is not what entries tell of.
+    #[error("{} is not what is told of under `{key}`", path.display())]
+    Differs {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+    },
+    /// Nothing was signed by this key.
+    #[error("nothing that could be withdrawn is under `{key}`")]
+    NothingToWithdraw {
+        /// The key.
+        key: String,
+    },
+    /// Some of many things failed, and it was said which.
+    #[error("{failed} of {of} failed")]
+    Some {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        of: usize,
+        /// What the first one failed of.
+        kind: Kind,
+    },
+    /// Standard output is out of order.
+    #[error("could not write the result")]
+    Output(#[source] io::Error),
+    /// The system refuses what every program needs.
+    #[error("could not start")]
+    Runtime(#[source] io::Error),
+}
+
+/// Why a file is not metadata.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BadMetadata {
+    /// Not JSON.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    /// JSON of another shape.
+    #[error("it is not a JSON object")]
+    Shape,
+}
+
+impl CacheCommandError {
+    /// The exit code: that of the kind, or of the signal that ended a question.
+    pub(crate) fn exit_code(&self) -> u8 {
+        let interrupted = match self {
+            Self::Connection(ConnectionError::Input(error)) => error.interrupted(),
+            _ => None,
+        };
+        interrupted.unwrap_or_else(|| self.kind().exit_code())
+    }
+}
+
+impl Explain for CacheCommandError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Connection(error) => error.kind(),
+            // A file that is not there is no server that would be there later (sysexits.h, EX_NOINPUT).
+            Self::Cache(CacheError::File { .. }) | Self::Unreadable { .. } => Kind::NotFound,
+            Self::Cache(error) => error.kind(),
+            Self::Filter(error) => error.kind(),
+            Self::Trust { source, .. } => source.kind(),
+            Self::SigningFile(error) => error.kind(),
+            Self::New(error) => error.kind(),
+            Self::NoTrust | Self::Metadata { .. } | Self::Usage(_) | Self::NoName { .. } => Kind::Invalid,
+            Self::Exists(_) | Self::Differs { .. } => Kind::Conflict,
+            Self::Nothing { .. } | Self::NothingToWithdraw { .. } => Kind::NotFound,
+            Self::NoneCounts { reason, .. } => reason.kind(),
+            Self::Some { kind, .. } => *kind,
+            Self::Unwritable { .. } | Self::Output(_) | Self::Runtime(_) => Kind::Unavailable,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Connection(error) => error.help(),
+            Self::Cache(CacheError::Refused { status: 401 | 403, .. }) => {
+                Some("say who you are, with --certificate FILE or --user NAME".to_owned())
+            }
+            Self::Cache(error) => error.help(),
+            Self::Filter(error) => error.help(),
+            Self::NoTrust => Some(
+                "name a file with --trust FILE; `provost cache sign-key` prints what stands in one"
+                    .to_owned(),
+            ),
+            Self::Trust { source, .. } => source.help(),
+            Self::SigningFile(error) => error.help(),
+            Self::New(error) => error.help(),
+            Self::Exists(_) => Some("--force replaces it; --out FILE names another one".to_owned()),
+            Self::NoneCounts { key, .. } => Some(format!(
+                "`provost cache explain '{}'` tells of each entry why",
+                crate::table::one_line(key)
+            )),
+            Self::NothingToWithdraw { .. } => Some(
+                "only what this key signed is withdrawn with it; `provost cache explain` tells who signed"
+                    .to_owned(),
+            ),
+            Self::Unreadable { .. }
+            | Self::Unwritable { .. }
+            | Self::Metadata { .. }
+            | Self::Usage(_)
+            | Self::NoName { .. }
+            | Self::Nothing { .. }
+            | Self::Differs { .. }
+            | Self::Some { .. }
+            | Self::Output(_)
+            | Self::Runtime(_) => None,
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! One of the two services, and the connections to it.
+
+use std::time::Duration;
+
+use base::report;
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Identity, Method, RequestBuilder, Response};
+use tokio::time::timeout;
+
+use super::{Access, CacheError, Patience, ServiceUrl};
+use crate::answer::one_line;
+use crate::client::{BuildError, Trust, authorities};
+
+/// How much is read of what a server says about a refusal, in bytes.
+const DETAIL_BYTES_MAX: usize = 2048;
+
+#[derive(Debug, Clone)]
+pub(super) struct Service {
+    pub(super) url: ServiceUrl,
+    pub(super) patience: Patience,
+    http: reqwest::Client,
+}
+
+/// Something that was tried once and did not work.
+pub(super) struct Failed {
+    pub(super) error: CacheError,
+    /// How long the server would like to be left alone.
+    wanted: Option<Duration>,
+    /// Whether nobody would try it again.
+    is_final: bool,
+}
+
+impl From<CacheError> for Failed {
+    fn from(error: CacheError) -> Self {
+        Self { error, wanted: None, is_final: false }
+    }
+}
+
+impl Failed {
+    /// The server had its time, which was long.
+    pub(super) fn silent(url: &str, patience: Duration) -> Self {
+        Self { error: silent(url, patience), wanted: None, is_final: true }
+    }
+
+    /// How many of the tries this takes, if another may end better.
+    pub(super) fn costs(&self) -> Option<u32> {
+        match &self.error {
+            _ if self.is_final => None,
+            // As they are 500 with slapos.core's proxy, and 502 and the like behind a CDN.
+            CacheError::Broken { .. } | CacheError::Refused { status: 429 | 500 | 502 | 503 | 504, .. } => {
+                Some(1)
+            }
+            // That took a minute, and was enough of a pause.
+            CacheError::Silent { .. } => Some(3),
+            _ => None,
+        }
+    }
+}
+
+/// Tries, and the pauses between.
+pub(super) struct Tries {
+    patience: Patience,
+    spent: u32,
+}
+
+impl Tries {
+    pub(super) fn new(patience: Patience) -> Self {
+        Self { patience, spent: 0 }
+    }
+
+    /// Something came of it.
+    pub(super) fn refill(&mut self) {
+        self.spent = 0;
+    }
+
+    /// Waits until it may be tried again, which costs so many tries.
+    ///
+    /// # Errors
+    /// What failed, when it costs more than is left, or nothing is gained by trying again (`None`).
+    pub(super) async fn wait(&mut self, failed: Failed, costs: Option<u32>) -> Result<(), CacheError> {
+        let left = costs.and_then(|costs| self.patience.tries.checked_sub(self.spent + costs)).unwrap_or(0);
+        if left == 0 {
+            return Err(failed.error);
+        }
+        self.spent = self.patience.tries - left;
+        tokio::time::sleep(self.patience.pause_after(self.spent, failed.wanted)).await;
+        Ok(())
+    }
+}
+
+impl Service {
+    pub(super) fn new(url: ServiceUrl, access: &Access, patience: Patience) -> Result<Self, BuildError> {
+        // Somebody else in this process may have chosen the same one.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let mut headers = HeaderMap::new();
+        // The digest is that of the bytes themselves.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if let Some(user) = url.user() {
+            headers.insert(AUTHORIZATION, user.header().map_err(|_| BuildError::Authorization)?);
+        }
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("provost/", env!("CARGO_PKG_VERSION")))
+            .redirect(Policy::none())
+            .no_proxy()
+            // One large transfer is as quick as it gets on a connection of its own.
+            .http1_only()
+            .connect_timeout(patience.connect)
+            .default_headers(headers);
+        builder = match &access.trust {
+            Trust::Only(pem) => builder.tls_certs_only(authorities(pem)?),
+            // A machine without any authorities can still speak plain HTTP.
+            Trust::System if !url.is_https() => builder.tls_certs_only([]),
+            Trust::System => builder,
+        };
+        if let Some(pem) = &access.certificate {
+            builder = builder.identity(Identity::from_pem(pem.expose()).map_err(BuildError::Certificate)?);
+        }
+        Ok(Self { url, patience, http: builder.build().map_err(BuildError::Tls)? })
+    }
+
+    pub(super) fn request(&self, method: Method, url: &str) -> RequestBuilder {
+        self.http.request(method, url)
+    }
+
+    /// The beginning of the answer to what only reads, if it says yes.
+    pub(super) async fn asked(
+        &self,
+        method: Method,
+        url: &str,
+        request: RequestBuilder,
+    ) -> Result<Response, Failed> {
+        let silent = |_| silent(url, self.patience.read);
+        let response = timeout(self.patience.read, request.send()).await.map_err(silent)?;
+        let response = response.map_err(|error| missed(url, error))?;
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(self.refused(method, url, response).await)
+        }
+    }
+
+    /// Does something until it worked, or nothing is gained by doing it again.
+    pub(super) async fn until_done<T>(
+        &self,
+        mut ask: impl AsyncFnMut() -> Result<T, Failed>,
+    ) -> Result<T, CacheError> {
+        let mut tries = Tries::new(self.patience);
+        loop {
+            match ask().await {
+                Ok(done) => return Ok(done),
+                Err(failed) => {
+                    let costs = failed.costs();
+                    tries.wait(failed, costs).await?;
+                }
+            }
+        }
+    }
+
+    /// The body of an answer, if it is not longer than this.
+    pub(super) async fn body(
+        &self,
+        url: &str,
+        mut response: Response,
+        bytes_max: usize,
+    ) -> Result<Vec<u8>, Failed> {
+        let too_large = || CacheError::TooLarge { url: url.to_owned(), bytes_max: bytes_max as u64 };
+        if response.content_length().is_some_and(|bytes| bytes > bytes_max as u64) {
+            return Err(too_large().into());
+        }
+        let mut body = Vec::new();
+        while let Some(bytes) = self.piece(url, &mut response).await? {
+            if body.len() + bytes.len() > bytes_max {
+                return Err(too_large().into());
+            }
+            body.extend_from_slice(&bytes);
+        }
+        Ok(body)
+    }
+
+    /// The next piece of a body.
+    pub(super) async fn piece(
+        &self,
+        url: &str,
+        response: &mut Response,
+    ) -> Result<Option<bytes::Bytes>, CacheError> {
+        match timeout(self.patience.read, response.chunk()).await {
+            Ok(piece) => piece.map_err(|error| broken(url, error)),
+            Err(_) => Err(silent(url, self.patience.read)),
+        }
+    }
+
+    /// What a server that says no says about it.
+    pub(super) async fn refused(&self, method: Method, url: &str, response: Response) -> Failed {
+        let status = response.status().as_u16();
+        let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let wanted = header(RETRY_AFTER).and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+        let is_text = header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/plain"));
+        let detail = if is_text && method != Method::HEAD { self.detail(response).await } else { None };
+        let error = CacheError::Refused { method, url: url.to_owned(), status, detail };
+        Failed { error, wanted, is_final: false }
+    }
+
+    /// The first line of a text, as far as it comes soon.
+    async fn detail(&self, mut response: Response) -> Option<String> {
+        let within = self.patience.read.min(Duration::from_secs(5));
+        let mut text = Vec::new();
+        let _ = timeout(within, async {
+            while let Ok(Some(bytes)) = response.chunk().await {
+                text.extend_from_slice(&bytes);
+                if text.len() >= DETAIL_BYTES_MAX {
+                    break;
+                }
+            }
+        })
+        .await;
+        text.truncate(DETAIL_BYTES_MAX);
+        let text = String::from_utf8_lossy(&text);
+        let line = text.lines().next().map(str::trim).filter(|line| !line.is_empty())?;
+        Some(one_line(line))
+    }
+}
+
+/// There was no answer.
+pub(super) fn missed(url: &str, error: reqwest::Error) -> CacheError {
+    if error.is_connect() {
+        return CacheError::Unreachable { url: url.to_owned(), why: report(&error.without_url()) };
+    }
+    broken(url, error)
+}
+
+fn silent(url: &str, patience: Duration) -> CacheError {
+    CacheError::Silent { url: url.to_owned(), seconds: patience.as_secs() }
+}
+
+fn broken(url: &str, error: reqwest::Error) -> CacheError {
+    // Its own text repeats the URL, which is said beside it.
+    CacheError::Broken { url: url.to_owned(), why: report(&error.without_url()) }
+}
