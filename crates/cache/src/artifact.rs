@@ -25,7 +25,19 @@ impl Cache {
         _permit: Permit<ReadArtifacts>,
         digest: Sha512,
     ) -> Result<Option<Artifact>, OpenError> {
-        let blob = self.ground.blobs.open(digest).await?;
-        Ok(blob.map(|blob| Artifact { digest, blob }))
+        self.find(digest).await
+    }
+
+    /// Bytes that no record names are none: an upload that was refused or died before it was written down, or an entry
+    /// that is too long for its record. Nor are those of another size than was written down: who sends them again
+    /// repairs that.
+    pub(crate) async fn find(&self, digest: Sha512) -> Result<Option<Artifact>, OpenError> {
+        let Some(blob) = self.ground.blobs.open(digest).await? else { return Ok(None) };
+        let Some(found) = self.tables.artifact.get(&digest.to_string()).await? else { return Ok(None) };
+        if found.record.bytes != blob.size() {
+            tracing::warn!(%digest, bytes = blob.size(), expected = found.record.bytes, "an artifact is damaged");
+            return Ok(None);
+        }
+        Ok(Some(Artifact { digest, blob }))
     }
 }

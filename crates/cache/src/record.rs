@@ -6,9 +6,11 @@
 //! /cache/entry/<id of the key>/<place, 20 digits>  one of its entries, in the order in which they came
 //! /cache/same/<id of the key>/<id of the entry>    that it has that very entry
 //! /cache/named/<128 digits>/<id of the key>/<place>   that an entry names an artifact
-//! /cache/writer/<name>                             how much somebody has put there
+//! /cache/long/<128 digits>/<id of the key>/<place>    that an entry stands in a blob, which is no artifact by that
+//! /cache/writer/<id of the account>                how much somebody has put there
+//! /cache/history/…                                 what happened, as in the history of the house
 //! ```
-//! A key's id is the SHA-256 of the key, an entry's that of its text and its signature.
+//! A key's id is the SHA-256 of the key, an account's that of its name, an entry's that of its text and its signature.
 
 use serde::{Deserialize, Serialize};
 use store::Record;

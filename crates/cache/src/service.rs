@@ -1,14 +1,16 @@
 //! The cache at work: load, decide, commit.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError};
 
 use async_lock::{Mutex, MutexGuard};
-use base::{Clock, Entropy};
+use base::{Clock, Entropy, Sha512};
 use identity::{Action, Principal, Role};
 use store::blobs::Blobs;
 use store::{CommitError, Engine, History, Table};
 
 use crate::record::{ArtifactRecord, EntryRecord, KeyRecord, MarkRecord, WriterRecord};
+use crate::under_way::UnderWay;
 
 /// Reading artifacts, and what is said of them.
 pub enum ReadArtifacts {}
@@ -41,6 +43,9 @@ pub(crate) const ATTEMPTS_MAX: usize = 32;
 /// have the same place.
 const TURNS: usize = 64;
 
+/// How many damaged blobs are remembered to have been told.
+const DAMAGED_MAX: usize = 4096;
+
 /// What a cache stands on.
 #[derive(Clone)]
 pub struct Ground {
@@ -64,17 +69,27 @@ pub struct Limits {
     pub writer_bytes_max: Option<u64>,
     /// How many entries a key may have.
     pub key_entries_max: u64,
+    /// How many bytes are kept free where blobs are, for records and whatever else is there.
+    pub reserve_bytes: u64,
 }
 
 impl Default for Limits {
-    /// 64 GiB an artifact, no quotas, and 100,000 entries a key.
+    /// 64 GiB an artifact, no quotas, 256 MiB kept free, and as many entries a key as a client reads of one list.
     fn default() -> Self {
-        Self { artifact_bytes_max: 1 << 36, writer_bytes_max: None, key_entries_max: 100_000 }
+        Self {
+            artifact_bytes_max: 1 << 36,
+            writer_bytes_max: None,
+            key_entries_max: entry::LIST_ENTRIES_MAX as u64,
+            reserve_bytes: 256 << 20,
+        }
     }
 }
 
 /// What the keys of entries begin with.
 pub(crate) const ENTRIES: &str = "/cache/entry/";
+/// What those of events begin with. The cache has a history of its own: whoever puts a million artifacts there does not
+/// push out which certificates were issued.
+const HISTORY: &str = "/cache/history/";
 
 /// The cache's tables.
 pub(crate) struct Tables {
@@ -83,6 +98,7 @@ pub(crate) struct Tables {
     pub(crate) entry: Table<EntryRecord>,
     pub(crate) same: Table<MarkRecord>,
     pub(crate) named: Table<MarkRecord>,
+    pub(crate) long: Table<MarkRecord>,
     pub(crate) writer: Table<WriterRecord>,
 }
 
@@ -94,6 +110,7 @@ impl Tables {
             entry: Table::new(Arc::clone(engine), ENTRIES)?,
             same: Table::new(Arc::clone(engine), "/cache/same/")?,
             named: Table::new(Arc::clone(engine), "/cache/named/")?,
+            long: Table::new(Arc::clone(engine), "/cache/long/")?,
             writer: Table::new(Arc::clone(engine), "/cache/writer/")?,
         })
     }
@@ -105,6 +122,9 @@ pub struct Cache {
     pub(crate) limits: Limits,
     pub(crate) tables: Tables,
     pub(crate) history: History,
+    pub(crate) under_way: UnderWay,
+    /// The blobs that were told to be damaged.
+    damaged: std::sync::Mutex<HashSet<Sha512>>,
     /// Who changes something about the same key waits here for the others of this process, so that they do not
     /// overtake each other without end.
     turns: Vec<Mutex<()>>,
@@ -119,9 +139,19 @@ impl Cache {
     /// None in practice: the prefixes of its keys are fair ones.
     pub fn new(ground: Ground, limits: Limits) -> Result<Self, store::Error> {
         let tables = Tables::new(&ground.engine)?;
-        let history = History::new(Arc::clone(&ground.engine))?;
+        let history = Self::history(&ground.engine)?;
         let turns = || std::iter::repeat_with(Mutex::default).take(TURNS).collect();
-        Ok(Self { ground, limits, tables, history, turns: turns(), writers: turns() })
+        let under_way = UnderWay::default();
+        let damaged = std::sync::Mutex::default();
+        Ok(Self { ground, limits, tables, history, under_way, damaged, turns: turns(), writers: turns() })
+    }
+
+    /// What happened to the cache on `engine`.
+    ///
+    /// # Errors
+    /// None in practice: the prefix of its keys is a fair one.
+    pub fn history(engine: &Arc<dyn Engine>) -> Result<History, store::Error> {
+        History::under(Arc::clone(engine), HISTORY)
     }
 
     /// Whether the commit is to be tried again, as others were faster or it is not known whether it was done: what is
@@ -132,6 +162,16 @@ impl Cache {
             CommitError::Conflict { .. } | CommitError::Unknown { .. } if *attempts < ATTEMPTS_MAX => Ok(()),
             error => Err(error),
         }
+    }
+
+    /// Whether nobody was told yet that this blob is damaged.
+    pub(crate) fn is_new_damage(&self, digest: Sha512) -> bool {
+        let mut told = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        // When there are very many, some are told again.
+        if told.len() >= DAMAGED_MAX {
+            told.clear();
+        }
+        told.insert(digest)
     }
 
     /// The turn of whoever changes something about the key `key`.

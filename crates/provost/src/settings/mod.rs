@@ -247,12 +247,18 @@ pub struct Cache {
     pub plain_http: Audience,
     /// Users who sign in by a password.
     pub users_file: Option<PathBuf>,
+    /// Whether our own services are publishers.
+    pub services_publish: bool,
     /// Authorities whose clients are publishers.
     pub client_ca_file: Option<PathBuf>,
     /// How large an artifact may be.
     pub artifact_bytes_max: u64,
     /// How much one writer may keep.
     pub writer_bytes_max: Option<u64>,
+    /// How much of the disk is left free.
+    pub reserve_bytes: u64,
+    /// How much memory what is sent may take.
+    pub sending_bytes_max: u64,
 }
 
 /// How hosts are looked at and made ready.
