@@ -4,13 +4,14 @@ use base::{Sha512, hex, sha256};
 use bytes::Bytes;
 use entry::Entry;
 use identity::{Permit, Principal};
-use store::Batch;
+use store::{Batch, CommitError, blobs};
 
 use crate::error::PutEntryError;
 use crate::event::Happened;
 use crate::key::EntryKey;
-use crate::long;
+use crate::long::{self, LongError};
 use crate::record::{ArtifactRecord, BodyRecord, EntryRecord, MarkRecord, NamedRecord};
+use crate::room::NoRoom;
 use crate::service::{Cache, PutEntry};
 
 /// The longest text and signature that are kept in a record, in bytes: twice as many, as JSON may need, are still less
@@ -43,10 +44,12 @@ impl Cache {
         let _turn = self.turn(key.as_str()).await;
         let _writers = self.writers_turn(by).await;
         let mut attempts = 0;
+        let mut may_be_ours = false;
         let mut body = None;
         loop {
             if self.tables.same.get(&same).await?.is_some() {
-                return Ok(if attempts == 0 { Added::Same } else { Added::New });
+                self.repair(entry).await?;
+                return Ok(if may_be_ours { Added::New } else { Added::Same });
             }
             let found = self.tables.key.get(key.as_str()).await?;
             let version = found.as_ref().map(|found| found.version);
@@ -68,7 +71,8 @@ impl Cache {
             self.tables.entry.create(&mut batch, &place, &record)?;
             self.tables.same.create(&mut batch, &same, &MarkRecord {})?;
             if let BodyRecord::Blob { blob, .. } = body {
-                self.tables.long.put(&mut batch, &format!("{blob}/{place}"), &MarkRecord {})?;
+                // Whoever collects what nobody names knows by this that somebody does.
+                self.tables.long.create(&mut batch, &format!("{blob}/{place}"), &MarkRecord {})?;
             }
             let artifact = entry.statement().sha512().to_string();
             let named = NamedRecord { key: key.to_string() };
@@ -80,7 +84,10 @@ impl Cache {
             self.tell(&mut batch, key, entry.statement().sha512(), by)?;
             match self.ground.engine.commit(batch).await {
                 Ok(_) => return Ok(Added::New),
-                Err(error) => Self::again(error, &mut attempts)?,
+                Err(error) => {
+                    may_be_ours |= matches!(error, CommitError::Unknown { .. });
+                    Self::again(error, &mut attempts)?;
+                }
             }
         }
     }
@@ -110,19 +117,39 @@ impl Cache {
     /// What the record says of the entry's body, which is kept by then.
     async fn body(&self, entry: &Entry) -> Result<BodyRecord, PutEntryError> {
         let (text, signature) = (entry.text().to_owned(), entry.signature().to_owned());
-        if text.len() + signature.len() <= RECORD_BYTES_MAX {
+        if !is_long(entry) {
             return Ok(BodyRecord::Here { text, signature });
         }
+        self.check_room(bytes_of(entry)).await?;
+        let blob = self.keep_blob(entry).await?.to_string();
+        let artifact = entry.statement().sha512().to_string();
+        Ok(BodyRecord::Blob { blob, id: id(entry), artifact, bytes: bytes_of(entry) })
+    }
+
+    async fn keep_blob(&self, entry: &Entry) -> Result<Sha512, blobs::Error> {
         let mut staged = self.ground.blobs.stage().await?;
         staged.write(Bytes::from(long::to_bytes(entry))).await?;
-        let kept = staged.keep(None).await?;
-        let artifact = entry.statement().sha512().to_string();
-        Ok(BodyRecord::Blob {
-            blob: kept.digest.to_string(),
-            id: id(entry),
-            artifact,
-            bytes: bytes_of(entry),
-        })
+        Ok(staged.keep(None).await?.digest)
+    }
+
+    /// An entry that is there already and too long for its record is sent again: if its blob is gone or has rotted, this
+    /// is what brings it back.
+    async fn repair(&self, entry: &Entry) -> Result<(), PutEntryError> {
+        if !is_long(entry) {
+            return Ok(());
+        }
+        let bytes = long::to_bytes(entry);
+        let digest = Sha512::of(&bytes);
+        match self.long_entry(digest).await {
+            Ok(_) => Ok(()),
+            Err(LongError::Blobs(error)) => Err(error.into()),
+            Err(LongError::Damaged(_)) => {
+                self.ground.blobs.set_aside(digest).await?;
+                self.keep_blob(entry).await?;
+                tracing::info!(%digest, "a damaged entry was repaired by who sent it again");
+                Ok(())
+            }
+        }
     }
 }
 
@@ -134,6 +161,20 @@ pub(crate) fn place(key: &EntryKey, place: u64) -> String {
 /// What tells an entry from all others.
 pub(crate) fn id(entry: &Entry) -> String {
     hex::encode(&sha256(&long::to_bytes(entry)))
+}
+
+/// Whether it is too long for a record.
+fn is_long(entry: &Entry) -> bool {
+    entry.text().len() + entry.signature().len() > RECORD_BYTES_MAX
+}
+
+impl From<NoRoom> for PutEntryError {
+    fn from(no_room: NoRoom) -> Self {
+        match no_room {
+            NoRoom::Reserved { bytes, reserve_bytes } => Self::NoRoom { bytes, reserve_bytes },
+            NoRoom::Unknown(error) => Self::Blobs(error),
+        }
+    }
 }
 
 /// How much of a quota it takes.

@@ -34,12 +34,14 @@ impl Cache {
         digest: Sha512,
     ) -> Result<Option<Artifact>, OpenError> {
         let Some(found) = self.tables.artifact.get(&digest.to_string()).await? else { return Ok(None) };
-        if found.record.unnamed_since.is_some() && !self.is_wanted_again(digest, found).await? {
+        if found.record.unnamed_since.is_some() && !self.is_wanted_again(digest, &found).await? {
             return Ok(None);
         }
-        let Some(blob) = self.ground.blobs.open(digest).await? else { return Ok(None) };
-        self.uses.note(digest, self.ground.clock.now());
-        Ok(Some(Artifact { digest, blob }))
+        let found = self.find(digest).await?;
+        if found.is_some() {
+            self.uses.note(digest, self.ground.clock.now());
+        }
+        Ok(found)
     }
 
     /// Writes down that somebody wants an artifact that no entry names any more, so that it is not removed under their
@@ -47,10 +49,10 @@ impl Cache {
     pub(crate) async fn is_wanted_again(
         &self,
         digest: Sha512,
-        mut found: Loaded<ArtifactRecord>,
+        found: &Loaded<ArtifactRecord>,
     ) -> Result<bool, CommitError> {
         let id = digest.to_string();
-        let mut attempts = 0;
+        let (mut found, mut attempts) = (found.clone(), 0);
         loop {
             let now = self.ground.clock.now();
             let Some(since) = found.record.unnamed_since else { return Ok(true) };
@@ -69,5 +71,18 @@ impl Cache {
                 None => return Ok(false),
             }
         }
+    }
+
+    /// Bytes that no record names are none: an upload that was refused or died before it was written down, or an entry
+    /// that is too long for its record. Nor are those of another size than was written down: who sends them again
+    /// repairs that.
+    pub(crate) async fn find(&self, digest: Sha512) -> Result<Option<Artifact>, OpenError> {
+        let Some(blob) = self.ground.blobs.open(digest).await? else { return Ok(None) };
+        let Some(found) = self.tables.artifact.get(&digest.to_string()).await? else { return Ok(None) };
+        if found.record.bytes != blob.size() {
+            tracing::warn!(%digest, bytes = blob.size(), expected = found.record.bytes, "an artifact is damaged");
+            return Ok(None);
+        }
+        Ok(Some(Artifact { digest, blob }))
     }
 }

@@ -22,9 +22,20 @@ pub enum UploadError {
         /// How many may be.
         bytes_max: u64,
     },
+    /// No more is left than is kept free.
+    #[error("there is no room for it: {bytes} bytes are left, and {reserve_bytes} of them are kept free")]
+    NoRoom {
+        /// How many are left, without what is still to come of others.
+        bytes: u64,
+        /// How many are kept free.
+        reserve_bytes: u64,
+    },
     /// The bytes could not be kept.
     #[error("could not keep the bytes")]
     Blobs(#[from] blobs::Error),
+    /// What was kept before could not be looked up.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// The store failed.
     #[error("could not write down what was kept")]
     Store(#[from] CommitError),
@@ -34,8 +45,9 @@ impl Explain for UploadError {
     fn kind(&self) -> Kind {
         match self {
             Self::TooLarge { .. } => Kind::TooLarge,
-            Self::Quota { .. } => Kind::Full,
+            Self::Quota { .. } | Self::NoRoom { .. } => Kind::Full,
             Self::Blobs(source) => source.kind(),
+            Self::Open(source) => source.kind(),
             Self::Store(source) => of_store(source),
         }
     }
@@ -44,7 +56,11 @@ impl Explain for UploadError {
         match self {
             Self::TooLarge { .. } => Some("the server's setting is `cache.artifact_bytes_max`".into()),
             Self::Quota { .. } => Some("the server's setting is `cache.writer_bytes_max`".into()),
+            Self::NoRoom { .. } => {
+                Some("free some space on the disk; the server's setting is `cache.reserve_bytes`".into())
+            }
             Self::Blobs(source) => source.help(),
+            Self::Open(source) => source.help(),
             Self::Store(source) => source.help(),
         }
     }
@@ -111,6 +127,14 @@ pub enum PutEntryError {
         /// How many may be.
         bytes_max: u64,
     },
+    /// No more is left than is kept free.
+    #[error("there is no room for it: {bytes} bytes are left, and {reserve_bytes} of them are kept free")]
+    NoRoom {
+        /// How many are left, without what is still to come of others.
+        bytes: u64,
+        /// How many are kept free.
+        reserve_bytes: u64,
+    },
     /// It is too long for a record, and could not be kept elsewhere.
     #[error("could not keep the entry")]
     Blobs(#[from] blobs::Error),
@@ -122,9 +146,21 @@ pub enum PutEntryError {
 impl Explain for PutEntryError {
     fn kind(&self) -> Kind {
         match self {
-            Self::TooMany { .. } | Self::Quota { .. } => Kind::Full,
+            Self::TooMany { .. } | Self::Quota { .. } | Self::NoRoom { .. } => Kind::Full,
             Self::Blobs(source) => source.kind(),
             Self::Store(source) => of_store(source),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::TooMany { .. } => None,
+            Self::Quota { .. } => Some("the server's setting is `cache.writer_bytes_max`".into()),
+            Self::NoRoom { .. } => {
+                Some("free some space on the disk; the server's setting is `cache.reserve_bytes`".into())
+            }
+            Self::Blobs(source) => source.help(),
+            Self::Store(source) => source.help(),
         }
     }
 }
@@ -138,16 +174,6 @@ pub enum ReadError {
     /// The store failed.
     #[error("could not read the entries")]
     Store(#[from] store::Error),
-    /// What was kept is not what this program keeps.
-    #[error("the entry {place} of the key `{key}` is damaged: {reason}")]
-    Damaged {
-        /// Which key.
-        key: String,
-        /// Which of its entries.
-        place: u64,
-        /// What is wrong with it.
-        reason: String,
-    },
 }
 
 impl Explain for ReadError {
@@ -155,7 +181,6 @@ impl Explain for ReadError {
         match self {
             Self::Blobs(source) => source.kind(),
             Self::Store(source) => source.kind(),
-            Self::Damaged { .. } => Kind::Internal,
         }
     }
 }

@@ -8,6 +8,7 @@ use store::{Page, Table};
 
 use crate::error::ReadError;
 use crate::key::EntryKey;
+use crate::long::LongError;
 use crate::pin::Pinned;
 use crate::record::{ArtifactRecord, BodyRecord, EntryRecord, KeyRecord, NamedRecord};
 use crate::retention::Pattern;
@@ -261,11 +262,14 @@ impl Cache {
     ) -> Result<Option<FoundEntry>, ReadError> {
         let (text, signature) = match record.body {
             BodyRecord::Here { text, signature } => (text, signature),
-            BodyRecord::Blob { blob, .. } => match self.long(key, place, &blob).await {
-                Ok(pair) => pair,
-                Err(ReadError::Damaged { .. }) => return Ok(None),
-                Err(error) => return Err(error),
-            },
+            BodyRecord::Blob { blob, .. } => {
+                let Some(digest) = Sha512::parse(&blob) else { return Ok(None) };
+                match self.long_entry(digest).await {
+                    Ok(pair) => pair,
+                    Err(LongError::Damaged(_)) => return Ok(None),
+                    Err(LongError::Blobs(error)) => return Err(error.into()),
+                }
+            }
         };
         let found = |entry| FoundEntry {
             key: key.clone(),

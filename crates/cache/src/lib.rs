@@ -2,9 +2,9 @@
 //! says of one artifact what it is (networkcache contract, sections 1 to 4).
 //!
 //! **Invariant:** an entry's text is kept and given back character for character, since it is what was signed. Bytes are
-//! kept before the record that names them, so that a crash leaves at worst an artifact that nobody heard of. What was
-//! answered is there, until the operator's rules say that it goes. Nothing is ever replaced: entries are added behind
-//! those that are there, in an order that stays.
+//! kept before the record that names them, and are seen by nobody without it: a crash leaves at worst bytes that nobody
+//! heard of. What was answered is there, until the operator's rules say that it goes. Nothing is ever replaced: entries
+//! are added behind those that are there, in an order that stays.
 
 mod append;
 mod artifact;
@@ -19,8 +19,10 @@ mod pin;
 mod quota;
 mod record;
 mod retention;
+mod room;
 mod scrub;
 mod service;
+mod under_way;
 mod upload;
 mod used;
 

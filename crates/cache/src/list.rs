@@ -4,20 +4,17 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use base::Sha512;
-use futures_util::TryStreamExt as _;
 use identity::Permit;
 use store::{Page, Table};
 
 use crate::error::ReadError;
 use crate::key::EntryKey;
-use crate::long;
+use crate::long::LongError;
 use crate::record::{BodyRecord, EntryRecord};
 use crate::service::{Cache, ReadArtifacts};
 
 /// How many entries are read at once. Each has a few hundred bytes as a rule.
 const PAGE_ENTRIES: usize = 256;
-/// The longest entry: what is taken in is shorter.
-const ENTRY_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// The entries of one key, the oldest first.
 pub struct EntryList {
@@ -53,22 +50,39 @@ impl Cache {
 }
 
 impl EntryList {
-    /// The text and the signature of the next entry.
+    /// The text and the signature of the next entry. One that is damaged is left out, so that the others can be had,
+    /// until somebody sends it again.
     ///
     /// # Errors
     /// [`ReadError`].
     pub async fn next(&mut self) -> Result<Option<(String, String)>, ReadError> {
-        if self.read.is_empty() {
-            self.read_on().await?;
-        }
-        let Some((place, record)) = self.read.pop_front() else { return Ok(None) };
-        match record.body {
-            BodyRecord::Here { text, signature } => Ok(Some((text, signature))),
-            BodyRecord::Blob { blob, .. } => {
-                let place = place.parse().unwrap_or_default();
-                self.cache.long(&self.key, place, &blob).await.map(Some)
+        loop {
+            if self.read.is_empty() {
+                self.read_on().await?;
+            }
+            let Some((place, record)) = self.read.pop_front() else { return Ok(None) };
+            let blob = match record.body {
+                BodyRecord::Here { text, signature } => return Ok(Some((text, signature))),
+                BodyRecord::Blob { blob, .. } => blob,
+            };
+            let Some(digest) = Sha512::parse(&blob) else { continue };
+            match self.cache.long_entry(digest).await {
+                Ok(pair) => return Ok(Some(pair)),
+                Err(LongError::Blobs(error)) => return Err(error.into()),
+                Err(LongError::Damaged(reason)) => self.leave_out(&place, digest, reason).await?,
             }
         }
+    }
+
+    /// Puts a damaged blob aside, and says so, the first time.
+    async fn leave_out(&self, place: &str, digest: Sha512, reason: &str) -> Result<(), ReadError> {
+        self.cache.ground.blobs.set_aside(digest).await?;
+        if self.cache.is_new_damage(digest) {
+            tracing::warn!(key = %self.key, place, reason, "a damaged entry is left out; sending it again repairs it");
+        } else {
+            tracing::debug!(key = %self.key, place, reason, "a damaged entry is left out");
+        }
+        Ok(())
     }
 
     async fn read_on(&mut self) -> Result<(), ReadError> {
@@ -78,33 +92,5 @@ impl EntryList {
             self.next = found.next;
         }
         Ok(())
-    }
-}
-
-impl Cache {
-    /// The text and the signature of an entry that lies in a blob.
-    pub(crate) async fn long(
-        &self,
-        key: &EntryKey,
-        place: u64,
-        digest: &str,
-    ) -> Result<(String, String), ReadError> {
-        let damaged =
-            |reason: &str| ReadError::Damaged { key: key.to_string(), place, reason: reason.to_owned() };
-        let digest = Sha512::parse(digest).ok_or_else(|| damaged("its blob has no name"))?;
-        let blob = self.ground.blobs.open(digest).await?;
-        let blob = blob.ok_or_else(|| damaged("its blob is not there"))?;
-        if blob.size() > ENTRY_BYTES_MAX {
-            return Err(damaged("its blob is too large"));
-        }
-        let mut bytes = Vec::new();
-        let mut chunks = blob.read(0..blob.size());
-        while let Some(chunk) = chunks.try_next().await? {
-            bytes.extend_from_slice(&chunk);
-        }
-        if Sha512::of(&bytes) != digest {
-            return Err(damaged("its blob has other bytes"));
-        }
-        long::from_bytes(bytes).ok_or_else(|| damaged("its blob is no entry"))
     }
 }

@@ -4,15 +4,13 @@
 
 use std::collections::BTreeMap;
 
+use base::{hex, sha256};
 use identity::Principal;
 use store::Batch;
 
 use crate::error::{PutEntryError, UploadError};
 use crate::record::WriterRecord;
 use crate::service::Cache;
-
-/// The longest part of an account's name that is part of a key, in bytes.
-const ACCOUNT_BYTES_MAX: usize = 800;
 
 /// Somebody has put enough here, or that could not be looked up.
 pub(crate) enum NotCounted {
@@ -47,13 +45,10 @@ impl From<NotCounted> for PutEntryError {
 }
 
 impl Cache {
-    /// Whether `who` may keep `more` bytes here.
-    pub(crate) async fn check_quota(&self, who: &Principal, more: u64) -> Result<(), NotCounted> {
-        if self.limits.writer_bytes_max.is_none() {
-            return Ok(());
-        }
+    /// How many bytes `who` keeps here, as far as that is counted.
+    pub(crate) async fn kept_by(&self, who: &Principal) -> Result<u64, store::Error> {
         let found = self.tables.writer.get(&id(who)).await?;
-        self.check(who, found.map(|found| found.record.bytes).unwrap_or_default(), more)
+        Ok(found.map(|found| found.record.bytes).unwrap_or_default())
     }
 
     /// Adds to what `who` keeps here, in the batch that makes it so. For whom it was counted, if it was.
@@ -106,9 +101,8 @@ impl Cache {
     }
 }
 
-/// What is written of somebody lies under their account's name, as far as it fits into a key.
-fn id(who: &Principal) -> String {
-    let account = who.account().replace('\0', "");
-    let end = account.floor_char_boundary(ACCOUNT_BYTES_MAX);
-    account[..end].to_owned()
+/// What is written of somebody lies under the SHA-256 of their account's name: names may be longer than keys are, and
+/// those of certificates begin with what all of an organisation have.
+pub(crate) fn id(who: &Principal) -> String {
+    hex::encode(&sha256(who.account().as_bytes()))
 }

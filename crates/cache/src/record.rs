@@ -6,13 +6,14 @@
 //! /cache/entry/<id of the key>/<place, 20 digits>  one of its entries, in the order in which they came
 //! /cache/same/<id of the key>/<id of the entry>    that it has that very entry
 //! /cache/named/<128 digits>/<id of the key>/<place>   that an entry names an artifact, and its key
-//! /cache/long/<128 digits>/<id of the key>/<place> that an entry lies in a blob
+//! /cache/long/<128 digits>/<id of the key>/<place>    that an entry stands in a blob, which is no artifact by that
 //! /cache/used/<128 digits>                         when an artifact was last read, within a day
 //! /cache/pin/key/<key>, /cache/pin/artifact/<128 digits>   that it stays, whatever the rules say
 //! /cache/scrub/round                               how far the blobs were looked through
-//! /cache/writer/<name>                             how much somebody has put there
+//! /cache/writer/<id of the account>                how much somebody has put there
+//! /cache/history/…                                 what happened, as in the history of the house
 //! ```
-//! A key's id is the SHA-256 of the key, an entry's that of its text and its signature.
+//! A key's id is the SHA-256 of the key, an account's that of its name, an entry's that of its text and its signature.
 
 use serde::{Deserialize, Serialize};
 use store::Record;

@@ -1,9 +1,10 @@
 //! The cache at work: load, decide, commit.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError};
 
 use async_lock::{Mutex, MutexGuard};
-use base::{Clock, Entropy};
+use base::{Clock, Entropy, Sha512};
 use identity::{Action, Principal, Role};
 use store::blobs::Blobs;
 use store::{CommitError, Engine, History, Table};
@@ -12,6 +13,7 @@ use crate::record::{
     ArtifactRecord, EntryRecord, KeyRecord, MarkRecord, NamedRecord, PinRecord, ScrubRecord, UsedRecord,
     WriterRecord,
 };
+use crate::under_way::UnderWay;
 use crate::used::Uses;
 
 /// Reading artifacts, and what is said of them.
@@ -69,6 +71,9 @@ pub(crate) const ATTEMPTS_MAX: usize = 32;
 /// have the same place.
 const TURNS: usize = 64;
 
+/// How many damaged blobs are remembered to have been told.
+const DAMAGED_MAX: usize = 4096;
+
 /// What a cache stands on.
 #[derive(Clone)]
 pub struct Ground {
@@ -92,12 +97,19 @@ pub struct Limits {
     pub writer_bytes_max: Option<u64>,
     /// How many entries a key may have.
     pub key_entries_max: u64,
+    /// How many bytes are kept free where blobs are, for records and whatever else is there.
+    pub reserve_bytes: u64,
 }
 
 impl Default for Limits {
-    /// 64 GiB an artifact, no quotas, and 100,000 entries a key.
+    /// 64 GiB an artifact, no quotas, 256 MiB kept free, and as many entries a key as a client reads of one list.
     fn default() -> Self {
-        Self { artifact_bytes_max: 1 << 36, writer_bytes_max: None, key_entries_max: 100_000 }
+        Self {
+            artifact_bytes_max: 1 << 36,
+            writer_bytes_max: None,
+            key_entries_max: entry::LIST_ENTRIES_MAX as u64,
+            reserve_bytes: 256 << 20,
+        }
     }
 }
 
@@ -109,6 +121,9 @@ pub(crate) const ENTRIES: &str = "/cache/entry/";
 pub(crate) const NAMED: &str = "/cache/named/";
 /// What the keys begin with of what says that entries lie in blobs.
 pub(crate) const LONG: &str = "/cache/long/";
+/// What those of events begin with. The cache has a history of its own: whoever puts a million artifacts there does not
+/// push out which certificates were issued.
+const HISTORY: &str = "/cache/history/";
 
 /// The cache's tables.
 pub(crate) struct Tables {
@@ -149,6 +164,9 @@ pub struct Cache {
     pub(crate) history: History,
     /// Which artifacts were read, and not yet written down.
     pub(crate) uses: Uses,
+    pub(crate) under_way: UnderWay,
+    /// The blobs that were told to be damaged.
+    damaged: std::sync::Mutex<HashSet<Sha512>>,
     /// Who changes something about the same key waits here for the others of this process, so that they do not
     /// overtake each other without end.
     turns: Vec<Mutex<()>>,
@@ -163,9 +181,27 @@ impl Cache {
     /// None in practice: the prefixes of its keys are fair ones.
     pub fn new(ground: Ground, limits: Limits) -> Result<Self, store::Error> {
         let tables = Tables::new(&ground.engine)?;
-        let history = History::new(Arc::clone(&ground.engine))?;
+        let history = Self::history(&ground.engine)?;
         let turns = || std::iter::repeat_with(Mutex::default).take(TURNS).collect();
-        Ok(Self { ground, limits, tables, history, uses: Uses::default(), turns: turns(), writers: turns() })
+        Ok(Self {
+            ground,
+            limits,
+            tables,
+            history,
+            uses: Uses::default(),
+            under_way: UnderWay::default(),
+            damaged: std::sync::Mutex::default(),
+            turns: turns(),
+            writers: turns(),
+        })
+    }
+
+    /// What happened to the cache on `engine`.
+    ///
+    /// # Errors
+    /// None in practice: the prefix of its keys is a fair one.
+    pub fn history(engine: &Arc<dyn Engine>) -> Result<History, store::Error> {
+        History::under(Arc::clone(engine), HISTORY)
     }
 
     /// Whether the commit is to be tried again, as others were faster or it is not known whether it was done: what is
@@ -176,6 +212,16 @@ impl Cache {
             CommitError::Conflict { .. } | CommitError::Unknown { .. } if *attempts < ATTEMPTS_MAX => Ok(()),
             error => Err(error),
         }
+    }
+
+    /// Whether nobody was told yet that this blob is damaged.
+    pub(crate) fn is_new_damage(&self, digest: Sha512) -> bool {
+        let mut told = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        // When there are very many, some are told again.
+        if told.len() >= DAMAGED_MAX {
+            told.clear();
+        }
+        told.insert(digest)
     }
 
     /// The turn of whoever changes something about the key `key`.

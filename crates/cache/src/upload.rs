@@ -1,22 +1,39 @@
 //! Artifacts on their way in.
 
-use base::Sha512;
+use base::{Sha512, Sha512Hasher};
 use bytes::Bytes;
 use identity::{Permit, Principal};
-use store::blobs::Staged;
+use store::blobs::{self, Staged};
 use store::{Batch, CommitError};
 
 use crate::error::UploadError;
 use crate::event::Happened;
+use crate::quota;
 use crate::record::ArtifactRecord;
+use crate::room::NoRoom;
 use crate::service::{Cache, PutArtifact};
+use crate::under_way::{Exceeded, Part};
+
+/// How many bytes come in before it is looked at again how much room is left.
+const LOOKED_AT_EACH: u64 = 1024 * 1024;
 
 /// An artifact that is coming in. Nobody sees anything of it before it was [kept](Cache::keep); dropping it forgets it.
 pub struct Upload {
-    staged: Box<dyn Staged>,
+    sink: Sink,
     by: Principal,
     bytes: u64,
-    bytes_max: u64,
+    /// How many may come before it is looked at again how much room is left.
+    unlooked: u64,
+    part: Part,
+}
+
+/// Where the bytes go.
+enum Sink {
+    /// To be kept.
+    Staged(Box<dyn Staged>),
+    /// Nowhere, since it was said that they are too many for whoever sends them: only to see whether they are there
+    /// already, which costs nobody anything.
+    Nowhere(Sha512Hasher, UploadError),
 }
 
 /// An artifact that was kept.
@@ -33,51 +50,135 @@ pub struct Kept {
 impl Cache {
     /// Begins to take an artifact in; `announced` is how many bytes it is said to have.
     ///
+    /// One that is too much for the quota is taken as well, and never stored: it may be there already, which shows at
+    /// its end.
+    ///
     /// # Errors
-    /// [`UploadError`]: too large, or beyond what whoever asks may keep.
+    /// [`UploadError`]: too large, or more than there is room for.
     pub async fn upload(
         &self,
         permit: Permit<PutArtifact>,
         announced: Option<u64>,
     ) -> Result<Upload, UploadError> {
         let by = permit.by().clone();
-        let bytes_max = self.limits.artifact_bytes_max;
-        check_size(announced.unwrap_or_default(), bytes_max)?;
-        self.check_quota(&by, announced.unwrap_or_default()).await?;
-        Ok(Upload { staged: self.ground.blobs.stage().await?, by, bytes: 0, bytes_max })
+        let announced = announced.unwrap_or_default();
+        check_size(announced, self.limits.artifact_bytes_max)?;
+        let mut part = self.under_way.begin(announced);
+        let sink = match self.count_for(&mut part, &by).await? {
+            Ok(()) => {
+                self.check_room(0).await?;
+                Sink::Staged(self.ground.blobs.stage().await?)
+            }
+            Err(refused) => {
+                part = self.under_way.begin(0);
+                Sink::Nowhere(Sha512Hasher::new(), refused)
+            }
+        };
+        Ok(Upload { sink, by, bytes: 0, unlooked: LOOKED_AT_EACH, part })
+    }
+
+    /// Counts `part` for `by`; the reason when that is too much.
+    async fn count_for(
+        &self,
+        part: &mut Part,
+        by: &Principal,
+    ) -> Result<Result<(), UploadError>, store::Error> {
+        let Some(bytes_max) = self.limits.writer_bytes_max else { return Ok(Ok(())) };
+        let kept = self.kept_by(by).await?;
+        let counted = part.count_for(quota::id(by), kept, bytes_max);
+        Ok(counted.map_err(|exceeded| over_quota(by, exceeded, bytes_max)))
+    }
+
+    /// Takes some more of `upload`, and gives it back.
+    ///
+    /// # Errors
+    /// [`UploadError`], as soon as it shows that it is too large, or more than there is room for. It is forgotten then.
+    pub async fn take(&self, mut upload: Upload, bytes: Bytes) -> Result<Upload, UploadError> {
+        let more = bytes.len() as u64;
+        upload.bytes = upload.bytes.saturating_add(more);
+        check_size(upload.bytes, self.limits.artifact_bytes_max)?;
+        let staged = match &mut upload.sink {
+            Sink::Staged(staged) => staged,
+            Sink::Nowhere(hasher, _) => {
+                hasher.update(&bytes);
+                return Ok(upload);
+            }
+        };
+        if let Some(bytes_max) = self.limits.writer_bytes_max {
+            let grown = upload.part.grow(upload.bytes, bytes_max);
+            grown.map_err(|exceeded| over_quota(&upload.by, exceeded, bytes_max))?;
+        }
+        upload.unlooked = upload.unlooked.saturating_sub(more);
+        if upload.unlooked == 0 {
+            upload.unlooked = LOOKED_AT_EACH;
+            self.check_room(0).await?;
+        }
+        staged.write(bytes).await?;
+        upload.part.came(more);
+        Ok(upload)
     }
 
     /// Keeps all of `upload`, which is `expected` to have a certain name, if any is said. When this answers, it is
     /// there for everybody, and stays.
     ///
     /// # Errors
-    /// [`UploadError`]; nothing of it is there then, unless it was before. Where only the record could not be written,
-    /// the bytes may be; sending them again repairs that.
+    /// [`UploadError`]; nobody sees anything of it then, unless it was there before. Where only the record could not be
+    /// written, its bytes stay for a while, and sending them again repairs that.
     pub async fn keep(&self, upload: Upload, expected: Option<Sha512>) -> Result<Kept, UploadError> {
-        let Upload { staged, by, bytes, .. } = upload;
-        let _turn = self.writers_turn(&by).await;
-        self.check_quota(&by, bytes).await?;
+        let Upload { sink, by, bytes, part, .. } = upload;
+        let staged = match sink {
+            Sink::Staged(staged) => staged,
+            Sink::Nowhere(hasher, refused) => {
+                let digest = hasher.finish();
+                if expected.is_some_and(|expected| expected != digest) {
+                    return Err(blobs::Error::Differs { found: digest }.into());
+                }
+                return match self.is_there(digest).await? {
+                    true => Ok(Kept { digest, bytes, is_new: false }),
+                    false => Err(refused),
+                };
+            }
+        };
+        // Nobody's turn is held meanwhile: the disk takes its time, and what is under way is counted.
         let digest = staged.keep(expected).await?.digest;
+        let _turn = self.writers_turn(&by).await;
         let is_new = self.name_artifact(digest, bytes, &by).await?;
+        if is_new {
+            part.kept();
+        }
         Ok(Kept { digest, bytes, is_new })
+    }
+
+    /// Whether an artifact is there, whole.
+    async fn is_there(&self, digest: Sha512) -> Result<bool, UploadError> {
+        let found = self.find(digest).await;
+        Ok(found?.is_some())
     }
 
     /// Writes down that an artifact is there; whether nobody else did.
     async fn name_artifact(&self, digest: Sha512, bytes: u64, by: &Principal) -> Result<bool, UploadError> {
         let id = digest.to_string();
+        let at = self.ground.clock.now().as_unix();
         let mut attempts = 0;
+        let mut may_be_ours = false;
         loop {
             if let Some(found) = self.tables.artifact.get(&id).await? {
-                if self.is_wanted_again(digest, found).await? {
-                    // By somebody else, or by us when the store did not say so.
-                    return Ok(attempts > 0);
+                if self.is_wanted_again(digest, &found).await? {
+                    let counted_for = found.record.counted_for.clone();
+                    let ours = ArtifactRecord {
+                        bytes,
+                        at,
+                        by: by.name().to_owned(),
+                        counted_for,
+                        unnamed_since: None,
+                    };
+                    return Ok(may_be_ours && found.record == ours);
                 }
                 // It was removed in this very moment.
                 Self::again(CommitError::Conflict { key: self.tables.artifact.key(&id)? }, &mut attempts)?;
                 continue;
             }
             let mut batch = Batch::new();
-            let at = self.ground.clock.now().as_unix();
             let counted_for = self.count(&mut batch, by, bytes).await?;
             let record =
                 ArtifactRecord { bytes, at, by: by.name().to_owned(), counted_for, unnamed_since: None };
@@ -86,24 +187,28 @@ impl Cache {
             self.history.append(&mut batch, &event, &self.ground.entropy)?;
             match self.ground.engine.commit(batch).await {
                 Ok(_) => return Ok(true),
-                Err(error) => Self::again(error, &mut attempts)?,
+                Err(error) => {
+                    may_be_ours |= matches!(error, CommitError::Unknown { .. });
+                    Self::again(error, &mut attempts)?;
+                }
             }
         }
     }
 }
 
-impl Upload {
-    /// Takes some more of it.
-    ///
-    /// # Errors
-    /// [`UploadError::TooLarge`], or what the disk says.
-    pub async fn write(&mut self, bytes: Bytes) -> Result<(), UploadError> {
-        self.bytes = self.bytes.saturating_add(bytes.len() as u64);
-        check_size(self.bytes, self.bytes_max)?;
-        Ok(self.staged.write(bytes).await?)
-    }
-}
-
 fn check_size(bytes: u64, bytes_max: u64) -> Result<(), UploadError> {
     if bytes > bytes_max { Err(UploadError::TooLarge { bytes_max }) } else { Ok(()) }
+}
+
+fn over_quota(by: &Principal, Exceeded(bytes): Exceeded, bytes_max: u64) -> UploadError {
+    UploadError::Quota { who: by.account().to_owned(), bytes, bytes_max }
+}
+
+impl From<NoRoom> for UploadError {
+    fn from(no_room: NoRoom) -> Self {
+        match no_room {
+            NoRoom::Reserved { bytes, reserve_bytes } => Self::NoRoom { bytes, reserve_bytes },
+            NoRoom::Unknown(error) => Self::Blobs(error),
+        }
+    }
 }

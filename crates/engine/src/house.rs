@@ -9,6 +9,7 @@ use bus::InProcess;
 use ca::{Authority, AuthorityName, Ground, Profile};
 use cache::Cache;
 use fleet::Fleet;
+use identity::sign_in::Shared;
 use identity::{Permit, Principal, SignInError};
 use serde::{Deserialize, Serialize};
 use store::blobs::Blobs;
@@ -73,7 +74,7 @@ pub struct Parts {
     /// for files. The next one is told at the latest when the server's certificate is renewed, and so before
     /// anything is signed with it.
     pub on_server_anchors: OnAnchors,
-    /// How much of the history is kept.
+    /// How much of the history is kept, and how much of the cache's.
     pub retention: Retention,
     /// Where artifacts are kept, and how many, if any are.
     pub cache: Option<CacheParts>,
@@ -130,6 +131,8 @@ pub struct House {
     pub(crate) entropy: Entropy,
     tasks: Tasks,
     stop: Stop,
+    /// What all who sign people in have in common.
+    pub(crate) signing_in: Shared,
     outbox: Tasks,
     outbox_stop: Stop,
 }
@@ -317,6 +320,7 @@ impl House {
             clock: parts.clock.clone(),
             entropy: parts.entropy,
             tasks,
+            signing_in: Shared::new(),
             outbox: Tasks::new(),
             outbox_stop: Stop::new(),
             stop,
@@ -355,7 +359,13 @@ impl House {
             house.look_after_hosts(&claims, hands);
         }
         let history = house.history.clone();
-        house.start(&claims, Box::new(TrimHistory { history, retention: parts.retention, clock }));
+        let retention = parts.retention;
+        if house.cache.is_some() {
+            let (name, clock) = ("history of the cache", clock.clone());
+            let history = Cache::history(&house.engine)?;
+            house.start(&claims, Box::new(TrimHistory { name, history, retention, clock }));
+        }
+        house.start(&claims, Box::new(TrimHistory { name: "history", history, retention, clock }));
         Ok(house)
     }
 

@@ -30,6 +30,7 @@ impl House {
             compute_at_once: (cores - 1).max(1),
             users_authority: Some(self.asks(AuthorityName::Users)),
             services_authority: Some(self.asks(AuthorityName::Services)),
+            shared: self.signing_in.clone(),
         };
         Stack::build(config, &ground)
     }

@@ -44,6 +44,7 @@ mod recent;
 mod roles;
 #[cfg(feature = "services")]
 mod service;
+mod shared;
 #[cfg(feature = "services")]
 mod silence;
 mod stack;
@@ -69,4 +70,5 @@ pub use offer::{Login, Offer};
 pub use own_authority::{AskAuthority, AskAuthorityError, SignInError, certificate, service_certificate};
 pub use recent::Recent;
 pub use roles::{ParseRoleError, Roles};
+pub use shared::Shared;
 pub use stack::{Compute, Ground, Stack, Work};

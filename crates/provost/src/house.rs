@@ -12,7 +12,7 @@ use engine::{CacheParts, House, HouseError, Parts, Retention, ServerIdentity, Se
 use identity::Role;
 use identity::sign_in::{ClientCertificateConfig, Config, MethodConfig, Roles};
 use server::doors::{AccessLog, Bindings, Doors, Limits, Meters, Opening, Scheme, TlsIdentity};
-use server::{App, CacheApi, FleetApi, MetersFor, PlainHttp, Presenters, TrustedProxies, Who};
+use server::{App, CacheApi, MetersFor, PlainHttp, Presenters, TrustedProxies, Who};
 use store::{Engine, Revision, SealingKey, Sqlite, private_file, regular_file};
 use x509::{KeySpec, Name, PrivateKey};
 
@@ -112,7 +112,11 @@ async fn finish(
     if let Some(path) = &settings.doors.client_ca_file {
         others.push(Arc::new(house.sign_in_methods(of_authorities(path)).map_err(StartError::SignIn)?));
     }
-    let trust = Presenters { house: house.clone(), services: cache.is_some(), others };
+    let trust = Presenters {
+        house: house.clone(),
+        services: cache.is_some() && settings.cache.services_publish,
+        others,
+    };
     let meters = Arc::new(Meters::new());
     let routes = server::app(App {
         house: house.clone(),
@@ -435,12 +439,12 @@ fn access_log(settings: &Settings) -> Result<AccessLog, StartError> {
     })
 }
 
-fn fleet_api(settings: &Settings, house: &Arc<House>) -> Result<Option<FleetApi>, StartError> {
+fn fleet_api(settings: &Settings, house: &Arc<House>) -> Result<Option<server::Entrance>, StartError> {
     if !settings.fleet.api {
         return Ok(None);
     }
     let sign_in = house.sign_in_methods(settings.fleet.methods()).map_err(StartError::SignIn)?;
-    Ok(Some(FleetApi {
+    Ok(Some(server::Entrance {
         sign_in: Arc::new(sign_in),
         plain_http: plain_http(settings.fleet.plain_http),
         trusted_proxies: TrustedProxies::new(settings.fleet.trusted_proxies.clone()),
@@ -455,13 +459,14 @@ fn cache_api(settings: &Settings, house: &Arc<House>) -> Result<Option<CacheApi>
     let sign_in = house.sign_in_methods(cache.methods(&settings.fleet)).map_err(StartError::SignIn)?;
     let who = |signs_in: bool| if signs_in { Who::SignedIn } else { Who::Everybody };
     Ok(Some(CacheApi {
-        entrance: FleetApi {
+        entrance: server::Entrance {
             sign_in: Arc::new(sign_in),
             plain_http: plain_http(cache.plain_http),
             trusted_proxies: TrustedProxies::new(settings.fleet.trusted_proxies.clone()),
         },
         readers: who(cache.readers_sign_in),
         writers: who(cache.writers_sign_in),
+        sending_bytes_max: usize::try_from(cache.sending_bytes_max).unwrap_or(usize::MAX),
     }))
 }
 
@@ -481,6 +486,7 @@ fn cache_parts(settings: &Settings, clock: &Clock) -> Result<Option<CacheParts>,
     let limits = cache::Limits {
         artifact_bytes_max: settings.cache.artifact_bytes_max,
         writer_bytes_max: settings.cache.writer_bytes_max,
+        reserve_bytes: settings.cache.reserve_bytes,
         ..cache::Limits::default()
     };
     Ok(Some(CacheParts {

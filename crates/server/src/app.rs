@@ -32,7 +32,7 @@ pub struct App {
     /// Whether the certificate authorities' interface is served.
     pub authorities: bool,
     /// How the fleet's interface is served, if it is.
-    pub fleet: Option<FleetApi>,
+    pub fleet: Option<Entrance>,
     /// How the artifact cache is served, if it is, and the house has one.
     pub cache: Option<CacheApi>,
     /// What is counted.
@@ -41,8 +41,8 @@ pub struct App {
     pub meters_for: MetersFor,
 }
 
-/// How the fleet's interface is served.
-pub struct FleetApi {
+/// How people come in to an interface.
+pub struct Entrance {
     /// Who signs in, and how. The one that the TLS handshake asks as well: [`Presenters`].
     pub sign_in: Arc<Stack>,
     /// Who is answered without TLS.
@@ -54,11 +54,13 @@ pub struct FleetApi {
 /// How the artifact cache is served.
 pub struct CacheApi {
     /// Who signs in, and how.
-    pub entrance: FleetApi,
+    pub entrance: Entrance,
     /// Who reads.
     pub readers: Who,
     /// Who puts artifacts there, and says what they are.
     pub writers: Who,
+    /// How much memory artifacts and lists on their way out may take together, in bytes.
+    pub sending_bytes_max: usize,
 }
 
 /// Who may do something.

@@ -22,7 +22,7 @@ pub use compat::caucase::fuzzing;
 #[cfg(feature = "fuzzing")]
 pub use compat::commissaire::fuzzing as fleet_fuzzing;
 
-pub use app::{App, CacheApi, FleetApi, PlainHttp, Presenters, Who, app, crl_addresses};
+pub use app::{App, CacheApi, Entrance, PlainHttp, Presenters, Who, app, crl_addresses};
 pub use health::MetersFor;
 pub use proxies::{Subnet, TrustedProxies};
 pub use v1::openapi::text as openapi;

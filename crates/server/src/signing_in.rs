@@ -1,4 +1,4 @@
-//! Who asks for something of the fleet, in whichever dialect.
+//! Who asks for something, in whichever dialect.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use engine::House;
 use http::request::Parts;
 use identity::sign_in::{Attempt, Outcome, SignInDenied, SignedIn};
 
-use crate::app::FleetApi;
+use crate::app::Entrance;
 use crate::doors::Peer;
 
 /// Why nobody is signed in; each dialect has its own words for it.
@@ -48,7 +48,7 @@ fn with_one_slash(path: &str) -> &str {
 /// The answer, when nobody is signed in: what `refused` makes of the reason, or that of the method of signing in.
 pub(crate) async fn sign_in(
     house: &House,
-    api: &FleetApi,
+    api: &Entrance,
     path: &str,
     parts: &Parts,
     refused: impl FnOnce(NotSignedIn) -> Response,

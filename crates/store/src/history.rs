@@ -76,7 +76,16 @@ impl History {
     /// # Errors
     /// None in practice: the prefix of its keys is a fair one.
     pub fn new(engine: Arc<dyn Engine>) -> Result<Self, Error> {
-        Ok(Self { events: Table::new(engine, PREFIX)?, count: Arc::default() })
+        Self::under(engine, PREFIX)
+    }
+
+    /// Another history, whose keys begin with `prefix`: of what happens so often that it would push the rest out. It is
+    /// trimmed by itself, and not among what [`Self::prefix`] shows.
+    ///
+    /// # Errors
+    /// When no keys can begin so.
+    pub fn under(engine: Arc<dyn Engine>, prefix: &str) -> Result<Self, Error> {
+        Ok(Self { events: Table::new(engine, prefix)?, count: Arc::default() })
     }
 
     /// The same history, of which [`History::trim`] has counted nothing yet.

@@ -5,9 +5,10 @@ use bytes::Bytes;
 use cache::{Limits, UploadError};
 use futures_executor::block_on;
 use futures_util::TryStreamExt as _;
+use futures_util::future::join_all;
 use store::blobs::{Blobs as _, Call};
 
-use crate::ground::{World, permit};
+use crate::ground::{World, keep, permit};
 
 #[test]
 fn what_was_kept_is_there() {
@@ -58,7 +59,150 @@ fn each_writer_has_a_quota() {
     world.keep("bob", b"1234", None).unwrap();
     world.keep("alice", b"123", None).unwrap();
     // What bob keeps counts for bob.
-    assert!(block_on(world.cache.upload(permit("alice"), Some(1))).is_err());
+    assert_eq!(world.announce("alice", b"6").unwrap_err().kind(), Kind::Full);
+    assert_eq!((world.is_there(b"6"), world.blobs.staged_bytes()), (false, 0));
+    // What is there already is no more than it was, whoever sends it.
+    for (bytes, whose) in [(&b"12345"[..], "alice's"), (b"1234", "bob's")] {
+        assert!(!world.announce("alice", bytes).unwrap().is_new, "{whose}");
+    }
+    let error = block_on(keep(&world.cache, "alice", b"1234", Some(4), Some(Sha512::of(b"5")))).unwrap_err();
+    assert_eq!(error.kind(), Kind::Invalid, "{error}");
+    assert_eq!(world.history(), ["alice: artifact kept", "bob: artifact kept", "alice: artifact kept"]);
+}
+
+/// Accounts are told apart however long their names are, and whatever they begin with.
+#[test]
+fn quotas_are_told_apart() {
+    let world = World::new(Limits { writer_bytes_max: Some(8), ..Limits::default() });
+    let organisation = "o".repeat(2_000);
+    for n in 0..3_u8 {
+        world.keep(&format!("{organisation}{n}"), &[n; 8], None).unwrap();
+    }
+    assert!(world.keep(&format!("{organisation}0"), b"x", None).is_err());
+}
+
+/// Each byte is counted while it flows: a body of unknown length, or several at once, put no more on the disk than their
+/// writer may have.
+#[test]
+fn what_is_under_way_counts_for_the_quota() {
+    let world = World::new(Limits { writer_bytes_max: Some(8), ..Limits::default() });
+    let (cache, blobs) = (&world.cache, &world.blobs);
+    block_on(async {
+        let piece = || Bytes::from_static(b"123");
+        let unknown = cache.upload(permit("alice"), None).await.unwrap();
+        let other = cache.upload(permit("alice"), None).await.unwrap();
+        let unknown = cache.take(unknown, piece()).await.unwrap();
+        let other = cache.take(other, piece()).await.unwrap();
+        let error = cache.take(unknown, piece()).await.err().unwrap();
+        assert_eq!(error.to_string(), "alice may keep 8 bytes here, and has 3");
+        // What was given up makes room for others; what is announced has its room from the beginning.
+        assert_eq!(blobs.staged_bytes(), 3);
+        let announced = cache.upload(permit("alice"), Some(5)).await.unwrap();
+        let third = cache.upload(permit("alice"), None).await.unwrap();
+        assert_eq!(cache.take(third, piece()).await.err().unwrap().kind(), Kind::Full);
+        let announced = cache.take(announced, Bytes::from_static(b"12345")).await.unwrap();
+        cache.keep(announced, None).await.unwrap();
+        cache.keep(other, None).await.unwrap();
+    });
+    assert!(world.keep("alice", b"x", None).is_err());
+}
+
+/// Nothing more is taken before the disk is full: what is announced by all who send at once, and the reserve, have to
+/// fit.
+#[test]
+fn the_last_of_the_room_is_left() {
+    let megabyte = 1024 * 1024;
+    let limits = Limits { reserve_bytes: 2 * megabyte, ..Limits::default() };
+    let world = World::with_room(limits, 10 * megabyte);
+    let (cache, blobs) = (&world.cache, &world.blobs);
+    block_on(async {
+        let first = cache.upload(permit("alice"), Some(5 * megabyte)).await.unwrap();
+        let error = cache.upload(permit("bob"), Some(4 * megabyte)).await.err().unwrap();
+        assert_eq!(error.kind(), Kind::Full);
+        assert_eq!(
+            error.to_string(),
+            "there is no room for it: 1048576 bytes are left, and 2097152 of them are kept free"
+        );
+        assert!(error.help().unwrap().contains("cache.reserve_bytes"));
+        // One that is given up makes room again; one of unknown length is stopped when the reserve is reached.
+        drop(first);
+        let mut unknown = cache.upload(permit("bob"), None).await.unwrap();
+        let mut taken = 0;
+        let refused = loop {
+            match cache.take(unknown, Bytes::from(vec![7; 65_536])).await {
+                Ok(upload) => unknown = upload,
+                Err(refused) => break refused,
+            }
+            taken += 65_536;
+        };
+        assert_eq!(refused.kind(), Kind::Full);
+        assert!((8 * megabyte..9 * megabyte + 65_536).contains(&taken), "{taken}");
+        assert_eq!(blobs.staged_bytes(), 0);
+        let upload = cache.upload(permit("bob"), Some(8 * megabyte)).await.unwrap();
+        drop(upload);
+        let long = format!("{{\"sha512\": \"{}\", \"n\": \"{}\"}}", Sha512::of(b""), "n".repeat(300_000));
+        let long = entry::Entry::new(long, String::new()).unwrap();
+        let full = cache.upload(permit("bob"), Some(8 * megabyte)).await.unwrap();
+        let refused = cache.put_entry(permit("bob"), &crate::ground::key("a"), &long).await.unwrap_err();
+        assert_eq!(refused.kind(), Kind::Full, "{refused}");
+        drop(full);
+        cache.put_entry(permit("bob"), &crate::ground::key("a"), &long).await.unwrap();
+    });
+}
+
+/// Nobody sees bytes that were never written down, as after a crash between the two.
+#[test]
+fn bytes_without_a_record_are_no_artifact() {
+    let world = World::new(Limits::default());
+    world.engine.fail_next_commits(1, store::Error::Full);
+    assert!(world.keep("alice", b"hello", None).is_err());
+    assert_eq!(block_on(world.blobs.list(None, 10)).unwrap().len(), 1);
+    assert!(!world.is_there(b"hello"));
+    assert!(world.keep("alice", b"hello", None).unwrap().is_new);
+    assert!(world.is_there(b"hello"));
+    // Nor is what lost its bytes.
+    block_on(world.blobs.remove(Sha512::of(b"hello"), None)).unwrap();
+    assert!(!world.is_there(b"hello"));
+    world.keep("alice", b"hello", None).unwrap();
+    assert!(world.is_there(b"hello"));
+}
+
+/// Of two processes that keep the same at the same time, one has brought it.
+#[test]
+fn a_rival_who_was_faster_brought_it() {
+    let world = World::new(Limits { writer_bytes_max: Some(8), ..Limits::default() });
+    let other = world.other(Limits { writer_bytes_max: Some(8), ..Limits::default() });
+    world.engine.before_next_commit(async move {
+        keep(&other, "bob", b"hello", None, None).await.unwrap();
+    });
+    assert!(!world.keep("alice", b"hello", None).unwrap().is_new);
+    assert_eq!(world.history(), ["bob: artifact kept"]);
+    // It counts for bob alone.
+    assert!(world.keep("bob", b"1234", None).is_err());
+    assert!(world.keep("alice", b"12345678", None).is_ok());
+}
+
+/// Many at once, through two processes: no artifact is lost or counted twice, and nobody keeps more than they may.
+#[test]
+fn a_crowd_keeps_within_its_quota() {
+    let limits = Limits { writer_bytes_max: Some(40), ..Limits::default() };
+    let world = World::new(limits);
+    let other = world.other(limits);
+    let bytes: Vec<[u8; 4]> = (0..30_u32).map(|n| (n / 2).to_le_bytes()).collect();
+    let keeps = bytes.iter().enumerate().map(|(n, bytes)| {
+        let cache = if n % 3 == 0 { &world.cache } else { &other };
+        keep(cache, "alice", bytes, (n % 2 == 0).then_some(4), None)
+    });
+    let kept = block_on(join_all(keeps));
+    let there = (0..15_u32).filter(|n| world.is_there(&n.to_le_bytes())).count();
+    assert_eq!(there, 10);
+    for (bytes, kept) in bytes.iter().zip(kept) {
+        match kept {
+            Ok(_) => assert!(world.is_there(bytes)),
+            Err(error) => assert_eq!(error.kind(), Kind::Full, "{error}"),
+        }
+    }
+    assert_eq!(world.history().len(), 10);
 }
 
 #[test]
@@ -96,8 +240,8 @@ fn a_failure_is_told_and_repaired_by_sending_again() {
 fn an_upload_that_is_given_up_leaves_nothing() {
     let world = World::new(Limits::default());
     block_on(async {
-        let mut upload = world.cache.upload(permit("alice"), Some(5)).await.unwrap();
-        upload.write(Bytes::from_static(b"hel")).await.unwrap();
+        let upload = world.cache.upload(permit("alice"), Some(5)).await.unwrap();
+        world.cache.take(upload, Bytes::from_static(b"hel")).await.unwrap();
     });
     assert_eq!(world.blobs.staged_bytes(), 0);
     assert!(block_on(world.blobs.list(None, 10)).unwrap().is_empty());

@@ -33,7 +33,7 @@ fn no_rules_remove_nothing() {
     world.add("a", b"named", 1);
     world.days_pass(10_000);
     assert_eq!(world.collect(&rules(&[]), false), Collected::default());
-    assert!(world.has(b"unnamed") && world.has(b"named"));
+    assert!(world.is_there(b"unnamed") && world.is_there(b"named"));
 }
 
 #[test]
@@ -64,13 +64,13 @@ fn artifacts_go_some_time_after_their_last_entry() {
     let rules = self::rules(&["keep newest 1 for a", "keep nothing for b"]);
     assert_eq!(world.collect(&rules, false).entries, 1);
     assert!(world.entries("b").is_empty());
-    assert!(world.has(b"old"), "for a time of grace");
+    assert!(world.is_there(b"old"), "for a time of grace");
     let waiting = world.collect(&rules, false);
     assert_eq!((waiting.artifacts, waiting.waiting), (0, 1));
     world.days_pass(2);
     let gone = world.collect(&rules, false);
     assert_eq!((gone.artifacts, gone.bytes, gone.waiting), (1, 3, 0));
-    assert!(!world.has(b"old") && world.has(b"new"));
+    assert!(!world.is_there(b"old") && world.is_there(b"new"));
     assert!(block_on(world.blobs.open(artifact)).unwrap().is_none());
     assert_eq!(
         world.history()[5..],
@@ -79,7 +79,7 @@ fn artifacts_go_some_time_after_their_last_entry() {
     // It comes as if it never had been there.
     assert!(world.keep("alice", b"old", None).unwrap().is_new);
     world.add("a", b"old", 0);
-    assert!(world.has(b"old") && world.entries("a").len() == 2);
+    assert!(world.is_there(b"old") && world.entries("a").len() == 2);
 }
 
 /// Who looks whether it is there, sends it again, or names it, finds it there for as long as it takes to name it.
@@ -93,12 +93,12 @@ fn whoever_wants_an_artifact_again_gets_it() {
         assert_eq!(world.collect(&rules, false).entries, 1);
         world.days_pass(2);
         match how {
-            "is asked for" => assert!(world.has(b"bytes")),
+            "is asked for" => assert!(world.is_there(b"bytes")),
             "is sent again" => assert!(!world.keep("bob", b"bytes", None).unwrap().is_new),
             _ => world.add("b", b"bytes", 2),
         }
         // What is only in the memory of one process does not count for another.
-        let other = world.other();
+        let other = world.other(Limits::default());
         let again = block_on(other.collect(&permit("the operator"), &rules, false, &|| false)).unwrap();
         assert_eq!(again.artifacts, 0, "{how}");
         world.days_pass(2);
@@ -116,7 +116,7 @@ fn an_artifact_is_not_removed_under_somebodys_hands() {
     let rules = rules(&["keep nothing for a"]);
     world.collect(&rules, false);
     world.days_pass(2);
-    let other = world.other();
+    let other = world.other(Limits::default());
     let named = async move {
         let entry = crate::ground::entry(b"bytes", 2);
         other.put_entry(permit("bob"), &key("b"), &entry).await.unwrap();
@@ -125,7 +125,7 @@ fn an_artifact_is_not_removed_under_somebodys_hands() {
     assert_eq!(world.collect(&rules, false).artifacts, 0);
     world.days_pass(2);
     assert_eq!(world.collect(&rules, false).artifacts, 0);
-    assert!(world.has(b"bytes"));
+    assert!(world.is_there(b"bytes"));
 }
 
 #[test]
@@ -169,12 +169,12 @@ fn artifacts_without_entries_have_a_rule_of_their_own() {
     let unnamed = "younger 10d or used 20d".parse::<Keep>().unwrap();
     let rules = Rules { unnamed, ..rules(&[]) };
     world.days_pass(15);
-    assert!(world.has(b"read"));
+    assert!(world.is_there(b"read"));
     block_on(world.cache.write_uses()).unwrap();
     world.days_pass(10);
     let gone = world.collect(&rules, false);
     assert_eq!(gone.told, [Removed::Artifact { digest: Sha512::of(b"forgotten"), bytes: 9 }]);
-    assert!(world.has(b"read") && world.has(b"named") && !world.has(b"forgotten"));
+    assert!(world.is_there(b"read") && world.is_there(b"named") && !world.is_there(b"forgotten"));
 }
 
 /// What somebody read in another process counts once that has written it down.
@@ -186,7 +186,7 @@ fn reading_is_using() {
         world.add("a", bytes, bytes.len());
     }
     world.days_pass(50);
-    let other = world.other();
+    let other = world.other(Limits::default());
     block_on(other.open(permit("a reader"), Sha512::of(b"one"))).unwrap().unwrap();
     block_on(other.write_uses()).unwrap();
     world.days_pass(1);
@@ -212,7 +212,7 @@ fn what_a_crash_left_goes_too() {
     block_on(world.cache.put_entry(permit("alice"), &key("long"), &long)).unwrap();
     world.days_pass(2);
     stray(b"a new one");
-    assert!(!world.has(b"old stray"), "nobody wrote it down");
+    assert!(!world.is_there(b"old stray"), "nobody wrote it down");
     let gone = world.collect(&rules(&[]), false);
     assert_eq!((gone.strays, gone.bytes), (1, 9));
     assert_eq!(world.entries("long").len(), 1, "entries may lie in blobs");

@@ -66,15 +66,51 @@ fn entries_may_be_long() {
     put(&world, "a", &entry(b"hello", 1)).unwrap();
     let entries = world.entries("a");
     assert_eq!((entries.len(), &entries[1]), (3, &(text, "YQ==".to_owned())));
-    // One that has rotted is told, and not passed off.
+    // Its blob is no artifact, and whoever collects what nobody names finds who does.
     let blob = block_on(world.blobs.list(None, 10)).unwrap()[0].digest;
-    assert!(world.blobs.rot(blob));
+    assert!(block_on(world.cache.open(permit("a reader"), blob)).unwrap().is_none());
+    let place = format!("{blob}/{}", world.records("/cache/entry/")[1]);
+    assert_eq!(world.records("/cache/long/"), [place]);
+    // One that has rotted is left out, without harm to the others, until somebody sends it again.
+    for injury in [
+        |world: &World, blob| world.blobs.rot(blob),
+        |world: &World, blob| block_on(world.blobs.remove(blob, None)).unwrap(),
+    ] {
+        assert!(injury(&world, blob));
+        for _ in 0..2 {
+            assert_eq!(texts(&world.entries("a")), [entry(b"hello", 0).text(), entry(b"hello", 1).text()]);
+        }
+        assert_eq!(put(&world, "a", &long).unwrap(), Added::Same);
+        assert_eq!(world.entries("a"), entries);
+    }
+    assert!(block_on(world.cache.open(permit("a reader"), blob)).unwrap().is_none());
+}
+
+/// A blob that cannot be read for now is not a damaged one: nothing is left out.
+#[test]
+fn a_list_is_not_shortened_by_a_failure() {
+    let world = World::new(Limits::default());
+    let text = format!("{{\"sha512\": \"{}\", \"n\": \"{}\"}}", Sha512::of(b""), "n".repeat(300_000));
+    put(&world, "a", &Entry::new(text, String::new()).unwrap()).unwrap();
+    let failed = store::blobs::Error::Unavailable { doing: "reading", reason: "as the test wants".into() };
+    world.blobs.fail_next(store::blobs::Call::Read, 1, failed);
     block_on(async {
         let mut list = world.cache.entries(permit("a reader"), &key("a")).await.unwrap().unwrap();
-        assert!(list.next().await.unwrap().is_some());
-        let error = list.next().await.unwrap_err();
-        assert_eq!(error.kind(), Kind::Internal, "{error}");
+        assert_eq!(list.next().await.unwrap_err().kind(), Kind::Unavailable);
     });
+    assert_eq!(world.entries("a").len(), 1);
+}
+
+/// What only others can have done is not told as ours.
+#[test]
+fn a_rival_who_was_faster_added_it() {
+    let world = World::new(Limits::default());
+    let other = world.other(Limits::default());
+    world.engine.before_next_commit(async move {
+        other.put_entry(permit("bob"), &key("a"), &entry(b"hello", 0)).await.unwrap();
+    });
+    assert_eq!(put(&world, "a", &entry(b"hello", 0)).unwrap(), Added::Same);
+    assert_eq!(world.history(), ["bob: entry added"]);
 }
 
 #[test]
@@ -121,7 +157,7 @@ fn commits_that_conflict_or_lose_their_answers_are_tried_again() {
 fn nobody_is_lost_in_a_crowd() {
     let world = World::new(Limits::default());
     let entries: Vec<Entry> = (0..100).map(|n| entry(b"hello", n / 2)).collect();
-    let other = world.other();
+    let other = world.other(Limits::default());
     let puts = entries.iter().enumerate().map(|(n, entry)| {
         let cache = if n % 2 == 0 { &world.cache } else { &other };
         let key = key("a");

@@ -23,13 +23,23 @@ impl World {
     pub(crate) fn new(limits: Limits) -> Self {
         let (engine, clock) = (Arc::new(Memory::new()), clock());
         let blobs = Blobs::new(clock.clone());
+        Self::with(limits, blobs, engine, clock)
+    }
+
+    /// One whose blobs have room for so many bytes.
+    pub(crate) fn with_room(limits: Limits, bytes_max: u64) -> Self {
+        let clock = clock();
+        Self::with(limits, Blobs::with_room(clock.clone(), bytes_max), Arc::new(Memory::new()), clock)
+    }
+
+    fn with(limits: Limits, blobs: Blobs, engine: Arc<Memory>, clock: Clock) -> Self {
         let cache = Self::on(&engine, &blobs, &clock, limits, 1);
         Self { engine, blobs, clock, cache }
     }
 
     /// Another process's cache on the same store.
-    pub(crate) fn other(&self) -> Arc<Cache> {
-        Self::on(&self.engine, &self.blobs, &self.clock, Limits::default(), 2)
+    pub(crate) fn other(&self, limits: Limits) -> Arc<Cache> {
+        Self::on(&self.engine, &self.blobs, &self.clock, limits, 2)
     }
 
     fn on(engine: &Arc<Memory>, blobs: &Blobs, clock: &Clock, limits: Limits, seed: u64) -> Arc<Cache> {
@@ -49,23 +59,29 @@ impl World {
         bytes: &[u8],
         expected: Option<Sha512>,
     ) -> Result<Kept, UploadError> {
-        block_on(async {
-            let mut upload = self.cache.upload(permit(who), None).await?;
-            for piece in bytes.chunks(3) {
-                upload.write(Bytes::copy_from_slice(piece)).await?;
-            }
-            self.cache.keep(upload, expected).await
-        })
+        block_on(keep(&self.cache, who, bytes, None, expected))
+    }
+
+    /// The same, when it is said before how many they are.
+    pub(crate) fn announce(&self, who: &str, bytes: &[u8]) -> Result<Kept, UploadError> {
+        block_on(keep(&self.cache, who, bytes, Some(bytes.len() as u64), None))
+    }
+
+    /// Whether anybody sees an artifact of these bytes.
+    pub(crate) fn is_there(&self, bytes: &[u8]) -> bool {
+        block_on(self.cache.open(permit("a reader"), Sha512::of(bytes))).unwrap().is_some()
+    }
+
+    /// The keys of all records that begin with `prefix`, without it.
+    pub(crate) fn records(&self, prefix: &str) -> Vec<String> {
+        let prefix = store::Prefix::new(prefix).unwrap();
+        let listing = block_on(store::Engine::list(&*self.engine, &prefix, store::Page::full())).unwrap();
+        listing.entries.iter().map(|(key, _)| prefix.rest(key).unwrap().to_owned()).collect()
     }
 
     /// Adds an entry about `artifact` to `key`.
     pub(crate) fn add(&self, key: &str, artifact: &[u8], n: usize) {
         block_on(self.cache.put_entry(permit("alice"), &self::key(key), &entry(artifact, n))).unwrap();
-    }
-
-    /// Whether somebody who asks gets the artifact.
-    pub(crate) fn has(&self, bytes: &[u8]) -> bool {
-        block_on(self.cache.open(permit("a reader"), Sha512::of(bytes))).unwrap().is_some()
     }
 
     /// All entries of `key`: text and signature.
@@ -85,13 +101,29 @@ impl World {
 
     /// What the history says, the oldest first.
     pub(crate) fn history(&self) -> Vec<String> {
-        let history = store::History::new(self.engine.clone()).unwrap();
+        let engine: Arc<dyn store::Engine> = self.engine.clone();
+        let history = Cache::history(&engine).unwrap();
         let page = block_on(history.page(None, 1000)).unwrap();
         page.entries
             .into_iter()
             .map(|(_, event)| format!("{}: {}", event.record.by, event.record.what))
             .collect()
     }
+}
+
+/// Keeps `bytes` in pieces of three.
+pub(crate) async fn keep(
+    cache: &Cache,
+    who: &str,
+    bytes: &[u8],
+    announced: Option<u64>,
+    expected: Option<Sha512>,
+) -> Result<Kept, UploadError> {
+    let mut upload = cache.upload(permit(who), announced).await?;
+    for piece in bytes.chunks(3) {
+        upload = cache.take(upload, Bytes::copy_from_slice(piece)).await?;
+    }
+    cache.keep(upload, expected).await
 }
 
 fn clock() -> Clock {

@@ -31,14 +31,14 @@ fn what_rotted_is_put_aside_and_can_be_sent_again() {
         world.keep("alice", bytes, None).unwrap();
     }
     assert!(world.blobs.rot(Sha512::of(b"two")));
-    assert!(world.has(b"two"), "nobody knows yet");
+    assert!(world.is_there(b"two"), "nobody knows yet");
     let scrubbed = world.scrub(1000, 1000);
     assert_eq!((scrubbed.bytes, scrubbed.damaged), (9, 1));
-    assert!(world.has(b"one") && !world.has(b"two"));
+    assert!(world.is_there(b"one") && !world.is_there(b"two"));
     assert_eq!(world.blobs.aside(), [Sha512::of(b"two")]);
     assert!(world.history().contains(&"the house: artifact damaged".to_owned()));
     world.keep("bob", b"two", None).unwrap();
-    assert!(world.has(b"two"));
+    assert!(world.is_there(b"two"));
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn a_round_goes_on_where_it_stopped() {
     // One a step, and in the middle of the second the house stops.
     assert_eq!(world.scrub(1, 1000).bytes, 3);
     assert_eq!(world.scrub(1, 0).bytes, 3);
-    let other = world.other();
+    let other = world.other(Limits::default());
     let scrubbed = block_on(other.scrub(&permit("the house"), 1, &mut Pieces(1000))).unwrap();
     assert_eq!((scrubbed.bytes, scrubbed.is_whole), (6, false));
     assert_eq!(world.scrub(1, 1000).bytes, 9);

@@ -10,6 +10,8 @@ use crate::tasks::Stop;
 const EVERY: Span = Span::seconds(3_600);
 
 pub(crate) struct TrimHistory {
+    /// What the reconciler is called.
+    pub(crate) name: &'static str,
     pub(crate) history: History,
     pub(crate) retention: store::Retention,
     pub(crate) clock: Clock,
@@ -17,7 +19,7 @@ pub(crate) struct TrimHistory {
 
 impl Reconciler for TrimHistory {
     fn name(&self) -> &'static str {
-        "history"
+        self.name
     }
 
     fn step<'a>(&'a mut self, stop: &'a Stop) -> BoxFuture<'a, Result<Next, StepError>> {

@@ -135,7 +135,7 @@ fn found(certificate: &Certificate, wanted: Option<&str>, roles: &Roles) -> Opti
 }
 
 /// Whether the extended key usage, if there is one, has TLS clients in it (RFC 5280 §4.2.1.12).
-fn is_for_clients(certificate: &Certificate) -> bool {
+pub(crate) fn is_for_clients(certificate: &Certificate) -> bool {
     let Some(usage) = certificate.extension(&oid::EXTENDED_KEY_USAGE) else { return true };
     let purposes = extension::parse_extended_key_usage(&usage.value).unwrap_or_default();
     purposes.iter().any(|purpose| [oid::CLIENT_AUTH, oid::ANY_EXTENDED_KEY_USAGE].contains(purpose))

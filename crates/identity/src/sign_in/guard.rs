@@ -9,7 +9,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use base::{Clock, Entropy, Timestamp};
+#[cfg(feature = "basic")]
+use base::Entropy;
+use base::{Clock, Timestamp};
 
 use super::attempt::Attempt;
 use super::cache::{Cache, CacheKey};
@@ -24,7 +26,7 @@ const COME_BACK_IN: Duration = Duration::from_secs(2);
 /// One method's guard.
 pub(crate) struct Guard {
     clock: Clock,
-    cache: Cache,
+    cache: Arc<Cache>,
     turns: Turns,
     throttle: Option<Arc<Throttle>>,
     questions: Mutex<HashMap<CacheKey, Weak<Question>>>,
@@ -77,22 +79,15 @@ pub(crate) enum Found {
 }
 
 impl Guard {
-    /// Remembers for `cache_seconds`, lets `at_once` look at the same time, and slows guesses by `throttle`, when
-    /// they are such as one guesses.
+    /// Remembers in `cache`, lets look whose turn it is, and slows guesses by `throttle`, when they are such as one
+    /// guesses.
     pub(crate) fn new(
-        cache_seconds: u32,
-        at_once: usize,
+        cache: Arc<Cache>,
+        turns: Turns,
         throttle: Option<Arc<Throttle>>,
         clock: &Clock,
-        entropy: &Entropy,
     ) -> Self {
-        Self {
-            clock: clock.clone(),
-            cache: Cache::new(cache_seconds, entropy),
-            turns: Turns::new(at_once),
-            throttle,
-            questions: Mutex::default(),
-        }
+        Self { clock: clock.clone(), cache, turns, throttle, questions: Mutex::default() }
     }
 
     /// The same turns for those who are not to be known from others: their guesses are counted by themselves, and nobody
@@ -101,7 +96,7 @@ impl Guard {
     pub(crate) fn of_strangers(&self, entropy: &Entropy) -> Self {
         Self {
             clock: self.clock.clone(),
-            cache: Cache::new(0, entropy),
+            cache: Arc::new(Cache::new(0, entropy)),
             turns: self.turns.clone(),
             throttle: Some(Arc::new(Throttle::new())),
             questions: Mutex::default(),

@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use x509::{Certificate, Serial, VerifyError};
 
 use super::attempt::Attempt;
+use super::client_certificate::is_for_clients;
 use super::method::{Known, Method, Verdict};
 use super::offer::Offer;
 use super::roles::Roles;
@@ -128,6 +129,10 @@ pub(crate) struct Holders {
 
 impl Holders {
     async fn look(&self, certificate: &Certificate) -> Verdict {
+        if !is_for_clients(certificate) {
+            tracing::debug!(serial = %certificate.serial(), "a certificate is not for clients");
+            return Verdict::Failure;
+        }
         match (self.authority)(certificate.clone()).await {
             Ok(holder) => {
                 let common_name = certificate.subject().common_name();

@@ -28,6 +28,7 @@ use super::error::BuildError;
 use super::method::{Known, Method, Verdict};
 use super::offer::Offer;
 use super::own_authority::{AskAuthority, Holders};
+use super::shared::Shared;
 use super::throttle::Throttle;
 use crate::Principal;
 use crate::principal::ANYBODY;
@@ -53,9 +54,11 @@ pub struct Ground {
     pub users_authority: Option<AskAuthority>,
     /// Who knows our own services' certificates.
     pub services_authority: Option<AskAuthority>,
+    /// What it has in common with the other stacks of the house.
+    pub shared: Shared,
 }
 
-/// The methods of sign-in. One for the whole process: it remembers who was right, and counts who was wrong.
+/// The methods of sign-in to an interface.
 pub struct Stack {
     methods: Vec<Box<dyn Method>>,
     open_paths: Vec<OpenPath>,
@@ -73,6 +76,7 @@ impl Stack {
     /// error: it lets nobody in until it can be, and the log says so.
     pub fn build(config: Config, ground: &Ground) -> Result<Self, Vec<BuildError>> {
         let mut stack = Self::of(Vec::new(), config.open_paths, &ground.clock);
+        stack.throttle = ground.shared.throttle.clone();
         let mut errors = Vec::new();
         let mut configs = config.methods.into_iter();
         while let Some(config) = configs.next() {
@@ -140,9 +144,10 @@ impl Stack {
         ground: &Ground,
     ) -> Result<Box<dyn Method>, BuildError> {
         let method = config.name();
-        #[cfg(feature = "guard")]
+        #[cfg(feature = "services")]
         let guard = |cache_seconds, at_once, throttle| {
-            super::guard::Guard::new(cache_seconds, at_once, throttle, &ground.clock, &ground.entropy)
+            let cache = Arc::new(super::cache::Cache::new(cache_seconds, &ground.entropy));
+            super::guard::Guard::new(cache, super::turns::Turns::new(at_once), throttle, &ground.clock)
         };
         #[cfg(feature = "services")]
         let service = |source| BuildError::Service { method, source };
@@ -150,7 +155,11 @@ impl Stack {
             #[cfg(feature = "basic")]
             MethodConfig::Basic(config) => {
                 let at_once = ground.compute_at_once.max(1);
-                let guard = guard(config.cache_seconds, at_once, Some(self.throttle.clone()));
+                // What one of them remembers depends on the user, the password, its hash and the role, and so is the same
+                // for all.
+                let (cache, turns) = ground.shared.passwords(config.cache_seconds, at_once, &ground.entropy);
+                let throttle = Some(self.throttle.clone());
+                let guard = super::guard::Guard::new(cache, turns, throttle, &self.clock);
                 let compute = ground.compute.clone();
                 let basic = super::basic::Basic::new(
                     config,

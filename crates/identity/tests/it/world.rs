@@ -12,7 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use identity::Role;
 use identity::sign_in::{
-    Attempt, BasicConfig, Config, Ground, MethodConfig, OpenPath, Outcome, Recent, Stack, UserConfig, Work,
+    Attempt, BasicConfig, Config, Ground, MethodConfig, OpenPath, Outcome, Recent, Shared, Stack, UserConfig,
+    Work,
 };
 use x509::Certificate;
 
@@ -49,6 +50,7 @@ impl World {
             compute_at_once: 2,
             users_authority: None,
             services_authority: None,
+            shared: Shared::new(),
         };
         Self { clock, ground, compared }
     }

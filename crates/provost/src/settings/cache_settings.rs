@@ -22,6 +22,10 @@ const BYTES_MAX: u64 = i64::MAX as u64;
 const GRACE_DAYS_MAX: f64 = 3_650.0;
 /// The shortest: whoever was told that an artifact is there has so long to name it.
 const GRACE_MIN: Span = Span::seconds(3_600);
+/// The least memory that sending takes: a few pieces.
+const SENDING_BYTES_MIN: u64 = 1024 * 1024;
+/// The most that can be counted at once.
+const SENDING_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024 - 1;
 
 /// See [`super::Settings::from`].
 pub fn cache(reader: &mut Reader<'_>) -> Option<Cache> {
@@ -31,6 +35,7 @@ pub fn cache(reader: &mut Reader<'_>) -> Option<Cache> {
     let writers_sign_in = reader.choice("cache.writers").map(|word| word == "signed-in");
     let plain_http = audience(reader, "cache.plain_http");
     let users_file = path(reader, "cache.users_file");
+    let services_publish = reader.choice("cache.services").map(|word| word == "publishers");
     let client_ca_file = client_ca_file(reader);
     let artifact_bytes_max = reader.whole("cache.artifact_bytes_max", BYTES_MIN..=BYTES_MAX);
     let writer_bytes_max = reader
@@ -38,6 +43,8 @@ pub fn cache(reader: &mut Reader<'_>) -> Option<Cache> {
         .then(|| reader.whole("cache.writer_bytes_max", BYTES_MIN..=BYTES_MAX));
     let rules = rules(reader);
     let scrub = reader.whole("cache.scrub_bytes_per_second", 0..=BYTES_MAX);
+    let reserve_bytes = reader.whole("cache.reserve_bytes", 0..=BYTES_MAX);
+    let sending_bytes_max = reader.whole("cache.sending_bytes_max", SENDING_BYTES_MIN..=SENDING_BYTES_MAX);
     Some(Cache {
         api: api?,
         folder,
@@ -45,6 +52,7 @@ pub fn cache(reader: &mut Reader<'_>) -> Option<Cache> {
         writers_sign_in: writers_sign_in?,
         plain_http: plain_http?,
         users_file,
+        services_publish: services_publish?,
         client_ca_file: client_ca_file?,
         artifact_bytes_max: artifact_bytes_max?,
         writer_bytes_max: match writer_bytes_max {
@@ -53,6 +61,8 @@ pub fn cache(reader: &mut Reader<'_>) -> Option<Cache> {
         },
         rules: rules?,
         scrub_bytes_per_second: Some(scrub?).filter(|bytes| *bytes > 0),
+        reserve_bytes: reserve_bytes?,
+        sending_bytes_max: sending_bytes_max?,
     })
 }
 
@@ -100,7 +110,9 @@ impl Cache {
         let mut config = fleet.methods();
         config.open_paths.clear();
         let publishers = || Roles::everybody(Role::Publisher);
-        config.methods.push(MethodConfig::ServicesAuthority(publishers()));
+        if self.services_publish {
+            config.methods.push(MethodConfig::ServicesAuthority(publishers()));
+        }
         let of_others = self.client_ca_file.clone().map(|ca_file| {
             MethodConfig::ClientCertificate(ClientCertificateConfig {
                 common_name: None,

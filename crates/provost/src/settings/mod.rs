@@ -247,6 +247,8 @@ pub struct Cache {
     pub plain_http: Audience,
     /// Users who sign in by a password.
     pub users_file: Option<PathBuf>,
+    /// Whether our own services are publishers.
+    pub services_publish: bool,
     /// Authorities whose clients are publishers.
     pub client_ca_file: Option<PathBuf>,
     /// How large an artifact may be.
@@ -257,6 +259,10 @@ pub struct Cache {
     pub rules: cache::Rules,
     /// How fast artifacts are read again, to see whether they are whole.
     pub scrub_bytes_per_second: Option<u64>,
+    /// How much of the disk is left free.
+    pub reserve_bytes: u64,
+    /// How much memory what is sent may take.
+    pub sending_bytes_max: u64,
 }
 
 /// How hosts are looked at and made ready.

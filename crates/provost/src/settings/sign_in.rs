@@ -7,8 +7,8 @@ use std::sync::Arc;
 use base::{Clock, Entropy, report};
 use identity::Role;
 use identity::sign_in::{
-    AskAuthority, AskAuthorityError, BasicConfig, Config, Ground, MethodConfig, Roles, SignInError, Stack,
-    Work, users,
+    AskAuthority, AskAuthorityError, BasicConfig, Config, Ground, MethodConfig, Roles, Shared, SignInError,
+    Stack, Work, users,
 };
 use serde_json::{Map, Value};
 use store::regular_file;
@@ -174,6 +174,7 @@ fn try_out(config: &Config) -> Vec<String> {
         compute_at_once: 1,
         users_authority: Some(nobody_knows()),
         services_authority: Some(nobody_knows()),
+        shared: Shared::new(),
     };
     let errors = Stack::build(config.clone(), &ground).err().unwrap_or_default();
     errors.iter().map(|error| report(error)).collect()

@@ -2,11 +2,24 @@
 
 use std::borrow::Cow;
 
-/// `%41` to `A`; what is no escape stays as it is; what is not UTF-8 becomes U+FFFD and so matches nothing.
+/// `%41` to `A`; what is no escape stays as it is; each part that is not UTF-8 becomes U+FFFD, which nothing is called.
 pub(super) fn decode(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }
+    Cow::Owned(String::from_utf8_lossy(&bytes(text)).into_owned())
+}
+
+/// The same, and nothing for what is not UTF-8: where things are called as whoever puts them there likes, two paths would
+/// be one otherwise.
+pub(super) fn decode_strictly(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('%') {
+        return Some(Cow::Borrowed(text));
+    }
+    String::from_utf8(bytes(text)).ok().map(Cow::Owned)
+}
+
+fn bytes(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -23,7 +36,7 @@ pub(super) fn decode(text: &str) -> Cow<'_, str> {
             }
         }
     }
-    Cow::Owned(String::from_utf8_lossy(&decoded).into_owned())
+    decoded
 }
 
 #[cfg(test)]
@@ -43,6 +56,8 @@ mod tests {
             ("%ff", "\u{fffd}"),
         ] {
             assert_eq!(decode(text), expected);
+            let strictly = decode_strictly(text);
+            assert_eq!(strictly.as_deref(), (text != "%ff").then_some(expected));
         }
     }
 }

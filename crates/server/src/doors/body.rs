@@ -81,23 +81,32 @@ pub async fn read_body(mut body: Body, limit_bytes: usize) -> Result<Bytes, Body
     Ok(whole.into())
 }
 
-/// A body that is read a piece at a time, and may be of any length. Room is taken for one piece, not for all of it.
-pub struct Flowing(Body);
+/// How much memory a body takes that flows: what has come and is not yet where it goes.
+const FLOWING_BYTES: usize = 512 * 1024;
+
+/// A body that is read a piece at a time, and may be of any length. It has one share of the room for all bodies, from
+/// its first piece on until this is dropped.
+pub struct Flowing {
+    body: Body,
+    flows: Option<Flows>,
+    share: Option<OwnedSemaphorePermit>,
+}
 
 impl Flowing {
     /// The body of the request that has these `extensions`. Nothing of it is read yet.
     #[must_use]
     pub fn new(body: Body, extensions: &Extensions) -> Self {
-        if let Some(Flows(flows)) = extensions.get::<Flows>() {
-            flows.store(true, Ordering::Relaxed);
+        let flows = extensions.get::<Flows>().cloned();
+        if let Some(flows) = &flows {
+            flows.begun.store(true, Ordering::Relaxed);
         }
-        Self(body)
+        Self { body, flows, share: None }
     }
 
     /// How many bytes it is said to have.
     #[must_use]
     pub fn announced(&self) -> Option<u64> {
-        self.0.size_hint().exact()
+        self.body.size_hint().exact()
     }
 
     /// The next piece; nothing at its end.
@@ -105,7 +114,10 @@ impl Flowing {
     /// # Errors
     /// When there is no more to be had; the connection is of no further use then.
     pub async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
-        while let Some(frame) = self.0.frame().await {
+        if let Some(flows) = self.flows.take() {
+            self.share = Some(flows.share().await?);
+        }
+        while let Some(frame) = self.body.frame().await {
             let frame = frame.map_err(|error| reason(&*error.into_inner()))?;
             if let Ok(data) = frame.into_data() {
                 return Ok(Some(data)); // trailers are ignored
@@ -115,9 +127,31 @@ impl Flowing {
     }
 }
 
-/// Whether room is taken for one piece of a body at a time. In the extensions of requests that have one.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Flows(Arc<AtomicBool>);
+/// Whether a body flows, and where it has its room then. In the extensions of requests that have one.
+#[derive(Debug, Clone)]
+pub(super) struct Flows {
+    begun: Arc<AtomicBool>,
+    budget: Arc<Semaphore>,
+    bytes: u32,
+    wait: Duration,
+}
+
+impl Flows {
+    /// A body that does not yet, whose room will be in `budget`.
+    pub(super) fn new(budget: &Arc<Semaphore>, limits: &Limits) -> Self {
+        // Or those of a house with little room would wait for ever.
+        let bytes = u32::try_from(FLOWING_BYTES.min(limits.bodies_bytes_max)).unwrap_or(u32::MAX);
+        Self { begun: Arc::default(), budget: Arc::clone(budget), bytes, wait: limits.body_stall }
+    }
+
+    /// Waits for a share of the room, as long as a client may keep us waiting: nothing of the body is lost meanwhile, nor
+    /// does what others do end one that has begun.
+    async fn share(self) -> Result<OwnedSemaphorePermit, BodyError> {
+        let share = tokio::time::timeout(self.wait, self.budget.acquire_many_owned(self.bytes)).await;
+        // The semaphore is never closed.
+        share.ok().and_then(Result::ok).ok_or(BodyError::Busy)
+    }
+}
 
 /// What an error of a [`RequestBody`] means.
 fn reason(error: &(dyn std::error::Error + 'static)) -> BodyError {
@@ -161,7 +195,7 @@ pub(super) struct RequestBody {
     /// Room for all bodies together, and our part of it, which is given back when this is dropped.
     budget: Arc<Semaphore>,
     held: Option<OwnedSemaphorePermit>,
-    /// Whether what came before is gone when the next piece is asked for.
+    /// Whether it has its room by itself.
     flows: Option<Flows>,
 }
 
@@ -190,10 +224,10 @@ impl RequestBody {
             self.patience = left.saturating_add(self.limits.worth(bytes)).min(self.limits.body_stall);
         }
         self.turn.bytes_came(bytes);
-        let count = u32::try_from(bytes).map_err(|_| Spent)?;
-        if self.flows.as_ref().is_some_and(|Flows(flows)| flows.load(Ordering::Relaxed)) {
-            self.held = None;
+        if self.flows.as_ref().is_some_and(|flows| flows.begun.load(Ordering::Relaxed)) {
+            return Ok(());
         }
+        let count = u32::try_from(bytes).map_err(|_| Spent)?;
         let room = Arc::clone(&self.budget).try_acquire_many_owned(count).map_err(|_| Spent)?;
         match &mut self.held {
             Some(held) => held.merge(room),

@@ -117,7 +117,7 @@ fn answer(
     let (method, version) = (request.method().clone(), request.version());
     let (limits, budget) = (&connection.foyer.limits, &connection.foyer.bodies_bytes);
     let left_over = (version == Version::HTTP_2 && !request.body().is_end_stream()).then(LeftOver::default);
-    let flows = (!request.body().is_end_stream()).then(Flows::default);
+    let flows = (!request.body().is_end_stream()).then(|| Flows::new(budget, limits));
     let mut request = request.map(|body| {
         let (turn, limits, budget) = (Arc::clone(&turn), Arc::clone(limits), Arc::clone(budget));
         Body::new(RequestBody::new(body, left_over.clone(), turn, limits, budget, flows.clone()))

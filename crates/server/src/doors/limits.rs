@@ -26,7 +26,8 @@ pub struct Limits {
     /// of a second, so that whoever sends or reads in drips falls behind nearly as fast as the silent.
     /// At least 1; 1024 unless told.
     pub bytes_per_second_min: u32,
-    /// All request bodies being read at a time, over all connections. 503 for whoever sends more.
+    /// All request bodies being read at a time, over all connections. 503 for whoever sends more. One that is read
+    /// piece by piece has 512 KiB of it, and waits for them.
     /// 256 MiB unless told.
     pub bodies_bytes_max: usize,
     /// How long closing may take once the last answer is written. Meanwhile what the peer still sends

@@ -10,7 +10,6 @@ use futures_util::future::join_all;
 use hyper::rt::Executor;
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto::Builder;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -19,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::access_log::{AccessLog, Lines};
 use super::connection::serve;
+use super::files;
 use super::limits::Limits;
 use super::meters::Meters;
 use super::registry::Registry;
@@ -190,7 +190,7 @@ impl Doors {
             tasks.spawn(async move { writers.compute(|| writer.run()).await });
         }
         let mut limits = opening.limits;
-        limits.connections_max = places(limits.connections_max, raise_file_limit());
+        limits.connections_max = files::for_connections(limits.connections_max, files::limit());
         let limits = Arc::new(limits);
         let foyer = Arc::new(Foyer {
             http: http(&limits, &opening.tasks),
@@ -338,38 +338,9 @@ async fn accept(foyer: Arc<Foyer>, listener: TcpListener, local: SocketAddr, sec
     }
 }
 
-/// Raises the number of files that this process may have open as far as it may. What it is then;
-/// `None` when there is no limit.
-fn raise_file_limit() -> Option<u64> {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        Ok(()) => maximum,
-        Err(_) => current, // then we live with what we have
-    }
-}
-
-/// How many connections there is room for, leaving some files for everything else.
-fn places(wanted: usize, files: Option<u64>) -> usize {
-    const OTHER_FILES: u64 = 128;
-    let Some(files) = files else { return wanted };
-    let room = usize::try_from(files.saturating_sub(OTHER_FILES).max(1)).unwrap_or(usize::MAX);
-    if room < wanted {
-        tracing::warn!(wanted, room, "fewer connections at a time than wanted: too few open files allowed");
-    }
-    wanted.min(room)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn connections_leave_files_for_others() {
-        assert_eq!(places(1024, None), 1024);
-        assert_eq!(places(1024, Some(1 << 20)), 1024);
-        assert_eq!(places(1024, Some(1024)), 896);
-        assert_eq!(places(1024, Some(3)), 1);
-    }
 
     #[test]
     fn bind_errors_say_which_address_and_why() {

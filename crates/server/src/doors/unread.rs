@@ -18,7 +18,8 @@ use tokio::time::{Duration, Instant, Sleep};
 use super::limits::Limits;
 use super::watch::Turn;
 
-/// How much is thrown away of one body: more than any route keeps in memory.
+/// How much is thrown away of one body: more than any route takes that has it in memory as a whole. Of what may be of
+/// any length, such as artifacts, the rest is cut off.
 const BYTES_MAX: usize = 16 << 20;
 
 /// Where whoever drops a body before its end leaves it. Cloning shares it.

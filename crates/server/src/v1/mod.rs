@@ -47,7 +47,7 @@ use self::listeners::Listeners;
 use self::refusal::Refusal;
 use self::route::Found;
 use self::table::{Call, Conditions, Row};
-use crate::app::FleetApi;
+use crate::app::Entrance;
 use crate::signing_in::sign_in;
 
 pub(crate) use self::route::is_inside;
@@ -55,13 +55,13 @@ pub(crate) use self::route::is_inside;
 /// The interface's server side.
 pub(crate) struct V1 {
     house: Arc<House>,
-    api: Arc<FleetApi>,
+    api: Arc<Entrance>,
     /// Who reads along with operations.
     listeners: Listeners,
 }
 
 impl V1 {
-    pub(crate) fn new(house: Arc<House>, api: Arc<FleetApi>) -> Self {
+    pub(crate) fn new(house: Arc<House>, api: Arc<Entrance>) -> Self {
         Self { house, api, listeners: Listeners::default() }
     }
 

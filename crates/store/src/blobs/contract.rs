@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
 /// How many bytes come in one piece when an object is read; the last piece is shorter.
-pub const CHUNK_BYTES: usize = 256 * 1024;
+pub const CHUNK_BYTES: usize = 64 * 1024;
 /// The most objects that one listing tells of.
 pub const LIST_MAX: usize = 1000;
 
@@ -127,7 +127,8 @@ impl Blob {
     }
 
     /// The bytes in `range`, as far as there are any, in pieces of at most [`CHUNK_BYTES`]. Nothing is read before the
-    /// first piece is asked for, and no more than a piece ahead after that.
+    /// first piece is asked for, and none ahead where the bytes are at hand: whoever bounds the pieces that it holds
+    /// bounds the memory that reading takes.
     ///
     /// # Errors
     /// [`Error::Damaged`] when it has become shorter; [`Error::Gone`] when a remote one was removed; what else went

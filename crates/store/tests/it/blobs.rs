@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_executor::block_on;
 use futures_util::TryStreamExt as _;
 use store::blobs::conformance::{conformance, sample};
-use store::blobs::{Blobs, Error, Kept, Local, Memory, OpenError};
+use store::blobs::{Blobs, CHUNK_BYTES, Error, Kept, Local, Memory, OpenError};
 
 mod full;
 mod kill;
@@ -192,4 +192,51 @@ fn a_place_that_cannot_be_is_refused_with_what_to_do() {
     let refused = Local::open(&file.join("objects"), clock()).err().unwrap();
     assert!(matches!(refused, OpenError::Files { .. }), "{refused}");
     assert!(refused.help().is_some());
+}
+
+/// What has rotted keeps its size: whoever sends it again, a day later at the latest, repairs it.
+#[test]
+fn an_object_that_rotted_is_healed_by_the_next_upload() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let blobs = Local::open(directory.path(), clock.clone()).unwrap();
+    let bytes = sample(1, 700_000);
+    let digest = keep(&blobs, &bytes).unwrap().digest;
+    let file = path(directory.path(), digest);
+    let about = std::fs::metadata(&file).unwrap();
+    let mut rotten = bytes.to_vec();
+    rotten[600_000] ^= 1;
+    std::fs::write(&file, rotten).unwrap();
+    std::fs::File::options()
+        .write(true)
+        .open(&file)
+        .unwrap()
+        .set_modified(about.modified().unwrap())
+        .unwrap();
+    // Nobody reads it through each time: it was just kept.
+    assert!(keep(&blobs, &bytes).unwrap().was_there);
+    clock.advance(Span::days(1));
+    assert!(!keep(&blobs, &bytes).unwrap().was_there);
+    assert_eq!(read(&blobs, digest).unwrap().unwrap(), bytes);
+    assert_eq!(files(&directory.path().join("rotten")), [digest.to_string()]);
+    clock.advance(Span::days(1));
+    assert!(keep(&blobs, &bytes).unwrap().was_there, "one that is whole stays");
+}
+
+/// Whoever has a thousand objects open and reads slowly has a thousand pieces in memory, and no more.
+#[test]
+fn no_piece_is_read_before_it_is_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let blobs = Local::open(directory.path(), clock()).unwrap();
+    let bytes = sample(1, 3 * CHUNK_BYTES);
+    let digest = keep(&blobs, &bytes).unwrap().digest;
+    let blob = block_on(blobs.open(digest)).unwrap().unwrap();
+    let mut pieces = blob.read(0..u64::MAX);
+    let changed = std::fs::File::options().write(true).open(path(directory.path(), digest)).unwrap();
+    for piece in 0..3 {
+        // What is read from now on is seen to be.
+        changed.write_all_at(&[piece; CHUNK_BYTES], u64::from(piece) * CHUNK_BYTES as u64).unwrap();
+        let read = block_on(pieces.try_next()).unwrap().unwrap();
+        assert!(read[..] == [piece; CHUNK_BYTES], "piece {piece}");
+    }
 }

@@ -44,7 +44,8 @@ pub const KEYS: &[Key] = &[
         default: Default::Is("268435456"),
         docs: &[
             "How much memory the bodies of all requests may take together",
-            "Whoever sends more is told to try again later (503). One request may have 10485760.",
+            "Whoever sends more is told to try again later (503). One request may have 10485760. An artifact that comes in",
+            "has 524288, however large it is, and waits for them.",
         ],
     },
     Key {
@@ -90,6 +91,8 @@ pub const KEYS: &[Key] = &[
         name: "history.keep_count",
         kind: Kind::Whole("N"),
         default: Default::Is("1000000"),
-        docs: &["How many events the history keeps at most"],
+        docs: &[
+            "How many events the history keeps at most; the cache's own, of artifacts and entries, as many again",
+        ],
     },
 ];

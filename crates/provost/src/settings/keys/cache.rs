@@ -31,8 +31,9 @@ pub const KEYS: &[Key] = &[
         default: Default::Is("\"signed-in\""),
         docs: &[
             "Who puts artifacts and entries there: only who signs in, or, for closed networks, whoever reaches the service",
-            "Holders of certificates of the authorities for services and for users sign in, whom `fleet.sign_in` gives the",
-            "role publisher, operator or administrator, and whom `cache.users_file` and `cache.client_ca_file` know.",
+            "Those sign in whom `fleet.sign_in` gives the role publisher, operator or administrator, by default holders of",
+            "certificates of the authority for users; and whom `cache.services`, `cache.users_file` and",
+            "`cache.client_ca_file` let in.",
         ],
     },
     Key {
@@ -59,6 +60,16 @@ pub const KEYS: &[Key] = &[
         ],
     },
     Key {
+        name: "cache.services",
+        kind: Kind::Choice(&["publishers", "none"]),
+        default: Default::Is("\"publishers\""),
+        docs: &[
+            "What holders of our own services' certificates are to the cache: publishers, or nobody",
+            "Each name that a certificate is issued for has a quota of its own, so whoever approves requests approves",
+            "quotas. A certificate whose extended key usage has no clients in it counts for nothing here.",
+        ],
+    },
+    Key {
         name: "cache.client_ca_file",
         kind: Kind::Path("FILE"),
         default: Default::Follows("none but our own", "\"/etc/provost/cache-clients.pem\""),
@@ -79,7 +90,27 @@ pub const KEYS: &[Key] = &[
         default: Default::Follows("as much as there is room for", "1099511627776"),
         docs: &[
             "How much one writer may keep, artifacts and entries together; more is refused with 507",
-            "Counted from when it is first said on.",
+            "Counted from when it is first said on, and while it comes in. What is there already is never refused: who has",
+            "kept enough is told so once all of it has come.",
+        ],
+    },
+    Key {
+        name: "cache.reserve_bytes",
+        kind: Kind::Whole("BYTES"),
+        default: Default::Is("268435456"),
+        docs: &[
+            "How much of the disk with the artifacts is left free, for the database among others",
+            "An artifact that would take of it is refused with 507.",
+        ],
+    },
+    Key {
+        name: "cache.sending_bytes_max",
+        kind: Kind::Whole("BYTES"),
+        default: Default::Is("33554432"),
+        docs: &[
+            "How much memory artifacts and lists of entries may take together on their way out",
+            "Each that is sent has up to 65536 bytes of it at a time; when all is taken by clients that read slowly, the",
+            "others wait.",
         ],
     },
     Key {

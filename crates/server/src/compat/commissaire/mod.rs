@@ -32,7 +32,7 @@ use self::bodies::{Members, Replacement};
 use self::route::Call;
 use super::percent;
 use crate::answers::Answers;
-use crate::app::FleetApi;
+use crate::app::Entrance;
 use crate::doors::read_body;
 use crate::sharing::Shared;
 use crate::signing_in::sign_in;
@@ -52,7 +52,7 @@ const ANSWERS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// The dialect's server side.
 pub(crate) struct Commissaire {
     house: Arc<House>,
-    api: Arc<FleetApi>,
+    api: Arc<Entrance>,
     answers: Answers<Document>,
     /// The lists of all hosts, each of which takes the memory of all hosts while it is made.
     lists: Shared<Bytes>,
@@ -110,7 +110,7 @@ impl Asked {
 }
 
 impl Commissaire {
-    pub(crate) fn new(house: Arc<House>, api: Arc<FleetApi>) -> Self {
+    pub(crate) fn new(house: Arc<House>, api: Arc<Entrance>) -> Self {
         Self { house, api, answers: Answers::new(ANSWERS_BYTES_MAX), lists: Shared::new() }
     }
 

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use base::Explain;
+use base::{Explain, Kind};
 use http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::route::Missed;
 use crate::fault;
 use crate::signing_in::{self, NotSignedIn};
+
+/// When it is worth asking again for what could not be done for now.
+const COME_BACK_IN: Duration = Duration::from_secs(2);
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -47,6 +50,16 @@ impl Refusal {
 
     fn after(self, wait: Duration) -> Self {
         self.with(RETRY_AFTER, wait.as_secs().max(1))
+    }
+
+    /// As much is being done as can be at once.
+    pub(super) fn busy() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too many are served at the moment").after(COME_BACK_IN)
+    }
+
+    /// A page of somebody else's wants to write, by the hands of whoever looks at it.
+    pub(super) fn foreign_page() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "pages of other sites do not write here")
     }
 
     pub(super) fn not_found(what: &str) -> Self {
@@ -99,7 +112,9 @@ impl From<Missed> for Refusal {
     fn from(missed: Missed) -> Self {
         match missed {
             Missed::Path => Self::not_found("artifacts have 128 lower-case hexadecimal digits for a name"),
+            Missed::NoKey => Self::not_found("there is no entry under this key"),
             Missed::Key(error) => Self::new(StatusCode::BAD_REQUEST, &error.to_string()),
+            Missed::NoText => Self::new(StatusCode::BAD_REQUEST, "the path is not UTF-8"),
             Missed::Method(allowed) => Self::new(StatusCode::METHOD_NOT_ALLOWED, "that cannot be done here")
                 .with(ALLOW, HeaderValue::from_static(allowed)),
         }
@@ -108,6 +123,10 @@ impl From<Missed> for Refusal {
 
 impl<E: Explain> From<E> for Refusal {
     fn from(error: E) -> Self {
-        Self::new(fault::status_of(&error), &fault::told(&error))
+        let refusal = Self::new(fault::status_of(&error), &fault::told(&error));
+        match error.kind() {
+            Kind::Unavailable => refusal.after(COME_BACK_IN),
+            _ => refusal,
+        }
     }
 }

@@ -1,18 +1,25 @@
 //! Artifacts in and out.
 
+use std::io;
+use std::ops::Range;
+
 use axum::body::Body;
 use axum::response::Response;
 use base::Sha512;
 use cache::{PutArtifact, ReadArtifacts};
+use futures_util::{TryStreamExt as _, stream};
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use identity::Permit;
+use store::blobs::{Blob, CHUNK_BYTES};
 
 use super::NetworkCache;
 use super::answer::{self, Refusal};
+use super::places::Place;
 use super::range::{Wanted, wanted};
 use crate::app::Who;
 use crate::doors::Flowing;
@@ -23,6 +30,8 @@ const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31556926
 const FOR_EVER_THEIRS: HeaderValue = HeaderValue::from_static("private, max-age=31556926, immutable");
 const BYTES: HeaderValue = HeaderValue::from_static("bytes");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+/// Whatever it looks like: no browser is to take it for a page of ours.
+const AS_SAID: HeaderValue = HeaderValue::from_static("nosniff");
 
 impl NetworkCache {
     /// 201 and the digest, without a line's end: clients compare the body with what they expect.
@@ -33,14 +42,20 @@ impl NetworkCache {
         parts: &Parts,
         body: Body,
     ) -> Result<Response, Refusal> {
+        let place = self.writing.take().await?;
         let mut body = Flowing::new(body, &parts.extensions);
         let mut upload = self.cache.upload(permit, body.announced()).await?;
         while let Some(bytes) = body.next().await? {
-            upload.write(bytes).await?;
+            upload = self.cache.take(upload, bytes).await?;
         }
-        // To its end, also when the client hangs up now: the bytes are all there.
-        let cache = self.cache.clone();
-        let kept = self.house.tasks().complete(async move { cache.keep(upload, expected).await }).await?;
+        // To its end, also when the client hangs up now: the bytes are all there. What it took is taken until then.
+        let (cache, taken) = (self.cache.clone(), (place, body));
+        let keep = async move {
+            let kept = cache.keep(upload, expected).await;
+            drop(taken);
+            kept
+        };
+        let kept = self.house.tasks().complete(keep).await?;
         Ok(answer::text(StatusCode::CREATED, kept.digest.to_string()))
     }
 
@@ -48,8 +63,10 @@ impl NetworkCache {
         &self,
         permit: Permit<ReadArtifacts>,
         digest: Sha512,
+        method: &Method,
         headers: &HeaderMap,
     ) -> Result<Response, Refusal> {
+        let place = self.reading.take().await?;
         let found = self.cache.open(permit, digest).await?;
         let artifact = found.ok_or_else(|| Refusal::not_found("there is no such artifact"))?;
         let size = artifact.blob.size();
@@ -58,32 +75,49 @@ impl NetworkCache {
             Who::Everybody => FOR_EVER,
             Who::SignedIn => FOR_EVER_THEIRS,
         };
-        if headers.get(IF_NONE_MATCH).is_some_and(|said| names(said, &tag)) {
+        if headers.get_all(IF_NONE_MATCH).iter().any(|said| names(said, &tag)) {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             describe(response.headers_mut(), &tag, kept);
             return Ok(response);
         }
-        let (status, range) = match wanted(headers, size, &tag) {
+        // Ranges are for GET alone (RFC 9110 §14.2).
+        let wanted = if method == Method::GET { wanted(headers, size, &tag) } else { Wanted::All };
+        let (status, range) = match wanted {
             Wanted::All => (StatusCode::OK, 0..size),
             Wanted::Some(range) => (StatusCode::PARTIAL_CONTENT, range),
             Wanted::None => return Err(Refusal::no_such_range(size)),
         };
         let mut response = Response::new(match range.is_empty() {
             true => Body::empty(),
-            false => Body::from_stream(artifact.blob.read(range.clone())),
+            false => self.pieces(artifact.blob, range.clone(), place),
         });
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_LENGTH, (range.end - range.start).into());
         headers.insert(CONTENT_TYPE, OCTETS);
         headers.insert(ACCEPT_RANGES, BYTES);
+        headers.insert(X_CONTENT_TYPE_OPTIONS, AS_SAID);
         describe(headers, &tag, kept);
         if status == StatusCode::PARTIAL_CONTENT {
             let told = format!("bytes {}-{}/{size}", range.start, range.end - 1);
             headers.extend(HeaderValue::try_from(told).ok().map(|told| (CONTENT_RANGE, told)));
         }
         Ok(response)
+    }
+
+    /// The bytes of `blob` in `range`, each piece read when there is room for it and somebody wants it.
+    fn pieces(&self, blob: Blob, range: Range<u64>, place: Place) -> Body {
+        let sending = self.sending.clone();
+        let pieces = stream::try_unfold((blob.read(range), place), move |(mut pieces, place)| {
+            let sending = sending.clone();
+            async move {
+                let room = sending.room(CHUNK_BYTES).await?;
+                let piece = pieces.try_next().await.map_err(io::Error::other)?;
+                Ok::<_, io::Error>(piece.map(|piece| (room.hold(piece), (pieces, place))))
+            }
+        });
+        Body::from_stream(pieces)
     }
 }
 

@@ -1,20 +1,28 @@
 //! Entries in and out.
 
+use std::io;
+
 use axum::body::Body;
 use axum::response::Response;
-use bytes::Bytes;
 use cache::{EntryKey, EntryList, PutEntry, ReadArtifacts, ReadError};
 use entry::Entry;
 use futures_util::stream;
-use http::StatusCode;
+use http::header::CACHE_CONTROL;
+use http::{HeaderValue, StatusCode};
 use identity::Permit;
 
 use super::NetworkCache;
 use super::answer::{self, Refusal};
+use crate::app::Who;
 use crate::doors::read_body;
 
-/// The longest list that is put together before it is sent, in bytes.
-const WHOLE_BYTES_MAX: usize = 256 * 1024;
+/// The longest list that is put together before it is sent, in bytes, and how long the parts of a longer one are; as far
+/// as one entry is not longer.
+const WHOLE_BYTES_MAX: usize = 64 * 1024;
+/// Entries are added at any time: nobody shows what they were without asking.
+const ASKED_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
+/// The same, for whoever asked alone.
+const NOBODY_ELSES: HeaderValue = HeaderValue::from_static("private, no-store");
 
 impl NetworkCache {
     /// 201 without a body, as the public server answers. The very same entry again is answered the same.
@@ -24,10 +32,16 @@ impl NetworkCache {
         key: EntryKey,
         body: Body,
     ) -> Result<Response, Refusal> {
+        let place = self.writing.take().await?;
         let body = read_body(body, entry::BODY_BYTES_MAX).await?;
         let entry = Entry::parse(&body)?;
         let cache = self.cache.clone();
-        let put = async move { cache.put_entry(permit, &key, &entry).await };
+        // To its end, also when the client hangs up now; its place is taken until then.
+        let put = async move {
+            let put = cache.put_entry(permit, &key, &entry).await;
+            drop(place);
+            put
+        };
         self.house.tasks().complete(put).await?;
         Ok(answer::text(StatusCode::CREATED, String::new()))
     }
@@ -46,22 +60,42 @@ impl NetworkCache {
                 Some(pair) => add(&mut text, &pair),
                 None => {
                     text.push(']');
-                    return Ok(answer::json(Body::from(text)));
+                    let room = self.sending.room(text.len()).await.map_err(|_| Refusal::busy())?;
+                    return Ok(self.list(Body::from(room.hold(text.into()))));
                 }
             }
         }
-        let pieces = stream::try_unfold(Some((text, Some(list))), |left| async move {
-            let Some((text, list)) = left else { return Ok(None) };
-            let left = match list {
-                None => None,
-                Some(mut list) => Some(match piece(&mut list).await? {
-                    Some(next) => (next, Some(list)),
-                    None => ("]".to_owned(), None),
-                }),
-            };
-            Ok::<_, ReadError>(Some((Bytes::from(text), left)))
+        // A page of it is in memory as long as it is sent.
+        let place = self.lists.take().await?;
+        let sending = self.sending.clone();
+        let pieces = stream::try_unfold(Some((text, Some((list, place)))), move |left| {
+            let sending = sending.clone();
+            async move {
+                let Some((text, list)) = left else { return Ok(None) };
+                let left = match list {
+                    None => None,
+                    Some((mut list, place)) => {
+                        Some(match piece(&mut list).await.map_err(io::Error::other)? {
+                            Some(next) => (next, Some((list, place))),
+                            None => ("]".to_owned(), None),
+                        })
+                    }
+                };
+                let room = sending.room(text.len()).await?;
+                Ok::<_, io::Error>(Some((room.hold(text.into()), left)))
+            }
         });
-        Ok(answer::json(Body::from_stream(pieces)))
+        Ok(self.list(Body::from_stream(pieces)))
+    }
+
+    fn list(&self, body: Body) -> Response {
+        let mut response = answer::json(body);
+        let kept = match self.api.readers {
+            Who::Everybody => ASKED_AGAIN,
+            Who::SignedIn => NOBODY_ELSES,
+        };
+        response.headers_mut().insert(CACHE_CONTROL, kept);
+        response
     }
 }
 

@@ -10,6 +10,7 @@
 mod answer;
 mod artifacts;
 mod entries;
+mod places;
 mod range;
 mod route;
 
@@ -21,14 +22,17 @@ use axum::extract::Request;
 use axum::response::Response;
 use cache::{Cache, PutArtifact, PutEntry, ReadArtifacts};
 use engine::House;
+use http::HeaderMap;
+use http::header::ORIGIN;
 use http::request::Parts;
 use identity::{Action, Permit, Principal};
 
 use self::answer::Refusal;
-use self::route::Call;
+use self::places::{Places, Sending};
+use self::route::{Call, Missed};
 use super::percent;
 use crate::app::{CacheApi, Who};
-use crate::doors::Peer;
+use crate::doors::{ForArtifacts, Peer};
 use crate::signing_in::sign_in;
 
 /// The dialect's server side.
@@ -36,7 +40,17 @@ pub(crate) struct NetworkCache {
     house: Arc<House>,
     cache: Arc<Cache>,
     api: Arc<CacheApi>,
+    /// For each artifact that is read, whose file is open.
+    reading: Places,
+    /// For each that comes in, and each entry: until it is kept, also when whoever sent it has hung up.
+    writing: Places,
+    /// For each list that is too long to be put together before it is sent.
+    lists: Places,
+    sending: Sending,
 }
+
+/// How many lists that do not fit into one piece are sent at once.
+const LONG_LISTS_MAX: usize = 64;
 
 /// Whether `path` is the dialect's to answer.
 pub(crate) fn is_inside(path: &str) -> bool {
@@ -45,21 +59,30 @@ pub(crate) fn is_inside(path: &str) -> bool {
 
 impl NetworkCache {
     pub(crate) fn new(house: Arc<House>, cache: Arc<Cache>, api: Arc<CacheApi>) -> Self {
-        Self { house, cache, api }
+        let files = ForArtifacts::now();
+        let sending = Sending::new(api.sending_bytes_max);
+        let (reading, writing) = (Places::new(files.reading), Places::new(files.writing));
+        Self { house, cache, api, reading, writing, lists: Places::new(LONG_LISTS_MAX), sending }
     }
 
     /// Answers one request. Never fails: a refusal is an answer.
     pub(crate) async fn answer(&self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
-        let path = percent::decode(parts.uri.path());
-        let answered = match route::find(&parts.method, &path) {
-            Ok(call) => self.call(call, &path, &parts, body).await,
+        let found = match percent::decode_strictly(parts.uri.path()) {
+            Some(path) => route::find(&parts.method, &path).map(|call| (call, path)),
+            None => Err(Missed::NoText),
+        };
+        let answered = match found {
+            Ok((call, path)) => self.call(call, &path, &parts, body).await,
             Err(missed) => Err(missed.into()),
         };
         answered.unwrap_or_else(Refusal::into_response)
     }
 
     async fn call(&self, call: Call, path: &str, parts: &Parts, body: Body) -> Result<Response, Refusal> {
+        if matches!(call, Call::PutArtifact(_) | Call::PutEntry(_)) && is_of_a_foreign_page(&parts.headers) {
+            return Err(Refusal::foreign_page());
+        }
         match call {
             Call::PutArtifact(expected) => {
                 let permit = self
@@ -71,7 +94,7 @@ impl NetworkCache {
                 let permit = self
                     .permit::<ReadArtifacts>(self.api.readers, Principal::anybody_reading, path, parts)
                     .await?;
-                self.artifact(permit, digest, &parts.headers).await
+                self.artifact(permit, digest, &parts.method, &parts.headers).await
             }
             Call::PutEntry(key) => {
                 let permit = self
@@ -114,4 +137,37 @@ impl NetworkCache {
 fn source(api: &CacheApi, parts: &Parts) -> Option<IpAddr> {
     let peer = parts.extensions.get::<Peer>()?;
     api.entrance.trusted_proxies.client(peer.address.ip(), &parts.headers)
+}
+
+/// Whether a browser sends this for a page: none of ours writes here, and what its user's certificate is let in for is
+/// not for other sites to do (Fetch Metadata, §2.1). Other programs say nothing of the kind.
+fn is_of_a_foreign_page(headers: &HeaderMap) -> bool {
+    match headers.get("sec-fetch-site") {
+        Some(site) => site != "same-origin" && site != "none",
+        None => headers.contains_key(ORIGIN),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_other_sites_do_not_write() {
+        for (headers, expected) in [
+            (&[][..], false),
+            (&[("origin", "https://elsewhere.example")], true),
+            (&[("origin", "null")], true),
+            (&[("sec-fetch-site", "cross-site")], true),
+            (&[("sec-fetch-site", "same-site"), ("origin", "https://a.example")], true),
+            (&[("sec-fetch-site", "same-origin"), ("origin", "https://a.example")], false),
+            (&[("sec-fetch-site", "none")], false),
+        ] {
+            let headers: HeaderMap = headers
+                .iter()
+                .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
+                .collect();
+            assert_eq!(is_of_a_foreign_page(&headers), expected, "{headers:?}");
+        }
+    }
 }

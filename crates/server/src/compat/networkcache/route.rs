@@ -22,8 +22,12 @@ pub(super) enum Call {
 pub(super) enum Missed {
     /// No artifact can have this name.
     Path,
+    /// Nothing can be under this key.
+    NoKey,
     /// Nothing can be kept under this key.
     Key(BadKey),
+    /// It is no text.
+    NoText,
     /// Something is there, for these methods.
     Method(&'static str),
 }
@@ -58,10 +62,9 @@ pub(super) fn find(method: &Method, path: &str) -> Result<Call, Missed> {
 }
 
 fn entries(method: &Method, key: &str) -> Result<Call, Missed> {
-    let key: EntryKey = key.parse().map_err(Missed::Key)?;
     match *method {
-        Method::GET | Method::HEAD => Ok(Call::Entries(key)),
-        Method::PUT => Ok(Call::PutEntry(key)),
+        Method::GET | Method::HEAD => key.parse().map(Call::Entries).map_err(|_| Missed::NoKey),
+        Method::PUT => key.parse().map(Call::PutEntry).map_err(Missed::Key),
         _ => Err(Missed::Method("GET, HEAD, PUT")),
     }
 }
@@ -111,7 +114,8 @@ mod tests {
             check(Method::GET, &format!("{base}/a/b"), Ok(Call::Entries(key("a/b"))));
             check(Method::PUT, &format!("{base}/a:é"), Ok(Call::PutEntry(key("a:é"))));
             check(Method::POST, &format!("{base}/a"), Err(Missed::Method("GET, HEAD, PUT")));
-            check(Method::GET, &format!("{base}/"), Err(Missed::Key(BadKey::Empty)));
+            check(Method::GET, &format!("{base}/"), Err(Missed::NoKey));
+            check(Method::PUT, &format!("{base}/"), Err(Missed::Key(BadKey::Empty)));
         }
         check(Method::GET, "/shacachex", Err(Missed::Path));
     }

@@ -1,23 +1,26 @@
 //! The directory and what is done to the names in it.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use base::{Clock, Sha512, Timestamp, hex};
+use base::{Clock, Sha512, Sha512Hasher, Span, Timestamp, hex};
 
 use super::shard::Shard;
 use super::{failed, open};
-use crate::blobs::contract::Error;
+use crate::blobs::contract::{CHUNK_BYTES, Error};
 
 /// Where what comes in is.
 pub(super) const STAGED: &str = "staged";
 /// Where what was put aside is.
 pub(super) const ROTTEN: &str = "rotten";
+
+/// What was kept longer ago is read through before somebody who sends it again is told that it is there.
+const TRUSTED_FOR: Span = Span::days(1);
 
 /// The directory, open.
 pub(super) struct Place {
@@ -118,8 +121,10 @@ impl Place {
         self.root.join(STAGED).join(format!("{}-{number:x}", self.opening))
     }
 
-    /// Whether the object is there already, durable and whole as far as its size tells; it counts as kept now then.
+    /// Whether the object is there already, durable and whole; it counts as kept now then. As whole counts what has the
+    /// right size and was kept or read through within a day.
     pub(super) fn again(&self, digest: Sha512, size: u64) -> Result<bool, Error> {
+        self.read_through(digest)?;
         let shard = self.shard(digest);
         let ticket = {
             let _one = shard.alone();
@@ -131,6 +136,22 @@ impl Place {
         // Whoever put it there may not have come so far yet.
         shard.settle(ticket).map_err(failed("syncing a directory"))?;
         Ok(true)
+    }
+
+    /// Puts the object aside if it was kept some time ago and its bytes are others by now, so that sending it again
+    /// repairs it. Takes as long as hashing what is sent did.
+    fn read_through(&self, digest: Sha512) -> Result<(), Error> {
+        let path = self.path(digest);
+        let Some(about) = look(&path)? else { return Ok(()) };
+        if self.clock.now() - kept_at(&about) < TRUSTED_FOR {
+            return Ok(());
+        }
+        // What cannot be read is no better.
+        if hash(&path).is_ok_and(|found| found == digest) {
+            return Ok(());
+        }
+        tracing::warn!(path = %path.display(), "an object has other bytes than it was kept with, and is put aside");
+        self.set_aside(digest).map(drop)
     }
 
     /// Makes the whole of `file` the object `digest`, durable and visible. Tells whether it had been there already.
@@ -239,6 +260,20 @@ pub(super) fn look(path: &Path) -> Result<Option<Metadata>, Error> {
         Ok(_) => Err(Error::Damaged { reason: "there is something else than a file in its place".into() }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed("looking for an object")(error)),
+    }
+}
+
+/// The digest of what is in the file at `path`.
+fn hash(path: &Path) -> io::Result<Sha512> {
+    let (mut file, mut hasher) = (File::open(path)?, Sha512Hasher::new());
+    let mut piece = vec![0; CHUNK_BYTES];
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return Ok(hasher.finish()),
+            Ok(bytes) => hasher.update(&piece[..bytes]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

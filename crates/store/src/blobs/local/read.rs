@@ -14,9 +14,6 @@ use super::pool::Pool;
 use super::{failed, no_thread};
 use crate::blobs::contract::{CHUNK_BYTES, Error, Source};
 
-/// How many pieces are asked for at once: one that is wanted, and the one behind it.
-const AHEAD: usize = 2;
-
 /// An object's file.
 pub(super) struct Opened {
     file: Arc<File>,
@@ -43,7 +40,8 @@ impl Source for Opened {
             *failed = matches!(told, Some(Err(_)));
             ready(told)
         };
-        iter(range.step_by(CHUNK_BYTES)).map(piece).buffered(AHEAD).scan(false, until_failed).boxed()
+        // None ahead: of many slow readers, each would keep one in memory that nobody counts.
+        iter(range.step_by(CHUNK_BYTES)).then(piece).scan(false, until_failed).boxed()
     }
 
     fn file(&self) -> Option<&File> {

@@ -23,7 +23,9 @@ use crate::blobs::contract::{Error, Kept, Staged};
 /// A thread is asked for when so many bytes are queued.
 const BATCH_BYTES: usize = 128 * 1024;
 /// The sender waits when so many bytes are queued; as many more may be with the thread.
-const QUEUE_BYTES_MAX: usize = 512 * 1024;
+const QUEUE_BYTES_MAX: usize = 256 * 1024;
+/// What a piece counts for that is shorter: each has some memory of its own, and keeps what it was read with.
+const PIECE_BYTES_MIN: usize = 4096;
 /// The disk is given work whenever so many bytes more were written: a large object is mostly there when its last byte
 /// comes.
 const SYNC_BYTES: u64 = 16 * 1024 * 1024;
@@ -45,6 +47,7 @@ struct Shared {
 
 struct State {
     queue: Vec<Bytes>,
+    /// How many bytes these count for.
     queued_bytes: usize,
     /// Absent while a thread works with it, and once all is over.
     sink: Option<Sink>,
@@ -120,7 +123,7 @@ impl Staged for Upload {
             })
             .await?;
             let mut state = self.shared.state();
-            state.queued_bytes += bytes.len();
+            state.queued_bytes += bytes.len().max(PIECE_BYTES_MIN);
             state.queue.push(bytes);
             if state.queued_bytes >= BATCH_BYTES {
                 self.shared.go_on(state);
@@ -339,4 +342,41 @@ fn write_all(mut file: &File, pieces: &[Bytes]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use base::{Clock, Timestamp};
+    use futures_executor::block_on;
+
+    use super::super::open;
+    use super::*;
+
+    /// However small the pieces are that come in, few of them wait for a thread; and all are taken in the end.
+    #[test]
+    fn small_pieces_count_for_more_than_their_bytes() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = open::open(directory.path(), Clock::manual(Timestamp::from_unix(0))).unwrap();
+        let pool = Arc::new(Pool::new("test", 1).unwrap());
+        let (gate, wait) = mpsc::channel::<()>();
+        // Ends when the gate is dropped.
+        let job = move || {
+            let _ = wait.recv();
+        };
+        assert!(pool.run(job).is_ok());
+        let mut upload = Box::new(Upload::new(Arc::new(place), pool));
+        let mut taken = 0;
+        while upload.write(Bytes::from_static(b"x")).now_or_never().is_some() {
+            taken += 1;
+        }
+        assert_eq!(taken, QUEUE_BYTES_MAX / PIECE_BYTES_MIN);
+        drop(gate);
+        for _ in 0..10_000 {
+            block_on(upload.write(Bytes::from_static(b"x"))).unwrap();
+        }
+        let kept = block_on(upload.keep(None)).unwrap();
+        assert_eq!(kept.digest, Sha512::of(&vec![b'x'; taken + 10_000]));
+    }
 }
