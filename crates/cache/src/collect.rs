@@ -19,6 +19,8 @@ use crate::key::EntryKey;
 use crate::retention::{Keep, Retention};
 use crate::service::{Cache, Maintain};
 
+pub use self::entries::EntryFacts;
+
 /// How many of the things removed are told one by one.
 const TOLD_MAX: usize = 1000;
 
@@ -31,6 +33,13 @@ pub struct Rules {
     pub unnamed: Keep,
     /// How long an artifact stays when its last entry has gone, and bytes that nobody wrote down.
     pub grace: Span,
+}
+
+impl Rules {
+    /// Rules that remove nothing.
+    pub(crate) fn keeping_everything() -> Self {
+        Self { retention: Retention::default(), unnamed: Keep::all(), grace: Span::days(1) }
+    }
 }
 
 /// What was removed, or would be.

@@ -135,6 +135,11 @@ impl Retention {
 }
 
 impl Keep {
+    /// Everything.
+    pub(crate) fn all() -> Self {
+        Self(vec![Reason::All])
+    }
+
     /// Whether it keeps everything.
     #[must_use]
     pub fn is_all(&self) -> bool {

@@ -231,7 +231,7 @@ impl Cache {
 
     /// The turn of whoever changes how much `who` keeps here, where that is counted.
     pub(crate) async fn writers_turn(&self, who: &Principal) -> Option<MutexGuard<'_, ()>> {
-        match self.limits.writer_bytes_max {
+        match self.quota_of(who) {
             Some(_) => Some(self.writers[place(who.account())].lock().await),
             None => None,
         }

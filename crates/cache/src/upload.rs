@@ -1,9 +1,11 @@
 //! Artifacts on their way in.
 
+use std::sync::Arc;
+
 use base::{Sha512, Sha512Hasher};
 use bytes::Bytes;
 use identity::{Permit, Principal};
-use store::blobs::{self, Staged};
+use store::blobs::{self, SoFar, Staged};
 use store::{Batch, CommitError};
 
 use crate::error::UploadError;
@@ -34,6 +36,17 @@ enum Sink {
     /// Nowhere, since it was said that they are too many for whoever sends them: only to see whether they are there
     /// already, which costs nobody anything.
     Nowhere(Sha512Hasher, UploadError),
+}
+
+impl Upload {
+    /// What was written of it so far, for whoever reads along; nothing where that cannot be shown.
+    #[must_use]
+    pub fn so_far(&self) -> Option<Arc<dyn SoFar>> {
+        match &self.sink {
+            Sink::Staged(staged) => staged.so_far(),
+            Sink::Nowhere(..) => None,
+        }
+    }
 }
 
 /// An artifact that was kept.
@@ -83,7 +96,7 @@ impl Cache {
         part: &mut Part,
         by: &Principal,
     ) -> Result<Result<(), UploadError>, store::Error> {
-        let Some(bytes_max) = self.limits.writer_bytes_max else { return Ok(Ok(())) };
+        let Some(bytes_max) = self.quota_of(by) else { return Ok(Ok(())) };
         let kept = self.kept_by(by).await?;
         let counted = part.count_for(quota::id(by), kept, bytes_max);
         Ok(counted.map_err(|exceeded| over_quota(by, exceeded, bytes_max)))
@@ -104,7 +117,7 @@ impl Cache {
                 return Ok(upload);
             }
         };
-        if let Some(bytes_max) = self.limits.writer_bytes_max {
+        if let Some(bytes_max) = self.quota_of(&upload.by) {
             let grown = upload.part.grow(upload.bytes, bytes_max);
             grown.map_err(|exceeded| over_quota(&upload.by, exceeded, bytes_max))?;
         }

@@ -28,6 +28,7 @@ use crate::refusals::Refusals;
 use crate::seal;
 use crate::server_identity::{ServerIdentityError, ServerName};
 use crate::tasks::{Stop, Tasks};
+use crate::upstream::{Freshness, Relay, Upstream};
 
 /// How much of the history is kept.
 pub use store::Retention;
@@ -92,6 +93,8 @@ pub struct CacheParts {
     pub rules: cache::Rules,
     /// How fast what is kept is read again, to see whether it is whole; it is not where there is none.
     pub scrub_bytes_per_second: Option<u64>,
+    /// Another cache that has what this one has not, and how long what it said is believed.
+    pub upstream: Option<(Arc<dyn Upstream>, Freshness)>,
 }
 
 /// The name of the record that says that the first start is over.
@@ -121,6 +124,7 @@ pub struct House {
     cache: Option<Arc<Cache>>,
     blobs: Option<Arc<dyn Blobs>>,
     cache_rules: Option<cache::Rules>,
+    relay: Option<Arc<Relay>>,
     pub(crate) nodes: Arc<Nodes>,
     pub(crate) engine: Arc<dyn Engine>,
     first_start: Table<FirstStart>,
@@ -270,11 +274,16 @@ impl House {
         let blobs = parts.cache.as_ref().map(|cache| cache.blobs.clone());
         let cache_rules = parts.cache.as_ref().map(|cache| cache.rules.clone());
         let scrub_bytes_per_second = parts.cache.as_ref().and_then(|cache| cache.scrub_bytes_per_second);
-        let cache = parts.cache.map(|CacheParts { blobs, limits, .. }| {
+        let mut upstream = None;
+        let cache = parts.cache.map(|CacheParts { blobs, limits, upstream: found, .. }| {
+            upstream = found;
             let (engine, clock, entropy) = (parts.engine.clone(), parts.clock.clone(), parts.entropy.clone());
             Cache::new(cache::Ground { engine, blobs, clock, entropy }, limits).map(Arc::new)
         });
         let cache = cache.transpose()?;
+        let relay = cache.clone().zip(upstream).map(|(cache, upstream)| {
+            Arc::new(Relay::new(cache, upstream, parts.clock.clone(), tasks.clone(), stop.clone()))
+        });
         let authorities = vec![services.clone(), users.clone(), server.clone()];
         if !parts.engine.is_shared() {
             // Nobody else can be at work: the embedded store is locked to this process.
@@ -310,6 +319,7 @@ impl House {
             cache,
             blobs,
             cache_rules,
+            relay,
             nodes: Arc::new(Nodes::new(fleet.clone(), parts.clock.clone())),
             fleet,
             first_start: Table::new(parts.engine.clone(), "/house/")?,
@@ -401,6 +411,12 @@ impl House {
     #[must_use]
     pub fn cache(&self) -> Option<&Arc<Cache>> {
         self.cache.as_ref()
+    }
+
+    /// The cache and another one behind it, where there is one.
+    #[must_use]
+    pub fn relay(&self) -> Option<&Arc<Relay>> {
+        self.relay.as_ref()
     }
 
     /// What is removed from the cache, where there is one.

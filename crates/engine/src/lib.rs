@@ -15,6 +15,7 @@ mod seal;
 mod server_identity;
 mod sign_in;
 mod tasks;
+mod upstream;
 
 pub use hands::{Hands, Jump, Playbooks};
 pub use house::{CacheParts, House, HouseError, Parts, Retention, SignInFailed};
@@ -23,3 +24,4 @@ pub use refusals::Refusals;
 pub use seal::is_new;
 pub use server_identity::{ServerIdentity, ServerIdentityError, ServerName};
 pub use tasks::{Stop, Tasks};
+pub use upstream::{Coming, Freshness, Incoming, NotFetched, Relay, RelayError, Relayed, Upstream};

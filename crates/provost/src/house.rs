@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use base::{Clock, Entropy, Explain as _, Secret, Span};
 use ca::{Admission, AuthorityName, Names, Profile};
-use engine::{CacheParts, House, HouseError, Parts, Retention, ServerIdentity, ServerName, Stop, Tasks};
+use engine::{
+    CacheParts, Freshness, House, HouseError, Parts, Retention, ServerIdentity, ServerName, Stop, Tasks,
+};
 use identity::Role;
 use identity::sign_in::{ClientCertificateConfig, Config, MethodConfig, Roles};
 use server::doors::{AccessLog, Bindings, Doors, Limits, Meters, Opening, Scheme, TlsIdentity};
@@ -16,6 +18,7 @@ use server::{App, CacheApi, MetersFor, PlainHttp, Presenters, TrustedProxies, Wh
 use store::{Engine, Revision, SealingKey, Sqlite, private_file, regular_file};
 use x509::{KeySpec, Name, PrivateKey};
 
+use crate::another_cache::AnotherCache;
 use crate::client_file::client_file;
 use crate::etcd;
 use crate::greeting::{Facts, Fingerprints};
@@ -494,7 +497,15 @@ fn cache_parts(settings: &Settings, clock: &Clock) -> Result<Option<CacheParts>,
         limits,
         rules: settings.cache.rules.clone(),
         scrub_bytes_per_second: settings.cache.scrub_bytes_per_second,
+        upstream: upstream(settings)?,
     }))
+}
+
+/// The cache behind ours, and how long what it says is believed.
+fn upstream(settings: &Settings) -> Result<Option<(Arc<dyn engine::Upstream>, Freshness)>, StartError> {
+    let Some(upstream) = &settings.cache.upstream else { return Ok(None) };
+    let asked = AnotherCache::new(upstream).map_err(StartError::Upstream)?;
+    Ok(Some((Arc::new(asked), upstream.fresh)))
 }
 
 fn limits(settings: &Settings) -> Limits {

@@ -5,6 +5,7 @@
 
 #![expect(unreachable_pub, reason = "in a program `pub` is what a module offers to the other modules")]
 
+mod another_cache;
 mod caucased;
 mod cli;
 mod client_file;

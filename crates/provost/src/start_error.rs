@@ -10,6 +10,7 @@ use identity::sign_in::BuildError;
 use server::doors::BindError;
 use store::SealError;
 
+use crate::another_cache::UpstreamError;
 use crate::etcd::EtcdError;
 use crate::hands::HandsError;
 use crate::settings::{ResolveError, log_of};
@@ -29,6 +30,9 @@ pub enum StartError {
     /// The place for artifacts could not be opened.
     #[error(transparent)]
     Artifacts(#[from] store::blobs::OpenError),
+    /// The cache behind ours cannot be asked.
+    #[error(transparent)]
+    Upstream(UpstreamError),
     /// The etcd could not be used.
     #[error(transparent)]
     Etcd(#[from] EtcdError),
@@ -99,6 +103,7 @@ impl Explain for StartError {
             Self::Bind(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Artifacts(error) => error.kind(),
+            Self::Upstream(error) => error.kind(),
             Self::Etcd(error) => error.kind(),
             Self::Caucase { .. } | Self::KeyLost { .. } | Self::DatabaseLost { .. } => Kind::Conflict,
             Self::Seal(error) => error.kind(),
@@ -117,6 +122,7 @@ impl Explain for StartError {
             Self::Bind(error) => error.help(),
             Self::Store(error) => error.help(),
             Self::Artifacts(error) => error.help(),
+            Self::Upstream(error) => error.help(),
             Self::Etcd(error) => error.help(),
             Self::Caucase { .. } => {
                 Some("it is unchanged: go on with caucase, or begin anew in another place".into())

@@ -17,6 +17,6 @@ mod contract;
 mod local;
 mod memory;
 
-pub use contract::{Blob, Blobs, CHUNK_BYTES, Error, Found, Kept, LIST_MAX, Source, Staged};
+pub use contract::{Blob, Blobs, CHUNK_BYTES, Error, Found, Kept, LIST_MAX, SoFar, Source, Staged};
 pub use local::{Local, OpenError};
 pub use memory::{Call, Memory};

@@ -2,9 +2,10 @@
 
 use base::{Sha512, Timestamp};
 use entry::{Entry, Object};
+use identity::Permit;
 use store::{Batch, CommitError, Loaded, Page, Table, Version};
 
-use super::{Removed, Round};
+use super::{Collected, Removed, Round, Rules};
 use crate::append;
 use crate::error::MaintainError;
 use crate::event::Happened;
@@ -12,7 +13,7 @@ use crate::key::EntryKey;
 use crate::pin::Pinned;
 use crate::record::{ArtifactRecord, BodyRecord, EntryRecord, KeyRecord};
 use crate::retention::{Facts, Overall};
-use crate::service::{ATTEMPTS_MAX, Cache, ENTRIES, NAMED};
+use crate::service::{ATTEMPTS_MAX, Cache, ENTRIES, Maintain, NAMED};
 
 /// How many keys, and how many entries of one, are read at once.
 const PAGE: usize = 500;
@@ -30,6 +31,20 @@ struct Candidate {
     /// Where it is kept, when it lies in a blob.
     blob: Option<String>,
     counted: (Option<String>, u64),
+    by: String,
+    /// Whether the artifact is there.
+    has_artifact: bool,
+}
+
+/// An entry that somebody may want to remove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryFacts {
+    /// The artifact that it names.
+    pub artifact: Sha512,
+    /// Whether that is there.
+    pub has_artifact: bool,
+    /// Who put it there.
+    pub by: String,
 }
 
 impl Round<'_> {
@@ -142,12 +157,15 @@ impl Round<'_> {
         };
         let at = Timestamp::from_unix(record.at);
         let rule = self.rules.retention.rule(key.as_str(), || members.clone());
-        let used_at = match self.cache.tables.artifact.get(&artifact.to_string()).await? {
+        let found = self.cache.tables.artifact.get(&artifact.to_string()).await?;
+        let used_at = match &found {
             Some(found) => self.cache.used_at(artifact, &found.record).await?.max(at),
             None => at,
         };
+        let has_artifact = found.is_some();
         let facts = Facts { place, at, used_at, rule };
-        Ok(Some(Candidate { facts, version, id, artifact, blob, counted: (record.counted_for, bytes) }))
+        let (counted, by) = ((record.counted_for, bytes), record.by);
+        Ok(Some(Candidate { facts, version, id, artifact, blob, counted, by, has_artifact }))
     }
 
     /// Whether these entries were removed; `false` when somebody else did.
@@ -228,6 +246,35 @@ impl Round<'_> {
 }
 
 impl Cache {
+    /// Removes those entries of `key` of which `goes` says so, pinned or not. How many.
+    ///
+    /// # Errors
+    /// [`MaintainError`]; what was removed by then is removed.
+    pub async fn remove_entries(
+        &self,
+        permit: &Permit<Maintain>,
+        key: &EntryKey,
+        goes: &(dyn Fn(&EntryFacts) -> bool + Sync),
+    ) -> Result<u64, MaintainError> {
+        let (rules, now) = (Rules::keeping_everything(), self.ground.clock.now());
+        let collected = Collected::default();
+        let round =
+            Round { cache: self, permit, rules: &rules, now, is_dry: false, stop: &|| false, collected };
+        let mut going = round.candidates(key).await?;
+        going.retain(|candidate| {
+            let Candidate { artifact, has_artifact, by, .. } = candidate;
+            goes(&EntryFacts { artifact: *artifact, has_artifact: *has_artifact, by: by.clone() })
+        });
+        let mut removed = 0;
+        for some in going.chunks(AT_ONCE) {
+            if !round.remove(key, some).await? {
+                break;
+            }
+            removed += some.len() as u64;
+        }
+        Ok(removed)
+    }
+
     /// Which entries name an artifact, the first `limit` of them: the id of the key, `/`, and the place.
     pub(crate) async fn names(&self, artifact: Sha512, limit: usize) -> Result<Vec<String>, store::Error> {
         let prefix = format!("{NAMED}{artifact}/");

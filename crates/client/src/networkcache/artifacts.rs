@@ -101,9 +101,7 @@ impl Artifacts {
         let url = self.service.url.under(&digest.to_string());
         // Not everybody serves HEAD; and of what GET answers, nothing is read.
         for method in [Method::HEAD, Method::GET] {
-            let ask = async || {
-                self.service.asked(method.clone(), &url, self.service.request(method.clone(), &url)).await
-            };
+            let ask = || self.service.asked(method.clone(), &url, self.service.request(method.clone(), &url));
             match self.service.until_done(ask).await {
                 Ok(_) => return Ok(true),
                 Err(CacheError::Refused { status: 404 | 410, .. }) => return Ok(false),
@@ -129,7 +127,7 @@ impl Artifacts {
     /// `source` says.
     pub async fn post(&self, source: &Source, sent: &Sent) -> Result<(), CacheError> {
         let url = self.service.url.base();
-        let response = self.service.until_done(async || self.posted(url, source, sent).await).await?;
+        let response = self.service.until_done(|| self.posted(url, source, sent)).await?;
         let answer = self.service.body(url, response, NAME_BYTES_MAX).await.map_err(|failed| failed.error)?;
         if answer == source.digest.to_string().as_bytes() {
             return Ok(());

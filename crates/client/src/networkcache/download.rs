@@ -38,7 +38,7 @@ impl std::fmt::Debug for Tries {
 impl Download {
     pub(super) async fn begin(service: &Service, wanted: Sha512) -> Result<Self, CacheError> {
         let url = service.url.under(&wanted.to_string());
-        let ask = async || service.asked(Method::GET, &url, service.request(Method::GET, &url)).await;
+        let ask = || service.asked(Method::GET, &url, service.request(Method::GET, &url));
         let response = service.until_done(ask).await?;
         let announced = response.content_length();
         Ok(Self {

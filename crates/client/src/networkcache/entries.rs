@@ -66,10 +66,10 @@ impl Entries {
     /// longer than [`LIST_BYTES_MAX`].
     pub async fn get(&self, key: &str) -> Result<List, CacheError> {
         let url = self.url_of(key)?;
-        let ask = async || {
-            let response =
-                self.service.asked(Method::GET, &url, self.service.request(Method::GET, &url)).await?;
-            self.service.body(&url, response, LIST_BYTES_MAX).await
+        let (service, at) = (&self.service, url.as_str());
+        let ask = || async move {
+            let response = service.asked(Method::GET, at, service.request(Method::GET, at)).await?;
+            service.body(at, response, LIST_BYTES_MAX).await
         };
         let patience = self.service.patience.list;
         let body = timeout(patience, self.service.until_done(ask)).await;
@@ -87,7 +87,7 @@ impl Entries {
     pub async fn put(&self, key: &str, entry: &Entry) -> Result<(), CacheError> {
         let url = self.url_of(key)?;
         let body = entry.to_json();
-        self.service.until_done(async || self.put_once(&url, &body).await).await
+        self.service.until_done(|| self.put_once(&url, &body)).await
     }
 
     async fn put_once(&self, url: &str, body: &str) -> Result<(), Failed> {

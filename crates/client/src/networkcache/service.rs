@@ -141,9 +141,11 @@ impl Service {
     }
 
     /// Does something until it worked, or nothing is gained by doing it again.
-    pub(super) async fn until_done<T>(
+    ///
+    /// Not an `AsyncFn`: that what it gives can go from thread to thread could not be said (rust-lang/rust#110338).
+    pub(super) async fn until_done<T, F: Future<Output = Result<T, Failed>>>(
         &self,
-        mut ask: impl AsyncFnMut() -> Result<T, Failed>,
+        ask: impl Fn() -> F,
     ) -> Result<T, CacheError> {
         let mut tries = Tries::new(self.patience);
         loop {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use base::{Explain as _, Span};
 use cache::{Retention, RetentionError, Rules};
+use engine::Freshness;
 use identity::Role;
 use identity::sign_in::{
     BasicConfig, ClientCertificateConfig, Config, MethodConfig, Roles, check_authorities,
@@ -11,13 +12,15 @@ use identity::sign_in::{
 
 use super::fleet_settings::audience;
 use super::reader::Reader;
-use super::{Audience, Cache, Fleet, Settings, StoreEngine, WhichDoors};
+use super::{Audience, Cache, Fleet, Settings, StoreEngine, Upstream, WhichDoors};
 
 /// The least that an artifact, and a quota, may be held to: less is a slip of the pen.
 const BYTES_MIN: u64 = 1024;
 /// The most that can be counted in the store's numbers.
 const BYTES_MAX: u64 = i64::MAX as u64;
 
+/// The longest time that upstream is believed: a year.
+const UPSTREAM_SECONDS_MAX: f64 = 31_536_000.0;
 /// The longest time of grace: ten years.
 const GRACE_DAYS_MAX: f64 = 3_650.0;
 /// The shortest: whoever was told that an artifact is there has so long to name it.
@@ -42,6 +45,7 @@ pub fn cache(reader: &mut Reader<'_>) -> Option<Cache> {
         .is_said("cache.writer_bytes_max")
         .then(|| reader.whole("cache.writer_bytes_max", BYTES_MIN..=BYTES_MAX));
     let rules = rules(reader);
+    let upstream = upstream(reader);
     let scrub = reader.whole("cache.scrub_bytes_per_second", 0..=BYTES_MAX);
     let reserve_bytes = reader.whole("cache.reserve_bytes", 0..=BYTES_MAX);
     let sending_bytes_max = reader.whole("cache.sending_bytes_max", SENDING_BYTES_MIN..=SENDING_BYTES_MAX);
@@ -60,10 +64,34 @@ pub fn cache(reader: &mut Reader<'_>) -> Option<Cache> {
             None => None,
         },
         rules: rules?,
+        upstream: upstream?,
         scrub_bytes_per_second: Some(scrub?).filter(|bytes| *bytes > 0),
         reserve_bytes: reserve_bytes?,
         sending_bytes_max: sending_bytes_max?,
     })
+}
+
+/// The cache behind this one. `None` when it cannot be used.
+fn upstream(reader: &mut Reader<'_>) -> Option<Option<Upstream>> {
+    let (cache_name, dir_name) = ("cache.upstream_cache_url", "cache.upstream_dir_url");
+    let fresh = reader.fraction("cache.upstream_fresh_seconds", UPSTREAM_SECONDS_MAX);
+    let absent = reader.fraction("cache.upstream_absent_seconds", UPSTREAM_SECONDS_MAX);
+    let (ca_file, key_file) =
+        (path(reader, "cache.upstream_ca_file"), path(reader, "cache.upstream_key_file"));
+    let span = |seconds: f64| Span::days_f64(seconds / 86_400.0);
+    let fresh = Freshness { entries: span(fresh?)?, absent: span(absent?)? };
+    match (reader.is_said(cache_name), reader.is_said(dir_name)) {
+        (false, false) => Some(None),
+        (true, true) => {
+            let (cache_url, dir_url) = (reader.parsed(cache_name), reader.parsed(dir_name));
+            Some(Some(Upstream { cache_url: cache_url?, dir_url: dir_url?, ca_file, key_file, fresh }))
+        }
+        (says_cache, _) => {
+            let (said, missing) = if says_cache { (cache_name, dir_name) } else { (dir_name, cache_name) };
+            reader.wrong(said, format!("needs `{missing}` as well"));
+            None
+        }
+    }
 }
 
 /// What is removed.

@@ -31,6 +31,8 @@ use std::time::Duration;
 
 use base::{Secret, Span};
 use ca::Names;
+use client::networkcache::ServiceUrl;
+use engine::Freshness;
 use fleet::bootstrap::Profile;
 use identity::sign_in::TokenReviewConfig;
 use server::Subnet;
@@ -259,10 +261,27 @@ pub struct Cache {
     pub rules: cache::Rules,
     /// How fast artifacts are read again, to see whether they are whole.
     pub scrub_bytes_per_second: Option<u64>,
+    /// Another cache, which has what this one has not.
+    pub upstream: Option<Upstream>,
     /// How much of the disk is left free.
     pub reserve_bytes: u64,
     /// How much memory what is sent may take.
     pub sending_bytes_max: u64,
+}
+
+/// Another cache, which has what this one has not.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Where its artifacts are.
+    pub cache_url: ServiceUrl,
+    /// Where its entries are.
+    pub dir_url: ServiceUrl,
+    /// Where its certificate may come from, if not from the system's authorities.
+    pub ca_file: Option<PathBuf>,
+    /// The certificate and the key that are shown to it.
+    pub key_file: Option<PathBuf>,
+    /// How long what it said is believed.
+    pub fresh: Freshness,
 }
 
 /// How hosts are looked at and made ready.

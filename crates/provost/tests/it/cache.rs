@@ -3,6 +3,7 @@
 mod clients;
 mod contract;
 mod crash;
+mod upstream;
 mod writers;
 
 use std::path::PathBuf;

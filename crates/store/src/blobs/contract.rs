@@ -72,6 +72,21 @@ pub trait Staged: Send {
     /// [`Error::Differs`] when another digest was `announced`; [`Error::Full`]; what else went wrong. Nothing of it is
     /// left then; only where the disk itself failed may it be seen without being durable.
     fn keep(self: Box<Self>, announced: Option<Sha512>) -> BoxFuture<'static, Result<Kept, Error>>;
+
+    /// What was written so far, where the engine can show it: for whoever wants to read along before it is kept. Nobody
+    /// knows yet whether it is right.
+    fn so_far(&self) -> Option<Arc<dyn SoFar>> {
+        None
+    }
+}
+
+/// The beginning of something that is being written.
+pub trait SoFar: Send + Sync {
+    /// How many bytes can be read. Never becomes less, also not when it is kept or forgotten.
+    fn bytes(&self) -> u64;
+
+    /// The bytes in `range`, as far as there are any by now, in pieces of at most [`CHUNK_BYTES`].
+    fn read(&self, range: Range<u64>) -> BoxStream<'static, Result<Bytes, Error>>;
 }
 
 /// An object that was kept.

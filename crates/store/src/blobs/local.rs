@@ -105,7 +105,10 @@ impl Blobs for Local {
     fn stage(&self) -> BoxFuture<'_, Result<Box<dyn Staged>, Error>> {
         async {
             self.place.still_open()?;
-            let upload = staged::Upload::new(Arc::clone(&self.place), Arc::clone(&self.writers));
+            let upload = {
+                let (place, readers) = (Arc::clone(&self.place), Arc::clone(&self.readers));
+                staged::Upload::new(place, Arc::clone(&self.writers), readers)
+            };
             Ok(Box::new(upload) as Box<dyn Staged>)
         }
         .boxed()

@@ -151,4 +151,47 @@ pub const KEYS: &[Key] = &[
             "What is damaged is put aside, and can be uploaded again.",
         ],
     },
+    Key {
+        name: "cache.upstream_cache_url",
+        kind: Kind::Text("URL"),
+        default: Default::Follows("there is none", "\"http://shacache.nxdcdn.com\""),
+        docs: &[
+            "Another ShaCache: artifacts that are not here are fetched from it when somebody asks for them, and stay",
+            "It may have the base path and `user:password@` in it. They are read along with while they come.",
+        ],
+    },
+    Key {
+        name: "cache.upstream_dir_url",
+        kind: Kind::Text("URL"),
+        default: Default::Follows("there is none", "\"http://shadir.nxdcdn.com\""),
+        docs: &[
+            "Another ShaDir: its entries are added to those that are here, when somebody asks for their key",
+        ],
+    },
+    Key {
+        name: "cache.upstream_ca_file",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows("the system's authorities", "\"/etc/provost/upstream-ca.pem\""),
+        docs: &[
+            "A file with the certificates of authorities that upstream's HTTPS certificate may come from",
+        ],
+    },
+    Key {
+        name: "cache.upstream_key_file",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows("none", "\"/etc/provost/upstream.pem\""),
+        docs: &["A file with the certificate and the key that are shown to upstream"],
+    },
+    Key {
+        name: "cache.upstream_fresh_seconds",
+        kind: Kind::Seconds,
+        default: Default::Is("60"),
+        docs: &["How long what upstream said about a key is believed, before it is asked again"],
+    },
+    Key {
+        name: "cache.upstream_absent_seconds",
+        kind: Kind::Seconds,
+        default: Default::Is("30"),
+        docs: &["How long upstream is not asked again for what it does not have"],
+    },
 ];

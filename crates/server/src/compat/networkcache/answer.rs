@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use base::{Explain, Kind};
+use engine::RelayError;
 use http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 
@@ -95,6 +96,14 @@ impl Refusal {
             NotSignedIn::NoConnection => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the server could not do this")
             }
+        }
+    }
+
+    /// 502 when it is the cache behind this one that has trouble.
+    pub(super) fn of_relay(error: RelayError) -> Self {
+        match error.is_upstreams() {
+            true => Self::new(StatusCode::BAD_GATEWAY, &base::report(&error)),
+            false => error.into(),
         }
     }
 

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::response::Response;
 use base::Sha512;
 use cache::{PutArtifact, ReadArtifacts};
+use engine::Relayed;
 use futures_util::{TryStreamExt as _, stream};
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
@@ -67,9 +68,15 @@ impl NetworkCache {
         headers: &HeaderMap,
     ) -> Result<Response, Refusal> {
         let place = self.reading.take().await?;
-        let found = self.cache.open(permit, digest).await?;
-        let artifact = found.ok_or_else(|| Refusal::not_found("there is no such artifact"))?;
-        let size = artifact.blob.size();
+        let found = match self.house.relay() {
+            Some(relay) => relay.artifact(permit, digest).await.map_err(Refusal::of_relay)?,
+            None => self.cache.open(permit, digest).await?.map(Relayed::Here),
+        };
+        let found = found.ok_or_else(|| Refusal::not_found("there is no such artifact"))?;
+        let size = match &found {
+            Relayed::Here(artifact) => artifact.blob.size(),
+            Relayed::Coming(coming) => coming.bytes(),
+        };
         let tag = format!("\"{digest}\"");
         let kept = match self.api.readers {
             Who::Everybody => FOR_EVER,
@@ -90,7 +97,7 @@ impl NetworkCache {
         };
         let mut response = Response::new(match range.is_empty() {
             true => Body::empty(),
-            false => self.pieces(artifact.blob, range.clone(), place),
+            false => self.pieces(found, range.clone(), place),
         });
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -106,8 +113,23 @@ impl NetworkCache {
         Ok(response)
     }
 
-    /// The bytes of `blob` in `range`, each piece read when there is room for it and somebody wants it.
-    fn pieces(&self, blob: Blob, range: Range<u64>, place: Place) -> Body {
+    /// The bytes of `found` in `range`, each piece read when somebody wants it and there is room for it.
+    fn pieces(&self, found: Relayed, range: Range<u64>, place: Place) -> Body {
+        match found {
+            Relayed::Here(artifact) => self.pieces_of(artifact.blob, range, place),
+            Relayed::Coming(coming) => {
+                let sending = self.sending.clone();
+                let pieces = coming.read(range).map_err(io::Error::other).and_then(move |piece| {
+                    let (sending, _place) = (sending.clone(), &place);
+                    // Not before: what is to come may be long in coming.
+                    async move { Ok(sending.room(piece.len()).await?.hold(piece)) }
+                });
+                Body::from_stream(pieces)
+            }
+        }
+    }
+
+    fn pieces_of(&self, blob: Blob, range: Range<u64>, place: Place) -> Body {
         let sending = self.sending.clone();
         let pieces = stream::try_unfold((blob.read(range), place), move |(mut pieces, place)| {
             let sending = sending.clone();

@@ -5,6 +5,7 @@ use std::io;
 use axum::body::Body;
 use axum::response::Response;
 use cache::{EntryKey, EntryList, PutEntry, ReadArtifacts, ReadError};
+use engine::RelayError;
 use entry::Entry;
 use futures_util::stream;
 use http::header::CACHE_CONTROL;
@@ -46,14 +47,28 @@ impl NetworkCache {
         Ok(answer::text(StatusCode::CREATED, String::new()))
     }
 
+    /// Adds what the cache behind this one says under `key`, where there is one. When it has trouble, what is here is
+    /// given all the same.
+    async fn refresh(&self, key: &EntryKey) -> Result<(), RelayError> {
+        let Some(relay) = self.house.relay().filter(|relay| !relay.is_fresh(key)).cloned() else {
+            return Ok(());
+        };
+        let key = key.clone();
+        self.house.tasks().complete(async move { relay.refresh(&key).await }).await
+    }
+
     /// 200 with all entries, the oldest first, in one JSON array.
     pub(super) async fn entries(
         &self,
         permit: Permit<ReadArtifacts>,
-        key: &EntryKey,
+        key: EntryKey,
     ) -> Result<Response, Refusal> {
-        let found = self.cache.entries(permit, key).await?;
-        let mut list = found.ok_or_else(|| Refusal::not_found("there is no entry under this key"))?;
+        let failed = self.refresh(&key).await;
+        let mut list = match (self.cache.entries(permit, &key).await?, failed) {
+            (Some(list), _) => list,
+            (None, Err(error)) => return Err(Refusal::of_relay(error)),
+            (None, Ok(())) => return Err(Refusal::not_found("there is no entry under this key")),
+        };
         let mut text = String::from("[");
         while text.len() <= WHOLE_BYTES_MAX {
             match list.next().await? {

@@ -5,7 +5,8 @@
 //! POST /shacache            201 and the digest            PUT /shadir/KEY   201
 //! GET  /shacache/DIGEST     the bytes, or some of them    GET /shadir/KEY   all its entries
 //! ```
-//! Under `/shacache/cache` and `/shacache/dir` the same is found where the proxy of slapos.core has it.
+//! Under `/shacache/cache` and `/shacache/dir` the same is found where the proxy of slapos.core has it, and what it calls
+//! `/shacache/update`. What is not here may come from another cache ([`engine::Relay`]).
 
 mod answer;
 mod artifacts;
@@ -13,6 +14,7 @@ mod entries;
 mod places;
 mod range;
 mod route;
+mod update;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,7 +22,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use cache::{Cache, PutArtifact, PutEntry, ReadArtifacts};
+use cache::{Cache, Maintain, PutArtifact, PutEntry, ReadArtifacts};
 use engine::House;
 use http::HeaderMap;
 use http::header::ORIGIN;
@@ -80,7 +82,9 @@ impl NetworkCache {
     }
 
     async fn call(&self, call: Call, path: &str, parts: &Parts, body: Body) -> Result<Response, Refusal> {
-        if matches!(call, Call::PutArtifact(_) | Call::PutEntry(_)) && is_of_a_foreign_page(&parts.headers) {
+        if matches!(call, Call::PutArtifact(_) | Call::PutEntry(_) | Call::Update)
+            && is_of_a_foreign_page(&parts.headers)
+        {
             return Err(Refusal::foreign_page());
         }
         match call {
@@ -106,7 +110,14 @@ impl NetworkCache {
                 let permit = self
                     .permit::<ReadArtifacts>(self.api.readers, Principal::anybody_reading, path, parts)
                     .await?;
-                self.entries(permit, &key).await
+                self.entries(permit, key).await
+            }
+            Call::Update => {
+                // Entries may go: that is for nobody who does not say who they are.
+                let permit = self
+                    .permit::<Maintain>(Who::SignedIn, Principal::anybody_publishing, path, parts)
+                    .await?;
+                self.update(permit).await
             }
         }
     }

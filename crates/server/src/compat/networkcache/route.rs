@@ -15,6 +15,8 @@ pub(super) enum Call {
     PutEntry(EntryKey),
     /// All entries of a key.
     Entries(EntryKey),
+    /// To have all entries looked at again.
+    Update,
 }
 
 /// Nothing is there.
@@ -38,6 +40,7 @@ const ENTRIES: &str = "/shadir";
 /// The same, where the proxy of slapos.core has them, behind [`ARTIFACTS`].
 const PROXYS_ARTIFACTS: &str = "/cache";
 const PROXYS_ENTRIES: &str = "/dir/";
+const PROXYS_UPDATE: &str = "/update";
 
 /// Whether `path`, which may be encoded, is answered here.
 pub(super) fn is_inside(path: &str) -> bool {
@@ -57,6 +60,12 @@ pub(super) fn find(method: &Method, path: &str) -> Result<Call, Missed> {
     let rest = below(path, ARTIFACTS).ok_or(Missed::Path)?;
     if let Some(key) = rest.strip_prefix(PROXYS_ENTRIES) {
         return entries(method, key);
+    }
+    if rest == PROXYS_UPDATE {
+        return match *method {
+            Method::POST => Ok(Call::Update),
+            _ => Err(Missed::Method("POST")),
+        };
     }
     artifacts(method, below(rest, PROXYS_ARTIFACTS).unwrap_or(rest))
 }
@@ -117,6 +126,8 @@ mod tests {
             check(Method::GET, &format!("{base}/"), Err(Missed::NoKey));
             check(Method::PUT, &format!("{base}/"), Err(Missed::Key(BadKey::Empty)));
         }
+        check(Method::POST, "/shacache/update", Ok(Call::Update));
+        check(Method::GET, "/shacache/update", Err(Missed::Method("POST")));
         check(Method::GET, "/shacachex", Err(Missed::Path));
     }
 

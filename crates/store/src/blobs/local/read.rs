@@ -23,7 +23,12 @@ pub(super) struct Opened {
 impl Opened {
     /// The object that `file` is, read on threads of `readers`.
     pub(super) fn new(file: File, readers: Arc<Pool>) -> Self {
-        Self { file: Arc::new(file), readers }
+        Self::shared(Arc::new(file), readers)
+    }
+
+    /// The same, of a file that others use as well.
+    pub(super) fn shared(file: Arc<File>, readers: Arc<Pool>) -> Self {
+        Self { file, readers }
     }
 }
 

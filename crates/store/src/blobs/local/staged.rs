@@ -6,19 +6,23 @@
 use std::fs::File;
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Write as _};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
 
 use base::{Sha512, Sha512Hasher};
 use bytes::Bytes;
 use futures_channel::oneshot;
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt, StreamExt};
 
 use super::place::{Place, Temporary};
 use super::pool::Pool;
+use super::read::Opened;
 use super::{failed, no_thread};
-use crate::blobs::contract::{Error, Kept, Staged};
+use crate::blobs::contract::{Error, Kept, SoFar, Source as _, Staged};
 
 /// A thread is asked for when so many bytes are queued.
 const BATCH_BYTES: usize = 128 * 1024;
@@ -42,6 +46,7 @@ pub(super) struct Upload {
 struct Shared {
     place: Arc<Place>,
     writers: Arc<Pool>,
+    written: Arc<Written>,
     state: Mutex<State>,
 }
 
@@ -59,6 +64,26 @@ struct State {
     sender: Option<Waker>,
     /// What to do when the queue is empty.
     end: Option<End>,
+}
+
+/// What was written so far.
+struct Written {
+    readers: Arc<Pool>,
+    /// Nothing before there is a file.
+    file: OnceLock<Arc<File>>,
+    bytes: AtomicU64,
+}
+
+impl SoFar for Written {
+    fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Acquire)
+    }
+
+    fn read(&self, range: Range<u64>) -> BoxStream<'static, Result<Bytes, Error>> {
+        let Some(file) = self.file.get() else { return stream::empty().boxed() };
+        let end = range.end.min(self.bytes());
+        Opened::shared(Arc::clone(file), Arc::clone(&self.readers)).read(range.start.min(end)..end)
+    }
 }
 
 /// That no more comes.
@@ -91,7 +116,7 @@ enum Next {
 
 impl Upload {
     /// Nothing has come yet.
-    pub(super) fn new(place: Arc<Place>, writers: Arc<Pool>) -> Self {
+    pub(super) fn new(place: Arc<Place>, writers: Arc<Pool>, readers: Arc<Pool>) -> Self {
         let sink =
             Sink { hasher: Sha512Hasher::new(), size: 0, hashed: Vec::new(), file: None, unsynced_bytes: 0 };
         let state = State {
@@ -103,7 +128,8 @@ impl Upload {
             sender: None,
             end: None,
         };
-        Self { shared: Arc::new(Shared { place, writers, state: Mutex::new(state) }), ended: false }
+        let written = Arc::new(Written { readers, file: OnceLock::new(), bytes: AtomicU64::new(0) });
+        Self { shared: Arc::new(Shared { place, writers, written, state: Mutex::new(state) }), ended: false }
     }
 }
 
@@ -140,6 +166,10 @@ impl Staged for Upload {
             answered.await.unwrap_or_else(|_| Err(no_thread()))
         }
         .boxed()
+    }
+
+    fn so_far(&self) -> Option<Arc<dyn SoFar>> {
+        Some(Arc::clone(&self.shared.written) as Arc<dyn SoFar>)
     }
 }
 
@@ -217,6 +247,10 @@ impl Shared {
                     if let Err(error) = sink.take(bytes, last, &self.place) {
                         drop(sink);
                         return self.fail(error);
+                    }
+                    if let Some((file, _)) = &sink.file {
+                        self.written.file.get_or_init(|| Arc::clone(file));
+                        self.written.bytes.store(sink.size, Ordering::Release);
                     }
                     self.sync_so_far(&mut sink);
                 }

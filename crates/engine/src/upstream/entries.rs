@@ -1,0 +1,102 @@
+//! Entries: those of upstream are added to ours, never put in their place.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base::{Span, Timestamp};
+use cache::EntryKey;
+use identity::Permit;
+
+use super::{NotFetched, Relay, RelayError};
+
+/// How many keys are remembered to be fresh.
+const FRESH_MAX: usize = 50_000;
+/// How long upstream may take to tell the entries of a key: somebody waits.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// How long upstream is left alone when it had trouble: what is here is given at once then.
+const LEFT_ALONE: Span = Span::seconds(10);
+
+/// What upstream was asked for lately.
+#[derive(Default)]
+pub(super) struct Lists {
+    fresh: Mutex<HashMap<EntryKey, Timestamp>>,
+    /// Who asks for the entries of the same key waits for the one who does already.
+    asking: Mutex<HashMap<EntryKey, Arc<tokio::sync::Mutex<()>>>>,
+    /// When upstream is asked again, after it had trouble.
+    left_alone: Mutex<Option<Timestamp>>,
+}
+
+impl Lists {
+    pub(super) fn is_fresh(&self, key: &EntryKey, now: Timestamp) -> bool {
+        let fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+        fresh.get(key).is_some_and(|until| *until > now)
+    }
+
+    fn set_fresh(&self, key: &EntryKey, until: Timestamp, now: Timestamp) {
+        let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+        if fresh.len() >= FRESH_MAX {
+            fresh.retain(|_, until| *until > now);
+        }
+        if fresh.len() < FRESH_MAX {
+            fresh.insert(key.clone(), until);
+        }
+    }
+
+    fn asking(&self, key: &EntryKey) -> Arc<tokio::sync::Mutex<()>> {
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that nobody waits for any more.
+        asking.retain(|_, turn| Arc::strong_count(turn) > 1);
+        asking.entry(key.clone()).or_default().clone()
+    }
+
+    fn is_left_alone(&self, now: Timestamp) -> bool {
+        let until = *self.left_alone.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| until > now)
+    }
+
+    fn leave_alone(&self, until: Option<Timestamp>) {
+        *self.left_alone.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+}
+
+impl Relay {
+    /// Adds what upstream says under `key` to what is said here, unless that was done lately.
+    ///
+    /// # Errors
+    /// [`RelayError`]; what is here can be given all the same.
+    pub async fn refresh(&self, key: &EntryKey) -> Result<(), RelayError> {
+        let turn = self.lists.asking(key);
+        let _turn = turn.lock().await;
+        if self.lists.is_fresh(key, self.clock.now()) {
+            return Ok(());
+        }
+        self.ask(key).await.map(drop)
+    }
+
+    /// The same, whenever that was last done; whether upstream says anything under this key.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn ask(&self, key: &EntryKey) -> Result<bool, RelayError> {
+        if self.lists.is_left_alone(self.clock.now()) {
+            return Err(NotFetched("it had trouble a moment ago".to_owned()).into());
+        }
+        let asked = tokio::time::timeout(DEADLINE, self.upstream.entries(key.as_str())).await;
+        let late = || NotFetched(format!("it said nothing for {} s", DEADLINE.as_secs()));
+        let found = asked.map_err(|_| late()).flatten();
+        let now = self.clock.now();
+        let found = found.inspect_err(|error| {
+            tracing::warn!(%key, error = %base::report(error), "entries could not be fetched from upstream");
+            self.lists.leave_alone(Some(now + LEFT_ALONE));
+        })?;
+        self.lists.leave_alone(None);
+        let fresh = if found.is_some() { self.fresh.entries } else { self.fresh.absent };
+        let says = found.is_some();
+        for entry in found.into_iter().flatten() {
+            self.cache.put_entry(Permit::house(), key, &entry).await?;
+        }
+        self.lists.set_fresh(key, now + fresh, now);
+        Ok(says)
+    }
+}

@@ -1,0 +1,93 @@
+//! The cache behind ours, asked as every client asks one.
+
+use base::{Explain, Kind, Sha512};
+use client::BuildError;
+use client::networkcache::{Access, AccessError, Artifacts, CacheError, Entries};
+use engine::{Incoming, NotFetched, Upstream};
+use entry::Entry;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, StreamExt as _};
+
+use crate::settings;
+
+/// Another ShaCache and ShaDir.
+pub struct AnotherCache {
+    artifacts: Artifacts,
+    entries: Entries,
+}
+
+/// Why it cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// Its files cannot be used.
+    #[error("the upstream cache's files cannot be used")]
+    Access(#[from] AccessError),
+    /// They do not fit together.
+    #[error("the upstream cache cannot be asked")]
+    Build(#[from] BuildError),
+}
+
+impl Explain for UpstreamError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Access(source) => source.kind(),
+            Self::Build(_) => Kind::Invalid,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Access(source) => source.help(),
+            Self::Build(_) => Some("see `cache.upstream_ca_file` and `cache.upstream_key_file`".into()),
+        }
+    }
+}
+
+impl AnotherCache {
+    pub fn new(settings: &settings::Upstream) -> Result<Self, UpstreamError> {
+        let key = settings.key_file.as_deref();
+        let access = Access::from_files(settings.ca_file.as_deref(), key, key)?;
+        Ok(Self {
+            artifacts: Artifacts::new(settings.cache_url.clone(), &access)?,
+            entries: Entries::new(settings.dir_url.clone(), &access)?,
+        })
+    }
+}
+
+impl Upstream for AnotherCache {
+    fn artifact(&self, digest: Sha512) -> BoxFuture<'_, Result<Option<Incoming>, NotFetched>> {
+        Box::pin(async move {
+            let download = match self.artifacts.get(digest).await {
+                Ok(download) => download,
+                Err(error) if error.is_absent() => return Ok(None),
+                Err(error) => return Err(failed(&error)),
+            };
+            let bytes = download.bytes();
+            let pieces = stream::try_unfold(download, |mut download| async move {
+                let piece = download.next().await.map_err(|error| failed(&error))?;
+                Ok(piece.map(|piece| (piece, download)))
+            });
+            Ok(Some(Incoming { bytes, pieces: pieces.boxed() }))
+        })
+    }
+
+    fn entries<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Vec<Entry>>, NotFetched>> {
+        Box::pin(async move {
+            match self.entries.get(key).await {
+                Ok(list) => {
+                    if !list.skipped.is_empty() {
+                        let skipped = list.skipped.len();
+                        tracing::warn!(key, skipped, "upstream has malformed entries, which are left out");
+                    }
+                    Ok(Some(list.entries))
+                }
+                Err(error) if error.is_absent() => Ok(None),
+                Err(error) => Err(failed(&error)),
+            }
+        })
+    }
+}
+
+fn failed(error: &CacheError) -> NotFetched {
+    NotFetched(base::report(error))
+}

@@ -1,0 +1,202 @@
+//! A cache behind the cache: what is not here is fetched from there, once, and stays.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use base::Sha512;
+use serde_json::json;
+use testkit::http::{anybody, holder_of};
+use testkit::{Face, House};
+
+use super::{entry, keep, open};
+use crate::houses::{ended_without_a_fault, plan};
+
+/// A house behind which `cache_url` and `dir_url` are.
+fn behind(cache_url: &str, dir_url: &str) -> House {
+    plan(Face::Up)
+        .option("cache-writers", "everyone")
+        .option("cache-upstream-cache-url", cache_url)
+        .option("cache-upstream-dir-url", dir_url)
+        .option("cache-upstream-absent-seconds", "0")
+        .option("cache-upstream-fresh-seconds", "0")
+        .start()
+}
+
+fn put(house: &House, key: &str, entry: String) {
+    let sent = anybody().put(house.http_url(&format!("/shadir/{key}"))).body(entry).send().unwrap();
+    assert_eq!(sent.status(), 201);
+}
+
+fn get(url: String) -> (u16, Vec<u8>) {
+    let answer = anybody().get(url).send().unwrap();
+    (answer.status().as_u16(), answer.bytes().unwrap().to_vec())
+}
+
+#[test]
+fn what_is_not_here_comes_from_there_and_stays() {
+    let far = open();
+    let near = behind(&far.http_url("/shacache"), &far.http_url("/shadir"));
+    let (small, large) = (b"small".to_vec(), vec![b'l'; 5_000_000]);
+    for bytes in [&small, &large] {
+        let digest = keep(&far, bytes);
+        for path in ["/shacache", "/shacache/cache"] {
+            assert_eq!(get(near.http_url(&format!("{path}/{digest}"))), (200, bytes.clone()));
+        }
+    }
+    let absent = Sha512::of(b"absent");
+    assert_eq!(get(near.http_url(&format!("/shacache/{absent}"))).0, 404);
+
+    // Entries are added: what somebody said here stays.
+    put(&far, "a", entry(Sha512::of(&small), 1));
+    put(&near, "a", entry(Sha512::of(&small), 2));
+    let list = |house: &House, path: &str| -> Vec<(String, String)> {
+        let (status, body) = get(house.http_url(path));
+        assert_eq!(status, 200);
+        serde_json::from_slice(&body).unwrap()
+    };
+    for path in ["/shadir/a", "/shacache/dir/a"] {
+        let numbers: Vec<bool> =
+            list(&near, path).iter().map(|(text, _)| text.contains("\"n\": 1")).collect();
+        assert_eq!(numbers, [false, true], "{path}");
+    }
+    assert_eq!(get(near.http_url("/shadir/none")).0, 404);
+
+    // There is nobody behind any more: what is here is given.
+    ended_without_a_fault(far);
+    assert_eq!(get(near.http_url(&format!("/shacache/{}", Sha512::of(&large)))), (200, large));
+    assert_eq!(list(&near, "/shadir/a").len(), 2);
+    assert_eq!(get(near.http_url(&format!("/shacache/{absent}"))).0, 502);
+    assert_eq!(get(near.http_url("/shadir/none")).0, 502);
+    let mut near = near;
+    let ran = near.stop();
+    assert!(!ran.stderr.contains("panicked") && !ran.stderr.contains("ERROR"), "{}", ran.stderr);
+}
+
+/// `POST /shacache/update` with and without a cache behind.
+#[test]
+fn entries_are_looked_at_again_when_somebody_asks_for_that() {
+    let far = open();
+    let near = behind(&far.http_url("/shacache"), &far.http_url("/shadir"));
+    let digest = keep(&far, b"bytes");
+    put(&far, "theirs", entry(digest, 1));
+    put(&near, "ours", entry(digest, 2));
+    assert_eq!(get(near.http_url("/shadir/theirs")).0, 200);
+    put(&far, "theirs", entry(digest, 3));
+    let update = |house: &House| -> serde_json::Value {
+        let client = holder_of(&house.administrator());
+        let answer = client.post(house.https_url("/shacache/update")).send().unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(testkit::http::header(&answer, "content-type"), Some("application/json"));
+        serde_json::from_str(&answer.text().unwrap()).unwrap()
+    };
+    assert_eq!(update(&near), json!({"removed": [], "updated": ["ours", "theirs"]}));
+    // Without a cache behind, entries go whose artifact is not here.
+    put(&far, "orphan", entry(Sha512::of(b"nowhere"), 1));
+    assert_eq!(anybody().post(far.http_url("/shacache/update")).send().unwrap().status(), 401);
+    assert_eq!(update(&far), json!({"removed": ["orphan"], "updated": []}));
+    assert_eq!(get(far.http_url("/shadir/orphan")).0, 404);
+    ended_without_a_fault(near);
+    ended_without_a_fault(far);
+}
+
+/// A server of one artifact, which gives it in pieces as it is told.
+struct Slow {
+    port: u16,
+    asked: Arc<AtomicUsize>,
+    pieces: Sender<Vec<u8>>,
+}
+
+impl Slow {
+    /// One that announces `bytes`; each connection ends when no more pieces come.
+    fn new(bytes: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (pieces, receiver) = channel();
+        let (count, receiver) = (asked.clone(), Arc::new(Mutex::new(receiver)));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                count.fetch_add(1, Ordering::SeqCst);
+                let receiver = receiver.clone();
+                std::thread::spawn(move || serve(stream.unwrap(), bytes, &receiver.lock().unwrap()));
+            }
+        });
+        Self { port, asked, pieces }
+    }
+}
+
+fn serve(mut stream: TcpStream, bytes: usize, pieces: &Receiver<Vec<u8>>) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        if stream.read(&mut byte).unwrap() == 0 {
+            return;
+        }
+        head.push(byte[0]);
+    }
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    for piece in pieces {
+        if piece.is_empty() || stream.write_all(&piece).is_err() {
+            return;
+        }
+    }
+}
+
+/// Many ask for what is not here: it is fetched once, and each reads along while it comes, from wherever they want; the
+/// last byte comes when all of it is known to be right.
+#[test]
+fn everybody_reads_along_with_one_fetch() {
+    let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 249) as u8).collect();
+    let slow = Slow::new(bytes.len());
+    let url = format!("http://127.0.0.1:{}", slow.port);
+    let near = behind(&url, &url);
+    let digest = Sha512::of(&bytes);
+    slow.pieces.send(bytes[..1_000_000].to_vec()).unwrap();
+    let path = near.http_url(&format!("/shacache/{digest}"));
+    let mut readers: Vec<_> = (0..5)
+        .map(|n| {
+            let from = n * 100_000;
+            let request = anybody().get(&path).header("Range", format!("bytes={from}-"));
+            let answer = request.send().unwrap();
+            assert_eq!(answer.status(), 206);
+            (from, answer, Vec::new())
+        })
+        .collect();
+    // What has come so far is read, before the rest has.
+    for (from, answer, read) in &mut readers {
+        read.resize(500_000, 0);
+        answer.read_exact(read).unwrap();
+        assert!(*read == bytes[*from..*from + 500_000]);
+    }
+    slow.pieces.send(bytes[1_000_000..].to_vec()).unwrap();
+    for (from, answer, mut read) in readers.drain(..) {
+        let mut answer = answer;
+        answer.read_to_end(&mut read).unwrap();
+        assert!(read == bytes[from..]);
+    }
+    assert_eq!(slow.asked.load(Ordering::SeqCst), 1);
+    assert_eq!(get(path), (200, bytes));
+    assert_eq!(slow.asked.load(Ordering::SeqCst), 1, "it stayed");
+    ended_without_a_fault(near);
+}
+
+/// Other bytes than were asked for are not kept, and nobody gets to their end.
+#[test]
+fn wrong_bytes_are_not_passed_on_to_their_end() {
+    let slow = Slow::new(1_000_000);
+    let url = format!("http://127.0.0.1:{}", slow.port);
+    let near = behind(&url, &url);
+    let digest = Sha512::of(b"what was asked for");
+    slow.pieces.send(vec![b'x'; 1_000_000]).unwrap();
+    let path = near.http_url(&format!("/shacache/{digest}"));
+    let answer = anybody().get(&path).send().unwrap();
+    assert_eq!(answer.status(), 200);
+    assert!(answer.bytes().is_err());
+    let listed = holder_of(&near.administrator()).get(near.https_url("/v1/cache/artifacts")).send().unwrap();
+    assert_eq!(listed.text().unwrap(), r#"{"items":[]}"#);
+    ended_without_a_fault(near);
+}
