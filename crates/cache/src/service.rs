@@ -206,6 +206,8 @@ impl Cache {
 
     /// Whether the commit is to be tried again, as others were faster or it is not known whether it was done: what is
     /// there says what is left to do.
+    ///
+    /// At once: in this process each waits for their turn, and between several each attempt waits for the store.
     pub(crate) fn again(error: CommitError, attempts: &mut usize) -> Result<(), CommitError> {
         *attempts += 1;
         match error {

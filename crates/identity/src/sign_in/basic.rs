@@ -41,6 +41,8 @@ pub(crate) struct Basic {
     /// Stands before what is looked at for its time alone.
     strangers: Guard,
     compute: Compute,
+    /// What tells it from others, which may know other users.
+    itself: Arc<()>,
 }
 
 impl Basic {
@@ -54,7 +56,15 @@ impl Basic {
     ) -> Self {
         let strangers = guard.of_strangers(entropy);
         let file = config.file.map(|path| users_file(path, config.role, clock.clone()));
-        Self { users: by_name(config.users), file, knows_everybody, guard, strangers, compute }
+        Self {
+            users: by_name(config.users),
+            file,
+            knows_everybody,
+            guard,
+            strangers,
+            compute,
+            itself: Arc::default(),
+        }
     }
 
     async fn look(&self, attempt: &Attempt<'_>, offer: &Offer, login: &Login) -> Verdict {
@@ -98,8 +108,8 @@ impl Basic {
         };
         let verdict = self.guard.judge(attempt, offer, key, compare).await;
         if let (Verdict::Success(_), Some(recent)) = (&verdict, attempt.recent) {
-            let trace =
-                Trace { of: self.guard.trace(offer, key), file: in_file.as_ref().map(Arc::downgrade) };
+            let (by, of) = (Arc::downgrade(&self.itself), self.guard.trace(offer, key));
+            let trace = Trace { by, of, file: in_file.as_ref().map(Arc::downgrade) };
             recent.keep(attempt.headers, Arc::new(trace));
         }
         verdict
@@ -108,6 +118,8 @@ impl Basic {
 
 /// Where somebody is remembered, and what the file said of them then.
 struct Trace {
+    /// By whom.
+    by: Weak<()>,
     of: guard::Trace,
     /// Another one when it was read again. Not kept: only told from others.
     file: Option<Weak<HashMap<String, UserConfig>>>,
@@ -161,7 +173,8 @@ impl Method for Basic {
             (Some(now), Some(then)) => std::ptr::eq(Arc::as_ptr(&now), then.as_ptr()),
             _ => false,
         };
-        if is_same { self.guard.again(attempt, &trace.of) } else { None }
+        let is_ours = std::ptr::eq(Arc::as_ptr(&self.itself), trace.by.as_ptr());
+        if is_same && is_ours { self.guard.again(attempt, &trace.of) } else { None }
     }
 }
 

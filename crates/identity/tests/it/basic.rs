@@ -315,3 +315,26 @@ async fn who_has_shown_something_is_told_from_who_has_not() {
         assert_eq!(denied.offered, expected);
     }
 }
+
+/// Two interfaces with the same users: who guesses at both is slowed as if there was one, and who is right is compared
+/// once.
+#[tokio::test]
+async fn stacks_of_one_house_count_together() {
+    let world = World::new();
+    let hash = hash("secret");
+    let one = stack(&world, basic(&[("alice", &hash)]));
+    let two = stack(&world, basic(&[("alice", &hash), ("bob", &hash)]));
+    let alice = login("alice", "secret");
+    assert_eq!(alice.said(&one).await, "user alice: administrator");
+    assert_eq!(alice.said(&two).await, "user alice: administrator");
+    assert_eq!(world.compared(), 1);
+    // Who is remembered by one is nobody to another that does not know them.
+    assert_eq!(login("bob", "secret").said(&two).await, "user bob: administrator");
+    assert_eq!(login("bob", "secret").said(&one).await, "denied");
+    let wrong = login("alice", "wrong").from("192.0.2.77");
+    for (n, expected) in [(0, "denied"), (1, "denied"), (2, "denied"), (3, "denied"), (4, "denied")] {
+        assert_eq!(wrong.said(if n % 2 == 0 { &one } else { &two }).await, expected);
+    }
+    assert_eq!(wrong.said(&two).await, "denied for 1 s");
+    assert_eq!(wrong.said(&one).await, "denied for 1 s");
+}

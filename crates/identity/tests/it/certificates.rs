@@ -238,6 +238,16 @@ async fn our_own_users_have_roles_by_common_name() {
     let services = world.stack(vec![MethodConfig::ServicesAuthority(Roles::everybody(Role::Publisher))]);
     let bob = presents(&shown(&users.client("bob"), &users)).said(&services).await;
     assert_eq!(bob, "user certificate 4711 (CN=bob): publisher");
+    // One that says what it is for, and not for clients, is for nobody to sign in with.
+    let name = Name::from_common_name("bob").unwrap();
+    for (purposes, expected) in [
+        (&[oid::SERVER_AUTH][..], "denied"),
+        (&[oid::SERVER_AUTH, oid::CLIENT_AUTH], "user certificate 4711 (CN=bob): publisher"),
+        (&[], "user certificate 4711 (CN=bob): publisher"),
+    ] {
+        let certificate = users.issue(&name, purposes, Vec::new()).certificate;
+        assert_eq!(presents(&certificate).said(&services).await, expected, "{purposes:?}");
+    }
     let error = AskAuthorityError::Refused(SignInError::Nothing);
     assert_eq!(
         base::report(&error),

@@ -175,6 +175,8 @@ async fn a_wrong_guess_beside_something_right_counts() {
     }
     assert_eq!(world.compared(), 6);
     assert_eq!(login("alice", "secret").said(&stack).await, "denied for 1 s");
+    // Another house, where nobody has guessed yet.
+    let world = World::new();
     let stack = world.stack(vec![basic(), MethodConfig::KeystonePassword(config(&keystone.url()))]);
     for _ in 0..10 {
         let said = login("alice", "other").said(&stack).await;

@@ -1,8 +1,11 @@
 //! The artifact cache from outside: what its stock clients say and hear, who is let in, and what a crash leaves.
 
+mod bounds;
 mod clients;
 mod contract;
 mod crash;
+mod hostile;
+mod resume;
 mod upstream;
 mod writers;
 

@@ -249,6 +249,9 @@ where
     }
 }
 
+/// How much of an answer on one stream of HTTP/2 is asked for before the peer takes it.
+const H2_SEND_BYTES_MAX: usize = 64 * 1024;
+
 /// How many headers of an HTTP/1 request hyper takes unless it is told.
 const HYPER_HEADERS_MAX: usize = 100;
 
@@ -268,6 +271,8 @@ fn http(limits: &Limits, tasks: &Tasks) -> Builder<Spawner> {
     http.http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams_max)
+        // Whatever window a peer opens: what it does not read is in memory.
+        .max_send_buf_size(H2_SEND_BYTES_MAX)
         .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
         .keep_alive_interval(limits.ping)
         .keep_alive_timeout(limits.ping);

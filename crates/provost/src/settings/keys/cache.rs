@@ -106,11 +106,11 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "cache.sending_bytes_max",
         kind: Kind::Whole("BYTES"),
-        default: Default::Is("33554432"),
+        default: Default::Is("67108864"),
         docs: &[
             "How much memory artifacts and lists of entries may take together on their way out",
-            "Each that is sent has up to 65536 bytes of it at a time; when all is taken by clients that read slowly, the",
-            "others wait.",
+            "Each piece that is sent has 65536 bytes of it until the connection has taken it; when all is taken by clients",
+            "that read slowly, the others wait.",
         ],
     },
     Key {

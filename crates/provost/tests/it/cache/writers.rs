@@ -109,10 +109,24 @@ fn reading_can_be_closed() {
     let answer = anybody().get(url).basic_auth("bob", Some("bob")).send().unwrap();
     let kept = testkit::http::header(&answer, "cache-control").unwrap();
     assert!(kept.starts_with("private, "), "{kept}");
+    let answer = anybody().get(house.https_url("/shadir/a")).basic_auth("bob", Some("bob")).send().unwrap();
+    assert_eq!(testkit::http::header(&answer, "cache-control").unwrap(), "private, no-store");
     ended_without_a_fault(house);
 }
 
-/// Answered before anything of the body is read: 413 for what is too large, 507 for who has put enough there.
+/// Services can be left out.
+#[test]
+fn services_need_not_be_publishers() {
+    let house = plan(Face::Up).option("cache-services", "none").start();
+    let administrator = holder_of(&house.administrator());
+    assert_eq!(write(&house, &administrator, None, true), [201, 201]);
+    let service = holder_of(&service(&house, "build"));
+    let answer = service.post(house.https_url("/shacache")).body("hello").send();
+    assert!(answer.is_err(), "its certificate is none that is accepted in the handshake");
+    ended_without_a_fault(house);
+}
+
+/// 413 for what is too large, before anything of it is read; 507 for who has put enough there.
 #[test]
 fn limits_have_their_status_and_reason() {
     let (_directory, plan) = with_users(&["alice", "bob"]);
@@ -131,6 +145,27 @@ fn limits_have_their_status_and_reason() {
     );
     assert_eq!(post("bob", 1001, 2).0, 201);
     assert_eq!(post("alice", 1000, 3).0, 201);
+    // What is there already takes nothing of what anybody may keep, and is no second copy.
+    for (bytes, fill) in [(2000, 1), (1001, 2), (1000, 3)] {
+        assert_eq!(post("alice", bytes, fill).0, 201, "{bytes} of {fill}");
+    }
+    assert_eq!(post("alice", 1, 9).0, 507);
+    let missing = format!("/shacache/{}", Sha512::of(&[9]));
+    assert_eq!(anybody().get(house.http_url(&missing)).send().unwrap().status(), 404);
+    // Nobody who asks first is told to go on, nor is a body waited for.
+    let authorization = "Authorization: Basic Ym9iOmJvYg=="; // bob:bob
+    for expect in ["", "Expect: 100-continue\r\n"] {
+        let mut line = testkit::Line::to(house.http());
+        let head = "POST /shacache HTTP/1.1\r\nHost: test\r\nContent-Length: 2001\r\n";
+        line.send(format!("{head}{authorization}\r\n{expect}\r\n")).unwrap();
+        assert_eq!(line.answer().status, 413);
+    }
+    // One whose length is not said is stopped when it is too much.
+    let mut line = testkit::Line::to(house.http());
+    let head = "POST /shacache HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n";
+    line.send(format!("{head}{authorization}\r\n\r\n7cf\r\n{}\r\n", "b".repeat(1999))).unwrap();
+    line.send("1\r\nb\r\n").unwrap();
+    assert_eq!(line.answer().text(), "user bob may keep 3000 bytes here, and has 1001\n");
     ended_without_a_fault(house);
 }
 

@@ -188,3 +188,61 @@ async fn all_bodies_together_have_a_limit() {
     assert_eq!(slow.answer().await.status, 200);
     assert_eq!(put(1000).await.status, 200);
 }
+
+/// A body that flows has its share of the room for all bodies, however long it is, and nobody takes it away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_flows_has_its_share() {
+    let house = House::with(Limits { bodies_bytes_max: 1_000_000, ..Limits::default() });
+    let put = async |path: &str, bytes: usize| {
+        let mut line = Line::to(house.http).await;
+        let body = "b".repeat(bytes);
+        line.send(format!("PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {bytes}\r\n\r\n{body}"))
+            .await
+            .unwrap();
+        line.answer().await
+    };
+    assert_eq!(put("/flow", 5_000_000).await.text(), "5000000", "more than there is room for");
+    let mut slow = Line::to(house.http).await;
+    slow.send("PUT /flow HTTP/1.1\r\nHost: a\r\nContent-Length: 900001\r\n\r\nb").await.unwrap();
+    // Until it has begun, there is still room.
+    let begun = async { while put("/echo", 600_000).await.status != 503 {} };
+    tokio::time::timeout(PATIENCE, begun).await.unwrap();
+    // What others do neither ends it nor is kept from them as long as there is room besides.
+    assert_eq!(put("/echo", 400_000).await.status, 200);
+    // The next one waits for its turn.
+    let mut next = Line::to(house.http).await;
+    next.send("PUT /flow HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc").await.unwrap();
+    slow.send("b".repeat(900_000)).await.unwrap();
+    assert_eq!(slow.answer().await.text(), "900001");
+    assert_eq!(next.answer().await.text(), "3");
+    assert_eq!(put("/echo", 600_000).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_finds_no_share_is_told_so() {
+    let limits =
+        Limits { bodies_bytes_max: 1_000_000, body_stall: Duration::from_millis(300), ..Limits::default() };
+    let house = House::with(limits);
+    let dripping = async {
+        // Drops that are worth the time: it is never given up, and keeps its share.
+        let mut line = Line::to(house.http).await;
+        line.send("PUT /flow HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n").await.unwrap();
+        while tokio::time::timeout(Duration::from_millis(20), line.is_closed()).await.is_err() {
+            line.send("b".repeat(10_000)).await.unwrap();
+        }
+    };
+    let told = async {
+        loop {
+            let mut line = Line::to(house.http).await;
+            line.send("PUT /flow HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc").await.unwrap();
+            let answer = line.answer().await;
+            if answer.status != 200 {
+                return (answer.status, answer.text().to_owned());
+            }
+        }
+    };
+    let told = tokio::time::timeout(PATIENCE, async {
+        tokio::select! { told = told => told, () = dripping => panic!("it was given up") }
+    });
+    assert_eq!(told.await.unwrap(), (503, "too many request bodies are being read at the moment".to_owned()));
+}

@@ -16,8 +16,8 @@ use engine::{Stop, Tasks};
 use futures_util::stream;
 use http::StatusCode;
 use server::doors::{
-    AccessLog, Bindings, ClientCertificates, ClientTrust, Doors, Limits, Meters, Opening, Peer, Routes,
-    TlsIdentity, read_body,
+    AccessLog, Bindings, ClientCertificates, ClientTrust, Doors, Flowing, Limits, Meters, Opening, Peer,
+    Routes, TlsIdentity, read_body,
 };
 use tokio::sync::Semaphore;
 use tower::Service as _;
@@ -116,6 +116,7 @@ impl House {
             .route("/held", get(held))
             .route("/large", get(large))
             .route("/echo", put(echo))
+            .route("/flow", put(flow))
             .route("/deaf", put(async || StatusCode::FORBIDDEN))
             .route("/panic", get(async || -> &str { panic!("as the test wants") }));
         Routes::new(move |request| {
@@ -168,6 +169,23 @@ async fn echo(body: Body) -> Response {
         Err(error) => {
             let status = StatusCode::from_u16(error.kind().http_status()).unwrap();
             (status, error.to_string()).into_response()
+        }
+    }
+}
+
+/// How many bytes came, however many they are.
+async fn flow(request: axum::extract::Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut body = Flowing::new(body, &parts.extensions);
+    let mut count = 0;
+    loop {
+        match body.next().await {
+            Ok(Some(bytes)) => count += bytes.len(),
+            Ok(None) => return count.to_string().into_response(),
+            Err(error) => {
+                let status = StatusCode::from_u16(error.kind().http_status()).unwrap();
+                return (status, error.to_string()).into_response();
+            }
         }
     }
 }
