@@ -11,7 +11,7 @@ use super::error::CacheCommandError;
 use super::session::{Believing, Found, Jobs, Names, Session, absent};
 use crate::output;
 use crate::screen::Screen;
-use crate::table::{Table, counted, one_line};
+use crate::table::Table;
 
 /// The best come first, which is what `get` would fetch.
 #[derive(Debug, Args)]
@@ -38,7 +38,7 @@ impl Find {
     pub(crate) async fn run(self, session: &Session) -> Result<(), CacheCommandError> {
         let believed = self.believing.read(false)?;
         let caches = session.caches().await?;
-        let mut table = table(&["SIGNED BY", "SIZE", "SAID", "SHA512"]);
+        let mut sheet = Sheet::new(["SIGNED BY", "SIZE", "SAID", "SHA512"]);
         for wanted in self.names.all() {
             let found = session.look(&caches, &believed, wanted).await?;
             for at in found.chosen(&believed)? {
@@ -48,10 +48,10 @@ impl Find {
                     said(&found.entries[at]),
                     found.entries[at].statement().sha512().to_string(),
                 ];
-                print(session, &mut table, document(&found, at), row)?;
+                sheet.add(session, document(&found, at), row)?;
             }
         }
-        Ok(())
+        sheet.print(session)
     }
 }
 
@@ -74,15 +74,17 @@ impl Explain {
             session.judge_again(&mut found, &believed, &absent);
             tell(session, &found)?;
             if found.malformed > 0 {
-                let malformed = counted(found.malformed as u64, "entry").replace("entrys", "entries");
-                output::note(format_args!(
-                    "note: {malformed} under {} passed over as malformed",
-                    one_line(&said)
+                session.note(&format!(
+                    "note: {} under {said} passed over as malformed",
+                    counted_entries(found.malformed)
                 ));
             }
-            if let Err(error) = found.chosen(&believed) {
-                ended = ended.and(Err(error));
-            }
+            ended = ended.and(found.chosen(&believed).map(drop).map_err(|error| match error {
+                CacheCommandError::NoneCounts { key, reason } => {
+                    CacheCommandError::NothingCounts { key, kind: reason.kind() }
+                }
+                error => error,
+            }));
         }
         ended
     }
@@ -90,7 +92,7 @@ impl Explain {
 
 /// Says of each entry why it counts or not, and what to do about it.
 fn tell(session: &Session, found: &Found) -> Result<(), CacheCommandError> {
-    let mut table = table(&["ENTRY", "SIGNED BY", "VERDICT", "SHA512"]);
+    let mut sheet = Sheet::new(["ENTRY", "SIGNED BY", "VERDICT", "SHA512"]);
     let mut hints: Vec<String> = Vec::new();
     for (at, verdict) in found.judgement.verdicts.iter().enumerate() {
         let row = [
@@ -102,36 +104,54 @@ fn tell(session: &Session, found: &Found) -> Result<(), CacheCommandError> {
             },
             found.entries[at].statement().sha512().to_string(),
         ];
-        print(session, &mut table, document(found, at), row)?;
+        sheet.add(session, document(found, at), row)?;
         if let Some(hint) = verdict.refused.as_ref().and_then(Reason::help)
             && !hints.contains(&hint)
         {
             hints.push(hint);
         }
     }
+    sheet.print(session)?;
     if !session.options.json {
         for hint in hints {
-            output::note(one_line(&format!("hint: {hint}")));
+            session.note(&format!("hint: {hint}"));
         }
     }
     Ok(())
 }
 
-fn table(head: &[&str]) -> Table {
-    let screen = Screen::of_process();
-    Table::new(head, screen.is_colourful(), screen.size().map(|size| size.columns))
+/// So many entries.
+pub(crate) fn counted_entries(count: usize) -> String {
+    if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
 }
 
-fn print(
-    session: &Session,
-    table: &mut Table,
-    document: Json,
-    row: [String; 4],
-) -> Result<(), CacheCommandError> {
-    if session.options.json {
-        return session.tell(&document, "");
+/// What is printed of entries: documents at once, or a table in the end, which is as wide as its widest row.
+struct Sheet {
+    head: [&'static str; 4],
+    rows: Vec<Vec<String>>,
+}
+
+impl Sheet {
+    fn new(head: [&'static str; 4]) -> Self {
+        Self { head, rows: Vec::new() }
     }
-    output::data(&table.rows(&[row.into()])).map_err(CacheCommandError::Output)
+
+    fn add(&mut self, session: &Session, document: Json, row: [String; 4]) -> Result<(), CacheCommandError> {
+        if session.options.json {
+            return session.tell(&document, "");
+        }
+        self.rows.push(row.into());
+        Ok(())
+    }
+
+    fn print(self, session: &Session) -> Result<(), CacheCommandError> {
+        if session.options.json {
+            return Ok(());
+        }
+        let screen = Screen::of_process();
+        let mut table = Table::new(&self.head, screen.is_colourful(), screen.size().map(|size| size.columns));
+        output::data(&table.rows(&self.rows)).map_err(CacheCommandError::Output)
+    }
 }
 
 /// `anna (old signature)`.

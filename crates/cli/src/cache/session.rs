@@ -10,6 +10,7 @@ use entry::{Circumstances, Entry, Filter, Judgement, Object, Platform, Trust, ju
 use futures_util::{StreamExt as _, stream};
 
 use super::error::CacheCommandError;
+use super::progress::Meter;
 use super::seen::Seen;
 use crate::connection::{Asked, ConnectionError, own_file};
 use crate::input::Input;
@@ -168,6 +169,8 @@ pub(crate) struct Session {
     pub(crate) data: Option<PathBuf>,
     pub(crate) clock: Clock,
     pub(crate) entropy: Entropy,
+    /// What its transfers have done.
+    pub(crate) meter: Meter,
 }
 
 /// The two services of one server.
@@ -214,7 +217,7 @@ impl Session {
         let key = wanted.key();
         let list = match caches.entries.get(&key).await {
             Ok(list) => list,
-            Err(error) if error.is_absent() => return Err(CacheCommandError::Nothing { key }),
+            Err(error) if error.is_absent() => return Err(CacheCommandError::Absent { key }),
             Err(error) => return Err(error.into()),
         };
         let malformed = list.skipped.len();
@@ -256,9 +259,16 @@ impl Session {
         judge(entries, &believed.trust, &circumstances)
     }
 
+    /// Says something to people.
+    pub(crate) fn note(&self, line: &str) {
+        self.meter.clear();
+        output::note(one_line(line));
+    }
+
     /// Prints a document, or a line for people.
     pub(crate) fn tell(&self, document: &serde_json::Value, line: &str) -> Result<(), CacheCommandError> {
         let text = if self.options.json { view::json(document) } else { line.to_owned() };
+        self.meter.clear();
         output::data(&(text + "\n")).map_err(CacheCommandError::Output)
     }
 }
@@ -278,6 +288,7 @@ pub(crate) async fn absent(
 /// Does `work` with each of `things`, `jobs` at a time. What fails is said at once, and the others go on; of a single
 /// thing the error is given back as it is.
 pub(crate) async fn each<T>(
+    session: &Session,
     things: Vec<T>,
     jobs: usize,
     work: impl AsyncFn(&T) -> Result<(), CacheCommandError>,
@@ -296,6 +307,7 @@ pub(crate) async fn each<T>(
         if of == 1 {
             return Err(error);
         }
+        session.meter.clear();
         output::error(format_args!("{}: {}", one_line(&name(&thing)), report(&error)), error.help());
         failed += 1;
         first.get_or_insert(error.kind());
