@@ -1,5 +1,6 @@
 //! `provost cache find` and `provost cache explain`: what is told of, and whether it is believed.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use base::{Explain as _, Sha512, report};
@@ -8,7 +9,7 @@ use entry::{Attestation, Entry, Reason, Strength, Value, Verdict, python};
 use serde_json::{Value as Json, json};
 
 use super::error::CacheCommandError;
-use super::session::{Believing, Found, Jobs, Names, Session, absent};
+use super::session::{Believing, Found, Jobs, Names, Session, Wanted, absent, each};
 use crate::output;
 use crate::screen::Screen;
 use crate::table::Table;
@@ -38,9 +39,9 @@ impl Find {
     pub(crate) async fn run(self, session: &Session) -> Result<(), CacheCommandError> {
         let believed = self.believing.read(false)?;
         let caches = session.caches().await?;
-        let mut sheet = Sheet::new(["SIGNED BY", "SIZE", "SAID", "SHA512"]);
-        for wanted in self.names.all() {
-            let found = session.look(&caches, &believed, wanted).await?;
+        let sheet = RefCell::new(Sheet::new(["SIGNED BY", "SIZE", "SAID", "SHA512"]));
+        let find = async |wanted: &Wanted| {
+            let found = session.look(&caches, &believed, wanted.clone()).await?;
             for at in found.chosen(&believed)? {
                 let row = [
                     by(&found.judgement.verdicts[at]),
@@ -48,10 +49,13 @@ impl Find {
                     said(&found.entries[at]),
                     found.entries[at].statement().sha512().to_string(),
                 ];
-                sheet.add(session, document(&found, at), row)?;
+                sheet.borrow_mut().add(session, document(&found, at), row)?;
             }
-        }
-        sheet.print(session)
+            Ok(())
+        };
+        // One after the other, as they were asked for.
+        let ended = each(session, self.names.all(), 1, find, |wanted| wanted.said().to_owned()).await;
+        sheet.into_inner().print(session).and(ended)
     }
 }
 
@@ -64,10 +68,8 @@ impl Explain {
             );
         }
         let caches = session.caches().await?;
-        let mut ended = Ok(());
-        for wanted in self.names.all() {
-            let said = wanted.said().to_owned();
-            let mut found = session.look(&caches, &believed, wanted).await?;
+        let explain = async |wanted: &Wanted| {
+            let mut found = session.look(&caches, &believed, wanted.clone()).await?;
             let counting: BTreeSet<Sha512> =
                 found.judgement.chosen.iter().map(|at| found.entries[*at].statement().sha512()).collect();
             let absent = absent(&caches, counting, self.jobs.number()).await?;
@@ -75,18 +77,19 @@ impl Explain {
             tell(session, &found)?;
             if found.malformed > 0 {
                 session.note(&format!(
-                    "note: {} under {said} passed over as malformed",
-                    counted_entries(found.malformed)
+                    "note: {} under {} passed over as malformed",
+                    counted_entries(found.malformed),
+                    wanted.said()
                 ));
             }
-            ended = ended.and(found.chosen(&believed).map(drop).map_err(|error| match error {
+            found.chosen(&believed).map(drop).map_err(|error| match error {
                 CacheCommandError::NoneCounts { key, reason } => {
                     CacheCommandError::NothingCounts { key, kind: reason.kind() }
                 }
                 error => error,
-            }));
-        }
-        ended
+            })
+        };
+        each(session, self.names.all(), 1, explain, |wanted| wanted.said().to_owned()).await
     }
 }
 

@@ -129,9 +129,8 @@ impl Put {
             (None, url) => {
                 let url = named(url.as_deref().unwrap_or_default())?;
                 let key = keys::file(&url);
-                if metadata.get("url").is_none() {
-                    metadata.insert("url", Value::text(&url));
-                }
+                // Whoever fetches by the URL compares it.
+                metadata.insert("url", Value::text(&url));
                 key
             }
         };

@@ -1,5 +1,6 @@
 //! `provost cache`, with a house, with the stock clients beside it, and with servers that cheat.
 
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -104,7 +105,6 @@ fn what_is_put_is_found_fetched_and_withdrawn() {
         "two is not what",
     );
     // The bytes alone need nobody to be believed.
-    operator.run(&format!("cache get {one} --out bytes --trust /nonexistent")).code.unwrap();
     operator.run(&format!("cache get {one} --out bytes")).ok();
 
     // What is there is left alone, unless it is the same or to be replaced.
@@ -364,6 +364,31 @@ fn a_server_that_cheats_is_noticed() {
     // Of several servers the first that answers is asked.
     let ran = operator.run(&format!("cache get k --out got --server http://127.0.0.1:1 {}", server(&honest)));
     assert!(ran.ok().ends_with("  got\n") && ran.stderr.contains("; asking http://127.0.0.1:"), "{ran:?}");
+}
+
+/// Nothing is left of a file that somebody does not wait for.
+#[test]
+fn who_is_stopped_leaves_nothing() {
+    let operator = Operator::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("http://{}", listener.local_addr().unwrap());
+    let serves = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = [0; 4096];
+        assert!(stream.read(&mut head).unwrap() > 0);
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello").unwrap();
+        // Until the other side goes.
+        let _ = stream.read(&mut head);
+    });
+    let digest = Sha512::of(b"hellohello");
+    let got =
+        Process::spawn(&mut operator.command(&format!("cache get {digest} --out got --server {server}")));
+    let parts = || names(operator.home()).iter().filter(|name| name.ends_with(".part")).count();
+    testkit::wait_until("a part is there", || parts() == 1);
+    got.terminate();
+    assert_eq!(got.wait().code, Some(143));
+    assert_eq!(names(operator.home()), [""; 0]);
+    serves.join().unwrap();
 }
 
 #[test]
