@@ -115,7 +115,10 @@ fn what_is_put_is_found_fetched_and_withdrawn() {
     operator.run(&format!("{get} --out other --force")).ok();
     assert_eq!(std::fs::read(operator.home().join("other")).unwrap(), b"first");
 
-    failed(&operator.run(&format!("{get} missing")), 2, "Usage");
+    // What is not there does not keep the others away.
+    let both = operator.run(&format!("{get} missing"));
+    failed(&both, 66, "error: missing: there is nothing under `missing`");
+    assert!(both.stdout.ends_with("  one\n") && both.stderr.ends_with("error: 1 of 2 failed\n"), "{both:?}");
     let withdrawn = operator.run("cache withdraw --url http://example.invalid/d/one");
     assert!(withdrawn.stderr.contains("withdrew 1 entry under file-urlmd5:"), "{withdrawn:?}");
     failed(&operator.run(&format!("{get} --out again")), 77, "its signer withdrew it");
