@@ -28,6 +28,7 @@ use base::{Clock, Entropy, Explain as _, report};
 use clap::{ArgMatches, FromArgMatches as _, Subcommand};
 
 use self::error::CacheCommandError;
+use self::progress::Meter;
 use self::session::Session;
 use crate::output;
 use crate::session::Options;
@@ -97,7 +98,7 @@ pub fn run(matches: &ArgMatches, data: Option<PathBuf>, clock: Clock, entropy: E
         Ok(runtime) => runtime,
         Err(source) => return failed(&CacheCommandError::Runtime(source)),
     };
-    let session = Session { options, data, clock, entropy };
+    let session = Session { options, data, clock, entropy, meter: Meter::default() };
     let ended = runtime.block_on(live(command, &session));
     // Not for ever: something may still be reading standard input.
     runtime.shutdown_background();

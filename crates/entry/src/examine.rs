@@ -4,8 +4,11 @@ use base::Sha512;
 
 use crate::attestation::Attestation;
 use crate::entry::Entry;
+use crate::keys;
 use crate::policy::{Policy, Signer};
+use crate::python;
 use crate::reason::Reason;
+use crate::value::Value;
 use crate::verdict::{Circumstances, Strength};
 
 /// What is known of an entry, to one root of trust.
@@ -88,10 +91,29 @@ fn refusal(
             return Some(Reason::Expired { at });
         }
     }
+    if let Some(url) = other_url(entry.entry, circumstances) {
+        return Some(Reason::OtherUrl { url });
+    }
     let expires = attestation.and_then(|attestation| attestation.claims.expires);
     if policy.needs_expiry && expires.is_none() {
         return Some(Reason::NoExpiry);
     }
     let (platform, software_root) = circumstances.platform?;
     platform.fits(entry.entry.statement(), software_root).err().map(Reason::OtherPlatform)
+}
+
+/// Where the file is from that an entry tells of, if the entry is not under the key of that: somebody moved it. Outer
+/// signatures do not bind the key, and this is all that can be told of them.
+fn other_url(entry: &Entry, circumstances: &Circumstances<'_>) -> Option<String> {
+    let key = circumstances.key;
+    let said = |name: &str| entry.statement().get(name);
+    let is_elsewhere =
+        |url: &Value, key_of: fn(&str) -> String| url.as_str().is_none_or(|url| key_of(url) != key);
+    let url = said("url").filter(|url| {
+        circumstances.url.is_some_and(|wanted| url.as_str() != Some(wanted))
+            || (keys::is_file(key) && is_elsewhere(url, keys::file))
+    });
+    let release =
+        said("software_url").filter(|url| keys::is_release(key) && is_elsewhere(url, keys::release));
+    url.or(release).map(|url| url.as_str().map_or_else(|| python::dumps(url), str::to_owned))
 }

@@ -8,6 +8,9 @@ use md5::{Digest as _, Md5};
 /// What slapcache files under if nothing else is said.
 pub const UPGRADE_KEY: &str = "slapos-global-key";
 
+/// What the keys of files begin with.
+const FILE: &str = "file-urlmd5:";
+
 /// The MD5 of a text's UTF-8, as 32 lower-case hexadecimal digits.
 #[must_use]
 pub fn md5_hex(text: &str) -> String {
@@ -17,7 +20,13 @@ pub fn md5_hex(text: &str) -> String {
 /// For the file that was fetched from `url`.
 #[must_use]
 pub fn file(url: &str) -> String {
-    format!("file-urlmd5:{}", md5_hex(url))
+    format!("{FILE}{}", md5_hex(url))
+}
+
+/// Whether `key` is one of files that were fetched from somewhere.
+#[must_use]
+pub fn is_file(key: &str) -> bool {
+    key.starts_with(FILE)
 }
 
 /// For an egg, a source distribution or a wheel of the Python package index.

@@ -32,6 +32,12 @@ pub enum Reason {
         /// The key that it was signed for.
         key: String,
     },
+    /// It is about another file.
+    #[error("it is about the file from {url}")]
+    OtherUrl {
+        /// Where that is from.
+        url: String,
+    },
     /// It is over.
     #[error("it expired {at}")]
     Expired {
@@ -84,6 +90,7 @@ impl Reason {
             Self::Attestation(_) => "bad-attestation",
             Self::Weak => "weak",
             Self::WrongKey { .. } => "wrong-key",
+            Self::OtherUrl { .. } => "other-url",
             Self::Expired { .. } => "expired",
             Self::NoExpiry => "no-expiry",
             Self::RolledBack { .. } => "rolled-back",
@@ -107,6 +114,7 @@ impl Explain for Reason {
             | Self::UnknownSigner { .. }
             | Self::Weak
             | Self::WrongKey { .. }
+            | Self::OtherUrl { .. }
             | Self::Expired { .. }
             | Self::NoExpiry
             | Self::RolledBack { .. }
@@ -137,6 +145,7 @@ impl Explain for Reason {
             Self::Unsigned
             | Self::Attestation(_)
             | Self::WrongKey { .. }
+            | Self::OtherUrl { .. }
             | Self::Expired { .. }
             | Self::Withdrawn
             | Self::IsWithdrawal

@@ -5,12 +5,12 @@
 //! signed inside the text.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA1_ASN1, ParsedPublicKey};
-use base::{Explain, Kind};
+use base::{Explain, Kind, Secret, Timestamp};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use x509::KeyError;
 use x509::bare::{self, BareKey};
 use x509::oid;
+use x509::{KeyError, Name, NameError, Serial};
 
 /// A public key that signatures are tried against.
 pub(crate) enum VerifyingKey {
@@ -68,12 +68,18 @@ pub enum SigningKeyError {
         /// The length of the modulus.
         bits: u32,
     },
+    /// A size that is not made.
+    #[error("RSA keys of {bits} bits cannot be made")]
+    Size {
+        /// The length that was asked for.
+        bits: u32,
+    },
 }
 
 impl Explain for SigningKeyError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NotRsa | Self::Short { .. } => Kind::Invalid,
+            Self::NotRsa | Self::Short { .. } | Self::Size { .. } => Kind::Invalid,
             Self::Key(source) => source.kind(),
         }
     }
@@ -83,7 +89,7 @@ impl Explain for SigningKeyError {
             Self::NotRsa => {
                 Some("entries are signed with RSA; make a key with `generate-signature-key`".into())
             }
-            Self::Short { .. } => None,
+            Self::Short { .. } | Self::Size { .. } => None,
             Self::Key(source) => source.help(),
         }
     }
@@ -115,6 +121,43 @@ impl SigningKey {
             return Err(SigningKeyError::Short { bits: key.bits() });
         }
         Ok(Self { key })
+    }
+
+    /// Makes a new key of this many bits, 512 or more; aws-lc draws the numbers from the operating system. It takes
+    /// longer than the blink of an eye.
+    ///
+    /// # Errors
+    /// When there are no keys of this size.
+    pub fn generate(bits: u32) -> Result<Self, SigningKeyError> {
+        let key = (bits >= BITS_MIN).then(|| lc_rsa::SigningKey::generate(bits)).flatten();
+        Ok(Self { key: key.ok_or(SigningKeyError::Size { bits })? })
+    }
+
+    /// The key as PEM, PKCS#8.
+    #[must_use]
+    pub fn to_pem(&self) -> Secret<String> {
+        let der = Secret::new(self.key.to_der());
+        Secret::new(x509::pem::write("PRIVATE KEY", bare::pkcs8_of_rsa(der.expose()).expose()))
+    }
+
+    /// A certificate of this name that its owner signs, PEM: what readers need to believe them.
+    ///
+    /// # Errors
+    /// When no certificate can have this name.
+    ///
+    /// # Panics
+    /// When memory runs out.
+    pub fn certificate(
+        &self,
+        common_name: &str,
+        serial: Serial,
+        not_before: Timestamp,
+        not_after: Timestamp,
+    ) -> Result<String, NameError> {
+        let name = Name::from_common_name(common_name)?;
+        let der = bare::self_signed(&self.key, &name, serial, not_before, not_after);
+        let der = der.expect("a key of 512 bits or more signs anything, unless memory runs out");
+        Ok(x509::pem::write("CERTIFICATE", &der))
     }
 
     /// The signature over `text`, in base64, one line.
@@ -163,5 +206,20 @@ mod tests {
         assert_eq!(error(""), "there is no PEM block `PRIVATE KEY`");
         assert_eq!(error(&x509::pem::write("RSA PRIVATE KEY", b"x")), "the key is malformed");
         assert_eq!(error(&x509::pem::write("ENCRYPTED PRIVATE KEY", b"x")), "the private key is encrypted");
+    }
+    #[test]
+    fn a_new_key_is_believed_by_its_certificate() {
+        let [begin, end] = [1_800_000_000, 4_900_000_000].map(Timestamp::from_unix);
+        let serial = Serial::random(&base::Entropy::seeded(1));
+        let key = SigningKey::generate(1024).unwrap();
+        let certificate = key.certificate("COMP-1/x", serial, begin, end).unwrap();
+        let trusted = crate::TrustList::parse(&certificate).unwrap();
+        assert_eq!(trusted.check_signer(&key), Ok(()));
+        let again = SigningKey::from_pem(key.to_pem().expose()).unwrap();
+        assert_eq!(trusted.verified_text_by("a", &again.sign("a")), Some(0));
+        assert!(key.certificate("", serial, begin, end).is_err());
+        for bits in [0, 1, 511, u32::MAX] {
+            assert_eq!(SigningKey::generate(bits).unwrap_err(), SigningKeyError::Size { bits });
+        }
     }
 }

@@ -34,6 +34,8 @@ use crate::reason::Reason;
 pub struct Circumstances<'a> {
     /// What the entries are filed under.
     pub key: &'a str,
+    /// Where the file that is wanted is from, if somebody knows. An entry that names another URL was moved here.
+    pub url: Option<&'a str>,
     /// What time it is.
     pub now: Timestamp,
     /// The highest sequence of each signer that was seen under this key.
@@ -219,6 +221,7 @@ fn refuse_too_few(entries: &[Read<'_>], findings: &mut [Finding], policy: &Polic
 mod tests {
     use super::*;
     use crate::attestation::Claims;
+    use crate::keys;
     use crate::new::{New, withdrawal};
     use crate::policy::{KeyPattern, Signer};
     use crate::signature::SigningKey;
@@ -227,7 +230,7 @@ mod tests {
     use crate::vector;
     use x509::{KeySpec, PrivateKey};
 
-    const KEY: &str = "file-urlmd5:x";
+    const KEY: &str = "k:x";
 
     /// Anna and Bert, who are believed, Bert with an old key too, and one who is not.
     struct World {
@@ -235,6 +238,8 @@ mod tests {
         rsa: SigningKey,
         trust: Trust,
         now: i64,
+        key: String,
+        url: Option<&'static str>,
         seen: BTreeMap<SignerId, u64>,
         absent: Option<Sha512>,
     }
@@ -257,7 +262,16 @@ mod tests {
             };
             let trust = Trust { policies: vec![policy] };
             let rsa = SigningKey::from_pem(vector::KEY_PKCS8).unwrap();
-            Self { keys, rsa, trust, now: 1000, seen: BTreeMap::new(), absent: None }
+            Self {
+                keys,
+                rsa,
+                trust,
+                now: 1000,
+                key: KEY.into(),
+                url: None,
+                seen: BTreeMap::new(),
+                absent: None,
+            }
         }
 
         fn attested(
@@ -280,7 +294,8 @@ mod tests {
 
         fn judge(&self, entries: &[Entry]) -> Judgement {
             let circumstances = Circumstances {
-                key: KEY,
+                key: &self.key,
+                url: self.url,
                 now: Timestamp::from_unix(self.now),
                 seen: &self.seen,
                 platform: None,
@@ -441,6 +456,31 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_that_names_a_url_is_about_that_file() {
+        let mut world = World::new();
+        let entries = [world.old(b"a"), world.attested(0, 1, b"a", |_| {})];
+        let moved = "it is about the file from http://example.invalid/";
+        for (url, expected) in [
+            (None, ["", ""]),
+            (Some("http://example.invalid/"), ["", ""]),
+            (Some("http://example.invalid"), [moved, moved]),
+        ] {
+            world.url = url;
+            assert_eq!(world.reasons(&entries), expected, "{url:?}");
+        }
+        // What the key is of is known, whoever asks.
+        world.url = None;
+        for (key, expected) in [
+            (keys::file("http://example.invalid/"), ""),
+            (keys::file("http://example.invalid"), moved),
+            (keys::release("http://example.invalid"), ""),
+        ] {
+            world.key = key;
+            assert_eq!(world.reasons(&entries[..1]), [expected], "{}", world.key);
+        }
+    }
+
+    #[test]
     fn each_root_judges_alone() {
         let mut world = World::new();
         let entries =
@@ -449,7 +489,7 @@ mod tests {
         let carl = Signer::new("carl", vec![key], TrustList::default()).unwrap();
         let second = Policy {
             name: "second".into(),
-            keys: vec![KeyPattern::new("file-*")],
+            keys: vec![KeyPattern::new("k:*")],
             signers: vec![carl],
             ..Policy::default()
         };

@@ -6,9 +6,9 @@
 use std::fmt;
 use std::ptr::{self, NonNull};
 
-use aws_lc_rs::digest::{self, SHA1_FOR_LEGACY_USE_ONLY};
+use aws_lc_rs::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use aws_lc_sys::{
-    BIGNUM, BN_free, BN_new, BN_set_word, NID_sha1, OPENSSL_free, RSA_generate_key_ex, RSA_new,
+    BIGNUM, BN_free, BN_new, BN_set_word, NID_sha1, NID_sha256, OPENSSL_free, RSA_generate_key_ex, RSA_new,
     RSA_private_key_to_bytes, RSA_public_key_to_bytes, RSA_sign, RSA_size, RSA_verify,
 };
 
@@ -121,7 +121,18 @@ impl SigningKey {
     /// it (fewer than 368 bits) or the signature, which aws-lc checks, came out wrong.
     #[must_use]
     pub fn sign_sha1(&self, message: &[u8]) -> Option<Vec<u8>> {
-        let digest = sha1(message);
+        self.sign(NID_sha1, &sha1(message))
+    }
+
+    /// The same with SHA-256, for keys that aws-lc-rs finds too short (`None` below 496 bits): a certificate of such a
+    /// key is signed with it.
+    #[must_use]
+    pub fn sign_sha256(&self, message: &[u8]) -> Option<Vec<u8>> {
+        self.sign(NID_sha256, &digest::digest(&SHA256, message))
+    }
+
+    /// The signature over `digest`, which was made with the algorithm that aws-lc has this number for.
+    fn sign(&self, algorithm: i32, digest: &digest::Digest) -> Option<Vec<u8>> {
         // SAFETY: the key is alive, and only read.
         let size = unsafe { RSA_size(self.0.as_ptr()) };
         let mut signature = vec![0; usize::try_from(size).ok()?];
@@ -130,7 +141,7 @@ impl SigningKey {
         // only read; `signature` has the `RSA_size` bytes that are written at most, and `length` is ours.
         let signed = unsafe {
             RSA_sign(
-                NID_sha1,
+                algorithm,
                 digest.as_ref().as_ptr(),
                 digest.as_ref().len(),
                 signature.as_mut_ptr(),

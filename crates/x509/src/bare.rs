@@ -5,12 +5,18 @@
 //! and more, which is right for certificates. In the artifact cache a certificate is merely the form that a public key
 //! comes in: its dates, names and own signature mean nothing there (networkcache contract, 4.3).
 
-use base::Secret;
+use base::{Secret, Timestamp};
 
+use crate::algorithm::{RSA_SHA256, sha1};
 use crate::der_reader::{Reader, tag};
+use crate::der_writer::{Writer, sequence};
 use crate::error::{KeyError, ParseError};
+use crate::extension;
+use crate::name::Name;
+use crate::number::{KeyId, Serial};
 use crate::oid::{self, ObjectIdentifier};
 use crate::pem::{self, PemError};
+use crate::time;
 
 /// A public key, as found in a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,9 +110,71 @@ fn rsa_in_pkcs8(der: &[u8]) -> Result<Secret<Vec<u8>>, KeyError> {
     Ok(Secret::new(content.to_vec()))
 }
 
+/// PrivateKeyInfo (RFC 5208 §5) of an RSA key, from the DER of its RSAPrivateKey.
+#[must_use]
+pub fn pkcs8_of_rsa(der: &[u8]) -> Secret<Vec<u8>> {
+    // Room for all of it at once: growing would leave copies of the key behind.
+    let mut info = Writer::with_capacity(der.len() + 64);
+    info.sequence(|info| {
+        info.unsigned(&[0]);
+        rsa_encryption(info);
+        info.element(tag::OCTET_STRING, der);
+    });
+    Secret::new(info.into_bytes())
+}
+
+/// The DER of a certificate that the owner of `key` made for themselves, as `openssl req -x509` makes it: version 3, of a
+/// certificate authority, signed with SHA-256. `None` only when the key is too short for that.
+#[must_use]
+pub fn self_signed(
+    key: &lc_rsa::SigningKey,
+    name: &Name,
+    serial: Serial,
+    not_before: Timestamp,
+    not_after: Timestamp,
+) -> Option<Vec<u8>> {
+    let public_key = key.public_der();
+    let key_id = KeyId::new(sha1(&public_key));
+    let extensions = [
+        extension::subject_key_id(key_id),
+        extension::authority_key_id(key_id),
+        extension::basic_constraints(true, None),
+    ];
+    let to_be_signed = sequence(|certificate| {
+        certificate.nested(tag::constructed(0), |version| version.unsigned(&[2]));
+        serial.write(certificate);
+        certificate.raw(RSA_SHA256);
+        certificate.raw(name.der());
+        certificate.sequence(|validity| {
+            time::write(validity, not_before);
+            time::write(validity, not_after);
+        });
+        certificate.raw(name.der());
+        certificate.sequence(|spki| {
+            rsa_encryption(spki);
+            spki.bit_string(&public_key);
+        });
+        certificate.nested(tag::constructed(3), |explicit| extension::write_all(explicit, &extensions));
+    });
+    let signature = key.sign_sha256(&to_be_signed)?;
+    Some(sequence(|signed| {
+        signed.raw(&to_be_signed);
+        signed.raw(RSA_SHA256);
+        signed.bit_string(&signature);
+    }))
+}
+
+fn rsa_encryption(writer: &mut Writer) {
+    writer.sequence(|algorithm| {
+        algorithm.oid(&oid::RSA_ENCRYPTION);
+        algorithm.element(tag::NULL, &[]);
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::certificate::Certificate;
     use crate::key::{KeySpec, PrivateKey};
 
     #[test]
@@ -144,6 +212,29 @@ mod tests {
     fn a_certificate_is_a_shape_around_a_key() {
         for der in [&[][..], &[0x30], &[0x30, 0], &[0x30, 3, 0x30, 1, 0]] {
             assert!(BareKey::in_certificate(der).is_err(), "{der:?}");
+        }
+    }
+    #[test]
+    fn a_new_key_has_a_certificate_of_its_own() {
+        let entropy = base::Entropy::seeded(1);
+        let (begin, end) = (Timestamp::from_unix(1_800_000_000), Timestamp::from_unix(4_900_000_000));
+        let name = Name::from_common_name("COMP-1/é").unwrap();
+        for bits in [1024, 2048] {
+            let key = lc_rsa::SigningKey::generate(bits).unwrap();
+            let der = self_signed(&key, &name, Serial::random(&entropy), begin, end).unwrap();
+            assert_eq!(BareKey::in_certificate(&der), Ok(BareKey::Rsa { public_key: key.public_der() }));
+            let pkcs8 = pkcs8_of_rsa(&key.to_der());
+            let text = pem::write("PRIVATE KEY", pkcs8.expose());
+            assert_eq!(rsa_private_key(&text).unwrap().expose(), &key.to_der());
+            if bits < 2048 {
+                continue;
+            }
+            let certificate = Certificate::from_der(&der).unwrap();
+            assert!(certificate.is_ca() && certificate.subject() == &name && certificate.issuer() == &name);
+            assert_eq!((certificate.not_before(), certificate.not_after()), (begin, end));
+            assert_eq!(certificate.verify_signature(certificate.public_key()), Ok(()));
+            assert_eq!(certificate.subject_key_id(), Some(certificate.public_key().key_id()));
+            assert!(PrivateKey::from_pem(&text).unwrap().public() == certificate.public_key());
         }
     }
 }

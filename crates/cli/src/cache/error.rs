@@ -82,7 +82,13 @@ pub(crate) enum CacheCommandError {
         /// What was to stand before it.
         under: String,
     },
-    /// No entry, or none that was asked for.
+    /// No entry at all.
+    #[error("there is nothing under `{key}`")]
+    Absent {
+        /// The key.
+        key: String,
+    },
+    /// There are entries that count, and none that was asked for.
     #[error("nothing that was asked for is under `{key}`")]
     Nothing {
         /// The key.
@@ -95,6 +101,14 @@ pub(crate) enum CacheCommandError {
         key: String,
         /// Why the first one does not.
         reason: Reason,
+    },
+    /// The same, after each was told of.
+    #[error("nothing under `{key}` counts")]
+    NothingCounts {
+        /// The key.
+        key: String,
+        /// What the first one failed of.
+        kind: Kind,
     },
     /// A file is not what entries tell of.
     #[error("{} is not what is told of under `{key}`", path.display())]
@@ -163,9 +177,9 @@ impl Explain for CacheCommandError {
             Self::New(error) => error.kind(),
             Self::NoTrust | Self::Metadata { .. } | Self::Usage(_) | Self::NoName { .. } => Kind::Invalid,
             Self::Exists(_) | Self::Differs { .. } => Kind::Conflict,
-            Self::Nothing { .. } | Self::NothingToWithdraw { .. } => Kind::NotFound,
+            Self::Absent { .. } | Self::Nothing { .. } | Self::NothingToWithdraw { .. } => Kind::NotFound,
             Self::NoneCounts { reason, .. } => reason.kind(),
-            Self::Some { kind, .. } => *kind,
+            Self::Some { kind, .. } | Self::NothingCounts { kind, .. } => *kind,
             Self::Unwritable { .. } | Self::Output(_) | Self::Runtime(_) => Kind::Unavailable,
         }
     }
@@ -199,7 +213,9 @@ impl Explain for CacheCommandError {
             | Self::Metadata { .. }
             | Self::Usage(_)
             | Self::NoName { .. }
+            | Self::Absent { .. }
             | Self::Nothing { .. }
+            | Self::NothingCounts { .. }
             | Self::Differs { .. }
             | Self::Some { .. }
             | Self::Output(_)

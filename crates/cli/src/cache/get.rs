@@ -12,7 +12,6 @@ use super::error::CacheCommandError;
 use super::place::Place;
 use super::progress::{Meter, shown};
 use super::session::{Believed, Believing, Caches, Jobs, Names, Session, Wanted, each};
-use crate::output;
 use crate::table::one_line;
 
 /// A KEY of 128 hexadecimal digits is the SHA-512 of bytes: those are fetched, whoever tells of them.
@@ -26,9 +25,9 @@ pub(crate) struct Get {
     /// What to call the file; for one only
     #[arg(long, value_name = "FILE", conflicts_with = "into")]
     out: Option<PathBuf>,
-    /// The folder for the files
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    into: PathBuf,
+    /// The folder for the files [default: this one]
+    #[arg(long, value_name = "DIR")]
+    into: Option<PathBuf>,
     /// Replace other files of these names
     #[arg(long)]
     force: bool,
@@ -65,10 +64,13 @@ impl Get {
         let is_bytes = |wanted: &Wanted| bytes_of(wanted).is_some();
         let believed = believing.read(wanted.iter().all(is_bytes))?;
         let caches = session.caches().await?;
-        let meter = Meter::of(wanted.len());
-        let placing = Placing { out: out.as_deref(), into: &into, force };
-        let work = async |wanted: &Wanted| get(session, &caches, &believed, &meter, &placing, wanted).await;
-        meter.painted(each(wanted, jobs.number(), work, |wanted| wanted.said().to_owned())).await
+        session.meter.begin(wanted.len());
+        let placing = Placing { out: out.as_deref(), into: into.as_deref().unwrap_or(Path::new("")), force };
+        let work = async |wanted: &Wanted| get(session, &caches, &believed, &placing, wanted).await;
+        session
+            .meter
+            .painted(each(session, wanted, jobs.number(), work, |wanted| wanted.said().to_owned()))
+            .await
     }
 }
 
@@ -83,7 +85,6 @@ async fn get(
     session: &Session,
     caches: &Caches,
     believed: &Believed,
-    meter: &Meter,
     placing: &Placing<'_>,
     wanted: &Wanted,
 ) -> Result<(), CacheCommandError> {
@@ -95,7 +96,7 @@ async fn get(
     for candidate in candidates {
         let path = placing.path(wanted, &candidate);
         if is_it(&path, &candidate).await? {
-            meter.done();
+            session.meter.done();
             return tell(session, wanted, &candidate, &path, None);
         }
         if !placing.force && path.symlink_metadata().is_ok() {
@@ -110,8 +111,8 @@ async fn get(
             }
             Err(error) => return Err(error.into()),
         };
-        let bytes = fetch(download, &candidate, &path, placing.force, meter).await?;
-        meter.done();
+        let bytes = fetch(download, &candidate, &path, placing.force, &session.meter).await?;
+        session.meter.done();
         return tell(session, wanted, &candidate, &path, Some(bytes));
     }
     Err(match (bytes_of(wanted), absent) {
@@ -196,8 +197,12 @@ async fn fetch(
     }
     match if force { place.keep() } else { place.keep_new() } {
         Ok(()) => Ok(bytes),
+        // Somebody was faster, perhaps with the same bytes.
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            Err(CacheCommandError::Exists(path.to_owned()))
+            match is_it(path, candidate).await? {
+                true => Ok(bytes),
+                false => Err(CacheCommandError::Exists(path.to_owned())),
+            }
         }
         Err(error) => Err(unwritable(error)),
     }
@@ -223,7 +228,7 @@ fn tell(
         Some(bytes) => format!("was fetched, {}", shown(bytes)),
         None => "was there already".to_owned(),
     };
-    output::note(one_line(&format!("{} {what}{by}", path.display())));
+    session.note(&format!("{} {what}{by}", path.display()));
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! `provost cache find` and `provost cache explain`: what is told of, and whether it is believed.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use base::{Explain as _, Sha512, report};
@@ -8,10 +9,10 @@ use entry::{Attestation, Entry, Reason, Strength, Value, Verdict, python};
 use serde_json::{Value as Json, json};
 
 use super::error::CacheCommandError;
-use super::session::{Believing, Found, Jobs, Names, Session, absent};
+use super::session::{Believing, Found, Jobs, Names, Session, Wanted, absent, each};
 use crate::output;
 use crate::screen::Screen;
-use crate::table::{Table, counted, one_line};
+use crate::table::Table;
 
 /// The best come first, which is what `get` would fetch.
 #[derive(Debug, Args)]
@@ -38,9 +39,9 @@ impl Find {
     pub(crate) async fn run(self, session: &Session) -> Result<(), CacheCommandError> {
         let believed = self.believing.read(false)?;
         let caches = session.caches().await?;
-        let mut table = table(&["SIGNED BY", "SIZE", "SAID", "SHA512"]);
-        for wanted in self.names.all() {
-            let found = session.look(&caches, &believed, wanted).await?;
+        let sheet = RefCell::new(Sheet::new(["SIGNED BY", "SIZE", "SAID", "SHA512"]));
+        let find = async |wanted: &Wanted| {
+            let found = session.look(&caches, &believed, wanted.clone()).await?;
             for at in found.chosen(&believed)? {
                 let row = [
                     by(&found.judgement.verdicts[at]),
@@ -48,10 +49,13 @@ impl Find {
                     said(&found.entries[at]),
                     found.entries[at].statement().sha512().to_string(),
                 ];
-                print(session, &mut table, document(&found, at), row)?;
+                sheet.borrow_mut().add(session, document(&found, at), row)?;
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        // One after the other, as they were asked for.
+        let ended = each(session, self.names.all(), 1, find, |wanted| wanted.said().to_owned()).await;
+        sheet.into_inner().print(session).and(ended)
     }
 }
 
@@ -64,33 +68,34 @@ impl Explain {
             );
         }
         let caches = session.caches().await?;
-        let mut ended = Ok(());
-        for wanted in self.names.all() {
-            let said = wanted.said().to_owned();
-            let mut found = session.look(&caches, &believed, wanted).await?;
+        let explain = async |wanted: &Wanted| {
+            let mut found = session.look(&caches, &believed, wanted.clone()).await?;
             let counting: BTreeSet<Sha512> =
                 found.judgement.chosen.iter().map(|at| found.entries[*at].statement().sha512()).collect();
             let absent = absent(&caches, counting, self.jobs.number()).await?;
             session.judge_again(&mut found, &believed, &absent);
             tell(session, &found)?;
             if found.malformed > 0 {
-                let malformed = counted(found.malformed as u64, "entry").replace("entrys", "entries");
-                output::note(format_args!(
-                    "note: {malformed} under {} passed over as malformed",
-                    one_line(&said)
+                session.note(&format!(
+                    "note: {} under {} passed over as malformed",
+                    counted_entries(found.malformed),
+                    wanted.said()
                 ));
             }
-            if let Err(error) = found.chosen(&believed) {
-                ended = ended.and(Err(error));
-            }
-        }
-        ended
+            found.chosen(&believed).map(drop).map_err(|error| match error {
+                CacheCommandError::NoneCounts { key, reason } => {
+                    CacheCommandError::NothingCounts { key, kind: reason.kind() }
+                }
+                error => error,
+            })
+        };
+        each(session, self.names.all(), 1, explain, |wanted| wanted.said().to_owned()).await
     }
 }
 
 /// Says of each entry why it counts or not, and what to do about it.
 fn tell(session: &Session, found: &Found) -> Result<(), CacheCommandError> {
-    let mut table = table(&["ENTRY", "SIGNED BY", "VERDICT", "SHA512"]);
+    let mut sheet = Sheet::new(["ENTRY", "SIGNED BY", "VERDICT", "SHA512"]);
     let mut hints: Vec<String> = Vec::new();
     for (at, verdict) in found.judgement.verdicts.iter().enumerate() {
         let row = [
@@ -102,36 +107,54 @@ fn tell(session: &Session, found: &Found) -> Result<(), CacheCommandError> {
             },
             found.entries[at].statement().sha512().to_string(),
         ];
-        print(session, &mut table, document(found, at), row)?;
+        sheet.add(session, document(found, at), row)?;
         if let Some(hint) = verdict.refused.as_ref().and_then(Reason::help)
             && !hints.contains(&hint)
         {
             hints.push(hint);
         }
     }
+    sheet.print(session)?;
     if !session.options.json {
         for hint in hints {
-            output::note(one_line(&format!("hint: {hint}")));
+            session.note(&format!("hint: {hint}"));
         }
     }
     Ok(())
 }
 
-fn table(head: &[&str]) -> Table {
-    let screen = Screen::of_process();
-    Table::new(head, screen.is_colourful(), screen.size().map(|size| size.columns))
+/// So many entries.
+pub(crate) fn counted_entries(count: usize) -> String {
+    if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
 }
 
-fn print(
-    session: &Session,
-    table: &mut Table,
-    document: Json,
-    row: [String; 4],
-) -> Result<(), CacheCommandError> {
-    if session.options.json {
-        return session.tell(&document, "");
+/// What is printed of entries: documents at once, or a table in the end, which is as wide as its widest row.
+struct Sheet {
+    head: [&'static str; 4],
+    rows: Vec<Vec<String>>,
+}
+
+impl Sheet {
+    fn new(head: [&'static str; 4]) -> Self {
+        Self { head, rows: Vec::new() }
     }
-    output::data(&table.rows(&[row.into()])).map_err(CacheCommandError::Output)
+
+    fn add(&mut self, session: &Session, document: Json, row: [String; 4]) -> Result<(), CacheCommandError> {
+        if session.options.json {
+            return session.tell(&document, "");
+        }
+        self.rows.push(row.into());
+        Ok(())
+    }
+
+    fn print(self, session: &Session) -> Result<(), CacheCommandError> {
+        if session.options.json {
+            return Ok(());
+        }
+        let screen = Screen::of_process();
+        let mut table = Table::new(&self.head, screen.is_colourful(), screen.size().map(|size| size.columns));
+        output::data(&table.rows(&self.rows)).map_err(CacheCommandError::Output)
+    }
 }
 
 /// `anna (old signature)`.

@@ -35,14 +35,20 @@ pub(crate) struct Meter {
     /// What is being sent, by a number of its own.
     sending: RefCell<BTreeMap<u64, Sent>>,
     number: Cell<u64>,
+    is_painted: Cell<bool>,
 }
 
 impl Meter {
-    /// For so many files.
-    pub(crate) fn of(files: usize) -> Self {
-        let meter = Self::default();
-        meter.files.set(files as u64);
-        meter
+    /// So many files are to be moved.
+    pub(crate) fn begin(&self, files: usize) {
+        self.files.set(files as u64);
+    }
+
+    /// Takes the line away, for whoever writes something.
+    pub(crate) fn clear(&self) {
+        if self.is_painted.replace(false) {
+            paint("");
+        }
     }
 
     /// So many bytes more are to be moved.
@@ -85,7 +91,7 @@ impl Meter {
         loop {
             tokio::select! {
                 result = &mut work => {
-                    paint("");
+                    self.clear();
                     return result;
                 }
                 now = ticks.tick() => {
@@ -95,6 +101,7 @@ impl Meter {
                     }
                     let columns = narration_size().map(|size| size.columns);
                     // A line as wide as the terminal would go on in the next one.
+                    self.is_painted.set(true);
                     paint(&cut(&self.line(rate(&samples)), columns.map(|columns| columns.saturating_sub(1))));
                 }
             }
@@ -185,7 +192,8 @@ mod tests {
 
     #[test]
     fn the_line_says_how_far_it_is() {
-        let meter = Meter::of(3);
+        let meter = Meter::default();
+        meter.begin(3);
         assert_eq!(meter.line(None), "[....................] 0 of 3 files, 0 B of 0 B");
         meter.expect(4096);
         meter.moved(1024);

@@ -9,11 +9,10 @@ use entry::{Attestation, Claims, Entry, New, Object, SignerId, Value, json, keys
 use serde_json::json as document;
 
 use super::error::{BadMetadata, CacheCommandError};
-use super::progress::{Meter, shown};
+use super::progress::shown;
 use super::session::{Caches, Jobs, Session, each};
 use super::signing_file::SigningFile;
 use crate::options::{Pair, pair};
-use crate::output;
 use crate::table::one_line;
 
 /// The members that whoever reads entries compares with what they wanted.
@@ -72,7 +71,8 @@ impl Put {
             false => None,
         };
         let caches = session.caches().await?;
-        let meter = Meter::of(todo.len());
+        let meter = &session.meter;
+        meter.begin(todo.len());
         for (_, path, _) in &todo {
             // One that is not there is said when its turn comes.
             meter.expect(std::fs::metadata(path).map_or(0, |found| found.len()));
@@ -80,9 +80,9 @@ impl Put {
         let jobs = self.jobs.number();
         let work = async |(number, path, saying): &(usize, &PathBuf, Option<Saying>)| {
             let said = saying.as_ref().zip(signing.as_ref());
-            self.put(session, &caches, &meter, (*number, path, said)).await
+            self.put(session, &caches, (*number, path, said)).await
         };
-        meter.painted(each(todo, jobs, work, |(_, path, _)| path.display().to_string())).await
+        meter.painted(each(session, todo, jobs, work, |(_, path, _)| path.display().to_string())).await
     }
 
     fn read_metadata(&self) -> Result<Object, CacheCommandError> {
@@ -129,9 +129,8 @@ impl Put {
             (None, url) => {
                 let url = named(url.as_deref().unwrap_or_default())?;
                 let key = keys::file(&url);
-                if metadata.get("url").is_none() {
-                    metadata.insert("url", Value::text(&url));
-                }
+                // Whoever fetches by the URL compares it.
+                metadata.insert("url", Value::text(&url));
                 key
             }
         };
@@ -146,9 +145,9 @@ impl Put {
         &self,
         session: &Session,
         caches: &Caches,
-        meter: &Meter,
         (number, path, said): (usize, &Path, Option<(&Saying, &SigningFile)>),
     ) -> Result<(), CacheCommandError> {
+        let meter = &session.meter;
         let source = Source::of(path).await?;
         let is_there = caches.artifacts.is_there(source.digest).await?;
         if !is_there {
@@ -182,7 +181,7 @@ impl Put {
             Some((saying, _)) => format!(", and was signed before under {}", saying.key),
             None => String::new(),
         };
-        output::note(one_line(&format!("{} {bytes}{as_said}", path.display())));
+        session.note(&format!("{} {bytes}{as_said}", path.display()));
         Ok(())
     }
 

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use base::{Clock, Entropy, Explain as _, Kind, Sha512, report};
 use clap::Args;
 use client::networkcache::{Access, Artifacts, CacheError, Entries, ServiceUrl};
-use entry::{Circumstances, Entry, Filter, Judgement, Object, Platform, Trust, judge, keys};
+use entry::{Circumstances, Entry, Filter, Judgement, Object, Platform, Trust, Verdict, judge, keys};
 use futures_util::{StreamExt as _, stream};
 
 use super::error::CacheCommandError;
+use super::progress::Meter;
 use super::seen::Seen;
 use crate::connection::{Asked, ConnectionError, own_file};
 use crate::input::Input;
@@ -45,11 +46,10 @@ impl Wanted {
         }
     }
 
-    /// Whether an entry under the key can be about it: what was moved there from another URL is not.
-    fn is_of(&self, entry: &Entry) -> bool {
-        match (self, entry.statement().get("url").map(entry::Value::as_str)) {
-            (Self::Url(wanted), Some(url)) => url == Some(wanted),
-            (Self::Url(_) | Self::Key(_), _) => true,
+    fn url(&self) -> Option<&str> {
+        match self {
+            Self::Key(_) => None,
+            Self::Url(url) => Some(url),
         }
     }
 }
@@ -137,27 +137,18 @@ pub(crate) struct Found {
 impl Found {
     /// The entries that count and are wanted, the best first, each by its place among all.
     pub(crate) fn chosen(&self, believed: &Believed) -> Result<Vec<usize>, CacheCommandError> {
-        let of_it: Vec<usize> = self
-            .judgement
-            .chosen
-            .iter()
-            .copied()
-            .filter(|at| self.wanted.is_of(&self.entries[*at]))
-            .collect();
         let members = |at: &usize| -> &Object { self.entries[*at].statement().members() };
         let mut warn = |warning: &str| output::note(one_line(&format!("warning: {warning}")));
         let chosen: Vec<usize> =
-            believed.filter.apply(&of_it, members, &mut warn).into_iter().copied().collect();
-        if !chosen.is_empty() {
-            return Ok(chosen);
-        }
-        let reason = self.judgement.verdicts.iter().find_map(|verdict| verdict.refused.clone());
-        Err(match reason {
-            Some(reason) if of_it.is_empty() => {
-                CacheCommandError::NoneCounts { key: self.key.clone(), reason }
+            believed.filter.apply(&self.judgement.chosen, members, &mut warn).into_iter().copied().collect();
+        let key = || self.key.clone();
+        match self.judgement.verdicts.first() {
+            _ if !chosen.is_empty() => Ok(chosen),
+            Some(Verdict { refused: Some(reason), .. }) if self.judgement.chosen.is_empty() => {
+                Err(CacheCommandError::NoneCounts { key: key(), reason: reason.clone() })
             }
-            _ => CacheCommandError::Nothing { key: self.key.clone() },
-        })
+            _ => Err(CacheCommandError::Nothing { key: key() }),
+        }
     }
 }
 
@@ -168,6 +159,8 @@ pub(crate) struct Session {
     pub(crate) data: Option<PathBuf>,
     pub(crate) clock: Clock,
     pub(crate) entropy: Entropy,
+    /// What its transfers have done.
+    pub(crate) meter: Meter,
 }
 
 /// The two services of one server.
@@ -214,7 +207,7 @@ impl Session {
         let key = wanted.key();
         let list = match caches.entries.get(&key).await {
             Ok(list) => list,
-            Err(error) if error.is_absent() => return Err(CacheCommandError::Nothing { key }),
+            Err(error) if error.is_absent() => return Err(CacheCommandError::Absent { key }),
             Err(error) => return Err(error.into()),
         };
         let malformed = list.skipped.len();
@@ -223,7 +216,7 @@ impl Session {
             output::note(format_args!("warning: what was seen before cannot be read: {error}"));
             BTreeMap::new()
         });
-        let judgement = self.judge(&key, &list.entries, believed, &before, &BTreeSet::new());
+        let judgement = self.judge(&wanted, &list.entries, believed, &before, &BTreeSet::new());
         if let Err(error) = seen.remember(&key, &judgement.seen) {
             output::note(format_args!("warning: what was seen cannot be remembered: {error}"));
         }
@@ -234,20 +227,22 @@ impl Session {
     pub(crate) fn judge_again(&self, found: &mut Found, believed: &Believed, absent: &BTreeSet<Sha512>) {
         // What was remembered meanwhile is no higher than what is shown.
         let before = Seen::of_user().under(&found.key).unwrap_or_default();
-        found.judgement = self.judge(&found.key, &found.entries, believed, &before, absent);
+        found.judgement = self.judge(&found.wanted, &found.entries, believed, &before, absent);
     }
 
     fn judge(
         &self,
-        key: &str,
+        wanted: &Wanted,
         entries: &[Entry],
         believed: &Believed,
         seen: &BTreeMap<entry::SignerId, u64>,
         absent: &BTreeSet<Sha512>,
     ) -> Judgement {
-        let platform = believed.platform.as_ref().filter(|_| keys::is_release(key));
+        let key = wanted.key();
+        let platform = believed.platform.as_ref().filter(|_| keys::is_release(&key));
         let circumstances = Circumstances {
-            key,
+            key: &key,
+            url: wanted.url(),
             now: self.clock.now(),
             seen,
             platform: platform.map(|platform| (platform, believed.software_root.as_deref())),
@@ -256,9 +251,16 @@ impl Session {
         judge(entries, &believed.trust, &circumstances)
     }
 
+    /// Says something to people.
+    pub(crate) fn note(&self, line: &str) {
+        self.meter.clear();
+        output::note(one_line(line));
+    }
+
     /// Prints a document, or a line for people.
     pub(crate) fn tell(&self, document: &serde_json::Value, line: &str) -> Result<(), CacheCommandError> {
         let text = if self.options.json { view::json(document) } else { line.to_owned() };
+        self.meter.clear();
         output::data(&(text + "\n")).map_err(CacheCommandError::Output)
     }
 }
@@ -278,6 +280,7 @@ pub(crate) async fn absent(
 /// Does `work` with each of `things`, `jobs` at a time. What fails is said at once, and the others go on; of a single
 /// thing the error is given back as it is.
 pub(crate) async fn each<T>(
+    session: &Session,
     things: Vec<T>,
     jobs: usize,
     work: impl AsyncFn(&T) -> Result<(), CacheCommandError>,
@@ -296,6 +299,7 @@ pub(crate) async fn each<T>(
         if of == 1 {
             return Err(error);
         }
+        session.meter.clear();
         output::error(format_args!("{}: {}", one_line(&name(&thing)), report(&error)), error.help());
         failed += 1;
         first.get_or_insert(error.kind());

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use base::{Clock, Entropy, Span};
 use clap::Args;
-use entry::SignerId;
+use entry::{SignerId, SigningKey};
 use serde_json::json;
 use toml_edit::Value;
-use x509::{CertificateTemplate, KeySpec, Name, PrivateKey, Serial, extension, pem};
+use x509::{KeySpec, PrivateKey, Serial, pem};
 
 use super::error::CacheCommandError;
 use super::signing_file::default_path;
@@ -56,25 +56,13 @@ impl SignKey {
         if self.name.trim().is_empty() {
             return Err(CacheCommandError::Usage("a signer has a name"));
         }
-        let name = Name::from_common_name(&self.name)
-            .map_err(|_| CacheCommandError::Usage("a certificate cannot carry this name"))?;
         let broken = "these kinds of keys are made unless the machine fails";
-        let rsa = PrivateKey::generate(KeySpec::Rsa { bits: self.rsa_bits }).expect(broken);
+        let rsa = SigningKey::generate(self.rsa_bits).expect(broken);
         let attester = PrivateKey::generate(KeySpec::Ed25519).expect(broken);
-        let certificate = CertificateTemplate {
-            serial: Serial::random(entropy),
-            issuer: name.clone(),
-            subject: name,
-            not_before: clock.now(),
-            not_after: clock.now() + VALIDITY,
-            public_key: rsa.public().clone(),
-            extensions: vec![
-                extension::subject_key_id(rsa.public().key_id()),
-                extension::authority_key_id(rsa.public().key_id()),
-                extension::basic_constraints(true, None),
-            ],
-        };
-        let certificate = certificate.sign(&rsa).to_pem();
+        let now = clock.now();
+        let certificate = rsa
+            .certificate(&self.name, Serial::random(entropy), now, now + VALIDITY)
+            .map_err(|_| CacheCommandError::Usage("a certificate cannot carry this name"))?;
         let public_key = pem::write("PUBLIC KEY", attester.public().spki());
         let keys = base::Secret::new(
             [rsa.to_pem().expose().as_str(), &certificate, attester.to_pem().expose()].concat(),

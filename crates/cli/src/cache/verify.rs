@@ -9,9 +9,8 @@ use client::networkcache::Source;
 use serde_json::json;
 
 use super::error::CacheCommandError;
-use super::progress::{Meter, shown};
+use super::progress::shown;
 use super::session::{Believed, Believing, Caches, Jobs, Names, Session, Wanted, each};
-use crate::output;
 use crate::table::one_line;
 
 /// Without --file, all that counts is fetched, held against its digest and its length, and thrown away. With it, the file is
@@ -37,13 +36,16 @@ impl Verify {
         }
         let believed = self.believing.read(false)?;
         let caches = session.caches().await?;
-        let meter = Meter::of(wanted.len());
+        session.meter.begin(wanted.len());
         let file = self.file.as_deref();
         let work = async |wanted: &Wanted| match file {
             Some(file) => verify_file(session, &caches, &believed, wanted, file).await,
-            None => verify(session, &caches, &believed, &meter, wanted).await,
+            None => verify(session, &caches, &believed, wanted).await,
         };
-        meter.painted(each(wanted, self.jobs.number(), work, |wanted| wanted.said().to_owned())).await
+        session
+            .meter
+            .painted(each(session, wanted, self.jobs.number(), work, |wanted| wanted.said().to_owned()))
+            .await
     }
 }
 
@@ -72,8 +74,8 @@ async fn verify_file(
         }),
         &format!("{}  {}", source.digest, one_line(&file.display().to_string())),
     )?;
-    let by = signer.map(|signer| format!(" says {signer}")).unwrap_or_default();
-    output::note(one_line(&format!("{} is what{by} is under {}", file.display(), found.key)));
+    let by = signer.unwrap_or_else(|| "somebody".to_owned());
+    session.note(&format!("{} is what {by} says is under {}", file.display(), found.key));
     Ok(())
 }
 
@@ -81,9 +83,9 @@ async fn verify(
     session: &Session,
     caches: &Caches,
     believed: &Believed,
-    meter: &Meter,
     wanted: &Wanted,
 ) -> Result<(), CacheCommandError> {
+    let meter = &session.meter;
     let found = session.look(caches, believed, wanted.clone()).await?;
     let all: BTreeSet<(Sha512, Option<u64>)> = found
         .chosen(believed)?
@@ -103,7 +105,7 @@ async fn verify(
             &json!({"key": found.key, "sha512": digest.to_string(), "bytes": bytes}),
             &format!("{digest}  {}", one_line(&found.key)),
         )?;
-        output::note(one_line(&format!("{} is as it was signed, {}", found.key, shown(bytes))));
+        session.note(&format!("{} is as it was signed, {}", found.key, shown(bytes)));
     }
     meter.done();
     Ok(())

@@ -4,16 +4,14 @@ use std::path::PathBuf;
 
 use base::Sha512;
 use clap::Args;
-use client::networkcache::CacheError;
 use entry::{Claims, new};
 use serde_json::json;
 
 use super::error::CacheCommandError;
+use super::look::counted_entries;
 use super::put::Own;
 use super::session::{Names, Session, Wanted};
 use super::signing_file::SigningFile;
-use crate::output;
-use crate::table::{counted, one_line};
 
 /// What this key signed under a KEY does not count any more with those who know of withdrawals. Nothing is removed, and old
 /// readers go on believing it.
@@ -64,14 +62,13 @@ impl Withdraw {
             };
             let entry =
                 new::withdrawal(&claims, withdrawn.iter().copied(), &signing.attester, Some(&signing.outer))?;
-            caches.entries.put(&wanted, &entry).await.map_err(|error: CacheError| error)?;
+            caches.entries.put(&wanted, &entry).await?;
             let digests: Vec<String> =
                 withdrawn.iter().map(|entry| entry.text_digest().to_string()).collect();
             if session.options.json {
                 session.tell(&json!({"key": wanted, "withdrawn": digests}), "")?;
             }
-            let entries = counted(digests.len() as u64, "entry").replace("entrys", "entries");
-            output::note(one_line(&format!("withdrew {entries} under {wanted}")));
+            session.note(&format!("withdrew {} under {wanted}", counted_entries(digests.len())));
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod clients;
+mod commands;
 mod contract;
 mod crash;
 mod hostile;
