@@ -1,13 +1,14 @@
 //! Blobs: bytes of any size under the name that their SHA-512 is.
 //!
 //! ```text
-//! stage ──► write, write, … ──► keep: durable, then visible under its digest ──► open, from any place
+//! stage ──► write, write, … ──► keep: durable, and visible under its digest ──► open, from any place
 //!   └──── dropped: nothing of it is left          remove, set_aside: no longer ◄──┘
 //! ```
 //! Three engines: a directory ([`Local`], the default), an S3-compatible object store (`S3`, with the feature `s3`)
 //! and memory ([`Memory`], for tests); one suite for all (`conformance`).
 //!
-//! **Invariant:** nobody sees an object before it is whole and durable, and no name is made of anything but a digest.
+//! **Invariant:** nobody sees an object before all its bytes are there and durable, nobody is told that it is kept before
+//! its name is durable too, and no name is made of anything but a digest.
 //! However large an object is, an engine holds no more of it in memory than a few chunks ([`CHUNK_BYTES`]).
 
 #[cfg(any(test, feature = "conformance"))]
@@ -15,7 +16,11 @@ pub mod conformance;
 mod contract;
 mod local;
 mod memory;
+#[cfg(feature = "s3")]
+mod s3;
 
 pub use contract::{Blob, Blobs, CHUNK_BYTES, Error, Found, Kept, LIST_MAX, Source, Staged};
 pub use local::{Local, OpenError};
 pub use memory::{Call, Memory};
+#[cfg(feature = "s3")]
+pub use s3::{ConnectError, S3, S3Addressing, S3Key, S3Settings};
