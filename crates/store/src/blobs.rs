@@ -16,7 +16,11 @@ pub mod conformance;
 mod contract;
 mod local;
 mod memory;
+#[cfg(feature = "s3")]
+mod s3;
 
 pub use contract::{Blob, Blobs, CHUNK_BYTES, Error, Found, Kept, LIST_MAX, Source, Staged};
 pub use local::{Local, OpenError};
 pub use memory::{Call, Memory};
+#[cfg(feature = "s3")]
+pub use s3::{ConnectError, S3, S3Addressing, S3Key, S3Settings};

@@ -13,6 +13,7 @@ use store::blobs::{Blobs, Error, Kept, Local, Memory, OpenError};
 
 mod full;
 mod kill;
+mod s3;
 
 fn clock() -> Clock {
     Clock::manual(Timestamp::from_unix(1_700_000_000))
