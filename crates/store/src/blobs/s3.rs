@@ -1,31 +1,32 @@
 //! Blobs in an S3-compatible object store.
 //!
 //! ```text
-//! PREFIX/ab34…           the objects, by their digests
-//! PREFIX/staged/1f…      large ones between their last part and their name; removed after a day, should any be left
-//! PREFIX/rotten/ab34…    what was put aside
+//! PREFIX/ab34…                   the objects, by their digests
+//! PREFIX/rotten/ab34…            what was put aside
+//! PREFIX/staged/OWNER/1f…        large ones between their last part and their name
+//! PREFIX/staged/OWNER/1f….upload how the bucket calls an upload that was begun (`multipart.rs`)
 //!
-//! short enough for one part    put under its digest, once that is known
-//! longer                       parts ──► completed as staged/1f… ──► copied to its digest ──► staged/1f… deleted
+//! short enough for one part      put under its digest, once that is known
+//! longer                         parts ──► completed as staged/… ──► copied to its digest ──► staged/… deleted
 //! ```
 //! S3 makes each of put, complete and copy all or nothing, and answers once it is durable. The same object again is
-//! written over with the same bytes, which dates it anew. Parts of an upload that a crash cut off are nobody's: tell
-//! the bucket to abort incomplete uploads after some days (a lifecycle rule).
+//! written over with the same bytes, which dates it anew. What a crash cut off is nobody's to see; it goes at the next
+//! start of the same owner, or at anybody's after a day.
 //!
 //! What S3 cannot do: look and remove in one step ([`Blobs::remove`] with a date looks first), keep what is read when
-//! it is removed meanwhile, and copy more than 5 GiB at once, so larger objects are refused. In memory are two parts
+//! it is removed meanwhile, and copy more than 5 GiB at once, so larger objects are refused. In memory are three parts
 //! of each upload, and two pieces of each download.
 
 mod failure;
 mod hand;
+mod multipart;
 mod settings;
 mod staged;
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use base::{Clock, Entropy, Sha512, Span, Timestamp};
+use base::{Clock, Entropy, Sha512, Timestamp};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, poll_fn};
@@ -33,15 +34,16 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use object_store::aws::AmazonS3;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use self::failure::{failed, is_missing};
 use self::hand::Hand;
 pub use self::settings::{ConnectError, S3Addressing, S3Key, S3Settings};
 use super::contract::{Blob, Blobs, CHUNK_BYTES, Error, Found, LIST_MAX, Source, Staged};
 
-/// How long a staged object is let be: another process may be about to copy it, which takes minutes at most.
-const LEFT_AFTER: Span = Span::seconds(24 * 60 * 60);
+/// How much is asked for at once when an object is read. What is cut is asked for again for as long as there is patience
+/// since the question, so that a long answer has less of it than several short ones.
+const QUESTION_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Objects in a bucket, or under a prefix of one. Several processes may use the same.
 pub struct S3 {
@@ -53,12 +55,15 @@ pub struct S3 {
 struct Remote {
     store: AmazonS3,
     prefix: Path,
+    /// Under which what is staged is ours.
+    owner: String,
     hand: Hand,
-    closed: AtomicBool,
+    closed: watch::Sender<bool>,
 }
 
 impl S3 {
-    /// Connects to the bucket, and removes what crashes left there. Needs no runtime: it has one of its own.
+    /// Connects to the bucket, sees that it may be written to, and removes what crashes left there. Needs no runtime: it
+    /// has one of its own.
     ///
     /// # Errors
     /// See [`ConnectError`].
@@ -67,11 +72,20 @@ impl S3 {
         clock: Clock,
         entropy: Entropy,
     ) -> Result<Self, ConnectError> {
-        let store = settings::store(settings, clock.clone())?;
-        let prefix = settings::prefix(settings)?;
-        let hand = Hand::new().map_err(ConnectError::Thread)?;
-        let remote = Arc::new(Remote { store, prefix, hand, closed: AtomicBool::new(false) });
-        let left = remote.clean(clock.now()).await.map_err(ConnectError::Store)?;
+        let remote = Arc::new(Remote {
+            store: settings::store(settings, clock.clone())?,
+            prefix: settings::prefix(settings)?,
+            owner: settings.owner.clone(),
+            hand: Hand::new().map_err(ConnectError::Thread)?,
+            closed: watch::Sender::new(false),
+        });
+        let now = clock.now();
+        let begun = remote.on_hand(move |remote| async move {
+            let left = remote.clean(now).await?;
+            remote.try_out().await?;
+            Ok(left)
+        });
+        let left = begun.await.map_err(ConnectError::Store)?;
         tracing::info!(bucket = settings.bucket, left, "objects' bucket opened");
         Ok(Self { remote, entropy })
     }
@@ -79,7 +93,13 @@ impl S3 {
 
 impl Remote {
     fn still_open(&self) -> Result<(), Error> {
-        if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+        if *self.closed.borrow() { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// Waits until it is closed.
+    async fn closing(&self) {
+        // The sender is ours: it is not gone.
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
     }
 
     /// What `work` gives, done on the thread that talks to the bucket: to its end, also when nobody waits for it.
@@ -94,12 +114,44 @@ impl Remote {
         self.prefix.clone().join(digest.to_string())
     }
 
+    /// The object that is kept there. What was put aside has such a name too, one level deeper.
+    fn digest_at(&self, path: &Path) -> Option<Sha512> {
+        let digest = Sha512::parse(path.filename()?)?;
+        (*path == self.path(digest)).then_some(digest)
+    }
+
+    fn rotten_ones(&self) -> Path {
+        self.prefix.clone().join("rotten")
+    }
+
     fn rotten(&self, digest: Sha512) -> Path {
-        self.prefix.clone().join("rotten").join(digest.to_string())
+        self.rotten_ones().join(digest.to_string())
     }
 
     fn staged(&self) -> Path {
         self.prefix.clone().join("staged")
+    }
+
+    /// Where what we stage is.
+    fn ours(&self) -> Path {
+        self.staged().join(self.owner.as_str())
+    }
+
+    async fn is_there(&self, digest: Sha512, size: u64) -> Result<bool, Error> {
+        Ok(self.look(digest).await?.is_some_and(|about| about.size == size))
+    }
+
+    /// Whether writing is allowed. That there is no room is no reason not to begin: what is there can be read.
+    async fn try_out(&self) -> Result<(), Error> {
+        let path = self.ours().join("tried");
+        match self.store.put(&path, Bytes::new().into()).await.map_err(failed("trying to write")) {
+            Ok(_) => self.delete(&path).await,
+            Err(error @ Error::Full) => {
+                tracing::warn!(%error, "nothing can be kept in the objects' bucket");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// What there is to say about the object, when it is there.
@@ -119,23 +171,6 @@ impl Remote {
         }
     }
 
-    /// Removes what was staged long ago, and tells how many there were.
-    async fn clean(self: &Arc<Self>, now: Timestamp) -> Result<usize, Error> {
-        self.on_hand(|remote| async move {
-            let staged = remote.staged();
-            let mut listed = remote.store.list(Some(&staged));
-            let mut count = 0;
-            while let Some(found) = listed.try_next().await.map_err(failed("listing"))? {
-                if kept_at(&found) < now - LEFT_AFTER {
-                    remote.delete(&found.location).await?;
-                    count += 1;
-                }
-            }
-            Ok(count)
-        })
-        .await
-    }
-
     async fn list(&self, after: Option<Sha512>, limit: usize) -> Result<Vec<Found>, Error> {
         let prefix = (!self.prefix.is_root()).then_some(&self.prefix);
         let mut listed = match after {
@@ -146,14 +181,14 @@ impl Remote {
         while found.len() < limit
             && let Some(about) = listed.try_next().await.map_err(failed("listing"))?
         {
-            let name = about.location.filename().unwrap_or_default();
-            // What was put aside has such a name too, one level deeper.
-            match Sha512::parse(name).filter(|digest| about.location == self.path(*digest)) {
-                Some(digest) => found.push(Found { digest, size: about.size, kept_at: kept_at(&about) }),
+            let Some(digest) = self.digest_at(&about.location) else {
                 // All digests come before this one, and whatever others put there is not ours.
-                None if about.location.prefix_matches(&self.staged()) => break,
-                None => {}
-            }
+                if about.location >= self.rotten_ones() {
+                    break;
+                }
+                continue;
+            };
+            found.push(Found { digest, size: about.size, kept_at: kept_at(&about) });
         }
         Ok(found)
     }
@@ -168,7 +203,7 @@ impl Blobs for S3 {
         async {
             self.remote.still_open()?;
             let name = format!("{:016x}{:016x}", self.entropy.number(), self.entropy.number());
-            let temporary = self.remote.staged().join(name);
+            let temporary = self.remote.ours().join(name);
             Ok(Box::new(staged::Upload::new(Arc::clone(&self.remote), temporary)) as Box<dyn Staged>)
         }
         .boxed()
@@ -221,7 +256,7 @@ impl Blobs for S3 {
 
     fn close(&self) -> BoxFuture<'_, Result<(), Error>> {
         async {
-            self.remote.closed.store(true, Ordering::Release);
+            self.remote.closed.send_replace(true);
             self.remote.hand.close().await;
             Ok(())
         }
@@ -245,16 +280,14 @@ impl Source for Opened {
             // One waits here while the next one comes.
             let (sender, mut pieces) = mpsc::channel(1);
             let working = Arc::clone(&remote);
-            let told = sender.clone();
-            let work = async move {
-                if let Err(error) = send(&working, digest, range, sender).await {
-                    // Whoever reads may have stopped.
-                    let _ = told.send(Err(error)).await;
+            match remote.hand.begin(async move { send(&working, digest, range, sender).await }) {
+                Ok(sent) => {
+                    // That no more pieces come means nothing: it was all, or something was wrong.
+                    let wrong =
+                        hand::answer(sent).map(|sent| futures_util::stream::iter(sent.err().map(Err)));
+                    let pieces = poll_fn(move |context| pieces.poll_recv(context)).map(Ok);
+                    pieces.chain(wrong.flatten_stream()).left_stream()
                 }
-                Ok(())
-            };
-            match remote.hand.begin(work) {
-                Ok(_) => poll_fn(move |context| pieces.poll_recv(context)).left_stream(),
                 Err(error) => futures_util::stream::iter([Err(error)]).right_stream(),
             }
         };
@@ -266,25 +299,30 @@ impl Source for Opened {
 async fn send(
     remote: &Remote,
     digest: Sha512,
-    range: Range<u64>,
-    pieces: mpsc::Sender<Result<Bytes, Error>>,
+    mut range: Range<u64>,
+    pieces: mpsc::Sender<Bytes>,
 ) -> Result<(), Error> {
-    let mut missing = range.end - range.start;
-    let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
     let missing_is_gone = |error| if is_missing(&error) { Error::Gone } else { failed("reading")(error) };
-    let got = remote.store.get_opts(&remote.path(digest), options).await.map_err(missing_is_gone)?;
-    let mut stream = got.into_stream();
-    while let Some(mut bytes) = stream.try_next().await.map_err(missing_is_gone)? {
-        missing = missing.saturating_sub(bytes.len() as u64);
-        while !bytes.is_empty() {
-            let piece = bytes.split_to(bytes.len().min(CHUNK_BYTES));
-            if pieces.send(Ok(piece)).await.is_err() {
-                return Ok(());
+    while !range.is_empty() {
+        let end = range.end.min(range.start + QUESTION_BYTES);
+        let options =
+            GetOptions { range: Some(GetRange::Bounded(range.start..end)), ..GetOptions::default() };
+        let got = remote.store.get_opts(&remote.path(digest), options).await.map_err(missing_is_gone)?;
+        let mut stream = got.into_stream();
+        while let Some(mut bytes) = stream.try_next().await.map_err(missing_is_gone)? {
+            range.start += bytes.len() as u64;
+            while !bytes.is_empty() {
+                let piece = bytes.split_to(bytes.len().min(CHUNK_BYTES));
+                tokio::select! {
+                    taken = pieces.send(piece) => if taken.is_err() { return Ok(()) },
+                    // Who closes does not wait for who reads slowly.
+                    () = remote.closing() => return Err(Error::Closed),
+                }
             }
         }
-    }
-    if missing > 0 {
-        return Err(Error::Damaged { reason: "it has become shorter".into() });
+        if range.start != end {
+            return Err(Error::Damaged { reason: "it has become shorter".into() });
+        }
     }
     Ok(())
 }

@@ -31,8 +31,11 @@ pub struct S3Settings {
     pub region: String,
     /// The bucket, which has to be there.
     pub bucket: String,
-    /// What the keys of all objects begin with, without slashes around it; may be empty.
+    /// What the keys of all objects begin with: letters, digits, `-`, `_`, `.`, and `/` between them; may be empty.
     pub prefix: String,
+    /// Whose uploads are ours: what an earlier start under the same name left half-way goes at once, what others left
+    /// only after a day. No two that run at the same time may have the same.
+    pub owner: String,
     /// How the bucket is named in requests.
     pub addressing: S3Addressing,
     /// Who asks; nobody in particular when absent.
@@ -47,16 +50,34 @@ pub struct S3Settings {
 impl S3Settings {
     /// The bucket of that name at Amazon, with thirty seconds of patience, and nobody who signs.
     #[must_use]
-    pub fn new(region: &str, bucket: &str) -> Self {
+    pub fn new(region: &str, bucket: &str, owner: &str) -> Self {
         Self {
             endpoint: None,
             region: region.into(),
             bucket: bucket.into(),
             prefix: String::new(),
-            addressing: S3Addressing::Path,
+            owner: owner.into(),
+            addressing: S3Addressing::Host,
             key: None,
             authorities: None,
             patience: Duration::from_secs(30),
+        }
+    }
+}
+
+impl S3Settings {
+    /// Whether the endpoint, the bucket and the prefix can be used.
+    ///
+    /// # Errors
+    /// [`ConnectError::Setting`].
+    pub fn check_places(&self) -> Result<(), ConnectError> {
+        let known = S3Settings { authorities: None, ..self.clone() };
+        let _ = prefix(&known)?;
+        match known.endpoint.as_deref().map(endpoint).transpose()? {
+            Some(mut endpoint) if known.addressing == S3Addressing::Host => {
+                in_host(&mut endpoint, &known.bucket)
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -66,7 +87,7 @@ impl S3Settings {
 pub enum S3Addressing {
     /// In the path; what servers of one's own understand without a DNS.
     Path,
-    /// In the host's name. The endpoint has it in it already.
+    /// As the first label of the host's name.
     Host,
 }
 
@@ -132,6 +153,14 @@ fn refuse(setting: &'static str, reason: impl fmt::Display) -> ConnectError {
 
 /// What the keys of all objects begin with.
 pub(super) fn prefix(settings: &S3Settings) -> Result<Path, ConnectError> {
+    // Others can be in a key, but not every server signs them alike.
+    let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
+    if !settings.prefix.bytes().all(is_safe) {
+        return Err(refuse(
+            "prefix",
+            "there is something else in it than letters, digits, `-`, `_`, `.` and `/`",
+        ));
+    }
     Path::parse(&settings.prefix).map_err(|error| refuse("prefix", error))
 }
 
@@ -148,7 +177,10 @@ pub(super) fn store(settings: &S3Settings, clock: Clock) -> Result<AmazonS3, Con
         .with_virtual_hosted_style_request(settings.addressing == S3Addressing::Host)
         .with_retry(retry)
         .with_http_connector(Connector(client(settings, is_plain, clock)?));
-    if let Some(endpoint) = endpoint {
+    if let Some(mut endpoint) = endpoint {
+        if settings.addressing == S3Addressing::Host {
+            in_host(&mut endpoint, &settings.bucket)?;
+        }
         builder = builder.with_endpoint(endpoint.as_str().trim_end_matches('/'));
     }
     builder = match &settings.key {
@@ -164,6 +196,16 @@ pub(super) fn store(settings: &S3Settings, clock: Clock) -> Result<AmazonS3, Con
     builder.build().map_err(|error| refuse("settings", report(&error)))
 }
 
+/// Puts the bucket's name before the host's.
+fn in_host(endpoint: &mut Url, bucket: &str) -> Result<(), ConnectError> {
+    let with_bucket = endpoint.domain().map(|host| format!("{bucket}.{host}"));
+    let Some(host) = with_bucket else {
+        return Err(refuse("endpoint", "it is an address, before which no bucket's name can stand"));
+    };
+    endpoint.set_host(Some(&host)).map_err(|error| refuse("name", error))
+}
+
+/// Where the server is.
 fn endpoint(text: &str) -> Result<Url, ConnectError> {
     let url = Url::parse(text).map_err(|_| refuse("endpoint", "it is no URL"))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -247,7 +289,7 @@ mod tests {
     #[test]
     fn settings_that_cannot_be_are_refused_without_their_secrets() {
         let check = |change: fn(&mut S3Settings), expected: &str| {
-            let mut settings = S3Settings::new("us-east-1", "objects");
+            let mut settings = S3Settings::new("us-east-1", "objects", "me");
             settings.endpoint = Some("https://s3.example.com".into());
             change(&mut settings);
             let told = match store(&settings, Clock::system()).and(prefix(&settings)) {
@@ -256,15 +298,18 @@ mod tests {
             };
             assert!(told.contains(expected) && !told.contains("hunter2"), "{told}");
         };
-        check(|settings| settings.endpoint = Some("http://127.0.0.1:9000".into()), "fine");
+        check(|_| (), "fine");
+        check(|settings| settings.endpoint = Some("http://127.0.0.1:9000".into()), "no bucket's name");
         check(|settings| settings.endpoint = Some("s3.example.com".into()), "no URL");
         check(|settings| settings.endpoint = Some("s3://bucket".into()), "neither with http:// nor");
         check(|settings| settings.endpoint = Some("https://me:hunter2@s3".into()), "setting of its own");
         check(|settings| settings.authorities = Some(b"not PEM".to_vec()), "no certificate in it");
         check(|settings| settings.prefix = "a//b".into(), "prefix of the bucket cannot be used");
+        check(|settings| settings.prefix = "a b".into(), "something else in it");
         check(
             |settings| {
                 settings.endpoint = Some("http://127.0.0.1:9000".into());
+                settings.addressing = S3Addressing::Path;
                 settings.prefix = "a/b".into();
             },
             "fine",
