@@ -231,6 +231,7 @@ mod tests {
             "schemathesis",
             "ansible-core",
             "slapcache",
+            "moto",
             "setuptools",
         ];
         for name in ours {

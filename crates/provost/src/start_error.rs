@@ -10,6 +10,7 @@ use identity::sign_in::BuildError;
 use server::doors::BindError;
 use store::SealError;
 
+use crate::artifacts::ArtifactsError;
 use crate::etcd::EtcdError;
 use crate::hands::HandsError;
 use crate::settings::{ResolveError, log_of};
@@ -28,7 +29,7 @@ pub enum StartError {
     Store(#[from] store::OpenError),
     /// The place for artifacts could not be opened.
     #[error(transparent)]
-    Artifacts(#[from] store::blobs::OpenError),
+    Artifacts(#[from] ArtifactsError),
     /// The etcd could not be used.
     #[error(transparent)]
     Etcd(#[from] EtcdError),

@@ -7,6 +7,7 @@ use identity::sign_in::{
     BasicConfig, ClientCertificateConfig, Config, MethodConfig, Roles, check_authorities,
 };
 
+use super::bucket_settings::{self, bucket};
 use super::fleet_settings::audience;
 use super::reader::Reader;
 use super::{Audience, Cache, Fleet, Settings, StoreEngine, WhichDoors};
@@ -29,6 +30,7 @@ pub fn cache(reader: &mut Reader<'_>) -> Option<Cache> {
     let writer_bytes_max = reader
         .is_said("cache.writer_bytes_max")
         .then(|| reader.whole("cache.writer_bytes_max", BYTES_MIN..=BYTES_MAX));
+    let bucket = bucket(reader);
     Some(Cache {
         api: api?,
         folder,
@@ -42,6 +44,7 @@ pub fn cache(reader: &mut Reader<'_>) -> Option<Cache> {
             Some(bytes_max) => Some(bytes_max?),
             None => None,
         },
+        bucket: bucket?,
     })
 }
 
@@ -87,12 +90,13 @@ impl Cache {
 }
 
 /// What an operator may not have meant.
-pub fn notes(settings: &Settings) -> Vec<(&'static str, String)> {
+pub fn notes(settings: &Settings, reader: &Reader<'_>) -> Vec<(&'static str, String)> {
     let cache = &settings.cache;
     let mut notes = Vec::new();
     if !cache.api {
         return notes;
     }
+    notes.extend(bucket_settings::notes(cache, reader));
     if !cache.writers_sign_in {
         notes.push((
             "cache.writers",
@@ -110,8 +114,9 @@ pub fn notes(settings: &Settings) -> Vec<(&'static str, String)> {
             notes.push((name, format!("there is no file {}", path.display())));
         }
     }
-    if settings.store.engine == StoreEngine::Etcd {
-        let what = "artifacts stay on this machine: others that share the etcd do not have them";
+    if settings.store.engine == StoreEngine::Etcd && cache.bucket.is_none() {
+        let what = "artifacts stay on this machine: others that share the etcd do not have them, as they would with \
+                    `cache.s3.bucket`";
         notes.push(("cache.folder", what.into()));
     }
     notes

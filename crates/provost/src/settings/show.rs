@@ -22,6 +22,8 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
     let flannel = hands.etcd.as_ref();
     let client = flannel.and_then(|etcd| etcd.client.as_ref());
     let (identity, user) = (etcd.identity.as_ref(), etcd.user.as_ref());
+    let bucket = cache.bucket.as_ref();
+    let access_key = bucket.and_then(|bucket| bucket.key.as_ref());
     let days = |span: base::Span| number(span.as_duration().as_secs_f64() / 86_400.0);
     let seconds = |duration: std::time::Duration| number(duration.as_secs_f64());
     vec![
@@ -110,6 +112,15 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
         ("cache.client_ca_file", cache.client_ca_file.as_deref().map_or(Value::Null, path)),
         ("cache.artifact_bytes_max", json!(cache.artifact_bytes_max)),
         ("cache.writer_bytes_max", json!(cache.writer_bytes_max)),
+        ("cache.s3.bucket", json!(bucket.map(|bucket| &bucket.name))),
+        ("cache.s3.prefix", json!(bucket.map(|bucket| &bucket.prefix))),
+        ("cache.s3.endpoint", json!(bucket.and_then(|bucket| bucket.endpoint.as_ref()))),
+        ("cache.s3.region", json!(bucket.map(|bucket| &bucket.region))),
+        ("cache.s3.path_style", json!(bucket.map(|bucket| bucket.path_style))),
+        ("cache.s3.access_key_id", json!(access_key.map(|key| &key.id))),
+        ("cache.s3.secret_key_file", access_key.map_or(Value::Null, |key| password_file(&key.secret))),
+        ("cache.s3.ca_file", bucket.and_then(|bucket| bucket.ca.as_deref()).map_or(Value::Null, path)),
+        ("cache.s3.wait_seconds", bucket.map_or(Value::Null, |bucket| seconds(bucket.wait))),
         ("limits.connections_max", json!(limits.connections_max)),
         ("limits.header_seconds", seconds(limits.header)),
         ("limits.body_seconds", seconds(limits.body)),

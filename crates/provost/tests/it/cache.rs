@@ -1,5 +1,6 @@
 //! The artifact cache from outside: what its stock clients say and hear, who is let in, and what a crash leaves.
 
+mod bucket;
 mod clients;
 mod contract;
 mod crash;

@@ -62,6 +62,9 @@ struct Remote {
 }
 
 impl S3 {
+    /// The most bytes of an object: what S3 copies at once. (Its limit of 10,000 parts is ten times as far.)
+    pub const OBJECT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
+
     /// Connects to the bucket, sees that it may be written to, and removes what crashes left there. Needs no runtime: it
     /// has one of its own.
     ///

@@ -13,13 +13,11 @@ use tokio::sync::mpsc;
 
 use super::failure::failed;
 use super::multipart::{self, Part};
-use super::{Remote, hand};
+use super::{Remote, S3, hand};
 use crate::blobs::contract::{Error, Kept, Staged};
 
 /// How large a part is: S3 takes none smaller but the last.
 const PART_BYTES: usize = 5 * 1024 * 1024;
-/// What S3 copies at once. (Its limit of 10,000 parts is ten times as far.)
-const OBJECT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
 
 /// Bytes on their way to the bucket.
 pub(super) struct Upload {
@@ -75,8 +73,8 @@ impl Upload {
             return Err(error.clone());
         }
         let size = self.size.saturating_add(bytes.len() as u64);
-        if size > OBJECT_BYTES_MAX {
-            return Err(Error::TooLarge { bytes_max: OBJECT_BYTES_MAX });
+        if size > S3::OBJECT_BYTES_MAX {
+            return Err(Error::TooLarge { bytes_max: S3::OBJECT_BYTES_MAX });
         }
         // A part is sent when more than it comes, so that the last one is never empty. This is all there is to wait
         // for: who stops waiting has not given the bytes.
