@@ -3,9 +3,14 @@
 //! What it cannot show: that what was answered is durable, and how a server behaves that is full, slow, or far away.
 //! Unless it is [`Moto::strict`], it looks at no signature.
 
+use std::path::PathBuf;
 use std::process::Command;
 
-use crate::http::anybody;
+use reqwest::blocking::Client;
+use tempfile::TempDir;
+
+use crate::http::{anybody, trusting};
+use crate::openssl::openssl_ok;
 use crate::process::{Process, run};
 use crate::wait::wait_for;
 use crate::witness::witness;
@@ -30,6 +35,9 @@ print(key["AccessKeyId"], key["SecretAccessKey"])
 pub struct Moto {
     server: Process,
     url: String,
+    client: Client,
+    /// Where its certificate is.
+    directory: TempDir,
 }
 
 impl Moto {
@@ -37,15 +45,35 @@ impl Moto {
     #[must_use]
     #[track_caller]
     pub fn start() -> Self {
+        Self::spawn(tempfile::tempdir().unwrap(), &[], anybody())
+    }
+
+    /// The same, with TLS and a certificate of its own, which [`Moto::certificate`] is.
+    #[must_use]
+    #[track_caller]
+    pub fn tls() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let request = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+        let files = ["-keyout", "key.pem", "-out", "moto.pem", "-days", "2", "-subj", "/CN=moto"];
+        let names =
+            ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"];
+        openssl_ok(directory.path(), &[&request[..], &files, &names].concat());
+        let client = trusting(&directory.path().join("moto.pem"));
+        Self::spawn(directory, &["--ssl", "--ssl-cert", "moto.pem", "--ssl-key", "key.pem"], client)
+    }
+
+    #[track_caller]
+    fn spawn(directory: TempDir, options: &[&str], client: Client) -> Self {
         let mut command = Command::new(witness("moto_server"));
-        let server = Process::spawn(command.args(["--host", "127.0.0.1", "--port", "0"]));
+        command.current_dir(directory.path()).args(["--host", "127.0.0.1", "--port", "0"]).args(options);
+        let server = Process::spawn(&mut command);
         let url = wait_for("moto to say where it is", || {
             let said = server.stdout() + &server.stderr();
             let (_, url) = said.split_once("Running on ")?;
             let (url, _) = url.split_once('\n')?;
             Some(url.trim().to_owned())
         });
-        Self { server, url }
+        Self { server, url, client, directory }
     }
 
     /// Where it listens.
@@ -58,6 +86,12 @@ impl Moto {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.url.rsplit(':').next().unwrap().parse().unwrap()
+    }
+
+    /// The file with its certificate, where it has one.
+    #[must_use]
+    pub fn certificate(&self) -> PathBuf {
+        self.directory.path().join("moto.pem")
     }
 
     /// The process.
@@ -75,7 +109,7 @@ impl Moto {
     /// Puts an object, or a bucket, there.
     #[track_caller]
     pub fn put(&self, path: &str, bytes: &'static str) {
-        let put = anybody().put(format!("{}/{path}", self.url)).body(bytes).send().unwrap();
+        let put = self.client.put(format!("{}/{path}", self.url)).body(bytes).send().unwrap();
         assert!(put.status().is_success(), "{put:?}");
     }
 
@@ -96,7 +130,7 @@ impl Moto {
 
     #[track_caller]
     fn ask(&self, path: &str) -> String {
-        let answer = anybody().get(format!("{}/{path}", self.url)).send().unwrap();
+        let answer = self.client.get(format!("{}/{path}", self.url)).send().unwrap();
         assert!(answer.status().is_success(), "{answer:?}");
         answer.text().unwrap()
     }
@@ -107,7 +141,7 @@ impl Moto {
     pub fn strict(&self) -> (String, String) {
         let ran = run(Command::new(witness("python")).args(["-c", STRICT, &self.url]));
         let (name, secret) = ran.ok().trim().split_once(' ').unwrap();
-        let set = anybody().post(format!("{}/moto-api/reset-auth", self.url)).body("0").send().unwrap();
+        let set = self.client.post(format!("{}/moto-api/reset-auth", self.url)).body("0").send().unwrap();
         assert!(set.status().is_success(), "{set:?}");
         (name.to_owned(), secret.to_owned())
     }

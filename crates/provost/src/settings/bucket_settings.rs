@@ -21,6 +21,10 @@ const OTHERS: [&str; 8] = [
     "cache.s3.ca_file",
     "cache.s3.wait_seconds",
 ];
+/// What holds when nobody says another region.
+const REGION: &str = "us-east-1";
+/// How long it is waited for when nobody says, in seconds.
+const WAIT_SECONDS: f64 = 30.0;
 /// The longest that it may be waited for, in seconds.
 const WAIT_SECONDS_MAX: f64 = 600.0;
 /// Where everybody who speaks S3 has a key, when no setting says it.
@@ -40,7 +44,11 @@ pub fn bucket(reader: &mut Reader<'_>) -> Option<Option<Bucket>> {
     let id = reader.text("cache.s3.access_key_id");
     let secret = reader.path("cache.s3.secret_key_file");
     let ca = reader.path("cache.s3.ca_file");
-    let wait = reader.positive("cache.s3.wait_seconds", WAIT_SECONDS_MAX);
+    let wait = if reader.is_said("cache.s3.wait_seconds") {
+        reader.positive("cache.s3.wait_seconds", WAIT_SECONDS_MAX)
+    } else {
+        Some(WAIT_SECONDS)
+    };
     let Some(name) = name else {
         // Something that is no text was told by now.
         return (!reader.is_said(BUCKET)).then_some(None);
@@ -48,9 +56,9 @@ pub fn bucket(reader: &mut Reader<'_>) -> Option<Option<Bucket>> {
     let key = key(reader, id, secret);
     let bucket = Bucket {
         name,
-        prefix: prefix?,
+        prefix: prefix.unwrap_or_default(),
         endpoint,
-        region: region?,
+        region: region.unwrap_or_else(|| REGION.to_owned()),
         path_style: path_style?,
         key: key?,
         ca,
@@ -167,7 +175,7 @@ mod tests {
         check("", &[]);
         check("prefix = \"a\"", &["cache.s3.prefix: counts for nothing without `cache.s3.bucket`"]);
         check("bucket = \"b\"", &["cache.s3.access_key_id: requests are not signed"]);
-        check(&format!("bucket = \"b\"\n{key}"), &["secret_key_file: there is no file /etc/provost/secret"]);
+        check(&format!("bucket = \"b\"\n{key}"), &["secret_key_file: there is no file /etc/secret"]);
         check(
             "bucket = \"b\"\nprefix = \"/a b\"\nendpoint = \"s3.example.com\"\nsecret_key_file = \"x\"",
             &["cache.s3.access_key_id: is needed where `cache.s3.secret_key_file` is given"],

@@ -88,16 +88,16 @@ pub const KEYS: &[Key] = &[
         default: Default::Follows("artifacts are kept in `cache.folder`", "\"artifacts\""),
         docs: &[
             "The bucket of an S3-compatible object store in which artifacts are kept, instead of a directory",
-            "It has to be there. Several processes may use the same, and have to where they share an etcd. An artifact has",
-            "5 GiB at most there.",
+            "It has to be there. Several processes may use the same: those that share an etcd have the same artifacts then.",
+            "An artifact has at most 5 GiB there.",
         ],
     },
     Key {
         name: "cache.s3.prefix",
         kind: Kind::Text("PREFIX"),
-        default: Default::Is("\"\""),
+        default: Default::Follows("nothing", "\"provost/artifacts\""),
         docs: &[
-            "What the names of all objects begin with, such as provost/artifacts",
+            "What the names of all objects begin with",
             "So that a bucket may be shared with others, each under a name of its own.",
         ],
     },
@@ -110,7 +110,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "cache.s3.region",
         kind: Kind::Text("NAME"),
-        default: Default::Is("\"us-east-1\""),
+        default: Default::Follows("us-east-1", "\"eu-central-1\""),
         docs: &[
             "The region of the bucket, as requests are signed for; servers of one's own mostly take this one",
         ],
@@ -148,7 +148,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "cache.s3.wait_seconds",
         kind: Kind::Seconds,
-        default: Default::Is("30"),
+        default: Default::Follows("30", "30"),
         docs: &[
             "How long the object store is asked again when it does not answer, or fails, and how long it may be silent",
             "Then whoever waits is told so (503), and a start ends.",

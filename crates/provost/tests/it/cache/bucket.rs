@@ -17,8 +17,20 @@ use crate::program::PROVOST;
 const BUCKET: &str = "artifacts";
 const PREFIX: &str = "provost/artifacts";
 
-/// A house that keeps artifacts in the bucket at `port`, and takes them from everybody.
+/// A house that keeps artifacts in the bucket at `port`, and takes them from everybody. The key is anybody's.
 fn at(port: u16, plan: Plan) -> Plan {
+    let secret = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("s3-secret-{}", std::process::id()));
+    store::private_file::replace(&secret, b"anything").unwrap();
+    with_key("anybody", &secret, of(port, plan))
+}
+
+fn with_key(id: &str, secret: &Path, plan: Plan) -> Plan {
+    let secret = secret.to_str().unwrap();
+    plan.option("cache-s3-access-key-id", id).option("cache-s3-secret-key-file", secret)
+}
+
+/// The same, without a key.
+fn of(port: u16, plan: Plan) -> Plan {
     plan.option("cache-s3-bucket", BUCKET)
         .option("cache-s3-prefix", PREFIX)
         .option("cache-s3-endpoint", &format!("http://127.0.0.1:{port}"))
@@ -89,17 +101,14 @@ fn stock_clients_keep_artifacts_in_a_bucket() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("secret");
     store::private_file::replace(&file, format!("{secret}\n").as_bytes()).unwrap();
-    let mut house = at(moto.port(), plan(Face::Up))
-        .option("cache-s3-access-key-id", &id)
-        .option("cache-s3-secret-key-file", file.to_str().unwrap())
-        .start();
+    let mut house = with_key(&id, &file, of(moto.port(), plan(Face::Up))).start();
     let client = NetworkCache::of(&house, &service(&house, "build-1"));
     let bytes = bytes(0);
     let digest = Sha512::of(&bytes);
     client.write("file", &bytes);
     client.write("small", b"hello");
-    client.upload(&["-f", "file", "-k", "key"]).ok();
-    client.upload(&["-f", "small", "-k", "small"]).ok();
+    client.upload(&["-f", "file", "-k", "key", "n=1"]).ok();
+    client.upload(&["-f", "small", "-k", "small", "n=1"]).ok();
     assert_eq!(client.download(&["-k", "small"]).ok(), "hello");
     let program = format!(
         "
@@ -239,7 +248,8 @@ fn a_bucket_that_goes_away_in_an_upload_is_told() {
     sender.send(bytes[..12_000_000].to_vec()).unwrap();
     wait_until("the upload to begin", || moto.unended(BUCKET) == 1);
     cable.set(Pass::Nothing);
-    sender.send(bytes[12_000_000..].to_vec()).unwrap();
+    // All of it is taken, and it is told at the end. (Who is told before may not listen while it sends.)
+    sender.send(bytes[12_000_000..13_000_000].to_vec()).unwrap();
     drop(sender);
     let answer = posting.join().unwrap().unwrap();
     assert_eq!(answer.status(), 503);

@@ -189,6 +189,29 @@ fn requests_are_signed_as_amazon_signs_them() {
 }
 
 #[test]
+fn the_servers_certificate_is_looked_at() {
+    let moto = Moto::tls();
+    moto.bucket("objects");
+    let known = std::fs::read(moto.certificate()).unwrap();
+    let unknown = std::fs::read(Moto::tls().certificate()).unwrap();
+    let with = |authorities: &[u8]| {
+        let endpoint = Some(moto.url().to_owned());
+        impatient(S3Settings {
+            endpoint,
+            authorities: Some(authorities.to_vec()),
+            ..settings(&moto, "objects")
+        })
+    };
+    let blobs = connect(&with(&known)).unwrap();
+    let bytes = sample(1, 12_000_000);
+    let kept = block_on(keep(&blobs, &bytes)).unwrap();
+    assert!(block_on(read(&blobs, kept.digest)).unwrap() == bytes);
+    let error = connect(&with(&unknown)).err().unwrap();
+    let ConnectError::Store(Error::Unavailable { reason, .. }) = &error else { panic!("{error:?}") };
+    assert!(reason.contains("certificate"), "{reason}");
+}
+
+#[test]
 fn what_cannot_be_reached_or_is_not_there_is_told() {
     let moto = Moto::start();
     let error = connect(&impatient(settings(&moto, "missing"))).err().unwrap();
