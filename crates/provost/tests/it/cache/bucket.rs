@@ -253,8 +253,7 @@ fn a_bucket_that_goes_away_in_an_upload_is_told() {
     drop(sender);
     let answer = posting.join().unwrap().unwrap();
     assert_eq!(answer.status(), 503);
-    let told = answer.text().unwrap();
-    assert!(told.contains("out of reach"), "{told}");
+    wait_until("the log to say why", || house.process().stderr().contains("store is out of reach"));
     let answer = anybody().get(house.http_url(&format!("/shacache/{kept}"))).send().unwrap();
     assert_eq!(answer.status(), 503, "it is there, and nobody says that it is not");
     cable.set(Pass::All);
