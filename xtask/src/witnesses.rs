@@ -5,8 +5,8 @@
 //!                         sshd  sudo  ip  unshare
 //!                         python3 with venv and PyYAML
 //!                         cloud-init, unpacked and not installed, and what it needs
-//! from PyPI               caucase  pkilint  requests  bcrypt  schemathesis  ansible-core, and what they
-//!                         need: witnesses/requirements.txt
+//! from PyPI               caucase  pkilint  requests  bcrypt  schemathesis  ansible-core  moto, and what
+//!                         they need: witnesses/requirements.txt
 //! ```
 //! The Python ones go into `venv/` in the witnesses' folder, `$PROVOST_WITNESSES` or else
 //! `$XDG_CACHE_HOME/provost/witnesses` or else `~/.cache/provost/witnesses`: outside the repository,
@@ -231,6 +231,7 @@ mod tests {
             "schemathesis",
             "ansible-core",
             "slapcache",
+            "moto",
             "setuptools",
         ];
         for name in ours {

@@ -24,6 +24,7 @@ mod parse;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::fmt;
 
 use base::{Span, Timestamp};
 use entry::{Filter, Object};
@@ -42,6 +43,8 @@ pub struct Keep(Vec<Reason>);
 
 #[derive(Debug, Clone)]
 struct Rule {
+    /// As it was written.
+    text: String,
     keep: Keep,
     keys: Pattern,
     criteria: Option<Filter>,
@@ -85,6 +88,11 @@ pub(crate) struct Overall {
 type Age = (Timestamp, String, u64);
 
 impl Retention {
+    /// The rules, as they were written.
+    pub fn rules(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|rule| rule.text.as_str())
+    }
+
     /// Whether it never removes anything.
     #[must_use]
     pub fn keeps_everything(&self) -> bool {
@@ -154,6 +162,28 @@ impl Keep {
             Reason::Younger(age) => at + age > now,
             Reason::Used(age) => used_at + age > now,
         })
+    }
+}
+
+impl fmt::Display for Keep {
+    /// As it can be read again.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("nothing");
+        }
+        for (number, reason) in self.0.iter().enumerate() {
+            if number > 0 {
+                f.write_str(" or ")?;
+            }
+            match reason {
+                Reason::All => f.write_str("all")?,
+                Reason::Newest(count) => write!(f, "newest {count}")?,
+                Reason::NewestOverall(count) => write!(f, "newest {count} overall")?,
+                Reason::Younger(age) => write!(f, "younger {}h", age.as_seconds() / 3600)?,
+                Reason::Used(age) => write!(f, "used {}h", age.as_seconds() / 3600)?,
+            }
+        }
+        Ok(())
     }
 }
 

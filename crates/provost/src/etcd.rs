@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base::{Clock, Entropy, Explain, Kind, Secret};
-use store::private_file::{self, ReadError};
+use base::{Clock, Entropy, Explain, Kind};
 use store::{
     ConnectError, Engine, Etcd, EtcdIdentity, EtcdPassword, EtcdSettings, EtcdUser, SealError, SealingKey,
     regular_file,
 };
 
 use crate::relocate;
+use crate::secret_file::{self, SecretFileError};
 use crate::settings::{EtcdStore, Files, Password, Settings};
 
 /// How long to wait before an etcd that does not answer is asked again.
@@ -34,13 +34,7 @@ pub enum EtcdError {
     },
     /// A file that is for its owner only could not be read.
     #[error(transparent)]
-    Private(#[from] ReadError),
-    /// The password is no text.
-    #[error("{} does not hold a password: it is no UTF-8", path.display())]
-    Password {
-        /// The file.
-        path: PathBuf,
-    },
+    Secret(#[from] SecretFileError),
     /// It could not be looked at.
     #[error("could not look at what is in etcd")]
     Store(#[from] store::Error),
@@ -69,8 +63,7 @@ impl Explain for EtcdError {
         match self {
             Self::Connect(source) => source.kind(),
             Self::File { .. } => Kind::Unavailable,
-            Self::Private(source) => source.kind(),
-            Self::Password { .. } => Kind::Invalid,
+            Self::Secret(source) => source.kind(),
             Self::Store(source) => source.kind(),
             Self::Seal(source) => source.kind(),
             Self::KeyMissing { .. } | Self::HalfMoved | Self::Empty { .. } => Kind::Conflict,
@@ -80,8 +73,8 @@ impl Explain for EtcdError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Connect(source) => source.help(),
-            Self::File { .. } | Self::Password { .. } => None,
-            Self::Private(source) => source.help(),
+            Self::File { .. } => None,
+            Self::Secret(source) => source.help(),
             Self::Store(source) => source.help(),
             Self::Seal(source) => source.help(),
             Self::KeyMissing { key } => Some(format!(
@@ -153,15 +146,17 @@ pub async fn connect(etcd: &EtcdStore, clock: &Clock, entropy: &Entropy) -> Resu
 /// The same as etcd's engine takes it, with what the files hold.
 pub fn settings_of(etcd: &EtcdStore) -> Result<EtcdSettings, EtcdError> {
     let identity = |(certificate, key): &(PathBuf, PathBuf)| {
-        Ok::<_, EtcdError>(EtcdIdentity { certificates: read(certificate)?, key: read_private(key)? })
+        Ok::<_, EtcdError>(EtcdIdentity { certificates: read(certificate)?, key: secret_file::read(key)? })
     };
     let user = |(name, password): &(String, Password)| {
         let password = match password {
             Password::File(path) => {
                 // Now, so that a start tells what is wrong with the file; and again for each signing in.
-                read_password(path)?;
+                secret_file::read_text(path)?;
                 let path = path.clone();
-                EtcdPassword::read(move || read_password(&path).map_err(|error| base::report(&error)))
+                EtcdPassword::read(move || {
+                    secret_file::read_text(&path).map_err(|error| base::report(&error))
+                })
             }
             Password::Said(password) => password.clone().into(),
         };
@@ -179,37 +174,4 @@ pub fn settings_of(etcd: &EtcdStore) -> Result<EtcdSettings, EtcdError> {
 
 fn read(path: &Path) -> Result<Vec<u8>, EtcdError> {
     regular_file::read(path).map_err(|source| EtcdError::File { path: path.to_owned(), source })
-}
-
-fn read_private(path: &Path) -> Result<Secret<Vec<u8>>, EtcdError> {
-    let missing = || EtcdError::File { path: path.to_owned(), source: io::ErrorKind::NotFound.into() };
-    private_file::read(path)?.ok_or_else(missing)
-}
-
-fn read_password(path: &Path) -> Result<Secret<String>, EtcdError> {
-    let bytes = read_private(path)?;
-    let Ok(text) = std::str::from_utf8(bytes.expose()) else {
-        return Err(EtcdError::Password { path: path.to_owned() });
-    };
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    Ok(Secret::new(text.strip_suffix('\r').unwrap_or(text).to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_ends_with_its_line() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("password");
-        for (text, expected) in [("a b\n", "a b"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("a", "a")] {
-            private_file::replace(&path, text.as_bytes()).unwrap();
-            assert_eq!(read_password(&path).unwrap().expose(), expected);
-        }
-        private_file::replace(&path, &[0xff]).unwrap();
-        assert!(matches!(read_password(&path), Err(EtcdError::Password { .. })));
-        std::fs::remove_file(&path).unwrap();
-        assert!(matches!(read_password(&path), Err(EtcdError::File { .. })));
-    }
 }

@@ -19,6 +19,7 @@ use store::{Engine, Revision, SealingKey, Sqlite, private_file, regular_file};
 use x509::{KeySpec, Name, PrivateKey};
 
 use crate::another_cache::AnotherCache;
+use crate::artifacts;
 use crate::client_file::client_file;
 use crate::etcd;
 use crate::greeting::{Facts, Fingerprints};
@@ -55,7 +56,8 @@ pub async fn build(settings: &Settings) -> Result<Running, StartError> {
         show(path, &tls)?;
     }
     let (tasks, stop) = (Tasks::new(), Stop::new());
-    let parts = parts(settings, engine, sealing, (clock.clone(), entropy), tls.clone())?;
+    let cache = cache_parts(settings, &clock, &entropy).await?;
+    let parts = parts(settings, (engine, sealing), cache, (clock.clone(), entropy), tls.clone())?;
     let house = House::build(parts, tasks.clone(), stop.clone()).await?;
     let entrance = Entrance { doors, tls, access, clock, bindings };
     let running = finish(settings, house, embedded, entrance).await;
@@ -272,8 +274,8 @@ fn key_spec(settings: &Settings) -> KeySpec {
 
 fn parts(
     settings: &Settings,
-    engine: Arc<dyn Engine>,
-    sealing: Arc<SealingKey>,
+    (engine, sealing): (Arc<dyn Engine>, Arc<SealingKey>),
+    cache: Option<CacheParts>,
     (clock, entropy): (Clock, Entropy),
     tls: Arc<TlsIdentity>,
 ) -> Result<Parts, StartError> {
@@ -283,7 +285,6 @@ fn parts(
     };
     let shows_another = settings.doors.tls_file.is_some();
     let hands = hands(settings, &clock, &entropy)?;
-    let cache = cache_parts(settings, &clock)?;
     let mut server = profile(settings, AuthorityName::Server, &settings.ca.services);
     server.issuer_extensions = vec![server_name.constraint().map_err(StartError::Name)?];
     Ok(Parts {
@@ -481,19 +482,22 @@ fn plain_http(audience: Audience) -> PlainHttp {
 }
 
 /// Where artifacts are kept, if any are.
-fn cache_parts(settings: &Settings, clock: &Clock) -> Result<Option<CacheParts>, StartError> {
-    let Some(folder) = settings.files.artifacts.as_ref().filter(|_| settings.cache.api) else {
+async fn cache_parts(
+    settings: &Settings,
+    clock: &Clock,
+    entropy: &Entropy,
+) -> Result<Option<CacheParts>, StartError> {
+    let Some((blobs, artifact_bytes_max)) = artifacts::open(settings, clock, entropy).await? else {
         return Ok(None);
     };
-    let blobs = store::blobs::Local::open(folder, clock.clone())?;
     let limits = cache::Limits {
-        artifact_bytes_max: settings.cache.artifact_bytes_max,
+        artifact_bytes_max,
         writer_bytes_max: settings.cache.writer_bytes_max,
         reserve_bytes: settings.cache.reserve_bytes,
         ..cache::Limits::default()
     };
     Ok(Some(CacheParts {
-        blobs: Arc::new(blobs),
+        blobs,
         limits,
         rules: settings.cache.rules.clone(),
         scrub_bytes_per_second: settings.cache.scrub_bytes_per_second,

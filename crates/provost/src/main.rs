@@ -6,6 +6,7 @@
 #![expect(unreachable_pub, reason = "in a program `pub` is what a module offers to the other modules")]
 
 mod another_cache;
+mod artifacts;
 mod caucased;
 mod cli;
 mod client_file;
@@ -24,6 +25,7 @@ mod logging;
 mod names;
 mod playbooks;
 mod relocate;
+mod secret_file;
 mod service_manager;
 mod settings;
 mod start_error;

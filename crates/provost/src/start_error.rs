@@ -11,6 +11,7 @@ use server::doors::BindError;
 use store::SealError;
 
 use crate::another_cache::UpstreamError;
+use crate::artifacts::ArtifactsError;
 use crate::etcd::EtcdError;
 use crate::hands::HandsError;
 use crate::settings::{ResolveError, log_of};
@@ -29,7 +30,7 @@ pub enum StartError {
     Store(#[from] store::OpenError),
     /// The place for artifacts could not be opened.
     #[error(transparent)]
-    Artifacts(#[from] store::blobs::OpenError),
+    Artifacts(#[from] ArtifactsError),
     /// The cache behind ours cannot be asked.
     #[error(transparent)]
     Upstream(UpstreamError),

@@ -5,6 +5,7 @@
 //! Caucase    the stock clients of the certificate authority, from PyPI
 //! NetworkCache  the stock clients of the artifact cache, from PyPI
 //! Etcd       a real etcd, whose members can be killed and stopped
+//! Moto       a server that speaks S3, from PyPI
 //! Hosts      real sshd hosts, that can be cut off, frozen, rebooted, installed anew
 //! Cable      what lies between a client and a server, to be cut
 //! cloud_init Debian's, in a folder of its own
@@ -32,6 +33,7 @@ mod house;
 pub mod http;
 mod keystone;
 mod kubernetes;
+mod moto;
 mod network_cache;
 mod openssl;
 mod ports;
@@ -51,6 +53,7 @@ pub use hosts::{Host, HostPlan, Hosts};
 pub use house::{Face, House, Plan};
 pub use keystone::Keystone;
 pub use kubernetes::Kubernetes;
+pub use moto::Moto;
 pub use network_cache::NetworkCache;
 pub use openssl::{key_and_request, openssl, openssl_ok, openssl_with_input};
 pub use ports::free_pair;

@@ -90,7 +90,7 @@ fn rule(text: &str) -> Result<Rule, RetentionError> {
     if keys.is_empty() {
         return Err(RetentionError::NoKeys(text.to_owned()));
     }
-    Ok(Rule { keep: keep.parse()?, keys: Pattern::new(keys), criteria })
+    Ok(Rule { text: text.trim().to_owned(), keep: keep.parse()?, keys: Pattern::new(keys), criteria })
 }
 
 fn reason(text: &str) -> Result<Reason, RetentionError> {
@@ -170,5 +170,8 @@ mod tests {
         assert!("all".parse::<Keep>().unwrap().is_all());
         assert!(!"nothing".parse::<Keep>().unwrap().is_all());
         assert!("younger 1d or everything".parse::<Keep>().is_err());
+        for text in ["all", "nothing", "newest 3 or newest 4 overall", "younger 24h or used 168h"] {
+            assert_eq!(text.parse::<Keep>().unwrap().to_string(), text);
+        }
     }
 }

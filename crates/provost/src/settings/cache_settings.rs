@@ -10,6 +10,7 @@ use identity::sign_in::{
     BasicConfig, ClientCertificateConfig, Config, MethodConfig, Roles, check_authorities,
 };
 
+use super::bucket_settings::{self, bucket};
 use super::fleet_settings::audience;
 use super::reader::Reader;
 use super::{Audience, Cache, Fleet, Settings, StoreEngine, Upstream, WhichDoors};
@@ -49,6 +50,7 @@ pub fn cache(reader: &mut Reader<'_>) -> Option<Cache> {
     let scrub = reader.whole("cache.scrub_bytes_per_second", 0..=BYTES_MAX);
     let reserve_bytes = reader.whole("cache.reserve_bytes", 0..=BYTES_MAX);
     let sending_bytes_max = reader.whole("cache.sending_bytes_max", SENDING_BYTES_MIN..=SENDING_BYTES_MAX);
+    let bucket = bucket(reader);
     Some(Cache {
         api: api?,
         folder,
@@ -68,6 +70,7 @@ pub fn cache(reader: &mut Reader<'_>) -> Option<Cache> {
         scrub_bytes_per_second: Some(scrub?).filter(|bytes| *bytes > 0),
         reserve_bytes: reserve_bytes?,
         sending_bytes_max: sending_bytes_max?,
+        bucket: bucket?,
     })
 }
 
@@ -163,12 +166,13 @@ impl Cache {
 }
 
 /// What an operator may not have meant.
-pub fn notes(settings: &Settings) -> Vec<(&'static str, String)> {
+pub fn notes(settings: &Settings, reader: &Reader<'_>) -> Vec<(&'static str, String)> {
     let cache = &settings.cache;
     let mut notes = Vec::new();
     if !cache.api {
         return notes;
     }
+    notes.extend(bucket_settings::notes(cache, reader));
     if !cache.writers_sign_in {
         notes.push((
             "cache.writers",
@@ -186,8 +190,9 @@ pub fn notes(settings: &Settings) -> Vec<(&'static str, String)> {
             notes.push((name, format!("there is no file {}", path.display())));
         }
     }
-    if settings.store.engine == StoreEngine::Etcd {
-        let what = "artifacts stay on this machine: others that share the etcd do not have them";
+    if settings.store.engine == StoreEngine::Etcd && cache.bucket.is_none() {
+        let what = "artifacts stay on this machine: others that share the etcd do not have them, as they would with \
+                    `cache.s3.bucket`";
         notes.push(("cache.folder", what.into()));
     }
     notes

@@ -4,6 +4,7 @@
 //! say, and [`Settings::from`] turns it into types that cannot hold the wrong thing, or reports every
 //! problem at once. `provost up` and `provost config check` both go this way.
 
+mod bucket_settings;
 mod cache_settings;
 mod check;
 mod config;
@@ -38,6 +39,7 @@ use identity::sign_in::TokenReviewConfig;
 use server::Subnet;
 use server::doors::ClientCertificates;
 
+pub use bucket_settings::of_engine;
 pub use config::{Config, Said, Surroundings, Value};
 pub use files::log_of;
 pub use flags::with_flags;
@@ -183,7 +185,7 @@ pub struct EtcdStore {
 pub enum Password {
     /// In a file.
     File(PathBuf),
-    /// Said itself, as an old name's environment does.
+    /// Said itself, by a variable of the environment.
     Said(Secret<String>),
 }
 
@@ -267,6 +269,8 @@ pub struct Cache {
     pub reserve_bytes: u64,
     /// How much memory what is sent may take.
     pub sending_bytes_max: u64,
+    /// The bucket that artifacts are kept in, where they are not kept in a directory.
+    pub bucket: Option<Bucket>,
 }
 
 /// Another cache, which has what this one has not.
@@ -282,6 +286,38 @@ pub struct Upstream {
     pub key_file: Option<PathBuf>,
     /// How long what it said is believed.
     pub fresh: Freshness,
+}
+
+/// A bucket of an S3-compatible object store.
+#[derive(Debug)]
+pub struct Bucket {
+    /// Its name.
+    pub name: String,
+    /// What the names of all objects begin with.
+    pub prefix: String,
+    /// Where the server is; Amazon's when absent.
+    pub endpoint: Option<String>,
+    /// The region that requests are signed for.
+    pub region: String,
+    /// Whether the bucket is named in the path of requests.
+    pub path_style: bool,
+    /// What requests are signed with.
+    pub key: Option<BucketKey>,
+    /// The authorities that the server's certificate is from.
+    pub ca: Option<PathBuf>,
+    /// How long it is waited for.
+    pub wait: Duration,
+}
+
+/// An access key.
+#[derive(Debug)]
+pub struct BucketKey {
+    /// Its name.
+    pub id: String,
+    /// Its secret.
+    pub secret: Password,
+    /// The session that it is good for, when it is a temporary one.
+    pub session: Option<Secret<String>>,
 }
 
 /// How hosts are looked at and made ready.

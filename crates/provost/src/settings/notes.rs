@@ -106,7 +106,7 @@ pub fn notes(config: &Config, reader: &Reader<'_>, settings: &Settings) -> Vec<P
             "counts for nothing: there is nothing to sign in to without fleet.api or cache.api".to_owned(),
         );
     }
-    for (name, what) in cache_settings::notes(settings) {
+    for (name, what) in cache_settings::notes(settings, reader) {
         note(name, what);
     }
     for origin in &settings.cors_whitelist {

@@ -1,5 +1,6 @@
 //! Reads one setting after the other out of what was said, and collects what is wrong.
 
+use std::ffi::OsString;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -195,6 +196,11 @@ impl<'a> Reader<'a> {
     /// What `result` holds, or a problem with `name`.
     pub fn or_wrong<T>(&mut self, name: &str, result: Result<T, String>) -> Option<T> {
         result.map_err(|what| self.wrong(name, what)).ok()
+    }
+
+    /// The value of a variable of the environment that is no setting; one that is empty counts as not set.
+    pub fn variable(&self, name: &str) -> Option<&OsString> {
+        self.config.surroundings().variable(name)
     }
 
     /// Whether anybody said anything about `name`.

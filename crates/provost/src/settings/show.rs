@@ -22,6 +22,9 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
     let flannel = hands.etcd.as_ref();
     let client = flannel.and_then(|etcd| etcd.client.as_ref());
     let (identity, user) = (etcd.identity.as_ref(), etcd.user.as_ref());
+    let upstream = cache.upstream.as_ref();
+    let bucket = cache.bucket.as_ref();
+    let access_key = bucket.and_then(|bucket| bucket.key.as_ref());
     let days = |span: base::Span| number(span.as_duration().as_secs_f64() / 86_400.0);
     let seconds = |duration: std::time::Duration| number(duration.as_secs_f64());
     vec![
@@ -113,6 +116,37 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
         ("cache.writer_bytes_max", json!(cache.writer_bytes_max)),
         ("cache.reserve_bytes", json!(cache.reserve_bytes)),
         ("cache.sending_bytes_max", json!(cache.sending_bytes_max)),
+        ("cache.retention", json!(cache.rules.retention.rules().collect::<Vec<_>>())),
+        ("cache.unnamed", json!(cache.rules.unnamed.to_string())),
+        ("cache.grace_days", days(cache.rules.grace)),
+        ("cache.scrub_bytes_per_second", json!(cache.scrub_bytes_per_second.unwrap_or_default())),
+        ("cache.upstream_cache_url", json!(upstream.map(|upstream| upstream.cache_url.to_string()))),
+        ("cache.upstream_dir_url", json!(upstream.map(|upstream| upstream.dir_url.to_string()))),
+        (
+            "cache.upstream_ca_file",
+            upstream.and_then(|upstream| upstream.ca_file.as_deref()).map_or(Value::Null, path),
+        ),
+        (
+            "cache.upstream_key_file",
+            upstream.and_then(|upstream| upstream.key_file.as_deref()).map_or(Value::Null, path),
+        ),
+        (
+            "cache.upstream_fresh_seconds",
+            upstream.map_or(Value::Null, |upstream| json!(upstream.fresh.entries.as_seconds())),
+        ),
+        (
+            "cache.upstream_absent_seconds",
+            upstream.map_or(Value::Null, |upstream| json!(upstream.fresh.absent.as_seconds())),
+        ),
+        ("cache.s3.bucket", json!(bucket.map(|bucket| &bucket.name))),
+        ("cache.s3.prefix", json!(bucket.map(|bucket| &bucket.prefix))),
+        ("cache.s3.endpoint", json!(bucket.and_then(|bucket| bucket.endpoint.as_ref()))),
+        ("cache.s3.region", json!(bucket.map(|bucket| &bucket.region))),
+        ("cache.s3.path_style", json!(bucket.map(|bucket| bucket.path_style))),
+        ("cache.s3.access_key_id", json!(access_key.map(|key| &key.id))),
+        ("cache.s3.secret_key_file", access_key.map_or(Value::Null, |key| password_file(&key.secret))),
+        ("cache.s3.ca_file", bucket.and_then(|bucket| bucket.ca.as_deref()).map_or(Value::Null, path)),
+        ("cache.s3.wait_seconds", bucket.map_or(Value::Null, |bucket| seconds(bucket.wait))),
         ("limits.connections_max", json!(limits.connections_max)),
         ("limits.header_seconds", seconds(limits.header)),
         ("limits.body_seconds", seconds(limits.body)),

@@ -1,6 +1,7 @@
 //! The artifact cache from outside: what its stock clients say and hear, who is let in, and what a crash leaves.
 
 mod bounds;
+mod bucket;
 mod clients;
 mod commands;
 mod contract;

@@ -34,7 +34,7 @@ impl Key {
 }
 
 /// Two houses on this etcd, started in the same moment.
-fn two(etcd: &Etcd, change: impl Fn(Plan) -> Plan) -> [House; 2] {
+pub fn two(etcd: &Etcd, change: impl Fn(Plan) -> Plan) -> [House; 2] {
     let key = Key::new();
     let plan = || change(plan(Face::Up).etcd(etcd).store_key(&key.file));
     let (one, other) = (plan(), plan());

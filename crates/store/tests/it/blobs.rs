@@ -13,6 +13,7 @@ use store::blobs::{Blobs, CHUNK_BYTES, Error, Kept, Local, Memory, OpenError};
 
 mod full;
 mod kill;
+mod s3;
 mod so_far;
 
 fn clock() -> Clock {

@@ -16,7 +16,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Follows("`artifacts` in `data`", "\"/var/lib/provost/artifacts\""),
         docs: &[
             "The directory in which artifacts are kept, each in a file of its own",
-            "It is made when it is not there. Only one process may use it at a time.",
+            "It is made when it is not there. Only one process may use it at a time. See `cache.s3.bucket`.",
         ],
     },
     Key {
@@ -193,5 +193,77 @@ pub const KEYS: &[Key] = &[
         kind: Kind::Seconds,
         default: Default::Is("30"),
         docs: &["How long upstream is not asked again for what it does not have"],
+    },
+    Key {
+        name: "cache.s3.bucket",
+        kind: Kind::Text("NAME"),
+        default: Default::Follows("artifacts are kept in `cache.folder`", "\"artifacts\""),
+        docs: &[
+            "The bucket of an S3-compatible object store in which artifacts are kept, instead of a directory",
+            "It has to be there. Several processes may use the same: those that share an etcd have the same artifacts then.",
+            "An artifact has at most 5 GiB there.",
+        ],
+    },
+    Key {
+        name: "cache.s3.prefix",
+        kind: Kind::Text("PREFIX"),
+        default: Default::Follows("nothing", "\"provost/artifacts\""),
+        docs: &[
+            "What the names of all objects begin with",
+            "So that a bucket may be shared with others, each under a name of its own.",
+        ],
+    },
+    Key {
+        name: "cache.s3.endpoint",
+        kind: Kind::Text("URL"),
+        default: Default::Follows("Amazon's for the region", "\"https://s3.example.com:9000\""),
+        docs: &["Where the object store is, without the bucket"],
+    },
+    Key {
+        name: "cache.s3.region",
+        kind: Kind::Text("NAME"),
+        default: Default::Follows("us-east-1", "\"eu-central-1\""),
+        docs: &[
+            "The region of the bucket, as requests are signed for; servers of one's own mostly take this one",
+        ],
+    },
+    Key {
+        name: "cache.s3.path_style",
+        kind: Kind::Switch,
+        default: Default::Follows("where an endpoint is said", "true"),
+        docs: &["Whether the bucket is named in the path of requests, and not in the name of the host"],
+    },
+    Key {
+        name: "cache.s3.access_key_id",
+        kind: Kind::Text("ID"),
+        default: Default::Follows("$AWS_ACCESS_KEY_ID; without, requests are not signed", "\"AKIA...\""),
+        docs: &[
+            "The name of the access key that requests are signed with",
+            "It has to be allowed to list the bucket, and to read, write and delete objects, and to abort uploads.",
+        ],
+    },
+    Key {
+        name: "cache.s3.secret_key_file",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows("$AWS_SECRET_ACCESS_KEY", "\"/etc/provost/s3-secret-key\""),
+        docs: &[
+            "The file with that access key's secret, read at the start",
+            "It may be readable for its owner only. A line break at the end does not count.",
+        ],
+    },
+    Key {
+        name: "cache.s3.ca_file",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows("those that this system trusts", "\"/etc/provost/s3-ca.pem\""),
+        docs: &["The file with the certificates of the authorities that the object store has its own from"],
+    },
+    Key {
+        name: "cache.s3.wait_seconds",
+        kind: Kind::Seconds,
+        default: Default::Follows("30", "30"),
+        docs: &[
+            "How long the object store is asked again when it does not answer, or fails, and how long it may be silent",
+            "Then whoever waits is told so (503), and a start ends.",
+        ],
     },
 ];
