@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use base::Sha512;
@@ -194,7 +194,7 @@ fn the_reserve_is_not_touched() {
     let refused = line.answer();
     assert_eq!(refused.status, 507, "before anything of it has come");
     assert!(refused.text().starts_with("there is no room for it: "), "{refused:?}");
-    assert!(refused.text().ends_with(" bytes are left, and 2097152 of them are kept free\n"), "{refused:?}");
+    assert!(refused.text().ends_with(" bytes would be left, and 2097152 are kept free\n"), "{refused:?}");
     for _ in 0..3 {
         let refused = chunked(&house, 400);
         assert_eq!(refused.status, 507, "{refused:?}");

@@ -168,11 +168,12 @@ fn old_tls_is_spoken() {
     let service = service(&house, "build");
     let directory = tempfile::tempdir().unwrap();
     let ca = house.data().join("server-ca.pem");
+    let url = house.https_url("/shacache");
     for version in ["1.2", "1.3"] {
         let arguments = [
             &["-sS", "--no-alpn", "--http1.1", "--no-sessionid", "--tls-max", version, "--tlsv1.2"][..],
             &["--cacert", ca.to_str().unwrap(), "--cert", service.to_str().unwrap()],
-            &["-H", "Connection: close", "--data-binary", version, &house.https_url("/shacache")],
+            &["-H", "Connection: close", "--data-binary", version, &url],
         ]
         .concat();
         let ran = program(directory.path(), "curl", &arguments);
