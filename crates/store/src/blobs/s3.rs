@@ -14,8 +14,8 @@
 //! start of the same owner, or at anybody's after a day.
 //!
 //! What S3 cannot do: look and remove in one step ([`Blobs::remove`] with a date looks first), keep what is read when
-//! it is removed meanwhile, and copy more than 5 GiB at once, so larger objects are refused. In memory are three parts
-//! of each upload, and two pieces of each download.
+//! it is removed meanwhile, and copy more than 5 GiB at once, so larger objects are refused. In memory are the part
+//! of each upload that comes in, a few that are on their way, and two pieces of each download.
 
 mod failure;
 mod hand;
@@ -34,7 +34,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use object_store::aws::AmazonS3;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use self::failure::{failed, is_missing};
 use self::hand::Hand;
@@ -58,6 +58,8 @@ struct Remote {
     /// Under which what is staged is ours.
     owner: String,
     hand: Hand,
+    /// Who may send a part.
+    parts: Arc<Semaphore>,
     closed: watch::Sender<bool>,
 }
 
@@ -80,6 +82,7 @@ impl S3 {
             prefix: settings::prefix(settings)?,
             owner: settings.owner.clone(),
             hand: Hand::new().map_err(ConnectError::Thread)?,
+            parts: Arc::new(Semaphore::new(multipart::PARTS_MAX)),
             closed: watch::Sender::new(false),
         });
         let now = clock.now();

@@ -19,7 +19,7 @@ use futures_util::TryStreamExt as _;
 use object_store::multipart::{MultipartStore as _, PartId};
 use object_store::path::Path;
 use object_store::{MultipartId, ObjectMeta, ObjectStore as _, ObjectStoreExt as _};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::failure::{failed, is_missing};
 use super::{Remote, kept_at};
@@ -32,19 +32,21 @@ const NOTE: &str = ".upload";
 /// No server's ids are longer.
 const ID_BYTES_MAX: u64 = 4096;
 
+/// How many parts of all uploads together are on their way at once. Who sends slowly has none of them: a part is on its
+/// way when all of it is here.
+pub(super) const PARTS_MAX: usize = 8;
+
+/// That a part may be on its way. Given back when dropped.
+pub(super) type Room = OwnedSemaphorePermit;
+
 /// A part of an object.
-pub(super) enum Part {
-    /// More will come.
-    Next(Bytes),
-    /// No more will come.
-    Last {
-        /// The last bytes.
-        bytes: Bytes,
-        /// What all of it is.
-        digest: Sha512,
-        /// How many bytes all of it has.
-        size: u64,
-    },
+pub(super) struct Part {
+    /// What there is in it.
+    pub(super) bytes: Bytes,
+    /// When no more will come: what all of it is, and how many bytes that has.
+    pub(super) last: Option<(Sha512, u64)>,
+    /// Held until it is sent.
+    pub(super) room: Room,
 }
 
 /// Sends what comes as `parts`, makes an object of it, and answers; then tidies up. When no more parts come before the
@@ -87,19 +89,16 @@ async fn send(
     remote.store.put(&note_of(temporary), note.into()).await.map_err(failed("beginning an upload"))?;
     let mut sent = Vec::new();
     let (digest, size) = loop {
-        let part = tokio::select! {
+        let Part { bytes, last, room } = tokio::select! {
             part = parts.recv() => part.ok_or(Error::Closed)?,
             () = remote.closing() => return Err(Error::Closed),
-        };
-        let (bytes, last) = match part {
-            Part::Next(bytes) => (bytes, None),
-            Part::Last { bytes, digest, size } => (bytes, Some((digest, size))),
         };
         let part: PartId = remote
             .store
             .put_part(temporary, id, sent.len(), bytes.into())
             .await
             .map_err(failed("sending a part"))?;
+        drop(room);
         sent.push(part);
         if let Some(last) = last {
             break last;

@@ -12,7 +12,7 @@ use object_store::path::Path;
 use tokio::sync::mpsc;
 
 use super::failure::failed;
-use super::multipart::{self, Part};
+use super::multipart::{self, Part, Room};
 use super::{Remote, S3, hand};
 use crate::blobs::contract::{Error, Kept, Staged};
 
@@ -40,12 +40,14 @@ struct Sending {
 }
 
 impl Sending {
-    /// Waits for room for one more part. Nothing happens to it when nobody waits any more.
-    async fn room(&mut self) -> Result<mpsc::Permit<'_, Part>, Error> {
-        match self.parts.reserve().await {
-            Ok(room) => Ok(room),
-            Err(_) => Err((&mut self.kept).await.map_or_else(|_| hand::no_thread(), why)),
-        }
+    /// Waits for room for one more part, behind those of this upload and among those of all. Nothing happens to it when
+    /// nobody waits any more.
+    async fn room(&mut self, remote: &Remote) -> Result<(mpsc::Permit<'_, Part>, Room), Error> {
+        let Ok(place) = self.parts.reserve().await else {
+            return Err((&mut self.kept).await.map_or_else(|_| hand::no_thread(), why));
+        };
+        let room = Arc::clone(&remote.parts).acquire_owned().await.map_err(|_| Error::Closed)?;
+        Ok((place, room))
     }
 }
 
@@ -93,8 +95,8 @@ impl Upload {
             Some(sending) => sending,
             none => none.insert(begin(&self.remote, &self.temporary)?),
         };
-        let room = sending.room().await?;
-        room.send(Part::Next(std::mem::take(&mut self.part).into()));
+        let (place, room) = sending.room(&self.remote).await?;
+        place.send(Part { bytes: std::mem::take(&mut self.part).into(), last: None, room });
         Ok(())
     }
 
@@ -117,7 +119,8 @@ impl Upload {
             };
             return self.remote.on_hand(put).await;
         };
-        sending.room().await?.send(Part::Last { bytes, digest, size });
+        let (place, room) = sending.room(&self.remote).await?;
+        place.send(Part { bytes, last: Some((digest, size)), room });
         (&mut sending.kept).await.unwrap_or_else(|_| Err(hand::no_thread()))
     }
 }

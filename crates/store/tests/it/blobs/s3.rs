@@ -102,6 +102,30 @@ fn what_is_dropped_half_way_is_aborted() {
     }
 }
 
+#[test]
+fn many_uploads_share_the_room_for_parts() {
+    let moto = Moto::start();
+    moto.bucket("objects");
+    let blobs = connect(&S3Settings { patience: LIMIT, ..settings(&moto, "objects") }).unwrap();
+    // As slow as can be, and in nobody's way.
+    let mut slow: Vec<_> = (0..9).map(|_| block_on(blobs.stage()).unwrap()).collect();
+    for staged in &mut slow {
+        block_on(staged.write(sample(1, 6_000_000))).unwrap();
+        block_on(staged.write(sample(1, 1))).unwrap();
+    }
+    let all = (0..9).map(|seed| {
+        let blobs = &blobs;
+        async move { keep(blobs, &sample(2 + seed, 6_000_000)).await.map(|kept| kept.size) }
+    });
+    let kept: Vec<_> = block_on(futures_util::future::join_all(all));
+    assert_eq!(kept, vec![Ok(6_000_000); 9]);
+    for staged in slow {
+        assert_eq!(block_on(staged.keep(None)).map(|kept| kept.size), Ok(6_000_001));
+    }
+    block_on(blobs.close()).unwrap();
+    assert_eq!((moto.keys("objects").len(), moto.unended("objects")), (10, 0));
+}
+
 /// As a crash leaves it: nobody says any more what is to become of it.
 fn begun_and_forgotten(moto: &Moto, settings: &S3Settings) {
     let before = moto.unended(&settings.bucket);
