@@ -89,7 +89,7 @@ fn entries_are_looked_at_again_when_somebody_asks_for_that() {
         let client = holder_of(&house.administrator());
         let answer = client.post(house.https_url("/shacache/update")).send().unwrap();
         assert_eq!(answer.status(), 200);
-        assert_eq!(testkit::http::header(&answer, "content-type"), Some("application/json"));
+        assert_eq!(testkit::http::header(&answer, "content-type").unwrap(), "application/json");
         serde_json::from_str(&answer.text().unwrap()).unwrap()
     };
     assert_eq!(update(&near), json!({"removed": [], "updated": ["ours", "theirs"]}));

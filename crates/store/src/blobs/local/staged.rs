@@ -400,7 +400,7 @@ mod tests {
             let _ = wait.recv();
         };
         assert!(pool.run(job).is_ok());
-        let mut upload = Box::new(Upload::new(Arc::new(place), pool));
+        let mut upload = Box::new(Upload::new(Arc::new(place), pool.clone(), pool));
         let mut taken = 0;
         while upload.write(Bytes::from_static(b"x")).now_or_never().is_some() {
             taken += 1;
