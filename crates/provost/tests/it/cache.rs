@@ -3,6 +3,7 @@
 mod clients;
 mod contract;
 mod crash;
+mod old_clients;
 mod writers;
 
 use std::path::PathBuf;
