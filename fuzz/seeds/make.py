@@ -250,6 +250,16 @@ def filters():
         write('filter', f'{index:02}', f'{criteria}\n\n{items}')
 
 
+def configurations():
+    for index, text in enumerate((
+        '[networkcache]\ndownload-cache-url = http://127.0.0.1/%%20\nsignature-certificate-list =\n  '
+        '-----BEGIN CERTIFICATE-----\n  MIIB\n\n  # c\n  -----END CERTIFICATE-----\n',
+        '[DEFAULT]\nh = x\n[s]\no: %(h)s%(H)s\n p = q\n[t] more\nO = 1\n; d\n',
+        '[a]\no = %(p)s\np = %(q)s%(q)s\nq = %(r)s%(r)s\nr = 5%%\n[b]\nr = %(r)s\n',
+    )):
+        write('ini', f'{index:02}', text)
+
+
 def signatures():
     small = rsa.generate_private_key(65537, 1024)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, 'seed')])
@@ -294,5 +304,6 @@ fleet()
 sign_in()
 entries()
 filters()
+configurations()
 signatures()
 pem_blocks()

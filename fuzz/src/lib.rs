@@ -14,6 +14,7 @@ mod dialect;
 mod entry;
 mod filter;
 mod fleet;
+mod ini;
 mod issuance;
 pub mod mutate;
 mod pem;
@@ -35,7 +36,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     Target { name: "pem", seeds: "pem", run: pem::run },
     Target { name: "request", seeds: "request", run: request::run },
     Target { name: "certificate", seeds: "certificate", run: certificate::run },
@@ -48,6 +49,7 @@ pub const TARGETS: [Target; 13] = [
     Target { name: "issuance", seeds: "request", run: issuance::run },
     Target { name: "entry", seeds: "entry", run: entry::run },
     Target { name: "filter", seeds: "filter", run: filter::run },
+    Target { name: "ini", seeds: "ini", run: ini::run },
     Target { name: "signature", seeds: "signature", run: signature::run },
 ];
 

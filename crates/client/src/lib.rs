@@ -6,13 +6,14 @@
 //!             Endpoint, Trust, Credentials ┘ (a user name, a token, a certificate; from a kubeconfig too)
 //!
 //! networkcache ──► Artifacts, Entries (their own connections: bytes stream, and downloads resume)
+//! origin ──► whatever a URL names
 //! ```
 //! A request that cannot be delivered to one endpoint goes to the next; whatever a server answers is an
 //! answer, also when it says no. Servers are verified, against the system's authorities or those of a file.
 //!
 //! **Invariant:** nothing here prints, asks a person, or knows how a server decides; a secret is sent to the
 //! endpoints that were given and nowhere else: redirections are not followed, and no proxy comes between where it
-//! could read along.
+//! could read along. What has no secret, `origin`, follows and uses both.
 
 mod answer;
 mod client;
@@ -22,6 +23,7 @@ mod endpoint;
 mod events;
 mod kubeconfig;
 pub mod networkcache;
+pub mod origin;
 mod request;
 pub mod v1;
 

@@ -1,3 +1,4 @@
 //! Programs of old, by their own names.
 
 pub mod commctl;
+pub mod networkcache;

@@ -4,6 +4,7 @@ mod clients;
 mod commands;
 mod contract;
 mod crash;
+mod old_clients;
 mod writers;
 
 use std::path::PathBuf;
