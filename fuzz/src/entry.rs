@@ -1,12 +1,24 @@
 //! Entries of the artifact cache, and the JSON in them.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use entry::{Attestation, Entry, Platform, Value, canonical, compare, json, python};
+use base::Timestamp;
+use entry::{
+    Attestation, Circumstances, Entry, Platform, Policy, Signer, Trust, TrustList, Value, canonical, compare,
+    json, python,
+};
 use x509::PrivateKey;
 
 static KEY: LazyLock<PrivateKey> =
     LazyLock::new(|| PrivateKey::from_pem(include_str!("../seeds/key.pem")).expect("the seeds' key"));
+
+/// Believes the seeds' key.
+static TRUST: LazyLock<Trust> = LazyLock::new(|| {
+    let signer = Signer::new("seed", vec![KEY.public().clone()], TrustList::default());
+    let policy = Policy { signers: signer.into_iter().collect(), takes_weak: true, ..Policy::default() };
+    Trust { policies: vec![policy] }
+});
 
 pub(crate) fn run(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data)
@@ -18,6 +30,7 @@ pub(crate) fn run(data: &[u8]) {
         let rendered = entry::render(&list.entries);
         let again = entry::read_list(rendered.as_bytes(), rendered.len()).expect("what is written is read");
         assert!(again.entries == list.entries && again.skipped.is_empty());
+        what_counts(&list.entries);
     }
     let Ok(read) = Entry::parse(data) else { return };
     let written = read.to_json();
@@ -33,6 +46,28 @@ pub(crate) fn run(data: &[u8]) {
     let _ = Platform::of(statement);
     if let Ok(Some(attestation)) = Attestation::read(statement) {
         let _ = attestation.verify(statement, KEY.public());
+    }
+}
+
+/// Each entry has a verdict, and those that are chosen are those that count.
+fn what_counts(entries: &[Entry]) {
+    let circumstances = Circumstances {
+        key: "file-urlmd5:abc",
+        url: None,
+        now: Timestamp::from_unix(1_763_740_800),
+        seen: &BTreeMap::new(),
+        platform: None,
+        is_there: &|_| true,
+    };
+    let judgement = entry::judge(entries, &TRUST, &circumstances);
+    assert_eq!(judgement.verdicts.len(), entries.len());
+    let counts = |at: &usize| judgement.verdicts[*at].refused.is_none();
+    let mut chosen = judgement.chosen.clone();
+    chosen.sort_unstable();
+    assert_eq!(chosen, (0..entries.len()).filter(counts).collect::<Vec<_>>());
+    for at in chosen {
+        let verdict = &judgement.verdicts[at];
+        assert!(verdict.believed.is_some() && verdict.size.is_some(), "only attested ones count here");
     }
 }
 

@@ -7,8 +7,9 @@
 //!                         cloud-init, unpacked and not installed, and what it needs
 //! from PyPI               caucase  pkilint  requests  bcrypt  schemathesis  ansible-core  moto, and what
 //!                         they need: witnesses/requirements.txt
+//!                         slapos.core and what it needs: witnesses/slapos.txt
 //! ```
-//! The Python ones go into `venv/` in the witnesses' folder, `$PROVOST_WITNESSES` or else
+//! The Python ones go into `venv/`, and slapos.core into `slapos/`, in the witnesses' folder, `$PROVOST_WITNESSES` or else
 //! `$XDG_CACHE_HOME/provost/witnesses` or else `~/.cache/provost/witnesses`: outside the repository,
 //! shared by all checkouts. `venv/bin/caucase` is there afterwards. A folder that already has what
 //! the requirements say is left alone, so a second call costs nothing. cloud-init goes into `cloud-init/`
@@ -42,6 +43,21 @@ const PROGRAMS: &[Need] = &[
     ("script", &["bsdutils"]),
 ];
 
+/// A Python environment.
+struct Environment {
+    /// Its folder, in the witnesses'.
+    venv: &'static str,
+    /// What is in it: a file in `xtask/witnesses`.
+    requirements: &'static str,
+    /// The copy of that file which says that it is whole.
+    stamp: &'static str,
+}
+
+const ENVIRONMENTS: &[Environment] = &[
+    Environment { venv: "venv", requirements: "requirements.txt", stamp: "installed.txt" },
+    Environment { venv: "slapos", requirements: "slapos.txt", stamp: "installed-slapos.txt" },
+];
+
 /// Packages that start a service when they are installed, and its name: the tests start their own.
 const SERVICES: &[(&str, &str)] = &[("etcd-server", "etcd"), ("openssh-server", "ssh")];
 
@@ -73,25 +89,32 @@ pub(crate) fn install(root: &Path) -> Result<PathBuf, Failure> {
     let folder = folder()?;
     install_packages(PROGRAMS)?;
     fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
-    let requirements = root.join("xtask/witnesses/requirements.txt");
-    let wanted = fs::read_to_string(&requirements).map_err(Failure::file(&requirements))?;
-
     // Two checkouts may want the folder at the same time. The lock ends with the handle.
     let lock = folder.join("lock");
     let handle = File::create(&lock).map_err(Failure::file(&lock))?;
     handle.lock().map_err(Failure::file(&lock))?;
 
-    let (venv, stamp) = (folder.join("venv"), folder.join("installed.txt"));
+    for environment in ENVIRONMENTS {
+        install_environment(root, &folder, environment)?;
+    }
+    unpack_cloud_init(&folder)?;
+    Ok(folder)
+}
+
+/// Installs a Python environment where it is not what its requirements say.
+fn install_environment(root: &Path, folder: &Path, environment: &Environment) -> Result<(), Failure> {
+    let requirements = root.join("xtask/witnesses").join(environment.requirements);
+    let wanted = fs::read_to_string(&requirements).map_err(Failure::file(&requirements))?;
+    let (venv, stamp) = (folder.join(environment.venv), folder.join(environment.stamp));
     if !is_installed(&venv, &stamp, &wanted) {
-        note(&format!("installing the Python witnesses into {}", venv.display()));
+        note(&format!("installing Python witnesses into {}", venv.display()));
         remove_if_there(&stamp, |path| fs::remove_file(path))?;
         remove_if_there(&venv, |path| fs::remove_dir_all(path))?;
         make_venv(&venv, &requirements, &wanted)?;
         // Last, so that an installation cut short begins anew.
         fs::write(&stamp, &wanted).map_err(Failure::file(&stamp))?;
     }
-    unpack_cloud_init(&folder)?;
-    Ok(folder)
+    Ok(())
 }
 
 /// Installs a C compiler where there is none.
@@ -216,8 +239,10 @@ mod tests {
 
     #[test]
     fn every_requirement_is_pinned() {
-        let path = crate::root().join("xtask/witnesses/requirements.txt");
-        let text = fs::read_to_string(path).unwrap();
+        let texts = ENVIRONMENTS.iter().map(|environment| {
+            fs::read_to_string(crate::root().join("xtask/witnesses").join(environment.requirements)).unwrap()
+        });
+        let text = texts.collect::<String>();
         let lines: Vec<&str> =
             text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
         for line in &lines {
@@ -232,6 +257,7 @@ mod tests {
             "ansible-core",
             "slapcache",
             "moto",
+            "slapos.core",
             "setuptools",
         ];
         for name in ours {

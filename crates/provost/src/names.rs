@@ -4,9 +4,9 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use base::Entropy;
+use base::{Clock, Entropy};
 use clap::Command;
-use cli::compat::commctl;
+use cli::compat::{commctl, networkcache};
 
 use crate::compat::commissaire;
 use crate::{caucased, output};
@@ -70,6 +70,10 @@ fn run_commctl(arguments: Vec<OsString>) -> ExitCode {
     commctl::run(arguments, &Entropy::system())
 }
 
+fn run_networkcache(program: networkcache::Program, arguments: Vec<OsString>) -> ExitCode {
+    program.run(arguments, &Clock::system(), &Entropy::system())
+}
+
 const fn later(name: &'static str, what: &'static str) -> OldName {
     OldName { name, what, served: None }
 }
@@ -87,12 +91,54 @@ pub const OLD_NAMES: &[OldName] = &[
     later("caucase-probe", "checks that a certificate authority's server answers"),
     later("caucase-rerequest", "makes a signing request with a new key from an old one"),
     later("caucase-key-id", "shows which keys can read a backup"),
-    later("networkcache-upload", "puts a file into a network cache"),
-    later("networkcache-download", "fetches a file from a network cache"),
-    later("generate-signature-key", "makes a key that signs entries of a network cache"),
-    later("slapcache-conf", "sets up the key and the configuration of slapcache"),
-    later("slapcache-upload", "publishes an upgrade through a network cache"),
-    later("slapcache-download", "fetches an upgrade from a network cache"),
+    OldName {
+        name: "networkcache-upload",
+        what: "puts a file into a network cache",
+        served: Some(Program {
+            run: |arguments| run_networkcache(networkcache::Program::Upload, arguments),
+            command: || networkcache::Program::Upload.command(),
+        }),
+    },
+    OldName {
+        name: "networkcache-download",
+        what: "fetches a file from a network cache",
+        served: Some(Program {
+            run: |arguments| run_networkcache(networkcache::Program::Download, arguments),
+            command: || networkcache::Program::Download.command(),
+        }),
+    },
+    OldName {
+        name: "generate-signature-key",
+        what: "makes a key that signs entries of a network cache",
+        served: Some(Program {
+            run: |arguments| run_networkcache(networkcache::Program::SignatureKey, arguments),
+            command: || networkcache::Program::SignatureKey.command(),
+        }),
+    },
+    OldName {
+        name: "slapcache-conf",
+        what: "sets up the key and the configuration of slapcache",
+        served: Some(Program {
+            run: |arguments| run_networkcache(networkcache::Program::SlapcacheConf, arguments),
+            command: || networkcache::Program::SlapcacheConf.command(),
+        }),
+    },
+    OldName {
+        name: "slapcache-upload",
+        what: "publishes an upgrade through a network cache",
+        served: Some(Program {
+            run: |arguments| run_networkcache(networkcache::Program::SlapcacheUpload, arguments),
+            command: || networkcache::Program::SlapcacheUpload.command(),
+        }),
+    },
+    OldName {
+        name: "slapcache-download",
+        what: "fetches an upgrade from a network cache",
+        served: Some(Program {
+            run: |arguments| run_networkcache(networkcache::Program::SlapcacheDownload, arguments),
+            command: || networkcache::Program::SlapcacheDownload.command(),
+        }),
+    },
     OldName {
         name: "commctl",
         what: "the client for hosts and clusters",

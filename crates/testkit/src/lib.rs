@@ -61,4 +61,4 @@ pub use process::{Process, Ran, run};
 pub use recorder::{Heard, Recorder, Reply};
 pub use stand_in::{Asked, StandIn, StandInReply};
 pub use wait::{LIMIT, wait_for, wait_until};
-pub use witness::witness;
+pub use witness::{slapos_python, witness};

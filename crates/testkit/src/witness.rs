@@ -9,7 +9,20 @@ use std::path::PathBuf;
 /// When it is not there: a test without its witness has shown nothing.
 #[must_use]
 pub fn witness(name: &str) -> PathBuf {
-    let program = folder().map(|folder| folder.join("venv/bin").join(name));
+    program("venv/bin", name)
+}
+
+/// The Python that has slapos.core at hand, in `slapos/bin` of the same folder.
+///
+/// # Panics
+/// When it is not there.
+#[must_use]
+pub fn slapos_python() -> PathBuf {
+    program("slapos/bin", "python")
+}
+
+fn program(bin: &str, name: &str) -> PathBuf {
+    let program = folder().map(|folder| folder.join(bin).join(name));
     match program {
         Some(program) if program.exists() => program,
         _ => panic!("this test needs the witness `{name}`; install it with: cargo xtask witnesses"),

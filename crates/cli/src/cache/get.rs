@@ -14,11 +14,15 @@ use super::progress::{Meter, shown};
 use super::session::{Believed, Believing, Caches, Jobs, Names, Session, Wanted, each};
 use crate::table::one_line;
 
-/// A KEY of 128 hexadecimal digits is the SHA-512 of bytes: those are fetched, whoever tells of them.
-///
-/// A file is called like the last part of its URL, or as its entry says, or like the last part of its key. It appears when
-/// all of it is there and its digest is right. Printed is its SHA-512 and its name, as sha512sum does.
+/// What is downloaded, and where to.
 #[derive(Debug, Args)]
+#[command(
+    after_long_help = "A KEY of 128 hexadecimal digits is the SHA-512 of bytes: those are fetched, whoever tells of \
+    them.\n\n\
+    A file is called like the last part of its URL, or as its entry says, or like the last part of \
+    its key. It appears when all of it is there and its digest is right. Printed is its SHA-512 and \
+    its name, as sha512sum does."
+)]
 pub(crate) struct Get {
     #[command(flatten)]
     names: Names,

@@ -14,8 +14,9 @@ use crate::output;
 use crate::screen::Screen;
 use crate::table::Table;
 
-/// The best come first, which is what `get` would fetch.
+/// What is looked for.
 #[derive(Debug, Args)]
+#[command(after_long_help = "The best comes first, which is what `get` would fetch.")]
 pub(crate) struct Find {
     #[command(flatten)]
     names: Names,
@@ -23,9 +24,13 @@ pub(crate) struct Find {
     believing: Believing,
 }
 
-/// Each entry is held against your roots of trust, this machine, the time, what was seen before, and what the server has.
-/// The exit code is 0 when something under each key counts, and else tells why the first entry does not.
+/// What is to be explained.
 #[derive(Debug, Args)]
+#[command(
+    after_long_help = "Each entry is held against your roots of trust, this machine, the time, what was seen before, \
+    and what the server has. The exit code is 0 when something under each key counts, and else tells \
+    why the first entry does not."
+)]
 pub(crate) struct Explain {
     #[command(flatten)]
     names: Names,

@@ -21,12 +21,14 @@ const RESERVED: [&str; 2] = ["sha512", "provost"];
 /// How many days there can be: what a timestamp can tell of, and more than anybody needs.
 const DAYS_MAX: i64 = 100_000;
 
-/// A KEY or a URL that ends in a slash is followed by the file's name; where there are several files, it must. Without
-/// either, only the bytes are uploaded, and nothing is said of them.
-///
-/// Printed is the SHA-512 of each file, as sha512sum does. What the server has already is not sent again, and what was said
-/// already is not said again.
+/// What is uploaded, and what is said of it.
 #[derive(Debug, Args)]
+#[command(
+    after_long_help = "A KEY or a URL that ends in a slash is followed by the file's name; where there are several \
+    files, it must. Without either, only the bytes are uploaded, and nothing is said of them.\n\n\
+    Printed is the SHA-512 of each file, as sha512sum does. What the server has already is not sent \
+    again, and what was said already is not said again."
+)]
 pub(crate) struct Put {
     /// The files
     #[arg(required = true, value_name = "FILE")]

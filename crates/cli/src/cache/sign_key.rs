@@ -18,14 +18,15 @@ use crate::view;
 /// How long the certificate is valid. No reader looks at it (networkcache contract, section 4.3).
 const VALIDITY: Span = Span::days(36_500);
 
-/// What is made and how it fits together is said by the long help.
-///
-/// FILE has two private keys and a certificate, all PEM: RSA for the signatures that every reader of old knows, the
-/// certificate for their lists of whom to trust, and Ed25519 for what Provost says inside an entry. `provost cache put` signs
-/// with both. It is for its owner alone (mode 0600), and is never replaced.
-///
-/// Printed is what others add to their file of whom to believe (`--trust`): only public keys.
+/// Whose keys are made, and where they go.
 #[derive(Debug, Args)]
+#[command(
+    after_long_help = "FILE has two private keys and a certificate, all PEM: RSA for the signatures that every reader \
+    of old knows, the certificate for their lists of whom to trust, and Ed25519 for what Provost \
+    says inside an entry. `provost cache put` signs with both. It is for its owner alone (mode \
+    0600), and is never replaced.\n\n\
+    Printed is what others add to their file of whom to believe (--trust): only public keys."
+)]
 pub(crate) struct SignKey {
     /// What others are to call you
     name: String,

@@ -13,9 +13,12 @@ use super::progress::shown;
 use super::session::{Believed, Believing, Caches, Jobs, Names, Session, Wanted, each};
 use crate::table::one_line;
 
-/// Without --file, all that counts is fetched, held against its digest and its length, and thrown away. With it, the file is
-/// held against what counts, and nothing is fetched.
+/// What is held against what is signed.
 #[derive(Debug, Args)]
+#[command(
+    after_long_help = "Without --file, all that counts is fetched, held against its digest and its length, and thrown \
+    away. With it, the file is held against what counts, and nothing is fetched."
+)]
 pub(crate) struct Verify {
     #[command(flatten)]
     names: Names,

@@ -13,9 +13,12 @@ use super::put::Own;
 use super::session::{Names, Session, Wanted};
 use super::signing_file::SigningFile;
 
-/// What this key signed under a KEY does not count any more with those who know of withdrawals. Nothing is removed, and old
-/// readers go on believing it.
+/// What is taken back.
 #[derive(Debug, Args)]
+#[command(
+    after_long_help = "What this key signed under a KEY does not count any more with those who know of withdrawals. \
+    Nothing is removed, and old readers go on believing it."
+)]
 pub(crate) struct Withdraw {
     #[command(flatten)]
     names: Names,

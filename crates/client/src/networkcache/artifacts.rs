@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::{Sha512, Sha512Hasher};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{Body, Method, Response};
+use reqwest::{Body, Method};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 
@@ -127,8 +127,7 @@ impl Artifacts {
     /// `source` says.
     pub async fn post(&self, source: &Source, sent: &Sent) -> Result<(), CacheError> {
         let url = self.service.url.base();
-        let response = self.service.until_done(|| self.posted(url, source, sent)).await?;
-        let answer = self.service.body(url, response, NAME_BYTES_MAX).await.map_err(|failed| failed.error)?;
+        let answer = self.service.until_done(|| self.posted(url, source, sent)).await?;
         if answer == source.digest.to_string().as_bytes() {
             return Ok(());
         }
@@ -136,7 +135,8 @@ impl Artifacts {
         Err(CacheError::OtherName { said: one_line(&said) })
     }
 
-    async fn posted(&self, url: &str, source: &Source, sent: &Sent) -> Result<Response, Failed> {
+    /// Posts once; what the server calls the bytes.
+    async fn posted(&self, url: &str, source: &Source, sent: &Sent) -> Result<Vec<u8>, Failed> {
         let unreadable = |error| CacheError::File { path: source.path.clone(), source: error };
         let length = |file: &File| file.metadata().map(|found| found.len()).map_err(unreadable);
         let changed = || CacheError::Changed { path: source.path.clone() };
@@ -156,15 +156,14 @@ impl Artifacts {
             match timeout(patience, &mut answering).await {
                 Ok(Ok(response)) => break response,
                 Ok(Err(_)) if length(&kept)? < source.bytes => return Err(changed().into()),
-                Ok(Err(error)) => return Err(missed(url, error).into()),
+                Ok(Err(error)) => return Err(Failed::upload(missed(url, error))),
                 Err(_) if sent.bytes() == before => return Err(Failed::silent(url, patience)),
                 Err(_) => {}
             }
         };
-        if response.status().as_u16() == 201 {
-            Ok(response)
-        } else {
-            Err(self.service.refused(Method::POST, url, response).await)
+        if response.status().as_u16() != 201 {
+            return Err(self.service.refused(Method::POST, url, response).await);
         }
+        self.service.body(url, response, NAME_BYTES_MAX).await
     }
 }

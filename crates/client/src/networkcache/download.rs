@@ -29,12 +29,6 @@ pub struct Download {
     tries: Tries,
 }
 
-impl std::fmt::Debug for Tries {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Tries")
-    }
-}
-
 impl Download {
     pub(super) async fn begin(service: &Service, wanted: Sha512) -> Result<Self, CacheError> {
         let url = service.url.under(&wanted.to_string());

@@ -29,24 +29,32 @@ pub(super) struct Failed {
     wanted: Option<Duration>,
     /// Whether nobody would try it again.
     is_final: bool,
+    /// Whether a whole file went out for it, perhaps: a server that refuses early breaks the connection too.
+    is_dear: bool,
 }
 
 impl From<CacheError> for Failed {
     fn from(error: CacheError) -> Self {
-        Self { error, wanted: None, is_final: false }
+        Self { error, wanted: None, is_final: false, is_dear: false }
     }
 }
 
 impl Failed {
     /// The server had its time, which was long.
     pub(super) fn silent(url: &str, patience: Duration) -> Self {
-        Self { error: silent(url, patience), wanted: None, is_final: true }
+        Self { is_final: true, ..silent(url, patience).into() }
+    }
+
+    /// There was no answer to what sent a file.
+    pub(super) fn upload(error: CacheError) -> Self {
+        Self { is_dear: true, ..error.into() }
     }
 
     /// How many of the tries this takes, if another may end better.
     pub(super) fn costs(&self) -> Option<u32> {
         match &self.error {
             _ if self.is_final => None,
+            CacheError::Broken { .. } if self.is_dear => Some(3),
             // As they are 500 with slapos.core's proxy, and 502 and the like behind a CDN.
             CacheError::Broken { .. } | CacheError::Refused { status: 429 | 500 | 502 | 503 | 504, .. } => {
                 Some(1)
@@ -59,6 +67,7 @@ impl Failed {
 }
 
 /// Tries, and the pauses between.
+#[derive(Debug)]
 pub(super) struct Tries {
     patience: Patience,
     spent: u32,
@@ -200,7 +209,7 @@ impl Service {
         let is_text = header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/plain"));
         let detail = if is_text && method != Method::HEAD { self.detail(response).await } else { None };
         let error = CacheError::Refused { method, url: url.to_owned(), status, detail };
-        Failed { error, wanted, is_final: false }
+        Failed { wanted, ..error.into() }
     }
 
     /// The first line of a text, as far as it comes soon.

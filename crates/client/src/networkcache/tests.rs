@@ -317,6 +317,7 @@ fn uploads_say_what_became_of_them() {
     for (case, acts, times, expected) in [
         ("new", vec![created.clone()], 1, None),
         ("cut at first", vec![Slam, created.clone()], 2, None),
+        ("always cut", vec![Slam], 2, Some("the connection to ")),
         ("trouble at first", vec![Say(trouble(503)), created.clone()], 2, None),
         (
             "200 is not done",

@@ -7,6 +7,7 @@ mod commands;
 mod contract;
 mod crash;
 mod hostile;
+mod old_clients;
 mod resume;
 mod upstream;
 mod writers;

@@ -135,6 +135,9 @@ fn told<L: Parser>(ended: &Ended) -> ExitCode {
         Ended::Usage(usage) => {
             // Help arrives here as well, with exit code 0 and for standard output.
             let _ = usage.print();
+            if usage.use_stderr() && !usage.to_string().contains("Usage: ") {
+                output::note(L::command().render_usage());
+            }
             ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2))
         }
         Ended::Failed(error) => {

@@ -104,6 +104,17 @@ fn what_is_put_is_found_fetched_and_withdrawn() {
         75,
         "two is not what",
     );
+    // Who does not say who they are does not write.
+    operator.write("nobody.toml", &format!("server = \"{}\"\n", house.http_url("").trim_end_matches('/')));
+    let put = operator.run("cache put other-file --client-config nobody.toml");
+    failed(&put, 66, "could not read other-file");
+    operator.write("other-file", "other");
+    let put = operator.run("cache put other-file --client-config nobody.toml");
+    failed(&put, 77, "the server answered 401 to POST");
+    assert!(
+        put.stderr.ends_with("hint: say who you are, with --certificate FILE or --user NAME\n"),
+        "{put:?}"
+    );
     // The bytes alone need nobody to be believed.
     operator.run(&format!("cache get {one} --out bytes")).ok();
 
@@ -406,7 +417,7 @@ fn how_far_it_is_is_painted_on_a_terminal() {
         cheat.url("").trim_end_matches('/')
     );
     script.args(["-qec", &wanted, "/dev/null"]).env("HOME", operator.home()).env("SHELL", "/bin/sh");
-    let ran = Process::spawn(&mut script.current_dir(operator.home())).wait();
+    let ran = Process::spawn(script.current_dir(operator.home())).wait();
     let painted = "\r\u{1b}[K[....................] 0 of 1 files, 0 B of 0 B";
     assert!(ran.ok().contains(painted) && ran.stdout.contains("  got\r\n"), "{ran:#?}");
 }
