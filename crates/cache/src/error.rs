@@ -23,9 +23,9 @@ pub enum UploadError {
         bytes_max: u64,
     },
     /// No more is left than is kept free.
-    #[error("there is no room for it: {bytes} bytes are left, and {reserve_bytes} of them are kept free")]
+    #[error("there is no room for it: {bytes} bytes would be left, and {reserve_bytes} are kept free")]
     NoRoom {
-        /// How many are left, without what is still to come of others.
+        /// How many would be left, with all that is coming in.
         bytes: u64,
         /// How many are kept free.
         reserve_bytes: u64,
@@ -108,9 +108,9 @@ pub enum PutEntryError {
         bytes_max: u64,
     },
     /// No more is left than is kept free.
-    #[error("there is no room for it: {bytes} bytes are left, and {reserve_bytes} of them are kept free")]
+    #[error("there is no room for it: {bytes} bytes would be left, and {reserve_bytes} are kept free")]
     NoRoom {
-        /// How many are left, without what is still to come of others.
+        /// How many would be left, with all that is coming in.
         bytes: u64,
         /// How many are kept free.
         reserve_bytes: u64,

@@ -121,7 +121,7 @@ fn the_last_of_the_room_is_left() {
         assert_eq!(error.kind(), Kind::Full);
         assert_eq!(
             error.to_string(),
-            "there is no room for it: 1048576 bytes are left, and 2097152 of them are kept free"
+            "there is no room for it: 1048576 bytes would be left, and 2097152 are kept free"
         );
         assert!(error.help().unwrap().contains("cache.reserve_bytes"));
         // One that is given up makes room again; one of unknown length is stopped when the reserve is reached.

@@ -87,7 +87,7 @@ fn the_library_resumes() {
     let mut house = up();
     let client = NetworkCache::of(&house, &house.administrator());
     client.write("file", &bytes());
-    client.upload(&["-f", "file", "-k", "key"]).ok();
+    client.upload(&["-f", "file", "-k", "key", "n=1"]).ok();
     let cut = scissors(house.port(), 1_000_000);
     let configuration = std::fs::read_to_string(client.path("cache.cfg")).unwrap();
     let through = configuration
@@ -168,11 +168,12 @@ fn old_tls_is_spoken() {
     let service = service(&house, "build");
     let directory = tempfile::tempdir().unwrap();
     let ca = house.data().join("server-ca.pem");
+    let url = house.https_url("/shacache");
     for version in ["1.2", "1.3"] {
         let arguments = [
             &["-sS", "--no-alpn", "--http1.1", "--no-sessionid", "--tls-max", version, "--tlsv1.2"][..],
             &["--cacert", ca.to_str().unwrap(), "--cert", service.to_str().unwrap()],
-            &["-H", "Connection: close", "--data-binary", version, &house.https_url("/shacache")],
+            &["-H", "Connection: close", "--data-binary", version, &url],
         ]
         .concat();
         let ran = program(directory.path(), "curl", &arguments);

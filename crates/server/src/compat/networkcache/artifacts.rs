@@ -19,10 +19,10 @@ use store::blobs::{Blob, CHUNK_BYTES};
 
 use super::NetworkCache;
 use super::answer::{self, Refusal};
-use super::places::Place;
+use super::places::{Place, Sending};
 use super::range::{Wanted, wanted};
 use crate::app::Who;
-use crate::doors::Flowing;
+use crate::doors::{Flowing, Peer};
 
 /// Bytes that have their digest for a name never change (contract, section 2.4).
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31556926, immutable");
@@ -63,10 +63,11 @@ impl NetworkCache {
         &self,
         permit: Permit<ReadArtifacts>,
         digest: Sha512,
-        method: &Method,
-        headers: &HeaderMap,
+        parts: &Parts,
     ) -> Result<Response, Refusal> {
-        let place = self.reading.take().await?;
+        let (method, headers) = (&parts.method, &parts.headers);
+        let own = parts.extensions.get::<Peer>().map(|peer| &peer.own);
+        let place = self.reading.take_or(own.map(|own| &own.file)).await?;
         let found = self.cache.open(permit, digest).await?;
         let artifact = found.ok_or_else(|| Refusal::not_found("there is no such artifact"))?;
         let size = artifact.blob.size();
@@ -90,7 +91,7 @@ impl NetworkCache {
         };
         let mut response = Response::new(match range.is_empty() {
             true => Body::empty(),
-            false => self.pieces(artifact.blob, range.clone(), place),
+            false => pieces(artifact.blob, range.clone(), self.sending.or(own), place),
         });
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -105,20 +106,19 @@ impl NetworkCache {
         }
         Ok(response)
     }
+}
 
-    /// The bytes of `blob` in `range`, each piece read when there is room for it and somebody wants it.
-    fn pieces(&self, blob: Blob, range: Range<u64>, place: Place) -> Body {
-        let sending = self.sending.clone();
-        let pieces = stream::try_unfold((blob.read(range), place), move |(mut pieces, place)| {
-            let sending = sending.clone();
-            async move {
-                let room = sending.room(CHUNK_BYTES).await?;
-                let piece = pieces.try_next().await.map_err(io::Error::other)?;
-                Ok::<_, io::Error>(piece.map(|piece| (room.hold(piece), (pieces, place))))
-            }
-        });
-        Body::from_stream(pieces)
-    }
+/// The bytes of `blob` in `range`, each piece read when there is room for it and somebody wants it.
+fn pieces(blob: Blob, range: Range<u64>, sending: Sending, place: Place) -> Body {
+    let pieces = stream::try_unfold((blob.read(range), place), move |(mut pieces, place)| {
+        let sending = sending.clone();
+        async move {
+            let room = sending.room(CHUNK_BYTES).await?;
+            let piece = pieces.try_next().await.map_err(io::Error::other)?;
+            Ok::<_, io::Error>(piece.map(|piece| (room.hold(piece), (pieces, place))))
+        }
+    });
+    Body::from_stream(pieces)
 }
 
 fn describe(headers: &mut HeaderMap, tag: &str, kept: HeaderValue) {
