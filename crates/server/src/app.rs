@@ -187,6 +187,7 @@ impl ClientTrust for Presenters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doors::Own;
 
     #[test]
     fn without_tls_the_own_machine_is_served() {
@@ -201,7 +202,14 @@ mod tests {
             ("192.0.2.1:1", true, true, true),
         ] {
             let address = address.parse().unwrap();
-            let peer = Peer { address, local: address, secure, certificate: None, recent: Arc::default() };
+            let peer = Peer {
+                address,
+                local: address,
+                secure,
+                certificate: None,
+                recent: Arc::default(),
+                own: Own::default(),
+            };
             assert_eq!(PlainHttp::Loopback.serves(&peer), loopback, "{peer:?}");
             assert_eq!(PlainHttp::Everyone.serves(&peer), everyone, "{peer:?}");
         }

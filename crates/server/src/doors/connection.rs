@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::exchange::{Exchanges, Peer};
+use super::exchange::{Exchanges, Own, Peer};
 use super::listen::Foyer;
 use super::registry::Place;
 use super::socket::Socket;
@@ -31,7 +31,8 @@ pub(super) async fn serve(
 ) {
     let watch = Arc::clone(&place.watch);
     let socket = Socket::new(stream, Arc::clone(&watch), foyer.meters.sent_bytes(secure));
-    let mut peer = Peer { address, local, secure, certificate: None, recent: Arc::default() };
+    let mut peer =
+        Peer { address, local, secure, certificate: None, recent: Arc::default(), own: Own::default() };
     if !secure {
         converse(&foyer, socket, peer, watch).await;
     } else if let Some(session) = shake_hands(&foyer, socket, address, &watch).await {

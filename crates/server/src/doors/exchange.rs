@@ -14,6 +14,7 @@ use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Request, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use identity::sign_in::Recent;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::access_log::{Answered, Asked, line, who};
@@ -37,6 +38,24 @@ pub struct Peer {
     pub certificate: Option<Arc<x509::Certificate>>,
     /// What was shown last to sign in over this connection.
     pub recent: Arc<Recent>,
+    /// What this connection has whatever the others take.
+    pub own: Own,
+}
+
+/// What a connection has whatever the others take, so that those who take all that there is, and do not read, are in
+/// nobody's way. Cloning shares it.
+#[derive(Debug, Clone)]
+pub struct Own {
+    /// One piece of an answer in memory.
+    pub(crate) piece: Arc<Semaphore>,
+    /// One file that an answer is read from.
+    pub(crate) file: Arc<Semaphore>,
+}
+
+impl Default for Own {
+    fn default() -> Self {
+        Self { piece: Arc::new(Semaphore::new(1)), file: Arc::new(Semaphore::new(1)) }
+    }
 }
 
 /// All requests of one connection. Cloning shares it.

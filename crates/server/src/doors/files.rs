@@ -3,7 +3,7 @@
 //! ```text
 //! all that it may ─┬─ 128 for everything else
 //!                  ├─ artifacts that are read, and those that come in
-//!                  └─ connections
+//!                  └─ connections, each with one artifact that it reads whatever the others do
 //! ```
 //! Each that is short of its part is refused its next one, and told so, before the others notice.
 
@@ -52,7 +52,7 @@ pub(super) fn for_connections(wanted: usize, files: Option<u64>) -> usize {
     let ForArtifacts { reading, writing } = ForArtifacts::of(files);
     let Some(files) = files else { return wanted };
     let room = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX);
-    let room = room.saturating_sub(reading + writing).max(1);
+    let room = (room.saturating_sub(reading + writing) / 2).max(1);
     if room < wanted {
         tracing::warn!(wanted, room, "fewer connections at a time than wanted: too few open files allowed");
     }
@@ -68,9 +68,9 @@ mod tests {
         for (files, connections, reading, writing) in [
             (None, 4096, 2048, 256),
             (Some(1 << 20), 4096, 2048, 256),
-            (Some(8192), 4096, 2016, 256),
-            (Some(1024), 560, 224, 112),
-            (Some(200), 45, 18, 9),
+            (Some(8192), 2896, 2016, 256),
+            (Some(1024), 280, 224, 112),
+            (Some(200), 22, 18, 9),
             (Some(3), 1, 1, 1),
         ] {
             assert_eq!(for_connections(4096, files), connections, "{files:?}");

@@ -32,7 +32,7 @@ mod watch;
 
 pub use access_log::AccessLog;
 pub use body::{BodyError, Flowing, read_body};
-pub use exchange::Peer;
+pub use exchange::{Own, Peer};
 pub(crate) use files::ForArtifacts;
 pub use limits::Limits;
 pub use listen::{BindError, Bindings, Doors, Opening, Scheme};

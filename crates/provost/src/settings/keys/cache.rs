@@ -110,7 +110,7 @@ pub const KEYS: &[Key] = &[
         docs: &[
             "How much memory artifacts and lists of entries may take together on their way out",
             "Each piece that is sent has 65536 bytes of it until the connection has taken it; when all is taken by clients",
-            "that read slowly, the others wait.",
+            "that read slowly, the others go on more slowly, with one piece for each connection besides.",
         ],
     },
     Key {

@@ -87,7 +87,7 @@ fn the_library_resumes() {
     let mut house = up();
     let client = NetworkCache::of(&house, &house.administrator());
     client.write("file", &bytes());
-    client.upload(&["-f", "file", "-k", "key"]).ok();
+    client.upload(&["-f", "file", "-k", "key", "n=1"]).ok();
     let cut = scissors(house.port(), 1_000_000);
     let configuration = std::fs::read_to_string(client.path("cache.cfg")).unwrap();
     let through = configuration

@@ -81,6 +81,7 @@ mod tests {
             secure,
             certificate: None,
             recent: std::sync::Arc::default(),
+            own: crate::doors::Own::default(),
         }
     }
 

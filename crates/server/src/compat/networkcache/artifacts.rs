@@ -20,10 +20,10 @@ use store::blobs::{Blob, CHUNK_BYTES};
 
 use super::NetworkCache;
 use super::answer::{self, Refusal};
-use super::places::Place;
+use super::places::{Place, Sending};
 use super::range::{Wanted, wanted};
 use crate::app::Who;
-use crate::doors::Flowing;
+use crate::doors::{Flowing, Peer};
 
 /// Bytes that have their digest for a name never change (contract, section 2.4).
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31556926, immutable");
@@ -64,10 +64,11 @@ impl NetworkCache {
         &self,
         permit: Permit<ReadArtifacts>,
         digest: Sha512,
-        method: &Method,
-        headers: &HeaderMap,
+        parts: &Parts,
     ) -> Result<Response, Refusal> {
-        let place = self.reading.take().await?;
+        let (method, headers) = (&parts.method, &parts.headers);
+        let own = parts.extensions.get::<Peer>().map(|peer| &peer.own);
+        let place = self.reading.take_or(own.map(|own| &own.file)).await?;
         let found = match self.house.relay() {
             Some(relay) => relay.artifact(permit, digest).await.map_err(Refusal::of_relay)?,
             None => self.cache.open(permit, digest).await?.map(Relayed::Here),
@@ -97,7 +98,7 @@ impl NetworkCache {
         };
         let mut response = Response::new(match range.is_empty() {
             true => Body::empty(),
-            false => self.pieces(found, range.clone(), place),
+            false => pieces(found, range.clone(), self.sending.or(own), place),
         });
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -112,35 +113,33 @@ impl NetworkCache {
         }
         Ok(response)
     }
+}
 
-    /// The bytes of `found` in `range`, each piece read when somebody wants it and there is room for it.
-    fn pieces(&self, found: Relayed, range: Range<u64>, place: Place) -> Body {
-        match found {
-            Relayed::Here(artifact) => self.pieces_of(artifact.blob, range, place),
-            Relayed::Coming(coming) => {
-                let sending = self.sending.clone();
-                let pieces = coming.read(range).map_err(io::Error::other).and_then(move |piece| {
-                    let (sending, _place) = (sending.clone(), &place);
-                    // Not before: what is to come may be long in coming.
-                    async move { Ok(sending.room(piece.len()).await?.hold(piece)) }
-                });
-                Body::from_stream(pieces)
-            }
+/// The bytes of `found` in `range`, each piece read when somebody wants it and there is room for it.
+fn pieces(found: Relayed, range: Range<u64>, sending: Sending, place: Place) -> Body {
+    match found {
+        Relayed::Here(artifact) => pieces_of(artifact.blob, range, sending, place),
+        Relayed::Coming(coming) => {
+            let pieces = coming.read(range).map_err(io::Error::other).and_then(move |piece| {
+                let (sending, _place) = (sending.clone(), &place);
+                // Not before: what is to come may be long in coming.
+                async move { Ok(sending.room(piece.len()).await?.hold(piece)) }
+            });
+            Body::from_stream(pieces)
         }
     }
+}
 
-    fn pieces_of(&self, blob: Blob, range: Range<u64>, place: Place) -> Body {
-        let sending = self.sending.clone();
-        let pieces = stream::try_unfold((blob.read(range), place), move |(mut pieces, place)| {
-            let sending = sending.clone();
-            async move {
-                let room = sending.room(CHUNK_BYTES).await?;
-                let piece = pieces.try_next().await.map_err(io::Error::other)?;
-                Ok::<_, io::Error>(piece.map(|piece| (room.hold(piece), (pieces, place))))
-            }
-        });
-        Body::from_stream(pieces)
-    }
+fn pieces_of(blob: Blob, range: Range<u64>, sending: Sending, place: Place) -> Body {
+    let pieces = stream::try_unfold((blob.read(range), place), move |(mut pieces, place)| {
+        let sending = sending.clone();
+        async move {
+            let room = sending.room(CHUNK_BYTES).await?;
+            let piece = pieces.try_next().await.map_err(io::Error::other)?;
+            Ok::<_, io::Error>(piece.map(|piece| (room.hold(piece), (pieces, place))))
+        }
+    });
+    Body::from_stream(pieces)
 }
 
 fn describe(headers: &mut HeaderMap, tag: &str, kept: HeaderValue) {

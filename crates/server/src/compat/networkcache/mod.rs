@@ -98,7 +98,7 @@ impl NetworkCache {
                 let permit = self
                     .permit::<ReadArtifacts>(self.api.readers, Principal::anybody_reading, path, parts)
                     .await?;
-                self.artifact(permit, digest, &parts.method, &parts.headers).await
+                self.artifact(permit, digest, parts).await
             }
             Call::PutEntry(key) => {
                 let permit = self
@@ -110,7 +110,7 @@ impl NetworkCache {
                 let permit = self
                     .permit::<ReadArtifacts>(self.api.readers, Principal::anybody_reading, path, parts)
                     .await?;
-                self.entries(permit, key).await
+                self.entries(permit, key, parts).await
             }
             Call::Update => {
                 // Entries may go: that is for nobody who does not say who they are.

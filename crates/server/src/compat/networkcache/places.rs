@@ -9,10 +9,11 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::Refusal;
+use crate::doors::Own;
 
 /// How long whoever finds all places taken waits for one: a burst of short requests is over by then.
 const PLACE_WAIT: Duration = Duration::from_secs(2);
-/// How long an answer waits for room: longer than the doors wait for whoever takes it up and does not read.
+/// How long an answer waits for room. Its connection has some of its own, which only its other answers can take.
 const ROOM_WAIT: Duration = Duration::from_secs(60);
 
 /// A number of places. Cloning shares them.
@@ -32,10 +33,43 @@ impl Places {
     /// # Errors
     /// 503, when there is none.
     pub(super) async fn take(&self) -> Result<Place, Refusal> {
-        let taken = tokio::time::timeout(PLACE_WAIT, Arc::clone(&self.0).acquire_owned()).await;
-        // The semaphore is never closed.
-        taken.ok().and_then(Result::ok).map(Place).ok_or_else(Refusal::busy)
+        self.take_or(None).await
     }
+
+    /// A place, or that which the connection has of its own.
+    ///
+    /// # Errors
+    /// 503, when there is none.
+    pub(super) async fn take_or(&self, own: Option<&Arc<Semaphore>>) -> Result<Place, Refusal> {
+        first(PLACE_WAIT, &self.0, 1, own).await.map(Place).ok_or_else(Refusal::busy)
+    }
+}
+
+/// So many of what all share, or else one of what a connection has of its own, whichever there is first.
+async fn first(
+    wait: Duration,
+    shared: &Arc<Semaphore>,
+    count: u32,
+    own: Option<&Arc<Semaphore>>,
+) -> Option<OwnedSemaphorePermit> {
+    if let Ok(taken) = Arc::clone(shared).try_acquire_many_owned(count) {
+        return Some(taken);
+    }
+    let of_own = async {
+        match own {
+            Some(own) => Arc::clone(own).acquire_owned().await,
+            None => std::future::pending().await,
+        }
+    };
+    let taken = async {
+        tokio::select! {
+            biased;
+            taken = of_own => taken,
+            taken = Arc::clone(shared).acquire_many_owned(count) => taken,
+        }
+    };
+    // The semaphores are never closed.
+    tokio::time::timeout(wait, taken).await.ok()?.ok()
 }
 
 /// Room in memory for what is on its way out. Cloning shares it.
@@ -43,6 +77,8 @@ impl Places {
 pub(super) struct Sending {
     room: Arc<Semaphore>,
     bytes_max: u32,
+    /// What the connection has of its own, once it is known which.
+    own: Option<Arc<Semaphore>>,
 }
 
 /// Some of that room, until this is dropped.
@@ -63,7 +99,12 @@ impl AsRef<[u8]> for Roomy {
 impl Sending {
     pub(super) fn new(bytes_max: usize) -> Self {
         let bytes_max = u32::try_from(bytes_max.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
-        Self { room: Arc::new(Semaphore::new(bytes_max as usize)), bytes_max }
+        Self { room: Arc::new(Semaphore::new(bytes_max as usize)), bytes_max, own: None }
+    }
+
+    /// The same room, for the connection that has this of its own: one piece at a time.
+    pub(super) fn or(&self, own: Option<&Own>) -> Self {
+        Self { own: own.map(|own| own.piece.clone()), ..self.clone() }
     }
 
     /// Waits for room for so many bytes.
@@ -73,13 +114,8 @@ impl Sending {
     pub(super) async fn room(&self, bytes: usize) -> io::Result<Room> {
         // What is larger than all of it waits for all of it.
         let count = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.bytes_max);
-        let taken = tokio::time::timeout(ROOM_WAIT, Arc::clone(&self.room).acquire_many_owned(count)).await;
-        // The semaphore is never closed.
-        taken
-            .ok()
-            .and_then(Result::ok)
-            .map(Room)
-            .ok_or_else(|| io::Error::other("nobody reads their answers"))
+        let taken = first(ROOM_WAIT, &self.room, count, self.own.as_ref()).await;
+        taken.map(Room).ok_or_else(|| io::Error::other("nobody reads their answers"))
     }
 }
 
@@ -116,5 +152,22 @@ mod tests {
         // More than there is waits for all of it.
         drop(sending.room(5000).await.unwrap());
         assert!(sending.room(10).await.is_ok());
+    }
+
+    /// Whatever others take and do not read, each connection goes on.
+    #[tokio::test(start_paused = true)]
+    async fn each_connection_has_room_of_its_own() {
+        let (sending, places) = (Sending::new(10), Places::new(1));
+        let own = Own::default();
+        let mine = sending.or(Some(&own));
+        let all = (sending.room(10).await, places.take().await.ok());
+        assert!(sending.room(1).await.is_err() && places.take().await.is_err());
+        let (piece, place) =
+            (mine.room(10).await.unwrap(), places.take_or(Some(&own.file)).await.ok().unwrap());
+        assert!(mine.room(1).await.is_err() && places.take_or(Some(&own.file)).await.is_err());
+        drop((piece, place));
+        assert!(mine.room(10).await.is_ok() && places.take_or(Some(&own.file)).await.is_ok());
+        drop(all);
+        assert!(sending.room(10).await.is_ok() && places.take().await.is_ok());
     }
 }
