@@ -180,6 +180,9 @@ impl Explain for CacheCommandError {
             Self::Absent { .. } | Self::Nothing { .. } | Self::NothingToWithdraw { .. } => Kind::NotFound,
             Self::NoneCounts { reason, .. } => reason.kind(),
             Self::Some { kind, .. } | Self::NothingCounts { kind, .. } => *kind,
+            Self::Unwritable { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
+                Kind::Conflict
+            }
             Self::Unwritable { .. } | Self::Output(_) | Self::Runtime(_) => Kind::Unavailable,
         }
     }
@@ -208,6 +211,9 @@ impl Explain for CacheCommandError {
                 "only what this key signed is withdrawn with it; `provost cache explain` tells who signed"
                     .to_owned(),
             ),
+            Self::Unwritable { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
+                Some("name another one with --out FILE".to_owned())
+            }
             Self::Unreadable { .. }
             | Self::Unwritable { .. }
             | Self::Metadata { .. }

@@ -66,7 +66,7 @@ fn what_is_put_is_found_fetched_and_withdrawn() {
     let operator = operator(&house);
     let key_file = operator.home().join(".config/provost/cache-sign-key.pem");
     assert_eq!(std::fs::metadata(&key_file).unwrap().permissions().mode() & 0o7777, 0o600);
-    failed(&operator.run("cache sign-key anna"), 69, "File exists");
+    failed(&operator.run("cache sign-key anna"), 75, "hint: name another one with --out FILE");
 
     operator.write("one", "first");
     let second = "second".repeat(500_000);
@@ -378,6 +378,34 @@ fn a_server_that_cheats_is_noticed() {
     // Of several servers the first that answers is asked.
     let ran = operator.run(&format!("cache get k --out got --server http://127.0.0.1:1 {}", server(&honest)));
     assert!(ran.ok().ends_with("  got\n") && ran.stderr.contains("; asking http://127.0.0.1:"), "{ran:?}");
+}
+
+#[test]
+fn a_download_that_is_cut_goes_on() {
+    let operator = Operator::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("http://{}", listener.local_addr().unwrap());
+    let serves = std::thread::spawn(move || {
+        for (asked, answer) in [
+            ("", "200 OK\r\nAccept-Ranges: bytes\r\nContent-Length: 10\r\n\r\nhello"),
+            (
+                "bytes=5-",
+                "206 Partial Content\r\nContent-Range: bytes 5-9/10\r\nContent-Length: 5\r\n\r\nhello",
+            ),
+        ] {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = [0; 4096];
+            let read = stream.read(&mut head).unwrap();
+            let head = String::from_utf8_lossy(&head[..read]).to_lowercase();
+            assert_eq!(head.contains("range: "), !asked.is_empty(), "{head}");
+            assert!(head.contains(asked), "{head}");
+            stream.write_all(format!("HTTP/1.1 {answer}").as_bytes()).unwrap();
+        }
+    });
+    let digest = Sha512::of(b"hellohello");
+    operator.run(&format!("cache get {digest} --out got --server {server}")).ok();
+    assert_eq!(std::fs::read(operator.home().join("got")).unwrap(), b"hellohello");
+    serves.join().unwrap();
 }
 
 /// Nothing is left of a file that somebody does not wait for.
