@@ -333,7 +333,8 @@ impl House {
             house.look_after_hosts(&claims, hands);
         }
         let history = house.history.clone();
-        house.start(&claims, Box::new(TrimHistory { history, retention: parts.retention, clock }));
+        let (fleet, retention) = (house.fleet.clone(), parts.retention);
+        house.start(&claims, Box::new(TrimHistory { history, fleet, retention, clock }));
         Ok(house)
     }
 

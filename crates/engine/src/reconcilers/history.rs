@@ -1,6 +1,9 @@
-//! Keeps the history within its bounds of age and count.
+//! Keeps the history within its bounds of age and count, and forgets operations that ended before it begins.
+
+use std::sync::Arc;
 
 use base::{Clock, Span};
+use fleet::Fleet;
 use futures_util::future::BoxFuture;
 use store::History;
 
@@ -11,6 +14,7 @@ const EVERY: Span = Span::seconds(3_600);
 
 pub(crate) struct TrimHistory {
     pub(crate) history: History,
+    pub(crate) fleet: Arc<Fleet>,
     pub(crate) retention: store::Retention,
     pub(crate) clock: Clock,
 }
@@ -26,6 +30,13 @@ impl Reconciler for TrimHistory {
             let history = self.history.uncounted();
             while !stop.is_asked() && history.trim(self.clock.now_milliseconds(), self.retention).await?.more
             {
+            }
+            let mut from = None;
+            while !stop.is_asked() {
+                from = self.fleet.drop_ended_operations(self.retention.age, from).await?;
+                if from.is_none() {
+                    break;
+                }
             }
             Ok(Next::At(self.clock.now() + EVERY))
         })

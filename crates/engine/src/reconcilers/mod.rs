@@ -1,6 +1,7 @@
 //! What the house does without being asked, one file each.
 
 mod certificates;
+mod close_idle;
 mod history;
 mod investigate;
 mod nodes;
@@ -12,6 +13,7 @@ mod void_serials;
 mod watch;
 
 pub(crate) use certificates::Certificates;
+pub(crate) use close_idle::CloseIdle;
 pub(crate) use history::TrimHistory;
 pub(crate) use investigate::Investigate;
 pub(crate) use nodes::RegisterNodes;
