@@ -28,6 +28,7 @@ use crate::Failure;
 use crate::process::{own_cpu, own_resident_bytes};
 use crate::report::{Row, Section, Unit};
 use crate::run::{self, note};
+use crate::signed_in::anybody;
 
 /// How many hosts there are.
 const HOSTS: u32 = 20_000;
@@ -121,7 +122,7 @@ pub(super) fn measure() -> Result<Section, Failure> {
         let house = house(folder.path(), remote.clone()).await?;
         note(&format!("adding {HOSTS} simulated hosts"));
         let key = key(folder.path())?;
-        add_all(house.fleet(), &key).await?;
+        add_all(house.fleet(), &anybody(house.clock()).await?, &key).await?;
         note(&format!("watching them for {} s", MEASURED.as_secs()));
         house.stop(Duration::from_secs(20)).await.map_err(failed)?;
         drop(house);
@@ -228,14 +229,14 @@ fn key(folder: &std::path::Path) -> Result<String, Failure> {
     std::fs::read_to_string(&path).map_err(Failure::file(&path))
 }
 
-async fn add_all(fleet: &Arc<Fleet>, key: &str) -> Result<(), Failure> {
+async fn add_all(fleet: &Arc<Fleet>, by: &Principal, key: &str) -> Result<(), Failure> {
     let adding = stream::iter(0..HOSTS).map(|number| async move {
         let address: HostAddress =
             format!("10.{}.{}.{}", number >> 16, number >> 8 & 255, number & 255).parse().map_err(failed)?;
         let credentials =
             Credentials { ssh_priv_key: Secret::new(BASE64.encode(key)), remote_user: "root".into() };
         let new = NewHost { status: HostStatus::Active, credentials, ..NewHost::default() };
-        let permit = Permit::grant(Principal::house()).map_err(failed)?;
+        let permit = Permit::grant(by.clone()).map_err(failed)?;
         fleet.add_host(permit, address, new).await.map_err(failed)?;
         Ok::<_, Failure>(())
     });
