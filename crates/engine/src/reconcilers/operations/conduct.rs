@@ -90,7 +90,7 @@ pub(super) struct Conductor<'a> {
     wants_place: bool,
     /// A look at all hosts of the cluster, where it matters how many of them are there.
     looking: Option<BoxFuture<'static, Result<(), StepError>>>,
-    /// When such a look was begun last.
+    /// When such a look was over last: one that takes long is not begun anew before anything else.
     looked: Option<Instant>,
 }
 
@@ -173,10 +173,9 @@ impl<'a> Conductor<'a> {
         let crew = &self.of.crew;
         let counts = rollout.policy.max_unavailable.is_some() && crew.hands.watch_period.is_some();
         if !counts || self.looked.is_some_and(|looked| looked.elapsed() < LOOKED_FOR) {
-            return !counts || self.looking.is_none();
+            return true;
         }
         if self.looking.is_none() {
-            self.looked = Some(Instant::now());
             let (crew, claim) = (Arc::clone(crew), self.claim.clone());
             let (cluster, stop) = (self.cluster.clone(), self.stop.clone());
             self.looking = Some(look_around(crew, claim, cluster, stop).boxed());
@@ -293,7 +292,7 @@ impl<'a> Conductor<'a> {
             tokio::select! {
                 () = self.stop.asked() => return Ok(false),
                 looked = looking => {
-                    self.looking = None;
+                    (self.looking, self.looked) = (None, Some(Instant::now()));
                     looked?;
                     return Ok(true);
                 }
