@@ -209,7 +209,8 @@ impl Playbooks {
         // Of a playbook that an operator may have written, a task that failed is the command that did.
         let run = self.ansible.begin(&play).await.map_err(|error| failed(target, &error))?;
         match self.end(target, run).await {
-            Ok(report) => Ok(output(&report.results)),
+            Ok(report) if report.is_told_of => Ok(output(&report.results)),
+            Ok(_) => Err(nothing_done(target, playbook)),
             Err(fault) => ended(target, limit, fault),
         }
     }
@@ -253,7 +254,7 @@ impl Playbooks {
             match &report.trouble {
                 Some(trouble) => ended(target, limit, self.fault(target, trouble.clone(), &report)),
                 None if report.is_told_of => Ok(output(&report.results)),
-                None => Err(cannot(target, format!("{} has no task for it", Playbook::Check.file()))),
+                None => Err(nothing_done(target, Playbook::Check)),
             }
         });
         Ok(answers.collect())
@@ -439,6 +440,11 @@ fn other(target: &Target, said: String) -> Error {
 /// Waiting does not help, and nothing was done.
 fn cannot(target: &Target, said: String) -> Error {
     Error::Cannot { at: target.address.clone(), said }
+}
+
+/// An operator's playbook may be for other hosts.
+fn nothing_done(target: &Target, playbook: Playbook) -> Error {
+    cannot(target, format!("{} has no task for it", playbook.file()))
 }
 
 /// Ansible itself did not do as it should.
