@@ -33,3 +33,45 @@ impl Reconciler for CloseIdle {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use base::Timestamp;
+    use ssh::{Command, Error, HostKey, Output, Target, Upload};
+
+    use super::*;
+
+    /// Counts how often it is asked to close what is idle.
+    #[derive(Default)]
+    struct Kept(AtomicUsize);
+
+    impl Remote for Kept {
+        fn meet<'a>(&'a self, _: &'a Target) -> BoxFuture<'a, Result<HostKey, Error>> {
+            unreachable!("nobody is met")
+        }
+
+        fn run<'a>(&'a self, _: &'a Target, _: &'a Command) -> BoxFuture<'a, Result<Output, Error>> {
+            unreachable!("nothing is run")
+        }
+
+        fn close_idle(&self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+
+        fn put<'a>(&'a self, _: &'a Target, _: &'a Upload) -> BoxFuture<'a, Result<(), Error>> {
+            unreachable!("nothing is put")
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_idle_is_closed_again_and_again() {
+        let (kept, clock) = (Arc::new(Kept::default()), Clock::manual(Timestamp::from_unix(1_790_000_000)));
+        let mut reconciler = CloseIdle { remote: kept.clone(), clock: clock.clone() };
+        for times in 1..3 {
+            let Next::At(at) = reconciler.step(&Stop::new()).await.unwrap();
+            assert_eq!((at, kept.0.load(Ordering::SeqCst)), (clock.now() + EVERY, times));
+        }
+    }
+}
