@@ -12,6 +12,10 @@ pub(crate) enum Unit {
     Milliseconds,
     Kilobytes,
     Megabytes,
+    /// Of what there is.
+    Percent,
+    /// Of what was to be done.
+    PercentDone,
 }
 
 impl Unit {
@@ -22,11 +26,12 @@ impl Unit {
             Self::Milliseconds => "ms",
             Self::Kilobytes => "kB",
             Self::Megabytes => "MB",
+            Self::Percent | Self::PercentDone => "%",
         }
     }
 
     fn more_is_better(self) -> bool {
-        self == Self::PerSecond
+        matches!(self, Self::PerSecond | Self::PercentDone)
     }
 }
 

@@ -4,12 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use ::http::HeaderMap;
 use base::{Clock, Entropy};
 use clap::ValueEnum;
 use fleet::{Fleet, Ground};
-use identity::sign_in::{Attempt, OpenPath, Outcome, Stack};
-use identity::{Action, Permit, Principal, Role};
+use identity::{Action, Permit, Principal};
 use serde_json::Value;
 use store::{Engine, Etcd, EtcdSettings, SealingKey, Sqlite};
 use tokio::runtime::Runtime;
@@ -19,7 +17,7 @@ use crate::Failure;
 use crate::http::Client;
 use crate::process::{self, Served};
 use crate::run;
-use crate::signed_in::{self, request};
+use crate::signed_in::{self, anybody, request};
 
 /// Where a fleet is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -142,19 +140,6 @@ impl InProcess {
 /// Leave for `by`.
 pub(super) fn permit<A: Action>(by: &Principal) -> Result<Permit<A>, Failure> {
     Permit::grant(by.clone()).map_err(Failure::fleet)
-}
-
-/// Somebody who may do everything, signed in as `/api/v0` does it on a path that is open to anybody.
-async fn anybody(clock: &Clock) -> Result<Principal, Failure> {
-    let path = "/api/v0/hosts";
-    let open = vec![OpenPath { path: path.into(), role: Role::Administrator }];
-    let headers = HeaderMap::new();
-    let attempt =
-        Attempt { path, headers: &headers, certificate: None, source: None, peer: None, recent: None };
-    match Stack::of(Vec::new(), open, clock).sign_in(&attempt).await {
-        Outcome::SignedIn(signed_in) => Ok(signed_in.principal),
-        _ => Err(Failure::Fleet("an open path is not open".into())),
-    }
 }
 
 /// An etcd of one member, as it is by default.

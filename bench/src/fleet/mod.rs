@@ -4,6 +4,7 @@
 //! asking        facts of all hosts, and a command that does nothing     against ssh, pssh, clush, Ansible
 //! connections   memory of a connection that is kept                      against an ssh process that is
 //! restarting    a rolling restart, beyond the hosts' own downtime         against Ansible's `reboot`
+//! watching      20,000 simulated hosts, looked at every five minutes      against limits
 //! ```
 //! The hosts are on the same processors as whoever asks them: signing in costs them as much as it costs the other side, so
 //! that the time that passes says less than the processor time of the asking side does. Contenders take turns, round by
@@ -15,6 +16,7 @@ mod ours;
 mod restarting;
 mod rival;
 mod site;
+mod watching;
 
 use std::process::ExitCode;
 
@@ -44,6 +46,7 @@ enum Chosen {
     Asking,
     Connections,
     Restarting,
+    Watching,
 }
 
 /// Measures what the command line names, and prints it.
@@ -56,7 +59,6 @@ fn measure(options: &Options) -> Result<(), Failure> {
     options.settings.check()?;
     let wanted = |section| options.sections.is_empty() || options.sections.contains(&section);
     let sizes: &[u8] = if options.hosts.is_empty() { &[50, 200] } else { &options.hosts };
-    let programs = Programs::find()?;
     let began = Moment::now()?;
     let mut sections: Vec<Section> = Vec::new();
     // First: what other work leaves in memory would be used again.
@@ -65,13 +67,17 @@ fn measure(options: &Options) -> Result<(), Failure> {
         sections.push(connections::measure(usize::from(most))?);
     }
     if wanted(Chosen::Asking) {
+        let programs = Programs::find()?;
         for &hosts in sizes {
             sections.extend(asking::measure(&programs, usize::from(hosts), options.settings.rounds)?);
         }
     }
     if wanted(Chosen::Restarting) {
-        let provost = options.settings.provost()?;
+        let (provost, programs) = (options.settings.provost()?, Programs::find()?);
         sections.push(restarting::measure(&programs, &provost, options.settings.rounds)?);
+    }
+    if wanted(Chosen::Watching) {
+        sections.push(watching::measure()?);
     }
     options.settings.print(&began, &sections)
 }

@@ -1,9 +1,9 @@
 //! The program, and the folder it works in.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use base::{Entropy, hex};
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 
@@ -22,6 +23,8 @@ use crate::{Error, Play, marked};
 /// What tells us what came of each task.
 const CALLBACK: &str = include_str!("../data/callback_plugins/provost.py");
 const CALLBACK_FOLDER: &str = "callback_plugins";
+/// How many hosts of a playbook are worked on at once.
+pub const FORKS: usize = 25;
 /// How the folders of runs begin.
 const RUN: &str = "run-";
 /// Paths of sockets are short (unix(7): 108 bytes): with a longer folder than that connections are not shared.
@@ -108,8 +111,8 @@ impl Ansible {
     /// [`Error::Start`] and [`Error::Files`].
     pub async fn begin(&self, play: &Play) -> Result<Run, Error> {
         let place = self.places.clone().acquire_owned().await.expect("nobody closes it");
-        let folder = RunFolder::make(&self.settings.folder, &self.entropy)?;
-        let entries = folder.fill(play)?;
+        let folder = RunFolder::make(&self.settings.folder, &self.entropy).await?;
+        let entries = folder.fill(play).await?;
         let mut command = Command::new(&self.settings.program);
         command.arg("--inventory").arg(folder.path(INVENTORY));
         command.arg("--extra-vars").arg(format!("@{}", folder.path(VARIABLES).display()));
@@ -153,7 +156,7 @@ impl Ansible {
             ("ANSIBLE_SSH_TRANSFER_METHOD", "piped".into()),
             ("ANSIBLE_SSH_USETTY", "False".into()),
             ("ANSIBLE_SSH_CONTROL_PATH_DIR", run.path("cp").into()),
-            ("ANSIBLE_FORKS", "25".into()),
+            ("ANSIBLE_FORKS", FORKS.to_string().into()),
             ("ANSIBLE_NOCOLOR", "True".into()),
             ("ANSIBLE_RETRY_FILES_ENABLED", "False".into()),
         ]
@@ -170,61 +173,83 @@ const VARIABLES: &str = "variables.json";
 
 /// The private folder of a run. Dropping it ends the run's processes and removes it.
 #[derive(Debug)]
-pub(crate) struct RunFolder(PathBuf);
+pub(crate) struct RunFolder {
+    path: PathBuf,
+    /// Nothing is left of the run.
+    is_clear: bool,
+}
 
 impl RunFolder {
-    fn make(under: &Path, entropy: &Entropy) -> Result<Self, Error> {
+    async fn make(under: &Path, entropy: &Entropy) -> Result<Self, Error> {
         // Short: sockets are in there.
         let path = under.join(format!("{RUN}{}", hex::encode(&entropy.bytes::<6>())));
         // Fails where something has the name already, even a link.
-        let made = DirBuilder::new().mode(0o700).create(&path);
+        let made = tokio::fs::DirBuilder::new().mode(0o700).create(&path).await;
         made.map_err(|source| Error::Files { path: path.clone(), source })?;
-        Ok(Self(path))
+        Ok(Self { path, is_clear: false })
     }
 
     /// Writes all that `play` needs.
-    fn fill(&self, play: &Play) -> Result<Vec<Entry>, Error> {
+    async fn fill(&self, play: &Play) -> Result<Vec<Entry>, Error> {
         let failed = |path: PathBuf| move |source| Error::Files { path, source };
-        let prepare = |(number, host)| Entry::prepare(host, number, &self.0).map_err(failed(self.0.clone()));
-        let entries: Vec<Entry> = play.hosts.iter().enumerate().map(prepare).collect::<Result<_, Error>>()?;
+        let mut entries = Vec::with_capacity(play.hosts.len());
+        for (number, host) in play.hosts.iter().enumerate() {
+            let entry = Entry::prepare(host, number, &self.path).await;
+            entries.push(entry.map_err(failed(self.path.clone()))?);
+        }
         let mut variables = play.variables.clone();
         for (name, bytes) in &play.files {
             let path = self.path(name);
-            self.write(name, bytes.expose()).map_err(failed(path.clone()))?;
+            self.write(name, bytes.expose()).await.map_err(failed(path.clone()))?;
             variables.insert(name.clone(), path.display().to_string().into());
         }
         let variables = literal(&Value::Object(variables)).to_string();
-        self.write(VARIABLES, variables.as_bytes()).map_err(failed(self.path(VARIABLES)))?;
+        self.write(VARIABLES, variables.as_bytes()).await.map_err(failed(self.path(VARIABLES)))?;
         let inventory = inventory::written(&entries).to_string();
-        self.write(INVENTORY, inventory.as_bytes()).map_err(failed(self.path(INVENTORY)))?;
+        self.write(INVENTORY, inventory.as_bytes()).await.map_err(failed(self.path(INVENTORY)))?;
         Ok(entries)
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.path(name))?;
-        file.write_all(bytes)
+    async fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut options = tokio::fs::OpenOptions::new();
+        let mut file = options.write(true).create_new(true).mode(0o600).open(self.path(name)).await?;
+        file.write_all(bytes).await?;
+        file.flush().await
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.path.join(name)
     }
 
     fn mark(&self) -> String {
-        self.0.display().to_string()
+        self.path.display().to_string()
     }
 
     /// Ends all processes of the run.
-    pub(crate) fn end_processes(&self) {
-        marked::end(&self.mark());
+    pub(crate) async fn end_processes(&self) {
+        marked::end_without_blocking(&self.mark()).await;
+    }
+
+    /// Ends what is left of the run, and removes the folder. What is dropped without this does the same, and blocks.
+    pub(crate) async fn clear(mut self) {
+        self.end_processes().await;
+        self.is_clear = removed(&self.path, tokio::fs::remove_dir_all(&self.path).await);
     }
 }
 
 impl Drop for RunFolder {
     fn drop(&mut self) {
-        self.end_processes();
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            let folder = self.0.display();
-            tracing::warn!(%folder, %error, "the folder of a playbook's run could not be removed");
+        if !self.is_clear {
+            marked::end(&self.mark());
+            removed(&self.path, fs::remove_dir_all(&self.path));
         }
     }
+}
+
+fn removed(folder: &Path, removed: io::Result<()>) -> bool {
+    if let Err(error) = &removed {
+        let folder = folder.display();
+        tracing::warn!(%folder, %error, "the folder of a playbook's run could not be removed");
+    }
+    removed.is_ok()
 }

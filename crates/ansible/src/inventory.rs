@@ -3,9 +3,9 @@
 //! What OpenSSH is told is what Provost's own SSH does: the one key that was given and no other, no agent, nothing of the
 //! service user's own configuration, and the host key that is pinned, or at a first meeting whichever is proved.
 
+use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
-use std::{fs, io};
 
 use base::Secret;
 use rustix::fs::{MemfdFlags, Mode};
@@ -59,13 +59,13 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// Prepares `host` in the run's `folder`, as the one of this `number`.
-    pub(crate) fn prepare(host: &Host, number: usize, folder: &Path) -> io::Result<Self> {
+    pub(crate) async fn prepare(host: &Host, number: usize, folder: &Path) -> io::Result<Self> {
         let known_hosts = folder.join(format!("known_hosts.{number}"));
         let known = match &host.known {
             KnownKey::Unknown => String::new(),
             KnownKey::Pinned(key) => format!("{ALIAS} {key}\n"),
         };
-        fs::write(&known_hosts, known)?;
+        tokio::fs::write(&known_hosts, known).await?;
         Ok(Self { host: host.clone(), key: in_memory(&host.key)?, known_hosts })
     }
 
@@ -104,11 +104,11 @@ impl Entry {
     }
 
     /// The key that it proved: the pinned one, or what ssh wrote down at the first meeting.
-    pub(crate) fn proved(&self) -> Option<String> {
+    pub(crate) async fn proved(&self) -> Option<String> {
         if let KnownKey::Pinned(key) = &self.host.known {
             return Some(key.clone());
         }
-        first_key(&self.known_hosts)
+        first_key(&self.known_hosts).await
     }
 
     /// The arguments for ssh to find out which key the host proves, whoever is let in; and where it is written then.
@@ -136,8 +136,8 @@ pub(crate) fn written(entries: &[Entry]) -> Value {
 }
 
 /// The key in the first line of a file of known hosts.
-pub(crate) fn first_key(known_hosts: &Path) -> Option<String> {
-    let text = fs::read_to_string(known_hosts).ok()?;
+pub(crate) async fn first_key(known_hosts: &Path) -> Option<String> {
+    let text = tokio::fs::read_to_string(known_hosts).await.ok()?;
     let (_, key) = text.lines().next()?.split_once(' ')?;
     Some(key.trim().to_owned())
 }
@@ -161,6 +161,8 @@ fn path_of(memory: &OwnedFd) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn host(known: KnownKey) -> Host {
@@ -175,10 +177,10 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_key_is_in_memory_and_nowhere_else() {
+    #[tokio::test]
+    async fn a_key_is_in_memory_and_nowhere_else() {
         let folder = tempfile::tempdir().unwrap();
-        let entry = Entry::prepare(&host(KnownKey::Unknown), 0, folder.path()).unwrap();
+        let entry = Entry::prepare(&host(KnownKey::Unknown), 0, folder.path()).await.unwrap();
         let path = path_of(&entry.key);
         assert_eq!(fs::read_to_string(&path).unwrap(), "KEY");
         let inventory = written(&[entry]).to_string();
@@ -188,20 +190,20 @@ mod tests {
         assert!(fs::read_to_string(path).is_err(), "it went with the inventory");
     }
 
-    #[test]
-    fn the_key_that_is_known_is_the_one_that_is_taken() {
+    #[tokio::test]
+    async fn the_key_that_is_known_is_the_one_that_is_taken() {
         let folder = tempfile::tempdir().unwrap();
         let pinned = KnownKey::Pinned("ssh-ed25519 AAAA".into());
-        let entry = Entry::prepare(&host(pinned), 3, folder.path()).unwrap();
+        let entry = Entry::prepare(&host(pinned), 3, folder.path()).await.unwrap();
         assert_eq!(
             fs::read_to_string(folder.path().join("known_hosts.3")).unwrap(),
             "provost ssh-ed25519 AAAA\n"
         );
-        assert_eq!(entry.proved().as_deref(), Some("ssh-ed25519 AAAA"));
+        assert_eq!(entry.proved().await.as_deref(), Some("ssh-ed25519 AAAA"));
         assert!(written(&[entry]).to_string().contains("StrictHostKeyChecking=yes"));
-        let first = Entry::prepare(&host(KnownKey::Unknown), 4, folder.path()).unwrap();
-        assert_eq!(first.proved(), None);
+        let first = Entry::prepare(&host(KnownKey::Unknown), 4, folder.path()).await.unwrap();
+        assert_eq!(first.proved().await, None);
         fs::write(folder.path().join("known_hosts.4"), "provost ssh-rsa BBBB\n").unwrap();
-        assert_eq!(first.proved().as_deref(), Some("ssh-rsa BBBB"));
+        assert_eq!(first.proved().await.as_deref(), Some("ssh-rsa BBBB"));
     }
 }

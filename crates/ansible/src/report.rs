@@ -27,6 +27,8 @@ pub struct HostReport {
     pub proved: Option<String>,
     /// The task that did not succeed.
     pub trouble: Option<Trouble>,
+    /// Whether any task was told of there, whatever came of it: a playbook may have none for it.
+    pub is_told_of: bool,
 }
 
 /// What the callback plugin tells.

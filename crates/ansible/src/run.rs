@@ -110,7 +110,7 @@ impl Run {
                 read = read(&mut self.stderr, &mut err) => self.note(read, &err)?,
                 ended = self.child.wait() => break ended,
                 () = tokio::time::sleep_until(self.ends) => {
-                    self.folder.end_processes();
+                    self.folder.end_processes().await;
                     let (playbook, last) = (self.playbook.clone(), self.heard.last.clone());
                     return Err(Error::Overdue { playbook, after: self.limit, last });
                 }
@@ -118,7 +118,7 @@ impl Run {
         };
         let ended = ended.map_err(|source| self.unread(source))?;
         // Connections that are kept would keep the pipes open as well.
-        self.folder.end_processes();
+        self.folder.end_processes().await;
         let drained = timeout(DRAIN, self.drain()).await;
         drained.unwrap_or(Ok(()))?;
         if let Some(done) = self.heard.done.pop_front() {
@@ -133,14 +133,25 @@ impl Run {
     /// # Errors
     /// [`Error`].
     pub async fn report(mut self) -> Result<Report, Error> {
-        while self.next().await?.is_some() {}
+        let ended = loop {
+            match self.next().await {
+                Ok(Some(_)) => {}
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        if let Err(error) = ended {
+            self.folder.clear().await;
+            return Err(error);
+        }
         let mut report = Report { hosts: std::mem::take(&mut self.heard.hosts) };
         for entry in &self.entries {
             let Some(host) = report.hosts.get_mut(&entry.host.name) else { continue };
             let is_other =
                 host.trouble.as_ref().is_some_and(|trouble| trouble.reason == Reason::HostKeyChanged);
-            host.proved = if is_other { self.offered(entry).await } else { entry.proved() };
+            host.proved = if is_other { self.offered(entry).await } else { entry.proved().await };
         }
+        self.folder.clear().await;
         Ok(report)
     }
 
@@ -156,7 +167,7 @@ impl Run {
             .kill_on_drop(true);
         // Nobody is let in, so it fails; what counts is what it wrote down.
         let _ = timeout(Duration::from_secs(2 * seconds), ssh.status()).await;
-        inventory::first_key(&offered)
+        inventory::first_key(&offered).await
     }
 
     async fn drain(&mut self) -> Result<(), Error> {
@@ -177,7 +188,6 @@ impl Run {
         }
         self.said_bytes += bytes.len();
         if self.said_bytes > SAID_BYTES_MAX {
-            self.folder.end_processes();
             return Err(Error::TooMuch { playbook: self.playbook.clone(), bytes_max: SAID_BYTES_MAX });
         }
         let mut pieces = bytes.split(|byte| *byte == b'\n');
@@ -244,7 +254,10 @@ async fn read(from: &mut Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) -> 
 impl Heard {
     fn hear(&mut self, told: Told) {
         match told {
-            Told::Ok(task) | Told::Skipped(task) => self.went_on(task),
+            Told::Ok(task) | Told::Skipped(task) => {
+                self.tell_of(&task.host);
+                self.went_on(task);
+            }
             Told::Failed(task) => self.trouble(&task, Trouble::failed(&task)),
             Told::Unreachable(task) => self.trouble(&task, Trouble::unreachable(&task)),
             Told::End { results } => {
@@ -261,6 +274,12 @@ impl Heard {
         }
     }
 
+    fn tell_of(&mut self, host: &str) {
+        if let Some(host) = self.hosts.get_mut(host) {
+            host.is_told_of = true;
+        }
+    }
+
     fn went_on(&mut self, task: Task) {
         self.last = task.task;
         let before = self.pending.insert(task.host.clone(), task.tags.clone()).unwrap_or_default();
@@ -273,6 +292,7 @@ impl Heard {
         let before = self.pending.remove(&task.host).unwrap_or_default();
         let done = before.into_iter().filter(|tag| !task.tags.contains(tag));
         self.done.extend(done.map(|tag| Done { host: task.host.clone(), tag }));
+        self.tell_of(&task.host);
         if let Some(host) = self.hosts.get_mut(&task.host) {
             host.trouble.get_or_insert(trouble);
         }

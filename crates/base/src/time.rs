@@ -102,22 +102,21 @@ impl Timestamp {
     #[must_use]
     pub fn log_date(self) -> String {
         let (year, month, day, hour, minute, second) = self.fields();
-        let month = month_name(month);
-        let mut date = String::with_capacity("06/Nov/1994:08:49:37 +0000".len());
-        // Without `write!`, which takes five times as long: every line of an access log has one.
-        let mut add = |number: u16, digits: u32, behind: &str| {
-            let places = (0..digits).rev().map(|place| number / 10_u16.pow(place) % 10);
-            date.extend(places.filter_map(|digit| char::from_digit(digit.into(), 10)));
-            date.push_str(behind);
+        // Without `write!`, which takes many times as long: every line of an access log has one.
+        let mut date = *b"00/Nov/0000:00:00:00 +0000";
+        let mut put = |at: usize, number: u16| {
+            for (at, digit) in [(at, number / 10 % 10), (at + 1, number % 10)] {
+                date[at] = b"0123456789"[usize::from(digit)];
+            }
         };
-        add(day.into(), 2, "/");
-        add(0, 0, month);
-        add(0, 0, "/");
-        add(year, 4, ":");
-        add(hour.into(), 2, ":");
-        add(minute.into(), 2, ":");
-        add(second.into(), 2, " +0000");
-        date
+        put(0, day.into());
+        put(7, year / 100);
+        put(9, year);
+        put(12, hour.into());
+        put(15, minute.into());
+        put(18, second.into());
+        date[3..6].copy_from_slice(month_name(month).as_bytes());
+        std::str::from_utf8(&date).expect("digits and names of months are ASCII").to_owned()
     }
 }
 

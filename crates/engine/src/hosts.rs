@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::hands::{Crew, Hands, NodesError, told};
 use crate::house::House;
-use crate::reconcilers::{Investigate, Operations, RegisterNodes, Watch, Watcher};
+use crate::reconcilers::{CloseIdle, Investigate, Operations, RegisterNodes, Watch, Watcher};
 
 /// How long a container manager may take to answer while somebody waits for it.
 const NODE_ASKED_WITHIN: Duration = Duration::from_secs(8);
@@ -32,6 +32,8 @@ impl House {
             waiting: HashMap::new(),
         };
         self.start(claims, Box::new(register));
+        let remote = crew.hands.remote.clone();
+        self.start(claims, Box::new(CloseIdle { remote, clock: clock.clone() }));
         if let Some(period) = crew.hands.watch_period {
             let (crew, claims, holder) = (crew.clone(), claims.clone(), self.holder("watches"));
             let watcher = Watcher { crew, claims: claims.clone(), holder, clock: clock.clone(), period };

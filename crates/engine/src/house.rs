@@ -373,9 +373,10 @@ impl House {
         if house.cache.is_some() {
             let (name, clock) = ("history of the cache", clock.clone());
             let history = Cache::history(&house.engine)?;
-            house.start(&claims, Box::new(TrimHistory { name, history, retention, clock }));
+            house.start(&claims, Box::new(TrimHistory { name, history, fleet: None, retention, clock }));
         }
-        house.start(&claims, Box::new(TrimHistory { name: "history", history, retention, clock }));
+        let (name, fleet) = ("history", Some(house.fleet.clone()));
+        house.start(&claims, Box::new(TrimHistory { name, history, fleet, retention, clock }));
         Ok(house)
     }
 

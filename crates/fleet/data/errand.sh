@@ -32,13 +32,21 @@ if [ ! -d "$errand" ]; then
     done
 fi
 
-# $1 is the errand, $2 the limit, $3 the command.
-do_it='echo "$$" >"$1/pid"
+# $1 is the errand, $2 the limit, $3 the command. Whoever makes `begun` does it, and nobody after them.
+do_it='mkdir "$1/begun" 2>/dev/null || exit 0
+echo "$$" >"$1/pid"
 {
     if command -v timeout >/dev/null 2>&1; then timeout -s KILL "$2" sh -c "$3"; else sh -c "$3"; fi
     echo "$?" >"$1/status"
     mv "$1/status" "$1/ended"
 } 2>&1 | tail -c 4096 >"$1/said"'
+
+# $1 is all of that. systemd may end what a user has begun when they sign out (logind.conf: KillUserProcesses), unless it is
+# in a scope of its own; where none can be had it is done without.
+begin='if [ -d /run/systemd/system ] && command -v systemd-run >/dev/null 2>&1; then
+    systemd-run --scope -- sh -c "$1" sh "$2" "$3" "$4"
+fi
+sh -c "$1" sh "$2" "$3" "$4"'
 
 if mkdir "$errand" 2>/dev/null; then
     for old in "$errands"/*/ended; do
@@ -47,7 +55,7 @@ if mkdir "$errand" 2>/dev/null; then
     # In a session of its own, so that nothing that ends ours ends it.
     apart=nohup
     if command -v setsid >/dev/null 2>&1; then apart=setsid; fi
-    "$apart" sh -c "$do_it" sh "$errand" "$limit" "$command" </dev/null >/dev/null 2>&1 &
+    "$apart" sh -c "$begin" sh "$do_it" "$errand" "$limit" "$command" </dev/null >/dev/null 2>&1 &
 elif [ ! -d "$errand" ]; then
     echo "$errand cannot be made" >&2
     exit 1
@@ -57,7 +65,9 @@ looks=0
 while [ ! -e "$errand/ended" ]; do
     looks=$((looks + 1))
     if [ -s "$errand/pid" ] || [ "$looks" -gt 50 ]; then
-        if ! is_at_work "$errand" && [ ! -e "$errand/ended" ]; then
+        # What has not begun by now must not begin any more.
+        if ! is_at_work "$errand" && [ ! -e "$errand/ended" ] &&
+            { [ -s "$errand/pid" ] || [ "$looks" -gt 60 ] || mkdir "$errand/begun" 2>/dev/null; }; then
             echo "it was killed before its end" >&2
             exit 137
         fi

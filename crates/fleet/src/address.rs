@@ -128,19 +128,21 @@ fn canonical(written: &str) -> Result<String, BadAddress> {
         None => (written, None),
     };
     match address.parse::<IpAddr>() {
-        Ok(address) => of_a_host(address, zone),
+        Ok(address) => of_a_host(address, zone, written),
         Err(_) if zone.is_some() => Err(BadAddress::Form),
         Err(_) => name(address),
     }
 }
 
-/// An IP address and the zone it is in (RFC 4007 §11).
-fn of_a_host(address: IpAddr, zone: Option<&str>) -> Result<String, BadAddress> {
+/// An IP address and the zone it is in (RFC 4007 §11), which are `written` so.
+fn of_a_host(address: IpAddr, zone: Option<&str>, written: &str) -> Result<String, BadAddress> {
     let is_broadcast = |address| matches!(address, IpAddr::V4(address) if address.is_broadcast());
     match (address.to_canonical(), zone) {
         (address, _) if address.is_unspecified() || address.is_multicast() || is_broadcast(address) => {
             Err(BadAddress::NoHost)
         }
+        // There is one way to write those of IPv4, and it need not be put together again.
+        (IpAddr::V4(_), None) if address.is_ipv4() => Ok(written.to_owned()),
         (address, None) => Ok(address.to_string()),
         (IpAddr::V6(address), Some(zone)) if !zone.is_empty() && !zone.contains([':', '%']) => {
             Ok(format!("{address}%{zone}"))

@@ -198,7 +198,10 @@ impl Fleet {
             };
             let network = if exists { new.network.as_str() } else { network::DEFAULT };
             let unknown_network = (!exists).then(|| new.network.clone());
-            let after = written(name, before, network, new);
+            let mut after = written(name, before, network, new);
+            if before.is_none() {
+                after.operations_after = self.last_operation(name).await?;
+            }
             let is = self.cluster_from(&after)?;
             if let Some(found) = &found
                 && found.record == after
@@ -266,7 +269,7 @@ impl Fleet {
             let addresses: Vec<String> = members.entries.into_iter().map(|(address, _)| address).collect();
             let mut draft = Draft::default();
             let left = self.stage_departure(&mut draft, name, &addresses).await?;
-            self.stage_nodes_leaving(&mut draft, &found.record.container_manager, &left).await?;
+            self.stage_leaving(&mut draft, &found.record, &left).await?;
             let is_last = members.next.is_none();
             if !is_last && left.is_empty() {
                 let key = self.tables.cluster.key(name.as_str())?;
@@ -377,5 +380,6 @@ fn written(
         hostset: before.map(|before| before.hostset.clone()).unwrap_or_default(),
         container_manager: new.container_manager.clone(),
         hostset_under: before.and_then(|before| before.hostset_under.clone()),
+        operations_after: before.and_then(|before| before.operations_after),
     }
 }

@@ -54,7 +54,7 @@ impl Fleet {
         {
             let left = std::slice::from_ref(&found.record.address);
             self.stage_roster(draft, &cluster, &[], left)?;
-            self.stage_nodes_leaving(draft, &cluster.record.container_manager, left).await?;
+            self.stage_leaving(draft, &cluster.record, left).await?;
         }
         self.record_event(draft, &Happened::HostDeleted { address, cluster }, by)?;
         self.tables.credentials.delete(&mut draft.batch, address.as_str())?;

@@ -342,7 +342,7 @@ impl Fleet {
             return Ok(None);
         }
         self.stage_roster(draft, cluster, &joined, &left)?;
-        self.stage_nodes_leaving(draft, &cluster.record.container_manager, &left).await?;
+        self.stage_leaving(draft, &cluster.record, &left).await?;
         let happened = Happened::MembersChanged { cluster: name, joined: &joined, left: &left };
         self.record_event(draft, &happened, by)?;
         Ok(Some(moved))

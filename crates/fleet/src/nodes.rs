@@ -195,7 +195,28 @@ impl Fleet {
         table.put_over(&mut draft.batch, &before.name, &record, version)
     }
 
-    /// Hosts go from a cluster with this container manager, which is to forget them.
+    /// Hosts go from a cluster, whose container manager is to forget them; and those that it had before, where they have
+    /// not followed to this one yet.
+    pub(crate) async fn stage_leaving(
+        &self,
+        draft: &mut Draft,
+        cluster: &ClusterRecord,
+        addresses: &[String],
+    ) -> Result<(), store::Error> {
+        if addresses.is_empty() {
+            return Ok(());
+        }
+        // After the cluster was read: one that has changed since was noted together with its former manager.
+        let change = self.tables.manager_change.get(&cluster.name).await?;
+        let mut managers = change.map(|change| change.record.from).unwrap_or_default();
+        managers.insert(cluster.container_manager.clone());
+        for manager in &managers {
+            self.stage_nodes_leaving(draft, manager, addresses).await?;
+        }
+        Ok(())
+    }
+
+    /// Hosts go from this container manager, which is to forget them.
     pub(crate) async fn stage_nodes_leaving(
         &self,
         draft: &mut Draft,

@@ -69,7 +69,7 @@ impl Fleet {
             self.check_idle(cluster).await?;
             let counts = self.tally_parts(cluster.as_str())?.list(Page::full()).await?.entries;
             let tally = Tally::of(counts.iter().map(|(_, part)| (&part.record, part.version)));
-            let id = self.next_id(cluster, &latest).await?;
+            let id = self.next_id(cluster, &latest, found.record.operations_after).await?;
 
             let mut begun = Operation::begun(cluster.clone(), plan.clone(), moment::now(&self.ground.clock));
             begun.id = Some(id);
@@ -118,8 +118,9 @@ impl Fleet {
         &self,
         cluster: &ClusterName,
         latest: &[(OperationKind, Option<Loaded<OperationRecord>>)],
+        former: Option<u64>,
     ) -> Result<RolloutId, store::Error> {
-        let ids = latest.iter().filter_map(|(_, latest)| latest.as_ref()?.record.id);
+        let ids = latest.iter().filter_map(|(_, latest)| latest.as_ref()?.record.id).chain(former);
         let now = u64::try_from(self.ground.clock.now_milliseconds()).unwrap_or(0);
         let mut id = RolloutId(ids.max().map_or(now, |last| now.max(last.saturating_add(1))));
         while self.tables.rollout.get(&change::rollout_id(cluster.as_str(), id)).await?.is_some() {

@@ -205,6 +205,9 @@ pub struct ClusterRecord {
     /// Ours: where its hosts are listed, once they were too many for `hostset`, which is empty then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostset_under: Option<String>,
+    /// Ours: the last operation that an earlier cluster of this name has left; what is up to there is not this one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operations_after: Option<u64>,
 }
 
 /// A network or a container manager.
@@ -348,6 +351,13 @@ mod tests {
                 r#""hostset_under":"/fleet/host/cluster/web/"}"#
             ),
             |r| r.hostset_under.is_some(),
+        );
+        golden::<ClusterRecord>(
+            concat!(
+                r#"{"name":"web","status":"","network":"default","hostset":[],"container_manager":"","#,
+                r#""operations_after":1481000000000}"#
+            ),
+            |r| r.operations_after == Some(1_481_000_000_000),
         );
         golden::<DefinitionRecord>(
             r#"{"name":"default","type":"flannel_etcd","options":{"address":"a:1"}}"#,

@@ -10,7 +10,7 @@ use crate::name::ClusterName;
 use crate::record::RolloutRecord;
 use crate::rollout::{Rollout, RolloutId};
 use crate::run::HostRun;
-use crate::service::{Fleet, ReadClusters, Seen, unreadable};
+use crate::service::{Fleet, ReadClusters, Seen, ids, unreadable};
 
 /// A page of the hosts of an operation, in its order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +51,8 @@ impl Fleet {
         Ok(found.map(|found| Seen { is: found.record, version: found.version }))
     }
 
-    /// The operations on a cluster that are remembered, the oldest first.
+    /// The operations on a cluster that are remembered, the oldest first; without those of an earlier cluster of its
+    /// name that are over.
     ///
     /// # Errors
     /// The store's.
@@ -60,16 +61,33 @@ impl Fleet {
         _permit: Permit<ReadClusters>,
         cluster: &ClusterName,
     ) -> Result<Vec<Rollout>, RolloutError> {
-        let prefix = format!("{}{cluster}/", self.tables.rollout.prefix().as_str());
-        let table = Table::<RolloutRecord>::new(self.ground.engine.clone(), &prefix)?;
+        let found = self.tables.cluster.get(cluster.as_str()).await?;
+        let former = found.and_then(|found| found.record.operations_after);
+        let table = self.rollouts_table(cluster)?;
         let mut rollouts = Vec::new();
         for (id, loaded) in table.all().await? {
             let parsed: Result<RolloutId, _> = id.parse();
             let parsed = parsed.map_err(|error| error.to_string());
             let rollout = parsed.and_then(|id| Rollout::from_record(cluster.as_str(), id, loaded.record));
-            rollouts.extend(self.readable(rollout.map_err(|reason| unreadable(&table, &id, reason)))?);
+            let rollout = self.readable(rollout.map_err(|reason| unreadable(&table, &id, reason)))?;
+            let is_former = |rollout: &Rollout| {
+                rollout.outcome.is_some() && former.is_some_and(|last| rollout.id.as_number() <= last)
+            };
+            rollouts.extend(rollout.filter(|rollout| !is_former(rollout)));
         }
         Ok(rollouts)
+    }
+
+    /// The operations on a cluster.
+    fn rollouts_table(&self, cluster: &ClusterName) -> Result<Table<RolloutRecord>, store::Error> {
+        let prefix = format!("{}{cluster}/", self.tables.rollout.prefix().as_str());
+        Table::new(self.ground.engine.clone(), &prefix)
+    }
+
+    /// The last operation that is remembered of a cluster.
+    pub(crate) async fn last_operation(&self, cluster: &ClusterName) -> Result<Option<u64>, store::Error> {
+        let ids = ids(&self.rollouts_table(cluster)?).await?;
+        Ok(ids.iter().filter_map(|id| id.parse::<RolloutId>().ok()).map(RolloutId::as_number).max())
     }
 
     /// At most `limit` hosts of an operation behind a place.
@@ -122,7 +140,11 @@ impl Fleet {
             };
             let Some(ended_at) = loaded.record.ended_at else { continue };
             let is_old = ended_at.saturating_add(keep.as_seconds()) <= self.ground.clock.now().as_unix();
-            let is_orphan = self.tables.cluster.get(cluster.as_str()).await?.is_none();
+            let is_orphan = match self.tables.cluster.get(cluster.as_str()).await? {
+                None => true,
+                // Of an earlier one of its name.
+                Some(found) => found.record.operations_after.is_some_and(|last| number.as_number() <= last),
+            };
             if is_orphan || is_old && !self.is_latest(&cluster, number, &loaded.record.kind).await? {
                 self.drop_operation(&cluster, number, loaded.version).await?;
             }

@@ -60,6 +60,7 @@ mod tests {
             hostset: texts(hostset),
             container_manager: String::new(),
             hostset_under: None,
+            operations_after: None,
         }
     }
 

@@ -122,8 +122,11 @@ impl Fleet {
             return Err(SteerError::NotEnded { cluster: cluster.clone(), id });
         }
         self.check_idle(cluster).await?;
-        if self.tables.cluster.get(cluster.as_str()).await?.is_none() {
-            return Err(OperationError::NoSuchCluster { cluster: cluster.clone() }.into());
+        let of = self.tables.cluster.get(cluster.as_str()).await?;
+        let of = of.ok_or_else(|| OperationError::NoSuchCluster { cluster: cluster.clone() })?;
+        if of.record.operations_after.is_some_and(|last| id.as_number() <= last) {
+            // It was about an earlier cluster of this name.
+            return Err(RolloutError::NoSuchOperation { cluster: cluster.clone(), id }.into());
         }
         let document = self.tables.operation.get(&found.record.plan.kind().id(cluster)).await?;
         match document {

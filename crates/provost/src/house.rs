@@ -509,7 +509,7 @@ async fn cache_parts(
 fn upstream(settings: &Settings) -> Result<Option<(Arc<dyn engine::Upstream>, Freshness)>, StartError> {
     let Some(upstream) = &settings.cache.upstream else { return Ok(None) };
     let asked = AnotherCache::new(upstream).map_err(StartError::Upstream)?;
-    Ok(Some((Arc::new(asked), upstream.fresh)))
+    Ok(Some((Arc::new(asked), settings.cache.fresh)))
 }
 
 fn limits(settings: &Settings) -> Limits {

@@ -13,6 +13,9 @@ pub(crate) struct Range {
 
 /// All that `headers` name, in their order.
 pub(crate) fn ranges(headers: &HeaderMap) -> Vec<Range> {
+    if !headers.contains_key(ACCEPT) {
+        return Vec::new();
+    }
     let fields = headers.get_all(ACCEPT).into_iter();
     let texts: Vec<_> = fields.map(|field| String::from_utf8_lossy(field.as_bytes())).collect();
     let ranges = texts.iter().flat_map(|text| text.split(',')).map(|range| {

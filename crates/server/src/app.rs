@@ -8,6 +8,7 @@ use axum::extract::Request;
 use axum::response::IntoResponse as _;
 use axum::routing::get;
 use engine::House;
+use futures_util::FutureExt as _;
 use http::StatusCode;
 use identity::sign_in::Stack;
 use tower::Service as _;
@@ -111,33 +112,34 @@ pub fn app(parts: App) -> Routes {
         .route(READYZ, get(readyz))
         .route(METRICS, get(metrics))
         .with_state(health);
+    // What is asked for most has room in the future that every request takes; the others have theirs when they come.
     Routes::new(move |request: Request| {
         let (caucase, fleet, cache) = (Arc::clone(&caucase), fleet.clone(), cache.clone());
         let health = matches!(request.uri().path(), HEALTHZ | READYZ | METRICS).then(|| health.clone());
         async move {
             if let Some(mut health) = health {
-                return match health.call(request).await {
+                return match health.call(request).boxed().await {
                     Ok(response) => response,
                     Err(never) => match never {},
                 };
             }
             let uri = request.uri().clone();
             if let Some(cache) = cache.filter(|_| networkcache::is_inside(uri.path())) {
-                return cache.answer(request).await;
+                return cache.answer(request).boxed().await;
             }
             let Some((v1, commissaire)) = fleet.as_deref() else {
                 return match &*caucase {
-                    Some(caucase) => caucase.answer(request).await,
+                    Some(caucase) => caucase.answer(request).boxed().await,
                     None => StatusCode::NOT_FOUND.into_response(),
                 };
             };
             if v1::is_inside(uri.path()) {
-                return v1.answer(request).await;
+                return v1.answer(request).boxed().await;
             }
             match (commissaire::inside(uri.path()), &*caucase) {
                 (Some(inside), _) => commissaire.answer(&inside, request).await,
-                (None, Some(caucase)) => caucase.answer(request).await,
-                (None, None) => commissaire.answer(commissaire::OUTSIDE, request).await,
+                (None, Some(caucase)) => caucase.answer(request).boxed().await,
+                (None, None) => commissaire.answer(commissaire::OUTSIDE, request).boxed().await,
             }
         }
     })

@@ -33,6 +33,9 @@ pub trait Remote: Send + Sync {
     /// Lets nobody new have the connection to the machine that is kept, if one is: it may be dead, and the machine not.
     fn forget(&self, _target: &Target) {}
 
+    /// Closes the connections that nobody has used for long, where any are kept.
+    fn close_idle(&self) {}
+
     /// Puts a file on the machine, all of it or nothing.
     ///
     /// # Errors

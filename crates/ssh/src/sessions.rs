@@ -2,7 +2,7 @@
 //!
 //! One for each way in: (address, port, user, private key, jump). Whoever wants one that is not there makes it, and
 //! whoever wants the same meanwhile waits for it. Nothing runs here by itself: idle connections are closed when another
-//! is asked for, or by [`Sessions::close_idle`].
+//! is asked for, or by [`Remote::close_idle`], which is for whoever has a clock to ask it now and then.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -184,11 +184,6 @@ impl Sessions {
         self.0.settings.open_max - self.0.open.available_permits()
     }
 
-    /// Closes the connections that nobody has used for as long as the settings say.
-    pub fn close_idle(&self) {
-        self.0.close_idle();
-    }
-
     /// Closes all connections that nobody uses now. The others are closed when their last command ends.
     pub fn close(&self) {
         self.0.slots().clear();
@@ -313,6 +308,10 @@ impl Remote for Sessions {
 
     fn forget(&self, target: &Target) {
         self.0.slots().remove(&Way::to(target));
+    }
+
+    fn close_idle(&self) {
+        self.0.close_idle();
     }
 
     fn put<'a>(&'a self, target: &'a Target, upload: &'a Upload) -> BoxFuture<'a, Result<(), Error>> {

@@ -14,16 +14,14 @@ use std::time::Duration;
 use base::Explain;
 use fleet::bootstrap::{self, Profile, Step, Surroundings, Work};
 use fleet::playbook::Given;
-use fleet::{
-    CredentialsError, Details, Findings, Found, Host, HostAddress, HostError, HostKeyError, Network, playbook,
-};
+use fleet::{Details, Findings, Found, Host, HostAddress, HostError, Network, playbook};
 use identity::Permit;
 use ssh::{Command, Keep, Output, Target, Upload};
 use store::Claim;
 use tokio::time::Instant;
 
 use super::playbooks::{Fault, Playbooks};
-use super::reach::{stored_key, told, why};
+use super::reach::{NoWay, stored_key, told, why};
 use super::{Crew, NodesError};
 use crate::reconciler::StepError;
 use crate::tasks::Stop;
@@ -37,7 +35,7 @@ const KEPT: Keep = Keep::ends(8 * 1024);
 
 /// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum Prepared {
     /// Ready, or failed with a reason; either is on record.
     Done,
     /// There is no such host any more.
@@ -67,7 +65,7 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for Halt {
 }
 
 /// The work on one host.
-pub(crate) struct Job<'a> {
+pub(crate) struct Preparation<'a> {
     pub(crate) crew: &'a Crew,
     pub(crate) claim: &'a Claim,
     pub(crate) address: &'a HostAddress,
@@ -76,12 +74,12 @@ pub(crate) struct Job<'a> {
     pub(crate) ends: Instant,
 }
 
-impl Job<'_> {
+impl Preparation<'_> {
     /// Does all of it.
     ///
     /// # Errors
     /// The store's, and a claim that was lost.
-    pub(crate) async fn run(&self) -> Result<Outcome, StepError> {
+    pub(crate) async fn run(&self) -> Result<Prepared, StepError> {
         let (fleet, claim, address) = (&self.crew.fleet, self.claim, self.address);
         let is_there = match self.make_ready().await {
             Ok(()) => {
@@ -100,10 +98,10 @@ impl Job<'_> {
                 }
             }
             Err(Halt::Gone) => false,
-            Err(Halt::Stopped) => return Ok(Outcome::Stopped),
+            Err(Halt::Stopped) => return Ok(Prepared::Stopped),
             Err(Halt::Ours(error)) => return Err(error),
         };
-        Ok(if is_there { Outcome::Done } else { Outcome::Gone })
+        Ok(if is_there { Prepared::Done } else { Prepared::Gone })
     }
 
     async fn make_ready(&self) -> Result<(), Halt> {
@@ -191,21 +189,11 @@ impl Job<'_> {
 
     /// Gets in, and asks the host about itself. The target has the key that the host proved.
     async fn look(&self) -> Result<(Target, Findings), Halt> {
-        let fleet = &self.crew.fleet;
-        let credentials = match fleet.credentials(Permit::house(), self.address).await {
-            Ok(credentials) => credentials,
-            Err(CredentialsError::NoSuchHost { .. }) => return Err(Halt::Gone),
-            Err(error @ CredentialsError::None { .. }) => return Err(Halt::Failed(told(&error))),
-            Err(error) => return Err(error.into()),
-        };
-        let pinned = match fleet.host_key(Permit::house(), self.address).await {
-            Ok(pinned) => Some(pinned.is),
-            Err(HostKeyError::NotMet { .. }) => None,
-            Err(HostKeyError::NoSuchHost { .. }) => return Err(Halt::Gone),
-            Err(error) => return Err(error.into()),
-        };
-        let target = self.crew.hands.target(self.address, &credentials, pinned.as_ref());
-        let target = target.map_err(Halt::Failed)?;
+        let target = self.crew.way_in(self.address).await.map_err(|no_way| match no_way {
+            NoWay::Gone => Halt::Gone,
+            NoWay::Unknown(reason) => Halt::Failed(reason),
+            NoWay::Ours(error) => Halt::Ours(error),
+        })?;
         let (proved, output) = self.remotely(self.crew.hands.look(&target)).await?;
         let target = target.pinned(proved);
         let findings = Findings::read(&output.stdout.kept()).map_err(|error| {

@@ -4,6 +4,7 @@
 //! What is to be done is decided in `fleet`; how a machine is reached is `ssh`'s, or `ansible`'s. Here one thing is done
 //! after the other, and what came of each is written down before the next.
 
+mod looks;
 mod make_ready;
 mod nodes;
 mod operate;
@@ -17,16 +18,20 @@ use std::time::Duration;
 use base::Span;
 use fleet::bootstrap::{EtcdAccess, Profile};
 use fleet::{
-    Credentials, Fleet, HostAddress, OsCommands, PROBE, PROBE_BYTES_MAX, PinnedKey, Playbook, Templates,
+    Credentials, CredentialsError, Fleet, HostAddress, HostKeyError, OsCommands, PROBE, PROBE_BYTES_MAX,
+    PinnedKey, Playbook, Templates,
 };
+use identity::Permit;
 use ssh::{Address, Command, Error, HostKey, Keep, Output, Remote, Target, UserKey};
 
-pub(crate) use make_ready::{Job, Outcome};
+#[cfg(test)]
+pub(crate) use looks::ANSWER;
+pub(crate) use make_ready::{Preparation, Prepared};
 pub(crate) use nodes::{Nodes, NodesError};
 pub(crate) use operate::{Came, Ready, Task, Visit};
 pub use playbooks::Playbooks;
 use reach::target;
-pub(crate) use reach::{stored_key, told, why};
+pub(crate) use reach::{NoWay, told};
 pub(crate) use wards::Wards;
 
 /// How long a look at a host may take, after signing in.
@@ -119,4 +124,23 @@ pub(crate) struct Crew {
     pub(crate) hands: Hands,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) nodes: Arc<Nodes>,
+}
+
+impl Crew {
+    /// How to get into a host.
+    pub(crate) async fn way_in(&self, address: &HostAddress) -> Result<Target, NoWay> {
+        let credentials = match self.fleet.credentials(Permit::house(), address).await {
+            Ok(credentials) => credentials,
+            Err(CredentialsError::NoSuchHost { .. }) => return Err(NoWay::Gone),
+            Err(error @ CredentialsError::None { .. }) => return Err(NoWay::Unknown(told(&error))),
+            Err(error) => return Err(NoWay::Ours(error.into())),
+        };
+        let pinned = match self.fleet.host_key(Permit::house(), address).await {
+            Ok(pinned) => Some(pinned.is),
+            Err(HostKeyError::NotMet { .. }) => None,
+            Err(HostKeyError::NoSuchHost { .. }) => return Err(NoWay::Gone),
+            Err(error) => return Err(NoWay::Ours(error.into())),
+        };
+        self.hands.target(address, &credentials, pinned.as_ref()).map_err(NoWay::Unknown)
+    }
 }

@@ -20,18 +20,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base::{Clock, Explain};
-use fleet::{
-    Cordon, CredentialsError, Findings, HostAddress, HostCommands, HostKeyError, HostProgress, HostRun,
-    Rollout, too_late,
-};
-use identity::Permit;
+use fleet::{Cordon, Findings, HostAddress, HostCommands, HostProgress, HostRun, Rollout, too_late};
 use ssh::Target;
 use store::Claim;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::Crew;
-use super::reach::{stored_key, told, why};
+use super::reach::{NoWay, stored_key, told, why};
 use super::wards::{Trouble, Ward, Wards};
 use crate::reconciler::StepError;
 use crate::tasks::Stop;
@@ -331,20 +327,11 @@ impl Visit {
 
     /// How to get into the host.
     async fn way_in(&self) -> Result<Target, Halt> {
-        let (fleet, address) = (&self.crew.fleet, &self.address);
-        let credentials = match fleet.credentials(Permit::house(), address).await {
-            Ok(credentials) => credentials,
-            Err(CredentialsError::NoSuchHost { .. }) => return Err(Halt::Gone),
-            Err(error @ CredentialsError::None { .. }) => return Err(failed(&error)),
-            Err(error) => return Err(error.into()),
-        };
-        let pinned = match fleet.host_key(Permit::house(), address).await {
-            Ok(pinned) => Some(pinned.is),
-            Err(HostKeyError::NotMet { .. }) => None,
-            Err(HostKeyError::NoSuchHost { .. }) => return Err(Halt::Gone),
-            Err(error) => return Err(error.into()),
-        };
-        self.crew.hands.target(address, &credentials, pinned.as_ref()).map_err(Halt::Failed)
+        self.crew.way_in(&self.address).await.map_err(|no_way| match no_way {
+            NoWay::Gone => Halt::Gone,
+            NoWay::Unknown(reason) => Halt::Failed(reason),
+            NoWay::Ours(error) => Halt::Ours(error),
+        })
     }
 
     /// Lifts the cordon of a host, if it has one of ours; a few times, where waiting may help. Whether it has none now.

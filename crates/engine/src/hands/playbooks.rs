@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ansible::{Ansible, Done, HostReport, KnownKey, Play, Reason, Run, Trouble};
+use ansible::{Ansible, Done, HostReport, KnownKey, Play, Reason, Report, Run, Trouble};
 use base::Secret;
 use fleet::{PROBE, Playbook, playbook};
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use serde_json::{Map, Value, json};
 use ssh::{Captured, Command, End, Error, HostKey, Output, Remote, Target, Upload};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -82,47 +82,33 @@ impl Playbooks {
     }
 
     /// Where the file of `playbook` is: looked at each time, so that an operator can put one there at any time.
-    fn file(&self, playbook: Playbook) -> ansible::Playbook {
-        let of_operator = self.folder.as_ref().map(|folder| folder.join(playbook.file()));
-        let path = of_operator.filter(|path| path.exists());
-        let path = path.unwrap_or_else(|| self.ansible.folder().join(STANDARD).join(playbook.file()));
-        ansible::Playbook { name: playbook.file().to_owned(), path }
+    async fn file(&self, playbook: Playbook) -> ansible::Playbook {
+        let name = playbook.file().to_owned();
+        if let Some(path) = self.folder.as_ref().map(|folder| folder.join(&name))
+            && tokio::fs::try_exists(&path).await.unwrap_or(false)
+        {
+            return ansible::Playbook { name, path };
+        }
+        let path = self.ansible.folder().join(STANDARD).join(&name);
+        ansible::Playbook { name, path }
     }
 
     /// `playbook` for one host. `needs_root` tells whether it works with all rights.
-    fn play(
+    async fn play(
         &self,
         target: &Target,
         playbook: Playbook,
         needs_root: bool,
         deadline: Duration,
     ) -> Result<Play, Error> {
-        if target.jump.is_some() {
-            let said =
-                "Ansible finds its way through another machine by `ssh_args` in ansible.cfg".to_owned();
-            return Err(cannot(target, said));
-        }
-        let key = target.key.to_openssh().map_err(|error| cannot(target, told(&error)))?;
-        let known = match &target.known {
-            ssh::KnownKey::Unknown => KnownKey::Unknown,
-            ssh::KnownKey::Pinned(key) => KnownKey::Pinned(key.to_string()),
-        };
-        let host = ansible::Host {
-            name: target.address.host.clone(),
-            address: target.address.host.clone(),
-            port: target.address.port,
-            user: target.user.clone(),
-            key,
-            known,
-            variables: vec![("provost_become", json!(needs_root && !target.is_root()))],
-        };
+        let host = host(target, needs_root)?;
         let limit = deadline + self.ansible.connect_limit() + BEGIN;
-        Ok(Play::new(self.file(playbook), vec![host], limit))
+        Ok(Play::new(self.file(playbook).await, vec![host], limit))
     }
 
     /// Gets in, and asks the host about itself; gives the key that it proved, and what it said.
     pub(crate) async fn look(&self, target: &Target) -> Result<(HostKey, Output), Error> {
-        let play = self.play(target, Playbook::Look, false, LOOK)?.with("provost_probe", PROBE);
+        let play = self.play(target, Playbook::Look, false, LOOK).await?.with("provost_probe", PROBE);
         let report = self.done(target, &play).await?;
         Ok((proved(target, &report)?, output(&report.results)))
     }
@@ -136,7 +122,7 @@ impl Playbooks {
         limit: Duration,
     ) -> Result<Bootstrap, Error> {
         let place = self.bootstraps.clone().acquire_owned().await.expect("nobody closes it");
-        let mut play = self.play(target, Playbook::Bootstrap, true, limit)?;
+        let mut play = self.play(target, Playbook::Bootstrap, true, limit).await?;
         play.variables = given.variables;
         play.files = given.files.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect();
         play.skip_tags = done.iter().cloned().collect();
@@ -187,7 +173,7 @@ impl Playbooks {
     /// Runs `command` by `playbook`.
     async fn run_by(&self, target: &Target, playbook: Playbook, command: &Command) -> Result<Output, Error> {
         let limit = command.time_limit();
-        let mut play = self.play(target, playbook, !command.is_as_user(), limit)?;
+        let mut play = self.play(target, playbook, !command.is_as_user(), limit).await?;
         let is_hidden = command.line().is_none();
         let (text, input) = match command.input() {
             _ if is_hidden => (READ_AND_RUN, Some(command.script())),
@@ -223,26 +209,59 @@ impl Playbooks {
         // Of a playbook that an operator may have written, a task that failed is the command that did.
         let run = self.ansible.begin(&play).await.map_err(|error| failed(target, &error))?;
         match self.end(target, run).await {
-            Ok(report) => Ok(output(&report.results)),
-            Err(Fault::Remote(error)) => Err(error),
-            // The task's time is what was given to the command.
-            Err(Fault::Task(Trouble { reason: Reason::Overdue, said, .. })) => {
-                let (at, stderr) = (target.address.clone(), Box::new(Captured::whole(said)));
-                Err(Error::Overdue { at, after: limit, stdout: Box::default(), stderr })
-            }
-            Err(Fault::Task(Trouble { reason, said, .. })) => {
-                let status = match reason {
-                    Reason::Failed { status } => status.and_then(|status| u32::try_from(status).ok()),
-                    _ => None,
-                };
-                let end = End::Exit(status.filter(|status| *status != 0).unwrap_or(1));
-                Ok(Output { end, stdout: Captured::default(), stderr: Captured::whole(said) })
-            }
+            Ok(report) if report.is_told_of => Ok(output(&report.results)),
+            Ok(_) => Err(nothing_done(target, playbook)),
+            Err(fault) => ended(target, limit, fault),
         }
     }
 
+    /// Looks whether each of these answers, in one run; what came of each, in the same order. Each has `limit`, once it
+    /// has let us in.
+    pub(crate) async fn check(&self, targets: &[Target], limit: Duration) -> Vec<Result<Output, Error>> {
+        match self.check_together(targets, limit).await {
+            Ok(answers) => answers,
+            // Whoever hangs there kept it from telling of the others.
+            Err(ansible::Error::Overdue { .. }) if targets.len() > 1 => {
+                let each = join_all(targets.chunks(1).map(|one| self.check_together(one, limit))).await;
+                let told = targets.iter().zip(each);
+                let told = told
+                    .map(|(target, answer)| answer.unwrap_or_else(|error| vec![Err(failed(target, &error))]));
+                told.flatten().collect()
+            }
+            Err(error) => targets.iter().map(|target| Err(failed(target, &error))).collect(),
+        }
+    }
+
+    async fn check_together(
+        &self,
+        targets: &[Target],
+        limit: Duration,
+    ) -> Result<Vec<Result<Output, Error>>, ansible::Error> {
+        let prepared: Vec<Result<ansible::Host, Error>> =
+            targets.iter().map(|target| host(target, false)).collect();
+        let hosts: Vec<ansible::Host> = prepared.iter().flatten().cloned().collect();
+        // Ansible is at so many hosts at once, and at the others after them.
+        let rounds = u32::try_from(hosts.len().div_ceil(ansible::FORKS)).unwrap_or(u32::MAX);
+        let in_all = (limit + self.ansible.connect_limit()).saturating_mul(rounds) + BEGIN;
+        let mut report = Report::default();
+        if !hosts.is_empty() {
+            let play = Play::new(self.file(Playbook::Check).await, hosts, in_all);
+            let play = play.with("provost_seconds", limit.as_secs());
+            report = self.ansible.begin(&play).await?.report().await?;
+        }
+        let answers = targets.iter().zip(prepared).map(|(target, host)| {
+            let report = report.hosts.remove(&host?.name).unwrap_or_default();
+            match &report.trouble {
+                Some(trouble) => ended(target, limit, self.fault(target, trouble.clone(), &report)),
+                None if report.is_told_of => Ok(output(&report.results)),
+                None => Err(nothing_done(target, Playbook::Check)),
+            }
+        });
+        Ok(answers.collect())
+    }
+
     async fn upload(&self, target: &Target, upload: &Upload) -> Result<(), Error> {
-        let mut play = self.play(target, Playbook::Put, true, upload.time_limit())?;
+        let mut play = self.play(target, Playbook::Put, true, upload.time_limit()).await?;
         play = play
             .with("provost_path", upload.path())
             .with("provost_mode", format!("{:04o}", upload.file_mode()));
@@ -304,7 +323,7 @@ impl Playbooks {
 impl Remote for Playbooks {
     fn meet<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<HostKey, Error>> {
         async move {
-            let play = self.play(target, Playbook::Check, false, LOOK)?;
+            let play = self.play(target, Playbook::Check, false, LOOK).await?;
             let report = self.done(target, &play).await?;
             proved(target, &report)
         }
@@ -348,6 +367,48 @@ impl Remote for ByPlaybook {
     }
 }
 
+/// A host of an inventory. `needs_root` tells whether it is worked on with all rights.
+fn host(target: &Target, needs_root: bool) -> Result<ansible::Host, Error> {
+    if target.jump.is_some() {
+        let said = "Ansible finds its way through another machine by `ssh_args` in ansible.cfg".to_owned();
+        return Err(cannot(target, said));
+    }
+    let key = target.key.to_openssh().map_err(|error| cannot(target, told(&error)))?;
+    let known = match &target.known {
+        ssh::KnownKey::Unknown => KnownKey::Unknown,
+        ssh::KnownKey::Pinned(key) => KnownKey::Pinned(key.to_string()),
+    };
+    Ok(ansible::Host {
+        name: target.address.host.clone(),
+        address: target.address.host.clone(),
+        port: target.address.port,
+        user: target.user.clone(),
+        key,
+        known,
+        variables: vec![("provost_become", json!(needs_root && !target.is_root()))],
+    })
+}
+
+/// How a command ended that was a task of a playbook, with `limit` for its time.
+fn ended(target: &Target, limit: Duration, fault: Fault) -> Result<Output, Error> {
+    match fault {
+        Fault::Remote(error) => Err(error),
+        // The task's time is what was given to the command.
+        Fault::Task(Trouble { reason: Reason::Overdue, said, .. }) => {
+            let (at, stderr) = (target.address.clone(), Box::new(Captured::whole(said)));
+            Err(Error::Overdue { at, after: limit, stdout: Box::default(), stderr })
+        }
+        Fault::Task(Trouble { reason, said, .. }) => {
+            let status = match reason {
+                Reason::Failed { status } => status.and_then(|status| u32::try_from(status).ok()),
+                _ => None,
+            };
+            let end = End::Exit(status.filter(|status| *status != 0).unwrap_or(1));
+            Ok(Output { end, stdout: Captured::default(), stderr: Captured::whole(said) })
+        }
+    }
+}
+
 fn proved(target: &Target, report: &HostReport) -> Result<HostKey, Error> {
     let key = report.proved.as_deref().and_then(|key| key.parse().ok());
     key.ok_or_else(|| cannot(target, "Ansible did not tell which host key it proved".to_owned()))
@@ -379,6 +440,11 @@ fn other(target: &Target, said: String) -> Error {
 /// Waiting does not help, and nothing was done.
 fn cannot(target: &Target, said: String) -> Error {
     Error::Cannot { at: target.address.clone(), said }
+}
+
+/// An operator's playbook may be for other hosts.
+fn nothing_done(target: &Target, playbook: Playbook) -> Error {
+    cannot(target, format!("{} has no task for it", playbook.file()))
 }
 
 /// Ansible itself did not do as it should.

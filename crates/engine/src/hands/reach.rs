@@ -8,11 +8,23 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use fleet::{Credentials, HostAddress, HostKey, PinnedKey};
 use ssh::{Address, Target, UserKey};
 
+use crate::reconciler::StepError;
+
 /// Clients write base64 with and without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
+
+/// Why nobody can get into a host.
+pub(crate) enum NoWay {
+    /// There is no such host any more.
+    Gone,
+    /// What is known of it is not enough to get in, and this is to be said of it.
+    Unknown(String),
+    /// We are at fault.
+    Ours(StepError),
+}
 
 /// What to say to a person about `error`: all of it, and what can be done.
 pub(crate) fn told(error: &dyn Explain) -> String {

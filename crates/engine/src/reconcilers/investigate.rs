@@ -17,7 +17,7 @@ use identity::Permit;
 use store::Claims;
 use tokio::time::Instant;
 
-use crate::hands::{Crew, Job, Outcome};
+use crate::hands::{Crew, Preparation, Prepared};
 use crate::reconciler::{self, CLAIMED, LEASE, Next, Reconciler, StepError};
 use crate::tasks::Stop;
 
@@ -58,7 +58,7 @@ struct Retries {
 }
 
 /// How the work on a host ended here.
-type Ended = (HostAddress, Result<Option<Outcome>, StepError>);
+type Ended = (HostAddress, Result<Option<Prepared>, StepError>);
 
 impl Investigate {
     /// Hosts that are to be worked on, at most `room`, without those that are `known`.
@@ -110,16 +110,16 @@ impl Investigate {
         address: &HostAddress,
         due: Due,
         stop: &Stop,
-    ) -> Result<Option<Outcome>, StepError> {
+    ) -> Result<Option<Prepared>, StepError> {
         let name = claim_on(address);
         let taken = self.claims.take(&name, &self.holder, self.clock.now(), LEASE).await?;
         let Some(claim) = taken else { return Ok(None) };
         let while_held = stop.part();
         let ends = Instant::now() + self.crew.hands.host_limit;
-        let job = Job { crew: &self.crew, claim: &claim, address, stop: &while_held, ends };
+        let preparation = Preparation { crew: &self.crew, claim: &claim, address, stop: &while_held, ends };
         let work = async {
             // Whoever begins with a host in an operation sees that nobody holds the claim: from here on, nobody does.
-            if self.is_still(address, due).await? { job.run().await } else { Ok(Outcome::NotNow) }
+            if self.is_still(address, due).await? { preparation.run().await } else { Ok(Prepared::NotNow) }
         };
         let outcome =
             reconciler::holding(claim.clone(), &self.claims, &self.clock, &while_held, work).await?;
@@ -165,10 +165,10 @@ impl Investigate {
                     let Some((address, ended)) = ended else { continue };
                     is_outdated = true;
                     match ended {
-                        Ok(Some(Outcome::Done | Outcome::Gone)) => {
+                        Ok(Some(Prepared::Done | Prepared::Gone)) => {
                             known.remove(&address);
                         }
-                        Ok(Some(Outcome::Stopped | Outcome::NotNow) | None) => drop(elsewhere.insert(address)),
+                        Ok(Some(Prepared::Stopped | Prepared::NotNow) | None) => drop(elsewhere.insert(address)),
                         Err(error) => {
                             let error = base::report(error.as_ref());
                             tracing::warn!(host = %address, error, "work on a host was interrupted, trying again");

@@ -1,6 +1,7 @@
 //! What the house does without being asked, one file each.
 
 mod certificates;
+mod close_idle;
 mod collect_artifacts;
 mod history;
 mod investigate;
@@ -15,6 +16,7 @@ mod watch;
 mod write_uses;
 
 pub(crate) use certificates::Certificates;
+pub(crate) use close_idle::CloseIdle;
 pub(crate) use collect_artifacts::CollectArtifacts;
 pub(crate) use history::TrimHistory;
 pub(crate) use investigate::Investigate;

@@ -2,41 +2,32 @@
 //!
 //! The period is cut into slices of some seconds, and each host belongs to one ([`Rota`]). A slice that is due is
 //! claimed, its hosts are looked at, and it is written down until when that was: so several processes that share a store
-//! share the hosts, none is looked at twice, and what a process leaves undone another does. Hosts that answer are
-//! written many at a time. What is made of silence is `fleet`'s.
+//! share the hosts, none is looked at twice, and what a process leaves undone another does. How a host is looked at is in
+//! `hands/looks.rs`.
 //!
 //! Which hosts there are is read once in a period, from the index: a host that is new meanwhile waits until then, and
 //! one that is gone is left out.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base::{Clock, Span, Timestamp};
-use fleet::{CredentialsError, HostAddress, HostKeyError, Look, Playbook, Rota};
+use fleet::{HostAddress, Rota};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
-use identity::Permit;
-use ssh::{Command, Keep};
-use store::{Claim, Claims};
+use store::Claims;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::hands::{Crew, stored_key, told, why};
+use crate::hands::Crew;
 use crate::reconciler::{self, LEASE, Next, Reconciler, StepError};
 use crate::tasks::Stop;
 
-/// How long a host may take to answer, once it has let us in.
-const ANSWER: Duration = Duration::from_secs(10);
 /// How many slices are worked on at once: hosts that are silent keep one from its end, and others must not wait.
 const SLICES_AT_ONCE: usize = 6;
 /// How long a slice is left alone that somebody else works on, or that went wrong.
 const SOON: Span = Span::seconds(5);
-/// How many hosts that answered are written at once.
-const ANSWERS: usize = 90;
-/// How much of what a host says instead is kept.
-const KEPT: Keep = Keep::ends(1024);
 
 /// The hosts of each slice, and when that was read.
 type Roster = (Timestamp, Arc<Vec<Vec<HostAddress>>>);
@@ -56,15 +47,6 @@ pub(crate) struct Watcher {
     pub(crate) clock: Clock,
     /// How often each host is looked at.
     pub(crate) period: Span,
-}
-
-/// What came of looking at a host.
-enum Seen {
-    Look(Look),
-    /// It proved another key than the pinned one, and this is to be said of it.
-    OtherKey(Box<ssh::HostKey>, String),
-    /// There is nothing to say: it is not there any more, or is not to be looked at, or we are to stop.
-    Nothing,
 }
 
 /// A slice of the hosts whose turn it is.
@@ -191,118 +173,14 @@ impl Watcher {
             if looked_at.get(&slice.number).is_some_and(|looked_at| *looked_at >= slice.due) {
                 return Ok(true);
             }
-            self.look_at_all(&claim, slice, places, &while_held).await
+            self.crew.look_at_all(&claim, slice.hosts(), places, &while_held).await?;
+            if while_held.is_asked() {
+                return Ok(false);
+            }
+            self.crew.fleet.record_looked_at(&claim, slice.number, slice.due).await?;
+            Ok(true)
         };
         reconciler::holding(claim.clone(), &self.claims, &self.clock, &while_held, work).await
-    }
-
-    async fn look_at_all(
-        &self,
-        claim: &Claim,
-        slice: &Slice,
-        places: &Semaphore,
-        stop: &Stop,
-    ) -> Result<bool, StepError> {
-        let fleet = &self.crew.fleet;
-        let mut rest = slice.hosts().iter();
-        let mut looks = FuturesUnordered::new();
-        let mut answered: Vec<HostAddress> = Vec::new();
-        loop {
-            let room = self.crew.hands.hosts_max.max(1) - looks.len();
-            looks.extend(rest.by_ref().take(room).map(|host| self.seen(host, places, stop)));
-            let Some((host, seen)) = looks.next().await else { break };
-            match seen? {
-                Seen::Nothing => {}
-                Seen::Look(Look::Answered) => answered.push(host.clone()),
-                Seen::Look(look @ Look::Silent { .. }) => {
-                    if let Look::Silent { reason } = &look {
-                        tracing::debug!(%host, reason, "host does not answer");
-                    }
-                    fleet.record_look(claim, host, &look).await?;
-                }
-                Seen::OtherKey(offered, reason) => {
-                    tracing::warn!(%host, reason, "host proved another key");
-                    match stored_key(&offered) {
-                        Some(offered) => fleet.record_other_key(claim, host, &offered, &reason).await?,
-                        None => fleet.record_failure(claim, host, &reason).await?,
-                    };
-                }
-            }
-            if answered.len() == ANSWERS {
-                fleet.record_answers(claim, &std::mem::take(&mut answered)).await?;
-            }
-        }
-        fleet.record_answers(claim, &answered).await?;
-        if stop.is_asked() {
-            return Ok(false);
-        }
-        fleet.record_looked_at(claim, slice.number, slice.due).await?;
-        Ok(true)
-    }
-
-    async fn seen<'a>(
-        &self,
-        host: &'a HostAddress,
-        places: &Semaphore,
-        stop: &Stop,
-    ) -> (&'a HostAddress, Result<Seen, StepError>) {
-        (host, self.look(host, places, stop).await)
-    }
-
-    async fn look(&self, host: &HostAddress, places: &Semaphore, stop: &Stop) -> Result<Seen, StepError> {
-        let _place = tokio::select! {
-            biased;
-            () = stop.asked() => return Ok(Seen::Nothing),
-            place = places.acquire() => place?,
-        };
-        let fleet = &self.crew.fleet;
-        if !fleet.is_to_be_looked_at(host).await? {
-            return Ok(Seen::Nothing);
-        }
-        let silent = |reason| Ok(Seen::Look(Look::Silent { reason }));
-        let credentials = match fleet.credentials(Permit::house(), host).await {
-            Ok(credentials) => credentials,
-            Err(CredentialsError::NoSuchHost { .. }) => return Ok(Seen::Nothing),
-            Err(error @ CredentialsError::None { .. }) => return silent(told(&error)),
-            Err(error) => return Err(error.into()),
-        };
-        let pinned = match fleet.host_key(Permit::house(), host).await {
-            Ok(pinned) => Some(pinned.is),
-            Err(HostKeyError::NotMet { .. }) => None,
-            Err(HostKeyError::NoSuchHost { .. }) => return Ok(Seen::Nothing),
-            Err(error) => return Err(error.into()),
-        };
-        let target = match self.crew.hands.target(host, &credentials, pinned.as_ref()) {
-            Ok(target) => target,
-            Err(reason) => return silent(reason),
-        };
-        let nothing = Command::new("true").as_user().deadline(ANSWER).keep(KEPT).say_at_most(1);
-        let remote = self.crew.hands.remote_for(Playbook::Check);
-        let asked = async {
-            match remote.run(&target, &nothing).await {
-                // A connection that was kept may be dead where the host is not.
-                Err(error) if error.may_have_begun() => remote.run(&target, &nothing).await,
-                answer => answer,
-            }
-        };
-        let answer = tokio::select! {
-            biased;
-            () = stop.asked() => return Ok(Seen::Nothing),
-            answer = asked => answer,
-        };
-        match answer {
-            Ok(output) if output.is_success() => Ok(Seen::Look(Look::Answered)),
-            Ok(output) => silent(format!("it lets us in and does nothing for us ({})", output.last_words())),
-            // That is us, who have too much to do.
-            Err(ssh::Error::TimedOut { step: ssh::Step::Queue, .. }) => Ok(Seen::Nothing),
-            Err(error) => {
-                let reason = why(host, &error);
-                match error {
-                    ssh::Error::HostKeyChanged { offered, .. } => Ok(Seen::OtherKey(offered, reason)),
-                    _ => silent(reason),
-                }
-            }
-        }
     }
 }
 

@@ -36,6 +36,7 @@ on_both_transports! {
     files_arrive_whole
     whoever_is_late_or_away_is_told_of
     a_restart_is_one
+    many_are_looked_at_together
 }
 
 struct World {
@@ -210,5 +211,39 @@ async fn a_restart_is_one(transport: Transport) {
         assert_eq!((ended.end, ended.stderr.text()), (End::Exit(5), "busy".to_owned()));
         let text = std::fs::read_to_string(world.host().path("/tmp/theirs")).unwrap();
         assert_eq!(text, "instead of reboot\n");
+        // One that is for other hosts has restarted nothing.
+        std::fs::write(world.folder.path().join("restart.yml"), theirs.replace("all", "nobody")).unwrap();
+        let ended = restarts.run(&target, &Command::new("reboot")).await;
+        assert!(matches!(&ended, Err(Error::Cannot { said, .. }) if said.contains("no task")), "{ended:?}");
     }
+}
+
+/// What one does is no other's fault: neither who is away, nor who has another key, nor who hangs.
+async fn many_are_looked_at_together(transport: Transport) {
+    let hangs = HostPlan::new().sshd("ForceCommand sleep 1000");
+    let plans = vec![HostPlan::new(), HostPlan::new(), hangs, HostPlan::new(), HostPlan::new()];
+    let world = World::new(transport, plans);
+    let key = UserKey::parse(&Secret::new(world.hosts.key())).unwrap();
+    let target = |host: &Host| {
+        let target = Target::new(Address::new(host.address(), 22), "root", key.clone());
+        target.pinned(host.host_key("ed25519").parse().unwrap())
+    };
+    let targets: Vec<Target> = world.hosts.all().iter().map(target).collect();
+    world.hosts[1].stop_sshd();
+    world.hosts[3].change_host_key();
+    world.hosts[3].reboot();
+    world.hosts[3].wait_until_up();
+    let begun = std::time::Instant::now();
+    let answers = world.hands.check(&targets).await;
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    let is_well = |answer: &Result<Output, Error>| answer.as_ref().is_ok_and(Output::is_success);
+    assert!(is_well(&answers[0]) && is_well(&answers[4]), "{answers:?}");
+    assert!(matches!(&answers[1], Err(Error::Refused { .. })), "{:?}", answers[1]);
+    assert!(matches!(&answers[2], Err(Error::Overdue { .. })), "{:?}", answers[2]);
+    assert!(matches!(&answers[3], Err(Error::HostKeyChanged { .. })), "{:?}", answers[3]);
+
+    let theirs = "- hosts: nobody\n  gather_facts: false\n  tasks:\n  - ansible.builtin.raw: 'true'\n";
+    std::fs::write(world.folder.path().join("check.yml"), theirs).unwrap();
+    let answers = world.hands.check(&targets[..1]).await;
+    assert_eq!(is_well(&answers[0]), transport == Transport::Ssh, "what does nothing shows nothing");
 }

@@ -43,12 +43,33 @@ impl World {
         let restart = commands("fedora", false, &table);
         let within = Span::seconds(600);
         let text = restart.errand(&rollout(Plan::Restart), &begun(boot_id, attempt), within).unwrap();
-        text.replace("/run/provost", &format!("{here}/run"))
+        self.moved(&text)
+    }
+
+    /// What it has of the host's own folders, in ours.
+    fn moved(&self, text: &str) -> String {
+        let here = self.folder.path().display();
+        let text = text.replace("/run/provost", &format!("{here}/run"));
+        text.replace("/run/systemd", &format!("{here}/systemd"))
+    }
+
+    /// With a `systemd-run` that does this.
+    fn with_systemd(&self, does: &str) {
+        use std::fs::Permissions;
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let path = |name: &str| self.folder.path().join(name);
+        std::fs::create_dir_all(path("systemd/system")).unwrap();
+        std::fs::create_dir_all(path("bin")).unwrap();
+        std::fs::write(path("bin/systemd-run"), format!("#!/bin/sh\n{does}\n")).unwrap();
+        std::fs::set_permissions(path("bin/systemd-run"), Permissions::from_mode(0o755)).unwrap();
     }
 
     fn begin(&self, boot_id: &str, attempt: u32) -> Child {
         let mut shell = Command::new("sh");
         let shell = shell.args(["-c", &self.script(boot_id, attempt)]).stdin(Stdio::null());
+        let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/bin:/bin".into());
+        shell.env("PATH", format!("{}:{path}", self.folder.path().join("bin").display()));
         shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
@@ -62,7 +83,7 @@ impl World {
         let table = format!("[fedora]\nupgrade = '''cd {here}; {}'''\n", self.restart);
         let upgrade = commands("fedora", false, &table);
         let text = upgrade.errand(&rollout(Plan::Upgrade), &begun(boot_id, 1), Span::seconds(600)).unwrap();
-        let text = text.replace("/run/provost", &format!("{here}/run"));
+        let text = self.moved(&text);
         Command::new("sh").args(["-c", &text]).stdin(Stdio::null()).output().unwrap()
     }
 
@@ -133,6 +154,21 @@ fn who_is_killed_is_not_waited_for() {
     let sent = world.send(&this_boot(), 7);
     assert_eq!(sent.status.code(), Some(137), "{sent:?}");
     assert_eq!(String::from_utf8(sent.stderr).unwrap(), "it was killed before its end\n");
+}
+
+/// Where systemd ends what a user began who signs out, it is in a scope of its own; where that cannot be had it is done
+/// without, and in either case once.
+#[test]
+fn it_outlives_the_session_of_who_sent_it() {
+    for (does, scopes) in
+        [("echo scope >>scopes; shift 2; exec \"$@\"", 1), ("exit 1", 0), ("shift 2; \"$@\"; exit 1", 0)]
+    {
+        let world = World::new("echo done >>done");
+        world.with_systemd(&format!("cd {}; {does}", world.folder.path().display()));
+        assert!(world.send(&this_boot(), 7).status.success());
+        let told = std::fs::read_to_string(world.folder.path().join("scopes")).unwrap_or_default();
+        assert_eq!((world.done(), told.lines().count()), (1, scopes), "{does}");
+    }
 }
 
 /// An upgrade that restarts its host would otherwise begin anew in each boot.

@@ -1,6 +1,6 @@
 //! What operators do to operations, and what they are shown.
 
-use base::Span;
+use base::{Explain as _, Span};
 use fleet::{
     Beginning, Details, Expected, Found, HostProgress, Next, OperationKind, Past, Phase, Plan, Policy,
     Rollout, RunState, SteerError, Wish,
@@ -287,11 +287,16 @@ fn deleting_a_cluster_aborts_what_runs_on_it() {
     assert!(world.keys("/commissaire/cluster/").is_empty());
     // It is there again, but what is under way there has to be released first.
     world.make_cluster("web", "");
+    let shown = || block_on(world.fleet.rollouts(permit(), &web)).unwrap().len();
+    assert_eq!(shown(), 1, "it still runs");
     let refused = block_on(world.fleet.start(permit(), &web, Plan::Upgrade)).unwrap_err();
     assert!(refused.to_string().starts_with("the restart of `web` that began at 2016-12-06T04:53:20"));
     assert_eq!(advance(&world, &claim, &restart), Next::Release(vec![address("h0")]));
     block_on(world.fleet.release_host(&claim, &web, restart.id, &address("h0"), true)).unwrap();
     assert_eq!(advance(&world, &claim, &restart), Next::Ended(fleet::Outcome::Aborted));
+    assert_eq!(shown(), 0, "it was not about this cluster");
+    let refused = block_on(world.fleet.retry(permit(), &web, restart.id)).unwrap_err();
+    assert_eq!(refused.kind(), base::Kind::NotFound, "{refused}");
     world.clock.advance(Span::seconds(1));
     block_on(world.fleet.start(permit(), &web, Plan::Upgrade)).unwrap();
     block_on(world.fleet.delete_cluster(permit(), &web, Expected::Anything)).unwrap();
@@ -299,6 +304,30 @@ fn deleting_a_cluster_aborts_what_runs_on_it() {
 
     assert_eq!(block_on(world.fleet.drop_ended_operations(Span::days(90), None)).unwrap(), None);
     assert!(world.keys("/fleet/operation").is_empty(), "{:?}", world.keys("/fleet/operation"));
+}
+
+/// A cluster that has the name of an earlier one has none of its operations; they are forgotten when it is time.
+#[test]
+fn a_cluster_made_anew_begins_with_no_operations() {
+    let world = world(1);
+    let web = cluster("web");
+    let restart = start(&world, &Plan::Restart, &Policy::default());
+    block_on(world.fleet.abort(permit(), &web, restart.id)).unwrap();
+    block_on(world.fleet.delete_cluster(permit(), &web, Expected::Anything)).unwrap();
+    world.make_cluster("web", "");
+    assert_eq!(block_on(world.fleet.rollouts(permit(), &web)).unwrap(), []);
+    // The clock was set back meanwhile.
+    world.clock.advance(Span::days(-1));
+    let upgrade =
+        block_on(world.fleet.start_with(permit(), &web, &Plan::Upgrade, &Policy::default())).unwrap();
+    assert!(upgrade.id > restart.id);
+    let shown = block_on(world.fleet.rollouts(permit(), &web)).unwrap();
+    assert_eq!(shown.iter().map(|rollout| rollout.id).collect::<Vec<_>>(), [upgrade.id]);
+    // What is put again is the same cluster.
+    world.make_cluster("web", "");
+    assert_eq!(block_on(world.fleet.rollouts(permit(), &web)).unwrap().len(), 1);
+    assert_eq!(block_on(world.fleet.drop_ended_operations(Span::days(90), None)).unwrap(), None);
+    assert_eq!(world.keys("/fleet/operation/").len(), 1);
 }
 
 #[test]

@@ -223,7 +223,7 @@ impl Stack {
     /// the turn to do so. May be dropped while it waits.
     pub async fn sign_in(&self, attempt: &Attempt<'_>) -> Outcome {
         match self.open_paths.iter().find(|open| open.path == attempt.path) {
-            Some(open) => Outcome::SignedIn(self.let_in(attempt, open).await),
+            Some(open) => Outcome::SignedIn(Box::pin(self.let_in(attempt, open)).await),
             None => self.look(attempt).await,
         }
     }
@@ -248,6 +248,12 @@ impl Stack {
         if let Some(known) = self.again(attempt) {
             return signed_in(&known, attempt);
         }
+        // Most are remembered, and need no room for this.
+        Box::pin(self.judge(attempt)).await
+    }
+
+    /// Asks the methods.
+    async fn judge(&self, attempt: &Attempt<'_>) -> Outcome {
         let offer = Offer::read(attempt.headers);
         let (mut was_wrong, mut retry_after, mut is_unsure, mut busy) = (false, None, false, None);
         let mut was_looked_at = true;

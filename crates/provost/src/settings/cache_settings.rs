@@ -47,6 +47,7 @@ pub fn cache(reader: &mut Reader<'_>) -> Option<Cache> {
         .then(|| reader.whole("cache.writer_bytes_max", BYTES_MIN..=BYTES_MAX));
     let rules = rules(reader);
     let upstream = upstream(reader);
+    let fresh = freshness(reader);
     let scrub = reader.whole("cache.scrub_bytes_per_second", 0..=BYTES_MAX);
     let reserve_bytes = reader.whole("cache.reserve_bytes", 0..=BYTES_MAX);
     let sending_bytes_max = reader.whole("cache.sending_bytes_max", SENDING_BYTES_MIN..=SENDING_BYTES_MAX);
@@ -67,6 +68,7 @@ pub fn cache(reader: &mut Reader<'_>) -> Option<Cache> {
         },
         rules: rules?,
         upstream: upstream?,
+        fresh: fresh?,
         scrub_bytes_per_second: Some(scrub?).filter(|bytes| *bytes > 0),
         reserve_bytes: reserve_bytes?,
         sending_bytes_max: sending_bytes_max?,
@@ -74,20 +76,24 @@ pub fn cache(reader: &mut Reader<'_>) -> Option<Cache> {
     })
 }
 
+/// How long what the cache behind this one said is believed.
+fn freshness(reader: &mut Reader<'_>) -> Option<Freshness> {
+    let entries = reader.fraction("cache.upstream_fresh_seconds", UPSTREAM_SECONDS_MAX);
+    let absent = reader.fraction("cache.upstream_absent_seconds", UPSTREAM_SECONDS_MAX);
+    let span = |seconds: f64| Span::days_f64(seconds / 86_400.0);
+    Some(Freshness { entries: span(entries?)?, absent: span(absent?)? })
+}
+
 /// The cache behind this one. `None` when it cannot be used.
 fn upstream(reader: &mut Reader<'_>) -> Option<Option<Upstream>> {
     let (cache_name, dir_name) = ("cache.upstream_cache_url", "cache.upstream_dir_url");
-    let fresh = reader.fraction("cache.upstream_fresh_seconds", UPSTREAM_SECONDS_MAX);
-    let absent = reader.fraction("cache.upstream_absent_seconds", UPSTREAM_SECONDS_MAX);
     let (ca_file, key_file) =
         (path(reader, "cache.upstream_ca_file"), path(reader, "cache.upstream_key_file"));
-    let span = |seconds: f64| Span::days_f64(seconds / 86_400.0);
-    let fresh = Freshness { entries: span(fresh?)?, absent: span(absent?)? };
     match (reader.is_said(cache_name), reader.is_said(dir_name)) {
         (false, false) => Some(None),
         (true, true) => {
             let (cache_url, dir_url) = (reader.parsed(cache_name), reader.parsed(dir_name));
-            Some(Some(Upstream { cache_url: cache_url?, dir_url: dir_url?, ca_file, key_file, fresh }))
+            Some(Some(Upstream { cache_url: cache_url?, dir_url: dir_url?, ca_file, key_file }))
         }
         (says_cache, _) => {
             let (said, missing) = if says_cache { (cache_name, dir_name) } else { (dir_name, cache_name) };

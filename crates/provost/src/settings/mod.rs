@@ -265,6 +265,8 @@ pub struct Cache {
     pub scrub_bytes_per_second: Option<u64>,
     /// Another cache, which has what this one has not.
     pub upstream: Option<Upstream>,
+    /// How long what it said is believed.
+    pub fresh: Freshness,
     /// How much of the disk is left free.
     pub reserve_bytes: u64,
     /// How much memory what is sent may take.
@@ -284,8 +286,6 @@ pub struct Upstream {
     pub ca_file: Option<PathBuf>,
     /// The certificate and the key that are shown to it.
     pub key_file: Option<PathBuf>,
-    /// How long what it said is believed.
-    pub fresh: Freshness,
 }
 
 /// A bucket of an S3-compatible object store.

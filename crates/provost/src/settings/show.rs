@@ -130,14 +130,8 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
             "cache.upstream_key_file",
             upstream.and_then(|upstream| upstream.key_file.as_deref()).map_or(Value::Null, path),
         ),
-        (
-            "cache.upstream_fresh_seconds",
-            upstream.map_or(Value::Null, |upstream| json!(upstream.fresh.entries.as_seconds())),
-        ),
-        (
-            "cache.upstream_absent_seconds",
-            upstream.map_or(Value::Null, |upstream| json!(upstream.fresh.absent.as_seconds())),
-        ),
+        ("cache.upstream_fresh_seconds", json!(cache.fresh.entries.as_seconds())),
+        ("cache.upstream_absent_seconds", json!(cache.fresh.absent.as_seconds())),
         ("cache.s3.bucket", json!(bucket.map(|bucket| &bucket.name))),
         ("cache.s3.prefix", json!(bucket.map(|bucket| &bucket.prefix))),
         ("cache.s3.endpoint", json!(bucket.and_then(|bucket| bucket.endpoint.as_ref()))),

@@ -24,6 +24,8 @@ const KEYS: char = 'k';
 const ENTRIES: char = 'e';
 const PINS: char = 'p';
 
+const NO_DIGEST: &str = "artifacts have 128 lower-case hexadecimal digits for a name";
+
 /// The most artifacts that one request asks about.
 const NAMES_MAX: usize = 1000;
 
@@ -57,7 +59,8 @@ impl V1 {
         if said.sha512.len() > NAMES_MAX {
             return Err(Refusal::unfit(format!("at most {NAMES_MAX} artifacts are looked for at once")));
         }
-        let digests = said.sha512.iter().map(|text| digest(text)).collect::<Result<Vec<_>, _>>()?;
+        let digest = |text: &String| Sha512::parse(text).ok_or_else(|| Refusal::unfit(NO_DIGEST));
+        let digests = said.sha512.iter().map(digest).collect::<Result<Vec<_>, _>>()?;
         let missing = self.cache()?.missing(&permit, &digests).await?;
         Ok(Answer::ok(&wire::ArtifactNames { sha512: missing.iter().map(Sha512::to_string).collect() }))
     }
@@ -196,8 +199,7 @@ impl fmt::Display for After {
 }
 
 fn digest(text: &str) -> Result<Sha512, Refusal> {
-    let malformed = || Refusal::malformed("artifacts have 128 lower-case hexadecimal digits for a name");
-    Sha512::parse(text).ok_or_else(malformed)
+    Sha512::parse(text).ok_or_else(|| Refusal::malformed(NO_DIGEST))
 }
 
 fn pattern(asked: &Asked) -> Result<Pattern, Refusal> {

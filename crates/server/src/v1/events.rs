@@ -3,7 +3,7 @@
 //! Whoever reads along is told the whole state, first as it is and then whenever it is another, so that a hint which is
 //! lost costs some seconds, and a connection which breaks costs nothing: what it is now comes first on the next one.
 //! The store is looked at when the bus hints at something, at the latest every two seconds, and then only if anything was
-//! written since.
+//! written since; once for all who read along with the same operation (`looks.rs`).
 //!
 //! A stream ends with its operation, with the house, and when who reads it may not any more, which is looked at every
 //! half a minute: a password that was changed or a certificate that was revoked does not read on for longer. It also
@@ -12,7 +12,6 @@
 //! Whoever has gone without a word, over HTTP/1.1, is noticed when they are told something, so after two comments at the
 //! latest; until then they keep their place.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ use axum::response::Response;
 use bus::{Heard, Listener};
 use bytes::Bytes;
 use engine::Stop;
-use fleet::{ClusterName, Fleet, OperationKind, ReadClusters, RolloutId};
+use fleet::{ClusterName, OperationKind, ReadClusters, RolloutId};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -29,22 +28,18 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use identity::{Permit, Principal};
 use percent_encoding::percent_decode_str;
-use store::Revision;
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::V1;
-use super::answer::tag_of;
 use super::asked::Asked;
 use super::listeners::{NoPlace, Place};
+use super::looks::{LOOK_PAUSE, Looked};
 use super::operations::named;
 use super::refusal::Refusal;
-use super::shown_operation as shown;
 use crate::signing_in::sign_in;
 
 /// At most so long after a change nobody knows of it, whatever becomes of hints.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// At least so long passes between two looks.
-const LOOK_PAUSE: Duration = Duration::from_millis(200);
 /// After so much silence a comment is sent, so that nobody on the way takes the connection for dead, and that who has
 /// gone is soon known to have.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
@@ -76,7 +71,7 @@ impl V1 {
             Refusal::too_many_listeners(detail, FULL_FOR)
         })?;
         let mut telling = Telling {
-            fleet: self.house.fleet().clone(),
+            looked: self.looks.of(self.house.fleet(), &name, id),
             cluster: name,
             id,
             kind,
@@ -84,15 +79,14 @@ impl V1 {
             check: self.check(parts),
             hints: self.house.hints(),
             stop: self.house.stopping().clone(),
-            seen: None,
             told: String::new(),
-            looked: Instant::now(),
+            seen: Instant::now(),
             spoke: Instant::now(),
             checked: Instant::now(),
             is_over: false,
             _place: place,
         };
-        let first = telling.look().await?;
+        let first = telling.look(Instant::now(), true).await?;
         let has_seen_the_end =
             parts.headers.get(LAST_EVENT_ID).is_some_and(|last| last.as_bytes() == telling.told.as_bytes());
         let mut response = Response::new(Body::empty());
@@ -129,7 +123,7 @@ impl V1 {
 
 /// What one who reads along is told.
 struct Telling {
-    fleet: Arc<Fleet>,
+    looked: Arc<Looked>,
     cluster: ClusterName,
     id: RolloutId,
     kind: OperationKind,
@@ -137,11 +131,10 @@ struct Telling {
     check: Check,
     hints: Listener,
     stop: Stop,
-    /// What the store was at when it was last looked at.
-    seen: Option<Revision>,
     /// What the last state that was told is called.
     told: String,
-    looked: Instant,
+    /// When it was so.
+    seen: Instant,
     spoke: Instant,
     checked: Instant,
     /// The last event is told.
@@ -161,20 +154,14 @@ impl Telling {
     /// What is told next; nothing at the end.
     async fn next(&mut self) -> Option<Bytes> {
         while !self.is_over && !self.stop.is_asked() {
-            let mut until = Box::pin(sleep_until((self.looked + LOOK_EVERY).min(self.spoke + SILENCE_MAX)));
-            if !self.wait(&mut until).await {
-                return None;
-            }
+            let until = (self.seen + LOOK_EVERY).min(self.spoke + SILENCE_MAX);
+            let since = self.wait(until).await?;
             if self.checked.elapsed() >= CHECK_EVERY {
                 self.by = (self.check)().await?;
                 self.checked = Instant::now();
             }
             let is_silent = self.spoke.elapsed() >= SILENCE_MAX;
-            // Time alone may change how it is doing, if nothing is written.
-            if !is_silent && !self.has_anything_changed().await? {
-                continue;
-            }
-            match self.look().await {
+            match self.look(since, is_silent).await {
                 Ok(Some(event)) => return Some(event),
                 Ok(None) if is_silent => {
                     self.spoke = Instant::now();
@@ -190,47 +177,37 @@ impl Telling {
         None
     }
 
-    /// Waits for a hint, or `until` it is time all the same; whether to go on.
-    async fn wait(&mut self, until: &mut Pin<Box<Sleep>>) -> bool {
+    /// Waits for a hint, or `until` it is time all the same; since when what is seen would be news. Nothing when it is to
+    /// stop.
+    async fn wait(&mut self, until: Instant) -> Option<Instant> {
         tokio::select! {
-            () = self.stop.asked() => return false,
-            () = until => return true,
+            () = self.stop.asked() => return None,
+            () = sleep_until(until) => return Some(until),
             () = heard(&mut self.hints, &self.cluster, self.kind) => {}
         }
+        let mut since = Instant::now();
         // Whatever else happens meanwhile is seen at the same look.
-        let pause = LOOK_PAUSE.saturating_sub(self.looked.elapsed());
         tokio::select! {
-            () = self.stop.asked() => return false,
-            () = sleep(pause) => {}
+            () = self.stop.asked() => return None,
+            () = sleep_until(self.seen + LOOK_PAUSE) => {}
         }
-        while self.hints.next().now_or_never().flatten().is_some() {}
-        true
+        while self.hints.next().now_or_never().flatten().is_some() {
+            since = Instant::now();
+        }
+        Some(since)
     }
 
-    /// Whether anything was written since it was last looked at.
-    async fn has_anything_changed(&mut self) -> Option<bool> {
-        let at = self.fleet.revision().await.ok()?;
-        self.looked = Instant::now();
-        Some(self.seen != Some(at))
-    }
-
-    /// How the operation is, if that is another than what was told.
-    async fn look(&mut self) -> Result<Option<Bytes>, Refusal> {
+    /// How the operation is now, or was at `since` or later, if that is another than what was told.
+    async fn look(&mut self, since: Instant, is_thorough: bool) -> Result<Option<Bytes>, Refusal> {
         let permit: Permit<ReadClusters> = Permit::grant(self.by.clone())?;
-        // Before the operation is read: what is written meanwhile is looked for the next time.
-        self.seen = Some(self.fleet.revision().await?);
-        self.looked = Instant::now();
-        let operation = shown::operation(&self.fleet.rollout_view(permit, &self.cluster, self.id).await?);
-        self.is_over = operation.phase.is_end();
-        let data = serde_json::to_string(&operation).expect("wire's shapes have texts for keys");
-        let tag = tag_of(data.as_bytes());
-        if tag == self.told {
+        let view = self.looked.view(permit, since, is_thorough).await?;
+        (self.seen, self.is_over) = (view.at, view.is_over);
+        if view.tag == self.told {
             return Ok(None);
         }
         self.spoke = Instant::now();
-        let event = format!("event: operation\nid: {tag}\nretry: 2000\ndata: {data}\n\n");
-        self.told = tag;
-        Ok(Some(event.into()))
+        self.told = view.tag;
+        Ok(Some(view.event))
     }
 }
 

@@ -1,9 +1,9 @@
-//! How many read along with operations: each of them keeps a connection, and has the store looked at.
+//! How many read along with operations: each of them keeps a connection.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How many there may be. Each costs some kilobytes, and a question to the store every two seconds.
+/// How many there may be. Each costs some kilobytes; the store is asked once for all who read the same.
 const LISTENERS_MAX: usize = 512;
 /// How many of them may be one and the same user, so that nobody takes all places: a team has one certificate, perhaps.
 const LISTENERS_MAX_EACH: usize = 64;

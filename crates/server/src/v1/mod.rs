@@ -17,6 +17,7 @@ mod events;
 mod host_keys;
 mod hosts;
 mod listeners;
+mod looks;
 pub(crate) mod openapi;
 mod operations;
 mod policy;
@@ -44,6 +45,7 @@ use self::answer::Answer;
 use self::asked::Asked;
 use self::condition::Condition;
 use self::listeners::Listeners;
+use self::looks::Looks;
 use self::refusal::Refusal;
 use self::route::Found;
 use self::table::{Call, Conditions, Row};
@@ -58,11 +60,13 @@ pub(crate) struct V1 {
     api: Arc<Entrance>,
     /// Who reads along with operations.
     listeners: Listeners,
+    /// What they read along with.
+    looks: Looks,
 }
 
 impl V1 {
     pub(crate) fn new(house: Arc<House>, api: Arc<Entrance>) -> Self {
-        Self { house, api, listeners: Listeners::default() }
+        Self { house, api, listeners: Listeners::default(), looks: Looks::default() }
     }
 
     /// Answers one request. Never fails: a refusal is an answer.

@@ -82,10 +82,11 @@ pub trait Staged: Send {
 
 /// The beginning of something that is being written.
 pub trait SoFar: Send + Sync {
-    /// How many bytes can be read. Never becomes less, also not when it is kept or forgotten.
+    /// How many bytes can be read while it is being written. Never becomes less.
     fn bytes(&self) -> u64;
 
-    /// The bytes in `range`, as far as there are any by now, in pieces of at most [`CHUNK_BYTES`].
+    /// The bytes in `range`, as far as there are any by now, in pieces of at most [`CHUNK_BYTES`]; none any more when it was
+    /// kept or forgotten.
     fn read(&self, range: Range<u64>) -> BoxStream<'static, Result<Bytes, Error>>;
 }
 

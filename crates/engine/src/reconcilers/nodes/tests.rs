@@ -254,6 +254,40 @@ async fn hosts_follow_their_cluster_to_another_container_manager() {
     assert_eq!(fleet.manager_changes().await.unwrap(), []);
 }
 
+/// Hosts that go before they have followed are forgotten by both, however many they are.
+#[tokio::test]
+async fn who_goes_before_it_has_followed_leaves_no_node() {
+    let mut world = World::new().await;
+    world.server.set_token(TOKEN, "provost");
+    for number in 0..40 {
+        world.joined(&format!("10.0.0.{number}")).await;
+    }
+    world.step().await;
+    let other = ApiServer::http();
+    other.set_token(TOKEN, "provost");
+    let options = json!({"server_url": other.url(), "token": TOKEN});
+    let options = Options::new(options.as_object().unwrap().clone());
+    let manager =
+        ContainerManager { name: "other".parse().unwrap(), kind: ContainerManagerKind::OpenShift, options };
+    world.fleet.put_container_manager(Permit::house(), manager, Expected::Absent).await.unwrap();
+    let new = NewCluster { container_manager: "other".into(), ..NewCluster::default() };
+    world.fleet.put_cluster(Permit::house(), &web(), &new, Expected::Anything).await.unwrap();
+
+    world.fleet.leave(Permit::house(), &web(), &"10.0.0.0".parse().unwrap()).await.unwrap();
+    world.fleet.delete_host(Permit::house(), &"10.0.0.1".parse().unwrap(), Expected::Anything).await.unwrap();
+    world.step().await;
+    let there = |server: &ApiServer, number: u8| server.node(&format!("10.0.0.{number}")).is_some();
+    assert_eq!([0, 1, 2].map(|number| there(&world.server, number)), [false; 3]);
+    assert_eq!([0, 1, 2].map(|number| there(&other, number)), [false, false, true]);
+    // All the others at once, between the change and the next step.
+    let new = NewCluster { container_manager: "k8s".into(), ..NewCluster::default() };
+    world.fleet.put_cluster(Permit::house(), &web(), &new, Expected::Anything).await.unwrap();
+    world.fleet.delete_cluster(Permit::house(), &web(), Expected::Anything).await.unwrap();
+    world.step().await;
+    assert!(!(0..40).any(|number| there(&world.server, number) || there(&other, number)));
+    assert_eq!(world.fleet.nodes_leaving().await.unwrap(), []);
+}
+
 /// Somebody is at work on a host while its cluster changes: it follows as soon as they are done.
 #[tokio::test]
 async fn a_host_that_is_worked_on_follows_later() {

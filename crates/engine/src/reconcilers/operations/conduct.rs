@@ -18,17 +18,19 @@ use std::time::Duration;
 use base::{Explain as _, Timestamp};
 use bus::{Heard, Hint, Listener};
 use fleet::{
-    Beginning, ClusterName, HostAddress, HostRun, Next, Rollout, RolloutError, RolloutId, RunState, Step,
-    Wish,
+    Beginning, ClusterName, HostAddress, HostFilter, HostRun, Next, Rollout, RolloutError, RolloutId,
+    RunState, Step, Why, Wish,
 };
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
+use identity::Permit;
 use store::Claim;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::{Operations, is_of, until};
-use crate::hands::{Came, Ready, Task, Visit};
+use crate::hands::{Came, Crew, Ready, Task, Visit};
 use crate::reconciler::StepError;
 use crate::tasks::Stop;
 
@@ -36,6 +38,11 @@ use crate::tasks::Stop;
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// How long after its moment it is looked at: so that the moment has surely come.
 const AFTER: Duration = Duration::from_millis(20);
+
+/// For how long it is believed that hosts are there which were, where it matters how many are.
+const LOOKED_FOR: Duration = Duration::from_secs(30);
+/// How many hosts are read at once.
+const PAGE: usize = 200;
 
 /// How the work on an operation ended here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +88,10 @@ pub(super) struct Conductor<'a> {
     places: HashMap<HostAddress, OwnedSemaphorePermit>,
     /// Whether a host waits for a place.
     wants_place: bool,
+    /// A look at all hosts of the cluster, where it matters how many of them are there.
+    looking: Option<BoxFuture<'static, Result<(), StepError>>>,
+    /// When such a look was over last: one that takes long is not begun anew before anything else.
+    looked: Option<Instant>,
 }
 
 impl<'a> Conductor<'a> {
@@ -102,6 +113,8 @@ impl<'a> Conductor<'a> {
             ready: HashMap::new(),
             places: HashMap::new(),
             wants_place: false,
+            looking: None,
+            looked: None,
         }
     }
 
@@ -116,6 +129,8 @@ impl<'a> Conductor<'a> {
             job.stop.ask();
         }
         while self.working.next().await.is_some() {}
+        // Nobody needs to know any more: whoever goes on looks anew.
+        self.looking = None;
         ended
     }
 
@@ -142,15 +157,35 @@ impl<'a> Conductor<'a> {
                 Next::Gather | Next::Settle(_) | Next::Finish(_) => return Ok(Ended::Stopped),
                 Next::Begin(_) | Next::Release(_) | Next::Paused => None,
             };
-            self.set_to_work(step);
+            let counts =
+                matches!(step.next, Next::Begin(_) | Next::Await { why: Why::Unavailable { .. }, .. });
+            let may_begin = !counts || self.has_looked(&step.rollout);
+            self.set_to_work(step, may_begin);
             if !self.come_in(until).await? {
                 return Ok(Ended::Stopped);
             }
         }
     }
 
-    /// Has done on each host what is to be done there now, and nothing else.
-    fn set_to_work(&mut self, step: Step) {
+    /// Whether it is known how many hosts of the cluster are there, if that counts; has them looked at otherwise. Who
+    /// has fallen silent since the watcher came by would count as one that may do without others.
+    fn has_looked(&mut self, rollout: &Rollout) -> bool {
+        let crew = &self.of.crew;
+        let counts = rollout.policy.max_unavailable.is_some() && crew.hands.watch_period.is_some();
+        if !counts || self.looked.is_some_and(|looked| looked.elapsed() < LOOKED_FOR) {
+            return true;
+        }
+        if self.looking.is_none() {
+            let (crew, claim) = (Arc::clone(crew), self.claim.clone());
+            let (cluster, stop) = (self.cluster.clone(), self.stop.clone());
+            self.looking = Some(look_around(crew, claim, cluster, stop).boxed());
+        }
+        false
+    }
+
+    /// Has done on each host what is to be done there now, and nothing else. `may_begin` tells whether more hosts may be
+    /// begun with.
+    fn set_to_work(&mut self, step: Step, may_begin: bool) {
         let rollout = Arc::new(step.rollout);
         let beginning = match &step.next {
             Next::Begin(hosts) => hosts.as_slice(),
@@ -192,7 +227,7 @@ impl<'a> Conductor<'a> {
             }
         }
         for address in beginning {
-            if !self.jobs.contains_key(address) && self.has_place(address) {
+            if may_begin && !self.jobs.contains_key(address) && self.has_place(address) {
                 self.begin_job(&rollout, address, Doing::Prepare, |_| Task::Prepare);
             }
         }
@@ -248,8 +283,19 @@ impl<'a> Conductor<'a> {
                     false => std::future::pending().await,
                 }
             };
+            let looking = async {
+                match &mut self.looking {
+                    Some(looking) => looking.await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = self.stop.asked() => return Ok(false),
+                looked = looking => {
+                    (self.looking, self.looked) = (None, Some(Instant::now()));
+                    looked?;
+                    return Ok(true);
+                }
                 Some((address, came)) = self.working.next() => {
                     self.note(address, came?).await?;
                     // Whoever else is there by now.
@@ -315,6 +361,27 @@ impl<'a> Conductor<'a> {
                 Ok(())
             }
             noted => Ok(noted?),
+        }
+    }
+}
+
+/// Looks whether the hosts of a cluster answer, but for those that are meant to be away.
+async fn look_around(
+    crew: Arc<Crew>,
+    claim: Claim,
+    cluster: ClusterName,
+    stop: Stop,
+) -> Result<(), StepError> {
+    let filter = HostFilter { cluster: Some(cluster), ..HostFilter::default() };
+    let places = Semaphore::new(crew.hands.hosts_max.max(1));
+    let mut after: Option<HostAddress> = None;
+    loop {
+        let page = crew.fleet.hosts(Permit::house(), &filter, after.as_ref(), PAGE).await?;
+        let hosts: Vec<HostAddress> = page.hosts.into_iter().map(|host| host.is.address).collect();
+        crew.look_at_all(&claim, &hosts, &places, &stop).await?;
+        after = page.next;
+        if after.is_none() || stop.is_asked() {
+            return Ok(());
         }
     }
 }

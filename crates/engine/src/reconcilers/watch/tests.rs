@@ -1,16 +1,18 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use base::{Entropy, Secret};
 use base64::Engine as _;
 use fleet::bootstrap::Profile;
 use fleet::{Credentials, Fleet, Ground, HostStatus, NewCluster, NewHost, OsCommands, Templates};
-use ssh::{Captured, End, Error, HostKey, Output, Remote, Target, Upload};
+use identity::Permit;
+use ssh::{Captured, Command, End, Error, HostKey, Output, Remote, Target, Upload};
 use store::{Engine as _, Memory, Page, Prefix, SealingKey};
 
 use super::*;
-use crate::hands::{Hands, Nodes};
+use crate::hands::{ANSWER, Hands, Nodes};
 
 const BEGINNING: Timestamp = Timestamp::from_unix(1_790_000_000);
 const PERIOD: Span = Span::seconds(300);

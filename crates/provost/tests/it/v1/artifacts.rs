@@ -64,7 +64,8 @@ fn artifacts_and_entries_are_found() {
         admin.says("POST", "/cache/missing", &[], &missing, 200).document,
         json!({"sha512": [absent]})
     );
-    admin.says("POST", "/cache/missing", &[], &json!({"sha512": ["x"]}), 400).is_problem(400);
+    admin.says("POST", "/cache/missing", &[], &json!({"sha512": ["x"]}), 422).is_problem(422);
+    admin.says("GET", "/cache/artifacts/x", &[], &Value::Null, 400).is_problem(400);
     admin.says("GET", &format!("/cache/artifacts/{absent}"), &[], &Value::Null, 404).is_problem(404);
     ended_without_a_fault(house);
 }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use cache::{Cache, Maintain, PutArtifact, PutEntry, ReadArtifacts};
+use cache::{Cache, PutArtifact, PutEntry, ReadArtifacts};
 use engine::House;
 use http::HeaderMap;
 use http::header::ORIGIN;
@@ -114,10 +114,10 @@ impl NetworkCache {
             }
             Call::Update => {
                 // Entries may go: that is for nobody who does not say who they are.
-                let permit = self
-                    .permit::<Maintain>(Who::SignedIn, Principal::anybody_publishing, path, parts)
-                    .await?;
-                self.update(permit).await
+                let who = Who::SignedIn;
+                let permit = self.permit(who, Principal::anybody_publishing, path, parts).await?;
+                let listing = self.permit(who, Principal::anybody_reading, path, parts).await?;
+                self.update(permit, listing).await
             }
         }
     }

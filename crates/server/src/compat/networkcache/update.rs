@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use cache::{EntryKey, Maintain, Pattern};
+use cache::{EntryKey, Maintain, Pattern, ReadCatalog};
 use identity::{Permit, Principal};
 use serde_json::json;
 
@@ -16,10 +16,14 @@ impl NetworkCache {
     /// 200 and which keys lost entries, and which were asked for again. Where there is another cache behind this one, its
     /// entries are added, and those that it gave before go when it has nothing under their key any more; what somebody put
     /// here stays. Where there is none, entries go whose artifact is not here.
-    pub(super) async fn update(&self, permit: Permit<Maintain>) -> Result<Response, Refusal> {
+    pub(super) async fn update(
+        &self,
+        permit: Permit<Maintain>,
+        listing: Permit<ReadCatalog>,
+    ) -> Result<Response, Refusal> {
         let (mut removed, mut updated) = (Vec::new(), Vec::new());
         let mut after: Option<EntryKey> = None;
-        let (all, listing) = (Pattern::new("*"), Permit::house());
+        let all = Pattern::new("*");
         loop {
             let page = self.cache.find_keys(&listing, &all, after.as_ref(), PAGE).await?;
             for found in page.items {

@@ -5,14 +5,16 @@ use std::sync::Mutex;
 use base::{Clock, Entropy, Span, Timestamp};
 use bus::{Hint, InProcess};
 use fleet::{
-    AddHost, Beginning, Expected, Ground, HostProgress, HostStatus, NewCluster, NewHost, Plan, Policy,
+    AddHost, Beginning, Expected, Fleet, Ground, HostProgress, HostStatus, NewCluster, NewHost, Plan, Policy,
     Rollout, StartOperation, SteerOperation, WriteCluster,
 };
 use futures_util::Stream;
 use identity::{Action, Role};
 use store::{Claim, Claims, Engine, Memory, SealingKey};
 
+use super::super::answer::tag_of;
 use super::super::listeners::Listeners;
+use super::super::looks::Looks;
 use super::*;
 
 fn reader() -> Principal {
@@ -32,6 +34,7 @@ struct World {
     /// Who reads is found to be this at the next check.
     reads: Arc<Mutex<Option<Principal>>>,
     listeners: Listeners,
+    looks: Looks,
     rollout: Rollout,
 }
 
@@ -56,15 +59,16 @@ impl World {
         let permit = permit::<StartOperation>();
         let rollout = fleet.start_with(permit, &web, &Plan::Restart, &Policy::default()).await.unwrap();
         let (bus, stop, listeners) = (InProcess::new(), Stop::new(), Listeners::default());
+        let looks = Looks::default();
         let reads = Arc::new(Mutex::new(Some(reader())));
-        Self { store, clock, fleet, bus, stop, reads, listeners, rollout }
+        Self { store, clock, fleet, bus, stop, reads, listeners, looks, rollout }
     }
 
     /// What one who reads along from now on is told.
     fn events(&self) -> impl Stream<Item = Bytes> + Send + Unpin + use<> {
         let reads = self.reads.clone();
         let telling = Telling {
-            fleet: self.fleet.clone(),
+            looked: self.looks.of(&self.fleet, &web(), self.rollout.id),
             cluster: web(),
             id: self.rollout.id,
             kind: OperationKind::Restart,
@@ -75,9 +79,8 @@ impl World {
             }),
             hints: self.bus.listen(),
             stop: self.stop.clone(),
-            seen: None,
             told: String::new(),
-            looked: Instant::now(),
+            seen: Instant::now(),
             spoke: Instant::now(),
             checked: Instant::now(),
             is_over: false,
@@ -159,6 +162,27 @@ async fn what_is_comes_first_and_then_what_becomes_of_it() {
     assert!(end.finished_at.is_some());
     assert_eq!(events.next().await, None);
     assert_eq!(told(&world.events().next().await.unwrap()), end, "whoever comes late is told the end");
+}
+
+/// However many read along, the store is asked as often as for one, and all of them are told.
+#[tokio::test(start_paused = true)]
+async fn many_who_read_the_same_share_each_look() {
+    let world = World::new().await;
+    let claim = world.claim().await;
+    let mut all: Vec<_> = (0..40).map(|_| world.events()).collect();
+    for events in &mut all {
+        next(events).await;
+    }
+    tokio::time::advance(LOOK_PAUSE).await;
+    world.restart(&claim, "h0").await;
+    world.hint("restart of host begun", "host h0");
+    let events = futures_util::future::join_all(all.iter_mut().map(|events| events.next())).await;
+    let events: Vec<Bytes> = events.into_iter().flatten().collect();
+    assert!(events.len() == 40 && told(&events[0]).under_way == ["h0"]);
+    assert!(
+        events.iter().all(|event| event.as_ptr() == events[0].as_ptr()),
+        "it was read and written out once"
+    );
 }
 
 #[tokio::test(start_paused = true)]

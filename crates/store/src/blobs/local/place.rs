@@ -106,7 +106,9 @@ impl Place {
     /// A new file for what comes in.
     pub(super) fn stage(self: &Arc<Self>) -> Result<(File, Temporary), Error> {
         let temporary = Temporary { path: self.temporary() };
+        // Read by whoever reads along while it is written.
         let file = OpenOptions::new()
+            .read(true)
             .write(true)
             .create_new(true)
             .mode(0o600)

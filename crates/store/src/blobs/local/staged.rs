@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice, Write as _};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Poll, Waker};
 
 use base::{Sha512, Sha512Hasher};
@@ -69,8 +69,8 @@ struct State {
 /// What was written so far.
 struct Written {
     readers: Arc<Pool>,
-    /// Nothing before there is a file.
-    file: OnceLock<Arc<File>>,
+    /// Nothing before there is a file, or when it is not being written any more: its room is given back then.
+    file: OnceLock<Weak<File>>,
     bytes: AtomicU64,
 }
 
@@ -80,9 +80,9 @@ impl SoFar for Written {
     }
 
     fn read(&self, range: Range<u64>) -> BoxStream<'static, Result<Bytes, Error>> {
-        let Some(file) = self.file.get() else { return stream::empty().boxed() };
+        let Some(file) = self.file.get().and_then(Weak::upgrade) else { return stream::empty().boxed() };
         let end = range.end.min(self.bytes());
-        Opened::shared(Arc::clone(file), Arc::clone(&self.readers)).read(range.start.min(end)..end)
+        Opened::shared(file, Arc::clone(&self.readers)).read(range.start.min(end)..end)
     }
 }
 
@@ -249,7 +249,7 @@ impl Shared {
                         return self.fail(error);
                     }
                     if let Some((file, _)) = &sink.file {
-                        self.written.file.get_or_init(|| Arc::clone(file));
+                        self.written.file.get_or_init(|| Arc::downgrade(file));
                         self.written.bytes.store(sink.size, Ordering::Release);
                     }
                     self.sync_so_far(&mut sink);

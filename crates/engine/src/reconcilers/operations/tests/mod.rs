@@ -119,6 +119,24 @@ async fn a_host_that_cannot_be_reached_is_not_begun_with() {
 }
 
 /// What operators want is heard at once.
+/// Who has gone since the watcher came by is not counted among those that are there.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_fell_silent_just_now_is_not_counted_as_available() {
+    let world = world(4).await;
+    world.machines.with("web-3", |machine| machine.is_deaf = true);
+    let policy = Policy { max_unavailable: share("1"), batch: share("2"), ..Policy::default() };
+    let id = world.start("web", &Plan::Restart, &policy).await;
+    let ended = world.ended("web", id).await;
+    assert_eq!((ended.outcome, ended.done), (Some(Outcome::Failed), 0), "it stops at that one");
+    assert_eq!(*world.machines.most_down.lock().unwrap(), 0, "and takes no other away");
+    // It is there again, which is found out as well, though nobody watches.
+    world.machines.with("web-3", |machine| machine.is_deaf = false);
+    let id = world.start("web", &Plan::Restart, &policy).await;
+    let ended = world.ended("web", id).await;
+    assert_eq!((ended.outcome, ended.done), (Some(Outcome::Finished), 4));
+    assert_eq!(*world.machines.most_down.lock().unwrap(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn operators_are_heard_at_once() {
     let world = world(3).await;

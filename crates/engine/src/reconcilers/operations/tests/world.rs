@@ -94,7 +94,7 @@ impl World {
             etcd: None,
             investigates: false,
             operates: true,
-            watch_period: None,
+            watch_period: Some(Span::seconds(300)),
             hosts_max: self.hosts_max,
             host_limit: Duration::from_secs(600),
         };
