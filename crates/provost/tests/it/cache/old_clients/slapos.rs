@@ -27,7 +27,12 @@ server.serve_forever()
 ";
 
 /// A server in Python that prints its port, and its URL.
-fn serve(python: &Path, client: &NetworkCache, program: &str, arguments: &[&str]) -> (Process, String) {
+pub(super) fn serve(
+    python: &Path,
+    client: &NetworkCache,
+    program: &str,
+    arguments: &[&str],
+) -> (Process, String) {
     for folder in ["objects", "entries", "tree"] {
         let _ = std::fs::create_dir(client.path(folder));
     }
