@@ -63,6 +63,9 @@ pub enum BuildError {
     /// The client certificate or its key is unusable.
     #[error("the client certificate and its key are not usable")]
     Certificate(#[source] reqwest::Error),
+    /// The client certificate and its key do not go together, or are of kinds that TLS has no use for.
+    #[error("the client certificate and its key are not usable")]
+    Identity(#[source] rustls::Error),
     /// The token has line ends or the like in it.
     #[error("the credentials have characters that cannot be sent")]
     Authorization,
@@ -74,7 +77,11 @@ pub enum BuildError {
 impl Explain for BuildError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NoEndpoint | Self::Trust(_) | Self::Certificate(_) | Self::Authorization => Kind::Invalid,
+            Self::NoEndpoint
+            | Self::Trust(_)
+            | Self::Certificate(_)
+            | Self::Identity(_)
+            | Self::Authorization => Kind::Invalid,
             Self::Tls(_) => Kind::Unavailable,
         }
     }

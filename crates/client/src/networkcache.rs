@@ -20,6 +20,7 @@ mod service;
 mod service_url;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::time::Duration;
 

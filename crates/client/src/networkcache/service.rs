@@ -8,7 +8,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Identity, Method, RequestBuilder, Response};
 use tokio::time::timeout;
 
-use super::{Access, CacheError, Patience, ServiceUrl};
+use super::{Access, CacheError, Patience, ServiceUrl, tls};
 use crate::answer::one_line;
 use crate::client::{BuildError, Trust, authorities};
 
@@ -116,15 +116,18 @@ impl Service {
             .http1_only()
             .connect_timeout(patience.connect)
             .default_headers(headers);
-        builder = match &access.trust {
-            Trust::Only(pem) => builder.tls_certs_only(authorities(pem)?),
+        let identity = access.certificate.as_ref().map(|pem| Identity::from_pem(pem.expose())).transpose();
+        let identity = identity.map_err(BuildError::Certificate)?;
+        builder = match (&access.trust, identity) {
+            (Trust::Only(pem), _) => {
+                authorities(pem)?;
+                builder.tls_backend_preconfigured(tls::config(pem, access.certificate.as_ref())?)
+            }
             // A machine without any authorities can still speak plain HTTP.
-            Trust::System if !url.is_https() => builder.tls_certs_only([]),
-            Trust::System => builder,
+            (Trust::System, _) if !url.is_https() => builder.tls_certs_only([]),
+            (Trust::System, Some(identity)) => builder.identity(identity),
+            (Trust::System, None) => builder,
         };
-        if let Some(pem) = &access.certificate {
-            builder = builder.identity(Identity::from_pem(pem.expose()).map_err(BuildError::Certificate)?);
-        }
         Ok(Self { url, patience, http: builder.build().map_err(BuildError::Tls)? })
     }
 

@@ -53,7 +53,8 @@ impl Library {
         Ok(source.digest)
     }
 
-    /// The entries under `key` that are believed, in the server's order. Where nobody is trusted by name, everybody is.
+    /// The entries under `key` that are believed, in the server's order. Where nobody is trusted by name, everybody is: that
+    /// is what an empty list means to these programs, while to the node agent it means nobody (networkcache contract, 4.3).
     pub(super) async fn select(&self, key: &str) -> Result<Vec<Entry>, CommandError> {
         let caches: Entries = self.configuration.entries("download-dir-url")?;
         let List { mut entries, skipped } = caches.get(&arriving(key)).await?;

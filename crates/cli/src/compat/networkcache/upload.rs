@@ -41,7 +41,7 @@ pub(super) struct Line {
     /// Print the SHA-512 of what was uploaded
     #[arg(long)]
     print_digest: bool,
-    /// More metadata, which comes before that of the file; the values are text
+    /// More metadata, which overrides the file's; the values are text
     #[arg(value_name = "KEY=VALUE")]
     words: Vec<String>,
 }
@@ -74,7 +74,7 @@ impl Line {
         Ok(())
     }
 
-    /// That of the file, of the words, which come before it, and the URL unless one of both has another.
+    /// That of the file, overridden by the words, and the URL unless one of both has another.
     fn metadata(&self, url: Option<&str>) -> Result<Object, CommandError> {
         let mut metadata = match &self.metadata {
             Some(path) => read_metadata(path)?,
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn words_come_before_the_file_and_the_url_behind_both() {
+    fn words_override_the_file_and_both_the_url() {
         let file = r#"{"n": 1.0, "a": 2, "x": NaN}"#;
         for (file, words, url, expected) in [
             (

@@ -3,8 +3,9 @@
 use std::io::Read as _;
 use std::process::{Command, Stdio};
 
-use testkit::{Cable, NetworkCache, Pass, Process, wait_until};
+use testkit::{Cable, NetworkCache, Pass, Process, openssl_ok, wait_until, witness};
 
+use super::slapos::serve;
 use super::{Ours, is_tidy};
 use crate::cache::{keep, open, with_users};
 use crate::houses::ended_without_a_fault;
@@ -80,6 +81,56 @@ fn passwords_stand_in_urls_and_https_needs_no_certificate() {
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{user}");
         assert!(ran.stderr.contains(expected) && !ran.stderr.contains("wrong"), "{}", ran.stderr);
     }
+    ended_without_a_fault(house);
+}
+
+/// A server that has one entry under every key, behind TLS with a certificate that it signed itself.
+const SELF_SIGNED: &str = "
+import http.server, json, ssl
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps([[json.dumps({'sha512': '0' * 128}), '']]).encode()
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain('self.crt', 'self.key')
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print(server.server_port, flush=True)
+server.serve_forever()
+";
+
+/// As OpenSSL does it for old clients: the file of authorities may hold the server's own certificate.
+#[test]
+fn a_server_may_be_its_own_authority() {
+    let (house, ours) = (open(), Ours::new());
+    let client = NetworkCache::of(&house, &house.administrator());
+    for (file, name) in [("self", "IP:127.0.0.1"), ("other", "IP:127.0.0.1"), ("elsewhere", "IP:127.0.0.2")] {
+        let (names, key, certificate) =
+            (format!("subjectAltName={name}"), format!("{file}.key"), format!("{file}.crt"));
+        let arguments =
+            ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "10", "-subj", "/CN=cache"];
+        let more = ["-addext", &names, "-keyout", &key, "-out", &certificate];
+        openssl_ok(client.directory(), &[&arguments[..], &more].concat());
+    }
+    let (_server, url) = serve(&witness("python"), &client, SELF_SIGNED, &[]);
+    for (file, expected) in [("self", Some(0)), ("other", Some(1))] {
+        configure(&client, &url.replace("http:", "https:"), &format!("shadir-ca-file = {file}.crt\n"));
+        let ran = ours.download(&client, &["-k", "key", "-l"]);
+        assert_eq!(ran.code, expected, "{ran:?}");
+        assert!(expected == Some(0) || ran.stderr.contains("could not reach https://"), "{ran:?}");
+    }
+    // What it says of its name counts.
+    for file in ["crt", "key"] {
+        std::fs::rename(client.path(&format!("elsewhere.{file}")), client.path(&format!("self.{file}")))
+            .unwrap();
+    }
+    let (_server, url) = serve(&witness("python"), &client, SELF_SIGNED, &[]);
+    configure(&client, &url.replace("http:", "https:"), "shadir-ca-file = self.crt\n");
+    let ran = ours.download(&client, &["-k", "key", "-l"]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("could not reach https://"), "{ran:?}");
     ended_without_a_fault(house);
 }
 

@@ -37,10 +37,12 @@ fn our_keys_sign_for_the_stock_library() {
         assert_eq!(client.download(&["-k", bits, "n==\"2\""]).ok(), bits);
 
         let text = openssl_ok(client.directory(), &["x509", "-in", "sign.crt", "-noout", "-text"]);
+        // Newer ones leave out the blanks.
+        let text = text.replace(" = ", "=");
         for part in [
             "Version: 3 (0x2)",
             "Signature Algorithm: sha256WithRSAEncryption",
-            "Issuer: CN = COMP-1/\\C3\\A9",
+            "Issuer: CN=COMP-1/\\C3\\A9",
             "CA:TRUE",
             &format!("Public-Key: ({bits} bit)"),
         ] {

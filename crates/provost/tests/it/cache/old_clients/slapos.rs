@@ -1,8 +1,10 @@
-//! slapos.core: its proxy is a cache to our clients, and its node agent's code a client to our server.
+//! Servers of others: slapos.core's proxy and the stock library's test server are caches to our clients. And slapos.core's
+//! node agent is a client to our server.
 
+use std::path::Path;
 use std::process::Command;
 
-use testkit::{NetworkCache, Process, run, slapos_python};
+use testkit::{NetworkCache, Process, run, slapos_python, witness};
 
 use super::Ours;
 use crate::cache::open;
@@ -10,37 +12,56 @@ use crate::houses::ended_without_a_fault;
 
 /// Serves the proxy's network cache from two folders, on a port that it prints.
 const PROXY: &str = "
-import os
+import os, sys
 from werkzeug.serving import make_server
 from slapos.proxy.views import app
 app.config.update(
     DATABASE_URI='proxy.db', SHACACHE_CONTENT_DIRECTORY=os.path.abspath('objects'),
     SHACACHE_METADATA_DIRECTORY=os.path.abspath('entries'),
     computer_id='computer', software_product_list={}, multimaster={}, run_id='run')
+if sys.argv[1]:
+    app.config.update(SHACACHE_UPSTREAM_CACHE_URL=sys.argv[1], SHACACHE_UPSTREAM_DIR_URL=sys.argv[2])
 server = make_server('127.0.0.1', 0, app, threaded=True)
 print(server.port, flush=True)
 server.serve_forever()
 ";
 
-#[test]
-fn the_proxy_is_a_cache_to_our_clients() {
-    let (house, ours) = (open(), Ours::new());
-    let client = NetworkCache::of(&house, &house.administrator());
-    for folder in ["objects", "entries"] {
-        std::fs::create_dir(client.path(folder)).unwrap();
+/// A server in Python that prints its port, and its URL.
+pub(super) fn serve(
+    python: &Path,
+    client: &NetworkCache,
+    program: &str,
+    arguments: &[&str],
+) -> (Process, String) {
+    for folder in ["objects", "entries", "tree"] {
+        let _ = std::fs::create_dir(client.path(folder));
     }
-    let mut proxy = Command::new(slapos_python());
-    let proxy = Process::spawn(proxy.args(["-c", PROXY]).current_dir(client.directory()));
-    let port = proxy.wait_for_stdout(|said| said.ends_with('\n')).unwrap_or_else(|said| panic!("{said}"));
-    let url = format!("http://127.0.0.1:{}/shacache", port.trim());
+    let mut server = Command::new(python);
+    server.args(["-c", program]).args(arguments).current_dir(client.directory());
+    let server = Process::spawn(&mut server);
+    let port = server.wait_for_stdout(|said| said.ends_with('\n')).unwrap_or_else(|said| panic!("{said}"));
+    let url = format!("http://127.0.0.1:{}", port.trim());
+    (server, url)
+}
+
+/// From now on, `client` reads and writes there.
+fn point_at(client: &NetworkCache, artifacts: &str, entries: &str) {
     let text = std::fs::read_to_string(client.path("cache.cfg")).unwrap();
     let mut lines: Vec<String> =
         text.lines().filter(|line| !line.contains("load-")).map(str::to_owned).collect();
     for direction in ["download", "upload"] {
-        lines.insert(1, format!("{direction}-cache-url = {url}/cache"));
-        lines.insert(1, format!("{direction}-dir-url = {url}/dir"));
+        lines.insert(1, format!("{direction}-cache-url = {artifacts}"));
+        lines.insert(1, format!("{direction}-dir-url = {entries}"));
     }
     client.write("cache.cfg", (lines.join("\n") + "\n").as_bytes());
+}
+
+#[test]
+fn the_proxy_is_a_cache_to_our_clients() {
+    let (house, ours) = (open(), Ours::new());
+    let client = NetworkCache::of(&house, &house.administrator());
+    let (_proxy, url) = serve(&slapos_python(), &client, PROXY, &["", ""]);
+    point_at(&client, &format!("{url}/shacache/cache"), &format!("{url}/shacache/dir"));
     let bytes = vec![b'x'; 3_000_000];
     client.write("file", &bytes);
     assert_eq!(ours.download(&client, &["-k", "none"]).code, Some(1));
@@ -58,6 +79,58 @@ fn the_proxy_is_a_cache_to_our_clients() {
     ours.run(&client, "slapcache-upload", &configuration).ok();
     ours.run(&client, "slapcache-download", &[configuration[0], "--destination", "got"]).ok();
     assert!(std::fs::read(client.path("got")).unwrap() == bytes);
+    ended_without_a_fault(house);
+}
+
+/// It fetches from us what it does not have, and hands it on.
+#[test]
+fn the_proxy_stands_between_our_clients_and_our_server() {
+    let (house, ours) = (open(), Ours::new());
+    let client = NetworkCache::of(&house, &house.administrator());
+    let [artifacts, entries] = ["/shacache", "/shadir"].map(|path| house.http_url(path));
+    point_at(&client, &artifacts, &entries);
+    let bytes = vec![b'y'; 3_000_000];
+    client.write("file", &bytes);
+    ours.upload(&client, &["-f", "file", "-k", "key:x", "n=1"]).ok();
+    let list = ours.download(&client, &["-k", "key:x", "-l"]).ok().to_owned();
+    let (_proxy, url) = serve(&slapos_python(), &client, PROXY, &[&artifacts, &entries]);
+    point_at(&client, &format!("{url}/shacache/cache"), &format!("{url}/shacache/dir"));
+    assert_eq!(ours.download(&client, &["-k", "key:x", "-l"]).ok(), list);
+    for _ in ["from us", "from its folder"] {
+        assert!(ours.download(&client, &["-k", "key:x"]).ok().as_bytes() == bytes);
+    }
+    assert_eq!(ours.download(&client, &["-k", "key:y"]).code, Some(1));
+    ended_without_a_fault(house);
+}
+
+/// The stock library's own server for tests: HTTP/1.0, one connection at a time, no HEAD and no ranges, and it dies when a
+/// client hangs up on it.
+const TEST_SERVER: &str = "
+from slapos.libnetworkcachetests import NCHandler, Server
+server = Server('tree', ('127.0.0.1', 0), NCHandler)
+print(server.server_port, flush=True)
+server.serve_forever()
+";
+
+#[test]
+fn their_test_server_is_a_cache_to_our_clients() {
+    let (house, ours) = (open(), Ours::new());
+    let client = NetworkCache::of(&house, &house.administrator());
+    let (_server, url) = serve(&witness("python"), &client, TEST_SERVER, &[]);
+    point_at(&client, &format!("{url}/shacache"), &format!("{url}/shadir"));
+    let bytes = vec![b'x'; 3_000_000];
+    client.write("file", &bytes);
+    client.write("small", b"small");
+    for (file, n) in [("file", "n=1"), ("small", "n=2"), ("small", "n=2")] {
+        assert_eq!(ours.upload(&client, &["-f", file, "-k", "key:x", n]).ok(), "");
+    }
+    assert!(ours.download(&client, &["-k", "key:x"]).ok().as_bytes() == bytes);
+    assert_eq!(ours.download(&client, &["-k", "key:x", "n==\"2\""]).ok(), "small");
+    // It keeps both of two that are alike.
+    let list = ours.download(&client, &["-k", "key:x", "-l"]);
+    assert_eq!(list.ok().matches("\"n\": \"2\"").count(), 2, "{list:?}");
+    assert_eq!(client.download(&["-k", "key:x", "-l"]).ok(), list.ok());
+    assert_eq!(ours.download(&client, &["-k", "key:y"]).code, Some(1));
     ended_without_a_fault(house);
 }
 
