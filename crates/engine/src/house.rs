@@ -28,7 +28,7 @@ use crate::refusals::Refusals;
 use crate::seal;
 use crate::server_identity::{ServerIdentityError, ServerName};
 use crate::tasks::{Stop, Tasks};
-use crate::upstream::{Freshness, Relay, Upstream};
+use crate::upstream::{Behind, Relay};
 
 /// How much of the history is kept.
 pub use store::Retention;
@@ -93,8 +93,8 @@ pub struct CacheParts {
     pub rules: cache::Rules,
     /// How fast what is kept is read again, to see whether it is whole; it is not where there is none.
     pub scrub_bytes_per_second: Option<u64>,
-    /// Another cache that has what this one has not, and how long what it said is believed.
-    pub upstream: Option<(Arc<dyn Upstream>, Freshness)>,
+    /// Another cache, which has what this one has not.
+    pub upstream: Option<Behind>,
 }
 
 /// The name of the record that says that the first start is over.

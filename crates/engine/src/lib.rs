@@ -24,4 +24,4 @@ pub use refusals::Refusals;
 pub use seal::is_new;
 pub use server_identity::{ServerIdentity, ServerIdentityError, ServerName};
 pub use tasks::{Stop, Tasks};
-pub use upstream::{Coming, Freshness, Incoming, NotFetched, Relay, RelayError, Relayed, Upstream};
+pub use upstream::{Behind, Coming, Freshness, Incoming, NotFetched, Relay, RelayError, Relayed, Upstream};

@@ -106,6 +106,14 @@ pub struct Freshness {
     pub entries: Span,
 }
 
+/// The cache behind ours.
+pub struct Behind {
+    /// How it is asked.
+    pub upstream: Arc<dyn Upstream>,
+    /// How long what it said is believed.
+    pub fresh: Freshness,
+}
+
 /// The cache, and another one behind it.
 pub struct Relay {
     cache: Arc<Cache>,
@@ -121,7 +129,7 @@ pub struct Relay {
 impl Relay {
     pub(crate) fn new(
         cache: Arc<Cache>,
-        (upstream, fresh): (Arc<dyn Upstream>, Freshness),
+        Behind { upstream, fresh }: Behind,
         clock: Clock,
         tasks: Tasks,
         stop: Stop,

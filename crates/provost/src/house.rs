@@ -9,7 +9,7 @@ use std::time::Duration;
 use base::{Clock, Entropy, Explain as _, Secret, Span};
 use ca::{Admission, AuthorityName, Names, Profile};
 use engine::{
-    CacheParts, Freshness, House, HouseError, Parts, Retention, ServerIdentity, ServerName, Stop, Tasks,
+    Behind, CacheParts, House, HouseError, Parts, Retention, ServerIdentity, ServerName, Stop, Tasks,
 };
 use identity::Role;
 use identity::sign_in::{ClientCertificateConfig, Config, MethodConfig, Roles};
@@ -505,11 +505,11 @@ async fn cache_parts(
     }))
 }
 
-/// The cache behind ours, and how long what it says is believed.
-fn upstream(settings: &Settings) -> Result<Option<(Arc<dyn engine::Upstream>, Freshness)>, StartError> {
+/// The cache behind ours.
+fn upstream(settings: &Settings) -> Result<Option<Behind>, StartError> {
     let Some(upstream) = &settings.cache.upstream else { return Ok(None) };
     let asked = AnotherCache::new(upstream).map_err(StartError::Upstream)?;
-    Ok(Some((Arc::new(asked), settings.cache.fresh)))
+    Ok(Some(Behind { upstream: Arc::new(asked), fresh: settings.cache.fresh }))
 }
 
 fn limits(settings: &Settings) -> Limits {

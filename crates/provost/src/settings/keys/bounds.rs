@@ -85,7 +85,9 @@ pub const KEYS: &[Key] = &[
         name: "history.keep_days",
         kind: Kind::Days,
         default: Default::Is("400"),
-        docs: &["How long the history of what happened is kept, and operations that have ended, but for the latest"],
+        docs: &[
+            "How long the history of what happened is kept, and operations that have ended, but for the latest",
+        ],
     },
     Key {
         name: "history.keep_count",
