@@ -1,6 +1,6 @@
 //! Entries on their way in.
 
-use base::{Sha512, hex, sha256};
+use base::{Sha512, Span, Timestamp, hex, sha256};
 use bytes::Bytes;
 use entry::Entry;
 use identity::{Permit, Principal};
@@ -10,13 +10,16 @@ use crate::error::PutEntryError;
 use crate::event::Happened;
 use crate::key::EntryKey;
 use crate::long::{self, LongError};
-use crate::record::{ArtifactRecord, BodyRecord, EntryRecord, MarkRecord, NamedRecord};
+use crate::record::{ArtifactRecord, BodyRecord, EntryRecord, MarkRecord, NamedRecord, SameRecord};
 use crate::room::NoRoom;
 use crate::service::{Cache, PutEntry};
 
 /// The longest text and signature that are kept in a record, in bytes: twice as many, as JSON may need, are still less
 /// than a value may have. What is longer is kept as a blob.
 const RECORD_BYTES_MAX: usize = 200 * 1024;
+
+/// How long ago an entry came or was said again, before it is written down that it was.
+const SAID_AGAIN_GRAIN: Span = Span::seconds(3_600);
 
 /// What came of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,9 +50,18 @@ impl Cache {
         let mut may_be_ours = false;
         let mut body = None;
         loop {
-            if self.tables.same.get(&same).await?.is_some() {
+            if let Some(found) = self.tables.same.get(&same).await? {
                 self.repair(entry).await?;
-                return Ok(if may_be_ours { Added::New } else { Added::Same });
+                if may_be_ours {
+                    return Ok(Added::New);
+                }
+                let place = place(key, found.record.place);
+                if self.is_said_again(&place).await? {
+                    return Ok(Added::Same);
+                }
+                // It was removed in this very moment.
+                Self::again(CommitError::Conflict { key: self.tables.entry.key(&place)? }, &mut attempts)?;
+                continue;
             }
             let found = self.tables.key.get(key.as_str()).await?;
             let version = found.as_ref().map(|found| found.version);
@@ -69,7 +81,8 @@ impl Cache {
             let at = self.ground.clock.now().as_unix();
             let record = EntryRecord { body: body.clone(), at, by: by.name().to_owned(), counted_for };
             self.tables.entry.create(&mut batch, &place, &record)?;
-            self.tables.same.create(&mut batch, &same, &MarkRecord {})?;
+            let place_of = SameRecord { place: counted.next };
+            self.tables.same.create(&mut batch, &same, &place_of)?;
             if let BodyRecord::Blob { blob, .. } = body {
                 // Whoever collects what nobody names knows by this that somebody does.
                 self.tables.long.create(&mut batch, &format!("{blob}/{place}"), &MarkRecord {})?;
@@ -103,11 +116,30 @@ impl Cache {
         self.history.append(batch, &event, &self.ground.entropy).map(drop)
     }
 
+    /// Writes down that an entry was said again, so that it is as young as a new one. `false` when it is not there any more.
+    async fn is_said_again(&self, place: &str) -> Result<bool, PutEntryError> {
+        let mut attempts = 0;
+        loop {
+            let Some(found) = self.tables.entry.get(place).await? else { return Ok(false) };
+            let now = self.ground.clock.now();
+            if Timestamp::from_unix(found.record.at) + SAID_AGAIN_GRAIN > now {
+                return Ok(true);
+            }
+            let mut batch = Batch::new();
+            let record = EntryRecord { at: now.as_unix(), ..found.record };
+            self.tables.entry.update(&mut batch, place, &record, found.version)?;
+            match self.ground.engine.commit(batch).await {
+                Ok(_) => return Ok(true),
+                Err(error) => Self::again(error, &mut attempts)?,
+            }
+        }
+    }
+
     /// An artifact that no entry named has one again: whoever is about to remove it finds that it changed.
     async fn is_named_again(&self, batch: &mut Batch, artifact: &str) -> Result<(), store::Error> {
         match self.tables.artifact.get(artifact).await? {
             Some(found) if found.record.unnamed_since.is_some() => {
-                let record = ArtifactRecord { unnamed_since: None, ..found.record };
+                let record = ArtifactRecord { unnamed_since: None, never_named: false, ..found.record };
                 self.tables.artifact.update(batch, artifact, &record, found.version)
             }
             Some(_) | None => Ok(()),

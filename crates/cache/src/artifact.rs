@@ -33,15 +33,20 @@ impl Cache {
         _permit: Permit<ReadArtifacts>,
         digest: Sha512,
     ) -> Result<Option<Artifact>, OpenError> {
-        let Some(found) = self.tables.artifact.get(&digest.to_string()).await? else { return Ok(None) };
-        if found.record.unnamed_since.is_some() && !self.is_wanted_again(digest, &found).await? {
-            return Ok(None);
-        }
-        let found = self.find(digest).await?;
+        let found = self.open_found(digest).await?;
         if found.is_some() {
             self.uses.note(digest, self.ground.clock.now());
         }
         Ok(found)
+    }
+
+    /// The same, for whoever only wants to know whether it is there.
+    pub(crate) async fn open_found(&self, digest: Sha512) -> Result<Option<Artifact>, OpenError> {
+        let Some(found) = self.tables.artifact.get(&digest.to_string()).await? else { return Ok(None) };
+        if found.record.unnamed_since.is_some() && !self.is_wanted_again(digest, &found).await? {
+            return Ok(None);
+        }
+        self.find(digest).await
     }
 
     /// Writes down that somebody wants an artifact that no entry names any more, so that it is not removed under their

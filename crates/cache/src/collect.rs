@@ -2,11 +2,11 @@
 //!
 //! Entries go as the rules say ([`Retention`]). An artifact whose last entry went stays for a time of grace, and for
 //! another one whenever somebody asks for it meanwhile; then it goes too. One that never had an entry goes only where a
-//! rule of its own says so: it may be known by its name alone. Bytes that nobody wrote down, which a crash leaves, go
-//! after the time of grace.
+//! rule of its own says so, since it may be known by its name alone, and after the time of grace as well. Bytes that nobody
+//! wrote down, which a crash leaves, go when an operator asks for that.
 //!
-//! Everything is decided by what the store says in the commit that does it: who names, keeps or reads an artifact
-//! changes its record, and the removal does not happen.
+//! Everything is decided by what the store says in the commit that does it: what is to go is marked so in its record, and who
+//! names, keeps or reads it from then on changes that, so that the removal does not happen. Withdrawals stay.
 
 mod artifacts;
 mod entries;
@@ -40,6 +40,16 @@ impl Rules {
     pub(crate) fn keeping_everything() -> Self {
         Self { retention: Retention::default(), unnamed: Keep::all(), grace: Span::days(1) }
     }
+}
+
+/// How it is removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct How {
+    /// Whether nothing is removed, and only told what would be.
+    pub is_dry: bool,
+    /// Whether bytes go that nobody wrote down. Never without being asked for: a database that was put back from a backup,
+    /// or that another house has for the same bucket, knows less than there is.
+    pub strays: bool,
 }
 
 /// What was removed, or would be.
@@ -90,12 +100,14 @@ struct Round<'a> {
     now: Timestamp,
     /// Whether nothing is to be done.
     is_dry: bool,
+    /// Whether what is pinned stays.
+    heeds_pins: bool,
     stop: &'a (dyn Fn() -> bool + Sync),
     collected: Collected,
 }
 
 impl Cache {
-    /// Removes what need not be kept; with `is_dry`, only tells what that is. `stop` is asked between pieces of work.
+    /// Removes what need not be kept. `stop` is asked between pieces of work.
     ///
     /// # Errors
     /// [`MaintainError`]; what was removed by then is removed.
@@ -103,15 +115,18 @@ impl Cache {
         &self,
         permit: &Permit<Maintain>,
         rules: &Rules,
-        is_dry: bool,
+        how: How,
         stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<Collected, MaintainError> {
         let now = self.ground.clock.now();
         let collected = Collected::default();
-        let mut round = Round { cache: self, permit, rules, now, is_dry, stop, collected };
+        let How { is_dry, strays } = how;
+        let mut round = Round { cache: self, permit, rules, now, is_dry, heeds_pins: true, stop, collected };
         round.entries().await?;
         round.artifacts().await?;
-        round.strays().await?;
+        if strays {
+            round.strays().await?;
+        }
         Ok(round.collected)
     }
 }

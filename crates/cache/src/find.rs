@@ -6,7 +6,7 @@ use entry::{Entry, Filter};
 use identity::Permit;
 use store::{Page, Table};
 
-use crate::error::ReadError;
+use crate::error::{OpenError, ReadError};
 use crate::key::EntryKey;
 use crate::long::LongError;
 use crate::pin::Pinned;
@@ -18,6 +18,8 @@ use crate::service::{Cache, ENTRIES, KEYS, NAMED, ReadCatalog};
 pub const PAGE_MAX: usize = 1000;
 /// How many keys or entries are looked at for one page at most, whether they are on it or not.
 const LOOKED_AT_MAX: usize = 5_000;
+/// A page ends with the entry with which it has so many bytes of text.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// How many records are read at once.
 const READ_AT_ONCE: usize = 500;
 
@@ -104,7 +106,8 @@ impl Cache {
             },
             None => None,
         };
-        let mut page = Page { after, limit: READ_AT_ONCE };
+        // Who wants one is not made to read hundreds, unless the first ones do not fit.
+        let mut page = Page { after, limit: limit.clamp(1, READ_AT_ONCE) };
         loop {
             let found = table.list(page).await?;
             for (rest, loaded) in found.entries {
@@ -118,7 +121,7 @@ impl Cache {
                 }
             }
             match found.next {
-                Some(next) => page = next,
+                Some(next) => page = Page { limit: READ_AT_ONCE, ..next },
                 None => return Ok(Found { items, next: None }),
             }
         }
@@ -164,18 +167,18 @@ impl Cache {
         Ok(Some((self.found(digest, &found.record).await?, is_pinned, keys)))
     }
 
-    /// Which of these artifacts are not there.
+    /// Which of these artifacts are not there. Those that are stay for a while, as for whoever [opens](Cache::open) them.
     ///
     /// # Errors
-    /// The store's.
+    /// [`OpenError`].
     pub async fn missing(
         &self,
         _permit: &Permit<ReadCatalog>,
         digests: &[Sha512],
-    ) -> Result<Vec<Sha512>, store::Error> {
+    ) -> Result<Vec<Sha512>, OpenError> {
         let mut missing = Vec::new();
         for digest in digests {
-            if self.tables.artifact.get(&digest.to_string()).await?.is_none() {
+            if self.open_found(*digest).await?.is_none() {
                 missing.push(*digest);
             }
         }
@@ -208,7 +211,7 @@ impl Cache {
         limit: usize,
     ) -> Result<Found<FoundEntry, AfterEntry>, ReadError> {
         let limit = limit.clamp(1, PAGE_MAX);
-        let (mut items, mut looked_at) = (Vec::new(), 0);
+        let (mut items, mut looked_at, mut bytes) = (Vec::new(), 0, 0);
         // What is left of the key where the last page stopped.
         let mut begun = after.and_then(|after| after.place.map(|place| (after.key.clone(), place)));
         let mut behind = after.map(|after| after.key.clone());
@@ -241,8 +244,10 @@ impl Cache {
                         let members = found.entry.statement().members();
                         !filter.apply([members], |members| members, &mut |_| {}).is_empty()
                     };
-                    items.extend(found.filter(is_wanted));
-                    if items.len() >= limit || looked_at >= LOOKED_AT_MAX {
+                    let found = found.filter(is_wanted);
+                    bytes += found.as_ref().map_or(0, |found| found.entry.text().len());
+                    items.extend(found);
+                    if items.len() >= limit || looked_at >= LOOKED_AT_MAX || bytes >= PAGE_BYTES {
                         return Ok(Found { items, next: Some(AfterEntry { key, place }) });
                     }
                 }

@@ -28,7 +28,7 @@ mod used;
 
 pub use append::Added;
 pub use artifact::Artifact;
-pub use collect::{Collected, EntryFacts, Removed, Rules};
+pub use collect::{Collected, EntryFacts, How, Removed, Rules};
 pub use error::{MaintainError, OpenError, PutEntryError, ReadError, UploadError};
 pub use find::{AfterEntry, Found, FoundArtifact, FoundEntry, FoundKey, PAGE_MAX};
 pub use key::{BadKey, EntryKey};

@@ -8,6 +8,7 @@ use identity::Permit;
 use store::{Batch, CommitError, Page};
 
 use crate::event::Happened;
+use crate::find::Found;
 use crate::key::EntryKey;
 use crate::record::PinRecord;
 use crate::service::{Cache, Pin, ReadCatalog};
@@ -135,14 +136,21 @@ impl Cache {
         _permit: Permit<ReadCatalog>,
         after: Option<&Pinned>,
         limit: usize,
-    ) -> Result<Vec<PinnedSince>, store::Error> {
+    ) -> Result<Found<PinnedSince, Pinned>, store::Error> {
         let after = after.map(|after| self.tables.pin.key(&after.id())).transpose()?;
         let page = self.tables.pin.list(Page { after, limit }).await?;
         let pin = |(id, found): (String, store::Loaded<PinRecord>)| {
             let PinRecord { at, by, note } = found.record;
             Pinned::parse(&id, '/').map(|what| PinnedSince { what, at: Timestamp::from_unix(at), by, note })
         };
-        Ok(page.entries.into_iter().filter_map(pin).collect())
+        let items: Vec<PinnedSince> = page.entries.into_iter().filter_map(pin).collect();
+        let next = page.next.and_then(|_| items.last().map(|last| last.what.clone()));
+        Ok(Found { items, next })
+    }
+
+    /// `batch` is not done if `what` is pinned.
+    pub(crate) fn expect_unpinned(&self, batch: &mut Batch, what: &Pinned) -> Result<(), store::Error> {
+        self.tables.pin.expect_absent(batch, &what.id())
     }
 
     /// Whether `what` is pinned.

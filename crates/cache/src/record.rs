@@ -7,7 +7,7 @@
 //! /cache/same/<id of the key>/<id of the entry>    that it has that very entry
 //! /cache/named/<128 digits>/<id of the key>/<place>   that an entry names an artifact, and its key
 //! /cache/long/<128 digits>/<id of the key>/<place>    that an entry stands in a blob, which is no artifact by that
-//! /cache/used/<128 digits>                         when an artifact was last read, within a day
+//! /cache/used/<128 digits>                         when an artifact was last read, within an hour
 //! /cache/pin/key/<key>, /cache/pin/artifact/<128 digits>   that it stays, whatever the rules say
 //! /cache/scrub/round                               how far the blobs were looked through
 //! /cache/writer/<id of the account>                how much somebody has put there
@@ -30,9 +30,12 @@ pub(crate) struct ArtifactRecord {
     /// For whom it was counted, where it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) counted_for: Option<String>,
-    /// Since when no entry names it any more, or when somebody last asked for it after that.
+    /// Since when it is to go, as no entry names it, or when somebody last asked for it after that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) unnamed_since: Option<i64>,
+    /// Whether it is to go though it never had an entry.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) never_named: bool,
 }
 
 impl Record for ArtifactRecord {
@@ -106,6 +109,17 @@ impl Record for WriterRecord {
     const VERSION: u32 = 1;
 }
 
+/// That a key has an entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SameRecord {
+    /// Where.
+    pub(crate) place: u64,
+}
+
+impl Record for SameRecord {
+    const VERSION: u32 = 1;
+}
+
 /// That an entry names an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NamedRecord {
@@ -120,7 +134,7 @@ impl Record for NamedRecord {
 /// When an artifact was last read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct UsedRecord {
-    /// Within a day: seconds since 1970-01-01T00:00:00Z.
+    /// Within an hour: seconds since 1970-01-01T00:00:00Z.
     pub(crate) at: i64,
 }
 
@@ -189,6 +203,7 @@ mod tests {
                 by: "alice".into(),
                 counted_for: None,
                 unnamed_since: None,
+                never_named: false,
             },
             r#"{"v":1,"is":{"bytes":5,"at":1700000000,"by":"alice"}}"#,
         );
@@ -199,8 +214,9 @@ mod tests {
                 by: "alice".into(),
                 counted_for: Some("alice".into()),
                 unnamed_since: Some(1),
+                never_named: true,
             },
-            r#"{"v":1,"is":{"bytes":5,"at":0,"by":"alice","counted_for":"alice","unnamed_since":1}}"#,
+            r#"{"v":1,"is":{"bytes":5,"at":0,"by":"alice","counted_for":"alice","unnamed_since":1,"never_named":true}}"#,
         );
         check(&KeyRecord { entries: 1, next: 2 }, r#"{"v":1,"is":{"entries":1,"next":2}}"#);
         let body = BodyRecord::Here { text: r#"{"a": "\u00e9"}"#.into(), signature: "YQ==".into() };
@@ -214,6 +230,7 @@ mod tests {
             &EntryRecord { body, at: 0, by: "bob".into(), counted_for: Some("bob".into()) },
             r#"{"v":1,"is":{"blob":"cf83","id":"e3b0","artifact":"9b71","bytes":7,"at":0,"by":"bob","counted_for":"bob"}}"#,
         );
+        check(&SameRecord { place: 7 }, r#"{"v":1,"is":{"place":7}}"#);
         check(&NamedRecord { key: "pypi:a=1".into() }, r#"{"v":1,"is":{"key":"pypi:a=1"}}"#);
         check(&UsedRecord { at: 7 }, r#"{"v":1,"is":{"at":7}}"#);
         check(

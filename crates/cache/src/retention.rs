@@ -112,6 +112,11 @@ impl Retention {
         self.rules.iter().position(fits)
     }
 
+    /// Whether any rule that fits `key` asks what stands in its entries.
+    pub(crate) fn asks_what_stands_in(&self, key: &str) -> bool {
+        self.rules.iter().any(|rule| rule.criteria.is_some() && rule.keys.fits(key))
+    }
+
     /// Whether any rule asks for the last entries of all keys together.
     pub(crate) fn looks_at_all_keys(&self) -> bool {
         self.rules.iter().any(|rule| rule.overall().is_some())
@@ -131,7 +136,7 @@ impl Retention {
                 self.rules[number].keep.0.iter().any(|reason| match *reason {
                     Reason::All => true,
                     Reason::Newest(count) => later_ones < count,
-                    Reason::NewestOverall(_) => overall.has(number, key, facts),
+                    Reason::NewestOverall(count) => overall.has((number, count), key, facts),
                     Reason::Younger(age) => facts.at + age > now,
                     Reason::Used(age) => facts.used_at + age > now,
                 })
@@ -209,10 +214,12 @@ impl Overall {
         }
     }
 
-    /// Whether an entry is one of them.
-    fn has(&self, number: usize, key: &str, facts: &Facts) -> bool {
-        let oldest = self.newest.get(number).and_then(BinaryHeap::peek);
-        oldest.is_some_and(|Reverse(oldest)| *oldest <= age(key, facts))
+    /// Whether an entry is one of the last `count`; what came since they were counted is.
+    fn has(&self, (number, count): (usize, usize), key: &str, facts: &Facts) -> bool {
+        let Some(newest) = self.newest.get(number).filter(|newest| newest.len() >= count) else {
+            return true;
+        };
+        newest.peek().is_none_or(|Reverse(oldest)| *oldest <= age(key, facts))
     }
 }
 

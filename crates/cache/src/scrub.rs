@@ -110,7 +110,7 @@ impl Cache {
             Ok(Some(blob)) => blob,
             Ok(None) => return Ok(fine),
             Err(blobs::Error::Damaged { .. }) => return self.put_aside(permit, found).await,
-            Err(error) => return Err(error.into()),
+            Err(error) => return unreadable(found, error),
         };
         let mut hasher = Sha512Hasher::new();
         let mut pieces = blob.read(0..blob.size());
@@ -120,7 +120,7 @@ impl Cache {
                 Ok(None) => break,
                 Err(blobs::Error::Gone) => return Ok(fine),
                 Err(blobs::Error::Damaged { .. }) => return self.put_aside(permit, found).await,
-                Err(error) => return Err(error.into()),
+                Err(error) => return unreadable(found, error),
             };
             hasher.update(&piece);
             if !pace.after(piece.len() as u64).await {
@@ -143,6 +143,18 @@ impl Cache {
             self.ground.engine.commit(batch).await?;
         }
         Ok(Looked { goes_on: true, is_whole: true, is_damaged: true })
+    }
+}
+
+/// What the disk cannot read counts as damaged, and is stepped over: there may be more behind it. What is only out of reach
+/// is looked at again.
+fn unreadable(found: Found, error: blobs::Error) -> Result<Looked, MaintainError> {
+    match error {
+        blobs::Error::Engine { .. } => {
+            tracing::error!(digest = %found.digest, error = %base::report(&error), "an artifact cannot be read");
+            Ok(Looked { goes_on: true, is_whole: true, is_damaged: true })
+        }
+        error => Err(error.into()),
     }
 }
 

@@ -10,8 +10,8 @@ use store::blobs::Blobs;
 use store::{CommitError, Engine, History, Table};
 
 use crate::record::{
-    ArtifactRecord, EntryRecord, KeyRecord, MarkRecord, NamedRecord, PinRecord, ScrubRecord, UsedRecord,
-    WriterRecord,
+    ArtifactRecord, EntryRecord, KeyRecord, MarkRecord, NamedRecord, PinRecord, SameRecord, ScrubRecord,
+    UsedRecord, WriterRecord,
 };
 use crate::under_way::UnderWay;
 use crate::used::Uses;
@@ -130,7 +130,7 @@ pub(crate) struct Tables {
     pub(crate) artifact: Table<ArtifactRecord>,
     pub(crate) key: Table<KeyRecord>,
     pub(crate) entry: Table<EntryRecord>,
-    pub(crate) same: Table<MarkRecord>,
+    pub(crate) same: Table<SameRecord>,
     pub(crate) named: Table<NamedRecord>,
     pub(crate) long: Table<MarkRecord>,
     pub(crate) used: Table<UsedRecord>,

@@ -153,9 +153,13 @@ impl Cache {
             }
         };
         // Nobody's turn is held meanwhile: the disk takes its time, and what is under way is counted.
-        let digest = staged.keep(expected).await?.digest;
+        let blobs::Kept { digest, was_there, .. } = staged.keep(expected).await?;
         let _turn = self.writers_turn(&by).await;
         let is_new = self.name_artifact(digest, bytes, &by).await?;
+        if was_there && !self.is_there(digest).await? {
+            // It was being removed from where others remove as well, and was found there just before.
+            return Err(blobs::Error::Gone.into());
+        }
         if is_new {
             part.kept();
         }
@@ -177,6 +181,7 @@ impl Cache {
         loop {
             if let Some(found) = self.tables.artifact.get(&id).await? {
                 if self.is_wanted_again(digest, &found).await? {
+                    self.uses.note(digest, self.ground.clock.now());
                     let counted_for = found.record.counted_for.clone();
                     let ours = ArtifactRecord {
                         bytes,
@@ -184,6 +189,7 @@ impl Cache {
                         by: by.name().to_owned(),
                         counted_for,
                         unnamed_since: None,
+                        never_named: false,
                     };
                     return Ok(may_be_ours && found.record == ours);
                 }
@@ -193,8 +199,14 @@ impl Cache {
             }
             let mut batch = Batch::new();
             let counted_for = self.count(&mut batch, by, bytes).await?;
-            let record =
-                ArtifactRecord { bytes, at, by: by.name().to_owned(), counted_for, unnamed_since: None };
+            let record = ArtifactRecord {
+                bytes,
+                at,
+                by: by.name().to_owned(),
+                counted_for,
+                unnamed_since: None,
+                never_named: false,
+            };
             self.tables.artifact.create(&mut batch, &id, &record)?;
             let event = Happened::ArtifactKept { digest, bytes }.event(by, &self.ground.clock);
             self.history.append(&mut batch, &event, &self.ground.entropy)?;

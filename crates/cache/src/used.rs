@@ -11,8 +11,8 @@ use crate::service::Cache;
 
 /// How many artifacts are noted at once. What is read beyond that, before they are written down, counts as not read.
 const NOTED_MAX: usize = 100_000;
-/// It is written down again only when what is written is older.
-const GRAIN: Span = Span::days(1);
+/// It is written down again only when what is written is older. Until then it stays noted.
+const GRAIN: Span = Span::seconds(3_600);
 /// How many are written down in one commit.
 const WRITTEN_AT_ONCE: usize = 50;
 
@@ -38,8 +38,8 @@ impl Uses {
 }
 
 impl Cache {
-    /// Writes down which artifacts were read since it was last done. How long ago a read may be lost when the process
-    /// is killed is how long ago that was.
+    /// Writes down which artifacts were read since it was last done. Of each, a read of the last hour may be lost when the
+    /// process is killed; what is decided by it is an hour late ([`Cache::used_at`]).
     ///
     /// # Errors
     /// The store's; those that were not written down are noted again.
@@ -71,14 +71,15 @@ impl Cache {
         if batch.is_empty() { Ok(()) } else { self.ground.engine.commit(batch).await.map(drop) }
     }
 
-    /// When an artifact came or was last read.
+    /// When an artifact came or was last read; an hour later where another process may know of a later time.
     pub(crate) async fn used_at(
         &self,
         digest: Sha512,
         artifact: &ArtifactRecord,
     ) -> Result<Timestamp, store::Error> {
         let written = self.tables.used.get(&digest.to_string()).await?.map(|found| found.record.at);
-        let known = [Some(artifact.at), artifact.unnamed_since, written].into_iter().flatten();
+        let written = written.map(|at| at + GRAIN.as_seconds());
+        let known = [Some(artifact.at), written].into_iter().flatten();
         let known = known.map(Timestamp::from_unix).chain(self.uses.get(digest));
         Ok(known.max().unwrap_or(Timestamp::from_unix(artifact.at)))
     }

@@ -3,21 +3,28 @@
 //! ```text
 //! sign_key                makes keys ──► signing_file
 //! put, withdraw           say something of bytes, signed
+//! fetch                   get, or else from where it comes from, and put
+//! release                 folders of compiled software, packed and unpacked (unpacking)
+//! maintain                asks /v1 what is there, and what stays
 //! get, look, verify       believe something ──► session: which server, whom to believe, what was seen (seen)
 //! ```
 //! What counts and why not is for `entry` to say; how bytes come and go, for `client::networkcache`. Files appear when they
 //! are whole (place). Each command prints a line or, with `--json`, a document for each thing that it did.
 
 mod error;
+mod fetch;
 mod get;
 mod look;
+mod maintain;
 mod place;
 mod progress;
 mod put;
+mod release;
 mod seen;
 mod session;
 mod sign_key;
 mod signing_file;
+mod unpacking;
 mod verify;
 mod withdraw;
 
@@ -70,6 +77,15 @@ enum Command {
     Explain(look::Explain),
     /// Take back what you signed
     Withdraw(withdraw::Withdraw),
+    /// Download files for a build: from the cache, or else from where they come from, and then into the cache
+    Fetch(fetch::Fetch),
+    /// Compiled software that other machines of the same platform can use
+    Release {
+        #[command(subcommand)]
+        command: release::Command,
+    },
+    #[command(flatten)]
+    Maintain(maintain::Command),
 }
 
 /// `command` with the subcommand `cache`.
@@ -98,18 +114,28 @@ pub fn run(matches: &ArgMatches, data: Option<PathBuf>, clock: Clock, entropy: E
         Ok(runtime) => runtime,
         Err(source) => return failed(&CacheCommandError::Runtime(source)),
     };
-    let session = Session { options, data, clock, entropy, meter: Meter::default() };
-    let ended = runtime.block_on(live(command, &session));
+    let ended = match command {
+        Command::Maintain(command) => runtime.block_on(until_signal(async {
+            let mut session = crate::session::Session::new(options, data);
+            Ok(command.run(&mut session).await?)
+        })),
+        command => {
+            let session = Session { options, data, clock, entropy, meter: Meter::default() };
+            // A download that is dropped removes what it has written so far.
+            runtime.block_on(until_signal(command.run(&session)))
+        }
+    };
     // Not for ever: something may still be reading standard input.
     runtime.shutdown_background();
     ended.unwrap_or_else(|error| failed(&error))
 }
 
-async fn live(command: Command, session: &Session) -> Result<ExitCode, CacheCommandError> {
+async fn until_signal(
+    work: impl Future<Output = Result<(), CacheCommandError>>,
+) -> Result<ExitCode, CacheCommandError> {
     let mut signals = Signals::catch().map_err(CacheCommandError::Runtime)?;
-    // A download that is dropped removes what it has written so far.
     tokio::select! {
-        ended = command.run(session) => ended.map(|()| ExitCode::SUCCESS),
+        ended = work => ended.map(|()| ExitCode::SUCCESS),
         signal = signals.next() => Ok(ExitCode::from(signals::exit_code(signal.as_raw_value()))),
     }
 }
@@ -124,6 +150,10 @@ impl Command {
             Self::Verify(verify) => verify.run(session).await,
             Self::Explain(explain) => explain.run(session).await,
             Self::Withdraw(withdraw) => withdraw.run(session).await,
+            Self::Fetch(fetch) => fetch.run(session).await,
+            Self::Release { command } => command.run(session).await,
+            // Asks as the commands about hosts do.
+            Self::Maintain(_) => Ok(()),
         }
     }
 }

@@ -13,6 +13,7 @@
 //! **Invariant:** no command opens the database, and none knows how a server decides; the programs of old are
 //! under `compat/`, and what they print is theirs.
 
+mod archive;
 pub mod cache;
 mod client_file;
 mod cluster;

@@ -1,12 +1,13 @@
 //! Our own interface, as `/v1` has it; the shapes and the table of routes are in `wire`.
 
+use base::Sha512;
 use reqwest::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use wire::{
-    AcceptedKey, ClusterSettings, HostPatch, Members, NewContainerManager, NewHost, NewNetwork, NewOperation,
-    Page, Steering,
+    AcceptedKey, ClusterSettings, HostPatch, Members, NewCollection, NewContainerManager, NewHost,
+    NewNetwork, NewOperation, NewPin, Page, Steering,
 };
 
 use crate::answer::Answer;
@@ -31,6 +32,12 @@ pub enum List<'a> {
     Operations(&'a Segment),
     /// The [`wire::OperationHost`]s of one.
     OperationHosts(&'a Segment, &'a Segment),
+    /// The [`wire::Artifact`]s in the cache.
+    Artifacts,
+    /// The cache's [`wire::EntryKey`]s.
+    EntryKeys,
+    /// The cache's [`wire::Pin`]s.
+    Pins,
 }
 
 /// Which hosts: those of which all of this is true.
@@ -62,6 +69,9 @@ pub fn list(list: List<'_>) -> Request {
         List::Members(cluster) => get(&["clusters", cluster.as_str(), "hosts"]),
         List::Operations(cluster) => get(&["clusters", cluster.as_str(), "operations"]),
         List::OperationHosts(cluster, id) => get(&operation_parts(cluster, id, &["hosts"])),
+        List::Artifacts => get(&["cache", "artifacts"]),
+        List::EntryKeys => get(&["cache", "keys"]),
+        List::Pins => get(&["cache", "pins"]),
     };
     request.with("limit", &wire::LIMIT_MAX.to_string())
 }
@@ -163,6 +173,36 @@ pub fn join(cluster: &Segment, address: &Segment) -> Request {
 #[must_use]
 pub fn leave(cluster: &Segment, address: &Segment) -> Request {
     delete(&["clusters", cluster.as_str(), "hosts", address.as_str()])
+}
+
+/// Keeps all entries of a key in the cache.
+#[must_use]
+pub fn pin_key(key: &Segment, pin: &NewPin) -> Request {
+    put(&["cache", "pins", "keys", key.as_str()], pin)
+}
+
+/// Lets the rules decide about a key again.
+#[must_use]
+pub fn unpin_key(key: &Segment) -> Request {
+    delete(&["cache", "pins", "keys", key.as_str()])
+}
+
+/// Keeps an artifact in the cache.
+#[must_use]
+pub fn pin_artifact(digest: Sha512, pin: &NewPin) -> Request {
+    put(&["cache", "pins", "artifacts", &digest.to_string()], pin)
+}
+
+/// Lets the rules decide about an artifact again.
+#[must_use]
+pub fn unpin_artifact(digest: Sha512) -> Request {
+    delete(&["cache", "pins", "artifacts", &digest.to_string()])
+}
+
+/// Removes from the cache what its rules do not keep, or only tells what that would be.
+#[must_use]
+pub fn collect(collection: &NewCollection) -> Request {
+    change(Method::POST, &["cache", "collections"], collection)
 }
 
 /// The latest operation on a cluster: a list of one, or of none.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use base::{Clock, Explain, Kind, Sha512, Span};
 use bytes::Bytes;
-use cache::{Cache, EntryKey, OpenError, PutEntryError, UploadError};
+use cache::{Cache, EntryKey, OpenError, UploadError};
 use entry::Entry;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -58,9 +58,6 @@ pub enum RelayError {
     /// What came could not be kept.
     #[error(transparent)]
     Upload(#[from] UploadError),
-    /// An entry that came could not be kept.
-    #[error(transparent)]
-    Entry(#[from] PutEntryError),
     /// What was written so far could not be read.
     #[error(transparent)]
     Blobs(#[from] blobs::Error),
@@ -78,9 +75,18 @@ impl Explain for RelayError {
             Self::Upstream(_) | Self::Busy | Self::Stopping => Kind::Unavailable,
             Self::Open(source) => source.kind(),
             Self::Upload(source) => source.kind(),
-            Self::Entry(source) => source.kind(),
             Self::Blobs(source) => source.kind(),
             Self::Failed(source) => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Upstream(_) | Self::Busy | Self::Stopping => None,
+            Self::Open(source) => source.help(),
+            Self::Upload(source) => source.help(),
+            Self::Blobs(source) => source.help(),
+            Self::Failed(source) => source.help(),
         }
     }
 }

@@ -14,7 +14,7 @@ pub struct Artifact {
     pub at: String,
     /// Who put it there.
     pub by: String,
-    /// When it came or was last read, within a day.
+    /// When it came or was last read, within an hour.
     pub used_at: String,
     /// Since when no entry names it any more, or when somebody last asked for it after that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,6 +102,10 @@ pub struct NewCollection {
     /// Whether only to tell what that would be.
     #[serde(default)]
     pub dry_run: bool,
+    /// Whether blobs go as well that neither are artifacts nor have an entry in them, as far as this server's database knows:
+    /// a crash leaves some. Not for one that was put back from a backup, or that shares its bucket with another.
+    #[serde(default)]
+    pub strays: bool,
 }
 
 /// What was removed, or would be.

@@ -295,6 +295,13 @@ mod tests {
         NewOperation::Restart { policy: OperationPolicy::default(), dry_run: false }
     }
 
+    /// What comes before the kind is read aside first.
+    #[test]
+    fn the_kind_may_come_last() {
+        let text = r#"{"policy":{"gates":{"soak_seconds":0.0}},"kind":"restart"}"#;
+        assert_eq!(serde_json::from_str::<NewOperation>(text).unwrap(), restart());
+    }
+
     #[test]
     fn the_kind_says_what_else_there_is() {
         let policy = OperationPolicy { batch: Some("25%".into()), ..OperationPolicy::default() };

@@ -20,7 +20,8 @@ struct Whole(u32);
 
 impl<'de> Deserialize<'de> for Whole {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_u32(Numbers)
+        // Not `deserialize_u32`: where a tag comes first, what was read aside would refuse a point.
+        from.deserialize_any(Numbers)
     }
 }
 

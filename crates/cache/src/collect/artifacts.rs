@@ -1,7 +1,7 @@
 //! Artifacts that nobody wants any more, and bytes that nobody wrote down.
 
 use base::{Sha512, Timestamp};
-use store::{Batch, CommitError, Loaded, Page, Table};
+use store::{Batch, CommitError, Loaded, Page, Table, Version};
 
 use super::{Removed, Round};
 use crate::error::MaintainError;
@@ -13,6 +13,20 @@ use crate::service::LONG;
 /// How many are read at once.
 const PAGE: usize = 500;
 
+/// What becomes of an artifact.
+enum Fate {
+    /// It stays.
+    Stays,
+    /// It is to go after the time of grace, which begins now.
+    Marked(ArtifactRecord),
+    /// It was to go, and stays.
+    Unmarked(ArtifactRecord),
+    /// Its time of grace is not over.
+    Waits,
+    /// It goes.
+    Goes,
+}
+
 impl Round<'_> {
     pub(super) async fn artifacts(&mut self) -> Result<(), MaintainError> {
         let mut next = Some(Page::first(PAGE));
@@ -23,14 +37,22 @@ impl Round<'_> {
                     return Ok(());
                 }
                 let Some(digest) = Sha512::parse(&id) else { continue };
-                if !self.may_go(digest, &loaded.record).await? {
-                    continue;
-                }
                 let bytes = loaded.record.bytes;
-                if self.is_dry || self.remove_artifact(digest, loaded).await? {
-                    self.collected.artifacts += 1;
-                    self.collected.bytes = self.collected.bytes.saturating_add(bytes);
-                    self.tell(Removed::Artifact { digest, bytes });
+                match self.fate(digest, &loaded.record).await? {
+                    Fate::Stays => {}
+                    Fate::Marked(record) => {
+                        self.collected.waiting += 1;
+                        self.mark(digest, &record, loaded.version).await?;
+                    }
+                    Fate::Unmarked(record) => self.mark(digest, &record, loaded.version).await?,
+                    Fate::Waits => self.collected.waiting += 1,
+                    Fate::Goes if self.is_dry || self.remove_artifact(digest, loaded).await? => {
+                        self.collected.artifacts += 1;
+                        self.collected.bytes = self.collected.bytes.saturating_add(bytes);
+                        self.tell(Removed::Artifact { digest, bytes });
+                    }
+                    // Somebody wanted it in this moment.
+                    Fate::Goes => {}
                 }
             }
             next = found.next;
@@ -38,21 +60,52 @@ impl Round<'_> {
         Ok(())
     }
 
-    async fn may_go(&mut self, digest: Sha512, artifact: &ArtifactRecord) -> Result<bool, MaintainError> {
+    /// What becomes of an artifact.
+    async fn fate(&self, digest: Sha512, artifact: &ArtifactRecord) -> Result<Fate, MaintainError> {
         let (cache, rules) = (self.cache, self.rules);
-        if artifact.unnamed_since.is_none() && rules.unnamed.is_all() {
-            return Ok(false);
+        let is_marked = artifact.unnamed_since.is_some();
+        if !is_marked && rules.unnamed.is_all() {
+            return Ok(Fate::Stays);
         }
         if !cache.names(digest, 1).await?.is_empty() || cache.is_pinned(&Pinned::Artifact(digest)).await? {
-            return Ok(false);
+            return Ok(Fate::Stays);
         }
         let used_at = cache.used_at(digest, artifact).await?;
-        if used_at + rules.grace > self.now {
-            self.collected.waiting += u64::from(artifact.unnamed_since.is_some());
-            return Ok(false);
-        }
+        let wanted_at = used_at.max(Timestamp::from_unix(artifact.unnamed_since.unwrap_or_default()));
         let at = Timestamp::from_unix(artifact.at);
-        Ok(artifact.unnamed_since.is_some() || !rules.unnamed.keeps(at, used_at, self.now))
+        let stays_unnamed = rules.unnamed.keeps(at, used_at, self.now);
+        Ok(match (is_marked, artifact.never_named && stays_unnamed) {
+            (false, _) if stays_unnamed => Fate::Stays,
+            (false, _) => Fate::Marked(ArtifactRecord {
+                unnamed_since: Some(self.now.as_unix()),
+                never_named: true,
+                ..artifact.clone()
+            }),
+            (true, true) => {
+                Fate::Unmarked(ArtifactRecord { unnamed_since: None, never_named: false, ..artifact.clone() })
+            }
+            (true, false) if wanted_at + rules.grace > self.now => Fate::Waits,
+            (true, false) => Fate::Goes,
+        })
+    }
+
+    /// Writes down whether an artifact is to go, unless somebody else changed something about it.
+    async fn mark(
+        &self,
+        digest: Sha512,
+        record: &ArtifactRecord,
+        version: Version,
+    ) -> Result<(), MaintainError> {
+        if self.is_dry {
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        self.cache.tables.artifact.update(&mut batch, &digest.to_string(), record, version)?;
+        match self.cache.ground.engine.commit(batch).await {
+            // The next round sees what is so.
+            Ok(_) | Err(CommitError::Conflict { .. } | CommitError::Unknown { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Whether it was removed: `false` when somebody wanted it in this moment.
@@ -64,6 +117,7 @@ impl Round<'_> {
         let (cache, id) = (self.cache, digest.to_string());
         let bytes = found.record.bytes;
         let mut batch = Batch::new();
+        cache.expect_unpinned(&mut batch, &Pinned::Artifact(digest))?;
         cache.tables.artifact.remove(&mut batch, &id, found.version)?;
         cache.tables.used.delete(&mut batch, &id)?;
         cache.uncount(&mut batch, [(found.record.counted_for, bytes)]).await?;
@@ -74,6 +128,9 @@ impl Round<'_> {
             // Whether it was done shows in the next round; the bytes are strays then.
             Err(CommitError::Conflict { .. } | CommitError::Unknown { .. }) => return Ok(false),
             Err(error) => return Err(error.into()),
+        }
+        if self.has_an_entry_in_it(digest).await? {
+            return Ok(true);
         }
         // Who keeps the same bytes again meanwhile has them kept later than that.
         cache.ground.blobs.remove(digest, Some(self.now - self.rules.grace)).await?;
@@ -103,10 +160,14 @@ impl Round<'_> {
         }
     }
 
-    async fn is_written_down(&self, digest: Sha512) -> Result<bool, store::Error> {
+    pub(super) async fn is_written_down(&self, digest: Sha512) -> Result<bool, store::Error> {
         if self.cache.tables.artifact.get(&digest.to_string()).await?.is_some() {
             return Ok(true);
         }
+        self.has_an_entry_in_it(digest).await
+    }
+
+    async fn has_an_entry_in_it(&self, digest: Sha512) -> Result<bool, store::Error> {
         let long = Table::<MarkRecord>::new(self.cache.ground.engine.clone(), &format!("{LONG}{digest}/"))?;
         Ok(!long.list(Page::first(1)).await?.entries.is_empty())
     }

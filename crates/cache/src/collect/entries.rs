@@ -1,6 +1,7 @@
 //! Entries that the rules do not keep.
 
 use base::{Sha512, Timestamp};
+use entry::attestation::WITHDRAWAL;
 use entry::{Entry, Object};
 use identity::Permit;
 use store::{Batch, CommitError, Loaded, Page, Table, Version};
@@ -10,6 +11,7 @@ use crate::append;
 use crate::error::MaintainError;
 use crate::event::Happened;
 use crate::key::EntryKey;
+use crate::long::LongError;
 use crate::pin::Pinned;
 use crate::record::{ArtifactRecord, BodyRecord, EntryRecord, KeyRecord};
 use crate::retention::{Facts, Overall};
@@ -110,6 +112,11 @@ impl Round<'_> {
                 return Ok(());
             }
             self.collected.entries += some.len() as u64;
+            if !self.is_dry {
+                for blob in some.iter().filter_map(|gone| gone.blob.as_deref()) {
+                    self.remove_blob(blob).await?;
+                }
+            }
             for gone in some {
                 let (artifact, at) = (gone.artifact, gone.facts.at);
                 self.tell(Removed::Entry { key: key.clone(), artifact, at });
@@ -140,7 +147,7 @@ impl Round<'_> {
         key: &EntryKey,
         place: &str,
         loaded: Loaded<EntryRecord>,
-    ) -> Result<Option<Candidate>, store::Error> {
+    ) -> Result<Option<Candidate>, MaintainError> {
         let Loaded { record, version } = loaded;
         let Ok(place) = place.parse() else { return Ok(None) };
         let (artifact, id, blob, bytes, members): (_, _, _, _, Option<Object>) = match record.body {
@@ -152,9 +159,21 @@ impl Round<'_> {
             }
             BodyRecord::Blob { blob, id, artifact, bytes } => {
                 let Some(artifact) = Sha512::parse(&artifact) else { return Ok(None) };
-                (artifact, id, Some(blob), bytes, None)
+                let members = match self.rules.retention.asks_what_stands_in(key.as_str()) {
+                    true => match self.members(&blob).await? {
+                        // What cannot be read stays.
+                        None => return Ok(None),
+                        members => members,
+                    },
+                    false => None,
+                };
+                (artifact, id, Some(blob), bytes, members)
             }
         };
+        if artifact == Sha512::of(WITHDRAWAL.as_bytes()) {
+            // What it takes back would count again.
+            return Ok(None);
+        }
         let at = Timestamp::from_unix(record.at);
         let rule = self.rules.retention.rule(key.as_str(), || members.clone());
         let found = self.cache.tables.artifact.get(&artifact.to_string()).await?;
@@ -166,6 +185,27 @@ impl Round<'_> {
         let facts = Facts { place, at, used_at, rule };
         let (counted, by) = ((record.counted_for, bytes), record.by);
         Ok(Some(Candidate { facts, version, id, artifact, blob, counted, by, has_artifact }))
+    }
+
+    /// Removes the blob of an entry that went, unless something else is in it, or somebody kept it again just now.
+    async fn remove_blob(&self, blob: &str) -> Result<(), MaintainError> {
+        let Some(digest) = Sha512::parse(blob) else { return Ok(()) };
+        if !self.is_written_down(digest).await? {
+            self.cache.ground.blobs.remove(digest, Some(self.now - self.rules.grace)).await?;
+        }
+        Ok(())
+    }
+
+    /// What stands in an entry that lies in a blob, if it can be read.
+    async fn members(&self, blob: &str) -> Result<Option<Object>, MaintainError> {
+        let Some(digest) = Sha512::parse(blob) else { return Ok(None) };
+        match self.cache.long_entry(digest).await {
+            Ok((text, signature)) => {
+                Ok(Entry::new(text, signature).ok().map(|entry| entry.statement().members().clone()))
+            }
+            Err(LongError::Damaged(_)) => Ok(None),
+            Err(LongError::Blobs(error)) => Err(error.into()),
+        }
     }
 
     /// Whether these entries were removed; `false` when somebody else did.
@@ -192,6 +232,13 @@ impl Round<'_> {
         let (cache, tables) = (self.cache, &self.cache.tables);
         let mut batch = Batch::new();
         let Some(found) = tables.key.get(key.as_str()).await? else { return Ok(None) };
+        if self.heeds_pins {
+            let pin = Pinned::Key(key.clone());
+            if cache.is_pinned(&pin).await? {
+                return Ok(None);
+            }
+            cache.expect_unpinned(&mut batch, &pin)?;
+        }
         for gone in going {
             let place = append::place(key, gone.facts.place);
             if tables.entry.get(&place).await?.is_none() {
@@ -240,7 +287,8 @@ impl Round<'_> {
         if names.iter().any(|place| !going.contains(place)) {
             return Ok(());
         }
-        let record = ArtifactRecord { unnamed_since: Some(self.now.as_unix()), ..found.record };
+        let record =
+            ArtifactRecord { unnamed_since: Some(self.now.as_unix()), never_named: false, ..found.record };
         self.cache.tables.artifact.update(batch, &id, &record, found.version)
     }
 }
@@ -258,8 +306,16 @@ impl Cache {
     ) -> Result<u64, MaintainError> {
         let (rules, now) = (Rules::keeping_everything(), self.ground.clock.now());
         let collected = Collected::default();
-        let round =
-            Round { cache: self, permit, rules: &rules, now, is_dry: false, stop: &|| false, collected };
+        let round = Round {
+            cache: self,
+            permit,
+            rules: &rules,
+            now,
+            is_dry: false,
+            heeds_pins: false,
+            stop: &|| false,
+            collected,
+        };
         let mut going = round.candidates(key).await?;
         going.retain(|candidate| {
             let Candidate { artifact, has_artifact, by, .. } = candidate;

@@ -2,7 +2,7 @@
 
 use base::{Sha512, Span};
 use bytes::Bytes;
-use cache::{Collected, Keep, Limits, Pinned, Removed, Retention, Rules};
+use cache::{Collected, How, Keep, Limits, Pinned, Removed, Retention, Rules};
 use futures_executor::block_on;
 use store::blobs::Blobs as _;
 
@@ -17,7 +17,8 @@ fn rules(retention: &[&str]) -> Rules {
 
 impl World {
     fn collect(&self, rules: &Rules, is_dry: bool) -> Collected {
-        block_on(self.cache.collect(&permit("the operator"), rules, is_dry, &|| false)).unwrap()
+        let how = How { is_dry, strays: true };
+        block_on(self.cache.collect(&permit("the operator"), rules, how, &|| false)).unwrap()
     }
 
     fn days_pass(&self, days: i64) {
@@ -99,7 +100,8 @@ fn whoever_wants_an_artifact_again_gets_it() {
         }
         // What is only in the memory of one process does not count for another.
         let other = world.other(Limits::default());
-        let again = block_on(other.collect(&permit("the operator"), &rules, false, &|| false)).unwrap();
+        let again =
+            block_on(other.collect(&permit("the operator"), &rules, How::default(), &|| false)).unwrap();
         assert_eq!(again.artifacts, 0, "{how}");
         world.days_pass(2);
         let later = world.collect(&rules, false).artifacts;
@@ -140,10 +142,13 @@ fn pins_hold() {
     for what in [&by_key, &by_name, &by_name] {
         block_on(world.cache.pin(permit("the operator"), what, "a release")).unwrap();
     }
-    let pins = block_on(world.cache.pins(permit("a reader"), None, 10)).unwrap();
+    let pins = block_on(world.cache.pins(permit("a reader"), None, 10)).unwrap().items;
     assert_eq!(pins.iter().map(|pin| &pin.what).collect::<Vec<_>>(), [&by_name, &by_key]);
     assert_eq!((pins[0].by.as_str(), pins[0].note.as_str()), ("the operator", "a release"));
-    assert_eq!(block_on(world.cache.pins(permit("a reader"), Some(&by_name), 10)).unwrap().len(), 1);
+    let first = block_on(world.cache.pins(permit("a reader"), None, 1)).unwrap();
+    assert_eq!((first.items.len(), &first.next), (1, &Some(by_name.clone())));
+    let second = block_on(world.cache.pins(permit("a reader"), first.next.as_ref(), 1)).unwrap();
+    assert_eq!((second.items.len(), second.next), (1, None));
 
     let rules = rules(&["keep nothing for *"]);
     assert_eq!(world.collect(&rules, false).entries, 1);
@@ -172,9 +177,68 @@ fn artifacts_without_entries_have_a_rule_of_their_own() {
     assert!(world.is_there(b"read"));
     block_on(world.cache.write_uses()).unwrap();
     world.days_pass(10);
+    assert_eq!(world.collect(&rules, false).waiting, 1, "it goes after the time of grace");
+    world.days_pass(2);
     let gone = world.collect(&rules, false);
     assert_eq!(gone.told, [Removed::Artifact { digest: Sha512::of(b"forgotten"), bytes: 9 }]);
     assert!(world.is_there(b"read") && world.is_there(b"named") && !world.is_there(b"forgotten"));
+}
+
+/// One that never had an entry and is to go stays for whoever sends it again, asks for it, or names it.
+#[test]
+fn artifacts_without_entries_are_not_removed_under_somebodys_hands() {
+    let unnamed = "younger 1h".parse::<Keep>().unwrap();
+    let rules = Rules { unnamed, ..rules(&[]) };
+    for how in ["is sent again", "is named", "is pinned", "is left alone"] {
+        let world = World::new(Limits::default());
+        world.keep("alice", b"bytes", None).unwrap();
+        world.days_pass(2);
+        assert_eq!(world.collect(&rules, false).waiting, 1, "{how}");
+        world.days_pass(2);
+        let other = world.other(Limits::default());
+        match how {
+            "is sent again" => drop(world.keep("bob", b"bytes", None).unwrap()),
+            "is named" => world.add("a", b"bytes", 1),
+            "is pinned" => {
+                let what = Pinned::Artifact(Sha512::of(b"bytes"));
+                block_on(other.pin(permit("the operator"), &what, "")).unwrap();
+            }
+            _ => {}
+        }
+        let gone = block_on(other.collect(&permit("the operator"), &rules, How::default(), &|| false));
+        assert_eq!(gone.unwrap().artifacts, u64::from(how == "is left alone"), "{how}");
+    }
+}
+
+/// What says again what was said is as young as what says it first.
+#[test]
+fn an_entry_that_is_said_again_is_young() {
+    let world = World::new(Limits::default());
+    world.add("a", b"bytes", 1);
+    world.days_pass(31);
+    world.add("a", b"bytes", 1);
+    assert_eq!(world.collect(&rules(&["keep younger 30d for *"]), false).entries, 0);
+    world.days_pass(31);
+    assert_eq!(world.collect(&rules(&["keep younger 30d for *"]), false).entries, 1);
+}
+
+/// Long entries are looked into, and withdrawals stay.
+#[test]
+fn rules_look_into_long_entries_and_leave_withdrawals() {
+    let world = World::new(Limits::default());
+    let put = |key: &str, text: String| {
+        let entry = entry::Entry::new(text, String::new()).unwrap();
+        block_on(world.cache.put_entry(permit("alice"), &crate::ground::key(key), &entry)).unwrap();
+    };
+    let (digest, long) = (Sha512::of(b""), "x".repeat(300 * 1024));
+    put("a", format!("{{\"sha512\": \"{digest}\", \"os\": \"debian\", \"x\": \"{long}\"}}"));
+    put("a", format!("{{\"sha512\": \"{digest}\", \"os\": \"fedora\", \"x\": \"{long}\"}}"));
+    let withdrawal = Sha512::of(entry::attestation::WITHDRAWAL.as_bytes());
+    put("a", format!("{{\"sha512\": \"{withdrawal}\"}}"));
+    let rules = rules(&[r#"keep all for * where os=="debian""#, "keep nothing for *"]);
+    assert_eq!(world.collect(&rules, false).entries, 1);
+    let left = world.entries("a");
+    assert!(left.len() == 2 && left[0].0.contains("debian"), "{}", left.len());
 }
 
 /// What somebody read in another process counts once that has written it down.
@@ -221,7 +285,7 @@ fn what_a_crash_left_goes_too() {
 
     let rules = rules(&["keep nothing for long"]);
     let gone = world.collect(&rules, false);
-    assert_eq!((gone.entries, gone.strays), (1, 1), "with its blob");
+    assert_eq!((gone.entries, gone.strays), (1, 0), "its blob goes with it");
     world.days_pass(2);
     assert_eq!(world.collect(&rules, false).strays, 1, "the new one is old by now");
     assert!(block_on(world.blobs.list(None, 10)).unwrap().is_empty());
@@ -250,7 +314,7 @@ fn many_entries_go_in_several_commits() {
     let stopped = block_on(world.cache.collect(
         &permit("the operator"),
         &rules(&["keep nothing for *"]),
-        false,
+        How::default(),
         &|| true,
     ));
     assert!(stopped.unwrap().is_partial);

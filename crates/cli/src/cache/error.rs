@@ -5,11 +5,14 @@ use std::path::PathBuf;
 
 use base::{Explain, Kind};
 use client::networkcache::CacheError;
+use client::origin::OriginError;
 use entry::json::JsonError;
 use entry::{FilterError, NewError, PolicyError, Reason};
 
 use super::signing_file::SigningFileError;
+use super::unpacking::ReleaseError;
 use crate::connection::ConnectionError;
+use crate::error::CommandError;
 
 /// A command did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +23,27 @@ pub(crate) enum CacheCommandError {
     /// Nobody answered, or the answer is no.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// The same, of what the server tells about itself.
+    #[error(transparent)]
+    Asked(#[from] CommandError),
+    /// It could not be had from where it comes from either.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+    /// What came from there is not what was to come.
+    #[error("{url} has the {what} {found}, and {expected} was expected")]
+    Checksum {
+        /// Where it came from.
+        url: String,
+        /// Which digest.
+        what: &'static str,
+        /// What it is.
+        found: String,
+        /// What it should be.
+        expected: String,
+    },
+    /// A release cannot be packed, or is not to be unpacked.
+    #[error(transparent)]
+    Release(#[from] ReleaseError),
     /// What was to be selected is not understood.
     #[error(transparent)]
     Filter(#[from] FilterError),
@@ -156,6 +180,9 @@ pub(crate) enum BadMetadata {
 impl CacheCommandError {
     /// The exit code: that of the kind, or of the signal that ended a question.
     pub(crate) fn exit_code(&self) -> u8 {
+        if let Self::Asked(error) = self {
+            return error.exit_code();
+        }
         let interrupted = match self {
             Self::Connection(ConnectionError::Input(error)) => error.interrupted(),
             _ => None,
@@ -171,6 +198,10 @@ impl Explain for CacheCommandError {
             // A file that is not there is no server that would be there later (sysexits.h, EX_NOINPUT).
             Self::Cache(CacheError::File { .. }) | Self::Unreadable { .. } => Kind::NotFound,
             Self::Cache(error) => error.kind(),
+            Self::Asked(error) => error.kind(),
+            Self::Origin(error) => error.kind(),
+            Self::Checksum { .. } => Kind::Internal,
+            Self::Release(error) => error.kind(),
             Self::Filter(error) => error.kind(),
             Self::Trust { source, .. } => source.kind(),
             Self::SigningFile(error) => error.kind(),
@@ -194,6 +225,9 @@ impl Explain for CacheCommandError {
                 Some("say who you are, with --certificate FILE or --user NAME".to_owned())
             }
             Self::Cache(error) => error.help(),
+            Self::Asked(error) => error.help(),
+            Self::Origin(error) => error.help(),
+            Self::Release(error) => error.help(),
             Self::Filter(error) => error.help(),
             Self::NoTrust => Some(
                 "name a file with --trust FILE; `provost cache sign-key` prints what stands in one"
@@ -215,6 +249,7 @@ impl Explain for CacheCommandError {
                 Some("name another one with --out FILE".to_owned())
             }
             Self::Unreadable { .. }
+            | Self::Checksum { .. }
             | Self::Unwritable { .. }
             | Self::Metadata { .. }
             | Self::Usage(_)

@@ -42,10 +42,18 @@ pub(crate) struct Get {
 }
 
 /// How files are placed.
-struct Placing<'a> {
-    out: Option<&'a Path>,
-    into: &'a Path,
-    force: bool,
+pub(crate) struct Placing<'a> {
+    pub(crate) out: Option<&'a Path>,
+    pub(crate) into: &'a Path,
+    pub(crate) force: bool,
+}
+
+/// A file that is there.
+pub(crate) struct Got {
+    candidate: Candidate,
+    path: PathBuf,
+    /// How many bytes came; none when it was there before.
+    bytes: Option<u64>,
 }
 
 /// Some bytes that would do.
@@ -92,6 +100,19 @@ async fn get(
     placing: &Placing<'_>,
     wanted: &Wanted,
 ) -> Result<(), CacheCommandError> {
+    let got = obtain(session, caches, believed, placing, wanted).await?;
+    session.meter.done();
+    tell(session, wanted, &got.candidate, &got.path, got.bytes)
+}
+
+/// Has the file that `wanted` names, which somebody who is believed tells of.
+pub(crate) async fn obtain(
+    session: &Session,
+    caches: &Caches,
+    believed: &Believed,
+    placing: &Placing<'_>,
+    wanted: &Wanted,
+) -> Result<Got, CacheCommandError> {
     let candidates = match bytes_of(wanted) {
         Some(digest) => vec![Candidate { digest, bytes: None, name: None, signer: None }],
         None => candidates(session, caches, believed, wanted).await?,
@@ -100,8 +121,7 @@ async fn get(
     for candidate in candidates {
         let path = placing.path(wanted, &candidate);
         if is_it(&path, &candidate).await? {
-            session.meter.done();
-            return tell(session, wanted, &candidate, &path, None);
+            return Ok(Got { candidate, path, bytes: None });
         }
         if !placing.force && path.symlink_metadata().is_ok() {
             return Err(CacheCommandError::Exists(path));
@@ -116,8 +136,7 @@ async fn get(
             Err(error) => return Err(error.into()),
         };
         let bytes = fetch(download, &candidate, &path, placing.force, &session.meter).await?;
-        session.meter.done();
-        return tell(session, wanted, &candidate, &path, Some(bytes));
+        return Ok(Got { candidate, path, bytes: Some(bytes) });
     }
     Err(match (bytes_of(wanted), absent) {
         (Some(_), Some(error)) => error.into(),
@@ -155,7 +174,7 @@ impl Placing<'_> {
 }
 
 /// What to call a file: never a name that leads out of a folder, or hides.
-fn name(wanted: &Wanted, said: Option<&str>, digest: Sha512) -> String {
+pub(crate) fn name(wanted: &Wanted, said: Option<&str>, digest: Sha512) -> String {
     let of_url = |url: &str| {
         let path = url.split(['?', '#']).next().unwrap_or_default();
         // What is only a host is no file.

@@ -1,7 +1,7 @@
 //! A file that is there when it is whole: written under a temporary name beside its place, and then renamed.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -52,6 +52,16 @@ impl Place {
         self.file.sync_all()?;
         std::fs::hard_link(&self.temporary, &self.path)?;
         self.is_kept = std::fs::remove_file(&self.temporary).is_ok();
+        Ok(())
+    }
+}
+
+impl Write for &mut Place {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

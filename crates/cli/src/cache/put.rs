@@ -56,9 +56,24 @@ pub(crate) struct Put {
 }
 
 /// What is said of one file.
-struct Saying {
-    key: String,
-    metadata: Object,
+pub(crate) struct Saying {
+    pub(crate) key: String,
+    pub(crate) metadata: Object,
+}
+
+/// Uploads a file that the server does not have, and signs what it is, unless that was said before.
+pub(crate) async fn share(
+    session: &Session,
+    caches: &Caches,
+    path: &Path,
+    (saying, signing): (&Saying, &SigningFile),
+) -> Result<Sha512, CacheCommandError> {
+    let source = Source::of(path).await?;
+    if !caches.artifacts.is_there(source.digest).await? {
+        caches.artifacts.post(&source, &Sent::default()).await?;
+    }
+    say(session, caches, &source, (0, None), (saying, signing)).await?;
+    Ok(source.digest)
 }
 
 impl Put {
@@ -159,7 +174,8 @@ impl Put {
         meter.moved(source.bytes);
         let said = match said {
             Some((saying, signing)) => {
-                Some((saying, self.say(session, caches, &source, number, (saying, signing)).await?))
+                let how = (number, self.expires_days);
+                Some((saying, say(session, caches, &source, how, (saying, signing)).await?))
             }
             None => None,
         };
@@ -186,38 +202,37 @@ impl Put {
         session.note(&format!("{} {bytes}{as_said}", path.display()));
         Ok(())
     }
+}
 
-    /// Signs an entry about the file and files it, unless the same was said already.
-    async fn say(
-        &self,
-        session: &Session,
-        caches: &Caches,
-        source: &Source,
-        number: usize,
-        (saying, signing): (&Saying, &SigningFile),
-    ) -> Result<Said, CacheCommandError> {
-        let now = session.clock.now();
-        let own = Own::under(caches, &saying.key, signing).await?;
-        if let Some(before) = own.that_says(source, saying, self.expires_days.is_none()) {
-            return Ok(Said { entry: before.clone(), is_new: false });
-        }
-        let claims = Claims {
-            key: saying.key.clone(),
-            size: source.bytes,
-            created: now,
-            expires: self.expires_days.map(|days| now + Span::days(days)),
-            sequence: own.next_sequence(session.clock.now_milliseconds(), number),
-            revokes: Vec::new(),
-        };
-        let new = New {
-            sha512: source.digest,
-            metadata: saying.metadata.clone(),
-            attestation: Some((&claims, &signing.attester)),
-        };
-        let entry = new.sign(Some(&signing.outer))?;
-        caches.entries.put(&saying.key, &entry).await?;
-        Ok(Said { entry, is_new: true })
+/// Signs an entry about the file and files it, unless the same was said already.
+async fn say(
+    session: &Session,
+    caches: &Caches,
+    source: &Source,
+    (number, expires_days): (usize, Option<i64>),
+    (saying, signing): (&Saying, &SigningFile),
+) -> Result<Said, CacheCommandError> {
+    let now = session.clock.now();
+    let own = Own::under(caches, &saying.key, signing).await?;
+    if let Some(before) = own.that_says(source, saying, expires_days.is_none()) {
+        return Ok(Said { entry: before.clone(), is_new: false });
     }
+    let claims = Claims {
+        key: saying.key.clone(),
+        size: source.bytes,
+        created: now,
+        expires: expires_days.map(|days| now + Span::days(days)),
+        sequence: own.next_sequence(session.clock.now_milliseconds(), number),
+        revokes: Vec::new(),
+    };
+    let new = New {
+        sha512: source.digest,
+        metadata: saying.metadata.clone(),
+        attestation: Some((&claims, &signing.attester)),
+    };
+    let entry = new.sign(Some(&signing.outer))?;
+    caches.entries.put(&saying.key, &entry).await?;
+    Ok(Said { entry, is_new: true })
 }
 
 /// What was said of a file.

@@ -1,7 +1,7 @@
 //! One run of a command about the cache: whom it asks, whom it believes, what it remembers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base::{Clock, Entropy, Explain as _, Kind, Sha512, report};
 use clap::Args;
@@ -89,6 +89,17 @@ pub(crate) struct Believing {
 }
 
 impl Believing {
+    /// Whether it matters what this machine is, and nobody knows.
+    pub(crate) fn wants_a_platform(&self) -> bool {
+        !self.any_platform && this_machine().is_none()
+    }
+
+    /// The same, for releases that lie under `root`, unless another one was said.
+    pub(crate) fn under(mut self, root: &Path) -> Self {
+        self.software_root.get_or_insert_with(|| root.display().to_string());
+        self
+    }
+
     /// What it says. `or_nobody`: without a file, nobody is believed.
     pub(crate) fn read(self, or_nobody: bool) -> Result<Believed, CacheCommandError> {
         let filter = Filter::parse(self.filters.iter().map(String::as_str))?;
@@ -108,7 +119,7 @@ impl Believing {
 }
 
 /// This machine, if it says what it is (os-release(5)).
-fn this_machine() -> Option<Platform> {
+pub(crate) fn this_machine() -> Option<Platform> {
     let text =
         ["/etc/os-release", "/usr/lib/os-release"].iter().find_map(|path| std::fs::read_to_string(path).ok());
     Platform::native(&text?)

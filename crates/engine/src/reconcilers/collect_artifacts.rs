@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::{Clock, Span};
-use cache::{Cache, Rules};
+use cache::{Cache, How, Rules};
 use futures_util::future::BoxFuture;
 use identity::Permit;
 
@@ -26,12 +26,11 @@ impl Reconciler for CollectArtifacts {
     fn step<'a>(&'a mut self, stop: &'a Stop) -> BoxFuture<'a, Result<Next, StepError>> {
         Box::pin(async move {
             let stops = || stop.is_asked();
-            let collected = self.cache.collect(&Permit::house(), &self.rules, false, &stops).await?;
-            if collected.entries + collected.artifacts + collected.strays > 0 {
+            let collected = self.cache.collect(&Permit::house(), &self.rules, How::default(), &stops).await?;
+            if collected.entries + collected.artifacts > 0 {
                 tracing::info!(
                     entries = collected.entries,
                     artifacts = collected.artifacts,
-                    strays = collected.strays,
                     bytes = collected.bytes,
                     "removed from the cache what its rules do not keep"
                 );

@@ -61,6 +61,16 @@ impl Lists {
 }
 
 impl Relay {
+    /// Whether upstream had trouble a moment ago.
+    pub(super) fn is_left_alone(&self) -> bool {
+        self.lists.is_left_alone(self.clock.now())
+    }
+
+    /// Upstream has trouble: what is here is given at once for a while.
+    pub(super) fn leave_alone(&self) {
+        self.lists.leave_alone(Some(self.clock.now() + LEFT_ALONE));
+    }
+
     /// Adds what upstream says under `key` to what is said here, unless that was done lately.
     ///
     /// # Errors
@@ -79,7 +89,7 @@ impl Relay {
     /// # Errors
     /// [`RelayError`].
     pub async fn ask(&self, key: &EntryKey) -> Result<bool, RelayError> {
-        if self.lists.is_left_alone(self.clock.now()) {
+        if self.is_left_alone() {
             return Err(NotFetched("it had trouble a moment ago".to_owned()).into());
         }
         let asked = tokio::time::timeout(DEADLINE, self.upstream.entries(key.as_str())).await;
@@ -88,13 +98,20 @@ impl Relay {
         let now = self.clock.now();
         let found = found.inspect_err(|error| {
             tracing::warn!(%key, error = %base::report(error), "entries could not be fetched from upstream");
-            self.lists.leave_alone(Some(now + LEFT_ALONE));
+            self.leave_alone();
         })?;
         self.lists.leave_alone(None);
         let fresh = if found.is_some() { self.fresh.entries } else { self.fresh.absent };
         let says = found.is_some();
+        let mut failed = None;
         for entry in found.into_iter().flatten() {
-            self.cache.put_entry(Permit::house(), key, &entry).await?;
+            // One that cannot be kept does not keep the others away.
+            if let Err(error) = self.cache.put_entry(Permit::house(), key, &entry).await {
+                failed.get_or_insert(error);
+            }
+        }
+        if let Some(error) = failed {
+            tracing::warn!(%key, error = %base::report(&error), "not all entries of upstream could be kept");
         }
         self.lists.set_fresh(key, now + fresh, now);
         Ok(says)

@@ -1,14 +1,20 @@
 //! Fetching one artifact, once, for whoever asks meanwhile.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::Sha512;
 use futures_util::StreamExt as _;
 use identity::Permit;
 use store::blobs::SoFar;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
-use super::{Relay, RelayError};
+use super::{NotFetched, Relay, RelayError};
+
+/// How long upstream may take to begin: clients that wait give up after a minute of silence, those among them that only
+/// look whether they are to upload.
+const ANSWERED_IN: Duration = Duration::from_secs(10);
 
 /// How far a fetch is.
 #[derive(Clone)]
@@ -68,13 +74,15 @@ impl Relay {
 
     /// Whether it is here now; `false` when upstream does not have it.
     async fn fetched(&self, digest: Sha512, state: &watch::Sender<State>) -> Result<bool, RelayError> {
-        let asked = async {
-            tokio::select! {
-                incoming = self.upstream.artifact(digest) => incoming.map_err(RelayError::from),
-                () = self.stop.asked() => Err(RelayError::Stopping),
-            }
+        if self.is_left_alone() {
+            return Err(NotFetched("it had trouble a moment ago".to_owned()).into());
+        }
+        let late = |_| NotFetched(format!("it said nothing for {} s", ANSWERED_IN.as_secs()));
+        let asked = tokio::select! {
+            asked = timeout(ANSWERED_IN, self.upstream.artifact(digest)) => asked.map_err(late).flatten(),
+            () = self.stop.asked() => return Err(RelayError::Stopping),
         };
-        let Some(mut incoming) = asked.await? else { return Ok(false) };
+        let Some(mut incoming) = asked.inspect_err(|_| self.leave_alone())? else { return Ok(false) };
         let mut upload = self.cache.upload(Permit::house(), incoming.bytes).await?;
         let (bytes, so_far) = (incoming.bytes, upload.so_far());
         let mut received = 0;

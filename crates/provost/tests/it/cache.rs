@@ -2,6 +2,7 @@
 
 mod bounds;
 mod bucket;
+mod builds;
 mod clients;
 mod commands;
 mod contract;

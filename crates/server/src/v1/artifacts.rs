@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use base::Sha512;
 use cache::{
-    AfterEntry, Cache, Collected, EntryKey, FoundArtifact, FoundEntry, Pattern, Pinned, Removed, Scrubbed,
+    AfterEntry, Cache, Collected, EntryKey, FoundArtifact, FoundEntry, How, Pattern, Pinned, Removed,
+    Scrubbed,
 };
 use entry::Filter;
 use http::StatusCode;
@@ -88,8 +89,8 @@ impl V1 {
 
     pub(super) async fn pins(&self, asked: Asked) -> Result<Answer, Refusal> {
         let (limit, after) = (asked.limit()?, asked.after::<Pinned>(PINS)?);
-        let pins = self.cache()?.pins(asked.permit()?, after.as_ref(), limit + 1).await?;
-        let next = (pins.len() > limit).then(|| cursor(PINS, &pins[limit - 1].what.to_string()));
+        let pins = self.cache()?.pins(asked.permit()?, after.as_ref(), limit).await?;
+        let next = pins.next.map(|next| cursor(PINS, &next.to_string()));
         let pin = |pin: cache::PinnedSince| {
             let (key, sha512) = match pin.what {
                 Pinned::Key(key) => (Some(key.to_string()), None),
@@ -97,7 +98,7 @@ impl V1 {
             };
             wire::Pin { key, sha512, at: pin.at.to_string(), by: pin.by, note: pin.note }
         };
-        Ok(Answer::ok(&Page { items: pins.into_iter().take(limit).map(pin).collect::<Vec<_>>(), next }))
+        Ok(Answer::ok(&Page { items: pins.items.into_iter().map(pin).collect::<Vec<_>>(), next }))
     }
 
     pub(super) async fn pin_key(&self, asked: Asked) -> Result<Answer, Refusal> {
@@ -148,7 +149,7 @@ impl V1 {
         let stop = self.house.stopping().clone();
         let collect = async move {
             let stops = || stop.is_asked();
-            cache.collect(&permit, &rules, said.dry_run, &stops).await
+            cache.collect(&permit, &rules, How { is_dry: said.dry_run, strays: said.strays }, &stops).await
         };
         let collected = self.house.tasks().complete(collect).await?;
         Ok(Answer::ok(&collection(collected)))

@@ -12,7 +12,6 @@
 //! the same exit code; where they hide a failure behind exit code 0, these give 1; and where they would believe everybody
 //! because none of the certificates they were given can be read, these believe nobody.
 
-mod archive;
 mod configuration;
 mod download;
 mod error;

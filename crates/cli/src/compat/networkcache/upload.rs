@@ -14,7 +14,8 @@ use super::configuration::Configuration;
 use super::error::CommandError;
 use super::library::Library;
 use super::temporary::{Temporary, directory_of};
-use super::{Ended, archive, usage};
+use super::{Ended, usage};
+use crate::archive;
 use crate::output;
 
 /// Put a file into a network cache, and say under a key what it is

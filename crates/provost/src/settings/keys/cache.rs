@@ -157,7 +157,8 @@ pub const KEYS: &[Key] = &[
         default: Default::Follows("there is none", "\"http://shacache.nxdcdn.com\""),
         docs: &[
             "Another ShaCache: artifacts that are not here are fetched from it when somebody asks for them, and stay",
-            "It may have the base path and `user:password@` in it. They are read along with while they come.",
+            "It may have the base path and `user:password@` in it. They are read along with while they come, and given once they",
+            "are here where they are kept in a bucket.",
         ],
     },
     Key {
@@ -200,7 +201,8 @@ pub const KEYS: &[Key] = &[
         default: Default::Follows("artifacts are kept in `cache.folder`", "\"artifacts\""),
         docs: &[
             "The bucket of an S3-compatible object store in which artifacts are kept, instead of a directory",
-            "It has to be there. Several processes may use the same: those that share an etcd have the same artifacts then.",
+            "It has to be there. Those that share an etcd may use the same, and have the same artifacts then; for others, each has",
+            "a `cache.s3.prefix` of its own.",
             "An artifact has at most 5 GiB there.",
         ],
     },

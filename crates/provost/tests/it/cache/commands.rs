@@ -15,7 +15,7 @@ use crate::fleet_commands::Operator;
 use crate::houses::{ended_without_a_fault, up};
 
 /// Somebody who writes to `house`, signs, and believes themselves.
-fn operator(house: &House) -> Operator {
+pub fn operator(house: &House) -> Operator {
     let operator = Operator::new();
     connect(&operator, house);
     let root = operator.run("cache sign-key anna");
@@ -55,7 +55,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[track_caller]
-fn failed(ran: &Ran, code: i32, said: &str) {
+pub fn failed(ran: &Ran, code: i32, said: &str) {
     assert_eq!(ran.code, Some(code), "{ran:#?}");
     assert!(ran.stderr.contains(said), "{said}\n{ran:#?}");
 }

@@ -102,7 +102,8 @@ impl Refusal {
     /// 502 when it is the cache behind this one that has trouble.
     pub(super) fn of_relay(error: RelayError) -> Self {
         match error.is_upstreams() {
-            true => Self::new(StatusCode::BAD_GATEWAY, &base::report(&error)),
+            // What exactly is for the log: it names machines that are nobody's business here.
+            true => Self::new(StatusCode::BAD_GATEWAY, "the cache behind this one has trouble"),
             false => error.into(),
         }
     }

@@ -2,7 +2,8 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use cache::{EntryKey, Maintain, Pattern, ReadCatalog};
+use cache::{Cache, EntryKey, Maintain, MaintainError, Pattern, ReadCatalog};
+use engine::{Relay, Stop};
 use identity::{Permit, Principal};
 use serde_json::json;
 
@@ -15,46 +16,58 @@ const PAGE: usize = 500;
 impl NetworkCache {
     /// 200 and which keys lost entries, and which were asked for again. Where there is another cache behind this one, its
     /// entries are added, and those that it gave before go when it has nothing under their key any more; what somebody put
-    /// here stays. Where there is none, entries go whose artifact is not here.
+    /// here stays. Where there is none, entries go whose artifact is not here, but for withdrawals.
     pub(super) async fn update(
         &self,
         permit: Permit<Maintain>,
         listing: Permit<ReadCatalog>,
     ) -> Result<Response, Refusal> {
-        let (mut removed, mut updated) = (Vec::new(), Vec::new());
-        let mut after: Option<EntryKey> = None;
-        let all = Pattern::new("*");
-        loop {
-            let page = self.cache.find_keys(&listing, &all, after.as_ref(), PAGE).await?;
-            for found in page.items {
-                let count = match self.house.relay() {
-                    Some(relay) => {
-                        let says = relay.ask(&found.key).await.map_err(Refusal::of_relay)?;
-                        updated.push(found.key.to_string());
-                        match says {
-                            true => 0,
-                            false => self.forget_upstreams(&permit, &found.key).await?,
-                        }
-                    }
-                    None => {
-                        self.cache.remove_entries(&permit, &found.key, &|entry| !entry.has_artifact).await?
-                    }
-                };
-                if count > 0 {
-                    removed.push(found.key.to_string());
-                }
-            }
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        updated.retain(|key| !removed.contains(key));
+        let (cache, relay) = (self.cache.clone(), self.house.relay().cloned());
+        let stop = self.house.stopping().clone();
+        // To its end, also when the client hangs up now.
+        let work = async move { updated(&cache, relay.as_deref(), (&permit, &listing), &stop).await };
+        let (removed, updated) = self.house.tasks().complete(work).await?;
         Ok(answer::json(Body::from(json!({ "removed": removed, "updated": updated }).to_string())))
     }
+}
 
-    async fn forget_upstreams(&self, permit: &Permit<Maintain>, key: &EntryKey) -> Result<u64, Refusal> {
-        let house = Principal::house();
-        Ok(self.cache.remove_entries(permit, key, &|entry| entry.by == house.name()).await?)
+/// Which keys lost entries, and which others were asked for again. What upstream does not answer about is left as it is.
+async fn updated(
+    cache: &Cache,
+    relay: Option<&Relay>,
+    (permit, listing): (&Permit<Maintain>, &Permit<ReadCatalog>),
+    stop: &Stop,
+) -> Result<(Vec<String>, Vec<String>), MaintainError> {
+    let (mut removed, mut updated) = (Vec::new(), Vec::new());
+    let mut after: Option<EntryKey> = None;
+    let all = Pattern::new("*");
+    let house = Principal::house();
+    loop {
+        let page = cache.find_keys(listing, &all, after.as_ref(), PAGE).await?;
+        for found in page.items {
+            if stop.is_asked() {
+                return Ok((removed, updated));
+            }
+            let key = found.key;
+            let gone = match relay {
+                Some(relay) => match relay.ask(&key).await {
+                    Ok(true) => 0,
+                    Ok(false) => {
+                        cache.remove_entries(permit, &key, &|entry| entry.by == house.name()).await?
+                    }
+                    Err(_) => continue,
+                },
+                None => cache.remove_entries(permit, &key, &|entry| !entry.has_artifact).await?,
+            };
+            match (gone, relay) {
+                (0, Some(_)) => updated.push(key.to_string()),
+                (0, None) => {}
+                _ => removed.push(key.to_string()),
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok((removed, updated));
+        }
     }
 }

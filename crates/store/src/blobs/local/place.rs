@@ -148,12 +148,16 @@ impl Place {
         if self.clock.now() - kept_at(&about) < TRUSTED_FOR {
             return Ok(());
         }
-        // What cannot be read is no better.
-        if hash(&path).is_ok_and(|found| found == digest) {
-            return Ok(());
+        match hash(&path) {
+            Ok(found) if found == digest => return Ok(()),
+            Ok(_) => {}
+            // What the disk cannot read is no better; that there are too many files open says nothing about it.
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {}
+            Err(error) => return Err(failed("reading an object")(error)),
         }
         tracing::warn!(path = %path.display(), "an object has other bytes than it was kept with, and is put aside");
-        self.set_aside(digest).map(drop)
+        // Unless somebody else has repaired it meanwhile.
+        self.put_aside(digest, Some(about.ino())).map(drop)
     }
 
     /// Makes the whole of `file` the object `digest`, durable and visible. Tells whether it had been there already.
@@ -238,12 +242,18 @@ impl Place {
 
     /// Moves the object aside, durably. Tells whether it was there.
     pub(super) fn set_aside(&self, digest: Sha512) -> Result<bool, Error> {
+        self.put_aside(digest, None)
+    }
+
+    /// The same, if the file is still the one that was looked at.
+    fn put_aside(&self, digest: Sha512, looked_at: Option<u64>) -> Result<bool, Error> {
         let path = self.path(digest);
         let rotten = self.root.join(ROTTEN);
         let shard = self.shard(digest);
         let ticket = {
             let _one = shard.alone();
-            if look(&path)?.is_none() {
+            let Some(about) = look(&path)? else { return Ok(false) };
+            if looked_at.is_some_and(|inode| inode != about.ino()) {
                 return Ok(false);
             }
             std::fs::rename(&path, rotten.join(digest.to_string())).map_err(failed("putting aside"))?;

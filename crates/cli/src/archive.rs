@@ -10,10 +10,15 @@ use flate2::write::GzEncoder;
 
 /// Writes `directory` into `out`. Links are packed as links, sockets not at all; names come in alphabetical order. Waits
 /// for nothing, and lets others have a turn after each file.
-pub(super) async fn pack(directory: &Path, out: impl Write) -> io::Result<()> {
+pub(crate) async fn pack(directory: &Path, out: impl Write) -> io::Result<()> {
+    pack_as(directory, PathBuf::from(name_of(directory)?), out).await
+}
+
+/// The same with `top` for the name of the topmost directory.
+pub(crate) async fn pack_as(directory: &Path, top: PathBuf, out: impl Write) -> io::Result<()> {
     let mut archive = tar::Builder::new(GzEncoder::new(out, Compression::default()));
     archive.follow_symlinks(false);
-    let mut left = vec![(directory.to_owned(), PathBuf::from(name_of(directory)?))];
+    let mut left = vec![(directory.to_owned(), top)];
     while let Some((path, name)) = left.pop() {
         // The directory itself may be named by a link to it.
         let found = if path == directory { path.metadata()? } else { path.symlink_metadata()? };

@@ -1,0 +1,253 @@
+//! What is in the cache, and what stays there: asked of the server's `/v1`, as the commands about hosts do.
+
+use std::str::FromStr;
+
+use base::Sha512;
+use clap::{Args, Subcommand};
+use client::v1::{self, List};
+use client::{Request, Segment};
+use wire::{Artifact, Collection, EntryKey, NewCollection, NewPin, Pin, Removed};
+
+use super::progress::shown;
+use crate::error::CommandError;
+use crate::output;
+use crate::session::{DryRun, Session};
+use crate::shown::Listed;
+use crate::table::Table;
+use crate::view::{self, Watch};
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// List what the server has: keys that have entries
+    Keys(Keys),
+    /// List what the server has: artifacts, whether an entry names them or not
+    Artifacts {
+        #[command(flatten)]
+        watch: Watch,
+    },
+    /// Keep something, whatever the server's rules say
+    Pin(PinIt),
+    /// Let the server's rules decide about something again
+    Unpin(UnpinIt),
+    /// List what is pinned
+    Pins {
+        #[command(flatten)]
+        watch: Watch,
+    },
+    /// Remove what the server's rules do not keep, now
+    #[command(
+        after_long_help = "The rules are the server's settings `cache.retention` and `cache.unnamed`; without any, nothing is \
+        removed. An artifact goes some time after its last entry (`cache.grace_days`), unless somebody asks for it meanwhile. \
+        The server does this by itself every six hours."
+    )]
+    Gc(Gc),
+}
+
+/// Which keys are listed.
+#[derive(Debug, Args)]
+pub(crate) struct Keys {
+    /// Those that this fits: `*` stands for any characters, `?` for one
+    #[arg(value_name = "PATTERN", default_value = "*")]
+    pattern: String,
+    #[command(flatten)]
+    watch: Watch,
+}
+
+/// What stays.
+#[derive(Debug, Args)]
+pub(crate) struct PinIt {
+    /// A key, whose entries stay and what they name; or the SHA-512 of an artifact
+    #[arg(value_name = "KEY|SHA512")]
+    what: What,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    note: String,
+    #[command(flatten)]
+    dry_run: DryRun,
+}
+
+/// What need not stay.
+#[derive(Debug, Args)]
+pub(crate) struct UnpinIt {
+    /// What was pinned
+    #[arg(value_name = "KEY|SHA512")]
+    what: What,
+    #[command(flatten)]
+    dry_run: DryRun,
+}
+
+/// How what is not kept is removed.
+#[derive(Debug, Args)]
+pub(crate) struct Gc {
+    /// Only tell what would be removed
+    #[arg(long)]
+    dry_run: bool,
+    /// Also bytes that the server's database knows nothing of, which a crash leaves; not after it was put back from a backup
+    #[arg(long)]
+    strays: bool,
+}
+
+/// A key, or an artifact.
+#[derive(Debug, Clone)]
+enum What {
+    Key(Segment),
+    Artifact(Sha512),
+}
+
+impl FromStr for What {
+    type Err = client::BadSegment;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match Sha512::parse(text) {
+            Some(digest) => Ok(Self::Artifact(digest)),
+            None => text.parse().map(Self::Key),
+        }
+    }
+}
+
+impl What {
+    fn pin(&self, pin: &NewPin) -> Request {
+        match self {
+            Self::Key(key) => v1::pin_key(key, pin),
+            Self::Artifact(digest) => v1::pin_artifact(*digest, pin),
+        }
+    }
+
+    fn unpin(&self) -> Request {
+        match self {
+            Self::Key(key) => v1::unpin_key(key),
+            Self::Artifact(digest) => v1::unpin_artifact(*digest),
+        }
+    }
+}
+
+impl std::fmt::Display for What {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Key(key) => write!(f, "{key}"),
+            Self::Artifact(digest) => write!(f, "{digest}"),
+        }
+    }
+}
+
+impl Command {
+    pub(crate) async fn run(self, session: &mut Session) -> Result<(), CommandError> {
+        match self {
+            Self::Keys(Keys { pattern, watch }) => {
+                let request = v1::list(List::EntryKeys).with("key", &pattern);
+                view::selected::<EntryKey>(session, &request, &watch, EntryKey::NONE).await
+            }
+            Self::Artifacts { watch } => {
+                view::list::<Artifact>(session, &v1::list(List::Artifacts), &watch).await
+            }
+            Self::Pins { watch } => view::list::<Pin>(session, &v1::list(List::Pins), &watch).await,
+            Self::Pin(PinIt { what, note, dry_run }) => {
+                if session.change(&what.pin(&NewPin { note }), &dry_run).await?.is_some() {
+                    output::note(format_args!("{what} stays"));
+                }
+                Ok(())
+            }
+            Self::Unpin(UnpinIt { what, dry_run }) => {
+                if session.change(&what.unpin(), &dry_run).await?.is_some() {
+                    output::note(format_args!("the rules decide about {what} again"));
+                }
+                Ok(())
+            }
+            Self::Gc(Gc { dry_run, strays }) => {
+                let answer = session.ask(&v1::collect(&NewCollection { dry_run, strays })).await?;
+                let collection: Collection = v1::read(&answer)?;
+                if !session.wants_json() && !collection.removed.is_empty() {
+                    let rows: Vec<_> = collection.removed.iter().map(Removed::row).collect();
+                    session.print(&Table::new(Removed::COLUMNS, false, None).rows(&rows))?;
+                }
+                session.tell(&answer, |collection: &Collection| summary(collection, dry_run))
+            }
+        }
+    }
+}
+
+/// What was removed, in a line.
+fn summary(collection: &Collection, dry_run: bool) -> String {
+    let Collection { entries, artifacts, strays, bytes, waiting, .. } = collection;
+    let verb = if dry_run { "would be removed" } else { "removed" };
+    let mut line = format!("{verb}: {entries} entries, {artifacts} artifacts, {}", shown(*bytes));
+    if *strays > 0 {
+        line += &format!(", {strays} left by a crash");
+    }
+    if *waiting > 0 {
+        line += &format!("; {waiting} artifacts go later, unless somebody asks for them");
+    }
+    if collection.is_partial {
+        line += "; it was stopped before its end";
+    }
+    line
+}
+
+impl Listed for EntryKey {
+    const COLUMNS: &'static [&'static str] = &["KEY", "ENTRIES"];
+    const NONE: &'static str = "there are no such keys";
+
+    fn row(&self) -> Vec<String> {
+        vec![self.key.clone(), self.entries.to_string()]
+    }
+}
+
+impl Listed for Artifact {
+    const COLUMNS: &'static [&'static str] = &["SHA512", "SIZE", "CAME", "USED", "BY"];
+    const NONE: &'static str = "there are no artifacts; `provost cache put FILE` uploads one";
+
+    fn row(&self) -> Vec<String> {
+        vec![self.sha512.clone(), shown(self.bytes), self.at.clone(), self.used_at.clone(), self.by.clone()]
+    }
+}
+
+impl Listed for Pin {
+    const COLUMNS: &'static [&'static str] = &["WHAT", "SINCE", "BY", "NOTE"];
+    const NONE: &'static str = "nothing is pinned";
+
+    fn row(&self) -> Vec<String> {
+        let what = self.key.clone().or_else(|| self.sha512.clone()).unwrap_or_default();
+        vec![what, self.at.clone(), self.by.clone(), self.note.clone()]
+    }
+}
+
+impl Listed for Removed {
+    const COLUMNS: &'static [&'static str] = &["KEY", "SHA512", "CAME", "SIZE"];
+    const NONE: &'static str = "nothing";
+
+    fn row(&self) -> Vec<String> {
+        let key = self.key.clone().unwrap_or_default();
+        vec![
+            key,
+            self.sha512.clone(),
+            self.at.clone().unwrap_or_default(),
+            self.bytes.map(shown).unwrap_or_default(),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_removed_is_said_in_a_line() {
+        let nothing = Collection::default();
+        assert_eq!(summary(&nothing, true), "would be removed: 0 entries, 0 artifacts, 0 B");
+        let some =
+            Collection { entries: 2, strays: 1, waiting: 3, is_partial: true, ..Collection::default() };
+        assert_eq!(
+            summary(&some, false),
+            "removed: 2 entries, 0 artifacts, 0 B, 1 left by a crash; 3 artifacts go later, unless somebody asks for \
+             them; it was stopped before its end"
+        );
+    }
+
+    #[test]
+    fn a_digest_is_an_artifact_and_all_else_a_key() {
+        let digest = Sha512::of(b"").to_string();
+        assert!(matches!(digest.parse(), Ok(What::Artifact(_))));
+        assert!(matches!("pypi:a=1".parse(), Ok(What::Key(_))));
+        assert!("".parse::<What>().is_err());
+    }
+}
