@@ -14,6 +14,9 @@ use crate::Failure;
 /// The longest head that is read.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
+/// How much of a body that is thrown away is read at once.
+const DRAINED_AT_ONCE: usize = 256 * 1024;
+
 /// One client of one server.
 pub(crate) struct Client {
     address: SocketAddr,
@@ -95,29 +98,69 @@ impl Client {
         Ok(answer)
     }
 
-    /// Gives the head, and where in the buffer the body ends.
-    async fn exchange(&mut self, request: &[u8]) -> io::Result<(Head, usize)> {
-        let mut stream = match self.stream.take() {
-            Some(stream) => stream,
-            None => {
-                self.connections += 1;
-                let stream = TcpStream::connect(self.address).await?;
-                stream.set_nodelay(true)?;
-                stream
-            }
-        };
+    /// As [`Self::expect`], with a body of any length, which is thrown away.
+    pub(crate) async fn drained(&mut self, expected: u16, request: &[u8]) -> Result<(), Failure> {
+        let address = self.address;
+        let status = self.drain(request).await.map_err(|source| Failure::Ask { address, source })?;
+        if status != expected {
+            let line = request.split(|&byte| byte == b'\r').next().unwrap_or_default();
+            let path = String::from_utf8_lossy(line).into_owned();
+            return Err(Failure::Answer { address, path, status, expected });
+        }
+        Ok(())
+    }
+
+    async fn drain(&mut self, request: &[u8]) -> io::Result<u16> {
+        let mut stream = self.connected().await?;
         stream.write_all(request).await?;
+        let head = self.head(&mut stream).await?;
+        let bytes = head.body_bytes.ok_or_else(|| io::Error::other("the answer has no length"))?;
+        let mut left = bytes - (self.buffer.len() - head.bytes);
+        self.buffer.resize(DRAINED_AT_ONCE, 0);
+        while left > 0 {
+            let at_once = left.min(DRAINED_AT_ONCE);
+            let read = stream.read(&mut self.buffer[..at_once]).await?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            left -= read;
+        }
+        if head.keeps_open {
+            self.stream = Some(stream);
+        }
+        Ok(head.status)
+    }
+
+    async fn connected(&mut self) -> io::Result<TcpStream> {
+        if let Some(stream) = self.stream.take() {
+            return Ok(stream);
+        }
+        self.connections += 1;
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// The head of the answer, and in the buffer whatever came with it.
+    async fn head(&mut self, stream: &mut TcpStream) -> io::Result<Head> {
         self.buffer.clear();
-        let head = loop {
+        loop {
             if stream.read_buf(&mut self.buffer).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             match parse(&self.buffer)? {
-                Some(head) => break head,
+                Some(head) => return Ok(head),
                 None if self.buffer.len() < HEAD_BYTES_MAX => {}
                 None => return Err(io::Error::other("the head of the answer does not end")),
             }
-        };
+        }
+    }
+
+    /// Gives the head, and where in the buffer the body ends.
+    async fn exchange(&mut self, request: &[u8]) -> io::Result<(Head, usize)> {
+        let mut stream = self.connected().await?;
+        stream.write_all(request).await?;
+        let head = self.head(&mut stream).await?;
         let Some(body_bytes) = head.body_bytes else {
             stream.read_to_end(&mut self.buffer).await?;
             let end = self.buffer.len();

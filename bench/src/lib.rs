@@ -13,6 +13,7 @@
 //! report    rows, medians, the table, JSON
 //! ca/       the certificate authority: requests, contenders, and a file for each section
 //! api/      the fleet's interface: contenders, and a file for each section
+//! cache/    the artifact cache: a file for each section
 //! fleet/    the way to hosts: the hosts, ours, rivals, and a file for each section
 //! ```
 //!
@@ -20,6 +21,7 @@
 
 pub mod api;
 pub mod ca;
+pub mod cache;
 mod disk;
 mod failure;
 pub mod fleet;

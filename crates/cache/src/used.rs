@@ -39,7 +39,7 @@ impl Uses {
 
 impl Cache {
     /// Writes down which artifacts were read since it was last done. Of each, a read of the last hour may be lost when the
-    /// process is killed; what is decided by it is an hour late ([`Cache::used_at`]).
+    /// process is killed; what is decided by it is an hour late.
     ///
     /// # Errors
     /// The store's; those that were not written down are noted again.
