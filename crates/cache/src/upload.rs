@@ -157,8 +157,9 @@ impl Cache {
         let _turn = self.writers_turn(&by).await;
         let is_new = self.name_artifact(digest, bytes, &by).await?;
         if was_there && !self.is_there(digest).await? {
-            // It was being removed from where others remove as well, and was found there just before.
-            return Err(blobs::Error::Gone.into());
+            // It was being removed from where others remove as well, and was found there just before: not now, but soon.
+            let reason = "it was removed in this moment".to_owned();
+            return Err(blobs::Error::Unavailable { doing: "keeping", reason }.into());
         }
         if is_new {
             part.kept();

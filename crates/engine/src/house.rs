@@ -17,6 +17,7 @@ use store::{Batch, Claims, Engine, History, Page, Record, SealingKey, Table};
 use x509::{Certificate, KeySpec, Name, PrivateKey, SigningRequest, VerifyError};
 
 use crate::hands::{Hands, Nodes};
+use crate::house_error::{HouseError, SignInFailed};
 use crate::neighbours;
 use crate::outbox;
 use crate::reconciler::{self, Reconciler};
@@ -26,7 +27,7 @@ use crate::reconcilers::{
 };
 use crate::refusals::Refusals;
 use crate::seal;
-use crate::server_identity::{ServerIdentityError, ServerName};
+use crate::server_identity::ServerName;
 use crate::tasks::{Stop, Tasks};
 use crate::upstream::{Behind, Relay};
 
@@ -139,92 +140,6 @@ pub struct House {
     pub(crate) signing_in: Shared,
     outbox: Tasks,
     outbox_stop: Stop,
-}
-
-/// Why the house does not stand.
-#[derive(Debug, thiserror::Error)]
-pub enum HouseError {
-    /// The store's secrets are sealed under another key.
-    #[error("the store was made with another sealing key than the one this process has")]
-    OtherKey(#[source] store::SealError),
-    /// An authority could not be opened.
-    #[error("the {name} authority could not be opened")]
-    Authority {
-        /// Which one.
-        name: AuthorityName,
-        /// Why.
-        source: ca::OpenError,
-    },
-    /// Serials that an earlier run had reserved could not be voided.
-    #[error("serials that an earlier run had reserved could not be voided")]
-    VoidSerials(#[source] ca::IssueError),
-    /// The fleet could not be opened.
-    #[error("the fleet could not be opened")]
-    Fleet(#[source] store::CommitError),
-    /// The server has no certificate.
-    #[error("the server has no certificate")]
-    ServerIdentity(#[from] ServerIdentityError),
-    /// The store failed.
-    #[error("the store failed")]
-    Store(#[from] store::Error),
-    /// The first administrator's certificate could not be made.
-    #[error("the first administrator's certificate could not be made")]
-    Administrator(#[source] ca::RenewError),
-    /// The first administrator's key could not be made.
-    #[error("the first administrator's key could not be made: {0}")]
-    Key(x509::KeyError),
-}
-
-impl Explain for HouseError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::OtherKey(_) => Kind::Conflict,
-            Self::Authority { source, .. } => source.kind(),
-            Self::VoidSerials(source) => source.kind(),
-            Self::Fleet(source) => source.kind(),
-            Self::ServerIdentity(source) => source.kind(),
-            Self::Store(source) => source.kind(),
-            Self::Administrator(source) => source.kind(),
-            Self::Key(_) => Kind::Internal,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::OtherKey(_) => Some(
-                "put the key file of the process that made the store in the place of this one's: all that share \
-                 a store need the same"
-                    .into(),
-            ),
-            Self::Authority { source, .. } => source.help(),
-            Self::VoidSerials(source) => source.help(),
-            Self::Fleet(source) => source.help(),
-            Self::ServerIdentity(source) => source.help(),
-            Self::Store(source) => source.help(),
-            Self::Administrator(source) => source.help(),
-            Self::Key(_) => None,
-        }
-    }
-}
-
-/// Why somebody could not be signed in.
-#[derive(Debug, thiserror::Error)]
-pub enum SignInFailed {
-    /// What they offered does not prove who they are.
-    #[error(transparent)]
-    SignIn(#[from] SignInError),
-    /// We could not look.
-    #[error("who asks could not be looked up")]
-    Authority(#[from] ca::CrlError),
-}
-
-impl Explain for SignInFailed {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::SignIn(source) => source.kind(),
-            Self::Authority(source) => source.kind(),
-        }
-    }
 }
 
 impl House {

@@ -6,6 +6,7 @@
 mod hands;
 mod hosts;
 mod house;
+mod house_error;
 mod neighbours;
 mod outbox;
 mod reconciler;
@@ -18,7 +19,8 @@ mod tasks;
 mod upstream;
 
 pub use hands::{Hands, Jump, Playbooks};
-pub use house::{CacheParts, House, HouseError, Parts, Retention, SignInFailed};
+pub use house::{CacheParts, House, Parts, Retention};
+pub use house_error::{HouseError, SignInFailed};
 pub use reconcilers::{OnAnchors, OnIdentity};
 pub use refusals::Refusals;
 pub use seal::is_new;

@@ -9,7 +9,7 @@ use base::Entropy;
 use serde::{Deserialize, Serialize};
 use store::{Batch, CommitError, Engine, Error, Page, Prefix, Record, SealingKey, Table};
 
-use crate::house::HouseError;
+use crate::house_error::HouseError;
 
 /// The name of the record.
 const MARK: &str = "seal";

@@ -7,7 +7,8 @@ use ca::AuthorityName;
 use identity::sign_in::{AskAuthority, AskAuthorityError, BuildError, Config, Ground, Stack, Work};
 use x509::Certificate;
 
-use crate::house::{House, SignInFailed};
+use crate::house::House;
+use crate::house_error::SignInFailed;
 
 impl House {
     /// The methods of sign-in that `config` names, on this house. Made once: they remember who was right, and who

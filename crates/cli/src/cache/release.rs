@@ -188,7 +188,7 @@ mod tests {
         for (url, expected) in [
             ("https://h/raw/1.0/software.cfg", true),
             ("https://h/raw/master/software.cfg", false),
-            ("/root/software.cfg", false),
+            ("/srv/software.cfg", false),
         ] {
             assert_eq!(check(url, &list).is_ok(), expected, "{url}");
         }

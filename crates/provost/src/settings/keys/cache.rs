@@ -120,7 +120,7 @@ pub const KEYS: &[Key] = &[
         docs: &[
             "Which entries stay; what no rule is about stays, and the first rule about an entry decides",
             "As in \"keep newest 3 for pypi:*\", \"keep used 90d or younger 30d for file-urlmd5:*\", \"keep newest 100 overall for",
-            "slapos-*\", \"keep nothing for tmp:* where os==\\\"debian\\\"\", \"keep all for *\". An artifact goes with its last entry. What",
+            "slapos-*\", \"keep nothing for tmp:* where os==\\\"debian\\\"\", \"keep all for *\". An artifact goes after its last entry. What",
             "is pinned stays.",
         ],
     },
