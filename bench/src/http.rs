@@ -5,9 +5,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::Failure;
 
@@ -17,10 +22,16 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How much of a body that is thrown away is read at once.
 const DRAINED_AT_ONCE: usize = 256 * 1024;
 
+/// What it speaks through: TCP, or TLS over it.
+trait Stream: AsyncRead + AsyncWrite + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Send> Stream for S {}
+
 /// One client of one server.
 pub(crate) struct Client {
     address: SocketAddr,
-    stream: Option<TcpStream>,
+    tls: Option<Arc<ClientConfig>>,
+    stream: Option<Pin<Box<dyn Stream>>>,
     buffer: Vec<u8>,
     /// How many connections it has opened.
     connections: u64,
@@ -64,7 +75,12 @@ pub(crate) fn request_with(method: &str, path: &str, headers: &str, body: Option
 
 impl Client {
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, stream: None, buffer: Vec::with_capacity(16 * 1024), connections: 0 }
+        Self { address, tls: None, stream: None, buffer: Vec::with_capacity(16 * 1024), connections: 0 }
+    }
+
+    /// The same, that speaks TLS.
+    pub(crate) fn over_tls(address: SocketAddr, tls: Arc<ClientConfig>) -> Self {
+        Self { tls: Some(tls), ..Self::new(address) }
     }
 
     /// The server it asks.
@@ -110,6 +126,33 @@ impl Client {
         Ok(())
     }
 
+    /// Posts `piece`, `count` times in a row, as one body; an answer other than 201 is a failure.
+    pub(crate) async fn post_repeated(
+        &mut self,
+        path: &str,
+        piece: &[u8],
+        count: u64,
+    ) -> Result<(), Failure> {
+        let address = self.address;
+        let status =
+            self.post(path, piece, count).await.map_err(|source| Failure::Ask { address, source })?;
+        match status {
+            201 => Ok(()),
+            status => Err(Failure::Answer { address, path: path.to_owned(), status, expected: 201 }),
+        }
+    }
+
+    async fn post(&mut self, path: &str, piece: &[u8], count: u64) -> io::Result<u16> {
+        let mut stream = self.connected().await?;
+        let length = piece.len() as u64 * count;
+        let head = format!("POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await?;
+        for _ in 0..count {
+            stream.write_all(piece).await?;
+        }
+        Ok(self.head(&mut stream).await?.status)
+    }
+
     async fn drain(&mut self, request: &[u8]) -> io::Result<u16> {
         let mut stream = self.connected().await?;
         stream.write_all(request).await?;
@@ -131,18 +174,20 @@ impl Client {
         Ok(head.status)
     }
 
-    async fn connected(&mut self) -> io::Result<TcpStream> {
+    async fn connected(&mut self) -> io::Result<Pin<Box<dyn Stream>>> {
         if let Some(stream) = self.stream.take() {
             return Ok(stream);
         }
         self.connections += 1;
         let stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
-        Ok(stream)
+        let Some(tls) = &self.tls else { return Ok(Box::pin(stream)) };
+        let name = ServerName::from(self.address.ip());
+        Ok(Box::pin(TlsConnector::from(tls.clone()).connect(name, stream).await?))
     }
 
     /// The head of the answer, and in the buffer whatever came with it.
-    async fn head(&mut self, stream: &mut TcpStream) -> io::Result<Head> {
+    async fn head(&mut self, stream: &mut Pin<Box<dyn Stream>>) -> io::Result<Head> {
         self.buffer.clear();
         loop {
             if stream.read_buf(&mut self.buffer).await? == 0 {

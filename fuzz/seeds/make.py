@@ -5,8 +5,10 @@ The key is made once and stays: what it signed is signed again after it was chan
 import base64
 import datetime
 import hashlib
+import io
 import json
 import pathlib
+import tarfile
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -277,6 +279,44 @@ def signatures():
     write('signature', 'old.key', f'aA==\n{pkcs1}')
 
 
+def tars():
+    def member(name, kind=tarfile.REGTYPE, link='', data=b'', mode=0o755):
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname, info.size, info.mode = kind, link, len(data), mode
+        return info, data
+
+    long = 'top/' + 'folder/' * 20 + 'file'
+    plain = [
+        member('top/', tarfile.DIRTYPE), member('top/bin', tarfile.DIRTYPE, mode=0o555),
+        member('top/bin/tool', data=b'#!/bin/sh\n', mode=0o4755), member('top/bin/alias', tarfile.SYMTYPE, 'tool'),
+        member('top/lib', tarfile.SYMTYPE, '../top/bin'), member('top/same', tarfile.LNKTYPE, 'top/bin/tool'),
+        member('./top/empty'),
+    ]
+    for name, form, members in (
+        ('plain', tarfile.USTAR_FORMAT, plain),
+        ('gnu', tarfile.GNU_FORMAT, [member(long, data=b'x' * 600), member('top/l', tarfile.SYMTYPE, long[4:])]),
+        ('pax', tarfile.PAX_FORMAT, [member(long + '\u00e9', data=b'y'), member('top/l', tarfile.SYMTYPE, long[4:] + '\u00e9')]),
+        ('up', tarfile.USTAR_FORMAT, [member('top/../../x', data=b'x'), member('/top/x'), member('top/a', tarfile.SYMTYPE, '../..')]),
+        ('through', tarfile.USTAR_FORMAT, [
+            member('top/a', tarfile.SYMTYPE, 'b'), member('top/b', tarfile.DIRTYPE), member('top/a/c', data=b'z'),
+        ]),
+        ('odd', tarfile.GNU_FORMAT, [member('top/fifo', tarfile.FIFOTYPE), member('top/dev', tarfile.CHRTYPE)]),
+    ):
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode='w', format=form) as archive:
+            for info, data in members:
+                archive.addfile(info, io.BytesIO(data))
+        # Without the zeros at its end, of which there are more than of all else.
+        write('tar', name, out.getvalue().rstrip(b'\0').ljust(len(out.getvalue().rstrip(b'\0')) + 1023 & ~511, b'\0'))
+    sparse = bytearray(512)
+    sparse[:5], sparse[100:107], sparse[124:135], sparse[156:157] = b'top/s', b'0000644', b'00000000010', b'S'
+    sparse[257:265], sparse[386:397], sparse[398:409] = b'ustar  \0', b'00000001000', b'00000000010'
+    sparse[483:494] = b'00000001010'
+    sparse[148:156] = b' ' * 8
+    sparse[148:156] = f'{sum(sparse):06o}\0 '.encode()
+    write('tar', 'sparse', bytes(sparse) + b'12345678'.ljust(512, b'\0'))
+
+
 def pem_blocks():
     write('pem', 'several', '''text
 -----BEGIN A-----
@@ -306,4 +346,5 @@ entries()
 filters()
 configurations()
 signatures()
+tars()
 pem_blocks()

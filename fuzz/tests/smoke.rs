@@ -40,7 +40,7 @@ fn smoke(name: &str) {
     }
     let number = chosen("FUZZ_SEED", 1);
     let mut mutator = Mutator::new(seeds, number);
-    for index in 0..chosen("FUZZ_INPUTS", INPUTS) {
+    for index in 0..chosen("FUZZ_INPUTS", INPUTS / target.costs) {
         let input = mutator.next_input();
         feed(&input, &format!("input {index} of {number}"));
     }
@@ -60,4 +60,4 @@ macro_rules! targets {
     };
 }
 
-targets! { pem request certificate revocation_list private_key envelope web fleet sign_in issuance entry filter ini signature }
+targets! { pem request certificate revocation_list private_key envelope web fleet sign_in issuance entry filter ini signature tar }

@@ -8,8 +8,11 @@
 //! from PyPI               caucase  pkilint  requests  bcrypt  schemathesis  ansible-core  moto, and what
 //!                         they need: witnesses/requirements.txt
 //!                         slapos.core and what it needs: witnesses/slapos.txt
+//!                         zc.buildout and what it needs: witnesses/buildout.txt
+//!                         ops, and the library of certificate_transfer: witnesses/charms.txt
 //! ```
-//! The Python ones go into `venv/`, and slapos.core into `slapos/`, in the witnesses' folder, `$PROVOST_WITNESSES` or else
+//! The Python ones go into `venv/`, slapos.core into `slapos/`, zc.buildout into `buildout/`, and what charms need into
+//! `charms/`, in the witnesses' folder, `$PROVOST_WITNESSES` or else
 //! `$XDG_CACHE_HOME/provost/witnesses` or else `~/.cache/provost/witnesses`: outside the repository,
 //! shared by all checkouts. `venv/bin/caucase` is there afterwards. A folder that already has what
 //! the requirements say is left alone, so a second call costs nothing. cloud-init goes into `cloud-init/`
@@ -56,6 +59,8 @@ struct Environment {
 const ENVIRONMENTS: &[Environment] = &[
     Environment { venv: "venv", requirements: "requirements.txt", stamp: "installed.txt" },
     Environment { venv: "slapos", requirements: "slapos.txt", stamp: "installed-slapos.txt" },
+    Environment { venv: "charms", requirements: "charms.txt", stamp: "installed-charms.txt" },
+    Environment { venv: "buildout", requirements: "buildout.txt", stamp: "installed-buildout.txt" },
 ];
 
 /// Packages that start a service when they are installed, and its name: the tests start their own.
@@ -258,6 +263,7 @@ mod tests {
             "slapcache",
             "moto",
             "slapos.core",
+            "zc.buildout",
             "setuptools",
         ];
         for name in ours {

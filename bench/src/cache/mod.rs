@@ -1,15 +1,21 @@
 //! The artifact cache: Provost beside nginx, and beside what the machine can do.
 //!
 //! ```text
-//! reading   GET of 1 KiB and of 256 MiB, over plain HTTP             against nginx with sendfile
+//! reading   GET of 1 KiB and of 256 MiB, over plain HTTP and TLS     against nginx with sendfile
 //! posting   POST of 1 KiB and of 256 MiB, durable                    against the disk, and hashing and writing the bytes
+//! others    POST of 1 KiB and of 64 MiB                              against slapos.core's proxy, and PUT to nginx
+//! growth    adding and reading entries with 1,000,000 keys           against the same with 1,000
+//! memory    of the server, while 4 GiB come and 8 read               against what is aimed at
 //! entries   signing and verifying an entry with RSA-1024 and SHA-1   against the times that are aimed at
 //! ```
 //! Contenders take turns, round by round, and the median of the rounds counts.
 
 mod entries;
+mod growth;
+mod memory;
 mod posting;
 mod reading;
+mod rivals;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -33,6 +39,9 @@ const SMALL: usize = 1024;
 struct Options {
     /// What to measure; everything when nothing is named
     sections: Vec<Chosen>,
+    /// How many keys there are in the end, in `growth`
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(2_000..))]
+    keys: u64,
     #[command(flatten)]
     settings: Settings,
 }
@@ -41,6 +50,9 @@ struct Options {
 enum Chosen {
     Reading,
     Posting,
+    Others,
+    Growth,
+    Memory,
     Entries,
 }
 
@@ -74,10 +86,19 @@ fn measure(options: &Options) -> Result<(), Failure> {
     let wanted = |section| options.sections.is_empty() || options.sections.contains(&section);
     let mut sections = Vec::new();
     if wanted(Chosen::Reading) {
-        sections.push(bench.runtime.block_on(reading::measure(&bench))?);
+        sections.extend(bench.runtime.block_on(reading::measure(&bench))?);
     }
     if wanted(Chosen::Posting) {
         sections.extend(bench.runtime.block_on(posting::measure(&bench))?);
+    }
+    if wanted(Chosen::Others) {
+        sections.extend(bench.runtime.block_on(posting::beside_others(&bench))?);
+    }
+    if wanted(Chosen::Growth) {
+        sections.push(bench.runtime.block_on(growth::measure(&bench, options.keys))?);
+    }
+    if wanted(Chosen::Memory) {
+        sections.push(bench.runtime.block_on(memory::measure(&bench))?);
     }
     if wanted(Chosen::Entries) {
         sections.push(entries::measure(&bench)?);

@@ -4,20 +4,23 @@ use base::{Sha512, Span, Timestamp, hex, sha256};
 use bytes::Bytes;
 use entry::Entry;
 use identity::{Permit, Principal};
-use store::{Batch, CommitError, blobs};
+use store::{Batch, CommitError, Page, Table, blobs};
 
 use crate::error::PutEntryError;
 use crate::event::Happened;
+use crate::fetched::is_fetched;
 use crate::key::EntryKey;
 use crate::long::{self, LongError};
 use crate::record::{ArtifactRecord, BodyRecord, EntryRecord, MarkRecord, NamedRecord, SameRecord};
 use crate::room::NoRoom;
-use crate::service::{Cache, PutEntry};
+use crate::service::{Cache, ENTRIES, PutEntry};
 
 /// The longest text and signature that are kept in a record, in bytes: twice as many, as JSON may need, are still less
 /// than a value may have. What is longer is kept as a blob.
 const RECORD_BYTES_MAX: usize = 200 * 1024;
 
+/// How many entries are looked at together.
+const PAGE: usize = 500;
 /// How long ago an entry came or was said again, before it is written down that it was.
 const SAID_AGAIN_GRAIN: Span = Span::seconds(3_600);
 
@@ -42,26 +45,49 @@ impl Cache {
         key: &EntryKey,
         entry: &Entry,
     ) -> Result<Added, PutEntryError> {
-        let by = permit.by();
+        let mut body = None;
+        let added = self.add(permit.by(), key, entry, &mut body).await;
+        if let (Err(_), Some(BodyRecord::Blob { blob, .. })) = (&added, &body)
+            && let Some(digest) = Sha512::parse(blob)
+        {
+            self.refuse(digest);
+        }
+        added
+    }
+
+    /// The same; `body` is what is kept of it.
+    async fn add(
+        &self,
+        by: &Principal,
+        key: &EntryKey,
+        entry: &Entry,
+        body: &mut Option<BodyRecord>,
+    ) -> Result<Added, PutEntryError> {
         let same = format!("{}/{}", key.id(), id(entry));
         let _turn = self.turn(key.as_str()).await;
         let _writers = self.writers_turn(by).await;
         let mut attempts = 0;
         let mut may_be_ours = false;
-        let mut body = None;
         loop {
-            if let Some(found) = self.tables.same.get(&same).await? {
-                self.repair(entry).await?;
-                if may_be_ours {
-                    return Ok(Added::New);
-                }
-                let place = place(key, found.record.place);
-                if self.is_said_again(&place).await? {
+            let mark = self.tables.same.get(&same).await?;
+            let mark_version = mark.as_ref().map(|found| found.version);
+            if let Some(mark) = mark.map(|found| found.record) {
+                if mark.gone && is_fetched(by.name()) {
                     return Ok(Added::Same);
                 }
-                // It was removed in this very moment.
-                Self::again(CommitError::Conflict { key: self.tables.entry.key(&place)? }, &mut attempts)?;
-                continue;
+                if let Some(place) = self.place_of(key, entry, &mark).await? {
+                    self.repair(entry).await?;
+                    if may_be_ours {
+                        return Ok(Added::New);
+                    }
+                    if self.is_said_again(&place, by).await? {
+                        return Ok(Added::Same);
+                    }
+                    // It was removed in this very moment.
+                    let key = self.tables.entry.key(&place)?;
+                    Self::again(CommitError::Conflict { key }, &mut attempts)?;
+                    continue;
+                }
             }
             let found = self.tables.key.get(key.as_str()).await?;
             let version = found.as_ref().map(|found| found.version);
@@ -72,17 +98,17 @@ impl Cache {
             }
             let mut batch = Batch::new();
             let counted_for = self.count(&mut batch, by, bytes_of(entry)).await?;
-            let body = match &body {
-                Some(body) => body,
+            if body.is_none() {
                 // Not before it is known that there is room for it.
-                None => &*body.insert(self.body(entry).await?),
-            };
+                *body = Some(self.body(entry).await?);
+            }
+            let Some(body) = &*body else { continue };
             let place = place(key, counted.next);
             let at = self.ground.clock.now().as_unix();
             let record = EntryRecord { body: body.clone(), at, by: by.name().to_owned(), counted_for };
             self.tables.entry.create(&mut batch, &place, &record)?;
-            let place_of = SameRecord { place: counted.next };
-            self.tables.same.create(&mut batch, &same, &place_of)?;
+            let mark = SameRecord { place: Some(counted.next), gone: false };
+            self.tables.same.put_over(&mut batch, &same, &mark, mark_version)?;
             if let BodyRecord::Blob { blob, .. } = body {
                 // Whoever collects what nobody names knows by this that somebody does.
                 self.tables.long.create(&mut batch, &format!("{blob}/{place}"), &MarkRecord {})?;
@@ -116,17 +142,57 @@ impl Cache {
         self.history.append(batch, &event, &self.ground.entropy).map(drop)
     }
 
-    /// Writes down that an entry was said again, so that it is as young as a new one. `false` when it is not there any more.
-    async fn is_said_again(&self, place: &str) -> Result<bool, PutEntryError> {
+    /// Where an entry of `key` is, as its mark says; nothing when it is not there.
+    async fn place_of(
+        &self,
+        key: &EntryKey,
+        entry: &Entry,
+        mark: &SameRecord,
+    ) -> Result<Option<String>, store::Error> {
+        if mark.gone || mark.place.is_some() {
+            return Ok(mark.place.filter(|_| !mark.gone).map(|number| place(key, number)));
+        }
+        let table =
+            Table::<EntryRecord>::new(self.ground.engine.clone(), &format!("{ENTRIES}{}/", key.id()))?;
+        let mut next = Some(Page::first(PAGE));
+        while let Some(page) = next {
+            let found = table.list(page).await?;
+            let is_it = |body: &BodyRecord| match body {
+                BodyRecord::Here { text, signature } => {
+                    text == entry.text() && signature == entry.signature()
+                }
+                BodyRecord::Blob { id, .. } => *id == self::id(entry),
+            };
+            let is_there = found.entries.iter().find(|(_, loaded)| is_it(&loaded.record.body));
+            if let Some((number, _)) = is_there {
+                return Ok(Some(format!("{}/{number}", key.id())));
+            }
+            next = found.next;
+        }
+        Ok(None)
+    }
+
+    /// Writes down that an entry was said again by somebody, so that it is as young as a new one, and theirs when it had
+    /// been fetched. `false` when it is not there any more.
+    async fn is_said_again(&self, place: &str, by: &Principal) -> Result<bool, PutEntryError> {
         let mut attempts = 0;
         loop {
             let Some(found) = self.tables.entry.get(place).await? else { return Ok(false) };
             let now = self.ground.clock.now();
-            if Timestamp::from_unix(found.record.at) + SAID_AGAIN_GRAIN > now {
+            // The cache behind this one says all it has each time that it is asked.
+            if is_fetched(by.name()) {
+                return Ok(true);
+            }
+            let is_adopted = is_fetched(&found.record.by);
+            if !is_adopted && Timestamp::from_unix(found.record.at) + SAID_AGAIN_GRAIN > now {
                 return Ok(true);
             }
             let mut batch = Batch::new();
-            let record = EntryRecord { at: now.as_unix(), ..found.record };
+            let mut record = EntryRecord { at: now.as_unix(), ..found.record };
+            if is_adopted {
+                record.by = by.name().to_owned();
+                record.counted_for = self.count(&mut batch, by, bytes_of_body(&record.body)).await?;
+            }
             self.tables.entry.update(&mut batch, place, &record, found.version)?;
             match self.ground.engine.commit(batch).await {
                 Ok(_) => return Ok(true),
@@ -206,6 +272,13 @@ impl From<NoRoom> for PutEntryError {
             NoRoom::Reserved { bytes, reserve_bytes } => Self::NoRoom { bytes, reserve_bytes },
             NoRoom::Unknown(error) => Self::Blobs(error),
         }
+    }
+}
+
+fn bytes_of_body(body: &BodyRecord) -> u64 {
+    match body {
+        BodyRecord::Here { text, signature } => (text.len() + signature.len()) as u64,
+        BodyRecord::Blob { bytes, .. } => *bytes,
     }
 }
 

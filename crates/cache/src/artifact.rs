@@ -33,7 +33,17 @@ impl Cache {
         _permit: Permit<ReadArtifacts>,
         digest: Sha512,
     ) -> Result<Option<Artifact>, OpenError> {
-        let found = self.open_found(digest).await?;
+        let now = self.ground.clock.now_milliseconds();
+        let found = match self.small.get(digest, now) {
+            Ok(blob) => Some(Artifact { digest, blob }),
+            Err(ticket) => {
+                let found = self.open_found(digest).await?;
+                found.map(|Artifact { blob, .. }| Artifact {
+                    digest,
+                    blob: self.small.put(ticket, digest, blob, now),
+                })
+            }
+        };
         if found.is_some() {
             self.uses.note(digest, self.ground.clock.now());
         }
@@ -46,7 +56,7 @@ impl Cache {
         if found.record.unnamed_since.is_some() && !self.is_wanted_again(digest, &found).await? {
             return Ok(None);
         }
-        self.find(digest).await
+        Ok(self.ground.blobs.open(digest).await?.and_then(|blob| whole(digest, blob, &found.record)))
     }
 
     /// Writes down that somebody wants an artifact that no entry names any more, so that it is not removed under their
@@ -84,10 +94,15 @@ impl Cache {
     pub(crate) async fn find(&self, digest: Sha512) -> Result<Option<Artifact>, OpenError> {
         let Some(blob) = self.ground.blobs.open(digest).await? else { return Ok(None) };
         let Some(found) = self.tables.artifact.get(&digest.to_string()).await? else { return Ok(None) };
-        if found.record.bytes != blob.size() {
-            tracing::warn!(%digest, bytes = blob.size(), expected = found.record.bytes, "an artifact is damaged");
-            return Ok(None);
-        }
-        Ok(Some(Artifact { digest, blob }))
+        Ok(whole(digest, blob, &found.record))
     }
+}
+
+/// The artifact that `blob` is, unless it has another size than was written down.
+fn whole(digest: Sha512, blob: Blob, record: &ArtifactRecord) -> Option<Artifact> {
+    if record.bytes == blob.size() {
+        return Some(Artifact { digest, blob });
+    }
+    tracing::warn!(%digest, bytes = blob.size(), expected = record.bytes, "an artifact is damaged");
+    None
 }

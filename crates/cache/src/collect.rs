@@ -2,14 +2,16 @@
 //!
 //! Entries go as the rules say ([`Retention`]). An artifact whose last entry went stays for a time of grace, and for
 //! another one whenever somebody asks for it meanwhile; then it goes too. One that never had an entry goes only where a
-//! rule of its own says so, since it may be known by its name alone, and after the time of grace as well. Bytes that nobody
-//! wrote down, which a crash leaves, go when an operator asks for that.
+//! rule of its own says so, since it may be known by its name alone, and after the time of grace as well. Bytes that were kept
+//! for what was refused then go after the time of grace too; those that a crash leaves go when an operator asks for that.
 //!
 //! Everything is decided by what the store says in the commit that does it: what is to go is marked so in its record, and who
-//! names, keeps or reads it from then on changes that, so that the removal does not happen. Withdrawals stay.
+//! names, keeps or reads it from then on changes that, so that the removal does not happen. Whatever the rules say, entries stay
+//! that others count by (`spared.rs`), and what the cache behind this one shows does not come again (`gone.rs`).
 
 mod artifacts;
 mod entries;
+mod spared;
 
 use base::{Sha512, Span, Timestamp};
 use identity::Permit;
@@ -124,6 +126,7 @@ impl Cache {
         let mut round = Round { cache: self, permit, rules, now, is_dry, heeds_pins: true, stop, collected };
         round.entries().await?;
         round.artifacts().await?;
+        round.refused().await?;
         if strays {
             round.strays().await?;
         }

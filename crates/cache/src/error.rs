@@ -30,6 +30,12 @@ pub enum UploadError {
         /// How many are kept free.
         reserve_bytes: u64,
     },
+    /// The house fetched it for somebody, and enough of what it fetched is in use.
+    #[error("no more than {bytes_max} bytes are kept of what comes from the upstream cache")]
+    Fetched {
+        /// How many.
+        bytes_max: u64,
+    },
     /// The bytes could not be kept.
     #[error("could not keep the bytes")]
     Blobs(#[from] blobs::Error),
@@ -45,7 +51,7 @@ impl Explain for UploadError {
     fn kind(&self) -> Kind {
         match self {
             Self::TooLarge { .. } => Kind::TooLarge,
-            Self::Quota { .. } | Self::NoRoom { .. } => Kind::Full,
+            Self::Quota { .. } | Self::NoRoom { .. } | Self::Fetched { .. } => Kind::Full,
             Self::Blobs(source) => source.kind(),
             Self::Open(source) => source.kind(),
             Self::Store(source) => of_store(source),
@@ -59,9 +65,75 @@ impl Explain for UploadError {
             Self::NoRoom { .. } => {
                 Some("free some space on the disk; the server's setting is `cache.reserve_bytes`".into())
             }
+            Self::Fetched { .. } => Some("the server's setting is `cache.upstream_bytes_max`".into()),
             Self::Blobs(source) => source.help(),
             Self::Open(source) => source.help(),
             Self::Store(source) => source.help(),
+        }
+    }
+}
+
+/// Why an upload that comes in several pieces does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ResumeError {
+    /// It is none, or somebody else's.
+    #[error(
+        "there is no such upload: it is over, was idle for too long, or the server has been started again"
+    )]
+    NoSuchUpload,
+    /// Enough of them are open.
+    #[error("{open_max} uploads are open already, which is as many as may be{}", of_whom(.is_all))]
+    TooManyOpen {
+        /// How many may be.
+        open_max: usize,
+        /// Whether that is for all writers together.
+        is_all: bool,
+    },
+    /// More of it has come, or less.
+    #[error("{expected} bytes have come, so that nothing can be added at {said}")]
+    Offset {
+        /// How many have come.
+        expected: u64,
+        /// Where something was to be added.
+        said: u64,
+    },
+    /// It was said to be of another length.
+    #[error("the upload was said to have {length} bytes in all")]
+    Length {
+        /// Which one.
+        length: u64,
+    },
+    /// Somebody else goes on with it, or asked how far it is.
+    #[error("another request came for the same upload")]
+    CutOff,
+    /// It cannot be taken.
+    #[error(transparent)]
+    Upload(#[from] UploadError),
+}
+
+fn of_whom(is_all: &bool) -> &'static str {
+    if *is_all { "" } else { " for one writer" }
+}
+
+impl Explain for ResumeError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NoSuchUpload => Kind::NotFound,
+            // Their writer can end one; those of others end some time.
+            Self::TooManyOpen { is_all: false, .. } | Self::Offset { .. } | Self::CutOff => Kind::Conflict,
+            Self::TooManyOpen { is_all: true, .. } => Kind::Unavailable,
+            Self::Length { .. } => Kind::Invalid,
+            Self::Upload(source) => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::NoSuchUpload => Some("begin a new one".into()),
+            Self::TooManyOpen { .. } => Some("end one, or post the bytes at once".into()),
+            Self::Offset { .. } | Self::CutOff => Some("ask how far it is".into()),
+            Self::Length { .. } => None,
+            Self::Upload(source) => source.help(),
         }
     }
 }
@@ -200,6 +272,15 @@ impl From<store::Error> for OpenError {
 impl From<store::Error> for MaintainError {
     fn from(error: store::Error) -> Self {
         Self::Store(error.into())
+    }
+}
+
+impl From<MaintainError> for UploadError {
+    fn from(error: MaintainError) -> Self {
+        match error {
+            MaintainError::Blobs(error) => error.into(),
+            MaintainError::Store(error) => error.into(),
+        }
     }
 }
 

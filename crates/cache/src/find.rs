@@ -1,8 +1,12 @@
 //! Listing what is there, and looking for something. Everything comes in pages, in the order of names, and each page is
-//! put together with a bounded amount of work.
+//! put together with a bounded amount of work; where it is told what was withdrawn, the first one of a key looks through
+//! all of that key.
+
+use std::sync::Arc;
 
 use base::{Sha512, Timestamp};
 use entry::{Entry, Filter};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use identity::Permit;
 use store::{Page, Table};
 
@@ -20,6 +24,8 @@ pub const PAGE_MAX: usize = 1000;
 const LOOKED_AT_MAX: usize = 5_000;
 /// A page ends with the entry with which it has so many bytes of text.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
+/// How many artifacts are looked for at the same time.
+const LOOKED_FOR_AT_ONCE: usize = 16;
 /// How many records are read at once.
 const READ_AT_ONCE: usize = 500;
 
@@ -71,6 +77,8 @@ pub struct FoundEntry {
     pub by: String,
     /// What stands in it, and its signature.
     pub entry: Entry,
+    /// The SHA-512 of the text of the entry that withdrew it, where that is known.
+    pub withdrawn_by: Option<Sha512>,
 }
 
 /// Behind which entry a listing goes on.
@@ -176,13 +184,13 @@ impl Cache {
         _permit: &Permit<ReadCatalog>,
         digests: &[Sha512],
     ) -> Result<Vec<Sha512>, OpenError> {
-        let mut missing = Vec::new();
-        for digest in digests {
-            if self.open_found(*digest).await?.is_none() {
-                missing.push(*digest);
-            }
-        }
-        Ok(missing)
+        // Where blobs are far away, each takes its time.
+        let found = stream::iter(digests.iter().copied())
+            .map(async |digest| {
+                Ok::<_, OpenError>(self.open_found(digest).await?.is_none().then_some(digest))
+            })
+            .buffered(LOOKED_FOR_AT_ONCE);
+        found.try_filter_map(async |missing| Ok(missing)).try_collect().await
     }
 
     async fn found(&self, digest: Sha512, record: &ArtifactRecord) -> Result<FoundArtifact, store::Error> {
@@ -203,7 +211,7 @@ impl Cache {
     /// # Errors
     /// [`ReadError`].
     pub async fn find_entries(
-        &self,
+        self: &Arc<Self>,
         permit: &Permit<ReadCatalog>,
         pattern: &Pattern,
         filter: &Filter,
@@ -231,6 +239,7 @@ impl Cache {
             };
             let table =
                 Table::<EntryRecord>::new(self.ground.engine.clone(), &format!("{ENTRIES}{}/", key.id()))?;
+            let withdrawn = self.withdrawn(&key).await?;
             loop {
                 let from = place.map(|place| table.key(&format!("{place:020}"))).transpose()?;
                 let page = table.list(Page { after: from, limit: READ_AT_ONCE }).await?;
@@ -244,7 +253,13 @@ impl Cache {
                         let members = found.entry.statement().members();
                         !filter.apply([members], |members| members, &mut |_| {}).is_empty()
                     };
-                    let found = found.filter(is_wanted);
+                    let found = found.filter(is_wanted).map(|found| {
+                        let withdrawn_by = match withdrawn.by.is_empty() {
+                            true => None,
+                            false => withdrawn.by.get(&found.entry.text_digest()).copied(),
+                        };
+                        FoundEntry { withdrawn_by, ..found }
+                    });
                     bytes += found.as_ref().map_or(0, |found| found.entry.text().len());
                     items.extend(found);
                     if items.len() >= limit || looked_at >= LOOKED_AT_MAX || bytes >= PAGE_BYTES {
@@ -282,6 +297,7 @@ impl Cache {
             at: Timestamp::from_unix(record.at),
             by: record.by,
             entry,
+            withdrawn_by: None,
         };
         Ok(Entry::new(text, signature).ok().map(found))
     }

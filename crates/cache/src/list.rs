@@ -12,9 +12,12 @@ use crate::key::EntryKey;
 use crate::long::LongError;
 use crate::record::{BodyRecord, EntryRecord};
 use crate::service::{Cache, ReadArtifacts};
+use crate::withdrawn::Withdrawn;
 
-/// How many entries are read at once. Each has a few hundred bytes as a rule.
-const PAGE_ENTRIES: usize = 256;
+/// How many entries are read at first, and then at once. Each has a few hundred bytes as a rule.
+const PAGE_ENTRIES: (usize, usize) = (16, 256);
+/// What was read beyond so many bytes is let go of, and read again when its turn comes: a list may be sent slowly.
+const HELD_BYTES_MAX: usize = 256 * 1024;
 
 /// The entries of one key, the oldest first.
 pub struct EntryList {
@@ -23,16 +26,31 @@ pub struct EntryList {
     table: Table<EntryRecord>,
     read: VecDeque<(String, EntryRecord)>,
     next: Option<Page>,
+    /// What is left out.
+    withdrawn: Arc<Withdrawn>,
+    /// Whether any was damaged.
+    is_damaged: bool,
 }
 
 impl Cache {
-    /// The entries of `key`; `None` when it has none.
+    /// The entries of `key` but for those that their signers withdrew, where it is known who they are, unless nothing else
+    /// shows how far such a signer is; `None` when it has none.
     ///
     /// # Errors
     /// [`ReadError`].
     pub async fn entries(
         self: &Arc<Self>,
         _permit: Permit<ReadArtifacts>,
+        key: &EntryKey,
+    ) -> Result<Option<EntryList>, ReadError> {
+        let withdrawn = self.withdrawn(key).await?;
+        let list = self.all_entries(key).await?;
+        Ok(list.map(|list| EntryList { withdrawn, ..list }))
+    }
+
+    /// All entries of `key`; `None` when it has none.
+    pub(crate) async fn all_entries(
+        self: &Arc<Self>,
         key: &EntryKey,
     ) -> Result<Option<EntryList>, ReadError> {
         let prefix = format!("{}{}/", crate::service::ENTRIES, key.id());
@@ -42,7 +60,9 @@ impl Cache {
             key: key.clone(),
             table,
             read: VecDeque::new(),
-            next: Some(Page::first(PAGE_ENTRIES)),
+            next: Some(Page::first(PAGE_ENTRIES.0)),
+            withdrawn: Arc::default(),
+            is_damaged: false,
         };
         list.read_on().await?;
         Ok(if list.read.is_empty() { None } else { Some(list) })
@@ -61,17 +81,30 @@ impl EntryList {
                 self.read_on().await?;
             }
             let Some((place, record)) = self.read.pop_front() else { return Ok(None) };
-            let blob = match record.body {
-                BodyRecord::Here { text, signature } => return Ok(Some((text, signature))),
-                BodyRecord::Blob { blob, .. } => blob,
+            let pair = match record.body {
+                BodyRecord::Here { text, signature } => (text, signature),
+                BodyRecord::Blob { blob, .. } => {
+                    let Some(digest) = Sha512::parse(&blob) else { continue };
+                    match self.cache.long_entry(digest).await {
+                        Ok(pair) => pair,
+                        Err(LongError::Blobs(error)) => return Err(error.into()),
+                        Err(LongError::Damaged(reason)) => {
+                            self.is_damaged = true;
+                            self.leave_out(&place, digest, reason).await?;
+                            continue;
+                        }
+                    }
+                }
             };
-            let Some(digest) = Sha512::parse(&blob) else { continue };
-            match self.cache.long_entry(digest).await {
-                Ok(pair) => return Ok(Some(pair)),
-                Err(LongError::Blobs(error)) => return Err(error.into()),
-                Err(LongError::Damaged(reason)) => self.leave_out(&place, digest, reason).await?,
+            if self.withdrawn.by.is_empty() || !self.withdrawn.hides(&Sha512::of(pair.0.as_bytes())) {
+                return Ok(Some(pair));
             }
         }
+    }
+
+    /// Whether one that was damaged was left out so far.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.is_damaged
     }
 
     /// Puts a damaged blob aside, and says so, the first time.
@@ -88,8 +121,21 @@ impl EntryList {
     async fn read_on(&mut self) -> Result<(), ReadError> {
         if let Some(page) = self.next.take() {
             let found = self.table.list(page).await?;
-            self.read.extend(found.entries.into_iter().map(|(place, loaded)| (place, loaded.record)));
-            self.next = found.next;
+            self.next = found.next.map(|next| Page { limit: PAGE_ENTRIES.1, ..next });
+            let mut bytes = 0;
+            for (place, loaded) in found.entries {
+                if bytes > HELD_BYTES_MAX
+                    && let Some((last, _)) = self.read.back()
+                {
+                    self.next = Some(Page { after: Some(self.table.key(last)?), limit: PAGE_ENTRIES.0 });
+                    break;
+                }
+                bytes += match &loaded.record.body {
+                    BodyRecord::Here { text, signature } => text.len() + signature.len(),
+                    BodyRecord::Blob { .. } => 0,
+                };
+                self.read.push_back((place, loaded.record));
+            }
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use base::{Sha512, Timestamp};
+use base::{Explain, Kind, Sha512, Timestamp};
 use identity::Permit;
 use store::{Batch, CommitError, Page};
 
@@ -13,8 +13,8 @@ use crate::key::EntryKey;
 use crate::record::PinRecord;
 use crate::service::{Cache, Pin, ReadCatalog};
 
-/// The longest note, in bytes.
-const NOTE_BYTES_MAX: usize = 1000;
+/// The longest note, in bytes; what is longer is cut.
+pub const NOTE_BYTES_MAX: usize = 1000;
 
 /// What can be pinned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +60,16 @@ impl Pinned {
 #[error("only `key KEY` and `artifact SHA512` can be pinned")]
 pub struct NotPinnable;
 
+impl Explain for NotPinnable {
+    fn kind(&self) -> Kind {
+        Kind::Invalid
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("a key is written as in `key pypi:pytz=2016.10`, an artifact by its 128 digits".into())
+    }
+}
+
 impl FromStr for Pinned {
     type Err = NotPinnable;
 
@@ -79,7 +89,8 @@ impl fmt::Display for Pinned {
 }
 
 impl Cache {
-    /// Keeps `what`, whatever the rules say. It need not be there yet. A pin that is there stays as it is.
+    /// Keeps `what`, whatever the rules say. It need not be there yet. A pin that is there gets another note, and whose
+    /// that is.
     ///
     /// # Errors
     /// The store's.
@@ -87,17 +98,19 @@ impl Cache {
         let id = what.id();
         let mut attempts = 0;
         loop {
-            if self.tables.pin.get(&id).await?.is_some() {
+            let found = self.tables.pin.get(&id).await?;
+            let note = &note[..note.floor_char_boundary(NOTE_BYTES_MAX)];
+            if found.as_ref().is_some_and(|found| found.record.note == note) {
                 return Ok(());
             }
             let mut batch = Batch::new();
-            let end = note.floor_char_boundary(NOTE_BYTES_MAX);
+            let since = found.as_ref().map(|found| found.record.at);
             let record = PinRecord {
-                at: self.ground.clock.now().as_unix(),
+                at: since.unwrap_or(self.ground.clock.now().as_unix()),
                 by: permit.by().name().to_owned(),
-                note: note[..end].to_owned(),
+                note: note.to_owned(),
             };
-            self.tables.pin.create(&mut batch, &id, &record)?;
+            self.tables.pin.put_over(&mut batch, &id, &record, found.map(|found| found.version))?;
             let event = Happened::Pinned { what }.event(permit.by(), &self.ground.clock);
             self.history.append(&mut batch, &event, &self.ground.entropy)?;
             match self.ground.engine.commit(batch).await {

@@ -4,7 +4,7 @@
 //! /cache/artifact/<128 digits>                     an artifact: how large it is, and whose
 //! /cache/key/<key>                                 a key: how many entries it has
 //! /cache/entry/<id of the key>/<place, 20 digits>  one of its entries, in the order in which they came
-//! /cache/same/<id of the key>/<id of the entry>    that it has that very entry
+//! /cache/same/<id of the key>/<id of the entry>    that it has that very entry, or does not take it from upstream again
 //! /cache/named/<128 digits>/<id of the key>/<place>   that an entry names an artifact, and its key
 //! /cache/long/<128 digits>/<id of the key>/<place>    that an entry stands in a blob, which is no artifact by that
 //! /cache/used/<128 digits>                         when an artifact was last read, within an hour
@@ -109,11 +109,15 @@ impl Record for WriterRecord {
     const VERSION: u32 = 1;
 }
 
-/// That a key has an entry.
+/// That a key has an entry, or had it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SameRecord {
-    /// Where.
-    pub(crate) place: u64,
+    /// Where; the first houses did not write that down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) place: Option<u64>,
+    /// Whether the rules removed it, and the cache behind this one has it still: from there it does not come again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) gone: bool,
 }
 
 impl Record for SameRecord {
@@ -170,6 +174,12 @@ pub(crate) struct ScrubRecord {
     pub(crate) bytes: u64,
     /// How many were put aside in this round.
     pub(crate) damaged: u64,
+    /// Those that could not be read in this round, the first of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unreadable: Vec<String>,
+    /// And in the round before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unreadable_before: Vec<String>,
 }
 
 impl Record for ScrubRecord {
@@ -230,7 +240,9 @@ mod tests {
             &EntryRecord { body, at: 0, by: "bob".into(), counted_for: Some("bob".into()) },
             r#"{"v":1,"is":{"blob":"cf83","id":"e3b0","artifact":"9b71","bytes":7,"at":0,"by":"bob","counted_for":"bob"}}"#,
         );
-        check(&SameRecord { place: 7 }, r#"{"v":1,"is":{"place":7}}"#);
+        check(&SameRecord { place: Some(7), gone: false }, r#"{"v":1,"is":{"place":7}}"#);
+        check(&SameRecord { place: None, gone: false }, r#"{"v":1,"is":{}}"#);
+        check(&SameRecord { place: None, gone: true }, r#"{"v":1,"is":{"gone":true}}"#);
         check(&NamedRecord { key: "pypi:a=1".into() }, r#"{"v":1,"is":{"key":"pypi:a=1"}}"#);
         check(&UsedRecord { at: 7 }, r#"{"v":1,"is":{"at":7}}"#);
         check(
@@ -238,8 +250,22 @@ mod tests {
             r#"{"v":1,"is":{"at":7,"by":"alice","note":"a release"}}"#,
         );
         check(
-            &ScrubRecord { after: Some("9b71".into()), since: 7, ended: None, bytes: 8, damaged: 1 },
+            &ScrubRecord {
+                after: Some("9b71".into()),
+                since: 7,
+                bytes: 8,
+                damaged: 1,
+                ..ScrubRecord::default()
+            },
             r#"{"v":1,"is":{"after":"9b71","since":7,"ended":null,"bytes":8,"damaged":1}}"#,
+        );
+        check(
+            &ScrubRecord {
+                unreadable: vec!["9b71".into()],
+                unreadable_before: vec!["cf83".into()],
+                ..ScrubRecord::default()
+            },
+            r#"{"v":1,"is":{"after":null,"since":0,"ended":null,"bytes":0,"damaged":0,"unreadable":["9b71"],"unreadable_before":["cf83"]}}"#,
         );
         check(&WriterRecord { bytes: 7 }, r#"{"v":1,"is":{"bytes":7}}"#);
         check(&MarkRecord {}, r#"{"v":1,"is":{}}"#);

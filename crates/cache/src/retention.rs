@@ -18,6 +18,8 @@
 //! | `younger AGE` | what came within that time |
 //! | `used AGE` | whose artifact came or was read within that time |
 //!
+//! When an artifact was read is known within an hour, and never held against it: it may stay for an hour longer.
+//!
 //! An age is a whole number and one of `h`, `d`, `w`. With `or` between them, what any of them keeps is kept.
 
 mod parse;
@@ -110,11 +112,6 @@ impl Retention {
                 })
         };
         self.rules.iter().position(fits)
-    }
-
-    /// Whether any rule that fits `key` asks what stands in its entries.
-    pub(crate) fn asks_what_stands_in(&self, key: &str) -> bool {
-        self.rules.iter().any(|rule| rule.criteria.is_some() && rule.keys.fits(key))
     }
 
     /// Whether any rule asks for the last entries of all keys together.
@@ -346,5 +343,22 @@ mod tests {
             let facts = facts(&retention, key, days);
             assert_eq!(retention.kept(key, &facts, &overall, at(100)), expected, "{key}");
         }
+    }
+
+    /// Entries that come between counting and removing stay.
+    #[test]
+    fn what_comes_while_it_is_counted_stays() {
+        let retention = Retention::parse(["keep newest 2 overall for *"]).unwrap();
+        let mut overall = Overall::default();
+        let mut check = |counted: Option<(&str, i64)>, days: &[(i64, i64)], expected: &[bool]| {
+            if let Some((key, day)) = counted {
+                overall.add(&retention, key, &facts(&retention, key, &[(day, day)])[0]);
+            }
+            let facts = facts(&retention, "a", days);
+            assert_eq!(retention.kept("a", &facts, &overall, at(100)), expected, "{counted:?} {days:?}");
+        };
+        check(None, &[(5, 5)], &[true]);
+        check(Some(("b", 9)), &[(3, 3)], &[true]);
+        check(Some(("c", 8)), &[(3, 3), (9, 9)], &[false, true]);
     }
 }

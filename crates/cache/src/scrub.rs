@@ -15,8 +15,8 @@ use crate::event::Happened;
 use crate::record::ScrubRecord;
 use crate::service::{Cache, Maintain};
 
-/// The record of how far it is.
-const ROUND: &str = "round";
+/// How many that cannot be read are remembered for the next round.
+const UNREADABLE_MAX: usize = 1000;
 /// How many blobs are listed at once.
 const PAGE: usize = 100;
 
@@ -52,12 +52,13 @@ impl Cache {
         bytes_max: u64,
         pace: &mut dyn Pace,
     ) -> Result<Scrubbed, MaintainError> {
-        let found = self.tables.scrub.get(ROUND).await?;
+        let found = self.tables.scrub.get(&self.round).await?;
         let version = found.as_ref().map(|found| found.version);
         let mut round = found.map(|found| found.record).unwrap_or_default();
         if round.after.is_none() {
             let ended = round.ended;
-            round = ScrubRecord { since: self.ground.clock.now().as_unix(), ended, ..ScrubRecord::default() };
+            let (since, unreadable_before) = (self.ground.clock.now().as_unix(), round.unreadable);
+            round = ScrubRecord { since, ended, unreadable_before, ..ScrubRecord::default() };
         }
         let after = round.after.as_deref().and_then(Sha512::parse);
         let blobs = self.ground.blobs.list(after, PAGE).await?;
@@ -74,6 +75,9 @@ impl Cache {
             }
             read += blob.size;
             round.damaged += u64::from(looked.is_damaged);
+            if looked.is_unreadable {
+                self.was_unreadable(permit, blob, &mut round).await?;
+            }
             round.after = Some(blob.digest.to_string());
         }
         round.bytes = round.bytes.saturating_add(read);
@@ -83,7 +87,7 @@ impl Cache {
         }
         is_whole &= goes_on;
         let mut batch = Batch::new();
-        self.tables.scrub.put_over(&mut batch, ROUND, &round, version)?;
+        self.tables.scrub.put_over(&mut batch, &self.round, &round, version)?;
         self.ground.engine.commit(batch).await?;
         Ok(Scrubbed { is_whole, ..scrubbed(&round) })
     }
@@ -93,7 +97,7 @@ impl Cache {
     /// # Errors
     /// The store's.
     pub async fn scrubbed(&self, _permit: &Permit<Maintain>) -> Result<Scrubbed, store::Error> {
-        let found = self.tables.scrub.get(ROUND).await?;
+        let found = self.tables.scrub.get(&self.round).await?;
         Ok(found.map(|Loaded { record, .. }| scrubbed(&record)).unwrap_or_default())
     }
 
@@ -104,7 +108,7 @@ impl Cache {
         found: Found,
         pace: &mut dyn Pace,
     ) -> Result<Looked, MaintainError> {
-        let fine = Looked { goes_on: true, is_whole: true, is_damaged: false };
+        let fine = Looked::default();
         // What was removed meanwhile is nobody's loss.
         let blob = match self.ground.blobs.open(found.digest).await {
             Ok(Some(blob)) => blob,
@@ -124,7 +128,7 @@ impl Cache {
             };
             hasher.update(&piece);
             if !pace.after(piece.len() as u64).await {
-                return Ok(Looked { goes_on: false, is_whole: false, is_damaged: false });
+                return Ok(Looked { goes_on: false, is_whole: false, ..fine });
             }
         }
         if hasher.finish() == found.digest {
@@ -135,14 +139,34 @@ impl Cache {
 
     async fn put_aside(&self, permit: &Permit<Maintain>, found: Found) -> Result<Looked, MaintainError> {
         let Found { digest, size: bytes, .. } = found;
-        if self.ground.blobs.set_aside(digest).await? {
+        let was_there = self.ground.blobs.set_aside(digest).await;
+        self.small.forget(digest);
+        if was_there? {
             tracing::error!(%digest, bytes, "the bytes of an artifact are not its own any more, they were put aside");
             let mut batch = Batch::new();
             let event = Happened::ArtifactDamaged { digest, bytes }.event(permit.by(), &self.ground.clock);
             self.history.append(&mut batch, &event, &self.ground.entropy)?;
             self.ground.engine.commit(batch).await?;
         }
-        Ok(Looked { goes_on: true, is_whole: true, is_damaged: true })
+        Ok(Looked { is_damaged: true, ..Looked::default() })
+    }
+
+    /// Puts aside what could not be read in two rounds, so that it can be uploaded again; the first time it may be the
+    /// machine that had trouble.
+    async fn was_unreadable(
+        &self,
+        permit: &Permit<Maintain>,
+        found: Found,
+        round: &mut ScrubRecord,
+    ) -> Result<(), MaintainError> {
+        let digest = found.digest.to_string();
+        if round.unreadable_before.contains(&digest) {
+            return self.put_aside(permit, found).await.map(drop);
+        }
+        if round.unreadable.len() < UNREADABLE_MAX {
+            round.unreadable.push(digest);
+        }
+        Ok(())
     }
 }
 
@@ -152,17 +176,27 @@ fn unreadable(found: Found, error: blobs::Error) -> Result<Looked, MaintainError
     match error {
         blobs::Error::Engine { .. } => {
             tracing::error!(digest = %found.digest, error = %base::report(&error), "an artifact cannot be read");
-            Ok(Looked { goes_on: true, is_whole: true, is_damaged: true })
+            Ok(Looked { is_damaged: true, is_unreadable: true, ..Looked::default() })
         }
         error => Err(error.into()),
     }
 }
 
 /// What came of looking at a blob.
+#[derive(Clone, Copy)]
 struct Looked {
     goes_on: bool,
     is_whole: bool,
     is_damaged: bool,
+    /// Whether the disk does not give its bytes.
+    is_unreadable: bool,
+}
+
+impl Default for Looked {
+    /// It is as it was.
+    fn default() -> Self {
+        Self { goes_on: true, is_whole: true, is_damaged: false, is_unreadable: false }
+    }
 }
 
 fn scrubbed(round: &ScrubRecord) -> Scrubbed {

@@ -5,16 +5,22 @@ use std::sync::{Arc, PoisonError};
 
 use async_lock::{Mutex, MutexGuard};
 use base::{Clock, Entropy, Sha512};
+use entry::Trust;
 use identity::{Action, Principal, Role};
 use store::blobs::Blobs;
 use store::{CommitError, Engine, History, Table};
 
+use crate::fetched::Fetched;
 use crate::record::{
     ArtifactRecord, EntryRecord, KeyRecord, MarkRecord, NamedRecord, PinRecord, SameRecord, ScrubRecord,
     UsedRecord, WriterRecord,
 };
+use crate::refused::Refused;
+use crate::resumable::OpenUploads;
+use crate::small::SmallOnes;
 use crate::under_way::UnderWay;
 use crate::used::Uses;
+use crate::withdrawn::Remembered;
 
 /// Reading artifacts, and what is said of them.
 pub enum ReadArtifacts {}
@@ -97,21 +103,28 @@ pub struct Limits {
     pub writer_bytes_max: Option<u64>,
     /// How many entries a key may have.
     pub key_entries_max: u64,
+    /// How many bytes may be kept of what the house fetched for others; half of the room that there is, where nothing is
+    /// said and that is known.
+    pub fetched_bytes_max: Option<u64>,
     /// How many bytes are kept free where blobs are, for records and whatever else is there.
     pub reserve_bytes: u64,
 }
 
 impl Default for Limits {
-    /// 64 GiB an artifact, no quotas, 256 MiB kept free, and as many entries a key as a client reads of one list.
+    /// 64 GiB an artifact, no quotas, half of the room for what is fetched, 256 MiB kept free, and as many entries a key as a client reads of one list.
     fn default() -> Self {
         Self {
             artifact_bytes_max: 1 << 36,
             writer_bytes_max: None,
+            fetched_bytes_max: None,
             key_entries_max: entry::LIST_ENTRIES_MAX as u64,
             reserve_bytes: 256 << 20,
         }
     }
 }
+
+/// The record of how far the blobs were looked through.
+const ROUND: &str = "round";
 
 /// What the keys begin with of what says how many entries a key has.
 pub(crate) const KEYS: &str = "/cache/key/";
@@ -121,6 +134,8 @@ pub(crate) const ENTRIES: &str = "/cache/entry/";
 pub(crate) const NAMED: &str = "/cache/named/";
 /// What the keys begin with of what says that entries lie in blobs.
 pub(crate) const LONG: &str = "/cache/long/";
+/// What the keys begin with of what says that a key has an entry.
+pub(crate) const SAME: &str = "/cache/same/";
 /// What those of events begin with. The cache has a history of its own: whoever puts a million artifacts there does not
 /// push out which certificates were issued.
 const HISTORY: &str = "/cache/history/";
@@ -145,7 +160,7 @@ impl Tables {
             artifact: Table::new(Arc::clone(engine), "/cache/artifact/")?,
             key: Table::new(Arc::clone(engine), KEYS)?,
             entry: Table::new(Arc::clone(engine), ENTRIES)?,
-            same: Table::new(Arc::clone(engine), "/cache/same/")?,
+            same: Table::new(Arc::clone(engine), SAME)?,
             named: Table::new(Arc::clone(engine), NAMED)?,
             long: Table::new(Arc::clone(engine), LONG)?,
             used: Table::new(Arc::clone(engine), "/cache/used/")?,
@@ -160,11 +175,27 @@ impl Tables {
 pub struct Cache {
     pub(crate) ground: Ground,
     pub(crate) limits: Limits,
+    /// Whose keys are whose, where what they withdraw is hidden.
+    pub(crate) signers: Option<Trust>,
+    /// What those withdrew, as far as it was looked for.
+    pub(crate) withdrawn: Remembered,
+    /// Under what name it is remembered how far the blobs were looked through: one place for blobs has one.
+    pub(crate) round: String,
     pub(crate) tables: Tables,
     pub(crate) history: History,
     /// Which artifacts were read, and not yet written down.
     pub(crate) uses: Uses,
+    /// The small artifacts that were read of late.
+    pub(crate) small: SmallOnes,
     pub(crate) under_way: UnderWay,
+    /// What came, and is coming, from the cache behind this one.
+    pub(crate) fetched: Fetched,
+    /// Who makes room for what is fetched, one at a time.
+    pub(crate) trimming: Mutex<()>,
+    /// The blobs that were kept for nothing.
+    pub(crate) refused: Refused,
+    /// What comes in several pieces.
+    pub(crate) open: OpenUploads,
     /// The blobs that were told to be damaged.
     damaged: std::sync::Mutex<HashSet<Sha512>>,
     /// Who changes something about the same key waits here for the others of this process, so that they do not
@@ -182,18 +213,38 @@ impl Cache {
     pub fn new(ground: Ground, limits: Limits) -> Result<Self, store::Error> {
         let tables = Tables::new(&ground.engine)?;
         let history = Self::history(&ground.engine)?;
-        let turns = || std::iter::repeat_with(Mutex::default).take(TURNS).collect();
         Ok(Self {
             ground,
             limits,
+            signers: None,
+            withdrawn: Remembered::default(),
+            round: ROUND.to_owned(),
             tables,
             history,
             uses: Uses::default(),
+            small: SmallOnes::default(),
             under_way: UnderWay::default(),
+            fetched: Fetched::default(),
+            trimming: Mutex::default(),
+            refused: Refused::default(),
+            open: OpenUploads::default(),
             damaged: std::sync::Mutex::default(),
             turns: turns(),
             writers: turns(),
         })
+    }
+
+    /// The same, which hides what these signers withdrew.
+    #[must_use]
+    pub fn hiding(self, signers: Option<Trust>) -> Self {
+        Self { signers, ..self }
+    }
+
+    /// The same, whose blobs are those of one process among several: they are looked through under a name of their own.
+    #[must_use]
+    pub fn with_blobs_of(self, place: Option<&str>) -> Self {
+        let round = place.map_or_else(|| ROUND.to_owned(), |place| format!("{ROUND}-{place}"));
+        Self { round, ..self }
     }
 
     /// What happened to the cache on `engine`.
@@ -240,7 +291,12 @@ impl Cache {
     }
 }
 
+/// Where some wait for each other.
+pub(crate) fn turns() -> Vec<Mutex<()>> {
+    std::iter::repeat_with(Mutex::default).take(TURNS).collect()
+}
+
 /// Which of the turns is that of `name`.
-fn place(name: &str) -> usize {
+pub(crate) fn place(name: &str) -> usize {
     name.bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % TURNS
 }

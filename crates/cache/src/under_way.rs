@@ -7,6 +7,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// How far ahead of what came room is held for what was announced: who announces much and sends nothing holds no more.
+const AHEAD: u64 = 8 * 1024 * 1024;
+
 /// All that is under way. Cloning shares it.
 #[derive(Clone, Default)]
 pub(crate) struct UnderWay(Arc<Mutex<State>>);
@@ -15,7 +18,7 @@ pub(crate) struct UnderWay(Arc<Mutex<State>>);
 struct State {
     /// By account: those that have something under way.
     accounts: HashMap<String, Account>,
-    /// How many bytes were announced, and have not come yet.
+    /// How many bytes are expected soon, of those that were announced.
     expected: u64,
 }
 
@@ -36,8 +39,8 @@ pub(crate) struct Part {
     account: Option<String>,
     /// How many bytes count for the account.
     bytes: u64,
-    /// How many are expected on the disk.
-    expected: u64,
+    /// How many were announced, and have not come yet.
+    to_come: u64,
 }
 
 /// It would be more than the account may have: so many bytes are kept or under way already.
@@ -50,7 +53,7 @@ impl UnderWay {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many bytes are still to come, of what was announced.
+    /// How many bytes are expected soon, of those that were announced.
     pub(crate) fn expected(&self) -> u64 {
         self.state().expected
     }
@@ -58,8 +61,8 @@ impl UnderWay {
     /// A part for nobody's account, from which `announced` bytes are expected.
     pub(crate) fn begin(&self, announced: u64) -> Part {
         let mut state = self.state();
-        state.expected = state.expected.saturating_add(announced);
-        Part { all: self.clone(), account: None, bytes: 0, expected: announced }
+        state.expected = state.expected.saturating_add(announced.min(AHEAD));
+        Part { all: self.clone(), account: None, bytes: 0, to_come: announced }
     }
 }
 
@@ -72,8 +75,13 @@ impl Part {
         found.kept = kept;
         drop(state);
         self.account = Some(account);
-        let expected = self.expected;
-        self.grow(expected, bytes_max)
+        let announced = self.to_come;
+        self.grow(announced, bytes_max)
+    }
+
+    /// How many bytes were announced that no room is held for: there has to be some all the same.
+    pub(crate) fn unreserved(&self) -> u64 {
+        self.to_come.saturating_sub(AHEAD)
     }
 
     /// So many bytes have come in all: they count, if they were not announced.
@@ -93,8 +101,9 @@ impl Part {
 
     /// So many more bytes were given to the disk: they are not expected any more.
     pub(crate) fn came(&mut self, bytes: u64) {
-        let came = bytes.min(self.expected);
-        self.expected -= came;
+        let before = self.to_come.min(AHEAD);
+        self.to_come -= bytes.min(self.to_come);
+        let came = before - self.to_come.min(AHEAD);
         let mut state = self.all.state();
         state.expected = state.expected.saturating_sub(came);
     }
@@ -113,7 +122,7 @@ impl Part {
 impl Drop for Part {
     fn drop(&mut self) {
         let mut state = self.all.state();
-        state.expected = state.expected.saturating_sub(self.expected);
+        state.expected = state.expected.saturating_sub(self.to_come.min(AHEAD));
         let Some(name) = &self.account else { return };
         let Some(account) = state.accounts.get_mut(name) else { return };
         account.uploads -= 1;
@@ -163,6 +172,19 @@ mod tests {
         one.came(40);
         assert_eq!(all.expected(), 7);
         drop((one, two));
+        assert_eq!(all.expected(), 0);
+    }
+
+    #[test]
+    fn who_announces_much_holds_little() {
+        let all = UnderWay::default();
+        let mut part = all.begin(100 * AHEAD);
+        assert_eq!((all.expected(), part.unreserved()), (AHEAD, 99 * AHEAD));
+        part.came(98 * AHEAD);
+        assert_eq!(all.expected(), AHEAD);
+        part.came(AHEAD + AHEAD / 2);
+        assert_eq!((all.expected(), part.unreserved()), (AHEAD / 2, 0));
+        drop(part);
         assert_eq!(all.expected(), 0);
     }
 }

@@ -10,6 +10,7 @@ use store::{Batch, CommitError};
 
 use crate::error::UploadError;
 use crate::event::Happened;
+use crate::fetched::{Fetching, is_fetched};
 use crate::quota;
 use crate::record::ArtifactRecord;
 use crate::room::NoRoom;
@@ -27,6 +28,8 @@ pub struct Upload {
     /// How many may come before it is looked at again how much room is left.
     unlooked: u64,
     part: Part,
+    /// What it takes of the room for what the house fetches, where that is what does this.
+    fetching: Option<Fetching>,
 }
 
 /// Where the bytes go.
@@ -45,6 +48,19 @@ impl Upload {
         match &self.sink {
             Sink::Staged(staged) => staged.so_far(),
             Sink::Nowhere(..) => None,
+        }
+    }
+
+    /// How many bytes of it have come.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The same, unless it is too much for its writer.
+    pub(crate) fn wanted(self) -> Result<Self, UploadError> {
+        match self.sink {
+            Sink::Nowhere(_, refused) => Err(refused),
+            Sink::Staged(_) => Ok(self),
         }
     }
 }
@@ -76,10 +92,14 @@ impl Cache {
         let by = permit.by().clone();
         let announced = announced.unwrap_or_default();
         check_size(announced, self.limits.artifact_bytes_max)?;
+        let fetching = match is_fetched(by.name()) {
+            true => Some(self.fetching(announced).await?),
+            false => None,
+        };
         let mut part = self.under_way.begin(announced);
         let sink = match self.count_for(&mut part, &by).await? {
             Ok(()) => {
-                self.check_room(0).await?;
+                self.check_room(part.unreserved()).await?;
                 Sink::Staged(self.ground.blobs.stage().await?)
             }
             Err(refused) => {
@@ -87,7 +107,7 @@ impl Cache {
                 Sink::Nowhere(Sha512Hasher::new(), refused)
             }
         };
-        Ok(Upload { sink, by, bytes: 0, unlooked: LOOKED_AT_EACH, part })
+        Ok(Upload { sink, by, bytes: 0, unlooked: LOOKED_AT_EACH, part, fetching })
     }
 
     /// Counts `part` for `by`; the reason when that is too much.
@@ -125,6 +145,10 @@ impl Cache {
         if upload.unlooked == 0 {
             upload.unlooked = LOOKED_AT_EACH;
             self.check_room(0).await?;
+            if let Some(fetching) = &mut upload.fetching {
+                fetching.grow(upload.bytes);
+                self.hold_fetched().await?;
+            }
         }
         staged.write(bytes).await?;
         upload.part.came(more);
@@ -138,7 +162,7 @@ impl Cache {
     /// [`UploadError`]; nobody sees anything of it then, unless it was there before. Where only the record could not be
     /// written, its bytes stay for a while, and sending them again repairs that.
     pub async fn keep(&self, upload: Upload, expected: Option<Sha512>) -> Result<Kept, UploadError> {
-        let Upload { sink, by, bytes, part, .. } = upload;
+        let Upload { sink, by, bytes, part, mut fetching, .. } = upload;
         let staged = match sink {
             Sink::Staged(staged) => staged,
             Sink::Nowhere(hasher, refused) => {
@@ -155,7 +179,8 @@ impl Cache {
         // Nobody's turn is held meanwhile: the disk takes its time, and what is under way is counted.
         let blobs::Kept { digest, was_there, .. } = staged.keep(expected).await?;
         let _turn = self.writers_turn(&by).await;
-        let is_new = self.name_artifact(digest, bytes, &by).await?;
+        let named = self.name_artifact(digest, bytes, &by, was_there).await;
+        let is_new = named.inspect_err(|_| self.refuse(digest))?;
         if was_there && !self.is_there(digest).await? {
             // It was being removed from where others remove as well, and was found there just before: not now, but soon.
             let reason = "it was removed in this moment".to_owned();
@@ -163,6 +188,10 @@ impl Cache {
         }
         if is_new {
             part.kept();
+            if let Some(mut fetching) = fetching.take() {
+                fetching.grow(bytes);
+                fetching.kept();
+            }
         }
         Ok(Kept { digest, bytes, is_new })
     }
@@ -173,25 +202,49 @@ impl Cache {
         Ok(found?.is_some())
     }
 
-    /// Writes down that an artifact is there; whether nobody else did.
-    async fn name_artifact(&self, digest: Sha512, bytes: u64, by: &Principal) -> Result<bool, UploadError> {
+    /// Writes down that an artifact is there; whether nobody else did. Where its bytes are new the record most likely is as
+    /// well: whether it `may_be_there` is not looked up before the commit fails then.
+    async fn name_artifact(
+        &self,
+        digest: Sha512,
+        bytes: u64,
+        by: &Principal,
+        mut may_be_there: bool,
+    ) -> Result<bool, UploadError> {
         let id = digest.to_string();
         let at = self.ground.clock.now().as_unix();
+        let new = |counted_for| ArtifactRecord {
+            bytes,
+            at,
+            by: by.name().to_owned(),
+            counted_for,
+            unnamed_since: None,
+            never_named: false,
+        };
         let mut attempts = 0;
         let mut may_be_ours = false;
         loop {
-            if let Some(found) = self.tables.artifact.get(&id).await? {
+            let found = if may_be_there { self.tables.artifact.get(&id).await? } else { None };
+            may_be_there = true;
+            if let Some(found) = found {
+                if let Some((mut record, is_adopted)) = self.sent_again(&found.record, by) {
+                    let mut batch = Batch::new();
+                    if is_adopted {
+                        record.counted_for = self.count(&mut batch, by, bytes).await?;
+                    }
+                    self.tables.artifact.update(&mut batch, &id, &record, found.version)?;
+                    match self.ground.engine.commit(batch).await {
+                        Ok(_) => {
+                            self.uses.note(digest, self.ground.clock.now());
+                            return Ok(false);
+                        }
+                        Err(error) => Self::again(error, &mut attempts)?,
+                    }
+                    continue;
+                }
                 if self.is_wanted_again(digest, &found).await? {
                     self.uses.note(digest, self.ground.clock.now());
-                    let counted_for = found.record.counted_for.clone();
-                    let ours = ArtifactRecord {
-                        bytes,
-                        at,
-                        by: by.name().to_owned(),
-                        counted_for,
-                        unnamed_since: None,
-                        never_named: false,
-                    };
+                    let ours = new(found.record.counted_for.clone());
                     return Ok(may_be_ours && found.record == ours);
                 }
                 // It was removed in this very moment.
@@ -199,15 +252,7 @@ impl Cache {
                 continue;
             }
             let mut batch = Batch::new();
-            let counted_for = self.count(&mut batch, by, bytes).await?;
-            let record = ArtifactRecord {
-                bytes,
-                at,
-                by: by.name().to_owned(),
-                counted_for,
-                unnamed_since: None,
-                never_named: false,
-            };
+            let record = new(self.count(&mut batch, by, bytes).await?);
             self.tables.artifact.create(&mut batch, &id, &record)?;
             let event = Happened::ArtifactKept { digest, bytes }.event(by, &self.ground.clock);
             self.history.append(&mut batch, &event, &self.ground.entropy)?;

@@ -28,6 +28,14 @@ impl Uses {
         }
     }
 
+    /// What was not written down, as what is written is young enough.
+    fn note_again(&self, digest: Sha512, at: Timestamp) {
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.len() < NOTED_MAX {
+            noted.entry(digest).or_insert(at);
+        }
+    }
+
     fn get(&self, digest: Sha512) -> Option<Timestamp> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).copied()
     }
@@ -62,23 +70,39 @@ impl Cache {
             let id = digest.to_string();
             let written = self.tables.used.get(&id).await?;
             let is_old = |found: &UsedRecord| Timestamp::from_unix(found.at) + GRAIN <= *at;
-            if written.is_none_or(|found| is_old(&found.record))
-                && self.tables.artifact.get(&id).await?.is_some()
-            {
-                self.tables.used.put(&mut batch, &id, &UsedRecord { at: at.as_unix() })?;
+            if self.tables.artifact.get(&id).await?.is_none() {
+                continue;
+            }
+            match written {
+                Some(found) if !is_old(&found.record) => {
+                    if found.record.at < at.as_unix() {
+                        self.uses.note_again(*digest, *at);
+                    }
+                }
+                _ => self.tables.used.put(&mut batch, &id, &UsedRecord { at: at.as_unix() })?,
             }
         }
         if batch.is_empty() { Ok(()) } else { self.ground.engine.commit(batch).await.map(drop) }
     }
 
-    /// When an artifact came or was last read; an hour later where another process may know of a later time.
+    /// When an artifact came or was last read, at the latest: another process may know of a time an hour later than is
+    /// written down.
+    pub(crate) async fn used_at_most(
+        &self,
+        digest: Sha512,
+        artifact: &ArtifactRecord,
+    ) -> Result<Timestamp, store::Error> {
+        let known = self.used_at(digest, artifact).await?;
+        Ok(if known > Timestamp::from_unix(artifact.at) { known + GRAIN } else { known })
+    }
+
+    /// When an artifact came or was last read, as far as is known here: within an hour.
     pub(crate) async fn used_at(
         &self,
         digest: Sha512,
         artifact: &ArtifactRecord,
     ) -> Result<Timestamp, store::Error> {
         let written = self.tables.used.get(&digest.to_string()).await?.map(|found| found.record.at);
-        let written = written.map(|at| at + GRAIN.as_seconds());
         let known = [Some(artifact.at), written].into_iter().flatten();
         let known = known.map(Timestamp::from_unix).chain(self.uses.get(digest));
         Ok(known.max().unwrap_or(Timestamp::from_unix(artifact.at)))

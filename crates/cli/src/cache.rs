@@ -4,6 +4,7 @@
 //! sign_key                makes keys ──► signing_file
 //! put, withdraw           say something of bytes, signed
 //! fetch                   get, or else from where it comes from, and put
+//! mirror                  get and put of whole keys, as they are
 //! release                 folders of compiled software, packed and unpacked (unpacking)
 //! maintain                asks /v1 what is there, and what stays
 //! get, look, verify       believe something ──► session: which server, whom to believe, what was seen (seen)
@@ -16,6 +17,7 @@ mod fetch;
 mod get;
 mod look;
 mod maintain;
+mod mirror;
 mod place;
 mod progress;
 mod put;
@@ -30,6 +32,7 @@ mod withdraw;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 
 use base::{Clock, Entropy, Explain as _, report};
 use clap::{ArgMatches, FromArgMatches as _, Subcommand};
@@ -37,6 +40,8 @@ use clap::{ArgMatches, FromArgMatches as _, Subcommand};
 use self::error::CacheCommandError;
 use self::progress::Meter;
 use self::session::Session;
+#[cfg(feature = "fuzzing")]
+pub use self::unpacking::unpack_tar;
 use crate::output;
 use crate::session::Options;
 use crate::signals::{self, Signals};
@@ -79,6 +84,8 @@ enum Command {
     Withdraw(withdraw::Withdraw),
     /// Download files for a build: from the cache, or else from where they come from, and then into the cache
     Fetch(fetch::Fetch),
+    /// Copy entries and what they tell of from one cache to another, as they are
+    Mirror(Box<mirror::Mirror>),
     /// Compiled software that other machines of the same platform can use
     Release {
         #[command(subcommand)]
@@ -120,7 +127,14 @@ pub fn run(matches: &ArgMatches, data: Option<PathBuf>, clock: Clock, entropy: E
             Ok(command.run(&mut session).await?)
         })),
         command => {
-            let session = Session { options, data, clock, entropy, meter: Meter::default() };
+            let session = Session {
+                options,
+                data,
+                clock,
+                entropy,
+                meter: Meter::default(),
+                has_forgotten: AtomicBool::new(false),
+            };
             // A download that is dropped removes what it has written so far.
             runtime.block_on(until_signal(command.run(&session)))
         }
@@ -151,6 +165,7 @@ impl Command {
             Self::Explain(explain) => explain.run(session).await,
             Self::Withdraw(withdraw) => withdraw.run(session).await,
             Self::Fetch(fetch) => fetch.run(session).await,
+            Self::Mirror(mirror) => mirror.run(session).await,
             Self::Release { command } => command.run(session).await,
             // Asks as the commands about hosts do.
             Self::Maintain(_) => Ok(()),

@@ -8,7 +8,8 @@
 //! Each has a base URL of its own, and says there who asks: `http://user:password@host/base`, percent-encoded, or with a
 //! client certificate. Proxies are passed by, and redirections are refused. Bytes stream in both directions: memory does
 //! not grow with an object. A download that is cut off goes on where it was, and what was wrong is said at its end, when the
-//! digest is known: whoever takes bytes keeps them apart until then.
+//! digest is known: whoever takes bytes keeps them apart until then. An upload goes on as well, where the server is one of
+//! ours ([`Artifacts::send`]).
 
 mod access;
 mod artifacts;
@@ -16,11 +17,13 @@ mod download;
 mod entries;
 mod error;
 mod file_body;
+mod relay;
 mod service;
 mod service_url;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod uploads;
 
 use std::time::Duration;
 
@@ -33,7 +36,7 @@ pub use service_url::{BadServiceUrl, ServiceUrl};
 
 /// How long is waited, and how often something is tried.
 #[derive(Debug, Clone, Copy)]
-struct Patience {
+pub struct Patience {
     /// For a connection, TLS included.
     connect: Duration,
     /// How long a server may be silent where bytes are to come from it.
@@ -48,19 +51,34 @@ struct Patience {
     pause_max: Duration,
     /// How often something is tried while nothing comes of it: each byte of a download begins the count anew.
     tries: u32,
+    /// From which size on a file is sent so that what has arrived counts when the connection is cut, in bytes.
+    in_pieces: u64,
 }
 
-const PATIENCE: Patience = Patience {
-    connect: Duration::from_secs(10),
-    read: Duration::from_secs(60),
-    write: Duration::from_secs(3600),
-    list: Duration::from_secs(600),
-    pause: Duration::from_millis(250),
-    pause_max: Duration::from_secs(15),
-    tries: 6,
-};
-
 impl Patience {
+    /// For whoever has nowhere else to go.
+    pub const LONG: Self = Self {
+        connect: Duration::from_secs(10),
+        read: Duration::from_secs(60),
+        write: Duration::from_secs(3600),
+        list: Duration::from_secs(600),
+        pause: Duration::from_millis(250),
+        pause_max: Duration::from_secs(15),
+        tries: 6,
+        in_pieces: 8 << 20,
+    };
+    /// For whoever can do without: a server that is silent for 10 s is passed over.
+    pub const SHORT: Self = Self {
+        connect: Duration::from_secs(5),
+        read: Duration::from_secs(10),
+        write: Duration::from_secs(60),
+        list: Duration::from_secs(30),
+        pause: Duration::from_millis(250),
+        pause_max: Duration::from_secs(2),
+        tries: 3,
+        in_pieces: 8 << 20,
+    };
+
     /// The pause after the try of this number, counted from 1, of which a server said how long it would like it.
     fn pause_after(&self, tried: u32, wanted: Option<Duration>) -> Duration {
         let doubled = self.pause.saturating_mul(1 << tried.saturating_sub(1).min(10));

@@ -22,8 +22,8 @@ use crate::neighbours;
 use crate::outbox;
 use crate::reconciler::{self, Reconciler};
 use crate::reconcilers::{
-    Certificates, CollectArtifacts, OnAnchors, OnIdentity, Rollover, ScrubArtifacts, ServerCertificate,
-    TellRefusals, TrimHistory, VoidSerials, WriteUses,
+    Certificates, CollectArtifacts, EndIdleUploads, OnAnchors, OnIdentity, Rollover, ScrubArtifacts,
+    ServerCertificate, TellRefusals, TrimHistory, VoidSerials, WriteUses,
 };
 use crate::refusals::Refusals;
 use crate::seal;
@@ -96,6 +96,10 @@ pub struct CacheParts {
     pub scrub_bytes_per_second: Option<u64>,
     /// Another cache, which has what this one has not.
     pub upstream: Option<Behind>,
+    /// Whose keys are whose, where entries that their signers withdrew are hidden from readers.
+    pub signers: Option<entry::Trust>,
+    /// What the place of the bytes is called, where other processes on the same store have others.
+    pub place: Option<String>,
 }
 
 /// The name of the record that says that the first start is over.
@@ -190,14 +194,20 @@ impl House {
         let cache_rules = parts.cache.as_ref().map(|cache| cache.rules.clone());
         let scrub_bytes_per_second = parts.cache.as_ref().and_then(|cache| cache.scrub_bytes_per_second);
         let mut upstream = None;
-        let cache = parts.cache.map(|CacheParts { blobs, limits, upstream: found, .. }| {
-            upstream = found;
-            let (engine, clock, entropy) = (parts.engine.clone(), parts.clock.clone(), parts.entropy.clone());
-            Cache::new(cache::Ground { engine, blobs, clock, entropy }, limits).map(Arc::new)
-        });
+        let mut scrubs_own = false;
+        let cache =
+            parts.cache.map(|CacheParts { blobs, limits, upstream: found, signers, place, .. }| {
+                upstream = found;
+                scrubs_own = place.is_some();
+                let (engine, clock, entropy) =
+                    (parts.engine.clone(), parts.clock.clone(), parts.entropy.clone());
+                let cache = Cache::new(cache::Ground { engine, blobs, clock, entropy }, limits);
+                cache.map(|cache| Arc::new(cache.hiding(signers).with_blobs_of(place.as_deref())))
+            });
         let cache = cache.transpose()?;
         let relay = cache.clone().zip(upstream).map(|(cache, upstream)| {
-            Arc::new(Relay::new(cache, upstream, parts.clock.clone(), tasks.clone(), stop.clone()))
+            let works = (tasks.clone(), stop.clone());
+            Arc::new(Relay::new(cache, upstream, parts.clock.clone(), &parts.entropy, works))
         });
         let authorities = vec![services.clone(), users.clone(), server.clone()];
         if !parts.engine.is_shared() {
@@ -273,10 +283,13 @@ impl House {
         if let Some((cache, rules)) = house.cache.clone().zip(house.cache_rules.clone()) {
             let uses = WriteUses { cache: cache.clone(), clock: clock.clone() };
             house.start(&claims, Box::new(uses));
+            let idle = EndIdleUploads { cache: cache.clone(), clock: clock.clone() };
+            house.start(&claims, Box::new(idle));
             let collect = CollectArtifacts { cache: cache.clone(), rules, clock: clock.clone() };
             house.start(&claims, Box::new(collect));
             if let Some(bytes_per_second) = scrub_bytes_per_second {
-                let scrub = ScrubArtifacts { cache, bytes_per_second, clock: clock.clone() };
+                let scrub =
+                    ScrubArtifacts { cache, bytes_per_second, is_own: scrubs_own, clock: clock.clone() };
                 house.start(&claims, Box::new(scrub));
             }
         }
@@ -511,6 +524,8 @@ impl House {
             Err(_) => tracing::warn!("the last refusals may not be in the history, the store did not answer"),
         }
         if let Some(cache) = &self.cache {
+            // Whoever uploads begins anew.
+            cache.end_uploads();
             // What was read since it was last written down would count as not read.
             match tokio::time::timeout(USES_DEADLINE, cache.write_uses()).await {
                 Ok(Ok(())) => {}

@@ -21,9 +21,12 @@ mod upstream;
 pub use hands::{Hands, Jump, Playbooks};
 pub use house::{CacheParts, House, Parts, Retention};
 pub use house_error::{HouseError, SignInFailed};
-pub use reconcilers::{OnAnchors, OnIdentity};
+pub use reconcilers::{CollectError, OnAnchors, OnIdentity};
 pub use refusals::Refusals;
 pub use seal::is_new;
 pub use server_identity::{ServerIdentity, ServerIdentityError, ServerName};
 pub use tasks::{Stop, Tasks};
-pub use upstream::{Behind, Coming, Freshness, Incoming, NotFetched, Relay, RelayError, Relayed, Upstream};
+pub use upstream::{
+    Asker, Behind, Coming, Freshness, Incoming, Looked, NotFetched, Passing, Relay, RelayError, Relayed,
+    Upstream, Via,
+};

@@ -2,12 +2,20 @@
 //! (networkcache contract, section 13).
 
 mod artifacts;
+mod course;
 mod entries;
 mod fetch;
+mod looking;
+mod passing;
+mod places;
+#[cfg(test)]
+mod tests;
+mod via;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use base::{Clock, Explain, Kind, Sha512, Span};
+use base::{Clock, Entropy, Explain, Kind, Sha512, Span};
 use bytes::Bytes;
 use cache::{Cache, EntryKey, OpenError, UploadError};
 use entry::Entry;
@@ -20,14 +28,36 @@ use self::entries::Lists;
 use crate::tasks::{Stop, Tasks};
 
 pub use self::artifacts::{Coming, Relayed};
+pub use self::passing::Passing;
+pub use self::via::Via;
 
-/// Another cache. How it is asked is known to whoever builds the house.
+/// Another cache. How it is asked is known to whoever builds the house. Each question says which caches it came through.
 pub trait Upstream: Send + Sync {
     /// Begins to fetch an artifact; nothing when it is not there.
-    fn artifact(&self, digest: Sha512) -> BoxFuture<'_, Result<Option<Incoming>, NotFetched>>;
+    fn artifact(&self, digest: Sha512, via: Via) -> BoxFuture<'_, Result<Option<Incoming>, NotFetched>>;
+
+    /// Whether an artifact is there, and how many bytes it is said to have; nothing of it is fetched.
+    fn look(&self, digest: Sha512, via: Via) -> BoxFuture<'_, Result<Option<Looked>, NotFetched>>;
 
     /// All entries of a key; nothing when there are none.
-    fn entries<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Vec<Entry>>, NotFetched>>;
+    fn entries<'a>(&'a self, key: &'a str, via: Via)
+    -> BoxFuture<'a, Result<Option<Vec<Entry>>, NotFetched>>;
+}
+
+/// Who asks, as far as it matters to upstream.
+#[derive(Debug, Clone, Default)]
+pub struct Asker {
+    /// Where they are.
+    pub from: Option<IpAddr>,
+    /// The caches through which they ask.
+    pub via: Via,
+}
+
+/// An artifact that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Looked {
+    /// How many bytes it has, where that is known.
+    pub bytes: Option<u64>,
 }
 
 /// An artifact that is coming from upstream.
@@ -40,8 +70,44 @@ pub struct Incoming {
 
 /// Upstream did not give what it was asked for, though it may have it.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the upstream cache failed: {0}")]
-pub struct NotFetched(pub String);
+pub enum NotFetched {
+    /// It was asked, and this is what went wrong.
+    #[error("the upstream cache failed: {reason}")]
+    Failed {
+        /// In the words of whoever asked.
+        reason: String,
+    },
+    /// It was not asked.
+    #[error("the upstream cache had trouble a moment ago")]
+    LeftAlone,
+    /// It took too long to answer.
+    #[error("the upstream cache said nothing for {seconds} s")]
+    Silent {
+        /// How long it had.
+        seconds: u64,
+    },
+    /// It takes too long to send.
+    #[error("the upstream cache sent {bytes} bytes within {seconds} s")]
+    Slow {
+        /// How many came.
+        bytes: u64,
+        /// Within which time.
+        seconds: u64,
+    },
+}
+
+impl Explain for NotFetched {
+    fn kind(&self) -> Kind {
+        Kind::Unavailable
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(
+            "see whether the server at `cache.upstream_cache_url` and `cache.upstream_dir_url` is well"
+                .into(),
+        )
+    }
+}
 
 /// Why what is not here could not be had from upstream.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +130,9 @@ pub enum RelayError {
     /// Whoever was fetching it did not come to an end.
     #[error("the artifact could not be fetched: {0}")]
     Failed(Arc<RelayError>),
+    /// All who wanted it have gone.
+    #[error("nobody reads the artifact any more")]
+    Unread,
     /// The house is closing.
     #[error("the server is stopping")]
     Stopping,
@@ -72,7 +141,7 @@ pub enum RelayError {
 impl Explain for RelayError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Upstream(_) | Self::Busy | Self::Stopping => Kind::Unavailable,
+            Self::Upstream(_) | Self::Busy | Self::Unread | Self::Stopping => Kind::Unavailable,
             Self::Open(source) => source.kind(),
             Self::Upload(source) => source.kind(),
             Self::Blobs(source) => source.kind(),
@@ -82,7 +151,8 @@ impl Explain for RelayError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Upstream(_) | Self::Busy | Self::Stopping => None,
+            Self::Upstream(source) => source.help(),
+            Self::Busy | Self::Unread | Self::Stopping => None,
             Self::Open(source) => source.help(),
             Self::Upload(source) => source.help(),
             Self::Blobs(source) => source.help(),
@@ -100,6 +170,11 @@ impl RelayError {
             Self::Failed(source) => source.is_upstreams(),
             _ => false,
         }
+    }
+
+    /// Whether what came cannot be kept here, though it may be right.
+    fn is_no_room(&self) -> bool {
+        matches!(self, Self::Upload(source) if matches!(source.kind(), Kind::Full | Kind::TooLarge))
     }
 }
 
@@ -128,6 +203,8 @@ pub struct Relay {
     clock: Clock,
     tasks: Tasks,
     stop: Stop,
+    /// What this house is called among caches, until it ends.
+    name: String,
     artifacts: Artifacts,
     lists: Lists,
 }
@@ -137,11 +214,12 @@ impl Relay {
         cache: Arc<Cache>,
         Behind { upstream, fresh }: Behind,
         clock: Clock,
-        tasks: Tasks,
-        stop: Stop,
+        entropy: &Entropy,
+        (tasks, stop): (Tasks, Stop),
     ) -> Self {
         let (artifacts, lists) = (Artifacts::default(), Lists::default());
-        Self { cache, upstream, fresh, clock, tasks, stop, artifacts, lists }
+        let name = Via::name(entropy.number());
+        Self { cache, upstream, fresh, clock, tasks, stop, name, artifacts, lists }
     }
 
     /// Whether a key has been asked for at upstream so recently that what is here counts.

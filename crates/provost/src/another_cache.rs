@@ -3,7 +3,7 @@
 use base::{Explain, Kind, Sha512};
 use client::BuildError;
 use client::networkcache::{Access, AccessError, Artifacts, CacheError, Entries};
-use engine::{Incoming, NotFetched, Upstream};
+use engine::{Incoming, Looked, NotFetched, Upstream, Via};
 use entry::Entry;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
@@ -54,14 +54,20 @@ impl AnotherCache {
     }
 }
 
+impl AnotherCache {
+    fn artifacts(&self, via: &Via) -> Artifacts {
+        via.header().map_or_else(|| self.artifacts.clone(), |header| self.artifacts.via(&header))
+    }
+
+    fn of_entries(&self, via: &Via) -> Entries {
+        via.header().map_or_else(|| self.entries.clone(), |header| self.entries.via(&header))
+    }
+}
+
 impl Upstream for AnotherCache {
-    fn artifact(&self, digest: Sha512) -> BoxFuture<'_, Result<Option<Incoming>, NotFetched>> {
+    fn artifact(&self, digest: Sha512, via: Via) -> BoxFuture<'_, Result<Option<Incoming>, NotFetched>> {
         Box::pin(async move {
-            let download = match self.artifacts.get(digest).await {
-                Ok(download) => download,
-                Err(error) if error.is_absent() => return Ok(None),
-                Err(error) => return Err(failed(&error)),
-            };
+            let Some(download) = found(self.artifacts(&via).get(digest).await)? else { return Ok(None) };
             let bytes = download.bytes();
             let pieces = stream::try_unfold(download, |mut download| async move {
                 let piece = download.next().await.map_err(|error| failed(&error))?;
@@ -71,23 +77,38 @@ impl Upstream for AnotherCache {
         })
     }
 
-    fn entries<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Vec<Entry>>, NotFetched>> {
+    fn look(&self, digest: Sha512, via: Via) -> BoxFuture<'_, Result<Option<Looked>, NotFetched>> {
         Box::pin(async move {
-            match self.entries.get(key).await {
-                Ok(list) => {
-                    if !list.skipped.is_empty() {
-                        let skipped = list.skipped.len();
-                        tracing::warn!(key, skipped, "upstream has malformed entries, which are left out");
-                    }
-                    Ok(Some(list.entries))
-                }
-                Err(error) if error.is_absent() => Ok(None),
-                Err(error) => Err(failed(&error)),
+            let bytes = found(self.artifacts(&via).size(digest).await)?;
+            Ok(bytes.map(|bytes| Looked { bytes }))
+        })
+    }
+
+    fn entries<'a>(
+        &'a self,
+        key: &'a str,
+        via: Via,
+    ) -> BoxFuture<'a, Result<Option<Vec<Entry>>, NotFetched>> {
+        Box::pin(async move {
+            let Some(list) = found(self.of_entries(&via).get(key).await)? else { return Ok(None) };
+            if !list.skipped.is_empty() {
+                let skipped = list.skipped.len();
+                tracing::warn!(key, skipped, "upstream has malformed entries, which are left out");
             }
+            Ok(Some(list.entries))
         })
     }
 }
 
+/// What came of asking; nothing when upstream does not have it.
+fn found<T>(asked: Result<T, CacheError>) -> Result<Option<T>, NotFetched> {
+    match asked {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_absent() => Ok(None),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
 fn failed(error: &CacheError) -> NotFetched {
-    NotFetched(base::report(error))
+    NotFetched::Failed { reason: base::report(error) }
 }

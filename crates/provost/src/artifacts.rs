@@ -5,15 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base::{Clock, Entropy, Explain, Kind};
-use store::blobs::{Blobs, ConnectError, Local, OpenError, S3, S3Key, S3Settings};
+use entry::{PolicyError, Trust};
+use store::blobs::{Blobs, ConnectError, Local, OpenError, S3, S3Key, S3KeySource, S3Settings};
 use store::{private_file, regular_file};
 
+use crate::s3_key_file::{KeyFile, KeyFileError};
 use crate::secret_file::{self, SecretFileError};
-use crate::settings::{self, Bucket, Password, Settings};
+use crate::settings::{self, Bucket, BucketKey, Password, Settings, StoreEngine};
 
-/// In the data directory: under which name uploads to a bucket are begun, so that the next start knows what a crash
-/// left half-way as its own.
+/// In the data directory: under which name uploads to a bucket are begun. Behind it stands something else for each start, as
+/// a data directory may be copied, and two that run at the same time must not end each other's uploads; what a crash left
+/// goes after a day.
 const OWNER_FILE: &str = "uploader.id";
+/// In the data directory: what its folder of artifacts is called among those of others on the same store.
+const PLACE_FILE: &str = "artifacts.id";
 
 /// The place for artifacts could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +39,17 @@ pub enum ArtifactsError {
     /// The secret of the access key could not be read.
     #[error(transparent)]
     Secret(#[from] SecretFileError),
+    /// The access key could not be read.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// Who may withdraw could not be read.
+    #[error("`cache.hide_withdrawn` cannot be used: {}", path.display())]
+    Signers {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: Box<PolicyError>,
+    },
     /// A file could not be read or written.
     #[error("could not read or write {}", path.display())]
     File {
@@ -50,6 +66,8 @@ impl Explain for ArtifactsError {
             Self::Folder(source) => source.kind(),
             Self::Bucket { source, .. } => source.kind(),
             Self::Secret(source) => source.kind(),
+            Self::Key(source) => source.kind(),
+            Self::Signers { source, .. } => source.kind(),
             Self::File { .. } => Kind::Unavailable,
         }
     }
@@ -61,6 +79,8 @@ impl Explain for ArtifactsError {
                 Some("see that `cache.s3.endpoint` is right, and that the server answers".into())
             }),
             Self::Secret(source) => source.help(),
+            Self::Key(source) => source.help(),
+            Self::Signers { source, .. } => source.help(),
             Self::File { .. } => None,
         }
     }
@@ -80,8 +100,8 @@ pub async fn open(
     let Some(bucket) = &settings.cache.bucket else {
         return Ok(Some((Arc::new(Local::open(folder, clock.clone())?), bytes_max)));
     };
-    let owner = owner(&data.join(OWNER_FILE), entropy)?;
-    let engine = with_files(bucket, &owner)?;
+    let owner = format!("{}-{:016x}", owner(&data.join(OWNER_FILE), entropy)?, entropy.number());
+    let engine = S3Settings { temporary: Some(data.clone()), ..with_files(bucket, &owner)? };
     let connected = S3::connect(&engine, clock.clone(), entropy.clone()).await;
     let blobs = connected.map_err(|source| ArtifactsError::Bucket {
         bucket: bucket.name.clone(),
@@ -91,20 +111,45 @@ pub async fn open(
     Ok(Some((Arc::new(blobs), bytes_max.min(S3::OBJECT_BYTES_MAX))))
 }
 
+/// Whose keys are whose, where what they withdrew is hidden.
+pub fn signers(settings: &Settings) -> Result<Option<Trust>, ArtifactsError> {
+    let Some(path) = &settings.cache.hide_withdrawn else { return Ok(None) };
+    let text = regular_file::read_to_string(path)
+        .map_err(|source| ArtifactsError::File { path: path.clone(), source })?;
+    let trust = Trust::parse(&text);
+    trust.map(Some).map_err(|source| ArtifactsError::Signers { path: path.clone(), source: Box::new(source) })
+}
+
+/// What the folder of artifacts is called, where others on the same store have folders of their own.
+pub fn place(settings: &Settings, entropy: &Entropy) -> Result<Option<String>, ArtifactsError> {
+    match &settings.data {
+        Some(data) if settings.store.engine == StoreEngine::Etcd && settings.cache.bucket.is_none() => {
+            owner(&data.join(PLACE_FILE), entropy).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
 /// The settings of the engine, with what the files hold.
 fn with_files(bucket: &Bucket, owner: &str) -> Result<S3Settings, ArtifactsError> {
     let read = |path: &PathBuf| {
         regular_file::read(path).map_err(|source| ArtifactsError::File { path: path.clone(), source })
     };
-    let key = bucket.key.as_ref().map(|key| {
-        let secret = match &key.secret {
-            Password::File(path) => secret_file::read_text(path)?,
-            Password::Said(secret) => secret.clone(),
-        };
-        Ok::<_, ArtifactsError>(S3Key { id: key.id.clone(), secret, session: key.session.clone() })
-    });
+    let (mut key, mut keys): (_, Option<Arc<dyn S3KeySource>>) = (None, None);
+    match &bucket.key {
+        Some(BucketKey::Fixed { id, secret, session }) => {
+            let secret = match secret {
+                Password::File(path) => secret_file::read_text(path)?,
+                Password::Said(secret) => secret.clone(),
+            };
+            key = Some(S3Key { id: id.clone(), secret, session: session.clone() });
+        }
+        Some(BucketKey::Changing(path)) => keys = Some(Arc::new(KeyFile::open(path)?)),
+        None => {}
+    }
     Ok(S3Settings {
-        key: key.transpose()?,
+        key,
+        keys,
         authorities: bucket.ca.as_ref().map(read).transpose()?,
         ..settings::of_engine(bucket, owner)
     })

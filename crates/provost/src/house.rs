@@ -494,6 +494,7 @@ async fn cache_parts(
         artifact_bytes_max,
         writer_bytes_max: settings.cache.writer_bytes_max,
         reserve_bytes: settings.cache.reserve_bytes,
+        fetched_bytes_max: settings.cache.upstream_bytes_max,
         ..cache::Limits::default()
     };
     Ok(Some(CacheParts {
@@ -502,6 +503,8 @@ async fn cache_parts(
         rules: settings.cache.rules.clone(),
         scrub_bytes_per_second: settings.cache.scrub_bytes_per_second,
         upstream: upstream(settings)?,
+        signers: artifacts::signers(settings)?,
+        place: artifacts::place(settings, entropy)?,
     }))
 }
 

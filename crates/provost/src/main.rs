@@ -25,6 +25,7 @@ mod logging;
 mod names;
 mod playbooks;
 mod relocate;
+mod s3_key_file;
 mod secret_file;
 mod service_manager;
 mod settings;
@@ -37,11 +38,15 @@ use std::process::ExitCode;
 
 use ::cli::output;
 
+use crate::compat::juju;
+
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let called = arguments.first().and_then(|path| Path::new(path).file_name()).and_then(OsStr::to_str);
-    match called.and_then(names::find) {
-        Some(name) => name.run(arguments),
-        None => cli::run(arguments),
+    match (called, called.and_then(names::find)) {
+        // A charm, whose one program has this name.
+        (Some("dispatch"), _) if std::env::var_os(juju::EVENT_VARIABLE).is_some() => juju::run(),
+        (_, Some(name)) => name.run(arguments),
+        (_, None) => cli::run(arguments),
     }
 }

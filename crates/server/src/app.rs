@@ -20,7 +20,7 @@ use crate::compat::networkcache::{self, NetworkCache};
 use crate::doors::{ClientTrust, Meters, Peer, Routes};
 use crate::health::{Health, MetersFor, healthz, metrics, readyz};
 use crate::proxies::TrustedProxies;
-use crate::v1::{self, V1};
+use crate::v1::{self, Uploads, V1};
 
 /// What is served, and to whom.
 pub struct App {
@@ -103,10 +103,12 @@ pub fn app(parts: App) -> Routes {
         .authorities
         .then(|| Caucase::new(parts.house.clone(), parts.cors_whitelist, parts.cors_key_store));
     let caucase = Arc::new(caucase);
-    let cache = parts
-        .cache
-        .zip(parts.house.cache().cloned())
-        .map(|(api, cache)| Arc::new(NetworkCache::new(parts.house.clone(), cache, Arc::new(api))));
+    let cache = parts.cache.zip(parts.house.cache().cloned()).map(|(api, cache)| {
+        let api = Arc::new(api);
+        let dialect = NetworkCache::new(parts.house.clone(), cache.clone(), api.clone());
+        let uploads = Uploads::new(parts.house.clone(), cache, api, dialect.writing().clone());
+        Arc::new((dialect, uploads))
+    });
     let health = Router::new()
         .route(HEALTHZ, get(healthz))
         .route(READYZ, get(readyz))
@@ -124,8 +126,13 @@ pub fn app(parts: App) -> Routes {
                 };
             }
             let uri = request.uri().clone();
-            if let Some(cache) = cache.filter(|_| networkcache::is_inside(uri.path())) {
-                return cache.answer(request).boxed().await;
+            if let Some((cache, uploads)) = cache.as_deref() {
+                if networkcache::is_inside(uri.path()) {
+                    return cache.answer(request).boxed().await;
+                }
+                if Uploads::is_inside(uri.path()) {
+                    return uploads.answer(request).boxed().await;
+                }
             }
             let Some((v1, commissaire)) = fleet.as_deref() else {
                 return match &*caucase {

@@ -24,4 +24,4 @@ pub use contract::{Blob, Blobs, CHUNK_BYTES, Error, Found, Kept, LIST_MAX, SoFar
 pub use local::{Local, OpenError};
 pub use memory::{Call, Memory};
 #[cfg(feature = "s3")]
-pub use s3::{ConnectError, S3, S3Addressing, S3Key, S3Settings};
+pub use s3::{ConnectError, S3, S3Addressing, S3Key, S3KeySource, S3Settings};

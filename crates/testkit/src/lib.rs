@@ -5,6 +5,7 @@
 //! Caucase    the stock clients of the certificate authority, from PyPI
 //! NetworkCache  the stock clients of the artifact cache, from PyPI
 //! Etcd       a real etcd, whose members can be killed and stopped
+//! Juju       a model of Juju, whose hook commands charms call
 //! Moto       a server that speaks S3, from PyPI
 //! Hosts      real sshd hosts, that can be cut off, frozen, rebooted, installed anew
 //! Cable      what lies between a client and a server, to be cut
@@ -31,6 +32,7 @@ mod exchange;
 mod hosts;
 mod house;
 pub mod http;
+mod juju;
 mod keystone;
 mod kubernetes;
 mod moto;
@@ -51,6 +53,7 @@ pub use etcd::{Etcd, EtcdPlan};
 pub use exchange::{Answer, Line, exchange};
 pub use hosts::{Host, HostPlan, Hosts};
 pub use house::{Face, House, Plan};
+pub use juju::{Acted, Juju};
 pub use keystone::Keystone;
 pub use kubernetes::Kubernetes;
 pub use moto::Moto;
@@ -61,4 +64,4 @@ pub use process::{Process, Ran, run};
 pub use recorder::{Heard, Recorder, Reply};
 pub use stand_in::{Asked, StandIn, StandInReply};
 pub use wait::{LIMIT, wait_for, wait_until};
-pub use witness::{slapos_python, witness};
+pub use witness::{buildout_program, charms_python, slapos_python, witness};

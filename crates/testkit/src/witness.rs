@@ -21,6 +21,24 @@ pub fn slapos_python() -> PathBuf {
     program("slapos/bin", "python")
 }
 
+/// The Python that has `ops`, what charms are made with, and the library of `certificate_transfer`.
+///
+/// # Panics
+/// When it is not installed.
+#[must_use]
+pub fn charms_python() -> PathBuf {
+    program("charms/bin", "python")
+}
+
+/// The program `name` of the Python that has zc.buildout at hand, in `buildout/bin` of the same folder.
+///
+/// # Panics
+/// When it is not there.
+#[must_use]
+pub fn buildout_program(name: &str) -> PathBuf {
+    program("buildout/bin", name)
+}
+
 fn program(bin: &str, name: &str) -> PathBuf {
     let program = folder().map(|folder| folder.join(bin).join(name));
     match program {

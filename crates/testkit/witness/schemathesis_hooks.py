@@ -13,3 +13,7 @@ def before_call(context, case, kwargs):
     number = next(numbers)
     case.headers = case.headers or {}
     case.headers["X-Forwarded-For"] = f"198.18.{number >> 8 & 255}.{number & 255}"
+
+
+# Some of an upload is any bytes.
+schemathesis.serializer.alias("application/partial-upload", "application/octet-stream")

@@ -58,6 +58,9 @@ pub struct CacheEntry {
     pub text: String,
     /// The signature, or nothing.
     pub signature: String,
+    /// The SHA-512 of the text of the entry by which its signer withdrew it, where the server knows its signers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn_by: Option<String>,
 }
 
 /// Artifacts by name.
@@ -67,6 +70,19 @@ pub struct ArtifactNames {
     /// Their names, at most a thousand.
     #[schemars(length(max = 1000))]
     pub sha512: Vec<String>,
+}
+
+/// An upload that may come in several pieces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Upload {
+    /// How many bytes have come.
+    pub offset: u64,
+    /// How many bytes it has in all, if that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<u64>,
+    /// Its name, once all of it has come and is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha512: Option<String>,
 }
 
 /// That something stays, whatever the rules say.

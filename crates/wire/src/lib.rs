@@ -84,7 +84,7 @@ use serde::{Deserialize, Serialize};
 
 pub use artifact::{
     Artifact, ArtifactNames, ArtifactReport, CacheEntry, Collection, EntryKey, NewCollection, NewPin, Pin,
-    Removed, Scrub,
+    Removed, Scrub, Upload,
 };
 pub use cluster::{Cluster, ClusterSettings, Health, HostCounts, Members};
 pub use definition::{
@@ -107,6 +107,9 @@ pub const JSON: &str = "application/json";
 pub const PROBLEM_JSON: &str = "application/problem+json";
 /// The media type of a `PATCH` (RFC 7396); [`JSON`] does as well.
 pub const MERGE_PATCH_JSON: &str = "application/merge-patch+json";
+
+/// The media type of some of an upload (draft-ietf-httpbis-resumable-upload, section 6).
+pub const PARTIAL_UPLOAD: &str = "application/partial-upload";
 
 /// The media type of events.
 pub const EVENT_STREAM: &str = "text/event-stream";

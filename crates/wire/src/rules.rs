@@ -44,5 +44,13 @@ pub const ENTITY_TAGS: &str = concat!(
 );
 /// The name of an artifact: the SHA-512 of its bytes.
 pub const SHA512: &str = "^[0-9a-f]{128}$";
+/// What an upload is called.
+pub const UPLOAD: &str = "^[0-9a-f]{32}$";
+/// Whether the last bytes of an upload come now (RFC 9651, a boolean).
+pub const UPLOAD_COMPLETE: &str = r"^\?[01]$";
+/// A number of bytes.
+pub const BYTES: &str = "^[0-9]{1,15}$";
+/// What the bytes of an upload are: among other digests, `sha-512=:BASE64:` (RFC 9530).
+pub const REPR_DIGEST: &str = "^sha-512=:[A-Za-z0-9+/]{85}[AQgw]==:$";
 /// The key of entries: no control characters, and at most 800 bytes, which an expression cannot say.
 pub const ENTRY_KEY: &str = r"^[^\u0000-\u001f\u007f-\u009f]{1,800}$";

@@ -1,6 +1,7 @@
 //! Artifacts that nobody wants any more, and bytes that nobody wrote down.
 
 use base::{Sha512, Timestamp};
+use identity::Principal;
 use store::{Batch, CommitError, Loaded, Page, Table, Version};
 
 use super::{Removed, Round};
@@ -8,7 +9,7 @@ use crate::error::MaintainError;
 use crate::event::Happened;
 use crate::pin::Pinned;
 use crate::record::{ArtifactRecord, MarkRecord};
-use crate::service::LONG;
+use crate::service::{Cache, LONG};
 
 /// How many are read at once.
 const PAGE: usize = 500;
@@ -70,7 +71,7 @@ impl Round<'_> {
         if !cache.names(digest, 1).await?.is_empty() || cache.is_pinned(&Pinned::Artifact(digest)).await? {
             return Ok(Fate::Stays);
         }
-        let used_at = cache.used_at(digest, artifact).await?;
+        let used_at = cache.used_at_most(digest, artifact).await?;
         let wanted_at = used_at.max(Timestamp::from_unix(artifact.unnamed_since.unwrap_or_default()));
         let at = Timestamp::from_unix(artifact.at);
         let stays_unnamed = rules.unnamed.keeps(at, used_at, self.now);
@@ -114,27 +115,21 @@ impl Round<'_> {
         digest: Sha512,
         found: Loaded<ArtifactRecord>,
     ) -> Result<bool, MaintainError> {
-        let (cache, id) = (self.cache, digest.to_string());
-        let bytes = found.record.bytes;
-        let mut batch = Batch::new();
-        cache.expect_unpinned(&mut batch, &Pinned::Artifact(digest))?;
-        cache.tables.artifact.remove(&mut batch, &id, found.version)?;
-        cache.tables.used.delete(&mut batch, &id)?;
-        cache.uncount(&mut batch, [(found.record.counted_for, bytes)]).await?;
-        let event = Happened::ArtifactRemoved { digest, bytes }.event(self.permit.by(), &cache.ground.clock);
-        cache.history.append(&mut batch, &event, &cache.ground.entropy)?;
-        match cache.ground.engine.commit(batch).await {
-            Ok(_) => {}
-            // Whether it was done shows in the next round; the bytes are strays then.
-            Err(CommitError::Conflict { .. } | CommitError::Unknown { .. }) => return Ok(false),
-            Err(error) => return Err(error.into()),
+        let before = self.now - self.rules.grace;
+        self.cache.remove_artifact(self.permit.by(), digest, found, before).await
+    }
+
+    /// Removes what was kept for what was refused then.
+    pub(super) async fn refused(&mut self) -> Result<(), MaintainError> {
+        if self.is_dry || self.is_stopped() {
+            return Ok(());
         }
-        if self.has_an_entry_in_it(digest).await? {
-            return Ok(true);
+        for (digest, at) in self.cache.refused.take(self.now - self.rules.grace) {
+            if !self.cache.is_written_down(digest).await? {
+                self.cache.ground.blobs.remove(digest, Some(at)).await?;
+            }
         }
-        // Who keeps the same bytes again meanwhile has them kept later than that.
-        cache.ground.blobs.remove(digest, Some(self.now - self.rules.grace)).await?;
-        Ok(true)
+        Ok(())
     }
 
     /// Removes blobs that neither are artifacts nor have an entry in them.
@@ -149,7 +144,7 @@ impl Round<'_> {
                 if self.is_stopped() {
                     return Ok(());
                 }
-                if blob.kept_at > before || self.is_written_down(blob.digest).await? {
+                if blob.kept_at > before || self.cache.is_written_down(blob.digest).await? {
                     continue;
                 }
                 if self.is_dry || self.cache.ground.blobs.remove(blob.digest, Some(before)).await? {
@@ -159,16 +154,51 @@ impl Round<'_> {
             }
         }
     }
+}
 
+impl Cache {
+    /// Removes an artifact, and its bytes unless they were kept later than `kept_by`. Whether it was: `false` when somebody
+    /// wanted it in this moment.
+    pub(crate) async fn remove_artifact(
+        &self,
+        by: &Principal,
+        digest: Sha512,
+        found: Loaded<ArtifactRecord>,
+        kept_by: Timestamp,
+    ) -> Result<bool, MaintainError> {
+        let (id, bytes) = (digest.to_string(), found.record.bytes);
+        let mut batch = Batch::new();
+        self.expect_unpinned(&mut batch, &Pinned::Artifact(digest))?;
+        self.tables.artifact.remove(&mut batch, &id, found.version)?;
+        self.tables.used.delete(&mut batch, &id)?;
+        self.uncount(&mut batch, [(found.record.counted_for, bytes)]).await?;
+        let event = Happened::ArtifactRemoved { digest, bytes }.event(by, &self.ground.clock);
+        self.history.append(&mut batch, &event, &self.ground.entropy)?;
+        let committed = self.ground.engine.commit(batch).await;
+        self.small.forget(digest);
+        match committed {
+            Ok(_) => {}
+            // Whether it was done shows in the next round; the bytes are strays then.
+            Err(CommitError::Conflict { .. } | CommitError::Unknown { .. }) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        if !self.has_an_entry_in_it(digest).await? {
+            // Who keeps the same bytes again meanwhile has them kept later than that.
+            self.ground.blobs.remove(digest, Some(kept_by)).await?;
+        }
+        Ok(true)
+    }
+
+    /// Whether a blob is an artifact, or an entry stands in it.
     pub(super) async fn is_written_down(&self, digest: Sha512) -> Result<bool, store::Error> {
-        if self.cache.tables.artifact.get(&digest.to_string()).await?.is_some() {
+        if self.tables.artifact.get(&digest.to_string()).await?.is_some() {
             return Ok(true);
         }
         self.has_an_entry_in_it(digest).await
     }
 
     async fn has_an_entry_in_it(&self, digest: Sha512) -> Result<bool, store::Error> {
-        let long = Table::<MarkRecord>::new(self.cache.ground.engine.clone(), &format!("{LONG}{digest}/"))?;
+        let long = Table::<MarkRecord>::new(self.ground.engine.clone(), &format!("{LONG}{digest}/"))?;
         Ok(!long.list(Page::first(1)).await?.entries.is_empty())
     }
 }

@@ -1,19 +1,20 @@
 //! Entries that the rules do not keep.
 
 use base::{Sha512, Timestamp};
-use entry::attestation::WITHDRAWAL;
-use entry::{Entry, Object};
+use entry::Entry;
 use identity::Permit;
 use store::{Batch, CommitError, Loaded, Page, Table, Version};
 
+use super::spared::{self, Standing};
 use super::{Collected, Removed, Round, Rules};
 use crate::append;
 use crate::error::MaintainError;
 use crate::event::Happened;
+use crate::fetched::is_fetched;
 use crate::key::EntryKey;
 use crate::long::LongError;
 use crate::pin::Pinned;
-use crate::record::{ArtifactRecord, BodyRecord, EntryRecord, KeyRecord};
+use crate::record::{ArtifactRecord, BodyRecord, EntryRecord, KeyRecord, SameRecord};
 use crate::retention::{Facts, Overall};
 use crate::service::{ATTEMPTS_MAX, Cache, ENTRIES, Maintain, NAMED};
 
@@ -33,9 +34,18 @@ struct Candidate {
     /// Where it is kept, when it lies in a blob.
     blob: Option<String>,
     counted: (Option<String>, u64),
-    by: String,
     /// Whether the artifact is there.
     has_artifact: bool,
+    /// What it says about others of its key, and who put it there.
+    standing: Standing,
+}
+
+/// Those that do not stay, in the order in which they go.
+fn going(candidates: Vec<Candidate>, stays: Vec<bool>) -> Vec<Candidate> {
+    let standings: Vec<&Standing> = candidates.iter().map(|candidate| &candidate.standing).collect();
+    let going = spared::going(&standings, stays);
+    let mut candidates: Vec<Option<Candidate>> = candidates.into_iter().map(Some).collect();
+    going.into_iter().filter_map(|at| candidates[at].take()).collect()
 }
 
 /// An entry that somebody may want to remove.
@@ -47,6 +57,8 @@ pub struct EntryFacts {
     pub has_artifact: bool,
     /// Who put it there.
     pub by: String,
+    /// Whether it withdraws others.
+    pub is_withdrawal: bool,
 }
 
 impl Round<'_> {
@@ -97,12 +109,7 @@ impl Round<'_> {
         let candidates = self.candidates(key).await?;
         let facts: Vec<Facts> = candidates.iter().map(|candidate| candidate.facts).collect();
         let kept = self.rules.retention.kept(key.as_str(), &facts, overall, self.now);
-        let going: Vec<Candidate> = candidates
-            .into_iter()
-            .zip(kept)
-            .filter(|(_, stays)| !stays)
-            .map(|(candidate, _)| candidate)
-            .collect();
+        let going = going(candidates, kept);
         for some in going.chunks(AT_ONCE) {
             if self.is_stopped() {
                 return Ok(());
@@ -150,59 +157,49 @@ impl Round<'_> {
     ) -> Result<Option<Candidate>, MaintainError> {
         let Loaded { record, version } = loaded;
         let Ok(place) = place.parse() else { return Ok(None) };
-        let (artifact, id, blob, bytes, members): (_, _, _, _, Option<Object>) = match record.body {
-            BodyRecord::Here { text, signature } => {
-                let Ok(entry) = Entry::new(text, signature) else { return Ok(None) };
-                let bytes = append::bytes_of(&entry);
-                let statement = entry.statement();
-                (statement.sha512(), append::id(&entry), None, bytes, Some(statement.members().clone()))
-            }
-            BodyRecord::Blob { blob, id, artifact, bytes } => {
-                let Some(artifact) = Sha512::parse(&artifact) else { return Ok(None) };
-                let members = match self.rules.retention.asks_what_stands_in(key.as_str()) {
-                    true => match self.members(&blob).await? {
-                        // What cannot be read stays.
-                        None => return Ok(None),
-                        members => members,
-                    },
-                    false => None,
-                };
-                (artifact, id, Some(blob), bytes, members)
-            }
+        let (text, signature, blob) = match record.body {
+            BodyRecord::Here { text, signature } => (text, signature, None),
+            BodyRecord::Blob { blob, .. } => match self.long(&blob).await? {
+                Some((text, signature)) => (text, signature, Some(blob)),
+                // What cannot be read stays.
+                None => return Ok(None),
+            },
         };
-        if artifact == Sha512::of(WITHDRAWAL.as_bytes()) {
-            // What it takes back would count again.
-            return Ok(None);
-        }
+        let Ok(entry) = Entry::new(text, signature) else { return Ok(None) };
+        let (artifact, id, bytes) =
+            (entry.statement().sha512(), append::id(&entry), append::bytes_of(&entry));
         let at = Timestamp::from_unix(record.at);
-        let rule = self.rules.retention.rule(key.as_str(), || members.clone());
+        let members = || Some(entry.statement().members().clone());
+        let rule = self.rules.retention.rule(key.as_str(), members);
+        let standing = Standing::of(&entry, key, record.by, self.cache.signers.as_ref());
         let found = self.cache.tables.artifact.get(&artifact.to_string()).await?;
         let used_at = match &found {
-            Some(found) => self.cache.used_at(artifact, &found.record).await?.max(at),
+            Some(found) => self.cache.used_at_most(artifact, &found.record).await?.max(at),
             None => at,
         };
         let has_artifact = found.is_some();
         let facts = Facts { place, at, used_at, rule };
-        let (counted, by) = ((record.counted_for, bytes), record.by);
-        Ok(Some(Candidate { facts, version, id, artifact, blob, counted, by, has_artifact }))
+        let counted = (record.counted_for, bytes);
+        Ok(Some(Candidate { facts, version, id, artifact, blob, counted, has_artifact, standing }))
     }
 
     /// Removes the blob of an entry that went, unless something else is in it, or somebody kept it again just now.
     async fn remove_blob(&self, blob: &str) -> Result<(), MaintainError> {
         let Some(digest) = Sha512::parse(blob) else { return Ok(()) };
-        if !self.is_written_down(digest).await? {
-            self.cache.ground.blobs.remove(digest, Some(self.now - self.rules.grace)).await?;
+        if !self.cache.is_written_down(digest).await?
+            && !self.cache.ground.blobs.remove(digest, Some(self.now - self.rules.grace)).await?
+        {
+            // It came lately: when its time of grace is over.
+            self.cache.refuse(digest);
         }
         Ok(())
     }
 
-    /// What stands in an entry that lies in a blob, if it can be read.
-    async fn members(&self, blob: &str) -> Result<Option<Object>, MaintainError> {
+    /// An entry that lies in a blob, if it can be read: its text and its signature.
+    async fn long(&self, blob: &str) -> Result<Option<(String, String)>, MaintainError> {
         let Some(digest) = Sha512::parse(blob) else { return Ok(None) };
         match self.cache.long_entry(digest).await {
-            Ok((text, signature)) => {
-                Ok(Entry::new(text, signature).ok().map(|entry| entry.statement().members().clone()))
-            }
+            Ok(pair) => Ok(Some(pair)),
             Err(LongError::Damaged(_)) => Ok(None),
             Err(LongError::Blobs(error)) => Err(error.into()),
         }
@@ -245,7 +242,12 @@ impl Round<'_> {
                 return Ok(None);
             }
             tables.entry.remove(&mut batch, &place, gone.version)?;
-            tables.same.delete(&mut batch, &format!("{}/{}", key.id(), gone.id))?;
+            let same = format!("{}/{}", key.id(), gone.id);
+            match self.heeds_pins && is_fetched(&gone.standing.by) {
+                // The cache behind this one has it still, as far as is known.
+                true => tables.same.put(&mut batch, &same, &SameRecord { place: None, gone: true })?,
+                false => tables.same.delete(&mut batch, &same)?,
+            }
             tables.named.delete(&mut batch, &format!("{}/{place}", gone.artifact))?;
             if let Some(blob) = &gone.blob {
                 tables.long.delete(&mut batch, &format!("{blob}/{place}"))?;
@@ -294,7 +296,7 @@ impl Round<'_> {
 }
 
 impl Cache {
-    /// Removes those entries of `key` of which `goes` says so, pinned or not. How many.
+    /// Removes those entries of `key` of which `goes` says so, pinned or not, but for those that others stand on. How many.
     ///
     /// # Errors
     /// [`MaintainError`]; what was removed by then is removed.
@@ -316,15 +318,22 @@ impl Cache {
             stop: &|| false,
             collected,
         };
-        let mut going = round.candidates(key).await?;
-        going.retain(|candidate| {
-            let Candidate { artifact, has_artifact, by, .. } = candidate;
-            goes(&EntryFacts { artifact: *artifact, has_artifact: *has_artifact, by: by.clone() })
+        let candidates = round.candidates(key).await?;
+        let stays = candidates.iter().map(|candidate| {
+            let Candidate { artifact, has_artifact, standing, .. } = candidate;
+            let is_withdrawal = !standing.revokes.is_empty();
+            let (artifact, has_artifact, by) = (*artifact, *has_artifact, standing.by.clone());
+            !goes(&EntryFacts { artifact, has_artifact, by, is_withdrawal })
         });
+        let stays = stays.collect();
+        let going = going(candidates, stays);
         let mut removed = 0;
         for some in going.chunks(AT_ONCE) {
             if !round.remove(key, some).await? {
                 break;
+            }
+            for blob in some.iter().filter_map(|gone| gone.blob.as_deref()) {
+                round.remove_blob(blob).await?;
             }
             removed += some.len() as u64;
         }

@@ -44,8 +44,8 @@ impl Explain for RetentionError {
         match self {
             Self::NoKeep(_) | Self::NoKeys(_) => Some("write it as in `keep newest 3 for pypi:*`".into()),
             Self::Reason(_) => Some(
-                "there are `all`, `nothing`, `newest 3`, `newest 3 overall`, `younger 30d` and `used 90d`, with `or` \
-                 between them"
+                "there are `all`, `newest 3`, `newest 3 overall`, `younger 30d` and `used 90d`, with `or` between them; \
+                 and `nothing`, which stands alone"
                     .into(),
             ),
             Self::Count(_) => None,
@@ -83,7 +83,7 @@ fn rule(text: &str) -> Result<Rule, RetentionError> {
     let rest = text.trim().strip_prefix("keep ").ok_or_else(|| RetentionError::NoKeep(text.to_owned()))?;
     let (keep, rest) = rest.split_once(" for ").ok_or_else(|| RetentionError::NoKeys(text.to_owned()))?;
     let (keys, criteria) = match rest.split_once(" where ") {
-        Some((keys, criteria)) => (keys, Some(Filter::parse(criteria.split(" and ").map(str::trim))?)),
+        Some((keys, criteria)) => (keys, Some(Filter::parse(criteria_of(criteria))?)),
         None => (rest, None),
     };
     let keys = keys.trim();
@@ -91,6 +91,30 @@ fn rule(text: &str) -> Result<Rule, RetentionError> {
         return Err(RetentionError::NoKeys(text.to_owned()));
     }
     Ok(Rule { text: text.trim().to_owned(), keep: keep.parse()?, keys: Pattern::new(keys), criteria })
+}
+
+/// What stands between ` and `, but not inside of a quoted text.
+fn criteria_of(text: &str) -> Vec<&str> {
+    const AND: &str = " and ";
+    let (mut criteria, mut from) = (Vec::new(), 0);
+    let mut quote: Option<char> = None;
+    let mut is_escaped = false;
+    for (at, character) in text.char_indices() {
+        match quote {
+            Some(_) if is_escaped => is_escaped = false,
+            Some(_) if character == '\\' => is_escaped = true,
+            Some(open) if character == open => quote = None,
+            Some(_) => {}
+            None if matches!(character, '"' | '\'') => quote = Some(character),
+            None if at >= from && text[at..].starts_with(AND) => {
+                criteria.push(text[from..at].trim());
+                from = at + AND.len();
+            }
+            None => {}
+        }
+    }
+    criteria.push(text[from..].trim());
+    criteria
 }
 
 fn reason(text: &str) -> Result<Reason, RetentionError> {
@@ -163,6 +187,21 @@ mod tests {
             assert_eq!(retention.rule("a", members), expected, "{text}");
         }
         assert_eq!(retention.rule("a", || None), None);
+    }
+
+    #[test]
+    fn a_text_may_have_and_in_it() {
+        for (text, expected) in [
+            (r#"a=="b" and n>2"#, vec![r#"a=="b""#, "n>2"]),
+            (r#"name=="a and b" and n>2"#, vec![r#"name=="a and b""#, "n>2"]),
+            (r#"name=='a and "b' and n>2"#, vec![r#"name=='a and "b'"#, "n>2"]),
+            (r#"name=="a\" and b""#, vec![r#"name=="a\" and b""#]),
+        ] {
+            assert_eq!(criteria_of(text), expected, "{text}");
+        }
+        assert!(Retention::parse([r#"keep all for * where name=="a and b""#]).is_ok());
+        let error = Retention::parse(["keep nothing or newest 3 for *"]).unwrap_err();
+        assert!(error.help().unwrap().contains("stands alone"));
     }
 
     #[test]

@@ -21,6 +21,10 @@ impl World {
         block_on(self.cache.collect(&permit("the operator"), rules, how, &|| false)).unwrap()
     }
 
+    fn seconds_pass(&self, seconds: i64) {
+        self.clock.advance(Span::seconds(seconds));
+    }
+
     fn days_pass(&self, days: i64) {
         self.clock.advance(Span::days(days));
     }
@@ -233,12 +237,159 @@ fn rules_look_into_long_entries_and_leave_withdrawals() {
     let (digest, long) = (Sha512::of(b""), "x".repeat(300 * 1024));
     put("a", format!("{{\"sha512\": \"{digest}\", \"os\": \"debian\", \"x\": \"{long}\"}}"));
     put("a", format!("{{\"sha512\": \"{digest}\", \"os\": \"fedora\", \"x\": \"{long}\"}}"));
+    // One that names the digest of withdrawals, and withdraws nothing, is none.
     let withdrawal = Sha512::of(entry::attestation::WITHDRAWAL.as_bytes());
     put("a", format!("{{\"sha512\": \"{withdrawal}\"}}"));
+    let withdraws = format!("{{\"sha512\": \"{digest}\", \"os\": \"debian\", \"x\": \"{long}\"}}");
+    let revokes = format!(", \"revokes\": [\"{}\"]", Sha512::of(withdraws.as_bytes()));
+    put("a", signed(1, &revokes));
     let rules = rules(&[r#"keep all for * where os=="debian""#, "keep nothing for *"]);
-    assert_eq!(world.collect(&rules, false).entries, 1);
+    assert_eq!(world.collect(&rules, false).entries, 2);
     let left = world.entries("a");
-    assert!(left.len() == 2 && left[0].0.contains("debian"), "{}", left.len());
+    assert!(
+        left.len() == 2 && left[0].0.contains("debian") && left[1].0.contains("revokes"),
+        "{}",
+        left.len()
+    );
+    // With what it withdraws it goes too.
+    let rules = self::rules(&["keep nothing for *"]);
+    assert_eq!((world.collect(&rules, false).entries, world.collect(&rules, false).entries), (1, 1));
+}
+
+/// An entry of a signer, the how manieth of theirs it is, with more of what they say.
+fn signed(sequence: u64, more: &str) -> String {
+    let (digest, signer, signature) = (Sha512::of(b""), "0".repeat(64), format!("{}==", "A".repeat(86)));
+    format!(
+        "{{\"sha512\": \"{digest}\", \"provost\": {{\"v\": 1, \"key\": \"a\", \"size\": 0, \"created\": 1, \
+         \"signer\": \"{signer}\", \"sequence\": {sequence}{more}, \"sig\": \"{signature}\"}}}}"
+    )
+}
+
+/// Readers who have seen the last one believe no other of the signer when it is not shown.
+#[test]
+fn what_a_signer_said_last_goes_last() {
+    let world = World::new(Limits::default());
+    let put = |sequence| {
+        let entry = entry::Entry::new(signed(sequence, ""), String::new()).unwrap();
+        block_on(world.cache.put_entry(permit("alice"), &key("a"), &entry)).unwrap();
+    };
+    // The last one came first.
+    [30, 1, 2].into_iter().for_each(put);
+    assert_eq!(world.collect(&rules(&["keep newest 1 for *"]), false).entries, 1);
+    let left = world.entries("a");
+    assert!(left[0].0.contains("\"sequence\": 30,") && left[1].0.contains("\"sequence\": 2,"), "{left:?}");
+    (3..40).for_each(put);
+    let stops = std::sync::atomic::AtomicUsize::new(0);
+    // Some commits, and then the house stops.
+    let stop = || stops.fetch_add(1, std::sync::atomic::Ordering::SeqCst) >= 3;
+    let rules = rules(&["keep nothing for *"]);
+    let some = block_on(world.cache.collect(&permit("the operator"), &rules, How::default(), &stop)).unwrap();
+    assert!(some.is_partial && some.entries > 0);
+    assert!(world.entries("a").iter().any(|(text, _)| text.contains("\"sequence\": 39,")));
+    world.collect(&rules, false);
+    assert!(world.entries("a").is_empty());
+}
+
+/// Reading counts to the hour, in this process and in others.
+#[test]
+fn twelve_hours_of_use_are_twelve() {
+    let world = World::new(Limits::default());
+    world.keep("alice", b"read", None).unwrap();
+    world.keep("alice", b"forgotten", None).unwrap();
+    world.add("a", b"read", 1);
+    world.add("a", b"forgotten", 2);
+    let (rules, other) = (rules(&["keep used 12h for *"]), world.other(Limits::default()));
+    for _ in 0..14 * 12 {
+        world.clock.advance(Span::seconds(300));
+        assert!(block_on(other.open(permit("a reader"), Sha512::of(b"read"))).unwrap().is_some());
+        block_on(other.write_uses()).unwrap();
+    }
+    assert_eq!(world.collect(&rules, false).entries, 1);
+    assert!(world.entries("a")[0].0.contains(&Sha512::of(b"read").to_string()));
+    world.clock.advance(Span::seconds(11 * 3_600));
+    assert_eq!(
+        block_on(other.collect(&permit("the operator"), &rules, How::default(), &|| false)).unwrap().entries,
+        0
+    );
+    world.clock.advance(Span::seconds(2 * 3_600));
+    assert_eq!(world.collect(&rules, false).entries, 1);
+}
+
+/// What is shown of a use is never in the future.
+#[test]
+fn nothing_was_used_in_the_future() {
+    let world = World::new(Limits::default());
+    world.keep("alice", b"read", None).unwrap();
+    world.days_pass(1);
+    assert!(world.is_there(b"read"));
+    block_on(world.cache.write_uses()).unwrap();
+    let found =
+        block_on(world.other(Limits::default()).find_artifact(&permit("a reader"), Sha512::of(b"read")));
+    assert_eq!(found.unwrap().unwrap().0.used_at, world.clock.now());
+}
+
+/// What is sent again is as young as what comes for the first time.
+#[test]
+fn an_artifact_that_is_sent_again_is_young() {
+    let world = World::new(Limits::default());
+    world.keep("alice", b"bytes", None).unwrap();
+    world.days_pass(31);
+    assert!(!world.keep("alice", b"bytes", None).unwrap().is_new);
+    let rules = Rules { unnamed: "younger 30d".parse().unwrap(), ..rules(&[]) };
+    world.days_pass(20);
+    let other = world.other(Limits::default());
+    let waiting = block_on(other.collect(&permit("the operator"), &rules, How::default(), &|| false));
+    assert_eq!(waiting.unwrap().waiting, 0);
+    world.days_pass(20);
+    assert_eq!(world.collect(&rules, false).waiting, 1);
+}
+
+/// A page of pins is never longer than a page of the store.
+#[test]
+fn all_pins_are_listed() {
+    let world = World::new(Limits::default());
+    for n in 0..1001 {
+        let what = Pinned::Key(key(&format!("k{n}")));
+        block_on(world.cache.pin(permit("the operator"), &what, "")).unwrap();
+    }
+    let first = block_on(world.cache.pins(permit("a reader"), None, 1000)).unwrap();
+    assert_eq!(first.items.len(), 1000);
+    let second = block_on(world.cache.pins(permit("a reader"), first.next.as_ref(), 1000)).unwrap();
+    assert_eq!((second.items.len(), second.next), (1, None));
+    // Pinned again, it gets another note.
+    let what = Pinned::Key(key("k0"));
+    block_on(world.cache.pin(permit("another"), &what, "a release")).unwrap();
+    let found = block_on(world.cache.pins(permit("a reader"), None, 1)).unwrap().items.remove(0);
+    assert_eq!((found.what, found.note.as_str(), found.by.as_str()), (what, "a release", "another"));
+}
+
+/// What was kept for an entry that was refused then goes after the time of grace, and not when somebody names it by then.
+#[test]
+fn what_was_refused_leaves_nothing() {
+    let world = World::new(Limits::default());
+    let long = |n: u32| {
+        let (digest, long) = (Sha512::of(b""), "x".repeat(300 * 1024));
+        entry::Entry::new(
+            format!("{{\"sha512\": \"{digest}\", \"n\": {n}, \"x\": \"{long}\"}}"),
+            String::new(),
+        )
+        .unwrap()
+    };
+    for n in [1, 2] {
+        world.engine.fail_next_commits(1, store::Error::Closed);
+        assert!(block_on(world.cache.put_entry(permit("alice"), &key("a"), &long(n))).is_err());
+    }
+    block_on(world.cache.put_entry(permit("alice"), &key("a"), &long(2))).unwrap();
+    let blobs = || block_on(world.blobs.list(None, 10)).unwrap().len();
+    let only_rules = || {
+        block_on(world.cache.collect(&permit("the operator"), &rules(&[]), How::default(), &|| false))
+            .unwrap()
+    };
+    only_rules();
+    assert_eq!(blobs(), 2);
+    world.days_pass(2);
+    only_rules();
+    assert_eq!((blobs(), world.entries("a").len()), (1, 1));
 }
 
 /// What somebody read in another process counts once that has written it down.
@@ -319,4 +470,26 @@ fn many_entries_go_in_several_commits() {
     ));
     assert!(stopped.unwrap().is_partial);
     assert_eq!(world.entries("a").len(), 3);
+}
+
+/// Small ones are held for a moment when somebody has read them. What this process removes is gone all the same, and what
+/// another one does soon after.
+#[test]
+fn what_is_removed_is_not_held() {
+    for (by_another, after, expected) in [(false, 0, false), (true, 0, true), (true, 2, false)] {
+        let world = World::new(Limits::default());
+        world.keep("alice", b"one", None).unwrap();
+        world.add("a", b"one", 1);
+        let rules = Rules { grace: Span::seconds(1), ..rules(&["keep nothing for a"]) };
+        assert_eq!(world.collect(&rules, false).entries, 1);
+        // In the second in which it came: another process may know of a later reader for an hour on, whom rounds wait for.
+        assert!(world.is_there(b"one"));
+        world.seconds_pass(1);
+        let cache = if by_another { world.other(Limits::default()) } else { world.cache.clone() };
+        let how = How { is_dry: false, strays: true };
+        let gone = block_on(cache.collect(&permit("the operator"), &rules, how, &|| false)).unwrap();
+        assert_eq!(gone.artifacts, 1, "{gone:?}");
+        world.seconds_pass(after);
+        assert_eq!(world.is_there(b"one"), expected, "{after} seconds later, by another: {by_another}");
+    }
 }

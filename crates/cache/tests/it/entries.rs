@@ -167,3 +167,21 @@ fn nobody_is_lost_in_a_crowd() {
     assert!(added.iter().filter(|added| **added == Added::New).count() >= 50);
     assert_eq!(world.entries("a").len(), 50);
 }
+
+/// However long entries are, all of them come, in their order.
+#[test]
+fn long_lists_come_as_a_whole() {
+    let world = World::new(Limits::default());
+    for n in 0..60 {
+        let bytes = [10, 150_000, 300_000][n % 3];
+        let text =
+            format!("{{\"sha512\": \"{}\", \"n\": {n}, \"x\": \"{}\"}}", Sha512::of(b""), "x".repeat(bytes));
+        let entry = entry::Entry::new(text, String::new()).unwrap();
+        block_on(world.cache.put_entry(permit("alice"), &key("a"), &entry)).unwrap();
+    }
+    let entries = world.entries("a");
+    assert_eq!(entries.len(), 60);
+    for (n, (text, _)) in entries.iter().enumerate() {
+        assert!(text.contains(&format!("\"n\": {n}, ")), "{n}");
+    }
+}

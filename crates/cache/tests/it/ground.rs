@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base::{Clock, Entropy, Sha512, Timestamp};
 use bytes::Bytes;
 use cache::{Cache, EntryKey, EntryList, Ground, Kept, Limits, UploadError};
-use entry::Entry;
+use entry::{Entry, Trust};
 use futures_executor::block_on;
 use identity::{Action, Permit, Principal, Role};
 use store::Memory;
@@ -24,6 +24,18 @@ impl World {
         let (engine, clock) = (Arc::new(Memory::new()), clock());
         let blobs = Blobs::new(clock.clone());
         Self::with(limits, blobs, engine, clock)
+    }
+
+    /// One that hides what these signers withdrew.
+    pub(crate) fn hiding(limits: Limits, signers: Option<Trust>) -> Self {
+        let world = Self::new(limits);
+        let ground = Ground {
+            engine: world.engine.clone(),
+            blobs: Arc::new(world.blobs.clone()),
+            clock: world.clock.clone(),
+            entropy: Entropy::seeded(3),
+        };
+        Self { cache: Arc::new(Cache::new(ground, limits).unwrap().hiding(signers)), ..world }
     }
 
     /// One whose blobs have room for so many bytes.

@@ -5,6 +5,8 @@
 mod artifacts;
 mod collecting;
 mod entries;
+mod fetching;
 mod finding;
 mod ground;
 mod scrubbing;
+mod withdrawn;

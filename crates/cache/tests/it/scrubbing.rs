@@ -4,6 +4,7 @@ use base::{Sha512, Span};
 use cache::{Limits, Pace, Scrubbed};
 use futures_executor::block_on;
 use futures_util::future::{BoxFuture, ready};
+use store::blobs::{Call, Error};
 
 use crate::ground::{World, permit};
 
@@ -61,4 +62,39 @@ fn a_round_goes_on_where_it_stopped() {
     assert_eq!(block_on(world.cache.scrubbed(&permit("the house"))).unwrap(), whole);
     let next = world.scrub(1, 1000);
     assert_eq!((next.bytes, next.since, next.ended), (3, Some(world.clock.now()), whole.ended));
+}
+
+/// A bad sector: it is stepped over, and put aside when it is as bad in the next round.
+#[test]
+fn what_cannot_be_read_stops_nothing() {
+    let world = World::new(Limits::default());
+    for bytes in [b"one", b"two", b"six"] {
+        world.keep("alice", bytes, None).unwrap();
+    }
+    let bad = || {
+        let reason = "Input/output error".to_owned();
+        world.blobs.fail_next(Call::Read, 1, Error::Engine { doing: "reading", reason });
+    };
+    let round = || {
+        bad();
+        let scrubbed = world.scrub(1000, 1000);
+        assert!(world.scrub(1000, 1000).is_whole);
+        scrubbed
+    };
+    assert_eq!((round().damaged, world.blobs.aside().len()), (1, 0));
+    let again = round();
+    assert_eq!((again.damaged, again.bytes), (1, 9));
+    let aside = world.blobs.aside();
+    assert_eq!(aside.len(), 1);
+    for bytes in [b"one", b"two", b"six"] {
+        let is_aside = aside.contains(&Sha512::of(bytes));
+        assert_ne!(world.is_there(bytes), is_aside);
+        world.keep("bob", bytes, None).unwrap();
+        assert!(world.is_there(bytes));
+    }
+    // Well again in between, it is another time.
+    assert_eq!(round().damaged, 1);
+    assert!(world.scrub(1000, 1000).damaged == 0 && world.scrub(1000, 1000).is_whole);
+    round();
+    assert_eq!(world.blobs.aside().len(), 1);
 }

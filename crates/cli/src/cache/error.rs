@@ -3,12 +3,13 @@
 use std::io;
 use std::path::PathBuf;
 
-use base::{Explain, Kind};
-use client::networkcache::CacheError;
+use base::{Explain, Kind, Sha512};
+use client::networkcache::{AccessError, CacheError};
 use client::origin::OriginError;
 use entry::json::JsonError;
 use entry::{FilterError, NewError, PolicyError, Reason};
 
+use super::seen::SeenError;
 use super::signing_file::SigningFileError;
 use super::unpacking::ReleaseError;
 use crate::connection::ConnectionError;
@@ -20,6 +21,9 @@ pub(crate) enum CacheCommandError {
     /// Nobody can be asked.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
+    /// What is to be shown to a server, or of it, cannot be read.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// Nobody answered, or the answer is no.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -105,6 +109,28 @@ pub(crate) enum CacheCommandError {
         path: PathBuf,
         /// What was to stand before it.
         under: String,
+    },
+    /// A release is wanted, and nobody knows for what machine.
+    #[error("this machine does not say what it is (os-release, architecture), so no release is known to fit")]
+    NoPlatform,
+    /// It takes longer than the cache may take.
+    #[error("it was not done within {seconds} s")]
+    Late {
+        /// How long it may take.
+        seconds: u64,
+    },
+    /// What was seen before is not known.
+    #[error(transparent)]
+    Seen(#[from] SeenError),
+    /// There is less than its signer says, though the digest is right.
+    #[error("{sha512} has {bytes} bytes, and {told} were signed")]
+    Length {
+        /// The bytes' digest.
+        sha512: Sha512,
+        /// How many there are.
+        bytes: u64,
+        /// How many there should be.
+        told: u64,
     },
     /// No entry at all.
     #[error("there is nothing under `{key}`")]
@@ -197,10 +223,13 @@ impl Explain for CacheCommandError {
             Self::Connection(error) => error.kind(),
             // A file that is not there is no server that would be there later (sysexits.h, EX_NOINPUT).
             Self::Cache(CacheError::File { .. }) | Self::Unreadable { .. } => Kind::NotFound,
+            Self::Access(error) => error.kind(),
             Self::Cache(error) => error.kind(),
             Self::Asked(error) => error.kind(),
             Self::Origin(error) => error.kind(),
-            Self::Checksum { .. } => Kind::Internal,
+            Self::Seen(error) => error.kind(),
+            Self::Late { .. } => Kind::TimedOut,
+            Self::Checksum { .. } | Self::Length { .. } => Kind::Internal,
             Self::Release(error) => error.kind(),
             Self::Filter(error) => error.kind(),
             Self::Trust { source, .. } => source.kind(),
@@ -214,7 +243,9 @@ impl Explain for CacheCommandError {
             Self::Unwritable { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
                 Kind::Conflict
             }
-            Self::Unwritable { .. } | Self::Output(_) | Self::Runtime(_) => Kind::Unavailable,
+            Self::Unwritable { .. } | Self::Output(_) | Self::Runtime(_) | Self::NoPlatform => {
+                Kind::Unavailable
+            }
         }
     }
 
@@ -236,6 +267,8 @@ impl Explain for CacheCommandError {
             Self::Trust { source, .. } => source.help(),
             Self::SigningFile(error) => error.help(),
             Self::New(error) => error.help(),
+            Self::Seen(error) => error.help(),
+            Self::NoPlatform => Some("--any-platform takes releases for whatever machine".to_owned()),
             Self::Exists(_) => Some("--force replaces it; --out FILE names another one".to_owned()),
             Self::NoneCounts { key, .. } => Some(format!(
                 "`provost cache explain '{}'` tells of each entry why",
@@ -248,8 +281,11 @@ impl Explain for CacheCommandError {
             Self::Unwritable { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
                 Some("name another one with --out FILE".to_owned())
             }
-            Self::Unreadable { .. }
+            Self::Access(_)
+            | Self::Unreadable { .. }
             | Self::Checksum { .. }
+            | Self::Length { .. }
+            | Self::Late { .. }
             | Self::Unwritable { .. }
             | Self::Metadata { .. }
             | Self::Usage(_)

@@ -4,10 +4,11 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use base::{Sha512, hex, report};
 use clap::Args;
-use client::networkcache::Source;
+use client::networkcache::{Patience, Source};
 use client::origin;
 use entry::{Object, Value, keys};
 use md5::{Digest as _, Md5};
@@ -15,7 +16,7 @@ use serde_json::json;
 
 use super::error::CacheCommandError;
 use super::get::{self, Placing};
-use super::place::Place;
+use super::place::{Place, rename_new, sync_folder_of};
 use super::put::{self, Saying};
 use super::session::{Believed, Believing, Caches, Jobs, Session, Wanted, each};
 use super::signing_file::{self, SigningFile};
@@ -30,7 +31,8 @@ static NUMBER: AtomicU64 = AtomicU64::new(0);
 #[command(
     after_long_help = "Each URL is looked for in the cache first, among what those whom you believe tell of; then it is fetched \
     from where it comes from, and uploaded under its URL, so that the next build finds it. Whatever goes wrong with the \
-    cache is said, and no reason to fail. `#md5=HEX` or `#sha512=HEX` behind a URL says what must come; it is not sent.\n\n\
+    cache is said, and no reason to fail. What has a password in its URL is fetched past the cache, and never uploaded. \
+    `#md5=HEX` or `#sha512=HEX` behind a URL says what must come; it is not sent.\n\n\
     What is uploaded stays what it is for everybody: do not fetch what changes under its URL."
 )]
 pub(crate) struct Fetch {
@@ -52,6 +54,9 @@ pub(crate) struct Fetch {
     /// What signs [default: ~/.config/provost/cache-sign-key.pem; without it, nothing is uploaded]
     #[arg(long, value_name = "FILE", conflicts_with = "no_upload")]
     sign_key: Option<PathBuf>,
+    /// How long the cache may take to give or take a file before it is passed over
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..))]
+    cache_seconds: u32,
     #[command(flatten)]
     believing: Believing,
     #[command(flatten)]
@@ -70,6 +75,19 @@ struct Cache {
     caches: Caches,
     believed: Option<Believed>,
     signing: Option<SigningFile>,
+    /// For one file in one direction.
+    within: Duration,
+}
+
+impl Cache {
+    /// Does `work`, and is done with it when it takes too long.
+    async fn within<T>(
+        &self,
+        work: impl Future<Output = Result<T, CacheCommandError>>,
+    ) -> Result<T, CacheCommandError> {
+        let late = CacheCommandError::Late { seconds: self.within.as_secs() };
+        tokio::time::timeout(self.within, work).await.unwrap_or(Err(late))
+    }
 }
 
 impl Fetch {
@@ -86,13 +104,14 @@ impl Fetch {
                 None => None,
             },
         };
+        let within = Duration::from_secs(self.cache_seconds.into());
         let believed = self.believing.read(true)?;
         let believed = (!believed.trust.policies.is_empty()).then_some(believed);
         if believed.is_none() {
             output::note("note: nothing says whom to believe, so nothing is taken from the cache");
         }
-        let cache = match session.caches().await {
-            Ok(caches) => Some(Cache { caches, believed, signing }),
+        let cache = match session.caches_within(Patience::SHORT).await {
+            Ok(caches) => Some(Cache { caches, believed, signing, within }),
             Err(error) => {
                 note_of_cache(&error);
                 None
@@ -126,6 +145,13 @@ async fn fetch(
         }
         return tell(session, asked, path, "was there already").await;
     }
+    let cache = cache.filter(|_| !asked.has_credentials());
+    if asked.has_credentials() {
+        session.note(&format!(
+            "note: {} is fetched past the cache: what a password opens is not for everybody",
+            path.display()
+        ));
+    }
     // Under another name until it is known to be what was asked for.
     let directory = path.parent().unwrap_or(Path::new(""));
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("file");
@@ -135,7 +161,7 @@ async fn fetch(
     if let Some(believed) = cache.and_then(|cache| cache.believed.as_ref())
         && let Some(cache) = cache
     {
-        match from_cache(session, &cache.caches, believed, asked, &part.0).await {
+        match cache.within(from_cache(session, &cache.caches, believed, asked, &part.0)).await {
             Ok(()) => {
                 part.keep(path, force)?;
                 return tell(session, asked, path, "was fetched from the cache").await;
@@ -148,7 +174,8 @@ async fn fetch(
         let mut metadata = Object::new();
         metadata.insert("url", Value::text(&asked.url));
         let saying = Saying { key: keys::file(&asked.url), metadata };
-        if let Err(error) = put::share(session, &cache.caches, &part.0, (&saying, signing)).await {
+        let sharing = put::share(session, &cache.caches, &part.0, (&saying, signing));
+        if let Err(error) = cache.within(sharing).await {
             note_of_cache(&error);
         }
     }
@@ -242,10 +269,8 @@ struct Part(PathBuf);
 impl Part {
     fn keep(&self, path: &Path, force: bool) -> Result<(), CacheCommandError> {
         let unwritable = |source| CacheCommandError::Unwritable { path: path.to_owned(), source };
-        match force {
-            true => std::fs::rename(&self.0, path).map_err(unwritable),
-            false => std::fs::hard_link(&self.0, path).map_err(unwritable),
-        }
+        let kept = if force { std::fs::rename(&self.0, path) } else { rename_new(&self.0, path) };
+        kept.and_then(|()| sync_folder_of(path)).map_err(unwritable)
     }
 }
 
@@ -272,6 +297,12 @@ impl Asked {
         Ok(Self { url: url.to_owned(), expected: expected.collect() })
     }
 
+    /// Whether somebody's name or password stands in the URL.
+    fn has_credentials(&self) -> bool {
+        let rest = self.url.split_once("://").map_or("", |(_, rest)| rest);
+        rest.split(['/', '?']).next().is_some_and(|authority| authority.contains('@'))
+    }
+
     fn name(&self) -> String {
         get::name(&Wanted::Url(self.url.clone()), None, Sha512::of(self.url.as_bytes()))
     }
@@ -294,6 +325,20 @@ impl Asked {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_password_opens_is_told_apart() {
+        for (url, expected) in [
+            ("https://user:secret@h/a", true),
+            ("https://token@h", true),
+            ("https://h/a@b", false),
+            ("https://h?a@b", false),
+            ("file:///a@b", false),
+            ("a@b", false),
+        ] {
+            assert_eq!(Asked::parse(url).unwrap().has_credentials(), expected, "{url}");
+        }
+    }
 
     #[test]
     fn what_must_come_stands_behind_the_url() {

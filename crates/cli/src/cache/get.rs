@@ -12,6 +12,7 @@ use super::error::CacheCommandError;
 use super::place::Place;
 use super::progress::{Meter, shown};
 use super::session::{Believed, Believing, Caches, Jobs, Names, Session, Wanted, each};
+use super::verify::check_length;
 use crate::table::one_line;
 
 /// What is downloaded, and where to.
@@ -218,6 +219,7 @@ async fn fetch(
         bytes += piece.len() as u64;
         meter.moved(piece.len() as u64);
     }
+    check_length(candidate.digest, bytes, candidate.bytes)?;
     match if force { place.keep() } else { place.keep_new() } {
         Ok(()) => Ok(bytes),
         // Somebody was faster, perhaps with the same bytes.

@@ -78,7 +78,7 @@ impl Explain {
             let counting: BTreeSet<Sha512> =
                 found.judgement.chosen.iter().map(|at| found.entries[*at].statement().sha512()).collect();
             let absent = absent(&caches, counting, self.jobs.number()).await?;
-            session.judge_again(&mut found, &believed, &absent);
+            session.judge_again(&mut found, &believed, &absent)?;
             tell(session, &found)?;
             if found.malformed > 0 {
                 session.note(&format!(

@@ -5,6 +5,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
+
 /// So that two in one process have names of their own.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
@@ -44,15 +47,37 @@ impl Place {
         self.file.sync_all()?;
         std::fs::rename(&self.temporary, &self.path)?;
         self.is_kept = true;
-        Ok(())
+        sync_folder_of(&self.path)
     }
 
     /// Takes its place if that is free, durably; another file that is there is left alone.
     pub(crate) fn keep_new(mut self) -> io::Result<()> {
         self.file.sync_all()?;
-        std::fs::hard_link(&self.temporary, &self.path)?;
-        self.is_kept = std::fs::remove_file(&self.temporary).is_ok();
-        Ok(())
+        rename_new(&self.temporary, &self.path)?;
+        self.is_kept = true;
+        sync_folder_of(&self.path)
+    }
+}
+
+/// Gives the file at `from` the name `to` in the same folder, unless another file has it.
+pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Some file systems cannot, as many on a network. Those that have no hard links either, as FAT, can.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            std::fs::hard_link(from, to)?;
+            std::fs::remove_file(from)
+        }
+        result => result.map_err(io::Error::from),
+    }
+}
+
+/// Makes the names in the folder of `path` last: after a power cut, too, they are what they are now.
+pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    match File::open(folder)?.sync_all() {
+        // Some file systems cannot (FUSE); there is nothing else to be done there.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        result => result,
     }
 }
 

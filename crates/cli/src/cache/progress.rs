@@ -76,6 +76,11 @@ impl Meter {
         result
     }
 
+    /// How often what is being sent was cut off.
+    fn cuts(&self) -> u64 {
+        self.sending.borrow().values().map(Sent::cuts).sum()
+    }
+
     fn bytes_done(&self) -> u64 {
         self.bytes_done.get() + self.sending.borrow().values().map(Sent::bytes).sum::<u64>()
     }
@@ -123,6 +128,11 @@ impl Meter {
             if let Some(seconds) = bytes.saturating_sub(done).checked_div(rate) {
                 text += &format!(", {} left", clock(seconds));
             }
+        }
+        match self.cuts() {
+            0 => {}
+            1 => text += ", cut off once",
+            cuts => text += &format!(", cut off {cuts} times"),
         }
         text
     }

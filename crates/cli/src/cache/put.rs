@@ -27,7 +27,8 @@ const DAYS_MAX: i64 = 100_000;
     after_long_help = "A KEY or a URL that ends in a slash is followed by the file's name; where there are several \
     files, it must. Without either, only the bytes are uploaded, and nothing is said of them.\n\n\
     Printed is the SHA-512 of each file, as sha512sum does. What the server has already is not sent \
-    again, and what was said already is not said again."
+    again, and what was said already is not said again. A large file goes on where it was cut off, also when the command is \
+    begun again within half an hour, if the server is one like this."
 )]
 pub(crate) struct Put {
     /// The files
@@ -70,7 +71,10 @@ pub(crate) async fn share(
 ) -> Result<Sha512, CacheCommandError> {
     let source = Source::of(path).await?;
     if !caches.artifacts.is_there(source.digest).await? {
-        caches.artifacts.post(&source, &Sent::default()).await?;
+        let (meter, sent) = (&session.meter, Sent::default());
+        meter.expect(source.bytes);
+        meter.sending(&sent, caches.artifacts.send(&source, &sent)).await?;
+        meter.moved(source.bytes);
     }
     say(session, caches, &source, (0, None), (saying, signing)).await?;
     Ok(source.digest)
@@ -167,9 +171,9 @@ impl Put {
         let meter = &session.meter;
         let source = Source::of(path).await?;
         let is_there = caches.artifacts.is_there(source.digest).await?;
+        let sent = Sent::default();
         if !is_there {
-            let sent = Sent::default();
-            meter.sending(&sent, caches.artifacts.post(&source, &sent)).await?;
+            meter.sending(&sent, caches.artifacts.send(&source, &sent)).await?;
         }
         meter.moved(source.bytes);
         let said = match said {
@@ -186,13 +190,13 @@ impl Put {
         session.tell(
             &document!({
                 "file": path.display().to_string(), "sha512": source.digest.to_string(), "bytes": source.bytes,
-                "is_new": !is_there, "said": as_said,
+                "is_new": !is_there, "cuts": sent.cuts(), "said": as_said,
             }),
             &format!("{}  {}", source.digest, one_line(&path.display().to_string())),
         )?;
         let bytes = match is_there {
             true => "was there already".to_owned(),
-            false => format!("was sent, {}", shown(source.bytes)),
+            false => format!("was sent, {}{}", shown(source.bytes), of_cuts(sent.cuts())),
         };
         let as_said = match &said {
             Some((saying, said)) if said.is_new => format!(", and is signed under {}", saying.key),
@@ -201,6 +205,15 @@ impl Put {
         };
         session.note(&format!("{} {bytes}{as_said}", path.display()));
         Ok(())
+    }
+}
+
+/// That an upload went on after cuts, if there were any.
+pub(crate) fn of_cuts(cuts: u64) -> String {
+    match cuts {
+        0 => String::new(),
+        1 => " (cut off once)".to_owned(),
+        cuts => format!(" (cut off {cuts} times)"),
     }
 }
 

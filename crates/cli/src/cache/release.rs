@@ -108,7 +108,7 @@ impl Pack {
             )?;
             return Ok(());
         }
-        let platform = this_machine().ok_or(ReleaseError::NoPlatform)?;
+        let platform = this_machine().ok_or(CacheCommandError::NoPlatform)?;
         let signing = SigningFile::read(self.sign_key.as_deref())?;
         let caches = session.caches().await?;
         let directory = temporary()?;
@@ -120,7 +120,9 @@ impl Pack {
         metadata.insert("multiarch", Value::text(&platform.multiarch));
         metadata.insert("os", Value::List(platform.os.iter().map(|part| Value::text(part)).collect()));
         let saying = Saying { key: top.clone(), metadata };
-        let digest = put::share(session, &caches, &path, (&saying, &signing)).await?;
+        session.meter.begin(1);
+        let share = put::share(session, &caches, &path, (&saying, &signing));
+        let digest = session.meter.painted(share).await?;
         session.tell(
             &json!({ "folder": folder.display().to_string(), "key": top, "sha512": digest.to_string() }),
             &format!("{digest}  {}", folder.display()),
@@ -137,9 +139,6 @@ impl Unpack {
         let whole = self.into.join(&top);
         if whole.symlink_metadata().is_ok() {
             return Err(ReleaseError::Exists(whole).into());
-        }
-        if self.believing.wants_a_platform() {
-            return Err(ReleaseError::NoPlatform.into());
         }
         let believed = self.believing.under(&self.into).read(false)?;
         let caches = session.caches().await?;

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base::{Clock, Entropy, Explain as _, Kind, Sha512, report};
 use clap::Args;
-use client::networkcache::{Access, Artifacts, CacheError, Entries, ServiceUrl};
+use client::networkcache::{Access, Artifacts, CacheError, Entries, Patience, ServiceUrl};
 use entry::{Circumstances, Entry, Filter, Judgement, Object, Platform, Trust, Verdict, judge, keys};
 use futures_util::{StreamExt as _, stream};
 
@@ -89,9 +90,10 @@ pub(crate) struct Believing {
 }
 
 impl Believing {
-    /// Whether it matters what this machine is, and nobody knows.
-    pub(crate) fn wants_a_platform(&self) -> bool {
-        !self.any_platform && this_machine().is_none()
+    /// The same, for whatever machine.
+    pub(crate) fn of_any_platform(mut self) -> Self {
+        self.any_platform = true;
+        self
     }
 
     /// The same, for releases that lie under `root`, unless another one was said.
@@ -113,8 +115,12 @@ impl Believing {
             None if or_nobody => Trust::default(),
             None => return Err(CacheCommandError::NoTrust),
         };
-        let platform = if self.any_platform { None } else { this_machine() };
-        Ok(Believed { trust, filter, platform, software_root: self.software_root })
+        let machines = match (self.any_platform, this_machine()) {
+            (true, _) => Machines::All,
+            (false, Some(platform)) => Machines::This(platform),
+            (false, None) => Machines::Unknown,
+        };
+        Ok(Believed { trust, filter, machines, software_root: self.software_root })
     }
 }
 
@@ -125,12 +131,21 @@ pub(crate) fn this_machine() -> Option<Platform> {
     Platform::native(&text?)
 }
 
+/// For which machines releases are wanted.
+#[derive(Debug)]
+enum Machines {
+    All,
+    This(Platform),
+    /// For this one, and nobody knows what it is: no release fits.
+    Unknown,
+}
+
 /// Whom to believe, and what is wanted of what they say.
 #[derive(Debug)]
 pub(crate) struct Believed {
     pub(crate) trust: Trust,
     filter: Filter,
-    platform: Option<Platform>,
+    machines: Machines,
     software_root: Option<String>,
 }
 
@@ -172,6 +187,8 @@ pub(crate) struct Session {
     pub(crate) entropy: Entropy,
     /// What its transfers have done.
     pub(crate) meter: Meter,
+    /// Whether it was said that nothing is remembered.
+    pub(crate) has_forgotten: AtomicBool,
 }
 
 /// The two services of one server.
@@ -184,6 +201,11 @@ pub(crate) struct Caches {
 impl Session {
     /// The server that is asked: of several the first that answers.
     pub(crate) async fn caches(&self) -> Result<Caches, CacheCommandError> {
+        self.caches_within(Patience::LONG).await
+    }
+
+    /// The same, with another patience.
+    pub(crate) async fn caches_within(&self, patience: Patience) -> Result<Caches, CacheCommandError> {
         let connection = &self.options.connection;
         let file = connection.file(self.data.as_deref())?;
         let Asked { endpoints, trust, credentials } = connection.asked(&file, &mut Input::new()).await?;
@@ -193,9 +215,9 @@ impl Session {
         loop {
             let endpoint = left.next().expect("a connection names a server");
             let caches = Caches {
-                artifacts: Artifacts::new(service(endpoint, "/shacache"), &access)
+                artifacts: Artifacts::with(service(endpoint, "/shacache"), &access, patience)
                     .map_err(ConnectionError::from)?,
-                entries: Entries::new(service(endpoint, "/shadir"), &access)
+                entries: Entries::with(service(endpoint, "/shadir"), &access, patience)
                     .map_err(ConnectionError::from)?,
             };
             let Some(next) = left.peek() else { return Ok(caches) };
@@ -216,29 +238,43 @@ impl Session {
         wanted: Wanted,
     ) -> Result<Found, CacheCommandError> {
         let key = wanted.key();
+        if matches!(believed.machines, Machines::Unknown) && keys::is_release(&key) {
+            return Err(CacheCommandError::NoPlatform);
+        }
+        let seen = Seen::of_user();
+        let before = seen.under(&key)?;
         let list = match caches.entries.get(&key).await {
             Ok(list) => list,
             Err(error) if error.is_absent() => return Err(CacheCommandError::Absent { key }),
             Err(error) => return Err(error.into()),
         };
         let malformed = list.skipped.len();
-        let seen = Seen::of_user();
-        let before = seen.under(&key).unwrap_or_else(|error| {
-            output::note(format_args!("warning: what was seen before cannot be read: {error}"));
-            BTreeMap::new()
-        });
         let judgement = self.judge(&wanted, &list.entries, believed, &before, &BTreeSet::new());
-        if let Err(error) = seen.remember(&key, &judgement.seen) {
-            output::note(format_args!("warning: what was seen cannot be remembered: {error}"));
+        let trouble = match seen.remember(&key, &judgement.seen) {
+            Err(error) => Some(error.to_string()),
+            Ok(()) => seen.is_nowhere().then(|| "this user has no home".to_owned()),
+        };
+        if let Some(trouble) = trouble
+            && !self.has_forgotten.swap(true, Ordering::Relaxed)
+        {
+            self.note(&format!(
+                "warning: what is seen of signers is not remembered, so nobody notices what a server keeps back: {trouble}"
+            ));
         }
         Ok(Found { wanted, key, entries: list.entries, malformed, judgement })
     }
 
     /// The same judgement again, now that it is known which objects are not there.
-    pub(crate) fn judge_again(&self, found: &mut Found, believed: &Believed, absent: &BTreeSet<Sha512>) {
+    pub(crate) fn judge_again(
+        &self,
+        found: &mut Found,
+        believed: &Believed,
+        absent: &BTreeSet<Sha512>,
+    ) -> Result<(), CacheCommandError> {
         // What was remembered meanwhile is no higher than what is shown.
-        let before = Seen::of_user().under(&found.key).unwrap_or_default();
+        let before = Seen::of_user().under(&found.key)?;
         found.judgement = self.judge(&found.wanted, &found.entries, believed, &before, absent);
+        Ok(())
     }
 
     fn judge(
@@ -250,7 +286,10 @@ impl Session {
         absent: &BTreeSet<Sha512>,
     ) -> Judgement {
         let key = wanted.key();
-        let platform = believed.platform.as_ref().filter(|_| keys::is_release(&key));
+        let platform = match &believed.machines {
+            Machines::This(platform) if keys::is_release(&key) => Some(platform),
+            _ => None,
+        };
         let circumstances = Circumstances {
             key: &key,
             url: wanted.url(),

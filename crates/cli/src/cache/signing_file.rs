@@ -16,12 +16,13 @@ use x509::pem::{self, PemError};
 use x509::{KeyKind, PrivateKey};
 
 use crate::connection::own_file;
+use crate::private_file;
 
 /// Its name in the folder of the user's own settings.
 const NAME: &str = "cache-sign-key.pem";
 
 /// The longest file that is read: two keys of any size.
-const FILE_BYTES_MAX: usize = 64 * 1024;
+const FILE_BYTES_MAX: u16 = u16::MAX;
 
 /// Nobody signs.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,14 @@ pub(crate) enum SigningFileError {
         /// Why not.
         #[source]
         source: io::Error,
+    },
+    /// Others could sign with it as well.
+    #[error("{} may be read by others (mode {mode:04o})", path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
     },
     /// It is no PEM.
     #[error("{} cannot be signed with", path.display())]
@@ -71,7 +80,7 @@ impl Explain for SigningFileError {
         match self {
             Self::Unreadable { .. } => Kind::NotFound,
             Self::Rsa { source, .. } => source.kind(),
-            Self::Nowhere | Self::Pem { .. } | Self::Missing { .. } => Kind::Invalid,
+            Self::Nowhere | Self::Exposed { .. } | Self::Pem { .. } | Self::Missing { .. } => Kind::Invalid,
         }
     }
 
@@ -83,6 +92,7 @@ impl Explain for SigningFileError {
             Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("`provost cache sign-key NAME` makes one; --sign-key FILE names another one".to_owned())
             }
+            Self::Exposed { path, .. } => Some(format!("chmod 600 {}", path.display())),
             Self::Unreadable { .. } | Self::Pem { .. } | Self::Rsa { .. } => None,
         }
     }
@@ -106,14 +116,18 @@ impl SigningFile {
     /// The file that was named, or the user's own.
     pub(crate) fn read(named: Option<&Path>) -> Result<Self, SigningFileError> {
         let path = named.map(Path::to_owned).or_else(default_path).ok_or(SigningFileError::Nowhere)?;
-        let text = std::fs::read(&path)
-            .map_err(|source| SigningFileError::Unreadable { path: path.clone(), source })?;
-        Self::parse(Secret::new(text), &path)
+        let text = private_file::read(&path, FILE_BYTES_MAX.into()).map_err(|error| match error {
+            private_file::ReadError::Exposed(mode) => SigningFileError::Exposed { path: path.clone(), mode },
+            private_file::ReadError::System(source) => {
+                SigningFileError::Unreadable { path: path.clone(), source }
+            }
+        })?;
+        Self::parse(text, &path)
     }
 
     fn parse(text: Secret<Vec<u8>>, path: &Path) -> Result<Self, SigningFileError> {
         let path = || path.to_owned();
-        let blocks = pem::read(text.expose(), FILE_BYTES_MAX)
+        let blocks = pem::read(text.expose(), FILE_BYTES_MAX.into())
             .map_err(|source| SigningFileError::Pem { path: path(), source })?;
         let (mut outer, mut attester) = (Vec::new(), Vec::new());
         for block in blocks {

@@ -2,12 +2,16 @@
 //!
 //! An archive is refused as a whole, and nothing of it is left, when anything in it is absolute, goes up, lies elsewhere than
 //! under the one folder, goes through a link, is a link that leads out, or is neither a file, a folder nor a link.
-//! Permissions lose what makes programs run as somebody else.
+//! Permissions lose what makes programs run as somebody else. How much is written is bounded, and so is what stands between
+//! the files' bytes: names may be long there, and are in memory.
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 
 use base::{Explain, Kind};
 use flate2::read::MultiGzDecoder;
@@ -15,6 +19,9 @@ use tar::EntryType;
 
 /// The most files, folders and links in an archive.
 const ENTRIES_MAX: u64 = 10_000_000;
+
+/// The most bytes that may stand before a file's own: its header, a long name, and whatever else is said of it.
+const HEAD_BYTES_MAX: u64 = 1 << 20;
 
 /// Why a release was not packed or unpacked. Nothing of it is left.
 #[derive(Debug, thiserror::Error)]
@@ -56,9 +63,6 @@ pub(crate) enum ReleaseError {
         /// Which prefix.
         prefix: String,
     },
-    /// Nobody knows what this machine is.
-    #[error("this machine does not say what it is, in /etc/os-release")]
-    NoPlatform,
 }
 
 impl Explain for ReleaseError {
@@ -66,7 +70,7 @@ impl Explain for ReleaseError {
         match self {
             Self::Unsafe { .. } | Self::Archive(_) => Kind::Internal,
             Self::TooLarge { .. } => Kind::TooLarge,
-            Self::Files { .. } | Self::NoPlatform => Kind::Unavailable,
+            Self::Files { .. } => Kind::Unavailable,
             Self::Exists(_) => Kind::Conflict,
             Self::Blacklisted { .. } => Kind::Invalid,
         }
@@ -76,7 +80,6 @@ impl Explain for ReleaseError {
         match self {
             Self::TooLarge { .. } => Some("--bytes-max takes more".to_owned()),
             Self::Exists(_) => Some("remove it first; a release that is there is never changed".to_owned()),
-            Self::NoPlatform => Some("--any-platform unpacks releases for whatever machine".to_owned()),
             Self::Unsafe { .. } | Self::Archive(_) | Self::Files { .. } | Self::Blacklisted { .. } => None,
         }
     }
@@ -95,28 +98,48 @@ pub(crate) fn unpack(
         return Err(ReleaseError::Exists(whole));
     }
     let part = Part(into.join(format!(".{top}.{}.part", std::process::id())));
-    let files = |path: &Path| {
-        let path = path.to_owned();
-        move |source| ReleaseError::Files { path, source }
-    };
     std::fs::create_dir_all(into).map_err(files(into))?;
     part.remove();
-    DirBuilder::new().mode(0o755).create(&part.0).map_err(files(&part.0))?;
-    let mut archive = tar::Archive::new(MultiGzDecoder::new(archive));
-    let (mut left, mut count, mut modes) = (bytes_max, 0, Vec::new());
+    let count = fill(MultiGzDecoder::new(archive), &part.0, &whole, bytes_max)?;
+    // All of it is durable before it has its name: what is there under that is never changed.
+    let synced = |path: &Path| Ok(rustix::fs::syncfs(File::open(path)?)?);
+    synced(into).map_err(files(&part.0))?;
+    std::fs::rename(&part.0, &whole).map_err(files(&whole))?;
+    synced(into).map_err(files(into))?;
+    Ok(count)
+}
+
+fn files(path: &Path) -> impl FnOnce(io::Error) -> ReleaseError {
+    let path = path.to_owned();
+    move |source| ReleaseError::Files { path, source }
+}
+
+/// Unpacks a tar into the new folder `folder`, which is going to be `whole`, whose name is that of the archive's one folder.
+/// How many files there are. When it fails, what it has made so far is left.
+fn fill(archive: impl Read, folder: &Path, whole: &Path, bytes_max: u64) -> Result<u64, ReleaseError> {
+    let top = whole.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    DirBuilder::new().mode(0o700).create(folder).map_err(files(folder))?;
+    let allowed = Rc::new(Cell::new(HEAD_BYTES_MAX));
+    let mut archive = tar::Archive::new(Bounded { archive, allowed: Rc::clone(&allowed) });
+    let (mut left, mut count) = (bytes_max, 0);
+    // Of the folder itself, and of those that would not let us fill them.
+    let mut modes = BTreeMap::from([(folder.to_owned(), 0o755)]);
     for entry in archive.entries().map_err(ReleaseError::Archive)? {
         let mut entry = entry.map_err(ReleaseError::Archive)?;
         let name = entry.path().map_err(ReleaseError::Archive)?.into_owned();
         let refused = |why| ReleaseError::Unsafe { name: shown(&name), why };
         let inside = inside(&name, top).map_err(refused)?;
         count += 1;
-        left = left.checked_sub(entry.size()).ok_or(ReleaseError::TooLarge { bytes_max })?;
+        // What stands before it costs as well: else very many empty things would cost nothing.
+        let head = HEAD_BYTES_MAX.saturating_sub(allowed.get());
+        let costs = entry.size().saturating_add(head);
+        left = left.checked_sub(costs).ok_or(ReleaseError::TooLarge { bytes_max })?;
         if count > ENTRIES_MAX {
             return Err(refused("is one too many"));
         }
-        let path = part.0.join(&inside);
-        goes_through_folders(&part.0, &inside).map_err(refused)?;
-        if let Some(parent) = path.parent().filter(|parent| parent.starts_with(&part.0)) {
+        let path = folder.join(&inside);
+        goes_through_folders(folder, &inside).map_err(refused)?;
+        if let Some(parent) = path.parent().filter(|parent| parent.starts_with(folder)) {
             std::fs::create_dir_all(parent).map_err(files(parent))?;
         }
         let mode = entry.header().mode().unwrap_or(0o644) & 0o777;
@@ -127,12 +150,17 @@ pub(crate) fn unpack(
         };
         match entry.header().entry_type() {
             EntryType::Directory => {
-                if inside.as_os_str().is_empty() || path.is_dir() && !path.is_symlink() {
-                    modes.push((path, mode));
-                    continue;
+                let is_there = inside.as_os_str().is_empty()
+                    || path.symlink_metadata().is_ok_and(|found| found.is_dir());
+                if !is_there {
+                    DirBuilder::new().mode(0o700).create(&path).map_err(files(&path))?;
                 }
-                DirBuilder::new().mode(0o700).create(&path).map_err(files(&path))?;
-                modes.push((path, mode));
+                if mode & 0o700 == 0o700 && !inside.as_os_str().is_empty() {
+                    std::fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(files(&path))?;
+                    modes.remove(&path);
+                } else {
+                    modes.insert(path, mode);
+                }
             }
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 let mut file = OpenOptions::new()
@@ -141,18 +169,20 @@ pub(crate) fn unpack(
                     .mode(0o600)
                     .open(&path)
                     .map_err(files(&path))?;
+                // These are counted above.
+                allowed.set(u64::MAX);
                 io::copy(&mut entry, &mut file).map_err(ReleaseError::Archive)?;
                 file.set_permissions(Permissions::from_mode(mode)).map_err(files(&path))?;
             }
             EntryType::Symlink => {
                 let link = link()?;
-                stays_inside(&link, &inside, &whole).map_err(refused)?;
+                stays_inside(&link, &inside, whole).map_err(refused)?;
                 symlink(&link, &path).map_err(files(&path))?;
             }
             EntryType::Link => {
                 let to = self::inside(&link()?, top).map_err(refused)?;
-                goes_through_folders(&part.0, &to).map_err(refused)?;
-                let to = part.0.join(to);
+                goes_through_folders(folder, &to).map_err(refused)?;
+                let to = folder.join(to);
                 if !to.symlink_metadata().is_ok_and(|found| found.is_file()) {
                     return Err(refused("is a second name of something that is no file of this archive"));
                 }
@@ -160,21 +190,43 @@ pub(crate) fn unpack(
             }
             _ => return Err(refused("is neither a file, a folder nor a link")),
         }
+        allowed.set(HEAD_BYTES_MAX);
     }
     if count == 0 {
         let empty = io::Error::new(io::ErrorKind::UnexpectedEof, "there is nothing in it");
         return Err(ReleaseError::Archive(empty));
     }
-    // Last, as a folder may not let its owner write; the innermost first.
+    // Last, as a folder may not let its owner write; what is inside before what it is in.
     for (path, mode) in modes.iter().rev() {
         std::fs::set_permissions(path, Permissions::from_mode(*mode)).map_err(files(path))?;
     }
-    // All of it is durable before it has its name: what is there under that is never changed.
-    let synced = |path: &Path| Ok(rustix::fs::syncfs(File::open(path)?)?);
-    synced(&part.0).map_err(files(&part.0))?;
-    std::fs::rename(&part.0, &whole).map_err(files(&whole))?;
-    synced(into).map_err(files(into))?;
     Ok(count)
+}
+
+/// Unpacks a tar into the new folder `folder` as a release is, whose archive is in gzip: for fuzzing.
+///
+/// # Errors
+/// What is wrong with the archive.
+#[cfg(feature = "fuzzing")]
+pub fn unpack_tar(archive: &[u8], folder: &Path, whole: &Path, bytes_max: u64) -> Result<u64, String> {
+    fill(archive, folder, whole, bytes_max).map_err(|error| error.to_string())
+}
+
+/// What is read, as far as it is allowed.
+struct Bounded<R> {
+    archive: R,
+    allowed: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.archive.read(bytes)?;
+        match self.allowed.get().checked_sub(read as u64) {
+            Some(left) => self.allowed.set(left),
+            None => return Err(io::Error::other("more stands between its files than is taken")),
+        }
+        Ok(read)
+    }
 }
 
 /// A folder that is gone when this is, unless it has another name by then.
@@ -182,6 +234,15 @@ struct Part(PathBuf);
 
 impl Part {
     fn remove(&self) {
+        // Folders may have got modes that let nobody remove what is in them.
+        let mut left = vec![self.0.clone()];
+        while let Some(folder) = left.pop() {
+            if folder.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+                let _ = std::fs::set_permissions(&folder, Permissions::from_mode(0o700));
+                let inside = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+                left.extend(inside.map(|entry| entry.path()));
+            }
+        }
         // What cannot be removed is said when it is in the way.
         let _ = std::fs::remove_dir_all(&self.0);
     }
@@ -316,18 +377,95 @@ mod tests {
             Thing(SAME, "top/same", "top/bin/tool"),
             Thing(FILE, "./top/lib/x", ""),
         ];
-        assert_eq!(unpack(&archive(&things)[..], &root, "top", 1000).unwrap(), 9);
+        assert_eq!(unpack(&archive(&things)[..], &root, "top", 10_000).unwrap(), 9);
         for name in ["bin/tool", "bin/other", "up", "absolute", "same"] {
             assert_eq!(std::fs::read_to_string(root.join("top").join(name)).unwrap(), "hello", "{name}");
         }
         let mode = root.join("top/bin/tool").metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o755, "it does not run as somebody else");
-        assert!(matches!(unpack(&archive(&things)[..], &root, "top", 1000), Err(ReleaseError::Exists(_))));
+        assert!(matches!(unpack(&archive(&things)[..], &root, "top", 10_000), Err(ReleaseError::Exists(_))));
+    }
+
+    /// A header of this kind, and bytes behind it.
+    fn raw(kind: EntryType, name: &str, bytes: &[u8]) -> Vec<u8> {
+        let mut header = Header::new_gnu();
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_entry_type(kind);
+        header.set_mode(0o644);
+        header.set_size(bytes.len() as u64);
+        header.set_cksum();
+        let padding = vec![0; bytes.len().next_multiple_of(512) - bytes.len()];
+        [header.as_bytes(), bytes, &padding].concat()
+    }
+
+    /// What stands between files costs little, however little of the archive it is.
+    #[test]
+    fn what_is_said_of_files_is_bounded() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = raw(FILE, "top/a", b"x");
+        let long = |length: usize| [b"top/".as_slice(), &b"n/".repeat(length / 2), b"a\0"].concat();
+        let megabytes = 3 << 20;
+        for (number, (head, is_taken)) in [
+            (raw(EntryType::GNULongName, "././@LongLink", &long(1000)), true),
+            (raw(EntryType::GNULongName, "././@LongLink", &long(megabytes)), false),
+            (raw(EntryType::GNULongLink, "././@LongLink", &long(megabytes)), false),
+            (
+                raw(
+                    EntryType::XHeader,
+                    "pax",
+                    format!("{} path={}\n", megabytes, "x".repeat(megabytes - 14)).as_bytes(),
+                ),
+                false,
+            ),
+            (raw(FOLDER, "top/d", &vec![0; megabytes]), false),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let folder = directory.path().join(number.to_string());
+            let whole = directory.path().join("top");
+            let done = fill(&[head, file.clone()].concat()[..], &folder, &whole, u64::MAX);
+            assert_eq!(done.is_ok(), is_taken, "{number}: {done:?}");
+        }
+        // A file may be as long as all may be.
+        let folder = directory.path().join("large");
+        let large = raw(FILE, "top/large", &vec![7; megabytes]);
+        let done = fill(&[large, file].concat()[..], &folder, &directory.path().join("top"), 4 << 20);
+        assert_eq!(done.unwrap(), 2);
+        // Nothing is for nothing.
+        let folder = directory.path().join("many");
+        let many: Vec<u8> = (0..100).flat_map(|at| raw(FOLDER, &format!("top/{at}"), b"")).collect();
+        let done = fill(&many[..], &folder, &directory.path().join("top"), 40_000);
+        assert!(matches!(done, Err(ReleaseError::TooLarge { .. })), "{done:?}");
+    }
+
+    /// Modes are those of the archive, the last one that is said, and keep nothing from being removed.
+    #[test]
+    fn folders_without_leave_are_made_and_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (folder, whole) = (directory.path().join("part"), directory.path().join("top"));
+        let closed = |name: &str, mode| {
+            let mut header = Header::new_old();
+            header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+            header.set_entry_type(FOLDER);
+            header.set_mode(mode);
+            header.set_size(0);
+            header.set_cksum();
+            header.as_bytes().to_vec()
+        };
+        let archive =
+            [closed("top/a/b/", 0o555), closed("top/a/", 0o700), closed("top/a/", 0), closed("top", 0o711)];
+        fill(&archive.concat()[..], &folder, &whole, 10_000).unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&folder), mode(&folder.join("a"))), (0o711, 0));
+        drop(Part(folder.clone()));
+        assert!(!folder.exists());
     }
 
     #[test]
     fn what_is_not_leaves_nothing() {
         let outside = tempfile::tempdir().unwrap();
+        let long: &'static str = Box::leak("x".repeat(4000).into_boxed_str());
         for (things, part) in [
             (&[Thing(FILE, "/top/a", "x")][..], "is absolute"),
             (&[Thing(FILE, "top/../a", "x")], "goes up"),
@@ -350,17 +488,17 @@ mod tests {
             (&[Thing(EntryType::Char, "top/a", "")], "is neither"),
             (&[Thing(FILE, "top/a", "x"), Thing(FILE, "top/a", "y")], "could not write"),
             (&[Thing(FILE, "top/a", "x"), Thing(FILE, "top/a/b", "y")], "no folder"),
-            (&[Thing(FILE, "top/a", "0123456789abcdef")], "more in the archive"),
+            (&[Thing(FILE, "top/a", long)], "more in the archive"),
             (&[], "cannot be read"),
         ] {
             let root = outside.path().join("root");
-            let error = unpack(&archive(things)[..], &root, "top", 10).unwrap_err();
+            let error = unpack(&archive(things)[..], &root, "top", 4000).unwrap_err();
             assert!(error.to_string().contains(part), "{part}: {error}");
             assert_eq!(std::fs::read_dir(&root).unwrap().count(), 0, "{part}");
         }
         for bytes in [&b""[..], b"no gzip", &archive(&[Thing(FILE, "top/a", "x")])[..30]] {
             let root = outside.path().join("root");
-            assert!(matches!(unpack(bytes, &root, "top", 10), Err(ReleaseError::Archive(_))));
+            assert!(matches!(unpack(bytes, &root, "top", 4000), Err(ReleaseError::Archive(_))));
             assert_eq!(std::fs::read_dir(&root).unwrap().count(), 0);
         }
     }

@@ -104,6 +104,7 @@ async fn verify(
             bytes += piece.len() as u64;
             meter.moved(piece.len() as u64);
         }
+        check_length(digest, bytes, told)?;
         session.tell(
             &json!({"key": found.key, "sha512": digest.to_string(), "bytes": bytes}),
             &format!("{digest}  {}", one_line(&found.key)),
@@ -112,4 +113,26 @@ async fn verify(
     }
     meter.done();
     Ok(())
+}
+
+/// Whether there are as many bytes as somebody who is believed says, if anybody does.
+pub(super) fn check_length(sha512: Sha512, bytes: u64, told: Option<u64>) -> Result<(), CacheCommandError> {
+    match told {
+        Some(told) if told != bytes => Err(CacheCommandError::Length { sha512, bytes, told }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_as_many_bytes_as_were_signed() {
+        for (bytes, told, is_right) in
+            [(3, None, true), (3, Some(3), true), (3, Some(4), false), (4, Some(3), false)]
+        {
+            assert_eq!(check_length(Sha512::of(b"abc"), bytes, told).is_ok(), is_right, "{bytes} {told:?}");
+        }
+    }
 }

@@ -72,6 +72,16 @@ impl Explain for AccessError {
             Self::Pem { .. } | Self::Missing { .. } | Self::PrivateKey { .. } | Self::Half => Kind::Invalid,
         }
     }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Unreadable { .. } => Some("see that the file is there, and that you may read it".into()),
+            Self::Pem { .. } => Some("it is to be PEM, as `openssl` writes it".into()),
+            Self::Missing { what, .. } => Some(format!("put a {what} into it, as PEM")),
+            Self::PrivateKey { .. } => Some("name a file with certificates alone".into()),
+            Self::Half => Some("name both, or one file that has both in it".into()),
+        }
+    }
 }
 
 impl Access {

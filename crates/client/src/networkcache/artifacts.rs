@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::{Sha512, Sha512Hasher};
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Body, Method};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
@@ -15,12 +15,12 @@ use tokio::time::timeout;
 use super::download::Download;
 use super::file_body::FileBody;
 use super::service::{Failed, Service, missed};
-use super::{Access, CacheError, PATIENCE, Patience, ServiceUrl};
+use super::{Access, CacheError, Patience, ServiceUrl};
 use crate::answer::one_line;
 use crate::client::BuildError;
 
 /// What names bytes, in an answer: with room for what might stand around it.
-const NAME_BYTES_MAX: usize = 1024;
+pub(super) const NAME_BYTES_MAX: usize = 1024;
 
 /// A file that is to be uploaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,22 +55,40 @@ impl Source {
     }
 }
 
-/// How much of an upload has gone out, for whoever watches it. It begins anew when the upload does.
+/// How much of an upload has gone out, for whoever watches it. It goes back to where the upload goes on.
 #[derive(Debug, Clone, Default)]
-pub struct Sent(Arc<AtomicU64>);
+pub struct Sent {
+    pub(super) bytes: Arc<AtomicU64>,
+    cuts: Arc<AtomicU64>,
+}
 
 impl Sent {
     /// In bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How often it was cut off, and went on or began anew.
+    #[must_use]
+    pub fn cuts(&self) -> u64 {
+        self.cuts.load(Ordering::Relaxed)
+    }
+
+    /// It begins at `bytes`.
+    pub(super) fn begins_at(&self, bytes: u64) {
+        self.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn was_cut(&self) {
+        self.cuts.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 /// Asks a server of bytes. Its clones share their connections.
 #[derive(Debug, Clone)]
 pub struct Artifacts {
-    service: Service,
+    pub(super) service: Service,
 }
 
 impl Artifacts {
@@ -79,10 +97,14 @@ impl Artifacts {
     /// # Errors
     /// When the user or the files of `access` are not what they should be.
     pub fn new(url: ServiceUrl, access: &Access) -> Result<Self, BuildError> {
-        Self::with(url, access, PATIENCE)
+        Self::with(url, access, Patience::LONG)
     }
 
-    pub(super) fn with(url: ServiceUrl, access: &Access, patience: Patience) -> Result<Self, BuildError> {
+    /// The same, with another patience.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with(url: ServiceUrl, access: &Access, patience: Patience) -> Result<Self, BuildError> {
         Ok(Self { service: Service::new(url, access, patience)? })
     }
 
@@ -90,6 +112,33 @@ impl Artifacts {
     #[must_use]
     pub fn url(&self) -> &ServiceUrl {
         &self.service.url
+    }
+
+    /// The same server, asked by a cache for others, as this `Via` header says.
+    #[must_use]
+    pub fn via(&self, header: &str) -> Self {
+        Self { service: self.service.via(header) }
+    }
+
+    /// How many bytes the object has, where the server says so, without fetching it.
+    ///
+    /// # Errors
+    /// When the server does not have it ([`CacheError::is_absent`]), or does not answer.
+    pub async fn size(&self, digest: Sha512) -> Result<Option<u64>, CacheError> {
+        let url = self.service.url.under(&digest.to_string());
+        // Not everybody serves HEAD; and of what GET answers, nothing is read.
+        let mut method = Method::HEAD;
+        loop {
+            let ask = || self.service.asked(method.clone(), &url, self.service.request(method.clone(), &url));
+            match self.service.until_done(ask).await {
+                // The length of a body that does not come is in the header alone.
+                Ok(response) => return Ok(content_length(response.headers())),
+                Err(CacheError::Refused { status: 405 | 501, .. }) if method == Method::HEAD => {
+                    method = Method::GET;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Whether the server has these bytes. What it answers but yes is a no, as it is to old clients: a server that does not
@@ -144,9 +193,9 @@ impl Artifacts {
         if length(&file)? != source.bytes {
             return Err(changed().into());
         }
-        sent.0.store(0, Ordering::Relaxed);
+        sent.begins_at(0);
         let kept = file.try_clone().map_err(unreadable)?;
-        let body = Body::wrap(FileBody::new(file, source.bytes, sent.0.clone()));
+        let body = Body::wrap(FileBody::new(file, source.bytes, sent.bytes.clone()));
         let octets = HeaderValue::from_static("application/octet-stream");
         let request = self.service.request(Method::POST, url).header(CONTENT_TYPE, octets).body(body);
         let mut answering = pin!(request.send());
@@ -166,4 +215,9 @@ impl Artifacts {
         }
         self.service.body(url, response, NAME_BYTES_MAX).await
     }
+}
+
+/// How long the body is said to be that a server did not send.
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }

@@ -1,13 +1,13 @@
 //! Signed statements under a key: `GET` and `PUT`.
 
 use entry::{Entry, List, read_list};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use tokio::time::timeout;
 
 use super::service::{Failed, Service, missed};
-use super::{Access, CacheError, PATIENCE, Patience, ServiceUrl};
+use super::{Access, CacheError, Patience, ServiceUrl};
 use crate::client::BuildError;
 
 /// The longest list that is read, in bytes.
@@ -45,10 +45,14 @@ impl Entries {
     /// # Errors
     /// When the user or the files of `access` are not what they should be.
     pub fn new(url: ServiceUrl, access: &Access) -> Result<Self, BuildError> {
-        Self::with(url, access, PATIENCE)
+        Self::with(url, access, Patience::LONG)
     }
 
-    pub(super) fn with(url: ServiceUrl, access: &Access, patience: Patience) -> Result<Self, BuildError> {
+    /// The same, with another patience.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with(url: ServiceUrl, access: &Access, patience: Patience) -> Result<Self, BuildError> {
         Ok(Self { service: Service::new(url, access, patience)? })
     }
 
@@ -56,6 +60,12 @@ impl Entries {
     #[must_use]
     pub fn url(&self) -> &ServiceUrl {
         &self.service.url
+    }
+
+    /// The same server, asked by a cache for others, as this `Via` header says.
+    #[must_use]
+    pub fn via(&self, header: &str) -> Self {
+        Self { service: self.service.via(header) }
     }
 
     /// All entries under `key`, in the server's order. Those that are malformed are passed over, and are in
@@ -78,6 +88,40 @@ impl Entries {
             Err(CacheError::Broken { url: url.clone(), why })
         })?;
         Ok(read_list(&body, LIST_BYTES_MAX)?)
+    }
+
+    /// The keys that `pattern` fits (`*` any characters, `?` one), of a server of ours that lets us list them.
+    ///
+    /// # Errors
+    /// When it is none, does not let us, or does not answer.
+    pub async fn keys(&self, pattern: &str) -> Result<Vec<String>, CacheError> {
+        let Some(keys) = self.service.url.keys() else {
+            return Err(CacheError::Unlisted { url: self.service.url.to_string() });
+        };
+        let (mut found, mut next) = (Vec::new(), None::<String>);
+        loop {
+            let mut url = format!("{keys}?limit=1000&key={}", utf8_percent_encode(pattern, NON_ALPHANUMERIC));
+            if let Some(next) = &next {
+                url += &format!("&after={}", utf8_percent_encode(next, NON_ALPHANUMERIC));
+            }
+            let (service, at) = (&self.service, url.as_str());
+            let ask = || async move {
+                let response = service.asked(Method::GET, at, service.request(Method::GET, at)).await?;
+                service.body(at, response, LIST_BYTES_MAX).await
+            };
+            let body = self.service.until_done(ask).await.map_err(|error| match error.is_absent() {
+                true => CacheError::Unlisted { url: self.service.url.to_string() },
+                false => error,
+            })?;
+            let page: wire::Page<wire::EntryKey> =
+                serde_json::from_slice(&body).map_err(|_| CacheError::Unlisted { url: keys.clone() })?;
+            let is_new = page.next != next;
+            next = page.next;
+            found.extend(page.items.into_iter().map(|item| item.key));
+            if next.is_none() || !is_new {
+                return Ok(found);
+            }
+        }
     }
 
     /// Adds an entry under `key`.

@@ -77,6 +77,12 @@ pub enum CacheError {
     /// What came is not a list of entries.
     #[error(transparent)]
     List(#[from] ListError),
+    /// It does not say what it has.
+    #[error("{url} does not list its keys")]
+    Unlisted {
+        /// What was asked.
+        url: String,
+    },
     /// A key that no URL can carry.
     #[error("`{0}` is not a key: it is empty, too long, or has `.` or `..` for a part")]
     Key(String),
@@ -127,7 +133,7 @@ impl Explain for CacheError {
             Self::Digest { .. } | Self::OtherName { .. } | Self::OtherRange { .. } => Kind::Internal,
             Self::TooLarge { .. } => Kind::TooLarge,
             Self::List(error) => error.kind(),
-            Self::Key(_) => Kind::Invalid,
+            Self::Key(_) | Self::Unlisted { .. } => Kind::Invalid,
             Self::Changed { .. } => Kind::Conflict,
         }
     }
@@ -141,6 +147,7 @@ impl Explain for CacheError {
                 "writers prove who they are: with a client certificate, or user:password@ in the URL"
                     .to_owned(),
             ),
+            Self::Unlisted { .. } => Some("name the keys: only servers of this kind list them".to_owned()),
             _ => None,
         }
     }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead as _, ReadBuf};
 /// How much is read at once, in bytes.
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// The first `left` bytes of a file. One that has become shorter breaks the request off.
+/// The next `left` bytes of a file. One that has become shorter breaks the request off.
 pub(super) struct FileBody {
     file: tokio::fs::File,
     left: u64,

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use base::report;
-use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, VIA,
+};
 use reqwest::redirect::Policy;
 use reqwest::{Identity, Method, RequestBuilder, Response};
 use tokio::time::timeout;
@@ -19,6 +21,8 @@ const DETAIL_BYTES_MAX: usize = 2048;
 pub(super) struct Service {
     pub(super) url: ServiceUrl,
     pub(super) patience: Patience,
+    /// The caches that ask through us (RFC 9110 §7.6.3).
+    via: Option<HeaderValue>,
     http: reqwest::Client,
 }
 
@@ -128,11 +132,20 @@ impl Service {
             (Trust::System, Some(identity)) => builder.identity(identity),
             (Trust::System, None) => builder,
         };
-        Ok(Self { url, patience, http: builder.build().map_err(BuildError::Tls)? })
+        Ok(Self { url, patience, via: None, http: builder.build().map_err(BuildError::Tls)? })
+    }
+
+    /// The same service, asked by a cache, as this `Via` header says.
+    pub(super) fn via(&self, header: &str) -> Self {
+        Self { via: HeaderValue::from_str(header).ok(), ..self.clone() }
     }
 
     pub(super) fn request(&self, method: Method, url: &str) -> RequestBuilder {
-        self.http.request(method, url)
+        let request = self.http.request(method, url);
+        match &self.via {
+            Some(via) => request.header(VIA, via),
+            None => request,
+        }
     }
 
     /// The beginning of the answer to what only reads, if it says yes.
@@ -209,14 +222,19 @@ impl Service {
         let status = response.status().as_u16();
         let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let wanted = header(RETRY_AFTER).and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
-        let is_text = header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/plain"));
-        let detail = if is_text && method != Method::HEAD { self.detail(response).await } else { None };
+        let kind = header(CONTENT_TYPE).unwrap_or_default();
+        let (is_text, is_problem) = (kind.starts_with("text/plain"), kind == wire::PROBLEM_JSON);
+        let text = match method != Method::HEAD && (is_text || is_problem) {
+            true => self.text(response).await,
+            false => Vec::new(),
+        };
+        let detail = if is_problem { problem(&text) } else { first_line(&String::from_utf8_lossy(&text)) };
         let error = CacheError::Refused { method, url: url.to_owned(), status, detail };
         Failed { wanted, ..error.into() }
     }
 
-    /// The first line of a text, as far as it comes soon.
-    async fn detail(&self, mut response: Response) -> Option<String> {
+    /// The beginning of a text, as far as it comes soon.
+    async fn text(&self, mut response: Response) -> Vec<u8> {
         let within = self.patience.read.min(Duration::from_secs(5));
         let mut text = Vec::new();
         let _ = timeout(within, async {
@@ -229,10 +247,18 @@ impl Service {
         })
         .await;
         text.truncate(DETAIL_BYTES_MAX);
-        let text = String::from_utf8_lossy(&text);
-        let line = text.lines().next().map(str::trim).filter(|line| !line.is_empty())?;
-        Some(one_line(line))
+        text
     }
+}
+
+fn first_line(text: &str) -> Option<String> {
+    let line = text.lines().next().map(str::trim).filter(|line| !line.is_empty())?;
+    Some(one_line(line))
+}
+
+/// What a problem says (RFC 9457), as servers of ours tell them.
+fn problem(text: &[u8]) -> Option<String> {
+    first_line(&serde_json::from_slice::<wire::Problem>(text).ok()?.detail)
 }
 
 /// There was no answer.

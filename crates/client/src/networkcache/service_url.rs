@@ -45,6 +45,16 @@ impl ServiceUrl {
         &self.base
     }
 
+    /// Where a server of ours takes uploads in pieces, if this may be one.
+    pub(super) fn uploads(&self) -> Option<String> {
+        self.base.strip_suffix("/shacache").map(|server| format!("{server}/v1/cache/uploads"))
+    }
+
+    /// Where a server of ours lists keys, if this may be one.
+    pub(super) fn keys(&self) -> Option<String> {
+        self.base.strip_suffix("/shadir").map(|server| format!("{server}/v1/cache/keys"))
+    }
+
     /// The URL of what is under `path`, which is escaped.
     pub(super) fn under(&self, path: &str) -> String {
         format!("{}/{path}", self.base)

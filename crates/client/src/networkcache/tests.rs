@@ -36,8 +36,13 @@ struct Server {
 impl Server {
     /// Does these one after another, and the last one for ever.
     fn doing(acts: &[Act]) -> Self {
+        Self::at("base", acts)
+    }
+
+    /// The same, with this base path.
+    fn at(base: &str, acts: &[Act]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/base", listener.local_addr().unwrap()).parse().unwrap();
+        let url = format!("http://{}/{base}", listener.local_addr().unwrap()).parse().unwrap();
         let heard = Arc::new(Mutex::new(Vec::new()));
         let (acts, hears) = (acts.to_vec(), heard.clone());
         std::thread::spawn(move || {
@@ -77,7 +82,7 @@ impl Act {
             Some(line.split_once(": ")?.1.to_owned())
         };
         let mut line = head.lines().next().unwrap_or_default().to_owned();
-        for name in ["range", "authorization", "content-length", "content-type"] {
+        for name in ["range", "authorization", "content-length", "content-type", "upload-offset"] {
             line.extend(header(name).map(|value| format!(" {value}")));
         }
         hears.lock().unwrap().push(line);
@@ -118,6 +123,7 @@ const SHORT: Patience = Patience {
     pause: Duration::from_millis(1),
     pause_max: Duration::from_millis(4),
     tries: 6,
+    in_pieces: 30,
 };
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
@@ -306,6 +312,129 @@ fn whether_bytes_are_there_is_asked_without_reading_them() {
     }
     let server = Server::doing(&[Slam]);
     assert!(wait(server.artifacts().is_there(digest())).is_err());
+}
+
+/// Where the server is one of ours: see [`super::uploads`].
+#[test]
+fn uploads_go_on_where_they_were_cut_off() {
+    const UPLOAD: &str = "/v1/cache/uploads/0123456789abcdef0123456789abcdef";
+    let name = digest().to_string();
+    let does = || Say(answer("204 No Content\r\nUpload-Limit: max-age=9", 0, b""));
+    let open = || Say(answer(&format!("201 Created\r\nLocation: {UPLOAD}\r\nUpload-Offset: 0"), 0, b""));
+    let begun = Say(answer(&format!("201 Created\r\nLocation: {UPLOAD}\r\nUpload-Offset: 30"), 0, b""));
+    let has = |bytes: u64| Say(answer(&format!("200 OK\r\nUpload-Offset: {bytes}"), 0, b""));
+    let kept = |name: &str| {
+        let body = format!("{{\"offset\":36,\"sha512\":\"{name}\"}}");
+        Say(answer("201 Created", body.len(), body.as_bytes()))
+    };
+    let no = |status| Say(trouble(status));
+    let kept_whole = Say(answer("201 Created", 128, name.as_bytes()));
+    let mut lost_thrice = vec![does()];
+    lost_thrice.extend(std::iter::repeat_n([open(), no(404), no(404), no(404)], 3).flatten());
+    lost_thrice.push(kept_whole.clone());
+    let patched = |at: u64| {
+        // Where nothing is left, there is no body, and no length of it.
+        let length = if at == 36 { String::new() } else { format!(" {}", 36 - at) };
+        format!("PATCH {UPLOAD} HTTP/1.1{length} application/partial-upload {at}")
+    };
+    for (case, acts, expected, cuts, last) in [
+        ("at once", vec![does(), open(), kept(&name)], None, 0, patched(0)),
+        ("begun before", vec![does(), begun, kept(&name)], None, 0, patched(30)),
+        ("cut", vec![does(), open(), Slam, has(10), kept(&name)], None, 1, patched(10)),
+        (
+            "cut twice",
+            vec![does(), open(), Slam, Slam, has(10), no(502), has(20), kept(&name)],
+            None,
+            2,
+            patched(20),
+        ),
+        ("trouble", vec![does(), open(), no(503), has(0), kept(&name)], None, 1, patched(0)),
+        ("silent", vec![does(), open(), Hang(Vec::new()), has(36), kept(&name)], None, 1, patched(36)),
+        ("elsewhere", vec![does(), open(), no(409), has(7), kept(&name)], None, 1, patched(7)),
+        (
+            "started again",
+            vec![does(), open(), Slam, no(404), no(404), open(), kept(&name)],
+            None,
+            1,
+            patched(0),
+        ),
+        (
+            "the answer is lost",
+            vec![does(), open(), Slam, no(404), Say(answer("200 OK", 0, b""))],
+            None,
+            1,
+            format!("HEAD /shacache/{name} HTTP/1.1"),
+        ),
+        (
+            "another server",
+            vec![no(501), kept_whole.clone()],
+            None,
+            0,
+            "POST /shacache HTTP/1.1 36 application/octet-stream".to_owned(),
+        ),
+        (
+            "too many are open",
+            vec![does(), no(409), kept_whole.clone()],
+            None,
+            0,
+            "POST /shacache HTTP/1.1 36 application/octet-stream".to_owned(),
+        ),
+        (
+            "each process knows its own",
+            lost_thrice,
+            None,
+            3,
+            "POST /shacache HTTP/1.1 36 application/octet-stream".to_owned(),
+        ),
+        (
+            "and too many are open",
+            vec![does(), open(), no(404), no(404), no(404), no(409), kept_whole.clone()],
+            None,
+            1,
+            "POST /shacache HTTP/1.1 36 application/octet-stream".to_owned(),
+        ),
+        (
+            "full",
+            vec![does(), no(507)],
+            Some("the server answered 507 to POST "),
+            0,
+            "POST /v1/cache/uploads HTTP/1.1 0 application/octet-stream".to_owned(),
+        ),
+        (
+            "another name",
+            vec![does(), open(), kept("a")],
+            Some("the server took the bytes and answered `a`"),
+            0,
+            format!("DELETE {UPLOAD} HTTP/1.1"),
+        ),
+        (
+            "not allowed any more",
+            vec![does(), open(), Slam, no(401), has(0)],
+            Some("the server answered 401 to HEAD "),
+            1,
+            format!("DELETE {UPLOAD} HTTP/1.1"),
+        ),
+        (
+            "never well",
+            vec![does(), open(), Slam],
+            Some("the connection to "),
+            1,
+            format!("DELETE {UPLOAD} HTTP/1.1"),
+        ),
+    ] {
+        let server = Server::at("shacache", &acts);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("object");
+        std::fs::write(&path, TEXT).unwrap();
+        let (source, progress) = (wait(Source::of(&path)).unwrap(), Sent::default());
+        let sent = wait(server.artifacts().send(&source, &progress)).map_err(|error| error.to_string());
+        match (&sent, expected) {
+            (Ok(()), None) => {}
+            (Err(error), Some(expected)) => assert!(error.starts_with(expected), "{case}: {error}"),
+            _ => panic!("{case}: {sent:?}"),
+        }
+        assert_eq!((progress.cuts(), server.heard().last()), (cuts, Some(&last)), "{case}");
+    }
 }
 
 #[test]

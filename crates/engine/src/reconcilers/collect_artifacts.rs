@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use base::{Clock, Span};
-use cache::{Cache, How, Rules};
+use base::{Clock, Explain, Kind, Span};
+use cache::{Cache, Collected, How, Maintain, MaintainError, Rules};
 use futures_util::future::BoxFuture;
 use identity::Permit;
+use store::Claims;
 
-use crate::reconciler::{Next, Reconciler, StepError};
+use crate::house::House;
+use crate::reconciler::{LEASE, Next, Reconciler, StepError, holding};
 use crate::tasks::Stop;
 
+/// Under which name it is claimed, also by whoever asks for it.
+const NAME: &str = "collect-artifacts";
 const EVERY: Span = Span::seconds(6 * 3_600);
 
 pub(crate) struct CollectArtifacts {
@@ -20,7 +24,7 @@ pub(crate) struct CollectArtifacts {
 
 impl Reconciler for CollectArtifacts {
     fn name(&self) -> &'static str {
-        "collect-artifacts"
+        NAME
     }
 
     fn step<'a>(&'a mut self, stop: &'a Stop) -> BoxFuture<'a, Result<Next, StepError>> {
@@ -37,5 +41,63 @@ impl Reconciler for CollectArtifacts {
             }
             Ok(Next::At(self.clock.now() + EVERY))
         })
+    }
+}
+
+/// Why the cache was not tidied up when somebody asked for that.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// It is being done.
+    #[error("the cache is being tidied up already")]
+    Busy,
+    /// It was begun, and failed.
+    #[error(transparent)]
+    Maintain(#[from] MaintainError),
+    /// The store failed.
+    #[error("could not see whether the cache is being tidied up")]
+    Store(#[from] store::Error),
+}
+
+impl Explain for CollectError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Busy => Kind::Conflict,
+            Self::Maintain(source) => source.kind(),
+            Self::Store(source) => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Busy => {
+                Some("ask again when that is over: the server does it every 6 hours by itself".into())
+            }
+            Self::Maintain(source) => source.help(),
+            Self::Store(source) => source.help(),
+        }
+    }
+}
+
+impl House {
+    /// Removes from the cache what its rules do not keep, because somebody asks for that: never while it is done already, by
+    /// this process or another one. Nothing where there is no cache.
+    ///
+    /// # Errors
+    /// [`CollectError`].
+    pub async fn collect_artifacts(
+        &self,
+        permit: &Permit<Maintain>,
+        how: How,
+    ) -> Result<Collected, CollectError> {
+        let Some((cache, rules)) = self.cache().zip(self.cache_rules()) else {
+            return Ok(Collected::default());
+        };
+        let claims = Claims::new(self.engine.clone())?;
+        let holder = base::hex::encode(&self.entropy.bytes::<8>());
+        let claim = claims.take(NAME, &holder, self.clock.now(), LEASE).await?.ok_or(CollectError::Busy)?;
+        let while_held = self.stopping().part();
+        let stops = || while_held.is_asked();
+        let collect = cache.collect(permit, rules, how, &stops);
+        Ok(holding(claim, &claims, &self.clock, &while_held, collect).await?)
     }
 }

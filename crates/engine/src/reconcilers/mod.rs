@@ -3,6 +3,7 @@
 mod certificates;
 mod close_idle;
 mod collect_artifacts;
+mod end_idle_uploads;
 mod history;
 mod investigate;
 mod nodes;
@@ -18,6 +19,8 @@ mod write_uses;
 pub(crate) use certificates::Certificates;
 pub(crate) use close_idle::CloseIdle;
 pub(crate) use collect_artifacts::CollectArtifacts;
+pub use collect_artifacts::CollectError;
+pub(crate) use end_idle_uploads::EndIdleUploads;
 pub(crate) use history::TrimHistory;
 pub(crate) use investigate::Investigate;
 pub(crate) use nodes::RegisterNodes;

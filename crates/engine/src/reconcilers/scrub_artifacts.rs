@@ -21,6 +21,8 @@ const ROUNDS_APART: Span = Span::seconds(3_600);
 pub(crate) struct ScrubArtifacts {
     pub(crate) cache: Arc<Cache>,
     pub(crate) bytes_per_second: u64,
+    /// Whether the blobs are those of this process alone.
+    pub(crate) is_own: bool,
     pub(crate) clock: Clock,
 }
 
@@ -68,6 +70,11 @@ impl Reconciler for ScrubArtifacts {
             }
             Ok(Next::At(self.clock.now()))
         })
+    }
+
+    /// Where each process has a folder of its own, each looks through its own.
+    fn is_own(&self) -> bool {
+        self.is_own
     }
 }
 

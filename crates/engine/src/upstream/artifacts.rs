@@ -11,30 +11,30 @@ use cache::{Artifact, Cache, ReadArtifacts};
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use identity::Permit;
 use store::blobs::SoFar;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::fetch::State;
-use super::{Relay, RelayError};
+use super::passing::Passing;
+use super::places::Places;
+use super::{Asker, Relay, RelayError};
 
-/// How many artifacts are fetched at once.
-const FETCHES_MAX: usize = 64;
 /// How many artifacts are remembered not to be there.
 const ABSENT_MAX: usize = 10_000;
 /// How soon it is looked again at what has come and is not written yet.
 const LOOKED_AT: Duration = Duration::from_millis(5);
+/// How long a cache that asks us waits for what upstream has not answered yet: that may be waiting for the very same cache.
+const CACHES_WAIT: Duration = Duration::from_secs(4);
 
 /// What is being fetched, and what was not there.
+#[derive(Default)]
 pub(super) struct Artifacts {
-    pub(super) fetches: Mutex<HashMap<Sha512, watch::Receiver<State>>>,
+    fetches: Mutex<HashMap<Sha512, watch::Receiver<State>>>,
     absent: Mutex<HashMap<Sha512, Timestamp>>,
-    pub(super) places: Arc<Semaphore>,
-}
-
-impl Default for Artifacts {
-    fn default() -> Self {
-        let (fetches, absent) = (Mutex::default(), Mutex::default());
-        Self { fetches, absent, places: Arc::new(Semaphore::new(FETCHES_MAX)) }
-    }
+    /// For what is fetched.
+    pub(super) places: Places,
+    /// For what is only asked about.
+    pub(super) questions: Places,
 }
 
 /// An artifact of which somebody asked.
@@ -43,6 +43,8 @@ pub enum Relayed {
     Here(Artifact),
     /// It is coming from upstream.
     Coming(Coming),
+    /// It is coming from upstream, and not kept, as it cannot be.
+    Passing(Passing),
 }
 
 /// An artifact that is on its way here, and can be read as it comes.
@@ -59,7 +61,7 @@ impl Artifacts {
         self.fetches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_absent(&self, digest: Sha512, now: Timestamp) -> bool {
+    pub(super) fn is_absent(&self, digest: Sha512, now: Timestamp) -> bool {
         let absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
         absent.get(&digest).is_some_and(|until| *until > now)
     }
@@ -76,7 +78,8 @@ impl Artifacts {
 }
 
 impl Relay {
-    /// An artifact, from here or from upstream, which is asked once however many wait for it.
+    /// An artifact, from here or from upstream, which is asked once however many wait for it. What came from upstream and
+    /// cannot be kept here, as it is too large or there is no room, is passed on.
     ///
     /// # Errors
     /// [`RelayError`].
@@ -84,33 +87,46 @@ impl Relay {
         self: &Arc<Self>,
         permit: Permit<ReadArtifacts>,
         digest: Sha512,
+        asker: &Asker,
     ) -> Result<Option<Relayed>, RelayError> {
         if let Some(found) = self.cache.open(permit, digest).await? {
             return Ok(Some(Relayed::Here(found)));
         }
+        let Some(via) = asker.via.through(&self.name) else { return Ok(None) };
         if self.artifacts.is_absent(digest, self.clock.now()) {
             return Ok(None);
         }
-        let mut state = self.fetch(digest)?;
+        let mut state = self.fetch(digest, asker, via.clone())?;
         loop {
             let now = state.borrow_and_update().clone();
-            match now {
+            match &now {
                 State::Kept => {
                     let found = self.cache.open(Permit::house(), digest).await?;
                     return Ok(found.map(Relayed::Here));
                 }
                 State::Absent => return Ok(None),
-                State::Failed(error) => return Err(RelayError::Failed(error)),
+                State::Failed(error) if error.is_no_room() => {
+                    let passing = self.pass_on(digest, asker, via).await?;
+                    // Of what has no known end nobody could tell whether they have all of it.
+                    let passing = passing.ok_or_else(|| RelayError::Failed(error.clone()))?;
+                    return Ok(Some(Relayed::Passing(passing)));
+                }
+                State::Failed(error) => return Err(RelayError::Failed(error.clone())),
                 State::Coming { bytes: Some(bytes), so_far: Some(so_far), .. } => {
-                    let cache = self.cache.clone();
+                    let (bytes, so_far, cache) = (*bytes, so_far.clone(), self.cache.clone());
                     return Ok(Some(Relayed::Coming(Coming { digest, bytes, cache, state, so_far })));
                 }
                 // What cannot be read along with, or has no known end, is given once it is here.
                 State::Coming { .. } | State::Asked => {}
             }
-            if state.changed().await.is_err() {
-                return Err(RelayError::Stopping);
-            }
+            let changed = match now {
+                State::Asked if asker.via.is_a_cache() => {
+                    let Ok(changed) = timeout(CACHES_WAIT, state.changed()).await else { return Ok(None) };
+                    changed
+                }
+                _ => state.changed().await,
+            };
+            changed.map_err(|_| RelayError::Stopping)?;
         }
     }
 }

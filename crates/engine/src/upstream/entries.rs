@@ -8,7 +8,7 @@ use base::{Span, Timestamp};
 use cache::EntryKey;
 use identity::Permit;
 
-use super::{NotFetched, Relay, RelayError};
+use super::{Asker, NotFetched, Relay, RelayError};
 
 /// How many keys are remembered to be fresh.
 const FRESH_MAX: usize = 50_000;
@@ -75,26 +75,35 @@ impl Relay {
     ///
     /// # Errors
     /// [`RelayError`]; what is here can be given all the same.
-    pub async fn refresh(&self, key: &EntryKey) -> Result<(), RelayError> {
+    pub async fn refresh(&self, key: &EntryKey, asker: &Asker) -> Result<(), RelayError> {
         let turn = self.lists.asking(key);
-        let _turn = turn.lock().await;
+        // Who asks upstream may be waiting for the very cache that asks here.
+        let _turn = match asker.via.is_a_cache() {
+            true => match turn.try_lock() {
+                Ok(turn) => turn,
+                Err(_) => return Ok(()),
+            },
+            false => turn.lock().await,
+        };
         if self.lists.is_fresh(key, self.clock.now()) {
             return Ok(());
         }
-        self.ask(key).await.map(drop)
+        self.ask(key, asker).await.map(drop)
     }
 
-    /// The same, whenever that was last done; whether upstream says anything under this key.
+    /// The same, whenever that was last done; whether upstream says anything under this key. What was asked through this
+    /// house is left as it is, and something is said under it for all anybody knows.
     ///
     /// # Errors
     /// [`RelayError`].
-    pub async fn ask(&self, key: &EntryKey) -> Result<bool, RelayError> {
+    pub async fn ask(&self, key: &EntryKey, asker: &Asker) -> Result<bool, RelayError> {
+        let Some(via) = asker.via.through(&self.name) else { return Ok(true) };
         if self.is_left_alone() {
-            return Err(NotFetched("it had trouble a moment ago".to_owned()).into());
+            return Err(NotFetched::LeftAlone.into());
         }
-        let asked = tokio::time::timeout(DEADLINE, self.upstream.entries(key.as_str())).await;
-        let late = || NotFetched(format!("it said nothing for {} s", DEADLINE.as_secs()));
-        let found = asked.map_err(|_| late()).flatten();
+        let asked = tokio::time::timeout(DEADLINE, self.upstream.entries(key.as_str(), via)).await;
+        let late = |_| NotFetched::Silent { seconds: DEADLINE.as_secs() };
+        let found = asked.map_err(late).flatten();
         let now = self.clock.now();
         let found = found.inspect_err(|error| {
             tracing::warn!(%key, error = %base::report(error), "entries could not be fetched from upstream");
@@ -103,15 +112,20 @@ impl Relay {
         self.lists.leave_alone(None);
         let fresh = if found.is_some() { self.fresh.entries } else { self.fresh.absent };
         let says = found.is_some();
+        let found = found.unwrap_or_default();
         let mut failed = None;
-        for entry in found.into_iter().flatten() {
+        for entry in &found {
             // One that cannot be kept does not keep the others away.
-            if let Err(error) = self.cache.put_entry(Permit::house(), key, &entry).await {
+            if let Err(error) = self.cache.put_entry(Permit::house(), key, entry).await {
                 failed.get_or_insert(error);
             }
         }
         if let Some(error) = failed {
             tracing::warn!(%key, error = %base::report(&error), "not all entries of upstream could be kept");
+        }
+        // What it has no more can come back as something new.
+        if let Err(error) = self.cache.forget_gone(&Permit::house(), key, &found).await {
+            tracing::warn!(%key, error = %base::report(&error), "what was removed could not be forgotten");
         }
         self.lists.set_fresh(key, now + fresh, now);
         Ok(says)

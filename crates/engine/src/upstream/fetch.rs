@@ -8,13 +8,16 @@ use futures_util::StreamExt as _;
 use identity::Permit;
 use store::blobs::SoFar;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, interval, timeout};
 
-use super::{NotFetched, Relay, RelayError};
+use super::course::{Course, Seen};
+use super::{Asker, NotFetched, Relay, RelayError, Via};
 
 /// How long upstream may take to begin: clients that wait give up after a minute of silence, those among them that only
 /// look whether they are to upload.
 const ANSWERED_IN: Duration = Duration::from_secs(10);
+/// How often it is looked at whether it is worth going on.
+const LOOKED_AT_EACH: Duration = Duration::from_secs(5);
 
 /// How far a fetch is.
 #[derive(Clone)]
@@ -38,34 +41,65 @@ pub(super) enum State {
     Failed(Arc<RelayError>),
 }
 
+/// A fetch that is under way, until this is dropped: then whoever asks finds what it brought, or begins anew. Also when it
+/// dies.
+struct UnderWay {
+    relay: Arc<Relay>,
+    digest: Sha512,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.relay.artifacts.fetches().remove(&self.digest);
+    }
+}
+
 impl Relay {
     /// How far the fetch of `digest` is, which begins now unless it has.
-    pub(super) fn fetch(self: &Arc<Self>, digest: Sha512) -> Result<watch::Receiver<State>, RelayError> {
+    pub(super) fn fetch(
+        self: &Arc<Self>,
+        digest: Sha512,
+        asker: &Asker,
+        via: Via,
+    ) -> Result<watch::Receiver<State>, RelayError> {
         let mut fetches = self.artifacts.fetches();
         if let Some(state) = fetches.get(&digest) {
             return Ok(state.clone());
         }
-        let place = self.artifacts.places.clone().try_acquire_owned().map_err(|_| RelayError::Busy)?;
+        let place = self.artifacts.places.take(asker.from).ok_or(RelayError::Busy)?;
         let (sender, state) = watch::channel(State::Asked);
         fetches.insert(digest, state.clone());
         drop(fetches);
-        let relay = Arc::clone(self);
-        // To its end, whoever hangs up: what was begun is worth having.
+        let under_way = UnderWay { relay: Arc::clone(self), digest };
+        // Also when one of those who want it hangs up: what was begun is worth having, for a while.
         self.tasks.spawn(async move {
-            let ended = match relay.fetched(digest, &sender).await {
+            let relay = &under_way.relay;
+            let ended = match relay.fetched(digest, via, &sender).await {
                 Ok(true) => State::Kept,
                 Ok(false) => {
                     let now = relay.clock.now();
                     relay.artifacts.remember_absent(digest, now + relay.fresh.absent, now);
                     State::Absent
                 }
+                Err(error @ RelayError::Unread) => {
+                    tracing::info!(%digest, "an artifact is not fetched to its end, as nobody reads it any more");
+                    State::Failed(Arc::new(error))
+                }
+                // Of the trouble it was told when it began, and what cannot be kept is passed on: since then anybody may
+                // ask for anything, and as often.
+                Err(error)
+                    if error.is_no_room()
+                        || matches!(error, RelayError::Upstream(NotFetched::LeftAlone)) =>
+                {
+                    tracing::debug!(%digest, error = %base::report(&error), "an artifact is not fetched");
+                    State::Failed(Arc::new(error))
+                }
                 Err(error) => {
                     tracing::warn!(%digest, error = %base::report(&error), "an artifact could not be fetched from upstream");
                     State::Failed(Arc::new(error))
                 }
             };
-            // Whoever asks from now on finds it, or begins anew.
-            relay.artifacts.fetches().remove(&digest);
+            drop(under_way);
             sender.send_replace(ended);
             drop(place);
         });
@@ -73,13 +107,18 @@ impl Relay {
     }
 
     /// Whether it is here now; `false` when upstream does not have it.
-    async fn fetched(&self, digest: Sha512, state: &watch::Sender<State>) -> Result<bool, RelayError> {
+    async fn fetched(
+        &self,
+        digest: Sha512,
+        via: Via,
+        state: &watch::Sender<State>,
+    ) -> Result<bool, RelayError> {
         if self.is_left_alone() {
-            return Err(NotFetched("it had trouble a moment ago".to_owned()).into());
+            return Err(NotFetched::LeftAlone.into());
         }
-        let late = |_| NotFetched(format!("it said nothing for {} s", ANSWERED_IN.as_secs()));
+        let late = |_| NotFetched::Silent { seconds: ANSWERED_IN.as_secs() };
         let asked = tokio::select! {
-            asked = timeout(ANSWERED_IN, self.upstream.artifact(digest)) => asked.map_err(late).flatten(),
+            asked = timeout(ANSWERED_IN, self.upstream.artifact(digest, via)) => asked.map_err(late).flatten(),
             () = self.stop.asked() => return Err(RelayError::Stopping),
         };
         let Some(mut incoming) = asked.inspect_err(|_| self.leave_alone())? else { return Ok(false) };
@@ -87,9 +126,16 @@ impl Relay {
         let (bytes, so_far) = (incoming.bytes, upload.so_far());
         let mut received = 0;
         state.send_replace(State::Coming { bytes, received, so_far: so_far.clone() });
+        let (mut course, mut looks) = (Course::new(Instant::now()), interval(LOOKED_AT_EACH));
         loop {
             let piece = tokio::select! {
                 piece = incoming.pieces.next() => piece,
+                now = looks.tick() => {
+                    // One of them is among those that are being fetched.
+                    let is_read = state.receiver_count() > 1;
+                    course.goes_on(now, Seen { received, bytes, is_read, is_shown: bytes.is_some() && so_far.is_some() })?;
+                    continue;
+                }
                 () = self.stop.asked() => return Err(RelayError::Stopping),
             };
             let Some(piece) = piece.transpose()? else { break };

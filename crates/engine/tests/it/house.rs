@@ -336,3 +336,44 @@ async fn refusals_come_into_the_history() {
     house.stop(Duration::from_secs(5)).await.unwrap();
     assert_eq!(told(ground.engine.reopen()).await, ["2", "1", "3"]);
 }
+
+/// What removes from the cache is done by one at a time, also when somebody asks for it.
+#[tokio::test(start_paused = true)]
+async fn the_cache_is_tidied_up_by_one_at_a_time() {
+    let ground = Ground::new();
+    let (mut parts, _certificates) = ground.parts();
+    parts.cache = Some(engine::CacheParts {
+        blobs: Arc::new(store::blobs::Memory::new(ground.clock.clone())),
+        limits: cache::Limits::default(),
+        rules: cache::Rules {
+            retention: cache::Retention::default(),
+            unnamed: "all".parse().unwrap(),
+            grace: Span::days(1),
+        },
+        scrub_bytes_per_second: None,
+        upstream: None,
+        signers: None,
+        place: None,
+    });
+    let house = House::build(parts, Tasks::new(), Stop::new()).await.unwrap();
+    let claims = store::Claims::new(ground.engine.clone()).unwrap();
+    let take = async || {
+        let lease = Span::seconds(3_600);
+        claims.take("collect-artifacts", "somebody else", ground.clock.now(), lease).await.unwrap()
+    };
+    // The house does it at its beginning.
+    let held = loop {
+        match take().await {
+            Some(held) => break held,
+            None => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    };
+    let how = cache::How { is_dry: true, ..cache::How::default() };
+    let refused = house.collect_artifacts(&Permit::house(), how).await.unwrap_err();
+    assert_eq!(refused.kind(), base::Kind::Conflict);
+    assert!(refused.help().is_some());
+    claims.release(held).await.unwrap();
+    house.collect_artifacts(&Permit::house(), how).await.unwrap();
+    assert!(take().await.is_some(), "it is given up again");
+    house.stop(Duration::from_secs(5)).await.unwrap();
+}

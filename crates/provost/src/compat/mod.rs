@@ -1,3 +1,4 @@
 //! What the programs that Provost replaces were told, in their own words.
 
 pub mod commissaire;
+pub mod juju;

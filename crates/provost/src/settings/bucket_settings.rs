@@ -11,16 +11,19 @@ use super::{Bucket, BucketKey, Cache, Password};
 
 /// The setting without which all others count for nothing, and those others.
 const BUCKET: &str = "cache.s3.bucket";
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     "cache.s3.prefix",
     "cache.s3.endpoint",
     "cache.s3.region",
     "cache.s3.path_style",
     "cache.s3.access_key_id",
     "cache.s3.secret_key_file",
+    CREDENTIALS,
     "cache.s3.ca_file",
     "cache.s3.wait_seconds",
 ];
+/// The file with a key that changes.
+const CREDENTIALS: &str = "cache.s3.credentials_file";
 /// What holds when nobody says another region.
 const REGION: &str = "us-east-1";
 /// How long it is waited for when nobody says, in seconds.
@@ -43,6 +46,7 @@ pub fn bucket(reader: &mut Reader<'_>) -> Option<Option<Bucket>> {
     };
     let id = reader.text("cache.s3.access_key_id");
     let secret = reader.path("cache.s3.secret_key_file");
+    let credentials = if reader.is_said(CREDENTIALS) { reader.path(CREDENTIALS) } else { None };
     let ca = reader.path("cache.s3.ca_file");
     let wait = if reader.is_said("cache.s3.wait_seconds") {
         reader.positive("cache.s3.wait_seconds", WAIT_SECONDS_MAX)
@@ -53,7 +57,11 @@ pub fn bucket(reader: &mut Reader<'_>) -> Option<Option<Bucket>> {
         // Something that is no text was told by now.
         return (!reader.is_said(BUCKET)).then_some(None);
     };
-    let key = key(reader, id, secret);
+    let key = match credentials {
+        Some(path) => Some(Some(BucketKey::Changing(path))),
+        None if reader.is_said(CREDENTIALS) => None,
+        None => key(reader, id, secret),
+    };
     let bucket = Bucket {
         name,
         prefix: prefix.unwrap_or_default(),
@@ -73,7 +81,7 @@ fn key(reader: &mut Reader<'_>, id: Option<String>, secret: Option<PathBuf>) -> 
     match SAID.map(|name| reader.is_said(name)) {
         [true, true] => {
             let secret = Password::File(secret?);
-            return Some(Some(BucketKey { id: id?, secret, session: None }));
+            return Some(Some(BucketKey::Fixed { id: id?, secret, session: None }));
         }
         [false, false] => {}
         [id_is_said, _] => {
@@ -87,7 +95,7 @@ fn key(reader: &mut Reader<'_>, id: Option<String>, secret: Option<PathBuf>) -> 
         [None, None, _] => Some(None),
         [Some(id), Some(secret), session] => {
             let secret = Password::Said(Secret::new(secret));
-            Some(Some(BucketKey { id, secret, session: session.map(Secret::new) }))
+            Some(Some(BucketKey::Fixed { id, secret, session: session.map(Secret::new) }))
         }
         [id, _, _] => {
             let [there, missing] =
@@ -139,11 +147,27 @@ pub fn notes(cache: &Cache, reader: &Reader<'_>) -> Vec<(&'static str, String)> 
         let what = "requests are not signed: there is no access key in the settings or in the environment";
         notes.push(("cache.s3.access_key_id", what.into()));
     }
-    let secret = bucket.key.as_ref().and_then(|key| match &key.secret {
-        Password::File(path) => Some(path),
-        Password::Said(_) => None,
-    });
-    for (name, path) in [("cache.s3.secret_key_file", secret), ("cache.s3.ca_file", bucket.ca.as_ref())] {
+    let (secret, credentials) = match &bucket.key {
+        Some(BucketKey::Fixed { secret: Password::File(path), .. }) => (Some(path), None),
+        Some(BucketKey::Changing(path)) => (None, Some(path)),
+        _ => (None, None),
+    };
+    if let Some(BucketKey::Fixed { session: Some(_), .. }) = &bucket.key {
+        let what = "the key in the environment is a temporary one: when it ends, nothing can be read or kept until a start \
+                    with another; name a file that is written anew";
+        notes.push((CREDENTIALS, what.into()));
+    }
+    if let Some(BucketKey::Changing(_)) = &bucket.key {
+        let others = ["cache.s3.access_key_id", "cache.s3.secret_key_file"].into_iter();
+        let said = others.filter(|name| reader.is_said(name));
+        notes.extend(said.map(|name| (name, format!("counts for nothing: the key is in `{CREDENTIALS}`"))));
+    }
+    let files = [
+        ("cache.s3.secret_key_file", secret),
+        (CREDENTIALS, credentials),
+        ("cache.s3.ca_file", bucket.ca.as_ref()),
+    ];
+    for (name, path) in files {
         if let Some(path) = path.filter(|path| !path.exists()) {
             notes.push((name, format!("there is no file {}", path.display())));
         }
@@ -201,13 +225,19 @@ mod tests {
         let [id, secret, session] =
             [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "hunter2"), ("AWS_SESSION_TOKEN", "s")];
         let key = read(&[id, secret, session], bucket).unwrap().unwrap();
-        assert_eq!(key.id, "id");
-        assert!(matches!(&key.secret, Password::Said(said) if said.expose() == "hunter2"));
-        assert_eq!(key.session.as_ref().map(|said| said.expose().as_str()), Some("s"));
         assert!(!format!("{key:?}").contains("hunter2"));
+        let BucketKey::Fixed { id: told, secret: Password::Said(said), session: Some(of) } = key else {
+            panic!("{key:?}")
+        };
+        assert_eq!((told.as_str(), said.expose().as_str(), of.expose().as_str()), ("id", "hunter2", "s"));
         let said = format!("{bucket}cache.s3.access_key_id = \"other\"\ncache.s3.secret_key_file = \"x\"");
         let key = read(&[id, secret, session], &said).unwrap().unwrap();
-        assert!(key.id == "other" && key.session.is_none());
+        assert!(matches!(key, BucketKey::Fixed { id, session: None, .. } if id == "other"));
+        let file = format!("{bucket}cache.s3.credentials_file = \"/x\"");
+        let key = read(&[id, secret, session], &file).unwrap().unwrap();
+        assert!(matches!(key, BucketKey::Changing(path) if path == Path::new("/x")));
+        let both = read(&[], &format!("{said}\ncache.s3.credentials_file = \"/x\"")).unwrap().unwrap();
+        assert!(matches!(both, BucketKey::Changing(_)));
         assert!(read(&[session], bucket).unwrap().is_none());
         for (there, told) in [(id, "AWS_SECRET_ACCESS_KEY is not"), (secret, "AWS_ACCESS_KEY_ID is not")] {
             let problems = read(&[there], bucket).unwrap_err();

@@ -45,6 +45,10 @@ pub fn cache(reader: &mut Reader<'_>) -> Option<Cache> {
     let writer_bytes_max = reader
         .is_said("cache.writer_bytes_max")
         .then(|| reader.whole("cache.writer_bytes_max", BYTES_MIN..=BYTES_MAX));
+    let upstream_bytes_max = reader
+        .is_said("cache.upstream_bytes_max")
+        .then(|| reader.whole("cache.upstream_bytes_max", 0..=BYTES_MAX));
+    let hide_withdrawn = path(reader, "cache.hide_withdrawn");
     let rules = rules(reader);
     let upstream = upstream(reader);
     let fresh = freshness(reader);
@@ -66,6 +70,11 @@ pub fn cache(reader: &mut Reader<'_>) -> Option<Cache> {
             Some(bytes_max) => Some(bytes_max?),
             None => None,
         },
+        upstream_bytes_max: match upstream_bytes_max {
+            Some(bytes_max) => Some(bytes_max?),
+            None => None,
+        },
+        hide_withdrawn,
         rules: rules?,
         upstream: upstream?,
         fresh: fresh?,
@@ -190,7 +199,11 @@ pub fn notes(settings: &Settings, reader: &Reader<'_>) -> Vec<(&'static str, Str
         let what = "passwords can be read by everybody on the way to the HTTP port";
         notes.push(("cache.plain_http", what.into()));
     }
-    let files = [("cache.users_file", &cache.users_file), ("cache.client_ca_file", &cache.client_ca_file)];
+    let files = [
+        ("cache.users_file", &cache.users_file),
+        ("cache.client_ca_file", &cache.client_ca_file),
+        ("cache.hide_withdrawn", &cache.hide_withdrawn),
+    ];
     for (name, path) in files {
         if let Some(path) = path.as_ref().filter(|path| !path.exists()) {
             notes.push((name, format!("there is no file {}", path.display())));

@@ -267,6 +267,10 @@ pub struct Cache {
     pub upstream: Option<Upstream>,
     /// How long what it said is believed.
     pub fresh: Freshness,
+    /// How much of what came from it is kept.
+    pub upstream_bytes_max: Option<u64>,
+    /// Whose keys are whose, where what they withdrew is hidden.
+    pub hide_withdrawn: Option<PathBuf>,
     /// How much of the disk is left free.
     pub reserve_bytes: u64,
     /// How much memory what is sent may take.
@@ -311,13 +315,18 @@ pub struct Bucket {
 
 /// An access key.
 #[derive(Debug)]
-pub struct BucketKey {
-    /// Its name.
-    pub id: String,
-    /// Its secret.
-    pub secret: Password,
-    /// The session that it is good for, when it is a temporary one.
-    pub session: Option<Secret<String>>,
+pub enum BucketKey {
+    /// One that stays.
+    Fixed {
+        /// Its name.
+        id: String,
+        /// Its secret.
+        secret: Password,
+        /// The session that it is good for, when it is a temporary one.
+        session: Option<Secret<String>>,
+    },
+    /// One in a file that is written anew now and then.
+    Changing(PathBuf),
 }
 
 /// How hosts are looked at and made ready.

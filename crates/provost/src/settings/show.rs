@@ -10,7 +10,7 @@ use identity::Role;
 use identity::sign_in::TokenReviewConfig;
 use server::doors::ClientCertificates;
 
-use super::{AccessLog, Audience, LogFormat, Password, Settings, StoreEngine, WhichDoors};
+use super::{AccessLog, Audience, BucketKey, LogFormat, Password, Settings, StoreEngine, WhichDoors};
 
 /// The name and value of every setting that has one, in the order of the table.
 pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
@@ -24,7 +24,11 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
     let (identity, user) = (etcd.identity.as_ref(), etcd.user.as_ref());
     let upstream = cache.upstream.as_ref();
     let bucket = cache.bucket.as_ref();
-    let access_key = bucket.and_then(|bucket| bucket.key.as_ref());
+    let (key_id, secret, changing) = match bucket.and_then(|bucket| bucket.key.as_ref()) {
+        Some(BucketKey::Fixed { id, secret, .. }) => (Some(id), Some(secret), None),
+        Some(BucketKey::Changing(path)) => (None, None, Some(path.as_path())),
+        None => (None, None, None),
+    };
     let days = |span: base::Span| number(span.as_duration().as_secs_f64() / 86_400.0);
     let seconds = |duration: std::time::Duration| number(duration.as_secs_f64());
     vec![
@@ -119,6 +123,7 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
         ("cache.retention", json!(cache.rules.retention.rules().collect::<Vec<_>>())),
         ("cache.unnamed", json!(cache.rules.unnamed.to_string())),
         ("cache.grace_days", days(cache.rules.grace)),
+        ("cache.hide_withdrawn", cache.hide_withdrawn.as_deref().map_or(Value::Null, path)),
         ("cache.scrub_bytes_per_second", json!(cache.scrub_bytes_per_second.unwrap_or_default())),
         ("cache.upstream_cache_url", json!(upstream.map(|upstream| upstream.cache_url.to_string()))),
         ("cache.upstream_dir_url", json!(upstream.map(|upstream| upstream.dir_url.to_string()))),
@@ -131,14 +136,16 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
             upstream.and_then(|upstream| upstream.key_file.as_deref()).map_or(Value::Null, path),
         ),
         ("cache.upstream_fresh_seconds", json!(cache.fresh.entries.as_seconds())),
+        ("cache.upstream_bytes_max", json!(cache.upstream_bytes_max)),
         ("cache.upstream_absent_seconds", json!(cache.fresh.absent.as_seconds())),
         ("cache.s3.bucket", json!(bucket.map(|bucket| &bucket.name))),
         ("cache.s3.prefix", json!(bucket.map(|bucket| &bucket.prefix))),
         ("cache.s3.endpoint", json!(bucket.and_then(|bucket| bucket.endpoint.as_ref()))),
         ("cache.s3.region", json!(bucket.map(|bucket| &bucket.region))),
         ("cache.s3.path_style", json!(bucket.map(|bucket| bucket.path_style))),
-        ("cache.s3.access_key_id", json!(access_key.map(|key| &key.id))),
-        ("cache.s3.secret_key_file", access_key.map_or(Value::Null, |key| password_file(&key.secret))),
+        ("cache.s3.access_key_id", json!(key_id)),
+        ("cache.s3.secret_key_file", secret.map_or(Value::Null, password_file)),
+        ("cache.s3.credentials_file", changing.map_or(Value::Null, path)),
         ("cache.s3.ca_file", bucket.and_then(|bucket| bucket.ca.as_deref()).map_or(Value::Null, path)),
         ("cache.s3.wait_seconds", bucket.map_or(Value::Null, |bucket| seconds(bucket.wait))),
         ("limits.connections_max", json!(limits.connections_max)),

@@ -2,14 +2,19 @@
 
 mod bounds;
 mod bucket;
+mod buildout;
 mod builds;
 mod clients;
 mod commands;
 mod contract;
 mod crash;
+mod hidden;
 mod hostile;
+mod mirror;
 mod old_clients;
 mod resume;
+mod sending;
+mod uploads;
 mod upstream;
 mod writers;
 

@@ -9,6 +9,7 @@ mod cache;
 mod caucase_clients;
 mod caucase_tools;
 mod caucased;
+mod charms;
 mod cloud_init;
 mod commctl;
 mod commissaire_server;

@@ -15,6 +15,7 @@ use tokio_rustls::server::TlsStream;
 use super::exchange::{Exchanges, Own, Peer};
 use super::listen::Foyer;
 use super::registry::Place;
+use super::sendfile::Sendfile;
 use super::socket::Socket;
 use super::stream::Stream;
 use super::tls::{HTTP_2, refused_certificate};
@@ -30,9 +31,10 @@ pub(super) async fn serve(
     place: Place,
 ) {
     let watch = Arc::clone(&place.watch);
-    let socket = Socket::new(stream, Arc::clone(&watch), foyer.meters.sent_bytes(secure));
-    let mut peer =
-        Peer { address, local, secure, certificate: None, recent: Arc::default(), own: Own::default() };
+    let sendfile = (!secure).then(Sendfile::default);
+    let own = Own { sendfile: sendfile.clone(), ..Own::default() };
+    let socket = Socket::new(stream, Arc::clone(&watch), foyer.meters.sent_bytes(secure), sendfile);
+    let mut peer = Peer { address, local, secure, certificate: None, recent: Arc::default(), own };
     if !secure {
         converse(&foyer, socket, peer, watch).await;
     } else if let Some(session) = shake_hands(&foyer, socket, address, &watch).await {

@@ -22,6 +22,7 @@ use super::body::{AnswerBody, Flows, RequestBody};
 use super::head::BadHead;
 use super::limits::Limits;
 use super::listen::Foyer;
+use super::sendfile::Sendfile;
 use super::unread::LeftOver;
 use super::watch::{Turn, Watch};
 
@@ -50,11 +51,16 @@ pub struct Own {
     pub(crate) piece: Arc<Semaphore>,
     /// One file that an answer is read from.
     pub(crate) file: Arc<Semaphore>,
+    /// Files that the system sends by itself; nothing where it cannot. Not for HTTP/2.
+    pub(crate) sendfile: Option<Sendfile>,
+    /// One list of entries that an answer is made of.
+    pub(crate) list: Arc<Semaphore>,
 }
 
 impl Default for Own {
     fn default() -> Self {
-        Self { piece: Arc::new(Semaphore::new(1)), file: Arc::new(Semaphore::new(1)) }
+        let one = || Arc::new(Semaphore::new(1));
+        Self { piece: one(), file: one(), list: one(), sendfile: None }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! listen ──► connection ──► (tls) ──► stream ──► hyper ──► exchange ──► routes
-//!   │            │    below it: socket  └► head               │
+//!   │            │    below it: socket, └► head               │
+//!   │            │         sendfile                           │
 //!   └─ registry ◄┘ each has a watch: who waits for whom       ├─► access_log
 //!                                                             └─► meters
 //! ```
@@ -24,6 +25,7 @@ mod listen;
 mod meters;
 mod registry;
 mod routes;
+mod sendfile;
 mod socket;
 mod stream;
 mod tls;
@@ -38,4 +40,5 @@ pub use limits::Limits;
 pub use listen::{BindError, Bindings, Doors, Opening, Scheme};
 pub use meters::Meters;
 pub use routes::Routes;
+pub(crate) use sendfile::{PIECE_BYTES, Sendfile};
 pub use tls::{ClientCertificates, ClientTrust, TlsError, TlsIdentity};

@@ -230,6 +230,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
             if self.clear() {
                 continue;
             }
+            if let Next::Body { left_bytes } = self.next {
+                // Nothing else can come: a body goes where it is wanted, in pieces as large as there is room for.
+                let had = buffer.remaining();
+                ready!(pin!((&mut self.inner).take(left_bytes)).poll_read(cx, buffer))?;
+                self.next = Next::Body { left_bytes: left_bytes - (had - buffer.remaining()) as u64 };
+                return Poll::Ready(Ok(()));
+            }
             if matches!(self.next, Next::Nothing) {
                 return Poll::Ready(Ok(()));
             }
@@ -276,5 +283,68 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
             ready!(self.poll_forget_unread(cx));
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use bytes::Bytes;
+    use http::{Method, Request, Response};
+    use http_body_util::{BodyExt as _, Full};
+    use hyper::body::Incoming;
+    use hyper::server::conn::http1;
+    use hyper::service::service_fn;
+    use hyper_util::rt::TokioIo;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::UnixStream;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// hyper puts `100 Continue` before all that it has yet to send. That is not in the middle of the answer before only
+    /// because it lets nobody work on a request, and so read its body, before that answer is sent: it has to stay so.
+    #[tokio::test]
+    async fn who_expects_to_be_told_to_go_on_is_told_after_the_answer_before() {
+        const BYTES: usize = 1024 * 1024;
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let limits = Arc::<Limits>::default();
+        let watch = Arc::new(Watch::new(false, Instant::now(), Arc::clone(&limits)));
+        let stream = Stream::new(ours, watch, limits, Arc::default());
+        let answer = |request: Request<Incoming>| async {
+            let is_get = request.method() == Method::GET;
+            let came = request.into_body().collect().await.unwrap().to_bytes();
+            let body = if is_get { Bytes::from(vec![b'.'; BYTES]) } else { came };
+            Ok::<_, Infallible>(Response::new(Full::new(body)))
+        };
+        let server = async {
+            let mut http = http1::Builder::new();
+            http.half_close(true);
+            http.serve_connection(TokioIo::new(stream), service_fn(answer)).await.unwrap();
+        };
+        let client = async {
+            let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nexpect: 100-continue\r\n\r\n";
+            let requests = format!("GET / HTTP/1.1\r\nHost: a\r\n\r\n{post}");
+            theirs.write_all(requests.as_bytes()).await.unwrap();
+            let mut came = Vec::new();
+            let all = |came: &[u8]| came.ends_with(b"100 Continue\r\n\r\n");
+            while !all(&came) && theirs.read_buf(&mut came).await.unwrap() > 0 {}
+            theirs.write_all(format!("ok{post}").as_bytes()).await.unwrap();
+            came.push(b'|');
+            while !all(&came) && theirs.read_buf(&mut came).await.unwrap() > 0 {}
+            theirs.write_all(b"ok").await.unwrap();
+            theirs.shutdown().await.unwrap();
+            theirs.read_to_end(&mut came).await.unwrap();
+            came
+        };
+        let (came, ()) = tokio::join!(client, server);
+        let came = String::from_utf8(came).unwrap();
+        let body = came.find("\r\n\r\n").unwrap() + 4;
+        assert!(came[body..].starts_with(&".".repeat(BYTES)));
+        let after = &came[body + BYTES..];
+        assert!(after.starts_with("HTTP/1.1 100 Continue\r\n\r\n|HTTP/1.1 200 OK\r\n"), "{after}");
+        assert_eq!(after.matches("HTTP/1.1 100").count(), 2, "{after}");
+        assert!(after.ends_with("\r\n\r\nok"), "{after}");
     }
 }

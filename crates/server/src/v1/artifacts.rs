@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use base::Sha512;
 use cache::{
-    AfterEntry, Cache, Collected, EntryKey, FoundArtifact, FoundEntry, How, Pattern, Pinned, Removed,
-    Scrubbed,
+    AfterEntry, Cache, Collected, EntryKey, FoundArtifact, FoundEntry, How, NOTE_BYTES_MAX, Pattern, Pinned,
+    Removed, Scrubbed,
 };
 use entry::Filter;
 use http::StatusCode;
@@ -31,7 +31,7 @@ const NO_DIGEST: &str = "artifacts have 128 lower-case hexadecimal digits for a 
 const NAMES_MAX: usize = 1000;
 
 impl V1 {
-    fn cache(&self) -> Result<&Arc<Cache>, Refusal> {
+    pub(super) fn cache(&self) -> Result<&Arc<Cache>, Refusal> {
         let refusal = || {
             Refusal::new(StatusCode::NOT_FOUND, "there is no artifact cache here")
                 .hint(Some("the server's setting is `cache.api`".into()))
@@ -124,6 +124,9 @@ impl V1 {
     async fn pin(&self, mut asked: Asked, what: Pinned) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
         let said: wire::NewPin = asked.json().await?;
+        if said.note.len() > NOTE_BYTES_MAX {
+            return Err(Refusal::unfit(format!("a note has at most {NOTE_BYTES_MAX} bytes")));
+        }
         let cache = self.cache()?.clone();
         let pin = async move { cache.pin(permit, &what, &said.note).await };
         self.house.tasks().complete(pin).await?;
@@ -143,14 +146,11 @@ impl V1 {
     pub(super) async fn collect(&self, mut asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
         let said: wire::NewCollection = asked.json().await?;
-        let cache = self.cache()?.clone();
-        let rules = self.house.cache_rules().cloned();
-        let rules = rules.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "there are no rules here"))?;
-        let stop = self.house.stopping().clone();
-        let collect = async move {
-            let stops = || stop.is_asked();
-            cache.collect(&permit, &rules, How { is_dry: said.dry_run, strays: said.strays }, &stops).await
-        };
+        self.cache()?;
+        let house = self.house.clone();
+        let how = How { is_dry: said.dry_run, strays: said.strays };
+        // To its end, also when whoever asked goes away.
+        let collect = async move { house.collect_artifacts(&permit, how).await };
         let collected = self.house.tasks().complete(collect).await?;
         Ok(Answer::ok(&collection(collected)))
     }
@@ -227,6 +227,7 @@ fn entry(found: FoundEntry) -> wire::CacheEntry {
         sha512: found.entry.statement().sha512().to_string(),
         text: found.entry.text().to_owned(),
         signature: found.entry.signature().to_owned(),
+        withdrawn_by: found.withdrawn_by.map(|digest| digest.to_string()),
     }
 }
 

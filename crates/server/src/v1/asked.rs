@@ -133,6 +133,11 @@ impl Asked {
         &self.by
     }
 
+    /// The body, for whoever reads it a piece at a time, and what it is said to be.
+    pub(super) fn body(&mut self) -> (Body, Option<&str>) {
+        (std::mem::take(&mut self.body), self.content_type.as_deref())
+    }
+
     /// What is in the body: a JSON object of this shape.
     pub(super) async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Refusal> {
         let body = read_body(std::mem::take(&mut self.body), wire::BODY_BYTES_MAX).await?;

@@ -26,6 +26,7 @@ mod route;
 mod shown;
 mod shown_operation;
 mod table;
+mod uploads;
 
 use std::sync::Arc;
 
@@ -53,6 +54,7 @@ use crate::app::Entrance;
 use crate::signing_in::sign_in;
 
 pub(crate) use self::route::is_inside;
+pub(crate) use self::uploads::Uploads;
 
 /// The interface's server side.
 pub(crate) struct V1 {
@@ -180,6 +182,10 @@ impl V1 {
             Call::UnpinKey => self.unpin_key(asked).await,
             Call::PinArtifact => self.pin_artifact(asked).await,
             Call::UnpinArtifact => self.unpin_artifact(asked).await,
+            // Where there is a cache, these are answered before this, to whoever may write there.
+            Call::OpenUpload | Call::Upload | Call::AppendToUpload | Call::CancelUpload => {
+                self.cache().and(Err(Refusal::new(StatusCode::NOT_FOUND, "there is no artifact cache here")))
+            }
             Call::Collect => self.collect(asked).await,
             Call::Scrub => self.scrub(asked).await,
         }

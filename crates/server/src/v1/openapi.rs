@@ -90,6 +90,9 @@ fn operation(row: &Row, generator: &mut SchemaGenerator) -> Value {
         }
         operation["requestBody"] = json!({ "required": true, "content": content });
     }
+    if let Some(media_type) = row.bytes {
+        operation["requestBody"] = json!({ "content": { media_type: {} } });
+    }
     operation
 }
 
@@ -104,6 +107,13 @@ fn parameters(row: &Row) -> Vec<Value> {
         let schema = json!({ "type": "string", "pattern": wire::rules::ENTITY_TAGS });
         json!({ "name": name, "in": "header", "description": description, "schema": schema })
     };
+    parameters.extend(row.headers.iter().map(|header| {
+        let schema = json!({ "type": "string", "pattern": header.pattern });
+        json!({
+            "name": header.name, "in": "header", "required": header.is_required,
+            "description": header.description, "schema": schema,
+        })
+    }));
     if row.is_events {
         let schema = json!({ "type": "string", "maxLength": 100 });
         let description = "The last event that was seen: 204 if nothing will come after it";
@@ -130,6 +140,7 @@ fn path_schema(name: &str) -> Value {
         "address" => json!({ "type": "string", "pattern": wire::rules::ADDRESS }),
         "id" => json!({ "type": "string", "pattern": wire::rules::OPERATION_ID }),
         "sha512" => json!({ "type": "string", "pattern": wire::rules::SHA512 }),
+        "upload" => json!({ "type": "string", "pattern": wire::rules::UPLOAD }),
         "key" => json!({ "type": "string", "pattern": wire::rules::ENTRY_KEY }),
         _ => json!({ "type": "string", "pattern": wire::rules::NAME }),
     }
@@ -180,6 +191,10 @@ fn responses(row: &Row, generator: &mut SchemaGenerator) -> Value {
         if row.is_tagged && shape.is_some() {
             headers.insert("ETag".into(), json!({ "schema": { "type": "string" } }));
         }
+        for said in row.says {
+            let schema = json!({ "type": "string", "pattern": said.pattern });
+            headers.insert(said.name.into(), json!({ "description": said.description, "schema": schema }));
+        }
         if *status == 201 {
             headers.insert("Location".into(), json!({ "schema": { "type": "string" } }));
         }
@@ -192,7 +207,7 @@ fn responses(row: &Row, generator: &mut SchemaGenerator) -> Value {
         responses.insert("304".into(), json!({ "description": reason(304) }));
     }
     let always = if row.role.is_some() { ALWAYS } else { &[400, 412] };
-    let with_body = if row.body.is_some() { WITH_BODY } else { &[] };
+    let with_body = if row.body.is_some() || row.bytes.is_some() { WITH_BODY } else { &[] };
     // What has the form of an address may not be one.
     let with_address: &[u16] = if row.path.contains("{address}") { &[422] } else { &[] };
     let refusals: BTreeSet<u16> =

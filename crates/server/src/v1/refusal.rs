@@ -17,6 +17,10 @@ use wire::Problem;
 use crate::fault;
 use crate::signing_in::{self, NotSignedIn};
 
+const UPLOAD_OFFSET: &str = "upload-offset";
+/// The problem's type (draft-ietf-httpbis-resumable-upload, section 7.1).
+const MISMATCHING_OFFSET: &str = "https://iana.org/assignments/http-problem-types#mismatching-upload-offset";
+
 /// A problem, and what has to be said in the header. Boxed, because it is the error of almost every function here and
 /// rarely happens.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ struct Parts {
     allow: Option<String>,
     /// Not before that is it worth asking again.
     retry_after: Option<Duration>,
+    /// How much of an upload has come, where more or less was expected.
+    upload_offset: Option<u64>,
 }
 
 impl Refusal {
@@ -41,7 +47,7 @@ impl Refusal {
             hint: None,
             running: None,
         };
-        Self(Box::new(Parts { status, problem, allow: None, retry_after: None }))
+        Self(Box::new(Parts { status, problem, allow: None, retry_after: None, upload_offset: None }))
     }
 
     /// 400: the request is not as it is described.
@@ -77,6 +83,26 @@ impl Refusal {
 
     pub(super) fn hint(mut self, hint: Option<String>) -> Self {
         self.0.problem.hint = hint;
+        self
+    }
+
+    /// 503: as much is being done as can be at once.
+    pub(super) fn later(detail: impl Into<String>, wait: Duration) -> Self {
+        let mut refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            .hint(Some(format!("try again in {} s", wait.as_secs())));
+        refusal.0.retry_after = Some(wait);
+        refusal
+    }
+
+    /// A page of somebody else's wants to write, by the hands of whoever looks at it.
+    pub(super) fn foreign_page() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "pages of other sites do not write here")
+    }
+
+    /// Says how much of an upload has come, which is not what was expected.
+    pub(super) fn at_offset(mut self, offset: u64) -> Self {
+        self.0.problem.r#type = MISMATCHING_OFFSET.into();
+        self.0.upload_offset = Some(offset);
         self
     }
 
@@ -145,6 +171,9 @@ impl Refusal {
         }
         if let Some(wait) = parts.retry_after {
             headers.insert(RETRY_AFTER, wait.as_secs().into());
+        }
+        if let Some(offset) = parts.upload_offset {
+            headers.insert(UPLOAD_OFFSET, offset.into());
         }
         if *method != Method::HEAD {
             *response.body_mut() = document.into();

@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod operations;
+mod uploads;
 
 use std::sync::LazyLock;
 
@@ -68,6 +69,10 @@ pub(super) enum Call {
     UnpinKey,
     PinArtifact,
     UnpinArtifact,
+    OpenUpload,
+    Upload,
+    AppendToUpload,
+    CancelUpload,
     Collect,
     Scrub,
 }
@@ -102,6 +107,16 @@ impl Parameter {
     }
 }
 
+/// What a header may say, besides those that are the same everywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) name: &'static str,
+    pub(super) description: &'static str,
+    /// An expression that its value fits.
+    pub(super) pattern: &'static str,
+    pub(super) is_required: bool,
+}
+
 /// Describes a shape.
 pub(super) type Shape = fn(&mut SchemaGenerator) -> Schema;
 
@@ -128,7 +143,12 @@ pub(super) struct Row {
     /// The least role that may do it; none when everybody may.
     pub(super) role: Option<Role>,
     pub(super) query: &'static [Parameter],
+    pub(super) headers: &'static [Header],
     pub(super) body: Option<Shape>,
+    /// The media type of a body that is any bytes.
+    pub(super) bytes: Option<&'static str>,
+    /// What else the header of an answer says.
+    pub(super) says: &'static [Header],
     /// Whether what is answered is an event stream instead of a document.
     pub(super) is_events: bool,
     /// What is answered when all is well.
@@ -163,7 +183,10 @@ impl Row {
             summary,
             role,
             query,
+            headers: &[],
             body,
+            bytes: None,
+            says: &[],
             is_events,
             answers,
             refusals,
@@ -205,6 +228,17 @@ impl Row {
 
     fn answers<T: JsonSchema>(mut self, status: u16) -> Self {
         self.answers.push((status, Some(shape::<T>)));
+        self
+    }
+
+    /// Says these in the header, and takes any bytes of this media type, where there is one.
+    fn uploads(mut self, headers: &'static [Header], bytes: Option<&'static str>) -> Self {
+        (self.headers, self.bytes) = (headers, bytes);
+        self
+    }
+
+    fn says(mut self, says: &'static [Header]) -> Self {
+        self.says = says;
         self
     }
 
@@ -260,6 +294,7 @@ pub(super) static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
     rows.extend(operations::rows());
     rows.extend(definitions());
     rows.extend(artifacts::rows());
+    rows.extend(uploads::rows());
     rows
 });
 

@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::fs::File;
+use std::iter::from_fn;
 use std::ops::Range;
 use std::sync::Arc;
 
 use base::{Explain, Kind, Sha512, Timestamp};
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use futures_util::stream::BoxStream;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
+use futures_util::stream::{BoxStream, StreamExt as _, iter};
 
 /// How many bytes come in one piece when an object is read; the last piece is shorter.
 pub const CHUNK_BYTES: usize = 64 * 1024;
@@ -124,13 +126,51 @@ pub trait Source: Send + Sync {
     /// The bytes in `range`, which lies within the object.
     fn read(&self, range: Range<u64>) -> BoxStream<'static, Result<Bytes, Error>>;
 
-    /// The file that the object is, when it is one.
-    fn file(&self) -> Option<&File> {
+    /// The bytes in `range`, which lies within the object and is not empty, when all of them are in memory already.
+    fn at_hand(&self, _range: Range<u64>) -> Option<Bytes> {
         None
+    }
+
+    /// The file that the object is, when it is one.
+    fn file(&self) -> Option<Arc<File>> {
+        None
+    }
+
+    /// Has the bytes in `range` of the file in memory, for a moment at least.
+    fn fetch(&self, _range: Range<u64>) -> BoxFuture<'static, Result<(), Error>> {
+        ready(Ok(())).boxed()
+    }
+}
+
+/// An object that is in memory.
+struct InMemory(Bytes);
+
+impl InMemory {
+    fn slice(&self, Range { start, end }: Range<u64>) -> Bytes {
+        let place = |at: u64| usize::try_from(at).map_or(self.0.len(), |at| at.min(self.0.len()));
+        self.0.slice(place(start)..place(end))
+    }
+}
+
+impl Source for InMemory {
+    fn read(&self, range: Range<u64>) -> BoxStream<'static, Result<Bytes, Error>> {
+        let mut rest = self.slice(range);
+        let piece = move || (!rest.is_empty()).then(|| Ok(rest.split_to(rest.len().min(CHUNK_BYTES))));
+        iter(from_fn(piece)).boxed()
+    }
+
+    fn at_hand(&self, range: Range<u64>) -> Option<Bytes> {
+        Some(self.slice(range))
     }
 }
 
 impl Blob {
+    /// The object that `bytes` are.
+    #[must_use]
+    pub fn in_memory(bytes: Bytes) -> Self {
+        Self { size: bytes.len() as u64, source: Arc::new(InMemory(bytes)) }
+    }
+
     /// The object of `size` bytes that `source` has.
     pub fn new(size: u64, source: Arc<dyn Source>) -> Self {
         Self { size, source }
@@ -154,11 +194,29 @@ impl Blob {
         self.source.read(range.start.min(end)..end)
     }
 
-    /// The file that the object is, byte for byte from its beginning, where the engine keeps files: for sending it from
-    /// the kernel. It is open for reading, never changes, and its position is nobody's: read at an offset.
+    /// The bytes in `range`, when all of them are to be had without waiting for anything; nothing otherwise, and where it
+    /// is not known. For few bytes: they are copied on the caller's thread.
     #[must_use]
-    pub fn file(&self) -> Option<&File> {
+    pub fn at_hand(&self, range: Range<u64>) -> Option<Bytes> {
+        if range.is_empty() || range.end > self.size { None } else { self.source.at_hand(range) }
+    }
+
+    /// The file that the object is, byte for byte from its beginning, where the engine keeps files and the system tells
+    /// what of it is in memory: for sending it from the kernel. It is open for reading, never changes, and its position
+    /// is nobody's: read at an offset.
+    #[must_use]
+    pub fn file(&self) -> Option<Arc<File>> {
         self.source.file()
+    }
+
+    /// Waits until the bytes in `range` of that file are in memory, so that whoever sends them next does not wait for a
+    /// disk. Costs next to nothing when they are.
+    ///
+    /// # Errors
+    /// Those of [`Self::read`].
+    pub async fn fetch(&self, range: Range<u64>) -> Result<(), Error> {
+        let end = range.end.min(self.size);
+        if range.start < end { self.source.fetch(range.start..end).await } else { Ok(()) }
     }
 }
 

@@ -19,7 +19,7 @@
 mod list;
 mod open;
 mod place;
-mod pool;
+pub(super) mod pool;
 mod read;
 mod shard;
 mod staged;

@@ -303,10 +303,20 @@ struct Opened {
     bytes: Bytes,
 }
 
-impl Source for Opened {
-    fn read(&self, range: Range<u64>) -> BoxStream<'static, Result<Bytes, Error>> {
+impl Opened {
+    fn slice(&self, range: Range<u64>) -> Bytes {
         let place = |at: u64| usize::try_from(at).expect("an object in memory is no longer than memory is");
-        let mut rest = self.bytes.slice(place(range.start)..place(range.end));
+        self.bytes.slice(place(range.start)..place(range.end))
+    }
+}
+
+impl Source for Opened {
+    fn at_hand(&self, range: Range<u64>) -> Option<Bytes> {
+        Some(self.slice(range))
+    }
+
+    fn read(&self, range: Range<u64>) -> BoxStream<'static, Result<Bytes, Error>> {
+        let mut rest = self.slice(range);
         let memory = self.memory.clone();
         let mut failed = false;
         let pieces = std::iter::from_fn(move || {

@@ -14,17 +14,20 @@
 //! start of the same owner, or at anybody's after a day.
 //!
 //! What S3 cannot do: look and remove in one step ([`Blobs::remove`] with a date looks first), keep what is read when
-//! it is removed meanwhile, and copy more than 5 GiB at once, so larger objects are refused. In memory are the part
-//! of each upload that comes in, a few that are on their way, and two pieces of each download.
+//! it is removed meanwhile, and copy more than 5 GiB at once, so larger objects are refused. In memory are a few
+//! parts of all uploads together, and two pieces of each download; what comes beyond that waits in temporary files.
 
 mod failure;
 mod hand;
 mod multipart;
 mod settings;
+mod spilled;
 mod staged;
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::{Clock, Entropy, Sha512, Timestamp};
 use bytes::Bytes;
@@ -34,16 +37,20 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use object_store::aws::AmazonS3;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use self::failure::{failed, is_missing};
 use self::hand::Hand;
-pub use self::settings::{ConnectError, S3Addressing, S3Key, S3Settings};
+pub use self::settings::{ConnectError, S3Addressing, S3Key, S3KeySource, S3Settings};
 use super::contract::{Blob, Blobs, CHUNK_BYTES, Error, Found, LIST_MAX, Source, Staged};
+use super::local::pool::Pool;
 
 /// How much is asked for at once when an object is read. What is cut is asked for again for as long as there is patience
 /// since the question, so that a long answer has less of it than several short ones.
 const QUESTION_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How many threads there are at most for what waits on the disk.
+const DISK_THREADS_MAX: usize = 4;
 
 /// Objects in a bucket, or under a prefix of one. Several processes may use the same.
 pub struct S3 {
@@ -60,6 +67,14 @@ struct Remote {
     hand: Hand,
     /// Who may send a part.
     parts: Arc<Semaphore>,
+    /// Who may have a part in memory.
+    buffers: Arc<Semaphore>,
+    /// Where what comes waits when nobody may have more in memory.
+    temporary: PathBuf,
+    /// Who writes it there.
+    disk: Pool,
+    /// How long one waits for that.
+    patience: Duration,
     closed: watch::Sender<bool>,
 }
 
@@ -83,6 +98,10 @@ impl S3 {
             owner: settings.owner.clone(),
             hand: Hand::new().map_err(ConnectError::Thread)?,
             parts: Arc::new(Semaphore::new(multipart::PARTS_MAX)),
+            buffers: Arc::new(Semaphore::new(staged::BUFFERS_MAX)),
+            temporary: settings.temporary.clone().unwrap_or_else(std::env::temp_dir),
+            disk: Pool::new("blobs-s3-disk", DISK_THREADS_MAX).map_err(ConnectError::Thread)?,
+            patience: settings.patience,
             closed: watch::Sender::new(false),
         });
         let now = clock.now();
@@ -100,6 +119,27 @@ impl S3 {
 impl Remote {
     fn still_open(&self) -> Result<(), Error> {
         if *self.closed.borrow() { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// A place in memory for one part, if there is one.
+    fn free_buffer(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.buffers).try_acquire_owned().ok()
+    }
+
+    /// A place in memory for one part, once there is one.
+    async fn buffer(self: &Arc<Self>) -> Result<OwnedSemaphorePermit, Error> {
+        // There, as that thread knows how long it takes.
+        let wait = |remote: Arc<Self>| async move {
+            tokio::select! {
+                taken = Arc::clone(&remote.buffers).acquire_owned() => taken.map_err(|_| Error::Closed),
+                () = remote.closing() => Err(Error::Closed),
+                () = tokio::time::sleep(remote.patience) => {
+                    let reason = "too many uploads come in at once".to_owned();
+                    Err(Error::Unavailable { doing: "taking an upload in", reason })
+                }
+            }
+        };
+        self.on_hand(wait).await
     }
 
     /// Waits until it is closed.

@@ -123,9 +123,12 @@ fn the_server_may_send_the_file_itself_and_it_outlives_its_name() {
     let digest = keep(&blobs, &sample(1, 5000)).unwrap().digest;
     let blob = block_on(blobs.open(digest)).unwrap().unwrap();
     assert_eq!(block_on(blobs.remove(digest, None)), Ok(true));
-    let mut read = [0; 1000];
-    blob.file().unwrap().read_exact_at(&mut read, 4000).unwrap();
-    assert_eq!(read, sample(1, 5000)[4000..]);
+    // Not on every file system.
+    if let Some(file) = blob.file() {
+        let mut read = [0; 1000];
+        file.read_exact_at(&mut read, 4000).unwrap();
+        assert_eq!(read, sample(1, 5000)[4000..]);
+    }
 }
 
 #[test]

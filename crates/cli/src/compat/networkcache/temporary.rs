@@ -38,7 +38,7 @@ impl Temporary {
         self.file.sync_all()?;
         std::fs::rename(&self.path, name)?;
         self.is_kept = true;
-        Ok(())
+        File::open(directory_of(name))?.sync_all()
     }
 }
 

@@ -16,7 +16,9 @@ pub const KEYS: &[Key] = &[
         default: Default::Follows("`artifacts` in `data`", "\"/var/lib/provost/artifacts\""),
         docs: &[
             "The directory in which artifacts are kept, each in a file of its own",
-            "It is made when it is not there. Only one process may use it at a time. See `cache.s3.bucket`.",
+            "It is made when it is not there. Only one process may use it at a time. See `cache.s3.bucket`. Where several processes",
+            "share an etcd and each has a folder, the rules are applied by one of them, and remove the bytes of its own folder",
+            "only: those that are left in the others go when strays are removed there (`POST /v1/cache/collections`).",
         ],
     },
     Key {
@@ -121,7 +123,8 @@ pub const KEYS: &[Key] = &[
             "Which entries stay; what no rule is about stays, and the first rule about an entry decides",
             "As in \"keep newest 3 for pypi:*\", \"keep used 90d or younger 30d for file-urlmd5:*\", \"keep newest 100 overall for",
             "slapos-*\", \"keep nothing for tmp:* where os==\\\"debian\\\"\", \"keep all for *\". An artifact goes after its last entry. What",
-            "is pinned stays.",
+            "is pinned stays, as does what others count by: the last entry of a signer under a key, as long as others of theirs",
+            "are there, and withdrawals, as long as what they withdraw is. What came from upstream does not come again.",
         ],
     },
     Key {
@@ -143,6 +146,18 @@ pub const KEYS: &[Key] = &[
         ],
     },
     Key {
+        name: "cache.hide_withdrawn",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows("nothing is hidden", "\"/etc/provost/cache-trust.toml\""),
+        docs: &[
+            "Entries that their signers withdrew are not shown to readers, where this file says whose keys are whose",
+            "In the form in which readers say whom they believe (`--trust FILE` of `provost cache get`): those of the keys there",
+            "are hidden that such readers would find withdrawn. Old readers know no withdrawals, and this protects them. Operators",
+            "see them all in `/v1/cache/entries`. Nothing is hidden unless it is said, as an entry names its signer's key and",
+            "does not contain it, so that nobody could tell whose a withdrawal is. It is read at the start.",
+        ],
+    },
+    Key {
         name: "cache.scrub_bytes_per_second",
         kind: Kind::Whole("BYTES"),
         default: Default::Is("4194304"),
@@ -157,8 +172,9 @@ pub const KEYS: &[Key] = &[
         default: Default::Follows("there is none", "\"http://shacache.nxdcdn.com\""),
         docs: &[
             "Another ShaCache: artifacts that are not here are fetched from it when somebody asks for them, and stay",
-            "It may have the base path and `user:password@` in it. They are read along with while they come, and given once they",
-            "are here where they are kept in a bucket.",
+            "It may have the base path and `user:password@` in it. They are read along with while they come. Where they are kept",
+            "in a bucket, or upstream does not say how long they are, they are given once they are here: who does not wait for",
+            "so long finds them there later. Who only looks whether they are there makes nobody fetch them.",
         ],
     },
     Key {
@@ -188,6 +204,16 @@ pub const KEYS: &[Key] = &[
         kind: Kind::Seconds,
         default: Default::Is("60"),
         docs: &["How long what upstream said about a key is believed, before it is asked again"],
+    },
+    Key {
+        name: "cache.upstream_bytes_max",
+        kind: Kind::Whole("BYTES"),
+        default: Default::Follows("half of the room that there is, where that is known", "1099511627776"),
+        docs: &[
+            "How much of what came from upstream is kept; what was not read for the longest time goes first",
+            "Whoever may read decides what comes. What somebody put here as well, or names in an entry of their own, and what is",
+            "pinned, stays. What cannot be kept is passed on. In a bucket nobody knows how much room there is: say it there.",
+        ],
     },
     Key {
         name: "cache.upstream_absent_seconds",
@@ -251,6 +277,16 @@ pub const KEYS: &[Key] = &[
         docs: &[
             "The file with that access key's secret, read at the start",
             "It may be readable for its owner only. A line break at the end does not count.",
+        ],
+    },
+    Key {
+        name: "cache.s3.credentials_file",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows("no such file", "\"/run/provost/aws-credentials\""),
+        docs: &[
+            "A file with an access key that changes, as temporary ones do, in place of `cache.s3.access_key_id`",
+            "It has the form of Amazon's shared credentials, with `aws_access_key_id`, `aws_secret_access_key` and",
+            "`aws_session_token` under `[default]`, may be readable for its owner only, and is read again when it has changed.",
         ],
     },
     Key {

@@ -7,6 +7,7 @@ use entry::keys;
 use serde_json::Value;
 
 use super::commands::{failed, operator};
+use crate::fleet_commands::Operator;
 use crate::houses::{ended_without_a_fault, plan, up};
 use testkit::Face;
 
@@ -55,6 +56,23 @@ fn builds_fetch_through_the_cache() {
         .filter(|name| name.ends_with(".fetched") || name.ends_with(".part"))
         .collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// Nobody waits long for a cache that says nothing, to give or to take.
+#[test]
+fn a_cache_that_hangs_holds_up_no_build() {
+    let operator = Operator::new();
+    let root = operator.run("cache sign-key anna");
+    operator.write(".config/provost/cache-trust.toml", root.ok());
+    operator.write("origin.tar", "the source");
+    // The system takes the connections, and nobody answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("file://{}", operator.home().join("origin.tar").display());
+    let server = format!("--server http://{}", silent.local_addr().unwrap());
+    let ran = operator.run(&format!("cache fetch {url} --out here --cache-seconds 1 {server}"));
+    assert_eq!(ran.ok(), format!("{}  here\n", Sha512::of(b"the source")));
+    let passed_over = "note: the cache is passed over: it was not done within 1 s";
+    assert_eq!(ran.stderr.matches(passed_over).count(), 2, "{ran:?}");
 }
 
 #[test]

@@ -369,6 +369,26 @@ fn a_server_that_cheats_is_noticed() {
     let ran = operator.run(&format!("cache get k --out got {}", server(&behind)));
     failed(&ran, 77, "sequence 2 was seen, and 1 is the highest that is shown");
     assert_eq!(codes(&operator, &format!("k {}", server(&behind))), ["rolled-back"]);
+    // The digest is right, and there is less than was signed.
+    let more = Claims { size: 6, ..claims("long", 1) };
+    let mut metadata = Object::new();
+    metadata.insert("basename", Said::text("named"));
+    let signed = New { sha512: Sha512::of(b"hello"), metadata, attestation: Some((&more, &keys.attester)) };
+    let short = cheat(entry::render([&signed.sign(None).unwrap()]), "hello");
+    for line in ["get long --out got", "verify long"] {
+        let ran = operator.run(&format!("cache {line} {}", server(&short)));
+        failed(&ran, 70, "has 5 bytes, and 6 were signed");
+        assert_eq!(names(operator.home()), before, "{ran:?}");
+    }
+    // What was seen is not passed over where somebody spoilt it.
+    let memory = operator.home().join(".local/state/provost/cache-seen");
+    let file = memory.join(base::hex::encode(&base::sha256(b"k")));
+    let seen = std::fs::read(&file).unwrap();
+    std::fs::write(&file, "").unwrap();
+    let ran = operator.run(&format!("cache get k --out got {}", server(&behind)));
+    failed(&ran, 65, "what was seen of signers before cannot be read");
+    assert!(ran.stderr.contains(&format!("hint: `rm {}` forgets it", file.display())), "{ran:?}");
+    std::fs::write(&file, seen).unwrap();
     // Malformed entries are passed over.
     let list = entry::render([&second]).replacen('[', "[1, [\"x\", \"y\"], ", 1);
     let odd = cheat(list, "hello");
@@ -480,6 +500,7 @@ fn what_is_wrong_is_said() {
         (format!("cache put file {server}"), 69, "could not reach http://127.0.0.1:1/shacache/"),
         ("cache put file".to_owned(), 65, "nothing says which server to ask"),
         ("cache sign-key anna --rsa-bits 1024".to_owned(), 2, "it is 2048, 3072 or 4096"),
+        ("cache put file --key k --sign-key file".to_owned(), 65, "file may be read by others (mode 0644)"),
         ("cache sign-key  --out key".to_owned(), 65, "a signer has a name"),
     ] {
         let ran = operator.run(&line);

@@ -200,3 +200,41 @@ fn wrong_bytes_are_not_passed_on_to_their_end() {
     assert_eq!(listed.text().unwrap(), r#"{"items":[]}"#);
     ended_without_a_fault(near);
 }
+
+/// A server that says of everything that it is there, and hears what it is asked with.
+#[test]
+fn who_only_looks_makes_nobody_fetch() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (told, heard) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                if stream.read(&mut byte).unwrap() == 0 {
+                    break;
+                }
+                head.push(byte[0]);
+            }
+            told.send(String::from_utf8(head).unwrap().to_lowercase()).unwrap();
+            let answer = "HTTP/1.1 200 OK\r\nContent-Length: 5000000000\r\nConnection: close\r\n\r\n";
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let near = behind(&url, &url);
+    let digest = Sha512::of(b"whatever");
+    let path = near.http_url(&format!("/shacache/{digest}"));
+    let answer = anybody().head(&path).send().unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(testkit::http::header(&answer, "content-length").unwrap(), "5000000000");
+    let answer = anybody().get(&path).header("If-None-Match", format!("\"{digest}\"")).send().unwrap();
+    assert_eq!(answer.status(), 304);
+    for _ in 0..2 {
+        let head = heard.recv().unwrap();
+        assert!(head.starts_with("head /") && head.contains("\r\nvia: 1.1 provost-"), "{head}");
+    }
+    assert!(heard.try_recv().is_err());
+    ended_without_a_fault(near);
+}

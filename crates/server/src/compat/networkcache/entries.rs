@@ -5,7 +5,7 @@ use std::io;
 use axum::body::Body;
 use axum::response::Response;
 use cache::{EntryKey, EntryList, PutEntry, ReadArtifacts, ReadError};
-use engine::RelayError;
+use engine::{Asker, RelayError};
 use entry::Entry;
 use futures_util::stream;
 use http::header::CACHE_CONTROL;
@@ -50,12 +50,12 @@ impl NetworkCache {
 
     /// Adds what the cache behind this one says under `key`, where there is one. When it has trouble, what is here is
     /// given all the same.
-    async fn refresh(&self, key: &EntryKey) -> Result<(), RelayError> {
+    async fn refresh(&self, key: &EntryKey, asker: Asker) -> Result<(), RelayError> {
         let Some(relay) = self.house.relay().filter(|relay| !relay.is_fresh(key)).cloned() else {
             return Ok(());
         };
         let key = key.clone();
-        self.house.tasks().complete(async move { relay.refresh(&key).await }).await
+        self.house.tasks().complete(async move { relay.refresh(&key, &asker).await }).await
     }
 
     /// 200 with all entries, the oldest first, in one JSON array.
@@ -65,8 +65,11 @@ impl NetworkCache {
         key: EntryKey,
         parts: &Parts,
     ) -> Result<Response, Refusal> {
-        let sending = self.sending.or(parts.extensions.get::<Peer>().map(|peer| &peer.own));
-        let failed = self.refresh(&key).await;
+        let own = parts.extensions.get::<Peer>().map(|peer| &peer.own);
+        let sending = self.sending.or(own);
+        let failed = self.refresh(&key, self.asker(parts)).await;
+        // A part of it is in memory for as long as it is sent.
+        let place = self.lists.take_or(own.map(|own| &own.list)).await?;
         let mut list = match (self.cache.entries(permit, &key).await?, failed) {
             (Some(list), _) => list,
             (None, Err(error)) => return Err(Refusal::of_relay(error)),
@@ -83,8 +86,6 @@ impl NetworkCache {
                 }
             }
         }
-        // A page of it is in memory as long as it is sent.
-        let place = self.lists.take().await?;
         let pieces = stream::try_unfold(Some((text, Some((list, place)))), move |left| {
             let sending = sending.clone();
             async move {

@@ -23,19 +23,21 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use cache::{Cache, PutArtifact, PutEntry, ReadArtifacts};
-use engine::House;
+use engine::{Asker, House, Via};
 use http::HeaderMap;
-use http::header::ORIGIN;
+use http::header::{ORIGIN, VIA};
 use http::request::Parts;
 use identity::{Action, Permit, Principal};
 
 use self::answer::Refusal;
-use self::places::{Places, Sending};
+use self::places::Sending;
 use self::route::{Call, Missed};
 use super::percent;
 use crate::app::{CacheApi, Who};
 use crate::doors::{ForArtifacts, Peer};
 use crate::signing_in::sign_in;
+
+pub(crate) use self::places::Places;
 
 /// The dialect's server side.
 pub(crate) struct NetworkCache {
@@ -46,13 +48,13 @@ pub(crate) struct NetworkCache {
     reading: Places,
     /// For each that comes in, and each entry: until it is kept, also when whoever sent it has hung up.
     writing: Places,
-    /// For each list that is too long to be put together before it is sent.
+    /// For each list of entries that is read.
     lists: Places,
     sending: Sending,
 }
 
-/// How many lists that do not fit into one piece are sent at once.
-const LONG_LISTS_MAX: usize = 64;
+/// How many lists are read at once, besides one for each connection. Each takes up to half a mebibyte while it is sent.
+const LISTS_MAX: usize = 64;
 
 /// Whether `path` is the dialect's to answer.
 pub(crate) fn is_inside(path: &str) -> bool {
@@ -64,7 +66,12 @@ impl NetworkCache {
         let files = ForArtifacts::now();
         let sending = Sending::new(api.sending_bytes_max);
         let (reading, writing) = (Places::new(files.reading), Places::new(files.writing));
-        Self { house, cache, api, reading, writing, lists: Places::new(LONG_LISTS_MAX), sending }
+        Self { house, cache, api, reading, writing, lists: Places::new(LISTS_MAX), sending }
+    }
+
+    /// For what else comes in.
+    pub(crate) fn writing(&self) -> &Places {
+        &self.writing
     }
 
     /// Answers one request. Never fails: a refusal is an answer.
@@ -122,6 +129,12 @@ impl NetworkCache {
         }
     }
 
+    /// Who asks, for the cache behind this one.
+    fn asker(&self, parts: &Parts) -> Asker {
+        let via = parts.headers.get_all(VIA).iter().filter_map(|header| header.to_str().ok());
+        Asker { from: source(&self.api, parts), via: Via::parse(via) }
+    }
+
     /// Leave for whoever asks. Where everybody has it, nobody is asked who they are: they are what `anybody` makes.
     async fn permit<A: Action>(
         &self,
@@ -145,14 +158,14 @@ impl NetworkCache {
 }
 
 /// Where a request comes from, as far as that is known.
-fn source(api: &CacheApi, parts: &Parts) -> Option<IpAddr> {
+pub(crate) fn source(api: &CacheApi, parts: &Parts) -> Option<IpAddr> {
     let peer = parts.extensions.get::<Peer>()?;
     api.entrance.trusted_proxies.client(peer.address.ip(), &parts.headers)
 }
 
 /// Whether a browser sends this for a page: none of ours writes here, and what its user's certificate is let in for is
 /// not for other sites to do (Fetch Metadata, §2.1). Other programs say nothing of the kind.
-fn is_of_a_foreign_page(headers: &HeaderMap) -> bool {
+pub(crate) fn is_of_a_foreign_page(headers: &HeaderMap) -> bool {
     match headers.get("sec-fetch-site") {
         Some(site) => site != "same-origin" && site != "none",
         None => headers.contains_key(ORIGIN),

@@ -18,13 +18,13 @@ const ROOM_WAIT: Duration = Duration::from_secs(60);
 
 /// A number of places. Cloning shares them.
 #[derive(Clone)]
-pub(super) struct Places(Arc<Semaphore>);
+pub(crate) struct Places(Arc<Semaphore>);
 
 /// One of them, until this is dropped.
-pub(super) struct Place(#[expect(dead_code, reason = "held, not looked at")] OwnedSemaphorePermit);
+pub(crate) struct Place(#[expect(dead_code, reason = "held, not looked at")] OwnedSemaphorePermit);
 
 impl Places {
-    pub(super) fn new(count: usize) -> Self {
+    pub(crate) fn new(count: usize) -> Self {
         Self(Arc::new(Semaphore::new(count.clamp(1, Semaphore::MAX_PERMITS))))
     }
 
@@ -34,6 +34,16 @@ impl Places {
     /// 503, when there is none.
     pub(super) async fn take(&self) -> Result<Place, Refusal> {
         self.take_or(None).await
+    }
+
+    /// A place, if there is one soon.
+    pub(crate) async fn found(&self) -> Option<Place> {
+        first(PLACE_WAIT, &self.0, 1, None).await.map(Place)
+    }
+
+    /// How many are free.
+    pub(crate) fn free(&self) -> usize {
+        self.0.available_permits()
     }
 
     /// A place, or that which the connection has of its own.

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::response::Response;
 use cache::{Cache, EntryKey, Maintain, MaintainError, Pattern, ReadCatalog};
-use engine::{Relay, Stop};
+use engine::{Asker, Relay, Stop};
 use identity::{Permit, Principal};
 use serde_json::json;
 
@@ -50,14 +50,18 @@ async fn updated(
             }
             let key = found.key;
             let gone = match relay {
-                Some(relay) => match relay.ask(&key).await {
+                Some(relay) => match relay.ask(&key, &Asker::default()).await {
                     Ok(true) => 0,
                     Ok(false) => {
                         cache.remove_entries(permit, &key, &|entry| entry.by == house.name()).await?
                     }
                     Err(_) => continue,
                 },
-                None => cache.remove_entries(permit, &key, &|entry| !entry.has_artifact).await?,
+                None => {
+                    cache
+                        .remove_entries(permit, &key, &|entry| !entry.has_artifact && !entry.is_withdrawal)
+                        .await?
+                }
             };
             match (gone, relay) {
                 (0, Some(_)) => updated.push(key.to_string()),

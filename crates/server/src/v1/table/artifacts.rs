@@ -59,7 +59,7 @@ pub(super) fn rows() -> Vec<Row> {
             .may::<Pin>()
             .takes::<wire::NewPin>()
             .answers_nothing()
-            .or(&[404]),
+            .or(&[404, 422]),
         Row::delete(
             "/cache/pins/keys/{key}",
             Call::UnpinKey,
@@ -74,7 +74,7 @@ pub(super) fn rows() -> Vec<Row> {
             .may::<Pin>()
             .takes::<wire::NewPin>()
             .answers_nothing()
-            .or(&[404]),
+            .or(&[404, 422]),
         Row::delete(
             "/cache/pins/artifacts/{sha512}",
             Call::UnpinArtifact,
@@ -93,7 +93,7 @@ pub(super) fn rows() -> Vec<Row> {
         .may::<Maintain>()
         .takes::<wire::NewCollection>()
         .answers::<wire::Collection>(200)
-        .or(&[404]),
+        .or(&[404, 409]),
         Row::get("/cache/scrub", Call::Scrub, "getScrub", "How far artifacts were read again")
             .may::<Maintain>()
             .answers::<wire::Scrub>(200)

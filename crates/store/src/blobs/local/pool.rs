@@ -14,7 +14,7 @@ const STACK_BYTES: usize = 256 * 1024;
 type Job = Box<dyn FnOnce() + Send>;
 
 /// Threads that run jobs in the order they came, several at a time. Dropping it lets what is queued be done.
-pub(super) struct Pool {
+pub(in crate::blobs) struct Pool {
     shared: Arc<Shared>,
 }
 
@@ -41,7 +41,7 @@ impl Pool {
     ///
     /// # Errors
     /// The system's, when it gives no thread.
-    pub(super) fn new(name: &'static str, threads_max: usize) -> std::io::Result<Self> {
+    pub(in crate::blobs) fn new(name: &'static str, threads_max: usize) -> std::io::Result<Self> {
         let state = State { threads: 1, ..State::default() };
         let shared = Arc::new(Shared { name, threads_max, state: Mutex::new(state), wake: Condvar::new() });
         start(&shared)?;
@@ -49,7 +49,7 @@ impl Pool {
     }
 
     /// Has `job` done. Gives it back when the pool is closed.
-    pub(super) fn run<J: FnOnce() + Send + 'static>(&self, job: J) -> Result<(), J> {
+    pub(in crate::blobs) fn run<J: FnOnce() + Send + 'static>(&self, job: J) -> Result<(), J> {
         let mut state = self.shared.state();
         if state.closed {
             return Err(job);

@@ -67,7 +67,9 @@ impl Hand {
 }
 
 /// What came of a work.
-pub(super) async fn answer<T>(answered: oneshot::Receiver<Result<T, Error>>) -> Result<T, Error> {
+pub(super) async fn answer<T>(
+    answered: impl Future<Output = Result<Result<T, Error>, oneshot::Canceled>>,
+) -> Result<T, Error> {
     answered.await.unwrap_or_else(|_| Err(no_thread()))
 }
 

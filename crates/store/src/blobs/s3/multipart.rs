@@ -47,6 +47,8 @@ pub(super) struct Part {
     pub(super) last: Option<(Sha512, u64)>,
     /// Held until it is sent.
     pub(super) room: Room,
+    /// Its place in memory.
+    pub(super) buffer: Option<OwnedSemaphorePermit>,
 }
 
 /// Sends what comes as `parts`, makes an object of it, and answers; then tidies up. When no more parts come before the
@@ -89,7 +91,7 @@ async fn send(
     remote.store.put(&note_of(temporary), note.into()).await.map_err(failed("beginning an upload"))?;
     let mut sent = Vec::new();
     let (digest, size) = loop {
-        let Part { bytes, last, room } = tokio::select! {
+        let Part { bytes, last, room, buffer } = tokio::select! {
             part = parts.recv() => part.ok_or(Error::Closed)?,
             () = remote.closing() => return Err(Error::Closed),
         };
@@ -98,7 +100,7 @@ async fn send(
             .put_part(temporary, id, sent.len(), bytes.into())
             .await
             .map_err(failed("sending a part"))?;
-        drop(room);
+        drop((room, buffer));
         sent.push(part);
         if let Some(last) = last {
             break last;

@@ -1,14 +1,16 @@
 //! Where the bucket is, and how it is talked to.
 
 use std::fmt;
+use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Clock, Explain, Kind, Secret, report};
-use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
 use object_store::client::{ClientOptions, HttpClient, HttpConnector};
 use object_store::path::Path;
-use object_store::{BackoffConfig, RetryConfig};
+use object_store::{BackoffConfig, CredentialProvider, RetryConfig};
 use reqwest::{Client, Url, redirect};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -40,9 +42,14 @@ pub struct S3Settings {
     pub addressing: S3Addressing,
     /// Who asks; nobody in particular when absent.
     pub key: Option<S3Key>,
+    /// Where the key comes from, instead, when it changes: asked for each request.
+    pub keys: Option<Arc<dyn S3KeySource>>,
     /// The certificates, as PEM, of the authorities that may have issued the server's; no others are trusted. Without,
     /// those that the system trusts may have.
     pub authorities: Option<Vec<u8>>,
+    /// In which folder waits what comes while there is no room for it in memory, in files without names; the system's for
+    /// temporary files when absent.
+    pub temporary: Option<PathBuf>,
     /// For how long a request that failed is tried again, and how long an answer may be silent.
     pub patience: Duration,
 }
@@ -59,7 +66,9 @@ impl S3Settings {
             owner: owner.into(),
             addressing: S3Addressing::Host,
             key: None,
+            keys: None,
             authorities: None,
+            temporary: None,
             patience: Duration::from_secs(30),
         }
     }
@@ -100,6 +109,36 @@ pub struct S3Key {
     pub secret: Secret<String>,
     /// The session that it is good for, when it is a temporary one.
     pub session: Option<Secret<String>>,
+}
+
+/// Where a key comes from that is good for some hours, and then is another.
+pub trait S3KeySource: fmt::Debug + Send + Sync {
+    /// The one that is good now. Does not take long: it is asked for each request.
+    fn key(&self) -> S3Key;
+}
+
+/// The same, as the client asks for it.
+#[derive(Debug)]
+struct Keys(Arc<dyn S3KeySource>);
+
+impl CredentialProvider for Keys {
+    type Credential = AwsCredential;
+
+    fn get_credential<'l, 'a>(
+        &'l self,
+    ) -> Pin<Box<dyn Future<Output = object_store::Result<Arc<AwsCredential>>> + Send + 'a>>
+    where
+        'l: 'a,
+        Self: 'a,
+    {
+        let S3Key { id, secret, session } = self.0.key();
+        let credential = AwsCredential {
+            key_id: id,
+            secret_key: secret.expose().clone(),
+            token: session.map(|session| session.expose().clone()),
+        };
+        Box::pin(std::future::ready(Ok(Arc::new(credential))))
+    }
 }
 
 /// Why a bucket could not be connected to.
@@ -182,6 +221,10 @@ pub(super) fn store(settings: &S3Settings, clock: Clock) -> Result<AmazonS3, Con
             in_host(&mut endpoint, &settings.bucket)?;
         }
         builder = builder.with_endpoint(endpoint.as_str().trim_end_matches('/'));
+    }
+    if let Some(keys) = &settings.keys {
+        builder = builder.with_credentials(Arc::new(Keys(keys.clone())));
+        return builder.build().map_err(|error| refuse("settings", report(&error)));
     }
     builder = match &settings.key {
         None => builder.with_skip_signature(true),

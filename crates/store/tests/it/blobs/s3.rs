@@ -6,9 +6,9 @@ use std::time::Duration;
 use base::{Clock, Entropy, Secret, Sha512, Span};
 use bytes::Bytes;
 use futures_executor::block_on;
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use store::blobs::conformance::{conformance, sample};
-use store::blobs::{Blobs, ConnectError, Error, Kept, S3, S3Addressing, S3Key, S3Settings};
+use store::blobs::{Blobs, ConnectError, Error, Kept, S3, S3Addressing, S3Key, S3KeySource, S3Settings};
 use testkit::{Cable, LIMIT, Moto, Pass, wait_until};
 
 /// A secret that nobody may see.
@@ -124,6 +124,113 @@ fn many_uploads_share_the_room_for_parts() {
     }
     block_on(blobs.close()).unwrap();
     assert_eq!((moto.keys("objects").len(), moto.unended("objects")), (10, 0));
+}
+
+/// Who has begun a part and does not go on holds a place in memory, and is in nobody's way: not even of those who hold none.
+#[test]
+fn who_does_not_go_on_keeps_nobody_from_uploading() {
+    let moto = Moto::start();
+    moto.bucket("objects");
+    let blobs = connect(&impatient(settings(&moto, "objects"))).unwrap();
+    let begin = |bytes: usize| {
+        let mut staged = block_on(blobs.stage()).unwrap();
+        block_on(staged.write(sample(1, bytes))).map(|()| staged)
+    };
+    let begun: Vec<_> = (0..25).map(|_| begin(100_000).unwrap()).collect();
+    // Short, of one part, of exactly one, and of several.
+    for (seed, size) in (2..).zip([50_000, 100_000, 1_000_000, 5 * 1024 * 1024, 17_000_000]) {
+        let bytes = sample(seed, size);
+        let kept = block_on(keep(&blobs, &bytes)).unwrap();
+        assert_eq!((kept.digest, kept.size), (Sha512::of(&bytes), size as u64));
+        assert!(block_on(read(&blobs, kept.digest)).unwrap() == bytes, "{size} bytes");
+    }
+    // In small pieces, whose beginning needs no place.
+    let bytes = sample(9, 6_000_000);
+    let mut staged = block_on(blobs.stage()).unwrap();
+    for start in (0..bytes.len()).step_by(50_000) {
+        block_on(staged.write(bytes.slice(start..start + 50_000))).unwrap();
+    }
+    let kept = block_on(staged.keep(None)).unwrap();
+    assert!(block_on(read(&blobs, kept.digest)).unwrap() == bytes);
+    // The others come to their ends, in several parts.
+    let whole = Sha512::of(&[&sample(1, 100_000)[..], &sample(2, 6_000_000)[..]].concat());
+    for mut staged in begun {
+        block_on(staged.write(sample(2, 6_000_000))).unwrap();
+        assert_eq!(block_on(staged.keep(None)).map(|kept| kept.digest), Ok(whole));
+    }
+    block_on(blobs.close()).unwrap();
+}
+
+/// Where nothing can be put but into memory, who finds no place there is told so, and what is short needs none.
+#[test]
+fn without_temporary_files_one_waits_for_a_place_in_memory() {
+    let moto = Moto::start();
+    moto.bucket("objects");
+    let settings = S3Settings { temporary: Some("/nowhere/at/all".into()), ..settings(&moto, "objects") };
+    let blobs = connect(&impatient(settings)).unwrap();
+    let begin = |bytes: usize| {
+        let mut staged = block_on(blobs.stage()).unwrap();
+        block_on(staged.write(sample(1, bytes))).map(|()| staged)
+    };
+    let mut begun: Vec<_> = (0..10).map(|_| begin(100_000).unwrap()).collect();
+    let refused = begin(100_000).err().unwrap();
+    assert!(matches!(refused, Error::Unavailable { .. }), "{refused}");
+    let short = begin(50_000).unwrap();
+    assert_eq!(block_on(short.keep(None)).map(|kept| kept.size), Ok(50_000));
+    // One goes, and the next one has its place.
+    drop(begun.pop());
+    let next = begin(100_000).unwrap();
+    assert_eq!(block_on(next.keep(None)).map(|kept| kept.size), Ok(100_000));
+}
+
+/// Who stops waiting has not given the bytes, though they may be on their way into a file.
+#[test]
+fn who_stops_waiting_gives_nothing() {
+    let moto = Moto::start();
+    moto.bucket("objects");
+    let blobs = connect(&impatient(settings(&moto, "objects"))).unwrap();
+    let begin = || {
+        let mut staged = block_on(blobs.stage()).unwrap();
+        block_on(staged.write(sample(1, 100_000))).unwrap();
+        staged
+    };
+    let _in_memory: Vec<_> = (0..10).map(|_| begin()).collect();
+    let mut staged = begin();
+    let mut bytes = sample(1, 100_000).to_vec();
+    for seed in 2..20 {
+        let (long, short) = (sample(seed, 1_000_000), sample(seed, 10_000));
+        // Where it was as fast as that, they are given.
+        if staged.write(long.clone()).now_or_never().is_some() {
+            bytes.extend_from_slice(&long);
+        }
+        block_on(staged.write(short.clone())).unwrap();
+        bytes.extend_from_slice(&short);
+    }
+    let kept = block_on(staged.keep(None)).unwrap();
+    assert_eq!(kept.digest, Sha512::of(&bytes));
+    assert!(block_on(read(&blobs, kept.digest)).unwrap() == bytes);
+}
+
+/// A key that was renewed is used from then on.
+#[test]
+fn a_key_may_change() {
+    #[derive(Debug)]
+    struct Changing(std::sync::atomic::AtomicUsize);
+    impl S3KeySource for Changing {
+        fn key(&self) -> S3Key {
+            let n = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            let session = Some(Secret::new(format!("session-{n}")));
+            S3Key { id: format!("id-{n}"), secret: Secret::new(SECRET.into()), session }
+        }
+    }
+    let moto = Moto::start();
+    moto.bucket("objects");
+    let keys = Arc::new(Changing(0.into()));
+    let settings = S3Settings { key: None, keys: Some(keys.clone()), ..settings(&moto, "objects") };
+    let blobs = connect(&settings).unwrap();
+    let before = keys.0.load(std::sync::atomic::Ordering::SeqCst);
+    assert!(block_on(keep(&blobs, &sample(1, 10))).is_ok());
+    assert!(before > 0 && keys.0.load(std::sync::atomic::Ordering::SeqCst) > before);
 }
 
 /// As a crash leaves it: nobody says any more what is to become of it.

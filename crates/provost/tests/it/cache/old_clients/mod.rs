@@ -16,6 +16,8 @@ use testkit::{NetworkCache, Ran};
 
 use crate::program::provost;
 
+pub use self::slapos::{TEST_SERVER, serve};
+
 /// Our programs, in a folder of their own.
 struct Ours(TempDir);
 

@@ -27,12 +27,7 @@ server.serve_forever()
 ";
 
 /// A server in Python that prints its port, and its URL.
-pub(super) fn serve(
-    python: &Path,
-    client: &NetworkCache,
-    program: &str,
-    arguments: &[&str],
-) -> (Process, String) {
+pub fn serve(python: &Path, client: &NetworkCache, program: &str, arguments: &[&str]) -> (Process, String) {
     for folder in ["objects", "entries", "tree"] {
         let _ = std::fs::create_dir(client.path(folder));
     }
@@ -105,7 +100,7 @@ fn the_proxy_stands_between_our_clients_and_our_server() {
 
 /// The stock library's own server for tests: HTTP/1.0, one connection at a time, no HEAD and no ranges, and it dies when a
 /// client hangs up on it.
-const TEST_SERVER: &str = "
+pub const TEST_SERVER: &str = "
 from slapos.libnetworkcachetests import NCHandler, Server
 server = Server('tree', ('127.0.0.1', 0), NCHandler)
 print(server.server_port, flush=True)

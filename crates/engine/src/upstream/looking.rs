@@ -1,0 +1,54 @@
+//! Whether an artifact is there, for whoever wants nothing of it: then nothing of it is fetched.
+
+use std::time::Duration;
+
+use base::Sha512;
+use cache::ReadArtifacts;
+use identity::Permit;
+use tokio::time::timeout;
+
+use super::fetch::State;
+use super::{Asker, Looked, NotFetched, Relay, RelayError};
+
+/// How long upstream may take to say so.
+const ANSWERED_IN: Duration = Duration::from_secs(10);
+
+impl Relay {
+    /// Whether an artifact is here or at upstream.
+    ///
+    /// # Errors
+    /// [`RelayError`].
+    pub async fn look(
+        &self,
+        permit: Permit<ReadArtifacts>,
+        digest: Sha512,
+        asker: &Asker,
+    ) -> Result<Option<Looked>, RelayError> {
+        if let Some(found) = self.cache.open(permit, digest).await? {
+            return Ok(Some(Looked { bytes: Some(found.blob.size()) }));
+        }
+        let Some(via) = asker.via.through(&self.name) else { return Ok(None) };
+        let coming = self.artifacts.fetches().get(&digest).map(|state| state.borrow().clone());
+        if let Some(State::Coming { bytes, .. }) = coming {
+            return Ok(Some(Looked { bytes }));
+        }
+        let now = self.clock.now();
+        if self.artifacts.is_absent(digest, now) {
+            return Ok(None);
+        }
+        if self.is_left_alone() {
+            return Err(NotFetched::LeftAlone.into());
+        }
+        let _place = self.artifacts.questions.take(asker.from).ok_or(RelayError::Busy)?;
+        let late = |_| NotFetched::Silent { seconds: ANSWERED_IN.as_secs() };
+        let asked = timeout(ANSWERED_IN, self.upstream.look(digest, via)).await.map_err(late).flatten();
+        let found = asked.inspect_err(|error| {
+            tracing::warn!(%digest, error = %base::report(error), "upstream could not be asked for an artifact");
+            self.leave_alone();
+        })?;
+        if found.is_none() {
+            self.artifacts.remember_absent(digest, now + self.fresh.absent, now);
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,320 @@
+//! Where a requirer puts what it is to trust: a file, and the machine's own trust store (contract, section 9.4).
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use base::Timestamp;
+use trust::{Certificates, Level};
+use x509::Certificate;
+
+use super::{CharmError, tools};
+
+/// The file beside the charm that says where the bundle was put last.
+const BUNDLE: &str = "bundle-path";
+/// And the one that is there while the machine's trust store has not taken up what was put into its folder.
+const BEHIND: &str = "trust-store-is-behind";
+
+/// Where it is to be.
+pub struct Outputs<'a> {
+    pub charm: &'a Path,
+    pub application: &'a str,
+    pub bundle: Option<&'a Path>,
+    pub trust_store: bool,
+    pub now: Timestamp,
+}
+
+/// A machine's own trust store: a folder for anchors, and the program that takes them up.
+struct TrustStore<'a> {
+    folder: &'a Path,
+    ending: &'a str,
+    program: &'a str,
+    /// So that those that are gone are left out, too.
+    arguments: &'a [&'a str],
+}
+
+/// Those that are known, as folder, ending, program and its arguments: of RHEL and Fedora, of SUSE, of Debian and Ubuntu.
+/// The first whose folder is there is the machine's.
+const TRUST_STORES: [(&str, &str, &str, &[&str]); 3] = [
+    ("/etc/pki/ca-trust/source/anchors", "pem", "update-ca-trust", &[]),
+    ("/etc/pki/trust/anchors", "pem", "update-ca-certificates", &[]),
+    ("/usr/local/share/ca-certificates", "crt", "update-ca-certificates", &["--fresh"]),
+];
+
+impl Outputs<'_> {
+    /// Makes them hold exactly these. What is right already is not touched.
+    pub fn put(&self, certificates: &Certificates) -> Result<(), CharmError> {
+        self.put_bundle(certificates)?;
+        let wanted = if self.trust_store { self.anchors(certificates) } else { BTreeMap::new() };
+        for (folder, ending, program, arguments) in TRUST_STORES {
+            let store = TrustStore { folder: Path::new(folder), ending, program, arguments };
+            if store.folder.is_dir() {
+                return self.put_anchors(&store, &wanted);
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        tools::log(Level::Error, "this machine has no trust store that is known here");
+        Ok(())
+    }
+
+    fn put_bundle(&self, certificates: &Certificates) -> Result<(), CharmError> {
+        let told = self.charm.join(BUNDLE);
+        let before = std::fs::read_to_string(&told).ok().map(PathBuf::from);
+        if let Some(before) = before.filter(|before| Some(before.as_path()) != self.bundle) {
+            remove(&before)?;
+            remove(&told)?;
+        }
+        let Some(bundle) = self.bundle else { return Ok(()) };
+        let text = bundle_of(certificates);
+        replace(&told, bundle.display().to_string().as_bytes())?;
+        replace(bundle, text.as_bytes())
+    }
+
+    /// What the trust store is to have: a file for each certificate, once, under a name that stays the same.
+    fn anchors(&self, certificates: &Certificates) -> BTreeMap<String, String> {
+        let mut anchors = BTreeMap::new();
+        for text in certificates {
+            match self.anchor(text) {
+                Ok(certificate) => {
+                    let fingerprint = base::hex::encode(&certificate.fingerprint()[..16]);
+                    anchors.insert(format!("{}{fingerprint}", self.prefix()), certificate.to_pem());
+                }
+                Err(why) => {
+                    let which = trust::fingerprint(text);
+                    tools::log(Level::Warning, &format!("{which} is not installed: {why}"));
+                }
+            }
+        }
+        anchors
+    }
+
+    /// The certificate in `text`, if a whole machine may trust it: old providers hand leaves on as well.
+    fn anchor(&self, text: &str) -> Result<Certificate, String> {
+        let certificate = Certificate::from_pem(text.as_bytes()).map_err(|error| base::report(&error))?;
+        if !certificate.is_ca() {
+            return Err("it is not that of a certificate authority".to_owned());
+        }
+        if certificate.not_after() < self.now {
+            return Err(format!("it expired at {}", certificate.not_after()));
+        }
+        Ok(certificate)
+    }
+
+    /// How the names of our own files begin: others are never touched.
+    fn prefix(&self) -> String {
+        format!("provost-trust-{}-", self.application)
+    }
+
+    fn put_anchors(
+        &self,
+        store: &TrustStore<'_>,
+        wanted: &BTreeMap<String, String>,
+    ) -> Result<(), CharmError> {
+        let folder = store.folder;
+        let unreadable = |source| CharmError::File { path: folder.to_owned(), source };
+        let (mut less, mut other) = (Vec::new(), Vec::new());
+        for file in std::fs::read_dir(folder).map_err(unreadable)? {
+            let path = file.map_err(unreadable)?.path();
+            let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+            if self.is_ours(name) && !wanted.contains_key(name) {
+                less.push(path);
+            }
+        }
+        for (name, text) in wanted {
+            let path = folder.join(format!("{name}.{}", store.ending));
+            if std::fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
+                continue;
+            }
+            other.push((path, text));
+        }
+        let behind = self.charm.join(BEHIND);
+        if less.is_empty() && other.is_empty() && !behind.exists() {
+            return Ok(());
+        }
+        // Whatever happens from here on, it is made good the next time.
+        replace(&behind, b"")?;
+        less.iter().try_for_each(|path| remove(path))?;
+        other.iter().try_for_each(|(path, text)| replace(path, text.as_bytes()))?;
+        take_up(store)?;
+        remove(&behind)
+    }
+
+    /// Whether we made a file of this name, without its ending, for this application.
+    fn is_ours(&self, name: &str) -> bool {
+        let fingerprint = name.strip_prefix(&self.prefix()).unwrap_or_default();
+        fingerprint.len() == 32 && fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
+}
+
+fn take_up(store: &TrustStore<'_>) -> Result<(), CharmError> {
+    let program = store.program;
+    let output = Command::new(program).args(store.arguments).output();
+    let said = match output {
+        Ok(output) if output.status.success() => return Ok(()),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            said.lines().last().unwrap_or_default().to_owned()
+        }
+        Err(error) => error.to_string(),
+    };
+    Err(CharmError::Program { program: program.to_owned(), said })
+}
+
+/// All of them, in order, each with the end of its last line.
+fn bundle_of(certificates: &Certificates) -> String {
+    certificates.iter().flat_map(|text| [text.strip_suffix('\n').unwrap_or(text), "\n"]).collect()
+}
+
+/// Puts `bytes` into the file at `path`, in one step, for everybody to read; one that is there keeps its owner, its group
+/// and its mode, and is not touched when it has them already.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), CharmError> {
+    let there = std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file);
+    if there.is_some() && std::fs::read(path).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    let write = || {
+        let name = path.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
+        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder)?;
+        let mut hidden = OsString::from(".");
+        hidden.push(name);
+        hidden.push(".new");
+        let unfinished = folder.join(hidden);
+        // What an earlier hook left when it was killed.
+        match std::fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+        file.write_all(bytes)?;
+        if let Some(there) = &there {
+            fchown(&file, Some(there.uid()), Some(there.gid()))?;
+        }
+        let mode = there.as_ref().map_or(0o644, |there| there.mode() & 0o777);
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.sync_all()?;
+        std::fs::rename(&unfinished, path)?;
+        File::open(folder)?.sync_all()
+    };
+    write().map_err(|source| CharmError::File { path: path.to_owned(), source })
+}
+
+/// Removes a file, if it is there.
+pub fn remove(path: &Path) -> Result<(), CharmError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(CharmError::File { path: path.to_owned(), source: error })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outputs<'a>(charm: &'a Path, bundle: Option<&'a Path>) -> Outputs<'a> {
+        let now = Timestamp::from_unix(1_800_000_000);
+        Outputs { charm, application: "a", bundle, trust_store: true, now }
+    }
+
+    /// A program that fails is run again, whatever the files are.
+    #[test]
+    fn a_trust_store_takes_up_what_it_missed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (charm, folder) = (directory.path().join("charm"), directory.path().join("anchors"));
+        std::fs::create_dir_all(&charm).unwrap();
+        std::fs::create_dir(&folder).unwrap();
+        let ran = directory.path().join("ran");
+        let store =
+            |program| TrustStore { folder: &folder, ending: "crt", program, arguments: &["-c", "x", "y"] };
+        let outputs = outputs(&charm, None);
+        let name = format!("provost-trust-a-{}", "0".repeat(32));
+        let wanted = BTreeMap::from([(name.clone(), "text".to_owned())]);
+        assert!(outputs.put_anchors(&store("/bin/false"), &wanted).is_err());
+        assert_eq!(std::fs::read(folder.join(format!("{name}.crt"))).unwrap(), b"text");
+        let script = directory.path().join("program");
+        std::fs::write(&script, format!("#!/bin/sh\necho \"$@\" >> {}\n", ran.display())).unwrap();
+        std::fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+        let program = script.to_str().unwrap();
+        let times = || std::fs::read_to_string(&ran).unwrap_or_default().lines().count();
+        for (wanted, expected) in [(&wanted, 1), (&wanted, 1), (&BTreeMap::new(), 2), (&BTreeMap::new(), 2)] {
+            outputs.put_anchors(&store(program), wanted).unwrap();
+            assert_eq!(times(), expected);
+        }
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn only_authorities_that_live_are_anchors() {
+        let directory = tempfile::tempdir().unwrap();
+        let make = |name: &str, what: &str, days: &str| {
+            let line = format!(
+                "openssl req -x509 -newkey ed25519 -nodes -keyout key -subj /CN={name} -days {days} -addext \
+                 basicConstraints=critical,CA:{what} -out {name} 2>/dev/null && cat {name}"
+            );
+            let made = Command::new("sh").args(["-c", &line]).current_dir(directory.path()).output().unwrap();
+            String::from_utf8(made.stdout).unwrap()
+        };
+        let (ca, leaf) = (make("ca", "TRUE", "36500"), make("leaf", "FALSE", "36500"));
+        let mut outputs = outputs(directory.path(), None);
+        assert!(outputs.anchor(&ca).is_ok());
+        assert_eq!(outputs.anchor(&leaf).unwrap_err(), "it is not that of a certificate authority");
+        assert!(outputs.anchor("nonsense").is_err());
+        outputs.now = Timestamp::from_unix(8_000_000_000);
+        assert!(outputs.anchor(&ca).unwrap_err().starts_with("it expired at "));
+    }
+
+    #[test]
+    fn a_bundle_has_each_on_lines_of_its_own() {
+        let set = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Certificates>();
+        assert_eq!(bundle_of(&set(&[])), "");
+        assert_eq!(bundle_of(&set(&["b", "a\n"])), "a\nb\n");
+    }
+
+    #[test]
+    fn only_our_own_anchors_are_touched() {
+        let outputs = outputs(Path::new(""), None);
+        let hex = "0123456789abcdef".repeat(2);
+        for (name, expected) in [
+            (format!("provost-trust-a-{hex}"), true),
+            (format!("provost-trust-a-b-{hex}"), false),
+            (format!("provost-trust-b-{hex}"), false),
+            ("provost-trust-a-mine".to_owned(), false),
+            (format!("provost-trust-a-{hex}0"), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(outputs.is_ours(&name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_bundle_follows_its_option() {
+        let directory = tempfile::tempdir().unwrap();
+        let (first, second) = (directory.path().join("a/first"), directory.path().join("second"));
+        let put = |bundle: Option<&Path>, texts: &[&str]| {
+            let set = texts.iter().map(|text| (*text).to_owned()).collect();
+            outputs(directory.path(), bundle).put_bundle(&set).unwrap();
+        };
+        put(Some(&first), &["b", "a"]);
+        assert_eq!(std::fs::read_to_string(&first).unwrap(), "a\nb\n");
+        assert_eq!(first.metadata().unwrap().permissions().mode() & 0o777, 0o644);
+        std::fs::set_permissions(&first, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let before = first.metadata().unwrap().modified().unwrap();
+        put(Some(&first), &["a", "b"]);
+        assert_eq!(first.metadata().unwrap().modified().unwrap(), before);
+        put(Some(&first), &[]);
+        assert_eq!(std::fs::read_to_string(&first).unwrap(), "");
+        assert_eq!(first.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+        put(Some(&second), &["a"]);
+        assert!(!first.exists() && second.exists());
+        put(None, &["a"]);
+        assert!(!second.exists());
+    }
+}
