@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
@@ -41,6 +42,8 @@ pub(crate) struct Signals {
     ends: Vec<(SignalKind, Signal)>,
     /// Caught by others, and so no longer stopping the program by themselves.
     stops: Signal,
+    /// Whether stops were somebody else's when this was last looked at: one that is seen only now may be theirs still.
+    were_taken: bool,
 }
 
 impl Signals {
@@ -56,14 +59,16 @@ impl Signals {
             let kind = SignalKind::from_raw(number);
             caught.extend(signal(kind).map(|signal| (kind, signal)));
         }
-        Ok(Self { ends: caught, stops: catch_stops()? })
+        Ok(Self { ends: caught, stops: catch_stops()?, were_taken: false })
     }
 
     /// Waits for the next one. Stops the program when the terminal says so meanwhile.
     pub(crate) async fn next(&mut self) -> SignalKind {
         poll_fn(|context| {
+            let are_taken = STOPS_ARE_TAKEN.load(Ordering::Relaxed);
+            let theirs = mem::replace(&mut self.were_taken, are_taken) || are_taken;
             while let Poll::Ready(Some(())) = self.stops.poll_recv(context) {
-                if !STOPS_ARE_TAKEN.load(Ordering::Relaxed) {
+                if !theirs {
                     stop();
                 }
             }
