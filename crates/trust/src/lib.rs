@@ -12,6 +12,7 @@
 //! byte for byte, and never altered. The same set is the same bytes, so that nobody is woken for nothing; nothing that
 //! cannot be read is taken for an empty set.
 
+mod anchor;
 mod databag;
 mod json;
 mod note;
@@ -19,6 +20,9 @@ mod provide;
 mod report;
 mod require;
 
+pub use anchor::{
+    Anchor, Finding, Fingerprint, NotAnchors, OFFER_BYTES_MAX, SET_MAX, findings, read as read_anchors,
+};
 pub use databag::{Changes, Databag};
 pub use note::{Level, Note};
 pub use provide::{Change, Provided, Provider, stand_down};

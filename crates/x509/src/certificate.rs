@@ -206,6 +206,12 @@ impl Certificate {
         base::sha256(self.der())
     }
 
+    /// What it was signed by; nothing where that is malformed.
+    #[must_use]
+    pub fn signature_algorithm(&self) -> Option<ObjectIdentifier> {
+        Reader::whole(self.0.signed.algorithm(), tag::SEQUENCE, WHAT).ok()?.oid().ok()
+    }
+
     /// Whether `issuer_key` signed it.
     ///
     /// # Errors
