@@ -1,0 +1,310 @@
+//! Where a requirer's certificates are put.
+
+use base::{Entropy, Explain, Kind, Secret};
+use store::SealingKey;
+
+use crate::on_host::{BadPlaceOnHost, FilePlace, OnHost};
+use crate::record::{FileRecord, PlaceRecord};
+
+/// The most hosts or namespaces that are named one by one.
+const NAMED_MAX: usize = 500;
+/// The longest name of any of them, in bytes, and the longest label selector, object name and key.
+const NAME_BYTES_MAX: usize = 253;
+/// The longest URL, in bytes.
+const URL_BYTES_MAX: usize = 2000;
+/// The shortest and the longest secret of a webhook, in bytes.
+const SECRET_BYTES: (usize, usize) = (16, 1024);
+
+/// Where a requirer's certificates are put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Wherever it wants: it comes and asks.
+    Poll,
+    /// On hosts of the fleet.
+    Hosts {
+        /// On which.
+        which: WhichHosts,
+        /// Where on each.
+        on: OnHost,
+    },
+    /// In objects of a Kubernetes cluster.
+    Kubernetes(InKubernetes),
+    /// Told to a program of the operator's.
+    Webhook(Webhook),
+}
+
+/// Some hosts of the fleet.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WhichHosts {
+    /// These, by their addresses.
+    pub hosts: Vec<String>,
+    /// Those of this cluster.
+    pub cluster: Option<String>,
+    /// All of them.
+    pub all: bool,
+}
+
+/// An object in namespaces of a Kubernetes cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InKubernetes {
+    /// The name of the container manager that knows the cluster.
+    pub container_manager: String,
+    /// Whether the object is a Secret; it is a ConfigMap otherwise.
+    pub secret: bool,
+    /// In these namespaces.
+    pub namespaces: Vec<String>,
+    /// In those with these labels, as `kubectl --selector` has them.
+    pub selector: Option<String>,
+    /// What the object is called.
+    pub name: String,
+    /// What the text in it is called: `ca.crt`.
+    pub key: String,
+}
+
+/// A program of the operator's, which is told over HTTPS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// Where it listens.
+    pub url: String,
+    /// What what it is told is signed with.
+    pub secret: Secret<String>,
+    /// With what it is verified, PEM; by the system's authorities where there is nothing.
+    pub ca: Option<String>,
+}
+
+/// Why nothing can be put there.
+#[derive(Debug, thiserror::Error)]
+pub enum BadPlace {
+    /// No host is meant, or two kinds of selection.
+    #[error("say which hosts: some by their addresses, those of a cluster, or all")]
+    Which,
+    /// Neither the system's store nor Java's nor a file is meant.
+    #[error("say where on the hosts: in the system's store, in Java's, or in files")]
+    Where,
+    /// Too many are named.
+    #[error("at most {NAMED_MAX} are named one by one")]
+    TooMany,
+    /// A place on a host is none.
+    #[error(transparent)]
+    OnHost(#[from] BadPlaceOnHost),
+    /// A name is none.
+    #[error("`{0}` is not a name there")]
+    Name(String),
+    /// No namespace is meant.
+    #[error("say in which namespaces: by their names, or by their labels")]
+    Namespaces,
+    /// The URL is none that can be used.
+    #[error("a webhook's URL is `https://…`, or `http://` to this very machine, without a user's name in it")]
+    Url,
+    /// The secret is too short to protect anything, or too long.
+    #[error("a webhook's secret has {} to {} bytes", SECRET_BYTES.0, SECRET_BYTES.1)]
+    Secret,
+    /// What it is verified with is none.
+    #[error("what the webhook is verified with is not to be used: {0}")]
+    Ca(String),
+}
+
+impl Explain for BadPlace {
+    fn kind(&self) -> Kind {
+        Kind::Invalid
+    }
+}
+
+impl Place {
+    /// What it is called in lists.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Poll => "poll",
+            Self::Hosts { .. } => "hosts",
+            Self::Kubernetes(_) => "kubernetes",
+            Self::Webhook(_) => "webhook",
+        }
+    }
+
+    /// Looks at it before it is kept.
+    ///
+    /// # Errors
+    /// [`BadPlace`], the first rule that is broken.
+    pub fn check(&self) -> Result<(), BadPlace> {
+        match self {
+            Self::Poll => Ok(()),
+            Self::Hosts { which, on } => {
+                let ways = [!which.hosts.is_empty(), which.cluster.is_some(), which.all];
+                if ways.into_iter().filter(|way| *way).count() != 1 {
+                    return Err(BadPlace::Which);
+                }
+                if which.hosts.len() > NAMED_MAX {
+                    return Err(BadPlace::TooMany);
+                }
+                which.hosts.iter().chain(&which.cluster).try_for_each(|name| check_name(name))?;
+                if on.is_nowhere() { Err(BadPlace::Where) } else { Ok(()) }
+            }
+            Self::Kubernetes(place) => {
+                if place.namespaces.is_empty() && place.selector.is_none() {
+                    return Err(BadPlace::Namespaces);
+                }
+                if place.namespaces.len() > NAMED_MAX {
+                    return Err(BadPlace::TooMany);
+                }
+                if place.selector.as_ref().is_some_and(|text| text.len() > NAME_BYTES_MAX) {
+                    return Err(BadPlace::Name(place.selector.clone().unwrap_or_default()));
+                }
+                let names =
+                    place.namespaces.iter().chain([&place.container_manager, &place.name, &place.key]);
+                names.map(String::as_str).try_for_each(check_name)
+            }
+            Self::Webhook(webhook) => {
+                if !is_url(&webhook.url) {
+                    return Err(BadPlace::Url);
+                }
+                let length = webhook.secret.expose().len();
+                if !(SECRET_BYTES.0..=SECRET_BYTES.1).contains(&length) {
+                    return Err(BadPlace::Secret);
+                }
+                let Some(ca) = &webhook.ca else { return Ok(()) };
+                crate::anchor::read(ca.as_bytes())
+                    .map(drop)
+                    .map_err(|error| BadPlace::Ca(base::report(&error)))
+            }
+        }
+    }
+
+    /// As it is stored, of the requirer whose record is at `about`.
+    pub(crate) fn record(&self, about: &str, sealing: &SealingKey, entropy: &Entropy) -> PlaceRecord {
+        match self.clone() {
+            Self::Poll => PlaceRecord::Poll,
+            Self::Hosts { which: WhichHosts { hosts, cluster, all }, on } => PlaceRecord::Hosts {
+                hosts,
+                cluster,
+                all,
+                system_store: on.system_store(),
+                java: on.java(),
+                files: on.files().iter().map(file_record).collect(),
+            },
+            Self::Kubernetes(InKubernetes { container_manager, secret, namespaces, selector, name, key }) => {
+                PlaceRecord::Kubernetes { container_manager, secret, namespaces, selector, name, key }
+            }
+            Self::Webhook(Webhook { url, secret, ca }) => {
+                let secret = sealing.seal(about, secret.expose().as_bytes(), entropy);
+                PlaceRecord::Webhook { url, secret, ca }
+            }
+        }
+    }
+
+    /// What is stored; nothing where that cannot be read.
+    pub(crate) fn from_record(record: PlaceRecord, about: &str, sealing: &SealingKey) -> Option<Self> {
+        Some(match record {
+            PlaceRecord::Poll => Self::Poll,
+            PlaceRecord::Hosts { hosts, cluster, all, system_store, java, files } => {
+                let files = files.into_iter().map(file).collect::<Option<Vec<_>>>()?;
+                let on = OnHost::new(system_store, java, files).ok()?;
+                Self::Hosts { which: WhichHosts { hosts, cluster, all }, on }
+            }
+            PlaceRecord::Kubernetes { container_manager, secret, namespaces, selector, name, key } => {
+                Self::Kubernetes(InKubernetes { container_manager, secret, namespaces, selector, name, key })
+            }
+            PlaceRecord::Webhook { url, secret, ca } => {
+                let opened = sealing.open(about, &secret).ok()?;
+                let secret = Secret::new(std::str::from_utf8(opened.expose()).ok()?.to_owned());
+                Self::Webhook(Webhook { url, secret, ca })
+            }
+        })
+    }
+}
+
+fn file_record(file: &FilePlace) -> FileRecord {
+    FileRecord {
+        path: file.path().to_owned(),
+        owner: file.owner().map(ToOwned::to_owned),
+        group: file.group().map(ToOwned::to_owned),
+        mode: file.mode(),
+        hook: file.hook().map(ToOwned::to_owned),
+    }
+}
+
+fn file(record: FileRecord) -> Option<FilePlace> {
+    let FileRecord { path, owner, group, mode, hook } = record;
+    FilePlace::new(path, owner, group, mode, hook).ok()
+}
+
+fn check_name(name: &str) -> Result<(), BadPlace> {
+    let is_name = (1..=NAME_BYTES_MAX).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
+    if is_name { Ok(()) } else { Err(BadPlace::Name(name.to_owned())) }
+}
+
+/// Whether it is told over TLS, or does not leave this machine.
+fn is_url(url: &str) -> bool {
+    let plain =
+        url.len() <= URL_BYTES_MAX && url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let (safe, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+        (Some(rest), _) => (true, rest),
+        (None, Some(rest)) => (false, rest),
+        (None, None) => return false,
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    let is_here = ["127.0.0.1", "::1", "localhost"].contains(&host);
+    plain && !host.is_empty() && !authority.contains('@') && (safe || is_here)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_lead_somewhere_safe() {
+        for (url, expected) in [
+            ("https://a.example/x?y=z", true),
+            ("https://a:8443", true),
+            ("http://127.0.0.1:80/", true),
+            ("http://[::1]:80/", true),
+            ("http://localhost", true),
+            ("http://a.example/", false),
+            ("http://localhost.a.example/", false),
+            ("http://127.0.0.1@a.example/", false),
+            ("https://u:p@a.example/", false),
+            ("https:///x", false),
+            ("ftp://a", false),
+            ("https://a b", false),
+            ("https://a\\@b", false),
+        ] {
+            assert_eq!(is_url(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_webhooks_secret_is_sealed() {
+        let entropy = Entropy::seeded(1);
+        let sealing = SealingKey::generate(&entropy);
+        let secret = Secret::new("0123456789abcdef".to_owned());
+        let place = Place::Webhook(Webhook { url: "https://a".into(), secret, ca: None });
+        place.check().unwrap();
+        let record = place.record("/trust/requirer/a", &sealing, &entropy);
+        assert!(!serde_json::to_string(&record).unwrap().contains("0123456789abcdef"));
+        assert_eq!(Place::from_record(record.clone(), "/trust/requirer/a", &sealing), Some(place));
+        assert_eq!(Place::from_record(record, "/trust/requirer/b", &sealing), None);
+    }
+
+    #[test]
+    fn places_are_looked_at() {
+        let on = OnHost::new(true, false, vec![]).unwrap();
+        let hosts = |hosts: &[&str], cluster: Option<&str>, all| {
+            let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+            let which = WhichHosts { hosts, cluster: cluster.map(Into::into), all };
+            Place::Hosts { which, on: on.clone() }.check().is_ok()
+        };
+        assert!(hosts(&["10.0.0.1", "fe80::1"], None, false) && hosts(&[], Some("web"), false));
+        assert!(hosts(&[], None, true));
+        assert!(
+            !hosts(&[], None, false) && !hosts(&["a"], Some("web"), false) && !hosts(&["a/b"], None, false)
+        );
+        let nowhere = OnHost::new(false, false, vec![]).unwrap();
+        let which = WhichHosts { all: true, ..WhichHosts::default() };
+        assert!(matches!(Place::Hosts { which, on: nowhere }.check(), Err(BadPlace::Where)));
+    }
+}

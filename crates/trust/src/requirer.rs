@@ -1,0 +1,165 @@
+//! Requirers: who is to have certificates, and where they are put.
+
+use base::Timestamp;
+use identity::Permit;
+use store::{Batch, Loaded};
+
+use crate::error::{ChangeError, ReadError};
+use crate::event::Happened;
+use crate::name::RequirerName;
+use crate::place::Place;
+use crate::record::{PlaceRecord, RequirerRecord};
+use crate::service::{ManageTrust, ReadTrust, Trust, Why};
+
+/// The most requirers.
+const REQUIRERS_MAX: usize = 50_000;
+
+/// A requirer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirer {
+    /// Its name.
+    pub name: RequirerName,
+    /// Where its certificates are put; nothing where that cannot be read, as what is secret in it was sealed by another
+    /// key.
+    pub place: Option<Place>,
+    /// Since when there is one.
+    pub since: Timestamp,
+    /// Who made it.
+    pub by: String,
+    /// Whether it goes once nothing of it is left.
+    pub leaving: bool,
+}
+
+impl Trust {
+    /// Makes a requirer, or has the certificates of the one that is there put somewhere else. What was put in places
+    /// that are left out now is taken away there.
+    ///
+    /// # Errors
+    /// [`ChangeError::Full`], or the store's.
+    pub async fn set_requirer(
+        &self,
+        permit: Permit<ManageTrust>,
+        name: &RequirerName,
+        place: &Place,
+        why: &Why,
+    ) -> Result<Requirer, ChangeError> {
+        let _turn = self.turn.lock().await;
+        let mut attempts = 0;
+        loop {
+            let found = self.load_requirer(name).await?;
+            let now = self.now().as_unix();
+            if let Some(found) = &found
+                && found.record.leaving.is_none()
+                && self.place_of(name, &found.record.place).as_ref() == Some(place)
+            {
+                return Ok(self.requirer_of(name.clone(), &found.record));
+            }
+            let about = self.requirers.key(name.as_str())?;
+            let place = place.record(about.as_str(), &self.ground.sealing, &self.ground.entropy);
+            let record = match &found {
+                Some(found) => RequirerRecord { place, changed: now, leaving: None, ..found.record.clone() },
+                None if self.count_requirers().await? >= REQUIRERS_MAX => {
+                    return Err(ChangeError::Full { what: "there are as many requirers as there may be" });
+                }
+                None => {
+                    let by = permit.by().name().to_owned();
+                    RequirerRecord { place, changed: now, by, at: now, leaving: None }
+                }
+            };
+            let mut batch = Batch::new();
+            self.requirers.put_over(&mut batch, name.as_str(), &record, found.map(|found| found.version))?;
+            match self.commit(batch, &Happened::RequirerSet { name }, permit.by(), why).await {
+                Ok(()) => return Ok(self.requirer_of(name.clone(), &record)),
+                Err(error) => Self::again(error, &mut attempts)?,
+            }
+        }
+    }
+
+    /// Has a requirer go: what was put in its places is taken away, and once that is done everywhere it is gone. With
+    /// `leave_behind` it is gone at once, and what is in its places stays there.
+    ///
+    /// # Errors
+    /// [`ChangeError::NoRequirer`], or the store's.
+    pub async fn remove_requirer(
+        &self,
+        permit: Permit<ManageTrust>,
+        name: &RequirerName,
+        leave_behind: bool,
+        why: &Why,
+    ) -> Result<(), ChangeError> {
+        let turn = self.turn.lock().await;
+        let mut attempts = 0;
+        loop {
+            let Some(found) = self.load_requirer(name).await? else {
+                return Err(ChangeError::NoRequirer(name.clone()));
+            };
+            if found.record.leaving.is_some() {
+                break;
+            }
+            let mut record = found.record;
+            record.leaving = Some(self.now().as_unix());
+            record.changed = self.now().as_unix();
+            let mut batch = Batch::new();
+            self.requirers.update(&mut batch, name.as_str(), &record, found.version)?;
+            match self.commit(batch, &Happened::RequirerLeaves { name }, permit.by(), why).await {
+                Ok(()) => break,
+                Err(error) => Self::again(error, &mut attempts)?,
+            }
+        }
+        drop(turn);
+        if leave_behind {
+            self.forget_requirer(permit.by(), name, true).await?;
+        }
+        Ok(())
+    }
+
+    /// All requirers, by name, behind `after`, at most `limit`; and whether there are more.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn list_requirers(
+        &self,
+        _permit: Permit<ReadTrust>,
+        after: Option<&RequirerName>,
+        limit: usize,
+    ) -> Result<(Vec<Requirer>, bool), store::Error> {
+        let after = after.map(|after| self.requirers.key(after.as_str())).transpose()?;
+        let page = self.requirers.list(store::Page { after, limit }).await?;
+        let requirer = |(name, found): (String, Loaded<RequirerRecord>)| {
+            self.requirer_of(RequirerName::from_record(name), &found.record)
+        };
+        Ok((page.entries.into_iter().map(requirer).collect(), page.next.is_some()))
+    }
+
+    /// A requirer.
+    ///
+    /// # Errors
+    /// [`ReadError::NoRequirer`], or the store's.
+    pub async fn requirer(
+        &self,
+        _permit: Permit<ReadTrust>,
+        name: &RequirerName,
+    ) -> Result<Requirer, ReadError> {
+        let found = self.load_requirer(name).await?.ok_or_else(|| ReadError::NoRequirer(name.clone()))?;
+        Ok(self.requirer_of(name.clone(), &found.record))
+    }
+
+    pub(crate) fn requirer_of(&self, name: RequirerName, record: &RequirerRecord) -> Requirer {
+        Requirer {
+            place: self.place_of(&name, &record.place),
+            name,
+            since: Timestamp::from_unix(record.at),
+            by: record.by.clone(),
+            leaving: record.leaving.is_some(),
+        }
+    }
+
+    pub(crate) fn place_of(&self, name: &RequirerName, record: &PlaceRecord) -> Option<Place> {
+        let about = self.requirers.key(name.as_str()).ok()?;
+        Place::from_record(record.clone(), about.as_str(), &self.ground.sealing)
+    }
+
+    async fn count_requirers(&self) -> Result<usize, store::Error> {
+        Ok(self.requirers.all().await?.len())
+    }
+}

@@ -1,0 +1,171 @@
+//! Trust at work: load, decide, commit.
+
+use std::sync::Arc;
+
+use async_lock::Mutex;
+use base::{Clock, Entropy, Timestamp};
+use identity::{Action, Principal, Role};
+use store::{Batch, CommitError, Engine, History, Loaded, SealingKey, Table};
+
+use crate::event::Happened;
+use crate::name::{ProviderName, RequirerName};
+use crate::record::{
+    CertificateRecord, CounterRecord, NumberRecord, ProviderRecord, RelationRecord, RequirerRecord,
+    UnitRecord,
+};
+use crate::set::Sets;
+
+/// Seeing who is to trust what, and whether they do; and saying that one has what one asked for.
+pub enum ReadTrust {}
+
+impl Action for ReadTrust {
+    const NAME: &'static str = "see who trusts what";
+    const ROLE: Role = Role::Reader;
+}
+
+/// Saying which certificates are to be trusted, in a provider's name.
+pub enum OfferTrust {}
+
+impl Action for OfferTrust {
+    const NAME: &'static str = "say what is to be trusted";
+    const ROLE: Role = Role::Operator;
+}
+
+/// Saying who provides trust for whom, and where it is put.
+pub enum ManageTrust {}
+
+impl Action for ManageTrust {
+    const NAME: &'static str = "say who trusts whom";
+    const ROLE: Role = Role::Operator;
+}
+
+/// How often a commit is tried again when others were faster, or when the store did not say whether it was done.
+const ATTEMPTS_MAX: usize = 32;
+
+/// What those of events about places begin with. They have a history of their own: thousands of hosts that get another
+/// certificate do not push out who said so, which is told in the history of the house.
+const HISTORY: &str = "/trust/history/";
+
+/// The longest reason that is written down, in bytes; what is longer is cut.
+const WHY_BYTES_MAX: usize = 500;
+
+/// Why somebody changes something, if they say so: for the history.
+#[derive(Debug, Clone, Default)]
+pub struct Why(Option<String>);
+
+impl Why {
+    /// That reason.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let text = text[..text.floor_char_boundary(WHY_BYTES_MAX)].trim();
+        Self((!text.is_empty()).then(|| text.to_owned()))
+    }
+}
+
+/// What trust stands on.
+#[derive(Clone)]
+pub struct Ground {
+    /// Where records are kept.
+    pub engine: Arc<dyn Engine>,
+    /// Seals what is secret in them.
+    pub sealing: Arc<SealingKey>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Where the numbers of events come from.
+    pub entropy: Entropy,
+}
+
+/// Who provides trust, who requires it, and what each has.
+pub struct Trust {
+    pub(crate) ground: Ground,
+    pub(crate) providers: Table<ProviderRecord>,
+    pub(crate) requirers: Table<RequirerRecord>,
+    pub(crate) relations: Table<RelationRecord>,
+    pub(crate) numbers: Table<NumberRecord>,
+    pub(crate) counter: Table<CounterRecord>,
+    pub(crate) certificates: Table<CertificateRecord>,
+    pub(crate) units: Table<UnitRecord>,
+    pub(crate) sets: Sets,
+    /// What people decided: the history of the house.
+    pub(crate) history: History,
+    /// What came of it, place by place.
+    pub(crate) places_history: History,
+    /// Those of this process who change something wait for each other, so that they do not overtake each other without
+    /// end.
+    pub(crate) turn: Mutex<()>,
+}
+
+impl Trust {
+    /// Trust on `ground`.
+    ///
+    /// # Errors
+    /// None in practice: the prefixes of its keys are fair ones.
+    pub fn new(ground: Ground) -> Result<Self, store::Error> {
+        let engine = &ground.engine;
+        Ok(Self {
+            providers: Table::new(Arc::clone(engine), "/trust/provider/")?,
+            requirers: Table::new(Arc::clone(engine), "/trust/requirer/")?,
+            relations: Table::new(Arc::clone(engine), "/trust/relation/")?,
+            numbers: Table::new(Arc::clone(engine), "/trust/number/")?,
+            counter: Table::new(Arc::clone(engine), "/trust/counter/")?,
+            certificates: Table::new(Arc::clone(engine), "/trust/certificate/")?,
+            units: Table::new(Arc::clone(engine), "/trust/unit/")?,
+            sets: Sets::new(engine)?,
+            history: History::new(Arc::clone(engine))?,
+            places_history: Self::places_history(engine)?,
+            ground,
+            turn: Mutex::default(),
+        })
+    }
+
+    /// What happened on `engine` in the places where certificates are put.
+    ///
+    /// # Errors
+    /// None in practice: the prefix of its keys is a fair one.
+    pub fn places_history(engine: &Arc<dyn Engine>) -> Result<History, store::Error> {
+        History::under(Arc::clone(engine), HISTORY)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.ground.clock.now()
+    }
+
+    /// Whether the commit is to be tried again: what is there then says what is left to do.
+    pub(crate) fn again(error: CommitError, attempts: &mut usize) -> Result<(), CommitError> {
+        *attempts += 1;
+        match error {
+            CommitError::Conflict { .. } | CommitError::Unknown { .. } if *attempts < ATTEMPTS_MAX => Ok(()),
+            error => Err(error),
+        }
+    }
+
+    /// Commits `batch`, and that it `happened`.
+    pub(crate) async fn commit(
+        &self,
+        mut batch: Batch,
+        happened: &Happened<'_>,
+        by: &Principal,
+        why: &Why,
+    ) -> Result<(), CommitError> {
+        let mut event = happened.event(by, &self.ground.clock);
+        if let Some(why) = &why.0 {
+            event.facts.insert("why".to_owned(), why.clone());
+        }
+        self.history.append(&mut batch, &event, &self.ground.entropy)?;
+        self.ground.engine.commit(batch).await.map(drop)
+    }
+
+    pub(crate) async fn load_provider(
+        &self,
+        name: &ProviderName,
+    ) -> Result<Option<Loaded<ProviderRecord>>, store::Error> {
+        self.providers.get(name.as_str()).await
+    }
+
+    pub(crate) async fn load_requirer(
+        &self,
+        name: &RequirerName,
+    ) -> Result<Option<Loaded<RequirerRecord>>, store::Error> {
+        self.requirers.get(name.as_str()).await
+    }
+}

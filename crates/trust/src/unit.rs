@@ -1,0 +1,451 @@
+//! What is where: one host, one namespace, one program of a requirer's each, and whether it is what it is to be.
+
+use std::collections::HashMap;
+
+use base::{Span, Timestamp};
+use identity::{Permit, Principal};
+use store::{Batch, CommitError, Loaded};
+
+use crate::error::{ReadError, cut};
+use crate::event::Happened;
+use crate::name::RequirerName;
+use crate::record::{FailingRecord, UnitRecord};
+use crate::service::{ManageTrust, ReadTrust, Trust, Why};
+
+/// The longest name of a place, in bytes.
+const UNIT_BYTES_MAX: usize = 253;
+/// The first pause after an attempt that came to nothing, and the longest.
+const PAUSES: (Span, Span) = (Span::seconds(5), Span::seconds(3_600));
+/// How many outcomes are written in one commit: a record and two events each at most, and what the history counts.
+pub const OUTCOMES_MAX: usize = 25;
+
+/// One of a requirer's places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// Its name: a host's address, a namespace, or what a program says of itself.
+    pub name: String,
+    /// How it is.
+    pub state: UnitState,
+    /// The hash of what was last seen to be there.
+    pub applied: Option<String>,
+    /// When it was last looked at.
+    pub looked: Option<Timestamp>,
+    /// When somebody else was last seen to have changed it.
+    pub drifted: Option<Timestamp>,
+}
+
+/// How it is with one of a requirer's places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnitState {
+    /// It has what it is to have.
+    InStep {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// It does not have it yet.
+    Behind {
+        /// Since when it is to have something else than it has.
+        since: Timestamp,
+    },
+    /// It could not be given what it is to have.
+    Failing {
+        /// Since when.
+        since: Timestamp,
+        /// Why not, the last time.
+        reason: String,
+        /// How many attempts there were.
+        attempts: u32,
+        /// When it is tried again.
+        next: Timestamp,
+    },
+}
+
+/// What came of an attempt to put a bundle in a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The requirer.
+    pub requirer: RequirerName,
+    /// The place.
+    pub unit: String,
+    /// What came of it.
+    pub result: Result<Put, String>,
+    /// Whether it has nothing to be any more, and is forgotten when all is taken away.
+    pub gone: bool,
+}
+
+/// That a bundle is in a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Put {
+    /// The bundle's hash.
+    pub hash: String,
+    /// Whether somebody else had changed what was put there before.
+    pub drifted: bool,
+}
+
+/// How long to wait after the attempt `attempts`, counted from 1.
+fn pause(attempts: u32) -> Span {
+    let doubled = PAUSES.0.as_seconds().saturating_mul(1 << attempts.saturating_sub(1).min(20));
+    Span::seconds(doubled.min(PAUSES.1.as_seconds()))
+}
+
+/// `record` after `result`, at `now`.
+fn after(record: UnitRecord, result: &Result<Put, String>, now: Timestamp) -> UnitRecord {
+    let now_unix = now.as_unix();
+    match result {
+        Ok(put) => UnitRecord {
+            since: match record.since {
+                Some(since) if record.applied.as_deref() == Some(&put.hash) && record.failing.is_none() => {
+                    Some(since)
+                }
+                _ => Some(now_unix),
+            },
+            applied: Some(put.hash.clone()),
+            looked: Some(now_unix),
+            drifted: if put.drifted { Some(now_unix) } else { record.drifted },
+            failing: None,
+        },
+        Err(reason) => {
+            let attempts = record.failing.as_ref().map_or(0, |failing| failing.attempts).saturating_add(1);
+            let since = record.failing.as_ref().map_or(now_unix, |failing| failing.since);
+            let next = (now + pause(attempts)).as_unix();
+            UnitRecord {
+                failing: Some(FailingRecord { reason: cut(reason), since, attempts, next }),
+                ..record
+            }
+        }
+    }
+}
+
+impl UnitRecord {
+    /// How it is, when `wanted` is what it is to have, since `since`.
+    pub(crate) fn state(&self, wanted: &str, since: Timestamp) -> UnitState {
+        match (&self.failing, &self.applied) {
+            (Some(failing), _) => UnitState::Failing {
+                since: Timestamp::from_unix(failing.since),
+                reason: failing.reason.clone(),
+                attempts: failing.attempts,
+                next: Timestamp::from_unix(failing.next),
+            },
+            (None, Some(applied)) if applied == wanted => {
+                UnitState::InStep { since: self.since.map_or(since, Timestamp::from_unix) }
+            }
+            (None, _) => UnitState::Behind { since },
+        }
+    }
+
+    /// When it is to be looked at: at once where it lacks what it is to have, later where that failed before, and every
+    /// `drift` where it has it.
+    fn due(&self, wanted: &str, drift: Span) -> Timestamp {
+        match (&self.failing, &self.applied, self.looked) {
+            (Some(failing), ..) => Timestamp::from_unix(failing.next),
+            (None, Some(applied), Some(looked)) if applied == wanted => Timestamp::from_unix(looked) + drift,
+            (None, ..) => Timestamp::from_unix(0),
+        }
+    }
+}
+
+/// What is written down of the places of one requirer, as the engine asks for it.
+#[derive(Debug, Default)]
+pub struct Written(HashMap<String, UnitRecord>);
+
+impl Written {
+    /// When `unit` is to be looked at, which is to have `wanted`.
+    #[must_use]
+    pub fn due(&self, unit: &str, wanted: &str, drift: Span) -> Timestamp {
+        self.0.get(unit).map_or(Timestamp::from_unix(0), |record| record.due(wanted, drift))
+    }
+
+    /// The places of which something is written down.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+impl Trust {
+    /// What is written down of the places of `requirer`.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn written(
+        &self,
+        _permit: Permit<ManageTrust>,
+        requirer: &RequirerName,
+    ) -> Result<Written, store::Error> {
+        let found = self.units_of(requirer, None, usize::MAX).await?;
+        Ok(Written(found.into_iter().map(|(name, found)| (name, found.record)).collect()))
+    }
+
+    /// Writes down what came of at most [`OUTCOMES_MAX`] attempts, no two about one place.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn report(&self, permit: Permit<ManageTrust>, outcomes: &[Outcome]) -> Result<(), CommitError> {
+        let mut attempts = 0;
+        loop {
+            let mut batch = Batch::new();
+            for outcome in outcomes {
+                self.note(&mut batch, outcome, permit.by()).await?;
+            }
+            match self.ground.engine.commit(batch).await {
+                Ok(_) => return Ok(()),
+                Err(error) => Self::again(error, &mut attempts)?,
+            }
+        }
+    }
+
+    async fn note(&self, batch: &mut Batch, outcome: &Outcome, by: &Principal) -> Result<(), CommitError> {
+        let Outcome { requirer, unit, result, gone } = outcome;
+        let id = format!("{requirer}/{unit}");
+        let found = self.units.get(&id).await?;
+        let version = found.as_ref().map(|found| found.version);
+        let before = found.map(|found| found.record).unwrap_or_default();
+        let mut happened = Vec::new();
+        match result {
+            Ok(put) => {
+                if put.drifted {
+                    happened.push(Happened::Drifted { requirer, unit });
+                }
+                if before.applied.as_ref() != Some(&put.hash) || before.failing.is_some() {
+                    happened.push(Happened::Applied { requirer, unit, hash: &put.hash });
+                }
+            }
+            Err(reason) if before.failing.is_none() => {
+                happened.push(Happened::Failing { requirer, unit, reason });
+            }
+            Err(_) => {}
+        }
+        match (result.is_ok() && *gone, version) {
+            (true, Some(version)) => self.units.remove(batch, &id, version)?,
+            (true, None) => {}
+            (false, version) => {
+                self.units.put_over(batch, &id, &after(before, result, self.now()), version)?;
+            }
+        }
+        for happened in happened {
+            let event = happened.event(by, &self.ground.clock);
+            self.places_history.append(batch, &event, &self.ground.entropy)?;
+        }
+        Ok(())
+    }
+
+    /// Says that a program which asks by itself has put the bundle `hash` where it wants it.
+    ///
+    /// # Errors
+    /// [`ConfirmError`].
+    pub async fn confirm(
+        &self,
+        permit: Permit<ReadTrust>,
+        requirer: &RequirerName,
+        unit: &str,
+        hash: &str,
+    ) -> Result<(), ConfirmError> {
+        let bundle = self.bundle(Permit::house(), requirer).await?.bundle;
+        let is_name = (1..=UNIT_BYTES_MAX).contains(&unit.len())
+            && unit.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
+        if !is_name {
+            return Err(ConfirmError::Unit);
+        }
+        let is_poll =
+            self.requirer(Permit::house(), requirer).await?.place == Some(crate::place::Place::Poll);
+        if !is_poll {
+            return Err(ConfirmError::Looked);
+        }
+        if bundle.hash() != hash {
+            return Err(ConfirmError::Other);
+        }
+        let result = Ok(Put { hash: hash.to_owned(), drifted: false });
+        let outcome = Outcome { requirer: requirer.clone(), unit: unit.to_owned(), result, gone: false };
+        let mut attempts = 0;
+        loop {
+            let mut batch = Batch::new();
+            if self.units.get(&format!("{requirer}/{unit}")).await?.is_none()
+                && self.units_of(requirer, None, POLLERS_MAX).await?.len() >= POLLERS_MAX
+            {
+                return Err(ConfirmError::Full);
+            }
+            self.note(&mut batch, &outcome, permit.by()).await?;
+            match self.ground.engine.commit(batch).await {
+                Ok(_) => return Ok(()),
+                Err(error) => Self::again(error, &mut attempts)?,
+            }
+        }
+    }
+
+    /// How it is with the places of `requirer`, by name, behind `after_name`, at most `limit`; and whether there are more.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn units(
+        &self,
+        permit: Permit<ReadTrust>,
+        requirer: &RequirerName,
+        after_name: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<Unit>, bool), ReadError> {
+        let wanted = self.bundle(permit, requirer).await?;
+        let mut found = self.units_of(requirer, after_name, limit.saturating_add(1)).await?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let unit = |(name, found): (String, Loaded<UnitRecord>)| Unit {
+            name,
+            state: found.record.state(wanted.bundle.hash(), wanted.since),
+            looked: found.record.looked.map(Timestamp::from_unix),
+            drifted: found.record.drifted.map(Timestamp::from_unix),
+            applied: found.record.applied,
+        };
+        Ok((found.into_iter().map(unit).collect(), more))
+    }
+
+    pub(crate) async fn units_of(
+        &self,
+        requirer: &RequirerName,
+        after_name: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Loaded<UnitRecord>)>, store::Error> {
+        let prefix = format!("{requirer}/");
+        let mut found = Vec::new();
+        let mut after = Some(self.units.key(&format!("{prefix}{}", after_name.unwrap_or_default()))?);
+        while after.is_some() && found.len() < limit {
+            let page = self.units.list(store::Page { after, limit: 1_000.min(limit - found.len()) }).await?;
+            after = page.next.and_then(|next| next.after);
+            for (id, loaded) in page.entries {
+                match id.strip_prefix(&prefix) {
+                    Some(name) => found.push((name.to_owned(), loaded)),
+                    None => return Ok(found),
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes what is written about `requirer`, and itself: nothing of it is left anywhere, or it is left behind on
+    /// purpose.
+    pub(crate) async fn forget_requirer(
+        &self,
+        by: &Principal,
+        name: &RequirerName,
+        left_behind: bool,
+    ) -> Result<(), CommitError> {
+        let mut attempts = 0;
+        loop {
+            let Some(found) = self.load_requirer(name).await? else { return Ok(()) };
+            if found.record.leaving.is_none() {
+                return Ok(());
+            }
+            let relations = self.relations_of(name).await?;
+            let units = self.units_of(name, None, 50).await?;
+            let mut batch = Batch::new();
+            for (number, found) in relations.iter().take(20) {
+                self.relations.remove(
+                    &mut batch,
+                    &crate::relation::id(name.as_str(), *number),
+                    found.version,
+                )?;
+                self.numbers.delete(&mut batch, &format!("{number:020}"))?;
+            }
+            for (unit, _) in &units {
+                self.units.delete(&mut batch, &format!("{name}/{unit}"))?;
+            }
+            let is_last = relations.len() <= 20 && units.len() < 50;
+            let done = if is_last {
+                self.requirers.remove(&mut batch, name.as_str(), found.version)?;
+                let happened = Happened::RequirerGone { name, left_behind };
+                self.commit(batch, &happened, by, &Why::default()).await
+            } else {
+                self.ground.engine.commit(batch).await.map(drop)
+            };
+            match done {
+                Ok(()) if is_last => return Ok(()),
+                Ok(()) => {}
+                Err(error) => Self::again(error, &mut attempts)?,
+            }
+        }
+    }
+}
+
+/// The most programs that ask by themselves for one requirer and say what they have.
+const POLLERS_MAX: usize = 10_000;
+
+/// Why a program's word is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfirmError {
+    /// What it calls itself is no name.
+    #[error("a place's name has 1 to {UNIT_BYTES_MAX} letters, digits, `-`, `_`, `.` and `:`")]
+    Unit,
+    /// The server puts the certificates there, and looks itself.
+    #[error("the requirer's certificates are put in their places by the server, which looks itself")]
+    Looked,
+    /// There is another bundle by now.
+    #[error("that is not the bundle that the requirer is to have")]
+    Other,
+    /// Too many said so.
+    #[error("the requirer has {POLLERS_MAX} places, and no more are written down")]
+    Full,
+    /// It could not be looked up.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The store failed.
+    #[error("could not write it down")]
+    Store(#[from] CommitError),
+}
+
+impl From<store::Error> for ConfirmError {
+    fn from(error: store::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl base::Explain for ConfirmError {
+    fn kind(&self) -> base::Kind {
+        match self {
+            Self::Unit => base::Kind::Invalid,
+            Self::Looked | Self::Other => base::Kind::Conflict,
+            Self::Full => base::Kind::Full,
+            Self::Read(source) => source.kind(),
+            Self::Store(CommitError::Store(source)) => source.kind(),
+            Self::Store(_) => base::Kind::Unavailable,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Other => Some("ask for the bundle again".into()),
+            Self::Read(source) => source.help(),
+            Self::Unit | Self::Looked | Self::Full | Self::Store(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_end() {
+        let seconds: Vec<i64> = [1, 2, 3, 4, 10, 11, 40, u32::MAX].map(|n| pause(n).as_seconds()).into();
+        assert_eq!(seconds, [5, 10, 20, 40, 2_560, 3_600, 3_600, 3_600]);
+    }
+
+    #[test]
+    fn a_place_is_in_step_behind_or_failing() {
+        let at = Timestamp::from_unix;
+        let put = |hash: &str| Ok(Put { hash: hash.to_owned(), drifted: false });
+        let new = UnitRecord::default();
+        assert_eq!(new.state("a", at(5)), UnitState::Behind { since: at(5) });
+        let one = after(new, &put("a"), at(10));
+        assert_eq!(one.state("a", at(5)), UnitState::InStep { since: at(10) });
+        assert_eq!(one.state("b", at(20)), UnitState::Behind { since: at(20) });
+        assert_eq!(one.due("a", Span::seconds(100)), at(110));
+        assert_eq!(one.due("b", Span::seconds(100)), at(0));
+        let looked = after(one.clone(), &put("a"), at(50));
+        assert_eq!(looked.state("a", at(5)), UnitState::InStep { since: at(10) }, "it was there all along");
+        let failed = after(one, &Err("away".into()), at(60));
+        let failed = after(failed, &Err("still away".into()), at(70));
+        let expected =
+            UnitState::Failing { since: at(60), reason: "still away".into(), attempts: 2, next: at(80) };
+        assert_eq!(failed.state("a", at(5)), expected);
+        assert_eq!(failed.due("b", Span::seconds(100)), at(80));
+        let again = after(failed, &put("b"), at(90));
+        assert_eq!(again.state("b", at(5)), UnitState::InStep { since: at(90) });
+    }
+}
