@@ -14,12 +14,14 @@ use identity::{Permit, Principal, SignInError};
 use serde::{Deserialize, Serialize};
 use store::blobs::Blobs;
 use store::{Batch, Claims, Engine, History, Page, Record, SealingKey, Table};
+use trust::Trust;
 use x509::{Certificate, KeySpec, Name, PrivateKey, SigningRequest, VerifyError};
 
 use crate::hands::{Hands, Nodes};
 use crate::house_error::{HouseError, SignInFailed};
 use crate::neighbours;
 use crate::outbox;
+use crate::reactions::OwnTrust;
 use crate::reconciler::{self, Reconciler};
 use crate::reconcilers::{
     Certificates, CollectArtifacts, EndIdleUploads, OnAnchors, OnIdentity, Rollover, ScrubArtifacts,
@@ -126,6 +128,7 @@ pub struct House {
     users: Arc<Authority>,
     server: Arc<Authority>,
     pub(crate) fleet: Arc<Fleet>,
+    pub(crate) trust: Arc<Trust>,
     cache: Option<Arc<Cache>>,
     blobs: Option<Arc<dyn Blobs>>,
     cache_rules: Option<cache::Rules>,
@@ -183,6 +186,12 @@ impl House {
             // That they could be opened shows that the key is the right one.
             seal::check(&parts.engine, &parts.sealing, &parts.entropy).await?;
         }
+        let trust = Arc::new(Trust::new(trust::Ground {
+            engine: parts.engine.clone(),
+            sealing: parts.sealing.clone(),
+            clock: parts.clock.clone(),
+            entropy: parts.entropy.clone(),
+        })?);
         let fleet = Fleet::open(fleet::Ground {
             engine: parts.engine.clone(),
             sealing: parts.sealing,
@@ -247,6 +256,7 @@ impl House {
             relay,
             nodes: Arc::new(Nodes::new(fleet.clone(), parts.clock.clone())),
             fleet,
+            trust,
             first_start: Table::new(parts.engine.clone(), "/house/")?,
             history: History::new(parts.engine.clone())?,
             refusals: Arc::default(),
@@ -271,6 +281,9 @@ impl House {
         house.start(&claims, Box::new(Rollover { authorities: authorities.clone(), clock: clock.clone() }));
         house
             .start(&claims, Box::new(VoidSerials { authorities: authorities.clone(), clock: clock.clone() }));
+        let own =
+            OwnTrust { authorities: authorities.clone(), trust: house.trust.clone(), clock: clock.clone() };
+        house.start(&claims, Box::new(own));
         house.start(&claims, Box::new(Certificates { authorities, clock: clock.clone() }));
         let told = TellRefusals {
             refusals: house.refusals.clone(),
@@ -303,6 +316,11 @@ impl House {
             let history = Cache::history(&house.engine)?;
             house.start(&claims, Box::new(TrimHistory { name, history, fleet: None, retention, clock }));
         }
+        let (name, clock_of_places) = ("history of trust", clock.clone());
+        let of_places = Trust::places_history(&house.engine)?;
+        let trimmed =
+            TrimHistory { name, history: of_places, fleet: None, retention, clock: clock_of_places };
+        house.start(&claims, Box::new(trimmed));
         let (name, fleet) = ("history", Some(house.fleet.clone()));
         house.start(&claims, Box::new(TrimHistory { name, history, fleet, retention, clock }));
         Ok(house)
@@ -334,6 +352,12 @@ impl House {
     #[must_use]
     pub fn fleet(&self) -> &Arc<Fleet> {
         &self.fleet
+    }
+
+    /// Who provides trust for whom.
+    #[must_use]
+    pub fn trust(&self) -> &Arc<Trust> {
+        &self.trust
     }
 
     /// The artifacts, where any are kept.

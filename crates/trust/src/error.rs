@@ -1,6 +1,6 @@
 //! What can go wrong.
 
-use base::{Explain, Kind, report};
+use base::{Explain, Kind};
 use store::CommitError;
 
 use crate::anchor::{Finding, Fingerprint, SET_MAX};
@@ -167,12 +167,6 @@ impl From<ReadError> for ChangeError {
             ReadError::Store(error) => error.into(),
         }
     }
-}
-
-/// `error` in full, cut to what a list of places shows.
-#[must_use]
-pub(crate) fn in_short(error: &dyn std::error::Error) -> String {
-    cut(&report(error))
 }
 
 /// At most 500 bytes of `reason`.

@@ -59,3 +59,8 @@ impl FilePlace {
         self.hook.as_deref()
     }
 }
+impl base::Explain for BadPlaceOnHost {
+    fn kind(&self) -> base::Kind {
+        base::Kind::Invalid
+    }
+}

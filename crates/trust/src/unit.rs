@@ -11,6 +11,7 @@ use crate::event::Happened;
 use crate::name::RequirerName;
 use crate::record::{FailingRecord, UnitRecord};
 use crate::service::{ManageTrust, ReadTrust, Trust, Why};
+use crate::wanted::BundleSince;
 
 /// The longest name of a place, in bytes.
 const UNIT_BYTES_MAX: usize = 253;
@@ -58,6 +59,17 @@ pub enum UnitState {
         /// When it is tried again.
         next: Timestamp,
     },
+}
+
+/// How many places are how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// They have what they are to have.
+    pub in_step: usize,
+    /// They do not have it yet.
+    pub behind: usize,
+    /// They could not be given it.
+    pub failing: usize,
 }
 
 /// What came of an attempt to put a bundle in a place.
@@ -294,6 +306,28 @@ impl Trust {
             applied: found.record.applied,
         };
         Ok((found.into_iter().map(unit).collect(), more))
+    }
+
+    /// How many places of `requirer` are how, which is to have `wanted`.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn counts(
+        &self,
+        _permit: Permit<ReadTrust>,
+        requirer: &RequirerName,
+        wanted: &BundleSince,
+    ) -> Result<Counts, store::Error> {
+        let mut counts = Counts::default();
+        for (_, found) in self.units_of(requirer, None, usize::MAX).await? {
+            let count = match found.record.state(wanted.bundle.hash(), wanted.since) {
+                UnitState::InStep { .. } => &mut counts.in_step,
+                UnitState::Behind { .. } => &mut counts.behind,
+                UnitState::Failing { .. } => &mut counts.failing,
+            };
+            *count += 1;
+        }
+        Ok(counts)
     }
 
     pub(crate) async fn units_of(

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use base::Timestamp;
 use identity::Permit;
 
+use crate::anchor::Anchor;
 use crate::bundle::{Bundle, Everything, Wanted, is_drastic};
 use crate::error::{ChangeError, ReadError};
-use crate::name::RequirerName;
+use crate::name::{ProviderName, RequirerName};
+use crate::provider::SetState;
 use crate::record::SetName;
 use crate::relation::parse_id;
 use crate::service::{ManageTrust, ReadTrust, Trust};
@@ -84,6 +86,35 @@ impl Trust {
         let ends = everything.providers.values().filter_map(|provider| provider.until);
         let next = ends.filter(|until| *until > now.as_unix()).min();
         Ok((wanted, next.map(Timestamp::from_unix)))
+    }
+
+    /// What a provider hands on to all its requirers; nothing where there is no such provider.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn provider_set(
+        &self,
+        _permit: Permit<ReadTrust>,
+        provider: &ProviderName,
+    ) -> Result<Option<(SetState, Arc<BTreeSet<Anchor>>)>, store::Error> {
+        let Some(found) = self.load_provider(provider).await? else { return Ok(None) };
+        let set = &found.record.set;
+        Ok(Some((set.into(), self.sets.load(set).await?)))
+    }
+
+    /// What the requirer of a relation has beside what all the provider's requirers have; nothing where there is no such
+    /// relation.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn relation_set(
+        &self,
+        _permit: Permit<ReadTrust>,
+        number: u64,
+    ) -> Result<Option<(SetState, Arc<BTreeSet<Anchor>>)>, store::Error> {
+        let Some((_, found)) = self.load_relation(number).await? else { return Ok(None) };
+        let set = &found.record.set;
+        Ok(Some((set.into(), self.sets.load(set).await?)))
     }
 
     /// Whether what `change` does leaves no requirer with nothing, or with less than half of what it has.

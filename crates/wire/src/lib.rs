@@ -33,11 +33,28 @@
 //! /cache/pins/artifacts/{sha512}                                  PUT NewPin, DELETE
 //! /cache/collections                                              POST NewCollection → Collection
 //! /cache/scrub                            Scrub
+//! /trust/providers                        Page<TrustProvider>
+//! /trust/providers/{provider}                 TrustProvider           PUT NewTrustProvider → TrustProvider, DELETE (6)
+//! /trust/providers/{provider}/certificates    TrustCertificates
+//! /trust/providers/{provider}/offers                                  POST NewTrustOffer → TrustOffer
+//! /trust/requirers                        Page<TrustRequirer>
+//! /trust/requirers/{requirer}                 TrustRequirer           PUT NewTrustRequirer → TrustRequirer, DELETE (6)
+//! /trust/requirers/{requirer}/bundle          TrustBundle (7)
+//! /trust/requirers/{requirer}/bundle.pem      the same as PEM (7)
+//! /trust/requirers/{requirer}/places          Page<TrustPlaceState>
+//! /trust/requirers/{requirer}/applied                                 POST TrustApplied
+//! /trust/relations                        Page<TrustRelation>     POST NewTrustRelation → TrustRelation
+//! /trust/relations/{number}               TrustRelation           DELETE (6)
+//! /trust/relations/{number}/certificates  TrustCertificates
+//! /trust/certificates/{fingerprint}       TrustExplanation
 //! /openapi.json                           the description of all this, for everybody
 //! ```
 //! (1) Registers whoever asks, under the address that they come from. (2) The plan with `dry_run`, which starts nothing.
 //! (3) See below. (4) `pause`, `resume`, `abort` and `retry`. (5) Those that `key` fits, where `*` stands for any characters
-//! and `?` for one; of the entries those about which every `where` is true, as in `os=="debian"`.
+//! and `?` for one; of the entries those about which every `where` is true, as in `os=="debian"`. (6) `why` says why, for the history;
+//! `confirm=true` that requirers may be left with less than half of what they have, and `leave_behind=true` that what was put in
+//! a requirer's places stays there. (7) With `If-None-Match` and `wait`, 1 to 60 seconds, it is answered as soon as there is another
+//! one, and with 304 when there was none for so long.
 //!
 //! **Lists** take `limit` (1 to 1,000; 100 when it is not said) and `after`, which is the `next` of the page before;
 //! a page without `next` is the last one. A page may be short, or empty, though it has a `next`. Hosts are found by
@@ -77,6 +94,7 @@ mod operation;
 mod policy;
 mod problem;
 pub mod rules;
+mod trust;
 mod whole;
 
 use schemars::JsonSchema;
@@ -100,6 +118,12 @@ pub use operation::{
 };
 pub use policy::{OperationGates, OperationPolicy};
 pub use problem::Problem;
+pub use trust::{
+    NewTrustOffer, NewTrustProvider, NewTrustRelation, NewTrustRequirer, TrustApplied, TrustBrought,
+    TrustBundle, TrustCertificate, TrustCertificates, TrustChange, TrustCounts, TrustExplanation, TrustFile,
+    TrustFinding, TrustHas, TrustOffer, TrustOffered, TrustPlace, TrustPlaceState, TrustProvider,
+    TrustRelation, TrustRequirer, TrustSet, TrustState,
+};
 
 /// The media type of everything but problems.
 pub const JSON: &str = "application/json";
@@ -111,6 +135,9 @@ pub const MERGE_PATCH_JSON: &str = "application/merge-patch+json";
 /// The media type of some of an upload (draft-ietf-httpbis-resumable-upload, section 6).
 pub const PARTIAL_UPLOAD: &str = "application/partial-upload";
 
+/// The media type of certificates as text (RFC 8555 §9.1).
+pub const PEM: &str = "application/pem-certificate-chain";
+
 /// The media type of events.
 pub const EVENT_STREAM: &str = "text/event-stream";
 
@@ -118,6 +145,8 @@ pub const EVENT_STREAM: &str = "text/event-stream";
 pub const LIMIT_DEFAULT: usize = 100;
 /// How many items a page may have.
 pub const LIMIT_MAX: usize = 1_000;
+/// The most seconds for which a bundle of certificates is waited for.
+pub const WAIT_SECONDS_MAX: u64 = 60;
 /// The longest body of a request, in bytes.
 pub const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 

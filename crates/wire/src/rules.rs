@@ -54,3 +54,8 @@ pub const BYTES: &str = "^[0-9]{1,15}$";
 pub const REPR_DIGEST: &str = "^sha-512=:[A-Za-z0-9+/]{85}[AQgw]==:$";
 /// The key of entries: no control characters, and at most 800 bytes, which an expression cannot say.
 pub const ENTRY_KEY: &str = r"^[^\u0000-\u001f\u007f-\u009f]{1,800}$";
+
+/// What names of providers and requirers of trust look like.
+pub const TRUST_NAME: &str = "^[a-z0-9][a-z0-9._-]{0,62}$";
+/// What the fingerprint of a certificate looks like: its SHA-256.
+pub const CERTIFICATE_FINGERPRINT: &str = "^[0-9a-f]{64}$";

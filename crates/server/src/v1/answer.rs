@@ -29,6 +29,7 @@ pub(super) struct Answer {
     tag: Option<String>,
     location: Option<String>,
     keeping: Keeping,
+    media_type: &'static str,
 }
 
 impl Answer {
@@ -42,13 +43,20 @@ impl Answer {
     /// 200 with a document as text.
     pub(super) fn text(document: impl Into<Vec<u8>>) -> Self {
         let (status, document) = (StatusCode::OK, Some(document.into()));
-        Self { status, document, tag: None, location: None, keeping: Keeping::Revalidated }
+        let (keeping, media_type) = (Keeping::Revalidated, wire::JSON);
+        Self { status, document, tag: None, location: None, keeping, media_type }
+    }
+
+    /// 200 with certificates as text.
+    pub(super) fn pem(text: String) -> Self {
+        Self { media_type: wire::PEM, ..Self::text(text) }
     }
 
     /// 204.
     pub(super) fn gone() -> Self {
         let status = StatusCode::NO_CONTENT;
-        Self { status, document: None, tag: None, location: None, keeping: Keeping::Never }
+        let (keeping, media_type) = (Keeping::Never, wire::JSON);
+        Self { status, document: None, tag: None, location: None, keeping, media_type }
     }
 
     /// What it is called in `ETag`. What has no name is called by its bytes when it is read.
@@ -116,7 +124,7 @@ impl Answer {
             return response;
         }
         if let Some(document) = self.document {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(wire::JSON));
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.media_type));
             headers.insert(CONTENT_LENGTH, document.len().into());
             if *method != Method::HEAD {
                 *response.body_mut() = document.into();

@@ -26,6 +26,7 @@ mod route;
 mod shown;
 mod shown_operation;
 mod table;
+mod trust;
 mod uploads;
 
 use std::sync::Arc;
@@ -106,9 +107,8 @@ impl V1 {
             }
             Found::NoMethod(methods) => return no_method(&parts.method, methods),
         };
-        let media_type = if row.is_events { wire::EVENT_STREAM } else { wire::JSON };
-        if !asked::takes(&parts.headers, media_type) {
-            let detail = format!("what is here is `{media_type}`, which `Accept` does not take");
+        if !asked::takes(&parts.headers, row.media_type) {
+            let detail = format!("what is here is `{}`, which `Accept` does not take", row.media_type);
             return Err(Refusal::new(StatusCode::NOT_ACCEPTABLE, detail));
         }
         let asked = Asked::read(row, path, (by, &self.house), parts, body)?;
@@ -124,7 +124,7 @@ impl V1 {
             let detail = "this cannot be made to depend on `If-Match` or `If-None-Match`";
             return Err(Refusal::new(StatusCode::PRECONDITION_FAILED, detail));
         }
-        if row.is_events {
+        if row.is_events() {
             return self.operation_events(asked, parts).await;
         }
         Ok(self.call(row.call, asked).await?.into_response(&parts.method, &condition))
@@ -188,6 +188,26 @@ impl V1 {
             }
             Call::Collect => self.collect(asked).await,
             Call::Scrub => self.scrub(asked).await,
+            Call::TrustProviders => self.trust_providers(asked).await,
+            Call::TrustProvider => self.trust_provider(asked).await,
+            Call::PutTrustProvider => self.put_trust_provider(asked).await,
+            Call::DeleteTrustProvider => self.delete_trust_provider(asked).await,
+            Call::ProviderCertificates => self.provider_certificates(asked).await,
+            Call::OfferTrust => self.offer_trust(asked).await,
+            Call::ExplainTrust => self.explain_trust(asked).await,
+            Call::TrustRequirers => self.trust_requirers(asked).await,
+            Call::TrustRequirer => self.trust_requirer(asked).await,
+            Call::PutTrustRequirer => self.put_trust_requirer(asked).await,
+            Call::DeleteTrustRequirer => self.delete_trust_requirer(asked).await,
+            Call::TrustBundle => self.trust_bundle(asked).await,
+            Call::TrustBundlePem => self.trust_bundle_pem(asked).await,
+            Call::TrustPlaces => self.trust_places(asked).await,
+            Call::TrustApplied => self.trust_applied(asked).await,
+            Call::TrustRelations => self.trust_relations(asked).await,
+            Call::RelateTrust => self.relate_trust(asked).await,
+            Call::TrustRelation => self.trust_relation(asked).await,
+            Call::UnrelateTrust => self.unrelate_trust(asked).await,
+            Call::RelationCertificates => self.relation_certificates(asked).await,
         }
     }
 

@@ -114,7 +114,7 @@ fn parameters(row: &Row) -> Vec<Value> {
             "description": header.description, "schema": schema,
         })
     }));
-    if row.is_events {
+    if row.is_events() {
         let schema = json!({ "type": "string", "maxLength": 100 });
         let description = "The last event that was seen: 204 if nothing will come after it";
         parameters.push(
@@ -142,6 +142,9 @@ fn path_schema(name: &str) -> Value {
         "sha512" => json!({ "type": "string", "pattern": wire::rules::SHA512 }),
         "upload" => json!({ "type": "string", "pattern": wire::rules::UPLOAD }),
         "key" => json!({ "type": "string", "pattern": wire::rules::ENTRY_KEY }),
+        "provider" | "requirer" => json!({ "type": "string", "pattern": wire::rules::TRUST_NAME }),
+        "number" => json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX }),
+        "fingerprint" => json!({ "type": "string", "pattern": wire::rules::CERTIFICATE_FINGERPRINT }),
         _ => json!({ "type": "string", "pattern": wire::rules::NAME }),
     }
 }
@@ -172,6 +175,25 @@ fn query_parameter(parameter: Parameter) -> Value {
             "Entries of which all of this is true: a name, one of == < <= > >=, and JSON",
             json!({ "type": "array", "items": { "type": "string" }, "maxItems": 32 }),
         ),
+        Parameter::Provider => {
+            ("Relations of this provider", json!({ "type": "string", "pattern": wire::rules::TRUST_NAME }))
+        }
+        Parameter::Requirer => {
+            ("Relations of this requirer", json!({ "type": "string", "pattern": wire::rules::TRUST_NAME }))
+        }
+        Parameter::Confirm => (
+            "Whether requirers may be left with nothing, or with less than half of what they have",
+            json!({ "type": "boolean", "default": false }),
+        ),
+        Parameter::LeaveBehind => (
+            "Whether what was put in its places stays there, and it is gone at once",
+            json!({ "type": "boolean", "default": false }),
+        ),
+        Parameter::Why => ("Why, for the history", json!({ "type": "string", "maxLength": 500 })),
+        Parameter::Wait => (
+            "With `If-None-Match`: how many seconds to wait for another one",
+            json!({ "type": "integer", "minimum": 1, "maximum": wire::WAIT_SECONDS_MAX }),
+        ),
         Parameter::State => {
             ("Hosts that are so far", json!({ "type": "string", "enum": wire::OperationHostState::ALL }))
         }
@@ -184,8 +206,7 @@ fn responses(row: &Row, generator: &mut SchemaGenerator) -> Value {
     for (status, shape) in &row.answers {
         let mut response = json!({ "description": reason(*status) });
         if let Some(shape) = shape {
-            let media_type = if row.is_events { wire::EVENT_STREAM } else { wire::JSON };
-            response["content"] = json!({ media_type: { "schema": shape(generator).to_value() } });
+            response["content"] = json!({ row.media_type: { "schema": shape(generator).to_value() } });
         }
         let mut headers = Map::new();
         if row.is_tagged && shape.is_some() {

@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod operations;
+mod trust;
 mod uploads;
 
 use std::sync::LazyLock;
@@ -75,6 +76,26 @@ pub(super) enum Call {
     CancelUpload,
     Collect,
     Scrub,
+    TrustProviders,
+    TrustProvider,
+    PutTrustProvider,
+    DeleteTrustProvider,
+    ProviderCertificates,
+    OfferTrust,
+    ExplainTrust,
+    TrustRequirers,
+    TrustRequirer,
+    PutTrustRequirer,
+    DeleteTrustRequirer,
+    TrustBundle,
+    TrustBundlePem,
+    TrustPlaces,
+    TrustApplied,
+    TrustRelations,
+    RelateTrust,
+    TrustRelation,
+    UnrelateTrust,
+    RelationCertificates,
 }
 
 /// What a query may say.
@@ -89,6 +110,12 @@ pub(super) enum Parameter {
     State,
     Key,
     Where,
+    Provider,
+    Requirer,
+    Confirm,
+    LeaveBehind,
+    Why,
+    Wait,
 }
 
 impl Parameter {
@@ -103,6 +130,12 @@ impl Parameter {
             Self::State => "state",
             Self::Key => "key",
             Self::Where => "where",
+            Self::Provider => "provider",
+            Self::Requirer => "requirer",
+            Self::Confirm => "confirm",
+            Self::LeaveBehind => "leave_behind",
+            Self::Why => "why",
+            Self::Wait => "wait",
         }
     }
 }
@@ -149,8 +182,8 @@ pub(super) struct Row {
     pub(super) bytes: Option<&'static str>,
     /// What else the header of an answer says.
     pub(super) says: &'static [Header],
-    /// Whether what is answered is an event stream instead of a document.
-    pub(super) is_events: bool,
+    /// What is answered when all is well: documents, most of the time.
+    pub(super) media_type: &'static str,
     /// What is answered when all is well.
     pub(super) answers: Vec<(u16, Option<Shape>)>,
     /// With what it is refused, besides what every request may be refused with.
@@ -174,7 +207,7 @@ impl Row {
         conditions: Conditions,
     ) -> Self {
         let (role, query, body, answers, refusals) = (None, &[][..], None, Vec::new(), &[][..]);
-        let (is_events, is_tagged) = (false, conditions != Conditions::None);
+        let (media_type, is_tagged) = (wire::JSON, conditions != Conditions::None);
         Self {
             method,
             path,
@@ -187,7 +220,7 @@ impl Row {
             body,
             bytes: None,
             says: &[],
-            is_events,
+            media_type,
             answers,
             refusals,
             conditions,
@@ -243,7 +276,11 @@ impl Row {
     }
 
     fn answers_events(mut self) -> Self {
-        self.is_events = true;
+        self.answers_text(wire::EVENT_STREAM)
+    }
+
+    fn answers_text(mut self, media_type: &'static str) -> Self {
+        self.media_type = media_type;
         self.answers::<String>(200)
     }
 
@@ -266,6 +303,11 @@ impl Row {
     fn untagged(mut self) -> Self {
         self.is_tagged = false;
         self
+    }
+
+    /// Whether what is answered is an event stream.
+    pub(super) fn is_events(&self) -> bool {
+        self.media_type == wire::EVENT_STREAM
     }
 
     /// The segments of the path.
@@ -295,6 +337,7 @@ pub(super) static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
     rows.extend(definitions());
     rows.extend(artifacts::rows());
     rows.extend(uploads::rows());
+    rows.extend(trust::rows());
     rows
 });
 
