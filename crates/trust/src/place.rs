@@ -192,6 +192,45 @@ impl Place {
         }
     }
 
+    /// Where in one of its units certificates are put, as it is written down with that unit; nothing where nothing is
+    /// left behind that would have to be taken away.
+    pub(crate) fn in_unit(&self) -> Option<PlaceRecord> {
+        match self.clone() {
+            Self::Poll | Self::Webhook(_) => None,
+            Self::Hosts { on, .. } => Some(PlaceRecord::Hosts {
+                hosts: Vec::new(),
+                cluster: None,
+                all: false,
+                system_store: on.system_store(),
+                java: on.java(),
+                files: on.files().iter().map(file_record).collect(),
+            }),
+            Self::Kubernetes(place) => Some(PlaceRecord::Kubernetes {
+                container_manager: place.container_manager,
+                secret: place.secret,
+                namespaces: Vec::new(),
+                selector: None,
+                name: place.name,
+                key: place.key,
+            }),
+        }
+    }
+
+    /// What [`Self::in_unit`] gave.
+    pub(crate) fn in_unit_from(record: PlaceRecord) -> Option<Self> {
+        Some(match record {
+            PlaceRecord::Poll | PlaceRecord::Webhook { .. } => return None,
+            PlaceRecord::Hosts { system_store, java, files, .. } => {
+                let files = files.into_iter().map(file).collect::<Option<Vec<_>>>()?;
+                let on = OnHost::new(system_store, java, files).ok()?;
+                Self::Hosts { which: WhichHosts::default(), on }
+            }
+            PlaceRecord::Kubernetes { container_manager, secret, namespaces, selector, name, key } => {
+                Self::Kubernetes(InKubernetes { container_manager, secret, namespaces, selector, name, key })
+            }
+        })
+    }
+
     /// What is stored; nothing where that cannot be read.
     pub(crate) fn from_record(record: PlaceRecord, about: &str, sealing: &SealingKey) -> Option<Self> {
         Some(match record {

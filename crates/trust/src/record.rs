@@ -217,6 +217,9 @@ pub(crate) struct UnitRecord {
     /// Why the last attempts came to nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) failing: Option<FailingRecord>,
+    /// Where in it certificates may be: written down before they are put there. Who is meant is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) places: Vec<PlaceRecord>,
 }
 
 /// Why nothing could be put there.
@@ -358,10 +361,11 @@ mod tests {
             looked: Some(2),
             drifted: Some(3),
             failing: Some(failing),
+            places: vec![PlaceRecord::Poll],
         };
         golden(
             &record,
-            r#"{"v":1,"is":{"applied":"aa","since":1,"looked":2,"drifted":3,"failing":{"reason":"r","since":4,"attempts":5,"next":6}}}"#,
+            r#"{"v":1,"is":{"applied":"aa","since":1,"looked":2,"drifted":3,"failing":{"reason":"r","since":4,"attempts":5,"next":6},"places":[{"kind":"poll"}]}}"#,
         );
     }
 }

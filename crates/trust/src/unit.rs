@@ -9,7 +9,8 @@ use store::{Batch, CommitError, Loaded};
 use crate::error::{ReadError, cut};
 use crate::event::Happened;
 use crate::name::RequirerName;
-use crate::record::{FailingRecord, UnitRecord};
+use crate::place::Place;
+use crate::record::{FailingRecord, PlaceRecord, UnitRecord};
 use crate::service::{ManageTrust, ReadTrust, Trust, Why};
 use crate::wanted::BundleSince;
 
@@ -19,6 +20,8 @@ const UNIT_BYTES_MAX: usize = 253;
 const PAUSES: (Span, Span) = (Span::seconds(5), Span::seconds(3_600));
 /// How many outcomes are written in one commit: a record and two events each at most, and what the history counts.
 pub const OUTCOMES_MAX: usize = 25;
+/// How many places are announced in one commit.
+pub const ANNOUNCED_MAX: usize = 90;
 
 /// One of a requirer's places.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +82,8 @@ pub struct Outcome {
     pub requirer: RequirerName,
     /// The place.
     pub unit: String,
+    /// Where in it that was tried.
+    pub place: Place,
     /// What came of it.
     pub result: Result<Put, String>,
     /// Whether it has nothing to be any more, and is forgotten when all is taken away.
@@ -100,8 +105,13 @@ fn pause(attempts: u32) -> Span {
     Span::seconds(doubled.min(PAUSES.1.as_seconds()))
 }
 
-/// `record` after `result`, at `now`.
-fn after(record: UnitRecord, result: &Result<Put, String>, now: Timestamp) -> UnitRecord {
+/// `record` after `result` at `place`, at `now`.
+fn after(
+    record: UnitRecord,
+    place: Option<PlaceRecord>,
+    result: &Result<Put, String>,
+    now: Timestamp,
+) -> UnitRecord {
     let now_unix = now.as_unix();
     match result {
         Ok(put) => UnitRecord {
@@ -115,6 +125,8 @@ fn after(record: UnitRecord, result: &Result<Put, String>, now: Timestamp) -> Un
             looked: Some(now_unix),
             drifted: if put.drifted { Some(now_unix) } else { record.drifted },
             failing: None,
+            // It was taken away wherever else it was.
+            places: place.into_iter().collect(),
         },
         Err(reason) => {
             let attempts = record.failing.as_ref().map_or(0, |failing| failing.attempts).saturating_add(1);
@@ -145,12 +157,15 @@ impl UnitRecord {
         }
     }
 
-    /// When it is to be looked at: at once where it lacks what it is to have, later where that failed before, and every
-    /// `drift` where it has it.
-    fn due(&self, wanted: &str, drift: Span) -> Timestamp {
+    /// When it is to be looked at: at once where it lacks what it is to have, or has it elsewhere, later where that failed
+    /// before, and every `drift` where it has it.
+    fn due(&self, wanted: &str, place: Option<&PlaceRecord>, drift: Span) -> Timestamp {
+        let is_there = self.places.iter().eq(place);
         match (&self.failing, &self.applied, self.looked) {
             (Some(failing), ..) => Timestamp::from_unix(failing.next),
-            (None, Some(applied), Some(looked)) if applied == wanted => Timestamp::from_unix(looked) + drift,
+            (None, Some(applied), Some(looked)) if applied == wanted && is_there => {
+                Timestamp::from_unix(looked) + drift
+            }
             (None, ..) => Timestamp::from_unix(0),
         }
     }
@@ -161,10 +176,27 @@ impl UnitRecord {
 pub struct Written(HashMap<String, UnitRecord>);
 
 impl Written {
-    /// When `unit` is to be looked at, which is to have `wanted`.
+    /// When `unit` is to be looked at, which is to have `wanted` at `place`.
     #[must_use]
-    pub fn due(&self, unit: &str, wanted: &str, drift: Span) -> Timestamp {
-        self.0.get(unit).map_or(Timestamp::from_unix(0), |record| record.due(wanted, drift))
+    pub fn due(&self, unit: &str, wanted: &str, place: &Place, drift: Span) -> Timestamp {
+        let place = place.in_unit();
+        self.0.get(unit).map_or(Timestamp::from_unix(0), |record| record.due(wanted, place.as_ref(), drift))
+    }
+
+    /// Whether it is written down that certificates may be at `place` in `unit`.
+    #[must_use]
+    pub fn is_announced(&self, unit: &str, place: &Place) -> bool {
+        let place = place.in_unit();
+        place.is_none_or(|place| self.0.get(unit).is_some_and(|record| record.places.contains(&place)))
+    }
+
+    /// Where in `unit` certificates may be that are to be at `place` now.
+    #[must_use]
+    pub fn elsewhere(&self, unit: &str, place: &Place) -> Vec<Place> {
+        let here = place.in_unit();
+        let places = self.0.get(unit).map_or(&[][..], |record| &record.places);
+        let others = places.iter().filter(|other| Some(*other) != here.as_ref());
+        others.filter_map(|other| Place::in_unit_from(other.clone())).collect()
     }
 
     /// The places of which something is written down.
@@ -187,6 +219,42 @@ impl Trust {
         Ok(Written(found.into_iter().map(|(name, found)| (name, found.record)).collect()))
     }
 
+    /// Writes down that certificates are about to be put at `place` in these units of `requirer`, so that they are taken
+    /// away there whatever happens: at most [`ANNOUNCED_MAX`] at once.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn announce(
+        &self,
+        _permit: Permit<ManageTrust>,
+        requirer: &RequirerName,
+        units: &[String],
+        place: &Place,
+    ) -> Result<(), CommitError> {
+        let Some(place) = place.in_unit() else { return Ok(()) };
+        let mut attempts = 0;
+        loop {
+            let mut batch = Batch::new();
+            for unit in units {
+                let id = format!("{requirer}/{unit}");
+                let found = self.units.get(&id).await?;
+                let version = found.as_ref().map(|found| found.version);
+                let mut record = found.map(|found| found.record).unwrap_or_default();
+                if !record.places.contains(&place) {
+                    record.places.push(place.clone());
+                    self.units.put_over(&mut batch, &id, &record, version)?;
+                }
+            }
+            if batch.is_empty() {
+                return Ok(());
+            }
+            match self.ground.engine.commit(batch).await {
+                Ok(_) => return Ok(()),
+                Err(error) => Self::again(error, &mut attempts)?,
+            }
+        }
+    }
+
     /// Writes down what came of at most [`OUTCOMES_MAX`] attempts, no two about one place.
     ///
     /// # Errors
@@ -206,7 +274,7 @@ impl Trust {
     }
 
     async fn note(&self, batch: &mut Batch, outcome: &Outcome, by: &Principal) -> Result<(), CommitError> {
-        let Outcome { requirer, unit, result, gone } = outcome;
+        let Outcome { requirer, unit, place, result, gone } = outcome;
         let id = format!("{requirer}/{unit}");
         let found = self.units.get(&id).await?;
         let version = found.as_ref().map(|found| found.version);
@@ -230,7 +298,12 @@ impl Trust {
             (true, Some(version)) => self.units.remove(batch, &id, version)?,
             (true, None) => {}
             (false, version) => {
-                self.units.put_over(batch, &id, &after(before, result, self.now()), version)?;
+                self.units.put_over(
+                    batch,
+                    &id,
+                    &after(before, place.in_unit(), result, self.now()),
+                    version,
+                )?;
             }
         }
         for happened in happened {
@@ -257,8 +330,7 @@ impl Trust {
         if !is_name {
             return Err(ConfirmError::Unit);
         }
-        let is_poll =
-            self.requirer(Permit::house(), requirer).await?.place == Some(crate::place::Place::Poll);
+        let is_poll = self.requirer(Permit::house(), requirer).await?.place == Some(Place::Poll);
         if !is_poll {
             return Err(ConfirmError::Looked);
         }
@@ -266,7 +338,8 @@ impl Trust {
             return Err(ConfirmError::Other);
         }
         let result = Ok(Put { hash: hash.to_owned(), drifted: false });
-        let outcome = Outcome { requirer: requirer.clone(), unit: unit.to_owned(), result, gone: false };
+        let (requirer_name, unit_name, place) = (requirer.clone(), unit.to_owned(), Place::Poll);
+        let outcome = Outcome { requirer: requirer_name, unit: unit_name, place, result, gone: false };
         let mut attempts = 0;
         loop {
             let mut batch = Batch::new();
@@ -466,20 +539,20 @@ mod tests {
         let put = |hash: &str| Ok(Put { hash: hash.to_owned(), drifted: false });
         let new = UnitRecord::default();
         assert_eq!(new.state("a", at(5)), UnitState::Behind { since: at(5) });
-        let one = after(new, &put("a"), at(10));
+        let one = after(new, None, &put("a"), at(10));
         assert_eq!(one.state("a", at(5)), UnitState::InStep { since: at(10) });
         assert_eq!(one.state("b", at(20)), UnitState::Behind { since: at(20) });
-        assert_eq!(one.due("a", Span::seconds(100)), at(110));
-        assert_eq!(one.due("b", Span::seconds(100)), at(0));
-        let looked = after(one.clone(), &put("a"), at(50));
+        assert_eq!(one.due("a", None, Span::seconds(100)), at(110));
+        assert_eq!(one.due("b", None, Span::seconds(100)), at(0));
+        let looked = after(one.clone(), None, &put("a"), at(50));
         assert_eq!(looked.state("a", at(5)), UnitState::InStep { since: at(10) }, "it was there all along");
-        let failed = after(one, &Err("away".into()), at(60));
-        let failed = after(failed, &Err("still away".into()), at(70));
+        let failed = after(one, None, &Err("away".into()), at(60));
+        let failed = after(failed, None, &Err("still away".into()), at(70));
         let expected =
             UnitState::Failing { since: at(60), reason: "still away".into(), attempts: 2, next: at(80) };
         assert_eq!(failed.state("a", at(5)), expected);
-        assert_eq!(failed.due("b", Span::seconds(100)), at(80));
-        let again = after(failed, &put("b"), at(90));
+        assert_eq!(failed.due("b", None, Span::seconds(100)), at(80));
+        let again = after(failed, None, &put("b"), at(90));
         assert_eq!(again.state("b", at(5)), UnitState::InStep { since: at(90) });
     }
 }

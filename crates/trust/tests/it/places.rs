@@ -1,0 +1,129 @@
+//! How it is with the places where certificates are put.
+
+use base::Span;
+use futures_executor::block_on;
+use trust::{ConfirmError, OnHost, Outcome, Place, Put, UnitState, WhichHosts};
+
+use crate::ground::{House, add, anchors, may, no_reason, requirer};
+
+fn on_hosts(on: OnHost) -> Place {
+    Place::Hosts { which: WhichHosts { all: true, ..WhichHosts::default() }, on }
+}
+
+async fn hash(house: &House) -> String {
+    house.trust.bundle(may(), &requirer("web")).await.unwrap().bundle.hash().to_owned()
+}
+
+async fn state(house: &House, unit: &str) -> Option<UnitState> {
+    let (units, _) = house.trust.units(may(), &requirer("web"), None, 100).await.unwrap();
+    units.into_iter().find(|found| found.name == unit).map(|found| found.state)
+}
+
+#[test]
+fn a_place_is_followed_from_its_first_attempt_to_its_end() {
+    block_on(async {
+        let (house, _) = House::related().await;
+        let place = on_hosts(OnHost::new(true, false, vec![]).unwrap());
+        house.trust.set_requirer(may(), &requirer("web"), &place, &no_reason()).await.unwrap();
+        house.offer("corp", &add(&anchors(1))).await.unwrap();
+        let drift = Span::seconds(3_600);
+        let written = house.trust.written(may(), &requirer("web")).await.unwrap();
+        assert!(!written.is_announced("h1", &place) && written.due("h1", "x", &place, drift).as_unix() == 0);
+        let names = ["h1".to_owned(), "h2".to_owned()];
+        house.trust.announce(may(), &requirer("web"), &names, &place).await.unwrap();
+        house.trust.announce(may(), &requirer("web"), &names, &place).await.unwrap();
+        let hash = hash(&house).await;
+        let outcome = |unit: &str, result: Result<Put, String>, gone| Outcome {
+            requirer: requirer("web"),
+            unit: unit.to_owned(),
+            place: place.clone(),
+            result,
+            gone,
+        };
+        let put = |drifted| Ok(Put { hash: hash.clone(), drifted });
+        let outcomes = [outcome("h1", put(false), false), outcome("h2", Err("away".into()), false)];
+        house.trust.report(may(), &outcomes).await.unwrap();
+        assert!(matches!(state(&house, "h1").await, Some(UnitState::InStep { .. })));
+        let Some(UnitState::Failing { reason, attempts: 1, next, .. }) = state(&house, "h2").await else {
+            panic!("it failed");
+        };
+        assert_eq!((reason.as_str(), next), ("away", house.clock.now() + Span::seconds(5)));
+        let written = house.trust.written(may(), &requirer("web")).await.unwrap();
+        assert!(written.is_announced("h1", &place) && written.elsewhere("h1", &place).is_empty());
+        assert_eq!(written.due("h1", &hash, &place, drift), house.clock.now() + drift);
+        assert_eq!(written.due("h1", "another", &place, drift).as_unix(), 0);
+        assert_eq!(written.due("h2", &hash, &place, drift), next);
+        // It is put elsewhere: where it was is remembered until it is taken away there.
+        let other = on_hosts(OnHost::new(false, true, vec![]).unwrap());
+        assert_eq!(written.due("h1", &hash, &other, drift).as_unix(), 0);
+        house.trust.announce(may(), &requirer("web"), &names[..1], &other).await.unwrap();
+        let written = house.trust.written(may(), &requirer("web")).await.unwrap();
+        let [Place::Hosts { on, .. }] = &written.elsewhere("h1", &other)[..] else {
+            panic!("one other place")
+        };
+        assert!(on.system_store());
+        let moved = Outcome { place: other.clone(), ..outcome("h1", put(true), false) };
+        house.trust.report(may(), &[moved]).await.unwrap();
+        let written = house.trust.written(may(), &requirer("web")).await.unwrap();
+        assert!(written.elsewhere("h1", &other).is_empty());
+        let (units, _) = house.trust.units(may(), &requirer("web"), None, 1).await.unwrap();
+        assert_eq!(units[0].drifted, Some(house.clock.now()));
+        // A host that is none of its hosts any more is forgotten once nothing is left on it, and not before.
+        house.trust.report(may(), &[outcome("h2", Err("still away".into()), true)]).await.unwrap();
+        assert!(state(&house, "h2").await.is_some());
+        house.trust.report(may(), &[outcome("h2", put(false), true)]).await.unwrap();
+        assert_eq!(state(&house, "h2").await, None);
+    });
+}
+
+#[test]
+fn whoever_asks_by_itself_says_what_it_has() {
+    block_on(async {
+        let (house, _) = House::related().await;
+        house.offer("corp", &add(&anchors(1))).await.unwrap();
+        let first = hash(&house).await;
+        let confirm = |unit: &'static str, hash: String| {
+            let trust = house.trust.clone();
+            async move { trust.confirm(may(), &requirer("web"), unit, &hash).await }
+        };
+        confirm("laptop", first.clone()).await.unwrap();
+        assert!(matches!(state(&house, "laptop").await, Some(UnitState::InStep { .. })));
+        house.clock.advance(Span::seconds(10));
+        house.offer("corp", &add(&anchors(1))).await.unwrap();
+        let since = house.clock.now();
+        assert_eq!(state(&house, "laptop").await, Some(UnitState::Behind { since }));
+        assert!(matches!(confirm("laptop", first).await, Err(ConfirmError::Other)), "that is the one before");
+        let now = hash(&house).await;
+        assert!(matches!(confirm("a/b", now.clone()).await, Err(ConfirmError::Unit)));
+        let on = OnHost::new(true, false, vec![]).unwrap();
+        house.trust.set_requirer(may(), &requirer("web"), &on_hosts(on), &no_reason()).await.unwrap();
+        assert!(matches!(confirm("laptop", now).await, Err(ConfirmError::Looked)), "the server looks itself");
+    });
+}
+
+#[test]
+fn a_certificate_is_explained() {
+    block_on(async {
+        let (house, number) = House::related().await;
+        let all = anchors(2);
+        assert!(house.trust.explain(may(), all[0].fingerprint()).await.unwrap().is_none());
+        house.offer("corp", &add(&all[..1])).await.unwrap();
+        let own = trust::Offer { relation: Some(number), ..add(&all[1..]) };
+        house.offer("corp", &own).await.unwrap();
+        house.trust.confirm(may(), &requirer("web"), "laptop", &hash(&house).await).await.unwrap();
+        let told = house.trust.explain(may(), all[0].fingerprint()).await.unwrap().unwrap();
+        assert_eq!(told.anchor.as_ref(), Some(&all[0]));
+        assert_eq!(told.offered, [("corp".parse().unwrap(), None)]);
+        assert_eq!((told.brought[0].from.as_str(), told.brought[0].by.as_str()), ("corp", "olga"));
+        assert_eq!(told.requirers[0].units[0].name, "laptop");
+        let told = house.trust.explain(may(), all[1].fingerprint()).await.unwrap().unwrap();
+        assert_eq!(told.offered, [("corp".parse().unwrap(), Some(number))]);
+        assert_eq!(told.brought[0].from, format!("corp in relation {number}"));
+        // When it is withdrawn, who brought it is known still.
+        let remove = trust::SetChange::Remove(all[0].fingerprint());
+        let remove = trust::Offer { change: remove, relation: None, basis: None, confirmed: true };
+        house.offer("corp", &remove).await.unwrap();
+        let told = house.trust.explain(may(), all[0].fingerprint()).await.unwrap().unwrap();
+        assert!(told.anchor.is_none() && told.requirers.is_empty() && !told.brought.is_empty());
+    });
+}
