@@ -30,6 +30,13 @@ impl Bundle {
         Self { hash: hash_of(&anchors), anchors }
     }
 
+    /// What all of `bundles` have, together.
+    #[must_use]
+    pub fn union<'a>(bundles: impl IntoIterator<Item = &'a Self>) -> Self {
+        let sets: Vec<Anchors> = bundles.into_iter().map(|bundle| Arc::clone(&bundle.anchors)).collect();
+        Self::of(&sets)
+    }
+
     /// What equal bundles have in common: SHA-256 over the certificates, in hexadecimal (contract, section 4.5).
     #[must_use]
     pub fn hash(&self) -> &str {

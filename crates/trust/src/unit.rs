@@ -199,6 +199,20 @@ impl Written {
         others.filter_map(|other| Place::in_unit_from(other.clone())).collect()
     }
 
+    /// When it is tried again to take everything away in `unit`: at once, unless that failed.
+    #[must_use]
+    pub fn retry(&self, unit: &str) -> Timestamp {
+        let failing = self.0.get(unit).and_then(|record| record.failing.as_ref());
+        Timestamp::from_unix(failing.map_or(0, |failing| failing.next))
+    }
+
+    /// Where in `unit` certificates may be.
+    #[must_use]
+    pub fn places(&self, unit: &str) -> Vec<Place> {
+        let places = self.0.get(unit).map_or(&[][..], |record| &record.places);
+        places.iter().filter_map(|place| Place::in_unit_from(place.clone())).collect()
+    }
+
     /// The places of which something is written down.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
