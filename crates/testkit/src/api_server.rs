@@ -123,6 +123,8 @@ struct State {
     namespaces: BTreeMap<String, Value>,
     /// What holds data, by (resource, namespace, name).
     held: BTreeMap<(&'static str, String, String), Value>,
+    /// In these nothing can be written, since somebody who is asked about it fails.
+    failing_namespaces: BTreeSet<String>,
     /// How often clients changed one of those.
     written: u64,
     /// What happens as soon as one of those has been read: somebody else is faster.
@@ -284,6 +286,16 @@ impl ApiServer {
         state.ending_namespaces.insert(namespace.to_owned());
         if let Some(known) = state.namespaces.get_mut(namespace) {
             namespace::end(known, &version);
+        }
+    }
+
+    /// From now on, or no longer, a webhook that is asked about whatever is written in the namespace fails.
+    pub fn fail_writes_in(&self, namespace: &str, is_failing: bool) {
+        let mut state = self.state.lock().unwrap();
+        if is_failing {
+            state.failing_namespaces.insert(namespace.to_owned());
+        } else {
+            state.failing_namespaces.remove(namespace);
         }
     }
 

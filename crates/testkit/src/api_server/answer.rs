@@ -94,6 +94,12 @@ fn serve(state: &mut State, asked: &Asked, told: Option<Value>) -> Result<StandI
         let message = format!("Request entity too large: limit is {REQUEST_BYTES_MAX}");
         return Err(refusal(413, "RequestEntityTooLarge", &message, json!({})));
     }
+    if let Route::CreateHeld(_, namespace) | Route::Held("update" | "delete", _, namespace, _) = route
+        && state.failing_namespaces.contains(namespace)
+    {
+        let message = "Internal error occurred: failed calling webhook \"check.example.com\": context deadline exceeded";
+        return Err(refusal(500, "InternalError", message, Value::Null));
+    }
     let content_type = asked.headers.get("content-type").cloned().unwrap_or_default();
     let body = Body { content_type, value: told };
     match route {

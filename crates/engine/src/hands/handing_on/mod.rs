@@ -1,0 +1,4 @@
+//! Trust handed on: bundles of CA certificates, put where requirers look for them.
+
+mod kubernetes;
+mod webhook;
