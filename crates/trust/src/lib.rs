@@ -6,6 +6,7 @@
 //! requirer    announce   what it can read   ->  its own databag
 //!             read       the provider's databags  ->  the set
 //!             report     the set, and what was reported before  ->  an event, if it is another one
+//! webhook                the set  ->  what is posted to a requirer's URL; its answer  ->  whether it has it
 //! ```
 //!
 //! **Invariant:** a databag is read and written by pure functions over whatever holds it. A certificate is a text, compared
@@ -18,6 +19,7 @@ mod note;
 mod provide;
 mod report;
 mod require;
+pub mod webhook;
 
 pub use databag::{Changes, Databag};
 pub use note::{Level, Note};
