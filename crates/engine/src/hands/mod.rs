@@ -25,6 +25,7 @@ use fleet::{
 use identity::Permit;
 use ssh::{Address, Command, Error, HostKey, Keep, Output, Remote, Target, UserKey};
 
+pub use handing_on::{Courier, Letter, Replied, Unanswered};
 #[cfg(test)]
 pub(crate) use looks::ANSWER;
 pub(crate) use make_ready::{Preparation, Prepared};

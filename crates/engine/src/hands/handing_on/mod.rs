@@ -2,3 +2,5 @@
 
 mod kubernetes;
 mod webhook;
+
+pub use webhook::{Courier, Letter, Replied, Unanswered};
