@@ -8,7 +8,12 @@
 //! who then died; and what is called for again does no harm. In each namespace it comes to pass by itself: what one
 //! refuses, the next one takes. Only what is to be expected of all, that nobody is there for one, is not tried with each.
 //!
-//! What is asked is `kube`'s (`bundle.rs`). It has been seen with a stand-in for an API server, and with no real one.
+//! What is asked is `kube`'s (`bundle.rs`). Our user there needs these verbs: `get`, `create`, `update`, `delete` on
+//! `configmaps` or `secrets`, whichever it is; `get` on `namespaces` that are named, and `list` where labels select. In all
+//! namespaces that may ever be meant (ClusterRole, ClusterRoleBinding), or in each (RoleBinding).
+//!
+//! It has been seen with a stand-in for an API server (`testkit::ApiServer`), whose words are held against the published
+//! schema; with no real one.
 //!
 //! Source: certificate_transfer contract, section 9.4.
 
