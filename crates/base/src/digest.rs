@@ -3,6 +3,7 @@
 use std::fmt;
 
 use aws_lc_rs::digest::{Context, SHA256, SHA512, digest};
+use aws_lc_rs::hmac;
 
 use crate::hex;
 
@@ -105,9 +106,43 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     digest(&SHA256, bytes).as_ref().try_into().expect("SHA-256 gives 32 bytes")
 }
 
+/// HMAC with SHA-256 of `message` (RFC 2104): who has `key` can make it, and see that who made it has it too.
+///
+/// # Panics
+/// Never: it has 32 bytes.
+#[must_use]
+pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+    hmac::sign(&key, message).as_ref().try_into().expect("HMAC with SHA-256 gives 32 bytes")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// RFC 4231, test cases 1, 2 and 6: a short key, a text, and a key that is longer than a block.
+    #[test]
+    fn the_standards_authentication_codes() {
+        for (key, message, expected) in [
+            (
+                &[0x0b; 20][..],
+                &b"Hi There"[..],
+                "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+            ),
+            (
+                b"Jefe",
+                b"what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (
+                &[0xaa; 131],
+                b"Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            ),
+        ] {
+            assert_eq!(crate::hex::encode(&hmac_sha256(key, message)), expected);
+        }
+    }
 
     #[test]
     fn the_standards_example() {

@@ -13,7 +13,7 @@ mod secret_name;
 mod secret_text;
 mod time;
 
-pub use digest::{Sha512, Sha512Hasher, sha256};
+pub use digest::{Sha512, Sha512Hasher, hmac_sha256, sha256};
 pub use entropy::Entropy;
 pub use explain::{Explain, Kind, report};
 pub use secret::Secret;

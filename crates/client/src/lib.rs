@@ -7,6 +7,7 @@
 //!
 //! networkcache ──► Artifacts, Entries (their own connections: bytes stream, and downloads resume)
 //! origin ──► whatever a URL names
+//! post ──► Poster (something for one URL, whoever is there)
 //! ```
 //! A request that cannot be delivered to one endpoint goes to the next; whatever a server answers is an
 //! answer, also when it says no. Servers are verified, against the system's authorities or those of a file.
@@ -24,6 +25,7 @@ mod events;
 mod kubeconfig;
 pub mod networkcache;
 pub mod origin;
+mod post;
 mod request;
 pub mod v1;
 
@@ -33,5 +35,6 @@ pub use credentials::{Authorization, Credentials};
 pub use endpoint::{BadEndpoint, Endpoint};
 pub use events::{Event, Events};
 pub use kubeconfig::{KubeconfigError, kubeconfig};
+pub use post::{PostError, PostLimits, Posted, Poster};
 pub use request::{BadSegment, Condition, Request, Segment};
 pub use reqwest::Method;

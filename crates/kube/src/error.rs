@@ -12,11 +12,11 @@ use crate::settings::Server;
 /// What was asked for, in the words of Kubernetes' roles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
-    /// `get`, `list`, `create`, `patch` or `delete`.
+    /// `get`, `list`, `create`, `update`, `patch` or `delete`.
     pub verb: &'static str,
-    /// `nodes`, `pods` or `pods/eviction`.
+    /// `nodes`, `pods`, `pods/eviction`, `namespaces`, `configmaps` or `secrets`.
     pub resource: &'static str,
-    /// Which one; for a list, those on which node.
+    /// Which one; for a list, those on which node, or with which labels.
     pub name: String,
 }
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -11,20 +10,14 @@ use crate::ask::{JSON, Question};
 use crate::client::Client;
 use crate::drain::{Drain, DrainPolicy, Drained, Evicted, Step};
 use crate::error::{Action, Error};
+use crate::list::escaped;
 use crate::node_name::NodeName;
-use crate::pod::{Pod, PodList};
+use crate::pod::{Pod, PodObject};
 
 /// How many pods one answer has at most.
 const PAGE: usize = 100;
-/// How many pages a list has at most. A node has some hundred pods; this is what a faulty server cannot exceed.
-const PAGES_MAX: usize = 100;
-/// How often a list is begun again because its rest has expired (410).
-const LISTS_MAX: usize = 3;
 /// How long one request of a drain has at least, so that its last look is not given up before it has begun.
 const WITHIN_MIN: Duration = Duration::from_secs(1);
-
-/// What stays as it is in a part of a path or a query (RFC 3986 §2.3).
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What became of one round of a drain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,33 +106,17 @@ impl Client {
 
     /// The same, with so long for each page.
     async fn pods_within(&self, node: &NodeName, within: Duration) -> Result<Vec<Pod>, Error> {
-        let action = || Action { verb: "list", resource: "pods", name: node.to_string() };
-        let first = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{node}&limit={PAGE}");
-        let (mut path, mut pods) = (first.clone(), Vec::new());
-        let mut lists = 1;
-        for _ in 0..PAGES_MAX {
-            let question =
-                Question { action: action(), method: Method::GET, path: &path, body: None, within };
-            let answer = self.asker.ask(question).await?;
-            if answer.status == StatusCode::GONE && lists < LISTS_MAX {
-                (path, lists) = (first.clone(), lists + 1);
-                pods.clear();
-                continue;
+        let action = Action { verb: "list", resource: "pods", name: node.to_string() };
+        let path = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{node}&limit={PAGE}");
+        self.list(&action, &path, within, |pod: PodObject| {
+            // Whoever does not know what was asked for would have us evict the pods of other nodes.
+            if pod.node() == node.as_str() {
+                Ok(pod.pod())
+            } else {
+                Err(self.asker.malformed(action.clone(), "it lists pods of other nodes"))
             }
-            let list: PodList = answer.object()?;
-            for pod in list.items.unwrap_or_default() {
-                // Whoever does not know what was asked for would have us evict the pods of other nodes.
-                if pod.node() != node.as_str() {
-                    return Err(self.asker.malformed(action(), "it lists pods of other nodes"));
-                }
-                pods.push(pod.pod());
-            }
-            if list.metadata.r#continue.is_empty() {
-                return Ok(pods);
-            }
-            path = format!("{first}&continue={}", utf8_percent_encode(&list.metadata.r#continue, ESCAPED));
-        }
-        Err(self.asker.malformed(action(), "the list of pods has no end"))
+        })
+        .await
     }
 
     /// Asks for the eviction of this very pod, not of one that has its name by now.
@@ -149,8 +126,7 @@ impl Client {
         grace_period_seconds: Option<u32>,
         within: Duration,
     ) -> Result<Evicted, Error> {
-        let part = |text: &str| utf8_percent_encode(text, ESCAPED).to_string();
-        let (namespace, name) = (part(&pod.name.namespace), part(&pod.name.name));
+        let (namespace, name) = (escaped(&pod.name.namespace), escaped(&pod.name.name));
         let path = format!("/api/v1/namespaces/{namespace}/pods/{name}/eviction");
         let action = Action { verb: "create", resource: "pods/eviction", name: pod.name.to_string() };
         let body = Some((JSON, eviction(pod, grace_period_seconds)));

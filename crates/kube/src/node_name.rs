@@ -45,16 +45,23 @@ impl FromStr for NodeName {
 
     fn from_str(text: &str) -> Result<Self, BadNodeName> {
         let name = text.to_ascii_lowercase();
-        let is_inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let is_part = |part: &str| {
-            !part.is_empty() && !part.starts_with('-') && !part.ends_with('-') && part.bytes().all(is_inside)
-        };
-        if name.len() <= BYTES_MAX && name.split('.').all(is_part) {
+        if is_subdomain(&name) {
             Ok(Self(name))
         } else {
             Err(BadNodeName(text.chars().take(BYTES_MAX).collect()))
         }
     }
+}
+
+/// Whether Kubernetes takes this as the name of most things ("DNS Subdomain Names").
+pub(crate) fn is_subdomain(name: &str) -> bool {
+    name.len() <= BYTES_MAX && name.split('.').all(is_label)
+}
+
+/// Whether this is one part of such a name, of any length.
+pub(crate) fn is_label(part: &str) -> bool {
+    let is_inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !part.is_empty() && !part.starts_with('-') && !part.ends_with('-') && part.bytes().all(is_inside)
 }
 
 impl fmt::Display for NodeName {

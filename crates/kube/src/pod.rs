@@ -46,18 +46,6 @@ pub struct Pod {
 }
 
 #[derive(Deserialize)]
-pub(crate) struct PodList {
-    pub(crate) metadata: ListMetadata,
-    pub(crate) items: Option<Vec<PodObject>>,
-}
-
-#[derive(Deserialize)]
-pub(crate) struct ListMetadata {
-    #[serde(default)]
-    pub(crate) r#continue: String,
-}
-
-#[derive(Deserialize)]
 pub(crate) struct PodObject {
     metadata: Metadata,
     spec: Spec,

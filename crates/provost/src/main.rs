@@ -31,6 +31,7 @@ mod service_manager;
 mod settings;
 mod start_error;
 mod up;
+mod webhooks;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;

@@ -1,27 +1,35 @@
-//! Stands in for the API server of a Kubernetes, as far as it has nodes, and pods that are evicted from them.
+//! Stands in for the API server of a Kubernetes, as far as it has nodes, and pods that are evicted from them; and
+//! namespaces, with ConfigMaps and Secrets in them.
 //!
 //! ```text
 //! POST                 /api/v1/nodes                                 201, 400, 409, 415, 422
 //! GET, PATCH, DELETE   /api/v1/nodes/NODE                            200, 400, 404, 409, 415
 //! GET                  /api/v1/pods?fieldSelector=&limit=&continue=  200, 400, 410
 //! POST                 /api/v1/namespaces/NS/pods/POD/eviction       201, 400, 404, 409, 415, 429
+//! GET                  /api/v1/namespaces?labelSelector=&limit=&continue=, /NS          200, 400, 404, 410
+//! POST                 /api/v1/namespaces/NS/configmaps?fieldManager=                   201, 400, 403, 404, 409, 422
+//! GET, PUT, DELETE     /api/v1/namespaces/NS/configmaps/NAME?fieldManager=, or secrets  200, 400, 404, 409, 422
 //! ```
-//! and everywhere 401, 403, 404, 405, 406. Refusals are `Status` objects with the words of Kubernetes 1.33. It is
+//! and everywhere 401, 403, 404, 405, 406, 413. Refusals are `Status` objects with the words of Kubernetes 1.33. It is
 //! stricter than a real one where that finds faults: a body must say what it is, unknown fields and parameters are
-//! refused (as with `fieldValidation=Strict`), and an eviction must say which pod it means by its uid.
+//! refused (as with `fieldValidation=Strict`), an eviction must say which pod it means by its uid, whoever writes what
+//! holds data has to say who they are and what they have read, and whoever deletes it, which one and which version.
 //!
 //! A pod that was evicted ends after it has been listed so many more times; then, if a budget covers it, another one
 //! has started elsewhere and is healthy. So nothing here depends on how fast anybody is.
 //!
 //! What it says and is told can be held against the published schema: [`ApiServer::exchanged`]. What that does not
 //! prove: that a real one does as this one does. There are no admission plugins or webhooks, no kubelets, no watch, no
-//! priority and fairness; budgets are counted, not computed by a controller; only strategic merge patches of a node's
+//! priority and fairness, no roles beyond what is forbidden; what a namespace
+//! that is ending has in it does not go by itself; nothing is applied by the server (SSA); budgets are counted, not computed by a controller; only strategic merge patches of a node's
 //! `unschedulable` are understood.
 //! Source: Kubernetes API reference v1.33, "Node v1 core", "Pod v1 core", "Eviction v1 policy", "Status v1 meta";
 //! "Kubernetes API Concepts"; "API-initiated Eviction".
 
 mod answer;
 mod eviction;
+mod held;
+mod namespace;
 mod node;
 mod pod;
 mod status;
@@ -54,6 +62,16 @@ pub enum Schema {
     Eviction,
     /// `io.k8s.apimachinery.pkg.apis.meta.v1.Status`.
     Status,
+    /// `io.k8s.api.core.v1.Namespace`.
+    Namespace,
+    /// `io.k8s.api.core.v1.NamespaceList`.
+    NamespaceList,
+    /// `io.k8s.api.core.v1.ConfigMap`.
+    ConfigMap,
+    /// `io.k8s.api.core.v1.Secret`.
+    Secret,
+    /// `io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions`.
+    DeleteOptions,
 }
 
 /// A pod to be put on a node.
@@ -102,7 +120,18 @@ struct State {
     nodes: BTreeMap<String, Value>,
     pods: BTreeMap<(String, String), pod::Running>,
     budgets: Vec<Budget>,
-    /// Evictions in these are refused with 403: they are going.
+    namespaces: BTreeMap<String, Value>,
+    /// What holds data, by (resource, namespace, name).
+    held: BTreeMap<(&'static str, String, String), Value>,
+    /// In these nothing can be written, since somebody who is asked about it fails.
+    failing_namespaces: BTreeSet<String>,
+    /// How often clients changed one of those.
+    written: u64,
+    /// What happens as soon as one of those has been read: somebody else is faster.
+    meanwhile: Vec<Meanwhile>,
+    /// How long a page is at most, whoever asks for more.
+    page_max: Option<usize>,
+    /// Whatever would be made in these is refused with 403: they are going.
     ending_namespaces: BTreeSet<String>,
     /// What is answered instead, first to last.
     instead: Vec<StandInReply>,
@@ -243,9 +272,75 @@ impl ApiServer {
         budget.healthy += more;
     }
 
+    /// A namespace with these labels.
+    pub fn add_namespace(&self, name: &str, labels: &[(&str, &str)]) {
+        let mut state = self.state.lock().unwrap();
+        let version = state.next_version();
+        state.namespaces.insert(name.to_owned(), namespace::made(name, labels, &version));
+    }
+
     /// The namespace is being deleted.
     pub fn end_namespace(&self, namespace: &str) {
-        self.state.lock().unwrap().ending_namespaces.insert(namespace.to_owned());
+        let mut state = self.state.lock().unwrap();
+        let version = state.next_version();
+        state.ending_namespaces.insert(namespace.to_owned());
+        if let Some(known) = state.namespaces.get_mut(namespace) {
+            namespace::end(known, &version);
+        }
+    }
+
+    /// From now on, or no longer, a webhook that is asked about whatever is written in the namespace fails.
+    pub fn fail_writes_in(&self, namespace: &str, is_failing: bool) {
+        let mut state = self.state.lock().unwrap();
+        if is_failing {
+            state.failing_namespaces.insert(namespace.to_owned());
+        } else {
+            state.failing_namespaces.remove(namespace);
+        }
+    }
+
+    /// The namespace is gone, and what was in it.
+    pub fn remove_namespace(&self, namespace: &str) {
+        let mut state = self.state.lock().unwrap();
+        state.namespaces.remove(namespace);
+        state.held.retain(|(_, inside, _), _| inside != namespace);
+    }
+
+    /// What holds data, if it is there; `resource` is `configmaps` or `secrets`.
+    #[must_use]
+    pub fn held(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
+        let state = self.state.lock().unwrap();
+        let kind = held::Kind::of(resource).unwrap().resource;
+        state.held.get(&(kind, namespace.to_owned(), name.to_owned())).cloned()
+    }
+
+    /// Somebody else makes one that holds data, or changes it: `more` is what it has then, whatever it had.
+    pub fn hold(&self, resource: &str, namespace: &str, name: &str, more: &Value) {
+        self.state.lock().unwrap().hold(resource, namespace, name, Some(more));
+    }
+
+    /// Somebody else deletes one.
+    pub fn unhold(&self, resource: &str, namespace: &str, name: &str) {
+        self.state.lock().unwrap().hold(resource, namespace, name, None);
+    }
+
+    /// The same as [`Self::hold`], or [`Self::unhold`] without `more`, right after one has been read the next time:
+    /// before whoever read it can do anything.
+    pub fn hold_meanwhile(&self, resource: &str, namespace: &str, name: &str, more: Option<&Value>) {
+        let [resource, namespace, name] = [resource, namespace, name].map(str::to_owned);
+        let meanwhile = Meanwhile { resource, namespace, name, more: more.cloned() };
+        self.state.lock().unwrap().meanwhile.push(meanwhile);
+    }
+
+    /// How often clients changed what holds data.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.state.lock().unwrap().written
+    }
+
+    /// From now on a page of a list has at most so many, whoever asks for more.
+    pub fn page_at_most(&self, items: usize) {
+        self.state.lock().unwrap().page_max = Some(items);
     }
 }
 
@@ -266,7 +361,40 @@ impl PodPlan {
     }
 }
 
+/// What somebody else does in the middle of it.
+struct Meanwhile {
+    resource: String,
+    namespace: String,
+    name: String,
+    more: Option<Value>,
+}
+
 impl State {
+    /// Somebody other than the clients under test has what holds data be so, or not be.
+    fn hold(&mut self, resource: &str, namespace: &str, name: &str, more: Option<&Value>) {
+        let kind = held::Kind::of(resource).unwrap();
+        let key = (kind.resource, namespace.to_owned(), name.to_owned());
+        let version = self.next_version();
+        let Some(more) = more else {
+            self.held.remove(&key);
+            return;
+        };
+        let mut made = kind.made(namespace, name, more, &version);
+        // Changed, it is still the same one.
+        if let Some(before) = self.held.get(&key) {
+            made["metadata"]["uid"] = before["metadata"]["uid"].clone();
+        }
+        self.held.insert(key, made);
+    }
+
+    /// One of what was to be done in the middle of it is.
+    fn pass_meanwhile(&mut self) {
+        if !self.meanwhile.is_empty() {
+            let Meanwhile { resource, namespace, name, more } = self.meanwhile.remove(0);
+            self.hold(&resource, &namespace, &name, more.as_ref());
+        }
+    }
+
     /// Whatever changes has another of these afterwards.
     fn next_version(&mut self) -> String {
         self.version += 1;

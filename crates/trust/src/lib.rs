@@ -7,6 +7,7 @@
 //! requirer    announce   what it can read   ->  its own databag
 //!             read       the provider's databags  ->  the set
 //!             report     the set, and what was reported before  ->  an event, if it is another one
+//! webhook                the set  ->  what is posted to a requirer's URL; its answer  ->  whether it has it
 //! ```
 //! Beyond Juju, over records (section 9):
 //! ```text
@@ -44,6 +45,7 @@ mod set;
 mod tidy;
 mod unit;
 mod wanted;
+pub mod webhook;
 
 pub use anchor::{
     Anchor, Finding, Fingerprint, NotAnchors, OFFER_BYTES_MAX, SET_MAX, findings, read as read_anchors,

@@ -4,6 +4,7 @@
 //! What is to be done is decided in `fleet`; how a machine is reached is `ssh`'s, or `ansible`'s. Here one thing is done
 //! after the other, and what came of each is written down before the next.
 
+mod handing_on;
 mod looks;
 mod make_ready;
 mod nodes;
@@ -24,6 +25,7 @@ use fleet::{
 use identity::Permit;
 use ssh::{Address, Command, Error, HostKey, Keep, Output, Remote, Target, UserKey};
 
+pub use handing_on::{Courier, Letter, Replied, Unanswered};
 #[cfg(test)]
 pub(crate) use looks::ANSWER;
 pub(crate) use make_ready::{Preparation, Prepared};

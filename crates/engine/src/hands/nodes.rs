@@ -39,12 +39,17 @@ pub(crate) struct Nodes {
 #[derive(Default)]
 struct Clients(Mutex<HashMap<ContainerManagerName, (Version, Arc<Client>)>>);
 
+/// A container manager that can be asked, also for what is not about nodes.
+pub(crate) struct Manager {
+    name: ContainerManagerName,
+    client: Arc<Client>,
+    clients: Arc<Clients>,
+}
+
 /// A host at the container manager of its cluster. Everything can be asked for again without harm.
 pub(crate) struct Node {
     name: NodeName,
-    manager: ContainerManagerName,
-    client: Arc<Client>,
-    clients: Arc<Clients>,
+    manager: Manager,
 }
 
 impl Nodes {
@@ -82,25 +87,43 @@ impl Nodes {
         manager: &ContainerManagerName,
         host: &HostAddress,
     ) -> Result<Option<Node>, NodesError> {
-        let found = match self.fleet.container_manager_in_clear(Permit::house(), manager).await {
-            Ok(found) => found,
-            Err(DefinitionError::NotFound { .. }) => {
-                self.clients.forget(manager);
-                return Err(NodesError::NoSuchManager { manager: manager.to_string() });
-            }
-            Err(source) => return Err(NodesError::Read { manager: manager.clone(), source }),
-        };
-        if found.is.kind == ContainerManagerKind::Trivial {
-            return Ok(None);
-        }
+        let Some(found) = self.definition(manager).await? else { return Ok(None) };
         let name = host.as_str().parse().map_err(|source| NodesError::Name {
             manager: manager.clone(),
             host: host.clone(),
             source,
         })?;
-        let client = self.client(&found)?;
-        let (manager, clients) = (manager.clone(), Arc::clone(&self.clients));
-        Ok(Some(Node { name, manager, client, clients }))
+        Ok(Some(Node { name, manager: self.reached(&found)? }))
+    }
+
+    /// The container manager with this name; `None` where it is one that takes every host and does nothing with it.
+    /// Nothing is asked yet.
+    ///
+    /// # Errors
+    /// As for [`Self::node`].
+    pub(crate) async fn manager(&self, name: &ContainerManagerName) -> Result<Option<Manager>, NodesError> {
+        self.definition(name).await?.map(|found| self.reached(&found)).transpose()
+    }
+
+    /// What is known of the container manager; `None` as for [`Self::manager`].
+    async fn definition(
+        &self,
+        manager: &ContainerManagerName,
+    ) -> Result<Option<Seen<ContainerManager>>, NodesError> {
+        match self.fleet.container_manager_in_clear(Permit::house(), manager).await {
+            Ok(found) if found.is.kind == ContainerManagerKind::Trivial => Ok(None),
+            Ok(found) => Ok(Some(found)),
+            Err(DefinitionError::NotFound { .. }) => {
+                self.clients.forget(manager);
+                Err(NodesError::NoSuchManager { manager: manager.to_string() })
+            }
+            Err(source) => Err(NodesError::Read { manager: manager.clone(), source }),
+        }
+    }
+
+    fn reached(&self, found: &Seen<ContainerManager>) -> Result<Manager, NodesError> {
+        let (name, clients) = (found.is.name.clone(), Arc::clone(&self.clients));
+        Ok(Manager { name, client: self.client(found)?, clients })
     }
 
     /// The client for a container manager: the kept one, if it was made from the very same definition.
@@ -130,13 +153,41 @@ impl Clients {
     }
 }
 
+impl Manager {
+    /// What it is called.
+    pub(crate) fn name(&self) -> &ContainerManagerName {
+        &self.name
+    }
+
+    /// What asks it.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// An answer, with the name of whose it is.
+    pub(crate) fn told<T>(&self, asked: Result<T, kube::Error>) -> Result<T, NodesError> {
+        asked.map_err(|source| {
+            self.heard(&source);
+            NodesError::Asked { manager: self.name.clone(), source: Box::new(source) }
+        })
+    }
+
+    /// Hears of what kept us from it. Where credentials or certificates are at fault, their files may have been replaced
+    /// since: the next client reads them again.
+    pub(crate) fn heard(&self, error: &kube::Error) {
+        if matches!(error, kube::Error::Unauthenticated { .. } | kube::Error::Tls { .. }) {
+            self.clients.forget(&self.name);
+        }
+    }
+}
+
 impl Node {
     /// Makes the node known; that it is already is as good.
     ///
     /// # Errors
     /// [`NodesError::Asked`].
     pub(crate) async fn register(&self) -> Result<(), NodesError> {
-        self.told(self.client.register(&self.name).await).map(drop)
+        self.manager.told(self.manager.client.register(&self.name).await).map(drop)
     }
 
     /// Lets the container manager forget the node; that it does not know it is as good.
@@ -144,7 +195,7 @@ impl Node {
     /// # Errors
     /// [`NodesError::Asked`].
     pub(crate) async fn remove(&self) -> Result<(), NodesError> {
-        self.told(self.client.remove(&self.name).await).map(drop)
+        self.manager.told(self.manager.client.remove(&self.name).await).map(drop)
     }
 
     /// What is known of the node: whether it is ready, whether it is cordoned, and of which boot that is. Whoever means
@@ -153,7 +204,7 @@ impl Node {
     /// # Errors
     /// [`NodesError::Asked`], also when it is not known.
     pub(crate) async fn readiness(&self) -> Result<kube::Node, NodesError> {
-        self.told(self.client.node(&self.name).await)
+        self.manager.told(self.manager.client.node(&self.name).await)
     }
 
     /// The whole object that stands for the node; `None` when it is not known.
@@ -161,9 +212,9 @@ impl Node {
     /// # Errors
     /// [`NodesError::Asked`].
     pub(crate) async fn object(&self) -> Result<Option<serde_json::Value>, NodesError> {
-        match self.client.node_object(&self.name).await {
+        match self.manager.client.node_object(&self.name).await {
             Err(kube::Error::NotFound { .. }) => Ok(None),
-            asked => self.told(asked).map(Some),
+            asked => self.manager.told(asked).map(Some),
         }
     }
 
@@ -172,7 +223,7 @@ impl Node {
     /// # Errors
     /// [`NodesError::Asked`].
     pub(crate) async fn cordon(&self) -> Result<(), NodesError> {
-        self.told(self.client.cordon(&self.name).await).map(drop)
+        self.manager.told(self.manager.client.cordon(&self.name).await).map(drop)
     }
 
     /// Lets new pods on the node again.
@@ -180,7 +231,7 @@ impl Node {
     /// # Errors
     /// [`NodesError::Asked`].
     pub(crate) async fn uncordon(&self) -> Result<(), NodesError> {
-        self.told(self.client.uncordon(&self.name).await).map(drop)
+        self.manager.told(self.manager.client.uncordon(&self.name).await).map(drop)
     }
 
     /// Evicts the node's pods as their budgets let it, and waits until they are gone, at most as long as `deadline`.
@@ -190,23 +241,12 @@ impl Node {
     /// [`NodesError::Pods`] when some stayed, [`NodesError::Asked`].
     pub(crate) async fn drain(&self, deadline: Duration) -> Result<(), NodesError> {
         let policy = DrainPolicy { within: deadline, ..DrainPolicy::new() };
-        let pods = match self.told(self.client.drain(&self.name, policy).await)? {
+        let pods = match self.manager.told(self.manager.client.drain(&self.name, policy).await)? {
             Drained::Empty { .. } => return Ok(()),
-            Drained::Late { trouble: Some(trouble), .. } => return self.told(Err(trouble)),
+            Drained::Late { trouble: Some(trouble), .. } => return self.manager.told(Err(trouble)),
             Drained::Refused { pods } | Drained::Late { pods, trouble: None } => pods,
         };
-        Err(NodesError::Pods { node: self.name.clone(), manager: self.manager.clone(), pods })
-    }
-
-    /// An answer, with the name of whose it is. Where credentials or certificates are at fault, their files may have
-    /// been replaced since: the next client reads them again.
-    fn told<T>(&self, asked: Result<T, kube::Error>) -> Result<T, NodesError> {
-        asked.map_err(|source| {
-            if matches!(source, kube::Error::Unauthenticated { .. } | kube::Error::Tls { .. }) {
-                self.clients.forget(&self.manager);
-            }
-            NodesError::Asked { manager: self.manager.clone(), source: Box::new(source) }
-        })
+        Err(NodesError::Pods { node: self.name.clone(), manager: self.manager.name.clone(), pods })
     }
 }
 
@@ -214,10 +254,10 @@ impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node")
             .field("name", &self.name)
-            .field("manager", &self.manager)
+            .field("manager", &self.manager.name)
             .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,9 +2,9 @@
 //! makes from it read it and write it again just so. A field that the schema does not have is lost then, one that it
 //! demands appears, and one of another type is not read at all.
 
-use k8s_openapi::api::core::v1::{Node, NodeSpec, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, NodeSpec, Pod, Secret};
 use k8s_openapi::api::policy::v1::Eviction;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, Status};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ListMeta, Status};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -17,23 +17,31 @@ pub(crate) fn hold(exchanged: &[(Schema, Value)]) {
             Schema::Node => same::<Node>(value),
             Schema::Eviction => same::<Eviction>(value),
             Schema::Status => same::<Status>(value),
+            Schema::Namespace => same::<Namespace>(value),
+            Schema::ConfigMap => same::<ConfigMap>(value),
+            Schema::Secret => same::<Secret>(value),
+            Schema::DeleteOptions => same::<DeleteOptions>(value),
             Schema::NodePatch => {
                 assert_eq!(value.as_object().unwrap().keys().collect::<Vec<_>>(), ["spec"]);
                 same::<NodeSpec>(&value["spec"]);
             }
-            Schema::PodList => {
-                let fields: Vec<_> = value.as_object().unwrap().keys().collect();
-                assert_eq!(fields, ["apiVersion", "items", "kind", "metadata"]);
-                same::<ListMeta>(&value["metadata"]);
-                for item in value["items"].as_array().unwrap() {
-                    // In a list they do not say what they are, but the type always does.
-                    let mut item = item.clone();
-                    item["apiVersion"] = "v1".into();
-                    item["kind"] = "Pod".into();
-                    same::<Pod>(&item);
-                }
-            }
+            Schema::PodList => list::<Pod>(value, "Pod"),
+            Schema::NamespaceList => list::<Namespace>(value, "Namespace"),
         }
+    }
+}
+
+#[track_caller]
+fn list<T: DeserializeOwned + Serialize>(value: &Value, kind: &str) {
+    let fields: Vec<_> = value.as_object().unwrap().keys().collect();
+    assert_eq!(fields, ["apiVersion", "items", "kind", "metadata"]);
+    same::<ListMeta>(&value["metadata"]);
+    for item in value["items"].as_array().unwrap() {
+        // In a list they do not say what they are, but the type always does.
+        let mut item = item.clone();
+        item["apiVersion"] = "v1".into();
+        item["kind"] = kind.into();
+        same::<T>(&item);
     }
 }
 

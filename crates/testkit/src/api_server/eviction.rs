@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::State;
 use super::answer::{Body, unknown_field};
+use super::namespace::terminating;
 use super::status::{bad_request, conflict, failure_as_created, not_found, refusal, success};
 use crate::stand_in::StandInReply;
 
@@ -27,12 +28,7 @@ pub(super) fn create(
         ));
     }
     if state.ending_namespaces.contains(namespace) {
-        let why =
-            format!("unable to create new content in namespace {namespace} because it is being terminated");
-        let cause = json!({"reason": "NamespaceTerminating", "field": "metadata.namespace",
-            "message": format!("namespace {namespace} is being terminated")});
-        let details = json!({"name": name, "kind": "pods", "causes": [cause]});
-        return Err(refusal(403, "Forbidden", &format!("pods \"{name}\" is forbidden: {why}"), details));
+        return Err(terminating(namespace, "pods", name));
     }
     let version = state.next_version();
     let key = (namespace.to_owned(), name.to_owned());

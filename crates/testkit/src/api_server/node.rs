@@ -132,7 +132,7 @@ pub(super) fn delete(state: &mut State, name: &str) -> Result<StandInReply, Stan
 }
 
 /// RFC 1123, as Kubernetes has it.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let is_part = |part: &str| {
         let is_end = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
         let is_inside = |c: char| is_end(Some(c)) || c == '-';

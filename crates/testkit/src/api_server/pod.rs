@@ -1,12 +1,10 @@
 //! Pods: started, listed, ending.
 
-use std::collections::BTreeMap;
-
-use continuation::{from_token, to_token};
 use serde_json::{Value, json};
 
+use super::answer::{Parameters, page};
 use super::node::THEN;
-use super::status::{bad_request, refusal};
+use super::status::bad_request;
 use super::{PodPlan, State};
 use crate::stand_in::StandInReply;
 
@@ -69,15 +67,8 @@ impl Running {
 
 /// The pods of one node, a page of them.
 pub(super) fn list(state: &mut State, query: &str) -> Result<StandInReply, StandInReply> {
-    let mut asked = BTreeMap::new();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if !["fieldSelector", "limit", "continue"].contains(&name) {
-            return Err(bad_request(&format!("unknown parameter \"{name}\"")));
-        }
-        asked.insert(name, unescape(value));
-    }
-    let selector = asked.get("fieldSelector").map_or("", String::as_str);
+    let asked = Parameters::read(query, &["fieldSelector", "limit", "continue"])?;
+    let selector = asked.text("fieldSelector");
     let Some(node) = selector.strip_prefix("spec.nodeName=") else {
         let message = format!(
             "Unable to find \"/v1, Resource=pods\" that match label selector \"\", \
@@ -85,43 +76,13 @@ pub(super) fn list(state: &mut State, query: &str) -> Result<StandInReply, Stand
         );
         return Err(bad_request(&message));
     };
-    let limit: usize = match asked.get("limit").map(|limit| limit.parse()) {
-        None => usize::MAX,
-        Some(Ok(limit)) => limit,
-        Some(Err(_)) => return Err(bad_request("limit: strconv.ParseInt: invalid syntax")),
-    };
-    let from = match asked.get("continue").filter(|token| !token.is_empty()) {
-        None => None,
-        Some(token) => Some(from_token(token).ok_or_else(|| bad_request("continue key is not valid"))?),
-    };
-    if from.is_some() && state.expiring > 0 {
-        state.expiring -= 1;
-        let message = "The provided continue parameter is too old to display a consistent list result. You can \
-            start a new list without the continue parameter.";
-        return Err(refusal(410, "Expired", message, Value::Null));
-    }
-    if from.is_none() {
+    if asked.text("continue").is_empty() {
         pass(state, node);
     }
     let on_node = state.pods.iter().filter(|(_, pod)| pod.node == node);
-    let rest = on_node.filter(|(key, _)| from.as_ref().is_none_or(|from| *key > from));
-    let mut rest = rest.peekable();
-    let (mut items, mut last) = (Vec::new(), None);
-    while items.len() < limit
-        && let Some((key, pod)) = rest.next()
-    {
-        items.push(pod.object.clone());
-        last = Some(key);
-    }
-    let mut metadata = json!({"resourceVersion": (1000 + state.version).to_string()});
-    // How many remain is not said where there is a selector.
-    if rest.peek().is_some()
-        && let Some(last) = last
-    {
-        metadata["continue"] = to_token(last).into();
-    }
-    let list = json!({"kind": "PodList", "apiVersion": "v1", "metadata": metadata, "items": items});
-    Ok(StandInReply::json(200, &list))
+    let listed = on_node.map(|((namespace, name), pod)| (format!("{namespace}/{name}"), pod.object.clone()));
+    let listed = listed.collect();
+    page(state, &asked, "PodList", listed)
 }
 
 /// Some time passes, between one list and the next: pods that are ending come to their end.
@@ -141,31 +102,5 @@ fn pass(state: &mut State, node: &str) {
         if let Some(budget) = healed {
             budget.healthy += 1;
         }
-    }
-}
-
-/// Percent escapes (RFC 3986 §2.1).
-fn unescape(text: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::new(), text.bytes());
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let digits = [rest.next().unwrap(), rest.next().unwrap()];
-            bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap());
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).unwrap()
-}
-
-/// Tokens that go on with a list: opaque, and with signs that must be escaped.
-mod continuation {
-    pub(super) fn to_token((namespace, name): &(String, String)) -> String {
-        format!("v1+{namespace}/{name}==&")
-    }
-
-    pub(super) fn from_token(token: &str) -> Option<(String, String)> {
-        let (namespace, name) = token.strip_prefix("v1+")?.strip_suffix("==&")?.split_once('/')?;
-        Some((namespace.to_owned(), name.to_owned()))
     }
 }

@@ -8,16 +8,16 @@ use testkit::{ApiServer, Budget, PodPlan};
 use super::*;
 use crate::hands::reach::told;
 
-const TOKEN: &str = "s3cret-token";
+pub(crate) const TOKEN: &str = "s3cret-token";
 
 /// A fleet with a cluster whose container manager may be defined as a test wants it.
-struct World {
+pub(crate) struct World {
     fleet: Arc<Fleet>,
-    nodes: Nodes,
+    pub(crate) nodes: Nodes,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let (clock, entropy) = (Clock::manual(Timestamp::from_unix(1_790_000_000)), Entropy::seeded(3));
         let sealing = Arc::new(SealingKey::generate(&entropy));
         let engine = Arc::new(Memory::new());
@@ -27,7 +27,7 @@ impl World {
         Self { fleet, nodes }
     }
 
-    async fn define(&self, kind: ContainerManagerKind, options: Value) {
+    pub(crate) async fn define(&self, kind: ContainerManagerKind, options: Value) {
         let (name, map) = (name(), options.as_object().unwrap().clone());
         let delete = self.fleet.delete_container_manager_in_use(Permit::house(), &name).await;
         assert!(matches!(delete, Ok(()) | Err(DefinitionError::NotFound { .. })));
@@ -43,7 +43,7 @@ impl World {
     }
 }
 
-fn name() -> ContainerManagerName {
+pub(crate) fn name() -> ContainerManagerName {
     "k8s".parse().unwrap()
 }
 
@@ -52,13 +52,13 @@ fn host() -> HostAddress {
 }
 
 /// An API server that knows our token.
-fn server() -> ApiServer {
+pub(crate) fn server() -> ApiServer {
     let server = ApiServer::http();
     server.set_token(TOKEN, "provost");
     server
 }
 
-fn at(server: &ApiServer, token: &str) -> Value {
+pub(crate) fn at(server: &ApiServer, token: &str) -> Value {
     json!({"server_url": server.url(), "token": token})
 }
 
@@ -104,7 +104,7 @@ async fn another_definition_makes_another_client() {
     let cluster = world.cluster("web", "k8s").await;
     let node = async || world.nodes.node(&cluster, &host()).await.unwrap().unwrap();
     let first = node().await;
-    assert!(Arc::ptr_eq(&first.client, &node().await.client));
+    assert!(Arc::ptr_eq(&first.manager.client, &node().await.manager.client));
     world.define(ContainerManagerKind::Kubernetes, at(&two, TOKEN)).await;
     node().await.register().await.unwrap();
     assert!(one.node("10.0.0.1").is_none() && two.node("10.0.0.1").is_some());
