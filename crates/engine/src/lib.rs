@@ -18,7 +18,7 @@ mod sign_in;
 mod tasks;
 mod upstream;
 
-pub use hands::{Hands, Jump, Playbooks};
+pub use hands::{Hands, Jump, Playbooks, handing_on};
 pub use house::{CacheParts, House, Parts, Retention};
 pub use house_error::{HouseError, SignInFailed};
 pub use reconcilers::{CollectError, OnAnchors, OnIdentity};

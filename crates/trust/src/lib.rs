@@ -16,6 +16,7 @@ mod anchor;
 mod databag;
 mod json;
 mod note;
+pub mod on_host;
 mod provide;
 mod report;
 mod require;
