@@ -354,3 +354,82 @@ impl<'a> Aim<'a> {
         !seen.is_begun && (seen.stores.values().any(store) || seen.places.iter().any(place))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::anchor::tests::authority;
+
+    /// What a host says with these lines, and what is due there.
+    fn due(places: &OnHost, bundle: &[Anchor], lines: &str) -> Result<Option<Due>, Amiss> {
+        let answer = format!("provost-trust-begins\n{lines}provost-trust-ends\n");
+        Aim::deliver(places, bundle).due(&Seen::read(answer.as_bytes()).unwrap())
+    }
+
+    const STORE: OnHost = OnHost { system_store: true, java: false, files: Vec::new() };
+
+    #[test]
+    fn a_store_is_chosen_by_what_the_system_is_and_by_what_it_has() {
+        let bundle = [Anchor::from(&authority("a"))];
+        let used = |lines: &str| {
+            let order = due(&STORE, &bundle, lines).map(|due| due.unwrap().order);
+            order.map(|order| order.lines().find_map(|line| line.strip_prefix("use ")).unwrap().to_owned())
+        };
+        let check = |lines: &str, expected: &str| assert_eq!(used(lines).as_deref(), Ok(expected), "{lines}");
+        check("system debian \nstore debian 0 1 0\n", "debian");
+        check("system fedora \nstore fedora 1 1 0\nstore debian 1 1 0\n", "fedora");
+        check("system ubuntu debian\nstore fedora 1 1 0\nstore debian 1 1 0\n", "debian");
+        check("system suse \nstore suse 1 1 0\nstore debian 0 1 0\n", "suse");
+        check("system gentoo \nstore suse 0 1 0\nstore debian 1 1 0\n", "debian");
+        for lines in
+            ["system arch \n", "system debian \nstore debian 1 0 0\n", "system arch \nstore debian 0 1 0\n"]
+        {
+            let Err(Amiss::NoStore { system, looked_for }) = used(lines) else { panic!("{lines}") };
+            assert!(
+                lines.contains(&system)
+                    && looked_for.contains("`update-ca-trust` for /etc/pki/ca-trust/source/anchors")
+            );
+        }
+        // Who is to have nothing, and has nothing, needs no store.
+        assert_eq!(due(&STORE, &[], "system arch \n"), Ok(None));
+    }
+
+    #[test]
+    fn what_is_as_it_was_left_is_left_alone() {
+        let bundle = [Anchor::from(&authority("a"))];
+        let name = format!("provost-{}.crt", bundle[0].fingerprint());
+        let digest = hex::encode(&sha256(bundle[0].pem().as_bytes()));
+        let store = format!("system debian \nstore debian 1 1 0\nown debian {name} {digest}\n");
+        let taken = format!("taken debian {name}\n");
+        let check = |lines: String, expected: Option<bool>| {
+            let due = due(&STORE, &bundle, &lines).unwrap();
+            assert_eq!(due.map(|due| due.is_drift), expected, "{lines}");
+        };
+        check(format!("{store}{taken}kept debian\n"), None);
+        // Somebody else made the bundle without it; or changed our files.
+        check(format!("{store}kept debian\n"), Some(true));
+        check(format!("{store}{taken}drift debian\n"), Some(true));
+        // Never seen to be right; interrupted, by which nobody else is to blame; not yet gone.
+        check(format!("{store}{taken}"), Some(false));
+        check(format!("{store}{taken}drift debian\nbegun\n"), Some(false));
+        check(format!("{store}{taken}kept debian\nbehind debian\n"), Some(false));
+        check(format!("{store}{taken}kept debian\nstray /etc/x\n"), Some(false));
+        // Where nothing is to be, what was left goes.
+        assert!(due(&OnHost::default(), &bundle, &format!("{store}{taken}kept debian\n")).unwrap().is_some());
+    }
+
+    #[test]
+    fn an_order_has_all_of_it_and_nothing_that_a_shell_would_run() {
+        let bundle = [Anchor::from(&authority("a"))];
+        let file = FilePlace::new("/etc/it's").unwrap().with_hook("echo '$HOME'").unwrap();
+        let places = OnHost { files: vec![file], ..STORE };
+        let lines = "system debian \nstore debian 1 1 0\nplace 0 none - - - - - 0 none\n";
+        let order = due(&places, &bundle, lines).unwrap().unwrap().order;
+        assert!(order.starts_with("make\n") && order.ends_with("-----END CERTIFICATE-----\nend\n"));
+        assert!(
+            order.contains("path /etc/it's\nowner root\ngroup root\nmode 0644\nhook echo '$HOME'\nput\n")
+        );
+        let script = crate::on_host::host_script(&order);
+        assert!(script.contains(&format!("'\n{order}---- provost: what is asked ends here ----\n}}\n#")));
+    }
+}

@@ -143,6 +143,7 @@ async fn ask(
 }
 
 /// How it ended with a host of the fleet.
+#[expect(dead_code, reason = "whoever reconciles hosts with their bundles calls this")]
 #[derive(Debug)]
 pub(crate) enum HandedOn {
     /// It has what it is to have.
@@ -156,6 +157,7 @@ pub(crate) enum HandedOn {
 }
 
 /// Who hands certificates on, and what.
+#[expect(dead_code, reason = "whoever reconciles hosts with their bundles calls this")]
 #[derive(Clone, Copy)]
 pub(crate) struct Errand<'a> {
     pub(crate) claims: &'a Claims,
@@ -174,6 +176,7 @@ impl Crew {
     ///
     /// # Errors
     /// The store's. What is wrong with the host is [`HandedOn::Failed`].
+    #[expect(dead_code, reason = "whoever reconciles hosts with their bundles calls this")]
     pub(crate) async fn hand_on_to_host(
         &self,
         address: &HostAddress,
