@@ -211,6 +211,7 @@ async fn house(folder: &std::path::Path, remote: Arc<Simulated>) -> Result<Arc<H
         on_server_identity: Arc::new(|_| {}),
         on_server_anchors: Arc::new(|_| true),
         retention: Retention { age: Span::days(400), count: 100_000 },
+        courier: None,
         hands: Some(hands),
         cache: None,
     };

@@ -9,16 +9,18 @@ use identity::Permit;
 use store::Claims;
 use tokio::sync::Semaphore;
 
+use crate::hands::handing_on::{Courier, Everywhere};
 use crate::hands::{Crew, Hands, NodesError, told};
 use crate::house::House;
-use crate::reconcilers::{CloseIdle, Investigate, Operations, RegisterNodes, Watch, Watcher};
+use crate::reconcilers::{CloseIdle, HandOnTrust, Investigate, Operations, RegisterNodes, Watch, Watcher};
 
 /// How long a container manager may take to answer while somebody waits for it.
 const NODE_ASKED_WITHIN: Duration = Duration::from_secs(8);
 
 impl House {
     /// Has hosts looked at and made ready, registered with their container managers, restarted and upgraded, and watched.
-    pub(crate) fn look_after_hosts(&self, claims: &Claims, hands: Hands) {
+    /// Gives whoever does it.
+    pub(crate) fn look_after_hosts(&self, claims: &Claims, hands: Hands) -> Arc<Crew> {
         let crew = Arc::new(Crew { hands, fleet: self.fleet.clone(), nodes: self.nodes.clone() });
         let (clock, bus) = (self.clock.clone(), self.bus.clone());
         let register = RegisterNodes {
@@ -52,9 +54,30 @@ impl House {
             self.start(claims, Box::new(operations));
         }
         if crew.hands.investigates {
-            let holder = self.holder("investigates");
+            let (crew, holder) = (crew.clone(), self.holder("investigates"));
             self.start(claims, Box::new(Investigate { crew, claims: claims.clone(), holder, clock, bus }));
         }
+        crew
+    }
+
+    /// Has every requirer's certificates put where it wants them.
+    pub(crate) fn hand_on_trust(
+        &self,
+        claims: &Claims,
+        crew: Option<Arc<Crew>>,
+        courier: Option<Arc<dyn Courier>>,
+    ) {
+        let everywhere = Everywhere {
+            crew,
+            fleet: self.fleet.clone(),
+            nodes: self.nodes.clone(),
+            courier,
+            claims: claims.clone(),
+            holder: self.holder("hands on"),
+            clock: self.clock.clone(),
+        };
+        let hand_on = HandOnTrust::new(self.trust.clone(), Arc::new(everywhere), self.clock.clone());
+        self.start(claims, Box::new(hand_on));
     }
 
     /// Who claims hosts in this process to do something on them. Nobody else can be at work in a store of one's own:

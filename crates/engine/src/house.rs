@@ -17,6 +17,7 @@ use store::{Batch, Claims, Engine, History, Page, Record, SealingKey, Table};
 use trust::Trust;
 use x509::{Certificate, KeySpec, Name, PrivateKey, SigningRequest, VerifyError};
 
+use crate::hands::handing_on::Courier;
 use crate::hands::{Hands, Nodes};
 use crate::house_error::{HouseError, SignInFailed};
 use crate::neighbours;
@@ -82,6 +83,8 @@ pub struct Parts {
     pub retention: Retention,
     /// Where artifacts are kept, and how many, if any are.
     pub cache: Option<CacheParts>,
+    /// What takes letters to webhooks; none are told, where there is nothing.
+    pub courier: Option<Arc<dyn Courier>>,
     /// With what hosts are looked at, made ready, watched, and operated on; without, they stay as they were given.
     pub hands: Option<Hands>,
 }
@@ -306,9 +309,8 @@ impl House {
                 house.start(&claims, Box::new(scrub));
             }
         }
-        if let Some(hands) = parts.hands {
-            house.look_after_hosts(&claims, hands);
-        }
+        let crew = parts.hands.map(|hands| house.look_after_hosts(&claims, hands));
+        house.hand_on_trust(&claims, crew, parts.courier);
         let history = house.history.clone();
         let retention = parts.retention;
         if house.cache.is_some() {

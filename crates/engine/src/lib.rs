@@ -19,7 +19,7 @@ mod sign_in;
 mod tasks;
 mod upstream;
 
-pub use hands::{Courier, Hands, Jump, Letter, Playbooks, Replied, Unanswered};
+pub use hands::{Courier, Hands, Jump, Letter, Playbooks, Replied, Unanswered, handing_on};
 pub use house::{CacheParts, House, Parts, Retention};
 pub use house_error::{HouseError, SignInFailed};
 pub use reconcilers::{CollectError, OnAnchors, OnIdentity};

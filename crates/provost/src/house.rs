@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use base::{Clock, Entropy, Explain as _, Secret, Span};
 use ca::{Admission, AuthorityName, Names, Profile};
+use client::PostLimits;
 use engine::{
     Behind, CacheParts, House, HouseError, Parts, Retention, ServerIdentity, ServerName, Stop, Tasks,
 };
@@ -29,6 +30,7 @@ use crate::settings::{
     self, Audience, Binding, Files, FirstStartFiles, Host, Settings, StoreEngine, WhichDoors, log_of,
 };
 use crate::start_error::{Remains, StartError};
+use crate::webhooks::Webhooks;
 
 /// What the first administrator's certificate calls its holder.
 const FIRST_ADMINISTRATOR: &str = "first administrator";
@@ -320,6 +322,7 @@ fn parts(
             })
         },
         cache,
+        courier: Some(Arc::new(Webhooks::new(PostLimits::default()))),
         hands,
         retention: Retention {
             age: settings.history.keep,

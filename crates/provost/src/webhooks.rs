@@ -1,7 +1,5 @@
 //! Webhooks, told as `client` posts things.
 
-#![allow(dead_code, reason = "whoever builds the house hands it in")]
-
 use client::{PostError, PostLimits, Poster, Trust};
 use engine::{Courier, Letter, Replied, Unanswered};
 use futures_util::future::BoxFuture;

@@ -5,7 +5,7 @@
 //! can change. Package managers, `systemctl` and `reboot` are stand-ins that write down how they were called
 //! ([`Host::recorded`]); what reboots really does.
 //!
-//! Root is needed, and the packages openssh-server, iproute2 and sudo. All of it goes when [`Hosts`] is dropped; what
+//! Root is needed, and the packages openssh-server, iproute2, sudo and ca-certificates. All of it goes when [`Hosts`] is dropped; what
 //! a run that was killed left behind, the next one clears away.
 
 mod host;
@@ -109,6 +109,7 @@ impl Hosts {
             ("/usr/bin/sudo", "sudo"),
             ("/usr/bin/unshare", "util-linux"),
             ("ip", "iproute2"),
+            ("/usr/sbin/update-ca-certificates", "ca-certificates"),
         ] {
             let found = run(Command::new("sh").args(["-c", &format!("command -v {program}")]));
             assert_eq!(

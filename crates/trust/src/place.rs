@@ -1,19 +1,20 @@
 //! Where a requirer's certificates are put.
 
+use std::collections::BTreeSet;
+
 use base::{Entropy, Explain, Kind, Secret};
 use store::SealingKey;
 
-use crate::on_host::{BadPlaceOnHost, FilePlace, OnHost};
+use crate::on_host::{self, FILES_MAX, FilePlace, OnHost};
 use crate::record::{FileRecord, PlaceRecord};
+use crate::webhook::{BadKey, BadUrl, Key, Url};
 
 /// The most hosts or namespaces that are named one by one.
 const NAMED_MAX: usize = 500;
 /// The longest name of any of them, in bytes, and the longest label selector, object name and key.
 const NAME_BYTES_MAX: usize = 253;
-/// The longest URL, in bytes.
-const URL_BYTES_MAX: usize = 2000;
-/// The shortest and the longest secret of a webhook, in bytes.
-const SECRET_BYTES: (usize, usize) = (16, 1024);
+/// The longest secret of a webhook, in bytes.
+const SECRET_BYTES_MAX: usize = 1024;
 
 /// Where a requirer's certificates are put.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,9 +85,15 @@ pub enum BadPlace {
     /// Too many are named.
     #[error("at most {NAMED_MAX} are named one by one")]
     TooMany,
-    /// A place on a host is none.
+    /// Java's store is to have them, and not the system's.
+    #[error("Java's store is made of the system's: ask for both")]
+    JavaAlone,
+    /// There are too many files, or one twice.
+    #[error("a requirer has at most {FILES_MAX} files on a host, each of them once")]
+    Files,
+    /// A file is none.
     #[error(transparent)]
-    OnHost(#[from] BadPlaceOnHost),
+    File(#[from] on_host::BadPlace),
     /// A name is none.
     #[error("`{0}` is not a name there")]
     Name(String),
@@ -94,10 +101,13 @@ pub enum BadPlace {
     #[error("say in which namespaces: by their names, or by their labels")]
     Namespaces,
     /// The URL is none that can be used.
-    #[error("a webhook's URL is `https://…`, or `http://` to this very machine, without a user's name in it")]
-    Url,
-    /// The secret is too short to protect anything, or too long.
-    #[error("a webhook's secret has {} to {} bytes", SECRET_BYTES.0, SECRET_BYTES.1)]
+    #[error(transparent)]
+    Url(#[from] BadUrl),
+    /// The secret is too short to protect anything.
+    #[error(transparent)]
+    Key(#[from] BadKey),
+    /// The secret is too long.
+    #[error("a webhook's secret has at most {SECRET_BYTES_MAX} bytes")]
     Secret,
     /// What it is verified with is none.
     #[error("what the webhook is verified with is not to be used: {0}")]
@@ -138,7 +148,14 @@ impl Place {
                     return Err(BadPlace::TooMany);
                 }
                 which.hosts.iter().chain(&which.cluster).try_for_each(|name| check_name(name))?;
-                if on.is_nowhere() { Err(BadPlace::Where) } else { Ok(()) }
+                let OnHost { system_store, java, files } = on;
+                let paths: BTreeSet<&str> = files.iter().map(FilePlace::path).collect();
+                match (system_store, java) {
+                    (false, true) => Err(BadPlace::JavaAlone),
+                    (false, false) if files.is_empty() => Err(BadPlace::Where),
+                    _ if files.len() > FILES_MAX || paths.len() < files.len() => Err(BadPlace::Files),
+                    _ => Ok(()),
+                }
             }
             Self::Kubernetes(place) => {
                 if place.namespaces.is_empty() && place.selector.is_none() {
@@ -155,11 +172,9 @@ impl Place {
                 names.map(String::as_str).try_for_each(check_name)
             }
             Self::Webhook(webhook) => {
-                if !is_url(&webhook.url) {
-                    return Err(BadPlace::Url);
-                }
-                let length = webhook.secret.expose().len();
-                if !(SECRET_BYTES.0..=SECRET_BYTES.1).contains(&length) {
+                webhook.url.parse::<Url>()?;
+                Key::new(Secret::new(webhook.secret.expose().as_bytes().to_vec()))?;
+                if webhook.secret.expose().len() > SECRET_BYTES_MAX {
                     return Err(BadPlace::Secret);
                 }
                 let Some(ca) = &webhook.ca else { return Ok(()) };
@@ -178,9 +193,9 @@ impl Place {
                 hosts,
                 cluster,
                 all,
-                system_store: on.system_store(),
-                java: on.java(),
-                files: on.files().iter().map(file_record).collect(),
+                system_store: on.system_store,
+                java: on.java,
+                files: on.files.iter().map(file_record).collect(),
             },
             Self::Kubernetes(InKubernetes { container_manager, secret, namespaces, selector, name, key }) => {
                 PlaceRecord::Kubernetes { container_manager, secret, namespaces, selector, name, key }
@@ -201,9 +216,9 @@ impl Place {
                 hosts: Vec::new(),
                 cluster: None,
                 all: false,
-                system_store: on.system_store(),
-                java: on.java(),
-                files: on.files().iter().map(file_record).collect(),
+                system_store: on.system_store,
+                java: on.java,
+                files: on.files.iter().map(file_record).collect(),
             }),
             Self::Kubernetes(place) => Some(PlaceRecord::Kubernetes {
                 container_manager: place.container_manager,
@@ -222,7 +237,7 @@ impl Place {
             PlaceRecord::Poll | PlaceRecord::Webhook { .. } => return None,
             PlaceRecord::Hosts { system_store, java, files, .. } => {
                 let files = files.into_iter().map(file).collect::<Option<Vec<_>>>()?;
-                let on = OnHost::new(system_store, java, files).ok()?;
+                let on = OnHost { system_store, java, files };
                 Self::Hosts { which: WhichHosts::default(), on }
             }
             PlaceRecord::Kubernetes { container_manager, secret, namespaces, selector, name, key } => {
@@ -237,7 +252,7 @@ impl Place {
             PlaceRecord::Poll => Self::Poll,
             PlaceRecord::Hosts { hosts, cluster, all, system_store, java, files } => {
                 let files = files.into_iter().map(file).collect::<Option<Vec<_>>>()?;
-                let on = OnHost::new(system_store, java, files).ok()?;
+                let on = OnHost { system_store, java, files };
                 Self::Hosts { which: WhichHosts { hosts, cluster, all }, on }
             }
             PlaceRecord::Kubernetes { container_manager, secret, namespaces, selector, name, key } => {
@@ -255,8 +270,8 @@ impl Place {
 fn file_record(file: &FilePlace) -> FileRecord {
     FileRecord {
         path: file.path().to_owned(),
-        owner: file.owner().map(ToOwned::to_owned),
-        group: file.group().map(ToOwned::to_owned),
+        owner: file.owner().to_owned(),
+        group: file.group().to_owned(),
         mode: file.mode(),
         hook: file.hook().map(ToOwned::to_owned),
     }
@@ -264,7 +279,12 @@ fn file_record(file: &FilePlace) -> FileRecord {
 
 fn file(record: FileRecord) -> Option<FilePlace> {
     let FileRecord { path, owner, group, mode, hook } = record;
-    FilePlace::new(path, owner, group, mode, hook).ok()
+    let file = FilePlace::new(&path).and_then(|file| file.with_owner(&owner)).ok()?;
+    let file = file.with_group(&group).and_then(|file| file.with_mode(&format!("{mode:04o}"))).ok()?;
+    match hook {
+        Some(hook) => file.with_hook(&hook).ok(),
+        None => Some(file),
+    }
 }
 
 fn check_name(name: &str) -> Result<(), BadPlace> {
@@ -273,48 +293,9 @@ fn check_name(name: &str) -> Result<(), BadPlace> {
     if is_name { Ok(()) } else { Err(BadPlace::Name(name.to_owned())) }
 }
 
-/// Whether it is told over TLS, or does not leave this machine.
-fn is_url(url: &str) -> bool {
-    let plain =
-        url.len() <= URL_BYTES_MAX && url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    let (safe, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
-        (Some(rest), _) => (true, rest),
-        (None, Some(rest)) => (false, rest),
-        (None, None) => return false,
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = match authority.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => authority.split(':').next().unwrap_or_default(),
-    };
-    let is_here = ["127.0.0.1", "::1", "localhost"].contains(&host);
-    plain && !host.is_empty() && !authority.contains('@') && (safe || is_here)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn urls_lead_somewhere_safe() {
-        for (url, expected) in [
-            ("https://a.example/x?y=z", true),
-            ("https://a:8443", true),
-            ("http://127.0.0.1:80/", true),
-            ("http://[::1]:80/", true),
-            ("http://localhost", true),
-            ("http://a.example/", false),
-            ("http://localhost.a.example/", false),
-            ("http://127.0.0.1@a.example/", false),
-            ("https://u:p@a.example/", false),
-            ("https:///x", false),
-            ("ftp://a", false),
-            ("https://a b", false),
-            ("https://a\\@b", false),
-        ] {
-            assert_eq!(is_url(url), expected, "{url}");
-        }
-    }
 
     #[test]
     fn a_webhooks_secret_is_sealed() {
@@ -331,7 +312,7 @@ mod tests {
 
     #[test]
     fn places_are_looked_at() {
-        let on = OnHost::new(true, false, vec![]).unwrap();
+        let on = OnHost { system_store: true, ..OnHost::default() };
         let hosts = |hosts: &[&str], cluster: Option<&str>, all| {
             let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
             let which = WhichHosts { hosts, cluster: cluster.map(Into::into), all };
@@ -342,7 +323,7 @@ mod tests {
         assert!(
             !hosts(&[], None, false) && !hosts(&["a"], Some("web"), false) && !hosts(&["a/b"], None, false)
         );
-        let nowhere = OnHost::new(false, false, vec![]).unwrap();
+        let nowhere = OnHost::default();
         let which = WhichHosts { all: true, ..WhichHosts::default() };
         assert!(matches!(Place::Hosts { which, on: nowhere }.check(), Err(BadPlace::Where)));
     }

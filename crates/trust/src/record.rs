@@ -159,14 +159,11 @@ pub(crate) struct FileRecord {
     /// Where it is.
     pub(crate) path: String,
     /// Whose it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) owner: Option<String>,
+    pub(crate) owner: String,
     /// Its group.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) group: Option<String>,
+    pub(crate) group: String,
     /// Who may do what with it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) mode: Option<u32>,
+    pub(crate) mode: u32,
     /// What is run when it is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) hook: Option<String>,
@@ -304,9 +301,9 @@ mod tests {
         );
         let file = FileRecord {
             path: "/a".into(),
-            owner: Some("o".into()),
-            group: Some("g".into()),
-            mode: Some(0o640),
+            owner: "o".into(),
+            group: "g".into(),
+            mode: 0o640,
             hook: Some("h".into()),
         };
         let hosts = PlaceRecord::Hosts {

@@ -4,7 +4,7 @@
 //! What is to be done is decided in `fleet`; how a machine is reached is `ssh`'s, or `ansible`'s. Here one thing is done
 //! after the other, and what came of each is written down before the next.
 
-mod handing_on;
+pub mod handing_on;
 mod looks;
 mod make_ready;
 mod nodes;

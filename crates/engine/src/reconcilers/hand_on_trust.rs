@@ -15,6 +15,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use identity::Permit;
+use trust::on_host::OnHost;
 use trust::{ANNOUNCED_MAX, Bundle, OUTCOMES_MAX, Outcome, Place, Put, RequirerName, Trust, Wanted, Written};
 
 use crate::reconciler::{Next, Reconciler, StepError};
@@ -30,35 +31,43 @@ const TIDY: Span = Span::seconds(600);
 /// later.
 const NOT_NOW: Span = Span::seconds(5);
 
-/// What is to be put in some units of a requirer, all of it in one go where that is better.
-pub(crate) struct Errand {
+/// Something to be done in places.
+pub(crate) enum Errand {
+    /// A host is to have all of this, and nothing else of ours.
+    Host(HostErrand),
+    /// Units of one requirer's are to have what it is to have, all of it in one go.
+    Requirer(RequirerErrand),
+}
+
+/// What a host is to have.
+pub(crate) struct HostErrand {
+    /// Its address.
+    pub(crate) host: String,
+    /// What each requirer is to have there.
+    pub(crate) parts: Vec<Part>,
+    /// The requirers that are to have nothing there any more.
+    pub(crate) left: Vec<(RequirerName, Place)>,
+}
+
+/// What a requirer is to have on a host.
+pub(crate) struct Part {
+    pub(crate) requirer: RequirerName,
+    pub(crate) place: Place,
+    /// Where on the host.
+    pub(crate) on: OnHost,
+    pub(crate) bundle: Arc<Bundle>,
+}
+
+/// What units of a requirer are to have.
+pub(crate) struct RequirerErrand {
     pub(crate) requirer: RequirerName,
     /// Where in each unit.
     pub(crate) place: Place,
-    /// What is to be in these units.
-    pub(crate) give: Vec<Give>,
-    /// Nothing of the requirer is to be in these any more.
-    pub(crate) take: Vec<Take>,
-}
-
-/// What is to be in a unit.
-pub(crate) struct Give {
-    pub(crate) unit: String,
-    /// What the requirer is to have.
     pub(crate) bundle: Arc<Bundle>,
-    /// What all who share the trust store of this unit are to have.
-    pub(crate) shared: Arc<Bundle>,
-    /// Where in it certificates may be that are not to be there any more.
-    pub(crate) elsewhere: Vec<Place>,
-}
-
-/// From where everything is to be taken away.
-pub(crate) struct Take {
-    pub(crate) unit: String,
-    /// What others are to have in the trust store of this unit, if there are any.
-    pub(crate) shared: Option<Arc<Bundle>>,
-    /// Where in it certificates may be.
-    pub(crate) places: Vec<Place>,
+    /// The units that are to have it, and where in them certificates may be that are not to be there any more.
+    pub(crate) give: Vec<(String, Vec<Place>)>,
+    /// The units that are to have nothing any more, and where in them certificates may be.
+    pub(crate) take: Vec<(String, Vec<Place>)>,
 }
 
 /// What came of it in one unit.
@@ -80,8 +89,15 @@ pub(crate) trait HandOn: Send + Sync {
     /// The units of `place` as they are now: hosts, namespaces, or what there is one of.
     fn units<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<BTreeSet<String>, String>>;
 
-    /// Does it; what came of it in each unit that was begun with.
-    fn hand_on<'a>(&'a self, errand: &'a Errand, stop: &'a Stop) -> BoxFuture<'a, Vec<(String, Came)>>;
+    /// Has a host be as it is to be.
+    fn to_host<'a>(&'a self, errand: &'a HostErrand, stop: &'a Stop) -> BoxFuture<'a, Came>;
+
+    /// Has a requirer's units be as they are to be; what came of it in each that was begun with.
+    fn to_units<'a>(
+        &'a self,
+        errand: &'a RequirerErrand,
+        stop: &'a Stop,
+    ) -> BoxFuture<'a, Vec<(String, Came)>>;
 
     /// How many errands are done at once.
     fn at_once(&self) -> usize;
@@ -103,14 +119,14 @@ struct Requirer {
 }
 
 impl Requirer {
-    /// Whether it has a part in the trust store of each of its hosts.
-    fn shares(&self) -> bool {
-        matches!(&self.wanted.place, Place::Hosts { on, .. } if on.system_store())
-    }
-
     /// The units of which something is written down, and which are not among its own any more.
     fn left(&self) -> impl Iterator<Item = &str> {
         self.written.names().filter(|name| !self.units.contains(*name))
+    }
+
+    /// When `unit`, which is one of its own, is to be looked at.
+    fn due(&self, unit: &str) -> Timestamp {
+        self.written.due(unit, self.wanted.bundle.hash(), &self.wanted.place, DRIFT)
     }
 }
 
@@ -159,58 +175,53 @@ impl HandOnTrust {
     }
 
     /// What is due at `now`, what cannot be done, and when the next is due.
-    fn due(&self, requirers: &[Requirer], now: Timestamp) -> (Vec<Errand>, Vec<Outcome>, Timestamp) {
-        let (shared, files) = (shared(requirers), owners(requirers));
-        let (mut errands, mut refused) = (Vec::new(), Vec::new());
+    fn due(requirers: &[Requirer], now: Timestamp) -> (Vec<Errand>, Vec<Outcome>, Timestamp) {
         let mut next = now + EVERY;
+        let mut is_due = |at: Timestamp| {
+            if at > now {
+                next = next.min(at);
+            }
+            at <= now
+        };
+        let (mut errands, mut refused) = (Vec::new(), Vec::new());
+        let mut hosts: BTreeMap<&str, OfHost<'_>> = BTreeMap::new();
         for requirer in requirers {
             let Wanted { requirer: name, place, bundle, .. } = &requirer.wanted;
-            let (mut give, mut take) = (Vec::new(), Vec::new());
-            for unit in &requirer.units {
-                let due = requirer.written.due(unit, bundle.hash(), place, DRIFT);
-                if due > now {
-                    next = next.min(due);
-                    continue;
-                }
-                if let Some(reason) = in_the_way(&requirer.wanted, unit, &files) {
-                    let (requirer, place, unit) = (name.clone(), place.clone(), unit.clone());
-                    refused.push(Outcome { requirer, unit, place, result: Err(reason), gone: false });
-                    continue;
-                }
-                let of_all = match shared.get(unit.as_str()) {
-                    Some(of_all) if requirer.shares() => of_all,
-                    _ => bundle,
-                };
-                give.push(Give {
-                    unit: unit.clone(),
-                    bundle: bundle.clone(),
-                    shared: of_all.clone(),
-                    elsewhere: requirer.written.elsewhere(unit, place),
-                });
-            }
-            for unit in requirer.left() {
-                let due = requirer.written.retry(unit);
-                if due > now {
-                    next = next.min(due);
-                    continue;
-                }
-                let places = requirer.written.places(unit);
-                take.push(Take { unit: unit.to_owned(), shared: shared.get(unit).cloned(), places });
-            }
-            let errand = |give, take| Errand { requirer: name.clone(), place: place.clone(), give, take };
-            match place {
-                // Each host has an end of its own.
-                Place::Hosts { .. } => {
-                    errands.extend(give.into_iter().map(|give| errand(vec![give], vec![])));
-                    errands.extend(take.into_iter().map(|take| errand(vec![], vec![take])));
-                }
-                Place::Kubernetes(_) | Place::Webhook(_) | Place::Poll => {
-                    if !give.is_empty() || !take.is_empty() {
-                        errands.push(errand(give, take));
+            if let Place::Hosts { on, .. } = place {
+                for unit in &requirer.units {
+                    let host = hosts.entry(unit).or_default();
+                    let is_due = is_due(requirer.due(unit));
+                    match host.in_the_way(on, name) {
+                        Some(reason) if is_due => {
+                            let (requirer, place, unit) = (name.clone(), place.clone(), unit.clone());
+                            refused.push(Outcome { requirer, unit, place, result: Err(reason), gone: false });
+                        }
+                        Some(_) => {}
+                        None => {
+                            host.is_due |= is_due;
+                            host.parts.push((requirer, on));
+                        }
                     }
                 }
+                for unit in requirer.left() {
+                    let host = hosts.entry(unit).or_default();
+                    host.is_due |= is_due(requirer.written.retry(unit));
+                    host.left.push(requirer);
+                }
+                continue;
+            }
+            let elsewhere = |unit: &str| requirer.written.elsewhere(unit, place);
+            let give = requirer.units.iter().filter(|unit| is_due(requirer.due(unit)));
+            let give: Vec<_> = give.map(|unit| (unit.clone(), elsewhere(unit))).collect();
+            let take = requirer.left().filter(|unit| is_due(requirer.written.retry(unit)));
+            let take: Vec<_> = take.map(|unit| (unit.to_owned(), requirer.written.places(unit))).collect();
+            if !give.is_empty() || !take.is_empty() {
+                let (requirer, place, bundle) = (name.clone(), place.clone(), bundle.clone());
+                errands.push(Errand::Requirer(RequirerErrand { requirer, place, bundle, give, take }));
             }
         }
+        let due = hosts.into_iter().filter(|(_, host)| host.is_due);
+        errands.extend(due.map(|(host, of)| Errand::Host(of.errand(host))));
         (errands, refused, next)
     }
 
@@ -219,12 +230,18 @@ impl HandOnTrust {
         let known: BTreeMap<&RequirerName, &Requirer> =
             requirers.iter().map(|requirer| (&requirer.wanted.requirer, requirer)).collect();
         let mut unannounced: BTreeMap<&RequirerName, (&Place, Vec<String>)> = BTreeMap::new();
+        let mut note = |name, place, unit: &String| {
+            if known.get(name).is_some_and(|requirer| !requirer.written.is_announced(unit, place)) {
+                unannounced.entry(name).or_insert((place, Vec::new())).1.push(unit.clone());
+            }
+        };
         for errand in errands {
-            let Some(requirer) = known.get(&errand.requirer) else { continue };
-            for give in &errand.give {
-                if !requirer.written.is_announced(&give.unit, &errand.place) {
-                    let of = unannounced.entry(&errand.requirer).or_insert((&errand.place, Vec::new()));
-                    of.1.push(give.unit.clone());
+            match errand {
+                Errand::Host(errand) => {
+                    errand.parts.iter().for_each(|part| note(&part.requirer, &part.place, &errand.host));
+                }
+                Errand::Requirer(errand) => {
+                    errand.give.iter().for_each(|(unit, _)| note(&errand.requirer, &errand.place, unit));
                 }
             }
         }
@@ -245,26 +262,9 @@ impl HandOnTrust {
             for errand in rest.by_ref().take(self.hands.at_once().max(1) - under_way.len()) {
                 under_way.push(carry(&*self.hands, errand, stop));
             }
-            let Some((errand, came)) = under_way.next().await else { break };
-            for (unit, came) in came {
-                let give = errand.give.iter().find(|give| give.unit == unit);
-                let result = match came {
-                    Came::NotNow => {
-                        again_soon = true;
-                        continue;
-                    }
-                    Came::Failed(reason) => {
-                        again_soon = true;
-                        Err(reason)
-                    }
-                    Came::Done { drifted } => {
-                        let hash = give.map(|give| give.bundle.hash().to_owned()).unwrap_or_default();
-                        Ok(Put { hash, drifted })
-                    }
-                };
-                let (requirer, place) = (errand.requirer.clone(), errand.place.clone());
-                outcomes.push(Outcome { requirer, unit, place, result, gone: give.is_none() });
-            }
+            let Some((came, is_whole)) = under_way.next().await else { break };
+            again_soon |= !is_whole || came.iter().any(|outcome| outcome.result.is_err());
+            outcomes.extend(came);
             while outcomes.len() >= OUTCOMES_MAX {
                 let some: Vec<Outcome> = outcomes.drain(..OUTCOMES_MAX).collect();
                 self.trust.report(Permit::house(), &some).await?;
@@ -277,58 +277,89 @@ impl HandOnTrust {
     }
 }
 
-/// What all who share the trust store of a host are to have there, for the hosts that several share, or whose own is left.
-fn shared(requirers: &[Requirer]) -> BTreeMap<&str, Arc<Bundle>> {
-    let mut all: BTreeMap<&str, Vec<&Arc<Bundle>>> = BTreeMap::new();
-    for requirer in requirers.iter().filter(|requirer| requirer.shares()) {
-        for unit in &requirer.units {
-            all.entry(unit).or_default().push(&requirer.wanted.bundle);
-        }
+/// What is to be on a host.
+#[derive(Default)]
+struct OfHost<'r> {
+    is_due: bool,
+    parts: Vec<(&'r Requirer, &'r OnHost)>,
+    /// Those who are to have nothing there any more.
+    left: Vec<&'r Requirer>,
+}
+
+impl OfHost<'_> {
+    /// Why a requirer that wants certificates `on` it cannot have them: a file is another one's already. The one whose
+    /// name comes first has it.
+    fn in_the_way(&self, on: &OnHost, name: &RequirerName) -> Option<String> {
+        let theirs = self.parts.iter().flat_map(|(requirer, theirs)| {
+            theirs.files.iter().map(|file| (&requirer.wanted.requirer, file.path()))
+        });
+        let taken: BTreeMap<&str, &RequirerName> = theirs.map(|(owner, path)| (path, owner)).collect();
+        on.files.iter().find_map(|file| {
+            let owner = taken.get(file.path()).filter(|owner| **owner != name)?;
+            Some(format!("{} is there for the requirer `{owner}` already; name another file", file.path()))
+        })
     }
-    // Thousands of hosts share the same: it is put together once.
-    let mut made: BTreeMap<Vec<String>, Arc<Bundle>> = BTreeMap::new();
-    let mut shared = BTreeMap::new();
-    for (unit, bundles) in all {
-        let bundle = match &bundles[..] {
-            [one] => Arc::clone(one),
-            several => {
-                let hashes = several.iter().map(|bundle| bundle.hash().to_owned()).collect();
-                let union = || Arc::new(Bundle::union(several.iter().map(|bundle| &***bundle)));
-                Arc::clone(made.entry(hashes).or_insert_with(union))
-            }
+
+    fn errand(self, host: &str) -> HostErrand {
+        let part = |(requirer, on): (&Requirer, &OnHost)| Part {
+            requirer: requirer.wanted.requirer.clone(),
+            place: requirer.wanted.place.clone(),
+            on: on.clone(),
+            bundle: requirer.wanted.bundle.clone(),
         };
-        shared.insert(unit, bundle);
-    }
-    shared
-}
-
-/// Does one errand, unless it is to stop.
-async fn carry<'e>(hands: &dyn HandOn, errand: &'e Errand, stop: &Stop) -> (&'e Errand, Vec<(String, Came)>) {
-    let came = if stop.is_asked() { Vec::new() } else { hands.hand_on(errand, stop).await };
-    (errand, came)
-}
-
-/// Which requirer a file of a host belongs to: of several that name it, the one whose name comes first.
-fn owners(requirers: &[Requirer]) -> BTreeMap<(&str, &str), &RequirerName> {
-    let mut owners = BTreeMap::new();
-    for requirer in requirers {
-        let Place::Hosts { on, .. } = &requirer.wanted.place else { continue };
-        for file in on.files() {
-            for unit in &requirer.units {
-                owners.entry((unit.as_str(), file.path())).or_insert(&requirer.wanted.requirer);
-            }
+        let left = |requirer: &Requirer| (requirer.wanted.requirer.clone(), requirer.wanted.place.clone());
+        HostErrand {
+            host: host.to_owned(),
+            parts: self.parts.into_iter().map(part).collect(),
+            left: self.left.into_iter().map(left).collect(),
         }
     }
-    owners
 }
 
-/// Why `wanted` cannot be put on the host `unit`: a file of its own is another requirer's there.
-fn in_the_way(wanted: &Wanted, unit: &str, owners: &BTreeMap<(&str, &str), &RequirerName>) -> Option<String> {
-    let Place::Hosts { on, .. } = &wanted.place else { return None };
-    on.files().iter().find_map(|file| {
-        let owner = owners.get(&(unit, file.path())).filter(|owner| ***owner != wanted.requirer)?;
-        Some(format!("{} is there for the requirer `{owner}` already; name another file", file.path()))
-    })
+/// Does one errand, unless it is to stop: what came of it, and whether all of it was begun with.
+async fn carry(hands: &dyn HandOn, errand: &Errand, stop: &Stop) -> (Vec<Outcome>, bool) {
+    if stop.is_asked() {
+        return (Vec::new(), false);
+    }
+    let (requirers, came) = match errand {
+        Errand::Host(errand) => {
+            let parts = errand.parts.iter().map(|part| (&part.requirer, &part.place, Some(&part.bundle)));
+            let left = errand.left.iter().map(|(requirer, place)| (requirer, place, None));
+            let came = vec![(errand.host.clone(), hands.to_host(errand, stop).await)];
+            (parts.chain(left).collect(), came)
+        }
+        Errand::Requirer(errand) => {
+            let came = hands.to_units(errand, stop).await;
+            (vec![(&errand.requirer, &errand.place, Some(&errand.bundle))], came)
+        }
+    };
+    let is_taken = |unit: &String| match errand {
+        Errand::Host(_) => false,
+        Errand::Requirer(errand) => errand.take.iter().any(|(taken, _)| taken == unit),
+    };
+    let (mut outcomes, mut is_whole) = (Vec::new(), true);
+    for (unit, came) in came {
+        let result = match came {
+            Came::NotNow => {
+                is_whole = false;
+                continue;
+            }
+            Came::Failed(reason) => Err(reason),
+            Came::Done { drifted } => Ok(drifted),
+        };
+        for (requirer, place, bundle) in &requirers {
+            let bundle = bundle.filter(|_| !is_taken(&unit));
+            let hash = bundle.map(|bundle| bundle.hash().to_owned()).unwrap_or_default();
+            outcomes.push(Outcome {
+                requirer: (*requirer).clone(),
+                unit: unit.clone(),
+                place: (*place).clone(),
+                result: result.clone().map(|drifted| Put { hash, drifted }),
+                gone: bundle.is_none(),
+            });
+        }
+    }
+    (outcomes, is_whole)
 }
 
 impl Reconciler for HandOnTrust {
@@ -341,7 +372,7 @@ impl Reconciler for HandOnTrust {
             self.tidy().await?;
             let (requirers, grace_ends) = self.requirers().await?;
             let now = self.clock.now();
-            let (errands, refused, mut next) = self.due(&requirers, now);
+            let (errands, refused, mut next) = Self::due(&requirers, now);
             for some in refused.chunks(OUTCOMES_MAX) {
                 self.trust.report(Permit::house(), some).await?;
             }
@@ -373,9 +404,8 @@ mod tests {
 
     use base::Entropy;
     use store::{Memory, SealingKey};
-    use trust::{
-        Anchor, Fingerprint, Offer, OnHost, ProviderName, SetChange, Terms, UnitState, WhichHosts, Why,
-    };
+    use trust::on_host::FilePlace;
+    use trust::{Anchor, Fingerprint, Offer, ProviderName, SetChange, Terms, UnitState, WhichHosts, Why};
     use x509::{CertificateTemplate, KeySpec, Name, PrivateKey, Serial, extension};
 
     use super::*;
@@ -397,26 +427,29 @@ mod tests {
             Box::pin(async move { Ok(if which.all { there } else { named }) })
         }
 
-        fn hand_on<'a>(&'a self, errand: &'a Errand, _stop: &'a Stop) -> BoxFuture<'a, Vec<(String, Came)>> {
+        fn to_host<'a>(&'a self, errand: &'a HostErrand, _stop: &'a Stop) -> BoxFuture<'a, Came> {
             Box::pin(async move {
-                let mut came = Vec::new();
-                let gives = errand.give.iter().map(|give| (&give.unit, Some(&give.shared)));
-                let takes = errand.take.iter().map(|take| (&take.unit, take.shared.as_ref()));
-                for (unit, bundle) in gives.chain(takes) {
-                    *self.asked.lock().unwrap() += 1;
-                    if self.away.lock().unwrap().contains(unit) {
-                        came.push((unit.clone(), Came::Failed("away".into())));
-                        continue;
-                    }
-                    let mut stores = self.stores.lock().unwrap();
-                    match bundle {
-                        Some(bundle) => stores.insert(unit.clone(), bundle.hash().to_owned()),
-                        None => stores.remove(unit),
-                    };
-                    came.push((unit.clone(), Came::Done { drifted: false }));
+                *self.asked.lock().unwrap() += 1;
+                if self.away.lock().unwrap().contains(&errand.host) {
+                    return Came::Failed("away".into());
                 }
-                came
+                let sharing = errand.parts.iter().filter(|part| part.on.system_store);
+                let all = Bundle::union(sharing.map(|part| &*part.bundle));
+                let mut stores = self.stores.lock().unwrap();
+                match all.anchors().is_empty() {
+                    false => stores.insert(errand.host.clone(), all.hash().to_owned()),
+                    true => stores.remove(&errand.host),
+                };
+                Came::Done { drifted: false }
             })
+        }
+
+        fn to_units<'a>(
+            &'a self,
+            _errand: &'a RequirerErrand,
+            _stop: &'a Stop,
+        ) -> BoxFuture<'a, Vec<(String, Came)>> {
+            panic!("only hosts here")
         }
 
         fn at_once(&self) -> usize {
@@ -483,7 +516,7 @@ mod tests {
         }
 
         async fn require(&self, name: &str, from: &[&str], which: WhichHosts) {
-            let place = Place::Hosts { which, on: OnHost::new(true, false, vec![]).unwrap() };
+            let place = Place::Hosts { which, on: OnHost { system_store: true, ..OnHost::default() } };
             let why = Why::default();
             self.trust.set_requirer(Permit::house(), &requirer(name), &place, &why).await.unwrap();
             for from in from {
@@ -570,7 +603,7 @@ mod tests {
         world.offer("corp", SetChange::Empty).await;
         world.clock.advance(Span::seconds(10));
         world.step().await;
-        assert_eq!(world.on("h2"), Some(world.hash("web").await));
+        assert_eq!(world.on("h2"), None);
         assert_eq!(world.states("web").await, [("h1".to_owned(), true), ("h2".to_owned(), true)]);
     }
 
@@ -623,8 +656,8 @@ mod tests {
     async fn a_file_is_one_requirers() {
         let mut world = World::new(&["h1"]).await;
         for name in ["a", "b"] {
-            let file = trust::FilePlace::new("/etc/ca.pem".into(), None, None, None, None).unwrap();
-            let place = Place::Hosts { which: all(), on: OnHost::new(false, false, vec![file]).unwrap() };
+            let files = vec![FilePlace::new("/etc/ca.pem").unwrap()];
+            let place = Place::Hosts { which: all(), on: OnHost { files, ..OnHost::default() } };
             let why = Why::default();
             world.trust.set_requirer(Permit::house(), &requirer(name), &place, &why).await.unwrap();
         }

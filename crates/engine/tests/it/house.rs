@@ -120,6 +120,7 @@ impl Ground {
                 })
             },
             cache: None,
+            courier: None,
             hands: None,
             retention: Retention { age: Span::days(400), count: 1_000 },
         };

@@ -275,7 +275,7 @@ impl Row {
         self
     }
 
-    fn answers_events(mut self) -> Self {
+    fn answers_events(self) -> Self {
         self.answers_text(wire::EVENT_STREAM)
     }
 

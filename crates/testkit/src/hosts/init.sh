@@ -11,6 +11,7 @@ mount --rbind /usr "$root/usr"
 mount -o remount,bind,ro "$root/usr"
 # What the machine's programs need of its /etc, in many small files.
 for name in alternatives ssl; do
+    if [ "$name" = ssl ] && [ -e "$host/own-trust" ]; then continue; fi
     if [ -d "/etc/$name" ]; then
         mount --bind "/etc/$name" "$root/etc/$name"
         mount -o remount,bind,ro "$root/etc/$name"

@@ -13,6 +13,13 @@ done
 # Locale data is the machine's; the language is nobody's.
 : >etc/environment
 mkdir -p etc/default etc/alternatives etc/ssl var/run
+if [ -e "$host/own-trust" ]; then
+    cp -a /etc/ssl/certs /etc/ssl/openssl.cnf etc/ssl/
+    # Left there if somebody was killed who made the machine's.
+    rm -f etc/ssl/certs/*.new
+    cp -a /etc/ca-certificates.conf etc/
+    mkdir -p etc/ca-certificates/update.d "$host/local/share/ca-certificates"
+fi
 chmod 440 etc/sudoers
 chmod 640 etc/shadow
 chgrp 42 etc/shadow

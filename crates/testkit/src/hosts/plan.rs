@@ -22,6 +22,7 @@ pub struct HostPlan {
     pub(super) disks: Vec<(u64, String)>,
     pub(super) down_seconds: f64,
     pub(super) sshd_lines: Vec<String>,
+    pub(super) has_own_trust: bool,
 }
 
 impl Default for HostPlan {
@@ -34,6 +35,7 @@ impl Default for HostPlan {
             disks: Vec::new(),
             down_seconds: 1.0,
             sshd_lines: Vec::new(),
+            has_own_trust: false,
         }
     }
 }
@@ -86,6 +88,14 @@ impl HostPlan {
     #[must_use]
     pub fn down_for(mut self, seconds: f64) -> Self {
         self.down_seconds = seconds;
+        self
+    }
+
+    /// Has a trust store of its own, as Debian's ca-certificates makes it: what is trusted in it is nobody else's business.
+    /// Others share the machine's, and cannot change it.
+    #[must_use]
+    pub fn own_trust(mut self) -> Self {
+        self.has_own_trust = true;
         self
     }
 
@@ -146,6 +156,9 @@ impl HostPlan {
         }
         if !self.has_sudo {
             write("without-sudo", "");
+        }
+        if self.has_own_trust {
+            write("own-trust", "");
         }
         let users = [
             ("root", 0, "/root"),

@@ -2,12 +2,17 @@
 
 use base::Span;
 use futures_executor::block_on;
-use trust::{ConfirmError, OnHost, Outcome, Place, Put, UnitState, WhichHosts};
+use trust::on_host::{FilePlace, OnHost};
+use trust::{ConfirmError, Outcome, Place, Put, UnitState, WhichHosts};
 
 use crate::ground::{House, add, anchors, may, no_reason, requirer};
 
 fn on_hosts(on: OnHost) -> Place {
     Place::Hosts { which: WhichHosts { all: true, ..WhichHosts::default() }, on }
+}
+
+fn store() -> OnHost {
+    OnHost { system_store: true, ..OnHost::default() }
 }
 
 async fn hash(house: &House) -> String {
@@ -23,7 +28,7 @@ async fn state(house: &House, unit: &str) -> Option<UnitState> {
 fn a_place_is_followed_from_its_first_attempt_to_its_end() {
     block_on(async {
         let (house, _) = House::related().await;
-        let place = on_hosts(OnHost::new(true, false, vec![]).unwrap());
+        let place = on_hosts(store());
         house.trust.set_requirer(may(), &requirer("web"), &place, &no_reason()).await.unwrap();
         house.offer("corp", &add(&anchors(1))).await.unwrap();
         let drift = Span::seconds(3_600);
@@ -54,14 +59,15 @@ fn a_place_is_followed_from_its_first_attempt_to_its_end() {
         assert_eq!(written.due("h1", "another", &place, drift).as_unix(), 0);
         assert_eq!(written.due("h2", &hash, &place, drift), next);
         // It is put elsewhere: where it was is remembered until it is taken away there.
-        let other = on_hosts(OnHost::new(false, true, vec![]).unwrap());
+        let other =
+            on_hosts(OnHost { files: vec![FilePlace::new("/etc/ca.pem").unwrap()], ..OnHost::default() });
         assert_eq!(written.due("h1", &hash, &other, drift).as_unix(), 0);
         house.trust.announce(may(), &requirer("web"), &names[..1], &other).await.unwrap();
         let written = house.trust.written(may(), &requirer("web")).await.unwrap();
         let [Place::Hosts { on, .. }] = &written.elsewhere("h1", &other)[..] else {
             panic!("one other place")
         };
-        assert!(on.system_store());
+        assert!(on.system_store);
         let moved = Outcome { place: other.clone(), ..outcome("h1", put(true), false) };
         house.trust.report(may(), &[moved]).await.unwrap();
         let written = house.trust.written(may(), &requirer("web")).await.unwrap();
@@ -95,7 +101,7 @@ fn whoever_asks_by_itself_says_what_it_has() {
         assert!(matches!(confirm("laptop", first).await, Err(ConfirmError::Other)), "that is the one before");
         let now = hash(&house).await;
         assert!(matches!(confirm("a/b", now.clone()).await, Err(ConfirmError::Unit)));
-        let on = OnHost::new(true, false, vec![]).unwrap();
+        let on = store();
         house.trust.set_requirer(may(), &requirer("web"), &on_hosts(on), &no_reason()).await.unwrap();
         assert!(matches!(confirm("laptop", now).await, Err(ConfirmError::Looked)), "the server looks itself");
     });

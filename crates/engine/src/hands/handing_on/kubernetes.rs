@@ -17,8 +17,6 @@
 //!
 //! Source: certificate_transfer contract, section 9.4.
 
-#![allow(dead_code, reason = "whoever hands trust on to requirers of this kind calls it")]
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use base::{Explain, Kind};

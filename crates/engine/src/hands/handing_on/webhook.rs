@@ -3,8 +3,6 @@
 //! What is sent and what an answer means is `trust`'s (`webhook.rs`); how it gets there is known to whoever builds the
 //! house. A URL is given by an operator, and the server connects to it.
 
-#![allow(dead_code, reason = "whoever hands trust on to requirers of this kind calls it")]
-
 use base::Timestamp;
 use futures_util::future::BoxFuture;
 use trust::webhook::{Key, MEDIA_TYPE, Notice, SIGNATURE, Taken, Url};

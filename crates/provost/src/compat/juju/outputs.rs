@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use base::Timestamp;
+use trust::on_host::TRUST_STORES;
 use trust::{Certificates, Level};
 use x509::Certificate;
 
@@ -37,21 +38,17 @@ struct TrustStore<'a> {
     arguments: &'a [&'a str],
 }
 
-/// Those that are known, as folder, ending, program and its arguments: of RHEL and Fedora, of SUSE, of Debian and Ubuntu.
-/// The first whose folder is there is the machine's.
-const TRUST_STORES: [(&str, &str, &str, &[&str]); 3] = [
-    ("/etc/pki/ca-trust/source/anchors", "pem", "update-ca-trust", &[]),
-    ("/etc/pki/trust/anchors", "pem", "update-ca-certificates", &[]),
-    ("/usr/local/share/ca-certificates", "crt", "update-ca-certificates", &["--fresh"]),
-];
-
 impl Outputs<'_> {
     /// Makes them hold exactly these. What is right already is not touched.
     pub fn put(&self, certificates: &Certificates) -> Result<(), CharmError> {
         self.put_bundle(certificates)?;
         let wanted = if self.trust_store { self.anchors(certificates) } else { BTreeMap::new() };
-        for (folder, ending, program, arguments) in TRUST_STORES {
-            let store = TrustStore { folder: Path::new(folder), ending, program, arguments };
+        // The first whose folder is there is the machine's.
+        for known in TRUST_STORES {
+            let arguments: Vec<&str> = known.arguments.iter().copied().chain(known.fresh).collect();
+            let folder = Path::new(known.folder);
+            let store =
+                TrustStore { folder, ending: known.ending, program: known.program, arguments: &arguments };
             if store.folder.is_dir() {
                 return self.put_anchors(&store, &wanted);
             }

@@ -1,7 +1,8 @@
 //! Where a requirer's certificates are put, as it is said and shown.
 
 use base::Secret;
-use trust::{FilePlace, InKubernetes, OnHost, Place, Webhook, WhichHosts};
+use trust::on_host::{BadPlace, FilePlace, OnHost};
+use trust::{InKubernetes, Place, Webhook, WhichHosts};
 use wire::{TrustFile, TrustPlace};
 
 use super::Refusal;
@@ -15,8 +16,9 @@ pub(super) fn read(said: TrustPlace) -> Result<Place, Refusal> {
     let place = match said {
         TrustPlace::Poll {} => Place::Poll,
         TrustPlace::Hosts { hosts, cluster, all, system_store, java, files } => {
-            let files = files.into_iter().map(read_file).collect::<Result<Vec<_>, _>>()?;
-            let on = OnHost::new(system_store, java, files).map_err(|error| unfit(&error))?;
+            let files = files.into_iter().map(read_file).collect::<Result<Vec<_>, _>>();
+            let files = files.map_err(|error| unfit(&error))?;
+            let on = OnHost { system_store, java, files };
             Place::Hosts { which: WhichHosts { hosts, cluster, all }, on }
         }
         TrustPlace::Kubernetes { container_manager, secret, namespaces, selector, name, key } => {
@@ -32,16 +34,22 @@ pub(super) fn read(said: TrustPlace) -> Result<Place, Refusal> {
     Ok(place)
 }
 
-fn read_file(file: TrustFile) -> Result<FilePlace, Refusal> {
-    let TrustFile { path, owner, group, mode, hook } = file;
-    let octal = |text: String| {
-        let is_octal =
-            (3..=4).contains(&text.len()) && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
-        let mode = u32::from_str_radix(&text, 8).ok().filter(|_| is_octal);
-        mode.ok_or_else(|| Refusal::unfit("a `mode` is three or four octal digits"))
-    };
-    let mode = mode.map(octal).transpose()?;
-    FilePlace::new(path, owner, group, mode, hook).map_err(|error| Refusal::unfit(error.to_string()))
+fn read_file(said: TrustFile) -> Result<FilePlace, BadPlace> {
+    let TrustFile { path, owner, group, mode, hook } = said;
+    let mut file = FilePlace::new(&path)?;
+    if let Some(owner) = owner {
+        file = file.with_owner(&owner)?;
+    }
+    if let Some(group) = group {
+        file = file.with_group(&group)?;
+    }
+    if let Some(mode) = mode {
+        file = file.with_mode(&mode)?;
+    }
+    match hook {
+        Some(hook) => file.with_hook(&hook),
+        None => Ok(file),
+    }
 }
 
 /// What is shown: no secret.
@@ -52,9 +60,9 @@ pub(super) fn show(place: Place) -> TrustPlace {
             hosts,
             cluster,
             all,
-            system_store: on.system_store(),
-            java: on.java(),
-            files: on.files().iter().map(show_file).collect(),
+            system_store: on.system_store,
+            java: on.java,
+            files: on.files.iter().map(show_file).collect(),
         },
         Place::Kubernetes(InKubernetes { container_manager, secret, namespaces, selector, name, key }) => {
             let key = Some(key);
@@ -67,9 +75,9 @@ pub(super) fn show(place: Place) -> TrustPlace {
 fn show_file(file: &FilePlace) -> TrustFile {
     TrustFile {
         path: file.path().to_owned(),
-        owner: file.owner().map(ToOwned::to_owned),
-        group: file.group().map(ToOwned::to_owned),
-        mode: file.mode().map(|mode| format!("{mode:04o}")),
+        owner: Some(file.owner().to_owned()),
+        group: Some(file.group().to_owned()),
+        mode: Some(format!("{:04o}", file.mode())),
         hook: file.hook().map(ToOwned::to_owned),
     }
 }

@@ -1,0 +1,487 @@
+# Looks at what a host trusts, and makes it what it is to be. Run by a POSIX `sh` as root; what is asked for is said by a
+# function `input`, which is put before this, and nothing is begun of which not all is there. Whoever is killed in here
+# leaves something that the next run sees and mends:
+#
+#   /run/provost-trust/           the lock, and what is being prepared; cleared by every run
+#   /var/lib/provost-trust/       what outlives a run:
+#     begun                       something was begun and not seen to be right since
+#     store.KIND                  what the trust store had when it was right: digests and names of our files
+#     withdrawn.KIND/             our files that were taken away, until nothing is left of them in the store
+#     place.KEY                   a file that we keep: its digest, and its path. KEY is the SHA-256 of the path
+#     owed.KEY                    its hook is to be run
+set -u
+LC_ALL=C
+export LC_ALL
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+umask 077
+# Nobody may listen any more: what was begun is done to its end all the same.
+trap '' PIPE HUP
+state=/var/lib/provost-trust
+run=/run/provost-trust
+work=$run/work
+
+fail() {
+    echo "$*" >&2
+    exit 70
+}
+for program in awk cmp comm flock sha256sum stat xargs; do
+    command -v "$program" >/dev/null 2>&1 || fail "there is no $program on the host"
+done
+mkdir -p "$run" || fail "there is no $run"
+# Given back by the system when whoever has it is gone, with all that they started.
+exec 9>"$run/lock" || fail "there is no lock"
+tries=0
+until flock -n 9; do
+    tries=$((tries + 1))
+    if [ "$tries" -gt 30 ]; then
+        echo 'another delivery is at work' >&2
+        exit 75
+    fi
+    sleep 1
+done
+rm -rf "$work"
+mkdir "$work" && input >"$work/input" || fail 'the host has no room for what was sent'
+if [ "$(tail -n 1 "$work/input")" != end ]; then
+    echo 'what was sent did not arrive whole' >&2
+    exit 74
+fi
+# What the shell reads; sets and certificates are many.
+awk '$1 == "certificates" { exit } $1 != "want"' "$work/input" >"$work/header"
+
+# Has the system keep what it was given.
+settle() {
+    sync "$@" 2>/dev/null || sync
+}
+
+# The last words of the file $1.
+words() {
+    tail -c 4000 "$1" | tr -d '\000-\010\013-\037\177' | sed '/^[[:space:]]*$/d' | tail -n 1 | cut -c 1-300
+}
+
+digest() {
+    if [ -L "$1" ] || [ -d "$1" ]; then
+        echo odd
+    elif [ -e "$1" ]; then
+        sha256sum <"$1" | cut -d ' ' -f 1
+    else
+        echo none
+    fi
+}
+
+key_of() {
+    printf %s "$1" | sha256sum | cut -d ' ' -f 1
+}
+
+# Digests and names of our files in $1 that end in $2, in order of names, into $3.
+list_own() {
+    : >"$work/names"
+    : >"$work/odd"
+    for file in "$1"/provost-*."$2"; do
+        name=${file##*/}
+        print=${name#provost-}
+        print=${print%."$2"}
+        case $print in *[!0-9a-f]*) continue ;; esac
+        [ ${#print} -eq 64 ] || continue
+        if [ -L "$file" ] || [ -d "$file" ]; then
+            echo "odd  $name" >>"$work/odd"
+        elif [ -e "$file" ]; then
+            echo "$name" >>"$work/names"
+        fi
+    done
+    if [ -s "$work/names" ]; then
+        (cd "$1" && xargs sha256sum <"$work/names") >>"$work/odd"
+    fi
+    sort -k 2 "$work/odd" >"$3"
+}
+
+# What every awk program in here begins with: calls seen() for each certificate in a file, by its base64.
+bodies='
+function each(file, mark,    line, body, inside) {
+    while ((getline line <file) > 0) {
+        if (line ~ /^-----BEGIN /) { body = ""; inside = 1 }
+        else if (line ~ /^-----END /) { if (inside) seen(body, mark); inside = 0 }
+        else if (inside) { gsub(/[ \t\r]/, "", line); body = body line }
+    }
+    close(file)
+}'
+
+# Which of the names in $1, files in the folder $2, have their certificate in the bundle $3 or, by its fingerprint, in the
+# list $4.
+found_of() {
+    awk -v folder="$2" -v bundle="$3" -v keys="$4" "$bodies"'
+    function seen(body, mark) {
+        if (mark != "") wanted[body] = mark
+        else if (body in wanted) found[wanted[body]] = 1
+    }
+    { name = $NF; prints[substr(name, 9, 64)] = name; each(folder "/" name, name) }
+    END {
+        if (bundle != "") each(bundle, "")
+        if (keys != "") while ((getline key <keys) > 0) if (key in prints) found[prints[key]] = 1
+        for (name in found) print name
+    }' "$1" | sort
+}
+
+# The names in $1, files in the folder $2, whose certificate is in none of the files that $3 lists.
+not_supplied() {
+    awk -v folder="$2" -v others="$3" "$bodies"'
+    function seen(body, mark) {
+        if (mark != "") wanted[body] = mark
+        else if (body in wanted) delete wanted[body]
+    }
+    { each(folder "/" $1, $1) }
+    END {
+        while ((getline file <others) > 0) each(file, "")
+        for (body in wanted) print wanted[body]
+    }' "$1" | sort
+}
+
+# The fingerprints in the keystore $1, into $2.
+list_keys() {
+    : >"$2"
+    keytool -list -keystore "$1" -storepass changeit 2>/dev/null 9>&- </dev/null |
+        awk '/SHA-256/ { key = tolower($NF); gsub(/:/, "", key); print key }' >"$2"
+}
+
+# What there is of a store.
+look_at_store() {
+    has_folder=0 has_program=0 has_java=0
+    [ -d "$folder" ] && has_folder=1
+    command -v "$program" >/dev/null 2>&1 && has_program=1
+    [ -e "$keystore" ] && has_java=1
+    echo "store $kind $has_folder $has_program $has_java"
+    now=$work/now.$kind
+    : >"$now"
+    [ "$has_folder" = 1 ] && list_own "$folder" "$ending" "$now"
+    awk -v kind="$kind" '{ print "own", kind, $2, $1 }' "$now"
+    if [ -e "$state/store.$kind" ]; then
+        if cmp -s "$now" "$state/store.$kind"; then echo "kept $kind"; else echo "drift $kind"; fi
+    fi
+    # The folders of links that a folder of ours was, are no certificates.
+    grep -v '^odd ' "$now" >"$work/regular"
+    keys=
+    if [ "$asks_java" = 1 ] && [ "$has_java" = 1 ] && command -v keytool >/dev/null 2>&1; then
+        keys=$work/keys
+        list_keys "$keystore" "$keys"
+        found_of "$work/regular" "$folder" '' "$keys" | sed "s/^/key $kind /"
+    fi
+    found_of "$work/regular" "$folder" "$bundle" '' >"$work/taken.$kind"
+    sed "s/^/taken $kind /" "$work/taken.$kind"
+    : >"$work/left.$kind"
+    if [ -d "$state/withdrawn.$kind" ]; then
+        echo "behind $kind"
+        ls "$state/withdrawn.$kind" >"$work/withdrawn"
+        found_of "$work/withdrawn" "$state/withdrawn.$kind" "$bundle" "$keys" >"$work/found"
+        if [ -s "$work/found" ]; then
+            # Somebody else may have put the same there.
+            for other in $(echo "$others" | tr , ' '); do
+                find -L "$other" -type f -name "$pattern" 2>/dev/null
+            done | grep -v '/provost-[0-9a-f]\{64\}\.[a-z]*$' >"$work/others"
+            not_supplied "$work/found" "$state/withdrawn.$kind" "$work/others" >"$work/left.$kind"
+        fi
+        sed "s/^/left $kind /" "$work/left.$kind"
+    fi
+}
+
+# Puts the certificates in the list $1 of names into the folder, all of them or none.
+put_certificates() {
+    new=$folder/.provost-new
+    rm -rf "$new"
+    mkdir "$new" || return 1
+    # Without their ending, by which they would be taken for what is trusted already.
+    awk -v new="$new" -v ending="$ending" -v list="$1" '
+    BEGIN { while ((getline name <list) > 0) { split(name, part, "."); wanted[part[1]] = 1 } }
+    $1 == "certificates" { inside = 1; next }
+    !inside { next }
+    /^provost-/ { if (file != "") close(file); file = ($1 in wanted) ? new "/" $1 : ""; next }
+    $1 == "end" { next }
+    file != "" { print >file }' "$work/input" || return 1
+    (cd "$new" && ls | xargs sha256sum) | sed "s/\$/.$ending/" | sort -k 2 >"$work/staged"
+    cmp -s "$work/staged" "$work/more" || return 1
+    chmod 644 "$new"/* || return 1
+    settle "$new"/*
+    while read -r name; do
+        [ -d "$folder/$name" ] && [ ! -L "$folder/$name" ] && rmdir "$folder/$name"
+        mv -f "$new/${name%".$ending"}" "$folder/$name" || return 1
+    done <"$1"
+    rm -rf "$new"
+}
+
+# Takes away the files in the list $1 of names, and remembers them until nothing is left of them.
+take_certificates() {
+    mkdir -p "$state/withdrawn.$kind" || return 1
+    while read -r name; do
+        if [ -L "$folder/$name" ]; then
+            rm -f "$folder/$name" || return 1
+        elif [ -d "$folder/$name" ]; then
+            rmdir "$folder/$name" || return 1
+        else
+            cp "$folder/$name" "$state/withdrawn.$kind/$name" && rm -f "$folder/$name" || return 1
+        fi
+    done <"$1"
+    settle "$state/withdrawn.$kind"
+}
+
+# Waits until nobody else runs the program, and removes what one left that was killed: `update-ca-certificates` appends to
+# it, and what was withdrawn since would come back.
+clear_unfinished() {
+    tries=0
+    while grep -qszx '.*/update-ca-certificates' /proc/[0-9]*/cmdline; do
+        tries=$((tries + 1))
+        [ "$tries" -gt 60 ] && return 1
+        sleep 1
+    done
+    rm -f "$unfinished"
+}
+
+# Makes the store have what is wanted, if it is to be used.
+make_store() {
+    grep -qx "use $kind" "$work/header" || return
+    wanted=$work/wanted.$kind
+    awk -v kind="$kind" '$1 == "certificates" { exit } $1 == "use" { is = $2 == kind }
+        is && $1 == "want" { print $3 "  " $2 }' "$work/input" >"$wanted"
+    # The system's own folder is for all to read.
+    [ -d "$folder" ] || (umask 022 && mkdir -p "$folder") || { tell "cannot $kind" "there is no $folder"; return; }
+    list_own "$folder" "$ending" "$work/now"
+    sort "$wanted" >"$work/a"
+    sort "$work/now" >"$work/b"
+    comm -23 "$work/a" "$work/b" | sort -k 2 >"$work/more"
+    awk '{ print $2 }' "$work/more" >"$work/put"
+    awk '{ print $2 }' "$wanted" | sort >"$work/a"
+    awk '{ print $2 }' "$work/now" | sort >"$work/b"
+    comm -13 "$work/a" "$work/b" >"$work/less"
+    # What came back is not withdrawn any more.
+    [ -d "$state/withdrawn.$kind" ] && (cd "$state/withdrawn.$kind" && xargs rm -f <"$work/a")
+    if [ -s "$work/put" ] && ! put_certificates "$work/put"; then
+        rm -rf "$folder/.provost-new"
+        tell "cannot $kind" "the certificates could not be written into $folder"
+        return
+    fi
+    if [ -s "$work/less" ] && ! take_certificates "$work/less"; then
+        tell "cannot $kind" "the certificates could not be taken out of $folder"
+        return
+    fi
+    # What a run left that was killed.
+    rm -rf "$folder/.provost-new"
+    if [ "$unfinished" != - ] && ! clear_unfinished; then
+        tell "cannot $kind" "somebody else is running $program"
+        return
+    fi
+    # Links are made anew, unless there is only something more.
+    if [ "$fresh" = - ] || { [ "$was_begun" = 0 ] && [ ! -s "$work/less" ] && [ -s "$work/put" ]; }; then fresh=; fi
+    [ "$arguments" = - ] && arguments=
+    # The lock is theirs, too: nobody begins before they have ended, whatever becomes of us.
+    "$program" $arguments $fresh >"$work/said" 2>&1 </dev/null
+    status=$?
+    if [ "$status" -ne 0 ]; then
+        tell "program $kind $status" "$(words "$work/said")"
+        return
+    fi
+    # Java's keystore is not told of what went away, if all links are made anew.
+    if [ -x "$hook" ] && [ -d "$state/withdrawn.$kind" ] && [ -n "$(ls "$state/withdrawn.$kind")" ]; then
+        ls "$state/withdrawn.$kind" | sed "s|^|-${bundle%/*}/|; s/\\.$ending\$/.pem/" >"$work/gone"
+        "$hook" <"$work/gone" >"$work/said" 2>&1 ||
+            tell "program $kind $?" "$(words "$work/said")"
+    fi
+}
+
+tell() {
+    echo "$1 $2" >>"$work/told"
+}
+
+# What there is of a file.
+look_at_place() {
+    was=none owed=0
+    [ -e "$state/place.$key" ] && was=$(head -n 1 "$state/place.$key")
+    [ -e "$state/owed.$key" ] && owed=1
+    is=$(digest "$path")
+    attributes='- - - - -'
+    [ "$is" != none ] && attributes=$(stat -c '%U %G %u %g %a' "$path")
+    echo "place $index $is $attributes $owed $was"
+}
+
+# Writes the bundle to $path, beside it first.
+put_place() {
+    place_folder=${path%/*}
+    beside=$place_folder/.${path##*/}.provost-new
+    is=$(digest "$path")
+    if [ -d "$path" ] && [ ! -L "$path" ]; then
+        tell "cannot $index" "it is a folder"
+        return
+    fi
+    if [ "$is" != "$sum" ]; then
+        if [ -n "$on_change" ]; then : >"$state/owed.$key"; fi
+        settle "$state"
+    fi
+    [ -d "$place_folder" ] || (umask 022 && mkdir -p "$place_folder") 2>"$work/said" || {
+        tell "cannot $index" "$(words "$work/said")"
+        return
+    }
+    (
+        rm -f "$beside"
+        # Nobody who may write into the folder can choose what is overwritten, or see more than they may.
+        set -C
+        umask "$(printf '%04o' $((0777 & ~0$mode)))"
+        cat "$work/bundle" >"$beside" &&
+            chown -h "$owner:$group" "$beside" &&
+            { [ "$(stat -c %a "$beside")" -eq "$mode" ] || chmod "$mode" "$beside"; } &&
+            settle "$beside" &&
+            mv -f "$beside" "$path" && settle "$place_folder"
+    ) 2>"$work/said" || {
+        rm -f "$beside"
+        tell "cannot $index" "$(words "$work/said")"
+        return
+    }
+    printf '%s\n%s\n' "$sum" "$path" >"$work/place"
+    cp "$work/place" "$state/place.$key"
+}
+
+# Removes the file, if it is one that we kept.
+drop_place() {
+    [ -e "$state/place.$key" ] || return
+    if [ -n "$on_change" ]; then : >"$state/owed.$key"; fi
+    settle "$state"
+    if rm -f "$path" "${path%/*}/.${path##*/}.provost-new" 2>"$work/said"; then
+        rm -f "$state/place.$key"
+    else
+        tell "cannot $index" "$(words "$work/said")"
+    fi
+}
+
+# Runs the hook, if it is owed.
+call_hook() {
+    [ -e "$state/owed.$key" ] || return
+    if [ -n "$on_change" ]; then
+        bounded=
+        command -v timeout >/dev/null 2>&1 && bounded="timeout -s KILL $seconds"
+        (cd / && umask 022 && $bounded sh -c "$on_change") >"$work/said" 2>&1 </dev/null 9>&-
+        status=$?
+        if [ "$status" -ne 0 ]; then
+            tell "hook $index $status" "$(words "$work/said")"
+            return
+        fi
+    fi
+    rm -f "$state/owed.$key"
+}
+
+# Calls $1 for each place that is listed.
+for_places() {
+    index=0
+    : >"$work/keys-of-places"
+    while IFS= read -r line; do
+        value=${line#* }
+        case $line in
+        'path '*) path=$value on_change= ;;
+        'owner '*) owner=$value ;;
+        'group '*) group=$value ;;
+        'mode '*) mode=$value ;;
+        'hook '*) on_change=$value ;;
+        put | drop)
+            key=$(key_of "$path")
+            echo "$key" >>"$work/keys-of-places"
+            do=$line
+            "$1"
+            index=$((index + 1))
+            ;;
+        esac
+    done <"$work/header"
+}
+
+make_place() {
+    if [ "$do" = put ]; then put_place; else drop_place; fi
+}
+
+# Calls $1 for each file that we kept and that is not listed any more.
+for_strays() {
+    for file in "$state"/place.*; do
+        [ -e "$file" ] || continue
+        key=${file##*/place.}
+        grep -qx "$key" "$work/keys-of-places" && continue
+        path=$(sed -n 2p "$file")
+        "$1"
+    done
+}
+
+look_at_stray() {
+    echo "stray $path"
+}
+
+make_stray() {
+    rm -f "$path" "$state/place.$key" "$state/owed.$key"
+}
+
+# Calls $1 for each store that is known.
+for_stores() {
+    while read -r word kind folder ending bundle unfinished keystore hook others pattern program arguments fresh; do
+        [ "$word" = store ] && "$1"
+    done <"$work/header"
+}
+
+look() {
+    (
+        for file in /etc/os-release /usr/lib/os-release; do
+            if [ -r "$file" ]; then
+                . "$file"
+                break
+            fi
+        done
+        echo "system ${ID-} ${ID_LIKE-}"
+    )
+    asks_java=0
+    grep -qx java "$work/header" && asks_java=1
+    if command -v keytool >/dev/null 2>&1; then echo keytool; fi
+    for_stores look_at_store
+    for_places look_at_place
+    for_strays look_at_stray
+    [ -e "$state/begun" ] && echo begun
+    [ -e "$work/told" ] && cat "$work/told"
+    return 0
+}
+
+# Remembers what is right, and forgets what was begun, if it is.
+is_right() {
+    right=1
+    [ -e "$work/told" ] && grep -vq '^hook ' "$work/told" && right=0
+    for wanted in "$work"/wanted.*; do
+        [ -e "$wanted" ] || continue
+        kind=${wanted##*/wanted.}
+        awk '{ print $2 }' "$wanted" >"$work/a"
+        if cmp -s "$wanted" "$work/now.$kind" && cmp -s "$work/a" "$work/taken.$kind" && [ ! -s "$work/left.$kind" ]; then
+            if [ -s "$wanted" ]; then
+                cp "$wanted" "$work/store" && mv -f "$work/store" "$state/store.$kind"
+            else
+                rm -f "$state/store.$kind"
+            fi
+            rm -rf "$state/withdrawn.$kind"
+        else
+            right=0
+        fi
+    done
+    [ "$right" = 1 ] && rm -f "$state/begun"
+}
+
+if [ "$(head -n 1 "$work/header")" = make ]; then
+    mkdir -p "$state" || fail "there is no $state"
+    was_begun=0
+    [ -e "$state/begun" ] && was_begun=1
+    : >"$state/begun"
+    settle "$state"
+    awk '$1 == "certificates" { inside = 1; next } !inside || $1 == "end" || /^provost-/ { next } { print }' \
+        "$work/input" >"$work/bundle" || fail 'the host has no room for what was sent'
+    sum=$(digest "$work/bundle")
+    seconds=$(awk '$1 == "seconds" { print $2 }' "$work/header")
+    for_stores make_store
+    for_places make_place
+    for_strays make_stray
+    for_places call_hook
+    look >"$work/report"
+    is_right
+    if [ -z "$(ls "$state")" ]; then rmdir "$state"; fi
+    sed '/^begun$/d; /^behind /d; /^drift /d' "$work/report" >"$work/final"
+    [ -e "$state/begun" ] && echo begun >>"$work/final"
+else
+    look >"$work/final"
+fi
+echo provost-trust-begins
+cat "$work/final"
+echo provost-trust-ends
+rm -rf "$work"

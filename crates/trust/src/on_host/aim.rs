@@ -1,0 +1,435 @@
+//! What is to be on a host, and what is lacking.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use base::{Explain, Kind, hex, sha256};
+
+use super::seen::{Memory, PlaceSeen, StoreSeen, Told};
+use super::{FilePlace, HOOK_SECONDS, OnHost, Seen, TRUST_STORES, TrustStore};
+use crate::Anchor;
+
+/// How the names of our files in a trust store begin.
+const PREFIX: &str = "provost-";
+
+/// What is to be on a host: a bundle, sorted and without one twice, and where.
+#[derive(Debug, Clone, Copy)]
+pub struct Aim<'a> {
+    places: &'a OnHost,
+    bundle: &'a [Anchor],
+    /// Whether the files are to go, and not only what is in them.
+    is_withdrawal: bool,
+}
+
+/// What is to be done on a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// Whether somebody else changed what we had left there.
+    pub is_drift: bool,
+    /// What the host is told.
+    pub order: String,
+}
+
+/// Why a host is not as it is to be. What is in here of its words is for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Amiss {
+    /// Its operating system has no trust store that is known here.
+    #[error("there is no trust store that is known here (its system is `{system}`); looked for {looked_for}")]
+    NoStore {
+        /// What it says that it is.
+        system: String,
+        /// Which programs and folders were looked for.
+        looked_for: String,
+    },
+    /// Nothing on it makes a keystore for Java.
+    #[error("there is no keystore for Java at {keystore}, or no `keytool` to read it with")]
+    NoKeystore {
+        /// Where it should be.
+        keystore: &'static str,
+    },
+    /// Something could not be written.
+    #[error("{what} could not be written: {words}")]
+    NotWritten {
+        /// A file or a folder.
+        what: String,
+        /// The host's words.
+        words: String,
+    },
+    /// The program that takes certificates up failed.
+    #[error("`{program}` failed there (exit status {status}): {words}")]
+    Program {
+        /// Its name.
+        program: &'static str,
+        /// Its exit status.
+        status: u32,
+        /// Its last words.
+        words: String,
+    },
+    /// It ended well, and did not take all of them up.
+    #[error("{count} of the certificates were put into {folder}, and are not trusted: {first}, for one")]
+    NotTaken {
+        /// Where they are.
+        folder: &'static str,
+        /// How many there are.
+        count: usize,
+        /// The fingerprint of the first.
+        first: String,
+        /// In which they are not.
+        bundle: &'static str,
+    },
+    /// It ended well, and what was taken away is still trusted.
+    #[error("{count} of the certificates that were taken away are still in {bundle}: {first}, for one")]
+    StillTrusted {
+        /// In which they are.
+        bundle: &'static str,
+        /// How many there are.
+        count: usize,
+        /// The fingerprint of the first.
+        first: String,
+    },
+    /// Files are not as they were made a moment before.
+    #[error("{what} is not as it was made a moment before")]
+    Changed {
+        /// A file or a folder.
+        what: String,
+    },
+    /// The file is as it is to be, and its hook failed.
+    #[error("{path} is as it is to be, and its hook failed (exit status {status}): {words}")]
+    Hook {
+        /// Of which file.
+        path: String,
+        /// Its exit status.
+        status: u32,
+        /// Its last words.
+        words: String,
+    },
+}
+
+impl Explain for Amiss {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NoStore { .. } | Self::NoKeystore { .. } => Kind::Conflict,
+            Self::NotWritten { .. }
+            | Self::Program { .. }
+            | Self::NotTaken { .. }
+            | Self::StillTrusted { .. }
+            | Self::Changed { .. }
+            | Self::Hook { .. } => Kind::Unavailable,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::NoStore { .. } => Some(
+                "have the certificates put into a file there, and point what is to trust them at it".into(),
+            ),
+            Self::NoKeystore { .. } => Some("install Java there, with its package of CA certificates".into()),
+            Self::NotTaken { bundle, .. } => Some(format!(
+                "see whether they are blocked there, or are no authorities': such are left out of {bundle}"
+            )),
+            Self::StillTrusted { .. } => Some("see who else put them there".into()),
+            Self::Hook { status: 137, .. } => Some(format!("it may take {HOOK_SECONDS} s")),
+            Self::Changed { .. } => Some("see what else looks after it".into()),
+            Self::NotWritten { .. } | Self::Program { .. } | Self::Hook { .. } => None,
+        }
+    }
+}
+
+impl<'a> Aim<'a> {
+    /// To have `bundle` in all of `places`.
+    #[must_use]
+    pub fn deliver(places: &'a OnHost, bundle: &'a [Anchor]) -> Self {
+        Self { places, bundle, is_withdrawal: false }
+    }
+
+    /// To have nothing of ours on it: no certificate, and none of the files in `places` that we put there.
+    #[must_use]
+    pub fn withdraw(places: &'a OnHost) -> Self {
+        Self { places, bundle: &[], is_withdrawal: true }
+    }
+
+    /// How many files there are.
+    #[must_use]
+    pub fn files(&self) -> u32 {
+        u32::try_from(self.places.files.len()).unwrap_or(u32::MAX)
+    }
+
+    /// What the host is asked.
+    #[must_use]
+    pub fn look(&self) -> String {
+        format!("look\n{}end\n", self.known())
+    }
+
+    /// What is to be done on a host that answered so; `None` where all is well.
+    ///
+    /// # Errors
+    /// [`Amiss::NoStore`], [`Amiss::NoKeystore`]: there is nothing that could be done.
+    pub fn due(&self, seen: &Seen) -> Result<Option<Due>, Amiss> {
+        let chosen = self.store(seen)?;
+        let mut used = String::new();
+        for store in &TRUST_STORES {
+            let Some(there) = seen.stores.get(store.name) else { continue };
+            let wanted = self.wanted(store, chosen);
+            let is_known = wanted.is_empty() == (there.memory == Memory::None);
+            let is_right = is_known && !there.is_behind && self.lacks(store, there, &wanted).is_ok();
+            // Whoever was interrupted may have got as far as the program, or not.
+            if is_right && (!seen.is_begun || wanted.is_empty()) {
+                continue;
+            }
+            // Writing into a String cannot fail.
+            let _ = writeln!(used, "use {}", store.name);
+            for (name, digest) in wanted {
+                let _ = writeln!(used, "want {name} {digest}");
+            }
+        }
+        let are_files_right = seen.places.len() == self.places.files.len()
+            && self.places.files.iter().zip(&seen.places).all(|(place, there)| self.is_right(place, there));
+        if used.is_empty() && are_files_right && seen.strays.is_empty() && !seen.is_begun {
+            return Ok(None);
+        }
+        let mut order = format!("make\nseconds {HOOK_SECONDS}\n{}{used}certificates\n", self.known());
+        for anchor in self.bundle {
+            let _ = write!(order, "{PREFIX}{}\n{}", anchor.fingerprint(), anchor.pem());
+        }
+        order.push_str("end\n");
+        Ok(Some(Due { is_drift: self.is_drift(seen), order }))
+    }
+
+    /// Which trust store has the certificates on a host that answered so, if any is to.
+    ///
+    /// # Errors
+    /// [`Amiss::NoStore`], [`Amiss::NoKeystore`].
+    pub fn store(&self, seen: &Seen) -> Result<Option<&'static TrustStore>, Amiss> {
+        if !self.places.system_store || self.bundle.is_empty() {
+            return Ok(None);
+        }
+        let there = |store: &TrustStore| seen.stores.get(store.name).filter(|there| there.has_program);
+        let by_name = TRUST_STORES.iter().find(|store| store.is_of(&seen.systems) && there(store).is_some());
+        let by_folder =
+            || TRUST_STORES.iter().find(|store| there(store).is_some_and(|there| there.has_folder));
+        let store = by_name.or_else(by_folder).ok_or_else(|| Amiss::NoStore {
+            system: seen.systems.first().cloned().unwrap_or_default(),
+            looked_for: TRUST_STORES
+                .map(|store| format!("`{}` for {}", store.program, store.folder))
+                .join(", "),
+        })?;
+        let has_keystore = there(store).is_some_and(|there| there.has_keystore) && seen.has_keytool;
+        if self.places.java && !has_keystore {
+            return Err(Amiss::NoKeystore { keystore: store.keystore });
+        }
+        Ok(Some(store))
+    }
+
+    /// Whether a host that answered so, after it was told what to do, is as it is to be.
+    ///
+    /// # Errors
+    /// The gravest of what is not.
+    pub fn judge(&self, seen: &Seen) -> Result<(), Amiss> {
+        let chosen = self.store(seen)?;
+        let path = |place: usize| self.places.files.get(place).map_or("a file", FilePlace::path).to_owned();
+        let named = |name: &str| TRUST_STORES.iter().find(|store| store.name == name);
+        for told in &seen.told {
+            match told {
+                Told::Cannot { what, words } => {
+                    let folder = named(what).map(|store| store.folder.to_owned());
+                    let what = folder.unwrap_or_else(|| path(what.parse().unwrap_or(usize::MAX)));
+                    return Err(Amiss::NotWritten { what, words: words.clone() });
+                }
+                Told::Program { store, status, words } => {
+                    let program = named(store).map_or("", |store| store.program);
+                    return Err(Amiss::Program { program, status: *status, words: words.clone() });
+                }
+                Told::Hook { .. } => {}
+            }
+        }
+        for store in &TRUST_STORES {
+            if let Some(there) = seen.stores.get(store.name) {
+                self.lacks(store, there, &self.wanted(store, chosen))?;
+            }
+        }
+        for told in &seen.told {
+            if let Told::Hook { place, status, words } = told {
+                return Err(Amiss::Hook { path: path(*place), status: *status, words: words.clone() });
+            }
+        }
+        let wrong =
+            self.places.files.iter().zip(&seen.places).find(|(place, there)| !self.is_right(place, there));
+        if let Some((place, _)) = wrong {
+            return Err(Amiss::Changed { what: place.path().to_owned() });
+        }
+        if seen.places.len() != self.places.files.len() || !seen.strays.is_empty() || seen.is_begun {
+            return Err(Amiss::Changed { what: "what was put there".into() });
+        }
+        Ok(())
+    }
+
+    /// What the host is told of stores and files, whatever is to be done.
+    fn known(&self) -> String {
+        let mut known = String::new();
+        for store in &TRUST_STORES {
+            let _ = writeln!(known, "{}", store.line());
+        }
+        if self.places.java && self.places.system_store {
+            known.push_str("java\n");
+        }
+        for place in &self.places.files {
+            let _ = writeln!(known, "{}{}", place.lines(), if self.is_withdrawal { "drop" } else { "put" });
+        }
+        known
+    }
+
+    /// The files that `store` is to have, and the digest of each.
+    fn wanted(&self, store: &TrustStore, chosen: Option<&TrustStore>) -> BTreeMap<String, String> {
+        if chosen.is_none_or(|chosen| chosen.name != store.name) {
+            return BTreeMap::new();
+        }
+        let file = |anchor: &Anchor| {
+            let name = format!("{PREFIX}{}.{}", anchor.fingerprint(), store.ending);
+            (name, hex::encode(&sha256(anchor.pem().as_bytes())))
+        };
+        self.bundle.iter().map(file).collect()
+    }
+
+    /// What `store` lacks to be as it is to be.
+    fn lacks(
+        &self,
+        store: &TrustStore,
+        there: &StoreSeen,
+        wanted: &BTreeMap<String, String>,
+    ) -> Result<(), Amiss> {
+        let fingerprint = |name: &String| name[PREFIX.len().min(name.len())..].chars().take(64).collect();
+        if there.own != *wanted {
+            return Err(Amiss::Changed { what: store.folder.to_owned() });
+        }
+        let asks_java = self.places.java && there.has_keystore;
+        let missing =
+            |name: &&String| !there.taken.contains(*name) || asks_java && !there.keys.contains(*name);
+        let mut missing = wanted.keys().filter(missing);
+        if let Some(first) = missing.next() {
+            let bundle = if there.taken.contains(first) { store.keystore } else { store.bundle };
+            let (folder, first) = (store.folder, fingerprint(first));
+            return Err(Amiss::NotTaken { folder, count: missing.count() + 1, first, bundle });
+        }
+        match there.left.first() {
+            Some(first) => {
+                let (bundle, count, first) = (store.bundle, there.left.len(), fingerprint(first));
+                Err(Amiss::StillTrusted { bundle, count, first })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What is in each of the files.
+    fn digest(&self) -> String {
+        let text: String = self.bundle.iter().map(Anchor::pem).collect();
+        hex::encode(&sha256(text.as_bytes()))
+    }
+
+    fn is_right(&self, place: &FilePlace, there: &PlaceSeen) -> bool {
+        if there.is_owed {
+            return false;
+        }
+        if self.is_withdrawal {
+            return there.was == "none";
+        }
+        let is = |wanted: &str, at: usize| there.names[at] == wanted || there.numbers[at] == wanted;
+        let digest = self.digest();
+        there.digest == digest
+            && there.was == digest
+            && is(place.owner(), 0)
+            && is(place.group(), 1)
+            && there.mode == format!("{:o}", place.mode())
+    }
+
+    /// Whether somebody else changed what we had left there. Not where we were interrupted: that may have been us.
+    fn is_drift(&self, seen: &Seen) -> bool {
+        let store = |there: &StoreSeen| match there.memory {
+            Memory::None => false,
+            Memory::Drift => true,
+            Memory::Kept => there.own.keys().any(|name| !there.taken.contains(name)),
+        };
+        let digest = self.digest();
+        let place =
+            |there: &PlaceSeen| there.was != "none" && ![&there.was, &digest].contains(&&there.digest);
+        !seen.is_begun && (seen.stores.values().any(store) || seen.places.iter().any(place))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::anchor::tests::authority;
+
+    /// What a host says with these lines, and what is due there.
+    fn due(places: &OnHost, bundle: &[Anchor], lines: &str) -> Result<Option<Due>, Amiss> {
+        let answer = format!("provost-trust-begins\n{lines}provost-trust-ends\n");
+        Aim::deliver(places, bundle).due(&Seen::read(answer.as_bytes()).unwrap())
+    }
+
+    const STORE: OnHost = OnHost { system_store: true, java: false, files: Vec::new() };
+
+    #[test]
+    fn a_store_is_chosen_by_what_the_system_is_and_by_what_it_has() {
+        let bundle = [Anchor::from(&authority("a"))];
+        let used = |lines: &str| {
+            let order = due(&STORE, &bundle, lines).map(|due| due.unwrap().order);
+            order.map(|order| order.lines().find_map(|line| line.strip_prefix("use ")).unwrap().to_owned())
+        };
+        let check = |lines: &str, expected: &str| assert_eq!(used(lines).as_deref(), Ok(expected), "{lines}");
+        check("system debian \nstore debian 0 1 0\n", "debian");
+        check("system fedora \nstore fedora 1 1 0\nstore debian 1 1 0\n", "fedora");
+        check("system ubuntu debian\nstore fedora 1 1 0\nstore debian 1 1 0\n", "debian");
+        check("system suse \nstore suse 1 1 0\nstore debian 0 1 0\n", "suse");
+        check("system gentoo \nstore suse 0 1 0\nstore debian 1 1 0\n", "debian");
+        for lines in
+            ["system arch \n", "system debian \nstore debian 1 0 0\n", "system arch \nstore debian 0 1 0\n"]
+        {
+            let Err(Amiss::NoStore { system, looked_for }) = used(lines) else { panic!("{lines}") };
+            assert!(
+                lines.contains(&system)
+                    && looked_for.contains("`update-ca-trust` for /etc/pki/ca-trust/source/anchors")
+            );
+        }
+        // Who is to have nothing, and has nothing, needs no store.
+        assert_eq!(due(&STORE, &[], "system arch \n"), Ok(None));
+    }
+
+    #[test]
+    fn what_is_as_it_was_left_is_left_alone() {
+        let bundle = [Anchor::from(&authority("a"))];
+        let name = format!("provost-{}.crt", bundle[0].fingerprint());
+        let digest = hex::encode(&sha256(bundle[0].pem().as_bytes()));
+        let store = format!("system debian \nstore debian 1 1 0\nown debian {name} {digest}\n");
+        let taken = format!("taken debian {name}\n");
+        let check = |lines: String, expected: Option<bool>| {
+            let due = due(&STORE, &bundle, &lines).unwrap();
+            assert_eq!(due.map(|due| due.is_drift), expected, "{lines}");
+        };
+        check(format!("{store}{taken}kept debian\n"), None);
+        // Somebody else made the bundle without it; or changed our files.
+        check(format!("{store}kept debian\n"), Some(true));
+        check(format!("{store}{taken}drift debian\n"), Some(true));
+        // Never seen to be right; interrupted, by which nobody else is to blame; not yet gone.
+        check(format!("{store}{taken}"), Some(false));
+        check(format!("{store}{taken}drift debian\nbegun\n"), Some(false));
+        check(format!("{store}{taken}kept debian\nbehind debian\n"), Some(false));
+        check(format!("{store}{taken}kept debian\nstray /etc/x\n"), Some(false));
+        // Where nothing is to be, what was left goes.
+        assert!(due(&OnHost::default(), &bundle, &format!("{store}{taken}kept debian\n")).unwrap().is_some());
+    }
+
+    #[test]
+    fn an_order_has_all_of_it_and_nothing_that_a_shell_would_run() {
+        let bundle = [Anchor::from(&authority("a"))];
+        let file = FilePlace::new("/etc/it's").unwrap().with_hook("echo '$HOME'").unwrap();
+        let places = OnHost { files: vec![file], ..STORE };
+        let lines = "system debian \nstore debian 1 1 0\nplace 0 none - - - - - 0 none\n";
+        let order = due(&places, &bundle, lines).unwrap().unwrap().order;
+        assert!(order.starts_with("make\n") && order.ends_with("-----END CERTIFICATE-----\nend\n"));
+        assert!(
+            order.contains("path /etc/it's\nowner root\ngroup root\nmode 0644\nhook echo '$HOME'\nput\n")
+        );
+        let script = crate::on_host::host_script(&order);
+        assert!(script.contains(&format!("'\n{order}---- provost: what is asked ends here ----\n}}\n#")));
+    }
+}
