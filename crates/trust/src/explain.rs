@@ -85,8 +85,7 @@ impl Trust {
             }
             let requirer = RequirerName::from_record(name.clone());
             // One that has gone meanwhile has nothing.
-            let (units, more) =
-                self.units(Permit::house(), &requirer, None, UNITS_MAX).await.unwrap_or_default();
+            let (units, more) = self.states_of(&requirer, None, UNITS_MAX).await.unwrap_or_default();
             requirers.push(Has { requirer, units, more });
         }
         let certificate = anchor.as_ref().and_then(|anchor| anchor.certificate().ok());

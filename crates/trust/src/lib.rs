@@ -63,7 +63,7 @@ pub use provider::{Provider as ProviderState, SetState, Terms};
 pub use relation::Relation;
 pub use report::{Event, fingerprint, hash, report};
 pub use require::{Read, Requirer, Unreadable, announce, is_valid, looks_at_units, read};
-pub use requirer::Requirer as RequirerState;
+pub use requirer::{Requirer as RequirerState, RequirerView};
 pub use service::{Ground, ManageTrust, OfferTrust, ReadTrust, Trust, Why};
 pub use unit::{ANNOUNCED_MAX, ConfirmError, Counts, OUTCOMES_MAX, Outcome, Put, Unit, UnitState, Written};
 pub use wanted::BundleSince;

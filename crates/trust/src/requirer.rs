@@ -2,7 +2,7 @@
 
 use base::Timestamp;
 use identity::Permit;
-use store::{Batch, Loaded};
+use store::Batch;
 
 use crate::error::{ChangeError, ReadError};
 use crate::event::Happened;
@@ -10,6 +10,8 @@ use crate::name::RequirerName;
 use crate::place::Place;
 use crate::record::{PlaceRecord, RequirerRecord};
 use crate::service::{ManageTrust, ReadTrust, Trust, Why};
+use crate::unit::Counts;
+use crate::wanted::BundleSince;
 
 /// The most requirers.
 const REQUIRERS_MAX: usize = 50_000;
@@ -28,6 +30,17 @@ pub struct Requirer {
     pub by: String,
     /// Whether it goes once nothing of it is left.
     pub leaving: bool,
+}
+
+/// A requirer, and how it is with its places.
+#[derive(Debug, Clone)]
+pub struct RequirerView {
+    /// Itself.
+    pub requirer: Requirer,
+    /// What it is to have.
+    pub wanted: BundleSince,
+    /// How many of its places are how.
+    pub counts: Counts,
 }
 
 impl Trust {
@@ -122,16 +135,22 @@ impl Trust {
         _permit: Permit<ReadTrust>,
         after: Option<&RequirerName>,
         limit: usize,
-    ) -> Result<(Vec<Requirer>, bool), store::Error> {
+    ) -> Result<(Vec<RequirerView>, bool), ReadError> {
         let after = after.map(|after| self.requirers.key(after.as_str())).transpose()?;
         let page = self.requirers.list(store::Page { after, limit }).await?;
-        let requirer = |(name, found): (String, Loaded<RequirerRecord>)| {
-            self.requirer_of(RequirerName::from_record(name), &found.record)
-        };
-        Ok((page.entries.into_iter().map(requirer).collect(), page.next.is_some()))
+        let mut views = Vec::with_capacity(page.entries.len());
+        for (name, found) in page.entries {
+            match self.view(RequirerName::from_record(name), &found.record).await {
+                Ok(view) => views.push(view),
+                // It has gone meanwhile.
+                Err(ReadError::NoRequirer(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((views, page.next.is_some()))
     }
 
-    /// A requirer.
+    /// A requirer, and how it is with its places.
     ///
     /// # Errors
     /// [`ReadError::NoRequirer`], or the store's.
@@ -139,9 +158,15 @@ impl Trust {
         &self,
         _permit: Permit<ReadTrust>,
         name: &RequirerName,
-    ) -> Result<Requirer, ReadError> {
+    ) -> Result<RequirerView, ReadError> {
         let found = self.load_requirer(name).await?.ok_or_else(|| ReadError::NoRequirer(name.clone()))?;
-        Ok(self.requirer_of(name.clone(), &found.record))
+        self.view(name.clone(), &found.record).await
+    }
+
+    async fn view(&self, name: RequirerName, record: &RequirerRecord) -> Result<RequirerView, ReadError> {
+        let wanted = self.bundle_of(&name).await?;
+        let counts = self.counts(&name, &wanted).await?;
+        Ok(RequirerView { requirer: self.requirer_of(name, record), wanted, counts })
     }
 
     pub(crate) fn requirer_of(&self, name: RequirerName, record: &RequirerRecord) -> Requirer {

@@ -338,14 +338,14 @@ impl Trust {
         unit: &str,
         hash: &str,
     ) -> Result<(), ConfirmError> {
-        let bundle = self.bundle(Permit::house(), requirer).await?.bundle;
+        let bundle = self.bundle_of(requirer).await?.bundle;
         let is_name = (1..=UNIT_BYTES_MAX).contains(&unit.len())
             && unit.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
         if !is_name {
             return Err(ConfirmError::Unit);
         }
-        let is_poll = self.requirer(Permit::house(), requirer).await?.place == Some(Place::Poll);
-        if !is_poll {
+        let found = self.load_requirer(requirer).await?;
+        if found.is_none_or(|found| found.record.place != PlaceRecord::Poll) {
             return Err(ConfirmError::Looked);
         }
         if bundle.hash() != hash {
@@ -376,12 +376,21 @@ impl Trust {
     /// [`ReadError`].
     pub async fn units(
         &self,
-        permit: Permit<ReadTrust>,
+        _permit: Permit<ReadTrust>,
         requirer: &RequirerName,
         after_name: Option<&str>,
         limit: usize,
     ) -> Result<(Vec<Unit>, bool), ReadError> {
-        let wanted = self.bundle(permit, requirer).await?;
+        self.states_of(requirer, after_name, limit).await
+    }
+
+    pub(crate) async fn states_of(
+        &self,
+        requirer: &RequirerName,
+        after_name: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<Unit>, bool), ReadError> {
+        let wanted = self.bundle_of(requirer).await?;
         let mut found = self.units_of(requirer, after_name, limit.saturating_add(1)).await?;
         let more = found.len() > limit;
         found.truncate(limit);
@@ -396,12 +405,8 @@ impl Trust {
     }
 
     /// How many places of `requirer` are how, which is to have `wanted`.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn counts(
+    pub(crate) async fn counts(
         &self,
-        _permit: Permit<ReadTrust>,
         requirer: &RequirerName,
         wanted: &BundleSince,
     ) -> Result<Counts, store::Error> {

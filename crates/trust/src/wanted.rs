@@ -38,6 +38,10 @@ impl Trust {
         _permit: Permit<ReadTrust>,
         requirer: &RequirerName,
     ) -> Result<BundleSince, ReadError> {
+        self.bundle_of(requirer).await
+    }
+
+    pub(crate) async fn bundle_of(&self, requirer: &RequirerName) -> Result<BundleSince, ReadError> {
         let mut everything = Everything::default();
         let found =
             self.load_requirer(requirer).await?.ok_or_else(|| ReadError::NoRequirer(requirer.clone()))?;

@@ -10,8 +10,8 @@ use http::StatusCode;
 use identity::Permit;
 use tokio::time::{Instant, timeout_at};
 use trust::{
-    Anchor, BundleSince, Finding, Fingerprint, Offer, ProviderName, ReadTrust, RequirerName, SetChange,
-    Terms, Trust, Unit, UnitState, Why,
+    Anchor, BundleSince, Finding, Fingerprint, Offer, ProviderName, RequirerName, SetChange, Terms, Trust,
+    Unit, UnitState, Why,
 };
 use wire::Page;
 
@@ -150,28 +150,26 @@ impl V1 {
     pub(super) async fn trust_requirers(&self, asked: Asked) -> Result<Answer, Refusal> {
         let (limit, after) = (asked.limit()?, asked.after::<RequirerName>(REQUIRERS)?);
         let (found, more) = self.trust().list_requirers(asked.permit()?, after.as_ref(), limit).await?;
-        let next = found.last().filter(|_| more).map(|last| cursor(REQUIRERS, last.name.as_str()));
-        let mut items = Vec::with_capacity(found.len());
-        for requirer in found {
-            items.push(self.requirer(requirer).await?);
-        }
+        let next = found.last().filter(|_| more).map(|last| cursor(REQUIRERS, last.requirer.name.as_str()));
+        let items: Vec<_> = found.into_iter().map(requirer).collect();
         Ok(Answer::ok(&Page { items, next }))
     }
 
     pub(super) async fn trust_requirer(&self, asked: Asked) -> Result<Answer, Refusal> {
         let found = self.trust().requirer(asked.permit()?, &asked.part(0)?).await?;
-        Ok(Answer::ok(&self.requirer(found).await?))
+        Ok(Answer::ok(&requirer(found)))
     }
 
     pub(super) async fn put_trust_requirer(&self, mut asked: Asked) -> Result<Answer, Refusal> {
-        let (permit, name) = (asked.permit()?, asked.part::<RequirerName>(0)?);
+        let (permit, look, name) = (asked.permit()?, asked.permit()?, asked.part::<RequirerName>(0)?);
         let said: wire::NewTrustRequirer = asked.json().await?;
         let why = why(said.why.as_deref());
         let place = places::read(said.place)?;
         let trust = self.trust().clone();
         let set = async move { trust.set_requirer(permit, &name, &place, &why).await };
-        let found = self.house.tasks().complete(set).await?;
-        Ok(Answer::ok(&self.requirer(found).await?))
+        let set = self.house.tasks().complete(set).await?;
+        let found = self.trust().requirer(look, &set.name).await?;
+        Ok(Answer::ok(&requirer(found)))
     }
 
     pub(super) async fn delete_trust_requirer(&self, asked: Asked) -> Result<Answer, Refusal> {
@@ -197,7 +195,8 @@ impl V1 {
 
     /// What a requirer is to have: at once, or as soon as it is something that whoever asks does not have.
     async fn awaited_bundle(&self, asked: Asked) -> Result<BundleSince, Refusal> {
-        let (permit, name) = (asked.permit()?, asked.part::<RequirerName>(0)?);
+        let (by, name) = (asked.by().clone(), asked.part::<RequirerName>(0)?);
+        let permit = asked.permit()?;
         let until = Instant::now() + wait(&asked)?;
         // Listened to before it is looked at: no hint in between is missed.
         let mut hints = self.house.hints();
@@ -222,7 +221,7 @@ impl V1 {
                 _ = timeout_at(look, hinted) => {}
                 () = self.house.stopping().asked() => {}
             }
-            bundle = self.trust().bundle(Permit::house(), &name).await?;
+            bundle = self.trust().bundle(Permit::grant(by.clone())?, &name).await?;
         }
         Ok(bundle)
     }
@@ -291,26 +290,20 @@ impl V1 {
         let (set, anchors) = found.ok_or_else(|| not_found("there is no such relation"))?;
         Ok(Answer::ok(&certificates(&set, anchors.iter(), self.house.clock().now())))
     }
+}
 
-    /// A requirer, and how it is with its places.
-    async fn requirer(&self, found: trust::RequirerState) -> Result<wire::TrustRequirer, Refusal> {
-        let bundle = self.trust().bundle(Permit::<ReadTrust>::house(), &found.name).await?;
-        let counts = self.trust().counts(Permit::house(), &found.name, &bundle).await?;
-        Ok(wire::TrustRequirer {
-            name: found.name.to_string(),
-            place: found.place.map(places::show),
-            hash: bundle.bundle.hash().to_owned(),
-            count: bundle.bundle.anchors().len(),
-            changed: bundle.since.to_string(),
-            places: wire::TrustCounts {
-                in_step: counts.in_step,
-                behind: counts.behind,
-                failing: counts.failing,
-            },
-            since: found.since.to_string(),
-            by: found.by,
-            leaving: found.leaving,
-        })
+/// A requirer, and how it is with its places.
+fn requirer(trust::RequirerView { requirer, wanted, counts }: trust::RequirerView) -> wire::TrustRequirer {
+    wire::TrustRequirer {
+        name: requirer.name.to_string(),
+        place: requirer.place.map(places::show),
+        hash: wanted.bundle.hash().to_owned(),
+        count: wanted.bundle.anchors().len(),
+        changed: wanted.since.to_string(),
+        places: wire::TrustCounts { in_step: counts.in_step, behind: counts.behind, failing: counts.failing },
+        since: requirer.since.to_string(),
+        by: requirer.by,
+        leaving: requirer.leaving,
     }
 }
 
