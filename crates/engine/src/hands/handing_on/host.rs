@@ -157,7 +157,6 @@ pub(crate) enum HandedOn {
 }
 
 /// Who hands certificates on, and what.
-#[expect(dead_code, reason = "whoever reconciles hosts with their bundles calls this")]
 #[derive(Clone, Copy)]
 pub(crate) struct Errand<'a> {
     pub(crate) claims: &'a Claims,
