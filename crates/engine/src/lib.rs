@@ -9,6 +9,7 @@ mod house;
 mod house_error;
 mod neighbours;
 mod outbox;
+mod reactions;
 mod reconciler;
 mod reconcilers;
 mod refusals;

@@ -3,5 +3,3 @@
 mod host;
 
 pub use host::{Delivered, DeliveryError, deliver, withdraw};
-#[expect(unused_imports, reason = "whoever reconciles hosts with their bundles calls this")]
-pub(crate) use host::{Errand, HandedOn};
