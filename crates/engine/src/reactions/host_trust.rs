@@ -13,7 +13,7 @@ use crate::reconciler::{self, LEASE, StepError};
 use crate::tasks::Stop;
 
 /// How it ended with a host of the fleet.
-#[expect(dead_code, reason = "whoever reconciles hosts with their bundles calls this")]
+#[cfg_attr(not(test), expect(dead_code, reason = "whoever reconciles hosts with their bundles calls this"))]
 #[derive(Debug)]
 pub(crate) enum HandedOn {
     /// It has what it is to have.
@@ -45,7 +45,10 @@ impl Crew {
     ///
     /// # Errors
     /// The store's. What is wrong with the host is [`HandedOn::Failed`].
-    #[expect(dead_code, reason = "whoever reconciles hosts with their bundles calls this")]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "whoever reconciles hosts with their bundles calls this")
+    )]
     pub(crate) async fn hand_on_to_host(
         &self,
         address: &HostAddress,
@@ -84,3 +87,6 @@ impl Crew {
         reconciler::holding(claim.clone(), claims, clock, &while_held, work).await
     }
 }
+
+#[cfg(test)]
+mod tests;
