@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! from the distribution   openssl  sqlite3  curl  etcd  etcdctl  ssh  script
-//!                         sshd  sudo  ip  unshare
+//!                         sshd  sudo  ip  unshare  update-ca-certificates
 //!                         python3 with venv and PyYAML
 //!                         cloud-init, unpacked and not installed, and what it needs
 //! from PyPI               caucase  pkilint  requests  bcrypt  schemathesis  ansible-core  moto, and what
@@ -34,6 +34,7 @@ const PROGRAMS: &[Need] = &[
     ("openssl", &["openssl"]),
     ("sqlite3", &["sqlite3"]),
     ("curl", &["curl", "ca-certificates"]),
+    ("update-ca-certificates", &["ca-certificates"]),
     ("etcd", &["etcd-server"]),
     ("etcdctl", &["etcd-client"]),
     ("ssh", &["openssh-client"]),

@@ -9,9 +9,10 @@ use identity::Permit;
 use store::Claims;
 use tokio::sync::Semaphore;
 
-use crate::hands::handing_on::{Courier, Everywhere};
+use crate::hands::handing_on::Courier;
 use crate::hands::{Crew, Hands, NodesError, told};
 use crate::house::House;
+use crate::reactions::Everywhere;
 use crate::reconcilers::{CloseIdle, HandOnTrust, Investigate, Operations, RegisterNodes, Watch, Watcher};
 
 /// How long a container manager may take to answer while somebody waits for it.

@@ -33,7 +33,7 @@ pub(crate) use nodes::{Nodes, NodesError};
 pub(crate) use operate::{Came, Ready, Task, Visit};
 pub use playbooks::Playbooks;
 use reach::target;
-pub(crate) use reach::{NoWay, told};
+pub(crate) use reach::{NoWay, told, why};
 pub(crate) use wards::Wards;
 
 /// How long a look at a host may take, after signing in.

@@ -1,16 +1,23 @@
 //! What hosts are asked and told, over either transport: Provost's own SSH, and the real `ansible-playbook`. On real sshd
 //! hosts.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ansible::Ansible;
 use base::{Clock, Entropy, Secret};
+use engine::handing_on::{deliver, withdraw};
 use engine::{Hands, Playbooks};
 use fleet::bootstrap::Profile;
 use fleet::{OsCommands, Playbook, Templates};
 use ssh::{Address, Command, End, Error, Output, Remote, Sessions, Target, Upload, UserKey};
 use testkit::{Host, HostPlan, Hosts, wait_until};
+use trust::Anchor;
+use trust::on_host::{FilePlace, OnHost};
+use x509::{KeySpec, PrivateKey, extension};
+
+use crate::host_trust::signed;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Transport {
@@ -36,6 +43,7 @@ on_both_transports! {
     files_arrive_whole
     whoever_is_late_or_away_is_told_of
     a_restart_is_one
+    certificates_are_handed_on
     many_are_looked_at_together
 }
 
@@ -216,6 +224,30 @@ async fn a_restart_is_one(transport: Transport) {
         let ended = restarts.run(&target, &Command::new("reboot")).await;
         assert!(matches!(&ended, Err(Error::Cannot { said, .. }) if said.contains("no task")), "{ended:?}");
     }
+}
+
+/// A bundle of almost 200 KiB, which is more than an argument of a command may be.
+async fn certificates_are_handed_on(transport: Transport) {
+    let world = World::new(transport, vec![HostPlan::new()]);
+    let target = world.target("admin").await;
+    let key = PrivateKey::generate(KeySpec::Ed25519).unwrap();
+    let ca = || vec![extension::basic_constraints(true, None)];
+    let named = |number: u32| format!("authority {number}");
+    let signed = |number| signed(&named(number), &named(number), &key, &key, ca());
+    let bundle: BTreeSet<Anchor> = (0..500).map(|number| Anchor::from(&signed(number))).collect();
+    let bundle: Vec<Anchor> = bundle.into_iter().collect();
+    let text: String = bundle.iter().map(Anchor::pem).collect();
+    assert!(text.len() > 128 << 10, "{}", text.len());
+    let files = vec![FilePlace::new("/etc/cas.pem").unwrap().with_hook("echo once >>/tmp/hook").unwrap()];
+    let places = OnHost { files, ..OnHost::default() };
+    for changed in [true, false] {
+        let delivered = deliver(&*world.hands.remote, &target, &places, &bundle).await.unwrap();
+        assert_eq!((delivered.changed, delivered.drift), (changed, false));
+    }
+    let read = |path: &str| std::fs::read_to_string(world.host().path(path)).unwrap();
+    assert_eq!((read("/etc/cas.pem"), read("/tmp/hook").as_str()), (text, "once\n"));
+    assert!(withdraw(&*world.hands.remote, &target, &places).await.unwrap().changed);
+    assert!(!world.host().path("/etc/cas.pem").exists());
 }
 
 /// What one does is no other's fault: neither who is away, nor who has another key, nor who hangs.

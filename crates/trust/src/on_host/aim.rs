@@ -170,7 +170,8 @@ impl<'a> Aim<'a> {
         for store in &TRUST_STORES {
             let Some(there) = seen.stores.get(store.name) else { continue };
             let wanted = self.wanted(store, chosen);
-            let is_known = wanted.is_empty() == (there.memory == Memory::None);
+            let memory = if wanted.is_empty() { Memory::None } else { Memory::Kept };
+            let is_known = there.memory == memory;
             let is_right = is_known && !there.is_behind && self.lacks(store, there, &wanted).is_ok();
             // Whoever was interrupted may have got as far as the program, or not.
             if is_right && (!seen.is_begun || wanted.is_empty()) {

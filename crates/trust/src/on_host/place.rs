@@ -77,7 +77,7 @@ impl FilePlace {
         let is_in = |folder: &&str| {
             path.strip_prefix(*folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        if OURS.iter().chain(&NO_PLACES).any(|folder| is_in(folder)) {
+        if OURS.iter().chain(&NO_PLACES).any(is_in) {
             return Err(BadPlace::Forbidden(path.to_owned()));
         }
         let root = || "root".to_owned();

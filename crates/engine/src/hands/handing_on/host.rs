@@ -9,19 +9,12 @@
 
 use std::time::Duration;
 
-use base::{Clock, Explain, Kind, Secret};
-use fleet::{HostAddress, claim_on};
-use ssh::{Command, End, Keep, KnownKey, Remote, Target};
-use store::Claims;
+use base::{Explain, Kind, Secret};
+use ssh::{Command, End, Keep, Remote, Target};
 use trust::Anchor;
 use trust::on_host::{
     Aim, Amiss, HOOK_SECONDS, HOST_ANSWER_BYTES_MAX, NotSeen, OnHost, Seen, TrustStore, host_script,
 };
-
-use crate::hands::Crew;
-use crate::hands::reach::{NoWay, told, why};
-use crate::reconciler::{self, LEASE, StepError};
-use crate::tasks::Stop;
 
 /// How long a look may take: another delivery, of which the connection broke, may still be at work there.
 const LOOK: Duration = Duration::from_secs(120);
@@ -139,76 +132,5 @@ async fn ask(
         End::Exit(0) => Ok(Seen::read(&output.stdout.kept())?),
         ref busy if *busy == BUSY => Err(DeliveryError::Busy),
         ref end => Err(DeliveryError::Unfit { end: end.clone(), words: output.last_words() }),
-    }
-}
-
-/// How it ended with a host of the fleet.
-#[derive(Debug)]
-pub(crate) enum HandedOn {
-    /// It has what it is to have.
-    Done(Delivered),
-    /// It has not, and this is to be said of it.
-    Failed(String),
-    /// There is no such host any more.
-    Gone,
-    /// Somebody else is at it, or it was never met; or we are to stop. Nothing was begun.
-    NotNow,
-}
-
-/// Who hands certificates on, and what.
-#[derive(Clone, Copy)]
-pub(crate) struct Errand<'a> {
-    pub(crate) claims: &'a Claims,
-    pub(crate) holder: &'a str,
-    pub(crate) clock: &'a Clock,
-    /// Where on the host they are to be.
-    pub(crate) places: &'a OnHost,
-    /// What is to be there, sorted and none twice; `None` where all of ours is to go.
-    pub(crate) bundle: Option<&'a [Anchor]>,
-}
-
-impl Crew {
-    /// Sees that a host of the fleet has what it is to have: under the claim on it, as everybody does who works there,
-    /// and not while an operation is at it. Only a host whose key was pinned is asked, and only if it proves that one.
-    /// What was begun is done to its end, which is some minutes at most.
-    ///
-    /// # Errors
-    /// The store's. What is wrong with the host is [`HandedOn::Failed`].
-    pub(crate) async fn hand_on_to_host(
-        &self,
-        address: &HostAddress,
-        errand: Errand<'_>,
-        stop: &Stop,
-    ) -> Result<HandedOn, StepError> {
-        let Errand { claims, holder, clock, places, bundle } = errand;
-        let taken = claims.take(&claim_on(address), holder, clock.now(), LEASE).await?;
-        let Some(claim) = taken else { return Ok(HandedOn::NotNow) };
-        let while_held = stop.part();
-        let work = async {
-            // Whoever begins with a host in an operation sees that nobody holds the claim: from here on, nobody does.
-            if while_held.is_asked() || self.fleet.is_under_way(address).await? {
-                return Ok(HandedOn::NotNow);
-            }
-            let target = match self.way_in(address).await {
-                Ok(target) => target,
-                Err(NoWay::Gone) => return Ok(HandedOn::Gone),
-                Err(NoWay::Unknown(reason)) => return Ok(HandedOn::Failed(reason)),
-                Err(NoWay::Ours(error)) => return Err(error),
-            };
-            if !matches!(target.known, KnownKey::Pinned(_)) {
-                return Ok(HandedOn::NotNow);
-            }
-            let remote = &*self.hands.remote;
-            let done = match bundle {
-                Some(bundle) => deliver(remote, &target, places, bundle).await,
-                None => withdraw(remote, &target, places).await,
-            };
-            Ok(match done {
-                Ok(delivered) => HandedOn::Done(delivered),
-                Err(DeliveryError::Remote(error)) => HandedOn::Failed(why(address, &error)),
-                Err(error) => HandedOn::Failed(told(&error)),
-            })
-        };
-        reconciler::holding(claim.clone(), claims, clock, &while_held, work).await
     }
 }

@@ -13,9 +13,9 @@ use trust::on_host::OnHost;
 use trust::webhook::{Key, Notice};
 use trust::{Anchor, Bundle, InKubernetes, Place, Webhook, WhichHosts};
 
-use super::host::{Errand, HandedOn};
-use super::kubernetes::{self, Delivery};
-use super::webhook::{self, Courier, Hook};
+use super::{Errand, HandedOn};
+use crate::hands::handing_on::kubernetes::{self, Delivery};
+use crate::hands::handing_on::webhook::{self, Courier, Hook};
 use crate::hands::{Crew, Nodes, told};
 use crate::reconcilers::{Came, HandOn, HostErrand, RequirerErrand};
 use crate::tasks::Stop;
