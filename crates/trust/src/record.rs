@@ -6,6 +6,7 @@
 //! /trust/relation/<requirer>/<20 digits>      that the one is to have what the other says, and its own set
 //! /trust/number/<20 digits>                   whose relation a number is
 //! /trust/counter/relation                     the number of the next relation, never given twice
+//! /trust/counter/requirers                    how many requirers there are
 //! /trust/set/<hash>/<4 digits>                certificates of a set, named by what is in it
 //! /trust/certificate/<fingerprint>            who brought a certificate, and when
 //! /trust/unit/<requirer>/<unit>               what is on one host, in one namespace, in one file of a requirer
@@ -73,7 +74,7 @@ pub(crate) struct NumberRecord {
     pub(crate) requirer: String,
 }
 
-/// What number is next.
+/// What number is next, or how many there are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CounterRecord {
     /// The number.

@@ -8,13 +8,15 @@ use crate::error::{ChangeError, ReadError};
 use crate::event::Happened;
 use crate::name::RequirerName;
 use crate::place::Place;
-use crate::record::{PlaceRecord, RequirerRecord};
+use crate::record::{CounterRecord, PlaceRecord, RequirerRecord};
 use crate::service::{ManageTrust, ReadTrust, Trust, Why};
 use crate::unit::Counts;
 use crate::wanted::BundleSince;
 
 /// The most requirers.
-const REQUIRERS_MAX: usize = 50_000;
+const REQUIRERS_MAX: u64 = 50_000;
+/// What counts them.
+const REQUIRERS: &str = "requirers";
 
 /// A requirer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,19 +69,19 @@ impl Trust {
             {
                 return Ok(self.requirer_of(name.clone(), &found.record));
             }
+            let mut batch = Batch::new();
+            if found.is_none() && self.count_requirer(&mut batch, true).await? > REQUIRERS_MAX {
+                return Err(ChangeError::Full { what: "there are as many requirers as there may be" });
+            }
             let about = self.requirers.key(name.as_str())?;
             let place = place.record(about.as_str(), &self.ground.sealing, &self.ground.entropy);
             let record = match &found {
                 Some(found) => RequirerRecord { place, changed: now, leaving: None, ..found.record.clone() },
-                None if self.count_requirers().await? >= REQUIRERS_MAX => {
-                    return Err(ChangeError::Full { what: "there are as many requirers as there may be" });
-                }
                 None => {
                     let by = permit.by().name().to_owned();
                     RequirerRecord { place, changed: now, by, at: now, leaving: None }
                 }
             };
-            let mut batch = Batch::new();
             self.requirers.put_over(&mut batch, name.as_str(), &record, found.map(|found| found.version))?;
             match self.commit(batch, &Happened::RequirerSet { name }, permit.by(), why).await {
                 Ok(()) => return Ok(self.requirer_of(name.clone(), &record)),
@@ -184,7 +186,13 @@ impl Trust {
         Place::from_record(record.clone(), about.as_str(), &self.ground.sealing)
     }
 
-    async fn count_requirers(&self) -> Result<usize, store::Error> {
-        Ok(self.requirers.all().await?.len())
+    /// Counts one more, or one less, in the same commit; how many there are then.
+    pub(crate) async fn count_requirer(&self, batch: &mut Batch, comes: bool) -> Result<u64, store::Error> {
+        let found = self.counter.get(REQUIRERS).await?;
+        let count = found.as_ref().map_or(0, |found| found.record.next);
+        let next = if comes { count + 1 } else { count.saturating_sub(1) };
+        let version = found.map(|found| found.version);
+        self.counter.put_over(batch, REQUIRERS, &CounterRecord { next }, version)?;
+        Ok(next)
     }
 }

@@ -220,17 +220,22 @@ impl Written {
 }
 
 impl Trust {
-    /// What is written down of the places of `requirer`.
+    /// What is written down of the places of every requirer, by its name.
     ///
     /// # Errors
     /// The store's.
     pub async fn written(
         &self,
         _permit: Permit<ManageTrust>,
-        requirer: &RequirerName,
-    ) -> Result<Written, store::Error> {
-        let found = self.units_of(requirer, None, usize::MAX).await?;
-        Ok(Written(found.into_iter().map(|(name, found)| (name, found.record)).collect()))
+    ) -> Result<HashMap<RequirerName, Written>, store::Error> {
+        let mut written: HashMap<RequirerName, Written> = HashMap::new();
+        for (id, found) in self.units.all().await? {
+            if let Some((requirer, unit)) = id.split_once('/') {
+                let requirer = RequirerName::from_record(requirer.to_owned());
+                written.entry(requirer).or_default().0.insert(unit.to_owned(), found.record);
+            }
+        }
+        Ok(written)
     }
 
     /// Writes down that certificates are about to be put at `place` in these units of `requirer`, so that they are taken
@@ -475,6 +480,7 @@ impl Trust {
             let is_last = relations.len() <= 20 && units.len() < 50;
             let done = if is_last {
                 self.requirers.remove(&mut batch, name.as_str(), found.version)?;
+                self.count_requirer(&mut batch, false).await?;
                 let happened = Happened::RequirerGone { name, left_behind };
                 self.commit(batch, &happened, by, &Why::default()).await
             } else {

@@ -147,9 +147,10 @@ impl HandOnTrust {
     /// All requirers whose certificates are put somewhere by the house, and when the next provider's grace ends.
     async fn requirers(&self) -> Result<(Vec<Requirer>, Option<Timestamp>), StepError> {
         let (wanted, next) = self.trust.wanted(Permit::house()).await?;
+        let mut all_written = self.trust.written(Permit::house()).await?;
         let mut requirers = Vec::new();
         for wanted in wanted {
-            let written = self.trust.written(Permit::house(), &wanted.requirer).await?;
+            let written = all_written.remove(&wanted.requirer).unwrap_or_default();
             let is_poll = wanted.place == Place::Poll;
             if wanted.leaving && (is_poll || written.names().next().is_none()) {
                 self.trust.requirer_left(Permit::house(), &wanted.requirer).await?;

@@ -3,7 +3,7 @@
 use base::Span;
 use futures_executor::block_on;
 use trust::on_host::{FilePlace, OnHost};
-use trust::{ConfirmError, Outcome, Place, Put, UnitState, WhichHosts};
+use trust::{ConfirmError, Outcome, Place, Put, UnitState, WhichHosts, Written};
 
 use crate::ground::{House, add, anchors, may, no_reason, requirer};
 
@@ -13,6 +13,10 @@ fn on_hosts(on: OnHost) -> Place {
 
 fn store() -> OnHost {
     OnHost { system_store: true, ..OnHost::default() }
+}
+
+async fn all_written(house: &House) -> Written {
+    house.trust.written(may()).await.unwrap().remove(&requirer("web")).unwrap_or_default()
 }
 
 async fn hash(house: &House) -> String {
@@ -32,7 +36,7 @@ fn a_place_is_followed_from_its_first_attempt_to_its_end() {
         house.trust.set_requirer(may(), &requirer("web"), &place, &no_reason()).await.unwrap();
         house.offer("corp", &add(&anchors(1))).await.unwrap();
         let drift = Span::seconds(3_600);
-        let written = house.trust.written(may(), &requirer("web")).await.unwrap();
+        let written = all_written(&house).await;
         assert!(!written.is_announced("h1", &place) && written.due("h1", "x", &place, drift).as_unix() == 0);
         let names = ["h1".to_owned(), "h2".to_owned()];
         house.trust.announce(may(), &requirer("web"), &names, &place).await.unwrap();
@@ -53,7 +57,7 @@ fn a_place_is_followed_from_its_first_attempt_to_its_end() {
             panic!("it failed");
         };
         assert_eq!((reason.as_str(), next), ("away", house.clock.now() + Span::seconds(5)));
-        let written = house.trust.written(may(), &requirer("web")).await.unwrap();
+        let written = all_written(&house).await;
         assert!(written.is_announced("h1", &place) && written.elsewhere("h1", &place).is_empty());
         assert_eq!(written.due("h1", &hash, &place, drift), house.clock.now() + drift);
         assert_eq!(written.due("h1", "another", &place, drift).as_unix(), 0);
@@ -63,14 +67,14 @@ fn a_place_is_followed_from_its_first_attempt_to_its_end() {
             on_hosts(OnHost { files: vec![FilePlace::new("/etc/ca.pem").unwrap()], ..OnHost::default() });
         assert_eq!(written.due("h1", &hash, &other, drift).as_unix(), 0);
         house.trust.announce(may(), &requirer("web"), &names[..1], &other).await.unwrap();
-        let written = house.trust.written(may(), &requirer("web")).await.unwrap();
+        let written = all_written(&house).await;
         let [Place::Hosts { on, .. }] = &written.elsewhere("h1", &other)[..] else {
             panic!("one other place")
         };
         assert!(on.system_store);
         let moved = Outcome { place: other.clone(), ..outcome("h1", put(true), false) };
         house.trust.report(may(), &[moved]).await.unwrap();
-        let written = house.trust.written(may(), &requirer("web")).await.unwrap();
+        let written = all_written(&house).await;
         assert!(written.elsewhere("h1", &other).is_empty());
         let (units, _) = house.trust.units(may(), &requirer("web"), None, 1).await.unwrap();
         assert_eq!(units[0].drifted, Some(house.clock.now()));
