@@ -46,7 +46,7 @@ if [ "$(tail -n 1 "$work/input")" != end ]; then
     exit 74
 fi
 # What the shell reads; sets and certificates are many.
-awk '$1 == "certificates" { exit } $1 != "want"' "$work/input" >"$work/header"
+awk '$1 == "contents" || $1 == "certificates" { exit } $1 != "want"' "$work/input" >"$work/header"
 
 # Has the system keep what it was given.
 settle() {
@@ -237,7 +237,7 @@ clear_unfinished() {
 make_store() {
     grep -qx "use $kind" "$work/header" || return
     wanted=$work/wanted.$kind
-    awk -v kind="$kind" '$1 == "certificates" { exit } $1 == "use" { is = $2 == kind }
+    awk -v kind="$kind" '$1 == "contents" { exit } $1 == "use" { is = $2 == kind }
         is && $1 == "want" { print $3 "  " $2 }' "$work/input" >"$wanted"
     # The system's own folder is for all to read.
     [ -d "$folder" ] || (umask 022 && mkdir -p "$folder") || { tell "cannot $kind" "there is no $folder"; return; }
@@ -299,8 +299,25 @@ look_at_place() {
     echo "place $index $is $attributes $owed $was"
 }
 
-# Writes the bundle to $path, beside it first.
+# Prepares what is to be in a file.
+prepare_content() {
+    awk -v content="$content" '
+    $1 == "contents" { listed = 1; next }
+    $1 == "certificates" { inside = 1; next }
+    !inside {
+        if (listed && $1 == "content") is = $2 == content
+        else if (listed && is && $1 == "member") member[$2] = 1
+        next
+    }
+    $1 == "end" { next }
+    /^provost-/ { out = $1 in member; next }
+    out { print }' "$work/input" >"$work/bundle" || return 1
+    sum=$(digest "$work/bundle")
+}
+
+# Writes the certificates to $path, beside it first.
 put_place() {
+    prepare_content || { tell "cannot $index" 'the host has no room for what was sent'; return; }
     place_folder=${path%/*}
     beside=$place_folder/.${path##*/}.provost-new
     is=$(digest "$path")
@@ -375,6 +392,7 @@ for_places() {
         'group '*) group=$value ;;
         'mode '*) mode=$value ;;
         'hook '*) on_change=$value ;;
+        'content '*) content=$value ;;
         put | drop)
             key=$(key_of "$path")
             echo "$key" >>"$work/keys-of-places"
@@ -465,9 +483,6 @@ if [ "$(head -n 1 "$work/header")" = make ]; then
     [ -e "$state/begun" ] && was_begun=1
     : >"$state/begun"
     settle "$state"
-    awk '$1 == "certificates" { inside = 1; next } !inside || $1 == "end" || /^provost-/ { next } { print }' \
-        "$work/input" >"$work/bundle" || fail 'the host has no room for what was sent'
-    sum=$(digest "$work/bundle")
     seconds=$(awk '$1 == "seconds" { print $2 }' "$work/header")
     for_stores make_store
     for_places make_place

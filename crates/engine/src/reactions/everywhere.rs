@@ -17,7 +17,7 @@ use super::{Errand, HandedOn};
 use crate::hands::handing_on::kubernetes::{self, Delivery};
 use crate::hands::handing_on::webhook::{self, Courier, Hook};
 use crate::hands::{Crew, Nodes, told};
-use crate::reconcilers::{Came, HandOn, HostErrand, RequirerErrand};
+use crate::reconcilers::{Came, HandOn, HostErrand, Part, RequirerErrand};
 use crate::tasks::Stop;
 
 /// What a webhook's one unit is called.
@@ -61,10 +61,8 @@ impl Everywhere {
         let Ok(address) = errand.host.parse::<HostAddress>() else {
             return Came::Failed("that is no address of a host".into());
         };
-        let (places, bundle) = match together(errand) {
-            Ok(together) => together,
-            Err(reason) => return Came::Failed(reason),
-        };
+        let (places, bundle, contents) = together(&errand.parts);
+        let contents: Vec<&[Anchor]> = contents.iter().map(Vec::as_slice).collect();
         let handed = crew.hand_on_to_host(
             &address,
             Errand {
@@ -73,6 +71,7 @@ impl Everywhere {
                 clock: &self.clock,
                 places: &places,
                 bundle: (!errand.parts.is_empty()).then_some(&bundle[..]),
+                contents: &contents,
             },
             stop,
         );
@@ -178,22 +177,19 @@ fn in_unit(place: &InKubernetes) -> (&str, bool, &str, &str) {
     (&place.container_manager, place.secret, &place.name, &place.key)
 }
 
-/// All that a host is to have.
-fn together(errand: &HostErrand) -> Result<(OnHost, Vec<Anchor>), String> {
-    let parts = &errand.parts;
-    let files = parts.iter().flat_map(|part| part.on.files.iter().cloned()).collect();
+/// All that a host is to have: where, what in its trust store, and what in each file, in their order.
+fn together(parts: &[Part]) -> (OnHost, Vec<Anchor>, Vec<Vec<Anchor>>) {
+    let anchors = |bundle: &Bundle| bundle.anchors().iter().cloned().collect::<Vec<_>>();
     let on = OnHost {
         system_store: parts.iter().any(|part| part.on.system_store),
         java: parts.iter().any(|part| part.on.java),
-        files,
+        files: parts.iter().flat_map(|part| part.on.files.iter().cloned()).collect(),
     };
-    let all = Bundle::union(parts.iter().map(|part| &*part.bundle));
-    if let Some(other) =
-        parts.iter().find(|part| part.bundle.hash() != all.hash() && !part.on.files.is_empty())
-    {
-        return Err(format!("`{}` has files there, and another requirer other certificates", other.requirer));
-    }
-    Ok((on, all.anchors().iter().cloned().collect()))
+    let sharing = parts.iter().filter(|part| part.on.system_store);
+    let shared = Bundle::union(sharing.map(|part| &*part.bundle));
+    let contents =
+        parts.iter().flat_map(|part| part.on.files.iter().map(|_| anchors(&part.bundle))).collect();
+    (on, anchors(&shared), contents)
 }
 
 impl HandOn for Everywhere {

@@ -7,7 +7,7 @@ use store::Claims;
 use trust::Anchor;
 use trust::on_host::OnHost;
 
-use crate::hands::handing_on::{Delivered, DeliveryError, deliver, withdraw};
+use crate::hands::handing_on::{Delivered, DeliveryError, deliver_each, withdraw};
 use crate::hands::{Crew, NoWay, told, why};
 use crate::reconciler::{self, LEASE, StepError};
 use crate::tasks::Stop;
@@ -33,8 +33,10 @@ pub(crate) struct Errand<'a> {
     pub(crate) clock: &'a Clock,
     /// Where on the host they are to be.
     pub(crate) places: &'a OnHost,
-    /// What is to be there, sorted and none twice; `None` where all of ours is to go.
+    /// What is to be in its trust store, sorted and none twice; `None` where all of ours is to go.
     pub(crate) bundle: Option<&'a [Anchor]>,
+    /// What is to be in each of the files, in their order.
+    pub(crate) contents: &'a [&'a [Anchor]],
 }
 
 impl Crew {
@@ -50,7 +52,7 @@ impl Crew {
         errand: Errand<'_>,
         stop: &Stop,
     ) -> Result<HandedOn, StepError> {
-        let Errand { claims, holder, clock, places, bundle } = errand;
+        let Errand { claims, holder, clock, places, bundle, contents } = errand;
         let taken = claims.take(&claim_on(address), holder, clock.now(), LEASE).await?;
         let Some(claim) = taken else { return Ok(HandedOn::NotNow) };
         let while_held = stop.part();
@@ -71,7 +73,7 @@ impl Crew {
             }
             let remote = &*self.hands.remote;
             let done = match bundle {
-                Some(bundle) => deliver(remote, &target, places, bundle).await,
+                Some(bundle) => deliver_each(remote, &target, places, bundle, contents).await,
                 None => withdraw(remote, &target, places).await,
             };
             Ok(match done {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Clock, Secret, Span, Timestamp};
-use engine::handing_on::{Delivered, DeliveryError, deliver, withdraw};
+use engine::handing_on::{Delivered, DeliveryError, deliver, deliver_each, withdraw};
 use ssh::{Address, Sessions, Target, UserKey};
 use testkit::{Host, HostPlan, Hosts, Process, wait_until};
 use trust::Anchor;
@@ -279,6 +279,36 @@ async fn a_store_that_did_not_take_them_up_is_told_again() {
     world.say(&format!("cat >{BUNDLE}.new <<'end'\n{}end\n", a.anchor().pem()));
     assert_eq!(world.delivered(&places, &bundle_of(&[&b])).await, (true, false));
     assert_eq!(world.trusted(&bundle_of(&[&a, &b])), bundle_of(&[&b]));
+}
+
+#[tokio::test]
+async fn each_file_has_what_is_said_for_it() {
+    let world = World::debian();
+    let (a, b, c) = (Authority::new("a"), Authority::new("b"), Authority::new("c"));
+    let (store, one, other) = (bundle_of(&[&a]), bundle_of(&[&b, &a]), bundle_of(&[&c]));
+    let files = ["/etc/one.pem", "/etc/other.pem", "/etc/none.pem"].map(|path| FilePlace::new(path).unwrap());
+    let places = OnHost { system_store: true, java: false, files: files.to_vec() };
+    let deliver = async |contents: &[&[Anchor]]| {
+        let target = world.target("admin");
+        let done = deliver_each(&*world.remote, &target, &places, &store, contents).await.unwrap();
+        (done.changed, done.drift)
+    };
+    let text = |bundle: &[Anchor]| bundle.iter().map(Anchor::pem).collect::<String>();
+    let read = |path: &str| std::fs::read_to_string(world.host().path(path)).unwrap();
+    assert_eq!(deliver(&[&one, &other, &[]]).await, (true, false));
+    assert_eq!(read("/etc/one.pem"), text(&one));
+    assert_eq!((read("/etc/other.pem"), read("/etc/none.pem")), (text(&other), String::new()));
+    assert_eq!(
+        world.trusted(&bundle_of(&[&a, &b, &c])),
+        store,
+        "what is in a file only is not trusted by all"
+    );
+    assert_eq!(deliver(&[&one, &other, &[]]).await, (false, false));
+    assert_eq!(deliver(&[&one, &one, &[]]).await, (true, false));
+    assert_eq!((read("/etc/one.pem"), read("/etc/other.pem")), (text(&one), text(&one)));
+    world.say("echo more >>/etc/other.pem");
+    assert_eq!(deliver(&[&one, &one, &[]]).await, (true, true));
+    assert_eq!(read("/etc/other.pem"), text(&one));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What is to be on a host, and what is lacking.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use base::{Explain, Kind, hex, sha256};
@@ -17,6 +17,8 @@ const PREFIX: &str = "provost-";
 pub struct Aim<'a> {
     places: &'a OnHost,
     bundle: &'a [Anchor],
+    /// What is in each of the files, where that is not the bundle.
+    contents: &'a [&'a [Anchor]],
     /// Whether the files are to go, and not only what is in them.
     is_withdrawal: bool,
 }
@@ -139,13 +141,19 @@ impl<'a> Aim<'a> {
     /// To have `bundle` in all of `places`.
     #[must_use]
     pub fn deliver(places: &'a OnHost, bundle: &'a [Anchor]) -> Self {
-        Self { places, bundle, is_withdrawal: false }
+        Self { places, bundle, contents: &[], is_withdrawal: false }
+    }
+
+    /// The same, with something else in the files: each has what stands for it here, in their order, sorted and none twice.
+    #[must_use]
+    pub fn with_contents(self, contents: &'a [&'a [Anchor]]) -> Self {
+        Self { contents, ..self }
     }
 
     /// To have nothing of ours on it: no certificate, and none of the files in `places` that we put there.
     #[must_use]
     pub fn withdraw(places: &'a OnHost) -> Self {
-        Self { places, bundle: &[], is_withdrawal: true }
+        Self { places, bundle: &[], contents: &[], is_withdrawal: true }
     }
 
     /// How many files there are.
@@ -184,12 +192,18 @@ impl<'a> Aim<'a> {
             }
         }
         let are_files_right = seen.places.len() == self.places.files.len()
-            && self.places.files.iter().zip(&seen.places).all(|(place, there)| self.is_right(place, there));
+            && self.files_seen(seen).all(|(number, there)| self.is_right(number, there));
         if used.is_empty() && are_files_right && seen.strays.is_empty() && !seen.is_begun {
             return Ok(None);
         }
-        let mut order = format!("make\nseconds {HOOK_SECONDS}\n{}{used}certificates\n", self.known());
-        for anchor in self.bundle {
+        let mut order = format!(
+            "make\nseconds {HOOK_SECONDS}\n{}{used}contents\n{}certificates\n",
+            self.known(),
+            self.contents()
+        );
+        let files = (0..self.places.files.len()).flat_map(|number| self.content(number));
+        let all: BTreeSet<&Anchor> = self.bundle.iter().chain(files).collect();
+        for anchor in all {
             let _ = write!(order, "{PREFIX}{}\n{}", anchor.fingerprint(), anchor.pem());
         }
         order.push_str("end\n");
@@ -253,10 +267,9 @@ impl<'a> Aim<'a> {
                 return Err(Amiss::Hook { path: path(*place), status: *status, words: words.clone() });
             }
         }
-        let wrong =
-            self.places.files.iter().zip(&seen.places).find(|(place, there)| !self.is_right(place, there));
-        if let Some((place, _)) = wrong {
-            return Err(Amiss::Changed { what: place.path().to_owned() });
+        let wrong = self.files_seen(seen).find(|(number, there)| !self.is_right(*number, there));
+        if let Some((number, _)) = wrong {
+            return Err(Amiss::Changed { what: path(number) });
         }
         if seen.places.len() != self.places.files.len() || !seen.strays.is_empty() || seen.is_begun {
             return Err(Amiss::Changed { what: "what was put there".into() });
@@ -273,10 +286,23 @@ impl<'a> Aim<'a> {
         if self.places.java && self.places.system_store {
             known.push_str("java\n");
         }
-        for place in &self.places.files {
-            let _ = writeln!(known, "{}{}", place.lines(), if self.is_withdrawal { "drop" } else { "put" });
+        for (number, place) in self.places.files.iter().enumerate() {
+            let done = if self.is_withdrawal { "drop" } else { "put" };
+            let _ = writeln!(known, "{}content {number}\n{done}", place.lines());
         }
         known
+    }
+
+    /// What the files are to have.
+    fn contents(&self) -> String {
+        let mut told = String::new();
+        for number in 0..self.places.files.len() {
+            let _ = writeln!(told, "content {number}");
+            for anchor in self.content(number) {
+                let _ = writeln!(told, "member {PREFIX}{}", anchor.fingerprint());
+            }
+        }
+        told
     }
 
     /// The files that `store` is to have, and the digest of each.
@@ -320,13 +346,24 @@ impl<'a> Aim<'a> {
         }
     }
 
-    /// What is in each of the files.
-    fn digest(&self) -> String {
-        let text: String = self.bundle.iter().map(Anchor::pem).collect();
+    /// What is to be in a file.
+    fn content(&self, number: usize) -> &'a [Anchor] {
+        self.contents.get(number).copied().unwrap_or(self.bundle)
+    }
+
+    /// The digest of that.
+    fn digest(&self, number: usize) -> String {
+        let text: String = self.content(number).iter().map(Anchor::pem).collect();
         hex::encode(&sha256(text.as_bytes()))
     }
 
-    fn is_right(&self, place: &FilePlace, there: &PlaceSeen) -> bool {
+    /// What there is of each of the files.
+    fn files_seen<'s>(&self, seen: &'s Seen) -> impl Iterator<Item = (usize, &'s PlaceSeen)> + use<'s> {
+        seen.places.iter().take(self.places.files.len()).enumerate()
+    }
+
+    fn is_right(&self, number: usize, there: &PlaceSeen) -> bool {
+        let Some(place) = self.places.files.get(number) else { return true };
         if there.is_owed {
             return false;
         }
@@ -334,7 +371,7 @@ impl<'a> Aim<'a> {
             return there.was == "none";
         }
         let is = |wanted: &str, at: usize| there.names[at] == wanted || there.numbers[at] == wanted;
-        let digest = self.digest();
+        let digest = self.digest(number);
         there.digest == digest
             && there.was == digest
             && is(place.owner(), 0)
@@ -349,10 +386,10 @@ impl<'a> Aim<'a> {
             Memory::Drift => true,
             Memory::Kept => there.own.keys().any(|name| !there.taken.contains(name)),
         };
-        let digest = self.digest();
-        let place =
-            |there: &PlaceSeen| there.was != "none" && ![&there.was, &digest].contains(&&there.digest);
-        !seen.is_begun && (seen.stores.values().any(store) || seen.places.iter().any(place))
+        let place = |(number, there): (usize, &PlaceSeen)| {
+            there.was != "none" && ![&there.was, &self.digest(number)].contains(&&there.digest)
+        };
+        !seen.is_begun && (seen.stores.values().any(store) || self.files_seen(seen).any(place))
     }
 }
 
@@ -427,9 +464,9 @@ mod tests {
         let lines = "system debian \nstore debian 1 1 0\nplace 0 none - - - - - 0 none\n";
         let order = due(&places, &bundle, lines).unwrap().unwrap().order;
         assert!(order.starts_with("make\n") && order.ends_with("-----END CERTIFICATE-----\nend\n"));
-        assert!(
-            order.contains("path /etc/it's\nowner root\ngroup root\nmode 0644\nhook echo '$HOME'\nput\n")
-        );
+        assert!(order.contains(
+            "path /etc/it's\nowner root\ngroup root\nmode 0644\nhook echo '$HOME'\ncontent 0\nput\n"
+        ));
         let script = crate::on_host::host_script(&order);
         assert!(script.contains(&format!("'\n{order}---- provost: what is asked ends here ----\n}}\n#")));
     }

@@ -92,6 +92,21 @@ pub async fn deliver(
     aim(remote, target, &Aim::deliver(places, bundle)).await
 }
 
+/// The same, with something else in the files: each has what stands for it in `contents`, in their order, sorted and none
+/// twice.
+///
+/// # Errors
+/// As for [`deliver`].
+pub async fn deliver_each(
+    remote: &dyn Remote,
+    target: &Target,
+    places: &OnHost,
+    bundle: &[Anchor],
+    contents: &[&[Anchor]],
+) -> Result<Delivered, DeliveryError> {
+    aim(remote, target, &Aim::deliver(places, bundle).with_contents(contents)).await
+}
+
 /// Sees that the host has nothing of ours: no certificate, and none of the files in `places` that we put there. Their hooks
 /// are run.
 ///

@@ -78,7 +78,14 @@ async fn certificates_come_to_hosts_that_were_met_and_that_nobody_else_works_on(
     let crew = Crew { hands, fleet: fleet.clone(), nodes };
     let (address, places, stop): (HostAddress, _, _) =
         ("10.0.0.1".parse().unwrap(), OnHost { system_store: true, ..OnHost::default() }, Stop::new());
-    let errand = Errand { claims: &claims, holder: "we", clock: &clock, places: &places, bundle: Some(&[]) };
+    let errand = Errand {
+        claims: &claims,
+        holder: "we",
+        clock: &clock,
+        places: &places,
+        bundle: Some(&[]),
+        contents: &[],
+    };
     let hand_on = || crew.hand_on_to_host(&address, errand, &stop).map(Result::unwrap);
     let asked = || std::mem::take(&mut *remote.asked.lock().unwrap());
 
