@@ -1,5 +1,7 @@
 //! Our charms, each with itself and with the reference library on the other side, in a model of Juju.
 
+mod server;
+
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
