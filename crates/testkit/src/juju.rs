@@ -2,6 +2,8 @@
 //! the hook commands of `juju/tool.py`, and what they wrote counts when they end well. It knows relations, bags, leaders,
 //! options, actions and a unit's state, and in which order events come; not machines, secrets, or anything else.
 
+mod scenario;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use crate::Process;
+pub use scenario::in_scenario;
 
 const TOOL: &str = include_str!("juju/tool.py");
 

@@ -1,5 +1,6 @@
 //! Our charms, each with itself and with the reference library on the other side, in a model of Juju.
 
+mod scenario;
 mod server;
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
