@@ -22,14 +22,13 @@ const TOOL: &str = include_str!("juju/tool.py");
 /// A hook command: asks the one process that knows the model, since to start Python for each takes far longer.
 const COMMAND: &str = r#"#!/bin/bash
 exec 3<>/dev/tcp/127.0.0.1/PORT
-if [[ " $* " == *" --file - "* ]]; then IFS= read -r -d '' input; fi
+if [[ " $* " == *" --file - "* ]]; then input=$(cat); fi
 printf '%s\0' "$0" "$JUJU_UNIT_NAME" "$JUJU_RELATION_ID" "$JUJU_REMOTE_UNIT" "$MODEL" "$LOG" "$FAULT" "$input" "$#" "$@" >&3
 IFS= read -r -d '' code <&3
 if [ "$code" = kill ]; then kill -9 "$PPID"; exit 1; fi
 if [ "$code" = run ]; then exec "/usr/sbin/${0##*/}" "$@"; fi
-IFS= read -r -d '' out <&3
 IFS= read -r -d '' err <&3
-printf '%s' "$out"
+if [ "$code" = 0 ]; then exec cat <&3; fi
 printf '%s' "$err" >&2
 exit "$code"
 "#;

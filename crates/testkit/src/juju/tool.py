@@ -202,7 +202,7 @@ def interruption(fault, log):
         pass
     if what == "kill":
         return "kill", "", ""
-    return "1", "", "ERROR connection is shut down\n"
+    return "1", "ERROR connection is shut down\n", ""
 
 
 class Handler(socketserver.StreamRequestHandler):
@@ -224,11 +224,12 @@ class Handler(socketserver.StreamRequestHandler):
             if answer is None and tool in MACHINE:
                 answer = ("run", "", "")
             elif answer is None:
-                answer = ("0", call(tool, dict(zip(names, fields[1:6])), fields[7], fields[9:]), "")
+                answer = ("0", "", call(tool, dict(zip(names, fields[1:6])), fields[7], fields[9:]))
         except Ended as ended:
             text, code = ended.args
-            answer = (str(code), "", f"ERROR {text}\n")
-        self.wfile.write("".join(one + "\0" for one in answer).encode())
+            answer = (str(code), f"ERROR {text}\n", "")
+        # What it prints goes on to the end, which a shell reads best.
+        self.wfile.write("\0".join(answer).encode())
 
 
 if __name__ == "__main__":
