@@ -429,6 +429,9 @@ impl Juju {
     /// Writes into a bag what somebody else may have written; the empty text removes a key.
     pub fn write(&mut self, relation: u64, owner: &str, key: &str, text: &str) {
         let bags = &mut self.model["relations"][relation.to_string()]["bags"];
+        if bags[owner].is_null() {
+            bags[owner] = json!({});
+        }
         let bag = bags[owner].as_object_mut().unwrap();
         if text.is_empty() {
             bag.remove(key);

@@ -42,12 +42,15 @@ pub enum Unusable {
     /// A statement does not come from the certificate that it says it is from.
     #[error("a statement in the chain of CA certificates was not signed by the one it is about")]
     Signature,
+    /// All of them have ended, and an authority always has one that has not.
+    #[error("all CA certificates have ended; is the clock right?")]
+    Ended,
 }
 
 impl Explain for Unusable {
     fn kind(&self) -> Kind {
         match self {
-            Self::Certificate(_) | Self::Chain(_) | Self::Signature => Kind::Invalid,
+            Self::Certificate(_) | Self::Chain(_) | Self::Signature | Self::Ended => Kind::Invalid,
         }
     }
 }
@@ -97,6 +100,7 @@ pub fn chain(authority: Authority) -> Request {
 ///
 /// # Errors
 /// When one of the answers is not what it should be, or a statement is signed by somebody else: then none of it is believed.
+/// And when all have ended.
 pub fn certificates(oldest: &[u8], chain: &[u8], now: Timestamp) -> Result<Vec<Certificate>, Unusable> {
     let oldest = Certificate::from_pem(oldest).map_err(Unusable::Certificate)?;
     let statements: Vec<Statement> =
@@ -117,7 +121,7 @@ pub fn certificates(oldest: &[u8], chain: &[u8], now: Timestamp) -> Result<Vec<C
         }
     }
     certificates.retain(|certificate| certificate.not_after() >= now);
-    Ok(certificates)
+    if certificates.is_empty() { Err(Unusable::Ended) } else { Ok(certificates) }
 }
 
 /// Signed JSON: the signature covers the very text.
@@ -208,6 +212,10 @@ mod tests {
         // Of one that ended there may still be a statement.
         assert_eq!(read(&b, &[&ab, &bc], 15), Ok(vec![b.clone(), c.clone()]));
         assert_eq!(read(&a, &[&ab, &bc], 15), Ok(vec![b.clone(), c.clone()]));
+        assert_eq!(
+            read(&a, &[&ab, &bc], 31),
+            Err("all CA certificates have ended; is the clock right?".into())
+        );
         // Somebody else's statement about a known one: nothing is believed.
         let wrong = "a statement in the chain of CA certificates was not signed by the one it is about";
         assert_eq!(read(&a, &[&ab, &follows(&b, &x, &key_x)], 1), Err(wrong.into()));

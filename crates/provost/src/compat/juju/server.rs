@@ -81,7 +81,7 @@ pub struct Server {
 }
 
 /// What is known of a server.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Known {
     /// What it answered last; `None` where it never has.
     pub certificates: Option<Certificates>,
