@@ -39,13 +39,13 @@ fn a_relation_that_breaks_is_over_though_it_is_listed() {
 /// Whichever command fails, nothing of the hook counts, and the next one makes it good.
 #[test]
 fn a_hook_that_fails_is_made_good_by_the_next() {
-    each_command(|which| Fault::Fails(which));
+    each_command(Fault::Fails);
 }
 
 /// The same where the charm is killed.
 #[test]
 fn a_charm_that_is_killed_is_made_good_by_the_next_hook() {
-    each_command(|which| Fault::Killed(which));
+    each_command(Fault::Killed);
 }
 
 fn each_command(fault: impl Fn(usize) -> Fault) {
