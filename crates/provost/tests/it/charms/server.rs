@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use base::{Clock, Span};
 use serde_json::{Value, json};
-use testkit::{Face, House, exchange, wait_until};
+use testkit::{Face, House, StandIn, StandInReply, exchange, wait_until};
+use x509::{CertificateTemplate, KeySpec, Name, Serial, extension};
 
 use super::{By, PROVIDER, Pair, REQUIRER, pair};
-use crate::houses::{ended_without_a_fault, get, plan, up};
+use crate::houses::{ended_without_a_fault, get, key, plan, up};
 
 /// A leaf's life of 13 s, in days: see `rollover`.
 const LIFE: &str = "0.00015046";
@@ -170,4 +173,79 @@ fn a_server_that_proves_nothing_is_not_believed() {
     assert_eq!(pair.published(relation), set(&[&oldest(&house, "cas")]));
     ended_without_a_fault(house);
     ended_without_a_fault(other);
+}
+
+/// A CA certificate that begins and ends so many days from now.
+fn ca(begins: i64, ends: i64) -> String {
+    let (key, name) = (key(KeySpec::P256), Name::from_common_name("somebody").unwrap());
+    let now = Clock::system().now();
+    let template = CertificateTemplate {
+        serial: Serial::from_decimal("1").unwrap(),
+        issuer: name.clone(),
+        subject: name,
+        not_before: now + Span::days(begins),
+        not_after: now + Span::days(ends),
+        public_key: key.public().clone(),
+        extensions: vec![extension::basic_constraints(true, None)],
+    };
+    template.sign(&key).to_pem()
+}
+
+/// A server that proves who it is, and then says nothing, or too much, or what makes no sense: what was handed on stays.
+/// What it does say is followed, to the letter.
+#[test]
+fn whatever_a_server_says_trust_is_not_lost() {
+    let house = up();
+    let (first, ended, other) = (ca(-1, 1), ca(-2, -1), ca(-1, 1));
+    // What is answered for the certificate, and for the chain; nothing at all where nothing is said.
+    type Says = Option<(u16, String, String)>;
+    let says: Arc<Mutex<Says>> = Arc::default();
+    let heard = Arc::clone(&says);
+    let pem = std::fs::read_to_string(house.data().join("server.key.pem")).unwrap();
+    let server = StandIn::https(&pem, move |asked| {
+        let (status, certificate, chain) = heard.lock().unwrap().clone()?;
+        let body = if asked.path.ends_with(".pem") { certificate } else { chain };
+        Some(StandInReply { status, headers: Vec::new(), body })
+    });
+    let say = |status: u16, certificate: &str, chain: &str| {
+        *says.lock().unwrap() = Some((status, certificate.to_owned(), chain.to_owned()));
+    };
+    let mut pair = pair(By::Us, By::Us, 1);
+    let relation = pair.juju.relate(PROVIDER, REQUIRER);
+    say(200, &first, "[]");
+    pair.juju.configure("provider", json!({"server": server.url(""), "server-ca": server_ca(&house)}));
+    let before = set(&[first.trim_end()]);
+    assert_eq!(pair.published(relation), before);
+    // Nobody has signed that the one follows the other.
+    let payload = json!({"old_pem": first, "new_pem": other}).to_string();
+    let forged = json!([{"payload": payload, "digest": "sha256", "signature": "AAAA"}]).to_string();
+    for (status, certificate, chain, expected) in [
+        (500, &*first, "[]", "it answered 500"),
+        (302, &*first, "[]", "it answered 302"),
+        (200, "<html>", "[]", "the CA certificate is not readable"),
+        (200, &*first, "{}", "the chain of CA certificates is not readable"),
+        (200, &*first, &*forged, "was not signed by the one it is about"),
+        (200, &*ended, "[]", "all CA certificates have ended"),
+        (200, &*first, &*" ".repeat(2 << 20), "is larger than 1 MiB"),
+    ] {
+        say(status, certificate, chain);
+        pair.look();
+        let (said, why) = pair.status();
+        assert!(said == "waiting" && why.contains(expected), "{expected}: {said} {why}");
+        assert_eq!(pair.published(relation), before, "{expected}");
+    }
+    *says.lock().unwrap() = None;
+    let begun = Instant::now();
+    pair.look();
+    let (said, why) = pair.status();
+    assert!(said == "waiting" && why.contains("it did not answer within 10 s"), "{said} {why}");
+    assert!(begun.elapsed() < Duration::from_secs(30), "a hook has an end");
+    assert_eq!(pair.published(relation), before);
+    // It has another one now, and the first no more.
+    say(200, &other, "[]");
+    pair.look();
+    assert_eq!(pair.status(), ("active".into(), String::new()));
+    assert_eq!(pair.published(relation), set(&[other.trim_end()]));
+    drop(server);
+    ended_without_a_fault(house);
 }
