@@ -15,6 +15,7 @@
 //! api/      the fleet's interface: contenders, and a file for each section
 //! cache/    the artifact cache: a file for each section
 //! fleet/    the way to hosts: the hosts, ours, rivals, and a file for each section
+//! trust/    trust handed on: a file for each section
 //! ```
 //!
 //! **Invariant:** nothing here is part of the product; every contender is given the same work, in turns.
@@ -31,5 +32,6 @@ mod process;
 mod report;
 mod run;
 mod signed_in;
+pub mod trust;
 
 pub use failure::Failure;

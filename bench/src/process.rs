@@ -188,6 +188,29 @@ pub(crate) fn children_cpu() -> Result<Duration, Failure> {
     both.map(|(all, own)| all.saturating_sub(own)).ok_or_else(odd)
 }
 
+/// Runs `command` to its end; how much of it was in memory at most, in bytes, what it started not included. It is looked at
+/// again and again, so how long it takes says nothing.
+pub(crate) fn resident_bytes_peak_of(mut command: Command) -> Result<u64, Failure> {
+    let what = format!("{command:?}");
+    let failed = |what: &str, why: String| Failure::Program { program: what.to_owned(), what: why };
+    let mut child = command.spawn().map_err(|error| failed(&what, error.to_string()))?;
+    let path = format!("/proc/{}/status", child.id());
+    let mut most = None;
+    let status = loop {
+        // One that has ended has none any more.
+        let told = fs::read_to_string(&path).ok();
+        most = told.and_then(|status| bytes_of(&status, "VmHWM:")).or(most);
+        if let Some(status) = child.try_wait().map_err(|error| failed(&what, error.to_string()))? {
+            break status;
+        }
+        std::thread::park_timeout(LOOK_EVERY / 4);
+    };
+    match most {
+        Some(most) if status.success() => Ok(most),
+        _ => Err(failed(&what, status.to_string())),
+    }
+}
+
 /// How much of this process is in memory now, in bytes.
 pub(crate) fn own_resident_bytes() -> Result<u64, Failure> {
     let path = "/proc/self/status";

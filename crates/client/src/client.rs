@@ -127,10 +127,12 @@ pub enum SendError {
         why: String,
     },
     /// The answer is larger than anything that could be meant.
-    #[error("the answer of {endpoint} is larger than {} MiB", ANSWER_BYTES_MAX >> 20)]
+    #[error("the answer of {endpoint} is larger than {} MiB", bytes_max >> 20)]
     TooLarge {
         /// The server.
         endpoint: Endpoint,
+        /// How much is taken.
+        bytes_max: usize,
     },
 }
 
@@ -189,6 +191,7 @@ enum Missed {
 pub struct Client {
     endpoints: Vec<(Endpoint, reqwest::Client)>,
     patience: Patience,
+    answer_bytes_max: usize,
 }
 
 impl Client {
@@ -250,7 +253,13 @@ impl Client {
             };
             reached.push((endpoint, http));
         }
-        Ok(Self { endpoints: reached, patience })
+        Ok(Self { endpoints: reached, patience, answer_bytes_max: ANSWER_BYTES_MAX })
+    }
+
+    /// The same, which takes answers of up to so many bytes, whole MiB: of whom one asks for little.
+    #[must_use]
+    pub fn with_answers_up_to(self, bytes: usize) -> Self {
+        Self { answer_bytes_max: bytes, ..self }
     }
 
     /// Sends `request` to the first endpoint that answers, and gives its answer, whatever it says. Each time that one
@@ -268,7 +277,7 @@ impl Client {
         goes_on: impl FnMut(&Unreachable, &Endpoint),
     ) -> Result<Answer, SendError> {
         self.deliver(request, goes_on, async |_, sending, patience| {
-            read(sent(sending, patience).await?).await
+            read(sent(sending, patience).await?, self.answer_bytes_max).await
         })
         .await
     }
@@ -287,7 +296,7 @@ impl Client {
             if response.status().as_u16() == 200 && media_type(&response) == wire::EVENT_STREAM {
                 return Ok(Listening::Events(Events::new(response, endpoint.clone())));
             }
-            read(response).await.map(Listening::Answer)
+            read(response, self.answer_bytes_max).await.map(Listening::Answer)
         };
         self.deliver(request, goes_on, listen).await
     }
@@ -317,7 +326,10 @@ impl Client {
                     let (endpoint, method, path) = said();
                     return Err(SendError::Broken { endpoint, method, path, why });
                 }
-                Err(Missed::TooLarge) => return Err(SendError::TooLarge { endpoint: endpoint.clone() }),
+                Err(Missed::TooLarge) => {
+                    let bytes_max = self.answer_bytes_max;
+                    return Err(SendError::TooLarge { endpoint: endpoint.clone(), bytes_max });
+                }
                 Err(Missed::Unconnected(why) | Missed::Broken(why)) => (why, false),
                 Err(Missed::Silent(why)) => (why, true),
             };
@@ -361,13 +373,13 @@ fn media_type(response: &Response) -> String {
     said.trim().to_ascii_lowercase()
 }
 
-async fn read(mut response: Response) -> Result<Answer, Missed> {
+async fn read(mut response: Response, bytes_max: usize) -> Result<Answer, Missed> {
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let etag = header(ETAG).map(str::to_owned);
     let media_type = media_type(&response);
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(missed)? {
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+        if body.len() + chunk.len() > bytes_max {
             return Err(Missed::TooLarge);
         }
         body.extend_from_slice(&chunk);
@@ -405,7 +417,7 @@ pub(crate) fn authorities(pem: &[u8]) -> Result<Vec<Certificate>, BuildError> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead as _, BufReader};
+    use std::io::{BufRead as _, BufReader, Write as _};
     use std::net::TcpListener;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -469,6 +481,29 @@ mod tests {
             format!("{first}: it did not answer within 0.05 s; {second}: it did not answer within 0.06 s");
         assert_eq!(error.help(), Some(said));
         assert_eq!(went_on, [(first, second)]);
+    }
+
+    #[test]
+    fn no_more_is_taken_than_was_agreed() {
+        let ask = |mib_max: usize| {
+            let (listener, endpoint) = silent();
+            std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 2 << 20);
+                // Whoever has enough hangs up.
+                let _ =
+                    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&vec![b'x'; 2 << 20]));
+            });
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let client = Client::new(vec![endpoint], &Trust::System, &Credentials::default()).unwrap();
+            let client = client.with_answers_up_to(mib_max << 20);
+            runtime.block_on(client.send(&Request::new(Method::GET, "", &["hosts"], None), |_, _| {}))
+        };
+        assert_eq!(ask(2).unwrap().body.len(), 2 << 20);
+        let error = ask(1).unwrap_err();
+        assert!(error.to_string().ends_with(" is larger than 1 MiB"), "{error}");
     }
 
     /// A server that hangs up on everybody once it has read what they said, and how many it has heard.

@@ -48,7 +48,10 @@ impl Events {
             match self.reader.next() {
                 Ok(Some(event)) => return Ok(Some(event)),
                 Ok(None) => {}
-                Err(TooLong) => return Err(SendError::TooLarge { endpoint: self.endpoint.clone() }),
+                Err(TooLong) => {
+                    let endpoint = self.endpoint.clone();
+                    return Err(SendError::TooLarge { endpoint, bytes_max: EVENT_BYTES_MAX });
+                }
             }
             match self.response.chunk().await {
                 Ok(Some(bytes)) => self.reader.push(&bytes),

@@ -1,7 +1,7 @@
 //! Something that asks a server over HTTP: several endpoints in order, credentials, time-outs.
 //!
 //! ```text
-//! v1, compat/commissaire ──► Request ──► Client ──► Answer, Events
+//! v1, compat/*           ──► Request ──► Client ──► Answer, Events
 //!                                          ▲
 //!             Endpoint, Trust, Credentials ┘ (a user name, a token, a certificate; from a kubeconfig too)
 //!

@@ -2,6 +2,9 @@
 //! the hook commands of `juju/tool.py`, and what they wrote counts when they end well. It knows relations, bags, leaders,
 //! options, actions and a unit's state, and in which order events come; not machines, secrets, or anything else.
 
+mod charm;
+mod scenario;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -11,24 +14,27 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use crate::Process;
+pub use charm::{CharmBy, charm, charm_sources};
+pub use scenario::in_scenario;
 
 const TOOL: &str = include_str!("juju/tool.py");
 
 /// A hook command: asks the one process that knows the model, since to start Python for each takes far longer.
 const COMMAND: &str = r#"#!/bin/bash
 exec 3<>/dev/tcp/127.0.0.1/PORT
-if [[ " $* " == *" --file - "* ]]; then IFS= read -r -d '' input; fi
-printf '%s\0' "$0" "$JUJU_UNIT_NAME" "$JUJU_RELATION_ID" "$JUJU_REMOTE_UNIT" "$MODEL" "$LOG" "$input" "$#" "$@" >&3
+if [[ " $* " == *" --file - "* ]]; then input=$(cat); fi
+printf '%s\0' "$0" "$JUJU_UNIT_NAME" "$JUJU_RELATION_ID" "$JUJU_REMOTE_UNIT" "$MODEL" "$LOG" "$FAULT" "$input" "$#" "$@" >&3
 IFS= read -r -d '' code <&3
-IFS= read -r -d '' out <&3
+if [ "$code" = kill ]; then kill -9 "$PPID"; exit 1; fi
+if [ "$code" = run ]; then exec "/usr/sbin/${0##*/}" "$@"; fi
 IFS= read -r -d '' err <&3
-printf '%s' "$out"
+if [ "$code" = 0 ]; then exec cat <&3; fi
 printf '%s' "$err" >&2
 exit "$code"
 "#;
 
-/// The names of the hook commands.
-const TOOLS: [&str; 16] = [
+/// The names of the hook commands, and of a program of the machine's that charms run.
+const TOOLS: [&str; 17] = [
     "relation-ids",
     "relation-list",
     "relation-get",
@@ -45,7 +51,17 @@ const TOOLS: [&str; 16] = [
     "status-set",
     "status-get",
     "application-version-set",
+    "update-ca-certificates",
 ];
+
+/// What goes wrong in a hook. Commands are counted from 1 on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// This command of the hook fails.
+    Fails(usize),
+    /// The charm is killed as it calls this one.
+    Killed(usize),
+}
 
 /// A model with its applications.
 #[derive(Debug)]
@@ -58,6 +74,11 @@ pub struct Juju {
     /// Which bag each unit was told of last: by relation, unit and owner.
     told: BTreeMap<(String, String, String), Value>,
     relations: u64,
+    /// What goes wrong in the next hook.
+    fault: Option<Fault>,
+    /// Who leads before the next hook ends.
+    usurper: Option<String>,
+    hooks: usize,
 }
 
 /// What a hook or an action came to.
@@ -87,7 +108,7 @@ impl Juju {
         }
         let model = json!({
             "relations": {}, "leaders": {}, "config": {}, "state": {}, "parameters": {}, "results": {}, "failed": null,
-            "status": {},
+            "status": {}, "lists_broken": false,
         });
         Self {
             folder,
@@ -96,6 +117,9 @@ impl Juju {
             applications: BTreeMap::new(),
             told: BTreeMap::new(),
             relations: 0,
+            fault: None,
+            usurper: None,
+            hooks: 0,
         }
     }
 
@@ -210,9 +234,40 @@ impl Juju {
         self.model["relations"].as_object_mut().unwrap().remove(&number);
     }
 
+    /// From now on, a relation is listed while it breaks, as some versions of Juju do.
+    pub fn list_broken(&mut self) {
+        self.model["lists_broken"] = json!(true);
+    }
+
+    /// Lets this go wrong in the next hook.
+    pub fn interrupt(&mut self, fault: Fault) {
+        self.fault = Some(fault);
+    }
+
+    /// Whether it did, since this was asked last: a hook may be over before.
+    pub fn was_interrupted(&mut self) -> bool {
+        std::fs::remove_file(self.log_file().with_extension("interrupted")).is_ok()
+    }
+
+    /// Lets `unit` lead its application before the next hook ends: what that hook wrote as a leader is not committed.
+    pub fn usurp(&mut self, unit: &str) {
+        self.usurper = Some(unit.to_owned());
+    }
+
+    /// All that counts of what charms wrote, to be compared.
+    #[must_use]
+    pub fn committed(&self) -> Value {
+        json!([self.model["relations"], self.model["state"]])
+    }
+
+    /// Gives an application other options, before anybody is told.
+    pub fn set_options(&mut self, application: &str, config: Value) {
+        self.model["config"][application] = config;
+    }
+
     /// Gives an application other options.
     pub fn configure(&mut self, application: &str, config: Value) {
-        self.model["config"][application] = config;
+        self.set_options(application, config);
         for unit in self.units_of(application) {
             self.hook(&unit, "config-changed", &[]);
         }
@@ -279,25 +334,51 @@ impl Juju {
         );
     }
 
-    fn dispatch(&mut self, unit: &str, variables: &[(&str, &str)]) -> Result<(), String> {
+    /// The process that runs a hook, for who starts it himself; what it writes counts when it is
+    /// [committed](Juju::commit).
+    #[must_use]
+    pub fn prepare(&mut self, unit: &str, name: &str, more: &[(&str, &str)]) -> Command {
+        let path = format!("hooks/{name}");
+        let mut variables = vec![("JUJU_DISPATCH_PATH", path.as_str()), ("JUJU_HOOK_NAME", name)];
+        variables.extend_from_slice(more);
+        self.command(unit, &variables)
+    }
+
+    /// Keeps what the hook that was prepared last wrote, since it ended well.
+    pub fn commit(&mut self) {
+        self.model = serde_json::from_str(&std::fs::read_to_string(self.pending()).unwrap()).unwrap();
+    }
+
+    fn pending(&self) -> PathBuf {
+        self.folder.path().join("pending.json")
+    }
+
+    fn command(&mut self, unit: &str, variables: &[(&str, &str)]) -> Command {
         let application = unit.split('/').next().unwrap();
         let (charm, _) = &self.applications[application];
-        let home = self.folder.path().join(unit.replace('/', "-"));
+        let home = self.home(unit);
         if !home.exists() {
             // Each unit has the charm unpacked for itself.
             let copied = Command::new("cp").arg("-a").arg(charm).arg(&home).status().unwrap();
             assert!(copied.success(), "cp -a {}", charm.display());
         }
-        let pending = self.folder.path().join("pending.json");
-        std::fs::write(&pending, self.model.to_string()).unwrap();
-        let path = format!("{}:/usr/bin:/bin", self.folder.path().join("tools").display());
-        let output = Command::new(home.join("dispatch"))
+        std::fs::write(self.pending(), self.model.to_string()).unwrap();
+        let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", self.folder.path().join("tools").display());
+        self.hooks += 1;
+        let fault = match self.fault.take() {
+            None => String::new(),
+            Some(Fault::Fails(which)) => format!("{}:fail:{which}", self.hooks),
+            Some(Fault::Killed(which)) => format!("{}:kill:{which}", self.hooks),
+        };
+        let mut command = Command::new(home.join("dispatch"));
+        command
             .current_dir(&home)
             .env_clear()
             .env("PATH", path)
             .env("LANG", "C.UTF-8")
-            .env("MODEL", &pending)
+            .env("MODEL", self.pending())
             .env("LOG", self.log_file())
+            .env("FAULT", fault)
             .env("JUJU_UNIT_NAME", unit)
             .env("JUJU_CHARM_DIR", &home)
             .env("CHARM_DIR", &home)
@@ -305,14 +386,36 @@ impl Juju {
             .env("JUJU_MODEL_NAME", "model")
             .env("JUJU_MODEL_UUID", "6e2a1e7a-0000-4000-8000-000000000000")
             .env("JUJU_MACHINE_ID", "0")
-            .envs(variables.iter().copied())
-            .output()
-            .unwrap();
-        if !output.status.success() {
-            return Err(format!("{}\n{}", String::from_utf8_lossy(&output.stderr), self.log()));
+            .envs(variables.iter().copied());
+        command
+    }
+
+    fn dispatch(&mut self, unit: &str, variables: &[(&str, &str)]) -> Result<(), String> {
+        let output = self.command(unit, variables).output().unwrap();
+        let application = unit.split('/').next().unwrap();
+        let before = self.model.clone();
+        self.commit();
+        let written = |model: &Value| -> Vec<Value> {
+            let relations = model["relations"].as_object().unwrap().values();
+            relations.map(|relation| relation["bags"][application].clone()).collect()
+        };
+        let is_refused = match self.usurper.take() {
+            Some(usurper) => {
+                self.model["leaders"][application] = json!(usurper);
+                written(&self.model) != written(&before)
+            }
+            None => false,
+        };
+        if output.status.success() && !is_refused {
+            return Ok(());
         }
-        self.model = serde_json::from_str(&std::fs::read_to_string(&pending).unwrap()).unwrap();
-        Ok(())
+        // Nothing of it counts but how the unit is, which was said at once.
+        let after = std::mem::replace(&mut self.model, before);
+        for lasting in ["status", "leaders"] {
+            self.model[lasting] = after[lasting].clone();
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(format!("{}{said}\n{}", if is_refused { "it does not lead any more\n" } else { "" }, self.log()))
     }
 
     /// A bag, of an application or a unit.
@@ -326,6 +429,9 @@ impl Juju {
     /// Writes into a bag what somebody else may have written; the empty text removes a key.
     pub fn write(&mut self, relation: u64, owner: &str, key: &str, text: &str) {
         let bags = &mut self.model["relations"][relation.to_string()]["bags"];
+        if bags[owner].is_null() {
+            bags[owner] = json!({});
+        }
         let bag = bags[owner].as_object_mut().unwrap();
         if text.is_empty() {
             bag.remove(key);

@@ -53,7 +53,7 @@ pub use etcd::{Etcd, EtcdPlan};
 pub use exchange::{Answer, Line, exchange};
 pub use hosts::{Host, HostPlan, Hosts};
 pub use house::{Face, House, Plan};
-pub use juju::{Acted, Juju};
+pub use juju::{Acted, CharmBy, Fault, Juju, charm, charm_sources, in_scenario};
 pub use keystone::Keystone;
 pub use kubernetes::Kubernetes;
 pub use moto::Moto;

@@ -48,24 +48,34 @@ pub(crate) fn texts(value: &Value) -> Option<Certificates> {
 }
 
 /// Whether this is a number of a layout: a whole number of any size, also with a fraction of nothing, in a text, or as a
-/// truth (section 4.1). What it is has no meaning.
+/// truth (section 4.1, and where that says too little the reference library). What it is has no meaning.
 pub(crate) fn is_version(json: &str) -> bool {
-    let is_whole = |text: &str| {
-        let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
-    };
     // One of any size is no number to the parser.
     let trimmed = json.trim_matches([' ', '\t', '\n', '\r']);
-    if is_whole(trimmed) && !trimmed.starts_with('+') {
-        let digits = trimmed.trim_start_matches('-');
+    let digits = trimmed.strip_prefix('-').unwrap_or(trimmed);
+    if are_digits(digits) {
         return digits == "0" || !digits.starts_with('0');
     }
     match serde_json::from_str(json) {
         Ok(Value::Bool(_)) => true,
-        Ok(Value::Number(number)) => number.as_f64().is_some_and(|number| number.fract() == 0.0),
+        Ok(Value::Number(number)) => number.as_f64().is_some_and(|number| {
+            // One with a fraction that is beyond 64 bits is none to the library.
+            number.fract() == 0.0 && number.abs() < 9_223_372_036_854_775_808.0
+        }),
         Ok(Value::String(text)) => is_whole(text.trim()),
         Ok(Value::Null | Value::Array(_) | Value::Object(_)) | Err(_) => false,
     }
+}
+
+/// Whether a text is a whole number: with a sign or not, underscores between digits, a fraction of nothing.
+fn is_whole(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+    whole.split('_').all(are_digits) && !fraction.is_empty() && fraction.bytes().all(|byte| byte == b'0')
+}
+
+fn are_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -116,14 +126,52 @@ mod tests {
     fn versions_are_whole_numbers() {
         let huge = "9".repeat(500);
         for json in [
-            "1", "0", " 2\n", "-3", "1.0", "1e3", "10e-1", "true", "false", "\"1\"", "\" 7 \"", "\"+1\"",
+            "1",
+            "0",
+            " 2\n",
+            "-3",
+            "-0",
+            "1.0",
+            "1e3",
+            "10e-1",
+            "true",
+            "false",
+            "\"1\"",
+            "\" 7 \"",
+            "\"+1\"",
+            "\"1.00\"",
+            "\"-1_000.0\"",
+            "\"007\"",
+            "9223372036854774784.0",
             &huge,
         ] {
             assert!(is_version(json), "{json}");
         }
         for json in [
-            "", "null", "1.5", "\"\"", "\"1.5\"", "\"x\"", "[]", "{}", "one", "+1", "01", "-", "NaN",
-            "\"- 1\"", "[1]",
+            "",
+            "null",
+            "1.5",
+            "\"\"",
+            "\"1.5\"",
+            "\"x\"",
+            "[]",
+            "{}",
+            "one",
+            "+1",
+            "01",
+            "-",
+            "NaN",
+            "\"- 1\"",
+            "[1]",
+            "--1",
+            "1e19",
+            "-9223372036854775808.0",
+            "\"1_\"",
+            "\"1__0\"",
+            "\"1.\"",
+            "\".0\"",
+            "\"1.0_0\"",
+            "\"1e3\"",
         ] {
             assert!(!is_version(json), "{json}");
         }

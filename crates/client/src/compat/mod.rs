@@ -1,3 +1,4 @@
 //! Old dialects.
 
+pub mod caucase;
 pub mod commissaire;

@@ -1,14 +1,18 @@
 //! Our charms, each with itself and with the reference library on the other side, in a model of Juju.
 
+mod faults;
+mod scenario;
+mod server;
+
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::{Juju, charms_python};
+use testkit::{CharmBy, Juju, charm_sources, charms_python};
 
-const PYTHON_CHARM: &str = include_str!("charms/charm.py");
+const PROVOST: &str = env!("CARGO_BIN_EXE_provost");
 const PROVIDER: (&str, &str) = ("provider", "send-ca-cert");
 const REQUIRER: (&str, &str) = ("requirer", "receive-ca-cert");
 
@@ -19,28 +23,15 @@ enum By {
     Library,
 }
 
-fn sources() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../integrations/juju"))
-}
-
 /// A charm, unpacked.
 fn charm(side: &str, by: By) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for file in std::fs::read_dir(sources().join(side)).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
-    }
-    let dispatch = folder.path().join("dispatch");
-    match by {
-        By::Us => symlink(env!("CARGO_BIN_EXE_provost"), dispatch).unwrap(),
-        By::Library => {
-            std::fs::write(folder.path().join("charm.py"), PYTHON_CHARM).unwrap();
-            let text = format!("#!/bin/sh\nexec {} charm.py\n", charms_python().display());
-            std::fs::write(&dispatch, text).unwrap();
-            std::fs::set_permissions(&dispatch, std::fs::Permissions::from_mode(0o755)).unwrap();
-        }
-    }
-    folder
+    testkit::charm(
+        side,
+        match by {
+            By::Us => CharmBy::Us(Path::new(PROVOST)),
+            By::Library => CharmBy::Library,
+        },
+    )
 }
 
 /// Two applications, and what they are made of.
@@ -250,7 +241,7 @@ fn data_that_cannot_be_read_takes_no_trust_away() {
 fn charms_are_packed() {
     let out = tempfile::tempdir().unwrap();
     let pack = || {
-        let mut pack = Command::new(sources().join("pack"));
+        let mut pack = Command::new(charm_sources().join("pack"));
         // Any program; ours with all that helps to debug it takes long to compress.
         pack.arg(out.path()).env("BIN", "/bin/sh");
         let output = pack.output().unwrap();
@@ -277,12 +268,13 @@ fn charms_are_packed() {
         assert_eq!(std::fs::read(&dispatch).unwrap(), std::fs::read("/bin/sh").unwrap());
         assert_eq!(dispatch.metadata().unwrap().permissions().mode() & 0o777, 0o755);
         std::fs::remove_file(&dispatch).unwrap();
-        symlink(env!("CARGO_BIN_EXE_provost"), &dispatch).unwrap();
+        symlink(PROVOST, &dispatch).unwrap();
         let mut juju = Juju::new(&charms_python());
         juju.deploy("app", folder.path(), 1, json!({}));
         assert_eq!(juju.status("app/0")[0], "active");
     }
-    let failed = Command::new(sources().join("pack")).arg(out.path()).env_remove("BIN").output().unwrap();
+    let failed =
+        Command::new(charm_sources().join("pack")).arg(out.path()).env_remove("BIN").output().unwrap();
     assert!(
         !failed.status.success() && String::from_utf8_lossy(&failed.stderr).contains("BIN"),
         "{failed:?}"

@@ -8,6 +8,8 @@ import re
 import socketserver
 import sys
 
+# The machine's own programs, which are only looked at as they are called.
+MACHINE = {"update-ca-certificates"}
 WITH_VALUE = {"-r", "-o", "--output", "--format", "--file", "--application", "--log-level", "-l"}
 
 
@@ -115,7 +117,7 @@ def call(tool, variables, given_input, words):
         ids = [
             f"{endpoint}:{number}"
             for number, found in model["relations"].items()
-            if found["ends"].get(application) == endpoint and not found["broken"]
+            if found["ends"].get(application) == endpoint and (not found["broken"] or model["lists_broken"])
         ]
         show(sorted(ids))
     elif tool == "relation-list":
@@ -184,25 +186,50 @@ def call(tool, variables, given_input, words):
     return "".join(out)
 
 
+calls = {}
+
+
+def interruption(fault, log):
+    """What becomes of this call instead, if it is the one that a fault is about: `NUMBER:WHAT:WHICH`, a number of its own for
+    each hook, what happens, and to which call, from 1 on."""
+    if not fault:
+        return None
+    calls[fault] = calls.get(fault, 0) + 1
+    _, what, which = fault.split(":")
+    if calls[fault] != int(which):
+        return None
+    with open(log + ".interrupted", "w"):
+        pass
+    if what == "kill":
+        return "kill", "", ""
+    return "1", "ERROR connection is shut down\n", ""
+
+
 class Handler(socketserver.StreamRequestHandler):
     """One command: its name, its variables, its input and its words come, each with a NUL behind it."""
 
     def handle(self):
         data = b""
         fields = []
-        while len(fields) < 8 or len(fields) < 8 + int(fields[7]):
+        while len(fields) < 9 or len(fields) < 9 + int(fields[8]):
             piece = self.request.recv(65536)
             if not piece:
                 return
             data += piece
             fields = data.decode().split("\0")[:-1]
         names = ["JUJU_UNIT_NAME", "JUJU_RELATION_ID", "JUJU_REMOTE_UNIT", "MODEL", "LOG"]
+        tool = os.path.basename(fields[0])
         try:
-            answer = ("0", call(os.path.basename(fields[0]), dict(zip(names, fields[1:6])), fields[6], fields[8:]), "")
+            answer = interruption(fields[6], fields[5])
+            if answer is None and tool in MACHINE:
+                answer = ("run", "", "")
+            elif answer is None:
+                answer = ("0", "", call(tool, dict(zip(names, fields[1:6])), fields[7], fields[9:]))
         except Ended as ended:
             text, code = ended.args
-            answer = (str(code), "", f"ERROR {text}\n")
-        self.wfile.write("".join(one + "\0" for one in answer).encode())
+            answer = (str(code), f"ERROR {text}\n", "")
+        # What it prints goes on to the end, which a shell reads best.
+        self.wfile.write("\0".join(answer).encode())
 
 
 if __name__ == "__main__":

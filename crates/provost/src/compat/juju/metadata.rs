@@ -51,6 +51,11 @@ impl Endpoints {
         Self::parse(&text)
     }
 
+    /// Whether it hands trust on at all.
+    pub fn provides(&self) -> bool {
+        !self.provided.is_empty()
+    }
+
     fn parse(text: &str) -> Result<Self, MetadataError> {
         if text.len() > BYTES_MAX {
             return Err(MetadataError::Odd("it is too long".to_owned()));

@@ -2,13 +2,14 @@
 //! once (certificate_transfer contract, sections 7 and 8).
 //!
 //! Which side it is on is what `metadata.yaml` says of its endpoints. It keeps nothing between two events but what Juju
-//! keeps for it, and beside that the sets that could be read last, in files of its own. Each handler makes good what is
+//! keeps for it, and beside that the sets that could be read last, and what a server answered last, in files of its own. Each handler makes good what is
 //! not as it should be, whatever came before.
 
 mod metadata;
 mod outputs;
 mod provider;
 mod requirer;
+mod server;
 mod tools;
 
 use std::cell::RefCell;
@@ -20,7 +21,7 @@ use serde_json::Value;
 use trust::Level;
 
 use self::metadata::{Endpoints, MetadataError};
-use self::provider::Provider;
+use self::provider::{Options, Provider, Trouble, Wanted};
 use self::requirer::Requirer;
 use self::tools::{RelationId, ToolError};
 
@@ -139,11 +140,21 @@ fn handle() -> Result<(), CharmError> {
         }
         Ok(all)
     };
+    let now = Clock::system().now();
+    let said = Options::of(&options);
+    // Only a provider has them; and an action asks nobody.
+    let (wanted, trouble) = match event {
+        Event::Created | Event::Changed | Event::Broken | Event::Everything if endpoints.provides() => {
+            said.look(&surroundings.charm, now, event == Event::Everything)?
+        }
+        _ => (Wanted::WhatIsThere, None),
+    };
     let provider = Provider {
         application: &application,
         unit: &surroundings.unit,
         is_leader,
-        options: &options,
+        follows_options: said.say(),
+        wanted,
         relations: relations(&endpoints.provided)?,
     };
     let requirer = Requirer {
@@ -153,7 +164,7 @@ fn handle() -> Result<(), CharmError> {
         options: &options,
         relations: relations(&endpoints.required)?,
         seen: RefCell::default(),
-        now: Clock::system().now(),
+        now,
     };
     let of = |names: &[String]| {
         let endpoint = surroundings.endpoint.as_ref().filter(|endpoint| names.contains(endpoint));
@@ -171,19 +182,19 @@ fn handle() -> Result<(), CharmError> {
                     requirer.changed(relation)?;
                 }
             }
-            return set_status(&provider, &requirer);
+            return set_status(trouble, &requirer);
         }
         Event::Broken => {
             if let Some(relation) = required {
                 requirer.broken(relation)?;
             }
-            return set_status(&provider, &requirer);
+            return set_status(trouble, &requirer);
         }
         Event::Everything => {
             tools::set_version(env!("CARGO_PKG_VERSION"))?;
             provider.publish_all()?;
             requirer.look_again()?;
-            return set_status(&provider, &requirer);
+            return set_status(trouble, &requirer);
         }
         Event::Remove => requirer.withdraw()?,
         Event::Action(name) => return act(name, &provider, &requirer),
@@ -192,14 +203,15 @@ fn handle() -> Result<(), CharmError> {
     Ok(())
 }
 
-/// Says how the unit is: whatever an operator should look at, before whatever is well.
-fn set_status(provider: &Provider<'_>, requirer: &Requirer<'_>) -> Result<(), CharmError> {
-    let trouble = provider.trouble().or(requirer.trouble()?);
-    match trouble {
-        Some(trouble) => tools::set_status("blocked", &trouble)?,
-        None => tools::set_status("active", "")?,
-    }
-    Ok(())
+/// Says how the unit is: whatever an operator should look at, before what may pass, before whatever is well.
+fn set_status(trouble: Option<Trouble>, requirer: &Requirer<'_>) -> Result<(), CharmError> {
+    let blocked = requirer.trouble()?;
+    let (status, why) = match (trouble, blocked) {
+        (Some(Trouble::Blocked(why)), _) | (_, Some(why)) => ("blocked", why),
+        (Some(Trouble::Waiting(why)), None) => ("waiting", why),
+        (None, None) => ("active", String::new()),
+    };
+    Ok(tools::set_status(status, &why)?)
 }
 
 fn act(name: &str, provider: &Provider<'_>, requirer: &Requirer<'_>) -> Result<(), CharmError> {

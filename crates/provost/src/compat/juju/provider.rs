@@ -1,12 +1,15 @@
 //! The side that says what is to be trusted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::path::Path;
 
+use base::Timestamp;
 use serde_json::Value;
 use trust::{Certificates, Change, Databag, Level};
 use x509::pem;
 
 use super::CharmError;
+use super::server::{self, Known, Server};
 use super::tools::{self, RelationId};
 
 /// One event, seen from this side.
@@ -14,22 +17,110 @@ pub struct Provider<'a> {
     pub application: &'a str,
     pub unit: &'a str,
     pub is_leader: bool,
-    pub options: &'a BTreeMap<String, Value>,
+    /// Whether the options say what is handed on, and not the actions.
+    pub follows_options: bool,
+    pub wanted: Wanted,
     /// Its relations, but for one that is ending.
     pub relations: Vec<RelationId>,
+}
+
+/// What every relation is to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// What it has: actions change it, or the options cannot be used.
+    WhatIsThere,
+    /// These, beside what it has: nobody knows yet what else it is to have, and so what is to go.
+    AtLeast(Certificates),
+    /// These and no others.
+    Exactly(Certificates),
+}
+
+/// What is not as an operator would like it to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// It stays so until somebody does something.
+    Blocked(String),
+    /// It may pass.
+    Waiting(String),
+}
+
+/// The options of this side.
+pub struct Options<'a> {
+    publish: &'a str,
+    pem: &'a str,
+    server: &'a str,
+    server_ca: &'a str,
+    authorities: &'a str,
+}
+
+impl<'a> Options<'a> {
+    pub fn of(options: &'a BTreeMap<String, Value>) -> Self {
+        let text = |name: &str| options.get(name).and_then(Value::as_str).unwrap_or_default().trim();
+        Self {
+            publish: text("publish"),
+            pem: text("pem"),
+            server: text("server"),
+            server_ca: text("server-ca"),
+            authorities: text("authorities"),
+        }
+    }
+
+    /// Whether they say what is handed on.
+    pub fn say(&self) -> bool {
+        [self.publish, self.pem, self.server].iter().any(|text| !text.is_empty())
+    }
+
+    /// What every relation is to have; a server that is named is asked `afresh`, or where nothing is known of it.
+    pub fn look(
+        &self,
+        charm: &Path,
+        now: Timestamp,
+        afresh: bool,
+    ) -> Result<(Wanted, Option<Trouble>), CharmError> {
+        if self.server.is_empty() {
+            server::forget(charm)?;
+        }
+        let (given, server) = match self.read() {
+            Ok(read) => read,
+            // What cannot be used changes nothing.
+            Err(why) => {
+                tools::log(Level::Error, &why);
+                return Ok((Wanted::WhatIsThere, Some(Trouble::Blocked(why))));
+            }
+        };
+        let Some(server) = server else {
+            return Ok((if self.say() { Wanted::Exactly(given) } else { Wanted::WhatIsThere }, None));
+        };
+        let Known { certificates, trouble } = server.look(charm, now, afresh)?;
+        let wanted = match certificates {
+            Some(more) => Wanted::Exactly(given.into_iter().chain(more).collect()),
+            None => Wanted::AtLeast(given),
+        };
+        Ok((wanted, trouble.map(Trouble::Waiting)))
+    }
+
+    /// What they give, and the server that they name.
+    fn read(&self) -> Result<(Certificates, Option<Server>), String> {
+        if [self.publish, self.pem, self.server_ca].iter().any(|text| has_private_key(text)) {
+            return Err(
+                "there is a private key in the options, which is no certificate; take it out and replace it"
+                    .into(),
+            );
+        }
+        let given = given(self.publish, self.pem)?;
+        let server =
+            Server::of(self.server, self.server_ca, self.authorities).map_err(|error| error.to_string())?;
+        Ok((given, server))
+    }
 }
 
 impl Provider<'_> {
     /// Writes what this relation is to have, as its requirer reads it.
     pub fn publish(&self, relation: &RelationId) -> Result<(), CharmError> {
-        let change = match self.wanted() {
-            Ok(Some(exactly)) => Change::Set(exactly),
-            Ok(None) => Change::Publish,
-            // What cannot be used changes nothing.
-            Err(why) => {
-                tools::log(Level::Error, &why);
-                Change::Publish
-            }
+        let change = match &self.wanted {
+            Wanted::Exactly(certificates) => Change::Set(certificates.clone()),
+            Wanted::AtLeast(certificates) => Change::Add(certificates.clone()),
+            Wanted::WhatIsThere => Change::Publish,
         };
         self.write(relation, &change)
     }
@@ -37,11 +128,6 @@ impl Provider<'_> {
     /// The same, for all.
     pub fn publish_all(&self) -> Result<(), CharmError> {
         self.relations.iter().try_for_each(|relation| self.publish(relation))
-    }
-
-    /// What of the options cannot be used.
-    pub fn trouble(&self) -> Option<String> {
-        self.wanted().err()
     }
 
     /// `add-certificates`.
@@ -66,8 +152,9 @@ impl Provider<'_> {
     }
 
     fn change(&self, relation: Option<u64>, change: &Change) -> Result<(), CharmError> {
-        if matches!(self.wanted(), Ok(Some(_))) {
-            let why = "the options `publish` and `pem` say exactly what is handed on; empty them first";
+        if self.follows_options {
+            let why =
+                "the options `publish`, `pem` and `server` say exactly what is handed on; empty them first";
             return Ok(tools::fail_action(why)?);
         }
         if !self.is_leader {
@@ -102,28 +189,11 @@ impl Provider<'_> {
         tools::write_application(relation, &provided.application)?;
         Ok(tools::write_unit(relation, &provided.unit)?)
     }
-
-    /// What the options say that every relation is to have; `None` when they leave it to the actions.
-    fn wanted(&self) -> Result<Option<Certificates>, String> {
-        wanted(self.option("publish"), self.option("pem"))
-    }
-
-    fn option(&self, name: &str) -> &str {
-        self.options.get(name).and_then(Value::as_str).unwrap_or_default().trim()
-    }
 }
 
-fn wanted(publish: &str, pem: &str) -> Result<Option<Certificates>, String> {
-    if publish.is_empty() && pem.is_empty() {
-        return Ok(None);
-    }
-    if has_private_key(publish) || has_private_key(pem) {
-        return Err(
-            "there is a private key in the options, which is no certificate; take it out and replace it"
-                .into(),
-        );
-    }
-    let mut certificates = BTreeSet::new();
+/// The certificates that the options themselves have.
+fn given(publish: &str, pem: &str) -> Result<Certificates, String> {
+    let mut certificates = Certificates::new();
     if !publish.is_empty() {
         certificates = list(publish).ok_or("`publish` is not a JSON list of texts")?;
     }
@@ -135,7 +205,7 @@ fn wanted(publish: &str, pem: &str) -> Result<Option<Certificates>, String> {
         }
         certificates.insert(pem::write("CERTIFICATE", &block.der).trim_end().to_owned());
     }
-    Ok(Some(certificates))
+    Ok(certificates)
 }
 
 fn list(json: &str) -> Option<Certificates> {
@@ -151,17 +221,21 @@ fn has_private_key(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn read(publish: &str, pem: &str, server: [&str; 3]) -> Result<(Certificates, Option<Server>), String> {
+        let [server, server_ca, authorities] = server;
+        Options { publish, pem, server, server_ca, authorities }.read()
+    }
+
     #[test]
     fn options_say_exactly_what_is_handed_on() {
-        let set =
-            |texts: &[&str]| Ok(Some(texts.iter().map(|text| (*text).to_owned()).collect::<Certificates>()));
+        let set = |texts: &[&str]| Ok(texts.iter().map(|text| (*text).to_owned()).collect::<Certificates>());
         let pem = pem::write("CERTIFICATE", b"x");
         let key = pem::write("PRIVATE KEY", b"x");
         let refused = |why: &str| Err(why.to_owned());
         let secret =
             "there is a private key in the options, which is no certificate; take it out and replace it";
         for (publish, text, expected) in [
-            ("", String::new(), Ok(None)),
+            ("", String::new(), set(&[])),
             ("[]", String::new(), set(&[])),
             (r#"["b", "a", "b"]"#, String::new(), set(&["a", "b"])),
             ("", format!("words\n{pem}\n{pem}"), set(&[pem.trim_end()])),
@@ -176,7 +250,41 @@ mod tests {
                 refused("there is a `X509 CRL` in `pem`, which is no certificate"),
             ),
         ] {
-            assert_eq!(wanted(publish, &text), expected, "{publish} {text}");
+            let given = read(publish, &text, [""; 3]).map(|(given, server)| {
+                assert_eq!(server, None);
+                given
+            });
+            assert_eq!(given, expected, "{publish} {text}");
         }
+        let options =
+            |publish, pem, server| Options { publish, pem, server, server_ca: "x", authorities: "x" };
+        assert!(!options("", "", "").say());
+        for say in [options("[]", "", ""), options("", "x", ""), options("", "", "x")] {
+            assert!(say.say());
+        }
+    }
+
+    #[test]
+    fn a_server_proves_who_it_is_or_is_not_asked() {
+        let (key, crl) = (pem::write("PRIVATE KEY", b"x"), pem::write("X509 CRL", b"x"));
+        for (server, expected) in [
+            (
+                ["http://a:8000", "", ""],
+                "option `server`: `http://a:8000` proves nothing about who answers; give",
+            ),
+            (["a:8001", "", ""], "option `server`: endpoint `a:8001` is not the URL of a server"),
+            (["https://u:pw@a", "", ""], "option `server`: endpoint `…@a` has a user in it"),
+            (["https://a", "nonsense", ""], "option `server-ca` is not PEM of CA certificates"),
+            (["https://a", &crl, ""], "option `server-ca` is not PEM of CA certificates"),
+            (["https://a", &key, ""], "there is a private key in the options"),
+            (["https://a", "", "cas,xyz"], "option `authorities`: `xyz` is no authority: there are"),
+        ] {
+            let why = read("", "", server).unwrap_err();
+            assert!(why.starts_with(expected), "{why}");
+        }
+        let named = |authorities| read("", "", ["https://a/", "", authorities]).unwrap().1.unwrap();
+        assert_eq!(named(""), named("cas"));
+        assert_eq!(named("cau, cas"), named("cas cau cas"));
+        assert_ne!(named("cau"), named("cas"));
     }
 }

@@ -58,7 +58,7 @@ impl Requirer<'_> {
     /// The relation is no more, and neither is what came of it.
     pub fn broken(&self, relation: &RelationId) -> Result<(), CharmError> {
         let event = json!({"event": "certificates_removed", "relation_id": relation.number});
-        tools::log(Level::Info, &format!("CT-EVENT {event}"));
+        tools::tell(&format!("CT-EVENT {event}"))?;
         tools::forget(&memory(relation))?;
         outputs::remove(&self.file(relation))?;
         self.put_out()
@@ -140,7 +140,7 @@ impl Requirer<'_> {
         let hash = match event {
             Event::Silent { hash } => hash,
             Event::Updated { certificates, hash } => {
-                tools::log(Level::Info, &line(relation, &certificates, &hash));
+                tools::tell(&line(relation, &certificates, &hash))?;
                 hash
             }
         };

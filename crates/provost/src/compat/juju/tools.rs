@@ -160,6 +160,11 @@ pub fn set_version(version: &str) -> Result<(), ToolError> {
     run("application-version-set", &["--", version], None).map(drop)
 }
 
+/// Tells of an event, in Juju's log: who waits for the line has it, or the hook fails and is sent again.
+pub fn tell(line: &str) -> Result<(), ToolError> {
+    run("juju-log", &["--log-level", "INFO", "--", line], None).map(drop)
+}
+
 /// Says a line in Juju's log. What cannot be said is said on standard error, which goes there as well.
 pub fn log(level: Level, line: &str) {
     let name = match level {
