@@ -12,6 +12,8 @@ pub(crate) enum Unit {
     Milliseconds,
     Kilobytes,
     Megabytes,
+    /// Just so many.
+    Number,
     /// Of what there is.
     Percent,
     /// Of what was to be done.
@@ -26,6 +28,7 @@ impl Unit {
             Self::Milliseconds => "ms",
             Self::Kilobytes => "kB",
             Self::Megabytes => "MB",
+            Self::Number => "",
             Self::Percent | Self::PercentDone => "%",
         }
     }

@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! dispatch   one hook of a requirer's unit, in the tests' model of Juju     against a charm on the reference library
+//! rollover   another CA certificate reaches 1,000 and 20,000 requirers, over a scripted transport           against a limit
 //! ```
 //! Contenders take turns, round by round, and the median of the rounds counts.
 
 mod dispatch;
+mod rollover;
 
 use std::process::ExitCode;
 
@@ -28,6 +30,7 @@ struct Options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Chosen {
     Dispatch,
+    Rollover,
 }
 
 /// Measures what the command line names, and prints it.
@@ -43,6 +46,9 @@ fn measure(options: &Options) -> Result<(), Failure> {
     let mut sections = Vec::new();
     if wanted(Chosen::Dispatch) {
         sections.push(dispatch::measure(&options.settings.provost()?, options.settings.rounds)?);
+    }
+    if wanted(Chosen::Rollover) {
+        sections.extend(rollover::measure()?);
     }
     options.settings.print(&began, &sections)
 }

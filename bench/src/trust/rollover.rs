@@ -348,7 +348,8 @@ async fn add_all(
             Credentials { ssh_priv_key: Secret::new(BASE64.encode(key)), remote_user: "root".into() };
         let new = NewHost { status: HostStatus::Active, credentials, ..NewHost::default() };
         fleet.add_host(may(by)?, address.clone(), new).await.map_err(failed)?;
-        let taken = claims.take(&claim_on(&address), "a measurement", clock.now(), Span::seconds(60));
+        let name = claim_on(&address);
+        let taken = claims.take(&name, "a measurement", clock.now(), Span::seconds(60));
         if let Some(claim) = taken.await.map_err(failed)? {
             let host_key = HOST_KEY.parse().expect("it is a key");
             fleet.record_host_key(&claim, &address, &host_key).await.map_err(failed)?;
