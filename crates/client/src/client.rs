@@ -306,6 +306,7 @@ impl Client {
                 (true, None) => self.patience.last,
                 (false, _) => self.patience.longest,
             };
+            let patience = patience + request.wait();
             let said = || (endpoint.clone(), request.method().clone(), request.path().to_owned());
             let (why, is_silent) = match ask(endpoint, prepared(http, endpoint, request), patience).await {
                 Ok(answer) => return Ok(answer),
