@@ -83,12 +83,8 @@ impl KeptFile {
     }
 
     fn write(&self, bytes: &[u8], found: &Found) -> io::Result<()> {
+        self.remove_part()?;
         let part = self.beside(&self.part);
-        // What was left by somebody who was killed is of no use to anybody.
-        match std::fs::remove_file(&part) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
         let written = Self::write_part(&part, bytes, found).and_then(|()| std::fs::rename(&part, &self.path));
         if let Err(error) = written {
             // What went wrong is said; that half of it could not be removed as well would not help.
@@ -114,6 +110,14 @@ impl KeptFile {
         file.sync_all()
     }
 
+    /// What was left by somebody who was killed is of no use to anybody.
+    fn remove_part(&self) -> io::Result<()> {
+        match std::fs::remove_file(self.beside(&self.part)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     fn beside(&self, what: &str) -> PathBuf {
         let mut name = OsString::from(".");
         name.push(self.path.file_name().unwrap_or_default());
@@ -129,8 +133,9 @@ impl KeptFile {
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
         match file.try_lock() {
             Ok(()) => {
-                // There is nobody else, so what one leaves who is killed, the next one finds.
+                // There is nobody else, so what one leaves who is killed, the next one finds, and takes away.
                 "-part".clone_into(&mut self.part);
+                self.remove_part()?;
                 Ok(Some(Owed { file, path }))
             }
             Err(TryLockError::WouldBlock) => Ok(None),

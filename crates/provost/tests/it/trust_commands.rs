@@ -188,7 +188,7 @@ fn every_change_is_sent_as_it_was_meant_and_said() {
             let document: Value = serde_json::from_str(&ran.stdout).unwrap();
             assert!(document.is_object(), "{line}: {document}");
         }
-        server.heard();
+        let _ = server.heard();
     }
 }
 
@@ -276,7 +276,7 @@ fn every_thing_has_a_table_and_its_json() {
         assert_eq!(heard, expected, "{line}");
         let ran = operator.run(&format!("{line} --json"));
         serde_json::from_str::<Value>(ran.ok()).unwrap();
-        server.heard();
+        let _ = server.heard();
     }
     let failing: Value =
         serde_json::from_str(operator.run("trust requirer places web --failing --json").ok()).unwrap();
@@ -350,7 +350,7 @@ fn a_private_key_stays_where_it_is() {
     let (key, pem) = (read("key.pem"), read("a.pem"));
     operator.write("both.pem", &format!("{pem}{key}"));
     operator.write("half.pem", &format!("{pem}{}", &key[..40]));
-    openssl_ok(at, &["pkey", "-in", "key.pem", "-traditional", "-out", "old.pem"]);
+    openssl_ok(at, &["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "old.pem"]);
     for file in ["key.pem", "both.pem", "half.pem", "old.pem"] {
         for line in [
             format!("offer corp a.pem {file}"),
@@ -374,4 +374,31 @@ fn a_private_key_stays_where_it_is() {
         .ok();
     let expected = json!({"change": "replace", "pem": pem, "revision": 3, "confirm": false});
     assert_eq!(serde_json::from_str::<Value>(&server.heard()[0].body).unwrap(), expected);
+}
+
+/// Whoever watches for a requirer that is gone ends, and leaves the file as it is: nobody said that it is to be empty.
+#[test]
+fn a_requirer_that_is_gone_is_not_watched_for() {
+    let server =
+        Recorder::start(|asked: &Heard| match (asked.method.as_str(), asked.path.contains("wait=")) {
+            ("POST", _) => Reply::json(204, ""),
+            (_, false) => {
+                Reply::json(200, &json!({"hash": "00ff", "certificates": ["A\n", "B\n"]}).to_string())
+            }
+            (_, true) => Reply::json(404, ""),
+        });
+    let operator = Operator::of(&server.url());
+    let ran = operator.run("trust watch web --out file --place here --interval 7");
+    assert_eq!(ran.code, Some(66), "{}", ran.stderr);
+    assert!(ran.stderr.starts_with("file has 2 certificates now\nerror: "), "{}", ran.stderr);
+    assert_eq!(std::fs::read(operator.home().join("file")).unwrap(), b"A\nB\n");
+    let heard = server.heard();
+    let lines: Vec<_> = heard.iter().map(Heard::line).collect();
+    let expected = [
+        "GET /v1/trust/requirers/web/bundle",
+        r#"POST /v1/trust/requirers/web/applied {"hash":"00ff","place":"here"}"#,
+        "GET /v1/trust/requirers/web/bundle?wait=7",
+    ];
+    assert_eq!(lines, expected);
+    assert_eq!(heard[2].header("if-none-match"), Some("\"00ff\""));
 }

@@ -12,7 +12,7 @@ use crate::program::PROVOST;
 /// `provost trust` for whoever started the server, in a directory of theirs.
 pub fn trust(house: &House, line: &str) -> Command {
     let mut command = Command::new(PROVOST);
-    command.arg("trust").args(line.split(' ')).current_dir(house.directory()).env_clear();
+    command.arg("trust").args(line.split_whitespace()).current_dir(house.directory()).env_clear();
     // Hooks are run by a shell that has to find what they name.
     command.env("HOME", "/nonexistent").env("PROVOST_DATA", house.data()).env("PATH", "/usr/bin:/bin");
     command
