@@ -33,7 +33,7 @@ impl FromStr for Duration {
 
 impl fmt::Display for Duration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = UNITS.iter().find(|(_, seconds)| self.0 != 0 && self.0 % seconds == 0);
+        let whole = UNITS.iter().find(|(_, seconds)| self.0 != 0 && self.0.is_multiple_of(*seconds));
         let (unit, seconds) = whole.copied().unwrap_or(('s', 1));
         write!(f, "{}{unit}", self.0 / seconds)
     }

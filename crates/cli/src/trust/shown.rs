@@ -191,7 +191,7 @@ fn place(place: &TrustPlace) -> Vec<(&'static str, String)> {
                 (false, None) => joined(hosts.iter().cloned()),
             };
             let stores = [(*system_store, "system"), (*java, "java")].into_iter();
-            let stores = stores.filter_map(|(is_one, name)| is_one.then(|| name.to_owned()));
+            let stores = stores.filter(|(is_one, _)| *is_one).map(|(_, name)| name.to_owned());
             let mut details = vec![("hosts", which), ("stores", joined(stores))];
             details.extend(files.iter().map(|file| ("file", self::file(file))));
             details

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use testkit::{House, Ran, openssl_ok};
+use testkit::{House, Ran, http, openssl_ok};
 
 use crate::houses::{ended_without_a_fault, up};
 use crate::program::PROVOST;
@@ -54,8 +54,12 @@ fn what_is_offered_is_had_and_what_is_withdrawn_is_not() {
     let own = shown(&house, "provider list");
     let names: Vec<_> = own.as_array().unwrap().iter().map(|provider| &provider["name"]).collect();
     assert_eq!(names, ["server", "services", "users"]);
-    for (name, file) in [("server", "server-ca.pem")] {
-        let pem = std::fs::read_to_string(house.data().join(file)).unwrap();
+    let fetched = |path: &str| http::anybody().get(house.http_url(path)).send().unwrap().text().unwrap();
+    for (name, pem) in [
+        ("server", std::fs::read_to_string(house.data().join("server-ca.pem")).unwrap()),
+        ("services", fetched("/cas/crt/ca.crt.pem")),
+        ("users", fetched("/cau/crt/ca.crt.pem")),
+    ] {
         assert_eq!(shown(&house, &format!("provider show {name}"))["certificates"][0]["pem"], pem, "{name}");
     }
 
