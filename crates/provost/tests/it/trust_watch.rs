@@ -85,6 +85,10 @@ fn a_change_comes_into_the_file_and_to_the_hook() {
     std::fs::remove_file(&file).unwrap();
     has(&two);
 
+    // Whoever is to know, was told of that, and that is on the disk.
+    let owed = house.directory().join(".file.provost");
+    wait_until("the hook to be paid", || read(&owed).is_empty());
+
     // One keeps it.
     let other = once(&house, "true");
     let expected = "error: file is being kept by another `provost trust watch`\n";
@@ -299,7 +303,7 @@ fn a_full_disk_changes_nothing() {
     let at = house.directory();
     std::fs::write(at.join("many.pem"), many(200)).unwrap();
     run(&house, "offer corp many.pem").ok();
-    let script = "mkdir disk && mount -t tmpfs -o size=128k,mode=0700 tmpfs disk || exit 99
+    let script = "mkdir disk && mount -t tmpfs -o size=256k,mode=0700 tmpfs disk && echo mounted || exit
         echo before > disk/file; chmod 0640 disk/file
         head -c 1000000 /dev/zero > disk/ballast 2> /dev/null
         \"$@\"; echo \"code $?\"; cat disk/file
