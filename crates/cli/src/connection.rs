@@ -164,6 +164,16 @@ impl Connection {
         self.who.user.as_deref().filter(|_| self.who.password_file.is_none())
     }
 
+    /// Whether a password is to be typed, where the client file says this.
+    pub(crate) fn asks_for_password(&self, file: &ClientFile) -> bool {
+        let who = self.who(file);
+        who.kubeconfig.is_none() && who.user.is_some() && who.password_file.is_none()
+    }
+
+    fn who<'a>(&'a self, file: &'a ClientFile) -> &'a Who {
+        if self.who == Who::default() { &file.who } else { &self.who }
+    }
+
     /// What the client file says, if there is one. `data` is where this machine's server keeps its data when the
     /// command does not say.
     pub(crate) fn file(&self, data: Option<&Path>) -> Result<ClientFile, ConnectionError> {
@@ -189,8 +199,7 @@ impl Connection {
             Some(path) => Trust::Only(read(path, "the certificates to trust")?),
             None => Trust::System,
         };
-        let who = if self.who == Who::default() { &file.who } else { &self.who };
-        let credentials = who.credentials(input).await?;
+        let credentials = self.who(file).credentials(input).await?;
         if credentials.authorization.is_some()
             && let Some(endpoint) = endpoints.iter().find(|endpoint| endpoint.is_exposed())
         {

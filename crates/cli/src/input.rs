@@ -97,18 +97,23 @@ impl Input {
 
     /// All of `file`.
     pub(crate) async fn read(&mut self, file: &File) -> Result<Vec<u8>, InputError> {
+        self.read_up_to(file, INPUT_BYTES_MAX).await
+    }
+
+    /// The same of one that may have `bytes_max` bytes.
+    pub(crate) async fn read_up_to(&mut self, file: &File, bytes_max: u64) -> Result<Vec<u8>, InputError> {
         let mut bytes = Vec::new();
         let read = match file {
-            File::StandardInput => (&mut self.0).take(INPUT_BYTES_MAX + 1).read_to_end(&mut bytes).await,
+            File::StandardInput => (&mut self.0).take(bytes_max + 1).read_to_end(&mut bytes).await,
             File::Path(path) => {
                 let read = async {
-                    tokio::fs::File::open(path).await?.take(INPUT_BYTES_MAX + 1).read_to_end(&mut bytes).await
+                    tokio::fs::File::open(path).await?.take(bytes_max + 1).read_to_end(&mut bytes).await
                 };
                 read.await
             }
         };
         let read = read.and_then(|_| match u64::try_from(bytes.len()) {
-            Ok(0..=INPUT_BYTES_MAX) => Ok(bytes),
+            Ok(length) if length <= bytes_max => Ok(bytes),
             _ => Err(io::Error::other("it is too large")),
         });
         read.map_err(|source| InputError::Unreadable { what: file.to_string(), source })

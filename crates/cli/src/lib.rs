@@ -6,6 +6,7 @@
 //!                        ▼                                   └ connection: which server, and who asks; client_file
 //!                       view ──► shown, table
 //! cache ──► connection, client::networkcache, entry
+//! trust ──► session, x509
 //! ```
 //! Data goes to standard output, narration to standard error. What a command asks a server for, it asks
 //! through `client`, like anybody else.
@@ -21,6 +22,7 @@ pub mod compat;
 mod connection;
 mod container_manager;
 mod definition;
+mod durable;
 mod error;
 pub mod fleet;
 mod host;
@@ -39,6 +41,7 @@ mod shown;
 mod signals;
 mod ssh;
 mod table;
+pub mod trust;
 mod view;
 
 pub use client_file::for_this_machine as client_file_for_this_machine;

@@ -157,6 +157,18 @@ impl Session {
         Ok(())
     }
 
+    /// For the same: presents from now on what is in the files by now, where nobody has to type anything for it and all of
+    /// it can be read. A certificate is renewed while its file keeps its name.
+    pub(crate) async fn renew_client(&mut self) {
+        let Ok(file) = self.options.connection.file(self.data.as_deref()) else { return };
+        if self.options.connection.asks_for_password(&file) {
+            return;
+        }
+        if let Ok(client) = self.options.connection.client(&file, &mut self.input).await {
+            (self.client, self.file) = (Some(client), file);
+        }
+    }
+
     /// The answer to a `request` that changes something; none where that was only to be looked at.
     pub(crate) async fn change(
         &mut self,
@@ -239,6 +251,10 @@ fn without_secrets(body: &Value, hidden: &[String]) -> Value {
     if let Some(key) = body.get_mut("ssh_private_key") {
         *key = HIDDEN.into();
     }
+    // A requirer's webhook has one; the `secret` of one in Kubernetes says what kind of object it is.
+    if let Some(secret) = body.pointer_mut("/place/secret").filter(|secret| secret.is_string()) {
+        *secret = HIDDEN.into();
+    }
     if let Some(options) = body.get_mut("options") {
         for name in hidden {
             if let Some(option) = options.get_mut(name) {
@@ -295,6 +311,11 @@ mod tests {
         let shown = planned_json(&v1::put_network(&name, &network), &["conf".to_owned()]);
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(shown.contains(r#""address":"a:1""#) && shown.contains(r#""url":"b:2""#), "{shown}");
+        let place =
+            wire::TrustPlace::Webhook { url: "https://a".into(), secret: Some("hunter2".into()), ca: None };
+        let webhook = v1::trust::put_requirer(&name, &wire::NewTrustRequirer { place, why: None });
+        let shown = planned_json(&webhook, &[]);
+        assert!(!shown.contains("hunter2") && shown.contains("https://a"), "{shown}");
         for (tag, sent) in [("7", "\"7\""), ("\"7\"", "\"7\""), ("*", "*")] {
             let change = Change { if_match: Some(tag.into()), ..Change::default() };
             let planned = planned(&change.condition(v1::remove_host(&name)), &[]);

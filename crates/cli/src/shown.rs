@@ -39,11 +39,11 @@ pub(crate) fn word(value: &impl Serialize) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn known(value: Option<impl ToString>) -> String {
+pub(crate) fn known(value: Option<impl ToString>) -> String {
     value.map_or_else(|| NOTHING.to_owned(), |value| value.to_string())
 }
 
-fn joined(parts: impl Iterator<Item = String>) -> String {
+pub(crate) fn joined(parts: impl Iterator<Item = String>) -> String {
     let text = parts.collect::<Vec<_>>().join(" ");
     if text.is_empty() { NOTHING.to_owned() } else { text }
 }

@@ -67,7 +67,19 @@ pub(crate) async fn selected<T: Listed>(
     watch: &Watch,
     none: &str,
 ) -> Result<(), CommandError> {
-    follow(session, watch, async |asker: &mut Asker<'_>| print_list::<T>(asker, first, none).await).await
+    some::<T>(session, first, watch, none, |_| true).await
+}
+
+/// The same of those of a list that `is_meant`, where the server gives others as well.
+pub(crate) async fn some<T: Listed>(
+    session: &mut Session,
+    first: &Request,
+    watch: &Watch,
+    none: &str,
+    is_meant: impl Fn(&T) -> bool,
+) -> Result<(), CommandError> {
+    let print = async |asker: &mut Asker<'_>| print_list::<T>(asker, first, none, &is_meant).await;
+    follow(session, watch, print).await
 }
 
 /// Prints what `request` asks for.
@@ -197,6 +209,7 @@ async fn print_list<T: Listed>(
     asker: &mut Asker<'_>,
     first: &Request,
     none: &str,
+    is_meant: &dyn Fn(&T) -> bool,
 ) -> Result<Printed, CommandError> {
     let is_json = asker.session.wants_json();
     let mut sheet = Sheet::begin(asker);
@@ -206,8 +219,9 @@ async fn print_list<T: Listed>(
     let (mut marks, mut count, mut request) = (Vec::new(), 0, first.clone());
     loop {
         let answer = asker.ask(&request).await?;
-        let page: Page<T> = v1::read(&answer)?;
+        let mut page: Page<T> = v1::read(&answer)?;
         marks.push(Mark::of(&request, &answer));
+        page.items.retain(is_meant);
         count += page.items.len();
         let next = v1::next(first, &page);
         let text = match (is_json, &next) {

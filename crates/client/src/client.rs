@@ -315,6 +315,7 @@ impl Client {
                 (true, None) => self.patience.last,
                 (false, _) => self.patience.longest,
             };
+            let patience = patience + request.wait();
             let said = || (endpoint.clone(), request.method().clone(), request.path().to_owned());
             let (why, is_silent) = match ask(endpoint, prepared(http, endpoint, request), patience).await {
                 Ok(answer) => return Ok(answer),
@@ -481,6 +482,10 @@ mod tests {
             format!("{first}: it did not answer within 0.05 s; {second}: it did not answer within 0.06 s");
         assert_eq!(error.help(), Some(said));
         assert_eq!(went_on, [(first, second)]);
+        // A server that was asked to wait is waited for as much longer.
+        let waiting = Request::new(Method::GET, "", &["hosts"], None).waiting(Duration::from_millis(5));
+        let help = ask(&waiting).1.help().unwrap();
+        assert!(help.contains("within 0.055 s") && help.contains("within 0.065 s"), "{help}");
     }
 
     #[test]

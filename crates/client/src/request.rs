@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
@@ -55,6 +56,7 @@ pub struct Request {
     body: Option<Value>,
     condition: Option<Condition>,
     once: bool,
+    wait: Duration,
 }
 
 /// What has to be so for a request to have an effect (RFC 9110, section 13.1).
@@ -80,7 +82,7 @@ impl Request {
             path.extend(utf8_percent_encode(part, ESCAPED));
         }
         let subject = parts.last().copied().expect("every route has a part").to_owned();
-        Self { method, path, subject, body, condition: None, once: false }
+        Self { method, path, subject, body, condition: None, once: false, wait: Duration::ZERO }
     }
 
     /// The same, which is not sent a second time once a server may have it.
@@ -93,6 +95,19 @@ impl Request {
     /// Whether it is never sent again once a server may have it.
     pub(crate) fn is_once(&self) -> bool {
         self.once
+    }
+
+    /// The same, which asks the server not to answer before something is so, or `wait` is over.
+    #[must_use]
+    pub(crate) fn waiting(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// For how long the server was asked to wait before it answers.
+    #[must_use]
+    pub fn wait(&self) -> Duration {
+        self.wait
     }
 
     /// The same with `name=value` in its query, behind those that are there.

@@ -13,6 +13,8 @@ use wire::{
 use crate::answer::Answer;
 use crate::request::{Condition, Request, Segment};
 
+pub mod trust;
+
 const PREFIX: &str = "/v1";
 
 /// What there are lists of.

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ::cli::{cache, fleet};
+use ::cli::{cache, fleet, trust};
 use base::{Clock, Entropy, Explain, report};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
@@ -116,7 +116,7 @@ pub fn command() -> Command {
                 .disable_help_subcommand(true),
         );
     // What operators type all day needs no `fleet` before it.
-    cache::with_noun(fleet::with_nouns(provost))
+    trust::with_noun(cache::with_noun(fleet::with_nouns(provost)))
         .subcommand(config)
         .subcommand(
             Command::new("store")
@@ -170,6 +170,7 @@ fn dispatch(line: &ArgMatches) -> ExitCode {
         noun if cache::is_noun(noun) => {
             cache::run(line, Surroundings::of_process().data(), Clock::system(), Entropy::system())
         }
+        noun if trust::is_noun(noun) => trust::run(line, Surroundings::of_process().data()),
         "config" => match matches.subcommand() {
             Some(("check", matches)) => check(matches),
             Some(("import", matches)) => import_settings(matches),

@@ -16,10 +16,11 @@ use serde_json::json;
 
 use super::error::CacheCommandError;
 use super::get::{self, Placing};
-use super::place::{Place, rename_new, sync_folder_of};
+use super::place::{Place, rename_new};
 use super::put::{self, Saying};
 use super::session::{Believed, Believing, Caches, Jobs, Session, Wanted, each};
 use super::signing_file::{self, SigningFile};
+use crate::durable::sync_folder_of;
 use crate::output;
 use crate::table::one_line;
 

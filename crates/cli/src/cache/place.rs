@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
+use crate::durable::sync_folder_of;
+
 /// So that two in one process have names of their own.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
@@ -68,16 +70,6 @@ pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
             std::fs::remove_file(from)
         }
         result => result.map_err(io::Error::from),
-    }
-}
-
-/// Makes the names in the folder of `path` last: after a power cut, too, they are what they are now.
-pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-    match File::open(folder)?.sync_all() {
-        // Some file systems cannot (FUSE); there is nothing else to be done there.
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-        result => result,
     }
 }
 

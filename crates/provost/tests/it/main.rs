@@ -41,5 +41,8 @@ mod several;
 mod sigkill;
 mod sign_in;
 mod tls;
+mod trust_commands;
+mod trust_life;
+mod trust_watch;
 mod up;
 mod v1;

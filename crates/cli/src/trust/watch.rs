@@ -1,0 +1,242 @@
+//! `provost trust watch`: a file that is what a requirer is to have, for as long as this runs.
+//!
+//! ```text
+//! ask ──► another bundle? ──► owe the hook ──► write the file ──► run the hook ──► pay it ──► confirm
+//!  ▲           │ no: somebody edited the file? the same from the second step on                 │
+//!  └───────────┴────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//! A hook is owed before the file becomes another one, and paid when it has succeeded; that is on the disk (`kept_file`), so
+//! that none is forgotten by whoever is killed in between. It may be run once more than is needed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base::{Explain as _, Kind, report};
+use clap::Args;
+use client::Segment;
+use client::v1::{self, trust};
+use serde_json::json;
+use tokio::time::Instant;
+use wire::{TrustApplied, TrustBundle};
+
+use super::bundle::{holding, pem};
+use super::error::TrustCommandError;
+use super::hook;
+use super::kept_file::{KeptFile, Owed};
+use crate::output;
+use crate::session::Session;
+
+/// The pauses after something went wrong: the first, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "FILE is replaced as a whole, with the mode and the owner that it has, or 0644 where there is none; whoever \
+        reads it finds one set or the other. The hook is run when it became another one, and until it succeeds; when it did, \
+        the server is told that this place has the set, which `provost trust requirer places` shows. What somebody else \
+        makes of FILE is mended. While no server answers, FILE stays what it is. Beside it is .FILE.provost, by which \
+        the next start knows whether the hook has yet to be run."
+)]
+pub(super) struct Watch {
+    requirer: Segment,
+    /// The file
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// A command for `sh` that is run when the file is another one
+    #[arg(long, value_name = "COMMAND")]
+    hook: Option<String>,
+    /// What this place is called in the lists of the server [default: the name of this machine]
+    #[arg(long, value_name = "NAME")]
+    place: Option<String>,
+    /// End as soon as the file is what it is to be
+    #[arg(long)]
+    once: bool,
+    /// Look at the file at the latest after so many seconds, whether it is still what it is to be
+    #[arg(long, value_name = "SECONDS", default_value_t = 45, value_parser = clap::value_parser!(u32).range(1..=60))]
+    interval: u32,
+}
+
+/// A file and what it is to be.
+struct Keeper<'w> {
+    watch: &'w Watch,
+    place: String,
+    file: KeptFile,
+    owed: Owed,
+    /// The hash of the bundle which the server was told that this place has, or does not want to hear of.
+    confirmed: Option<String>,
+    /// Whether it was said that something goes wrong, and for how long to wait then.
+    trouble: Option<Duration>,
+}
+
+impl Watch {
+    pub(super) async fn run(self, session: &mut Session) -> Result<(), TrustCommandError> {
+        let unusable = |source| TrustCommandError::File { path: self.out.clone(), source };
+        let mut file = KeptFile::at(&self.out).map_err(unusable)?;
+        // What can never be is said at once, and not tried again and again.
+        let Some(owed) = file.lock().map_err(unusable)? else {
+            return Err(TrustCommandError::Kept(self.out.clone()));
+        };
+        file.is(b"").map_err(unusable)?;
+        let place = self.place.clone().unwrap_or_else(name_of_machine);
+        let mut keeper = Keeper { watch: &self, place, file, owed, confirmed: None, trouble: None };
+        if self.once {
+            let bundle = keeper.ask(session, None).await?;
+            return match bundle {
+                Some(bundle) => keeper.keep(session, &bundle).await,
+                // Nobody asked whether it is another one.
+                None => Ok(()),
+            };
+        }
+        keeper.live(session).await
+    }
+}
+
+impl Keeper<'_> {
+    /// Keeps the file until this is dropped, or something is such that nobody but an operator can help.
+    async fn live(&mut self, session: &mut Session) -> Result<(), TrustCommandError> {
+        let mut known: Option<TrustBundle> = None;
+        loop {
+            let begun = Instant::now();
+            let asked = self.ask(session, known.as_ref()).await;
+            let mut result = match asked {
+                Ok(another) => {
+                    let is_another = another.is_some();
+                    known = another.or(known);
+                    Ok(is_another)
+                }
+                Err(error) => Err(error),
+            };
+            // Also while no server answers: what is to be there is known.
+            if let Some(bundle) = &known
+                && let Err(error) = self.keep(session, bundle).await
+                && result.is_ok()
+            {
+                result = Err(error);
+            }
+            match result {
+                Ok(is_another) => {
+                    self.all_is_well();
+                    // Whoever answers at once that nothing is new is not asked at once again.
+                    if !is_another && begun.elapsed() < PAUSES.0 {
+                        tokio::time::sleep(PAUSES.0).await;
+                    }
+                }
+                Err(error) if known.is_some() && may_be_mended(&error) || error.may_pass() => {
+                    tokio::time::sleep(self.tell_trouble(&error)).await;
+                    session.renew_client().await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The bundle, if it is another one than `known`.
+    async fn ask(
+        &self,
+        session: &mut Session,
+        known: Option<&TrustBundle>,
+    ) -> Result<Option<TrustBundle>, TrustCommandError> {
+        let request = match known {
+            // Whoever is in trouble wants to see soon that it is over.
+            Some(known) if self.trouble.is_none() => {
+                let wait = Duration::from_secs(self.watch.interval.into());
+                trust::another_bundle(&self.watch.requirer, &known.hash, wait)
+            }
+            _ => trust::bundle(&self.watch.requirer),
+        };
+        let answer = session.ask(&request).await?;
+        if answer.status == 304 {
+            return Ok(None);
+        }
+        let bundle: TrustBundle = v1::read(&answer)?;
+        Ok(Some(bundle).filter(|bundle| known.is_none_or(|known| known.hash != bundle.hash)))
+    }
+
+    /// Makes the file `bundle`, runs the hook where it is owed, and tells the server when all is done.
+    async fn keep(&mut self, session: &mut Session, bundle: &TrustBundle) -> Result<(), TrustCommandError> {
+        let pem = pem(bundle);
+        let path = &self.watch.out;
+        let unwritable = |source| TrustCommandError::File { path: path.clone(), source };
+        let is_new = !self.file.is(pem.as_bytes()).map_err(unwritable)?;
+        if is_new {
+            if self.watch.hook.is_some() {
+                self.owed.owe().map_err(unwritable)?;
+            }
+            self.file.make(pem.as_bytes()).map_err(unwritable)?;
+            self.tell_change(session, bundle)?;
+        }
+        if let Some(command) = &self.watch.hook
+            && self.owed.is_owed().map_err(unwritable)?
+        {
+            hook::run(command).await.map_err(TrustCommandError::Hook)?;
+            self.owed.pay().map_err(unwritable)?;
+        }
+        if self.confirmed.as_ref() != Some(&bundle.hash) {
+            self.confirm(session, bundle).await?;
+        }
+        Ok(())
+    }
+
+    async fn confirm(
+        &mut self,
+        session: &mut Session,
+        bundle: &TrustBundle,
+    ) -> Result<(), TrustCommandError> {
+        let applied = TrustApplied { place: self.place.clone(), hash: bundle.hash.clone() };
+        match session.ask(&trust::applied(&self.watch.requirer, &applied)).await {
+            Ok(_) => {}
+            // That it is another one by now is heard of with the next question.
+            Err(error) if matches!(error.kind(), Kind::Conflict | Kind::Invalid | Kind::Full) => {
+                output::note(format_args!("note: the server does not write it down: {}", report(&error)));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.confirmed = Some(bundle.hash.clone());
+        Ok(())
+    }
+
+    fn tell_change(&self, session: &Session, bundle: &TrustBundle) -> Result<(), TrustCommandError> {
+        let file = self.watch.out.display();
+        if session.wants_json() {
+            let said =
+                json!({"file": file.to_string(), "hash": bundle.hash, "count": bundle.certificates.len()});
+            return Ok(session.print(&format!("{said}\n"))?);
+        }
+        output::note(format_args!("{file} {} now", holding(bundle)));
+        Ok(())
+    }
+
+    /// Says that something goes wrong, once, and gives the time to wait.
+    fn tell_trouble(&mut self, error: &TrustCommandError) -> Duration {
+        let pause = match self.trouble {
+            Some(before) => (before * 2).min(PAUSES.1),
+            None => {
+                let why = match error {
+                    // It is run again before that.
+                    TrustCommandError::Hook(_) => String::new(),
+                    error => error.help().map(|why| format!(" ({why})")).unwrap_or_default(),
+                };
+                output::note(format_args!("note: {}{why}; trying again", report(error)));
+                PAUSES.0
+            }
+        };
+        self.trouble = Some(pause);
+        pause
+    }
+
+    fn all_is_well(&mut self) {
+        if self.trouble.take().is_some() {
+            output::note("note: all is well again");
+        }
+    }
+}
+
+/// Whether somebody may mend it who does not start this again: a hook, or a certificate that is over and is renewed.
+fn may_be_mended(error: &TrustCommandError) -> bool {
+    let is_refused = || matches!(error.kind(), Kind::Unauthenticated | Kind::Forbidden);
+    matches!(error, TrustCommandError::Hook(_)) || is_refused()
+}
+
+fn name_of_machine() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
