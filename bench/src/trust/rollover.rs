@@ -194,14 +194,14 @@ fn rollover(size: u32) -> Result<Section, Failure> {
         offer(&trust, &by, &corp, "the first").await?;
         require_all(&trust, &by, &corp, size).await?;
         until(|| remote.with(1) == size as usize).await?;
-        settled(&house, size).await?;
+        settled(&house, &by, size).await?;
         note("rolling over");
         (remote.asked.store(0, Ordering::Relaxed), store.commits.store(0, Ordering::Relaxed));
         let (began, cpu) = (Instant::now(), own_cpu());
         offer(&trust, &by, &corp, "the second").await?;
         until(|| remote.with(2) == size as usize).await?;
         let reached = began.elapsed();
-        settled(&house, size).await?;
+        settled(&house, &by, size).await?;
         let (known, cpu) = (began.elapsed(), own_cpu().saturating_sub(cpu));
         let commits = store.commits.load(Ordering::Relaxed);
         let (asked, resident) = (remote.asked.load(Ordering::Relaxed), own_resident_bytes()?);
@@ -252,12 +252,12 @@ async fn until(is_so: impl Fn() -> bool) -> Result<(), Failure> {
 }
 
 /// Waits until it is written down of everybody that they have what they are to have.
-async fn settled(house: &Arc<House>, size: u32) -> Result<(), Failure> {
+async fn settled(house: &Arc<House>, by: &Principal, size: u32) -> Result<(), Failure> {
     let began = Instant::now();
     loop {
         let (mut in_step, mut after, mut more) = (0, None, true);
         while more {
-            let page = house.trust().list_requirers(Permit::house(), after.as_ref(), 1_000);
+            let page = house.trust().list_requirers(may(by)?, after.as_ref(), 1_000);
             let (found, is_more) = page.await.map_err(failed)?;
             in_step += found.iter().map(|view| view.counts.in_step).sum::<usize>();
             after = found.last().map(|view| view.requirer.name.clone());

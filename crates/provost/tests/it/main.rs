@@ -19,6 +19,7 @@ mod cors;
 mod drained;
 mod fleet;
 mod fleet_commands;
+mod handed_on;
 mod hands;
 mod hanging;
 mod house;
