@@ -458,9 +458,11 @@ mod tests {
     }
 
     fn ask(request: &Request) -> (Vec<(Endpoint, Endpoint)>, SendError, [Endpoint; 2]) {
+        // Silence ends whatever is read, too: where that is not what is to end it, it is far off.
+        let longest = if request.method() == Method::GET { 60_000 } else { 70 };
         let ((_one, first), (_other, second)) = (silent(), silent());
         let endpoints = vec![first.clone(), second.clone()];
-        let [next, last, longest] = [50, 60, 70].map(Duration::from_millis);
+        let [next, last, longest] = [50, 60, longest].map(Duration::from_millis);
         let limit = Patience { next, last, longest };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let mut went_on = Vec::new();
