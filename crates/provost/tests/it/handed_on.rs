@@ -50,7 +50,7 @@ fn wait_until_in_step(world: &World, name: &str, count: usize) {
 }
 
 /// The certificate of an authority that signs for itself, as PEM.
-fn authority(name: &str) -> String {
+pub fn authority(name: &str) -> String {
     let key = PrivateKey::generate(KeySpec::P256).unwrap();
     let now = Clock::system().now();
     let template = CertificateTemplate {

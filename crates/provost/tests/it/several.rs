@@ -7,6 +7,7 @@ mod operations;
 mod sigkill;
 mod start;
 mod takeover;
+mod trust;
 mod watch;
 
 use std::path::PathBuf;
