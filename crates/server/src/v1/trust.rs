@@ -8,7 +8,7 @@ use bus::Heard;
 use futures_util::StreamExt as _;
 use http::StatusCode;
 use identity::Permit;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use trust::{
     Anchor, BundleSince, Finding, Fingerprint, Offer, ProviderName, RequirerName, SetChange, Terms, Trust,
     Unit, UnitState, Why,
@@ -29,6 +29,8 @@ const REQUIRERS: char = 'r';
 const RELATIONS: char = 'n';
 const PLACES: char = 'u';
 
+/// How long a bundle is not looked at again, however much happens: of many changes at once, each who waits looks at few.
+const LOOKS_APART: Duration = Duration::from_millis(250);
 /// How long a bundle that nobody hints at is not looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
@@ -206,7 +208,7 @@ impl V1 {
             && Instant::now() < until
             && !self.house.stopping().is_asked()
         {
-            let look = until.min(Instant::now() + LOOK_AGAIN);
+            let (soonest, look) = (Instant::now() + LOOKS_APART, until.min(Instant::now() + LOOK_AGAIN));
             let hinted = async {
                 loop {
                     match hints.next().await {
@@ -218,7 +220,7 @@ impl V1 {
                 }
             };
             tokio::select! {
-                _ = timeout_at(look, hinted) => {}
+                _ = timeout_at(look, hinted) => sleep_until(soonest.min(until)).await,
                 () = self.house.stopping().asked() => {}
             }
             bundle = self.trust().bundle(Permit::grant(by.clone())?, &name).await?;

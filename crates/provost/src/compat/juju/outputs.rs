@@ -36,6 +36,8 @@ struct TrustStore<'a> {
     program: &'a str,
     /// So that those that are gone are left out, too.
     arguments: &'a [&'a str],
+    /// What the program appends to without clearing it: one that was killed has left there what may be withdrawn since.
+    unfinished: Option<&'a Path>,
 }
 
 impl Outputs<'_> {
@@ -47,8 +49,13 @@ impl Outputs<'_> {
         for known in TRUST_STORES {
             let arguments: Vec<&str> = known.arguments.iter().copied().chain(known.fresh).collect();
             let folder = Path::new(known.folder);
-            let store =
-                TrustStore { folder, ending: known.ending, program: known.program, arguments: &arguments };
+            let store = TrustStore {
+                folder,
+                ending: known.ending,
+                program: known.program,
+                arguments: &arguments,
+                unfinished: known.unfinished.map(Path::new),
+            };
             if store.folder.is_dir() {
                 return self.put_anchors(&store, &wanted);
             }
@@ -151,6 +158,7 @@ impl Outputs<'_> {
 
 fn take_up(store: &TrustStore<'_>) -> Result<(), CharmError> {
     let program = store.program;
+    store.unfinished.map_or(Ok(()), remove)?;
     let output = Command::new(program).args(store.arguments).output();
     let said = match output {
         Ok(output) if output.status.success() => return Ok(()),
@@ -229,8 +237,14 @@ mod tests {
         std::fs::create_dir_all(&charm).unwrap();
         std::fs::create_dir(&folder).unwrap();
         let ran = directory.path().join("ran");
-        let store =
-            |program| TrustStore { folder: &folder, ending: "crt", program, arguments: &["-c", "x", "y"] };
+        let unfinished = directory.path().join("bundle.new");
+        let store = |program| TrustStore {
+            folder: &folder,
+            ending: "crt",
+            program,
+            arguments: &["-c", "x", "y"],
+            unfinished: Some(&unfinished),
+        };
         let outputs = outputs(&charm, None);
         let name = format!("provost-trust-a-{}", "0".repeat(32));
         let wanted = BTreeMap::from([(name.clone(), "text".to_owned())]);
@@ -240,12 +254,15 @@ mod tests {
         std::fs::write(&script, format!("#!/bin/sh\necho \"$@\" >> {}\n", ran.display())).unwrap();
         std::fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
         let program = script.to_str().unwrap();
+        // As one leaves it that was killed.
+        std::fs::write(&unfinished, "withdrawn since").unwrap();
         let times = || std::fs::read_to_string(&ran).unwrap_or_default().lines().count();
         for (wanted, expected) in [(&wanted, 1), (&wanted, 1), (&BTreeMap::new(), 2), (&BTreeMap::new(), 2)] {
             outputs.put_anchors(&store(program), wanted).unwrap();
             assert_eq!(times(), expected);
         }
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+        assert!(!unfinished.exists(), "what was left there is not taken up");
     }
 
     #[test]
