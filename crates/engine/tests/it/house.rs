@@ -247,6 +247,45 @@ async fn an_administrator_signs_in_until_revoked() {
     house.stop(Duration::from_secs(5)).await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_requires_trust_has_the_next_ca_certificate_and_the_last_one_as_long_as_it_lives() {
+    let ground = Ground::new();
+    let (house, _certificates) = ground.build().await;
+    let (requirer, provider) = ("web".parse().unwrap(), "services".parse().unwrap());
+    let (trust, why) = (house.trust(), trust::Why::default());
+    trust.set_requirer(Permit::house(), &requirer, &trust::Place::Poll, &why).await.unwrap();
+    // The authority provides by itself, a moment after the start.
+    while trust.provider(Permit::house(), &provider).await.unwrap().is_none() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    trust.relate(Permit::house(), &provider, &requirer, &why).await.unwrap();
+    let held = async || {
+        let bundle = trust.bundle(Permit::house(), &requirer).await.unwrap().bundle;
+        bundle.anchors().iter().map(trust::Anchor::fingerprint).collect::<Vec<_>>()
+    };
+    let authority = house.authority(AuthorityName::Services);
+    let first = held().await;
+    let mut counts = Vec::new();
+    for _ in 0..400 {
+        ground.clock.advance(Span::days(1));
+        let valid = authority.anchors().await.unwrap();
+        let expected: std::collections::BTreeSet<_> =
+            valid.iter().map(|certificate| trust::Anchor::from(certificate).fingerprint()).collect();
+        // By a hint when one comes, and at the next look when one is over.
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(3_600);
+        while held().await.into_iter().collect::<std::collections::BTreeSet<_>>() != expected {
+            assert!(tokio::time::Instant::now() < deadline, "{:?} is not {expected:?}", held().await);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        if counts.last() != Some(&expected.len()) {
+            counts.push(expected.len());
+        }
+    }
+    assert_eq!(counts[..2], [1, 2], "old and new overlap");
+    assert!(!held().await.contains(&first[0]), "and then the old one is gone");
+    house.stop(Duration::from_secs(5)).await.unwrap();
+}
+
 /// The users authority's next CA certificate is trusted in handshakes as soon as it is there.
 #[tokio::test(start_paused = true)]
 async fn handshakes_trust_a_new_users_authority_at_once() {
