@@ -200,9 +200,10 @@ impl Trust {
                 continue;
             }
             let name = before_name.followed_by(&after, now);
+            let mut checked = None;
             if !offer.confirmed && !went.is_empty() {
                 let number = offer.relation;
-                self.check_impact(|everything| {
+                let moment = self.check_impact(|everything| {
                     let relations = everything.relations.values_mut().flatten();
                     match number {
                         Some(number) => relations
@@ -214,12 +215,15 @@ impl Trust {
                             }
                         }
                     }
-                })
-                .await?;
+                });
+                checked = Some(moment.await?);
             }
             self.write_brought(provider, offer.relation, &came, by, now).await?;
             let set = SetState::from(&name);
             let mut batch = Batch::new();
+            if let Some(moment) = checked {
+                self.expect(&mut batch, moment)?;
+            }
             match &related {
                 None => {
                     let record = ProviderRecord { set: name, ..found.record };

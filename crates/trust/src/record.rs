@@ -7,6 +7,7 @@
 //! /trust/number/<20 digits>                   whose relation a number is
 //! /trust/counter/relation                     the number of the next relation, never given twice
 //! /trust/counter/requirers                    how many requirers there are
+//! /trust/changed/relations                    written by each change of a provider, a requirer or a relation
 //! /trust/set/<hash>/<4 digits>                certificates of a set, named by what is in it
 //! /trust/certificate/<fingerprint>            who brought a certificate, and when
 //! /trust/unit/<requirer>/<unit>               what is on one host, in one namespace, in one file of a requirer
@@ -72,6 +73,13 @@ pub(crate) struct RelationRecord {
 pub(crate) struct NumberRecord {
     /// The requirer.
     pub(crate) requirer: String,
+}
+
+/// That something is another one. What counts is its version, which grows with each commit that writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ChangedRecord {
+    /// When: seconds since 1970-01-01T00:00:00Z.
+    pub(crate) at: i64,
 }
 
 /// What number is next, or how many there are.
@@ -241,7 +249,7 @@ macro_rules! records {
     };
 }
 records! {
-    ProviderRecord RelationRecord NumberRecord CounterRecord RequirerRecord SetRecord CertificateRecord UnitRecord
+    ProviderRecord RelationRecord NumberRecord ChangedRecord CounterRecord RequirerRecord SetRecord CertificateRecord UnitRecord
 }
 
 #[cfg(test)]
@@ -290,6 +298,7 @@ mod tests {
             r#"{"v":1,"is":{"provider":"p","set":{"hash":"aa","count":2,"revision":3,"at":4},"by":"u","at":5}}"#,
         );
         golden(&NumberRecord { requirer: "r".into() }, r#"{"v":1,"is":{"requirer":"r"}}"#);
+        golden(&ChangedRecord { at: 8 }, r#"{"v":1,"is":{"at":8}}"#);
         golden(&CounterRecord { next: 7 }, r#"{"v":1,"is":{"next":7}}"#);
     }
 

@@ -68,6 +68,7 @@ impl Trust {
                 self.relations.remove(&mut batch, &id(requirer, number), *version)?;
                 self.numbers.delete(&mut batch, &format!("{number:020}"))?;
             }
+            self.changes(&mut batch)?;
             self.ground.engine.commit(batch).await?;
         }
         Ok(())

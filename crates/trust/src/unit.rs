@@ -484,6 +484,7 @@ impl Trust {
                 let happened = Happened::RequirerGone { name, left_behind };
                 self.commit(batch, &happened, by, &Why::default()).await
             } else {
+                self.changes(&mut batch)?;
                 self.ground.engine.commit(batch).await.map(drop)
             };
             match done {

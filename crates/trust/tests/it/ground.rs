@@ -70,9 +70,14 @@ impl House {
     }
 
     pub(crate) fn on(memory: Arc<Memory>) -> Self {
+        Self::through(memory.clone(), memory)
+    }
+
+    /// A house that reads and writes what is in `memory` through `engine`.
+    pub(crate) fn through(memory: Arc<Memory>, engine: Arc<dyn Engine>) -> Self {
         let (clock, entropy) = (Clock::manual(Timestamp::from_unix(1_800_000_000)), Entropy::seeded(1));
         let ground = Ground {
-            engine: memory.clone(),
+            engine,
             sealing: Arc::new(SealingKey::generate(&entropy)),
             clock: clock.clone(),
             entropy,
