@@ -176,12 +176,23 @@ impl Trust {
         why: &Why,
     ) -> Result<(), CommitError> {
         self.changes(&mut batch)?;
+        self.tell(&mut batch, happened, by, why)?;
+        self.ground.engine.commit(batch).await.map(drop)
+    }
+
+    /// That it `happened` is in the history of the house once `batch` is done.
+    pub(crate) fn tell(
+        &self,
+        batch: &mut Batch,
+        happened: &Happened<'_>,
+        by: &Principal,
+        why: &Why,
+    ) -> Result<(), store::Error> {
         let mut event = happened.event(by, &self.ground.clock);
         if let Some(why) = &why.0 {
             event.facts.insert("why".to_owned(), why.clone());
         }
-        self.history.append(&mut batch, &event, &self.ground.entropy)?;
-        self.ground.engine.commit(batch).await.map(drop)
+        self.history.append(batch, &event, &self.ground.entropy).map(drop)
     }
 
     pub(crate) async fn load_provider(

@@ -466,6 +466,8 @@ impl Trust {
             let relations = self.relations_of(name).await?;
             let units = self.units_of(name, None, 50).await?;
             let mut batch = Batch::new();
+            // One that was made to stay meanwhile keeps all of it.
+            self.requirers.expect_at(&mut batch, name.as_str(), found.version)?;
             for (number, found) in relations.iter().take(20) {
                 self.relations.remove(
                     &mut batch,
@@ -479,7 +481,7 @@ impl Trust {
             }
             let is_last = relations.len() <= 20 && units.len() < 50;
             let done = if is_last {
-                self.requirers.remove(&mut batch, name.as_str(), found.version)?;
+                self.requirers.delete(&mut batch, name.as_str())?;
                 self.count_requirer(&mut batch, false).await?;
                 let happened = Happened::RequirerGone { name, left_behind };
                 self.commit(batch, &happened, by, &Why::default()).await

@@ -156,3 +156,60 @@ fn nobody_is_taken_to_have_nothing_while_others_change_something() {
         assert_eq!(bundle.pem(), pems(&all).concat());
     });
 }
+
+#[test]
+fn a_provider_that_is_made_to_stay_keeps_its_relations() {
+    block_on(async {
+        let (house, number) = House::related().await;
+        let all = anchors(1);
+        house.offer("corp", &add(&all)).await.unwrap();
+        house.trust.remove_provider(may(), &provider("corp"), true, &no_reason()).await.unwrap();
+        let other = House::on(house.memory.clone());
+        house.memory.before_next_commit(async move {
+            other.set_provider("corp", &Terms::default()).await;
+        });
+        house.trust.tidy(may()).await.unwrap();
+        assert!(house.trust.relation(may(), number).await.unwrap().is_some());
+        assert_eq!(house.bundle("web").await, pems(&all));
+    });
+}
+
+#[test]
+fn a_requirer_that_is_made_to_stay_keeps_what_it_has() {
+    block_on(async {
+        let (house, number) = House::related().await;
+        let all = anchors(1);
+        house.offer("corp", &add(&all)).await.unwrap();
+        let bundle = house.trust.bundle(may(), &requirer("web")).await.unwrap().bundle;
+        for poller in 0..60 {
+            let poller = format!("laptop-{poller}");
+            house.trust.confirm(may(), &requirer("web"), &poller, bundle.hash()).await.unwrap();
+        }
+        let other = House::on(house.memory.clone());
+        // Said to go in the first commit, and made to stay before the second.
+        house.memory.before_next_commit(async {});
+        house.memory.before_next_commit(async move { other.set_requirer("web").await });
+        house.trust.remove_requirer(may(), &requirer("web"), true, &no_reason()).await.unwrap();
+        assert!(house.trust.relation(may(), number).await.unwrap().is_some());
+        assert_eq!(house.bundle("web").await, pems(&all));
+        assert_eq!(house.count("/trust/unit/web/").await, 60);
+    });
+}
+
+#[test]
+fn whoever_was_not_told_that_it_is_done_is_not_told_that_somebody_else_did_it() {
+    block_on(async {
+        let (house, _) = House::related().await;
+        for (revision, done) in [(0, true), (1, false)] {
+            let all = anchors(1);
+            let offer = Offer { basis: Some(revision), ..add(&all) };
+            // The certificates, and who brought them, are written down before.
+            house.memory.before_next_commit(async {});
+            house.memory.before_next_commit(async {});
+            let memory = house.memory.clone();
+            house.memory.before_next_commit(async move { memory.lose_next_answers([done]) });
+            let offered = house.offer("corp", &offer).await.unwrap();
+            assert_eq!((offered.set.revision, offered.came), (revision + 1, vec![all[0].fingerprint()]));
+        }
+    });
+}
