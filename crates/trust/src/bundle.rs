@@ -120,6 +120,9 @@ pub struct Wanted {
     pub bundle: Arc<Bundle>,
     /// Since when it is to have that.
     pub since: Timestamp,
+    /// For a webhook, a number that grows whenever it is to have something else than before, also where a requirer of that
+    /// name was gone in between.
+    pub revision: Option<u64>,
     /// Whether it goes once nothing of it is left.
     pub leaving: bool,
 }

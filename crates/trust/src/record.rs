@@ -103,6 +103,18 @@ pub(crate) struct RequirerRecord {
     /// Since when it is to go, where it is: once nothing of it is left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) leaving: Option<i64>,
+    /// What a webhook was to be told last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) told: Option<ToldRecord>,
+}
+
+/// What a webhook is to be told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ToldRecord {
+    /// The hash of all it is to have.
+    pub(crate) hash: String,
+    /// Grows whenever that is another one.
+    pub(crate) revision: u64,
 }
 
 /// Where a requirer's certificates are put.
@@ -304,7 +316,8 @@ mod tests {
 
     #[test]
     fn requirers() {
-        let with = |place| RequirerRecord { place, changed: 1, by: "u".into(), at: 2, leaving: None };
+        let with =
+            |place| RequirerRecord { place, changed: 1, by: "u".into(), at: 2, leaving: None, told: None };
         golden(
             &with(PlaceRecord::Poll),
             r#"{"v":1,"is":{"place":{"kind":"poll"},"changed":1,"by":"u","at":2}}"#,
@@ -343,8 +356,8 @@ mod tests {
         let webhook =
             PlaceRecord::Webhook { url: "https://a".into(), secret: "s".into(), ca: Some("c".into()) };
         golden(
-            &with(webhook),
-            r#"{"v":1,"is":{"place":{"kind":"webhook","url":"https://a","secret":"s","ca":"c"},"changed":1,"by":"u","at":2}}"#,
+            &RequirerRecord { told: Some(ToldRecord { hash: "aa".into(), revision: 3 }), ..with(webhook) },
+            r#"{"v":1,"is":{"place":{"kind":"webhook","url":"https://a","secret":"s","ca":"c"},"changed":1,"by":"u","at":2,"told":{"hash":"aa","revision":3}}}"#,
         );
     }
 

@@ -79,7 +79,7 @@ impl Trust {
                 Some(found) => RequirerRecord { place, changed: now, leaving: None, ..found.record.clone() },
                 None => {
                     let by = permit.by().name().to_owned();
-                    RequirerRecord { place, changed: now, by, at: now, leaving: None }
+                    RequirerRecord { place, changed: now, by, at: now, leaving: None, told: None }
                 }
             };
             self.requirers.put_over(&mut batch, name.as_str(), &record, found.map(|found| found.version))?;

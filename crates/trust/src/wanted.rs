@@ -5,19 +5,37 @@ use std::sync::Arc;
 
 use base::Timestamp;
 use identity::Permit;
+use store::{Batch, CommitError, Loaded};
 
 use crate::anchor::Anchor;
 use crate::bundle::{Bundle, Everything, Wanted, is_drastic};
 use crate::error::{ChangeError, ReadError};
 use crate::name::{ProviderName, RequirerName};
+use crate::place::Place;
 use crate::provider::SetState;
-use crate::record::SetName;
+use crate::record::{RequirerRecord, SetName, ToldRecord};
 use crate::relation::parse_id;
 use crate::service::{ManageTrust, Moment, ReadTrust, Trust};
 
 /// How often what is changed while it is read is read again, and how often of these without making anybody wait.
 const READS_MAX: usize = 16;
 const FREE_READS_MAX: usize = 4;
+
+/// How many webhooks' revisions are written in one commit.
+const TOLD_AT_ONCE: usize = 90;
+
+/// What a webhook is to be told at `now`, which has been told `before`, when it is to have what has this hash. A revision is
+/// no less than the time, so that it grows also where what was told before is not known any more.
+fn told(before: Option<&ToldRecord>, hash: &str, now: Timestamp) -> ToldRecord {
+    match before {
+        Some(before) if before.hash == hash => before.clone(),
+        before => {
+            let next = before.map_or(0, |before| before.revision.saturating_add(1));
+            let revision = next.max(u64::try_from(now.as_unix()).unwrap_or_default());
+            ToldRecord { hash: hash.to_owned(), revision }
+        }
+    }
+}
 
 /// Bundles that were put together of the same sets.
 #[derive(Default)]
@@ -71,8 +89,8 @@ impl Trust {
         Ok(everything)
     }
 
-    /// What all requirers are to have, by name; those whose place cannot be read are left out. And when the next
-    /// provider's grace is over, if one is going.
+    /// What all requirers are to have, by name; those whose place cannot be read are left out, and webhooks about which
+    /// somebody else was faster. And when to ask again: when the next provider's grace is over, if one is going, or at once.
     ///
     /// # Errors
     /// The store's.
@@ -83,7 +101,7 @@ impl Trust {
         let everything = self.everything().await?;
         let now = self.now();
         let mut made = Made::default();
-        let mut wanted = Vec::new();
+        let (mut wanted, mut to_tell) = (Vec::new(), Vec::new());
         for (name, found) in &everything.requirers {
             let record = &found.record;
             let requirer = RequirerName::from_record(name.clone());
@@ -92,17 +110,58 @@ impl Trust {
                 continue;
             };
             let (sets, since) = everything.sets_of(name, now);
+            let bundle = self.made_of(&sets, &mut made).await?;
+            let told = match place {
+                Place::Webhook(_) => Some(told(record.told.as_ref(), bundle.hash(), now)),
+                Place::Poll | Place::Hosts { .. } | Place::Kubernetes(_) => None,
+            };
             wanted.push(Wanted {
-                bundle: self.made_of(&sets, &mut made).await?,
+                revision: told.as_ref().map(|told| told.revision),
+                bundle,
                 since: Timestamp::from_unix(since),
                 leaving: record.leaving.is_some(),
                 requirer,
                 place,
             });
+            if let Some(told) = told.filter(|told| record.told.as_ref() != Some(told)) {
+                let record = RequirerRecord { told: Some(told), ..record.clone() };
+                to_tell.push((name.clone(), Loaded { record, version: found.version }));
+            }
         }
+        let untold = self.write_told(&to_tell).await?;
+        wanted.retain(|wanted| !untold.contains(wanted.requirer.as_str()));
         let ends = everything.providers.values().filter_map(|provider| provider.until);
-        let next = ends.filter(|until| *until > now.as_unix()).min();
-        Ok((wanted, next.map(Timestamp::from_unix)))
+        let next = ends.filter(|until| *until > now.as_unix()).min().map(Timestamp::from_unix);
+        Ok((wanted, if untold.is_empty() { next } else { Some(now) }))
+    }
+
+    /// Writes down what webhooks are to be told, before they are; the names of those of which that was not done, as
+    /// somebody else was faster: what they are to be told may be older than what they were.
+    async fn write_told<'t>(
+        &self,
+        to_tell: &'t [(String, Loaded<RequirerRecord>)],
+    ) -> Result<BTreeSet<&'t str>, store::Error> {
+        let mut untold = BTreeSet::new();
+        let mut parts: Vec<_> = to_tell.chunks(TOLD_AT_ONCE).collect();
+        while let Some(some) = parts.pop() {
+            let mut batch = Batch::new();
+            for (name, loaded) in some {
+                self.requirers.update(&mut batch, name, &loaded.record, loaded.version)?;
+            }
+            match self.ground.engine.commit(batch).await {
+                Ok(_) => {}
+                Err(CommitError::Store(error)) => return Err(error),
+                Err(error) => match some {
+                    [] => {}
+                    [(name, _)] => {
+                        tracing::debug!(requirer = name, %error, "what it is to be told was not written down");
+                        untold.insert(name.as_str());
+                    }
+                    several => parts.extend(several.chunks(1)),
+                },
+            }
+        }
+        Ok(untold)
     }
 
     /// What a provider hands on to all its requirers; nothing where there is no such provider.
