@@ -164,14 +164,22 @@ pub(crate) enum PlaceRecord {
     },
     /// Told to a program of the operator's.
     Webhook {
-        /// Where it listens.
-        url: String,
-        /// What what it is told is signed with, sealed.
-        secret: String,
+        /// Where it listens, and what what it is told is signed with: a [`WebhookSecrets`], sealed.
+        sealed: String,
         /// With what it is verified, PEM; by the system's authorities where there is nothing.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ca: Option<String>,
     },
+}
+
+/// What of a webhook is secret: the way to it often is as well.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WebhookSecrets {
+    /// Where it listens.
+    pub(crate) url: String,
+    /// What what it is told is signed with.
+    pub(crate) secret: String,
 }
 
 /// A file on a host.
@@ -353,11 +361,10 @@ mod tests {
             &with(kubernetes),
             r#"{"v":1,"is":{"place":{"kind":"kubernetes","container_manager":"k","secret":true,"namespaces":["n"],"selector":"a=b","name":"x","key":"y"},"changed":1,"by":"u","at":2}}"#,
         );
-        let webhook =
-            PlaceRecord::Webhook { url: "https://a".into(), secret: "s".into(), ca: Some("c".into()) };
+        let webhook = PlaceRecord::Webhook { sealed: "s".into(), ca: Some("c".into()) };
         golden(
             &RequirerRecord { told: Some(ToldRecord { hash: "aa".into(), revision: 3 }), ..with(webhook) },
-            r#"{"v":1,"is":{"place":{"kind":"webhook","url":"https://a","secret":"s","ca":"c"},"changed":1,"by":"u","at":2,"told":{"hash":"aa","revision":3}}}"#,
+            r#"{"v":1,"is":{"place":{"kind":"webhook","sealed":"s","ca":"c"},"changed":1,"by":"u","at":2,"told":{"hash":"aa","revision":3}}}"#,
         );
     }
 

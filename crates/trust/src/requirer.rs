@@ -58,6 +58,7 @@ impl Trust {
         place: &Place,
         why: &Why,
     ) -> Result<Requirer, ChangeError> {
+        let place = &place.kept();
         let _turn = self.turn.lock().await;
         let mut attempts = 0;
         loop {

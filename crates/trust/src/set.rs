@@ -128,6 +128,24 @@ impl Sets {
         Ok(self.hold(name.hash.clone(), Arc::new(set)))
     }
 
+    /// What is in the set that has this hash, where one is written down.
+    ///
+    /// # Errors
+    /// As for [`Self::load`].
+    pub(crate) async fn find(&self, hash: &str) -> Result<Option<Anchors>, store::Error> {
+        if hash == hash_of(&BTreeSet::new()) {
+            return Ok(Some(Anchors::default()));
+        }
+        if let Some((found, ..)) = self.lock().sets.get(hash) {
+            return Ok(Some(Arc::clone(found)));
+        }
+        if self.table.get(&id(hash, 0)).await?.is_none() {
+            return Ok(None);
+        }
+        // How many there are does not matter where there is any.
+        self.load(&SetName { hash: hash.to_owned(), count: 1, revision: 0, at: 0 }).await.map(Some)
+    }
+
     /// Writes `set` down, unless it is empty, so that a record may name it.
     ///
     /// # Errors

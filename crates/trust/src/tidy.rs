@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use identity::{Permit, Principal};
-use store::{Batch, CommitError, Version};
+use store::{Batch, CommitError, Page, Version};
 
 use crate::event::Happened;
 use crate::name::{ProviderName, RequirerName};
@@ -14,7 +14,8 @@ use crate::service::{ManageTrust, Trust, Why};
 const AT_ONCE: usize = 30;
 
 impl Trust {
-    /// Ends the relations of providers whose grace is over, and forgets them; removes sets that nobody names.
+    /// Ends the relations of providers whose grace is over, and forgets them; removes sets that nobody names, and no place
+    /// has.
     ///
     /// # Errors
     /// The store's. What was done by then is done.
@@ -34,7 +35,14 @@ impl Trust {
         let everything = self.everything().await?;
         let common = everything.providers.values().map(|record| record.set.hash.clone());
         let own = everything.relations.values().flatten().map(|(_, record)| record.set.hash.clone());
-        let named: BTreeSet<String> = common.chain(own).collect();
+        let mut named: BTreeSet<String> = common.chain(own).collect();
+        // What places have still is remembered, so that it can be told.
+        let mut next = Some(Page::full());
+        while let Some(page) = next {
+            let found = self.units.list(page).await?;
+            named.extend(found.entries.into_iter().filter_map(|(_, loaded)| loaded.record.applied));
+            next = found.next;
+        }
         self.sets.forget_all_but(&named, now).await
     }
 

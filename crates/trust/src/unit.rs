@@ -64,6 +64,19 @@ pub enum UnitState {
     },
 }
 
+impl Unit {
+    /// As it is written down, when it is to have `wanted`, since `since`.
+    pub(crate) fn from_record(name: String, record: UnitRecord, wanted: &str, since: Timestamp) -> Self {
+        Self {
+            name,
+            state: record.state(wanted, since),
+            looked: record.looked.map(Timestamp::from_unix),
+            drifted: record.drifted.map(Timestamp::from_unix),
+            applied: record.applied,
+        }
+    }
+}
+
 /// How many places are how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -476,12 +489,8 @@ impl Trust {
         let mut found = self.units_of(requirer, after_name, limit.saturating_add(1)).await?;
         let more = found.len() > limit;
         found.truncate(limit);
-        let unit = |(name, found): (String, Loaded<UnitRecord>)| Unit {
-            name,
-            state: found.record.state(wanted.bundle.hash(), wanted.since),
-            looked: found.record.looked.map(Timestamp::from_unix),
-            drifted: found.record.drifted.map(Timestamp::from_unix),
-            applied: found.record.applied,
+        let unit = |(name, found): (String, Loaded<UnitRecord>)| {
+            Unit::from_record(name, found.record, wanted.bundle.hash(), wanted.since)
         };
         Ok((found.into_iter().map(unit).collect(), more))
     }

@@ -39,7 +39,7 @@ fn told(before: Option<&ToldRecord>, hash: &str, now: Timestamp) -> ToldRecord {
 
 /// Bundles that were put together of the same sets.
 #[derive(Default)]
-struct Made(HashMap<BTreeSet<(String, usize)>, Arc<Bundle>>);
+pub(crate) struct Made(HashMap<BTreeSet<(String, usize)>, Arc<Bundle>>);
 
 /// A bundle, and since when it is what its requirer is to have.
 #[derive(Debug, Clone)]
@@ -285,7 +285,7 @@ impl Trust {
         })
     }
 
-    async fn made_of(
+    pub(crate) async fn made_of(
         &self,
         sets: &BTreeSet<(String, usize)>,
         made: &mut Made,

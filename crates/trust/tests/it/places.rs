@@ -137,7 +137,31 @@ fn a_certificate_is_explained() {
         let remove = trust::Offer { change: remove, relation: None, basis: None, confirmed: true };
         house.offer("corp", &remove).await.unwrap();
         let told = house.trust.explain(may(), all[0].fingerprint()).await.unwrap().unwrap();
-        assert!(told.anchor.is_none() && told.requirers.is_empty() && !told.brought.is_empty());
+        assert!(told.anchor.is_none() && !told.brought.is_empty());
+        let has = &told.requirers[0];
+        assert_eq!((has.requirer.as_str(), has.wanted, has.units[0].name.as_str()), ("web", false, "laptop"));
+        assert!(matches!(has.units[0].state, UnitState::Behind { .. }));
+        // What was never in it is not there still, where what was there is known.
+        house.trust.confirm(may(), &requirer("web"), "laptop", &hash(&house).await).await.unwrap();
+        let told = house.trust.explain(may(), all[0].fingerprint()).await.unwrap().unwrap();
+        assert!(told.requirers.is_empty(), "{:?}", told.requirers);
+        let again = add(&all[..1]);
+        house.offer("corp", &again).await.unwrap();
+        house.clock.advance(Span::days(1));
+        house.trust.tidy(may()).await.unwrap();
+        let told = house.trust.explain(may(), all[0].fingerprint()).await.unwrap().unwrap();
+        assert!(told.requirers[0].wanted);
+        let empty =
+            trust::Offer { change: trust::SetChange::Empty, relation: None, basis: None, confirmed: true };
+        house.offer("corp", &empty).await.unwrap();
+        house.offer("corp", &trust::Offer { relation: Some(number), ..empty }).await.unwrap();
+        house.clock.advance(Span::days(1));
+        house.trust.tidy(may()).await.unwrap();
+        let fresh = House::on(house.memory.clone());
+        let told = fresh.trust.explain(may(), all[0].fingerprint()).await.unwrap().unwrap();
+        assert!(told.requirers.is_empty(), "what the laptop has never had it: {:?}", told.requirers);
+        let told = fresh.trust.explain(may(), all[1].fingerprint()).await.unwrap().unwrap();
+        assert_eq!((told.requirers[0].wanted, told.requirers.len()), (false, 1));
     });
 }
 
