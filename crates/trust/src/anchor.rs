@@ -14,6 +14,8 @@ use x509::{Certificate, KeyKind, ObjectIdentifier, ParseError};
 pub const SET_MAX: usize = 4096;
 /// The most certificates that are taken in one go, as PEM: what one change may bring.
 pub const OFFER_BYTES_MAX: usize = 8 << 20;
+/// The most bytes of one certificate, as PEM. Real ones have a few thousand.
+pub(crate) const ONE_BYTES_MAX: usize = 64 << 10;
 /// How long before its end a certificate is said to be expiring.
 const EXPIRING: Span = Span::days(30);
 
@@ -70,7 +72,7 @@ impl Anchor {
     /// # Errors
     /// Never for one that was taken in by [`read`]; a record may have been spoilt.
     pub fn certificate(&self) -> Result<Certificate, ParseError> {
-        let block = pem::read(self.pem.as_bytes(), pem::ONE_BYTES_MAX)?.into_iter().next();
+        let block = pem::read(self.pem.as_bytes(), ONE_BYTES_MAX)?.into_iter().next();
         Certificate::from_holder_der(&block.map(|block| block.der).unwrap_or_default())
     }
 }
@@ -199,6 +201,14 @@ pub enum NotAnchors {
         #[source]
         source: ParseError,
     },
+    /// A certificate is too long.
+    #[error("certificate {number} has {bytes} bytes as PEM, and one has at most {ONE_BYTES_MAX}")]
+    TooLong {
+        /// The how manieth it is, from 1.
+        number: usize,
+        /// How long it is.
+        bytes: usize,
+    },
     /// There is none.
     #[error("there is no certificate in it")]
     None,
@@ -214,7 +224,7 @@ impl Explain for NotAnchors {
     fn kind(&self) -> Kind {
         match self {
             Self::Pem(source) => source.kind(),
-            Self::TooMany { .. } => Kind::TooLarge,
+            Self::TooMany { .. } | Self::TooLong { .. } => Kind::TooLarge,
             Self::PrivateKey
             | Self::Other { .. }
             | Self::Headers { .. }
@@ -231,7 +241,11 @@ impl Explain for NotAnchors {
             ),
             Self::Pem(source) => source.help(),
             Self::None => Some("DER is not read: convert it with `openssl x509 -inform DER`".into()),
-            Self::Other { .. } | Self::Headers { .. } | Self::Certificate { .. } | Self::TooMany { .. } => None,
+            Self::Other { .. }
+            | Self::Headers { .. }
+            | Self::Certificate { .. }
+            | Self::TooLong { .. }
+            | Self::TooMany { .. } => None,
         }
     }
 }
@@ -259,6 +273,9 @@ pub fn read(text: &[u8]) -> Result<BTreeMap<Fingerprint, Anchor>, NotAnchors> {
         let certificate = Certificate::from_holder_der(&block.der)
             .map_err(|source| NotAnchors::Certificate { number, source })?;
         let anchor = Anchor::from(&certificate);
+        if anchor.pem.len() > ONE_BYTES_MAX {
+            return Err(NotAnchors::TooLong { number, bytes: anchor.pem.len() });
+        }
         anchors.insert(anchor.fingerprint, anchor);
     }
     match anchors.len() {

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use base::Timestamp;
+use store::Loaded;
 
 use crate::anchor::Anchor;
 use crate::name::RequirerName;
 use crate::record::{ProviderRecord, RelationRecord, RequirerRecord};
+use crate::service::Moment;
 use crate::set::{Anchors, hash_of};
 
 /// All certificates that a requirer is to have, in the order of their PEM.
@@ -56,13 +58,15 @@ impl Bundle {
     }
 }
 
-/// All providers, requirers and relations, as they were read.
-#[derive(Debug, Default)]
+/// All providers, requirers and relations, or those of one requirer, as they were at one moment.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Everything {
     pub(crate) providers: BTreeMap<String, ProviderRecord>,
-    pub(crate) requirers: BTreeMap<String, RequirerRecord>,
+    pub(crate) requirers: BTreeMap<String, Loaded<RequirerRecord>>,
     /// By the requirer, and then by the number.
     pub(crate) relations: BTreeMap<String, Vec<(u64, RelationRecord)>>,
+    /// When.
+    pub(crate) moment: Moment,
 }
 
 impl Everything {
@@ -70,8 +74,8 @@ impl Everything {
     /// when it is these.
     pub(crate) fn sets_of(&self, requirer: &str, now: Timestamp) -> (BTreeSet<(String, usize)>, i64) {
         let mut sets = BTreeSet::new();
-        let mut since = self.requirers.get(requirer).map_or(0, |record| record.changed);
-        if self.requirers.get(requirer).is_none_or(|record| record.leaving.is_some()) {
+        let mut since = self.requirers.get(requirer).map_or(0, |found| found.record.changed);
+        if self.requirers.get(requirer).is_none_or(|found| found.record.leaving.is_some()) {
             return (sets, since);
         }
         for (_, relation) in self.relations.get(requirer).map_or(&[][..], Vec::as_slice) {
@@ -91,6 +95,15 @@ impl Everything {
     }
 }
 
+impl Everything {
+    /// The same once everybody who is going is gone.
+    pub(crate) fn once_all_are_gone(&self) -> Self {
+        let mut left = self.clone();
+        left.providers.retain(|_, provider| provider.until.is_none());
+        left
+    }
+}
+
 /// Whether going from `before` certificates to `after` is worth a question: nothing is left, or less than half.
 pub(crate) fn is_drastic(before: usize, after: usize) -> bool {
     before > 0 && (after == 0 || after * 2 < before)
@@ -107,6 +120,9 @@ pub struct Wanted {
     pub bundle: Arc<Bundle>,
     /// Since when it is to have that.
     pub since: Timestamp,
+    /// For a webhook, a number that grows whenever it is to have something else than before, also where a requirer of that
+    /// name was gone in between.
+    pub revision: Option<u64>,
     /// Whether it goes once nothing of it is left.
     pub leaving: bool,
 }

@@ -46,6 +46,9 @@ pub enum ChangeError {
     /// The policy refuses certificates.
     #[error("{} refused: {}", count(.0.len(), "certificate is", "certificates are"), told(.0))]
     Refused(Vec<(Fingerprint, Finding)>),
+    /// A certificate cannot be read, so that the policy cannot be asked.
+    #[error("{0} cannot be read")]
+    Unreadable(Fingerprint),
     /// There would be too many.
     #[error("the set would have {0} certificates, and may have {SET_MAX}")]
     TooMany(usize),
@@ -96,7 +99,7 @@ impl Explain for ChangeError {
     fn kind(&self) -> Kind {
         match self {
             Self::NoProvider(_) | Self::NoRequirer(_) | Self::NoRelation(_) => Kind::NotFound,
-            Self::NotOfProvider { .. } | Self::Refused(_) => Kind::Invalid,
+            Self::NotOfProvider { .. } | Self::Refused(_) | Self::Unreadable(_) => Kind::Invalid,
             Self::Own(_)
             | Self::Leaving(_)
             | Self::Revision { .. }
@@ -126,6 +129,7 @@ impl Explain for ChangeError {
             | Self::NoRelation(_)
             | Self::NotOfProvider { .. }
             | Self::Own(_)
+            | Self::Unreadable(_)
             | Self::TooMany(_)
             | Self::Full { .. }
             | Self::Store(_) => None,

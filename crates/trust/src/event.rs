@@ -35,6 +35,8 @@ pub(crate) enum Happened<'a> {
     Offered {
         provider: &'a ProviderName,
         relation: Option<u64>,
+        before: &'a str,
+        after: &'a str,
         came: &'a [Fingerprint],
         went: &'a [Fingerprint],
     },
@@ -76,7 +78,10 @@ impl Happened<'_> {
                 fact("requirer", (*requirer).to_owned());
                 ("trust unrelated", format!("relation {number}"))
             }
-            Self::Offered { provider, relation, came, went } => {
+            Self::Offered { provider, relation, before, after, came, went } => {
+                // Of a large change not all certificates are named; the sets are, by their hashes.
+                fact("before", (*before).to_owned());
+                fact("after", (*after).to_owned());
                 if let Some(number) = relation {
                     fact("relation", number.to_string());
                 }

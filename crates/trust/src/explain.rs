@@ -1,14 +1,18 @@
 //! Where a certificate came from, and where it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base::Timestamp;
 use identity::Permit;
+use store::Page;
 
 use crate::anchor::{Anchor, Finding, Fingerprint, findings};
+use crate::bundle::Everything;
+use crate::error::ReadError;
 use crate::name::{ProviderName, RequirerName};
 use crate::service::{ReadTrust, Trust};
 use crate::unit::Unit;
+use crate::wanted::Made;
 
 /// How many places of a requirer are told.
 const UNITS_MAX: usize = 100;
@@ -24,7 +28,7 @@ pub struct Explanation {
     pub brought: Vec<Brought>,
     /// Who hands it on now: the provider, and the relation where it is in one only.
     pub offered: Vec<(ProviderName, Option<u64>)>,
-    /// Who is to have it.
+    /// Who is to have it, and who may have it still.
     pub requirers: Vec<Has>,
 }
 
@@ -39,11 +43,13 @@ pub struct Brought {
     pub at: Timestamp,
 }
 
-/// That a requirer is to have a certificate.
+/// That a requirer is to have a certificate, or that some of its places may have it still.
 #[derive(Debug, Clone)]
 pub struct Has {
     /// The requirer.
     pub requirer: RequirerName,
+    /// Whether it is to have it; otherwise `units` are those that may have it still.
+    pub wanted: bool,
     /// Its places, and how they are: 100 at most.
     pub units: Vec<Unit>,
     /// Whether it has more.
@@ -84,10 +90,14 @@ impl Trust {
                 continue;
             }
             let requirer = RequirerName::from_record(name.clone());
-            // One that has gone meanwhile has nothing.
-            let (units, more) = self.states_of(&requirer, None, UNITS_MAX).await.unwrap_or_default();
-            requirers.push(Has { requirer, units, more });
+            match self.states_of(&requirer, None, UNITS_MAX).await {
+                Ok((units, more)) => requirers.push(Has { requirer, wanted: true, units, more }),
+                // It has gone meanwhile.
+                Err(ReadError::NoRequirer(_)) => {}
+                Err(ReadError::Store(error)) => return Err(error),
+            }
         }
+        requirers.extend(self.still_there(which, &everything, &in_sets).await?);
         let certificate = anchor.as_ref().and_then(|anchor| anchor.certificate().ok());
         let brought = record.record.brought.into_iter();
         Ok(Some(Explanation {
@@ -99,5 +109,65 @@ impl Trust {
             offered,
             requirers,
         }))
+    }
+
+    /// The places that may have `which` still, of requirers that are not to have it as none of `in_sets` is theirs: what
+    /// was put there last had it, or is not known any more.
+    async fn still_there(
+        &self,
+        which: Fingerprint,
+        everything: &Everything,
+        in_sets: &BTreeSet<String>,
+    ) -> Result<Vec<Has>, store::Error> {
+        let now = self.now();
+        let (mut made, mut found) = (Made::default(), BTreeMap::<RequirerName, Has>::new());
+        let mut had: BTreeMap<String, bool> = BTreeMap::new();
+        let mut next = Some(Page::full());
+        while let Some(page) = next {
+            let page = self.units.list(page).await?;
+            next = page.next;
+            for (id, loaded) in page.entries {
+                let Some((name, unit)) = id.split_once('/') else { continue };
+                let (Some(applied), true) = (&loaded.record.applied, everything.requirers.contains_key(name))
+                else {
+                    continue;
+                };
+                let (sets, since) = everything.sets_of(name, now);
+                if sets.iter().any(|(hash, _)| in_sets.contains(hash)) {
+                    continue;
+                }
+                let wanted = self.made_of(&sets, &mut made).await?;
+                if wanted.hash() == applied {
+                    continue;
+                }
+                let may_have = match had.get(applied) {
+                    Some(had) => *had,
+                    None => {
+                        let set = self.sets.find(applied).await?;
+                        let had_it =
+                            set.is_none_or(|set| set.iter().any(|anchor| anchor.fingerprint() == which));
+                        had.insert(applied.clone(), had_it);
+                        had_it
+                    }
+                };
+                if !may_have {
+                    continue;
+                }
+                let requirer = RequirerName::from_record(name.to_owned());
+                let has = found.entry(requirer.clone()).or_insert_with(|| Has {
+                    requirer,
+                    wanted: false,
+                    units: Vec::new(),
+                    more: false,
+                });
+                if has.units.len() < UNITS_MAX {
+                    let since = Timestamp::from_unix(since);
+                    has.units.push(Unit::from_record(unit.to_owned(), loaded.record, wanted.hash(), since));
+                } else {
+                    has.more = true;
+                }
+            }
+        }
+        Ok(found.into_values().collect())
     }
 }

@@ -85,7 +85,7 @@ fn looked_at(
     let came: BTreeSet<&Fingerprint> = came.iter().collect();
     let (mut found, mut refused) = (Vec::new(), Vec::new());
     for anchor in set.iter().filter(|anchor| came.contains(&anchor.fingerprint())) {
-        let Ok(certificate) = anchor.certificate() else { continue };
+        let certificate = anchor.certificate().map_err(|_| ChangeError::Unreadable(anchor.fingerprint()))?;
         let findings = findings(&certificate, now);
         let why = findings.iter().find(|finding| terms.refuse.contains(finding));
         refused.extend(why.map(|why| (anchor.fingerprint(), *why)));
@@ -152,6 +152,8 @@ impl Trust {
         is_own: bool,
     ) -> Result<Offered, ChangeError> {
         let mut attempts = 0;
+        // What the last attempt would have come to, of which the store did not say whether it was done.
+        let mut unseen: Option<Offered> = None;
         loop {
             let Some(found) = self.load_provider(provider).await? else {
                 return Err(ChangeError::NoProvider(provider.clone()));
@@ -175,6 +177,10 @@ impl Trust {
             };
             let before_name =
                 related.as_ref().map_or(&found.record.set, |(_, _, related)| &related.record.set);
+            if let Some(offered) = unseen.take().filter(|offered| offered.set == SetState::from(before_name))
+            {
+                return Ok(offered);
+            }
             if let Some(expected) = offer.basis.filter(|basis| *basis != before_name.revision) {
                 return Err(ChangeError::Revision { expected, found: before_name.revision });
             }
@@ -200,9 +206,11 @@ impl Trust {
                 continue;
             }
             let name = before_name.followed_by(&after, now);
+            let replaced = before_name.hash.clone();
+            let mut checked = None;
             if !offer.confirmed && !went.is_empty() {
                 let number = offer.relation;
-                self.check_impact(|everything| {
+                let moment = self.check_impact(|everything| {
                     let relations = everything.relations.values_mut().flatten();
                     match number {
                         Some(number) => relations
@@ -214,12 +222,15 @@ impl Trust {
                             }
                         }
                     }
-                })
-                .await?;
+                });
+                checked = Some(moment.await?);
             }
             self.write_brought(provider, offer.relation, &came, by, now).await?;
             let set = SetState::from(&name);
             let mut batch = Batch::new();
+            if let Some(moment) = checked {
+                self.expect(&mut batch, moment)?;
+            }
             match &related {
                 None => {
                     let record = ProviderRecord { set: name, ..found.record };
@@ -233,10 +244,22 @@ impl Trust {
                     self.providers.expect_at(&mut batch, provider.as_str(), found.version)?;
                 }
             }
-            let happened = Happened::Offered { provider, relation: offer.relation, came: &came, went: &went };
-            match self.commit(batch, &happened, by, why).await {
-                Ok(()) => return Ok(Offered { set, came, went, findings }),
-                Err(error) => Self::again(error, &mut attempts)?,
+            let happened = Happened::Offered {
+                provider,
+                relation: offer.relation,
+                before: &replaced,
+                after: &set.hash,
+                came: &came,
+                went: &went,
+            };
+            let done = self.commit(batch, &happened, by, why).await;
+            let offered = Offered { set, came, went, findings };
+            match done {
+                Ok(()) => return Ok(offered),
+                Err(error) => {
+                    unseen = matches!(error, CommitError::Unknown { .. }).then_some(offered);
+                    Self::again(error, &mut attempts)?;
+                }
             }
         }
     }

@@ -1,12 +1,14 @@
 //! Where a requirer's certificates are put.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use base::{Entropy, Explain, Kind, Secret};
+use serde_json::json;
 use store::SealingKey;
 
 use crate::on_host::{self, FILES_MAX, FilePlace, OnHost};
-use crate::record::{FileRecord, PlaceRecord};
+use crate::record::{FileRecord, PlaceRecord, WebhookSecrets};
 use crate::webhook::{BadKey, BadUrl, Key, Url};
 
 /// The most hosts or namespaces that are named one by one.
@@ -15,6 +17,8 @@ const NAMED_MAX: usize = 500;
 const NAME_BYTES_MAX: usize = 253;
 /// The longest secret of a webhook, in bytes.
 const SECRET_BYTES_MAX: usize = 1024;
+/// The most bytes of what a webhook is verified with, as PEM.
+const CA_BYTES_MAX: usize = 64 << 10;
 
 /// Where a requirer's certificates are put.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +67,7 @@ pub struct InKubernetes {
 }
 
 /// A program of the operator's, which is told over HTTPS.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Webhook {
     /// Where it listens.
     pub url: String,
@@ -71,6 +75,24 @@ pub struct Webhook {
     pub secret: Secret<String>,
     /// With what it is verified, PEM; by the system's authorities where there is nothing.
     pub ca: Option<String>,
+}
+
+/// What is no secret of it.
+impl fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Webhook({})", self.shown_url())
+    }
+}
+
+impl Webhook {
+    /// Where it listens, for people: what comes behind host and port is left out, as there may be a secret in it.
+    #[must_use]
+    pub fn shown_url(&self) -> String {
+        match self.url.parse::<Url>() {
+            Ok(url) => format!("{url}/…"),
+            Err(_) => "…".to_owned(),
+        }
+    }
 }
 
 /// Why nothing can be put there.
@@ -109,6 +131,9 @@ pub enum BadPlace {
     /// The secret is too long.
     #[error("a webhook's secret has at most {SECRET_BYTES_MAX} bytes")]
     Secret,
+    /// What it is verified with is too long.
+    #[error("what the webhook is verified with has at most {CA_BYTES_MAX} bytes")]
+    LongCa,
     /// What it is verified with is none.
     #[error("what the webhook is verified with is not to be used: {0}")]
     Ca(String),
@@ -177,11 +202,23 @@ impl Place {
                 if webhook.secret.expose().len() > SECRET_BYTES_MAX {
                     return Err(BadPlace::Secret);
                 }
-                let Some(ca) = &webhook.ca else { return Ok(()) };
-                crate::anchor::read(ca.as_bytes())
-                    .map(drop)
-                    .map_err(|error| BadPlace::Ca(base::report(&error)))
+                match webhook.ca.as_deref().map(kept_ca) {
+                    None => Ok(()),
+                    Some(ca) if ca.as_ref().is_ok_and(|ca| ca.len() > CA_BYTES_MAX) => Err(BadPlace::LongCa),
+                    Some(ca) => ca.map(drop),
+                }
             }
+        }
+    }
+
+    /// The same as it is kept: certificates and nothing else where certificates are meant, in one spelling.
+    pub(crate) fn kept(&self) -> Self {
+        match self {
+            Self::Webhook(webhook) => {
+                let ca = webhook.ca.as_ref().map(|ca| kept_ca(ca).unwrap_or_else(|_| ca.clone()));
+                Self::Webhook(Webhook { ca, ..webhook.clone() })
+            }
+            Self::Poll | Self::Hosts { .. } | Self::Kubernetes(_) => self.clone(),
         }
     }
 
@@ -201,8 +238,9 @@ impl Place {
                 PlaceRecord::Kubernetes { container_manager, secret, namespaces, selector, name, key }
             }
             Self::Webhook(Webhook { url, secret, ca }) => {
-                let secret = sealing.seal(about, secret.expose().as_bytes(), entropy);
-                PlaceRecord::Webhook { url, secret, ca }
+                let secrets = Secret::new(json!({ "url": url, "secret": secret.expose() }).to_string());
+                let sealed = sealing.seal(about, secrets.expose().as_bytes(), entropy);
+                PlaceRecord::Webhook { sealed, ca }
             }
         }
     }
@@ -258,13 +296,20 @@ impl Place {
             PlaceRecord::Kubernetes { container_manager, secret, namespaces, selector, name, key } => {
                 Self::Kubernetes(InKubernetes { container_manager, secret, namespaces, selector, name, key })
             }
-            PlaceRecord::Webhook { url, secret, ca } => {
-                let opened = sealing.open(about, &secret).ok()?;
-                let secret = Secret::new(std::str::from_utf8(opened.expose()).ok()?.to_owned());
-                Self::Webhook(Webhook { url, secret, ca })
+            PlaceRecord::Webhook { sealed, ca } => {
+                let opened = sealing.open(about, &sealed).ok()?;
+                let WebhookSecrets { url, secret } = serde_json::from_slice(opened.expose()).ok()?;
+                Self::Webhook(Webhook { url, secret: Secret::new(secret), ca })
             }
         })
     }
+}
+
+/// The certificates in `text`, and nothing else.
+fn kept_ca(text: &str) -> Result<String, BadPlace> {
+    let anchors = crate::anchor::read(text.as_bytes()).map_err(|error| BadPlace::Ca(base::report(&error)))?;
+    let sorted: BTreeSet<&str> = anchors.values().map(crate::anchor::Anchor::pem).collect();
+    Ok(sorted.into_iter().collect())
 }
 
 fn file_record(file: &FilePlace) -> FileRecord {
@@ -298,16 +343,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_webhooks_secret_is_sealed() {
+    fn a_webhooks_secrets_are_sealed() {
         let entropy = Entropy::seeded(1);
         let sealing = SealingKey::generate(&entropy);
         let secret = Secret::new("0123456789abcdef".to_owned());
-        let place = Place::Webhook(Webhook { url: "https://a".into(), secret, ca: None });
+        let place =
+            Place::Webhook(Webhook { url: "https://a.example:8443/hush?hush".into(), secret, ca: None });
         place.check().unwrap();
+        let shown = format!("{place:?}");
+        assert!(shown.contains("https://a.example:8443/…") && !shown.contains("hush"), "{shown}");
         let record = place.record("/trust/requirer/a", &sealing, &entropy);
-        assert!(!serde_json::to_string(&record).unwrap().contains("0123456789abcdef"));
+        let stored = serde_json::to_string(&record).unwrap();
+        assert!(!stored.contains("0123456789abcdef") && !stored.contains("hush"), "{stored}");
         assert_eq!(Place::from_record(record.clone(), "/trust/requirer/a", &sealing), Some(place));
         assert_eq!(Place::from_record(record, "/trust/requirer/b", &sealing), None);
+    }
+
+    #[test]
+    fn what_a_webhook_is_verified_with_is_kept_in_one_spelling() {
+        let webhook = |ca: String| {
+            let secret = Secret::new("0123456789abcdef".to_owned());
+            Place::Webhook(Webhook { url: "https://a".into(), secret, ca: Some(ca) })
+        };
+        let pem = crate::anchor::tests::authority("a").to_pem();
+        let spelled = webhook(format!("# ours\n{}\n{pem}", pem.replace('\n', "\r\n")));
+        spelled.check().unwrap();
+        assert_eq!(spelled.kept(), webhook(pem.clone()).kept());
+        assert_eq!(spelled.kept(), webhook(pem));
+        let many: String =
+            (0..200).map(|number| crate::anchor::tests::authority(&format!("{number}")).to_pem()).collect();
+        assert!(matches!(webhook(many).check(), Err(BadPlace::LongCa)));
+        assert!(matches!(webhook("none".into()).check(), Err(BadPlace::Ca(_))));
     }
 
     #[test]

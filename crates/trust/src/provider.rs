@@ -188,16 +188,16 @@ impl Trust {
             if record.until.is_some() {
                 return Ok(Provider::from_record(name.clone(), &record));
             }
+            let mut batch = Batch::new();
             if !confirmed {
-                self.check_impact(|everything| {
+                let checked = self.check_impact(|everything| {
                     if let Some(provider) = everything.providers.get_mut(name.as_str()) {
                         provider.until = Some(i64::MIN);
                     }
-                })
-                .await?;
+                });
+                self.expect(&mut batch, checked.await?)?;
             }
             record.until = Some(self.now().as_unix().saturating_add(record.grace));
-            let mut batch = Batch::new();
             self.providers.update(&mut batch, name.as_str(), &record, found.version)?;
             let happened = Happened::ProviderLeaves { name, grace_seconds: record.grace };
             match self.commit(batch, &happened, permit.by(), why).await {

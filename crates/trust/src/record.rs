@@ -7,6 +7,7 @@
 //! /trust/number/<20 digits>                   whose relation a number is
 //! /trust/counter/relation                     the number of the next relation, never given twice
 //! /trust/counter/requirers                    how many requirers there are
+//! /trust/changed/relations                    written by each change of a provider, a requirer or a relation
 //! /trust/set/<hash>/<4 digits>                certificates of a set, named by what is in it
 //! /trust/certificate/<fingerprint>            who brought a certificate, and when
 //! /trust/unit/<requirer>/<unit>               what is on one host, in one namespace, in one file of a requirer
@@ -74,6 +75,13 @@ pub(crate) struct NumberRecord {
     pub(crate) requirer: String,
 }
 
+/// That something is another one. What counts is its version, which grows with each commit that writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ChangedRecord {
+    /// When: seconds since 1970-01-01T00:00:00Z.
+    pub(crate) at: i64,
+}
+
 /// What number is next, or how many there are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CounterRecord {
@@ -95,6 +103,18 @@ pub(crate) struct RequirerRecord {
     /// Since when it is to go, where it is: once nothing of it is left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) leaving: Option<i64>,
+    /// What a webhook was to be told last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) told: Option<ToldRecord>,
+}
+
+/// What a webhook is to be told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ToldRecord {
+    /// The hash of all it is to have.
+    pub(crate) hash: String,
+    /// Grows whenever that is another one.
+    pub(crate) revision: u64,
 }
 
 /// Where a requirer's certificates are put.
@@ -144,14 +164,22 @@ pub(crate) enum PlaceRecord {
     },
     /// Told to a program of the operator's.
     Webhook {
-        /// Where it listens.
-        url: String,
-        /// What what it is told is signed with, sealed.
-        secret: String,
+        /// Where it listens, and what what it is told is signed with: a [`WebhookSecrets`], sealed.
+        sealed: String,
         /// With what it is verified, PEM; by the system's authorities where there is nothing.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ca: Option<String>,
     },
+}
+
+/// What of a webhook is secret: the way to it often is as well.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WebhookSecrets {
+    /// Where it listens.
+    pub(crate) url: String,
+    /// What what it is told is signed with.
+    pub(crate) secret: String,
 }
 
 /// A file on a host.
@@ -241,7 +269,7 @@ macro_rules! records {
     };
 }
 records! {
-    ProviderRecord RelationRecord NumberRecord CounterRecord RequirerRecord SetRecord CertificateRecord UnitRecord
+    ProviderRecord RelationRecord NumberRecord ChangedRecord CounterRecord RequirerRecord SetRecord CertificateRecord UnitRecord
 }
 
 #[cfg(test)]
@@ -290,12 +318,14 @@ mod tests {
             r#"{"v":1,"is":{"provider":"p","set":{"hash":"aa","count":2,"revision":3,"at":4},"by":"u","at":5}}"#,
         );
         golden(&NumberRecord { requirer: "r".into() }, r#"{"v":1,"is":{"requirer":"r"}}"#);
+        golden(&ChangedRecord { at: 8 }, r#"{"v":1,"is":{"at":8}}"#);
         golden(&CounterRecord { next: 7 }, r#"{"v":1,"is":{"next":7}}"#);
     }
 
     #[test]
     fn requirers() {
-        let with = |place| RequirerRecord { place, changed: 1, by: "u".into(), at: 2, leaving: None };
+        let with =
+            |place| RequirerRecord { place, changed: 1, by: "u".into(), at: 2, leaving: None, told: None };
         golden(
             &with(PlaceRecord::Poll),
             r#"{"v":1,"is":{"place":{"kind":"poll"},"changed":1,"by":"u","at":2}}"#,
@@ -331,11 +361,10 @@ mod tests {
             &with(kubernetes),
             r#"{"v":1,"is":{"place":{"kind":"kubernetes","container_manager":"k","secret":true,"namespaces":["n"],"selector":"a=b","name":"x","key":"y"},"changed":1,"by":"u","at":2}}"#,
         );
-        let webhook =
-            PlaceRecord::Webhook { url: "https://a".into(), secret: "s".into(), ca: Some("c".into()) };
+        let webhook = PlaceRecord::Webhook { sealed: "s".into(), ca: Some("c".into()) };
         golden(
-            &with(webhook),
-            r#"{"v":1,"is":{"place":{"kind":"webhook","url":"https://a","secret":"s","ca":"c"},"changed":1,"by":"u","at":2}}"#,
+            &RequirerRecord { told: Some(ToldRecord { hash: "aa".into(), revision: 3 }), ..with(webhook) },
+            r#"{"v":1,"is":{"place":{"kind":"webhook","sealed":"s","ca":"c"},"changed":1,"by":"u","at":2,"told":{"hash":"aa","revision":3}}}"#,
         );
     }
 

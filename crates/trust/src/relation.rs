@@ -142,15 +142,15 @@ impl Trust {
             let Some(found_requirer) = self.load_requirer(&requirer).await? else {
                 return Err(ChangeError::NoRequirer(requirer));
             };
+            let mut batch = Batch::new();
             if !confirmed {
-                self.check_impact(|everything| {
+                let checked = self.check_impact(|everything| {
                     if let Some(relations) = everything.relations.get_mut(requirer.as_str()) {
                         relations.retain(|(other, _)| *other != number);
                     }
-                })
-                .await?;
+                });
+                self.expect(&mut batch, checked.await?)?;
             }
-            let mut batch = Batch::new();
             self.relations.remove(&mut batch, &id(requirer.as_str(), number), found.version)?;
             self.numbers.delete(&mut batch, &format!("{number:020}"))?;
             // From now on it is to have less.

@@ -58,6 +58,7 @@ impl Trust {
         place: &Place,
         why: &Why,
     ) -> Result<Requirer, ChangeError> {
+        let place = &place.kept();
         let _turn = self.turn.lock().await;
         let mut attempts = 0;
         loop {
@@ -79,7 +80,7 @@ impl Trust {
                 Some(found) => RequirerRecord { place, changed: now, leaving: None, ..found.record.clone() },
                 None => {
                     let by = permit.by().name().to_owned();
-                    RequirerRecord { place, changed: now, by, at: now, leaving: None }
+                    RequirerRecord { place, changed: now, by, at: now, leaving: None, told: None }
                 }
             };
             self.requirers.put_over(&mut batch, name.as_str(), &record, found.map(|found| found.version))?;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use async_lock::Mutex;
 use base::{Clock, Entropy, Timestamp};
 use identity::{Action, Principal, Role};
-use store::{Batch, CommitError, Engine, History, Loaded, SealingKey, Table};
+use store::{Batch, CommitError, Engine, History, Loaded, SealingKey, Table, Version};
 
 use crate::event::Happened;
 use crate::name::{ProviderName, RequirerName};
 use crate::record::{
-    CertificateRecord, CounterRecord, NumberRecord, ProviderRecord, RelationRecord, RequirerRecord,
-    UnitRecord,
+    CertificateRecord, ChangedRecord, CounterRecord, NumberRecord, ProviderRecord, RelationRecord,
+    RequirerRecord, UnitRecord,
 };
 use crate::set::Sets;
 
@@ -42,6 +42,10 @@ impl Action for ManageTrust {
 /// How often a commit is tried again when others were faster, or when the store did not say whether it was done.
 const ATTEMPTS_MAX: usize = 32;
 
+/// What is written by each change of a provider, a requirer or a relation, so that whoever reads many of them sees whether
+/// they are all of one moment.
+const RELATIONS: &str = "relations";
+
 /// What those of events about places begin with. They have a history of their own: thousands of hosts that get another
 /// certificate do not push out who said so, which is told in the history of the house.
 const HISTORY: &str = "/trust/history/";
@@ -61,6 +65,10 @@ impl Why {
         Self((!text.is_empty()).then(|| text.to_owned()))
     }
 }
+
+/// When something was as it was read: two are equal while nothing was changed in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Moment(Option<Version>);
 
 /// What trust stands on.
 #[derive(Clone)]
@@ -83,6 +91,7 @@ pub struct Trust {
     pub(crate) relations: Table<RelationRecord>,
     pub(crate) numbers: Table<NumberRecord>,
     pub(crate) counter: Table<CounterRecord>,
+    changed: Table<ChangedRecord>,
     pub(crate) certificates: Table<CertificateRecord>,
     pub(crate) units: Table<UnitRecord>,
     pub(crate) sets: Sets,
@@ -108,6 +117,7 @@ impl Trust {
             relations: Table::new(Arc::clone(engine), "/trust/relation/")?,
             numbers: Table::new(Arc::clone(engine), "/trust/number/")?,
             counter: Table::new(Arc::clone(engine), "/trust/counter/")?,
+            changed: Table::new(Arc::clone(engine), "/trust/changed/")?,
             certificates: Table::new(Arc::clone(engine), "/trust/certificate/")?,
             units: Table::new(Arc::clone(engine), "/trust/unit/")?,
             sets: Sets::new(engine)?,
@@ -139,7 +149,25 @@ impl Trust {
         }
     }
 
-    /// Commits `batch`, and that it `happened`.
+    /// What is another one whenever a provider, a requirer or a relation is.
+    pub(crate) async fn moment(&self) -> Result<Moment, store::Error> {
+        Ok(Moment(self.changed.get(RELATIONS).await?.map(|found| found.version)))
+    }
+
+    /// `batch` changes a provider, a requirer or a relation: whoever reads them meanwhile reads them again.
+    pub(crate) fn changes(&self, batch: &mut Batch) -> Result<(), store::Error> {
+        self.changed.put(batch, RELATIONS, &ChangedRecord { at: self.now().as_unix() })
+    }
+
+    /// `batch` is only taken while all providers, requirers and relations are as they were at `moment`.
+    pub(crate) fn expect(&self, batch: &mut Batch, moment: Moment) -> Result<(), store::Error> {
+        match moment.0 {
+            Some(version) => self.changed.expect_at(batch, RELATIONS, version),
+            None => self.changed.expect_absent(batch, RELATIONS),
+        }
+    }
+
+    /// Commits `batch`, which changes a provider, a requirer or a relation, and that it `happened`.
     pub(crate) async fn commit(
         &self,
         mut batch: Batch,
@@ -147,12 +175,24 @@ impl Trust {
         by: &Principal,
         why: &Why,
     ) -> Result<(), CommitError> {
+        self.changes(&mut batch)?;
+        self.tell(&mut batch, happened, by, why)?;
+        self.ground.engine.commit(batch).await.map(drop)
+    }
+
+    /// That it `happened` is in the history of the house once `batch` is done.
+    pub(crate) fn tell(
+        &self,
+        batch: &mut Batch,
+        happened: &Happened<'_>,
+        by: &Principal,
+        why: &Why,
+    ) -> Result<(), store::Error> {
         let mut event = happened.event(by, &self.ground.clock);
         if let Some(why) = &why.0 {
             event.facts.insert("why".to_owned(), why.clone());
         }
-        self.history.append(&mut batch, &event, &self.ground.entropy)?;
-        self.ground.engine.commit(batch).await.map(drop)
+        self.history.append(batch, &event, &self.ground.entropy).map(drop)
     }
 
     pub(crate) async fn load_provider(

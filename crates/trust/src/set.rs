@@ -12,8 +12,8 @@ use crate::report::hash;
 
 /// How much of a set lies in one record, in bytes of PEM.
 const PART_BYTES_MAX: usize = 256 << 10;
-/// How many sets are held in memory.
-const HELD_MAX: usize = 64;
+/// How much of all sets is held in memory, in bytes of PEM.
+const HELD_BYTES_MAX: usize = 64 << 20;
 /// How long a set that nobody names is left alone: whoever wrote it may be about to name it.
 const UNNAMED_STAYS: Span = Span::seconds(3_600);
 
@@ -40,12 +40,54 @@ impl SetName {
 /// All sets.
 pub(crate) struct Sets {
     table: Table<SetRecord>,
-    held: Mutex<HashMap<String, Anchors>>,
+    held: Mutex<Held>,
+}
+
+/// Sets in memory, so that they are not read and parsed again each time.
+struct Held {
+    /// Each with how long it is, and when it was put here.
+    sets: HashMap<String, (Anchors, usize, u64)>,
+    bytes: usize,
+    bytes_max: usize,
+    /// How many were ever put here.
+    puts: u64,
+}
+
+impl Held {
+    fn new(bytes_max: usize) -> Self {
+        Self { sets: HashMap::new(), bytes: 0, bytes_max, puts: 0 }
+    }
+
+    /// Holds `set` as well, and lets go of those that have been here longest where there is no room for all.
+    fn put(&mut self, hash: String, set: Anchors) {
+        let bytes = set.iter().map(|anchor| anchor.pem().len()).sum();
+        self.remove(&hash);
+        if bytes > self.bytes_max {
+            return;
+        }
+        while self.bytes.saturating_add(bytes) > self.bytes_max {
+            let oldest = self.sets.iter().min_by_key(|(_, (_, _, put))| *put);
+            let Some(oldest) = oldest.map(|(hash, _)| hash.clone()) else { return };
+            self.remove(&oldest);
+        }
+        self.bytes += bytes;
+        self.puts += 1;
+        self.sets.insert(hash, (set, bytes, self.puts));
+    }
+
+    fn remove(&mut self, hash: &str) {
+        if let Some((_, bytes, _)) = self.sets.remove(hash) {
+            self.bytes -= bytes;
+        }
+    }
 }
 
 impl Sets {
     pub(crate) fn new(engine: &Arc<dyn Engine>) -> Result<Self, store::Error> {
-        Ok(Self { table: Table::new(Arc::clone(engine), "/trust/set/")?, held: Mutex::default() })
+        Ok(Self {
+            table: Table::new(Arc::clone(engine), "/trust/set/")?,
+            held: Mutex::new(Held::new(HELD_BYTES_MAX)),
+        })
     }
 
     /// What is in the set `name`.
@@ -56,7 +98,7 @@ impl Sets {
         if name.count == 0 {
             return Ok(Anchors::default());
         }
-        if let Some(found) = self.lock().get(&name.hash) {
+        if let Some((found, ..)) = self.lock().sets.get(&name.hash) {
             return Ok(Arc::clone(found));
         }
         let mut set = BTreeSet::new();
@@ -84,6 +126,24 @@ impl Sets {
             return Err(store::Error::Record { key: self.table.key(&name.hash)?, reason });
         }
         Ok(self.hold(name.hash.clone(), Arc::new(set)))
+    }
+
+    /// What is in the set that has this hash, where one is written down.
+    ///
+    /// # Errors
+    /// As for [`Self::load`].
+    pub(crate) async fn find(&self, hash: &str) -> Result<Option<Anchors>, store::Error> {
+        if hash == hash_of(&BTreeSet::new()) {
+            return Ok(Some(Anchors::default()));
+        }
+        if let Some((found, ..)) = self.lock().sets.get(hash) {
+            return Ok(Some(Arc::clone(found)));
+        }
+        if self.table.get(&id(hash, 0)).await?.is_none() {
+            return Ok(None);
+        }
+        // How many there are does not matter where there is any.
+        self.load(&SetName { hash: hash.to_owned(), count: 1, revision: 0, at: 0 }).await.map(Some)
     }
 
     /// Writes `set` down, unless it is empty, so that a record may name it.
@@ -138,20 +198,18 @@ impl Sets {
             }
             next = found.next;
         }
-        self.lock().retain(|hash, _| named.contains(hash));
+        let mut held = self.lock();
+        let unnamed: Vec<String> = held.sets.keys().filter(|hash| !named.contains(*hash)).cloned().collect();
+        unnamed.iter().for_each(|hash| held.remove(hash));
         Ok(())
     }
 
     fn hold(&self, hash: String, set: Anchors) -> Anchors {
-        let mut held = self.lock();
-        if held.len() >= HELD_MAX {
-            held.clear();
-        }
-        held.insert(hash, Arc::clone(&set));
+        self.lock().put(hash, Arc::clone(&set));
         set
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Anchors>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -175,4 +233,31 @@ fn parts(set: &BTreeSet<Anchor>) -> Vec<Vec<&Anchor>> {
         }
     }
     parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::anchor::tests::authority;
+
+    #[test]
+    fn the_oldest_make_room() {
+        let set = |name: &str| -> Anchors { Arc::new([Anchor::from(&authority(name))].into()) };
+        let (one, long) = (set("a"), set(&"long".repeat(10)));
+        let bytes = |set: &Anchors| -> usize { set.iter().map(|anchor| anchor.pem().len()).sum() };
+        let mut held = Held::new(3 * bytes(&one) + bytes(&one) / 2);
+        for hash in ["1", "2", "3", "1", "4"] {
+            held.put(hash.to_owned(), Arc::clone(&one));
+        }
+        let names = |held: &Held| held.sets.keys().cloned().collect::<BTreeSet<_>>();
+        assert_eq!(names(&held), ["1", "3", "4"].map(String::from).into());
+        held.put("5".to_owned(), Arc::clone(&long));
+        assert!(names(&held).contains("5") && held.sets.len() < 4, "{:?}", names(&held));
+        assert_eq!(held.bytes, held.sets.values().map(|(set, ..)| bytes(set)).sum::<usize>());
+        let all: Vec<Anchor> =
+            ["a", "b", "c", "d", "e"].iter().map(|name| Anchor::from(&authority(name))).collect();
+        let before = names(&held);
+        held.put("all".to_owned(), Arc::new(all.into_iter().collect()));
+        assert_eq!(names(&held), before, "what does not fit at all pushes nobody out");
+    }
 }

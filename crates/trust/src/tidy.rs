@@ -2,19 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use identity::Permit;
-use store::{Batch, CommitError};
+use identity::{Permit, Principal};
+use store::{Batch, CommitError, Page, Version};
 
 use crate::event::Happened;
 use crate::name::{ProviderName, RequirerName};
 use crate::relation::{id, parse_id};
 use crate::service::{ManageTrust, Trust, Why};
 
-/// How many relations are removed in one commit.
-const AT_ONCE: usize = 40;
+/// How many relations are removed in one commit: two records and an event each.
+const AT_ONCE: usize = 30;
 
 impl Trust {
-    /// Ends the relations of providers whose grace is over, and forgets them; removes sets that nobody names.
+    /// Ends the relations of providers whose grace is over, and forgets them; removes sets that nobody names, and no place
+    /// has.
     ///
     /// # Errors
     /// The store's. What was done by then is done.
@@ -24,11 +25,7 @@ impl Trust {
         for (name, found) in &providers {
             if found.record.until.is_some_and(|until| now.as_unix() >= until) {
                 let name = ProviderName::from_record(name.clone());
-                self.end_relations(&name).await?;
-                let mut batch = Batch::new();
-                self.providers.remove(&mut batch, name.as_str(), found.version)?;
-                let happened = Happened::ProviderGone { name: &name };
-                match self.commit(batch, &happened, permit.by(), &Why::default()).await {
+                match self.forget_provider(permit.by(), &name, found.version).await {
                     // Somebody made it anew; or the next time shows.
                     Ok(()) | Err(CommitError::Conflict { .. } | CommitError::Unknown { .. }) => {}
                     Err(error) => return Err(error),
@@ -38,7 +35,14 @@ impl Trust {
         let everything = self.everything().await?;
         let common = everything.providers.values().map(|record| record.set.hash.clone());
         let own = everything.relations.values().flatten().map(|(_, record)| record.set.hash.clone());
-        let named: BTreeSet<String> = common.chain(own).collect();
+        let mut named: BTreeSet<String> = common.chain(own).collect();
+        // What places have still is remembered, so that it can be told.
+        let mut next = Some(Page::full());
+        while let Some(page) = next {
+            let found = self.units.list(page).await?;
+            named.extend(found.entries.into_iter().filter_map(|(_, loaded)| loaded.record.applied));
+            next = found.next;
+        }
         self.sets.forget_all_but(&named, now).await
     }
 
@@ -54,22 +58,34 @@ impl Trust {
         self.forget_requirer(permit.by(), name, false).await
     }
 
-    async fn end_relations(&self, provider: &ProviderName) -> Result<(), CommitError> {
-        let mut ended = Vec::new();
-        for (id, found) in self.relations.all().await? {
-            if found.record.provider == provider.as_str() {
-                ended.push((id, found.version));
-            }
-        }
-        for some in ended.chunks(AT_ONCE) {
+    /// Ends the relations of a provider, and forgets it, for as long as it is as it was `seen`.
+    async fn forget_provider(
+        &self,
+        by: &Principal,
+        name: &ProviderName,
+        seen: Version,
+    ) -> Result<(), CommitError> {
+        let mut relations = self.relations.all().await?;
+        relations.retain(|(_, found)| found.record.provider == name.as_str());
+        let gone = Why::new("its provider is gone");
+        for some in relations.chunks(AT_ONCE) {
             let mut batch = Batch::new();
-            for (key, version) in some {
+            self.providers.expect_at(&mut batch, name.as_str(), seen)?;
+            for (key, found) in some {
                 let Some((requirer, number)) = parse_id(key) else { continue };
-                self.relations.remove(&mut batch, &id(requirer, number), *version)?;
+                self.relations.remove(&mut batch, &id(requirer, number), found.version)?;
                 self.numbers.delete(&mut batch, &format!("{number:020}"))?;
+                let ended = Happened::Unrelated { provider: name.as_str(), requirer, number };
+                self.tell(&mut batch, &ended, by, &gone)?;
             }
+            self.changes(&mut batch)?;
+            // Others have their turn in between.
+            let _turn = self.turn.lock().await;
             self.ground.engine.commit(batch).await?;
         }
-        Ok(())
+        let mut batch = Batch::new();
+        self.providers.remove(&mut batch, name.as_str(), seen)?;
+        let _turn = self.turn.lock().await;
+        self.commit(batch, &Happened::ProviderGone { name }, by, &Why::default()).await
     }
 }

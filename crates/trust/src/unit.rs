@@ -64,6 +64,19 @@ pub enum UnitState {
     },
 }
 
+impl Unit {
+    /// As it is written down, when it is to have `wanted`, since `since`.
+    pub(crate) fn from_record(name: String, record: UnitRecord, wanted: &str, since: Timestamp) -> Self {
+        Self {
+            name,
+            state: record.state(wanted, since),
+            looked: record.looked.map(Timestamp::from_unix),
+            drifted: record.drifted.map(Timestamp::from_unix),
+            applied: record.applied,
+        }
+    }
+}
+
 /// How many places are how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -86,6 +99,9 @@ pub struct Outcome {
     pub place: Place,
     /// What came of it.
     pub result: Result<Put, String>,
+    /// Where in it certificates were written down to be when that was begun: what was there is taken away, but for
+    /// `place`, where it succeeded. Where somebody else announced them since, they stay written down.
+    pub settled: Vec<Place>,
     /// Whether it has nothing to be any more, and is forgotten when all is taken away.
     pub gone: bool,
 }
@@ -105,10 +121,11 @@ fn pause(attempts: u32) -> Span {
     Span::seconds(doubled.min(PAUSES.1.as_seconds()))
 }
 
-/// `record` after `result` at `place`, at `now`.
+/// `record` after `result` at `place`, at `now`, when nothing is left in the places that were `settled`.
 fn after(
     record: UnitRecord,
     place: Option<PlaceRecord>,
+    settled: &[PlaceRecord],
     result: &Result<Put, String>,
     now: Timestamp,
 ) -> UnitRecord {
@@ -125,8 +142,10 @@ fn after(
             looked: Some(now_unix),
             drifted: if put.drifted { Some(now_unix) } else { record.drifted },
             failing: None,
-            // It was taken away wherever else it was.
-            places: place.into_iter().collect(),
+            places: unsettled(record.places, settled)
+                .filter(|other| Some(other) != place.as_ref())
+                .chain(place.clone())
+                .collect(),
         },
         Err(reason) => {
             let attempts = record.failing.as_ref().map_or(0, |failing| failing.attempts).saturating_add(1);
@@ -138,6 +157,11 @@ fn after(
             }
         }
     }
+}
+
+/// Those of `places` that are not `settled`.
+fn unsettled(places: Vec<PlaceRecord>, settled: &[PlaceRecord]) -> impl Iterator<Item = PlaceRecord> {
+    places.into_iter().filter(|place| !settled.contains(place))
 }
 
 impl UnitRecord {
@@ -239,10 +263,11 @@ impl Trust {
     }
 
     /// Writes down that certificates are about to be put at `place` in these units of `requirer`, so that they are taken
-    /// away there whatever happens: at most [`ANNOUNCED_MAX`] at once.
+    /// away there whatever happens: at most [`ANNOUNCED_MAX`] at once. What does not fit into one commit is written in
+    /// several; what does not fit into a record is logged, and left out.
     ///
     /// # Errors
-    /// The store's.
+    /// [`CommitError::Conflict`] where the requirer is gone, so that nothing is to be put anywhere; the store's.
     pub async fn announce(
         &self,
         _permit: Permit<ManageTrust>,
@@ -251,15 +276,38 @@ impl Trust {
         place: &Place,
     ) -> Result<(), CommitError> {
         let Some(place) = place.in_unit() else { return Ok(()) };
+        let mut parts = vec![units];
+        while let Some(some) = parts.pop() {
+            match self.announce_some(requirer, some, &place).await {
+                Err(CommitError::TooLarge { what }) => {
+                    cut_in_two(some, &mut parts, |unit| {
+                        tracing::error!(%requirer, unit, what, "where certificates are put was not written down");
+                    });
+                }
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn announce_some(
+        &self,
+        requirer: &RequirerName,
+        units: &[String],
+        place: &PlaceRecord,
+    ) -> Result<(), CommitError> {
         let mut attempts = 0;
         loop {
             let mut batch = Batch::new();
+            if !self.expect_requirer(&mut batch, requirer).await? {
+                return Err(CommitError::Conflict { key: self.requirers.key(requirer.as_str())? });
+            }
             for unit in units {
                 let id = format!("{requirer}/{unit}");
                 let found = self.units.get(&id).await?;
                 let version = found.as_ref().map(|found| found.version);
                 let mut record = found.map(|found| found.record).unwrap_or_default();
-                if !record.places.contains(&place) {
+                if !record.places.contains(place) {
                     record.places.push(place.clone());
                     self.units.put_over(&mut batch, &id, &record, version)?;
                 }
@@ -274,16 +322,33 @@ impl Trust {
         }
     }
 
-    /// Writes down what came of at most [`OUTCOMES_MAX`] attempts, no two about one place.
+    /// Writes down what came of at most [`OUTCOMES_MAX`] attempts, no two about one place; nothing of requirers that are
+    /// gone. What does not fit into one commit is written in several; what does not fit into a record is logged, and left
+    /// out.
     ///
     /// # Errors
     /// The store's.
     pub async fn report(&self, permit: Permit<ManageTrust>, outcomes: &[Outcome]) -> Result<(), CommitError> {
+        let mut parts = vec![outcomes];
+        while let Some(some) = parts.pop() {
+            match self.report_some(some, permit.by()).await {
+                Err(CommitError::TooLarge { what }) => {
+                    cut_in_two(some, &mut parts, |Outcome { requirer, unit, .. }| {
+                        tracing::error!(%requirer, unit, what, "what came of an attempt was not written down");
+                    });
+                }
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn report_some(&self, outcomes: &[Outcome], by: &Principal) -> Result<(), CommitError> {
         let mut attempts = 0;
         loop {
             let mut batch = Batch::new();
             for outcome in outcomes {
-                self.note(&mut batch, outcome, permit.by()).await?;
+                self.note(&mut batch, outcome, by).await?;
             }
             match self.ground.engine.commit(batch).await {
                 Ok(_) => return Ok(()),
@@ -292,12 +357,31 @@ impl Trust {
         }
     }
 
+    /// `batch` is only taken while `requirer` is as it is; whether there is one.
+    async fn expect_requirer(
+        &self,
+        batch: &mut Batch,
+        requirer: &RequirerName,
+    ) -> Result<bool, store::Error> {
+        let key = self.requirers.key(requirer.as_str())?;
+        if batch.expectations().iter().any(|(other, _)| *other == key) {
+            return Ok(true);
+        }
+        let Some(found) = self.load_requirer(requirer).await? else { return Ok(false) };
+        self.requirers.expect_at(batch, requirer.as_str(), found.version)?;
+        Ok(true)
+    }
+
     async fn note(&self, batch: &mut Batch, outcome: &Outcome, by: &Principal) -> Result<(), CommitError> {
-        let Outcome { requirer, unit, place, result, gone } = outcome;
+        let Outcome { requirer, unit, place, result, settled, gone } = outcome;
+        if !self.expect_requirer(batch, requirer).await? {
+            return Ok(());
+        }
         let id = format!("{requirer}/{unit}");
         let found = self.units.get(&id).await?;
         let version = found.as_ref().map(|found| found.version);
         let before = found.map(|found| found.record).unwrap_or_default();
+        let settled: Vec<PlaceRecord> = settled.iter().filter_map(Place::in_unit).collect();
         let mut happened = Vec::new();
         match result {
             Ok(put) => {
@@ -314,15 +398,19 @@ impl Trust {
             Err(_) => {}
         }
         match (result.is_ok() && *gone, version) {
-            (true, Some(version)) => self.units.remove(batch, &id, version)?,
+            (true, Some(version)) => {
+                let places: Vec<_> = unsettled(before.places.clone(), &settled).collect();
+                if places.is_empty() {
+                    self.units.remove(batch, &id, version)?;
+                } else {
+                    let left = UnitRecord { places, failing: None, ..before };
+                    self.units.update(batch, &id, &left, version)?;
+                }
+            }
             (true, None) => {}
             (false, version) => {
-                self.units.put_over(
-                    batch,
-                    &id,
-                    &after(before, place.in_unit(), result, self.now()),
-                    version,
-                )?;
+                let record = after(before, place.in_unit(), &settled, result, self.now());
+                self.units.put_over(batch, &id, &record, version)?;
             }
         }
         for happened in happened {
@@ -358,7 +446,9 @@ impl Trust {
         }
         let result = Ok(Put { hash: hash.to_owned(), drifted: false });
         let (requirer_name, unit_name, place) = (requirer.clone(), unit.to_owned(), Place::Poll);
-        let outcome = Outcome { requirer: requirer_name, unit: unit_name, place, result, gone: false };
+        let settled = Vec::new();
+        let outcome =
+            Outcome { requirer: requirer_name, unit: unit_name, place, result, settled, gone: false };
         let mut attempts = 0;
         loop {
             let mut batch = Batch::new();
@@ -399,12 +489,8 @@ impl Trust {
         let mut found = self.units_of(requirer, after_name, limit.saturating_add(1)).await?;
         let more = found.len() > limit;
         found.truncate(limit);
-        let unit = |(name, found): (String, Loaded<UnitRecord>)| Unit {
-            name,
-            state: found.record.state(wanted.bundle.hash(), wanted.since),
-            looked: found.record.looked.map(Timestamp::from_unix),
-            drifted: found.record.drifted.map(Timestamp::from_unix),
-            applied: found.record.applied,
+        let unit = |(name, found): (String, Loaded<UnitRecord>)| {
+            Unit::from_record(name, found.record, wanted.bundle.hash(), wanted.since)
         };
         Ok((found.into_iter().map(unit).collect(), more))
     }
@@ -466,6 +552,8 @@ impl Trust {
             let relations = self.relations_of(name).await?;
             let units = self.units_of(name, None, 50).await?;
             let mut batch = Batch::new();
+            // One that was made to stay meanwhile keeps all of it.
+            self.requirers.expect_at(&mut batch, name.as_str(), found.version)?;
             for (number, found) in relations.iter().take(20) {
                 self.relations.remove(
                     &mut batch,
@@ -479,11 +567,12 @@ impl Trust {
             }
             let is_last = relations.len() <= 20 && units.len() < 50;
             let done = if is_last {
-                self.requirers.remove(&mut batch, name.as_str(), found.version)?;
+                self.requirers.delete(&mut batch, name.as_str())?;
                 self.count_requirer(&mut batch, false).await?;
                 let happened = Happened::RequirerGone { name, left_behind };
                 self.commit(batch, &happened, by, &Why::default()).await
             } else {
+                self.changes(&mut batch)?;
                 self.ground.engine.commit(batch).await.map(drop)
             };
             match done {
@@ -491,6 +580,18 @@ impl Trust {
                 Ok(()) => {}
                 Err(error) => Self::again(error, &mut attempts)?,
             }
+        }
+    }
+}
+
+/// `some` is too much for one commit: its halves are done next, or one alone is left out.
+fn cut_in_two<'s, T>(some: &'s [T], parts: &mut Vec<&'s [T]>, leave_out: impl Fn(&T)) {
+    match some {
+        [] => {}
+        [one] => leave_out(one),
+        several => {
+            let (first, second) = several.split_at(several.len() / 2);
+            parts.extend([second, first]);
         }
     }
 }
@@ -564,20 +665,20 @@ mod tests {
         let put = |hash: &str| Ok(Put { hash: hash.to_owned(), drifted: false });
         let new = UnitRecord::default();
         assert_eq!(new.state("a", at(5)), UnitState::Behind { since: at(5) });
-        let one = after(new, None, &put("a"), at(10));
+        let one = after(new, None, &[], &put("a"), at(10));
         assert_eq!(one.state("a", at(5)), UnitState::InStep { since: at(10) });
         assert_eq!(one.state("b", at(20)), UnitState::Behind { since: at(20) });
         assert_eq!(one.due("a", None, Span::seconds(100)), at(110));
         assert_eq!(one.due("b", None, Span::seconds(100)), at(0));
-        let looked = after(one.clone(), None, &put("a"), at(50));
+        let looked = after(one.clone(), None, &[], &put("a"), at(50));
         assert_eq!(looked.state("a", at(5)), UnitState::InStep { since: at(10) }, "it was there all along");
-        let failed = after(one, None, &Err("away".into()), at(60));
-        let failed = after(failed, None, &Err("still away".into()), at(70));
+        let failed = after(one, None, &[], &Err("away".into()), at(60));
+        let failed = after(failed, None, &[], &Err("still away".into()), at(70));
         let expected =
             UnitState::Failing { since: at(60), reason: "still away".into(), attempts: 2, next: at(80) };
         assert_eq!(failed.state("a", at(5)), expected);
         assert_eq!(failed.due("b", None, Span::seconds(100)), at(80));
-        let again = after(failed, None, &put("b"), at(90));
+        let again = after(failed, None, &[], &put("b"), at(90));
         assert_eq!(again.state("b", at(5)), UnitState::InStep { since: at(90) });
     }
 }

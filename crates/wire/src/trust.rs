@@ -228,7 +228,8 @@ pub enum TrustPlace {
     },
     /// Told to a program: all of the set, by `POST`, signed.
     Webhook {
-        /// Where it listens.
+        /// Where it listens. An answer has scheme, host and port and then `/…`, as what follows is often a secret: whoever
+        /// says a requirer's place anew says the whole.
         url: String,
         /// What what it is told is signed with; never in an answer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -369,7 +370,7 @@ pub struct TrustExplanation {
     pub brought: Vec<TrustBrought>,
     /// Who hands it on now.
     pub offered: Vec<TrustOffered>,
-    /// Who is to have it.
+    /// Who is to have it, and who may have it still.
     pub requirers: Vec<TrustHas>,
 }
 
@@ -394,11 +395,14 @@ pub struct TrustOffered {
     pub relation: Option<u64>,
 }
 
-/// That a requirer is to have a certificate.
+/// That a requirer is to have a certificate, or that some of its places may have it still.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrustHas {
     /// The requirer.
     pub requirer: String,
+    /// Whether it is to have it. Otherwise it is not to have it any more, and the places are those that may have it
+    /// still.
+    pub wanted: bool,
     /// Its places: 100 at most.
     pub places: Vec<TrustPlaceState>,
     /// Whether it has more.

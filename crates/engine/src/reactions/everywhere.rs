@@ -165,8 +165,8 @@ impl Everywhere {
         let gives = !errand.give.is_empty();
         let anchors = errand.bundle.anchors().iter().filter(|_| gives);
         let certificates = anchors.map(|anchor| anchor.pem().to_owned()).collect();
-        let notice =
-            Notice { requirer: errand.requirer.as_str(), revision: None, certificates: &certificates };
+        let (requirer, revision) = (errand.requirer.as_str(), errand.revision);
+        let notice = Notice { requirer, revision, certificates: &certificates };
         let taken = webhook::deliver(&**courier, &hook, notice, self.clock.now()).await;
         taken.map(|_| Came::Done { drifted: false }).map_err(|error| error.to_string())
     }

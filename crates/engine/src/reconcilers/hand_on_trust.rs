@@ -64,6 +64,8 @@ pub(crate) struct RequirerErrand {
     /// Where in each unit.
     pub(crate) place: Place,
     pub(crate) bundle: Arc<Bundle>,
+    /// What a webhook tells old from new by.
+    pub(crate) revision: Option<u64>,
     /// The units that are to have it, and where in them certificates may be that are not to be there any more.
     pub(crate) give: Vec<(String, Vec<Place>)>,
     /// The units that are to have nothing any more, and where in them certificates may be.
@@ -195,7 +197,8 @@ impl HandOnTrust {
                     match host.in_the_way(on, name) {
                         Some(reason) if is_due => {
                             let (requirer, place, unit) = (name.clone(), place.clone(), unit.clone());
-                            refused.push(Outcome { requirer, unit, place, result: Err(reason), gone: false });
+                            let (result, settled) = (Err(reason), Vec::new());
+                            refused.push(Outcome { requirer, unit, place, result, settled, gone: false });
                         }
                         Some(_) => {}
                         None => {
@@ -217,8 +220,15 @@ impl HandOnTrust {
             let take = requirer.left().filter(|unit| is_due(requirer.written.retry(unit)));
             let take: Vec<_> = take.map(|unit| (unit.to_owned(), requirer.written.places(unit))).collect();
             if !give.is_empty() || !take.is_empty() {
-                let (requirer, place, bundle) = (name.clone(), place.clone(), bundle.clone());
-                errands.push(Errand::Requirer(RequirerErrand { requirer, place, bundle, give, take }));
+                let (requirer_name, place, bundle) = (name.clone(), place.clone(), bundle.clone());
+                errands.push(Errand::Requirer(RequirerErrand {
+                    requirer: requirer_name,
+                    place,
+                    bundle,
+                    revision: requirer.wanted.revision,
+                    give,
+                    take,
+                }));
             }
         }
         let due = hosts.into_iter().filter(|(_, host)| host.is_due);
@@ -255,7 +265,14 @@ impl HandOnTrust {
     }
 
     /// Does all `errands`, and writes down what comes of them. Whether some are to be tried again soon.
-    async fn carry_out(&self, errands: &[Errand], stop: &Stop) -> Result<bool, StepError> {
+    async fn carry_out(
+        &self,
+        requirers: &[Requirer],
+        errands: &[Errand],
+        stop: &Stop,
+    ) -> Result<bool, StepError> {
+        let known: BTreeMap<&RequirerName, &Written> =
+            requirers.iter().map(|requirer| (&requirer.wanted.requirer, &requirer.written)).collect();
         let mut rest = errands.iter();
         let mut under_way = FuturesUnordered::new();
         let (mut outcomes, mut again_soon) = (Vec::new(), false);
@@ -263,8 +280,12 @@ impl HandOnTrust {
             for errand in rest.by_ref().take(self.hands.at_once().max(1) - under_way.len()) {
                 under_way.push(carry(&*self.hands, errand, stop));
             }
-            let Some((came, is_whole)) = under_way.next().await else { break };
+            let Some((mut came, is_whole)) = under_way.next().await else { break };
             again_soon |= !is_whole || came.iter().any(|outcome| outcome.result.is_err());
+            for outcome in &mut came {
+                let written = known.get(&outcome.requirer);
+                outcome.settled = written.map(|written| written.places(&outcome.unit)).unwrap_or_default();
+            }
             outcomes.extend(came);
             while outcomes.len() >= OUTCOMES_MAX {
                 let some: Vec<Outcome> = outcomes.drain(..OUTCOMES_MAX).collect();
@@ -356,6 +377,7 @@ async fn carry(hands: &dyn HandOn, errand: &Errand, stop: &Stop) -> (Vec<Outcome
                 unit: unit.clone(),
                 place: (*place).clone(),
                 result: result.clone().map(|drifted| Put { hash, drifted }),
+                settled: Vec::new(),
                 gone: bundle.is_none(),
             });
         }
@@ -378,7 +400,7 @@ impl Reconciler for HandOnTrust {
                 self.trust.report(Permit::house(), some).await?;
             }
             self.announce(&requirers, &errands).await?;
-            if self.carry_out(&errands, stop).await? {
+            if self.carry_out(&requirers, &errands, stop).await? {
                 next = next.min(now + NOT_NOW);
             }
             if let Some(ends) = grace_ends {

@@ -125,6 +125,7 @@ impl V1 {
         let now = self.house.clock().now();
         let has = |has: trust::Has| wire::TrustHas {
             requirer: has.requirer.to_string(),
+            wanted: has.wanted,
             places: has.units.into_iter().map(place_state).collect(),
             more: has.more,
         };

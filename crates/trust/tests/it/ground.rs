@@ -10,7 +10,10 @@ use trust::{
     Anchor, ChangeError, Fingerprint, Ground, Offer, Offered, Place, ProviderName, RequirerName, SetChange,
     Terms, Trust, Why,
 };
-use x509::{Certificate, CertificateTemplate, KeySpec, Name, PrivateKey, Serial, extension};
+use x509::extension::Extension;
+use x509::{
+    Certificate, CertificateTemplate, KeySpec, Name, ObjectIdentifier, PrivateKey, Serial, extension,
+};
 
 pub(crate) struct House {
     pub(crate) memory: Arc<Memory>,
@@ -32,6 +35,17 @@ pub(crate) fn requirer(name: &str) -> RequirerName {
 
 /// The certificate of an authority that is valid for `days` from now on.
 pub(crate) fn authority(name: &str, days: i64) -> Certificate {
+    signed(name, days, Vec::new())
+}
+
+/// The certificate of an authority that says `bytes` bytes of something that nobody understands.
+pub(crate) fn with_filler(bytes: usize) -> Certificate {
+    let oid = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.32473.1");
+    signed("filler", 1_000, vec![Extension { oid, critical: false, value: vec![0; bytes] }])
+}
+
+fn signed(name: &str, days: i64, mut extensions: Vec<Extension>) -> Certificate {
+    extensions.insert(0, extension::basic_constraints(true, None));
     let key = PrivateKey::generate(KeySpec::Ed25519).unwrap();
     let start = Timestamp::from_unix(1_800_000_000);
     let template = CertificateTemplate {
@@ -41,7 +55,7 @@ pub(crate) fn authority(name: &str, days: i64) -> Certificate {
         not_before: start - Span::days(10),
         not_after: start + Span::days(days),
         public_key: key.public().clone(),
-        extensions: vec![extension::basic_constraints(true, None)],
+        extensions,
     };
     template.sign(&key)
 }
@@ -70,9 +84,14 @@ impl House {
     }
 
     pub(crate) fn on(memory: Arc<Memory>) -> Self {
+        Self::through(memory.clone(), memory)
+    }
+
+    /// A house that reads and writes what is in `memory` through `engine`.
+    pub(crate) fn through(memory: Arc<Memory>, engine: Arc<dyn Engine>) -> Self {
         let (clock, entropy) = (Clock::manual(Timestamp::from_unix(1_800_000_000)), Entropy::seeded(1));
         let ground = Ground {
-            engine: memory.clone(),
+            engine,
             sealing: Arc::new(SealingKey::generate(&entropy)),
             clock: clock.clone(),
             entropy,

@@ -6,3 +6,4 @@ mod going;
 mod ground;
 mod offering;
 mod places;
+mod races;

@@ -5,7 +5,7 @@ use store::CommitError;
 use trust::{ChangeError, Finding, Offer, SetChange, Terms, Why};
 
 use crate::ground::{
-    House, add, anchors, authority, by_fingerprint, may, no_reason, pems, provider, requirer,
+    House, add, anchors, authority, by_fingerprint, may, no_reason, pems, provider, requirer, with_filler,
 };
 
 #[test]
@@ -160,6 +160,8 @@ fn thousands_are_one_change() {
         let told = house.history().await;
         let told = told.iter().find(|event| event.what == "trust offered").unwrap();
         assert!(told.facts["came"].ends_with("and 1468 more"), "{:?}", told.facts);
+        assert_eq!(told.facts["after"], offered.set.hash);
+        assert_eq!(told.facts["before"], trust::hash(&trust::Certificates::new()));
         assert_eq!((told.by.as_str(), told.facts["why"].as_str()), ("olga", "a test"));
     });
 }
@@ -216,5 +218,30 @@ fn related_is_related_once() {
         assert!(of_we.is_empty());
         let of_corp = house.trust.list_relations(may(), Some(&provider("corp")), None).await.unwrap();
         assert_eq!(of_corp.len(), 2);
+    });
+}
+
+#[test]
+fn a_certificate_has_a_length() {
+    block_on(async {
+        let (house, _) = House::related().await;
+        let short = with_filler(40 << 10);
+        let read = trust::read_anchors(short.to_pem().as_bytes()).unwrap();
+        let lenient = Terms { refuse: [].into(), ..Terms::default() };
+        house.set_provider("corp", &lenient).await;
+        let offer = |anchors| Offer {
+            change: SetChange::Add(anchors),
+            relation: None,
+            basis: None,
+            confirmed: false,
+        };
+        house.offer("corp", &offer(read)).await.unwrap();
+        let long = with_filler(60 << 10);
+        let refused = trust::read_anchors(format!("{}{}", short.to_pem(), long.to_pem()).as_bytes());
+        let Err(trust::NotAnchors::TooLong { number: 2, .. }) = refused else { panic!("{refused:?}") };
+        // Nor does one that came in otherwise pass by the policy.
+        let anchor = trust::Anchor::from(&long);
+        let refused = house.offer("corp", &add(&[anchor])).await;
+        assert!(matches!(refused, Err(ChangeError::Unreadable(_))), "{refused:?}");
     });
 }

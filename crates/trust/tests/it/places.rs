@@ -1,9 +1,9 @@
 //! How it is with the places where certificates are put.
 
-use base::Span;
+use base::{Secret, Span};
 use futures_executor::block_on;
 use trust::on_host::{FilePlace, OnHost};
-use trust::{ConfirmError, Outcome, Place, Put, UnitState, WhichHosts, Written};
+use trust::{ConfirmError, Outcome, Place, Put, UnitState, Webhook, WhichHosts, Written};
 
 use crate::ground::{House, add, anchors, may, no_reason, requirer};
 
@@ -47,6 +47,7 @@ fn a_place_is_followed_from_its_first_attempt_to_its_end() {
             unit: unit.to_owned(),
             place: place.clone(),
             result,
+            settled: Vec::new(),
             gone,
         };
         let put = |drifted| Ok(Put { hash: hash.clone(), drifted });
@@ -72,7 +73,8 @@ fn a_place_is_followed_from_its_first_attempt_to_its_end() {
             panic!("one other place")
         };
         assert!(on.system_store);
-        let moved = Outcome { place: other.clone(), ..outcome("h1", put(true), false) };
+        let settled = vec![place.clone()];
+        let moved = Outcome { place: other.clone(), settled, ..outcome("h1", put(true), false) };
         house.trust.report(may(), &[moved]).await.unwrap();
         let written = all_written(&house).await;
         assert!(written.elsewhere("h1", &other).is_empty());
@@ -81,7 +83,8 @@ fn a_place_is_followed_from_its_first_attempt_to_its_end() {
         // A host that is none of its hosts any more is forgotten once nothing is left on it, and not before.
         house.trust.report(may(), &[outcome("h2", Err("still away".into()), true)]).await.unwrap();
         assert!(state(&house, "h2").await.is_some());
-        house.trust.report(may(), &[outcome("h2", put(false), true)]).await.unwrap();
+        let gone = Outcome { settled: vec![place.clone()], ..outcome("h2", put(false), true) };
+        house.trust.report(may(), &[gone]).await.unwrap();
         assert_eq!(state(&house, "h2").await, None);
     });
 }
@@ -134,6 +137,152 @@ fn a_certificate_is_explained() {
         let remove = trust::Offer { change: remove, relation: None, basis: None, confirmed: true };
         house.offer("corp", &remove).await.unwrap();
         let told = house.trust.explain(may(), all[0].fingerprint()).await.unwrap().unwrap();
-        assert!(told.anchor.is_none() && told.requirers.is_empty() && !told.brought.is_empty());
+        assert!(told.anchor.is_none() && !told.brought.is_empty());
+        let has = &told.requirers[0];
+        assert_eq!((has.requirer.as_str(), has.wanted, has.units[0].name.as_str()), ("web", false, "laptop"));
+        assert!(matches!(has.units[0].state, UnitState::Behind { .. }));
+        // What was never in it is not there still, where what was there is known.
+        house.trust.confirm(may(), &requirer("web"), "laptop", &hash(&house).await).await.unwrap();
+        let told = house.trust.explain(may(), all[0].fingerprint()).await.unwrap().unwrap();
+        assert!(told.requirers.is_empty(), "{:?}", told.requirers);
+        let again = add(&all[..1]);
+        house.offer("corp", &again).await.unwrap();
+        house.clock.advance(Span::days(1));
+        house.trust.tidy(may()).await.unwrap();
+        let told = house.trust.explain(may(), all[0].fingerprint()).await.unwrap().unwrap();
+        assert!(told.requirers[0].wanted);
+        let empty =
+            trust::Offer { change: trust::SetChange::Empty, relation: None, basis: None, confirmed: true };
+        house.offer("corp", &empty).await.unwrap();
+        house.offer("corp", &trust::Offer { relation: Some(number), ..empty }).await.unwrap();
+        house.clock.advance(Span::days(1));
+        house.trust.tidy(may()).await.unwrap();
+        let fresh = House::on(house.memory.clone());
+        let told = fresh.trust.explain(may(), all[0].fingerprint()).await.unwrap().unwrap();
+        assert!(told.requirers.is_empty(), "what the laptop has never had it: {:?}", told.requirers);
+        let told = fresh.trust.explain(may(), all[1].fingerprint()).await.unwrap().unwrap();
+        assert_eq!((told.requirers[0].wanted, told.requirers.len()), (false, 1));
+    });
+}
+
+/// A place with `count` files with hooks, each of about 5 KiB.
+fn with_hooks(count: usize) -> Place {
+    let file = |number: usize| {
+        let file = FilePlace::new(&format!("/etc/{}/{number}.pem", "a".repeat(900))).unwrap();
+        file.with_hook(&"x".repeat(4_000)).unwrap()
+    };
+    on_hosts(OnHost { files: (0..count).map(file).collect(), ..OnHost::default() })
+}
+
+#[test]
+fn a_late_report_drops_no_place_that_it_did_not_know_of() {
+    block_on(async {
+        let (house, _) = House::related().await;
+        let (old, new) = (on_hosts(store()), with_hooks(1));
+        let (web, names) = (requirer("web"), ["h1".to_owned()]);
+        house.trust.set_requirer(may(), &web, &old, &no_reason()).await.unwrap();
+        house.trust.announce(may(), &web, &names, &old).await.unwrap();
+        // Whoever began with that is late: somebody else puts them elsewhere by now.
+        house.trust.announce(may(), &web, &names, &new).await.unwrap();
+        let hash = hash(&house).await;
+        let outcome = |gone| Outcome {
+            requirer: web.clone(),
+            unit: "h1".to_owned(),
+            place: old.clone(),
+            result: Ok(Put { hash: hash.clone(), drifted: false }),
+            settled: vec![old.clone()],
+            gone,
+        };
+        house.trust.report(may(), &[outcome(false)]).await.unwrap();
+        let written = all_written(&house).await;
+        assert!(written.is_announced("h1", &new) && written.is_announced("h1", &old));
+        house.trust.report(may(), &[outcome(true)]).await.unwrap();
+        let written = all_written(&house).await;
+        assert!(written.is_announced("h1", &new) && !written.is_announced("h1", &old));
+        // Of one that was left behind on purpose nothing is written down any more.
+        house.trust.remove_requirer(may(), &web, true, &no_reason()).await.unwrap();
+        house.trust.report(may(), &[outcome(false)]).await.unwrap();
+        let announced = house.trust.announce(may(), &web, &names, &new).await;
+        assert!(matches!(announced, Err(store::CommitError::Conflict { .. })), "{announced:?}");
+        assert_eq!(house.count("/trust/unit/").await, 0);
+    });
+}
+
+#[test]
+fn a_large_requirer_stops_nobody() {
+    block_on(async {
+        let (house, _) = House::related().await;
+        let (web, large) = (requirer("web"), with_hooks(16));
+        house.trust.set_requirer(may(), &web, &large, &no_reason()).await.unwrap();
+        let names: Vec<String> = (0..trust::ANNOUNCED_MAX).map(|number| format!("h{number}")).collect();
+        house.trust.announce(may(), &web, &names, &large).await.unwrap();
+        let written = all_written(&house).await;
+        assert!(names.iter().all(|name| written.is_announced(name, &large)));
+        let hash = hash(&house).await;
+        let outcome = |unit: &str, settled: &[Place]| Outcome {
+            requirer: web.clone(),
+            unit: unit.to_owned(),
+            place: large.clone(),
+            result: Ok(Put { hash: hash.clone(), drifted: false }),
+            settled: settled.to_vec(),
+            gone: false,
+        };
+        let outcomes: Vec<Outcome> =
+            names[..trust::OUTCOMES_MAX].iter().map(|name| outcome(name, &[])).collect();
+        house.trust.report(may(), &outcomes).await.unwrap();
+        assert!(matches!(state(&house, "h24").await, Some(UnitState::InStep { .. })));
+        // A place that was moved again and again while it was out of reach has no room for one more; others do.
+        for count in 8..15 {
+            house.trust.announce(may(), &web, &names[..1], &with_hooks(count)).await.unwrap();
+        }
+        let one_more = with_hooks(15);
+        house.trust.announce(may(), &web, &names[..2], &one_more).await.unwrap();
+        let written = all_written(&house).await;
+        assert!(!written.is_announced("h0", &one_more) && written.is_announced("h1", &one_more));
+    });
+}
+
+#[test]
+fn a_webhook_tells_old_from_new() {
+    block_on(async {
+        let (house, _) = House::related().await;
+        let webhook = |url: &str| {
+            let secret = Secret::new("0123456789abcdef".to_owned());
+            Place::Webhook(Webhook { url: url.to_owned(), secret, ca: None })
+        };
+        let (web, all) = (requirer("web"), anchors(2));
+        house.trust.set_requirer(may(), &web, &webhook("https://a"), &no_reason()).await.unwrap();
+        let revision = || async {
+            let (wanted, _) = house.trust.wanted(may()).await.unwrap();
+            wanted[0].revision.unwrap()
+        };
+        let first = revision().await;
+        assert_eq!(revision().await, first, "the same again is the same");
+        house.offer("corp", &add(&all[..1])).await.unwrap();
+        let second = revision().await;
+        let remove = trust::SetChange::Remove(all[0].fingerprint());
+        let remove = trust::Offer { change: remove, relation: None, basis: None, confirmed: true };
+        house.offer("corp", &remove).await.unwrap();
+        let third = revision().await;
+        assert!(first < second && second < third, "also where it has what it had before");
+        house.trust.set_requirer(may(), &web, &webhook("https://b"), &no_reason()).await.unwrap();
+        assert_eq!(revision().await, third);
+        // Somebody else is faster, and knows of more.
+        house.offer("corp", &add(&all[..1])).await.unwrap();
+        let other = House::on(house.memory.clone());
+        let more = add(&all[1..]);
+        house.memory.before_next_commit(async move {
+            other.offer("corp", &more).await.unwrap();
+            other.trust.wanted(may()).await.unwrap();
+        });
+        let (wanted, next) = house.trust.wanted(may()).await.unwrap();
+        assert_eq!((wanted.len(), next), (0, Some(house.clock.now())), "what it knows is old");
+        let fourth = revision().await;
+        assert!(fourth > third);
+        // One that is made anew does not begin where its receiver refuses it.
+        house.trust.remove_requirer(may(), &web, true, &no_reason()).await.unwrap();
+        house.clock.advance(Span::seconds(60));
+        house.trust.set_requirer(may(), &web, &webhook("https://a"), &no_reason()).await.unwrap();
+        assert!(revision().await > fourth);
     });
 }

@@ -68,7 +68,9 @@ pub(super) fn show(place: Place) -> TrustPlace {
             let key = Some(key);
             TrustPlace::Kubernetes { container_manager, secret, namespaces, selector, name, key }
         }
-        Place::Webhook(Webhook { url, ca, .. }) => TrustPlace::Webhook { url, secret: None, ca },
+        Place::Webhook(webhook) => {
+            TrustPlace::Webhook { url: webhook.shown_url(), secret: None, ca: webhook.ca }
+        }
     }
 }
 
