@@ -59,7 +59,7 @@ impl Bundle {
 }
 
 /// All providers, requirers and relations, or those of one requirer, as they were at one moment.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Everything {
     pub(crate) providers: BTreeMap<String, ProviderRecord>,
     pub(crate) requirers: BTreeMap<String, Loaded<RequirerRecord>>,
@@ -92,15 +92,6 @@ impl Everything {
             }
         }
         (sets, since)
-    }
-}
-
-impl Everything {
-    /// The same once everybody who is going is gone.
-    pub(crate) fn once_all_are_gone(&self) -> Self {
-        let mut left = self.clone();
-        left.providers.retain(|_, provider| provider.until.is_none());
-        left
     }
 }
 

@@ -1,6 +1,6 @@
 //! What every requirer is to have, and what a change would do to them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use base::Timestamp;
@@ -200,26 +200,28 @@ impl Trust {
         &self,
         change: impl FnOnce(&mut Everything),
     ) -> Result<Moment, ChangeError> {
-        let everything = self.at_one_moment(true, || self.all()).await?;
+        let mut everything = self.at_one_moment(true, || self.all()).await?;
         let moment = everything.moment;
-        let now = self.now();
-        let mut changed = everything.clone();
-        change(&mut changed);
-        let (gone, changed_gone) = (everything.once_all_are_gone(), changed.once_all_are_gone());
+        // In the end everybody who is going is gone.
+        let (now, in_the_end) = (self.now(), Timestamp::from_unix(i64::MAX));
+        let sets = |everything: &Everything| -> BTreeMap<String, _> {
+            let of = |name: &String| [now, in_the_end].map(|at| everything.sets_of(name, at).0);
+            everything.requirers.keys().map(|name| (name.clone(), of(name))).collect()
+        };
+        let before = sets(&everything);
+        change(&mut everything);
+        let after = sets(&everything);
         let mut made = Made::default();
         let mut worst = None;
         let mut others = 0;
-        for name in everything.relations.keys() {
-            let sets = |of: &Everything| of.sets_of(name, now).0;
-            let left = sets(&changed_gone);
-            if sets(&gone) == left && sets(&everything) == sets(&changed) {
-                continue;
-            }
-            let had = self.made_of(&sets(&everything), &mut made).await?.anchors().len();
-            let has = self.made_of(&left, &mut made).await?.anchors().len();
+        for (name, before) in before {
+            let Some(after) = after.get(&name).filter(|after| **after != before) else { continue };
+            let ([before, _], [_, after]) = (&before, after);
+            let had = self.made_of(before, &mut made).await?.anchors().len();
+            let has = self.made_of(after, &mut made).await?.anchors().len();
             if is_drastic(had, has) {
                 match worst {
-                    None => worst = Some((name.clone(), had, has)),
+                    None => worst = Some((name, had, has)),
                     Some(_) => others += 1,
                 }
             }
