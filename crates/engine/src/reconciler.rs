@@ -52,6 +52,12 @@ pub(crate) trait Reconciler: Send + Sync + 'static {
         false
     }
 
+    /// How far apart at least steps begin that hints ask for: whoever looks at everything is not to be asked to for each of
+    /// many changes.
+    fn hints_apart(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Whether a hint about `what` is worth a step before its time.
     fn cares(&self, what: &str) -> bool {
         let _ = what;
@@ -73,6 +79,7 @@ pub(crate) async fn run(
     let mut hints = bus.listen();
     let mut failures: u32 = 0;
     while !stop.is_asked() {
+        let began = tokio::time::Instant::now();
         let until = match claimed_step(reconciler.as_mut(), &claims, &holder, &clock, &stop).await {
             Ok(Some(Next::At(at))) => {
                 failures = 0;
@@ -87,6 +94,10 @@ pub(crate) async fn run(
             }
         };
         wait(&until, reconciler.as_ref(), &mut hints, &clock, &stop).await;
+        tokio::select! {
+            () = stop.asked() => {}
+            () = tokio::time::sleep_until(began + reconciler.hints_apart()) => {}
+        }
     }
 }
 

@@ -154,6 +154,13 @@ pub(crate) enum PlaceRecord {
     },
 }
 
+impl PlaceRecord {
+    /// Whether it is of the same kind.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
 /// A file on a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileRecord {

@@ -105,6 +105,11 @@ fn pause(attempts: u32) -> Span {
     Span::seconds(doubled.min(PAUSES.1.as_seconds()))
 }
 
+/// Those of `places` that are of another kind than `place`: what is done at one says nothing of them.
+fn of_another_kind(places: Vec<PlaceRecord>, place: Option<&PlaceRecord>) -> Vec<PlaceRecord> {
+    places.into_iter().filter(|other| !place.is_some_and(|place| place.is_like(other))).collect()
+}
+
 /// `record` after `result` at `place`, at `now`.
 fn after(
     record: UnitRecord,
@@ -125,8 +130,8 @@ fn after(
             looked: Some(now_unix),
             drifted: if put.drifted { Some(now_unix) } else { record.drifted },
             failing: None,
-            // It was taken away wherever else it was.
-            places: place.into_iter().collect(),
+            // It was taken away wherever else it was in places of that kind; those of another kind are others' to see to.
+            places: place.clone().into_iter().chain(of_another_kind(record.places, place.as_ref())).collect(),
         },
         Err(reason) => {
             let attempts = record.failing.as_ref().map_or(0, |failing| failing.attempts).saturating_add(1);
@@ -160,7 +165,8 @@ impl UnitRecord {
     /// When it is to be looked at: at once where it lacks what it is to have, or has it elsewhere, later where that failed
     /// before, and every `drift` where it has it.
     fn due(&self, wanted: &str, place: Option<&PlaceRecord>, drift: Span) -> Timestamp {
-        let is_there = self.places.iter().eq(place);
+        let here = self.places.iter().filter(|other| place.is_some_and(|place| place.is_like(other)));
+        let is_there = here.eq(place);
         match (&self.failing, &self.applied, self.looked) {
             (Some(failing), ..) => Timestamp::from_unix(failing.next),
             (None, Some(applied), Some(looked)) if applied == wanted && is_there => {
@@ -190,12 +196,41 @@ impl Written {
         place.is_none_or(|place| self.0.get(unit).is_some_and(|record| record.places.contains(&place)))
     }
 
-    /// Where in `unit` certificates may be that are to be at `place` now.
+    /// Whether `unit` was last seen to have `wanted` at `place`, and there only.
+    #[must_use]
+    pub fn has(&self, unit: &str, wanted: &str, place: &Place) -> bool {
+        let place = place.in_unit();
+        self.0.get(unit).is_some_and(|record| {
+            record.applied.as_deref() == Some(wanted) && record.places.iter().eq(place.as_ref())
+        })
+    }
+
+    /// Whether anything is written down of `unit`.
+    #[must_use]
+    pub fn knows(&self, unit: &str) -> bool {
+        self.0.contains_key(unit)
+    }
+
+    /// Whether the last attempt in `unit` came to nothing.
+    #[must_use]
+    pub fn is_failing(&self, unit: &str) -> bool {
+        self.0.get(unit).is_some_and(|record| record.failing.is_some())
+    }
+
+    /// When `unit` is tried again, should an attempt at `now` come to nothing.
+    #[must_use]
+    pub fn if_failed(&self, unit: &str, now: Timestamp) -> Timestamp {
+        let failing = self.0.get(unit).and_then(|record| record.failing.as_ref());
+        now + pause(failing.map_or(0, |failing| failing.attempts).saturating_add(1))
+    }
+
+    /// Where in `unit` certificates may be that are to be at `place` now, in places of the same kind.
     #[must_use]
     pub fn elsewhere(&self, unit: &str, place: &Place) -> Vec<Place> {
         let here = place.in_unit();
         let places = self.0.get(unit).map_or(&[][..], |record| &record.places);
         let others = places.iter().filter(|other| Some(*other) != here.as_ref());
+        let others = others.filter(|other| here.as_ref().is_some_and(|here| here.is_like(other)));
         others.filter_map(|other| Place::in_unit_from(other.clone())).collect()
     }
 
@@ -313,8 +348,15 @@ impl Trust {
             }
             Err(_) => {}
         }
-        match (result.is_ok() && *gone, version) {
-            (true, Some(version)) => self.units.remove(batch, &id, version)?,
+        let is_taken = result.is_ok() && *gone;
+        let others = of_another_kind(before.places.clone(), place.in_unit().as_ref());
+        match (is_taken, version) {
+            (true, Some(version)) if others.is_empty() => self.units.remove(batch, &id, version)?,
+            // Elsewhere in it, in places of another kind, there may be something still.
+            (true, Some(version)) => {
+                let record = UnitRecord { places: others, ..before };
+                self.units.put_over(batch, &id, &record, Some(version))?;
+            }
             (true, None) => {}
             (false, version) => {
                 self.units.put_over(

@@ -59,8 +59,9 @@ impl Trust {
         Ok(BundleSince { bundle, since: Timestamp::from_unix(since) })
     }
 
-    /// What all requirers are to have, by name; those whose place cannot be read are left out. And when the next
-    /// provider's grace is over, if one is going.
+    /// What all requirers are to have, by name; those whose place, or one of whose sets, cannot be read are left out: what
+    /// they are to have is not known, which is not to say that it is nothing. And when the next provider's grace is
+    /// over, if one is going.
     ///
     /// # Errors
     /// The store's.
@@ -79,10 +80,21 @@ impl Trust {
                 continue;
             };
             let (sets, since) = everything.sets_of(name, now);
+            let bundle = match self.made_of(&sets, &mut made).await {
+                Ok(bundle) => bundle,
+                // It is this one's trouble, and nobody else's.
+                Err(error @ store::Error::Record { .. }) => {
+                    tracing::error!(requirer = name, error = %base::report(&error), "what it is to have cannot be read");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             wanted.push(Wanted {
-                bundle: self.made_of(&sets, &mut made).await?,
+                bundle,
                 since: Timestamp::from_unix(since),
                 leaving: record.leaving.is_some(),
+                related: everything.relations.contains_key(name),
+                made: Timestamp::from_unix(record.at),
                 requirer,
                 place,
             });
