@@ -745,6 +745,7 @@ mod tests {
         ) -> BoxFuture<'a, Vec<(String, Came)>> {
             Box::pin(async move {
                 let mut units = self.units.lock().unwrap();
+                *self.asked.lock().unwrap() += errand.give.len();
                 for give in &errand.give {
                     units.insert(
                         format!("{} {}", errand.place.kind(), give.unit),
@@ -770,6 +771,7 @@ mod tests {
         hosts: Arc<Hosts>,
         reconciler: HandOnTrust,
         clock: Clock,
+        engine: Arc<Memory>,
     }
 
     fn anchor(name: &str) -> (Fingerprint, Anchor) {
@@ -801,12 +803,12 @@ mod tests {
             let (clock, entropy) = (Clock::manual(Timestamp::from_unix(1_800_000_000)), Entropy::seeded(1));
             let sealing = Arc::new(SealingKey::generate(&entropy));
             let engine = Arc::new(Memory::new());
-            let ground = trust::Ground { engine, sealing, clock: clock.clone(), entropy };
+            let ground = trust::Ground { engine: engine.clone(), sealing, clock: clock.clone(), entropy };
             let trust = Arc::new(Trust::new(ground).unwrap());
             let there = hosts.iter().map(|host| (*host).to_owned()).collect();
             let hosts = Arc::new(Hosts { there: Mutex::new(there), ..Hosts::default() });
             let reconciler = HandOnTrust::new(trust.clone(), hosts.clone(), clock.clone());
-            let world = Self { trust, hosts, reconciler, clock };
+            let world = Self { trust, hosts, reconciler, clock, engine };
             world.provide("corp", 1).await;
             world
         }
@@ -1126,6 +1128,59 @@ mod tests {
         world.step().await;
         world.step().await;
         assert!(world.on("h2").is_none() && !world.is_known("web").await);
+    }
+
+    #[tokio::test]
+    async fn a_webhook_with_another_secret_is_told_at_once() {
+        let mut world = World::new(&[]).await;
+        let place = |secret: &str| {
+            Place::Webhook(trust::Webhook {
+                url: "https://hooks.example.com/".into(),
+                secret: base::Secret::new(secret.to_owned()),
+                ca: None,
+            })
+        };
+        world.place("web", &place("0123456789abcdef")).await;
+        world.relate("corp", "web").await;
+        for (secret, asked) in [("0123456789abcdef", 1), ("0123456789abcdef", 0), ("fedcba9876543210", 1)] {
+            world.place("web", &place(secret)).await;
+            world.step().await;
+            assert_eq!(world.asked(), asked, "{secret}");
+        }
+        assert_eq!(world.states("web").await, [(WEBHOOK.to_owned(), true)]);
+    }
+
+    /// What cannot be read of one requirer is not taken for nothing, and is nobody else's trouble.
+    #[tokio::test]
+    async fn a_spoilt_set_is_its_requirers_trouble_only() {
+        let mut world = World::new(&["h1", "h2"]).await;
+        world.provide("other", 1).await;
+        world.require("web", &["corp"], one("h1")).await;
+        world.require("db", &["other"], all()).await;
+        world.step().await;
+        let before = world.on("h1");
+        let (set, _) = world.trust.provider_set(Permit::house(), &provider("corp")).await.unwrap().unwrap();
+        let prefix = store::Prefix::new("/trust/set/").unwrap();
+        let found = store::Engine::list(&*world.engine, &prefix, store::Page::full()).await.unwrap();
+        let mut batch = store::Batch::new();
+        for (key, _) in found.entries.iter().filter(|(key, _)| key.as_str().contains(&set.hash)) {
+            batch.delete(key.clone());
+        }
+        assert!(!batch.is_empty());
+        store::Engine::commit(&*world.engine, batch).await.unwrap();
+        // As after a restart: what was read before is read again.
+        let entropy = Entropy::seeded(2);
+        let sealing = Arc::new(SealingKey::generate(&entropy));
+        let ground =
+            trust::Ground { engine: world.engine.clone(), sealing, clock: world.clock.clone(), entropy };
+        world.trust = Arc::new(Trust::new(ground).unwrap());
+        world.reconciler = HandOnTrust::new(world.trust.clone(), world.hosts.clone(), world.clock.clone());
+        world.asked();
+        world.offer("other", SetChange::Add([anchor("more")].into())).await;
+        world.step().await;
+        assert_eq!(world.asked(), 1);
+        assert_eq!(world.on("h2"), Some(world.hash("db").await));
+        assert_eq!(world.on("h1"), before, "it is not known what is to be there");
     }
 
     /// Nobody looks at everything every few seconds for one host's sake.
