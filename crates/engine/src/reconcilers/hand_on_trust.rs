@@ -1089,7 +1089,13 @@ mod tests {
         world.step().await;
         assert!(world.on("h1").is_some() && world.on("h2").is_some());
 
+        // What is put in a namespace says nothing of the host that is called so, and is away.
+        world.hosts.away.lock().unwrap().insert("h1".to_owned());
         world.place("web", &kubernetes).await;
+        world.step().await;
+        assert!(world.on("h1").is_some() && world.on("h2").is_none());
+        world.hosts.away.lock().unwrap().clear();
+        world.clock.advance(Span::seconds(10));
         world.step().await;
         assert_eq!((world.on("h1"), world.on("h2")), (None, None));
         assert_eq!(*world.hosts.dropped.lock().unwrap(), BTreeSet::from(["/etc/ca.pem".to_owned()]));
