@@ -196,7 +196,8 @@ fn rollover(size: u32) -> Result<Section, Failure> {
         until(|| remote.with(1) == size as usize).await?;
         settled(&house, &by, size).await?;
         note("rolling over");
-        (remote.asked.store(0, Ordering::Relaxed), store.commits.store(0, Ordering::Relaxed));
+        remote.asked.store(0, Ordering::Relaxed);
+        store.commits.store(0, Ordering::Relaxed);
         let (began, cpu) = (Instant::now(), own_cpu());
         offer(&trust, &by, &corp, "the second").await?;
         until(|| remote.with(2) == size as usize).await?;

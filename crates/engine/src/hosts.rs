@@ -1,7 +1,7 @@
 //! The house's side of hosts: who looks after them, and what is known of one beyond its record.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fleet::{Host, HostAddress, HostError, NodeStatus, ReadHosts, Seen};
@@ -76,6 +76,7 @@ impl House {
             claims: claims.clone(),
             holder: self.holder("hands on"),
             clock: self.clock.clone(),
+            silent: Mutex::default(),
         };
         let hand_on = HandOnTrust::new(self.trust.clone(), Arc::new(everywhere), self.clock.clone());
         self.start(claims, Box::new(hand_on));

@@ -52,6 +52,12 @@ pub(crate) trait Reconciler: Send + Sync + 'static {
         false
     }
 
+    /// How far apart at least steps begin that hints ask for: whoever looks at everything is not to be asked to for each of
+    /// many changes.
+    fn hints_apart(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Whether a hint about `what` is worth a step before its time.
     fn cares(&self, what: &str) -> bool {
         let _ = what;
@@ -73,6 +79,7 @@ pub(crate) async fn run(
     let mut hints = bus.listen();
     let mut failures: u32 = 0;
     while !stop.is_asked() {
+        let began = tokio::time::Instant::now();
         let until = match claimed_step(reconciler.as_mut(), &claims, &holder, &clock, &stop).await {
             Ok(Some(Next::At(at))) => {
                 failures = 0;
@@ -87,6 +94,12 @@ pub(crate) async fn run(
             }
         };
         wait(&until, reconciler.as_ref(), &mut hints, &clock, &stop).await;
+        tokio::select! {
+            () = stop.asked() => {}
+            () = tokio::time::sleep_until(began + reconciler.hints_apart()) => {}
+        }
+        // Whatever they are about: the next step looks at everything.
+        while let Some(Some(_)) = hints.next().now_or_never() {}
     }
 }
 
@@ -231,6 +244,7 @@ mod tests {
         does: std::collections::VecDeque<Does>,
         steps: mpsc::UnboundedSender<()>,
         store: Arc<Memory>,
+        hints_apart: Duration,
     }
 
     impl Reconciler for Told {
@@ -253,6 +267,10 @@ mod tests {
                 }
                 Ok(Next::At(BEGINNING + Span::days(1)))
             })
+        }
+
+        fn hints_apart(&self) -> Duration {
+            self.hints_apart
         }
 
         fn cares(&self, what: &str) -> bool {
@@ -283,9 +301,13 @@ mod tests {
         }
 
         fn start(&self, does: &[Does]) -> mpsc::UnboundedReceiver<()> {
+            self.start_apart(does, Duration::ZERO)
+        }
+
+        fn start_apart(&self, does: &[Does], hints_apart: Duration) -> mpsc::UnboundedReceiver<()> {
             let (steps, told) = mpsc::unbounded_channel();
             let does = does.iter().copied().collect();
-            let reconciler = Box::new(Told { does, steps, store: self.store.clone() });
+            let reconciler = Box::new(Told { does, steps, store: self.store.clone(), hints_apart });
             let (claims, clock, bus) = (self.claims.clone(), self.clock.clone(), self.bus.clone());
             self.tasks.spawn(run(reconciler, claims, "we".into(), clock, bus, self.stop.clone()));
             told
@@ -331,6 +353,23 @@ mod tests {
         steps.recv().await.expect("who lost hints looks at everything");
         world.end().await;
         assert!(steps.try_recv().is_err(), "nobody cared about something else");
+    }
+
+    /// Many changes one after the other are looked at together.
+    #[tokio::test(start_paused = true)]
+    async fn many_hints_are_one_step() {
+        let (world, apart) = (World::new(), Duration::from_secs(1));
+        let mut steps = world.start_apart(&[], apart);
+        steps.recv().await.expect("the first step");
+        let first = tokio::time::Instant::now();
+        for _ in 0..10 {
+            world.bus.publish(&hint("something happened"));
+        }
+        steps.recv().await.expect("the second step");
+        assert!(first.elapsed() >= apart, "{:?}", first.elapsed());
+        let patience = tokio::time::timeout(apart * 30, steps.recv());
+        assert!(patience.await.is_err(), "all that was heard of has been looked at");
+        world.end().await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -30,6 +30,14 @@ pub enum BundleError {
         /// What it is.
         place: BundlePlace,
     },
+    /// Something of that name is there for another owner.
+    #[error("there is {place} already, for the requirer `{owner}`, so it was left alone")]
+    AnothersOwn {
+        /// What it is.
+        place: BundlePlace,
+        /// Whose it says that it is.
+        owner: String,
+    },
     /// There is no such namespace.
     #[error("the namespace `{namespace}` does not exist")]
     NoNamespace {
@@ -75,9 +83,11 @@ impl BundleError {
         match self {
             Self::Asked(source) => source.may_pass(),
             Self::Contended { .. } | Self::NotKept { .. } | Self::StillThere { .. } => true,
-            Self::TooLong { .. } | Self::NotOurs { .. } | Self::NoNamespace { .. } | Self::Ending { .. } => {
-                false
-            }
+            Self::TooLong { .. }
+            | Self::NotOurs { .. }
+            | Self::AnothersOwn { .. }
+            | Self::NoNamespace { .. }
+            | Self::Ending { .. } => false,
         }
     }
 }
@@ -89,6 +99,7 @@ impl Explain for BundleError {
             Self::TooLong { .. } => Kind::TooLarge,
             Self::NoNamespace { .. } => Kind::NotFound,
             Self::NotOurs { .. }
+            | Self::AnothersOwn { .. }
             | Self::Ending { .. }
             | Self::Contended { .. }
             | Self::NotKept { .. }
@@ -103,6 +114,7 @@ impl Explain for BundleError {
             Self::NotOurs { .. } => {
                 Some("give the requirer another name, or delete what has this one".to_owned())
             }
+            Self::AnothersOwn { .. } => Some("give one of the two another name".to_owned()),
             Self::NoNamespace { .. } => Some("create it, or take it off the requirer's list".to_owned()),
             Self::NotKept { .. } | Self::Contended { .. } => {
                 Some("look who else writes it: its `managedFields` have their names".to_owned())

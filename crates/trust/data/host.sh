@@ -352,12 +352,18 @@ put_place() {
     cp "$work/place" "$state/place.$key"
 }
 
+# Removes the file at $path. A folder that somebody has there instead is theirs, and ours is gone.
+remove_kept() {
+    if [ -d "$path" ] && [ ! -L "$path" ]; then return 0; fi
+    rm -f "$path" "${path%/*}/.${path##*/}.provost-new" 2>"$work/said"
+}
+
 # Removes the file, if it is one that we kept.
 drop_place() {
     [ -e "$state/place.$key" ] || return
     if [ -n "$on_change" ]; then : >"$state/owed.$key"; fi
     settle "$state"
-    if rm -f "$path" "${path%/*}/.${path##*/}.provost-new" 2>"$work/said"; then
+    if remove_kept; then
         rm -f "$state/place.$key"
     else
         tell "cannot $index" "$(words "$work/said")"
@@ -424,7 +430,12 @@ look_at_stray() {
 }
 
 make_stray() {
-    rm -f "$path" "$state/place.$key" "$state/owed.$key"
+    # What could not be removed is not forgotten: the next run is told to try again, and whoever asked, that it is there.
+    if remove_kept; then
+        rm -f "$state/place.$key" "$state/owed.$key"
+    else
+        tell 'cannot stray' "$(words "$work/said")"
+    fi
 }
 
 # Calls $1 for each store that is known.

@@ -116,6 +116,10 @@ pub struct Wanted {
     pub revision: Option<u64>,
     /// Whether it goes once nothing of it is left.
     pub leaving: bool,
+    /// Whether it has a relation, so that having nothing is something that it is to have.
+    pub related: bool,
+    /// When it was made: where two want the same, it is the first one's.
+    pub made: Timestamp,
 }
 
 #[cfg(test)]

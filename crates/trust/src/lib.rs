@@ -65,7 +65,9 @@ pub use report::{Event, fingerprint, hash, report};
 pub use require::{Read, Requirer, Unreadable, announce, is_valid, looks_at_units, read};
 pub use requirer::{Requirer as RequirerState, RequirerView};
 pub use service::{Ground, ManageTrust, OfferTrust, ReadTrust, Trust, Why};
-pub use unit::{ANNOUNCED_MAX, ConfirmError, Counts, OUTCOMES_MAX, Outcome, Put, Unit, UnitState, Written};
+pub use unit::{
+    ANNOUNCED_MAX, Announced, ConfirmError, Counts, OUTCOMES_MAX, Outcome, Put, Unit, UnitState, Written,
+};
 pub use wanted::BundleSince;
 
 /// Certificates as they stand in a databag: in order, none twice.

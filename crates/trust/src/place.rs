@@ -145,6 +145,15 @@ impl Explain for BadPlace {
     }
 }
 
+impl Webhook {
+    /// By what it is told from another one: changes with each of its parts, and gives none of them away.
+    fn mark(&self) -> String {
+        let said = format!("{}\n{}", self.url, self.ca.as_deref().unwrap_or_default());
+        let mark = base::hmac_sha256(self.secret.expose().as_bytes(), said.as_bytes());
+        base::hex::encode(&mark).chars().take(16).collect()
+    }
+}
+
 impl Place {
     /// What it is called in lists.
     #[must_use]
@@ -246,10 +255,16 @@ impl Place {
     }
 
     /// Where in one of its units certificates are put, as it is written down with that unit; nothing where nothing is
-    /// left behind that would have to be taken away.
+    /// left behind that would have to be taken away. Of a webhook it is by what another one is told from it, and neither
+    /// its secret nor its path.
     pub(crate) fn in_unit(&self) -> Option<PlaceRecord> {
         match self.clone() {
-            Self::Poll | Self::Webhook(_) => None,
+            Self::Poll => None,
+            Self::Webhook(webhook) => Some(PlaceRecord::Webhook {
+                // No secret, and not to be opened: it only tells one from another.
+                sealed: webhook.mark(),
+                ca: None,
+            }),
             Self::Hosts { on, .. } => Some(PlaceRecord::Hosts {
                 hosts: Vec::new(),
                 cluster: None,
@@ -272,7 +287,12 @@ impl Place {
     /// What [`Self::in_unit`] gave.
     pub(crate) fn in_unit_from(record: PlaceRecord) -> Option<Self> {
         Some(match record {
-            PlaceRecord::Poll | PlaceRecord::Webhook { .. } => return None,
+            PlaceRecord::Poll => return None,
+            // Which one it was is not to be told any more; only that it was one.
+            PlaceRecord::Webhook { sealed, ca } => {
+                let (url, secret) = (String::new(), sealed);
+                Self::Webhook(Webhook { url, secret: Secret::new(secret), ca })
+            }
             PlaceRecord::Hosts { system_store, java, files, .. } => {
                 let files = files.into_iter().map(file).collect::<Option<Vec<_>>>()?;
                 let on = OnHost { system_store, java, files };
@@ -374,6 +394,25 @@ mod tests {
             (0..200).map(|number| crate::anchor::tests::authority(&format!("{number}")).to_pem()).collect();
         assert!(matches!(webhook(many).check(), Err(BadPlace::LongCa)));
         assert!(matches!(webhook("none".into()).check(), Err(BadPlace::Ca(_))));
+    }
+
+    #[test]
+    fn a_webhook_is_another_place_when_any_of_it_changes() {
+        let hook = |url: &str, secret: &str, ca: Option<&str>| {
+            let (url, secret) = (url.to_owned(), Secret::new(secret.to_owned()));
+            Place::Webhook(Webhook { url, secret, ca: ca.map(Into::into) }).in_unit()
+        };
+        let one = hook("https://a/S3CRET", "0123456789abcdef", None);
+        assert_eq!(one, hook("https://a/S3CRET", "0123456789abcdef", None));
+        let said = format!("{one:?}");
+        assert!(!said.contains("S3CRET") && !said.contains("0123456789abcdef"), "{said}");
+        for other in [
+            hook("https://a/other", "0123456789abcdef", None),
+            hook("https://a/S3CRET", "fedcba9876543210", None),
+            hook("https://a/S3CRET", "0123456789abcdef", Some("ca")),
+        ] {
+            assert_ne!(one, other);
+        }
     }
 
     #[test]

@@ -182,6 +182,13 @@ pub(crate) struct WebhookSecrets {
     pub(crate) secret: String,
 }
 
+impl PlaceRecord {
+    /// Whether it is of the same kind.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
 /// A file on a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileRecord {

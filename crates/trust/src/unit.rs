@@ -88,6 +88,18 @@ pub struct Counts {
     pub failing: usize,
 }
 
+/// Where in a unit certificates were written down to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced(PlaceRecord);
+
+impl Announced {
+    /// What is written down of `place`, if anything is.
+    #[must_use]
+    pub fn of(place: &Place) -> Option<Self> {
+        place.in_unit().map(Self)
+    }
+}
+
 /// What came of an attempt to put a bundle in a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
@@ -101,7 +113,7 @@ pub struct Outcome {
     pub result: Result<Put, String>,
     /// Where in it certificates were written down to be when that was begun: what was there is taken away, but for
     /// `place`, where it succeeded. Where somebody else announced them since, they stay written down.
-    pub settled: Vec<Place>,
+    pub settled: Vec<Announced>,
     /// Whether it has nothing to be any more, and is forgotten when all is taken away.
     pub gone: bool,
 }
@@ -184,7 +196,8 @@ impl UnitRecord {
     /// When it is to be looked at: at once where it lacks what it is to have, or has it elsewhere, later where that failed
     /// before, and every `drift` where it has it.
     fn due(&self, wanted: &str, place: Option<&PlaceRecord>, drift: Span) -> Timestamp {
-        let is_there = self.places.iter().eq(place);
+        let here = self.places.iter().filter(|other| place.is_some_and(|place| place.is_like(other)));
+        let is_there = here.eq(place);
         match (&self.failing, &self.applied, self.looked) {
             (Some(failing), ..) => Timestamp::from_unix(failing.next),
             (None, Some(applied), Some(looked)) if applied == wanted && is_there => {
@@ -214,13 +227,51 @@ impl Written {
         place.is_none_or(|place| self.0.get(unit).is_some_and(|record| record.places.contains(&place)))
     }
 
-    /// Where in `unit` certificates may be that are to be at `place` now.
+    /// Whether `unit` was last seen to have `wanted` at `place`, and there only.
+    #[must_use]
+    pub fn has(&self, unit: &str, wanted: &str, place: &Place) -> bool {
+        let place = place.in_unit();
+        self.0.get(unit).is_some_and(|record| {
+            record.applied.as_deref() == Some(wanted) && record.places.iter().eq(place.as_ref())
+        })
+    }
+
+    /// Whether anything is written down of `unit`.
+    #[must_use]
+    pub fn knows(&self, unit: &str) -> bool {
+        self.0.contains_key(unit)
+    }
+
+    /// Whether the last attempt in `unit` came to nothing.
+    #[must_use]
+    pub fn is_failing(&self, unit: &str) -> bool {
+        self.0.get(unit).is_some_and(|record| record.failing.is_some())
+    }
+
+    /// When `unit` is tried again, should an attempt at `now` come to nothing.
+    #[must_use]
+    pub fn if_failed(&self, unit: &str, now: Timestamp) -> Timestamp {
+        let failing = self.0.get(unit).and_then(|record| record.failing.as_ref());
+        now + pause(failing.map_or(0, |failing| failing.attempts).saturating_add(1))
+    }
+
+    /// Where in `unit` certificates may be that are to be at `place` now, in places of the same kind.
     #[must_use]
     pub fn elsewhere(&self, unit: &str, place: &Place) -> Vec<Place> {
         let here = place.in_unit();
         let places = self.0.get(unit).map_or(&[][..], |record| &record.places);
         let others = places.iter().filter(|other| Some(*other) != here.as_ref());
+        let others = others.filter(|other| here.as_ref().is_some_and(|here| here.is_like(other)));
         others.filter_map(|other| Place::in_unit_from(other.clone())).collect()
+    }
+
+    /// Where in `unit`, of the kind of `place`, certificates are written down to be.
+    #[must_use]
+    pub fn announced(&self, unit: &str, place: &Place) -> Vec<Announced> {
+        let of_kind = place.in_unit();
+        let places = self.0.get(unit).map_or(&[][..], |record| &record.places);
+        let alike = places.iter().filter(|other| of_kind.as_ref().is_some_and(|place| place.is_like(other)));
+        alike.cloned().map(Announced).collect()
     }
 
     /// When it is tried again to take everything away in `unit`: at once, unless that failed.
@@ -381,7 +432,7 @@ impl Trust {
         let found = self.units.get(&id).await?;
         let version = found.as_ref().map(|found| found.version);
         let before = found.map(|found| found.record).unwrap_or_default();
-        let settled: Vec<PlaceRecord> = settled.iter().filter_map(Place::in_unit).collect();
+        let settled: Vec<PlaceRecord> = settled.iter().map(|announced| announced.0.clone()).collect();
         let mut happened = Vec::new();
         match result {
             Ok(put) => {

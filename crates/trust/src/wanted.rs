@@ -89,8 +89,9 @@ impl Trust {
         Ok(everything)
     }
 
-    /// What all requirers are to have, by name; those whose place cannot be read are left out, and webhooks about which
-    /// somebody else was faster. And when to ask again: when the next provider's grace is over, if one is going, or at once.
+    /// What all requirers are to have, by name. Left out are those whose place, or one of whose sets, cannot be read: what they
+    /// are to have is not known, which is not to say that it is nothing; and webhooks about which somebody else was faster.
+    /// And when to ask again: when the next provider's grace is over, if one is going, or at once.
     ///
     /// # Errors
     /// The store's.
@@ -110,7 +111,15 @@ impl Trust {
                 continue;
             };
             let (sets, since) = everything.sets_of(name, now);
-            let bundle = self.made_of(&sets, &mut made).await?;
+            let bundle = match self.made_of(&sets, &mut made).await {
+                Ok(bundle) => bundle,
+                // It is this one's trouble, and nobody else's.
+                Err(error @ store::Error::Record { .. }) => {
+                    tracing::error!(requirer = name, error = %base::report(&error), "what it is to have cannot be read");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let told = match place {
                 Place::Webhook(_) => Some(told(record.told.as_ref(), bundle.hash(), now)),
                 Place::Poll | Place::Hosts { .. } | Place::Kubernetes(_) => None,
@@ -120,6 +129,8 @@ impl Trust {
                 bundle,
                 since: Timestamp::from_unix(since),
                 leaving: record.leaving.is_some(),
+                related: everything.relations.contains_key(name),
+                made: Timestamp::from_unix(record.at),
                 requirer,
                 place,
             });

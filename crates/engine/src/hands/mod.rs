@@ -7,7 +7,7 @@
 pub mod handing_on;
 mod looks;
 mod make_ready;
-mod nodes;
+pub(crate) mod nodes;
 mod operate;
 mod playbooks;
 mod reach;

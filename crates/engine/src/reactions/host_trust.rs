@@ -5,9 +5,9 @@ use fleet::{HostAddress, claim_on};
 use ssh::KnownKey;
 use store::Claims;
 use trust::Anchor;
-use trust::on_host::OnHost;
+use trust::on_host::{FilePlace, OnHost};
 
-use crate::hands::handing_on::{Delivered, DeliveryError, deliver_each, withdraw};
+use crate::hands::handing_on::{Delivered, DeliveryError, deliver_each};
 use crate::hands::{Crew, NoWay, told, why};
 use crate::reconciler::{self, LEASE, StepError};
 use crate::tasks::Stop;
@@ -37,6 +37,8 @@ pub(crate) struct Errand<'a> {
     pub(crate) bundle: Option<&'a [Anchor]>,
     /// What is to be in each of the files, in their order.
     pub(crate) contents: &'a [&'a [Anchor]],
+    /// The files that are to go, if we put them there.
+    pub(crate) drops: &'a [FilePlace],
 }
 
 impl Crew {
@@ -52,7 +54,7 @@ impl Crew {
         errand: Errand<'_>,
         stop: &Stop,
     ) -> Result<HandedOn, StepError> {
-        let Errand { claims, holder, clock, places, bundle, contents } = errand;
+        let Errand { claims, holder, clock, places, bundle, contents, drops } = errand;
         let taken = claims.take(&claim_on(address), holder, clock.now(), LEASE).await?;
         let Some(claim) = taken else { return Ok(HandedOn::NotNow) };
         let while_held = stop.part();
@@ -73,8 +75,8 @@ impl Crew {
             }
             let remote = &*self.hands.remote;
             let done = match bundle {
-                Some(bundle) => deliver_each(remote, &target, places, bundle, contents).await,
-                None => withdraw(remote, &target, places).await,
+                Some(bundle) => deliver_each(remote, &target, places, bundle, contents, drops).await,
+                None => deliver_each(remote, &target, &OnHost::default(), &[], &[], drops).await,
             };
             Ok(match done {
                 Ok(delivered) => HandedOn::Done(delivered),

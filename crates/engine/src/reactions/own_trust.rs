@@ -14,6 +14,8 @@ use crate::tasks::Stop;
 
 /// How often it is looked at: a certificate that is over is noticed without a hint.
 const EVERY: Span = Span::seconds(600);
+/// How soon it is tried again with one that could not be offered.
+const AGAIN: Span = Span::seconds(60);
 
 pub(crate) struct OwnTrust {
     pub(crate) authorities: Vec<Arc<Authority>>,
@@ -51,10 +53,16 @@ impl Reconciler for OwnTrust {
 
     fn step<'a>(&'a mut self, _stop: &'a Stop) -> BoxFuture<'a, Result<Next, StepError>> {
         Box::pin(async move {
+            let mut next = EVERY;
             for authority in &self.authorities {
-                self.offer(authority).await?;
+                // What keeps one of them from being offered is no reason to keep the others.
+                if let Err(error) = self.offer(authority).await {
+                    let (authority, error) = (&authority.profile().name, base::report(&*error));
+                    tracing::warn!(%authority, error = %error, "its CA certificates could not be offered");
+                    next = AGAIN;
+                }
             }
-            Ok(Next::At(self.clock.now() + EVERY))
+            Ok(Next::At(self.clock.now() + next))
         })
     }
 

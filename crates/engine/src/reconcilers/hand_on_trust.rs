@@ -5,17 +5,22 @@
 //! wanted ──► who is to have it (units) ──► announce ──► hand on ──► report, some at a time
 //! ```
 //! What is put where is `trust`'s to say, and written down before it is put there: whoever dies in between leaves nothing
-//! behind that nobody knows of. How it gets there is the hands' (`hands/handing_on`).
+//! behind that nobody knows of. How it gets there is the hands' (`hands/handing_on`). What is taken away is taken away where
+//! it is written down, wherever its requirer wants certificates by now.
+//!
+//! A step is bounded, since it carries out what was wanted when it began: what is withdrawn meanwhile is not to be put
+//! anywhere for much longer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::{Clock, Span, Timestamp};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use identity::Permit;
-use trust::on_host::OnHost;
+use trust::on_host::{FilePlace, OnHost};
 use trust::{ANNOUNCED_MAX, Bundle, OUTCOMES_MAX, Outcome, Place, Put, RequirerName, Trust, Wanted, Written};
 
 use crate::reconciler::{Next, Reconciler, StepError};
@@ -27,9 +32,14 @@ const EVERY: Span = Span::seconds(60);
 const DRIFT: Span = Span::seconds(3_600);
 /// How often what nobody needs any more is removed.
 const TIDY: Span = Span::seconds(600);
-/// How soon a place is looked at again that somebody else works at; or where something failed, which may have its turn
-/// later.
-const NOT_NOW: Span = Span::seconds(5);
+/// How soon a host is asked again at which somebody else works: the first time, and at most.
+const NOT_NOW: (Span, Span) = (Span::seconds(5), Span::seconds(60));
+/// How many errands are done in one step, and how long after it began to look new ones are begun. The rest is done in the
+/// next one, with what is wanted then.
+const ERRANDS_MAX: usize = 500;
+const BEGIN: Span = Span::seconds(30);
+/// How far apart steps are that hints ask for.
+const HINTS_APART: Duration = Duration::from_secs(1);
 
 /// Something to be done in places.
 pub(crate) enum Errand {
@@ -45,17 +55,21 @@ pub(crate) struct HostErrand {
     pub(crate) host: String,
     /// What each requirer is to have there.
     pub(crate) parts: Vec<Part>,
-    /// The requirers that are to have nothing there any more.
+    /// The requirers that are to have nothing there any more, and where they had it.
     pub(crate) left: Vec<(RequirerName, Place)>,
+    /// The files in which certificates may be that are not to be there any more.
+    pub(crate) drops: Vec<FilePlace>,
 }
 
 /// What a requirer is to have on a host.
 pub(crate) struct Part {
     pub(crate) requirer: RequirerName,
     pub(crate) place: Place,
-    /// Where on the host.
+    /// Where on the host: all but the files that are another one's.
     pub(crate) on: OnHost,
     pub(crate) bundle: Arc<Bundle>,
+    /// Why it does not get all that it wants there.
+    pub(crate) refused: Option<String>,
 }
 
 /// What units of a requirer are to have.
@@ -66,10 +80,19 @@ pub(crate) struct RequirerErrand {
     pub(crate) bundle: Arc<Bundle>,
     /// What a webhook tells old from new by.
     pub(crate) revision: Option<u64>,
-    /// The units that are to have it, and where in them certificates may be that are not to be there any more.
-    pub(crate) give: Vec<(String, Vec<Place>)>,
+    /// The units that are to have it.
+    pub(crate) give: Vec<Give>,
     /// The units that are to have nothing any more, and where in them certificates may be.
     pub(crate) take: Vec<(String, Vec<Place>)>,
+}
+
+/// A unit that is to have what its requirer is to have.
+pub(crate) struct Give {
+    pub(crate) unit: String,
+    /// Where in it certificates may be that are not to be there any more.
+    pub(crate) elsewhere: Vec<Place>,
+    /// Whether it was seen to have the very same before.
+    pub(crate) had: bool,
 }
 
 /// What came of it in one unit.
@@ -82,14 +105,16 @@ pub(crate) enum Came {
     },
     /// It is not, and this is to be said of it.
     Failed(String),
+    /// There is no such unit any more: nothing can be put there, and nothing be taken away.
+    Gone(String),
     /// Somebody else works there, or we are to stop: nothing was begun.
     NotNow,
 }
 
 /// Whoever brings certificates to where they are to be.
 pub(crate) trait HandOn: Send + Sync {
-    /// The units of `place` as they are now: hosts, namespaces, or what there is one of.
-    fn units<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<BTreeSet<String>, String>>;
+    /// The units of each of `places` as they are now: hosts, namespaces, or what there is one of.
+    fn units<'a>(&'a self, places: &'a [&'a Place]) -> BoxFuture<'a, Vec<Result<BTreeSet<String>, String>>>;
 
     /// Has a host be as it is to be.
     fn to_host<'a>(&'a self, errand: &'a HostErrand, stop: &'a Stop) -> BoxFuture<'a, Came>;
@@ -110,6 +135,10 @@ pub(crate) struct HandOnTrust {
     hands: Arc<dyn HandOn>,
     clock: Clock,
     tidied: Option<Timestamp>,
+    /// The hosts at which somebody else was at work, until when they are left alone, and for how long that was.
+    busy: BTreeMap<String, (Timestamp, Span)>,
+    /// Of whom not all was put on a host, since a file there is another one's: the hash of what was tried last.
+    tried: HashMap<(RequirerName, String), String>,
 }
 
 /// A requirer, and what is known of its units.
@@ -121,64 +150,149 @@ struct Requirer {
 }
 
 impl Requirer {
-    /// The units of which something is written down, and which are not among its own any more.
+    fn name(&self) -> &RequirerName {
+        &self.wanted.requirer
+    }
+
+    /// The units of which something is written down, and which are not among its own any more. Programs that ask by
+    /// themselves are nobody's to look after.
     fn left(&self) -> impl Iterator<Item = &str> {
-        self.written.names().filter(|name| !self.units.contains(*name))
+        let is_poll = self.wanted.place == Place::Poll;
+        let left = self.written.names().filter(|name| !self.units.contains(*name));
+        left.filter(move |name| !is_poll || !self.written.places(name).is_empty())
+    }
+
+    /// Those of its units that are to have something. Who has no relation, and never had anything there, is given
+    /// nothing: not even an empty file.
+    fn given(&self) -> impl Iterator<Item = &String> {
+        let is_given = self.wanted.related || !self.wanted.bundle.anchors().is_empty();
+        self.units.iter().filter(move |unit| is_given || self.written.knows(unit))
     }
 
     /// When `unit`, which is one of its own, is to be looked at.
     fn due(&self, unit: &str) -> Timestamp {
         self.written.due(unit, self.wanted.bundle.hash(), &self.wanted.place, DRIFT)
     }
+
+    /// Where in `unit` certificates may be that are to be nowhere in it, or somewhere of another kind.
+    fn to_take(&self, unit: &str) -> Vec<Place> {
+        let places = self.written.places(unit);
+        if self.units.contains(unit) {
+            return places.into_iter().filter(|place| place.kind() != self.wanted.place.kind()).collect();
+        }
+        // Where that is not written down, it is where it is to be by now, if anywhere.
+        if places.is_empty() { vec![self.wanted.place.clone()] } else { places }
+    }
+
+    /// The units in which there is something to be taken away.
+    fn with_something_to_take(&self) -> impl Iterator<Item = &str> {
+        let moved = self.written.names().filter(|unit| self.units.contains(*unit));
+        self.left().chain(moved.filter(|unit| !self.to_take(unit).is_empty()))
+    }
+}
+
+/// What is known when a step begins.
+struct Known {
+    requirers: BTreeMap<RequirerName, Requirer>,
+    /// When the next provider's grace ends.
+    grace_ends: Option<Timestamp>,
+    /// The hosts on which somebody has something of whom it is not known what it is to have: nothing is taken away there.
+    unread: BTreeSet<String>,
+}
+
+impl Known {
+    /// Says of `outcome` where certificates were written down to be when the step began: there it was seen to.
+    fn settle(&self, outcome: &mut Outcome) {
+        let Some(requirer) = self.requirers.get(&outcome.requirer) else { return };
+        outcome.settled = requirer.written.announced(&outcome.unit, &outcome.place);
+    }
+}
+
+/// What is to be done now.
+struct Due {
+    errands: Vec<Errand>,
+    /// What needs nothing to be done to be so.
+    settled: Vec<Outcome>,
+    /// When the next is due.
+    next: Timestamp,
+}
+
+/// What came of the errands.
+struct Carried {
+    /// When the earliest of those that failed is tried again.
+    retry: Option<Timestamp>,
+    /// The units in which there is nothing any more.
+    taken: BTreeSet<(RequirerName, String)>,
+    /// Whether all that was due was begun.
+    is_all: bool,
 }
 
 impl HandOnTrust {
     pub(crate) fn new(trust: Arc<Trust>, hands: Arc<dyn HandOn>, clock: Clock) -> Self {
-        Self { trust, hands, clock, tidied: None }
+        Self { trust, hands, clock, tidied: None, busy: BTreeMap::new(), tried: HashMap::new() }
     }
 
-    async fn tidy(&mut self) -> Result<(), StepError> {
+    async fn tidy(&mut self) {
         let now = self.clock.now();
         if self.tidied.is_none_or(|tidied| tidied + TIDY <= now) {
-            self.trust.tidy(Permit::house()).await?;
-            self.tidied = Some(now);
+            match self.trust.tidy(Permit::house()).await {
+                Ok(()) => self.tidied = Some(now),
+                // Nobody waits for what is only in the way.
+                Err(error) => {
+                    tracing::warn!(error = %base::report(&error), "what nobody needs was not removed yet")
+                }
+            }
         }
-        Ok(())
     }
 
-    /// All requirers whose certificates are put somewhere by the house, and when the next provider's grace ends.
-    async fn requirers(&self) -> Result<(Vec<Requirer>, Option<Timestamp>), StepError> {
-        let (wanted, next) = self.trust.wanted(Permit::house()).await?;
+    /// All requirers whose certificates are, or were, put somewhere by the house.
+    async fn known(&self) -> Result<Known, StepError> {
+        let (wanted, grace_ends) = self.trust.wanted(Permit::house()).await?;
         let mut all_written = self.trust.written(Permit::house()).await?;
-        let mut requirers = Vec::new();
+        let mut found = Vec::new();
         for wanted in wanted {
             let written = all_written.remove(&wanted.requirer).unwrap_or_default();
             let is_poll = wanted.place == Place::Poll;
-            if wanted.leaving && (is_poll || written.names().next().is_none()) {
-                self.trust.requirer_left(Permit::house(), &wanted.requirer).await?;
+            let is_somewhere = written.names().any(|unit| !is_poll || !written.places(unit).is_empty());
+            if wanted.leaving && !is_somewhere {
+                if let Err(error) = self.trust.requirer_left(Permit::house(), &wanted.requirer).await {
+                    tracing::warn!(requirer = %wanted.requirer, error = %base::report(&error), "it is not forgotten yet");
+                }
                 continue;
             }
-            if is_poll {
-                continue;
+            if !is_poll || is_somewhere {
+                found.push((wanted, written));
             }
-            let units = match wanted.leaving {
-                true => BTreeSet::new(),
-                false => match self.hands.units(&wanted.place).await {
-                    Ok(units) => units,
-                    Err(reason) => {
-                        // Whom it means cannot be seen: nobody is taken to have gone.
-                        tracing::warn!(requirer = %wanted.requirer, reason, "whom it means cannot be told");
-                        written.names().map(ToOwned::to_owned).collect()
-                    }
-                },
-            };
-            requirers.push(Requirer { wanted, units, written });
         }
-        Ok((requirers, next))
+        let unread = all_written.values().flat_map(|written| {
+            let is_host = |unit: &&str| written.places(unit).iter().any(|place| place.kind() == "hosts");
+            written.names().filter(is_host).map(ToOwned::to_owned)
+        });
+        let unread = unread.collect();
+        let asked: Vec<&Place> = found.iter().map(|(wanted, _)| &wanted.place).collect();
+        let mut units = self.hands.units(&asked).await.into_iter();
+        let mut requirers = BTreeMap::new();
+        for (wanted, written) in found {
+            let units = units.next().unwrap_or_else(|| Ok(BTreeSet::new()));
+            let units = match units {
+                _ if wanted.leaving => BTreeSet::new(),
+                Ok(units) => units,
+                Err(reason) => {
+                    // Whom it means cannot be seen: nobody is taken to have gone.
+                    tracing::warn!(requirer = %wanted.requirer, reason, "whom it means cannot be told");
+                    let is_there = |unit: &&str| {
+                        written.places(unit).iter().any(|place| place.kind() == wanted.place.kind())
+                    };
+                    written.names().filter(is_there).map(ToOwned::to_owned).collect()
+                }
+            };
+            requirers.insert(wanted.requirer.clone(), Requirer { wanted, units, written });
+        }
+        Ok(Known { requirers, grace_ends, unread })
     }
 
-    /// What is due at `now`, what cannot be done, and when the next is due.
-    fn due(requirers: &[Requirer], now: Timestamp) -> (Vec<Errand>, Vec<Outcome>, Timestamp) {
+    /// What is due at `now`.
+    fn due(&self, known: &Known, now: Timestamp) -> Due {
         let mut next = now + EVERY;
         let mut is_due = |at: Timestamp| {
             if at > now {
@@ -186,39 +300,52 @@ impl HandOnTrust {
             }
             at <= now
         };
-        let (mut errands, mut refused) = (Vec::new(), Vec::new());
+        let (mut errands, mut settled) = (Vec::new(), Vec::new());
         let mut hosts: BTreeMap<&str, OfHost<'_>> = BTreeMap::new();
+        // Where two want the same file, it is the first one's.
+        let mut requirers: Vec<&Requirer> = known.requirers.values().collect();
+        requirers.sort_by_key(|requirer| requirer.wanted.made);
         for requirer in requirers {
             let Wanted { requirer: name, place, bundle, .. } = &requirer.wanted;
-            if let Place::Hosts { on, .. } = place {
-                for unit in &requirer.units {
+            let mut give = Vec::new();
+            for unit in requirer.given() {
+                let is_due = is_due(requirer.due(unit));
+                if let Place::Hosts { on, .. } = place {
                     let host = hosts.entry(unit).or_default();
-                    let is_due = is_due(requirer.due(unit));
-                    match host.in_the_way(on, name) {
-                        Some(reason) if is_due => {
-                            let (requirer, place, unit) = (name.clone(), place.clone(), unit.clone());
-                            let (result, settled) = (Err(reason), Vec::new());
-                            refused.push(Outcome { requirer, unit, place, result, settled, gone: false });
-                        }
-                        Some(_) => {}
-                        None => {
-                            host.is_due |= is_due;
-                            host.parts.push((requirer, on));
-                        }
-                    }
+                    let refused = host.take_files(on, name);
+                    let tried = self.tried.get(&(name.clone(), unit.clone()));
+                    // What was in the way, or is now, is no reason to wait with the rest.
+                    let is_news = tried.map(String::as_str) != refused.as_ref().map(|_| bundle.hash());
+                    host.note(is_due || is_news, requirer.written.is_failing(unit));
+                    host.drops.extend(requirer.written.elsewhere(unit, place));
+                    host.parts.push((requirer, on, refused));
+                } else if is_due {
+                    let elsewhere = requirer.written.elsewhere(unit, place);
+                    let had = requirer.written.has(unit, bundle.hash(), place);
+                    give.push(Give { unit: unit.clone(), elsewhere, had });
                 }
-                for unit in requirer.left() {
-                    let host = hosts.entry(unit).or_default();
-                    host.is_due |= is_due(requirer.written.retry(unit));
-                    host.left.push(requirer);
-                }
-                continue;
             }
-            let elsewhere = |unit: &str| requirer.written.elsewhere(unit, place);
-            let give = requirer.units.iter().filter(|unit| is_due(requirer.due(unit)));
-            let give: Vec<_> = give.map(|unit| (unit.clone(), elsewhere(unit))).collect();
-            let take = requirer.left().filter(|unit| is_due(requirer.written.retry(unit)));
-            let take: Vec<_> = take.map(|unit| (unit.to_owned(), requirer.written.places(unit))).collect();
+            let mut take = Vec::new();
+            for unit in requirer.with_something_to_take() {
+                let is_due = is_due(requirer.written.retry(unit));
+                let (on_host, others): (Vec<_>, Vec<_>) =
+                    requirer.to_take(unit).into_iter().partition(|place| place.kind() == "hosts");
+                if let Some(place) = on_host.first() {
+                    let host = hosts.entry(unit).or_default();
+                    host.note(is_due, requirer.written.is_failing(unit));
+                    host.left.push((name.clone(), place.clone()));
+                    host.drops.extend(on_host);
+                }
+                // To a webhook of which nothing but its mark is known, nothing can be told.
+                let is_told = |other: &Place| other.kind() == "kubernetes" || other.kind() == place.kind();
+                let (told, forgotten): (Vec<_>, Vec<_>) = others.into_iter().partition(is_told);
+                if let Some(place) = forgotten.into_iter().next() {
+                    settled.push(outcome(name, unit, &place, Ok((String::new(), false)), true));
+                }
+                if is_due && !told.is_empty() {
+                    take.push((unit.to_owned(), told));
+                }
+            }
             if !give.is_empty() || !take.is_empty() {
                 let (requirer_name, place, bundle) = (name.clone(), place.clone(), bundle.clone());
                 errands.push(Errand::Requirer(RequirerErrand {
@@ -231,71 +358,139 @@ impl HandOnTrust {
                 }));
             }
         }
-        let due = hosts.into_iter().filter(|(_, host)| host.is_due);
-        errands.extend(due.map(|(host, of)| Errand::Host(of.errand(host))));
-        (errands, refused, next)
-    }
-
-    /// Writes down where certificates are about to be put.
-    async fn announce(&self, requirers: &[Requirer], errands: &[Errand]) -> Result<(), StepError> {
-        let known: BTreeMap<&RequirerName, &Requirer> =
-            requirers.iter().map(|requirer| (&requirer.wanted.requirer, requirer)).collect();
-        let mut unannounced: BTreeMap<&RequirerName, (&Place, Vec<String>)> = BTreeMap::new();
-        let mut note = |name, place, unit: &String| {
-            if known.get(name).is_some_and(|requirer| !requirer.written.is_announced(unit, place)) {
-                unannounced.entry(name).or_insert((place, Vec::new())).1.push(unit.clone());
+        let mut of_hosts = Vec::new();
+        for (host, of) in hosts {
+            if known.unread.contains(host) {
+                tracing::warn!(host, "what somebody is to have there cannot be read: it is left as it is");
+                continue;
             }
-        };
-        for errand in errands {
-            match errand {
-                Errand::Host(errand) => {
-                    errand.parts.iter().for_each(|part| note(&part.requirer, &part.place, &errand.host));
-                }
-                Errand::Requirer(errand) => {
-                    errand.give.iter().for_each(|(unit, _)| note(&errand.requirer, &errand.place, unit));
-                }
+            let is_free = is_due(self.busy.get(host).map_or(Timestamp::from_unix(0), |(until, _)| *until));
+            if of.is_due && is_free {
+                of_hosts.push((of.is_failing, Errand::Host(of.errand(host))));
             }
         }
+        // Those that failed before come last: nobody waits for who is away.
+        of_hosts.sort_by_key(|(is_failing, _)| *is_failing);
+        errands.extend(of_hosts.into_iter().map(|(_, errand)| errand));
+        Due { errands, settled, next }
+    }
+
+    /// Writes down where certificates are about to be put. Errands of which that cannot be written are not done.
+    async fn announce(&self, known: &Known, errands: &mut Vec<Errand>) {
+        let mut unannounced: BTreeMap<RequirerName, (Place, Vec<String>)> = BTreeMap::new();
+        for (name, place, unit) in errands.iter().flat_map(Errand::gives) {
+            if known.requirers.get(name).is_some_and(|requirer| !requirer.written.is_announced(unit, place)) {
+                let (_, units) =
+                    unannounced.entry(name.clone()).or_insert_with(|| (place.clone(), Vec::new()));
+                units.push(unit.to_owned());
+            }
+        }
+        let mut unsaid: BTreeSet<(RequirerName, String)> = BTreeSet::new();
         for (requirer, (place, units)) in unannounced {
             for some in units.chunks(ANNOUNCED_MAX) {
-                self.trust.announce(Permit::house(), requirer, some, place).await?;
+                if let Err(error) = self.trust.announce(Permit::house(), &requirer, some, &place).await {
+                    tracing::error!(%requirer, error = %base::report(&error), "where it is to be cannot be written down");
+                    unsaid.extend(some.iter().map(|unit| (requirer.clone(), unit.clone())));
+                }
             }
         }
-        Ok(())
+        let is_unsaid = |errand: &Errand| {
+            errand
+                .gives()
+                .iter()
+                .any(|(name, _, unit)| unsaid.contains(&((*name).clone(), (*unit).to_owned())))
+        };
+        if !unsaid.is_empty() {
+            errands.retain(|errand| !is_unsaid(errand));
+        }
     }
 
-    /// Does all `errands`, and writes down what comes of them. Whether some are to be tried again soon.
-    async fn carry_out(
-        &self,
-        requirers: &[Requirer],
-        errands: &[Errand],
-        stop: &Stop,
-    ) -> Result<bool, StepError> {
-        let known: BTreeMap<&RequirerName, &Written> =
-            requirers.iter().map(|requirer| (&requirer.wanted.requirer, &requirer.written)).collect();
-        let mut rest = errands.iter();
+    /// Does all `errands`, for as long as may be, and writes down what comes of them.
+    async fn carry_out(&mut self, known: &Known, errands: &[Errand], now: Timestamp, stop: &Stop) -> Carried {
+        let hands = Arc::clone(&self.hands);
+        let mut rest = errands.iter().peekable();
         let mut under_way = FuturesUnordered::new();
-        let (mut outcomes, mut again_soon) = (Vec::new(), false);
+        let mut outcomes: Vec<Outcome> = Vec::new();
+        let mut carried = Carried { retry: None, taken: BTreeSet::new(), is_all: true };
         loop {
-            for errand in rest.by_ref().take(self.hands.at_once().max(1) - under_way.len()) {
-                under_way.push(carry(&*self.hands, errand, stop));
+            while under_way.len() < hands.at_once().max(1) && self.clock.now() < now + BEGIN {
+                let Some(errand) = rest.next() else { break };
+                under_way.push(carry(&*hands, errand, stop));
             }
-            let Some((mut came, is_whole)) = under_way.next().await else { break };
-            again_soon |= !is_whole || came.iter().any(|outcome| outcome.result.is_err());
-            for outcome in &mut came {
-                let written = known.get(&outcome.requirer);
-                outcome.settled = written.map(|written| written.places(&outcome.unit)).unwrap_or_default();
-            }
-            outcomes.extend(came);
-            while outcomes.len() >= OUTCOMES_MAX {
-                let some: Vec<Outcome> = outcomes.drain(..OUTCOMES_MAX).collect();
-                self.trust.report(Permit::house(), &some).await?;
+            let Some((errand, came, is_whole)) = under_way.next().await else { break };
+            self.heard(errand, is_whole);
+            for mut outcome in came {
+                known.settle(&mut outcome);
+                let unit = (outcome.requirer.clone(), outcome.unit.clone());
+                match (&outcome.result, known.requirers.get(&unit.0)) {
+                    (Err(_), Some(requirer)) => {
+                        let retry = requirer.written.if_failed(&unit.1, now);
+                        carried.retry = Some(carried.retry.map_or(retry, |other| other.min(retry)));
+                    }
+                    (Ok(_), _) if outcome.gone => drop(carried.taken.insert(unit)),
+                    _ => {}
+                }
+                // No two about one place in one go.
+                let is_there =
+                    |other: &Outcome| (&other.requirer, &other.unit) == (&outcome.requirer, &outcome.unit);
+                if outcomes.len() >= OUTCOMES_MAX || outcomes.iter().any(is_there) {
+                    self.report(&std::mem::take(&mut outcomes)).await;
+                }
+                outcomes.push(outcome);
             }
         }
-        if !outcomes.is_empty() {
-            self.trust.report(Permit::house(), &outcomes).await?;
+        self.report(&outcomes).await;
+        carried.is_all = rest.peek().is_none();
+        carried
+    }
+
+    /// Remembers whom to leave alone for a while, and who did not get all that it wants.
+    fn heard(&mut self, errand: &Errand, is_whole: bool) {
+        let Errand::Host(errand) = errand else { return };
+        if is_whole {
+            self.busy.remove(&errand.host);
+        } else {
+            let before = self.busy.get(&errand.host).map(|(_, pause)| pause.as_seconds());
+            let pause = before.map_or(NOT_NOW.0, |pause| Span::seconds(pause * 2).min(NOT_NOW.1));
+            self.busy.insert(errand.host.clone(), (self.clock.now() + pause, pause));
+            return;
         }
-        Ok(again_soon)
+        for part in &errand.parts {
+            let unit = (part.requirer.clone(), errand.host.clone());
+            match part.refused {
+                Some(_) => drop(self.tried.insert(unit, part.bundle.hash().to_owned())),
+                None => drop(self.tried.remove(&unit)),
+            }
+        }
+    }
+
+    /// Writes down what came of errands; what cannot be written of one is not lost of the others.
+    async fn report(&self, outcomes: &[Outcome]) {
+        if outcomes.is_empty() || self.trust.report(Permit::house(), outcomes).await.is_ok() {
+            return;
+        }
+        for outcome in outcomes {
+            if let Err(error) = self.trust.report(Permit::house(), std::slice::from_ref(outcome)).await {
+                let Outcome { requirer, unit, .. } = outcome;
+                tracing::error!(%requirer, unit, error = %base::report(&error), "what came of it cannot be written down");
+            }
+        }
+    }
+}
+
+impl Errand {
+    /// What it puts where: whose, where in a unit, and in which.
+    fn gives(&self) -> Vec<(&RequirerName, &Place, &str)> {
+        match self {
+            Self::Host(errand) => {
+                let parts = errand.parts.iter();
+                parts.map(|part| (&part.requirer, &part.place, errand.host.as_str())).collect()
+            }
+            Self::Requirer(errand) => {
+                let give = errand.give.iter();
+                give.map(|give| (&errand.requirer, &errand.place, give.unit.as_str())).collect()
+            }
+        }
     }
 }
 
@@ -303,86 +498,139 @@ impl HandOnTrust {
 #[derive(Default)]
 struct OfHost<'r> {
     is_due: bool,
-    parts: Vec<(&'r Requirer, &'r OnHost)>,
-    /// Those who are to have nothing there any more.
-    left: Vec<&'r Requirer>,
+    /// Whether all of why it is due failed before.
+    is_failing: bool,
+    /// Whoever wants certificates there, where, and why it does not get all of it.
+    parts: Vec<(&'r Requirer, &'r OnHost, Option<String>)>,
+    /// Whose each file is.
+    files: BTreeMap<&'r str, &'r RequirerName>,
+    /// Those who are to have nothing there any more, and where they had it.
+    left: Vec<(RequirerName, Place)>,
+    /// Where certificates may be that are not to be there any more.
+    drops: Vec<Place>,
 }
 
-impl OfHost<'_> {
-    /// Why a requirer that wants certificates `on` it cannot have them: a file is another one's already. The one whose
-    /// name comes first has it.
-    fn in_the_way(&self, on: &OnHost, name: &RequirerName) -> Option<String> {
-        let theirs = self.parts.iter().flat_map(|(requirer, theirs)| {
-            theirs.files.iter().map(|file| (&requirer.wanted.requirer, file.path()))
-        });
-        let taken: BTreeMap<&str, &RequirerName> = theirs.map(|(owner, path)| (path, owner)).collect();
-        on.files.iter().find_map(|file| {
-            let owner = taken.get(file.path()).filter(|owner| **owner != name)?;
-            Some(format!("{} is there for the requirer `{owner}` already; name another file", file.path()))
-        })
+impl<'r> OfHost<'r> {
+    /// Notes that something there is due, or is not, and whether it failed before.
+    fn note(&mut self, is_due: bool, is_failing: bool) {
+        if is_due {
+            self.is_failing = is_failing && (self.is_failing || !self.is_due);
+            self.is_due = true;
+        }
+    }
+
+    /// Has `name` have the files of `on` that are nobody's yet. Why it does not get the others: they are another one's, who
+    /// was there first.
+    fn take_files(&mut self, on: &'r OnHost, name: &'r RequirerName) -> Option<String> {
+        let mut refused = None;
+        for file in &on.files {
+            let owner = *self.files.entry(file.path()).or_insert(name);
+            if owner != name && refused.is_none() {
+                let path = file.path();
+                refused =
+                    Some(format!("{path} is there for the requirer `{owner}` already; name another file"));
+            }
+        }
+        refused
     }
 
     fn errand(self, host: &str) -> HostErrand {
-        let part = |(requirer, on): (&Requirer, &OnHost)| Part {
-            requirer: requirer.wanted.requirer.clone(),
+        let owners = self.files;
+        let part = |(requirer, on, refused): (&Requirer, &OnHost, Option<String>)| Part {
+            requirer: requirer.name().clone(),
             place: requirer.wanted.place.clone(),
-            on: on.clone(),
+            on: OnHost {
+                files: {
+                    let own =
+                        on.files.iter().filter(|file| owners.get(file.path()) == Some(&requirer.name()));
+                    own.cloned().collect()
+                },
+                ..on.clone()
+            },
             bundle: requirer.wanted.bundle.clone(),
+            refused,
         };
-        let left = |requirer: &Requirer| (requirer.wanted.requirer.clone(), requirer.wanted.place.clone());
+        let mut drops: BTreeMap<String, FilePlace> = BTreeMap::new();
+        for place in &self.drops {
+            if let Place::Hosts { on, .. } = place {
+                let gone = on.files.iter().filter(|file| !owners.contains_key(file.path()));
+                drops.extend(gone.map(|file| (file.path().to_owned(), file.clone())));
+            }
+        }
         HostErrand {
             host: host.to_owned(),
             parts: self.parts.into_iter().map(part).collect(),
-            left: self.left.into_iter().map(left).collect(),
+            left: self.left,
+            drops: drops.into_values().collect(),
         }
+    }
+}
+
+/// What is written down of an attempt: the hash of what is there, and whether somebody else had changed it.
+fn outcome(
+    requirer: &RequirerName,
+    unit: &str,
+    place: &Place,
+    result: Result<(String, bool), String>,
+    gone: bool,
+) -> Outcome {
+    let result = result.map(|(hash, drifted)| Put { hash, drifted });
+    let settled = Vec::new();
+    Outcome { requirer: requirer.clone(), unit: unit.to_owned(), place: place.clone(), result, settled, gone }
+}
+
+/// What is to be said of a unit that is to have `hash`, or to have nothing; nothing where nothing was begun.
+fn said(came: &Came, hash: Option<&str>) -> Option<Result<(String, bool), String>> {
+    let hash_of = || hash.unwrap_or_default().to_owned();
+    match came {
+        Came::Done { drifted } => Some(Ok((hash_of(), *drifted))),
+        // Where nobody is, nothing of ours is.
+        Came::Gone(_) if hash.is_none() => Some(Ok((String::new(), false))),
+        Came::Failed(reason) | Came::Gone(reason) => Some(Err(reason.clone())),
+        Came::NotNow => None,
     }
 }
 
 /// Does one errand, unless it is to stop: what came of it, and whether all of it was begun with.
-async fn carry(hands: &dyn HandOn, errand: &Errand, stop: &Stop) -> (Vec<Outcome>, bool) {
+async fn carry<'e>(hands: &dyn HandOn, errand: &'e Errand, stop: &Stop) -> (&'e Errand, Vec<Outcome>, bool) {
     if stop.is_asked() {
-        return (Vec::new(), false);
+        return (errand, Vec::new(), false);
     }
-    let (requirers, came) = match errand {
-        Errand::Host(errand) => {
-            let parts = errand.parts.iter().map(|part| (&part.requirer, &part.place, Some(&part.bundle)));
-            let left = errand.left.iter().map(|(requirer, place)| (requirer, place, None));
-            let came = vec![(errand.host.clone(), hands.to_host(errand, stop).await)];
-            (parts.chain(left).collect(), came)
-        }
-        Errand::Requirer(errand) => {
-            let came = hands.to_units(errand, stop).await;
-            (vec![(&errand.requirer, &errand.place, Some(&errand.bundle))], came)
-        }
-    };
-    let is_taken = |unit: &String| match errand {
-        Errand::Host(_) => false,
-        Errand::Requirer(errand) => errand.take.iter().any(|(taken, _)| taken == unit),
-    };
-    let (mut outcomes, mut is_whole) = (Vec::new(), true);
-    for (unit, came) in came {
-        let result = match came {
-            Came::NotNow => {
-                is_whole = false;
-                continue;
+    let mut outcomes = Vec::new();
+    let mut is_whole = true;
+    match errand {
+        Errand::Host(at) => {
+            let came = hands.to_host(at, stop).await;
+            is_whole = came != Came::NotNow;
+            for part in &at.parts {
+                let Some(said) = said(&came, Some(part.bundle.hash())) else { continue };
+                let said = said.and_then(|done| part.refused.clone().map_or(Ok(done), Err));
+                outcomes.push(outcome(&part.requirer, &at.host, &part.place, said, false));
             }
-            Came::Failed(reason) => Err(reason),
-            Came::Done { drifted } => Ok(drifted),
-        };
-        for (requirer, place, bundle) in &requirers {
-            let bundle = bundle.filter(|_| !is_taken(&unit));
-            let hash = bundle.map(|bundle| bundle.hash().to_owned()).unwrap_or_default();
-            outcomes.push(Outcome {
-                requirer: (*requirer).clone(),
-                unit: unit.clone(),
-                place: (*place).clone(),
-                result: result.clone().map(|drifted| Put { hash, drifted }),
-                settled: Vec::new(),
-                gone: bundle.is_none(),
-            });
+            for (requirer, place) in &at.left {
+                let Some(said) = said(&came, None) else { continue };
+                outcomes.push(outcome(requirer, &at.host, place, said, true));
+            }
+        }
+        Errand::Requirer(of) => {
+            for (unit, came) in hands.to_units(of, stop).await {
+                is_whole &= came != Came::NotNow;
+                let taken = of.take.iter().find(|(taken, _)| *taken == unit);
+                // A unit may be among both, where it is to have something, and nothing in a place of another kind.
+                let is_given = of.give.iter().any(|give| give.unit == unit);
+                if let Some((_, places)) = taken
+                    && let Some(said) = said(&came, None)
+                {
+                    let place = places.first().unwrap_or(&of.place);
+                    outcomes.push(outcome(&of.requirer, &unit, place, said, true));
+                }
+                if is_given && let Some(said) = said(&came, Some(of.bundle.hash())) {
+                    outcomes.push(outcome(&of.requirer, &unit, &of.place, said, false));
+                }
+            }
         }
     }
-    (outcomes, is_whole)
+    (errand, outcomes, is_whole)
 }
 
 impl Reconciler for HandOnTrust {
@@ -392,24 +640,37 @@ impl Reconciler for HandOnTrust {
 
     fn step<'a>(&'a mut self, stop: &'a Stop) -> BoxFuture<'a, Result<Next, StepError>> {
         Box::pin(async move {
-            self.tidy().await?;
-            let (requirers, grace_ends) = self.requirers().await?;
+            self.tidy().await;
             let now = self.clock.now();
-            let (errands, refused, mut next) = Self::due(&requirers, now);
-            for some in refused.chunks(OUTCOMES_MAX) {
-                self.trust.report(Permit::house(), some).await?;
+            let known = self.known().await?;
+            let Due { mut errands, mut settled, mut next } = self.due(&known, now);
+            settled.iter_mut().for_each(|outcome| known.settle(outcome));
+            for some in settled.chunks(OUTCOMES_MAX) {
+                self.report(some).await;
             }
-            self.announce(&requirers, &errands).await?;
-            if self.carry_out(&requirers, &errands, stop).await? {
-                next = next.min(now + NOT_NOW);
-            }
-            if let Some(ends) = grace_ends {
+            let is_all = errands.len() <= ERRANDS_MAX;
+            errands.truncate(ERRANDS_MAX);
+            self.announce(&known, &mut errands).await;
+            let carried = self.carry_out(&known, &errands, now, stop).await;
+            next = carried.retry.map_or(next, |retry| next.min(retry));
+            let busy = self.busy.values().map(|(until, _)| *until).filter(|until| *until > now);
+            next = busy.min().map_or(next, |until| next.min(until));
+            self.busy.retain(|_, (until, _)| *until + EVERY > now);
+            if let Some(ends) = known.grace_ends {
                 self.tidied = self.tidied.filter(|_| ends > now + EVERY);
                 next = next.min(ends);
             }
-            // What was taken away everywhere is forgotten soon.
-            if requirers.iter().any(|requirer| requirer.wanted.leaving) {
-                next = next.min(now + NOT_NOW);
+            // What was taken away everywhere is forgotten at once.
+            let is_over = |requirer: &Requirer| {
+                let is_taken =
+                    |unit: &str| carried.taken.contains(&(requirer.name().clone(), unit.to_owned()));
+                requirer.wanted.leaving && requirer.left().all(is_taken)
+            };
+            if !settled.is_empty() {
+                next = next.min(now + NOT_NOW.0);
+            }
+            if !is_all || !carried.is_all || known.requirers.values().any(is_over) {
+                next = now;
             }
             Ok(Next::At(next))
         })
@@ -417,6 +678,10 @@ impl Reconciler for HandOnTrust {
 
     fn cares(&self, what: &str) -> bool {
         what.starts_with("trust ")
+    }
+
+    fn hints_apart(&self) -> Duration {
+        HINTS_APART
     }
 }
 
@@ -439,15 +704,32 @@ mod tests {
         there: Mutex<BTreeSet<String>>,
         stores: Mutex<HashMap<String, String>>,
         away: Mutex<BTreeSet<String>>,
+        busy: Mutex<BTreeSet<String>>,
         asked: Mutex<usize>,
+        /// Whose each file is, by the host and the path.
+        files: Mutex<HashMap<String, BTreeMap<String, String>>>,
+        /// The files that were said to go.
+        dropped: Mutex<BTreeSet<String>>,
+        /// What is in places that are no hosts, by their kind and name.
+        units: Mutex<BTreeMap<String, String>>,
     }
 
+    const WEBHOOK: &str = "webhook";
+
     impl HandOn for Hosts {
-        fn units<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<BTreeSet<String>, String>> {
-            let Place::Hosts { which, .. } = place else { panic!("only hosts here") };
+        fn units<'a>(
+            &'a self,
+            places: &'a [&'a Place],
+        ) -> BoxFuture<'a, Vec<Result<BTreeSet<String>, String>>> {
             let there = self.there.lock().unwrap().clone();
-            let named = which.hosts.iter().cloned().collect();
-            Box::pin(async move { Ok(if which.all { there } else { named }) })
+            let units = move |place: &&Place| match place {
+                Place::Hosts { which, .. } if which.all => Ok(there.clone()),
+                Place::Hosts { which, .. } => Ok(which.hosts.iter().cloned().collect()),
+                Place::Kubernetes(place) => Ok(place.namespaces.iter().cloned().collect()),
+                Place::Webhook(_) => Ok([WEBHOOK.to_owned()].into()),
+                Place::Poll => Ok(BTreeSet::new()),
+            };
+            Box::pin(async move { places.iter().map(units).collect() })
         }
 
         fn to_host<'a>(&'a self, errand: &'a HostErrand, _stop: &'a Stop) -> BoxFuture<'a, Came> {
@@ -456,6 +738,15 @@ mod tests {
                 if self.away.lock().unwrap().contains(&errand.host) {
                     return Came::Failed("away".into());
                 }
+                if self.busy.lock().unwrap().contains(&errand.host) {
+                    return Came::NotNow;
+                }
+                let files = errand.parts.iter().flat_map(|part| {
+                    part.on.files.iter().map(|file| (file.path().to_owned(), part.requirer.to_string()))
+                });
+                self.files.lock().unwrap().insert(errand.host.clone(), files.collect());
+                let dropped = errand.drops.iter().map(|file| file.path().to_owned());
+                self.dropped.lock().unwrap().extend(dropped);
                 let sharing = errand.parts.iter().filter(|part| part.on.system_store);
                 let all = Bundle::union(sharing.map(|part| &*part.bundle));
                 let mut stores = self.stores.lock().unwrap();
@@ -469,10 +760,25 @@ mod tests {
 
         fn to_units<'a>(
             &'a self,
-            _errand: &'a RequirerErrand,
+            errand: &'a RequirerErrand,
             _stop: &'a Stop,
         ) -> BoxFuture<'a, Vec<(String, Came)>> {
-            panic!("only hosts here")
+            Box::pin(async move {
+                let mut units = self.units.lock().unwrap();
+                *self.asked.lock().unwrap() += errand.give.len();
+                for give in &errand.give {
+                    units.insert(
+                        format!("{} {}", errand.place.kind(), give.unit),
+                        errand.bundle.hash().to_owned(),
+                    );
+                }
+                for (unit, places) in &errand.take {
+                    places.iter().for_each(|place| drop(units.remove(&format!("{} {unit}", place.kind()))));
+                }
+                let given = errand.give.iter().map(|give| give.unit.clone());
+                let all = given.chain(errand.take.iter().map(|(unit, _)| unit.clone()));
+                all.map(|unit| (unit, Came::Done { drifted: false })).collect()
+            })
         }
 
         fn at_once(&self) -> usize {
@@ -485,6 +791,7 @@ mod tests {
         hosts: Arc<Hosts>,
         reconciler: HandOnTrust,
         clock: Clock,
+        engine: Arc<Memory>,
     }
 
     fn anchor(name: &str) -> (Fingerprint, Anchor) {
@@ -516,12 +823,12 @@ mod tests {
             let (clock, entropy) = (Clock::manual(Timestamp::from_unix(1_800_000_000)), Entropy::seeded(1));
             let sealing = Arc::new(SealingKey::generate(&entropy));
             let engine = Arc::new(Memory::new());
-            let ground = trust::Ground { engine, sealing, clock: clock.clone(), entropy };
+            let ground = trust::Ground { engine: engine.clone(), sealing, clock: clock.clone(), entropy };
             let trust = Arc::new(Trust::new(ground).unwrap());
             let there = hosts.iter().map(|host| (*host).to_owned()).collect();
             let hosts = Arc::new(Hosts { there: Mutex::new(there), ..Hosts::default() });
             let reconciler = HandOnTrust::new(trust.clone(), hosts.clone(), clock.clone());
-            let world = Self { trust, hosts, reconciler, clock };
+            let world = Self { trust, hosts, reconciler, clock, engine };
             world.provide("corp", 1).await;
             world
         }
@@ -613,7 +920,7 @@ mod tests {
         world.hosts.away.lock().unwrap().insert("h2".to_owned());
         world.require("web", &["corp"], all()).await;
         let next = world.step().await;
-        assert_eq!(next, world.clock.now() + NOT_NOW);
+        assert_eq!(next, world.clock.now() + NOT_NOW.0);
         assert_eq!(world.states("web").await, [("h1".to_owned(), true), ("h2".to_owned(), false)]);
         world.asked();
         world.step().await;
@@ -675,19 +982,254 @@ mod tests {
         assert!(world.trust.requirer(Permit::house(), &requirer("web")).await.is_err());
     }
 
-    #[tokio::test]
-    async fn a_file_is_one_requirers() {
-        let mut world = World::new(&["h1"]).await;
-        for name in ["a", "b"] {
-            let files = vec![FilePlace::new("/etc/ca.pem").unwrap()];
-            let place = Place::Hosts { which: all(), on: OnHost { files, ..OnHost::default() } };
+    fn files(paths: &[&str], system_store: bool) -> OnHost {
+        let files = paths.iter().map(|path| FilePlace::new(path).unwrap()).collect();
+        OnHost { files, system_store, ..OnHost::default() }
+    }
+
+    impl World {
+        async fn place(&self, name: &str, place: &Place) {
             let why = Why::default();
-            world.trust.set_requirer(Permit::house(), &requirer(name), &place, &why).await.unwrap();
+            self.trust.set_requirer(Permit::house(), &requirer(name), place, &why).await.unwrap();
         }
+
+        async fn relate(&self, from: &str, to: &str) {
+            let why = Why::default();
+            self.trust.relate(Permit::house(), &provider(from), &requirer(to), &why).await.unwrap();
+        }
+
+        async fn reason(&self, name: &str) -> Option<String> {
+            let (units, _) = self.trust.units(Permit::house(), &requirer(name), None, 100).await.unwrap();
+            match &units[0].state {
+                UnitState::Failing { reason, .. } => Some(reason.clone()),
+                _ => None,
+            }
+        }
+
+        async fn leave(&self, name: &str) {
+            let why = Why::default();
+            self.trust.remove_requirer(Permit::house(), &requirer(name), false, &why).await.unwrap();
+        }
+
+        async fn is_known(&self, name: &str) -> bool {
+            self.trust.requirer(Permit::house(), &requirer(name)).await.is_ok()
+        }
+    }
+
+    /// Whoever was there first keeps a file; who comes later lacks that file, and nothing else.
+    #[tokio::test]
+    async fn a_file_is_the_first_requirers() {
+        let mut world = World::new(&["h1"]).await;
+        let place = |on| Place::Hosts { which: all(), on };
+        world.place("web", &place(files(&["/etc/ca.pem"], true))).await;
+        world.relate("corp", "web").await;
         world.step().await;
-        assert_eq!(world.states("a").await, [("h1".to_owned(), true)]);
-        let (units, _) = world.trust.units(Permit::house(), &requirer("b"), None, 100).await.unwrap();
-        let UnitState::Failing { reason, .. } = &units[0].state else { panic!("{:?}", units[0]) };
-        assert!(reason.contains("/etc/ca.pem is there for the requirer `a`"), "{reason}");
+        world.clock.advance(Span::seconds(10));
+        // Its name comes first, and it does not.
+        world.place("app", &place(files(&["/etc/ca.pem", "/etc/app.pem"], true))).await;
+        world.provide("other", 1).await;
+        world.relate("other", "app").await;
+        world.step().await;
+        let owners = |world: &World| world.hosts.files.lock().unwrap()["h1"].clone();
+        let expected =
+            [("/etc/app.pem", "app"), ("/etc/ca.pem", "web")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+        assert_eq!(owners(&world), BTreeMap::from(expected));
+        assert_eq!((world.reason("web").await, world.states("web").await[0].1), (None, true));
+        let reason = world.reason("app").await.unwrap();
+        assert!(reason.contains("/etc/ca.pem is there for the requirer `web`"), "{reason}");
+        world.require("both", &["corp", "other"], one("nowhere")).await;
+        assert_eq!(world.on("h1"), Some(world.hash("both").await), "what both want in the store is there");
+        // What it is to have else does not wait until the file is tried again.
+        world.offer("other", SetChange::Add([anchor("more")].into())).await;
+        world.step().await;
+        assert_eq!(world.on("h1"), Some(world.hash("both").await));
+        // When the first one leaves, it is the other's at once.
+        world.leave("web").await;
+        world.step().await;
+        assert_eq!(owners(&world)["/etc/ca.pem"], "app");
+        assert_eq!(world.reason("app").await, None);
+        assert!(world.hosts.dropped.lock().unwrap().is_empty(), "nobody takes away what is another's");
+    }
+
+    /// A step carries out what was wanted when it began: it ends soon, and the next one knows better.
+    #[tokio::test]
+    async fn what_is_withdrawn_is_put_nowhere_by_a_long_step() {
+        let names: Vec<String> = (0..ERRANDS_MAX + 20).map(|number| format!("h{number:04}")).collect();
+        let mut world = World::new(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        world.require("web", &["corp"], all()).await;
+        assert_eq!(world.step().await, world.clock.now(), "there is more to do");
+        assert_eq!(world.asked(), ERRANDS_MAX);
+        let before = world.hash("web").await;
+        world.offer("corp", SetChange::Empty).await;
+        world.offer("corp", SetChange::Add([anchor("another")].into())).await;
+        while world.step().await <= world.clock.now() {}
+        let stores = world.hosts.stores.lock().unwrap().clone();
+        assert!(stores.values().all(|is| *is != before) && stores.len() == names.len());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_put_anywhere_before_there_was_something() {
+        let mut world = World::new(&["h1"]).await;
+        let place = Place::Hosts { which: all(), on: files(&["/etc/live.pem"], false) };
+        world.place("web", &place).await;
+        world.step().await;
+        assert_eq!((world.asked(), world.states("web").await.len()), (0, 0), "no empty file, and no hook");
+        world.relate("corp", "web").await;
+        world.step().await;
+        assert_eq!((world.asked(), world.states("web").await.len()), (1, 1));
+        // From then on nothing is something that it is to have.
+        world.offer("corp", SetChange::Empty).await;
+        world.step().await;
+        assert_eq!(world.asked(), 1);
+        assert!(world.hosts.files.lock().unwrap()["h1"].contains_key("/etc/live.pem"));
+    }
+
+    /// Wherever a requirer wants its certificates now: they are taken away where they were put.
+    #[tokio::test]
+    async fn what_was_put_is_taken_away_wherever_its_requirer_is_now() {
+        let mut world = World::new(&["h1", "h2"]).await;
+        let hosts = Place::Hosts { which: all(), on: files(&["/etc/ca.pem"], true) };
+        let kubernetes = Place::Kubernetes(trust::InKubernetes {
+            container_manager: "k8s".into(),
+            secret: false,
+            // One that is called as a host is.
+            namespaces: vec!["h1".into(), "shop".into()],
+            selector: None,
+            name: "cas".into(),
+            key: "ca.crt".into(),
+        });
+        let webhook = Place::Webhook(trust::Webhook {
+            url: "https://hooks.example.com/".into(),
+            secret: base::Secret::new("0123456789abcdef".to_owned()),
+            ca: None,
+        });
+        let units = |world: &World| world.hosts.units.lock().unwrap().keys().cloned().collect::<Vec<_>>();
+        world.place("web", &hosts).await;
+        world.relate("corp", "web").await;
+        world.step().await;
+        assert!(world.on("h1").is_some() && world.on("h2").is_some());
+
+        // What is put in a namespace says nothing of the host that is called so, and is away.
+        world.hosts.away.lock().unwrap().insert("h1".to_owned());
+        world.place("web", &kubernetes).await;
+        world.step().await;
+        assert!(world.on("h1").is_some() && world.on("h2").is_none());
+        world.hosts.away.lock().unwrap().clear();
+        world.clock.advance(Span::seconds(10));
+        world.step().await;
+        assert_eq!((world.on("h1"), world.on("h2")), (None, None));
+        assert_eq!(*world.hosts.dropped.lock().unwrap(), BTreeSet::from(["/etc/ca.pem".to_owned()]));
+        assert_eq!(units(&world), ["kubernetes h1", "kubernetes shop"]);
+        assert_eq!(world.states("web").await, [("h1".to_owned(), true), ("shop".to_owned(), true)]);
+
+        world.place("web", &hosts).await;
+        world.hosts.away.lock().unwrap().insert("h1".to_owned());
+        world.step().await;
+        assert!(units(&world).is_empty() && world.on("h2").is_some());
+        world.hosts.away.lock().unwrap().clear();
+        world.clock.advance(Span::seconds(10));
+        world.step().await;
+        assert!(world.on("h1").is_some());
+
+        world.place("web", &webhook).await;
+        world.step().await;
+        assert_eq!(
+            (world.on("h1"), world.on("h2"), units(&world)),
+            (None, None, vec!["webhook webhook".into()])
+        );
+        world.place("web", &hosts).await;
+        world.step().await;
+        assert!(world.on("h2").is_some());
+
+        // Who comes and asks, and goes, is not forgotten before all of it is away.
+        world.hosts.away.lock().unwrap().insert("h2".to_owned());
+        world.place("web", &Place::Poll).await;
+        world.leave("web").await;
+        world.step().await;
+        world.step().await;
+        assert_eq!(world.on("h1"), None);
+        assert!(world.is_known("web").await, "it is on a host that is away");
+        world.hosts.away.lock().unwrap().clear();
+        world.clock.advance(Span::seconds(10));
+        world.step().await;
+        world.step().await;
+        assert!(world.on("h2").is_none() && !world.is_known("web").await);
+    }
+
+    #[tokio::test]
+    async fn a_webhook_with_another_secret_is_told_at_once() {
+        let mut world = World::new(&[]).await;
+        let place = |secret: &str| {
+            Place::Webhook(trust::Webhook {
+                url: "https://hooks.example.com/".into(),
+                secret: base::Secret::new(secret.to_owned()),
+                ca: None,
+            })
+        };
+        world.place("web", &place("0123456789abcdef")).await;
+        world.relate("corp", "web").await;
+        for (secret, asked) in [("0123456789abcdef", 1), ("0123456789abcdef", 0), ("fedcba9876543210", 1)] {
+            world.place("web", &place(secret)).await;
+            world.step().await;
+            assert_eq!(world.asked(), asked, "{secret}");
+        }
+        assert_eq!(world.states("web").await, [(WEBHOOK.to_owned(), true)]);
+    }
+
+    /// What cannot be read of one requirer is not taken for nothing, and is nobody else's trouble.
+    #[tokio::test]
+    async fn a_spoilt_set_is_its_requirers_trouble_only() {
+        let mut world = World::new(&["h1", "h2"]).await;
+        world.provide("other", 1).await;
+        world.require("web", &["corp"], one("h1")).await;
+        world.require("db", &["other"], all()).await;
+        world.step().await;
+        let before = world.on("h1");
+        let (set, _) = world.trust.provider_set(Permit::house(), &provider("corp")).await.unwrap().unwrap();
+        let prefix = store::Prefix::new("/trust/set/").unwrap();
+        let found = store::Engine::list(&*world.engine, &prefix, store::Page::full()).await.unwrap();
+        let mut batch = store::Batch::new();
+        for (key, _) in found.entries.iter().filter(|(key, _)| key.as_str().contains(&set.hash)) {
+            batch.delete(key.clone());
+        }
+        assert!(!batch.is_empty());
+        store::Engine::commit(&*world.engine, batch).await.unwrap();
+        // As after a restart: what was read before is read again.
+        let entropy = Entropy::seeded(2);
+        let sealing = Arc::new(SealingKey::generate(&entropy));
+        let ground =
+            trust::Ground { engine: world.engine.clone(), sealing, clock: world.clock.clone(), entropy };
+        world.trust = Arc::new(Trust::new(ground).unwrap());
+        world.reconciler = HandOnTrust::new(world.trust.clone(), world.hosts.clone(), world.clock.clone());
+        world.asked();
+        world.offer("other", SetChange::Add([anchor("more")].into())).await;
+        world.step().await;
+        assert_eq!(world.asked(), 1);
+        assert_eq!(world.on("h2"), Some(world.hash("db").await));
+        assert_eq!(world.on("h1"), before, "it is not known what is to be there");
+    }
+
+    /// Nobody looks at everything every few seconds for one host's sake.
+    #[tokio::test]
+    async fn who_is_busy_or_away_is_asked_less_and_less() {
+        let mut world = World::new(&["h1"]).await;
+        world.hosts.busy.lock().unwrap().insert("h1".to_owned());
+        world.require("web", &["corp"], all()).await;
+        for pause in [5, 10, 20, 40, 60, 60] {
+            let next = world.step().await;
+            assert_eq!((next - world.clock.now(), world.asked()), (Span::seconds(pause), 1));
+            world.step().await;
+            assert_eq!(world.asked(), 0, "it is left alone until then");
+            world.clock.advance(Span::seconds(pause));
+        }
+        world.hosts.busy.lock().unwrap().clear();
+        world.hosts.away.lock().unwrap().insert("h1".to_owned());
+        for pause in [5, 10, 20, 40] {
+            assert_eq!(world.step().await - world.clock.now(), Span::seconds(pause));
+            world.clock.advance(Span::seconds(pause));
+        }
+        world.leave("web").await;
+        let next = world.step().await;
+        assert_eq!(next - world.clock.now(), EVERY, "that it is to go does not make it come back sooner");
     }
 }

@@ -22,6 +22,8 @@ pub(crate) use close_idle::CloseIdle;
 pub(crate) use collect_artifacts::CollectArtifacts;
 pub use collect_artifacts::CollectError;
 pub(crate) use end_idle_uploads::EndIdleUploads;
+#[cfg(test)]
+pub(crate) use hand_on_trust::Give;
 pub(crate) use hand_on_trust::{Came, HandOn, HandOnTrust, HostErrand, Part, RequirerErrand};
 pub(crate) use history::TrimHistory;
 pub(crate) use investigate::Investigate;

@@ -290,7 +290,7 @@ async fn each_file_has_what_is_said_for_it() {
     let places = OnHost { system_store: true, java: false, files: files.to_vec() };
     let deliver = async |contents: &[&[Anchor]]| {
         let target = world.target("admin");
-        let done = deliver_each(&*world.remote, &target, &places, &store, contents).await.unwrap();
+        let done = deliver_each(&*world.remote, &target, &places, &store, contents, &[]).await.unwrap();
         (done.changed, done.drift)
     };
     let text = |bundle: &[Anchor]| bundle.iter().map(Anchor::pem).collect::<String>();
@@ -309,6 +309,48 @@ async fn each_file_has_what_is_said_for_it() {
     world.say("echo more >>/etc/other.pem");
     assert_eq!(deliver(&[&one, &one, &[]]).await, (true, true));
     assert_eq!(read("/etc/other.pem"), text(&one));
+}
+
+/// Whoever read a file knows that it went; and one that cannot be removed is not forgotten.
+#[tokio::test]
+async fn files_that_go_are_gone_and_their_hooks_are_run() {
+    let world = World::debian();
+    let a = Authority::new("a");
+    let bundle = bundle_of(&[&a]);
+    let file = |path: &str| FilePlace::new(path).unwrap();
+    let hooked = file("/etc/hooked.pem").with_hook("ls /etc/hooked.pem >>/var/log/hook 2>&1 || :").unwrap();
+    let both = OnHost { files: vec![file("/etc/stays.pem"), hooked.clone()], ..OnHost::default() };
+    let one = OnHost { files: vec![file("/etc/stays.pem")], ..OnHost::default() };
+    let deliver = async |places: &OnHost, drops: &[FilePlace]| {
+        let (target, contents) = (world.target("admin"), vec![&bundle[..]; places.files.len()]);
+        deliver_each(&*world.remote, &target, places, &bundle, &contents, drops).await
+    };
+    let done = |changed| Delivered { changed, drift: false, store: None };
+    assert_eq!(deliver(&both, &[]).await.unwrap(), done(true));
+    let ran = || world.say("cat /var/log/hook");
+    assert_eq!(ran(), "/etc/hooked.pem");
+    assert_eq!(deliver(&one, std::slice::from_ref(&hooked)).await.unwrap(), done(true));
+    assert!(ran().contains("cannot access '/etc/hooked.pem'"), "{}", ran());
+    assert!(world.host().path("/etc/stays.pem").exists());
+    // What was never there, or has gone, is no reason to do anything.
+    assert_eq!(deliver(&one, std::slice::from_ref(&hooked)).await.unwrap(), done(false));
+
+    // Listed or not, what cannot be removed is tried again, and told of.
+    deliver(&both, &[]).await.unwrap();
+    world.replace(
+        "rm",
+        "case \"$*\" in */etc/hooked.pem*) echo 'rm: not permitted' >&2; exit 1;; esac; exec /bin/rm \"$@\"",
+    );
+    for drops in [&[][..], std::slice::from_ref(&hooked), &[]] {
+        let Err(DeliveryError::Amiss(Amiss::NotRemoved { words })) = deliver(&one, drops).await else {
+            panic!("it is there still");
+        };
+        assert_eq!(words, "rm: not permitted");
+        assert!(world.host().path("/etc/hooked.pem").exists());
+    }
+    world.restore("rm");
+    assert_eq!(deliver(&one, &[]).await.unwrap(), done(true));
+    assert!(!world.host().path("/etc/hooked.pem").exists());
 }
 
 #[tokio::test]

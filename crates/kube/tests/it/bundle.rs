@@ -388,3 +388,29 @@ async fn who_is_no_api_server_is_not_believed() {
     let error = silent.put_bundle(&place, BUNDLE).await.unwrap_err();
     assert!(matches!(error, BundleError::Asked(Error::TimedOut { .. })) && error.may_pass(), "{error}");
 }
+
+/// Two owners who want the same object do not write over each other, and neither takes away what is the other's.
+#[tokio::test]
+async fn what_is_another_owners_is_left_alone() {
+    let world = world();
+    let object = || BundleObject::new(ObjectKind::ConfigMap, "internal-cas", "ca.crt").unwrap();
+    let [one, other] = ["shop", "web"].map(|owner| object().of(owner).in_namespace("web".parse().unwrap()));
+    // What was put there before anybody said whose it is, is taken over.
+    world.hold(&ours(&json!({"ca.crt": BUNDLE})));
+    assert_eq!(world.client.put_bundle(&one, BUNDLE).await, Ok(Change::Made));
+    assert_eq!(world.held().unwrap()["metadata"]["annotations"]["provost/requirer"], "shop");
+    assert_eq!(world.client.put_bundle(&one, BUNDLE).await, Ok(Change::Unneeded));
+
+    let refused = world.client.put_bundle(&other, OTHER).await.unwrap_err();
+    assert!(
+        refused.to_string().ends_with("already, for the requirer `shop`, so it was left alone"),
+        "{refused}"
+    );
+    assert_eq!((refused.kind(), refused.may_pass()), (Kind::Conflict, false));
+    assert_eq!(world.client.remove_bundle(&other).await, Ok(Change::Unneeded));
+    assert_eq!(world.data(), json!({"ca.crt": BUNDLE}));
+
+    assert_eq!(world.client.remove_bundle(&one).await, Ok(Change::Made));
+    assert_eq!(world.client.put_bundle(&other, OTHER).await, Ok(Change::Made));
+    assert_eq!(world.held().unwrap()["metadata"]["annotations"]["provost/requirer"], "web");
+}

@@ -9,6 +9,8 @@ use super::seen::{Memory, PlaceSeen, StoreSeen, Told};
 use super::{FilePlace, HOOK_SECONDS, OnHost, Seen, TRUST_STORES, TrustStore};
 use crate::Anchor;
 
+/// What a host calls a file that we put there and did not list.
+const STRAY: &str = "stray";
 /// How the names of our files in a trust store begin.
 const PREFIX: &str = "provost-";
 
@@ -19,7 +21,9 @@ pub struct Aim<'a> {
     bundle: &'a [Anchor],
     /// What is in each of the files, where that is not the bundle.
     contents: &'a [&'a [Anchor]],
-    /// Whether the files are to go, and not only what is in them.
+    /// The files that are to go, where we put them there, and not only what is in them.
+    drops: &'a [FilePlace],
+    /// Whether the files in `places` are to go, too.
     is_withdrawal: bool,
 }
 
@@ -48,6 +52,12 @@ pub enum Amiss {
     NoKeystore {
         /// Where it should be.
         keystore: &'static str,
+    },
+    /// A file of ours that is to go could not be removed.
+    #[error("a file that was put there and is to go could not be removed: {words}")]
+    NotRemoved {
+        /// The host's words.
+        words: String,
     },
     /// Something could not be written.
     #[error("{what} could not be written: {words}")]
@@ -112,6 +122,7 @@ impl Explain for Amiss {
         match self {
             Self::NoStore { .. } | Self::NoKeystore { .. } => Kind::Conflict,
             Self::NotWritten { .. }
+            | Self::NotRemoved { .. }
             | Self::Program { .. }
             | Self::NotTaken { .. }
             | Self::StillTrusted { .. }
@@ -132,7 +143,9 @@ impl Explain for Amiss {
             Self::StillTrusted { .. } => Some("see who else put them there".into()),
             Self::Hook { status: 137, .. } => Some(format!("it may take {HOOK_SECONDS} s")),
             Self::Changed { .. } => Some("see what else looks after it".into()),
-            Self::NotWritten { .. } | Self::Program { .. } | Self::Hook { .. } => None,
+            Self::NotWritten { .. } | Self::NotRemoved { .. } | Self::Program { .. } | Self::Hook { .. } => {
+                None
+            }
         }
     }
 }
@@ -141,7 +154,7 @@ impl<'a> Aim<'a> {
     /// To have `bundle` in all of `places`.
     #[must_use]
     pub fn deliver(places: &'a OnHost, bundle: &'a [Anchor]) -> Self {
-        Self { places, bundle, contents: &[], is_withdrawal: false }
+        Self { places, bundle, contents: &[], drops: &[], is_withdrawal: false }
     }
 
     /// The same, with something else in the files: each has what stands for it here, in their order, sorted and none twice.
@@ -150,16 +163,38 @@ impl<'a> Aim<'a> {
         Self { contents, ..self }
     }
 
+    /// The same, with files that are to go if we put them there, and whose hooks are run then. Whatever else we put there
+    /// and is not asked for goes as well, but by what hook is not known there any more.
+    #[must_use]
+    pub fn with_drops(self, drops: &'a [FilePlace]) -> Self {
+        Self { drops, ..self }
+    }
+
     /// To have nothing of ours on it: no certificate, and none of the files in `places` that we put there.
     #[must_use]
     pub fn withdraw(places: &'a OnHost) -> Self {
-        Self { places, bundle: &[], contents: &[], is_withdrawal: true }
+        Self { places, bundle: &[], contents: &[], drops: &[], is_withdrawal: true }
     }
 
-    /// How many files there are.
+    /// How many files there are that are to be there or to go.
     #[must_use]
     pub fn files(&self) -> u32 {
-        u32::try_from(self.places.files.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.listed()).unwrap_or(u32::MAX)
+    }
+
+    /// The same, as a length.
+    fn listed(&self) -> usize {
+        self.places.files.len() + self.drops.len()
+    }
+
+    /// The file of this number: those in its places come first.
+    fn file(&self, number: usize) -> Option<&'a FilePlace> {
+        self.places.files.iter().chain(self.drops).nth(number)
+    }
+
+    /// Whether the file of this number is to go.
+    fn is_drop(&self, number: usize) -> bool {
+        self.is_withdrawal || number >= self.places.files.len()
     }
 
     /// What the host is asked.
@@ -191,7 +226,7 @@ impl<'a> Aim<'a> {
                 let _ = writeln!(used, "want {name} {digest}");
             }
         }
-        let are_files_right = seen.places.len() == self.places.files.len()
+        let are_files_right = seen.places.len() == self.listed()
             && self.files_seen(seen).all(|(number, there)| self.is_right(number, there));
         if used.is_empty() && are_files_right && seen.strays.is_empty() && !seen.is_begun {
             return Ok(None);
@@ -241,10 +276,15 @@ impl<'a> Aim<'a> {
     /// The gravest of what is not.
     pub fn judge(&self, seen: &Seen) -> Result<(), Amiss> {
         let chosen = self.store(seen)?;
-        let path = |place: usize| self.places.files.get(place).map_or("a file", FilePlace::path).to_owned();
+        let path = |place: usize| self.file(place).map_or("a file", FilePlace::path).to_owned();
         let named = |name: &str| TRUST_STORES.iter().find(|store| store.name == name);
         for told in &seen.told {
             match told {
+                Told::Cannot { what, words }
+                    if what == STRAY || what.parse().is_ok_and(|number| self.is_drop(number)) =>
+                {
+                    return Err(Amiss::NotRemoved { words: words.clone() });
+                }
                 Told::Cannot { what, words } => {
                     let folder = named(what).map(|store| store.folder.to_owned());
                     let what = folder.unwrap_or_else(|| path(what.parse().unwrap_or(usize::MAX)));
@@ -271,7 +311,7 @@ impl<'a> Aim<'a> {
         if let Some((number, _)) = wrong {
             return Err(Amiss::Changed { what: path(number) });
         }
-        if seen.places.len() != self.places.files.len() || !seen.strays.is_empty() || seen.is_begun {
+        if seen.places.len() != self.listed() || !seen.strays.is_empty() || seen.is_begun {
             return Err(Amiss::Changed { what: "what was put there".into() });
         }
         Ok(())
@@ -286,8 +326,8 @@ impl<'a> Aim<'a> {
         if self.places.java && self.places.system_store {
             known.push_str("java\n");
         }
-        for (number, place) in self.places.files.iter().enumerate() {
-            let done = if self.is_withdrawal { "drop" } else { "put" };
+        for (number, place) in self.places.files.iter().chain(self.drops).enumerate() {
+            let done = if self.is_drop(number) { "drop" } else { "put" };
             let _ = writeln!(known, "{}content {number}\n{done}", place.lines());
         }
         known
@@ -359,15 +399,15 @@ impl<'a> Aim<'a> {
 
     /// What there is of each of the files.
     fn files_seen<'s>(&self, seen: &'s Seen) -> impl Iterator<Item = (usize, &'s PlaceSeen)> + use<'s> {
-        seen.places.iter().take(self.places.files.len()).enumerate()
+        seen.places.iter().take(self.listed()).enumerate()
     }
 
     fn is_right(&self, number: usize, there: &PlaceSeen) -> bool {
-        let Some(place) = self.places.files.get(number) else { return true };
+        let Some(place) = self.file(number) else { return true };
         if there.is_owed {
             return false;
         }
-        if self.is_withdrawal {
+        if self.is_drop(number) {
             return there.was == "none";
         }
         let is = |wanted: &str, at: usize| there.names[at] == wanted || there.numbers[at] == wanted;
@@ -387,7 +427,9 @@ impl<'a> Aim<'a> {
             Memory::Kept => there.own.keys().any(|name| !there.taken.contains(name)),
         };
         let place = |(number, there): (usize, &PlaceSeen)| {
-            there.was != "none" && ![&there.was, &self.digest(number)].contains(&&there.digest)
+            // What is to go may have been left as it was for something else than the bundle.
+            let is_kept = number < self.places.files.len();
+            is_kept && there.was != "none" && ![&there.was, &self.digest(number)].contains(&&there.digest)
         };
         !seen.is_begun && (seen.stores.values().any(store) || self.files_seen(seen).any(place))
     }

@@ -3,7 +3,7 @@
 use base::{Secret, Span};
 use futures_executor::block_on;
 use trust::on_host::{FilePlace, OnHost};
-use trust::{ConfirmError, Outcome, Place, Put, UnitState, Webhook, WhichHosts, Written};
+use trust::{Announced, ConfirmError, Outcome, Place, Put, UnitState, Webhook, WhichHosts, Written};
 
 use crate::ground::{House, add, anchors, may, no_reason, requirer};
 
@@ -13,6 +13,10 @@ fn on_hosts(on: OnHost) -> Place {
 
 fn store() -> OnHost {
     OnHost { system_store: true, ..OnHost::default() }
+}
+
+fn announced(places: &[&Place]) -> Vec<Announced> {
+    places.iter().filter_map(|place| Announced::of(place)).collect()
 }
 
 async fn all_written(house: &House) -> Written {
@@ -73,7 +77,7 @@ fn a_place_is_followed_from_its_first_attempt_to_its_end() {
             panic!("one other place")
         };
         assert!(on.system_store);
-        let settled = vec![place.clone()];
+        let settled = announced(&[&place]);
         let moved = Outcome { place: other.clone(), settled, ..outcome("h1", put(true), false) };
         house.trust.report(may(), &[moved]).await.unwrap();
         let written = all_written(&house).await;
@@ -83,7 +87,7 @@ fn a_place_is_followed_from_its_first_attempt_to_its_end() {
         // A host that is none of its hosts any more is forgotten once nothing is left on it, and not before.
         house.trust.report(may(), &[outcome("h2", Err("still away".into()), true)]).await.unwrap();
         assert!(state(&house, "h2").await.is_some());
-        let gone = Outcome { settled: vec![place.clone()], ..outcome("h2", put(false), true) };
+        let gone = Outcome { settled: announced(&[&place]), ..outcome("h2", put(false), true) };
         house.trust.report(may(), &[gone]).await.unwrap();
         assert_eq!(state(&house, "h2").await, None);
     });
@@ -190,7 +194,7 @@ fn a_late_report_drops_no_place_that_it_did_not_know_of() {
             unit: "h1".to_owned(),
             place: old.clone(),
             result: Ok(Put { hash: hash.clone(), drifted: false }),
-            settled: vec![old.clone()],
+            settled: announced(&[&old]),
             gone,
         };
         house.trust.report(may(), &[outcome(false)]).await.unwrap();
@@ -224,7 +228,7 @@ fn a_large_requirer_stops_nobody() {
             unit: unit.to_owned(),
             place: large.clone(),
             result: Ok(Put { hash: hash.clone(), drifted: false }),
-            settled: settled.to_vec(),
+            settled: announced(&settled.iter().collect::<Vec<_>>()),
             gone: false,
         };
         let outcomes: Vec<Outcome> =

@@ -13,7 +13,8 @@ use base::{Explain, Kind, Secret};
 use ssh::{Command, End, Keep, Remote, Target};
 use trust::Anchor;
 use trust::on_host::{
-    Aim, Amiss, HOOK_SECONDS, HOST_ANSWER_BYTES_MAX, NotSeen, OnHost, Seen, TrustStore, host_script,
+    Aim, Amiss, FilePlace, HOOK_SECONDS, HOST_ANSWER_BYTES_MAX, NotSeen, OnHost, Seen, TrustStore,
+    host_script,
 };
 
 /// How long a look may take: another delivery, of which the connection broke, may still be at work there.
@@ -93,7 +94,7 @@ pub async fn deliver(
 }
 
 /// The same, with something else in the files: each has what stands for it in `contents`, in their order, sorted and none
-/// twice.
+/// twice. The files in `drops` go, if we put them there, and their hooks are run.
 ///
 /// # Errors
 /// As for [`deliver`].
@@ -103,8 +104,9 @@ pub async fn deliver_each(
     places: &OnHost,
     bundle: &[Anchor],
     contents: &[&[Anchor]],
+    drops: &[FilePlace],
 ) -> Result<Delivered, DeliveryError> {
-    aim(remote, target, &Aim::deliver(places, bundle).with_contents(contents)).await
+    aim(remote, target, &Aim::deliver(places, bundle).with_contents(contents).with_drops(drops)).await
 }
 
 /// Sees that the host has nothing of ours: no certificate, and none of the files in `places` that we put there. Their hooks

@@ -45,6 +45,21 @@ pub(crate) enum ManagerError {
     },
 }
 
+impl ManagerError {
+    /// Whether there is no such container manager any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self, Self::Nodes(NodesError::NoSuchManager { .. }))
+    }
+
+    /// Whether the same is to be expected of whatever else it is asked now.
+    pub(crate) fn is_of_all(&self) -> bool {
+        match self {
+            Self::Nodes(NodesError::Asked { source, .. }) => may_be_of_all(source),
+            Self::Nodes(_) | Self::Trivial { .. } => false,
+        }
+    }
+}
+
 impl Explain for ManagerError {
     fn kind(&self) -> Kind {
         match self {

@@ -12,7 +12,7 @@ pub(crate) const TOKEN: &str = "s3cret-token";
 
 /// A fleet with a cluster whose container manager may be defined as a test wants it.
 pub(crate) struct World {
-    fleet: Arc<Fleet>,
+    pub(crate) fleet: Arc<Fleet>,
     pub(crate) nodes: Nodes,
 }
 

@@ -85,6 +85,7 @@ async fn certificates_come_to_hosts_that_were_met_and_that_nobody_else_works_on(
         places: &places,
         bundle: Some(&[]),
         contents: &[],
+        drops: &[],
     };
     let hand_on = || crew.hand_on_to_host(&address, errand, &stop).map(Result::unwrap);
     let asked = || std::mem::take(&mut *remote.asked.lock().unwrap());
