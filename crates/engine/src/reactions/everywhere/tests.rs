@@ -105,7 +105,7 @@ impl There {
 
 async fn errand(place: &Place, give: Vec<Give>, take: Vec<(String, Vec<Place>)>) -> RequirerErrand {
     let requirer = "web".parse().unwrap();
-    RequirerErrand { requirer, place: place.clone(), bundle: bundle().await, give, take }
+    RequirerErrand { requirer, place: place.clone(), bundle: bundle().await, revision: Some(7), give, take }
 }
 
 fn keys(server: &ApiServer, name: &str) -> Option<Vec<String>> {
