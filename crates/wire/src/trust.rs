@@ -47,8 +47,9 @@ pub struct NewTrustProvider {
     /// For what a certificate is refused; what is no authority's or expired, where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refuse: Option<Vec<String>>,
-    /// How long its certificates stay when it goes, in seconds; not at all, where nothing is said.
+    /// How long its certificates stay when it goes, in seconds, a year at most; not at all, where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 31_622_400))]
     pub grace_seconds: Option<u32>,
     /// Why, for the history.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -68,15 +68,22 @@ fn told(found: &TrustExplanation) -> String {
         None => format!("{} to all its requirers", one.provider),
     });
     part("handed on by", "nobody any more", offered.collect());
-    let mut requirers = Vec::new();
-    for one in &found.requirers {
-        requirers.push(one.requirer.clone());
-        requirers.extend(one.places.iter().map(|place| format!("  {}: {}", place.name, state(place))));
-        if one.more {
-            requirers.push(format!("  and more: `provost trust requirer places {}`", one.requirer));
+    let requirers = |is_wanted: bool| {
+        let mut lines = Vec::new();
+        for one in found.requirers.iter().filter(|one| one.wanted == is_wanted) {
+            lines.push(one.requirer.clone());
+            lines.extend(one.places.iter().map(|place| format!("  {}: {}", place.name, state(place))));
+            if one.more {
+                lines.push(format!("  and more: `provost trust requirer places {}`", one.requirer));
+            }
         }
+        lines
+    };
+    part("to be had by", "nobody", requirers(true));
+    let left = requirers(false);
+    if !left.is_empty() {
+        part("to be had no more, and perhaps still there with", "nobody", left);
     }
-    part("to be had by", "nobody", requirers);
     text
 }
 
@@ -94,7 +101,9 @@ mod tests {
                 "findings": [], "pem": "P"},
             "brought": [{"from": "corp", "by": "ada", "at": "t"}],
             "offered": [{"provider": "corp"}, {"provider": "lab", "relation": 3}],
-            "requirers": [{"requirer": "web", "more": true, "places": [
+            "requirers": [{"requirer": "db", "wanted": false, "more": false, "places": [
+                {"name": "h3", "state": "behind", "since": "s"},
+            ]}, {"requirer": "web", "wanted": true, "more": true, "places": [
                 {"name": "h1", "state": "in-step", "since": "s"},
                 {"name": "h2", "state": "failing", "since": "s", "reason": "away\u{1b}[2J"},
             ]}],
@@ -102,7 +111,8 @@ mod tests {
         let expected = "fingerprint  ff\nsubject      Root\nvalid        b to e\nfindings     -\n\n\
             brought:\n  t by ada for corp\n\nhanded on by:\n  corp to all its requirers\n  lab in relation 3\n\n\
             to be had by:\n  web\n    h1: in step\n    h2: failing since s because away\u{fffd}[2J\n    \
-            and more: `provost trust requirer places web`\n";
+            and more: `provost trust requirer places web`\n\n\
+            to be had no more, and perhaps still there with:\n  db\n    h3: behind since s\n";
         assert_eq!(told(&serde_json::from_value(found).unwrap()), expected);
         let gone = json!({"fingerprint": "ff", "brought": [], "offered": [], "requirers": []});
         let expected = "fingerprint  ff\n\nbrought:\n  nobody knows by whom any more\n\nhanded on by:\n  \

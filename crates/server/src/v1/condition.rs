@@ -90,6 +90,11 @@ impl Condition {
         }
     }
 
+    /// Whether whoever reads says of the representation called `tag` that they have it, not of any.
+    pub(super) fn names(&self, tag: &str) -> bool {
+        matches!(&self.none_matches, Some(Tags::These(_))) && self.has(tag)
+    }
+
     /// What whoever writes expects, given that `current` is there: what the room has to hold them to.
     pub(super) fn expected(&self, current: Option<&Current>) -> Result<Expected, Refusal> {
         match (self.is_met_by(current.map(|current| current.tag.as_str())), current) {

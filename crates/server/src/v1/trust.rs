@@ -205,7 +205,7 @@ impl V1 {
         let mut hints = self.house.hints();
         let mut bundle = self.trust().bundle(permit, &name).await?;
         let condition = asked.condition;
-        while condition.has(bundle.bundle.hash())
+        while condition.names(bundle.bundle.hash())
             && Instant::now() < until
             && !self.house.stopping().is_asked()
         {
@@ -242,7 +242,11 @@ impl V1 {
         let said: wire::TrustApplied = asked.json().await?;
         let trust = self.trust().clone();
         let confirm = async move { trust.confirm(permit, &name, &said.place, &said.hash).await };
-        self.house.tasks().complete(confirm).await?;
+        self.house.tasks().complete(confirm).await.map_err(|error| match error {
+            // What is no name is described as any text is.
+            no_name @ trust::ConfirmError::Unit => Refusal::with(StatusCode::UNPROCESSABLE_ENTITY, &no_name),
+            error => error.into(),
+        })?;
         Ok(Answer::gone())
     }
 

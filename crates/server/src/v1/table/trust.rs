@@ -171,7 +171,7 @@ fn requirers() -> Vec<Row> {
         .may::<ReadTrust>()
         .takes::<wire::TrustApplied>()
         .answers_nothing()
-        .or(&[404, 409, 507]),
+        .or(&[404, 409, 422, 507]),
     ]
 }
 
@@ -196,7 +196,7 @@ fn relations() -> Vec<Row> {
         .may::<ManageTrust>()
         .takes::<wire::NewTrustRelation>()
         .answers::<wire::TrustRelation>(200)
-        .or(&[404, 409, 507]),
+        .or(&[404, 409, 422, 507]),
         Row::get(
             "/trust/relations/{number}",
             Call::TrustRelation,
