@@ -119,10 +119,10 @@ pub use operation::{
 pub use policy::{OperationGates, OperationPolicy};
 pub use problem::Problem;
 pub use trust::{
-    NewTrustOffer, NewTrustProvider, NewTrustRelation, NewTrustRequirer, TrustApplied, TrustBrought,
-    TrustBundle, TrustCertificate, TrustCertificates, TrustChange, TrustCounts, TrustExplanation, TrustFile,
-    TrustFinding, TrustHas, TrustOffer, TrustOffered, TrustPlace, TrustPlaceState, TrustProvider,
-    TrustRelation, TrustRequirer, TrustSet, TrustState,
+    GRACE_SECONDS_MAX, NewTrustOffer, NewTrustProvider, NewTrustRelation, NewTrustRequirer, TrustApplied,
+    TrustBrought, TrustBundle, TrustCertificate, TrustCertificates, TrustChange, TrustCounts,
+    TrustExplanation, TrustFile, TrustFinding, TrustHas, TrustOffer, TrustOffered, TrustPlace,
+    TrustPlaceState, TrustProvider, TrustRelation, TrustRequirer, TrustSet, TrustState,
 };
 
 /// The media type of everything but problems.

@@ -3,6 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::whole::{SAFE_MAX, optional_safe, optional_whole};
+
+/// The longest that certificates stay when their provider goes, in seconds: a leap year.
+pub const GRACE_SECONDS_MAX: u32 = 31_622_400;
+
 /// A set of certificates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrustSet {
@@ -48,8 +53,8 @@ pub struct NewTrustProvider {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refuse: Option<Vec<String>>,
     /// How long its certificates stay when it goes, in seconds, a year at most; not at all, where nothing is said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(max = 31_622_400))]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_whole")]
+    #[schemars(range(max = GRACE_SECONDS_MAX))]
     pub grace_seconds: Option<u32>,
     /// Why, for the history.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,10 +89,12 @@ pub struct NewTrustOffer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
     /// In one relation only: its number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_safe")]
+    #[schemars(range(max = SAFE_MAX))]
     pub relation: Option<u64>,
     /// The revision that the set is thought to have; 409 if it has another one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_safe")]
+    #[schemars(range(max = SAFE_MAX))]
     pub revision: Option<u64>,
     /// Whether requirers may be left with nothing, or with less than half of what they have.
     #[serde(default)]

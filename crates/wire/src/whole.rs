@@ -16,6 +16,52 @@ pub(crate) fn optional_whole<'de, D: Deserializer<'de>>(from: D) -> Result<Optio
     Ok(Option::<Whole>::deserialize(from)?.map(|whole| whole.0))
 }
 
+/// The largest number that every JSON parser tells from its neighbours (RFC 8259 §6).
+pub(crate) const SAFE_MAX: u64 = (1 << 53) - 1;
+
+/// A whole number from 0 to [`SAFE_MAX`], or `null`.
+pub(crate) fn optional_safe<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    Ok(Option::<Safe>::deserialize(from)?.map(|safe| safe.0))
+}
+
+struct Safe(u64);
+
+impl<'de> Deserialize<'de> for Safe {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(SafeNumbers)
+    }
+}
+
+struct SafeNumbers;
+
+impl Visitor<'_> for SafeNumbers {
+    type Value = Safe;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number below 2^53")
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Safe, E> {
+        match number {
+            0..=SAFE_MAX => Ok(Safe(number)),
+            _ => Err(E::invalid_value(Unexpected::Unsigned(number), &self)),
+        }
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Safe, E> {
+        let safe = u64::try_from(number).map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))?;
+        self.visit_u64(safe)
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Safe, E> {
+        if number.fract() != 0.0 || !(0.0..=SAFE_MAX as f64).contains(&number) {
+            return Err(E::invalid_type(Unexpected::Float(number), &self));
+        }
+        // Just looked at: nothing is cut off.
+        Ok(Safe(number as u64))
+    }
+}
+
 struct Whole(u32);
 
 impl<'de> Deserialize<'de> for Whole {

@@ -189,7 +189,7 @@ fn query_parameter(parameter: Parameter) -> Value {
             "Whether what was put in its places stays there, and it is gone at once",
             json!({ "type": "boolean", "default": false }),
         ),
-        Parameter::Why => ("Why, for the history", json!({ "type": "string", "maxLength": 500 })),
+        Parameter::Why => ("Why, for the history, which keeps 500 bytes of it", json!({ "type": "string" })),
         Parameter::Wait => (
             "With `If-None-Match`: how many seconds to wait for another one",
             json!({ "type": "integer", "minimum": 1, "maximum": wire::WAIT_SECONDS_MAX }),

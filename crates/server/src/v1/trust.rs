@@ -68,6 +68,9 @@ impl V1 {
             terms.refuse = refuse.iter().map(finding).collect::<Result<BTreeSet<_>, _>>()?;
         }
         if let Some(seconds) = said.grace_seconds {
+            if seconds > wire::GRACE_SECONDS_MAX {
+                return Err(Refusal::unfit("a grace is a year at most"));
+            }
             terms.grace = Span::seconds(i64::from(seconds));
         }
         let (trust, why) = (self.trust().clone(), why(said.why.as_deref()));
