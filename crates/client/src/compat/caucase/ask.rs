@@ -1,0 +1,586 @@
+//! Asks a server of caucase's dialect.
+
+use std::error::Error as _;
+use std::io;
+use std::time::Duration;
+
+use base::{Explain, Kind, Secret, report};
+use reqwest::header::{CONTENT_TYPE, HeaderValue, LOCATION};
+use reqwest::redirect::Policy;
+use reqwest::{Identity, Method, Response};
+use serde::Deserialize;
+use serde_json::json;
+use x509::{Certificate, PrivateKey, Serial, SigningRequest, pem};
+
+use super::statement::{Statement, unsigned};
+use super::{Authority, ServerUrl};
+use crate::answer::one_line;
+use crate::client::BuildError;
+
+/// How long a connection may take to come about, TLS included.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// How long a server may be silent.
+const SILENT_AT_MOST: Duration = Duration::from_secs(60);
+/// How long an answer may take as a whole.
+const WITHIN: Duration = Duration::from_secs(600);
+/// The longest text of a refusal that is shown, in characters.
+const DETAIL_MAX: usize = 300;
+
+const JSON: &str = "application/json";
+const REQUEST: &str = "application/pkcs10";
+
+/// Why there is no answer, or none that can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// The network, or the server at its other end.
+    #[error("no answer to {method} {url}: {why}")]
+    Network {
+        /// What was asked.
+        method: Method,
+        /// Of which URL.
+        url: String,
+        /// Why, in one line.
+        why: String,
+        /// What it was.
+        fault: Fault,
+    },
+    /// The server says no.
+    #[error("the server answered {status} to {method} {url}{}", said(.detail))]
+    Refused {
+        /// What was asked.
+        method: Method,
+        /// Of which URL.
+        url: String,
+        /// The answer's status.
+        status: u16,
+        /// What the server says about it, in one line.
+        detail: Option<String>,
+    },
+    /// The answer is longer than anything that could be meant.
+    #[error("the answer to GET {url} is longer than {bytes_max} bytes")]
+    TooLarge {
+        /// Of which URL.
+        url: String,
+        /// How much is taken.
+        bytes_max: usize,
+    },
+    /// The server speaks another language.
+    #[error("the answer to {method} {url} is no {wanted}")]
+    Garbled {
+        /// What was asked.
+        method: Method,
+        /// Of which URL.
+        url: String,
+        /// What it should have been.
+        wanted: &'static str,
+    },
+    /// Nobody can be asked: a certificate and its key are of no use for TLS.
+    #[error("the user's certificate and key cannot be used for TLS")]
+    Identity(#[source] BuildError),
+}
+
+/// What goes wrong on a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The name has no address.
+    Unresolved,
+    /// Nobody listens there.
+    Refused,
+    /// The other end broke the connection.
+    Reset,
+    /// The other end ended the connection before it had answered.
+    Closed,
+    /// Nothing was said for too long.
+    Silent,
+    /// What was said is no HTTP, or no TLS.
+    Garbled,
+    /// Anything else.
+    Other,
+}
+
+fn said(detail: &Option<String>) -> String {
+    detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default()
+}
+
+impl AskError {
+    /// Whether asking again later may help, without anybody doing anything: it is the network's.
+    #[must_use]
+    pub fn is_network(&self) -> bool {
+        matches!(self, Self::Network { .. })
+    }
+
+    /// The status of a refusal.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+}
+
+impl Explain for AskError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Network { fault: Fault::Silent, .. } => Kind::TimedOut,
+            Self::Network { .. } => Kind::Unavailable,
+            Self::Refused { status, .. } => match status {
+                401 => Kind::Unauthenticated,
+                403 => Kind::Forbidden,
+                404 => Kind::NotFound,
+                409 => Kind::Conflict,
+                413 => Kind::TooLarge,
+                507 => Kind::Full,
+                408 => Kind::TimedOut,
+                429 | 500.. => Kind::Unavailable,
+                _ => Kind::Invalid,
+            },
+            Self::TooLarge { .. } => Kind::TooLarge,
+            Self::Garbled { .. } => Kind::Internal,
+            Self::Identity(error) => error.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Network { fault: Fault::Refused | Fault::Unresolved, .. } => {
+                Some("is the URL right, and the server running?".into())
+            }
+            Self::Network { fault: Fault::Garbled, .. } => Some(
+                "something else answers there; the URL is that of plain HTTP, and HTTPS is at the next port"
+                    .into(),
+            ),
+            Self::Refused { status: 401, .. } => {
+                Some("this takes the certificate of a user that is neither over nor revoked".into())
+            }
+            Self::Refused { status: 507, .. } => {
+                Some("too many requests wait already: somebody has to approve or reject some".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A request that waits for somebody's decision.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Pending {
+    /// Its number, decimal.
+    pub id: String,
+    /// The request, PEM, as it was submitted.
+    pub csr: String,
+}
+
+/// A server, and who asks it. Cloning shares the connections.
+#[derive(Debug, Clone)]
+pub struct Server {
+    url: ServerUrl,
+    plain: reqwest::Client,
+    /// For what only users may do.
+    tls: Option<reqwest::Client>,
+}
+
+/// The door that is asked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Plain,
+    Tls,
+}
+
+impl Server {
+    /// The server at `url`, asked by nobody in particular.
+    ///
+    /// # Errors
+    /// When connections cannot be prepared.
+    pub fn new(url: ServerUrl) -> Result<Self, BuildError> {
+        // Somebody else in this process may have chosen the same one.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let plain = connections().tls_certs_only([]).build().map_err(BuildError::Tls)?;
+        Ok(Self { url, plain, tls: None })
+    }
+
+    /// The same, asked by the user whose certificate and key, PEM, these are.
+    ///
+    /// The server's own certificate says nothing here, as with the original's clients: it comes from an authority that nobody
+    /// can ask for. What a server in between could do with it: see what is asked, and refuse it; what it signs is not
+    /// believed, and the user's key does not leave this machine.
+    ///
+    /// # Errors
+    /// When the certificate and its key are of no use for TLS.
+    pub fn asked_by(self, user: &Secret<Vec<u8>>) -> Result<Self, BuildError> {
+        let identity = Identity::from_pem(user.expose()).map_err(BuildError::Certificate)?;
+        let builder = connections().tls_danger_accept_invalid_certs(true).tls_certs_only([]);
+        let tls = builder.identity(identity).build().map_err(BuildError::Tls)?;
+        Ok(Self { tls: Some(tls), ..self })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> &ServerUrl {
+        &self.url
+    }
+
+    /// The oldest CA certificate that is valid, PEM, over plain HTTP.
+    ///
+    /// # Errors
+    /// When there is no answer, or another one.
+    pub async fn oldest(&self, authority: Authority) -> Result<Vec<u8>, AskError> {
+        self.get(Door::Plain, &format!("/{authority}/crt/ca.crt.pem"), pem::ONE_BYTES_MAX).await
+    }
+
+    /// The same over HTTPS, from whoever answers there.
+    ///
+    /// # Errors
+    /// When there is no answer, or another one.
+    pub async fn oldest_over_tls(&self, authority: Authority) -> Result<Vec<u8>, AskError> {
+        self.get(Door::Tls, &format!("/{authority}/crt/ca.crt.pem"), pem::ONE_BYTES_MAX).await
+    }
+
+    /// The chain of CA certificates that followed others: for [`super::follow`].
+    ///
+    /// # Errors
+    /// When there is no answer, or another one.
+    pub async fn chain(&self, authority: Authority) -> Result<Vec<u8>, AskError> {
+        self.get(Door::Plain, &format!("/{authority}/crt/ca.crt.json"), pem::SEVERAL_BYTES_MAX).await
+    }
+
+    /// The revocation lists, PEM: for [`super::Lists::chosen`].
+    ///
+    /// # Errors
+    /// When there is no answer, or another one.
+    pub async fn lists(&self, authority: Authority) -> Result<Vec<u8>, AskError> {
+        self.get(Door::Plain, &format!("/{authority}/crl"), pem::LIST_BYTES_MAX).await
+    }
+
+    /// Submits a request, PEM, and gives its number.
+    ///
+    /// # Errors
+    /// When it is refused, or there is no answer: then it may have been taken.
+    pub async fn submit(&self, authority: Authority, request: &str) -> Result<String, AskError> {
+        let asked = Asked {
+            method: Method::PUT,
+            path: format!("/{authority}/csr"),
+            body: Some((REQUEST, request.to_owned())),
+        };
+        let (_, location) = self.ask(Door::Plain, &asked, pem::ONE_BYTES_MAX).await?;
+        let id = location.filter(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()));
+        id.ok_or_else(|| self.garbled(Door::Plain, &asked, "number of a request"))
+    }
+
+    /// A request as it was submitted, PEM.
+    ///
+    /// # Errors
+    /// When there is none of this number (404), or no answer.
+    pub async fn request(&self, authority: Authority, id: &str) -> Result<Vec<u8>, AskError> {
+        self.get(Door::Plain, &format!("/{authority}/csr/{}", part(id)), pem::ONE_BYTES_MAX).await
+    }
+
+    /// The certificate that was made of a request, PEM.
+    ///
+    /// # Errors
+    /// When there is none (yet: 404), or no answer.
+    pub async fn certificate(&self, authority: Authority, id: &str) -> Result<Vec<u8>, AskError> {
+        self.get(Door::Plain, &format!("/{authority}/crt/{}", part(id)), pem::ONE_BYTES_MAX).await
+    }
+
+    /// The requests that wait, for a user.
+    ///
+    /// # Errors
+    /// When whoever asks is no user, or there is no answer.
+    pub async fn pending(&self, authority: Authority) -> Result<Vec<Pending>, AskError> {
+        let asked = Asked::get(&format!("/{authority}/csr"));
+        let (body, _) = self.ask(Door::Tls, &asked, pem::LIST_BYTES_MAX).await?;
+        serde_json::from_slice(&body).map_err(|_| self.garbled(Door::Tls, &asked, "list of requests"))
+    }
+
+    /// Approves a request as a user: as it was submitted, or with what `template` (PEM) says in its place.
+    ///
+    /// # Errors
+    /// When it is refused, or there is no answer: then it may have been approved.
+    pub async fn approve(
+        &self,
+        authority: Authority,
+        id: &str,
+        template: Option<&str>,
+    ) -> Result<(), AskError> {
+        let body = template.map(|template| (REQUEST, template.to_owned()));
+        let path = format!("/{authority}/crt/{}", part(id));
+        self.ask(Door::Tls, &Asked { method: Method::PUT, path, body }, pem::ONE_BYTES_MAX).await.map(drop)
+    }
+
+    /// Rejects a request as a user.
+    ///
+    /// # Errors
+    /// When it is refused, or there is no answer: then it may have been rejected.
+    pub async fn reject(&self, authority: Authority, id: &str) -> Result<(), AskError> {
+        let path = format!("/{authority}/csr/{}", part(id));
+        let asked = Asked { method: Method::DELETE, path, body: None };
+        self.ask(Door::Tls, &asked, pem::ONE_BYTES_MAX).await.map(drop)
+    }
+
+    /// The certificate, PEM, that follows `old`, whose key is `key`, with the key of `request`.
+    ///
+    /// # Errors
+    /// When it is refused, or there is no answer: then there may be a certificate that nobody has, and another one can
+    /// be asked for with another key.
+    pub async fn renew(
+        &self,
+        authority: Authority,
+        old: &Certificate,
+        key: &PrivateKey,
+        request: &SigningRequest,
+    ) -> Result<Vec<u8>, AskError> {
+        let payload = json!({"crt_pem": old.to_pem(), "renew_csr_pem": request.to_pem()});
+        let body = json!(Statement::sign(&payload, key)).to_string();
+        let path = format!("/{authority}/crt/renew");
+        let asked = Asked { method: Method::PUT, path, body: Some((JSON, body)) };
+        Ok(self.ask(Door::Plain, &asked, pem::ONE_BYTES_MAX).await?.0)
+    }
+
+    /// Revokes a certificate as its holder, whose key is `key`.
+    ///
+    /// # Errors
+    /// When it is refused, or there is no answer: then it may have been revoked.
+    pub async fn revoke_own(
+        &self,
+        authority: Authority,
+        certificate: &Certificate,
+        key: &PrivateKey,
+    ) -> Result<(), AskError> {
+        let statement = Statement::sign(&json!({"revoke_crt_pem": certificate.to_pem()}), key);
+        self.revoke_by(Door::Plain, authority, json!(statement).to_string()).await
+    }
+
+    /// Revokes somebody's certificate as a user.
+    ///
+    /// # Errors
+    /// When it is refused, or there is no answer: then it may have been revoked.
+    pub async fn revoke(&self, authority: Authority, certificate: &Certificate) -> Result<(), AskError> {
+        let payload = json!({"revoke_crt_pem": certificate.to_pem()}).to_string();
+        self.revoke_by(Door::Tls, authority, unsigned(&payload).to_string()).await
+    }
+
+    /// Revokes the certificate of this serial number as a user.
+    ///
+    /// # Errors
+    /// When it is refused (409: it is revoked already), or there is no answer: then it may have been revoked.
+    pub async fn revoke_serial(&self, authority: Authority, serial: &Serial) -> Result<(), AskError> {
+        // A JSON number, of more digits than most programs take for one.
+        let payload = format!("{{\"revoke_serial\": {serial}}}");
+        self.revoke_by(Door::Tls, authority, unsigned(&payload).to_string()).await
+    }
+
+    async fn revoke_by(&self, door: Door, authority: Authority, body: String) -> Result<(), AskError> {
+        let path = format!("/{authority}/crt/revoke");
+        let asked = Asked { method: Method::PUT, path, body: Some((JSON, body)) };
+        self.ask(door, &asked, pem::ONE_BYTES_MAX).await.map(drop)
+    }
+
+    async fn get(&self, door: Door, path: &str, bytes_max: usize) -> Result<Vec<u8>, AskError> {
+        Ok(self.ask(door, &Asked::get(path), bytes_max).await?.0)
+    }
+
+    /// The body of an answer that says yes, and its `Location`.
+    async fn ask(
+        &self,
+        door: Door,
+        asked: &Asked,
+        bytes_max: usize,
+    ) -> Result<(Vec<u8>, Option<String>), AskError> {
+        let url = self.url_of(door, asked);
+        let network = |error| AskError::network(&asked.method, &url, error);
+        let http = match door {
+            Door::Plain => &self.plain,
+            // Whoever has no certificate is told so by the server; the door is open to them as well.
+            Door::Tls => match &self.tls {
+                Some(tls) => tls,
+                None => &connections()
+                    .tls_danger_accept_invalid_certs(true)
+                    .tls_certs_only([])
+                    .build()
+                    .map_err(|error| AskError::Identity(BuildError::Tls(error)))?,
+            },
+        };
+        let mut sending = http.request(asked.method.clone(), &url);
+        if let Some((media_type, body)) = &asked.body {
+            sending = sending.header(CONTENT_TYPE, HeaderValue::from_static(media_type)).body(body.clone());
+        } else if asked.method == Method::PUT {
+            // The original waits for the end of the stream where no length is said.
+            sending = sending.body(Vec::new());
+        }
+        let mut response = sending.send().await.map_err(network)?;
+        let body = read(&mut response, bytes_max).await.map_err(network)?;
+        let status = response.status();
+        if !status.is_success() {
+            let detail = body.as_deref().map(String::from_utf8_lossy).map(|text| one_line(text.trim()));
+            let detail = detail.map(|text| text.chars().take(DETAIL_MAX).collect::<String>());
+            let method = asked.method.clone();
+            let detail = detail.filter(|text| !text.is_empty());
+            return Err(AskError::Refused { method, url, status: status.as_u16(), detail });
+        }
+        let location =
+            response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        match body {
+            Some(body) => Ok((body, location)),
+            None => Err(AskError::TooLarge { url, bytes_max }),
+        }
+    }
+
+    fn url_of(&self, door: Door, asked: &Asked) -> String {
+        match door {
+            Door::Plain => self.url.plain(&asked.path),
+            Door::Tls => self.url.tls(&asked.path),
+        }
+    }
+
+    fn garbled(&self, door: Door, asked: &Asked, wanted: &'static str) -> AskError {
+        AskError::Garbled { method: asked.method.clone(), url: self.url_of(door, asked), wanted }
+    }
+}
+
+/// What is asked.
+struct Asked {
+    method: Method,
+    path: String,
+    /// The media type and the body.
+    body: Option<(&'static str, String)>,
+}
+
+impl Asked {
+    fn get(path: &str) -> Self {
+        Self { method: Method::GET, path: path.to_owned(), body: None }
+    }
+}
+
+impl AskError {
+    fn network(method: &Method, url: &str, error: reqwest::Error) -> Self {
+        let fault = Fault::of(&error);
+        // Its own text repeats the URL, which is said beside it.
+        let why = report(&error.without_url());
+        Self::Network { method: method.clone(), url: url.to_owned(), why, fault }
+    }
+}
+
+impl Fault {
+    fn of(error: &reqwest::Error) -> Self {
+        if error.is_timeout() {
+            return Self::Silent;
+        }
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                match error.kind() {
+                    io::ErrorKind::ConnectionRefused => return Self::Refused,
+                    io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => return Self::Reset,
+                    io::ErrorKind::TimedOut => return Self::Silent,
+                    io::ErrorKind::UnexpectedEof => return Self::Closed,
+                    io::ErrorKind::InvalidData => return Self::Garbled,
+                    _ => {}
+                }
+            }
+            let text = error.to_string();
+            if text.starts_with("dns error") || text.contains("failed to lookup address") {
+                return Self::Unresolved;
+            }
+            if text.contains("connection closed before") || text.contains("IncompleteMessage") {
+                return Self::Closed;
+            }
+            if text.contains("invalid HTTP") || text.contains("parsed") {
+                return Self::Garbled;
+            }
+            cause = error.source();
+        }
+        Self::Other
+    }
+}
+
+/// The whole body, or `None` when it is longer than `bytes_max`.
+async fn read(response: &mut Response, bytes_max: usize) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > bytes_max {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
+}
+
+/// How connections are made: no proxy reads along, and nobody is sent elsewhere.
+fn connections() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(concat!("caucase 0.9.17 provost/", env!("CARGO_PKG_VERSION")))
+        .redirect(Policy::none())
+        .no_proxy()
+        .connect_timeout(CONNECT_WITHIN)
+        .read_timeout(SILENT_AT_MOST)
+        .timeout(WITHIN)
+        // One renewal at a time needs no more, and a server of old closes them anyway.
+        .pool_max_idle_per_host(4)
+        .pool_idle_timeout(Duration::from_secs(5))
+}
+
+/// One part of a path.
+fn part(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// What comes of asking somebody who takes one connection and says `answer`.
+    fn asked(answer: &'static [u8]) -> Result<Vec<u8>, AskError> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let other = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                asked.push(byte[0]);
+            }
+            stream.write_all(answer).unwrap();
+            String::from_utf8(asked).unwrap()
+        });
+        let got = ask(&url);
+        assert!(other.join().unwrap().starts_with("GET /cas/crt/ca.crt.pem HTTP/1.1\r\n"));
+        got
+    }
+
+    fn ask(url: &str) -> Result<Vec<u8>, AskError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(Server::new(url.parse().unwrap()).unwrap().oldest(Authority::Services))
+    }
+
+    #[test]
+    fn what_the_network_does_is_told_apart() {
+        let fault = |asked: Result<Vec<u8>, AskError>| match asked.unwrap_err() {
+            AskError::Network { fault, .. } => fault,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(fault(asked(b"")), Fault::Closed);
+        assert_eq!(fault(asked(b"SSH-2.0-OpenSSH_9.2\r\n")), Fault::Garbled);
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        assert_eq!(fault(ask(&format!("http://{free}"))), Fault::Refused);
+        assert_eq!(fault(ask("http://name.invalid:8000")), Fault::Unresolved);
+        let cut = asked(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+        assert!(cut.as_ref().unwrap_err().is_network(), "{cut:?}");
+    }
+
+    #[test]
+    fn answers_are_told_from_refusals() {
+        assert_eq!(asked(b"HTTP/1.0 200 OK\r\n\r\nPEM").unwrap(), b"PEM");
+        let refused = asked(b"HTTP/1.0 507 Full\r\nContent-Length: 9\r\n\r\nb'no\x1b[1m'").unwrap_err();
+        assert_eq!((refused.status(), refused.kind()), (Some(507), Kind::Full));
+        assert!(refused.to_string().ends_with("/cas/crt/ca.crt.pem: b'no [1m'"), "{refused}");
+        // Nobody is sent elsewhere.
+        let moved =
+            asked(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
+        assert_eq!(moved.unwrap_err().status(), Some(302));
+    }
+}
