@@ -77,6 +77,8 @@ impl Lists {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use base::Span;
     use x509::{CertificateTemplate, CrlTemplate, KeySpec, Name, PrivateKey, Serial, extension};
 
@@ -151,7 +153,7 @@ mod tests {
     fn what_is_no_list_of_theirs_changes_nothing() {
         let (a, x) = (Ca::new("a"), Ca::new("x"));
         let chosen = |answer: &[u8]| {
-            Lists::chosen(&[a.list(1, 0)], answer, &[a.certificate.clone()], START).unwrap_err()
+            Lists::chosen(&[a.list(1, 0)], answer, slice::from_ref(&a.certificate), START).unwrap_err()
         };
         assert!(matches!(chosen(b""), UnusableLists::Foreign));
         assert!(matches!(chosen(b"<html>"), UnusableLists::Foreign));
