@@ -104,6 +104,20 @@ pub fn follow(known: &[Certificate], chain: &[u8], now: Timestamp) -> Result<Vec
     Ok(trusted)
 }
 
+/// The CA certificate with this fingerprint, the SHA-256 of its DER, if the authority has it: the oldest one, or one of those
+/// that the chain says followed. Who says so does not matter, as the fingerprint does.
+///
+/// # Errors
+/// When one of the answers is not what it should be.
+pub fn pinned(oldest: &[u8], chain: &[u8], fingerprint: &[u8; 32]) -> Result<Option<Certificate>, Unusable> {
+    let oldest = Certificate::from_pem(oldest).map_err(Unusable::Certificate)?;
+    let followed = statements(chain)?;
+    let followed = followed.iter().map(|statement| Succession::read(statement).map(|one| one.new));
+    let mut all = vec![oldest];
+    all.extend(followed.collect::<Result<Vec<_>, _>>()?);
+    Ok(all.into_iter().find(|one| one.fingerprint() == *fingerprint))
+}
+
 /// Of `certificates` those on which trust can rest at `now`: CA certificates that are valid and signed by their own key.
 #[must_use]
 pub fn anchors(certificates: &[Certificate], now: Timestamp) -> Vec<Certificate> {
@@ -254,6 +268,16 @@ mod tests {
         assert_eq!(rest(0), [a, b.clone()]);
         assert_eq!(rest(15), [b]);
         assert_eq!((rest(-1), rest(21)), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn who_is_pinned_is_found_wherever_it_stands() {
+        let [(key_a, a), (key_b, b), (_, c), (_, x)] = [10, 20, 30, 40].map(ca);
+        let chain = json!([follows(&a, &b, &key_a), follows(&b, &c, &key_b)]).to_string();
+        let found =
+            |one: &Certificate| pinned(a.to_pem().as_bytes(), chain.as_bytes(), &one.fingerprint()).unwrap();
+        assert_eq!([&a, &b, &c].map(found), [Some(a.clone()), Some(b.clone()), Some(c.clone())]);
+        assert_eq!(found(&x), None);
     }
 
     #[test]

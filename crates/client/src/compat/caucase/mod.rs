@@ -22,7 +22,7 @@ use std::str::FromStr;
 use reqwest::Method;
 
 pub use ask::{AskError, Fault, Pending, Server};
-pub use chain::{Unusable, anchors, certificates, follow};
+pub use chain::{Unusable, anchors, certificates, follow, pinned};
 pub use lists::{Lists, UnusableLists};
 pub use url::{BadServerUrl, ServerUrl};
 
