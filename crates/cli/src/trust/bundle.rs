@@ -8,7 +8,7 @@ use client::v1::{self, trust};
 use wire::TrustBundle;
 
 use super::error::TrustCommandError;
-use super::kept_file::KeptFile;
+use crate::kept_file::KeptFile;
 use crate::output;
 use crate::session::Session;
 use crate::table::counted;

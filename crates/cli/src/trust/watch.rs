@@ -21,8 +21,9 @@ use wire::{TrustApplied, TrustBundle};
 
 use super::bundle::{holding, pem};
 use super::error::TrustCommandError;
-use super::hook;
-use super::kept_file::{KeptFile, Owed};
+
+use crate::hook;
+use crate::kept_file::{KeptFile, Owed};
 use crate::output;
 use crate::session::Session;
 

@@ -11,7 +11,7 @@ const WITHIN: Duration = Duration::from_secs(600);
 
 /// Runs `command` in a shell to its end; `Err` says how it failed. When this is dropped before, it is asked to end, with
 /// whatever it has started.
-pub(super) async fn run(command: &str) -> Result<(), String> {
+pub(crate) async fn run(command: &str) -> Result<(), String> {
     let mut shell = std::process::Command::new("sh");
     // In a group of its own, so that whatever it starts ends with it. Standard output is for what we have to say.
     shell.args(["-c", command]).stdin(Stdio::null()).stdout(std::io::stderr()).process_group(0);

@@ -20,7 +20,7 @@ const MODE: u32 = 0o644;
 
 /// Where a file is that is kept.
 #[derive(Debug)]
-pub(super) struct KeptFile {
+pub(crate) struct KeptFile {
     path: PathBuf,
     /// What stands behind the name of what is going to be it.
     part: String,
@@ -35,7 +35,7 @@ struct Found {
 
 impl KeptFile {
     /// That at `path`; where there is a link, what it leads to.
-    pub(super) fn at(path: &Path) -> io::Result<Self> {
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
         let is_link = path.symlink_metadata().is_ok_and(|found| found.is_symlink());
         let path = if is_link { path.canonicalize()? } else { path.to_owned() };
         if path.file_name().is_none() {
@@ -48,7 +48,7 @@ impl KeptFile {
     ///
     /// # Errors
     /// The system's; then it is what it was, or all of `bytes` where only its folder could not be made to last.
-    pub(super) fn make(&self, bytes: &[u8]) -> io::Result<bool> {
+    pub(crate) fn make(&self, bytes: &[u8]) -> io::Result<bool> {
         let found = self.look(bytes)?;
         if !found.is_the_same {
             self.write(bytes, &found)?;
@@ -57,7 +57,7 @@ impl KeptFile {
     }
 
     /// Whether it is `bytes`.
-    pub(super) fn is(&self, bytes: &[u8]) -> io::Result<bool> {
+    pub(crate) fn is(&self, bytes: &[u8]) -> io::Result<bool> {
         Ok(self.look(bytes)?.is_the_same)
     }
 
@@ -127,7 +127,7 @@ impl KeptFile {
     }
 
     /// Keeps others from keeping it; `None` where somebody does so already.
-    pub(super) fn lock(&mut self) -> io::Result<Option<Owed>> {
+    pub(crate) fn lock(&mut self) -> io::Result<Option<Owed>> {
         let path = self.beside("");
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
@@ -147,19 +147,19 @@ impl KeptFile {
 /// Whether the hook of a file is owed: it is another one, and whoever is to know has not been told for certain. It lasts,
 /// whenever the program ends.
 #[derive(Debug)]
-pub(super) struct Owed {
+pub(crate) struct Owed {
     file: File,
     path: PathBuf,
 }
 
 impl Owed {
     /// Whether it is.
-    pub(super) fn is_owed(&self) -> io::Result<bool> {
+    pub(crate) fn is_owed(&self) -> io::Result<bool> {
         Ok(self.file.metadata()?.len() > 0)
     }
 
     /// It is from now on. To be said before the file becomes another one.
-    pub(super) fn owe(&mut self) -> io::Result<()> {
+    pub(crate) fn owe(&mut self) -> io::Result<()> {
         if !self.is_owed()? {
             self.file.rewind()?;
             self.file.write_all(b"the hook is to be run\n")?;
@@ -170,7 +170,7 @@ impl Owed {
     }
 
     /// It is not any more.
-    pub(super) fn pay(&mut self) -> io::Result<()> {
+    pub(crate) fn pay(&mut self) -> io::Result<()> {
         self.file.set_len(0)?;
         self.file.sync_all()
     }
