@@ -294,3 +294,6 @@ fn remains(key: &KeptFile, certificate: &KeptFile) -> Result<Remains, PairError>
     });
     Ok(remains)
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,6 +74,13 @@ fn run_errand() {
     let done = match what {
         "replace" => layout.replace(folder),
         "recover" => layout.pair(folder).recover().map(drop),
+        "append" => append_certificate(&folder.join("f.pem"), &ready(folder)[0]).map(drop),
+        "store-file" => {
+            Collection::at(&folder.join("f.pem")).store(&ready(folder)).map(drop).map_err(Into::into)
+        }
+        "store-folder" => {
+            Collection::at(&folder.join("d")).store(&ready(folder)).map(drop).map_err(Into::into)
+        }
         other => panic!("{other}"),
     };
     println!("{}", done.map_or_else(|error| report(&error), |()| "done".into()));
@@ -141,6 +148,70 @@ fn whoever_is_killed_leaves_a_pair() {
             layout.is_key_new && layout.key != layout.certificate,
             "two files are torn in between"
         );
+    }
+}
+
+/// The certificates that lie ready for what another process is to do.
+fn ready(folder: &Path) -> Vec<Certificate> {
+    Collection::at(&folder.join("ready.pem")).load().items
+}
+
+/// Nothing is ever half written, and whoever comes next does all of it and leaves nothing behind.
+#[test]
+fn whoever_is_killed_leaves_whole_files() {
+    run_errand();
+    let name = Name::from_common_name("holder").unwrap();
+    let entropy = Entropy::seeded(1);
+    let keys = [0; 3].map(|_| PrivateKey::generate(KeySpec::P256).unwrap());
+    let [first, second, third] = keys.each_ref().map(|key| certificate(key, &name, 0, &entropy));
+    let key = keys[0].to_pem();
+    for what in ["append", "store-file", "store-folder"] {
+        let mut killed = 0;
+        for before in 1.. {
+            let folder = tempfile::tempdir().unwrap();
+            let folder = folder.path();
+            let (file, in_folder) = (folder.join("f.pem"), folder.join("d"));
+            let new = [first.clone(), second.clone()];
+            Collection::at(&folder.join("ready.pem")).store(&new).unwrap();
+            match what {
+                "append" => std::fs::write(&file, key.expose()).unwrap(),
+                "store-file" => assert!(Collection::at(&file).store(std::slice::from_ref(&third)).unwrap()),
+                _ => assert!(Collection::at(&in_folder).store(&[second.clone(), third.clone()]).unwrap()),
+            }
+            let run = |before| {
+                let mut command = errand("whoever_is_killed_leaves_whole_files", what, 0, before, folder);
+                is_done(&command.output().unwrap())
+            };
+            let is_done = run(before);
+            if what == "store-folder" {
+                // Whoever is trusted then and now is trusted at any moment, and nobody is half there.
+                let held = Collection::<Certificate>::at(&in_folder).load();
+                assert!(held.unreadable.is_empty() && held.items.contains(&second), "{held:?}");
+                run(0);
+                assert_eq!(Collection::<Certificate>::at(&in_folder).load().items.len(), 2);
+                assert!(!Collection::at(&in_folder).store(&new).unwrap());
+                assert_eq!(names(&in_folder).len(), 2);
+            } else {
+                let both = first.to_pem() + &second.to_pem();
+                let [old, new] = match what {
+                    "append" => [key.expose().clone(), key.expose().clone() + &first.to_pem()],
+                    _ => [third.to_pem(), both],
+                };
+                let found = std::fs::read_to_string(&file).unwrap();
+                assert!(found == new || !is_done && found == old, "{before}: {found}");
+                run(0);
+                assert_eq!(std::fs::read_to_string(&file).unwrap(), new);
+                let is_tidy = names(folder) == ["f.pem", "ready.pem"];
+                // What is done already is not done again, and nothing but the next writing looks for remains.
+                assert!(is_tidy || found == new, "{before}: {:?}", names(folder));
+            }
+            if is_done {
+                break;
+            }
+            killed += 1;
+        }
+        println!("{what}: killed {killed} times");
+        assert!(killed > 5);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What tests of what a holder has on disk need: certificates, and `openssl`.
 
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use base::{Entropy, Timestamp};
@@ -54,7 +55,6 @@ pub(super) fn names(folder: &Path) -> Vec<String> {
 }
 
 /// The permission bits of a file.
-pub(super) fn mode(path: &PathBuf) -> u32 {
-    use std::os::unix::fs::PermissionsExt as _;
+pub(super) fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o7777
 }
