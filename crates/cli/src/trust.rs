@@ -13,8 +13,6 @@ mod certificates;
 mod duration;
 mod error;
 mod explain;
-mod hook;
-mod kept_file;
 mod offer;
 mod provider;
 mod relation;

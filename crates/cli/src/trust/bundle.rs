@@ -8,11 +8,14 @@ use client::v1::{self, trust};
 use wire::TrustBundle;
 
 use super::error::TrustCommandError;
-use super::kept_file::KeptFile;
+use crate::kept_file::{KeptFile, NewFile};
 use crate::output;
 use crate::session::Session;
 use crate::table::counted;
 use crate::view;
+
+/// Whoever is to trust what a bundle has may read it.
+pub(super) const NEW: NewFile = NewFile::Mode(0o644);
 
 #[derive(Debug, Args)]
 pub(super) struct Bundle {
@@ -34,8 +37,9 @@ impl Bundle {
             return Ok(());
         };
         let unwritable = |source| TrustCommandError::File { path: path.clone(), source };
-        let is_new =
-            KeptFile::at(&path).and_then(|file| file.make(pem(&bundle).as_bytes())).map_err(unwritable)?;
+        let is_new = KeptFile::at(&path, NEW)
+            .and_then(|file| file.make(pem(&bundle).as_bytes()))
+            .map_err(unwritable)?;
         if session.wants_json() {
             session.print(&(view::json(&bundle) + "\n"))?;
         }

@@ -8,6 +8,7 @@ use x509::ParseError;
 use x509::pem::PemError;
 
 use crate::error::CommandError;
+use crate::hook::HookError;
 use crate::input::InputError;
 
 /// A command did not do what it was asked for.
@@ -44,7 +45,7 @@ pub(super) enum TrustCommandError {
     Kept(PathBuf),
     /// A hook failed.
     #[error("the file is as it is to be, but its hook {0}")]
-    Hook(String),
+    Hook(HookError),
 }
 
 impl From<InputError> for TrustCommandError {

@@ -19,15 +19,19 @@ use serde_json::json;
 use tokio::time::Instant;
 use wire::{TrustApplied, TrustBundle};
 
-use super::bundle::{holding, pem};
+use super::bundle::{NEW, holding, pem};
 use super::error::TrustCommandError;
-use super::hook;
-use super::kept_file::{KeptFile, Owed};
+
+use crate::hook;
+use crate::kept_file::{KeptFile, Owed};
 use crate::output;
 use crate::session::Session;
 
 /// The pauses after something went wrong: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// A hook that takes longer is ended, and has failed: what comes after it must not be kept waiting.
+const HOOK_WITHIN: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Args)]
 #[command(
@@ -71,7 +75,7 @@ struct Keeper<'w> {
 impl Watch {
     pub(super) async fn run(self, session: &mut Session) -> Result<(), TrustCommandError> {
         let unusable = |source| TrustCommandError::File { path: self.out.clone(), source };
-        let mut file = KeptFile::at(&self.out).map_err(unusable)?;
+        let mut file = KeptFile::at(&self.out, NEW).map_err(unusable)?;
         // What can never be is said at once, and not tried again and again.
         let Some(owed) = file.lock().map_err(unusable)? else {
             return Err(TrustCommandError::Kept(self.out.clone()));
@@ -168,7 +172,7 @@ impl Keeper<'_> {
         if let Some(command) = &self.watch.hook
             && self.owed.is_owed().map_err(unwritable)?
         {
-            hook::run(command).await.map_err(TrustCommandError::Hook)?;
+            hook::run(command, HOOK_WITHIN).await.map_err(TrustCommandError::Hook)?;
             self.owed.pay().map_err(unwritable)?;
         }
         if self.confirmed.as_ref() != Some(&bundle.hash) {

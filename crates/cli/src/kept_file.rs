@@ -1,8 +1,9 @@
-//! A file that is one set of certificates or another, and never a part of one.
+//! A file that is one thing or another, such as this set of certificates or that, and never a part of one.
 //!
 //! ```text
 //! .NAME.provost         whoever keeps NAME has it locked; what is in it, says whether a hook is owed
 //! .NAME.provost-part    what is going to be NAME, while it is written; with a number behind it where nobody keeps NAME
+//! .NAME.provost-next    the same, where whoever writes it has the folder to themselves (`holder`)
 //! ```
 //! What is written gets another name until it is on the disk as a whole; then it takes the name of what was there, with its
 //! mode and its owner. Whoever reads NAME finds the one or the other, whenever anybody pulls the plug.
@@ -13,17 +14,27 @@ use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
-use crate::durable::sync_folder_of;
+use crate::durable::{step, sync_folder_of, write_all};
 
-/// The mode of a file that was not there.
-const MODE: u32 = 0o644;
+/// As many links in a row are followed as Linux follows.
+const LINKS_MAX: usize = 40;
+
+/// Who may do what with a file that was not there. One that was there keeps its mode and its owner.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum NewFile {
+    /// These permission bits, whatever the umask.
+    Mode(u32),
+    /// What the umask, or the folder, makes of "everybody reads and writes".
+    Umask,
+}
 
 /// Where a file is that is kept.
 #[derive(Debug)]
-pub(super) struct KeptFile {
+pub(crate) struct KeptFile {
     path: PathBuf,
     /// What stands behind the name of what is going to be it.
     part: String,
+    new: NewFile,
 }
 
 /// How it is with a file.
@@ -34,21 +45,39 @@ struct Found {
 }
 
 impl KeptFile {
-    /// That at `path`; where there is a link, what it leads to.
-    pub(super) fn at(path: &Path) -> io::Result<Self> {
-        let is_link = path.symlink_metadata().is_ok_and(|found| found.is_symlink());
-        let path = if is_link { path.canonicalize()? } else { path.to_owned() };
+    /// That at `path`; where there is a link, what it leads to, be it there or not.
+    ///
+    /// # Errors
+    /// Where `path` names no file, or links lead nowhere but to each other.
+    pub(crate) fn at(path: &Path, new: NewFile) -> io::Result<Self> {
+        let path = target_of(path)?;
         if path.file_name().is_none() {
             return Err(io::Error::other("it names no file"));
         }
-        Ok(Self { path, part: format!("-part-{}", std::process::id()) })
+        Ok(Self { path, part: format!("-part-{}", std::process::id()), new })
+    }
+
+    /// The same for whoever has its folder to themselves: what one leaves who is killed, the next one finds.
+    pub(crate) fn alone(mut self) -> Self {
+        "-next".clone_into(&mut self.part);
+        self
+    }
+
+    /// Where it is, without links.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where what is going to be it is, while it is written.
+    pub(crate) fn part(&self) -> PathBuf {
+        self.beside(&self.part)
     }
 
     /// Makes it `bytes`, and says whether it was anything else.
     ///
     /// # Errors
     /// The system's; then it is what it was, or all of `bytes` where only its folder could not be made to last.
-    pub(super) fn make(&self, bytes: &[u8]) -> io::Result<bool> {
+    pub(crate) fn make(&self, bytes: &[u8]) -> io::Result<bool> {
         let found = self.look(bytes)?;
         if !found.is_the_same {
             self.write(bytes, &found)?;
@@ -57,7 +86,7 @@ impl KeptFile {
     }
 
     /// Whether it is `bytes`.
-    pub(super) fn is(&self, bytes: &[u8]) -> io::Result<bool> {
+    pub(crate) fn is(&self, bytes: &[u8]) -> io::Result<bool> {
         Ok(self.look(bytes)?.is_the_same)
     }
 
@@ -83,36 +112,76 @@ impl KeptFile {
     }
 
     fn write(&self, bytes: &[u8], found: &Found) -> io::Result<()> {
-        self.remove_part()?;
-        let part = self.beside(&self.part);
-        let written = Self::write_part(&part, bytes, found).and_then(|()| std::fs::rename(&part, &self.path));
-        if let Err(error) = written {
-            // What went wrong is said; that half of it could not be removed as well would not help.
-            let _ = std::fs::remove_file(&part);
+        self.prepare_as(bytes, found)?;
+        if let Err(error) = self.rename_part() {
+            let _ = std::fs::remove_file(self.part());
             return Err(error);
         }
         sync_folder_of(&self.path)
     }
 
-    fn write_part(part: &Path, bytes: &[u8], found: &Found) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(part)?;
-        file.write_all(bytes)?;
-        let mut mode = MODE;
-        if let Some((its, owner, group)) = found.whose {
+    /// Writes beside it what [`KeptFile::finish`] makes it. The bytes are on the disk then, their name may not be.
+    ///
+    /// # Errors
+    /// The system's; then nothing is beside it.
+    pub(crate) fn prepare(&self, bytes: &[u8]) -> io::Result<()> {
+        self.prepare_as(bytes, &self.look(bytes)?)
+    }
+
+    /// Makes it what [`KeptFile::prepare`] wrote, for good.
+    ///
+    /// # Errors
+    /// The system's; then it is the one or the other.
+    pub(crate) fn finish(&self) -> io::Result<()> {
+        self.rename_part()?;
+        sync_folder_of(&self.path)
+    }
+
+    fn rename_part(&self) -> io::Result<()> {
+        step();
+        std::fs::rename(self.part(), &self.path)
+    }
+
+    fn prepare_as(&self, bytes: &[u8], found: &Found) -> io::Result<()> {
+        self.remove_part()?;
+        let part = self.part();
+        let written = self.write_part(&part, bytes, found);
+        if written.is_err() {
+            // What went wrong is said; that half of it could not be removed as well would not help.
+            let _ = std::fs::remove_file(&part);
+        }
+        written
+    }
+
+    fn write_part(&self, part: &Path, bytes: &[u8], found: &Found) -> io::Result<()> {
+        // Only what the umask is asked about is ever there for others before it has its mode and its owner.
+        let (mode, at_first) = match (found.whose, self.new) {
+            (Some((mode, ..)), _) | (None, NewFile::Mode(mode)) => (Some(mode), 0o600),
+            (None, NewFile::Umask) => (None, 0o666),
+        };
+        step();
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(at_first).open(part)?;
+        write_all(&mut file, bytes)?;
+        if let Some((_, owner, group)) = found.whose {
             let now = file.metadata()?;
             if (now.uid(), now.gid()) != (owner, group) {
+                step();
                 fchown(&file, Some(owner), Some(group))?;
             }
-            mode = its;
         }
         // Behind the owner, with whom some of it goes.
-        file.set_permissions(Permissions::from_mode(mode))?;
+        if let Some(mode) = mode {
+            step();
+            file.set_permissions(Permissions::from_mode(mode))?;
+        }
+        step();
         file.sync_all()
     }
 
     /// What was left by somebody who was killed is of no use to anybody.
-    fn remove_part(&self) -> io::Result<()> {
-        match std::fs::remove_file(self.beside(&self.part)) {
+    pub(crate) fn remove_part(&self) -> io::Result<()> {
+        step();
+        match std::fs::remove_file(self.part()) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             Ok(()) | Err(_) => Ok(()),
         }
@@ -127,7 +196,7 @@ impl KeptFile {
     }
 
     /// Keeps others from keeping it; `None` where somebody does so already.
-    pub(super) fn lock(&mut self) -> io::Result<Option<Owed>> {
+    pub(crate) fn lock(&mut self) -> io::Result<Option<Owed>> {
         let path = self.beside("");
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
@@ -147,19 +216,19 @@ impl KeptFile {
 /// Whether the hook of a file is owed: it is another one, and whoever is to know has not been told for certain. It lasts,
 /// whenever the program ends.
 #[derive(Debug)]
-pub(super) struct Owed {
+pub(crate) struct Owed {
     file: File,
     path: PathBuf,
 }
 
 impl Owed {
     /// Whether it is.
-    pub(super) fn is_owed(&self) -> io::Result<bool> {
+    pub(crate) fn is_owed(&self) -> io::Result<bool> {
         Ok(self.file.metadata()?.len() > 0)
     }
 
     /// It is from now on. To be said before the file becomes another one.
-    pub(super) fn owe(&mut self) -> io::Result<()> {
+    pub(crate) fn owe(&mut self) -> io::Result<()> {
         if !self.is_owed()? {
             self.file.rewind()?;
             self.file.write_all(b"the hook is to be run\n")?;
@@ -170,10 +239,21 @@ impl Owed {
     }
 
     /// It is not any more.
-    pub(super) fn pay(&mut self) -> io::Result<()> {
+    pub(crate) fn pay(&mut self) -> io::Result<()> {
         self.file.set_len(0)?;
         self.file.sync_all()
     }
+}
+
+/// What `path` leads to, which need not be there.
+fn target_of(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        // Whatever else is in the way is met again by whoever opens it.
+        let Ok(target) = path.read_link() else { return Ok(path) };
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    Err(io::Error::other("too many links lead to it"))
 }
 
 #[cfg(test)]
@@ -181,6 +261,8 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    const NEW: NewFile = NewFile::Mode(0o644);
 
     fn names(folder: &Path) -> Vec<String> {
         let entries = std::fs::read_dir(folder).unwrap();
@@ -198,7 +280,7 @@ mod tests {
     fn a_file_is_replaced_when_it_is_another_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f");
-        let mut file = KeptFile::at(&path).unwrap();
+        let mut file = KeptFile::at(&path, NEW).unwrap();
         let _owed = file.lock().unwrap().unwrap();
         assert!(file.make(b"one").unwrap());
         assert_eq!((std::fs::read(&path).unwrap(), mode(&path)), (b"one".to_vec(), 0o644));
@@ -219,23 +301,56 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("inner");
         std::fs::create_dir(&inner).unwrap();
-        assert!(KeptFile::at(&inner).unwrap().make(b"x").is_err());
-        assert!(KeptFile::at(Path::new("/")).is_err());
-        assert!(KeptFile::at(&folder.path().join("absent/f")).unwrap().make(b"x").is_err());
+        assert!(KeptFile::at(&inner, NEW).unwrap().make(b"x").is_err());
+        assert!(KeptFile::at(Path::new("/"), NEW).is_err());
+        assert!(KeptFile::at(&folder.path().join("absent/f"), NEW).unwrap().make(b"x").is_err());
         assert_eq!(names(folder.path()), ["inner"]);
         // A link stays one.
         let (target, link) = (inner.join("f"), folder.path().join("link"));
         std::fs::write(&target, "one").unwrap();
         symlink(&target, &link).unwrap();
-        assert!(KeptFile::at(&link).unwrap().make(b"two").unwrap());
+        assert!(KeptFile::at(&link, NEW).unwrap().make(b"two").unwrap());
         assert!(link.is_symlink());
         assert_eq!(std::fs::read(&target).unwrap(), b"two");
+    }
+
+    /// Links that lead to nothing lead to what is made, and it is made where they lead to.
+    #[test]
+    fn what_a_link_leads_to_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inner, link) = (folder.path().join("inner"), folder.path().join("link"));
+        std::fs::create_dir(&inner).unwrap();
+        symlink("inner/second", &link).unwrap();
+        symlink("../third", inner.join("second")).unwrap();
+        assert!(KeptFile::at(&link, NEW).unwrap().make(b"x").unwrap());
+        assert!(link.is_symlink() && inner.join("second").is_symlink());
+        assert_eq!(std::fs::read(folder.path().join("third")).unwrap(), b"x");
+        assert_eq!((names(folder.path()).len(), names(&inner).len()), (3, 1));
+        symlink("round", folder.path().join("round")).unwrap();
+        assert!(KeptFile::at(&folder.path().join("round"), NEW).is_err());
+    }
+
+    #[test]
+    fn a_new_file_has_the_mode_that_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let made = |name: &str, new| {
+            KeptFile::at(&path(name), new).unwrap().make(b"x").unwrap();
+            mode(&path(name))
+        };
+        assert_eq!(made("key", NewFile::Mode(0o600)), 0o600);
+        // What the umask of whoever runs this makes of a file.
+        std::fs::write(path("plain"), "").unwrap();
+        assert_eq!(made("umask", NewFile::Umask), mode(&path("plain")));
+        std::fs::set_permissions(path("key"), Permissions::from_mode(0o604)).unwrap();
+        KeptFile::at(&path("key"), NewFile::Umask).unwrap().make(b"y").unwrap();
+        assert_eq!(mode(&path("key")), 0o604);
     }
 
     #[test]
     fn what_is_owed_is_remembered_and_one_keeps_a_file() {
         let folder = tempfile::tempdir().unwrap();
-        let mut file = KeptFile::at(&folder.path().join("f")).unwrap();
+        let mut file = KeptFile::at(&folder.path().join("f"), NEW).unwrap();
         let mut owed = file.lock().unwrap().unwrap();
         assert!(!owed.is_owed().unwrap());
         assert!(file.lock().unwrap().is_none());

@@ -1,0 +1,101 @@
+//! The command that is run when a file is another one.
+
+use std::io;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+/// How a hook failed: what comes behind "the hook".
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HookError {
+    /// There is no shell, or no room for it.
+    #[error("could not be started: {0}")]
+    NotStarted(io::Error),
+    /// Nobody knows how it ended.
+    #[error("is lost: {0}")]
+    Lost(io::Error),
+    /// It says so itself, or was ended by somebody else.
+    #[error("{}", ended(*.0))]
+    Failed(ExitStatus),
+    /// It took longer than it may.
+    #[error("took longer than {} s, and was ended", .0.as_secs_f64())]
+    TooLong(Duration),
+}
+
+fn ended(status: ExitStatus) -> String {
+    match status.code() {
+        Some(code) => format!("failed with exit code {code}"),
+        None => format!("was ended by signal {}", status.signal().unwrap_or_default()),
+    }
+}
+
+/// Runs `command` in a shell to its end, which is made after `within`. When this is dropped before, it is asked to end,
+/// with whatever it has started.
+pub(crate) async fn run(command: &str, within: Duration) -> Result<(), HookError> {
+    let mut shell = std::process::Command::new("sh");
+    // In a group of its own, so that whatever it starts ends with it. Standard output is for what we have to say.
+    shell.args(["-c", command]).stdin(Stdio::null()).stdout(std::io::stderr()).process_group(0);
+    let mut child = tokio::process::Command::from(shell).spawn().map_err(HookError::NotStarted)?;
+    let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
+    let ended = tokio::time::timeout(within, child.wait()).await;
+    match ended {
+        Ok(ended) => {
+            group.0 = None;
+            let status = ended.map_err(HookError::Lost)?;
+            if status.success() { Ok(()) } else { Err(HookError::Failed(status)) }
+        }
+        Err(_) => {
+            group.signal(Signal::KILL);
+            Err(HookError::TooLong(within))
+        }
+    }
+}
+
+/// The processes of a hook that has not ended.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn signal(&mut self, signal: Signal) {
+        if let Some(leader) = self.0.take() {
+            // All of them may have ended.
+            let _ = kill_process_group(leader, signal);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::TERM);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(command: &str, within: Duration) -> Result<(), String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(super::run(command, within)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_hook_tells_how_it_ended() {
+        for (command, expected) in [
+            ("true", Ok(())),
+            ("exit 3", Err("failed with exit code 3")),
+            ("kill -9 $$", Err("was ended by signal 9")),
+            ("read line", Err("failed with exit code 1")),
+        ] {
+            assert_eq!(run(command, Duration::from_secs(600)), expected.map_err(str::to_owned), "{command}");
+        }
+    }
+
+    /// Also one that has started others, which would hold what comes after it.
+    #[test]
+    fn a_hook_that_takes_too_long_is_ended() {
+        let ended = run("sleep 600 & sleep 600", Duration::from_millis(500));
+        assert_eq!(ended, Err("took longer than 0.5 s, and was ended".to_owned()));
+    }
+}
