@@ -1,0 +1,104 @@
+//! Why what a holder has is not what it should be.
+
+use std::path::PathBuf;
+
+use base::{Explain, Kind};
+use client::compat::caucase::{AskError, Unusable, UnusableLists};
+use x509::{KeyError, ParseError, VerifyError};
+
+use super::folder_lock::WriteError;
+use super::pair_error::PairError;
+use super::pem_file_error::PemFileError;
+
+/// Something was not brought up to date. What was there before is still there.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HolderError {
+    /// The server did not answer, or said no.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// What the server says of its CA certificates cannot be used.
+    #[error(transparent)]
+    Authorities(#[from] Unusable),
+    /// What it says of revoked certificates cannot be used.
+    #[error(transparent)]
+    Lists(#[from] UnusableLists),
+    /// CA certificates are held, and none of them is valid: whoever answers now may be anybody.
+    #[error("Local trust store is unusable: no CA certificate in {} is valid and signed by itself", .0.display())]
+    NoneValid(PathBuf),
+    /// The server's authority is another one than was expected.
+    #[error("the server has no CA certificate with the fingerprint that is pinned")]
+    NotPinned {
+        /// That of the oldest CA certificate that it has, hex.
+        found: String,
+    },
+    /// A file cannot be read.
+    #[error(transparent)]
+    File(#[from] PemFileError),
+    /// A file cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// A certificate and its key.
+    #[error(transparent)]
+    Pair(#[from] PairError),
+    /// The server answered with something else than a certificate.
+    #[error("the server's answer is no certificate")]
+    NoCertificate(#[source] ParseError),
+    /// The server answered with somebody else's certificate.
+    #[error("the server's answer is a certificate of another key, and was not kept")]
+    OtherKey,
+    /// The server answered with a certificate that nobody would believe.
+    #[error(
+        "the server's answer is a certificate that none of the trusted CA certificates stands for, and was not kept"
+    )]
+    Unverified(#[source] VerifyError),
+    /// No key can be made.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// No thread makes the key.
+    #[error("no key could be made")]
+    Runtime,
+}
+
+impl HolderError {
+    /// Whether it is the network's, and asking again later may help.
+    pub(crate) fn is_network(&self) -> bool {
+        matches!(self, Self::Ask(error) if error.is_network())
+    }
+}
+
+impl Explain for HolderError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Ask(error) => error.kind(),
+            Self::Authorities(error) => error.kind(),
+            Self::Lists(error) => error.kind(),
+            Self::NoneValid(_) | Self::NotPinned { .. } => Kind::Forbidden,
+            Self::File(error) => error.kind(),
+            Self::Write(error) => error.kind(),
+            Self::Pair(error) => error.kind(),
+            Self::NoCertificate(_) | Self::OtherKey | Self::Unverified(_) => Kind::Invalid,
+            Self::Key(error) => error.kind(),
+            Self::Runtime => Kind::Internal,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Ask(error) => error.help(),
+            Self::Authorities(error) => error.help(),
+            Self::Lists(error) => error.help(),
+            Self::NoneValid(path) => Some(format!(
+                "is the clock right? If it is, get the authority's certificate from somebody whom you trust into {}",
+                path.display()
+            )),
+            Self::NotPinned { found } => {
+                Some(format!("its oldest one has {found}; ask whoever runs it which is right"))
+            }
+            Self::File(error) => error.help(),
+            Self::Write(error) => error.help(),
+            Self::Pair(error) => error.help(),
+            Self::Key(error) => error.help(),
+            Self::NoCertificate(_) | Self::OtherKey | Self::Unverified(_) | Self::Runtime => None,
+        }
+    }
+}

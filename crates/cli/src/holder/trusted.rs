@@ -1,0 +1,103 @@
+//! Whom a holder trusts, and what was revoked, brought up to date: *updateCA* and *updateCRL* of the caucase contract,
+//! section 7.1.
+
+use base::{Timestamp, hex};
+use client::compat::caucase::{Authority, Lists, Server, Unusable, anchors, follow, pinned};
+use x509::{Certificate, Crl};
+
+use super::collection::Collection;
+use super::error::HolderError;
+
+/// What came of looking after CA certificates.
+#[derive(Debug)]
+pub(crate) struct Trusted {
+    /// Those that are valid, in the order in which they are held.
+    pub(crate) certificates: Vec<Certificate>,
+    /// Whether what is on disk is anything else than before.
+    pub(crate) is_new: bool,
+    /// The one that was trusted for being the first, or for its fingerprint.
+    pub(crate) first: Option<Certificate>,
+}
+
+/// Brings the CA certificates of `authority` up to date: those that ended go, and those that followed come.
+///
+/// Where none are held, the one with the fingerprint `pin` is trusted, the SHA-256 of its DER; without a pin, the one that
+/// the server says is the oldest, whoever it is that answers.
+///
+/// # Errors
+/// When the server does not answer or says what cannot be used, when a file cannot be read or written, when none of those
+/// that are held is valid, or the server has not the one that is pinned. Then what is held is what it was.
+pub(crate) async fn update_authorities(
+    server: &Server,
+    authority: Authority,
+    held: &Collection<Certificate>,
+    pin: Option<&[u8; 32]>,
+    now: Timestamp,
+) -> Result<Trusted, HolderError> {
+    let found = held.load();
+    // Whoever is there and cannot be read may be the one who is to be trusted.
+    if let Some(unreadable) = found.unreadable.into_iter().next() {
+        return Err(unreadable.into());
+    }
+    let mut known = anchors(&found.items, now);
+    let mut first = None;
+    if found.items.is_empty() {
+        let one = first_of(server, authority, pin, now).await?;
+        known.push(one.clone());
+        first = Some(one);
+    } else if known.is_empty() {
+        return Err(HolderError::NoneValid(held.path().to_owned()));
+    }
+    let certificates = follow(&known, &server.chain(authority).await?, now)?;
+    let is_new = held.store(&certificates)?;
+    Ok(Trusted { certificates, is_new, first })
+}
+
+/// The CA certificate to begin with.
+async fn first_of(
+    server: &Server,
+    authority: Authority,
+    pin: Option<&[u8; 32]>,
+    now: Timestamp,
+) -> Result<Certificate, HolderError> {
+    let oldest = server.oldest(authority).await?;
+    let one = match pin {
+        None => Certificate::from_pem(&oldest).map_err(Unusable::Certificate)?,
+        Some(fingerprint) => match pinned(&oldest, &server.chain(authority).await?, fingerprint)? {
+            Some(one) => one,
+            None => {
+                let one = Certificate::from_pem(&oldest).map_err(Unusable::Certificate)?;
+                return Err(HolderError::NotPinned { found: hex::encode(&one.fingerprint()) });
+            }
+        },
+    };
+    if anchors(std::slice::from_ref(&one), now).is_empty() { Err(Unusable::Ended.into()) } else { Ok(one) }
+}
+
+/// What came of looking after revocation lists.
+#[derive(Debug)]
+pub(crate) struct Revoked {
+    pub(crate) lists: Vec<Crl>,
+    /// Whether what is on disk is anything else than before.
+    pub(crate) is_new: bool,
+}
+
+/// Brings the revocation lists of `authority` up to date, of which `trusted` are the CA certificates.
+///
+/// # Errors
+/// When the server does not answer, none of the lists it answers with is signed by one of `trusted`, or a file cannot be
+/// written. Then what is held is what it was.
+pub(crate) async fn update_lists(
+    server: &Server,
+    authority: Authority,
+    held: &Collection<Crl>,
+    trusted: &[Certificate],
+    now: Timestamp,
+) -> Result<Revoked, HolderError> {
+    // What is there and cannot be read is replaced: nobody is trusted for it.
+    let found = held.load();
+    let chosen = Lists::chosen(&found.items, &server.lists(authority).await?, trusted, now)?;
+    let is_new =
+        if chosen.is_new || !found.unreadable.is_empty() { held.store(&chosen.lists)? } else { false };
+    Ok(Revoked { lists: chosen.lists, is_new })
+}
