@@ -255,6 +255,13 @@ fn whose(found: &Metadata) -> Whose {
     (found.mode() & 0o7777, found.uid(), found.gid())
 }
 
+impl Drop for Owed {
+    fn drop(&mut self) {
+        // Not only closed: a process that is being started at this moment has it open, too, until it is another program.
+        let _ = self.file.unlock();
+    }
+}
+
 /// What `path` leads to, which need not be there.
 fn target_of(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
