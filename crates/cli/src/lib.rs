@@ -6,7 +6,8 @@
 //!                        ▼                                   └ connection: which server, and who asks; client_file
 //!                       view ──► shown, table
 //! cache ──► connection, client::networkcache, entry
-//! trust ──► session, x509
+//! trust ──► session, x509, kept_file, hook
+//! holder ──► x509, kept_file: what a certificate's holder has on disk
 //! ```
 //! Data goes to standard output, narration to standard error. What a command asks a server for, it asks
 //! through `client`, like anybody else.

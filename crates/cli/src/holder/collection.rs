@@ -231,7 +231,7 @@ impl<T: Item> Held<T> {
         };
         let ours = blocks.iter().filter(|block| block.label == T::LABEL);
         for (index, block) in ours.enumerate() {
-            match T::from_der(&block.der) {
+            match T::from_der(block.der.expose()) {
                 Ok(item) => self.items.push(item),
                 Err(source) => self.unreadable.push(T::unreadable(path.to_owned(), index + 1, source)),
             }
