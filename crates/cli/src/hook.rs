@@ -53,6 +53,12 @@ pub(crate) async fn run(command: &str, within: Duration) -> Result<(), HookError
     }
 }
 
+/// Runs `command` in a shell as the programs of old do: with our input and output, in our group, and for as long as it
+/// takes.
+pub(crate) async fn call(command: &str) -> io::Result<ExitStatus> {
+    tokio::process::Command::new("sh").args(["-c", command]).status().await
+}
+
 /// The processes of a hook that has not ended.
 struct Group(Option<Pid>);
 
@@ -89,6 +95,14 @@ mod tests {
             ("read line", Err("failed with exit code 1")),
         ] {
             assert_eq!(run(command, Duration::from_secs(600)), expected.map_err(str::to_owned), "{command}");
+        }
+    }
+
+    #[test]
+    fn a_hook_of_old_tells_how_it_ended() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for (command, status) in [("true", 0), ("exit 3", 3 * 256), ("kill -9 $$", 9)] {
+            assert_eq!(runtime.block_on(call(command)).unwrap().into_raw(), status, "{command}");
         }
     }
 
