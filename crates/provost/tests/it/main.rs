@@ -41,6 +41,7 @@ mod rollover;
 mod several;
 mod sigkill;
 mod sign_in;
+mod slapos_profile;
 mod tls;
 mod trust_commands;
 mod trust_life;
