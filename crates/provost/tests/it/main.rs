@@ -42,6 +42,7 @@ mod several;
 mod sigkill;
 mod sign_in;
 mod slapos_profile;
+mod systemd_units;
 mod tls;
 mod trust_commands;
 mod trust_life;
