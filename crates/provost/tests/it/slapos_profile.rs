@@ -5,9 +5,11 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use testkit::{Process, Ran, free_pair, key_and_request, openssl_ok, recipes_program, run, witness};
+use testkit::{
+    Process, Ran, free_pair, key_and_request, openssl, openssl_ok, recipes_program, run, wait_until, witness,
+};
 
-use crate::program::PROVOST;
+use crate::program::{PROVOST, provost};
 
 /// The names that software releases call.
 const NAMES: [&str; 7] = [
@@ -20,7 +22,7 @@ const NAMES: [&str; 7] = [
     "caucased-manage",
 ];
 
-/// The same clients from PyPI.
+/// Those that an instance runs. Where this version of ours does not serve one, the stock one stands in for it.
 const CLIENTS: [&str; 3] = ["caucase-probe", "caucase-rerequest", "caucase-updater"];
 
 /// Runs the promises of the partition in the first argument, as SlapOS's node agent does, and prints what came of each.
@@ -62,11 +64,13 @@ impl Release {
         release
     }
 
-    /// Builds the software; the clients are then the stock ones.
+    /// Builds the software.
     #[track_caller]
     fn software(&self) {
         self.buildout("software").ok();
-        for name in CLIENTS {
+        let served = tempfile::tempdir().unwrap();
+        assert_eq!(provost(&["links", served.path().to_str().unwrap()]).code, Some(0));
+        for name in CLIENTS.iter().filter(|name| !served.path().join(name).exists()) {
             let link = self.path("software/bin").join(name);
             std::fs::remove_file(&link).unwrap();
             symlink(witness(name), link).unwrap();
@@ -473,4 +477,59 @@ fn the_updaters_promise_is_kept_or_not() {
     std::fs::remove_file(home.join("srv/key.pem")).unwrap();
     std::fs::remove_file(&request).unwrap();
     assert_ne!(made(), key);
+}
+
+/// Every parameter becomes what the programs take, the stock ones here, in the folder that the caller names.
+#[test]
+fn every_parameter_reaches_its_program() {
+    let port = free_pair();
+    let bin = witness("caucased").parent().unwrap().display().to_string();
+    let release = Release::with_instance(
+        "authority authority-promise holder holder-promise",
+        &format!(
+            "{{{{ caucase.caucased(\n  prefix='authority',\n  buildout_bin_directory='{bin}',\n  \
+             caucased_path='${{directory:service}}/authority',\n  data_dir='${{directory:srv}}/authority',\n  \
+             netloc='localhost:{port}',\n  tmp='${{directory:tmp}}',\n  service_auto_approve_count=0,\n  \
+             user_auto_approve_count=1,\n  key_len=3072,\n  backup_dir='${{directory:srv}}/backup',\n  \
+             backup_period=0.5,\n  bind='127.0.0.1',\n  base_port={port},\n  promise=True,\n  \
+             service_crt_validity=40.5,\n  user_crt_validity=60) }}}}\n\
+             {{{{ caucase.updater(\n  prefix='holder',\n  buildout_bin_directory='{bin}',\n  \
+             updater_path='${{directory:service}}/holder',\n  url='http://localhost:{port}',\n  \
+             data_dir='${{directory:srv}}/holder',\n  ca_path='${{directory:srv}}/ca.pem',\n  \
+             crl_path='${{directory:srv}}/crl.pem',\n  crt_path='${{directory:srv}}/holder.pem',\n  \
+             on_renew='echo \"a \\\\ b\" >> hook',\n  max_sleep=2,\n  mode='user',\n  \
+             openssl_req_options='-subj \"/CN=a holder\"',\n  promise='${{directory:service}}/holder-promise') }}}}\n"
+        ),
+    );
+    let wrapper = release.read("etc/service/authority");
+    let tmp = release.of_instance("tmp");
+    for name in ["TMP", "TMPDIR"] {
+        assert!(wrapper.contains(&format!("export {name}={}\n", tmp.display())), "{wrapper}");
+    }
+    assert!(release.of_instance("srv/backup").is_dir());
+
+    let server = release.serve("etc/service/authority");
+    assert_eq!(
+        server.stderr().lines().next(),
+        Some(&*format!("Listening on [127.0.0.1]:{port}-{}", port + 1))
+    );
+    // It says so before it does.
+    wait_until("the stock server to answer", || release.run("etc/promise/authority").code == Some(0));
+    let holder = release.start("etc/service/holder");
+    let asleep = |said: &str| said.matches("Next wake-up at ").count() == 2;
+    holder.wait_for_stdout(asleep).unwrap_or_else(|said| panic!("{said}\n{}", holder.stderr()));
+    assert_eq!(release.run("etc/service/holder-promise").ok(), "");
+    // The CA's certificate makes it run.
+    assert_eq!(release.read("hook"), "a \\ b\n");
+    let home = release.path("instance");
+    let shown = ["x509", "-noout", "-subject", "-issuer", "-in", "srv/holder.pem"];
+    let issuer = format!("issuer=CN = Caucase CAU at localhost:{port}\n");
+    assert_eq!(openssl_ok(&home, &shown), format!("subject=CN = a holder\n{issuer}"));
+    let ends_within = |days: u32| {
+        let seconds = (days * 24 * 60 * 60).to_string();
+        openssl(&home, &["x509", "-noout", "-checkend", &seconds, "-in", "srv/holder.pem"]).code == Some(1)
+    };
+    assert!(ends_within(60) && !ends_within(59));
+    let authority = openssl_ok(&home, &["x509", "-noout", "-text", "-in", "srv/ca.pem"]);
+    assert!(authority.contains("Public-Key: (3072 bit)"), "{authority}");
 }
