@@ -30,7 +30,7 @@ pub struct TrustProvider {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authority: Option<String>,
     /// For what a certificate is refused: `not-an-authority`, `expired`, `expiring`, `not-yet-valid`, `weak-signature`,
-    /// `unknown-key`, `not-self-signed`.
+    /// `short-key`, `unknown-key`, `not-self-signed`.
     pub refuse: Vec<String>,
     /// How long its certificates stay when it goes, in seconds.
     pub grace_seconds: u64,
