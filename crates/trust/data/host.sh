@@ -8,6 +8,7 @@
 #     store.KIND                  what the trust store had when it was right: digests and names of our files
 #     withdrawn.KIND/             our files that were taken away, until nothing is left of them in the store
 #     place.KEY                   a file that we keep: its digest, and its path. KEY is the SHA-256 of the path
+#     putting.KEY                 the same of a file that is about to be put there
 #     owed.KEY                    its hook is to be run
 set -u
 LC_ALL=C
@@ -288,6 +289,19 @@ tell() {
     echo "$1 $2" >>"$work/told"
 }
 
+# What was about to be put there when a run was killed is ours, if it got there. Otherwise what is there is what was there
+# before: ours as it was, or somebody else's.
+settle_places() {
+    for file in "$state"/putting.*; do
+        [ -e "$file" ] || continue
+        if [ "$(digest "$(sed -n 2p "$file")")" = "$(head -n 1 "$file")" ]; then
+            mv -f "$file" "$state/place.${file##*/putting.}"
+        else
+            rm -f "$file"
+        fi
+    done
+}
+
 # What there is of a file.
 look_at_place() {
     was=none owed=0
@@ -325,10 +339,18 @@ put_place() {
         tell "cannot $index" "it is a folder"
         return
     fi
+    # Who has the very same there has it from us, for all that matters; anything else is theirs.
+    if [ ! -e "$state/place.$key" ] && [ "$is" != none ] && [ "$is" != "$sum" ] && [ "$adopts" = 0 ]; then
+        tell theirs "$index"
+        return
+    fi
     if [ "$is" != "$sum" ]; then
         if [ -n "$on_change" ]; then : >"$state/owed.$key"; fi
-        settle "$state"
     fi
+    # On record before it is there, so that it is known whose it is, whoever is killed in between.
+    printf '%s\n%s\n' "$sum" "$path" >"$work/place"
+    cp "$work/place" "$state/putting.$key" || { tell "cannot $index" "there is no room in $state"; return; }
+    settle "$state/putting.$key" "$state"
     [ -d "$place_folder" ] || (umask 022 && mkdir -p "$place_folder") 2>"$work/said" || {
         tell "cannot $index" "$(words "$work/said")"
         return
@@ -348,8 +370,7 @@ put_place() {
         tell "cannot $index" "$(words "$work/said")"
         return
     }
-    printf '%s\n%s\n' "$sum" "$path" >"$work/place"
-    cp "$work/place" "$state/place.$key"
+    mv -f "$state/putting.$key" "$state/place.$key"
 }
 
 # Removes the file at $path. A folder that somebody has there instead is theirs, and ours is gone.
@@ -393,11 +414,12 @@ for_places() {
     while IFS= read -r line; do
         value=${line#* }
         case $line in
-        'path '*) path=$value on_change= ;;
+        'path '*) path=$value on_change= adopts=0 ;;
         'owner '*) owner=$value ;;
         'group '*) group=$value ;;
         'mode '*) mode=$value ;;
         'hook '*) on_change=$value ;;
+        adopt) adopts=1 ;;
         'content '*) content=$value ;;
         put | drop)
             key=$(key_of "$path")
@@ -469,7 +491,8 @@ look() {
 # Remembers what is right, and forgets what was begun, if it is.
 is_right() {
     right=1
-    [ -e "$work/told" ] && grep -vq '^hook ' "$work/told" && right=0
+    # What is somebody else's is theirs to change: nothing was begun with it.
+    [ -e "$work/told" ] && grep -vq '^hook \|^theirs ' "$work/told" && right=0
     for wanted in "$work"/wanted.*; do
         [ -e "$wanted" ] || continue
         kind=${wanted##*/wanted.}
@@ -488,6 +511,7 @@ is_right() {
     [ "$right" = 1 ] && rm -f "$state/begun"
 }
 
+settle_places
 if [ "$(head -n 1 "$work/header")" = make ]; then
     mkdir -p "$state" || fail "there is no $state"
     was_begun=0

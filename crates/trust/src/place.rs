@@ -339,13 +339,15 @@ fn file_record(file: &FilePlace) -> FileRecord {
         group: file.group().to_owned(),
         mode: file.mode(),
         hook: file.hook().map(ToOwned::to_owned),
+        adopt: file.adopts(),
     }
 }
 
 fn file(record: FileRecord) -> Option<FilePlace> {
-    let FileRecord { path, owner, group, mode, hook } = record;
+    let FileRecord { path, owner, group, mode, hook, adopt } = record;
     let file = FilePlace::new(&path).and_then(|file| file.with_owner(&owner)).ok()?;
     let file = file.with_group(&group).and_then(|file| file.with_mode(&format!("{mode:04o}"))).ok()?;
+    let file = if adopt { file.adopting() } else { file };
     match hook {
         Some(hook) => file.with_hook(&hook).ok(),
         None => Some(file),

@@ -203,6 +203,9 @@ pub(crate) struct FileRecord {
     /// What is run when it is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) hook: Option<String>,
+    /// Whether it takes the place of somebody else's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) adopt: bool,
 }
 
 /// Some certificates of a set.
@@ -343,18 +346,20 @@ mod tests {
             group: "g".into(),
             mode: 0o640,
             hook: Some("h".into()),
+            adopt: false,
         };
+        let adopted = FileRecord { path: "/b".into(), hook: None, adopt: true, ..file.clone() };
         let hosts = PlaceRecord::Hosts {
             hosts: vec!["10.0.0.1".into()],
             cluster: Some("c".into()),
             all: true,
             system_store: true,
             java: true,
-            files: vec![file],
+            files: vec![file, adopted],
         };
         golden(
             &RequirerRecord { leaving: Some(3), ..with(hosts) },
-            r#"{"v":1,"is":{"place":{"kind":"hosts","hosts":["10.0.0.1"],"cluster":"c","all":true,"system_store":true,"java":true,"files":[{"path":"/a","owner":"o","group":"g","mode":416,"hook":"h"}]},"changed":1,"by":"u","at":2,"leaving":3}}"#,
+            r#"{"v":1,"is":{"place":{"kind":"hosts","hosts":["10.0.0.1"],"cluster":"c","all":true,"system_store":true,"java":true,"files":[{"path":"/a","owner":"o","group":"g","mode":416,"hook":"h"},{"path":"/b","owner":"o","group":"g","mode":416,"adopt":true}]},"changed":1,"by":"u","at":2,"leaving":3}}"#,
         );
         let kubernetes = PlaceRecord::Kubernetes {
             container_manager: "k".into(),

@@ -198,6 +198,10 @@ impl UnitRecord {
     fn due(&self, wanted: &str, place: Option<&PlaceRecord>, drift: Span) -> Timestamp {
         let here = self.places.iter().filter(|other| place.is_some_and(|place| place.is_like(other)));
         let is_there = here.eq(place);
+        // What failed elsewhere is no reason to wait here, where it was never tried.
+        if place.is_some_and(|place| !self.places.contains(place)) {
+            return Timestamp::from_unix(0);
+        }
         match (&self.failing, &self.applied, self.looked) {
             (Some(failing), ..) => Timestamp::from_unix(failing.next),
             (None, Some(applied), Some(looked)) if applied == wanted && is_there => {

@@ -266,6 +266,10 @@ pub struct TrustFile {
     /// A command that is run when it is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook: Option<String>,
+    /// Whether it takes the place of a file that is there and that the server did not put there. That one is lost then; where
+    /// nothing is said, it stays, and the place is failing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopt: bool,
 }
 
 /// What is said of a requirer.

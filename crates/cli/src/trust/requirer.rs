@@ -101,8 +101,9 @@ struct OnHosts {
     /// In Java's
     #[arg(long)]
     java: bool,
-    /// In this file, which may be followed by `,owner=NAME`, `,group=NAME`, `,mode=0644` and, last, `,hook=COMMAND`, which
-    /// is run when the file is another one, and of which commas are a part; repeatable
+    /// In this file, which may be followed by `,owner=NAME`, `,group=NAME`, `,mode=0644`, `,adopt`, which has it take the
+    /// place of a file that is there already, and, last, `,hook=COMMAND`, which is run when the file is another one, and
+    /// of which commas are a part; repeatable
     #[arg(long = "file", value_name = "PATH[,OPTION=VALUE]...", value_parser = trust_file)]
     files: Vec<TrustFile>,
 }
@@ -144,7 +145,7 @@ struct Webhook {
     ca_file: Option<File>,
 }
 
-/// `PATH[,owner=NAME][,group=NAME][,mode=0644][,hook=COMMAND]`.
+/// `PATH[,owner=NAME][,group=NAME][,mode=0644][,adopt][,hook=COMMAND]`.
 fn trust_file(text: &str) -> Result<TrustFile, String> {
     let (text, hook) = match text.split_once(",hook=") {
         Some((text, hook)) => (text, Some(hook.to_owned())),
@@ -157,11 +158,15 @@ fn trust_file(text: &str) -> Result<TrustFile, String> {
     }
     let mut file = TrustFile { path, hook, ..TrustFile::default() };
     for part in parts {
+        if part == "adopt" && !file.adopt {
+            file.adopt = true;
+            continue;
+        }
         let option = match part.split_once('=') {
             Some(("owner", value)) => (&mut file.owner, value),
             Some(("group", value)) => (&mut file.group, value),
             Some(("mode", value)) => (&mut file.mode, value),
-            _ => return Err(format!("`{part}` is neither owner=, group=, mode= nor hook=")),
+            _ => return Err(format!("`{part}` is neither owner=, group=, mode=, adopt nor hook=")),
         };
         if option.0.replace(option.1.to_owned()).is_some() {
             return Err(format!("`{part}` is said twice"));
@@ -297,6 +302,7 @@ mod tests {
         let file = |path: &str| TrustFile { path: path.to_owned(), ..TrustFile::default() };
         for (text, expected) in [
             ("/a", Some(file("/a"))),
+            ("/a,adopt", Some(TrustFile { adopt: true, ..file("/a") })),
             ("/a,mode=0600", Some(TrustFile { mode: Some("0600".into()), ..file("/a") })),
             (
                 "/a,owner=x,group=y,mode=0640,hook=echo a,b; echo mode=1,hook=2",
@@ -306,12 +312,15 @@ mod tests {
                     group: Some("y".into()),
                     mode: Some("0640".into()),
                     hook: Some("echo a,b; echo mode=1,hook=2".into()),
+                    ..TrustFile::default()
                 }),
             ),
             ("", None),
             (",mode=0600", None),
             ("/a,b", None),
             ("/a,mode", None),
+            ("/a,adopt,adopt", None),
+            ("/a,adopt=1", None),
             ("/a,mode=1,mode=2", None),
             ("/a,user=x", None),
         ] {

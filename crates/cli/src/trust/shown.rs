@@ -218,7 +218,8 @@ fn file(file: &TrustFile) -> String {
     let options =
         [("owner", &file.owner), ("group", &file.group), ("mode", &file.mode), ("hook", &file.hook)];
     let options = options.iter().filter_map(|(name, value)| Some(format!(",{name}={}", value.as_ref()?)));
-    file.path.clone() + &options.collect::<String>()
+    let adopt = if file.adopt { ",adopt" } else { "" };
+    file.path.clone() + adopt + &options.collect::<String>()
 }
 
 #[cfg(test)]
@@ -266,10 +267,15 @@ mod tests {
             all: false,
             system_store: true,
             java: true,
-            files: vec![TrustFile { path: "/f".into(), mode: Some("0600".into()), ..TrustFile::default() }],
+            files: vec![TrustFile {
+                path: "/f".into(),
+                mode: Some("0600".into()),
+                adopt: true,
+                ..TrustFile::default()
+            }],
         };
         let expected =
-            [("hosts", "those of cluster web"), ("stores", "system java"), ("file", "/f,mode=0600")];
+            [("hosts", "those of cluster web"), ("stores", "system java"), ("file", "/f,adopt,mode=0600")];
         assert_eq!(place(&hosts), expected.map(|(name, value)| (name, value.to_owned())));
     }
 }

@@ -103,6 +103,13 @@ pub(crate) enum Came {
         /// Whether somebody else had changed it.
         drifted: bool,
     },
+    /// A host is, but for these files, of each of which something is to be said.
+    Partly {
+        /// Whether somebody else had changed it.
+        drifted: bool,
+        /// What, by the path of the file.
+        refused: BTreeMap<String, String>,
+    },
     /// It is not, and this is to be said of it.
     Failed(String),
     /// There is no such unit any more: nothing can be put there, and nothing be taken away.
@@ -583,12 +590,18 @@ fn outcome(
 fn said(came: &Came, hash: Option<&str>) -> Option<Result<(String, bool), String>> {
     let hash_of = || hash.unwrap_or_default().to_owned();
     match came {
-        Came::Done { drifted } => Some(Ok((hash_of(), *drifted))),
+        Came::Done { drifted } | Came::Partly { drifted, .. } => Some(Ok((hash_of(), *drifted))),
         // Where nobody is, nothing of ours is.
         Came::Gone(_) if hash.is_none() => Some(Ok((String::new(), false))),
         Came::Failed(reason) | Came::Gone(reason) => Some(Err(reason.clone())),
         Came::NotNow => None,
     }
+}
+
+/// What is to be said of a file of `part`, where not all of a host is as it is to be.
+fn refused_of(came: &Came, part: &Part) -> Option<String> {
+    let Came::Partly { refused, .. } = came else { return None };
+    part.on.files.iter().find_map(|file| refused.get(file.path())).cloned()
 }
 
 /// Does one errand, unless it is to stop: what came of it, and whether all of it was begun with.
@@ -604,7 +617,8 @@ async fn carry<'e>(hands: &dyn HandOn, errand: &'e Errand, stop: &Stop) -> (&'e 
             is_whole = came != Came::NotNow;
             for part in &at.parts {
                 let Some(said) = said(&came, Some(part.bundle.hash())) else { continue };
-                let said = said.and_then(|done| part.refused.clone().map_or(Ok(done), Err));
+                let refused = part.refused.clone().or_else(|| refused_of(&came, part));
+                let said = said.and_then(|done| refused.map_or(Ok(done), Err));
                 outcomes.push(outcome(&part.requirer, &at.host, &part.place, said, false));
             }
             for (requirer, place) in &at.left {

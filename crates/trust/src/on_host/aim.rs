@@ -36,6 +36,15 @@ pub struct Due {
     pub order: String,
 }
 
+/// A file that is not on a host as it is to be, where all else is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Where it is to be.
+    pub path: String,
+    /// Why it is not.
+    pub why: Amiss,
+}
+
 /// Why a host is not as it is to be. What is in here of its words is for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Amiss {
@@ -99,6 +108,12 @@ pub enum Amiss {
         /// The fingerprint of the first.
         first: String,
     },
+    /// Where a file is to be, there is another one, which we did not put there.
+    #[error("there is a file at {path} already that was not put there by this house")]
+    Theirs {
+        /// Where it is.
+        path: String,
+    },
     /// Files are not as they were made a moment before.
     #[error("{what} is not as it was made a moment before")]
     Changed {
@@ -120,7 +135,7 @@ pub enum Amiss {
 impl Explain for Amiss {
     fn kind(&self) -> Kind {
         match self {
-            Self::NoStore { .. } | Self::NoKeystore { .. } => Kind::Conflict,
+            Self::NoStore { .. } | Self::NoKeystore { .. } | Self::Theirs { .. } => Kind::Conflict,
             Self::NotWritten { .. }
             | Self::NotRemoved { .. }
             | Self::Program { .. }
@@ -142,6 +157,10 @@ impl Explain for Amiss {
             )),
             Self::StillTrusted { .. } => Some("see who else put them there".into()),
             Self::Hook { status: 137, .. } => Some(format!("it may take {HOOK_SECONDS} s")),
+            Self::Theirs { path } => Some(format!(
+                "move it away; or say `adopt` with the file (`--file {path},adopt`), and it is replaced now and removed \
+                 when it is not wanted any more"
+            )),
             Self::Changed { .. } => Some("see what else looks after it".into()),
             Self::NotWritten { .. } | Self::NotRemoved { .. } | Self::Program { .. } | Self::Hook { .. } => {
                 None
@@ -270,16 +289,22 @@ impl<'a> Aim<'a> {
         Ok(Some(store))
     }
 
-    /// Whether a host that answered so, after it was told what to do, is as it is to be.
+    /// Whether a host that answered so, after it was told what to do, is as it is to be; but for which files, where that is
+    /// for a person to decide about.
     ///
     /// # Errors
     /// The gravest of what is not.
-    pub fn judge(&self, seen: &Seen) -> Result<(), Amiss> {
+    pub fn judge(&self, seen: &Seen) -> Result<Vec<Refused>, Amiss> {
         let chosen = self.store(seen)?;
         let path = |place: usize| self.file(place).map_or("a file", FilePlace::path).to_owned();
         let named = |name: &str| TRUST_STORES.iter().find(|store| store.name == name);
+        let mut refused = BTreeMap::new();
         for told in &seen.told {
             match told {
+                Told::Theirs { place } => {
+                    let path = path(*place);
+                    refused.insert(*place, Refused { why: Amiss::Theirs { path: path.clone() }, path });
+                }
                 Told::Cannot { what, words }
                     if what == STRAY || what.parse().is_ok_and(|number| self.is_drop(number)) =>
                 {
@@ -307,14 +332,15 @@ impl<'a> Aim<'a> {
                 return Err(Amiss::Hook { path: path(*place), status: *status, words: words.clone() });
             }
         }
-        let wrong = self.files_seen(seen).find(|(number, there)| !self.is_right(*number, there));
+        let mut files = self.files_seen(seen).filter(|(number, _)| !refused.contains_key(number));
+        let wrong = files.find(|(number, there)| !self.is_right(*number, there));
         if let Some((number, _)) = wrong {
             return Err(Amiss::Changed { what: path(number) });
         }
         if seen.places.len() != self.listed() || !seen.strays.is_empty() || seen.is_begun {
             return Err(Amiss::Changed { what: "what was put there".into() });
         }
-        Ok(())
+        Ok(refused.into_values().collect())
     }
 
     /// What the host is told of stores and files, whatever is to be done.

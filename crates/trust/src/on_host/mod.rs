@@ -19,7 +19,7 @@ mod place;
 mod seen;
 mod stores;
 
-pub use aim::{Aim, Amiss, Due};
+pub use aim::{Aim, Amiss, Due, Refused};
 pub use place::{BadPlace, FilePlace};
 pub use seen::{NotSeen, Seen};
 pub use stores::{TRUST_STORES, TrustStore};

@@ -23,6 +23,7 @@ pub struct FilePlace {
     group: String,
     mode: u32,
     hook: Option<String>,
+    adopts: bool,
 }
 
 /// Why a file on a host cannot be asked for.
@@ -81,7 +82,14 @@ impl FilePlace {
             return Err(BadPlace::Forbidden(path.to_owned()));
         }
         let root = || "root".to_owned();
-        Ok(Self { path: path.to_owned(), owner: root(), group: root(), mode: 0o644, hook: None })
+        Ok(Self {
+            path: path.to_owned(),
+            owner: root(),
+            group: root(),
+            mode: 0o644,
+            hook: None,
+            adopts: false,
+        })
     }
 
     /// Whose it is: the name of a user, or a number.
@@ -130,6 +138,14 @@ impl FilePlace {
         Ok(self)
     }
 
+    /// Takes the place of a file that is there and was not put there by us: that one is lost, and there is none when this
+    /// one goes.
+    #[must_use]
+    pub fn adopting(mut self) -> Self {
+        self.adopts = true;
+        self
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &str {
@@ -160,11 +176,18 @@ impl FilePlace {
         self.hook.as_deref()
     }
 
+    /// Whether it takes the place of a file that was not put there by us.
+    #[must_use]
+    pub fn adopts(&self) -> bool {
+        self.adopts
+    }
+
     /// The lines that tell a host of it.
     pub(super) fn lines(&self) -> String {
         let hook = self.hook.as_ref().map_or(String::new(), |hook| format!("hook {hook}\n"));
+        let adopt = if self.adopts { "adopt\n" } else { "" };
         let Self { path, owner, group, mode, .. } = self;
-        format!("path {path}\nowner {owner}\ngroup {group}\nmode {mode:04o}\n{hook}")
+        format!("path {path}\nowner {owner}\ngroup {group}\nmode {mode:04o}\n{hook}{adopt}")
     }
 }
 
@@ -228,5 +251,6 @@ mod tests {
             place.lines(),
             "path /etc/x\nowner www-data\ngroup 1000\nmode 0640\nhook systemctl reload 'x'\n"
         );
+        assert!(place.adopting().lines().ends_with("hook systemctl reload 'x'\nadopt\n"));
     }
 }

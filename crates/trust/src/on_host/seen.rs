@@ -68,6 +68,8 @@ pub(super) enum Told {
     Hook { place: usize, status: u32, words: String },
     /// The store of this name, or the file of this number, could not be written.
     Cannot { what: String, words: String },
+    /// Where the file of this number is to be, there is something that is not ours.
+    Theirs { place: usize },
 }
 
 /// What a host says of what it trusts.
@@ -177,6 +179,7 @@ impl Seen {
                 status: status.parse().ok()?,
                 words: words.join(" "),
             }),
+            ("theirs", [number]) => self.told.push(Told::Theirs { place: number.parse().ok()? }),
             ("cannot", [what, words @ ..]) => {
                 self.told.push(Told::Cannot { what: (*what).to_owned(), words: words.join(" ") });
             }
@@ -209,6 +212,7 @@ mod tests {
             "store a 1",
             "place 1 none - - - - - 0 none",
             "hook x 3",
+            "theirs x",
             "taken a b",
         ] {
             let answer = format!("provost-trust-begins\n{line}\nprovost-trust-ends\n");

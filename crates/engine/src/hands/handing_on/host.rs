@@ -13,7 +13,7 @@ use base::{Explain, Kind, Secret};
 use ssh::{Command, End, Keep, Remote, Target};
 use trust::Anchor;
 use trust::on_host::{
-    Aim, Amiss, FilePlace, HOOK_SECONDS, HOST_ANSWER_BYTES_MAX, NotSeen, OnHost, Seen, TrustStore,
+    Aim, Amiss, FilePlace, HOOK_SECONDS, HOST_ANSWER_BYTES_MAX, NotSeen, OnHost, Refused, Seen, TrustStore,
     host_script,
 };
 
@@ -25,7 +25,7 @@ const MAKE: Duration = Duration::from_secs(420);
 const BUSY: End = End::Exit(75);
 
 /// A host that has what it is to have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivered {
     /// Whether anything had to be done.
     pub changed: bool,
@@ -33,6 +33,8 @@ pub struct Delivered {
     pub drift: bool,
     /// The trust store that has the certificates, where one is to.
     pub store: Option<&'static TrustStore>,
+    /// The files that are not as they are to be before a person has decided about them.
+    pub refused: Vec<Refused>,
 }
 
 /// Why a host does not have what it is to have, as far as is known. It may be told again at any time.
@@ -126,12 +128,12 @@ async fn aim(remote: &dyn Remote, target: &Target, aim: &Aim<'_>) -> Result<Deli
     let seen = ask(remote, target, &aim.look(), LOOK).await?;
     let store = aim.store(&seen)?;
     let Some(due) = aim.due(&seen)? else {
-        return Ok(Delivered { changed: false, drift: false, store });
+        return Ok(Delivered { changed: false, drift: false, store, refused: Vec::new() });
     };
     let hooks = Duration::from_secs(HOOK_SECONDS + 5).saturating_mul(aim.files());
     let seen = ask(remote, target, &due.order, MAKE + hooks).await?;
-    aim.judge(&seen)?;
-    Ok(Delivered { changed: true, drift: due.is_drift, store })
+    let refused = aim.judge(&seen)?;
+    Ok(Delivered { changed: true, drift: due.is_drift, store, refused })
 }
 
 async fn ask(

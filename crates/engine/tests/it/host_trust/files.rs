@@ -50,7 +50,7 @@ async fn files_that_go_are_gone_and_their_hooks_are_run() {
         let (target, contents) = (world.target("admin"), vec![&bundle[..]; places.files.len()]);
         deliver_each(&*world.remote, &target, places, &bundle, &contents, drops).await
     };
-    let done = |changed| Delivered { changed, drift: false, store: None };
+    let done = |changed| Delivered { changed, drift: false, store: None, refused: vec![] };
     assert_eq!(deliver(&both, &[]).await.unwrap(), done(true));
     let ran = || world.say("cat /var/log/hook");
     assert_eq!(ran(), "/etc/hooked.pem");
@@ -149,4 +149,59 @@ async fn files_are_as_they_are_to_be_and_hooks_run_when_bytes_change() {
     assert_eq!((read("/etc/cas.pem").as_str(), ran()), ("theirs\n", 11));
     assert!(!world.host().path(path).exists() && !world.host().path("/var/lib/provost-trust").exists());
     assert_eq!(world.withdrawn(&places).await, (false, false));
+}
+
+/// Whatever was there before us is somebody's, and not ours to lose; all else is done.
+#[tokio::test]
+async fn what_is_not_ours_is_in_the_way_until_it_is_adopted() {
+    let world = World::debian();
+    let a = Authority::new("a");
+    let bundle = bundle_of(&[&a]);
+    let text = |bundle: &[Anchor]| bundle.iter().map(Anchor::pem).collect::<String>();
+    let file = |path: &str| FilePlace::new(path).unwrap().with_hook("echo >>/var/log/hook").unwrap();
+    let read = |path: &str| std::fs::read_to_string(world.host().path(path)).unwrap();
+    let places = OnHost {
+        files: ["/etc/theirs.pem", "/etc/link.pem", "/etc/ours.pem"].map(file).into(),
+        ..OnHost::default()
+    };
+    world.say("echo theirs >/etc/theirs.pem; ln -s /etc/passwd /etc/link.pem");
+    for changed in [true, true] {
+        let delivered = world.deliver(&places, &bundle).await.unwrap();
+        assert_eq!((delivered.changed, delivered.drift), (changed, false));
+        let refused: Vec<&str> = delivered.refused.iter().map(|refused| refused.path.as_str()).collect();
+        assert_eq!(refused, ["/etc/theirs.pem", "/etc/link.pem"]);
+        let said = "there is a file at /etc/theirs.pem already that was not put there by this house";
+        assert_eq!(delivered.refused[0].why.to_string(), said);
+    }
+    assert_eq!((read("/etc/theirs.pem").as_str(), read("/etc/ours.pem")), ("theirs\n", text(&bundle)));
+    assert_eq!(world.say("readlink /etc/link.pem; wc -l </var/log/hook"), "/etc/passwd\n1");
+    // Nothing of it is ours to take away.
+    assert_eq!(world.withdrawn(&places).await, (true, false));
+    assert_eq!(read("/etc/theirs.pem"), "theirs\n");
+    assert_eq!(
+        world.say("readlink /etc/link.pem; ls -A /var/lib/provost-trust /etc/ours.pem 2>/dev/null; :"),
+        "/etc/passwd"
+    );
+
+    // Whoever says so loses it; what we wrote is ours then, and mended.
+    let adopted = OnHost {
+        files: places.files.iter().cloned().map(FilePlace::adopting).collect(),
+        ..OnHost::default()
+    };
+    let delivered = world.deliver(&adopted, &bundle).await.unwrap();
+    assert_eq!((delivered.drift, delivered.refused), (false, vec![]));
+    assert_eq!((read("/etc/theirs.pem"), read("/etc/link.pem")), (text(&bundle), text(&bundle)));
+    assert!(!read("/etc/passwd").contains("CERTIFICATE"));
+    world.say("echo more >>/etc/theirs.pem");
+    assert_eq!(
+        world.delivered(&places, &bundle).await,
+        (true, true),
+        "it is ours, whether adoption is said still or not"
+    );
+    assert_eq!(read("/etc/theirs.pem"), text(&bundle));
+    assert_eq!(world.withdrawn(&places).await, (true, false));
+    assert_eq!(world.say("ls /etc/theirs.pem /etc/link.pem 2>/dev/null; :"), "");
+    // Who has the very same there has it from us.
+    std::fs::write(world.host().path("/etc/theirs.pem"), text(&bundle)).unwrap();
+    assert_eq!(world.deliver(&places, &bundle).await.unwrap().refused, vec![]);
 }

@@ -86,3 +86,52 @@ async fn a_delivery_that_kill_9_ends_anywhere_leaves_the_old_or_the_new_and_the_
     }
     assert!(at > 30 && mended.iter().all(|times| *times > 0), "{at}, {mended:?}");
 }
+
+/// A file is put on record before it is put there, so that whose it is can be told whenever that ends.
+#[tokio::test]
+async fn whose_a_file_is_is_known_whoever_is_killed() {
+    let world = World::debian();
+    let [a, b, c] = ["a", "b", "c"].map(Authority::new);
+    let sets = [&a, &b, &c].map(|one| bundle_of(&[one]));
+    let places = OnHost { files: vec![FilePlace::new("/etc/cas.pem").unwrap()], ..OnHost::default() };
+    let text = |bundle: &[Anchor]| bundle.iter().map(Anchor::pem).collect::<String>();
+    let read = || std::fs::read_to_string(world.host().path("/etc/cas.pem")).unwrap_or_default();
+    let kill = "kill -9 $(pidof -o $$ sh)";
+    // Before it is there, and after.
+    let [before, after] = [("", kill), (kill, "")].map(|(later, sooner)| {
+        format!("case \"$*\" in *' /etc/cas.pem') {sooner};; esac; /bin/mv \"$@\"; case \"$*\" in *' /etc/cas.pem') {later};; esac")
+    });
+    world.replace("mv", &after);
+    assert!(world.deliver(&places, &sets[0]).await.is_err());
+    assert_eq!(read(), text(&sets[0]), "it was put there, and that was not said");
+    world.restore("mv");
+    // Another set by now: what is there is ours all the same.
+    let delivered = world.deliver(&places, &sets[1]).await.unwrap();
+    assert_eq!((delivered.drift, delivered.refused), (false, vec![]));
+    assert_eq!(read(), text(&sets[1]));
+    for script in [&before, &after] {
+        world.replace("mv", script);
+        assert!(world.deliver(&places, &sets[2]).await.is_err());
+        world.restore("mv");
+        let delivered = world.deliver(&places, &sets[0]).await.unwrap();
+        assert_eq!((delivered.drift, delivered.refused), (false, vec![]));
+        assert_eq!(read(), text(&sets[0]));
+    }
+    assert_eq!(world.withdrawn(&places).await, (true, false));
+
+    // It is to go when it got there, without anybody having said so.
+    world.replace("mv", &after);
+    assert!(world.deliver(&places, &sets[0]).await.is_err());
+    world.restore("mv");
+    assert_eq!(world.withdrawn(&places).await, (true, false));
+    assert_eq!(read(), "");
+    // Somebody else's that came where ours did not get is theirs.
+    world.replace("mv", &before);
+    assert!(world.deliver(&places, &sets[0]).await.is_err());
+    world.restore("mv");
+    world.say("echo theirs >/etc/cas.pem");
+    let delivered = world.deliver(&places, &sets[0]).await.unwrap();
+    assert_eq!((delivered.refused.len(), read().as_str()), (1, "theirs\n"));
+    assert_eq!(world.withdrawn(&places).await, (false, false));
+    assert_eq!(read(), "theirs\n");
+}

@@ -35,8 +35,11 @@ pub(super) fn read(said: TrustPlace) -> Result<Place, Refusal> {
 }
 
 fn read_file(said: TrustFile) -> Result<FilePlace, BadPlace> {
-    let TrustFile { path, owner, group, mode, hook } = said;
+    let TrustFile { path, owner, group, mode, hook, adopt } = said;
     let mut file = FilePlace::new(&path)?;
+    if adopt {
+        file = file.adopting();
+    }
     if let Some(owner) = owner {
         file = file.with_owner(&owner)?;
     }
@@ -81,5 +84,6 @@ fn show_file(file: &FilePlace) -> TrustFile {
         group: Some(file.group().to_owned()),
         mode: Some(format!("{:04o}", file.mode())),
         hook: file.hook().map(ToOwned::to_owned),
+        adopt: file.adopts(),
     }
 }
