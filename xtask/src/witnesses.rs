@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! from the distribution   openssl  sqlite3  curl  etcd  etcdctl  ssh  script
-//!                         sshd  sudo  ip  unshare  update-ca-certificates
+//!                         sshd  sudo  ip  unshare  update-ca-certificates  keytool
 //!                         python3 with venv and PyYAML
 //!                         cloud-init, unpacked and not installed, and what it needs
 //! from PyPI               caucase  pkilint  requests  bcrypt  schemathesis  ansible-core  moto, and what
@@ -45,6 +45,7 @@ const PROGRAMS: &[Need] = &[
     ("pgrep", &["procps"]),
     ("pidof", &["sysvinit-utils"]),
     ("script", &["bsdutils"]),
+    ("keytool", &["default-jre-headless"]),
 ];
 
 /// A Python environment.

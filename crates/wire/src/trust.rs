@@ -266,6 +266,12 @@ pub struct TrustFile {
     /// A command that is run when it is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook: Option<String>,
+    /// Whether it is a keystore of Java's, PKCS#12, made by `keytool` on the host; the certificates as PEM otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keystore: bool,
+    /// The file on the host whose first line is the keystore's password: `changeit`, where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<String>,
     /// Whether it takes the place of a file that is there and that the server did not put there. That one is lost then; where
     /// nothing is said, it stays, and the place is failing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -101,9 +101,10 @@ struct OnHosts {
     /// In Java's
     #[arg(long)]
     java: bool,
-    /// In this file, which may be followed by `,owner=NAME`, `,group=NAME`, `,mode=0644`, `,adopt`, which has it take the
-    /// place of a file that is there already, and, last, `,hook=COMMAND`, which is run when the file is another one, and
-    /// of which commas are a part; repeatable
+    /// In this file, which may be followed by `,owner=NAME`, `,group=NAME`, `,mode=0644`; `,keystore`, which makes it a
+    /// keystore of Java's (PKCS#12) instead of PEM, and `,password-file=PATH`, the file on the host that has the keystore's
+    /// password (`changeit` otherwise); `,adopt`, which has it take the place of a file that is there already; and, last,
+    /// `,hook=COMMAND`, which is run when the file is another one, and of which commas are a part; repeatable
     #[arg(long = "file", value_name = "PATH[,OPTION=VALUE]...", value_parser = trust_file)]
     files: Vec<TrustFile>,
 }
@@ -145,7 +146,7 @@ struct Webhook {
     ca_file: Option<File>,
 }
 
-/// `PATH[,owner=NAME][,group=NAME][,mode=0644][,adopt][,hook=COMMAND]`.
+/// `PATH[,owner=NAME][,group=NAME][,mode=0644][,keystore][,password-file=PATH][,adopt][,hook=COMMAND]`.
 fn trust_file(text: &str) -> Result<TrustFile, String> {
     let (text, hook) = match text.split_once(",hook=") {
         Some((text, hook)) => (text, Some(hook.to_owned())),
@@ -158,15 +159,27 @@ fn trust_file(text: &str) -> Result<TrustFile, String> {
     }
     let mut file = TrustFile { path, hook, ..TrustFile::default() };
     for part in parts {
-        if part == "adopt" && !file.adopt {
-            file.adopt = true;
+        let flag = match part {
+            "adopt" => Some(&mut file.adopt),
+            "keystore" => Some(&mut file.keystore),
+            _ => None,
+        };
+        if let Some(flag) = flag {
+            if std::mem::replace(flag, true) {
+                return Err(format!("`{part}` is said twice"));
+            }
             continue;
         }
         let option = match part.split_once('=') {
             Some(("owner", value)) => (&mut file.owner, value),
             Some(("group", value)) => (&mut file.group, value),
             Some(("mode", value)) => (&mut file.mode, value),
-            _ => return Err(format!("`{part}` is neither owner=, group=, mode=, adopt nor hook=")),
+            Some(("password-file", value)) => (&mut file.password_file, value),
+            _ => {
+                return Err(format!(
+                    "`{part}` is neither owner=, group=, mode=, keystore, password-file=, adopt nor hook="
+                ));
+            }
         };
         if option.0.replace(option.1.to_owned()).is_some() {
             return Err(format!("`{part}` is said twice"));
@@ -302,6 +315,11 @@ mod tests {
         let file = |path: &str| TrustFile { path: path.to_owned(), ..TrustFile::default() };
         for (text, expected) in [
             ("/a", Some(file("/a"))),
+            (
+                "/a,keystore,password-file=/b",
+                Some(TrustFile { keystore: true, password_file: Some("/b".into()), ..file("/a") }),
+            ),
+            ("/a,keystore,keystore", None),
             ("/a,adopt", Some(TrustFile { adopt: true, ..file("/a") })),
             ("/a,mode=0600", Some(TrustFile { mode: Some("0600".into()), ..file("/a") })),
             (

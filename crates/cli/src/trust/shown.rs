@@ -215,11 +215,17 @@ fn place(place: &TrustPlace) -> Vec<(&'static str, String)> {
 
 /// As `--file` has it.
 fn file(file: &TrustFile) -> String {
-    let options =
-        [("owner", &file.owner), ("group", &file.group), ("mode", &file.mode), ("hook", &file.hook)];
+    let options = [
+        ("password-file", &file.password_file),
+        ("owner", &file.owner),
+        ("group", &file.group),
+        ("mode", &file.mode),
+        ("hook", &file.hook),
+    ];
     let options = options.iter().filter_map(|(name, value)| Some(format!(",{name}={}", value.as_ref()?)));
-    let adopt = if file.adopt { ",adopt" } else { "" };
-    file.path.clone() + adopt + &options.collect::<String>()
+    let flags = [(file.keystore, ",keystore"), (file.adopt, ",adopt")].into_iter();
+    let flags: String = flags.filter(|(is_so, _)| *is_so).map(|(_, name)| name).collect();
+    file.path.clone() + &flags + &options.collect::<String>()
 }
 
 #[cfg(test)]
@@ -271,11 +277,15 @@ mod tests {
                 path: "/f".into(),
                 mode: Some("0600".into()),
                 adopt: true,
+                keystore: true,
                 ..TrustFile::default()
             }],
         };
-        let expected =
-            [("hosts", "those of cluster web"), ("stores", "system java"), ("file", "/f,adopt,mode=0600")];
+        let expected = [
+            ("hosts", "those of cluster web"),
+            ("stores", "system java"),
+            ("file", "/f,keystore,adopt,mode=0600"),
+        ];
         assert_eq!(place(&hosts), expected.map(|(name, value)| (name, value.to_owned())));
     }
 }

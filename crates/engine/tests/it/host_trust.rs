@@ -17,6 +17,7 @@ use x509::{Certificate, CertificateTemplate, KeySpec, KeyUsage, Name, PrivateKey
 
 mod files;
 mod java;
+mod keystores;
 mod killed;
 mod stores;
 

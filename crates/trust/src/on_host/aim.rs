@@ -114,6 +114,14 @@ pub enum Amiss {
         /// Where it is.
         path: String,
     },
+    /// A keystore could not be made of the certificates.
+    #[error("no keystore could be made for {path}: {words}")]
+    NotMade {
+        /// Where it is to be.
+        path: String,
+        /// The host's words, or `keytool`'s.
+        words: String,
+    },
     /// Files are not as they were made a moment before.
     #[error("{what} is not as it was made a moment before")]
     Changed {
@@ -138,6 +146,7 @@ impl Explain for Amiss {
             Self::NoStore { .. } | Self::NoKeystore { .. } | Self::Theirs { .. } => Kind::Conflict,
             Self::NotWritten { .. }
             | Self::NotRemoved { .. }
+            | Self::NotMade { .. }
             | Self::Program { .. }
             | Self::NotTaken { .. }
             | Self::StillTrusted { .. }
@@ -162,9 +171,11 @@ impl Explain for Amiss {
                  when it is not wanted any more"
             )),
             Self::Changed { .. } => Some("see what else looks after it".into()),
-            Self::NotWritten { .. } | Self::NotRemoved { .. } | Self::Program { .. } | Self::Hook { .. } => {
-                None
-            }
+            Self::NotWritten { .. }
+            | Self::NotRemoved { .. }
+            | Self::NotMade { .. }
+            | Self::Program { .. }
+            | Self::Hook { .. } => None,
         }
     }
 }
@@ -305,6 +316,11 @@ impl<'a> Aim<'a> {
                     let path = path(*place);
                     refused.insert(*place, Refused { why: Amiss::Theirs { path: path.clone() }, path });
                 }
+                Told::Keystore { place, words } => {
+                    let (path, words) = (path(*place), words.clone());
+                    refused
+                        .insert(*place, Refused { why: Amiss::NotMade { path: path.clone(), words }, path });
+                }
                 Told::Cannot { what, words }
                     if what == STRAY || what.parse().is_ok_and(|number| self.is_drop(number)) =>
                 {
@@ -438,8 +454,12 @@ impl<'a> Aim<'a> {
         }
         let is = |wanted: &str, at: usize| there.names[at] == wanted || there.numbers[at] == wanted;
         let digest = self.digest(number);
-        there.digest == digest
-            && there.was == digest
+        // The same certificates make another keystore each time: it is as it was left, and was made of these.
+        let has_content = match place.keystore() {
+            Some(_) => there.digest == there.was && there.made == digest,
+            None => there.digest == digest && there.was == digest,
+        };
+        has_content
             && is(place.owner(), 0)
             && is(place.group(), 1)
             && there.mode == format!("{:o}", place.mode())
@@ -529,7 +549,7 @@ mod tests {
         let bundle = [Anchor::from(&authority("a"))];
         let file = FilePlace::new("/etc/it's").unwrap().with_hook("echo '$HOME'").unwrap();
         let places = OnHost { files: vec![file], ..STORE };
-        let lines = "system debian \nstore debian 1 1 0\nplace 0 none - - - - - 0 none\n";
+        let lines = "system debian \nstore debian 1 1 0\nplace 0 none - - - - - 0 none -\n";
         let order = due(&places, &bundle, lines).unwrap().unwrap().order;
         assert!(order.starts_with("make\n") && order.ends_with("-----END CERTIFICATE-----\nend\n"));
         assert!(order.contains(

@@ -20,7 +20,7 @@ mod seen;
 mod stores;
 
 pub use aim::{Aim, Amiss, Due, Refused};
-pub use place::{BadPlace, FilePlace};
+pub use place::{BadPlace, FilePlace, Keystore};
 pub use seen::{NotSeen, Seen};
 pub use stores::{TRUST_STORES, TrustStore};
 

@@ -19,6 +19,8 @@ struct Hosts {
     asked: Mutex<usize>,
     /// Whose each file is, by the host and the path.
     files: Mutex<HashMap<String, BTreeMap<String, String>>>,
+    /// The files at which there is somebody else's, everywhere, that is not adopted.
+    theirs: Mutex<BTreeSet<String>>,
     /// The files that were said to go.
     dropped: Mutex<BTreeSet<String>>,
     /// What is in places that are no hosts, by their kind and name.
@@ -62,7 +64,16 @@ impl HandOn for Hosts {
                 false => stores.insert(errand.host.clone(), all.hash().to_owned()),
                 true => stores.remove(&errand.host),
             };
-            Came::Done { drifted: false }
+            drop(stores);
+            let theirs = self.theirs.lock().unwrap();
+            let files = errand.parts.iter().flat_map(|part| &part.on.files);
+            let refused = files.filter(|file| theirs.contains(file.path()) && !file.adopts());
+            let refused = refused.map(|file| (file.path().to_owned(), "theirs".to_owned()));
+            let refused: BTreeMap<String, String> = refused.collect();
+            match refused.is_empty() {
+                true => Came::Done { drifted: false },
+                false => Came::Partly { drifted: false, refused },
+            }
         })
     }
 
@@ -357,6 +368,38 @@ async fn a_file_is_the_first_requirers() {
 }
 
 /// A step carries out what was wanted when it began: it ends soon, and the next one knows better.
+/// Nobody fails for another one's file; and who adopts what is in the way does not wait for the next attempt.
+#[tokio::test]
+async fn somebody_elses_file_is_its_requirers_trouble_only() {
+    let mut world = World::new(&["h1"]).await;
+    world.hosts.theirs.lock().unwrap().insert("/theirs".to_owned());
+    let at = |on| Place::Hosts { which: all(), on };
+    world.place("web", &at(files(&["/theirs"], false))).await;
+    world.place("db", &at(files(&["/db"], false))).await;
+    for name in ["web", "db"] {
+        world.relate("corp", name).await;
+    }
+    world.step().await;
+    assert_eq!(world.states("db").await, [("h1".to_owned(), true)]);
+    assert_eq!(
+        (world.states("web").await, world.reason("web").await),
+        (vec![("h1".to_owned(), false)], Some("theirs".to_owned()))
+    );
+    // As long as it is in the way, less and less often.
+    for seconds in [5, 10, 20, 40] {
+        world.clock.advance(Span::seconds(seconds));
+        world.asked();
+        world.step().await;
+        assert_eq!(world.asked(), 1, "{seconds}");
+        world.step().await;
+        assert_eq!(world.asked(), 0, "{seconds}");
+    }
+    let adopted = OnHost { files: vec![FilePlace::new("/theirs").unwrap().adopting()], ..OnHost::default() };
+    world.place("web", &at(adopted)).await;
+    world.step().await;
+    assert_eq!((world.states("web").await, world.reason("web").await), (vec![("h1".to_owned(), true)], None));
+}
+
 #[tokio::test]
 async fn what_is_withdrawn_is_put_nowhere_by_a_long_step() {
     let names: Vec<String> = (0..ERRANDS_MAX + 20).map(|number| format!("h{number:04}")).collect();

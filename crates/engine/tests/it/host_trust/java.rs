@@ -23,8 +23,8 @@ while read -r print alias; do
     printf '%s, Nov 22, 2026, trustedCertEntry,\nCertificate fingerprint (SHA-256): %s\n' "$alias" "$print"
 done </etc/ssl/certs/java/cacerts"#;
 
-/// With stand-ins for Java, whose own package takes as much room as all other witnesses. `update-ca-certificates` is the
-/// real one, which tells Java nothing of what is gone when it makes all links anew.
+/// With stand-ins for what Debian makes Java's keystore with, which is the machine's and not the host's.
+/// `update-ca-certificates` is the real one, which tells Java nothing of what is gone when it makes all links anew.
 #[tokio::test]
 async fn javas_keystore_follows() {
     let world = World::debian();
