@@ -103,6 +103,9 @@ pub(crate) struct RequirerRecord {
     /// Since when it is to go, where it is: once nothing of it is left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) leaving: Option<i64>,
+    /// Whether it is gone, and what was written down of it is being removed. Nobody sees it any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) gone: bool,
     /// What a webhook was to be told last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) told: Option<ToldRecord>,
@@ -345,8 +348,15 @@ mod tests {
 
     #[test]
     fn requirers() {
-        let with =
-            |place| RequirerRecord { place, changed: 1, by: "u".into(), at: 2, leaving: None, told: None };
+        let with = |place| RequirerRecord {
+            place,
+            changed: 1,
+            by: "u".into(),
+            at: 2,
+            leaving: None,
+            gone: false,
+            told: None,
+        };
         golden(
             &with(PlaceRecord::Poll),
             r#"{"v":1,"is":{"place":{"kind":"poll"},"changed":1,"by":"u","at":2}}"#,
@@ -379,6 +389,10 @@ mod tests {
         golden(
             &RequirerRecord { leaving: Some(3), ..with(hosts) },
             r#"{"v":1,"is":{"place":{"kind":"hosts","hosts":["10.0.0.1"],"cluster":"c","all":true,"system_store":true,"java":true,"files":[{"path":"/a","owner":"o","group":"g","mode":416,"hook":"h"},{"path":"/b","owner":"o","group":"g","mode":416,"adopt":true},{"path":"/c","owner":"o","group":"g","mode":416,"keystore":{}},{"path":"/d","owner":"o","group":"g","mode":416,"keystore":{"password_file":"/p"}}]},"changed":1,"by":"u","at":2,"leaving":3}}"#,
+        );
+        golden(
+            &RequirerRecord { gone: true, ..with(PlaceRecord::Poll) },
+            r#"{"v":1,"is":{"place":{"kind":"poll"},"changed":1,"by":"u","at":2,"gone":true}}"#,
         );
         let kubernetes = PlaceRecord::Kubernetes {
             container_manager: "k".into(),

@@ -590,18 +590,17 @@ impl Trust {
         Ok(found)
     }
 
-    /// Removes what is written about `requirer`, and itself: nothing of it is left anywhere, or it is left behind on
-    /// purpose.
+    /// Removes what is written about `requirer`, and itself, if it is leaving, so that nothing of it is left anywhere, or is
+    /// gone already.
     pub(crate) async fn forget_requirer(
         &self,
         by: &Principal,
         name: &RequirerName,
-        left_behind: bool,
     ) -> Result<(), CommitError> {
         let mut attempts = 0;
         loop {
-            let Some(found) = self.load_requirer(name).await? else { return Ok(()) };
-            if found.record.leaving.is_none() {
+            let Some(found) = self.requirers.get(name.as_str()).await? else { return Ok(()) };
+            if found.record.leaving.is_none() && !found.record.gone {
                 return Ok(());
             }
             let relations = self.relations_of(name).await?;
@@ -621,10 +620,16 @@ impl Trust {
                 self.units.delete(&mut batch, &format!("{name}/{unit}"))?;
             }
             let is_last = relations.len() <= 20 && units.len() < 50;
-            let done = if is_last {
+            let done = if is_last && found.record.gone {
+                // Of which it was told when it went.
                 self.requirers.delete(&mut batch, name.as_str())?;
                 self.count_requirer(&mut batch, false).await?;
-                let happened = Happened::RequirerGone { name, left_behind };
+                self.changes(&mut batch)?;
+                self.ground.engine.commit(batch).await.map(drop)
+            } else if is_last {
+                self.requirers.delete(&mut batch, name.as_str())?;
+                self.count_requirer(&mut batch, false).await?;
+                let happened = Happened::RequirerGone { name, left_behind: false };
                 self.commit(batch, &happened, by, &Why::default()).await
             } else {
                 self.changes(&mut batch)?;
