@@ -366,6 +366,37 @@ pub enum TrustState {
     Failing,
 }
 
+/// Something that happened in one of a requirer's places.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TrustPlaceEvent {
+    /// The place's name.
+    pub place: String,
+    /// When.
+    pub at: String,
+    /// What.
+    pub what: TrustInPlace,
+    /// The hash of what it has since, where it was given something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// Why it could not be given what it is to have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Who did it, or noticed.
+    pub by: String,
+}
+
+/// What happened in a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrustInPlace {
+    /// It has what it is to have.
+    Applied,
+    /// Somebody else had changed it, and it was mended.
+    Drifted,
+    /// It could not be given what it is to have, for the first time since it could.
+    Failing,
+}
+
 /// That a place has a bundle, said by whoever put it there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

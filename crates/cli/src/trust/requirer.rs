@@ -3,7 +3,9 @@
 use clap::{Args, Subcommand, ValueEnum};
 use client::Segment;
 use client::v1::trust;
-use wire::{NewTrustRequirer, TrustFile, TrustPlace, TrustPlaceState, TrustRequirer, TrustState};
+use wire::{
+    NewTrustRequirer, TrustFile, TrustPlace, TrustPlaceEvent, TrustPlaceState, TrustRequirer, TrustState,
+};
 
 use super::certificates;
 use super::error::TrustCommandError;
@@ -47,6 +49,12 @@ pub(super) enum Command {
         /// Only those that could not be given what they are to have
         #[arg(long)]
         failing: bool,
+        #[command(flatten)]
+        watch: Watch,
+    },
+    /// List what happened in a requirer's places, the oldest first
+    History {
+        name: Segment,
         #[command(flatten)]
         watch: Watch,
     },
@@ -210,6 +218,9 @@ impl Command {
                 let none = if failing { "none of its places is failing" } else { TrustPlaceState::NONE };
                 let is_meant = |place: &TrustPlaceState| !failing || place.state == TrustState::Failing;
                 view::some(session, &trust::places(&name), &watch, none, is_meant).await?;
+            }
+            Self::History { name, watch } => {
+                view::list::<TrustPlaceEvent>(session, &trust::history(&name), &watch).await?;
             }
         }
         Ok(())

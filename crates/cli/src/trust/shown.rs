@@ -1,8 +1,8 @@
 //! How the things of trust are shown: a row in a list, and one by one.
 
 use wire::{
-    TrustCertificate, TrustFile, TrustPlace, TrustPlaceState, TrustProvider, TrustRelation, TrustRequirer,
-    TrustState,
+    TrustCertificate, TrustFile, TrustInPlace, TrustPlace, TrustPlaceEvent, TrustPlaceState, TrustProvider,
+    TrustRelation, TrustRequirer, TrustState,
 };
 
 use super::duration::Duration;
@@ -120,6 +120,22 @@ impl Listed for TrustPlaceState {
             known(self.drifted.as_ref()),
             known(self.next.as_ref()),
         ]
+    }
+}
+
+impl Listed for TrustPlaceEvent {
+    const COLUMNS: &'static [&'static str] = &["WHEN", "PLACE", "WHAT", "BY"];
+    const NONE: &'static str = "nothing has happened in its places yet";
+
+    fn row(&self) -> Vec<String> {
+        let what = match (self.what, &self.hash, &self.reason) {
+            (TrustInPlace::Applied, Some(hash), _) => format!("given {hash}"),
+            (TrustInPlace::Applied, None, _) => "given what it is to have".to_owned(),
+            (TrustInPlace::Drifted, ..) => "changed by somebody else, and mended".to_owned(),
+            (TrustInPlace::Failing, _, Some(reason)) => format!("failing because {reason}"),
+            (TrustInPlace::Failing, _, None) => "failing".to_owned(),
+        };
+        vec![self.at.clone(), self.place.clone(), what, self.by.clone()]
     }
 }
 
@@ -262,6 +278,15 @@ mod tests {
             ),
         ] {
             check::<TrustPlaceState>(document, &["h", said, "-", "-", "-"]);
+        }
+        for (what, said) in [
+            (json!({"what": "applied", "hash": "00"}), "given 00"),
+            (json!({"what": "drifted"}), "changed by somebody else, and mended"),
+            (json!({"what": "failing", "reason": "it is away"}), "failing because it is away"),
+        ] {
+            let mut event = json!({"place": "h", "at": "t", "by": "house"});
+            event.as_object_mut().unwrap().extend(what.as_object().unwrap().clone());
+            check::<TrustPlaceEvent>(event, &["t", "h", said, "house"]);
         }
     }
 

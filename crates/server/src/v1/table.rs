@@ -90,6 +90,7 @@ pub(super) enum Call {
     TrustBundle,
     TrustBundlePem,
     TrustPlaces,
+    TrustHistory,
     TrustApplied,
     TrustRelations,
     RelateTrust,
