@@ -25,6 +25,8 @@ pub struct Aim<'a> {
     drops: &'a [FilePlace],
     /// Whether the files in `places` are to go, too.
     is_withdrawal: bool,
+    /// How long the hook of one file may take, in seconds.
+    hook_seconds: u64,
 }
 
 /// What is to be done on a host.
@@ -184,7 +186,7 @@ impl<'a> Aim<'a> {
     /// To have `bundle` in all of `places`.
     #[must_use]
     pub fn deliver(places: &'a OnHost, bundle: &'a [Anchor]) -> Self {
-        Self { places, bundle, contents: &[], drops: &[], is_withdrawal: false }
+        Self { places, bundle, contents: &[], drops: &[], is_withdrawal: false, hook_seconds: HOOK_SECONDS }
     }
 
     /// The same, with something else in the files: each has what stands for it here, in their order, sorted and none twice.
@@ -203,16 +205,23 @@ impl<'a> Aim<'a> {
     /// To have nothing of ours on it: no certificate, and none of the files in `places` that we put there.
     #[must_use]
     pub fn withdraw(places: &'a OnHost) -> Self {
-        Self { places, bundle: &[], contents: &[], drops: &[], is_withdrawal: true }
+        Self { is_withdrawal: true, ..Self::deliver(places, &[]) }
+    }
+
+    /// The same, with another limit to how long a hook may take: [`HOOK_SECONDS`], where nothing is said.
+    #[must_use]
+    pub fn with_hook_seconds(self, hook_seconds: u64) -> Self {
+        Self { hook_seconds, ..self }
+    }
+
+    /// How long all hooks may take together, in seconds.
+    #[must_use]
+    pub fn hooks_seconds(&self) -> u64 {
+        // Some are for a host that is slow to end one.
+        (self.hook_seconds + 5).saturating_mul(u64::try_from(self.listed()).unwrap_or(u64::MAX))
     }
 
     /// How many files there are that are to be there or to go.
-    #[must_use]
-    pub fn files(&self) -> u32 {
-        u32::try_from(self.listed()).unwrap_or(u32::MAX)
-    }
-
-    /// The same, as a length.
     fn listed(&self) -> usize {
         self.places.files.len() + self.drops.len()
     }
@@ -262,7 +271,8 @@ impl<'a> Aim<'a> {
             return Ok(None);
         }
         let mut order = format!(
-            "make\nseconds {HOOK_SECONDS}\n{}{used}contents\n{}certificates\n",
+            "make\nseconds {}\n{}{used}contents\n{}certificates\n",
+            self.hook_seconds,
             self.known(),
             self.contents()
         );

@@ -13,8 +13,7 @@ use base::{Explain, Kind, Secret};
 use ssh::{Command, End, Keep, Remote, Target};
 use trust::Anchor;
 use trust::on_host::{
-    Aim, Amiss, FilePlace, HOOK_SECONDS, HOST_ANSWER_BYTES_MAX, NotSeen, OnHost, Refused, Seen, TrustStore,
-    host_script,
+    Aim, Amiss, FilePlace, HOST_ANSWER_BYTES_MAX, NotSeen, OnHost, Refused, Seen, TrustStore, host_script,
 };
 
 /// How long a look may take: another delivery, of which the connection broke, may still be at work there.
@@ -92,7 +91,7 @@ pub async fn deliver(
     places: &OnHost,
     bundle: &[Anchor],
 ) -> Result<Delivered, DeliveryError> {
-    aim(remote, target, &Aim::deliver(places, bundle)).await
+    make_so(remote, target, &Aim::deliver(places, bundle)).await
 }
 
 /// The same, with something else in the files: each has what stands for it in `contents`, in their order, sorted and none
@@ -108,7 +107,7 @@ pub async fn deliver_each(
     contents: &[&[Anchor]],
     drops: &[FilePlace],
 ) -> Result<Delivered, DeliveryError> {
-    aim(remote, target, &Aim::deliver(places, bundle).with_contents(contents).with_drops(drops)).await
+    make_so(remote, target, &Aim::deliver(places, bundle).with_contents(contents).with_drops(drops)).await
 }
 
 /// Sees that the host has nothing of ours: no certificate, and none of the files in `places` that we put there. Their hooks
@@ -121,16 +120,24 @@ pub async fn withdraw(
     target: &Target,
     places: &OnHost,
 ) -> Result<Delivered, DeliveryError> {
-    aim(remote, target, &Aim::withdraw(places)).await
+    make_so(remote, target, &Aim::withdraw(places)).await
 }
 
-async fn aim(remote: &dyn Remote, target: &Target, aim: &Aim<'_>) -> Result<Delivered, DeliveryError> {
+/// Sees that the host is as `aim` has it.
+///
+/// # Errors
+/// [`DeliveryError`]. Whatever was begun is made good the next time.
+pub async fn make_so(
+    remote: &dyn Remote,
+    target: &Target,
+    aim: &Aim<'_>,
+) -> Result<Delivered, DeliveryError> {
     let seen = ask(remote, target, &aim.look(), LOOK).await?;
     let store = aim.store(&seen)?;
     let Some(due) = aim.due(&seen)? else {
         return Ok(Delivered { changed: false, drift: false, store, refused: Vec::new() });
     };
-    let hooks = Duration::from_secs(HOOK_SECONDS + 5).saturating_mul(aim.files());
+    let hooks = Duration::from_secs(aim.hooks_seconds());
     let seen = ask(remote, target, &due.order, MAKE + hooks).await?;
     let refused = aim.judge(&seen)?;
     Ok(Delivered { changed: true, drift: due.is_drift, store, refused })

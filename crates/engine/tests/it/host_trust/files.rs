@@ -1,8 +1,8 @@
 //! Plain files, with owner, mode and a hook.
 
-use engine::handing_on::{Delivered, DeliveryError, deliver_each};
+use engine::handing_on::{Delivered, DeliveryError, deliver_each, make_so};
 use trust::Anchor;
-use trust::on_host::{Amiss, FilePlace, OnHost};
+use trust::on_host::{Aim, Amiss, FilePlace, OnHost};
 
 use super::{Authority, World, bundle_of};
 
@@ -204,4 +204,31 @@ async fn what_is_not_ours_is_in_the_way_until_it_is_adopted() {
     // Who has the very same there has it from us.
     std::fs::write(world.host().path("/etc/theirs.pem"), text(&bundle)).unwrap();
     assert_eq!(world.deliver(&places, &bundle).await.unwrap().refused, vec![]);
+}
+
+/// It is ended with all that it started, and owed still; the file is as it is to be.
+#[tokio::test]
+async fn a_hook_has_so_long_and_no_longer() {
+    let world = World::debian();
+    let bundle = bundle_of(&[&Authority::new("a")]);
+    let hook = "echo begun >>/var/log/hook; [ -e /tmp/quick ] || sleep 7654 | cat";
+    let file = FilePlace::new("/etc/cas.pem").unwrap().with_hook(hook).unwrap();
+    let places = OnHost { files: vec![file], ..OnHost::default() };
+    let aim = Aim::deliver(&places, &bundle).with_hook_seconds(1);
+    let target = world.target("admin");
+    for times in ["1", "2"] {
+        let failed = make_so(&*world.remote, &target, &aim).await.unwrap_err();
+        let DeliveryError::Amiss(Amiss::Hook { path, status: 137, .. }) = &failed else { panic!("{failed}") };
+        assert_eq!(path, "/etc/cas.pem");
+        let text: String = bundle.iter().map(Anchor::pem).collect();
+        assert_eq!(std::fs::read_to_string(world.host().path("/etc/cas.pem")).unwrap(), text);
+        assert_eq!(world.say("wc -l </var/log/hook; pgrep -fx 'sleep 7654'; :"), times);
+    }
+    assert_eq!(
+        base::Explain::help(&Amiss::Hook { path: String::new(), status: 137, words: String::new() }).unwrap(),
+        "it may take 60 s"
+    );
+    world.say("touch /tmp/quick");
+    assert!(make_so(&*world.remote, &target, &aim).await.unwrap().changed);
+    assert!(!make_so(&*world.remote, &target, &aim).await.unwrap().changed);
 }
