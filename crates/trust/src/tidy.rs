@@ -97,4 +97,53 @@ impl Trust {
         let _turn = self.turn.lock().await;
         self.commit(batch, &Happened::ProviderGone { name }, by, &Why::default()).await
     }
+
+    /// Removes what is written about `requirer`, and itself, if it is leaving, so that nothing of it is left anywhere, or is
+    /// gone already.
+    pub(crate) async fn forget_requirer(
+        &self,
+        by: &Principal,
+        name: &RequirerName,
+    ) -> Result<(), CommitError> {
+        let mut attempts = 0;
+        loop {
+            let Some(found) = self.requirers.get(name.as_str()).await? else { return Ok(()) };
+            if found.record.leaving.is_none() && !found.record.gone {
+                return Ok(());
+            }
+            let relations = self.relations_of(name).await?;
+            let units = self.units_of(name, None, 50).await?;
+            let mut batch = Batch::new();
+            // One that was made to stay meanwhile keeps all of it.
+            self.requirers.expect_at(&mut batch, name.as_str(), found.version)?;
+            for (number, found) in relations.iter().take(20) {
+                self.relations.remove(&mut batch, &id(name.as_str(), *number), found.version)?;
+                self.numbers.delete(&mut batch, &format!("{number:020}"))?;
+            }
+            for (unit, _) in &units {
+                self.units.delete(&mut batch, &format!("{name}/{unit}"))?;
+            }
+            let is_last = relations.len() <= 20 && units.len() < 50;
+            let done = if is_last && found.record.gone {
+                // Of which it was told when it went.
+                self.requirers.delete(&mut batch, name.as_str())?;
+                self.count_requirer(&mut batch, false).await?;
+                self.changes(&mut batch)?;
+                self.ground.engine.commit(batch).await.map(drop)
+            } else if is_last {
+                self.requirers.delete(&mut batch, name.as_str())?;
+                self.count_requirer(&mut batch, false).await?;
+                let happened = Happened::RequirerGone { name, left_behind: false };
+                self.commit(batch, &happened, by, &Why::default()).await
+            } else {
+                self.changes(&mut batch)?;
+                self.ground.engine.commit(batch).await.map(drop)
+            };
+            match done {
+                Ok(()) if is_last => return Ok(()),
+                Ok(()) => {}
+                Err(error) => Self::again(error, &mut attempts)?,
+            }
+        }
+    }
 }
