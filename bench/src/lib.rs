@@ -26,6 +26,7 @@ pub mod cache;
 mod disk;
 mod failure;
 pub mod fleet;
+mod house;
 mod http;
 mod load;
 mod process;
