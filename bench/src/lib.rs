@@ -28,6 +28,7 @@ pub mod clients;
 mod disk;
 mod failure;
 pub mod fleet;
+mod house;
 mod http;
 mod load;
 mod process;

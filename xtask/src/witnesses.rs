@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! from the distribution   openssl  sqlite3  curl  etcd  etcdctl  ssh  script
-//!                         sshd  sudo  ip  unshare  update-ca-certificates  systemd-analyze
+//!                         sshd  sudo  ip  unshare  update-ca-certificates  keytool  systemd-analyze
 //!                         python3 with venv and PyYAML
 //!                         cloud-init, unpacked and not installed, and what it needs
 //! from PyPI               caucase  pkilint  requests  bcrypt  schemathesis  ansible-core  moto, and what
@@ -46,6 +46,7 @@ const PROGRAMS: &[Need] = &[
     ("pgrep", &["procps"]),
     ("pidof", &["sysvinit-utils"]),
     ("script", &["bsdutils"]),
+    ("keytool", &["default-jre-headless"]),
     // It reads units, and needs no systemd that runs.
     ("systemd-analyze", &["systemd"]),
 ];
