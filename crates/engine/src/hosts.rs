@@ -67,6 +67,7 @@ impl House {
         claims: &Claims,
         crew: Option<Arc<Crew>>,
         courier: Option<Arc<dyn Courier>>,
+        mark: String,
     ) {
         let everywhere = Everywhere {
             crew,
@@ -75,6 +76,7 @@ impl House {
             courier,
             claims: claims.clone(),
             holder: self.holder("hands on"),
+            mark,
             clock: self.clock.clone(),
             silent: Mutex::default(),
         };

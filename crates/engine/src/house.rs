@@ -195,6 +195,7 @@ impl House {
             clock: parts.clock.clone(),
             entropy: parts.entropy.clone(),
         })?);
+        let mark = trust.mark(Permit::house()).await.map_err(HouseError::Mark)?;
         let fleet = Fleet::open(fleet::Ground {
             engine: parts.engine.clone(),
             sealing: parts.sealing,
@@ -310,7 +311,7 @@ impl House {
             }
         }
         let crew = parts.hands.map(|hands| house.look_after_hosts(&claims, hands));
-        house.hand_on_trust(&claims, crew, parts.courier);
+        house.hand_on_trust(&claims, crew, parts.courier, mark);
         let history = house.history.clone();
         let retention = parts.retention;
         if house.cache.is_some() {

@@ -26,6 +26,9 @@ pub enum HouseError {
     /// The fleet could not be opened.
     #[error("the fleet could not be opened")]
     Fleet(#[source] store::CommitError),
+    /// What tells this house from others could not be written down.
+    #[error("what tells this house from others could not be written down")]
+    Mark(#[source] store::CommitError),
     /// The server has no certificate.
     #[error("the server has no certificate")]
     ServerIdentity(#[from] ServerIdentityError),
@@ -46,7 +49,7 @@ impl Explain for HouseError {
             Self::OtherKey(_) => Kind::Conflict,
             Self::Authority { source, .. } => source.kind(),
             Self::VoidSerials(source) => source.kind(),
-            Self::Fleet(source) => source.kind(),
+            Self::Fleet(source) | Self::Mark(source) => source.kind(),
             Self::ServerIdentity(source) => source.kind(),
             Self::Store(source) => source.kind(),
             Self::Administrator(source) => source.kind(),
@@ -63,7 +66,7 @@ impl Explain for HouseError {
             ),
             Self::Authority { source, .. } => source.help(),
             Self::VoidSerials(source) => source.help(),
-            Self::Fleet(source) => source.help(),
+            Self::Fleet(source) | Self::Mark(source) => source.help(),
             Self::ServerIdentity(source) => source.help(),
             Self::Store(source) => source.help(),
             Self::Administrator(source) => source.help(),

@@ -4,13 +4,14 @@
 //! put       in step already         nothing is written, so that no pod is woken
 //!           there is none           it is created
 //!           ours, and otherwise     it is written again, whoever changed it, if it is still what was read
-//!           another owner's         it is left alone, though it is ours
+//!           another owner's         it is left alone, though it is ours; and so is another house's
 //!           somebody else's         it is left alone
 //! remove    ours                    it is deleted, if it is still what was read
 //!           another owner's         there is nothing to be taken away: what was put is not there any more
 //! ```
 //! Ours is what has the label `app.kubernetes.io/managed-by=provost`. For whom it was put there ([`BundleObject::of`]) is
-//! said by an annotation: two who want the same object do not write over each other. Whatever else others add to it, labels, annotations,
+//! said by an annotation, and by which house ([`BundleObject::by`]) by another: two who want the same object do not write
+//! over each other. Whatever else others add to it, labels, annotations,
 //! owners, stays; data that they add does not, since pods would take it for ours. What was written is read back.
 //!
 //! It is read, compared and written under its `resourceVersion`, and not applied by the server ("Server-Side Apply"):
@@ -45,6 +46,8 @@ pub(crate) const OURS: &str = "provost";
 const HASH: &str = "provost/bundle-sha256";
 /// The annotation with the name of whoever has the bundle put there.
 pub(crate) const OWNER: &str = "provost/requirer";
+/// The annotation with the house that puts it there, by what tells it from others.
+pub(crate) const HOUSE: &str = "provost/house";
 /// As whom we write (`managedFields`).
 const FIELD_MANAGER: &str = "provost-trust";
 
@@ -90,6 +93,8 @@ pub struct BundleObject {
     key: String,
     /// Whose it is, among those for whom we put objects there; nobody's in particular where it is empty.
     owner: String,
+    /// Which house puts it there; none in particular where it is empty.
+    house: String,
 }
 
 /// A name or a key that no object can have.
@@ -138,13 +143,25 @@ impl BundleObject {
         if !is_key || key == "." || key.starts_with("..") {
             return Err(BadBundleObject::Key(cut(key)));
         }
-        Ok(Self { kind, name: name.to_owned(), key: key.to_owned(), owner: String::new() })
+        Ok(Self {
+            kind,
+            name: name.to_owned(),
+            key: key.to_owned(),
+            owner: String::new(),
+            house: String::new(),
+        })
     }
 
     /// The same, for `owner`: what is another owner's is neither written over nor taken away.
     #[must_use]
     pub fn of(self, owner: &str) -> Self {
         Self { owner: owner.to_owned(), ..self }
+    }
+
+    /// The same, by `house`: what another house put there is neither written over nor taken away.
+    #[must_use]
+    pub fn by(self, house: &str) -> Self {
+        Self { house: house.to_owned(), ..self }
     }
 
     /// What it is.
@@ -231,16 +248,27 @@ impl Found {
         self.metadata("annotations")?.get(name)?.as_str()
     }
 
-    /// Whose it is instead, if it is not `object`'s owner's. What says of nobody that it is theirs is taken over.
-    fn another_owner(&self, object: &BundleObject) -> Option<&str> {
-        let owner = self.annotation(OWNER).filter(|owner| !owner.is_empty())?;
-        (!object.owner.is_empty() && owner != object.owner).then_some(owner)
+    /// What `name` says instead, if it does not say `ours`. What says of nobody that it is theirs is taken over.
+    fn another(&self, name: &str, ours: &str) -> Option<String> {
+        let theirs = self.annotation(name).filter(|theirs| !theirs.is_empty())?;
+        let shown = || theirs.chars().filter(|c| !c.is_control()).take(KEY_BYTES_MAX).collect();
+        (!ours.is_empty() && theirs != ours).then(shown)
+    }
+
+    /// Whose it is, if it is ours and not this place's.
+    fn anothers(&self, place: &BundlePlace) -> Option<BundleError> {
+        let (owner, house) = (&place.object.owner, &place.object.house);
+        if let Some(house) = self.another(HOUSE, house) {
+            return Some(BundleError::AnotherHouse { place: place.clone(), house });
+        }
+        let owner = self.another(OWNER, owner)?;
+        Some(BundleError::AnothersOwn { place: place.clone(), owner })
     }
 
     /// Whether it has this bundle, says so and whose it is, and has nothing else.
     fn holds(&self, place: &BundlePlace, bundle: &str, hash: &str) -> bool {
-        let owner = &place.object.owner;
-        let is_owned = owner.is_empty() || self.annotation(OWNER) == Some(owner);
+        let said = [(OWNER, &place.object.owner), (HOUSE, &place.object.house)];
+        let is_owned = said.into_iter().all(|(name, is)| is.is_empty() || self.annotation(name) == Some(is));
         let is_said = is_owned && self.annotation(HASH) == Some(hash);
         let more = self.0.get("binaryData").and_then(Value::as_object).is_some_and(|more| !more.is_empty());
         is_said && !more && self.0.get("data") == Some(&place.object.data(bundle))
@@ -257,9 +285,12 @@ impl Found {
         self.0.insert("data".to_owned(), place.object.data(bundle));
         if let Some(Value::Object(metadata)) = self.0.get_mut("metadata") {
             metadata.remove("managedFields");
-            let owner = &place.object.owner;
-            let said =
-                [("labels", MANAGED_BY, OURS), ("annotations", HASH, hash), ("annotations", OWNER, owner)];
+            let said = [
+                ("labels", MANAGED_BY, OURS),
+                ("annotations", HASH, hash),
+                ("annotations", OWNER, &place.object.owner),
+                ("annotations", HOUSE, &place.object.house),
+            ];
             for (part, name, value) in said.into_iter().filter(|(_, _, value)| !value.is_empty()) {
                 let all = metadata.entry(part).or_insert_with(|| json!({}));
                 if !all.is_object() {
@@ -286,13 +317,11 @@ impl Client {
             let is_done = match self.find(place).await? {
                 None => self.create(place, bundle, &hash).await?,
                 Some(found) if !found.is_ours() => return Err(BundleError::NotOurs { place: place.clone() }),
-                Some(found) if found.another_owner(&place.object).is_some() => {
-                    let owner = found.another_owner(&place.object).unwrap_or_default();
-                    let owner = owner.chars().filter(|c| !c.is_control()).take(KEY_BYTES_MAX).collect();
-                    return Err(BundleError::AnothersOwn { place: place.clone(), owner });
-                }
-                Some(found) if found.holds(place, bundle, &hash) => return Ok(Change::Unneeded),
-                Some(found) => self.update(place, found.with(place, bundle, &hash)).await?,
+                Some(found) => match found.anothers(place) {
+                    Some(refused) => return Err(refused),
+                    None if found.holds(place, bundle, &hash) => return Ok(Change::Unneeded),
+                    None => self.update(place, found.with(place, bundle, &hash)).await?,
+                },
             };
             if is_done {
                 let kept = self.find(place).await?;
@@ -318,7 +347,7 @@ impl Client {
                 return Err(BundleError::NotOurs { place: place.clone() });
             }
             // Whatever was put there for this one is not in it any more.
-            if found.another_owner(&place.object).is_some() {
+            if found.anothers(place).is_some() {
                 return Ok(Change::Unneeded);
             }
             let is = |name: &str| found.metadata(name).cloned().unwrap_or_default();
@@ -365,7 +394,7 @@ impl Client {
 
     /// Whether it was created; not when somebody was faster.
     async fn create(&self, place: &BundlePlace, bundle: &str, hash: &str) -> Result<bool, BundleError> {
-        let BundleObject { kind, name, owner, .. } = &place.object;
+        let BundleObject { kind, name, owner, house, .. } = &place.object;
         let mut object = json!({
             "apiVersion": "v1", "kind": kind.as_str(),
             "metadata": {
@@ -374,8 +403,10 @@ impl Client {
             },
             "data": place.object.data(bundle),
         });
-        if !owner.is_empty() {
-            object["metadata"]["annotations"][OWNER] = owner.as_str().into();
+        for (annotation, said) in
+            [(OWNER, owner), (HOUSE, house)].into_iter().filter(|(_, said)| !said.is_empty())
+        {
+            object["metadata"]["annotations"][annotation] = said.as_str().into();
         }
         if *kind == ObjectKind::Secret {
             object["type"] = "Opaque".into();

@@ -2,7 +2,7 @@
 
 use base::{Explain, Kind};
 
-use crate::bundle::{BUNDLE_BYTES_MAX, BundlePlace, MANAGED_BY, OURS};
+use crate::bundle::{BUNDLE_BYTES_MAX, BundlePlace, HOUSE, MANAGED_BY, OURS};
 use crate::error::Error;
 use crate::namespace::NamespaceName;
 
@@ -37,6 +37,16 @@ pub enum BundleError {
         place: BundlePlace,
         /// Whose it says that it is.
         owner: String,
+    },
+    /// Something of that name was put there by another house.
+    #[error(
+        "there is {place} already, which another Provost put there (`{HOUSE}` is `{house}`), so it was left alone"
+    )]
+    AnotherHouse {
+        /// What it is.
+        place: BundlePlace,
+        /// Which house it says that it is.
+        house: String,
     },
     /// There is no such namespace.
     #[error("the namespace `{namespace}` does not exist")]
@@ -86,6 +96,7 @@ impl BundleError {
             Self::TooLong { .. }
             | Self::NotOurs { .. }
             | Self::AnothersOwn { .. }
+            | Self::AnotherHouse { .. }
             | Self::NoNamespace { .. }
             | Self::Ending { .. } => false,
         }
@@ -100,6 +111,7 @@ impl Explain for BundleError {
             Self::NoNamespace { .. } => Kind::NotFound,
             Self::NotOurs { .. }
             | Self::AnothersOwn { .. }
+            | Self::AnotherHouse { .. }
             | Self::Ending { .. }
             | Self::Contended { .. }
             | Self::NotKept { .. }
@@ -114,6 +126,10 @@ impl Explain for BundleError {
             Self::NotOurs { .. } => {
                 Some("give the requirer another name, or delete what has this one".to_owned())
             }
+            Self::AnotherHouse { .. } => Some(
+                "give the requirer another name for it; or delete it, if that other one is no more"
+                    .to_owned(),
+            ),
             Self::AnothersOwn { .. } => Some("give one of the two another name".to_owned()),
             Self::NoNamespace { .. } => Some("create it, or take it off the requirer's list".to_owned()),
             Self::NotKept { .. } | Self::Contended { .. } => {

@@ -11,6 +11,7 @@
 //! /trust/set/<hash>/<4 digits>                certificates of a set, named by what is in it
 //! /trust/certificate/<fingerprint>            who brought a certificate, and when
 //! /trust/unit/<requirer>/<unit>               what is on one host, in one namespace, in one file of a requirer
+//! /trust/house/mark                           what tells this house from others
 //! /trust/history/…                            what happened, as in the history of the house
 //! ```
 //! A set is written before the record that names it, and is never changed: so a set of thousands is replaced by one
@@ -80,6 +81,13 @@ pub(crate) struct NumberRecord {
 pub(crate) struct ChangedRecord {
     /// When: seconds since 1970-01-01T00:00:00Z.
     pub(crate) at: i64,
+}
+
+/// What tells this house from others who put certificates in the same places.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HouseRecord {
+    /// 16 hexadecimal digits.
+    pub(crate) mark: String,
 }
 
 /// What number is next, or how many there are.
@@ -293,7 +301,7 @@ macro_rules! records {
     };
 }
 records! {
-    ProviderRecord RelationRecord NumberRecord ChangedRecord CounterRecord RequirerRecord SetRecord CertificateRecord UnitRecord
+    ProviderRecord RelationRecord NumberRecord ChangedRecord CounterRecord HouseRecord RequirerRecord SetRecord CertificateRecord UnitRecord
 }
 
 #[cfg(test)]
@@ -343,6 +351,7 @@ mod tests {
         );
         golden(&NumberRecord { requirer: "r".into() }, r#"{"v":1,"is":{"requirer":"r"}}"#);
         golden(&ChangedRecord { at: 8 }, r#"{"v":1,"is":{"at":8}}"#);
+        golden(&HouseRecord { mark: "00ff".into() }, r#"{"v":1,"is":{"mark":"00ff"}}"#);
         golden(&CounterRecord { next: 7 }, r#"{"v":1,"is":{"next":7}}"#);
     }
 

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use async_lock::Mutex;
 use base::{Clock, Entropy, Timestamp};
-use identity::{Action, Principal, Role};
+use identity::{Action, Permit, Principal, Role};
 use store::{Batch, CommitError, Engine, History, Loaded, SealingKey, Table, Version};
 
 use crate::event::Happened;
 use crate::name::{ProviderName, RequirerName};
 use crate::record::{
-    CertificateRecord, ChangedRecord, CounterRecord, NumberRecord, ProviderRecord, RelationRecord,
-    RequirerRecord, UnitRecord,
+    CertificateRecord, ChangedRecord, CounterRecord, HouseRecord, NumberRecord, ProviderRecord,
+    RelationRecord, RequirerRecord, UnitRecord,
 };
 use crate::set::Sets;
 
@@ -45,6 +45,9 @@ const ATTEMPTS_MAX: usize = 32;
 /// What is written by each change of a provider, a requirer or a relation, so that whoever reads many of them sees whether
 /// they are all of one moment.
 const RELATIONS: &str = "relations";
+
+/// What tells this house from others.
+const MARK: &str = "mark";
 
 /// What those of events about places begin with. They have a history of their own: thousands of hosts that get another
 /// certificate do not push out who said so, which is told in the history of the house.
@@ -92,6 +95,7 @@ pub struct Trust {
     pub(crate) numbers: Table<NumberRecord>,
     pub(crate) counter: Table<CounterRecord>,
     changed: Table<ChangedRecord>,
+    house: Table<HouseRecord>,
     pub(crate) certificates: Table<CertificateRecord>,
     pub(crate) units: Table<UnitRecord>,
     pub(crate) sets: Sets,
@@ -118,6 +122,7 @@ impl Trust {
             numbers: Table::new(Arc::clone(engine), "/trust/number/")?,
             counter: Table::new(Arc::clone(engine), "/trust/counter/")?,
             changed: Table::new(Arc::clone(engine), "/trust/changed/")?,
+            house: Table::new(Arc::clone(engine), "/trust/house/")?,
             certificates: Table::new(Arc::clone(engine), "/trust/certificate/")?,
             units: Table::new(Arc::clone(engine), "/trust/unit/")?,
             sets: Sets::new(engine)?,
@@ -134,6 +139,27 @@ impl Trust {
     /// None in practice: the prefix of its keys is a fair one.
     pub fn places_history(engine: &Arc<dyn Engine>) -> Result<History, store::Error> {
         History::under(Arc::clone(engine), HISTORY)
+    }
+
+    /// What tells this house from others who put certificates in the same places: made once, and kept with all that is
+    /// stored.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn mark(&self, _permit: Permit<ManageTrust>) -> Result<String, CommitError> {
+        let mut attempts = 0;
+        loop {
+            if let Some(found) = self.house.get(MARK).await? {
+                return Ok(found.record.mark);
+            }
+            let mark = format!("{:016x}", self.ground.entropy.number());
+            let mut batch = Batch::new();
+            self.house.create(&mut batch, MARK, &HouseRecord { mark })?;
+            match self.ground.engine.commit(batch).await {
+                Ok(_) => {}
+                Err(error) => Self::again(error, &mut attempts)?,
+            }
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -44,6 +44,8 @@ pub(crate) struct Everywhere {
     pub(crate) courier: Option<Arc<dyn Courier>>,
     pub(crate) claims: Claims,
     pub(crate) holder: String,
+    /// What tells this house from others.
+    pub(crate) mark: String,
     pub(crate) clock: Clock,
     /// The container managers that could not be asked, until when they are not asked again, and why.
     pub(crate) silent: Mutex<BTreeMap<String, (Timestamp, String)>>,
@@ -187,7 +189,7 @@ impl Everywhere {
         let manager: ContainerManagerName = place.container_manager.parse().map_err(|error| told(&error))?;
         let kind = if place.secret { ObjectKind::Secret } else { ObjectKind::ConfigMap };
         let object = BundleObject::new(kind, &place.name, &place.key).map_err(|error| told(&error))?;
-        let object = object.of(errand.requirer.as_str());
+        let object = object.of(errand.requirer.as_str()).by(&self.mark);
         let bundle = errand.bundle.pem();
         let delivery = Delivery { object: &object, bundle: &bundle, to, before };
         let done = match kubernetes::deliver(&self.nodes, &manager, delivery, stop).await {

@@ -414,3 +414,27 @@ async fn what_is_another_owners_is_left_alone() {
     assert_eq!(world.client.put_bundle(&other, OTHER).await, Ok(Change::Made));
     assert_eq!(world.held().unwrap()["metadata"]["annotations"]["provost/requirer"], "web");
 }
+
+/// Two houses may have requirers and objects of the same names in one cluster.
+#[tokio::test]
+async fn what_another_house_put_there_is_left_alone() {
+    let world = world();
+    let object = || BundleObject::new(ObjectKind::ConfigMap, "internal-cas", "ca.crt").unwrap().of("web");
+    let [one, other] = ["00ff", "11ee"].map(|house| object().by(house).in_namespace("web".parse().unwrap()));
+    // What was put there before anybody said by whom, is taken over.
+    let before = object().in_namespace("web".parse().unwrap());
+    assert_eq!(world.client.put_bundle(&before, BUNDLE).await, Ok(Change::Made));
+    assert_eq!(world.client.put_bundle(&one, BUNDLE).await, Ok(Change::Made));
+    assert_eq!(world.held().unwrap()["metadata"]["annotations"]["provost/house"], "00ff");
+    assert_eq!(world.client.put_bundle(&one, BUNDLE).await, Ok(Change::Unneeded));
+    let refused = world.client.put_bundle(&other, OTHER).await.unwrap_err();
+    assert!(matches!(&refused, BundleError::AnotherHouse { house, .. } if house == "00ff"), "{refused}");
+    assert_eq!((refused.kind(), refused.may_pass()), (Kind::Conflict, false));
+    assert_eq!(world.client.remove_bundle(&other).await, Ok(Change::Unneeded));
+    assert_eq!(world.data(), json!({"ca.crt": BUNDLE}));
+    // Once it is gone, the other one may have it.
+    assert_eq!(world.client.remove_bundle(&one).await, Ok(Change::Made));
+    assert_eq!(world.client.put_bundle(&other, OTHER).await, Ok(Change::Made));
+    assert_eq!(world.held().unwrap()["metadata"]["annotations"]["provost/house"], "11ee");
+    assert_eq!(world.client.put_bundle(&one, BUNDLE).await.unwrap_err().kind(), Kind::Conflict);
+}

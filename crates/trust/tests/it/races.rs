@@ -332,3 +332,22 @@ fn whoever_was_not_told_that_it_is_done_is_not_told_that_somebody_else_did_it() 
         }
     });
 }
+
+#[test]
+fn a_house_has_one_mark() {
+    block_on(async {
+        let house = House::new();
+        let other = House::on(house.memory.clone());
+        // Their dice are the same; one has thrown them.
+        other.set_provider("corp", &Terms::default()).await;
+        let (memory, found) = (house.memory.clone(), Arc::new(Mutex::new(None)));
+        let first = found.clone();
+        // Another process is faster.
+        memory.before_next_commit(async move {
+            *first.lock().unwrap() = Some(other.trust.mark(may()).await.unwrap());
+        });
+        let mark = house.trust.mark(may()).await.unwrap();
+        assert_eq!(Some(&mark), found.lock().unwrap().as_ref());
+        assert_eq!((mark.len(), house.trust.mark(may()).await.unwrap()), (16, mark));
+    });
+}

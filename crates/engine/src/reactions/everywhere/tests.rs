@@ -41,6 +41,7 @@ async fn there(server: &ApiServer) -> There {
         courier: Some(posted.clone()),
         claims: Claims::new(Arc::new(Memory::new())).unwrap(),
         holder: "we".into(),
+        mark: "00ff".into(),
         clock,
         silent: Mutex::default(),
     };
@@ -136,6 +137,26 @@ async fn another_key_is_the_same_object() {
     let methods: Vec<String> = server.asked().into_iter().map(|asked| asked.method).collect();
     let last = |method: &str| methods.iter().rposition(|is| is == method).unwrap();
     assert!(last("POST") < last("DELETE"), "{methods:?}");
+}
+
+/// Of two houses that want the same object for requirers of one name, it is the first one's.
+#[tokio::test]
+async fn what_another_house_put_in_a_cluster_is_in_the_way() {
+    let server = server();
+    server.add_namespace("shop", &[]);
+    let (one, mut other) = (there(&server).await, there(&server).await);
+    other.everywhere.mark = "11ee".into();
+    let place = cas("cas", "ca.crt");
+    assert_eq!(one.carry(&errand(&place, give(Vec::new(), false), Vec::new()).await).await, done(false));
+    let came = other.carry(&errand(&place, give(Vec::new(), false), Vec::new()).await).await;
+    let [(_, Came::Failed(reason))] = &came[..] else { panic!("{came:?}") };
+    assert!(
+        reason.contains("another Provost put there") && reason.contains("give the requirer another name"),
+        "{reason}"
+    );
+    let take = vec![("shop".to_owned(), vec![place.clone()])];
+    assert_eq!(other.carry(&errand(&Place::Poll, Vec::new(), take).await).await, done(false));
+    assert!(keys(&server, "cas").is_some(), "it is not the other one's to take away");
 }
 
 /// What was put in a cluster is taken away there, wherever its requirer wants certificates now.
