@@ -103,6 +103,20 @@ impl Served {
         self.status("VmHWM:")
     }
 
+    /// How often it has waited for something, and was woken.
+    pub(crate) fn wake_ups(&self) -> Result<u64, Failure> {
+        let path = format!("/proc/{}/task", self.child.id());
+        let tasks = fs::read_dir(&path).map_err(Failure::file(Path::new(&path)))?;
+        let mut count = 0;
+        for task in tasks {
+            let path = task.map_err(Failure::file(Path::new(&path)))?.path().join("status");
+            let status = fs::read_to_string(&path).map_err(Failure::file(&path))?;
+            let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            count += line.and_then(|line| line.trim().parse::<u64>().ok()).unwrap_or(0);
+        }
+        Ok(count)
+    }
+
     fn status(&self, name: &str) -> Result<u64, Failure> {
         let path = format!("/proc/{}/status", self.child.id());
         let status = fs::read_to_string(&path).map_err(Failure::file(Path::new(&path)))?;
@@ -214,9 +228,14 @@ pub(crate) fn resident_bytes_peak_of(mut command: Command) -> Result<u64, Failur
 
 /// How much of this process is in memory now, in bytes.
 pub(crate) fn own_resident_bytes() -> Result<u64, Failure> {
-    let path = "/proc/self/status";
-    let status = fs::read_to_string(path).map_err(Failure::file(Path::new(path)))?;
-    let odd = || Failure::Program { program: path.into(), what: "is not as proc(5) says".into() };
+    resident_bytes_of("self")
+}
+
+/// How much of the process of this number (or `self`) is in memory now, in bytes.
+pub(crate) fn resident_bytes_of(process: &str) -> Result<u64, Failure> {
+    let path = format!("/proc/{process}/status");
+    let status = fs::read_to_string(&path).map_err(Failure::file(Path::new(&path)))?;
+    let odd = || Failure::Program { program: path.clone(), what: "is not as proc(5) says".into() };
     bytes_of(&status, "VmRSS:").ok_or_else(odd)
 }
 

@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! running    --get-crt, caucase-probe, caucase-rerequest: from the start of the process to its end    against caucase
+//! watching   1,000 certificates kept by one `provost ca watch`: memory, wake-ups, time to renew all           against caucase
 //! ```
 //! Contenders take turns, round by round, and the median of the rounds counts.
 
 mod running;
+mod watching;
 
 use std::process::ExitCode;
 
@@ -28,6 +30,7 @@ struct Options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Chosen {
     Running,
+    Watching,
 }
 
 /// Measures what the command line names, and prints it.
@@ -44,6 +47,9 @@ fn measure(options: &Options) -> Result<(), Failure> {
     let mut sections = Vec::new();
     if wanted(Chosen::Running) {
         sections.push(running::measure(&provost, options.settings.rounds)?);
+    }
+    if wanted(Chosen::Watching) {
+        sections.push(watching::measure(&provost)?);
     }
     options.settings.print(&began, &sections)
 }
