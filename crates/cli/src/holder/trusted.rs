@@ -35,12 +35,12 @@ pub(crate) async fn update_authorities(
     now: Timestamp,
 ) -> Result<Trusted, HolderError> {
     let found = held.load();
-    // Whoever is there and cannot be read may be the one who is to be trusted.
-    if let Some(unreadable) = found.unreadable.into_iter().next() {
-        return Err(unreadable.into());
-    }
     let mut known = anchors(&found.items, now);
     let mut first = None;
+    // Whoever is there and cannot be read may be the one who is to be trusted.
+    if let (true, Some(unreadable)) = (known.is_empty(), found.unreadable.into_iter().next()) {
+        return Err(unreadable.into());
+    }
     if found.items.is_empty() {
         let one = first_of(server, authority, pin, now).await?;
         known.push(one.clone());
@@ -92,7 +92,6 @@ pub(crate) async fn update_lists(
     authority: Authority,
     held: &Collection<Crl>,
     trusted: &[Certificate],
-    now: Timestamp,
 ) -> Result<Revoked, HolderError> {
     // What is there and cannot be read is replaced: nobody is trusted for it.
     let found = held.load();

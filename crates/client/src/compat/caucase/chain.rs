@@ -68,38 +68,36 @@ pub fn certificates(oldest: &[u8], chain: &[u8], now: Timestamp) -> Result<Vec<C
 }
 
 /// The CA certificates that are trusted from now on by whoever trusts `known`, which are valid and signed by themselves:
-/// those, and behind them whatever the chain says that follows the newest of them and is valid at `now` (contract, section
-/// 7.1, *updateCA*).
+/// those, and behind them whatever the chain says that follows one of them and is valid at `now` (contract, section 7.1,
+/// *updateCA*).
 ///
-/// What a key signed that is not that of the certificate it is about says nothing, and is passed over.
+/// The original begins at the newest one that is known, and learns nothing where that is none of the chain's. What a key
+/// signed that is not that of the certificate it is about says nothing, and is passed over.
 ///
 /// # Errors
-/// When the chain is no list of statements, or from the newest one on does not go from each certificate to the next.
+/// When the chain is no list of statements, or from those that are known on does not go from each certificate to the next.
 pub fn follow(known: &[Certificate], chain: &[u8], now: Timestamp) -> Result<Vec<Certificate>, Unusable> {
     let mut trusted = known.to_vec();
-    let Some(newest) = known.iter().max_by_key(|certificate| certificate.not_before()) else {
-        return Ok(trusted);
-    };
-    let mut at = newest.clone();
+    // Those that are known, and those that lead from them on: what has ended leads on, too.
+    let mut led = known.to_vec();
     let mut has_begun = false;
     for statement in &statements(chain)? {
         let succession = Succession::read(statement)?;
-        let is_next = succession.old.der() == at.der();
-        if !is_next && !has_begun {
+        let is = |one: &Certificate, other: &Certificate| one.der() == other.der();
+        let is_known = led.iter().any(|one| is(one, &succession.old));
+        if !is_known && !has_begun || !statement.is_signed_by(&succession.old) {
             continue;
         }
-        if !statement.is_signed_by(&succession.old) {
-            continue;
-        }
-        if !is_next {
+        if !is_known {
             return Err(Unusable::Gap);
         }
         has_begun = true;
-        at = succession.new;
-        if at.not_before() <= now && now <= at.not_after() && !trusted.iter().any(|one| one.der() == at.der())
-        {
-            trusted.push(at.clone());
+        let new = succession.new;
+        let is_valid = new.not_before() <= now && now <= new.not_after();
+        if is_valid && !trusted.iter().any(|one| is(one, &new)) {
+            trusted.push(new.clone());
         }
+        led.push(new);
     }
     Ok(trusted)
 }
@@ -122,7 +120,10 @@ pub fn pinned(oldest: &[u8], chain: &[u8], fingerprint: &[u8; 32]) -> Result<Opt
 #[must_use]
 pub fn anchors(certificates: &[Certificate], now: Timestamp) -> Vec<Certificate> {
     let is_anchor = |one: &&Certificate| {
-        one.not_before() <= now && now <= one.not_after() && one.verify_signature(one.public_key()).is_ok()
+        one.is_ca()
+            && one.not_before() <= now
+            && now <= one.not_after()
+            && one.verify_signature(one.public_key()).is_ok()
     };
     certificates.iter().filter(is_anchor).cloned().collect()
 }
@@ -234,6 +235,8 @@ mod tests {
         assert_eq!(read(&[&a], &[&ab, &bc], 25), all(&[&a, &c]));
         // Nobody who is known, or nobody any more: nothing follows.
         assert_eq!(read(&[&x], &[&ab, &bc], 1), all(&[&x]));
+        // Somebody newer is trusted as well, of whom the chain knows nothing.
+        assert_eq!(read(&[&a, &x], &[&ab, &bc], 1), all(&[&a, &x, &b, &c]));
         assert_eq!(read(&[], &[&ab, &bc], 1), all(&[]));
         // Signed by somebody else, it was not said. What follows has lost its way, then.
         let forged = follows(&a, &later, &key_x);
@@ -253,17 +256,21 @@ mod tests {
     #[test]
     fn trust_rests_on_what_signed_itself_and_is_valid() {
         let ([(_, a), (_, b)], (key, _)) = ([10, 20].map(ca), ca(10));
-        let mut leaf = CertificateTemplate {
-            serial: Serial::from_decimal("2").unwrap(),
-            issuer: Name::from_common_name("ca").unwrap(),
-            subject: Name::from_common_name("ca").unwrap(),
-            not_before: START,
-            not_after: START + Span::days(10),
-            public_key: PrivateKey::generate(KeySpec::P256).unwrap().public().clone(),
-            extensions: Vec::new(),
+        // Neither whom somebody else signed, nor who signed themselves and are no CA, stand for anybody.
+        let other = PrivateKey::generate(KeySpec::P256).unwrap();
+        let leaf = |own: &PrivateKey, signer: &PrivateKey| {
+            let template = CertificateTemplate {
+                serial: Serial::from_decimal("2").unwrap(),
+                issuer: Name::from_common_name("ca").unwrap(),
+                subject: Name::from_common_name("ca").unwrap(),
+                not_before: START,
+                not_after: START + Span::days(10),
+                public_key: own.public().clone(),
+                extensions: Vec::new(),
+            };
+            template.sign(signer)
         };
-        leaf.serial = Serial::from_decimal("3").unwrap();
-        let all = [a.clone(), leaf.sign(&key), b.clone()];
+        let all = [a.clone(), leaf(&other, &key), leaf(&key, &key), b.clone()];
         let rest = |days| anchors(&all, START + Span::days(days));
         assert_eq!(rest(0), [a, b.clone()]);
         assert_eq!(rest(15), [b]);

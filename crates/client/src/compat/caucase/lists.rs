@@ -1,16 +1,17 @@
 //! Which revocation lists whoever trusts an authority is to have (caucase contract, section 7.1, *updateCRL*).
 
-use std::collections::BTreeMap;
-
 use base::{Explain, Kind, Timestamp};
-use x509::{Certificate, Crl, ParseError};
+use x509::pem::PemError;
+use x509::{Certificate, Crl, pem};
+
+const LABEL: &str = "X509 CRL";
 
 /// The lists of an answer cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum UnusableLists {
     /// It is no text of lists.
     #[error("the revocation lists are not readable")]
-    Unreadable(#[source] ParseError),
+    Unreadable(#[source] PemError),
     /// None of it was said by anybody who is trusted.
     #[error("none of the revocation lists is signed by a CA certificate that is trusted")]
     Foreign,
@@ -27,52 +28,54 @@ impl Explain for UnusableLists {
 /// What is held, and whether it has to be written.
 #[derive(Debug, Clone)]
 pub struct Lists {
-    /// One for each CA key that signed one, in the order of the answer.
+    /// One for each CA key that signed one, in the order of the answer; behind them what it left out.
     pub lists: Vec<Crl>,
     /// Whether that is anything else than what was held.
     pub is_new: bool,
 }
 
 impl Lists {
-    /// What is to be held at `now` by whoever holds `held`, trusts `authorities` and was given the PEM text `answer`: of every
-    /// authority that is trusted the list of the answer, unless the one that is held is later, and in force.
+    /// What is to be held by whoever holds `held`, trusts `authorities` and was given the PEM text `answer`: of every
+    /// authority that is trusted the latest list of which anybody knows, those of the answer first.
     ///
-    /// The answer comes over plain HTTP. So a list that nobody signed who is trusted says nothing, and one that was true
-    /// once does not take the place of what came after it: the original takes both.
+    /// The answer comes over plain HTTP. So a list that nobody signed who is trusted, or that cannot be read, says nothing;
+    /// one that was true once does not take the place of what came after it, and none goes for being left out, as long as
+    /// its authority is trusted. The original takes whatever it is given.
     ///
     /// # Errors
-    /// When the answer is not readable, or there is no list in it that is signed by one of the authorities.
-    pub fn chosen(
-        held: &[Crl],
-        answer: &[u8],
-        authorities: &[Certificate],
-        now: Timestamp,
-    ) -> Result<Self, UnusableLists> {
+    /// When the answer is no PEM, or there is no list in it that is signed by one of the authorities.
+    pub fn chosen(held: &[Crl], answer: &[u8], authorities: &[Certificate]) -> Result<Self, UnusableLists> {
         let is_signed = |list: &Crl| {
             list.authority_key_id().is_some()
                 && authorities.iter().any(|one| list.verify_signature(one.public_key()).is_ok())
         };
-        let answered = Crl::all_from_pem(answer).map_err(UnusableLists::Unreadable)?;
-        let mut lists: Vec<Crl> = answered.into_iter().filter(is_signed).collect();
-        if lists.is_empty() {
-            return Err(UnusableLists::Foreign);
-        }
-        let known: BTreeMap<&[u8], &Crl> = held
-            .iter()
-            .filter(|list| is_signed(list) && list.next_update() >= now)
-            .filter_map(|list| Some((list.authority_key_id()?, list)))
-            .collect();
-        for list in &mut lists {
-            if let Some(known) = list.authority_key_id().and_then(|id| known.get(id))
-                && (known.this_update(), known.number()) > (list.this_update(), list.number())
-            {
-                *list = (*known).clone();
+        let blocks = pem::read(answer, pem::LIST_BYTES_MAX).map_err(UnusableLists::Unreadable)?;
+        let answered = blocks.iter().filter(|block| block.label == LABEL);
+        let answered = answered.filter_map(|block| Crl::from_der(&block.der).ok()).filter(is_signed);
+        let mut lists: Vec<Crl> = Vec::new();
+        let mut count = 0;
+        for list in
+            answered.inspect(|_| count += 1).chain(held.iter().filter(|list| is_signed(list)).cloned())
+        {
+            match lists.iter_mut().find(|other| other.authority_key_id() == list.authority_key_id()) {
+                Some(other) if age(other) < age(&list) => *other = list,
+                Some(_) => {}
+                None => lists.push(list),
             }
+        }
+        if count == 0 {
+            return Err(UnusableLists::Foreign);
         }
         let is_new = lists.len() != held.len()
             || lists.iter().any(|list| !held.iter().any(|known| known.der() == list.der()));
         Ok(Self { lists, is_new })
     }
+}
+
+/// Which of two lists of an authority is the later one. A server that was restored from a backup counts from an earlier
+/// number on, and not from an earlier time.
+fn age(list: &Crl) -> (Timestamp, u64) {
+    (list.this_update(), list.number())
 }
 
 #[cfg(test)]
@@ -130,34 +133,46 @@ mod tests {
         let (a, b, x) = (Ca::new("a"), Ca::new("b"), Ca::new("x"));
         let trusted = [a.certificate.clone(), b.certificate.clone()];
         let (a1, a2, b1, x1) = (a.list(1, 0), a.list(2, 1), b.list(1, 0), x.list(1, 0));
-        let chosen = |held: &[&Crl], answer: &[&Crl], day| {
+        let chosen = |held: &[&Crl], answer: &[&Crl]| {
             let held: Vec<Crl> = held.iter().map(|list| (*list).clone()).collect();
-            let chosen = Lists::chosen(&held, &pem(answer), &trusted, START + Span::days(day)).unwrap();
+            let chosen = Lists::chosen(&held, &pem(answer), &trusted).unwrap();
             (chosen.lists, chosen.is_new)
         };
         let lists =
             |lists: &[&Crl], is_new| (lists.iter().map(|one| (*one).clone()).collect::<Vec<_>>(), is_new);
-        assert_eq!(chosen(&[], &[&a1, &b1], 1), lists(&[&a1, &b1], true));
-        assert_eq!(chosen(&[&b1, &a1], &[&a1, &b1], 1), lists(&[&a1, &b1], false));
-        assert_eq!(chosen(&[&a1], &[&a2], 1), lists(&[&a2], true));
-        // What was true once does not come back, as long as what came after it is in force.
-        assert_eq!(chosen(&[&a2], &[&a1], 1), lists(&[&a2], false));
-        assert_eq!(chosen(&[&a2], &[&a1], 12), lists(&[&a1], true));
+        assert_eq!(chosen(&[], &[&a1, &b1]), lists(&[&a1, &b1], true));
+        assert_eq!(chosen(&[&b1, &a1], &[&a1, &b1]), lists(&[&a1, &b1], false));
+        assert_eq!(chosen(&[&a1], &[&a2]), lists(&[&a2], true));
+        // What was true once does not come back, and nothing goes for being left out.
+        assert_eq!(chosen(&[&a2], &[&a1]), lists(&[&a2], false));
+        assert_eq!(chosen(&[&a1, &b1], &[&a2]), lists(&[&a2, &b1], true));
+        assert_eq!(chosen(&[], &[&a1, &a2]), lists(&[&a2], true));
+        // A server that was restored counts anew.
+        assert_eq!(chosen(&[&a.list(9, 0)], &[&a2]), lists(&[&a2], true));
         // Nobody is heard who is not trusted; what is held of them goes.
-        assert_eq!(chosen(&[&a1], &[&a1, &x1], 1), lists(&[&a1], false));
-        assert_eq!(chosen(&[&a1, &x1], &[&a1], 1), lists(&[&a1], true));
-        assert_eq!(chosen(&[&a1, &b1], &[&a1], 1), lists(&[&a1], true));
+        assert_eq!(chosen(&[&a1], &[&a1, &x1]), lists(&[&a1], false));
+        assert_eq!(chosen(&[&a1, &x1], &[&a1]), lists(&[&a1], true));
     }
 
     #[test]
     fn what_is_no_list_of_theirs_changes_nothing() {
         let (a, x) = (Ca::new("a"), Ca::new("x"));
         let chosen = |answer: &[u8]| {
-            Lists::chosen(&[a.list(1, 0)], answer, slice::from_ref(&a.certificate), START).unwrap_err()
+            Lists::chosen(&[a.list(1, 0)], answer, slice::from_ref(&a.certificate)).unwrap_err()
         };
         assert!(matches!(chosen(b""), UnusableLists::Foreign));
         assert!(matches!(chosen(b"<html>"), UnusableLists::Foreign));
         assert!(matches!(chosen(&pem(&[&x.list(9, 0)])), UnusableLists::Foreign));
+        assert!(matches!(
+            chosen(
+                &[
+                    pem(&[&x.list(9, 0)]).as_slice(),
+                    b"-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n"
+                ]
+                .concat()
+            ),
+            UnusableLists::Foreign
+        ));
         assert!(matches!(chosen(b"-----BEGIN X509 CRL-----\n"), UnusableLists::Unreadable(_)));
     }
 }
