@@ -1,5 +1,6 @@
 //! The stock server: PyPI's `caucased`, unmodified.
 
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -7,6 +8,7 @@ use tempfile::TempDir;
 
 use crate::ports::free_pair;
 use crate::process::Process;
+use crate::wait::wait_until;
 use crate::witness::witness;
 
 /// How often another pair of ports is tried when somebody took the one that was free.
@@ -47,7 +49,11 @@ impl Caucased {
         command.current_dir(self.directory.path()).env("PYTHONUNBUFFERED", "1");
         command.args(["--netloc", &format!("127.0.0.1:{}", self.port)]).args(&self.options);
         let process = Process::spawn(&mut command);
+        // It says so once the ports are its own, and takes connections once it has a certificate of its own.
         process.wait_for_stderr(|said| said.contains("Listening on [") && said.ends_with('\n'))?;
+        for port in [self.port, self.port + 1] {
+            wait_until("the stock server", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
+        }
         self.process = Some(process);
         Ok(())
     }
