@@ -79,3 +79,41 @@ fn folders_are_shared() {
     assert_eq!(client.run(&folders).ok(), "");
     assert_eq!(super::contents(&client.path("trust")), first);
 }
+
+/// A certificate of another kind than RSA, which the stock programs do not renew, gets a key of its own kind; and its holder
+/// can revoke it.
+#[test]
+fn keys_stay_of_their_kind() {
+    let server = By::Us(Face::Up).start("9", &[]);
+    let ours = Ours::new();
+    let client = ours.client(&server.url());
+    let curves = ["P-256", "P-384"].map(|curve| format!("ec_paramgen_curve:{curve}"));
+    let kinds: [&[&str]; 4] = [
+        &["-newkey", "rsa:3072"],
+        &["-newkey", "ec", "-pkeyopt", &curves[0]],
+        &["-newkey", "ec", "-pkeyopt", &curves[1]],
+        &["-newkey", "ed25519"],
+    ];
+    for (name, options) in ["rsa", "p256", "p384", "ed"].into_iter().zip(kinds) {
+        testkit::key_and_request(client.directory(), name, &[options, &["-subj", "/CN=x"]].concat());
+        let id = client.submit("service", &format!("{name}.csr.pem"));
+        let file = format!("{name}.key.pem");
+        client.run(&["--get-crt", &id, &file]).ok();
+        let kind = || {
+            let [certificate] = crate::houses::certificates_in(&client.path(&file)).try_into().unwrap();
+            let key = certificate.public_key().clone();
+            (format!("{:?}", key.kind()), key.key_id())
+        };
+        let (first, first_key) = kind();
+        assert_eq!(client.run(&["--threshold", "100", "--renew-crt", &file, ""]).ok(), "");
+        is_good(&client, &file, &file, "cas.crt.pem", "cas.crl.pem");
+        let (second, second_key) = kind();
+        // How long RSA keys are is said by --key-len.
+        assert_eq!(second, first.replace("3072", "2048"), "{name}");
+        assert_ne!(second_key, first_key);
+        client.run(&["--revoke-crt", &file, ""]).ok();
+        let verify = ["verify", "-crl_check", "-CAfile", "cas.crt.pem", "-CRLfile", "cas.crl.pem", &file];
+        let refused = testkit::openssl(client.directory(), &verify);
+        assert!(refused.stderr.contains("certificate revoked"), "{refused:?}");
+    }
+}
