@@ -1,4 +1,4 @@
-//! The stock clients: PyPI's `caucase`, unmodified.
+//! The stock clients: PyPI's `caucase`, unmodified; or whoever answers to the same names.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,6 +14,8 @@ use crate::witness::witness;
 #[derive(Debug)]
 pub struct Caucase {
     url: String,
+    /// Where the programs are; PyPI's without.
+    programs: Option<PathBuf>,
     directory: TempDir,
 }
 
@@ -21,7 +23,25 @@ impl Caucase {
     /// A client of `house`, who knows nothing yet.
     #[must_use]
     pub fn of(house: &House) -> Self {
-        Self { url: house.http_url(""), directory: tempfile::tempdir().unwrap() }
+        Self::at(&house.http_url(""))
+    }
+
+    /// A client of the server at `url`, who knows nothing yet.
+    #[must_use]
+    pub fn at(url: &str) -> Self {
+        Self { url: url.to_owned(), programs: None, directory: tempfile::tempdir().unwrap() }
+    }
+
+    /// The same with the programs in this folder in place of PyPI's.
+    #[must_use]
+    pub fn by(mut self, programs: &Path) -> Self {
+        self.switch_to(Some(programs));
+        self
+    }
+
+    /// From now on, uses the programs in this folder, or PyPI's.
+    pub fn switch_to(&mut self, programs: Option<&Path>) {
+        self.programs = programs.map(Path::to_owned);
     }
 
     /// From now on, asks this house.
@@ -74,7 +94,8 @@ impl Caucase {
     }
 
     fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(witness(name));
+        let program = self.programs.as_ref().map_or_else(|| witness(name), |folder| folder.join(name));
+        let mut command = Command::new(program);
         command.current_dir(self.directory.path());
         // Line by line, as its deployments have it.
         command.env("PYTHONUNBUFFERED", "1");

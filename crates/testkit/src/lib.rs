@@ -3,6 +3,7 @@
 //! ```text
 //! House      the program under test, by either of its names, in a directory of its own
 //! Caucase    the stock clients of the certificate authority, from PyPI
+//! Caucased   the stock server, from PyPI
 //! NetworkCache  the stock clients of the artifact cache, from PyPI
 //! Etcd       a real etcd, whose members can be killed and stopped
 //! Juju       a model of Juju, whose hook commands charms call
@@ -26,6 +27,7 @@ mod any_client;
 mod api_server;
 mod cable;
 mod caucase;
+mod caucased;
 mod cloud_init;
 mod etcd;
 mod exchange;
@@ -48,6 +50,7 @@ mod witness;
 pub use api_server::{ApiServer, Budget, PodPlan, Schema};
 pub use cable::{Cable, Pass};
 pub use caucase::Caucase;
+pub use caucased::Caucased;
 pub use cloud_init::{cloud_init, cloud_init_on};
 pub use etcd::{Etcd, EtcdPlan};
 pub use exchange::{Answer, Line, exchange};

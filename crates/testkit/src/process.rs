@@ -116,6 +116,11 @@ impl Process {
         self.signal(Signal::TERM);
     }
 
+    /// Asks it to end, as Ctrl-C does.
+    pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
     /// Ends it at once.
     pub fn kill(&self) {
         self.signal(Signal::KILL);

@@ -5,8 +5,13 @@ use std::path::Path;
 use crate::program::{PROVOST, Ran, provost};
 
 /// The names that this version serves.
-const SERVED: [&str; 9] = [
+const SERVED: [&str; 14] = [
     "caucased",
+    "caucase",
+    "caucase-updater",
+    "caucase-probe",
+    "caucase-rerequest",
+    "caucase-key-id",
     "networkcache-upload",
     "networkcache-download",
     "generate-signature-key",

@@ -7,6 +7,7 @@ mod audit;
 mod broken;
 mod cache;
 mod caucase_clients;
+mod caucase_programs;
 mod caucase_tools;
 mod caucased;
 mod charms;

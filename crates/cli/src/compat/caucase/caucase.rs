@@ -29,7 +29,7 @@ const HOOK_FAILED: u8 = 3;
 #[command(name = "caucase", infer_long_args = true, args_override_self = true)]
 #[command(version = VERSION, disable_version_flag = true)]
 pub(super) struct Line {
-    /// The server, without /cas: http://HOST[:PORT]
+    /// The server, without /cas, as in `http://HOST:PORT`
     #[arg(long, value_name = "URL")]
     pub(super) ca_url: ServerUrl,
     /// The CA certificates of services, kept up to date

@@ -13,7 +13,7 @@ use crate::holder::HolderError;
 #[command(name = "caucase-probe", infer_long_args = true, args_override_self = true)]
 #[command(version = VERSION, disable_version_flag = true)]
 pub(super) struct Line {
-    /// The server, without /cas: http://HOST[:PORT]
+    /// The server, without /cas, as in `http://HOST:PORT`
     #[arg(value_name = "CA_URL")]
     ca_url: ServerUrl,
     /// Print the version

@@ -32,7 +32,7 @@ const PENDING_FOR: Span = Span::seconds(60);
 #[command(name = "caucase-updater", infer_long_args = true, args_override_self = true)]
 #[command(version = VERSION, disable_version_flag = true)]
 pub(super) struct Line {
-    /// The server, without /cas: http://HOST[:PORT]
+    /// The server, without /cas, as in `http://HOST:PORT`
     #[arg(long, value_name = "URL")]
     ca_url: ServerUrl,
     /// The CA certificates of services, kept up to date

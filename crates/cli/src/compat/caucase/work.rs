@@ -260,8 +260,7 @@ impl<'l> Work<'l> {
         let mode = self.line.mode.name();
         said(&format!("-- pending {mode} CSRs --\n"))?;
         said(&format!("{:>20} | subject preview (fetch csr and check full content !)\n", "csr_id"))?;
-        let mut pending = self.server.pending(self.authority()).await?;
-        pending.sort_by_cached_key(|one| (one.id.len(), one.id.clone()));
+        let pending = self.server.pending(self.authority()).await?;
         let rows: String = pending.iter().map(row).collect();
         said(&format!("{rows}-- end of pending {mode} CSRs --\n"))
     }
