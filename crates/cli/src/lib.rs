@@ -5,6 +5,7 @@
 //!                        │                                   ▲
 //!                        ▼                                   └ connection: which server, and who asks; client_file
 //!                       view ──► shown, table
+//! ca ──► holder, client::compat::caucase, x509
 //! cache ──► connection, client::networkcache, entry
 //! trust ──► session, x509
 //! ```
@@ -15,6 +16,7 @@
 //! under `compat/`, and what they print is theirs.
 
 mod archive;
+pub mod ca;
 pub mod cache;
 mod client_file;
 mod cluster;
@@ -23,6 +25,7 @@ mod connection;
 mod container_manager;
 mod definition;
 mod durable;
+mod duration;
 mod error;
 pub mod fleet;
 #[expect(dead_code, unused_imports, reason = "the programs of a certificate's holder use it next")]
