@@ -14,7 +14,7 @@ mod when;
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -161,6 +161,10 @@ struct Keeping {
     /// When each that is idle is due.
     due: BinaryHeap<Reverse<(Timestamp, usize)>>,
     looking: FuturesUnordered<Looking>,
+    /// Where nobody was trusted when somebody began to look after it: one alone decides who is the first.
+    firsts: BTreeSet<PathBuf>,
+    /// Those that are due, and wait until that is decided.
+    behind: Vec<Reverse<(Timestamp, usize)>>,
     boards: Boards,
     listener: Option<TcpListener>,
     asking: FuturesUnordered<LocalBoxFuture<'static, ()>>,
@@ -177,6 +181,8 @@ impl Keeping {
             slots: Vec::new(),
             due: BinaryHeap::new(),
             looking: FuturesUnordered::new(),
+            firsts: BTreeSet::new(),
+            behind: Vec::new(),
             boards: Rc::new(RefCell::new(Vec::new())),
             listener: None,
             asking: FuturesUnordered::new(),
@@ -190,6 +196,7 @@ impl Keeping {
     fn fill(&mut self, mut before: BTreeMap<String, Box<Keeper>>) {
         let now = self.clock.now();
         self.due.clear();
+        self.behind.clear();
         self.slots.clear();
         for (index, kept) in self.config.certificates.iter().enumerate() {
             let same = before.remove(&kept.name).filter(|keeper| keeper.kept == *kept);
@@ -226,6 +233,11 @@ impl Keeping {
             self.due.pop();
             let Some(slot) = self.slots.get_mut(index) else { continue };
             let Slot::Idle(mut keeper) = std::mem::replace(slot, Slot::Busy) else { continue };
+            if !keeper.kept.ca.exists() && !self.firsts.insert(keeper.kept.ca.clone()) {
+                *slot = Slot::Idle(keeper);
+                self.behind.push(Reverse((due, index)));
+                continue;
+            }
             let (server, clock) = (self.server.clone(), self.clock.clone());
             self.looking.push(Box::pin(async move {
                 let outcome = keeper.look(&server, &clock).await;
@@ -234,8 +246,15 @@ impl Keeping {
         }
     }
 
+    /// Whoever waited for what `keeper` did with those that are trusted waits no longer.
+    fn decided(&mut self, keeper: &Keeper) {
+        self.firsts.remove(&keeper.kept.ca);
+        self.due.extend(self.behind.drain(..));
+    }
+
     /// Somebody comes back.
     fn end(&mut self, index: usize, keeper: Box<Keeper>) {
+        self.decided(&keeper);
         self.due.push(Reverse((keeper.board.next.unwrap_or(self.clock.now()), index)));
         if let Some((_, board)) = self.boards.borrow_mut().get_mut(index) {
             board.clone_from(&keeper.board);
@@ -253,6 +272,7 @@ impl Keeping {
             self.begin();
             let Some((index, keeper, outcome)) = self.looking.next().await else { break };
             left -= 1;
+            self.decided(&keeper);
             if let Err(error) = outcome
                 && first.as_ref().is_none_or(|(_, before)| index < *before)
             {

@@ -84,28 +84,48 @@ impl Keeper {
     /// Looks once, does what is due, and says when to look again. What went wrong is said here, once.
     pub(super) async fn look(&mut self, server: &Server, clock: &Clock) -> Result<(), CaCommandError> {
         let result = self.look_and_tell(&server.elsewhere(self.kept.server.clone()), clock).await;
-        let (now, name) = (clock.now(), self.kept.name.as_str());
-        let outcome = match result {
-            Ok(found) => {
+        let now = clock.now();
+        let next = result.as_ref().ok().map(|found| self.next(found, now));
+        let fault = match result {
+            Ok(Found { fault: Some(fault), .. }) | Err(fault) => Some(fault),
+            Ok(Found { waits_for: Some(id), .. }) => {
+                self.waits = self.waits.saturating_add(1);
+                self.board.next = next;
+                let outcome = Err(CaCommandError::Pending { id });
+                self.tell_trouble(&outcome);
+                return outcome;
+            }
+            Ok(_) => None,
+        };
+        self.waits = 0;
+        let outcome = match fault {
+            None => {
                 self.failures = 0;
                 self.board.last_success = Some(now);
-                self.waits = if found.waits_for.is_some() { self.waits.saturating_add(1) } else { 0 };
-                let rules = &self.kept.rules;
-                self.board.next = Some(match &found.waits_for {
-                    Some(_) => when::waiting(name, self.waits, now),
-                    None => when::next(name, found.certificate.as_ref(), &found.lists, rules, now),
-                });
-                found.waits_for.map_or(Ok(()), |id| Err(CaCommandError::Pending { id }))
+                self.board.next = next;
+                Ok(())
             }
-            Err(error) => {
+            Some(fault) => {
                 self.failures = self.failures.saturating_add(1);
                 self.board.failures += 1;
-                self.board.next = Some(when::retry(name, self.failures, self.board.not_after, now));
-                Err(error)
+                // The end of a certificate presses whoever cannot renew it, and not whoever is to hear of it.
+                let until = self.board.not_after.filter(|_| next.is_none());
+                let retry = when::retry(&self.kept.name, self.failures, until, now);
+                self.board.next = next.into_iter().chain([retry]).min();
+                Err(fault)
             }
         };
         self.tell_trouble(&outcome);
         outcome
+    }
+
+    /// When to look again, by what was found.
+    fn next(&self, found: &Found, now: Timestamp) -> Timestamp {
+        let name = &self.kept.name;
+        match &found.waits_for {
+            Some(_) => when::waiting(name, self.waits.saturating_add(1), now),
+            None => when::next(name, found.certificate.as_ref(), &found.lists, &self.kept.rules, now),
+        }
     }
 
     /// Says what goes wrong when it begins to, and when it is over.
@@ -140,25 +160,22 @@ impl Keeper {
             // Before anything becomes another one: who is killed later has it run by whoever comes next.
             owed.owe().map_err(CaCommandError::unwritable(marker))?;
         }
-        let done = self.bring_up_to_date(server, clock).await;
+        let mut done = self.bring_up_to_date(server, clock).await;
         let digest = kept.digest();
         if let Some(command) = &kept.on_renew
             && (was_owed || digest != self.seen)
+            && let Err(error) = run_hook(&kept, command).await
         {
-            if let Err(error) = run_hook(&kept, command).await {
-                self.board.hook_failures += 1;
-                // What went wrong before it is the greater fault.
-                done?;
-                return Err(CaCommandError::Hook(error));
+            self.board.hook_failures += 1;
+            // What went wrong before it is the greater fault.
+            if let Ok(found) = &mut done {
+                found.fault.get_or_insert(CaCommandError::Hook(error));
             }
+            return done;
         }
         owed.pay().map_err(CaCommandError::unwritable(marker))?;
         self.seen = digest;
-        let found = done?;
-        match found.fault {
-            Some(fault) => Err(fault),
-            None => Ok(found),
-        }
+        done
     }
 
     async fn bring_up_to_date(&mut self, server: &Server, clock: &Clock) -> Result<Found, CaCommandError> {
