@@ -16,6 +16,7 @@
 //! cache/    the artifact cache: a file for each section
 //! fleet/    the way to hosts: the hosts, ours, rivals, and a file for each section
 //! trust/    trust handed on: a file for each section
+//! clients/  what holders of certificates run: a file for each section
 //! ```
 //!
 //! **Invariant:** nothing here is part of the product; every contender is given the same work, in turns.
@@ -23,9 +24,11 @@
 pub mod api;
 pub mod ca;
 pub mod cache;
+pub mod clients;
 mod disk;
 mod failure;
 pub mod fleet;
+mod house;
 mod http;
 mod load;
 mod process;

@@ -203,7 +203,8 @@ pub(crate) fn resident_bytes_peak_of(mut command: Command) -> Result<u64, Failur
         if let Some(status) = child.try_wait().map_err(|error| failed(&what, error.to_string()))? {
             break status;
         }
-        std::thread::park_timeout(LOOK_EVERY / 4);
+        // Without a pause: some live for a few milliseconds, and have the most at their end.
+        std::thread::yield_now();
     };
     match most {
         Some(most) if status.success() => Ok(most),

@@ -2,17 +2,18 @@
 //!
 //! ```text
 //! from the distribution   openssl  sqlite3  curl  etcd  etcdctl  ssh  script
-//!                         sshd  sudo  ip  unshare  update-ca-certificates
+//!                         sshd  sudo  ip  unshare  update-ca-certificates  keytool  systemd-analyze
 //!                         python3 with venv and PyYAML
 //!                         cloud-init, unpacked and not installed, and what it needs
 //! from PyPI               caucase  pkilint  requests  bcrypt  schemathesis  ansible-core  moto, and what
 //!                         they need: witnesses/requirements.txt
 //!                         slapos.core and what it needs: witnesses/slapos.txt
 //!                         zc.buildout and what it needs: witnesses/buildout.txt
+//!                         zc.buildout, SlapOS's recipes and what runs promises: witnesses/recipes.txt
 //!                         ops, and the library of certificate_transfer: witnesses/charms.txt
 //! ```
-//! The Python ones go into `venv/`, slapos.core into `slapos/`, zc.buildout into `buildout/`, and what charms need into
-//! `charms/`, in the witnesses' folder, `$PROVOST_WITNESSES` or else
+//! The Python ones go into `venv/`, slapos.core into `slapos/`, zc.buildout into `buildout/`, what runs in a
+//! partition of SlapOS into `recipes/`, and what charms need into `charms/`, in the witnesses' folder, `$PROVOST_WITNESSES` or else
 //! `$XDG_CACHE_HOME/provost/witnesses` or else `~/.cache/provost/witnesses`: outside the repository,
 //! shared by all checkouts. `venv/bin/caucase` is there afterwards. A folder that already has what
 //! the requirements say is left alone, so a second call costs nothing. cloud-init goes into `cloud-init/`
@@ -45,6 +46,9 @@ const PROGRAMS: &[Need] = &[
     ("pgrep", &["procps"]),
     ("pidof", &["sysvinit-utils"]),
     ("script", &["bsdutils"]),
+    ("keytool", &["default-jre-headless"]),
+    // It reads units, and needs no systemd that runs.
+    ("systemd-analyze", &["systemd"]),
 ];
 
 /// A Python environment.
@@ -62,6 +66,7 @@ const ENVIRONMENTS: &[Environment] = &[
     Environment { venv: "slapos", requirements: "slapos.txt", stamp: "installed-slapos.txt" },
     Environment { venv: "charms", requirements: "charms.txt", stamp: "installed-charms.txt" },
     Environment { venv: "buildout", requirements: "buildout.txt", stamp: "installed-buildout.txt" },
+    Environment { venv: "recipes", requirements: "recipes.txt", stamp: "installed-recipes.txt" },
 ];
 
 /// Packages that start a service when they are installed, and its name: the tests start their own.
@@ -265,6 +270,9 @@ mod tests {
             "moto",
             "slapos.core",
             "zc.buildout",
+            "slapos.cookbook",
+            "slapos.recipe.template",
+            "plone.recipe.command",
             "setuptools",
         ];
         for name in ours {

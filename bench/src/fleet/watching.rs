@@ -5,28 +5,22 @@
 //! SSH itself takes for a look at a host over a connection that stands is in the section of a command that does nothing.
 //! The rival is a limit.
 
-use std::process::Command;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use base::{Clock, Entropy, Secret, Span};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use ca::{Admission, AuthorityName, Names, Profile};
-use engine::{Hands, House, Parts, Retention, ServerName, Stop, Tasks};
-use fleet::{Credentials, Fleet, HostAddress, HostStatus, NewHost, OsCommands, Templates, bootstrap};
+use base::Span;
+use engine::House;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use identity::{Permit, Principal};
 use ssh::{Captured, End, Error, HostKey, Output, Remote, Target, Upload};
-use store::{SealingKey, Sqlite};
-use x509::KeySpec;
+use store::Sqlite;
 
 use crate::Failure;
+use crate::house::{HOST_KEY, add_all, failed, house, row};
 use crate::process::{own_cpu, own_resident_bytes};
-use crate::report::{Row, Section, Unit};
+use crate::report::{Section, Unit};
 use crate::run::{self, note};
 use crate::signed_in::anybody;
 
@@ -39,8 +33,8 @@ const PERIOD: Span = Span::seconds(300);
 const MEASURED: Duration = Duration::from_secs(15);
 /// How long a house that starts may read which hosts there are, which it does once in a period.
 const SETTLED: Duration = Duration::from_secs(2);
-/// How many hosts are added at the same time.
-const ADDING: usize = 64;
+/// How many hosts are looked at at once.
+const AT_ONCE: usize = 50;
 /// How long a host takes to answer.
 const ANSWER: Duration = Duration::from_millis(20);
 /// How long one that is silent is waited for.
@@ -51,8 +45,6 @@ const SILENT: u64 = 100;
 const CPU_LIMIT: f64 = 5.0;
 /// In bytes, for all of it.
 const MEMORY_LIMIT: f64 = 128e6;
-
-const HOST_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICs4S4OEBWkd3NCUIIk1YF3SNktnfhsZRSCNXxzJZFqO";
 
 /// Hosts that are not there.
 #[derive(Default)]
@@ -86,32 +78,6 @@ impl Remote for Simulated {
     }
 }
 
-fn failed(error: impl std::error::Error) -> Failure {
-    Failure::Program { program: "the house, in process".into(), what: base::report(&error) }
-}
-
-fn profile(name: AuthorityName) -> Profile {
-    let leaf_life = Span::days(93);
-    Profile {
-        name,
-        issuer_common_name: format!("{name} of a measurement"),
-        issuer_extensions: Vec::new(),
-        leaf_life,
-        issuer_life: leaf_life.fraction(4, 1),
-        issuer_key: KeySpec::P256,
-        crl_addresses: Vec::new(),
-        names: Names::Any,
-        admission: Admission {
-            pending_max: 50,
-            automatic_max: 0,
-            lock_automatic_max: false,
-            keys_for_backup: false,
-            keep_issued: leaf_life,
-            keep_fetched: leaf_life,
-        },
-    }
-}
-
 /// What a fleet of 20,000 takes that is watched every five minutes.
 pub(super) fn measure() -> Result<Section, Failure> {
     let folder = run::folder("fleet")?;
@@ -119,15 +85,15 @@ pub(super) fn measure() -> Result<Section, Failure> {
     let remote = Arc::new(Simulated::default());
     let empty = own_resident_bytes()?;
     runtime.block_on(async {
-        let house = house(folder.path(), remote.clone()).await?;
+        let house = watching(folder.path(), &remote).await?;
         note(&format!("adding {HOSTS} simulated hosts"));
-        let key = key(folder.path())?;
-        add_all(house.fleet(), &anybody(house.clock()).await?, &key).await?;
+        let by = anybody(house.clock()).await?;
+        add_all(&house, folder.path(), &by, HOSTS, |_| async { Ok(()) }).await?;
         note(&format!("watching them for {} s", MEASURED.as_secs()));
         house.stop(Duration::from_secs(20)).await.map_err(failed)?;
         drop(house);
         let starting = own_cpu();
-        let house = self::house(folder.path(), remote.clone()).await?;
+        let house = watching(folder.path(), &remote).await?;
         tokio::time::sleep(SETTLED).await;
         let starting = own_cpu().saturating_sub(starting);
         remote.looks.store(0, Ordering::Relaxed);
@@ -173,73 +139,8 @@ pub(super) fn measure() -> Result<Section, Failure> {
     })
 }
 
-fn row(what: &str, unit: Unit, ours: f64, limit: f64) -> Row {
-    Row { what: what.into(), unit, ours: ours.into(), theirs: limit.into() }
-}
-
 /// A house that only watches, on a database in `folder`.
-async fn house(folder: &std::path::Path, remote: Arc<Simulated>) -> Result<Arc<House>, Failure> {
-    let hands = Hands {
-        remote,
-        playbooks: None,
-        port: 22,
-        jump: None,
-        profile: bootstrap::Profile::None,
-        commands: OsCommands::standard(),
-        templates: Templates::default(),
-        etcd: None,
-        investigates: false,
-        operates: false,
-        watch_period: Some(PERIOD),
-        hosts_max: 50,
-        host_limit: Duration::from_secs(600),
-    };
-    let entropy = Entropy::system();
-    let sealing = SealingKey::load_or_create(&folder.join("store.key"), &entropy).map_err(failed)?;
-    let parts = Parts {
-        engine: Arc::new(Sqlite::open(&folder.join("provost.db")).map_err(failed)?),
-        sealing: Arc::new(sealing),
-        clock: Clock::system(),
-        entropy,
-        services: profile(AuthorityName::Services),
-        users: profile(AuthorityName::Users),
-        server: profile(AuthorityName::Server),
-        server_name: ServerName::Dns("localhost".into()),
-        server_file: folder.join("server.key.pem"),
-        server_threshold: Span::days(31),
-        server_key: KeySpec::P256,
-        on_server_identity: Arc::new(|_| {}),
-        on_server_anchors: Arc::new(|_| true),
-        retention: Retention { age: Span::days(400), count: 100_000 },
-        courier: None,
-        hands: Some(hands),
-        cache: None,
-    };
-    House::build(parts, Tasks::new(), Stop::new()).await.map_err(failed)
-}
-
-/// The text of a private key, as an operator gives it for hosts.
-fn key(folder: &std::path::Path) -> Result<String, Failure> {
-    let path = folder.join("host_ed25519");
-    let program = |what: String| Failure::Program { program: "ssh-keygen".into(), what };
-    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&path).output();
-    let made = made.map_err(|error| program(error.to_string()))?;
-    if !made.status.success() {
-        return Err(program(String::from_utf8_lossy(&made.stderr).into_owned()));
-    }
-    std::fs::read_to_string(&path).map_err(Failure::file(&path))
-}
-
-async fn add_all(fleet: &Arc<Fleet>, by: &Principal, key: &str) -> Result<(), Failure> {
-    let adding = stream::iter(0..HOSTS).map(|number| async move {
-        let address: HostAddress =
-            format!("10.{}.{}.{}", number >> 16, number >> 8 & 255, number & 255).parse().map_err(failed)?;
-        let credentials =
-            Credentials { ssh_priv_key: Secret::new(BASE64.encode(key)), remote_user: "root".into() };
-        let new = NewHost { status: HostStatus::Active, credentials, ..NewHost::default() };
-        let permit = Permit::grant(by.clone()).map_err(failed)?;
-        fleet.add_host(permit, address, new).await.map_err(failed)?;
-        Ok::<_, Failure>(())
-    });
-    adding.buffer_unordered(ADDING).try_collect::<()>().await
+async fn watching(folder: &Path, remote: &Arc<Simulated>) -> Result<Arc<House>, Failure> {
+    let engine = Arc::new(Sqlite::open(&folder.join("provost.db")).map_err(failed)?);
+    house(folder, engine, remote.clone(), AT_ONCE, Some(PERIOD)).await
 }

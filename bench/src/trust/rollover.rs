@@ -5,41 +5,35 @@
 //! is a limit: two round trips to each host, as many at once as the house works at, and nothing else.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use base::{Clock, Entropy, Secret, Span};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use ca::{Admission, AuthorityName, Names, Profile};
-use engine::{Hands, House, Parts, Retention, ServerName, Stop, Tasks};
-use fleet::{Credentials, HostAddress, HostStatus, NewHost, OsCommands, Templates, bootstrap, claim_on};
+use base::{Clock, Entropy, Span};
+use engine::House;
+use fleet::{HostAddress, claim_on};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
+use futures_util::stream::BoxStream;
 use identity::{Permit, Principal};
 use ssh::{Captured, End, Error, HostKey, Output, Remote, Target, Upload};
 use store::{
-    Batch, Change, Claims, CommitError, Engine, Key, Listing, Page, Prefix, Revision, SealingKey, Sqlite,
-    Versioned, WatchError,
+    Batch, Change, Claims, CommitError, Engine, Key, Listing, Page, Prefix, Revision, Sqlite, Versioned,
+    WatchError,
 };
 use trust::on_host::OnHost;
 use trust::{Anchor, Offer, Place, ProviderName, RequirerName, SetChange, Terms, Trust, WhichHosts, Why};
 use x509::{CertificateTemplate, KeySpec, Name, PrivateKey, Serial, extension};
 
 use crate::Failure;
+use crate::house::{HOST_KEY, add_all, address, failed, house, row};
 use crate::process::{own_cpu, own_resident_bytes};
-use crate::report::{Row, Section, Unit};
+use crate::report::{Section, Unit};
 use crate::run::{self, note};
 use crate::signed_in::anybody;
 
 /// How many requirers there are, each with a host of its own.
 const SIZES: [u32; 2] = [1_000, 20_000];
-/// How many hosts are added at the same time.
-const ADDING: usize = 64;
 /// How long a host takes to answer.
 const ANSWER: Duration = Duration::from_millis(20);
 /// How many hosts are worked at at once.
@@ -52,8 +46,6 @@ const MEMORY_LIMIT: f64 = 128e6;
 const COMMITS_LIMIT: f64 = 2.5;
 /// Nothing takes longer.
 const DEADLINE: Duration = Duration::from_secs(900);
-
-const HOST_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICs4S4OEBWkd3NCUIIk1YF3SNktnfhsZRSCNXxzJZFqO";
 
 /// A store that counts what is written.
 struct Counting {
@@ -147,32 +139,6 @@ impl Remote for Simulated {
     }
 }
 
-fn failed(error: impl std::error::Error) -> Failure {
-    Failure::Program { program: "the house, in process".into(), what: base::report(&error) }
-}
-
-fn profile(name: AuthorityName) -> Profile {
-    let leaf_life = Span::days(93);
-    Profile {
-        name,
-        issuer_common_name: format!("{name} of a measurement"),
-        issuer_extensions: Vec::new(),
-        leaf_life,
-        issuer_life: leaf_life.fraction(4, 1),
-        issuer_key: KeySpec::P256,
-        crl_addresses: Vec::new(),
-        names: Names::Any,
-        admission: Admission {
-            pending_max: 50,
-            automatic_max: 0,
-            lock_automatic_max: false,
-            keys_for_backup: false,
-            keep_issued: leaf_life,
-            keep_fetched: leaf_life,
-        },
-    }
-}
-
 /// What it takes until everybody has another certificate.
 pub(super) fn measure() -> Result<Vec<Section>, Failure> {
     SIZES.into_iter().map(rollover).collect()
@@ -184,10 +150,11 @@ fn rollover(size: u32) -> Result<Section, Failure> {
     run::runtime()?.block_on(async {
         let counting = Sqlite::open(&folder.path().join("provost.db")).map_err(failed)?;
         let store = Arc::new(Counting { inner: counting, commits: AtomicU64::new(0) });
-        let house = house(folder.path(), store.clone(), remote.clone()).await?;
+        let house = house(folder.path(), store.clone(), remote.clone(), AT_ONCE, None).await?;
         note(&format!("adding {size} simulated hosts, and a requirer for each"));
         let by = anybody(house.clock()).await?;
-        add_all(&house, &store, &by, size, &key(folder.path())?).await?;
+        let claims = Claims::new(store.clone()).map_err(failed)?;
+        add_all(&house, folder.path(), &by, size, |address| meet(&house, &claims, address)).await?;
         let trust = house.trust().clone();
         let corp: ProviderName = "corp".parse().map_err(failed)?;
         trust.set_provider(may(&by)?, &corp, &Terms::default(), &Why::default()).await.map_err(failed)?;
@@ -227,10 +194,6 @@ fn rollover(size: u32) -> Result<Section, Failure> {
             ],
         })
     })
-}
-
-fn row(what: &str, unit: Unit, ours: f64, limit: f64) -> Row {
-    Row { what: what.into(), unit, ours: ours.into(), theirs: limit.into() }
 }
 
 fn may<A: identity::Action>(by: &Principal) -> Result<Permit<A>, Failure> {
@@ -277,90 +240,6 @@ async fn settled(house: &Arc<House>, by: &Principal, size: u32) -> Result<(), Fa
     }
 }
 
-async fn house(folder: &Path, store: Arc<Counting>, remote: Arc<Simulated>) -> Result<Arc<House>, Failure> {
-    let hands = Hands {
-        remote,
-        playbooks: None,
-        port: 22,
-        jump: None,
-        profile: bootstrap::Profile::None,
-        commands: OsCommands::standard(),
-        templates: Templates::default(),
-        etcd: None,
-        investigates: false,
-        operates: false,
-        watch_period: None,
-        hosts_max: AT_ONCE,
-        host_limit: Duration::from_secs(600),
-    };
-    let entropy = Entropy::system();
-    let sealing = SealingKey::load_or_create(&folder.join("store.key"), &entropy).map_err(failed)?;
-    let parts = Parts {
-        engine: store,
-        sealing: Arc::new(sealing),
-        clock: Clock::system(),
-        entropy,
-        services: profile(AuthorityName::Services),
-        users: profile(AuthorityName::Users),
-        server: profile(AuthorityName::Server),
-        server_name: ServerName::Dns("localhost".into()),
-        server_file: folder.join("server.key.pem"),
-        server_threshold: Span::days(31),
-        server_key: KeySpec::P256,
-        on_server_identity: Arc::new(|_| {}),
-        on_server_anchors: Arc::new(|_| true),
-        retention: Retention { age: Span::days(400), count: 100_000 },
-        courier: None,
-        hands: Some(hands),
-        cache: None,
-    };
-    House::build(parts, Tasks::new(), Stop::new()).await.map_err(failed)
-}
-
-/// The text of a private key, as an operator gives it for hosts.
-fn key(folder: &Path) -> Result<String, Failure> {
-    let path = folder.join("host_ed25519");
-    let program = |what: String| Failure::Program { program: "ssh-keygen".into(), what };
-    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&path).output();
-    let made = made.map_err(|error| program(error.to_string()))?;
-    if !made.status.success() {
-        return Err(program(String::from_utf8_lossy(&made.stderr).into_owned()));
-    }
-    std::fs::read_to_string(&path).map_err(Failure::file(&path))
-}
-
-fn address(number: u32) -> String {
-    format!("10.{}.{}.{}", number >> 16, number >> 8 & 255, number & 255)
-}
-
-/// Adds hosts that are ready, and whose keys are known.
-async fn add_all(
-    house: &Arc<House>,
-    store: &Arc<Counting>,
-    by: &Principal,
-    size: u32,
-    key: &str,
-) -> Result<(), Failure> {
-    let claims = Claims::new(store.clone()).map_err(failed)?;
-    let (fleet, clock, claims) = (house.fleet(), house.clock(), &claims);
-    let adding = stream::iter(0..size).map(|number| async move {
-        let address: HostAddress = address(number).parse().map_err(failed)?;
-        let credentials =
-            Credentials { ssh_priv_key: Secret::new(BASE64.encode(key)), remote_user: "root".into() };
-        let new = NewHost { status: HostStatus::Active, credentials, ..NewHost::default() };
-        fleet.add_host(may(by)?, address.clone(), new).await.map_err(failed)?;
-        let name = claim_on(&address);
-        let taken = claims.take(&name, "a measurement", clock.now(), Span::seconds(60));
-        if let Some(claim) = taken.await.map_err(failed)? {
-            let host_key = HOST_KEY.parse().expect("it is a key");
-            fleet.record_host_key(&claim, &address, &host_key).await.map_err(failed)?;
-            claims.release(claim).await.map_err(failed)?;
-        }
-        Ok::<_, Failure>(())
-    });
-    adding.buffer_unordered(ADDING).try_collect::<()>().await
-}
-
 /// A requirer for each host.
 async fn require_all(trust: &Trust, by: &Principal, from: &ProviderName, size: u32) -> Result<(), Failure> {
     for number in 0..size {
@@ -390,5 +269,17 @@ async fn offer(trust: &Trust, by: &Principal, provider: &ProviderName, name: &st
     let change = SetChange::Add([(anchor.fingerprint(), anchor)].into());
     let offer = Offer { change, relation: None, basis: None, confirmed: false };
     trust.offer(may(by)?, provider, &offer, &Why::default()).await.map_err(failed)?;
+    Ok(())
+}
+
+/// Has it known what key a host has to prove.
+async fn meet(house: &House, claims: &Claims, address: HostAddress) -> Result<(), Failure> {
+    let name = claim_on(&address);
+    let taken = claims.take(&name, "a measurement", house.clock().now(), Span::seconds(60));
+    if let Some(claim) = taken.await.map_err(failed)? {
+        let host_key = HOST_KEY.parse().expect("it is a key");
+        house.fleet().record_host_key(&claim, &address, &host_key).await.map_err(failed)?;
+        claims.release(claim).await.map_err(failed)?;
+    }
     Ok(())
 }

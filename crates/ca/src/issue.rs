@@ -170,7 +170,7 @@ fn possible_usages(kind: &KeyKind) -> (KeyUsage, &'static str) {
             "RFC 8813 §3",
         ),
         KeyKind::Ed25519 => (signing, "RFC 9295 §3"),
-        KeyKind::Other(_) => (KeyUsage::empty(), "nothing is known of them"),
+        KeyKind::UnfitRsa { .. } | KeyKind::Other(_) => (KeyUsage::empty(), "nothing is known of them"),
     }
 }
 

@@ -160,7 +160,7 @@ impl Authority {
                 Err(SubmitError::NotRsa { kind: kind.to_string() })
             }
             KeyKind::EcP256 | KeyKind::EcP384 | KeyKind::EcP521 | KeyKind::Ed25519 => Ok(()),
-            KeyKind::Other(_) => Err(SubmitError::Key { kind: kind.to_string() }),
+            KeyKind::UnfitRsa { .. } | KeyKind::Other(_) => Err(SubmitError::Key { kind: kind.to_string() }),
         }
     }
 

@@ -139,6 +139,12 @@ impl Lines {
     }
 }
 
+/// Runs `command` in a shell as the programs of old do: with our input and output, in our group, and for as long as it
+/// takes.
+pub(crate) async fn call(command: &str) -> io::Result<ExitStatus> {
+    tokio::process::Command::new("sh").args(["-c", command]).status().await
+}
+
 /// The processes of a hook that has not ended.
 struct Group(Option<Pid>);
 
@@ -196,13 +202,21 @@ mod tests {
             heard("echo one $NAME; echo two >&2; printf three; exit 3", long),
             (failed, "one web|two|three".into())
         );
-        assert_eq!(heard("sleep 600 >/dev/null 2>&1 & echo done", long), (Ok(()), "done".into()));
-        assert_eq!(heard("sleep 600 & echo $! > /dev/null; echo done", long), (Ok(()), "done".into()));
+        assert_eq!(heard("sleep 3 >/dev/null 2>&1 & echo done", long), (Ok(()), "done".into()));
+        assert_eq!(heard("sleep 3 & echo done", long), (Ok(()), "done".into()));
         let (ran, said) = heard("echo begun; sleep 600 & sleep 600", Duration::from_millis(500));
         assert_eq!(ran, Err("took longer than 0.5 s, and was ended".to_owned()));
         assert_eq!(said, "begun");
         let (_, said) = heard("head -c 10000 /dev/zero | tr '\\0' x", long);
         assert_eq!(said.len(), 10_002, "in pieces");
+    }
+
+    #[test]
+    fn a_hook_of_old_tells_how_it_ended() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for (command, status) in [("true", 0), ("exit 3", 3 * 256), ("kill -9 $$", 9)] {
+            assert_eq!(runtime.block_on(call(command)).unwrap().into_raw(), status, "{command}");
+        }
     }
 
     /// Also one that has started others, which would hold what comes after it.

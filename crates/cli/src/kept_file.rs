@@ -9,10 +9,12 @@
 //! mode and its owner. Whoever reads NAME finds the one or the other, whenever anybody pulls the plug.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
+
+use base::Secret;
 
 use crate::durable::{step, sync_folder_of, write_all};
 
@@ -40,9 +42,12 @@ pub(crate) struct KeptFile {
 /// How it is with a file.
 struct Found {
     is_the_same: bool,
-    /// Mode, owner and group; none where there is no file.
-    whose: Option<(u32, u32, u32)>,
+    /// None where there is no file.
+    whose: Option<Whose>,
 }
+
+/// Mode, owner and group.
+type Whose = (u32, u32, u32);
 
 impl KeptFile {
     /// That at `path`; where there is a link, what it leads to, be it there or not.
@@ -91,28 +96,29 @@ impl KeptFile {
     }
 
     fn look(&self, bytes: &[u8]) -> io::Result<Found> {
-        let found = match self.path.symlink_metadata() {
-            Ok(found) => found,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Ok(Found { is_the_same: false, whose: None });
-            }
-            Err(error) => return Err(error),
-        };
-        // A pipe would wait for whoever writes into it, and a folder is nothing to be replaced.
-        if !found.is_file() {
-            return Err(io::Error::other("it is no regular file"));
-        }
+        let Some(found) = self.metadata()? else { return Ok(Found { is_the_same: false, whose: None }) };
         let is_the_same = found.len() == bytes.len() as u64 && {
-            let mut there = Vec::with_capacity(bytes.len());
-            let length = bytes.len() as u64;
-            File::open(&self.path)?.take(length + 1).read_to_end(&mut there)?;
-            there == bytes
+            // What is there may be a key.
+            let mut there = Secret::new(Vec::with_capacity(bytes.len() + 1));
+            File::open(&self.path)?.take(bytes.len() as u64 + 1).read_to_end(there.expose_mut())?;
+            there.expose() == bytes
         };
-        Ok(Found { is_the_same, whose: Some((found.mode() & 0o7777, found.uid(), found.gid())) })
+        Ok(Found { is_the_same, whose: Some(whose(&found)) })
+    }
+
+    /// Nothing where there is no file.
+    fn metadata(&self) -> io::Result<Option<Metadata>> {
+        match self.path.symlink_metadata() {
+            // A pipe would wait for whoever writes into it, and a folder is nothing to be replaced.
+            Ok(found) if !found.is_file() => Err(io::Error::other("it is no regular file")),
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn write(&self, bytes: &[u8], found: &Found) -> io::Result<()> {
-        self.prepare_as(bytes, found)?;
+        self.prepare_as(bytes, found.whose)?;
         if let Err(error) = self.rename_part() {
             let _ = std::fs::remove_file(self.part());
             return Err(error);
@@ -125,7 +131,7 @@ impl KeptFile {
     /// # Errors
     /// The system's; then nothing is beside it.
     pub(crate) fn prepare(&self, bytes: &[u8]) -> io::Result<()> {
-        self.prepare_as(bytes, &self.look(bytes)?)
+        self.prepare_as(bytes, self.metadata()?.as_ref().map(whose))
     }
 
     /// Makes it what [`KeptFile::prepare`] wrote, for good.
@@ -142,10 +148,10 @@ impl KeptFile {
         std::fs::rename(self.part(), &self.path)
     }
 
-    fn prepare_as(&self, bytes: &[u8], found: &Found) -> io::Result<()> {
+    fn prepare_as(&self, bytes: &[u8], whose: Option<Whose>) -> io::Result<()> {
         self.remove_part()?;
         let part = self.part();
-        let written = self.write_part(&part, bytes, found);
+        let written = self.write_part(&part, bytes, whose);
         if written.is_err() {
             // What went wrong is said; that half of it could not be removed as well would not help.
             let _ = std::fs::remove_file(&part);
@@ -153,16 +159,16 @@ impl KeptFile {
         written
     }
 
-    fn write_part(&self, part: &Path, bytes: &[u8], found: &Found) -> io::Result<()> {
+    fn write_part(&self, part: &Path, bytes: &[u8], whose: Option<Whose>) -> io::Result<()> {
         // Only what the umask is asked about is ever there for others before it has its mode and its owner.
-        let (mode, at_first) = match (found.whose, self.new) {
+        let (mode, at_first) = match (whose, self.new) {
             (Some((mode, ..)), _) | (None, NewFile::Mode(mode)) => (Some(mode), 0o600),
             (None, NewFile::Umask) => (None, 0o666),
         };
         step();
         let mut file = OpenOptions::new().write(true).create_new(true).mode(at_first).open(part)?;
         write_all(&mut file, bytes)?;
-        if let Some((_, owner, group)) = found.whose {
+        if let Some((_, owner, group)) = whose {
             let now = file.metadata()?;
             if (now.uid(), now.gid()) != (owner, group) {
                 step();
@@ -242,6 +248,17 @@ impl Owed {
     pub(crate) fn pay(&mut self) -> io::Result<()> {
         self.file.set_len(0)?;
         self.file.sync_all()
+    }
+}
+
+fn whose(found: &Metadata) -> Whose {
+    (found.mode() & 0o7777, found.uid(), found.gid())
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        // Not only closed: a process that is being started at this moment has it open, too, until it is another program.
+        let _ = self.file.unlock();
     }
 }
 

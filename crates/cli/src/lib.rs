@@ -7,7 +7,8 @@
 //!                       view ──► shown, table
 //! ca ──► holder, client::compat::caucase, x509
 //! cache ──► connection, client::networkcache, entry
-//! trust ──► session, x509
+//! trust ──► session, x509, kept_file, hook
+//! holder ──► x509, kept_file: what a certificate's holder has on disk
 //! ```
 //! Data goes to standard output, narration to standard error. What a command asks a server for, it asks
 //! through `client`, like anybody else.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use base::{Clock, Entropy};
 use clap::Command;
-use cli::compat::{commctl, networkcache};
+use cli::compat::{caucase, commctl, networkcache};
 
 use crate::compat::commissaire;
 use crate::{caucased, output};
@@ -74,6 +74,10 @@ fn run_networkcache(program: networkcache::Program, arguments: Vec<OsString>) ->
     program.run(arguments, &Clock::system(), &Entropy::system())
 }
 
+fn run_caucase(program: caucase::Program, arguments: Vec<OsString>) -> ExitCode {
+    program.run(arguments, &Clock::system())
+}
+
 const fn later(name: &'static str, what: &'static str) -> OldName {
     OldName { name, what, served: None }
 }
@@ -86,11 +90,46 @@ pub const OLD_NAMES: &[OldName] = &[
         served: Some(Program { run: caucased::run, command: caucased::command }),
     },
     later("caucased-manage", "restores, imports and exports the certificate authority's database"),
-    later("caucase", "the certificate authority's client"),
-    later("caucase-updater", "keeps a certificate and its trust up to date"),
-    later("caucase-probe", "checks that a certificate authority's server answers"),
-    later("caucase-rerequest", "makes a signing request with a new key from an old one"),
-    later("caucase-key-id", "shows which keys can read a backup"),
+    OldName {
+        name: "caucase",
+        what: "the certificate authority's client",
+        served: Some(Program {
+            run: |arguments| run_caucase(caucase::Program::Caucase, arguments),
+            command: || caucase::Program::Caucase.command(),
+        }),
+    },
+    OldName {
+        name: "caucase-updater",
+        what: "keeps a certificate and its trust up to date",
+        served: Some(Program {
+            run: |arguments| run_caucase(caucase::Program::Updater, arguments),
+            command: || caucase::Program::Updater.command(),
+        }),
+    },
+    OldName {
+        name: "caucase-probe",
+        what: "checks that a certificate authority's server answers",
+        served: Some(Program {
+            run: |arguments| run_caucase(caucase::Program::Probe, arguments),
+            command: || caucase::Program::Probe.command(),
+        }),
+    },
+    OldName {
+        name: "caucase-rerequest",
+        what: "makes a signing request with a new key from an old one",
+        served: Some(Program {
+            run: |arguments| run_caucase(caucase::Program::Rerequest, arguments),
+            command: || caucase::Program::Rerequest.command(),
+        }),
+    },
+    OldName {
+        name: "caucase-key-id",
+        what: "shows which keys can read a backup",
+        served: Some(Program {
+            run: |arguments| run_caucase(caucase::Program::KeyId, arguments),
+            command: || caucase::Program::KeyId.command(),
+        }),
+    },
     OldName {
         name: "networkcache-upload",
         what: "puts a file into a network cache",
@@ -165,7 +204,8 @@ mod tests {
         assert!(find("caucased").unwrap().is_served());
         assert!(find("commctl").unwrap().is_served());
         assert!(find("commissaire-server").unwrap().is_served());
-        assert!(!find("caucase").unwrap().is_served());
+        assert!(find("caucase").unwrap().is_served());
+        assert!(!find("caucased-manage").unwrap().is_served());
         assert!(find("provost").is_none());
         assert!(find("caucas").is_none());
     }

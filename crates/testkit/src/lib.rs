@@ -64,4 +64,4 @@ pub use process::{Process, Ran, run};
 pub use recorder::{Heard, Recorder, Reply};
 pub use stand_in::{Asked, StandIn, StandInReply};
 pub use wait::{LIMIT, wait_for, wait_until};
-pub use witness::{buildout_program, charms_python, slapos_python, witness};
+pub use witness::{buildout_program, charms_python, recipes_program, slapos_python, witness};

@@ -39,6 +39,16 @@ pub fn buildout_program(name: &str) -> PathBuf {
     program("buildout/bin", name)
 }
 
+/// The program `name` of the Python that has what runs in a SlapOS partition at hand, zc.buildout and the recipes, in
+/// `recipes/bin` of the same folder.
+///
+/// # Panics
+/// When it is not there.
+#[must_use]
+pub fn recipes_program(name: &str) -> PathBuf {
+    program("recipes/bin", name)
+}
+
 fn program(bin: &str, name: &str) -> PathBuf {
     let program = folder().map(|folder| folder.join(bin).join(name));
     match program {

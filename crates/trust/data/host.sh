@@ -7,7 +7,10 @@
 #     begun                       something was begun and not seen to be right since
 #     store.KIND                  what the trust store had when it was right: digests and names of our files
 #     withdrawn.KIND/             our files that were taken away, until nothing is left of them in the store
-#     place.KEY                   a file that we keep: its digest, and its path. KEY is the SHA-256 of the path
+#     place.KEY                   a file that we keep: its digest, its path and, of a keystore, the digest of the
+#                                 certificates that are in it and what there was of its password. KEY is the SHA-256 of
+#                                 the path
+#     putting.KEY                 the same of a file that is about to be put there
 #     owed.KEY                    its hook is to be run
 set -u
 LC_ALL=C
@@ -288,6 +291,38 @@ tell() {
     echo "$1 $2" >>"$work/told"
 }
 
+# Runs a program for so many seconds at most, if the host can see to that.
+bounded() {
+    if command -v timeout >/dev/null 2>&1; then
+        timeout -s KILL "$@"
+    else
+        shift
+        "$@"
+    fi
+}
+
+# What there is of the file with the password of a keystore: when it is another one, so is the keystore.
+stamp() {
+    if [ -z "$password" ]; then
+        echo -
+    else
+        stat -L -c '%i-%s-%Z' "$password" 2>/dev/null || echo none
+    fi
+}
+
+# What was about to be put there when a run was killed is ours, if it got there. Otherwise what is there is what was there
+# before: ours as it was, or somebody else's.
+settle_places() {
+    for file in "$state"/putting.*; do
+        [ -e "$file" ] || continue
+        if [ "$(digest "$(sed -n 2p "$file")")" = "$(head -n 1 "$file")" ]; then
+            mv -f "$file" "$state/place.${file##*/putting.}"
+        else
+            rm -f "$file"
+        fi
+    done
+}
+
 # What there is of a file.
 look_at_place() {
     was=none owed=0
@@ -296,12 +331,20 @@ look_at_place() {
     is=$(digest "$path")
     attributes='- - - - -'
     [ "$is" != none ] && attributes=$(stat -c '%U %G %u %g %a' "$path")
-    echo "place $index $is $attributes $owed $was"
+    made=-
+    if [ "$is_keystore" = 1 ]; then
+        made=none
+        if [ -e "$state/place.$key" ] && [ "$(sed -n 4p "$state/place.$key")" = "$(stamp)" ]; then
+            made=$(sed -n 3p "$state/place.$key")
+        fi
+    fi
+    echo "place $index $is $attributes $owed $was ${made:-none}"
 }
 
-# Prepares what is to be in a file.
+# Prepares what is to be in a file: the certificates, and their names in the same order.
 prepare_content() {
-    awk -v content="$content" '
+    : >"$work/members"
+    awk -v content="$content" -v members="$work/members" '
     $1 == "contents" { listed = 1; next }
     $1 == "certificates" { inside = 1; next }
     !inside {
@@ -310,8 +353,77 @@ prepare_content() {
         next
     }
     $1 == "end" { next }
-    /^provost-/ { out = $1 in member; next }
+    /^provost-/ { out = $1 in member; if (out) print $1 >members; next }
     out { print }' "$work/input" >"$work/bundle" || return 1
+    sum=$(digest "$work/bundle") made=- stamped=-
+}
+
+# Prepares a keystore of the certificates instead of them. `keytool` takes certificates one by one, and thousands would take
+# an hour. It takes in all of a keystore, and there is nothing in one of the old format that a shell could not write:
+# numbers of 4 bytes but for the lengths of texts, which have 2, and times, which have 8; and a SHA-1 of it all behind the
+# password in UTF-16 and a lady's name (OpenJDK, sun.security.provider.JavaKeyStore).
+prepare_keystore() {
+    : >"$work/said"
+    # The one that is there may be good still. Where it is not read as it was left, it is made anew.
+    if [ "$is" = "$(head -n 1 "$state/place.$key" 2>/dev/null)" ] &&
+        [ "$sum" = "$(sed -n 3p "$state/place.$key")" ] && [ "$(stamp)" = "$(sed -n 4p "$state/place.$key")" ] &&
+        cat "$path" >"$work/keystore" && [ "$(digest "$work/keystore")" = "$is" ]; then
+        made=$sum stamped=$(stamp) sum=$is
+        mv -f "$work/keystore" "$work/bundle"
+        return
+    fi
+    made=$sum stamped=$(stamp)
+    if ! command -v keytool >/dev/null 2>&1; then
+        echo 'there is no keytool: it comes with Java' >"$work/said"
+        return 1
+    fi
+    printf changeit >"$work/changeit"
+    secret=${password:-$work/changeit}
+    if [ ! -r "$secret" ] || [ ! -f "$secret" ]; then
+        echo "there is no password in $secret" >"$work/said"
+        return 1
+    fi
+    awk -v members="$work/members" "$bodies"'
+    function bytes(number, count,    said) {
+        for (; count > 0; count--) { said = sprintf("\\%03o", number % 256) said; number = int(number / 256) }
+        return said
+    }
+    function text(of) { return bytes(length(of), 2) of }
+    function seen(body, mark,    name) {
+        getline name <members
+        count++
+        entries[count] = bytes(2, 4) text(name) bytes(0, 8) text("X.509") \
+            bytes(length(body) / 4 * 3 - (body ~ /=$/) - (body ~ /==$/), 4) " " body
+    }
+    BEGIN {
+        each(ARGV[1], "")
+        print "\\376\\355\\376\\355" bytes(2, 4) bytes(count, 4)
+        for (entry = 1; entry <= count; entry++) print entries[entry]
+    }' "$work/bundle" >"$work/entries" || return 1
+    while read -r head body; do
+        printf "$head"
+        [ -z "$body" ] || printf %s "$body" | base64 -d
+    done <"$work/entries" >"$work/jks"
+    sealed=$({ printf '\000c\000h\000a\000n\000g\000e\000i\000tMighty Aphrodite' && cat "$work/jks"; } | sha1sum |
+        awk '{ for (at = 1; at < 40; at += 2) printf "\\%03o", 16 * value(at) + value(at + 1) }
+            function value(at) { return index("0123456789abcdef", substr($1, at, 1)) - 1 }')
+    printf "$sealed" >>"$work/jks"
+    rm -f "$work/keystore"
+    bounded 120 keytool -importkeystore -noprompt -srckeystore "$work/jks" -srcstoretype JKS \
+        -srcstorepass:file "$work/changeit" -destkeystore "$work/keystore" -deststoretype PKCS12 \
+        -deststorepass:file "$secret" >"$work/said" 2>&1 </dev/null || return 1
+    # What it says of what it made is what others will see.
+    bounded 120 keytool -list -rfc -keystore "$work/keystore" -storetype PKCS12 -storepass:file "$secret" \
+        >"$work/listed" 2>"$work/said" </dev/null || return 1
+    for file in bundle listed; do
+        awk "$bodies"'function seen(body, mark) { print body } BEGIN { each(ARGV[1], "") }' "$work/$file" |
+            sort >"$work/$file.bodies"
+    done
+    if ! cmp -s "$work/bundle.bodies" "$work/listed.bodies"; then
+        echo 'keytool made a keystore that has other certificates' >"$work/said"
+        return 1
+    fi
+    mv -f "$work/keystore" "$work/bundle"
     sum=$(digest "$work/bundle")
 }
 
@@ -325,10 +437,24 @@ put_place() {
         tell "cannot $index" "it is a folder"
         return
     fi
+    # Who has the very same there has it from us, for all that matters; anything else is theirs.
+    if [ ! -e "$state/place.$key" ] && [ "$is" != none ] && [ "$is" != "$sum" ] && [ "$adopts" = 0 ]; then
+        tell theirs "$index"
+        return
+    fi
+    if [ "$is_keystore" = 1 ] && ! prepare_keystore; then
+        # Of a program in Java, what it says before it says where it was.
+        sed '/^[[:space:]]*\(at\|\.\.\.\) /d' "$work/said" >"$work/why"
+        tell "keystore $index" "$(words "$work/why")"
+        return
+    fi
     if [ "$is" != "$sum" ]; then
         if [ -n "$on_change" ]; then : >"$state/owed.$key"; fi
-        settle "$state"
     fi
+    # On record before it is there, so that it is known whose it is, whoever is killed in between.
+    printf '%s\n' "$sum" "$path" "$made" "$stamped" >"$work/place"
+    cp "$work/place" "$state/putting.$key" || { tell "cannot $index" "there is no room in $state"; return; }
+    settle "$state/putting.$key" "$state"
     [ -d "$place_folder" ] || (umask 022 && mkdir -p "$place_folder") 2>"$work/said" || {
         tell "cannot $index" "$(words "$work/said")"
         return
@@ -348,8 +474,7 @@ put_place() {
         tell "cannot $index" "$(words "$work/said")"
         return
     }
-    printf '%s\n%s\n' "$sum" "$path" >"$work/place"
-    cp "$work/place" "$state/place.$key"
+    mv -f "$state/putting.$key" "$state/place.$key"
 }
 
 # Removes the file at $path. A folder that somebody has there instead is theirs, and ours is gone.
@@ -374,9 +499,7 @@ drop_place() {
 call_hook() {
     [ -e "$state/owed.$key" ] || return
     if [ -n "$on_change" ]; then
-        bounded=
-        command -v timeout >/dev/null 2>&1 && bounded="timeout -s KILL $seconds"
-        (cd / && umask 022 && $bounded sh -c "$on_change") >"$work/said" 2>&1 </dev/null 9>&-
+        (cd / && umask 022 && bounded "$seconds" sh -c "$on_change") >"$work/said" 2>&1 </dev/null 9>&-
         status=$?
         if [ "$status" -ne 0 ]; then
             tell "hook $index $status" "$(words "$work/said")"
@@ -393,11 +516,14 @@ for_places() {
     while IFS= read -r line; do
         value=${line#* }
         case $line in
-        'path '*) path=$value on_change= ;;
+        'path '*) path=$value on_change= adopts=0 is_keystore=0 password= ;;
         'owner '*) owner=$value ;;
         'group '*) group=$value ;;
         'mode '*) mode=$value ;;
         'hook '*) on_change=$value ;;
+        adopt) adopts=1 ;;
+        keystore) is_keystore=1 ;;
+        'password '*) password=$value ;;
         'content '*) content=$value ;;
         put | drop)
             key=$(key_of "$path")
@@ -469,7 +595,8 @@ look() {
 # Remembers what is right, and forgets what was begun, if it is.
 is_right() {
     right=1
-    [ -e "$work/told" ] && grep -vq '^hook ' "$work/told" && right=0
+    # What is somebody else's is theirs to change, and what could not be made was not put anywhere: nothing was begun.
+    [ -e "$work/told" ] && grep -vq '^hook \|^theirs \|^keystore ' "$work/told" && right=0
     for wanted in "$work"/wanted.*; do
         [ -e "$wanted" ] || continue
         kind=${wanted##*/wanted.}
@@ -488,6 +615,7 @@ is_right() {
     [ "$right" = 1 ] && rm -f "$state/begun"
 }
 
+settle_places
 if [ "$(head -n 1 "$work/header")" = make ]; then
     mkdir -p "$state" || fail "there is no $state"
     was_begun=0

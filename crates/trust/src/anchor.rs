@@ -16,6 +16,8 @@ pub const SET_MAX: usize = 4096;
 pub const OFFER_BYTES_MAX: usize = 8 << 20;
 /// The most bytes of one certificate, as PEM. Real ones have a few thousand.
 pub(crate) const ONE_BYTES_MAX: usize = 64 << 10;
+/// The bits of an RSA key that is not short.
+const RSA_BITS_MIN: u32 = 2048;
 /// How long before its end a certificate is said to be expiring.
 const EXPIRING: Span = Span::days(30);
 
@@ -73,7 +75,7 @@ impl Anchor {
     /// Never for one that was taken in by [`read`]; a record may have been spoilt.
     pub fn certificate(&self) -> Result<Certificate, ParseError> {
         let block = pem::read(self.pem.as_bytes(), ONE_BYTES_MAX)?.into_iter().next();
-        Certificate::from_holder_der(&block.map(|block| block.der).unwrap_or_default())
+        Certificate::from_anchor_der(&block.map(|block| block.der).unwrap_or_default())
     }
 }
 
@@ -102,19 +104,22 @@ pub enum Finding {
     NotYetValid,
     /// It was signed with SHA-1 or MD5.
     WeakSignature,
-    /// Its key is of a kind that is not known here.
+    /// Its key is an RSA key below 2048 bits.
+    ShortKey,
+    /// Its key is of a kind that is not known here, or larger than any that is.
     UnknownKey,
     /// Another authority signed it: many clients do not take it for the end of a chain.
     NotSelfSigned,
 }
 
 /// All findings, with the words by which policies and lists name them.
-const FINDINGS: [(Finding, &str); 7] = [
+const FINDINGS: [(Finding, &str); 8] = [
     (Finding::NotAnAuthority, "not-an-authority"),
     (Finding::Expired, "expired"),
     (Finding::Expiring, "expiring"),
     (Finding::NotYetValid, "not-yet-valid"),
     (Finding::WeakSignature, "weak-signature"),
+    (Finding::ShortKey, "short-key"),
     (Finding::UnknownKey, "unknown-key"),
     (Finding::NotSelfSigned, "not-self-signed"),
 ];
@@ -152,10 +157,17 @@ const WEAK: [ObjectIdentifier; 5] = [
 pub fn findings(certificate: &Certificate, now: Timestamp) -> Vec<Finding> {
     let own = certificate.subject() == certificate.issuer();
     let signed_otherwise = certificate.signature_algorithm().is_none_or(|oid| WEAK.contains(&oid));
-    // SHA-1 and unknown kinds of keys are not verified here; those say it with a finding of their own.
-    let unknown = matches!(certificate.public_key().kind(), KeyKind::Other(_));
+    // SHA-1, short keys and unknown kinds of keys are not verified here; those say it with a finding of their own.
+    let (short, unknown) = match certificate.public_key().kind() {
+        KeyKind::UnfitRsa { bits } => (*bits < RSA_BITS_MIN, *bits >= RSA_BITS_MIN),
+        KeyKind::Other(_) => (false, true),
+        _ => (false, false),
+    };
     let self_signed = own
-        && (signed_otherwise || unknown || certificate.verify_signature(certificate.public_key()).is_ok());
+        && (signed_otherwise
+            || short
+            || unknown
+            || certificate.verify_signature(certificate.public_key()).is_ok());
     let over = now > certificate.not_after();
     [
         (!certificate.is_ca(), Finding::NotAnAuthority),
@@ -163,6 +175,7 @@ pub fn findings(certificate: &Certificate, now: Timestamp) -> Vec<Finding> {
         (!over && now + EXPIRING > certificate.not_after(), Finding::Expiring),
         (now < certificate.not_before(), Finding::NotYetValid),
         (signed_otherwise, Finding::WeakSignature),
+        (short, Finding::ShortKey),
         (unknown, Finding::UnknownKey),
         (!self_signed, Finding::NotSelfSigned),
     ]
@@ -270,7 +283,7 @@ pub fn read(text: &[u8]) -> Result<BTreeMap<Fingerprint, Anchor>, NotAnchors> {
         if block.has_headers {
             return Err(NotAnchors::Headers { number });
         }
-        let certificate = Certificate::from_holder_der(&block.der)
+        let certificate = Certificate::from_anchor_der(&block.der)
             .map_err(|source| NotAnchors::Certificate { number, source })?;
         let anchor = Anchor::from(&certificate);
         if anchor.pem.len() > ONE_BYTES_MAX {

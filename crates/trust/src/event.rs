@@ -12,6 +12,16 @@ use crate::name::{ProviderName, RequirerName};
 /// How many certificates are named in one event; of more, how many they are.
 const NAMED_MAX: usize = 32;
 
+/// What is said of places.
+pub(crate) const DRIFTED: &str = "trust drifted";
+pub(crate) const FAILING: &str = "trust failing";
+pub(crate) const APPLIED: &str = "trust applied";
+
+/// What events about the places of `requirer` are about.
+pub(crate) fn about_requirer(requirer: &RequirerName) -> String {
+    format!("requirer {requirer}")
+}
+
 /// Something that happened to trust.
 #[derive(Debug)]
 pub(crate) enum Happened<'a> {
@@ -94,17 +104,17 @@ impl Happened<'_> {
             }
             Self::Drifted { requirer, unit } => {
                 fact("unit", (*unit).to_owned());
-                ("trust drifted", format!("requirer {requirer}"))
+                (DRIFTED, about_requirer(requirer))
             }
             Self::Failing { requirer, unit, reason } => {
                 fact("unit", (*unit).to_owned());
                 fact("reason", (*reason).to_owned());
-                ("trust failing", format!("requirer {requirer}"))
+                (FAILING, about_requirer(requirer))
             }
             Self::Applied { requirer, unit, hash } => {
                 fact("unit", (*unit).to_owned());
                 fact("hash", (*hash).to_owned());
-                ("trust applied", format!("requirer {requirer}"))
+                (APPLIED, about_requirer(requirer))
             }
         };
         Event {

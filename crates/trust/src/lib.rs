@@ -23,15 +23,18 @@
 
 mod anchor;
 mod bundle;
+mod confirm;
 mod databag;
 mod error;
 mod event;
 mod explain;
+mod history;
 mod json;
 mod name;
 mod note;
 mod offer;
 pub mod on_host;
+mod outcome;
 mod place;
 mod provide;
 mod provider;
@@ -46,17 +49,21 @@ mod tidy;
 mod unit;
 mod wanted;
 pub mod webhook;
+mod written;
 
 pub use anchor::{
     Anchor, Finding, Fingerprint, NotAnchors, OFFER_BYTES_MAX, SET_MAX, findings, read as read_anchors,
 };
 pub use bundle::{Bundle, Wanted};
+pub use confirm::ConfirmError;
 pub use databag::{Changes, Databag};
 pub use error::{ChangeError, ReadError};
 pub use explain::{Brought, Explanation, Has};
+pub use history::{EventId, InPlace, NoEventId, PlaceEvent};
 pub use name::{BadName, ProviderName, RequirerName};
 pub use note::{Level, Note};
 pub use offer::{Offer, Offered, SetChange};
+pub use outcome::{ANNOUNCED_MAX, Announced, OUTCOMES_MAX, Outcome, Put};
 pub use place::{BadPlace, InKubernetes, Place, Webhook, WhichHosts};
 pub use provide::{Change, Provided, Provider, stand_down};
 pub use provider::{Provider as ProviderState, SetState, Terms};
@@ -65,10 +72,9 @@ pub use report::{Event, fingerprint, hash, report};
 pub use require::{Read, Requirer, Unreadable, announce, is_valid, looks_at_units, read};
 pub use requirer::{Requirer as RequirerState, RequirerView};
 pub use service::{Ground, ManageTrust, OfferTrust, ReadTrust, Trust, Why};
-pub use unit::{
-    ANNOUNCED_MAX, Announced, ConfirmError, Counts, OUTCOMES_MAX, Outcome, Put, Unit, UnitState, Written,
-};
+pub use unit::{Counts, Unit, UnitState};
 pub use wanted::BundleSince;
+pub use written::Written;
 
 /// Certificates as they stand in a databag: in order, none twice.
 pub type Certificates = std::collections::BTreeSet<String>;

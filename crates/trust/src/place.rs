@@ -7,8 +7,8 @@ use base::{Entropy, Explain, Kind, Secret};
 use serde_json::json;
 use store::SealingKey;
 
-use crate::on_host::{self, FILES_MAX, FilePlace, OnHost};
-use crate::record::{FileRecord, PlaceRecord, WebhookSecrets};
+use crate::on_host::{self, FILES_MAX, FilePlace, Keystore, OnHost};
+use crate::record::{FileRecord, KeystoreRecord, PlaceRecord, WebhookSecrets};
 use crate::webhook::{BadKey, BadUrl, Key, Url};
 
 /// The most hosts or namespaces that are named one by one.
@@ -339,13 +339,24 @@ fn file_record(file: &FilePlace) -> FileRecord {
         group: file.group().to_owned(),
         mode: file.mode(),
         hook: file.hook().map(ToOwned::to_owned),
+        adopt: file.adopts(),
+        keystore: file.keystore().map(|keystore| KeystoreRecord {
+            password_file: keystore.password_file().map(ToOwned::to_owned),
+        }),
     }
 }
 
 fn file(record: FileRecord) -> Option<FilePlace> {
-    let FileRecord { path, owner, group, mode, hook } = record;
+    let FileRecord { path, owner, group, mode, hook, adopt, keystore } = record;
     let file = FilePlace::new(&path).and_then(|file| file.with_owner(&owner)).ok()?;
     let file = file.with_group(&group).and_then(|file| file.with_mode(&format!("{mode:04o}"))).ok()?;
+    let file = if adopt { file.adopting() } else { file };
+    let file = match keystore {
+        Some(KeystoreRecord { password_file }) => {
+            file.with_keystore(Keystore::new(password_file.as_deref()).ok()?)
+        }
+        None => file,
+    };
     match hook {
         Some(hook) => file.with_hook(&hook).ok(),
         None => Some(file),

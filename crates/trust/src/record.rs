@@ -103,6 +103,9 @@ pub(crate) struct RequirerRecord {
     /// Since when it is to go, where it is: once nothing of it is left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) leaving: Option<i64>,
+    /// Whether it is gone, and what was written down of it is being removed. Nobody sees it any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) gone: bool,
     /// What a webhook was to be told last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) told: Option<ToldRecord>,
@@ -203,6 +206,20 @@ pub(crate) struct FileRecord {
     /// What is run when it is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) hook: Option<String>,
+    /// Whether it takes the place of somebody else's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) adopt: bool,
+    /// That it is a keystore of Java's, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) keystore: Option<KeystoreRecord>,
+}
+
+/// That a file is a keystore of Java's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeystoreRecord {
+    /// The file on the host that has its password, where it is not everybody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) password_file: Option<String>,
 }
 
 /// Some certificates of a set.
@@ -331,8 +348,15 @@ mod tests {
 
     #[test]
     fn requirers() {
-        let with =
-            |place| RequirerRecord { place, changed: 1, by: "u".into(), at: 2, leaving: None, told: None };
+        let with = |place| RequirerRecord {
+            place,
+            changed: 1,
+            by: "u".into(),
+            at: 2,
+            leaving: None,
+            gone: false,
+            told: None,
+        };
         golden(
             &with(PlaceRecord::Poll),
             r#"{"v":1,"is":{"place":{"kind":"poll"},"changed":1,"by":"u","at":2}}"#,
@@ -343,18 +367,32 @@ mod tests {
             group: "g".into(),
             mode: 0o640,
             hook: Some("h".into()),
+            adopt: false,
+            keystore: None,
         };
+        let keystore = |path: &str, password_file| FileRecord {
+            path: path.into(),
+            hook: None,
+            keystore: Some(KeystoreRecord { password_file }),
+            ..file.clone()
+        };
+        let keystores = [keystore("/c", None), keystore("/d", Some("/p".into()))];
+        let adopted = FileRecord { path: "/b".into(), hook: None, adopt: true, ..file.clone() };
         let hosts = PlaceRecord::Hosts {
             hosts: vec!["10.0.0.1".into()],
             cluster: Some("c".into()),
             all: true,
             system_store: true,
             java: true,
-            files: vec![file],
+            files: [file, adopted].into_iter().chain(keystores).collect(),
         };
         golden(
             &RequirerRecord { leaving: Some(3), ..with(hosts) },
-            r#"{"v":1,"is":{"place":{"kind":"hosts","hosts":["10.0.0.1"],"cluster":"c","all":true,"system_store":true,"java":true,"files":[{"path":"/a","owner":"o","group":"g","mode":416,"hook":"h"}]},"changed":1,"by":"u","at":2,"leaving":3}}"#,
+            r#"{"v":1,"is":{"place":{"kind":"hosts","hosts":["10.0.0.1"],"cluster":"c","all":true,"system_store":true,"java":true,"files":[{"path":"/a","owner":"o","group":"g","mode":416,"hook":"h"},{"path":"/b","owner":"o","group":"g","mode":416,"adopt":true},{"path":"/c","owner":"o","group":"g","mode":416,"keystore":{}},{"path":"/d","owner":"o","group":"g","mode":416,"keystore":{"password_file":"/p"}}]},"changed":1,"by":"u","at":2,"leaving":3}}"#,
+        );
+        golden(
+            &RequirerRecord { gone: true, ..with(PlaceRecord::Poll) },
+            r#"{"v":1,"is":{"place":{"kind":"poll"},"changed":1,"by":"u","at":2,"gone":true}}"#,
         );
         let kubernetes = PlaceRecord::Kubernetes {
             container_manager: "k".into(),

@@ -1,5 +1,7 @@
 //! Relations: that a requirer is to have what a provider says.
 
+use std::collections::BTreeSet;
+
 use base::Timestamp;
 use identity::Permit;
 use store::{Batch, Loaded};
@@ -190,11 +192,19 @@ impl Trust {
         requirer: Option<&RequirerName>,
     ) -> Result<Vec<Relation>, store::Error> {
         let found = match requirer {
+            Some(requirer) if self.load_requirer(requirer).await?.is_none() => Vec::new(),
             Some(requirer) => {
                 let found = self.relations_of(requirer).await?;
                 found.into_iter().map(|(number, found)| (id(requirer.as_str(), number), found)).collect()
             }
-            None => self.relations.all().await?,
+            None => {
+                let requirers = self.requirers.all().await?.into_iter();
+                let gone: BTreeSet<String> =
+                    requirers.filter(|(_, found)| found.record.gone).map(|(name, _)| name).collect();
+                let is_gone = |id: &str| parse_id(id).is_some_and(|(requirer, _)| gone.contains(requirer));
+                let all = self.relations.all().await?.into_iter();
+                all.filter(|(id, _)| !is_gone(id)).collect()
+            }
         };
         let relation = |(id, found): (String, Loaded<RelationRecord>)| {
             let (requirer, number) = parse_id(&id)?;
@@ -211,6 +221,9 @@ impl Trust {
     ) -> Result<Option<(RequirerName, Loaded<RelationRecord>)>, store::Error> {
         let Some(whose) = self.numbers.get(&format!("{number:020}")).await? else { return Ok(None) };
         let requirer = RequirerName::from_record(whose.record.requirer);
+        if self.load_requirer(&requirer).await?.is_none() {
+            return Ok(None);
+        }
         let found = self.relations.get(&id(requirer.as_str(), number)).await?;
         Ok(found.map(|found| (requirer, found)))
     }

@@ -63,6 +63,10 @@ impl Trust {
         let mut attempts = 0;
         loop {
             let found = self.load_requirer(name).await?;
+            if found.is_none() {
+                // What is left of one of that name that is gone is not this one's.
+                self.forget_requirer(permit.by(), name).await?;
+            }
             let now = self.now().as_unix();
             if let Some(found) = &found
                 && found.record.leaving.is_none()
@@ -80,7 +84,15 @@ impl Trust {
                 Some(found) => RequirerRecord { place, changed: now, leaving: None, ..found.record.clone() },
                 None => {
                     let by = permit.by().name().to_owned();
-                    RequirerRecord { place, changed: now, by, at: now, leaving: None, told: None }
+                    RequirerRecord {
+                        place,
+                        changed: now,
+                        by,
+                        at: now,
+                        leaving: None,
+                        gone: false,
+                        told: None,
+                    }
                 }
             };
             self.requirers.put_over(&mut batch, name.as_str(), &record, found.map(|found| found.version))?;
@@ -92,7 +104,7 @@ impl Trust {
     }
 
     /// Has a requirer go: what was put in its places is taken away, and once that is done everywhere it is gone. With
-    /// `leave_behind` it is gone at once, and what is in its places stays there.
+    /// `leave_behind` it is gone at once, and what is in its places stays there: nobody sees it with less before.
     ///
     /// # Errors
     /// [`ChangeError::NoRequirer`], or the store's.
@@ -106,25 +118,35 @@ impl Trust {
         let turn = self.turn.lock().await;
         let mut attempts = 0;
         loop {
-            let Some(found) = self.load_requirer(name).await? else {
-                return Err(ChangeError::NoRequirer(name.clone()));
+            let found = match self.requirers.get(name.as_str()).await? {
+                Some(found) if !found.record.gone => found,
+                // It was done, and the store did not say so.
+                Some(_) if attempts > 0 => break,
+                _ => return Err(ChangeError::NoRequirer(name.clone())),
             };
-            if found.record.leaving.is_some() {
+            if found.record.leaving.is_some() && !leave_behind {
                 break;
             }
             let mut record = found.record;
-            record.leaving = Some(self.now().as_unix());
-            record.changed = self.now().as_unix();
+            let happened = if leave_behind {
+                record.gone = true;
+                Happened::RequirerGone { name, left_behind: true }
+            } else {
+                record.leaving = Some(self.now().as_unix());
+                record.changed = self.now().as_unix();
+                Happened::RequirerLeaves { name }
+            };
             let mut batch = Batch::new();
             self.requirers.update(&mut batch, name.as_str(), &record, found.version)?;
-            match self.commit(batch, &Happened::RequirerLeaves { name }, permit.by(), why).await {
+            match self.commit(batch, &happened, permit.by(), why).await {
                 Ok(()) => break,
                 Err(error) => Self::again(error, &mut attempts)?,
             }
         }
         drop(turn);
-        if leave_behind {
-            self.forget_requirer(permit.by(), name, true).await?;
+        // It is gone, whatever becomes of what was written down of it.
+        if leave_behind && let Err(error) = self.forget_requirer(permit.by(), name).await {
+            tracing::warn!(requirer = %name, error = %base::report(&error), "what is left of it is removed later");
         }
         Ok(())
     }

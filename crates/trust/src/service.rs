@@ -206,6 +206,6 @@ impl Trust {
         &self,
         name: &RequirerName,
     ) -> Result<Option<Loaded<RequirerRecord>>, store::Error> {
-        self.requirers.get(name.as_str()).await
+        Ok(self.requirers.get(name.as_str()).await?.filter(|found| !found.record.gone))
     }
 }

@@ -253,13 +253,19 @@ impl Trust {
 
     async fn all(&self) -> Result<Everything, store::Error> {
         let mut everything = Everything {
-            requirers: self.requirers.all().await?.into_iter().collect(),
+            requirers: {
+                let all = self.requirers.all().await?.into_iter();
+                all.filter(|(_, found)| !found.record.gone).collect()
+            },
             ..Everything::default()
         };
         let providers = self.providers.all().await?;
         everything.providers = providers.into_iter().map(|(name, found)| (name, found.record)).collect();
         for (id, found) in self.relations.all().await? {
-            if let Some((requirer, number)) = parse_id(&id) {
+            // Those of a requirer that is gone are on their way out.
+            if let Some((requirer, number)) =
+                parse_id(&id).filter(|(requirer, _)| everything.requirers.contains_key(*requirer))
+            {
                 let relations = everything.relations.entry(requirer.to_owned()).or_default();
                 relations.push((number, found.record));
             }

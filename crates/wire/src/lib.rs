@@ -42,6 +42,7 @@
 //! /trust/requirers/{requirer}/bundle          TrustBundle (7)
 //! /trust/requirers/{requirer}/bundle.pem      the same as PEM (7)
 //! /trust/requirers/{requirer}/places          Page<TrustPlaceState>
+//! /trust/requirers/{requirer}/history         Page<TrustPlaceEvent>                               (8)
 //! /trust/requirers/{requirer}/applied                                 POST TrustApplied
 //! /trust/relations                        Page<TrustRelation>     POST NewTrustRelation → TrustRelation
 //! /trust/relations/{number}               TrustRelation           DELETE (6)
@@ -54,7 +55,7 @@
 //! and `?` for one; of the entries those about which every `where` is true, as in `os=="debian"`. (6) `why` says why, for the history;
 //! `confirm=true` that requirers may be left with less than half of what they have, and `leave_behind=true` that what was put in
 //! a requirer's places stays there. (7) With `If-None-Match` and `wait`, 1 to 60 seconds, it is answered as soon as there is another
-//! one, and with 304 when there was none for so long.
+//! one, and with 304 when there was none for so long. (8) The oldest first; in the same second, in either order.
 //!
 //! **Lists** take `limit` (1 to 1,000; 100 when it is not said) and `after`, which is the `next` of the page before;
 //! a page without `next` is the last one. A page may be short, or empty, though it has a `next`. Hosts are found by
@@ -121,8 +122,8 @@ pub use problem::Problem;
 pub use trust::{
     GRACE_SECONDS_MAX, NewTrustOffer, NewTrustProvider, NewTrustRelation, NewTrustRequirer, TrustApplied,
     TrustBrought, TrustBundle, TrustCertificate, TrustCertificates, TrustChange, TrustCounts,
-    TrustExplanation, TrustFile, TrustFinding, TrustHas, TrustOffer, TrustOffered, TrustPlace,
-    TrustPlaceState, TrustProvider, TrustRelation, TrustRequirer, TrustSet, TrustState,
+    TrustExplanation, TrustFile, TrustFinding, TrustHas, TrustInPlace, TrustOffer, TrustOffered, TrustPlace,
+    TrustPlaceEvent, TrustPlaceState, TrustProvider, TrustRelation, TrustRequirer, TrustSet, TrustState,
 };
 
 /// The media type of everything but problems.

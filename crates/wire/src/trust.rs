@@ -30,7 +30,7 @@ pub struct TrustProvider {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authority: Option<String>,
     /// For what a certificate is refused: `not-an-authority`, `expired`, `expiring`, `not-yet-valid`, `weak-signature`,
-    /// `unknown-key`, `not-self-signed`.
+    /// `short-key`, `unknown-key`, `not-self-signed`.
     pub refuse: Vec<String>,
     /// How long its certificates stay when it goes, in seconds.
     pub grace_seconds: u64,
@@ -266,6 +266,16 @@ pub struct TrustFile {
     /// A command that is run when it is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook: Option<String>,
+    /// Whether it is a keystore of Java's, PKCS#12, made by `keytool` on the host; the certificates as PEM otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keystore: bool,
+    /// The file on the host whose first line is the keystore's password: `changeit`, where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<String>,
+    /// Whether it takes the place of a file that is there and that the server did not put there. That one is lost then; where
+    /// nothing is said, it stays, and the place is failing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopt: bool,
 }
 
 /// What is said of a requirer.
@@ -353,6 +363,37 @@ pub enum TrustState {
     /// It does not have it yet.
     Behind,
     /// It could not be given it.
+    Failing,
+}
+
+/// Something that happened in one of a requirer's places.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TrustPlaceEvent {
+    /// The place's name.
+    pub place: String,
+    /// When.
+    pub at: String,
+    /// What.
+    pub what: TrustInPlace,
+    /// The hash of what it has since, where it was given something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// Why it could not be given what it is to have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Who did it, or noticed.
+    pub by: String,
+}
+
+/// What happened in a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrustInPlace {
+    /// It has what it is to have.
+    Applied,
+    /// Somebody else had changed it, and it was mended.
+    Drifted,
+    /// It could not be given what it is to have, for the first time since it could.
     Failing,
 }
 

@@ -7,7 +7,7 @@ use base::Timestamp;
 
 use crate::der_reader::{Reader, tag};
 use crate::der_writer::sequence;
-use crate::error::{ParseError, SignatureError};
+use crate::error::{KeyError, ParseError, SignatureError};
 use crate::extension::{self, BasicConstraints, Extension};
 use crate::key::PrivateKey;
 use crate::name::Name;
@@ -71,7 +71,7 @@ impl Certificate {
     /// When it is malformed or not version 3, its serial number is not a positive one of at most 20
     /// octets, an extension comes twice, or the key is malformed or of a size that is not supported.
     pub fn from_der(der: &[u8]) -> Result<Self, ParseError> {
-        Self::read(der, read_version_3)
+        Self::read(der, read_version_3, PublicKey::from_spki_der)
     }
 
     /// Reads the DER of a certificate that somebody shows as their own: as [`Certificate::from_der`], and of version
@@ -83,12 +83,23 @@ impl Certificate {
     /// # Errors
     /// As [`Certificate::from_der`]; version 2, which nobody uses, is refused too.
     pub fn from_holder_der(der: &[u8]) -> Result<Self, ParseError> {
-        Self::read(der, read_version)
+        Self::read(der, read_version, PublicKey::from_spki_der)
+    }
+
+    /// Reads the DER of a certificate that others are to trust, and that is only looked at here: as
+    /// [`Certificate::from_holder_der`], and with RSA keys from 512 to 16384 bits. What such a key signed is not
+    /// verified: it is [`crate::KeyKind::UnfitRsa`].
+    ///
+    /// # Errors
+    /// As [`Certificate::from_holder_der`].
+    pub fn from_anchor_der(der: &[u8]) -> Result<Self, ParseError> {
+        Self::read(der, read_version, PublicKey::carried)
     }
 
     fn read(
         der: &[u8],
         version: impl FnOnce(&mut Reader<'_>) -> Result<Version, ParseError>,
+        key: impl FnOnce(&[u8]) -> Result<PublicKey, KeyError>,
     ) -> Result<Self, ParseError> {
         let signed = Signed::parse(der.to_vec(), WHAT)?;
         let mut certificate = Reader::whole(signed.to_be_signed(), tag::SEQUENCE, WHAT)?;
@@ -102,7 +113,7 @@ impl Certificate {
         let (not_before, not_after) = (time::read(&mut validity)?, time::read(&mut validity)?);
         validity.finish()?;
         let subject = Name::read(&mut certificate)?;
-        let public_key = PublicKey::from_spki_der(certificate.expect(tag::SEQUENCE)?.der)?;
+        let public_key = key(certificate.expect(tag::SEQUENCE)?.der)?;
         let extensions = match version {
             // What comes behind the key came with later versions.
             Version::One => Vec::new(),

@@ -31,6 +31,11 @@ pub enum KeyKind {
     EcP521,
     /// Ed25519 (RFC 8410).
     Ed25519,
+    /// RSA of a size that can be carried but verifies nothing here. Only [`crate::Certificate::from_anchor_der`] takes it.
+    UnfitRsa {
+        /// The length of the modulus.
+        bits: u32,
+    },
     /// Something that can be carried but verifies nothing here: the object identifier of the curve if it
     /// is an elliptic curve key, else of the algorithm.
     Other(String),
@@ -58,6 +63,15 @@ impl PublicKey {
     /// When it is malformed, or an RSA key of a size that is not taken. Whether an elliptic curve point
     /// is on its curve is only seen when it verifies something.
     pub fn from_spki_der(der: &[u8]) -> Result<Self, KeyError> {
+        let key = Self::carried(der)?;
+        match key.kind() {
+            KeyKind::UnfitRsa { bits } => Err(KeyError::Size { bits: u64::from(*bits) }),
+            _ => Ok(key),
+        }
+    }
+
+    /// The same, with RSA keys of sizes that verify nothing here, for those who only look.
+    pub(crate) fn carried(der: &[u8]) -> Result<Self, KeyError> {
         let (kind, bits) = read_spki(der)?;
         Ok(Self(Arc::new(Inner { spki: der.to_vec(), kind, bits_at: der.len() - bits.len() })))
     }
@@ -202,7 +216,7 @@ fn read_spki(der: &[u8]) -> Result<(KeyKind, &[u8]), KeyError> {
             if !algorithm.expect(tag::NULL).map_err(malformed)?.content.is_empty() {
                 return Err(KeyError::Malformed);
             }
-            KeyKind::Rsa { bits: rsa_size(bits)? }
+            rsa_kind(bits)?
         }
         oid::EC_PUBLIC_KEY => {
             // A named curve; RFC 5480 §2.1.1 forbids to spell the parameters out.
@@ -232,8 +246,9 @@ fn read_spki(der: &[u8]) -> Result<(KeyKind, &[u8]), KeyError> {
     Ok((kind, bits))
 }
 
-/// The length of the modulus in the DER of an RSAPublicKey, once it and the exponent are found fit.
-fn rsa_size(der: &[u8]) -> Result<u32, KeyError> {
+/// What kind of key is in the DER of an RSAPublicKey, by the length of its modulus. Below 512 bits nobody ever had one, and
+/// above 16384 OpenSSL has none (`OPENSSL_RSA_MAX_MODULUS_BITS`).
+fn rsa_kind(der: &[u8]) -> Result<KeyKind, KeyError> {
     let malformed = |_: ParseError| KeyError::Malformed;
     let mut key = Reader::whole(der, tag::SEQUENCE, "public key").map_err(malformed)?;
     let modulus = key.unsigned().map_err(malformed)?;
@@ -247,7 +262,8 @@ fn rsa_size(der: &[u8]) -> Result<u32, KeyError> {
         return Err(KeyError::Malformed);
     }
     match bits_of(modulus) {
-        bits @ 2048..=8192 => Ok(bits as u32),
+        bits @ 2048..=8192 => Ok(KeyKind::Rsa { bits: bits as u32 }),
+        bits @ 512..=16_384 => Ok(KeyKind::UnfitRsa { bits: bits as u32 }),
         bits => Err(KeyError::Size { bits }),
     }
 }
@@ -272,7 +288,9 @@ fn ecdsa(kind: &KeyKind, digest: Digest) -> Option<&'static EcdsaVerificationAlg
         (KeyKind::EcP521, Digest::Sha256) => &signature::ECDSA_P521_SHA256_ASN1,
         (KeyKind::EcP521, Digest::Sha384) => &signature::ECDSA_P521_SHA384_ASN1,
         (KeyKind::EcP521, Digest::Sha512) => &signature::ECDSA_P521_SHA512_ASN1,
-        (KeyKind::Rsa { .. } | KeyKind::Ed25519 | KeyKind::Other(_), _) => return None,
+        (KeyKind::Rsa { .. } | KeyKind::UnfitRsa { .. } | KeyKind::Ed25519 | KeyKind::Other(_), _) => {
+            return None;
+        }
     })
 }
 
@@ -280,7 +298,7 @@ impl fmt::Display for KeyKind {
     /// As people call it: `RSA-2048`, `P-256`, `Ed25519`, or the object identifier.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rsa { bits } => write!(f, "RSA-{bits}"),
+            Self::Rsa { bits } | Self::UnfitRsa { bits } => write!(f, "RSA-{bits}"),
             Self::EcP256 => f.write_str("P-256"),
             Self::EcP384 => f.write_str("P-384"),
             Self::EcP521 => f.write_str("P-521"),
@@ -325,6 +343,8 @@ mod tests {
         assert_eq!(rsa(&full(1024), &e), Ok(KeyKind::Rsa { bits: 8192 }));
         assert_eq!(rsa(&full(128), &e), Err(KeyError::Size { bits: 1024 }));
         assert_eq!(rsa(&full(1025), &e), Err(KeyError::Size { bits: 8200 }));
+        assert_eq!(rsa(&full(63), &e), Err(KeyError::Size { bits: 504 }));
+        assert_eq!(rsa(&full(2049), &e), Err(KeyError::Size { bits: 16_392 }));
         let mut even = full(256);
         even[255] = 0xfe;
         for (modulus, exponent) in

@@ -1,4 +1,5 @@
 //! Programs of old, by their own names.
 
+pub mod caucase;
 pub mod commctl;
 pub mod networkcache;

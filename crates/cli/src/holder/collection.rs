@@ -138,8 +138,9 @@ impl<T: Item> Collection<T> {
             held.add(&self.path);
             return held;
         }
-        match files(&self.path, T::SUFFIX) {
-            Ok(files) => files.iter().for_each(|file| held.add(file)),
+        // Somebody may have put one there by another name, which the programs of old read as well.
+        match files(&self.path, "") {
+            Ok(files) => files.iter().filter(|file| !is_hidden(file)).for_each(|file| held.add_found(file)),
             Err(source) => {
                 held.unreadable.push(PemFileError::Unreadable { path: self.path.clone(), source });
             }
@@ -223,6 +224,24 @@ impl<T: Item> Collection<T> {
 }
 
 impl<T: Item> Held<T> {
+    /// Adds what is in a file of a folder. What is called otherwise than those that are written there, and is something
+    /// else, is nobody's business.
+    fn add_found(&mut self, path: &Path) {
+        let is_called = |suffix: &str| path.as_os_str().as_bytes().ends_with(suffix.as_bytes());
+        let is_ours = is_called(T::SUFFIX);
+        if !is_ours && [Certificate::SUFFIX, Crl::SUFFIX].into_iter().any(is_called) {
+            return;
+        }
+        let before = self.unreadable.len();
+        self.add(path);
+        let is_something_else = |error: &PemFileError| {
+            matches!(error, PemFileError::NotPem { .. } | PemFileError::TooLarge { .. })
+        };
+        if !is_ours && self.unreadable.get(before).is_some_and(is_something_else) {
+            self.unreadable.truncate(before);
+        }
+    }
+
     fn add(&mut self, path: &Path) {
         let blocks = match blocks(path, T::BYTES_MAX) {
             Ok(blocks) => blocks,
@@ -231,7 +250,7 @@ impl<T: Item> Held<T> {
         };
         let ours = blocks.iter().filter(|block| block.label == T::LABEL);
         for (index, block) in ours.enumerate() {
-            match T::from_der(&block.der) {
+            match T::from_der(block.der.expose()) {
                 Ok(item) => self.items.push(item),
                 Err(source) => self.unreadable.push(T::unreadable(path.to_owned(), index + 1, source)),
             }
@@ -277,6 +296,11 @@ fn files(folder: &Path, suffix: &str) -> io::Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
+}
+
+/// Whether it is being written, or left from that.
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"."))
 }
 
 /// As Python's `os.path.splitext` has it: what begins the name is no extension, and behind a slash there is no name.

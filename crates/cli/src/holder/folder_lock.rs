@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// A folder that one has to oneself until this is dropped.
 #[derive(Debug)]
 pub(super) struct FolderLock {
-    _folder: File,
+    folder: File,
 }
 
 impl FolderLock {
@@ -38,7 +38,7 @@ impl FolderLock {
         let folder = File::open(path).map_err(unusable)?;
         for _ in 0..=within.as_millis() / PAUSE.as_millis() {
             match folder.try_lock() {
-                Ok(()) => return Ok(Self { _folder: folder }),
+                Ok(()) => return Ok(Self { folder }),
                 Err(TryLockError::WouldBlock) => pause(),
                 Err(TryLockError::Error(source)) => return Err(unusable(source)),
             }

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use base::Secret;
-use x509::pem::{self, Block, SEVERAL_BYTES_MAX};
+use x509::pem::{self, SEVERAL_BYTES_MAX};
 use x509::{Certificate, Crl, KeyError, PrivateKey, SigningRequest};
 
 use super::pem_file_error::{Der, PemFileError};
@@ -37,6 +37,13 @@ pub(crate) struct Pem {
     pub(crate) others: Vec<String>,
 }
 
+/// A block of which nothing is known but its name: it may be a key.
+pub(super) struct Block {
+    pub(super) label: String,
+    has_headers: bool,
+    pub(super) der: Secret<Vec<u8>>,
+}
+
 impl Pem {
     /// What is in the file at `path`, which has at most [`SEVERAL_BYTES_MAX`] bytes.
     ///
@@ -55,25 +62,25 @@ impl Pem {
         match block.label.as_str() {
             CERTIFICATE => {
                 let number = self.certificates.len() + 1;
-                let certificate = Certificate::from_holder_der(&block.der)
+                let certificate = Certificate::from_holder_der(block.der.expose())
                     .map_err(|source| PemFileError::Certificate { path: path(), number, source })?;
                 self.certificates.push(certificate);
             }
             label if label.ends_with(KEY) => {
                 self.is_pkcs8 = label == KEY;
-                self.keys.push(read_key(block).map_err(|error| match error {
+                self.keys.push(read_key(&block).map_err(|error| match error {
                     KeyError::Encrypted => PemFileError::Encrypted(path()),
                     source => PemFileError::Key { path: path(), source },
                 })?)
             }
             label if REQUESTS.contains(&label) => {
-                let request = SigningRequest::from_der(&block.der)
+                let request = SigningRequest::from_der(block.der.expose())
                     .map_err(|source| PemFileError::Request { path: path(), source })?;
                 self.requests.push(request);
             }
             LIST => {
                 let number = self.lists.len() + 1;
-                let list = Crl::from_der(&block.der).map_err(|source| PemFileError::List {
+                let list = Crl::from_der(block.der.expose()).map_err(|source| PemFileError::List {
                     path: path(),
                     number,
                     source,
@@ -91,13 +98,12 @@ impl Pem {
     }
 }
 
-fn read_key(block: Block) -> Result<PrivateKey, KeyError> {
-    let der = Secret::new(block.der);
+fn read_key(block: &Block) -> Result<PrivateKey, KeyError> {
     if block.has_headers {
         // What RFC 1421 headers say of a key is that it is encrypted.
         return Err(KeyError::Encrypted);
     }
-    let text = Secret::new(pem::write(&block.label, der.expose()));
+    let text = Secret::new(pem::write(&block.label, block.der.expose()));
     PrivateKey::from_pem(text.expose())
 }
 
@@ -110,7 +116,12 @@ pub(super) fn blocks(path: &Path, bytes_max: usize) -> Result<Vec<Block>, PemFil
     if blocks.is_empty() && !text.trim_ascii().is_empty() {
         return Err(PemFileError::NotPem { path: path.to_owned(), der: Der::of(text) });
     }
-    Ok(blocks)
+    let secret = |block: pem::Block| Block {
+        label: block.label,
+        has_headers: block.has_headers,
+        der: Secret::new(block.der),
+    };
+    Ok(blocks.into_iter().map(secret).collect())
 }
 
 /// What is in the file at `path`, which has at most `bytes_max` bytes.

@@ -99,7 +99,7 @@ fn find(text: &[u8], what: &str) -> Result<Certificates, BadCertificates> {
         if !["CERTIFICATE", "X509 CERTIFICATE"].contains(&block.label.as_str()) {
             return Err(BadCertificates::Other { what, label: crate::table::one_line(&block.label) });
         }
-        match Certificate::from_holder_der(&block.der) {
+        match Certificate::from_anchor_der(&block.der) {
             Ok(certificate) => drop(found.insert(Fingerprint::of(&certificate), certificate)),
             Err(source) => return Err(BadCertificates::Certificate { what, number, source }),
         }

@@ -3,7 +3,9 @@
 use clap::{Args, Subcommand, ValueEnum};
 use client::Segment;
 use client::v1::trust;
-use wire::{NewTrustRequirer, TrustFile, TrustPlace, TrustPlaceState, TrustRequirer, TrustState};
+use wire::{
+    NewTrustRequirer, TrustFile, TrustPlace, TrustPlaceEvent, TrustPlaceState, TrustRequirer, TrustState,
+};
 
 use super::certificates;
 use super::error::TrustCommandError;
@@ -47,6 +49,12 @@ pub(super) enum Command {
         /// Only those that could not be given what they are to have
         #[arg(long)]
         failing: bool,
+        #[command(flatten)]
+        watch: Watch,
+    },
+    /// List what happened in a requirer's places, the oldest first
+    History {
+        name: Segment,
         #[command(flatten)]
         watch: Watch,
     },
@@ -101,8 +109,10 @@ struct OnHosts {
     /// In Java's
     #[arg(long)]
     java: bool,
-    /// In this file, which may be followed by `,owner=NAME`, `,group=NAME`, `,mode=0644` and, last, `,hook=COMMAND`, which
-    /// is run when the file is another one, and of which commas are a part; repeatable
+    /// In this file, which may be followed by `,owner=NAME`, `,group=NAME`, `,mode=0644`; `,keystore`, which makes it a
+    /// keystore of Java's (PKCS#12) instead of PEM, and `,password-file=PATH`, the file on the host that has the keystore's
+    /// password (`changeit` otherwise); `,adopt`, which has it take the place of a file that is there already; and, last,
+    /// `,hook=COMMAND`, which is run when the file is another one, and of which commas are a part; repeatable
     #[arg(long = "file", value_name = "PATH[,OPTION=VALUE]...", value_parser = trust_file)]
     files: Vec<TrustFile>,
 }
@@ -144,7 +154,7 @@ struct Webhook {
     ca_file: Option<File>,
 }
 
-/// `PATH[,owner=NAME][,group=NAME][,mode=0644][,hook=COMMAND]`.
+/// `PATH[,owner=NAME][,group=NAME][,mode=0644][,keystore][,password-file=PATH][,adopt][,hook=COMMAND]`.
 fn trust_file(text: &str) -> Result<TrustFile, String> {
     let (text, hook) = match text.split_once(",hook=") {
         Some((text, hook)) => (text, Some(hook.to_owned())),
@@ -157,11 +167,27 @@ fn trust_file(text: &str) -> Result<TrustFile, String> {
     }
     let mut file = TrustFile { path, hook, ..TrustFile::default() };
     for part in parts {
+        let flag = match part {
+            "adopt" => Some(&mut file.adopt),
+            "keystore" => Some(&mut file.keystore),
+            _ => None,
+        };
+        if let Some(flag) = flag {
+            if std::mem::replace(flag, true) {
+                return Err(format!("`{part}` is said twice"));
+            }
+            continue;
+        }
         let option = match part.split_once('=') {
             Some(("owner", value)) => (&mut file.owner, value),
             Some(("group", value)) => (&mut file.group, value),
             Some(("mode", value)) => (&mut file.mode, value),
-            _ => return Err(format!("`{part}` is neither owner=, group=, mode= nor hook=")),
+            Some(("password-file", value)) => (&mut file.password_file, value),
+            _ => {
+                return Err(format!(
+                    "`{part}` is neither owner=, group=, mode=, keystore, password-file=, adopt nor hook="
+                ));
+            }
         };
         if option.0.replace(option.1.to_owned()).is_some() {
             return Err(format!("`{part}` is said twice"));
@@ -192,6 +218,9 @@ impl Command {
                 let none = if failing { "none of its places is failing" } else { TrustPlaceState::NONE };
                 let is_meant = |place: &TrustPlaceState| !failing || place.state == TrustState::Failing;
                 view::some(session, &trust::places(&name), &watch, none, is_meant).await?;
+            }
+            Self::History { name, watch } => {
+                view::list::<TrustPlaceEvent>(session, &trust::history(&name), &watch).await?;
             }
         }
         Ok(())
@@ -297,6 +326,12 @@ mod tests {
         let file = |path: &str| TrustFile { path: path.to_owned(), ..TrustFile::default() };
         for (text, expected) in [
             ("/a", Some(file("/a"))),
+            (
+                "/a,keystore,password-file=/b",
+                Some(TrustFile { keystore: true, password_file: Some("/b".into()), ..file("/a") }),
+            ),
+            ("/a,keystore,keystore", None),
+            ("/a,adopt", Some(TrustFile { adopt: true, ..file("/a") })),
             ("/a,mode=0600", Some(TrustFile { mode: Some("0600".into()), ..file("/a") })),
             (
                 "/a,owner=x,group=y,mode=0640,hook=echo a,b; echo mode=1,hook=2",
@@ -306,12 +341,15 @@ mod tests {
                     group: Some("y".into()),
                     mode: Some("0640".into()),
                     hook: Some("echo a,b; echo mode=1,hook=2".into()),
+                    ..TrustFile::default()
                 }),
             ),
             ("", None),
             (",mode=0600", None),
             ("/a,b", None),
             ("/a,mode", None),
+            ("/a,adopt,adopt", None),
+            ("/a,adopt=1", None),
             ("/a,mode=1,mode=2", None),
             ("/a,user=x", None),
         ] {

@@ -1,8 +1,8 @@
 //! How the things of trust are shown: a row in a list, and one by one.
 
 use wire::{
-    TrustCertificate, TrustFile, TrustPlace, TrustPlaceState, TrustProvider, TrustRelation, TrustRequirer,
-    TrustState,
+    TrustCertificate, TrustFile, TrustInPlace, TrustPlace, TrustPlaceEvent, TrustPlaceState, TrustProvider,
+    TrustRelation, TrustRequirer, TrustState,
 };
 
 use crate::duration::Duration;
@@ -123,6 +123,22 @@ impl Listed for TrustPlaceState {
     }
 }
 
+impl Listed for TrustPlaceEvent {
+    const COLUMNS: &'static [&'static str] = &["WHEN", "PLACE", "WHAT", "BY"];
+    const NONE: &'static str = "nothing has happened in its places yet";
+
+    fn row(&self) -> Vec<String> {
+        let what = match (self.what, &self.hash, &self.reason) {
+            (TrustInPlace::Applied, Some(hash), _) => format!("given {hash}"),
+            (TrustInPlace::Applied, None, _) => "given what it is to have".to_owned(),
+            (TrustInPlace::Drifted, ..) => "changed by somebody else, and mended".to_owned(),
+            (TrustInPlace::Failing, _, Some(reason)) => format!("failing because {reason}"),
+            (TrustInPlace::Failing, _, None) => "failing".to_owned(),
+        };
+        vec![self.at.clone(), self.place.clone(), what, self.by.clone()]
+    }
+}
+
 impl Listed for TrustRelation {
     const COLUMNS: &'static [&'static str] =
         &["NUMBER", "PROVIDER", "REQUIRER", "OWN CERTIFICATES", "SINCE", "BY"];
@@ -215,10 +231,17 @@ fn place(place: &TrustPlace) -> Vec<(&'static str, String)> {
 
 /// As `--file` has it.
 fn file(file: &TrustFile) -> String {
-    let options =
-        [("owner", &file.owner), ("group", &file.group), ("mode", &file.mode), ("hook", &file.hook)];
+    let options = [
+        ("password-file", &file.password_file),
+        ("owner", &file.owner),
+        ("group", &file.group),
+        ("mode", &file.mode),
+        ("hook", &file.hook),
+    ];
     let options = options.iter().filter_map(|(name, value)| Some(format!(",{name}={}", value.as_ref()?)));
-    file.path.clone() + &options.collect::<String>()
+    let flags = [(file.keystore, ",keystore"), (file.adopt, ",adopt")].into_iter();
+    let flags: String = flags.filter(|(is_so, _)| *is_so).map(|(_, name)| name).collect();
+    file.path.clone() + &flags + &options.collect::<String>()
 }
 
 #[cfg(test)]
@@ -256,6 +279,15 @@ mod tests {
         ] {
             check::<TrustPlaceState>(document, &["h", said, "-", "-", "-"]);
         }
+        for (what, said) in [
+            (json!({"what": "applied", "hash": "00"}), "given 00"),
+            (json!({"what": "drifted"}), "changed by somebody else, and mended"),
+            (json!({"what": "failing", "reason": "it is away"}), "failing because it is away"),
+        ] {
+            let mut event = json!({"place": "h", "at": "t", "by": "house"});
+            event.as_object_mut().unwrap().extend(what.as_object().unwrap().clone());
+            check::<TrustPlaceEvent>(event, &["t", "h", said, "house"]);
+        }
     }
 
     #[test]
@@ -266,10 +298,19 @@ mod tests {
             all: false,
             system_store: true,
             java: true,
-            files: vec![TrustFile { path: "/f".into(), mode: Some("0600".into()), ..TrustFile::default() }],
+            files: vec![TrustFile {
+                path: "/f".into(),
+                mode: Some("0600".into()),
+                adopt: true,
+                keystore: true,
+                ..TrustFile::default()
+            }],
         };
-        let expected =
-            [("hosts", "those of cluster web"), ("stores", "system java"), ("file", "/f,mode=0600")];
+        let expected = [
+            ("hosts", "those of cluster web"),
+            ("stores", "system java"),
+            ("file", "/f,keystore,adopt,mode=0600"),
+        ];
         assert_eq!(place(&hosts), expected.map(|(name, value)| (name, value.to_owned())));
     }
 }

@@ -115,6 +115,12 @@ pub fn places(requirer: &Segment) -> Request {
     paged(get(&["trust", "requirers", requirer.as_str(), "places"]))
 }
 
+/// The first page of what happened in a requirer's places, the oldest first.
+#[must_use]
+pub fn history(requirer: &Segment) -> Request {
+    paged(get(&["trust", "requirers", requirer.as_str(), "history"]))
+}
+
 /// Says that one of a requirer's places has a bundle.
 #[must_use]
 pub fn applied(requirer: &Segment, applied: &TrustApplied) -> Request {
@@ -201,6 +207,7 @@ mod tests {
             (bundle(&name), "GET", "/requirers/a/bundle", ""),
             (bundle_pem(&name), "GET", "/requirers/a/bundle.pem", ""),
             (places(&name), "GET", "/requirers/a/places?limit=1000", ""),
+            (history(&name), "GET", "/requirers/a/history?limit=1000", ""),
             (applied(&name, &applied_said), "POST", "/requirers/a/applied", r#"{"hash":"00","place":"h"}"#),
             (relations(None, None), "GET", "/relations?limit=1000", ""),
             (relations(Some(&name), Some(&name)), "GET", "/relations?limit=1000&provider=a&requirer=a", ""),

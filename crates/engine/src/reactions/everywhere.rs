@@ -10,11 +10,12 @@ use futures_util::future::{BoxFuture, join, join_all};
 use identity::Permit;
 use kube::{BundleObject, NamespaceName, NamespaceSelector, ObjectKind};
 use store::Claims;
-use trust::on_host::OnHost;
+use trust::on_host::{OnHost, Refused};
 use trust::webhook::{Key, Notice};
 use trust::{Anchor, Bundle, InKubernetes, Place, Webhook, WhichHosts};
 
 use super::{Errand, HandedOn};
+use crate::hands::handing_on::Delivered;
 use crate::hands::handing_on::kubernetes::{self, Delivery};
 use crate::hands::handing_on::webhook::{self, Courier, Hook};
 use crate::hands::{Crew, Nodes, told};
@@ -98,7 +99,13 @@ impl Everywhere {
             stop,
         );
         match handed.await {
-            Ok(HandedOn::Done(delivered)) => Came::Done { drifted: delivered.drift },
+            Ok(HandedOn::Done(Delivered { drift: drifted, refused, .. })) if refused.is_empty() => {
+                Came::Done { drifted }
+            }
+            Ok(HandedOn::Done(Delivered { drift: drifted, refused, .. })) => {
+                let said = |refused: Refused| (refused.path, told(&refused.why));
+                Came::Partly { drifted, refused: refused.into_iter().map(said).collect() }
+            }
             Ok(HandedOn::Failed(reason)) => Came::Failed(reason),
             Ok(HandedOn::Gone) => Came::Gone("there is no such host in the fleet".into()),
             Ok(HandedOn::NotNow) => Came::NotNow,

@@ -70,3 +70,89 @@ impl Reconciler for OwnTrust {
         what == ca::CA_CERTIFICATE_MADE
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base::{Entropy, Timestamp};
+    use ca::{Admission, AuthorityName, Ground, Names, Profile};
+    use store::{Memory, SealingKey};
+    use x509::{KeySpec, PrivateKey};
+
+    use super::*;
+
+    /// An authority whose first CA certificate has a successor after two of four days.
+    fn profile(name: AuthorityName) -> Profile {
+        Profile {
+            name,
+            issuer_common_name: "an authority".into(),
+            issuer_extensions: Vec::new(),
+            leaf_life: Span::days(1),
+            issuer_life: Span::days(4),
+            issuer_key: KeySpec::P256,
+            crl_addresses: Vec::new(),
+            names: Names::Any,
+            admission: Admission {
+                pending_max: 1,
+                automatic_max: 0,
+                lock_automatic_max: false,
+                keys_for_backup: false,
+                keep_issued: Span::days(1),
+                keep_fetched: Span::days(1),
+            },
+        }
+    }
+
+    /// What cannot be read of one authority is not handed on for now; nothing is concluded from that, and the others are.
+    #[tokio::test]
+    async fn one_that_cannot_be_read_keeps_what_it_handed_on_and_nobody_from_anything() {
+        let clock = Clock::manual(Timestamp::from_unix(1_790_000_000));
+        let entropy = Entropy::seeded(7);
+        let sealing = Arc::new(SealingKey::generate(&entropy));
+        // Each on a store of its own, so that one can fail alone.
+        let [of_users, of_services, of_trust] = [(); 3].map(|()| Arc::new(Memory::new()));
+        let open = async |name, engine: &Arc<Memory>| {
+            let ground = Ground {
+                engine: engine.clone(),
+                sealing: sealing.clone(),
+                clock: clock.clone(),
+                entropy: entropy.clone(),
+                keys: Arc::new(|spec| Box::pin(async move { PrivateKey::generate(spec) })),
+            };
+            Arc::new(Authority::open(profile(name), ground).await.unwrap())
+        };
+        // The one that fails comes first.
+        let authorities = vec![
+            open(AuthorityName::Users, &of_users).await,
+            open(AuthorityName::Services, &of_services).await,
+        ];
+        let ground = trust::Ground {
+            engine: of_trust,
+            sealing: sealing.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+        };
+        let trust = Arc::new(Trust::new(ground).unwrap());
+        let mut reconciler = OwnTrust { authorities, trust: trust.clone(), clock: clock.clone() };
+        let handed_on = async || {
+            let all = trust.list_providers(Permit::house()).await.unwrap();
+            all.into_iter()
+                .map(|provider| (provider.name.to_string(), provider.set.count))
+                .collect::<Vec<_>>()
+        };
+        let both =
+            |users: usize, services: usize| [("services".to_owned(), services), ("users".to_owned(), users)];
+        let Next::At(next) = reconciler.step(&Stop::new()).await.unwrap();
+        assert_eq!((next, handed_on().await), (clock.now() + EVERY, both(1, 1).to_vec()));
+
+        clock.advance(Span::days(3));
+        let (doing, reason) = ("committing", "the disk is full".to_owned());
+        of_users.fail_next_commits(1_000, store::Error::Unavailable { doing, reason });
+        let Next::At(next) = reconciler.step(&Stop::new()).await.unwrap();
+        assert_eq!((next, handed_on().await), (clock.now() + AGAIN, both(1, 2).to_vec()));
+
+        let (doing, reason) = ("committing", String::new());
+        of_users.fail_next_commits(0, store::Error::Unavailable { doing, reason });
+        let Next::At(next) = reconciler.step(&Stop::new()).await.unwrap();
+        assert_eq!((next, handed_on().await), (clock.now() + EVERY, both(2, 2).to_vec()));
+    }
+}

@@ -49,6 +49,58 @@ fn wait_until_in_step(world: &World, name: &str, count: usize) {
     });
 }
 
+/// Somebody else's file stays as it is until somebody says otherwise, and what happened is told.
+#[test]
+fn what_is_in_the_way_is_told_and_adopted() {
+    let world = World::new(Transport::Ssh, vec![HostPlan::new()], &[]);
+    let host = &world.hosts[0];
+    put(&world, "/api/v0/cluster/web", &json!({}));
+    std::fs::write(host.path("/etc/theirs.pem"), "theirs\n").unwrap();
+    let body = json!({"ssh_priv_key": BASE64.encode(world.hosts.key()), "cluster": "web"});
+    put(&world, &format!("/api/v0/host/{}", host.address()), &body);
+    world.until(host, "disassociated");
+    let at = |file: Value| json!({"kind": "hosts", "all": true, "files": [file]});
+    require(&world, "fleet", &at(json!({"path": "/etc/theirs.pem"})));
+    relate(&world, "services", "fleet");
+    let state = || places(&world, "fleet").pop().map(|(_, state)| state);
+    wait_until("it to be in the way", || state().as_deref() == Some("failing"));
+    let (_, page) = world.ask("GET", "/v1/trust/requirers/fleet/places", &Value::Null);
+    let reason = page["items"][0]["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("/etc/theirs.pem") && reason.contains("`--file /etc/theirs.pem,adopt`"),
+        "{reason}"
+    );
+    assert_eq!(std::fs::read_to_string(host.path("/etc/theirs.pem")).unwrap(), "theirs\n");
+    require(&world, "fleet", &at(json!({"path": "/etc/theirs.pem", "adopt": true})));
+    wait_until_in_step(&world, "fleet", 1);
+    assert_eq!(std::fs::read_to_string(host.path("/etc/theirs.pem")).unwrap(), bundle(&world, "fleet"));
+    let (mut told, mut after) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/v1/trust/requirers/fleet/history?limit=1{after}");
+        let (status, page) = world.ask("GET", &path, &Value::Null);
+        assert_eq!(status, 200, "{page}");
+        told.extend(
+            page["items"].as_array().unwrap().iter().map(|event| event["what"].as_str().unwrap().to_owned()),
+        );
+        let Some(next) = page["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    assert_eq!(told, ["failing", "applied"]);
+    let (status, _) = world.ask("GET", "/v1/trust/requirers/nobody/history", &Value::Null);
+    assert_eq!(status, 404);
+    let file = json!({"path": "/etc/x", "password_file": "/etc/y"});
+    let (status, problem) = world.ask("PUT", "/v1/trust/requirers/fleet", &json!({"place": at(file)}));
+    assert_eq!(
+        (status, problem["detail"].as_str().unwrap().contains("only a keystore has a password")),
+        (422, true)
+    );
+    let file = json!({"path": "/etc/x", "keystore": true, "password_file": "/etc/y"});
+    require(&world, "fleet", &at(file.clone()));
+    let (_, shown) = world.ask("GET", "/v1/trust/requirers/fleet", &Value::Null);
+    let shown = &shown["place"]["files"][0];
+    assert_eq!((&shown["keystore"], &shown["password_file"]), (&file["keystore"], &file["password_file"]));
+}
+
 /// The certificate of an authority that signs for itself, as PEM.
 pub fn authority(name: &str) -> String {
     let key = PrivateKey::generate(KeySpec::P256).unwrap();

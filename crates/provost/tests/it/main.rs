@@ -41,6 +41,8 @@ mod rollover;
 mod several;
 mod sigkill;
 mod sign_in;
+mod slapos_profile;
+mod systemd_units;
 mod tls;
 mod trust_commands;
 mod trust_life;

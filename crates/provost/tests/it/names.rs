@@ -21,8 +21,22 @@ fn caucased_answers_as_caucased() {
 }
 
 #[test]
+fn the_programs_of_a_certificates_holder_answer_as_theirs_do() {
+    for name in ["caucase", "caucase-updater", "caucase-probe", "caucase-rerequest", "caucase-key-id"] {
+        let ran = called(name, &nowhere(), &[], &["--version"]);
+        assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (Some(0), "0.9.17\n", ""));
+        let ran = called(name, &nowhere(), &[], &["--help"]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{name}");
+        assert!(ran.stdout.contains(&format!("Usage: {name} ")), "{}", ran.stdout);
+        let ran = called(name, &nowhere(), &[], &["--nonsense"]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{name}");
+        assert!(ran.stderr.contains("unexpected argument '--nonsense'"), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn names_that_are_not_served_say_so() {
-    for name in ["caucase", "commissaire-watcher-service"] {
+    for name in ["commissaire-storage-service", "commissaire-watcher-service"] {
         let ran = called(name, &nowhere(), &[], &["--version"]);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{name}");
         assert!(ran.stderr.starts_with(&format!("{name}: ")), "{}", ran.stderr);
@@ -87,7 +101,7 @@ fn every_link_has_a_manual_page_and_completions() {
 
     let links = std::fs::read_dir(links.path()).unwrap().map(|link| link.unwrap().file_name());
     let names: Vec<_> = links.map(|name| name.into_string().unwrap()).chain(["provost".to_owned()]).collect();
-    assert_eq!(names.len(), 10);
+    assert_eq!(names.len(), 15);
     for name in names {
         assert!(pages.path().join(format!("{name}.1")).is_file(), "{name}");
         let file = completions.path().join(format!("{name}.bash"));

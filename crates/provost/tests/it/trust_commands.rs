@@ -63,6 +63,10 @@ fn server() -> Recorder {
             (_, "requirers/web/places") => {
                 page(json!([place("a", "in-step"), place("b", "behind"), place("c", "failing")]))
             }
+            (_, "requirers/web/history") => page(json!([
+                {"place": "a", "at": "2026-11-21T06:00:00Z", "what": "failing", "reason": "it is away", "by": "house"},
+                {"place": "a", "at": "2026-11-21T07:00:00Z", "what": "applied", "hash": "00ff", "by": "house"},
+            ])),
             (_, "requirers/web/bundle") => one(json!({"hash": "00ff", "certificates": ["A\n", "B\n"]})),
             ("POST", "requirers/web/applied") => Reply::json(204, ""),
             (_, "requirers/web") => one(requirer()),
@@ -115,9 +119,9 @@ fn every_change_is_sent_as_it_was_meant_and_said() {
         ("requirer set web poll", &format!("PUT /v1/trust/requirers/web {poll}"), is_set),
         (
             "requirer set web hosts --host 10.0.0.1 --host fe80::1 --system-store --java \
-             --file /a,owner=x,mode=0600,hook=a,b --file /b",
+             --file /a,owner=x,mode=0600,hook=a,b --file /b,keystore,password-file=/p,adopt",
             "PUT /v1/trust/requirers/web {\"place\":{\"all\":false,\"files\":[{\"hook\":\"a,b\",\"mode\":\"0600\",\
-             \"owner\":\"x\",\"path\":\"/a\"},{\"path\":\"/b\"}],\"hosts\":[\"10.0.0.1\",\"fe80::1\"],\"java\":true,\
+             \"owner\":\"x\",\"path\":\"/a\"},{\"adopt\":true,\"keystore\":true,\"password_file\":\"/p\",\"path\":\"/b\"}],\"hosts\":[\"10.0.0.1\",\"fe80::1\"],\"java\":true,\
              \"kind\":\"hosts\",\"system_store\":true}}",
             is_set,
         ),
@@ -244,6 +248,15 @@ fn every_thing_has_a_table_and_its_json() {
                 "a      in step                                              2026-11-21T06:30:00Z  2026-11-21T06:20:00Z  -",
                 "b      behind since 2026-11-21T06:00:00Z                    2026-11-21T06:30:00Z  2026-11-21T06:20:00Z  -",
                 "c      failing since 2026-11-21T06:00:00Z because it is away  2026-11-21T06:30:00Z  2026-11-21T06:20:00Z  2026-11-21T07:00:00Z",
+            ],
+        ),
+        (
+            "requirer history web",
+            &["requirers/web/history?limit=1000"],
+            &[
+                "WHEN                  PLACE  WHAT                       BY",
+                "2026-11-21T06:00:00Z  a      failing because it is away  house",
+                "2026-11-21T07:00:00Z  a      given 00ff                 house",
             ],
         ),
         (

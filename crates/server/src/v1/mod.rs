@@ -202,6 +202,7 @@ impl V1 {
             Call::TrustBundle => self.trust_bundle(asked).await,
             Call::TrustBundlePem => self.trust_bundle_pem(asked).await,
             Call::TrustPlaces => self.trust_places(asked).await,
+            Call::TrustHistory => self.trust_history(asked).await,
             Call::TrustApplied => self.trust_applied(asked).await,
             Call::TrustRelations => self.trust_relations(asked).await,
             Call::RelateTrust => self.relate_trust(asked).await,

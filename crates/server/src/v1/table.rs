@@ -1,21 +1,18 @@
 //! Every route of `/v1`, once: requests find their way by this table, and the description is made from it.
 
 mod artifacts;
+mod clusters;
+mod definitions;
+mod hosts;
 mod operations;
 mod trust;
 mod uploads;
 
 use std::sync::LazyLock;
 
-use fleet::{
-    AcceptHostKey, AddHost, DeleteCluster, DeleteContainerManager, DeleteHost, DeleteNetwork, JoinCluster,
-    LabelHost, LeaveCluster, PutContainerManager, PutNetwork, ReadClusters, ReadContainerManagers,
-    ReadCredentials, ReadHosts, ReadNetworks, ReadSecretOptions, RegisterHost, ReplaceMembers, WriteCluster,
-};
 use http::Method;
 use identity::{Action, Role};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use wire::Page;
 
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,6 +87,7 @@ pub(super) enum Call {
     TrustBundle,
     TrustBundlePem,
     TrustPlaces,
+    TrustHistory,
     TrustApplied,
     TrustRelations,
     RelateTrust,
@@ -317,24 +315,16 @@ impl Row {
 }
 
 const PAGED: &[Parameter] = &[Parameter::Limit, Parameter::After];
-const HOST_QUERY: &[Parameter] = &[
-    Parameter::Limit,
-    Parameter::After,
-    Parameter::Label,
-    Parameter::Status,
-    Parameter::Cluster,
-    Parameter::Os,
-];
 
 /// All of them.
 pub(super) static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
     let mut rows = vec![
         Row::get("/openapi.json", Call::OpenApi, "describe", "This description").answers::<Described>(200),
     ];
-    rows.extend(hosts());
-    rows.extend(clusters());
+    rows.extend(hosts::rows());
+    rows.extend(clusters::rows());
     rows.extend(operations::rows());
-    rows.extend(definitions());
+    rows.extend(definitions::rows());
     rows.extend(artifacts::rows());
     rows.extend(uploads::rows());
     rows.extend(trust::rows());
@@ -356,253 +346,4 @@ impl JsonSchema for Described {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         schemars::json_schema!({ "type": "object" })
     }
-}
-
-fn hosts() -> Vec<Row> {
-    vec![
-        Row::get("/hosts", Call::Hosts, "listHosts", "Hosts, a page at a time")
-            .may::<ReadHosts>()
-            .query(HOST_QUERY)
-            .answers::<Page<wire::Host>>(200)
-            .or(&[422]),
-        Row::post(
-            "/hosts",
-            Call::RegisterHost,
-            "registerHost",
-            "Add whoever asks as a host, under the address that they come from",
-        )
-        .may::<RegisterHost>()
-        .takes::<wire::NewHost>()
-        .answers::<wire::Host>(200)
-        .answers::<wire::Host>(201)
-        .or(&[409, 422]),
-        Row::get("/hosts/{address}", Call::Host, "getHost", "A host")
-            .may::<ReadHosts>()
-            .answers::<wire::Host>(200)
-            .or(&[404]),
-        Row::put("/hosts/{address}", Call::PutHost, "putHost", "Add a host")
-            .may::<AddHost>()
-            .takes::<wire::NewHost>()
-            .answers::<wire::Host>(200)
-            .answers::<wire::Host>(201)
-            .or(&[409, 422]),
-        Row::new(
-            Method::PATCH,
-            "/hosts/{address}",
-            Call::PatchHost,
-            "patchHost",
-            "Change a host's labels",
-            Conditions::Write,
-        )
-        .may::<LabelHost>()
-        .takes::<wire::HostPatch>()
-        .answers::<wire::Host>(200)
-        .or(&[404, 422]),
-        Row::delete(
-            "/hosts/{address}",
-            Call::DeleteHost,
-            "deleteHost",
-            "Forget a host, its credentials and its place in a cluster",
-        )
-        .may::<DeleteHost>()
-        .or(&[404]),
-        Row::get("/hosts/{address}/status", Call::HostReport, "getHostStatus", "How a host is doing")
-            .may::<ReadHosts>()
-            .answers::<wire::HostReport>(200)
-            .or(&[404]),
-        Row::get(
-            "/hosts/{address}/credentials",
-            Call::Credentials,
-            "getHostCredentials",
-            "How to get into a host",
-        )
-        .may::<ReadCredentials>()
-        .answers::<wire::Credentials>(200)
-        .or(&[404])
-        .unconditional(),
-        Row::get(
-            "/hosts/{address}/host-key",
-            Call::HostKey,
-            "getHostKey",
-            "The key that a host has to prove",
-        )
-        .may::<ReadHosts>()
-        .answers::<wire::HostKeys>(200)
-        .or(&[404]),
-        Row::put(
-            "/hosts/{address}/host-key",
-            Call::AcceptHostKey,
-            "acceptHostKey",
-            "Accept the key that a host offered instead of the known one",
-        )
-        .may::<AcceptHostKey>()
-        .takes::<wire::AcceptedKey>()
-        .answers::<wire::HostKeys>(200)
-        .or(&[404, 409]),
-    ]
-}
-
-fn clusters() -> Vec<Row> {
-    vec![
-        Row::get("/clusters", Call::Clusters, "listClusters", "Clusters, a page at a time")
-            .may::<ReadClusters>()
-            .query(PAGED)
-            .answers::<Page<wire::Cluster>>(200)
-            .or(&[422]),
-        Row::get("/clusters/{name}", Call::Cluster, "getCluster", "A cluster, and how it is doing")
-            .may::<ReadClusters>()
-            .answers::<wire::Cluster>(200)
-            .or(&[404]),
-        Row::put("/clusters/{name}", Call::PutCluster, "putCluster", "Make a cluster, or change one")
-            .may::<WriteCluster>()
-            .takes::<wire::ClusterSettings>()
-            .answers::<wire::Cluster>(200)
-            .answers::<wire::Cluster>(201)
-            .or(&[409]),
-        Row::delete(
-            "/clusters/{name}",
-            Call::DeleteCluster,
-            "deleteCluster",
-            "Delete a cluster; its hosts belong to none then",
-        )
-        .may::<DeleteCluster>()
-        .or(&[404]),
-        Row::get(
-            "/clusters/{name}/hosts",
-            Call::Members,
-            "listClusterHosts",
-            "The addresses of a cluster's hosts, a page at a time",
-        )
-        .may::<ReadClusters>()
-        .query(PAGED)
-        .answers::<Page<String>>(200)
-        .or(&[404, 422]),
-        Row::put(
-            "/clusters/{name}/hosts",
-            Call::ReplaceMembers,
-            "putClusterHosts",
-            "Say which hosts a cluster has",
-        )
-        .may::<ReplaceMembers>()
-        .takes::<wire::Members>()
-        .answers::<wire::Cluster>(200)
-        .or(&[404, 409, 422])
-        .untagged(),
-        Row::get(
-            "/clusters/{name}/hosts/{address}",
-            Call::Member,
-            "getClusterHost",
-            "A host, if it belongs to the cluster",
-        )
-        .may::<ReadClusters>()
-        .answers::<wire::Host>(200)
-        .or(&[404]),
-        Row::put(
-            "/clusters/{name}/hosts/{address}",
-            Call::Join,
-            "joinCluster",
-            "Let a host join the cluster",
-        )
-        .may::<JoinCluster>()
-        .answers::<wire::Host>(200)
-        .answers::<wire::Host>(201)
-        // The last ones, because it has to be read whether there is a body.
-        .or(&[404, 409, 408, 413, 507])
-        .unconditional(),
-        Row::delete(
-            "/clusters/{name}/hosts/{address}",
-            Call::Leave,
-            "leaveCluster",
-            "Let a host leave the cluster",
-        )
-        .may::<LeaveCluster>()
-        .or(&[404])
-        .unconditional(),
-    ]
-}
-
-fn definitions() -> Vec<Row> {
-    vec![
-        Row::get("/networks", Call::Networks, "listNetworks", "Networks, a page at a time")
-            .may::<ReadNetworks>()
-            .query(PAGED)
-            .answers::<Page<wire::Network>>(200)
-            .or(&[422]),
-        Row::get("/networks/{name}", Call::Network, "getNetwork", "A network")
-            .may::<ReadNetworks>()
-            .answers::<wire::Network>(200)
-            .or(&[404]),
-        Row::put("/networks/{name}", Call::PutNetwork, "putNetwork", "Make a network")
-            .may::<PutNetwork>()
-            .takes::<wire::NewNetwork>()
-            .answers::<wire::Network>(200)
-            .answers::<wire::Network>(201)
-            .or(&[409, 422]),
-        Row::delete(
-            "/networks/{name}",
-            Call::DeleteNetwork,
-            "deleteNetwork",
-            "Delete a network that no cluster uses",
-        )
-        .may::<DeleteNetwork>()
-        .or(&[404, 409]),
-        Row::get(
-            "/networks/{name}/secrets",
-            Call::NetworkSecrets,
-            "getNetworkSecrets",
-            "The options of a network, with those that are secret",
-        )
-        .may::<ReadSecretOptions>()
-        .answers::<wire::Secrets>(200)
-        .or(&[404])
-        .unconditional(),
-        Row::get(
-            "/container-managers",
-            Call::ContainerManagers,
-            "listContainerManagers",
-            "Container managers, a page at a time",
-        )
-        .may::<ReadContainerManagers>()
-        .query(PAGED)
-        .answers::<Page<wire::ContainerManager>>(200)
-        .or(&[422]),
-        Row::get(
-            "/container-managers/{name}",
-            Call::ContainerManager,
-            "getContainerManager",
-            "A container manager",
-        )
-        .may::<ReadContainerManagers>()
-        .answers::<wire::ContainerManager>(200)
-        .or(&[404]),
-        Row::put(
-            "/container-managers/{name}",
-            Call::PutContainerManager,
-            "putContainerManager",
-            "Make a container manager",
-        )
-        .may::<PutContainerManager>()
-        .takes::<wire::NewContainerManager>()
-        .answers::<wire::ContainerManager>(200)
-        .answers::<wire::ContainerManager>(201)
-        .or(&[409, 422]),
-        Row::delete(
-            "/container-managers/{name}",
-            Call::DeleteContainerManager,
-            "deleteContainerManager",
-            "Delete a container manager that no cluster uses",
-        )
-        .may::<DeleteContainerManager>()
-        .or(&[404, 409]),
-        Row::get(
-            "/container-managers/{name}/secrets",
-            Call::ContainerManagerSecrets,
-            "getContainerManagerSecrets",
-            "The options of a container manager, with those that are secret",
-        )
-        .may::<ReadSecretOptions>()
-        .answers::<wire::Secrets>(200)
-        .or(&[404])
-        .unconditional(),
-    ]
 }

@@ -10,8 +10,8 @@ use http::StatusCode;
 use identity::Permit;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use trust::{
-    Anchor, BundleSince, Finding, Fingerprint, Offer, ProviderName, RequirerName, SetChange, Terms, Trust,
-    Unit, UnitState, Why,
+    Anchor, BundleSince, EventId, Finding, Fingerprint, InPlace, Offer, PlaceEvent, ProviderName,
+    RequirerName, SetChange, Terms, Trust, Unit, UnitState, Why,
 };
 use wire::Page;
 
@@ -28,6 +28,7 @@ const PROVIDERS: char = 'p';
 const REQUIRERS: char = 'r';
 const RELATIONS: char = 'n';
 const PLACES: char = 'u';
+const HISTORY: char = 't';
 
 /// How long a bundle is not looked at again, however much happens: of many changes at once, each who waits looks at few.
 const LOOKS_APART: Duration = Duration::from_millis(250);
@@ -238,6 +239,14 @@ impl V1 {
         let (found, more) = self.trust().units(asked.permit()?, &name, after.as_deref(), limit).await?;
         let next = found.last().filter(|_| more).map(|last| cursor(PLACES, &last.name));
         Ok(Answer::ok(&Page { items: found.into_iter().map(place_state).collect::<Vec<_>>(), next }))
+    }
+
+    pub(super) async fn trust_history(&self, asked: Asked) -> Result<Answer, Refusal> {
+        let (limit, after) = (asked.limit()?, asked.after::<EventId>(HISTORY)?);
+        let (permit, name) = (asked.permit()?, asked.part::<RequirerName>(0)?);
+        let (found, next) = self.trust().requirer_history(permit, &name, after.as_ref(), limit).await?;
+        let items: Vec<_> = found.into_iter().map(place_event).collect();
+        Ok(Answer::ok(&Page { items, next: next.map(|next| cursor(HISTORY, &next.to_string())) }))
     }
 
     pub(super) async fn trust_applied(&self, mut asked: Asked) -> Result<Answer, Refusal> {
@@ -478,6 +487,16 @@ fn certificate(anchor: &Anchor, now: Timestamp) -> wire::TrustCertificate {
         findings: read.as_ref().map(|read| names(&trust::findings(read, now))).unwrap_or_default(),
         pem: anchor.pem().to_owned(),
     }
+}
+
+fn place_event(event: PlaceEvent) -> wire::TrustPlaceEvent {
+    let (what, hash, reason) = match event.what {
+        InPlace::Applied { hash } => (wire::TrustInPlace::Applied, Some(hash), None),
+        InPlace::Drifted => (wire::TrustInPlace::Drifted, None, None),
+        InPlace::Failing { reason } => (wire::TrustInPlace::Failing, None, Some(reason)),
+    };
+    let (at, by) = (event.at.to_string(), event.by);
+    wire::TrustPlaceEvent { place: event.unit, at, what, hash, reason, by }
 }
 
 fn place_state(unit: Unit) -> wire::TrustPlaceState {

@@ -25,6 +25,8 @@ pub struct Aim<'a> {
     drops: &'a [FilePlace],
     /// Whether the files in `places` are to go, too.
     is_withdrawal: bool,
+    /// How long the hook of one file may take, in seconds.
+    hook_seconds: u64,
 }
 
 /// What is to be done on a host.
@@ -34,6 +36,15 @@ pub struct Due {
     pub is_drift: bool,
     /// What the host is told.
     pub order: String,
+}
+
+/// A file that is not on a host as it is to be, where all else is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Where it is to be.
+    pub path: String,
+    /// Why it is not.
+    pub why: Amiss,
 }
 
 /// Why a host is not as it is to be. What is in here of its words is for people.
@@ -99,6 +110,20 @@ pub enum Amiss {
         /// The fingerprint of the first.
         first: String,
     },
+    /// Where a file is to be, there is another one, which we did not put there.
+    #[error("there is a file at {path} already that was not put there by this house")]
+    Theirs {
+        /// Where it is.
+        path: String,
+    },
+    /// A keystore could not be made of the certificates.
+    #[error("no keystore could be made for {path}: {words}")]
+    NotMade {
+        /// Where it is to be.
+        path: String,
+        /// The host's words, or `keytool`'s.
+        words: String,
+    },
     /// Files are not as they were made a moment before.
     #[error("{what} is not as it was made a moment before")]
     Changed {
@@ -120,9 +145,10 @@ pub enum Amiss {
 impl Explain for Amiss {
     fn kind(&self) -> Kind {
         match self {
-            Self::NoStore { .. } | Self::NoKeystore { .. } => Kind::Conflict,
+            Self::NoStore { .. } | Self::NoKeystore { .. } | Self::Theirs { .. } => Kind::Conflict,
             Self::NotWritten { .. }
             | Self::NotRemoved { .. }
+            | Self::NotMade { .. }
             | Self::Program { .. }
             | Self::NotTaken { .. }
             | Self::StillTrusted { .. }
@@ -142,10 +168,16 @@ impl Explain for Amiss {
             )),
             Self::StillTrusted { .. } => Some("see who else put them there".into()),
             Self::Hook { status: 137, .. } => Some(format!("it may take {HOOK_SECONDS} s")),
+            Self::Theirs { path } => Some(format!(
+                "move it away; or say `adopt` with the file (`--file {path},adopt`), and it is replaced now and removed \
+                 when it is not wanted any more"
+            )),
             Self::Changed { .. } => Some("see what else looks after it".into()),
-            Self::NotWritten { .. } | Self::NotRemoved { .. } | Self::Program { .. } | Self::Hook { .. } => {
-                None
-            }
+            Self::NotWritten { .. }
+            | Self::NotRemoved { .. }
+            | Self::NotMade { .. }
+            | Self::Program { .. }
+            | Self::Hook { .. } => None,
         }
     }
 }
@@ -154,7 +186,7 @@ impl<'a> Aim<'a> {
     /// To have `bundle` in all of `places`.
     #[must_use]
     pub fn deliver(places: &'a OnHost, bundle: &'a [Anchor]) -> Self {
-        Self { places, bundle, contents: &[], drops: &[], is_withdrawal: false }
+        Self { places, bundle, contents: &[], drops: &[], is_withdrawal: false, hook_seconds: HOOK_SECONDS }
     }
 
     /// The same, with something else in the files: each has what stands for it here, in their order, sorted and none twice.
@@ -173,16 +205,23 @@ impl<'a> Aim<'a> {
     /// To have nothing of ours on it: no certificate, and none of the files in `places` that we put there.
     #[must_use]
     pub fn withdraw(places: &'a OnHost) -> Self {
-        Self { places, bundle: &[], contents: &[], drops: &[], is_withdrawal: true }
+        Self { is_withdrawal: true, ..Self::deliver(places, &[]) }
+    }
+
+    /// The same, with another limit to how long a hook may take: [`HOOK_SECONDS`], where nothing is said.
+    #[must_use]
+    pub fn with_hook_seconds(self, hook_seconds: u64) -> Self {
+        Self { hook_seconds, ..self }
+    }
+
+    /// How long all hooks may take together, in seconds.
+    #[must_use]
+    pub fn hooks_seconds(&self) -> u64 {
+        // Some are for a host that is slow to end one.
+        (self.hook_seconds + 5).saturating_mul(u64::try_from(self.listed()).unwrap_or(u64::MAX))
     }
 
     /// How many files there are that are to be there or to go.
-    #[must_use]
-    pub fn files(&self) -> u32 {
-        u32::try_from(self.listed()).unwrap_or(u32::MAX)
-    }
-
-    /// The same, as a length.
     fn listed(&self) -> usize {
         self.places.files.len() + self.drops.len()
     }
@@ -232,7 +271,8 @@ impl<'a> Aim<'a> {
             return Ok(None);
         }
         let mut order = format!(
-            "make\nseconds {HOOK_SECONDS}\n{}{used}contents\n{}certificates\n",
+            "make\nseconds {}\n{}{used}contents\n{}certificates\n",
+            self.hook_seconds,
             self.known(),
             self.contents()
         );
@@ -270,16 +310,27 @@ impl<'a> Aim<'a> {
         Ok(Some(store))
     }
 
-    /// Whether a host that answered so, after it was told what to do, is as it is to be.
+    /// Whether a host that answered so, after it was told what to do, is as it is to be; but for which files, where that is
+    /// for a person to decide about.
     ///
     /// # Errors
     /// The gravest of what is not.
-    pub fn judge(&self, seen: &Seen) -> Result<(), Amiss> {
+    pub fn judge(&self, seen: &Seen) -> Result<Vec<Refused>, Amiss> {
         let chosen = self.store(seen)?;
         let path = |place: usize| self.file(place).map_or("a file", FilePlace::path).to_owned();
         let named = |name: &str| TRUST_STORES.iter().find(|store| store.name == name);
+        let mut refused = BTreeMap::new();
         for told in &seen.told {
             match told {
+                Told::Theirs { place } => {
+                    let path = path(*place);
+                    refused.insert(*place, Refused { why: Amiss::Theirs { path: path.clone() }, path });
+                }
+                Told::Keystore { place, words } => {
+                    let (path, words) = (path(*place), words.clone());
+                    refused
+                        .insert(*place, Refused { why: Amiss::NotMade { path: path.clone(), words }, path });
+                }
                 Told::Cannot { what, words }
                     if what == STRAY || what.parse().is_ok_and(|number| self.is_drop(number)) =>
                 {
@@ -307,14 +358,15 @@ impl<'a> Aim<'a> {
                 return Err(Amiss::Hook { path: path(*place), status: *status, words: words.clone() });
             }
         }
-        let wrong = self.files_seen(seen).find(|(number, there)| !self.is_right(*number, there));
+        let mut files = self.files_seen(seen).filter(|(number, _)| !refused.contains_key(number));
+        let wrong = files.find(|(number, there)| !self.is_right(*number, there));
         if let Some((number, _)) = wrong {
             return Err(Amiss::Changed { what: path(number) });
         }
         if seen.places.len() != self.listed() || !seen.strays.is_empty() || seen.is_begun {
             return Err(Amiss::Changed { what: "what was put there".into() });
         }
-        Ok(())
+        Ok(refused.into_values().collect())
     }
 
     /// What the host is told of stores and files, whatever is to be done.
@@ -412,8 +464,12 @@ impl<'a> Aim<'a> {
         }
         let is = |wanted: &str, at: usize| there.names[at] == wanted || there.numbers[at] == wanted;
         let digest = self.digest(number);
-        there.digest == digest
-            && there.was == digest
+        // The same certificates make another keystore each time: it is as it was left, and was made of these.
+        let has_content = match place.keystore() {
+            Some(_) => there.digest == there.was && there.made == digest,
+            None => there.digest == digest && there.was == digest,
+        };
+        has_content
             && is(place.owner(), 0)
             && is(place.group(), 1)
             && there.mode == format!("{:o}", place.mode())
@@ -503,7 +559,7 @@ mod tests {
         let bundle = [Anchor::from(&authority("a"))];
         let file = FilePlace::new("/etc/it's").unwrap().with_hook("echo '$HOME'").unwrap();
         let places = OnHost { files: vec![file], ..STORE };
-        let lines = "system debian \nstore debian 1 1 0\nplace 0 none - - - - - 0 none\n";
+        let lines = "system debian \nstore debian 1 1 0\nplace 0 none - - - - - 0 none -\n";
         let order = due(&places, &bundle, lines).unwrap().unwrap().order;
         assert!(order.starts_with("make\n") && order.ends_with("-----END CERTIFICATE-----\nend\n"));
         assert!(order.contains(

@@ -19,8 +19,8 @@ mod place;
 mod seen;
 mod stores;
 
-pub use aim::{Aim, Amiss, Due};
-pub use place::{BadPlace, FilePlace};
+pub use aim::{Aim, Amiss, Due, Refused};
+pub use place::{BadPlace, FilePlace, Keystore};
 pub use seen::{NotSeen, Seen};
 pub use stores::{TRUST_STORES, TrustStore};
 

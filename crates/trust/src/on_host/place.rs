@@ -1,4 +1,4 @@
-//! A file on a host that has all certificates of a bundle.
+//! A file on a host that has all certificates of a bundle: one after the other, or in a keystore of Java's.
 
 use base::{Explain, Kind};
 
@@ -14,6 +14,30 @@ const OURS: [&str; 2] = ["/var/lib/provost-trust", "/run/provost-trust"];
 /// What is no place for files that stay.
 const NO_PLACES: [&str; 3] = ["/proc", "/sys", "/dev"];
 
+/// That a file is a keystore of Java's, PKCS#12, which has the certificates as trusted ones and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Keystore {
+    password_file: Option<String>,
+}
+
+impl Keystore {
+    /// One with the password that is in the first line of this file on the host; `changeit`, as everybody's has, where none is
+    /// named. It protects nothing that is secret, but Java asks for one.
+    ///
+    /// # Errors
+    /// [`BadPlace::Path`].
+    pub fn new(password_file: Option<&str>) -> Result<Self, BadPlace> {
+        let password_file = password_file.map(plain_path).transpose()?;
+        Ok(Self { password_file: password_file.map(str::to_owned) })
+    }
+
+    /// The file on the host that has its password.
+    #[must_use]
+    pub fn password_file(&self) -> Option<&str> {
+        self.password_file.as_deref()
+    }
+}
+
 /// A file on a host that has all certificates of a bundle, one after the other, as PEM: root's, and for all to read, unless
 /// said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +47,8 @@ pub struct FilePlace {
     group: String,
     mode: u32,
     hook: Option<String>,
+    adopts: bool,
+    keystore: Option<Keystore>,
 }
 
 /// Why a file on a host cannot be asked for.
@@ -40,6 +66,9 @@ pub enum BadPlace {
     /// The mode is not one of a file that is only read and written.
     #[error("`{0}` is not the mode of a file: `0644`")]
     Mode(String),
+    /// What is no keystore has a password.
+    #[error("only a keystore has a password: say that the file is one")]
+    Password,
     /// The hook is empty, too long, or has more than one line.
     #[error("a hook is one line of a shell, of at most {HOOK_BYTES_MAX} bytes")]
     Hook,
@@ -57,7 +86,7 @@ impl Explain for BadPlace {
             }
             Self::Mode(_) => Some("three or four octal digits, at most 0777".into()),
             Self::Hook => Some("put what is longer into a script on the host".into()),
-            Self::Forbidden(_) | Self::Name(_) => None,
+            Self::Forbidden(_) | Self::Name(_) | Self::Password => None,
         }
     }
 }
@@ -68,12 +97,7 @@ impl FilePlace {
     /// # Errors
     /// [`BadPlace::Path`] and [`BadPlace::Forbidden`].
     pub fn new(path: &str) -> Result<Self, BadPlace> {
-        let bad = || BadPlace::Path(path.chars().filter(|c| !c.is_control()).take(200).collect());
-        let names = path.strip_prefix('/').ok_or_else(bad)?.split('/');
-        let is_plain = names.clone().all(|name| !["", ".", ".."].contains(&name));
-        if !is_plain || path.len() > PATH_BYTES_MAX || path.chars().any(char::is_control) {
-            return Err(bad());
-        }
+        let path = plain_path(path)?;
         let is_in = |folder: &&str| {
             path.strip_prefix(*folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
@@ -81,7 +105,15 @@ impl FilePlace {
             return Err(BadPlace::Forbidden(path.to_owned()));
         }
         let root = || "root".to_owned();
-        Ok(Self { path: path.to_owned(), owner: root(), group: root(), mode: 0o644, hook: None })
+        Ok(Self {
+            path: path.to_owned(),
+            owner: root(),
+            group: root(),
+            mode: 0o644,
+            hook: None,
+            adopts: false,
+            keystore: None,
+        })
     }
 
     /// Whose it is: the name of a user, or a number.
@@ -130,6 +162,21 @@ impl FilePlace {
         Ok(self)
     }
 
+    /// Is a keystore, which `keytool` makes on the host.
+    #[must_use]
+    pub fn with_keystore(mut self, keystore: Keystore) -> Self {
+        self.keystore = Some(keystore);
+        self
+    }
+
+    /// Takes the place of a file that is there and was not put there by us: that one is lost, and there is none when this
+    /// one goes.
+    #[must_use]
+    pub fn adopting(mut self) -> Self {
+        self.adopts = true;
+        self
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &str {
@@ -160,12 +207,41 @@ impl FilePlace {
         self.hook.as_deref()
     }
 
+    /// That it is a keystore, if it is one.
+    #[must_use]
+    pub fn keystore(&self) -> Option<&Keystore> {
+        self.keystore.as_ref()
+    }
+
+    /// Whether it takes the place of a file that was not put there by us.
+    #[must_use]
+    pub fn adopts(&self) -> bool {
+        self.adopts
+    }
+
     /// The lines that tell a host of it.
     pub(super) fn lines(&self) -> String {
         let hook = self.hook.as_ref().map_or(String::new(), |hook| format!("hook {hook}\n"));
+        let adopt = if self.adopts { "adopt\n" } else { "" };
+        let keystore = match self.keystore.as_ref().map(Keystore::password_file) {
+            None => String::new(),
+            Some(None) => "keystore\n".to_owned(),
+            Some(Some(file)) => format!("keystore\npassword {file}\n"),
+        };
         let Self { path, owner, group, mode, .. } = self;
-        format!("path {path}\nowner {owner}\ngroup {group}\nmode {mode:04o}\n{hook}")
+        format!("path {path}\nowner {owner}\ngroup {group}\nmode {mode:04o}\n{hook}{adopt}{keystore}")
     }
+}
+
+/// `path`, if it is the absolute one of a file, without detours.
+fn plain_path(path: &str) -> Result<&str, BadPlace> {
+    let bad = || BadPlace::Path(path.chars().filter(|c| !c.is_control()).take(200).collect());
+    let names = path.strip_prefix('/').ok_or_else(bad)?.split('/');
+    let is_plain = names.clone().all(|name| !["", ".", ".."].contains(&name));
+    if !is_plain || path.len() > PATH_BYTES_MAX || path.chars().any(char::is_control) {
+        return Err(bad());
+    }
+    Ok(path)
 }
 
 /// `name`, if it is one that neither a shell nor `chown` takes for anything else.
@@ -228,5 +304,12 @@ mod tests {
             place.lines(),
             "path /etc/x\nowner www-data\ngroup 1000\nmode 0640\nhook systemctl reload 'x'\n"
         );
+        let place = place.adopting();
+        assert!(place.lines().ends_with("hook systemctl reload 'x'\nadopt\n"));
+        let place = place.with_keystore(Keystore::new(Some("/etc/pass word")).unwrap());
+        assert!(place.lines().ends_with("adopt\nkeystore\npassword /etc/pass word\n"));
+        for path in ["", "etc/x", "/etc/../x", "/a\nb"] {
+            assert!(matches!(Keystore::new(Some(path)), Err(BadPlace::Path(_))), "{path:?}");
+        }
     }
 }

@@ -57,6 +57,8 @@ pub(super) struct PlaceSeen {
     pub(super) is_owed: bool,
     /// What its digest was when it was written; `none` where it never was.
     pub(super) was: String,
+    /// Of a keystore, the digest of the certificates of which it was made, with the password that it is to have.
+    pub(super) made: String,
 }
 
 /// What went wrong there.
@@ -68,6 +70,10 @@ pub(super) enum Told {
     Hook { place: usize, status: u32, words: String },
     /// The store of this name, or the file of this number, could not be written.
     Cannot { what: String, words: String },
+    /// The keystore of this number could not be made.
+    Keystore { place: usize, words: String },
+    /// Where the file of this number is to be, there is something that is not ours.
+    Theirs { place: usize },
 }
 
 /// What a host says of what it trusts.
@@ -154,7 +160,7 @@ impl Seen {
             ("behind", [name]) => self.stores.get_mut(*name)?.is_behind = true,
             ("kept", [name]) => self.stores.get_mut(*name)?.memory = Memory::Kept,
             ("drift", [name]) => self.stores.get_mut(*name)?.memory = Memory::Drift,
-            ("place", [number, digest, owner, group, uid, gid, mode, owed, was]) => {
+            ("place", [number, digest, owner, group, uid, gid, mode, owed, was, made]) => {
                 if number.parse::<usize>().ok()? != self.places.len() {
                     return None;
                 }
@@ -165,6 +171,7 @@ impl Seen {
                     mode: (*mode).to_owned(),
                     is_owed: *owed == "1",
                     was: (*was).to_owned(),
+                    made: (*made).to_owned(),
                 });
             }
             ("program", [name, status, words @ ..]) => self.told.push(Told::Program {
@@ -177,6 +184,10 @@ impl Seen {
                 status: status.parse().ok()?,
                 words: words.join(" "),
             }),
+            ("theirs", [number]) => self.told.push(Told::Theirs { place: number.parse().ok()? }),
+            ("keystore", [number, words @ ..]) => {
+                self.told.push(Told::Keystore { place: number.parse().ok()?, words: words.join(" ") })
+            }
             ("cannot", [what, words @ ..]) => {
                 self.told.push(Told::Cannot { what: (*what).to_owned(), words: words.join(" ") });
             }
@@ -194,7 +205,7 @@ mod tests {
     fn an_answer_is_whole_or_none() {
         let read = |text: &str| Seen::read(text.as_bytes());
         let whole = "Welcome\nprovost-trust-begins\nsystem debian \nstore debian 1 1 0\nown debian a b\nkept debian\n\
-                     place 0 none - - - - - 1 none\nhook 0 3 no such service\nbegun\nprovost-trust-ends\nbye\n";
+                     place 0 none - - - - - 1 none -\nhook 0 3 no such service\nbegun\nprovost-trust-ends\nbye\n";
         let seen = read(whole).unwrap();
         assert!(seen.is_begun && seen.places[0].is_owed);
         assert_eq!(seen.stores["debian"].own, [("a".to_owned(), "b".to_owned())].into());
@@ -207,8 +218,11 @@ mod tests {
             "nonsense",
             "own debian a b",
             "store a 1",
-            "place 1 none - - - - - 0 none",
+            "place 1 none - - - - - 0 none -",
+            "place 0 none - - - - - 0 none",
             "hook x 3",
+            "theirs x",
+            "keystore x y",
             "taken a b",
         ] {
             let answer = format!("provost-trust-begins\n{line}\nprovost-trust-ends\n");

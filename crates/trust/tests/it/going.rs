@@ -37,6 +37,9 @@ fn a_providers_certificates_stay_for_its_grace() {
         assert!(told.contains(&"trust provider gone".into()), "{told:?}");
         let ended = house.history().await.into_iter().find(|event| event.what == "trust unrelated").unwrap();
         assert_eq!((ended.about, ended.facts["requirer"].as_str()), (format!("relation {number}"), "web"));
+        // Since when it is to have less does not depend on when somebody tidied up.
+        let web = house.trust.requirer(may(), &requirer("web")).await.unwrap();
+        assert_eq!(Some(web.wanted.since), leaving.until);
     });
 }
 

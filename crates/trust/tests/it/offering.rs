@@ -68,6 +68,23 @@ fn what_the_policy_refuses_is_not_taken() {
     });
 }
 
+/// OpenSSL made it, of RSA with 1024 bits: it is for the policy to refuse it.
+#[test]
+fn a_short_key_is_shown_and_refused_by_policy_only() {
+    block_on(async {
+        let (house, _) = House::related().await;
+        let read = trust::read_anchors(include_bytes!("../data/short-key.pem")).unwrap();
+        let short: Vec<_> = read.into_values().collect();
+        let offered = house.offer("corp", &add(&short)).await.unwrap();
+        assert_eq!(offered.findings, [(short[0].fingerprint(), vec![Finding::ShortKey])]);
+        assert_eq!(house.bundle("web").await, pems(&short));
+        house.set_provider("strict", &Terms { refuse: [Finding::ShortKey].into(), ..Terms::default() }).await;
+        let refused = house.offer("strict", &add(&short)).await.unwrap_err();
+        let ChangeError::Refused(refused) = refused else { panic!("{refused}") };
+        assert_eq!(refused, [(short[0].fingerprint(), Finding::ShortKey)]);
+    });
+}
+
 #[test]
 fn a_change_says_what_it_is_based_on() {
     block_on(async {

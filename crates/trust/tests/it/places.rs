@@ -3,7 +3,10 @@
 use base::{Secret, Span};
 use futures_executor::block_on;
 use trust::on_host::{FilePlace, OnHost};
-use trust::{Announced, ConfirmError, Outcome, Place, Put, UnitState, Webhook, WhichHosts, Written};
+use trust::{
+    Announced, ConfirmError, InPlace, Outcome, Place, PlaceEvent, Put, UnitState, Webhook, WhichHosts,
+    Written,
+};
 
 use crate::ground::{House, add, anchors, may, no_reason, requirer};
 
@@ -30,6 +33,66 @@ async fn hash(house: &House) -> String {
 async fn state(house: &House, unit: &str) -> Option<UnitState> {
     let (units, _) = house.trust.units(may(), &requirer("web"), None, 100).await.unwrap();
     units.into_iter().find(|found| found.name == unit).map(|found| found.state)
+}
+
+/// Of thousands of others, and page by page.
+#[test]
+fn what_happened_in_a_place_is_told() {
+    block_on(async {
+        let (house, _) = House::related().await;
+        house.set_requirer("webs").await;
+        let hash = hash(&house).await;
+        let outcome = |requirer_name: &str, unit: usize, result: Result<Put, String>| Outcome {
+            requirer: requirer(requirer_name),
+            unit: format!("h{unit}"),
+            place: Place::Poll,
+            result,
+            settled: Vec::new(),
+            gone: false,
+        };
+        let report = async |outcome: Outcome| {
+            house.clock.advance(Span::seconds(1));
+            house.trust.report(may(), &[outcome]).await.unwrap();
+        };
+        let put = |drifted| Ok(Put { hash: hash.clone(), drifted });
+        let start = house.clock.now();
+        report(outcome("web", 0, Err("away".into()))).await;
+        report(outcome("web", 0, Err("away".into()))).await;
+        for other in 0..11_000 {
+            report(outcome("webs", other, put(false))).await;
+        }
+        let later = house.clock.now();
+        report(outcome("web", 0, put(true))).await;
+        report(outcome("web", 1, put(false))).await;
+        let event = |unit: &str, at, what| PlaceEvent { unit: unit.into(), at, what, by: "olga".into() };
+        let (one, two) = (later + Span::seconds(1), later + Span::seconds(2));
+        let expected = [
+            event("h0", start + Span::seconds(1), InPlace::Failing { reason: "away".into() }),
+            event("h0", one, InPlace::Drifted),
+            event("h0", one, InPlace::Applied { hash: hash.clone() }),
+            event("h1", two, InPlace::Applied { hash: hash.clone() }),
+        ];
+        for limit in [1, 2, 1_000] {
+            let (mut after, mut told, mut pages) = (None, Vec::new(), 0);
+            loop {
+                let page = house.trust.requirer_history(may(), &requirer("web"), after.as_ref(), limit).await;
+                let (events, next) = page.unwrap();
+                assert!(events.len() <= limit);
+                told.extend(events);
+                pages += 1;
+                after = next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert!(pages >= 2, "so many are not looked at for one page");
+            // Of what happened in the same moment, either may come first.
+            told.sort_by_key(|event| (event.at, matches!(event.what, InPlace::Applied { .. })));
+            assert_eq!(told, expected, "{limit}");
+        }
+        let unknown = house.trust.requirer_history(may(), &requirer("nobody"), None, 1).await;
+        assert!(matches!(unknown, Err(trust::ReadError::NoRequirer(_))));
+    });
 }
 
 #[test]

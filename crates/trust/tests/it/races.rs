@@ -64,6 +64,125 @@ fn rivalled(memory: &Arc<Memory>, prefix: &'static str, rival: BoxFuture<'static
     House::through(memory.clone(), Arc::new(engine))
 }
 
+/// Records in memory, with somebody who asks after each commit how many certificates `web` is to have.
+struct Polled {
+    memory: Arc<Memory>,
+    seen: Mutex<Vec<Option<usize>>>,
+    /// Whether nothing is stored any more after the first one.
+    breaks: bool,
+}
+
+impl Engine for Polled {
+    fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Versioned>, Error>> {
+        self.memory.get(key)
+    }
+
+    fn list<'a>(&'a self, prefix: &'a Prefix, page: Page) -> BoxFuture<'a, Result<Listing, Error>> {
+        self.memory.list(prefix, page)
+    }
+
+    fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
+        self.memory.revision()
+    }
+
+    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Revision, CommitError>> {
+        async move {
+            let done = self.memory.commit(batch).await;
+            if self.breaks {
+                let (doing, reason) = ("committing", "it was killed".to_owned());
+                self.memory.fail_next_commits(1, store::Error::Unavailable { doing, reason });
+            }
+            let asks = House::on(self.memory.clone()).trust;
+            let bundle = asks.bundle(may(), &requirer("web")).await;
+            self.seen.lock().unwrap().push(bundle.ok().map(|found| found.bundle.anchors().len()));
+            done
+        }
+        .boxed()
+    }
+
+    fn watch(&self, prefix: Prefix, from: Revision) -> BoxStream<'_, Result<Change, WatchError>> {
+        self.memory.watch(prefix, from)
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), Error>> {
+        self.memory.close()
+    }
+}
+
+/// It has more relations and places than one commit removes.
+#[test]
+fn a_requirer_that_leaves_all_behind_is_whole_until_it_is_gone() {
+    block_on(async {
+        let house = House::new();
+        house.set_requirer("web").await;
+        house.set_requirer("webs").await;
+        let names: Vec<String> = (0..50).map(|number| format!("p{number}")).collect();
+        for name in &names {
+            house.set_provider(name, &Terms::default()).await;
+            house.relate(name, "web").await;
+            house.offer(name, &add(&anchors(1))).await.unwrap();
+        }
+        house.relate("p0", "webs").await;
+        let hash = house.trust.bundle(may(), &requirer("web")).await.unwrap().bundle.hash().to_owned();
+        for number in 0..120 {
+            house.trust.confirm(may(), &requirer("web"), &format!("u{number}"), &hash).await.unwrap();
+        }
+        let polled = Arc::new(Polled { memory: house.memory.clone(), seen: Mutex::default(), breaks: false });
+        let other = House::through(house.memory.clone(), polled.clone());
+        other.trust.remove_requirer(may(), &requirer("web"), true, &no_reason()).await.unwrap();
+        let seen = std::mem::take(&mut *polled.seen.lock().unwrap());
+        assert!(seen.len() > 2 && seen.iter().all(Option::is_none), "one commit, and it is gone: {seen:?}");
+        for prefix in ["/trust/requirer/web", "/trust/relation/web", "/trust/number/"] {
+            assert_eq!(house.count(prefix).await, 1, "{prefix}");
+        }
+        assert_eq!(house.count("/trust/unit/").await, 0);
+        let (requirers, _) = house.trust.list_requirers(may(), None, 10).await.unwrap();
+        assert_eq!(requirers.len(), 1);
+        let told = house.history().await.into_iter().filter(|event| event.what == "trust requirer gone");
+        assert_eq!(told.map(|event| event.facts["left_behind"].clone()).collect::<Vec<_>>(), ["true"]);
+        let again = other.trust.remove_requirer(may(), &requirer("web"), true, &no_reason()).await;
+        assert!(matches!(again, Err(ChangeError::NoRequirer(_))));
+    });
+}
+
+/// Whoever is killed between the two leaves a requirer that nobody sees, and of which nothing is another one's.
+#[test]
+fn what_is_left_of_a_requirer_that_is_gone_is_nobodys() {
+    block_on(async {
+        let house = House::new();
+        house.set_requirer("web").await;
+        house.set_provider("corp", &Terms::default()).await;
+        house.offer("corp", &add(&anchors(1))).await.unwrap();
+        for by_tidying in [true, false] {
+            house.set_requirer("web").await;
+            let number = house.relate("corp", "web").await;
+            let broken = Polled { memory: house.memory.clone(), seen: Mutex::default(), breaks: true };
+            let other = House::through(house.memory.clone(), Arc::new(broken));
+            other.trust.remove_requirer(may(), &requirer("web"), true, &no_reason()).await.unwrap();
+            let (doing, reason) = ("committing", String::new());
+            house.memory.fail_next_commits(0, store::Error::Unavailable { doing, reason });
+            assert!(house.trust.requirer(may(), &requirer("web")).await.is_err());
+            assert!(house.trust.relation(may(), number).await.unwrap().is_none());
+            assert!(house.trust.list_relations(may(), None, None).await.unwrap().is_empty());
+            assert_eq!(house.count("/trust/relation/web").await, 1);
+            if by_tidying {
+                house.trust.tidy(may()).await.unwrap();
+                assert_eq!(
+                    (house.count("/trust/relation/").await, house.count("/trust/requirer/").await),
+                    (0, 0)
+                );
+            } else {
+                house.set_requirer("web").await;
+                assert!(house.bundle("web").await.is_empty());
+                assert_eq!(
+                    (house.count("/trust/relation/").await, house.count("/trust/requirer/").await),
+                    (0, 1)
+                );
+            }
+        }
+    });
+}
+
 fn empty() -> Offer {
     Offer { change: SetChange::Empty, relation: None, basis: None, confirmed: false }
 }
@@ -186,10 +305,10 @@ fn a_requirer_that_is_made_to_stay_keeps_what_it_has() {
             house.trust.confirm(may(), &requirer("web"), &poller, bundle.hash()).await.unwrap();
         }
         let other = House::on(house.memory.clone());
-        // Said to go in the first commit, and made to stay before the second.
-        house.memory.before_next_commit(async {});
+        house.trust.remove_requirer(may(), &requirer("web"), false, &no_reason()).await.unwrap();
+        // Said to go, and made to stay before it is forgotten.
         house.memory.before_next_commit(async move { other.set_requirer("web").await });
-        house.trust.remove_requirer(may(), &requirer("web"), true, &no_reason()).await.unwrap();
+        house.trust.requirer_left(may(), &requirer("web")).await.unwrap();
         assert!(house.trust.relation(may(), number).await.unwrap().is_some());
         assert_eq!(house.bundle("web").await, pems(&all));
         assert_eq!(house.count("/trust/unit/web/").await, 60);

@@ -328,6 +328,26 @@ fn a_holder_may_have_version_1_and_an_authority_may_not() {
     assert!(verify(&other, now).is_err(), "another authority of the same name");
 }
 
+/// Whoever only looks at what others are to trust sees what there is; nobody is believed for such a key.
+#[test]
+fn an_anchor_may_have_an_rsa_key_that_verifies_nothing() {
+    let openssl = OpenSsl::new();
+    for (bits, options) in [(512, ""), (1024, ""), (1024, "-sha256 -sigopt rsa_padding_mode:pss")] {
+        let make = format!("req -x509 -newkey rsa:{bits} -nodes -keyout a.key {options} -subj /CN=a");
+        openssl.run(&format!("{make} -outform DER -out a.der"));
+        let der = openssl.read("a.der");
+        let refused = Some(ParseError::Key(KeyError::Size { bits }));
+        assert_eq!(
+            (Certificate::from_der(&der).err(), Certificate::from_holder_der(&der).err()),
+            (refused.clone(), refused)
+        );
+        let read = Certificate::from_anchor_der(&der).unwrap();
+        assert_eq!(*read.public_key().kind(), KeyKind::UnfitRsa { bits: bits as u32 });
+        assert_eq!((read.der(), read.is_ca()), (&der[..], true));
+        assert!(read.verify_signature(read.public_key()).is_err(), "{bits} {options}");
+    }
+}
+
 #[test]
 fn openssl_agrees_on_where_things_are() {
     let openssl = OpenSsl::new();

@@ -2,8 +2,8 @@
 
 use base::{Entropy, Timestamp};
 use x509::{
-    Certificate, Crl, CrlTemplate, KeySpec, KeyUsage, Name, ObjectIdentifier, Policy, PrivateKey, PublicKey,
-    RevokedEntry, Serial, SigningRequest, extension, pem,
+    Certificate, Crl, CrlTemplate, KeyKind, KeySpec, KeyUsage, Name, ObjectIdentifier, Policy, PrivateKey,
+    PublicKey, RevokedEntry, Serial, SigningRequest, extension, pem,
 };
 
 use crate::ours::{START, authority, issue};
@@ -51,6 +51,13 @@ fn version_1() -> Vec<u8> {
     pem::read(VERSION_1, 1_024).unwrap().swap_remove(0).der
 }
 
+/// A certificate with an RSA key that verifies nothing.
+fn short_key() -> Vec<u8> {
+    let key = lc_rsa::SigningKey::generate(1024).unwrap();
+    let (name, serial) = (Name::from_common_name("a").unwrap(), Serial::random(&Entropy::seeded(4)));
+    x509::bare::self_signed(&key, &name, serial, START, Timestamp::MAX).unwrap()
+}
+
 /// Reads `bytes` as everything there is, and asks what was read for all it says.
 fn read_all(bytes: &[u8], key: &PublicKey) -> bool {
     let mut is_read = false;
@@ -67,7 +74,17 @@ fn read_all(bytes: &[u8], key: &PublicKey) -> bool {
         (Err(_), Ok(holder)) => assert!(holder.extensions().is_empty() && !holder.is_ca()),
         (Err(_), Err(_)) => {}
     }
-    if let Ok(certificate) = holder {
+    // The same of those that others are to trust; what is more than that has a key that verifies nothing.
+    let anchor = Certificate::from_anchor_der(bytes);
+    match (&holder, &anchor) {
+        (Ok(holder), anchor) => assert_eq!(anchor.as_ref(), Ok(holder)),
+        (Err(_), Ok(anchor)) => {
+            assert!(matches!(anchor.public_key().kind(), KeyKind::UnfitRsa { .. }));
+            assert!(anchor.verify_signature(anchor.public_key()).is_err());
+        }
+        (Err(_), Err(_)) => {}
+    }
+    if let Ok(certificate) = anchor {
         is_read = true;
         look_into(certificate.extensions());
         let _ = (
@@ -102,8 +119,8 @@ fn look_into(extensions: &[x509::Extension]) {
 #[test]
 fn der_that_is_cut_short_is_refused() {
     let (request, certificate, crl, key) = samples();
-    let (private, version_1) = (key.to_pkcs8_der(), version_1());
-    for der in [request.der(), certificate.der(), &version_1, crl.der()] {
+    let (private, version_1, short_key) = (key.to_pkcs8_der(), version_1(), short_key());
+    for der in [request.der(), certificate.der(), &version_1, &short_key, crl.der()] {
         assert!(read_all(der, key.public()));
         for length in 0..der.len() {
             assert!(!read_all(&der[..length], key.public()), "{length}");
@@ -118,8 +135,8 @@ fn der_that_is_cut_short_is_refused() {
 fn changed_der_does_no_harm() {
     let (request, certificate, crl, key) = samples();
     let entropy = Entropy::seeded(11);
-    let (private, version_1) = (key.to_pkcs8_der(), version_1());
-    for der in [request.der(), certificate.der(), &version_1, crl.der(), private.expose()] {
+    let (private, version_1, short_key) = (key.to_pkcs8_der(), version_1(), short_key());
+    for der in [request.der(), certificate.der(), &version_1, &short_key, crl.der(), private.expose()] {
         for _ in 0..4_000 {
             let mut changed = der.to_vec();
             for _ in 0..=entropy.number() % 4 {

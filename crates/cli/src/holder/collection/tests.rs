@@ -96,6 +96,27 @@ fn a_folder_has_a_file_for_each() {
 
 /// Two with the same identifier are both kept, and the same one twice is one.
 #[test]
+fn what_somebody_put_into_a_folder_is_found_by_any_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let (a, b) = (authority(&[1; 20], None), authority(&[2; 20], None));
+    std::fs::write(path.join("by-hand.pem"), a.to_pem()).unwrap();
+    std::fs::write(path.join("README"), "what is in here").unwrap();
+    std::fs::write(path.join("cut.crl.pem"), "-----BEGIN X509 CRL-----\n").unwrap();
+    std::fs::write(path.join(".x.ca.pem.provost-next"), b.to_pem()).unwrap();
+    let collection = Collection::at(path);
+    let held = collection.load();
+    assert_eq!(held.items, [a.clone()]);
+    assert!(held.unreadable.is_empty(), "{:?}", held.unreadable);
+    // It stays, and what is cut short may be somebody who is to be trusted.
+    assert!(collection.store(std::slice::from_ref(&a)).unwrap());
+    assert_eq!(collection.load().items.len(), 2);
+    std::fs::write(path.join("by-hand.pem"), "-----BEGIN CERTIFICATE-----\n").unwrap();
+    let held: Held<Certificate> = collection.load();
+    assert_eq!((held.items, held.unreadable.len()), (vec![a], 1));
+}
+
+#[test]
 fn none_takes_the_place_of_another() {
     let folder = tempfile::tempdir().unwrap();
     let collection = Collection::at(folder.path());
@@ -120,6 +141,7 @@ fn what_cannot_be_read_is_told_and_hides_nothing() {
     let held = Collection::<Certificate>::at(&at("file.pem")).load();
     assert_eq!((held.items.len(), held.unreadable.len()), (2, 1));
     assert!(matches!(&held.unreadable[0], PemFileError::Certificate { number: 2, .. }));
+    std::fs::remove_file(at("file.pem")).unwrap();
     std::fs::write(at("1.ca.pem"), &a.to_pem()[..50]).unwrap();
     std::fs::write(at("2.ca.pem"), a.to_pem()).unwrap();
     let held = Collection::<Certificate>::at(folder.path()).load();

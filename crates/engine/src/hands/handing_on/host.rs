@@ -13,8 +13,7 @@ use base::{Explain, Kind, Secret};
 use ssh::{Command, End, Keep, Remote, Target};
 use trust::Anchor;
 use trust::on_host::{
-    Aim, Amiss, FilePlace, HOOK_SECONDS, HOST_ANSWER_BYTES_MAX, NotSeen, OnHost, Seen, TrustStore,
-    host_script,
+    Aim, Amiss, FilePlace, HOST_ANSWER_BYTES_MAX, NotSeen, OnHost, Refused, Seen, TrustStore, host_script,
 };
 
 /// How long a look may take: another delivery, of which the connection broke, may still be at work there.
@@ -25,7 +24,7 @@ const MAKE: Duration = Duration::from_secs(420);
 const BUSY: End = End::Exit(75);
 
 /// A host that has what it is to have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivered {
     /// Whether anything had to be done.
     pub changed: bool,
@@ -33,6 +32,8 @@ pub struct Delivered {
     pub drift: bool,
     /// The trust store that has the certificates, where one is to.
     pub store: Option<&'static TrustStore>,
+    /// The files that are not as they are to be before a person has decided about them.
+    pub refused: Vec<Refused>,
 }
 
 /// Why a host does not have what it is to have, as far as is known. It may be told again at any time.
@@ -90,7 +91,7 @@ pub async fn deliver(
     places: &OnHost,
     bundle: &[Anchor],
 ) -> Result<Delivered, DeliveryError> {
-    aim(remote, target, &Aim::deliver(places, bundle)).await
+    make_so(remote, target, &Aim::deliver(places, bundle)).await
 }
 
 /// The same, with something else in the files: each has what stands for it in `contents`, in their order, sorted and none
@@ -106,7 +107,7 @@ pub async fn deliver_each(
     contents: &[&[Anchor]],
     drops: &[FilePlace],
 ) -> Result<Delivered, DeliveryError> {
-    aim(remote, target, &Aim::deliver(places, bundle).with_contents(contents).with_drops(drops)).await
+    make_so(remote, target, &Aim::deliver(places, bundle).with_contents(contents).with_drops(drops)).await
 }
 
 /// Sees that the host has nothing of ours: no certificate, and none of the files in `places` that we put there. Their hooks
@@ -119,19 +120,27 @@ pub async fn withdraw(
     target: &Target,
     places: &OnHost,
 ) -> Result<Delivered, DeliveryError> {
-    aim(remote, target, &Aim::withdraw(places)).await
+    make_so(remote, target, &Aim::withdraw(places)).await
 }
 
-async fn aim(remote: &dyn Remote, target: &Target, aim: &Aim<'_>) -> Result<Delivered, DeliveryError> {
+/// Sees that the host is as `aim` has it.
+///
+/// # Errors
+/// [`DeliveryError`]. Whatever was begun is made good the next time.
+pub async fn make_so(
+    remote: &dyn Remote,
+    target: &Target,
+    aim: &Aim<'_>,
+) -> Result<Delivered, DeliveryError> {
     let seen = ask(remote, target, &aim.look(), LOOK).await?;
     let store = aim.store(&seen)?;
     let Some(due) = aim.due(&seen)? else {
-        return Ok(Delivered { changed: false, drift: false, store });
+        return Ok(Delivered { changed: false, drift: false, store, refused: Vec::new() });
     };
-    let hooks = Duration::from_secs(HOOK_SECONDS + 5).saturating_mul(aim.files());
+    let hooks = Duration::from_secs(aim.hooks_seconds());
     let seen = ask(remote, target, &due.order, MAKE + hooks).await?;
-    aim.judge(&seen)?;
-    Ok(Delivered { changed: true, drift: due.is_drift, store })
+    let refused = aim.judge(&seen)?;
+    Ok(Delivered { changed: true, drift: due.is_drift, store, refused })
 }
 
 async fn ask(

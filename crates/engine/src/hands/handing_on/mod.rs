@@ -4,5 +4,5 @@ mod host;
 pub(crate) mod kubernetes;
 pub(crate) mod webhook;
 
-pub use host::{Delivered, DeliveryError, deliver, deliver_each, withdraw};
+pub use host::{Delivered, DeliveryError, deliver, deliver_each, make_so, withdraw};
 pub use webhook::{Courier, Letter, Replied, Unanswered};

@@ -108,7 +108,7 @@ async fn certificates_come_to_hosts_that_were_met_and_that_nobody_else_works_on(
     assert_eq!(asked(), 0);
     claims.release(claim).await.unwrap();
 
-    let nothing = Delivered { changed: false, drift: false, store: None };
+    let nothing = Delivered { changed: false, drift: false, store: None, refused: vec![] };
     for bundle in [Some(&[][..]), None] {
         let done = crew.hand_on_to_host(&address, Errand { bundle, ..errand }, &stop).await.unwrap();
         assert!(matches!(done, HandedOn::Done(done) if done == nothing));

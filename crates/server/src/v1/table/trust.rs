@@ -162,6 +162,16 @@ fn requirers() -> Vec<Row> {
         .query(PAGED)
         .answers::<Page<wire::TrustPlaceState>>(200)
         .or(&[404, 422]),
+        Row::get(
+            "/trust/requirers/{requirer}/history",
+            Call::TrustHistory,
+            "listTrustHistory",
+            "What happened in a requirer's places, the oldest first, a page at a time",
+        )
+        .may::<ReadTrust>()
+        .query(PAGED)
+        .answers::<Page<wire::TrustPlaceEvent>>(200)
+        .or(&[404, 422]),
         Row::post(
             "/trust/requirers/{requirer}/applied",
             Call::TrustApplied,

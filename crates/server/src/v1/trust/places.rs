@@ -1,7 +1,7 @@
 //! Where a requirer's certificates are put, as it is said and shown.
 
 use base::Secret;
-use trust::on_host::{BadPlace, FilePlace, OnHost};
+use trust::on_host::{BadPlace, FilePlace, Keystore, OnHost};
 use trust::{InKubernetes, Place, Webhook, WhichHosts};
 use wire::{TrustFile, TrustPlace};
 
@@ -35,8 +35,16 @@ pub(super) fn read(said: TrustPlace) -> Result<Place, Refusal> {
 }
 
 fn read_file(said: TrustFile) -> Result<FilePlace, BadPlace> {
-    let TrustFile { path, owner, group, mode, hook } = said;
+    let TrustFile { path, owner, group, mode, hook, keystore, password_file, adopt } = said;
     let mut file = FilePlace::new(&path)?;
+    if keystore {
+        file = file.with_keystore(Keystore::new(password_file.as_deref())?);
+    } else if password_file.is_some() {
+        return Err(BadPlace::Password);
+    }
+    if adopt {
+        file = file.adopting();
+    }
     if let Some(owner) = owner {
         file = file.with_owner(&owner)?;
     }
@@ -81,5 +89,8 @@ fn show_file(file: &FilePlace) -> TrustFile {
         group: Some(file.group().to_owned()),
         mode: Some(format!("{:04o}", file.mode())),
         hook: file.hook().map(ToOwned::to_owned),
+        keystore: file.keystore().is_some(),
+        password_file: file.keystore().and_then(Keystore::password_file).map(ToOwned::to_owned),
+        adopt: file.adopts(),
     }
 }

@@ -1,0 +1,578 @@
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use base::Entropy;
+use store::{Memory, SealingKey};
+use trust::on_host::FilePlace;
+use trust::{Anchor, Fingerprint, Offer, ProviderName, SetChange, Terms, UnitState, WhichHosts, Why};
+use x509::{CertificateTemplate, KeySpec, Name, PrivateKey, Serial, extension};
+
+use super::*;
+
+/// Hosts that do as they are told: what is in the trust store of each, by its hash.
+#[derive(Default)]
+struct Hosts {
+    there: Mutex<BTreeSet<String>>,
+    stores: Mutex<HashMap<String, String>>,
+    away: Mutex<BTreeSet<String>>,
+    busy: Mutex<BTreeSet<String>>,
+    asked: Mutex<usize>,
+    /// Whose each file is, by the host and the path.
+    files: Mutex<HashMap<String, BTreeMap<String, String>>>,
+    /// The files at which there is somebody else's, everywhere, that is not adopted.
+    theirs: Mutex<BTreeSet<String>>,
+    /// The files that were said to go.
+    dropped: Mutex<BTreeSet<String>>,
+    /// What is in places that are no hosts, by their kind and name.
+    units: Mutex<BTreeMap<String, String>>,
+}
+
+const WEBHOOK: &str = "webhook";
+
+impl HandOn for Hosts {
+    fn units<'a>(&'a self, places: &'a [&'a Place]) -> BoxFuture<'a, Vec<Result<BTreeSet<String>, String>>> {
+        let there = self.there.lock().unwrap().clone();
+        let units = move |place: &&Place| match place {
+            Place::Hosts { which, .. } if which.all => Ok(there.clone()),
+            Place::Hosts { which, .. } => Ok(which.hosts.iter().cloned().collect()),
+            Place::Kubernetes(place) => Ok(place.namespaces.iter().cloned().collect()),
+            Place::Webhook(_) => Ok([WEBHOOK.to_owned()].into()),
+            Place::Poll => Ok(BTreeSet::new()),
+        };
+        Box::pin(async move { places.iter().map(units).collect() })
+    }
+
+    fn to_host<'a>(&'a self, errand: &'a HostErrand, _stop: &'a Stop) -> BoxFuture<'a, Came> {
+        Box::pin(async move {
+            *self.asked.lock().unwrap() += 1;
+            if self.away.lock().unwrap().contains(&errand.host) {
+                return Came::Failed("away".into());
+            }
+            if self.busy.lock().unwrap().contains(&errand.host) {
+                return Came::NotNow;
+            }
+            let files = errand.parts.iter().flat_map(|part| {
+                part.on.files.iter().map(|file| (file.path().to_owned(), part.requirer.to_string()))
+            });
+            self.files.lock().unwrap().insert(errand.host.clone(), files.collect());
+            let dropped = errand.drops.iter().map(|file| file.path().to_owned());
+            self.dropped.lock().unwrap().extend(dropped);
+            let sharing = errand.parts.iter().filter(|part| part.on.system_store);
+            let all = Bundle::union(sharing.map(|part| &*part.bundle));
+            let mut stores = self.stores.lock().unwrap();
+            match all.anchors().is_empty() {
+                false => stores.insert(errand.host.clone(), all.hash().to_owned()),
+                true => stores.remove(&errand.host),
+            };
+            drop(stores);
+            let theirs = self.theirs.lock().unwrap();
+            let files = errand.parts.iter().flat_map(|part| &part.on.files);
+            let refused = files.filter(|file| theirs.contains(file.path()) && !file.adopts());
+            let refused = refused.map(|file| (file.path().to_owned(), "theirs".to_owned()));
+            let refused: BTreeMap<String, String> = refused.collect();
+            match refused.is_empty() {
+                true => Came::Done { drifted: false },
+                false => Came::Partly { drifted: false, refused },
+            }
+        })
+    }
+
+    fn to_units<'a>(
+        &'a self,
+        errand: &'a RequirerErrand,
+        _stop: &'a Stop,
+    ) -> BoxFuture<'a, Vec<(String, Came)>> {
+        Box::pin(async move {
+            let mut units = self.units.lock().unwrap();
+            *self.asked.lock().unwrap() += errand.give.len();
+            for give in &errand.give {
+                units.insert(
+                    format!("{} {}", errand.place.kind(), give.unit),
+                    errand.bundle.hash().to_owned(),
+                );
+            }
+            for (unit, places) in &errand.take {
+                places.iter().for_each(|place| drop(units.remove(&format!("{} {unit}", place.kind()))));
+            }
+            let given = errand.give.iter().map(|give| give.unit.clone());
+            let all = given.chain(errand.take.iter().map(|(unit, _)| unit.clone()));
+            all.map(|unit| (unit, Came::Done { drifted: false })).collect()
+        })
+    }
+
+    fn at_once(&self) -> usize {
+        4
+    }
+}
+
+struct World {
+    trust: Arc<Trust>,
+    hosts: Arc<Hosts>,
+    reconciler: HandOnTrust,
+    clock: Clock,
+    engine: Arc<Memory>,
+}
+
+fn anchor(name: &str) -> (Fingerprint, Anchor) {
+    let key = PrivateKey::generate(KeySpec::Ed25519).unwrap();
+    let template = CertificateTemplate {
+        serial: Serial::from_decimal("1").unwrap(),
+        issuer: Name::from_common_name(name).unwrap(),
+        subject: Name::from_common_name(name).unwrap(),
+        not_before: Timestamp::from_unix(1_700_000_000),
+        not_after: Timestamp::from_unix(1_900_000_000),
+        public_key: key.public().clone(),
+        extensions: vec![extension::basic_constraints(true, None)],
+    };
+    let anchor = Anchor::from(&template.sign(&key));
+    (anchor.fingerprint(), anchor)
+}
+
+fn provider(name: &str) -> ProviderName {
+    name.parse().unwrap()
+}
+
+fn requirer(name: &str) -> RequirerName {
+    name.parse().unwrap()
+}
+
+impl World {
+    /// A provider `corp` of one certificate, and a fleet of `hosts`.
+    async fn new(hosts: &[&str]) -> Self {
+        let (clock, entropy) = (Clock::manual(Timestamp::from_unix(1_800_000_000)), Entropy::seeded(1));
+        let sealing = Arc::new(SealingKey::generate(&entropy));
+        let engine = Arc::new(Memory::new());
+        let ground = trust::Ground { engine: engine.clone(), sealing, clock: clock.clone(), entropy };
+        let trust = Arc::new(Trust::new(ground).unwrap());
+        let there = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let hosts = Arc::new(Hosts { there: Mutex::new(there), ..Hosts::default() });
+        let reconciler = HandOnTrust::new(trust.clone(), hosts.clone(), clock.clone());
+        let world = Self { trust, hosts, reconciler, clock, engine };
+        world.provide("corp", 1).await;
+        world
+    }
+
+    async fn provide(&self, name: &str, count: usize) {
+        let (house, why) = (Permit::house, Why::default());
+        self.trust.set_provider(house(), &provider(name), &Terms::default(), &why).await.unwrap();
+        let anchors = (0..count).map(|number| anchor(&format!("{name} {number}"))).collect();
+        self.offer(name, SetChange::Add(anchors)).await;
+    }
+
+    async fn offer(&self, name: &str, change: SetChange) {
+        let offer = Offer { change, relation: None, basis: None, confirmed: true };
+        self.trust.offer(Permit::house(), &provider(name), &offer, &Why::default()).await.unwrap();
+    }
+
+    async fn require(&self, name: &str, from: &[&str], which: WhichHosts) {
+        let place = Place::Hosts { which, on: OnHost { system_store: true, ..OnHost::default() } };
+        let why = Why::default();
+        self.trust.set_requirer(Permit::house(), &requirer(name), &place, &why).await.unwrap();
+        for from in from {
+            let (from, to) = (provider(from), requirer(name));
+            self.trust.relate(Permit::house(), &from, &to, &why).await.unwrap();
+        }
+    }
+
+    async fn step(&mut self) -> Timestamp {
+        let Next::At(next) = self.reconciler.step(&Stop::new()).await.unwrap();
+        next
+    }
+
+    async fn hash(&self, name: &str) -> String {
+        let bundle = self.trust.bundle(Permit::house(), &requirer(name)).await.unwrap().bundle;
+        bundle.hash().to_owned()
+    }
+
+    fn on(&self, host: &str) -> Option<String> {
+        self.hosts.stores.lock().unwrap().get(host).cloned()
+    }
+
+    fn asked(&self) -> usize {
+        std::mem::take(&mut *self.hosts.asked.lock().unwrap())
+    }
+
+    async fn states(&self, name: &str) -> Vec<(String, bool)> {
+        let (units, _) = self.trust.units(Permit::house(), &requirer(name), None, 100).await.unwrap();
+        let state = |state| matches!(state, UnitState::InStep { .. });
+        units.into_iter().map(|unit| (unit.name, state(unit.state))).collect()
+    }
+}
+
+fn all() -> WhichHosts {
+    WhichHosts { all: true, ..WhichHosts::default() }
+}
+
+fn one(host: &str) -> WhichHosts {
+    WhichHosts { hosts: vec![host.to_owned()], ..WhichHosts::default() }
+}
+
+#[tokio::test]
+async fn every_host_has_what_its_requirer_is_to_have() {
+    let mut world = World::new(&["h1", "h2", "h3"]).await;
+    world.require("web", &["corp"], all()).await;
+    world.step().await;
+    let hash = world.hash("web").await;
+    for host in ["h1", "h2", "h3"] {
+        assert_eq!(world.on(host).as_ref(), Some(&hash), "{host}");
+    }
+    assert_eq!(world.asked(), 3);
+    world.step().await;
+    assert_eq!(world.asked(), 0, "nothing is due");
+    // Another set goes to all of them; so does the same one, after a while, in case it is not there any more.
+    world.offer("corp", SetChange::Add([anchor("more")].into())).await;
+    world.step().await;
+    assert_eq!((world.asked(), world.on("h2")), (3, Some(world.hash("web").await)));
+    world.clock.advance(DRIFT);
+    world.step().await;
+    assert_eq!(world.asked(), 3);
+    // A host that comes gets it, and one that goes loses it.
+    *world.hosts.there.lock().unwrap() = BTreeSet::from(["h1".to_owned(), "h4".to_owned()]);
+    world.step().await;
+    assert_eq!((world.on("h2"), world.on("h4")), (None, Some(world.hash("web").await)));
+    assert_eq!(world.states("web").await, [("h1".to_owned(), true), ("h4".to_owned(), true)]);
+}
+
+#[tokio::test]
+async fn a_host_that_is_away_is_tried_again() {
+    let mut world = World::new(&["h1", "h2"]).await;
+    world.hosts.away.lock().unwrap().insert("h2".to_owned());
+    world.require("web", &["corp"], all()).await;
+    let next = world.step().await;
+    assert_eq!(next, world.clock.now() + NOT_NOW.0);
+    assert_eq!(world.states("web").await, [("h1".to_owned(), true), ("h2".to_owned(), false)]);
+    world.asked();
+    world.step().await;
+    assert_eq!(world.asked(), 0, "not at once");
+    world.clock.advance(Span::seconds(5));
+    world.step().await;
+    assert_eq!(world.asked(), 1);
+    // Withdrawn while it is away: it never gets it, and is asked for nothing else.
+    world.hosts.away.lock().unwrap().clear();
+    world.offer("corp", SetChange::Empty).await;
+    world.clock.advance(Span::seconds(10));
+    world.step().await;
+    assert_eq!(world.on("h2"), None);
+    assert_eq!(world.states("web").await, [("h1".to_owned(), true), ("h2".to_owned(), true)]);
+}
+
+#[tokio::test]
+async fn those_who_share_a_store_do_not_rob_each_other() {
+    let mut world = World::new(&["h1", "h2"]).await;
+    world.provide("other", 1).await;
+    world.require("web", &["corp"], all()).await;
+    world.require("db", &["other"], one("h1")).await;
+    world.require("both", &["corp", "other"], one("nowhere")).await;
+    world.step().await;
+    let (both, web) = (world.hash("both").await, world.hash("web").await);
+    assert_eq!((world.on("h1"), world.on("h2")), (Some(both.clone()), Some(web.clone())));
+    world.clock.advance(DRIFT);
+    world.step().await;
+    assert_eq!(world.on("h1"), Some(both), "looking again changes nothing");
+    // When one leaves, what the other is to have stays.
+    world.trust.remove_requirer(Permit::house(), &requirer("db"), false, &Why::default()).await.unwrap();
+    world.step().await;
+    assert_eq!(world.on("h1"), Some(web));
+    world.step().await;
+    assert!(world.trust.requirer(Permit::house(), &requirer("db")).await.is_err(), "nothing of it is left");
+    world.trust.remove_requirer(Permit::house(), &requirer("web"), false, &Why::default()).await.unwrap();
+    world.step().await;
+    assert_eq!((world.on("h1"), world.on("h2")), (None, None));
+}
+
+#[tokio::test]
+async fn a_requirer_stays_until_nothing_of_it_is_left() {
+    let mut world = World::new(&["h1", "h2"]).await;
+    world.require("web", &["corp"], all()).await;
+    world.step().await;
+    world.hosts.away.lock().unwrap().insert("h2".to_owned());
+    world.trust.remove_requirer(Permit::house(), &requirer("web"), false, &Why::default()).await.unwrap();
+    world.step().await;
+    world.step().await;
+    assert_eq!((world.on("h1"), world.states("web").await.len()), (None, 1));
+    world.hosts.away.lock().unwrap().clear();
+    world.clock.advance(Span::seconds(3_600));
+    world.step().await;
+    world.step().await;
+    assert_eq!(world.on("h2"), None);
+    assert!(world.trust.requirer(Permit::house(), &requirer("web")).await.is_err());
+}
+
+fn files(paths: &[&str], system_store: bool) -> OnHost {
+    let files = paths.iter().map(|path| FilePlace::new(path).unwrap()).collect();
+    OnHost { files, system_store, ..OnHost::default() }
+}
+
+impl World {
+    async fn place(&self, name: &str, place: &Place) {
+        let why = Why::default();
+        self.trust.set_requirer(Permit::house(), &requirer(name), place, &why).await.unwrap();
+    }
+
+    async fn relate(&self, from: &str, to: &str) {
+        let why = Why::default();
+        self.trust.relate(Permit::house(), &provider(from), &requirer(to), &why).await.unwrap();
+    }
+
+    async fn reason(&self, name: &str) -> Option<String> {
+        let (units, _) = self.trust.units(Permit::house(), &requirer(name), None, 100).await.unwrap();
+        match &units[0].state {
+            UnitState::Failing { reason, .. } => Some(reason.clone()),
+            _ => None,
+        }
+    }
+
+    async fn leave(&self, name: &str) {
+        let why = Why::default();
+        self.trust.remove_requirer(Permit::house(), &requirer(name), false, &why).await.unwrap();
+    }
+
+    async fn is_known(&self, name: &str) -> bool {
+        self.trust.requirer(Permit::house(), &requirer(name)).await.is_ok()
+    }
+}
+
+/// Whoever was there first keeps a file; who comes later lacks that file, and nothing else.
+#[tokio::test]
+async fn a_file_is_the_first_requirers() {
+    let mut world = World::new(&["h1"]).await;
+    let place = |on| Place::Hosts { which: all(), on };
+    world.place("web", &place(files(&["/etc/ca.pem"], true))).await;
+    world.relate("corp", "web").await;
+    world.step().await;
+    world.clock.advance(Span::seconds(10));
+    // Its name comes first, and it does not.
+    world.place("app", &place(files(&["/etc/ca.pem", "/etc/app.pem"], true))).await;
+    world.provide("other", 1).await;
+    world.relate("other", "app").await;
+    world.step().await;
+    let owners = |world: &World| world.hosts.files.lock().unwrap()["h1"].clone();
+    let expected =
+        [("/etc/app.pem", "app"), ("/etc/ca.pem", "web")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+    assert_eq!(owners(&world), BTreeMap::from(expected));
+    assert_eq!((world.reason("web").await, world.states("web").await[0].1), (None, true));
+    let reason = world.reason("app").await.unwrap();
+    assert!(reason.contains("/etc/ca.pem is there for the requirer `web`"), "{reason}");
+    world.require("both", &["corp", "other"], one("nowhere")).await;
+    assert_eq!(world.on("h1"), Some(world.hash("both").await), "what both want in the store is there");
+    // What it is to have else does not wait until the file is tried again.
+    world.offer("other", SetChange::Add([anchor("more")].into())).await;
+    world.step().await;
+    assert_eq!(world.on("h1"), Some(world.hash("both").await));
+    // When the first one leaves, it is the other's at once.
+    world.leave("web").await;
+    world.step().await;
+    assert_eq!(owners(&world)["/etc/ca.pem"], "app");
+    assert_eq!(world.reason("app").await, None);
+    assert!(world.hosts.dropped.lock().unwrap().is_empty(), "nobody takes away what is another's");
+}
+
+/// A step carries out what was wanted when it began: it ends soon, and the next one knows better.
+/// Nobody fails for another one's file; and who adopts what is in the way does not wait for the next attempt.
+#[tokio::test]
+async fn somebody_elses_file_is_its_requirers_trouble_only() {
+    let mut world = World::new(&["h1"]).await;
+    world.hosts.theirs.lock().unwrap().insert("/theirs".to_owned());
+    let at = |on| Place::Hosts { which: all(), on };
+    world.place("web", &at(files(&["/theirs"], false))).await;
+    world.place("db", &at(files(&["/db"], false))).await;
+    for name in ["web", "db"] {
+        world.relate("corp", name).await;
+    }
+    world.step().await;
+    assert_eq!(world.states("db").await, [("h1".to_owned(), true)]);
+    assert_eq!(
+        (world.states("web").await, world.reason("web").await),
+        (vec![("h1".to_owned(), false)], Some("theirs".to_owned()))
+    );
+    // As long as it is in the way, less and less often.
+    for seconds in [5, 10, 20, 40] {
+        world.clock.advance(Span::seconds(seconds));
+        world.asked();
+        world.step().await;
+        assert_eq!(world.asked(), 1, "{seconds}");
+        world.step().await;
+        assert_eq!(world.asked(), 0, "{seconds}");
+    }
+    let adopted = OnHost { files: vec![FilePlace::new("/theirs").unwrap().adopting()], ..OnHost::default() };
+    world.place("web", &at(adopted)).await;
+    world.step().await;
+    assert_eq!((world.states("web").await, world.reason("web").await), (vec![("h1".to_owned(), true)], None));
+}
+
+#[tokio::test]
+async fn what_is_withdrawn_is_put_nowhere_by_a_long_step() {
+    let names: Vec<String> = (0..ERRANDS_MAX + 20).map(|number| format!("h{number:04}")).collect();
+    let mut world = World::new(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    world.require("web", &["corp"], all()).await;
+    assert_eq!(world.step().await, world.clock.now(), "there is more to do");
+    assert_eq!(world.asked(), ERRANDS_MAX);
+    let before = world.hash("web").await;
+    world.offer("corp", SetChange::Empty).await;
+    world.offer("corp", SetChange::Add([anchor("another")].into())).await;
+    while world.step().await <= world.clock.now() {}
+    let stores = world.hosts.stores.lock().unwrap().clone();
+    assert!(stores.values().all(|is| *is != before) && stores.len() == names.len());
+}
+
+#[tokio::test]
+async fn nothing_is_put_anywhere_before_there_was_something() {
+    let mut world = World::new(&["h1"]).await;
+    let place = Place::Hosts { which: all(), on: files(&["/etc/live.pem"], false) };
+    world.place("web", &place).await;
+    world.step().await;
+    assert_eq!((world.asked(), world.states("web").await.len()), (0, 0), "no empty file, and no hook");
+    world.relate("corp", "web").await;
+    world.step().await;
+    assert_eq!((world.asked(), world.states("web").await.len()), (1, 1));
+    // From then on nothing is something that it is to have.
+    world.offer("corp", SetChange::Empty).await;
+    world.step().await;
+    assert_eq!(world.asked(), 1);
+    assert!(world.hosts.files.lock().unwrap()["h1"].contains_key("/etc/live.pem"));
+}
+
+/// Wherever a requirer wants its certificates now: they are taken away where they were put.
+#[tokio::test]
+async fn what_was_put_is_taken_away_wherever_its_requirer_is_now() {
+    let mut world = World::new(&["h1", "h2"]).await;
+    let hosts = Place::Hosts { which: all(), on: files(&["/etc/ca.pem"], true) };
+    let kubernetes = Place::Kubernetes(trust::InKubernetes {
+        container_manager: "k8s".into(),
+        secret: false,
+        // One that is called as a host is.
+        namespaces: vec!["h1".into(), "shop".into()],
+        selector: None,
+        name: "cas".into(),
+        key: "ca.crt".into(),
+    });
+    let webhook = Place::Webhook(trust::Webhook {
+        url: "https://hooks.example.com/".into(),
+        secret: base::Secret::new("0123456789abcdef".to_owned()),
+        ca: None,
+    });
+    let units = |world: &World| world.hosts.units.lock().unwrap().keys().cloned().collect::<Vec<_>>();
+    world.place("web", &hosts).await;
+    world.relate("corp", "web").await;
+    world.step().await;
+    assert!(world.on("h1").is_some() && world.on("h2").is_some());
+
+    // What is put in a namespace says nothing of the host that is called so, and is away.
+    world.hosts.away.lock().unwrap().insert("h1".to_owned());
+    world.place("web", &kubernetes).await;
+    world.step().await;
+    assert!(world.on("h1").is_some() && world.on("h2").is_none());
+    world.hosts.away.lock().unwrap().clear();
+    world.clock.advance(Span::seconds(10));
+    world.step().await;
+    assert_eq!((world.on("h1"), world.on("h2")), (None, None));
+    assert_eq!(*world.hosts.dropped.lock().unwrap(), BTreeSet::from(["/etc/ca.pem".to_owned()]));
+    assert_eq!(units(&world), ["kubernetes h1", "kubernetes shop"]);
+    assert_eq!(world.states("web").await, [("h1".to_owned(), true), ("shop".to_owned(), true)]);
+
+    world.place("web", &hosts).await;
+    world.hosts.away.lock().unwrap().insert("h1".to_owned());
+    world.step().await;
+    assert!(units(&world).is_empty() && world.on("h2").is_some());
+    world.hosts.away.lock().unwrap().clear();
+    world.clock.advance(Span::seconds(10));
+    world.step().await;
+    assert!(world.on("h1").is_some());
+
+    world.place("web", &webhook).await;
+    world.step().await;
+    assert_eq!((world.on("h1"), world.on("h2"), units(&world)), (None, None, vec!["webhook webhook".into()]));
+    world.place("web", &hosts).await;
+    world.step().await;
+    assert!(world.on("h2").is_some());
+
+    // Who comes and asks, and goes, is not forgotten before all of it is away.
+    world.hosts.away.lock().unwrap().insert("h2".to_owned());
+    world.place("web", &Place::Poll).await;
+    world.leave("web").await;
+    world.step().await;
+    world.step().await;
+    assert_eq!(world.on("h1"), None);
+    assert!(world.is_known("web").await, "it is on a host that is away");
+    world.hosts.away.lock().unwrap().clear();
+    world.clock.advance(Span::seconds(10));
+    world.step().await;
+    world.step().await;
+    assert!(world.on("h2").is_none() && !world.is_known("web").await);
+}
+
+#[tokio::test]
+async fn a_webhook_with_another_secret_is_told_at_once() {
+    let mut world = World::new(&[]).await;
+    let place = |secret: &str| {
+        Place::Webhook(trust::Webhook {
+            url: "https://hooks.example.com/".into(),
+            secret: base::Secret::new(secret.to_owned()),
+            ca: None,
+        })
+    };
+    world.place("web", &place("0123456789abcdef")).await;
+    world.relate("corp", "web").await;
+    for (secret, asked) in [("0123456789abcdef", 1), ("0123456789abcdef", 0), ("fedcba9876543210", 1)] {
+        world.place("web", &place(secret)).await;
+        world.step().await;
+        assert_eq!(world.asked(), asked, "{secret}");
+    }
+    assert_eq!(world.states("web").await, [(WEBHOOK.to_owned(), true)]);
+}
+
+/// What cannot be read of one requirer is not taken for nothing, and is nobody else's trouble.
+#[tokio::test]
+async fn a_spoilt_set_is_its_requirers_trouble_only() {
+    let mut world = World::new(&["h1", "h2"]).await;
+    world.provide("other", 1).await;
+    world.require("web", &["corp"], one("h1")).await;
+    world.require("db", &["other"], all()).await;
+    world.step().await;
+    let before = world.on("h1");
+    let (set, _) = world.trust.provider_set(Permit::house(), &provider("corp")).await.unwrap().unwrap();
+    let prefix = store::Prefix::new("/trust/set/").unwrap();
+    let found = store::Engine::list(&*world.engine, &prefix, store::Page::full()).await.unwrap();
+    let mut batch = store::Batch::new();
+    for (key, _) in found.entries.iter().filter(|(key, _)| key.as_str().contains(&set.hash)) {
+        batch.delete(key.clone());
+    }
+    assert!(!batch.is_empty());
+    store::Engine::commit(&*world.engine, batch).await.unwrap();
+    // As after a restart: what was read before is read again.
+    let entropy = Entropy::seeded(2);
+    let sealing = Arc::new(SealingKey::generate(&entropy));
+    let ground = trust::Ground { engine: world.engine.clone(), sealing, clock: world.clock.clone(), entropy };
+    world.trust = Arc::new(Trust::new(ground).unwrap());
+    world.reconciler = HandOnTrust::new(world.trust.clone(), world.hosts.clone(), world.clock.clone());
+    world.asked();
+    world.offer("other", SetChange::Add([anchor("more")].into())).await;
+    world.step().await;
+    assert_eq!(world.asked(), 1);
+    assert_eq!(world.on("h2"), Some(world.hash("db").await));
+    assert_eq!(world.on("h1"), before, "it is not known what is to be there");
+}
+
+/// Nobody looks at everything every few seconds for one host's sake.
+#[tokio::test]
+async fn who_is_busy_or_away_is_asked_less_and_less() {
+    let mut world = World::new(&["h1"]).await;
+    world.hosts.busy.lock().unwrap().insert("h1".to_owned());
+    world.require("web", &["corp"], all()).await;
+    for pause in [5, 10, 20, 40, 60, 60] {
+        let next = world.step().await;
+        assert_eq!((next - world.clock.now(), world.asked()), (Span::seconds(pause), 1));
+        world.step().await;
+        assert_eq!(world.asked(), 0, "it is left alone until then");
+        world.clock.advance(Span::seconds(pause));
+    }
+    world.hosts.busy.lock().unwrap().clear();
+    world.hosts.away.lock().unwrap().insert("h1".to_owned());
+    for pause in [5, 10, 20, 40] {
+        assert_eq!(world.step().await - world.clock.now(), Span::seconds(pause));
+        world.clock.advance(Span::seconds(pause));
+    }
+    world.leave("web").await;
+    let next = world.step().await;
+    assert_eq!(next - world.clock.now(), EVERY, "that it is to go does not make it come back sooner");
+}

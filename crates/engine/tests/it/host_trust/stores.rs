@@ -1,0 +1,182 @@
+//! The trust stores of operating systems.
+
+use testkit::HostPlan;
+use trust::Anchor;
+use trust::on_host::{Amiss, FilePlace, OnHost};
+use x509::{KeySpec, PrivateKey, extension};
+
+use engine::handing_on::{DeliveryError, withdraw};
+
+use super::{Authority, BUNDLE, FOLDER, World, bundle_of, file_of, in_store, signed};
+
+#[tokio::test]
+async fn a_host_trusts_what_is_handed_on_and_then_no_longer() {
+    let world = World::debian();
+    let (old, new) = (Authority::new("old"), Authority::new("new"));
+    let (_old_server, of_old) = old.serve(world.folder.path(), &world.hosts.gateway());
+    let (_new_server, of_new) = new.serve(world.folder.path(), &world.hosts.gateway());
+    let trusts = || [world.trusts(&of_old), world.trusts(&of_new)];
+    let before = world.say(&format!("ls {FOLDER} /etc/ssl/certs; cat {BUNDLE}"));
+    world.say(&format!("echo theirs >{FOLDER}/provost-theirs.txt"));
+    assert_eq!(trusts(), [false, false]);
+
+    let places = in_store();
+    // Who has nothing is not touched.
+    assert_eq!(world.delivered(&places, &[]).await, (false, false));
+    let delivered = world.deliver(&places, &bundle_of(&[&old])).await.unwrap();
+    assert_eq!((delivered.changed, delivered.drift), (true, false));
+    assert_eq!(delivered.store.unwrap().name, "debian");
+    assert_eq!(trusts(), [true, false]);
+    assert_eq!(world.delivered(&places, &bundle_of(&[&old, &new])).await, (true, false));
+    assert_eq!(trusts(), [true, true]);
+    assert_eq!(world.delivered(&places, &bundle_of(&[&old, &new])).await, (false, false));
+    let text =
+        std::fs::read_to_string(world.host().folder().join(file_of(&old.anchor()).replace("/usr/", "")))
+            .unwrap();
+    assert_eq!(text, old.anchor().pem());
+    assert_eq!(world.delivered(&places, &bundle_of(&[&new])).await, (true, false));
+    assert_eq!(trusts(), [false, true]);
+    assert_eq!(world.withdrawn(&places).await, (true, false));
+    assert_eq!(trusts(), [false, false]);
+    assert_eq!(world.withdrawn(&places).await, (false, false));
+
+    world.say(&format!("rm {FOLDER}/provost-theirs.txt"));
+    assert_eq!(world.say(&format!("ls {FOLDER} /etc/ssl/certs; cat {BUNDLE}")), before);
+    assert_eq!(world.host().sh("ls -A /var/lib/provost-trust").code, Some(2), "nothing of ours is left");
+}
+
+#[tokio::test]
+async fn what_somebody_changed_in_a_store_is_mended() {
+    let world = World::debian();
+    let (a, b, stranger) = (Authority::new("a"), Authority::new("b"), Authority::new("stranger"));
+    let (places, bundle) = (in_store(), bundle_of(&[&a, &b]));
+    let all = bundle_of(&[&a, &b, &stranger]);
+    assert_eq!(world.delivered(&places, &bundle).await, (true, false));
+    let own = world.own();
+    let (of_a, of_stranger) = (file_of(&a.anchor()), file_of(&stranger.anchor()));
+    std::fs::write(world.host().path("/tmp/stranger.pem"), stranger.certificate.to_pem()).unwrap();
+    for edit in [
+        format!("rm {of_a}"),
+        format!("echo more >>{of_a}"),
+        format!("cp /tmp/stranger.pem {of_a}; update-ca-certificates"),
+        format!("ln -sf /tmp/stranger.pem {of_a}; update-ca-certificates"),
+        format!("rm {of_a}; mkdir {of_a}"),
+        format!("cp /tmp/stranger.pem {of_stranger}; update-ca-certificates"),
+        format!("head -n 30 {BUNDLE} >/tmp/short; cp /tmp/short {BUNDLE}"),
+        format!("rm {FOLDER}/*; update-ca-certificates --fresh"),
+    ] {
+        world.say(&edit);
+        assert_eq!(world.delivered(&places, &bundle).await, (true, true), "{edit}");
+        assert_eq!((world.trusted(&all), world.own()), (bundle.clone(), own.clone()), "{edit}");
+        assert_eq!(world.delivered(&places, &bundle).await, (false, false), "{edit}");
+    }
+    // A file of somebody else's with the same certificate stays, and is trusted for their sake.
+    world.say(&format!("cp {of_a} {FOLDER}/theirs.crt; update-ca-certificates"));
+    assert_eq!(world.withdrawn(&places).await, (true, false));
+    assert_eq!((world.own(), world.trusted(&all)), ("theirs.crt".to_owned(), vec![a.anchor()]));
+}
+
+#[tokio::test]
+async fn a_store_that_did_not_take_them_up_is_told_again() {
+    let world = World::debian();
+    let (a, b) = (Authority::new("a"), Authority::new("b"));
+    let (places, bundle) = (in_store(), bundle_of(&[&a]));
+    world.replace("update-ca-certificates", "echo 'there is no room' >&2; exit 4");
+    for _ in 0..2 {
+        let failed = world.deliver(&places, &bundle).await.unwrap_err();
+        let DeliveryError::Amiss(Amiss::Program { status: 4, words, .. }) = &failed else {
+            panic!("{failed}")
+        };
+        assert_eq!(words, "there is no room");
+    }
+    world.replace("update-ca-certificates", "");
+    let failed = world.deliver(&places, &bundle).await.unwrap_err();
+    assert!(matches!(failed, DeliveryError::Amiss(Amiss::NotTaken { count: 1, .. })), "{failed}");
+    world.restore("update-ca-certificates");
+    assert_eq!(world.delivered(&places, &bundle).await, (true, false));
+    assert_eq!(world.trusted(&bundle), bundle);
+
+    world.replace("update-ca-certificates", "");
+    for _ in 0..2 {
+        let failed = world.deliver(&places, &bundle_of(&[&b])).await.unwrap_err();
+        assert!(matches!(failed, DeliveryError::Amiss(Amiss::NotTaken { .. })), "{failed}");
+        let failed = withdraw(&*world.remote, &world.target("admin"), &places).await.unwrap_err();
+        assert!(matches!(failed, DeliveryError::Amiss(Amiss::StillTrusted { count: 1, .. })), "{failed}");
+    }
+    world.restore("update-ca-certificates");
+    assert_eq!(world.withdrawn(&places).await, (true, false));
+    assert_eq!((world.trusted(&bundle), world.own()), (vec![], String::new()));
+    // One that was killed in the middle left what the next would append to.
+    world.say(&format!("cat >{BUNDLE}.new <<'end'\n{}end\n", a.anchor().pem()));
+    assert_eq!(world.delivered(&places, &bundle_of(&[&b])).await, (true, false));
+    assert_eq!(world.trusted(&bundle_of(&[&a, &b])), bundle_of(&[&b]));
+}
+
+/// As `update-ca-trust(8)` says: what is in the anchors' folder, and not on the block list, comes into one file, for
+/// authorities only.
+const UPDATE_CA_TRUST: &str = r##"[ "$*" = extract ] || exit 2
+cd /etc/pki/ca-trust && mkdir -p extracted/pem && : >extracted/pem/new
+for file in source/anchors/*; do
+    [ -f "$file" ] || continue
+    print=$(openssl x509 -in "$file" -noout -fingerprint) || { echo "p11-kit: $file: cannot parse" >&2; continue; }
+    openssl x509 -in "$file" -noout -ext basicConstraints 2>/dev/null | grep -q CA:TRUE || continue
+    blocked=
+    for other in source/blocklist/*; do
+        [ -f "$other" ] && [ "$(openssl x509 -in "$other" -noout -fingerprint)" = "$print" ] && blocked=1
+    done
+    [ -n "$blocked" ] || { echo "# $print"; openssl x509 -in "$file"; echo; } >>extracted/pem/new
+done
+mv extracted/pem/new extracted/pem/tls-ca-bundle.pem"##;
+
+/// With a stand-in for `update-ca-trust`, which Debian does not have.
+#[tokio::test]
+async fn a_store_as_fedora_has_it() {
+    let world = World::new(vec![HostPlan::new().os("fedora", "40").own_trust()]);
+    let (a, b, leaf) = (Authority::new("a"), Authority::new("b"), {
+        let key = PrivateKey::generate(KeySpec::P256).unwrap();
+        signed("leaf", "leaf", &key, &key, vec![extension::basic_constraints(false, None)])
+    });
+    world.say("mkdir -p /etc/pki/ca-trust/source/anchors /etc/pki/ca-trust/source/blocklist");
+    world.replace("update-ca-trust", UPDATE_CA_TRUST);
+    let (_server, url) = a.serve(world.folder.path(), &world.hosts.gateway());
+    let bundle = "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem";
+    let trusts =
+        || world.host().sh(&format!("curl -sS -o /dev/null --cacert {bundle} {url}")).code == Some(0);
+    let (places, both) = (in_store(), bundle_of(&[&a, &b]));
+    assert!(!trusts());
+    let delivered = world.deliver(&places, &both).await.unwrap();
+    assert_eq!((delivered.changed, delivered.store.unwrap().name), (true, "fedora"));
+    assert!(trusts());
+    assert_eq!(world.own(), "", "nothing is put where Debian would have it");
+    assert_eq!(world.delivered(&places, &both).await, (false, false));
+    assert_eq!(world.delivered(&places, &bundle_of(&[&b])).await, (true, false));
+    assert!(!trusts());
+    // The block list wins over anchors, and leaves are left out: neither is claimed to be trusted.
+    let path = format!("/etc/pki/ca-trust/source/anchors/provost-{}.pem", b.anchor().fingerprint());
+    world.say(&format!("cp {path} /etc/pki/ca-trust/source/blocklist/; update-ca-trust extract"));
+    for bundle in [bundle_of(&[&b]), vec![Anchor::from(&leaf)]] {
+        let failed = world.deliver(&places, &bundle).await.unwrap_err();
+        assert!(matches!(failed, DeliveryError::Amiss(Amiss::NotTaken { count: 1, .. })), "{failed}");
+    }
+    assert_eq!(world.withdrawn(&places).await, (true, false));
+    assert_eq!(world.say("ls -A /etc/pki/ca-trust/source/anchors"), "");
+}
+
+#[tokio::test]
+async fn two_thousand_certificates_are_trusted() {
+    let world = World::debian();
+    let bundle: std::collections::BTreeSet<Anchor> = (0..2000)
+        .map(|number| {
+            let key = PrivateKey::generate(KeySpec::Ed25519).unwrap();
+            let name = format!("authority {number}");
+            Anchor::from(&signed(&name, &name, &key, &key, vec![extension::basic_constraints(true, None)]))
+        })
+        .collect();
+    let bundle: Vec<Anchor> = bundle.into_iter().collect();
+    let places = OnHost { files: vec![FilePlace::new("/etc/cas.pem").unwrap()], ..in_store() };
+    assert_eq!(world.delivered(&places, &bundle).await, (true, false));
+    assert_eq!(world.trusted(&bundle).len(), 2000);
+    assert_eq!(world.delivered(&places, &bundle).await, (false, false));
+    assert_eq!(world.withdrawn(&places).await, (true, false));
+    assert_eq!((world.trusted(&bundle), world.own()), (vec![], String::new()));
+}
