@@ -60,7 +60,7 @@ impl KeyFormat {
 /// What a kind of key is called.
 pub(super) fn kind_name(kind: &KeyKind) -> String {
     match kind {
-        KeyKind::Rsa { bits } => format!("rsa-{bits}"),
+        KeyKind::Rsa { bits } | KeyKind::UnfitRsa { bits } => format!("rsa-{bits}"),
         KeyKind::EcP256 => "p256".into(),
         KeyKind::EcP384 => "p384".into(),
         KeyKind::EcP521 => "p521".into(),

@@ -69,8 +69,8 @@ const HELP: &str = r#"The file is TOML. Relative paths start from its folder; a 
   on_renew = "systemctl reload nginx"
                                    # a command for `sh`, run when any of the files is another one, and until it succeeds
   hook_timeout = "60s"             # it is ended after so long
-  threshold = "31d"                # renewed when so much is left; of short certificates, a third of their life
-  crl_threshold = "7d"             # fetched when so much is left; of short lists, half of their life
+  threshold = "31d"                # renewed when so much is left; a third of a life that is not so long
+  crl_threshold = "7d"             # fetched when so much is left; half of a life that is not so long
   jitter = "1d"                    # put off by up to so much, so that not everybody comes at once
   look_every = "1d"                # looked for CA certificates and revocations that are new
 

@@ -23,7 +23,9 @@ pub(crate) fn spec_of(certificate: &Certificate, rsa_bits: u32) -> KeySpec {
         KeyKind::EcP256 => KeySpec::P256,
         KeyKind::EcP384 => KeySpec::P384,
         KeyKind::Ed25519 => KeySpec::Ed25519,
-        KeyKind::Rsa { .. } | KeyKind::EcP521 | KeyKind::Other(_) => KeySpec::Rsa { bits: rsa_bits },
+        KeyKind::Rsa { .. } | KeyKind::UnfitRsa { .. } | KeyKind::EcP521 | KeyKind::Other(_) => {
+            KeySpec::Rsa { bits: rsa_bits }
+        }
     }
 }
 

@@ -16,9 +16,9 @@ const FLOOR: (Span, Span) = (Span::seconds(1), Span::seconds(60));
 /// What the operator said about time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rules {
-    /// A certificate is renewed when no more than this is left; of a short one, a third of its life.
+    /// A certificate is renewed when no more than this is left; a third of its life, where that is not so long.
     pub(super) threshold: Span,
-    /// A revocation list is fetched again when no more than this is left; of a short one, half of its life.
+    /// A revocation list is fetched again when no more than this is left; half of its life, where that is not so long.
     pub(super) crl_threshold: Span,
     /// By how much all of it may be put off, so that not everybody comes at once.
     pub(super) jitter: Span,
@@ -54,7 +54,7 @@ fn part(name: &str, number: &str, within: Span) -> Span {
 
 /// When a certificate is renewed.
 pub(super) fn renewal(name: &str, term: &Term, rules: &Rules) -> Timestamp {
-    let threshold = rules.threshold.min(term.life().fraction(1, 3));
+    let threshold = or_part(rules.threshold, term.life(), 3);
     // At the latest when half of the threshold is left.
     let jitter = rules.jitter.min(threshold.fraction(1, 2));
     term.until - threshold + part(name, &term.number, jitter)
@@ -63,9 +63,14 @@ pub(super) fn renewal(name: &str, term: &Term, rules: &Rules) -> Timestamp {
 /// When a revocation list is fetched again.
 pub(super) fn list(name: &str, term: &Term, rules: &Rules) -> Timestamp {
     // A server makes the next one when half of the life is over.
-    let threshold = rules.crl_threshold.min(term.life().fraction(1, 2));
+    let threshold = or_part(rules.crl_threshold, term.life(), 2);
     let jitter = rules.jitter.min(threshold.fraction(1, 2));
     term.until - threshold + part(name, &term.number, jitter)
+}
+
+/// `threshold`, or a part of `life` that is not so long: else it would be due in every instant.
+fn or_part(threshold: Span, life: Span, parts: i64) -> Span {
+    if threshold < life { threshold } else { life.fraction(1, parts) }
 }
 
 /// The next look after one at `now` that found all to be well.
@@ -151,7 +156,10 @@ mod tests {
     #[test]
     fn what_lives_shortly_is_renewed_when_a_third_is_left() {
         let rules = Rules { jitter: Span::ZERO, ..RULES };
-        for (life, expected) in [(93 * 86_400, 62 * 86_400), (60, 40), (3_600, 2_400), (3, 2)] {
+        let day = 86_400;
+        for (life, expected) in
+            [(93 * day, 62 * day), (32 * day, day), (31 * day, 31 * day * 2 / 3), (60, 40), (3, 2)]
+        {
             let due = renewal("web", &term(life, "1"), &rules) - START;
             assert_eq!(due.as_seconds(), expected, "{life}");
         }
