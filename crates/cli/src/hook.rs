@@ -67,7 +67,9 @@ pub(crate) async fn run_heard(
     let mut heard = Receiver::from_owned_fd(heard.into()).map_err(HookError::NotStarted)?;
     let mut shell = std::process::Command::new("sh");
     let also = said.try_clone().map_err(HookError::NotStarted)?;
-    shell.args(["-c", command]).stdin(Stdio::null()).stdout(said).stderr(also).process_group(0);
+    // Nobody listens any more to one that is asked to end: it is not to be killed for what it says then.
+    let command = format!("trap '' PIPE\n{command}");
+    shell.args(["-c", &command]).stdin(Stdio::null()).stdout(said).stderr(also).process_group(0);
     shell.envs(environment.iter().copied());
     let mut shell = tokio::process::Command::from(shell);
     let mut child = shell.spawn().map_err(HookError::NotStarted)?;

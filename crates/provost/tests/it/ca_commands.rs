@@ -514,7 +514,7 @@ fn approval_is_waited_for() {
     let holder = Holder::of(&house.http_url(""));
     let line = "request --key web.key --name web --out web.crt --wait";
     let (code, said) = holder.refused(&format!("{line} --timeout 1s"));
-    assert_eq!(code, 69, "{said}");
+    assert_eq!(code, 75, "{said}");
     assert!(said.contains("was not approved within 1s\nhint: run the same again"), "{said}");
     let waiting = Process::spawn(&mut holder.command(line));
     waiting.wait_for_stderr(|said| said.contains("waiting for approval")).unwrap();

@@ -64,8 +64,7 @@ fn kept(url: &str) {
     let ran = once(&holder);
     ran.ok();
     holder.has_a_pair("web.crt", "web.key", "ca.pem");
-    let key = holder.path("web.key");
-    assert!(ran.stderr.contains(&format!("web: hook: told web {}\n", key.display())), "{ran:?}");
+    assert!(ran.stderr.contains("web: hook: told web web.key\n"), "{ran:?}");
     assert!(ran.stderr.contains(" is trusted from now on, for being the first to answer"), "{ran:?}");
     assert_eq!(times(&holder), 1, "once for all that is new");
     openssl_ok(holder.folder(), &["crl", "-in", "crl.pem", "-noout", "-CAfile", "ca.pem"]);
@@ -279,10 +278,10 @@ fn a_server_that_is_out_of_order_is_waited_for() {
     configure(&holder, &format!("http://127.0.0.1:{}", cable.port()), ALWAYS_DUE);
     let text = format!("timeout = \"1s\"\n{}", holder.read("watch.toml"));
     std::fs::write(holder.path("watch.toml"), text).unwrap();
-    for pass in [Pass::Later, Pass::Nothing, Pass::Questions] {
+    for (pass, code) in [(Pass::Later, 75), (Pass::Nothing, 69), (Pass::Questions, 69)] {
         cable.set(pass);
         let ran = once(&holder);
-        assert_eq!(ran.code, Some(69), "{pass:?} {ran:?}");
+        assert_eq!(ran.code, Some(code), "{pass:?} {ran:?}");
         assert!(ran.stderr.contains("web: no answer to GET http://127.0.0.1:"), "{ran:?}");
         assert_eq!(files(), before);
     }

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use base::{Explain, Kind, Secret, report};
-use reqwest::header::{CONTENT_TYPE, HeaderValue, LOCATION};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Identity, Method, Response};
 use serde::Deserialize;
@@ -432,8 +432,8 @@ impl Server {
         if let Some((media_type, body)) = &asked.body {
             sending = sending.header(CONTENT_TYPE, HeaderValue::from_static(media_type)).body(body.clone());
         } else if asked.method == Method::PUT {
-            // The original waits for the end of the stream where no length is said.
-            sending = sending.body(Vec::new());
+            // The original waits for the end of the stream where no length is said, and of no body none is said by itself.
+            sending = sending.header(CONTENT_LENGTH, HeaderValue::from_static("0")).body(Vec::new());
         }
         let mut response = sending.send().await.map_err(network)?;
         let body = read(&mut response, bytes_max).await.map_err(network)?;
