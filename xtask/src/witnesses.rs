@@ -46,6 +46,7 @@ const PROGRAMS: &[Need] = &[
     ("pgrep", &["procps"]),
     ("pidof", &["sysvinit-utils"]),
     ("script", &["bsdutils"]),
+    ("nginx", &["nginx-light"]),
     ("keytool", &["default-jre-headless"]),
     // It reads units, and needs no systemd that runs.
     ("systemd-analyze", &["systemd"]),
@@ -70,7 +71,8 @@ const ENVIRONMENTS: &[Environment] = &[
 ];
 
 /// Packages that start a service when they are installed, and its name: the tests start their own.
-const SERVICES: &[(&str, &str)] = &[("etcd-server", "etcd"), ("openssh-server", "ssh")];
+const SERVICES: &[(&str, &str)] =
+    &[("etcd-server", "etcd"), ("openssh-server", "ssh"), ("nginx-light", "nginx")];
 
 /// What cloud-init needs of Debian's Python; PyYAML is a witness itself.
 const CLOUD_INIT_IS_FIT: &str =

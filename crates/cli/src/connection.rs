@@ -22,7 +22,7 @@ use crate::input::{Input, InputError};
 use crate::output;
 
 /// Says where the servers are: URLs with commas or blanks between them.
-const SERVER_VARIABLE: &str = "PROVOST_SERVER";
+pub(crate) const SERVER_VARIABLE: &str = "PROVOST_SERVER";
 
 /// Names the client file.
 const FILE_VARIABLE: &str = "PROVOST_CLIENT_CONFIG";
@@ -177,9 +177,7 @@ impl Connection {
     /// What the client file says, if there is one. `data` is where this machine's server keeps its data when the
     /// command does not say.
     pub(crate) fn file(&self, data: Option<&Path>) -> Result<ClientFile, ConnectionError> {
-        let path = self.client_config.clone().or_else(|| variable(FILE_VARIABLE).map(PathBuf::from));
-        let path = path.or_else(|| found(self.data.as_deref().or(data)));
-        Ok(path.as_deref().map(client_file::read).transpose()?.unwrap_or_default())
+        client_file(self.client_config.as_deref(), self.data.as_deref().or(data))
     }
 
     /// The client that asks, where the client file says this. Asks for a password where there is none.
@@ -266,8 +264,15 @@ impl Who {
     }
 }
 
+/// What the client file says, if there is one: the one that is `named`, or else the first that is there.
+pub(crate) fn client_file(named: Option<&Path>, data: Option<&Path>) -> Result<ClientFile, ConnectionError> {
+    let path = named.map(Path::to_owned).or_else(|| variable(FILE_VARIABLE).map(PathBuf::from));
+    let path = path.or_else(|| found(data));
+    Ok(path.as_deref().map(client_file::read).transpose()?.unwrap_or_default())
+}
+
 /// A variable that says something.
-fn variable(name: &str) -> Option<std::ffi::OsString> {
+pub(crate) fn variable(name: &str) -> Option<std::ffi::OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 

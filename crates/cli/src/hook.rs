@@ -6,6 +6,8 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe::Receiver;
 
 /// How a hook failed: what comes behind "the hook".
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +55,92 @@ pub(crate) async fn run(command: &str, within: Duration) -> Result<(), HookError
     }
 }
 
+/// The same with a few more variables in its environment; each line that it writes is given to `say`. Of what it leaves running
+/// nothing more is heard: that has to write elsewhere.
+pub(crate) async fn run_heard(
+    command: &str,
+    environment: &[(&str, &std::ffi::OsStr)],
+    within: Duration,
+    mut say: impl FnMut(&str),
+) -> Result<(), HookError> {
+    let (heard, said) = std::io::pipe().map_err(HookError::NotStarted)?;
+    let mut heard = Receiver::from_owned_fd(heard.into()).map_err(HookError::NotStarted)?;
+    let mut shell = std::process::Command::new("sh");
+    let also = said.try_clone().map_err(HookError::NotStarted)?;
+    // Nobody listens any more to one that is asked to end: it is not to be killed for what it says then.
+    let command = format!("trap '' PIPE\n{command}");
+    shell.args(["-c", &command]).stdin(Stdio::null()).stdout(said).stderr(also).process_group(0);
+    shell.envs(environment.iter().copied());
+    let mut shell = tokio::process::Command::from(shell);
+    let mut child = shell.spawn().map_err(HookError::NotStarted)?;
+    // It holds our own ends of the pipe, which would never be closed.
+    drop(shell);
+    let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
+    let mut lines = Lines::default();
+    let ended = tokio::time::timeout(within, async {
+        let mut is_open = true;
+        loop {
+            tokio::select! {
+                ended = child.wait() => return ended,
+                read = lines.read(&mut heard, &mut say), if is_open => is_open = read,
+            }
+        }
+    });
+    let ended = ended.await;
+    if ended.is_err() {
+        group.signal(Signal::KILL);
+    }
+    // What it said last is in the pipe; whoever it left running may hold that for ever.
+    while let Ok(true) = tokio::time::timeout(QUIET, lines.read(&mut heard, &mut say)).await {}
+    lines.end(&mut say);
+    match ended {
+        Ok(ended) => {
+            group.0 = None;
+            let status = ended.map_err(HookError::Lost)?;
+            if status.success() { Ok(()) } else { Err(HookError::Failed(status)) }
+        }
+        Err(_) => Err(HookError::TooLong(within)),
+    }
+}
+
+/// How long nothing comes from a hook that has ended, before nothing is expected any more.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// The longest line of a hook that is shown in one piece, in bytes.
+const LINE_BYTES_MAX: usize = 4096;
+
+/// Lines that come in pieces.
+#[derive(Default)]
+struct Lines(Vec<u8>);
+
+impl Lines {
+    /// Reads what there is, and whether there may be more.
+    async fn read(&mut self, from: &mut Receiver, say: &mut impl FnMut(&str)) -> bool {
+        let mut piece = [0; LINE_BYTES_MAX];
+        let length = match from.read(&mut piece).await {
+            Ok(0) | Err(_) => return false,
+            Ok(length) => length,
+        };
+        for byte in piece.iter().take(length) {
+            match byte {
+                b'\n' => self.end(say),
+                _ => self.0.push(*byte),
+            }
+            if self.0.len() == LINE_BYTES_MAX {
+                self.end(say);
+            }
+        }
+        true
+    }
+
+    fn end(&mut self, say: &mut impl FnMut(&str)) {
+        if !self.0.is_empty() {
+            say(&String::from_utf8_lossy(&self.0));
+            self.0.clear();
+        }
+    }
+}
+
 /// Runs `command` in a shell as the programs of old do: with our input and output, in our group, and for as long as it
 /// takes.
 pub(crate) async fn call(command: &str) -> io::Result<ExitStatus> {
@@ -96,6 +184,33 @@ mod tests {
         ] {
             assert_eq!(run(command, Duration::from_secs(600)), expected.map_err(str::to_owned), "{command}");
         }
+    }
+
+    /// What it says comes line by line, and nobody is waited for whom it leaves behind.
+    #[test]
+    fn a_hook_is_heard() {
+        let heard = |command: &str, within| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let mut lines = Vec::new();
+            let name = std::ffi::OsStr::new("web");
+            let ran = runtime.block_on(super::run_heard(command, &[("NAME", name)], within, |line| {
+                lines.push(line.to_owned());
+            }));
+            (ran.map_err(|error| error.to_string()), lines.join("|"))
+        };
+        let long = Duration::from_secs(600);
+        let failed = Err("failed with exit code 3".to_owned());
+        assert_eq!(
+            heard("echo one $NAME; echo two >&2; printf three; exit 3", long),
+            (failed, "one web|two|three".into())
+        );
+        assert_eq!(heard("sleep 3 >/dev/null 2>&1 & echo done", long), (Ok(()), "done".into()));
+        assert_eq!(heard("sleep 3 & echo done", long), (Ok(()), "done".into()));
+        let (ran, said) = heard("echo begun; sleep 600 & sleep 600", Duration::from_millis(500));
+        assert_eq!(ran, Err("took longer than 0.5 s, and was ended".to_owned()));
+        assert_eq!(said, "begun");
+        let (_, said) = heard("head -c 10000 /dev/zero | tr '\\0' x", long);
+        assert_eq!(said.len(), 10_002, "in pieces");
     }
 
     #[test]

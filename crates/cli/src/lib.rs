@@ -5,6 +5,7 @@
 //!                        │                                   ▲
 //!                        ▼                                   └ connection: which server, and who asks; client_file
 //!                       view ──► shown, table
+//! ca ──► holder, client::compat::caucase, x509
 //! cache ──► connection, client::networkcache, entry
 //! trust ──► session, x509, kept_file, hook
 //! holder ──► x509, kept_file: what a certificate's holder has on disk
@@ -16,6 +17,7 @@
 //! under `compat/`, and what they print is theirs.
 
 mod archive;
+pub mod ca;
 pub mod cache;
 mod client_file;
 mod cluster;
@@ -24,6 +26,7 @@ mod connection;
 mod container_manager;
 mod definition;
 mod durable;
+mod duration;
 mod error;
 pub mod fleet;
 #[expect(dead_code, unused_imports, reason = "the programs of a certificate's holder use it next")]

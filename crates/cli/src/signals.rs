@@ -49,8 +49,13 @@ pub(crate) struct Signals {
 impl Signals {
     /// Catches them from now on. Must be called in a runtime.
     pub(crate) fn catch() -> io::Result<Self> {
+        Self::catch_but(None)
+    }
+
+    /// The same, but for one that means something else to whoever catches it.
+    pub(crate) fn catch_but(other: Option<Number>) -> io::Result<Self> {
         let mut caught = Vec::new();
-        for number in ASKING {
+        for number in ASKING.into_iter().filter(|number| Some(*number) != other) {
             let kind = SignalKind::from_raw(number.as_raw());
             caught.push((kind, signal(kind)?));
         }

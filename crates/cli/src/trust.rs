@@ -10,7 +10,6 @@
 
 mod bundle;
 mod certificates;
-mod duration;
 mod error;
 mod explain;
 mod offer;

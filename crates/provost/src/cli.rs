@@ -6,17 +6,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ::cli::{cache, fleet, trust};
+use ::cli::{ca, cache, fleet, trust};
 use base::{Clock, Entropy, Explain, report};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
+use sd_notify::NotifyState;
 use serde_json::{Value, json};
 
 use crate::compat::commissaire::import;
 use crate::face::Face;
 use crate::settings::{Config, Problem, Settings, Surroundings, reference, shown, with_flags};
 use crate::up;
-use crate::{documents, links, output, playbooks, relocate};
+use crate::{documents, links, output, playbooks, relocate, service_manager};
 
 /// Exit code for settings that are wrong (`EX_CONFIG` of sysexits.h).
 const WRONG_SETTINGS: u8 = 78;
@@ -116,7 +117,7 @@ pub fn command() -> Command {
                 .disable_help_subcommand(true),
         );
     // What operators type all day needs no `fleet` before it.
-    trust::with_noun(cache::with_noun(fleet::with_nouns(provost)))
+    trust::with_noun(cache::with_noun(ca::with_noun(fleet::with_nouns(provost))))
         .subcommand(config)
         .subcommand(
             Command::new("store")
@@ -167,6 +168,14 @@ fn dispatch(line: &ArgMatches) -> ExitCode {
         "up" => up(matches),
         "fleet" => look_after(matches),
         noun if fleet::is_noun(noun) => look_after(line),
+        noun if ca::is_noun(noun) => {
+            let surroundings = ca::Surroundings {
+                clock: Clock::system(),
+                tell: tell_service_manager,
+                watchdog: service_manager::watchdog_period(),
+            };
+            ca::run(line, Surroundings::of_process().data(), &surroundings)
+        }
         noun if cache::is_noun(noun) => {
             cache::run(line, Surroundings::of_process().data(), Clock::system(), Entropy::system())
         }
@@ -204,6 +213,18 @@ fn dispatch(line: &ArgMatches) -> ExitCode {
             None => printed(output::data(&documents::manual_page())),
         },
         other => unreachable!("clap knows no command `{other}`"),
+    }
+}
+
+/// Tells the service manager a line of sd_notify(3).
+fn tell_service_manager(line: &str) {
+    match line {
+        // Whoever says this says when as well.
+        "RELOADING=1" => match NotifyState::monotonic_usec_now() {
+            Ok(now) => service_manager::tell(&[NotifyState::Reloading, now]),
+            Err(_) => service_manager::tell(&[NotifyState::Reloading]),
+        },
+        line => service_manager::tell(&[NotifyState::Custom(line)]),
     }
 }
 

@@ -72,6 +72,32 @@ pub fn with_emails(value: Option<&[u8]>, emails: &[String]) -> Result<Vec<u8>, B
     }))
 }
 
+/// The value of a subjectAltName extension with `names` in this order: mailboxes, host names, URIs and addresses.
+///
+/// # Errors
+/// When there is none, one breaks a rule, or one is of another kind, which comes as DER or not at all.
+pub fn write_all(names: &[GeneralName]) -> Result<Vec<u8>, BadName> {
+    if names.is_empty() {
+        return Err(BadName::new("subjectAltName", "is empty (RFC 5280 §4.2.1.6)"));
+    }
+    let mut elements = Vec::new();
+    for name in names {
+        elements.push(match name {
+            GeneralName::Email(text) => (RFC822_NAME, text.as_bytes().to_vec()),
+            GeneralName::Host(text) => (DNS_NAME, text.as_bytes().to_vec()),
+            GeneralName::Uri(text) => (URI, text.as_bytes().to_vec()),
+            GeneralName::Address(IpAddr::V4(address)) => (IP_ADDRESS, address.octets().to_vec()),
+            GeneralName::Address(IpAddr::V6(address)) => (IP_ADDRESS, address.octets().to_vec()),
+            _ => return Err(BadName::new("subjectAltName", "is of a kind that is not written")),
+        });
+    }
+    let value = der_writer::sequence(|list| {
+        elements.iter().for_each(|(tag, content)| list.element(*tag, content));
+    });
+    // What is written is held to the rules of what is read.
+    parse_all(&value).map(|_| value)
+}
+
 fn parse(name: &Element<'_>) -> Result<GeneralName, BadName> {
     match name.tag {
         OTHER_NAME => other_name(name),
@@ -217,6 +243,27 @@ mod tests {
         let names = parse_all(&value).map_err(|bad| bad.to_string())?;
         assert_eq!(names.len(), 1);
         Ok(names.into_iter().next().unwrap())
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let names = [
+            GeneralName::Email("ada@example.org".into()),
+            GeneralName::Host("*.example.org".into()),
+            GeneralName::Uri("https://example.org/x".into()),
+            GeneralName::Address("192.0.2.1".parse().unwrap()),
+            GeneralName::Address("2001:db8::1".parse().unwrap()),
+        ];
+        assert_eq!(parse_all(&write_all(&names).unwrap()).unwrap(), names);
+        for bad in [
+            vec![],
+            vec![GeneralName::Host("two words".into())],
+            vec![GeneralName::Host("é".into())],
+            vec![GeneralName::Email("nobody".into())],
+            vec![GeneralName::EdiParty],
+        ] {
+            assert!(write_all(&bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -230,6 +230,12 @@ impl PrivateKey {
         })
     }
 
+    /// The key as PEM, PKCS#8 (`PRIVATE KEY`) whatever its kind.
+    #[must_use]
+    pub fn to_pkcs8_pem(&self) -> Secret<String> {
+        Secret::new(pem::write("PRIVATE KEY", self.to_pkcs8_der().expose()))
+    }
+
     /// The public half.
     #[must_use]
     pub fn public(&self) -> &PublicKey {

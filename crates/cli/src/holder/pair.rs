@@ -34,6 +34,8 @@ pub(crate) struct LoadedPair {
     pub(crate) key: PrivateKey,
     /// The file that the key is in.
     pub(crate) key_path: PathBuf,
+    /// Whether the key is written as PKCS#8 there.
+    pub(crate) is_pkcs8: bool,
 }
 
 /// What is to be written.
@@ -67,8 +69,10 @@ impl Pair {
         let mut key_path = &self.certificate;
         if found.keys.is_empty() && self.key != self.certificate {
             key_path = &self.key;
-            found.keys = Pem::read(key_path)?.keys;
+            let other = Pem::read(key_path)?;
+            (found.keys, found.is_pkcs8) = (other.keys, other.is_pkcs8);
         }
+        let is_pkcs8 = found.is_pkcs8;
         let not_one = NotOnePair {
             certificate: self.certificate.clone(),
             certificates: found.certificates.len(),
@@ -77,7 +81,7 @@ impl Pair {
         };
         match (one(found.certificates), one(found.keys)) {
             (Some(certificate), Some(key)) if belong_together(&key, &certificate) => {
-                Ok(LoadedPair { certificate, key, key_path: key_path.clone() })
+                Ok(LoadedPair { certificate, key, key_path: key_path.clone(), is_pkcs8 })
             }
             _ => Err(not_one.into()),
         }
@@ -94,6 +98,19 @@ impl Pair {
         new_key: Option<&PrivateKey>,
         new_certificate: &Certificate,
     ) -> Result<(), PairError> {
+        self.replace_written(new_key, new_certificate, PrivateKey::to_pem)
+    }
+
+    /// The same with the key in the form in which `write` writes it.
+    ///
+    /// # Errors
+    /// As [`Pair::replace`].
+    pub(crate) fn replace_written(
+        &self,
+        new_key: Option<&PrivateKey>,
+        new_certificate: &Certificate,
+        write: fn(&PrivateKey) -> Secret<String>,
+    ) -> Result<(), PairError> {
         let _lock = self.lock()?;
         let files = self.files(self.has_key_in_certificate()?)?;
         recover(&files)?;
@@ -104,7 +121,7 @@ impl Pair {
         if !belong_together(&key, new_certificate) {
             return Err(PairError::Foreign(self.certificate.clone()));
         }
-        let key_text = key.to_pem();
+        let key_text = write(&key);
         let certificate_text = new_certificate.to_pem();
         match &files {
             Files::One(file) => {

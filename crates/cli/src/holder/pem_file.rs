@@ -28,6 +28,8 @@ pub(crate) struct Pem {
     /// [`super::Collection`].
     pub(crate) certificates: Vec<Certificate>,
     pub(crate) keys: Vec<PrivateKey>,
+    /// Whether the last of the keys is written as PKCS#8.
+    pub(crate) is_pkcs8: bool,
     /// Signed by the keys they are for.
     pub(crate) requests: Vec<SigningRequest>,
     pub(crate) lists: Vec<Crl>,
@@ -65,6 +67,7 @@ impl Pem {
                 self.certificates.push(certificate);
             }
             label if label.ends_with(KEY) => {
+                self.is_pkcs8 = label == KEY;
                 self.keys.push(read_key(&block).map_err(|error| match error {
                     KeyError::Encrypted => PemFileError::Encrypted(path()),
                     source => PemFileError::Key { path: path(), source },

@@ -1,8 +1,8 @@
 //! A certificate takes the place of the one before it, and its key of the key before it.
 
-use base::{Span, Timestamp};
+use base::{Secret, Span, Timestamp};
 use client::compat::caucase::{Authority, Server};
-use x509::{Certificate, KeyKind, KeySpec, PrivateKey, SigningRequest, verify};
+use x509::{Certificate, KeyKind, KeySpec, PrivateKey, PublicKey, SigningRequest, verify};
 
 use super::error::HolderError;
 use super::pair::{LoadedPair, Pair};
@@ -45,11 +45,40 @@ pub(crate) async fn renew(
     rsa_bits: u32,
     now: Timestamp,
 ) -> Result<Certificate, HolderError> {
-    let key = generate(spec_of(&current.certificate, rsa_bits)).await?;
+    let write = PrivateKey::to_pem;
+    renew_written(
+        server,
+        authority,
+        pair,
+        current,
+        authorities,
+        spec_of(&current.certificate, rsa_bits),
+        write,
+        now,
+    )
+    .await
+}
+
+/// The same with a key of this kind, in the form in which `write` writes it.
+///
+/// # Errors
+/// As [`renew`].
+#[expect(clippy::too_many_arguments, reason = "all of it differs from one renewal to the next")]
+pub(crate) async fn renew_written(
+    server: &Server,
+    authority: Authority,
+    pair: &Pair,
+    current: &LoadedPair,
+    authorities: &[Certificate],
+    spec: KeySpec,
+    write: fn(&PrivateKey) -> Secret<String>,
+    now: Timestamp,
+) -> Result<Certificate, HolderError> {
+    let key = generate(spec).await?;
     let request = SigningRequest::build(&key, current.certificate.subject(), &[]);
     let answer = server.renew(authority, &current.certificate, &current.key, &request).await?;
-    let renewed = checked(&answer, &key, authorities, now)?;
-    pair.replace(Some(&key), &renewed)?;
+    let renewed = checked(&answer, key.public(), authorities, now)?;
+    pair.replace_written(Some(&key), &renewed, write)?;
     Ok(renewed)
 }
 
@@ -60,14 +89,14 @@ pub(crate) async fn generate(spec: KeySpec) -> Result<PrivateKey, HolderError> {
 }
 
 /// The certificate in an answer, if it is for `key` and one of `authorities` stands for it at `now`.
-fn checked(
+pub(crate) fn checked(
     answer: &[u8],
-    key: &PrivateKey,
+    key: &PublicKey,
     authorities: &[Certificate],
     now: Timestamp,
 ) -> Result<Certificate, HolderError> {
     let certificate = Certificate::from_pem(answer).map_err(HolderError::NoCertificate)?;
-    if certificate.public_key() != key.public() {
+    if certificate.public_key() != key {
         return Err(HolderError::OtherKey);
     }
     verify(&certificate, authorities, now).map_err(HolderError::Unverified)?;
@@ -118,7 +147,7 @@ mod tests {
         let [ca, other, key] = [(); 3].map(|()| PrivateKey::generate(KeySpec::P256).unwrap());
         let authorities = [certificate(&ca, &ca, 9)];
         let read = |one: &Certificate, day| {
-            checked(one.to_pem().as_bytes(), &key, &authorities, START + Span::days(day))
+            checked(one.to_pem().as_bytes(), key.public(), &authorities, START + Span::days(day))
         };
         let good = certificate(&key, &ca, 5);
         assert_eq!(read(&good, 1).unwrap(), good);
@@ -128,6 +157,9 @@ mod tests {
             read(&certificate(&key, &other, 5), 1),
             Err(HolderError::Unverified(VerifyError::Signature))
         ));
-        assert!(matches!(checked(b"", &key, &authorities, START), Err(HolderError::NoCertificate(_))));
+        assert!(matches!(
+            checked(b"", key.public(), &authorities, START),
+            Err(HolderError::NoCertificate(_))
+        ));
     }
 }

@@ -95,7 +95,7 @@ pub(crate) async fn update_lists(
 ) -> Result<Revoked, HolderError> {
     // What is there and cannot be read is replaced: nobody is trusted for it.
     let found = held.load();
-    let chosen = Lists::chosen(&found.items, &server.lists(authority).await?, trusted, now)?;
+    let chosen = Lists::chosen(&found.items, &server.lists(authority).await?, trusted)?;
     let is_new =
         if chosen.is_new || !found.unreadable.is_empty() { held.store(&chosen.lists)? } else { false };
     Ok(Revoked { lists: chosen.lists, is_new })

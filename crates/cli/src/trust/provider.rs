@@ -7,7 +7,7 @@ use client::v1::{self, trust};
 use serde_json::json;
 use wire::{NewTrustProvider, TrustCertificate, TrustCertificates, TrustProvider};
 
-use super::duration::Duration;
+use crate::duration::Duration;
 use crate::error::CommandError;
 use crate::output;
 use crate::session::{DryRun, Session};

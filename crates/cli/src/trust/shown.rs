@@ -5,7 +5,7 @@ use wire::{
     TrustRelation, TrustRequirer, TrustState,
 };
 
-use super::duration::Duration;
+use crate::duration::Duration;
 use crate::shown::{Detailed, Listed, joined, known};
 
 impl Listed for TrustProvider {

@@ -5,6 +5,8 @@
 
 mod audit;
 mod broken;
+mod ca_commands;
+mod ca_watch;
 mod cache;
 mod caucase_clients;
 mod caucase_programs;

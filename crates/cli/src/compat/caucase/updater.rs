@@ -211,7 +211,7 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
             self.has_written = true;
         }
         let (server, trusted) = (&self.server, trusted.certificates);
-        let update = async || update_lists(server, authority, lists, &trusted, self.now()).await;
+        let update = async || update_lists(server, authority, lists, &trusted).await;
         let revoked = self.patience.with(update).await?;
         if revoked.is_new {
             say("Got new CRL\n")?;

@@ -132,7 +132,7 @@ impl<'l> Work<'l> {
             Authority::Users => &self.users,
         };
         let held = Collection::at(path);
-        let revoked = update_lists(&self.server, authority, &held, trusted, self.clock.now()).await?;
+        let revoked = update_lists(&self.server, authority, &held, trusted).await?;
         self.has_written |= revoked.is_new;
         Ok(())
     }

@@ -106,7 +106,7 @@ fn what_somebody_put_into_a_folder_is_found_by_any_name() {
     std::fs::write(path.join(".x.ca.pem.provost-next"), b.to_pem()).unwrap();
     let collection = Collection::at(path);
     let held = collection.load();
-    assert_eq!(held.items, [a.clone()]);
+    assert_eq!(held.items, std::slice::from_ref(&a));
     assert!(held.unreadable.is_empty(), "{:?}", held.unreadable);
     // It stays, and what is cut short may be somebody who is to be trusted.
     assert!(collection.store(std::slice::from_ref(&a)).unwrap());

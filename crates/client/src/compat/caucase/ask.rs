@@ -192,10 +192,25 @@ impl Server {
     /// # Errors
     /// When connections cannot be prepared.
     pub fn new(url: ServerUrl) -> Result<Self, BuildError> {
+        Self::patient(url, SILENT_AT_MOST)
+    }
+
+    /// The same for whoever waits no longer than so long for the next word of an answer.
+    ///
+    /// # Errors
+    /// When connections cannot be prepared.
+    pub fn patient(url: ServerUrl, silent_at_most: Duration) -> Result<Self, BuildError> {
         // Somebody else in this process may have chosen the same one.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let plain = connections().tls_certs_only([]).build().map_err(BuildError::Tls)?;
+        let builder = connections().read_timeout(silent_at_most).tls_certs_only([]);
+        let plain = builder.build().map_err(BuildError::Tls)?;
         Ok(Self { url, plain, tls: None })
+    }
+
+    /// Another server, asked through the same connections, by nobody in particular.
+    #[must_use]
+    pub fn elsewhere(&self, url: ServerUrl) -> Self {
+        Self { url, plain: self.plain.clone(), tls: None }
     }
 
     /// The same, asked by the user whose certificate and key, PEM, these are.
@@ -211,6 +226,19 @@ impl Server {
         let builder = connections().tls_danger_accept_invalid_certs(true).tls_certs_only([]);
         let tls = builder.identity(identity).build().map_err(BuildError::Tls)?;
         Ok(Self { tls: Some(tls), ..self })
+    }
+
+    /// The same, asked over HTTPS only if its certificate comes from one of `authorities`, PEM; by the `user` whose certificate
+    /// and key these are, or by nobody in particular.
+    ///
+    /// # Errors
+    /// When the authorities are no certificates, or the user's certificate and its key are of no use for TLS.
+    pub fn verified_by(self, authorities: &[u8], user: Option<&Secret<Vec<u8>>>) -> Result<Self, BuildError> {
+        let mut builder = connections().tls_certs_only(crate::client::authorities(authorities)?);
+        if let Some(user) = user {
+            builder = builder.identity(Identity::from_pem(user.expose()).map_err(BuildError::Certificate)?);
+        }
+        Ok(Self { tls: Some(builder.build().map_err(BuildError::Tls)?), ..self })
     }
 
     /// Where it is.

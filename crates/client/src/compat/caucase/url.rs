@@ -28,6 +28,31 @@ pub enum BadServerUrl {
 }
 
 impl ServerUrl {
+    /// The server that one of the two URLs names: that of plain HTTP, or that of HTTPS, whose port is one more.
+    ///
+    /// # Errors
+    /// When it names neither.
+    pub fn by_either_door(text: &str) -> Result<Self, BadServerUrl> {
+        let plain = text.parse();
+        let Err(BadServerUrl::Tls(shown)) = plain else { return plain };
+        let bad = || BadServerUrl::NotAServer(shown.clone());
+        let mut url = Url::parse(text.trim_end_matches('/')).map_err(|_| bad())?;
+        let port = match url.port_or_known_default() {
+            Some(443) => 80,
+            Some(port) => port.checked_sub(1).filter(|port| *port > 0).ok_or_else(bad)?,
+            None => return Err(bad()),
+        };
+        // The scheme first: the port of the other one would be left out.
+        url.set_scheme("http").and_then(|()| url.set_port(Some(port))).map_err(|()| bad())?;
+        url.as_str().trim_end_matches('/').parse()
+    }
+
+    /// Whether it is the same server, however it was written.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.plain == other.plain
+    }
+
     /// The URL of `path`, which begins with a slash, over plain HTTP.
     pub(super) fn plain(&self, path: &str) -> String {
         format!("{}{path}", self.plain)
@@ -93,6 +118,26 @@ mod tests {
             assert_eq!((url.plain("/cas").as_str(), url.tls("/cas").as_str()), (plain, tls));
             assert_eq!(url.to_string(), text);
         }
+    }
+
+    #[test]
+    fn either_door_leads_to_the_server() {
+        for (text, expected) in [
+            ("http://ca:8000", "http://ca:8000"),
+            ("https://ca:8001", "http://ca:8000"),
+            ("https://ca:8001/under/it/", "http://ca:8000/under/it"),
+            ("https://ca", "http://ca"),
+            ("https://ca:81", "http://ca"),
+            ("https://[2001:db8::1]:8010", "http://[2001:db8::1]:8009"),
+        ] {
+            let url = ServerUrl::by_either_door(text).unwrap();
+            assert_eq!(url.plain("/"), expected.parse::<ServerUrl>().unwrap().plain("/"), "{text}");
+        }
+        for text in ["", "ca", "https://ca:1", "https://", "ftp://ca"] {
+            assert!(ServerUrl::by_either_door(text).is_err(), "{text}");
+        }
+        let error = ServerUrl::by_either_door("https://u:secret@ca").unwrap_err().to_string();
+        assert!(!error.contains("secret"), "{error}");
     }
 
     #[test]

@@ -8,12 +8,12 @@ const UNITS: [(char, u32); 5] = [('w', 604_800), ('d', 86_400), ('h', 3_600), ('
 
 /// A number of whole seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Duration(pub(super) u32);
+pub(crate) struct Duration(pub(crate) u32);
 
 /// A text that tells of no duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is written as a number and `s`, `m`, `h`, `d` or `w`: `12h`")]
-pub(super) struct BadDuration;
+pub(crate) struct BadDuration;
 
 impl FromStr for Duration {
     type Err = BadDuration;

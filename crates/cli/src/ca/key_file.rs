@@ -1,0 +1,95 @@
+//! The file of a private key: made once and never replaced here, and for nobody but its owner.
+
+use std::path::Path;
+
+use x509::{KeySpec, PrivateKey};
+
+use super::error::CaCommandError;
+use super::key_kind::KeyFormat;
+use crate::durable::sync_folder_of;
+use crate::holder::renewal::generate;
+use crate::holder::{Pem, PemFileError, exposed};
+use crate::kept_file::{KeptFile, NewFile};
+
+/// Refuses the file at `path` where others may read it or change it.
+pub(super) fn refuse_exposed(path: &Path) -> Result<(), CaCommandError> {
+    match exposed(path) {
+        Some(mode) => Err(CaCommandError::Exposed { path: path.to_owned(), mode }),
+        None => Ok(()),
+    }
+}
+
+/// The one private key in the file at `path`; none where there is no file.
+pub(super) fn read(path: &Path) -> Result<Option<PrivateKey>, CaCommandError> {
+    let mut keys = match Pem::read(path) {
+        Ok(found) => found.keys,
+        Err(PemFileError::Missing(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    match (keys.pop(), keys.len()) {
+        (Some(key), 0) => {
+            refuse_exposed(path)?;
+            Ok(Some(key))
+        }
+        _ => Err(CaCommandError::Content {
+            path: path.to_owned(),
+            what: "there is not exactly one private key in it",
+            hint: Some("name a file that is not there, and a key is made"),
+        }),
+    }
+}
+
+/// The one private key in the file at `path`, which is made where there is none, and whether it was.
+pub(super) async fn read_or_make(
+    path: &Path,
+    spec: KeySpec,
+    format: KeyFormat,
+) -> Result<(PrivateKey, bool), CaCommandError> {
+    if let Some(key) = read(path)? {
+        return Ok((key, false));
+    }
+    let key = generate(spec).await?;
+    write_new(path, format.write(&key).expose().as_bytes()).map_err(CaCommandError::unwritable(path))?;
+    Ok((key, true))
+}
+
+/// Writes a file for its owner alone, whole or not at all, where there is none.
+fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let file = KeptFile::at(path, NewFile::Mode(0o600))?;
+    file.prepare(bytes)?;
+    // Unlike a rename, this fails where somebody else was faster: a key is never replaced.
+    let linked = std::fs::hard_link(file.part(), file.path());
+    let _ = file.remove_part();
+    linked?;
+    sync_folder_of(file.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        write_new(&path, b"one").unwrap();
+        assert!(write_new(&path, b"two").is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"one");
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o7777, 0o600);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_others_may_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let key = PrivateKey::generate(KeySpec::P256).unwrap();
+        assert!(read(&path).unwrap().is_none());
+        write_new(&path, key.to_pem().expose().as_bytes()).unwrap();
+        assert!(read(&path).unwrap().unwrap().public() == key.public());
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(read(&path), Err(CaCommandError::Exposed { mode: 0o640, .. })));
+    }
+}

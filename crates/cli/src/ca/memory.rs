@@ -1,0 +1,129 @@
+//! What was submitted for a key, remembered beside its file until the certificate is there: `.NAME.provost-request`.
+//!
+//! The request is remembered before it is sent, and its number when it is known, so whoever is killed in between asks with the
+//! very same bytes again, under which the server finds what it has.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use client::compat::caucase::{Authority, ServerUrl};
+use serde::{Deserialize, Serialize};
+use x509::SigningRequest;
+
+use super::error::CaCommandError;
+use crate::durable::sync_folder_of;
+use crate::kept_file::{KeptFile, NewFile};
+
+/// What was submitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Submitted {
+    /// To which server.
+    pub(super) server: String,
+    /// To which of its authorities.
+    pub(super) authority: String,
+    /// The request, PEM.
+    pub(super) csr: String,
+    /// Its number, once the server has said it.
+    pub(super) id: Option<String>,
+}
+
+impl Submitted {
+    pub(super) fn new(url: &ServerUrl, authority: Authority, request: &SigningRequest) -> Self {
+        Self { server: url.to_string(), authority: authority.to_string(), csr: request.to_pem(), id: None }
+    }
+
+    /// Whether it is the same thing, asked of the same authority.
+    pub(super) fn is(&self, url: &ServerUrl, authority: Authority, request: &SigningRequest) -> bool {
+        let is_there = ServerUrl::by_either_door(&self.server).is_ok_and(|server| server.is(url));
+        let is_same = SigningRequest::from_pem(self.csr.as_bytes()).is_ok_and(|own| {
+            own.public_key() == request.public_key()
+                && own.subject() == request.subject()
+                && own.extensions() == request.extensions()
+        });
+        is_there && self.authority == authority.name() && is_same
+    }
+}
+
+/// Where it is remembered.
+#[derive(Debug, Clone)]
+pub(super) struct Memory(PathBuf);
+
+impl Memory {
+    /// Beside the file at `path`.
+    pub(super) fn beside(path: &Path) -> Self {
+        let mut name = OsString::from(".");
+        name.push(path.file_name().unwrap_or_default());
+        name.push(".provost-request");
+        Self(path.with_file_name(name))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// What is remembered, if anything is.
+    pub(super) fn read(&self) -> Result<Option<Submitted>, CaCommandError> {
+        let unusable = || CaCommandError::Content {
+            path: self.0.clone(),
+            what: "it is not what was written there about a request",
+            hint: Some("remove it to submit the request again"),
+        };
+        match std::fs::read(&self.0) {
+            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|_| unusable()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => {
+                Err(crate::holder::PemFileError::Unreadable { path: self.0.clone(), source }.into())
+            }
+        }
+    }
+
+    pub(super) fn write(&self, submitted: &Submitted) -> Result<(), CaCommandError> {
+        let written = KeptFile::at(&self.0, NewFile::Mode(0o600))
+            .and_then(|file| file.make((crate::view::json(submitted) + "\n").as_bytes()));
+        written.map(drop).map_err(CaCommandError::unwritable(&self.0))
+    }
+
+    pub(super) fn forget(&self) -> Result<(), CaCommandError> {
+        match std::fs::remove_file(&self.0).and_then(|()| sync_folder_of(&self.0)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(CaCommandError::unwritable(&self.0)(error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use x509::{KeySpec, Name, PrivateKey};
+
+    use super::*;
+
+    #[test]
+    fn what_was_submitted_is_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = Memory::beside(&folder.path().join("web.key"));
+        assert_eq!(memory.path(), folder.path().join(".web.key.provost-request"));
+        assert_eq!(memory.read().unwrap(), None);
+        memory.forget().unwrap();
+        let key = PrivateKey::generate(KeySpec::P256).unwrap();
+        let request = |name| SigningRequest::build(&key, &Name::from_common_name(name).unwrap(), &[]);
+        let url: ServerUrl = "http://ca:8000".parse().unwrap();
+        let mut submitted = Submitted::new(&url, Authority::Services, &request("web"));
+        submitted.id = Some("7".into());
+        memory.write(&submitted).unwrap();
+        let read = memory.read().unwrap().unwrap();
+        assert_eq!(read, submitted);
+        // ECDSA signs in another way each time, and it is the same request nevertheless.
+        assert!(read.is(&"http://ca:8000/".parse().unwrap(), Authority::Services, &request("web")));
+        assert!(!read.is(&url, Authority::Users, &request("web")));
+        assert!(!read.is(&url, Authority::Services, &request("other")));
+        assert!(!read.is(&"http://other:8000".parse().unwrap(), Authority::Services, &request("web")));
+        memory.forget().unwrap();
+        assert_eq!(memory.read().unwrap(), None);
+        std::fs::write(memory.path(), "half").unwrap();
+        assert!(matches!(memory.read(), Err(CaCommandError::Content { .. })));
+    }
+}
