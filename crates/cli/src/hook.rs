@@ -224,7 +224,22 @@ mod tests {
     /// Also one that has started others, which would hold what comes after it.
     #[test]
     fn a_hook_that_takes_too_long_is_ended() {
-        let ended = run("sleep 600 & sleep 600", Duration::from_millis(500));
+        let folder = tempfile::tempdir().unwrap();
+        let pids = folder.path().join("pids");
+        let command = format!("echo $$ >>{0}; sleep 600 & echo $! >>{0}; sleep 600", pids.display());
+        let ended = run(&command, Duration::from_millis(500));
         assert_eq!(ended, Err("took longer than 0.5 s, and was ended".to_owned()));
+        let pids = std::fs::read_to_string(pids).unwrap();
+        assert_eq!(pids.lines().count(), 2, "{pids}");
+        // A moment passes between the signal and the end. Whoever waits for the shell is gone with the runtime.
+        let lives = |pid: &str| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            !stat.is_empty() && !stat.contains(") Z ")
+        };
+        let until = std::time::Instant::now() + Duration::from_secs(30);
+        while pids.lines().any(lives) {
+            assert!(std::time::Instant::now() < until, "they are still there: {pids}");
+            std::thread::yield_now();
+        }
     }
 }

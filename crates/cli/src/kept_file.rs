@@ -172,7 +172,14 @@ impl KeptFile {
             let now = file.metadata()?;
             if (now.uid(), now.gid()) != (owner, group) {
                 step();
-                fchown(&file, Some(owner), Some(group))?;
+                match fchown(&file, Some(owner), Some(group)) {
+                    // It may be somebody else's whose group one belongs to: then it is one's own from now on, and the
+                    // group's as before.
+                    Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                        fchown(&file, None, Some(group))?
+                    }
+                    done => done?,
+                }
             }
         }
         // Behind the owner, with whom some of it goes.

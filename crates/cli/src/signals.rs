@@ -55,7 +55,10 @@ impl Signals {
     /// The same, but for one that means something else to whoever catches it.
     pub(crate) fn catch_but(other: Option<Number>) -> io::Result<Self> {
         let mut caught = Vec::new();
-        for number in ASKING.into_iter().filter(|number| Some(*number) != other) {
+        // What whoever started this had ignored stays ignored: `nohup`, and what a shell puts into the background.
+        let ignored = ignored(&std::fs::read_to_string("/proc/self/status").unwrap_or_default());
+        let is_ours = |number: &Number| Some(*number) != other && ignored & (1 << (number.as_raw() - 1)) == 0;
+        for number in ASKING.into_iter().filter(is_ours) {
             let kind = SignalKind::from_raw(number.as_raw());
             caught.push((kind, signal(kind)?));
         }
@@ -85,6 +88,12 @@ impl Signals {
         })
         .await
     }
+}
+
+/// The signals that are ignored, a bit for each from the first one on, as proc(5) tells them; none where it does not.
+fn ignored(status: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 /// What a terminal stops a program with, for whoever has something to put in order before: it is theirs to stop.
@@ -128,4 +137,15 @@ pub(crate) fn for_another(kind: SignalKind) -> Number {
 /// The exit code of a program that a signal ended, as shells tell it.
 pub(crate) fn exit_code(signal: i32) -> u8 {
     u8::try_from(signal).map_or(u8::MAX, |number| number.saturating_add(128))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_ignored_is_known() {
+        assert_eq!(ignored("Name:\ta\nSigIgn:\t0000000000001001\nSigCgt:\tff\n"), 0x1001);
+        assert_eq!(ignored(""), 0);
+    }
 }

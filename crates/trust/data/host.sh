@@ -427,6 +427,17 @@ prepare_keystore() {
     sum=$(digest "$work/bundle")
 }
 
+# Owes the hook, before what it is about becomes another one.
+owe() {
+    was_owed=$([ -e "$state/owed.$key" ] && echo 1 || :)
+    if [ -n "$on_change" ]; then : >"$state/owed.$key"; fi
+}
+
+# What it was to be told of has not come about.
+owe_nothing_new() {
+    [ "$(digest "$path")" != "$is" ] || [ -n "$was_owed" ] || rm -f "$state/owed.$key"
+}
+
 # Writes the certificates to $path, beside it first.
 put_place() {
     prepare_content || { tell "cannot $index" 'the host has no room for what was sent'; return; }
@@ -448,15 +459,14 @@ put_place() {
         tell "keystore $index" "$(words "$work/why")"
         return
     fi
-    if [ "$is" != "$sum" ]; then
-        if [ -n "$on_change" ]; then : >"$state/owed.$key"; fi
-    fi
+    if [ "$is" != "$sum" ]; then owe; fi
     # On record before it is there, so that it is known whose it is, whoever is killed in between.
     printf '%s\n' "$sum" "$path" "$made" "$stamped" >"$work/place"
     cp "$work/place" "$state/putting.$key" || { tell "cannot $index" "there is no room in $state"; return; }
     settle "$state/putting.$key" "$state"
     [ -d "$place_folder" ] || (umask 022 && mkdir -p "$place_folder") 2>"$work/said" || {
         tell "cannot $index" "$(words "$work/said")"
+        owe_nothing_new
         return
     }
     (
@@ -472,6 +482,7 @@ put_place() {
     ) 2>"$work/said" || {
         rm -f "$beside"
         tell "cannot $index" "$(words "$work/said")"
+        owe_nothing_new
         return
     }
     mv -f "$state/putting.$key" "$state/place.$key"
@@ -486,12 +497,14 @@ remove_kept() {
 # Removes the file, if it is one that we kept.
 drop_place() {
     [ -e "$state/place.$key" ] || return
-    if [ -n "$on_change" ]; then : >"$state/owed.$key"; fi
+    is=$(digest "$path")
+    owe
     settle "$state"
     if remove_kept; then
         rm -f "$state/place.$key"
     else
         tell "cannot $index" "$(words "$work/said")"
+        owe_nothing_new
     fi
 }
 

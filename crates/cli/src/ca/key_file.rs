@@ -7,7 +7,6 @@ use x509::{KeySpec, PrivateKey};
 use super::error::CaCommandError;
 use super::key_kind::KeyFormat;
 use crate::durable::sync_folder_of;
-use crate::holder::renewal::generate;
 use crate::holder::{Pem, PemFileError, exposed};
 use crate::kept_file::{KeptFile, NewFile};
 
@@ -48,7 +47,7 @@ pub(super) async fn read_or_make(
     if let Some(key) = read(path)? {
         return Ok((key, false));
     }
-    let key = generate(spec).await?;
+    let key = PrivateKey::generate(spec)?;
     write_new(path, format.write(&key).expose().as_bytes()).map_err(CaCommandError::unwritable(path))?;
     Ok((key, true))
 }

@@ -210,7 +210,7 @@ impl<T: Item> Collection<T> {
         Ok(is_another)
     }
 
-    fn is_folder(&self) -> bool {
+    pub(crate) fn is_folder(&self) -> bool {
         match self.path.metadata() {
             Ok(found) => found.is_dir(),
             Err(error) => error.kind() == io::ErrorKind::NotFound && !has_extension(&self.path),

@@ -1,7 +1,8 @@
 //! Two programs do not write into one folder at once.
 //!
 //! The folder itself is locked (flock(2)), so nothing is left behind; whoever is killed holds nothing any more. Programs
-//! that know nothing of it, such as the Python ones, are not kept from anything.
+//! that know nothing of it, such as the Python ones, are not kept from anything. Some file systems (NFS) lock no folders;
+//! there nobody is kept from anything, and each file is still replaced as a whole.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use base::{Explain, Kind};
 
 /// How long is waited for somebody else, who writes a few files.
-const WITHIN: Duration = Duration::from_secs(10);
+const WITHIN: Duration = Duration::from_secs(3);
 /// Between one look and the next.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -40,11 +41,19 @@ impl FolderLock {
             match folder.try_lock() {
                 Ok(()) => return Ok(Self { folder }),
                 Err(TryLockError::WouldBlock) => pause(),
+                Err(TryLockError::Error(source)) if is_without_locks(&source) => return Ok(Self { folder }),
                 Err(TryLockError::Error(source)) => return Err(unusable(source)),
             }
         }
         Err(WriteError::Busy { folder: path.to_owned(), within })
     }
+}
+
+/// Whether it is the file system that has no locks for folders.
+fn is_without_locks(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    errno.is_some_and(|errno| [Errno::BADF, Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOSYS].contains(&errno))
 }
 
 #[expect(
@@ -95,7 +104,15 @@ impl Explain for WriteError {
             Self::Busy { folder, .. } => {
                 Some(format!("`fuser -v {}` shows who has it open", folder.display()))
             }
-            Self::Unwritable { .. } => None,
+            Self::Unwritable { source, .. } => match source.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    Some("files are replaced as a whole: their folder has to be writable, too".into())
+                }
+                io::ErrorKind::ResourceBusy => {
+                    Some("it is a mount by itself, and cannot be replaced: mount its folder instead".into())
+                }
+                _ => None,
+            },
         }
     }
 }

@@ -159,7 +159,13 @@ impl Pair {
         let _lock = self.lock()?;
         // What cannot be read has no key that would be in use.
         let has_key = look(&self.certificate)?.is_some_and(|found| !found.keys.is_empty());
-        recover(&self.files(has_key)?)
+        let files = self.files(has_key)?;
+        if let Files::One(_) = &files {
+            // Where the key's own file is not in use, what was to become it is of no use either.
+            let key = file(&self.key, KEY)?;
+            key.remove_part().map_err(|source| WriteError::Unwritable { path: key.part(), source })?;
+        }
+        recover(&files)
     }
 
     /// Keeps other programs from writing the pair.

@@ -10,7 +10,7 @@ use x509::Serial;
 
 use super::error::CommandError;
 use super::work::Work;
-use super::{Mode, VERSION, days, key_bits, python};
+use super::{Mode, VERSION, days, key_bits, python, share_no_file};
 use crate::hook;
 use crate::output;
 
@@ -127,6 +127,8 @@ pub(super) fn pairs(values: &[OsString]) -> impl Iterator<Item = (&OsString, Pat
 
 impl Line {
     pub(super) async fn run(self, clock: &Clock) -> Result<u8, CommandError> {
+        let authorities = [&self.ca_crt, &self.user_ca_crt];
+        share_no_file(&authorities, &[&self.crl, &self.user_crl])?;
         if self.decides_twice() {
             output::note(
                 "A given CSR_ID cannot be in more than one of --sign-csr, --sign-csr-with and --reject-csr",
@@ -136,13 +138,13 @@ impl Line {
         let mut work = Work::new(&self, clock)?;
         let done = work.all().await;
         // Whatever else went wrong: who uses a file is to know that it is another one.
-        let hook_failed = match &self.on_renew {
-            Some(command) if work.has_written => {
-                !hook::call(command).await.map_err(CommandError::Hook)?.success()
-            }
-            _ => false,
+        let told = match &self.on_renew {
+            Some(command) if work.has_written => Some(hook::call(command).await),
+            _ => None,
         };
         done?;
+        let told = told.transpose().map_err(CommandError::Hook)?;
+        let hook_failed = told.is_some_and(|status| !status.success());
         Ok(match work {
             _ if hook_failed => HOOK_FAILED,
             Work { has_error: true, .. } => ERROR,

@@ -54,6 +54,9 @@ pub(super) enum CommandError {
     /// A request that was waited for is gone.
     #[error("request {0} is gone, and there is no certificate: it was rejected")]
     Rejected(String),
+    /// One file is to be two things.
+    #[error("{} cannot have both the CA certificates and the revocation lists in it: name two files, or a folder", .0.display())]
+    Shared(PathBuf),
     /// There is nothing to begin with.
     #[error("there is no certificate in {}, and no --csr to ask for one with", .0.display())]
     NothingToBeginWith(PathBuf),
@@ -166,6 +169,7 @@ impl Explain for CommandError {
             | Self::Untrusted(_)
             | Self::OtherKey(_)
             | Self::NoRequest(_)
+            | Self::Shared(_)
             | Self::NothingToBeginWith(_)
             | Self::NotItsKey { .. }
             | Self::Unverified { .. }

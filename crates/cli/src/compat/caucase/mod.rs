@@ -33,9 +33,9 @@ use clap::error::ErrorKind;
 use clap::{Parser, ValueEnum};
 use client::compat::caucase::Authority;
 use tokio::signal::unix::SignalKind;
-use x509::SigningRequest;
+use x509::{Certificate, SigningRequest};
 
-use crate::holder::{Pem, exposed};
+use crate::holder::{Collection, Pem, exposed};
 use crate::output;
 use crate::signals::{self, Signals};
 use error::CommandError;
@@ -232,6 +232,16 @@ fn request_in(path: &Path) -> Result<SigningRequest, CommandError> {
     match found.requests.pop() {
         Some(request) if blocks == 1 => Ok(request),
         _ => Err(CommandError::NotOneRequest { path: path.to_owned(), requests, blocks }),
+    }
+}
+
+/// Refuses CA certificates and revocation lists in one file: each would take the place of the other, and whoever is asked
+/// next would be trusted for being the first. They may share a folder.
+fn share_no_file(authorities: &[&PathBuf], lists: &[&PathBuf]) -> Result<(), CommandError> {
+    let is_file = |path: &Path| !Collection::<Certificate>::at(path).is_folder();
+    match authorities.iter().find(|path| lists.contains(path) && is_file(path)) {
+        Some(path) => Err(CommandError::Shared((*path).clone())),
+        None => Ok(()),
     }
 }
 

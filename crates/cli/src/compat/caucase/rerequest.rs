@@ -7,7 +7,7 @@ use clap::{ArgAction, Parser};
 use x509::{KeySpec, PrivateKey, SigningRequest};
 
 use super::error::CommandError;
-use super::{Ended, VERSION, key_bits, request_in, usage};
+use super::{Ended, VERSION, Warnings, key_bits, request_in, usage};
 use crate::kept_file::{KeptFile, NewFile};
 
 /// Make a new key and a signing request with the subject and all extensions of another one
@@ -51,12 +51,15 @@ impl Line {
             return Err(unwritable(&self.csr)(error).into());
         }
         key_file.finish().map_err(unwritable(&self.key))?;
-        Ok(request_file.finish().map_err(unwritable(&self.csr))?)
+        request_file.finish().map_err(unwritable(&self.csr))?;
+        Warnings::of("caucase-rerequest").look(&self.key);
+        Ok(())
     }
 }
 
 fn file(path: &Path, new: NewFile) -> Result<KeptFile, CommandError> {
-    KeptFile::at(path, new).map_err(unwritable(path.to_owned()))
+    // What is left by one that was killed, the next one replaces.
+    Ok(KeptFile::at(path, new).map_err(unwritable(path.to_owned()))?.alone())
 }
 
 fn unwritable(path: PathBuf) -> impl FnOnce(io::Error) -> CommandError {

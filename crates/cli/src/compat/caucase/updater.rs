@@ -1,18 +1,20 @@
 //! `caucase-updater` (caucase contract, 7.3): obtains a certificate, and keeps it, those whom its holder trusts and what was
 //! revoked up to date, for as long as it is left to. All it knows is on the disk.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 
 use base::{Clock, Span, Timestamp};
 use clap::{ArgAction, Parser};
 use client::compat::caucase::{Authority, Server, ServerUrl};
-use std::os::unix::process::ExitStatusExt as _;
 use x509::{Certificate, Crl, PublicKey, SigningRequest, verify};
 
 use super::error::CommandError;
-use super::{Mode, VERSION, Warnings, days, key_bits, network, request_in, wake};
+use super::work::is_signed_by_one_of;
+use super::{Mode, VERSION, Warnings, days, key_bits, network, request_in, share_no_file, wake};
 use crate::holder::{
-    Collection, HolderError, Pair, Pem, PemFileError, append, renewal, update_authorities, update_lists,
+    Collection, HolderError, Pair, Pem, PemFileError, Recovered, append, renewal, update_authorities,
+    update_lists,
 };
 use crate::hook;
 use crate::output;
@@ -78,6 +80,7 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) async fn run(self, clock: &Clock) -> Result<u8, CommandError> {
+        share_no_file(&[&self.cas_ca, &self.ca], &[&self.crl])?;
         let sleep = async |span: Span| tokio::time::sleep(span.as_duration()).await;
         let mut keeper = Keeper {
             authority: self.mode.authority(),
@@ -93,6 +96,7 @@ impl Line {
             patience: Patience { clock, sleep },
             warnings: Warnings::of("caucase-updater"),
             has_written: false,
+            has_new_authorities: false,
         };
         keeper.live().await
     }
@@ -110,6 +114,8 @@ struct Keeper<'l, S> {
     patience: Patience<'l, S>,
     warnings: Warnings,
     has_written: bool,
+    /// Whether there are CA certificates of which nothing was said yet.
+    has_new_authorities: bool,
 }
 
 impl<S: AsyncFn(Span)> Keeper<'_, S> {
@@ -126,8 +132,11 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
             if self.services != self.authorities {
                 self.update_services().await?;
             }
-            wake_up = self.update().await?;
-            if self.has_written && !self.run_hook().await? {
+            let looked = self.update().await;
+            // Also where something went wrong behind what was written: the next start would know nothing of it.
+            let is_told = if self.has_written { self.run_hook().await } else { Ok(true) };
+            wake_up = looked?;
+            if !is_told? {
                 return Ok(0);
             }
             self.has_written = false;
@@ -147,7 +156,7 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
     /// Obtains the first certificate, if there is none.
     async fn begin(&mut self) -> Result<(), CommandError> {
         let Some(pair) = self.pair.clone() else { return Ok(()) };
-        pair.recover()?;
+        self.has_written |= pair.recover()? == Recovered::Finished;
         let found = match Pem::read(&pair.certificate) {
             Err(PemFileError::Missing(_)) => Pem::default(),
             found => found?,
@@ -168,14 +177,19 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
             // The certificate would be of no use to anybody.
             return Err(CommandError::NotItsKey { request: path.clone(), key: key_path.clone() });
         }
-        let certificate = self.obtain(&request).await?;
+        let (id, certificate) = self.obtain(&request).await?;
+        // It came over plain HTTP, and is not to be got rid of by itself.
+        let trusted = self.update_trusted().await?;
+        if !is_signed_by_one_of(&certificate, &trusted) {
+            return Err(CommandError::Untrusted(id));
+        }
         append(&pair.certificate, &certificate.to_pem())?;
         self.has_written = true;
         say("Bootstrap done\n")
     }
 
     /// Submits a request, and waits until somebody has approved it.
-    async fn obtain(&self, request: &SigningRequest) -> Result<Certificate, CommandError> {
+    async fn obtain(&self, request: &SigningRequest) -> Result<(String, Certificate), CommandError> {
         let (server, authority) = (&self.server, self.authority);
         let text = request.to_pem();
         let submit = async || Ok(server.submit(authority, &text).await?);
@@ -194,23 +208,29 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
         };
         let certificate = Certificate::from_pem(&answer).map_err(HolderError::NoCertificate)?;
         if is_for(&certificate, request.public_key()) {
-            Ok(certificate)
+            Ok((id, certificate))
         } else {
             Err(CommandError::OtherKey(id))
         }
     }
 
-    /// Looks after everything once, and says when to do so again.
-    async fn update(&mut self) -> Result<Timestamp, CommandError> {
-        let (server, authority) = (&self.server, self.authority);
-        let (held, lists) = (&self.authorities, &self.lists);
+    /// Brings up to date who stands for the certificate.
+    async fn update_trusted(&mut self) -> Result<Vec<Certificate>, CommandError> {
+        let (server, authority, held) = (&self.server, self.authority, &self.authorities);
         let update = async || update_authorities(server, authority, held, None, self.now()).await;
         let trusted = self.patience.with(update).await?;
-        if trusted.is_new {
+        self.has_written |= trusted.is_new;
+        self.has_new_authorities |= trusted.is_new;
+        Ok(trusted.certificates)
+    }
+
+    /// Looks after everything once, and says when to do so again.
+    async fn update(&mut self) -> Result<Timestamp, CommandError> {
+        let trusted = self.update_trusted().await?;
+        if std::mem::take(&mut self.has_new_authorities) {
             say("Got new CA\n")?;
-            self.has_written = true;
         }
-        let (server, trusted) = (&self.server, trusted.certificates);
+        let (server, authority, lists) = (&self.server, self.authority, &self.lists);
         let update = async || update_lists(server, authority, lists, &trusted).await;
         let revoked = self.patience.with(update).await?;
         if revoked.is_new {
@@ -231,7 +251,7 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
         trusted: &[Certificate],
     ) -> Result<Option<Certificate>, CommandError> {
         let Some(pair) = &self.pair else { return Ok(None) };
-        pair.recover()?;
+        self.has_written |= pair.recover()? == Recovered::Finished;
         let found = pair.load()?;
         self.warnings.look(&found.key_path);
         let path = || pair.certificate.clone();

@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use base::{Clock, Secret};
+use base::{Clock, Secret, report};
 use client::compat::caucase::{Authority, Pending, Server};
 use x509::oid::ObjectIdentifier;
 use x509::{Certificate, PrivateKey, SigningRequest, extension, oid, pem, verify};
@@ -13,8 +13,8 @@ use super::caucase::{Line, pairs};
 use super::error::CommandError;
 use super::{Warnings, python, request_in};
 use crate::holder::{
-    Appended, Collection, HolderError, LoadedPair, NotOnePair, Pair, PairError, Pem, append,
-    append_certificate, renewal, update_authorities, update_lists,
+    Appended, Collection, HolderError, LoadedPair, NotOnePair, Pair, PairError, Pem, PemFileError, Recovered,
+    append, append_certificate, renewal, update_authorities, update_lists,
 };
 use crate::output;
 
@@ -183,11 +183,18 @@ impl<'l> Work<'l> {
         let how = if is_automatic(&certificate) { "automatically" } else { "manually" };
         said(&format!("{id} was (originally) {how} approved\n"))?;
         let path_shown = path.display();
-        match append_certificate(path, &certificate)? {
-            Appended::Done => {}
-            Appended::NotOneKey => self
+        match append_certificate(path, &certificate) {
+            Err(error) if is_about_content(&error) => {
+                self.error(format_args!(
+                    "Expected to find exactly one privatekey key in {path_shown}, skipping"
+                ));
+                output::note(format_args!("caucase: {}", report(&error)));
+            }
+            Err(error) => return Err(error.into()),
+            Ok(Appended::Done) => {}
+            Ok(Appended::NotOneKey) => self
                 .error(format_args!("Expected to find exactly one privatekey key in {path_shown}, skipping")),
-            Appended::DoesNotMatch => {
+            Ok(Appended::DoesNotMatch) => {
                 self.error(format_args!("Key in {path_shown} does not match retrieved certificate, skipping"))
             }
         }
@@ -235,13 +242,13 @@ impl<'l> Work<'l> {
 
     /// The certificate and the key of a pair, if there is exactly one of each; otherwise it was said that there is not.
     fn pair(&mut self, pair: &Pair, key: &Path) -> Result<Option<LoadedPair>, CommandError> {
-        pair.recover()?;
+        self.has_written |= pair.recover()? == Recovered::Finished;
         match pair.load() {
             Ok(found) => {
                 self.warnings.look(&found.key_path);
                 Ok(Some(found))
             }
-            Err(PairError::NotOnePair(_)) => {
+            Err(error) if is_about_content(&error) => {
                 let mut paths = vec![pair.certificate.as_path()];
                 if key != Path::new("") && key != pair.certificate {
                     paths.push(key);
@@ -250,6 +257,7 @@ impl<'l> Work<'l> {
                 self.error(format_args!(
                     "Could not find (exactly) one matching key pair in {paths}, skipping"
                 ));
+                output::note(format_args!("caucase: {}", report(&error)));
                 Ok(None)
             }
             Err(error) => Err(error.into()),
@@ -269,6 +277,12 @@ impl<'l> Work<'l> {
         self.has_error = true;
         output::note(what);
     }
+}
+
+/// Whether a file could be read, and what is in it is not one key and its certificate: no PEM, or half of it, is neither.
+fn is_about_content(error: &PairError) -> bool {
+    use PemFileError::{Broken, NotPem};
+    matches!(error, PairError::NotOnePair(_) | PairError::File(NotPem { .. } | Broken { .. }))
 }
 
 /// A line of the list of requests. One that cannot be read has a line, too: it can be rejected.
@@ -317,7 +331,8 @@ fn is_request(text: &str) -> bool {
     })
 }
 
-fn is_signed_by_one_of(certificate: &Certificate, authorities: &[Certificate]) -> bool {
+/// Whether one of `authorities` signed it.
+pub(super) fn is_signed_by_one_of(certificate: &Certificate, authorities: &[Certificate]) -> bool {
     authorities.iter().any(|authority| {
         authority.subject() == certificate.issuer()
             && certificate.verify_signature(authority.public_key()).is_ok()
