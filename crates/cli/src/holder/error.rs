@@ -54,9 +54,6 @@ pub(crate) enum HolderError {
     /// No key can be made.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// No thread makes the key.
-    #[error("no key could be made")]
-    Runtime,
 }
 
 impl HolderError {
@@ -78,7 +75,6 @@ impl Explain for HolderError {
             Self::Pair(error) => error.kind(),
             Self::NoCertificate(_) | Self::OtherKey | Self::Unverified(_) => Kind::Invalid,
             Self::Key(error) => error.kind(),
-            Self::Runtime => Kind::Internal,
         }
     }
 
@@ -98,7 +94,7 @@ impl Explain for HolderError {
             Self::Write(error) => error.help(),
             Self::Pair(error) => error.help(),
             Self::Key(error) => error.help(),
-            Self::NoCertificate(_) | Self::OtherKey | Self::Unverified(_) | Self::Runtime => None,
+            Self::NoCertificate(_) | Self::OtherKey | Self::Unverified(_) => None,
         }
     }
 }
