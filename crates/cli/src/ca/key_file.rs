@@ -7,6 +7,7 @@ use x509::{KeySpec, PrivateKey};
 use super::error::CaCommandError;
 use super::key_kind::KeyFormat;
 use crate::durable::sync_folder_of;
+use crate::holder::renewal::generate;
 use crate::holder::{Pem, PemFileError, exposed};
 use crate::kept_file::{KeptFile, NewFile};
 
@@ -47,7 +48,7 @@ pub(super) async fn read_or_make(
     if let Some(key) = read(path)? {
         return Ok((key, false));
     }
-    let key = PrivateKey::generate(spec)?;
+    let key = generate(spec).await?;
     write_new(path, format.write(&key).expose().as_bytes()).map_err(CaCommandError::unwritable(path))?;
     Ok((key, true))
 }

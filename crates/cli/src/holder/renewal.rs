@@ -74,12 +74,18 @@ pub(crate) async fn renew_written(
     write: fn(&PrivateKey) -> Secret<String>,
     now: Timestamp,
 ) -> Result<Certificate, HolderError> {
-    let key = PrivateKey::generate(spec)?;
+    let key = generate(spec).await?;
     let request = SigningRequest::build(&key, current.certificate.subject(), &[]);
     let answer = server.renew(authority, &current.certificate, &current.key, &request).await?;
     let renewed = checked(&answer, key.public(), authorities, now)?;
     pair.replace_written(Some(&key), &renewed, write)?;
     Ok(renewed)
+}
+
+/// Makes a key, which may take seconds, in which nothing else is done; whoever else is ready comes first.
+pub(crate) async fn generate(spec: KeySpec) -> Result<PrivateKey, HolderError> {
+    tokio::task::yield_now().await;
+    Ok(PrivateKey::generate(spec)?)
 }
 
 /// The certificate in an answer, if it is for `key` and one of `authorities` stands for it at `now`.

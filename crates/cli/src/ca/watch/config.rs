@@ -157,6 +157,8 @@ fn parse(text: &str, path: &Path) -> Result<Config, Vec<Problem>> {
         return Ok(config);
     }
     reader.problems.sort_by_key(|problem| problem.line);
+    // What is wrong with what is said for all is met with each.
+    reader.problems.dedup();
     Err(reader.problems)
 }
 
@@ -181,7 +183,8 @@ struct Tables<'d> {
 
 impl<'d> Tables<'d> {
     fn get(&self, name: &str) -> Option<Said<'d>> {
-        said(self.own, name).or_else(|| said(self.defaults?, name))
+        let defaults = self.defaults.filter(|_| COMMON.contains(&name));
+        said(self.own, name).or_else(|| said(defaults?, name))
     }
 }
 
