@@ -31,12 +31,12 @@ mod unfinished;
 mod witness;
 
 pub(crate) use append::{Appended, append, append_certificate};
-pub(crate) use collection::{Collection, Held, Item};
+pub(crate) use collection::Collection;
 pub(crate) use error::HolderError;
 pub(crate) use folder_lock::WriteError;
 pub(crate) use pair::{LoadedPair, Pair};
 pub(crate) use pair_error::{NotOnePair, PairError};
 pub(crate) use pem_file::{Pem, exposed};
-pub(crate) use pem_file_error::{Der, PemFileError};
-pub(crate) use trusted::{Revoked, Trusted, update_authorities, update_lists};
+pub(crate) use pem_file_error::PemFileError;
+pub(crate) use trusted::{Trusted, update_authorities, update_lists};
 pub(crate) use unfinished::Recovered;

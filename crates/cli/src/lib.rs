@@ -29,7 +29,6 @@ mod durable;
 mod duration;
 mod error;
 pub mod fleet;
-#[expect(dead_code, unused_imports, reason = "the programs of a certificate's holder use it next")]
 mod holder;
 mod hook;
 mod host;

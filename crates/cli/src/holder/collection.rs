@@ -26,7 +26,7 @@ use crate::kept_file::{KeptFile, NewFile};
 const PART: &str = ".provost-next";
 
 /// What there may be a collection of.
-pub(crate) trait Item: Sized {
+pub(crate) trait Item: Sized + PartialEq {
     /// What its BEGIN line says.
     const LABEL: &'static str;
     /// How the names of files in a folder end.
@@ -162,6 +162,15 @@ impl<T: Item> Collection<T> {
         }
         let file = self.file(&self.path)?;
         let _lock = FolderLock::around(file.path())?;
+        if self.path.exists() {
+            let mut held = Held::<T> { items: Vec::new(), unreadable: Vec::new() };
+            held.add(&self.path);
+            // However it is written, and whatever stands beside it.
+            if held.unreadable.is_empty() && held.items == items {
+                return Ok(false);
+            }
+            refuse_others(&self.path, T::BYTES_MAX)?;
+        }
         let text: String = items.iter().map(T::to_pem).collect();
         file.make(text.as_bytes()).map_err(|source| unwritable(&self.path, source))
     }
@@ -296,6 +305,16 @@ fn files(folder: &Path, suffix: &str) -> io::Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
+}
+
+/// Refuses to replace what somebody would miss: a private key, or something that is no PEM at all.
+fn refuse_others(path: &Path, bytes_max: usize) -> Result<(), WriteError> {
+    let what = match blocks(path, bytes_max) {
+        Ok(found) if found.iter().any(|block| block.label.ends_with(pem_file::KEY)) => "a private key",
+        Err(PemFileError::NotPem { .. }) => "something that is no PEM",
+        _ => return Ok(()),
+    };
+    Err(WriteError::Precious { path: path.to_owned(), what })
 }
 
 /// Whether it is being written, or left from that.

@@ -17,11 +17,23 @@ pub(crate) enum HolderError {
     #[error(transparent)]
     Ask(#[from] AskError),
     /// What the server says of its CA certificates cannot be used.
-    #[error(transparent)]
-    Authorities(#[from] Unusable),
+    #[error("what {url} says of its CA certificates cannot be used")]
+    Authorities {
+        /// The server.
+        url: String,
+        /// Why not.
+        #[source]
+        source: Unusable,
+    },
     /// What it says of revoked certificates cannot be used.
-    #[error(transparent)]
-    Lists(#[from] UnusableLists),
+    #[error("what {url} says was revoked cannot be used")]
+    Lists {
+        /// The server.
+        url: String,
+        /// Why not.
+        #[source]
+        source: UnusableLists,
+    },
     /// CA certificates are held, and none of them is valid: whoever answers now may be anybody.
     #[error("Local trust store is unusable: no CA certificate in {} is valid and signed by itself", .0.display())]
     NoneValid(PathBuf),
@@ -67,8 +79,8 @@ impl Explain for HolderError {
     fn kind(&self) -> Kind {
         match self {
             Self::Ask(error) => error.kind(),
-            Self::Authorities(error) => error.kind(),
-            Self::Lists(error) => error.kind(),
+            Self::Authorities { source, .. } => source.kind(),
+            Self::Lists { source, .. } => source.kind(),
             Self::NoneValid(_) | Self::NotPinned { .. } => Kind::Forbidden,
             Self::File(error) => error.kind(),
             Self::Write(error) => error.kind(),
@@ -81,8 +93,9 @@ impl Explain for HolderError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Ask(error) => error.help(),
-            Self::Authorities(error) => error.help(),
-            Self::Lists(error) => error.help(),
+            Self::Authorities { .. } | Self::Lists { .. } => {
+                Some("is it the server whose CA certificates are trusted here, and nobody in between?".into())
+            }
             Self::NoneValid(path) => Some(format!(
                 "is the clock right? If it is, get the authority's certificate from somebody whom you trust into {}",
                 path.display()

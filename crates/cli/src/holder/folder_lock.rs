@@ -49,6 +49,13 @@ impl FolderLock {
     }
 }
 
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Not only closed: a process that is being started at this moment has it open, too, until it is another program.
+        let _ = self.folder.unlock();
+    }
+}
+
 /// Whether it is the file system that has no locks for folders.
 fn is_without_locks(error: &io::Error) -> bool {
     use rustix::io::Errno;
@@ -75,6 +82,14 @@ pub(crate) enum WriteError {
         /// For how long it was waited for.
         within: Duration,
     },
+    /// There is something else in it, which would be lost.
+    #[error("{} has {what} in it, and is not replaced", path.display())]
+    Precious {
+        /// The file.
+        path: PathBuf,
+        /// What.
+        what: &'static str,
+    },
     /// The system refuses it. It is what it was before.
     #[error("could not write {}", path.display())]
     Unwritable {
@@ -89,7 +104,7 @@ pub(crate) enum WriteError {
 impl Explain for WriteError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Busy { .. } => Kind::Conflict,
+            Self::Busy { .. } | Self::Precious { .. } => Kind::Conflict,
             Self::Unwritable { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::Full,
                 io::ErrorKind::PermissionDenied => Kind::Forbidden,
@@ -104,6 +119,7 @@ impl Explain for WriteError {
             Self::Busy { folder, .. } => {
                 Some(format!("`fuser -v {}` shows who has it open", folder.display()))
             }
+            Self::Precious { .. } => Some("name a file of its own for it, or a folder".into()),
             Self::Unwritable { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied => {
                     Some("files are replaced as a whole: their folder has to be writable, too".into())

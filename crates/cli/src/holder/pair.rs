@@ -87,25 +87,13 @@ impl Pair {
         }
     }
 
-    /// Makes the certificate `new_certificate`, and the key `new_key`; without one it stays the one that is there. In one
-    /// file is nothing else afterwards.
+    /// Makes the certificate `new_certificate`, and the key `new_key` in the form in which `write` writes it; without one it
+    /// stays the one that is there. In one file is nothing else afterwards.
     ///
     /// # Errors
     /// When the new certificate is not for the key, and then nothing was changed; when a file cannot be read or written,
     /// and then [`Pair::recover`] makes it the old pair or the new one.
     pub(crate) fn replace(
-        &self,
-        new_key: Option<&PrivateKey>,
-        new_certificate: &Certificate,
-    ) -> Result<(), PairError> {
-        self.replace_written(new_key, new_certificate, PrivateKey::to_pem)
-    }
-
-    /// The same with the key in the form in which `write` writes it.
-    ///
-    /// # Errors
-    /// As [`Pair::replace`].
-    pub(crate) fn replace_written(
         &self,
         new_key: Option<&PrivateKey>,
         new_certificate: &Certificate,

@@ -1,6 +1,6 @@
 //! Why a certificate and its key are not read, or not replaced.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base::{Explain, Kind};
 
@@ -56,17 +56,6 @@ pub(crate) struct NotOnePair {
     pub(crate) key: PathBuf,
     /// How many keys are in it. Where there is one of both, they do not belong together.
     pub(crate) keys: usize,
-}
-
-impl NotOnePair {
-    /// The files that were looked at, the certificate's first.
-    pub(crate) fn paths(&self) -> Vec<&Path> {
-        let mut paths = vec![self.certificate.as_path()];
-        if self.key != self.certificate {
-            paths.push(&self.key);
-        }
-        paths
-    }
 }
 
 impl std::error::Error for NotOnePair {}
@@ -127,7 +116,6 @@ mod tests {
         ] {
             let error = NotOnePair { certificate: "c".into(), certificates, key: key.into(), keys };
             assert_eq!(error.to_string(), expected);
-            assert_eq!(error.paths().len(), if key == "c" { 1 } else { 2 });
         }
     }
 }

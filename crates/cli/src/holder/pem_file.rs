@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use base::Secret;
@@ -19,7 +19,10 @@ pub(super) const CERTIFICATE: &str = "CERTIFICATE";
 pub(super) const LIST: &str = "X509 CRL";
 const REQUESTS: [&str; 2] = ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"];
 /// How those of all private keys end.
-const KEY: &str = "PRIVATE KEY";
+pub(super) const KEY: &str = "PRIVATE KEY";
+
+/// Room for what comes out of a pipe, which has no length: more than a key and its certificate take.
+const PIPE_BYTES: u64 = 64 * 1024;
 
 /// What is in a file, each kind in order.
 #[derive(Debug, Default)]
@@ -52,6 +55,18 @@ impl Pem {
     pub(crate) fn read(path: &Path) -> Result<Self, PemFileError> {
         let mut pem = Self::default();
         for block in blocks(path, SEVERAL_BYTES_MAX)? {
+            pem.add(block, path)?;
+        }
+        Ok(pem)
+    }
+
+    /// The same of a file that is read once, and may be a pipe.
+    ///
+    /// # Errors
+    /// As [`Pem::read`].
+    pub(crate) fn read_once(path: &Path) -> Result<Self, PemFileError> {
+        let mut pem = Self::default();
+        for block in blocks_in(bytes_of(path, SEVERAL_BYTES_MAX, true)?, path, SEVERAL_BYTES_MAX)? {
             pem.add(block, path)?;
         }
         Ok(pem)
@@ -109,7 +124,10 @@ fn read_key(block: &Block) -> Result<PrivateKey, KeyError> {
 
 /// All blocks in the file at `path`, which has at most `bytes_max` bytes; nothing has been looked into.
 pub(super) fn blocks(path: &Path, bytes_max: usize) -> Result<Vec<Block>, PemFileError> {
-    let text = bytes(path, bytes_max)?;
+    blocks_in(bytes(path, bytes_max)?, path, bytes_max)
+}
+
+fn blocks_in(text: Secret<Vec<u8>>, path: &Path, bytes_max: usize) -> Result<Vec<Block>, PemFileError> {
     let text = text.expose();
     let blocks = pem::read(text, bytes_max)
         .map_err(|source| PemFileError::Broken { path: path.to_owned(), source })?;
@@ -126,6 +144,10 @@ pub(super) fn blocks(path: &Path, bytes_max: usize) -> Result<Vec<Block>, PemFil
 
 /// What is in the file at `path`, which has at most `bytes_max` bytes.
 pub(super) fn bytes(path: &Path, bytes_max: usize) -> Result<Secret<Vec<u8>>, PemFileError> {
+    bytes_of(path, bytes_max, false)
+}
+
+fn bytes_of(path: &Path, bytes_max: usize, may_be_pipe: bool) -> Result<Secret<Vec<u8>>, PemFileError> {
     let unreadable = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => PemFileError::Missing(path.to_owned()),
         _ => PemFileError::Unreadable { path: path.to_owned(), source },
@@ -133,10 +155,12 @@ pub(super) fn bytes(path: &Path, bytes_max: usize) -> Result<Secret<Vec<u8>>, Pe
     let too_large = || PemFileError::TooLarge { path: path.to_owned(), bytes_max };
     // A pipe would wait for whoever writes into it.
     let found = std::fs::metadata(path).map_err(unreadable)?;
-    if !found.is_file() {
+    let is_pipe = found.file_type().is_fifo() && may_be_pipe;
+    if !found.is_file() && !is_pipe {
         return Err(PemFileError::Irregular(path.to_owned()));
     }
-    let length = usize::try_from(found.len()).ok().filter(|length| *length <= bytes_max);
+    let length = if is_pipe { PIPE_BYTES } else { found.len() };
+    let length = usize::try_from(length).ok().filter(|length| *length <= bytes_max);
     let file = File::open(path).map_err(unreadable)?;
     // Room for all of it from the start, so that growing leaves no copies of a key behind.
     let mut bytes = Secret::new(Vec::with_capacity(length.ok_or_else(too_large)? + 1));

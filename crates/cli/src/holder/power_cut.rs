@@ -49,9 +49,9 @@ impl Layout {
         let (old, new) =
             (certificate(&old_key, &name, 0, &entropy), certificate(&new_key, &name, 1, &entropy));
         let pair = self.pair(folder);
-        pair.replace(Some(&old_key), &old).unwrap();
+        pair.replace(Some(&old_key), &old, PrivateKey::to_pem).unwrap();
         let ready = Pair::in_one(&folder.join("ready/pair"));
-        ready.replace(Some(&new_key), &new).unwrap();
+        ready.replace(Some(&new_key), &new, PrivateKey::to_pem).unwrap();
         assert_eq!(mode(&pair.key), 0o600);
         [old, new]
     }
@@ -60,7 +60,7 @@ impl Layout {
     fn replace(self, folder: &Path) -> Result<(), PairError> {
         let ready = Pair::in_one(&folder.join("ready/pair")).load()?;
         let new_key = self.is_key_new.then_some(&ready.key);
-        self.pair(folder).replace(new_key, &ready.certificate)
+        self.pair(folder).replace(new_key, &ready.certificate, PrivateKey::to_pem)
     }
 }
 

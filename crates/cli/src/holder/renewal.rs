@@ -78,7 +78,7 @@ pub(crate) async fn renew_written(
     let request = SigningRequest::build(&key, current.certificate.subject(), &[]);
     let answer = server.renew(authority, &current.certificate, &current.key, &request).await?;
     let renewed = checked(&answer, key.public(), authorities, now)?;
-    pair.replace_written(Some(&key), &renewed, write)?;
+    pair.replace(Some(&key), &renewed, write)?;
     Ok(renewed)
 }
 

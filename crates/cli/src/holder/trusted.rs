@@ -48,7 +48,8 @@ pub(crate) async fn update_authorities(
     } else if known.is_empty() {
         return Err(HolderError::NoneValid(held.path().to_owned()));
     }
-    let certificates = follow(&known, &server.chain(authority).await?, now)?;
+    let certificates =
+        follow(&known, &server.chain(authority).await?, now).map_err(|source| unusable(server, source))?;
     let is_new = held.store(&certificates)?;
     Ok(Trusted { certificates, is_new, first })
 }
@@ -62,16 +63,29 @@ async fn first_of(
 ) -> Result<Certificate, HolderError> {
     let oldest = server.oldest(authority).await?;
     let one = match pin {
-        None => Certificate::from_pem(&oldest).map_err(Unusable::Certificate)?,
-        Some(fingerprint) => match pinned(&oldest, &server.chain(authority).await?, fingerprint)? {
+        None => read(server, &oldest)?,
+        Some(fingerprint) => match pinned(&oldest, &server.chain(authority).await?, fingerprint)
+            .map_err(|source| unusable(server, source))?
+        {
             Some(one) => one,
             None => {
-                let one = Certificate::from_pem(&oldest).map_err(Unusable::Certificate)?;
+                let one = read(server, &oldest)?;
                 return Err(HolderError::NotPinned { found: hex::encode(&one.fingerprint()) });
             }
         },
     };
-    if anchors(std::slice::from_ref(&one), now).is_empty() { Err(Unusable::Ended.into()) } else { Ok(one) }
+    if anchors(std::slice::from_ref(&one), now).is_empty() {
+        return Err(unusable(server, Unusable::Ended));
+    }
+    Ok(one)
+}
+
+fn read(server: &Server, answer: &[u8]) -> Result<Certificate, HolderError> {
+    Certificate::from_pem(answer).map_err(|error| unusable(server, Unusable::Certificate(error)))
+}
+
+fn unusable(server: &Server, source: Unusable) -> HolderError {
+    HolderError::Authorities { url: server.url().to_string(), source }
 }
 
 /// What came of looking after revocation lists.
@@ -95,7 +109,8 @@ pub(crate) async fn update_lists(
 ) -> Result<Revoked, HolderError> {
     // What is there and cannot be read is replaced: nobody is trusted for it.
     let found = held.load();
-    let chosen = Lists::chosen(&found.items, &server.lists(authority).await?, trusted)?;
+    let unusable = |source| HolderError::Lists { url: server.url().to_string(), source };
+    let chosen = Lists::chosen(&found.items, &server.lists(authority).await?, trusted).map_err(unusable)?;
     let is_new =
         if chosen.is_new || !found.unreadable.is_empty() { held.store(&chosen.lists)? } else { false };
     Ok(Revoked { lists: chosen.lists, is_new })

@@ -42,7 +42,7 @@ pub(super) struct Line {
 impl Line {
     pub(super) fn run(self) -> Result<(), CommandError> {
         for path in &self.private_key {
-            let keys = Pem::read(path)?.keys;
+            let keys = Pem::read_once(path)?.keys;
             if keys.is_empty() {
                 return Err(CommandError::NoKey(path.clone()));
             }

@@ -227,7 +227,7 @@ fn key_bits(text: &str) -> Result<u32, String> {
 
 /// The signing request in a file that has nothing else in it.
 fn request_in(path: &Path) -> Result<SigningRequest, CommandError> {
-    let mut found = Pem::read(path)?;
+    let mut found = Pem::read_once(path)?;
     let (requests, blocks) = (found.requests.len(), found.count());
     match found.requests.pop() {
         Some(request) if blocks == 1 => Ok(request),

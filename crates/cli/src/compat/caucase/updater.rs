@@ -121,6 +121,13 @@ struct Keeper<'l, S> {
 impl<S: AsyncFn(Span)> Keeper<'_, S> {
     /// Keeps all of it up to date until the hook fails, which is no failure of this program.
     async fn live(&mut self) -> Result<u8, CommandError> {
+        // What was cut short needs no server to be finished, and to be told of.
+        if let Some(pair) = &self.pair
+            && pair.recover()? == Recovered::Finished
+            && !self.run_hook().await?
+        {
+            return Ok(0);
+        }
         let is_new = self.update_services().await?;
         // That of another file is nothing that the hook knows of.
         self.has_written |= is_new && self.services == self.authorities;
@@ -156,7 +163,6 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
     /// Obtains the first certificate, if there is none.
     async fn begin(&mut self) -> Result<(), CommandError> {
         let Some(pair) = self.pair.clone() else { return Ok(()) };
-        self.has_written |= pair.recover()? == Recovered::Finished;
         let found = match Pem::read(&pair.certificate) {
             Err(PemFileError::Missing(_)) => Pem::default(),
             found => found?,

@@ -68,6 +68,10 @@ impl<'l> Work<'l> {
 
     pub(super) async fn all(&mut self) -> Result<(), CommandError> {
         let line = self.line;
+        // What was cut short needs no server to be finished.
+        for (certificate, key) in pairs(&line.renew_crt).chain(pairs(&line.revoke_crt)) {
+            self.has_written |= pair(certificate, &key).recover()? == Recovered::Finished;
+        }
         self.services = self.trusted(Authority::Services, &line.ca_crt).await?;
         if line.update_user || self.authority() == Authority::Users {
             self.users = self.trusted(Authority::Users, &line.user_ca_crt).await?;
@@ -141,7 +145,9 @@ impl<'l> Work<'l> {
     fn user(&mut self, path: &Path) -> Result<Secret<Vec<u8>>, CommandError> {
         Pair::in_one(path).recover()?;
         let Pem { certificates, keys, .. } = Pem::read(path)?;
-        self.warnings.look(path);
+        if !keys.is_empty() {
+            self.warnings.look(path);
+        }
         let (count, keys_count) = (certificates.len(), keys.len());
         let its_own = |key: &PrivateKey| certificates.iter().find(|one| one.public_key() == key.public());
         if let [key] = keys.as_slice()
@@ -242,7 +248,6 @@ impl<'l> Work<'l> {
 
     /// The certificate and the key of a pair, if there is exactly one of each; otherwise it was said that there is not.
     fn pair(&mut self, pair: &Pair, key: &Path) -> Result<Option<LoadedPair>, CommandError> {
-        self.has_written |= pair.recover()? == Recovered::Finished;
         match pair.load() {
             Ok(found) => {
                 self.warnings.look(&found.key_path);

@@ -117,6 +117,25 @@ fn what_somebody_put_into_a_folder_is_found_by_any_name() {
 }
 
 #[test]
+fn what_stands_beside_them_is_not_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("all.pem");
+    let (a, b) = (authority(&[1; 20], None), authority(&[2; 20], None));
+    let collection = Collection::at(&path);
+    let mixed = format!("as it was written\n{}{}", a.to_pem(), key().to_pem().expose());
+    std::fs::write(&path, &mixed).unwrap();
+    // They are the same, so nothing is to be done.
+    assert!(!collection.store(std::slice::from_ref(&a)).unwrap());
+    let refused = collection.store(&[a.clone(), b]).unwrap_err();
+    assert!(matches!(refused, WriteError::Precious { what: "a private key", .. }), "{refused}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), mixed);
+    for (text, is_lost) in [("no PEM", false), ("", true), ("-----BEGIN X509 CRL-----\n", true)] {
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(collection.store(std::slice::from_ref(&a)).is_ok(), is_lost, "{text}");
+    }
+}
+
+#[test]
 fn none_takes_the_place_of_another() {
     let folder = tempfile::tempdir().unwrap();
     let collection = Collection::at(folder.path());

@@ -67,12 +67,12 @@ fn modes_and_links_stay_and_new_keys_are_their_owners() {
     let pair = Pair { certificate: at("crt"), key: at("key") };
     std::fs::create_dir(at("inner")).unwrap();
     symlink("inner/key.1", &pair.key).unwrap();
-    pair.replace(Some(&old), &made(&old, 0)).unwrap();
+    pair.replace(Some(&old), &made(&old, 0), PrivateKey::to_pem).unwrap();
     std::fs::write(at("plain"), "").unwrap();
     assert_eq!((mode(&at("inner/key.1")), mode(&pair.certificate)), (0o600, mode(&at("plain"))));
     std::fs::set_permissions(&pair.key, Permissions::from_mode(0o640)).unwrap();
     std::fs::set_permissions(&pair.certificate, Permissions::from_mode(0o604)).unwrap();
-    pair.replace(Some(&new), &made(&new, 1)).unwrap();
+    pair.replace(Some(&new), &made(&new, 1), PrivateKey::to_pem).unwrap();
     assert!(pair.key.is_symlink());
     assert_eq!((mode(&pair.key), mode(&pair.certificate)), (0o640, 0o604));
     assert!(pair.load().unwrap().key.public() == new.public());
@@ -81,7 +81,7 @@ fn modes_and_links_stay_and_new_keys_are_their_owners() {
     // Two paths to one file are one file.
     symlink("../one", at("inner/link")).unwrap();
     let pair = Pair { certificate: at("one"), key: at("inner/link") };
-    pair.replace(Some(&new), &made(&new, 1)).unwrap();
+    pair.replace(Some(&new), &made(&new, 1), PrivateKey::to_pem).unwrap();
     assert_eq!(std::fs::read_to_string(at("one")).unwrap(), pem(&new) + &made(&new, 1).to_pem());
     assert_eq!(mode(&at("one")), 0o600);
 }
@@ -91,9 +91,9 @@ fn a_key_in_the_certificates_file_is_the_one_that_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let (old, new) = (key(), key());
     let pair = pair(folder.path(), &(made(&old, 0).to_pem() + &pem(&old)), "anything");
-    pair.replace(Some(&new), &made(&new, 1)).unwrap();
+    pair.replace(Some(&new), &made(&new, 1), PrivateKey::to_pem).unwrap();
     assert_eq!(std::fs::read_to_string(&pair.certificate).unwrap(), pem(&new) + &made(&new, 1).to_pem());
-    pair.replace(None, &made(&new, 2)).unwrap();
+    pair.replace(None, &made(&new, 2), PrivateKey::to_pem).unwrap();
     assert_eq!(std::fs::read_to_string(&pair.certificate).unwrap(), pem(&new) + &made(&new, 2).to_pem());
     assert_eq!(std::fs::read_to_string(&pair.key).unwrap(), "anything");
 }
@@ -105,7 +105,7 @@ fn a_certificate_for_another_key_is_not_kept() {
     let (certificate, key) = (made(&old, 0).to_pem(), pem(&old));
     let pair = pair(folder.path(), &certificate, &key);
     for (with, of) in [(None, &new), (Some(&new), &old)] {
-        assert!(matches!(pair.replace(with, &made(of, 1)), Err(PairError::Foreign(_))));
+        assert!(matches!(pair.replace(with, &made(of, 1), PrivateKey::to_pem), Err(PairError::Foreign(_))));
     }
     let read = |path: &Path| std::fs::read_to_string(path).unwrap();
     assert_eq!((read(&pair.certificate), read(&pair.key)), (certificate, key));

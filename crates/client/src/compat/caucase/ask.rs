@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
-use base::{Explain, Kind, Secret, report};
+use base::{Explain, Kind, Secret};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Identity, Method, Response};
@@ -21,8 +21,8 @@ use crate::client::BuildError;
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// How long a server may be silent.
 const SILENT_AT_MOST: Duration = Duration::from_secs(60);
-/// How long an answer may take as a whole.
-const WITHIN: Duration = Duration::from_secs(600);
+/// How long an answer may take as a whole: what is short, and revocation lists, which may be long.
+const WITHIN: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
 /// The longest text of a refusal that is shown, in characters.
 const DETAIL_MAX: usize = 300;
 
@@ -152,6 +152,9 @@ impl Explain for AskError {
             ),
             Self::Refused { status: 401, .. } => {
                 Some("this takes the certificate of a user that is neither over nor revoked".into())
+            }
+            Self::Refused { status: 500, url, .. } if url.ends_with("/crt/renew") => {
+                Some("the original server renews the certificates of RSA keys only".into())
             }
             Self::Refused { status: 507, .. } => {
                 Some("too many requests wait already: somebody has to approve or reject some".into())
@@ -435,6 +438,9 @@ impl Server {
             // The original waits for the end of the stream where no length is said, and of nothing none is said by itself.
             sending = sending.header(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
+        if bytes_max <= pem::SEVERAL_BYTES_MAX {
+            sending = sending.timeout(WITHIN.0);
+        }
         let mut response = sending.send().await.map_err(network)?;
         let body = read(&mut response, bytes_max).await.map_err(network)?;
         let status = response.status();
@@ -482,10 +488,20 @@ impl Asked {
 impl AskError {
     fn network(method: &Method, url: &str, error: reqwest::Error) -> Self {
         let fault = Fault::of(&error);
-        // Its own text repeats the URL, which is said beside it.
-        let why = report(&error.without_url());
+        let why = innermost(&error.without_url());
         Self::Network { method: method.clone(), url: url.to_owned(), why, fault }
     }
+}
+
+/// What went wrong at the bottom of it: what is above says how the libraries are stacked. Where they end with an address to read
+/// at, it is left out.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    let text = cause.to_string();
+    one_line(text.split(": http").next().unwrap_or(&text))
 }
 
 impl Fault {
@@ -541,7 +557,7 @@ fn connections() -> reqwest::ClientBuilder {
         .no_proxy()
         .connect_timeout(CONNECT_WITHIN)
         .read_timeout(SILENT_AT_MOST)
-        .timeout(WITHIN)
+        .timeout(WITHIN.1)
         // One renewal at a time needs no more, and a server of old closes them anyway.
         .pool_max_idle_per_host(4)
         .pool_idle_timeout(Duration::from_secs(5))
