@@ -262,7 +262,9 @@ impl<'l> Work<'l> {
                 self.error(format_args!(
                     "Could not find (exactly) one matching key pair in {paths}, skipping"
                 ));
-                output::note(format_args!("caucase: {}", report(&error)));
+                if let PairError::File(error) = &error {
+                    output::note(format_args!("caucase: {}", report(error)));
+                }
                 Ok(None)
             }
             Err(error) => Err(error.into()),
