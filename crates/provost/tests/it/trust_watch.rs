@@ -171,7 +171,7 @@ fn a_hook_is_owed_until_it_succeeds() {
     let said = "error: the file is as it is to be, but its hook failed with exit code 3\n\
                 hint: it is run again at the next start, until it succeeds\n";
     assert!(failed.stderr.ends_with(said), "{}", failed.stderr);
-    assert_eq!(place(&house), None, "nobody said that all is done");
+    assert_eq!(place(&house).as_deref(), Some("failing"), "it is told that it is not done");
     once(&house, "echo >> times").ok();
     assert_eq!((read(&at.join("times")).len(), place(&house).as_deref()), (1, Some("in-step")));
     once(&house, "echo >> times").ok();
@@ -208,6 +208,58 @@ fn a_hook_is_owed_until_it_succeeds() {
     std::fs::write(at.join("mended"), "").unwrap();
     watching.wait_for_stderr(|said| said.contains("all is well again")).unwrap();
     assert_eq!(watching.stderr().matches("trying again").count(), 1, "{}", watching.stderr());
+}
+
+/// The place of the only requirer, as the server has it.
+fn told(house: &House) -> Value {
+    shown(house, "requirer places web")[0].clone()
+}
+
+/// From its first word on, and until all is well: also one that cannot write its file, and one that looks once.
+#[test]
+fn a_place_that_fails_is_shown() {
+    let house = house();
+    let at = house.directory();
+    authority(at, "one", 400);
+    let two = authority(at, "two", 400);
+    run(&house, "offer corp one.pem").ok();
+    assert_eq!(once(&house, "exit 3").code, Some(69));
+    let place = told(&house);
+    let reason = "the file is as it is to be, but its hook failed with exit code 3";
+    assert_eq!((&place["state"], &place["reason"]), (&json!("failing"), &json!(reason)), "{place}");
+    assert_eq!((place.get("next"), place.get("applied")), (None, None), "nobody knows when it comes again");
+    assert_eq!(shown(&house, "requirer list")[0]["places"]["failing"], 1);
+    // What it has in its file it may have still, although it never said that it has it.
+    run(&house, "offer corp two.pem --replace --confirm").ok();
+    let explained = run(&house, "explain --file one.pem").ok().to_owned();
+    let still = "to be had no more, and perhaps still there with:\n  web\n    here: failing since ";
+    assert!(explained.contains(still), "{explained}");
+    once(&house, "true").ok();
+    assert_eq!(told(&house)["state"], "in-step");
+    assert!(!run(&house, "explain --file one.pem").ok().contains("perhaps still there"));
+
+    // A file that cannot be.
+    let ran = testkit::run(&mut trust(&house, "watch web --out absent/file --place here --once"));
+    assert_eq!(ran.code, Some(69), "{}", ran.stderr);
+    let place = told(&house);
+    let reason = "could not keep absent/file: No such file or directory (os error 2)";
+    assert_eq!((&place["state"], &place["reason"]), (&json!("failing"), &json!(reason)), "{place}");
+    assert!(place["applied"].is_string(), "what it had is remembered");
+
+    // The server is told of the end of it, although the set is the same as before.
+    once(&house, "true").ok();
+    assert_eq!(told(&house)["state"], "in-step");
+    std::fs::write(at.join("file"), "mine").unwrap();
+    let watching = Process::spawn(&mut watch(&house, "--interval 1", "test -e mended"));
+    wait_until("the server to hear of it", || place_is(&house, "failing"));
+    assert_eq!(read(&at.join("file")), two);
+    std::fs::write(at.join("mended"), "").unwrap();
+    wait_until("the server to hear of it", || place_is(&house, "in-step"));
+    drop(watching);
+}
+
+fn place_is(house: &House, state: &str) -> bool {
+    place(house).as_deref() == Some(state)
 }
 
 /// So many certificates that writing them takes a while.
