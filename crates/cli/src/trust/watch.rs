@@ -31,9 +31,6 @@ use crate::table::one_line;
 /// The pauses after something went wrong: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-/// A hook that takes longer is ended, and has failed: what comes after it must not be kept waiting.
-const HOOK_WITHIN: Duration = Duration::from_secs(600);
-
 /// The longest reason that the server is told, in bytes.
 const REASON_BYTES_MAX: usize = 500;
 
@@ -54,6 +51,9 @@ pub(super) struct Watch {
     /// A command for `sh` that is run when the file is another one
     #[arg(long, value_name = "COMMAND")]
     hook: Option<String>,
+    /// End a hook that takes longer than so many seconds: it has failed then
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=600))]
+    hook_timeout: u32,
     /// What this place is called in the lists of the server [default: the name of this machine]
     #[arg(long, value_name = "NAME")]
     place: Option<String>,
@@ -219,7 +219,8 @@ impl Keeper<'_> {
         if let Some(command) = &self.watch.hook
             && self.owed.is_owed().map_err(unwritable)?
         {
-            hook::run(command, HOOK_WITHIN).await.map_err(TrustCommandError::Hook)?;
+            let within = Duration::from_secs(self.watch.hook_timeout.into());
+            hook::run(command, within).await.map_err(TrustCommandError::Hook)?;
             self.owed.pay().map_err(unwritable)?;
         }
         Ok(())

@@ -262,6 +262,30 @@ fn place_is(house: &House, state: &str) -> bool {
     place(house).as_deref() == Some(state)
 }
 
+/// What hangs is ended and has failed, and what was withdrawn meanwhile leaves the file.
+#[test]
+fn a_hook_that_hangs_is_a_hook_that_failed() {
+    let house = house();
+    let at = house.directory();
+    let one = authority(at, "one", 400);
+    run(&house, "offer corp one.pem").ok();
+    let hangs = "echo >> begun; test -e mended || sleep 600";
+    let watching = Process::spawn(&mut watch(&house, "--hook-timeout 1", hangs));
+    wait_until("the hook", || at.join("begun").exists());
+    assert_eq!(read(&at.join("file")), one);
+    run(&house, "withdraw corp --all --confirm").ok();
+    wait_until("the file", || read(&at.join("file")).is_empty());
+    wait_until("the server to hear of it", || place_is(&house, "failing"));
+    let reason = "the file is as it is to be, but its hook took longer than 1 s, and was ended";
+    assert_eq!(told(&house)["reason"], reason);
+    assert!(
+        run(&house, "explain --file one.pem").ok().contains("perhaps still there with:\n  web\n    here: ")
+    );
+    std::fs::write(at.join("mended"), "").unwrap();
+    wait_until("the server to hear of it", || place_is(&house, "in-step"));
+    drop(watching);
+}
+
 /// So many certificates that writing them takes a while.
 fn many(count: u32) -> String {
     let key = PrivateKey::generate(KeySpec::Ed25519).unwrap();
