@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use wire::{TrustApplied, TrustBundle};
 
 use super::bundle::{NEW, holding, pem};
+use super::certificates::{self, FILE_BYTES_MAX};
 use super::error::TrustCommandError;
 
 use crate::hook;
@@ -48,6 +49,9 @@ pub(super) struct Watch {
     /// The file
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Replace FILE although it is there already with something else in it than certificates: that is lost then
+    #[arg(long)]
+    adopt: bool,
     /// A command for `sh` that is run when the file is another one
     #[arg(long, value_name = "COMMAND")]
     hook: Option<String>,
@@ -108,6 +112,12 @@ impl Watch {
     fn file(&self) -> Result<(KeptFile, Owed), TrustCommandError> {
         let unusable = |source| TrustCommandError::File { path: self.out.clone(), source };
         let mut file = KeptFile::at(&self.out, NEW).map_err(unusable)?;
+        if !self.adopt
+            && let Some(there) = file.found_there(FILE_BYTES_MAX).map_err(unusable)?
+            && !certificates::are_all(there.expose())
+        {
+            return Err(TrustCommandError::Foreign(self.out.clone()));
+        }
         let Some(owed) = file.lock().map_err(unusable)? else {
             return Err(TrustCommandError::Kept(self.out.clone()));
         };
@@ -304,7 +314,9 @@ impl Keeper<'_> {
 /// What the server is told of an error in one line, if it is one of this place.
 fn why_it_fails(error: &TrustCommandError) -> Option<String> {
     let why = match error {
-        TrustCommandError::File { .. } | TrustCommandError::Hook(_) => one_line(&report(error)),
+        TrustCommandError::File { .. } | TrustCommandError::Foreign(_) | TrustCommandError::Hook(_) => {
+            one_line(&report(error))
+        }
         TrustCommandError::Asked(_)
         | TrustCommandError::Certificates(_)
         | TrustCommandError::Usage(_)

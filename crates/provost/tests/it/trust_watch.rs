@@ -258,6 +258,34 @@ fn a_place_that_fails_is_shown() {
     drop(watching);
 }
 
+/// A key, or whatever nobody put there who watches, stays; certificates are replaced, and what was kept before is mended.
+#[test]
+fn what_is_somebody_elses_stays() {
+    let house = house();
+    let at = house.directory();
+    let one = authority(at, "one", 400);
+    run(&house, "offer corp one.pem").ok();
+    let (file, key) = (at.join("file"), "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n");
+    std::fs::write(&file, key).unwrap();
+    for _ in 0..2 {
+        let ran = once(&house, "echo >> times");
+        let said = "error: file is there already, and there is something else in it than certificates\n\
+                    hint: with --adopt it is replaced, and what is in it now is lost\n";
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(75), said));
+        assert_eq!((read(&file).as_str(), left(at).len(), at.join("times").exists()), (key, 0, false));
+    }
+    assert_eq!(told(&house)["state"], "failing");
+    testkit::run(&mut watch(&house, "--once --adopt", "true")).ok();
+    assert_eq!((read(&file), place(&house).as_deref()), (one.clone(), Some("in-step")));
+    std::fs::write(&file, key).unwrap();
+    once(&house, "true").ok();
+    assert_eq!(read(&file), one, "it is kept, and mended");
+    std::fs::remove_file(at.join(".file.provost")).unwrap();
+    std::fs::write(&file, format!("# trusted\n{}", authority(at, "two", 400))).unwrap();
+    once(&house, "true").ok();
+    assert_eq!(read(&file), one);
+}
+
 fn place_is(house: &House, state: &str) -> bool {
     place(house).as_deref() == Some(state)
 }
@@ -390,7 +418,7 @@ fn a_full_disk_changes_nothing() {
         \"$@\"; echo \"code $?\"; stat -c %a disk/file; ls -A disk; cat disk/file told";
     let mut inside = Command::new("unshare");
     inside.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
-    let watch = trust(&house, "watch web --out disk/file --once --hook");
+    let watch = trust(&house, "watch web --out disk/file --once --adopt --hook");
     inside
         .arg(watch.get_program())
         .args(watch.get_args())
