@@ -286,6 +286,26 @@ fn what_is_somebody_elses_stays() {
     assert_eq!(read(&file), one);
 }
 
+/// What is missing is named.
+#[test]
+fn what_is_missing_is_said() {
+    let house = house();
+    let at = house.directory();
+    std::fs::write(at.join("empty"), "").unwrap();
+    std::fs::write(at.join("a.p12"), b"0\x82\x03\xe8\x02\x01\x03\n").unwrap();
+    for name in ["empty", "a.p12"] {
+        let ran = run(&house, &format!("offer corp {name}"));
+        let said = format!("error: there is no certificate in {name}\nhint: PEM is read, and nothing else: ");
+        assert!(ran.stderr.starts_with(&said) && ran.stderr.contains("openssl pkcs12 "), "{}", ran.stderr);
+    }
+    let ran = run(&house, "withdraw corp");
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("or --all"), "{}", ran.stderr);
+    run(&house, "requirer set fleet hosts --all --system-store").ok();
+    let said = run(&house, "requirer places fleet");
+    assert!(format!("{}{}", said.stdout, said.stderr).contains("none of its hosts is there"), "{said:?}");
+}
+
 fn place_is(house: &House, state: &str) -> bool {
     place(house).as_deref() == Some(state)
 }
