@@ -208,6 +208,23 @@ impl KeptFile {
         self.path.with_file_name(name)
     }
 
+    /// What is there, where nobody has ever kept it: of a long file `bytes_max` bytes and one more. Nothing where somebody
+    /// has, or where there is no file. To be asked before it is locked, by which it is kept.
+    pub(crate) fn found_there(&self, bytes_max: usize) -> io::Result<Option<Secret<Vec<u8>>>> {
+        let Some(found) = self.metadata()? else { return Ok(None) };
+        match self.beside("").symlink_metadata() {
+            Ok(_) => return Ok(None),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            Err(_) => {}
+        }
+        let most = bytes_max as u64 + 1;
+        // What is there may be a key, of which no half is to be left in memory: so there is room for it from the start.
+        let room = found.len().min(most) as usize;
+        let mut there = Secret::new(Vec::with_capacity(room + 1));
+        File::open(&self.path)?.take(most).read_to_end(there.expose_mut())?;
+        Ok(Some(there))
+    }
+
     /// Keeps others from keeping it; `None` where somebody does so already.
     pub(crate) fn lock(&mut self) -> io::Result<Option<Owed>> {
         let path = self.beside("");
@@ -369,6 +386,20 @@ mod tests {
         std::fs::set_permissions(path("key"), Permissions::from_mode(0o604)).unwrap();
         KeptFile::at(&path("key"), NewFile::Umask).unwrap().make(b"y").unwrap();
         assert_eq!(mode(&path("key")), 0o604);
+    }
+
+    #[test]
+    fn what_nobody_kept_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        let found = |file: &KeptFile| file.found_there(3).unwrap().map(|there| there.expose().clone());
+        let mut file = KeptFile::at(&path, NEW).unwrap();
+        assert_eq!(found(&file), None);
+        std::fs::write(&path, "theirs").unwrap();
+        assert_eq!(found(&file).as_deref(), Some(&b"thei"[..]));
+        assert_eq!(names(folder.path()), ["f"], "nothing is left beside it");
+        drop(file.lock().unwrap().unwrap());
+        assert_eq!(found(&file), None, "it was kept");
     }
 
     #[test]

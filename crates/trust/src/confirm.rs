@@ -1,4 +1,4 @@
-//! That a program which asks by itself has what it is to have, as it says.
+//! That a program which asks by itself has what it is to have, or could not have it, as it says.
 
 use identity::Permit;
 use store::{Batch, CommitError};
@@ -12,6 +12,8 @@ use crate::service::{ReadTrust, Trust};
 
 /// The longest name of a place, in bytes.
 const UNIT_BYTES_MAX: usize = 253;
+/// The longest reason that such a program gives, in bytes.
+const REASON_BYTES_MAX: usize = 500;
 /// The most programs that ask by themselves for one requirer and say what they have.
 const POLLERS_MAX: usize = 10_000;
 
@@ -21,6 +23,9 @@ pub enum ConfirmError {
     /// What it calls itself is no name.
     #[error("a place's name has 1 to {UNIT_BYTES_MAX} letters, digits, `-`, `_`, `.` and `:`")]
     Unit,
+    /// Why it fails is not told as it has to be.
+    #[error("why a place fails is one line of 1 to {REASON_BYTES_MAX} bytes, without control characters")]
+    Reason,
     /// The server puts the certificates there, and looks itself.
     #[error("the requirer's certificates are put in their places by the server, which looks itself")]
     Looked,
@@ -47,7 +52,7 @@ impl From<store::Error> for ConfirmError {
 impl base::Explain for ConfirmError {
     fn kind(&self) -> base::Kind {
         match self {
-            Self::Unit => base::Kind::Invalid,
+            Self::Unit | Self::Reason => base::Kind::Invalid,
             Self::Looked | Self::Other => base::Kind::Conflict,
             Self::Full => base::Kind::Full,
             Self::Read(source) => source.kind(),
@@ -60,7 +65,7 @@ impl base::Explain for ConfirmError {
         match self {
             Self::Other => Some("ask for the bundle again".into()),
             Self::Read(source) => source.help(),
-            Self::Unit | Self::Looked | Self::Full | Self::Store(_) => None,
+            Self::Unit | Self::Reason | Self::Looked | Self::Full | Self::Store(_) => None,
         }
     }
 }
@@ -78,23 +83,56 @@ impl Trust {
         hash: &str,
     ) -> Result<(), ConfirmError> {
         let bundle = self.bundle_of(requirer).await?.bundle;
+        self.check_poller(requirer, unit).await?;
+        if bundle.hash() != hash {
+            return Err(ConfirmError::Other);
+        }
+        let result = Ok(Put { hash: hash.to_owned(), drifted: false });
+        self.note_poller(&permit, polled(requirer, unit, result, None)).await
+    }
+
+    /// Says that a program which asks by itself could not put the bundle `hash` where it wants it, and why: in one line, of
+    /// 500 bytes at most. It may have some of it all the same, and what it had before; both are remembered until it has what
+    /// it is to have.
+    ///
+    /// # Errors
+    /// [`ConfirmError`]. That there is another bundle by now is none: that one failed as well.
+    pub async fn fail(
+        &self,
+        permit: Permit<ReadTrust>,
+        requirer: &RequirerName,
+        unit: &str,
+        hash: &str,
+        reason: &str,
+    ) -> Result<(), ConfirmError> {
+        self.check_poller(requirer, unit).await?;
+        if !(1..=REASON_BYTES_MAX).contains(&reason.len()) || reason.chars().any(char::is_control) {
+            return Err(ConfirmError::Reason);
+        }
+        let is_hash = hash.len() == 64 && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if !is_hash {
+            return Err(ConfirmError::Other);
+        }
+        let tried = Some(hash.to_owned());
+        self.note_poller(&permit, polled(requirer, unit, Err(reason.to_owned()), tried)).await
+    }
+
+    async fn check_poller(&self, requirer: &RequirerName, unit: &str) -> Result<(), ConfirmError> {
+        let found = self.load_requirer(requirer).await?;
+        let found = found.ok_or_else(|| ReadError::NoRequirer(requirer.clone()))?;
         let is_name = (1..=UNIT_BYTES_MAX).contains(&unit.len())
             && unit.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
         if !is_name {
             return Err(ConfirmError::Unit);
         }
-        let found = self.load_requirer(requirer).await?;
-        if found.is_none_or(|found| found.record.place != PlaceRecord::Poll) {
+        if found.record.place != PlaceRecord::Poll {
             return Err(ConfirmError::Looked);
         }
-        if bundle.hash() != hash {
-            return Err(ConfirmError::Other);
-        }
-        let result = Ok(Put { hash: hash.to_owned(), drifted: false });
-        let (requirer_name, unit_name, place) = (requirer.clone(), unit.to_owned(), Place::Poll);
-        let settled = Vec::new();
-        let outcome =
-            Outcome { requirer: requirer_name, unit: unit_name, place, result, settled, gone: false };
+        Ok(())
+    }
+
+    async fn note_poller(&self, permit: &Permit<ReadTrust>, outcome: Outcome) -> Result<(), ConfirmError> {
+        let Outcome { requirer, unit, .. } = &outcome;
         let mut attempts = 0;
         loop {
             let mut batch = Batch::new();
@@ -110,4 +148,15 @@ impl Trust {
             }
         }
     }
+}
+
+/// What came of it in `unit`, where a program puts it that asks by itself.
+fn polled(
+    requirer: &RequirerName,
+    unit: &str,
+    result: Result<Put, String>,
+    tried: Option<String>,
+) -> Outcome {
+    let (requirer, unit, settled) = (requirer.clone(), unit.to_owned(), Vec::new());
+    Outcome { requirer, unit, place: Place::Poll, result, tried, settled, gone: false }
 }

@@ -10,6 +10,7 @@ use crate::anchor::{Anchor, Finding, Fingerprint, findings};
 use crate::bundle::Everything;
 use crate::error::ReadError;
 use crate::name::{ProviderName, RequirerName};
+use crate::outcome::TRIED_MAX;
 use crate::service::{ReadTrust, Trust};
 use crate::unit::Unit;
 use crate::wanted::Made;
@@ -112,7 +113,7 @@ impl Trust {
     }
 
     /// The places that may have `which` still, of requirers that are not to have it as none of `in_sets` is theirs: what
-    /// was put there last had it, or is not known any more.
+    /// was put there last had it, or what was tried there since, or that is not known any more.
     async fn still_there(
         &self,
         which: Fingerprint,
@@ -128,28 +129,28 @@ impl Trust {
             next = page.next;
             for (id, loaded) in page.entries {
                 let Some((name, unit)) = id.split_once('/') else { continue };
-                let (Some(applied), true) = (&loaded.record.applied, everything.requirers.contains_key(name))
-                else {
+                if !everything.requirers.contains_key(name) {
                     continue;
-                };
+                }
                 let (sets, since) = everything.sets_of(name, now);
                 if sets.iter().any(|(hash, _)| in_sets.contains(hash)) {
                     continue;
                 }
                 let wanted = self.made_of(&sets, &mut made).await?;
-                if wanted.hash() == applied {
-                    continue;
+                let tried = loaded.record.failing.as_ref().map_or(&[][..], |failing| &failing.tried);
+                let mut may_have = tried.len() >= TRIED_MAX;
+                for hash in loaded.record.applied.iter().chain(tried).filter(|hash| *hash != wanted.hash()) {
+                    may_have |= match had.get(hash) {
+                        Some(had) => *had,
+                        None => {
+                            let set = self.sets.find(hash).await?;
+                            let had_it =
+                                set.is_none_or(|set| set.iter().any(|anchor| anchor.fingerprint() == which));
+                            had.insert(hash.clone(), had_it);
+                            had_it
+                        }
+                    };
                 }
-                let may_have = match had.get(applied) {
-                    Some(had) => *had,
-                    None => {
-                        let set = self.sets.find(applied).await?;
-                        let had_it =
-                            set.is_none_or(|set| set.iter().any(|anchor| anchor.fingerprint() == which));
-                        had.insert(applied.clone(), had_it);
-                        had_it
-                    }
-                };
                 if !may_have {
                     continue;
                 }

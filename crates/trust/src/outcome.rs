@@ -15,6 +15,8 @@ use crate::service::{ManageTrust, Trust};
 const PAUSES: (Span, Span) = (Span::seconds(5), Span::seconds(3_600));
 /// How many outcomes are written in one commit: a record and two events each at most, and what the history counts.
 pub const OUTCOMES_MAX: usize = 25;
+/// How many bundles are remembered that a place tried in vain. Where there are as many, there may have been more.
+pub(crate) const TRIED_MAX: usize = 16;
 /// How many places are announced in one commit.
 pub const ANNOUNCED_MAX: usize = 90;
 
@@ -41,6 +43,9 @@ pub struct Outcome {
     pub place: Place,
     /// What came of it.
     pub result: Result<Put, String>,
+    /// The hash of the bundle that was tried in vain, where it is to be remembered that some of it may be there: in places
+    /// that nobody looks into.
+    pub tried: Option<String>,
     /// Where in it certificates were written down to be when that was begun: what was there is taken away, but for
     /// `place`, where it succeeded. Where somebody else announced them since, they stay written down.
     pub settled: Vec<Announced>,
@@ -69,6 +74,7 @@ fn after(
     place: Option<PlaceRecord>,
     settled: &[PlaceRecord],
     result: &Result<Put, String>,
+    tried: Option<&String>,
     now: Timestamp,
 ) -> UnitRecord {
     let now_unix = now.as_unix();
@@ -92,11 +98,17 @@ fn after(
         Err(reason) => {
             let attempts = record.failing.as_ref().map_or(0, |failing| failing.attempts).saturating_add(1);
             let since = record.failing.as_ref().map_or(now_unix, |failing| failing.since);
-            let next = (now + pause(attempts)).as_unix();
-            UnitRecord {
-                failing: Some(FailingRecord { reason: cut(reason), since, attempts, next }),
-                ..record
+            // Whoever comes by itself comes when it wants.
+            let next = place.is_some().then(|| (now + pause(attempts)).as_unix());
+            let mut all_tried = record.failing.map(|failing| failing.tried).unwrap_or_default();
+            if let Some(tried) = tried
+                && !all_tried.contains(tried)
+                && all_tried.len() < TRIED_MAX
+            {
+                all_tried.push(tried.clone());
             }
+            let failing = FailingRecord { reason: cut(reason), since, attempts, next, tried: all_tried };
+            UnitRecord { failing: Some(failing), ..record }
         }
     }
 }
@@ -223,7 +235,7 @@ impl Trust {
         outcome: &Outcome,
         by: &Principal,
     ) -> Result<(), CommitError> {
-        let Outcome { requirer, unit, place, result, settled, gone } = outcome;
+        let Outcome { requirer, unit, place, result, tried, settled, gone } = outcome;
         if !self.expect_requirer(batch, requirer).await? {
             return Ok(());
         }
@@ -259,7 +271,7 @@ impl Trust {
             }
             (true, None) => {}
             (false, version) => {
-                let record = after(before, place.in_unit(), &settled, result, self.now());
+                let record = after(before, place.in_unit(), &settled, result, tried.as_ref(), self.now());
                 self.units.put_over(batch, &id, &record, version)?;
             }
         }
@@ -300,20 +312,26 @@ mod tests {
         let put = |hash: &str| Ok(Put { hash: hash.to_owned(), drifted: false });
         let new = UnitRecord::default();
         assert_eq!(new.state("a", at(5)), UnitState::Behind { since: at(5) });
-        let one = after(new, None, &[], &put("a"), at(10));
+        let put_at = |record, hash: &str, now| after(record, None, &[], &put(hash), None, at(now));
+        let one = put_at(new, "a", 10);
         assert_eq!(one.state("a", at(5)), UnitState::InStep { since: at(10) });
         assert_eq!(one.state("b", at(20)), UnitState::Behind { since: at(20) });
         assert_eq!(one.due("a", None, Span::seconds(100)), at(110));
         assert_eq!(one.due("b", None, Span::seconds(100)), at(0));
-        let looked = after(one.clone(), None, &[], &put("a"), at(50));
+        let looked = put_at(one.clone(), "a", 50);
         assert_eq!(looked.state("a", at(5)), UnitState::InStep { since: at(10) }, "it was there all along");
-        let failed = after(one, None, &[], &Err("away".into()), at(60));
-        let failed = after(failed, None, &[], &Err("still away".into()), at(70));
-        let expected =
-            UnitState::Failing { since: at(60), reason: "still away".into(), attempts: 2, next: at(80) };
+        let webhook = || Some(PlaceRecord::Webhook { sealed: "s".into(), ca: None });
+        let failed = after(one, webhook(), &[], &Err("away".into()), None, at(60));
+        let failed = after(failed, webhook(), &[], &Err("still away".into()), None, at(70));
+        let expected = UnitState::Failing {
+            since: at(60),
+            reason: "still away".into(),
+            attempts: 2,
+            next: Some(at(80)),
+        };
         assert_eq!(failed.state("a", at(5)), expected);
         assert_eq!(failed.due("b", None, Span::seconds(100)), at(80));
-        let again = after(failed, None, &[], &put("b"), at(90));
+        let again = put_at(failed, "b", 90);
         assert_eq!(again.state("b", at(5)), UnitState::InStep { since: at(90) });
     }
 }

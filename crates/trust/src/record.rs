@@ -289,8 +289,12 @@ pub(crate) struct FailingRecord {
     pub(crate) since: i64,
     /// How many attempts there were.
     pub(crate) attempts: u32,
-    /// When it is tried again.
-    pub(crate) next: i64,
+    /// When it is tried again; nothing where that is not for us to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<i64>,
+    /// The hashes of the bundles that were tried since, of which some may be there: where a program puts them by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tried: Vec<String>,
 }
 
 macro_rules! records {
@@ -435,7 +439,13 @@ mod tests {
     #[test]
     fn units() {
         golden(&UnitRecord::default(), r#"{"v":1,"is":{}}"#);
-        let failing = FailingRecord { reason: "r".into(), since: 4, attempts: 5, next: 6 };
+        let failing =
+            FailingRecord { reason: "r".into(), since: 4, attempts: 5, next: Some(6), tried: Vec::new() };
+        let polled = FailingRecord { next: None, tried: vec!["bb".into()], ..failing.clone() };
+        golden(
+            &UnitRecord { failing: Some(polled), ..UnitRecord::default() },
+            r#"{"v":1,"is":{"failing":{"reason":"r","since":4,"attempts":5,"tried":["bb"]}}}"#,
+        );
         let record = UnitRecord {
             applied: Some("aa".into()),
             since: Some(1),

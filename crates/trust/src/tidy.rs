@@ -44,7 +44,10 @@ impl Trust {
         let mut next = Some(Page::full());
         while let Some(page) = next {
             let found = self.units.list(page).await?;
-            named.extend(found.entries.into_iter().filter_map(|(_, loaded)| loaded.record.applied));
+            for (_, loaded) in found.entries {
+                named.extend(loaded.record.applied);
+                named.extend(loaded.record.failing.into_iter().flat_map(|failing| failing.tried));
+            }
             next = found.next;
         }
         self.sets.forget_all_but(&named, now).await

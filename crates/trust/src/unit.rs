@@ -46,8 +46,8 @@ pub enum UnitState {
         reason: String,
         /// How many attempts there were.
         attempts: u32,
-        /// When it is tried again.
-        next: Timestamp,
+        /// When it is tried again; nothing where a program does that by itself.
+        next: Option<Timestamp>,
     },
 }
 
@@ -83,7 +83,7 @@ impl UnitRecord {
                 since: Timestamp::from_unix(failing.since),
                 reason: failing.reason.clone(),
                 attempts: failing.attempts,
-                next: Timestamp::from_unix(failing.next),
+                next: failing.next.map(Timestamp::from_unix),
             },
             (None, Some(applied)) if applied == wanted => {
                 UnitState::InStep { since: self.since.map_or(since, Timestamp::from_unix) }

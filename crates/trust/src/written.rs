@@ -22,7 +22,7 @@ impl UnitRecord {
             return Timestamp::from_unix(0);
         }
         match (&self.failing, &self.applied, self.looked) {
-            (Some(failing), ..) => Timestamp::from_unix(failing.next),
+            (Some(failing), ..) => Timestamp::from_unix(failing.next.unwrap_or(0)),
             (None, Some(applied), Some(looked)) if applied == wanted && is_there => {
                 Timestamp::from_unix(looked) + drift
             }
@@ -101,7 +101,7 @@ impl Written {
     #[must_use]
     pub fn retry(&self, unit: &str) -> Timestamp {
         let failing = self.0.get(unit).and_then(|record| record.failing.as_ref());
-        Timestamp::from_unix(failing.map_or(0, |failing| failing.next))
+        Timestamp::from_unix(failing.and_then(|failing| failing.next).unwrap_or(0))
     }
 
     /// Where in `unit` certificates may be.

@@ -397,7 +397,7 @@ pub enum TrustInPlace {
     Failing,
 }
 
-/// That a place has a bundle, said by whoever put it there.
+/// That a place has a bundle, or could not be given it, said by whoever puts it there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrustApplied {
@@ -405,6 +405,10 @@ pub struct TrustApplied {
     pub place: String,
     /// The bundle's hash.
     pub hash: String,
+    /// Why the place could not be given it, where that is so: one line of 500 bytes at most, without control characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 500))]
+    pub failing: Option<String>,
 }
 
 /// Where a certificate came from, and where it is.

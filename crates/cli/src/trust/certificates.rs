@@ -11,7 +11,7 @@ use super::error::{BadCertificates, TrustCommandError};
 use crate::input::{File, Input};
 
 /// The largest file of certificates that is taken, in bytes: what a server takes in one go.
-const FILE_BYTES_MAX: usize = 8 << 20;
+pub(super) const FILE_BYTES_MAX: usize = 8 << 20;
 
 /// The SHA-256 of a certificate's DER: 64 hexadecimal digits, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,6 +78,18 @@ pub(super) async fn read(input: &mut Input, files: &[File]) -> Result<Certificat
     Ok(all)
 }
 
+/// Whether there are certificates in `text` and nothing else, but for blank lines and those that begin with `#`.
+pub(super) fn are_all(text: &[u8]) -> bool {
+    let mut is_inside = false;
+    let between = text.split(|byte| *byte == b'\n').filter(|line| {
+        let line = line.trim_ascii();
+        let was_inside = is_inside;
+        is_inside = line.starts_with(b"-----BEGIN ") || (is_inside && !line.starts_with(b"-----END "));
+        !was_inside && !is_inside && !line.is_empty() && !line.starts_with(b"#")
+    });
+    between.count() == 0 && (text.trim_ascii().is_empty() || find(text, "").is_ok())
+}
+
 /// Them as PEM, and nothing else: whatever stands between them in a file stays here.
 pub(super) fn as_pem(certificates: &Certificates) -> String {
     certificates.values().map(Certificate::to_pem).collect()
@@ -134,6 +146,26 @@ mod tests {
             extensions: vec![extension::basic_constraints(true, None)],
         };
         (template.sign(&key), key)
+    }
+
+    #[test]
+    fn what_is_more_than_certificates_is_told_from_them() {
+        let (certificate, key) = certificate("a");
+        let pem = certificate.to_pem();
+        for (text, expected) in [
+            (String::new(), true),
+            (" \r\n".into(), true),
+            (format!("# ours\r\n{}\n{pem}\n", pem.replace('\n', "\r\n")), true),
+            ("# only words\n".into(), false),
+            ("mine".into(), false),
+            (format!("mine\n{pem}"), false),
+            (format!("{pem}mine"), false),
+            (format!("{pem}{}", key.to_pem().expose()), false),
+            (pem.replace("END", "end"), false),
+            (pem.replace("MI", "MM"), false),
+        ] {
+            assert_eq!(are_all(text.as_bytes()), expected, "{text}");
+        }
     }
 
     #[test]

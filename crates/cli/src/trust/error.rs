@@ -43,6 +43,9 @@ pub(super) enum TrustCommandError {
     /// Somebody else keeps the file.
     #[error("{} is being kept by another `provost trust watch`", .0.display())]
     Kept(PathBuf),
+    /// There is something in the file that nobody is to lose.
+    #[error("{} is there already, and there is something else in it than certificates", .0.display())]
+    Foreign(PathBuf),
     /// A hook failed.
     #[error("the file is as it is to be, but its hook {0}")]
     Hook(HookError),
@@ -76,9 +79,12 @@ impl TrustCommandError {
             Self::Asked(error) => error.may_pass(),
             // There may be room again, or a folder.
             Self::File { .. } => true,
-            Self::Certificates(_) | Self::Usage(_) | Self::Several { .. } | Self::Kept(_) | Self::Hook(_) => {
-                false
-            }
+            Self::Certificates(_)
+            | Self::Usage(_)
+            | Self::Several { .. }
+            | Self::Kept(_)
+            | Self::Foreign(_)
+            | Self::Hook(_) => false,
         }
     }
 }
@@ -91,7 +97,7 @@ impl Explain for TrustCommandError {
             Self::Usage(_) | Self::Several { .. } => Kind::Invalid,
             Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => Kind::Full,
             Self::File { .. } | Self::Hook(_) => Kind::Unavailable,
-            Self::Kept(_) => Kind::Conflict,
+            Self::Kept(_) | Self::Foreign(_) => Kind::Conflict,
         }
     }
 
@@ -102,6 +108,7 @@ impl Explain for TrustCommandError {
             Self::Several { .. } => {
                 Some("name one by its fingerprint: `openssl x509 -noout -fingerprint -sha256`".into())
             }
+            Self::Foreign(_) => Some("with --adopt it is replaced, and what is in it now is lost".into()),
             Self::Hook(_) => Some("it is run again at the next start, until it succeeds".into()),
             Self::Usage(_) | Self::File { .. } | Self::Kept(_) => None,
         }
@@ -162,7 +169,11 @@ impl Explain for BadCertificates {
             Self::PrivateKey(_) => Some(
                 "hand on the certificate alone: `openssl x509 -in FILE` prints it; keys are for nobody else to see".into(),
             ),
-            Self::None(_) => Some("DER is not read: convert it with `openssl x509 -inform DER`".into()),
+            Self::None(_) => Some(
+                "PEM is read, and nothing else: `openssl x509 -inform DER -in FILE` makes it of DER, and of a .p12 \
+                `openssl pkcs12 -in FILE -nokeys`"
+                    .into(),
+            ),
             Self::Pem { source, .. } => source.help(),
             Self::Other { .. } | Self::Certificate { .. } => None,
         }

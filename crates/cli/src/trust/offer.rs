@@ -48,7 +48,7 @@ pub(super) struct Offer {
 pub(super) struct Withdraw {
     provider: Segment,
     /// The certificate, as `openssl x509 -noout -fingerprint -sha256` prints it
-    #[arg(required_unless_present_any = ["all", "file"], conflicts_with_all = ["all", "file"])]
+    #[arg(conflicts_with_all = ["all", "file"])]
     fingerprint: Option<Fingerprint>,
     /// All of them
     #[arg(long, conflicts_with = "file")]
@@ -116,7 +116,12 @@ impl Withdraw {
                 let known = certificates::read(&mut session.input, &[file]).await?;
                 (known.keys().map(|fingerprint| remove(&self.how, fingerprint)).collect(), known)
             }
-            (None, None) => (vec![self.how.change(TrustChange::Empty)], Certificates::new()),
+            (None, None) if self.all => (vec![self.how.change(TrustChange::Empty)], Certificates::new()),
+            (None, None) => {
+                return Err(TrustCommandError::Usage(
+                    "say which: a fingerprint, --file FILE with the certificates, or --all",
+                ));
+            }
         };
         change_set(session, &self.provider, &self.how, &offers, &known).await
     }

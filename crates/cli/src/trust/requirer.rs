@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use client::Segment;
-use client::v1::trust;
+use client::v1::{self, trust};
 use wire::{
     NewTrustRequirer, TrustFile, TrustPlace, TrustPlaceEvent, TrustPlaceState, TrustRequirer, TrustState,
 };
@@ -215,7 +215,10 @@ impl Command {
                 }
             }
             Self::Places { name, failing, watch } => {
-                let none = if failing { "none of its places is failing" } else { TrustPlaceState::NONE };
+                let none = match failing {
+                    true => "none of its places is failing",
+                    false => none_of(session, &name).await?,
+                };
                 let is_meant = |place: &TrustPlaceState| !failing || place.state == TrustState::Failing;
                 view::some(session, &trust::places(&name), &watch, none, is_meant).await?;
             }
@@ -239,6 +242,20 @@ impl Set {
         });
         Ok(told?)
     }
+}
+
+/// What is said where no place of the requirer `name` is known.
+async fn none_of(session: &mut Session, name: &Segment) -> Result<&'static str, TrustCommandError> {
+    let found: TrustRequirer = v1::read(&session.ask(&trust::requirer(name)).await?)?;
+    Ok(match found.place {
+        Some(TrustPlace::Hosts { .. }) => {
+            "nothing is known of its places yet: none of its hosts is there, or none was come to so far; `provost host list` \
+             tells which there are"
+        }
+        Some(TrustPlace::Poll {} | TrustPlace::Kubernetes { .. } | TrustPlace::Webhook { .. }) | None => {
+            TrustPlaceState::NONE
+        }
+    })
 }
 
 /// What options say, which are only those of `kind`.

@@ -1,7 +1,7 @@
 //! `provost trust watch`: a file that is what a requirer is to have, for as long as this runs.
 //!
 //! ```text
-//! ask ──► another bundle? ──► owe the hook ──► write the file ──► run the hook ──► pay it ──► confirm
+//! ask ──► another bundle? ──► owe the hook ──► write the file ──► run the hook ──► pay it ──► confirm, or say why not
 //!  ▲           │ no: somebody edited the file? the same from the second step on                 │
 //!  └───────────┴────────────────────────────────────────────────────────────────────────────────┘
 //! ```
@@ -20,24 +20,27 @@ use tokio::time::Instant;
 use wire::{TrustApplied, TrustBundle};
 
 use super::bundle::{NEW, holding, pem};
+use super::certificates::{self, FILE_BYTES_MAX};
 use super::error::TrustCommandError;
 
 use crate::hook;
 use crate::kept_file::{KeptFile, Owed};
 use crate::output;
 use crate::session::Session;
+use crate::table::one_line;
 
 /// The pauses after something went wrong: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-/// A hook that takes longer is ended, and has failed: what comes after it must not be kept waiting.
-const HOOK_WITHIN: Duration = Duration::from_secs(600);
+/// The longest reason that the server is told, in bytes.
+const REASON_BYTES_MAX: usize = 500;
 
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "FILE is replaced as a whole, with the mode and the owner that it has, or 0644 where there is none; whoever \
         reads it finds one set or the other. The hook is run when it became another one, and until it succeeds; when it did, \
-        the server is told that this place has the set, which `provost trust requirer places` shows. What somebody else \
+        the server is told that this place has the set, and when it fails, or FILE cannot be written, that and why, which \
+        `provost trust requirer places` shows. What somebody else \
         makes of FILE is mended. While no server answers, FILE stays what it is. Beside it is .FILE.provost, by which \
         the next start knows whether the hook has yet to be run."
 )]
@@ -46,9 +49,15 @@ pub(super) struct Watch {
     /// The file
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Replace FILE although it is there already with something else in it than certificates: that is lost then
+    #[arg(long)]
+    adopt: bool,
     /// A command for `sh` that is run when the file is another one
     #[arg(long, value_name = "COMMAND")]
     hook: Option<String>,
+    /// End a hook that takes longer than so many seconds: it has failed then
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=600))]
+    hook_timeout: u32,
     /// What this place is called in the lists of the server [default: the name of this machine]
     #[arg(long, value_name = "NAME")]
     place: Option<String>,
@@ -68,21 +77,26 @@ struct Keeper<'w> {
     owed: Owed,
     /// The hash of the bundle which the server was told that this place has, or does not want to hear of.
     confirmed: Option<String>,
+    /// The hash of the bundle which the server was told that this place could not be given, and why, since it was told
+    /// anything else.
+    failed: Option<(String, String)>,
     /// Whether it was said that something goes wrong, and for how long to wait then.
     trouble: Option<Duration>,
 }
 
 impl Watch {
     pub(super) async fn run(self, session: &mut Session) -> Result<(), TrustCommandError> {
-        let unusable = |source| TrustCommandError::File { path: self.out.clone(), source };
-        let mut file = KeptFile::at(&self.out, NEW).map_err(unusable)?;
-        // What can never be is said at once, and not tried again and again.
-        let Some(owed) = file.lock().map_err(unusable)? else {
-            return Err(TrustCommandError::Kept(self.out.clone()));
-        };
-        file.is(b"").map_err(unusable)?;
         let place = self.place.clone().unwrap_or_else(name_of_machine);
-        let mut keeper = Keeper { watch: &self, place, file, owed, confirmed: None, trouble: None };
+        // What can never be is said at once, and not tried again and again.
+        let (file, owed) = match self.file() {
+            Ok(found) => found,
+            Err(error) => {
+                self.tell_unusable(session, &place, &error).await;
+                return Err(error);
+            }
+        };
+        let mut keeper =
+            Keeper { watch: &self, place, file, owed, confirmed: None, failed: None, trouble: None };
         if self.once {
             let bundle = keeper.ask(session, None).await?;
             return match bundle {
@@ -92,6 +106,37 @@ impl Watch {
             };
         }
         keeper.live(session).await
+    }
+
+    /// The file, which nobody else keeps.
+    fn file(&self) -> Result<(KeptFile, Owed), TrustCommandError> {
+        let unusable = |source| TrustCommandError::File { path: self.out.clone(), source };
+        let mut file = KeptFile::at(&self.out, NEW).map_err(unusable)?;
+        if !self.adopt
+            && let Some(there) = file.found_there(FILE_BYTES_MAX).map_err(unusable)?
+            && !certificates::are_all(there.expose())
+        {
+            return Err(TrustCommandError::Foreign(self.out.clone()));
+        }
+        let Some(owed) = file.lock().map_err(unusable)? else {
+            return Err(TrustCommandError::Kept(self.out.clone()));
+        };
+        file.is(b"").map_err(unusable)?;
+        Ok((file, owed))
+    }
+
+    /// Tells the server that the file can never be what it is to be.
+    async fn tell_unusable(&self, session: &mut Session, place: &str, error: &TrustCommandError) {
+        let Some(reason) = why_it_fails(error) else { return };
+        let told = async {
+            let bundle: TrustBundle = v1::read(&session.ask(&trust::bundle(&self.requirer)).await?)?;
+            let failed = TrustApplied { place: place.to_owned(), hash: bundle.hash, failing: Some(reason) };
+            session.ask(&trust::applied(&self.requirer, &failed)).await?;
+            Ok::<_, TrustCommandError>(())
+        };
+        if let Err(error) = told.await {
+            output::note(format_args!("note: the server was not told: {}", report(&error)));
+        }
     }
 }
 
@@ -156,8 +201,20 @@ impl Keeper<'_> {
         Ok(Some(bundle).filter(|bundle| known.is_none_or(|known| known.hash != bundle.hash)))
     }
 
-    /// Makes the file `bundle`, runs the hook where it is owed, and tells the server when all is done.
+    /// Makes the file `bundle`, runs the hook where it is owed, and tells the server when all is done, or why it is not.
     async fn keep(&mut self, session: &mut Session, bundle: &TrustBundle) -> Result<(), TrustCommandError> {
+        if let Err(error) = self.put(session, bundle).await {
+            self.tell_failing(session, bundle, &error).await;
+            return Err(error);
+        }
+        if self.confirmed.as_ref() != Some(&bundle.hash) {
+            self.confirm(session, bundle).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the file `bundle`, and runs the hook where it is owed.
+    async fn put(&mut self, session: &mut Session, bundle: &TrustBundle) -> Result<(), TrustCommandError> {
         let pem = pem(bundle);
         let path = &self.watch.out;
         let unwritable = |source| TrustCommandError::File { path: path.clone(), source };
@@ -172,13 +229,32 @@ impl Keeper<'_> {
         if let Some(command) = &self.watch.hook
             && self.owed.is_owed().map_err(unwritable)?
         {
-            hook::run(command, HOOK_WITHIN).await.map_err(TrustCommandError::Hook)?;
+            let within = Duration::from_secs(self.watch.hook_timeout.into());
+            hook::run(command, within).await.map_err(TrustCommandError::Hook)?;
             self.owed.pay().map_err(unwritable)?;
         }
-        if self.confirmed.as_ref() != Some(&bundle.hash) {
-            self.confirm(session, bundle).await?;
-        }
         Ok(())
+    }
+
+    /// Tells the server that this place could not be given `bundle`: once for each, and each reason.
+    async fn tell_failing(&mut self, session: &mut Session, bundle: &TrustBundle, error: &TrustCommandError) {
+        let Some(reason) = why_it_fails(error) else { return };
+        let failed = (bundle.hash.clone(), reason.clone());
+        if self.failed.as_ref() == Some(&failed) {
+            return;
+        }
+        let told =
+            TrustApplied { place: self.place.clone(), hash: bundle.hash.clone(), failing: Some(reason) };
+        match session.ask(&trust::applied(&self.watch.requirer, &told)).await {
+            // When it is there at last, the server is to hear that, whatever it heard before.
+            Ok(_) => (self.failed, self.confirmed) = (Some(failed), None),
+            // With the next attempt it is told again.
+            Err(error) => {
+                if self.trouble.is_none() {
+                    output::note(format_args!("note: the server was not told: {}", report(&error)));
+                }
+            }
+        }
     }
 
     async fn confirm(
@@ -186,7 +262,7 @@ impl Keeper<'_> {
         session: &mut Session,
         bundle: &TrustBundle,
     ) -> Result<(), TrustCommandError> {
-        let applied = TrustApplied { place: self.place.clone(), hash: bundle.hash.clone() };
+        let applied = TrustApplied { place: self.place.clone(), hash: bundle.hash.clone(), failing: None };
         match session.ask(&trust::applied(&self.watch.requirer, &applied)).await {
             Ok(_) => {}
             // That it is another one by now is heard of with the next question.
@@ -195,7 +271,7 @@ impl Keeper<'_> {
             }
             Err(error) => return Err(error.into()),
         }
-        self.confirmed = Some(bundle.hash.clone());
+        (self.confirmed, self.failed) = (Some(bundle.hash.clone()), None);
         Ok(())
     }
 
@@ -233,6 +309,21 @@ impl Keeper<'_> {
             output::note("note: all is well again");
         }
     }
+}
+
+/// What the server is told of an error in one line, if it is one of this place.
+fn why_it_fails(error: &TrustCommandError) -> Option<String> {
+    let why = match error {
+        TrustCommandError::File { .. } | TrustCommandError::Foreign(_) | TrustCommandError::Hook(_) => {
+            one_line(&report(error))
+        }
+        TrustCommandError::Asked(_)
+        | TrustCommandError::Certificates(_)
+        | TrustCommandError::Usage(_)
+        | TrustCommandError::Several { .. }
+        | TrustCommandError::Kept(_) => return None,
+    };
+    Some(why[..why.floor_char_boundary(REASON_BYTES_MAX)].to_owned())
 }
 
 /// Whether somebody may mend it who does not start this again: a hook, or a certificate that is over and is renewed.

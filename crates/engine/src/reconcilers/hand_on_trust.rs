@@ -583,7 +583,8 @@ fn outcome(
 ) -> Outcome {
     let result = result.map(|(hash, drifted)| Put { hash, drifted });
     let settled = Vec::new();
-    Outcome { requirer: requirer.clone(), unit: unit.to_owned(), place: place.clone(), result, settled, gone }
+    let (requirer, unit, place) = (requirer.clone(), unit.to_owned(), place.clone());
+    Outcome { requirer, unit, place, result, tried: None, settled, gone }
 }
 
 /// What is to be said of a unit that is to have `hash`, or to have nothing; nothing where nothing was begun.

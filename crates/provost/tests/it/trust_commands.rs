@@ -242,7 +242,7 @@ fn every_thing_has_a_table_and_its_json() {
         ("requirer show web", &["requirers/web"], &["name          web", "kind          poll"]),
         (
             "requirer places web",
-            &["requirers/web/places?limit=1000"],
+            &["requirers/web", "requirers/web/places?limit=1000"],
             &[
                 "PLACE  STATE                                                LOOKED                DRIFTED               AGAIN",
                 "a      in step                                              2026-11-21T06:30:00Z  2026-11-21T06:20:00Z  -",
@@ -340,13 +340,22 @@ fn what_cannot_be_meant_is_not_sent() {
         ("explain ab", 2),
         ("watch web", 2),
         ("watch web --out f --interval 61", 2),
-        ("watch web --out absent/f", 69),
-        ("watch web --out .", 69),
     ] {
         let ran = operator.run(&format!("trust {line}"));
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(code), ""), "{line}: {}", ran.stderr);
         assert_eq!(server.heard().iter().map(Heard::line).collect::<Vec<_>>(), [""; 0], "{line}");
         assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    }
+    // A file that cannot be is told, so that the place is shown.
+    for out in ["absent/f", "."] {
+        let ran = operator.run(&format!("trust watch web --place here --out {out}"));
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(69), ""), "{out}: {}", ran.stderr);
+        let heard: Vec<_> = server.heard().iter().map(Heard::line).collect();
+        let [asked, told] = heard.as_slice() else { panic!("{out}: {heard:?}") };
+        assert_eq!(asked, "GET /v1/trust/requirers/web/bundle");
+        let expected = format!(r#"POST /v1/trust/requirers/web/applied {{"failing":"could not keep {out}: "#);
+        assert!(told.starts_with(&expected), "{told}");
+        assert!(told.ends_with(r#"","hash":"00ff","place":"here"}"#), "{told}");
     }
 }
 

@@ -171,7 +171,7 @@ fn a_hook_is_owed_until_it_succeeds() {
     let said = "error: the file is as it is to be, but its hook failed with exit code 3\n\
                 hint: it is run again at the next start, until it succeeds\n";
     assert!(failed.stderr.ends_with(said), "{}", failed.stderr);
-    assert_eq!(place(&house), None, "nobody said that all is done");
+    assert_eq!(place(&house).as_deref(), Some("failing"), "it is told that it is not done");
     once(&house, "echo >> times").ok();
     assert_eq!((read(&at.join("times")).len(), place(&house).as_deref()), (1, Some("in-step")));
     once(&house, "echo >> times").ok();
@@ -208,6 +208,130 @@ fn a_hook_is_owed_until_it_succeeds() {
     std::fs::write(at.join("mended"), "").unwrap();
     watching.wait_for_stderr(|said| said.contains("all is well again")).unwrap();
     assert_eq!(watching.stderr().matches("trying again").count(), 1, "{}", watching.stderr());
+}
+
+/// The place of the only requirer, as the server has it.
+fn told(house: &House) -> Value {
+    shown(house, "requirer places web")[0].clone()
+}
+
+/// From its first word on, and until all is well: also one that cannot write its file, and one that looks once.
+#[test]
+fn a_place_that_fails_is_shown() {
+    let house = house();
+    let at = house.directory();
+    authority(at, "one", 400);
+    let two = authority(at, "two", 400);
+    run(&house, "offer corp one.pem").ok();
+    assert_eq!(once(&house, "exit 3").code, Some(69));
+    let place = told(&house);
+    let reason = "the file is as it is to be, but its hook failed with exit code 3";
+    assert_eq!((&place["state"], &place["reason"]), (&json!("failing"), &json!(reason)), "{place}");
+    assert_eq!((place.get("next"), place.get("applied")), (None, None), "nobody knows when it comes again");
+    assert_eq!(shown(&house, "requirer list")[0]["places"]["failing"], 1);
+    // What it has in its file it may have still, although it never said that it has it.
+    run(&house, "offer corp two.pem --replace --confirm").ok();
+    let explained = run(&house, "explain --file one.pem").ok().to_owned();
+    let still = "to be had no more, and perhaps still there with:\n  web\n    here: failing since ";
+    assert!(explained.contains(still), "{explained}");
+    once(&house, "true").ok();
+    assert_eq!(told(&house)["state"], "in-step");
+    assert!(!run(&house, "explain --file one.pem").ok().contains("perhaps still there"));
+
+    // A file that cannot be.
+    let ran = testkit::run(&mut trust(&house, "watch web --out absent/file --place here --once"));
+    assert_eq!(ran.code, Some(69), "{}", ran.stderr);
+    let place = told(&house);
+    let reason = "could not keep absent/file: No such file or directory (os error 2)";
+    assert_eq!((&place["state"], &place["reason"]), (&json!("failing"), &json!(reason)), "{place}");
+    assert!(place["applied"].is_string(), "what it had is remembered");
+
+    // The server is told of the end of it, although the set is the same as before.
+    once(&house, "true").ok();
+    assert_eq!(told(&house)["state"], "in-step");
+    std::fs::write(at.join("file"), "mine").unwrap();
+    let watching = Process::spawn(&mut watch(&house, "--interval 1", "test -e mended"));
+    wait_until("the server to hear of it", || place_is(&house, "failing"));
+    assert_eq!(read(&at.join("file")), two);
+    std::fs::write(at.join("mended"), "").unwrap();
+    wait_until("the server to hear of it", || place_is(&house, "in-step"));
+    drop(watching);
+}
+
+/// A key, or whatever nobody put there who watches, stays; certificates are replaced, and what was kept before is mended.
+#[test]
+fn what_is_somebody_elses_stays() {
+    let house = house();
+    let at = house.directory();
+    let one = authority(at, "one", 400);
+    run(&house, "offer corp one.pem").ok();
+    let (file, key) = (at.join("file"), "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n");
+    std::fs::write(&file, key).unwrap();
+    for _ in 0..2 {
+        let ran = once(&house, "echo >> times");
+        let said = "error: file is there already, and there is something else in it than certificates\n\
+                    hint: with --adopt it is replaced, and what is in it now is lost\n";
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(75), said));
+        assert_eq!((read(&file).as_str(), left(at).len(), at.join("times").exists()), (key, 0, false));
+    }
+    assert_eq!(told(&house)["state"], "failing");
+    testkit::run(&mut watch(&house, "--once --adopt", "true")).ok();
+    assert_eq!((read(&file), place(&house).as_deref()), (one.clone(), Some("in-step")));
+    std::fs::write(&file, key).unwrap();
+    once(&house, "true").ok();
+    assert_eq!(read(&file), one, "it is kept, and mended");
+    std::fs::remove_file(at.join(".file.provost")).unwrap();
+    std::fs::write(&file, format!("# trusted\n{}", authority(at, "two", 400))).unwrap();
+    once(&house, "true").ok();
+    assert_eq!(read(&file), one);
+}
+
+/// What is missing is named.
+#[test]
+fn what_is_missing_is_said() {
+    let house = house();
+    let at = house.directory();
+    std::fs::write(at.join("empty"), "").unwrap();
+    std::fs::write(at.join("a.p12"), b"0\x82\x03\xe8\x02\x01\x03\n").unwrap();
+    for name in ["empty", "a.p12"] {
+        let ran = run(&house, &format!("offer corp {name}"));
+        let said = format!("error: there is no certificate in {name}\nhint: PEM is read, and nothing else: ");
+        assert!(ran.stderr.starts_with(&said) && ran.stderr.contains("openssl pkcs12 "), "{}", ran.stderr);
+    }
+    let ran = run(&house, "withdraw corp");
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("or --all"), "{}", ran.stderr);
+    run(&house, "requirer set fleet hosts --all --system-store").ok();
+    let said = run(&house, "requirer places fleet");
+    assert!(format!("{}{}", said.stdout, said.stderr).contains("none of its hosts is there"), "{said:?}");
+}
+
+fn place_is(house: &House, state: &str) -> bool {
+    place(house).as_deref() == Some(state)
+}
+
+/// What hangs is ended and has failed, and what was withdrawn meanwhile leaves the file.
+#[test]
+fn a_hook_that_hangs_is_a_hook_that_failed() {
+    let house = house();
+    let at = house.directory();
+    let one = authority(at, "one", 400);
+    run(&house, "offer corp one.pem").ok();
+    let hangs = "echo >> begun; test -e mended || sleep 600";
+    let watching = Process::spawn(&mut watch(&house, "--hook-timeout 1", hangs));
+    wait_until("the hook", || at.join("begun").exists());
+    assert_eq!(read(&at.join("file")), one);
+    run(&house, "withdraw corp --all --confirm").ok();
+    wait_until("the file", || read(&at.join("file")).is_empty());
+    wait_until("the server to hear of it", || place_is(&house, "failing"));
+    let reason = "the file is as it is to be, but its hook took longer than 1 s, and was ended";
+    assert_eq!(told(&house)["reason"], reason);
+    assert!(
+        run(&house, "explain --file one.pem").ok().contains("perhaps still there with:\n  web\n    here: ")
+    );
+    std::fs::write(at.join("mended"), "").unwrap();
+    wait_until("the server to hear of it", || place_is(&house, "in-step"));
+    drop(watching);
 }
 
 /// So many certificates that writing them takes a while.
@@ -314,7 +438,7 @@ fn a_full_disk_changes_nothing() {
         \"$@\"; echo \"code $?\"; stat -c %a disk/file; ls -A disk; cat disk/file told";
     let mut inside = Command::new("unshare");
     inside.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
-    let watch = trust(&house, "watch web --out disk/file --once --hook");
+    let watch = trust(&house, "watch web --out disk/file --once --adopt --hook");
     inside
         .arg(watch.get_program())
         .args(watch.get_args())

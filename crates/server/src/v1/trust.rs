@@ -253,10 +253,17 @@ impl V1 {
         let (permit, name) = (asked.permit()?, asked.part::<RequirerName>(0)?);
         let said: wire::TrustApplied = asked.json().await?;
         let trust = self.trust().clone();
-        let confirm = async move { trust.confirm(permit, &name, &said.place, &said.hash).await };
-        self.house.tasks().complete(confirm).await.map_err(|error| match error {
-            // What is no name is described as any text is.
-            no_name @ trust::ConfirmError::Unit => Refusal::with(StatusCode::UNPROCESSABLE_ENTITY, &no_name),
+        let note = async move {
+            match &said.failing {
+                Some(reason) => trust.fail(permit, &name, &said.place, &said.hash, reason).await,
+                None => trust.confirm(permit, &name, &said.place, &said.hash).await,
+            }
+        };
+        self.house.tasks().complete(note).await.map_err(|error| match error {
+            // What is no name and no reason is described as any text is.
+            unfit @ (trust::ConfirmError::Unit | trust::ConfirmError::Reason) => {
+                Refusal::with(StatusCode::UNPROCESSABLE_ENTITY, &unfit)
+            }
             error => error.into(),
         })?;
         Ok(Answer::gone())
@@ -505,7 +512,7 @@ fn place_state(unit: Unit) -> wire::TrustPlaceState {
         UnitState::InStep { since } => (wire::TrustState::InStep, since, None, None),
         UnitState::Behind { since } => (wire::TrustState::Behind, since, None, None),
         UnitState::Failing { since, reason, next, .. } => {
-            (wire::TrustState::Failing, since, Some(reason), Some(next))
+            (wire::TrustState::Failing, since, Some(reason), next)
         }
     };
     wire::TrustPlaceState {

@@ -8,7 +8,7 @@ use trust::{
     Written,
 };
 
-use crate::ground::{House, add, anchors, may, no_reason, requirer};
+use crate::ground::{House, add, anchors, by_fingerprint, may, no_reason, requirer};
 
 fn on_hosts(on: OnHost) -> Place {
     Place::Hosts { which: WhichHosts { all: true, ..WhichHosts::default() }, on }
@@ -47,6 +47,7 @@ fn what_happened_in_a_place_is_told() {
             unit: format!("h{unit}"),
             place: Place::Poll,
             result,
+            tried: None,
             settled: Vec::new(),
             gone: false,
         };
@@ -114,6 +115,7 @@ fn a_place_is_followed_from_its_first_attempt_to_its_end() {
             unit: unit.to_owned(),
             place: place.clone(),
             result,
+            tried: None,
             settled: Vec::new(),
             gone,
         };
@@ -124,6 +126,7 @@ fn a_place_is_followed_from_its_first_attempt_to_its_end() {
         let Some(UnitState::Failing { reason, attempts: 1, next, .. }) = state(&house, "h2").await else {
             panic!("it failed");
         };
+        let next = next.unwrap();
         assert_eq!((reason.as_str(), next), ("away", house.clock.now() + Span::seconds(5)));
         let written = all_written(&house).await;
         assert!(written.is_announced("h1", &place) && written.elsewhere("h1", &place).is_empty());
@@ -178,6 +181,57 @@ fn whoever_asks_by_itself_says_what_it_has() {
         let on = store();
         house.trust.set_requirer(may(), &requirer("web"), &on_hosts(on), &no_reason()).await.unwrap();
         assert!(matches!(confirm("laptop", now).await, Err(ConfirmError::Looked)), "the server looks itself");
+    });
+}
+
+/// From its first word on: what it tried may be there, and what it had before as well, until it says that all is well.
+#[test]
+fn whoever_asks_by_itself_says_that_it_fails() {
+    block_on(async {
+        let (house, _) = House::related().await;
+        let all = anchors(3);
+        house.offer("corp", &add(&all[..1])).await.unwrap();
+        let first = hash(&house).await;
+        let fail = |hash: String, reason: &'static str| {
+            let trust = house.trust.clone();
+            async move { trust.fail(may(), &requirer("web"), "laptop", &hash, reason).await }
+        };
+        fail(first.clone(), "its hook failed").await.unwrap();
+        let since = house.clock.now();
+        let reason = "its hook failed".to_owned();
+        let failing = UnitState::Failing { since, reason, attempts: 1, next: None };
+        assert_eq!(state(&house, "laptop").await, Some(failing));
+        for reason in ["", "two\nlines", &*"x".repeat(501).leak()] {
+            assert!(matches!(fail(first.clone(), reason).await, Err(ConfirmError::Reason)), "{reason:?}");
+        }
+        assert!(matches!(fail("00".into(), "no hash").await, Err(ConfirmError::Other)));
+
+        let still_with = async |which: &trust::Anchor| {
+            let told = house.trust.explain(may(), which.fingerprint()).await.unwrap().unwrap();
+            let still = told.requirers.iter().filter(|has| !has.wanted).flat_map(|has| &has.units);
+            still.map(|unit| unit.name.clone()).collect::<Vec<_>>()
+        };
+        let only = |some: &[trust::Anchor]| trust::Offer {
+            change: trust::SetChange::Exactly(by_fingerprint(some)),
+            confirmed: true,
+            ..add(some)
+        };
+        house.offer("corp", &only(&all[1..2])).await.unwrap();
+        assert_eq!(still_with(&all[0]).await, ["laptop"], "it never said that it has it, and may have it");
+        house.trust.confirm(may(), &requirer("web"), "laptop", &hash(&house).await).await.unwrap();
+        assert!(still_with(&all[0]).await.is_empty());
+        // What it had, it has still when it fails, even with a bundle that is not the one any more.
+        let second = hash(&house).await;
+        house.offer("corp", &only(&all[2..])).await.unwrap();
+        fail(hash(&house).await, "no room").await.unwrap();
+        fail(second, "no room").await.unwrap();
+        assert_eq!(still_with(&all[1]).await, ["laptop"]);
+        house.clock.advance(Span::days(1));
+        house.trust.tidy(may()).await.unwrap();
+        assert_eq!(still_with(&all[1]).await, ["laptop"]);
+        assert!(still_with(&all[0]).await.is_empty(), "it is known what it had");
+        house.trust.confirm(may(), &requirer("web"), "laptop", &hash(&house).await).await.unwrap();
+        assert!(still_with(&all[1]).await.is_empty());
     });
 }
 
@@ -257,6 +311,7 @@ fn a_late_report_drops_no_place_that_it_did_not_know_of() {
             unit: "h1".to_owned(),
             place: old.clone(),
             result: Ok(Put { hash: hash.clone(), drifted: false }),
+            tried: None,
             settled: announced(&[&old]),
             gone,
         };
@@ -292,6 +347,7 @@ fn a_large_requirer_stops_nobody() {
             place: large.clone(),
             result: Ok(Put { hash: hash.clone(), drifted: false }),
             settled: announced(&settled.iter().collect::<Vec<_>>()),
+            tried: None,
             gone: false,
         };
         let outcomes: Vec<Outcome> =

@@ -176,7 +176,7 @@ fn requirers() -> Vec<Row> {
             "/trust/requirers/{requirer}/applied",
             Call::TrustApplied,
             "confirmTrust",
-            "Say that one of a requirer's places has the bundle",
+            "Say that one of a requirer's places has the bundle, or could not be given it",
         )
         .may::<ReadTrust>()
         .takes::<wire::TrustApplied>()
