@@ -40,8 +40,8 @@ impl Explain for Unusable {
     }
 }
 
-/// The CA certificates that an authority has and that have not ended at `now`, oldest first: what is answered to [`oldest`]
-/// and whatever follows it in what is answered to [`chain`].
+/// The CA certificates that an authority has and that have not ended at `now`, oldest first: what is answered to [`super::oldest`]
+/// and whatever follows it in what is answered to [`super::chain()`].
 ///
 /// # Errors
 /// When one of the answers is not what it should be, or a statement is signed by somebody else: then none of it is believed.
