@@ -1,10 +1,8 @@
 //! Asks a server of caucase's dialect.
 
-use std::error::Error as _;
-use std::io;
 use std::time::Duration;
 
-use base::{Explain, Kind, Secret};
+use base::Secret;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Identity, Method, Response};
@@ -12,6 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 use x509::{Certificate, PrivateKey, Serial, SigningRequest, pem};
 
+use super::ask_error::AskError;
 use super::statement::{Statement, unsigned};
 use super::{Authority, ServerUrl};
 use crate::answer::one_line;
@@ -28,141 +27,6 @@ const DETAIL_MAX: usize = 300;
 
 const JSON: &str = "application/json";
 const REQUEST: &str = "application/pkcs10";
-
-/// Why there is no answer, or none that can be used.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// The network, or the server at its other end.
-    #[error("no answer to {method} {url}: {why}")]
-    Network {
-        /// What was asked.
-        method: Method,
-        /// Of which URL.
-        url: String,
-        /// Why, in one line.
-        why: String,
-        /// What it was.
-        fault: Fault,
-    },
-    /// The server says no.
-    #[error("the server answered {status} to {method} {url}{}", said(.detail))]
-    Refused {
-        /// What was asked.
-        method: Method,
-        /// Of which URL.
-        url: String,
-        /// The answer's status.
-        status: u16,
-        /// What the server says about it, in one line.
-        detail: Option<String>,
-    },
-    /// The answer is longer than anything that could be meant.
-    #[error("the answer to GET {url} is longer than {bytes_max} bytes")]
-    TooLarge {
-        /// Of which URL.
-        url: String,
-        /// How much is taken.
-        bytes_max: usize,
-    },
-    /// The server speaks another language.
-    #[error("the answer to {method} {url} is no {wanted}")]
-    Garbled {
-        /// What was asked.
-        method: Method,
-        /// Of which URL.
-        url: String,
-        /// What it should have been.
-        wanted: &'static str,
-    },
-    /// Nobody can be asked: a certificate and its key are of no use for TLS.
-    #[error("the user's certificate and key cannot be used for TLS")]
-    Identity(#[source] BuildError),
-}
-
-/// What goes wrong on a network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// The name has no address.
-    Unresolved,
-    /// Nobody listens there.
-    Refused,
-    /// The other end broke the connection.
-    Reset,
-    /// The other end ended the connection before it had answered.
-    Closed,
-    /// Nothing was said for too long.
-    Silent,
-    /// What was said is no HTTP, or no TLS.
-    Garbled,
-    /// Anything else.
-    Other,
-}
-
-fn said(detail: &Option<String>) -> String {
-    detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default()
-}
-
-impl AskError {
-    /// Whether asking again later may help, without anybody doing anything: it is the network's.
-    #[must_use]
-    pub fn is_network(&self) -> bool {
-        matches!(self, Self::Network { .. })
-    }
-
-    /// The status of a refusal.
-    #[must_use]
-    pub fn status(&self) -> Option<u16> {
-        match self {
-            Self::Refused { status, .. } => Some(*status),
-            _ => None,
-        }
-    }
-}
-
-impl Explain for AskError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Network { fault: Fault::Silent, .. } => Kind::TimedOut,
-            Self::Network { .. } => Kind::Unavailable,
-            Self::Refused { status, .. } => match status {
-                401 => Kind::Unauthenticated,
-                403 => Kind::Forbidden,
-                404 => Kind::NotFound,
-                409 => Kind::Conflict,
-                413 => Kind::TooLarge,
-                507 => Kind::Full,
-                408 => Kind::TimedOut,
-                429 | 500.. => Kind::Unavailable,
-                _ => Kind::Invalid,
-            },
-            Self::TooLarge { .. } => Kind::TooLarge,
-            Self::Garbled { .. } => Kind::Internal,
-            Self::Identity(error) => error.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Network { fault: Fault::Refused | Fault::Unresolved, .. } => {
-                Some("is the URL right, and the server running?".into())
-            }
-            Self::Network { fault: Fault::Garbled, .. } => Some(
-                "something else answers there; the URL is that of plain HTTP, and HTTPS is at the next port"
-                    .into(),
-            ),
-            Self::Refused { status: 401, .. } => {
-                Some("this takes the certificate of a user that is neither over nor revoked".into())
-            }
-            Self::Refused { status: 500, url, .. } if url.ends_with("/crt/renew") => {
-                Some("the original server renews the certificates of RSA keys only".into())
-            }
-            Self::Refused { status: 507, .. } => {
-                Some("too many requests wait already: somebody has to approve or reject some".into())
-            }
-            _ => None,
-        }
-    }
-}
 
 /// A request that waits for somebody's decision.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -485,58 +349,6 @@ impl Asked {
     }
 }
 
-impl AskError {
-    fn network(method: &Method, url: &str, error: reqwest::Error) -> Self {
-        let fault = Fault::of(&error);
-        let why = innermost(&error.without_url());
-        Self::Network { method: method.clone(), url: url.to_owned(), why, fault }
-    }
-}
-
-/// What went wrong at the bottom of it: what is above says how the libraries are stacked. Where they end with an address to read
-/// at, it is left out.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    let text = cause.to_string();
-    one_line(text.split(": http").next().unwrap_or(&text))
-}
-
-impl Fault {
-    fn of(error: &reqwest::Error) -> Self {
-        if error.is_timeout() {
-            return Self::Silent;
-        }
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            if let Some(error) = error.downcast_ref::<io::Error>() {
-                match error.kind() {
-                    io::ErrorKind::ConnectionRefused => return Self::Refused,
-                    io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => return Self::Reset,
-                    io::ErrorKind::TimedOut => return Self::Silent,
-                    io::ErrorKind::UnexpectedEof => return Self::Closed,
-                    io::ErrorKind::InvalidData => return Self::Garbled,
-                    _ => {}
-                }
-            }
-            let text = error.to_string();
-            if text.starts_with("dns error") || text.contains("failed to lookup address") {
-                return Self::Unresolved;
-            }
-            if text.contains("connection closed before") || text.contains("IncompleteMessage") {
-                return Self::Closed;
-            }
-            if text.contains("invalid HTTP") || text.contains("parsed") {
-                return Self::Garbled;
-            }
-            cause = error.source();
-        }
-        Self::Other
-    }
-}
-
 /// The whole body, or `None` when it is longer than `bytes_max`.
 async fn read(response: &mut Response, bytes_max: usize) -> Result<Option<Vec<u8>>, reqwest::Error> {
     let mut body = Vec::new();
@@ -574,6 +386,9 @@ mod tests {
     use std::net::TcpListener;
     use std::thread;
 
+    use base::{Explain as _, Kind};
+
+    use super::super::Fault;
     use super::*;
 
     /// What comes of asking somebody who takes one connection and says `answer`.

@@ -2,7 +2,7 @@
 //! (caucase contract, sections 3 and 7.1).
 //!
 //! ```text
-//! ServerUrl ──► Server ──► PEM, numbers of requests     (ask)
+//! ServerUrl ──► Server ──► PEM, numbers of requests     (ask, ask_error)
 //! chain, anchors, follow, certificates                   which CA certificates there are (chain)
 //! lists ──► which revocation lists there are             (lists)
 //! statement: what is signed by the key of a certificate
@@ -11,6 +11,7 @@
 //! certificate that is known covers it, and nowhere else.
 
 mod ask;
+mod ask_error;
 mod chain;
 mod lists;
 mod statement;
@@ -21,7 +22,8 @@ use std::str::FromStr;
 
 use reqwest::Method;
 
-pub use ask::{AskError, Fault, Pending, Server};
+pub use ask::{Pending, Server};
+pub use ask_error::{AskError, Fault};
 pub use chain::{Unusable, anchors, certificates, follow, pinned};
 pub use lists::{Lists, UnusableLists};
 pub use url::{BadServerUrl, ServerUrl};
