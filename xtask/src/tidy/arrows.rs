@@ -5,7 +5,7 @@
 //! faces     server      console      cli
 //! hall      engine      wire         client      service
 //! rooms     ca          cache        fleet       trust
-//! crafts    x509  lc-rsa  entry  store  bus  ssh  ansible  kube  identity
+//! crafts    x509  lc-rsa  entry  caucase-files  store  bus  ssh  ansible  kube  identity
 //! ground    base
 //! (garden)  testkit  xtask  bench  fuzz
 //! ```
@@ -28,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lc-rsa", &[]),
     ("x509", &["lc-rsa"]),
     ("entry", &["x509", "lc-rsa"]),
+    ("caucase-files", &["x509", "lc-rsa"]),
     ("store", &[]),
     ("bus", &[]),
     ("ssh", &[]),
@@ -35,7 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kube", &[]),
     ("identity", &["x509", "store"]),
     // Rooms.
-    ("ca", &["x509", "store", "identity"]),
+    ("ca", &["x509", "caucase-files", "store", "identity"]),
     ("cache", &["x509", "entry", "store", "identity"]),
     ("trust", &["x509", "store", "identity"]),
     ("fleet", &["x509", "store", "identity"]),
@@ -43,7 +44,18 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "engine",
         &[
-            "x509", "entry", "store", "bus", "ssh", "ansible", "kube", "identity", "ca", "cache", "fleet",
+            "x509",
+            "entry",
+            "caucase-files",
+            "store",
+            "bus",
+            "ssh",
+            "ansible",
+            "kube",
+            "identity",
+            "ca",
+            "cache",
+            "fleet",
             "trust",
         ],
     ),
@@ -62,16 +74,55 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "provost",
         &[
-            "lc-rsa", "x509", "entry", "store", "bus", "ssh", "ansible", "kube", "identity", "ca", "cache",
-            "fleet", "trust", "engine", "wire", "client", "service", "server", "console", "cli",
+            "lc-rsa",
+            "x509",
+            "entry",
+            "caucase-files",
+            "store",
+            "bus",
+            "ssh",
+            "ansible",
+            "kube",
+            "identity",
+            "ca",
+            "cache",
+            "fleet",
+            "trust",
+            "engine",
+            "wire",
+            "client",
+            "service",
+            "server",
+            "console",
+            "cli",
         ],
     ),
     // The garden.
     (
         "testkit",
         &[
-            "lc-rsa", "x509", "entry", "store", "bus", "ssh", "ansible", "kube", "identity", "ca", "cache",
-            "fleet", "trust", "engine", "wire", "client", "service", "server", "console", "cli", "provost",
+            "lc-rsa",
+            "x509",
+            "entry",
+            "caucase-files",
+            "store",
+            "bus",
+            "ssh",
+            "ansible",
+            "kube",
+            "identity",
+            "ca",
+            "cache",
+            "fleet",
+            "trust",
+            "engine",
+            "wire",
+            "client",
+            "service",
+            "server",
+            "console",
+            "cli",
+            "provost",
         ],
     ),
     ("xtask", &[]),

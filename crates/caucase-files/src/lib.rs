@@ -1,0 +1,16 @@
+//! The files of caucase 0.9.17: its database and its backups.
+//!
+//! ```text
+//! row.rs    what there is in a database: one value a row, whichever authority it is of
+//! ```
+//! Everything goes row by row: a database of a million certificates passes in bounded memory.
+//!
+//! What touches a database is behind the feature `database`, off by default: the room of the authority knows the rows only.
+//!
+//! Source: the contract of caucase, sections 8 and 9.
+//!
+//! **Invariant:** a file that is not understood wholly is refused, and never changed.
+
+mod row;
+
+pub use row::{CertificateRow, Count, IssuerRow, Prefix, RevokedRow, Row};
