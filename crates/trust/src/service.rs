@@ -67,6 +67,11 @@ impl Why {
         let text = text[..text.floor_char_boundary(WHY_BYTES_MAX)].trim();
         Self((!text.is_empty()).then(|| text.to_owned()))
     }
+
+    /// It, where one was said.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
 }
 
 /// When something was as it was read: two are equal while nothing was changed in between.
@@ -215,8 +220,8 @@ impl Trust {
         why: &Why,
     ) -> Result<(), store::Error> {
         let mut event = happened.event(by, &self.ground.clock);
-        if let Some(why) = &why.0 {
-            event.facts.insert("why".to_owned(), why.clone());
+        if let Some(why) = why.text() {
+            event.facts.insert("why".to_owned(), why.to_owned());
         }
         self.history.append(batch, &event, &self.ground.entropy).map(drop)
     }
