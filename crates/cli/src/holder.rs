@@ -16,6 +16,7 @@
 
 mod append;
 mod collection;
+pub(crate) mod debt;
 mod error;
 mod folder_lock;
 mod pair;

@@ -11,7 +11,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base::{Clock, Timestamp, sha256};
+use base::{Clock, Timestamp};
 use client::compat::caucase::Server;
 use x509::{Certificate, Crl, PrivateKey, verify};
 
@@ -25,6 +25,7 @@ use super::super::request::read_request;
 use super::super::session::tell_first;
 use super::config::{Files, First, Kept};
 use super::when::{self, Term};
+use crate::holder::debt::{certificate_in, digest};
 use crate::holder::renewal::{KeyMaker, renew_with};
 use crate::holder::{
     Collection, HolderError, Pair, Pem, PemFileError, Recovered, update_authorities, update_lists,
@@ -302,23 +303,14 @@ impl Kept {
 
     /// The certificate as it is now, if it can be read.
     fn certificate(&self) -> Option<Certificate> {
-        let found = Pem::read(&self.files.as_ref()?.certificate).ok()?;
-        found.certificates.into_iter().next()
+        certificate_in(&self.files.as_ref()?.certificate)
     }
 
-    /// What tells these files from others: of the certificate, of whom is trusted and of what was revoked.
+    /// What tells these files from others.
     fn digest(&self) -> [u8; 32] {
-        let mut parts = Vec::new();
-        parts.extend(self.certificate().map(|one| one.fingerprint()));
-        parts.push([0; 32]);
-        parts.extend(
-            Collection::<Certificate>::at(&self.ca).load().items.iter().map(Certificate::fingerprint),
-        );
-        parts.push([0; 32]);
-        if let Some(crl) = &self.crl {
-            parts.extend(Collection::<Crl>::at(crl).load().items.iter().map(|list| sha256(list.der())));
-        }
-        sha256(&parts.concat())
+        let certificate = self.files.as_ref().map(|files| files.certificate.as_path());
+        let lists = self.crl.as_deref().map(Collection::<Crl>::at);
+        digest(certificate, &Collection::at(&self.ca), lists.as_ref())
     }
 }
 
