@@ -76,7 +76,7 @@ impl Why {
 
 /// When something was as it was read: two are equal while nothing was changed in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Moment(Option<Version>);
+pub struct Moment(Option<Version>);
 
 /// What trust stands on.
 #[derive(Clone)]
@@ -181,7 +181,14 @@ impl Trust {
     }
 
     /// What is another one whenever a provider, a requirer or a relation is.
-    pub(crate) async fn moment(&self) -> Result<Moment, store::Error> {
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn moment(&self, _permit: Permit<ReadTrust>) -> Result<Moment, store::Error> {
+        self.now_of_relations().await
+    }
+
+    pub(crate) async fn now_of_relations(&self) -> Result<Moment, store::Error> {
         Ok(Moment(self.changed.get(RELATIONS).await?.map(|found| found.version)))
     }
 
