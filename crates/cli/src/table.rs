@@ -85,7 +85,14 @@ pub(crate) fn cut(line: &str, columns_max: Option<usize>) -> String {
 
 /// What a server sent must not steer a terminal.
 pub(crate) fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if c.is_control() || is_unseen(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Whether a character has no shape of its own, and changes where others stand or how a line breaks: what is decided about
+/// is to look like what it is (Unicode's bidirectional controls, zero widths, separators of lines and paragraphs).
+fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -105,6 +112,7 @@ mod tests {
             "NAME   OS\na      fedora\nbcdef\n"
         );
         assert_eq!(table.rows(&[row(&["ghijklm", "x\u{1b}[2J"])]), "ghijklm  x\u{fffd}[2J\n");
+        assert_eq!(one_line("ev\u{202e}gnp.a\u{200b} é"), "ev\u{fffd}gnp.a\u{fffd} é");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::error::CaCommandError;
+use super::obtain::request_id;
 use super::request::read_request;
 use super::session::Session;
 use crate::output;
@@ -15,7 +16,7 @@ use crate::output;
 #[command(after_long_help = "Only users may do this. What was asked for is shown by `provost ca show ID`.")]
 pub(super) struct Approve {
     /// The numbers of the requests
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "ID", value_parser = request_id)]
     ids: Vec<String>,
     /// Certify what this signing request says, PEM, in place of what was asked for; the key stays the one of the request
     #[arg(long = "with", value_name = "TEMPLATE.csr")]
@@ -26,7 +27,7 @@ pub(super) struct Approve {
 #[command(after_long_help = "Only users may do this.")]
 pub(super) struct Reject {
     /// The numbers of the requests
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "ID", value_parser = request_id)]
     ids: Vec<String>,
 }
 

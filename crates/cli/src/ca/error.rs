@@ -59,6 +59,16 @@ pub(super) enum CaCommandError {
         /// What to do about it.
         hint: Option<&'static str>,
     },
+    /// The key that is there is of another kind than the one that was to be made.
+    #[error("the private key in {} is {found}, and --key-type says {wanted}", path.display())]
+    OtherKind {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: String,
+        /// What was said.
+        wanted: String,
+    },
     /// Something else was asked for with this key, and waits.
     #[error("another request for this key waits already: {} has it", memory.display())]
     OtherRequest {
@@ -223,6 +233,7 @@ impl Explain for CaCommandError {
             | Self::Name(_)
             | Self::Subject(_)
             | Self::Content { .. }
+            | Self::OtherKind { .. }
             | Self::Settings(_)
             | Self::NotValid { .. }
             | Self::NothingToAsk(_)
@@ -257,8 +268,15 @@ impl Explain for CaCommandError {
             Self::Unknown { memory: Some(memory), .. } => {
                 Some(format!("remove {} to ask for it again", memory.display()))
             }
-            Self::NotWaiting { .. } => Some("`provost ca list` shows those that do".into()),
-            Self::Pending { id } => Some(format!("a user approves it with `provost ca approve {id}`")),
+            Self::OtherKind { .. } => {
+                Some("leave --key-type out to take this key, or name another file for another key".into())
+            }
+            Self::NotWaiting { .. } => {
+                Some("`provost ca list` shows those that do, and with --users those for users".into())
+            }
+            Self::Pending { id } => Some(format!(
+                "a user approves it with `provost ca approve {id}`, and with --users where it is for a user"
+            )),
             Self::NotInTime { .. } => Some("run the same again: it goes on waiting for this request".into()),
             Self::TrustsOthers(path) => Some(format!(
                 "`provost ca trust` shows whom; remove {} to begin anew with the pinned one",

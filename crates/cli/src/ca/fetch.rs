@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::error::CaCommandError;
 use super::memory::Memory;
-use super::obtain::{issued, keep};
+use super::obtain::{issued, keep, request_id};
 use super::session::Session;
 use super::shown::{certificate_json, certificate_line};
 
@@ -18,6 +18,7 @@ use super::shown::{certificate_json, certificate_line};
 )]
 pub(super) struct Fetch {
     /// The number of the request
+    #[arg(value_parser = request_id)]
     id: String,
     /// Where the certificate goes
     file: PathBuf,

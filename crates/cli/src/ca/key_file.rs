@@ -1,18 +1,24 @@
 //! The file of a private key: made once and never replaced here, and for nobody but its owner.
 
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
 
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
+use rustix::io::Errno;
 use x509::{KeySpec, PrivateKey};
 
 use super::error::CaCommandError;
 use super::key_kind::KeyFormat;
-use crate::durable::sync_folder_of;
+use crate::durable::{sync_folder_of, write_all};
 use crate::holder::{HolderError, KeyMaker, Pem, PemFileError, exposed};
 use crate::kept_file::{KeptFile, NewFile};
 
-/// Refuses the file at `path` where others may read it or change it.
+/// Refuses the file at `path` where others may read it or change it, unless it is known to have no private key in it.
 pub(super) fn refuse_exposed(path: &Path) -> Result<(), CaCommandError> {
+    let has_none = || Pem::read(path).is_ok_and(|found| found.keys.is_empty());
     match exposed(path) {
+        Some(_) if has_none() => Ok(()),
         Some(mode) => Err(CaCommandError::Exposed { path: path.to_owned(), mode }),
         None => Ok(()),
     }
@@ -56,12 +62,36 @@ pub(super) async fn read_or_make(
 /// Writes a file for its owner alone, whole or not at all, where there is none.
 fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let file = KeptFile::at(path, NewFile::Mode(0o600))?;
+    if let Some(unnamed) = unnamed_beside(file.path(), bytes)? {
+        let itself = format!("/proc/self/fd/{}", unnamed.as_raw_fd());
+        match linkat(CWD, itself, CWD, file.path(), AtFlags::SYMLINK_FOLLOW) {
+            Ok(()) => return sync_folder_of(file.path()),
+            // Without /proc it has no name to be linked by.
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     file.prepare(bytes)?;
     // Unlike a rename, this fails where somebody else was faster: a key is never replaced.
     let linked = std::fs::hard_link(file.part(), file.path());
     let _ = file.remove_part();
     linked?;
     sync_folder_of(file.path())
+}
+
+/// A file without a name in the folder of `path`, of which nothing is left when somebody is killed; nothing where the file
+/// system knows none.
+fn unnamed_beside(path: &Path, bytes: &[u8]) -> std::io::Result<Option<File>> {
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let mut file = match rustix::fs::open(folder, flags, Mode::from_raw_mode(0o600)) {
+        Ok(file) => File::from(file),
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    write_all(&mut file, bytes)?;
+    file.sync_all()?;
+    Ok(Some(file))
 }
 
 #[cfg(test)]

@@ -26,6 +26,11 @@ pub(super) enum KeyType {
 }
 
 impl KeyType {
+    /// As it is said on a command line, and as [`kind_name`] calls such keys.
+    pub(super) fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
     pub(super) fn spec(self) -> KeySpec {
         match self {
             Self::Rsa2048 => KeySpec::Rsa { bits: 2048 },
@@ -85,8 +90,7 @@ mod tests {
             let written = format.write(&key);
             assert!(written.expose().starts_with(begin), "{kind:?} {format:?}");
             assert!(PrivateKey::from_pem(written.expose()).unwrap().public() == key.public());
-            let name = kind.to_possible_value().unwrap().get_name().to_owned();
-            assert_eq!(kind_name(key.public().kind()), name);
+            assert_eq!(kind_name(key.public().kind()), kind.name());
         }
     }
 }

@@ -6,6 +6,7 @@ use x509::SigningRequest;
 
 use super::error::CaCommandError;
 use super::key_kind::kind_name;
+use super::obtain::request_id;
 use super::session::Session;
 use super::shown::{joined, names, request_details, request_json, subject};
 use crate::table::{Table, details};
@@ -57,6 +58,7 @@ impl List {
 #[derive(Debug, Args)]
 pub(super) struct Show {
     /// The number of the request
+    #[arg(value_parser = request_id)]
     id: String,
     /// Print the request itself, PEM
     #[arg(long, conflicts_with = "json")]

@@ -11,6 +11,16 @@ use super::memory::{Memory, Submitted};
 use crate::holder::renewal::checked;
 use crate::holder::{Appended, HolderError, append_certificate};
 
+/// The number of a request, as servers give it.
+pub(super) fn request_id(text: &str) -> Result<String, &'static str> {
+    let is_number = !text.is_empty() && text.len() <= 40 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number {
+        Ok(text.to_owned())
+    } else {
+        Err("it is the decimal number that `provost ca request` prints")
+    }
+}
+
 /// Submits `request`, unless that was done before, and gives its number.
 pub(super) async fn submit(
     server: &Server,
@@ -20,7 +30,8 @@ pub(super) async fn submit(
 ) -> Result<String, CaCommandError> {
     let mut submitted = match memory.read()? {
         Some(before) if before.is(server.url(), authority, request) => before,
-        Some(Submitted { id: Some(_), .. }) => {
+        // One that has its certificate, fetched by hand, or was rejected, is nothing that this one would take the place of.
+        Some(Submitted { id: Some(id), .. }) if is_waiting(server, authority, &id).await? => {
             return Err(CaCommandError::OtherRequest { memory: memory.path().to_owned() });
         }
         // Nobody has it, as far as anybody knows.
@@ -34,6 +45,15 @@ pub(super) async fn submit(
     submitted.id = Some(id.clone());
     memory.write(&submitted)?;
     Ok(id)
+}
+
+/// Whether somebody has yet to decide about request `id`.
+async fn is_waiting(server: &Server, authority: Authority, id: &str) -> Result<bool, CaCommandError> {
+    match issued(server, authority, id, None).await {
+        Ok(answer) => Ok(answer.is_none()),
+        Err(CaCommandError::Unknown { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// The server's answer with the certificate of request `id`; none while the request waits.

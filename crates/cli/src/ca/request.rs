@@ -15,7 +15,7 @@ use x509::{Certificate, PublicKey, SigningRequest};
 
 use super::error::CaCommandError;
 use super::key_file::{read, read_or_make};
-use super::key_kind::{KeyFormat, KeyType};
+use super::key_kind::{KeyFormat, KeyType, kind_name};
 use super::memory::Memory;
 use super::obtain::{issued, keep, submit};
 use super::session::Session;
@@ -41,9 +41,9 @@ pub(super) struct Request {
     /// The private key; made where there is no such file
     #[arg(long, value_name = "FILE", required_unless_present = "csr")]
     key: Option<PathBuf>,
-    /// What kind of key to make
-    #[arg(long, value_enum, default_value_t = KeyType::Rsa2048)]
-    key_type: KeyType,
+    /// What kind of key to make [default: rsa-2048]
+    #[arg(long, value_enum)]
+    key_type: Option<KeyType>,
     /// How to write the key
     #[arg(long, value_enum, default_value_t = KeyFormat::Pkcs1)]
     key_format: KeyFormat,
@@ -91,14 +91,21 @@ impl Request {
             session.print(&format!("{id}\n"))?;
         }
         let Some(out) = &self.out else {
-            if session.wants_json() {
-                return session.tell(&json!({"id": id}), String::new());
-            }
-            output::note(format_args!(
-                "submitted; a user approves it with `provost ca approve {id}`, then `provost ca fetch {id} FILE` has the \
-                 certificate"
-            ));
-            return Ok(());
+            let is_issued = issued(&server, authority, &id, Some(&memory)).await?.is_some();
+            let (state, line) = match is_issued {
+                true => ("issued", format!("issued; {}", session.command(&format!("fetch {id} FILE")))),
+                false => {
+                    let approve = session.command(&format!("approve {id}"));
+                    let fetch = session.command(&format!("fetch {id} FILE"));
+                    (
+                        "pending",
+                        format!(
+                            "submitted; a user approves it with {approve}, then {fetch} has the certificate"
+                        ),
+                    )
+                }
+            };
+            return session.tell(&json!({"id": id, "state": state}), line);
         };
         let answer = match self.answer(session, &server, &id, &memory).await? {
             Some(answer) => answer,
@@ -129,8 +136,12 @@ impl Request {
             }
             // Before a key is made for it.
             self.subject.parts()?;
-            let spec = self.key_type.spec();
+            let spec = self.key_type.unwrap_or_default().spec();
             let (key, is_key_new) = read_or_make(key_path, spec, self.key_format, make_in_place).await?;
+            let found = kind_name(key.public().kind());
+            if let Some(wanted) = self.key_type.map(KeyType::name).filter(|wanted| *wanted != found) {
+                return Err(CaCommandError::OtherKind { path: key_path.to_owned(), found, wanted });
+            }
             let request = self.subject.request(&key)?;
             return Ok(Prepared { request, memory: Memory::beside(key_path), is_key_new });
         };
@@ -166,9 +177,8 @@ impl Request {
                     Ok(Some(answer)) => return Ok(Some(answer)),
                     Ok(None) if !is_told => {
                         is_told = true;
-                        output::note(format_args!(
-                            "waiting for approval: a user does that with `provost ca approve {id}`"
-                        ));
+                        let approve = session.command(&format!("approve {id}"));
+                        output::note(format_args!("waiting for approval: a user does that with {approve}"));
                     }
                     Ok(None) => {}
                     Err(CaCommandError::Holder(error)) if error.is_network() => {

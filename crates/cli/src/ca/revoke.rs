@@ -80,7 +80,7 @@ impl Revoke {
         } else if let Some(path) = &self.of {
             let certificate = only_certificate(path)?;
             let server = session.server_for_user()?;
-            self.confirm(session, &certificate_line(&certificate, session.now())).await?;
+            self.confirm(session, &told(path, &certificate, session)).await?;
             server.revoke(authority, &certificate).await?;
             certificate.serial()
         } else {
@@ -90,7 +90,7 @@ impl Revoke {
             let current = pair.load()?;
             refuse_exposed(&current.key_path)?;
             let server = session.server()?;
-            self.confirm(session, &certificate_line(&current.certificate, session.now())).await?;
+            self.confirm(session, &told(&pair.certificate, &current.certificate, session)).await?;
             server.revoke_own(authority, &current.certificate, &current.key).await?;
             current.certificate.serial()
         };
@@ -112,6 +112,11 @@ impl Revoke {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// A certificate, and the file that it is in.
+fn told(path: &Path, certificate: &Certificate, session: &Session) -> String {
+    format!("the certificate in {}: {}", path.display(), certificate_line(certificate, session.now()))
 }
 
 /// The one certificate in the file at `path`; its key may be there, too.

@@ -12,7 +12,7 @@ use super::error::CaCommandError;
 use super::key_file::refuse_exposed;
 use crate::client_file::ClientFile;
 use crate::connection::{self, ConnectionError, SERVER_VARIABLE};
-use crate::holder::{Collection, Trusted, update_authorities};
+use crate::holder::{Collection, NotOnePair, PairError, Pem, Trusted, update_authorities};
 use crate::input::Input;
 use crate::output;
 use crate::private_file;
@@ -150,6 +150,14 @@ impl Session {
         Collection::at(&self.options.ca.clone().unwrap_or_else(default))
     }
 
+    /// A command for whoever goes on with this, at the same server and authority.
+    pub(super) fn command(&self, words: &str) -> String {
+        let users = if self.authority() == Authority::Users { " --users" } else { "" };
+        let server = self.options.connection.server.as_ref();
+        let server = server.map(|url| format!(" --server {url}")).unwrap_or_default();
+        format!("`provost ca {words}{users}{server}`")
+    }
+
     /// What the client file says.
     fn file(&self) -> Result<ClientFile, CaCommandError> {
         let Connection { client_config, data, .. } = &self.options.connection;
@@ -254,7 +262,7 @@ pub(super) fn tell_first(first: &Certificate, store: &Path, pin: &str) {
     ));
 }
 
-/// A user's key and certificate, as TLS takes them.
+/// A user's key and certificate, as TLS takes them: the key, its certificate, and what else is there.
 fn read_user(path: &Path) -> Result<Secret<Vec<u8>>, CaCommandError> {
     refuse_exposed(path)?;
     let unreadable = |source| {
@@ -262,12 +270,26 @@ fn read_user(path: &Path) -> Result<Secret<Vec<u8>>, CaCommandError> {
         ConnectionError::Io { path, what, source }
     };
     match private_file::read(path, ONE_BYTES_MAX as u64) {
-        Ok(bytes) => Ok(bytes),
+        Ok(_) => {}
         Err(private_file::ReadError::Exposed(mode)) => {
-            Err(CaCommandError::Exposed { path: path.to_owned(), mode })
+            return Err(CaCommandError::Exposed { path: path.to_owned(), mode });
         }
-        Err(private_file::ReadError::System(source)) => Err(unreadable(source).into()),
+        Err(private_file::ReadError::System(source)) => return Err(unreadable(source).into()),
     }
+    let Pem { keys, mut certificates, .. } = Pem::read(path)?;
+    let not_one = NotOnePair {
+        certificate: path.to_owned(),
+        certificates: certificates.len().min(1),
+        key: path.to_owned(),
+        keys: keys.len(),
+    };
+    let [key] = keys.as_slice() else { return Err(PairError::from(not_one).into()) };
+    let own = certificates.iter().position(|one| one.public_key() == key.public());
+    let own = own.ok_or_else(|| PairError::from(not_one))?;
+    certificates.swap(0, own);
+    let mut pem = Secret::new(key.to_pkcs8_pem().expose().clone().into_bytes());
+    certificates.iter().for_each(|one| pem.expose_mut().extend(one.to_pem().into_bytes()));
+    Ok(pem)
 }
 
 #[cfg(test)]

@@ -49,7 +49,12 @@ pub(super) fn certificate_json(certificate: &Certificate) -> Value {
 
 /// A certificate in a few words.
 pub(super) fn certificate_line(certificate: &Certificate, now: Timestamp) -> String {
-    let subject = crate::table::one_line(&subject(certificate.subject()));
+    let names = names(certificate.extensions());
+    let whose = match certificate.subject() {
+        nobody if nobody.is_empty() && !names.is_empty() => names.join(" "),
+        subject => self::subject(subject),
+    };
+    let subject = crate::table::one_line(&whose);
     let serial = certificate.serial();
     if certificate.not_after() < now {
         return format!("{subject}, serial {serial}, over since {}", certificate.not_after());

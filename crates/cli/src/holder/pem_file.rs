@@ -276,12 +276,12 @@ mod tests {
             (
                 read("encrypted"),
                 "the private key in f is encrypted",
-                hint("`openssl pkey -in f -out f` removes the passphrase"),
+                hint("`openssl pkey -in f -out f.clear && mv f.clear f` removes the passphrase"),
             ),
             (
                 read("headers"),
                 "the private key in f is encrypted",
-                hint("`openssl pkey -in f -out f` removes the passphrase"),
+                hint("`openssl pkey -in f -out f.clear && mv f.clear f` removes the passphrase"),
             ),
             (
                 read("kind"),

@@ -137,7 +137,10 @@ impl Explain for PemFileError {
             Self::NotPem { path, der: Some(der) } => Some(der.conversion(path)),
             Self::Encrypted(path) => {
                 let path = path.display();
-                Some(format!("`openssl pkey -in {path} -out {path}` removes the passphrase"))
+                // Into another file: OpenSSL empties the one it writes to before it reads.
+                Some(format!(
+                    "`openssl pkey -in {path} -out {path}.clear && mv {path}.clear {path}` removes the passphrase"
+                ))
             }
             Self::Key { source: KeyError::Unsupported { .. } | KeyError::Size { .. }, .. } => {
                 Some("RSA from 2048 to 8192 bits, ECDSA with P-256 or P-384, and Ed25519 are".into())

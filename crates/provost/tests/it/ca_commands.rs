@@ -407,6 +407,92 @@ fn a_key_that_others_may_read_is_refused() {
     holder.run("list --user-key admin.pem").ok();
 }
 
+/// What is wrong with the file of a user is told before anybody is asked, and nobody's is the fault of whoever answers.
+#[test]
+fn what_is_wrong_with_a_users_file_is_told() {
+    let (house, other) = (up(), up());
+    let holder = Holder::of(&house.http_url(""));
+    let admin = std::fs::read_to_string(house.administrator()).unwrap();
+    let (key, certificate) = admin.split_at(admin.find("-----BEGIN CERTIFICATE").unwrap());
+    std::fs::write(holder.path("admin.pem"), &admin).unwrap();
+    openssl_ok(holder.folder(), &["genpkey", "-algorithm", "ed25519", "-out", "other.key"]);
+    let clear = ["pkey", "-in", "admin.pem", "-aes256", "-passout", "pass:x", "-out", "locked.pem"];
+    openssl_ok(holder.folder(), &clear);
+    let write = |name: &str, text: &str| {
+        std::fs::write(holder.path(name), text).unwrap();
+        std::fs::set_permissions(holder.path(name), PermissionsExt::from_mode(0o600)).unwrap();
+    };
+    write("locked.pem", &(holder.read("locked.pem") + certificate));
+    write("empty.pem", "");
+    write("cut.pem", &admin[..admin.len() - 100]);
+    write("keys.pem", &(key.to_owned() + &admin));
+    write("key.pem", key);
+    write("certificate.pem", certificate);
+    write("mismatch.pem", &(holder.read("other.key") + certificate));
+    for (file, code, expected) in [
+        ("locked.pem", 65, "the private key in locked.pem is encrypted"),
+        ("empty.pem", 65, "there is no certificate in empty.pem"),
+        ("cut.pem", 65, "cut.pem is no whole PEM"),
+        ("keys.pem", 65, "there are 2 private keys in keys.pem, and one is to be there"),
+        ("key.pem", 65, "there is no certificate in key.pem"),
+        ("certificate.pem", 65, "there is no private key in certificate.pem"),
+        ("mismatch.pem", 65, "the certificate and the private key in mismatch.pem do not belong together"),
+        ("absent.pem", 66, "absent.pem"),
+    ] {
+        let (found, said) = holder.refused(&format!("list --user-key {file}"));
+        assert!(found == code && said.contains(expected), "{file}: {found} {said}");
+    }
+    // The certificate may come first.
+    write("turned.pem", &(certificate.to_owned() + key));
+    holder.run("list --user-key turned.pem").ok();
+    // A passphrase goes as the hint says, and the key stays.
+    let hint = "openssl pkey -in locked.pem -out locked.pem.clear && mv locked.pem.clear locked.pem";
+    assert!(holder.refused("list --user-key locked.pem").1.contains(&format!("hint: `{hint}` removes")));
+    // Another server's user.
+    std::fs::copy(other.administrator(), holder.path("foreign.pem")).unwrap();
+    let (code, said) = holder.refused("list --user-key foreign.pem");
+    assert!([69, 77].contains(&code) && said.contains("is it of this server's users"), "{code} {said}");
+}
+
+/// What is said is of use to whoever goes on with it.
+#[test]
+fn what_is_said_helps() {
+    let house = plan(Face::Up).option("service-auto-approve-count", "1").start();
+    let holder = Holder::of(&house.http_url(""));
+    std::fs::copy(house.administrator(), holder.path("admin.pem")).unwrap();
+    // Issued at once, fetched by hand: the key is free for another request.
+    let asked = holder.shown("request --key one.key --key-type p256 --dns one.example");
+    assert_eq!(asked["state"], "issued");
+    let id = asked["id"].as_str().unwrap();
+    holder.run(&format!("fetch {id} one.crt")).ok();
+    let again = holder.run("request --key one.key --key-type p256 --dns two.example");
+    assert!(again.stderr.starts_with("submitted; a user approves it with `provost ca approve "), "{again:?}");
+    // A certificate without a common name is called by its names.
+    let (_, said) = holder.refused("revoke one.crt one.key");
+    assert!(said.contains("was not confirmed"), "{said}");
+    let line = holder.run("renew one.crt one.key --force").stderr;
+    assert!(line.starts_with("one.crt has DNS:one.example, serial "), "{line}");
+    // A key that is there is what it is.
+    let (code, said) = holder.refused("request --key one.key --key-type rsa-2048 --name one");
+    assert_eq!(code, 65);
+    assert!(
+        said.starts_with("error: the private key in one.key is p256, and --key-type says rsa-2048\n"),
+        "{said}"
+    );
+    // What is no number names nothing.
+    for line in ["fetch ca.crt.pem zz.pem", "show ca.crt.json", "approve ../1 --user-key admin.pem"] {
+        let (code, said) = holder.refused(line);
+        assert!(code == 2 && said.contains("decimal number"), "{line}: {code} {said}");
+    }
+    assert!(!holder.path("zz.pem").exists());
+    let users = holder.run("request --users --key two.key --key-type rsa-2048 --name ada");
+    assert!(users.stderr.contains(" --users`, then `provost ca fetch "), "{users:?}");
+    // Names that turn around what stands beside them are seen to.
+    holder.run("request --key three.key --key-type ed25519 --name ev\u{202e}gnp").ok();
+    let listed = holder.run("list --user-key admin.pem");
+    assert!(listed.ok().contains("CN=ev\u{fffd}gnp"), "{listed:?}");
+}
+
 /// The client file says which server is asked, who asks, and whose certificate it is to have.
 #[test]
 fn the_client_file_says_who_asks_whom() {
@@ -502,7 +588,10 @@ fn a_terminal_is_asked_before_revoking() {
         process.say(answer.as_bytes());
         let ran = process.wait();
         assert_eq!(ran.code, Some(code), "{ran:?}");
-        assert!(ran.stdout.contains("about to revoke CN=web, serial "), "{ran:?}");
+        assert!(
+            ran.stdout.contains("about to revoke the certificate in web.pem: CN=web, serial "),
+            "{ran:?}"
+        );
     }
     assert_eq!(holder.refused("revoke web.pem --yes").0, 65, "it is revoked");
 }

@@ -15,6 +15,7 @@ pub(super) fn exception(error: &HolderError) -> Option<String> {
         Fault::Reset => ("ConnectionResetError", "[Errno 104] Connection reset by peer"),
         Fault::Closed => ("RemoteDisconnected", "Remote end closed connection without response"),
         Fault::Silent => ("TimeoutError", "timed out"),
+        Fault::Unwelcome => ("SSLError", why.as_str()),
         Fault::Garbled => ("BadStatusLine", why.as_str()),
         Fault::Other => ("OSError", why.as_str()),
     };

@@ -72,6 +72,8 @@ pub enum Fault {
     Closed,
     /// Nothing was said for too long.
     Silent,
+    /// The other end does not take the certificate that it was shown, or misses one.
+    Unwelcome,
     /// What was said is no HTTP, or no TLS.
     Garbled,
     /// Anything else.
@@ -103,6 +105,7 @@ impl Explain for AskError {
     fn kind(&self) -> Kind {
         match self {
             Self::Network { fault: Fault::Silent, .. } => Kind::TimedOut,
+            Self::Network { fault: Fault::Unwelcome, .. } => Kind::Unauthenticated,
             Self::Network { .. } => Kind::Unavailable,
             Self::Refused { status, .. } => match status {
                 401 => Kind::Unauthenticated,
@@ -126,6 +129,15 @@ impl Explain for AskError {
             Self::Network { fault: Fault::Refused | Fault::Unresolved, .. } => {
                 Some("is the URL right, and the server running?".into())
             }
+            Self::Network { fault: Fault::Unwelcome, .. } => {
+                Some("the user's certificate is not taken: is it of this server's users, and neither over nor revoked?".into())
+            }
+            // With TLS 1.3 the reason often comes too late to be heard.
+            Self::Network { fault: Fault::Closed | Fault::Reset, url, .. } if url.starts_with("https://") => Some(
+                "where a user's certificate is not taken, it ends like this: is it of this server's users, and neither over \
+                 nor revoked?"
+                    .into(),
+            ),
             Self::Network { fault: Fault::Garbled, .. } => Some(
                 "something else answers there; the URL is that of plain HTTP, and HTTPS is at the next port"
                     .into(),
@@ -133,8 +145,13 @@ impl Explain for AskError {
             Self::Refused { status: 401, .. } => {
                 Some("this takes the certificate of a user that is neither over nor revoked".into())
             }
-            Self::Refused { status: 500, url, .. } if url.ends_with("/crt/renew") => {
-                Some("the original server renews the certificates of RSA keys only".into())
+            Self::Refused { status: 500, url, .. }
+                if url.ends_with("/crt/renew") || url.ends_with("/crt/revoke") =>
+            {
+                Some("the original server knows RSA keys only, for renewing and for revoking one's own".into())
+            }
+            Self::Refused { status: 409, url, .. } if url.ends_with("/crt/revoke") => {
+                Some("it is revoked already".into())
             }
             Self::Refused { status: 507, .. } => {
                 Some("too many requests wait already: somebody has to approve or reject some".into())
@@ -164,6 +181,25 @@ fn innermost(error: &reqwest::Error) -> String {
     one_line(text.split(": http").next().unwrap_or(&text))
 }
 
+/// Whether the other end said, in TLS, that it does not take the certificate it was shown, or that it wants one.
+fn is_unwelcome(error: &io::Error) -> bool {
+    use rustls::AlertDescription as Alert;
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(
+        inner,
+        Some(rustls::Error::AlertReceived(
+            Alert::UnknownCA
+                | Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateRevoked
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::CertificateRequired
+                | Alert::AccessDenied
+        ))
+    )
+}
+
 impl Fault {
     fn of(error: &reqwest::Error) -> Self {
         if error.is_timeout() {
@@ -172,6 +208,9 @@ impl Fault {
         let mut cause = error.source();
         while let Some(error) = cause {
             if let Some(error) = error.downcast_ref::<io::Error>() {
+                if is_unwelcome(error) {
+                    return Self::Unwelcome;
+                }
                 match error.kind() {
                     io::ErrorKind::ConnectionRefused => return Self::Refused,
                     io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => return Self::Reset,
