@@ -184,9 +184,12 @@ fn innermost(error: &reqwest::Error) -> String {
 /// Whether the other end said, in TLS, that it does not take the certificate it was shown, or that it wants one.
 fn is_unwelcome(error: &io::Error) -> bool {
     use rustls::AlertDescription as Alert;
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let Some(inner) = error.get_ref() else { return false };
+    if let Some(nested) = inner.downcast_ref::<io::Error>() {
+        return is_unwelcome(nested);
+    }
     matches!(
-        inner,
+        inner.downcast_ref(),
         Some(rustls::Error::AlertReceived(
             Alert::UnknownCA
                 | Alert::BadCertificate
@@ -224,7 +227,10 @@ impl Fault {
             if text.starts_with("dns error") || text.contains("failed to lookup address") {
                 return Self::Unresolved;
             }
-            if text.contains("connection closed before") || text.contains("IncompleteMessage") {
+            if text == "connection closed"
+                || text.contains("connection closed before")
+                || text.contains("IncompleteMessage")
+            {
                 return Self::Closed;
             }
             if text.contains("invalid HTTP") || text.contains("parsed") {
