@@ -116,7 +116,7 @@ impl Header {
                 }
             }
             let body = decode(&body).ok_or(HeaderError::Damaged)?;
-            stanzas.push(stanza(&arguments.to_vec(), body).ok_or(HeaderError::Damaged)?);
+            stanzas.push(stanza(arguments, body).ok_or(HeaderError::Damaged)?);
         }
     }
 

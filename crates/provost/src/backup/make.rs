@@ -337,3 +337,63 @@ fn json(value: &impl serde::Serialize) -> Vec<u8> {
     bytes.push(b'\n');
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use archive::read::Reader;
+    use store::{Batch, Key, Memory};
+
+    use super::*;
+
+    /// Objects that records name and that are not there are told of, and others without a record are copied.
+    #[test]
+    fn what_is_missing_is_said() {
+        let directory = tempfile::tempdir().unwrap();
+        let there = Sha512::of(b"there");
+        let shard = directory.path().join(&there.to_string()[..2]);
+        std::fs::create_dir(&shard).unwrap();
+        std::fs::write(shard.join(there.to_string()), b"there").unwrap();
+        let rotten = Sha512::of(b"as it was");
+        let shard = directory.path().join(&rotten.to_string()[..2]);
+        std::fs::create_dir_all(&shard).unwrap();
+        std::fs::write(shard.join(rotten.to_string()), b"as it is").unwrap();
+        let missing = Sha512::of(b"missing");
+        let engine: Arc<dyn Engine> = Arc::new(Memory::new());
+        let mut batch = Batch::new();
+        for digest in [there, missing] {
+            let record = r#"{"v":1,"is":{"bytes":5,"at":1,"by":"somebody"}}"#;
+            batch.put(Key::new(format!("/cache/artifact/{digest}")).unwrap(), record);
+        }
+        batch.put(Key::new("/claim/one").unwrap(), "{}");
+        futures_executor::block_on(engine.commit(batch)).unwrap();
+
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let making = Making {
+            runtime: &runtime,
+            records: Records::Etcd(engine),
+            blobs: Some(LocalLook::at(directory.path(), Clock::system())),
+            progress: Progress::new(),
+            end: End::default(),
+        };
+        let begin = Begin {
+            format: FORMAT,
+            made_by: String::new(),
+            made_at: String::new(),
+            store: String::new(),
+            artifacts: String::new(),
+            files: Vec::new(),
+        };
+        let (bytes, end) = making.write(Vec::new(), &begin, &[]).unwrap();
+        assert_eq!((end.blobs, end.blobs_named, end.records), (2, 2, 2), "claims are no part of it");
+        assert_eq!((end.missing, end.missing_first), (1, vec![missing.to_string()]));
+        assert_eq!((end.damaged, end.damaged_first), (1, vec![rotten.to_string()]));
+        let mut reader = Reader::new(&bytes[..]);
+        let mut names = Vec::new();
+        while let Some(part) = reader.next_part().unwrap() {
+            names.push(part.name);
+        }
+        let mut blobs = [blob_part(there), blob_part(rotten)];
+        blobs.sort();
+        assert_eq!(names, ["backup.json", &blobs[0], &blobs[1], "records/00000001.jsonl", "end.json"]);
+    }
+}

@@ -1,7 +1,7 @@
 //! `provost backup` and `provost restore`: a house is copied while it serves, and comes back out of the copy, or nothing does.
 
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -155,9 +155,8 @@ fn a_copy_under_a_passphrase_opens_with_that_alone() {
         &provost_alone(&house, &["restore", "--dry-run", "--data", "other", "out.age"]),
         "there is no terminal to ask",
     );
-    // A bit in its header, and one far behind it.
     let bytes = std::fs::read(directory.join("out.age")).unwrap();
-    for at in [30, 100, bytes.len() / 2, bytes.len() - 1] {
+    for at in [30, bytes.len() / 2] {
         let mut other = bytes.clone();
         other[at] ^= 1;
         std::fs::write(directory.join("flipped.age"), other).unwrap();
@@ -186,8 +185,8 @@ fn a_copy_that_is_not_whole_is_refused_and_leaves_nothing() {
         refused(&ran, words);
         assert_eq!(names(&directory), before, "{words}");
     };
-    for step in 0..24 {
-        let at = whole.len() * step / 24 + step * 7;
+    for step in 0..10 {
+        let at = whole.len() * step / 10 + step * 7;
         let mut other = whole.clone();
         other[at] ^= 1 << (step % 8);
         restored(&other, "");
@@ -249,4 +248,42 @@ fn a_restore_that_is_killed_leaves_no_house_and_is_done_again() {
     house.start();
     assert!(has_artifact(&house, b"small"));
     ended_without_a_fault(house);
+}
+
+/// Records that were in a database go into an etcd, and back into a copy that says the same.
+#[test]
+fn a_copy_is_put_back_into_an_etcd_that_nobody_has_used() {
+    let mut house = busy();
+    let directory = house.directory().to_owned();
+    provost(&house, &["backup", "--data", "data", "--unencrypted", "whole.tar"]).ok();
+    house.kill();
+    let etcd = testkit::Etcd::start(1);
+    let endpoint = format!("--store-etcd-endpoints={}", etcd.endpoint(0));
+    let there = ["--store-engine=etcd", endpoint.as_str()];
+    let restore =
+        |file: &str, data: &str| provost(&house, &[&["restore", "--data", data, file][..], &there].concat());
+    // One that is not whole leaves the etcd unfit to be started on.
+    let whole = std::fs::read(directory.join("whole.tar")).unwrap();
+    std::fs::write(directory.join("cut.tar"), &whole[..whole.len() - 2_000]).unwrap();
+    refused(&restore("cut.tar", "other"), "not whole");
+    assert!(!directory.join("other").exists());
+    let up = [&["up", "--data", "fresh", "--netloc", "localhost:18000"][..], &there].concat();
+    refused(&provost(&house, &up), "not everything has been moved or restored into etcd yet");
+    refused(&restore("whole.tar", "other"), "somebody has begun to use the etcd already");
+    etcd.etcdctl(&["del", "--prefix", "/"]).ok();
+
+    restore("whole.tar", "other").ok();
+    refused(&restore("whole.tar", "another"), "somebody has begun to use the etcd already");
+    let copied =
+        provost(&house, &[&["backup", "--data", "other", "--unencrypted", "again.tar"][..], &there].concat());
+    copied.ok();
+    let holds = |file: &str| {
+        json(&provost(&house, &["restore", "--data", "nowhere", "--dry-run", "--json", file]))["holds"]
+            .clone()
+    };
+    let (first, again) = (holds("whole.tar"), holds("again.tar"));
+    for what in ["records_of", "blobs", "blob_bytes", "authorities"] {
+        assert_eq!(first[what], again[what], "{what}");
+    }
+    drop(house);
 }

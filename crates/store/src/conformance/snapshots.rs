@@ -75,6 +75,8 @@ pub(super) async fn a_snapshot_does_not_move(store: Arc<dyn Engine>) {
     assert_eq!(all(&now, &under, 1_000).await.len(), 1 + 2 * 200);
 
     tables_read_through(&store).await;
+    drop((empty, then, now));
+    they_are_few_and_end_with_their_store(store).await;
 }
 
 #[derive(Serialize, Deserialize)]
@@ -102,7 +104,7 @@ async fn tables_read_through(store: &Arc<dyn Engine>) {
     assert!(matches!(still.commit(batch).await, Err(CommitError::Store(Error::ReadOnly))));
 }
 
-pub(super) async fn snapshots_are_few_and_end_with_their_store(store: Arc<dyn Engine>) {
+async fn they_are_few_and_end_with_their_store(store: Arc<dyn Engine>) {
     put(&store, "/a").await;
     let mut held = join_all((0..SNAPSHOTS_MAX).map(|_| snapshot(&store))).await;
     assert!(matches!(store.snapshot().await, Err(Error::TooManySnapshots)));
