@@ -19,7 +19,7 @@ use crate::compat::commissaire::import;
 use crate::face::Face;
 use crate::settings::{Config, Problem, Settings, Surroundings, reference, shown, with_flags};
 use crate::up;
-use crate::{documents, links, output, playbooks, relocate, service_manager};
+use crate::{backup, documents, links, output, playbooks, relocate, service_manager};
 
 /// Exit code for settings that are wrong (`EX_CONFIG` of sysexits.h).
 const WRONG_SETTINGS: u8 = 78;
@@ -121,6 +121,7 @@ pub fn command() -> Command {
     // What operators type all day needs no `fleet` before it.
     trust::with_noun(cache::with_noun(ca::with_noun(fleet::with_nouns(provost))))
         .subcommand(config)
+        .subcommands(backup::commands())
         .subcommand(
             Command::new("store")
                 .about("Look after where everything is remembered")
@@ -198,6 +199,14 @@ fn dispatch(line: &ArgMatches) -> ExitCode {
             let (_, matches) = matches.subcommand().expect("clap demands a subcommand");
             match Settings::from(&Config::gather(matches, Surroundings::of_process())) {
                 Ok(settings) => relocate::run(&settings),
+                Err(problems) => wrong_settings(&problems),
+            }
+        }
+        "backup" | "restore" => {
+            let config = Config::gather(matches, Surroundings::of_process());
+            match Settings::from(&config) {
+                Ok(settings) if name == "backup" => backup::backup(matches, &config, &settings),
+                Ok(settings) => backup::restore(matches, &settings),
                 Err(problems) => wrong_settings(&problems),
             }
         }

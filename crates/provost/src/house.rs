@@ -21,6 +21,7 @@ use x509::{KeySpec, Name, PrivateKey};
 
 use crate::another_cache::AnotherCache;
 use crate::artifacts;
+use crate::backup;
 use crate::client_file::client_file;
 use crate::etcd;
 use crate::greeting::{Facts, Fingerprints};
@@ -196,6 +197,11 @@ struct Opened {
 }
 
 async fn open_store(settings: &Settings, clock: &Clock, entropy: &Entropy) -> Result<Opened, StartError> {
+    if let Some(path) =
+        settings.data.as_ref().map(|data| data.join(backup::UNFINISHED)).filter(|path| path.exists())
+    {
+        return Err(StartError::HalfRestored { path });
+    }
     Ok(match settings.store.engine {
         StoreEngine::Embedded => {
             let (engine, sealing) = open_embedded(settings, entropy)?;

@@ -61,6 +61,12 @@ pub enum StartError {
         /// What there is of the database.
         remains: Remains,
     },
+    /// A restore into the data directory did not come to its end.
+    #[error("{} is there: a restore into this directory did not come to its end", path.display())]
+    HalfRestored {
+        /// What it left.
+        path: PathBuf,
+    },
     /// The key that seals the store's secrets could not be had.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -106,7 +112,10 @@ impl Explain for StartError {
             Self::Artifacts(error) => error.kind(),
             Self::Upstream(error) => error.kind(),
             Self::Etcd(error) => error.kind(),
-            Self::Caucase { .. } | Self::KeyLost { .. } | Self::DatabaseLost { .. } => Kind::Conflict,
+            Self::Caucase { .. }
+            | Self::KeyLost { .. }
+            | Self::DatabaseLost { .. }
+            | Self::HalfRestored { .. } => Kind::Conflict,
             Self::Seal(error) => error.kind(),
             Self::Name(_) => Kind::Invalid,
             Self::Hands(error) => error.kind(),
@@ -139,6 +148,9 @@ impl Explain for StartError {
             Self::DatabaseLost { .. } => {
                 Some("put the database back from your backup, or begin anew in another directory".into())
             }
+            Self::HalfRestored { .. } => Some(
+                "run `provost restore` again; if it finds the directory not empty, remove what is in it first".into(),
+            ),
             Self::KeyLost { .. } => {
                 Some("put the key back from your backup; without it the CA keys are lost".into())
             }

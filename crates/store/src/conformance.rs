@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod fencing;
+mod snapshots;
 mod watching;
 
 /// One case: given an empty store, it panics unless the store does as the case is named.
@@ -44,6 +45,7 @@ pub const CASES: &[(&str, Case)] = &[
     ("watching from a listing misses nothing", |store| {
         watching::watching_from_a_listing_misses_nothing(store).boxed()
     }),
+    ("a snapshot does not move", |store| snapshots::a_snapshot_does_not_move(store).boxed()),
     ("a lost claim commits nothing", |store| fencing::a_lost_claim_commits_nothing(store).boxed()),
     ("what is closed says so", |store| what_is_closed_says_so(store).boxed()),
 ];
