@@ -29,6 +29,3 @@ pub fn authority_of(prefix: Prefix) -> AuthorityName {
         Prefix::Server => AuthorityName::Server,
     }
 }
-
-#[cfg(test)]
-mod tests;
