@@ -110,7 +110,9 @@ impl Database {
         let failed = sqlite(path, "read");
         let connection = open(path, "mode=ro").map_err(&failed)?;
         connection.busy_timeout(BUSY).map_err(&failed)?;
-        connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA query_only = ON; BEGIN").map_err(&failed)?;
+        connection
+            .execute_batch("PRAGMA trusted_schema = OFF; PRAGMA query_only = ON; BEGIN")
+            .map_err(&failed)?;
         // Takes the shared lock.
         let all = tables(&connection).map_err(&failed)?;
         is_whole(&connection).map_err(|reason| DatabaseError::Damaged { path: path.into(), reason })?;
@@ -267,12 +269,15 @@ impl Database {
         );
         let found = self
             .connection
-            .query_row(&sql, [], |row| Ok((row.get(0)?, Value { name: "crl", value: row.get_ref(1)? }.bytes())))
+            .query_row(&sql, [], |row| {
+                Ok((row.get(0)?, Value { name: "crl", value: row.get_ref(1)? }.bytes()))
+            })
             .optional()
             .map_err(failed)?;
         let Some((row, list)) = found else { return Ok(Vec::new()) };
         let refuse = |reason: String| DatabaseError::Row { table: table.clone(), row, reason };
-        let list = list.and_then(|pem| Crl::from_pem(&pem).map_err(|error| error.to_string())).map_err(refuse)?;
+        let list =
+            list.and_then(|pem| Crl::from_pem(&pem).map_err(|error| error.to_string())).map_err(refuse)?;
         let is_counted = |kind: Kind, name: &str| -> Result<bool, DatabaseError> {
             let table = kind.table(prefix);
             let is_there = self.connection.table_exists(None, table.as_str()).map_err(failed)?;
@@ -401,13 +406,16 @@ fn open(path: &Path, parameter: &str) -> rusqlite::Result<Connection> {
     let mut uri = String::from("file:");
     for byte in absolute.as_os_str().as_bytes() {
         match byte {
-            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => uri.push(char::from(*byte)),
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+                uri.push(char::from(*byte))
+            }
             _ => uri.push_str(&format!("%{byte:02x}")),
         }
     }
     uri.push('?');
     uri.push_str(parameter);
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     Connection::open_with_flags(uri, flags)
 }
 

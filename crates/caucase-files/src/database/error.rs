@@ -96,9 +96,10 @@ impl base::Explain for DatabaseError {
                 "stop caucase; if it does not run, let SQLite finish what it began: sqlite3 {} 'PRAGMA user_version'",
                 path.display()
             )),
-            Self::WriteAhead { path } => {
-                Some(format!("stop caucase, and run: sqlite3 {} 'PRAGMA journal_mode = DELETE'", path.display()))
-            }
+            Self::WriteAhead { path } => Some(format!(
+                "stop caucase, and run: sqlite3 {} 'PRAGMA journal_mode = DELETE'",
+                path.display()
+            )),
             Self::Damaged { .. } => Some("put it back from a backup; it was not changed".into()),
             Self::Table { .. } | Self::Row { .. } | Self::NotCaucase { .. } => {
                 Some("the file was not changed".into())

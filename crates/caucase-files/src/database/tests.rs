@@ -101,7 +101,9 @@ impl Sample {
             let mut files: Vec<_> = std::fs::read_dir(self.0.path())
                 .unwrap()
                 .map(|entry| entry.unwrap().path())
-                .map(|path| (std::fs::read(&path).unwrap(), path.metadata().unwrap().modified().unwrap(), path))
+                .map(|path| {
+                    (std::fs::read(&path).unwrap(), path.metadata().unwrap().modified().unwrap(), path)
+                })
                 .collect();
             files.sort();
             files
@@ -169,7 +171,9 @@ fn the_latest_list_of_the_older_layout_says_number_and_date() {
     };
     sample.change("CREATE TABLE cascrl (expiration_date INTEGER, crl TEXT); DELETE FROM casconfig");
     let connection = Connection::open(sample.path()).unwrap();
-    for (expires_at, pem) in [(1_600_002_000, list(9, 1_600_001_000)), (1_600_001_000, list(8, 1_600_000_000))] {
+    for (expires_at, pem) in
+        [(1_600_002_000, list(9, 1_600_001_000)), (1_600_001_000, list(8, 1_600_000_000))]
+    {
         connection.execute("INSERT INTO cascrl VALUES (?, ?)", rusqlite::params![expires_at, pem]).unwrap();
     }
     drop(connection);
@@ -209,7 +213,10 @@ fn what_is_not_understood_is_refused() {
         ("UPDATE caucounter SET value = 'x'", "`value` is text instead of a whole number"),
         ("INSERT INTO caucounter VALUES ('new', 1)", "nothing is known about `new`"),
         ("UPDATE casconfig SET value = 'noon'", "`value` is no whole number"),
-        ("CREATE TABLE cascrl (expiration_date INTEGER, crl TEXT); INSERT INTO cascrl VALUES (1, 'x')", "`cascrl`"),
+        (
+            "CREATE TABLE cascrl (expiration_date INTEGER, crl TEXT); INSERT INTO cascrl VALUES (1, 'x')",
+            "`cascrl`",
+        ),
         ("PRAGMA journal_mode = WAL", "write-ahead log"),
     ] {
         Sample::new().change(sql).is_refused(expected);
