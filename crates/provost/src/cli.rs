@@ -206,9 +206,9 @@ fn with_takeover(ca: Command) -> Command {
     ca.subcommand(import.args(&hidden)).subcommand(export.args(hidden))
 }
 
-/// What commands of `ca` take that ask a server.
+/// What commands of `ca` take that ask a server, and these do not.
 fn asking(ca: &Command) -> impl Iterator<Item = &Arg> {
-    ca.get_arguments().filter(|arg| arg.is_global_set() && arg.get_id() != "json")
+    ca.get_arguments().filter(|arg| arg.is_global_set() && arg.get_id() != "json" && arg.get_id() != "data")
 }
 
 /// Runs `ca import` and `ca export`.

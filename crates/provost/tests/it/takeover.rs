@@ -217,6 +217,7 @@ fn import_and_export(left: &Left) {
         drop(database);
         let before = std::fs::read(&file).unwrap();
         let dry = run(&["ca", "import", "from.sqlite", "--dry-run", "--json"]);
+        assert_eq!(dry.code, Some(0), "{dry:?}");
         let told: serde_json::Value = serde_json::from_str(&dry.stdout).unwrap();
         assert_eq!(told["imported"], false);
         let services = &told["authorities"]["services"];
