@@ -230,10 +230,10 @@ fn take_over(name: &str, matches: &ArgMatches) -> ExitCode {
     let settings = || Settings::from(&Config::gather(matches, Surroundings::of_process()));
     if name == "export" {
         if let Some(database) = matches.get_one::<PathBuf>("db") {
-            return takeover::export::run(file, &takeover::export::From::Database(database));
+            return takeover::export::run(file, &takeover::export::Source::Database(database));
         }
         return match settings() {
-            Ok(settings) => takeover::export::run(file, &takeover::export::From::Settings(&settings)),
+            Ok(settings) => takeover::export::run(file, &takeover::export::Source::Settings(&settings)),
             Err(problems) => wrong_settings(&problems),
         };
     }
