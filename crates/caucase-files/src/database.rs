@@ -173,12 +173,7 @@ impl Database {
     }
 
     /// Some rows behind `after`, and the last one's number unless the table is at its end.
-    fn page(
-        &self,
-        prefix: Prefix,
-        kind: Kind,
-        after: Option<i64>,
-    ) -> Result<(Vec<(Prefix, Row)>, Option<i64>), DatabaseError> {
+    fn page(&self, prefix: Prefix, kind: Kind, after: Option<i64>) -> Result<RowsAndLast, DatabaseError> {
         let table = kind.table(prefix);
         let failed = |error| sqlite(&self.path, "read")(error);
         let columns: Vec<_> = kind
@@ -295,6 +290,9 @@ impl Database {
         Ok(rows)
     }
 }
+
+/// Rows of a page, and the last one's number unless the table is at its end.
+type RowsAndLast = (Vec<(Prefix, Row)>, Option<i64>);
 
 /// A value and its column.
 #[derive(Clone, Copy)]

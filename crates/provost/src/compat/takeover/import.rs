@@ -170,8 +170,9 @@ async fn into(file: &Path, engine: &Arc<dyn Engine>, means: &Means<'_>) -> Resul
             Ok(taken)
         }
         Err(error) => {
-            // If this fails as well, the record says so.
-            if remove_authorities(engine).await.is_ok() {
+            // What may still come to be is not cleared up here; nor if that fails. The record says so.
+            let may_come = matches!(error, TakeOverError::Commit(CommitError::Unknown { .. }));
+            if !may_come && remove_authorities(engine).await.is_ok() {
                 let _ = end(engine).await;
             }
             Err(error.into())
@@ -279,16 +280,34 @@ mod tests {
         assert!(matches!(refused, ImportError::Occupied { .. }), "{refused}");
     }
 
-    /// When it is not known whether something was stored, nothing is there afterwards, and it can be done again.
+    /// When it is not known whether something was stored, nobody serves before it is done again.
     #[test]
-    fn what_fails_leaves_nothing() {
+    fn whose_answer_is_lost_is_done_again() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("db");
         original(&file);
         let store = Arc::new(Memory::shared());
         put(&store, "/fleet/something");
-        store.lose_next_answers([false, true]);
-        assert!(matches!(imported(&file, &store), Err(ImportError::TakeOver(TakeOverError::Commit(_)))));
+        for is_done in [true, false] {
+            // The record is there, or perhaps not.
+            store.lose_next_answers([is_done]);
+            assert!(matches!(imported(&file, &store), Err(ImportError::Commit(_))));
+            assert_eq!((keys(&store, "/ca/"), keys(&store, "/house/")), (0, usize::from(is_done)));
+            // And then some of the rest.
+            let engine: Arc<dyn Engine> = store.clone();
+            block_on(begin(&engine, &file)).unwrap();
+            store.lose_next_answers([true]);
+            assert!(matches!(imported(&file, &store), Err(ImportError::TakeOver(TakeOverError::Commit(_)))));
+            assert!(keys(&store, "/ca/") > 0 && block_on(is_unfinished(&engine)).unwrap());
+            block_on(remove_authorities(&engine)).unwrap();
+            block_on(end(&engine)).unwrap();
+        }
+        // What cannot be taken leaves nothing.
+        let broken = directory.path().join("broken");
+        std::fs::copy(&file, &broken).unwrap();
+        let broken_key = "UPDATE casrevoked SET serial = 'x' WHERE serial = '240'";
+        rusqlite::Connection::open(&broken).unwrap().execute_batch(broken_key).unwrap();
+        assert!(matches!(imported(&broken, &store), Err(ImportError::TakeOver(TakeOverError::Unfit { .. }))));
         assert_eq!((keys(&store, "/ca/"), keys(&store, "/house/")), (0, 0));
         imported(&file, &store).unwrap();
         assert_eq!(keys(&store, "/ca/services/revoked/") as u64, REVOKED);

@@ -17,9 +17,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base::{Clock, Entropy, Explain, Kind};
-use ca::takeover::{Taking, Unfit};
-use caucase_files::{Database, DatabaseError};
+use ca::takeover::{TakenAuthority, Taking, Unfit};
+use caucase_files::{Database, DatabaseError, Prefix};
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use identity::Principal;
 use store::{Batch, CommitError, Engine, Event, History, Key, OpenError, SealError, SealingKey};
@@ -150,9 +151,26 @@ async fn copy(
     engine: &Arc<dyn Engine>,
     means: &Means<'_>,
 ) -> Result<Taken, TakeOverError> {
+    let mut on_their_way = Committing { engine, path, commits: FuturesUnordered::new() };
+    let converted = convert(database, path, &mut on_their_way, means).await;
+    // Whoever clears up after an error finds all that was on its way.
+    let ended = on_their_way.end().await;
+    let authorities = converted?;
+    ended?;
+    let taken = Taken { authorities, others: database.others().to_vec() };
+    tell_history(engine, &taken, path, means).await?;
+    Ok(taken)
+}
+
+/// Sends all rows on their way.
+async fn convert<'a>(
+    database: &mut Database,
+    path: &Path,
+    on_their_way: &mut Committing<'a, BoxFuture<'a, Result<store::Revision, CommitError>>>,
+    means: &Means<'_>,
+) -> Result<[TakenAuthority; Prefix::ALL.len()], TakeOverError> {
     let mut taking = Taking::new(means.sealing, means.entropy, means.clock.now());
     let unfit = |source| TakeOverError::Unfit { path: path.to_owned(), source };
-    let mut on_their_way = Committing { engine, path, commits: FuturesUnordered::new() };
     loop {
         let rows = database.next_rows()?;
         if rows.is_empty() {
@@ -168,10 +186,7 @@ async fn copy(
     for batch in batches {
         on_their_way.add(batch).await?;
     }
-    on_their_way.end().await?;
-    let taken = Taken { authorities, others: database.others().to_vec() };
-    tell_history(engine, &taken, path, means).await?;
-    Ok(taken)
+    Ok(authorities)
 }
 
 /// Batches that are being committed, in whatever order.
@@ -181,7 +196,7 @@ struct Committing<'a, F> {
     commits: FuturesUnordered<F>,
 }
 
-impl<'a> Committing<'a, futures_util::future::BoxFuture<'a, Result<store::Revision, CommitError>>> {
+impl<'a> Committing<'a, BoxFuture<'a, Result<store::Revision, CommitError>>> {
     async fn add(&mut self, batch: Batch) -> Result<(), TakeOverError> {
         self.commits.push(self.engine.commit(batch));
         if self.commits.len() >= ON_THEIR_WAY { self.one().await } else { Ok(()) }
@@ -197,11 +212,14 @@ impl<'a> Committing<'a, futures_util::future::BoxFuture<'a, Result<store::Revisi
         }
     }
 
-    async fn end(mut self) -> Result<(), TakeOverError> {
+    /// Waits for all of them; the first error.
+    async fn end(&mut self) -> Result<(), TakeOverError> {
+        let mut ended = Ok(());
         while !self.commits.is_empty() {
-            self.one().await?;
+            let one = self.one().await;
+            ended = ended.and(one);
         }
-        Ok(())
+        ended
     }
 }
 
@@ -232,7 +250,7 @@ async fn tell_history(
 #[cfg(test)]
 mod tests {
     use base::Secret;
-    use caucase_files::{IssuerRow, Prefix, RevokedRow, Row, Writer};
+    use caucase_files::{IssuerRow, RevokedRow, Row, Writer};
     use x509::{CertificateTemplate, KeySpec, Name, PrivateKey, Serial, extension};
 
     use super::*;
