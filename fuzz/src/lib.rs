@@ -11,6 +11,7 @@
 
 mod archive;
 mod certificate;
+mod database;
 mod dialect;
 mod entry;
 mod filter;
@@ -57,6 +58,7 @@ pub const TARGETS: [Target; 16] = [
     Target { name: "signature", seeds: "signature", run: signature::run, costs: 1 },
     Target { name: "archive", seeds: "archive", run: archive::run, costs: 1 },
     Target { name: "tar", seeds: "tar", run: tar::run, costs: 8 },
+    Target { name: "database", seeds: "database", run: database::run, costs: 40 },
 ];
 
 /// Runs the target called `name` on `data`.

@@ -1,7 +1,8 @@
 //! The files of caucase 0.9.17: its database and its backups.
 //!
 //! ```text
-//! row.rs    what there is in a database: one value a row, whichever authority it is of
+//! row.rs         what there is in a database: one value a row, whichever authority it is of
+//! database.rs    which file is a database of caucase, and what is in it; database/write.rs makes one
 //! ```
 //! Everything goes row by row: a database of a million certificates passes in bounded memory.
 //!
@@ -11,6 +12,11 @@
 //!
 //! **Invariant:** a file that is not understood wholly is refused, and never changed.
 
+#[cfg(feature = "database")]
+mod database;
 mod row;
+
+#[cfg(feature = "database")]
+pub use database::{Database, DatabaseError, Nature, Writer, nature};
 
 pub use row::{CertificateRow, Count, IssuerRow, Prefix, RevokedRow, Row};

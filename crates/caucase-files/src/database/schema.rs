@@ -1,0 +1,74 @@
+//! The tables of caucase's database.
+
+use crate::Prefix;
+
+/// One of the tables that each authority has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Issuers,
+    Certificates,
+    Revoked,
+    Counter,
+    ConfigOnce,
+    Config,
+    /// Of caucase 0.9.8 and before: the revocation lists that were made.
+    Lists,
+}
+
+impl Kind {
+    /// In the order in which caucase makes them; the lists, which it does not make any more, last.
+    pub(super) const ALL: [Self; 7] = [
+        Self::Issuers,
+        Self::Certificates,
+        Self::Revoked,
+        Self::Counter,
+        Self::ConfigOnce,
+        Self::Config,
+        Self::Lists,
+    ];
+
+    /// The name of the table.
+    pub(super) fn table(self, prefix: Prefix) -> String {
+        let ending = match self {
+            Self::Issuers => "ca",
+            Self::Certificates => "crt",
+            Self::Revoked => "revoked",
+            Self::Counter => "counter",
+            Self::ConfigOnce => "config_once",
+            Self::Config => "config",
+            Self::Lists => "crl",
+        };
+        format!("{}{ending}", prefix.as_str())
+    }
+
+    /// The names of its columns.
+    pub(super) fn columns(self) -> &'static [&'static str] {
+        match self {
+            Self::Issuers => &["expiration_date", "key", "crt"],
+            Self::Certificates => &["id", "key_id", "expiration_date", "csr", "crt"],
+            Self::Revoked => &["serial", "revocation_date", "expiration_date"],
+            Self::Counter | Self::ConfigOnce | Self::Config => &["name", "value"],
+            Self::Lists => &["expiration_date", "crl"],
+        }
+    }
+
+    /// What makes it, to the letter as caucase 0.9.17 does; nothing for what that does not make.
+    pub(super) fn create(self, prefix: Prefix) -> Option<String> {
+        let unique = if prefix == Prefix::Users { "UNIQUE" } else { "" };
+        let key_id = format!("key_id TEXT {unique}");
+        let columns: &[&str] = match self {
+            Self::Issuers => &["expiration_date INTEGER", "key TEXT", "crt TEXT"],
+            Self::Certificates => {
+                &["id INTEGER PRIMARY KEY", &key_id, "expiration_date INTEGER", "csr TEXT", "crt TEXT"]
+            }
+            Self::Revoked => {
+                &["serial TEXT PRIMARY KEY", "revocation_date INTEGER", "expiration_date INTEGER"]
+            }
+            Self::Counter => &["name TEXT PRIMARY KEY", "value INTEGER"],
+            Self::ConfigOnce | Self::Config => &["name TEXT PRIMARY KEY", "value TEXT"],
+            Self::Lists => return None,
+        };
+        let columns = columns.join(",\n          ");
+        Some(format!("CREATE TABLE {} (\n          {columns}\n        )", self.table(prefix)))
+    }
+}
