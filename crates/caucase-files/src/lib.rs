@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! row.rs    what there is in a database: one value a row, whichever authority it is of
+//! dump.rs   the same as SQL, and back into a database
 //! backup.rs what is around a backup: who can read it, and whether it is what was written
 //! ```
 //! Everything goes row by row: a database of a million certificates passes in bounded memory.
@@ -13,6 +14,8 @@
 //! **Invariant:** a file that is not understood wholly is refused, and never changed.
 
 pub mod backup;
+pub mod dump;
 mod row;
+mod schema;
 
 pub use row::{CertificateRow, Count, IssuerRow, Prefix, RevokedRow, Row};
