@@ -34,6 +34,7 @@ mod sign;
 mod statement;
 mod stock;
 mod submit;
+pub mod takeover;
 
 pub use authority::{Admission, AuthorityName, Profile};
 pub use crl::{Published, PublishedCrl};

@@ -90,7 +90,7 @@ pub(crate) struct Tables {
 }
 
 impl Tables {
-    fn new(engine: &Arc<dyn Engine>, name: AuthorityName) -> Result<Self, store::Error> {
+    pub(crate) fn new(engine: &Arc<dyn Engine>, name: AuthorityName) -> Result<Self, store::Error> {
         let prefix = |table: &str| format!("/ca/{name}/{table}");
         Ok(Self {
             issuer: Table::new(engine.clone(), &prefix("issuer/"))?,

@@ -81,7 +81,7 @@ fn stored_bytes(text: &str) -> usize {
     2 + text.bytes().map(written).sum::<usize>()
 }
 
-fn digest_of(text: &str) -> String {
+pub(crate) fn digest_of(text: &str) -> String {
     base::hex::encode(&base::sha256(text.as_bytes()))
 }
 

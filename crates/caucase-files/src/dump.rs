@@ -11,13 +11,13 @@
 
 use std::io::{self, Write};
 
-use base::{Explain, Kind, Secret, hex};
+use base::{Explain, Secret, hex};
 
 #[cfg(feature = "database")]
 pub use restore::{RestoreError, Restorer};
 
 use crate::row::{Count, Prefix, Row};
-use crate::schema::Table;
+use crate::schema::Kind as Table;
 
 #[cfg(feature = "database")]
 #[path = "restore.rs"]
@@ -63,7 +63,10 @@ impl<W: Write> Writer<W> {
             return Ok(());
         }
         self.made.push((prefix, table));
-        self.statement(&format!("{};", table.create(prefix)))
+        match table.create(prefix) {
+            Some(create) => self.statement(&format!("{create};")),
+            None => Ok(()),
+        }
     }
 
     /// Writes a row of the authority of `prefix`.
@@ -75,7 +78,7 @@ impl<W: Write> Writer<W> {
         self.make(prefix, table)?;
         let line = self.line.expose_mut();
         line.clear();
-        write!(line, "INSERT INTO \"{}\" VALUES(", table.name(prefix))?;
+        write!(line, "INSERT INTO \"{}\" VALUES(", table.table(prefix))?;
         match row {
             Row::Issuer(issuer) => {
                 write!(line, "{},", issuer.expires_at)?;
@@ -114,12 +117,11 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// Those of what it is written to.
     pub fn finish(mut self) -> io::Result<W> {
-        let mut prefixes = Prefix::ALL;
-        prefixes.sort_by_key(|prefix| prefix.as_str());
-        for prefix in prefixes {
-            for table in Table::ALL {
-                self.make(prefix, table)?;
-            }
+        let all = Prefix::ALL.into_iter().flat_map(|prefix| Table::ALL.map(|table| (prefix, table)));
+        let mut all: Vec<_> = all.collect();
+        all.sort_by_key(|(prefix, table)| table.table(*prefix));
+        for (prefix, table) in all {
+            self.make(prefix, table)?;
         }
         self.statement(COMMIT)?;
         Ok(self.to)
@@ -166,8 +168,8 @@ pub enum DumpError {
 }
 
 impl Explain for DumpError {
-    fn kind(&self) -> Kind {
-        Kind::Invalid
+    fn kind(&self) -> base::Kind {
+        base::Kind::Invalid
     }
 }
 

@@ -1,37 +1,37 @@
-//! The tables of caucase's database, as the original makes them.
-//!
-//! SQLite keeps the text that made a table, blanks included, and a dump repeats it: it is the original's, so that a database
-//! that went through our hands cannot be told from one that did not.
+//! The tables of caucase's database.
 
-use crate::row::{Count, Prefix, Row};
+use crate::{Count, Prefix, Row};
 
 /// One of the tables that each authority has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Table {
-    /// CA certificates and their keys.
-    Ca,
-    /// The date of the revocation lists.
-    Config,
-    /// The locked automatic count.
-    ConfigOnce,
-    /// Requests received, and the number of the revocation lists.
-    Counter,
-    /// Requests and certificates.
-    Crt,
-    /// Revocations.
+pub(crate) enum Kind {
+    Issuers,
+    Certificates,
     Revoked,
+    Counter,
+    ConfigOnce,
+    Config,
+    /// Of caucase 0.9.8 and before: the revocation lists that were made.
+    Lists,
 }
 
-impl Table {
-    /// All of them, in the order of their names, in which dumps have them.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Ca, Self::Config, Self::ConfigOnce, Self::Counter, Self::Crt, Self::Revoked];
+impl Kind {
+    /// In the order in which caucase makes them; the lists, which it does not make any more, last.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Issuers,
+        Self::Certificates,
+        Self::Revoked,
+        Self::Counter,
+        Self::ConfigOnce,
+        Self::Config,
+        Self::Lists,
+    ];
 
     /// Where a row is kept.
     pub(crate) fn of(row: &Row) -> Self {
         match row {
-            Row::Issuer(_) => Self::Ca,
-            Row::Certificate(_) => Self::Crt,
+            Row::Issuer(_) => Self::Issuers,
+            Row::Certificate(_) => Self::Certificates,
             Row::Revoked(_) => Self::Revoked,
             Row::Count(Count::Received(_) | Count::CrlNumber(_)) => Self::Counter,
             Row::Count(Count::Automatic(_)) => Self::ConfigOnce,
@@ -39,43 +39,48 @@ impl Table {
         }
     }
 
-    /// Its name, for the authority of `prefix`.
-    pub(crate) fn name(self, prefix: Prefix) -> String {
-        let name = match self {
-            Self::Ca => "ca",
-            Self::Config => "config",
-            Self::ConfigOnce => "config_once",
-            Self::Counter => "counter",
-            Self::Crt => "crt",
+    /// The name of the table.
+    pub(crate) fn table(self, prefix: Prefix) -> String {
+        let ending = match self {
+            Self::Issuers => "ca",
+            Self::Certificates => "crt",
             Self::Revoked => "revoked",
+            Self::Counter => "counter",
+            Self::ConfigOnce => "config_once",
+            Self::Config => "config",
+            Self::Lists => "crl",
         };
-        format!("{}{name}", prefix.as_str())
+        format!("{}{ending}", prefix.as_str())
     }
 
-    /// The text that makes it.
-    pub(crate) fn create(self, prefix: Prefix) -> String {
-        // Each key has one certificate of a user at most, so that a backup's key says which one it is.
+    /// The names of its columns.
+    pub(crate) fn columns(self) -> &'static [&'static str] {
+        match self {
+            Self::Issuers => &["expiration_date", "key", "crt"],
+            Self::Certificates => &["id", "key_id", "expiration_date", "csr", "crt"],
+            Self::Revoked => &["serial", "revocation_date", "expiration_date"],
+            Self::Counter | Self::ConfigOnce | Self::Config => &["name", "value"],
+            Self::Lists => &["expiration_date", "crl"],
+        }
+    }
+
+    /// What makes it, to the letter as caucase 0.9.17 does; nothing for what that does not make.
+    pub(crate) fn create(self, prefix: Prefix) -> Option<String> {
         let unique = if prefix == Prefix::Users { "UNIQUE" } else { "" };
+        let key_id = format!("key_id TEXT {unique}");
         let columns: &[&str] = match self {
-            Self::Ca => &["expiration_date INTEGER", "key TEXT", "crt TEXT"],
-            Self::Config | Self::ConfigOnce => &["name TEXT PRIMARY KEY", "value TEXT"],
-            Self::Counter => &["name TEXT PRIMARY KEY", "value INTEGER"],
-            Self::Crt => &[
-                "id INTEGER PRIMARY KEY",
-                &format!("key_id TEXT {unique}"),
-                "expiration_date INTEGER",
-                "csr TEXT",
-                "crt TEXT",
-            ],
+            Self::Issuers => &["expiration_date INTEGER", "key TEXT", "crt TEXT"],
+            Self::Certificates => {
+                &["id INTEGER PRIMARY KEY", &key_id, "expiration_date INTEGER", "csr TEXT", "crt TEXT"]
+            }
             Self::Revoked => {
                 &["serial TEXT PRIMARY KEY", "revocation_date INTEGER", "expiration_date INTEGER"]
             }
+            Self::Counter => &["name TEXT PRIMARY KEY", "value INTEGER"],
+            Self::ConfigOnce | Self::Config => &["name TEXT PRIMARY KEY", "value TEXT"],
+            Self::Lists => return None,
         };
-        let blanks = " ".repeat(10);
-        format!(
-            "CREATE TABLE {} (\n{blanks}{}\n        )",
-            self.name(prefix),
-            columns.join(&format!(",\n{blanks}"))
-        )
+        let columns = columns.join(",\n          ");
+        Some(format!("CREATE TABLE {} (\n          {columns}\n        )", self.table(prefix)))
     }
 }
