@@ -54,6 +54,7 @@ impl Kind {
     }
 
     /// The names of its columns.
+    #[cfg(feature = "database")]
     pub(crate) fn columns(self) -> &'static [&'static str] {
         match self {
             Self::Issuers => &["expiration_date", "key", "crt"],

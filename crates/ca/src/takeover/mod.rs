@@ -11,6 +11,7 @@
 //! Source: the contract of caucase, sections 6.6 and 8.
 
 mod give_back;
+mod readers;
 mod take;
 
 use caucase_files::Prefix;
@@ -18,6 +19,7 @@ use caucase_files::Prefix;
 use crate::authority::AuthorityName;
 
 pub use give_back::{GiveBackError, give_back};
+pub use readers::keys_of_users;
 pub use take::{TakenAuthority, Taking, Unfit};
 
 /// Which authority of ours a prefix of caucase's is.
