@@ -14,6 +14,7 @@ use sd_notify::NotifyState;
 use serde_json::{Value, json};
 
 use crate::compat::commissaire::import;
+use crate::compat::takeover;
 use crate::face::Face;
 use crate::settings::{Config, Problem, Settings, Surroundings, reference, shown, with_flags};
 use crate::up;
@@ -118,6 +119,7 @@ pub fn command() -> Command {
         );
     // What operators type all day needs no `fleet` before it.
     trust::with_noun(cache::with_noun(ca::with_noun(fleet::with_nouns(provost))))
+        .mut_subcommand("ca", with_takeover)
         .subcommand(config)
         .subcommand(
             Command::new("store")
@@ -162,12 +164,71 @@ pub fn command() -> Command {
         )
 }
 
+/// `ca` with the commands that open a store, which commands that ask a server never do.
+fn with_takeover(ca: Command) -> Command {
+    let file = |help: &'static str| {
+        Arg::new("file").value_name("FILE").required(true).value_parser(value_parser!(PathBuf)).help(help)
+    };
+    let import = with_flags(Command::new("import"))
+        .about("Take over from caucase: its database into a store without authorities")
+        .long_about(
+            "Take over from caucase: everything in its database FILE goes into the store of the settings, which are those              of `provost up`, and which may have no authorities yet. Stop caucase and `provost up` before. FILE is not              changed. What cannot be understood is refused, and then nothing is imported. What was interrupted begins anew              when it is run again; nobody serves before. Whoever is to go on under the name `caucased` need not do this:              `caucased --db FILE` takes over by itself.",
+        )
+        .arg(file("caucase's database, caucase.sqlite as a rule"))
+        .arg(
+            Arg::new("dry-run")
+                .long("dry-run")
+                .action(ArgAction::SetTrue)
+                .help("Check everything and say what it holds, and import nothing"),
+        );
+    let export = with_flags(Command::new("export"))
+        .about("Leave for caucase: write the authorities into a database of its own")
+        .long_about(
+            "Leave for caucase: write what the authorities have into a database FILE that caucased 0.9.17 goes on with. The              CA keys are in it in clear, as they always are there: FILE is for its owner only. The server may run; then FILE              is of this moment, and what is issued or revoked after it is not in it.",
+        )
+        .arg(file("The database to be made, where nothing may be"))
+        .arg(
+            Arg::new("db")
+                .long("db")
+                .value_name("PATH")
+                .value_parser(value_parser!(PathBuf))
+                .help("The database of `caucased`, instead of the store of the settings"),
+        );
+    ca.subcommand(import).subcommand(export)
+}
+
+/// Runs `ca import` and `ca export`.
+fn take_over(name: &str, matches: &ArgMatches) -> ExitCode {
+    let file = takeover::import::file(matches);
+    let settings = || Settings::from(&Config::gather(matches, Surroundings::of_process()));
+    if name == "export" {
+        if let Some(database) = matches.get_one::<PathBuf>("db") {
+            return takeover::export::run(file, &takeover::export::From::Database(database));
+        }
+        return match settings() {
+            Ok(settings) => takeover::export::run(file, &takeover::export::From::Settings(&settings)),
+            Err(problems) => wrong_settings(&problems),
+        };
+    }
+    let wanted = takeover::import::Wanted { file, json: matches.get_flag("json") };
+    if matches.get_flag("dry-run") {
+        return takeover::import::dry_run(&wanted);
+    }
+    match settings() {
+        Ok(settings) => takeover::import::run(&wanted, &settings),
+        Err(problems) => wrong_settings(&problems),
+    }
+}
+
 fn dispatch(line: &ArgMatches) -> ExitCode {
     let (name, matches) = line.subcommand().expect("clap demands a subcommand");
     match name {
         "up" => up(matches),
         "fleet" => look_after(matches),
         noun if fleet::is_noun(noun) => look_after(line),
+        "ca" if let Some((name @ ("import" | "export"), matches)) = matches.subcommand() => {
+            take_over(name, matches)
+        }
         noun if ca::is_noun(noun) => {
             let surroundings = ca::Surroundings {
                 clock: Clock::system(),

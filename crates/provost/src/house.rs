@@ -23,6 +23,7 @@ use crate::another_cache::AnotherCache;
 use crate::artifacts;
 use crate::backup_folder::BackupDirectory;
 use crate::client_file::client_file;
+use crate::compat::takeover::{import, switch};
 use crate::etcd;
 use crate::greeting::{Facts, Fingerprints};
 use crate::hands::hands;
@@ -31,6 +32,7 @@ use crate::settings::{
     self, Audience, Binding, Files, FirstStartFiles, Host, Settings, StoreEngine, WhichDoors, log_of,
 };
 use crate::start_error::{Remains, StartError};
+use crate::up::narrate;
 use crate::webhooks::Webhooks;
 
 /// What the first administrator's certificate calls its holder.
@@ -191,17 +193,28 @@ fn of_authorities(path: &Path) -> Config {
 }
 
 /// An opened store.
-struct Opened {
-    engine: Arc<dyn Engine>,
+pub struct Opened {
+    /// It.
+    pub engine: Arc<dyn Engine>,
     /// The same, where it is the embedded one.
     embedded: Option<Arc<Sqlite>>,
-    sealing: Arc<SealingKey>,
+    /// What seals the secrets in it.
+    pub sealing: Arc<SealingKey>,
 }
 
 async fn open_store(settings: &Settings, clock: &Clock, entropy: &Entropy) -> Result<Opened, StartError> {
+    let opened = open_any(settings, clock, entropy).await?;
+    if import::is_unfinished(&opened.engine).await.map_err(HouseError::Store)? {
+        return Err(StartError::HalfTaken);
+    }
+    Ok(opened)
+}
+
+/// Opens the store of `settings`, also one into which not everything has been imported yet.
+pub async fn open_any(settings: &Settings, clock: &Clock, entropy: &Entropy) -> Result<Opened, StartError> {
     Ok(match settings.store.engine {
         StoreEngine::Embedded => {
-            let (engine, sealing) = open_embedded(settings, entropy)?;
+            let (engine, sealing) = open_embedded(settings, clock, entropy).await?;
             Opened { engine: engine.clone(), embedded: Some(engine), sealing }
         }
         StoreEngine::Etcd => {
@@ -211,11 +224,18 @@ async fn open_store(settings: &Settings, clock: &Clock, entropy: &Entropy) -> Re
     })
 }
 
-fn open_embedded(
+async fn open_embedded(
     settings: &Settings,
+    clock: &Clock,
     entropy: &Entropy,
 ) -> Result<(Arc<Sqlite>, Arc<SealingKey>), StartError> {
     let (database, key) = (&settings.files.database, &settings.files.store_key);
+    if switch::is_needed(database)? {
+        let switched = switch::take_over(database, key, clock, entropy, |_| {}).await?;
+        let (was, is) = (database.display(), switched.original.display());
+        let what = switched.taken.summary();
+        narrate(settings, format_args!("took over {was} from caucase, which is {is} now: {what}"));
+    }
     let lost = |file, remains| StartError::DatabaseLost { database: database.clone(), file, remains };
     let remains = match std::fs::metadata(database) {
         Err(_) => Some(Remains::Nothing),
@@ -228,12 +248,7 @@ fn open_embedded(
         // The key comes first: a first start that is killed in between leaves no database without its key.
         SealingKey::load_or_create(key, entropy)?;
     }
-    let engine = Sqlite::open(database).map_err(|error| match error {
-        store::OpenError::Foreign { ref tables, .. } if is_caucase(tables) => {
-            StartError::Caucase { path: database.clone() }
-        }
-        error => error.into(),
-    })?;
+    let engine = Sqlite::open(database)?;
     // It is filled before any of these is made.
     if engine.revision_now().map_err(HouseError::Store)? == Revision(0)
         && let Some(file) = left_of_a_house(&settings.files)
@@ -266,11 +281,6 @@ fn left_of_a_house(files: &Files) -> Option<PathBuf> {
 fn first_start_file(files: &Files) -> Option<PathBuf> {
     let made = files.first_start.iter().flat_map(|files| [&files.admin, &files.server_ca]);
     made.into_iter().find(|file| file.exists()).cloned()
-}
-
-/// Whether these are the tables of caucase's database (caucase contract, section 8).
-fn is_caucase(tables: &[String]) -> bool {
-    ["cauca", "casca"].iter().all(|table| tables.iter().any(|found| found == table))
 }
 
 fn key_spec(settings: &Settings) -> KeySpec {

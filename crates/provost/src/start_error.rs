@@ -12,6 +12,7 @@ use store::SealError;
 
 use crate::another_cache::UpstreamError;
 use crate::artifacts::ArtifactsError;
+use crate::compat::takeover::TakeOverError;
 use crate::etcd::EtcdError;
 use crate::hands::HandsError;
 use crate::settings::{ResolveError, log_of};
@@ -37,12 +38,12 @@ pub enum StartError {
     /// The etcd could not be used.
     #[error(transparent)]
     Etcd(#[from] EtcdError),
-    /// The database is caucase's.
-    #[error("{} is a database of caucase's, which this version cannot take over yet", path.display())]
-    Caucase {
-        /// The database.
-        path: PathBuf,
-    },
+    /// The database is caucase's, and could not be taken over.
+    #[error(transparent)]
+    TakeOver(#[from] TakeOverError),
+    /// An import from caucase was interrupted.
+    #[error("not everything has been imported from caucase yet")]
+    HalfTaken,
     /// There is a database, but not the key that its secrets are sealed with.
     #[error("{} is there, but {}, which its secrets are sealed with, is not", database.display(), key.display())]
     KeyLost {
@@ -106,7 +107,8 @@ impl Explain for StartError {
             Self::Artifacts(error) => error.kind(),
             Self::Upstream(error) => error.kind(),
             Self::Etcd(error) => error.kind(),
-            Self::Caucase { .. } | Self::KeyLost { .. } | Self::DatabaseLost { .. } => Kind::Conflict,
+            Self::HalfTaken | Self::KeyLost { .. } | Self::DatabaseLost { .. } => Kind::Conflict,
+            Self::TakeOver(error) => error.kind(),
             Self::Seal(error) => error.kind(),
             Self::Name(_) => Kind::Invalid,
             Self::Hands(error) => error.kind(),
@@ -125,9 +127,8 @@ impl Explain for StartError {
             Self::Artifacts(error) => error.help(),
             Self::Upstream(error) => error.help(),
             Self::Etcd(error) => error.help(),
-            Self::Caucase { .. } => {
-                Some("it is unchanged: go on with caucase, or begin anew in another place".into())
-            }
+            Self::TakeOver(error) => error.help(),
+            Self::HalfTaken => Some("run `provost ca import` again: it begins anew".into()),
             Self::DatabaseLost { database, remains: Remains::NoRecords, .. } => {
                 let log = log_of(database);
                 Some(format!(

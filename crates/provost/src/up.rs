@@ -58,7 +58,7 @@ impl Explain for RunError {
 }
 
 /// Tells the operator something that is no log line; where they asked for JSON it is one, so that everything is.
-fn narrate(settings: &Settings, text: impl Display) {
+pub fn narrate(settings: &Settings, text: impl Display) {
     match settings.log.format {
         LogFormat::Text => output::note(text),
         LogFormat::Json => tracing::info!("{text}"),

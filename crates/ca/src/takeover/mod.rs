@@ -31,6 +31,3 @@ pub fn authority_of(prefix: Prefix) -> AuthorityName {
         Prefix::Server => AuthorityName::Server,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,3 +2,4 @@
 
 pub mod commissaire;
 pub mod juju;
+pub mod takeover;

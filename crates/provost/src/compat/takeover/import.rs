@@ -1,0 +1,229 @@
+//! `provost ca import FILE`: a database of caucase's into a store that has no authorities yet.
+//!
+//! ```text
+//! /house/taking-over is put ─► everything is copied ─► /house/taking-over goes
+//! ```
+//! A store takes no more than a hundred records in one commit, so a record says that not all is there yet: as long as it
+//! is, nobody serves from that store, and the next import removes what came and begins again.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use base::{Clock, Entropy, Explain, Kind, report};
+use caucase_files::Database;
+use rustix::fs::Mode;
+use rustix::process::umask;
+use serde_json::json;
+use store::{BATCH_OPERATIONS_MAX, Batch, CommitError, Engine, Expect, Key, Page, Prefix};
+
+use super::{Means, TakeOverError, Taken, copy, look};
+use crate::data_dir::{self, DataDirError};
+use crate::house;
+use crate::lock::{Lock, LockError};
+use crate::output;
+use crate::settings::Settings;
+use crate::start_error::StartError;
+
+/// The record that says that an import is not finished.
+const TAKING_OVER: &str = "/house/taking-over";
+/// Where everything of the authorities is.
+const AUTHORITIES: &str = "/ca/";
+
+/// What an import is told.
+pub struct Wanted<'a> {
+    /// The database of caucase's.
+    pub file: &'a Path,
+    /// Whether to print JSON.
+    pub json: bool,
+}
+
+/// Nothing was imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    TakeOver(#[from] TakeOverError),
+    #[error("there are authorities already: `{key}` is one of their records")]
+    Occupied { key: Key },
+    #[error("the store could not be looked at")]
+    Store(#[from] store::Error),
+    #[error("the store could not be made ready")]
+    Commit(#[from] CommitError),
+    #[error("could not start the runtime")]
+    Runtime(#[source] io::Error),
+    #[error("could not write")]
+    Output(#[source] io::Error),
+}
+
+impl Explain for ImportError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::DataDir(error) => error.kind(),
+            Self::Lock(error) => error.kind(),
+            Self::Start(error) => error.kind(),
+            Self::TakeOver(error) => error.kind(),
+            Self::Occupied { .. } => Kind::Conflict,
+            Self::Store(error) => error.kind(),
+            Self::Commit(error) => error.kind(),
+            Self::Runtime(_) => Kind::Internal,
+            Self::Output(_) => Kind::Unavailable,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::DataDir(error) => error.help(),
+            Self::Lock(error) => error.help(),
+            Self::Start(error) => error.help(),
+            Self::TakeOver(error) => error.help(),
+            Self::Occupied { .. } => Some(
+                "import before the first start, into a new directory with --data DIR; or give the file to \
+                 `caucased --db`"
+                    .into(),
+            ),
+            Self::Store(error) => error.help(),
+            Self::Commit(error) => error.help(),
+            Self::Runtime(_) | Self::Output(_) => None,
+        }
+    }
+}
+
+/// Tells what is in the database, and does nothing.
+pub fn dry_run(wanted: &Wanted<'_>) -> ExitCode {
+    let looked = look(wanted.file, &Clock::system(), &Entropy::system());
+    ended(looked.map_err(ImportError::from).and_then(|taken| {
+        let text = if wanted.json { format!("{:#}\n", told(wanted, &taken, false)) } else { taken.text() };
+        output::data(&text).map_err(ImportError::Output)
+    }))
+}
+
+/// Imports it into the store of `settings`.
+pub fn run(wanted: &Wanted<'_>, settings: &Settings) -> ExitCode {
+    ended(imported(wanted, settings).and_then(|taken| {
+        output::note(format_args!("imported {}: {}", wanted.file.display(), taken.summary()));
+        output::note("it is unchanged, and caucase must not go on with it. next: provost up, with the same settings");
+        if wanted.json {
+            output::data(&format!("{:#}\n", told(wanted, &taken, true))).map_err(ImportError::Output)?;
+        }
+        Ok(())
+    }))
+}
+
+fn told(wanted: &Wanted<'_>, taken: &Taken, imported: bool) -> serde_json::Value {
+    let mut told = taken.json();
+    told["file"] = json!(wanted.file.display().to_string());
+    told["imported"] = json!(imported);
+    told
+}
+
+fn ended(done: Result<(), ImportError>) -> ExitCode {
+    let Err(error) = done else { return ExitCode::SUCCESS };
+    output::error(report(&error), error.help());
+    ExitCode::from(error.kind().exit_code())
+}
+
+fn imported(wanted: &Wanted<'_>, settings: &Settings) -> Result<Taken, ImportError> {
+    // Looked at as a whole first: what is refused leaves no trace.
+    look(wanted.file, &Clock::system(), &Entropy::system())?;
+    let is_made = settings.data.as_deref().map(data_dir::prepare).transpose()?.unwrap_or(false);
+    let lock = settings.data.as_deref().map(Lock::take).transpose()?;
+    umask(Mode::RWXG | Mode::RWXO);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ImportError::Runtime)?;
+    let imported = runtime.block_on(import(wanted.file, settings));
+    if let Some(data) = settings.data.as_deref().filter(|_| is_made && imported.is_err()) {
+        // If something was kept in it, this does nothing.
+        let _ = std::fs::remove_dir(data);
+    }
+    drop(lock);
+    imported
+}
+
+async fn import(file: &Path, settings: &Settings) -> Result<Taken, ImportError> {
+    let (clock, entropy) = (Clock::system(), Entropy::system());
+    let opened = house::open_any(settings, &clock, &entropy).await?;
+    let means = Means { sealing: &opened.sealing, clock: &clock, entropy: &entropy };
+    let taken = into(file, &opened.engine, &means).await;
+    // The first error is the one to tell.
+    let closed = opened.engine.close().await;
+    let taken = taken?;
+    closed?;
+    Ok(taken)
+}
+
+/// Imports the database at `file` into `engine`; all of it, or nothing.
+async fn into(file: &Path, engine: &Arc<dyn Engine>, means: &Means<'_>) -> Result<Taken, ImportError> {
+    let mut database = Database::open(file).map_err(TakeOverError::from)?;
+    begin(engine, file).await?;
+    match copy(&mut database, file, engine, means).await {
+        Ok(taken) => {
+            end(engine).await?;
+            Ok(taken)
+        }
+        Err(error) => {
+            // If this fails as well, the record says so.
+            if remove_authorities(engine).await.is_ok() {
+                let _ = end(engine).await;
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// Whether an import into this store was begun and not finished.
+pub async fn is_unfinished(engine: &Arc<dyn Engine>) -> Result<bool, store::Error> {
+    Ok(engine.get(&Key::new(TAKING_OVER)?).await?.is_some())
+}
+
+/// Puts the record, where nothing of an authority is but what an earlier import left.
+async fn begin(engine: &Arc<dyn Engine>, file: &Path) -> Result<(), ImportError> {
+    if is_unfinished(engine).await? {
+        return remove_authorities(engine).await;
+    }
+    let listing = engine.list(&Prefix::new(AUTHORITIES)?, Page::first(1)).await?;
+    if let Some((key, _)) = listing.entries.into_iter().next() {
+        return Err(ImportError::Occupied { key });
+    }
+    let key = Key::new(TAKING_OVER)?;
+    let mut batch = Batch::new();
+    batch.expect(key.clone(), Expect::Absent).put(key, file.display().to_string());
+    engine.commit(batch).await?;
+    Ok(())
+}
+
+async fn remove_authorities(engine: &Arc<dyn Engine>) -> Result<(), ImportError> {
+    let prefix = Prefix::new(AUTHORITIES)?;
+    loop {
+        let listing = engine.list(&prefix, Page::first(BATCH_OPERATIONS_MAX)).await?;
+        if listing.entries.is_empty() {
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        for (key, _) in listing.entries {
+            batch.delete(key);
+        }
+        engine.commit(batch).await?;
+    }
+}
+
+async fn end(engine: &Arc<dyn Engine>) -> Result<(), ImportError> {
+    let mut batch = Batch::new();
+    batch.delete(Key::new(TAKING_OVER)?);
+    match engine.commit(batch).await {
+        // What was asked for is so.
+        Err(CommitError::Unknown { .. }) if !is_unfinished(engine).await? => Ok(()),
+        committed => Ok(committed.map(drop)?),
+    }
+}
+
+/// The file that somebody named.
+pub fn file(matches: &clap::ArgMatches) -> &PathBuf {
+    matches.get_one::<PathBuf>("file").expect("clap demands FILE")
+}

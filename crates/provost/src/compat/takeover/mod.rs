@@ -1,0 +1,228 @@
+//! Taking over from caucase, and leaving for it: its database into our store, and our authorities into such a database.
+//!
+//! ```text
+//! switch.rs   `caucased --db FILE` on a database of caucase's: our store takes its place, once and wholly
+//! import.rs   `provost ca import FILE`: into a store that is there already, etcd's too
+//! export.rs   `provost ca export FILE`: back
+//! taken.rs    what was found, in words
+//! ```
+//! What a row means is decided in `ca::takeover`; here is what touches files and stores.
+
+pub mod export;
+pub mod import;
+pub mod switch;
+mod taken;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base::{Clock, Entropy, Explain, Kind};
+use ca::takeover::{Taking, Unfit};
+use caucase_files::{Database, DatabaseError};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use identity::Principal;
+use store::{Batch, CommitError, Engine, Event, History, Key, OpenError, SealError, SealingKey};
+
+pub use self::taken::Taken;
+
+/// How many batches are on their way to the store at a time: those that wait are committed together.
+const ON_THEIR_WAY: usize = 16;
+
+/// A database of caucase's could not be taken over. It is unchanged.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeOverError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// It holds what an authority could not keep its word with.
+    #[error("{} cannot be taken over: {source}", path.display())]
+    Unfit {
+        /// The database.
+        path: PathBuf,
+        /// Which row, and why.
+        source: Unfit,
+    },
+    /// Two rows say what only one may.
+    #[error("{} cannot be taken over: two of its rows make the record `{key}`", path.display())]
+    Twice {
+        /// The database.
+        path: PathBuf,
+        /// What both are.
+        key: Key,
+    },
+    /// Our store could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The key that seals the CA keys could not be had.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// Our store could not be read or written.
+    #[error("what was taken over could not be stored")]
+    Commit(#[from] CommitError),
+    /// Our store could not be read or closed.
+    #[error("what was taken over could not be stored")]
+    Store(#[from] store::Error),
+    /// A file could not be given its name.
+    #[error("could not {doing} {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was to be done: "remove".
+        doing: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The database is named by a link.
+    #[error("{} is a link: the database would stay where it leads to", path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+    },
+}
+
+impl Explain for TakeOverError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Database(error) => error.kind(),
+            Self::Unfit { source, .. } => source.kind(),
+            Self::Twice { .. } => Kind::Invalid,
+            Self::Open(error) => error.kind(),
+            Self::Seal(error) => error.kind(),
+            Self::Commit(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+            Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => Kind::Full,
+            Self::File { .. } => Kind::Unavailable,
+            Self::Link { .. } => Kind::Conflict,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Database(error) => error.help(),
+            Self::Unfit { source, .. } => source.help(),
+            Self::Twice { .. } => Some("nothing was changed: delete one of them with caucase, and try again".into()),
+            Self::Open(error) => error.help(),
+            Self::Seal(error) => error.help(),
+            Self::Commit(error) => error.help(),
+            Self::Store(error) => error.help(),
+            Self::File { .. } => Some("see that the directory may be written and has room".into()),
+            Self::Link { .. } => Some("name the database itself".into()),
+        }
+    }
+}
+
+/// What the conversion stands on.
+pub struct Means<'a> {
+    /// Seals the CA keys.
+    pub sealing: &'a SealingKey,
+    /// What time it is.
+    pub clock: &'a Clock,
+    /// Where the sealing takes chance from.
+    pub entropy: &'a Entropy,
+}
+
+/// What is in the database at `path`, checked row by row as if it were taken over.
+pub fn look(path: &Path, clock: &Clock, entropy: &Entropy) -> Result<Taken, TakeOverError> {
+    let mut database = Database::open(path)?;
+    let sealing = SealingKey::generate(entropy);
+    let mut taking = Taking::new(&sealing, entropy, clock.now());
+    let unfit = |source| TakeOverError::Unfit { path: path.to_owned(), source };
+    loop {
+        let rows = database.next_rows()?;
+        if rows.is_empty() {
+            break;
+        }
+        for (prefix, row) in rows {
+            taking.take(prefix, row).map_err(unfit)?;
+        }
+    }
+    let (_, authorities) = taking.finish().map_err(unfit)?;
+    Ok(Taken { authorities, others: database.others().to_vec() })
+}
+
+/// Puts everything of `database`, which is at `path`, into `engine`, where nothing of an authority may be.
+async fn copy(
+    database: &mut Database,
+    path: &Path,
+    engine: &Arc<dyn Engine>,
+    means: &Means<'_>,
+) -> Result<Taken, TakeOverError> {
+    let mut taking = Taking::new(means.sealing, means.entropy, means.clock.now());
+    let unfit = |source| TakeOverError::Unfit { path: path.to_owned(), source };
+    let mut on_their_way = Committing { engine, path, commits: FuturesUnordered::new() };
+    loop {
+        let rows = database.next_rows()?;
+        if rows.is_empty() {
+            break;
+        }
+        for (prefix, row) in rows {
+            if let Some(batch) = taking.take(prefix, row).map_err(unfit)? {
+                on_their_way.add(batch).await?;
+            }
+        }
+    }
+    let (batches, authorities) = taking.finish().map_err(unfit)?;
+    for batch in batches {
+        on_their_way.add(batch).await?;
+    }
+    on_their_way.end().await?;
+    let taken = Taken { authorities, others: database.others().to_vec() };
+    tell_history(engine, &taken, path, means).await?;
+    Ok(taken)
+}
+
+/// Batches that are being committed, in whatever order.
+struct Committing<'a, F> {
+    engine: &'a Arc<dyn Engine>,
+    path: &'a Path,
+    commits: FuturesUnordered<F>,
+}
+
+impl<'a> Committing<'a, futures_util::future::BoxFuture<'a, Result<store::Revision, CommitError>>> {
+    async fn add(&mut self, batch: Batch) -> Result<(), TakeOverError> {
+        self.commits.push(self.engine.commit(batch));
+        if self.commits.len() >= ON_THEIR_WAY { self.one().await } else { Ok(()) }
+    }
+
+    async fn one(&mut self) -> Result<(), TakeOverError> {
+        match self.commits.next().await {
+            Some(Err(CommitError::Conflict { key })) => {
+                Err(TakeOverError::Twice { path: self.path.to_owned(), key })
+            }
+            Some(Err(error)) => Err(error.into()),
+            Some(Ok(_)) | None => Ok(()),
+        }
+    }
+
+    async fn end(mut self) -> Result<(), TakeOverError> {
+        while !self.commits.is_empty() {
+            self.one().await?;
+        }
+        Ok(())
+    }
+}
+
+/// The history says for each authority where it came from.
+async fn tell_history(
+    engine: &Arc<dyn Engine>,
+    taken: &Taken,
+    path: &Path,
+    means: &Means<'_>,
+) -> Result<(), TakeOverError> {
+    let history = History::new(engine.clone())?;
+    let mut batch = Batch::new();
+    for (name, facts) in taken.facts() {
+        let event = Event {
+            at_milliseconds: means.clock.now_milliseconds(),
+            what: "authority taken over from caucase".to_owned(),
+            about: format!("{name} authority"),
+            by: Principal::house().name().to_owned(),
+            from: None,
+            facts: facts.into_iter().chain([("file".to_owned(), path.display().to_string())]).collect(),
+        };
+        history.append(&mut batch, &event, means.entropy)?;
+    }
+    engine.commit(batch).await?;
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! `caucased --db FILE`, where FILE is a database of caucase's.
+//!
+//! ```text
+//! FILE.key made ─► .FILE.taking-over filled, closed, on the disk ─► FILE.caucase-0.9.17 is a second name of FILE
+//!               ─► .FILE.taking-over is renamed to FILE
+//! ```
+//! The last step is the one that counts, and it is one: before it FILE is caucase's and whatever is beside it is made
+//! again by the next start; after it FILE is ours, and the original has its other name, its content untouched. While it
+//! lasts the original is open with a shared lock, so that nobody commits to it.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base::{Clock, Entropy};
+use caucase_files::{Database, Nature};
+use store::{Engine, SealingKey, Sqlite};
+
+use super::{Means, TakeOverError, Taken, copy};
+
+/// What is behind the name of the original.
+const KEPT: &str = ".caucase-0.9.17";
+/// How many originals there may be beside each other.
+const KEPT_MAX: usize = 1_000;
+
+/// How far it is; the names of the files are different after each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// There is a key for our store.
+    Key,
+    /// Our store is there, under its temporary name, and empty.
+    Begun,
+    /// Everything is in it, and may still be in its log.
+    Filled,
+    /// It is one file, and on the disk.
+    Closed,
+    /// The original has its second name.
+    Kept,
+    /// Our store has the original's name.
+    Switched,
+}
+
+/// What was done.
+#[derive(Debug)]
+pub struct Switched {
+    /// What our store holds.
+    pub taken: Taken,
+    /// Where the original is.
+    pub original: PathBuf,
+}
+
+/// Whether there is a database of caucase's at `path`.
+pub fn is_needed(path: &Path) -> Result<bool, TakeOverError> {
+    match std::fs::metadata(path) {
+        // What else it may be is for the store to say.
+        Ok(found) if found.is_file() && found.len() > 0 => {
+            Ok(caucase_files::nature(path)? == Nature::Caucase)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Puts a store of ours, sealed under the key in the file at `key`, in the place of caucase's database at `path`. Whoever
+/// wants to know how far it is hears of each step.
+pub async fn take_over(
+    path: &Path,
+    key: &Path,
+    clock: &Clock,
+    entropy: &Entropy,
+    mut at: impl FnMut(Step),
+) -> Result<Switched, TakeOverError> {
+    if path.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
+        return Err(TakeOverError::Link { path: path.to_owned() });
+    }
+    let mut database = Database::open(path)?;
+    let temporary = beside(path, ".", ".taking-over");
+    remove_all(&temporary)?;
+    let had_key = key.symlink_metadata().is_ok();
+    let sealing = SealingKey::load_or_create(key, entropy)?;
+    at(Step::Key);
+    let means = Means { sealing: &sealing, clock, entropy };
+    let filled = fill(&mut database, path, &temporary, &means, &mut at).await;
+    let switched = filled.and_then(|taken| {
+        at(Step::Closed);
+        // Whoever began to write while we read cannot have committed; but a journal would be taken for ours.
+        database.is_left_alone()?;
+        let original = keep(path)?;
+        at(Step::Kept);
+        if let Err(source) = std::fs::rename(&temporary, path) {
+            let _ = std::fs::remove_file(&original);
+            return Err(file(path, "replace")(source));
+        }
+        at(Step::Switched);
+        Ok(Switched { taken, original })
+    });
+    // Whether or not that is on the disk, one of both is at each name.
+    let synced = if switched.is_ok() { sync_directory(path) } else { Ok(()) };
+    if switched.is_err() {
+        // The first error is the one to tell. The key has sealed nothing then.
+        let _ = remove_all(&temporary);
+        if !had_key {
+            let _ = std::fs::remove_file(key);
+        }
+    }
+    synced?;
+    switched
+}
+
+/// Makes our store under its temporary name, and fills it.
+async fn fill(
+    database: &mut Database,
+    path: &Path,
+    temporary: &Path,
+    means: &Means<'_>,
+    at: &mut impl FnMut(Step),
+) -> Result<Taken, TakeOverError> {
+    let engine: Arc<dyn Engine> = Arc::new(Sqlite::open(temporary)?);
+    at(Step::Begun);
+    let copied = copy(database, path, &engine, means).await;
+    at(Step::Filled);
+    // The first error is the one to tell.
+    let closed = engine.close().await;
+    let taken = copied?;
+    closed?;
+    // What is in the log would be lost with the name.
+    let log = beside(temporary, "", "-wal");
+    if std::fs::metadata(&log).is_ok_and(|found| found.len() > 0) {
+        let source = io::Error::other("its log could not be copied to it");
+        return Err(TakeOverError::File { path: temporary.to_owned(), doing: "finish", source });
+    }
+    File::open(temporary).and_then(|open| open.sync_all()).map_err(file(temporary, "sync"))?;
+    Ok(taken)
+}
+
+/// Gives the database at `path` a second name that says what it is; what has that name is let be, unless it is this very
+/// file, as after a start that was killed.
+fn keep(path: &Path) -> Result<PathBuf, TakeOverError> {
+    let failed = file(path, "give another name to");
+    let place = |found: std::fs::Metadata| (found.dev(), found.ino());
+    let own = std::fs::symlink_metadata(path).map(place).map_err(&failed)?;
+    for number in 1..=KEPT_MAX {
+        let number = if number == 1 { String::new() } else { format!("-{number}") };
+        let kept = beside(path, "", &format!("{KEPT}{number}"));
+        match std::fs::hard_link(path, &kept) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if std::fs::symlink_metadata(&kept).map(place).ok() != Some(own) {
+                    continue;
+                }
+            }
+            Err(error) => return Err(failed(error)),
+        }
+        sync_directory(path)?;
+        return Ok(kept);
+    }
+    Err(failed(io::ErrorKind::AlreadyExists.into()))
+}
+
+/// What is beside `path`, its name with something around it.
+fn beside(path: &Path, before: &str, after: &str) -> PathBuf {
+    let mut name = std::ffi::OsString::from(before);
+    name.push(path.file_name().unwrap_or_default());
+    name.push(after);
+    path.with_file_name(name)
+}
+
+/// What an earlier start left of a store, which nobody has seen.
+fn remove_all(temporary: &Path) -> Result<(), TakeOverError> {
+    for ending in ["", "-wal", "-shm", "-journal"] {
+        let path = beside(temporary, "", ending);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(file(&path, "remove")(error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn sync_directory(path: &Path) -> Result<(), TakeOverError> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory).and_then(|open| open.sync_all()).map_err(file(directory, "sync"))
+}
+
+fn file(path: &Path, doing: &'static str) -> impl Fn(io::Error) -> TakeOverError {
+    move |source| TakeOverError::File { path: path.to_owned(), doing, source }
+}
