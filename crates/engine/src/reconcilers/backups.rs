@@ -6,10 +6,12 @@
 //! Due is a period after the newest file came, and at once when there is none. Nothing is ever deleted. Where several
 //! processes share a store one makes it, wherever it keeps it: the store remembers when the last one was made.
 //!
-//! A backup that fails harms nobody: it is told, counted, and tried again.
+//! A backup that fails harms nobody: it is told, counted, and tried again. Where nobody could read one it is tried again
+//! after an hour, or when a certificate was issued.
 
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::{Clock, Entropy, Secret, Span, Timestamp};
 use ca::takeover::{GiveBackError, give_back, keys_of_users};
@@ -24,6 +26,10 @@ use crate::tasks::{Stop, Tasks};
 
 /// How long to wait when nobody could read a backup.
 const NOBODY: Span = Span::seconds(3_600);
+/// What the history says when somebody may be there who can read one.
+const CERTIFICATE_ISSUED: &str = "certificate issued";
+/// How far apart the looks are that this asks for: services get certificates as well.
+const HINTS_APART: Duration = Duration::from_secs(1);
 /// How long to wait after one that failed; no longer than a period.
 const FAILED: Span = Span::seconds(600);
 /// The longest time until it is looked again, for files that came or went meanwhile.
@@ -140,6 +146,8 @@ pub(crate) struct Backups {
     tasks: Tasks,
     /// Whether the attempt before failed, so that the history is told once.
     failing: bool,
+    /// Whether nobody could read the one that was due, so that the first who could is worth another look.
+    nobody: bool,
     /// Which one was told as found.
     found: Option<Timestamp>,
     /// How many users had no key that a backup can be made for, when that was told.
@@ -164,6 +172,7 @@ impl Backups {
             entropy,
             tasks,
             failing: false,
+            nobody: false,
             found: None,
             skipped: 0,
         })
@@ -262,7 +271,7 @@ impl Backups {
         }
         match self.attempt(stop).await? {
             Attempt::Made(made) => {
-                self.failing = false;
+                (self.failing, self.nobody) = (false, false);
                 self.found = Some(now);
                 (self.parts.told)(Backup::Made { at: now, bytes: made.bytes });
                 tracing::info!(file = made.name, bytes = made.bytes, readers = made.readers, "backup made");
@@ -273,8 +282,10 @@ impl Backups {
                 Ok(now + self.parts.period)
             }
             Attempt::Nobody => {
-                let hint = "a user with an RSA key and a good certificate has to be there";
-                tracing::warn!(hint, "nobody could read a backup, so none was made");
+                // Nothing to worry about as long as there never was a user, as at the first start.
+                if !std::mem::replace(&mut self.nobody, true) {
+                    tracing::info!("there is no user yet who could read a backup, so none was made");
+                }
                 Ok(now + NOBODY)
             }
             Attempt::Stopped => Ok(now),
@@ -384,6 +395,14 @@ impl Reconciler for Backups {
         "backups"
     }
 
+    fn cares(&self, what: &str) -> bool {
+        self.nobody && what == CERTIFICATE_ISSUED
+    }
+
+    fn hints_apart(&self) -> Duration {
+        if self.nobody { HINTS_APART } else { Duration::ZERO }
+    }
+
     fn step<'a>(&'a mut self, stop: &'a Stop) -> BoxFuture<'a, Result<Next, StepError>> {
         Box::pin(async move {
             let now = self.clock.now();
@@ -399,5 +418,232 @@ impl Reconciler for Backups {
                 }
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+
+    use ca::{Admission, Authority, AuthorityName, Ground, Names, Profile};
+    use caucase_files::backup::Reader;
+    use caucase_files::dump::{Part, Statements};
+    use identity::Permit;
+    use store::Memory;
+    use x509::{KeySpec, Name, PrivateKey, SigningRequest};
+
+    use super::*;
+
+    /// A folder in memory, which can be broken.
+    #[derive(Default)]
+    struct Shelf {
+        files: Mutex<BTreeMap<String, Vec<u8>>>,
+        newest: Mutex<Option<Timestamp>>,
+        is_full: Mutex<bool>,
+    }
+
+    struct File(Arc<Shelf>, String, Vec<u8>);
+
+    struct Folder(Arc<Shelf>);
+
+    impl BackupFolder for Folder {
+        fn newest(&self) -> io::Result<Option<Timestamp>> {
+            Ok(*self.0.newest.lock().unwrap())
+        }
+
+        fn begin(&self, name: &str) -> io::Result<Box<dyn BackupFile>> {
+            Ok(Box::new(File(self.0.clone(), name.to_owned(), Vec::new())))
+        }
+    }
+
+    impl Write for File {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if *self.0.is_full.lock().unwrap() {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.2.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl BackupFile for File {
+        fn keep(self: Box<Self>) -> io::Result<()> {
+            let before = self.0.files.lock().unwrap().insert(self.1.clone(), self.2.clone());
+            assert!(before.is_none(), "{} is written twice", self.1);
+            Ok(())
+        }
+    }
+
+    fn profile(name: AuthorityName) -> Profile {
+        Profile {
+            name,
+            issuer_common_name: "test".to_owned(),
+            issuer_extensions: Vec::new(),
+            leaf_life: Span::days(93),
+            issuer_life: Span::days(372),
+            issuer_key: KeySpec::P256,
+            crl_addresses: Vec::new(),
+            names: Names::Any,
+            admission: Admission {
+                pending_max: 9,
+                automatic_max: 9,
+                lock_automatic_max: false,
+                keys_for_backup: false,
+                keep_issued: Span::days(93),
+                keep_fetched: Span::days(93),
+            },
+        }
+    }
+
+    struct World {
+        shelf: Arc<Shelf>,
+        told: Arc<Mutex<Vec<Backup>>>,
+        clock: Clock,
+        users: Authority,
+        history: History,
+        backups: Backups,
+    }
+
+    impl World {
+        async fn new() -> Self {
+            let engine: Arc<dyn Engine> = Arc::new(Memory::new());
+            let (clock, entropy) = (Clock::manual(Timestamp::from_unix(1_790_000_000)), Entropy::seeded(3));
+            let sealing = Arc::new(SealingKey::generate(&entropy));
+            let ground = Ground {
+                engine: engine.clone(),
+                sealing: sealing.clone(),
+                clock: clock.clone(),
+                entropy: entropy.clone(),
+                keys: Arc::new(|spec| Box::pin(async move { PrivateKey::generate(spec) })),
+            };
+            let users = Authority::open(profile(AuthorityName::Users), ground).await.unwrap();
+            let (shelf, told) = (Arc::new(Shelf::default()), Arc::new(Mutex::new(Vec::new())));
+            let parts = BackupParts {
+                folder: Arc::new(Folder(shelf.clone())),
+                period: Span::days(1),
+                told: Arc::new({
+                    let told = told.clone();
+                    move |backup| told.lock().unwrap().push(backup)
+                }),
+            };
+            let chance = (clock.clone(), entropy);
+            let backups = Backups::new(engine.clone(), sealing, parts, chance, Tasks::new()).unwrap();
+            let history = History::new(engine).unwrap();
+            Self { shelf, told, clock, users, history, backups }
+        }
+
+        /// A certificate for a user with this key.
+        async fn issue(&self, key: &PrivateKey) {
+            let csr = SigningRequest::build(key, &Name::from_common_name("user").unwrap(), &[]);
+            self.users.issue(Permit::house(), &csr, &csr.to_pem()).await.unwrap();
+        }
+
+        /// One step, and in how many seconds the next one is.
+        async fn step(&mut self) -> i64 {
+            let Next::At(at) = self.backups.step(&Stop::new()).await.unwrap();
+            (at - self.clock.now()).as_seconds()
+        }
+
+        fn files(&self) -> BTreeMap<String, Vec<u8>> {
+            self.shelf.files.lock().unwrap().clone()
+        }
+
+        fn told(&self) -> Vec<Backup> {
+            std::mem::take(&mut *self.told.lock().unwrap())
+        }
+
+        async fn events(&self, what: &str) -> usize {
+            let page = self.history.page(None, 1_000).await.unwrap();
+            page.entries.iter().filter(|(_, event)| event.record.what == what).count()
+        }
+    }
+
+    /// The rows of a backup, as statements.
+    fn statements(backup: &[u8], key: &PrivateKey) -> Vec<String> {
+        let mut reader = Reader::open(backup, key).unwrap();
+        let (mut statements, mut all) = (Statements::default(), Vec::new());
+        while let Some(block) = reader.next_block().unwrap() {
+            let each = |_: Part, text: &str, _: u64| -> Result<(), dump::DumpError> {
+                all.push(text.to_owned());
+                Ok(())
+            };
+            statements.feed(block, each).unwrap();
+        }
+        statements.end().unwrap();
+        all
+    }
+
+    #[tokio::test]
+    async fn one_is_made_each_period_for_all_who_are_there_then() {
+        let mut world = World::new().await;
+        assert_eq!(world.step().await, 3_600, "nobody could read one");
+        assert!(world.backups.cares("certificate issued"));
+        assert_eq!((world.files().len(), world.told()), (0, vec![]));
+
+        // One whose key can seal nothing is passed over.
+        world.issue(&PrivateKey::generate(KeySpec::P256).unwrap()).await;
+        assert_eq!(world.step().await, 3_600);
+        let one = PrivateKey::generate(KeySpec::Rsa { bits: 2048 }).unwrap();
+        world.issue(&one).await;
+        assert_eq!(world.step().await, 86_400);
+        assert!(!world.backups.cares("certificate issued"));
+        let files = world.files();
+        let (name, first) = files.first_key_value().unwrap();
+        assert_eq!(name, "20260921141320.sql.caucased");
+        let made = Backup::Made { at: world.clock.now(), bytes: first.len() as u64 };
+        assert_eq!(world.told(), [made]);
+        assert_eq!(world.events("backup made").await, 1);
+        let first = statements(first, &one);
+        assert_eq!(first.iter().filter(|text| text.starts_with("INSERT INTO \"cauca\"")).count(), 1);
+        assert_eq!(first.iter().filter(|text| text.starts_with("INSERT INTO \"caucrt\"")).count(), 2);
+
+        // As long as the folder says so none is due, and a clock that was set keeps nobody waiting for longer than that.
+        for (since, next) in [(Span::days(-30), 3_600), (Span::ZERO, 3_600), (Span::seconds(86_390), 10)] {
+            *world.shelf.newest.lock().unwrap() = Some(world.clock.now() - since);
+            assert_eq!(world.step().await, next, "{since}");
+        }
+        assert_eq!(world.files().len(), 1);
+        let two = PrivateKey::generate(KeySpec::Rsa { bits: 2048 }).unwrap();
+        world.issue(&two).await;
+        world.clock.advance(Span::seconds(10));
+        assert_eq!(world.step().await, 86_400);
+        let files = world.files();
+        let (_, second) = files.last_key_value().unwrap();
+        assert_eq!(statements(second, &two), statements(second, &one));
+    }
+
+    #[tokio::test]
+    async fn one_that_fails_is_told_once_and_tried_again() {
+        let mut world = World::new().await;
+        let key = PrivateKey::generate(KeySpec::Rsa { bits: 2048 }).unwrap();
+        world.issue(&key).await;
+        *world.shelf.is_full.lock().unwrap() = true;
+        for _ in 0..3 {
+            assert_eq!(world.step().await, 600);
+            assert_eq!(world.told(), [Backup::Failed]);
+        }
+        assert_eq!((world.files().len(), world.events("backup failed").await), (0, 1));
+        *world.shelf.is_full.lock().unwrap() = false;
+        assert_eq!(world.step().await, 86_400);
+        assert_eq!(world.files().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn whoever_is_not_good_any_more_cannot_read_the_next_one() {
+        let mut world = World::new().await;
+        let [one, two] = [(); 2].map(|()| PrivateKey::generate(KeySpec::Rsa { bits: 2048 }).unwrap());
+        world.issue(&one).await;
+        world.clock.advance(Span::days(93));
+        world.issue(&two).await;
+        assert_eq!(world.step().await, 86_400);
+        let files = world.files();
+        let (_, backup) = files.last_key_value().unwrap();
+        assert!(Reader::open(&backup[..], &one).is_err());
+        statements(backup, &two);
     }
 }
