@@ -9,8 +9,10 @@
 //! ```
 //! The seeds were made by `seeds/make.py`. An input that once did harm becomes a seed.
 
+mod backup;
 mod certificate;
 mod dialect;
+mod dump;
 mod entry;
 mod filter;
 mod fleet;
@@ -39,7 +41,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 17] = [
     Target { name: "pem", seeds: "pem", run: pem::run, costs: 1 },
     Target { name: "request", seeds: "request", run: request::run, costs: 1 },
     Target { name: "certificate", seeds: "certificate", run: certificate::run, costs: 1 },
@@ -55,6 +57,8 @@ pub const TARGETS: [Target; 15] = [
     Target { name: "ini", seeds: "ini", run: ini::run, costs: 1 },
     Target { name: "signature", seeds: "signature", run: signature::run, costs: 1 },
     Target { name: "tar", seeds: "tar", run: tar::run, costs: 8 },
+    Target { name: "backup", seeds: "backup", run: backup::run, costs: 20 },
+    Target { name: "dump", seeds: "dump", run: dump::run, costs: 20 },
 ];
 
 /// Runs the target called `name` on `data`.

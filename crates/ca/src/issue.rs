@@ -20,7 +20,8 @@ use crate::rollover::BACK_DATED;
 /// Where the original's own policies stand.
 const OWN_POLICIES: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.37476.9000.70.0");
 /// The policy that says: approved without anybody looking.
-pub(crate) const AUTOMATIC_POLICY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.37476.9000.70.0.0");
+pub(crate) const AUTOMATIC_POLICY: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.3.6.1.4.1.37476.9000.70.0.0");
 /// What that policy tells people.
 const AUTOMATIC_NOTICE: &str = "Auto-signed caucase certificate";
 /// Where the original's policies stood before it had an arc of its own.

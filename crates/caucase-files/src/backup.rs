@@ -392,10 +392,7 @@ impl<R: Read> Reader<R> {
             from,
             cipher: Some(cipher.map_err(|_| ReadError::Sealed)?),
             authenticator: Context::with_key(&Key::new(HMAC_SHA256, authenticating)),
-            // Enough from the start: growing would leave copies of private keys behind.
-            clear: Secret::new(Vec::with_capacity(
-                BLOCK_BYTES + CODE_BYTES + PIECE_BYTES + CIPHER_BLOCK_BYTES,
-            )),
+            clear: Secret::new(Vec::new()),
             given: 0,
             blocks: 0,
         })
@@ -439,13 +436,13 @@ impl<R: Read> Reader<R> {
             && read > 0
         {
             let done = cipher.update(&piece[..read], output.expose_mut()).map_err(|_| ReadError::End)?;
-            self.clear.expose_mut().extend_from_slice(done.written());
+            append(&mut self.clear, done.written());
         }
         if read < PIECE_BYTES
             && let Some(cipher) = self.cipher.take()
         {
             let end = cipher.finish(output.expose_mut()).map_err(|_| ReadError::End)?;
-            self.clear.expose_mut().extend_from_slice(end.written());
+            append(&mut self.clear, end.written());
         }
         Ok(())
     }
@@ -506,6 +503,17 @@ fn open_sealed(readers: &[ReaderHeader], key: &PrivateKey) -> Result<Secret<Vec<
     Ok(opened)
 }
 
+/// Appends to what must be wiped: where it has to grow, what it was copied from is wiped at once.
+fn append(held: &mut Secret<Vec<u8>>, more: &[u8]) {
+    let needed = held.expose().len() + more.len();
+    if needed > held.expose().capacity() {
+        let mut larger = Secret::new(Vec::with_capacity(needed.max(2 * held.expose().capacity())));
+        larger.expose_mut().extend_from_slice(held.expose());
+        *held = larger;
+    }
+    held.expose_mut().extend_from_slice(more);
+}
+
 /// Fills `bytes`, unless `from` ends before; how much there was.
 fn read_full(from: &mut impl Read, bytes: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
@@ -561,6 +569,16 @@ mod tests {
         let refused = read(&bytes, &key()).unwrap_err();
         assert!(matches!(refused, ReadError::NotForThisKey));
         assert!(refused.to_string().starts_with("Given private key is not a good candidate"));
+    }
+
+    /// One that the Python original made, and what its `iterdump` says of the same database.
+    #[test]
+    fn the_originals_are_read() {
+        let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds");
+        let file = |name: &str| std::fs::read(format!("{seeds}/{name}")).unwrap();
+        let key = PrivateKey::from_pem(&String::from_utf8(file("backup.key.pem")).unwrap()).unwrap();
+        let text = read(&file("backup/whole"), &key).unwrap();
+        assert_eq!(String::from_utf8(text).unwrap(), String::from_utf8(file("dump/whole")).unwrap());
     }
 
     #[test]

@@ -13,15 +13,11 @@ use std::io::{self, Write};
 
 use base::{Explain, Secret, hex};
 
-#[cfg(feature = "database")]
-pub use restore::{RestoreError, Restorer};
-
 use crate::row::{Count, Prefix, Row};
 use crate::schema::Kind as Table;
 
 #[cfg(feature = "database")]
-#[path = "restore.rs"]
-mod restore;
+pub use crate::restore::{RestoreError, Restorer};
 
 /// How a dump begins.
 pub(crate) const BEGIN: &str = "BEGIN TRANSACTION;";

@@ -19,6 +19,8 @@ pub mod backup;
 #[cfg(feature = "database")]
 mod database;
 pub mod dump;
+#[cfg(feature = "database")]
+mod restore;
 mod row;
 mod schema;
 

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
-use super::{DumpError, Part, Statements};
+use crate::dump::{DumpError, Part, Statements};
 
 /// A dump was not restored.
 #[derive(Debug, thiserror::Error)]
@@ -137,8 +137,8 @@ fn may(context: AuthContext<'_>) -> Authorization {
 mod tests {
     use base::Secret;
 
-    use super::super::Writer;
     use super::*;
+    use crate::dump::Writer;
     use crate::row::{CertificateRow, Count, IssuerRow, Prefix, RevokedRow, Row};
 
     fn dump() -> Vec<u8> {

@@ -25,8 +25,8 @@ use crate::outbox;
 use crate::reactions::OwnTrust;
 use crate::reconciler::{self, Reconciler};
 use crate::reconcilers::{
-    BackupParts, Backups, Certificates, CollectArtifacts, EndIdleUploads, OnAnchors, OnIdentity, Rollover, ScrubArtifacts,
-    ServerCertificate, TellRefusals, TrimHistory, VoidSerials, WriteUses,
+    BackupParts, Backups, Certificates, CollectArtifacts, EndIdleUploads, OnAnchors, OnIdentity, Rollover,
+    ScrubArtifacts, ServerCertificate, TellRefusals, TrimHistory, VoidSerials, WriteUses,
 };
 use crate::refusals::Refusals;
 use crate::seal;

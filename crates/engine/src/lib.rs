@@ -23,7 +23,8 @@ pub use hands::{Courier, Hands, Jump, Letter, Playbooks, Replied, Unanswered, ha
 pub use house::{CacheParts, House, Parts, Retention};
 pub use house_error::{HouseError, SignInFailed};
 pub use reconcilers::{
-    BACKUP_SUFFIX, Backup, BackupFile, BackupFolder, BackupParts, CollectError, OnAnchors, OnBackup, OnIdentity,
+    BACKUP_SUFFIX, Backup, BackupFile, BackupFolder, BackupParts, CollectError, OnAnchors, OnBackup,
+    OnIdentity,
 };
 pub use refusals::Refusals;
 pub use seal::is_new;

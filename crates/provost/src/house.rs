@@ -10,7 +10,8 @@ use base::{Clock, Entropy, Explain as _, Secret, Span};
 use ca::{Admission, AuthorityName, Names, Profile};
 use client::PostLimits;
 use engine::{
-    Backup, BackupParts, Behind, CacheParts, House, HouseError, Parts, Retention, ServerIdentity, ServerName, Stop, Tasks,
+    Backup, BackupParts, Behind, CacheParts, House, HouseError, Parts, Retention, ServerIdentity, ServerName,
+    Stop, Tasks,
 };
 use identity::Role;
 use identity::sign_in::{ClientCertificateConfig, Config, MethodConfig, Roles};

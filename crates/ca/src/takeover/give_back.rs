@@ -182,7 +182,13 @@ async fn certificates<E>(
                 .map(|(issued, certificate)| (issued.drop_at, certificate.certificate.into_bytes()))
                 .unzip();
             let key_id = key_id.to_string();
-            give(Row::Certificate(CertificateRow { id: id.as_u64(), key_id, drop_at, request, certificate }))?;
+            give(Row::Certificate(CertificateRow {
+                id: id.as_u64(),
+                key_id,
+                drop_at,
+                request,
+                certificate,
+            }))?;
         }
         next = listed.next;
     }

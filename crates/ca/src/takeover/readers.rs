@@ -17,8 +17,9 @@ use crate::service::Tables;
 pub async fn keys_of_users(engine: &Arc<dyn Engine>, now: Timestamp) -> Result<Vec<PublicKey>, Error> {
     let tables = Tables::new(engine, AuthorityName::Users)?;
     let issuers = tables.issuer.all().await?.into_iter();
-    let anchors: Vec<_> =
-        issuers.filter_map(|(_, held)| Certificate::from_pem(held.record.certificate.as_bytes()).ok()).collect();
+    let anchors: Vec<_> = issuers
+        .filter_map(|(_, held)| Certificate::from_pem(held.record.certificate.as_bytes()).ok())
+        .collect();
     let mut keys = Vec::new();
     let mut next = Some(Page::full());
     while let Some(page) = next {

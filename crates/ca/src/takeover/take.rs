@@ -171,8 +171,8 @@ impl<'a> Taking<'a> {
         let key = std::str::from_utf8(row.key.expose())
             .map_err(|_| at.refuse("its key is no text".into()))
             .and_then(|pem| {
-                PrivateKey::from_pem(pem).map_err(|error| at.refuse(format!("its key: {error}")))
-            })?;
+            PrivateKey::from_pem(pem).map_err(|error| at.refuse(format!("its key: {error}")))
+        })?;
         if key.public() != certificate.public_key() {
             return Err(at.refuse("its key is not the certificate's".into()));
         }
@@ -256,14 +256,8 @@ impl<'a> Taking<'a> {
 
     /// A certificate that was issued, and whether its CA certificate is gone. That it is none of this authority's, or was
     /// changed, is refused.
-    fn issued_certificate(
-        &self,
-        at: &At,
-        prefix: Prefix,
-        pem: &[u8],
-    ) -> Result<(Certificate, bool), Unfit> {
-        let certificate =
-            leaf(pem).map_err(|error| at.refuse(format!("its certificate: {error}")))?;
+    fn issued_certificate(&self, at: &At, prefix: Prefix, pem: &[u8]) -> Result<(Certificate, bool), Unfit> {
+        let certificate = leaf(pem).map_err(|error| at.refuse(format!("its certificate: {error}")))?;
         let named = certificate.authority_key_id();
         let may_be_of = |issuer: &&Certificate| {
             issuer.subject() == certificate.issuer()

@@ -216,7 +216,8 @@ impl Backups {
         let (entropy, stop) = (self.entropy.clone(), stop.clone());
         let runtime = tokio::runtime::Handle::current();
         // Page by page the store is waited for and the file written, so all of it is where waiting is no harm.
-        let work = move || runtime.block_on(write(&still, &sealing, &recipients, folder, now, &entropy, &stop));
+        let work =
+            move || runtime.block_on(write(&still, &sealing, &recipients, folder, now, &entropy, &stop));
         self.tasks.compute(work).await
     }
 

@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "in a program `pub` is what a module offers to the other modules")]
 
 mod audit;
+mod backups;
 mod broken;
 mod ca_commands;
 mod ca_watch;
@@ -34,6 +35,7 @@ mod keys;
 mod life;
 mod links;
 mod looked_after;
+mod manage;
 mod names;
 mod openssl;
 mod operations;

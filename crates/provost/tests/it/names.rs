@@ -42,10 +42,6 @@ fn names_that_are_not_served_say_so() {
         assert!(ran.stderr.starts_with(&format!("{name}: ")), "{}", ran.stderr);
         assert!(ran.stderr.ends_with("; this version of Provost does not serve it yet\n"), "{}", ran.stderr);
     }
-    let ran = called("caucased-manage", &nowhere(), &[], &["--db", "x"]);
-    assert_eq!(ran.code, Some(2));
-    let expected = "restoring, importing and exporting are not in this version; your database is unchanged\n";
-    assert!(ran.stderr.ends_with(expected), "{}", ran.stderr);
 }
 
 #[test]

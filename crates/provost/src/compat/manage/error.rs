@@ -86,7 +86,9 @@ impl Explain for ManageError {
         match self {
             Self::Exists { .. } | Self::ExportExists { .. } | Self::KeyLost { .. } => Kind::Conflict,
             Self::NoDatabase { .. } => Kind::NotFound,
-            Self::Read { .. } | Self::Write { .. } | Self::Passphrase(_) | Self::Output(_) => Kind::Unavailable,
+            Self::Read { .. } | Self::Write { .. } | Self::Passphrase(_) | Self::Output(_) => {
+                Kind::Unavailable
+            }
             Self::Backup { source, .. } => source.kind(),
             Self::Dump { source, .. } => source.kind(),
             Self::Authority(error) => error.kind(),

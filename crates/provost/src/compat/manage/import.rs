@@ -181,5 +181,6 @@ fn is_fit(certificate: &Certificate) -> bool {
 fn list(path: &Path) -> Result<Crl, ManageError> {
     let text = regular_file::read(path);
     let text = text.map_err(|source| ManageError::Read { path: path.to_owned(), source })?;
-    Crl::from_pem(&text).map_err(|source| ManageError::Certificate { place: path.display().to_string(), source })
+    Crl::from_pem(&text)
+        .map_err(|source| ManageError::Certificate { place: path.display().to_string(), source })
 }

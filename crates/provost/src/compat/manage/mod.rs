@@ -222,8 +222,7 @@ impl Place {
     async fn open(&self, is_made: bool, clock: &Clock, entropy: &Entropy) -> Result<Opened, ManageError> {
         let lock = self.lock()?;
         if switch::is_needed(&self.database)? {
-            let switched =
-                switch::take_over(&self.database, &self.key, clock, entropy, |_| {}).await?;
+            let switched = switch::take_over(&self.database, &self.key, clock, entropy, |_| {}).await?;
             let (was, is) = (self.database.display(), switched.original.display());
             let what = switched.taken.summary();
             output::note(format_args!("took over {was} from caucase, which is {is} now: {what}"));
@@ -282,7 +281,9 @@ mod tests {
 
     #[test]
     fn paths_are_shown_as_python_does() {
-        for (path, shown) in [("a b", "'a b'"), ("a'b", "\"a'b\""), ("a'\"", "'a\\'\"'"), ("\\\n", "'\\\\\\n'")] {
+        for (path, shown) in
+            [("a b", "'a b'"), ("a'b", "\"a'b\""), ("a'\"", "'a\\'\"'"), ("\\\n", "'\\\\\\n'")]
+        {
             assert_eq!(error::python(Path::new(path)), shown);
         }
     }

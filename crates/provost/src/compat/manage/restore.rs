@@ -137,11 +137,7 @@ fn request(path: &Path) -> Result<(SigningRequest, String), ManageError> {
 
 /// The policy of the users authority, as far as a restoration needs it. A CA certificate that is due meanwhile is called
 /// as those before it.
-async fn profile(
-    shelf: &Shelf<'_>,
-    engine: &Arc<dyn Engine>,
-    life: Span,
-) -> Result<Profile, ManageError> {
+async fn profile(shelf: &Shelf<'_>, engine: &Arc<dyn Engine>, life: Span) -> Result<Profile, ManageError> {
     let issuers = shelf.issuers(engine).await?;
     let name = issuers.last().and_then(|(certificate, _)| certificate.subject().common_name());
     Ok(Profile {

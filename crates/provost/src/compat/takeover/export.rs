@@ -68,9 +68,9 @@ impl Explain for ExportError {
     fn help(&self) -> Option<String> {
         match self {
             Self::There { .. } => Some("name another file, or move it away".into()),
-            Self::NoDatabase { .. } => {
-                Some("name the data directory with --data DIR, or the database of caucased with --db FILE".into())
-            }
+            Self::NoDatabase { .. } => Some(
+                "name the data directory with --data DIR, or the database of caucased with --db FILE".into(),
+            ),
             Self::KeyLost { .. } => Some("put the key back from your backup".into()),
             Self::Open(error) => error.help(),
             Self::Etcd(error) => error.help(),

@@ -108,7 +108,9 @@ pub fn dry_run(wanted: &Wanted<'_>) -> ExitCode {
 pub fn run(wanted: &Wanted<'_>, settings: &Settings) -> ExitCode {
     ended(imported(wanted, settings).and_then(|taken| {
         output::note(format_args!("imported {}: {}", wanted.file.display(), taken.summary()));
-        output::note("it is unchanged, and caucase must not go on with it. next: provost up, with the same settings");
+        output::note(
+            "it is unchanged, and caucase must not go on with it. next: provost up, with the same settings",
+        );
         if wanted.json {
             output::data(&format!("{:#}\n", told(wanted, &taken, true))).map_err(ImportError::Output)?;
         }

@@ -101,7 +101,9 @@ impl Explain for TakeOverError {
         match self {
             Self::Database(error) => error.help(),
             Self::Unfit { source, .. } => source.help(),
-            Self::Twice { .. } => Some("nothing was changed: delete one of them with caucase, and try again".into()),
+            Self::Twice { .. } => {
+                Some("nothing was changed: delete one of them with caucase, and try again".into())
+            }
             Self::Open(error) => error.help(),
             Self::Seal(error) => error.help(),
             Self::Commit(error) => error.help(),

@@ -171,7 +171,9 @@ fn remove_all(temporary: &Path) -> Result<(), TakeOverError> {
     for ending in ["", "-wal", "-shm", "-journal"] {
         let path = beside(temporary, "", ending);
         match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(file(&path, "remove")(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(file(&path, "remove")(error));
+            }
             _ => {}
         }
     }
