@@ -14,7 +14,7 @@ pub(crate) fn run(data: &[u8]) {
     // Those under a passphrase that are made with one round.
     for block in x509::pem::read(data, x509::pem::ONE_BYTES_MAX).unwrap_or_default() {
         if block.has_headers
-            && let Ok(key) = PrivateKey::from_block(&block, Some(b"passphrase"))
+            && let Ok(key) = PrivateKey::from_block(&block, Some(b"secret"))
         {
             look(&key);
         }
