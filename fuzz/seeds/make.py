@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import pathlib
+import sqlite3
 import tarfile
 
 from cryptography import x509
@@ -335,6 +336,46 @@ AA==
     write('pem', 'crlf', '-----BEGIN A B-----\r\nAAAA\r\nAAA=  \r\n-----END A B-----')
 
 
+def databases():
+    """Of caucase: small pages, so that changes meet what SQLite makes of them, and not only what is in rows."""
+    def filled(text, older):
+        database = sqlite3.connect(':memory:')
+        database.execute('PRAGMA page_size = 512')
+        of = (lambda pem: pem.decode()) if text else (lambda pem: pem)
+        issuer = certificate(common('CA'), P256, [
+            (x509.BasicConstraints(True, 0), True), (x509.SubjectKeyIdentifier.from_public_key(P256.public_key()), False),
+        ], common('CA'), P256)
+        asked = request(common('holder'), P384, [])
+        issued = certificate(common('holder'), P384, [], common('CA'), P256)
+        waiting = request(common('late'), KEY, [])
+        identifier = lambda key: of(x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest.hex().encode())
+        private = P256.private_bytes(PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+        tables = {
+            'ca': ('expiration_date INTEGER, key TEXT, crt TEXT', [(2 ** 31, of(private), of(issuer.public_bytes(PEM)))]),
+            'crt': ('id INTEGER PRIMARY KEY, key_id TEXT, expiration_date INTEGER, csr TEXT, crt TEXT', [
+                (5, identifier(P384), 2 ** 31, of(asked.public_bytes(PEM)), of(issued.public_bytes(PEM))),
+                (7, identifier(KEY), None, of(waiting.public_bytes(PEM)), None),
+            ]),
+            'revoked': ('serial TEXT PRIMARY KEY, revocation_date INTEGER, expiration_date INTEGER', [('12345', 5, 2 ** 31)]),
+            'counter': ('name TEXT PRIMARY KEY, value INTEGER', [('received_csr', 2), ('crl_number', 3)]),
+            'config_once': ('name TEXT PRIMARY KEY, value TEXT', [('auto_sign_csr_amount', '1')]),
+            'config': ('name TEXT PRIMARY KEY, value TEXT', [] if older else [('crl_last_update', '1790000000')]),
+        }
+        if older:
+            listed = x509.CertificateRevocationListBuilder().issuer_name(common('CA')).last_update(BEGIN).next_update(END)
+            listed = listed.add_extension(x509.CRLNumber(3), False).sign(P256, hashes.SHA256())
+            tables['crl'] = ('expiration_date INTEGER, crl TEXT', [(5, of(listed.public_bytes(PEM)))])
+        for table, (columns, rows) in tables.items():
+            database.execute(f'CREATE TABLE cas{table} ({columns})')
+            for row in rows:
+                database.execute(f'INSERT INTO cas{table} VALUES ({", ".join("?" * len(row))})', row)
+        database.commit()
+        return database.serialize()
+    write('database', 'python3', filled(False, False))
+    write('database', 'python2', filled(True, False))
+    write('database', 'older', filled(True, True))
+
+
 def backups():
     """What the original makes, which has to be installed as well."""
     from caucase.ca import UserCertificateAuthority
@@ -368,4 +409,5 @@ configurations()
 signatures()
 tars()
 pem_blocks()
+databases()
 backups()

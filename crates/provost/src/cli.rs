@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use ::cli::{ca, cache, fleet, trust};
 use base::{Clock, Entropy, Explain, report};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 use sd_notify::NotifyState;
@@ -172,7 +173,11 @@ fn with_takeover(ca: Command) -> Command {
     let import = with_flags(Command::new("import"))
         .about("Take over from caucase: its database into a store without authorities")
         .long_about(
-            "Take over from caucase: everything in its database FILE goes into the store of the settings, which are those              of `provost up`, and which may have no authorities yet. Stop caucase and `provost up` before. FILE is not              changed. What cannot be understood is refused, and then nothing is imported. What was interrupted begins anew              when it is run again; nobody serves before. Whoever is to go on under the name `caucased` need not do this:              `caucased --db FILE` takes over by itself.",
+            "Take over from caucase: everything in its database FILE goes into the store of the settings, which are those \
+             of `provost up`, and which may have no authorities yet. Stop caucase and `provost up` before. FILE is not \
+             changed. What cannot be understood is refused, and then nothing is imported. What was interrupted begins anew \
+             when it is run again; nobody serves before. Whoever is to go on under the name `caucased` need not do this: \
+             `caucased --db FILE` takes over by itself.",
         )
         .arg(file("caucase's database, caucase.sqlite as a rule"))
         .arg(
@@ -184,7 +189,9 @@ fn with_takeover(ca: Command) -> Command {
     let export = with_flags(Command::new("export"))
         .about("Leave for caucase: write the authorities into a database of its own")
         .long_about(
-            "Leave for caucase: write what the authorities have into a database FILE that caucased 0.9.17 goes on with. The              CA keys are in it in clear, as they always are there: FILE is for its owner only. The server may run; then FILE              is of this moment, and what is issued or revoked after it is not in it.",
+            "Leave for caucase: write what the authorities have into a database FILE that caucased 0.9.17 goes on with. The \
+             CA keys are in it in clear, as they always are there: FILE is for its owner only. The server may run; then FILE \
+             is of this moment, and what is issued or revoked after it is not in it.",
         )
         .arg(file("The database to be made, where nothing may be"))
         .arg(
@@ -194,19 +201,39 @@ fn with_takeover(ca: Command) -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("The database of `caucased`, instead of the store of the settings"),
         );
-    ca.subcommand(import).subcommand(export)
+    // Which server is asked is nothing to commands that ask none.
+    let hidden: Vec<_> = asking(&ca).map(|arg| arg.clone().global(false).hide(true)).collect();
+    ca.subcommand(import.args(&hidden)).subcommand(export.args(hidden))
+}
+
+/// What commands of `ca` take that ask a server, and these do not.
+fn asking(ca: &Command) -> impl Iterator<Item = &Arg> {
+    ca.get_arguments().filter(|arg| arg.is_global_set() && arg.get_id() != "json" && arg.get_id() != "data")
 }
 
 /// Runs `ca import` and `ca export`.
 fn take_over(name: &str, matches: &ArgMatches) -> ExitCode {
+    let line = command();
+    let asked = line.find_subcommand("ca").into_iter().flat_map(asking).find(|arg| {
+        matches.try_contains_id(arg.get_id().as_str()).unwrap_or(false)
+            && matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
+    });
+    if let Some(asked) = asked.and_then(Arg::get_long) {
+        let hint = "leave the option out";
+        output::error(
+            format_args!("--{asked} is for commands that ask a server; `ca {name}` asks none"),
+            Some(hint),
+        );
+        return ExitCode::from(2);
+    }
     let file = takeover::import::file(matches);
     let settings = || Settings::from(&Config::gather(matches, Surroundings::of_process()));
     if name == "export" {
         if let Some(database) = matches.get_one::<PathBuf>("db") {
-            return takeover::export::run(file, &takeover::export::From::Database(database));
+            return takeover::export::run(file, &takeover::export::Source::Database(database));
         }
         return match settings() {
-            Ok(settings) => takeover::export::run(file, &takeover::export::From::Settings(&settings)),
+            Ok(settings) => takeover::export::run(file, &takeover::export::Source::Settings(&settings)),
             Err(problems) => wrong_settings(&problems),
         };
     }

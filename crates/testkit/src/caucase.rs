@@ -49,6 +49,11 @@ impl Caucase {
         self.url = house.http_url("");
     }
 
+    /// From now on, asks the server at `url`.
+    pub fn turn_to_url(&mut self, url: &str) {
+        url.clone_into(&mut self.url);
+    }
+
     /// Where the client works.
     #[must_use]
     pub fn directory(&self) -> &Path {

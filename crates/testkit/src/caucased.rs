@@ -31,8 +31,21 @@ impl Caucased {
     #[must_use]
     #[track_caller]
     pub fn start(options: &[&str]) -> Self {
+        Self::start_on(options, &[])
+    }
+
+    /// As [`Caucased::start`], on copies of these files, which get these names in its directory.
+    ///
+    /// # Panics
+    /// When it ends before, with what it said.
+    #[must_use]
+    #[track_caller]
+    pub fn start_on(options: &[&str], files: &[(&Path, &str)]) -> Self {
         let options = options.iter().map(|&option| option.to_owned()).collect();
         let mut server = Self { directory: tempfile::tempdir().unwrap(), options, port: 0, process: None };
+        for (file, name) in files {
+            std::fs::copy(file, server.directory.path().join(name)).unwrap();
+        }
         for _ in 0..ATTEMPTS_MAX {
             server.port = free_pair();
             match server.try_start() {
@@ -63,6 +76,11 @@ impl Caucased {
     pub fn restart(&mut self) {
         self.process = None;
         self.try_start().unwrap_or_else(|said| panic!("the stock server did not start again:\n{said}"));
+    }
+
+    /// Ends it.
+    pub fn stop(&mut self) {
+        self.process = None;
     }
 
     /// `http://HOST:PORT`.

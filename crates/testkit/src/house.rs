@@ -33,6 +33,8 @@ pub struct Plan {
     options: Vec<(String, String)>,
     /// A sealing key that the data directory has from the beginning.
     store_key: Option<PathBuf>,
+    /// Files whose copies are in its directory from the beginning, under these names.
+    files: Vec<(PathBuf, String)>,
 }
 
 impl Plan {
@@ -46,6 +48,7 @@ impl Plan {
             host: "127.0.0.1".to_owned(),
             options: Vec::new(),
             store_key: None,
+            files: Vec::new(),
         }
     }
 
@@ -70,6 +73,13 @@ impl Plan {
         for endpoint in etcd.endpoints() {
             self = self.option("store-etcd-endpoints", &endpoint);
         }
+        self
+    }
+
+    /// Puts a copy of this file into the directory that it is started in.
+    #[must_use]
+    pub fn file(mut self, file: &Path, name: &str) -> Self {
+        self.files.push((file.to_owned(), name.to_owned()));
         self
     }
 
@@ -99,6 +109,9 @@ impl Plan {
             std::fs::create_dir(&data).unwrap();
             std::fs::set_permissions(&data, PermissionsExt::from_mode(0o700)).unwrap();
             std::fs::copy(key, data.join("store.key")).unwrap();
+        }
+        for (file, name) in &self.files {
+            std::fs::copy(file, directory.path().join(name)).unwrap();
         }
         let mut house = House { plan: self, directory, port: 0, process: None };
         for _ in 0..ATTEMPTS_MAX {

@@ -9,4 +9,5 @@ mod requests;
 mod rollover;
 mod serials;
 mod shared;
+mod takeover;
 mod world;

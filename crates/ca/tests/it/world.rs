@@ -89,6 +89,17 @@ impl World {
         self.authority = open(&self.store, &self.clock, &self.entropy, &self.sealing, self.profile.clone());
     }
 
+    /// What its keys are sealed under.
+    pub(crate) fn sealing(&self) -> &SealingKey {
+        &self.sealing
+    }
+
+    /// Opens the authority that is in another store.
+    pub(crate) fn move_to(&mut self, store: Arc<Memory>) {
+        self.store = store;
+        self.restart(|_| {});
+    }
+
     /// The same authority in another process, on the same store.
     pub(crate) fn beside(&self) -> Authority {
         open(&self.store, &self.clock, &self.entropy, &self.sealing, self.profile.clone())

@@ -48,6 +48,7 @@ mod sigkill;
 mod sign_in;
 mod slapos_profile;
 mod systemd_units;
+mod takeover;
 mod tls;
 mod trust_commands;
 mod trust_life;

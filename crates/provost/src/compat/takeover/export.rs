@@ -16,7 +16,7 @@ use crate::output;
 use crate::settings::{Settings, StoreEngine};
 
 /// Where the authorities are.
-pub enum From<'a> {
+pub enum Source<'a> {
     /// In the store of these settings.
     Settings(&'a Settings),
     /// In the database of `caucased`, whose key is beside it.
@@ -93,7 +93,7 @@ struct Written {
 }
 
 /// Writes the database of caucase's to `out`, where nothing may be.
-pub fn run(out: &Path, from: &From<'_>) -> ExitCode {
+pub fn run(out: &Path, from: &Source<'_>) -> ExitCode {
     match exported(out, from) {
         Ok(written) => {
             output::note(format_args!(
@@ -116,7 +116,7 @@ pub fn run(out: &Path, from: &From<'_>) -> ExitCode {
     }
 }
 
-fn exported(out: &Path, from: &From<'_>) -> Result<Written, ExportError> {
+fn exported(out: &Path, from: &Source<'_>) -> Result<Written, ExportError> {
     if out.symlink_metadata().is_ok() {
         return Err(ExportError::There { path: out.to_owned() });
     }
@@ -145,15 +145,15 @@ fn exported(out: &Path, from: &From<'_>) -> Result<Written, ExportError> {
 }
 
 /// Everything as it is at one moment, and the key that the CA keys are sealed with.
-async fn open(from: &From<'_>) -> Result<(Arc<dyn Engine>, Arc<SealingKey>), ExportError> {
+async fn open(from: &Source<'_>) -> Result<(Arc<dyn Engine>, Arc<SealingKey>), ExportError> {
     let (clock, entropy) = (Clock::system(), Entropy::system());
     let (database, key) = match from {
-        From::Settings(settings) if settings.store.engine == StoreEngine::Etcd => {
+        Source::Settings(settings) if settings.store.engine == StoreEngine::Etcd => {
             let (engine, sealing) = etcd::open(settings, &clock, &entropy).await?;
             return Ok((Still::of(engine.snapshot().await?), sealing));
         }
-        From::Settings(settings) => (settings.files.database.clone(), settings.files.store_key.clone()),
-        From::Database(path) => {
+        Source::Settings(settings) => (settings.files.database.clone(), settings.files.store_key.clone()),
+        Source::Database(path) => {
             let mut key = path.as_os_str().to_owned();
             key.push(".key");
             (path.to_path_buf(), PathBuf::from(key))

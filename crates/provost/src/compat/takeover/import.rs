@@ -229,3 +229,69 @@ async fn end(engine: &Arc<dyn Engine>) -> Result<(), ImportError> {
 pub fn file(matches: &clap::ArgMatches) -> &PathBuf {
     matches.get_one::<PathBuf>("file").expect("clap demands FILE")
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_executor::block_on;
+    use store::{Memory, SealingKey};
+
+    use super::super::tests::{REVOKED, original};
+    use super::*;
+
+    fn imported(file: &Path, store: &Arc<Memory>) -> Result<Taken, ImportError> {
+        let (clock, entropy) = (Clock::system(), Entropy::seeded(1));
+        let sealing = SealingKey::generate(&entropy);
+        let engine: Arc<dyn Engine> = store.clone();
+        block_on(into(file, &engine, &Means { sealing: &sealing, clock: &clock, entropy: &entropy }))
+    }
+
+    fn keys(store: &Arc<Memory>, prefix: &str) -> usize {
+        let (mut keys, mut next) = (0, Some(Page::full()));
+        while let Some(page) = next {
+            let listing = block_on(store.list(&Prefix::new(prefix).unwrap(), page)).unwrap();
+            keys += listing.entries.len();
+            next = listing.next;
+        }
+        keys
+    }
+
+    fn put(store: &Arc<Memory>, key: &str) {
+        let mut batch = Batch::new();
+        batch.put(Key::new(key).unwrap(), "of before");
+        block_on(store.commit(batch)).unwrap();
+    }
+
+    #[test]
+    fn what_was_interrupted_begins_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("db");
+        original(&file);
+        let store = Arc::new(Memory::shared());
+        let engine: Arc<dyn Engine> = store.clone();
+        // As a kill leaves it.
+        block_on(begin(&engine, &file)).unwrap();
+        put(&store, "/ca/services/revoked/00");
+        assert!(block_on(is_unfinished(&engine)).unwrap());
+        imported(&file, &store).unwrap();
+        assert!(!block_on(is_unfinished(&engine)).unwrap());
+        assert_eq!(keys(&store, "/ca/services/revoked/") as u64, REVOKED);
+        let refused = imported(&file, &store).unwrap_err();
+        assert!(matches!(refused, ImportError::Occupied { .. }), "{refused}");
+    }
+
+    /// When it is not known whether something was stored, nothing is there afterwards, and it can be done again.
+    #[test]
+    fn what_fails_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("db");
+        original(&file);
+        let store = Arc::new(Memory::shared());
+        put(&store, "/fleet/something");
+        store.lose_next_answers([false, true]);
+        assert!(matches!(imported(&file, &store), Err(ImportError::TakeOver(TakeOverError::Commit(_)))));
+        assert_eq!((keys(&store, "/ca/"), keys(&store, "/house/")), (0, 0));
+        imported(&file, &store).unwrap();
+        assert_eq!(keys(&store, "/ca/services/revoked/") as u64, REVOKED);
+        assert_eq!(keys(&store, "/fleet/"), 1);
+    }
+}

@@ -228,3 +228,47 @@ async fn tell_history(
     engine.commit(batch).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use base::Secret;
+    use caucase_files::{IssuerRow, Prefix, RevokedRow, Row, Writer};
+    use x509::{CertificateTemplate, KeySpec, Name, PrivateKey, Serial, extension};
+
+    use super::*;
+
+    /// How many revocations [`original`] has: more than one batch.
+    pub const REVOKED: u64 = 250;
+
+    /// Makes a database of caucase's at `path`, with one authority that has issued nothing and revoked much.
+    pub fn original(path: &Path) {
+        let key = PrivateKey::generate(KeySpec::P256).unwrap();
+        let now = Clock::system().now();
+        let name = Name::from_common_name("Caucase CAS at test").unwrap();
+        let template = CertificateTemplate {
+            serial: Serial::random(&Entropy::system()),
+            issuer: name.clone(),
+            subject: name,
+            not_before: now,
+            not_after: now + base::Span::days(372),
+            public_key: key.public().clone(),
+            extensions: vec![
+                extension::subject_key_id(key.public().key_id()),
+                extension::basic_constraints(true, Some(0)),
+            ],
+        };
+        let certificate = template.sign(&key);
+        let mut writer = Writer::create(path).unwrap();
+        let issuer = IssuerRow {
+            expires_at: certificate.not_after().as_unix(),
+            key: Secret::new(key.to_pem().expose().as_bytes().to_vec()),
+            certificate: certificate.to_pem().into_bytes(),
+        };
+        writer.push(Prefix::Services, &Row::Issuer(issuer)).unwrap();
+        for number in 1..=REVOKED {
+            let row = RevokedRow { serial: number.to_string(), at: 1, expires_at: 2_000_000_000 };
+            writer.push(Prefix::Services, &Row::Revoked(row)).unwrap();
+        }
+        writer.finish().unwrap();
+    }
+}

@@ -188,3 +188,101 @@ fn sync_directory(path: &Path) -> Result<(), TakeOverError> {
 fn file(path: &Path, doing: &'static str) -> impl Fn(io::Error) -> TakeOverError {
     move |source| TakeOverError::File { path: path.to_owned(), doing, source }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_executor::block_on;
+    use store::{Page, Prefix};
+    use tempfile::TempDir;
+
+    use super::super::tests::{REVOKED, original};
+    use super::*;
+
+    fn take(path: &Path) -> Result<Switched, TakeOverError> {
+        take_with(path, |_| {})
+    }
+
+    fn take_with(path: &Path, at: impl FnMut(Step)) -> Result<Switched, TakeOverError> {
+        let (clock, entropy) = (Clock::system(), Entropy::system());
+        block_on(take_over(path, &beside(path, "", ".key"), &clock, &entropy, at))
+    }
+
+    /// What a process that is killed now leaves: the same files under the same names.
+    fn as_left(directory: &Path) -> TempDir {
+        let left = tempfile::tempdir().unwrap();
+        let mut seen: Vec<(u64, PathBuf)> = Vec::new();
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let entry = entry.unwrap();
+            let (inode, to) = (entry.metadata().unwrap().ino(), left.path().join(entry.file_name()));
+            match seen.iter().find(|(known, _)| *known == inode) {
+                Some((_, other)) => std::fs::hard_link(other, &to).unwrap(),
+                None => drop(std::fs::copy(entry.path(), &to).unwrap()),
+            }
+            seen.push((inode, to));
+        }
+        left
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let names = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn whoever_is_killed_begins_again_or_is_done() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        original(&path);
+        let bytes = std::fs::read(&path).unwrap();
+        let mut left = Vec::new();
+        let switched = take_with(&path, |step| left.push((step, as_left(directory.path())))).unwrap();
+        assert_eq!(switched.taken.authorities[1].revoked, REVOKED);
+        left.push((Step::Switched, directory));
+        assert_eq!(left.len(), 7);
+        for (step, directory) in left {
+            let path = directory.path().join("db");
+            let is_ours = step == Step::Switched;
+            assert_eq!(is_needed(&path).unwrap(), !is_ours, "{step:?}");
+            if !is_ours {
+                assert_eq!(std::fs::read(&path).unwrap(), bytes, "{step:?}");
+                take(&path).unwrap();
+            }
+            assert_eq!(names(directory.path()), ["db", "db.caucase-0.9.17", "db.key"], "{step:?}");
+            assert_eq!(std::fs::read(beside(&path, "", KEPT)).unwrap(), bytes, "{step:?}");
+            let store = Sqlite::open(&path).unwrap();
+            let revoked = Prefix::new("/ca/services/revoked/").unwrap();
+            let listing = block_on(store.list(&revoked, Page::full())).unwrap();
+            assert_eq!(listing.entries.len() as u64, REVOKED, "{step:?}");
+        }
+    }
+
+    #[test]
+    fn an_original_of_before_is_not_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        std::fs::write(beside(&path, "", KEPT), "another").unwrap();
+        original(&path);
+        let bytes = std::fs::read(&path).unwrap();
+        let switched = take(&path).unwrap();
+        assert_eq!(std::fs::read(switched.original).unwrap(), bytes);
+        assert_eq!(names(directory.path()), ["db", "db.caucase-0.9.17", "db.caucase-0.9.17-2", "db.key"]);
+        assert_eq!(std::fs::read(beside(&path, "", KEPT)).unwrap(), b"another");
+    }
+
+    /// Whoever writes to the original while it is read is heard of before it is replaced.
+    #[test]
+    fn a_writer_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        original(&path);
+        let refused = take_with(&path, |step| {
+            if step == Step::Closed {
+                std::fs::write(beside(&path, "", "-journal"), b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7").unwrap();
+            }
+        });
+        assert!(refused.unwrap_err().to_string().contains("caucase is writing to it"));
+        assert_eq!(names(directory.path()), ["db", "db-journal"]);
+    }
+}
