@@ -97,7 +97,7 @@ fn every_link_has_a_manual_page_and_completions() {
 
     let links = std::fs::read_dir(links.path()).unwrap().map(|link| link.unwrap().file_name());
     let names: Vec<_> = links.map(|name| name.into_string().unwrap()).chain(["provost".to_owned()]).collect();
-    assert_eq!(names.len(), 15);
+    assert_eq!(names.len(), 16);
     for name in names {
         assert!(pages.path().join(format!("{name}.1")).is_file(), "{name}");
         let file = completions.path().join(format!("{name}.bash"));
