@@ -349,7 +349,6 @@ impl Value<'_> {
     /// Seconds since 1970; validities may have fractions of days, so this may have one too.
     fn date(self) -> Result<i64, String> {
         match self.value {
-            #[expect(clippy::cast_possible_truncation, reason = "looked at in front of it")]
             ValueRef::Real(seconds) if (0.0..1e12).contains(&seconds) => Ok(seconds as i64),
             _ => self.integer(),
         }
