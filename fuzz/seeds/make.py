@@ -9,6 +9,7 @@ import io
 import json
 import pathlib
 import sqlite3
+import subprocess
 import tarfile
 
 from cryptography import x509
@@ -263,6 +264,38 @@ def configurations():
         write('ini', f'{index:02}', text)
 
 
+def block(name, size, prefix=''):
+    fields = [(0, name.encode()), (100, b'0000600'), (108, b'0000000'), (116, b'0000000'), (124, b'%011o' % size),
+              (136, b'00000000000'), (148, b' ' * 8), (156, b'0'), (257, b'ustar\00000'), (345, prefix.encode())]
+    made = bytearray(512)
+    for at, field in fields:
+        made[at:at + len(field)] = field
+    made[148:156] = b'%06o\0 ' % sum(made)
+    return bytes(made)
+
+
+def archives():
+    lines = b'{"key":"/ca/services/crl","text":"{\\"v\\":1}"}\n{"key":"/x","base64":"/wA="}\n'
+    contents = b'an object'
+    digest = hashlib.sha512(contents).hexdigest()
+    whole = b''
+    for prefix, name, part in (
+        ('', 'backup.json', b'{"format":1}\n'),
+        ('', 'files/store.key', b'{}'),
+        ('blobs/' + digest[:64], digest[64:], contents),
+        ('', 'records/00000001.jsonl', lines),
+    ):
+        whole += block(name, len(part), prefix) + part + bytes(-len(part) % 512)
+    end = json.dumps({'sha512': hashlib.sha512(whole).hexdigest()}).encode()
+    whole += block('end.json', len(end)) + end + bytes(-len(end) % 512) + bytes(1024)
+    write('archive', 'whole', whole)
+    write('archive', 'records', lines)
+    # For the recipient of the target's identity; a file is another one each time.
+    recipient = 'age1ufpx5275j5gv79t3jfuhs8q27tfp8c06kggelrlr66zfwpefsehsxn093c'
+    for name, clear in (('age', whole), ('age-empty', b'')):
+        write('archive', name, subprocess.run(['age', '-r', recipient], input=clear, capture_output=True, check=True).stdout)
+
+
 def signatures():
     small = rsa.generate_private_key(65537, 1024)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, 'seed')])
@@ -406,6 +439,7 @@ sign_in()
 entries()
 filters()
 configurations()
+archives()
 signatures()
 tars()
 pem_blocks()

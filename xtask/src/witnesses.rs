@@ -47,6 +47,9 @@ const PROGRAMS: &[Need] = &[
     ("pidof", &["sysvinit-utils"]),
     ("script", &["bsdutils"]),
     ("nginx", &["nginx-light"]),
+    ("age", &["age"]),
+    ("age-keygen", &["age"]),
+    ("setsid", &["util-linux"]),
     ("keytool", &["default-jre-headless"]),
     // It reads units, and needs no systemd that runs.
     ("systemd-analyze", &["systemd"]),

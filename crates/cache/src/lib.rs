@@ -8,6 +8,7 @@
 
 mod append;
 mod artifact;
+mod blobs_named;
 mod collect;
 mod error;
 mod event;
@@ -34,6 +35,7 @@ mod withdrawn;
 
 pub use append::Added;
 pub use artifact::Artifact;
+pub use blobs_named::each_blob_named;
 pub use collect::{Collected, EntryFacts, How, Removed, Rules};
 pub use error::{MaintainError, OpenError, PutEntryError, ReadError, ResumeError, UploadError};
 pub use find::{AfterEntry, Found, FoundArtifact, FoundEntry, FoundKey, PAGE_MAX};

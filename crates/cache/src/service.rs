@@ -126,6 +126,8 @@ impl Default for Limits {
 /// The record of how far the blobs were looked through.
 const ROUND: &str = "round";
 
+/// What the keys of artifacts begin with.
+pub(crate) const ARTIFACTS: &str = "/cache/artifact/";
 /// What the keys begin with of what says how many entries a key has.
 pub(crate) const KEYS: &str = "/cache/key/";
 /// What the keys of entries begin with.
@@ -157,7 +159,7 @@ pub(crate) struct Tables {
 impl Tables {
     fn new(engine: &Arc<dyn Engine>) -> Result<Self, store::Error> {
         Ok(Self {
-            artifact: Table::new(Arc::clone(engine), "/cache/artifact/")?,
+            artifact: Table::new(Arc::clone(engine), ARTIFACTS)?,
             key: Table::new(Arc::clone(engine), KEYS)?,
             entry: Table::new(Arc::clone(engine), ENTRIES)?,
             same: Table::new(Arc::clone(engine), SAME)?,

@@ -18,7 +18,7 @@ use crate::settings::{self, Bucket, BucketKey, Password, Settings, StoreEngine};
 /// goes after a day.
 const OWNER_FILE: &str = "uploader.id";
 /// In the data directory: what its folder of artifacts is called among those of others on the same store.
-const PLACE_FILE: &str = "artifacts.id";
+pub const PLACE_FILE: &str = "artifacts.id";
 
 /// The place for artifacts could not be opened.
 #[derive(Debug, thiserror::Error)]

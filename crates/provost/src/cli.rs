@@ -19,7 +19,7 @@ use crate::compat::takeover;
 use crate::face::Face;
 use crate::settings::{Config, Problem, Settings, Surroundings, reference, shown, with_flags};
 use crate::up;
-use crate::{documents, links, output, playbooks, relocate, service_manager};
+use crate::{backup, documents, links, output, playbooks, relocate, service_manager};
 
 /// Exit code for settings that are wrong (`EX_CONFIG` of sysexits.h).
 const WRONG_SETTINGS: u8 = 78;
@@ -122,6 +122,7 @@ pub fn command() -> Command {
     trust::with_noun(cache::with_noun(ca::with_noun(fleet::with_nouns(provost))))
         .mut_subcommand("ca", with_takeover)
         .subcommand(config)
+        .subcommands(backup::commands())
         .subcommand(
             Command::new("store")
                 .about("Look after where everything is remembered")
@@ -281,6 +282,14 @@ fn dispatch(line: &ArgMatches) -> ExitCode {
             let (_, matches) = matches.subcommand().expect("clap demands a subcommand");
             match Settings::from(&Config::gather(matches, Surroundings::of_process())) {
                 Ok(settings) => relocate::run(&settings),
+                Err(problems) => wrong_settings(&problems),
+            }
+        }
+        "backup" | "restore" => {
+            let config = Config::gather(matches, Surroundings::of_process());
+            match Settings::from(&config) {
+                Ok(settings) if name == "backup" => backup::backup(matches, &config, &settings),
+                Ok(settings) => backup::restore(matches, &settings),
                 Err(problems) => wrong_settings(&problems),
             }
         }

@@ -48,7 +48,7 @@ pub enum EtcdError {
         key: PathBuf,
     },
     /// A move into it was interrupted.
-    #[error("not everything has been moved into etcd yet")]
+    #[error("not everything has been moved or restored into etcd yet")]
     HalfMoved,
     /// There are files of an earlier start, but nothing in etcd.
     #[error("{} is there from an earlier start, but there is nothing of it in etcd", file.display())]
@@ -81,7 +81,11 @@ impl Explain for EtcdError {
                 "copy store.key from the data directory of one that runs to {}, mode 0600",
                 key.display()
             )),
-            Self::HalfMoved => Some("run `provost store move` again: it goes on where it stopped".into()),
+            Self::HalfMoved => Some(
+                "run `provost store move` again: it goes on where it stopped; after `provost restore`, empty the namespace \
+                 and run that again"
+                    .into(),
+            ),
             Self::Empty { .. } => Some(
                 "see that `store.etcd.namespace` and the endpoints are the right ones, move what the database has \
                  with `provost store move`, or begin anew in another directory"

@@ -95,7 +95,7 @@ fn next(facts: &Facts) -> String {
 }
 
 /// As `openssl x509 -fingerprint -sha256` shows it, with the name of the digest.
-fn fingerprint(digest: &[u8; 32]) -> String {
+pub fn fingerprint(digest: &[u8; 32]) -> String {
     let pairs: Vec<_> = digest.iter().map(|byte| format!("{byte:02X}")).collect();
     format!("sha256 {}", pairs.join(":"))
 }

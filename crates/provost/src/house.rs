@@ -22,6 +22,7 @@ use x509::{KeySpec, Name, PrivateKey};
 
 use crate::another_cache::AnotherCache;
 use crate::artifacts;
+use crate::backup;
 use crate::backup_folder::BackupDirectory;
 use crate::client_file::client_file;
 use crate::compat::takeover::{import, switch};
@@ -213,6 +214,11 @@ async fn open_store(settings: &Settings, clock: &Clock, entropy: &Entropy) -> Re
 
 /// Opens the store of `settings`, also one into which not everything has been imported yet.
 pub async fn open_any(settings: &Settings, clock: &Clock, entropy: &Entropy) -> Result<Opened, StartError> {
+    if let Some(path) =
+        settings.data.as_ref().map(|data| data.join(backup::UNFINISHED)).filter(|path| path.exists())
+    {
+        return Err(StartError::HalfRestored { path });
+    }
     Ok(match settings.store.engine {
         StoreEngine::Embedded => {
             let (engine, sealing) = open_embedded(settings, clock, entropy).await?;

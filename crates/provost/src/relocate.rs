@@ -145,7 +145,33 @@ fn moved(settings: &Settings) -> Result<usize, MoveError> {
     Ok(records)
 }
 
-/// Whether a move into this store was begun and not finished.
+/// What [`MOVING`] says while a copy is put back.
+const RESTORING: &[u8] = b"restore";
+
+/// Writes down that a copy is being put back into this store, as long as which nobody starts on it. Whether that was
+/// done: it is not where somebody has begun to use it, or a move or another restore has.
+pub async fn begin_restoring(to: &Arc<dyn Engine>) -> Result<bool, CommitError> {
+    let (moving, seal) = (Key::new(MOVING)?, Key::new(SEAL)?);
+    if !engine::is_new(to).await? {
+        return Ok(false);
+    }
+    let mut batch = Batch::new();
+    batch.expect(seal, Expect::Absent).expect(moving.clone(), Expect::Absent).put(moving, RESTORING);
+    match to.commit(batch).await {
+        Ok(_) => Ok(true),
+        Err(CommitError::Conflict { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Everything is there.
+pub async fn end_restoring(to: &Arc<dyn Engine>) -> Result<(), CommitError> {
+    let mut batch = Batch::new();
+    batch.delete(Key::new(MOVING)?);
+    to.commit(batch).await.map(drop)
+}
+
+/// Whether a move into this store, or a restore, was begun and not finished.
 pub async fn is_unfinished(engine: &Arc<dyn Engine>) -> Result<bool, store::Error> {
     Ok(engine.get(&Key::new(MOVING)?).await?.is_some())
 }

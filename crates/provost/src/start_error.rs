@@ -62,6 +62,12 @@ pub enum StartError {
         /// What there is of the database.
         remains: Remains,
     },
+    /// A restore into the data directory did not come to its end.
+    #[error("{} is there: a restore into this directory did not come to its end", path.display())]
+    HalfRestored {
+        /// What it left.
+        path: PathBuf,
+    },
     /// The key that seals the store's secrets could not be had.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -107,7 +113,10 @@ impl Explain for StartError {
             Self::Artifacts(error) => error.kind(),
             Self::Upstream(error) => error.kind(),
             Self::Etcd(error) => error.kind(),
-            Self::HalfTaken | Self::KeyLost { .. } | Self::DatabaseLost { .. } => Kind::Conflict,
+            Self::HalfTaken
+            | Self::KeyLost { .. }
+            | Self::DatabaseLost { .. }
+            | Self::HalfRestored { .. } => Kind::Conflict,
             Self::TakeOver(error) => error.kind(),
             Self::Seal(error) => error.kind(),
             Self::Name(_) => Kind::Invalid,
@@ -140,6 +149,9 @@ impl Explain for StartError {
             Self::DatabaseLost { .. } => {
                 Some("put the database back from your backup, or begin anew in another directory".into())
             }
+            Self::HalfRestored { .. } => Some(
+                "run `provost restore` again; if it finds the directory not empty, remove what is in it first".into(),
+            ),
             Self::KeyLost { .. } => {
                 Some("put the key back from your backup; without it the CA keys are lost".into())
             }

@@ -21,7 +21,7 @@ mod memory;
 mod s3;
 
 pub use contract::{Blob, Blobs, CHUNK_BYTES, Error, Found, Kept, LIST_MAX, SoFar, Source, Staged};
-pub use local::{Local, OpenError};
+pub use local::{Local, LocalLook, OpenError};
 pub use memory::{Call, Memory};
 #[cfg(feature = "s3")]
 pub use s3::{ConnectError, S3, S3Addressing, S3Key, S3KeySource, S3Settings};

@@ -5,7 +5,7 @@
 //! faces     server      console      cli
 //! hall      engine      wire         client      service
 //! rooms     ca          cache        fleet       trust
-//! crafts    x509  lc-rsa  entry  caucase-files  store  bus  ssh  ansible  kube  identity
+//! crafts    x509  lc-rsa  entry  caucase-files  archive  store  bus  ssh  ansible  kube  identity
 //! ground    base
 //! (garden)  testkit  xtask  bench  fuzz
 //! ```
@@ -29,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("x509", &["lc-rsa"]),
     ("entry", &["x509", "lc-rsa"]),
     ("caucase-files", &["x509", "lc-rsa"]),
+    ("archive", &[]),
     ("store", &[]),
     ("bus", &[]),
     ("ssh", &[]),
@@ -78,6 +79,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "x509",
             "entry",
             "caucase-files",
+            "archive",
             "store",
             "bus",
             "ssh",
@@ -105,6 +107,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "x509",
             "entry",
             "caucase-files",
+            "archive",
             "store",
             "bus",
             "ssh",

@@ -17,6 +17,7 @@
 //! thread: looking a name up takes microseconds, and handing it over would cost more than it saves.
 
 mod list;
+mod look;
 mod open;
 mod place;
 pub(super) mod pool;
@@ -33,6 +34,7 @@ use futures_channel::oneshot;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+pub use self::look::LocalLook;
 pub use self::open::OpenError;
 use self::place::Place;
 use self::pool::Pool;

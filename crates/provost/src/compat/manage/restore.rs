@@ -13,20 +13,20 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base::{Clock, Entropy, Secret, Span};
+use base::{Clock, Entropy, Secret, Span, Timestamp};
 use ca::takeover::Shelf;
-use ca::{Admission, Authority, AuthorityName, Ground, Names, Profile};
+use ca::{Admission, Authority, AuthorityName, Ground, Names, Profile, jump_crl_numbers};
 use caucase_files::Database;
 use caucase_files::backup::Reader;
 use caucase_files::dump::Restorer;
-use engine::Tasks;
+use engine::{BACKUP_SUFFIX, Tasks};
 use identity::Permit;
 use store::{Engine, SealingKey, Sqlite, regular_file};
 use x509::{Certificate, KeySpec, PrivateKey, SigningRequest, pem};
 
 use super::error::ManageError;
 use super::{Place, beside, folder_of};
-use crate::compat::takeover::{Means, switch};
+use crate::compat::takeover::{Means, TakeOverError, switch};
 
 /// What a new CA certificate's key is, should one be due.
 const CA_KEY: KeySpec = KeySpec::Rsa { bits: 2048 };
@@ -93,6 +93,10 @@ pub async fn restore(
     let certificate =
         users.renew_restored(&Permit::house(), key.public(), &csr, &text).await.map_err(restored)?;
     drop(users);
+    // Lists that were published since then may have counted further.
+    let now = clock.now();
+    let jumped = jump_crl_numbers(&engine, made_at(&wanted.backup).unwrap_or(now), now).await;
+    jumped.map_err(TakeOverError::from)?;
     engine.close().await?;
     made.sync()?;
 
@@ -158,6 +162,17 @@ async fn profile(shelf: &Shelf<'_>, engine: &Arc<dyn Engine>, life: Span) -> Res
             keep_fetched: life,
         },
     })
+}
+
+/// When a backup was made, as its name says, if it still has its own.
+fn made_at(path: &Path) -> Option<Timestamp> {
+    let digits = path.file_name()?.to_str()?.strip_suffix(BACKUP_SUFFIX)?;
+    if digits.len() != 14 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let two = |at: usize| digits[at..at + 2].parse::<u8>().ok();
+    let fields = (digits[..4].parse().ok()?, two(4)?, two(6)?, two(8)?, two(10)?, two(12)?);
+    Timestamp::from_fields(fields)
 }
 
 /// What a restoration makes, until it is kept.
@@ -249,5 +264,21 @@ impl Drop for Appended {
             Some(length) => self.file.set_len(length),
             None => std::fs::remove_file(&self.path),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_says_when_it_was_made() {
+        let at = |name: &str| made_at(Path::new(name)).map(Timestamp::as_unix);
+        assert_eq!(at("/x/20260921141320.sql.caucased"), Some(1_790_000_000));
+        for name in
+            ["backup", "2026.sql.caucased", "20269921141320.sql.caucased", "2026092114132\u{e9}.sql.caucased"]
+        {
+            assert_eq!(at(name), None, "{name}");
+        }
     }
 }

@@ -40,6 +40,12 @@ pub(super) struct Place {
 impl Place {
     /// The directory at `root`, whose `lock` is held.
     pub(super) fn new(root: PathBuf, clock: Clock, lock: File) -> Self {
+        let place = Self::looked_at(root, clock);
+        Self { lock: Mutex::new(Some(lock)), ..place }
+    }
+
+    /// The directory at `root`, which others may have open: for reading alone.
+    pub(super) fn looked_at(root: PathBuf, clock: Clock) -> Self {
         let shards = (0..=u8::MAX).map(|first| Shard::new(root.join(hex::encode(&[first])))).collect();
         let opening = format!("{}-{:x}", std::process::id(), clock.now_milliseconds());
         Self {
@@ -49,7 +55,7 @@ impl Place {
             opening,
             staged: AtomicU64::new(0),
             closed: AtomicBool::new(false),
-            lock: Mutex::new(Some(lock)),
+            lock: Mutex::new(None),
         }
     }
 

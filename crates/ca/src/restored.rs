@@ -1,0 +1,113 @@
+//! What is told of the authorities in a copy of their records, and what has to be done to a copy before it goes on.
+//!
+//! A copy that is put back knows nothing of what happened after it was made. Certificates issued since are valid and
+//! unknown; revocations made since are lost. Serials do not repeat, as they are random. But the numbers of revocation
+//! lists count, and a client that holds a list with a higher number may refuse one with a lower (RFC 5280 §5.2.3): so they
+//! jump, further than they can have counted since.
+
+use std::sync::Arc;
+
+use base::{Span, Timestamp};
+use store::{Batch, CommitError, Engine, Error, Table};
+use x509::Certificate;
+
+use crate::authority::AuthorityName;
+use crate::record::{CrlRecord, IssuerRecord};
+use crate::service::CRL;
+
+/// All authorities.
+const ALL: [AuthorityName; 3] = [AuthorityName::Services, AuthorityName::Users, AuthorityName::Server];
+
+/// How far the number of revocation lists jumps, besides one for each second since the copy was made. A revocation counts
+/// it up by one; so many more than one in a second there cannot have been.
+pub const CRL_NUMBER_JUMP: u64 = 1 << 20;
+
+/// A CA certificate of an authority.
+#[derive(Debug, Clone)]
+pub struct HeldIssuer {
+    /// Whose it is.
+    pub authority: AuthorityName,
+    /// It.
+    pub certificate: Certificate,
+}
+
+/// All CA certificates in `engine`, the oldest of each authority first.
+///
+/// # Errors
+/// The store's; a record that cannot be read.
+pub async fn held_issuers(engine: &Arc<dyn Engine>) -> Result<Vec<HeldIssuer>, Error> {
+    let mut held = Vec::new();
+    for authority in ALL {
+        let issuers = Table::<IssuerRecord>::new(Arc::clone(engine), &format!("/ca/{authority}/issuer/"))?;
+        for (id, loaded) in issuers.all().await? {
+            let parsed = Certificate::from_pem(loaded.record.certificate.as_bytes());
+            let unreadable = |error| -> Error {
+                match issuers.key(&id) {
+                    Ok(key) => Error::Record { key, reason: base::report(&error) },
+                    Err(error) => error,
+                }
+            };
+            held.push(HeldIssuer { authority, certificate: parsed.map_err(unreadable)? });
+        }
+    }
+    Ok(held)
+}
+
+/// Counts the numbers of all revocation lists on, for a copy that was made at `made_at` and is put back `now`. New lists
+/// are made when somebody next asks for them. Gives how far they jumped.
+///
+/// # Errors
+/// The store's. What was done then may be done again: the numbers only grow.
+pub async fn jump_crl_numbers(
+    engine: &Arc<dyn Engine>,
+    made_at: Timestamp,
+    now: Timestamp,
+) -> Result<u64, CommitError> {
+    let jump = jump(now - made_at);
+    let mut batch = Batch::new();
+    for authority in ALL {
+        let lists = Table::<CrlRecord>::new(Arc::clone(engine), &format!("/ca/{authority}/"))?;
+        if let Some(held) = lists.get(CRL).await? {
+            let number = held.record.number.saturating_add(jump);
+            lists.put(&mut batch, CRL, &CrlRecord { number, this_update: 0 })?;
+        }
+    }
+    engine.commit(batch).await?;
+    Ok(jump)
+}
+
+/// A clock that was set back counts for nothing.
+fn jump(since: Span) -> u64 {
+    CRL_NUMBER_JUMP.saturating_add(u64::try_from(since.as_seconds()).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_executor::block_on;
+    use store::Memory;
+
+    use super::*;
+
+    #[test]
+    fn the_numbers_of_all_lists_jump() {
+        let engine: Arc<dyn Engine> = Arc::new(Memory::new());
+        let lists =
+            |name: &str| Table::<CrlRecord>::new(Arc::clone(&engine), &format!("/ca/{name}/")).unwrap();
+        let mut batch = Batch::new();
+        for (name, number) in [("services", 7), ("users", u64::MAX - 1)] {
+            lists(name).put(&mut batch, CRL, &CrlRecord { number, this_update: 9 }).unwrap();
+        }
+        block_on(engine.commit(batch)).unwrap();
+        let at = Timestamp::from_unix;
+        assert_eq!(block_on(jump_crl_numbers(&engine, at(1_000), at(1_060))).unwrap(), CRL_NUMBER_JUMP + 60);
+        let held = |name: &str| block_on(lists(name).get(CRL)).unwrap().map(|loaded| loaded.record);
+        assert_eq!(
+            held("services"),
+            Some(CrlRecord { number: 7 + CRL_NUMBER_JUMP + 60, this_update: 0 }),
+            "and they are made anew"
+        );
+        assert_eq!(held("users").unwrap().number, u64::MAX, "and never begin again");
+        assert_eq!(held("server"), None, "what was never made has no number");
+        assert_eq!(block_on(jump_crl_numbers(&engine, at(1_000), at(10))).unwrap(), CRL_NUMBER_JUMP);
+    }
+}

@@ -1,0 +1,252 @@
+//! `provost backup` and `provost restore`: a house is copied while it serves, and comes back out of the copy, or nothing does.
+
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use base::Sha512;
+use serde_json::Value;
+use testkit::{Face, House, Ran, http, run, wait_until};
+use x509::KeySpec;
+
+use crate::houses::{certificate, csr, ended_without_a_fault, issued, key, plan, revocation_lists, submit};
+use crate::program::PROVOST;
+
+/// `provost` in the directory of `house`.
+fn provost(house: &House, arguments: &[&str]) -> Ran {
+    run(Command::new(PROVOST)
+        .args(arguments)
+        .current_dir(house.directory())
+        .env_clear()
+        .env("HOME", "/nonexistent"))
+}
+
+/// The same without a terminal, wherever the tests are run.
+fn provost_alone(house: &House, arguments: &[&str]) -> Ran {
+    run(Command::new("setsid").args(["--wait", PROVOST]).args(arguments).current_dir(house.directory()))
+}
+
+/// What `provost … --json` says.
+#[track_caller]
+fn json(ran: &Ran) -> Value {
+    serde_json::from_str(ran.ok()).unwrap()
+}
+
+/// A refusal, with nothing but its words.
+#[track_caller]
+fn refused(ran: &Ran, words: &str) {
+    assert!(ran.code.is_some_and(|code| code != 0 && code != 101), "{ran:?}");
+    assert!(ran.stderr.starts_with("error: ") && ran.stderr.contains(words), "{words}: {ran:?}");
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// A house with a certificate, a revocation list and artifacts.
+fn busy() -> House {
+    let house = plan(Face::Up).option("cache-writers", "everyone").start();
+    for bytes in [&b"small"[..], &[9; 300_000]] {
+        let kept = http::anybody().post(house.http_url("/shacache")).body(bytes.to_vec()).send().unwrap();
+        assert_eq!(kept.status(), 201);
+    }
+    house
+}
+
+fn has_artifact(house: &House, bytes: &[u8]) -> bool {
+    let url = house.http_url(&format!("/shacache/{}", Sha512::of(bytes)));
+    let answer = http::anybody().get(url).send().unwrap();
+    answer.status() == 200 && answer.bytes().unwrap() == bytes
+}
+
+#[test]
+fn a_house_is_copied_while_it_serves_and_comes_back() {
+    let mut house = busy();
+    let ours = key(KeySpec::P256);
+    let before = issued(&house, &ours, "before");
+    let list = revocation_lists(&house, "cas").remove(0);
+    let directory = house.directory().to_owned();
+    let keys = run(Command::new("age-keygen").args(["-o", "age.key"]).current_dir(&directory));
+    let recipient = keys.stderr.trim().strip_prefix("Public key: ").unwrap().to_owned();
+
+    let made =
+        json(&provost(&house, &["backup", "--data", "data", "--recipient", &recipient, "out.age", "--json"]));
+    assert_eq!(made["holds"]["blobs"], 2, "{made:#}");
+    assert_eq!(made["holds"]["missing"], 0);
+    let file = directory.join("out.age");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(names(&directory).iter().all(|name| !name.contains("partial")), "{:?}", names(&directory));
+    let again = provost(&house, &["backup", "--data", "data", "--recipient", &recipient, "out.age"]);
+    refused(&again, "out.age is there already");
+
+    // The programs that everybody has open it.
+    let listed = run(Command::new("sh")
+        .args(["-c", "age --decrypt --identity age.key out.age | tar --list"])
+        .current_dir(&directory));
+    let listed = listed.ok().to_owned();
+    let first: Vec<&str> = listed.lines().take(3).collect();
+    assert_eq!(first, ["backup.json", "files/store.key", "files/server.key.pem"]);
+    assert!(listed.ends_with("records/00000001.jsonl\nend.json\n"), "{listed}");
+
+    // What comes after it is not in it.
+    let after = issued(&house, &ours, "after");
+    house.kill();
+
+    let identity = ["--identity", "age.key"];
+    let restore = |more: &[&str]| provost(&house, &[&["restore", "out.age"], more, &identity].concat());
+    let looked = json(&restore(&["--data", "data", "--dry-run", "--json"]));
+    assert_eq!(looked["is_whole"], true);
+    assert_eq!(looked["holds"], made["holds"]);
+    assert_eq!(looked["restored_to"], Value::Null);
+    let authorities = looked["holds"]["authorities"].as_array().unwrap();
+    assert_eq!(authorities.len(), 3, "{authorities:?}");
+    refused(&restore(&["--data", "data"]), "data is not empty");
+
+    std::fs::remove_dir_all(house.data()).unwrap();
+    let restored = restore(&["--data", "data"]);
+    assert_eq!(restored.code, Some(0), "{restored:?}");
+    assert!(restored.stderr.contains("revocations made since have to be made again"), "{restored:?}");
+    assert_eq!(std::fs::metadata(house.data()).unwrap().permissions().mode() & 0o777, 0o700);
+    assert!(names(&directory).iter().all(|name| !name.contains("restoring")), "{:?}", names(&directory));
+
+    house.start();
+    assert!(has_artifact(&house, b"small") && has_artifact(&house, &[9; 300_000]));
+    let newer = revocation_lists(&house, "cas").remove(0);
+    assert!(newer.number() > list.number(), "{:?} is not behind {:?}", newer.number(), list.number());
+    // The same request is the same certificate; the other is unknown, and its serial does not come again.
+    let id = submit(&house, "cas", &csr(&ours, "before"));
+    let held = certificate(&house, "cas", &id);
+    assert!(held.der() == before.der() || held.serial() != before.serial());
+    let new = issued(&house, &ours, "new");
+    assert!(new.serial() != after.serial() && new.serial() != before.serial());
+    assert_eq!(new.authority_key_id(), before.authority_key_id(), "the same authority");
+    ended_without_a_fault(house);
+}
+
+#[test]
+fn a_copy_under_a_passphrase_opens_with_that_alone() {
+    let house = busy();
+    let directory = house.directory().to_owned();
+    for (name, text) in [("right", "correct horse\n"), ("wrong", "battery staple\n"), ("exposed", "x")] {
+        std::fs::write(directory.join(name), text).unwrap();
+        let mode = if name == "exposed" { 0o644 } else { 0o600 };
+        std::fs::set_permissions(directory.join(name), PermissionsExt::from_mode(mode)).unwrap();
+    }
+    let backup = |passphrase: &str| {
+        provost(&house, &["backup", "--data", "data", "--passphrase-file", passphrase, "out.age"])
+    };
+    refused(&backup("exposed"), "may be read by others");
+    refused(&backup("nowhere"), "could not read nowhere");
+    refused(&provost_alone(&house, &["backup", "--data", "data", "out.age"]), "there is no terminal to ask");
+    assert!(!directory.join("out.age").exists());
+    backup("right").ok();
+    let restore = |passphrase: &str| {
+        let named = ["restore", "--dry-run", "--data", "other", "--passphrase-file", passphrase, "out.age"];
+        provost(&house, &named)
+    };
+    refused(&restore("wrong"), "the passphrase does not open it");
+    let whole = restore("right");
+    assert!(whole.code == Some(0) && whole.stderr.ends_with("it is whole\n"), "{whole:?}");
+    refused(
+        &provost_alone(&house, &["restore", "--dry-run", "--data", "other", "out.age"]),
+        "there is no terminal to ask",
+    );
+    // A bit in its header, and one far behind it.
+    let bytes = std::fs::read(directory.join("out.age")).unwrap();
+    for at in [30, 100, bytes.len() / 2, bytes.len() - 1] {
+        let mut other = bytes.clone();
+        other[at] ^= 1;
+        std::fs::write(directory.join("flipped.age"), other).unwrap();
+        let named = ["restore", "--data", "other", "--passphrase-file", "right", "flipped.age"];
+        let ran = provost(&house, &named);
+        refused(&ran, "");
+        assert!(!directory.join("other").exists(), "bit of byte {at}");
+    }
+    ended_without_a_fault(house);
+}
+
+/// Every kind of damage to the plainest copy, which nothing but its own checks protect.
+#[test]
+fn a_copy_that_is_not_whole_is_refused_and_leaves_nothing() {
+    let house = busy();
+    let directory = house.directory().to_owned();
+    let made = run(Command::new("sh")
+        .args(["-c", "exec \"$0\" backup --data data --unencrypted - > whole.tar", PROVOST])
+        .current_dir(&directory));
+    made.ok();
+    let whole = std::fs::read(directory.join("whole.tar")).unwrap();
+    let restored = |bytes: &[u8], words: &str| {
+        std::fs::write(directory.join("bad.tar"), bytes).unwrap();
+        let before = names(&directory);
+        let ran = provost(&house, &["restore", "--data", "other", "bad.tar"]);
+        refused(&ran, words);
+        assert_eq!(names(&directory), before, "{words}");
+    };
+    for step in 0..24 {
+        let at = whole.len() * step / 24 + step * 7;
+        let mut other = whole.clone();
+        other[at] ^= 1 << (step % 8);
+        restored(&other, "");
+        restored(&whole[..at], "");
+    }
+    restored(&[&whole[..], b"more"].concat(), "is not whole");
+    restored(b"hello", "is no backup of Provost's");
+    restored(b"", "is no backup of Provost's");
+
+    // What other programs put into tar files.
+    let hostile = run(Command::new("sh")
+        .args(["-c", "ln -s /etc/passwd link && tar -cf hostile.tar -P link /etc/hostname ./link"])
+        .current_dir(&directory));
+    hostile.ok();
+    restored(&std::fs::read(directory.join("hostile.tar")).unwrap(), "is no backup of Provost's");
+    // A part twice: the first 512 bytes are the header of the first part.
+    let first = 512 + usize::from_str_radix(std::str::from_utf8(&whole[124..135]).unwrap(), 8).unwrap();
+    let first = first.next_multiple_of(512);
+    restored(&[&whole[..first], &whole].concat(), "is not what has to come there");
+    ended_without_a_fault(house);
+}
+
+#[test]
+fn a_restore_that_is_killed_leaves_no_house_and_is_done_again() {
+    let mut house = busy();
+    let directory = house.directory().to_owned();
+    provost(&house, &["backup", "--data", "data", "--unencrypted", "whole.tar"]).ok();
+    house.kill();
+    let whole = std::fs::read(directory.join("whole.tar")).unwrap();
+    std::fs::remove_dir_all(house.data()).unwrap();
+    for is_there in [false, true] {
+        let work = if is_there {
+            std::fs::create_dir(house.data()).unwrap();
+            std::fs::set_permissions(house.data(), PermissionsExt::from_mode(0o700)).unwrap();
+            house.data().join(".restoring")
+        } else {
+            directory.join(".data.restoring")
+        };
+        let mut child = Command::new(PROVOST)
+            .args(["restore", "--data", "data", "-"])
+            .current_dir(&directory)
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(&whole[..whole.len() - 4_096]).unwrap();
+        wait_until("the database to be begun", || work.join("provost.db").exists());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if is_there {
+            let started = provost(&house, &["up", "--data", "data", "--netloc", "localhost:18000"]);
+            refused(&started, "did not come to its end");
+        } else {
+            assert!(!house.data().exists());
+        }
+    }
+    provost(&house, &["restore", "--data", "data", "whole.tar"]).ok();
+    house.start();
+    assert!(has_artifact(&house, b"small"));
+    ended_without_a_fault(house);
+}
