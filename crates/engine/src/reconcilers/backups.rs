@@ -502,6 +502,8 @@ mod tests {
     }
 
     struct World {
+        engine: Arc<dyn Engine>,
+        sealing: Arc<SealingKey>,
         shelf: Arc<Shelf>,
         told: Arc<Mutex<Vec<Backup>>>,
         clock: Clock,
@@ -512,7 +514,10 @@ mod tests {
 
     impl World {
         async fn new() -> Self {
-            let engine: Arc<dyn Engine> = Arc::new(Memory::new());
+            Self::on(Arc::new(Memory::new())).await
+        }
+
+        async fn on(engine: Arc<dyn Engine>) -> Self {
             let (clock, entropy) = (Clock::manual(Timestamp::from_unix(1_790_000_000)), Entropy::seeded(3));
             let sealing = Arc::new(SealingKey::generate(&entropy));
             let ground = Ground {
@@ -524,18 +529,9 @@ mod tests {
             };
             let users = Authority::open(profile(AuthorityName::Users), ground).await.unwrap();
             let (shelf, told) = (Arc::new(Shelf::default()), Arc::new(Mutex::new(Vec::new())));
-            let parts = BackupParts {
-                folder: Arc::new(Folder(shelf.clone())),
-                period: Span::days(1),
-                told: Arc::new({
-                    let told = told.clone();
-                    move |backup| told.lock().unwrap().push(backup)
-                }),
-            };
-            let chance = (clock.clone(), entropy);
-            let backups = Backups::new(engine.clone(), sealing, parts, chance, Tasks::new()).unwrap();
-            let history = History::new(engine).unwrap();
-            Self { shelf, told, clock, users, history, backups }
+            let backups = making(&engine, &sealing, &shelf, &told, &clock);
+            let history = History::new(engine.clone()).unwrap();
+            Self { engine, sealing, shelf, told, clock, users, history, backups }
         }
 
         /// A certificate for a user with this key.
@@ -562,6 +558,24 @@ mod tests {
             let page = self.history.page(None, 1_000).await.unwrap();
             page.entries.iter().filter(|(_, event)| event.record.what == what).count()
         }
+    }
+
+    /// What makes backups once a day, into `shelf`.
+    fn making(
+        engine: &Arc<dyn Engine>,
+        sealing: &Arc<SealingKey>,
+        shelf: &Arc<Shelf>,
+        told: &Arc<Mutex<Vec<Backup>>>,
+        clock: &Clock,
+    ) -> Backups {
+        let told = told.clone();
+        let parts = BackupParts {
+            folder: Arc::new(Folder(shelf.clone())),
+            period: Span::days(1),
+            told: Arc::new(move |backup| told.lock().unwrap().push(backup)),
+        };
+        let chance = (clock.clone(), Entropy::seeded(4));
+        Backups::new(engine.clone(), sealing.clone(), parts, chance, Tasks::new()).unwrap()
     }
 
     /// The rows of a backup, as statements.
@@ -631,6 +645,25 @@ mod tests {
         assert_eq!((world.files().len(), world.events("backup failed").await), (0, 1));
         *world.shelf.is_full.lock().unwrap() = false;
         assert_eq!(world.step().await, 86_400);
+        assert_eq!(world.files().len(), 1);
+    }
+
+    /// Each has a folder of its own, and the store says when the last one was made.
+    #[tokio::test]
+    async fn of_several_processes_one_makes_it() {
+        let mut world = World::on(Arc::new(Memory::shared())).await;
+        world.issue(&PrivateKey::generate(KeySpec::Rsa { bits: 2048 }).unwrap()).await;
+        assert_eq!(world.step().await, 86_400);
+        let shelf = Arc::new(Shelf::default());
+        let mut other = making(&world.engine, &world.sealing, &shelf, &world.told, &world.clock);
+        world.clock.advance(Span::seconds(10));
+        let Next::At(at) = other.step(&Stop::new()).await.unwrap();
+        assert_eq!((at - world.clock.now()).as_seconds(), 3_600);
+        assert!(shelf.files.lock().unwrap().is_empty());
+        world.clock.advance(Span::days(1));
+        other.step(&Stop::new()).await.unwrap();
+        assert_eq!(shelf.files.lock().unwrap().len(), 1, "the one that dies is not waited for");
+        assert_eq!(world.step().await, 3_600);
         assert_eq!(world.files().len(), 1);
     }
 
