@@ -44,7 +44,7 @@ pub enum ManageError {
     #[error("the restored authority cannot be opened")]
     Authority(#[from] ca::OpenError),
     #[error("{} was not restored", path.display())]
-    Restored { path: PathBuf, source: RestoredError },
+    Restored { path: PathBuf, source: Box<RestoredError> },
     #[error("{place} is no PEM that can be read: {reason}")]
     Pem { place: String, reason: String },
     #[error("{place} is of unsupported type {label:?}")]

@@ -77,7 +77,7 @@ pub async fn restore(
     switch::fill(&mut rows, &wanted.backup, &made.store, &means, &mut |_| {}).await?;
     drop(rows);
 
-    let restored = |source| ManageError::Restored { path: wanted.backup.clone(), source };
+    let restored = |source| ManageError::Restored { path: wanted.backup.clone(), source: Box::new(source) };
     let engine: Arc<dyn Engine> = Arc::new(Sqlite::open(&made.store)?);
     let ground = Ground {
         engine: engine.clone(),
