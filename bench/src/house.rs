@@ -101,6 +101,7 @@ pub(crate) async fn house(
         on_server_anchors: Arc::new(|_| true),
         retention: Retention { age: Span::days(400), count: 100_000 },
         courier: None,
+        backups: None,
         hands: Some(hands),
         cache: None,
     };

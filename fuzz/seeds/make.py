@@ -409,6 +409,26 @@ def databases():
     write('database', 'older', filled(True, True))
 
 
+def backups():
+    """What the original makes, which has to be installed as well."""
+    from caucase.ca import UserCertificateAuthority
+    from caucase.storage import SQLite3Storage
+    import tempfile
+    with tempfile.TemporaryDirectory() as folder:
+        storage = SQLite3Storage(f'{folder}/x', 'cau', enforce_unique_key_id=True, crt_keep_time=3600,
+                                 crt_read_keep_time=3600)
+        users = UserCertificateAuthority(storage=storage, ca_subject_dict={'CN': 'users'}, ca_key_size=2048,
+                                         crt_life_time=3650, auto_sign_csr_amount=1)
+        user = rsa.generate_private_key(65537, 2048)
+        users.appendCertificateSigningRequest(request(common('user'), user, []).public_bytes(PEM))
+        made = []
+        assert users.doBackup(made.append)
+        write('backup', 'whole', b''.join(made))
+        write('dump', 'whole', b''.join(storage.dumpIterator()))
+    (HERE / 'backup.key.pem').write_bytes(
+        user.private_bytes(PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
+
+
 requests()
 revocation_lists()
 private_keys()
@@ -424,3 +444,4 @@ signatures()
 tars()
 pem_blocks()
 databases()
+backups()

@@ -10,9 +10,11 @@
 //! The seeds were made by `seeds/make.py`. An input that once did harm becomes a seed.
 
 mod archive;
+mod backup;
 mod certificate;
 mod database;
 mod dialect;
+mod dump;
 mod entry;
 mod filter;
 mod fleet;
@@ -41,7 +43,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 19] = [
     Target { name: "pem", seeds: "pem", run: pem::run, costs: 1 },
     Target { name: "request", seeds: "request", run: request::run, costs: 1 },
     Target { name: "certificate", seeds: "certificate", run: certificate::run, costs: 1 },
@@ -59,6 +61,8 @@ pub const TARGETS: [Target; 16] = [
     Target { name: "archive", seeds: "archive", run: archive::run, costs: 1 },
     Target { name: "tar", seeds: "tar", run: tar::run, costs: 8 },
     Target { name: "database", seeds: "database", run: database::run, costs: 40 },
+    Target { name: "backup", seeds: "backup", run: backup::run, costs: 20 },
+    Target { name: "dump", seeds: "dump", run: dump::run, costs: 20 },
 ];
 
 /// Runs the target called `name` on `data`.

@@ -11,6 +11,14 @@ pub(crate) fn run(data: &[u8]) {
     {
         look(&key);
     }
+    // Those under a passphrase that are made with one round.
+    for block in x509::pem::read(data, x509::pem::ONE_BYTES_MAX).unwrap_or_default() {
+        if block.has_headers
+            && let Ok(key) = PrivateKey::from_block(&block, Some(b"secret"))
+        {
+            look(&key);
+        }
+    }
     for label in ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"] {
         if let Ok(key) = PrivateKey::from_pem(&x509::pem::write(label, data)) {
             look(&key);

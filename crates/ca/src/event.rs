@@ -40,6 +40,10 @@ pub(crate) enum Happened<'a> {
     IssuerMade {
         certificate: &'a Certificate,
     },
+    /// It was made elsewhere.
+    IssuerBrought {
+        certificate: &'a Certificate,
+    },
 }
 
 impl Happened<'_> {
@@ -66,11 +70,15 @@ impl Happened<'_> {
                 ("reserved serials voided", format!("{authority} authority"))
             }
             Self::Revoked { serial } => ("certificate revoked", format!("{authority} serial {serial}")),
-            Self::IssuerMade { certificate } => {
+            Self::IssuerMade { certificate } | Self::IssuerBrought { certificate } => {
                 fact("not_before", certificate.not_before().to_string());
                 fact("not_after", certificate.not_after().to_string());
                 fact("sha256", base::hex::encode(&certificate.fingerprint()));
-                (CA_CERTIFICATE_MADE, format!("{authority} authority"))
+                let what = match self {
+                    Self::IssuerBrought { .. } => "CA certificate imported",
+                    _ => CA_CERTIFICATE_MADE,
+                };
+                (what, format!("{authority} authority"))
             }
         };
         Event {

@@ -55,7 +55,7 @@ impl Authority {
         self.issue_directly(csr, text, &wish_of(csr, Mark::Approved), permit.by()).await
     }
 
-    async fn issue_directly(
+    pub(crate) async fn issue_directly(
         &self,
         csr: &SigningRequest,
         text: &str,

@@ -81,7 +81,7 @@ impl Authority {
         self.store_revocation(serial, last, permit.by()).await
     }
 
-    async fn store_revocation(
+    pub(crate) async fn store_revocation(
         &self,
         serial: &Serial,
         not_after: Timestamp,

@@ -10,7 +10,6 @@
 //! older layout (`…crl`) is read as the number and the date that it has (caucase contract, section 8).
 
 mod error;
-mod schema;
 mod write;
 
 use std::collections::VecDeque;
@@ -25,8 +24,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use x509::Crl;
 
 pub use self::error::DatabaseError;
-use self::schema::Kind;
 pub use self::write::Writer;
+use crate::schema::Kind;
 use crate::{CertificateRow, Count, IssuerRow, Prefix, RevokedRow, Row};
 
 /// How many rows are read at a time.

@@ -2,7 +2,10 @@
 //!
 //! ```text
 //! row.rs         what there is in a database: one value a row, whichever authority it is of
+//! schema.rs      its tables, to the letter as caucase makes them
 //! database.rs    which file is a database of caucase, and what is in it; database/write.rs makes one
+//! dump.rs        the same as SQL; restore.rs makes a database of that
+//! backup.rs      what is around a backup: who can read it, and whether it is what was written
 //! ```
 //! Everything goes row by row: a database of a million certificates passes in bounded memory.
 //!
@@ -12,9 +15,14 @@
 //!
 //! **Invariant:** a file that is not understood wholly is refused, and never changed.
 
+pub mod backup;
 #[cfg(feature = "database")]
 mod database;
+pub mod dump;
+#[cfg(feature = "database")]
+mod restore;
 mod row;
+mod schema;
 
 #[cfg(feature = "database")]
 pub use database::{Database, DatabaseError, Nature, Writer, nature};

@@ -25,8 +25,8 @@ use crate::outbox;
 use crate::reactions::OwnTrust;
 use crate::reconciler::{self, Reconciler};
 use crate::reconcilers::{
-    Certificates, CollectArtifacts, EndIdleUploads, OnAnchors, OnIdentity, Rollover, ScrubArtifacts,
-    ServerCertificate, TellRefusals, TrimHistory, VoidSerials, WriteUses,
+    BackupParts, Backups, Certificates, CollectArtifacts, EndIdleUploads, OnAnchors, OnIdentity, Rollover,
+    ScrubArtifacts, ServerCertificate, TellRefusals, TrimHistory, VoidSerials, WriteUses,
 };
 use crate::refusals::Refusals;
 use crate::seal;
@@ -87,6 +87,8 @@ pub struct Parts {
     pub courier: Option<Arc<dyn Courier>>,
     /// With what hosts are looked at, made ready, watched, and operated on; without, they stay as they were given.
     pub hands: Option<Hands>,
+    /// Where backups of the authorities go, if any are made.
+    pub backups: Option<BackupParts>,
 }
 
 /// What the artifact cache is made of.
@@ -198,7 +200,7 @@ impl House {
         let mark = trust.mark(Permit::house()).await.map_err(HouseError::Mark)?;
         let fleet = Fleet::open(fleet::Ground {
             engine: parts.engine.clone(),
-            sealing: parts.sealing,
+            sealing: parts.sealing.clone(),
             clock: parts.clock.clone(),
             entropy: parts.entropy.clone(),
         });
@@ -309,6 +311,11 @@ impl House {
                     ScrubArtifacts { cache, bytes_per_second, is_own: scrubs_own, clock: clock.clone() };
                 house.start(&claims, Box::new(scrub));
             }
+        }
+        if let Some(backups) = parts.backups {
+            let chance = (clock.clone(), house.entropy.clone());
+            let (engine, tasks) = (house.engine.clone(), house.tasks.clone());
+            house.start(&claims, Box::new(Backups::new(engine, parts.sealing, backups, chance, tasks)?));
         }
         let crew = parts.hands.map(|hands| house.look_after_hosts(&claims, hands));
         house.hand_on_trust(&claims, crew, parts.courier, mark);

@@ -22,7 +22,10 @@ mod upstream;
 pub use hands::{Courier, Hands, Jump, Letter, Playbooks, Replied, Unanswered, handing_on};
 pub use house::{CacheParts, House, Parts, Retention};
 pub use house_error::{HouseError, SignInFailed};
-pub use reconcilers::{CollectError, OnAnchors, OnIdentity};
+pub use reconcilers::{
+    BACKUP_SUFFIX, Backup, BackupFile, BackupFolder, BackupParts, CollectError, OnAnchors, OnBackup,
+    OnIdentity,
+};
 pub use refusals::Refusals;
 pub use seal::is_new;
 pub use server_identity::{ServerIdentity, ServerIdentityError, ServerName};

@@ -120,6 +120,20 @@ const OPTIONS: &[Opt] = &[
         "ca.users.auto_approve_count",
         "Requests for users approved automatically [default: 1]",
     ),
+    opt(
+        "backup-directory",
+        "PATH",
+        Many::Last,
+        "ca.backup_directory",
+        "Where backups are put, encrypted for all users; none are made without it",
+    ),
+    opt(
+        "backup-period",
+        "DAYS",
+        Many::Last,
+        "ca.backup_period_days",
+        "Time between two backups [default: 1]",
+    ),
 ];
 
 const fn opt(
@@ -145,15 +159,6 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
             return ExitCode::from(if usage.exit_code() == 0 { 0 } else { WRONG_USAGE });
         }
     };
-    for option in ["backup-directory", "backup-period"] {
-        if matches.contains_id(option) {
-            output::error(
-                format_args!("--{option}: backups are not in this version yet; nothing was started"),
-                Some("leave the option out, and copy the database while the server is stopped"),
-            );
-            return ExitCode::from(WRONG_USAGE);
-        }
-    }
     match settings(&matches) {
         Ok(settings) => up::run(settings, Face::Caucased),
         Err(problems) => {
@@ -197,8 +202,6 @@ pub fn command() -> Command {
         .args(OPTIONS.iter().map(argument))
         .arg(path("db", "PATH", "Database [default: caucase.sqlite]"))
         .arg(lock)
-        .arg(path("backup-directory", "PATH", "Not in this version yet"))
-        .arg(path("backup-period", "DAYS", "Not in this version yet").allow_negative_numbers(true))
 }
 
 fn argument(option: &'static Opt) -> Arg {
@@ -300,6 +303,7 @@ mod tests {
         assert_eq!((services.crt_validity, users.crt_validity), (Span::days(93), Span::days(93)));
         assert_eq!((services.max_csr, users.max_csr), (50, 50));
         assert_eq!((services.auto_approve_count, users.auto_approve_count), (0, 1));
+        assert_eq!((settings.ca.backup_directory, settings.ca.backup_period), (None, Span::days(1)));
         assert_eq!(settings.access_log, AccessLog::Stdout);
         assert_eq!(of("--netloc ca").unwrap().ports, Ports { http: 80, https: 443 });
     }
@@ -308,7 +312,7 @@ mod tests {
     fn options_come_as_argparse_takes_them() {
         let settings = of(
             "--cors-whitelist https://a https://b --lock --db=/x/db --service-crt 0.5 --netloc=a --netloc b:1 \
-             --bind ::1 --cors-w https://c --bind 127.0.0.1 --user-auto 0 --base 3000",
+             --backup-dir b --backup-p 0.5 --bind ::1 --cors-w https://c --bind 127.0.0.1 --user-auto 0 --base 3000",
         )
         .unwrap();
         assert_eq!(settings.netloc.to_string(), "b:1");
@@ -318,6 +322,8 @@ mod tests {
         assert_eq!(settings.ca.services.crt_validity, Span::seconds(43_200));
         assert_eq!(settings.bind.iter().map(ToString::to_string).collect::<Vec<_>>(), ["[::1]", "127.0.0.1"]);
         assert_eq!(settings.ca.users.auto_approve_count, 0);
+        assert_eq!(settings.ca.backup_directory.as_deref(), Some(Path::new("b")));
+        assert_eq!(settings.ca.backup_period, Span::seconds(43_200));
         assert_eq!(settings.ports, Ports { http: 3000, https: 3001 });
     }
 

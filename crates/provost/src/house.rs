@@ -10,18 +10,20 @@ use base::{Clock, Entropy, Explain as _, Secret, Span};
 use ca::{Admission, AuthorityName, Names, Profile};
 use client::PostLimits;
 use engine::{
-    Behind, CacheParts, House, HouseError, Parts, Retention, ServerIdentity, ServerName, Stop, Tasks,
+    Backup, BackupParts, Behind, CacheParts, House, HouseError, Parts, Retention, ServerIdentity, ServerName,
+    Stop, Tasks,
 };
 use identity::Role;
 use identity::sign_in::{ClientCertificateConfig, Config, MethodConfig, Roles};
 use server::doors::{AccessLog, Bindings, Doors, Limits, Meters, Opening, Scheme, TlsIdentity};
-use server::{App, CacheApi, MetersFor, PlainHttp, Presenters, TrustedProxies, Who};
+use server::{App, BackupMeters, CacheApi, MetersFor, PlainHttp, Presenters, TrustedProxies, Who};
 use store::{Engine, Revision, SealingKey, Sqlite, private_file, regular_file};
 use x509::{KeySpec, Name, PrivateKey};
 
 use crate::another_cache::AnotherCache;
 use crate::artifacts;
 use crate::backup;
+use crate::backup_folder::BackupDirectory;
 use crate::client_file::client_file;
 use crate::compat::takeover::{import, switch};
 use crate::etcd;
@@ -62,9 +64,11 @@ pub async fn build(settings: &Settings) -> Result<Running, StartError> {
     }
     let (tasks, stop) = (Tasks::new(), Stop::new());
     let cache = cache_parts(settings, &clock, &entropy).await?;
-    let parts = parts(settings, (engine, sealing), cache, (clock.clone(), entropy), tls.clone())?;
+    let mut parts = parts(settings, (engine, sealing), cache, (clock.clone(), entropy), tls.clone())?;
+    let meters = Arc::new(Meters::new());
+    parts.backups = backups(settings, &meters);
     let house = House::build(parts, tasks.clone(), stop.clone()).await?;
-    let entrance = Entrance { doors, tls, access, clock, bindings };
+    let entrance = Entrance { doors, tls, access, clock, bindings, meters };
     let running = finish(settings, house, embedded, entrance).await;
     if running.is_err() {
         // What runs already is asked to end; the process is about to.
@@ -80,6 +84,7 @@ struct Entrance {
     access: AccessLog,
     clock: Clock,
     bindings: Vec<Binding>,
+    meters: Arc<Meters>,
 }
 
 /// What comes after the house stands: its first administrator, and the doors.
@@ -87,7 +92,7 @@ async fn finish(
     settings: &Settings,
     house: Arc<House>,
     embedded: Option<Arc<Sqlite>>,
-    Entrance { doors, tls, access, clock, bindings }: Entrance,
+    Entrance { doors, tls, access, clock, bindings, meters }: Entrance,
 ) -> Result<Running, StartError> {
     let first_start = match &settings.files.first_start {
         Some(files) => {
@@ -127,7 +132,6 @@ async fn finish(
         services: cache.is_some() && settings.cache.services_publish,
         others,
     };
-    let meters = Arc::new(Meters::new());
     let routes = server::app(App {
         house: house.clone(),
         cors_whitelist: settings.cors_whitelist.clone(),
@@ -340,6 +344,7 @@ fn parts(
         cache,
         courier: Some(Arc::new(Webhooks::new(PostLimits::default()))),
         hands,
+        backups: None,
         retention: Retention {
             age: settings.history.keep,
             count: usize::try_from(settings.history.keep_count).unwrap_or(usize::MAX),
@@ -498,6 +503,22 @@ fn plain_http(audience: Audience) -> PlainHttp {
         Audience::Loopback => PlainHttp::Loopback,
         Audience::Everyone => PlainHttp::Everyone,
     }
+}
+
+/// Where backups go, and where they are counted.
+fn backups(settings: &Settings, meters: &Meters) -> Option<BackupParts> {
+    let directory = settings.ca.backup_directory.clone()?;
+    let counted = BackupMeters::default();
+    counted.enter(meters);
+    Some(BackupParts {
+        folder: Arc::new(BackupDirectory::new(directory)),
+        period: settings.ca.backup_period,
+        told: Arc::new(move |backup| match backup {
+            Backup::Found { at } => counted.made(at.as_unix(), None),
+            Backup::Made { at, bytes } => counted.made(at.as_unix(), Some(bytes)),
+            Backup::Failed => counted.failed(),
+        }),
+    })
 }
 
 /// Where artifacts are kept, if any are.

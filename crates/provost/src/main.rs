@@ -8,6 +8,7 @@
 mod another_cache;
 mod artifacts;
 mod backup;
+mod backup_folder;
 mod caucased;
 mod cli;
 mod client_file;

@@ -8,7 +8,7 @@ use base::{Clock, Entropy};
 use clap::Command;
 use cli::compat::{caucase, commctl, networkcache};
 
-use crate::compat::commissaire;
+use crate::compat::{commissaire, manage};
 use crate::{caucased, output};
 
 /// Exit code for a program that this version does not have, as for any wrong usage.
@@ -52,11 +52,6 @@ impl OldName {
             "{}: {}; this version of Provost does not serve it yet",
             self.name, self.what
         ));
-        if self.name == "caucased-manage" {
-            let what =
-                "restoring, importing and exporting are not in this version; your database is unchanged";
-            output::note(format_args!("{}: {what}", self.name));
-        }
         ExitCode::from(NOT_SERVED)
     }
 }
@@ -89,7 +84,11 @@ pub const OLD_NAMES: &[OldName] = &[
         what: "the certificate authority's server",
         served: Some(Program { run: caucased::run, command: caucased::command }),
     },
-    later("caucased-manage", "restores, imports and exports the certificate authority's database"),
+    OldName {
+        name: "caucased-manage",
+        what: "restores, imports and exports the certificate authority's database",
+        served: Some(Program { run: manage::run, command: manage::command }),
+    },
     OldName {
         name: "caucase",
         what: "the certificate authority's client",
@@ -205,7 +204,7 @@ mod tests {
         assert!(find("commctl").unwrap().is_served());
         assert!(find("commissaire-server").unwrap().is_served());
         assert!(find("caucase").unwrap().is_served());
-        assert!(!find("caucased-manage").unwrap().is_served());
+        assert!(find("caucased-manage").unwrap().is_served());
         assert!(find("provost").is_none());
         assert!(find("caucas").is_none());
     }

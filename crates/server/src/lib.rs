@@ -8,6 +8,7 @@
 mod accept;
 mod answers;
 mod app;
+mod backup_meters;
 mod compat;
 pub mod doors;
 mod fault;
@@ -23,6 +24,7 @@ pub use compat::caucase::fuzzing;
 pub use compat::commissaire::fuzzing as fleet_fuzzing;
 
 pub use app::{App, CacheApi, Entrance, PlainHttp, Presenters, Who, app, crl_addresses};
+pub use backup_meters::BackupMeters;
 pub use health::MetersFor;
 pub use proxies::{Subnet, TrustedProxies};
 pub use v1::openapi::text as openapi;

@@ -306,6 +306,8 @@ fn name_of_ours(option: &str) -> &str {
         "service-auto-approve-count" => "ca-services-auto-approve-count",
         "user-auto-approve-count" => "ca-users-auto-approve-count",
         "lock-auto-approve-count" => "ca-lock-auto-approve-count",
+        "backup-directory" => "ca-backup-directory",
+        "backup-period" => "ca-backup-period-days",
         "server-key" => "server-key-file",
         "cors-key-store" | "cors-whitelist" | "bind" | "base-port" => option,
         // Only ours has these.

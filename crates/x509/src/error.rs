@@ -95,6 +95,9 @@ pub enum KeyError {
     /// A private key under a passphrase.
     #[error("the private key is encrypted")]
     Encrypted,
+    /// A private key under another passphrase, or a damaged one: they cannot be told apart.
+    #[error("the passphrase is not the private key's")]
+    Passphrase,
     /// Not the DER of a key, or one whose numbers do not fit together.
     #[error("the key is malformed")]
     Malformed,
@@ -126,6 +129,7 @@ impl Explain for KeyError {
         match self {
             Self::Pem(source) => source.kind(),
             Self::Encrypted
+            | Self::Passphrase
             | Self::Malformed
             | Self::Size { .. }
             | Self::Unsupported { .. }

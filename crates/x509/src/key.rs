@@ -130,15 +130,19 @@ impl PrivateKey {
         if keys.next().is_some() {
             return Err(pem::PemError::Several { wanted: WANTED }.into());
         }
-        let der = Secret::new(block.der);
-        match block.label.as_str() {
-            "ENCRYPTED PRIVATE KEY" => Err(KeyError::Encrypted),
-            // What RFC 1421 headers say of a key is that it is encrypted.
-            _ if block.has_headers => Err(KeyError::Encrypted),
-            "PRIVATE KEY" => Self::from_pkcs8_der(der.expose()),
-            "RSA PRIVATE KEY" => Self::from_pkcs1_der(der.expose()),
-            "EC PRIVATE KEY" => Self::from_sec1_der(der.expose()),
-            _ => Err(pem::PemError::Unexpected { wanted: WANTED, found: block.label }.into()),
+        let read = Self::from_block(&block, None);
+        // Wiped.
+        drop(Secret::new(block.der));
+        read
+    }
+
+    /// Reads what is in a block called `label`, which is under no passphrase.
+    pub(crate) fn from_clear_block(label: &str, der: &[u8]) -> Result<Self, KeyError> {
+        match label {
+            "PRIVATE KEY" => Self::from_pkcs8_der(der),
+            "RSA PRIVATE KEY" => Self::from_pkcs1_der(der),
+            "EC PRIVATE KEY" => Self::from_sec1_der(der),
+            _ => Err(pem::PemError::Unexpected { wanted: "PRIVATE KEY", found: label.to_owned() }.into()),
         }
     }
 

@@ -26,6 +26,7 @@ mod crl;
 mod decimal;
 mod der_reader;
 mod der_writer;
+mod encrypted;
 mod error;
 pub mod extension;
 pub mod general_name;

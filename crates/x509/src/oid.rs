@@ -259,6 +259,26 @@ constants! {
     SHA384 = "2.16.840.1.101.3.4.2.2";
     /// id-sha512.
     SHA512 = "2.16.840.1.101.3.4.2.3";
+    /// id-PBES2 (RFC 8018 §A.4).
+    PBES2 = "1.2.840.113549.1.5.13";
+    /// id-PBKDF2 (RFC 8018 §A.2).
+    PBKDF2 = "1.2.840.113549.1.5.12";
+    /// id-hmacWithSHA1.
+    HMAC_SHA1 = "1.2.840.113549.2.7";
+    /// id-hmacWithSHA256.
+    HMAC_SHA256 = "1.2.840.113549.2.9";
+    /// id-hmacWithSHA384.
+    HMAC_SHA384 = "1.2.840.113549.2.10";
+    /// id-hmacWithSHA512.
+    HMAC_SHA512 = "1.2.840.113549.2.11";
+    /// aes128-CBC-PAD.
+    AES128_CBC = "2.16.840.1.101.3.4.1.2";
+    /// aes192-CBC-PAD.
+    AES192_CBC = "2.16.840.1.101.3.4.1.22";
+    /// aes256-CBC-PAD.
+    AES256_CBC = "2.16.840.1.101.3.4.1.42";
+    /// des-EDE3-CBC.
+    DES_EDE3_CBC = "1.2.840.113549.3.7";
     /// id-ecPublicKey.
     EC_PUBLIC_KEY = "1.2.840.10045.2.1";
     /// prime256v1, also called secp256r1 and P-256.

@@ -2,7 +2,7 @@
 //!
 //! Strict where it matters (every BEGIN has its END, base64 is exact, the size is bounded), tolerant of
 //! what programs really write: text outside the blocks, CRLF, lines of any length, headers in front of
-//! an encrypted key (RFC 1421 §4.4), which are skipped but noticed.
+//! an encrypted key (RFC 1421 §4.4), of which one says how it is.
 
 use base::{Explain, Kind, Secret};
 use base64::Engine as _;
@@ -27,6 +27,8 @@ pub struct Block {
     pub label: String,
     /// Whether headers stood in front of the base64, as they do in an old-style encrypted key.
     pub has_headers: bool,
+    /// What the header `DEK-Info` says, where there is one: under what an old-style key is encrypted.
+    pub dek_info: Option<String>,
     /// The decoded base64.
     pub der: Vec<u8>,
 }
@@ -160,6 +162,7 @@ pub fn write(label: &str, der: &[u8]) -> String {
 fn read_block(label: &str, rest: &mut &[u8]) -> Result<Block, PemError> {
     let mut base64 = String::with_capacity(rest.len().min(KEY_BYTES_MAX));
     let mut has_headers = false;
+    let mut dek_info = None;
     let mut in_headers = false;
     while let Some(line) = next_line(rest) {
         match boundary(line)? {
@@ -169,11 +172,13 @@ fn read_block(label: &str, rest: &mut &[u8]) -> Result<Block, PemError> {
                 let base64 = Secret::new(base64);
                 let der = STANDARD.decode(base64.expose()).ok().filter(|der| !der.is_empty());
                 let der = der.ok_or_else(|| PemError::Base64 { label: label.to_owned() })?;
-                return Ok(Block { label: label.to_owned(), has_headers, der });
+                return Ok(Block { label: label.to_owned(), has_headers, dek_info, der });
             }
             Some(Boundary::End(_)) => return Err(PemError::Unfinished { label: label.to_owned() }),
             None if line.contains(&b':') && (base64.is_empty() || in_headers) => {
                 (has_headers, in_headers) = (true, true);
+                let info = line.strip_prefix(b"DEK-Info:").and_then(|info| std::str::from_utf8(info).ok());
+                dek_info = info.map(|info| info.trim().to_owned()).or(dek_info);
             }
             // An empty line ends the headers; one without a colon continues the header before it.
             None if in_headers => in_headers = !line.is_empty(),

@@ -10,14 +10,20 @@
 //!
 //! Source: the contract of caucase, sections 6.6 and 8.
 
+mod brought;
 mod give_back;
+mod readers;
+mod restored;
 mod take;
 
 use caucase_files::Prefix;
 
 use crate::authority::AuthorityName;
 
+pub use brought::{BroughtError, Revoked, Shelf};
 pub use give_back::{GiveBackError, give_back};
+pub use readers::keys_of_users;
+pub use restored::RestoredError;
 pub use take::{TakenAuthority, Taking, Unfit};
 
 /// Which authority of ours a prefix of caucase's is.

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, params};
 
-use super::schema::Kind;
 use super::{AUTOMATIC, CRL_LAST_UPDATE, CRL_NUMBER, DatabaseError, RECEIVED, sqlite};
+use crate::schema::Kind;
 use crate::{Count, Prefix, Row};
 
 /// A database that is being made, under a temporary name beside its own. Dropping it before its end removes it.

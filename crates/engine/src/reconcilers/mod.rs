@@ -1,5 +1,6 @@
 //! What the house does without being asked, one file each.
 
+mod backups;
 mod certificates;
 mod close_idle;
 mod collect_artifacts;
@@ -17,6 +18,8 @@ mod void_serials;
 mod watch;
 mod write_uses;
 
+pub(crate) use backups::Backups;
+pub use backups::{BACKUP_SUFFIX, Backup, BackupFile, BackupFolder, BackupParts, OnBackup};
 pub(crate) use certificates::Certificates;
 pub(crate) use close_idle::CloseIdle;
 pub(crate) use collect_artifacts::CollectArtifacts;

@@ -121,6 +121,7 @@ impl Ground {
             },
             cache: None,
             courier: None,
+            backups: None,
             hands: None,
             retention: Retention { age: Span::days(400), count: 1_000 },
         };

@@ -2,4 +2,5 @@
 
 pub mod commissaire;
 pub mod juju;
+pub mod manage;
 pub mod takeover;

@@ -168,6 +168,12 @@ fn authorities(reader: &mut Reader<'_>) -> Option<Authorities> {
     let names = reader.choice("ca.names");
     let names = names.map(|word| if word == "any" { Names::Any } else { Names::Strict });
     let lock_auto_approve_count = reader.switch("ca.lock_auto_approve_count");
+    let directory = if reader.is_said("ca.backup_directory") {
+        reader.path("ca.backup_directory").map(Some)
+    } else {
+        Some(None)
+    };
+    let period = reader.positive("ca.backup_period_days", DAYS_MAX).and_then(Span::days_f64);
     let services = authority(reader, "services");
     let users = authority(reader, "users");
     Some(Authorities {
@@ -176,6 +182,9 @@ fn authorities(reader: &mut Reader<'_>) -> Option<Authorities> {
         key_bits: key_bits?,
         names: names?,
         lock_auto_approve_count: lock_auto_approve_count?,
+        backup_directory: directory?,
+        // Backups are told apart by the second in which they were made.
+        backup_period: period?.max(Span::seconds(1)),
         services: services?,
         users: users?,
     })

@@ -202,6 +202,10 @@ pub struct Authorities {
     pub names: Names,
     /// Whether the counts of automatic approval become permanent.
     pub lock_auto_approve_count: bool,
+    /// Where backups are put, if any are made.
+    pub backup_directory: Option<PathBuf>,
+    /// How much time is between them.
+    pub backup_period: Span,
     /// The authority for services.
     pub services: Authority,
     /// The authority for users.

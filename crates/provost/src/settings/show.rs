@@ -51,6 +51,8 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
         ("ca.key_bits", json!(ca.key_bits)),
         ("ca.names", json!(if ca.names == ca::Names::Strict { "strict" } else { "any" })),
         ("ca.lock_auto_approve_count", json!(ca.lock_auto_approve_count)),
+        ("ca.backup_directory", ca.backup_directory.as_deref().map_or(Value::Null, path)),
+        ("ca.backup_period_days", days(ca.backup_period)),
         ("ca.services.crt_validity_days", days(ca.services.crt_validity)),
         ("ca.services.max_csr", json!(ca.services.max_csr)),
         ("ca.services.auto_approve_count", json!(ca.services.auto_approve_count)),

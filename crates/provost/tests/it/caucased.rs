@@ -23,6 +23,7 @@ fn wrong_usage_ends_with_2() {
         "--netloc localhost:8000 --key-len 1000",
         "--netloc localhost:65535",
         "--netloc localhost:8000 --threshold soon",
+        "--netloc localhost:8000 --backup-period 0",
     ] {
         let ran = refused(options);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{options}");
@@ -38,15 +39,6 @@ fn help_and_version_end_with_0() {
         let ran = refused(options);
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{options}");
         assert!(ran.stdout.contains(expected), "{options}: {}", ran.stdout);
-    }
-}
-
-#[test]
-fn backups_are_refused_until_they_are_there() {
-    for options in ["--netloc a:1 --backup-directory /x", "--netloc a:1 --backup-p 2"] {
-        let ran = refused(options);
-        assert_eq!(ran.code, Some(2), "{options}");
-        assert!(ran.stderr.contains("backups are not in this version yet"), "{}", ran.stderr);
     }
 }
 

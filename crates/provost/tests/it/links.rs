@@ -5,8 +5,9 @@ use std::path::Path;
 use crate::program::{PROVOST, Ran, provost};
 
 /// The names that this version serves.
-const SERVED: [&str; 14] = [
+const SERVED: [&str; 15] = [
     "caucased",
+    "caucased-manage",
     "caucase",
     "caucase-updater",
     "caucase-probe",

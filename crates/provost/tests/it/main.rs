@@ -5,6 +5,7 @@
 
 mod audit;
 mod backup;
+mod backups;
 mod broken;
 mod ca_commands;
 mod ca_watch;
@@ -35,6 +36,7 @@ mod keys;
 mod life;
 mod links;
 mod looked_after;
+mod manage;
 mod names;
 mod openssl;
 mod operations;

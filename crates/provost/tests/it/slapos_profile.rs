@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use testkit::{
-    Process, Ran, free_pair, key_and_request, openssl, openssl_ok, recipes_program, run, wait_until, witness,
+    Caucase, Process, Ran, free_pair, key_and_request, openssl, openssl_ok, recipes_program, run, wait_until,
+    witness,
 };
 
 use crate::program::{PROVOST, provost};
@@ -252,7 +253,8 @@ fn an_instance_serves_and_keeps_a_certificate() {
              {{{{ caucase.caucased(\n  prefix='caucased',\n  buildout_bin_directory=bin_directory,\n  \
              caucased_path='${{directory:service}}/caucased',\n  data_dir='${{directory:srv}}/caucased',\n  \
              netloc='{netloc}',\n  tmp='${{directory:tmp}}',\n  service_auto_approve_count=1,\n  \
-             user_auto_approve_count=0,\n  key_len=2048,\n  service_crt_validity=20.5) }}}}\n\
+             user_auto_approve_count=1,\n  key_len=2048,\n  backup_dir='${{directory:srv}}/backups',\n  \
+             backup_period=0.5,\n  service_crt_validity=20.5) }}}}\n\
              [names]\ncertificate = ${{directory:srv}}/one.pem\nkey = ${{:certificate}}\n\n\
              {{{{ caucase.updater(\n  prefix='keeper',\n  buildout_bin_directory=bin_directory,\n  \
              updater_path='${{directory:service}}/keeper',\n  url='http://{netloc}',\n  \
@@ -295,6 +297,13 @@ fn an_instance_serves_and_keeps_a_certificate() {
     assert_eq!(shown, "subject=CN = Keeper of one\n");
     assert_eq!(release.promises(), "caucased holds\nkeeper holds\n");
     drop(keeper);
+    // The first user is the first who can read a backup.
+    let backups = release.of_instance("srv/backups");
+    assert_eq!(listed(&backups), [""; 0]);
+    let user = Caucase::at(&format!("http://{netloc}"));
+    user.make_request("user");
+    let _ = user.submit("user", "user.csr.pem");
+    wait_until("a backup", || listed(&backups).iter().any(|name| name.ends_with(".sql.caucased")));
 
     server.terminate();
     server.wait();

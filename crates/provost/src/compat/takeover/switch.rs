@@ -109,7 +109,7 @@ pub async fn take_over(
 }
 
 /// Makes our store under its temporary name, and fills it.
-async fn fill(
+pub async fn fill(
     database: &mut Database,
     path: &Path,
     temporary: &Path,

@@ -168,6 +168,22 @@ pub const KEYS: &[Key] = &[
         ],
     },
     Key {
+        name: "ca.backup_directory",
+        kind: Kind::Path("DIR"),
+        default: Default::Follows("no backups are made", "\"/var/backups/provost\""),
+        docs: &[
+            "Where backups of the certificate authorities are put, again and again; none are made without it",
+            "Each is encrypted for all users who have a certificate and an RSA key at that time, in the format of caucase;",
+            "`caucased-manage --restore-backup` makes a new database of one. Nothing in the directory is ever deleted.",
+        ],
+    },
+    Key {
+        name: "ca.backup_period_days",
+        kind: Kind::Days,
+        default: Default::Is("1"),
+        docs: &["How much time is between two backups"],
+    },
+    Key {
         name: "ca.services.crt_validity_days",
         kind: Kind::Days,
         default: Default::Is("93"),

@@ -1,10 +1,10 @@
 //! The tables of caucase's database.
 
-use crate::Prefix;
+use crate::{Count, Prefix, Row};
 
 /// One of the tables that each authority has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Issuers,
     Certificates,
     Revoked,
@@ -17,7 +17,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// In the order in which caucase makes them; the lists, which it does not make any more, last.
-    pub(super) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Issuers,
         Self::Certificates,
         Self::Revoked,
@@ -27,8 +27,20 @@ impl Kind {
         Self::Lists,
     ];
 
+    /// Where a row is kept.
+    pub(crate) fn of(row: &Row) -> Self {
+        match row {
+            Row::Issuer(_) => Self::Issuers,
+            Row::Certificate(_) => Self::Certificates,
+            Row::Revoked(_) => Self::Revoked,
+            Row::Count(Count::Received(_) | Count::CrlNumber(_)) => Self::Counter,
+            Row::Count(Count::Automatic(_)) => Self::ConfigOnce,
+            Row::Count(Count::CrlLastUpdate(_)) => Self::Config,
+        }
+    }
+
     /// The name of the table.
-    pub(super) fn table(self, prefix: Prefix) -> String {
+    pub(crate) fn table(self, prefix: Prefix) -> String {
         let ending = match self {
             Self::Issuers => "ca",
             Self::Certificates => "crt",
@@ -42,7 +54,8 @@ impl Kind {
     }
 
     /// The names of its columns.
-    pub(super) fn columns(self) -> &'static [&'static str] {
+    #[cfg(feature = "database")]
+    pub(crate) fn columns(self) -> &'static [&'static str] {
         match self {
             Self::Issuers => &["expiration_date", "key", "crt"],
             Self::Certificates => &["id", "key_id", "expiration_date", "csr", "crt"],
@@ -53,7 +66,7 @@ impl Kind {
     }
 
     /// What makes it, to the letter as caucase 0.9.17 does; nothing for what that does not make.
-    pub(super) fn create(self, prefix: Prefix) -> Option<String> {
+    pub(crate) fn create(self, prefix: Prefix) -> Option<String> {
         let unique = if prefix == Prefix::Users { "UNIQUE" } else { "" };
         let key_id = format!("key_id TEXT {unique}");
         let columns: &[&str] = match self {

@@ -1,0 +1,39 @@
+//! Whose keys may read a backup.
+
+use std::sync::Arc;
+
+use base::Timestamp;
+use store::{Engine, Error, Page};
+use x509::{Certificate, PublicKey};
+
+use crate::authority::AuthorityName;
+use crate::service::Tables;
+
+/// The keys of the users whose certificates are good at `now`: within their dates, of a CA certificate that is there and
+/// good too, and not revoked (caucase contract, section 9).
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn keys_of_users(engine: &Arc<dyn Engine>, now: Timestamp) -> Result<Vec<PublicKey>, Error> {
+    let tables = Tables::new(engine, AuthorityName::Users)?;
+    let issuers = tables.issuer.all().await?.into_iter();
+    let anchors: Vec<_> = issuers
+        .filter_map(|(_, held)| Certificate::from_pem(held.record.certificate.as_bytes()).ok())
+        .collect();
+    let mut keys = Vec::new();
+    let mut next = Some(Page::full());
+    while let Some(page) = next {
+        let listed = tables.certificate.list(page).await?;
+        for (serial, held) in listed.entries {
+            // One that cannot be read is nobody's.
+            let Ok(certificate) = Certificate::from_pem(held.record.certificate.as_bytes()) else { continue };
+            if x509::verify(&certificate, &anchors, now).is_ok()
+                && tables.revoked.get(&serial).await?.is_none()
+            {
+                keys.push(certificate.public_key().clone());
+            }
+        }
+        next = listed.next;
+    }
+    Ok(keys)
+}

@@ -1,0 +1,94 @@
+//! `--export-ca`: the CA certificates of services, each followed by its key, under a passphrase.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use base::{Clock, Entropy, Secret};
+use caucase_files::{Database, Nature, Prefix, Row};
+use x509::{Certificate, PrivateKey};
+
+use super::error::ManageError;
+use super::{Place, folder_of, passphrase};
+use crate::output;
+
+/// Exports them from the database at `place` to `path`, where nothing is.
+pub async fn export(place: &Place, path: &Path, clock: &Clock, entropy: &Entropy) -> Result<(), ManageError> {
+    let issuers = if place.database.exists() && caucase_files::nature(&place.database)? == Nature::Caucase {
+        of_the_original(&place.database)?
+    } else {
+        let opened = place.open(false, clock, entropy).await?;
+        let issuers = opened.services(clock, entropy).issuers(&opened.engine).await?;
+        opened.engine.close().await?;
+        issuers
+    };
+    let passphrase = new_passphrase().await?;
+    let mut text = String::new();
+    for (certificate, key) in issuers {
+        text.push_str(&certificate.to_pem());
+        let key = key.to_encrypted_pem(passphrase.expose(), entropy);
+        text.push_str(&key.map_err(ManageError::Encrypt)?);
+    }
+    let written = write(path, &text);
+    written.map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => ManageError::ExportExists { path: path.to_owned() },
+        _ => ManageError::Write { path: path.to_owned(), source },
+    })
+}
+
+/// Those in a database of the original's, which stays as it is.
+fn of_the_original(path: &Path) -> Result<Vec<(Certificate, PrivateKey)>, ManageError> {
+    let mut database = Database::open(path)?;
+    let mut issuers = Vec::new();
+    'rows: loop {
+        let rows = database.next_rows()?;
+        if rows.is_empty() {
+            break;
+        }
+        for (prefix, row) in rows {
+            match row {
+                Row::Issuer(row) if prefix == Prefix::Services => {
+                    let place = path.display().to_string();
+                    let certificate = Certificate::from_pem(&row.certificate)
+                        .map_err(|source| ManageError::Certificate { place: place.clone(), source })?;
+                    let key = PrivateKey::from_pem(&String::from_utf8_lossy(row.key.expose()))
+                        .map_err(|source| ManageError::PrivateKey { place, source })?;
+                    issuers.push((certificate, key));
+                }
+                Row::Issuer(_) => {}
+                // Issuers come first.
+                Row::Certificate(_) | Row::Revoked(_) | Row::Count(_) => break 'rows,
+            }
+        }
+    }
+    issuers.sort_by_key(|(certificate, _)| certificate.not_after());
+    Ok(issuers)
+}
+
+/// A passphrase that was said twice.
+async fn new_passphrase() -> Result<Secret<Vec<u8>>, ManageError> {
+    loop {
+        let once = passphrase::ask("CA export passphrase: ").await.map_err(ManageError::Passphrase)?;
+        let again = passphrase::ask("             (again): ").await.map_err(ManageError::Passphrase)?;
+        if once != again {
+            let told = output::data("Error: Input does not match, retrying\n");
+            told.map_err(ManageError::Output)?;
+        } else if once.expose().is_empty() {
+            return Err(ManageError::NoPassphrase);
+        } else {
+            return Ok(once);
+        }
+    }
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Half of it is nothing.
+        let _ = std::fs::remove_file(path);
+    }
+    written?;
+    File::open(folder_of(path))?.sync_all()
+}
