@@ -70,9 +70,9 @@ impl Signed {
     /// Whether it was signed with `key`.
     #[must_use]
     pub fn is_by(&self, key: &PublicKey) -> bool {
-        BASE64
-            .decode(&self.signature)
-            .is_ok_and(|signature| key.verify_statement(Digest::Sha256, self.text.as_bytes(), &signature).is_ok())
+        BASE64.decode(&self.signature).is_ok_and(|signature| {
+            key.verify_statement(Digest::Sha256, self.text.as_bytes(), &signature).is_ok()
+        })
     }
 
     /// The hash of its text.

@@ -188,10 +188,9 @@ mod tests {
             .map(|number| {
                 let bytes: Vec<_> =
                     (0..3).map(|place| format!("event {}", number * 3 + place).into_bytes()).collect();
-                let events = (0..3).zip(&bytes).map(|(place, bytes)| EventMark {
-                    id: id(number * 3 + place),
-                    digest: Hash::of(bytes),
-                });
+                let events = (0..3)
+                    .zip(&bytes)
+                    .map(|(place, bytes)| EventMark { id: id(number * 3 + place), digest: Hash::of(bytes) });
                 let at_milliseconds = 1_700_000_001_000;
                 let link = Link {
                     number,
@@ -248,7 +247,9 @@ mod tests {
             check(&key, None, &chain, None).unwrap_err()
         };
         // Any bit of any link.
-        for (number, place) in (0..whole.len()).flat_map(|n| (0..whole[n].0.text.len()).map(move |at| (n, at))) {
+        for (number, place) in
+            (0..whole.len()).flat_map(|n| (0..whole[n].0.text.len()).map(move |at| (n, at)))
+        {
             let error = tampered(&|chain| {
                 let mut text = std::mem::take(&mut chain[number].0.text).into_bytes();
                 text[place] ^= 1;
@@ -313,13 +314,8 @@ mod tests {
     fn what_came_long_after_it_says_is_named() {
         let key = PrivateKey::generate(KeySpec::Ed25519).unwrap();
         let events = vec![EventMark { id: id(0), digest: Hash::of(b"late") }];
-        let link = Link {
-            number: 1,
-            previous: Hash::NONE,
-            at_milliseconds: 1_700_000_600_001,
-            total: 1,
-            events,
-        };
+        let link =
+            Link { number: 1, previous: Hash::NONE, at_milliseconds: 1_700_000_600_001, total: 1, events };
         let chain = vec![(Signed::new(link.text(), &key), vec![Some(b"late".to_vec())])];
         let summary = check(&key, None, &chain, None).unwrap();
         assert_eq!((summary.late, summary.late_named), (1, vec![id(0)]));
