@@ -16,6 +16,7 @@ mod filter;
 mod fleet;
 mod ini;
 mod issuance;
+mod link;
 pub mod mutate;
 mod pem;
 mod private_key;
@@ -39,7 +40,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     Target { name: "pem", seeds: "pem", run: pem::run, costs: 1 },
     Target { name: "request", seeds: "request", run: request::run, costs: 1 },
     Target { name: "certificate", seeds: "certificate", run: certificate::run, costs: 1 },
@@ -55,6 +56,7 @@ pub const TARGETS: [Target; 15] = [
     Target { name: "ini", seeds: "ini", run: ini::run, costs: 1 },
     Target { name: "signature", seeds: "signature", run: signature::run, costs: 1 },
     Target { name: "tar", seeds: "tar", run: tar::run, costs: 8 },
+    Target { name: "link", seeds: "link", run: link::run, costs: 1 },
 ];
 
 /// Runs the target called `name` on `data`.

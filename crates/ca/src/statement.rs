@@ -1,7 +1,7 @@
 //! Signed statements: how a holder proves possession of a key without TLS, and how one CA certificate
 //! vouches for the next.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use identity::Principal;
 use x509::{Certificate, Digest, PublicKey};

@@ -4,8 +4,8 @@
 //! it is at the desk decides for all who wait, and one commit stores everything: requests, certificates,
 //! counters, events. A certificate whose request turns out to be held is thrown away unseen.
 
+use core::net::IpAddr;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::net::IpAddr;
 
 use futures_channel::oneshot;
 use futures_util::future::join_all;

@@ -6,13 +6,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ::cli::{ca, cache, fleet, trust};
+use ::cli::{audit as audits, ca, cache, fleet, trust};
 use base::{Clock, Entropy, Explain, report};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 use sd_notify::NotifyState;
 use serde_json::{Value, json};
 
+use crate::audit;
 use crate::compat::commissaire::import;
 use crate::face::Face;
 use crate::settings::{Config, Problem, Settings, Surroundings, reference, shown, with_flags};
@@ -117,7 +118,7 @@ pub fn command() -> Command {
                 .disable_help_subcommand(true),
         );
     // What operators type all day needs no `fleet` before it.
-    trust::with_noun(cache::with_noun(ca::with_noun(fleet::with_nouns(provost))))
+    audit::with_store(audits::with_noun(trust::with_noun(cache::with_noun(ca::with_noun(fleet::with_nouns(provost))))))
         .subcommand(config)
         .subcommand(
             Command::new("store")
@@ -180,6 +181,10 @@ fn dispatch(line: &ArgMatches) -> ExitCode {
             cache::run(line, Surroundings::of_process().data(), Clock::system(), Entropy::system())
         }
         noun if trust::is_noun(noun) => trust::run(line, Surroundings::of_process().data()),
+        noun if audits::is_noun(noun) => match audit::store_to_verify(matches) {
+            Some(wanted) => audit::verify(&wanted, Surroundings::of_process().data()),
+            None => audits::run(line, Surroundings::of_process().data(), &Clock::system()),
+        },
         "config" => match matches.subcommand() {
             Some(("check", matches)) => check(matches),
             Some(("import", matches)) => import_settings(matches),

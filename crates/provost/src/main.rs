@@ -7,6 +7,7 @@
 
 mod another_cache;
 mod artifacts;
+mod audit;
 mod caucased;
 mod cli;
 mod client_file;

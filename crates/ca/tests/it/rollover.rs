@@ -60,11 +60,32 @@ impl Holder {
 /// rollover: trusting one live CA certificate always suffices.
 #[test]
 fn rollover_strands_no_holder() {
+    let (renewals, anchors) = play(4 * 365, None);
+    assert!(renewals > 50 * 20, "{renewals} renewals");
+    assert!(anchors >= 8, "{anchors} CA certificates");
+}
+
+/// The same when somebody begins a rollover again and again, as soon as that may be done.
+#[test]
+fn rollovers_that_begin_early_strand_no_holder() {
+    let (_, anchors) = play(500, Some(10));
+    assert!(anchors >= 5, "{anchors} CA certificates, of which two would do");
+}
+
+/// Lives through `days` with up to 50 holders, and begins a rollover every so many days. How often they renewed, and how
+/// many CA certificates there were.
+fn play(days: i64, rotated_every: Option<i64>) -> (usize, usize) {
     let world = World::new(services());
     let mut holders: Vec<Holder> = Vec::new();
     let (mut renewals, mut anchors_seen) = (0, std::collections::HashSet::new());
-    for day in 0..4 * 365 {
+    for day in 0..days {
         world.clock.advance(Span::days(1));
+        if rotated_every.is_some_and(|every| day % every == 1) {
+            match block_on(world.authority.rotate(permit(), false)) {
+                Ok(_) | Err(ca::RotateError::UnderWay { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
         // One comes every other day, so that they renew on all days alike.
         if day % 2 == 0 && holders.len() < 50 {
             holders.push(Holder::new(&world, holders.len()));
@@ -92,8 +113,7 @@ fn rollover_strands_no_holder() {
             x509::verify(&holder.certificate, &verifier.trusted, world.now()).unwrap();
         }
     }
-    assert!(renewals > 50 * 20, "{renewals} renewals");
-    assert!(anchors_seen.len() >= 8, "{} CA certificates", anchors_seen.len());
+    (renewals, anchors_seen.len())
 }
 
 /// The contract's timeline for the default life: CA1 signs until day 279, CA2 is there from day 186.

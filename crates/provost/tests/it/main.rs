@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "in a program `pub` is what a module offers to the other modules")]
 
 mod audit;
+mod audit_commands;
 mod broken;
 mod ca_commands;
 mod ca_watch;

@@ -19,6 +19,8 @@ const LINKS: char = 'l';
 const LINKS_MAX: usize = 20;
 /// The longest words that are looked for, in characters.
 const WORDS_MAX: usize = 200;
+/// How a moment is written.
+const FORM: &str = "0000-00-00T00:00:00Z";
 
 impl V1 {
     pub(super) async fn audit_events(&self, asked: Asked) -> Result<Answer, Refusal> {
@@ -97,12 +99,18 @@ fn link(link: AuditLink) -> wire::AuditLink {
 /// In milliseconds.
 fn moment(asked: &Asked, parameter: Parameter) -> Result<Option<i64>, Refusal> {
     let Some(text) = asked.one(parameter)? else { return Ok(None) };
-    let at = Timestamp::from_rfc3339(text);
-    let no_moment = || {
-        let detail = format!("`{}` is no time in UTC: 2026-11-22T10:05:00Z", parameter.name());
-        Refusal::malformed(detail)
-    };
-    Ok(Some(at.ok_or_else(no_moment)?.as_unix().saturating_mul(1_000)))
+    let no_moment = || format!("`{}` is no time in UTC: 2026-11-22T10:05:00Z", parameter.name());
+    let is_of_form = text.len() == FORM.len()
+        && text.bytes().zip(FORM.bytes()).all(|(found, form)| match form {
+            b'0' => found.is_ascii_digit(),
+            form => found == form,
+        });
+    if !is_of_form {
+        return Err(Refusal::malformed(no_moment()));
+    }
+    // There are days that no month has.
+    let at = Timestamp::from_rfc3339(text).ok_or_else(|| Refusal::unfit(no_moment()))?;
+    Ok(Some(at.as_unix().saturating_mul(1_000)))
 }
 
 fn words(asked: &Asked, parameter: Parameter) -> Result<Option<String>, Refusal> {

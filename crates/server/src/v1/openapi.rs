@@ -195,14 +195,8 @@ fn query_parameter(parameter: Parameter) -> Value {
             "With `If-None-Match`: how many seconds to wait for another one",
             json!({ "type": "integer", "minimum": 1, "maximum": wire::WAIT_SECONDS_MAX }),
         ),
-        Parameter::Since => (
-            "Events from then on",
-            json!({ "type": "string", "pattern": wire::rules::UTC, "format": "date-time" }),
-        ),
-        Parameter::Until => (
-            "Events before then",
-            json!({ "type": "string", "pattern": wire::rules::UTC, "format": "date-time" }),
-        ),
+        Parameter::Since => ("Events from then on", json!({ "type": "string", "pattern": wire::rules::UTC })),
+        Parameter::Until => ("Events before then", json!({ "type": "string", "pattern": wire::rules::UTC })),
         Parameter::What => ("Events with these words in what happened, whatever their case", text),
         Parameter::About => ("Events with these words in what it happened to, whatever their case", text),
         Parameter::By => ("Events with these words in who did it, whatever their case", text),
