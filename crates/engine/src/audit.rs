@@ -1,7 +1,7 @@
 //! The history, linked so that it cannot be rewritten unseen ([`chain`]).
 //!
 //! A commit does not wait for the link that will cover its events, and several processes may commit at once. Links are
-//! added shortly after, by whoever has the claim on the history:
+//! added shortly after, some times a second at most however much happens:
 //!
 //! ```text
 //! /history/<when>-<chance>     an event, in the batch that makes it true
@@ -55,6 +55,8 @@ const HEAD: &str = "head";
 const ANCHOR: &str = "anchor";
 /// What the signing key is sealed about.
 const KEY_ABOUT: &str = "/audit/key";
+/// How many links are put in one commit: each has some ten kilobytes, and what is linked waits for no more than one.
+const LINKS_TOGETHER: usize = 40;
 /// How often something is tried that another process may have done meanwhile.
 const ATTEMPTS_MAX: usize = 5;
 
@@ -151,6 +153,8 @@ pub struct Audit {
     tables: Tables,
     history: Prefix,
     key: OnceLock<PrivateKey>,
+    /// Taken by whoever links, so that those in this process do not stand in each other's way.
+    linking: tokio::sync::Mutex<()>,
     /// The revision up to which everything was seen to be linked.
     position: Mutex<Revision>,
     /// The last link that was seen.
@@ -176,6 +180,7 @@ impl Audit {
             entropy,
             history: History::prefix(),
             key: OnceLock::new(),
+            linking: tokio::sync::Mutex::default(),
             position: Mutex::new(Revision(0)),
             seen: Mutex::new(Head::NONE),
         })
@@ -187,6 +192,20 @@ impl Audit {
     /// # Errors
     /// [`AuditError`]; what is linked by then is linked.
     pub async fn link(&self, stop: &Stop) -> Result<usize, AuditError> {
+        let _linking = self.linking.lock().await;
+        let mut attempts = 1;
+        loop {
+            match self.try_link(stop).await {
+                // Another process was faster: what is left is what came since.
+                Err(AuditError::Commit(CommitError::Conflict { .. })) if attempts < ATTEMPTS_MAX => {
+                    attempts += 1
+                }
+                linked => return linked,
+            }
+        }
+    }
+
+    async fn try_link(&self, stop: &Stop) -> Result<usize, AuditError> {
         let mut head = self.load_head().await?;
         self.look_whether_receded(head.head)?;
         let position = *lock(&self.position);
@@ -195,7 +214,7 @@ impl Audit {
         if !events.is_empty() {
             let (key, before) = (self.signing_key().await?.clone(), head.upto);
             let key_at = self.version_of(&self.tables.key.key(KEY)?).await?;
-            for some in events.chunks(EVENTS_MAX) {
+            for some in events.chunks(EVENTS_MAX * LINKS_TOGETHER) {
                 if stop.is_asked() {
                     return Ok(done);
                 }
@@ -204,42 +223,43 @@ impl Audit {
                     true => (upto, Vec::new()),
                     false => fresh::reached(&events, done, before),
                 };
-                head = self.put_link((&key, key_at), &head, some, reached).await?;
+                head = self.put_links((&key, key_at), &head, some, reached).await?;
             }
         }
         *lock(&self.position) = upto;
         Ok(done)
     }
 
-    /// One link, and the head that says so: up to which revision all is linked then, and what else.
-    async fn put_link(
+    /// Links, and the head that says so: up to which revision all is linked then, and what else.
+    async fn put_links(
         &self,
         (key, key_at): (&PrivateKey, Option<Version>),
         before: &Loaded,
         events: &[fresh::Event],
         (upto, also): (Revision, Vec<String>),
     ) -> Result<Loaded, AuditError> {
-        let number = before.head.number + 1;
-        let total = before.total + events.len() as u64;
-        let link = Link {
-            number,
-            previous: before.head.hash,
-            at_milliseconds: self.clock.now_milliseconds(),
-            total,
-            events: events.iter().map(|event| event.mark.clone()).collect(),
-        };
-        let signed = Signed::new(link.text(), key);
-        let head = Head { number, hash: signed.hash() };
+        let (mut head, mut total, mut batch) = (before.head, before.total, Batch::new());
+        for some in events.chunks(EVENTS_MAX) {
+            total += some.len() as u64;
+            let link = Link {
+                number: head.number + 1,
+                previous: head.hash,
+                at_milliseconds: self.clock.now_milliseconds(),
+                total,
+                events: some.iter().map(|event| event.mark.clone()).collect(),
+            };
+            let signed = Signed::new(link.text(), key);
+            head = Head { number: link.number, hash: signed.hash() };
+            self.tables.link.create(&mut batch, &link_id(head.number), &SignedRecord::of(&signed))?;
+        }
         let record = HeadRecord {
-            number,
+            number: head.number,
             hash: head.hash.to_string(),
             total,
             upto: upto.0,
             also: also.clone(),
             key_at: key_at.map_or(0, |Version(revision)| revision.0),
         };
-        let mut batch = Batch::new();
-        self.tables.link.create(&mut batch, &link_id(number), &SignedRecord::of(&signed))?;
         self.tables.head.put_over(&mut batch, HEAD, &record, before.version)?;
         let version = Some(Version(self.engine.commit(batch).await?));
         *lock(&self.seen) = head;

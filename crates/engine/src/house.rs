@@ -27,7 +27,7 @@ use crate::reactions::OwnTrust;
 use crate::reconciler::{self, Reconciler};
 use crate::reconcilers::{
     Certificates, CollectArtifacts, EndIdleUploads, LinkHistory, OnAnchors, OnIdentity, Rollover,
-    ScrubArtifacts, ServerCertificate, TellRefusals, TrimHistory, VoidSerials, WriteUses,
+    ScrubArtifacts, ServerCertificate, TellRefusals, TrimHistory, TrimLinked, VoidSerials, WriteUses,
 };
 use crate::refusals::Refusals;
 use crate::seal;
@@ -330,8 +330,10 @@ impl House {
         let (name, history) = ("history of trust", Trust::places_history(&house.engine)?);
         let clock_of_places = clock.clone();
         house.start(&claims, Box::new(TrimHistory { name, history, retention, clock: clock_of_places }));
-        let linked = LinkHistory::new(house.audit.clone(), house.fleet.clone(), retention, clock);
-        house.start(&claims, Box::new(linked));
+        let (audit, fleet) = (house.audit.clone(), house.fleet.clone());
+        let is_shared = house.engine.is_shared();
+        house.start(&claims, Box::new(LinkHistory { audit: audit.clone(), is_shared, clock: clock.clone() }));
+        house.start(&claims, Box::new(TrimLinked { audit, fleet, retention, clock }));
         Ok(house)
     }
 

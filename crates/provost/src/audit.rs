@@ -45,10 +45,10 @@ enum AuditError {
     Open(#[from] store::OpenError),
     #[error(transparent)]
     Seal(#[from] store::SealError),
-    #[error("the history is not what it was: {0}")]
+    #[error("the history is not found to be what it was")]
     Verify(#[from] VerifyError),
-    #[error("the history is not what it was: {0}")]
-    Key(Broken),
+    #[error("the history is not found to be what it was")]
+    Key(#[source] Broken),
     #[error("could not start the runtime")]
     Runtime(#[source] io::Error),
     #[error("could not write the result")]

@@ -14,7 +14,7 @@ pub(super) enum AuditCommandError {
     #[error(transparent)]
     Asked(#[from] CommandError),
     /// The history is not what it was.
-    #[error("the history is not what it was: {0}")]
+    #[error("the history is not what it was")]
     Broken(#[from] chain::Broken),
     /// Nothing is linked, so nothing can be checked.
     #[error("nothing of the history is linked yet")]

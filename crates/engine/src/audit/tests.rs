@@ -247,11 +247,12 @@ fn what_is_dropped_leaves_an_anchor() {
 /// Whoever links dies at each of its commits, which was done or was not, and another goes on.
 #[test]
 fn who_dies_at_a_commit_is_gone_on_for() {
-    // The key, and three links.
-    for (died_at, is_done) in (0..4).flat_map(|at| [(at, false), (at, true)]) {
+    // The key, and two commits of links, of which the first parts what came together.
+    for (died_at, is_done) in (0..3).flat_map(|at| [(at, false), (at, true)]) {
         let world = World::new();
-        world.happen(100, 0);
-        world.happen(100, -5);
+        for _ in 0..41 {
+            world.happen(100, 0);
+        }
         world.happen(20, 5);
         let (reached, dies) = (Arc::new(Mutex::new(0)), world.another());
         for _ in 0..died_at {
@@ -267,8 +268,8 @@ fn who_dies_at_a_commit_is_gone_on_for() {
         drop(dies);
         block_on(world.another().link(&Stop::new())).unwrap();
         let checked = world.verify(None).unwrap();
-        assert_eq!((checked.summary.events, checked.not_linked), (220, 0), "{died_at} {is_done}");
-        assert_eq!(checked.summary.links, 3);
+        assert_eq!((checked.summary.events, checked.not_linked), (4_120, 0), "{died_at} {is_done}");
+        assert_eq!(checked.summary.links, 43);
     }
 }
 
@@ -300,10 +301,6 @@ fn of_two_that_link_at_once_one_does_it() {
     world.store.before_next_commit(async move {
         assert_eq!(rival.link(&Stop::new()).await.unwrap(), 3);
     });
-    assert!(matches!(
-        block_on(world.audit.link(&Stop::new())),
-        Err(AuditError::Commit(CommitError::Conflict { .. }))
-    ));
     assert_eq!(world.link(), 0);
     world.happen(1, 0);
     assert_eq!(world.link(), 1);

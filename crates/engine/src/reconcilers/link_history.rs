@@ -1,80 +1,42 @@
-//! Links what happened, soon after it did; keeps the history within its bounds of age and count; and forgets operations
-//! that ended before it begins.
+//! Links what happened, soon after it did.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Clock, Span, Timestamp};
-use fleet::Fleet;
+use base::{Clock, Span};
 use futures_util::future::BoxFuture;
 
 use crate::audit::Audit;
 use crate::reconciler::{Next, Reconciler, StepError};
 use crate::tasks::Stop;
 
-/// How often it is looked at what is too old.
+/// How often it is looked without a hint.
 const EVERY: Span = Span::seconds(3_600);
 /// How far apart links are made at least, where much happens: so long at most an event has none.
 const LINKS_APART: Duration = Duration::from_millis(500);
 
 pub(crate) struct LinkHistory {
-    audit: Arc<Audit>,
-    /// Whose old operations are forgotten with it.
-    fleet: Arc<Fleet>,
-    retention: store::Retention,
-    clock: Clock,
-    /// When to look next at what is too old.
-    trim_at: Option<Timestamp>,
-}
-
-impl LinkHistory {
-    pub(crate) fn new(
-        audit: Arc<Audit>,
-        fleet: Arc<Fleet>,
-        retention: store::Retention,
-        clock: Clock,
-    ) -> Self {
-        Self { audit, fleet, retention, clock, trim_at: None }
-    }
-
-    async fn trim(&self, stop: &Stop) -> Result<(), StepError> {
-        let dropped = self.audit.trim(self.retention, stop).await?;
-        if dropped > 0 {
-            tracing::info!(dropped, "events dropped from the history");
-        }
-        self.audit.tell().await;
-        let mut from = None;
-        while !stop.is_asked() {
-            from = self.fleet.drop_ended_operations(self.retention.age, from).await?;
-            if from.is_none() {
-                break;
-            }
-        }
-        Ok(())
-    }
+    pub(crate) audit: Arc<Audit>,
+    /// Whether other processes may do the same.
+    pub(crate) is_shared: bool,
+    pub(crate) clock: Clock,
 }
 
 impl Reconciler for LinkHistory {
     fn name(&self) -> &'static str {
-        "history"
+        "links of the history"
     }
 
     fn step<'a>(&'a mut self, stop: &'a Stop) -> BoxFuture<'a, Result<Next, StepError>> {
         Box::pin(async move {
             self.audit.link(stop).await?;
-            let now = self.clock.now();
-            // A clock that was set back must not put it off.
-            let due = self.trim_at.filter(|at| now < *at && *at <= now + EVERY);
-            let at = match due {
-                Some(at) => at,
-                None => {
-                    self.trim(stop).await?;
-                    now + EVERY
-                }
-            };
-            self.trim_at = Some(at);
-            Ok(Next::At(at))
+            Ok(Next::At(self.clock.now() + EVERY))
         })
+    }
+
+    /// Where nobody else can be at it, it is not worth two more commits for each link to say who is.
+    fn is_own(&self) -> bool {
+        !self.is_shared
     }
 
     fn hints_apart(&self) -> Duration {
@@ -84,50 +46,5 @@ impl Reconciler for LinkHistory {
     /// Whatever happened is an event.
     fn cares(&self, _: &str) -> bool {
         true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use base::{Entropy, Timestamp};
-    use fleet::{Expected, Ground, NewCluster, OperationKind, Plan, Policy};
-    use identity::Permit;
-    use store::{Memory, SealingKey};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn operations_that_ended_long_ago_are_forgotten() {
-        let store = Arc::new(Memory::new());
-        let (clock, entropy) = (Clock::manual(Timestamp::from_unix(1_790_000_000)), Entropy::seeded(3));
-        let sealing = Arc::new(SealingKey::generate(&entropy));
-        let ground = Ground {
-            engine: store.clone(),
-            sealing: sealing.clone(),
-            clock: clock.clone(),
-            entropy: entropy.clone(),
-        };
-        let fleet = Arc::new(Fleet::open(ground).await.unwrap());
-        let web = "web".parse().unwrap();
-        fleet.put_cluster(Permit::house(), &web, &NewCluster::default(), Expected::Anything).await.unwrap();
-        let audit = Audit::new(store, sealing, clock.clone(), entropy).unwrap();
-        let retention = store::Retention { age: Span::days(400), count: 100 };
-        let (fleet, audit) = (fleet.clone(), Arc::new(audit));
-        let mut trim = LinkHistory::new(audit, fleet.clone(), retention, clock.clone());
-        let mut latest = None;
-        for _ in 0..3 {
-            // There are no hosts, so each is over at once.
-            let policy = Policy::default();
-            latest = Some(fleet.start_with(Permit::house(), &web, &Plan::Restart, &policy).await.unwrap().id);
-            clock.advance(Span::days(1));
-        }
-        let left = async || fleet.rollouts(Permit::house(), &web).await.unwrap();
-        trim.step(&Stop::new()).await.unwrap();
-        assert_eq!(left().await.len(), 3);
-        clock.advance(Span::days(400));
-        trim.step(&Stop::new()).await.unwrap();
-        let left: Vec<_> = left().await.into_iter().map(|rollout| rollout.id).collect();
-        assert_eq!(left, Vec::from_iter(latest), "but for the latest");
-        assert!(fleet.operation(Permit::house(), &web, OperationKind::Restart).await.is_ok());
     }
 }
