@@ -238,7 +238,7 @@ fn a_rollover_that_was_begun_early_strands_nobody() {
         while world.now() <= begun.signs_after + Span::days(2) {
             let asker = Asker::new(&format!("day {day}"));
             let id = world.submit(&asker).unwrap();
-            let certificate = world.certificate(id).map_or_else(|| world.approve(id).unwrap(), |found| found);
+            let certificate = world.certificate(id).unwrap_or_else(|| world.approve(id).unwrap());
             let is_next = x509::verify(&certificate, std::slice::from_ref(&next), world.now()).is_ok();
             assert_eq!(is_next, world.now() > begun.signs_after, "day {day} after {begun_after}");
             signers.push(is_next);
