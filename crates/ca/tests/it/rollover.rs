@@ -88,7 +88,12 @@ fn play(days: i64, rotated_every: Option<i64>) -> (usize, usize) {
         }
         // One comes every other day, so that they renew on all days alike.
         if day % 2 == 0 && holders.len() < 50 {
-            holders.push(Holder::new(&world, holders.len()));
+            let mut holder = Holder::new(&world, holders.len());
+            if rotated_every.is_some() {
+                // As stock clients do when they first come: one may come while another certificate waits to sign.
+                holder.learn(&world);
+            }
+            holders.push(holder);
         }
         for (number, holder) in holders.iter_mut().enumerate() {
             renewals += usize::from(holder.renew_if_due(&world, number));
