@@ -427,6 +427,16 @@ def backups():
         write('dump', 'whole', b''.join(storage.dumpIterator()))
     (HERE / 'backup.key.pem').write_bytes(
         user.private_bytes(PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
+def links():
+    digest = lambda text: hashlib.sha256(text).hexdigest()
+    link = (
+        f'provost-audit-link 1\nnumber 51\nprevious {digest(b"0")}\nat 1700000000999\ntotal 4802\n'
+        f'event {digest(b"1")} 00000001700000000123-910a2dec89025cc1\n'
+        f'event {digest(b"2")} 00000001700000000124-0badc0de0badc0de\n'
+    )
+    anchor = f'provost-audit-anchor 1\nnumber 50\nhash {digest(b"0")}\nat 1700000000999\ntotal 4800\n'
+    for index, text in enumerate((link, anchor, f'50:{digest(b"0")}', f'AAAA\n{link}')):
+        write('link', f'{index:02}', text)
 
 
 requests()
@@ -445,3 +455,4 @@ tars()
 pem_blocks()
 databases()
 backups()
+links()

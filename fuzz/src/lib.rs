@@ -20,6 +20,7 @@ mod filter;
 mod fleet;
 mod ini;
 mod issuance;
+mod link;
 pub mod mutate;
 mod pem;
 mod private_key;
@@ -43,7 +44,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 20] = [
     Target { name: "pem", seeds: "pem", run: pem::run, costs: 1 },
     Target { name: "request", seeds: "request", run: request::run, costs: 1 },
     Target { name: "certificate", seeds: "certificate", run: certificate::run, costs: 1 },
@@ -63,6 +64,7 @@ pub const TARGETS: [Target; 19] = [
     Target { name: "database", seeds: "database", run: database::run, costs: 40 },
     Target { name: "backup", seeds: "backup", run: backup::run, costs: 20 },
     Target { name: "dump", seeds: "dump", run: dump::run, costs: 20 },
+    Target { name: "link", seeds: "link", run: link::run, costs: 1 },
 ];
 
 /// Runs the target called `name` on `data`.

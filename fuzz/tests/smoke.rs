@@ -60,4 +60,4 @@ macro_rules! targets {
     };
 }
 
-targets! { pem request certificate revocation_list private_key envelope web fleet sign_in issuance entry filter ini signature archive tar database backup dump }
+targets! { pem request certificate revocation_list private_key envelope web fleet sign_in issuance entry filter ini signature archive tar database backup dump link }

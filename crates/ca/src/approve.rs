@@ -110,7 +110,9 @@ impl Authority {
             let mut batch = Batch::new();
             self.stage_no_longer_pending(&mut batch, id, pending.version).await?;
             self.delete_request(&mut batch, id, &request.record)?;
-            self.record_event(&mut batch, &Happened::Rejected { id }, Some(permit.by()))?;
+            let key_id =
+                stored_request(&request.record, id).ok().map(|csr| csr.public_key().key_id().to_string());
+            self.record_event(&mut batch, &Happened::Rejected { id, key_id }, Some(permit.by()))?;
             match self.commit(batch).await {
                 Ok(_) => {
                     let by = permit.by();

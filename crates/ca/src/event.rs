@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use base::Clock;
+use base::{Clock, Timestamp};
 use identity::Principal;
 use store::Event;
 use x509::{Certificate, Serial};
 
 use crate::authority::AuthorityName;
 use crate::issue::Mark;
+use crate::record::CrlRecord;
 use crate::request::RequestId;
 
 /// What the history says when there is a new CA certificate.
@@ -23,6 +24,12 @@ pub(crate) enum Happened<'a> {
     },
     Rejected {
         id: RequestId,
+        /// Where the request could be read.
+        key_id: Option<String>,
+    },
+    /// These may be signed under from now on.
+    Reserved {
+        serials: &'a [Serial],
     },
     /// Also that it was asked for, unless that was told before.
     Issued {
@@ -36,7 +43,13 @@ pub(crate) enum Happened<'a> {
     },
     Revoked {
         serial: &'a Serial,
+        /// Where it was shown.
+        certificate: Option<&'a Certificate>,
+        /// The number of the lists that have it.
+        number: u64,
     },
+    /// Lists of this number and date may be signed from now on.
+    ListsDated(CrlRecord),
     IssuerMade {
         certificate: &'a Certificate,
     },
@@ -44,6 +57,14 @@ pub(crate) enum Happened<'a> {
     IssuerBrought {
         certificate: &'a Certificate,
     },
+    /// One that has expired is gone, and its key.
+    IssuerDeleted {
+        certificate: &'a Certificate,
+    },
+}
+
+fn texts(serials: &[Serial]) -> String {
+    serials.iter().map(Serial::to_string).collect::<Vec<_>>().join(" ")
 }
 
 impl Happened<'_> {
@@ -56,23 +77,54 @@ impl Happened<'_> {
                 fact("key_id", (*key_id).to_owned());
                 ("request submitted", format!("{authority} request {id}"))
             }
-            Self::Rejected { id } => ("request rejected", format!("{authority} request {id}")),
+            Self::Rejected { id, key_id } => {
+                if let Some(key_id) = key_id {
+                    fact("key_id", key_id.clone());
+                }
+                ("request rejected", format!("{authority} request {id}"))
+            }
+            Self::Reserved { serials } => {
+                fact("reserved", texts(serials));
+                ("serials reserved", format!("{authority} authority"))
+            }
             Self::Issued { id, certificate, serial, mark } => {
                 fact("serial", serial.to_string());
                 fact("key_id", certificate.public_key().key_id().to_string());
                 fact("automatic", (*mark == Mark::Automatic).to_string());
+                if *mark == Mark::Carried {
+                    fact("renewal", true.to_string());
+                }
+                fact("sha256", base::hex::encode(&certificate.fingerprint()));
                 fact("not_after", certificate.not_after().to_string());
                 ("certificate issued", format!("{authority} request {id}"))
             }
             Self::Voided { serials } => {
-                let serials: Vec<String> = serials.iter().map(Serial::to_string).collect();
-                fact("serials", serials.join(" "));
+                fact("serials", texts(serials));
                 ("reserved serials voided", format!("{authority} authority"))
             }
-            Self::Revoked { serial } => ("certificate revoked", format!("{authority} serial {serial}")),
+            Self::Revoked { serial, certificate, number } => {
+                if let Some(certificate) = certificate {
+                    fact("key_id", certificate.public_key().key_id().to_string());
+                    fact("sha256", base::hex::encode(&certificate.fingerprint()));
+                    fact("subject", certificate.subject().to_string());
+                }
+                fact("list_number", number.to_string());
+                ("certificate revoked", format!("{authority} serial {serial}"))
+            }
+            Self::ListsDated(CrlRecord { number, this_update }) => {
+                fact("list_number", number.to_string());
+                fact("this_update", Timestamp::from_unix(*this_update).to_string());
+                ("revocation lists dated", format!("{authority} authority"))
+            }
+            Self::IssuerDeleted { certificate } => {
+                fact("not_after", certificate.not_after().to_string());
+                fact("sha256", base::hex::encode(&certificate.fingerprint()));
+                ("CA certificate deleted", format!("{authority} authority"))
+            }
             Self::IssuerMade { certificate } | Self::IssuerBrought { certificate } => {
                 fact("not_before", certificate.not_before().to_string());
                 fact("not_after", certificate.not_after().to_string());
+                fact("key_id", certificate.public_key().key_id().to_string());
                 fact("sha256", base::hex::encode(&certificate.fingerprint()));
                 let what = match self {
                     Self::IssuerBrought { .. } => "CA certificate imported",

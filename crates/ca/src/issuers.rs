@@ -15,6 +15,35 @@ use crate::record::IssuerRecord;
 use crate::rollover;
 use crate::service::{ATTEMPTS_MAX, Authority, DOUBTS_MAX};
 
+/// Why no CA certificate was made, as far as is known.
+pub(crate) enum MakeError {
+    /// None was.
+    Issue(IssueError),
+    /// This one was, or was not: the answer was lost.
+    Unknown { made: Certificate, source: CommitError },
+}
+
+impl From<IssueError> for MakeError {
+    fn from(error: IssueError) -> Self {
+        Self::Issue(error)
+    }
+}
+
+impl From<store::Error> for MakeError {
+    fn from(error: store::Error) -> Self {
+        Self::Issue(error.into())
+    }
+}
+
+impl From<MakeError> for IssueError {
+    fn from(error: MakeError) -> Self {
+        match error {
+            MakeError::Issue(error) => error,
+            MakeError::Unknown { source, .. } => source.into(),
+        }
+    }
+}
+
 impl Authority {
     fn held_issuers(&self, now: Timestamp) -> Option<Arc<Vec<Issuer>>> {
         let issuers = self.held.issuers()?;
@@ -60,11 +89,11 @@ impl Authority {
             let since = self.held.begin();
             let (issuers, next_id) = self.load_issuers(now).await?;
             if rollover::needs_successor(&issuers, self.profile.leaf_life, now) {
-                match self.make_issuer(issuers.last(), next_id, now).await {
+                match self.make_issuer(issuers.last(), next_id, now, &Principal::house()).await {
                     // Another process made it first: read again what it made.
-                    Ok(()) | Err(IssueError::Store(CommitError::Conflict { .. })) => {}
-                    Err(IssueError::Store(CommitError::Unknown { .. })) if doubts < DOUBTS_MAX => doubts += 1,
-                    Err(error) => return Err(error),
+                    Ok(_) | Err(MakeError::Issue(IssueError::Store(CommitError::Conflict { .. }))) => {}
+                    Err(MakeError::Unknown { .. }) if doubts < DOUBTS_MAX => doubts += 1,
+                    Err(error) => return Err(error.into()),
                 }
                 self.held.forget();
                 continue;
@@ -76,7 +105,7 @@ impl Authority {
         Err(IssueError::NoActiveIssuer)
     }
 
-    async fn load_issuers(&self, now: Timestamp) -> Result<(Vec<Issuer>, u32), IssueError> {
+    pub(crate) async fn load_issuers(&self, now: Timestamp) -> Result<(Vec<Issuer>, u32), IssueError> {
         let mut issuers = Vec::new();
         let mut next_id = 1;
         for (id, loaded) in self.tables.issuer.all().await? {
@@ -85,7 +114,7 @@ impl Authority {
             let certificate = Certificate::from_pem(loaded.record.certificate.as_bytes())
                 .map_err(|error| unusable(error.to_string()))?;
             if certificate.not_after() < now {
-                self.delete_issuer(&id, loaded.version).await?;
+                self.delete_issuer(&id, &certificate, loaded.version).await?;
                 continue;
             }
             if !self.is_meant(&certificate) {
@@ -113,9 +142,15 @@ impl Authority {
         self.profile.issuer_extensions.iter().all(|asked| certificate.extensions().contains(asked))
     }
 
-    async fn delete_issuer(&self, id: &str, version: Version) -> Result<(), IssueError> {
+    async fn delete_issuer(
+        &self,
+        id: &str,
+        certificate: &Certificate,
+        version: Version,
+    ) -> Result<(), IssueError> {
         let mut batch = Batch::new();
         self.tables.issuer.remove(&mut batch, id, version)?;
+        self.record_event(&mut batch, &Happened::IssuerDeleted { certificate }, Some(&Principal::house()))?;
         match self.commit(batch).await {
             // Gone already, or perhaps: it is looked at again with the next reading.
             Ok(_) | Err(CommitError::Conflict { .. } | CommitError::Unknown { .. }) => Ok(()),
@@ -123,7 +158,14 @@ impl Authority {
         }
     }
 
-    async fn make_issuer(&self, before: Option<&Issuer>, id: u32, now: Timestamp) -> Result<(), IssueError> {
+    /// Makes a CA certificate that follows `before`, and stores it as number `id`.
+    pub(crate) async fn make_issuer(
+        &self,
+        before: Option<&Issuer>,
+        id: u32,
+        now: Timestamp,
+        by: &Principal,
+    ) -> Result<Certificate, MakeError> {
         let key = (self.ground.keys)(self.profile.issuer_key).await.map_err(IssueError::Key)?;
         let clear = key.to_pkcs8_der();
         let made = issuer::next(&self.profile, before, key, &self.ground.entropy, now)?;
@@ -138,18 +180,21 @@ impl Authority {
         };
         let mut batch = Batch::new();
         self.tables.issuer.create(&mut batch, &id, &record)?;
-        self.record_event(
-            &mut batch,
-            &Happened::IssuerMade { certificate: made.certificate() },
-            Some(&Principal::house()),
-        )?;
-        self.commit(batch).await?;
+        self.record_event(&mut batch, &Happened::IssuerMade { certificate: made.certificate() }, Some(by))?;
+        match self.commit(batch).await {
+            Ok(_) => {}
+            Err(source @ CommitError::Unknown { .. }) => {
+                return Err(MakeError::Unknown { made: made.certificate().clone(), source });
+            }
+            Err(error) => return Err(IssueError::from(error).into()),
+        }
         tracing::info!(
             authority = %self.profile.name,
             not_after = %made.certificate().not_after(),
+            %by,
             "CA certificate made"
         );
-        Ok(())
+        Ok(made.certificate().clone())
     }
 
     /// What a sealed key belongs to, so that it cannot be put in the place of another.

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use base::Timestamp;
+use identity::Principal;
 use store::{Batch, CommitError, Page};
 use x509::{Certificate, RevokedEntry, Serial, VerifyError};
 
 use crate::crl::{self, Published};
 use crate::error::{CrlError, VerifyHolderError};
+use crate::event::Happened;
 use crate::record::CrlRecord;
 use crate::service::{ATTEMPTS_MAX, Authority, CRL, DOUBTS_MAX};
 
@@ -85,6 +87,8 @@ impl Authority {
             }
             let mut batch = Batch::new();
             self.tables.crl.put_over(&mut batch, CRL, &dated, loaded.map(|loaded| loaded.version))?;
+            // Before they are signed.
+            self.record_event(&mut batch, &Happened::ListsDated(dated), Some(&Principal::house()))?;
             match self.commit(batch).await {
                 Ok(_) => return Ok(dated),
                 Err(CommitError::Conflict { .. }) => {}

@@ -35,7 +35,7 @@ impl Authority {
             extensions: old.extensions(),
             mark: Mark::Carried,
         };
-        let by = Principal::holder_of(old);
+        let by = holder.principal();
         self.issue_directly(&csr, text, &wish, &by).await
     }
 
@@ -62,7 +62,7 @@ impl Authority {
         wish: &Wish<'_>,
         by: &Principal,
     ) -> Result<Certificate, RenewError> {
-        let job = Job::new(csr, text)?;
+        let job = Job::new(csr, text, by)?;
         let mut signed: Option<Signed> = None;
         let mut doubts = 0;
         for _ in 0..ATTEMPTS_MAX {

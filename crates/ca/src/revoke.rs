@@ -41,7 +41,7 @@ impl Authority {
     /// # Errors
     /// [`RevokeError`].
     pub async fn revoke_own(&self, holder: ByHolder) -> Result<(), RevokeError> {
-        let by = Principal::holder_of(holder.certificate());
+        let by = holder.principal();
         self.revoke_verified(holder.certificate(), &by).await
     }
 
@@ -61,7 +61,10 @@ impl Authority {
         if certificate.is_ca() {
             return Err(RevokeError::OfAuthority);
         }
-        match self.store_revocation(&certificate.serial(), certificate.not_after(), by).await {
+        match self
+            .store_revocation(&certificate.serial(), Some(certificate), certificate.not_after(), by)
+            .await
+        {
             // Between our look and our commit somebody else revoked it.
             Err(RevokeError::AlreadyRevoked) => Err(VerifyHolderError::Verify(VerifyError::Revoked).into()),
             other => other,
@@ -78,12 +81,13 @@ impl Authority {
             return Err(RevokeError::OfAuthority);
         }
         let last = issuers.last().ok_or(IssueError::NoActiveIssuer)?.certificate().not_after();
-        self.store_revocation(serial, last, permit.by()).await
+        self.store_revocation(serial, None, last, permit.by()).await
     }
 
     pub(crate) async fn store_revocation(
         &self,
         serial: &Serial,
+        certificate: Option<&Certificate>,
         not_after: Timestamp,
         by: &Principal,
     ) -> Result<(), RevokeError> {
@@ -103,7 +107,8 @@ impl Authority {
             let mut batch = Batch::new();
             self.tables.revoked.create(&mut batch, &serial.hex(), &record)?;
             self.tables.crl.put_over(&mut batch, CRL, &counted, loaded.map(|loaded| loaded.version))?;
-            self.record_event(&mut batch, &Happened::Revoked { serial }, Some(by))?;
+            let number = counted.number;
+            self.record_event(&mut batch, &Happened::Revoked { serial, certificate, number }, Some(by))?;
             match self.commit(batch).await {
                 Ok(_) => {
                     tracing::info!(authority = %self.profile.name, %serial, %by, "certificate revoked");

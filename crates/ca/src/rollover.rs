@@ -30,13 +30,19 @@ pub(crate) fn needs_successor(issuers: &[impl Dated], leaf_life: Span, now: Time
     newest(issuers).is_none_or(|newest| newest.not_after() - now <= leaf_life + leaf_life)
 }
 
-/// The CA certificate that signs now: the newest that was handed out for a whole leaf lifetime, and the
-/// newest of all when none was yet. Expired ones never sign.
+/// The CA certificate that signs now: the newest that was handed out for a whole leaf lifetime. When none was yet, the
+/// oldest that outlives what it signs, so that one that was made early does not sign before its holders know it; and else
+/// the newest of all. Expired ones never sign.
 pub(crate) fn active<D: Dated>(issuers: &[D], leaf_life: Span, now: Timestamp) -> Option<&D> {
     let valid = || issuers.iter().filter(|issuer| issuer.not_after() >= now);
     valid()
         .filter(|issuer| issuer.not_before() + leaf_life < now)
         .max_by_key(|issuer| issuer.not_after())
+        .or_else(|| {
+            valid()
+                .filter(|issuer| issuer.not_after() - leaf_life >= now)
+                .min_by_key(|issuer| issuer.not_after())
+        })
         .or_else(|| valid().max_by_key(|issuer| issuer.not_after()))
 }
 
@@ -89,5 +95,22 @@ mod tests {
     #[test]
     fn the_very_first_signs_at_once() {
         assert_eq!(active(&[Ca(0)], LIFE, day(0)), Some(&Ca(0)));
+    }
+
+    /// One that was made early waits as one that was made in time, also when the one before it is young itself.
+    #[test]
+    fn the_next_waits_however_early_it_was_made() {
+        for made in [1, 50, 93, 120, 300] {
+            let both = &[Ca(0), Ca(made)];
+            for today in made..372 {
+                let signs = if today <= made + 93 { 0 } else { made };
+                // The first one expires at 372.
+                assert_eq!(
+                    active(both, LIFE, day(today)),
+                    Some(&Ca(signs)),
+                    "made on day {made}, day {today}"
+                );
+            }
+        }
     }
 }

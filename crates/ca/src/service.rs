@@ -53,6 +53,8 @@ actions! {
     Revoke = "revoke a certificate";
     /// Certifying a key without a pending request.
     Issue = "issue a certificate directly";
+    /// Making the next CA certificate before it is time.
+    Rotate = "begin a rollover early";
 }
 
 /// Makes private keys, away from whoever waits: it takes from milliseconds to seconds.

@@ -1,6 +1,9 @@
 //! Signed statements: how a holder proves possession of a key without TLS, and how one CA certificate
 //! vouches for the next.
 
+use core::net::IpAddr;
+
+use identity::Principal;
 use x509::{Certificate, Digest, PublicKey};
 
 use crate::error::StatementError;
@@ -38,16 +41,29 @@ impl Statement {
     /// As [`Statement::verify`].
     pub fn by(&self, certificate: Certificate) -> Result<ByHolder, StatementError> {
         self.verify(certificate.public_key())?;
-        Ok(ByHolder(certificate))
+        Ok(ByHolder { certificate, from: None })
     }
 }
 
 /// A certificate whose holder was proven to be asking. Whether it is still good is looked at next.
 #[derive(Debug, Clone)]
-pub struct ByHolder(Certificate);
+pub struct ByHolder {
+    certificate: Certificate,
+    from: Option<IpAddr>,
+}
 
 impl ByHolder {
+    /// The same, who asks from this address: for the history.
+    #[must_use]
+    pub fn asking_from(self, address: IpAddr) -> Self {
+        Self { from: Some(address), ..self }
+    }
+
     pub(crate) fn certificate(&self) -> &Certificate {
-        &self.0
+        &self.certificate
+    }
+
+    pub(crate) fn principal(&self) -> Principal {
+        Principal::holder_of(&self.certificate, self.from)
     }
 }

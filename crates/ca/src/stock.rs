@@ -184,6 +184,8 @@ impl Authority {
         };
         let mut batch = Batch::new();
         self.tables.reserved.create(&mut batch, &id, &record)?;
+        // Before anything is signed under them.
+        self.record_event(&mut batch, &Happened::Reserved { serials: &serials }, Some(&Principal::house()))?;
         let settled = self.stock.take_settled();
         let committed = match self.stage_ends(&mut batch, &settled).await {
             Ok(()) => self.commit(batch).await,

@@ -4,10 +4,12 @@
 //! it is at the desk decides for all who wait, and one commit stores everything: requests, certificates,
 //! counters, events. A certificate whose request turns out to be held is thrown away unseen.
 
+use core::net::IpAddr;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use futures_channel::oneshot;
 use futures_util::future::join_all;
+use identity::Principal;
 use store::{Batch, CommitError};
 use x509::{KeyKind, SigningRequest};
 
@@ -33,6 +35,8 @@ pub(crate) struct Job {
     text: String,
     pub(crate) digest: String,
     key_id: String,
+    /// Who asks.
+    by: Principal,
     /// How long the text is as it is stored.
     stored_bytes: usize,
     /// What becomes of it if it is approved at once.
@@ -56,7 +60,7 @@ pub(crate) enum Decided {
 impl Job {
     /// # Errors
     /// [`SubmitError::TooLong`].
-    pub(crate) fn new(csr: &SigningRequest, text: &str) -> Result<Self, SubmitError> {
+    pub(crate) fn new(csr: &SigningRequest, text: &str, by: &Principal) -> Result<Self, SubmitError> {
         let stored_bytes = stored_bytes(text);
         if stored_bytes > STORED_BYTES_MAX {
             return Err(SubmitError::TooLong);
@@ -65,6 +69,7 @@ impl Job {
             digest: digest_of(text),
             text: text.to_owned(),
             key_id: csr.public_key().key_id().to_string(),
+            by: by.clone(),
             stored_bytes,
             signed: None,
         })
@@ -106,21 +111,43 @@ impl Authority {
     /// # Errors
     /// [`SubmitError`]; nothing was stored then.
     pub async fn submit(&self, csr: &SigningRequest, text: &str) -> Result<RequestId, SubmitError> {
-        let error = match self.take(csr, text).await {
+        self.submit_by(&Principal::anonymous(None), csr, text).await
+    }
+
+    /// The same for whoever asks from this address.
+    ///
+    /// # Errors
+    /// [`SubmitError`]; nothing was stored then.
+    pub async fn submit_from(
+        &self,
+        from: IpAddr,
+        csr: &SigningRequest,
+        text: &str,
+    ) -> Result<RequestId, SubmitError> {
+        self.submit_by(&Principal::anonymous(Some(from)), csr, text).await
+    }
+
+    async fn submit_by(
+        &self,
+        by: &Principal,
+        csr: &SigningRequest,
+        text: &str,
+    ) -> Result<RequestId, SubmitError> {
+        let error = match self.take(by, csr, text).await {
             Err(SubmitError::Draft(error)) if error.is_of_form() => return Err(error.into()),
             Err(error @ (SubmitError::Draft(_) | SubmitError::Issue(_))) => error,
             answer => return answer,
         };
         // What was taken while its names were allowed, or the disk had room, is found again.
-        self.known(&Job::new(csr, text)?).await?.same_bytes.ok_or(error)
+        self.known(&Job::new(csr, text, by)?).await?.same_bytes.ok_or(error)
     }
 
-    async fn take(&self, csr: &SigningRequest, text: &str) -> Result<RequestId, SubmitError> {
+    async fn take(&self, by: &Principal, csr: &SigningRequest, text: &str) -> Result<RequestId, SubmitError> {
         self.check_key(csr)?;
         issue::check(self.profile.names, &wish_of(csr, Mark::Approved))?;
         let mut is_likely_automatic = self.is_likely_automatic();
         for _ in 0..ATTEMPTS_MAX {
-            let mut job = Job::new(csr, text)?;
+            let mut job = Job::new(csr, text, by)?;
             let mut cannot_be_drawn_up = None;
             if is_likely_automatic {
                 // Nothing is signed for who only asks again.
@@ -243,11 +270,11 @@ impl Authority {
                     let pending = PendingRecord { since: self.now().as_unix() };
                     self.tables.pending.create(&mut batch, &id.key(), &pending)?;
                     let submitted = Happened::Submitted { id: *id, key_id: &job.key_id };
-                    self.record_event(&mut batch, &submitted, None)?;
+                    self.record_event(&mut batch, &submitted, Some(&job.by))?;
                 }
                 Plan::Issue(id, signed) => {
                     self.stage_request(&mut batch, *id, job, true)?;
-                    self.stage_certificate(&mut batch, *id, signed, None, Mark::Automatic)?;
+                    self.stage_certificate(&mut batch, *id, signed, Some(&job.by), Mark::Automatic)?;
                     reserved.push(&signed.reserved);
                 }
                 Plan::Known(_) | Plan::Unsigned | Plan::Refuse(_) => {}

@@ -3,6 +3,7 @@
 //! ```text
 //! session      which server, who asks, whom it is believed ──► client::compat::caucase
 //! request ──► subject (what is to be certified), key_file (a key that is new), memory (what was submitted), obtain
+//! rotate                                    for whoever looks after the authority ──► crate::session (/v1)
 //! list, show, decide (approve, reject)      for users who look after requests ──► shown
 //! fetch, renew, revoke, crl, trust          for holders ──► holder
 //! watch ──► watch/                          all of a holder's, for as long as it runs
@@ -22,6 +23,7 @@ mod obtain;
 mod renew;
 mod request;
 mod revoke;
+mod rotate;
 mod session;
 mod shown;
 mod subject;
@@ -79,6 +81,8 @@ enum Command {
     Renew(renew::Renew),
     /// Revoke a certificate: your own, or as a user anybody's
     Revoke(revoke::Revoke),
+    /// Begin a rollover early: make the next CA certificate now
+    Rotate(rotate::Rotate),
     /// Fetch what was revoked, and tell how old it is
     Crl(crl::List),
     /// Trust an authority, by its fingerprint, and show whom is trusted
@@ -144,6 +148,7 @@ impl Command {
             Self::Fetch(fetch) => fetch.run(session).await,
             Self::Renew(renew) => renew.run(session).await,
             Self::Revoke(revoke) => revoke.run(session).await,
+            Self::Rotate(rotate) => rotate.run(session).await,
             Self::Crl(crl) => crl.run(session).await,
             Self::Trust(trust) => trust.run(session).await,
             // Runs with signals of its own.

@@ -159,6 +159,19 @@ pub(crate) struct Who {
 }
 
 impl Connection {
+    /// What another command's options say: one server, and a certificate.
+    pub(crate) fn of(
+        server: &str,
+        ca: Option<PathBuf>,
+        certificate: Option<PathBuf>,
+        client_config: Option<PathBuf>,
+        data: Option<PathBuf>,
+    ) -> Result<Self, ConnectionError> {
+        let who = Who { certificate, ..Who::default() };
+        let servers = vec![server.parse().map_err(ConnectionError::Endpoint)?];
+        Ok(Self { servers, ca, who, client_config, data })
+    }
+
     /// The name of a user whose password is going to be asked for.
     pub(crate) fn prompts_for(&self) -> Option<&str> {
         self.who.user.as_deref().filter(|_| self.who.password_file.is_none())

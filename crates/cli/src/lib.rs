@@ -7,6 +7,7 @@
 //!                       view ──► shown, table
 //! ca ──► holder, client::compat::caucase, x509
 //! cache ──► connection, client::networkcache, entry
+//! audit ──► session, chain
 //! trust ──► session, x509, kept_file, hook
 //! holder ──► x509, kept_file: what a certificate's holder has on disk
 //! ```
@@ -17,6 +18,7 @@
 //! under `compat/`, and what they print is theirs.
 
 mod archive;
+pub mod audit;
 pub mod ca;
 pub mod cache;
 mod client_file;

@@ -13,6 +13,7 @@ use wire::{
 use crate::answer::Answer;
 use crate::request::{Condition, Request, Segment};
 
+pub mod audit;
 pub mod trust;
 
 const PREFIX: &str = "/v1";

@@ -17,6 +17,7 @@ use store::{Batch, Claims, Engine, History, Page, Record, SealingKey, Table};
 use trust::Trust;
 use x509::{Certificate, KeySpec, Name, PrivateKey, SigningRequest, VerifyError};
 
+use crate::audit::Audit;
 use crate::hands::handing_on::Courier;
 use crate::hands::{Hands, Nodes};
 use crate::house_error::{HouseError, SignInFailed};
@@ -25,8 +26,9 @@ use crate::outbox;
 use crate::reactions::OwnTrust;
 use crate::reconciler::{self, Reconciler};
 use crate::reconcilers::{
-    BackupParts, Backups, Certificates, CollectArtifacts, EndIdleUploads, OnAnchors, OnIdentity, Rollover,
-    ScrubArtifacts, ServerCertificate, TellRefusals, TrimHistory, VoidSerials, WriteUses,
+    BackupParts, Backups, Certificates, CollectArtifacts, EndIdleUploads, LinkHistory, OnAnchors, OnIdentity,
+    Rollover, ScrubArtifacts, ServerCertificate, TellRefusals, TrimHistory, TrimLinked, VoidSerials,
+    WriteUses,
 };
 use crate::refusals::Refusals;
 use crate::seal;
@@ -142,6 +144,7 @@ pub struct House {
     pub(crate) engine: Arc<dyn Engine>,
     first_start: Table<FirstStart>,
     history: History,
+    audit: Arc<Audit>,
     refusals: Arc<Refusals>,
     pub(crate) bus: InProcess,
     pub(crate) clock: Clock,
@@ -198,6 +201,12 @@ impl House {
             entropy: parts.entropy.clone(),
         })?);
         let mark = trust.mark(Permit::house()).await.map_err(HouseError::Mark)?;
+        let audit = Audit::new(
+            parts.engine.clone(),
+            parts.sealing.clone(),
+            parts.clock.clone(),
+            parts.entropy.clone(),
+        )?;
         let fleet = Fleet::open(fleet::Ground {
             engine: parts.engine.clone(),
             sealing: parts.sealing.clone(),
@@ -265,6 +274,7 @@ impl House {
             trust,
             first_start: Table::new(parts.engine.clone(), "/house/")?,
             history: History::new(parts.engine.clone())?,
+            audit: Arc::new(audit),
             refusals: Arc::default(),
             bus: InProcess::new(),
             engine: parts.engine,
@@ -319,20 +329,19 @@ impl House {
         }
         let crew = parts.hands.map(|hands| house.look_after_hosts(&claims, hands));
         house.hand_on_trust(&claims, crew, parts.courier, mark);
-        let history = house.history.clone();
         let retention = parts.retention;
         if house.cache.is_some() {
             let (name, clock) = ("history of the cache", clock.clone());
             let history = Cache::history(&house.engine)?;
-            house.start(&claims, Box::new(TrimHistory { name, history, fleet: None, retention, clock }));
+            house.start(&claims, Box::new(TrimHistory { name, history, retention, clock }));
         }
-        let (name, clock_of_places) = ("history of trust", clock.clone());
-        let of_places = Trust::places_history(&house.engine)?;
-        let trimmed =
-            TrimHistory { name, history: of_places, fleet: None, retention, clock: clock_of_places };
-        house.start(&claims, Box::new(trimmed));
-        let (name, fleet) = ("history", Some(house.fleet.clone()));
-        house.start(&claims, Box::new(TrimHistory { name, history, fleet, retention, clock }));
+        let (name, history) = ("history of trust", Trust::places_history(&house.engine)?);
+        let clock_of_places = clock.clone();
+        house.start(&claims, Box::new(TrimHistory { name, history, retention, clock: clock_of_places }));
+        let (audit, fleet) = (house.audit.clone(), house.fleet.clone());
+        let is_shared = house.engine.is_shared();
+        house.start(&claims, Box::new(LinkHistory { audit: audit.clone(), is_shared, clock: clock.clone() }));
+        house.start(&claims, Box::new(TrimLinked { audit, fleet, retention, clock }));
         Ok(house)
     }
 
@@ -386,6 +395,12 @@ impl House {
     #[must_use]
     pub fn cache_rules(&self) -> Option<&cache::Rules> {
         self.cache_rules.as_ref()
+    }
+
+    /// The history, and its links.
+    #[must_use]
+    pub fn audit(&self) -> &Arc<Audit> {
+        &self.audit
     }
 
     /// Hears what happens in this house from now on, and in others on the same store.

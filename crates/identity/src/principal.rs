@@ -82,9 +82,15 @@ impl Principal {
     /// The holder of a certificate who proved to have its key by a signed statement. It may do what
     /// needs no permit, and the history knows who it was.
     #[must_use]
-    pub fn holder_of(certificate: &Certificate) -> Self {
+    pub fn holder_of(certificate: &Certificate, from: Option<IpAddr>) -> Self {
         let name = format!("holder of {} ({})", certificate.serial(), certificate.subject());
-        Self::new(name, Role::Reader, None)
+        Self::new(name, Role::Reader, from)
+    }
+
+    /// Whoever asks for what needs no permit, and does not say who they are: the history knows from where.
+    #[must_use]
+    pub fn anonymous(from: Option<IpAddr>) -> Self {
+        Self::new("anonymous", Role::Reader, from)
     }
 
     /// Somebody whose identity nobody proved, for tests.

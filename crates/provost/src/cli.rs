@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ::cli::{ca, cache, fleet, trust};
+use ::cli::{audit as audits, ca, cache, fleet, trust};
 use base::{Clock, Entropy, Explain, report};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -16,6 +16,7 @@ use sd_notify::NotifyState;
 use serde_json::{Value, json};
 use x509::PrivateKey;
 
+use crate::audit;
 use crate::compat::commissaire::import;
 use crate::compat::takeover;
 use crate::face::Face;
@@ -121,7 +122,7 @@ pub fn command() -> Command {
                 .disable_help_subcommand(true),
         );
     // What operators type all day needs no `fleet` before it.
-    trust::with_noun(cache::with_noun(ca::with_noun(fleet::with_nouns(provost))))
+    audit::with_store(audits::with_noun(trust::with_noun(cache::with_noun(ca::with_noun(fleet::with_nouns(provost))))))
         .mut_subcommand("ca", with_takeover)
         .subcommand(config)
         .subcommands(backup::commands())
@@ -274,6 +275,10 @@ fn dispatch(line: &ArgMatches) -> ExitCode {
             cache::run(line, Surroundings::of_process().data(), Clock::system(), Entropy::system())
         }
         noun if trust::is_noun(noun) => trust::run(line, Surroundings::of_process().data()),
+        noun if audits::is_noun(noun) => match audit::store_to_verify(matches) {
+            Some(wanted) => audit::verify(&wanted, Surroundings::of_process().data()),
+            None => audits::run(line, Surroundings::of_process().data(), &Clock::system()),
+        },
         "config" => match matches.subcommand() {
             Some(("check", matches)) => check(matches),
             Some(("import", matches)) => import_settings(matches),

@@ -7,6 +7,7 @@
 
 mod another_cache;
 mod artifacts;
+mod audit;
 mod backup;
 mod backup_folder;
 mod caucased;

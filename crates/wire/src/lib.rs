@@ -48,6 +48,10 @@
 //! /trust/relations/{number}               TrustRelation           DELETE (6)
 //! /trust/relations/{number}/certificates  TrustCertificates
 //! /trust/certificates/{fingerprint}       TrustExplanation
+//! /audit                                  Page<AuditEvent> (9)
+//! /audit/head                             AuditHead
+//! /audit/links                            Page<AuditLink> (10)
+//! /ca/{authority}/rotations                                       POST NewRotation → Rotation (2)
 //! /openapi.json                           the description of all this, for everybody
 //! ```
 //! (1) Registers whoever asks, under the address that they come from. (2) The plan with `dry_run`, which starts nothing.
@@ -55,7 +59,8 @@
 //! and `?` for one; of the entries those about which every `where` is true, as in `os=="debian"`. (6) `why` says why, for the history;
 //! `confirm=true` that requirers may be left with less than half of what they have, and `leave_behind=true` that what was put in
 //! a requirer's places stays there. (7) With `If-None-Match` and `wait`, 1 to 60 seconds, it is answered as soon as there is another
-//! one, and with 304 when there was none for so long. (8) The oldest first; in the same second, in either order.
+//! one, and with 304 when there was none for so long. (8) The oldest first; in the same second, in either order. (9) The oldest first, from `since` on and before
+//! `until`; those that have `what`, `about` and `by` in them, and are of `trade`. (10) The oldest first, 20 at most.
 //!
 //! **Lists** take `limit` (1 to 1,000; 100 when it is not said) and `after`, which is the `next` of the page before;
 //! a page without `next` is the last one. A page may be short, or empty, though it has a `next`. Hosts are found by
@@ -88,6 +93,8 @@
 //! **Invariant:** shapes and nothing else: nothing here decides, waits or talks.
 
 mod artifact;
+mod audit;
+mod ca;
 mod cluster;
 mod definition;
 mod host;
@@ -105,6 +112,8 @@ pub use artifact::{
     Artifact, ArtifactNames, ArtifactReport, CacheEntry, Collection, EntryKey, NewCollection, NewPin, Pin,
     Removed, Scrub, Upload,
 };
+pub use audit::{AuditAnchor, AuditEvent, AuditHead, AuditLink, AuditLinkEvent, TRADES};
+pub use ca::{AUTHORITIES, CaCertificate, NewRotation, Rotation};
 pub use cluster::{Cluster, ClusterSettings, Health, HostCounts, Members};
 pub use definition::{
     ContainerManager, ContainerManagerKind, Network, NetworkKind, NewContainerManager, NewNetwork, Secrets,

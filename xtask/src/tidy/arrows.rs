@@ -5,7 +5,8 @@
 //! faces     server      console      cli
 //! hall      engine      wire         client      service
 //! rooms     ca          cache        fleet       trust
-//! crafts    x509  lc-rsa  entry  caucase-files  archive  store  bus  ssh  ansible  kube  identity
+//! crafts    x509  lc-rsa  entry  chain  caucase-files  archive  store  bus  ssh  ansible  kube
+//!           identity
 //! ground    base
 //! (garden)  testkit  xtask  bench  fuzz
 //! ```
@@ -28,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lc-rsa", &[]),
     ("x509", &["lc-rsa"]),
     ("entry", &["x509", "lc-rsa"]),
+    ("chain", &["x509"]),
     ("caucase-files", &["x509", "lc-rsa"]),
     ("archive", &[]),
     ("store", &[]),
@@ -47,6 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "x509",
             "entry",
+            "chain",
             "caucase-files",
             "store",
             "bus",
@@ -66,11 +69,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Faces.
     (
         "server",
-        &["wire", "engine", "ca", "cache", "fleet", "trust", "identity", "x509", "entry", "store", "bus"],
+        &[
+            "wire", "engine", "ca", "cache", "fleet", "trust", "identity", "x509", "entry", "chain", "store",
+            "bus",
+        ],
     ),
     ("console", &["wire", "engine", "ca", "cache", "fleet", "trust", "identity"]),
     // Never engine or store: the command line cannot open the database.
-    ("cli", &["wire", "client", "x509", "entry"]),
+    ("cli", &["wire", "client", "x509", "entry", "chain"]),
     // The roof wires everything.
     (
         "provost",
@@ -78,6 +84,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "lc-rsa",
             "x509",
             "entry",
+            "chain",
             "caucase-files",
             "archive",
             "store",
@@ -106,6 +113,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "lc-rsa",
             "x509",
             "entry",
+            "chain",
             "caucase-files",
             "archive",
             "store",

@@ -5,7 +5,7 @@ use ca::{Statement, signed_text};
 use futures_executor::block_on;
 use x509::Certificate;
 
-use crate::world::{Asker, World, services};
+use crate::world::{Asker, World, permit, services};
 
 /// Somebody who holds a certificate and renews it on time, and who began by trusting one CA certificate.
 struct Holder {
@@ -60,14 +60,40 @@ impl Holder {
 /// rollover: trusting one live CA certificate always suffices.
 #[test]
 fn rollover_strands_no_holder() {
+    let (renewals, anchors) = play(4 * 365, None);
+    assert!(renewals > 50 * 20, "{renewals} renewals");
+    assert!(anchors >= 8, "{anchors} CA certificates");
+}
+
+/// The same when somebody begins a rollover again and again, as soon as that may be done.
+#[test]
+fn rollovers_that_begin_early_strand_no_holder() {
+    let (_, anchors) = play(500, Some(10));
+    assert!(anchors >= 5, "{anchors} CA certificates, of which two would do");
+}
+
+/// Lives through `days` with up to 50 holders, and begins a rollover every so many days. How often they renewed, and how
+/// many CA certificates there were.
+fn play(days: i64, rotated_every: Option<i64>) -> (usize, usize) {
     let world = World::new(services());
     let mut holders: Vec<Holder> = Vec::new();
     let (mut renewals, mut anchors_seen) = (0, std::collections::HashSet::new());
-    for day in 0..4 * 365 {
+    for day in 0..days {
         world.clock.advance(Span::days(1));
+        if rotated_every.is_some_and(|every| day % every == 1) {
+            match block_on(world.authority.rotate(permit(), false)) {
+                Ok(_) | Err(ca::RotateError::UnderWay { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
         // One comes every other day, so that they renew on all days alike.
         if day % 2 == 0 && holders.len() < 50 {
-            holders.push(Holder::new(&world, holders.len()));
+            let mut holder = Holder::new(&world, holders.len());
+            if rotated_every.is_some() {
+                // As stock clients do when they first come: one may come while another certificate waits to sign.
+                holder.learn(&world);
+            }
+            holders.push(holder);
         }
         for (number, holder) in holders.iter_mut().enumerate() {
             renewals += usize::from(holder.renew_if_due(&world, number));
@@ -92,8 +118,7 @@ fn rollover_strands_no_holder() {
             x509::verify(&holder.certificate, &verifier.trusted, world.now()).unwrap();
         }
     }
-    assert!(renewals > 50 * 20, "{renewals} renewals");
-    assert!(anchors_seen.len() >= 8, "{} CA certificates", anchors_seen.len());
+    (renewals, anchors_seen.len())
 }
 
 /// The contract's timeline for the default life: CA1 signs until day 279, CA2 is there from day 186.
@@ -191,4 +216,54 @@ fn another_name_means_another_authority() {
     assert_eq!(world.anchors()[0].fingerprint(), old.fingerprint());
     world.restart(|profile| profile.issuer_extensions = constrained_to("new.example"));
     assert_eq!(world.anchors()[0].fingerprint(), anchors[0].fingerprint());
+}
+
+/// A rollover that somebody begins early is one like any other: whoever renews on time knows each CA certificate before it
+/// signs anything, and every certificate that is good verifies with what its holder has.
+#[test]
+fn a_rollover_that_was_begun_early_strands_nobody() {
+    for begun_after in [1, 40, 100, 180] {
+        let world = World::new(services());
+        let life = world.authority.profile().leaf_life;
+        world.clock.advance(Span::days(begun_after));
+        let plan = block_on(world.authority.rotate(permit(), true)).unwrap();
+        assert!(plan.next.is_none() && world.anchors().len() == 1, "a dry run makes nothing");
+        let begun = block_on(world.authority.rotate(permit(), false)).unwrap();
+        let next = begun.next.unwrap();
+        assert_eq!((begun.signs_after, begun.not_after), (plan.signs_after, plan.not_after));
+        assert_eq!(world.anchors().last(), Some(&next));
+        let again = block_on(world.authority.rotate(permit(), false));
+        assert!(
+            matches!(again, Err(ca::RotateError::UnderWay { signs_after, .. }) if signs_after == begun.signs_after)
+        );
+        let made = world.events("CA certificate made");
+        assert_eq!(made.len(), 2);
+        // Each day somebody asks, and is signed for by the old one until everybody had the time to renew.
+        let (mut day, mut signers) = (0, Vec::new());
+        while world.now() <= begun.signs_after + Span::days(2) {
+            let asker = Asker::new(&format!("day {day}"));
+            let id = world.submit(&asker).unwrap();
+            let certificate = world.certificate(id).unwrap_or_else(|| world.approve(id).unwrap());
+            let is_next = x509::verify(&certificate, std::slice::from_ref(&next), world.now()).is_ok();
+            assert_eq!(is_next, world.now() > begun.signs_after, "day {day} after {begun_after}");
+            signers.push(is_next);
+            world.clock.advance(Span::days(1));
+            day += 1;
+        }
+        assert!(signers.contains(&true) && Span::days(day) >= life, "{day}");
+        // And the next one after that may be begun.
+        assert!(block_on(world.authority.rotate(permit(), true)).is_ok());
+    }
+}
+
+#[test]
+fn a_rotation_whose_answer_was_lost_is_done_once() {
+    for is_done in [false, true] {
+        let world = World::new(services());
+        world.store.lose_next_answers([is_done]);
+        let begun = block_on(world.authority.rotate(permit(), false)).unwrap();
+        assert_eq!(world.anchors().last(), begun.next.as_ref());
+        assert_eq!(world.anchors().len(), 2, "{is_done}");
+        assert_eq!(world.events("CA certificate made").len(), 2);
+    }
 }

@@ -127,6 +127,12 @@ pub(super) enum CaCommandError {
     /// Others are trusted than the pinned one.
     #[error("{} trusts another authority than the one with this fingerprint", .0.display())]
     TrustsOthers(PathBuf),
+    /// `/v1` did not answer, or said no.
+    #[error(transparent)]
+    Asked(#[from] crate::error::CommandError),
+    /// A rollover was not confirmed.
+    #[error("nothing was begun: it was not confirmed")]
+    NotBegun,
     /// What cannot be undone was not confirmed.
     #[error("nothing was revoked: it cannot be undone, and was not confirmed")]
     Unconfirmed,
@@ -238,9 +244,12 @@ impl Explain for CaCommandError {
             | Self::NotValid { .. }
             | Self::NothingToAsk(_)
             | Self::NotARequest { .. } => Kind::Invalid,
-            Self::OtherRequest { .. } | Self::Pending { .. } | Self::Unconfirmed | Self::Kept(_) => {
-                Kind::Conflict
-            }
+            Self::Asked(error) => error.kind(),
+            Self::OtherRequest { .. }
+            | Self::Pending { .. }
+            | Self::NotBegun
+            | Self::Unconfirmed
+            | Self::Kept(_) => Kind::Conflict,
             Self::Unknown { .. } | Self::NotWaiting { .. } => Kind::NotFound,
             Self::NotInTime { .. } => Kind::TimedOut,
             Self::Several { kind, .. } => *kind,
@@ -282,7 +291,8 @@ impl Explain for CaCommandError {
                 "`provost ca trust` shows whom; remove {} to begin anew with the pinned one",
                 path.display()
             )),
-            Self::Unconfirmed => Some("--yes confirms it".into()),
+            Self::Asked(error) => error.help(),
+            Self::Unconfirmed | Self::NotBegun => Some("--yes confirms it".into()),
             Self::NotValid { source: VerifyError::Expired, .. } => {
                 Some("it cannot be renewed any more: move it away, and ask for a new one".into())
             }

@@ -179,6 +179,20 @@ impl Session {
         Ok(ServerUrl::by_either_door(&said.ok_or(ConnectionError::NoServer)?)?)
     }
 
+    /// The same server's `/v1`, asked by the same user.
+    pub(super) fn v1(&self) -> Result<crate::session::Session, CaCommandError> {
+        let Connection { user_key, server_ca, client_config, data, .. } = &self.options.connection;
+        let connection = connection::Connection::of(
+            self.url(&self.file()?)?.https(),
+            server_ca.clone(),
+            user_key.clone(),
+            client_config.clone(),
+            data.clone(),
+        )?;
+        let options = crate::session::Options { json: self.options.json, connection };
+        Ok(crate::session::Session::new(options, self.data.clone()))
+    }
+
     /// The server, asked by nobody in particular.
     pub(super) fn server(&self) -> Result<Server, CaCommandError> {
         Ok(Server::new(self.url(&self.file()?)?)?)

@@ -1,9 +1,6 @@
-//! Keeps the history within its bounds of age and count, and forgets operations that ended before it begins.
-
-use std::sync::Arc;
+//! Keeps a history within its bounds of age and count.
 
 use base::{Clock, Span};
-use fleet::Fleet;
 use futures_util::future::BoxFuture;
 use store::History;
 
@@ -16,8 +13,6 @@ pub(crate) struct TrimHistory {
     /// What the reconciler is called.
     pub(crate) name: &'static str,
     pub(crate) history: History,
-    /// Whose old operations are forgotten with it.
-    pub(crate) fleet: Option<Arc<Fleet>>,
     pub(crate) retention: store::Retention,
     pub(crate) clock: Clock,
 }
@@ -34,61 +29,7 @@ impl Reconciler for TrimHistory {
             while !stop.is_asked() && history.trim(self.clock.now_milliseconds(), self.retention).await?.more
             {
             }
-            if let Some(fleet) = &self.fleet {
-                let mut from = None;
-                while !stop.is_asked() {
-                    from = fleet.drop_ended_operations(self.retention.age, from).await?;
-                    if from.is_none() {
-                        break;
-                    }
-                }
-            }
             Ok(Next::At(self.clock.now() + EVERY))
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use base::{Entropy, Timestamp};
-    use fleet::{Expected, Ground, NewCluster, OperationKind, Plan, Policy};
-    use identity::Permit;
-    use store::{Memory, SealingKey};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn operations_that_ended_long_ago_are_forgotten() {
-        let store = Arc::new(Memory::new());
-        let (clock, entropy) = (Clock::manual(Timestamp::from_unix(1_790_000_000)), Entropy::seeded(3));
-        let sealing = Arc::new(SealingKey::generate(&entropy));
-        let ground = Ground { engine: store.clone(), sealing, clock: clock.clone(), entropy };
-        let fleet = Arc::new(Fleet::open(ground).await.unwrap());
-        let web = "web".parse().unwrap();
-        fleet.put_cluster(Permit::house(), &web, &NewCluster::default(), Expected::Anything).await.unwrap();
-        let history = History::new(store).unwrap();
-        let retention = store::Retention { age: Span::days(400), count: 100 };
-        let mut trim = TrimHistory {
-            name: "history",
-            history,
-            fleet: Some(fleet.clone()),
-            retention,
-            clock: clock.clone(),
-        };
-        let mut latest = None;
-        for _ in 0..3 {
-            // There are no hosts, so each is over at once.
-            let policy = Policy::default();
-            latest = Some(fleet.start_with(Permit::house(), &web, &Plan::Restart, &policy).await.unwrap().id);
-            clock.advance(Span::days(1));
-        }
-        let left = async || fleet.rollouts(Permit::house(), &web).await.unwrap();
-        trim.step(&Stop::new()).await.unwrap();
-        assert_eq!(left().await.len(), 3);
-        clock.advance(Span::days(400));
-        trim.step(&Stop::new()).await.unwrap();
-        let left: Vec<_> = left().await.into_iter().map(|rollout| rollout.id).collect();
-        assert_eq!(left, Vec::from_iter(latest), "but for the latest");
-        assert!(fleet.operation(Permit::house(), &web, OperationKind::Restart).await.is_ok());
     }
 }

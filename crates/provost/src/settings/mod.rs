@@ -41,7 +41,7 @@ use server::doors::ClientCertificates;
 
 pub use bucket_settings::of_engine;
 pub use config::{Config, Said, Surroundings, Value};
-pub use files::log_of;
+pub use files::{log_of, within};
 pub use flags::with_flags;
 pub use key::{KEYS, Key, Kind};
 pub use nearest::meant;

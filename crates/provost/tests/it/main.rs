@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "in a program `pub` is what a module offers to the other modules")]
 
 mod audit;
+mod audit_commands;
 mod backup;
 mod backups;
 mod broken;

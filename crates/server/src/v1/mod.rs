@@ -10,6 +10,8 @@
 mod answer;
 mod artifacts;
 mod asked;
+mod audit;
+mod authorities;
 mod clusters;
 mod condition;
 mod definitions;
@@ -209,6 +211,10 @@ impl V1 {
             Call::TrustRelation => self.trust_relation(asked).await,
             Call::UnrelateTrust => self.unrelate_trust(asked).await,
             Call::RelationCertificates => self.relation_certificates(asked).await,
+            Call::Audit => self.audit_events(asked).await,
+            Call::AuditHead => self.audit_head(asked).await,
+            Call::AuditLinks => self.audit_links(asked).await,
+            Call::RotateAuthority => self.rotate_authority(asked).await,
         }
     }
 

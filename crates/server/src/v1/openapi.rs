@@ -144,6 +144,7 @@ fn path_schema(name: &str) -> Value {
         "key" => json!({ "type": "string", "pattern": wire::rules::ENTRY_KEY }),
         "provider" | "requirer" => json!({ "type": "string", "pattern": wire::rules::TRUST_NAME }),
         "number" => json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX }),
+        "authority" => json!({ "type": "string", "enum": wire::AUTHORITIES }),
         "fingerprint" => json!({ "type": "string", "pattern": wire::rules::CERTIFICATE_FINGERPRINT }),
         _ => json!({ "type": "string", "pattern": wire::rules::NAME }),
     }
@@ -194,6 +195,12 @@ fn query_parameter(parameter: Parameter) -> Value {
             "With `If-None-Match`: how many seconds to wait for another one",
             json!({ "type": "integer", "minimum": 1, "maximum": wire::WAIT_SECONDS_MAX }),
         ),
+        Parameter::Since => ("Events from then on", json!({ "type": "string", "pattern": wire::rules::UTC })),
+        Parameter::Until => ("Events before then", json!({ "type": "string", "pattern": wire::rules::UTC })),
+        Parameter::What => ("Events with these words in what happened, whatever their case", text),
+        Parameter::About => ("Events with these words in what it happened to, whatever their case", text),
+        Parameter::By => ("Events with these words in who did it, whatever their case", text),
+        Parameter::Trade => ("Events of this trade", json!({ "type": "string", "enum": wire::TRADES })),
         Parameter::State => {
             ("Hosts that are so far", json!({ "type": "string", "enum": wire::OperationHostState::ALL }))
         }

@@ -1,6 +1,7 @@
 //! Every route of `/v1`, once: requests find their way by this table, and the description is made from it.
 
 mod artifacts;
+mod audit;
 mod clusters;
 mod definitions;
 mod hosts;
@@ -94,6 +95,10 @@ pub(super) enum Call {
     TrustRelation,
     UnrelateTrust,
     RelationCertificates,
+    Audit,
+    AuditHead,
+    AuditLinks,
+    RotateAuthority,
 }
 
 /// What a query may say.
@@ -114,6 +119,12 @@ pub(super) enum Parameter {
     LeaveBehind,
     Why,
     Wait,
+    Since,
+    Until,
+    What,
+    About,
+    By,
+    Trade,
 }
 
 impl Parameter {
@@ -134,6 +145,12 @@ impl Parameter {
             Self::LeaveBehind => "leave_behind",
             Self::Why => "why",
             Self::Wait => "wait",
+            Self::Since => "since",
+            Self::Until => "until",
+            Self::What => "what",
+            Self::About => "about",
+            Self::By => "by",
+            Self::Trade => "trade",
         }
     }
 }
@@ -328,6 +345,7 @@ pub(super) static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
     rows.extend(artifacts::rows());
     rows.extend(uploads::rows());
     rows.extend(trust::rows());
+    rows.extend(audit::rows());
     rows
 });
 

@@ -47,6 +47,12 @@ impl ServerUrl {
         url.as_str().trim_end_matches('/').parse()
     }
 
+    /// Its URL of HTTPS.
+    #[must_use]
+    pub fn https(&self) -> &str {
+        &self.tls
+    }
+
     /// Whether it is the same server, however it was written.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {

@@ -191,7 +191,7 @@ impl Caucase {
             Call::CorsAnswer => self.cors_answer(context, body).await,
             Call::CrlAll(name) => self.crl_all(name).await,
             Call::CrlOne(name, number) => self.crl_one(name, &number).await,
-            Call::Submit(name) => self.submit(name, body).await,
+            Call::Submit(name) => self.submit(name, context, body).await,
             Call::Pending(name) => self.pending(name, context).await,
             Call::Request(name, id) => {
                 let text = self.authority(name).request(parse_id(&id)?).await.map_err(Refusal::of)?;
@@ -254,12 +254,14 @@ impl Caucase {
         Ok(Answer::ok("application/pkix-crl", body))
     }
 
-    async fn submit(&self, name: AuthorityName, body: Body) -> Result<Answer, Refusal> {
+    async fn submit(&self, name: AuthorityName, context: &Context, body: Body) -> Result<Answer, Refusal> {
         let body = read_body(body, BODY_BYTES_MAX).await.map_err(Refusal::of)?;
         let (csr, text) = parse_request(&body)?;
         let authority = self.authority(name).clone();
         // To its end, also when the client hangs up: what is stored must be finished.
-        let submitted = self.house.tasks().complete(async move { authority.submit(&csr, &text).await });
+        let from = context.peer.address.ip();
+        let submitted =
+            self.house.tasks().complete(async move { authority.submit_from(from, &csr, &text).await });
         let id = submitted.await.map_err(Refusal::of)?;
         Ok(Answer::created(&id.to_string()))
     }
@@ -331,7 +333,7 @@ impl Caucase {
             return Err(Refusal::bad_request("A renewal must be signed"));
         };
         let renewal = envelope::renewal(&statement.text).map_err(Refusal::bad_request)?;
-        let holder = statement.by(renewal.old).map_err(Refusal::of)?;
+        let holder = statement.by(renewal.old).map_err(Refusal::of)?.asking_from(context.peer.address.ip());
         let authority = self.authority(name).clone();
         let renewed = self
             .house
@@ -351,6 +353,7 @@ impl Caucase {
                     return Err(Refusal::bad_request("Missing revoke_crt_pem"));
                 };
                 let holder = statement.by(certificate).map_err(Refusal::of)?;
+                let holder = holder.asking_from(context.peer.address.ip());
                 let revoked = self.house.tasks().complete(async move { authority.revoke_own(holder).await });
                 revoked.await.map_err(Refusal::of)?;
                 Ok(Answer::no_content())
