@@ -66,6 +66,10 @@ impl Engine for Counting {
         self.inner.revision()
     }
 
+    fn snapshot(&self) -> BoxFuture<'_, Result<Arc<dyn store::Snapshot>, store::Error>> {
+        self.inner.snapshot()
+    }
+
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Revision, CommitError>> {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.inner.commit(batch)

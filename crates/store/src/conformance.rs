@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod fencing;
+mod snapshots;
 mod watching;
 
 /// One case: given an empty store, it panics unless the store does as the case is named.
@@ -43,6 +44,10 @@ pub const CASES: &[(&str, Case)] = &[
     ("old changes are forgotten", |store| watching::old_changes_are_forgotten(store).boxed()),
     ("watching from a listing misses nothing", |store| {
         watching::watching_from_a_listing_misses_nothing(store).boxed()
+    }),
+    ("a snapshot does not move", |store| snapshots::a_snapshot_does_not_move(store).boxed()),
+    ("snapshots are few and end with their store", |store| {
+        snapshots::snapshots_are_few_and_end_with_their_store(store).boxed()
     }),
     ("a lost claim commits nothing", |store| fencing::a_lost_claim_commits_nothing(store).boxed()),
     ("what is closed says so", |store| what_is_closed_says_so(store).boxed()),

@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use base::{Explain, Kind};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
-use crate::{Key, Prefix};
+use crate::{Key, Prefix, SNAPSHOTS_MAX, Snapshot};
 
 /// The most operations (and the most expectations) in one batch; etcd's own limit is 128.
 pub const BATCH_OPERATIONS_MAX: usize = 100;
@@ -253,6 +254,13 @@ pub trait Engine: Send + Sync {
     /// was called, and before it gives something else, is all of that one moment.
     fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>>;
 
+    /// A look at everything as it is now, which stays as it is while others write. What was committed before this was
+    /// called is in it.
+    ///
+    /// # Errors
+    /// [`Error::TooManySnapshots`] when there are [`SNAPSHOTS_MAX`] already; those of reading.
+    fn snapshot(&self) -> BoxFuture<'_, Result<Arc<dyn Snapshot>, Error>>;
+
     /// Does all of `batch` or nothing, and answers once it is durable, with the version that the keys it put
     /// now have. An empty batch only checks its expectations, and gives the revision the store is at.
     ///
@@ -333,6 +341,18 @@ pub enum Error {
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
+    /// There are as many snapshots of it as there may be.
+    #[error("{SNAPSHOTS_MAX} others look at the store as it was at one moment already")]
+    TooManySnapshots,
+    /// The engine does not know any more what it held when the snapshot was taken.
+    #[error("the store has forgotten what it held at the moment that is looked at: {reason}")]
+    Forgotten {
+        /// What the engine said.
+        reason: String,
+    },
+    /// What is looked at is a snapshot, which nothing is written to.
+    #[error("the store as it was at one moment cannot be written to")]
+    ReadOnly,
     /// What is stored is not what this program wrote.
     #[error("the record `{key}` cannot be read: {reason}")]
     Record {
@@ -352,9 +372,11 @@ impl Explain for Error {
             | Self::Gone { .. }
             | Self::Overwritten { .. }
             | Self::LogGone { .. }
+            | Self::TooManySnapshots
+            | Self::Forgotten { .. }
             | Self::Unavailable { .. }
             | Self::Refused { .. } => Kind::Unavailable,
-            Self::Engine { .. } | Self::Record { .. } => Kind::Internal,
+            Self::Engine { .. } | Self::Record { .. } | Self::ReadOnly => Kind::Internal,
         }
     }
 
@@ -395,7 +417,11 @@ impl Explain for Error {
             Self::Unavailable { .. } => {
                 Some("see that the store's servers run and most of them reach each other".into())
             }
-            Self::Key { .. } | Self::Engine { .. } | Self::Closed => None,
+            Self::TooManySnapshots => Some("wait until one of them is done".into()),
+            Self::Forgotten { .. } => {
+                Some("do it again, and have etcd keep its history for longer if it is short".into())
+            }
+            Self::Key { .. } | Self::Engine { .. } | Self::Closed | Self::ReadOnly => None,
         }
     }
 }

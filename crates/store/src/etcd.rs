@@ -59,7 +59,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 
-use async_lock::{RwLock, RwLockReadGuard};
+use async_lock::{RwLock, RwLockReadGuard, Semaphore, SemaphoreGuardArc};
 use base::{Clock, Entropy};
 use futures_channel::oneshot;
 use futures_util::FutureExt;
@@ -75,14 +75,17 @@ pub use self::settings::{ConnectError, EtcdIdentity, EtcdPassword, EtcdSettings,
 pub use self::v2::read_v2;
 use crate::changes::Changes;
 use crate::{
-    Batch, Change, CommitError, Engine, Error, Key, Listing, Page, Prefix, Revision, Version, Versioned,
-    WatchError,
+    Batch, Change, CommitError, Engine, Error, Key, Listing, Page, Prefix, Revision, SNAPSHOTS_MAX, Snapshot,
+    Version, Versioned, WatchError,
 };
 
 /// Records in an etcd, which other processes may read and write at the same time.
 ///
 /// Dropping it abandons what nobody waits for any more; [`Engine::close`] waits.
-pub struct Etcd {
+pub struct Etcd(Arc<Inner>);
+
+/// The engine itself, which its snapshots hold as well.
+struct Inner {
     calls: Arc<Calls>,
     changes: Changes,
     /// There until it is dropped.
@@ -96,6 +99,7 @@ pub struct Etcd {
     ends: Ends,
     /// Our newest commit that changed something.
     newest: AtomicU64,
+    snapshots: Arc<Semaphore>,
     /// Absent once it has ended. Held while somebody waits for its end.
     tail: async_lock::Mutex<Option<Running>>,
 }
@@ -135,7 +139,7 @@ impl Etcd {
                 drop((driven, alive));
             })
             .map_err(ConnectError::Thread)?;
-        let etcd = Self {
+        let etcd = Inner {
             calls,
             changes,
             runtime: Some(runtime),
@@ -144,14 +148,17 @@ impl Etcd {
             revision: Question::new(),
             ends: Ends::default(),
             newest: AtomicU64::new(0),
+            snapshots: Arc::new(Semaphore::new(SNAPSHOTS_MAX)),
             tail: async_lock::Mutex::new(Some(Running { thread, finish: Some(finish), ended })),
         };
         let revision =
             begun.await.unwrap_or_else(|_| Err(no_tail("connecting"))).map_err(ConnectError::Store)?;
         tracing::info!(endpoints = ?settings.endpoints, revision = revision.0, "etcd connected");
-        Ok(etcd)
+        Ok(Self(Arc::new(etcd)))
     }
+}
 
+impl Inner {
     /// Does `future` inside our runtime, whoever waits for it, unless it can be done where they are.
     fn enter<'a, T: 'a>(&'a self, future: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T> {
         let runtime = self.runtime.as_deref().expect("it is there until it is dropped");
@@ -164,11 +171,46 @@ impl Etcd {
         if self.closed.load(Ordering::SeqCst) { Err(Error::Closed) } else { Ok(place) }
     }
 
-    async fn read(&self, key: &Key) -> Result<Option<Versioned>, Error> {
-        let range = Range { key: self.calls.stored(key.as_str()), ..Range::default() };
+    /// The value of `key`, now or as it was `then`.
+    async fn read(&self, key: &Key, then: Option<Revision>) -> Result<Option<Versioned>, Error> {
+        let revision = then.map_or(0, to_etcd);
+        let range = Range { key: self.calls.stored(key.as_str()), revision, ..Range::default() };
         let answer = self.calls.call::<Ranged>("/v3/kv/range", &range, Repeat::Reads).await;
         let found = answer.map_err(|error| error.reading("reading"))?.is.kvs.pop();
         Ok(found.map(versioned))
+    }
+
+    async fn revision(&self) -> Result<Revision, Error> {
+        let ask = || async { self.calls.revision().await.map_err(|error| error.reading("reading")) };
+        self.revision.ask(ask).await
+    }
+}
+
+/// What etcd held at a revision: it is asked for that each time.
+struct Past {
+    etcd: Arc<Inner>,
+    revision: Revision,
+    #[expect(dead_code, reason = "held for its end")]
+    place: SemaphoreGuardArc,
+}
+
+impl Snapshot for Past {
+    fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Versioned>, Error>> {
+        self.etcd.enter(async move {
+            let _place = self.etcd.let_in().await?;
+            self.etcd.read(key, Some(self.revision)).await
+        })
+    }
+
+    fn list<'a>(&'a self, prefix: &'a Prefix, page: Page) -> BoxFuture<'a, Result<Listing, Error>> {
+        self.etcd.enter(async move {
+            let _place = self.etcd.let_in().await?;
+            list::list(&self.etcd.calls, &self.etcd.ends, prefix, page, Some(self.revision)).await
+        })
     }
 }
 
@@ -217,41 +259,49 @@ fn versioned(found: KeyValue) -> Versioned {
 
 impl Engine for Etcd {
     fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Versioned>, Error>> {
-        self.enter(async move {
-            let _place = self.let_in().await?;
-            self.read(key).await
+        self.0.enter(async move {
+            let _place = self.0.let_in().await?;
+            self.0.read(key, None).await
         })
     }
 
     fn list<'a>(&'a self, prefix: &'a Prefix, page: Page) -> BoxFuture<'a, Result<Listing, Error>> {
-        self.enter(async move {
-            let _place = self.let_in().await?;
-            list::list(&self.calls, &self.ends, prefix, page).await
+        self.0.enter(async move {
+            let _place = self.0.let_in().await?;
+            list::list(&self.0.calls, &self.0.ends, prefix, page, None).await
         })
     }
 
     fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
-        self.enter(async move {
-            let _place = self.let_in().await?;
-            let ask = || async { self.calls.revision().await.map_err(|error| error.reading("reading")) };
-            self.revision.ask(ask).await
+        self.0.enter(async move {
+            let _place = self.0.let_in().await?;
+            self.0.revision().await
+        })
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Arc<dyn Snapshot>, Error>> {
+        self.0.enter(async move {
+            let _let_in = self.0.let_in().await?;
+            let place = self.0.snapshots.try_acquire_arc().ok_or(Error::TooManySnapshots)?;
+            let revision = self.0.revision().await?;
+            Ok(Arc::new(Past { etcd: Arc::clone(&self.0), revision, place }) as Arc<dyn Snapshot>)
         })
     }
 
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Revision, CommitError>> {
-        self.enter(async move {
+        self.0.enter(async move {
             batch.check()?;
-            let _place = self.let_in().await?;
-            let committed = commit::commit(&self.calls, &batch).await?;
+            let _place = self.0.let_in().await?;
+            let committed = commit::commit(&self.0.calls, &batch).await?;
             if committed.is_change {
-                self.newest.fetch_max(committed.revision.0, Ordering::SeqCst);
+                self.0.newest.fetch_max(committed.revision.0, Ordering::SeqCst);
             }
             Ok(committed.revision)
         })
     }
 
     fn watch(&self, prefix: Prefix, from: Revision) -> BoxStream<'_, Result<Change, WatchError>> {
-        Box::pin(self.changes.watch(prefix, from))
+        Box::pin(self.0.changes.watch(prefix, from))
     }
 
     fn is_shared(&self) -> bool {
@@ -260,27 +310,27 @@ impl Engine for Etcd {
 
     fn close(&self) -> BoxFuture<'_, Result<(), Error>> {
         async {
-            self.closed.store(true, Ordering::SeqCst);
+            self.0.closed.store(true, Ordering::SeqCst);
             // Whoever was let in before is done when this is got.
-            let _everybody = self.inside.write().await;
-            let mut tail = self.tail.lock().await;
+            let _everybody = self.0.inside.write().await;
+            let mut tail = self.0.tail.lock().await;
             if let Some(running) = tail.as_mut() {
                 if let Some(finish) = running.finish.take() {
                     // Nobody to tell when the thread has ended unexpectedly, which its join tells.
-                    let _ = finish.send(Revision(self.newest.load(Ordering::SeqCst)));
+                    let _ = finish.send(Revision(self.0.newest.load(Ordering::SeqCst)));
                 }
                 // Canceled is how the end is told; a caller that stops waiting here leaves it for the next.
                 let _ = (&mut running.ended).await;
             }
             let ended = tail.take().map_or(Ok(()), |running| running.thread.join());
-            self.changes.close();
+            self.0.changes.close();
             ended.map_err(|_| no_tail("closing"))
         }
         .boxed()
     }
 }
 
-impl Drop for Etcd {
+impl Drop for Inner {
     fn drop(&mut self) {
         if let Some(running) = self.tail.get_mut().take() {
             drop(running.finish);

@@ -18,6 +18,7 @@ mod memory;
 pub mod private_file;
 pub mod regular_file;
 mod seal;
+mod snapshot;
 mod sqlite;
 mod table;
 
@@ -33,5 +34,6 @@ pub use history::{Event, History, Retention, Trimmed};
 pub use key::{KEY_BYTES_MAX, Key, Prefix};
 pub use memory::Memory;
 pub use seal::{SealError, SealingKey};
+pub use snapshot::{SNAPSHOTS_MAX, Snapshot, Still};
 pub use sqlite::{OpenError, Sqlite};
 pub use table::{Loaded, Record, Stored, Table, TablePage, decode, encode};

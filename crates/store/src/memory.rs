@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use async_lock::{Semaphore, SemaphoreGuardArc};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -11,14 +12,15 @@ use futures_util::stream::BoxStream;
 use crate::changes::Changes;
 use crate::{
     Batch, Change, CommitError, Engine, Error, Expect, Key, Listing, Operation, Page, Prefix, Revision,
-    Version, Versioned, WatchError,
+    SNAPSHOTS_MAX, Snapshot, Version, Versioned, WatchError,
 };
 
 /// Records in memory, under the same contract as those of the other engines.
 pub struct Memory {
-    held: Mutex<Held>,
+    held: Arc<Mutex<Held>>,
     changes: Changes,
     is_shared: bool,
+    snapshots: Arc<Semaphore>,
 }
 
 struct Held {
@@ -54,7 +56,12 @@ impl Memory {
             lost: VecDeque::new(),
             hooks: VecDeque::new(),
         };
-        Self { held: Mutex::new(held), changes: Changes::since(Revision(0)), is_shared: false }
+        Self {
+            held: Arc::new(Mutex::new(held)),
+            changes: Changes::since(Revision(0)),
+            is_shared: false,
+            snapshots: Arc::new(Semaphore::new(SNAPSHOTS_MAX)),
+        }
     }
 
     /// An empty store that says of itself that other processes use it too.
@@ -102,9 +109,65 @@ impl Memory {
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        // Nothing panics under this lock.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.held)
     }
+}
+
+fn locked(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+    // Nothing panics under this lock.
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// All records as they were.
+struct Copied {
+    records: BTreeMap<Key, Versioned>,
+    revision: Revision,
+    /// Where they were.
+    held: Arc<Mutex<Held>>,
+    #[expect(dead_code, reason = "held for its end")]
+    place: SemaphoreGuardArc,
+}
+
+impl Copied {
+    fn still_open(&self) -> Result<(), Error> {
+        locked(&self.held).open()
+    }
+}
+
+impl Snapshot for Copied {
+    fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Versioned>, Error>> {
+        async { self.still_open().map(|()| self.records.get(key).cloned()) }.boxed()
+    }
+
+    fn list<'a>(&'a self, prefix: &'a Prefix, page: Page) -> BoxFuture<'a, Result<Listing, Error>> {
+        async move {
+            self.still_open()?;
+            page_of(&self.records, prefix, &page, self.revision)
+        }
+        .boxed()
+    }
+}
+
+/// One page of what is under `prefix`.
+fn page_of(
+    records: &BTreeMap<Key, Versioned>,
+    prefix: &Prefix,
+    page: &Page,
+    revision: Revision,
+) -> Result<Listing, Error> {
+    let from = match &page.after {
+        Some(after) if after.as_str() >= prefix.as_str() => Bound::Excluded(after.as_str()),
+        _ => Bound::Included(prefix.as_str()),
+    };
+    let rows = records
+        .range::<str, _>((from, Bound::Unbounded))
+        .take_while(|(key, _)| prefix.covers(key))
+        .map(|(key, versioned)| Ok((key.clone(), versioned.clone())));
+    Listing::of(rows, page.held(), revision)
 }
 
 impl Held {
@@ -179,16 +242,19 @@ impl Engine for Memory {
         async move {
             let held = self.held();
             held.open()?;
-            let from = match &page.after {
-                Some(after) if after.as_str() >= prefix.as_str() => Bound::Excluded(after.as_str()),
-                _ => Bound::Included(prefix.as_str()),
-            };
-            let rows = held
-                .records
-                .range::<str, _>((from, Bound::Unbounded))
-                .take_while(|(key, _)| prefix.covers(key))
-                .map(|(key, versioned)| Ok((key.clone(), versioned.clone())));
-            Listing::of(rows, page.held(), held.revision)
+            page_of(&held.records, prefix, &page, held.revision)
+        }
+        .boxed()
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Arc<dyn Snapshot>, Error>> {
+        async {
+            let held = self.held();
+            held.open()?;
+            let place = self.snapshots.try_acquire_arc().ok_or(Error::TooManySnapshots)?;
+            let (records, revision) = (held.records.clone(), held.revision);
+            Ok(Arc::new(Copied { records, revision, held: Arc::clone(&self.held), place })
+                as Arc<dyn Snapshot>)
         }
         .boxed()
     }

@@ -20,6 +20,7 @@
 //! what would be said and stored would be lost with the process. Single records are read as long as there are
 //! connections. The same goes for the write-ahead log, which is copied to the file as soon as it is missed.
 
+mod moment;
 mod open;
 mod place;
 mod readers;
@@ -36,13 +37,15 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
+use self::moment::Moment;
 pub use self::open::OpenError;
 use self::readers::Readers;
 use self::settled::Settled;
 use self::writer::{Job, Writer};
 use crate::changes::Changes;
 use crate::{
-    Batch, Change, CommitError, Engine, Error, Key, Listing, Page, Prefix, Revision, Versioned, WatchError,
+    Batch, Change, CommitError, Engine, Error, Key, Listing, Page, Prefix, Revision, Snapshot, Versioned,
+    WatchError,
 };
 
 /// How many commits may wait for the writer; further ones wait for a place.
@@ -79,6 +82,20 @@ impl Sqlite {
     /// See [`OpenError`]. A file that is not ours is left as it is.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         Self::open_with(path, None)
+    }
+
+    /// What the file at `path` holds now, while another process may have it open and go on writing. Nothing is changed,
+    /// but that what is left in the log of a process that died is copied to the file.
+    ///
+    /// For other processes than the one that has it open, which takes an [`Engine::snapshot`]: SQLite's own locks are
+    /// those of a process, and would be lost with this. Touches the disk, on the caller's thread.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. A file that is not ours is left as it is.
+    pub fn look(path: &Path) -> Result<Arc<dyn Snapshot>, OpenError> {
+        let (connection, place) = open::look(path)?;
+        let moment = Moment::begin(connection, Arc::new(place));
+        Ok(Arc::new(moment.map_err(|source| OpenError::Store { path: path.into(), source })?))
     }
 
     /// As [`Self::open`], but the file never grows beyond `pages` pages of 4 KiB: a disk that is soon full.
@@ -188,6 +205,10 @@ impl Engine for Sqlite {
 
     fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
         async { self.revision_now() }.boxed()
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Arc<dyn Snapshot>, Error>> {
+        async { self.readers.moment().map(|moment| moment as Arc<dyn Snapshot>) }.boxed()
     }
 
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Revision, CommitError>> {

@@ -219,6 +219,10 @@ impl Engine for Stuck {
         self.memory.revision()
     }
 
+    fn snapshot(&self) -> BoxFuture<'_, Result<Arc<dyn store::Snapshot>, Error>> {
+        self.memory.snapshot()
+    }
+
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Revision, CommitError>> {
         if std::mem::take(&mut *self.is_next.lock().unwrap()) {
             *self.held.lock().unwrap() = Some(batch);

@@ -62,6 +62,10 @@ impl Engine for Counting {
         self.memory.revision()
     }
 
+    fn snapshot(&self) -> BoxFuture<'_, Result<Arc<dyn store::Snapshot>, Error>> {
+        self.memory.snapshot()
+    }
+
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Revision, CommitError>> {
         self.count(batch.len() + batch.expectations().len(), batch.bytes());
         self.memory.commit(batch)

@@ -71,6 +71,9 @@ impl Refusal {
         if self.code == code::RESOURCE_EXHAUSTED && self.message.contains("space exceeded") {
             return Error::Full;
         }
+        if self.code == code::OUT_OF_RANGE && self.message.contains("compacted") {
+            return Error::Forgotten { reason: self.message };
+        }
         let reason = format!("etcd refuses: {}", self.message);
         if self.is_of_the_user() { Error::Refused { doing, reason } } else { Error::Engine { doing, reason } }
     }

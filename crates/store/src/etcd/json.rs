@@ -60,6 +60,14 @@ pub(super) struct Range {
     /// All of them when it is 0.
     pub(super) limit: usize,
     pub(super) keys_only: bool,
+    /// As they were then; now, when it is 0.
+    #[serde(skip_serializing_if = "is_now")]
+    pub(super) revision: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_now(revision: &u64) -> bool {
+    *revision == 0
 }
 
 fn is_empty(blob: &Blob) -> bool {

@@ -4,13 +4,19 @@ use super::calls::{Calls, Repeat};
 use super::ends::{Ends, guesses};
 use super::failure::CallError;
 use super::json::{Blob, KeyValue, Range, Ranged};
-use super::{from_etcd, versioned};
-use crate::{Error, Key, Listing, Page, Prefix, Versioned};
+use super::{from_etcd, to_etcd, versioned};
+use crate::{Error, Key, Listing, Page, Prefix, Revision, Versioned};
 
 const DOING: &str = "listing";
 
-/// One page of what is under `prefix`. Each page is one question to etcd, so that it is of one moment.
-pub(super) async fn list(calls: &Calls, ends: &Ends, prefix: &Prefix, page: Page) -> Result<Listing, Error> {
+/// One page of what is under `prefix`, or was `then`. Each page is one question to etcd, so that it is of one moment.
+pub(super) async fn list(
+    calls: &Calls,
+    ends: &Ends,
+    prefix: &Prefix,
+    page: Page,
+    then: Option<Revision>,
+) -> Result<Listing, Error> {
     let limit = page.held();
     let mut start = match &page.after {
         Some(after) if after.as_str() >= prefix.as_str() => behind(calls.stored(after.as_str()).0),
@@ -38,13 +44,22 @@ pub(super) async fn list(calls: &Calls, ends: &Ends, prefix: &Prefix, page: Page
     narrow.reverse();
     loop {
         if range_end.0 != [0] && start >= range_end.0 {
-            let revision = calls.revision().await.map_err(|error| error.reading(DOING))?;
+            let revision = match then {
+                Some(then) => then,
+                None => calls.revision().await.map_err(|error| error.reading(DOING))?,
+            };
             return Ok(Listing { entries: Vec::new(), next: None, revision });
         }
         let narrow = narrow.pop();
         let is_narrow = narrow.is_some();
         let range_end = narrow.map_or_else(|| range_end.clone(), Blob);
-        let range = Range { key: Blob(start.clone()), range_end, limit: asked, keys_only: false };
+        let range = Range {
+            key: Blob(start.clone()),
+            range_end,
+            limit: asked,
+            revision: then.map_or(0, to_etcd),
+            ..Range::default()
+        };
         let ranged = match calls.call::<Ranged>("/v3/kv/range", &range, Repeat::Reads).await {
             Ok(answer) => answer.is,
             Err(CallError::TooLong) if asked > 1 => {
@@ -62,7 +77,7 @@ pub(super) async fn list(calls: &Calls, ends: &Ends, prefix: &Prefix, page: Page
         if is_full && let Some(last) = &last {
             ends.note(&start, asked, last);
         }
-        let revision = from_etcd(ranged.header.revision);
+        let revision = then.unwrap_or_else(|| from_etcd(ranged.header.revision));
         let rows = ranged.kvs.into_iter().filter_map(|found| row(calls, found)).map(Ok::<_, Error>);
         let mut listing = Listing::of(rows, limit, revision)?;
         // Behind a narrow range there may be more, or not.

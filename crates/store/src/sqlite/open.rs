@@ -25,7 +25,7 @@ const APPLICATION_ID: u32 = u32::from_be_bytes(*b"PRVS");
 /// The version of the layout below, at offset 60.
 const LAYOUT: u32 = 1;
 /// How long to wait for the sqlite3 command, should somebody be using it on the file.
-const BUSY: Duration = Duration::from_secs(5);
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 /// Why the store's file could not be opened. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
@@ -120,13 +120,7 @@ pub(super) fn open(path: &Path, pages_max: Option<u32>) -> Result<Opened, OpenEr
         TryLockError::WouldBlock => OpenError::InUse { path: path.into() },
         TryLockError::Error(source) => files("locking it")(source),
     })?;
-    match whose(&held).map_err(files("reading its beginning"))? {
-        Whose::Nobodys | Whose::Ours => {}
-        Whose::Foreign => {
-            return Err(OpenError::Foreign { path: path.into(), tables: tables(path).unwrap_or_default() });
-        }
-        Whose::Unknown => return Err(OpenError::NotADatabase { path: path.into() }),
-    }
+    refuse_others(path, whose(&held).map_err(files("reading its beginning"))?)?;
     let store = |error| OpenError::Store { path: path.into(), source: failed("opening")(error) };
     let connection = connect(path).map_err(store)?;
     let layout = lay_out(&connection).map_err(store)?;
@@ -136,6 +130,37 @@ pub(super) fn open(path: &Path, pages_max: Option<u32>) -> Result<Opened, OpenEr
     let revision = prepare_writer(&connection, pages_max).map_err(store)?;
     let place = Place::of(path, held).map_err(files("looking at it"))?;
     Ok(Opened { connection, revision, place })
+}
+
+/// Opens the file at `path` for reading, whoever has it open already.
+pub(super) fn look(path: &Path) -> Result<(Connection, Place), OpenError> {
+    let files = |doing| move |source| OpenError::Files { path: path.into(), doing, source };
+    let held = File::open(path).map_err(files("opening it"))?;
+    match whose(&held).map_err(files("reading its beginning"))? {
+        // What a first start has not laid out yet.
+        Whose::Nobodys => return Err(OpenError::NotADatabase { path: path.into() }),
+        whose => refuse_others(path, whose)?,
+    }
+    let store = |error| OpenError::Store { path: path.into(), source: failed("opening")(error) };
+    let connection = reader(path).map_err(store)?;
+    let layout = layout(&connection).map_err(store)?;
+    if layout > LAYOUT {
+        return Err(OpenError::Newer { path: path.into(), layout });
+    }
+    // By now SQLite has made the files beside it, if it had to.
+    let place = Place::of(path, held).map_err(files("looking at it"))?;
+    Ok((connection, place))
+}
+
+/// Refuses the file at `path` unless it is ours or nobody's.
+fn refuse_others(path: &Path, whose: Whose) -> Result<(), OpenError> {
+    match whose {
+        Whose::Nobodys | Whose::Ours => Ok(()),
+        Whose::Foreign => {
+            Err(OpenError::Foreign { path: path.into(), tables: tables(path).unwrap_or_default() })
+        }
+        Whose::Unknown => Err(OpenError::NotADatabase { path: path.into() }),
+    }
 }
 
 /// A further connection, for reading.
@@ -230,10 +255,13 @@ fn tables(path: &Path) -> rusqlite::Result<Vec<String>> {
     statement.query_map([], |row| row.get(0))?.collect()
 }
 
+/// The version of the file's layout; 0 for a new file.
+fn layout(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
 /// Makes the tables in a new file. Gives the version of the file's layout.
 fn lay_out(connection: &Connection) -> rusqlite::Result<u32> {
-    let layout =
-        |connection: &Connection| connection.pragma_query_value(None, "user_version", |row| row.get(0));
     if layout(connection)? == 0 {
         connection.pragma_update(None, "page_size", PAGE_BYTES as i64)?;
         connection.execute_batch(&format!(

@@ -1,13 +1,14 @@
 //! Reading: connections that see what was last committed, and never wait for the writer.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::moment::Moment;
 use super::place::Place;
 use super::{failed, from_sql, open};
-use crate::{Error, Key, Listing, Page, Prefix, Revision, Version, Versioned};
+use crate::{Error, Key, Listing, Page, Prefix, Revision, SNAPSHOTS_MAX, Version, Versioned};
 
 /// How many idle connections are kept. There are never more in use than threads that read.
 const IDLE_MAX: usize = 8;
@@ -18,57 +19,55 @@ pub(super) struct Readers(Mutex<Option<Open>>);
 struct Open {
     /// The connections that nobody is using.
     idle: Vec<Connection>,
+    /// Who looks at the records as they were at a moment.
+    moments: Vec<Weak<Moment>>,
     /// Behind them, as it is to be held for longer.
     place: Arc<Place>,
 }
 
 impl Readers {
     pub(super) fn new(place: Arc<Place>) -> Self {
-        Self(Mutex::new(Some(Open { idle: Vec::new(), place })))
+        Self(Mutex::new(Some(Open { idle: Vec::new(), moments: Vec::new(), place })))
     }
 
     pub(super) fn close(&self) {
-        drop(self.open().take());
+        let Some(open) = self.open().take() else { return };
+        // Otherwise the log could not be copied to the file.
+        open.moments.iter().filter_map(Weak::upgrade).for_each(|moment| moment.close());
+    }
+
+    /// A look at the records as they are now.
+    pub(super) fn moment(&self) -> Result<Arc<Moment>, Error> {
+        let mut open = self.open();
+        let open = open.as_mut().ok_or(Error::Closed)?;
+        open.moments.retain(|moment| moment.strong_count() > 0);
+        if open.moments.len() >= SNAPSHOTS_MAX {
+            return Err(Error::TooManySnapshots);
+        }
+        open.place.check()?;
+        let connection = open::reader(open.place.path()).map_err(failed("opening it for reading"))?;
+        let moment = Arc::new(Moment::begin(connection, Arc::clone(&open.place))?);
+        open.moments.push(Arc::downgrade(&moment));
+        Ok(moment)
     }
 
     pub(super) fn get(&self, key: &Key) -> Result<Option<Versioned>, Error> {
-        self.read(|connection| {
-            connection
-                .prepare_cached("SELECT revision, value FROM records WHERE key = ?1")?
-                .query_row([key.as_str()], |row| versioned(row, 0))
-                .optional()
-        })
+        self.read(|connection| get(connection, key))
     }
 
     pub(super) fn revision(&self) -> Result<Revision, Error> {
-        self.read(|connection| {
-            connection.prepare_cached("SELECT revision FROM meta")?.query_row([], |row| row.get(0))
-        })
-        .map(from_sql)
+        self.read(revision)
     }
 
     pub(super) fn list(&self, prefix: &Prefix, page: &Page) -> Result<Listing, Error> {
-        // From the prefix on, keys are read until one does not begin with it: they are ordered bytewise.
-        const FROM: &str = "SELECT revision, value, key FROM records WHERE key >= ?1 ORDER BY key";
-        const BEHIND: &str = "SELECT revision, value, key FROM records WHERE key > ?1 ORDER BY key";
-        let (sql, start) = match &page.after {
-            Some(after) if after.as_str() >= prefix.as_str() => (BEHIND, after.as_str()),
-            _ => (FROM, prefix.as_str()),
-        };
-        let limit = page.held();
         // Which costs little beside a listing, and lets whoever asks whether the store answers know.
         let place = self.open().as_ref().ok_or(Error::Closed)?.place.clone();
         place.check()?;
         self.read(|connection| {
             // In one transaction, so that the revision and the entries are of one moment.
             let moment = connection.unchecked_transaction()?;
-            let revision =
-                moment.prepare_cached("SELECT revision FROM meta")?.query_row([], |row| row.get(0))?;
-            let mut statement = moment.prepare_cached(sql)?;
-            let rows = statement
-                .query_map([start], |row| Ok((key(row, 2)?, versioned(row, 0)?)))?
-                .take_while(|row| row.as_ref().map_or(true, |(key, _)| prefix.covers(key)));
-            Listing::of(rows, limit, from_sql(revision))
+            let revision = revision(&moment)?;
+            list(&moment, prefix, page, revision)
         })
     }
 
@@ -118,6 +117,41 @@ impl Readers {
     fn open(&self) -> MutexGuard<'_, Option<Open>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The value of `key` by what `connection` sees.
+pub(super) fn get(connection: &Connection, key: &Key) -> rusqlite::Result<Option<Versioned>> {
+    connection
+        .prepare_cached("SELECT revision, value FROM records WHERE key = ?1")?
+        .query_row([key.as_str()], |row| versioned(row, 0))
+        .optional()
+}
+
+/// The revision that `connection` sees.
+pub(super) fn revision(connection: &Connection) -> rusqlite::Result<Revision> {
+    let found = connection.prepare_cached("SELECT revision FROM meta")?.query_row([], |row| row.get(0));
+    found.map(from_sql)
+}
+
+/// One page of what is under `prefix`, by what `connection` sees at `revision`.
+pub(super) fn list(
+    connection: &Connection,
+    prefix: &Prefix,
+    page: &Page,
+    revision: Revision,
+) -> rusqlite::Result<Listing> {
+    // From the prefix on, keys are read until one does not begin with it: they are ordered bytewise.
+    const FROM: &str = "SELECT revision, value, key FROM records WHERE key >= ?1 ORDER BY key";
+    const BEHIND: &str = "SELECT revision, value, key FROM records WHERE key > ?1 ORDER BY key";
+    let (sql, start) = match &page.after {
+        Some(after) if after.as_str() >= prefix.as_str() => (BEHIND, after.as_str()),
+        _ => (FROM, prefix.as_str()),
+    };
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement
+        .query_map([start], |row| Ok((key(row, 2)?, versioned(row, 0)?)))?
+        .take_while(|row| row.as_ref().map_or(true, |(key, _)| prefix.covers(key)));
+    Listing::of(rows, page.held(), revision)
 }
 
 /// The revision at `column` and the value behind it.

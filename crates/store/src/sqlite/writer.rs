@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use async_lock::SemaphoreGuardArc;
 use futures_channel::oneshot;
@@ -23,8 +24,11 @@ const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// of them are copied once though they were written often; reading it after a crash takes longer.
 const CHECKPOINT_PAGES: usize = 4_000;
 /// A log that has grown to so many pages, because somebody was reading at each checkpoint, is not added to
-/// until all have moved on.
+/// until all have moved on; or, where somebody does not move on, for the time below. Then the next time is when the log
+/// is twice as long: whoever holds a snapshot reads on for minutes, and nobody's commit is to wait for that.
 const LOG_PAGES_MAX: i64 = 8 * 4_000;
+/// How long commits wait for those who read.
+const READERS_WAITED_FOR: Duration = Duration::from_millis(500);
 
 /// Puts a key, whatever was there.
 const PUT: &str = "INSERT INTO records (key, revision, value) VALUES (?1, ?2, ?3)
@@ -52,6 +56,8 @@ pub(super) struct Writer {
     changes: Changes,
     /// About how many pages were written to the log since it was last copied.
     pages: usize,
+    /// How many pages of the log make it wait for those who read.
+    log_pages_max: i64,
 }
 
 /// What a batch comes to, if its transaction commits: the changes it made, or why it was refused.
@@ -89,7 +95,7 @@ impl Writer {
         settled: Arc<Settled>,
         changes: Changes,
     ) -> Self {
-        Self { connection, place, revision, settled, changes, pages: 0 }
+        Self { connection, place, revision, settled, changes, pages: 0, log_pages_max: LOG_PAGES_MAX }
     }
 
     /// Commits what comes through `queue` until nobody holds its other end.
@@ -268,17 +274,29 @@ impl Writer {
     /// Copies the log to the file. When that fails nothing is lost, the log only grows.
     fn checkpoint(&mut self, mode: &str) {
         self.pages = 0;
-        let checkpoint = |mode: &str| {
-            let sql = format!("PRAGMA wal_checkpoint({mode})");
-            self.connection.query_row(&sql, [], |row| row.get::<_, i64>("log"))
-        };
-        let outcome = match checkpoint(mode) {
-            Ok(log_pages) if log_pages > LOG_PAGES_MAX => checkpoint("RESTART"),
-            outcome => outcome,
+        let outcome = match self.copy_log(mode) {
+            Ok((_, log_pages)) if log_pages > self.log_pages_max => self.begin_log_anew(log_pages),
+            outcome => outcome.map(drop),
         };
         if let Err(error) = outcome {
             tracing::warn!(%error, "the store's log could not be copied to its file, and grows");
         }
+    }
+
+    /// Waits, but not for ever, until nobody reads from the log, which has `log_pages` pages.
+    fn begin_log_anew(&mut self, log_pages: i64) -> rusqlite::Result<()> {
+        self.connection.busy_timeout(READERS_WAITED_FOR)?;
+        let outcome = self.copy_log("RESTART");
+        self.connection.busy_timeout(open::BUSY)?;
+        let (is_busy, _) = outcome?;
+        self.log_pages_max = if is_busy { 2 * log_pages } else { LOG_PAGES_MAX };
+        Ok(())
+    }
+
+    /// Whether somebody who reads stood against it, and how many pages the log has.
+    fn copy_log(&self, mode: &str) -> rusqlite::Result<(bool, i64)> {
+        let sql = format!("PRAGMA wal_checkpoint({mode})");
+        self.connection.query_row(&sql, [], |row| Ok((row.get("busy")?, row.get("log")?)))
     }
 }
 

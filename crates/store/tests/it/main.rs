@@ -6,4 +6,5 @@ mod blobs;
 mod conformance;
 mod etcd;
 mod kill;
+mod look;
 mod sqlite;

@@ -45,6 +45,10 @@ impl Engine for Rivalled {
         self.memory.revision()
     }
 
+    fn snapshot(&self) -> BoxFuture<'_, Result<Arc<dyn store::Snapshot>, Error>> {
+        self.memory.snapshot()
+    }
+
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Revision, CommitError>> {
         self.memory.commit(batch)
     }
@@ -83,6 +87,10 @@ impl Engine for Polled {
 
     fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
         self.memory.revision()
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Arc<dyn store::Snapshot>, Error>> {
+        self.memory.snapshot()
     }
 
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Revision, CommitError>> {

@@ -146,6 +146,22 @@ fn compaction_is_nothing_to_a_watch_that_keeps_up() {
 }
 
 #[test]
+fn a_snapshot_of_what_was_compacted_says_so() {
+    let server = testkit::Etcd::start(1);
+    let store = connect(&settings(&server));
+    put(&store, "/a", "1").unwrap();
+    let then = block_on(store.snapshot()).unwrap();
+    let revision = put(&store, "/a", "2").unwrap();
+    assert_eq!(block_on(then.get(&key("/a"))).unwrap().unwrap().value.as_ref(), b"1");
+    server.etcdctl(&["compact", &(revision.0 + 1).to_string()]).ok();
+    let error = block_on(then.get(&key("/a"))).unwrap_err();
+    assert!(matches!(&error, Error::Forgotten { reason } if reason.contains("compacted")), "{error}");
+    let error = block_on(then.list(&Prefix::default(), Page::full())).unwrap_err();
+    assert!(matches!(error, Error::Forgotten { .. }), "{error}");
+    assert_eq!(get(&store, "/a").unwrap().unwrap().0, "2");
+}
+
+#[test]
 fn a_watch_that_missed_what_was_compacted_ends_and_the_next_one_goes_on() {
     let (server, cable, settings) = cabled();
     let store = connect(&settings);
