@@ -387,7 +387,7 @@ impl World {
             Ok(certificate) => {
                 self.figures.approved += 1;
                 let model = self.model(name);
-                assert!(model.pending.remove(&id) || model.doubtful.remove(&id), "it was pending");
+                model.decided(id);
                 model.issued(&certificate, now);
             }
             Err(error) => self.unanswered(name, Some(id), &error),
@@ -400,7 +400,7 @@ impl World {
             Ok(()) => {
                 self.figures.rejected += 1;
                 let model = self.model(name);
-                assert!(model.pending.remove(&id) || model.doubtful.remove(&id), "it was pending");
+                model.decided(id);
             }
             Err(error) => self.unanswered(name, Some(id), &error),
         }

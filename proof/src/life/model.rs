@@ -48,6 +48,12 @@ impl Model {
         self.issued.insert(hex, certificate.clone());
     }
 
+    /// Request `id` was decided about.
+    pub(super) fn decided(&mut self, id: RequestId) {
+        let was_known = self.pending.remove(&id) || self.doubtful.remove(&id);
+        assert!(was_known || self.doubts > 0, "nobody asked for {id}");
+    }
+
     /// Forgets what has ended so long ago that nobody has to remember it.
     pub(super) fn forget(&mut self, before: Timestamp) {
         self.issued.retain(|_, certificate| certificate.not_after() >= before);
