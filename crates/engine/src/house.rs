@@ -17,6 +17,7 @@ use store::{Batch, Claims, Engine, History, Page, Record, SealingKey, Table};
 use trust::Trust;
 use x509::{Certificate, KeySpec, Name, PrivateKey, SigningRequest, VerifyError};
 
+use crate::clock_seen::{self, NoteTime};
 use crate::hands::handing_on::Courier;
 use crate::hands::{Hands, Nodes};
 use crate::house_error::{HouseError, SignInFailed};
@@ -57,6 +58,8 @@ pub struct Parts {
     pub sealing: Arc<SealingKey>,
     /// What time it is.
     pub clock: Clock,
+    /// Whether somebody says that the clock is right, however it differs from when the house was here last.
+    pub clock_is_right: bool,
     /// Where chance comes from.
     pub entropy: Entropy,
     /// The policy of the services authority.
@@ -164,6 +167,7 @@ impl House {
         if !is_unmarked {
             seal::check(&parts.engine, &parts.sealing, &parts.entropy).await?;
         }
+        clock_seen::check(&parts.engine, &parts.clock, parts.clock_is_right).await?;
         let ground = Ground {
             engine: parts.engine.clone(),
             sealing: parts.sealing.clone(),
@@ -289,6 +293,7 @@ impl House {
             OwnTrust { authorities: authorities.clone(), trust: house.trust.clone(), clock: clock.clone() };
         house.start(&claims, Box::new(own));
         house.start(&claims, Box::new(Certificates { authorities, clock: clock.clone() }));
+        house.start(&claims, Box::new(NoteTime { engine: house.engine.clone(), clock: clock.clone() }));
         let told = TellRefusals {
             refusals: house.refusals.clone(),
             engine: house.engine.clone(),

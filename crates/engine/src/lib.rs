@@ -3,6 +3,7 @@
 //! **Invariant:** only [`Tasks`] spawns, and it awaits what it spawned. A reconciler may be stopped
 //! between steps and started again anywhere: all it knows is in the store.
 
+mod clock_seen;
 mod hands;
 mod hosts;
 mod house;

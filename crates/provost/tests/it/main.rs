@@ -5,6 +5,7 @@
 
 mod audit;
 mod broken;
+mod browser;
 mod ca_commands;
 mod ca_watch;
 mod cache;
