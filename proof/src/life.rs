@@ -154,6 +154,8 @@ struct World {
     users: Vec<Holder>,
     /// What was acknowledged, of services and of users.
     models: [Model; 2],
+    /// Until then nobody decides about anything.
+    users_are_away: Timestamp,
     figures: Figures,
     folder: tempfile::TempDir,
 }
@@ -218,6 +220,7 @@ impl World {
             services,
             users,
             models: Default::default(),
+            users_are_away: begin,
             figures: Figures::default(),
             folder,
             dice,
@@ -362,6 +365,12 @@ impl World {
 
     /// Users decide about some of what waits: approve most, as asked or otherwise, and reject a few.
     fn decide(&mut self) {
+        if self.dice.happens(100) {
+            self.users_are_away = self.now() + self.dice.span(Span::days(1), Span::days(6));
+        }
+        if self.now() < self.users_are_away {
+            return;
+        }
         for name in [AuthorityName::Users, AuthorityName::Services] {
             let Some(permit) = self.permit() else { return };
             let Ok(pending) = block_on(self.authority(name).pending(permit)) else { return };

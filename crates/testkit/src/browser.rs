@@ -31,6 +31,15 @@ const QUIET: &[&str] = &[
     "--remote-debugging-pipe",
 ];
 
+/// What becomes of cookies that a page's requests to other sites would take along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ThirdParties {
+    /// What a new profile has.
+    AsInstalled,
+    /// They go along, as the person chose in the browser's settings.
+    Allowed,
+}
+
 /// A browser with one page. Dropping it ends it.
 pub struct Browser {
     child: Child,
@@ -49,8 +58,14 @@ impl Browser {
     /// # Panics
     /// When it is not installed.
     #[must_use]
-    pub fn start(believed: &str) -> Self {
+    pub fn start(believed: &str, cookies: ThirdParties) -> Self {
         let profile = tempfile::tempdir().unwrap();
+        if cookies == ThirdParties::Allowed {
+            let folder = profile.path().join("Default");
+            std::fs::create_dir(&folder).unwrap();
+            std::fs::write(folder.join("Preferences"), r#"{"profile": {"cookie_controls_mode": 0}}"#)
+                .unwrap();
+        }
         // The browser reads from the descriptor 3 and writes to 4.
         let mut command = Command::new("sh");
         command.args(["-c", "exec chromium \"$@\" 3<&0 4>&1 </dev/null >/dev/null", "sh"]).args(QUIET);
@@ -138,9 +153,14 @@ impl Browser {
         }
     }
 
+    /// Forgets the events so far.
+    pub fn forget(&mut self) {
+        self.events.clear();
+    }
+
     /// Goes to `url`, and waits until everything there is loaded.
     pub fn go(&mut self, url: &str) {
-        self.events.clear();
+        self.forget();
         self.call("Page.navigate", &json!({"url": url}));
         self.event("Page.loadEventFired", |_| true);
     }

@@ -50,7 +50,7 @@ mod wait;
 mod witness;
 
 pub use api_server::{ApiServer, Budget, PodPlan, Schema};
-pub use browser::Browser;
+pub use browser::{Browser, ThirdParties};
 pub use cable::{Cable, Pass};
 pub use caucase::Caucase;
 pub use caucased::Caucased;
