@@ -37,8 +37,9 @@ use clap::{ArgMatches, FromArgMatches as _, Subcommand};
 
 use self::error::CaCommandError;
 use self::session::{Options, Session};
+use crate::holder::KeyMaker;
 use crate::output;
-use crate::signals::{self, Signals};
+use crate::running::{self, until_signal};
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 2 wrong usage; 65 what was asked breaks a rule, or an answer cannot be \
     believed; 66 it is not there, or a file cannot be read; 69 no server, or not now; 73 its disk or a quota is full; \
@@ -91,6 +92,8 @@ enum Command {
 pub struct Surroundings {
     /// Says what time it is.
     pub clock: Clock,
+    /// Makes the keys of those who keep an eye on other things meanwhile.
+    pub keys: KeyMaker,
     /// Tells the service manager a line of sd_notify(3), if there is one.
     pub tell: fn(&str),
     /// How often the service manager wants to hear that this is alive.
@@ -119,24 +122,14 @@ pub fn run(matches: &ArgMatches, data: Option<PathBuf>, surroundings: &Surroundi
             return ExitCode::from(2);
         }
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(source) => return failed(&CaCommandError::Runtime(source)),
-    };
     let mut session = Session::new(options, data, surroundings.clock.clone());
-    let ended = match command {
-        // Looks after signals itself: one of them does not ask for the end.
-        Command::Watch(watch) => runtime.block_on(watch.run(&mut session, surroundings)),
-        command => runtime.block_on(async {
-            let mut signals = Signals::catch().map_err(CaCommandError::Runtime)?;
-            tokio::select! {
-                ended = command.run(&mut session) => ended.map(|()| ExitCode::SUCCESS),
-                signal = signals.next() => Ok(ExitCode::from(signals::exit_code(signal.as_raw_value()))),
-            }
-        }),
-    };
-    // Not for ever: something may still be reading standard input.
-    runtime.shutdown_background();
+    let ended = running::block_on(CaCommandError::Runtime, async {
+        match command {
+            // Looks after signals itself: one of them does not ask for the end.
+            Command::Watch(watch) => watch.run(&mut session, surroundings).await,
+            command => until_signal(CaCommandError::Runtime, command.run(&mut session)).await,
+        }
+    });
     ended.unwrap_or_else(|error| failed(&error))
 }
 

@@ -43,8 +43,8 @@ use self::session::Session;
 #[cfg(feature = "fuzzing")]
 pub use self::unpacking::unpack_tar;
 use crate::output;
+use crate::running::{self, until_signal};
 use crate::session::Options;
-use crate::signals::{self, Signals};
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 2 wrong usage; 65 what was asked breaks a rule; 66 it is not there, \
     or a file cannot be read; 69 no server, or not now; 70 the server is at fault, or its bytes are not what they should be; \
@@ -117,16 +117,8 @@ pub fn run(matches: &ArgMatches, data: Option<PathBuf>, clock: Clock, entropy: E
             return ExitCode::from(2);
         }
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(source) => return failed(&CacheCommandError::Runtime(source)),
-    };
-    let ended = match command {
-        Command::Maintain(command) => runtime.block_on(until_signal(async {
-            let mut session = crate::session::Session::new(options, data);
-            Ok(command.run(&mut session).await?)
-        })),
-        command => {
+    let work = async {
+        let Command::Maintain(command) = command else {
             let session = Session {
                 options,
                 data,
@@ -136,22 +128,14 @@ pub fn run(matches: &ArgMatches, data: Option<PathBuf>, clock: Clock, entropy: E
                 has_forgotten: AtomicBool::new(false),
             };
             // A download that is dropped removes what it has written so far.
-            runtime.block_on(until_signal(command.run(&session)))
-        }
+            return command.run(&session).await;
+        };
+        let mut session = crate::session::Session::new(options, data);
+        Ok(command.run(&mut session).await?)
     };
-    // Not for ever: something may still be reading standard input.
-    runtime.shutdown_background();
+    let unable = CacheCommandError::Runtime;
+    let ended = running::block_on(unable, until_signal(unable, work));
     ended.unwrap_or_else(|error| failed(&error))
-}
-
-async fn until_signal(
-    work: impl Future<Output = Result<(), CacheCommandError>>,
-) -> Result<ExitCode, CacheCommandError> {
-    let mut signals = Signals::catch().map_err(CacheCommandError::Runtime)?;
-    tokio::select! {
-        ended = work => ended.map(|()| ExitCode::SUCCESS),
-        signal = signals.next() => Ok(ExitCode::from(signals::exit_code(signal.as_raw_value()))),
-    }
 }
 
 impl Command {

@@ -8,6 +8,7 @@ use base::{Entropy, Explain as _, report};
 use clap::{ArgMatches, FromArgMatches as _, Subcommand};
 
 use crate::error::CommandError;
+use crate::running;
 use crate::session::{Options, Session};
 use crate::signals::{self, Signals};
 use crate::{cluster, container_manager, host, network, operation, output, ssh};
@@ -85,13 +86,7 @@ pub fn run(matches: &ArgMatches, data: Option<PathBuf>, entropy: &Entropy) -> Ex
             return ExitCode::from(2);
         }
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(source) => return failed(&CommandError::Runtime(source)),
-    };
-    let ended = runtime.block_on(live(noun, data, entropy));
-    // Not for ever: something may still be reading standard input.
-    runtime.shutdown_background();
+    let ended = running::block_on(CommandError::Runtime, live(noun, data, entropy));
     ended.unwrap_or_else(|error| failed(&error))
 }
 

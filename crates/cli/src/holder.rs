@@ -16,6 +16,7 @@
 
 mod append;
 mod collection;
+pub(crate) mod debt;
 mod error;
 mod folder_lock;
 mod pair;
@@ -38,5 +39,6 @@ pub(crate) use pair::{LoadedPair, Pair};
 pub(crate) use pair_error::{NotOnePair, PairError};
 pub(crate) use pem_file::{Pem, exposed};
 pub(crate) use pem_file_error::PemFileError;
+pub(crate) use renewal::KeyMaker;
 pub(crate) use trusted::{Trusted, update_authorities, update_lists};
 pub(crate) use unfinished::Recovered;

@@ -42,6 +42,7 @@ pub mod output;
 mod private_file;
 mod progress;
 mod rolling;
+mod running;
 mod screen;
 mod session;
 mod shown;

@@ -28,8 +28,8 @@ use clap::{ArgMatches, FromArgMatches as _, Subcommand};
 use self::error::TrustCommandError;
 use crate::error::CommandError;
 use crate::output;
+use crate::running::{self, until_signal};
 use crate::session::{Options, Session};
-use crate::signals::{self, Signals};
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 2 wrong usage; 65 what was asked breaks a rule; 66 it is not there, \
     or a file cannot be read; 69 no server, or not now; 70 the server is at fault; 73 its disk or a quota is full; \
@@ -96,21 +96,10 @@ pub fn run(matches: &ArgMatches, data: Option<PathBuf>) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(source) => return failed(&CommandError::Runtime(source).into()),
-    };
     let mut session = Session::new(options, data);
     // A file that is being written is dropped with the command, and what was there before stays.
-    let ended = runtime.block_on(async {
-        let mut signals = Signals::catch().map_err(CommandError::Runtime)?;
-        tokio::select! {
-            ended = command.run(&mut session) => ended.map(|()| ExitCode::SUCCESS),
-            signal = signals.next() => Ok(ExitCode::from(signals::exit_code(signal.as_raw_value()))),
-        }
-    });
-    // Not for ever: something may still be reading standard input.
-    runtime.shutdown_background();
+    let unable = |source| CommandError::Runtime(source).into();
+    let ended = running::block_on(unable, until_signal(unable, command.run(&mut session)));
     ended.unwrap_or_else(|error| failed(&error))
 }
 

@@ -10,8 +10,10 @@ use ::cli::{ca, cache, fleet, trust};
 use base::{Clock, Entropy, Explain, report};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
+use engine::Tasks;
 use sd_notify::NotifyState;
 use serde_json::{Value, json};
+use x509::PrivateKey;
 
 use crate::compat::commissaire::import;
 use crate::face::Face;
@@ -171,6 +173,9 @@ fn dispatch(line: &ArgMatches) -> ExitCode {
         noun if ca::is_noun(noun) => {
             let surroundings = ca::Surroundings {
                 clock: Clock::system(),
+                keys: |spec| {
+                    Box::pin(async move { Tasks::new().compute(move || PrivateKey::generate(spec)).await })
+                },
                 tell: tell_service_manager,
                 watchdog: service_manager::watchdog_period(),
             };

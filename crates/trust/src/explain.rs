@@ -42,6 +42,8 @@ pub struct Brought {
     pub by: String,
     /// When last.
     pub at: Timestamp,
+    /// Why, where that was said.
+    pub why: Option<String>,
 }
 
 /// That a requirer is to have a certificate, or that some of its places may have it still.
@@ -104,7 +106,10 @@ impl Trust {
         Ok(Some(Explanation {
             findings: certificate.map(|certificate| findings(&certificate, now)).unwrap_or_default(),
             brought: brought
-                .map(|(from, brought)| Brought { from, by: brought.by, at: Timestamp::from_unix(brought.at) })
+                .map(|(from, brought)| {
+                    let at = Timestamp::from_unix(brought.at);
+                    Brought { from, by: brought.by, at, why: brought.why }
+                })
                 .collect(),
             anchor,
             offered,

@@ -225,7 +225,7 @@ impl Trust {
                 });
                 checked = Some(moment.await?);
             }
-            self.write_brought(provider, offer.relation, &came, by, now).await?;
+            self.write_brought(provider, offer.relation, &came, (by, why), now).await?;
             let set = SetState::from(&name);
             let mut batch = Batch::new();
             if let Some(moment) = checked {
@@ -270,7 +270,7 @@ impl Trust {
         provider: &ProviderName,
         relation: Option<u64>,
         came: &[Fingerprint],
-        by: &Principal,
+        (by, why): (&Principal, &Why),
         now: Timestamp,
     ) -> Result<(), CommitError> {
         let from = match relation {
@@ -286,7 +286,11 @@ impl Trust {
                     let found = self.certificates.get(&id).await?;
                     let version = found.as_ref().map(|found| found.version);
                     let mut record = found.map(|found| found.record).unwrap_or_default();
-                    let brought = BroughtRecord { by: by.name().to_owned(), at: now.as_unix() };
+                    let brought = BroughtRecord {
+                        by: by.name().to_owned(),
+                        at: now.as_unix(),
+                        why: why.text().map(str::to_owned),
+                    };
                     if record.brought.len() < BROUGHT_MAX || record.brought.contains_key(&from) {
                         record.brought.insert(from.clone(), brought);
                     }

@@ -255,6 +255,9 @@ pub(crate) struct BroughtRecord {
     pub(crate) by: String,
     /// When last: seconds since 1970-01-01T00:00:00Z.
     pub(crate) at: i64,
+    /// Why, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) why: Option<String>,
 }
 
 /// What is in one of a requirer's places.
@@ -432,8 +435,12 @@ mod tests {
             &SetRecord { at: 1, parts: 2, certificates: vec!["p".into()] },
             r#"{"v":1,"is":{"at":1,"parts":2,"certificates":["p"]}}"#,
         );
-        let brought = BTreeMap::from([("p".to_owned(), BroughtRecord { by: "u".into(), at: 1 })]);
+        let brought = BTreeMap::from([("p".to_owned(), BroughtRecord { by: "u".into(), at: 1, why: None })]);
         golden(&CertificateRecord { brought }, r#"{"v":1,"is":{"brought":{"p":{"by":"u","at":1}}}}"#);
+        let why = Some("merger".into());
+        let brought = BTreeMap::from([("p".to_owned(), BroughtRecord { by: "u".into(), at: 1, why })]);
+        let bytes = r#"{"v":1,"is":{"brought":{"p":{"by":"u","at":1,"why":"merger"}}}}"#;
+        golden(&CertificateRecord { brought }, bytes);
     }
 
     #[test]

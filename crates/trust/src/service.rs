@@ -67,11 +67,16 @@ impl Why {
         let text = text[..text.floor_char_boundary(WHY_BYTES_MAX)].trim();
         Self((!text.is_empty()).then(|| text.to_owned()))
     }
+
+    /// It, where one was said.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
 }
 
 /// When something was as it was read: two are equal while nothing was changed in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Moment(Option<Version>);
+pub struct Moment(Option<Version>);
 
 /// What trust stands on.
 #[derive(Clone)]
@@ -176,7 +181,14 @@ impl Trust {
     }
 
     /// What is another one whenever a provider, a requirer or a relation is.
-    pub(crate) async fn moment(&self) -> Result<Moment, store::Error> {
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn moment(&self, _permit: Permit<ReadTrust>) -> Result<Moment, store::Error> {
+        self.now_of_relations().await
+    }
+
+    pub(crate) async fn now_of_relations(&self) -> Result<Moment, store::Error> {
         Ok(Moment(self.changed.get(RELATIONS).await?.map(|found| found.version)))
     }
 
@@ -215,8 +227,8 @@ impl Trust {
         why: &Why,
     ) -> Result<(), store::Error> {
         let mut event = happened.event(by, &self.ground.clock);
-        if let Some(why) = &why.0 {
-            event.facts.insert("why".to_owned(), why.clone());
+        if let Some(why) = why.text() {
+            event.facts.insert("why".to_owned(), why.to_owned());
         }
         self.history.append(batch, &event, &self.ground.entropy).map(drop)
     }

@@ -284,15 +284,15 @@ impl Trust {
     where
         R: Future<Output = Result<Everything, store::Error>>,
     {
-        let mut moment = self.moment().await?;
+        let mut moment = self.now_of_relations().await?;
         let mut turn = None;
         for attempt in 1..=READS_MAX {
             if attempt > FREE_READS_MAX && !is_in_turn && turn.is_none() {
                 turn = Some(self.turn.lock().await);
-                moment = self.moment().await?;
+                moment = self.now_of_relations().await?;
             }
             let everything = read().await?;
-            let now = self.moment().await?;
+            let now = self.now_of_relations().await?;
             if now == moment {
                 return Ok(Everything { moment, ..everything });
             }

@@ -436,6 +436,9 @@ pub struct TrustBrought {
     pub by: String,
     /// When last.
     pub at: String,
+    /// Why, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// That a certificate is handed on.

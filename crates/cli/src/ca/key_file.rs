@@ -7,8 +7,7 @@ use x509::{KeySpec, PrivateKey};
 use super::error::CaCommandError;
 use super::key_kind::KeyFormat;
 use crate::durable::sync_folder_of;
-use crate::holder::renewal::generate;
-use crate::holder::{Pem, PemFileError, exposed};
+use crate::holder::{HolderError, KeyMaker, Pem, PemFileError, exposed};
 use crate::kept_file::{KeptFile, NewFile};
 
 /// Refuses the file at `path` where others may read it or change it.
@@ -44,11 +43,12 @@ pub(super) async fn read_or_make(
     path: &Path,
     spec: KeySpec,
     format: KeyFormat,
+    keys: KeyMaker,
 ) -> Result<(PrivateKey, bool), CaCommandError> {
     if let Some(key) = read(path)? {
         return Ok((key, false));
     }
-    let key = generate(spec).await?;
+    let key = keys(spec).await.map_err(HolderError::from)?;
     write_new(path, format.write(&key).expose().as_bytes()).map_err(CaCommandError::unwritable(path))?;
     Ok((key, true))
 }

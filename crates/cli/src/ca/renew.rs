@@ -11,8 +11,8 @@ use super::error::CaCommandError;
 use super::key_file::refuse_exposed;
 use super::session::Session;
 use super::shown::{certificate_json, certificate_line};
-use crate::holder::Pair;
-use crate::holder::renewal::{due_at, is_due, renew_written, spec_of};
+use crate::holder::renewal::{due_at, is_due, make_in_place, renew_with, spec_of};
+use crate::holder::{HolderError, Pair};
 
 #[derive(Debug, Args)]
 #[command(
@@ -75,10 +75,10 @@ impl Renew {
         }
         let write = if current.is_pkcs8 { PrivateKey::to_pkcs8_pem } else { PrivateKey::to_pem };
         let spec = renewed_spec(&current.certificate, self.rsa_bits);
+        let key = make_in_place(spec).await.map_err(HolderError::from)?;
         let authority = session.authority();
         let renewed =
-            renew_written(&server, authority, &pair, &current, &trusted.certificates, spec, write, now)
-                .await?;
+            renew_with(&server, authority, &pair, &current, &trusted.certificates, &key, write, now).await?;
         let line = format!("{} has {}", pair.certificate.display(), certificate_line(&renewed, now));
         session.tell(&json!({"renewed": true, "certificate": certificate_json(&renewed)}), line)
     }

@@ -22,6 +22,7 @@ use super::session::Session;
 use super::shown::certificate_json;
 use super::subject::Subject;
 use crate::duration::Duration;
+use crate::holder::renewal::make_in_place;
 use crate::holder::{Pem, PemFileError};
 use crate::output;
 
@@ -128,7 +129,8 @@ impl Request {
             }
             // Before a key is made for it.
             self.subject.parts()?;
-            let (key, is_key_new) = read_or_make(key_path, self.key_type.spec(), self.key_format).await?;
+            let spec = self.key_type.spec();
+            let (key, is_key_new) = read_or_make(key_path, spec, self.key_format, make_in_place).await?;
             let request = self.subject.request(&key)?;
             return Ok(Prepared { request, memory: Memory::beside(key_path), is_key_new });
         };

@@ -39,6 +39,7 @@ use self::metrics::Boards;
 use super::Surroundings;
 use super::error::CaCommandError;
 use super::session::Session;
+use crate::holder::KeyMaker;
 use crate::output;
 use crate::signals::Signals;
 
@@ -118,7 +119,7 @@ impl Watch {
         }
         let signals = Signals::catch_but(Some(Signal::HUP).filter(|_| !self.once));
         let mut signals = signals.map_err(CaCommandError::Runtime)?;
-        let mut keeping = Keeping::new(config, &surroundings.clock)?;
+        let mut keeping = Keeping::new(config, surroundings)?;
         if self.once {
             return tokio::select! {
                 ended = keeping.once() => ended.map(|()| ExitCode::SUCCESS),
@@ -157,6 +158,7 @@ struct Keeping {
     /// Whose connections all share.
     server: Server,
     clock: Clock,
+    keys: KeyMaker,
     slots: Vec<Slot>,
     /// When each that is idle is due.
     due: BinaryHeap<Reverse<(Timestamp, usize)>>,
@@ -173,11 +175,12 @@ struct Keeping {
 }
 
 impl Keeping {
-    fn new(config: Config, clock: &Clock) -> Result<Self, CaCommandError> {
+    fn new(config: Config, surroundings: &Surroundings) -> Result<Self, CaCommandError> {
         let mut keeping = Self {
             server: server_of(&config)?,
             config,
-            clock: clock.clone(),
+            clock: surroundings.clock.clone(),
+            keys: surroundings.keys,
             slots: Vec::new(),
             due: BinaryHeap::new(),
             looking: FuturesUnordered::new(),
@@ -200,7 +203,7 @@ impl Keeping {
         self.slots.clear();
         for (index, kept) in self.config.certificates.iter().enumerate() {
             let same = before.remove(&kept.name).filter(|keeper| keeper.kept == *kept);
-            let keeper = same.unwrap_or_else(|| Box::new(Keeper::new(Arc::clone(kept))));
+            let keeper = same.unwrap_or_else(|| Box::new(Keeper::new(Arc::clone(kept), self.keys)));
             self.due.push(Reverse((keeper.board.next.unwrap_or(now), index)));
             self.slots.push(Slot::Idle(keeper));
         }

@@ -2,10 +2,15 @@
 
 use base::{Secret, Span, Timestamp};
 use client::compat::caucase::{Authority, Server};
-use x509::{Certificate, KeyKind, KeySpec, PrivateKey, PublicKey, SigningRequest, verify};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use x509::{Certificate, KeyError, KeyKind, KeySpec, PrivateKey, PublicKey, SigningRequest, verify};
 
 use super::error::HolderError;
 use super::pair::{LoadedPair, Pair};
+
+/// Makes private keys: it takes from milliseconds to seconds.
+pub(crate) type KeyMaker = fn(KeySpec) -> BoxFuture<'static, Result<PrivateKey, KeyError>>;
 
 /// Whether a certificate is to be renewed at `now`: no more than `threshold` of its life is left.
 pub(crate) fn is_due(certificate: &Certificate, threshold: Span, now: Timestamp) -> bool {
@@ -45,47 +50,35 @@ pub(crate) async fn renew(
     rsa_bits: u32,
     now: Timestamp,
 ) -> Result<Certificate, HolderError> {
-    let write = PrivateKey::to_pem;
-    renew_written(
-        server,
-        authority,
-        pair,
-        current,
-        authorities,
-        spec_of(&current.certificate, rsa_bits),
-        write,
-        now,
-    )
-    .await
+    let key = make_in_place(spec_of(&current.certificate, rsa_bits)).await?;
+    renew_with(server, authority, pair, current, authorities, &key, PrivateKey::to_pem, now).await
 }
 
-/// The same with a key of this kind, in the form in which `write` writes it.
+/// The same with `key`, in the form in which `write` writes it.
 ///
 /// # Errors
 /// As [`renew`].
 #[expect(clippy::too_many_arguments, reason = "all of it differs from one renewal to the next")]
-pub(crate) async fn renew_written(
+pub(crate) async fn renew_with(
     server: &Server,
     authority: Authority,
     pair: &Pair,
     current: &LoadedPair,
     authorities: &[Certificate],
-    spec: KeySpec,
+    key: &PrivateKey,
     write: fn(&PrivateKey) -> Secret<String>,
     now: Timestamp,
 ) -> Result<Certificate, HolderError> {
-    let key = generate(spec).await?;
-    let request = SigningRequest::build(&key, current.certificate.subject(), &[]);
+    let request = SigningRequest::build(key, current.certificate.subject(), &[]);
     let answer = server.renew(authority, &current.certificate, &current.key, &request).await?;
     let renewed = checked(&answer, key.public(), authorities, now)?;
-    pair.replace(Some(&key), &renewed, write)?;
+    pair.replace(Some(key), &renewed, write)?;
     Ok(renewed)
 }
 
-/// Makes a key, which may take seconds, in which nothing else is done; whoever else is ready comes first.
-pub(crate) async fn generate(spec: KeySpec) -> Result<PrivateKey, HolderError> {
-    tokio::task::yield_now().await;
-    Ok(PrivateKey::generate(spec)?)
+/// Makes a key where nothing else is to be done meanwhile.
+pub(crate) fn make_in_place(spec: KeySpec) -> BoxFuture<'static, Result<PrivateKey, KeyError>> {
+    async move { PrivateKey::generate(spec) }.boxed()
 }
 
 /// The certificate in an answer, if it is for `key` and one of `authorities` stands for it at `now`.

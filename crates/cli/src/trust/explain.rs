@@ -61,7 +61,10 @@ fn told(found: &TrustExplanation) -> String {
             let _ = writeln!(text, "  {}", one_line(&line));
         }
     };
-    let brought = found.brought.iter().map(|one| format!("{} by {} for {}", one.at, one.by, one.from));
+    let brought = found.brought.iter().map(|one| {
+        let why = one.why.as_ref().map(|why| format!(" because {why}")).unwrap_or_default();
+        format!("{} by {} for {}{why}", one.at, one.by, one.from)
+    });
     part("brought", "nobody knows by whom any more", brought.collect());
     let offered = found.offered.iter().map(|one| match one.relation {
         Some(number) => format!("{} in relation {number}", one.provider),
@@ -99,7 +102,7 @@ mod tests {
             "fingerprint": "ff",
             "certificate": {"fingerprint": "ff", "subject": "Root", "not_before": "b", "not_after": "e",
                 "findings": [], "pem": "P"},
-            "brought": [{"from": "corp", "by": "ada", "at": "t"}],
+            "brought": [{"from": "corp", "by": "ada", "at": "t", "why": "merger"}, {"from": "lab", "by": "bo", "at": "u"}],
             "offered": [{"provider": "corp"}, {"provider": "lab", "relation": 3}],
             "requirers": [{"requirer": "db", "wanted": false, "more": false, "places": [
                 {"name": "h3", "state": "behind", "since": "s"},
@@ -109,7 +112,7 @@ mod tests {
             ]}],
         });
         let expected = "fingerprint  ff\nsubject      Root\nvalid        b to e\nfindings     -\n\n\
-            brought:\n  t by ada for corp\n\nhanded on by:\n  corp to all its requirers\n  lab in relation 3\n\n\
+            brought:\n  t by ada for corp because merger\n  u by bo for lab\n\nhanded on by:\n  corp to all its requirers\n  lab in relation 3\n\n\
             to be had by:\n  web\n    h1: in step\n    h2: failing since s because away\u{fffd}[2J\n    \
             and more: `provost trust requirer places web`\n\n\
             to be had no more, and perhaps still there with:\n  db\n    h3: behind since s\n";

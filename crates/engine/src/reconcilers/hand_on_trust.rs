@@ -8,8 +8,10 @@
 //! behind that nobody knows of. How it gets there is the hands' (`hands/handing_on`). What is taken away is taken away where
 //! it is written down, wherever its requirer wants certificates by now.
 //!
-//! A step is bounded, since it carries out what was wanted when it began: what is withdrawn meanwhile is not to be put
-//! anywhere for much longer.
+//! A step carries out what was wanted when it began, and ends soon after anything else is: what is withdrawn meanwhile is not
+//! to be put anywhere for much longer.
+
+mod errand;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -20,8 +22,10 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use identity::Permit;
-use trust::on_host::{FilePlace, OnHost};
-use trust::{ANNOUNCED_MAX, Bundle, OUTCOMES_MAX, Outcome, Place, Put, RequirerName, Trust, Wanted, Written};
+use trust::{ANNOUNCED_MAX, Moment, OUTCOMES_MAX, Outcome, Place, RequirerName, Trust, Wanted, Written};
+
+pub(crate) use self::errand::{Came, Errand, Give, HandOn, HostErrand, Part, RequirerErrand};
+use self::errand::{OfHost, carry, outcome};
 
 use crate::reconciler::{Next, Reconciler, StepError};
 use crate::tasks::Stop;
@@ -36,106 +40,12 @@ const TIDY: Span = Span::seconds(600);
 const NOT_NOW: (Span, Span) = (Span::seconds(5), Span::seconds(60));
 /// How many errands are done in one step, and how long after it began to look new ones are begun. The rest is done in the
 /// next one, with what is wanted then.
-const ERRANDS_MAX: usize = 500;
+const ERRANDS_MAX: usize = 10_000;
 const BEGIN: Span = Span::seconds(30);
+/// After so many errands it is looked whether anything else is wanted by now; then no new ones are begun.
+const LOOK_AFTER: usize = 50;
 /// How far apart steps are that hints ask for.
 const HINTS_APART: Duration = Duration::from_secs(1);
-
-/// Something to be done in places.
-pub(crate) enum Errand {
-    /// A host is to have all of this, and nothing else of ours.
-    Host(HostErrand),
-    /// Units of one requirer's are to have what it is to have, all of it in one go.
-    Requirer(RequirerErrand),
-}
-
-/// What a host is to have.
-pub(crate) struct HostErrand {
-    /// Its address.
-    pub(crate) host: String,
-    /// What each requirer is to have there.
-    pub(crate) parts: Vec<Part>,
-    /// The requirers that are to have nothing there any more, and where they had it.
-    pub(crate) left: Vec<(RequirerName, Place)>,
-    /// The files in which certificates may be that are not to be there any more.
-    pub(crate) drops: Vec<FilePlace>,
-}
-
-/// What a requirer is to have on a host.
-pub(crate) struct Part {
-    pub(crate) requirer: RequirerName,
-    pub(crate) place: Place,
-    /// Where on the host: all but the files that are another one's.
-    pub(crate) on: OnHost,
-    pub(crate) bundle: Arc<Bundle>,
-    /// Why it does not get all that it wants there.
-    pub(crate) refused: Option<String>,
-}
-
-/// What units of a requirer are to have.
-pub(crate) struct RequirerErrand {
-    pub(crate) requirer: RequirerName,
-    /// Where in each unit.
-    pub(crate) place: Place,
-    pub(crate) bundle: Arc<Bundle>,
-    /// What a webhook tells old from new by.
-    pub(crate) revision: Option<u64>,
-    /// The units that are to have it.
-    pub(crate) give: Vec<Give>,
-    /// The units that are to have nothing any more, and where in them certificates may be.
-    pub(crate) take: Vec<(String, Vec<Place>)>,
-}
-
-/// A unit that is to have what its requirer is to have.
-pub(crate) struct Give {
-    pub(crate) unit: String,
-    /// Where in it certificates may be that are not to be there any more.
-    pub(crate) elsewhere: Vec<Place>,
-    /// Whether it was seen to have the very same before.
-    pub(crate) had: bool,
-}
-
-/// What came of it in one unit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Came {
-    /// It is as it is to be.
-    Done {
-        /// Whether somebody else had changed it.
-        drifted: bool,
-    },
-    /// A host is, but for these files, of each of which something is to be said.
-    Partly {
-        /// Whether somebody else had changed it.
-        drifted: bool,
-        /// What, by the path of the file.
-        refused: BTreeMap<String, String>,
-    },
-    /// It is not, and this is to be said of it.
-    Failed(String),
-    /// There is no such unit any more: nothing can be put there, and nothing be taken away.
-    Gone(String),
-    /// Somebody else works there, or we are to stop: nothing was begun.
-    NotNow,
-}
-
-/// Whoever brings certificates to where they are to be.
-pub(crate) trait HandOn: Send + Sync {
-    /// The units of each of `places` as they are now: hosts, namespaces, or what there is one of.
-    fn units<'a>(&'a self, places: &'a [&'a Place]) -> BoxFuture<'a, Vec<Result<BTreeSet<String>, String>>>;
-
-    /// Has a host be as it is to be.
-    fn to_host<'a>(&'a self, errand: &'a HostErrand, stop: &'a Stop) -> BoxFuture<'a, Came>;
-
-    /// Has a requirer's units be as they are to be; what came of it in each that was begun with.
-    fn to_units<'a>(
-        &'a self,
-        errand: &'a RequirerErrand,
-        stop: &'a Stop,
-    ) -> BoxFuture<'a, Vec<(String, Came)>>;
-
-    /// How many errands are done at once.
-    fn at_once(&self) -> usize;
-}
 
 pub(crate) struct HandOnTrust {
     trust: Arc<Trust>,
@@ -200,6 +110,8 @@ impl Requirer {
 
 /// What is known when a step begins.
 struct Known {
+    /// When all of this was so.
+    moment: Moment,
     requirers: BTreeMap<RequirerName, Requirer>,
     /// When the next provider's grace ends.
     grace_ends: Option<Timestamp>,
@@ -254,6 +166,8 @@ impl HandOnTrust {
 
     /// All requirers whose certificates are, or were, put somewhere by the house.
     async fn known(&self) -> Result<Known, StepError> {
+        // Before the rest is read: what changes meanwhile is no part of it.
+        let moment = self.trust.moment(Permit::house()).await?;
         let (wanted, grace_ends) = self.trust.wanted(Permit::house()).await?;
         let mut all_written = self.trust.written(Permit::house()).await?;
         let mut found = Vec::new();
@@ -295,7 +209,7 @@ impl HandOnTrust {
             };
             requirers.insert(wanted.requirer.clone(), Requirer { wanted, units, written });
         }
-        Ok(Known { requirers, grace_ends, unread })
+        Ok(Known { moment, requirers, grace_ends, unread })
     }
 
     /// What is due at `now`.
@@ -419,9 +333,15 @@ impl HandOnTrust {
         let mut under_way = FuturesUnordered::new();
         let mut outcomes: Vec<Outcome> = Vec::new();
         let mut carried = Carried { retry: None, taken: BTreeSet::new(), is_all: true };
+        let (mut begun, mut is_over) = (0, false);
         loop {
-            while under_way.len() < hands.at_once().max(1) && self.clock.now() < now + BEGIN {
+            while !is_over && under_way.len() < hands.at_once().max(1) && self.clock.now() < now + BEGIN {
+                if begun > 0 && begun % LOOK_AFTER == 0 && self.is_past(known).await {
+                    is_over = true;
+                    break;
+                }
                 let Some(errand) = rest.next() else { break };
+                begun += 1;
                 under_way.push(carry(&*hands, errand, stop));
             }
             let Some((errand, came, is_whole)) = under_way.next().await else { break };
@@ -449,6 +369,11 @@ impl HandOnTrust {
         self.report(&outcomes).await;
         carried.is_all = rest.peek().is_none();
         carried
+    }
+
+    /// Whether something else is wanted by now, as far as that can be told.
+    async fn is_past(&self, known: &Known) -> bool {
+        self.trust.moment(Permit::house()).await.is_ok_and(|moment| moment != known.moment)
     }
 
     /// Remembers whom to leave alone for a while, and who did not get all that it wants.
@@ -483,169 +408,6 @@ impl HandOnTrust {
             }
         }
     }
-}
-
-impl Errand {
-    /// What it puts where: whose, where in a unit, and in which.
-    fn gives(&self) -> Vec<(&RequirerName, &Place, &str)> {
-        match self {
-            Self::Host(errand) => {
-                let parts = errand.parts.iter();
-                parts.map(|part| (&part.requirer, &part.place, errand.host.as_str())).collect()
-            }
-            Self::Requirer(errand) => {
-                let give = errand.give.iter();
-                give.map(|give| (&errand.requirer, &errand.place, give.unit.as_str())).collect()
-            }
-        }
-    }
-}
-
-/// What is to be on a host.
-#[derive(Default)]
-struct OfHost<'r> {
-    is_due: bool,
-    /// Whether all of why it is due failed before.
-    is_failing: bool,
-    /// Whoever wants certificates there, where, and why it does not get all of it.
-    parts: Vec<(&'r Requirer, &'r OnHost, Option<String>)>,
-    /// Whose each file is.
-    files: BTreeMap<&'r str, &'r RequirerName>,
-    /// Those who are to have nothing there any more, and where they had it.
-    left: Vec<(RequirerName, Place)>,
-    /// Where certificates may be that are not to be there any more.
-    drops: Vec<Place>,
-}
-
-impl<'r> OfHost<'r> {
-    /// Notes that something there is due, or is not, and whether it failed before.
-    fn note(&mut self, is_due: bool, is_failing: bool) {
-        if is_due {
-            self.is_failing = is_failing && (self.is_failing || !self.is_due);
-            self.is_due = true;
-        }
-    }
-
-    /// Has `name` have the files of `on` that are nobody's yet. Why it does not get the others: they are another one's, who
-    /// was there first.
-    fn take_files(&mut self, on: &'r OnHost, name: &'r RequirerName) -> Option<String> {
-        let mut refused = None;
-        for file in &on.files {
-            let owner = *self.files.entry(file.path()).or_insert(name);
-            if owner != name && refused.is_none() {
-                let path = file.path();
-                refused =
-                    Some(format!("{path} is there for the requirer `{owner}` already; name another file"));
-            }
-        }
-        refused
-    }
-
-    fn errand(self, host: &str) -> HostErrand {
-        let owners = self.files;
-        let part = |(requirer, on, refused): (&Requirer, &OnHost, Option<String>)| Part {
-            requirer: requirer.name().clone(),
-            place: requirer.wanted.place.clone(),
-            on: OnHost {
-                files: {
-                    let own =
-                        on.files.iter().filter(|file| owners.get(file.path()) == Some(&requirer.name()));
-                    own.cloned().collect()
-                },
-                ..on.clone()
-            },
-            bundle: requirer.wanted.bundle.clone(),
-            refused,
-        };
-        let mut drops: BTreeMap<String, FilePlace> = BTreeMap::new();
-        for place in &self.drops {
-            if let Place::Hosts { on, .. } = place {
-                let gone = on.files.iter().filter(|file| !owners.contains_key(file.path()));
-                drops.extend(gone.map(|file| (file.path().to_owned(), file.clone())));
-            }
-        }
-        HostErrand {
-            host: host.to_owned(),
-            parts: self.parts.into_iter().map(part).collect(),
-            left: self.left,
-            drops: drops.into_values().collect(),
-        }
-    }
-}
-
-/// What is written down of an attempt: the hash of what is there, and whether somebody else had changed it.
-fn outcome(
-    requirer: &RequirerName,
-    unit: &str,
-    place: &Place,
-    result: Result<(String, bool), String>,
-    gone: bool,
-) -> Outcome {
-    let result = result.map(|(hash, drifted)| Put { hash, drifted });
-    let settled = Vec::new();
-    let (requirer, unit, place) = (requirer.clone(), unit.to_owned(), place.clone());
-    Outcome { requirer, unit, place, result, tried: None, settled, gone }
-}
-
-/// What is to be said of a unit that is to have `hash`, or to have nothing; nothing where nothing was begun.
-fn said(came: &Came, hash: Option<&str>) -> Option<Result<(String, bool), String>> {
-    let hash_of = || hash.unwrap_or_default().to_owned();
-    match came {
-        Came::Done { drifted } | Came::Partly { drifted, .. } => Some(Ok((hash_of(), *drifted))),
-        // Where nobody is, nothing of ours is.
-        Came::Gone(_) if hash.is_none() => Some(Ok((String::new(), false))),
-        Came::Failed(reason) | Came::Gone(reason) => Some(Err(reason.clone())),
-        Came::NotNow => None,
-    }
-}
-
-/// What is to be said of a file of `part`, where not all of a host is as it is to be.
-fn refused_of(came: &Came, part: &Part) -> Option<String> {
-    let Came::Partly { refused, .. } = came else { return None };
-    part.on.files.iter().find_map(|file| refused.get(file.path())).cloned()
-}
-
-/// Does one errand, unless it is to stop: what came of it, and whether all of it was begun with.
-async fn carry<'e>(hands: &dyn HandOn, errand: &'e Errand, stop: &Stop) -> (&'e Errand, Vec<Outcome>, bool) {
-    if stop.is_asked() {
-        return (errand, Vec::new(), false);
-    }
-    let mut outcomes = Vec::new();
-    let mut is_whole = true;
-    match errand {
-        Errand::Host(at) => {
-            let came = hands.to_host(at, stop).await;
-            is_whole = came != Came::NotNow;
-            for part in &at.parts {
-                let Some(said) = said(&came, Some(part.bundle.hash())) else { continue };
-                let refused = part.refused.clone().or_else(|| refused_of(&came, part));
-                let said = said.and_then(|done| refused.map_or(Ok(done), Err));
-                outcomes.push(outcome(&part.requirer, &at.host, &part.place, said, false));
-            }
-            for (requirer, place) in &at.left {
-                let Some(said) = said(&came, None) else { continue };
-                outcomes.push(outcome(requirer, &at.host, place, said, true));
-            }
-        }
-        Errand::Requirer(of) => {
-            for (unit, came) in hands.to_units(of, stop).await {
-                is_whole &= came != Came::NotNow;
-                let taken = of.take.iter().find(|(taken, _)| *taken == unit);
-                // A unit may be among both, where it is to have something, and nothing in a place of another kind.
-                let is_given = of.give.iter().any(|give| give.unit == unit);
-                if let Some((_, places)) = taken
-                    && let Some(said) = said(&came, None)
-                {
-                    let place = places.first().unwrap_or(&of.place);
-                    outcomes.push(outcome(&of.requirer, &unit, place, said, true));
-                }
-                if is_given && let Some(said) = said(&came, Some(of.bundle.hash())) {
-                    outcomes.push(outcome(&of.requirer, &unit, &of.place, said, false));
-                }
-            }
-        }
-    }
-    (errand, outcomes, is_whole)
 }
 
 impl Reconciler for HandOnTrust {

@@ -143,6 +143,7 @@ impl V1 {
                     from: brought.from,
                     by: brought.by,
                     at: brought.at.to_string(),
+                    why: brought.why,
                 })
                 .collect(),
             offered: found

@@ -11,7 +11,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base::{Clock, Timestamp, sha256};
+use base::{Clock, Timestamp};
 use client::compat::caucase::Server;
 use x509::{Certificate, Crl, PrivateKey, verify};
 
@@ -25,8 +25,11 @@ use super::super::request::read_request;
 use super::super::session::tell_first;
 use super::config::{Files, First, Kept};
 use super::when::{self, Term};
-use crate::holder::renewal::renew_written;
-use crate::holder::{Collection, Pair, Pem, PemFileError, Recovered, update_authorities, update_lists};
+use crate::holder::debt::{certificate_in, digest};
+use crate::holder::renewal::{KeyMaker, renew_with};
+use crate::holder::{
+    Collection, HolderError, Pair, Pem, PemFileError, Recovered, update_authorities, update_lists,
+};
 use crate::hook::{self, HookError};
 use crate::kept_file::{KeptFile, NewFile};
 use crate::output;
@@ -35,6 +38,7 @@ use crate::output;
 #[derive(Debug)]
 pub(super) struct Keeper {
     pub(super) kept: Arc<Kept>,
+    keys: KeyMaker,
     /// What the files were when those who are to know were last told, or when this began.
     seen: [u8; 32],
     /// Failed looks in a row.
@@ -72,13 +76,13 @@ struct Found {
 }
 
 impl Keeper {
-    pub(super) fn new(kept: Arc<Kept>) -> Self {
+    pub(super) fn new(kept: Arc<Kept>, keys: KeyMaker) -> Self {
         let seen = kept.digest();
         let mut board = Board::default();
         if let Some(certificate) = kept.certificate() {
             board.not_after = Some(certificate.not_after());
         }
-        Self { kept, seen, failures: 0, waits: 0, trouble: None, board }
+        Self { kept, keys, seen, failures: 0, waits: 0, trouble: None, board }
     }
 
     /// Looks once, does what is due, and says when to look again. What went wrong is said here, once.
@@ -229,10 +233,10 @@ impl Keeper {
         }
         let is_pkcs8 = kept.key_format.map_or(current.is_pkcs8, |format| format == KeyFormat::Pkcs8);
         let write = if is_pkcs8 { PrivateKey::to_pkcs8_pem } else { PrivateKey::to_pem };
-        let spec = renewed_spec(&current.certificate, None);
+        let key = (self.keys)(renewed_spec(&current.certificate, None)).await.map_err(HolderError::from)?;
         let certificates = &trusted.certificates;
         let renewed =
-            renew_written(server, kept.authority, &pair, &current, certificates, spec, write, now).await?;
+            renew_with(server, kept.authority, &pair, &current, certificates, &key, write, now).await?;
         self.board.renewals += 1;
         self.tell_certificate("renewed", &renewed);
         found.certificate = Some(term_of(&renewed));
@@ -261,7 +265,7 @@ impl Keeper {
             }
             First::Subject(subject) => {
                 let format = kept.key_format.unwrap_or_default();
-                let (key, is_new) = read_or_make(&files.key, kept.key_type.spec(), format).await?;
+                let (key, is_new) = read_or_make(&files.key, kept.key_type.spec(), format, self.keys).await?;
                 if is_new {
                     output::note(format_args!("{}: made the private key {}", kept.name, files.key.display()));
                 }
@@ -299,23 +303,14 @@ impl Kept {
 
     /// The certificate as it is now, if it can be read.
     fn certificate(&self) -> Option<Certificate> {
-        let found = Pem::read(&self.files.as_ref()?.certificate).ok()?;
-        found.certificates.into_iter().next()
+        certificate_in(&self.files.as_ref()?.certificate)
     }
 
-    /// What tells these files from others: of the certificate, of whom is trusted and of what was revoked.
+    /// What tells these files from others.
     fn digest(&self) -> [u8; 32] {
-        let mut parts = Vec::new();
-        parts.extend(self.certificate().map(|one| one.fingerprint()));
-        parts.push([0; 32]);
-        parts.extend(
-            Collection::<Certificate>::at(&self.ca).load().items.iter().map(Certificate::fingerprint),
-        );
-        parts.push([0; 32]);
-        if let Some(crl) = &self.crl {
-            parts.extend(Collection::<Crl>::at(crl).load().items.iter().map(|list| sha256(list.der())));
-        }
-        sha256(&parts.concat())
+        let certificate = self.files.as_ref().map(|files| files.certificate.as_path());
+        let lists = self.crl.as_deref().map(Collection::<Crl>::at);
+        digest(certificate, &Collection::at(&self.ca), lists.as_ref())
     }
 }
 

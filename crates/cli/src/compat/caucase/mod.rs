@@ -37,7 +37,7 @@ use x509::{Certificate, SigningRequest};
 
 use crate::holder::{Collection, Pem, exposed};
 use crate::output;
-use crate::signals::{self, Signals};
+use crate::{running, signals};
 use error::CommandError;
 
 /// The version whose behaviour this is; what `--version` prints.
@@ -129,27 +129,15 @@ fn waiting<L: Parser>(
         Ok(line) => line,
         Err(usage) => return told::<L>(&Ended::Usage(usage)),
     };
-    let failed = |source| told::<L>(&CommandError::Runtime(source).into());
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(source) => return failed(source),
-    };
-    let ended = runtime.block_on(async {
-        let mut signals = match Signals::catch() {
-            Ok(signals) => signals,
-            Err(source) => return failed(source),
-        };
-        tokio::select! {
-            done = act(line) => done.map_or_else(|error| told::<L>(&error.into()), ExitCode::from),
-            signal = signals.next() => match on_signal {
-                OnSignal::Done if is_asking(signal) => ExitCode::SUCCESS,
-                OnSignal::Done | OnSignal::Shells => ExitCode::from(signals::exit_code(signal.as_raw_value())),
-            },
-        }
-    });
-    // Not for ever: something may still be reading or writing.
-    runtime.shutdown_background();
-    ended
+    let unable = CommandError::Runtime;
+    match running::block_on(unable, running::ended_or_signal(unable, act(line))) {
+        Ok(running::Ended::Done(code)) => ExitCode::from(code),
+        Ok(running::Ended::Signal(signal)) => match on_signal {
+            OnSignal::Done if is_asking(signal) => ExitCode::SUCCESS,
+            OnSignal::Done | OnSignal::Shells => ExitCode::from(signals::exit_code(signal.as_raw_value())),
+        },
+        Err(error) => told::<L>(&error.into()),
+    }
 }
 
 fn is_asking(signal: SignalKind) -> bool {

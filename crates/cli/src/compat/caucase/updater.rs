@@ -1,6 +1,7 @@
 //! `caucase-updater` (caucase contract, 7.3): obtains a certificate, and keeps it, those whom its holder trusts and what was
 //! revoked up to date, for as long as it is left to. All it knows is on the disk.
 
+use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use x509::{Certificate, Crl, PublicKey, SigningRequest, verify};
 use super::error::CommandError;
 use super::work::is_signed_by_one_of;
 use super::{Mode, VERSION, Warnings, days, key_bits, network, request_in, share_no_file, wake};
+use crate::holder::debt::{Debt, digest};
 use crate::holder::{
     Collection, HolderError, Pair, Pem, PemFileError, Recovered, append, renewal, update_authorities,
     update_lists,
@@ -87,6 +89,7 @@ impl Line {
             services: Collection::at(&self.cas_ca),
             authorities: Collection::at(&self.ca),
             lists: Collection::at(&self.crl),
+            debt: self.on_renew.is_some().then(|| Debt::beside(self.crt.as_deref().unwrap_or(&self.crl))),
             pair: self.crt.as_ref().map(|certificate| Pair {
                 certificate: certificate.clone(),
                 key: self.key.clone().unwrap_or_else(|| certificate.clone()),
@@ -111,6 +114,8 @@ struct Keeper<'l, S> {
     authorities: Collection<Certificate>,
     lists: Collection<Crl>,
     pair: Option<Pair>,
+    /// Where there is a hook.
+    debt: Option<Debt>,
     patience: Patience<'l, S>,
     warnings: Warnings,
     has_written: bool,
@@ -122,12 +127,11 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
     /// Keeps all of it up to date until the hook fails, which is no failure of this program.
     async fn live(&mut self) -> Result<u8, CommandError> {
         // What was cut short needs no server to be finished, and to be told of.
-        if let Some(pair) = &self.pair
-            && pair.recover()? == Recovered::Finished
-            && !self.run_hook().await?
-        {
+        let recovered = self.pair.as_ref().map_or(Ok(Recovered::Nothing), Pair::recover)?;
+        if (recovered == Recovered::Finished || self.is_in_debt()) && !self.run_hook().await? {
             return Ok(0);
         }
+        self.begin_debt();
         let is_new = self.update_services().await?;
         // That of another file is nothing that the hook knows of.
         self.has_written |= is_new && self.services == self.authorities;
@@ -136,12 +140,18 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
         loop {
             say(&format!("Next wake-up at {}\n", wake::shown(wake_up)))?;
             self.patience.sleep_until(wake_up).await;
+            if !self.has_written {
+                self.begin_debt();
+            }
             if self.services != self.authorities {
                 self.update_services().await?;
             }
             let looked = self.update().await;
             // Also where something went wrong behind what was written: the next start would know nothing of it.
             let is_told = if self.has_written { self.run_hook().await } else { Ok(true) };
+            if matches!(is_told, Ok(true)) {
+                self.pay();
+            }
             wake_up = looked?;
             if !is_told? {
                 return Ok(0);
@@ -274,6 +284,28 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
         Ok(Some(renewed))
     }
 
+    fn digest(&self) -> [u8; 32] {
+        digest(self.line.crt.as_deref(), &self.authorities, Some(&self.lists))
+    }
+
+    /// Whether somebody was killed before the hook was told.
+    fn is_in_debt(&self) -> bool {
+        self.debt.as_ref().is_some_and(|debt| remembered(debt, debt.is_owed(self.digest())))
+    }
+
+    /// Before files become other ones: who is killed later has the hook run by whoever comes next.
+    fn begin_debt(&self) {
+        if let Some(debt) = &self.debt {
+            remembered(debt, debt.begin(self.digest()));
+        }
+    }
+
+    fn pay(&self) {
+        if let Some(debt) = &self.debt {
+            remembered(debt, debt.pay());
+        }
+    }
+
     /// Whether the hook did what it should; there may be none.
     async fn run_hook(&self) -> Result<bool, CommandError> {
         let Some(command) = &self.line.on_renew else { return Ok(true) };
@@ -321,6 +353,17 @@ impl<S: AsyncFn(Span)> Patience<'_, S> {
             (self.sleep)(wake::piece(left)).await;
         }
     }
+}
+
+/// What there is of `debt`. That it cannot be remembered keeps nothing from being done, and is said.
+fn remembered<T: Default>(debt: &Debt, result: io::Result<T>) -> T {
+    result.unwrap_or_else(|error| {
+        let path = debt.path().display();
+        output::note(format_args!(
+            "warning: {path}: {error}; who is killed before the hook will not run it later"
+        ));
+        T::default()
+    })
 }
 
 /// The answer, or nothing where the server knows nothing of it.

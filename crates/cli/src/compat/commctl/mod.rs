@@ -34,6 +34,7 @@ use serde_json::Value;
 
 use crate::input::Input;
 use crate::output;
+use crate::running;
 use crate::signals::{self, Signals};
 use crate::ssh::Session;
 use error::CommandError;
@@ -103,14 +104,8 @@ pub fn run(arguments: Vec<OsString>, entropy: &Entropy) -> ExitCode {
         }
     };
     let subject = line.subject.name();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(source) => return failed(subject, &CommandError::Runtime(source), None),
-    };
     let format = line.output;
-    let ended = runtime.block_on(live(line, entropy));
-    // Not for ever: something may still be reading standard input.
-    runtime.shutdown_background();
+    let ended = running::block_on(CommandError::Runtime, live(line, entropy));
     ended.unwrap_or_else(|error| failed(subject, &error, format))
 }
 

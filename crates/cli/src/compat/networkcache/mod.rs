@@ -30,7 +30,7 @@ use base::{Clock, Entropy, Explain, report};
 use clap::Parser;
 
 use crate::output;
-use crate::signals::{self, Signals};
+use crate::running::{self, until_signal};
 use error::CommandError;
 
 /// A program that is served under its own name.
@@ -108,24 +108,9 @@ fn waiting<L: Parser>(arguments: Vec<OsString>, act: impl AsyncFnOnce(L) -> Resu
         Ok(line) => line,
         Err(usage) => return told::<L>(&Ended::Usage(usage)),
     };
-    let failed = |source| told::<L>(&Ended::Failed(CommandError::Runtime(source)));
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(source) => return failed(source),
-    };
-    let ended = runtime.block_on(async {
-        let mut signals = match Signals::catch() {
-            Ok(signals) => signals,
-            Err(source) => return failed(source),
-        };
-        tokio::select! {
-            done = act(line) => done.map_or_else(|ended| told::<L>(&ended), |()| ExitCode::SUCCESS),
-            signal = signals.next() => ExitCode::from(signals::exit_code(signal.as_raw_value())),
-        }
-    });
-    // Not for ever: something may still be reading or writing.
-    runtime.shutdown_background();
-    ended
+    let unable = |source| Ended::Failed(CommandError::Runtime(source));
+    let ended = running::block_on(unable, until_signal(unable, act(line)));
+    ended.unwrap_or_else(|ended| told::<L>(&ended))
 }
 
 /// Says what went wrong, and gives the originals' exit code: 2 for wrong usage, 1 for everything else.

@@ -3,8 +3,8 @@ use std::sync::Mutex;
 
 use base::Entropy;
 use store::{Memory, SealingKey};
-use trust::on_host::FilePlace;
-use trust::{Anchor, Fingerprint, Offer, ProviderName, SetChange, Terms, UnitState, WhichHosts, Why};
+use trust::on_host::{FilePlace, OnHost};
+use trust::{Anchor, Bundle, Fingerprint, Offer, ProviderName, SetChange, Terms, UnitState, WhichHosts, Why};
 use x509::{CertificateTemplate, KeySpec, Name, PrivateKey, Serial, extension};
 
 use super::*;
@@ -17,6 +17,8 @@ struct Hosts {
     away: Mutex<BTreeSet<String>>,
     busy: Mutex<BTreeSet<String>>,
     asked: Mutex<usize>,
+    /// What happens when so many were asked.
+    then: Mutex<Option<(usize, BoxFuture<'static, ()>)>>,
     /// Whose each file is, by the host and the path.
     files: Mutex<HashMap<String, BTreeMap<String, String>>>,
     /// The files at which there is somebody else's, everywhere, that is not adopted.
@@ -45,6 +47,11 @@ impl HandOn for Hosts {
     fn to_host<'a>(&'a self, errand: &'a HostErrand, _stop: &'a Stop) -> BoxFuture<'a, Came> {
         Box::pin(async move {
             *self.asked.lock().unwrap() += 1;
+            let asked = *self.asked.lock().unwrap();
+            let then = self.then.lock().unwrap().take_if(|(after, _)| *after == asked);
+            if let Some((_, then)) = then {
+                then.await;
+            }
             if self.away.lock().unwrap().contains(&errand.host) {
                 return Came::Failed("away".into());
             }
@@ -402,14 +409,20 @@ async fn somebody_elses_file_is_its_requirers_trouble_only() {
 
 #[tokio::test]
 async fn what_is_withdrawn_is_put_nowhere_by_a_long_step() {
-    let names: Vec<String> = (0..ERRANDS_MAX + 20).map(|number| format!("h{number:04}")).collect();
+    let names: Vec<String> = (0..10 * LOOK_AFTER).map(|number| format!("h{number:04}")).collect();
     let mut world = World::new(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
     world.require("web", &["corp"], all()).await;
-    assert_eq!(world.step().await, world.clock.now(), "there is more to do");
-    assert_eq!(world.asked(), ERRANDS_MAX);
     let before = world.hash("web").await;
-    world.offer("corp", SetChange::Empty).await;
-    world.offer("corp", SetChange::Add([anchor("another")].into())).await;
+    let trust = world.trust.clone();
+    let withdraw = async move {
+        let change = SetChange::Exactly([anchor("another")].into());
+        let offer = Offer { change, relation: None, basis: None, confirmed: true };
+        trust.offer(Permit::house(), &provider("corp"), &offer, &Why::default()).await.unwrap();
+    };
+    *world.hosts.then.lock().unwrap() = Some((LOOK_AFTER + 1, Box::pin(withdraw)));
+    assert_eq!(world.step().await, world.clock.now(), "there is more to do");
+    let asked = world.asked();
+    assert!(asked <= 2 * LOOK_AFTER + world.hosts.at_once(), "{asked}");
     while world.step().await <= world.clock.now() {}
     let stores = world.hosts.stores.lock().unwrap().clone();
     assert!(stores.values().all(|is| *is != before) && stores.len() == names.len());

@@ -155,6 +155,31 @@ fn short_lives_are_kept_up() {
     assert_ne!(client.read("crt.pem"), first);
 }
 
+/// A hook that was cut short with its program is run by whoever comes next, who needs no server for it; once.
+#[test]
+fn a_hook_that_was_cut_short_is_run_again() {
+    let Server::Ours(mut house) = By::Us(Face::Up).start("9", &[]) else { unreachable!() };
+    let ours = Ours::new();
+    let client = ours.client(&house.http_url(""));
+    client.make_request("one");
+    let hook = ["--on-renew", "echo hooked >> hook; test -e again || { touch again; kill -9 $PPID; }"];
+    let line = [FILES, &hook].concat();
+    let killed = client.updater(&line).wait();
+    assert_eq!(killed.code, None, "{killed:?}");
+    is_good(&client, "crt.pem", "one.key.pem", "ca.pem", "crl.pem");
+    house.stop();
+    let waiting = client.updater(&line);
+    waiting.wait_for_stdout(|said| said.contains("Got a network error")).unwrap();
+    assert_eq!(client.read("hook"), "hooked\nhooked\n");
+    house.start();
+    until_done(&waiting);
+    waiting.terminate();
+    assert_eq!(waiting.wait().code, Some(0));
+    until_done(&client.updater(&line));
+    assert_eq!(client.read("hook"), "hooked\nhooked\n");
+    assert!(!client.path(".crt.pem.provost-hook").exists());
+}
+
 /// While nobody decides it waits, and ends when it is told to; whoever starts it again goes on waiting for the same request.
 #[test]
 fn a_request_that_is_pending_is_waited_for() {
