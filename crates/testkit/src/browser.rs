@@ -5,7 +5,6 @@
 //! not allowed to know: why a request was refused, which cookies went along. (`chromium-driver` speaks WebDriver, and
 //! knows none of that.)
 
-use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -45,7 +44,7 @@ pub struct Browser {
     child: Child,
     input: ChildStdin,
     output: Receiver<Value>,
-    events: VecDeque<Value>,
+    events: Vec<Value>,
     session: Option<String>,
     calls: u64,
     _profile: tempfile::TempDir,
@@ -94,7 +93,7 @@ impl Browser {
             child,
             input,
             output: receive,
-            events: VecDeque::new(),
+            events: Vec::new(),
             session: None,
             calls: 0,
             _profile: profile,
@@ -127,7 +126,7 @@ impl Browser {
                 assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
                 return answer["result"].take();
             }
-            self.events.push_back(answer);
+            self.events.push(answer);
         }
     }
 
@@ -135,21 +134,23 @@ impl Browser {
         self.output.recv_timeout(LIMIT).unwrap_or_else(|error| panic!("{NOT_THERE}: {error}"))
     }
 
-    /// The next event called `name` about which `is_it`.
+    /// The first event called `name` about which `is_it`, since they were [forgotten](Self::forget). What the network
+    /// says and what the page says come in any order.
     ///
     /// # Panics
     /// When it never comes.
     pub fn event(&mut self, name: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();
+        let is_wanted = |event: &Value| event["method"] == name && is_it(&event["params"]);
+        let mut looked_at = 0;
         loop {
-            while let Some(event) = self.events.pop_front() {
-                if event["method"] == name && is_it(&event["params"]) {
-                    return event["params"].clone();
-                }
+            if let Some(found) = self.events[looked_at..].iter().find(|event| is_wanted(event)) {
+                return found["params"].clone();
             }
+            looked_at = self.events.len();
             assert!(begun.elapsed() < LIMIT, "waited in vain for {name}");
             let event = self.next();
-            self.events.push_back(event);
+            self.events.push(event);
         }
     }
 
