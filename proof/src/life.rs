@@ -4,7 +4,7 @@
 //! certificates and lists up to date, renew a month before the end; some have gone to sleep for weeks. Their clocks are
 //! wrong by minutes. Users decide about what waits, and are holders themselves. Certificates are taken back. The house
 //! is stopped and started, is killed in the middle of commits, loses answers, has a disk that fails, and a clock that
-//! is wrong for a while. After every step everything is looked at ([`World::check`]).
+//! is wrong for a while. After every step everything is looked at (`check.rs`).
 
 mod check;
 mod holder;
@@ -418,8 +418,7 @@ impl World {
     /// An operation had no answer, or a bad one: whether it was done is seen when it is looked at next.
     fn unanswered(&mut self, name: AuthorityName, id: Option<RequestId>, error: &dyn std::error::Error) {
         self.figures.unanswered += 1;
-        let is_fault = matches!(base_kind(error), Fault::OfTheStore);
-        assert!(is_fault, "nothing was wrong with the store: {error}: {:?}", error.source());
+        assert!(is_of_the_store(error), "nothing was wrong with the store: {error}: {:?}", error.source());
         let model = self.model(name);
         match id {
             Some(id) => {
@@ -453,20 +452,15 @@ impl World {
     }
 }
 
-enum Fault {
-    OfTheStore,
-    Other,
-}
-
 /// Whether the store is behind an error.
-fn base_kind(error: &dyn std::error::Error) -> Fault {
+fn is_of_the_store(error: &dyn std::error::Error) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
         let text = error.to_string();
         if ["the simulation", "the store is closed"].iter().any(|sign| text.contains(sign)) {
-            return Fault::OfTheStore;
+            return true;
         }
         cause = error.source();
     }
-    Fault::Other
+    false
 }

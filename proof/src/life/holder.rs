@@ -185,12 +185,9 @@ impl World {
             Ok(id) => {
                 self.figures.submitted += 1;
                 self.holder(who).asked = Some((asker, Some(id)));
-                if block_on(self.authority(who.name).certificate(id)).is_err() {
-                    self.model(who.name).doubtful.insert(id);
-                    self.fetch(who);
-                } else {
-                    self.fetch(who);
-                }
+                // Whether it waits is seen next.
+                self.model(who.name).doubtful.insert(id);
+                self.fetch(who);
             }
             Err(SubmitError::TooManyPending { .. }) => {
                 assert!(is_full || in_doubt, "there was room");
@@ -287,18 +284,13 @@ impl World {
                 assert_eq!(renewed.subject(), certificate.subject());
                 assert_eq!(renewed.public_key(), next.csr.public_key());
                 self.model(who.name).issued(&renewed, now);
-                let wakes = {
-                    let holder = self.holder(who);
-                    holder.asker = Some(next);
-                    holder.certificate = Some(renewed);
-                    holder.updated
+                let holder = match who.name {
+                    AuthorityName::Users => &mut self.users[who.at],
+                    _ => &mut self.services[who.at],
                 };
-                debug_assert!(wakes <= now);
-                let wakes = match who.name {
-                    AuthorityName::Users => self.users[who.at].next_wake(&self.dice, now),
-                    _ => self.services[who.at].next_wake(&self.dice, now),
-                };
-                self.holder(who).wakes = wakes;
+                holder.asker = Some(next);
+                holder.certificate = Some(renewed);
+                holder.wakes = holder.next_wake(&self.dice, now);
             }
             // The answer before was lost, or the key is known: another one next time.
             Err(RenewError::AlreadyIssued) => assert!(self.figures.unanswered > 0),
