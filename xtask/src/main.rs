@@ -4,6 +4,7 @@
 //! tidy        holds the architecture: arrows, absences, the code map
 //! witnesses   installs the programs that the tests talk to, outside the repository
 //! test        everything that must pass before a change goes in
+//! life        years of the certificate authorities, simulated
 //! ```
 //!
 //! **Invariant:** nothing here ends up in the product, and nothing in the product knows it is here.
@@ -25,6 +26,7 @@ usage: cargo xtask VERB
   tidy        check the architecture: arrows, absences, the code map
   witnesses   install the programs that the tests talk to, and print where they are
   test        everything that must pass before a change goes in; ends with the tests
+  life        years of the certificate authorities, simulated: [--seed N] [--years N] [--holders N] [--disk|--memory]
 ";
 
 fn main() -> ExitCode {
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy(),
         ["witnesses"] => witnesses(),
         ["test"] => test::run(root()),
+        ["life", options @ ..] => life(options),
         ["help" | "--help" | "-h"] => {
             print(USAGE);
             return ExitCode::SUCCESS;
@@ -66,6 +69,12 @@ fn witnesses() -> Result<(), Failure> {
     let folder = witnesses::install(root())?;
     print(&format!("{}\n", folder.display()));
     Ok(())
+}
+
+/// Runs the simulation with `options`, which it looks at itself.
+fn life(options: &[&str]) -> Result<(), Failure> {
+    let program = ["run", "--release", "--locked", "--quiet", "-p", "proof", "--bin", "life", "--"];
+    run::run(run::cargo(&[&program, options].concat()).current_dir(root()))
 }
 
 /// The workspace's folder.

@@ -3,6 +3,7 @@
 //! ```text
 //! from the distribution   openssl  sqlite3  curl  etcd  etcdctl  ssh  script
 //!                         sshd  sudo  ip  unshare  update-ca-certificates  keytool  systemd-analyze
+//!                         chromium
 //!                         python3 with venv and PyYAML
 //!                         cloud-init, unpacked and not installed, and what it needs
 //! from PyPI               caucase  pkilint  requests  bcrypt  schemathesis  ansible-core  moto, and what
@@ -51,6 +52,7 @@ const PROGRAMS: &[Need] = &[
     ("age-keygen", &["age"]),
     ("setsid", &["util-linux"]),
     ("keytool", &["default-jre-headless"]),
+    ("chromium", &["chromium"]),
     // It reads units, and needs no systemd that runs.
     ("systemd-analyze", &["systemd"]),
 ];

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use base::Timestamp;
 use x509::Certificate;
 
 use crate::crl::Published;
@@ -15,8 +16,12 @@ pub(crate) struct Held(Mutex<State>);
 struct State {
     /// Counts the times that what is held was thrown away: what was read before is not kept after.
     generation: u64,
-    /// The unexpired CA certificates, the one that expires first in front.
+    /// The CA certificates that count, the one that expires first in front.
     issuers: Option<Arc<Vec<Issuer>>>,
+    /// When those were read: set back before that, the clock may bring back what had expired.
+    read_at: Option<Timestamp>,
+    /// When the next one counts of those that were left out.
+    next_at: Option<Timestamp>,
     published: Option<Arc<Published>>,
     /// The certificates of the issuers that were read last: for those who cannot wait.
     trusted: Arc<Vec<Certificate>>,
@@ -30,8 +35,12 @@ impl Held {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn issuers(&self) -> Option<Arc<Vec<Issuer>>> {
-        self.state().issuers.clone()
+    /// The CA certificates, if there are no others at `now`.
+    pub(crate) fn issuers(&self, now: Timestamp) -> Option<Arc<Vec<Issuer>>> {
+        let state = self.state();
+        let is_later = state.read_at.is_some_and(|read_at| read_at <= now);
+        let none_came = state.next_at.is_none_or(|next_at| now < next_at);
+        state.issuers.clone().filter(|_| is_later && none_came)
     }
 
     pub(crate) fn published(&self) -> Option<Arc<Published>> {
@@ -47,10 +56,18 @@ impl Held {
         Since(self.state().generation)
     }
 
-    /// Keeps issuers. Other CA certificates mean other revocation lists, so those go.
-    pub(crate) fn keep_issuers(&self, since: &Since, issuers: Arc<Vec<Issuer>>) {
+    /// Keeps issuers as they are from `read_at` on and until `next_at`. Other CA certificates mean other revocation
+    /// lists, so those go.
+    pub(crate) fn keep_issuers(
+        &self,
+        since: &Since,
+        issuers: Arc<Vec<Issuer>>,
+        read_at: Timestamp,
+        next_at: Option<Timestamp>,
+    ) {
         let mut state = self.state();
         if state.generation == since.0 {
+            (state.read_at, state.next_at) = (Some(read_at), next_at);
             state.published = None;
             state.trusted = Arc::new(issuers.iter().map(|issuer| issuer.certificate().clone()).collect());
             state.issuers = Some(issuers);
@@ -89,12 +106,15 @@ mod tests {
     #[test]
     fn what_changed_meanwhile_is_not_kept() {
         let held = Held::default();
+        let at = Timestamp::from_unix;
         let since = held.begin();
         held.forget_published();
-        held.keep_issuers(&since, Arc::default());
-        assert!(held.issuers().is_none());
+        held.keep_issuers(&since, Arc::default(), at(10), None);
+        assert!(held.issuers(at(10)).is_none());
         let since = held.begin();
-        held.keep_issuers(&since, Arc::default());
-        assert!(held.issuers().is_some());
+        held.keep_issuers(&since, Arc::default(), at(10), Some(at(20)));
+        assert!(held.issuers(at(10)).is_some() && held.issuers(at(19)).is_some());
+        assert!(held.issuers(at(9)).is_none(), "the clock was set back");
+        assert!(held.issuers(at(20)).is_none(), "the day of another one has come");
     }
 }

@@ -46,9 +46,11 @@ impl From<MakeError> for IssueError {
 
 impl Authority {
     fn held_issuers(&self, now: Timestamp) -> Option<Arc<Vec<Issuer>>> {
-        let issuers = self.held.issuers()?;
-        let none_expired = issuers.iter().all(|issuer| issuer.certificate().not_after() >= now);
-        (none_expired && !rollover::needs_successor(&issuers, self.profile.leaf_life, now)).then_some(issuers)
+        let issuers = self.held.issuers(now)?;
+        let life = self.profile.leaf_life;
+        let are_good =
+            rollover::all_count(&issuers, life, now) && !rollover::needs_successor(&issuers, life, now);
+        are_good.then_some(issuers)
     }
 
     /// When the next CA certificate is to be made.
@@ -63,16 +65,16 @@ impl Authority {
     }
 
     /// The CA certificates that are valid now and their keys, the one that expires first in front. Makes
-    /// the next one when it is time, and deletes expired ones.
+    /// the next one when it is time, and deletes those that have certainly expired (`settled.rs`).
     pub(crate) async fn issuers(&self) -> Result<Arc<Vec<Issuer>>, IssueError> {
         let now = self.now();
         if let Some(issuers) = self.held_issuers(now) {
             return Ok(issuers);
         }
         // A successor is made long before it is needed: nobody waits for it while one can sign.
-        let still_good = self.held.issuers().filter(|issuers| {
-            let none_expired = issuers.iter().all(|issuer| issuer.certificate().not_after() >= now);
-            none_expired && rollover::active(issuers, self.profile.leaf_life, now).is_some()
+        let still_good = self.held.issuers(now).filter(|issuers| {
+            let life = self.profile.leaf_life;
+            rollover::all_count(issuers, life, now) && rollover::active(issuers, life, now).is_some()
         });
         let _making = match still_good {
             Some(issuers) => match self.making.try_lock() {
@@ -87,7 +89,8 @@ impl Authority {
         let mut doubts = 0;
         for _ in 0..ATTEMPTS_MAX {
             let since = self.held.begin();
-            let (issuers, next_id) = self.load_issuers(now).await?;
+            let (mut issuers, next_id) = self.load_issuers(now).await?;
+            let next_at = rollover::leave_out_those_to_come(&mut issuers, self.profile.leaf_life, now);
             if rollover::needs_successor(&issuers, self.profile.leaf_life, now) {
                 match self.make_issuer(issuers.last(), next_id, now, &Principal::house()).await {
                     // Another process made it first: read again what it made.
@@ -98,14 +101,22 @@ impl Authority {
                 self.held.forget();
                 continue;
             }
+            if let Some(next_at) = next_at {
+                tracing::warn!(
+                    authority = %self.profile.name,
+                    %next_at,
+                    "a CA certificate whose time is still to come is left out: the clock was ahead when it was made"
+                );
+            }
             let issuers = Arc::new(issuers);
-            self.held.keep_issuers(&since, issuers.clone());
+            self.held.keep_issuers(&since, issuers.clone(), now, next_at);
             return Ok(issuers);
         }
         Err(IssueError::NoActiveIssuer)
     }
 
     pub(crate) async fn load_issuers(&self, now: Timestamp) -> Result<(Vec<Issuer>, u32), IssueError> {
+        let settled = self.settled().await?;
         let mut issuers = Vec::new();
         let mut next_id = 1;
         for (id, loaded) in self.tables.issuer.all().await? {
@@ -113,8 +124,12 @@ impl Authority {
             next_id = id.parse::<u32>().map_err(|error| unusable(error.to_string()))?.saturating_add(1);
             let certificate = Certificate::from_pem(loaded.record.certificate.as_bytes())
                 .map_err(|error| unusable(error.to_string()))?;
-            if certificate.not_after() < now {
+            if certificate.not_after() < settled.min(now) {
                 self.delete_issuer(&id, &certificate, loaded.version).await?;
+                continue;
+            }
+            // A clock that is wrong may be set right: the key is kept until that is certain.
+            if certificate.not_after() < now {
                 continue;
             }
             if !self.is_meant(&certificate) {

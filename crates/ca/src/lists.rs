@@ -47,7 +47,7 @@ impl Authority {
                 _ => return Err(error),
             },
         };
-        let issuers = self.held.issuers().unwrap_or(issuers);
+        let issuers = self.held.issuers(now).unwrap_or(issuers);
         let published = Arc::new(crl::publish(&issuers, &revoked, dated, self.profile.crl_life()));
         self.held.keep_published(&since, published.clone());
         Ok(published)
@@ -89,6 +89,7 @@ impl Authority {
             self.tables.crl.put_over(&mut batch, CRL, &dated, loaded.map(|loaded| loaded.version))?;
             // Before they are signed.
             self.record_event(&mut batch, &Happened::ListsDated(dated), Some(&Principal::house()))?;
+            self.stage_settled(&mut batch, held.this_update, dated.this_update)?;
             match self.commit(batch).await {
                 Ok(_) => return Ok(dated),
                 Err(CommitError::Conflict { .. }) => {}
@@ -99,9 +100,10 @@ impl Authority {
         Err(CommitError::Conflict { key: self.tables.crl.key(CRL)? }.into())
     }
 
-    /// All revocations that are in lists of this date, ordered by serial; those that were due before it are
+    /// All revocations that are in lists of this date, ordered by serial; those that were certainly due are
     /// dropped. Judged by the lists' date and not by the time, so that a restart reproduces the same lists.
     async fn revocations(&self, this_update: Timestamp) -> Result<Vec<RevokedEntry>, CrlError> {
+        let settled = self.settled().await?;
         let mut entries = Vec::new();
         let mut dropped = Batch::new();
         let mut page = Page::full();
@@ -111,7 +113,9 @@ impl Authority {
                 let at = Timestamp::from_unix(loaded.record.at);
                 match Serial::from_hex(&serial) {
                     Some(_) if loaded.record.drop_at < this_update.as_unix() => {
-                        if dropped.len() < store::BATCH_OPERATIONS_MAX {
+                        if loaded.record.drop_at < settled.as_unix()
+                            && dropped.len() < store::BATCH_OPERATIONS_MAX
+                        {
                             self.tables.revoked.remove(&mut dropped, &serial, loaded.version)?;
                         }
                     }

@@ -116,13 +116,14 @@ impl Authority {
         Ok(())
     }
 
-    /// Drops one page of the records of certificates that ended, once nobody can ask about them any more.
+    /// Drops one page of the records of certificates that certainly ended (`settled.rs`), once nobody can ask about
+    /// them any more.
     /// Begins behind `after`, says where to go on, and nothing at the end.
     ///
     /// # Errors
     /// [`IssueError`] when the store fails.
     pub async fn drop_ended_certificates(&self, after: Option<Page>) -> Result<Option<Page>, IssueError> {
-        let now = self.now();
+        let now = self.now().min(self.settled().await?);
         let page = after.unwrap_or_else(|| Page::first(store::BATCH_OPERATIONS_MAX));
         let listed = self.tables.certificate.list(page).await?;
         let mut batch = Batch::new();

@@ -11,6 +11,7 @@
 //!                 certificate/<40 hex>     a certificate, by serial
 //!                 revoked/<40 hex>         a revocation, by serial
 //!                 ledger, crl, automatic   counters, CRL number and date, the locked automatic count
+//!                 settled                  a time that is certainly past
 //! ```
 //! Times are seconds since 1970; serials are 40 hexadecimal digits.
 
@@ -107,6 +108,13 @@ pub struct CrlRecord {
     pub this_update: i64,
 }
 
+/// A time that is certainly past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettledRecord {
+    /// That time.
+    pub at: i64,
+}
+
 /// The automatic count that was locked.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct AutomaticRecord {
@@ -132,6 +140,7 @@ first_version!(
     LedgerRecord,
     RevokedRecord,
     CrlRecord,
+    SettledRecord,
     AutomaticRecord
 );
 
@@ -165,6 +174,7 @@ mod tests {
         golden::<LedgerRecord>(r#"{"v":1,"is":{"received":3,"pending":2}}"#, |r| r.pending == 2);
         golden::<RevokedRecord>(r#"{"v":1,"is":{"at":3,"drop_at":9}}"#, |r| r.drop_at == 9);
         golden::<CrlRecord>(r#"{"v":1,"is":{"number":3,"this_update":9}}"#, |r| r.number == 3);
+        golden::<SettledRecord>(r#"{"v":1,"is":{"at":9}}"#, |r| r.at == 9);
         golden::<AutomaticRecord>(r#"{"v":1,"is":{"automatic_max":4}}"#, |r| r.automatic_max == 4);
     }
 }

@@ -51,6 +51,40 @@ pub(crate) fn oldest<D: Dated>(issuers: &[D], now: Timestamp) -> Option<&D> {
     issuers.iter().filter(|issuer| issuer.not_after() >= now).min_by_key(|issuer| issuer.not_after())
 }
 
+/// How far ahead of the clock a CA certificate may begin and still count: a hundredth of a leaf lifetime. A clock
+/// that is set back by minutes or hours, or that of another process, makes no CA certificate a stranger.
+fn counts_from(issuer: &impl Dated, leaf_life: Span) -> Timestamp {
+    issuer.not_before() - leaf_life.fraction(1, 100)
+}
+
+fn is_to_come(issuer: &impl Dated, leaf_life: Span, now: Timestamp) -> bool {
+    counts_from(issuer, leaf_life) > now
+}
+
+/// Leaves out the CA certificates whose time is still to come: a clock that ran far ahead made them. Counted in,
+/// the newest of them would keep the next one from being made when it is needed. When its day has come it is
+/// handed out for one leaf lifetime, as every new one is. Where nothing else is left all stay: then it is the
+/// clock that is far behind, and another CA certificate would be one too many. Gives when the first of those that
+/// were left out counts.
+pub(crate) fn leave_out_those_to_come<D: Dated>(
+    issuers: &mut Vec<D>,
+    leaf_life: Span,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    if issuers.iter().all(|issuer| is_to_come(issuer, leaf_life, now)) {
+        return None;
+    }
+    let left_out = issuers.extract_if(.., |issuer| is_to_come(issuer, leaf_life, now));
+    left_out.map(|issuer| counts_from(&issuer, leaf_life)).min()
+}
+
+/// Whether `issuers` are those that count now: none expired, and none to be left out.
+pub(crate) fn all_count(issuers: &[impl Dated], leaf_life: Span, now: Timestamp) -> bool {
+    let none_expired = issuers.iter().all(|issuer| issuer.not_after() >= now);
+    let to_come = issuers.iter().filter(|issuer| is_to_come(*issuer, leaf_life, now)).count();
+    none_expired && (to_come == 0 || to_come == issuers.len())
+}
+
 fn newest<D: Dated>(issuers: &[D]) -> Option<&D> {
     issuers.iter().max_by_key(|issuer| issuer.not_after())
 }
@@ -90,6 +124,25 @@ mod tests {
             assert_eq!(oldest(set, day(today)), Some(&Ca(oldest_valid)), "oldest on day {today}");
         }
         assert_eq!(active(one, LIFE, day(373)), None);
+    }
+
+    /// A clock that was years ahead, and one that is days or years behind.
+    #[test]
+    fn those_to_come_do_not_count_unless_there_are_no_others() {
+        let check = |issuers: &[i64], today: i64, counted: &[i64]| {
+            let mut left: Vec<Ca> = issuers.iter().copied().map(Ca).collect();
+            assert_eq!(all_count(&left, LIFE, day(today)), issuers == counted, "{issuers:?} on day {today}");
+            leave_out_those_to_come(&mut left, LIFE, day(today));
+            assert_eq!(left.iter().map(|ca| ca.0).collect::<Vec<_>>(), counted, "day {today}");
+            assert!(all_count(&left, LIFE, day(today)));
+        };
+        check(&[0, 1_900], 70, &[0]);
+        check(&[0, 186, 1_900], 200, &[0, 186]);
+        check(&[1_700, 1_900], 1_900, &[1_700, 1_900]);
+        check(&[100], 0, &[100]);
+        check(&[0, 186], 185, &[0]);
+        let one_hour_early = day(186) - Span::seconds(3_600);
+        assert!(all_count(&[Ca(0), Ca(186)], LIFE, one_hour_early));
     }
 
     #[test]

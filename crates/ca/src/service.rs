@@ -19,7 +19,7 @@ use crate::purge::Due;
 use crate::recent::Recent;
 use crate::record::{
     AutomaticRecord, CertificateRecord, CrlRecord, IssuedRecord, IssuerRecord, LedgerRecord, PendingRecord,
-    RequestRecord, RequestRefRecord, ReservedRecord, RevokedRecord,
+    RequestRecord, RequestRefRecord, ReservedRecord, RevokedRecord, SettledRecord,
 };
 use crate::request::{PendingRequest, RequestId};
 use crate::stock::Stock;
@@ -89,6 +89,7 @@ pub(crate) struct Tables {
     pub(crate) ledger: Table<LedgerRecord>,
     pub(crate) crl: Table<CrlRecord>,
     pub(crate) automatic: Table<AutomaticRecord>,
+    pub(crate) settled: Table<SettledRecord>,
 }
 
 impl Tables {
@@ -108,6 +109,7 @@ impl Tables {
             ledger: Table::new(engine.clone(), &prefix(""))?,
             crl: Table::new(engine.clone(), &prefix(""))?,
             automatic: Table::new(engine.clone(), &prefix(""))?,
+            settled: Table::new(engine.clone(), &prefix(""))?,
         })
     }
 }
@@ -115,6 +117,7 @@ impl Tables {
 /// The names of the single records.
 pub(crate) const CRL: &str = "crl";
 pub(crate) const AUTOMATIC: &str = "automatic";
+pub(crate) const SETTLED: &str = "settled";
 
 /// One certificate authority.
 pub struct Authority {

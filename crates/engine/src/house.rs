@@ -18,6 +18,7 @@ use trust::Trust;
 use x509::{Certificate, KeySpec, Name, PrivateKey, SigningRequest, VerifyError};
 
 use crate::audit::Audit;
+use crate::clock_seen::{self, NoteTime};
 use crate::hands::handing_on::Courier;
 use crate::hands::{Hands, Nodes};
 use crate::house_error::{HouseError, SignInFailed};
@@ -59,6 +60,8 @@ pub struct Parts {
     pub sealing: Arc<SealingKey>,
     /// What time it is.
     pub clock: Clock,
+    /// Whether somebody says that the clock is right, however it differs from when the house was here last.
+    pub clock_is_right: bool,
     /// Where chance comes from.
     pub entropy: Entropy,
     /// The policy of the services authority.
@@ -169,6 +172,7 @@ impl House {
         if !is_unmarked {
             seal::check(&parts.engine, &parts.sealing, &parts.entropy).await?;
         }
+        clock_seen::check(&parts.engine, &parts.clock, parts.clock_is_right).await?;
         let ground = Ground {
             engine: parts.engine.clone(),
             sealing: parts.sealing.clone(),
@@ -301,6 +305,7 @@ impl House {
             OwnTrust { authorities: authorities.clone(), trust: house.trust.clone(), clock: clock.clone() };
         house.start(&claims, Box::new(own));
         house.start(&claims, Box::new(Certificates { authorities, clock: clock.clone() }));
+        house.start(&claims, Box::new(NoteTime { engine: house.engine.clone(), clock: clock.clone() }));
         let told = TellRefusals {
             refusals: house.refusals.clone(),
             engine: house.engine.clone(),

@@ -1,6 +1,6 @@
 //! Why the house does not stand, and why somebody is not let in.
 
-use base::{Explain, Kind};
+use base::{Explain, Kind, Timestamp};
 use ca::AuthorityName;
 use identity::SignInError;
 
@@ -12,6 +12,32 @@ pub enum HouseError {
     /// The store's secrets are sealed under another key.
     #[error("the store was made with another sealing key than the one this process has")]
     OtherKey(#[source] store::SealError),
+    /// The clock says that it is long before the house was here last.
+    #[error("the clock says {now}, but this house was running at {seen} already")]
+    ClockBehind {
+        /// What the clock says.
+        now: Timestamp,
+        /// What it said when the house looked last.
+        seen: Timestamp,
+    },
+    /// The clock says that everything has ended while the house was away.
+    #[error(
+        "the clock says {now}, and this house was running at {seen}: every CA certificate that the {name} authority \
+         had then would have ended since, the last of them at {ended}, and every certificate they signed"
+    )]
+    ClockAhead {
+        /// What the clock says.
+        now: Timestamp,
+        /// What it said when the house looked last.
+        seen: Timestamp,
+        /// Whose CA certificates.
+        name: AuthorityName,
+        /// When the last one ends.
+        ended: Timestamp,
+    },
+    /// What time it is could not be written down.
+    #[error("what time it is could not be written down")]
+    Clock(#[source] store::CommitError),
     /// An authority could not be opened.
     #[error("the {name} authority could not be opened")]
     Authority {
@@ -46,7 +72,8 @@ pub enum HouseError {
 impl Explain for HouseError {
     fn kind(&self) -> Kind {
         match self {
-            Self::OtherKey(_) => Kind::Conflict,
+            Self::OtherKey(_) | Self::ClockBehind { .. } | Self::ClockAhead { .. } => Kind::Conflict,
+            Self::Clock(source) => source.kind(),
             Self::Authority { source, .. } => source.kind(),
             Self::VoidSerials(source) => source.kind(),
             Self::Fleet(source) | Self::Mark(source) => source.kind(),
@@ -64,6 +91,17 @@ impl Explain for HouseError {
                  a store need the same"
                     .into(),
             ),
+            Self::ClockBehind { .. } => Some(
+                "nothing was changed: set the clock right, or, if it is right now and was wrong then, start once with \
+                 --clock-is-right"
+                    .into(),
+            ),
+            Self::ClockAhead { .. } => Some(
+                "nothing was changed: set the clock right, or, if it is right, start once with --clock-is-right: new CA \
+                 certificates are made then, and all who hold certificates have to begin anew"
+                    .into(),
+            ),
+            Self::Clock(source) => source.help(),
             Self::Authority { source, .. } => source.help(),
             Self::VoidSerials(source) => source.help(),
             Self::Fleet(source) | Self::Mark(source) => source.help(),

@@ -172,6 +172,9 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
 
 /// The option for a setting, if there is one.
 pub fn option(setting: &str) -> Option<String> {
+    if setting == "clock_is_right" {
+        return Some("--clock-is-right".to_owned());
+    }
     if setting == "ca.lock_auto_approve_count" {
         return Some("--lock-auto-approve-count".to_owned());
     }
@@ -188,6 +191,11 @@ pub fn command() -> Command {
         .long("lock-auto-approve-count")
         .action(ArgAction::SetTrue)
         .help("Make the two --*-auto-approve-count permanent");
+    // The original has no such option, and asks nobody.
+    let clock_is_right = Arg::new("clock-is-right")
+        .long("clock-is-right")
+        .action(ArgAction::SetTrue)
+        .help("Start although the clock differs much from when this database was used last");
     Command::new("caucased")
         .about("Certificate authority for users and for services")
         .after_help(
@@ -202,6 +210,7 @@ pub fn command() -> Command {
         .args(OPTIONS.iter().map(argument))
         .arg(path("db", "PATH", "Database [default: caucase.sqlite]"))
         .arg(lock)
+        .arg(clock_is_right)
 }
 
 fn argument(option: &'static Opt) -> Arg {
@@ -240,6 +249,8 @@ fn settings(matches: &ArgMatches) -> Result<Settings, Vec<Problem>> {
     }
     let lock = Origin::Flag("--lock-auto-approve-count".to_owned());
     say("ca.lock_auto_approve_count", Value::Switch(matches.get_flag("lock-auto-approve-count")), lock);
+    let clock = Origin::Flag("--clock-is-right".to_owned());
+    say("clock_is_right", Value::Switch(matches.get_flag("clock-is-right")), clock);
     // Said by nobody: the first request for a user is the first administrator's.
     say("ca.users.auto_approve_count", Value::Whole(1), Origin::Default);
     // Who comes from the original has certificates of any names, and requests for more of them.

@@ -313,6 +313,7 @@ fn parts(
         engine,
         sealing,
         clock,
+        clock_is_right: settings.clock_is_right,
         entropy,
         services: profile(settings, AuthorityName::Services, &settings.ca.services),
         users: profile(settings, AuthorityName::Users, &settings.ca.users),

@@ -311,7 +311,7 @@ fn name_of_ours(option: &str) -> &str {
         "server-key" => "server-key-file",
         "cors-key-store" | "cors-whitelist" | "bind" | "base-port" => option,
         // Only ours has these.
-        "config" => option,
+        "config" | "clock-is-right" => option,
         ours if ["ca-", "cache-", "limits-", "store-", "fleet-", "log-", "history-", "server-"]
             .iter()
             .any(|begin| ours.starts_with(begin)) =>

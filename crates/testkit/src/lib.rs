@@ -9,6 +9,7 @@
 //! Juju       a model of Juju, whose hook commands charms call
 //! Moto       a server that speaks S3, from PyPI
 //! Hosts      real sshd hosts, that can be cut off, frozen, rebooted, installed anew
+//! Browser    Debian's chromium, and what a person does with it
 //! Cable      what lies between a client and a server, to be cut
 //! cloud_init Debian's, in a folder of its own
 //! openssl    the command
@@ -25,6 +26,7 @@
 
 mod any_client;
 mod api_server;
+mod browser;
 mod cable;
 mod caucase;
 mod caucased;
@@ -48,6 +50,7 @@ mod wait;
 mod witness;
 
 pub use api_server::{ApiServer, Budget, PodPlan, Schema};
+pub use browser::{Browser, ThirdParties};
 pub use cable::{Cable, Pass};
 pub use caucase::Caucase;
 pub use caucased::Caucased;

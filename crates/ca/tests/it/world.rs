@@ -130,6 +130,16 @@ impl World {
         block_on(self.authority.anchors()).unwrap()
     }
 
+    /// Lets time pass until what is past now is certainly past: two more lists are dated.
+    pub(crate) fn settle(&self) {
+        for _ in 0..2 {
+            block_on(self.authority.published()).unwrap();
+            self.clock.advance(Span::days(16));
+        }
+        block_on(self.authority.published()).unwrap();
+        block_on(self.authority.look_again()).unwrap();
+    }
+
     /// The revocation list of the oldest CA certificate.
     pub(crate) fn list(&self) -> x509::Crl {
         let published = block_on(self.authority.published()).unwrap();

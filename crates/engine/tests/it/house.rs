@@ -82,7 +82,7 @@ impl Ground {
         }
     }
 
-    fn server_file(&self) -> std::path::PathBuf {
+    pub(crate) fn server_file(&self) -> std::path::PathBuf {
         self.directory.path().join("server.key.pem")
     }
 
@@ -98,6 +98,7 @@ impl Ground {
             engine: self.engine.clone(),
             sealing: self.sealing.clone(),
             clock: self.clock.clone(),
+            clock_is_right: false,
             entropy: Entropy::system(),
             services: profile(AuthorityName::Services, 4),
             users: profile(AuthorityName::Users, 4),

@@ -73,6 +73,7 @@ fn read(config: &Config, reader: &mut Reader<'_>, layout: Layout) -> Option<Sett
     let netloc = netloc(reader, base_port.flatten());
     let ports = base_port.unwrap_or_else(|| which.ports(netloc.as_ref()?.ports().http).ok());
     let bind = bind(reader, netloc.as_ref());
+    let clock_is_right = reader.switch("clock_is_right");
     let store = store_settings::store(reader);
     let ca = authorities(reader);
     let cors_whitelist = reader.parsed_list::<String>("cors.whitelist");
@@ -101,6 +102,7 @@ fn read(config: &Config, reader: &mut Reader<'_>, layout: Layout) -> Option<Sett
         netloc: netloc?,
         ports: ports?,
         bind: bind?,
+        clock_is_right: clock_is_right?,
         doors: doors?,
         store: store?,
         ca: ca?,

@@ -65,6 +65,8 @@ pub struct Settings {
     pub ports: Ports,
     /// The addresses and names to listen on; not empty.
     pub bind: Vec<Host>,
+    /// Whether somebody says that the clock is right, whatever it was when the house was here last.
+    pub clock_is_right: bool,
     /// Which doors there are, and what is shown at them.
     pub doors: Doors,
     /// Where everything is remembered.

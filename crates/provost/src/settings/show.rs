@@ -36,6 +36,7 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
         ("netloc", json!(settings.netloc.to_string())),
         ("base_port", json!(settings.ports.http)),
         ("bind", texts(&settings.bind)),
+        ("clock_is_right", json!(settings.clock_is_right)),
         ("store.engine", json!(store_engine(settings.store.engine))),
         ("store.etcd.endpoints", json!(etcd.endpoints)),
         ("store.etcd.ca_file", etcd.ca.as_deref().map_or(Value::Null, path)),

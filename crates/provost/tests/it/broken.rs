@@ -50,6 +50,32 @@ fn keys_that_others_may_read_are_not_used() {
     }
 }
 
+/// A clock that is long behind, or so far ahead that everything would have ended. It cannot be set here: what the house
+/// remembers of it is changed instead.
+#[test]
+fn a_clock_that_cannot_be_right_is_refused_unless_somebody_says_so() {
+    let mut house = stopped();
+    let database = house.data().join("provost.db");
+    let changed = |sql: &str| {
+        let ran = testkit::run(Command::new("sqlite3").arg(&database).arg(sql));
+        ran.ok().trim().to_owned()
+    };
+    let noted = changed("SELECT CAST(value AS TEXT) FROM records WHERE key = '/house/clock'");
+    assert!(noted.starts_with(r#"{"v":1,"is":{"at":"#), "{noted}");
+    changed(
+        r#"UPDATE records SET value = CAST('{"v":1,"is":{"at":4000000000}}' AS BLOB) WHERE key = '/house/clock'"#,
+    );
+    let said = refused(&house, 75);
+    assert!(said.contains("but this house was running at 2096-10-02T07:06:40Z already"), "{said}");
+    assert!(said.contains("hint: nothing was changed: set the clock right, or"), "{said}");
+    assert!(said.contains("--clock-is-right"), "{said}");
+    house.set("clock-is-right", "true");
+    house.start();
+    house.stop();
+    house.set("clock-is-right", "false");
+    house.start();
+}
+
 /// The server does not use the administrator's key, so it serves; whoever should know is told.
 #[test]
 fn an_administrators_key_that_others_may_read_is_a_warning() {

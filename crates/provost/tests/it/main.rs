@@ -8,6 +8,7 @@ mod audit_commands;
 mod backup;
 mod backups;
 mod broken;
+mod browser;
 mod ca_commands;
 mod ca_watch;
 mod cache;

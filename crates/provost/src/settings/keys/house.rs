@@ -47,6 +47,16 @@ pub const KEYS: &[Key] = &[
         ],
     },
     Key {
+        name: "clock_is_right",
+        kind: Kind::Switch,
+        default: Default::Is("false"),
+        docs: &[
+            "Start although the clock says that it is long before or long after this house was here last",
+            "For one start, when it is the clock that is right: a house that was asleep until all its CA certificates",
+            "had ended makes new ones then. Without it such a start changes nothing, and says so.",
+        ],
+    },
+    Key {
         name: "store.engine",
         kind: Kind::Choice(&["embedded", "etcd"]),
         default: Default::Is("\"embedded\""),

@@ -1,0 +1,62 @@
+//! What the simulation knows, because it was acknowledged.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base::Timestamp;
+use ca::RequestId;
+use x509::{Certificate, Crl};
+
+/// Of one authority.
+#[derive(Default)]
+pub(super) struct Model {
+    /// Every serial there ever was, CA certificates' included.
+    pub(super) serials: BTreeSet<String>,
+    /// Certificates that are on record until they have ended.
+    pub(super) issued: BTreeMap<String, Certificate>,
+    /// What was taken back, and is listed until it has ended.
+    pub(super) revoked: BTreeMap<String, Revoked>,
+    /// What waits.
+    pub(super) pending: BTreeSet<RequestId>,
+    /// What waits or does not.
+    pub(super) doubtful: BTreeSet<RequestId>,
+    /// How many requests were sent and not answered.
+    pub(super) doubts: usize,
+    /// Fingerprints of all CA certificates.
+    pub(super) anchors: BTreeSet<[u8; 32]>,
+    /// The CA certificates of the step before.
+    pub(super) latest_anchors: Vec<Certificate>,
+    /// The last list of each CA certificate, by its key identifier.
+    pub(super) lists: BTreeMap<Vec<u8>, Crl>,
+    pub(super) lists_seen: u64,
+}
+
+pub(super) struct Revoked {
+    pub(super) certificate: Certificate,
+    pub(super) at: Timestamp,
+}
+
+impl Model {
+    /// `certificate` was handed out.
+    pub(super) fn issued(&mut self, certificate: &Certificate, now: Timestamp) {
+        let hex = certificate.serial().hex();
+        if let Some(known) = self.issued.get(&hex) {
+            assert_eq!(known, certificate, "one serial has one certificate");
+            return;
+        }
+        assert!(self.serials.insert(hex.clone()), "the serial {hex} was used before");
+        assert!(certificate.not_before() <= now && certificate.not_after() > now);
+        self.issued.insert(hex, certificate.clone());
+    }
+
+    /// Request `id` was decided about.
+    pub(super) fn decided(&mut self, id: RequestId) {
+        let was_known = self.pending.remove(&id) || self.doubtful.remove(&id);
+        assert!(was_known || self.doubts > 0, "nobody asked for {id}");
+    }
+
+    /// Forgets what has ended so long ago that nobody has to remember it.
+    pub(super) fn forget(&mut self, before: Timestamp) {
+        self.issued.retain(|_, certificate| certificate.not_after() >= before);
+        self.revoked.retain(|_, revoked| revoked.certificate.not_after() >= before);
+    }
+}
