@@ -86,6 +86,7 @@ pub(crate) async fn house(
     let entropy = Entropy::system();
     let sealing = SealingKey::load_or_create(&folder.join("store.key"), &entropy).map_err(failed)?;
     let parts = Parts {
+        clock_is_right: false,
         engine,
         sealing: Arc::new(sealing),
         clock: Clock::system(),

@@ -187,6 +187,7 @@ impl Shelf<'_> {
                 return Err(BroughtError::ForeignList);
             }
         }
+        let number = lists.iter().map(Crl::number).max().unwrap_or_default();
         let (mut new, mut known) = (0, 0);
         for entries in lists.iter().flat_map(|list| list.entries().chunks(AT_ONCE)) {
             let mut batch = Batch::new();
@@ -199,7 +200,7 @@ impl Shelf<'_> {
                 new += 1;
                 let record = RevokedRecord { at: entry.at.as_unix(), drop_at: last.as_unix() };
                 tables.revoked.create(&mut batch, &serial, &record)?;
-                let happened = Happened::Revoked { serial: &entry.serial };
+                let happened = Happened::Revoked { serial: &entry.serial, certificate: None, number };
                 let event = happened.event(self.authority, Some(&Principal::house()), self.clock);
                 history.append(&mut batch, &event, self.entropy)?;
             }
@@ -209,7 +210,6 @@ impl Shelf<'_> {
         }
         let held = tables.crl.get(CRL).await?;
         let mut record = held.as_ref().map(|held| held.record).unwrap_or_default();
-        let number = lists.iter().map(Crl::number).max().unwrap_or_default();
         let this_update = lists.iter().map(Crl::this_update).max().unwrap_or(self.clock.now());
         record.number = record.number.max(number);
         record.this_update = this_update.as_unix();

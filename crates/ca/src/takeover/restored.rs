@@ -72,7 +72,7 @@ impl Authority {
         };
         let renewed = self.issue_directly(csr, text, &wish, permit.by()).await?;
         if old.not_after() >= self.now() {
-            match self.store_revocation(&old.serial(), old.not_after(), permit.by()).await {
+            match self.store_revocation(&old.serial(), Some(&old), old.not_after(), permit.by()).await {
                 Ok(()) | Err(RevokeError::AlreadyRevoked) => {}
                 Err(error) => return Err(RestoredError::Revoke(error)),
             }
