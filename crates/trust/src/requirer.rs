@@ -11,7 +11,7 @@ use crate::place::Place;
 use crate::record::{CounterRecord, PlaceRecord, RequirerRecord};
 use crate::service::{ManageTrust, ReadTrust, Trust, Why};
 use crate::unit::Counts;
-use crate::wanted::BundleSince;
+use crate::wanted::{BundleSince, Made};
 
 /// The most requirers.
 const REQUIRERS_MAX: u64 = 50_000;
@@ -164,8 +164,9 @@ impl Trust {
         let after = after.map(|after| self.requirers.key(after.as_str())).transpose()?;
         let page = self.requirers.list(store::Page { after, limit }).await?;
         let mut views = Vec::with_capacity(page.entries.len());
+        let mut made = Made::default();
         for (name, found) in page.entries {
-            match self.view(RequirerName::from_record(name), &found.record).await {
+            match self.view(RequirerName::from_record(name), &found.record, &mut made).await {
                 Ok(view) => views.push(view),
                 // It has gone meanwhile.
                 Err(ReadError::NoRequirer(_)) => {}
@@ -185,11 +186,16 @@ impl Trust {
         name: &RequirerName,
     ) -> Result<RequirerView, ReadError> {
         let found = self.load_requirer(name).await?.ok_or_else(|| ReadError::NoRequirer(name.clone()))?;
-        self.view(name.clone(), &found.record).await
+        self.view(name.clone(), &found.record, &mut Made::default()).await
     }
 
-    async fn view(&self, name: RequirerName, record: &RequirerRecord) -> Result<RequirerView, ReadError> {
-        let wanted = self.bundle_of(&name).await?;
+    async fn view(
+        &self,
+        name: RequirerName,
+        record: &RequirerRecord,
+        made: &mut Made,
+    ) -> Result<RequirerView, ReadError> {
+        let wanted = self.bundle_with(&name, made).await?;
         let counts = self.counts(&name, &wanted).await?;
         Ok(RequirerView { requirer: self.requirer_of(name, record), wanted, counts })
     }

@@ -64,12 +64,21 @@ impl Trust {
     }
 
     pub(crate) async fn bundle_of(&self, requirer: &RequirerName) -> Result<BundleSince, ReadError> {
+        self.bundle_with(requirer, &mut Made::default()).await
+    }
+
+    /// The same for whoever asks for several: `made` is what was made for the others.
+    pub(crate) async fn bundle_with(
+        &self,
+        requirer: &RequirerName,
+        made: &mut Made,
+    ) -> Result<BundleSince, ReadError> {
         let everything = self.at_one_moment(false, || self.all_of(requirer)).await?;
         if everything.requirers.is_empty() {
             return Err(ReadError::NoRequirer(requirer.clone()));
         }
         let (sets, since) = everything.sets_of(requirer.as_str(), self.now());
-        let bundle = self.made_of(&sets, &mut Made::default()).await?;
+        let bundle = self.made_of(&sets, made).await?;
         Ok(BundleSince { bundle, since: Timestamp::from_unix(since) })
     }
 
