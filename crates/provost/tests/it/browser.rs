@@ -31,7 +31,7 @@ impl Scene {
         let empty = || Reply::Answer(200, "text/html", "<!DOCTYPE html><title>A page</title>".into());
         let text = std::fs::read_to_string(house.data().join("server.key.pem")).unwrap();
         let at = text.find("-----BEGIN CERTIFICATE").unwrap();
-        let shown = Certificate::from_pem(text[at..].as_bytes()).unwrap();
+        let shown = Certificate::from_pem(&text.as_bytes()[at..]).unwrap();
         let digest = BASE64.encode(base::sha256(shown.public_key().spki()));
         Self { house, pages: Recorder::start(move |_| empty()), browser: Browser::start(&digest, cookies) }
     }
