@@ -38,7 +38,7 @@ impl Scene {
     fn is_unharmed(&self) {
         let world = &self.world;
         assert_eq!(block_on(world.authority.oldest_anchor()).unwrap(), self.anchor);
-        assert_eq!(world.anchors(), [self.anchor.clone()]);
+        assert_eq!(world.anchors(), std::slice::from_ref(&self.anchor));
         block_on(world.authority.verify(&self.good)).unwrap();
         let revoked = block_on(world.authority.verify(&self.revoked));
         assert!(matches!(revoked, Err(VerifyHolderError::Verify(VerifyError::Revoked))), "{revoked:?}");
@@ -48,7 +48,7 @@ impl Scene {
         assert!(list.number() >= self.number && list.this_update() <= world.now());
         assert!((list.this_update()..=list.next_update()).contains(&world.now()));
         let newcomer = holder(world, &format!("newcomer at {}", world.now()));
-        x509::verify(&newcomer, &[self.anchor.clone()], world.now()).unwrap();
+        x509::verify(&newcomer, std::slice::from_ref(&self.anchor), world.now()).unwrap();
     }
 }
 
