@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! session      which server, who asks, whom it is believed ──► client::compat::caucase
-//! request ──► subject (what is to be certified), key_file (a key that is new), memory (what was submitted), obtain
+//! request ──► subject (what is to be certified), key_file (a key that is new), memory (what was submitted), obtain,
+//!             anew (where what was there is over)
 //! rotate                                    for whoever looks after the authority ──► crate::session (/v1)
 //! list, show, decide (approve, reject)      for users who look after requests ──► shown
 //! fetch, renew, revoke, crl, trust          for holders ──► holder
@@ -11,6 +12,7 @@
 //! The server is asked in caucase's dialect, which ours and the original one speak; what comes back is believed where a CA
 //! certificate that is trusted stands for it. Keys stay on this machine.
 
+mod anew;
 mod crl;
 mod decide;
 mod error;
@@ -107,7 +109,8 @@ pub struct Surroundings {
 /// `command` with the subcommand `ca`.
 #[must_use]
 pub fn with_noun(command: clap::Command) -> clap::Command {
-    Noun::augment_subcommands(command)
+    let of_ca = |ca: clap::Command| ca.mut_subcommand("watch", watch::without_users);
+    Noun::augment_subcommands(command).mut_subcommand("ca", of_ca)
 }
 
 /// Whether `name` is that subcommand.

@@ -1,5 +1,6 @@
 //! The command that is run when a file is another one.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{ExitStatus, Stdio};
@@ -55,7 +56,8 @@ pub(crate) async fn run(command: &str, within: Duration) -> Result<(), HookError
     }
 }
 
-/// The same with a few more variables in its environment; each line that it writes is given to `say`. Of what it leaves running
+/// The same with a few more variables in its environment; each line that it writes is given to `say`, but for the middle of what is
+/// too long for anybody to read. Of what it leaves running
 /// nothing more is heard: that has to write elsewhere.
 pub(crate) async fn run_heard(
     command: &str,
@@ -92,7 +94,7 @@ pub(crate) async fn run_heard(
     }
     // What it said last is in the pipe; whoever it left running may hold that for ever.
     while let Ok(true) = tokio::time::timeout(QUIET, lines.read(&mut heard, &mut say)).await {}
-    lines.end(&mut say);
+    lines.finish(&mut say);
     match ended {
         Ok(ended) => {
             group.0 = None;
@@ -109,9 +111,22 @@ const QUIET: Duration = Duration::from_millis(100);
 /// The longest line of a hook that is shown in one piece, in bytes.
 const LINE_BYTES_MAX: usize = 4096;
 
+/// So much is shown at once, and so much of what comes last: of more, the middle is left out.
+const SHOWN_BYTES_MAX: usize = 32 * 1024;
+/// What each line takes beside what is in it, where it is shown.
+const LINE_BYTES: usize = 16;
+
 /// Lines that come in pieces.
 #[derive(Default)]
-struct Lines(Vec<u8>);
+struct Lines {
+    line: Vec<u8>,
+    /// How much was shown.
+    shown: usize,
+    /// What came last, and is shown at the end.
+    last: VecDeque<Vec<u8>>,
+    last_bytes: usize,
+    left_out: usize,
+}
 
 impl Lines {
     /// Reads what there is, and whether there may be more.
@@ -124,9 +139,9 @@ impl Lines {
         for byte in piece.iter().take(length) {
             match byte {
                 b'\n' => self.end(say),
-                _ => self.0.push(*byte),
+                _ => self.line.push(*byte),
             }
-            if self.0.len() == LINE_BYTES_MAX {
+            if self.line.len() == LINE_BYTES_MAX {
                 self.end(say);
             }
         }
@@ -134,9 +149,33 @@ impl Lines {
     }
 
     fn end(&mut self, say: &mut impl FnMut(&str)) {
-        if !self.0.is_empty() {
-            say(&String::from_utf8_lossy(&self.0));
-            self.0.clear();
+        let line = std::mem::take(&mut self.line);
+        let size = line.len() + LINE_BYTES;
+        if line.is_empty() {
+            return;
+        }
+        if self.last.is_empty() && self.shown + size <= SHOWN_BYTES_MAX {
+            self.shown += size;
+            return say(&String::from_utf8_lossy(&line));
+        }
+        self.last_bytes += size;
+        self.last.push_back(line);
+        while self.last_bytes > SHOWN_BYTES_MAX
+            && let Some(line) = self.last.pop_front()
+        {
+            self.last_bytes -= line.len() + LINE_BYTES;
+            self.left_out += 1;
+        }
+    }
+
+    /// Shows what was kept for the end.
+    fn finish(&mut self, say: &mut impl FnMut(&str)) {
+        self.end(say);
+        if self.left_out > 0 {
+            say(&format!("({} lines are left out)", self.left_out));
+        }
+        for line in self.last.drain(..) {
+            say(&String::from_utf8_lossy(&line));
         }
     }
 }
@@ -211,6 +250,15 @@ mod tests {
         assert_eq!(said, "begun");
         let (_, said) = heard("head -c 10000 /dev/zero | tr '\\0' x", long);
         assert_eq!(said.len(), 10_002, "in pieces");
+        let (ran, said) = heard("echo first; yes | head -c 3000000; echo last", long);
+        assert!(ran.is_ok() && said.len() < 65_536, "{}", said.len());
+        let mut lines = said.split('|');
+        assert_eq!((lines.next(), lines.next_back()), (Some("first"), Some("last")));
+        let shown = lines.clone().filter(|line| *line == "y").count();
+        assert!(
+            shown > 3_000 && said.contains(&format!("|({} lines are left out)|", 1_500_000 - shown)),
+            "{shown}"
+        );
     }
 
     #[test]

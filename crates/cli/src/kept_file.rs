@@ -286,6 +286,31 @@ impl Drop for Owed {
     }
 }
 
+/// What tells the file at `path` from all others, be it there or not: two paths with the same place lead to the same file,
+/// however they are written.
+pub(crate) fn place_of(path: &Path) -> PathBuf {
+    if let Ok(real) = path.canonicalize() {
+        return real;
+    }
+    let path = target_of(path).unwrap_or_else(|_| path.to_owned());
+    let Some(name) = path.file_name() else { return real(&path) };
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    real(folder).join(name)
+}
+
+/// A folder without links; of one that is not there, its nearest neighbour above that is.
+fn real(folder: &Path) -> PathBuf {
+    if let Ok(real) = folder.canonicalize() {
+        return real;
+    }
+    match (folder.parent(), folder.file_name()) {
+        (Some(above), Some(name)) => {
+            real(if above == Path::new("") { Path::new(".") } else { above }).join(name)
+        }
+        _ => folder.to_owned(),
+    }
+}
+
 /// What `path` leads to, which need not be there.
 fn target_of(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
@@ -369,6 +394,25 @@ mod tests {
         assert_eq!((names(folder.path()).len(), names(&inner).len()), (3, 1));
         symlink("round", folder.path().join("round")).unwrap();
         assert!(KeptFile::at(&folder.path().join("round"), NEW).is_err());
+    }
+
+    #[test]
+    fn the_same_file_has_one_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("inner");
+        std::fs::create_dir(&inner).unwrap();
+        symlink("inner", folder.path().join("outer")).unwrap();
+        symlink("inner/f", folder.path().join("link")).unwrap();
+        let place = |name: &str| place_of(&folder.path().join(name));
+        for same in ["outer/f", "./inner/f", "inner/../inner/f", "link", "inner/./f"] {
+            assert_eq!(place(same), place("inner/f"), "{same}");
+        }
+        for other in ["f", "inner/g", "absent/f", "inner"] {
+            assert_ne!(place(other), place("inner/f"), "{other}");
+        }
+        assert_eq!((place("inner/"), place("absent/./f")), (place("outer/."), place("absent/f")));
+        // As from the working directory, with a folder or without one.
+        assert_eq!(place_of(Path::new("./k")), place_of(Path::new("k")));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use x509::Crl;
 use super::error::CaCommandError;
 use super::session::Session;
 use crate::holder::{Collection, update_lists};
+use crate::kept_file::place_of;
 use crate::output;
 use crate::table::Table;
 
@@ -27,12 +28,19 @@ pub(super) struct List {
 
 impl List {
     pub(super) async fn run(self, session: &mut Session) -> Result<(), CaCommandError> {
-        let server = session.server()?;
         let authority = session.authority();
-        let trusted = session.trusted(&server).await?;
         let path = self.crl.unwrap_or_else(|| PathBuf::from(format!("{authority}.crl.pem")));
+        let held = Collection::<Crl>::at(&path);
+        // Before anything is written. In a folder, each has files of its own.
+        if !held.is_folder() && place_of(&path) == place_of(session.store().path()) {
+            return Err(CaCommandError::Usage(format!(
+                "--crl and --ca are the same file, {}, and either would replace the other",
+                path.display()
+            )));
+        }
+        let server = session.server()?;
+        let trusted = session.trusted(&server).await?;
         let now = session.now();
-        let held = Collection::at(&path);
         let revoked = update_lists(&server, authority, &held, &trusted.certificates).await?;
         if session.wants_json() {
             let lists: Vec<Value> = revoked.lists.iter().map(|list| as_json(list, now)).collect();

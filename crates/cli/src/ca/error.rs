@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use base::{Explain, Kind};
+use base::{Explain, Kind, Span, Timestamp};
 use client::BuildError;
 use client::compat::caucase::{AskError, BadServerUrl};
 use x509::{BadName, KeyError, NameError, ParseError, VerifyError};
@@ -121,6 +121,26 @@ pub(super) enum CaCommandError {
         #[source]
         source: VerifyError,
     },
+    /// The certificate that is there is over.
+    #[error("the certificate in {} is over since {since}", path.display())]
+    Over {
+        /// The file.
+        path: PathBuf,
+        /// When it ended.
+        since: Timestamp,
+        /// What to do about it.
+        advice: String,
+    },
+    /// The certificate that is there was revoked.
+    #[error("the certificate in {}, serial {serial}, was revoked", path.display())]
+    Revoked {
+        /// The file.
+        path: PathBuf,
+        /// Its serial number.
+        serial: String,
+        /// What to do about it.
+        advice: String,
+    },
     /// There is no certificate yet, and nothing says what to ask for.
     #[error("there is no certificate in {}, and nothing says what to ask for", .0.display())]
     NothingToAsk(PathBuf),
@@ -212,6 +232,16 @@ impl CaCommandError {
         move |source| WriteError::Unwritable { path, source }.into()
     }
 
+    /// For how long the server wants to be left alone, if it says so.
+    pub(super) fn put_off(&self) -> Option<Span> {
+        match self {
+            Self::Holder(HolderError::Ask(error)) => {
+                error.retry_after().map(|seconds| Span::seconds(i64::try_from(seconds).unwrap_or(i64::MAX)))
+            }
+            _ => None,
+        }
+    }
+
     /// The exit code.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
@@ -242,6 +272,8 @@ impl Explain for CaCommandError {
             | Self::OtherKind { .. }
             | Self::Settings(_)
             | Self::NotValid { .. }
+            | Self::Over { .. }
+            | Self::Revoked { .. }
             | Self::NothingToAsk(_)
             | Self::NotARequest { .. } => Kind::Invalid,
             Self::Asked(error) => error.kind(),
@@ -293,9 +325,7 @@ impl Explain for CaCommandError {
             )),
             Self::Asked(error) => error.help(),
             Self::Unconfirmed | Self::NotBegun => Some("--yes confirms it".into()),
-            Self::NotValid { source: VerifyError::Expired, .. } => {
-                Some("it cannot be renewed any more: move it away, and ask for a new one".into())
-            }
+            Self::Over { advice, .. } | Self::Revoked { advice, .. } => Some(advice.clone()),
             Self::NotValid { source: VerifyError::UnknownIssuer | VerifyError::Signature, .. } => {
                 Some("was it issued by this authority? `provost ca trust` shows who is trusted".into())
             }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use client::compat::caucase::{Authority, ServerUrl};
 use serde::{Deserialize, Serialize};
-use x509::SigningRequest;
+use x509::{PublicKey, SigningRequest};
 
 use super::error::CaCommandError;
 use crate::durable::sync_folder_of;
@@ -83,6 +83,14 @@ impl Memory {
         let written = KeptFile::at(&self.0, NewFile::Mode(0o600))
             .and_then(|file| file.make((crate::view::json(submitted) + "\n").as_bytes()));
         written.map(drop).map_err(CaCommandError::unwritable(&self.0))
+    }
+
+    /// Forgets what was submitted for `key`, if anything was.
+    pub(super) fn forget_of(&self, key: &PublicKey) -> Result<(), CaCommandError> {
+        let is_its = |known: &Submitted| {
+            SigningRequest::from_pem(known.csr.as_bytes()).is_ok_and(|request| request.public_key() == key)
+        };
+        if self.read()?.is_some_and(|known| is_its(&known)) { self.forget() } else { Ok(()) }
     }
 
     pub(super) fn forget(&self) -> Result<(), CaCommandError> {

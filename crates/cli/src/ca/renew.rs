@@ -62,6 +62,17 @@ impl Renew {
         let current = pair.load()?;
         refuse_exposed(&current.key_path)?;
         let now = session.now();
+        if current.certificate.not_after() < now {
+            let (key, certificate) = (current.key_path.display(), pair.certificate.display());
+            return Err(CaCommandError::Over {
+                since: current.certificate.not_after(),
+                advice: format!(
+                    "it cannot be renewed any more; `provost ca request --key {key} --out {certificate} --name …` asks for a new one, \
+                     with a new key in the place of this one"
+                ),
+                path: pair.certificate,
+            });
+        }
         let server = session.server()?;
         let trusted = session.trusted(&server).await?;
         let not_valid = |source| CaCommandError::NotValid { path: pair.certificate.clone(), source };

@@ -2,17 +2,20 @@
 //!
 //! ```text
 //! key there? made ──► request ──► remembered (memory) ──► submitted ──► number remembered ──► certificate kept ──► forgotten
+//!                                                                       over already? with another key (anew) ──┘
 //! ```
 //! Whoever runs it again, for whatever reason, goes on where it stopped.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration as StdDuration;
 
+use base::Timestamp;
 use clap::Args;
 use client::compat::caucase::Server;
 use serde_json::json;
-use x509::{Certificate, PublicKey, SigningRequest};
+use x509::{Certificate, PrivateKey, PublicKey, SigningRequest};
 
+use super::anew::{Anew, over};
 use super::error::CaCommandError;
 use super::key_file::{read, read_or_make};
 use super::key_kind::{KeyFormat, KeyType, kind_name};
@@ -23,7 +26,7 @@ use super::shown::certificate_json;
 use super::subject::Subject;
 use crate::duration::Duration;
 use crate::holder::renewal::make_in_place;
-use crate::holder::{Pem, PemFileError};
+use crate::holder::{Pair, Pem, PemFileError};
 use crate::output;
 
 /// Between two looks at a request: the first, and the longest.
@@ -32,7 +35,8 @@ const PAUSES: (StdDuration, StdDuration) = (StdDuration::from_secs(1), StdDurati
 /// What is asked for, and where it goes.
 #[derive(Debug, Args)]
 #[command(
-    after_long_help = "The key is made where there is none (mode 0600), is never replaced, and never leaves this machine. \
+    after_long_help = "The key is made where there is none (mode 0600), and never leaves this machine. It is replaced only where its \
+        certificate is over: then a new one is asked for with a new key, which takes its place together with the certificate. \
         Printed is the number of the request, by which a user approves it. Beside the key, or the CSR where there is no key, \
         .NAME.provost-request remembers what was submitted until its certificate is in --out: so the same command again submits \
         nothing twice, and fetches the certificate when it is there."
@@ -67,31 +71,38 @@ pub(super) struct Request {
 struct Prepared {
     request: SigningRequest,
     memory: Memory,
-    /// Whether the key was made for it.
-    is_key_new: bool,
+    /// The key to take the place of the one that is there, with the certificate.
+    successor: Option<PrivateKey>,
+}
+
+impl Prepared {
+    /// The certificate in `answer`, if it is for this request and over.
+    fn over(&self, answer: &[u8], now: Timestamp) -> Option<Certificate> {
+        over(answer, self.request.public_key(), now)
+    }
 }
 
 impl Request {
     pub(super) async fn run(self, session: &mut Session) -> Result<(), CaCommandError> {
-        let Prepared { request, memory, is_key_new } = self.prepare().await?;
-        if let Some(key) = self.key.as_deref().filter(|_| is_key_new) {
-            output::note(format_args!("made the private key {}", key.display()));
-        }
+        let mut prepared = self.prepare(session.now()).await?;
         if let Some(out) = &self.out
-            && let Some(there) = already(out, request.public_key())?
+            && let Some(there) = already(out, prepared.request.public_key())?
         {
-            memory.forget()?;
-            let document = json!({"state": "issued", "certificate": certificate_json(&there)});
-            return session.tell(&document, format!("{} has the certificate already", out.display()));
+            if there.not_after() >= session.now() {
+                prepared.memory.forget()?;
+                let document = json!({"state": "issued", "certificate": certificate_json(&there)});
+                return session.tell(&document, format!("{} has the certificate already", out.display()));
+            }
+            prepared = self.prepare_anew(&there).await?;
         }
         let server = session.server()?;
-        let authority = session.authority();
-        let id = submit(&server, authority, &memory, &request).await?;
-        if !session.wants_json() {
-            session.print(&format!("{id}\n"))?;
-        }
         let Some(out) = &self.out else {
-            let is_issued = issued(&server, authority, &id, Some(&memory)).await?.is_some();
+            let authority = session.authority();
+            let id = submit(&server, authority, &prepared.memory, &prepared.request).await?;
+            if !session.wants_json() {
+                session.print(&format!("{id}\n"))?;
+            }
+            let is_issued = issued(&server, authority, &id, Some(&prepared.memory)).await?.is_some();
             let (state, line) = match is_issued {
                 true => ("issued", format!("issued; {}", session.command(&format!("fetch {id} FILE")))),
                 false => {
@@ -107,26 +118,62 @@ impl Request {
             };
             return session.tell(&json!({"id": id, "state": state}), line);
         };
-        let answer = match self.answer(session, &server, &id, &memory).await? {
-            Some(answer) => answer,
-            None => {
-                let line = format!(
-                    "it waits for approval; run the same again, or with --wait, for {}",
-                    out.display()
-                );
-                return session.tell(&json!({"id": id, "state": "pending"}), line);
+        let (mut id, mut answer) = self.obtain(session, &server, &prepared).await?;
+        // It was issued for this request long ago, and nobody fetched it.
+        if let Some(over) = answer.as_deref().and_then(|answer| prepared.over(answer, session.now())) {
+            prepared = self.prepare_anew(&over).await?;
+            (id, answer) = self.obtain(session, &server, &prepared).await?;
+        }
+        let Some(answer) = answer else {
+            let line =
+                format!("it waits for approval; run the same again, or with --wait, for {}", out.display());
+            return session.tell(&json!({"id": id, "state": "pending"}), line);
+        };
+        if !self.wait && !session.wants_json() {
+            session.print(&format!("{id}\n"))?;
+        }
+        let trusted = session.trusted(&server).await?;
+        let certificate = match (&prepared.successor, self.anew()) {
+            (Some(key), Some(anew)) => {
+                anew.keep(&answer, key, self.key_format, &trusted.certificates, session.now())?
+            }
+            _ => {
+                let key = prepared.request.public_key();
+                keep(&answer, Some(key), &trusted.certificates, out, session.now())?
             }
         };
-        let trusted = session.trusted(&server).await?;
-        let key = request.public_key();
-        let certificate = keep(&answer, Some(key), &trusted.certificates, out, session.now())?;
-        memory.forget()?;
+        prepared.memory.forget()?;
         let document = json!({"id": id, "state": "issued", "certificate": certificate_json(&certificate)});
         session.tell(&document, format!("the certificate is in {}", out.display()))
     }
 
+    /// Submits the request, and fetches its certificate, if it is there, or comes while it is waited for.
+    async fn obtain(
+        &self,
+        session: &Session,
+        server: &Server,
+        prepared: &Prepared,
+    ) -> Result<(String, Option<Vec<u8>>), CaCommandError> {
+        let Prepared { request, memory, .. } = prepared;
+        let id = submit(server, session.authority(), memory, request).await?;
+        // Whoever is to approve it has to know. That of one which turns out to be over is of no interest.
+        let print = |is_time: bool| {
+            if is_time && !session.wants_json() { session.print(&format!("{id}\n")) } else { Ok(()) }
+        };
+        print(self.wait)?;
+        let answer = self.answer(session, server, &id, memory).await?;
+        print(!self.wait && answer.is_none())?;
+        Ok((id, answer))
+    }
+
+    /// The pair that the certificate is a part of, for when it has to be replaced.
+    fn anew(&self) -> Option<Anew> {
+        let (key, certificate) = (self.key.clone()?, self.out.clone()?);
+        Some(Anew::of(Pair { certificate, key }))
+    }
+
     /// The key and the request, made or read.
-    async fn prepare(&self) -> Result<Prepared, CaCommandError> {
+    async fn prepare(&self, now: Timestamp) -> Result<Prepared, CaCommandError> {
         let Some(path) = &self.csr else {
             let key_path = self.key.as_deref().ok_or_else(|| usage("--key FILE or --csr FILE is needed"))?;
             if self.subject.is_empty() {
@@ -136,14 +183,36 @@ impl Request {
             }
             // Before a key is made for it.
             self.subject.parts()?;
+            let memory = Memory::beside(key_path);
+            if let Some(anew) = self.anew()
+                && let Some(key) = anew.waiting()?
+            {
+                Pair { certificate: self.out.clone().unwrap_or_default(), key: key_path.to_owned() }
+                    .recover()?;
+                let held = read(key_path)?;
+                let valid = match (&held, &self.out) {
+                    (Some(held), Some(out)) => {
+                        already(out, held.public())?.is_some_and(|there| there.not_after() >= now)
+                    }
+                    _ => false,
+                };
+                if !valid {
+                    let request = self.subject.request(&key)?;
+                    return Ok(Prepared { request, memory, successor: Some(key) });
+                }
+                anew.end()?;
+            }
             let spec = self.key_type.unwrap_or_default().spec();
-            let (key, is_key_new) = read_or_make(key_path, spec, self.key_format, make_in_place).await?;
+            let (key, is_new) = read_or_make(key_path, spec, self.key_format, make_in_place).await?;
+            if is_new {
+                output::note(format_args!("made the private key {}", key_path.display()));
+            }
             let found = kind_name(key.public().kind());
             if let Some(wanted) = self.key_type.map(KeyType::name).filter(|wanted| *wanted != found) {
                 return Err(CaCommandError::OtherKind { path: key_path.to_owned(), found, wanted });
             }
             let request = self.subject.request(&key)?;
-            return Ok(Prepared { request, memory: Memory::beside(key_path), is_key_new });
+            return Ok(Prepared { request, memory, successor: None });
         };
         let request = read_request(path)?;
         let beside = self.key.as_deref().unwrap_or(path);
@@ -154,7 +223,35 @@ impl Request {
                 return Err(CaCommandError::Content { path: key_path.clone(), what, hint: None });
             }
         }
-        Ok(Prepared { request, memory: Memory::beside(beside), is_key_new: false })
+        Ok(Prepared { request, memory: Memory::beside(beside), successor: None })
+    }
+
+    /// The same with another key, as `over` is.
+    async fn prepare_anew(&self, over: &Certificate) -> Result<Prepared, CaCommandError> {
+        let out = self.out.clone().unwrap_or_default();
+        let since = over.not_after();
+        let (Some(anew), None) = (self.anew(), &self.csr) else {
+            let advice = "the server may have what it made of this signing request for a day: give another one, for a new key; or \
+                          --key FILE with --name, --dns or the like, and both are made here";
+            return Err(CaCommandError::Over { path: out, since, advice: advice.into() });
+        };
+        let pair = anew.pair();
+        if Pem::read(&pair.certificate).is_ok_and(|found| !found.certificates.is_empty()) {
+            // Nothing else is in there that would be missed.
+            pair.load()?;
+        }
+        let (key, is_new) = anew.key(over, self.key_format, make_in_place).await?;
+        if is_new {
+            output::note(format_args!(
+                "the certificate for {} is over since {since}: another one is asked for, with a new key",
+                out.display()
+            ));
+        }
+        Ok(Prepared {
+            request: self.subject.request(&key)?,
+            memory: anew.memory().clone(),
+            successor: Some(key),
+        })
     }
 
     /// The certificate, if it is there, or comes while it is waited for.

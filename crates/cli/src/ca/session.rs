@@ -12,7 +12,7 @@ use super::error::CaCommandError;
 use super::key_file::refuse_exposed;
 use crate::client_file::ClientFile;
 use crate::connection::{self, ConnectionError, SERVER_VARIABLE};
-use crate::holder::{Collection, NotOnePair, PairError, Pem, Trusted, update_authorities};
+use crate::holder::{Collection, NotOnePair, PairError, Pem, Trusted, update_same_authorities};
 use crate::input::Input;
 use crate::output;
 use crate::private_file;
@@ -112,6 +112,15 @@ impl std::str::FromStr for Fingerprint {
     }
 }
 
+/// What holds for every certificate of whom nothing else is said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Defaults {
+    pub(super) server: Option<ServerUrl>,
+    pub(super) authority: Authority,
+    pub(super) ca: Option<PathBuf>,
+    pub(super) fingerprint: Option<[u8; 32]>,
+}
+
 /// One run of a command.
 pub(super) struct Session {
     options: Options,
@@ -142,6 +151,31 @@ impl Session {
     /// The fingerprint that is pinned.
     pub(super) fn pin(&self) -> Option<&[u8; 32]> {
         self.options.fingerprint.as_ref().map(|pin| &pin.0)
+    }
+
+    /// Whether anything is said about a user who asks.
+    pub(super) fn names_user(&self) -> bool {
+        let Connection { user_key, server_ca, .. } = &self.options.connection;
+        user_key.is_some() || server_ca.is_some()
+    }
+
+    /// What the command says for all the certificates of a file that does not say it of them.
+    ///
+    /// # Errors
+    /// When the command names a server that is none.
+    pub(super) fn defaults(&self) -> Result<Defaults, CaCommandError> {
+        let named = self.options.connection.server.as_deref();
+        let server = match named.map(ServerUrl::by_either_door).transpose()? {
+            // Whether the environment and the client file say it in vain, nobody needs to hear who does not ask them.
+            None => self.file().and_then(|file| self.url(&file)).ok(),
+            named => named,
+        };
+        Ok(Defaults {
+            server,
+            authority: self.authority(),
+            ca: self.options.ca.clone(),
+            fingerprint: self.pin().copied(),
+        })
     }
 
     /// Where the CA certificates are that are trusted.
@@ -238,7 +272,8 @@ impl Session {
     /// The CA certificates that are trusted, brought up to date; who is trusted for being the first is said.
     pub(super) async fn trusted(&self, server: &Server) -> Result<Trusted, CaCommandError> {
         let store = self.store();
-        let trusted = update_authorities(server, self.authority(), &store, self.pin(), self.now()).await?;
+        let trusted =
+            update_same_authorities(server, self.authority(), &store, self.pin(), self.now()).await?;
         if let (Some(first), None) = (&trusted.first, self.pin()) {
             let users = if self.authority() == Authority::Users { " --users" } else { "" };
             let pin = format!("provost ca trust{users} --server {}", server.url());

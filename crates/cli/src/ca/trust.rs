@@ -2,6 +2,7 @@
 
 use base::{Explain as _, hex, report};
 use clap::Args;
+use client::compat::caucase::anchors;
 use serde_json::{Value, json};
 use x509::Certificate;
 
@@ -32,8 +33,8 @@ impl Trust {
         let is_pinned = |all: &[Certificate]| {
             session.pin().is_none_or(|pin| all.iter().any(|one| one.fingerprint() == *pin))
         };
-        // Before anybody is asked what follows.
-        if !before.items.is_empty() && !is_pinned(&before.items) {
+        // Before anybody is asked what follows. Where all of them are over, the pinned one may be their successor.
+        if !anchors(&before.items, session.now()).is_empty() && !is_pinned(&before.items) {
             return Err(CaCommandError::TrustsOthers(store.path().to_owned()));
         }
         let updated = match session.server() {

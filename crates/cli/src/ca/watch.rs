@@ -15,19 +15,19 @@ mod when;
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Clock, Explain as _, Timestamp};
-use clap::Args;
+use clap::{Arg, Args, value_parser};
 use client::compat::caucase::{Server, ServerUrl};
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
@@ -38,51 +38,56 @@ use self::keeper::Keeper;
 use self::metrics::Boards;
 use super::Surroundings;
 use super::error::CaCommandError;
-use super::session::Session;
+use super::session::{Defaults, Session};
 use crate::holder::KeyMaker;
 use crate::output;
 use crate::signals::Signals;
 
 /// What the file may have in it.
-const HELP: &str = r#"The file is TOML. Relative paths start from its folder; a duration is "90s", "12h" or "7d".
+const HELP: &str = r#"The file is TOML, and nobody but its user and root may write it. Relative paths start from its folder; a duration is "90s", "12h" or "7d". What is said with --server, --ca, --mode, --users and --fingerprint holds where the file says nothing.
 
-  metrics = "127.0.0.1:9109"       # GET /metrics there is for Prometheus [nowhere]
-  metrics_file = "ca.prom"         # the same in a file, as its textfile collector reads it [none]
-  at_once = 8                      # so many certificates are looked after at the same time
-  timeout = "30s"                  # a server may be silent for so long
+  metrics = "127.0.0.1:9109"    # GET /metrics there is for Prometheus [nowhere]
+  metrics_file = "ca.prom"      # the same, for its textfile collector [none]
+  at_once = 8                   # so many certificates are looked after at a time
+  timeout = "30s"               # a server may be silent for so long
 
-  [defaults]                       # whatever may be said of a certificate but for what is only its own
+  [defaults]                    # what is said of all, but for what is "own"
 
-  [[certificate]]                  # as often as there are certificates
-  name = "web"                     # what it is called here (own)
+  [[certificate]]               # as often as there are certificates
+  name = "web"                  # what it is called here (own)
   server = "http://ca.example:8000"
-  mode = "service"                 # or "user"
-  ca = "cas.crt.pem"               # CA certificates that are trusted: a file or a folder; may be shared
-  fingerprint = "…"                # whom to trust at first, SHA-256 [whoever answers, which is said]
-  crl = "cas.crl.pem"              # what was revoked [not kept]
-  certificate = "web.crt.pem"      # [none: only `ca` and `crl` are kept] (own)
-  key = "web.key.pem"              # [in the same file] (own)
-  request = { name = "web", dns = ["web.example"], ip = [], email = [], uri = [] }
-                                   # what to ask for while there is no certificate (own)
-  csr = "web.csr.pem"              # or a signing request for the key that is there (own)
-  key_type = "rsa-2048"            # of the first key: rsa-3072, rsa-4096, p256, p384, ed25519
-  key_format = "pkcs1"             # or "pkcs8" [as the one before]
+  mode = "service"              # or "user"
+  ca = "cas.crt.pem"            # CA certificates that are trusted: a file or a
+                                # folder; may be shared
+  # fingerprint = "SHA-256"     # whom to trust at first [whoever answers, which
+                                # is said]
+  crl = "cas.crl.pem"           # what was revoked [not kept]
+  certificate = "web.crt.pem"   # [none: only `ca` and `crl` are kept] (own)
+  key = "web.key.pem"           # [in the same file] (own)
+  # What to ask for where there is no certificate, or it is over (own):
+  request = { name = "web", dns = ["web.example"], ip = [], email = [] }
+  # csr = "web.csr.pem"         # or a signing request, for the key that is there,
+                                # where there is no certificate (own)
+  key_type = "rsa-2048"         # of the first key: rsa-3072, rsa-4096, p256,
+                                # p384, ed25519
+  key_format = "pkcs1"          # or "pkcs8" [as the one before]
   on_renew = "systemctl reload nginx"
-                                   # a command for `sh`, run when any of the files is another one, and until it succeeds
-  hook_timeout = "60s"             # it is ended after so long
-  threshold = "31d"                # renewed when so much is left; a third of a life that is not so long
-  crl_threshold = "7d"             # fetched when so much is left; half of a life that is not so long
-  jitter = "1d"                    # put off by up to so much, so that not everybody comes at once
-  look_every = "1d"                # looked for CA certificates and revocations that are new
+                                # a command for `sh`, run when any of the files is
+                                # another one, and until it succeeds
+  hook_timeout = "60s"          # it is ended after so long
+  threshold = "31d"             # renewed when so much is left; a third of a life
+                                # that is not so long
+  crl_threshold = "7d"          # fetched when so much is left; half of a life
+                                # that is not so long
+  jitter = "1d"                 # put off by up to so much, so that not everybody
+                                # comes at once
+  look_every = "1d"             # looked for CA certificates and revocations
 
-A hook finds PROVOST_NAME, PROVOST_CERTIFICATE, PROVOST_KEY, PROVOST_CA and PROVOST_CRL in its environment; what it writes is
-shown behind the name. What it leaves running has to write elsewhere.
+A hook finds PROVOST_NAME, PROVOST_CERTIFICATE, PROVOST_KEY, PROVOST_CA and PROVOST_CRL in its environment; what it writes is shown behind the name, but for the middle of what is longer than 64 KiB. What it leaves running has to write elsewhere.
 
-Keys are made where they are missing (mode 0600), and never leave this machine. A certificate is replaced together with its
-key; until both are on the disk, the old pair is there. Beside it, .NAME.provost says whether the hook has yet to be run, and
-.KEY.provost-request which request waits. SIGHUP reads the file again; if anything in it is wrong, what was there before
-goes on. SIGTERM and SIGINT end it, with exit code 0. With --once the exit code is that of the first one that is not as it is to
-be: 75 where a request waits for approval."#;
+Keys are made where they are missing (mode 0600), and never leave this machine. A certificate is replaced together with its key; until both are on the disk, the old pair is there. One that is over cannot be renewed: `request` is asked for anew then, with a new key. One that was revoked is left alone, and it is said what to do. Beside it, .NAME.provost says whether the hook has yet to be run, .KEY.provost-request which request waits, and .KEY.provost-key is the new key where one waits for its certificate. Where something goes wrong it is tried again, ever later: up to an hour, or what the server asks for; sooner where a certificate runs out.
+
+SIGHUP reads the file again; if anything in it is wrong, what was there before goes on. SIGTERM and SIGINT end it, with exit code 0. With --once the exit code is that of the first one that is not as it is to be: 75 where a request waits for approval."#;
 
 /// The longest sleep in one piece.
 const PIECE: Duration = Duration::from_secs(60);
@@ -109,7 +114,26 @@ impl Watch {
         session: &mut Session,
         surroundings: &Surroundings,
     ) -> Result<ExitCode, CaCommandError> {
-        let config = config::read(&self.config).map_err(CaCommandError::Settings)?;
+        let usage = |what: &str| Err(CaCommandError::Usage(what.to_owned()));
+        if session.names_user() {
+            return usage(
+                "`watch` asks as nobody in particular: --user-key and --server-ca say nothing to it",
+            );
+        }
+        if session.wants_json() && !self.once && !self.check {
+            return usage("--json goes with --once or --check: what goes on for ever is told line by line");
+        }
+        let defaults = session.defaults()?;
+        let config = match config::read(&self.config, &defaults) {
+            Ok(config) => config,
+            Err(problems) => {
+                if self.check && session.wants_json() {
+                    let all: Vec<Value> = problems.iter().map(Problem::as_json).collect();
+                    session.print(&(crate::view::json(&json!({"ok": false, "problems": all})) + "\n"))?;
+                }
+                return Err(CaCommandError::Settings(problems));
+            }
+        };
         if self.check {
             let names: Vec<&str> = config.certificates.iter().map(|kept| kept.name.as_str()).collect();
             let line = format!("{} is right: {}", self.config.display(), counted(names.len()));
@@ -121,21 +145,57 @@ impl Watch {
         let mut signals = signals.map_err(CaCommandError::Runtime)?;
         let mut keeping = Keeping::new(config, surroundings)?;
         if self.once {
-            return tokio::select! {
-                ended = keeping.once() => ended.map(|()| ExitCode::SUCCESS),
-                signal = signals.next() => Ok(ExitCode::from(crate::signals::exit_code(signal.as_raw_value()))),
+            let (ended, all) = tokio::select! {
+                ended = keeping.once() => ended,
+                signal = signals.next() => {
+                    return Ok(ExitCode::from(crate::signals::exit_code(signal.as_raw_value())));
+                }
             };
+            if session.wants_json() {
+                let document = json!({"ok": ended.is_ok(), "certificates": all});
+                session.print(&(crate::view::json(&document) + "\n"))?;
+            }
+            return ended.map(|()| ExitCode::SUCCESS);
         }
         let mut again = signal(SignalKind::hangup()).map_err(CaCommandError::Runtime)?;
         keeping.listen().await?;
         (surroundings.tell)("READY=1");
         tokio::select! {
-            never = keeping.live(&self.config, surroundings, &mut again) => match never {},
+            never = keeping.live((&self.config, &defaults), surroundings, &mut again) => match never {},
             _ = signals.next() => {}
         }
         (surroundings.tell)("STOPPING=1");
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// `command`, which is `watch`, without what only users may do: it asks as nobody in particular.
+pub(super) fn without_users(mut command: clap::Command) -> clap::Command {
+    for (id, long) in [("user_key", "user-key"), ("server_ca", "server-ca")] {
+        // One of the same name that all commands have is not offered beside it.
+        let hidden = Arg::new(id).long(long).hide(true).value_parser(value_parser!(PathBuf));
+        command = command.arg(hidden);
+    }
+    command
+}
+
+/// How it is with a certificate after somebody looked after it, for scripts.
+fn looked(keeper: &Keeper, outcome: &Result<(), CaCommandError>) -> Value {
+    let board = &keeper.board;
+    let waits_for = match outcome {
+        Err(CaCommandError::Pending { id }) => Some(id),
+        _ => None,
+    };
+    json!({
+        "name": keeper.kept.name,
+        "ok": outcome.is_ok(),
+        "what": keeper.trouble(),
+        "waits_for": waits_for,
+        "serial": board.serial,
+        "not_after": board.not_after.map(|until| until.to_string()),
+        "renewed": board.renewals > 0,
+        "next": board.next.map(|next| next.to_string()),
+    })
 }
 
 fn counted(count: usize) -> String {
@@ -267,15 +327,19 @@ impl Keeping {
         }
     }
 
-    /// Looks after each once.
-    async fn once(&mut self) -> Result<(), CaCommandError> {
+    /// Looks after each once, and says how it is with each, in their order.
+    async fn once(&mut self) -> (Result<(), CaCommandError>, Vec<Value>) {
         let mut first = None;
         let mut left = self.slots.len();
+        let mut all = vec![Value::Null; left];
         while left > 0 {
             self.begin();
             let Some((index, keeper, outcome)) = self.looking.next().await else { break };
             left -= 1;
             self.decided(&keeper);
+            if let Some(one) = all.get_mut(index) {
+                *one = looked(&keeper, &outcome);
+            }
             if let Err(error) = outcome
                 && first.as_ref().is_none_or(|(_, before)| index < *before)
             {
@@ -288,10 +352,11 @@ impl Keeping {
         }
         self.write_metrics();
         let failed = self.failed();
-        match first {
+        let ended = match first {
             None => Ok(()),
             Some((kind, _)) => Err(CaCommandError::Several { failed, all: self.slots.len(), kind }),
-        }
+        };
+        (ended, all)
     }
 
     /// How many are not as they are to be.
@@ -305,7 +370,7 @@ impl Keeping {
     /// Looks after all of them until this is dropped.
     async fn live(
         &mut self,
-        path: &std::path::Path,
+        said: (&Path, &Defaults),
         surroundings: &Surroundings,
         again: &mut tokio::signal::unix::Signal,
     ) -> std::convert::Infallible {
@@ -319,7 +384,7 @@ impl Keeping {
         loop {
             if is_changing && self.looking.is_empty() {
                 is_changing = false;
-                self.reload(path).await;
+                self.reload(said).await;
                 (surroundings.tell)("READY=1");
                 has_news = true;
             }
@@ -392,8 +457,8 @@ impl Keeping {
     }
 
     /// Goes on as the file says now; as before, where that is wrong. Nobody is looking after anything meanwhile.
-    async fn reload(&mut self, path: &std::path::Path) {
-        let config = match config::read(path) {
+    async fn reload(&mut self, (path, defaults): (&Path, &Defaults)) {
+        let config = match config::read(path, defaults) {
             Ok(config) => config,
             Err(problems) => {
                 for problem in &problems {
@@ -447,5 +512,41 @@ async fn accept(
     match listener {
         Some(listener) => listener.accept().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::{Clock, Timestamp};
+
+    use super::*;
+    use crate::ca::session::Options;
+
+    /// What is copied from the help into a file is right, also from a terminal of 80 columns.
+    #[test]
+    fn the_example_of_the_help_can_be_copied() {
+        let mut command = crate::ca::with_noun(clap::Command::new("provost").term_width(80));
+        command.build();
+        let ca = command.find_subcommand_mut("ca").unwrap();
+        let help = ca.find_subcommand_mut("watch").unwrap().render_long_help().to_string();
+        let begin = help.find("  metrics = ").unwrap();
+        let end = help.find("\nA hook finds").unwrap();
+        let example = &help[begin..end];
+        assert!(example.lines().all(|line| line.chars().count() < 80), "{example}");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("watch.toml");
+        let of = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let session = Session::new(Options::default(), None, Clock::manual(Timestamp::from_unix(0)));
+            config::read(&path, &session.defaults().unwrap())
+        };
+        let config = of(example).unwrap();
+        assert_eq!((config.certificates.len(), config.at_once), (1, 8));
+        assert!(config.certificates[0].first.is_some() && config.certificates[0].crl.is_some());
+        of(&example.replace("  request", "  # request").replace("# csr", "csr")).unwrap();
+        assert!(
+            help.contains("--server <URL>") && !help.contains("--user-key") && !help.contains("--server-ca"),
+            "{help}"
+        );
     }
 }

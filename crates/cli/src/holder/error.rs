@@ -43,6 +43,22 @@ pub(crate) enum HolderError {
         /// That of the oldest CA certificate that it has, hex.
         found: String,
     },
+    /// The server has another authority than the one that is trusted.
+    #[error(
+        "{url} has another authority than the one that is trusted: its CA certificate has the SHA-256 fingerprint {offered}, and \
+         {} has {trusted}",
+        path.display()
+    )]
+    Another {
+        /// The server.
+        url: String,
+        /// The fingerprint of the oldest CA certificate that it has, hex.
+        offered: String,
+        /// Where those are that are trusted.
+        path: PathBuf,
+        /// Their fingerprints, hex.
+        trusted: String,
+    },
     /// A file cannot be read.
     #[error(transparent)]
     File(#[from] PemFileError),
@@ -85,7 +101,9 @@ impl Explain for HolderError {
             Self::File(error) => error.kind(),
             Self::Write(error) => error.kind(),
             Self::Pair(error) => error.kind(),
-            Self::NoCertificate(_) | Self::OtherKey | Self::Unverified(_) => Kind::Invalid,
+            Self::Another { .. } | Self::NoCertificate(_) | Self::OtherKey | Self::Unverified(_) => {
+                Kind::Invalid
+            }
             Self::Key(error) => error.kind(),
         }
     }
@@ -97,7 +115,13 @@ impl Explain for HolderError {
                 Some("is it the server whose CA certificates are trusted here, and nobody in between?".into())
             }
             Self::NoneValid(path) => Some(format!(
-                "is the clock right? If it is, get the authority's certificate from somebody whom you trust into {}",
+                "is the clock right? If it is, ask somebody whom you trust for the authority's certificate, which goes into {}, or \
+                 for its fingerprint, which `--fingerprint` or the `fingerprint` of a configuration takes",
+                path.display()
+            )),
+            Self::Another { offered, path, .. } => Some(format!(
+                "ask whoever runs it whether that is right; if it is, move {0} away, and trust the new one: \
+                 `provost ca trust --ca {0} --fingerprint {offered}`",
                 path.display()
             )),
             Self::NotPinned { found } => {

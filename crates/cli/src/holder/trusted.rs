@@ -34,24 +34,92 @@ pub(crate) async fn update_authorities(
     pin: Option<&[u8; 32]>,
     now: Timestamp,
 ) -> Result<Trusted, HolderError> {
+    let (known, first) = known_or_first(server, authority, held, pin, now).await?;
+    let chain = server.chain(authority).await?;
+    let certificates = follow(&known, &chain, now).map_err(|source| unusable(server, source))?;
+    let is_new = held.store(&certificates)?;
+    Ok(Trusted { certificates, is_new, first })
+}
+
+/// The same for whoever wants to hear of it when the server has another authority than the one that is trusted, which the
+/// programs of old never say. And where all that are held are over, the one with the fingerprint `pin` is trusted, if it is
+/// none of them: somebody said so since.
+///
+/// # Errors
+/// As [`update_authorities`]; and when the server has none of those that are trusted.
+pub(crate) async fn update_same_authorities(
+    server: &Server,
+    authority: Authority,
+    held: &Collection<Certificate>,
+    pin: Option<&[u8; 32]>,
+    now: Timestamp,
+) -> Result<Trusted, HolderError> {
+    let (known, first) = match known_or_first(server, authority, held, pin, now).await {
+        Err(HolderError::NoneValid(path)) => {
+            let items = held.load().items;
+            let new = pin.filter(|pin| !items.iter().any(|one| one.fingerprint() == **pin));
+            let Some(new) = new else { return Err(HolderError::NoneValid(path)) };
+            let one = first_of(server, authority, Some(new), now).await?;
+            (vec![one.clone()], Some(one))
+        }
+        known => known?,
+    };
+    let chain = server.chain(authority).await?;
+    let certificates = follow(&known, &chain, now).map_err(|source| unusable(server, source))?;
+    if first.is_none() {
+        refuse_another(server, authority, held, &certificates, &chain).await?;
+    }
+    let is_new = held.store(&certificates)?;
+    Ok(Trusted { certificates, is_new, first })
+}
+
+/// Those that are held and valid; where none are held, the one to begin with, and that it is that one.
+async fn known_or_first(
+    server: &Server,
+    authority: Authority,
+    held: &Collection<Certificate>,
+    pin: Option<&[u8; 32]>,
+    now: Timestamp,
+) -> Result<(Vec<Certificate>, Option<Certificate>), HolderError> {
     let found = held.load();
-    let mut known = anchors(&found.items, now);
-    let mut first = None;
+    let known = anchors(&found.items, now);
     // Whoever is there and cannot be read may be the one who is to be trusted.
     if let (true, Some(unreadable)) = (known.is_empty(), found.unreadable.into_iter().next()) {
         return Err(unreadable.into());
     }
     if found.items.is_empty() {
         let one = first_of(server, authority, pin, now).await?;
-        known.push(one.clone());
-        first = Some(one);
-    } else if known.is_empty() {
+        return Ok((vec![one.clone()], Some(one)));
+    }
+    if known.is_empty() {
         return Err(HolderError::NoneValid(held.path().to_owned()));
     }
-    let certificates =
-        follow(&known, &server.chain(authority).await?, now).map_err(|source| unusable(server, source))?;
-    let is_new = held.store(&certificates)?;
-    Ok(Trusted { certificates, is_new, first })
+    Ok((known, None))
+}
+
+/// Refuses a server that has none of those that are `trusted`, be it the oldest one or in its `chain`. Nothing is believed for
+/// that: what it says of them is not looked at.
+async fn refuse_another(
+    server: &Server,
+    authority: Authority,
+    held: &Collection<Certificate>,
+    trusted: &[Certificate],
+    chain: &[u8],
+) -> Result<(), HolderError> {
+    let oldest = server.oldest(authority).await?;
+    for one in trusted {
+        let found = pinned(&oldest, chain, &one.fingerprint());
+        if found.map_err(|source| unusable(server, source))?.is_some() {
+            return Ok(());
+        }
+    }
+    let fingerprint = |one: &Certificate| hex::encode(&one.fingerprint());
+    Err(HolderError::Another {
+        url: server.url().to_string(),
+        offered: fingerprint(&read(server, &oldest)?),
+        path: held.path().to_owned(),
+        trusted: trusted.iter().map(fingerprint).collect::<Vec<_>>().join(", "),
+    })
 }
 
 /// The CA certificate to begin with.

@@ -351,6 +351,14 @@ fn the_pinned_one_alone_is_trusted() {
     assert_eq!(["cas.crt.pem", "web.crt", "web.key"].map(|name| holder.read(name)), files);
     assert!(!holder.path("cas.crl.pem").exists());
 
+    // One file is not for both.
+    std::os::unix::fs::symlink("cas.crt.pem", holder.path("link.pem")).unwrap();
+    for path in ["./cas.crt.pem", "link.pem"] {
+        let (code, said) = holder.refused(&format!("crl --crl {path}"));
+        assert!(code == 2 && said.contains("--crl and --ca are the same file"), "{said}");
+    }
+    assert_eq!(holder.read("cas.crt.pem"), files[0]);
+
     // Away: it is known whom this machine trusts.
     let away = holder.run("trust --server http://127.0.0.1:1");
     assert_eq!(away.code, Some(69));

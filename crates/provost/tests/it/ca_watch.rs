@@ -386,6 +386,244 @@ fn a_configuration_is_checked() {
     assert_eq!(std::fs::read_dir(holder.folder()).unwrap().count(), 1);
 }
 
+/// What the command says holds where the file says nothing; what would say nothing is refused; scripts are told in JSON.
+#[test]
+fn watch_is_told_and_tells() {
+    let house = house();
+    let holder = Holder::of("");
+    std::fs::write(holder.path("c.toml"), "[[certificate]]\nname = \"web\"\n").unwrap();
+    let line = format!("watch --config c.toml --server {} --ca x.pem", house.http_url(""));
+    assert_eq!(holder.shown(&format!("{line} --check"))["ok"], true);
+    let once = holder.shown(&format!("{line} --once"));
+    assert_eq!((&once["ok"], &once["certificates"][0]["name"]), (&true.into(), &"web".into()), "{once}");
+    assert!(holder.path("x.pem").exists());
+    let (code, said) = holder.refused(&format!("{line} --check --fingerprint abc"));
+    assert_eq!(code, 2, "{said}");
+    for option in ["--json", "--once --user-key x.pem", "--once --server-ca x.pem"] {
+        let (code, said) = holder.refused(&format!("{line} {option}"));
+        assert_eq!(code, 2, "{option}: {said}");
+    }
+    let wrong = holder.run("watch --config c.toml --check --json --server ca");
+    assert_eq!(wrong.code, Some(65), "{wrong:?}");
+    let text = format!(
+        "metrics_file = \"web.key\"\n[[certificate]]\nname = \"web\"\nserver = \"{}\"\nca = \"ca.pem\"\n\
+         certificate = \"web.crt\"\nkey = \"./web.key\"\nrequest = {{ name = \"web\" }}\n",
+        house.http_url("")
+    );
+    std::fs::write(holder.path("c.toml"), &text).unwrap();
+    let wrong = holder.run("watch --config c.toml --check --json");
+    assert_eq!(wrong.code, Some(78), "{wrong:?}");
+    let told: serde_json::Value = serde_json::from_str(&wrong.stdout).unwrap();
+    assert_eq!((&told["ok"], &told["problems"][0]["line"]), (&false.into(), &7.into()), "{told}");
+    assert!(
+        wrong.stderr.contains("the `key` of `web` and the `metrics_file` are the same file, ./web.key"),
+        "{wrong:?}"
+    );
+    // Whoever may write it may run commands.
+    std::fs::write(holder.path("c.toml"), text.replace("metrics_file = \"web.key\"\n", "")).unwrap();
+    holder.run("watch --config c.toml --check").ok();
+    let chmod = |mode: u32| {
+        std::fs::set_permissions(holder.path("c.toml"), std::os::unix::fs::PermissionsExt::from_mode(mode))
+    };
+    chmod(0o666).unwrap();
+    for option in ["--check", "--once", ""] {
+        let (code, said) = holder.refused(&format!("watch --config c.toml {option}"));
+        assert_eq!(code, 78, "{said}");
+        assert!(said.contains("others may write it") && said.contains(" && chmod go-w c.toml\n"), "{said}");
+    }
+    chmod(0o600).unwrap();
+    holder.run("watch --config c.toml --once").ok();
+    holder.has_a_pair("web.crt", "web.key", "ca.pem");
+    ended_without_a_fault(house);
+}
+
+/// What is over is asked for anew, with another key: a server has what it made of the old one still.
+#[test]
+fn what_is_over_is_asked_for_anew() {
+    // 14 s long, dated back by 10 s.
+    let house = plan(Face::Up)
+        .option("service-auto-approve-count", "99")
+        .option("service-crt-validity", "0.00016204")
+        .start();
+    let holder = Holder::of(&house.http_url(""));
+    let request = |name: &str| format!("request --ca ca.pem --key {name}.key --name {name} --out {name}.crt");
+    let new = [
+        "req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", "d.key", "-out", "d.csr", "-subj", "/CN=d",
+    ];
+    openssl_ok(holder.folder(), &new);
+    let by_csr = format!(
+        "[[certificate]]\nname = \"d\"\nserver = \"{}\"\nca = \"ca.pem\"\ncertificate = \"d.crt\"\nkey = \"d.key\"\ncsr = \"d.csr\"\n",
+        house.http_url("")
+    );
+    std::fs::write(holder.path("d.toml"), by_csr).unwrap();
+    configure(&holder, &house.http_url(""), "key_type = \"rsa-2048\"\n");
+    for name in ["b", "c"] {
+        holder.run(&request(name)).ok();
+    }
+    once(&holder).ok();
+    holder.run("watch --config d.toml --once").ok();
+    let names = ["b", "c", "d", "web"];
+    let before = names.map(|name| (holder.read(&format!("{name}.crt")), holder.read(&format!("{name}.key"))));
+    wait_until("their end", || {
+        names.iter().all(|name| {
+            openssl(holder.folder(), &["x509", "-in", &format!("{name}.crt"), "-noout", "-checkend", "0"])
+                .code
+                != Some(0)
+        })
+    });
+    let (code, said) = holder.refused("renew b.crt b.key --ca ca.pem");
+    assert_eq!(code, 65, "{said}");
+    assert!(
+        said.contains("is over since ")
+            && said.contains("`provost ca request --key b.key --out b.crt --name"),
+        "{said}"
+    );
+    // Where it is, and where it was moved away.
+    std::fs::remove_file(holder.path("c.crt")).unwrap();
+    for name in ["b", "c"] {
+        let ran = holder.run(&request(name));
+        ran.ok();
+        holder.has_a_pair(&format!("{name}.crt"), &format!("{name}.key"), "ca.pem");
+        assert!(ran.stderr.contains("another one is asked for, with a new key"), "{ran:?}");
+        assert_eq!(ran.stdout.lines().count(), 1, "{ran:?}");
+    }
+    let ran = once(&holder);
+    ran.ok();
+    holder.has_a_pair("web.crt", "web.key", "ca.pem");
+    assert!(ran.stderr.contains("web: its certificate is over since "), "{ran:?}");
+    // What only the holder can do is said.
+    let ran = holder.run("watch --config d.toml --once --json");
+    assert_eq!(ran.code, Some(65), "{ran:?}");
+    let told: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert!(told["certificates"][0]["what"].as_str().unwrap().contains("d.crt is over since "), "{told}");
+    assert!(ran.stderr.contains("move d.crt and d.key away, then `openssl req -new"), "{ran:?}");
+    std::fs::remove_file(holder.path("d.crt")).unwrap();
+    let ran = holder.run("watch --config d.toml --once");
+    assert!(ran.code == Some(65) && ran.stderr.contains("move d.crt and d.key away"), "{ran:?}");
+    for (name, (certificate, key)) in names.iter().zip(&before) {
+        let is_asked = *name != "d";
+        assert_eq!(holder.read(&format!("{name}.key")) != *key, is_asked, "{name}");
+        assert!(!is_asked || holder.read(&format!("{name}.crt")) != *certificate, "{name}");
+        for left in ["key", "request"] {
+            assert!(
+                !is_asked || !holder.path(&format!(".{name}.key.provost-{left}")).exists(),
+                "{name} {left}"
+            );
+        }
+    }
+    ended_without_a_fault(house);
+}
+
+/// A certificate that was revoked is in trouble, and nobody takes that back but those who decide.
+#[test]
+fn a_revoked_certificate_is_told_of() {
+    let house = house();
+    let holder = holder(&house, "crl = \"crl.pem\"\n");
+    once(&holder).ok();
+    let (before, key) = (serial(&holder), holder.read("web.key"));
+    holder.run("revoke web.crt web.key --ca ca.pem --yes").ok();
+    let text = format!("metrics_file = \"m.prom\"\n{}", holder.read("watch.toml"));
+    std::fs::write(holder.path("watch.toml"), text).unwrap();
+    for _ in 0..2 {
+        let ran = once(&holder);
+        assert_eq!(ran.code, Some(65), "{ran:?}");
+        let said = format!("web: the certificate in web.crt, serial {before}, was revoked (");
+        assert!(
+            ran.stderr.starts_with(&said) && ran.stderr.contains("move web.crt and web.key away"),
+            "{ran:?}"
+        );
+        assert_eq!(metric(&holder.read("m.prom"), "provost_ca_failing"), Some(1));
+        assert_eq!((serial(&holder), holder.read("web.key")), (before.clone(), key.clone()));
+    }
+    for name in ["web.crt", "web.key"] {
+        std::fs::remove_file(holder.path(name)).unwrap();
+    }
+    once(&holder).ok();
+    assert!(serial(&holder) != before && holder.read("web.key") != key);
+    assert_eq!(metric(&holder.read("m.prom"), "provost_ca_failing"), Some(0));
+    ended_without_a_fault(house);
+}
+
+/// Another authority at the same place is told from the one that is trusted, also where nothing is due; and one that is pinned
+/// follows those that are over.
+#[test]
+fn another_authority_is_told_of() {
+    let (house, other) = (up(), up());
+    let fingerprint = |house: &House| {
+        let pem = http::anybody().get(house.http_url("/cas/crt/ca.crt.pem")).send().unwrap().text().unwrap();
+        let one = x509::Certificate::from_pem(pem.as_bytes()).unwrap();
+        base::hex::encode(&one.fingerprint())
+    };
+    let (ours, theirs) = (fingerprint(&house), fingerprint(&other));
+    let holder = Holder::of(&house.http_url(""));
+    let said = |house: &House, more: &str| {
+        let text = format!(
+            "metrics_file = \"m.prom\"\n[[certificate]]\nname = \"web\"\nserver = \"{}\"\nca = \"ca.pem\"\n{more}",
+            house.http_url("")
+        );
+        std::fs::write(holder.path("watch.toml"), text).unwrap();
+    };
+    said(&house, "");
+    once(&holder).ok();
+    once(&holder).ok();
+    let before = holder.read("ca.pem");
+    for pin in [String::new(), format!("fingerprint = \"{ours}\"\n")] {
+        said(&other, &pin);
+        let ran = once(&holder);
+        assert_eq!(ran.code, Some(65), "{ran:?}");
+        assert!(ran.stderr.contains(&ours) && ran.stderr.contains(&theirs), "{ran:?}");
+        assert_eq!(metric(&holder.read("m.prom"), "provost_ca_failing"), Some(1));
+    }
+    let (code, told) = holder.refused(&format!("trust --ca ca.pem --server {}", other.http_url("")));
+    assert!(code == 65 && told.contains(&ours) && told.contains(&theirs), "{told}");
+    assert_eq!(holder.read("ca.pem"), before);
+
+    // Those that are trusted are over: whoever is pinned since is trusted, and nobody else.
+    let key = crate::houses::key(x509::KeySpec::P256);
+    let name = x509::Name::from_common_name("past").unwrap();
+    let past = x509::CertificateTemplate {
+        serial: x509::Serial::from_decimal("1").unwrap(),
+        issuer: name.clone(),
+        subject: name,
+        not_before: base::Timestamp::from_unix(1_600_000_000),
+        not_after: base::Timestamp::from_unix(1_600_000_001),
+        public_key: key.public().clone(),
+        extensions: vec![x509::extension::basic_constraints(true, None)],
+    };
+    let past = past.sign(&key);
+    for pin in [None, Some(base::hex::encode(&past.fingerprint())), Some(ours), Some(theirs)] {
+        std::fs::write(holder.path("ca.pem"), past.to_pem()).unwrap();
+        let more = pin.as_ref().map(|pin| format!("fingerprint = \"{pin}\"\n"));
+        said(&other, &more.unwrap_or_default());
+        let ran = once(&holder);
+        let is_right = pin == Some(fingerprint(&other));
+        assert_eq!(ran.code, Some(if is_right { 0 } else { 77 }), "{pin:?} {ran:?}");
+        assert_eq!(holder.read("ca.pem") == past.to_pem(), !is_right, "{pin:?}");
+        assert!(is_right || ran.stderr.contains("fingerprint"), "{ran:?}");
+    }
+    ended_without_a_fault(house);
+    ended_without_a_fault(other);
+}
+
+/// A server that says for how long it is to be left alone is, within reason.
+#[test]
+fn a_server_that_asks_for_time_is_given_it() {
+    let holder = Holder::of("");
+    let next = |media_type: &'static str| {
+        let busy = Recorder::start(move |_| Reply::Answer(503, media_type, "later".into()));
+        let text = format!("[[certificate]]\nname = \"web\"\nserver = \"{}\"\nca = \"ca.pem\"\n", busy.url());
+        std::fs::write(holder.path("watch.toml"), text).unwrap();
+        let ran = holder.run("watch --config watch.toml --once --json");
+        assert_eq!(ran.code, Some(69), "{ran:?}");
+        let told: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        base::Timestamp::from_rfc3339(told["certificates"][0]["next"].as_str().unwrap()).unwrap()
+    };
+    let soon = next("text/plain");
+    // Where the media type ends, another header begins.
+    let later = next("text/plain\r\nRetry-After: 1800");
+    assert!((1_700..3_600).contains(&(later - soon).as_seconds()), "{soon} {later}");
+}
+
 /// A disk that is full, in a mount namespace of its own (unshare(1)): the pair stays, and is renewed when there is room.
 #[test]
 fn a_full_disk_leaves_the_old_pair() {

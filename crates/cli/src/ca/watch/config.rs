@@ -5,7 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::{File, Metadata};
+use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration as StdDuration;
@@ -16,10 +19,13 @@ use client::compat::caucase::{Authority, ServerUrl};
 use toml_edit::{Array, Document, Item, TableLike};
 
 use super::super::key_kind::{KeyFormat, KeyType};
-use super::super::session::{Fingerprint, Mode};
+use super::super::session::{Defaults, Fingerprint, Mode};
 use super::super::subject::Subject;
 use super::when::Rules;
 use crate::duration::Duration;
+use crate::holder::Collection;
+use crate::kept_file::place_of;
+use crate::output;
 
 /// The longest file that is read, in bytes: of some ten thousand certificates.
 const BYTES_MAX: u64 = 16 << 20;
@@ -57,6 +63,11 @@ pub(in crate::ca) struct Problem {
 }
 
 impl Problem {
+    /// As scripts read it.
+    pub(in crate::ca) fn as_json(&self) -> serde_json::Value {
+        serde_json::json!({"path": self.path.display().to_string(), "line": self.line, "what": self.what, "hint": self.hint})
+    }
+
     pub(in crate::ca) fn hint(&self) -> Option<&String> {
         self.hint.as_ref()
     }
@@ -126,24 +137,67 @@ pub(super) enum First {
     Subject(Subject),
 }
 
-/// Reads the file at `path`.
-pub(super) fn read(path: &Path) -> Result<Config, Vec<Problem>> {
-    let problem = |what: String| {
-        let hint = Some("`provost ca watch --help` says what it may have in it".to_owned());
-        vec![Problem { path: path.to_owned(), line: None, what, hint }]
-    };
-    let length = std::fs::metadata(path).map(|found| found.len());
-    if length.is_ok_and(|length| length > BYTES_MAX) {
-        return Err(problem(format!("it is longer than {BYTES_MAX} bytes")));
+/// Who may say what is done here, with a program that runs commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writers {
+    /// Whoever runs it, and root.
+    Us,
+    /// Their own group as well.
+    Group,
+    /// Others.
+    Others,
+}
+
+/// Who may write a file of this mode and these owners, for whoever runs as user and group `us`.
+fn writers(mode: u32, (owner, group): (u32, u32), us: (u32, u32)) -> Writers {
+    let is_groups = mode & 0o020 != 0;
+    if (owner != us.0 && owner != 0) || mode & 0o002 != 0 || (is_groups && group != us.1) {
+        return Writers::Others;
     }
-    let text =
-        std::fs::read_to_string(path).map_err(|error| problem(format!("could not be read: {error}")))?;
-    parse(&text, path)
+    if is_groups { Writers::Group } else { Writers::Us }
+}
+
+fn writers_of(found: &Metadata) -> Writers {
+    let us = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    writers(found.mode(), (found.uid(), found.gid()), us)
+}
+
+/// Reads the file at `path`, with what the command says where it says nothing.
+pub(super) fn read(path: &Path, command: &Defaults) -> Result<Config, Vec<Problem>> {
+    let problem = |what: String, hint: String| {
+        vec![Problem { path: path.to_owned(), line: None, what, hint: Some(hint) }]
+    };
+    let help = || "`provost ca watch --help` says what it may have in it".to_owned();
+    let unreadable = |error| problem(format!("could not be read: {error}"), help());
+    let mut file = File::open(path).map_err(unreadable)?;
+    let found = file.metadata().map_err(unreadable)?;
+    let shown = path.display();
+    match writers_of(&found) {
+        Writers::Us => {}
+        Writers::Group => output::note(format_args!(
+            "warning: {shown} may be written by everybody in its group, and says which commands are run; `chmod g-w {shown}`"
+        )),
+        Writers::Others => {
+            let (mode, owner) = (found.mode() & 0o7777, found.uid());
+            return Err(problem(
+                format!(
+                    "others may write it, and it says which commands are run (mode {mode:04o}, of user {owner})"
+                ),
+                format!("chown {} {shown} && chmod go-w {shown}", rustix::process::geteuid().as_raw()),
+            ));
+        }
+    }
+    let mut text = String::new();
+    (&mut file).take(BYTES_MAX + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > BYTES_MAX {
+        return Err(problem(format!("it is longer than {BYTES_MAX} bytes"), help()));
+    }
+    parse(&text, path, command)
 }
 
 /// What `text` says, which is in the file at `path`; relative paths start from its folder.
-fn parse(text: &str, path: &Path) -> Result<Config, Vec<Problem>> {
-    let mut reader = Reader { text, path, problems: Vec::new() };
+fn parse(text: &str, path: &Path, command: &Defaults) -> Result<Config, Vec<Problem>> {
+    let mut reader = Reader { text, path, command, problems: Vec::new() };
     let document = match Document::parse(text) {
         Ok(document) => document,
         Err(error) => {
@@ -162,9 +216,60 @@ fn parse(text: &str, path: &Path) -> Result<Config, Vec<Problem>> {
     Err(reader.problems)
 }
 
+/// For what a file is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Use {
+    /// This file.
+    Configuration,
+    Metrics,
+    /// Of this authority, whose first one is pinned or not.
+    Authorities(ServerUrl, Authority, Option<[u8; 32]>),
+    Lists(ServerUrl, Authority),
+    /// Of the certificate of this number.
+    Certificate(usize),
+    Key(usize),
+    Csr,
+}
+
+/// A file that is used.
+#[derive(Debug, Clone)]
+struct Used {
+    how: Use,
+    /// What it is called when there is something wrong with it.
+    what: String,
+    path: PathBuf,
+    /// Where it is said.
+    at: usize,
+}
+
+impl Use {
+    /// Why one file cannot be used both ways, if it cannot.
+    fn excludes(&self, other: &Self, path: &Path) -> Option<&'static str> {
+        match (self, other) {
+            (Self::Certificate(one), Self::Key(other)) | (Self::Key(one), Self::Certificate(other))
+                if one == other =>
+            {
+                None
+            }
+            (Self::Csr, Self::Csr) => None,
+            (Self::Authorities(..), Self::Authorities(..)) | (Self::Lists(..), Self::Lists(..)) => {
+                (self != other).then_some(", for another server, mode or fingerprint")
+            }
+            // In a folder each has files of its own.
+            (Self::Authorities(..), Self::Lists(..)) | (Self::Lists(..), Self::Authorities(..))
+                if Collection::<x509::Certificate>::at(path).is_folder() =>
+            {
+                None
+            }
+            _ => Some(""),
+        }
+    }
+}
+
 struct Reader<'t> {
     text: &'t str,
     path: &'t Path,
+    command: &'t Defaults,
     problems: Vec<Problem>,
 }
 
@@ -223,6 +328,12 @@ impl Reader<'_> {
         }
         let metrics = said(top, "metrics")
             .and_then(|said| self.parsed(&said, "an address and a port: \"127.0.0.1:9109\""));
+        let mut used = vec![Used {
+            how: Use::Configuration,
+            what: "this configuration".into(),
+            path: self.path.to_owned(),
+            at: 0,
+        }];
         let metrics_file = said(top, "metrics_file").and_then(|said| self.path_of(&said));
         let at_once = said(top, "at_once").and_then(|said| {
             let found = said.item.as_integer().and_then(|number| usize::try_from(number).ok());
@@ -231,7 +342,14 @@ impl Reader<'_> {
         });
         let timeout =
             said(top, "timeout").and_then(|said| self.duration(&said)).filter(|timeout| timeout.0 > 0);
+        used.extend(metrics_file.clone().map(|path| Used {
+            how: Use::Metrics,
+            what: "the `metrics_file`".into(),
+            path,
+            at: said(top, "metrics_file").map_or(0, |said| said.at),
+        }));
         let mut certificates = Vec::new();
+        let mut names = BTreeMap::new();
         match said(top, "certificate") {
             None => self.wrong(0, "no [[certificate]] is named".into()),
             Some(all) => match all.item.as_array_of_tables() {
@@ -240,43 +358,65 @@ impl Reader<'_> {
                     "certificates are written as tables that begin with [[certificate]]".into(),
                 ),
                 Some(tables) => {
-                    for table in tables {
+                    for (number, table) in tables.iter().enumerate() {
                         let at = table.span().map_or(0, |span| span.start);
-                        certificates.extend(self.kept(&Tables { own: table, defaults }, at));
+                        let tables = Tables { own: table, defaults };
+                        let Some(kept) = self.kept(&tables, at) else { continue };
+                        if names.insert(kept.name.clone(), ()).is_some() {
+                            self.wrong(at, format!("another certificate has the name `{}`", kept.name));
+                        }
+                        used.extend(used_by(&kept, number, &tables, at));
+                        certificates.push(Arc::new(kept));
                     }
                 }
             },
         }
-        self.each_once(&certificates);
+        self.each_for_one_use(used);
         Config {
             metrics,
             metrics_file,
             at_once: at_once.unwrap_or(8),
             timeout: StdDuration::from_secs(timeout.map_or(30, |timeout| timeout.0.into())),
-            certificates: certificates.into_iter().map(|(kept, _)| Arc::new(kept)).collect(),
+            certificates,
         }
     }
 
-    /// Nothing is kept by two at once.
-    fn each_once(&mut self, all: &[(Kept, usize)]) {
-        let (mut names, mut files) = (BTreeMap::new(), BTreeMap::new());
-        for (kept, at) in all {
-            if names.insert(kept.name.clone(), ()).is_some() {
-                self.wrong(*at, format!("another certificate has the name `{}`", kept.name));
+    /// No file is used for two things of which one would destroy the other, by whatever path.
+    fn each_for_one_use(&mut self, all: Vec<Used>) {
+        let mut places: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
+        let mut found: BTreeMap<PathBuf, Vec<Used>> = BTreeMap::new();
+        for one in all {
+            let place = places.entry(one.path.clone()).or_insert_with(|| place_of(&one.path)).clone();
+            let others = found.entry(place).or_default();
+            let clash = others.iter().find_map(|other| {
+                one.how.excludes(&other.how, &one.path).map(|why| (other.what.clone(), why))
+            });
+            if let Some((other, why)) = clash {
+                let path = one.path.display();
+                self.wrong(one.at, format!("{} and {other} are the same file, {path}{why}", one.what));
+            } else if others.iter().all(|other| other.how != one.how) {
+                others.push(one);
             }
-            let Some(own) = &kept.files else { continue };
-            let mut paths = vec![&own.certificate];
-            paths.extend(Some(&own.key).filter(|key| **key != own.certificate));
-            for path in paths {
-                if let Some(other) = files.insert(path.clone(), kept.name.clone()) {
-                    let path = path.display();
-                    self.wrong(*at, format!("{path} is kept for `{other}` and for `{}`", kept.name));
-                }
+        }
+        // What is called like what a folder of CA certificates or lists has in it is taken for one that ended.
+        for (place, used) in &found {
+            let folder = place.parent().and_then(|folder| found.get(folder));
+            let owner = folder.into_iter().flatten().find(|owner| match owner.how {
+                Use::Authorities(..) => place.to_string_lossy().ends_with(".ca.pem"),
+                Use::Lists(..) => place.to_string_lossy().ends_with(".crl.pem"),
+                _ => false,
+            });
+            if let (Some(owner), Some(one)) = (owner, used.first()) {
+                let (path, what) = (one.path.display(), &one.what);
+                self.wrong(
+                    one.at,
+                    format!("{what}, {path}, would be removed from the folder of {}", owner.what),
+                );
             }
         }
     }
 
-    fn kept(&mut self, tables: &Tables<'_>, at: usize) -> Option<(Kept, usize)> {
+    fn kept(&mut self, tables: &Tables<'_>, at: usize) -> Option<Kept> {
         let before = self.problems.len();
         self.known(tables.own, &[&OWN[..], &COMMON].concat(), "in [[certificate]]");
         let name = tables.get("name").and_then(|said| self.text_of(&said));
@@ -289,8 +429,12 @@ impl Reader<'_> {
             self.wrong(at, "a `name` has at most 200 bytes, and no control characters".into());
         }
         let server = self.server(tables, at);
-        let mode = tables.get("mode").and_then(|said| self.one_of::<Mode>(&said)).unwrap_or_default();
-        let ca = tables.get("ca").and_then(|said| self.path_of(&said));
+        let mode = tables.get("mode").and_then(|said| self.one_of::<Mode>(&said));
+        let authority = mode.map_or(self.command.authority, Mode::authority);
+        let ca = match tables.get("ca") {
+            Some(said) => self.path_of(&said),
+            None => self.command.ca.clone(),
+        };
         if ca.is_none() && tables.get("ca").is_none() {
             self.wrong(at, "nothing says where the CA certificates go: `ca` is missing".into());
         }
@@ -329,10 +473,10 @@ impl Reader<'_> {
         let kept = Kept {
             name: name?,
             server: server?,
-            authority: mode.authority(),
+            authority,
             ca: ca?,
             crl,
-            fingerprint: fingerprint.map(|pin| pin.0),
+            fingerprint: fingerprint.map(|pin| pin.0).or(self.command.fingerprint),
             files,
             first,
             key_type,
@@ -341,11 +485,14 @@ impl Reader<'_> {
             hook_timeout: hook_timeout.as_duration(),
             rules,
         };
-        (self.problems.len() == before).then_some((kept, at))
+        (self.problems.len() == before).then_some(kept)
     }
 
     fn server(&mut self, tables: &Tables<'_>, at: usize) -> Option<ServerUrl> {
         let Some(said) = tables.get("server") else {
+            if let Some(server) = &self.command.server {
+                return Some(server.clone());
+            }
             self.wrong(at, "nothing says which `server` is asked".into());
             return None;
         };
@@ -463,13 +610,169 @@ impl Reader<'_> {
     }
 }
 
+/// The files of the certificate of this number, which is said at `at`.
+fn used_by(kept: &Kept, number: usize, tables: &Tables<'_>, at: usize) -> Vec<Used> {
+    let (server, authority) = (&kept.server, kept.authority);
+    let own = kept.files.as_ref();
+    let csr = match &kept.first {
+        Some(First::Csr(path)) => Some(path),
+        Some(First::Subject(_)) | None => None,
+    };
+    [
+        ("ca", Some(&kept.ca), Use::Authorities(server.clone(), authority, kept.fingerprint)),
+        ("crl", kept.crl.as_ref(), Use::Lists(server.clone(), authority)),
+        ("certificate", own.map(|own| &own.certificate), Use::Certificate(number)),
+        (
+            "key",
+            own.map(|own| &own.key).filter(|key| own.is_none_or(|own| **key != own.certificate)),
+            Use::Key(number),
+        ),
+        ("csr", csr, Use::Csr),
+    ]
+    .into_iter()
+    .filter_map(|(name, path, how)| {
+        let at = said(tables.own, name).map_or(at, |said| said.at);
+        Some(Used { how, what: format!("the `{name}` of `{}`", kept.name), path: path?.clone(), at })
+    })
+    .collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::super::session::Mode;
     use super::*;
 
+    /// What the command says where nothing is said.
+    fn silent() -> Defaults {
+        Defaults { server: None, authority: Mode::Service.authority(), ca: None, fingerprint: None }
+    }
+
     fn parsed(text: &str) -> Result<Config, Vec<String>> {
-        parse(text, Path::new("/etc/provost/watch.toml"))
+        parse(text, Path::new("/etc/provost/watch.toml"), &silent())
             .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn what_the_command_says_holds_where_the_file_says_nothing() {
+        let command = Defaults {
+            server: Some("http://ca:8000".parse().unwrap()),
+            authority: Authority::Users,
+            ca: Some("x.pem".into()),
+            fingerprint: Some([7; 32]),
+        };
+        let text = "[[certificate]]\nname = \"a\"\n\
+             [[certificate]]\nname = \"b\"\nserver = \"http://other\"\nmode = \"service\"\nca = \"ca.pem\"\n";
+        let config = parse(text, Path::new("/etc/provost/watch.toml"), &command).unwrap();
+        let [a, b] = config.certificates.as_slice() else { panic!("{config:?}") };
+        assert!(
+            a.server.is(&"http://ca:8000".parse().unwrap()) && b.server.is(&"http://other".parse().unwrap())
+        );
+        assert_eq!((a.authority, b.authority), (Authority::Users, Authority::Services));
+        assert_eq!((a.ca.clone(), b.ca.clone()), ("x.pem".into(), "/etc/provost/ca.pem".into()));
+        assert_eq!((a.fingerprint, b.fingerprint), (Some([7; 32]), Some([7; 32])));
+    }
+
+    /// Whoever writes the configuration runs commands as whoever reads it.
+    #[test]
+    fn a_configuration_is_for_its_runner_and_root_to_write() {
+        let us = (1000, 100);
+        for (mode, whose, expected) in [
+            (0o644, (1000, 100), Writers::Us),
+            (0o600, (0, 0), Writers::Us),
+            (0o664, (1000, 100), Writers::Group),
+            (0o664, (1000, 5), Writers::Others),
+            (0o666, (1000, 100), Writers::Others),
+            (0o602, (0, 0), Writers::Others),
+            (0o600, (65534, 100), Writers::Others),
+            (0o444, (1001, 100), Writers::Others),
+        ] {
+            assert_eq!(writers(mode, whose, us), expected, "{mode:o} {whose:?}");
+        }
+        assert_eq!(writers(0o600, (1000, 100), (0, 0)), Writers::Others, "not even for root");
+    }
+
+    /// What would destroy something else is found by whatever path, and what may be shared is shared.
+    #[test]
+    fn no_file_is_for_two_things() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("watch.toml");
+        std::os::unix::fs::symlink("a.key", folder.path().join("link")).unwrap();
+        let said = |top: &str, a: &str, b: &str| {
+            let text = format!(
+                "{top}[[certificate]]\nname = \"a\"\nserver = \"http://ca\"\n{a}\n\
+                 [[certificate]]\nname = \"b\"\nserver = \"http://ca\"\n{b}\n"
+            );
+            let problems = parse(&text, &path, &silent()).err().unwrap_or_default();
+            problems.iter().map(|one| format!("{:?} {}", one.line.unwrap(), one.what)).collect::<Vec<_>>()
+        };
+        let dir = folder.path().display();
+        let a = "ca = \"ca.pem\"\ncertificate = \"a.crt\"\nkey = \"a.key\"";
+        let b = "ca = \"ca.pem\"\n";
+        for (top, b, expected) in [
+            (
+                "metrics_file = \"a.key\"\n",
+                b,
+                format!("7 the `key` of `a` and the `metrics_file` are the same file, {dir}/a.key"),
+            ),
+            (
+                "metrics_file = \"./a.crt\"\n",
+                b,
+                format!("6 the `certificate` of `a` and the `metrics_file` are the same file, {dir}/a.crt"),
+            ),
+            (
+                "",
+                "ca = \"ca.pem\"\ncertificate = \"b.crt\"\nkey = \"./a.key\"",
+                format!("12 the `key` of `b` and the `key` of `a` are the same file, {dir}/./a.key"),
+            ),
+            (
+                "",
+                "ca = \"ca.pem\"\ncertificate = \"b.crt\"\nkey = \"link\"",
+                format!("12 the `key` of `b` and the `key` of `a` are the same file, {dir}/link"),
+            ),
+            (
+                "",
+                "ca = \"ca.pem\"\ncrl = \"ca.pem\"",
+                format!("11 the `crl` of `b` and the `ca` of `a` are the same file, {dir}/ca.pem"),
+            ),
+            (
+                "",
+                "ca = \"a.key\"",
+                format!("10 the `ca` of `b` and the `key` of `a` are the same file, {dir}/a.key"),
+            ),
+            (
+                "",
+                "ca = \"ca.pem\"\ncrl = \"a.crt\"",
+                format!("11 the `crl` of `b` and the `certificate` of `a` are the same file, {dir}/a.crt"),
+            ),
+            (
+                "",
+                "ca = \"ca.pem\"\nmode = \"user\"",
+                format!(
+                    "10 the `ca` of `b` and the `ca` of `a` are the same file, {dir}/ca.pem, for another server, mode or fingerprint"
+                ),
+            ),
+            (
+                "",
+                "ca = \"watch.toml\"",
+                format!("10 the `ca` of `b` and this configuration are the same file, {dir}/watch.toml"),
+            ),
+            (
+                "",
+                "ca = \"all\"\ncrl = \"all\"\ncertificate = \"all/x.ca.pem\"",
+                format!(
+                    "12 the `certificate` of `b`, {dir}/all/x.ca.pem, would be removed from the folder of the `ca` of `b`"
+                ),
+            ),
+        ] {
+            assert!(said(top, a, b).contains(&expected), "{expected}\n{:#?}", said(top, a, b));
+        }
+        let shared = "ca = \"ca.pem\"\ncrl = \"crl.pem\"\ncertificate = \"b.pem\"\nkey = \"./b.pem\"";
+        assert_eq!(
+            said("metrics_file = \"m\"\n", &format!("{a}\ncrl = \"crl.pem\""), shared),
+            Vec::<String>::new()
+        );
+        let one_folder = "ca = \"all\"\ncrl = \"all\"\ncertificate = \"all/b.pem\"";
+        assert_eq!(said("", a, one_folder), Vec::<String>::new());
     }
 
     #[test]
@@ -535,7 +838,9 @@ mod tests {
             said,
             [
                 format!("{file}, line 6: another certificate has the name `c`"),
-                format!("{file}, line 6: /etc/provost/c.pem is kept for `c` and for `c`"),
+                format!(
+                    "{file}, line 10: the `certificate` of `c` and the `certificate` of `c` are the same file, /etc/provost/c.pem"
+                ),
             ]
         );
         assert_eq!(parsed("").unwrap_err(), [format!("{file}, line 1: no [[certificate]] is named")]);

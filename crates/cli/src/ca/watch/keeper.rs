@@ -1,8 +1,9 @@
 //! What one certificate needs, done: whom it trusts, what was revoked, the certificate, and whoever is to hear of it.
 //!
 //! ```text
-//! owe the hook ──► finish what a kill left ──► CA certificates ──► revocation lists ──► none yet? ask for it
+//! owe the hook ──► finish what a kill left ──► CA certificates ──► revocation lists ──► none yet, or over? ask for it
 //!                                                                                      due? renew it
+//!                                                                                      revoked? say so
 //!      └──────────────── files other than before, or owed already ──► run the hook ──► pay it
 //! ```
 //! Everything is on disk. Whoever is killed anywhere in it leaves files that can be used, and the next look goes on from them.
@@ -15,6 +16,7 @@ use base::{Clock, Timestamp};
 use client::compat::caucase::Server;
 use x509::{Certificate, Crl, PrivateKey, verify};
 
+use super::super::anew::{self, Anew};
 use super::super::error::CaCommandError;
 use super::super::key_file::{read as read_key, read_or_make, refuse_exposed};
 use super::super::key_kind::KeyFormat;
@@ -24,11 +26,12 @@ use super::super::renew::renewed_spec;
 use super::super::request::read_request;
 use super::super::session::tell_first;
 use super::config::{Files, First, Kept};
-use super::when::{self, Term};
+use super::when::{self, Pressed, Term};
 use crate::holder::debt::{certificate_in, digest};
 use crate::holder::renewal::{KeyMaker, renew_with};
 use crate::holder::{
-    Collection, HolderError, Pair, Pem, PemFileError, Recovered, update_authorities, update_lists,
+    Collection, HolderError, LoadedPair, Pair, Pem, PemFileError, Recovered, update_lists,
+    update_same_authorities,
 };
 use crate::hook::{self, HookError};
 use crate::kept_file::{KeptFile, NewFile};
@@ -58,10 +61,19 @@ pub(super) struct Board {
     pub(super) lists_until: Option<Timestamp>,
     pub(super) last_success: Option<Timestamp>,
     pub(super) next: Option<Timestamp>,
+    /// Its serial number.
+    pub(super) serial: Option<String>,
     pub(super) failures: u64,
     pub(super) renewals: u64,
     pub(super) hook_failures: u64,
     pub(super) is_failing: bool,
+}
+
+impl Board {
+    fn knows(&mut self, certificate: &Certificate) {
+        self.not_after = Some(certificate.not_after());
+        self.serial = Some(certificate.serial().to_string());
+    }
 }
 
 /// What a look found, or made.
@@ -76,11 +88,16 @@ struct Found {
 }
 
 impl Keeper {
+    /// What went wrong at last, if it still does.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
     pub(super) fn new(kept: Arc<Kept>, keys: KeyMaker) -> Self {
         let seen = kept.digest();
         let mut board = Board::default();
         if let Some(certificate) = kept.certificate() {
-            board.not_after = Some(certificate.not_after());
+            board.knows(&certificate);
         }
         Self { kept, keys, seen, failures: 0, waits: 0, trouble: None, board }
     }
@@ -96,7 +113,7 @@ impl Keeper {
                 self.waits = self.waits.saturating_add(1);
                 self.board.next = next;
                 let outcome = Err(CaCommandError::Pending { id });
-                self.tell_trouble(&outcome);
+                self.tell_trouble(&outcome, now);
                 return outcome;
             }
             Ok(_) => None,
@@ -113,13 +130,19 @@ impl Keeper {
                 self.failures = self.failures.saturating_add(1);
                 self.board.failures += 1;
                 // The end of a certificate presses whoever cannot renew it, and not whoever is to hear of it.
-                let until = self.board.not_after.filter(|_| next.is_none());
-                let retry = when::retry(&self.kept.name, self.failures, until, now);
+                let pressed = match (&self.kept.files, self.board.not_after) {
+                    _ if next.is_some() => Pressed::No,
+                    (None, _) => Pressed::No,
+                    (Some(_), Some(until)) => Pressed::Until(until),
+                    (Some(_), None) => Pressed::Already,
+                };
+                let who = format!("{}\0{}", self.kept.name, self.board.serial.as_deref().unwrap_or_default());
+                let retry = when::retry(&who, self.failures, pressed, fault.put_off(), now);
                 self.board.next = next.into_iter().chain([retry]).min();
                 Err(fault)
             }
         };
-        self.tell_trouble(&outcome);
+        self.tell_trouble(&outcome, now);
         outcome
     }
 
@@ -133,7 +156,7 @@ impl Keeper {
     }
 
     /// Says what goes wrong when it begins to, and when it is over.
-    fn tell_trouble(&mut self, outcome: &Result<(), CaCommandError>) {
+    fn tell_trouble(&mut self, outcome: &Result<(), CaCommandError>, now: Timestamp) {
         let name = &self.kept.name;
         match outcome {
             Ok(()) if self.trouble.take().is_some() => output::note(format_args!("{name}: all is well")),
@@ -148,8 +171,12 @@ impl Keeper {
                 }
             }
         }
-        self.board.is_failing =
-            matches!(outcome, Err(error) if !matches!(error, CaCommandError::Pending { .. }));
+        // Whoever waits for somebody is in no trouble, as long as there is one that serves.
+        self.board.is_failing = match outcome {
+            Ok(()) => false,
+            Err(CaCommandError::Pending { .. }) => self.board.not_after.is_some_and(|until| until < now),
+            Err(_) => true,
+        };
     }
 
     /// Does what is due, with a hook that is owed as long as it is not told.
@@ -198,34 +225,63 @@ impl Keeper {
             }
         }
         let store = Collection::at(&kept.ca);
-        let trusted =
-            update_authorities(server, kept.authority, &store, kept.fingerprint.as_ref(), now).await?;
+        let pin = kept.fingerprint.as_ref();
+        let trusted = update_same_authorities(server, kept.authority, &store, pin, now).await?;
         if let (Some(first), None) = (&trusted.first, &kept.fingerprint) {
             let users =
                 if kept.authority == client::compat::caucase::Authority::Users { " --users" } else { "" };
             tell_first(first, store.path(), &format!("provost ca trust{users} --server {}", server.url()));
         }
         let mut found = Found { certificate: None, lists: Vec::new(), waits_for: None, fault: None };
+        let mut lists = Vec::new();
         if let Some(path) = &kept.crl {
-            let lists = Collection::<Crl>::at(path);
-            match update_lists(server, kept.authority, &lists, &trusted.certificates).await {
-                Ok(revoked) => found.lists = revoked.lists.iter().map(term_of_list).collect(),
-                // A certificate that is due does not wait for it.
-                Err(error) => found.fault = Some(error.into()),
+            let held = Collection::<Crl>::at(path);
+            match update_lists(server, kept.authority, &held, &trusted.certificates).await {
+                Ok(revoked) => {
+                    found.lists = revoked.lists.iter().map(term_of_list).collect();
+                    lists = revoked.lists;
+                }
+                // A certificate that is due does not wait for it, and what was known before is still true.
+                Err(error) => {
+                    found.fault = Some(error.into());
+                    lists = held.load().items;
+                    lists.retain(|list| is_signed(list, &trusted.certificates));
+                }
             }
             self.board.lists_until = found.lists.iter().map(|list| list.until).min();
         }
+        let is_revoked = |one: &Certificate| {
+            lists.iter().any(|list| list.issuer() == one.issuer() && list.contains(&one.serial()))
+        };
         let (Some(files), Some(pair)) = (&kept.files, pair) else { return Ok(found) };
-        if !has_certificate(&files.certificate)? {
-            found.waits_for = self.obtain(server, files, &trusted.certificates, clock).await?;
-            found.certificate = self.term();
-            return Ok(found);
+        let current = if has_certificate(&files.certificate)? { Some(pair.load()?) } else { None };
+        if let Some(current) = &current {
+            refuse_exposed(&current.key_path)?;
+            self.board.knows(&current.certificate);
+            if is_revoked(&current.certificate) {
+                // Nobody renews it, so when it would be due is of no interest.
+                found.fault = Some(kept.revoked(files, &current.certificate));
+                return Ok(found);
+            }
         }
-        let current = pair.load()?;
-        refuse_exposed(&current.key_path)?;
-        self.board.not_after = Some(current.certificate.not_after());
+        let is_valid = |current: &LoadedPair| current.certificate.not_after() >= now;
+        let current = match current {
+            Some(current) if is_valid(&current) => current,
+            none_or_over => {
+                let certificates = &trusted.certificates;
+                found.waits_for =
+                    self.obtain(server, files, none_or_over.as_ref(), certificates, clock).await?;
+                match kept.certificate() {
+                    Some(one) if is_revoked(&one) => found.fault = Some(kept.revoked(files, &one)),
+                    one => found.certificate = one.as_ref().map(term_of),
+                }
+                return Ok(found);
+            }
+        };
         let not_valid = |source| CaCommandError::NotValid { path: files.certificate.clone(), source };
         verify(&current.certificate, &trusted.certificates, now).map_err(not_valid)?;
+        // Somebody else may have brought what was waited for.
+        Anew::of(pair.clone()).end()?;
         let term = term_of(&current.certificate);
         if when::renewal(&kept.name, &term, &kept.rules) > now {
             found.certificate = Some(term);
@@ -243,40 +299,114 @@ impl Keeper {
         Ok(found)
     }
 
-    /// Asks for the first certificate, and fetches it when it is there; the number of the request while it waits.
+    /// Asks for the first certificate, or for one in place of one that is `over`, and fetches it when it is there; the number
+    /// of the request while it waits.
     async fn obtain(
         &mut self,
         server: &Server,
         files: &Files,
+        over: Option<&LoadedPair>,
         trusted: &[Certificate],
         clock: &Clock,
     ) -> Result<Option<String>, CaCommandError> {
         let kept = Arc::clone(&self.kept);
-        let nothing = || CaCommandError::NothingToAsk(files.certificate.clone());
-        let request = match kept.first.as_ref().ok_or_else(nothing)? {
-            First::Csr(path) => {
-                let request = read_request(path)?;
-                let key = read_key(&files.key)?.ok_or_else(|| PemFileError::Missing(files.key.clone()))?;
-                if key.public() != request.public_key() {
-                    let what = "the private key in it is not that of the signing request";
-                    return Err(CaCommandError::Content { path: files.key.clone(), what, hint: None });
-                }
-                request
+        let before = match over {
+            Some(LoadedPair { is_pkcs8: true, .. }) => KeyFormat::Pkcs8,
+            _ => KeyFormat::default(),
+        };
+        let format = kept.key_format.unwrap_or(before);
+        let over = over.map(|over| &over.certificate);
+        let subject = match (&kept.first, over) {
+            (Some(First::Subject(subject)), _) => subject,
+            (Some(First::Csr(path)), None) => {
+                return self.obtain_by(server, files, path, trusted, clock).await;
             }
-            First::Subject(subject) => {
-                let format = kept.key_format.unwrap_or_default();
+            (Some(First::Csr(path)), Some(over)) => return Err(files.over_with_csr(over, path)),
+            (None, Some(over)) => {
+                let advice = "it cannot be renewed any more; `request = { name = … }` in the configuration says what to ask for, \
+                              and then that is done, with a new key";
+                return Err(files.over(over, advice.into()));
+            }
+            (None, None) => return Err(CaCommandError::NothingToAsk(files.certificate.clone())),
+        };
+        let anew = Anew::of(files.pair());
+        let mut successor = match over {
+            Some(over) => Some(self.successor(&anew, over, format).await?),
+            None => anew.waiting()?,
+        };
+        let key = match &successor {
+            Some(key) => key.clone(),
+            None => {
                 let (key, is_new) = read_or_make(&files.key, kept.key_type.spec(), format, self.keys).await?;
                 if is_new {
                     output::note(format_args!("{}: made the private key {}", kept.name, files.key.display()));
                 }
-                subject.request(&key)?
+                key
             }
         };
+        let memory = anew.memory();
+        let mut request = subject.request(&key)?;
+        let mut id = submit(server, kept.authority, memory, &request).await?;
+        let mut answer = issued(server, kept.authority, &id, Some(memory)).await?;
+        // It was issued for this key long ago, and nobody fetched it.
+        let late = answer.as_deref().and_then(|answer| anew::over(answer, key.public(), clock.now()));
+        if let Some(late) = late {
+            let key = self.successor(&anew, &late, format).await?;
+            request = subject.request(&key)?;
+            successor = Some(key);
+            id = submit(server, kept.authority, memory, &request).await?;
+            answer = issued(server, kept.authority, &id, Some(memory)).await?;
+        }
+        let Some(answer) = answer else { return Ok(Some(id)) };
+        let certificate = match &successor {
+            Some(key) => anew.keep(&answer, key, format, trusted, clock.now())?,
+            None => keep(&answer, Some(request.public_key()), trusted, &files.certificate, clock.now())?,
+        };
+        memory.forget()?;
+        self.tell_certificate("obtained", &certificate);
+        Ok(None)
+    }
+
+    /// The key to ask with in place of that of `over`.
+    async fn successor(
+        &self,
+        anew: &Anew,
+        over: &Certificate,
+        format: KeyFormat,
+    ) -> Result<PrivateKey, CaCommandError> {
+        let (key, is_new) = anew.key(over, format, self.keys).await?;
+        if is_new {
+            let (name, since) = (&self.kept.name, over.not_after());
+            output::note(format_args!(
+                "{name}: its certificate is over since {since}: another one is asked for, with a new key"
+            ));
+        }
+        Ok(key)
+    }
+
+    /// The same with the request in the file at `path`, which is for the key that is there.
+    async fn obtain_by(
+        &mut self,
+        server: &Server,
+        files: &Files,
+        path: &Path,
+        trusted: &[Certificate],
+        clock: &Clock,
+    ) -> Result<Option<String>, CaCommandError> {
+        let request = read_request(path)?;
+        let key = read_key(&files.key)?.ok_or_else(|| PemFileError::Missing(files.key.clone()))?;
+        if key.public() != request.public_key() {
+            let what = "the private key in it is not that of the signing request";
+            return Err(CaCommandError::Content { path: files.key.clone(), what, hint: None });
+        }
         let memory = Memory::beside(&files.key);
-        let id = submit(server, kept.authority, &memory, &request).await?;
-        let Some(answer) = issued(server, kept.authority, &id, Some(&memory)).await? else {
+        let id = submit(server, self.kept.authority, &memory, &request).await?;
+        let Some(answer) = issued(server, self.kept.authority, &id, Some(&memory)).await? else {
             return Ok(Some(id));
         };
+        if let Some(late) = anew::over(&answer, key.public(), clock.now()) {
+            return Err(files.over_with_csr(&late, path));
+        }
         let certificate =
             keep(&answer, Some(request.public_key()), trusted, &files.certificate, clock.now())?;
         memory.forget()?;
@@ -285,13 +415,9 @@ impl Keeper {
     }
 
     fn tell_certificate(&mut self, what: &str, certificate: &Certificate) {
-        self.board.not_after = Some(certificate.not_after());
+        self.board.knows(certificate);
         let (serial, until) = (certificate.serial(), certificate.not_after());
         output::note(format_args!("{}: {what}, serial {serial}, valid until {until}", self.kept.name));
-    }
-
-    fn term(&self) -> Option<Term> {
-        self.kept.certificate().as_ref().map(term_of)
     }
 }
 
@@ -314,7 +440,51 @@ impl Kept {
     }
 }
 
+impl Kept {
+    /// That `certificate`, which is in `files`, was revoked.
+    fn revoked(&self, files: &Files, certificate: &Certificate) -> CaCommandError {
+        let is_asked = matches!(self.first, Some(First::Subject(_)));
+        let then = if is_asked { "then another one is asked for" } else { "and ask for another one" };
+        CaCommandError::Revoked {
+            path: files.certificate.clone(),
+            serial: certificate.serial().to_string(),
+            advice: format!(
+                "somebody decided so, and nothing is asked for as long as it is there; if there is to be another one, move {} away, \
+                 {then}, with a new key",
+                files.named()
+            ),
+        }
+    }
+}
+
 impl Files {
+    /// What is to be called by name where both have to go.
+    fn named(&self) -> String {
+        let (certificate, key) = (self.certificate.display(), self.key.display());
+        if self.certificate == self.key {
+            format!("{certificate}")
+        } else {
+            format!("{certificate} and {key}")
+        }
+    }
+
+    /// That the certificate `over` is.
+    fn over(&self, over: &Certificate, advice: String) -> CaCommandError {
+        CaCommandError::Over { path: self.certificate.clone(), since: over.not_after(), advice }
+    }
+
+    /// The same where only the signing request at `path` says what to ask for.
+    fn over_with_csr(&self, over: &Certificate, path: &Path) -> CaCommandError {
+        let (key, path) = (self.key.display(), path.display());
+        let advice = format!(
+            "it cannot be renewed any more, and {path} is for the same key, for which the server may have the old one still: move {} \
+             away, then `openssl req -new -newkey rsa:2048 -nodes -keyout {key} -out {path} -subj /CN=…` makes others; or let \
+             `request = {{ name = … }}` in the place of `csr` do all of that",
+            self.named()
+        );
+        self.over(over, advice)
+    }
+
     fn pair(&self) -> Pair {
         Pair { certificate: self.certificate.clone(), key: self.key.clone() }
     }
@@ -338,6 +508,10 @@ fn term_of(certificate: &Certificate) -> Term {
 
 fn term_of_list(list: &Crl) -> Term {
     Term { from: list.this_update(), until: list.next_update(), number: list.number().to_string() }
+}
+
+fn is_signed(list: &Crl, authorities: &[Certificate]) -> bool {
+    authorities.iter().any(|one| list.verify_signature(one.public_key()).is_ok())
 }
 
 /// Runs the hook, and says what it says.

@@ -6,8 +6,14 @@
 
 use base::{Span, Timestamp, sha256};
 
-/// The pauses after something went wrong: the first, and the longest.
-const BACK_OFF: (Span, Span) = (Span::seconds(10), Span::seconds(600));
+/// The pauses after something went wrong: the first, and the longest, which is an hour with all that it may be put off.
+const BACK_OFF: (Span, Span) = (Span::seconds(10), Span::seconds(2_400));
+/// The same where nothing serves: whoever waits for it is to have it soon after the server is back.
+const WITHOUT: (Span, Span) = (Span::seconds(10), Span::seconds(200));
+/// After so many failures in a row it is no hiccup any more, and nobody comes back sooner than after the first pause.
+const HICCUPS: u32 = 3;
+/// The longest that a server may put anybody off by itself.
+const PUT_OFF_MAX: Span = Span::seconds(3_600);
 /// The pauses between two looks at a request that waits.
 const WAITING: (Span, Span) = (Span::seconds(2), Span::seconds(60));
 /// Between two looks there is always some time, in which one of an hour's certificates does no harm.
@@ -97,15 +103,48 @@ fn floor(shortest: Option<Span>) -> Span {
     shortest.map_or(FLOOR.1, |life| life.fraction(1, 20)).clamp(FLOOR.0, FLOOR.1)
 }
 
-/// The next look after one at `now` that failed, as `failures` in a row did, where a certificate is over at `until`.
-pub(super) fn retry(name: &str, failures: u32, until: Option<Timestamp>, now: Timestamp) -> Timestamp {
-    let mut pause = doubled(BACK_OFF, failures);
-    pause = pause + part(name, &failures.to_string(), pause.fraction(1, 4));
-    // Whatever is about to end cannot wait as long.
-    if let Some(left) = until.map(|until| until - now).filter(|left| *left > Span::ZERO) {
-        pause = pause.min(left.fraction(1, 10).max(FLOOR.0));
+/// What presses whoever fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pressed {
+    /// Nothing: what is kept serves, and nothing of it is due.
+    No,
+    /// What is kept serves until then.
+    Until(Timestamp),
+    /// There is nothing that serves.
+    Already,
+}
+
+/// The next look after one at `now` that failed, as `failures` in a row did. `who` tells this holder from others who fail
+/// for the same reason; `put_off` is what the server asks for.
+///
+/// It comes ever later, up to an hour; in ever smaller parts of what is left, where something is about to end, but not in
+/// every second: there may be ten thousand of them.
+pub(super) fn retry(
+    who: &str,
+    failures: u32,
+    pressed: Pressed,
+    put_off: Option<Span>,
+    now: Timestamp,
+) -> Timestamp {
+    let left = match pressed {
+        Pressed::Until(until) => Some(until - now).filter(|left| *left > Span::ZERO),
+        Pressed::No | Pressed::Already => None,
+    };
+    let is_over = pressed == Pressed::Already || matches!(pressed, Pressed::Until(until) if until <= now);
+    let mut pause = doubled(if is_over { WITHOUT } else { BACK_OFF }, failures);
+    if let Some(left) = left {
+        let floor = if failures <= HICCUPS { FLOOR.0 } else { BACK_OFF.0 };
+        pause = pause.min(left.fraction(1, 5).max(floor));
     }
-    now + pause
+    if let Some(put_off) = put_off {
+        let longest = match left {
+            Some(left) => left.fraction(1, 2).max(BACK_OFF.0).min(PUT_OFF_MAX),
+            None if is_over => WITHOUT.1,
+            None => PUT_OFF_MAX,
+        };
+        pause = pause.max(put_off.min(longest));
+    }
+    now + pause + part(who, &failures.to_string(), pause.fraction(1, 2))
 }
 
 /// The next look at a request that waits, as it did `looks` times in a row.
@@ -195,21 +234,85 @@ mod tests {
         }
     }
 
-    #[test]
-    fn who_fails_comes_back_ever_later_and_in_time() {
-        let pause = |failures, left: Option<i64>| {
-            let until = left.map(|left| START + Span::seconds(left));
-            (retry("web", failures, until, START) - START).as_seconds()
-        };
-        let pauses: Vec<i64> = (1..10).map(|failures| pause(failures, None)).collect();
-        for (pause, least) in pauses.iter().zip([10, 20, 40, 80, 160, 320, 600, 600, 600]) {
-            assert!((least..=least * 5 / 4).contains(pause), "{pauses:?}");
+    /// The pauses of whoever fails again and again from the start on, until so many seconds later.
+    fn pauses(who: &str, end: i64, put_off: Option<Span>, pressed: impl Fn() -> Pressed) -> Vec<i64> {
+        let (mut now, mut pauses) = (START, Vec::new());
+        while now < START + Span::seconds(end) {
+            let next = retry(who, u32::try_from(pauses.len()).unwrap() + 1, pressed(), put_off, now);
+            pauses.push((next - now).as_seconds());
+            now = next;
         }
-        assert!(pause(u32::MAX, None) <= 750);
-        assert_eq!((pause(9, Some(600)), pause(9, Some(5)), pause(1, Some(86_400))), (60, 1, pause(1, None)));
-        assert!(pause(9, Some(-5)) >= 600, "what is over already does not hurry");
+        pauses
+    }
+
+    #[test]
+    fn who_fails_comes_back_ever_later() {
+        let all = pauses("web", 86_400, None, || Pressed::No);
+        for (pause, least) in all.iter().zip([10, 20, 40, 80, 160, 320, 640, 1_280, 2_400, 2_400, 2_400]) {
+            assert!((least..=least * 3 / 2).contains(pause), "{all:?}");
+        }
+        assert!(all.len() < 45, "{all:?}");
+        assert!(retry("web", u32::MAX, Pressed::No, None, START) - START <= Span::seconds(3_600));
+        assert_eq!(
+            retry("web", 9, Pressed::Until(START + Span::days(31)), None, START),
+            retry("web", 9, Pressed::No, None, START),
+            "nothing presses yet"
+        );
         let waits: Vec<i64> =
             (1..9).map(|looks| (waiting("web", looks, START) - START).as_seconds()).collect();
         assert!(waits[0] <= 3 && waits[7] <= 75, "{waits:?}");
+    }
+
+    /// What ends is tried for more often, and not in every second; what has ended, every few minutes.
+    #[test]
+    fn who_runs_out_of_time_neither_hammers_nor_gives_up() {
+        for (life, tries_max) in [(86, 8), (3_600, 30), (31 * 86_400, 1_000)] {
+            let all = pauses("web", life, None, || Pressed::Until(START + Span::seconds(life)));
+            assert!(all.len() <= tries_max, "{life}: {} {all:?}", all.len());
+            assert!(all.iter().skip(3).all(|pause| *pause >= 10), "{all:?}");
+            assert!(*all.last().unwrap() <= 20.max(life / 3), "{all:?}");
+        }
+        // A hiccup does not cost what lives for seconds its life.
+        assert!(
+            retry("web", 1, Pressed::Until(START + Span::seconds(20)), None, START)
+                <= START + Span::seconds(6)
+        );
+        for pressed in [Pressed::Already, Pressed::Until(START - Span::seconds(5)), Pressed::Until(START)] {
+            let all = pauses("web", 86_400, None, || pressed);
+            assert!(all.iter().skip(3).all(|pause| (10..=300).contains(pause)), "{pressed:?} {all:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_may_put_others_off_within_reason() {
+        let pause = |pressed, seconds| {
+            (retry("web", 1, pressed, Some(Span::seconds(seconds)), START) - START).as_seconds()
+        };
+        let until = |left| Pressed::Until(START + Span::seconds(left));
+        for (pressed, asked, least) in [
+            (Pressed::No, 1_800, 1_800),
+            (Pressed::No, 5, 10),
+            (Pressed::No, 86_400, 3_600),
+            (until(86), 30, 30),
+            (until(86), 600, 43),
+            (until(9_000), 86_400, 3_600),
+            (Pressed::Already, 30, 30),
+            (Pressed::Already, 86_400, 200),
+            (Pressed::No, -5, 10),
+        ] {
+            let found = pause(pressed, asked);
+            assert!((least..=least * 3 / 2).contains(&found), "{pressed:?} {asked}: {found}");
+        }
+    }
+
+    #[test]
+    fn ten_thousand_who_fail_do_not_come_back_together() {
+        let mut seconds = vec![0_u32; 3_700];
+        for number in 0..10_000 {
+            let next = retry(&format!("web {number}"), 12, Pressed::No, None, START);
+            seconds[usize::try_from((next - START).as_seconds()).unwrap()] += 1;
+        }
+        // About eight a second.
+        assert!(seconds.iter().all(|count| *count < 40), "{:?}", seconds.iter().max());
     }
 }

@@ -43,8 +43,13 @@ mod tests {
             let error = AskError::Network { method: Method::GET, url: "http://ca".into(), why, fault };
             assert_eq!(exception(&error.into()).as_deref(), Some(expected));
         }
-        let refused =
-            AskError::Refused { method: Method::GET, url: "http://ca".into(), status: 500, detail: None };
+        let refused = AskError::Refused {
+            method: Method::GET,
+            url: "http://ca".into(),
+            status: 500,
+            detail: None,
+            retry_after: None,
+        };
         assert_eq!(exception(&refused.into()), None);
     }
 }

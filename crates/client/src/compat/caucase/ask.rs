@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use base::Secret;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Identity, Method, Response};
 use serde::Deserialize;
@@ -313,7 +313,10 @@ impl Server {
             let detail = detail.map(|text| text.chars().take(DETAIL_MAX).collect::<String>());
             let method = asked.method.clone();
             let detail = detail.filter(|text| !text.is_empty());
-            return Err(AskError::Refused { method, url, status: status.as_u16(), detail });
+            // A date, which it may be as well, would be compared with a clock of our own that may be another one.
+            let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+            let retry_after = retry_after.and_then(|text| text.trim().parse().ok());
+            return Err(AskError::Refused { method, url, status: status.as_u16(), detail, retry_after });
         }
         let location =
             response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -437,6 +440,12 @@ mod tests {
         let refused = asked(b"HTTP/1.0 507 Full\r\nContent-Length: 9\r\n\r\nb'no\x1b[1m'").unwrap_err();
         assert_eq!((refused.status(), refused.kind()), (Some(507), Kind::Full));
         assert!(refused.to_string().ends_with("/cas/crt/ca.crt.pem: b'no [1m'"), "{refused}");
+        assert_eq!(refused.retry_after(), None);
+        for (said, expected) in [("30", Some(30)), (" 7 ", Some(7)), ("soon", None), ("-1", None)] {
+            let answer = format!("HTTP/1.1 503 Later\r\nRetry-After:{said}\r\nContent-Length: 0\r\n\r\n");
+            let refused = asked(answer.leak().as_bytes()).unwrap_err();
+            assert_eq!((refused.retry_after(), refused.kind()), (expected, Kind::Unavailable), "{said}");
+        }
         // Nobody is sent elsewhere.
         let moved =
             asked(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");

@@ -35,6 +35,8 @@ pub enum AskError {
         status: u16,
         /// What the server says about it, in one line.
         detail: Option<String>,
+        /// After how many seconds it wants to be asked again (RFC 9110, section 10.2.3).
+        retry_after: Option<u64>,
     },
     /// The answer is longer than anything that could be meant.
     #[error("the answer to GET {url} is longer than {bytes_max} bytes")]
@@ -96,6 +98,17 @@ impl AskError {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Refused { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+}
+
+impl AskError {
+    /// After how many seconds the server wants to be asked again, if it says so.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
             _ => None,
         }
     }
