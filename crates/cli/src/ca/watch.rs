@@ -46,9 +46,9 @@ use crate::signals::Signals;
 /// What the file may have in it.
 const HELP: &str = r#"The file is TOML, and nobody but its user and root may write it. Relative paths start from its folder; a duration is "90s", "12h" or "7d". What is said with --server, --ca, --mode, --users and --fingerprint holds where the file says nothing.
 
-  metrics = "127.0.0.1:9109"    # GET /metrics there is for Prometheus [nowhere]
+  metrics = "127.0.0.1:9109"    # for Prometheus: GET /metrics [nowhere]
   metrics_file = "ca.prom"      # the same, for its textfile collector [none]
-  at_once = 8                   # so many certificates are looked after at a time
+  at_once = 8                   # so many are looked after at the same time
   timeout = "30s"               # a server may be silent for so long
 
   [defaults]                    # what is said of all, but for what is "own"
@@ -57,30 +57,30 @@ const HELP: &str = r#"The file is TOML, and nobody but its user and root may wri
   name = "web"                  # what it is called here (own)
   server = "http://ca.example:8000"
   mode = "service"              # or "user"
-  ca = "cas.crt.pem"            # CA certificates that are trusted: a file or a
-                                # folder; may be shared
-  # fingerprint = "SHA-256"     # whom to trust at first [whoever answers, which
-                                # is said]
+  ca = "cas.crt.pem"            # CA certificates that are trusted: a file or
+                                # a folder; may be shared
+  # fingerprint = "SHA-256"     # whom to trust at first [whoever answers,
+                                # which is said]
   crl = "cas.crl.pem"           # what was revoked [not kept]
   certificate = "web.crt.pem"   # [none: only `ca` and `crl` are kept] (own)
   key = "web.key.pem"           # [in the same file] (own)
   # What to ask for where there is no certificate, or it is over (own):
   request = { name = "web", dns = ["web.example"], ip = [], email = [] }
-  # csr = "web.csr.pem"         # or a signing request, for the key that is there,
-                                # where there is no certificate (own)
+  # csr = "web.csr.pem"         # or a signing request for the key that is
+                                # there, for the first certificate (own)
   key_type = "rsa-2048"         # of the first key: rsa-3072, rsa-4096, p256,
                                 # p384, ed25519
   key_format = "pkcs1"          # or "pkcs8" [as the one before]
   on_renew = "systemctl reload nginx"
-                                # a command for `sh`, run when any of the files is
-                                # another one, and until it succeeds
+                                # a command for `sh`, run when any of the
+                                # files is another one, until it succeeds
   hook_timeout = "60s"          # it is ended after so long
-  threshold = "31d"             # renewed when so much is left; a third of a life
-                                # that is not so long
+  threshold = "31d"             # renewed when so much is left; a third of a
+                                # life that is not so long
   crl_threshold = "7d"          # fetched when so much is left; half of a life
                                 # that is not so long
-  jitter = "1d"                 # put off by up to so much, so that not everybody
-                                # comes at once
+  jitter = "1d"                 # put off by up to so much, so that not
+                                # everybody comes at once
   look_every = "1d"             # looked for CA certificates and revocations
 
 A hook finds PROVOST_NAME, PROVOST_CERTIFICATE, PROVOST_KEY, PROVOST_CA and PROVOST_CRL in its environment; what it writes is shown behind the name, but for the middle of what is longer than 64 KiB. What it leaves running has to write elsewhere.

@@ -782,7 +782,7 @@ mod tests {
              [defaults]\nserver = \"https://ca:8001\"\nca = \"cas.pem\"\nthreshold = \"10d\"\n\
              [[certificate]]\nname = \"a\"\ncertificate = \"a.pem\"\n\
              request = { name = \"a\", dns = [\"a.example\"], ip = \"::1\" }\n\
-             [[certificate]]\nname = \"b\"\nmode = \"user\"\ncertificate = \"/b.crt\"\nkey = \"b.key\"\ncsr = \"b.csr\"\n\
+             [[certificate]]\nname = \"b\"\nmode = \"user\"\nca = \"cau.pem\"\ncertificate = \"/b.crt\"\nkey = \"b.key\"\ncsr = \"b.csr\"\n\
              threshold = \"5d\"\nkey_type = \"ed25519\"\nkey_format = \"pkcs8\"\nhook_timeout = \"3s\"\n\
              [[certificate]]\nname = \"c\"\ncrl = \"crl.pem\"\n",
         )
