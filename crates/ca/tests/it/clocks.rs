@@ -90,6 +90,23 @@ fn a_clock_that_jumps_years_ahead_and_back_loses_no_holder() {
     }
 }
 
+/// Each of two wrong times is far from the other and from the right one.
+#[test]
+fn a_clock_that_is_set_wrongly_more_than_once_loses_nothing() {
+    for (first, then) in [(1_600, 1_100), (1_600, 1_900), (1_600, 1_560), (1_600, 20)] {
+        let scene = Scene::new();
+        let mut ahead = Span::days(0);
+        for wrong in [first, then].map(Span::days) {
+            scene.world.clock.advance(wrong + back(ahead));
+            ahead = wrong;
+            scene.a_busy_day();
+            scene.a_busy_day();
+        }
+        scene.world.clock.advance(Span::seconds(3_600) + back(ahead));
+        scene.is_unharmed();
+    }
+}
+
 #[test]
 fn a_clock_set_back_makes_no_other_authority() {
     let mut scene = Scene::new();
