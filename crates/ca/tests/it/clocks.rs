@@ -3,9 +3,9 @@
 use base::{Span, Timestamp};
 use ca::{AuthorityName, VerifyHolderError};
 use futures_executor::block_on;
-use x509::{Certificate, VerifyError};
+use x509::{Certificate, KeySpec, VerifyError};
 
-use crate::world::{Asker, World, permit, services};
+use crate::world::{Asker, World, permit, services, users};
 
 /// Some who hold certificates, and one whose certificate was revoked.
 struct Scene {
@@ -168,6 +168,36 @@ fn what_is_certain_is_dropped() {
     scene.a_busy_day();
     assert_eq!((world.count("revoked/"), world.count("issuer/")), (0, 1));
     assert_eq!(world.count("certificate/"), 2, "those of the day of the jump, and of today");
+}
+
+/// Whoever can open a backup is in it, after a moment with a clock that was ahead too.
+#[test]
+fn who_reads_a_backup_has_a_row_in_it() {
+    let mut profile = users();
+    profile.admission.automatic_max = 1;
+    let world = World::new(profile);
+    let rsa = |name: &str| Asker::with(name, KeySpec::Rsa { bits: 2048 }, &[]);
+    let alice = world.submit(&rsa("alice")).unwrap();
+    let key = world.certificate(alice).unwrap().public_key().clone();
+    let engine: std::sync::Arc<dyn store::Engine> = world.store.clone();
+    let readers = || block_on(ca::takeover::keys_of_users(&engine, world.now())).unwrap();
+    assert_eq!(readers(), [key.clone()]);
+    block_on(world.authority.published()).unwrap();
+    world.clock.advance(Span::days(95));
+    block_on(world.authority.published()).unwrap();
+    world.submit(&rsa("bob")).unwrap();
+    assert_eq!(readers(), []);
+    world.clock.advance(back(Span::days(95)));
+    block_on(world.authority.published()).unwrap();
+    assert_eq!(readers(), std::slice::from_ref(&key));
+    assert!(world.certificate(alice).is_some());
+    // Without its request, a certificate is in no backup.
+    let mut batch = store::Batch::new();
+    for id in world.ids("request/") {
+        batch.delete(store::Key::new(format!("/ca/users/request/{id}")).unwrap());
+    }
+    block_on(engine.commit(batch)).unwrap();
+    assert_eq!(readers(), []);
 }
 
 /// Whether a house that was last seen then can go on.
