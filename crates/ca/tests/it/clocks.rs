@@ -80,6 +80,18 @@ fn a_clock_years_ahead_at_a_start_loses_no_holder() {
 }
 
 #[test]
+fn what_was_made_ahead_of_time_is_no_rollover_under_way() {
+    let scene = Scene::new();
+    let world = &scene.world;
+    world.clock.advance(YEARS);
+    scene.a_busy_day();
+    world.clock.advance(back(YEARS));
+    let rotated = block_on(world.authority.rotate(permit(), false)).unwrap();
+    assert_eq!(rotated.current, scene.anchor);
+    assert_eq!(rotated.next.unwrap().not_before() + ca::BACK_DATED, world.now());
+}
+
+#[test]
 fn a_clock_that_jumps_years_ahead_and_back_loses_no_holder() {
     let scene = Scene::new();
     for wrong in [YEARS, Span::days(300), Span::days(95), Span::days(1)] {
