@@ -3,7 +3,7 @@
 //! Whoever trusts any one CA certificate of the chain learns all later ones without other means; this, and
 //! handing out the oldest valid one to newcomers, is the whole rollover design (caucase contract, section 3.3).
 
-use x509::{Certificate, Digest};
+use x509::Certificate;
 
 use crate::error::IssueError;
 use crate::issuer::Issuer;
@@ -38,7 +38,7 @@ impl Handover {
         &self,
         words: impl FnOnce(&Certificate, &Certificate) -> String,
     ) -> Result<Statement, IssueError> {
-        let digest = Digest::Sha256;
+        let digest = self.old.key().statement_digest();
         let text = words(self.older(), &self.new);
         let signature =
             self.old.key().sign_statement(digest, &signed_text(&text, digest)).map_err(IssueError::Key)?;

@@ -89,7 +89,8 @@ impl Authority {
             self.tables.crl.put_over(&mut batch, CRL, &dated, loaded.map(|loaded| loaded.version))?;
             // Before they are signed.
             self.record_event(&mut batch, &Happened::ListsDated(dated), Some(&Principal::house()))?;
-            self.stage_settled(&mut batch, held.this_update, dated.this_update)?;
+            let [before, after] = [held, dated].map(|lists| Timestamp::from_unix(lists.this_update));
+            self.stage_settled(&mut batch, before, after).await?;
             match self.commit(batch).await {
                 Ok(_) => return Ok(dated),
                 Err(CommitError::Conflict { .. }) => {}

@@ -57,7 +57,12 @@ impl Authority {
         if let Err(error) = self.load_due().await {
             return tracing::warn!(error = %base::report(&error), "requests that are due could not be listed yet");
         }
-        let now = self.now().as_unix();
+        let now = match self.purged_until().await {
+            Ok(until) => until.as_unix(),
+            Err(error) => {
+                return tracing::warn!(error = %base::report(&error), "requests that are due could not be dropped yet");
+            }
+        };
         let ids = self.take_due(now);
         match self.drop_requests(&ids, now).await {
             Ok(()) => {}
@@ -67,6 +72,16 @@ impl Authority {
                 self.remember_again(&ids, now);
                 tracing::warn!(error = %base::report(&error), "requests that are due could not be dropped yet");
             }
+        }
+    }
+
+    /// What was due before this is dropped. Backups are made for whoever has a request, and name it: where keys are for
+    /// backups, a clock that is ahead for a moment must not part holders from theirs (`settled.rs`).
+    async fn purged_until(&self) -> Result<Timestamp, store::Error> {
+        let now = self.now();
+        match self.profile.admission.keys_for_backup {
+            true => Ok(now.min(self.settled().await?)),
+            false => Ok(now),
         }
     }
 

@@ -83,8 +83,10 @@ impl Authority {
         let mut doubtful: Vec<Certificate> = Vec::new();
         for _ in 0..ATTEMPTS_MAX {
             let now = self.now();
-            let (issuers, next_id) = self.load_issuers(now).await?;
+            let (mut issuers, next_id) = self.load_issuers(now).await?;
             let life = self.profile.leaf_life;
+            // One that a clock made that ran ahead is no rollover that is under way.
+            rollover::leave_out_those_to_come(&mut issuers, life, now);
             let (Some(active), Some(newest)) = (rollover::active(&issuers, life, now), issuers.last()) else {
                 return Err(IssueError::NoActiveIssuer.into());
             };

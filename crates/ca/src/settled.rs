@@ -3,20 +3,21 @@
 //! A clock may be wrong by years: the battery is empty, or somebody set it. What is dropped by such a clock is lost
 //! when it is set right: a CA key, and with it everybody who holds a certificate of it; a revocation, and what was
 //! revoked is good again. So nothing that matters is dropped because of one look at the clock. The revocation lists
-//! are dated anew after half of their life, and whenever their date is one still to come; of each two dates in a row
-//! the earlier is on record.
+//! are dated anew after half of their life, and whenever their date is one still to come. A date of theirs is settled when
+//! the next one follows it before those lists end, as it does while time goes by; never when it follows from further
+//! away, or goes back: of those two looks at the clock at least one was wrong, and nobody knows which.
 //!
 //! ```text
-//! lists dated   12 May    27 May    2031      12 June     27 June
-//! settled                 12 May    27 May    12 June     12 June
-//!                                   the clock was wrong   and is right
+//! lists dated   12 May    27 May    2031      2032      12 June     27 June
+//! settled                 12 May    12 May    12 May    12 May      12 June
+//!                                   the clock was wrong and is right
 //! ```
 //! So whoever sets a clock right within half the life of a list, a sixth of a leaf's, loses nothing; what ended is
 //! kept for as long.
 
 use std::sync::Arc;
 
-use base::Timestamp;
+use base::{Span, Timestamp};
 use store::{Batch, Engine, Table};
 use x509::Certificate;
 
@@ -32,9 +33,25 @@ impl Authority {
     }
 
     /// Adds what is settled when the lists were dated `before` and are dated `now`.
-    pub(crate) fn stage_settled(&self, batch: &mut Batch, before: i64, now: i64) -> Result<(), store::Error> {
-        self.tables.settled.put(batch, SETTLED, &SettledRecord { at: before.min(now) })
+    pub(crate) async fn stage_settled(
+        &self,
+        batch: &mut Batch,
+        before: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), store::Error> {
+        let settled = next(self.settled().await?, before, now, self.profile.crl_life());
+        self.tables.settled.put(batch, SETTLED, &SettledRecord { at: settled.as_unix() })
     }
+}
+
+/// Dates that are no further apart follow each other as time goes by, however short the life of the lists is: where it
+/// is seconds, nobody asks for them that often.
+const FOLLOWS_WITHIN: Span = Span::days(1);
+
+/// What is settled once lists of `life` that were dated `before` are dated `now`, when `settled` was.
+fn next(settled: Timestamp, before: Timestamp, now: Timestamp, life: Span) -> Timestamp {
+    let follows = before <= now && now - before <= life.max(FOLLOWS_WITHIN);
+    if follows { before } else { settled.min(now) }
 }
 
 /// Whether between `seen` and `now` every CA certificate of an authority ends that was good at `seen`: nobody who
@@ -54,4 +71,40 @@ pub async fn stranded(
         .filter_map(|(_, loaded)| Certificate::from_pem(loaded.record.certificate.as_bytes()).ok())
         .filter(|certificate| (certificate.not_before()..=certificate.not_after()).contains(&seen));
     Ok(good.map(|certificate| certificate.not_after()).max().filter(|last| *last < now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(day: i64) -> Timestamp {
+        Timestamp::from_unix(0) + Span::days(day)
+    }
+
+    /// Whatever a clock says that is wrong again and again.
+    #[test]
+    fn only_time_that_went_by_is_settled() {
+        let life = Span::days(31);
+        let (mut settled, mut before) = (day(100), day(115));
+        for (now, expected) in [
+            (130, 115),
+            (2_000, 115),
+            (2_400, 115),
+            (1_900, 115),
+            (131, 115),
+            (146, 131),
+            (60, 60),
+            (75, 60),
+            (90, 75),
+        ] {
+            settled = next(settled, before, day(now), life);
+            assert_eq!(settled, day(expected), "day {now}");
+            before = day(now);
+        }
+        assert_eq!(
+            next(day(1), day(2), day(3), Span::seconds(20)),
+            day(2),
+            "nobody asks for them that often"
+        );
+    }
 }

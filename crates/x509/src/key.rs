@@ -269,6 +269,15 @@ impl PrivateKey {
         }
     }
 
+    /// The digest that [`PrivateKey::sign_statement`] can sign with, whatever the key: SHA-256, but for P-384.
+    #[must_use]
+    pub fn statement_digest(&self) -> Digest {
+        match &self.0.pair {
+            Pair::Ecdsa(curve, _) => curve.digest(),
+            Pair::Rsa(_) | Pair::Ed25519(_) => Digest::Sha256,
+        }
+    }
+
     /// Signs what [`PublicKey::verify_statement`] verifies: RSA with RSASSA-PSS, `digest` both for the
     /// message and in MGF1, and a salt of the greatest length that fits (key bytes − digest bytes − 2);
     /// elliptic curves with ECDSA; Ed25519 without a digest of its own.

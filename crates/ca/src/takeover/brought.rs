@@ -9,7 +9,7 @@ use x509::{Certificate, Crl, PrivateKey};
 
 use crate::authority::AuthorityName;
 use crate::event::Happened;
-use crate::record::{IssuerRecord, RevokedRecord};
+use crate::record::{CrlRecord, IssuerRecord, RevokedRecord};
 use crate::service::{CRL, Tables};
 
 /// How many revocations are stored together: each is a record and an event, and there is the number of the lists.
@@ -164,7 +164,8 @@ impl Shelf<'_> {
     }
 
     /// Revokes what `lists` say, each signed by a CA certificate that is stored, until the last of these ends. Number and
-    /// date of the lists become the highest of theirs; a number that is higher already stays.
+    /// date of the lists become the highest of theirs; what is higher already stays. Where lists were made before, the
+    /// number counts on when anything is new, so that none has two contents.
     ///
     /// # Errors
     /// [`BroughtError`]; doing it again goes on where it ended.
@@ -187,7 +188,17 @@ impl Shelf<'_> {
                 return Err(BroughtError::ForeignList);
             }
         }
-        let number = lists.iter().map(Crl::number).max().unwrap_or_default();
+        let held = tables.crl.get(CRL).await?.map(|held| held.record).unwrap_or_default();
+        let this_update = lists.iter().map(|list| list.this_update().as_unix()).max();
+        let mut counted = CrlRecord {
+            number: lists.iter().map(Crl::number).max().unwrap_or_default().max(held.number),
+            this_update: this_update.unwrap_or_default().max(held.this_update),
+        };
+        // What is kept when nothing is new.
+        let unchanged = counted;
+        if held.number > 0 {
+            counted.number = counted.number.max(held.number.saturating_add(1));
+        }
         let (mut new, mut known) = (0, 0);
         for entries in lists.iter().flat_map(|list| list.entries().chunks(AT_ONCE)) {
             let mut batch = Batch::new();
@@ -200,22 +211,24 @@ impl Shelf<'_> {
                 new += 1;
                 let record = RevokedRecord { at: entry.at.as_unix(), drop_at: last.as_unix() };
                 tables.revoked.create(&mut batch, &serial, &record)?;
-                let happened = Happened::Revoked { serial: &entry.serial, certificate: None, number };
+                let happened =
+                    Happened::Revoked { serial: &entry.serial, certificate: None, number: counted.number };
                 let event = happened.event(self.authority, Some(&Principal::house()), self.clock);
                 history.append(&mut batch, &event, self.entropy)?;
             }
             if !batch.is_empty() {
+                // With the first of them: whoever goes on later finds nothing new.
+                tables.crl.put(&mut batch, CRL, &counted)?;
                 engine.commit(batch).await?;
             }
         }
-        let held = tables.crl.get(CRL).await?;
-        let mut record = held.as_ref().map(|held| held.record).unwrap_or_default();
-        let this_update = lists.iter().map(Crl::this_update).max().unwrap_or(self.clock.now());
-        record.number = record.number.max(number);
-        record.this_update = this_update.as_unix();
-        let mut batch = Batch::new();
-        tables.crl.put_over(&mut batch, CRL, &record, held.map(|held| held.version))?;
-        engine.commit(batch).await?;
-        Ok(Revoked { number: record.number, this_update, new, known })
+        if new == 0 {
+            counted = unchanged;
+            let mut batch = Batch::new();
+            tables.crl.put(&mut batch, CRL, &counted)?;
+            engine.commit(batch).await?;
+        }
+        let this_update = Timestamp::from_unix(counted.this_update);
+        Ok(Revoked { number: counted.number, this_update, new, known })
     }
 }

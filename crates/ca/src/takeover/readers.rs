@@ -10,7 +10,8 @@ use crate::authority::AuthorityName;
 use crate::service::Tables;
 
 /// The keys of the users whose certificates are good at `now`: within their dates, of a CA certificate that is there and
-/// good too, and not revoked (caucase contract, section 9).
+/// good too, and not revoked (caucase contract, section 9). Only of those whose request is there as well, as a backup has
+/// no row of others (`give_back`), and whoever restores it is looked up by the row.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -23,8 +24,11 @@ pub async fn keys_of_users(engine: &Arc<dyn Engine>, now: Timestamp) -> Result<V
     let mut keys = Vec::new();
     let mut next = Some(Page::full());
     while let Some(page) = next {
-        let listed = tables.certificate.list(page).await?;
-        for (serial, held) in listed.entries {
+        let listed = tables.request.list(page).await?;
+        for (key, _) in listed.entries {
+            let Some(issued) = tables.issued.get(&key).await? else { continue };
+            let serial = issued.record.serial;
+            let Some(held) = tables.certificate.get(&serial).await? else { continue };
             // One that cannot be read is nobody's.
             let Ok(certificate) = Certificate::from_pem(held.record.certificate.as_bytes()) else { continue };
             if x509::verify(&certificate, &anchors, now).is_ok()

@@ -3,9 +3,9 @@
 use base::{Span, Timestamp};
 use ca::{AuthorityName, VerifyHolderError};
 use futures_executor::block_on;
-use x509::{Certificate, VerifyError};
+use x509::{Certificate, KeySpec, VerifyError};
 
-use crate::world::{Asker, World, permit, services};
+use crate::world::{Asker, World, permit, services, users};
 
 /// Some who hold certificates, and one whose certificate was revoked.
 struct Scene {
@@ -80,12 +80,41 @@ fn a_clock_years_ahead_at_a_start_loses_no_holder() {
 }
 
 #[test]
+fn what_was_made_ahead_of_time_is_no_rollover_under_way() {
+    let scene = Scene::new();
+    let world = &scene.world;
+    world.clock.advance(YEARS);
+    scene.a_busy_day();
+    world.clock.advance(back(YEARS));
+    let rotated = block_on(world.authority.rotate(permit(), false)).unwrap();
+    assert_eq!(rotated.current, scene.anchor);
+    assert_eq!(rotated.next.unwrap().not_before() + ca::BACK_DATED, world.now());
+}
+
+#[test]
 fn a_clock_that_jumps_years_ahead_and_back_loses_no_holder() {
     let scene = Scene::new();
     for wrong in [YEARS, Span::days(300), Span::days(95), Span::days(1)] {
         scene.world.clock.advance(wrong);
         scene.a_busy_day();
         scene.world.clock.advance(Span::seconds(3_600) + back(wrong));
+        scene.is_unharmed();
+    }
+}
+
+/// Each of two wrong times is far from the other and from the right one.
+#[test]
+fn a_clock_that_is_set_wrongly_more_than_once_loses_nothing() {
+    for (first, then) in [(1_600, 1_100), (1_600, 1_900), (1_600, 1_560), (1_600, 20)] {
+        let scene = Scene::new();
+        let mut ahead = Span::days(0);
+        for wrong in [first, then].map(Span::days) {
+            scene.world.clock.advance(wrong + back(ahead));
+            ahead = wrong;
+            scene.a_busy_day();
+            scene.a_busy_day();
+        }
+        scene.world.clock.advance(Span::seconds(3_600) + back(ahead));
         scene.is_unharmed();
     }
 }
@@ -151,6 +180,36 @@ fn what_is_certain_is_dropped() {
     scene.a_busy_day();
     assert_eq!((world.count("revoked/"), world.count("issuer/")), (0, 1));
     assert_eq!(world.count("certificate/"), 2, "those of the day of the jump, and of today");
+}
+
+/// Whoever can open a backup is in it, after a moment with a clock that was ahead too.
+#[test]
+fn who_reads_a_backup_has_a_row_in_it() {
+    let mut profile = users();
+    profile.admission.automatic_max = 1;
+    let world = World::new(profile);
+    let rsa = |name: &str| Asker::with(name, KeySpec::Rsa { bits: 2048 }, &[]);
+    let alice = world.submit(&rsa("alice")).unwrap();
+    let key = world.certificate(alice).unwrap().public_key().clone();
+    let engine: std::sync::Arc<dyn store::Engine> = world.store.clone();
+    let readers = || block_on(ca::takeover::keys_of_users(&engine, world.now())).unwrap();
+    assert_eq!(readers(), [key.clone()]);
+    block_on(world.authority.published()).unwrap();
+    world.clock.advance(Span::days(95));
+    block_on(world.authority.published()).unwrap();
+    world.submit(&rsa("bob")).unwrap();
+    assert_eq!(readers(), []);
+    world.clock.advance(back(Span::days(95)));
+    block_on(world.authority.published()).unwrap();
+    assert_eq!(readers(), std::slice::from_ref(&key));
+    assert!(world.certificate(alice).is_some());
+    // Without its request, a certificate is in no backup.
+    let mut batch = store::Batch::new();
+    for id in world.ids("request/") {
+        batch.delete(store::Key::new(format!("/ca/users/request/{id}")).unwrap());
+    }
+    block_on(engine.commit(batch)).unwrap();
+    assert_eq!(readers(), []);
 }
 
 /// Whether a house that was last seen then can go on.

@@ -3,7 +3,7 @@
 use base::Span;
 use ca::{Statement, signed_text};
 use futures_executor::block_on;
-use x509::Certificate;
+use x509::{Certificate, KeySpec};
 
 use crate::world::{Asker, World, permit, services};
 
@@ -267,5 +267,23 @@ fn a_rotation_whose_answer_was_lost_is_done_once() {
         assert_eq!(world.anchors().last(), begun.next.as_ref());
         assert_eq!(world.anchors().len(), 2, "{is_done}");
         assert_eq!(world.events("CA certificate made").len(), 2);
+    }
+}
+
+/// Whatever key an authority signs with, it can vouch for the next one.
+#[test]
+fn every_key_hands_over() {
+    for key in [KeySpec::P256, KeySpec::P384, KeySpec::Ed25519] {
+        let mut profile = services();
+        profile.issuer_key = key;
+        let world = World::new(profile);
+        world.anchors();
+        world.clock.advance(Span::days(1));
+        block_on(world.authority.rotate(permit(), false)).unwrap();
+        let [handover] = &block_on(world.authority.handovers()).unwrap()[..] else { panic!("one") };
+        let said = handover.say(|_, _| "it follows".into()).unwrap();
+        let signed = ca::signed_text(&said.text, said.digest);
+        let public = handover.older().public_key();
+        assert!(public.verify_statement(said.digest, &signed, &said.signature).is_ok(), "{key:?}");
     }
 }

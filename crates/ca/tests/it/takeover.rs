@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use base::{Entropy, Secret, Span};
-use ca::takeover::{TakenAuthority, Taking, Unfit, give_back};
-use ca::{Admission, Profile, RenewError};
+use ca::takeover::{Shelf, TakenAuthority, Taking, Unfit, give_back};
+use ca::{Admission, AuthorityName, Profile, RenewError};
 use caucase_files::{Count, Prefix, RevokedRow, Row};
 use futures_executor::block_on;
 use store::{CommitError, Engine, Memory, SealingKey};
-use x509::KeySpec;
+use x509::{CrlTemplate, KeySpec, RevokedEntry, Serial};
 
 use crate::world::{Asker, World, permit, services, users};
 
@@ -120,6 +120,7 @@ fn goes_on(profile: Profile, spec: KeySpec) {
     assert_eq!(world.pending(), [late]);
     // What is due is dropped.
     world.clock.advance(Span::days(94));
+    world.settle();
     world.submit(&Asker::with("later", spec, &[])).unwrap();
     assert_eq!(world.count("issued/"), 0, "issued long ago");
 }
@@ -254,4 +255,38 @@ fn what_comes_twice_is_seen_when_it_is_committed() {
     let (rest, _) = taking.finish().unwrap();
     let refused = rest.into_iter().map(|batch| block_on(store.commit(batch))).find_map(Result::err);
     assert!(matches!(refused, Some(CommitError::Conflict { .. })), "{refused:?}");
+}
+
+/// An operator's list, brought to lists that were handed out already: no number ever has two contents, and no date goes
+/// back.
+#[test]
+fn a_list_that_is_brought_counts_on() {
+    let world = World::new(services());
+    let before = world.list();
+    let engine: Arc<dyn Engine> = world.store.clone();
+    let shelf = Shelf {
+        authority: AuthorityName::Services,
+        sealing: world.sealing(),
+        clock: &world.clock,
+        entropy: &Entropy::seeded(3),
+    };
+    let (issuer, key) = block_on(shelf.issuers(&engine)).unwrap().remove(0);
+    let bring = |number: u64, serial: &str| {
+        let revoked = [RevokedEntry { serial: Serial::from_hex(serial).unwrap(), at: world.now() }];
+        let this_update = world.now() - Span::days(9);
+        let list = CrlTemplate {
+            issuer: issuer.subject(),
+            authority_key_id: issuer.public_key().key_id(),
+            number,
+            this_update,
+            next_update: world.now(),
+            revoked: &revoked,
+        };
+        let brought = block_on(shelf.add_revocations(&engine, &[list.sign(&key)])).unwrap();
+        (brought.number, brought.new, brought.this_update)
+    };
+    let [first, second] = ["01", "02"].map(|end| format!("{}{end}", "0".repeat(38)));
+    assert_eq!(bring(1, &first), (before.number() + 1, 1, before.this_update()));
+    assert_eq!(bring(1, &first), (before.number() + 1, 0, before.this_update()), "nothing is new");
+    assert_eq!(bring(70, &second), (70, 1, before.this_update()));
 }
