@@ -16,15 +16,21 @@
 //!
 //! What happened is not kept in the file: after reopening, a watch from before that is told to list again.
 //!
+//! Each record has a checksum beside it, and what does not fit is not given out (`sum.rs`). Before the file is opened it is
+//! looked whether it, or its log, was cut off or damaged in ways that SQLite takes for something else (`damage.rs`); a file
+//! that is not large is read through then, as SQLite checks it.
+//!
 //! A file that is deleted, replaced or emptied while it is open takes no more commits, and no listing is made from it:
 //! what would be said and stored would be lost with the process. Single records are read as long as there are
 //! connections. The same goes for the write-ahead log, which is copied to the file as soon as it is missed.
 
+mod damage;
 mod moment;
 mod open;
 mod place;
 mod readers;
 mod settled;
+mod sum;
 mod writer;
 
 use std::path::Path;
@@ -181,6 +187,20 @@ fn failed(doing: &'static str) -> impl Fn(rusqlite::Error) -> Error {
         // own number would tell which, and is not to be had without `unsafe`.
         Some(error) if error.extended_code == rusqlite::ffi::SQLITE_IOERR_WRITE => Error::Full,
         _ => Error::Engine { doing, reason: error.to_string() },
+    }
+}
+
+/// Why something was not read.
+enum Fault {
+    /// SQLite cannot.
+    Sql(rusqlite::Error),
+    /// It is not what was stored.
+    Damaged(Error),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
     }
 }
 

@@ -104,13 +104,13 @@ fn a_damaged_database_is_refused_with_a_hint() {
     let house = stopped();
     let database = house.data().join("provost.db");
     let whole = std::fs::read(&database).unwrap();
-    let hint = "hint: if the file is damaged, put it and the key that seals it back from one backup\n";
+    let hint = "hint: put it and the key that seals it back from one backup, and look at the disk\n";
     let cut = whole[..9_000].to_vec();
     let overwritten = [&whole[..8_192], &vec![7; whole.len() - 8_192]].concat();
     for damaged in [cut, overwritten] {
         std::fs::write(&database, damaged).unwrap();
         let said = refused(&house, 70);
-        assert!(said.contains("provost.db") && said.ends_with(hint), "{said}");
+        assert!(said.contains("provost.db is damaged: ") && said.ends_with(hint), "{said}");
     }
 }
 

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use rusqlite::Connection;
 
 use super::place::Place;
-use super::{failed, readers};
+use super::{Fault, failed, readers};
 use crate::{Error, Key, Listing, Page, Prefix, Revision, Snapshot, Versioned};
 
 /// The records as one connection sees them.
@@ -38,13 +38,9 @@ impl Moment {
         drop(self.connection().take());
     }
 
-    fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Error> {
         let connection = self.connection();
-        // What happened to the file says more than what SQLite makes of it.
-        work(connection.as_ref().ok_or(Error::Closed)?).map_err(|error| match self.place.check() {
-            Ok(()) => failed("reading")(error),
-            Err(gone) => gone,
-        })
+        work(connection.as_ref().ok_or(Error::Closed)?).map_err(|fault| readers::said(fault, &self.place))
     }
 
     fn connection(&self) -> MutexGuard<'_, Option<Connection>> {

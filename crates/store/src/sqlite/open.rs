@@ -12,18 +12,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base::{Explain, Kind};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::place::{self, Place};
-use super::{failed, from_sql};
+use super::{damage, failed, from_sql};
 use crate::{Error, Revision, private_file};
 
 /// How large a page of the file is.
 pub(super) const PAGE_BYTES: usize = 4096;
 /// Tells our files from others' (<https://www.sqlite.org/fileformat2.html>, offset 68): `PRVS`.
 const APPLICATION_ID: u32 = u32::from_be_bytes(*b"PRVS");
-/// The version of the layout below, at offset 60.
-const LAYOUT: u32 = 1;
+/// The version of the layout below, at offset 60. The first had no sums.
+const LAYOUT: u32 = 2;
+/// A file of so many bytes is read through before it is used: some tenths of a second.
+const CHECKED_BYTES_MAX: u64 = 64 << 20;
 /// How long to wait for the sqlite3 command, should somebody be using it on the file.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 
@@ -51,6 +53,14 @@ pub enum OpenError {
         path: PathBuf,
         /// The version of its layout.
         layout: u32,
+    },
+    /// It is ours, and is damaged.
+    #[error("{} is damaged: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// It is open already.
     #[error("{} is in use by another process", path.display())]
@@ -83,6 +93,7 @@ impl Explain for OpenError {
         match self {
             Self::Foreign { .. } | Self::NotADatabase { .. } | Self::Newer { .. } => Kind::Invalid,
             Self::InUse { .. } | Self::Files { .. } => Kind::Unavailable,
+            Self::Damaged { .. } => Kind::Internal,
             Self::Store { source, .. } => source.kind(),
         }
     }
@@ -94,6 +105,9 @@ impl Explain for OpenError {
             }
             Self::Newer { .. } => Some("use the newer version, or restore a backup made before it".into()),
             Self::InUse { .. } => Some("stop the other process first".into()),
+            Self::Damaged { .. } => {
+                Some("put it and the key that seals it back from one backup, and look at the disk".into())
+            }
             Self::Files { .. } => Some("see that the directory exists and may be written".into()),
             Self::Store { source, .. } => source.help().or_else(|| {
                 Some("if the file is damaged, put it and the key that seals it back from one backup".into())
@@ -116,16 +130,30 @@ pub(super) struct Opened {
 pub(super) fn open(path: &Path, pages_max: Option<u32>) -> Result<Opened, OpenError> {
     let files = |doing| move |source| OpenError::Files { path: path.into(), doing, source };
     create(path).map_err(files("creating it"))?;
-    let held = lock(path).map_err(|error| match error {
+    let held = open_to_write(path).map_err(files("opening it for writing"))?;
+    held.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => OpenError::InUse { path: path.into() },
         TryLockError::Error(source) => files("locking it")(source),
     })?;
     refuse_others(path, whose(&held).map_err(files("reading its beginning"))?)?;
-    let store = |error| OpenError::Store { path: path.into(), source: failed("opening")(error) };
+    let damaged = |reason| OpenError::Damaged { path: path.into(), reason };
+    if let Some(reason) = damage::of(path, &held).map_err(files("looking whether it is whole"))? {
+        return Err(damaged(reason));
+    }
+    let bytes = held.metadata().map_err(files("looking at it"))?.len();
+    let store = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(error.to_string()),
+        _ => OpenError::Store { path: path.into(), source: failed("opening")(error) },
+    };
     let connection = connect(path).map_err(store)?;
     let layout = lay_out(&connection).map_err(store)?;
     if layout > LAYOUT {
         return Err(OpenError::Newer { path: path.into(), layout });
+    }
+    if bytes <= CHECKED_BYTES_MAX
+        && let Some(reason) = check(&connection).map_err(store)?
+    {
+        return Err(damaged(reason));
     }
     let revision = prepare_writer(&connection, pages_max).map_err(store)?;
     let place = Place::of(path, held).map_err(files("looking at it"))?;
@@ -135,7 +163,8 @@ pub(super) fn open(path: &Path, pages_max: Option<u32>) -> Result<Opened, OpenEr
 /// Opens the file at `path` for reading, whoever has it open already.
 pub(super) fn look(path: &Path) -> Result<(Connection, Place), OpenError> {
     let files = |doing| move |source| OpenError::Files { path: path.into(), doing, source };
-    let held = File::open(path).map_err(files("opening it"))?;
+    // SQLite writes beside it even to read, and says less of why it cannot.
+    let held = open_to_write(path).map_err(files("opening it for writing"))?;
     match whose(&held).map_err(files("reading its beginning"))? {
         // What a first start has not laid out yet.
         Whose::Nobodys => return Err(OpenError::NotADatabase { path: path.into() }),
@@ -143,9 +172,17 @@ pub(super) fn look(path: &Path) -> Result<(Connection, Place), OpenError> {
     }
     let store = |error| OpenError::Store { path: path.into(), source: failed("opening")(error) };
     let connection = reader(path).map_err(store)?;
-    let layout = layout(&connection).map_err(store)?;
-    if layout > LAYOUT {
-        return Err(OpenError::Newer { path: path.into(), layout });
+    match layout(&connection).map_err(store)? {
+        LAYOUT => {}
+        // Only who opens it for writing brings it up to date.
+        1 => connection
+            .execute_batch(
+                "PRAGMA query_only = 0;
+                 CREATE TEMP VIEW records AS SELECT id, key, revision, value, NULL AS sum FROM main.records;
+                 PRAGMA query_only = 1;",
+            )
+            .map_err(store)?,
+        layout => return Err(OpenError::Newer { path: path.into(), layout }),
     }
     // By now SQLite has made the files beside it, if it had to.
     let place = Place::of(path, held).map_err(files("looking at it"))?;
@@ -187,13 +224,11 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Takes the lock that keeps other processes, and other engines of this one, away: flock(2) on the database itself,
-/// since a lock file may be deleted while it is held. SQLite's own locks are of another kind (fcntl(2)), and do not
-/// meet it on a local file system.
-fn lock(path: &Path) -> Result<File, TryLockError> {
-    let file = File::open(path).map_err(TryLockError::Error)?;
-    file.try_lock()?;
-    Ok(file)
+/// Opens the file. On it is the lock that keeps other processes, and other engines of this one, away: flock(2) on the
+/// database itself, since a lock file may be deleted while it is held. SQLite's own locks are of another kind (fcntl(2)),
+/// and do not meet it on a local file system.
+fn open_to_write(path: &Path) -> io::Result<File> {
+    File::options().read(true).write(true).open(path)
 }
 
 /// Makes the file, for its owner only, unless there is one. SQLite gives `-wal` and `-shm` the same mode.
@@ -262,6 +297,14 @@ fn layout(connection: &Connection) -> rusqlite::Result<u32> {
 
 /// Makes the tables in a new file. Gives the version of the file's layout.
 fn lay_out(connection: &Connection) -> rusqlite::Result<u32> {
+    if layout(connection)? == 1 {
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE;
+             ALTER TABLE records ADD COLUMN sum INTEGER;
+             PRAGMA user_version = {LAYOUT};
+             COMMIT;"
+        ))?;
+    }
     if layout(connection)? == 0 {
         connection.pragma_update(None, "page_size", PAGE_BYTES as i64)?;
         connection.execute_batch(&format!(
@@ -270,7 +313,8 @@ fn lay_out(connection: &Connection) -> rusqlite::Result<u32> {
                  id INTEGER PRIMARY KEY,
                  key TEXT NOT NULL UNIQUE,
                  revision INTEGER NOT NULL,
-                 value BLOB NOT NULL
+                 value BLOB NOT NULL,
+                 sum INTEGER
              ) STRICT;
              CREATE TABLE meta (
                  one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -283,6 +327,17 @@ fn lay_out(connection: &Connection) -> rusqlite::Result<u32> {
         ))?;
     }
     layout(connection)
+}
+
+/// What SQLite finds wrong when it reads through all of the file.
+fn check(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let found: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if found != "ok" {
+        return Ok(Some(found.replace('\n', " ")));
+    }
+    let behind = "SELECT (SELECT revision FROM meta) < COALESCE((SELECT MAX(revision) FROM records), 0)";
+    let is_behind: bool = connection.query_row(behind, [], |row| row.get(0))?;
+    Ok(is_behind.then(|| "its revision is behind that of its records".to_owned()))
 }
 
 /// Readies the connection that writes. Gives the revision that the store is at.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::moment::Moment;
 use super::place::Place;
-use super::{failed, from_sql, open};
+use super::{Fault, failed, from_sql, open, sum};
 use crate::{Error, Key, Listing, Page, Prefix, Revision, SNAPSHOTS_MAX, Version, Versioned};
 
 /// How many idle connections are kept. There are never more in use than threads that read.
@@ -56,7 +56,7 @@ impl Readers {
     }
 
     pub(super) fn revision(&self) -> Result<Revision, Error> {
-        self.read(revision)
+        self.read(|connection| Ok(revision(connection)?))
     }
 
     pub(super) fn list(&self, prefix: &Prefix, page: &Page) -> Result<Listing, Error> {
@@ -74,7 +74,7 @@ impl Readers {
     /// See [`super::Sqlite::copy_log`].
     pub(super) fn copy_log(&self) -> Result<(), Error> {
         let busy: bool = self.read(|connection| {
-            connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get("busy"))
+            Ok(connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get("busy"))?)
         })?;
         if busy {
             return Err(Error::Engine {
@@ -86,7 +86,7 @@ impl Readers {
     }
 
     /// Does `work` on a connection of its own.
-    fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Error> {
         // Held until the connection, which comes after it here, is given back or closed.
         let (place, idle) = {
             let mut open = self.open();
@@ -102,10 +102,7 @@ impl Readers {
             }
         };
         // What happened to the file says more than what SQLite makes of it.
-        let found = work(&connection).map_err(|error| match place.check() {
-            Ok(()) => failed("reading")(error),
-            Err(gone) => gone,
-        });
+        let found = work(&connection).map_err(|fault| said(fault, &place));
         if let Some(open) = self.open().as_mut()
             && open.idle.len() < IDLE_MAX
         {
@@ -120,11 +117,21 @@ impl Readers {
 }
 
 /// The value of `key` by what `connection` sees.
-pub(super) fn get(connection: &Connection, key: &Key) -> rusqlite::Result<Option<Versioned>> {
-    connection
-        .prepare_cached("SELECT revision, value FROM records WHERE key = ?1")?
-        .query_row([key.as_str()], |row| versioned(row, 0))
-        .optional()
+pub(super) fn get(connection: &Connection, key: &Key) -> Result<Option<Versioned>, Fault> {
+    let found = connection
+        .prepare_cached("SELECT revision, value, sum FROM records WHERE key = ?1")?
+        .query_row([key.as_str()], |row| Ok((versioned(row, 0)?, row.get(2)?)))
+        .optional()?;
+    found.map(|(found, sum)| sum::checked(key, found, sum)).transpose().map_err(Fault::Damaged)
+}
+
+/// A fault in our words. What happened to the file says more than what SQLite makes of it.
+pub(super) fn said(fault: Fault, place: &Place) -> Error {
+    match (fault, place.check()) {
+        (_, Err(gone)) => gone,
+        (Fault::Sql(error), Ok(())) => failed("reading")(error),
+        (Fault::Damaged(error), Ok(())) => error,
+    }
 }
 
 /// The revision that `connection` sees.
@@ -139,18 +146,23 @@ pub(super) fn list(
     prefix: &Prefix,
     page: &Page,
     revision: Revision,
-) -> rusqlite::Result<Listing> {
+) -> Result<Listing, Fault> {
     // From the prefix on, keys are read until one does not begin with it: they are ordered bytewise.
-    const FROM: &str = "SELECT revision, value, key FROM records WHERE key >= ?1 ORDER BY key";
-    const BEHIND: &str = "SELECT revision, value, key FROM records WHERE key > ?1 ORDER BY key";
+    const FROM: &str = "SELECT revision, value, key, sum FROM records WHERE key >= ?1 ORDER BY key";
+    const BEHIND: &str = "SELECT revision, value, key, sum FROM records WHERE key > ?1 ORDER BY key";
     let (sql, start) = match &page.after {
         Some(after) if after.as_str() >= prefix.as_str() => (BEHIND, after.as_str()),
         _ => (FROM, prefix.as_str()),
     };
     let mut statement = connection.prepare_cached(sql)?;
     let rows = statement
-        .query_map([start], |row| Ok((key(row, 2)?, versioned(row, 0)?)))?
-        .take_while(|row| row.as_ref().map_or(true, |(key, _)| prefix.covers(key)));
+        .query_map([start], |row| Ok((key(row, 2)?, versioned(row, 0)?, row.get(3)?)))?
+        .take_while(|row| row.as_ref().map_or(true, |(key, ..)| prefix.covers(key)))
+        .map(|row| -> Result<(Key, Versioned), Fault> {
+            let (key, found, sum) = row?;
+            let found = sum::checked(&key, found, sum).map_err(Fault::Damaged)?;
+            Ok((key, found))
+        });
     Listing::of(rows, page.held(), revision)
 }
 

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::place::Place;
 use super::settled::Settled;
-use super::{failed, from_sql, open, to_sql};
+use super::{failed, from_sql, open, sum, to_sql};
 use crate::changes::Changes;
 use crate::{Batch, Change, CommitError, Error, Expect, Key, Operation, Revision, Version};
 
@@ -31,10 +31,10 @@ const LOG_PAGES_MAX: i64 = 8 * 4_000;
 const READERS_WAITED_FOR: Duration = Duration::from_millis(500);
 
 /// Puts a key, whatever was there.
-const PUT: &str = "INSERT INTO records (key, revision, value) VALUES (?1, ?2, ?3)
-                   ON CONFLICT (key) DO UPDATE SET revision = ?2, value = ?3";
+const PUT: &str = "INSERT INTO records (key, revision, value, sum) VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT (key) DO UPDATE SET revision = ?2, value = ?3, sum = ?4";
 /// Puts a key that must not be there; changes nothing if it is.
-const INSERT: &str = "INSERT INTO records (key, revision, value) VALUES (?1, ?2, ?3)
+const INSERT: &str = "INSERT INTO records (key, revision, value, sum) VALUES (?1, ?2, ?3, ?4)
                       ON CONFLICT (key) DO NOTHING";
 
 /// A batch on its way.
@@ -235,7 +235,8 @@ impl Writer {
             let (key, value) = match operation {
                 Operation::Put(key, value) => {
                     let sql = if new.contains(key) { INSERT } else { PUT };
-                    let put = params![key.as_str(), to_sql(revision), &value[..]];
+                    let number = to_sql(revision);
+                    let put = params![key.as_str(), number, &value[..], sum::of(key.as_str(), number, value)];
                     if self.connection.prepare_cached(sql)?.execute(put)? == 0 {
                         return Err(Failed::Spoilt);
                     }

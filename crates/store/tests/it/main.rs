@@ -4,6 +4,7 @@
 
 mod blobs;
 mod conformance;
+mod damage;
 mod etcd;
 mod kill;
 mod look;

@@ -160,10 +160,10 @@ fn what_a_newer_version_wrote_is_refused() {
     let path = directory.path().join("store.sqlite");
     drop(Sqlite::open(&path).unwrap());
     let connection = rusqlite::Connection::open(&path).unwrap();
-    connection.pragma_update(None, "user_version", 2).unwrap();
+    connection.pragma_update(None, "user_version", 3).unwrap();
     drop(connection);
     let error = Sqlite::open(&path).err().unwrap();
-    assert!(matches!(error, OpenError::Newer { layout: 2, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { layout: 3, .. }), "{error}");
 }
 
 #[test]
