@@ -8,9 +8,11 @@ use x509::{Certificate, PublicKey};
 
 use crate::authority::AuthorityName;
 use crate::service::Tables;
+use crate::takeover::take::leaf;
 
 /// The keys of the users whose certificates are good at `now`: within their dates, of a CA certificate that is there and
-/// good too, and not revoked (caucase contract, section 9).
+/// good too, and not revoked (caucase contract, section 9). Keys that nothing is sealed to are among them, also of sizes that
+/// are not certified any more: whoever seals says how many there are.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -26,7 +28,7 @@ pub async fn keys_of_users(engine: &Arc<dyn Engine>, now: Timestamp) -> Result<V
         let listed = tables.certificate.list(page).await?;
         for (serial, held) in listed.entries {
             // One that cannot be read is nobody's.
-            let Ok(certificate) = Certificate::from_pem(held.record.certificate.as_bytes()) else { continue };
+            let Ok(certificate) = leaf(held.record.certificate.as_bytes()) else { continue };
             if x509::verify(&certificate, &anchors, now).is_ok()
                 && tables.revoked.get(&serial).await?.is_none()
             {
