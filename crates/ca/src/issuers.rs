@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base::Timestamp;
 use identity::Principal;
-use store::{Batch, CommitError, Version};
+use store::{Batch, CommitError, Expect, Key, Version};
 use x509::{Certificate, PrivateKey};
 
 use crate::error::IssueError;
@@ -14,6 +14,7 @@ use crate::issuer::{self, Issuer};
 use crate::record::IssuerRecord;
 use crate::rollover;
 use crate::service::{ATTEMPTS_MAX, Authority, DOUBTS_MAX};
+use crate::takeover::TAKING_OVER;
 
 /// Why no CA certificate was made, as far as is known.
 pub(crate) enum MakeError {
@@ -42,6 +43,14 @@ impl From<MakeError> for IssueError {
             MakeError::Unknown { source, .. } => source.into(),
         }
     }
+}
+
+/// The number of an authority's first CA certificate.
+pub(crate) const FIRST_ISSUER: u32 = 1;
+
+/// What a CA certificate of that number is kept under.
+pub(crate) fn issuer_id(number: u32) -> String {
+    format!("{number:08}")
 }
 
 impl Authority {
@@ -93,6 +102,11 @@ impl Authority {
             let next_at = rollover::leave_out_those_to_come(&mut issuers, self.profile.leaf_life, now);
             if rollover::needs_successor(&issuers, self.profile.leaf_life, now) {
                 match self.make_issuer(issuers.last(), next_id, now, &Principal::house()).await {
+                    Err(MakeError::Issue(IssueError::Store(CommitError::Conflict { key })))
+                        if key.as_str() == TAKING_OVER =>
+                    {
+                        return Err(CommitError::Conflict { key }.into());
+                    }
                     // Another process made it first: read again what it made.
                     Ok(_) | Err(MakeError::Issue(IssueError::Store(CommitError::Conflict { .. }))) => {}
                     Err(MakeError::Unknown { .. }) if doubts < DOUBTS_MAX => doubts += 1,
@@ -118,7 +132,7 @@ impl Authority {
     pub(crate) async fn load_issuers(&self, now: Timestamp) -> Result<(Vec<Issuer>, u32), IssueError> {
         let settled = self.settled().await?;
         let mut issuers = Vec::new();
-        let mut next_id = 1;
+        let mut next_id = FIRST_ISSUER;
         for (id, loaded) in self.tables.issuer.all().await? {
             let unusable = |reason: String| IssueError::StoredIssuer { id: id.clone(), reason };
             next_id = id.parse::<u32>().map_err(|error| unusable(error.to_string()))?.saturating_add(1);
@@ -184,7 +198,8 @@ impl Authority {
         let key = (self.ground.keys)(self.profile.issuer_key).await.map_err(IssueError::Key)?;
         let clear = key.to_pkcs8_der();
         let made = issuer::next(&self.profile, before, key, &self.ground.entropy, now)?;
-        let id = format!("{id:08}");
+        let is_first = id == FIRST_ISSUER;
+        let id = issuer_id(id);
         let record = IssuerRecord {
             certificate: made.certificate().to_pem(),
             sealed_key: self.ground.sealing.seal(
@@ -195,6 +210,10 @@ impl Authority {
         };
         let mut batch = Batch::new();
         self.tables.issuer.create(&mut batch, &id, &record)?;
+        // Somebody may have begun an import since this process looked for one.
+        if is_first {
+            batch.expect(Key::new(TAKING_OVER)?, Expect::Absent);
+        }
         self.record_event(&mut batch, &Happened::IssuerMade { certificate: made.certificate() }, Some(by))?;
         match self.commit(batch).await {
             Ok(_) => {}

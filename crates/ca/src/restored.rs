@@ -7,8 +7,9 @@
 
 use std::sync::Arc;
 
-use base::{Span, Timestamp};
-use store::{Batch, CommitError, Engine, Error, Table};
+use base::{Entropy, Span, Timestamp};
+use identity::Principal;
+use store::{Batch, CommitError, Engine, Error, Event, History, Table};
 use x509::Certificate;
 
 use crate::authority::AuthorityName;
@@ -54,7 +55,8 @@ pub async fn held_issuers(engine: &Arc<dyn Engine>) -> Result<Vec<HeldIssuer>, E
 }
 
 /// Counts the numbers of all revocation lists on, for a copy that was made at `made_at` and is put back `now`. New lists
-/// are made when somebody next asks for them. Gives how far they jumped.
+/// are made when somebody next asks for them. The history says so: what follows in it is of another run than what is
+/// before. Gives how far they jumped.
 ///
 /// # Errors
 /// The store's. What was done then may be done again: the numbers only grow.
@@ -62,6 +64,7 @@ pub async fn jump_crl_numbers(
     engine: &Arc<dyn Engine>,
     made_at: Timestamp,
     now: Timestamp,
+    entropy: &Entropy,
 ) -> Result<u64, CommitError> {
     let jump = jump(now - made_at);
     let mut batch = Batch::new();
@@ -72,6 +75,16 @@ pub async fn jump_crl_numbers(
             lists.put(&mut batch, CRL, &CrlRecord { number, this_update: 0 })?;
         }
     }
+    let facts = [("made_at", made_at.to_string()), ("crl_numbers_jumped_by", jump.to_string())];
+    let event = Event {
+        at_milliseconds: now.as_unix().saturating_mul(1_000),
+        what: "house restored".to_owned(),
+        about: "house".to_owned(),
+        by: Principal::house().name().to_owned(),
+        from: None,
+        facts: facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+    };
+    History::new(Arc::clone(engine))?.append(&mut batch, &event, entropy)?;
     engine.commit(batch).await?;
     Ok(jump)
 }
@@ -84,7 +97,7 @@ fn jump(since: Span) -> u64 {
 #[cfg(test)]
 mod tests {
     use futures_executor::block_on;
-    use store::Memory;
+    use store::{Memory, Page};
 
     use super::*;
 
@@ -99,7 +112,16 @@ mod tests {
         }
         block_on(engine.commit(batch)).unwrap();
         let at = Timestamp::from_unix;
-        assert_eq!(block_on(jump_crl_numbers(&engine, at(1_000), at(1_060))).unwrap(), CRL_NUMBER_JUMP + 60);
+        let entropy = Entropy::seeded(1);
+        let jump = |now| block_on(jump_crl_numbers(&engine, at(1_000), at(now), &entropy)).unwrap();
+        assert_eq!(jump(1_060), CRL_NUMBER_JUMP + 60);
+        let told = block_on(engine.list(&History::prefix(), Page::full())).unwrap().entries;
+        assert_eq!(told.len(), 1);
+        let told = String::from_utf8(told[0].1.value.to_vec()).unwrap();
+        let jumped = (CRL_NUMBER_JUMP + 60).to_string();
+        for word in ["house restored", "the house", "1970-01-01T00:16:40Z", &jumped] {
+            assert!(told.contains(word), "{word}: {told}");
+        }
         let held = |name: &str| block_on(lists(name).get(CRL)).unwrap().map(|loaded| loaded.record);
         assert_eq!(
             held("services"),
@@ -108,6 +130,6 @@ mod tests {
         );
         assert_eq!(held("users").unwrap().number, u64::MAX, "and never begin again");
         assert_eq!(held("server"), None, "what was never made has no number");
-        assert_eq!(block_on(jump_crl_numbers(&engine, at(1_000), at(10))).unwrap(), CRL_NUMBER_JUMP);
+        assert_eq!(jump(10), CRL_NUMBER_JUMP);
     }
 }

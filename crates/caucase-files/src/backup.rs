@@ -65,7 +65,7 @@ pub struct Recipient {
 }
 
 impl Recipient {
-    /// Whoever has the private half of `key`; `None` when nothing can be sealed with it: only RSA can.
+    /// Whoever has the private half of `key`; `None` when nothing can be sealed with it: only RSA can, of 2048 to 8192 bits.
     #[must_use]
     pub fn new(key: &PublicKey) -> Option<Self> {
         let rsa = PublicEncryptingKey::from_der(key.spki()).ok()?;

@@ -29,7 +29,7 @@ pub use reconcilers::{
     OnIdentity,
 };
 pub use refusals::Refusals;
-pub use seal::is_new;
+pub use seal::{MOVING, is_new};
 pub use server_identity::{ServerIdentity, ServerIdentityError, ServerName};
 pub use tasks::{Stop, Tasks};
 pub use upstream::{

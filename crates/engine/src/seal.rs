@@ -7,12 +7,15 @@ use std::sync::Arc;
 
 use base::Entropy;
 use serde::{Deserialize, Serialize};
-use store::{Batch, CommitError, Engine, Error, Page, Prefix, Record, SealingKey, Table};
+use store::{Batch, CommitError, Engine, Error, Expect, Key, Page, Prefix, Record, SealingKey, Table};
 
 use crate::house_error::HouseError;
 
 /// The name of the record.
 const MARK: &str = "seal";
+/// The record that says that a store is being filled out of another, or out of a copy. Whoever puts it expects that there
+/// is no mark, and whoever puts the mark expects that there is no such record: of two at once one is too late.
+pub const MOVING: &str = "/house/moving";
 /// What the mark is sealed about.
 const ABOUT: &str = "/house/seal";
 /// How often it is looked at again when somebody else makes the mark at the same time.
@@ -59,6 +62,7 @@ pub(crate) async fn check(
             return sealing.open(ABOUT, &mark.record.sealed).map(drop).map_err(HouseError::OtherKey);
         }
         let mut batch = Batch::new();
+        batch.expect(Key::new(MOVING)?, Expect::Absent);
         marks.create(&mut batch, MARK, &Mark { sealed: sealing.seal(ABOUT, b"", entropy) })?;
         match engine.commit(batch).await {
             Ok(_) => return Ok(()),
@@ -100,6 +104,20 @@ mod tests {
             check(&rival, &faster, &chance).await.expect("the faster one may come");
         });
         assert!(check(&engine, &slower, &entropy).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn who_comes_while_the_store_is_filled_leaves_no_mark() {
+        let (entropy, memory) = (Entropy::seeded(1), Arc::new(Memory::new()));
+        let engine: Arc<dyn Engine> = memory.clone();
+        let rival = engine.clone();
+        memory.before_next_commit(async move {
+            let mut batch = Batch::new();
+            batch.put(Key::new(MOVING).expect("a key"), "restore");
+            rival.commit(batch).await.expect("the store works");
+        });
+        assert!(check(&engine, &SealingKey::generate(&entropy), &entropy).await.is_err());
+        assert!(engine.get(&Key::new(ABOUT).expect("a key")).await.expect("the store works").is_none());
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use base::{Clock, Entropy, Explain, Kind, report};
 use bytes::Bytes;
+use engine::MOVING;
 use store::{BATCH_OPERATIONS_MAX, Batch, CommitError, Engine, Expect, Key, Page, Prefix, Sqlite};
 
 use crate::etcd::{self, EtcdError};
@@ -20,8 +21,6 @@ use crate::lock::{Lock, LockError};
 use crate::output;
 use crate::settings::{Settings, StoreEngine};
 
-/// The record that says that a move is not finished.
-const MOVING: &str = "/house/moving";
 /// The record by which databases are told apart (`engine`'s seal).
 const SEAL: &str = "/house/seal";
 /// Claims are of those who run.
@@ -164,11 +163,20 @@ pub async fn begin_restoring(to: &Arc<dyn Engine>) -> Result<bool, CommitError> 
     }
 }
 
-/// Everything is there.
+/// Everything is there. When the answer is lost, looks whether it was done and tries again if not: the files of the house
+/// are at their place by now, and without this nobody could start on them.
 pub async fn end_restoring(to: &Arc<dyn Engine>) -> Result<(), CommitError> {
     let mut batch = Batch::new();
     batch.delete(Key::new(MOVING)?);
-    to.commit(batch).await.map(drop)
+    let mut attempts = 1;
+    loop {
+        match to.commit(batch.clone()).await {
+            Ok(_) => return Ok(()),
+            Err(CommitError::Unknown { .. }) if !is_unfinished(to).await? => return Ok(()),
+            Err(CommitError::Unknown { .. }) if attempts < ATTEMPTS_MAX => attempts += 1,
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Whether a move into this store, or a restore, was begun and not finished.
@@ -320,6 +328,18 @@ mod tests {
         assert_eq!(block_on(copy(&from, &to)).unwrap(), 450);
         assert!(!block_on(is_unfinished(&to)).unwrap());
         assert_eq!(keys(&to), names);
+    }
+
+    #[test]
+    fn a_restore_ends_although_answers_are_lost() {
+        for lost in [&[true][..], &[false, true], &[false, false, false]] {
+            let memory = Arc::new(Memory::shared());
+            let to: Arc<dyn Engine> = memory.clone();
+            assert!(block_on(begin_restoring(&to)).unwrap());
+            memory.lose_next_answers(lost.iter().copied());
+            block_on(end_restoring(&to)).unwrap();
+            assert!(!block_on(is_unfinished(&to)).unwrap(), "{lost:?}");
+        }
     }
 
     /// As [`store`], of a house whose seal is `seal`.

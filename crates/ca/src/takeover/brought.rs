@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use base::{Clock, Entropy, Explain, Kind, Timestamp};
 use identity::Principal;
-use store::{Batch, CommitError, Engine, History, SealError, SealingKey};
+use store::{Batch, CommitError, Engine, Expect, History, Key, SealError, SealingKey};
 use x509::{Certificate, Crl, PrivateKey};
 
 use crate::authority::AuthorityName;
 use crate::event::Happened;
+use crate::issuers::{FIRST_ISSUER, issuer_id};
 use crate::record::{CrlRecord, IssuerRecord, RevokedRecord};
 use crate::service::{CRL, Tables};
+use crate::takeover::TAKING_OVER;
 
 /// How many revocations are stored together: each is a record and an event, and there is the number of the lists.
 const AT_ONCE: usize = 40;
@@ -149,12 +151,15 @@ impl Shelf<'_> {
             }
             known.push(certificate.fingerprint());
             next = next.saturating_add(1);
-            let id = format!("{next:08}");
+            let id = issuer_id(next);
             let clear = key.to_pkcs8_der();
             let sealed_key = self.sealing.seal(&self.about(&id), clear.expose(), self.entropy);
             let record = IssuerRecord { certificate: certificate.to_pem(), sealed_key };
             let mut batch = Batch::new();
             tables.issuer.create(&mut batch, &id, &record)?;
+            if next == FIRST_ISSUER {
+                batch.expect(Key::new(TAKING_OVER)?, Expect::Absent);
+            }
             let happened = Happened::IssuerBrought { certificate };
             let event = happened.event(self.authority, Some(&Principal::house()), self.clock);
             history.append(&mut batch, &event, self.entropy)?;

@@ -8,10 +8,12 @@ use x509::{Certificate, PublicKey};
 
 use crate::authority::AuthorityName;
 use crate::service::Tables;
+use crate::takeover::take::leaf;
 
 /// The keys of the users whose certificates are good at `now`: within their dates, of a CA certificate that is there and
 /// good too, and not revoked (caucase contract, section 9). Only of those whose request is there as well, as a backup has
-/// no row of others (`give_back`), and whoever restores it is looked up by the row.
+/// no row of others (`give_back`), and whoever restores it is looked up by the row. Keys that nothing is sealed to are among
+/// them, also of sizes that are not certified any more: whoever seals says how many there are.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -30,7 +32,7 @@ pub async fn keys_of_users(engine: &Arc<dyn Engine>, now: Timestamp) -> Result<V
             let serial = issued.record.serial;
             let Some(held) = tables.certificate.get(&serial).await? else { continue };
             // One that cannot be read is nobody's.
-            let Ok(certificate) = Certificate::from_pem(held.record.certificate.as_bytes()) else { continue };
+            let Ok(certificate) = leaf(held.record.certificate.as_bytes()) else { continue };
             if x509::verify(&certificate, &anchors, now).is_ok()
                 && tables.revoked.get(&serial).await?.is_none()
             {

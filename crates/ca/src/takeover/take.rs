@@ -9,6 +9,7 @@ use x509::{Certificate, ParseError, PrivateKey, Serial, SigningRequest, extensio
 
 use super::authority_of;
 use crate::issue;
+use crate::issuers::{FIRST_ISSUER, issuer_id};
 use crate::ledger::LEDGER;
 use crate::record::{
     AutomaticRecord, CertificateRecord, CrlRecord, IssuedRecord, IssuerRecord, LedgerRecord, PendingRecord,
@@ -164,7 +165,8 @@ impl<'a> Taking<'a> {
 
     fn issuer(&mut self, prefix: Prefix, row: &IssuerRow) -> Result<Records, Unfit> {
         let taken = &mut self.taken[prefix as usize];
-        let id = format!("{:08}", taken.issuers.len() + 1);
+        let before = u32::try_from(taken.issuers.len()).unwrap_or(u32::MAX);
+        let id = issuer_id(FIRST_ISSUER.saturating_add(before));
         let at = At { prefix, table: "ca", row: format!("the one that ends at {}", row.expires_at) };
         let certificate = Certificate::from_pem(&row.certificate)
             .map_err(|error| at.refuse(format!("its certificate: {error}")))?;

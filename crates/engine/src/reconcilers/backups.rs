@@ -205,8 +205,12 @@ impl Backups {
         if skipped != self.skipped {
             self.skipped = skipped;
             if skipped > 0 {
-                let hint = "backups are made for RSA keys; have these users ask for certificates with one";
-                tracing::warn!(users = skipped, hint, "users whose keys are not RSA cannot read backups");
+                let hint = "have these users ask for certificates with a key that can";
+                tracing::warn!(
+                    users = skipped,
+                    hint,
+                    "users whose keys are not RSA of 2048 to 8192 bits cannot read backups"
+                );
             }
         }
         if recipients.is_empty() {

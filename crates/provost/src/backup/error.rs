@@ -28,6 +28,8 @@ pub enum BackupError {
     HalfRestored { path: PathBuf },
     #[error("somebody has begun to use the etcd already")]
     EtcdInUse,
+    #[error("not everything has been imported from caucase yet")]
+    HalfTaken,
     #[error("could not {doing} {}", path.display())]
     File { path: PathBuf, doing: &'static str, source: io::Error },
     #[error("could not write the backup")]
@@ -99,6 +101,7 @@ impl Explain for BackupError {
             | Self::InUse { .. }
             | Self::NotEmpty { .. }
             | Self::HalfRestored { .. }
+            | Self::HalfTaken
             | Self::EtcdInUse => Kind::Conflict,
             Self::File { source, .. } | Self::Write(source) if is_full(source) => Kind::Full,
             Self::File { .. }
@@ -129,6 +132,9 @@ impl Explain for BackupError {
             Self::HalfRestored { path } => {
                 Some(format!("remove what is in {}, and run it again", path.display()))
             }
+            Self::HalfTaken => Some(
+                "wait for `provost ca import`, or run it again if it was interrupted: it begins anew".into(),
+            ),
             Self::EtcdInUse => Some("name another `store.etcd.namespace`, or empty this one".into()),
             Self::File { source, .. } | Self::Write(source) if is_full(source) => {
                 Some("free some space; nothing was left of it".into())

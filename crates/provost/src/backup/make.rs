@@ -19,6 +19,7 @@ use super::format::{
 };
 use super::output_file::Output;
 use super::progress::Progress;
+use crate::compat::takeover::import;
 use crate::etcd::EtcdError;
 use crate::settings::{Config, Settings, StoreEngine};
 use crate::{artifacts, etcd, greeting, relocate};
@@ -65,17 +66,13 @@ pub fn make(
         StoreEngine::Etcd => {
             let engine: Arc<dyn Engine> =
                 runtime.block_on(etcd::connect(&settings.store.etcd, &clock, &entropy))?;
-            if runtime.block_on(relocate::is_unfinished(&engine)).map_err(BackupError::Store)? {
-                return Err(EtcdError::HalfMoved.into());
-            }
             Records::Etcd(engine)
         }
     };
+    // Nor is anything made of what is being filled.
+    records.moment(&runtime)?;
     let made_at = clock.now().to_string();
-    let blobs = match (&settings.files.artifacts, &settings.cache.bucket) {
-        (Some(folder), None) if settings.cache.api => Some(LocalLook::at(folder, clock)),
-        _ => None,
-    };
+    let (blobs, has_bucket) = place(settings, clock);
     let (copies, contents) = files(config, settings)?;
     let begin = Begin {
         format: FORMAT,
@@ -86,16 +83,17 @@ pub fn make(
             Records::Etcd(_) => "etcd",
         }
         .to_owned(),
-        artifacts: match (&blobs, &settings.cache.bucket) {
-            (Some(_), _) => "directory",
-            (None, Some(_)) => "bucket",
-            (None, None) => "none",
+        artifacts: match (&blobs, has_bucket) {
+            (_, true) => "bucket",
+            (Some(_), false) => "directory",
+            (None, false) => "none",
         }
         .to_owned(),
         files: copies,
     };
     let output = Output::begin(out)?;
-    let making = Making { runtime: &runtime, records, blobs, progress: Progress::new(), end: End::default() };
+    let (progress, end) = (Progress::new(), End::default());
+    let making = Making { runtime: &runtime, records, blobs, has_bucket, progress, end };
     let (output, end) = match key {
         None => making.write(output, &begin, &contents)?,
         Some(key) => {
@@ -106,6 +104,32 @@ pub fn make(
     };
     output.finish()?;
     Ok(Made { made_at, end })
+}
+
+/// Where the objects are: in this directory, or in a bucket. Those that the records name are there also while the settings
+/// say that nobody is served them.
+fn place(settings: &Settings, clock: Clock) -> (Option<LocalLook>, bool) {
+    let has_bucket = settings.cache.bucket.is_some();
+    let folder = settings.files.artifacts.as_ref().filter(|_| !has_bucket);
+    (folder.map(|folder| LocalLook::at(folder, clock)), has_bucket)
+}
+
+impl Records {
+    /// All of them as they are now, unless they are only a part of what is to be there.
+    fn moment(&self, runtime: &Runtime) -> Result<Arc<dyn Snapshot>, BackupError> {
+        let moment: Arc<dyn Snapshot> = match self {
+            Self::Embedded(path) => Sqlite::look(path)?,
+            Self::Etcd(engine) => runtime.block_on(engine.snapshot()).map_err(BackupError::Store)?,
+        };
+        let still = Still::of(Arc::clone(&moment));
+        if runtime.block_on(relocate::is_unfinished(&still)).map_err(BackupError::Store)? {
+            return Err(EtcdError::HalfMoved.into());
+        }
+        if runtime.block_on(import::is_unfinished(&still)).map_err(BackupError::Store)? {
+            return Err(BackupError::HalfTaken);
+        }
+        Ok(moment)
+    }
 }
 
 /// The files that a house needs besides its records, as they are now.
@@ -154,6 +178,8 @@ struct Making<'r> {
     runtime: &'r Runtime,
     records: Records,
     blobs: Option<LocalLook>,
+    /// Whether objects are in a bucket, and are only counted.
+    has_bucket: bool,
     progress: Progress,
     end: End,
 }
@@ -183,13 +209,6 @@ impl Making<'_> {
         Ok((out.map_err(BackupError::Write)?, told))
     }
 
-    fn moment(&self) -> Result<Arc<dyn Snapshot>, BackupError> {
-        match &self.records {
-            Records::Embedded(path) => Ok(Sqlite::look(path)?),
-            Records::Etcd(engine) => self.runtime.block_on(engine.snapshot()).map_err(BackupError::Store),
-        }
-    }
-
     /// Copies the objects, and gives a moment whose records name none that is not among them but those that were missing
     /// at that moment already.
     fn blobs_and_moment<W: Write>(
@@ -211,7 +230,7 @@ impl Making<'_> {
         }
         let mut gone_before: Option<BTreeSet<Sha512>> = None;
         for _ in 0..MOMENTS_MAX {
-            let moment = self.moment()?;
+            let moment = self.records.moment(self.runtime)?;
             let late = self.named_and_not_copied(&moment, &copied)?;
             let mut gone = BTreeSet::new();
             for digest in late {
@@ -241,10 +260,10 @@ impl Making<'_> {
         copied: &HashSet<[u8; 16]>,
     ) -> Result<BTreeSet<Sha512>, BackupError> {
         let still = Still::of(Arc::clone(moment));
-        let is_copied = self.blobs.is_some();
+        let has_bucket = self.has_bucket;
         let (mut late, mut count, mut bytes) = (BTreeSet::new(), 0, 0_u64);
         let each = |digest, size: Option<u64>| {
-            if is_copied && !copied.contains(&short(digest)) {
+            if !has_bucket && !copied.contains(&short(digest)) {
                 late.insert(digest);
             }
             count += 1;
@@ -252,7 +271,7 @@ impl Making<'_> {
         };
         self.runtime.block_on(cache::each_blob_named(&still, each)).map_err(BackupError::Store)?;
         self.end.blobs_named = count;
-        if !is_copied {
+        if has_bucket {
             (self.end.in_bucket, self.end.in_bucket_bytes) = (count, bytes);
         }
         Ok(late)
@@ -341,9 +360,11 @@ fn json(value: &impl serde::Serialize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use archive::read::Reader;
+    use base::Explain as _;
     use store::{Batch, Key, Memory};
 
     use super::*;
+    use crate::settings::of_text;
 
     /// Objects that records name and that are not there are told of, and others without a record are copied.
     #[test]
@@ -372,6 +393,7 @@ mod tests {
             runtime: &runtime,
             records: Records::Etcd(engine),
             blobs: Some(LocalLook::at(directory.path(), Clock::system())),
+            has_bucket: false,
             progress: Progress::new(),
             end: End::default(),
         };
@@ -395,5 +417,40 @@ mod tests {
         let mut blobs = [blob_part(there), blob_part(rotten)];
         blobs.sort();
         assert_eq!(names, ["backup.json", &blobs[0], &blobs[1], "records/00000001.jsonl", "end.json"]);
+    }
+
+    /// Nobody is served them, and they are there.
+    #[test]
+    fn objects_are_looked_for_whoever_is_served() {
+        let directory = tempfile::tempdir().unwrap();
+        let digest = Sha512::of(b"there");
+        let shard = directory.path().join("artifacts").join(&digest.to_string()[..2]);
+        std::fs::create_dir_all(&shard).unwrap();
+        std::fs::write(shard.join(digest.to_string()), b"there").unwrap();
+        let mut settings = of_text("cache.api = false").unwrap();
+        assert!(!settings.cache.api);
+        settings.files.artifacts = Some(directory.path().join("artifacts"));
+        let (blobs, has_bucket) = place(&settings, Clock::system());
+        assert!(blobs.unwrap().open(digest).unwrap().is_some() && !has_bucket);
+    }
+
+    /// A part of an import is no house.
+    #[test]
+    fn what_is_being_imported_is_not_copied() {
+        let engine: Arc<dyn Engine> = Arc::new(Memory::new());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let records = Records::Etcd(Arc::clone(&engine));
+        assert!(records.moment(&runtime).is_ok());
+        for key in ["/house/taking-over", "/house/moving"] {
+            let mut batch = Batch::new();
+            batch.put(Key::new(key).unwrap(), "a file");
+            futures_executor::block_on(engine.commit(batch)).unwrap();
+            let refused = records.moment(&runtime).err().unwrap();
+            assert_eq!(refused.kind(), base::Kind::Conflict, "{refused}");
+            assert_eq!(matches!(refused, BackupError::HalfTaken), key == "/house/taking-over", "{refused}");
+            let mut batch = Batch::new();
+            batch.delete(Key::new(key).unwrap());
+            futures_executor::block_on(engine.commit(batch)).unwrap();
+        }
     }
 }

@@ -428,8 +428,9 @@ impl<'r> Building<'r> {
     fn finish(mut self, made_at: Timestamp, now: Timestamp) -> Result<u64, BackupError> {
         self.put()?;
         let Self { runtime, target, engine, is_etcd, blobs, .. } = self;
-        let jump =
-            runtime.block_on(ca::jump_crl_numbers(&engine, made_at, now)).map_err(BackupError::Commit)?;
+        let entropy = Entropy::system();
+        let jumping = ca::jump_crl_numbers(&engine, made_at, now, &entropy);
+        let jump = runtime.block_on(jumping).map_err(BackupError::Commit)?;
         if let Some(blobs) = blobs {
             runtime.block_on(blobs.close()).map_err(BackupError::WriteBlobs)?;
         }

@@ -18,6 +18,8 @@ use crate::lock::Lock;
 
 /// In a data directory: what is not all there yet.
 pub const UNFINISHED: &str = ".restoring";
+/// What a new file system has in its uppermost directory (mke2fs(8)).
+const OF_THE_VOLUME: &str = "lost+found";
 /// What moves up last: without it, and with others there, nobody starts either.
 const LAST: &str = "provost.db";
 
@@ -101,7 +103,8 @@ impl Drop for Target {
     }
 }
 
-/// Whether there is a directory at `data`, which then has nothing in it but what a dead restore left.
+/// Whether there is a directory at `data`, which then has nothing in it but what a dead restore left, or what every new
+/// volume has.
 pub fn is_there(data: &Path) -> Result<bool, BackupError> {
     let failed = |source| BackupError::File { path: data.to_owned(), doing: "look at", source };
     let entries = match std::fs::read_dir(data) {
@@ -111,9 +114,9 @@ pub fn is_there(data: &Path) -> Result<bool, BackupError> {
     };
     let (mut has_part, mut has_more) = (false, false);
     for entry in entries {
-        let is_part = entry.map_err(failed)?.file_name() == UNFINISHED;
-        has_part |= is_part;
-        has_more |= !is_part;
+        let name = entry.map_err(failed)?.file_name();
+        has_part |= name == UNFINISHED;
+        has_more |= name != UNFINISHED && name != OF_THE_VOLUME;
     }
     match (has_part, has_more) {
         (true, true) => Err(BackupError::HalfRestored { path: data.to_owned() }),
@@ -159,6 +162,17 @@ mod tests {
             assert_eq!(names(data.parent().unwrap()), ["data"], "nothing is left beside it");
             assert!(matches!(Target::begin(&data), Err(BackupError::NotEmpty { .. })));
         }
+    }
+
+    #[test]
+    fn a_volume_is_empty_when_it_is_new() {
+        let data = tempfile::tempdir().unwrap();
+        std::fs::create_dir(data.path().join("lost+found")).unwrap();
+        let target = Target::begin(data.path()).unwrap();
+        std::fs::write(target.at("provost.db"), "db").unwrap();
+        target.finish().unwrap();
+        assert_eq!(names(data.path()), ["lost+found", "provost.db"]);
+        assert!(matches!(Target::begin(data.path()), Err(BackupError::NotEmpty { .. })));
     }
 
     #[test]

@@ -40,6 +40,8 @@ use server::Subnet;
 use server::doors::ClientCertificates;
 
 pub use bucket_settings::of_engine;
+#[cfg(test)]
+pub use check::of_text;
 pub use config::{Config, Said, Surroundings, Value};
 pub use files::{log_of, within};
 pub use flags::with_flags;

@@ -95,7 +95,7 @@ pub async fn restore(
     drop(users);
     // Lists that were published since then may have counted further.
     let now = clock.now();
-    let jumped = jump_crl_numbers(&engine, made_at(&wanted.backup).unwrap_or(now), now).await;
+    let jumped = jump_crl_numbers(&engine, made_at(&wanted.backup).unwrap_or(now), now, entropy).await;
     jumped.map_err(TakeOverError::from)?;
     engine.close().await?;
     made.sync()?;

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use base::{Clock, Entropy, Explain, Kind, report};
+use ca::takeover::{TAKING_OVER, first_issuers};
 use caucase_files::Database;
 use rustix::fs::Mode;
 use rustix::process::umask;
@@ -26,8 +27,6 @@ use crate::output;
 use crate::settings::Settings;
 use crate::start_error::StartError;
 
-/// The record that says that an import is not finished.
-const TAKING_OVER: &str = "/house/taking-over";
 /// Where everything of the authorities is.
 const AUTHORITIES: &str = "/ca/";
 
@@ -197,8 +196,15 @@ async fn begin(engine: &Arc<dyn Engine>, file: &Path) -> Result<(), ImportError>
     let key = Key::new(TAKING_OVER)?;
     let mut batch = Batch::new();
     batch.expect(key.clone(), Expect::Absent).put(key, file.display().to_string());
-    engine.commit(batch).await?;
-    Ok(())
+    // A server that starts here for the first time may have made some since; or it makes them and finds the record.
+    let issuers = first_issuers()?;
+    for issuer in &issuers {
+        batch.expect(issuer.clone(), Expect::Absent);
+    }
+    match engine.commit(batch).await {
+        Err(CommitError::Conflict { key }) if issuers.contains(&key) => Err(ImportError::Occupied { key }),
+        committed => Ok(committed.map(drop)?),
+    }
 }
 
 async fn remove_authorities(engine: &Arc<dyn Engine>) -> Result<(), ImportError> {
@@ -278,6 +284,42 @@ mod tests {
         assert_eq!(keys(&store, "/ca/services/revoked/") as u64, REVOKED);
         let refused = imported(&file, &store).unwrap_err();
         assert!(matches!(refused, ImportError::Occupied { .. }), "{refused}");
+    }
+
+    /// A server that starts for the first time while an import begins: one of both is too late, whoever looked first.
+    #[test]
+    fn whoever_makes_an_authority_meanwhile_is_not_mixed_in() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("db");
+        original(&file);
+        let store = Arc::new(Memory::shared());
+        let rival = store.clone();
+        let [issuer, ..] = &first_issuers().unwrap()[..] else { panic!("there are authorities") };
+        let (mut batch, made) = (Batch::new(), issuer.clone());
+        batch.put(made.clone(), "made meanwhile");
+        store.before_next_commit(async move { drop(rival.commit(batch).await.unwrap()) });
+        let refused = imported(&file, &store).unwrap_err();
+        assert!(matches!(&refused, ImportError::Occupied { key } if *key == made), "{refused}");
+        assert_eq!((keys(&store, "/ca/"), keys(&store, "/house/")), (1, 0));
+    }
+
+    /// What a definite refusal hides may still come, so it is not cleared up as if nothing could.
+    #[test]
+    fn a_lost_answer_behind_a_refusal_is_not_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("db");
+        original(&file);
+        let broken_key = "UPDATE casrevoked SET serial = 'x' WHERE serial = '240'";
+        rusqlite::Connection::open(&file).unwrap().execute_batch(broken_key).unwrap();
+        let store = Arc::new(Memory::shared());
+        let engine: Arc<dyn Engine> = store.clone();
+        block_on(begin(&engine, &file)).unwrap();
+        store.lose_next_answers([true]);
+        let refused = imported(&file, &store).unwrap_err();
+        let is_lost =
+            matches!(refused, ImportError::TakeOver(TakeOverError::Commit(CommitError::Unknown { .. })));
+        assert!(is_lost, "{refused}");
+        assert!(block_on(is_unfinished(&engine)).unwrap());
     }
 
     /// When it is not known whether something was stored, nobody serves before it is done again.

@@ -26,6 +26,7 @@ use identity::Principal;
 use store::{Batch, CommitError, Engine, Event, History, Key, OpenError, SealError, SealingKey};
 
 pub use self::taken::Taken;
+use crate::lock::LockError;
 
 /// How many batches are on their way to the store at a time: those that wait are committed together.
 const ON_THEIR_WAY: usize = 16;
@@ -52,6 +53,9 @@ pub enum TakeOverError {
         /// What both are.
         key: Key,
     },
+    /// Somebody else takes it over already.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// Our store could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -88,6 +92,7 @@ impl Explain for TakeOverError {
             Self::Database(error) => error.kind(),
             Self::Unfit { source, .. } => source.kind(),
             Self::Twice { .. } => Kind::Invalid,
+            Self::Lock(error) => error.kind(),
             Self::Open(error) => error.kind(),
             Self::Seal(error) => error.kind(),
             Self::Commit(error) => error.kind(),
@@ -105,6 +110,10 @@ impl Explain for TakeOverError {
             Self::Twice { .. } => {
                 Some("nothing was changed: delete one of them with caucase, and try again".into())
             }
+            Self::Lock(LockError::Held { .. }) => {
+                Some("wait for it: what it makes is there when it is done".into())
+            }
+            Self::Lock(error) => error.help(),
             Self::Open(error) => error.help(),
             Self::Seal(error) => error.help(),
             Self::Commit(error) => error.help(),
@@ -151,10 +160,14 @@ async fn copy(
     engine: &Arc<dyn Engine>,
     means: &Means<'_>,
 ) -> Result<Taken, TakeOverError> {
-    let mut on_their_way = Committing { engine, path, commits: FuturesUnordered::new() };
+    let mut on_their_way = Committing { engine, path, commits: FuturesUnordered::new(), lost: None };
     let converted = convert(database, path, &mut on_their_way, means).await;
     // Whoever clears up after an error finds all that was on its way.
     let ended = on_their_way.end().await;
+    // Or has to know that some of it may still come, whatever else went wrong.
+    if let Some(lost) = on_their_way.lost {
+        return Err(lost.into());
+    }
     let authorities = converted?;
     ended?;
     let taken = Taken { authorities, others: database.others().to_vec() };
@@ -194,6 +207,8 @@ struct Committing<'a, F> {
     engine: &'a Arc<dyn Engine>,
     path: &'a Path,
     commits: FuturesUnordered<F>,
+    /// The first of which nobody knows whether it was done.
+    lost: Option<CommitError>,
 }
 
 impl<'a> Committing<'a, BoxFuture<'a, Result<store::Revision, CommitError>>> {
@@ -207,7 +222,12 @@ impl<'a> Committing<'a, BoxFuture<'a, Result<store::Revision, CommitError>>> {
             Some(Err(CommitError::Conflict { key })) => {
                 Err(TakeOverError::Twice { path: self.path.to_owned(), key })
             }
-            Some(Err(error)) => Err(error.into()),
+            Some(Err(error)) => {
+                if matches!(error, CommitError::Unknown { .. }) {
+                    self.lost.get_or_insert_with(|| error.clone());
+                }
+                Err(error.into())
+            }
             Some(Ok(_)) | None => Ok(()),
         }
     }

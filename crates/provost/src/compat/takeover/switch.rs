@@ -6,7 +6,8 @@
 //! ```
 //! The last step is the one that counts, and it is one: before it FILE is caucase's and whatever is beside it is made
 //! again by the next start; after it FILE is ours, and the original has its other name, its content untouched. While it
-//! lasts the original is open with a shared lock, so that nobody commits to it.
+//! lasts the original is open with a shared lock, so that nobody commits to it; and with flock(2), which no database is
+//! locked with, so that nobody else takes it over at the same time and fills the same temporary file.
 
 use std::fs::File;
 use std::io;
@@ -19,6 +20,7 @@ use caucase_files::{Database, Nature};
 use store::{Engine, SealingKey, Sqlite};
 
 use super::{Means, TakeOverError, Taken, copy};
+use crate::lock::Lock;
 
 /// What is behind the name of the original.
 const KEPT: &str = ".caucase-0.9.17";
@@ -74,6 +76,9 @@ pub async fn take_over(
     if path.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
         return Err(TakeOverError::Link { path: path.to_owned() });
     }
+    // Before the database, so that it is let go of later: a file that is closed takes all locks of the other kind with it
+    // (fcntl_locking(2)). Whoever comes after another one finds our store below, and is told.
+    let _lock = Lock::take(path)?;
     let mut database = Database::open(path)?;
     let temporary = beside(path, ".", ".taking-over");
     remove_all(&temporary)?;
@@ -269,6 +274,34 @@ mod tests {
         assert_eq!(std::fs::read(switched.original).unwrap(), bytes);
         assert_eq!(names(directory.path()), ["db", "db.caucase-0.9.17", "db.caucase-0.9.17-2", "db.key"]);
         assert_eq!(std::fs::read(beside(&path, "", KEPT)).unwrap(), b"another");
+    }
+
+    /// Two that begin at once fill one temporary file: the second would take it away from the first.
+    #[test]
+    fn a_second_one_is_refused_until_the_first_is_done() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        original(&path);
+        let mut refused = Vec::new();
+        let switched = take_with(&path, |step| {
+            if step != Step::Switched {
+                // Another thread, as nobody waits for another in one that is waited for.
+                let other = std::thread::scope(|scope| scope.spawn(|| take(&path)).join()).unwrap();
+                refused.push((step, other.map(|other| other.original)));
+            }
+        });
+        for (step, refused) in refused {
+            assert!(matches!(refused, Err(TakeOverError::Lock(_))), "{step:?}: {refused:?}");
+        }
+        assert_eq!(switched.unwrap().taken.authorities[1].revoked, REVOKED);
+        assert_eq!(names(directory.path()), ["db", "db.caucase-0.9.17", "db.key"]);
+        // One that saw caucase's database before it was replaced.
+        let late = take(&path).unwrap_err();
+        assert!(matches!(late, TakeOverError::Database(_)), "{late}");
+        assert_eq!(names(directory.path()), ["db", "db.caucase-0.9.17", "db.key"]);
+        let store = Sqlite::open(&path).unwrap();
+        let revoked = Prefix::new("/ca/services/revoked/").unwrap();
+        assert_eq!(block_on(store.list(&revoked, Page::full())).unwrap().entries.len() as u64, REVOKED);
     }
 
     /// Whoever writes to the original while it is read is heard of before it is replaced.
