@@ -208,7 +208,7 @@ impl Audit {
     async fn try_link(&self, stop: &Stop) -> Result<usize, AuditError> {
         let mut head = self.load_head().await?;
         self.look_whether_receded(head.head)?;
-        let position = *lock(&self.position);
+        let position = self.position_in(self.engine.revision().await?);
         let Fresh { events, upto } = self.fresh(&head, position).await?;
         let mut done = 0;
         if !events.is_empty() {
@@ -297,12 +297,24 @@ impl Audit {
         Ok(self.engine.get(key).await?.map(|found| found.version))
     }
 
+    /// The revision up to which everything was seen to be linked, in a store that is at `now`: nothing, where it went
+    /// back, as one does that is put back from a copy under a running house.
+    fn position_in(&self, now: Revision) -> Revision {
+        let mut position = lock(&self.position);
+        if *position > now {
+            *position = Revision(0);
+        }
+        *position
+    }
+
     /// Whoever writes the store's last links anew while it is used is found out.
     fn look_whether_receded(&self, head: Head) -> Result<(), AuditError> {
         let seen = *lock(&self.seen);
         if head.number < seen.number || (head.number == seen.number && head != seen) {
             tracing::error!(%seen, %head, "the links of the history are fewer or others than they were");
             *lock(&self.seen) = head;
+            // What comes now may have revisions that were seen before.
+            *lock(&self.position) = Revision(0);
             return Err(AuditError::Receded { seen });
         }
         Ok(())

@@ -291,6 +291,24 @@ fn who_dies_while_trimming_is_gone_on_for() {
     }
 }
 
+/// The store was put back from a copy: its revisions come a second time.
+#[test]
+fn nothing_is_skipped_in_a_store_that_went_back() {
+    let world = World::new();
+    world.happen(3, 0);
+    assert_eq!(world.link(), 3);
+    let linked = world.head();
+    *lock(&world.audit.position) = Revision(10_000);
+    world.happen(2, 0);
+    assert_eq!(world.link(), 2, "it was further than the store is");
+    world.happen(4, 0);
+    *lock(&world.audit.position) = block_on(world.store.revision()).unwrap();
+    *lock(&world.audit.seen) = Head { number: linked.number + 5, ..linked };
+    assert!(matches!(block_on(world.audit.link(&Stop::new())), Err(AuditError::Receded { .. })));
+    assert_eq!(world.link(), 4, "it is as far as before, with fewer links");
+    assert_eq!(world.verify(None).unwrap().not_linked, 0);
+}
+
 #[test]
 fn of_two_that_link_at_once_one_does_it() {
     let world = World::new();

@@ -297,7 +297,9 @@ mod tests {
         let [issuer, ..] = &first_issuers().unwrap()[..] else { panic!("there are authorities") };
         let (mut batch, made) = (Batch::new(), issuer.clone());
         batch.put(made.clone(), "made meanwhile");
-        store.before_next_commit(async move { drop(rival.commit(batch).await.unwrap()) });
+        store.before_next_commit(async move {
+            rival.commit(batch).await.unwrap();
+        });
         let refused = imported(&file, &store).unwrap_err();
         assert!(matches!(&refused, ImportError::Occupied { key } if *key == made), "{refused}");
         assert_eq!((keys(&store, "/ca/"), keys(&store, "/house/")), (1, 0));
