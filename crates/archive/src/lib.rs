@@ -6,7 +6,7 @@
 //! ```
 //! - [`tar`]: each part's header is the only one that its name and length can have, so that there is nothing in it to
 //!   misread: no links, no owners, no other kinds.
-//! - [`write`], [`read`]: the last part holds the SHA-512 of all that is before it. Whoever has not come to that has
+//! - [`mod@write`], [`read`]: the last part holds the SHA-512 of all that is before it. Whoever has not come to that has
 //!   read nothing yet.
 //! - [`record`]: records under keys, a line each.
 //! - [`age`]: the format of the program `age`, so that a file can be opened without this program.

@@ -193,7 +193,7 @@ fn who_reads_a_backup_has_a_row_in_it() {
     let key = world.certificate(alice).unwrap().public_key().clone();
     let engine: std::sync::Arc<dyn store::Engine> = world.store.clone();
     let readers = || block_on(ca::takeover::keys_of_users(&engine, world.now())).unwrap();
-    assert_eq!(readers(), [key.clone()]);
+    assert_eq!(readers(), std::slice::from_ref(&key));
     block_on(world.authority.published()).unwrap();
     world.clock.advance(Span::days(95));
     block_on(world.authority.published()).unwrap();
