@@ -10,6 +10,7 @@
 //! older layout (`…crl`) is read as the number and the date that it has (caucase contract, section 8).
 
 mod error;
+mod hold;
 mod write;
 
 use std::collections::VecDeque;
@@ -24,6 +25,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use x509::Crl;
 
 pub use self::error::DatabaseError;
+pub use self::hold::Hold;
 pub use self::write::Writer;
 use crate::schema::Kind;
 use crate::{CertificateRow, Count, IssuerRow, Prefix, RevokedRow, Row};
@@ -161,14 +163,6 @@ impl Database {
             }
         }
         Ok(Vec::new())
-    }
-
-    /// That nobody has begun to write since it was opened.
-    ///
-    /// # Errors
-    /// [`DatabaseError::Journal`].
-    pub fn is_left_alone(&self) -> Result<(), DatabaseError> {
-        has_no_journal(&self.path)
     }
 
     /// Some rows behind `after`, and the last one's number unless the table is at its end.

@@ -25,6 +25,6 @@ mod row;
 mod schema;
 
 #[cfg(feature = "database")]
-pub use database::{Database, DatabaseError, Nature, Writer, nature};
+pub use database::{Database, DatabaseError, Hold, Nature, Writer, nature};
 
 pub use row::{CertificateRow, Count, IssuerRow, Prefix, RevokedRow, Row};

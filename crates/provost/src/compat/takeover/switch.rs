@@ -6,7 +6,7 @@
 //! ```
 //! The last step is the one that counts, and it is one: before it FILE is caucase's and whatever is beside it is made
 //! again by the next start; after it FILE is ours, and the original has its other name, its content untouched. While it
-//! lasts the original is open with a shared lock, so that nobody commits to it; and with flock(2), which no database is
+//! lasts the original is locked, so that nobody writes to it; and with flock(2), which no database is
 //! locked with, so that nobody else takes it over at the same time and fills the same temporary file.
 
 use std::fs::File;
@@ -16,11 +16,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base::{Clock, Entropy};
-use caucase_files::{Database, Nature};
+use caucase_files::{Database, Hold, Nature};
 use store::{Engine, SealingKey, Sqlite};
 
 use super::{Means, TakeOverError, Taken, copy};
-use crate::lock::Lock;
+use crate::lock::{Lock, LockError};
 
 /// What is behind the name of the original.
 const KEPT: &str = ".caucase-0.9.17";
@@ -80,6 +80,10 @@ pub async fn take_over(
     // (fcntl_locking(2)). Whoever comes after another one finds our store below, and is told.
     let _lock = Lock::take(path)?;
     let mut database = Database::open(path)?;
+    let hold = Hold::take(path)?;
+    if let Some(pid) = opened_by(path) {
+        return Err(LockError::Held { what: path.to_owned(), pid: Some(pid) }.into());
+    }
     let temporary = beside(path, ".", ".taking-over");
     remove_all(&temporary)?;
     let had_key = key.symlink_metadata().is_ok();
@@ -89,8 +93,8 @@ pub async fn take_over(
     let filled = fill(&mut database, path, &temporary, &means, &mut at).await;
     let switched = filled.and_then(|taken| {
         at(Step::Closed);
-        // Whoever began to write while we read cannot have committed; but a journal would be taken for ours.
-        database.is_left_alone()?;
+        // What anybody left would be taken for ours.
+        hold.remove_dead_journal()?;
         let original = keep(path)?;
         at(Step::Kept);
         if let Err(source) = std::fs::rename(&temporary, path) {
@@ -161,6 +165,21 @@ fn keep(path: &Path) -> Result<PathBuf, TakeOverError> {
         return Ok(kept);
     }
     Err(failed(io::ErrorKind::AlreadyExists.into()))
+}
+
+/// Another process that has the file at `path` open, as far as this one may look: caucase that runs would go on with the
+/// original, or make its tables in our store.
+fn opened_by(path: &Path) -> Option<u32> {
+    let place = |found: std::fs::Metadata| (found.dev(), found.ino());
+    let own = std::fs::metadata(path).map(place).ok()?;
+    let processes = std::fs::read_dir("/proc").ok()?.flatten();
+    let pids = processes.filter_map(|process| process.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| *pid != std::process::id()).find(|pid| {
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd"));
+        open.is_ok_and(|open| {
+            open.flatten().any(|one| std::fs::metadata(one.path()).map(place).is_ok_and(|found| found == own))
+        })
+    })
 }
 
 /// What is beside `path`, its name with something around it.
@@ -317,5 +336,24 @@ mod tests {
         });
         assert!(refused.unwrap_err().to_string().contains("caucase is writing to it"));
         assert_eq!(names(directory.path()), ["db", "db-journal"]);
+    }
+
+    /// Whoever has the original open would go on with it, or write into ours.
+    #[test]
+    fn a_program_that_runs_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        original(&path);
+        let mut runs = std::process::Command::new("sleep");
+        let mut runs = runs.arg("60").stdin(File::open(&path).unwrap()).spawn().unwrap();
+        let refused = take(&path).unwrap_err();
+        runs.kill().unwrap();
+        runs.wait().unwrap();
+        assert!(refused.to_string().contains(&format!("(pid {})", runs.id())), "{refused}");
+        assert_eq!(names(directory.path()), ["db"]);
+        // What it left of a journal that counts for nothing goes with it.
+        std::fs::write(beside(&path, "", "-journal"), [0; 512]).unwrap();
+        take(&path).unwrap();
+        assert_eq!(names(directory.path()), ["db", "db.caucase-0.9.17", "db.key"]);
     }
 }
