@@ -152,6 +152,13 @@ fn whatever_is_done_to_the_store_is_found() {
         let said = world.tampered(None, |world| world.put(key, std::str::from_utf8(&bytes).unwrap()));
         assert_ne!(said, "", "{key} at {at}");
     }
+    // Without its head nothing would be linked any more, and what comes could be anything.
+    let (head, _) = world.list("/audit/head").remove(0);
+    let said = world.tampered(None, |world| {
+        world.delete(&head);
+        world.happen(2, 0);
+    });
+    assert!(said.contains("link 6 is the last one, and 0 is said to be"), "{said}");
     let said = world.tampered(None, |world| world.delete(&events[7].0));
     assert!(said.contains("was removed"), "{said}");
     let said = world.tampered(None, |world| {

@@ -124,6 +124,11 @@ impl Audit {
         {
             return Err(Broken::Head { last: summary.head.number, said: loaded.head.number }.into());
         }
+        // Without a head beside links nothing is linked any more; but the first link may have come meanwhile.
+        let is_lost = loaded.version.is_none() && summary.head != Head::NONE;
+        if is_lost && self.load_head().await?.version.is_none() {
+            return Err(Broken::Head { last: summary.head.number, said: 0 }.into());
+        }
         let upto = loaded.is_native.then_some(loaded.upto);
         let not_linked = self.unlinked(&linked, upto, summary.at_milliseconds).await?;
         Ok(Checked { summary, not_linked, key: fingerprint })
