@@ -104,9 +104,12 @@ fn what_is_offered_is_had_and_what_is_withdrawn_is_not() {
 
     let one = fingerprint(at, "one");
     let told = run(&house, &format!("explain {one}"));
-    for words in
-        ["subject      one\n", " for corp\n", "  corp to all its requirers\n", "to be had by:\n  web\n"]
-    {
+    for words in [
+        "subject      one\n",
+        " for corp because new-site\n",
+        "  corp to all its requirers\n",
+        "to be had by:\n  web\n",
+    ] {
         assert!(told.ok().contains(words), "{words}: {}", told.stdout);
     }
     let mine = shown(&house, "explain --file mine.pem");
