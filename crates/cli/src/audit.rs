@@ -23,8 +23,8 @@ use clap::{ArgMatches, FromArgMatches as _, Subcommand};
 use self::error::AuditCommandError;
 use crate::error::CommandError;
 use crate::output;
+use crate::running::{self, until_signal};
 use crate::session::{Options, Session};
-use crate::signals::{self, Signals};
 
 pub use self::verify::{Told, tell_summary};
 
@@ -81,21 +81,10 @@ pub fn run(matches: &ArgMatches, data: Option<PathBuf>, clock: &Clock) -> ExitCo
             return ExitCode::from(2);
         }
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(source) => return failed(&CommandError::Runtime(source).into()),
-    };
     let mut session = Session::new(options, data);
+    let unable = |source| CommandError::Runtime(source).into();
     // A file that is being written is dropped with the command.
-    let ended = runtime.block_on(async {
-        let mut signals = Signals::catch().map_err(CommandError::Runtime)?;
-        tokio::select! {
-            ended = command.run(&mut session, clock) => ended.map(|()| ExitCode::SUCCESS),
-            signal = signals.next() => Ok(ExitCode::from(signals::exit_code(signal.as_raw_value()))),
-        }
-    });
-    // Not for ever: something may still be reading standard input.
-    runtime.shutdown_background();
+    let ended = running::block_on(unable, until_signal(unable, command.run(&mut session, clock)));
     ended.unwrap_or_else(|error| failed(&error))
 }
 

@@ -178,6 +178,11 @@ impl<'a> Taking<'a> {
         if key.public() != certificate.public_key() {
             return Err(at.refuse("its key is not the certificate's".into()));
         }
+        // One of another authority's was imported into it, and is that one's to answer for.
+        let is_own = certificate.subject() == certificate.issuer();
+        if is_own && certificate.verify_signature(certificate.public_key()).is_err() {
+            return Err(at.refuse("its certificate's signature is not its key's".into()));
+        }
         // Imported twice, it is one nevertheless.
         if taken.issuers.iter().any(|held| held.fingerprint() == certificate.fingerprint()) {
             return Ok(Records::new());

@@ -201,6 +201,12 @@ fn what_would_make_it_lie_is_refused() {
         "its key: there is no PEM block",
     );
     check(&|row| of_issuer(row, &|row| row.certificate.truncate(100)), "its certificate: ");
+    let spoilt = |row: &mut caucase_files::IssuerRow| {
+        let mut der = x509::Certificate::from_pem(&row.certificate).unwrap().der().to_vec();
+        *der.last_mut().unwrap() ^= 1;
+        row.certificate = x509::pem::write("CERTIFICATE", &der).into_bytes();
+    };
+    check(&|row| of_issuer(row, &spoilt), "its certificate's signature is not its key's");
     check(&|row| of_issued(row, &|row| row.certificate = Some(b"x".to_vec())), "cascrt, request ");
     check(&|row| of_issued(row, &|row| row.key_id = "00".repeat(20)), "its key_id is ");
     check(&|row| of_issued(row, &|row| row.drop_at = None), "nothing says when it may be dropped");
