@@ -10,10 +10,12 @@ mod passing;
 mod places;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod via;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::{Clock, Entropy, Explain, Kind, Sha512, Span};
 use bytes::Bytes;
@@ -25,6 +27,7 @@ use store::blobs;
 
 use self::artifacts::Artifacts;
 use self::entries::Lists;
+use self::trouble::{Name, Trouble};
 use crate::tasks::{Stop, Tasks};
 
 pub use self::artifacts::{Coming, Relayed};
@@ -71,6 +74,12 @@ pub struct Incoming {
 /// Upstream did not give what it was asked for, though it may have it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum NotFetched {
+    /// There is no connection to it.
+    #[error("the upstream cache cannot be reached: {reason}")]
+    Unreachable {
+        /// In the words of whoever asked.
+        reason: String,
+    },
     /// It was asked, and this is what went wrong.
     #[error("the upstream cache failed: {reason}")]
     Failed {
@@ -207,6 +216,7 @@ pub struct Relay {
     name: String,
     artifacts: Artifacts,
     lists: Lists,
+    trouble: Trouble,
 }
 
 impl Relay {
@@ -219,12 +229,40 @@ impl Relay {
     ) -> Self {
         let (artifacts, lists) = (Artifacts::default(), Lists::default());
         let name = Via::name(entropy.number());
-        Self { cache, upstream, fresh, clock, tasks, stop, name, artifacts, lists }
+        let trouble = Trouble::default();
+        Self { cache, upstream, fresh, clock, tasks, stop, name, artifacts, lists, trouble }
     }
 
     /// Whether a key has been asked for at upstream so recently that what is here counts.
     #[must_use]
     pub fn is_fresh(&self, key: &EntryKey) -> bool {
         self.lists.is_fresh(key, self.clock.now())
+    }
+
+    /// Asks upstream for `name`, unless that made trouble a moment ago.
+    async fn questioned<T>(
+        &self,
+        name: Name,
+        within: Duration,
+        question: impl Future<Output = Result<T, NotFetched>>,
+    ) -> Result<T, NotFetched> {
+        if self.trouble.is_left_alone(&name, self.clock.now()) {
+            return Err(NotFetched::LeftAlone);
+        }
+        let late = |_| NotFetched::Silent { seconds: within.as_secs() };
+        let answer = tokio::time::timeout(within, question).await.map_err(late).flatten();
+        match &answer {
+            Ok(_) => self.trouble.answered(&name),
+            Err(error) => {
+                let reason = base::report(error);
+                // Of the first trouble; since then anybody may ask for anything, and as often.
+                if self.trouble.failed(name.clone(), error, self.clock.now()) {
+                    tracing::warn!(%name, error = %reason, "upstream did not give what it was asked for");
+                } else {
+                    tracing::debug!(%name, error = %reason, "upstream did not give what it was asked for");
+                }
+            }
+        }
+        answer
     }
 }

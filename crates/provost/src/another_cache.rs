@@ -110,5 +110,10 @@ fn found<T>(asked: Result<T, CacheError>) -> Result<Option<T>, NotFetched> {
 }
 
 fn failed(error: &CacheError) -> NotFetched {
-    NotFetched::Failed { reason: base::report(error) }
+    let reason = base::report(error);
+    match error {
+        CacheError::Unreachable { .. } => NotFetched::Unreachable { reason },
+        // How long it is silent is for whoever waits to say; of this connection no more comes.
+        _ => NotFetched::Failed { reason },
+    }
 }

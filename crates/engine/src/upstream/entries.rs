@@ -4,18 +4,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use base::{Span, Timestamp};
+use base::Timestamp;
 use cache::EntryKey;
 use identity::Permit;
 
-use super::{Asker, NotFetched, Relay, RelayError};
+use super::{Asker, Name, Relay, RelayError};
 
 /// How many keys are remembered to be fresh.
 const FRESH_MAX: usize = 50_000;
 /// How long upstream may take to tell the entries of a key: somebody waits.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// How long upstream is left alone when it had trouble: what is here is given at once then.
-const LEFT_ALONE: Span = Span::seconds(10);
 
 /// What upstream was asked for lately.
 #[derive(Default)]
@@ -23,8 +21,6 @@ pub(super) struct Lists {
     fresh: Mutex<HashMap<EntryKey, Timestamp>>,
     /// Who asks for the entries of the same key waits for the one who does already.
     asking: Mutex<HashMap<EntryKey, Arc<tokio::sync::Mutex<()>>>>,
-    /// When upstream is asked again, after it had trouble.
-    left_alone: Mutex<Option<Timestamp>>,
 }
 
 impl Lists {
@@ -49,28 +45,9 @@ impl Lists {
         asking.retain(|_, turn| Arc::strong_count(turn) > 1);
         asking.entry(key.clone()).or_default().clone()
     }
-
-    fn is_left_alone(&self, now: Timestamp) -> bool {
-        let until = *self.left_alone.lock().unwrap_or_else(PoisonError::into_inner);
-        until.is_some_and(|until| until > now)
-    }
-
-    fn leave_alone(&self, until: Option<Timestamp>) {
-        *self.left_alone.lock().unwrap_or_else(PoisonError::into_inner) = until;
-    }
 }
 
 impl Relay {
-    /// Whether upstream had trouble a moment ago.
-    pub(super) fn is_left_alone(&self) -> bool {
-        self.lists.is_left_alone(self.clock.now())
-    }
-
-    /// Upstream has trouble: what is here is given at once for a while.
-    pub(super) fn leave_alone(&self) {
-        self.lists.leave_alone(Some(self.clock.now() + LEFT_ALONE));
-    }
-
     /// Adds what upstream says under `key` to what is said here, unless that was done lately.
     ///
     /// # Errors
@@ -98,18 +75,9 @@ impl Relay {
     /// [`RelayError`].
     pub async fn ask(&self, key: &EntryKey, asker: &Asker) -> Result<bool, RelayError> {
         let Some(via) = asker.via.through(&self.name) else { return Ok(true) };
-        if self.is_left_alone() {
-            return Err(NotFetched::LeftAlone.into());
-        }
-        let asked = tokio::time::timeout(DEADLINE, self.upstream.entries(key.as_str(), via)).await;
-        let late = |_| NotFetched::Silent { seconds: DEADLINE.as_secs() };
-        let found = asked.map_err(late).flatten();
+        let asked = self.upstream.entries(key.as_str(), via);
+        let found = self.questioned(Name::Entries(key.clone()), DEADLINE, asked).await?;
         let now = self.clock.now();
-        let found = found.inspect_err(|error| {
-            tracing::warn!(%key, error = %base::report(error), "entries could not be fetched from upstream");
-            self.leave_alone();
-        })?;
-        self.lists.leave_alone(None);
         let fresh = if found.is_some() { self.fresh.entries } else { self.fresh.absent };
         let says = found.is_some();
         let found = found.unwrap_or_default();

@@ -8,10 +8,10 @@ use futures_util::StreamExt as _;
 use identity::Permit;
 use store::blobs::SoFar;
 use tokio::sync::watch;
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::{Instant, interval};
 
 use super::course::{Course, Seen};
-use super::{Asker, NotFetched, Relay, RelayError, Via};
+use super::{Asker, Name, Relay, RelayError, Via};
 
 /// How long upstream may take to begin: clients that wait give up after a minute of silence, those among them that only
 /// look whether they are to upload.
@@ -85,11 +85,10 @@ impl Relay {
                     tracing::info!(%digest, "an artifact is not fetched to its end, as nobody reads it any more");
                     State::Failed(Arc::new(error))
                 }
-                // Of the trouble it was told when it began, and what cannot be kept is passed on: since then anybody may
-                // ask for anything, and as often.
+                // That it does not begin was told where it was asked, and what cannot be kept is passed on.
                 Err(error)
                     if error.is_no_room()
-                        || matches!(error, RelayError::Upstream(NotFetched::LeftAlone)) =>
+                        || (error.is_upstreams() && matches!(*sender.borrow(), State::Asked)) =>
                 {
                     tracing::debug!(%digest, error = %base::report(&error), "an artifact is not fetched");
                     State::Failed(Arc::new(error))
@@ -113,15 +112,12 @@ impl Relay {
         via: Via,
         state: &watch::Sender<State>,
     ) -> Result<bool, RelayError> {
-        if self.is_left_alone() {
-            return Err(NotFetched::LeftAlone.into());
-        }
-        let late = |_| NotFetched::Silent { seconds: ANSWERED_IN.as_secs() };
+        let question = self.upstream.artifact(digest, via);
         let asked = tokio::select! {
-            asked = timeout(ANSWERED_IN, self.upstream.artifact(digest, via)) => asked.map_err(late).flatten(),
+            asked = self.questioned(Name::Artifact(digest), ANSWERED_IN, question) => asked,
             () = self.stop.asked() => return Err(RelayError::Stopping),
         };
-        let Some(mut incoming) = asked.inspect_err(|_| self.leave_alone())? else { return Ok(false) };
+        let Some(mut incoming) = asked? else { return Ok(false) };
         let mut upload = self.cache.upload(Permit::house(), incoming.bytes).await?;
         let (bytes, so_far) = (incoming.bytes, upload.so_far());
         let mut received = 0;

@@ -5,10 +5,9 @@ use std::time::Duration;
 use base::Sha512;
 use cache::ReadArtifacts;
 use identity::Permit;
-use tokio::time::timeout;
 
 use super::fetch::State;
-use super::{Asker, Looked, NotFetched, Relay, RelayError};
+use super::{Asker, Looked, Name, Relay, RelayError};
 
 /// How long upstream may take to say so.
 const ANSWERED_IN: Duration = Duration::from_secs(10);
@@ -36,16 +35,9 @@ impl Relay {
         if self.artifacts.is_absent(digest, now) {
             return Ok(None);
         }
-        if self.is_left_alone() {
-            return Err(NotFetched::LeftAlone.into());
-        }
         let _place = self.artifacts.questions.take(asker.from).ok_or(RelayError::Busy)?;
-        let late = |_| NotFetched::Silent { seconds: ANSWERED_IN.as_secs() };
-        let asked = timeout(ANSWERED_IN, self.upstream.look(digest, via)).await.map_err(late).flatten();
-        let found = asked.inspect_err(|error| {
-            tracing::warn!(%digest, error = %base::report(error), "upstream could not be asked for an artifact");
-            self.leave_alone();
-        })?;
+        let asked = self.upstream.look(digest, via);
+        let found = self.questioned(Name::Artifact(digest), ANSWERED_IN, asked).await?;
         if found.is_none() {
             self.artifacts.remember_absent(digest, now + self.fresh.absent, now);
         }

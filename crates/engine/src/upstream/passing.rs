@@ -6,10 +6,9 @@ use std::time::Duration;
 use base::Sha512;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
-use tokio::time::timeout;
 
 use super::places::Place;
-use super::{Asker, Incoming, NotFetched, Relay, RelayError, Via};
+use super::{Asker, Incoming, Name, NotFetched, Relay, RelayError, Via};
 
 /// How long upstream may take to begin.
 const ANSWERED_IN: Duration = Duration::from_secs(10);
@@ -30,9 +29,8 @@ impl Relay {
         via: Via,
     ) -> Result<Option<Passing>, RelayError> {
         let place = self.artifacts.places.take(asker.from).ok_or(RelayError::Busy)?;
-        let late = |_| NotFetched::Silent { seconds: ANSWERED_IN.as_secs() };
-        let asked = timeout(ANSWERED_IN, self.upstream.artifact(digest, via)).await.map_err(late).flatten();
-        let found = asked.inspect_err(|_| self.leave_alone())?;
+        let asked = self.upstream.artifact(digest, via);
+        let found = self.questioned(Name::Artifact(digest), ANSWERED_IN, asked).await?;
         Ok(found.and_then(|Incoming { bytes, pieces }| Some(Passing { bytes: bytes?, pieces, place })))
     }
 }

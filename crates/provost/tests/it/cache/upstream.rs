@@ -75,6 +75,59 @@ fn what_is_not_here_comes_from_there_and_stays() {
     assert!(!ran.stderr.contains("panicked") && !ran.stderr.contains("ERROR"), "{}", ran.stderr);
 }
 
+/// One key, or one artifact, that upstream chokes on keeps nobody from the others.
+#[test]
+fn what_upstream_chokes_on_is_trouble_of_its_own() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let good = Sha512::of(b"good");
+    std::thread::spawn(move || {
+        // Those with which it is silent stay open.
+        let mut held = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                if stream.read(&mut byte).unwrap_or(0) == 0 {
+                    break;
+                }
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8(head).unwrap();
+            let path = head.split(' ').nth(1).unwrap_or_default();
+            let (status, body) = match path {
+                "/d/malformed" => ("200 OK", "<ht"),
+                "/d/refused" => ("400 Bad Request", "no"),
+                "/d/absent" => ("404 Not Found", ""),
+                "/d/good" => ("200 OK", "[]"),
+                _ if path.ends_with(&good.to_string()) => ("200 OK", "good"),
+                _ => {
+                    held.push(stream);
+                    continue;
+                }
+            };
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    let there = format!("http://127.0.0.1:{port}");
+    let near = behind(&format!("{there}/c"), &format!("{there}/d"));
+    let status = |path: &str| get(near.http_url(path)).0;
+    for key in ["malformed", "refused", "malformed"] {
+        assert_eq!(status(&format!("/shadir/{key}")), 502, "{key}");
+        assert_eq!(status("/shadir/absent"), 404, "after {key}");
+    }
+    let silent = near.http_url(&format!("/shacache/{}", Sha512::of(b"silent")));
+    // Whatever comes of it, or of hanging up, later.
+    std::thread::spawn(move || anybody().get(silent).send().map(drop));
+    assert_eq!(get(near.http_url(&format!("/shacache/{good}"))), (200, b"good".to_vec()));
+    ended_without_a_fault(near);
+}
+
 /// `POST /shacache/update` with and without a cache behind.
 #[test]
 fn entries_are_looked_at_again_when_somebody_asks_for_that() {
