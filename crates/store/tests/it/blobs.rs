@@ -228,6 +228,22 @@ fn an_object_that_rotted_is_healed_by_the_next_upload() {
     assert!(keep(&blobs, &bytes).unwrap().was_there, "one that is whole stays");
 }
 
+/// What another program wrote over is not taken for what was kept, however lately that was.
+#[test]
+fn an_object_that_somebody_wrote_over_is_healed_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let blobs = Local::open(directory.path(), clock()).unwrap();
+    let bytes = sample(1, 1000);
+    let digest = keep(&blobs, &bytes).unwrap().digest;
+    let mut others = bytes.to_vec();
+    others[500] ^= 1;
+    std::fs::write(path(directory.path(), digest), others).unwrap();
+    assert!(!keep(&blobs, &bytes).unwrap().was_there);
+    assert_eq!(read(&blobs, digest).unwrap().unwrap(), bytes);
+    assert_eq!(files(&directory.path().join("rotten")), [digest.to_string()]);
+    assert!(keep(&blobs, &bytes).unwrap().was_there);
+}
+
 /// Whoever has a thousand objects open and reads slowly has a thousand pieces in memory, and no more.
 #[test]
 fn no_piece_is_read_before_it_is_asked_for() {

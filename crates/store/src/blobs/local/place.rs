@@ -130,7 +130,7 @@ impl Place {
     }
 
     /// Whether the object is there already, durable and whole; it counts as kept now then. As whole counts what has the
-    /// right size and was kept or read through within a day.
+    /// right size and was kept or read through within a day, and not written to by somebody else since.
     pub(super) fn again(&self, digest: Sha512, size: u64) -> Result<bool, Error> {
         self.read_through(digest)?;
         let shard = self.shard(digest);
@@ -151,7 +151,9 @@ impl Place {
     fn read_through(&self, digest: Sha512) -> Result<(), Error> {
         let path = self.path(digest);
         let Some(about) = look(&path)? else { return Ok(()) };
-        if self.clock.now() - kept_at(&about) < TRUSTED_FOR {
+        // We date what we keep in whole seconds: whoever else writes to it leaves another date.
+        let is_as_dated = about.mtime_nsec() == 0;
+        if is_as_dated && self.clock.now() - kept_at(&about) < TRUSTED_FOR {
             return Ok(());
         }
         match hash(&path) {
@@ -217,7 +219,7 @@ impl Place {
             );
             return Ok(false);
         }
-        if about.mtime() != self.clock.now().as_unix() {
+        if (about.mtime(), about.mtime_nsec()) != (self.clock.now().as_unix(), 0) {
             let dated = File::open(path).and_then(|file| file.set_modified(self.now()));
             dated.map_err(failed("dating a file"))?;
         }
