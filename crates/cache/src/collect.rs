@@ -11,6 +11,7 @@
 
 mod artifacts;
 mod entries;
+mod in_force;
 mod spared;
 
 use base::{Sha512, Span, Timestamp};
@@ -22,6 +23,7 @@ use crate::retention::{Keep, Retention};
 use crate::service::{Cache, Maintain};
 
 pub use self::entries::EntryFacts;
+pub use self::in_force::InForce;
 
 /// How many of the things removed are told one by one.
 const TOLD_MAX: usize = 1000;

@@ -36,7 +36,7 @@ mod withdrawn;
 pub use append::Added;
 pub use artifact::Artifact;
 pub use blobs_named::each_blob_named;
-pub use collect::{Collected, EntryFacts, How, Removed, Rules};
+pub use collect::{Collected, EntryFacts, How, InForce, Removed, Rules};
 pub use error::{MaintainError, OpenError, PutEntryError, ReadError, ResumeError, UploadError};
 pub use find::{AfterEntry, Found, FoundArtifact, FoundEntry, FoundKey, PAGE_MAX};
 pub use key::{BadKey, EntryKey};

@@ -10,6 +10,7 @@
 //! /cache/used/<128 digits>                         when an artifact was last read, within an hour
 //! /cache/pin/key/<key>, /cache/pin/artifact/<128 digits>   that it stays, whatever the rules say
 //! /cache/scrub/round                               how far the blobs were looked through
+//! /cache/rules/rules                               by which rules things go
 //! /cache/writer/<id of the account>                how much somebody has put there
 //! /cache/history/…                                 what happened, as in the history of the house
 //! ```
@@ -186,6 +187,24 @@ impl Record for ScrubRecord {
     const VERSION: u32 = 1;
 }
 
+/// By which rules things go.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RulesRecord {
+    /// Those that are followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) followed: Option<String>,
+    /// Those that are to be followed, and wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<String>,
+    /// Since when those wait: seconds since 1970-01-01T00:00:00Z.
+    #[serde(default)]
+    pub(crate) since: i64,
+}
+
+impl Record for RulesRecord {
+    const VERSION: u32 = 1;
+}
+
 /// That something is so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MarkRecord {}
@@ -268,6 +287,10 @@ mod tests {
             r#"{"v":1,"is":{"after":null,"since":0,"ended":null,"bytes":0,"damaged":0,"unreadable":["9b71"],"unreadable_before":["cf83"]}}"#,
         );
         check(&WriterRecord { bytes: 7 }, r#"{"v":1,"is":{"bytes":7}}"#);
+        check(
+            &RulesRecord { followed: None, next: Some("keep".into()), since: 7 },
+            r#"{"v":1,"is":{"next":"keep","since":7}}"#,
+        );
         check(&MarkRecord {}, r#"{"v":1,"is":{}}"#);
     }
 }

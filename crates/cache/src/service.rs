@@ -12,8 +12,8 @@ use store::{CommitError, Engine, History, Table};
 
 use crate::fetched::Fetched;
 use crate::record::{
-    ArtifactRecord, EntryRecord, KeyRecord, MarkRecord, NamedRecord, PinRecord, SameRecord, ScrubRecord,
-    UsedRecord, WriterRecord,
+    ArtifactRecord, EntryRecord, KeyRecord, MarkRecord, NamedRecord, PinRecord, RulesRecord, SameRecord,
+    ScrubRecord, UsedRecord, WriterRecord,
 };
 use crate::refused::Refused;
 use crate::resumable::OpenUploads;
@@ -153,6 +153,7 @@ pub(crate) struct Tables {
     pub(crate) used: Table<UsedRecord>,
     pub(crate) pin: Table<PinRecord>,
     pub(crate) scrub: Table<ScrubRecord>,
+    pub(crate) rules: Table<RulesRecord>,
     pub(crate) writer: Table<WriterRecord>,
 }
 
@@ -168,6 +169,7 @@ impl Tables {
             used: Table::new(Arc::clone(engine), "/cache/used/")?,
             pin: Table::new(Arc::clone(engine), "/cache/pin/")?,
             scrub: Table::new(Arc::clone(engine), "/cache/scrub/")?,
+            rules: Table::new(Arc::clone(engine), "/cache/rules/")?,
             writer: Table::new(Arc::clone(engine), "/cache/writer/")?,
         })
     }

@@ -30,6 +30,9 @@ pub enum RetentionError {
     /// An age is not one.
     #[error("`{0}` is not an age of at most a century")]
     Age(String),
+    /// Nothing stands behind `where`.
+    #[error("a rule says what is looked for behind `where`: `{0}`")]
+    NoCriteria(String),
     /// What stands behind `where` was not understood.
     #[error(transparent)]
     Criterion(#[from] FilterError),
@@ -42,6 +45,7 @@ impl Explain for RetentionError {
 
     fn help(&self) -> Option<String> {
         match self {
+            Self::NoCriteria(_) => Some("write it as in `keep all for * where os==\"debian\"`".into()),
             Self::NoKeep(_) | Self::NoKeys(_) => Some("write it as in `keep newest 3 for pypi:*`".into()),
             Self::Reason(_) => Some(
                 "there are `all`, `newest 3`, `newest 3 overall`, `younger 30d` and `used 90d`, with `or` between them; \
@@ -87,6 +91,9 @@ fn rule(text: &str) -> Result<Rule, RetentionError> {
         None => (rest, None),
     };
     let keys = keys.trim();
+    if keys.ends_with(" where") {
+        return Err(RetentionError::NoCriteria(text.to_owned()));
+    }
     if keys.is_empty() {
         return Err(RetentionError::NoKeys(text.to_owned()));
     }
@@ -172,6 +179,9 @@ mod tests {
             assert!(error.help().is_some() || matches!(error, RetentionError::Count(_)));
         }
         assert!(matches!(Retention::parse(["keep all for * where a"]), Err(RetentionError::Criterion(_))));
+        for rule in ["keep all for * where", "keep all for *  where  "] {
+            assert!(matches!(Retention::parse([rule]), Err(RetentionError::NoCriteria(_))), "{rule}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use base::{Sha512, Span};
 use bytes::Bytes;
-use cache::{Collected, How, Keep, Limits, Pinned, Removed, Retention, Rules};
+use cache::{Collected, How, InForce, Keep, Limits, Pinned, Removed, Retention, Rules};
 use futures_executor::block_on;
 use store::blobs::Blobs as _;
 
@@ -28,6 +28,38 @@ impl World {
     fn days_pass(&self, days: i64) {
         self.clock.advance(Span::days(days));
     }
+}
+
+/// Whoever mistypes a rule has the time of grace to see it.
+#[test]
+fn rules_that_are_new_wait_unless_somebody_says_that_they_are_right() {
+    let world = World::new(Limits::default());
+    let operator = permit("the operator");
+    let in_force = |rules: &Rules| block_on(world.cache.in_force(&operator, rules)).unwrap();
+    let until = |days: i64| InForce::From(world.clock.now() + Span::days(days));
+    let (first, mistyped) = (rules(&["keep newest 2 for *"]), rules(&["keep newest 1 for *"]));
+    assert_eq!(in_force(&rules(&[])), InForce::Now, "they remove nothing");
+    assert_eq!(in_force(&first), until(1));
+    world.seconds_pass(86_399);
+    assert!(matches!(in_force(&first), InForce::From(_)));
+    world.seconds_pass(1);
+    assert_eq!(in_force(&first), InForce::Now);
+    // Others wait anew, and what was followed before is followed at once.
+    assert_eq!(in_force(&mistyped), until(1));
+    assert_eq!(in_force(&first), InForce::Now);
+    world.days_pass(2);
+    assert_eq!(in_force(&mistyped), until(1));
+    block_on(world.cache.put_in_force(&operator, &mistyped)).unwrap();
+    assert_eq!(in_force(&mistyped), InForce::Now);
+    assert_eq!(in_force(&Rules { unnamed: "nothing".parse().unwrap(), ..mistyped }), until(1));
+
+    // While they wait, nothing goes by them.
+    for n in 0..3 {
+        world.keep("alice", b"named", None).unwrap();
+        world.add("a", b"named", n);
+    }
+    assert_eq!(world.collect(&first, true).entries, 1);
+    assert_eq!(world.collect(&first.waiting(), false), Collected::default());
 }
 
 #[test]

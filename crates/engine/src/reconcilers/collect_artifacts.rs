@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::{Clock, Explain, Kind, Span};
-use cache::{Cache, Collected, How, Maintain, MaintainError, Rules};
+use cache::{Cache, Collected, How, InForce, Maintain, MaintainError, Rules};
 use futures_util::future::BoxFuture;
 use identity::Permit;
 use store::Claims;
@@ -30,7 +30,23 @@ impl Reconciler for CollectArtifacts {
     fn step<'a>(&'a mut self, stop: &'a Stop) -> BoxFuture<'a, Result<Next, StepError>> {
         Box::pin(async move {
             let stops = || stop.is_asked();
-            let collected = self.cache.collect(&Permit::house(), &self.rules, How::default(), &stops).await?;
+            let permit = Permit::house();
+            let mut next = self.clock.now() + EVERY;
+            let mut rules = self.rules.clone();
+            if let InForce::From(at) = self.cache.in_force(&permit, &self.rules).await? {
+                let dry = How { is_dry: true, ..How::default() };
+                let would = self.cache.collect(&permit, &self.rules, dry, &stops).await?;
+                tracing::warn!(
+                    from = %at,
+                    entries = would.entries,
+                    artifacts = would.artifacts,
+                    "the cache's rules are new: they are followed from then on, or when `provost cache gc` is run; \
+                     `provost cache gc --dry-run` shows what would go"
+                );
+                rules = rules.waiting();
+                next = next.min(at);
+            }
+            let collected = self.cache.collect(&permit, &rules, How::default(), &stops).await?;
             if collected.entries + collected.artifacts > 0 {
                 tracing::info!(
                     entries = collected.entries,
@@ -39,7 +55,7 @@ impl Reconciler for CollectArtifacts {
                     "removed from the cache what its rules do not keep"
                 );
             }
-            Ok(Next::At(self.clock.now() + EVERY))
+            Ok(Next::At(next))
         })
     }
 }
@@ -97,7 +113,13 @@ impl House {
         let claim = claims.take(NAME, &holder, self.clock.now(), LEASE).await?.ok_or(CollectError::Busy)?;
         let while_held = self.stopping().part();
         let stops = || while_held.is_asked();
-        let collect = cache.collect(permit, rules, how, &stops);
+        let collect = async {
+            // Whoever asks for what the rules do says that they are right.
+            if !how.is_dry {
+                cache.put_in_force(permit, rules).await?;
+            }
+            cache.collect(permit, rules, how, &stops).await
+        };
         Ok(holding(claim, &claims, &self.clock, &while_held, collect).await?)
     }
 }
