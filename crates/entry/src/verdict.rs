@@ -113,14 +113,44 @@ pub fn judge(entries: &[Entry], trust: &Trust, circumstances: &Circumstances<'_>
         }
     }
     seen.retain(|signer, sequence| circumstances.seen.get(signer).is_none_or(|before| before < sequence));
-    let mut chosen: Vec<usize> = (0..verdicts.len()).filter(|at| verdicts[*at].refused.is_none()).collect();
+    let chosen: Vec<usize> = (0..verdicts.len()).filter(|at| verdicts[*at].refused.is_none()).collect();
+    let signed: Vec<_> = signed_at(&entries, &chosen);
+    let mut order: Vec<_> = chosen.iter().zip(signed).collect();
     // Stable: those that are alike stay in the server's order.
-    chosen.sort_by_key(|at| {
-        let strength = verdicts[*at].believed.as_ref().map(|believed| believed.strength);
-        let created = entries[*at].attestation().map(|attestation| attestation.claims.created);
-        std::cmp::Reverse((strength, created))
+    order.sort_by_key(|(at, signed)| {
+        let strength = verdicts[**at].believed.as_ref().map(|believed| believed.strength);
+        std::cmp::Reverse((strength, *signed))
     });
+    let chosen = order.into_iter().map(|(at, _)| *at).collect();
     Judgement { verdicts, chosen, seen }
+}
+
+/// When each of these was signed: dates are whole seconds, and of clocks that may have been set back. Of one signer, what
+/// has the higher sequence was signed later, whatever its date says.
+/// Between signers it decides within one second: sequences are milliseconds where nothing keeps them from it.
+fn signed_at(entries: &[Read<'_>], chosen: &[usize]) -> Vec<Option<(Timestamp, u64)>> {
+    let claims = |at: &usize| {
+        entries[*at].attestation().map(|held| (held.signer, held.claims.sequence, held.claims.created))
+    };
+    // What each signer signed, the first one first, with the latest date up to there.
+    let mut latest: BTreeMap<SignerId, BTreeMap<u64, Timestamp>> = BTreeMap::new();
+    for (signer, sequence, created) in chosen.iter().filter_map(claims) {
+        let held = latest.entry(signer).or_default().entry(sequence).or_insert(created);
+        *held = created.max(*held);
+    }
+    for dates in latest.values_mut() {
+        let mut before = None;
+        for date in dates.values_mut() {
+            *date = before.map_or(*date, |before| (*date).max(before));
+            before = Some(*date);
+        }
+    }
+    let signed = |at: &usize| {
+        let (signer, sequence, created) = claims(at)?;
+        let date = latest.get(&signer).and_then(|dates| dates.get(&sequence)).copied();
+        Some((date.unwrap_or(created), sequence))
+    };
+    chosen.iter().map(signed).collect()
 }
 
 fn to_verdict(entry: &Read<'_>, finding: Finding, policy: &Policy) -> Verdict {
@@ -331,6 +361,23 @@ mod tests {
         }
     }
 
+    /// Dates are whole seconds, and clocks are set back.
+    #[test]
+    fn of_two_of_one_signer_the_one_signed_last_comes_first() {
+        let world = World::new();
+        let at = |second| move |claims: &mut Claims| claims.created = Timestamp::from_unix(second);
+        let entries = [
+            world.attested(0, 1, b"a", at(500)),
+            world.attested(0, 2, b"b", at(500)),
+            world.attested(0, 3, b"c", at(400)),
+            world.attested(1, 1, b"d", at(499)),
+            world.attested(1, 2, b"e", at(501)),
+        ];
+        assert_eq!(world.judge(&entries).chosen, [4, 2, 1, 0, 3]);
+        let backwards: Vec<Entry> = entries.iter().rev().cloned().collect();
+        assert_eq!(world.judge(&backwards).chosen, [0, 2, 3, 4, 1]);
+    }
+
     #[test]
     fn each_entry_is_told_what_is_wrong_with_it() {
         let mut world = World::new();
@@ -368,7 +415,7 @@ mod tests {
         ];
         assert_eq!(world.reasons(&entries), expected);
         let judgement = world.judge(&entries);
-        assert_eq!(judgement.chosen, [0, 9, 1]);
+        assert_eq!(judgement.chosen, [9, 0, 1]);
         let said = |n: usize| {
             let verdict: &Verdict = &judgement.verdicts[n];
             (verdict.believed.as_ref().map(|held| (held.signer.as_str(), held.strength)), verdict.size)
