@@ -96,21 +96,25 @@ impl Fetch {
         if self.out.is_some() && self.urls.len() > 1 {
             return Err(CacheCommandError::Usage("--out is for one file; --into DIR is for several"));
         }
-        // A key that was named has to be there; the default one need not.
-        let signing = match (self.no_upload, &self.sign_key) {
-            (true, _) => None,
-            (false, Some(path)) => Some(SigningFile::read(Some(path))?),
-            (false, None) => match signing_file::default_path().filter(|path| path.exists()) {
-                Some(_) => SigningFile::read(None).map_err(|error| note_of_cache(&error.into())).ok(),
-                None => None,
-            },
+        // The default one need not be there.
+        let named = self.sign_key.as_deref();
+        let has_key = named.is_some() || signing_file::default_path().is_some_and(|path| path.exists());
+        let signing = match has_key && !self.no_upload {
+            true => SigningFile::read(named).map_err(|error| note_of_cache(&error.into())).ok(),
+            false => None,
         };
         let within = Duration::from_secs(self.cache_seconds.into());
-        let believed = self.believing.read(true)?;
-        let believed = (!believed.trust.policies.is_empty()).then_some(believed);
-        if believed.is_none() {
-            output::note("note: nothing says whom to believe, so nothing is taken from the cache");
-        }
+        let believed = match self.believing.read(true) {
+            Ok(believed) if believed.trust.policies.is_empty() => {
+                output::note("note: nothing says whom to believe, so nothing is taken from the cache");
+                None
+            }
+            Ok(believed) => Some(believed),
+            Err(error) => {
+                note_of_cache(&error);
+                None
+            }
+        };
         let cache = match session.caches_within(Patience::SHORT).await {
             Ok(caches) => Some(Cache { caches, believed, signing, within }),
             Err(error) => {

@@ -45,6 +45,15 @@ fn builds_fetch_through_the_cache() {
     operator.run(&format!("cache fetch {url}#md5={other} --out other --no-upload")).ok();
     assert_eq!(std::fs::read(operator.home().join("other")).unwrap(), b"something else");
 
+    // Nothing that is wrong with what the cache needs is a reason to fail.
+    operator.write("broken.toml", "x=");
+    for (n, option) in ["--trust broken.toml", "--trust none.toml", "--sign-key none.pem"].iter().enumerate()
+    {
+        let ran = operator.run(&format!("cache fetch {url}#md5={other} --out without{n} {option}"));
+        ran.ok();
+        assert!(ran.stderr.contains("note: the cache is passed over: "), "{option}: {ran:?}");
+    }
+
     // No cache is no reason to fail.
     ended_without_a_fault(house);
     let alone = operator.run(&format!("cache fetch {url} --out alone"));
