@@ -161,7 +161,16 @@ impl Mirror {
         let from = self.from.open(session, self.from_ca.as_deref(), self.from_certificate.as_deref()).await?;
         let to = self.to.open(session, self.to_ca.as_deref(), self.to_certificate.as_deref()).await?;
         if let Some(pattern) = &pattern {
-            keys.extend(from.entries.keys(pattern).await?);
+            let found = from.entries.keys(pattern).await?;
+            let (odd, fair): (Vec<_>, Vec<_>) =
+                found.into_iter().partition(|key| key.split('/').any(|part| matches!(part, "." | "..")));
+            if !odd.is_empty() {
+                session.note(&format!(
+                    "note: {} keys are left out, as no URL can carry them: `.` or `..` is a part of each",
+                    odd.len()
+                ));
+            }
+            keys.extend(fair);
         }
         let mut known = BTreeSet::new();
         keys.retain(|key| known.insert(key.clone()));
@@ -273,10 +282,10 @@ impl Mirroring<'_> {
             copied.artifacts_there += 1;
             return Ok(());
         }
-        copied.artifacts += 1;
         if self.is_dry {
             // Nothing of it is read.
             copied.bytes += self.from.artifacts.get(digest).await?.bytes().or(bytes_max).unwrap_or(0);
+            copied.artifacts += 1;
             return Ok(());
         }
         let (meter, sent) = (&self.session.meter, Sent::default());
@@ -287,6 +296,7 @@ impl Mirroring<'_> {
         if bytes_max.is_none() {
             meter.expect(bytes);
         }
+        copied.artifacts += 1;
         copied.bytes += bytes;
         copied.cuts += sent.cuts();
         Ok(())
