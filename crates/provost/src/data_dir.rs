@@ -71,8 +71,12 @@ pub fn prepare(path: &Path) -> Result<bool, DataDirError> {
             if let Some(parent) = path.parent() {
                 std::fs::create_dir_all(parent).map_err(io)?;
             }
-            DirBuilder::new().mode(0o700).create(path).map_err(io)?;
-            Ok(true)
+            match DirBuilder::new().mode(0o700).create(path) {
+                Ok(()) => Ok(true),
+                // Another start was faster; who of them may have it shows later.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => prepare(path),
+                Err(error) => Err(io(error)),
+            }
         }
         Err(error) => Err(io(error)),
     }
