@@ -397,7 +397,7 @@ pub enum TrustInPlace {
     Failing,
 }
 
-/// That a place has a bundle, or could not be given it, said by whoever puts it there.
+/// That a place has a bundle, is about to be given it, or could not be, said by whoever puts it there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrustApplied {
@@ -409,6 +409,11 @@ pub struct TrustApplied {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 500))]
     pub failing: Option<String>,
+    /// Whether the place is only about to be given it: said before anything is put there, and with no `failing`. From then on
+    /// the requirer does not go before the place has nothing any more. 409 if it is to have another bundle by now: then
+    /// nothing is to be put there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub begun: bool,
 }
 
 /// Where a certificate came from, and where it is.

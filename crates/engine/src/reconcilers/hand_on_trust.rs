@@ -175,8 +175,12 @@ impl HandOnTrust {
             let written = all_written.remove(&wanted.requirer).unwrap_or_default();
             let is_poll = wanted.place == Place::Poll;
             let is_somewhere = written.names().any(|unit| !is_poll || !written.places(unit).is_empty());
+            // Programs that ask by themselves take it away themselves, and say so.
+            let is_awaited = is_poll && written.is_had(wanted.bundle.hash());
             if wanted.leaving && !is_somewhere {
-                if let Err(error) = self.trust.requirer_left(Permit::house(), &wanted.requirer).await {
+                if !is_awaited
+                    && let Err(error) = self.trust.requirer_left(Permit::house(), &wanted.requirer).await
+                {
                     tracing::warn!(requirer = %wanted.requirer, error = %base::report(&error), "it is not forgotten yet");
                 }
                 continue;

@@ -418,9 +418,10 @@ fn a_requirer_that_is_gone_is_not_watched_for() {
     let lines: Vec<_> = heard.iter().map(Heard::line).collect();
     let expected = [
         "GET /v1/trust/requirers/web/bundle",
+        r#"POST /v1/trust/requirers/web/applied {"begun":true,"hash":"00ff","place":"here"}"#,
         r#"POST /v1/trust/requirers/web/applied {"hash":"00ff","place":"here"}"#,
         "GET /v1/trust/requirers/web/bundle?wait=7",
     ];
     assert_eq!(lines, expected);
-    assert_eq!(heard[2].header("if-none-match"), Some("\"00ff\""));
+    assert_eq!(heard[3].header("if-none-match"), Some("\"00ff\""));
 }

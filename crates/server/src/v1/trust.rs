@@ -253,11 +253,16 @@ impl V1 {
     pub(super) async fn trust_applied(&self, mut asked: Asked) -> Result<Answer, Refusal> {
         let (permit, name) = (asked.permit()?, asked.part::<RequirerName>(0)?);
         let said: wire::TrustApplied = asked.json().await?;
+        if said.begun && said.failing.is_some() {
+            return Err(Refusal::unfit("what is only begun is not `failing` yet"));
+        }
         let trust = self.trust().clone();
         let note = async move {
-            match &said.failing {
-                Some(reason) => trust.fail(permit, &name, &said.place, &said.hash, reason).await,
-                None => trust.confirm(permit, &name, &said.place, &said.hash).await,
+            let wire::TrustApplied { place, hash, failing, begun } = &said;
+            match failing {
+                Some(reason) => trust.fail(permit, &name, place, hash, reason).await,
+                None if *begun => trust.begin(permit, &name, place, hash).await,
+                None => trust.confirm(permit, &name, place, hash).await,
             }
         };
         self.house.tasks().complete(note).await.map_err(|error| match error {
