@@ -6,9 +6,10 @@
 //! Whoever began may have something, whatever becomes of it: a requirer that is to go stays until all who did have confirmed
 //! that they have nothing.
 
-use identity::{Permit, Principal};
+use identity::{Action as _, Permit, Principal};
 use store::{Batch, CommitError, Loaded};
 
+use crate::account::{NotYours, Only};
 use crate::error::ReadError;
 use crate::name::RequirerName;
 use crate::outcome::{Outcome, Put};
@@ -37,6 +38,9 @@ pub enum ConfirmError {
     /// The server puts the certificates there, and looks itself.
     #[error("the requirer's certificates are put in their places by the server, which looks itself")]
     Looked,
+    /// It is somebody else's word that counts there.
+    #[error(transparent)]
+    NotYours(#[from] NotYours),
     /// There is another bundle by now.
     #[error("that is not the bundle that the requirer is to have")]
     Other,
@@ -63,6 +67,7 @@ impl base::Explain for ConfirmError {
             Self::Unit | Self::Reason => base::Kind::Invalid,
             Self::Looked | Self::Other => base::Kind::Conflict,
             Self::Full => base::Kind::Full,
+            Self::NotYours(source) => source.kind(),
             Self::Read(source) => source.kind(),
             Self::Store(CommitError::Store(source)) => source.kind(),
             Self::Store(_) => base::Kind::Unavailable,
@@ -73,6 +78,7 @@ impl base::Explain for ConfirmError {
         match self {
             Self::Other => Some("ask for the bundle again".into()),
             Self::Read(source) => source.help(),
+            Self::NotYours(source) => source.help(),
             Self::Unit | Self::Reason | Self::Looked | Self::Full | Self::Store(_) => None,
         }
     }
@@ -86,7 +92,7 @@ impl Trust {
     /// [`ConfirmError`]; then nothing is to be put anywhere.
     pub async fn begin(
         &self,
-        _permit: Permit<ReadTrust>,
+        permit: Permit<ReadTrust>,
         requirer: &RequirerName,
         unit: &str,
         hash: &str,
@@ -94,7 +100,7 @@ impl Trust {
         let mut attempts = 0;
         loop {
             // Before it is looked what it is to have: who is to go meanwhile, is another one by then.
-            let found = self.check_poller(requirer, unit).await?;
+            let found = self.check_poller(permit.by(), requirer, unit).await?;
             let bundle = self.bundle_of(requirer).await?.bundle;
             if bundle.hash() != hash {
                 return Err(ConfirmError::Other);
@@ -125,7 +131,7 @@ impl Trust {
         unit: &str,
         hash: &str,
     ) -> Result<(), ConfirmError> {
-        let found = self.check_poller(requirer, unit).await?;
+        let found = self.check_poller(permit.by(), requirer, unit).await?;
         let bundle = self.bundle_of(requirer).await?.bundle;
         if bundle.hash() != hash {
             return Err(ConfirmError::Other);
@@ -166,7 +172,7 @@ impl Trust {
         hash: &str,
         reason: &str,
     ) -> Result<(), ConfirmError> {
-        self.check_poller(requirer, unit).await?;
+        self.check_poller(permit.by(), requirer, unit).await?;
         if !(1..=REASON_BYTES_MAX).contains(&reason.len()) || reason.chars().any(char::is_control) {
             return Err(ConfirmError::Reason);
         }
@@ -180,6 +186,7 @@ impl Trust {
 
     async fn check_poller(
         &self,
+        by: &Principal,
         requirer: &RequirerName,
         unit: &str,
     ) -> Result<Loaded<RequirerRecord>, ConfirmError> {
@@ -190,9 +197,9 @@ impl Trust {
         if !is_name {
             return Err(ConfirmError::Unit);
         }
-        if found.record.place != PlaceRecord::Poll {
-            return Err(ConfirmError::Looked);
-        }
+        let PlaceRecord::Poll { only } = &found.record.place else { return Err(ConfirmError::Looked) };
+        let what = format!("what is in the places of `{requirer}`");
+        Only::from_record(only.clone()).check(by, ReadTrust::ROLE, &what)?;
         Ok(found)
     }
 
@@ -229,5 +236,13 @@ fn polled(
     tried: Option<String>,
 ) -> Outcome {
     let (requirer, unit, settled) = (requirer.clone(), unit.to_owned(), Vec::new());
-    Outcome { requirer, unit, place: Place::Poll, result, tried, settled, gone: false }
+    Outcome {
+        requirer,
+        unit,
+        place: Place::Poll { only: Only::default() },
+        result,
+        tried,
+        settled,
+        gone: false,
+    }
 }

@@ -187,7 +187,7 @@ mod tests {
         let name: Segment = "a".parse().unwrap();
         let going = Going { confirm: true, why: Some("it is over".into()) };
         let offered = NewTrustOffer { change: TrustChange::Empty, ..NewTrustOffer::default() };
-        let requirer_said = NewTrustRequirer { place: TrustPlace::Poll {}, why: None };
+        let requirer_said = NewTrustRequirer { place: TrustPlace::Poll { only: Vec::new() }, why: None };
         let relation_said = NewTrustRelation { provider: "a".into(), requirer: "b".into(), why: None };
         let applied_said = TrustApplied { place: "h".into(), hash: "00".into(), failing: None, begun: false };
         let root = "/v1/trust";

@@ -10,7 +10,7 @@ use http::StatusCode;
 use identity::Permit;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use trust::{
-    Anchor, BundleSince, EventId, Finding, Fingerprint, InPlace, Offer, PlaceEvent, ProviderName,
+    Anchor, BundleSince, EventId, Finding, Fingerprint, InPlace, Offer, Only, PlaceEvent, ProviderName,
     RequirerName, SetChange, Terms, Trust, Unit, UnitState, Why,
 };
 use wire::Page;
@@ -68,6 +68,7 @@ impl V1 {
             };
             terms.refuse = refuse.iter().map(finding).collect::<Result<BTreeSet<_>, _>>()?;
         }
+        terms.only = Only::new(said.only).map_err(|error| Refusal::unfit(error.to_string()))?;
         if let Some(seconds) = said.grace_seconds {
             if seconds > wire::GRACE_SECONDS_MAX {
                 return Err(Refusal::unfit("a grace is a year at most"));
@@ -461,6 +462,7 @@ fn provider(provider: trust::ProviderState) -> wire::TrustProvider {
         name: provider.name.to_string(),
         authority: provider.authority,
         refuse: provider.terms.refuse.iter().map(|finding| finding.name().to_owned()).collect(),
+        only: provider.terms.only.names(),
         grace_seconds: provider.terms.grace.as_seconds().unsigned_abs(),
         set: set(&provider.set),
         since: provider.since.to_string(),

@@ -45,7 +45,7 @@ fn what_happened_in_a_place_is_told() {
         let outcome = |requirer_name: &str, unit: usize, result: Result<Put, String>| Outcome {
             requirer: requirer(requirer_name),
             unit: format!("h{unit}"),
-            place: Place::Poll,
+            place: Place::Poll { only: trust::Only::default() },
             result,
             tried: None,
             settled: Vec::new(),

@@ -39,7 +39,7 @@ impl HandOn for Hosts {
             Place::Hosts { which, .. } => Ok(which.hosts.iter().cloned().collect()),
             Place::Kubernetes(place) => Ok(place.namespaces.iter().cloned().collect()),
             Place::Webhook(_) => Ok([WEBHOOK.to_owned()].into()),
-            Place::Poll => Ok(BTreeSet::new()),
+            Place::Poll { .. } => Ok(BTreeSet::new()),
         };
         Box::pin(async move { places.iter().map(units).collect() })
     }
@@ -501,7 +501,7 @@ async fn what_was_put_is_taken_away_wherever_its_requirer_is_now() {
 
     // Who comes and asks, and goes, is not forgotten before all of it is away.
     world.hosts.away.lock().unwrap().insert("h2".to_owned());
-    world.place("web", &Place::Poll).await;
+    world.place("web", &Place::Poll { only: trust::Only::default() }).await;
     world.leave("web").await;
     world.step().await;
     world.step().await;
@@ -518,7 +518,7 @@ async fn what_was_put_is_taken_away_wherever_its_requirer_is_now() {
 #[tokio::test]
 async fn a_requirer_waits_for_whoever_asks_by_itself() {
     let mut world = World::new(&["h1"]).await;
-    world.place("web", &Place::Poll).await;
+    world.place("web", &Place::Poll { only: trust::Only::default() }).await;
     world.relate("corp", "web").await;
     world.offer("corp", SetChange::Add([anchor("one")].into())).await;
     let web = requirer("web");
