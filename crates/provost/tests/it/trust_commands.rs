@@ -230,6 +230,7 @@ fn every_thing_has_a_table_and_its_json() {
                 "name          corp",
                 "authority     -",
                 "refuses       expired",
+                "offered by    operators",
                 "grace         1d",
                 "going until   -",
                 "certificates  2",
