@@ -164,7 +164,7 @@ async fn a_store_as_fedora_has_it() {
     let path = format!("/etc/pki/ca-trust/source/anchors/provost-{}.pem", b.anchor().fingerprint());
     world.say(&format!("cp {path} /etc/pki/ca-trust/source/blocklist/; update-ca-trust extract"));
     for bundle in [bundle_of(&[&b]), vec![Anchor::from(&leaf)]] {
-        let failed = world.deliver(&places, &bundle).await.unwrap_err();
+        let failed = world.deliver(&in_store(), &bundle).await.unwrap_err();
         assert!(matches!(failed, DeliveryError::Amiss(Amiss::NotTaken { count: 1, .. })), "{failed}");
     }
     assert_eq!(world.withdrawn(&places).await, (true, false));
