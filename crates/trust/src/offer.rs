@@ -132,7 +132,7 @@ impl Trust {
             };
             let mut batch = Batch::new();
             self.providers.create(&mut batch, provider.as_str(), &record)?;
-            let happened = Happened::ProviderSet { name: provider };
+            let happened = Happened::ProviderSet { name: provider, record: &record };
             match self.commit(batch, &happened, permit.by(), &Why::default()).await {
                 Ok(()) => {}
                 Err(error) => Self::again(error, &mut attempts)?,

@@ -142,7 +142,8 @@ impl Trust {
             }
             let mut batch = Batch::new();
             self.providers.put_over(&mut batch, name.as_str(), &record, found.map(|found| found.version))?;
-            match self.commit(batch, &Happened::ProviderSet { name }, permit.by(), why).await {
+            let happened = Happened::ProviderSet { name, record: &record };
+            match self.commit(batch, &happened, permit.by(), why).await {
                 Ok(()) => return Ok(Provider::from_record(name.clone(), &record)),
                 Err(error) => Self::again(error, &mut attempts)?,
             }
