@@ -280,8 +280,7 @@ impl Keeper {
             found.certificate = Some(term);
             return Ok(found);
         }
-        let is_pkcs8 = kept.key_format.map_or(current.is_pkcs8, |format| format == KeyFormat::Pkcs8);
-        let write = if is_pkcs8 { PrivateKey::to_pkcs8_pem } else { PrivateKey::to_pem };
+        let write = kept.key_format.unwrap_or(KeyFormat::of(&current)).writer();
         let key = (self.keys)(renewed_spec(&current.certificate, None)).await.map_err(HolderError::from)?;
         let certificates = &trusted.certificates;
         let renewed =
@@ -303,11 +302,7 @@ impl Keeper {
         clock: &Clock,
     ) -> Result<Option<String>, CaCommandError> {
         let kept = Arc::clone(&self.kept);
-        let before = match over {
-            Some(LoadedPair { is_pkcs8: true, .. }) => KeyFormat::Pkcs8,
-            _ => KeyFormat::default(),
-        };
-        let format = kept.key_format.unwrap_or(before);
+        let format = kept.key_format.or(over.map(KeyFormat::of)).unwrap_or_default();
         let over = over.map(|over| &over.certificate);
         let subject = match (&kept.first, over) {
             (Some(First::Subject(subject)), _) => subject,
