@@ -79,8 +79,12 @@ pub fn nature(path: &Path) -> Result<Nature, DatabaseError> {
     // As if nothing could ever write to it, because even a look may otherwise recover it.
     let connection = open(path, "immutable=1").map_err(sqlite(path, "read"))?;
     let tables = tables(&connection).map_err(sqlite(path, "read"))?;
-    let is_there = |prefix| tables.contains(&Kind::Issuers.table(prefix));
-    let is_caucase = is_there(Prefix::Users) || is_there(Prefix::Services);
+    // Any of them: of a database that lost some it is to be said which.
+    let is_caucase = [Prefix::Users, Prefix::Services].into_iter().any(|prefix| {
+        [Kind::Issuers, Kind::Certificates, Kind::Revoked]
+            .into_iter()
+            .any(|kind| tables.contains(&kind.table(prefix)))
+    });
     Ok(if is_caucase { Nature::Caucase } else { Nature::Other(tables) })
 }
 
@@ -122,6 +126,11 @@ impl Database {
         for kind in Kind::ALL {
             for prefix in Prefix::ALL {
                 let table = kind.table(prefix);
+                // Before there was a date of the lists, there were the lists.
+                let is_older = kind == Kind::Config && all.contains(&Kind::Lists.table(prefix));
+                if !all.contains(&table) && kind != Kind::Lists && !is_older {
+                    return Err(DatabaseError::Missing { table, holds: kind.holds() });
+                }
                 if all.contains(&table) {
                     check_table(&connection, &table, kind)?;
                     left.push_back((prefix, kind, None));
