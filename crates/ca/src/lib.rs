@@ -53,6 +53,8 @@ pub use request::{ParseIdError, PendingRequest, RequestId};
 pub use restored::{CRL_NUMBER_JUMP, HeldIssuer, held_issuers, jump_crl_numbers};
 pub use rollover::BACK_DATED;
 pub use rotate::{RotateError, Rotation};
-pub use service::{Approve, Authority, Ground, Issue, KeyMaker, ReadRequests, Reject, Revoke, Rotate};
-pub use settled::stranded;
+pub use service::{
+    Approve, Authority, Ground, Issue, KeyMaker, ReadRequests, Reject, Revoke, Rotate,
+};
+pub use settled::{settled_in, stranded, stranded_of};
 pub use statement::{ByHolder, Statement, signed_text};
