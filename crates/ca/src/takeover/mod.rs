@@ -30,6 +30,7 @@ pub use brought::{BroughtError, Revoked, Shelf};
 pub use give_back::{GiveBackError, give_back};
 pub use readers::keys_of_users;
 pub use restored::RestoredError;
+pub(crate) use take::leaf;
 pub use take::{TakenAuthority, Taking, Unfit};
 
 /// The record that says that an import was begun and is not finished. Whoever makes the first CA certificate of an
