@@ -123,12 +123,14 @@ impl Database {
         is_whole(&connection).map_err(|reason| DatabaseError::Damaged { path: path.into(), reason })?;
         let mut left = VecDeque::new();
         let mut known = Vec::new();
+        let begun = begun(&connection, &all).map_err(&failed)?;
         for kind in Kind::ALL {
             for prefix in Prefix::ALL {
                 let table = kind.table(prefix);
                 // Before there was a date of the lists, there were the lists.
                 let is_older = kind == Kind::Config && all.contains(&Kind::Lists.table(prefix));
-                if !all.contains(&table) && kind != Kind::Lists && !is_older {
+                let is_made = begun.contains(&prefix) && kind != Kind::Lists && !is_older;
+                if !all.contains(&table) && is_made {
                     return Err(DatabaseError::Missing { table, holds: kind.holds() });
                 }
                 if all.contains(&table) {
@@ -423,6 +425,24 @@ fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY name",
     )?;
     statement.query_map([], |row| row.get(0))?.collect()
+}
+
+/// The authorities that have to have their tables: all, once there was a server. `caucased-manage`, which imports CA
+/// certificates for services before there is one, makes the tables of services alone.
+fn begun(connection: &Connection, all: &[String]) -> rusqlite::Result<Vec<Prefix>> {
+    let has_any = |prefix: Prefix| Kind::ALL.into_iter().any(|kind| all.contains(&kind.table(prefix)));
+    let mut served = has_any(Prefix::Users) || has_any(Prefix::Server);
+    let certificates = Kind::Certificates.table(Prefix::Services);
+    if all.contains(&certificates) {
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM {certificates})");
+        served |= connection.query_row(&sql, [], |row| row.get::<_, bool>(0))?;
+    }
+    let counter = Kind::Counter.table(Prefix::Services);
+    if all.contains(&counter) {
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM {counter} WHERE CAST(name AS TEXT) = ?1)");
+        served |= connection.query_row(&sql, [RECEIVED], |row| row.get::<_, bool>(0))?;
+    }
+    Ok(Prefix::ALL.into_iter().filter(|prefix| served || has_any(*prefix)).collect())
 }
 
 /// What SQLite finds wrong with the file, if anything.

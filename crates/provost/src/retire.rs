@@ -266,9 +266,11 @@ fn told(wanted: &Wanted, done: &Done) -> Value {
 fn plan(wanted: &Wanted, settings: &Settings, done: &Done) -> String {
     let Done { retirement: Retirement { retired, next, holders }, administrator } = done;
     let mut text = String::new();
-    // To a String: cannot fail.
-    let mut line = |line: String| drop(writeln!(text, "{line}"));
-    let (would, is) = if next.is_some() { ("", "is") } else { ("would be ", "would be") };
+    let mut line = |line: String| {
+        // To a String: cannot fail.
+        let _ = writeln!(text, "{line}");
+    };
+    let (would, is) = if next.is_some() { ("", "are") } else { ("would be ", "would be") };
     line(format!("authority {}:", wanted.authority));
     for certificate in retired {
         line(format!("  {would}retired  {}  until {}", fingerprint(certificate), certificate.not_after()));

@@ -20,11 +20,11 @@ use std::sync::Arc;
 
 use base::Timestamp;
 use caucase_files::Prefix;
-use serde::{Deserialize, Serialize};
-use store::{Batch, Engine, Error, Key, Record, Table};
+use store::{Batch, Engine, Error, Key, Table};
 
 use crate::authority::AuthorityName;
 use crate::issuers::{FIRST_ISSUER, issuer_id};
+use crate::record::TakenOverRecord;
 
 pub use brought::{BroughtError, Revoked, Shelf};
 pub use give_back::{GiveBackError, give_back};
@@ -37,22 +37,18 @@ pub use take::{TakenAuthority, Taking, Unfit};
 /// authority does it only where that is not.
 pub const TAKING_OVER: &str = "/house/taking-over";
 
-/// What remains of a takeover: whose users may sign in where nobody else was let in yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TakenOver {
-    /// Until when the last of the users who were taken over has a certificate, in seconds since 1970; 0 where none had one
-    /// that was good.
-    pub users_until: i64,
-}
+/// The name of the record of what was taken over.
+const TAKEN_OVER: &str = "taken-over";
 
-impl Record for TakenOver {
-    const VERSION: u32 = 1;
+/// What remains of a takeover: whose users may sign in where nobody else was let in yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TakenOver {
+    /// Until when the last of the users who were taken over has a certificate; none where none had one that was good.
+    pub users_until: Option<Timestamp>,
 }
 
 impl TakenOver {
-    const NAME: &'static str = "taken-over";
-
-    fn table(engine: &Arc<dyn Engine>) -> Result<Table<Self>, Error> {
+    fn table(engine: &Arc<dyn Engine>) -> Result<Table<TakenOverRecord>, Error> {
         Table::new(engine.clone(), "/house/")
     }
 
@@ -61,7 +57,8 @@ impl TakenOver {
     /// # Errors
     /// The store's.
     pub fn stage(self, batch: &mut Batch, engine: &Arc<dyn Engine>) -> Result<(), Error> {
-        Self::table(engine)?.put(batch, Self::NAME, &self)
+        let record = TakenOverRecord { users_until: self.users_until.map(Timestamp::as_unix) };
+        Self::table(engine)?.put(batch, TAKEN_OVER, &record)
     }
 
     /// Whether the authorities of `engine` were taken over.
@@ -69,13 +66,14 @@ impl TakenOver {
     /// # Errors
     /// The store's.
     pub async fn load(engine: &Arc<dyn Engine>) -> Result<Option<Self>, Error> {
-        Ok(Self::table(engine)?.get(Self::NAME).await?.map(|found| found.record))
+        let found = Self::table(engine)?.get(TAKEN_OVER).await?;
+        Ok(found.map(|found| Self { users_until: found.record.users_until.map(Timestamp::from_unix) }))
     }
 
     /// Whether a user who was taken over can sign in at `now`.
     #[must_use]
     pub fn has_users(self, now: Timestamp) -> bool {
-        now.as_unix() <= self.users_until
+        self.users_until.is_some_and(|until| now <= until)
     }
 }
 
@@ -95,19 +93,5 @@ pub fn authority_of(prefix: Prefix) -> AuthorityName {
         Prefix::Users => AuthorityName::Users,
         Prefix::Services => AuthorityName::Services,
         Prefix::Server => AuthorityName::Server,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn golden_bytes() {
-        let bytes = r#"{"v":1,"is":{"users_until":1790000000}}"#;
-        let record: TakenOver = store::decode(bytes.as_bytes()).unwrap();
-        assert_eq!(String::from_utf8(store::encode(&record).unwrap()).unwrap(), bytes);
-        assert!(record.has_users(Timestamp::from_unix(1_790_000_000)));
-        assert!(!record.has_users(Timestamp::from_unix(1_790_000_001)));
     }
 }

@@ -2,11 +2,11 @@
 //! of it by themselves.
 
 use serde_json::Value;
-use testkit::{Caucase, Ran, exchange, openssl, openssl_ok};
+use testkit::{Caucase, exchange, openssl, openssl_ok};
 use x509::Certificate;
 
 use crate::houses::{approve, ended_without_a_fault, get, up};
-use crate::program::provost_in;
+use crate::program::{Ran, provost_in};
 
 #[test]
 fn a_compromised_authority_is_given_up_and_holders_begin_anew() {

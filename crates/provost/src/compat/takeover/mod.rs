@@ -341,8 +341,7 @@ async fn tell_history(
         history.append(&mut batch, &event, means.entropy)?;
     }
     let users = &taken.authorities[Prefix::Users as usize];
-    let users_until = users.good_until.map_or(0, Timestamp::as_unix);
-    TakenOver { users_until }.stage(&mut batch, engine)?;
+    TakenOver { users_until: users.good_until }.stage(&mut batch, engine)?;
     engine.commit(batch).await?;
     Ok(())
 }
