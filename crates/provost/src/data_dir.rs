@@ -54,6 +54,14 @@ impl Explain for DataDirError {
     }
 }
 
+/// What [`prepare`] would refuse of what is there already; nothing is made.
+pub fn check(path: &Path) -> Result<(), DataDirError> {
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        _ => prepare(path).map(drop),
+    }
+}
+
 /// Makes sure that `path` is a directory into which only its owner writes. Where it is missing it is made
 /// with mode 0700; its parents with what the umask leaves. Whether it was made.
 pub fn prepare(path: &Path) -> Result<bool, DataDirError> {
