@@ -195,6 +195,18 @@ impl Authority {
         now: Timestamp,
         by: &Principal,
     ) -> Result<Certificate, MakeError> {
+        self.make_issuer_with(Batch::new(), before, id, now, by).await
+    }
+
+    /// The same, together with what `batch` does.
+    pub(crate) async fn make_issuer_with(
+        &self,
+        mut batch: Batch,
+        before: Option<&Issuer>,
+        id: u32,
+        now: Timestamp,
+        by: &Principal,
+    ) -> Result<Certificate, MakeError> {
         let key = (self.ground.keys)(self.profile.issuer_key).await.map_err(IssueError::Key)?;
         let clear = key.to_pkcs8_der();
         let made = issuer::next(&self.profile, before, key, &self.ground.entropy, now)?;
@@ -208,7 +220,6 @@ impl Authority {
                 &self.ground.entropy,
             ),
         };
-        let mut batch = Batch::new();
         self.tables.issuer.create(&mut batch, &id, &record)?;
         // Somebody may have begun an import since this process looked for one.
         if is_first {

@@ -55,6 +55,8 @@ actions! {
     Issue = "issue a certificate directly";
     /// Making the next CA certificate before it is time.
     Rotate = "begin a rollover early";
+    /// Giving up all CA certificates of an authority, whose keys somebody else may have.
+    Retire = "retire an authority's CA certificates";
 }
 
 /// Makes private keys, away from whoever waits: it takes from milliseconds to seconds.

@@ -33,12 +33,16 @@ pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: 200 when requests can be served, 503 while stopping or when the store does not answer.
+/// `GET /readyz`: 200 when requests can be served, 503 while stopping, when the store does not answer, and when what is
+/// decided cannot be linked to the history, because what is stored of that was changed.
 pub(crate) async fn readyz(State(health): State<Health>) -> (StatusCode, &'static str) {
-    if health.house.is_ready().await {
-        (StatusCode::OK, "ready\n")
-    } else {
+    if !health.house.is_ready().await {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    } else if health.house.audit().fault().is_some() {
+        // Whoever asks here all the same is served; why is in the log, and not for everybody.
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready: the history cannot be linked\n")
+    } else {
+        (StatusCode::OK, "ready\n")
     }
 }
 
@@ -47,6 +51,7 @@ pub(crate) async fn metrics(State(health): State<Health>, Extension(peer): Exten
     if health.meters_for == MetersFor::Loopback && !peer.address.ip().to_canonical().is_loopback() {
         return (StatusCode::FORBIDDEN, "the meters are for programs on this machine\n").into_response();
     }
+    health.meters.tell_history_linked(health.house.audit().fault().is_none());
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(CONTENT_TYPE, content_type)], health.meters.render()).into_response()
 }

@@ -94,7 +94,7 @@ impl<'c> Old<'c> {
         ["--netloc".into(), self.netloc().into(), "--data".into(), data.into()]
     }
 
-    /// How large its database is; without what is written to standard output.
+    /// How large its database is.
     pub(super) fn file_bytes(&self) -> Result<u64, Failure> {
         let folder = match self.contender {
             Contender::Provost => self.folder.join("data"),
@@ -116,7 +116,8 @@ impl<'c> Old<'c> {
     }
 }
 
-/// A database, its log included.
+/// A database, ours or theirs, its log included.
 fn is_database(path: &Path) -> bool {
-    path.file_name().and_then(OsStr::to_str).is_some_and(|name| name.contains(".sqlite"))
+    let name = path.file_name().and_then(OsStr::to_str);
+    name.is_some_and(|name| name.starts_with("provost.db") || name.starts_with("caucase.sqlite"))
 }

@@ -218,7 +218,7 @@ impl Bench {
         };
         let without = load::run(holders(), self.duration).await?;
         let mut command = old.backup();
-        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let ended = Arc::clone(&stop);
         let backup = tokio::task::spawn_blocking(move || {
             let began = std::time::Instant::now();
