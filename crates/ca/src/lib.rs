@@ -38,6 +38,7 @@ mod statement;
 mod stock;
 mod submit;
 pub mod takeover;
+mod token;
 
 pub use authority::{Admission, AuthorityName, Profile};
 pub use crl::{Published, PublishedCrl};
@@ -56,3 +57,4 @@ pub use rotate::{RotateError, Rotation};
 pub use service::{Approve, Authority, Ground, Issue, KeyMaker, ReadRequests, Reject, Revoke, Rotate};
 pub use settled::stranded;
 pub use statement::{ByHolder, Statement, signed_text};
+pub use token::{Token, TokenError, TokenKeyId};

@@ -24,6 +24,7 @@ use crate::record::{
 use crate::request::{PendingRequest, RequestId};
 use crate::stock::Stock;
 use crate::submit;
+use crate::token::{Said, Token};
 
 /// How often a commit is tried again when others were faster.
 pub(crate) const ATTEMPTS_MAX: usize = 64;
@@ -73,6 +74,8 @@ pub struct Ground {
     pub entropy: Entropy,
     /// Where keys come from.
     pub keys: KeyMaker,
+    /// Where CA keys are that are not here.
+    pub token: Option<Arc<dyn Token>>,
 }
 
 /// The authority's tables.
@@ -132,6 +135,7 @@ pub struct Authority {
     pub(crate) due: Mutex<Option<Due>>,
     automatic_max: u64,
     pub(crate) held: Held,
+    pub(crate) said: Arc<Said>,
     /// Taken by whoever makes an issuer or reads the revocations, so that it is done once.
     pub(crate) making: AsyncMutex<()>,
 }
@@ -140,7 +144,8 @@ impl Authority {
     /// Opens an authority, and makes its first CA certificate when it has none.
     ///
     /// # Errors
-    /// [`OpenError`] when the store cannot be read, a CA key cannot be unsealed or made.
+    /// [`OpenError`] when the store cannot be read, a CA key cannot be unsealed or made, or is not in the token where it
+    /// should be.
     pub async fn open(profile: Profile, ground: Ground) -> Result<Self, OpenError> {
         let tables = Tables::new(&ground.engine, profile.name)?;
         let history = History::new(ground.engine.clone())?;
@@ -157,9 +162,10 @@ impl Authority {
             due: Mutex::new(None),
             automatic_max,
             held: Held::default(),
+            said: Arc::default(),
             making: AsyncMutex::new(()),
         };
-        authority.issuers().await?;
+        authority.find_token_keys().await?;
         Ok(authority)
     }
 

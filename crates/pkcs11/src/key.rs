@@ -42,7 +42,11 @@ pub(crate) fn make(open: &Open, spec: KeySpec, id: KeyId, label: &str) -> Result
     let what = "the making of such a key";
     let cannot = |reason: &str| Error::Cannot { label: open.label.clone(), what, reason: reason.to_owned() };
     let both = || {
-        vec![Attribute::Token(true), Attribute::Id(id.0.to_vec()), Attribute::Label(label.as_bytes().to_vec())]
+        vec![
+            Attribute::Token(true),
+            Attribute::Id(id.0.to_vec()),
+            Attribute::Label(label.as_bytes().to_vec()),
+        ]
     };
     let (mut public, mut private) = (both(), both());
     public.extend([Attribute::Private(false), Attribute::Verify(true)]);
@@ -119,7 +123,11 @@ fn read(open: &Open, session: &Session, object: ObjectHandle) -> Result<PublicKe
             PublicKey::from_rsa_numbers(&modulus, &exponent)
         }
         (Some(KeyType::EC), _, _, Some(point)) => PublicKey::from_uncompressed_point(bare_point(&point)),
-        _ => return Err(failed("a key that is neither RSA nor of an elliptic curve, or does not say what".into())),
+        _ => {
+            return Err(failed(
+                "a key that is neither RSA nor of an elliptic curve, or does not say what".into(),
+            ));
+        }
     };
     key.map_err(|error| failed(format!("a public key that cannot be used: {error}")))
 }
@@ -134,7 +142,8 @@ fn bare_point(told: &[u8]) -> &[u8] {
 
 /// The only private key called `id`.
 fn private(open: &Open, session: &Session, id: KeyId) -> Result<Option<ObjectHandle>, Error> {
-    let found = session.find_objects(&named(ObjectClass::PRIVATE_KEY, id)).map_err(|fault| open.failed(&fault))?;
+    let found =
+        session.find_objects(&named(ObjectClass::PRIVATE_KEY, id)).map_err(|fault| open.failed(&fault))?;
     match *found {
         [] => Ok(None),
         [one] => Ok(Some(one)),

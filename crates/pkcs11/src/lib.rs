@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use base::Secret;
+use cryptoki::context::Pkcs11;
 use x509::{KeySpec, PublicKey, Scheme};
 
 pub use error::Error;
@@ -48,6 +49,8 @@ struct State {
     /// Counts how often it was opened.
     times: u64,
     open: Option<Open>,
+    /// Loaded once: modules have threads and handlers of their own.
+    module: Option<Pkcs11>,
 }
 
 /// A key that was found in a token.
@@ -150,11 +153,26 @@ impl Token {
             return Ok(());
         }
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = state.open.take();
-        let open = Open::new(before, &self.module, &self.label, &self.pin, &mut refused)?;
-        state.open = Some(open);
+        // Its sessions are closed before anything else is done.
+        drop(state.open.take());
+        let module = match &state.module {
+            Some(module) => module.clone(),
+            None => state.module.insert(open::load(&self.module)?).clone(),
+        };
+        state.open = Some(Open::new(module, &self.module, &self.label, &self.pin, &mut refused)?);
         state.times += 1;
         Ok(())
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        let state = self.open.get_mut().unwrap_or_else(PoisonError::into_inner);
+        drop(state.open.take());
+        if let Some(module) = state.module.take() {
+            // It is unloaded next: what it says of that helps nobody.
+            let _ = module.finalize();
+        }
     }
 }
 

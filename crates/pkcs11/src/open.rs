@@ -39,30 +39,30 @@ pub(crate) struct Open {
     module: Pkcs11,
 }
 
+/// Loads the module in the file `path`.
+pub(crate) fn load(path: &Path) -> Result<Pkcs11, Error> {
+    Pkcs11::new(path).map_err(|fault| {
+        let reason = match &fault {
+            // What the loader says names the file and why.
+            Fault::LibraryLoading(error) => {
+                std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+            }
+            other => words(other),
+        };
+        Error::Module { path: path.to_owned(), reason }
+    })
+}
+
 impl Open {
-    /// Opens it; `before` is what was open, and is lost.
+    /// Sets the module up anew, finds the token, and logs in.
     pub(crate) fn new(
-        before: Option<Self>,
+        module: Pkcs11,
         path: &Path,
         label: &str,
         pin: &PinSource,
         refused: &mut Option<Refused>,
     ) -> Result<Self, Error> {
         let unusable = |fault: &Fault| Error::Module { path: path.to_owned(), reason: words(fault) };
-        let module = match before {
-            Some(Self { idle, first, module, .. }) => {
-                drop((idle, first));
-                module
-            }
-            None => Pkcs11::new(path).map_err(|fault| match fault {
-                // What the loader says names the file and why.
-                Fault::LibraryLoading(error) => {
-                    let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), |source| source.to_string());
-                    Error::Module { path: path.to_owned(), reason }
-                }
-                fault => unusable(&fault),
-            })?,
-        };
         // Some modules look for tokens only here. What it says is of no use: it may not have been set up.
         let _ = module.clone().finalize();
         match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {

@@ -33,12 +33,16 @@ pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: 200 when requests can be served, 503 while stopping or when the store does not answer.
+/// `GET /readyz`: 200 when requests can be served, 503 while stopping or when the store does not answer. That nothing can be
+/// signed is said, and is no reason to send nobody here: what was signed before is served.
 pub(crate) async fn readyz(State(health): State<Health>) -> (StatusCode, &'static str) {
-    if health.house.is_ready().await {
-        (StatusCode::OK, "ready\n")
-    } else {
+    if !health.house.is_ready().await {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    } else if health.house.signing_fault().is_some() {
+        // Why is in the log, and not for everybody.
+        (StatusCode::OK, "ready, but the token with the CA keys cannot be used\n")
+    } else {
+        (StatusCode::OK, "ready\n")
     }
 }
 
