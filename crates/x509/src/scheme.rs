@@ -60,7 +60,9 @@ pub fn ecdsa_der(numbers: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{CertificateTemplate, CrlTemplate, Extension, KeySpec, Name, PrivateKey, Serial, SignatureError};
+    use crate::{
+        CertificateTemplate, CrlTemplate, Extension, KeySpec, Name, PrivateKey, Serial, SignatureError,
+    };
     use base::{Entropy, Timestamp};
 
     use super::*;
