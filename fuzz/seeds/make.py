@@ -402,6 +402,10 @@ def databases():
             database.execute(f'CREATE TABLE cas{table} ({columns})')
             for row in rows:
                 database.execute(f'INSERT INTO cas{table} VALUES ({", ".join("?" * len(row))})', row)
+            if table != 'crl':
+                # The other authorities have issued nothing yet.
+                for prefix in ('cau', 'http_cas'):
+                    database.execute(f'CREATE TABLE {prefix}{table} ({columns})')
         database.commit()
         return database.serialize()
     write('database', 'python3', filled(False, False))

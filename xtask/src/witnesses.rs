@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! from the distribution   openssl  sqlite3  curl  etcd  etcdctl  ssh  script
-//!                         sshd  sudo  ip  unshare  update-ca-certificates  keytool  systemd-analyze
+//!                         sshd  sudo  ip  unshare  update-ca-certificates  keytool  trust  systemd-analyze
 //!                         chromium  softhsm2-util
 //!                         python3 with venv and PyYAML
 //!                         cloud-init, unpacked and not installed, and what it needs
@@ -54,6 +54,7 @@ const PROGRAMS: &[Need] = &[
     ("softhsm2-util", &["softhsm2"]),
     ("setsid", &["util-linux"]),
     ("keytool", &["default-jre-headless"]),
+    ("trust", &["p11-kit", "p11-kit-modules"]),
     ("chromium", &["chromium"]),
     // It reads units, and needs no systemd that runs.
     ("systemd-analyze", &["systemd"]),

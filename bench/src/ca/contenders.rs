@@ -8,7 +8,7 @@ use crate::Failure;
 use crate::process::{self, Served};
 
 /// More than is ever asked for: everything is approved at once.
-const AUTOMATIC_MAX: &str = "1000000000";
+pub(super) const AUTOMATIC_MAX: &str = "1000000000";
 
 /// Where their programs are.
 pub(super) struct Contenders {
@@ -47,6 +47,11 @@ impl Contenders {
     /// Our binary.
     pub(super) fn provost(&self) -> &Path {
         &self.provost
+    }
+
+    /// Theirs.
+    pub(super) fn caucased(&self) -> &Path {
+        &self.caucased
     }
 
     /// The Python that caucased runs on.

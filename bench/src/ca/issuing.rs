@@ -23,6 +23,13 @@ pub(super) struct Holder {
     fetches: bool,
 }
 
+impl Holder {
+    /// With or without fetching them.
+    pub(super) fn new(client: Client, supply: &Supply, fetches: bool) -> Self {
+        Self { client, supply: supply.clone(), fetches }
+    }
+}
+
 impl Worker for Holder {
     async fn turn(&mut self) -> Result<bool, Failure> {
         let Some(number) = self.supply.take() else { return Ok(false) };
@@ -51,7 +58,7 @@ pub(super) async fn issue(
     fetches: bool,
     duration: Duration,
 ) -> Result<Done, Failure> {
-    let holder = || Holder { client: Client::new(served.address), supply: supply.clone(), fetches };
+    let holder = || Holder::new(Client::new(served.address), supply, fetches);
     let holders = std::iter::repeat_with(holder).take(clients).collect();
     Ok(load::run(holders, duration).await?.0)
 }

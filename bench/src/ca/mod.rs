@@ -6,6 +6,8 @@
 //! limit     durable certificates                                         against bare RSA-2048 signatures
 //! starting  first and later start, idle memory, size                     against caucased
 //! ```
+//! `scale` is a program of its own: the same with very many certificates.
+//!
 //! Contenders take turns, round by round, and the median of the rounds counts.
 
 mod contenders;
@@ -13,6 +15,7 @@ mod issuing;
 mod limit;
 mod reading;
 mod requests;
+pub mod scale;
 mod starting;
 
 use std::path::PathBuf;

@@ -60,6 +60,10 @@ pub(crate) enum Happened<'a> {
     IssuerBrought {
         certificate: &'a Certificate,
     },
+    /// It is trusted no more, and its key is gone: somebody else may have it.
+    IssuerRetired {
+        certificate: &'a Certificate,
+    },
     /// One that has expired is gone, and its key.
     IssuerDeleted {
         certificate: &'a Certificate,
@@ -119,10 +123,14 @@ impl Happened<'_> {
                 fact("this_update", Timestamp::from_unix(*this_update).to_string());
                 ("revocation lists dated", format!("{authority} authority"))
             }
-            Self::IssuerDeleted { certificate } => {
+            Self::IssuerDeleted { certificate } | Self::IssuerRetired { certificate } => {
                 fact("not_after", certificate.not_after().to_string());
                 fact("sha256", base::hex::encode(&certificate.fingerprint()));
-                ("CA certificate deleted", format!("{authority} authority"))
+                let what = match self {
+                    Self::IssuerRetired { .. } => "CA certificate retired",
+                    _ => "CA certificate deleted",
+                };
+                (what, format!("{authority} authority"))
             }
             Self::IssuerMade { certificate, .. } | Self::IssuerBrought { certificate } => {
                 if let Self::IssuerMade { token, .. } = self {

@@ -28,6 +28,7 @@ pub mod record;
 mod renew;
 mod request;
 mod restored;
+mod retire;
 mod revoke;
 mod rollover;
 mod rotate;
@@ -52,9 +53,12 @@ pub use issuer::Issuer;
 pub use names::Names;
 pub use request::{ParseIdError, PendingRequest, RequestId};
 pub use restored::{CRL_NUMBER_JUMP, HeldIssuer, held_issuers, jump_crl_numbers};
+pub use retire::{Holder, RetireError, Retirement};
 pub use rollover::BACK_DATED;
 pub use rotate::{RotateError, Rotation};
-pub use service::{Approve, Authority, Ground, Issue, KeyMaker, ReadRequests, Reject, Revoke, Rotate};
-pub use settled::stranded;
+pub use service::{
+    Approve, Authority, Ground, Issue, KeyMaker, ReadRequests, Reject, Retire, Revoke, Rotate,
+};
+pub use settled::{settled_in, stranded, stranded_of};
 pub use statement::{ByHolder, Statement, signed_text};
 pub use token::{Token, TokenError, TokenKeyId};

@@ -85,7 +85,7 @@ impl Authority {
         }
     }
 
-    async fn drop_requests(&self, ids: &[RequestId], now: i64) -> Result<(), IssueError> {
+    pub(crate) async fn drop_requests(&self, ids: &[RequestId], now: i64) -> Result<(), IssueError> {
         let mut batch = Batch::new();
         for id in ids {
             self.drop_request(&mut batch, *id, now).await?;

@@ -12,6 +12,7 @@
 //!                 revoked/<40 hex>         a revocation, by serial
 //!                 ledger, crl, automatic   counters, CRL number and date, the locked automatic count
 //!                 settled                  a time that is certainly past
+//! /house/taken-over                        that they were taken over from caucase
 //! ```
 //! Times are seconds since 1970; serials are 40 hexadecimal digits.
 
@@ -141,6 +142,13 @@ pub struct AutomaticRecord {
     pub automatic_max: u64,
 }
 
+/// That the authorities were taken over from caucase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenOverRecord {
+    /// Until when the last of their users has a certificate, if one had one that was good.
+    pub users_until: Option<i64>,
+}
+
 macro_rules! first_version {
     ($($record:ty),*) => {
         $(impl Record for $record {
@@ -160,6 +168,7 @@ first_version!(
     RevokedRecord,
     CrlRecord,
     SettledRecord,
+    TakenOverRecord,
     AutomaticRecord
 );
 
@@ -197,6 +206,7 @@ mod tests {
         golden::<RevokedRecord>(r#"{"v":1,"is":{"at":3,"drop_at":9}}"#, |r| r.drop_at == 9);
         golden::<CrlRecord>(r#"{"v":1,"is":{"number":3,"this_update":9}}"#, |r| r.number == 3);
         golden::<SettledRecord>(r#"{"v":1,"is":{"at":9}}"#, |r| r.at == 9);
+        golden::<TakenOverRecord>(r#"{"v":1,"is":{"users_until":9}}"#, |r| r.users_until == Some(9));
         golden::<AutomaticRecord>(r#"{"v":1,"is":{"automatic_max":4}}"#, |r| r.automatic_max == 4);
     }
 }

@@ -10,7 +10,7 @@ use crate::error::{IssueError, RevokeError, VerifyHolderError};
 use crate::event::Happened;
 use crate::held::Held;
 use crate::record::RevokedRecord;
-use crate::service::{ATTEMPTS_MAX, Authority, CRL, DOUBTS_MAX, Revoke};
+use crate::service::{ATTEMPTS_MAX, AUTOMATIC, Authority, CRL, DOUBTS_MAX, Revoke};
 use crate::statement::ByHolder;
 
 /// How many certificates of users are looked at together, after one was taken back.
@@ -129,8 +129,13 @@ impl Authority {
         if self.profile.name == AuthorityName::Users
             && matches!(self.is_anybody_left().await, Ok(Some(false)))
         {
-            let hint = "to let one in, start with an auto-approve count of users above the number of requests for users \
-                        there ever were, submit another, and take it back";
+            let is_locked = self.tables.automatic.get(AUTOMATIC).await.is_ok_and(|locked| locked.is_some());
+            let hint = if is_locked {
+                "the auto-approve count of users is locked, so that no start lets another in: restore a backup"
+            } else {
+                "to let one in, start with an auto-approve count of users above the number of requests for users there \
+                 ever were, submit another, and take it back"
+            };
             tracing::warn!(hint, "no user has a good certificate any more: nobody can approve or revoke");
         }
     }

@@ -56,6 +56,8 @@ actions! {
     Issue = "issue a certificate directly";
     /// Making the next CA certificate before it is time.
     Rotate = "begin a rollover early";
+    /// Giving up all CA certificates of an authority, whose keys somebody else may have.
+    Retire = "retire an authority's CA certificates";
 }
 
 /// Makes private keys, away from whoever waits: it takes from milliseconds to seconds.
@@ -144,8 +146,7 @@ impl Authority {
     /// Opens an authority, and makes its first CA certificate when it has none.
     ///
     /// # Errors
-    /// [`OpenError`] when the store cannot be read, a CA key cannot be unsealed or made, or is not in the token where it
-    /// should be.
+    /// [`OpenError`] when the store cannot be read, a CA key cannot be unsealed or made.
     pub async fn open(profile: Profile, ground: Ground) -> Result<Self, OpenError> {
         let tables = Tables::new(&ground.engine, profile.name)?;
         let history = History::new(ground.engine.clone())?;
@@ -165,7 +166,7 @@ impl Authority {
             said: Arc::default(),
             making: AsyncMutex::new(()),
         };
-        authority.find_token_keys().await?;
+        authority.issuers().await?;
         Ok(authority)
     }
 

@@ -67,10 +67,32 @@ pub async fn stranded(
 ) -> Result<Option<Timestamp>, store::Error> {
     let issuers: Table<IssuerRecord> = Table::new(engine.clone(), &format!("/ca/{name}/issuer/"))?;
     let stored = issuers.all().await?.into_iter();
-    let good = stored
+    let issuers: Vec<_> = stored
         .filter_map(|(_, loaded)| Certificate::from_pem(loaded.record.certificate.as_bytes()).ok())
-        .filter(|certificate| (certificate.not_before()..=certificate.not_after()).contains(&seen));
-    Ok(good.map(|certificate| certificate.not_after()).max().filter(|last| *last < now))
+        .collect();
+    Ok(stranded_of(&issuers, seen, now))
+}
+
+/// The same for these CA certificates.
+#[must_use]
+pub fn stranded_of(issuers: &[Certificate], seen: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    let good = issuers.iter().filter(|issuer| (issuer.not_before()..=issuer.not_after()).contains(&seen));
+    good.map(Certificate::not_after).max().filter(|last| *last < now)
+}
+
+/// The latest time that is certainly past, as far as both authorities in `engine` know: what is old is dropped by this,
+/// not by one look at the clock. 1970 before anything is settled.
+///
+/// # Errors
+/// The store's.
+pub async fn settled_in(engine: &Arc<dyn Engine>) -> Result<Timestamp, store::Error> {
+    // The earlier one: where one's lists live for minutes, a clock need not be wrong for long to be believed.
+    let mut earliest = i64::MAX;
+    for name in [AuthorityName::Services, AuthorityName::Users] {
+        let table: Table<SettledRecord> = Table::new(engine.clone(), &format!("/ca/{name}/"))?;
+        earliest = earliest.min(table.get(SETTLED).await?.map_or(0, |loaded| loaded.record.at));
+    }
+    Ok(Timestamp::from_unix(earliest))
 }
 
 #[cfg(test)]

@@ -278,8 +278,12 @@ impl Authority {
         format!("provost: {}", self.profile.issuer_common_name)
     }
 
-    /// Looks whether the keys are where they are said to be, of all CA certificates that count.
-    pub(crate) async fn find_token_keys(&self) -> Result<(), IssueError> {
+    /// Looks whether the keys are where they are said to be, of all CA certificates that count. An authority that is to be
+    /// retired, because its token is lost, is opened without.
+    ///
+    /// # Errors
+    /// [`IssueError::Token`] when one is not.
+    pub async fn find_token_keys(&self) -> Result<(), IssueError> {
         for issuer in self.issuers().await?.iter() {
             if let Some(key) = issuer.in_token() {
                 key.is_there().await?;

@@ -79,8 +79,12 @@ pub fn nature(path: &Path) -> Result<Nature, DatabaseError> {
     // As if nothing could ever write to it, because even a look may otherwise recover it.
     let connection = open(path, "immutable=1").map_err(sqlite(path, "read"))?;
     let tables = tables(&connection).map_err(sqlite(path, "read"))?;
-    let is_there = |prefix| tables.contains(&Kind::Issuers.table(prefix));
-    let is_caucase = is_there(Prefix::Users) || is_there(Prefix::Services);
+    // Any of them: of a database that lost some it is to be said which.
+    let is_caucase = [Prefix::Users, Prefix::Services].into_iter().any(|prefix| {
+        [Kind::Issuers, Kind::Certificates, Kind::Revoked]
+            .into_iter()
+            .any(|kind| tables.contains(&kind.table(prefix)))
+    });
     Ok(if is_caucase { Nature::Caucase } else { Nature::Other(tables) })
 }
 
@@ -119,9 +123,16 @@ impl Database {
         is_whole(&connection).map_err(|reason| DatabaseError::Damaged { path: path.into(), reason })?;
         let mut left = VecDeque::new();
         let mut known = Vec::new();
+        let begun = begun(&connection, &all).map_err(&failed)?;
         for kind in Kind::ALL {
             for prefix in Prefix::ALL {
                 let table = kind.table(prefix);
+                // Before there was a date of the lists, there were the lists.
+                let is_older = kind == Kind::Config && all.contains(&Kind::Lists.table(prefix));
+                let is_made = begun.contains(&prefix) && kind != Kind::Lists && !is_older;
+                if !all.contains(&table) && is_made {
+                    return Err(DatabaseError::Missing { table, holds: kind.holds() });
+                }
                 if all.contains(&table) {
                     check_table(&connection, &table, kind)?;
                     left.push_back((prefix, kind, None));
@@ -414,6 +425,24 @@ fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY name",
     )?;
     statement.query_map([], |row| row.get(0))?.collect()
+}
+
+/// The authorities that have to have their tables: all, once there was a server. `caucased-manage`, which imports CA
+/// certificates for services before there is one, makes the tables of services alone.
+fn begun(connection: &Connection, all: &[String]) -> rusqlite::Result<Vec<Prefix>> {
+    let has_any = |prefix: Prefix| Kind::ALL.into_iter().any(|kind| all.contains(&kind.table(prefix)));
+    let mut served = has_any(Prefix::Users) || has_any(Prefix::Server);
+    let certificates = Kind::Certificates.table(Prefix::Services);
+    if all.contains(&certificates) {
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM {certificates})");
+        served |= connection.query_row(&sql, [], |row| row.get::<_, bool>(0))?;
+    }
+    let counter = Kind::Counter.table(Prefix::Services);
+    if all.contains(&counter) {
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM {counter} WHERE CAST(name AS TEXT) = ?1)");
+        served |= connection.query_row(&sql, [RECEIVED], |row| row.get::<_, bool>(0))?;
+    }
+    Ok(Prefix::ALL.into_iter().filter(|prefix| served || has_any(*prefix)).collect())
 }
 
 /// What SQLite finds wrong with the file, if anything.

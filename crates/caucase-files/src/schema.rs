@@ -53,6 +53,20 @@ impl Kind {
         format!("{}{ending}", prefix.as_str())
     }
 
+    /// What is in it, in words.
+    #[cfg(feature = "database")]
+    pub(crate) fn holds(self) -> &'static str {
+        match self {
+            Self::Issuers => "the CA certificates and their keys",
+            Self::Certificates => "the requests and the certificates issued for them",
+            Self::Revoked => "the revocations",
+            Self::Counter => "how many requests there were, and the number of the last revocation list",
+            Self::ConfigOnce => "the locked count of automatic approvals",
+            Self::Config => "the date of the last revocation list",
+            Self::Lists => "the revocation lists",
+        }
+    }
+
     /// The names of its columns.
     #[cfg(feature = "database")]
     pub(crate) fn columns(self) -> &'static [&'static str] {

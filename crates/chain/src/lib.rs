@@ -37,4 +37,4 @@ mod walk;
 pub use error::{Broken, Malformed};
 pub use hash::{BadHead, Hash, Head};
 pub use link::{Anchor, EVENTS_MAX, EventMark, Link, Signed, is_event_id, moment_of};
-pub use walk::{Kept, Summary, Walk, fingerprint};
+pub use walk::{Kept, LATE_MILLISECONDS, Summary, Walk, fingerprint};

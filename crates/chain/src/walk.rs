@@ -8,7 +8,7 @@ use crate::link::{Anchor, Link, Signed, moment_of};
 
 /// How much later than it says an event may come to be linked, without a word: a clock that is a little behind, or a
 /// server that was away from the store. Milliseconds.
-const LATE_MILLISECONDS: i64 = 10 * 60 * 1_000;
+pub const LATE_MILLISECONDS: i64 = 10 * 60 * 1_000;
 /// How many of those that came later are named.
 const LATE_NAMED_MAX: usize = 10;
 

@@ -36,6 +36,7 @@ pub(crate) enum Command {
     /// Say something about a host
     Label(Label),
     /// Forget a host; nothing is done at the host itself
+    #[command(alias = "delete")]
     Remove {
         address: Segment,
         #[command(flatten)]

@@ -57,7 +57,7 @@ impl KeptFile {
     pub(crate) fn at(path: &Path, new: NewFile) -> io::Result<Self> {
         let path = target_of(path)?;
         if path.file_name().is_none() {
-            return Err(io::Error::other("it names no file"));
+            return Err(io::Error::new(ErrorKind::InvalidInput, "it names no file"));
         }
         Ok(Self { path, part: format!("-part-{}", std::process::id()), new })
     }
@@ -110,7 +110,9 @@ impl KeptFile {
     fn metadata(&self) -> io::Result<Option<Metadata>> {
         match self.path.symlink_metadata() {
             // A pipe would wait for whoever writes into it, and a folder is nothing to be replaced.
-            Ok(found) if !found.is_file() => Err(io::Error::other("it is no regular file")),
+            Ok(found) if !found.is_file() => {
+                Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file"))
+            }
             Ok(found) => Ok(Some(found)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -143,7 +145,8 @@ impl KeptFile {
         sync_folder_of(&self.path)
     }
 
-    fn rename_part(&self) -> io::Result<()> {
+    /// The same, until somebody pulls the plug: for whoever has to hurry, and makes the folder last afterwards.
+    pub(crate) fn rename_part(&self) -> io::Result<()> {
         step();
         std::fs::rename(self.part(), &self.path)
     }

@@ -1,12 +1,16 @@
 //! Tables: columns side by side.
 //!
 //! Columns are as wide as what has been seen of them, so a list of any length is written page by page: a page with
-//! longer words is wider than the one before.
+//! longer words is wider than the one before. Where that is more than a terminal has, the widest ones are cut, so that one
+//! long name, which somebody else may have chosen, hides no other column.
 
 use std::fmt::Write as _;
 
 /// Between two columns.
 const GAP: &str = "  ";
+
+/// Columns are not cut to less than that.
+const WIDTH_MIN: usize = 8;
 
 /// How the head of a table begins and ends where colours are welcome.
 const BOLD: [&str; 2] = ["\u{1b}[1m", "\u{1b}[0m"];
@@ -44,24 +48,41 @@ impl Table {
                 *width = (*width).max(cell.chars().count());
             }
         }
+        let widths = fitted(&self.widths, self.columns_max);
         let mut text = String::new();
         if !rows.is_empty() && !self.has_begun {
             self.has_begun = true;
             let [begin, end] = if self.is_colourful { BOLD } else { [""; 2] };
-            let _ = writeln!(text, "{begin}{}{end}", self.line(&self.head)); // to a String: cannot fail
+            let _ = writeln!(text, "{begin}{}{end}", self.line(&self.head, &widths)); // to a String: cannot fail
         }
         for row in &rows {
-            text += &self.line(row);
+            text += &self.line(row, &widths);
             text.push('\n');
         }
         text
     }
 
-    fn line(&self, cells: &[String]) -> String {
-        let padded = cells.iter().zip(&self.widths).map(|(cell, &width)| format!("{cell:<width$}"));
+    fn line(&self, cells: &[String], widths: &[usize]) -> String {
+        let padded =
+            cells.iter().zip(widths).map(|(cell, &width)| format!("{:<width$}", cut(cell, Some(width))));
         let line = padded.collect::<Vec<_>>().join(GAP);
         cut(line.trim_end(), self.columns_max)
     }
+}
+
+/// `widths` that fit into a line of `columns_max` characters, the widest ones being less wide; or as much as that helps.
+fn fitted(widths: &[usize], columns_max: Option<usize>) -> Vec<usize> {
+    let mut fitted = widths.to_vec();
+    let Some(max) = columns_max else { return fitted };
+    let gaps = GAP.len() * widths.len().saturating_sub(1);
+    let fits = |limit: usize| widths.iter().map(|&width| width.min(limit)).sum::<usize>() + gaps <= max;
+    let widest = widths.iter().copied().max().unwrap_or(0);
+    // The greatest limit that is not too much: each column that is wider shares what there is.
+    let limit = (WIDTH_MIN..widest).rev().find(|&limit| fits(limit)).unwrap_or(WIDTH_MIN);
+    if !fits(widest) {
+        fitted.iter_mut().for_each(|width| *width = (*width).min(limit));
+    }
+    fitted
 }
 
 /// A line for each name and value.
@@ -124,6 +145,25 @@ mod tests {
             assert_eq!(table.rows(&[row(&["a", "fedora"])]), expected, "{max}");
         }
         assert_eq!(details(&[("name", "abcdef".into())], Some(8)), "name  a…\n");
+    }
+
+    /// Somebody else's long name hides nothing of what stands behind it.
+    #[test]
+    fn the_widest_columns_are_cut() {
+        let long = "x".repeat(200);
+        let rows = |max, cells: &[&str]| {
+            let mut table = Table::new(&["ID", "SUBJECT", "NAMES", "KEY"], false, max);
+            table.rows(&[row(cells)]).lines().last().unwrap().to_owned()
+        };
+        let cells = ["12345", &long, "DNS:a", "p256"];
+        assert_eq!(rows(Some(40), &cells), format!("12345  {}…  DNS:a  p256", "x".repeat(19)));
+        assert_eq!(
+            rows(Some(40), &["12345", &long, &long, "p256"]),
+            format!("12345  {0}…  {0}…  p256", "x".repeat(11))
+        );
+        assert_eq!(rows(None, &cells), format!("12345  {long}  DNS:a  p256"));
+        // There is no room for anything.
+        assert_eq!(rows(Some(10), &cells), "12345  xx…");
     }
 
     #[test]

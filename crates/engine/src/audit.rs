@@ -75,6 +75,11 @@ pub enum AuditError {
     /// The key that signs links cannot be used.
     #[error("the key that signs the history cannot be used")]
     Key(#[source] KeyError),
+    /// The public half of that key which is on record is another one's.
+    #[error(
+        "the public key on record is not that of the key which signs the history: one of both was changed"
+    )]
+    OtherKey,
     /// What the store has is not what was put there.
     #[error("the links of the history are not what they were")]
     Broken(#[from] chain::Broken),
@@ -86,13 +91,25 @@ pub enum AuditError {
     },
 }
 
+impl AuditError {
+    /// Whether what is stored is at fault: trying again helps nothing, and somebody has to look into it.
+    #[must_use]
+    pub fn is_of_what_is_stored(&self) -> bool {
+        match self {
+            Self::Broken(_) | Self::Receded { .. } | Self::Sealed(_) | Self::Key(_) | Self::OtherKey => true,
+            Self::Store(source) => matches!(source, store::Error::Record { .. }),
+            Self::Commit(source) => matches!(source, CommitError::Store(store::Error::Record { .. })),
+        }
+    }
+}
+
 impl Explain for AuditError {
     fn kind(&self) -> Kind {
         match self {
             Self::Store(source) => source.kind(),
             Self::Commit(source) => source.kind(),
             Self::Sealed(source) => source.kind(),
-            Self::Key(_) | Self::Broken(_) | Self::Receded { .. } => Kind::Internal,
+            Self::Key(_) | Self::OtherKey | Self::Broken(_) | Self::Receded { .. } => Kind::Internal,
         }
     }
 
@@ -102,6 +119,9 @@ impl Explain for AuditError {
             Self::Commit(source) => source.help(),
             Self::Sealed(source) => source.help(),
             Self::Broken(source) => source.help(),
+            Self::OtherKey => Some(
+                "put the database back from a backup, and keep this one for whoever looks into it".into(),
+            ),
             Self::Key(_) | Self::Receded { .. } => None,
         }
     }
@@ -159,6 +179,8 @@ pub struct Audit {
     position: Mutex<Revision>,
     /// The last link that was seen.
     seen: Mutex<Head>,
+    /// Why nothing is linked any more, until something is.
+    fault: Mutex<Option<String>>,
 }
 
 impl Audit {
@@ -183,6 +205,7 @@ impl Audit {
             linking: tokio::sync::Mutex::default(),
             position: Mutex::new(Revision(0)),
             seen: Mutex::new(Head::NONE),
+            fault: Mutex::new(None),
         })
     }
 
@@ -193,6 +216,22 @@ impl Audit {
     /// [`AuditError`]; what is linked by then is linked.
     pub async fn link(&self, stop: &Stop) -> Result<usize, AuditError> {
         let _linking = self.linking.lock().await;
+        let linked = self.link_now(stop).await;
+        *lock(&self.fault) = match &linked {
+            Err(error) if error.is_of_what_is_stored() => Some(base::report(error)),
+            // What the store could not do it may do the next time, and says so itself.
+            Ok(_) | Err(_) => None,
+        };
+        linked
+    }
+
+    /// Why nothing can be linked, where what is stored is at fault: then nobody could prove later what happens now.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        lock(&self.fault).clone()
+    }
+
+    async fn link_now(&self, stop: &Stop) -> Result<usize, AuditError> {
         let mut attempts = 1;
         loop {
             match self.try_link(stop).await {
@@ -382,7 +421,12 @@ impl Audit {
 /// The key itself, never what stands beside it: somebody who cannot seal could have changed that.
 fn unsealed(sealing: &SealingKey, record: &KeyRecord) -> Result<PrivateKey, AuditError> {
     let clear = sealing.open(KEY_ABOUT, &record.sealed).map_err(AuditError::Sealed)?;
-    PrivateKey::from_pkcs8_der(clear.expose()).map_err(AuditError::Key)
+    let key = PrivateKey::from_pkcs8_der(clear.expose()).map_err(AuditError::Key)?;
+    // Whoever looks into the store without the sealing key believes this one.
+    if x509::pem::write("PUBLIC KEY", key.public().spki()) != record.public {
+        return Err(AuditError::OtherKey);
+    }
+    Ok(key)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

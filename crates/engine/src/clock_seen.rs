@@ -56,10 +56,10 @@ pub(crate) async fn check(engine: &Arc<dyn Engine>, clock: &Clock, is_right: boo
         && !is_right
     {
         let seen = Timestamp::from_unix(loaded.record.at);
-        if now + TOLERATED < seen {
+        if is_behind(now, seen) {
             return Err(HouseError::ClockBehind { now, seen });
         }
-        if seen + TOLERATED < now {
+        if is_ahead(now, seen) {
             for name in [AuthorityName::Services, AuthorityName::Users] {
                 if let Some(ended) = ca::stranded(engine, name, seen, now).await? {
                     return Err(HouseError::ClockAhead { now, seen, name, ended });
@@ -75,6 +75,27 @@ pub(crate) async fn check(engine: &Arc<dyn Engine>, clock: &Clock, is_right: boo
         }
         Err(error) => Err(HouseError::Clock(error)),
     }
+}
+
+/// Whether a clock that says `now` is behind, when something was done at `seen`.
+#[must_use]
+pub fn is_behind(now: Timestamp, seen: Timestamp) -> bool {
+    now + TOLERATED < seen
+}
+
+/// Whether a clock that says `now` is so far ahead of `seen`, when something was last done, that it may be wrong.
+#[must_use]
+pub fn is_ahead(now: Timestamp, seen: Timestamp) -> bool {
+    seen + TOLERATED < now
+}
+
+/// What time it is already for whoever drops what is old: never later than what is certainly past, so that an hour with a
+/// clock years ahead takes nothing away that the house is to keep.
+///
+/// # Errors
+/// The store's.
+pub(crate) async fn certainly(engine: &Arc<dyn Engine>, clock: &Clock) -> Result<Timestamp, Error> {
+    Ok(ca::settled_in(engine).await?.min(clock.now()))
 }
 
 /// Writes down what time it is.

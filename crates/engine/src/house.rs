@@ -199,8 +199,10 @@ impl House {
         };
         let open = async |profile: Profile| {
             let name = profile.name;
-            let opened = Authority::open(profile, ground.clone()).await;
-            opened.map(Arc::new).map_err(|source| HouseError::Authority { name, source })
+            let refuse = |source| HouseError::Authority { name, source };
+            let authority = Authority::open(profile, ground.clone()).await.map_err(refuse)?;
+            authority.find_token_keys().await.map_err(|error| refuse(error.into()))?;
+            Ok::<_, HouseError>(Arc::new(authority))
         };
         // Three keys are made at the very first start: on as many cores as there are.
         let (services, users, server) =
@@ -352,17 +354,20 @@ impl House {
         house.hand_on_trust(&claims, crew, parts.courier, mark);
         let retention = parts.retention;
         if house.cache.is_some() {
-            let (name, clock) = ("history of the cache", clock.clone());
+            let (name, engine, clock) = ("history of the cache", house.engine.clone(), clock.clone());
             let history = Cache::history(&house.engine)?;
-            house.start(&claims, Box::new(TrimHistory { name, history, retention, clock }));
+            house.start(&claims, Box::new(TrimHistory { name, engine, history, retention, clock }));
         }
         let (name, history) = ("history of trust", Trust::places_history(&house.engine)?);
-        let clock_of_places = clock.clone();
-        house.start(&claims, Box::new(TrimHistory { name, history, retention, clock: clock_of_places }));
-        let (audit, fleet) = (house.audit.clone(), house.fleet.clone());
+        let (engine, clock_of_places) = (house.engine.clone(), clock.clone());
+        house.start(
+            &claims,
+            Box::new(TrimHistory { name, engine, history, retention, clock: clock_of_places }),
+        );
+        let (engine, audit, fleet) = (house.engine.clone(), house.audit.clone(), house.fleet.clone());
         let is_shared = house.engine.is_shared();
         house.start(&claims, Box::new(LinkHistory { audit: audit.clone(), is_shared, clock: clock.clone() }));
-        house.start(&claims, Box::new(TrimLinked { audit, fleet, retention, clock }));
+        house.start(&claims, Box::new(TrimLinked { engine, audit, fleet, retention, clock }));
         Ok(house)
     }
 
@@ -551,6 +556,16 @@ impl House {
             tokio::time::sleep(FIRST_START_LOOKED_AT).await;
         }
         Ok(false)
+    }
+
+    /// Whether the authorities were taken over from somewhere else, and if so whether they came with users who can sign in
+    /// now.
+    ///
+    /// # Errors
+    /// [`store::Error`].
+    pub async fn taken_over(&self) -> Result<Option<bool>, store::Error> {
+        let taken = ca::takeover::TakenOver::load(&self.engine).await?;
+        Ok(taken.map(|taken| taken.has_users(self.clock.now())))
     }
 
     /// Remembers that the first start is over: the first administrator has their key.

@@ -4,7 +4,7 @@
 //! between steps and started again anywhere: all it knows is in the store.
 
 pub mod audit;
-mod clock_seen;
+pub mod clock_seen;
 mod hands;
 mod hosts;
 mod house;

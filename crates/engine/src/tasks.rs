@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -73,24 +73,19 @@ impl Tasks {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        match self.spawn(work).await {
-            Ok(output) => output,
-            Err(failed) => match failed.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => unreachable!("nothing aborts these tasks, and the runtime outlives them"),
-            },
-        }
+        output(self.spawn(work).await)
     }
 
     /// Runs `work` where it may block or compute for long.
     pub async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        match self.0.spawn_blocking(work).await {
-            Ok(output) => output,
-            Err(failed) => match failed.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => unreachable!("nothing aborts these tasks, and the runtime outlives them"),
-            },
-        }
+        output(self.0.spawn_blocking(work).await)
+    }
+
+    /// As [`Self::compute`], for what may stand still for ever: [`Self::drain`] does not wait for it, but for those who
+    /// wait for it here.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
+    pub async fn compute_aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        output(tokio::task::spawn_blocking(work).await)
     }
 
     /// Waits until everyone is done, at most `deadline`. Whether everyone was.
@@ -103,5 +98,16 @@ impl Tasks {
     #[must_use]
     pub fn running(&self) -> usize {
         self.0.len()
+    }
+}
+
+/// What came of a task; its panic goes on in whoever waited for it.
+fn output<T>(ended: Result<T, JoinError>) -> T {
+    match ended {
+        Ok(output) => output,
+        Err(failed) => match failed.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => unreachable!("nothing aborts these tasks, and the runtime outlives them"),
+        },
     }
 }

@@ -38,6 +38,14 @@ pub struct TokenParts {
     pub told: OnToken,
 }
 
+impl TokenParts {
+    /// For an authority that is opened without a house around it.
+    #[must_use]
+    pub fn alone(self) -> Arc<dyn ca::Token> {
+        Arc::new(Asked::new(self.token, self.makes_keys, Tasks::new()))
+    }
+}
+
 /// A token that may be asked by whoever must not block.
 pub(crate) struct Asked {
     token: Arc<Token>,

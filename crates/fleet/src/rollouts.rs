@@ -1,6 +1,6 @@
 //! Looking at operations, and forgetting old ones.
 
-use base::Span;
+use base::{Span, Timestamp};
 use identity::Permit;
 use store::{Batch, Page, Table};
 
@@ -117,7 +117,7 @@ impl Fleet {
         Ok(HostRunPage { hosts, next })
     }
 
-    /// Forgets operations that ended longer than `keep` ago, and those of clusters that are gone; never the latest of
+    /// Forgets operations that ended longer than `keep` before `now`, and those of clusters that are gone; never the latest of
     /// its kind. Goes through one page of them behind `from`, and gives where to go on; nothing at the end. Doing it
     /// twice does no harm.
     ///
@@ -126,6 +126,7 @@ impl Fleet {
     pub async fn drop_ended_operations(
         &self,
         keep: Span,
+        now: Timestamp,
         from: Option<String>,
     ) -> Result<Option<String>, RolloutError> {
         let table = &self.tables.rollout;
@@ -139,7 +140,7 @@ impl Fleet {
                 continue;
             };
             let Some(ended_at) = loaded.record.ended_at else { continue };
-            let is_old = ended_at.saturating_add(keep.as_seconds()) <= self.ground.clock.now().as_unix();
+            let is_old = ended_at.saturating_add(keep.as_seconds()) <= now.as_unix();
             let is_orphan = match self.tables.cluster.get(cluster.as_str()).await? {
                 None => true,
                 // Of an earlier one of its name.

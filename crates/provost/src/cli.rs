@@ -22,7 +22,7 @@ use crate::compat::takeover;
 use crate::face::Face;
 use crate::settings::{Config, Problem, Settings, Surroundings, reference, shown, with_flags};
 use crate::up;
-use crate::{backup, documents, links, output, playbooks, relocate, service_manager};
+use crate::{backup, documents, links, output, playbooks, relocate, retire, service_manager};
 
 /// Exit code for settings that are wrong (`EX_CONFIG` of sysexits.h).
 const WRONG_SETTINGS: u8 = 78;
@@ -205,9 +205,40 @@ fn with_takeover(ca: Command) -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("The database of `caucased`, instead of the store of the settings"),
         );
+    let retire = with_flags(Command::new("retire"))
+        .about("Give up an authority's CA certificates, whose keys somebody else may have")
+        .long_about(
+            "Give up all CA certificates of an authority at once, and make another one, which signs from then on: for when \
+             somebody else has, or may have, the key. Nobody vouches for the new one, so all who hold certificates begin \
+             anew, and all who verify need the new CA certificate put there by hand: the plan says to whom what has to be \
+             told, step by step. The settings are those of `provost up`, or of `caucased` with --db. Stop the server before; \
+             with --dry-run, which only prints the plan, it may run.",
+        )
+        .arg(
+            Arg::new("authority")
+                .value_name("AUTHORITY")
+                .required(true)
+                .value_parser(["services", "users", "server"])
+                .help("Which authority"),
+        )
+        .arg(
+            Arg::new("dry-run")
+                .long("dry-run")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("yes")
+                .help("Print the plan, and change nothing"),
+        )
+        .arg(Arg::new("yes").long("yes").action(ArgAction::SetTrue).help("Do it: it cannot be undone"))
+        .arg(
+            Arg::new("db")
+                .long("db")
+                .value_name("PATH")
+                .value_parser(value_parser!(PathBuf))
+                .help("The database of `caucased`, instead of the store of the settings"),
+        );
     // Which server is asked is nothing to commands that ask none.
     let hidden: Vec<_> = asking(&ca).map(|arg| arg.clone().global(false).hide(true)).collect();
-    ca.subcommand(import.args(&hidden)).subcommand(export.args(hidden))
+    ca.subcommand(import.args(&hidden)).subcommand(export.args(&hidden)).subcommand(retire.args(hidden))
 }
 
 /// What commands of `ca` take that ask a server, and these do not.
@@ -215,7 +246,7 @@ fn asking(ca: &Command) -> impl Iterator<Item = &Arg> {
     ca.get_arguments().filter(|arg| arg.is_global_set() && arg.get_id() != "json" && arg.get_id() != "data")
 }
 
-/// Runs `ca import` and `ca export`.
+/// Runs `ca import`, `ca export` and `ca retire`.
 fn take_over(name: &str, matches: &ArgMatches) -> ExitCode {
     let line = command();
     let asked = line.find_subcommand("ca").into_iter().flat_map(asking).find(|arg| {
@@ -230,8 +261,14 @@ fn take_over(name: &str, matches: &ArgMatches) -> ExitCode {
         );
         return ExitCode::from(2);
     }
-    let file = takeover::import::file(matches);
     let settings = || Settings::from(&Config::gather(matches, Surroundings::of_process()));
+    if name == "retire" {
+        return match settings() {
+            Ok(settings) => retire::run(matches, settings),
+            Err(problems) => wrong_settings(&problems),
+        };
+    }
+    let file = takeover::import::file(matches);
     if name == "export" {
         if let Some(database) = matches.get_one::<PathBuf>("db") {
             return takeover::export::run(file, &takeover::export::Source::Database(database));
@@ -242,10 +279,8 @@ fn take_over(name: &str, matches: &ArgMatches) -> ExitCode {
         };
     }
     let wanted = takeover::import::Wanted { file, json: matches.get_flag("json") };
-    if matches.get_flag("dry-run") {
-        return takeover::import::dry_run(&wanted);
-    }
     match settings() {
+        Ok(settings) if matches.get_flag("dry-run") => takeover::import::dry_run(&wanted, &settings),
         Ok(settings) => takeover::import::run(&wanted, &settings),
         Err(problems) => wrong_settings(&problems),
     }
@@ -257,7 +292,7 @@ fn dispatch(line: &ArgMatches) -> ExitCode {
         "up" => up(matches),
         "fleet" => look_after(matches),
         noun if fleet::is_noun(noun) => look_after(line),
-        "ca" if let Some((name @ ("import" | "export"), matches)) = matches.subcommand() => {
+        "ca" if let Some((name @ ("import" | "export" | "retire"), matches)) = matches.subcommand() => {
             take_over(name, matches)
         }
         noun if ca::is_noun(noun) => {

@@ -54,6 +54,14 @@ impl Explain for DataDirError {
     }
 }
 
+/// What [`prepare`] would refuse of what is there already; nothing is made.
+pub fn check(path: &Path) -> Result<(), DataDirError> {
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        _ => prepare(path).map(drop),
+    }
+}
+
 /// Makes sure that `path` is a directory into which only its owner writes. Where it is missing it is made
 /// with mode 0700; its parents with what the umask leaves. Whether it was made.
 pub fn prepare(path: &Path) -> Result<bool, DataDirError> {
@@ -71,8 +79,12 @@ pub fn prepare(path: &Path) -> Result<bool, DataDirError> {
             if let Some(parent) = path.parent() {
                 std::fs::create_dir_all(parent).map_err(io)?;
             }
-            DirBuilder::new().mode(0o700).create(path).map_err(io)?;
-            Ok(true)
+            match DirBuilder::new().mode(0o700).create(path) {
+                Ok(()) => Ok(true),
+                // Another start was faster; who of them may have it shows later.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => prepare(path),
+                Err(error) => Err(io(error)),
+            }
         }
         Err(error) => Err(io(error)),
     }

@@ -8,8 +8,8 @@ use crate::settings::{Binding, WhichDoors};
 /// What there is to tell.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// Whether this start made the authorities.
-    pub first_start: bool,
+    /// What this start began with.
+    pub beginning: Beginning,
     /// Where we listen.
     pub bindings: Vec<Binding>,
     /// Which of the two doors there are.
@@ -26,6 +26,19 @@ pub struct Facts {
     pub admin: Option<PathBuf>,
     /// The certificate of the authority that signs the HTTPS port's; none where the operator's own is shown there.
     pub server_ca: Option<PathBuf>,
+}
+
+/// What a start begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beginning {
+    /// Nothing: it makes the authorities, and the first administrator.
+    First,
+    /// Authorities of caucase's, with users: nobody else is let in.
+    TakenOver,
+    /// Authorities of caucase's of whose users none can sign in: it makes an administrator.
+    TakenOverWithoutUsers,
+    /// A house that was there.
+    Again,
 }
 
 /// SHA-256 of the DER of each authority's newest certificate.
@@ -49,6 +62,12 @@ pub fn greeting(facts: &Facts) -> String {
         line("listening", &addresses(binding, facts.doors));
     }
     line("data", &facts.data.display().to_string());
+    if facts.beginning == Beginning::TakenOver {
+        line("admin", "none was made: the users whom caucase knew sign in, and nobody else");
+    }
+    if facts.beginning == Beginning::TakenOverWithoutUsers {
+        line("admin", "one was made: no user whom caucase knew has a certificate that is good");
+    }
     if let Some(admin) = &facts.admin {
         line("admin", &format!("{} (the first administrator's key: keep it secret)", admin.display()));
     }
@@ -58,7 +77,11 @@ pub fn greeting(facts: &Facts) -> String {
         line("server", &fingerprint(&facts.fingerprints.server));
     }
     let version = env!("CARGO_PKG_VERSION");
-    let first = if facts.first_start { "made its authorities and " } else { "" };
+    let first = match facts.beginning {
+        Beginning::First => "made its authorities and ",
+        Beginning::TakenOver | Beginning::TakenOverWithoutUsers => "has the authorities of caucase and ",
+        Beginning::Again => "",
+    };
     format!("provost {version} {first}is ready\n{text}next: {}\n", next(facts))
 }
 
@@ -76,6 +99,12 @@ pub fn addresses(binding: &Binding, doors: WhichDoors) -> String {
 fn next(facts: &Facts) -> String {
     let trusting =
         facts.server_ca.iter().map(|path| format!("--cacert {} ", quoted(path))).collect::<String>();
+    if facts.beginning == Beginning::TakenOver && facts.admin.is_none() {
+        let admin = quoted(&facts.data.join("admin.pem"));
+        return format!(
+            "put the key and certificate of one of the users into {admin}, mode 0600, for commands here"
+        );
+    }
     let Some(url) = &facts.https_url else {
         return match facts.bindings.first() {
             Some(binding) => format!("curl http://{}/readyz", binding.http),
@@ -119,7 +148,7 @@ mod tests {
         let binding =
             |http: &str, https: &str| Binding { http: http.parse().unwrap(), https: https.parse().unwrap() };
         Facts {
-            first_start: true,
+            beginning: Beginning::First,
             bindings: vec![binding("127.0.0.1:8000", "127.0.0.1:8001"), binding("[::1]:8000", "[::1]:8001")],
             doors: WhichDoors::Both,
             authorities: true,
@@ -153,6 +182,21 @@ mod tests {
         assert_eq!(greeting(&facts()), expected);
     }
 
+    /// Whoever comes with users is not to find that somebody else may sign in.
+    #[test]
+    fn what_was_taken_over_is_not_said_to_be_made() {
+        let text = greeting(&Facts { beginning: Beginning::TakenOver, admin: None, ..facts() });
+        assert!(
+            text.contains(" has the authorities of caucase and is ready\n") && !text.contains("made its"),
+            "{text}"
+        );
+        assert!(text.contains("  admin     none was made: the users whom caucase knew sign in"), "{text}");
+        assert!(text.contains("into /var/lib/provost/admin.pem, mode 0600"), "{text}");
+        let text = greeting(&Facts { beginning: Beginning::TakenOverWithoutUsers, ..facts() });
+        assert!(text.contains("  admin     one was made: no user whom caucase knew"), "{text}");
+        assert!(text.contains("admin.pem (the first administrator's key"), "{text}");
+    }
+
     #[test]
     fn a_door_alone_is_said_alone() {
         let text = greeting(&Facts { doors: WhichDoors::Http, https_url: None, ..facts() });
@@ -175,7 +219,7 @@ mod tests {
     #[test]
     fn without_the_administrator_there_is_still_something_to_do() {
         let text = greeting(&Facts {
-            first_start: false,
+            beginning: Beginning::Again,
             admin: None,
             server_ca: Some("/my house/it's.pem".into()),
             ..facts()

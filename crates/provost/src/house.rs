@@ -19,7 +19,7 @@ use server::doors::{AccessLog, Bindings, Doors, Limits, Meters, Opening, Scheme,
 use server::{
     App, BackupMeters, CacheApi, MetersFor, PlainHttp, Presenters, TokenMeters, TrustedProxies, Who,
 };
-use store::{Engine, Revision, SealingKey, Sqlite, private_file, regular_file};
+use store::{Engine, Revision, SealingKey, Sqlite, Still, private_file, regular_file};
 use x509::{KeySpec, Name, PrivateKey};
 
 use crate::another_cache::AnotherCache;
@@ -29,7 +29,7 @@ use crate::backup_folder::BackupDirectory;
 use crate::client_file::client_file;
 use crate::compat::takeover::{import, switch};
 use crate::etcd;
-use crate::greeting::{Facts, Fingerprints};
+use crate::greeting::{Beginning, Facts, Fingerprints};
 use crate::hands::hands;
 use crate::log_file::LogFile;
 use crate::secret_file;
@@ -41,7 +41,7 @@ use crate::up::narrate;
 use crate::webhooks::Webhooks;
 
 /// What the first administrator's certificate calls its holder.
-const FIRST_ADMINISTRATOR: &str = "first administrator";
+pub const FIRST_ADMINISTRATOR: &str = "first administrator";
 
 /// A house that serves.
 pub struct Running {
@@ -98,12 +98,12 @@ async fn finish(
     embedded: Option<Arc<Sqlite>>,
     Entrance { doors, tls, access, clock, bindings, meters }: Entrance,
 ) -> Result<Running, StartError> {
-    let first_start = match &settings.files.first_start {
+    let beginning = match &settings.files.first_start {
         Some(files) => {
             let client = client_file(&settings.doors, &settings.netloc, &bindings, files);
             first_start(&house, files, key_spec(settings), client).await?
         }
-        None => false,
+        None => Beginning::Again,
     };
     // Whoever takes the database and not the log beside it has a house from here on: its authorities at least.
     if let Some(store) = embedded
@@ -113,7 +113,7 @@ async fn finish(
     }
     let greeting = match (&settings.data, &settings.files.first_start) {
         (Some(data), Some(files)) => Some(Facts {
-            first_start,
+            beginning,
             bindings: bindings.clone(),
             doors: settings.doors.which,
             authorities: settings.ca.api,
@@ -211,7 +211,7 @@ pub struct Opened {
     pub sealing: Arc<SealingKey>,
 }
 
-async fn open_store(settings: &Settings, clock: &Clock, entropy: &Entropy) -> Result<Opened, StartError> {
+pub async fn open_store(settings: &Settings, clock: &Clock, entropy: &Entropy) -> Result<Opened, StartError> {
     let opened = open_any(settings, clock, entropy).await?;
     if import::is_unfinished(&opened.engine).await.map_err(HouseError::Store)? {
         return Err(StartError::HalfTaken);
@@ -238,17 +238,50 @@ pub async fn open_any(settings: &Settings, clock: &Clock, entropy: &Entropy) -> 
     })
 }
 
+/// The store of `settings` as it is, and nothing where there is none yet. Nothing is made.
+pub async fn look_any(
+    settings: &Settings,
+    clock: &Clock,
+    entropy: &Entropy,
+) -> Result<Option<Arc<dyn Engine>>, StartError> {
+    if let Some(path) =
+        settings.data.as_ref().map(|data| data.join(backup::UNFINISHED)).filter(|path| path.exists())
+    {
+        return Err(StartError::HalfRestored { path });
+    }
+    match settings.store.engine {
+        StoreEngine::Embedded => {
+            let database = &settings.files.database;
+            match std::fs::metadata(database) {
+                Ok(found) if found.len() > 0 || !found.is_file() => {
+                    Ok(Some(Still::of(Sqlite::look(database)?)))
+                }
+                _ => Ok(None),
+            }
+        }
+        StoreEngine::Etcd => {
+            let engine = etcd::connect(&settings.store.etcd, clock, entropy).await?;
+            Ok(Some(engine))
+        }
+    }
+}
+
 async fn open_embedded(
     settings: &Settings,
     clock: &Clock,
     entropy: &Entropy,
 ) -> Result<(Arc<Sqlite>, Arc<SealingKey>), StartError> {
     let (database, key) = (&settings.files.database, &settings.files.store_key);
+    Sqlite::check_path(database)?;
     if switch::is_needed(database)? {
+        let clock = (clock, settings.clock_is_right);
         let switched = switch::take_over(database, key, clock, entropy, |_| {}).await?;
         let (was, is) = (database.display(), switched.original.display());
         let what = switched.taken.summary();
         narrate(settings, format_args!("took over {was} from caucase, which is {is} now: {what}"));
+        for odd in switched.taken.findings() {
+            narrate(settings, format_args!("note: {odd}"));
+        }
     }
     let lost = |file, remains| StartError::DatabaseLost { database: database.clone(), file, remains };
     let remains = match std::fs::metadata(database) {
@@ -258,6 +291,10 @@ async fn open_embedded(
     if let Some(remains) = remains {
         if let Some(file) = left_of_a_database(&settings.files) {
             return Err(lost(file, remains));
+        }
+        // Nobody who had a database is to get new authorities without a word.
+        if remains == Remains::NoBytes && !key.exists() {
+            return Err(StartError::EmptyDatabase { database: database.clone() });
         }
         // The key comes first: a first start that is killed in between leaves no database without its key.
         SealingKey::load_or_create(key, entropy)?;
@@ -297,7 +334,8 @@ fn first_start_file(files: &Files) -> Option<PathBuf> {
     made.into_iter().find(|file| file.exists()).cloned()
 }
 
-fn key_spec(settings: &Settings) -> KeySpec {
+/// What keys are made here.
+pub fn key_spec(settings: &Settings) -> KeySpec {
     KeySpec::Rsa { bits: settings.ca.key_bits }
 }
 
@@ -308,23 +346,18 @@ fn parts(
     (clock, entropy): (Clock, Entropy),
     tls: Arc<TlsIdentity>,
 ) -> Result<Parts, StartError> {
-    let server_name = match settings.netloc.host() {
-        Host::Name(name) => ServerName::Dns(name.clone()),
-        Host::Address(address) => ServerName::Address(*address),
-    };
+    let server_name = server_name(settings);
     let shows_another = settings.doors.tls_file.is_some();
     let hands = hands(settings, &clock, &entropy)?;
-    let mut server = profile(settings, AuthorityName::Server, &settings.ca.services);
-    server.issuer_extensions = vec![server_name.constraint().map_err(StartError::Name)?];
     Ok(Parts {
         engine,
         sealing,
         clock,
         clock_is_right: settings.clock_is_right,
         entropy,
-        services: profile(settings, AuthorityName::Services, &settings.ca.services),
-        users: profile(settings, AuthorityName::Users, &settings.ca.users),
-        server,
+        services: profile_of(settings, AuthorityName::Services)?,
+        users: profile_of(settings, AuthorityName::Users)?,
+        server: profile_of(settings, AuthorityName::Server)?,
         server_name,
         server_file: settings.files.server_key.clone(),
         server_threshold: settings.ca.threshold,
@@ -362,6 +395,26 @@ fn parts(
 }
 
 /// The policy of one authority, as the caucase contract's sections 1 and 6 have it.
+fn server_name(settings: &Settings) -> ServerName {
+    match settings.netloc.host() {
+        Host::Name(name) => ServerName::Dns(name.clone()),
+        Host::Address(address) => ServerName::Address(*address),
+    }
+}
+
+/// What an authority goes by.
+pub fn profile_of(settings: &Settings, name: AuthorityName) -> Result<Profile, StartError> {
+    let authority = match name {
+        AuthorityName::Users => &settings.ca.users,
+        AuthorityName::Services | AuthorityName::Server => &settings.ca.services,
+    };
+    let mut profile = profile(settings, name, authority);
+    if name == AuthorityName::Server {
+        profile.issuer_extensions = vec![server_name(settings).constraint().map_err(StartError::Name)?];
+    }
+    Ok(profile)
+}
+
 fn profile(settings: &Settings, name: AuthorityName, authority: &settings::Authority) -> Profile {
     let netloc = settings.netloc.to_string();
     let life = authority.crt_validity;
@@ -400,13 +453,13 @@ fn profile(settings: &Settings, name: AuthorityName, authority: &settings::Autho
 }
 
 /// Makes the first administrator's key and certificate, once, and shows the server authority's certificate.
-/// Whether this is the first start.
+/// Where the authorities were taken over with users who can sign in, nobody else is let in.
 async fn first_start(
     house: &House,
     files: &FirstStartFiles,
     spec: KeySpec,
     client: Option<String>,
-) -> Result<bool, StartError> {
+) -> Result<Beginning, StartError> {
     let file = |path: &PathBuf| {
         let path = path.clone();
         move |source| StartError::File { path, source }
@@ -428,14 +481,19 @@ async fn first_start(
         tracing::warn!(error = %base::report(&error), hint, "the first administrator's key is not safe");
     }
     if !house.is_first_start().await.map_err(HouseError::Store)? {
-        return Ok(false);
+        return Ok(Beginning::Again);
+    }
+    let taken_over = house.taken_over().await.map_err(HouseError::Store)?;
+    if taken_over == Some(true) {
+        house.first_start_done().await.map_err(HouseError::Store)?;
+        return Ok(Beginning::TakenOver);
     }
     let name = Name::from_common_name(FIRST_ADMINISTRATOR).map_err(StartError::Name)?;
     let administrator = house.make_administrator(&name, spec).await?;
     private_file::replace(&files.admin, administrator.expose().as_bytes()).map_err(file(&files.admin))?;
     // Last: a crash before this line makes another administrator, whose key exists; the first one's is lost.
     house.first_start_done().await.map_err(HouseError::Store)?;
-    Ok(true)
+    Ok(if taken_over.is_some() { Beginning::TakenOverWithoutUsers } else { Beginning::First })
 }
 
 /// Puts the certificates of the server's authority into the file at `path`, unless they are in it.
@@ -531,7 +589,7 @@ fn backups(settings: &Settings, meters: &Meters) -> Option<BackupParts> {
 }
 
 /// The token that CA keys are in, if any are.
-fn token(settings: &Settings, meters: &Meters) -> Option<TokenParts> {
+pub fn token(settings: &Settings, meters: &Meters) -> Option<TokenParts> {
     let token = settings.ca.token.as_ref()?;
     let shown = TokenMeters::default();
     shown.enter(meters);

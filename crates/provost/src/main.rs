@@ -28,6 +28,7 @@ mod logging;
 mod names;
 mod playbooks;
 mod relocate;
+mod retire;
 mod s3_key_file;
 mod secret_file;
 mod service_manager;

@@ -62,6 +62,12 @@ pub enum StartError {
         /// What there is of the database.
         remains: Remains,
     },
+    /// There is an empty file where the database should be, which no start of ours has made: those make the key first.
+    #[error("{} is empty, and no start of this program left it so", database.display())]
+    EmptyDatabase {
+        /// The file.
+        database: PathBuf,
+    },
     /// A restore into the data directory did not come to its end.
     #[error("{} is there: a restore into this directory did not come to its end", path.display())]
     HalfRestored {
@@ -116,6 +122,7 @@ impl Explain for StartError {
             Self::HalfTaken
             | Self::KeyLost { .. }
             | Self::DatabaseLost { .. }
+            | Self::EmptyDatabase { .. }
             | Self::HalfRestored { .. } => Kind::Conflict,
             Self::TakeOver(error) => error.kind(),
             Self::Seal(error) => error.kind(),
@@ -149,6 +156,10 @@ impl Explain for StartError {
             Self::DatabaseLost { .. } => {
                 Some("put the database back from your backup, or begin anew in another directory".into())
             }
+            Self::EmptyDatabase { database } => Some(format!(
+                "if there was a database in it, put that back from a backup; if not, remove {}, and new authorities are made",
+                database.display()
+            )),
             Self::HalfRestored { .. } => Some(
                 "run `provost restore` again; if it finds the directory not empty, remove what is in it first".into(),
             ),

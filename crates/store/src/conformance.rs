@@ -224,22 +224,22 @@ async fn what_is_expected_must_be_so(store: Arc<dyn Engine>) {
 async fn the_revision_is_that_of_the_last_change(store: Arc<dyn Engine>) {
     let revision = async || store.revision().await.expect("nobody has closed it");
     let mut before = revision().await;
-    for text in ["a", "b", "a"] {
+    for text in ["/a", "/b", "/a"] {
         let put = put(&store, text).await;
         assert_eq!(revision().await, put);
         assert!(put > before);
         assert_eq!(keys(&store, "", 9).await.1, put);
         before = put;
     }
-    let deleted = delete(&store, "a").await;
+    let deleted = delete(&store, "/a").await;
     assert_eq!(revision().await, deleted);
-    let mut refused = puts(["c"]);
-    refused.expect(key("b"), Expect::Absent);
+    let mut refused = puts(["/c"]);
+    refused.expect(key("/b"), Expect::Absent);
     assert!(store.commit(refused).await.is_err());
     assert_eq!(revision().await, deleted);
 
     // Whoever is told of a commit finds it, with many at once, and nobody is told of less than before.
-    let texts: Vec<String> = (0..20).map(|n| format!("many/{n}")).collect();
+    let texts: Vec<String> = (0..20).map(|n| format!("/many/{n}")).collect();
     let tell = async |text: &String| {
         let put = put(&store, text).await;
         let seen = revision().await;
@@ -278,23 +278,23 @@ async fn prefixes_are_bytes(store: Arc<dyn Engine>) {
         "/a_b",
         "/ab",
         "/b",
-        "A",
-        "a",
-        "z",
-        "é",
-        "é/1",
-        "ÿ",
-        "\u{d7ff}",
-        "\u{e000}",
-        "\u{ffff}",
-        "\u{ffff}a",
-        "\u{10ffff}",
-        "\u{10ffff}a",
-        "\u{10ffff}\u{10ffff}",
+        "/A",
+        "/z",
+        "/é",
+        "/é/1",
+        "/ÿ",
+        "/\u{d7ff}",
+        "/\u{e000}",
+        "/\u{ffff}",
+        "/\u{ffff}a",
+        "/\u{10ffff}",
+        "/\u{10ffff}a",
+        "/\u{10ffff}\u{10ffff}",
     ];
     commit(&store, puts(all)).await;
     all.sort_unstable_by_key(|text| text.as_bytes());
-    let mut prefixes = vec!["", "/a/x", "\u{e9}", "/c", "zz", "\u{10fffe}", "\u{10ffff}\u{10ffff}\u{10ffff}"];
+    let mut prefixes =
+        vec!["", "/", "/a/x", "/\u{e9}", "/c", "/zz", "/\u{10fffe}", "/\u{10ffff}\u{10ffff}\u{10ffff}"];
     prefixes.extend(all);
     for under in prefixes {
         let expected: Vec<&str> = all.iter().copied().filter(|text| text.starts_with(under)).collect();
@@ -422,7 +422,7 @@ async fn limits_are_what_they_say(store: Arc<dyn Engine>) {
     check(&store, "1 MiB", sized(&[VALUE_BYTES_MAX, 500_000, rest]), true).await;
     check(&store, "1 MiB and a byte", sized(&[VALUE_BYTES_MAX, 500_000, rest + 1]), false).await;
 
-    let longest = "k".repeat(KEY_BYTES_MAX);
+    let longest = format!("/{}", "k".repeat(KEY_BYTES_MAX - 1));
     put(&store, &longest).await;
     assert_eq!(get(&store, &longest).await.map(|(value, _)| value.len()), Some(KEY_BYTES_MAX));
     assert_eq!(keys(&store, &longest, 1).await.0, [longest]);

@@ -286,7 +286,10 @@ pub trait Engine: Send + Sync {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// A key that no engine takes.
-    #[error("a key of {bytes} bytes is empty, longer than {} or has a NUL in it", crate::key::KEY_BYTES_MAX)]
+    #[error(
+        "a key of {bytes} bytes does not begin with a /, is longer than {} or has a NUL in it",
+        crate::key::KEY_BYTES_MAX
+    )]
     Key {
         /// Its length.
         bytes: usize,

@@ -8,9 +8,10 @@ use crate::Error;
 /// The longest key, in bytes.
 pub const KEY_BYTES_MAX: usize = 1024;
 
-/// A record's name: text such as `/ca/services/request/0042`, 1 to 1,024 bytes long, without NUL.
+/// A record's name: text such as `/ca/services/request/0042`, up to 1,024 bytes long, with a `/` in front and without NUL.
 ///
-/// Keys are ordered bytewise, by every engine.
+/// Keys are ordered bytewise, by every engine. The `/` keeps what shares an etcd apart: of the namespaces `/fleet` and
+/// `/fleet2` neither has keys that look like the other's.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(String);
 
@@ -18,10 +19,10 @@ impl Key {
     /// Takes `text` as a key.
     ///
     /// # Errors
-    /// [`Error::Key`] when it is empty, longer than [`KEY_BYTES_MAX`] or has a NUL in it.
+    /// [`Error::Key`] when it does not begin with a `/`, is longer than [`KEY_BYTES_MAX`] or has a NUL in it.
     pub fn new(text: impl Into<String>) -> Result<Self, Error> {
         let text = text.into();
-        if text.is_empty() || text.len() > KEY_BYTES_MAX || text.contains('\0') {
+        if !text.starts_with('/') || text.len() > KEY_BYTES_MAX || text.contains('\0') {
             return Err(Error::Key { bytes: text.len() });
         }
         Ok(Self(text))
@@ -109,10 +110,11 @@ mod tests {
 
     #[test]
     fn keys_are_bounded_text() {
-        assert!(Key::new("").is_err());
-        assert!(Key::new("a\0b").is_err());
-        assert!(Key::new("k".repeat(KEY_BYTES_MAX)).is_ok());
-        assert!(Key::new("k".repeat(KEY_BYTES_MAX + 1)).is_err());
+        let long = |bytes: usize| format!("/{}", "k".repeat(bytes - 1));
+        for text in [String::new(), "a/b".into(), "/a\0b".into(), long(KEY_BYTES_MAX + 1)] {
+            assert!(Key::new(text.clone()).is_err(), "{text:?}");
+        }
+        assert!(Key::new(long(KEY_BYTES_MAX)).is_ok());
     }
 
     #[test]

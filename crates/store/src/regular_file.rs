@@ -2,23 +2,39 @@
 //!
 //! Opening a named pipe waits until somebody writes into it, and a device may have no end.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+
+use rustix::fs::OFlags;
 
 /// Opens the file at `path` for reading; links are followed.
 ///
 /// # Errors
 /// The system's; [`io::ErrorKind::InvalidInput`] when it is a directory, a named pipe, a device or a socket.
 pub fn open(path: &Path) -> io::Result<File> {
-    let refuse = || io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
+    open_with(path, File::options().read(true))
+}
+
+/// The same with other `options`, which make nothing.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_with(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let refuse = || io::Error::new(io::ErrorKind::InvalidInput, NO_FILE);
     if !std::fs::metadata(path)?.is_file() {
         return Err(refuse());
     }
-    let file = File::open(path)?;
-    // Somebody may have put another there in between.
+    // Somebody may have put another there in between: it is not waited for.
+    let file = options.custom_flags(NOT_WAITING).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(refuse()) }
 }
+
+/// What is said of anything else than a file.
+const NO_FILE: &str = "it is no regular file";
+/// For files this means nothing; a pipe that nobody writes to is open at once.
+const NOT_WAITING: i32 = OFlags::NONBLOCK.bits().cast_signed();
 
 /// What the file at `path` holds.
 ///

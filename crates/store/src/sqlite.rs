@@ -90,6 +90,14 @@ impl Sqlite {
         Self::open_with(path, None)
     }
 
+    /// Refuses a path at which no store can be, before anything is made for one.
+    ///
+    /// # Errors
+    /// [`OpenError::NoFile`]. That there is nothing is none.
+    pub fn check_path(path: &Path) -> Result<(), OpenError> {
+        open::refuse_no_file(path)
+    }
+
     /// What the file at `path` holds now, while another process may have it open and go on writing. Nothing is changed,
     /// but that what is left in the log of a process that died is copied to the file.
     ///
@@ -185,7 +193,13 @@ fn failed(doing: &'static str) -> impl Fn(rusqlite::Error) -> Error {
         Some(error) if error.code == rusqlite::ErrorCode::DiskFull => Error::Full,
         // What SQLite says of a quota, and of a limit on the size of files; seldom of a broken disk. The system's
         // own number would tell which, and is not to be had without `unsafe`.
-        Some(error) if error.extended_code == rusqlite::ffi::SQLITE_IOERR_WRITE => Error::Full,
+        // The second is said when the index of the log finds no room.
+        Some(error)
+            if [rusqlite::ffi::SQLITE_IOERR_WRITE, rusqlite::ffi::SQLITE_IOERR_SHMSIZE]
+                .contains(&error.extended_code) =>
+        {
+            Error::Full
+        }
         _ => Error::Engine { doing, reason: error.to_string() },
     }
 }

@@ -1,13 +1,20 @@
 //! That a program which asks by itself has what it is to have, or could not have it, as it says.
+//!
+//! ```text
+//! begin ──► it puts the bundle where it wants it ──► confirm, or fail
+//! ```
+//! Whoever began may have something, whatever becomes of it: a requirer that is to go stays until all who did have confirmed
+//! that they have nothing.
 
-use identity::Permit;
-use store::{Batch, CommitError};
+use identity::{Action as _, Permit, Principal};
+use store::{Batch, CommitError, Loaded};
 
+use crate::account::{NotYours, Only};
 use crate::error::ReadError;
 use crate::name::RequirerName;
 use crate::outcome::{Outcome, Put};
 use crate::place::Place;
-use crate::record::PlaceRecord;
+use crate::record::{PlaceRecord, RequirerRecord, UnitRecord};
 use crate::service::{ReadTrust, Trust};
 
 /// The longest name of a place, in bytes.
@@ -16,6 +23,8 @@ const UNIT_BYTES_MAX: usize = 253;
 const REASON_BYTES_MAX: usize = 500;
 /// The most programs that ask by themselves for one requirer and say what they have.
 const POLLERS_MAX: usize = 10_000;
+/// Of how many such programs the last one has its requirer go by its word. Of more, whoever looks after the places does.
+const LOOKED_AT_MAX: usize = 100;
 
 /// Why a program's word is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +38,9 @@ pub enum ConfirmError {
     /// The server puts the certificates there, and looks itself.
     #[error("the requirer's certificates are put in their places by the server, which looks itself")]
     Looked,
+    /// It is somebody else's word that counts there.
+    #[error(transparent)]
+    NotYours(#[from] NotYours),
     /// There is another bundle by now.
     #[error("that is not the bundle that the requirer is to have")]
     Other,
@@ -55,6 +67,7 @@ impl base::Explain for ConfirmError {
             Self::Unit | Self::Reason => base::Kind::Invalid,
             Self::Looked | Self::Other => base::Kind::Conflict,
             Self::Full => base::Kind::Full,
+            Self::NotYours(source) => source.kind(),
             Self::Read(source) => source.kind(),
             Self::Store(CommitError::Store(source)) => source.kind(),
             Self::Store(_) => base::Kind::Unavailable,
@@ -65,12 +78,48 @@ impl base::Explain for ConfirmError {
         match self {
             Self::Other => Some("ask for the bundle again".into()),
             Self::Read(source) => source.help(),
+            Self::NotYours(source) => source.help(),
             Self::Unit | Self::Reason | Self::Looked | Self::Full | Self::Store(_) => None,
         }
     }
 }
 
 impl Trust {
+    /// Says that a program which asks by itself is about to put the bundle `hash` where it wants it. Unless that is nothing,
+    /// it is written down, and its requirer does not go before it has nothing any more.
+    ///
+    /// # Errors
+    /// [`ConfirmError`]; then nothing is to be put anywhere.
+    pub async fn begin(
+        &self,
+        permit: Permit<ReadTrust>,
+        requirer: &RequirerName,
+        unit: &str,
+        hash: &str,
+    ) -> Result<(), ConfirmError> {
+        let mut attempts = 0;
+        loop {
+            // Before it is looked what it is to have: who is to go meanwhile, is another one by then.
+            let found = self.check_poller(permit.by(), requirer, unit).await?;
+            let bundle = self.bundle_of(requirer).await?.bundle;
+            if bundle.hash() != hash {
+                return Err(ConfirmError::Other);
+            }
+            let id = format!("{requirer}/{unit}");
+            if bundle.anchors().is_empty() || self.units.get(&id).await?.is_some() {
+                return Ok(());
+            }
+            self.check_room(requirer, unit).await?;
+            let mut batch = Batch::new();
+            self.requirers.expect_at(&mut batch, requirer.as_str(), found.version)?;
+            self.units.create(&mut batch, &id, &UnitRecord::default())?;
+            match self.ground.engine.commit(batch).await {
+                Ok(_) => return Ok(()),
+                Err(error) => Self::again(error, &mut attempts)?,
+            }
+        }
+    }
+
     /// Says that a program which asks by itself has put the bundle `hash` where it wants it.
     ///
     /// # Errors
@@ -82,13 +131,31 @@ impl Trust {
         unit: &str,
         hash: &str,
     ) -> Result<(), ConfirmError> {
+        let found = self.check_poller(permit.by(), requirer, unit).await?;
         let bundle = self.bundle_of(requirer).await?.bundle;
-        self.check_poller(requirer, unit).await?;
         if bundle.hash() != hash {
             return Err(ConfirmError::Other);
         }
         let result = Ok(Put { hash: hash.to_owned(), drifted: false });
-        self.note_poller(&permit, polled(requirer, unit, result, None)).await
+        self.note_poller(&permit, polled(requirer, unit, result, None)).await?;
+        if found.record.leaving.is_some()
+            && bundle.anchors().is_empty()
+            && let Err(error) = self.let_go(requirer, hash).await
+        {
+            // What was said is written down. Whoever looks after the places does the rest.
+            tracing::warn!(%requirer, error = %base::report(&error), "it is not forgotten yet");
+        }
+        Ok(())
+    }
+
+    /// Has `requirer`, which is to go, go, if nobody has anything of it any more: `nothing` is the hash of that.
+    async fn let_go(&self, requirer: &RequirerName, nothing: &str) -> Result<(), CommitError> {
+        let units = self.units_of(requirer, None, LOOKED_AT_MAX + 1).await?;
+        let is_rid = |record: &UnitRecord| record.places.is_empty() && record.is_rid(nothing);
+        if units.len() <= LOOKED_AT_MAX && units.iter().all(|(_, found)| is_rid(&found.record)) {
+            self.forget_requirer(&Principal::house(), requirer).await?;
+        }
+        Ok(())
     }
 
     /// Says that a program which asks by itself could not put the bundle `hash` where it wants it, and why: in one line, of
@@ -105,7 +172,7 @@ impl Trust {
         hash: &str,
         reason: &str,
     ) -> Result<(), ConfirmError> {
-        self.check_poller(requirer, unit).await?;
+        self.check_poller(permit.by(), requirer, unit).await?;
         if !(1..=REASON_BYTES_MAX).contains(&reason.len()) || reason.chars().any(char::is_control) {
             return Err(ConfirmError::Reason);
         }
@@ -117,7 +184,12 @@ impl Trust {
         self.note_poller(&permit, polled(requirer, unit, Err(reason.to_owned()), tried)).await
     }
 
-    async fn check_poller(&self, requirer: &RequirerName, unit: &str) -> Result<(), ConfirmError> {
+    async fn check_poller(
+        &self,
+        by: &Principal,
+        requirer: &RequirerName,
+        unit: &str,
+    ) -> Result<Loaded<RequirerRecord>, ConfirmError> {
         let found = self.load_requirer(requirer).await?;
         let found = found.ok_or_else(|| ReadError::NoRequirer(requirer.clone()))?;
         let is_name = (1..=UNIT_BYTES_MAX).contains(&unit.len())
@@ -125,8 +197,18 @@ impl Trust {
         if !is_name {
             return Err(ConfirmError::Unit);
         }
-        if found.record.place != PlaceRecord::Poll {
-            return Err(ConfirmError::Looked);
+        let PlaceRecord::Poll { only } = &found.record.place else { return Err(ConfirmError::Looked) };
+        let what = format!("what is in the places of `{requirer}`");
+        Only::from_record(only.clone()).check(by, ReadTrust::ROLE, &what)?;
+        Ok(found)
+    }
+
+    /// Whether one more may be written down, if `unit` is one more.
+    async fn check_room(&self, requirer: &RequirerName, unit: &str) -> Result<(), ConfirmError> {
+        if self.units.get(&format!("{requirer}/{unit}")).await?.is_none()
+            && self.units_of(requirer, None, POLLERS_MAX).await?.len() >= POLLERS_MAX
+        {
+            return Err(ConfirmError::Full);
         }
         Ok(())
     }
@@ -136,11 +218,7 @@ impl Trust {
         let mut attempts = 0;
         loop {
             let mut batch = Batch::new();
-            if self.units.get(&format!("{requirer}/{unit}")).await?.is_none()
-                && self.units_of(requirer, None, POLLERS_MAX).await?.len() >= POLLERS_MAX
-            {
-                return Err(ConfirmError::Full);
-            }
+            self.check_room(requirer, unit).await?;
             self.note(&mut batch, &outcome, permit.by()).await?;
             match self.ground.engine.commit(batch).await {
                 Ok(_) => return Ok(()),
@@ -158,5 +236,13 @@ fn polled(
     tried: Option<String>,
 ) -> Outcome {
     let (requirer, unit, settled) = (requirer.clone(), unit.to_owned(), Vec::new());
-    Outcome { requirer, unit, place: Place::Poll, result, tried, settled, gone: false }
+    Outcome {
+        requirer,
+        unit,
+        place: Place::Poll { only: Only::default() },
+        result,
+        tried,
+        settled,
+        gone: false,
+    }
 }

@@ -3,6 +3,7 @@
 use base::{Explain, Kind};
 use store::CommitError;
 
+use crate::account::NotYours;
 use crate::anchor::{Finding, Fingerprint, SET_MAX};
 use crate::name::{ProviderName, RequirerName};
 
@@ -29,6 +30,9 @@ pub enum ChangeError {
     /// What it hands on, the house decides.
     #[error("`{0}` is this house's own authority: what it hands on follows from its certificates")]
     Own(ProviderName),
+    /// What it hands on is somebody else's to say.
+    #[error(transparent)]
+    NotYours(#[from] NotYours),
     /// It is on its way out.
     #[error("`{0}` is going")]
     Leaving(String),
@@ -105,6 +109,7 @@ impl Explain for ChangeError {
             | Self::Revision { .. }
             | Self::InCommon(_)
             | Self::Shrinks { .. } => Kind::Conflict,
+            Self::NotYours(source) => source.kind(),
             Self::TooMany(_) => Kind::TooLarge,
             Self::Full { .. } => Kind::Full,
             Self::Store(CommitError::Conflict { .. }) => Kind::Conflict,
@@ -122,6 +127,7 @@ impl Explain for ChangeError {
             Self::InCommon(_) => Some("withdraw it from the provider, not from the relation".into()),
             Self::Refused(_) => Some("the provider's policy says what is refused".into()),
             Self::Shrinks { .. } => Some("if that is meant, say so with `--confirm`".into()),
+            Self::NotYours(source) => source.help(),
             Self::Leaving(_) => Some("make it anew, and it stays".into()),
             Self::Store(CommitError::Store(source)) => source.help(),
             Self::NoProvider(_)

@@ -6,8 +6,12 @@ use base::Clock;
 use identity::Principal;
 use store::Event;
 
+use crate::account::Only;
 use crate::anchor::Fingerprint;
+use crate::error::cut;
 use crate::name::{ProviderName, RequirerName};
+use crate::place::Place;
+use crate::record::ProviderRecord;
 
 /// How many certificates are named in one event; of more, how many they are.
 const NAMED_MAX: usize = 32;
@@ -26,13 +30,13 @@ pub(crate) fn about_requirer(requirer: &RequirerName) -> String {
 #[derive(Debug)]
 pub(crate) enum Happened<'a> {
     /// There is a provider, or it is another one.
-    ProviderSet { name: &'a ProviderName },
+    ProviderSet { name: &'a ProviderName, record: &'a ProviderRecord },
     /// A provider is to go.
     ProviderLeaves { name: &'a ProviderName, grace_seconds: i64 },
     /// A provider is gone.
     ProviderGone { name: &'a ProviderName },
     /// There is a requirer, or it is another one.
-    RequirerSet { name: &'a RequirerName },
+    RequirerSet { name: &'a RequirerName, place: &'a Place },
     /// A requirer is to go.
     RequirerLeaves { name: &'a RequirerName },
     /// A requirer is gone.
@@ -66,13 +70,28 @@ impl Happened<'_> {
             facts.insert(name.to_owned(), value);
         };
         let (what, about) = match self {
-            Self::ProviderSet { name } => ("trust provider set", format!("provider {name}")),
+            Self::ProviderSet { name, record } => {
+                fact("refuse", record.refuse.join(" "));
+                fact("grace_seconds", record.grace.to_string());
+                if !record.only.is_empty() {
+                    fact("only", cut(&record.only.join(", ")));
+                }
+                ("trust provider set", format!("provider {name}"))
+            }
             Self::ProviderLeaves { name, grace_seconds } => {
                 fact("grace_seconds", grace_seconds.to_string());
                 ("trust provider leaves", format!("provider {name}"))
             }
             Self::ProviderGone { name } => ("trust provider gone", format!("provider {name}")),
-            Self::RequirerSet { name } => ("trust requirer set", format!("requirer {name}")),
+            Self::RequirerSet { name, place } => {
+                fact("kind", place.kind().to_owned());
+                if let Place::Poll { only } = place
+                    && *only != Only::default()
+                {
+                    fact("only", cut(&only.names().join(", ")));
+                }
+                ("trust requirer set", format!("requirer {name}"))
+            }
             Self::RequirerLeaves { name } => ("trust requirer leaves", format!("requirer {name}")),
             Self::RequirerGone { name, left_behind } => {
                 fact("left_behind", left_behind.to_string());

@@ -21,6 +21,7 @@
 //! the same bytes, so that nobody is woken for nothing; nothing that cannot be read is taken for an empty set. What a
 //! requirer would lose much by is not done before somebody confirms it.
 
+mod account;
 mod anchor;
 mod bundle;
 mod confirm;
@@ -51,6 +52,7 @@ mod wanted;
 pub mod webhook;
 mod written;
 
+pub use account::{BadAccounts, NotYours, Only};
 pub use anchor::{
     Anchor, Finding, Fingerprint, NotAnchors, OFFER_BYTES_MAX, SET_MAX, findings, read as read_anchors,
 };

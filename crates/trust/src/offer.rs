@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base::Timestamp;
-use identity::{Permit, Principal};
+use identity::{Permit, Principal, Role};
 use store::{Batch, CommitError};
 
 use crate::anchor::{Anchor, Finding, Fingerprint, SET_MAX, findings};
@@ -132,7 +132,7 @@ impl Trust {
             };
             let mut batch = Batch::new();
             self.providers.create(&mut batch, provider.as_str(), &record)?;
-            let happened = Happened::ProviderSet { name: provider };
+            let happened = Happened::ProviderSet { name: provider, record: &record };
             match self.commit(batch, &happened, permit.by(), &Why::default()).await {
                 Ok(()) => {}
                 Err(error) => Self::again(error, &mut attempts)?,
@@ -160,6 +160,10 @@ impl Trust {
             };
             if found.record.authority.is_some() != is_own {
                 return Err(ChangeError::Own(provider.clone()));
+            }
+            if !is_own {
+                let what = format!("what `{provider}` hands on");
+                found.record.terms().only.check(by, Role::Operator, &what)?;
             }
             if found.record.until.is_some() {
                 return Err(ChangeError::Leaving(provider.to_string()));

@@ -7,6 +7,7 @@ use base::{Entropy, Explain, Kind, Secret};
 use serde_json::json;
 use store::SealingKey;
 
+use crate::account::Only;
 use crate::on_host::{self, FILES_MAX, FilePlace, Keystore, OnHost};
 use crate::record::{FileRecord, KeystoreRecord, PlaceRecord, WebhookSecrets};
 use crate::webhook::{BadKey, BadUrl, Key, Url};
@@ -24,7 +25,10 @@ const CA_BYTES_MAX: usize = 64 << 10;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// Wherever it wants: it comes and asks.
-    Poll,
+    Poll {
+        /// Whose word it is that something is there; whoever may look, where nobody is named.
+        only: Only,
+    },
     /// On hosts of the fleet.
     Hosts {
         /// On which.
@@ -159,7 +163,7 @@ impl Place {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Poll => "poll",
+            Self::Poll { .. } => "poll",
             Self::Hosts { .. } => "hosts",
             Self::Kubernetes(_) => "kubernetes",
             Self::Webhook(_) => "webhook",
@@ -172,7 +176,7 @@ impl Place {
     /// [`BadPlace`], the first rule that is broken.
     pub fn check(&self) -> Result<(), BadPlace> {
         match self {
-            Self::Poll => Ok(()),
+            Self::Poll { .. } => Ok(()),
             Self::Hosts { which, on } => {
                 let ways = [!which.hosts.is_empty(), which.cluster.is_some(), which.all];
                 if ways.into_iter().filter(|way| *way).count() != 1 {
@@ -227,14 +231,14 @@ impl Place {
                 let ca = webhook.ca.as_ref().map(|ca| kept_ca(ca).unwrap_or_else(|_| ca.clone()));
                 Self::Webhook(Webhook { ca, ..webhook.clone() })
             }
-            Self::Poll | Self::Hosts { .. } | Self::Kubernetes(_) => self.clone(),
+            Self::Poll { .. } | Self::Hosts { .. } | Self::Kubernetes(_) => self.clone(),
         }
     }
 
     /// As it is stored, of the requirer whose record is at `about`.
     pub(crate) fn record(&self, about: &str, sealing: &SealingKey, entropy: &Entropy) -> PlaceRecord {
         match self.clone() {
-            Self::Poll => PlaceRecord::Poll,
+            Self::Poll { only } => PlaceRecord::Poll { only: only.names() },
             Self::Hosts { which: WhichHosts { hosts, cluster, all }, on } => PlaceRecord::Hosts {
                 hosts,
                 cluster,
@@ -259,7 +263,7 @@ impl Place {
     /// its secret nor its path.
     pub(crate) fn in_unit(&self) -> Option<PlaceRecord> {
         match self.clone() {
-            Self::Poll => None,
+            Self::Poll { .. } => None,
             Self::Webhook(webhook) => Some(PlaceRecord::Webhook {
                 // No secret, and not to be opened: it only tells one from another.
                 sealed: webhook.mark(),
@@ -287,7 +291,7 @@ impl Place {
     /// What [`Self::in_unit`] gave.
     pub(crate) fn in_unit_from(record: PlaceRecord) -> Option<Self> {
         Some(match record {
-            PlaceRecord::Poll => return None,
+            PlaceRecord::Poll { .. } => return None,
             // Which one it was is not to be told any more; only that it was one.
             PlaceRecord::Webhook { sealed, ca } => {
                 let (url, secret) = (String::new(), sealed);
@@ -307,7 +311,7 @@ impl Place {
     /// What is stored; nothing where that cannot be read.
     pub(crate) fn from_record(record: PlaceRecord, about: &str, sealing: &SealingKey) -> Option<Self> {
         Some(match record {
-            PlaceRecord::Poll => Self::Poll,
+            PlaceRecord::Poll { only } => Self::Poll { only: Only::from_record(only) },
             PlaceRecord::Hosts { hosts, cluster, all, system_store, java, files } => {
                 let files = files.into_iter().map(file).collect::<Option<Vec<_>>>()?;
                 let on = OnHost { system_store, java, files };

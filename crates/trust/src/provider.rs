@@ -6,6 +6,7 @@ use base::{Span, Timestamp};
 use identity::Permit;
 use store::Batch;
 
+use crate::account::Only;
 use crate::anchor::Finding;
 use crate::error::ChangeError;
 use crate::event::Happened;
@@ -25,12 +26,18 @@ pub struct Terms {
     pub refuse: BTreeSet<Finding>,
     /// How long its certificates stay when it goes.
     pub grace: Span,
+    /// Who offers in its name; any operator, where nobody is named.
+    pub only: Only,
 }
 
 impl Default for Terms {
     /// What is no authority's or is over is refused; certificates go when their provider goes.
     fn default() -> Self {
-        Self { refuse: [Finding::NotAnAuthority, Finding::Expired].into(), grace: Span::ZERO }
+        Self {
+            refuse: [Finding::NotAnAuthority, Finding::Expired].into(),
+            grace: Span::ZERO,
+            only: Only::default(),
+        }
     }
 }
 
@@ -90,11 +97,12 @@ impl Provider {
 impl ProviderRecord {
     pub(crate) fn terms(&self) -> Terms {
         let refuse = self.refuse.iter().filter_map(|name| Finding::from_name(name)).collect();
-        Terms { refuse, grace: Span::seconds(self.grace) }
+        Terms { refuse, grace: Span::seconds(self.grace), only: Only::from_record(self.only.clone()) }
     }
 
     fn say(&mut self, terms: &Terms) {
         self.refuse = terms.refuse.iter().map(|finding| finding.name().to_owned()).collect();
+        self.only = terms.only.names();
         self.grace = terms.grace.as_seconds().clamp(0, GRACE_MAX.as_seconds());
     }
 }
@@ -134,7 +142,8 @@ impl Trust {
             }
             let mut batch = Batch::new();
             self.providers.put_over(&mut batch, name.as_str(), &record, found.map(|found| found.version))?;
-            match self.commit(batch, &Happened::ProviderSet { name }, permit.by(), why).await {
+            let happened = Happened::ProviderSet { name, record: &record };
+            match self.commit(batch, &happened, permit.by(), why).await {
                 Ok(()) => return Ok(Provider::from_record(name.clone(), &record)),
                 Err(error) => Self::again(error, &mut attempts)?,
             }
@@ -153,6 +162,7 @@ impl Trust {
         let mut record = ProviderRecord {
             authority,
             refuse: Vec::new(),
+            only: Vec::new(),
             grace: 0,
             set: SetName::none(now),
             by: by.to_owned(),

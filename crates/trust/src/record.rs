@@ -30,6 +30,9 @@ pub(crate) struct ProviderRecord {
     pub(crate) authority: Option<String>,
     /// The findings for which a certificate is refused, by their names.
     pub(crate) refuse: Vec<String>,
+    /// Who offers in its name, by their accounts; any operator, where nobody is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) only: Vec<String>,
     /// How long its certificates stay when it goes, in seconds.
     pub(crate) grace: i64,
     /// What all its relations have.
@@ -133,7 +136,11 @@ pub(crate) struct ToldRecord {
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub(crate) enum PlaceRecord {
     /// Wherever it wants: it comes and asks.
-    Poll,
+    Poll {
+        /// Who says what is there, by their accounts; anybody who may look, where nobody is named.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        only: Vec<String>,
+    },
     /// On hosts of the fleet.
     Hosts {
         /// These.
@@ -332,6 +339,7 @@ mod tests {
         let mut record = ProviderRecord {
             authority: None,
             refuse: vec!["expired".into()],
+            only: vec![],
             grace: 60,
             set: set(),
             by: "u".into(),
@@ -374,8 +382,12 @@ mod tests {
             told: None,
         };
         golden(
-            &with(PlaceRecord::Poll),
+            &with(PlaceRecord::Poll { only: vec![] }),
             r#"{"v":1,"is":{"place":{"kind":"poll"},"changed":1,"by":"u","at":2}}"#,
+        );
+        golden(
+            &with(PlaceRecord::Poll { only: vec!["user a".into()] }),
+            r#"{"v":1,"is":{"place":{"kind":"poll","only":["user a"]},"changed":1,"by":"u","at":2}}"#,
         );
         let file = FileRecord {
             path: "/a".into(),
@@ -407,7 +419,7 @@ mod tests {
             r#"{"v":1,"is":{"place":{"kind":"hosts","hosts":["10.0.0.1"],"cluster":"c","all":true,"system_store":true,"java":true,"files":[{"path":"/a","owner":"o","group":"g","mode":416,"hook":"h"},{"path":"/b","owner":"o","group":"g","mode":416,"adopt":true},{"path":"/c","owner":"o","group":"g","mode":416,"keystore":{}},{"path":"/d","owner":"o","group":"g","mode":416,"keystore":{"password_file":"/p"}}]},"changed":1,"by":"u","at":2,"leaving":3}}"#,
         );
         golden(
-            &RequirerRecord { gone: true, ..with(PlaceRecord::Poll) },
+            &RequirerRecord { gone: true, ..with(PlaceRecord::Poll { only: vec![] }) },
             r#"{"v":1,"is":{"place":{"kind":"poll"},"changed":1,"by":"u","at":2,"gone":true}}"#,
         );
         let kubernetes = PlaceRecord::Kubernetes {
@@ -459,7 +471,7 @@ mod tests {
             looked: Some(2),
             drifted: Some(3),
             failing: Some(failing),
-            places: vec![PlaceRecord::Poll],
+            places: vec![PlaceRecord::Poll { only: vec![] }],
         };
         golden(
             &record,

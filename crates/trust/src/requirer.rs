@@ -79,6 +79,7 @@ impl Trust {
                 return Err(ChangeError::Full { what: "there are as many requirers as there may be" });
             }
             let about = self.requirers.key(name.as_str())?;
+            let happened = Happened::RequirerSet { name, place };
             let place = place.record(about.as_str(), &self.ground.sealing, &self.ground.entropy);
             let record = match &found {
                 Some(found) => RequirerRecord { place, changed: now, leaving: None, ..found.record.clone() },
@@ -96,7 +97,7 @@ impl Trust {
                 }
             };
             self.requirers.put_over(&mut batch, name.as_str(), &record, found.map(|found| found.version))?;
-            match self.commit(batch, &Happened::RequirerSet { name }, permit.by(), why).await {
+            match self.commit(batch, &happened, permit.by(), why).await {
                 Ok(()) => return Ok(self.requirer_of(name.clone(), &record)),
                 Err(error) => Self::again(error, &mut attempts)?,
             }

@@ -23,12 +23,13 @@ impl Action for ReadTrust {
     const ROLE: Role = Role::Reader;
 }
 
-/// Saying which certificates are to be trusted, in a provider's name.
+/// Saying which certificates are to be trusted, in a provider's name. Whoever may look may be the one who says it; unless
+/// the provider names somebody, operators do.
 pub enum OfferTrust {}
 
 impl Action for OfferTrust {
     const NAME: &'static str = "say what is to be trusted";
-    const ROLE: Role = Role::Operator;
+    const ROLE: Role = Role::Reader;
 }
 
 /// Saying who provides trust for whom, and where it is put.

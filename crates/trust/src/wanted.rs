@@ -131,7 +131,7 @@ impl Trust {
             };
             let told = match place {
                 Place::Webhook(_) => Some(told(record.told.as_ref(), bundle.hash(), now)),
-                Place::Poll | Place::Hosts { .. } | Place::Kubernetes(_) => None,
+                Place::Poll { .. } | Place::Hosts { .. } | Place::Kubernetes(_) => None,
             };
             wanted.push(Wanted {
                 revision: told.as_ref().map(|told| told.revision),

@@ -29,6 +29,11 @@ impl UnitRecord {
             (None, ..) => Timestamp::from_unix(0),
         }
     }
+
+    /// Whether it has nothing, as it said itself, where `nothing` is the hash of that.
+    pub(crate) fn is_rid(&self, nothing: &str) -> bool {
+        self.failing.is_none() && self.applied.as_deref() == Some(nothing)
+    }
 }
 
 /// What is written down of the places of one requirer, as the engine asks for it.
@@ -109,6 +114,12 @@ impl Written {
     pub fn places(&self, unit: &str) -> Vec<Place> {
         let places = self.0.get(unit).map_or(&[][..], |record| &record.places);
         places.iter().filter_map(|place| Place::in_unit_from(place.clone())).collect()
+    }
+
+    /// Whether a program that asks by itself may have something in one of these, where `nothing` is the hash of that.
+    #[must_use]
+    pub fn is_had(&self, nothing: &str) -> bool {
+        self.0.values().any(|record| record.places.is_empty() && !record.is_rid(nothing))
     }
 
     /// The places of which something is written down.

@@ -32,6 +32,9 @@ pub struct TrustProvider {
     /// For what a certificate is refused: `not-an-authority`, `expired`, `expiring`, `not-yet-valid`, `weak-signature`,
     /// `short-key`, `unknown-key`, `not-self-signed`.
     pub refuse: Vec<String>,
+    /// The accounts that offer in its name, beside administrators; any operator does, where none is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
     /// How long its certificates stay when it goes, in seconds.
     pub grace_seconds: u64,
     /// What all its requirers have.
@@ -52,6 +55,11 @@ pub struct NewTrustProvider {
     /// For what a certificate is refused; what is no authority's or expired, where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refuse: Option<Vec<String>>,
+    /// Who may offer in its name, beside administrators: accounts as the server calls them, `user ada` or `client web-1`, 64
+    /// at most. They need no more than to be readers. Any operator may, where none is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub only: Vec<String>,
     /// How long its certificates stay when it goes, in seconds, a year at most; not at all, where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_whole")]
     #[schemars(range(max = GRACE_SECONDS_MAX))]
@@ -193,7 +201,13 @@ pub struct TrustCounts {
 #[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
 pub enum TrustPlace {
     /// Wherever it wants: it comes and asks.
-    Poll {},
+    Poll {
+        /// Who may say what its places have, beside administrators: accounts as the server calls them, `user ada` or
+        /// `client web-1`, 64 at most. Whoever may look may, where none is named.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[schemars(length(max = 64))]
+        only: Vec<String>,
+    },
     /// On hosts of the fleet.
     Hosts {
         /// These, by their addresses.
@@ -397,7 +411,7 @@ pub enum TrustInPlace {
     Failing,
 }
 
-/// That a place has a bundle, or could not be given it, said by whoever puts it there.
+/// That a place has a bundle, is about to be given it, or could not be, said by whoever puts it there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrustApplied {
@@ -409,6 +423,11 @@ pub struct TrustApplied {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 500))]
     pub failing: Option<String>,
+    /// Whether the place is only about to be given it: said before anything is put there, and with no `failing`. From then on
+    /// the requirer does not go before the place has nothing any more. 409 if it is to have another bundle by now: then
+    /// nothing is to be put there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub begun: bool,
 }
 
 /// Where a certificate came from, and where it is.

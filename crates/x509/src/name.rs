@@ -1,7 +1,7 @@
 //! Distinguished names (RFC 5280 §4.1.2.4), kept as they came.
 
 use std::collections::HashSet;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::Arc;
 
 use crate::attribute;
@@ -130,6 +130,36 @@ impl Name {
     }
 
     /// The relative names, each a set of attributes.
+    /// As `Display`, but control characters are in it as they are, other than NUL: what RFC 4514 asks for and no more. Whoever
+    /// shows it has to look after the others.
+    #[must_use]
+    pub fn to_bare_text(&self) -> String {
+        let mut text = String::new();
+        let _ = self.write(|character| character == '\0', &mut text); // to a String: cannot fail
+        text
+    }
+
+    fn write(&self, is_escaped: fn(char) -> bool, f: &mut impl fmt::Write) -> fmt::Result {
+        for (at, relative_name) in self.attributes().iter().rev().enumerate() {
+            for (within, Attribute { kind, value, .. }) in relative_name.iter().enumerate() {
+                f.write_str(match (at, within) {
+                    (0, 0) => "",
+                    (_, 0) => ",",
+                    _ => "+",
+                })?;
+                match short_name(kind) {
+                    Some(name) => write!(f, "{name}=")?,
+                    None => write!(f, "{kind}=")?,
+                }
+                match attribute::text(value) {
+                    Some(text) => escape(&text, is_escaped, f)?,
+                    None => write!(f, "#{}", base::hex::encode(value.der))?,
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn attributes(&self) -> Vec<Vec<Attribute<'_>>> {
         let read = || {
             let mut relative_names = Reader::whole(&self.0, tag::SEQUENCE, "name")?;
@@ -181,15 +211,15 @@ fn short_name(kind: &ObjectIdentifier) -> Option<&'static str> {
     })
 }
 
-/// Escapes what RFC 4514 §2.4 says, and control characters, so that a name stays on its line.
-fn escape(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// Escapes what RFC 4514 §2.4 says, and of control characters those that `is_escaped` says.
+fn escape(text: &str, is_escaped: fn(char) -> bool, f: &mut impl fmt::Write) -> fmt::Result {
     let last = text.chars().count().saturating_sub(1);
     for (at, character) in text.chars().enumerate() {
         match character {
             '"' | '+' | ',' | ';' | '<' | '>' | '\\' => write!(f, "\\{character}")?,
             '#' if at == 0 => f.write_str("\\#")?,
             ' ' if at == 0 || at == last => f.write_str("\\ ")?,
-            _ if character.is_control() => {
+            _ if is_escaped(character) => {
                 let mut bytes = [0; 4];
                 for byte in character.encode_utf8(&mut bytes).bytes() {
                     write!(f, "\\{byte:02x}")?;
@@ -201,26 +231,10 @@ fn escape(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
+/// So that a name stays on its line.
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, relative_name) in self.attributes().iter().rev().enumerate() {
-            for (within, Attribute { kind, value, .. }) in relative_name.iter().enumerate() {
-                f.write_str(match (at, within) {
-                    (0, 0) => "",
-                    (_, 0) => ",",
-                    _ => "+",
-                })?;
-                match short_name(kind) {
-                    Some(name) => write!(f, "{name}=")?,
-                    None => write!(f, "{kind}=")?,
-                }
-                match attribute::text(value) {
-                    Some(text) => escape(&text, f)?,
-                    None => write!(f, "#{}", base::hex::encode(value.der))?,
-                }
-            }
-        }
-        Ok(())
+        self.write(char::is_control, f)
     }
 }
 
@@ -276,6 +290,8 @@ mod tests {
         for (attributes, text) in table {
             assert_eq!(name(attributes).to_string(), *text);
         }
+        let bare = name(&[(CN, 0x0c, "a\nb\0\u{9f},é".as_bytes())]).to_bare_text();
+        assert_eq!(bare, "CN=a\nb\\00\u{9f}\\,é");
     }
 
     #[test]

@@ -38,7 +38,11 @@ impl Explain for Unfit {
     }
 
     fn help(&self) -> Option<String> {
-        Some("nothing was changed: put it right with caucase, or delete the row, and try again".into())
+        Some(
+            "nothing was changed: put the database back from a backup of before, or mend a copy of it with sqlite3 and \
+             look at it with `provost ca import --dry-run`"
+                .into(),
+        )
     }
 }
 
@@ -51,6 +55,9 @@ pub struct TakenAuthority {
     pub issued: u64,
     /// Of these, how many are of CA certificates that are gone.
     pub orphans: u64,
+    /// Of these, how many have a request that cannot be read any more, or is not signed by its key; it was when it was
+    /// decided on, and what counts is the certificate.
+    pub unread: u64,
     /// When the first of those that are still valid ends.
     pub next_end: Option<Timestamp>,
     /// How many requests wait.
@@ -65,6 +72,68 @@ pub struct TakenAuthority {
     pub crl_date: i64,
     /// The locked automatic count.
     pub automatic: Option<u64>,
+    /// The latest moment at which anything of it was done: it is past.
+    pub latest: Option<Timestamp>,
+    /// Until when the last holder can go on whose certificate is good: within its dates, not revoked, and not of a CA
+    /// certificate that is gone.
+    pub good_until: Option<Timestamp>,
+}
+
+impl TakenAuthority {
+    fn done_at(&mut self, at: Timestamp) {
+        self.latest = self.latest.max(Some(at));
+    }
+
+    /// What contradicts itself among the tables of an authority: which table lacks something, what, and why it must have
+    /// been there.
+    fn lacks(&self, prefix: Prefix) -> Option<(&'static str, &'static str, String)> {
+        let table = |ending: &str| format!("{}{ending}", prefix.as_str());
+        let issuers = "its rows";
+        let because = |count: u64, what: &str| format!("`{}` has {count}", table(what));
+        if self.issuers.is_empty() {
+            let no_issuer = "there is no CA certificate, although";
+            if self.issued > 0 {
+                return Some((
+                    "ca",
+                    issuers,
+                    format!("{no_issuer} {} that one signed", because(self.issued, "crt")),
+                ));
+            }
+            if self.revoked > 0 {
+                return Some(("ca", issuers, format!("{no_issuer} {}", because(self.revoked, "revoked"))));
+            }
+            if self.crl_number > 0 {
+                let made =
+                    format!("`{}` says that {} list(s) were signed", table("counter"), self.crl_number);
+                return Some(("ca", issuers, format!("{no_issuer} {made}")));
+            }
+        }
+        let number = "`crl_number`";
+        if self.crl_number == 0 {
+            let no_number = "the number of the last revocation list is missing, although";
+            // Each revocation counts it up.
+            if self.revoked > 0 {
+                return Some((
+                    "counter",
+                    number,
+                    format!("{no_number} {}", because(self.revoked, "revoked")),
+                ));
+            }
+            if self.crl_date > 0 {
+                let dated = format!("`{}` says that there was one", table("config"));
+                return Some(("counter", number, format!("{no_number} {dated}")));
+            }
+        }
+        // Each new request counts it up. It says how many more are approved by themselves. What an imported CA issued is
+        // renewed without one, and certificates of the server's own do not count.
+        let counted = self.pending + if prefix == Prefix::Users { self.issued } else { 0 };
+        if self.received == 0 && counted > 0 && prefix != Prefix::Server {
+            let reason =
+                format!("how many requests there were is missing, although {}", because(counted, "crt"));
+            return Some(("counter", "`received_csr`", reason));
+        }
+        None
+    }
 }
 
 /// Makes records of rows. The issuers of all authorities come first.
@@ -76,6 +145,8 @@ pub struct Taking<'a> {
     taken: [TakenAuthority; Prefix::ALL.len()],
     batch: Batch,
     keys: HashSet<Key>,
+    /// Of each authority; those come before what was issued.
+    revoked: HashSet<(Prefix, String)>,
 }
 
 /// What one row becomes.
@@ -86,7 +157,15 @@ impl<'a> Taking<'a> {
     #[must_use]
     pub fn new(sealing: &'a SealingKey, entropy: &'a Entropy, now: Timestamp) -> Self {
         let taken = Prefix::ALL.map(|_| TakenAuthority::default());
-        Self { sealing, entropy, now, taken, batch: Batch::new(), keys: HashSet::new() }
+        Self {
+            sealing,
+            entropy,
+            now,
+            taken,
+            batch: Batch::new(),
+            keys: HashSet::new(),
+            revoked: HashSet::new(),
+        }
     }
 
     /// Takes a row; a batch when one is full. Each expects that nothing is there yet.
@@ -113,7 +192,13 @@ impl<'a> Taking<'a> {
     pub fn finish(mut self) -> Result<(Vec<Batch>, [TakenAuthority; Prefix::ALL.len()]), Unfit> {
         let mut batches = Vec::new();
         for prefix in Prefix::ALL {
-            let taken = &self.taken[prefix as usize];
+            let taken = &mut self.taken[prefix as usize];
+            if let Some((table, row, reason)) = taken.lacks(prefix) {
+                return Err(At { prefix, table, row: row.into() }.refuse(reason));
+            }
+            if taken.crl_date > 0 {
+                taken.done_at(Timestamp::from_unix(taken.crl_date));
+            }
             let ledger = LedgerRecord { received: taken.received, pending: taken.pending };
             let crl = CrlRecord { number: taken.crl_number, this_update: taken.crl_date };
             let at = At { prefix, table: "counter", row: "its numbers".into() };
@@ -191,6 +276,7 @@ impl<'a> Taking<'a> {
         let sealed_key = self.sealing.seal(&about, key.to_pkcs8_der().expose(), self.entropy);
         let record =
             IssuerRecord { certificate: at.text(&row.certificate)?, key: KeyRecord::Sealed { sealed_key } };
+        taken.done_at(certificate.not_before());
         taken.issuers.push(certificate);
         let mut records = Records::new();
         at.put(&mut records, "issuer/", &id, &record)?;
@@ -232,6 +318,8 @@ impl<'a> Taking<'a> {
         if prefix == Prefix::Users {
             at.put(&mut records, "key/", &key_id, &reference)?;
         }
+        let is_revoked =
+            certificate.as_ref().is_some_and(|found| self.revoked.contains(&(prefix, found.serial().hex())));
         let taken = &mut self.taken[prefix as usize];
         let request = match (&certificate, &row.certificate, row.drop_at) {
             (Some(certificate), Some(pem), Some(drop_at)) => {
@@ -242,9 +330,14 @@ impl<'a> Taking<'a> {
                 at.put(&mut records, "certificate/", &serial, &record)?;
                 taken.issued += 1;
                 taken.orphans += u64::from(is_orphan);
+                taken.unread += u64::from(request.is_err());
+                taken.done_at(certificate.not_before());
                 let end = certificate.not_after();
                 if end >= self.now && taken.next_end.is_none_or(|next| end < next) {
                     taken.next_end = Some(end);
+                }
+                if !is_orphan && !is_revoked && (certificate.not_before()..=end).contains(&self.now) {
+                    taken.good_until = taken.good_until.max(Some(end));
                 }
                 let submitted = (certificate.not_before() + BACK_DATED).as_unix();
                 RequestRecord { csr, at: submitted, automatic: is_automatic(certificate) }
@@ -299,7 +392,10 @@ impl<'a> Taking<'a> {
         let mut records = Records::new();
         let record = RevokedRecord { at: row.at, drop_at: row.expires_at };
         at.put(&mut records, "revoked/", &serial.hex(), &record)?;
-        self.taken[prefix as usize].revoked += 1;
+        self.revoked.insert((prefix, serial.hex()));
+        let taken = &mut self.taken[prefix as usize];
+        taken.revoked += 1;
+        taken.done_at(Timestamp::from_unix(row.at));
         Ok(records)
     }
 }
@@ -333,7 +429,7 @@ impl At {
 }
 
 /// A certificate of somebody, also with a key of a size that is not certified any more.
-pub(super) fn leaf(pem: &[u8]) -> Result<Certificate, ParseError> {
+pub(crate) fn leaf(pem: &[u8]) -> Result<Certificate, ParseError> {
     Certificate::from_pem(pem).or_else(|error| match &pem::read(pem, pem::ONE_BYTES_MAX)?[..] {
         [only] if only.label == "CERTIFICATE" => Certificate::from_anchor_der(&only.der).map_err(|_| error),
         _ => Err(error),

@@ -7,6 +7,7 @@ mod limits;
 mod lists;
 mod names;
 mod requests;
+mod retire;
 mod rollover;
 mod serials;
 mod shared;

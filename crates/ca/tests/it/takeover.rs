@@ -246,12 +246,125 @@ fn what_would_make_it_lie_is_refused() {
     );
 }
 
+/// What one table says that another contradicts: something was lost, and the authority would go on as if it had never been.
+#[test]
+fn what_lacks_a_part_is_refused() {
+    let lived = lived(services(), KeySpec::P256);
+    let engine: Arc<dyn Engine> = lived.world.store.clone();
+    let rows = rows_of(&engine, lived.world.sealing());
+    let without = |prefix: Prefix, goes: &dyn Fn(&Row) -> bool| {
+        let left = rows.iter().filter(|(_, row)| !goes(row)).map(|(_, row)| (prefix, row.clone())).collect();
+        take(left, lived.world.sealing(), &lived.world).err().map_or(String::new(), |error| error.to_string())
+    };
+    let is_issuer = |row: &Row| matches!(row, Row::Issuer(_));
+    let is_issued = |row: &Row| matches!(row, Row::Certificate(row) if row.certificate.is_some());
+    let is_certificate = |row: &Row| matches!(row, Row::Certificate(_));
+    let is_revoked = |row: &Row| matches!(row, Row::Revoked(_));
+    let is_number = |row: &Row| matches!(row, Row::Count(Count::CrlNumber(_)));
+    let is_date = |row: &Row| matches!(row, Row::Count(Count::CrlLastUpdate(_)));
+    let is_received = |row: &Row| matches!(row, Row::Count(Count::Received(_)));
+    for (goes, expected) in [
+        (
+            &is_issuer as &dyn Fn(&Row) -> bool,
+            "casca, its rows: there is no CA certificate, although `cascrt` has 2 that",
+        ),
+        (&|row| is_issuer(row) || is_issued(row), "no CA certificate, although `casrevoked` has 1"),
+        (
+            &|row| is_issuer(row) || is_issued(row) || is_revoked(row),
+            "no CA certificate, although `cascounter` says that ",
+        ),
+        (
+            &is_number,
+            "cascounter, `crl_number`: the number of the last revocation list is missing, although `casrevoked`",
+        ),
+        (
+            &|row| is_number(row) || is_revoked(row),
+            "is missing, although `casconfig` says that there was one",
+        ),
+        (
+            &is_received,
+            "cascounter, `received_csr`: how many requests there were is missing, although `cascrt` has 1",
+        ),
+        // What is there nevertheless is nothing that was lost.
+        (&is_date, ""),
+        (&is_certificate, ""),
+        (&|row| is_received(row) || is_certificate(row), ""),
+        (&|_| true, ""),
+    ] {
+        let said = without(Prefix::Services, goes);
+        assert_eq!(said.is_empty(), expected.is_empty(), "{expected}: {said}");
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    // caucase would approve the next request of anybody for a user by itself.
+    let said = without(Prefix::Users, &|row| {
+        is_received(row) || matches!(row, Row::Certificate(row) if row.certificate.is_none())
+    });
+    assert!(said.contains("caucounter, `received_csr`: how many requests there were is missing"), "{said}");
+}
+
+/// What was decided once counts, though nobody could decide it again; and what is known of the time is told.
+#[test]
+fn what_is_odd_is_told() {
+    let lived = lived(services(), KeySpec::P256);
+    let engine: Arc<dyn Engine> = lived.world.store.clone();
+    let mut rows = rows_of(&engine, lived.world.sealing());
+    let taken = |rows: Vec<(Prefix, Row)>| take(rows, lived.world.sealing(), &lived.world).unwrap().1;
+    let whole = taken(rows.clone())[Prefix::Services as usize].clone();
+    assert_eq!(whole.unread, 0);
+    assert_eq!(whole.good_until, Some(lived.certificate.not_after()), "the other one is revoked");
+    assert_eq!(
+        whole.latest,
+        Some(lived.world.now()),
+        "its lists are dated before, and its revocation is not"
+    );
+    let mut unsigned = 0;
+    for (_, row) in &mut rows {
+        if let Row::Certificate(row) = row
+            && row.certificate.is_some()
+        {
+            let mut der = x509::SigningRequest::from_pem(&row.request).unwrap().der().to_vec();
+            *der.last_mut().unwrap() ^= 1;
+            row.request = x509::pem::write("CERTIFICATE REQUEST", &der).into_bytes();
+            unsigned += 1;
+        }
+    }
+    assert_eq!(taken(rows.clone())[Prefix::Services as usize].unread, unsigned);
+    // What waits is still to be decided on, so it has to be good.
+    for (_, row) in &mut rows {
+        if let Row::Certificate(row) = row {
+            row.certificate = None;
+        }
+    }
+    let error = take(rows, lived.world.sealing(), &lived.world).err().unwrap();
+    assert!(error.to_string().contains("own signature is not good"), "{error}");
+}
+
+/// A first user who was made without a request is not to make caucase approve the next stranger's by itself.
+#[test]
+fn who_was_made_without_a_request_counts_as_one() {
+    let world = World::new(users());
+    let asker = Asker::with("administrator", KeySpec::Rsa { bits: 2048 }, &[]);
+    block_on(world.authority.issue(permit(), &asker.csr, &asker.text)).unwrap();
+    let rows = rows_of(&(world.store.clone() as Arc<dyn Engine>), world.sealing());
+    assert!(
+        rows.iter()
+            .any(|(prefix, row)| *prefix == Prefix::Users && matches!(row, Row::Count(Count::Received(1)))),
+        "{rows:?}"
+    );
+    take(rows, world.sealing(), &world).unwrap();
+}
+
 /// Two rows with one serial number would be one record: whoever commits is told.
 #[test]
 fn what_comes_twice_is_seen_when_it_is_committed() {
     let world = World::new(services());
     let (sealing, entropy) = (SealingKey::generate(&Entropy::seeded(1)), Entropy::seeded(2));
     let mut taking = Taking::new(&sealing, &entropy, world.now());
+    world.list();
+    let rows = rows_of(&(world.store.clone() as Arc<dyn Engine>), world.sealing());
+    for (prefix, row) in rows.into_iter().filter(|(_, row)| !matches!(row, Row::Revoked(_))) {
+        assert!(taking.take(prefix, row).unwrap().is_none());
+    }
     let row = || Row::Revoked(RevokedRow { serial: "5".into(), at: 5, expires_at: 6 });
     assert!(taking.take(Prefix::Services, row()).unwrap().is_none());
     let first = taking.take(Prefix::Services, row()).unwrap().expect("it cannot be in the same batch");

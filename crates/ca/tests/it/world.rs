@@ -196,7 +196,9 @@ fn open(
         keys: Arc::new(|spec| Box::pin(async move { PrivateKey::generate(spec) })),
         token: token.clone(),
     };
-    block_on(Authority::open(profile, ground))
+    let authority = block_on(Authority::open(profile, ground))?;
+    block_on(authority.find_token_keys())?;
+    Ok(authority)
 }
 
 /// Leave for anything.

@@ -56,6 +56,15 @@ pub enum DatabaseError {
         /// What SQLite says of it.
         reason: String,
     },
+    /// A table that caucase always makes is not there: taken over without it, an authority would have forgotten what was
+    /// in it.
+    #[error("the table `{table}` is missing, which has {holds}")]
+    Missing {
+        /// The table.
+        table: String,
+        /// What is in it, in words.
+        holds: &'static str,
+    },
     /// A table is not as caucase makes it.
     #[error("the table `{table}` is not as caucase makes it: {reason}")]
     Table {
@@ -84,9 +93,11 @@ impl base::Explain for DatabaseError {
             Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => base::Kind::NotFound,
             Self::File { .. } | Self::Sqlite { .. } => base::Kind::Unavailable,
             Self::Journal { .. } | Self::WriteAhead { .. } => base::Kind::Conflict,
-            Self::NotCaucase { .. } | Self::Damaged { .. } | Self::Table { .. } | Self::Row { .. } => {
-                base::Kind::Invalid
-            }
+            Self::NotCaucase { .. }
+            | Self::Damaged { .. }
+            | Self::Missing { .. }
+            | Self::Table { .. }
+            | Self::Row { .. } => base::Kind::Invalid,
         }
     }
 
@@ -100,7 +111,9 @@ impl base::Explain for DatabaseError {
                 "stop caucase, and run: sqlite3 {} 'PRAGMA journal_mode = DELETE'",
                 path.display()
             )),
-            Self::Damaged { .. } => Some("put it back from a backup; it was not changed".into()),
+            Self::Damaged { .. } | Self::Missing { .. } => {
+                Some("put it back from a backup; it was not changed".into())
+            }
             Self::Table { .. } | Self::Row { .. } | Self::NotCaucase { .. } => {
                 Some("the file was not changed".into())
             }

@@ -193,11 +193,40 @@ fn the_latest_list_of_the_older_layout_says_number_and_date() {
 }
 
 #[test]
-fn further_tables_are_named_and_missing_ones_let_be() {
+fn further_tables_are_named() {
     let sample = Sample::new();
-    sample.change("CREATE TABLE mine (a); INSERT INTO mine VALUES (1); DROP TABLE http_casconfig; DROP TABLE casrevoked");
+    sample.change("CREATE TABLE mine (a); INSERT INTO mine VALUES (1)");
     assert_eq!(Database::open(&sample.path()).unwrap().others(), ["mine"]);
-    assert_eq!(sample.read().unwrap().len(), rows().len() - 2);
+    assert_eq!(sample.read().unwrap().len(), rows().len());
+}
+
+/// caucase makes what is missing, empty: what was in it would be forgotten without a word.
+#[test]
+fn a_missing_table_is_named_and_refused() {
+    for prefix in Prefix::ALL.map(Prefix::as_str) {
+        for table in ["ca", "crt", "revoked", "counter", "config_once", "config"] {
+            let sample = Sample::new();
+            sample.change(&format!("DROP TABLE {prefix}{table}"));
+            sample.is_refused(&format!("the table `{prefix}{table}` is missing, which has "));
+            // Without its rows there is a table nevertheless.
+            let sample = Sample::new();
+            sample.change(&format!("DELETE FROM {prefix}{table}"));
+            sample.read().unwrap();
+        }
+    }
+    // Before there is a server, `caucased-manage` makes those of services alone.
+    let all = |prefix: &str, what: &str| -> String {
+        let tables = ["ca", "crt", "revoked", "counter", "config_once", "config"];
+        tables.map(|table| format!("{what} {prefix}{table};")).concat()
+    };
+    let others = all("cau", "DROP TABLE") + &all("http_cas", "DROP TABLE");
+    let sample = Sample::new();
+    sample.change(&others).is_refused("the table `cauca` is missing");
+    sample.change("DELETE FROM cascrt").is_refused("the table `cauca` is missing");
+    sample.change("DELETE FROM cascounter WHERE name = 'received_csr'").read().unwrap();
+    let sample = Sample::new();
+    sample.change("DROP TABLE cauca; DROP TABLE casca; DROP TABLE http_casca");
+    sample.is_refused("the table `cauca` is missing, which has the CA certificates and their keys");
 }
 
 #[test]

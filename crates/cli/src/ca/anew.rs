@@ -20,7 +20,7 @@ use super::key_kind::KeyFormat;
 use super::memory::Memory;
 use super::renew::renewed_spec;
 use crate::durable::sync_folder_of;
-use crate::holder::renewal::checked;
+use crate::holder::renewal::succeed;
 use crate::holder::{KeyMaker, Pair};
 
 /// A certificate and its key, which are to be replaced by others that are asked for anew.
@@ -80,12 +80,7 @@ impl Anew {
         authorities: &[Certificate],
         now: Timestamp,
     ) -> Result<Certificate, CaCommandError> {
-        let certificate = checked(answer, key.public(), authorities, now)?;
-        let write = match format {
-            KeyFormat::Pkcs1 => PrivateKey::to_pem,
-            KeyFormat::Pkcs8 => PrivateKey::to_pkcs8_pem,
-        };
-        self.pair.replace(Some(key), &certificate, write)?;
+        let certificate = succeed(&self.pair, key, format.writer(), answer, authorities, now)?;
         self.end()?;
         Ok(certificate)
     }

@@ -4,6 +4,8 @@ use base::Secret;
 use clap::ValueEnum;
 use x509::{KeyKind, KeySpec, PrivateKey};
 
+use crate::holder::LoadedPair;
+
 /// What kind of key to make.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum KeyType {
@@ -54,10 +56,20 @@ pub(super) enum KeyFormat {
 }
 
 impl KeyFormat {
+    /// How the key of `pair` is written.
+    pub(super) fn of(pair: &LoadedPair) -> Self {
+        if pair.is_pkcs8 { Self::Pkcs8 } else { Self::Pkcs1 }
+    }
+
     pub(super) fn write(self, key: &PrivateKey) -> Secret<String> {
+        self.writer()(key)
+    }
+
+    /// What writes keys so.
+    pub(super) fn writer(self) -> fn(&PrivateKey) -> Secret<String> {
         match self {
-            Self::Pkcs1 => key.to_pem(),
-            Self::Pkcs8 => key.to_pkcs8_pem(),
+            Self::Pkcs1 => PrivateKey::to_pem,
+            Self::Pkcs8 => PrivateKey::to_pkcs8_pem,
         }
     }
 }

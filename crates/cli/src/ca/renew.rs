@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use base::Span;
 use clap::Args;
 use serde_json::json;
-use x509::{PrivateKey, verify};
+use x509::verify;
 
 use super::error::CaCommandError;
 use super::key_file::refuse_exposed;
+use super::key_kind::KeyFormat;
 use super::session::Session;
 use super::shown::{certificate_json, certificate_line};
 use crate::holder::renewal::{due_at, is_due, make_in_place, renew_with, spec_of};
@@ -84,7 +85,7 @@ impl Renew {
                 format!("{} is not due before {due}; --force renews it now", pair.certificate.display());
             return session.tell(&document, line);
         }
-        let write = if current.is_pkcs8 { PrivateKey::to_pkcs8_pem } else { PrivateKey::to_pem };
+        let write = KeyFormat::of(&current).writer();
         let spec = renewed_spec(&current.certificate, self.rsa_bits);
         let key = make_in_place(spec).await.map_err(HolderError::from)?;
         let authority = session.authority();

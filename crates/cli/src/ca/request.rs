@@ -184,11 +184,13 @@ impl Request {
             // Before a key is made for it.
             self.subject.parts()?;
             let memory = Memory::beside(key_path);
+            if let Some(anew) = self.anew() {
+                // A renewal that was cut short has its certificate already, and its key need not be asked for again.
+                anew.pair().recover()?;
+            }
             if let Some(anew) = self.anew()
                 && let Some(key) = anew.waiting()?
             {
-                Pair { certificate: self.out.clone().unwrap_or_default(), key: key_path.to_owned() }
-                    .recover()?;
                 let held = read(key_path)?;
                 let valid = match (&held, &self.out) {
                     (Some(held), Some(out)) => {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use base::{Explain, Kind};
+use base::{Explain, Kind, Timestamp};
 use client::compat::caucase::{AskError, Unusable, UnusableLists};
 use x509::{KeyError, ParseError, VerifyError};
 
@@ -74,6 +74,9 @@ pub(crate) enum HolderError {
     /// The server answered with somebody else's certificate.
     #[error("the server's answer is a certificate of another key, and was not kept")]
     OtherKey,
+    /// The server answered with a certificate that was issued long ago, and not fetched in time.
+    #[error("the server's answer is a certificate that is over since {0}, and was not kept")]
+    Over(Timestamp),
     /// The server answered with a certificate that nobody would believe.
     #[error(
         "the server's answer is a certificate that none of the trusted CA certificates stands for, and was not kept"
@@ -101,9 +104,11 @@ impl Explain for HolderError {
             Self::File(error) => error.kind(),
             Self::Write(error) => error.kind(),
             Self::Pair(error) => error.kind(),
-            Self::Another { .. } | Self::NoCertificate(_) | Self::OtherKey | Self::Unverified(_) => {
-                Kind::Invalid
-            }
+            Self::Another { .. }
+            | Self::NoCertificate(_)
+            | Self::OtherKey
+            | Self::Over(_)
+            | Self::Unverified(_) => Kind::Invalid,
             Self::Key(error) => error.kind(),
         }
     }
@@ -131,6 +136,7 @@ impl Explain for HolderError {
             Self::Write(error) => error.help(),
             Self::Pair(error) => error.help(),
             Self::Key(error) => error.help(),
+            Self::Over(_) => Some("ask for another one, with a new key".into()),
             Self::NoCertificate(_) | Self::OtherKey | Self::Unverified(_) => None,
         }
     }

@@ -109,6 +109,8 @@ impl Explain for WriteError {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::Full,
                 io::ErrorKind::PermissionDenied => Kind::Forbidden,
                 io::ErrorKind::NotFound => Kind::NotFound,
+                // It is not what a file is called.
+                io::ErrorKind::InvalidInput => Kind::Invalid,
                 _ => Kind::Unavailable,
             },
         }

@@ -1,8 +1,9 @@
 //! A certificate and its key: in one file, the key first, or each in its own.
 //!
 //! One file is replaced as a whole. Two cannot be: both are written beside what is there and made to last, then the key
-//! takes its place, then the certificate. What a kill in between leaves is finished, or removed, by whoever comes next
-//! (`unfinished`), so that a key and a certificate that do not match are never used.
+//! takes its place, then at once the certificate, and then both names are made to last. What a kill in between leaves is
+//! finished, or removed, by whoever comes next (`unfinished`), so that none of our programs uses a key and a certificate that
+//! do not match. Others can find them so between the two renames, and nobody does who has both in one file.
 
 use std::path::{Path, PathBuf};
 
@@ -128,9 +129,8 @@ impl Pair {
                     let _ = key.remove_part();
                     return Err(error);
                 }
-                // From here on it can be finished, so nothing is removed any more.
-                finish(key)?;
-                finish(certificate)
+                // From here on it can be finished by whoever comes next.
+                finish_both(key, certificate)
             }
         }
     }
@@ -140,8 +140,7 @@ impl Pair {
     /// # Errors
     /// When a file cannot be read or written, or another program does not come to the end of writing it.
     pub(crate) fn recover(&self) -> Result<Recovered, PairError> {
-        let files = self.files(false)?;
-        if !files.all().any(|file| file.part().symlink_metadata().is_ok()) {
+        if !self.has_remains() {
             return Ok(Recovered::Nothing);
         }
         let _lock = self.lock()?;
@@ -154,6 +153,12 @@ impl Pair {
             key.remove_part().map_err(|source| WriteError::Unwritable { path: key.part(), source })?;
         }
         recover(&files)
+    }
+
+    /// Whether there is anything that [`Pair::recover`] would look at: left by somebody, or being written.
+    pub(crate) fn has_remains(&self) -> bool {
+        let is_there = |file: &KeptFile| file.part().symlink_metadata().is_ok();
+        self.files(false).is_ok_and(|files| files.all().any(is_there))
     }
 
     /// Keeps other programs from writing the pair.
@@ -227,13 +232,36 @@ fn file(path: &Path, new: NewFile) -> Result<KeptFile, PairError> {
 
 /// Writes what the file is going to be beside it, and makes it last there.
 fn prepare(file: &KeptFile, bytes: &[u8]) -> Result<(), PairError> {
-    let unwritable = |source| WriteError::Unwritable { path: file.path().to_owned(), source };
-    file.prepare(bytes).map_err(unwritable)?;
-    Ok(sync_folder_of(file.path()).map_err(unwritable)?)
+    file.prepare(bytes).map_err(unwritable(file))?;
+    Ok(sync_folder_of(file.path()).map_err(unwritable(file))?)
 }
 
 fn finish(file: &KeptFile) -> Result<(), PairError> {
-    Ok(file.finish().map_err(|source| WriteError::Unwritable { path: file.path().to_owned(), source })?)
+    Ok(file.finish().map_err(unwritable(file))?)
+}
+
+/// Both take their places, with nothing in between; whoever looks there nevertheless finds two that do not match. Where the
+/// certificate cannot, the old key gets its place back, if there was one: the old pair is still good.
+fn finish_both(key: &KeptFile, certificate: &KeptFile) -> Result<(), PairError> {
+    let old_key = std::fs::read(key.path()).map(Secret::new);
+    key.rename_part().map_err(unwritable(key))?;
+    if let Err(error) = certificate.rename_part() {
+        if let Ok(old_key) = old_key
+            && key.make(old_key.expose()).is_ok()
+        {
+            // Should it stay, it is removed later: it does not belong to the key in use.
+            let _ = certificate.remove_part();
+        }
+        return Err(unwritable(certificate)(error).into());
+    }
+    for file in [key, certificate] {
+        sync_folder_of(file.path()).map_err(unwritable(file))?;
+    }
+    Ok(())
+}
+
+fn unwritable(file: &KeptFile) -> impl FnOnce(std::io::Error) -> WriteError {
+    |source| WriteError::Unwritable { path: file.path().to_owned(), source }
 }
 
 /// What is in a file; nothing where there is none. One that was cut off, or is something else, has nothing in it.
@@ -256,14 +284,12 @@ fn recover(files: &Files) -> Result<Recovered, PairError> {
     };
     match (step, files) {
         (Step::Nothing, _) => return Ok(Recovered::Nothing),
-        (Step::Finish, files) => {
-            // The key's name is to last before the certificate has its own.
-            if let Files::Two { key, .. } = files {
-                finish(key)?;
-            }
-            finish_certificate(files)?;
-        }
-        (Step::FinishCertificate, files) => finish_certificate(files)?,
+        (Step::Finish, Files::Two { key, certificate }) => finish_both(key, certificate)?,
+        (Step::FinishKey, Files::Two { key, .. }) => finish(key)?,
+        (
+            Step::FinishCertificate | Step::Finish | Step::FinishKey,
+            Files::One(certificate) | Files::Two { certificate, .. },
+        ) => finish(certificate)?,
         (Step::Remove, files) => {
             // The certificate first: alone it could be taken for one that belongs to the key in use.
             for file in files.all() {
@@ -277,33 +303,28 @@ fn recover(files: &Files) -> Result<Recovered, PairError> {
     Ok(Recovered::Finished)
 }
 
-fn finish_certificate(files: &Files) -> Result<(), PairError> {
-    let (Files::One(certificate) | Files::Two { certificate, .. }) = files;
-    finish(certificate)
-}
-
 fn remains(key: &KeptFile, certificate: &KeptFile) -> Result<Remains, PairError> {
     let (new_key, new_certificate) = (look(&key.part())?, look(&certificate.part())?);
     let (is_key, is_certificate) = (new_key.is_some(), new_certificate.is_some());
     let new_key = new_key.and_then(|found| one(found.keys));
     let new_certificate = new_certificate.and_then(|found| one(found.certificates));
-    let mut remains = Remains {
+    let used_key = look(key.path())?.and_then(|found| one(found.keys));
+    let used_certificate = look(certificate.path())?.and_then(|found| one(found.certificates));
+    let match_each_other = |key: &Option<PrivateKey>, certificate: &Option<Certificate>| {
+        key.as_ref().zip(certificate.as_ref()).is_some_and(|(key, one)| belong_together(key, one))
+    };
+    let is_later = || {
+        let both = used_certificate.as_ref().zip(new_certificate.as_ref());
+        both.is_some_and(|(used, new)| used.not_before() > new.not_before())
+    };
+    Ok(Remains {
         key: is_key,
         certificate: is_certificate,
-        match_each_other: false,
-        certificate_matches_key: false,
-        pair_is_later: false,
-    };
-    let Some(new_certificate) = new_certificate else { return Ok(remains) };
-    remains.match_each_other = new_key.is_some_and(|key| belong_together(&key, &new_certificate));
-    let used_key = look(key.path())?.and_then(|found| one(found.keys));
-    let Some(used_key) = used_key else { return Ok(remains) };
-    remains.certificate_matches_key = belong_together(&used_key, &new_certificate);
-    let used = look(certificate.path())?.and_then(|found| one(found.certificates));
-    remains.pair_is_later = used.is_some_and(|used| {
-        belong_together(&used_key, &used) && used.not_before() > new_certificate.not_before()
-    });
-    Ok(remains)
+        match_each_other: match_each_other(&new_key, &new_certificate),
+        certificate_matches_key: match_each_other(&used_key, &new_certificate),
+        key_matches_certificate: match_each_other(&new_key, &used_certificate),
+        pair_is_later: match_each_other(&used_key, &used_certificate) && is_later(),
+    })
 }
 
 #[cfg(test)]

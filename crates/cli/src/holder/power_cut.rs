@@ -268,3 +268,39 @@ fn a_full_disk_leaves_the_old_pair() {
         assert_eq!(pair.load().unwrap().certificate, new);
     }
 }
+
+/// A certificate whose name cannot be another file's, for it is a mount of its own as in containers: the key gets its place
+/// back, and the old pair stays.
+#[test]
+fn what_cannot_take_its_place_leaves_the_old_pair() {
+    run_errand();
+    for name in ["crt", "key"] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let layout = 2;
+        let [old, _] = LAYOUTS[layout].set_up(folder);
+        let script =
+            "mount --bind \"$1\" \"$1\" && echo mounted || exit; shift; \"$@\" | grep -v '^running\\|^$'";
+        let replace = errand("what_cannot_take_its_place_leaves_the_old_pair", "replace", layout, 0, folder);
+        let mut inside = Command::new("unshare");
+        inside.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
+        inside.arg(folder.join(name)).arg(replace.get_program()).args(replace.get_args());
+        inside.envs(replace.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let ran = inside.output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stdout);
+        let expected = format!(
+            "mounted\ncould not write {}: Device or resource busy (os error 16)\n",
+            folder.join(name).display()
+        );
+        assert_eq!(said, expected, "{}", String::from_utf8_lossy(&ran.stderr));
+        let pair = LAYOUTS[layout].pair(folder);
+        assert_eq!(pair.load().unwrap().certificate, old, "{name}");
+        assert_eq!(mode(&pair.key), 0o600);
+        if name == "crt" {
+            assert!(!pair.has_remains());
+        } else {
+            // Nothing was changed, and it can still be finished.
+            assert_eq!(pair.recover().unwrap(), Recovered::Finished);
+        }
+    }
+}

@@ -4,7 +4,9 @@ use base::{Secret, Span, Timestamp};
 use client::compat::caucase::{Authority, Server};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use x509::{Certificate, KeyError, KeyKind, KeySpec, PrivateKey, PublicKey, SigningRequest, verify};
+use x509::{
+    Certificate, KeyError, KeyKind, KeySpec, PrivateKey, PublicKey, SigningRequest, VerifyError, verify,
+};
 
 use super::error::HolderError;
 use super::pair::{LoadedPair, Pair};
@@ -71,9 +73,24 @@ pub(crate) async fn renew_with(
 ) -> Result<Certificate, HolderError> {
     let request = SigningRequest::build(key, current.certificate.subject(), &[]);
     let answer = server.renew(authority, &current.certificate, &current.key, &request).await?;
-    let renewed = checked(&answer, key.public(), authorities, now)?;
-    pair.replace(Some(key), &renewed, write)?;
-    Ok(renewed)
+    succeed(pair, key, write, &answer, authorities, now)
+}
+
+/// Has `key` and the certificate in `answer` take the place of what is in `pair`: that is renewed, or was asked for anew.
+///
+/// # Errors
+/// When the answer is not what was asked for, or a file cannot be written. Then what is there is as good as before.
+pub(crate) fn succeed(
+    pair: &Pair,
+    key: &PrivateKey,
+    write: fn(&PrivateKey) -> Secret<String>,
+    answer: &[u8],
+    authorities: &[Certificate],
+    now: Timestamp,
+) -> Result<Certificate, HolderError> {
+    let certificate = checked(answer, key.public(), authorities, now)?;
+    pair.replace(Some(key), &certificate, write)?;
+    Ok(certificate)
 }
 
 /// Makes a key where nothing else is to be done meanwhile.
@@ -94,13 +111,17 @@ pub(crate) fn checked(
     if certificate.public_key() != key {
         return Err(HolderError::OtherKey);
     }
-    verify(&certificate, authorities, now.max(certificate.not_before())).map_err(HolderError::Unverified)?;
+    let until = certificate.not_after();
+    verify(&certificate, authorities, now.max(certificate.not_before())).map_err(|error| match error {
+        VerifyError::Expired if until < now => HolderError::Over(until),
+        error => HolderError::Unverified(error),
+    })?;
     Ok(certificate)
 }
 
 #[cfg(test)]
 mod tests {
-    use x509::{CertificateTemplate, Name, Serial, VerifyError, extension};
+    use x509::{CertificateTemplate, Name, Serial, extension};
 
     use super::*;
 
@@ -148,7 +169,7 @@ mod tests {
         assert_eq!(read(&good, 1).unwrap(), good);
         // The server's clock is ahead of this one.
         assert_eq!(read(&good, -1).unwrap(), good);
-        assert!(matches!(read(&good, 6), Err(HolderError::Unverified(VerifyError::Expired))));
+        assert!(matches!(read(&good, 6), Err(HolderError::Over(_))));
         assert!(matches!(read(&certificate(&other, &ca, 5), 1), Err(HolderError::OtherKey)));
         assert!(matches!(
             read(&certificate(&key, &other, 5), 1),

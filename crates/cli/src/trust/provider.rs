@@ -46,6 +46,14 @@ pub(super) struct Set {
     /// Refuse nothing that is a certificate
     #[arg(long)]
     refuse_nothing: bool,
+    /// Have this account and administrators offer in its name, and nobody else: `user NAME`, `client NAME`, as the server calls
+    /// it; it needs no other role than reader; repeatable, and in place of those that were named before [default: any
+    /// operator]
+    #[arg(long, value_name = "ACCOUNT", conflicts_with = "any_operator")]
+    only: Vec<String>,
+    /// Have any operator offer in its name
+    #[arg(long)]
+    any_operator: bool,
     /// How long its certificates stay when it goes: 90s, 12h, 7d [default: not at all]
     #[arg(long, value_name = "DURATION")]
     grace: Option<Duration>,
@@ -118,9 +126,14 @@ impl Set {
             (false, false) => Some(self.refuse),
             (false, true) => before.as_ref().map(|before| before.refuse.clone()),
         };
+        let only = match (self.any_operator, self.only.is_empty()) {
+            (true, _) => Vec::new(),
+            (false, false) => self.only,
+            (false, true) => before.as_ref().map(|before| before.only.clone()).unwrap_or_default(),
+        };
         let grace_before = before.and_then(|before| u32::try_from(before.grace_seconds).ok());
         let grace_seconds = self.grace.map(|grace| grace.0).or(grace_before);
-        let provider = NewTrustProvider { refuse, grace_seconds, why: self.why.why };
+        let provider = NewTrustProvider { refuse, only, grace_seconds, why: self.why.why };
         let request = trust::put_provider(&self.name, &provider);
         let Some(answer) = session.change(&request, &self.dry_run).await? else { return Ok(()) };
         session.tell(&answer, |provider: &TrustProvider| {

@@ -80,6 +80,8 @@ pub(super) struct Set {
     /// Where its certificates are put
     kind: Kind,
     #[command(flatten)]
+    polling: Polling,
+    #[command(flatten)]
     on_hosts: OnHosts,
     #[command(flatten)]
     in_kubernetes: InKubernetes,
@@ -89,6 +91,15 @@ pub(super) struct Set {
     why: Why,
     #[command(flatten)]
     dry_run: DryRun,
+}
+
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "With `poll`")]
+struct Polling {
+    /// Take this account's word and administrators' for what its places have, and nobody else's: `user NAME`, `client NAME`, as
+    /// the server calls it; repeatable [default: whoever may look]
+    #[arg(long, value_name = "ACCOUNT")]
+    only: Vec<String>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq, Args)]
@@ -232,7 +243,8 @@ impl Command {
 
 impl Set {
     async fn run(self, session: &mut Session) -> Result<(), TrustCommandError> {
-        let place = place(self.kind, self.on_hosts, self.in_kubernetes, self.webhook, session).await?;
+        let place =
+            place(self.kind, self.polling, self.on_hosts, self.in_kubernetes, self.webhook, session).await?;
         let requirer = NewTrustRequirer { place, why: self.why.why };
         let request = trust::put_requirer(&self.name, &requirer);
         let Some(answer) = session.change(&request, &self.dry_run).await? else { return Ok(()) };
@@ -252,7 +264,7 @@ async fn none_of(session: &mut Session, name: &Segment) -> Result<&'static str, 
             "nothing is known of its places yet: none of its hosts is there, or none was come to so far; `provost host list` \
              tells which there are"
         }
-        Some(TrustPlace::Poll {} | TrustPlace::Kubernetes { .. } | TrustPlace::Webhook { .. }) | None => {
+        Some(TrustPlace::Poll { .. } | TrustPlace::Kubernetes { .. } | TrustPlace::Webhook { .. }) | None => {
             TrustPlaceState::NONE
         }
     })
@@ -261,26 +273,30 @@ async fn none_of(session: &mut Session, name: &Segment) -> Result<&'static str, 
 /// What options say, which are only those of `kind`.
 async fn place(
     kind: Kind,
+    polling: Polling,
     on_hosts: OnHosts,
     in_kubernetes: InKubernetes,
     webhook: Webhook,
     session: &mut Session,
 ) -> Result<TrustPlace, TrustCommandError> {
     let strangers = [
+        (Kind::Poll, polling != Polling::default()),
         (Kind::Hosts, on_hosts != OnHosts::default()),
         (Kind::Kubernetes, in_kubernetes != InKubernetes::default()),
         (Kind::Webhook, webhook != Webhook::default()),
     ];
     if strangers.into_iter().any(|(of, is_said)| is_said && of != kind) {
         return Err(TrustCommandError::Usage(match kind {
-            Kind::Poll => "whoever polls says where by itself: `poll` takes no such option",
+            Kind::Poll => {
+                "whoever polls says where by itself: `poll` takes the option about who polls, and no others"
+            }
             Kind::Hosts => "`hosts` takes the options about hosts, and no others",
             Kind::Kubernetes => "`kubernetes` takes the options about Kubernetes, and no others",
             Kind::Webhook => "`webhook` takes the options about webhooks, and no others",
         }));
     }
     match kind {
-        Kind::Poll => Ok(TrustPlace::Poll {}),
+        Kind::Poll => Ok(TrustPlace::Poll { only: polling.only }),
         Kind::Hosts => {
             let OnHosts { hosts, cluster, all, system_store, java, files } = on_hosts;
             if hosts.is_empty() && cluster.is_none() && !all {

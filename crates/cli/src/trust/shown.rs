@@ -32,6 +32,7 @@ impl Detailed for TrustProvider {
             ("name", self.name.clone()),
             ("authority", known(self.authority.as_ref())),
             ("refuses", joined(self.refuse.iter().cloned())),
+            ("offered by", offered_by(self)),
             ("grace", lasting(self.grace_seconds)),
             ("going until", known(self.until.as_ref())),
             ("certificates", self.set.count.to_string()),
@@ -187,9 +188,18 @@ pub(super) fn state(place: &TrustPlaceState) -> String {
     }
 }
 
+/// Who offers in a provider's name.
+fn offered_by(provider: &TrustProvider) -> String {
+    match (&provider.authority, provider.only.is_empty()) {
+        (Some(_), _) => "the server".to_owned(),
+        (None, true) => "operators".to_owned(),
+        (None, false) => provider.only.join(", "),
+    }
+}
+
 fn kind(place: &TrustPlace) -> &'static str {
     match place {
-        TrustPlace::Poll {} => "poll",
+        TrustPlace::Poll { .. } => "poll",
         TrustPlace::Hosts { .. } => "hosts",
         TrustPlace::Kubernetes { .. } => "kubernetes",
         TrustPlace::Webhook { .. } => "webhook",
@@ -199,7 +209,8 @@ fn kind(place: &TrustPlace) -> &'static str {
 /// Where it is, in words.
 fn place(place: &TrustPlace) -> Vec<(&'static str, String)> {
     match place {
-        TrustPlace::Poll {} => Vec::new(),
+        TrustPlace::Poll { only } if only.is_empty() => Vec::new(),
+        TrustPlace::Poll { only } => vec![("told by", only.join(", "))],
         TrustPlace::Hosts { hosts, cluster, all, system_store, java, files } => {
             let which = match (all, cluster) {
                 (true, _) => "all".to_owned(),

@@ -1,10 +1,14 @@
 //! `provost trust watch`: a file that is what a requirer is to have, for as long as this runs.
 //!
 //! ```text
-//! ask ──► another bundle? ──► owe the hook ──► write the file ──► run the hook ──► pay it ──► confirm, or say why not
-//!  ▲           │ no: somebody edited the file? the same from the second step on                 │
-//!  └───────────┴────────────────────────────────────────────────────────────────────────────────┘
+//! ask ──► another bundle? ──► say so ──► owe the hook ──► write the file ──► run the hook ──► pay it ──► confirm, or say why not
+//!  ▲           │ no: somebody edited the file? the same from the third step on                               │
+//!  └───────────┴─────────────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
+//! The server is told that the file is about to become another one before it does, so that whoever has the requirer go waits
+//! until nothing is in the file: what it says, it has to be told in time, as nobody can tell one that is gone from one that
+//! was to leave everything behind.
+//!
 //! A hook is owed before the file becomes another one, and paid when it has succeeded; that is on the disk (`kept_file`), so
 //! that none is forgotten by whoever is killed in between. It may be run once more than is needed.
 
@@ -41,7 +45,8 @@ const REASON_BYTES_MAX: usize = 500;
         reads it finds one set or the other. The hook is run when it became another one, and until it succeeds; when it did, \
         the server is told that this place has the set, and when it fails, or FILE cannot be written, that and why, which \
         `provost trust requirer places` shows. What somebody else \
-        makes of FILE is mended. While no server answers, FILE stays what it is. Beside it is .FILE.provost, by which \
+        makes of FILE is mended. While no server answers, FILE stays what it is. A requirer that is removed goes once FILE, \
+        and what all others keep who watched for it, is empty; this ends then. Beside it is .FILE.provost, by which \
         the next start knows whether the hook has yet to be run."
 )]
 pub(super) struct Watch {
@@ -75,6 +80,8 @@ struct Keeper<'w> {
     place: String,
     file: KeptFile,
     owed: Owed,
+    /// The hash of the bundle which the server was told that this place is about to be given, or does not want to hear of.
+    begun: Option<String>,
     /// The hash of the bundle which the server was told that this place has, or does not want to hear of.
     confirmed: Option<String>,
     /// The hash of the bundle which the server was told that this place could not be given, and why, since it was told
@@ -95,12 +102,19 @@ impl Watch {
                 return Err(error);
             }
         };
-        let mut keeper =
-            Keeper { watch: &self, place, file, owed, confirmed: None, failed: None, trouble: None };
+        let mut keeper = Keeper {
+            watch: &self,
+            place,
+            file,
+            owed,
+            begun: None,
+            confirmed: None,
+            failed: None,
+            trouble: None,
+        };
         if self.once {
-            let bundle = keeper.ask(session, None).await?;
-            return match bundle {
-                Some(bundle) => keeper.keep(session, &bundle).await,
+            return match keeper.ask(session, None).await? {
+                Some(mut bundle) => keeper.keep(session, &mut bundle).await,
                 // Nobody asked whether it is another one.
                 None => Ok(()),
             };
@@ -130,7 +144,12 @@ impl Watch {
         let Some(reason) = why_it_fails(error) else { return };
         let told = async {
             let bundle: TrustBundle = v1::read(&session.ask(&trust::bundle(&self.requirer)).await?)?;
-            let failed = TrustApplied { place: place.to_owned(), hash: bundle.hash, failing: Some(reason) };
+            let failed = TrustApplied {
+                place: place.to_owned(),
+                hash: bundle.hash,
+                failing: Some(reason),
+                begun: false,
+            };
             session.ask(&trust::applied(&self.requirer, &failed)).await?;
             Ok::<_, TrustCommandError>(())
         };
@@ -156,7 +175,7 @@ impl Keeper<'_> {
                 Err(error) => Err(error),
             };
             // Also while no server answers: what is to be there is known.
-            if let Some(bundle) = &known
+            if let Some(bundle) = &mut known
                 && let Err(error) = self.keep(session, bundle).await
                 && result.is_ok()
             {
@@ -201,8 +220,16 @@ impl Keeper<'_> {
         Ok(Some(bundle).filter(|bundle| known.is_none_or(|known| known.hash != bundle.hash)))
     }
 
-    /// Makes the file `bundle`, runs the hook where it is owed, and tells the server when all is done, or why it is not.
-    async fn keep(&mut self, session: &mut Session, bundle: &TrustBundle) -> Result<(), TrustCommandError> {
+    /// Makes the file `bundle`, or what the requirer is to have instead by now; runs the hook where it is owed, and tells the
+    /// server when all is done, or why it is not.
+    async fn keep(
+        &mut self,
+        session: &mut Session,
+        bundle: &mut TrustBundle,
+    ) -> Result<(), TrustCommandError> {
+        while let Some(other) = self.begin(session, bundle).await? {
+            *bundle = other;
+        }
         if let Err(error) = self.put(session, bundle).await {
             self.tell_failing(session, bundle, &error).await;
             return Err(error);
@@ -211,6 +238,44 @@ impl Keeper<'_> {
             self.confirm(session, bundle).await?;
         }
         Ok(())
+    }
+
+    /// Tells the server that this place is about to be given `bundle`, where that is something and it is not there yet; what it
+    /// is to be given instead, if that is something else by now.
+    async fn begin(
+        &mut self,
+        session: &mut Session,
+        bundle: &TrustBundle,
+    ) -> Result<Option<TrustBundle>, TrustCommandError> {
+        let is_known =
+            [&self.begun, &self.confirmed].into_iter().any(|hash| hash.as_ref() == Some(&bundle.hash));
+        if is_known || bundle.certificates.is_empty() || self.is_done(bundle)? {
+            return Ok(None);
+        }
+        let begun =
+            TrustApplied { place: self.place.clone(), hash: bundle.hash.clone(), failing: None, begun: true };
+        match session.ask(&trust::applied(&self.watch.requirer, &begun)).await {
+            Ok(_) => {}
+            Err(error) if error.kind() == Kind::Conflict => {
+                let now: TrustBundle = v1::read(&session.ask(&trust::bundle(&self.watch.requirer)).await?)?;
+                if now.hash != bundle.hash {
+                    return Ok(Some(now));
+                }
+                // It has no list of such places.
+            }
+            // That it does not write it down is said when it is told that all is done.
+            Err(error) if matches!(error.kind(), Kind::Invalid | Kind::Full) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.begun = Some(bundle.hash.clone());
+        Ok(None)
+    }
+
+    /// Whether the file is `bundle`, and no hook is owed.
+    fn is_done(&self, bundle: &TrustBundle) -> Result<bool, TrustCommandError> {
+        let unreadable = |source| TrustCommandError::File { path: self.watch.out.clone(), source };
+        let is_owed = self.watch.hook.is_some() && self.owed.is_owed().map_err(unreadable)?;
+        Ok(!is_owed && self.file.is(pem(bundle).as_bytes()).map_err(unreadable)?)
     }
 
     /// Makes the file `bundle`, and runs the hook where it is owed.
@@ -243,8 +308,12 @@ impl Keeper<'_> {
         if self.failed.as_ref() == Some(&failed) {
             return;
         }
-        let told =
-            TrustApplied { place: self.place.clone(), hash: bundle.hash.clone(), failing: Some(reason) };
+        let told = TrustApplied {
+            place: self.place.clone(),
+            hash: bundle.hash.clone(),
+            failing: Some(reason),
+            begun: false,
+        };
         match session.ask(&trust::applied(&self.watch.requirer, &told)).await {
             // When it is there at last, the server is to hear that, whatever it heard before.
             Ok(_) => (self.failed, self.confirmed) = (Some(failed), None),
@@ -262,7 +331,12 @@ impl Keeper<'_> {
         session: &mut Session,
         bundle: &TrustBundle,
     ) -> Result<(), TrustCommandError> {
-        let applied = TrustApplied { place: self.place.clone(), hash: bundle.hash.clone(), failing: None };
+        let applied = TrustApplied {
+            place: self.place.clone(),
+            hash: bundle.hash.clone(),
+            failing: None,
+            begun: false,
+        };
         match session.ask(&trust::applied(&self.watch.requirer, &applied)).await {
             Ok(_) => {}
             // That it is another one by now is heard of with the next question.

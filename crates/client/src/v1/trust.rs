@@ -121,7 +121,7 @@ pub fn history(requirer: &Segment) -> Request {
     paged(get(&["trust", "requirers", requirer.as_str(), "history"]))
 }
 
-/// Says that one of a requirer's places has a bundle, or could not be given it.
+/// Says that one of a requirer's places has a bundle, is about to be given it, or could not be.
 #[must_use]
 pub fn applied(requirer: &Segment, applied: &TrustApplied) -> Request {
     change(Method::POST, &["trust", "requirers", requirer.as_str(), "applied"], applied)
@@ -187,9 +187,9 @@ mod tests {
         let name: Segment = "a".parse().unwrap();
         let going = Going { confirm: true, why: Some("it is over".into()) };
         let offered = NewTrustOffer { change: TrustChange::Empty, ..NewTrustOffer::default() };
-        let requirer_said = NewTrustRequirer { place: TrustPlace::Poll {}, why: None };
+        let requirer_said = NewTrustRequirer { place: TrustPlace::Poll { only: Vec::new() }, why: None };
         let relation_said = NewTrustRelation { provider: "a".into(), requirer: "b".into(), why: None };
-        let applied_said = TrustApplied { place: "h".into(), hash: "00".into(), failing: None };
+        let applied_said = TrustApplied { place: "h".into(), hash: "00".into(), failing: None, begun: false };
         let root = "/v1/trust";
         for (request, method, path, body) in [
             (providers(), "GET", "/providers?limit=1000", ""),

@@ -227,7 +227,7 @@ fn what_is_dropped_leaves_an_anchor() {
         heads.push(world.head());
         world.clock.advance(Span::days(1));
     }
-    let trim = |keep| block_on(world.audit.trim(keep, &Stop::new())).unwrap();
+    let trim = |keep| block_on(world.audit.trim(keep, world.clock.now(), &Stop::new())).unwrap();
     assert_eq!(trim(FOREVER), 0);
     world.happen(7, -Span::days(300).as_seconds() * 1_000);
     assert_eq!(trim(Retention { age: Span::seconds(86_400 * 7 + 60), ..FOREVER }), 150);
@@ -249,6 +249,66 @@ fn what_is_dropped_leaves_an_anchor() {
     let anchor = Key::new("/audit/anchor").unwrap();
     let said = world.tampered(None, |world| world.delete(&anchor));
     assert!(said.contains("is missing"), "{said}");
+}
+
+/// As a store that was put back elsewhere, whose versions say nothing: an event of the last minutes may be as late as one
+/// may come to be linked without a word, and nobody is accused.
+#[test]
+fn what_came_a_little_late_was_not_put_in() {
+    let world = World::new();
+    world.happen(3, 0);
+    world.link();
+    world.clock.advance(Span::seconds(1));
+    let linked = world.list("/history/").len();
+    let moved = |milliseconds: i64| {
+        world.tampered(None, |world| {
+            world.happen(1, milliseconds);
+            let all = world.list("/");
+            for (key, _) in &all {
+                world.delete(key);
+            }
+            for (key, value) in all {
+                world.put(&key, &value);
+            }
+            assert_eq!(world.list("/history/").len(), linked + 1);
+        })
+    };
+    assert_eq!(moved(-60_000), "", "a minute late, as of a clock that is a little behind");
+    assert!(moved(-1_200_000).contains("was put in afterwards"));
+}
+
+/// Whoever looks into the store without its sealing key believes the public key that is beside the sealed one.
+#[test]
+fn what_is_stored_of_the_links_is_told_when_it_cannot_be_used() {
+    for (key, value) in
+        [("/audit/head", "x"), ("/audit/head", r#"{"v":1,"is":{}}"#), ("/audit/key", "PUBLIC")]
+    {
+        let world = World::new();
+        world.happen(1, 0);
+        world.link();
+        assert_eq!(world.audit.fault(), None);
+        let key = Key::new(key).unwrap();
+        let (_, before) = world.list("/audit/").into_iter().find(|(found, _)| *found == key).unwrap();
+        world.put(&key, &before.replace("BEGIN PUBLIC KEY-----\\nM", "BEGIN PUBLIC KEY-----\\nN"));
+        if value != "PUBLIC" {
+            world.put(&key, value);
+        }
+        let error = world.verify(None).unwrap_err();
+        assert_eq!(error.kind(), Kind::Invalid, "{}", base::report(&error));
+        world.happen(1, 0);
+        // A start that finds it so.
+        let next = world.another();
+        assert!(block_on(next.link(&Stop::new())).is_err());
+        assert!(next.fault().is_some(), "{key}");
+        world.put(&key, &before);
+        assert!(block_on(next.link(&Stop::new())).is_ok());
+        assert_eq!(next.fault(), None);
+        // What passes by itself is no such fault.
+        world.happen(1, 0);
+        world.store.fail_next_commits(1, Error::Full);
+        assert!(block_on(next.link(&Stop::new())).is_err());
+        assert_eq!(next.fault(), None);
+    }
 }
 
 /// Whoever links dies at each of its commits, which was done or was not, and another goes on.
@@ -291,9 +351,9 @@ fn who_dies_while_trimming_is_gone_on_for() {
         }
         let keep = Retention { count: 15, ..FOREVER };
         world.store.lose_next_answers([is_done]);
-        assert!(block_on(world.audit.trim(keep, &Stop::new())).is_err());
+        assert!(block_on(world.audit.trim(keep, world.clock.now(), &Stop::new())).is_err());
         assert_eq!(world.verify(None).unwrap().summary.events, if is_done { 40 } else { 50 });
-        block_on(world.another().trim(keep, &Stop::new())).unwrap();
+        block_on(world.another().trim(keep, world.clock.now(), &Stop::new())).unwrap();
         assert_eq!(world.verify(None).unwrap().summary.events, 20);
     }
 }

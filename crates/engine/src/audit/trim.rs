@@ -1,5 +1,6 @@
 //! Dropping what is old: links from the first on, each with its events.
 
+use base::Timestamp;
 use chain::{Anchor, Head, Link, Signed, moment_of};
 use store::{Batch, Retention};
 
@@ -17,13 +18,14 @@ fn is_due(newest_milliseconds: i64, left_without: u64, now_milliseconds: i64, ke
 }
 
 impl Audit {
-    /// Drops what `keep` gives up, whole links at a time: up to 95 events more than that are kept. Gives how many events
+    /// Drops what `keep` gives up when it is `now`, whole links at a time: up to 95 events more than that are kept. Gives how many events
     /// were dropped. Does no harm when it is done twice, or by several at once.
     ///
     /// # Errors
     /// [`AuditError`]; what is dropped by then is dropped.
-    pub async fn trim(&self, keep: Retention, stop: &Stop) -> Result<usize, AuditError> {
+    pub async fn trim(&self, keep: Retention, now: Timestamp, stop: &Stop) -> Result<usize, AuditError> {
         let mut dropped = 0;
+        let now_milliseconds = now.as_unix().saturating_mul(1_000);
         while !stop.is_asked() {
             let Some(head) = self.tables.head.get(super::HEAD).await?.map(|found| found.record) else {
                 break;
@@ -47,14 +49,14 @@ impl Audit {
             let hash = found.record.clone().signed().hash();
             let link =
                 Link::parse(&found.record.text).map_err(|source| chain::Broken::Link { number, source })?;
-            let now = self.clock.now_milliseconds();
             let newest =
                 link.events.iter().filter_map(|event| moment_of(&event.id)).max().unwrap_or(i64::MIN);
             let left_without = head.total.saturating_sub(gone).saturating_sub(link.events.len() as u64);
-            if !is_due(newest, left_without, now, keep) {
+            if !is_due(newest, left_without, now_milliseconds, keep) {
                 break;
             }
-            let anchor = Anchor { head: Head { number, hash }, at_milliseconds: now, total: link.total };
+            let at_milliseconds = self.clock.now_milliseconds();
+            let anchor = Anchor { head: Head { number, hash }, at_milliseconds, total: link.total };
             let signed = Signed::new(anchor.text(), self.signing_key().await?);
             let mut batch = Batch::new();
             self.tables.anchor.put_over(&mut batch, ANCHOR, &SignedRecord::of(&signed), seen)?;

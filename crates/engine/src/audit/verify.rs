@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use base::{Clock, Entropy, Explain, Kind, Timestamp};
-use chain::{Broken, Head, Summary, Walk, moment_of};
+use chain::{Broken, Head, LATE_MILLISECONDS, Summary, Walk, moment_of};
 use store::{Engine, Page, Revision, SealingKey, Version};
 
 use super::{ANCHOR, Audit, AuditError};
@@ -36,6 +36,8 @@ impl Explain for VerifyError {
     fn kind(&self) -> Kind {
         match self {
             Self::Broken(source) => source.kind(),
+            // Not our fault: somebody changed it, or the disk did.
+            Self::Audit(source) if source.is_of_what_is_stored() => Kind::Invalid,
             Self::Audit(source) => source.kind(),
             Self::NotLinked => Kind::Invalid,
         }
@@ -154,7 +156,9 @@ impl Audit {
                 let Version(revision) = found.version;
                 let came_later = match upto {
                     Some(upto) => revision > upto,
-                    None => moment_of(id).is_some_and(|at| at > last_milliseconds),
+                    // As late as an event may come to be linked without a word.
+                    None => moment_of(id)
+                        .is_some_and(|at| at.saturating_add(LATE_MILLISECONDS) > last_milliseconds),
                 };
                 if !came_later || !chain::is_event_id(id) {
                     return Err(Broken::EventInserted { id: id.to_owned() }.into());

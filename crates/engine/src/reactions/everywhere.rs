@@ -357,7 +357,7 @@ impl HandOn for Everywhere {
                     Place::Kubernetes(place) => {
                         managers.entry(&place.container_manager).or_default().insert(selection(place));
                     }
-                    Place::Poll | Place::Webhook(_) => {}
+                    Place::Poll { .. } | Place::Webhook(_) => {}
                 }
             }
             let names: Vec<&str> = managers.keys().copied().collect();
@@ -366,7 +366,7 @@ impl HandOn for Everywhere {
             let (fleet, found) = join(fleet, join_all(asked)).await;
             let found: BTreeMap<&str, _> = names.into_iter().zip(found).collect();
             let units = |place: &&Place| match place {
-                Place::Poll => Ok(BTreeSet::new()),
+                Place::Poll { .. } => Ok(BTreeSet::new()),
                 Place::Hosts { which, .. } => Self::hosts(which, &fleet),
                 Place::Kubernetes(place) => {
                     let found =

@@ -74,7 +74,7 @@ impl Requirer {
     /// The units of which something is written down, and which are not among its own any more. Programs that ask by
     /// themselves are nobody's to look after.
     fn left(&self) -> impl Iterator<Item = &str> {
-        let is_poll = self.wanted.place == Place::Poll;
+        let is_poll = matches!(self.wanted.place, Place::Poll { .. });
         let left = self.written.names().filter(|name| !self.units.contains(*name));
         left.filter(move |name| !is_poll || !self.written.places(name).is_empty())
     }
@@ -173,10 +173,14 @@ impl HandOnTrust {
         let mut found = Vec::new();
         for wanted in wanted {
             let written = all_written.remove(&wanted.requirer).unwrap_or_default();
-            let is_poll = wanted.place == Place::Poll;
+            let is_poll = matches!(wanted.place, Place::Poll { .. });
             let is_somewhere = written.names().any(|unit| !is_poll || !written.places(unit).is_empty());
+            // Programs that ask by themselves take it away themselves, and say so.
+            let is_awaited = is_poll && written.is_had(wanted.bundle.hash());
             if wanted.leaving && !is_somewhere {
-                if let Err(error) = self.trust.requirer_left(Permit::house(), &wanted.requirer).await {
+                if !is_awaited
+                    && let Err(error) = self.trust.requirer_left(Permit::house(), &wanted.requirer).await
+                {
                     tracing::warn!(requirer = %wanted.requirer, error = %base::report(&error), "it is not forgotten yet");
                 }
                 continue;

@@ -256,7 +256,10 @@ async fn who_requires_trust_has_the_next_ca_certificate_and_the_last_one_as_long
     let (house, _certificates) = ground.build().await;
     let (requirer, provider) = ("web".parse().unwrap(), "services".parse().unwrap());
     let (trust, why) = (house.trust(), trust::Why::default());
-    trust.set_requirer(Permit::house(), &requirer, &trust::Place::Poll, &why).await.unwrap();
+    trust
+        .set_requirer(Permit::house(), &requirer, &trust::Place::Poll { only: trust::Only::default() }, &why)
+        .await
+        .unwrap();
     // The authority provides by itself, a moment after the start.
     while trust.provider(Permit::house(), &provider).await.unwrap().is_none() {
         tokio::time::sleep(Duration::from_millis(10)).await;

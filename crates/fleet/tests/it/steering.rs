@@ -302,7 +302,10 @@ fn deleting_a_cluster_aborts_what_runs_on_it() {
     block_on(world.fleet.delete_cluster(permit(), &web, Expected::Anything)).unwrap();
     assert!(world.keys("/fleet/operation-running/").is_empty(), "nothing was under way");
 
-    assert_eq!(block_on(world.fleet.drop_ended_operations(Span::days(90), None)).unwrap(), None);
+    assert_eq!(
+        block_on(world.fleet.drop_ended_operations(Span::days(90), world.clock.now(), None)).unwrap(),
+        None
+    );
     assert!(world.keys("/fleet/operation").is_empty(), "{:?}", world.keys("/fleet/operation"));
 }
 
@@ -326,7 +329,10 @@ fn a_cluster_made_anew_begins_with_no_operations() {
     // What is put again is the same cluster.
     world.make_cluster("web", "");
     assert_eq!(block_on(world.fleet.rollouts(permit(), &web)).unwrap().len(), 1);
-    assert_eq!(block_on(world.fleet.drop_ended_operations(Span::days(90), None)).unwrap(), None);
+    assert_eq!(
+        block_on(world.fleet.drop_ended_operations(Span::days(90), world.clock.now(), None)).unwrap(),
+        None
+    );
     assert_eq!(world.keys("/fleet/operation/").len(), 1);
 }
 
@@ -340,7 +346,7 @@ fn old_operations_are_forgotten_but_for_the_latest() {
             block_on(world.fleet.abort(permit(), &cluster("web"), restart.id)).unwrap()
         })
         .collect();
-    let forget = |keep| block_on(world.fleet.drop_ended_operations(keep, None)).unwrap();
+    let forget = |keep| block_on(world.fleet.drop_ended_operations(keep, world.clock.now(), None)).unwrap();
     let left = || {
         let left = block_on(world.fleet.rollouts(permit(), &cluster("web"))).unwrap();
         left.into_iter().map(|rollout| rollout.id).collect::<Vec<_>>()

@@ -31,6 +31,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use base::{Explain as _, report};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::json;
 
@@ -85,7 +86,8 @@ pub fn commands() -> [Command; 2] {
         .long_about(
             "Make a house out of what `provost backup` copied, in a data directory that does not exist or is empty, or in an \
              etcd that nobody has used where the settings name one. Nothing is there before all is there and was found \
-             whole. With --dry-run nothing is made, and what the copy holds is told.\n\n\
+             whole. With --dry-run nothing is made, and what the copy holds is told, and whether the directory that --data names \
+             would be refused.\n\n\
              What happened after the copy was made is unknown to the new house: certificates issued since are valid \
              until they end, and revocations made since have to be made again. The numbers of the revocation lists jump \
              ahead, so that clients take the new ones.",
@@ -156,14 +158,19 @@ pub fn restore(matches: &ArgMatches, settings: &Settings) -> ExitCode {
     };
     let is_dry = matches.get_flag("dry-run");
     match restore::restore(settings, from, &opener, is_dry) {
-        Ok(restored) => {
-            let told = if matches.get_flag("as-json") {
-                output::data(&format!("{:#}\n", restored.json()))
-            } else {
-                restored.lines(is_dry).iter().for_each(output::note);
-                Ok(())
+        Ok(mut restored) => {
+            let json = matches.get_flag("as-json").then(|| format!("{:#}\n", restored.json()));
+            // Whoever does not name where to only looks at the copy, perhaps beside the house that it is of.
+            let is_named = matches.value_source("data") == Some(ValueSource::CommandLine);
+            let refused = if is_named { restored.refused.take() } else { None };
+            let told = match json {
+                Some(json) => output::data(&json),
+                None => {
+                    restored.lines(is_dry).iter().for_each(output::note);
+                    Ok(())
+                }
             };
-            ended(told.map_err(BackupError::Output))
+            ended(told.map_err(BackupError::Output).and(refused.map_or(Ok(()), Err)))
         }
         Err(error) => ended(Err(error)),
     }

@@ -54,6 +54,8 @@ pub struct Restored {
     data: Option<PathBuf>,
     /// How far the numbers of the revocation lists jumped.
     jump: Option<u64>,
+    /// Why it would not be restored there, when that was only looked at.
+    pub refused: Option<BackupError>,
 }
 
 impl Restored {
@@ -65,6 +67,7 @@ impl Restored {
             "holds": self.end,
             "restored_to": self.data,
             "crl_numbers_jumped_by": self.jump,
+            "would_be_refused": self.refused.as_ref().map(|error| base::report(error)),
         })
     }
 
@@ -90,7 +93,12 @@ impl Restored {
                 ));
                 lines.push(format!("next: provost up --data {}", data.display()));
             }
-            _ => lines.push("it is whole".to_owned()),
+            _ => {
+                if let Some(refused) = &self.refused {
+                    lines.push(format!("note: it would not be restored there: {}", base::report(refused)));
+                }
+                lines.push("it is whole".to_owned());
+            }
         }
         lines
     }
@@ -103,10 +111,9 @@ pub fn restore(
     opener: &Opener,
     is_dry: bool,
 ) -> Result<Restored, BackupError> {
-    let data = settings.data.as_deref().ok_or(BackupError::NoData);
     if !is_dry {
         // Before anybody is asked for a passphrase.
-        is_there(data?)?;
+        is_there(settings.data.as_deref().ok_or(BackupError::NoData)?)?;
     }
     let source = open(from, opener)?;
     let runtime =
@@ -121,7 +128,9 @@ pub fn restore(
     let begin = reading.begin()?;
     if is_dry {
         let end = reading.rest(&begin, &mut Look)?;
-        return Ok(Restored { begin, end, data: None, jump: None });
+        // Where there is nothing to look at, nothing would be refused.
+        let refused = settings.data.as_deref().and_then(|data| is_there(data).err());
+        return Ok(Restored { begin, end, data: None, jump: None, refused });
     }
     let data = settings.data.as_deref().ok_or(BackupError::NoData)?;
     let clock = Clock::system();
@@ -135,7 +144,7 @@ pub fn restore(
     };
     let made_at = Timestamp::from_rfc3339(&begin.made_at).ok_or_else(|| not_whole("its date is none"))?;
     let jump = house.finish(made_at, clock.now())?;
-    Ok(Restored { begin, end, data: Some(data.to_owned()), jump: Some(jump) })
+    Ok(Restored { begin, end, data: Some(data.to_owned()), jump: Some(jump), refused: None })
 }
 
 /// What is in the file, opened if it is encrypted.

@@ -106,7 +106,13 @@ fn a_house_is_copied_while_it_serves_and_comes_back() {
 
     let identity = ["--identity", "age.key"];
     let restore = |more: &[&str]| provost(&house, &[&["restore", "out.age"][..], more, &identity].concat());
-    let looked = json(&restore(&["--data", "data", "--dry-run", "--json"]));
+    // Where a house is, it is not restored, and who only looks is told so as well.
+    let looked = restore(&["--data", "data", "--dry-run"]);
+    assert_eq!(looked.code, Some(75), "{looked:?}");
+    assert!(looked.stderr.contains("\nit is whole\nerror: "), "{looked:?}");
+    assert!(looked.stderr.contains("data is not empty\n"), "{looked:?}");
+    let looked = json(&restore(&["--data", "elsewhere", "--dry-run", "--json"]));
+    assert_eq!(looked["would_be_refused"], Value::Null);
     assert_eq!(looked["is_whole"], true);
     assert_eq!(looked["holds"], made["holds"]);
     assert_eq!(looked["restored_to"], Value::Null);

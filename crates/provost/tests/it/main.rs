@@ -45,6 +45,7 @@ mod operations;
 mod pkilint;
 mod playbooks;
 mod program;
+mod retire;
 mod rollover;
 mod several;
 mod sigkill;

@@ -218,7 +218,8 @@ fn import_and_export(left: &Left) {
         }
         drop(database);
         let before = std::fs::read(&file).unwrap();
-        let dry = run(&["ca", "import", "from.sqlite", "--dry-run", "--json"]);
+        let dry_run = ["ca", "import", "from.sqlite", "--dry-run", "--json", "--data", "data"];
+        let dry = run(&dry_run);
         assert_eq!(dry.code, Some(0), "{dry:?}");
         let told: serde_json::Value = serde_json::from_str(&dry.stdout).unwrap();
         assert_eq!(told["imported"], false);
@@ -234,6 +235,8 @@ fn import_and_export(left: &Left) {
         assert_eq!(std::fs::read(&file).unwrap(), before, "it is unchanged");
         let again = run(&["ca", "import", "from.sqlite", "--data", "data"]);
         assert!(again.stderr.starts_with("error: there are authorities already"), "{again:?}");
+        let dry = run(&dry_run);
+        assert_eq!((dry.code, &dry.stderr), (again.code, &again.stderr), "and that is what a dry run says");
         let exported = run(&["ca", "export", "to.sqlite", "--data", "data"]);
         assert_eq!(exported.code, Some(0), "{exported:?}");
         assert_eq!(rows(&directory.path().join("to.sqlite")), expected, "{flavour}");
@@ -265,6 +268,24 @@ fn refusals(left: &Left) {
     ours(&sql("UPDATE casca SET key = (SELECT key FROM cauca)"), &[], "its key is not the certificate's");
     ours(&sql("UPDATE cascrt SET csr = 'x'"), &[], "cascrt, request ");
     ours(&sql("ALTER TABLE cauca ADD COLUMN more"), &[], "the table `cauca` is not as caucase makes it");
+    ours(&sql("DROP TABLE caurevoked"), &[], "the table `caurevoked` is missing, which has the revocations");
+    ours(
+        &sql("DELETE FROM casca"),
+        &[],
+        "casca, its rows: there is no CA certificate, although `cascrt` has 2",
+    );
+    ours(
+        &sql("DELETE FROM cascounter WHERE name = 'crl_number'"),
+        &[],
+        "the number of the last revocation list is missing, although `casrevoked` has 2",
+    );
+    ours(
+        &sql("DELETE FROM caucounter WHERE name = 'received_csr'"),
+        &[],
+        "how many requests there were is missing",
+    );
+    let later = "UPDATE casrevoked SET revocation_date = 4000000000 WHERE serial = '12345'";
+    ours(&sql(later), &[], "was used at 2096-10-02T07:06:40Z already");
     ours(&sql("INSERT INTO casrevoked VALUES ('soon', 1, 2)"), &[], "casrevoked, serial \"soon\"");
     let truncate = |path: &Path| {
         let bytes = std::fs::read(path).unwrap();
@@ -273,6 +294,55 @@ fn refusals(left: &Left) {
     ours(&truncate, &[], "is damaged");
     let link = |path: &Path| std::os::unix::fs::symlink(path, path.with_file_name("link")).unwrap();
     ours(&link, &["--db", "link"], "link is a link");
+    // Nobody is to get new authorities without a word in the place of what was lost.
+    ours(
+        &|path| std::fs::write(path, "").unwrap(),
+        &[],
+        "caucase.sqlite is empty, and no start of this program",
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let refused = |database: &str, expected: &str| {
+        let netloc = format!("127.0.0.1:{}", testkit::free_pair());
+        let before: Vec<_> =
+            std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        // A pipe would be waited for, whatever signal comes.
+        let arguments = ["--netloc", &netloc, "--db", database];
+        let ran = called("caucased", directory.path(), &[], &arguments);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.stderr.contains(expected) && ran.stderr.contains("hint: name another file"), "{ran:?}");
+        let after: Vec<_> =
+            std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(after, before);
+    };
+    testkit::run(std::process::Command::new("mkfifo").arg(directory.path().join("pipe"))).ok();
+    refused("pipe", "error: pipe cannot be a database: it is a named pipe");
+    std::os::unix::fs::symlink("missing", directory.path().join("nowhere")).unwrap();
+    refused("nowhere", "error: nowhere cannot be a database: it is a link that leads nowhere");
+}
+
+/// `provost up` on what was taken over: who knew caucase is known, and nobody else.
+fn goes_up(left: &Left) {
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("store.key");
+    store::SealingKey::load_or_create(&key, &base::Entropy::system()).unwrap();
+    let start = |database: &Path| {
+        let house = plan(Face::Up).file(database, "data/provost.db").store_key(&key).start();
+        let said = house.process().stderr() + &house.process().stdout();
+        assert!(said.contains(" has the authorities of caucase and is ready\n"), "{said}");
+        assert!(!said.contains("made its authorities"), "{said}");
+        (house, said)
+    };
+    let (house, said) = start(&left.database());
+    assert!(said.contains("admin     none was made: the users whom caucase knew sign in"), "{said}");
+    assert!(!house.administrator().exists());
+    drop(house);
+    // Nobody could sign in: that is said, and somebody is let in.
+    let database = directory.path().join("db");
+    std::fs::copy(left.database(), &database).unwrap();
+    rusqlite::Connection::open(&database).unwrap().execute_batch("DELETE FROM caucrt").unwrap();
+    let (house, said) = start(&database);
+    assert!(said.contains("admin     one was made: no user whom caucase knew"), "{said}");
+    assert!(house.administrator().exists());
 }
 
 fn snapshot(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
@@ -284,7 +354,8 @@ fn snapshot(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 
 /// A disk that is full: longer files than this are not to be had.
 fn full_disk(left: &Left) {
-    for kibibytes in [8, 36] {
+    // The second is for the index of the log.
+    for kibibytes in [8, 16, 36] {
         let directory = tempfile::tempdir().unwrap();
         for file in FILES {
             std::fs::copy(left.path(file), directory.path().join(file)).unwrap();
@@ -310,5 +381,6 @@ fn caucase_is_taken_over_and_left_for() {
     import_and_export(&left);
     refusals(&left);
     full_disk(&left);
+    goes_up(&left);
     there_and_back(&mut left);
 }

@@ -107,6 +107,11 @@ fn every_change_is_sent_as_it_was_meant_and_said() {
             "provider corp refuses expired; `provost trust offer corp FILE` hands on certificates",
         ),
         (
+            "provider set corp --only bo --only ada",
+            r#"PUT /v1/trust/providers/corp {"grace_seconds":86400,"only":["bo","ada"],"refuse":["expired"]}"#,
+            "provider corp refuses expired; `provost trust offer corp FILE` hands on certificates",
+        ),
+        (
             "provider set new",
             "PUT /v1/trust/providers/new {}",
             "provider corp refuses expired; `provost trust offer corp FILE` hands on certificates",
@@ -117,6 +122,11 @@ fn every_change_is_sent_as_it_was_meant_and_said() {
             "provider corp goes, and after its grace, if it has one, its certificates",
         ),
         ("requirer set web poll", &format!("PUT /v1/trust/requirers/web {poll}"), is_set),
+        (
+            "requirer set web poll --only ada",
+            r#"PUT /v1/trust/requirers/web {"place":{"kind":"poll","only":["ada"]}}"#,
+            is_set,
+        ),
         (
             "requirer set web hosts --host 10.0.0.1 --host fe80::1 --system-store --java \
              --file /a,owner=x,mode=0600,hook=a,b --file /b,keystore,password-file=/p,adopt",
@@ -220,6 +230,7 @@ fn every_thing_has_a_table_and_its_json() {
                 "name          corp",
                 "authority     -",
                 "refuses       expired",
+                "offered by    operators",
                 "grace         1d",
                 "going until   -",
                 "certificates  2",
@@ -316,6 +327,8 @@ fn what_cannot_be_meant_is_not_sent() {
         ("requirer set web", 2),
         ("requirer set web somewhere", 2),
         ("requirer set web poll --all", 2),
+        ("requirer set web hosts --all --system-store --only ada", 2),
+        ("provider set corp --only ada --any-operator", 2),
         ("requirer set web hosts --system-store", 2),
         ("requirer set web hosts --all", 2),
         ("requirer set web hosts --all --cluster c --java", 2),
@@ -418,9 +431,10 @@ fn a_requirer_that_is_gone_is_not_watched_for() {
     let lines: Vec<_> = heard.iter().map(Heard::line).collect();
     let expected = [
         "GET /v1/trust/requirers/web/bundle",
+        r#"POST /v1/trust/requirers/web/applied {"begun":true,"hash":"00ff","place":"here"}"#,
         r#"POST /v1/trust/requirers/web/applied {"hash":"00ff","place":"here"}"#,
         "GET /v1/trust/requirers/web/bundle?wait=7",
     ];
     assert_eq!(lines, expected);
-    assert_eq!(heard[2].header("if-none-match"), Some("\"00ff\""));
+    assert_eq!(heard[3].header("if-none-match"), Some("\"00ff\""));
 }

@@ -159,6 +159,48 @@ fn what_is_offered_is_had_and_what_is_withdrawn_is_not() {
     ended_without_a_fault(house);
 }
 
+/// As `openssl` makes them: told and shown where nothing is refused, and refused where that is the policy.
+#[test]
+fn what_is_odd_is_told_and_refused_where_the_policy_says_so() {
+    let house = up();
+    let at = house.directory();
+    authority(at, "root", 400);
+    std::fs::write(at.join("ca.cnf"), "basicConstraints=critical,CA:TRUE\n").unwrap();
+    let new = "req -x509 -nodes -keyout key -out";
+    for line in [
+        &*format!("{new} weak-signature.pem -subj /CN=a -newkey rsa:2048 -sha1 -days 400"),
+        &format!("{new} short-key.pem -subj /CN=b -newkey rsa:1024 -sha256 -days 400"),
+        &format!("{new} expiring.pem -subj /CN=c -newkey ed25519 -days 5"),
+        &format!("{new} not-an-authority.pem -subj /CN=d -newkey ed25519 -addext basicConstraints=CA:FALSE"),
+        "req -new -nodes -newkey ed25519 -keyout sub.key -out sub.csr -subj /CN=e",
+        "x509 -req -in sub.csr -CA root.pem -CAkey root.key -set_serial 7 -extfile ca.cnf -days 400 -out not-self-signed.pem",
+        "x509 -req -in sub.csr -signkey sub.key -extfile ca.cnf -days -1 -out expired.pem",
+    ] {
+        openssl_ok(at, &line.split(' ').collect::<Vec<_>>());
+    }
+    run(&house, "provider set lax --refuse-nothing").ok();
+    let odd = ["weak-signature", "short-key", "expiring", "not-an-authority", "not-self-signed", "expired"];
+    for finding in odd {
+        run(&house, &format!("provider set strict --refuse {finding}")).ok();
+        let refused = run(&house, &format!("offer strict {finding}.pem"));
+        assert_eq!(refused.code, Some(65), "{finding}: {}", refused.stderr);
+        assert!(
+            refused.stderr.contains(&format!(" is {finding}\nhint: the provider's policy ")),
+            "{finding}: {}",
+            refused.stderr
+        );
+        let told = run(&house, &format!("offer lax {finding}.pem"));
+        let line = told.stderr.lines().find(|line| line.starts_with("warning: "));
+        assert!(line.is_some_and(|line| line.contains(finding)), "{finding}: {}", told.stderr);
+        let all = shown(&house, "provider show lax");
+        let is_shown = |one: &Value| one["findings"].as_array().unwrap().contains(&json!(finding));
+        assert!(all["certificates"].as_array().unwrap().iter().any(is_shown), "{finding}: {all}");
+    }
+    assert_eq!(shown(&house, "provider show strict")["set"]["count"], 0);
+    run(&house, "offer strict root.pem").ok();
+    ended_without_a_fault(house);
+}
+
 /// Whoever asks the server past our own command.
 #[test]
 fn a_private_key_is_refused_by_the_server_and_nowhere_on_its_disk() {

@@ -131,6 +131,44 @@ fn what_a_requirer_had_goes_with_it() {
     assert_eq!(read(&file), "");
 }
 
+/// Also those of one that was not there when it was removed, and of one that has yet to say that it has them.
+#[test]
+fn what_is_removed_is_removed_wherever_it_may_be() {
+    let house = house();
+    let at = house.directory();
+    authority(at, "one", 400);
+    run(&house, "offer corp one.pem").ok();
+    let file = at.join("file");
+    let waits = "echo > begun; while test ! -e go; do sleep 0.02; done";
+    let watching = Process::spawn(&mut watch(&house, "", waits));
+    wait_until("the hook", || at.join("begun").exists());
+    assert!(!read(&file).is_empty());
+    assert_eq!(told(&house)["state"], "behind");
+    let elsewhere = |command: &mut Command| {
+        command.args(["--out", "other", "--place", "elsewhere", "--once"]);
+        testkit::run(command)
+    };
+    elsewhere(&mut trust(&house, "watch web")).ok();
+    run(&house, "requirer remove web").ok();
+    std::fs::write(at.join("go"), "").unwrap();
+    wait_until("the file", || read(&file).is_empty());
+    wait_until("what the server has", || place_is(&house, "in-step"));
+    assert_eq!(shown(&house, "requirer list")[0]["leaving"], true, "elsewhere there is something left");
+    assert!(!read(&at.join("other")).is_empty());
+    elsewhere(&mut trust(&house, "watch web")).ok();
+    assert!(read(&at.join("other")).is_empty());
+    assert_eq!(shown(&house, "requirer list"), json!([]));
+    let ran = watching.wait();
+    assert_eq!(ran.code, Some(66), "{}", ran.stderr);
+    // Unless all is to be left behind.
+    run(&house, "requirer set web poll").ok();
+    run(&house, "relate corp web").ok();
+    once(&house, "true").ok();
+    run(&house, "requirer remove web --leave-behind").ok();
+    assert_eq!(once(&house, "true").code, Some(66));
+    assert!(!read(&file).is_empty());
+}
+
 #[test]
 fn a_server_that_is_away_is_waited_for() {
     let mut house = house();

@@ -10,11 +10,16 @@
 //! Lines wait in a bounded queue for one writer. Where that queue is full, or the line cannot be written, it
 //! is lost, and counted: a log reader that stands still must not make the doors stand still.
 
+use std::convert::Infallible;
 use std::fmt::{self, Write as _};
 use std::io::{ErrorKind, Write};
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use base::Timestamp;
+use engine::Tasks;
+use futures_util::channel::oneshot;
 use http::header::{REFERER, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use prometheus_client::metrics::counter::Counter;
@@ -25,6 +30,9 @@ use super::line_queue::{Full, Sender, Taker, line_queue};
 const QUEUE_LINES: u64 = 8_192;
 /// How many bytes they may have: a line has what clients say about themselves, tens of kilobytes of it if they like.
 const QUEUE_BYTES: usize = 8 << 20;
+
+/// How long a stop waits for a reader of the log that stands still.
+const LAST_LINES_MAX: Duration = Duration::from_secs(2);
 
 /// Where the access log goes.
 pub struct AccessLog(Option<Box<dyn Write + Send>>);
@@ -48,7 +56,9 @@ impl AccessLog {
     pub(super) fn open(self, lost: Counter) -> (Lines, Option<Writer>) {
         let Some(out) = self.0 else { return (Lines { queue: None, lost }, None) };
         let (queue, lines) = line_queue(QUEUE_LINES, QUEUE_BYTES);
-        (Lines { queue: Some(queue), lost: lost.clone() }, Some(Writer { lines, out, lost }))
+        let (open, all_said) = oneshot::channel();
+        let writer = Writer { lines, out, lost: lost.clone(), all_said };
+        (Lines { queue: Some(Queue { lines: queue, _open: Arc::new(open) }), lost }, Some(writer))
     }
 }
 
@@ -61,8 +71,15 @@ impl fmt::Debug for AccessLog {
 /// The end that lines are put in at.
 #[derive(Debug, Clone)]
 pub(super) struct Lines {
-    queue: Option<Sender>,
+    queue: Option<Queue>,
     lost: Counter,
+}
+
+#[derive(Debug, Clone)]
+struct Queue {
+    lines: Sender,
+    /// With the last of these it is known that no more lines come.
+    _open: Arc<oneshot::Sender<Infallible>>,
 }
 
 impl Lines {
@@ -74,7 +91,7 @@ impl Lines {
     /// Hands over a line without its end. Never waits.
     pub(super) fn put(&self, line: &str) {
         if let Some(queue) = &self.queue
-            && queue.put(line) == Err(Full)
+            && queue.lines.put(line) == Err(Full)
         {
             self.lost.inc();
         }
@@ -86,11 +103,27 @@ pub(super) struct Writer {
     lines: Taker,
     out: Box<dyn Write + Send>,
     lost: Counter,
+    all_said: oneshot::Receiver<Infallible>,
 }
 
 impl Writer {
-    /// Writes until nobody can put in lines any more. Blocks.
-    pub(super) fn run(mut self) {
+    /// Writes until nobody can put in lines any more; what is left then has [`LAST_LINES_MAX`].
+    pub(super) async fn write(mut self, tasks: &Tasks) {
+        let (_, nobody) = oneshot::channel();
+        let all_said = std::mem::replace(&mut self.all_said, nobody);
+        let given_up = async {
+            // An end is all that is told.
+            let _ = all_said.await;
+            tokio::time::sleep(LAST_LINES_MAX).await;
+        };
+        tokio::select! {
+            () = tasks.compute_aside(|| self.run()) => {}
+            () = given_up => tracing::warn!("the last lines of the access log were not written: its reader stands still"),
+        }
+    }
+
+    /// The same, however long it takes. Blocks.
+    fn run(mut self) {
         let mut batch = String::new();
         let mut failing = false;
         loop {
@@ -351,6 +384,33 @@ mod tests {
         lines.put("line");
         assert_eq!(lost.get(), 3, "a log without a reader loses nothing");
         assert!(!AccessLog::off().open(lost).0.wanted());
+    }
+
+    /// Paper that nobody takes away: the first line never ends.
+    struct Full(std::sync::mpsc::Receiver<()>);
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            // Until the test ends.
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_stands_still_keeps_nobody_from_stopping() {
+        let (release, held) = std::sync::mpsc::channel();
+        let (lines, writer) = AccessLog::to(Box::new(Full(held))).open(Counter::default());
+        lines.put("line");
+        drop(lines);
+        let tasks = Tasks::new();
+        writer.unwrap().write(&tasks).await;
+        assert!(tasks.drain(Duration::from_secs(20)).await);
+        drop(release);
     }
 
     #[test]

@@ -187,7 +187,7 @@ impl Doors {
         let (lines, writer) = opening.access.open(opening.meters.lost_lines.clone());
         if let Some(writer) = writer {
             let writers = tasks.clone();
-            tasks.spawn(async move { writers.compute(|| writer.run()).await });
+            tasks.spawn(async move { writer.write(&writers).await });
         }
         let mut limits = opening.limits;
         limits.connections_max = files::for_connections(limits.connections_max, files::limit());

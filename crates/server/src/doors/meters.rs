@@ -39,6 +39,8 @@ pub struct Meters {
     seconds: Family<Door, Histogram, fn() -> Histogram>,
     /// What is counted of each request, found without looking for its labels: of HTTP, and of HTTPS.
     counted: [Counted; 2],
+    /// Whether the history is linked, 1 or 0.
+    history_linked: Gauge,
     open: Family<Door, Gauge>,
     sent_bytes: Family<Door, Counter>,
     closed: Family<Closed, Counter>,
@@ -76,6 +78,7 @@ impl Meters {
             requests: Family::default(),
             seconds: Family::new_with_constructor(latency),
             counted: Default::default(),
+            history_linked: Gauge::default(),
             open: Family::default(),
             sent_bytes: Family::default(),
             closed: Family::default(),
@@ -114,6 +117,11 @@ impl Meters {
                 meters.failed_handshakes.clone(),
             );
             registry.register(
+                "history_linked",
+                "1 while what happens is linked to the history, 0 when what is stored of the links keeps that from being done",
+                meters.history_linked.clone(),
+            );
+            registry.register(
                 "access_log_lines_lost",
                 "Access log lines thrown away because their reader is too slow or they cannot be written",
                 meters.lost_lines.clone(),
@@ -125,6 +133,11 @@ impl Meters {
     /// Enters further metrics: `enter` is called once, at once.
     pub fn register(&self, enter: impl FnOnce(&mut Registry)) {
         enter(&mut self.registry());
+    }
+
+    /// Whether what happens is linked to the history.
+    pub(crate) fn tell_history_linked(&self, is_linked: bool) {
+        self.history_linked.set(i64::from(is_linked));
     }
 
     /// All metrics as OpenMetrics text.

@@ -10,7 +10,7 @@ use http::StatusCode;
 use identity::Permit;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use trust::{
-    Anchor, BundleSince, EventId, Finding, Fingerprint, InPlace, Offer, PlaceEvent, ProviderName,
+    Anchor, BundleSince, EventId, Finding, Fingerprint, InPlace, Offer, Only, PlaceEvent, ProviderName,
     RequirerName, SetChange, Terms, Trust, Unit, UnitState, Why,
 };
 use wire::Page;
@@ -68,6 +68,7 @@ impl V1 {
             };
             terms.refuse = refuse.iter().map(finding).collect::<Result<BTreeSet<_>, _>>()?;
         }
+        terms.only = Only::new(said.only).map_err(|error| Refusal::unfit(error.to_string()))?;
         if let Some(seconds) = said.grace_seconds {
             if seconds > wire::GRACE_SECONDS_MAX {
                 return Err(Refusal::unfit("a grace is a year at most"));
@@ -253,11 +254,16 @@ impl V1 {
     pub(super) async fn trust_applied(&self, mut asked: Asked) -> Result<Answer, Refusal> {
         let (permit, name) = (asked.permit()?, asked.part::<RequirerName>(0)?);
         let said: wire::TrustApplied = asked.json().await?;
+        if said.begun && said.failing.is_some() {
+            return Err(Refusal::unfit("what is only begun is not `failing` yet"));
+        }
         let trust = self.trust().clone();
         let note = async move {
-            match &said.failing {
-                Some(reason) => trust.fail(permit, &name, &said.place, &said.hash, reason).await,
-                None => trust.confirm(permit, &name, &said.place, &said.hash).await,
+            let wire::TrustApplied { place, hash, failing, begun } = &said;
+            match failing {
+                Some(reason) => trust.fail(permit, &name, place, hash, reason).await,
+                None if *begun => trust.begin(permit, &name, place, hash).await,
+                None => trust.confirm(permit, &name, place, hash).await,
             }
         };
         self.house.tasks().complete(note).await.map_err(|error| match error {
@@ -456,6 +462,7 @@ fn provider(provider: trust::ProviderState) -> wire::TrustProvider {
         name: provider.name.to_string(),
         authority: provider.authority,
         refuse: provider.terms.refuse.iter().map(|finding| finding.name().to_owned()).collect(),
+        only: provider.terms.only.names(),
         grace_seconds: provider.terms.grace.as_seconds().unsigned_abs(),
         set: set(&provider.set),
         since: provider.since.to_string(),

@@ -468,6 +468,7 @@ mod tests {
             ("", "", "", "\0"),
             ("", "\u{10ffff}", "\u{10ffff}", ""),
             ("/fleet", "", "/fleet", "/fleeu"),
+            ("/fleet", "/", "/fleet/", "/fleet0"),
             ("/fleet", "/a", "/fleet/a", "/fleet/b"),
         ] {
             let calls = calls(namespace);

@@ -132,11 +132,9 @@ impl Tail {
         let pass = timeout(patience, calls.pass(endpoint)).await.map_err(|_| silent())??;
         let body = to_json(&Watch {
             create_request: WatchCreate {
-                key: match calls.stored("") {
-                    first if first.0.is_empty() => super::json::Blob(vec![0]),
-                    first => first,
-                },
-                range_end: calls.end_of(""),
+                // All keys begin so. Whoever may read no more than that may follow it.
+                key: calls.stored("/"),
+                range_end: calls.end_of("/"),
                 start_revision: to_etcd(Revision(self.at.0 + 1)).to_string(),
                 progress_notify: true,
                 fragment: true,

@@ -8,6 +8,7 @@
 use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::place::{self, Place};
 use super::{damage, failed, from_sql};
-use crate::{Error, Revision, private_file};
+use crate::{Error, Revision, private_file, regular_file};
 
 /// How large a page of the file is.
 pub(super) const PAGE_BYTES: usize = 4096;
@@ -78,6 +79,14 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
+    /// It is a link that leads nowhere, a directory, a named pipe, a device or a socket.
+    #[error("{} cannot be a database: it is {what}", path.display())]
+    NoFile {
+        /// What was named.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
     /// SQLite cannot open it.
     #[error("could not open {}", path.display())]
     Store {
@@ -91,7 +100,10 @@ pub enum OpenError {
 impl Explain for OpenError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Foreign { .. } | Self::NotADatabase { .. } | Self::Newer { .. } => Kind::Invalid,
+            Self::Foreign { .. } | Self::NotADatabase { .. } | Self::Newer { .. } | Self::NoFile { .. } => {
+                Kind::Invalid
+            }
+            Self::Files { source, .. } if source.kind() == io::ErrorKind::StorageFull => Kind::Full,
             Self::InUse { .. } | Self::Files { .. } => Kind::Unavailable,
             Self::Damaged { .. } => Kind::Internal,
             Self::Store { source, .. } => source.kind(),
@@ -103,6 +115,7 @@ impl Explain for OpenError {
             Self::Foreign { .. } | Self::NotADatabase { .. } => {
                 Some("name another file; this one was not changed".into())
             }
+            Self::NoFile { .. } => Some("name another file".into()),
             Self::Newer { .. } => Some("use the newer version, or restore a backup made before it".into()),
             Self::InUse { .. } => Some("stop the other process first".into()),
             Self::Damaged { .. } => {
@@ -129,6 +142,7 @@ pub(super) struct Opened {
 /// Opens the file at `path`, which never grows beyond `pages_max` pages.
 pub(super) fn open(path: &Path, pages_max: Option<u32>) -> Result<Opened, OpenError> {
     let files = |doing| move |source| OpenError::Files { path: path.into(), doing, source };
+    refuse_no_file(path)?;
     create(path).map_err(files("creating it"))?;
     let held = open_to_write(path).map_err(files("opening it for writing"))?;
     held.try_lock().map_err(|error| match error {
@@ -163,6 +177,7 @@ pub(super) fn open(path: &Path, pages_max: Option<u32>) -> Result<Opened, OpenEr
 /// Opens the file at `path` for reading, whoever has it open already.
 pub(super) fn look(path: &Path) -> Result<(Connection, Place), OpenError> {
     let files = |doing| move |source| OpenError::Files { path: path.into(), doing, source };
+    refuse_no_file(path)?;
     // SQLite writes beside it even to read, and says less of why it cannot.
     let held = open_to_write(path).map_err(files("opening it for writing"))?;
     match whose(&held).map_err(files("reading its beginning"))? {
@@ -187,6 +202,24 @@ pub(super) fn look(path: &Path) -> Result<(Connection, Place), OpenError> {
     // By now SQLite has made the files beside it, if it had to.
     let place = Place::of(path, held).map_err(files("looking at it"))?;
     Ok((connection, place))
+}
+
+/// Refuses what is at `path` and is no file, before anything of a store is made: opening a pipe would wait for ever.
+///
+/// # Errors
+/// [`OpenError::NoFile`]. That there is nothing is none.
+pub(super) fn refuse_no_file(path: &Path) -> Result<(), OpenError> {
+    let what = match std::fs::metadata(path).map(|found| found.file_type()) {
+        Err(_) if path.is_symlink() => "a link that leads nowhere",
+        // What is wrong is told by whoever opens it.
+        Err(_) => return Ok(()),
+        Ok(kind) if kind.is_file() => return Ok(()),
+        Ok(kind) if kind.is_dir() => "a directory",
+        Ok(kind) if kind.is_fifo() => "a named pipe",
+        Ok(kind) if kind.is_socket() => "a socket",
+        Ok(_) => "a device",
+    };
+    Err(OpenError::NoFile { path: path.into(), what })
 }
 
 /// Refuses the file at `path` unless it is ours or nobody's.
@@ -228,7 +261,7 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// database itself, since a lock file may be deleted while it is held. SQLite's own locks are of another kind (fcntl(2)),
 /// and do not meet it on a local file system.
 fn open_to_write(path: &Path) -> io::Result<File> {
-    File::options().read(true).write(true).open(path)
+    regular_file::open_with(path, File::options().read(true).write(true))
 }
 
 /// Makes the file, for its owner only, unless there is one. SQLite gives `-wal` and `-shm` the same mode.

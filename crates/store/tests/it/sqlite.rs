@@ -114,6 +114,31 @@ fn one_process_at_a_time_has_it() {
     assert_eq!(get(&Sqlite::open(&path).unwrap(), "/a"), Some(b"1".to_vec()));
 }
 
+/// Whoever opens a pipe waits for somebody to write into it, and hears no signal meanwhile.
+#[test]
+fn what_is_no_file_is_refused_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    assert!(std::process::Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
+    std::os::unix::fs::symlink(path("pipe"), path("link")).unwrap();
+    std::os::unix::fs::symlink(path("missing"), path("nowhere")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
+    let before = names(directory.path());
+    for (at, what) in [
+        (path("pipe"), "a named pipe"),
+        (path("link"), "a named pipe"),
+        (path("nowhere"), "a link that leads nowhere"),
+        (path("socket"), "a socket"),
+        (path("."), "a directory"),
+        ("/dev/null".into(), "a device"),
+    ] {
+        for error in [Sqlite::open(&at).err().unwrap(), Sqlite::look(&at).err().unwrap()] {
+            assert!(error.to_string().ends_with(&format!("cannot be a database: it is {what}")), "{error}");
+        }
+    }
+    assert_eq!(names(directory.path()), before, "nothing is made");
+}
+
 #[test]
 fn what_is_not_ours_is_refused_and_left_as_it_is() {
     let directory = tempfile::tempdir().unwrap();

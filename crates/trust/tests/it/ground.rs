@@ -113,7 +113,10 @@ impl House {
     }
 
     pub(crate) async fn set_requirer(&self, name: &str) {
-        self.trust.set_requirer(may(), &requirer(name), &Place::Poll, &no_reason()).await.unwrap();
+        self.trust
+            .set_requirer(may(), &requirer(name), &Place::Poll { only: trust::Only::default() }, &no_reason())
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn relate(&self, from: &str, to: &str) -> u64 {

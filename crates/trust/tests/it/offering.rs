@@ -1,8 +1,9 @@
 //! What providers say, and what requirers have by it.
 
 use futures_executor::block_on;
+use identity::{Permit, Principal, Role};
 use store::CommitError;
-use trust::{ChangeError, Finding, Offer, SetChange, Terms, Why};
+use trust::{ChangeError, Finding, Offer, Only, SetChange, Terms, Why};
 
 use crate::ground::{
     House, add, anchors, authority, by_fingerprint, may, no_reason, pems, provider, requirer, with_filler,
@@ -82,6 +83,36 @@ fn a_short_key_is_shown_and_refused_by_policy_only() {
         let refused = house.offer("strict", &add(&short)).await.unwrap_err();
         let ChangeError::Refused(refused) = refused else { panic!("{refused}") };
         assert_eq!(refused, [(short[0].fingerprint(), Finding::ShortKey)]);
+    });
+}
+
+/// Its word, and administrators'; operators say whose it is, of which the history tells.
+#[test]
+fn a_provider_may_be_one_alone() {
+    block_on(async {
+        let (house, _) = House::related().await;
+        let corp = provider("corp");
+        let offer = async |name: &str, role| {
+            let permit = Permit::grant(Principal::pretended(name, role, None)).unwrap();
+            house.trust.offer(permit, &corp, &add(&anchors(1)), &no_reason()).await
+        };
+        assert!(matches!(offer("user ci", Role::Reader).await, Err(ChangeError::NotYours(_))));
+        offer("user olga", Role::Operator).await.unwrap();
+        let only = Only::new(["user ci".to_owned()]).unwrap();
+        house.set_provider("corp", &Terms { only, ..Terms::default() }).await;
+        offer("user ci", Role::Reader).await.unwrap();
+        assert!(matches!(offer("user olga", Role::Operator).await, Err(ChangeError::NotYours(_))));
+        offer("user root", Role::Administrator).await.unwrap();
+        assert_eq!(house.bundle("web").await.len(), 3);
+        let told = house.history().await;
+        let set: Vec<_> = told.iter().filter(|event| event.what == "trust provider set").collect();
+        let facts = &set.last().unwrap().facts;
+        assert_eq!(
+            (&*facts["only"], &*facts["refuse"]),
+            ("user ci", "not-an-authority expired"),
+            "{facts:?}"
+        );
+        assert!(!set[0].facts.contains_key("only"));
     });
 }
 

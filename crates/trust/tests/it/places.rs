@@ -45,7 +45,7 @@ fn what_happened_in_a_place_is_told() {
         let outcome = |requirer_name: &str, unit: usize, result: Result<Put, String>| Outcome {
             requirer: requirer(requirer_name),
             unit: format!("h{unit}"),
-            place: Place::Poll,
+            place: Place::Poll { only: trust::Only::default() },
             result,
             tried: None,
             settled: Vec::new(),
@@ -232,6 +232,56 @@ fn whoever_asks_by_itself_says_that_it_fails() {
         assert!(still_with(&all[0]).await.is_empty(), "it is known what it had");
         house.trust.confirm(may(), &requirer("web"), "laptop", &hash(&house).await).await.unwrap();
         assert!(still_with(&all[1]).await.is_empty());
+    });
+}
+
+/// Whoever began may have it, whatever becomes of it; the last who says that it has nothing any more lets the requirer go.
+#[test]
+fn whoever_began_is_waited_for() {
+    block_on(async {
+        let (house, _) = House::related().await;
+        let web = requirer("web");
+        let begin = async |unit: &str, hash: &str| house.trust.begin(may(), &web, unit, hash).await;
+        let confirm = async |unit: &str, hash: &str| house.trust.confirm(may(), &web, unit, hash).await;
+        let nothing = hash(&house).await;
+        begin("idle", &nothing).await.unwrap();
+        assert_eq!(state(&house, "idle").await, None, "who is given nothing has nothing to be taken away");
+        house.offer("corp", &add(&anchors(1))).await.unwrap();
+        let (first, since) = (hash(&house).await, house.clock.now());
+        assert!(matches!(begin("a/b", &first).await, Err(ConfirmError::Unit)));
+        assert!(matches!(begin("one", &nothing).await, Err(ConfirmError::Other)), "that is the one before");
+        for unit in ["one", "two"] {
+            begin(unit, &first).await.unwrap();
+            assert_eq!(state(&house, unit).await, Some(UnitState::Behind { since }));
+        }
+        confirm("two", &first).await.unwrap();
+        begin("two", &first).await.unwrap();
+        assert!(matches!(state(&house, "two").await, Some(UnitState::InStep { .. })), "it is known already");
+
+        // Somebody has it go while one more begins: that one is known, or is told to put nothing anywhere.
+        let other = House::on(house.memory.clone());
+        house.memory.before_next_commit(async move {
+            other.trust.remove_requirer(may(), &requirer("web"), false, &no_reason()).await.unwrap();
+        });
+        assert!(matches!(begin("late", &first).await, Err(ConfirmError::Other)));
+        assert_eq!(state(&house, "late").await, None);
+        let is_had = async || all_written(&house).await.is_had(&nothing);
+        assert!(is_had().await);
+        confirm("two", &nothing).await.unwrap();
+        assert!(is_had().await && house.trust.requirer(may(), &web).await.is_ok());
+        confirm("one", &nothing).await.unwrap();
+        assert!(house.trust.requirer(may(), &web).await.is_err(), "nobody has anything of it any more");
+
+        // One that fails to take it away has it still; with one that is made to stay meanwhile, all stays as it is.
+        house.set_requirer("web").await;
+        house.trust.relate(may(), &"corp".parse().unwrap(), &web, &no_reason()).await.unwrap();
+        begin("one", &first).await.unwrap();
+        house.trust.remove_requirer(may(), &web, false, &no_reason()).await.unwrap();
+        house.trust.fail(may(), &web, "one", &nothing, "no room").await.unwrap();
+        assert!(is_had().await);
+        house.set_requirer("web").await;
+        confirm("one", &first).await.unwrap();
+        assert!(house.trust.requirer(may(), &web).await.is_ok());
     });
 }
 

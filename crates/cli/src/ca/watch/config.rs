@@ -3,6 +3,8 @@
 //! It is strict: what is not known is refused, and everything that is wrong is said at once, with its line. The keys are
 //! documented where operators look: in the help of `provost ca watch` ([`super::HELP`]).
 
+mod uses;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -18,13 +20,12 @@ use clap::ValueEnum;
 use client::compat::caucase::{Authority, ServerUrl};
 use toml_edit::{Array, Document, Item, TableLike};
 
+use self::uses::{Use, Used, clashes};
 use super::super::key_kind::{KeyFormat, KeyType};
 use super::super::session::{Defaults, Fingerprint, Mode};
 use super::super::subject::Subject;
 use super::when::Rules;
 use crate::duration::Duration;
-use crate::holder::Collection;
-use crate::kept_file::place_of;
 use crate::output;
 
 /// The longest file that is read, in bytes: of some ten thousand certificates.
@@ -216,56 +217,6 @@ fn parse(text: &str, path: &Path, command: &Defaults) -> Result<Config, Vec<Prob
     Err(reader.problems)
 }
 
-/// For what a file is used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Use {
-    /// This file.
-    Configuration,
-    Metrics,
-    /// Of this authority, whose first one is pinned or not.
-    Authorities(ServerUrl, Authority, Option<[u8; 32]>),
-    Lists(ServerUrl, Authority),
-    /// Of the certificate of this number.
-    Certificate(usize),
-    Key(usize),
-    Csr,
-}
-
-/// A file that is used.
-#[derive(Debug, Clone)]
-struct Used {
-    how: Use,
-    /// What it is called when there is something wrong with it.
-    what: String,
-    path: PathBuf,
-    /// Where it is said.
-    at: usize,
-}
-
-impl Use {
-    /// Why one file cannot be used both ways, if it cannot.
-    fn excludes(&self, other: &Self, path: &Path) -> Option<&'static str> {
-        match (self, other) {
-            (Self::Certificate(one), Self::Key(other)) | (Self::Key(one), Self::Certificate(other))
-                if one == other =>
-            {
-                None
-            }
-            (Self::Csr, Self::Csr) => None,
-            (Self::Authorities(..), Self::Authorities(..)) | (Self::Lists(..), Self::Lists(..)) => {
-                (self != other).then_some(", for another server, mode or fingerprint")
-            }
-            // In a folder each has files of its own.
-            (Self::Authorities(..), Self::Lists(..)) | (Self::Lists(..), Self::Authorities(..))
-                if Collection::<x509::Certificate>::at(path).is_folder() =>
-            {
-                None
-            }
-            _ => Some(""),
-        }
-    }
-}
-
 struct Reader<'t> {
     text: &'t str,
     path: &'t Path,
@@ -371,48 +322,15 @@ impl Reader<'_> {
                 }
             },
         }
-        self.each_for_one_use(used);
+        for (at, what) in clashes(used) {
+            self.wrong(at, what);
+        }
         Config {
             metrics,
             metrics_file,
             at_once: at_once.unwrap_or(8),
             timeout: StdDuration::from_secs(timeout.map_or(30, |timeout| timeout.0.into())),
             certificates,
-        }
-    }
-
-    /// No file is used for two things of which one would destroy the other, by whatever path.
-    fn each_for_one_use(&mut self, all: Vec<Used>) {
-        let mut places: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
-        let mut found: BTreeMap<PathBuf, Vec<Used>> = BTreeMap::new();
-        for one in all {
-            let place = places.entry(one.path.clone()).or_insert_with(|| place_of(&one.path)).clone();
-            let others = found.entry(place).or_default();
-            let clash = others.iter().find_map(|other| {
-                one.how.excludes(&other.how, &one.path).map(|why| (other.what.clone(), why))
-            });
-            if let Some((other, why)) = clash {
-                let path = one.path.display();
-                self.wrong(one.at, format!("{} and {other} are the same file, {path}{why}", one.what));
-            } else if others.iter().all(|other| other.how != one.how) {
-                others.push(one);
-            }
-        }
-        // What is called like what a folder of CA certificates or lists has in it is taken for one that ended.
-        for (place, used) in &found {
-            let folder = place.parent().and_then(|folder| found.get(folder));
-            let owner = folder.into_iter().flatten().find(|owner| match owner.how {
-                Use::Authorities(..) => place.to_string_lossy().ends_with(".ca.pem"),
-                Use::Lists(..) => place.to_string_lossy().ends_with(".crl.pem"),
-                _ => false,
-            });
-            if let (Some(owner), Some(one)) = (owner, used.first()) {
-                let (path, what) = (one.path.display(), &one.what);
-                self.wrong(
-                    one.at,
-                    format!("{what}, {path}, would be removed from the folder of {}", owner.what),
-                );
-            }
         }
     }
 
@@ -638,212 +556,4 @@ fn used_by(kept: &Kept, number: usize, tables: &Tables<'_>, at: usize) -> Vec<Us
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::super::session::Mode;
-    use super::*;
-
-    /// What the command says where nothing is said.
-    fn silent() -> Defaults {
-        Defaults { server: None, authority: Mode::Service.authority(), ca: None, fingerprint: None }
-    }
-
-    fn parsed(text: &str) -> Result<Config, Vec<String>> {
-        parse(text, Path::new("/etc/provost/watch.toml"), &silent())
-            .map_err(|problems| problems.iter().map(ToString::to_string).collect())
-    }
-
-    #[test]
-    fn what_the_command_says_holds_where_the_file_says_nothing() {
-        let command = Defaults {
-            server: Some("http://ca:8000".parse().unwrap()),
-            authority: Authority::Users,
-            ca: Some("x.pem".into()),
-            fingerprint: Some([7; 32]),
-        };
-        let text = "[[certificate]]\nname = \"a\"\n\
-             [[certificate]]\nname = \"b\"\nserver = \"http://other\"\nmode = \"service\"\nca = \"ca.pem\"\n";
-        let config = parse(text, Path::new("/etc/provost/watch.toml"), &command).unwrap();
-        let [a, b] = config.certificates.as_slice() else { panic!("{config:?}") };
-        assert!(
-            a.server.is(&"http://ca:8000".parse().unwrap()) && b.server.is(&"http://other".parse().unwrap())
-        );
-        assert_eq!((a.authority, b.authority), (Authority::Users, Authority::Services));
-        assert_eq!((a.ca.clone(), b.ca.clone()), ("x.pem".into(), "/etc/provost/ca.pem".into()));
-        assert_eq!((a.fingerprint, b.fingerprint), (Some([7; 32]), Some([7; 32])));
-    }
-
-    /// Whoever writes the configuration runs commands as whoever reads it.
-    #[test]
-    fn a_configuration_is_for_its_runner_and_root_to_write() {
-        let us = (1000, 100);
-        for (mode, whose, expected) in [
-            (0o644, (1000, 100), Writers::Us),
-            (0o600, (0, 0), Writers::Us),
-            (0o664, (1000, 100), Writers::Group),
-            (0o664, (1000, 5), Writers::Others),
-            (0o666, (1000, 100), Writers::Others),
-            (0o602, (0, 0), Writers::Others),
-            (0o600, (65534, 100), Writers::Others),
-            (0o444, (1001, 100), Writers::Others),
-        ] {
-            assert_eq!(writers(mode, whose, us), expected, "{mode:o} {whose:?}");
-        }
-        assert_eq!(writers(0o600, (1000, 100), (0, 0)), Writers::Others, "not even for root");
-    }
-
-    /// What would destroy something else is found by whatever path, and what may be shared is shared.
-    #[test]
-    fn no_file_is_for_two_things() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("watch.toml");
-        std::os::unix::fs::symlink("a.key", folder.path().join("link")).unwrap();
-        let said = |top: &str, a: &str, b: &str| {
-            let text = format!(
-                "{top}[[certificate]]\nname = \"a\"\nserver = \"http://ca\"\n{a}\n\
-                 [[certificate]]\nname = \"b\"\nserver = \"http://ca\"\n{b}\n"
-            );
-            let problems = parse(&text, &path, &silent()).err().unwrap_or_default();
-            problems.iter().map(|one| format!("{:?} {}", one.line.unwrap(), one.what)).collect::<Vec<_>>()
-        };
-        let dir = folder.path().display();
-        let a = "ca = \"ca.pem\"\ncertificate = \"a.crt\"\nkey = \"a.key\"";
-        let b = "ca = \"ca.pem\"\n";
-        for (top, b, expected) in [
-            (
-                "metrics_file = \"a.key\"\n",
-                b,
-                format!("7 the `key` of `a` and the `metrics_file` are the same file, {dir}/a.key"),
-            ),
-            (
-                "metrics_file = \"./a.crt\"\n",
-                b,
-                format!("6 the `certificate` of `a` and the `metrics_file` are the same file, {dir}/a.crt"),
-            ),
-            (
-                "",
-                "ca = \"ca.pem\"\ncertificate = \"b.crt\"\nkey = \"./a.key\"",
-                format!("12 the `key` of `b` and the `key` of `a` are the same file, {dir}/./a.key"),
-            ),
-            (
-                "",
-                "ca = \"ca.pem\"\ncertificate = \"b.crt\"\nkey = \"link\"",
-                format!("12 the `key` of `b` and the `key` of `a` are the same file, {dir}/link"),
-            ),
-            (
-                "",
-                "ca = \"ca.pem\"\ncrl = \"ca.pem\"",
-                format!("11 the `crl` of `b` and the `ca` of `a` are the same file, {dir}/ca.pem"),
-            ),
-            (
-                "",
-                "ca = \"a.key\"",
-                format!("10 the `ca` of `b` and the `key` of `a` are the same file, {dir}/a.key"),
-            ),
-            (
-                "",
-                "ca = \"ca.pem\"\ncrl = \"a.crt\"",
-                format!("11 the `crl` of `b` and the `certificate` of `a` are the same file, {dir}/a.crt"),
-            ),
-            (
-                "",
-                "ca = \"ca.pem\"\nmode = \"user\"",
-                format!(
-                    "10 the `ca` of `b` and the `ca` of `a` are the same file, {dir}/ca.pem, for another server, mode or fingerprint"
-                ),
-            ),
-            (
-                "",
-                "ca = \"watch.toml\"",
-                format!("10 the `ca` of `b` and this configuration are the same file, {dir}/watch.toml"),
-            ),
-            (
-                "",
-                "ca = \"all\"\ncrl = \"all\"\ncertificate = \"all/x.ca.pem\"",
-                format!(
-                    "12 the `certificate` of `b`, {dir}/all/x.ca.pem, would be removed from the folder of the `ca` of `b`"
-                ),
-            ),
-        ] {
-            assert!(said(top, a, b).contains(&expected), "{expected}\n{:#?}", said(top, a, b));
-        }
-        let shared = "ca = \"ca.pem\"\ncrl = \"crl.pem\"\ncertificate = \"b.pem\"\nkey = \"./b.pem\"";
-        assert_eq!(
-            said("metrics_file = \"m\"\n", &format!("{a}\ncrl = \"crl.pem\""), shared),
-            Vec::<String>::new()
-        );
-        let one_folder = "ca = \"all\"\ncrl = \"all\"\ncertificate = \"all/b.pem\"";
-        assert_eq!(said("", a, one_folder), Vec::<String>::new());
-    }
-
-    #[test]
-    fn what_is_said_for_all_is_said_for_each() {
-        let config = parsed(
-            "metrics = \"127.0.0.1:9109\"\nmetrics_file = \"m.prom\"\nat_once = 3\ntimeout = \"5s\"\n\
-             [defaults]\nserver = \"https://ca:8001\"\nca = \"cas.pem\"\nthreshold = \"10d\"\n\
-             [[certificate]]\nname = \"a\"\ncertificate = \"a.pem\"\n\
-             request = { name = \"a\", dns = [\"a.example\"], ip = \"::1\" }\n\
-             [[certificate]]\nname = \"b\"\nmode = \"user\"\nca = \"cau.pem\"\ncertificate = \"/b.crt\"\nkey = \"b.key\"\ncsr = \"b.csr\"\n\
-             threshold = \"5d\"\nkey_type = \"ed25519\"\nkey_format = \"pkcs8\"\nhook_timeout = \"3s\"\n\
-             [[certificate]]\nname = \"c\"\ncrl = \"crl.pem\"\n",
-        )
-        .unwrap();
-        let [a, b, c] = config.certificates.as_slice() else { panic!("{config:?}") };
-        assert_eq!((config.at_once, config.timeout.as_secs()), (3, 5));
-        assert_eq!(config.metrics_file, Some("/etc/provost/m.prom".into()));
-        assert!(a.server.is(&"http://ca:8000".parse().unwrap()));
-        assert_eq!((a.rules.threshold, b.rules.threshold), (Span::days(10), Span::days(5)));
-        let own = a.files.clone().unwrap();
-        assert_eq!(own.certificate, own.key);
-        assert!(matches!(&a.first, Some(First::Subject(subject)) if subject.ip.len() == 1));
-        let own = b.files.clone().unwrap();
-        assert_eq!((own.certificate, own.key), ("/b.crt".into(), "/etc/provost/b.key".into()));
-        assert_eq!((b.authority, b.key_type), (Authority::Users, KeyType::Ed25519));
-        assert_eq!((&c.files, &c.first, c.crl.clone()), (&None, &None, Some("/etc/provost/crl.pem".into())));
-        assert_eq!((c.hook_timeout.as_secs(), b.hook_timeout.as_secs()), (60, 3));
-    }
-
-    #[test]
-    fn everything_that_is_wrong_is_said_at_once() {
-        let text = "metrics = \"nowhere\"\nat_once = 0\nserver = \"http://ca\"\n\
-             [defaults]\nca = \"ca.pem\"\nname = \"x\"\nthreshold = 31\n\
-             [[certificate]]\nserver = \"http://ca\"\nkey = \"a.key\"\n\
-             [[certificate]]\nname = \"b\"\nserver = \"ca\"\nmode = \"both\"\ncsr = \"x\"\nrequest = { dns = \"a b\" }\n\
-             [[certificate]]\nname = \"c\"\nserver = \"http://ca\"\ncertificate = \"c.pem\"\n\
-             [[certificate]]\nname = \"c\"\nserver = \"http://ca\"\ncertificate = \"c.pem\"\nlook_every = \"0s\"\n\
-             request = { cn = \"a\" }\n";
-        let file = "/etc/provost/watch.toml";
-        let said = parsed(text).unwrap_err();
-        for (line, what) in [
-            (1, "`metrics` is an address and a port: \"127.0.0.1:9109\""),
-            (2, "`at_once` is a number from 1 to 256"),
-            (3, "nothing is called `server` at the top"),
-            (6, "nothing is called `name` in [defaults]"),
-            (7, "`threshold` is a text with a number and `s`, `m`, `h`, `d` or `w`: \"12h\""),
-            (8, "this certificate has no `name`"),
-            (10, "there is a `key`, and nothing says where its `certificate` is"),
-            (13, "`server`: `ca` is not the URL of a server: http://HOST[:PORT][/PREFIX]"),
-            (14, "`mode` is one of \"service\", \"user\""),
-            (16, "`csr` and `request` are one too many"),
-            (26, "nothing is called `cn` in `request`"),
-        ] {
-            let expected = format!("{file}, line {line}: {what}");
-            assert!(said.contains(&expected), "{expected}\n{said:#?}");
-        }
-        assert!(said.iter().any(|line| line.ends_with("`look_every` is some time")), "{said:#?}");
-        let twice =
-            "[[certificate]]\nname = \"c\"\nserver = \"http://ca\"\nca = \"x\"\ncertificate = \"c.pem\"\n"
-                .repeat(2);
-        let said = parsed(&twice).unwrap_err();
-        assert_eq!(
-            said,
-            [
-                format!("{file}, line 6: another certificate has the name `c`"),
-                format!(
-                    "{file}, line 10: the `certificate` of `c` and the `certificate` of `c` are the same file, /etc/provost/c.pem"
-                ),
-            ]
-        );
-        assert_eq!(parsed("").unwrap_err(), [format!("{file}, line 1: no [[certificate]] is named")]);
-        assert!(parsed("[[certificate]\n").unwrap_err()[0].starts_with(&format!("{file}, line 1: ")));
-    }
-}
+mod tests;

@@ -95,6 +95,9 @@ impl Keeper {
 
     pub(super) fn new(kept: Arc<Kept>, keys: KeyMaker) -> Self {
         let seen = kept.digest();
+        // Whoever is started behind this finds a key and a certificate that match, also where no server answers for hours and
+        // others are looked after before this one. What goes wrong with it, the first look says.
+        let _ = kept.recover_and_owe();
         let mut board = Board::default();
         if let Some(certificate) = kept.certificate() {
             board.knows(&certificate);
@@ -212,18 +215,8 @@ impl Keeper {
     async fn bring_up_to_date(&mut self, server: &Server, clock: &Clock) -> Result<Found, CaCommandError> {
         let kept = Arc::clone(&self.kept);
         let now = clock.now();
+        kept.recover()?;
         let pair = kept.files.as_ref().map(Files::pair);
-        if let Some(pair) = &pair {
-            match pair.recover()? {
-                Recovered::Nothing => {}
-                Recovered::Finished => {
-                    output::note(format_args!("{}: a renewal that was cut short is finished", kept.name))
-                }
-                Recovered::Removed => {
-                    output::note(format_args!("{}: what was left of a renewal is removed", kept.name))
-                }
-            }
-        }
         let store = Collection::at(&kept.ca);
         let pin = kept.fingerprint.as_ref();
         let trusted = update_same_authorities(server, kept.authority, &store, pin, now).await?;
@@ -287,8 +280,7 @@ impl Keeper {
             found.certificate = Some(term);
             return Ok(found);
         }
-        let is_pkcs8 = kept.key_format.map_or(current.is_pkcs8, |format| format == KeyFormat::Pkcs8);
-        let write = if is_pkcs8 { PrivateKey::to_pkcs8_pem } else { PrivateKey::to_pem };
+        let write = kept.key_format.unwrap_or(KeyFormat::of(&current)).writer();
         let key = (self.keys)(renewed_spec(&current.certificate, None)).await.map_err(HolderError::from)?;
         let certificates = &trusted.certificates;
         let renewed =
@@ -310,11 +302,7 @@ impl Keeper {
         clock: &Clock,
     ) -> Result<Option<String>, CaCommandError> {
         let kept = Arc::clone(&self.kept);
-        let before = match over {
-            Some(LoadedPair { is_pkcs8: true, .. }) => KeyFormat::Pkcs8,
-            _ => KeyFormat::default(),
-        };
-        let format = kept.key_format.unwrap_or(before);
+        let format = kept.key_format.or(over.map(KeyFormat::of)).unwrap_or_default();
         let over = over.map(|over| &over.certificate);
         let subject = match (&kept.first, over) {
             (Some(First::Subject(subject)), _) => subject,
@@ -422,6 +410,33 @@ impl Keeper {
 }
 
 impl Kept {
+    /// Finishes or removes what a kill left of a renewal, and says so.
+    fn recover(&self) -> Result<(), CaCommandError> {
+        let Some(files) = &self.files else { return Ok(()) };
+        let what = match files.pair().recover()? {
+            Recovered::Nothing => return Ok(()),
+            Recovered::Finished => "a renewal that was cut short is finished",
+            Recovered::Removed => "what was left of a renewal is removed",
+        };
+        output::note(format_args!("{}: {what}", self.name));
+        Ok(())
+    }
+
+    /// The same for whoever does not have the hook to themselves yet: who is killed behind it has it run nevertheless.
+    fn recover_and_owe(&self) -> Result<(), CaCommandError> {
+        if !self.files.as_ref().is_some_and(|files| files.pair().has_remains()) {
+            return Ok(());
+        }
+        let marker = self.marker();
+        let mut file = KeptFile::at(marker, NewFile::Umask).map_err(CaCommandError::unwritable(marker))?;
+        let owed = file.lock().map_err(CaCommandError::unwritable(marker))?;
+        let mut owed = owed.ok_or_else(|| CaCommandError::Kept(marker.to_owned()))?;
+        if self.on_renew.is_some() {
+            owed.owe().map_err(CaCommandError::unwritable(marker))?;
+        }
+        self.recover()
+    }
+
     /// The file beside which it is written down whether the hook is owed.
     fn marker(&self) -> &Path {
         self.files.as_ref().map_or(&self.ca, |files| &files.certificate)

@@ -295,7 +295,7 @@ fn is_about_content(error: &PairError) -> bool {
 /// A line of the list of requests. One that cannot be read has a line, too: it can be rejected.
 fn row(pending: &Pending) -> String {
     let subject = match SigningRequest::from_pem(pending.csr.as_bytes()) {
-        Ok(request) => format!("<Name({})>", request.subject()),
+        Ok(request) => format!("<Name({})>", request.subject().to_bare_text()),
         Err(error) => format!("<not readable: {error}>"),
     };
     format!("{:>20} | {}\n", one_line(&pending.id), python::quoted(&subject))

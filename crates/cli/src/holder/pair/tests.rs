@@ -145,3 +145,24 @@ fn what_cannot_be_told_is_left_alone() {
     assert_eq!(absent.recover().unwrap(), Recovered::Nothing);
     assert!(matches!(absent.load(), Err(PairError::File(PemFileError::Missing(_)))));
 }
+
+/// After a power cut either name may be there without the other, as nothing was waited for between them.
+#[test]
+fn either_of_both_is_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let next = |name: &str| folder.path().join(format!(".{name}.provost-next"));
+    let (old, new) = (key(), key());
+    let [old_certificate, new_certificate] = [made(&old, 0), made(&new, 1)].map(|one| one.to_pem());
+    for (certificate, key, left, bytes) in [
+        (&old_certificate, &new, "crt", new_certificate.as_str()),
+        (&new_certificate, &old, "key", pem(&new).as_str()),
+    ] {
+        let pair = pair(folder.path(), certificate, &pem(key));
+        std::fs::write(next(left), bytes).unwrap();
+        assert!(pair.load().is_err() && pair.has_remains(), "{left}");
+        assert_eq!(pair.recover().unwrap(), Recovered::Finished, "{left}");
+        assert!(pair.load().unwrap().key.public() == new.public(), "{left}");
+        assert_eq!(names(folder.path()), ["crt", "key"]);
+        assert!(!pair.has_remains());
+    }
+}

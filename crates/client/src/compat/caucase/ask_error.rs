@@ -139,6 +139,10 @@ impl Explain for AskError {
 
     fn help(&self) -> Option<String> {
         match self {
+            Self::Network { fault: Fault::Refused, url, .. } if url.starts_with("https://") => Some(
+                "is the URL right, and the server running? It is that of plain HTTP, and HTTPS is at the next port"
+                    .into(),
+            ),
             Self::Network { fault: Fault::Refused | Fault::Unresolved, .. } => {
                 Some("is the URL right, and the server running?".into())
             }
@@ -151,7 +155,8 @@ impl Explain for AskError {
                  nor revoked?"
                     .into(),
             ),
-            Self::Network { fault: Fault::Garbled, .. } => Some(
+            // The original's HTTPS port ends like this.
+            Self::Network { fault: Fault::Garbled | Fault::Closed | Fault::Reset, .. } => Some(
                 "something else answers there; the URL is that of plain HTTP, and HTTPS is at the next port"
                     .into(),
             ),
@@ -162,6 +167,11 @@ impl Explain for AskError {
                 if url.ends_with("/crt/renew") || url.ends_with("/crt/revoke") =>
             {
                 Some("the original server knows RSA keys only, for renewing and for revoking one's own".into())
+            }
+            Self::Refused { status: 400, url, detail: Some(detail), .. }
+                if url.ends_with("/crt/renew") && detail.ends_with("revoked") =>
+            {
+                Some("it cannot be renewed any more: ask for another one, with a new key".into())
             }
             Self::Refused { status: 409, url, .. } if url.ends_with("/crt/revoke") => {
                 Some("it is revoked already".into())

@@ -74,7 +74,10 @@ async fn bundle() -> Arc<Bundle> {
     let change = SetChange::Add([anchor()].into());
     let offer = Offer { change, relation: None, basis: None, confirmed: true };
     trust.offer(Permit::house(), &corp, &offer, &why).await.unwrap();
-    trust.set_requirer(Permit::house(), &web, &Place::Poll, &why).await.unwrap();
+    trust
+        .set_requirer(Permit::house(), &web, &Place::Poll { only: trust::Only::default() }, &why)
+        .await
+        .unwrap();
     trust.relate(Permit::house(), &corp, &web, &why).await.unwrap();
     trust.bundle(Permit::house(), &web).await.unwrap().bundle
 }
@@ -155,7 +158,10 @@ async fn what_another_house_put_in_a_cluster_is_in_the_way() {
         "{reason}"
     );
     let take = vec![("shop".to_owned(), vec![place.clone()])];
-    assert_eq!(other.carry(&errand(&Place::Poll, Vec::new(), take).await).await, done(false));
+    assert_eq!(
+        other.carry(&errand(&Place::Poll { only: trust::Only::default() }, Vec::new(), take).await).await,
+        done(false)
+    );
     assert!(keys(&server, "cas").is_some(), "it is not the other one's to take away");
 }
 
@@ -168,7 +174,7 @@ async fn what_is_in_a_cluster_is_taken_away_for_whoever_left_it() {
     let place = cas("cas", "ca.crt");
     there.carry(&errand(&place, give(Vec::new(), false), Vec::new()).await).await;
     assert!(keys(&server, "cas").is_some());
-    for now in [Place::Poll, place.clone()] {
+    for now in [Place::Poll { only: trust::Only::default() }, place.clone()] {
         let take = vec![("shop".to_owned(), vec![place.clone()])];
         assert_eq!(there.carry(&errand(&now, Vec::new(), take).await).await, done(false));
         assert_eq!(keys(&server, "cas"), None);

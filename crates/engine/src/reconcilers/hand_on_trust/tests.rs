@@ -39,7 +39,7 @@ impl HandOn for Hosts {
             Place::Hosts { which, .. } => Ok(which.hosts.iter().cloned().collect()),
             Place::Kubernetes(place) => Ok(place.namespaces.iter().cloned().collect()),
             Place::Webhook(_) => Ok([WEBHOOK.to_owned()].into()),
-            Place::Poll => Ok(BTreeSet::new()),
+            Place::Poll { .. } => Ok(BTreeSet::new()),
         };
         Box::pin(async move { places.iter().map(units).collect() })
     }
@@ -501,7 +501,7 @@ async fn what_was_put_is_taken_away_wherever_its_requirer_is_now() {
 
     // Who comes and asks, and goes, is not forgotten before all of it is away.
     world.hosts.away.lock().unwrap().insert("h2".to_owned());
-    world.place("web", &Place::Poll).await;
+    world.place("web", &Place::Poll { only: trust::Only::default() }).await;
     world.leave("web").await;
     world.step().await;
     world.step().await;
@@ -512,6 +512,36 @@ async fn what_was_put_is_taken_away_wherever_its_requirer_is_now() {
     world.step().await;
     world.step().await;
     assert!(world.on("h2").is_none() && !world.is_known("web").await);
+}
+
+/// Programs that ask by themselves take away what they have by themselves, when they come again; nobody does it for them.
+#[tokio::test]
+async fn a_requirer_waits_for_whoever_asks_by_itself() {
+    let mut world = World::new(&["h1"]).await;
+    world.place("web", &Place::Poll { only: trust::Only::default() }).await;
+    world.relate("corp", "web").await;
+    world.offer("corp", SetChange::Add([anchor("one")].into())).await;
+    let web = requirer("web");
+    let bundle = async |world: &World| {
+        let found = world.trust.bundle(Permit::house(), &web).await.unwrap();
+        found.bundle.hash().to_owned()
+    };
+    let first = bundle(&world).await;
+    // As many as are not all looked at when one of them says that it has nothing any more.
+    let pollers: Vec<String> = (0..101).map(|number| format!("h{number}")).collect();
+    for poller in &pollers {
+        world.trust.begin(Permit::house(), &web, poller, &first).await.unwrap();
+    }
+    world.leave("web").await;
+    let nothing = bundle(&world).await;
+    for poller in &pollers {
+        world.clock.advance(Span::days(1));
+        world.step().await;
+        assert!(world.is_known("web").await, "{poller} may have it");
+        world.trust.confirm(Permit::house(), &web, poller, &nothing).await.unwrap();
+    }
+    world.step().await;
+    assert!(!world.is_known("web").await);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use super::{Authority, World, bundle_of, signed};
 const PATH: &str = "/srv/app/trust.p12";
 
 /// Has the machine's Java on the host as well: of its programs all but the settings is there already.
-fn install_java(world: &World) {
+pub(super) fn install_java(world: &World) {
     let is_there = Path::new("/usr/bin/keytool").exists();
     assert!(is_there, "this test needs `keytool`; install it with: cargo xtask witnesses");
     let settings = std::fs::read_dir("/etc").unwrap().map(|entry| entry.unwrap().path());

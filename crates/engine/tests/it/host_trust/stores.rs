@@ -1,5 +1,7 @@
 //! The trust stores of operating systems.
 
+use std::path::Path;
+
 use testkit::HostPlan;
 use trust::Anchor;
 use trust::on_host::{Amiss, FilePlace, OnHost};
@@ -7,6 +9,7 @@ use x509::{KeySpec, PrivateKey, extension};
 
 use engine::handing_on::{DeliveryError, withdraw};
 
+use super::keystores::install_java;
 use super::{Authority, BUNDLE, FOLDER, World, bundle_of, file_of, in_store, signed};
 
 #[tokio::test]
@@ -112,54 +115,61 @@ async fn a_store_that_did_not_take_them_up_is_told_again() {
     assert_eq!(world.trusted(&bundle_of(&[&a, &b])), bundle_of(&[&b]));
 }
 
-/// As `update-ca-trust(8)` says: what is in the anchors' folder, and not on the block list, comes into one file, for
-/// authorities only.
-const UPDATE_CA_TRUST: &str = r##"[ "$*" = extract ] || exit 2
-cd /etc/pki/ca-trust && mkdir -p extracted/pem && : >extracted/pem/new
-for file in source/anchors/*; do
-    [ -f "$file" ] || continue
-    print=$(openssl x509 -in "$file" -noout -fingerprint) || { echo "p11-kit: $file: cannot parse" >&2; continue; }
-    openssl x509 -in "$file" -noout -ext basicConstraints 2>/dev/null | grep -q CA:TRUE || continue
-    blocked=
-    for other in source/blocklist/*; do
-        [ -f "$other" ] && [ "$(openssl x509 -in "$other" -noout -fingerprint)" = "$print" ] && blocked=1
-    done
-    [ -n "$blocked" ] || { echo "# $print"; openssl x509 -in "$file"; echo; } >>extracted/pem/new
-done
-mv extracted/pem/new extracted/pem/tls-ca-bundle.pem"##;
+/// What Fedora's and RHEL's `update-ca-trust` is: calls of p11-kit's `trust`, of which Debian has the same one.
+const UPDATE_CA_TRUST: &str = r#"[ "$*" = extract ] || exit 2
+cd /etc/pki/ca-trust/extracted || exit
+export P11_KIT_NO_USER_CONFIG=1
+trust extract --format=pem-bundle --filter=ca-anchors --overwrite --comment --purpose server-auth pem/tls-ca-bundle.pem
+trust extract --format=java-cacerts --filter=ca-anchors --overwrite --purpose server-auth java/cacerts"#;
 
-/// With a stand-in for `update-ca-trust`, which Debian does not have.
+/// What tells Debian's p11-kit where Fedora's looks (pkcs11.conf(5)).
+const P11_KIT: &str =
+    "module: p11-kit-trust.so\ntrust-policy: yes\nx-init-reserved: paths='/etc/pki/ca-trust/source'\n";
+
+/// With the real p11-kit, which makes the file of all that is trusted and the keystore of Java, and the real `keytool`.
 #[tokio::test]
 async fn a_store_as_fedora_has_it() {
+    let is_there = Path::new("/usr/bin/trust").exists();
+    assert!(is_there, "this test needs `trust` of p11-kit; install it with: cargo xtask witnesses");
     let world = World::new(vec![HostPlan::new().os("fedora", "40").own_trust()]);
     let (a, b, leaf) = (Authority::new("a"), Authority::new("b"), {
         let key = PrivateKey::generate(KeySpec::P256).unwrap();
         signed("leaf", "leaf", &key, &key, vec![extension::basic_constraints(false, None)])
     });
-    world.say("mkdir -p /etc/pki/ca-trust/source/anchors /etc/pki/ca-trust/source/blocklist");
+    install_java(&world);
+    world.say(
+        "mkdir -p /etc/pkcs11/modules /etc/pki/ca-trust/source/anchors /etc/pki/ca-trust/source/blocklist",
+    );
+    world.say("mkdir -p /etc/pki/ca-trust/extracted/pem /etc/pki/ca-trust/extracted/java");
+    std::fs::write(world.host().path("/etc/pkcs11/modules/p11-kit-trust.module"), P11_KIT).unwrap();
     world.replace("update-ca-trust", UPDATE_CA_TRUST);
     let (_server, url) = a.serve(world.folder.path(), &world.hosts.gateway());
     let bundle = "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem";
     let trusts =
         || world.host().sh(&format!("curl -sS -o /dev/null --cacert {bundle} {url}")).code == Some(0);
-    let (places, both) = (in_store(), bundle_of(&[&a, &b]));
+    let keeps = || world.java_trusts("/etc/pki/ca-trust/extracted/java/cacerts", &[&a, &b]);
+    let (places, both) = (OnHost { java: true, ..in_store() }, bundle_of(&[&a, &b]));
+    world.say("update-ca-trust extract");
     assert!(!trusts());
     let delivered = world.deliver(&places, &both).await.unwrap();
     assert_eq!((delivered.changed, delivered.store.unwrap().name), (true, "fedora"));
     assert!(trusts());
+    assert_eq!(keeps(), [true, true]);
     assert_eq!(world.own(), "", "nothing is put where Debian would have it");
     assert_eq!(world.delivered(&places, &both).await, (false, false));
     assert_eq!(world.delivered(&places, &bundle_of(&[&b])).await, (true, false));
     assert!(!trusts());
+    assert_eq!(keeps(), [false, true]);
     // The block list wins over anchors, and leaves are left out: neither is claimed to be trusted.
     let path = format!("/etc/pki/ca-trust/source/anchors/provost-{}.pem", b.anchor().fingerprint());
     world.say(&format!("cp {path} /etc/pki/ca-trust/source/blocklist/; update-ca-trust extract"));
     for bundle in [bundle_of(&[&b]), vec![Anchor::from(&leaf)]] {
-        let failed = world.deliver(&places, &bundle).await.unwrap_err();
+        let failed = world.deliver(&in_store(), &bundle).await.unwrap_err();
         assert!(matches!(failed, DeliveryError::Amiss(Amiss::NotTaken { count: 1, .. })), "{failed}");
     }
     assert_eq!(world.withdrawn(&places).await, (true, false));
     assert_eq!(world.say("ls -A /etc/pki/ca-trust/source/anchors"), "");
+    assert_eq!(keeps(), [false, false]);
 }
 
 #[tokio::test]

@@ -221,11 +221,16 @@ impl Place {
     /// Opens the database, which is taken over from the original where it is its, and made where it is not there and `is_made`.
     async fn open(&self, is_made: bool, clock: &Clock, entropy: &Entropy) -> Result<Opened, ManageError> {
         let lock = self.lock()?;
+        Sqlite::check_path(&self.database)?;
         if switch::is_needed(&self.database)? {
-            let switched = switch::take_over(&self.database, &self.key, clock, entropy, |_| {}).await?;
+            let switched =
+                switch::take_over(&self.database, &self.key, (clock, false), entropy, |_| {}).await?;
             let (was, is) = (self.database.display(), switched.original.display());
             let what = switched.taken.summary();
             output::note(format_args!("took over {was} from caucase, which is {is} now: {what}"));
+            for odd in switched.taken.findings() {
+                output::note(format_args!("note: {odd}"));
+            }
         }
         let is_there = self.database.exists();
         if !is_there && !is_made {

@@ -95,18 +95,43 @@ impl Explain for ImportError {
 }
 
 /// Tells what is in the database, and does nothing.
-pub fn dry_run(wanted: &Wanted<'_>) -> ExitCode {
-    let looked = look(wanted.file, &Clock::system(), &Entropy::system());
-    ended(looked.map_err(ImportError::from).and_then(|taken| {
+pub fn dry_run(wanted: &Wanted<'_>, settings: &Settings) -> ExitCode {
+    ended(looked_at(wanted, settings).and_then(|taken| {
         let text = if wanted.json { format!("{:#}\n", told(wanted, &taken, false)) } else { taken.text() };
         output::data(&text).map_err(ImportError::Output)
     }))
+}
+
+/// What is in the database, if it could be imported into the store of `settings`.
+fn looked_at(wanted: &Wanted<'_>, settings: &Settings) -> Result<Taken, ImportError> {
+    let (clock, entropy) = (Clock::system(), Entropy::system());
+    let taken = look(wanted.file, &clock, settings.clock_is_right, &entropy)?;
+    if let Some(data) = &settings.data {
+        data_dir::check(data)?;
+        if data.is_dir() {
+            drop(Lock::take(data)?);
+        }
+    }
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ImportError::Runtime)?;
+    runtime.block_on(async {
+        let Some(engine) = house::look_any(settings, &clock, &entropy).await? else { return Ok(()) };
+        // What was begun and not finished is begun anew.
+        match is_unfinished(&engine).await? {
+            true => Ok(()),
+            false => is_free(&engine).await,
+        }
+    })?;
+    Ok(taken)
 }
 
 /// Imports it into the store of `settings`.
 pub fn run(wanted: &Wanted<'_>, settings: &Settings) -> ExitCode {
     ended(imported(wanted, settings).and_then(|taken| {
         output::note(format_args!("imported {}: {}", wanted.file.display(), taken.summary()));
+        for odd in taken.findings() {
+            output::note(format_args!("note: {odd}"));
+        }
         output::note(
             "it is unchanged, and caucase must not go on with it. next: provost up, with the same settings",
         );
@@ -132,7 +157,7 @@ fn ended(done: Result<(), ImportError>) -> ExitCode {
 
 fn imported(wanted: &Wanted<'_>, settings: &Settings) -> Result<Taken, ImportError> {
     // Looked at as a whole first: what is refused leaves no trace.
-    look(wanted.file, &Clock::system(), &Entropy::system())?;
+    look(wanted.file, &Clock::system(), settings.clock_is_right, &Entropy::system())?;
     let is_made = settings.data.as_deref().map(data_dir::prepare).transpose()?.unwrap_or(false);
     let lock = settings.data.as_deref().map(Lock::take).transpose()?;
     umask(Mode::RWXG | Mode::RWXO);
@@ -150,7 +175,8 @@ fn imported(wanted: &Wanted<'_>, settings: &Settings) -> Result<Taken, ImportErr
 async fn import(file: &Path, settings: &Settings) -> Result<Taken, ImportError> {
     let (clock, entropy) = (Clock::system(), Entropy::system());
     let opened = house::open_any(settings, &clock, &entropy).await?;
-    let means = Means { sealing: &opened.sealing, clock: &clock, entropy: &entropy };
+    let clock_is_right = settings.clock_is_right;
+    let means = Means { sealing: &opened.sealing, clock: &clock, clock_is_right, entropy: &entropy };
     let taken = into(file, &opened.engine, &means).await;
     // The first error is the one to tell.
     let closed = opened.engine.close().await;
@@ -184,15 +210,21 @@ pub async fn is_unfinished(engine: &Arc<dyn Engine>) -> Result<bool, store::Erro
     Ok(engine.get(&Key::new(TAKING_OVER)?).await?.is_some())
 }
 
+/// Refuses a store that has anything of an authority.
+async fn is_free(engine: &Arc<dyn Engine>) -> Result<(), ImportError> {
+    let listing = engine.list(&Prefix::new(AUTHORITIES)?, Page::first(1)).await?;
+    match listing.entries.into_iter().next() {
+        Some((key, _)) => Err(ImportError::Occupied { key }),
+        None => Ok(()),
+    }
+}
+
 /// Puts the record, where nothing of an authority is but what an earlier import left.
 async fn begin(engine: &Arc<dyn Engine>, file: &Path) -> Result<(), ImportError> {
     if is_unfinished(engine).await? {
         return remove_authorities(engine).await;
     }
-    let listing = engine.list(&Prefix::new(AUTHORITIES)?, Page::first(1)).await?;
-    if let Some((key, _)) = listing.entries.into_iter().next() {
-        return Err(ImportError::Occupied { key });
-    }
+    is_free(engine).await?;
     let key = Key::new(TAKING_OVER)?;
     let mut batch = Batch::new();
     batch.expect(key.clone(), Expect::Absent).put(key, file.display().to_string());
@@ -249,7 +281,8 @@ mod tests {
         let (clock, entropy) = (Clock::system(), Entropy::seeded(1));
         let sealing = SealingKey::generate(&entropy);
         let engine: Arc<dyn Engine> = store.clone();
-        block_on(into(file, &engine, &Means { sealing: &sealing, clock: &clock, entropy: &entropy }))
+        let means = Means { sealing: &sealing, clock: &clock, clock_is_right: false, entropy: &entropy };
+        block_on(into(file, &engine, &means))
     }
 
     fn keys(store: &Arc<Memory>, prefix: &str) -> usize {

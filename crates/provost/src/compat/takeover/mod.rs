@@ -16,9 +16,11 @@ mod taken;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base::{Clock, Entropy, Explain, Kind};
-use ca::takeover::{TakenAuthority, Taking, Unfit};
+use base::{Clock, Entropy, Explain, Kind, Timestamp};
+use ca::AuthorityName;
+use ca::takeover::{TakenAuthority, TakenOver, Taking, Unfit, authority_of};
 use caucase_files::{Database, DatabaseError, Prefix};
+use engine::clock_seen;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -38,12 +40,43 @@ pub enum TakeOverError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// It holds what an authority could not keep its word with.
-    #[error("{} cannot be taken over: {source}", path.display())]
+    #[error("{} cannot be taken over", path.display())]
     Unfit {
         /// The database.
         path: PathBuf,
         /// Which row, and why.
         source: Unfit,
+    },
+    /// It was used at a time that is still to come.
+    #[error(
+        "the clock says {now}, but {} was used at {seen} already, or has what is of no use before then",
+        path.display()
+    )]
+    ClockBehind {
+        /// The database.
+        path: PathBuf,
+        /// What the clock says.
+        now: Timestamp,
+        /// When it was used.
+        seen: Timestamp,
+    },
+    /// It was used last so long ago that nobody could go on.
+    #[error(
+        "the clock says {now}, {} was used last at {seen}, and every CA certificate of its `{name}` authority has ended \
+         since, the last one at {ended}",
+        path.display()
+    )]
+    ClockAhead {
+        /// The database.
+        path: PathBuf,
+        /// What the clock says.
+        now: Timestamp,
+        /// When it was used.
+        seen: Timestamp,
+        /// An authority of which nothing is left.
+        name: AuthorityName,
+        /// When its last CA certificate ended.
+        ended: Timestamp,
     },
     /// Two rows say what only one may.
     #[error("{} cannot be taken over: two of its rows make the record `{key}`", path.display())]
@@ -92,6 +125,7 @@ impl Explain for TakeOverError {
             Self::Database(error) => error.kind(),
             Self::Unfit { source, .. } => source.kind(),
             Self::Twice { .. } => Kind::Invalid,
+            Self::ClockBehind { .. } | Self::ClockAhead { .. } => Kind::Conflict,
             Self::Lock(error) => error.kind(),
             Self::Open(error) => error.kind(),
             Self::Seal(error) => error.kind(),
@@ -108,8 +142,18 @@ impl Explain for TakeOverError {
             Self::Database(error) => error.help(),
             Self::Unfit { source, .. } => source.help(),
             Self::Twice { .. } => {
-                Some("nothing was changed: delete one of them with caucase, and try again".into())
+                Some("nothing was changed: put the database back from a backup of before".into())
             }
+            Self::ClockBehind { .. } => Some(
+                "nothing was changed: set the clock right, or, if it is right and was wrong then, say so once: \
+                 --clock-is-right"
+                    .into(),
+            ),
+            Self::ClockAhead { .. } => Some(
+                "nothing was changed: set the clock right, or, if it is right, say so once: --clock-is-right; new CA \
+                 certificates are made then, and all who hold certificates have to begin anew"
+                    .into(),
+            ),
             Self::Lock(LockError::Held { .. }) => {
                 Some("wait for it: what it makes is there when it is done".into())
             }
@@ -130,12 +174,39 @@ pub struct Means<'a> {
     pub sealing: &'a SealingKey,
     /// What time it is.
     pub clock: &'a Clock,
+    /// Whether somebody says that the clock is right, whatever the database says.
+    pub clock_is_right: bool,
     /// Where the sealing takes chance from.
     pub entropy: &'a Entropy,
 }
 
+/// Refuses a clock that cannot be right, as a house does that starts again: by the latest thing that was done.
+fn check_clock(path: &Path, taken: &[TakenAuthority], now: Timestamp) -> Result<(), TakeOverError> {
+    let path = || path.to_owned();
+    let Some(seen) = taken.iter().filter_map(|taken| taken.latest).max() else { return Ok(()) };
+    if clock_seen::is_behind(now, seen) {
+        return Err(TakeOverError::ClockBehind { path: path(), now, seen });
+    }
+    if clock_seen::is_ahead(now, seen) {
+        for (prefix, taken) in
+            Prefix::ALL.into_iter().zip(taken).filter(|(prefix, _)| *prefix != Prefix::Server)
+        {
+            if let Some(ended) = ca::stranded_of(&taken.issuers, seen, now) {
+                let name = authority_of(prefix);
+                return Err(TakeOverError::ClockAhead { path: path(), now, seen, name, ended });
+            }
+        }
+    }
+    Ok(())
+}
+
 /// What is in the database at `path`, checked row by row as if it were taken over.
-pub fn look(path: &Path, clock: &Clock, entropy: &Entropy) -> Result<Taken, TakeOverError> {
+pub fn look(
+    path: &Path,
+    clock: &Clock,
+    clock_is_right: bool,
+    entropy: &Entropy,
+) -> Result<Taken, TakeOverError> {
     let mut database = Database::open(path)?;
     let sealing = SealingKey::generate(entropy);
     let mut taking = Taking::new(&sealing, entropy, clock.now());
@@ -150,6 +221,9 @@ pub fn look(path: &Path, clock: &Clock, entropy: &Entropy) -> Result<Taken, Take
         }
     }
     let (_, authorities) = taking.finish().map_err(unfit)?;
+    if !clock_is_right {
+        check_clock(path, &authorities, clock.now())?;
+    }
     Ok(Taken { authorities, others: database.others().to_vec() })
 }
 
@@ -196,6 +270,9 @@ async fn convert<'a>(
         }
     }
     let (batches, authorities) = taking.finish().map_err(unfit)?;
+    if !means.clock_is_right {
+        check_clock(path, &authorities, means.clock.now())?;
+    }
     for batch in batches {
         on_their_way.add(batch).await?;
     }
@@ -263,6 +340,8 @@ async fn tell_history(
         };
         history.append(&mut batch, &event, means.entropy)?;
     }
+    let users = &taken.authorities[Prefix::Users as usize];
+    TakenOver { users_until: users.good_until }.stage(&mut batch, engine)?;
     engine.commit(batch).await?;
     Ok(())
 }
@@ -270,7 +349,7 @@ async fn tell_history(
 #[cfg(test)]
 mod tests {
     use base::Secret;
-    use caucase_files::{IssuerRow, RevokedRow, Row, Writer};
+    use caucase_files::{Count, IssuerRow, RevokedRow, Row, Writer};
     use x509::{CertificateTemplate, KeySpec, Name, PrivateKey, Serial, extension};
 
     use super::*;
@@ -307,6 +386,45 @@ mod tests {
             let row = RevokedRow { serial: number.to_string(), at: 1, expires_at: 2_000_000_000 };
             writer.push(Prefix::Services, &Row::Revoked(row)).unwrap();
         }
+        writer.push(Prefix::Services, &Row::Count(Count::CrlNumber(REVOKED))).unwrap();
         writer.finish().unwrap();
+    }
+
+    /// A database knows what time it was: by a clock that is wrong nothing is taken over without a word.
+    #[test]
+    fn a_clock_that_cannot_be_right_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        original(&path);
+        let look = |days: i64, clock_is_right: bool| {
+            let clock = Clock::manual(Clock::system().now() + base::Span::days(days));
+            look(&path, &clock, clock_is_right, &Entropy::system()).map(drop)
+        };
+        for days in [0, 1, 300] {
+            look(days, false).unwrap();
+        }
+        let behind = look(-2, false).unwrap_err();
+        assert!(matches!(behind, TakeOverError::ClockBehind { .. }), "{behind}");
+        let ahead = look(1_000, false).unwrap_err();
+        assert!(matches!(ahead, TakeOverError::ClockAhead { name: AuthorityName::Services, .. }), "{ahead}");
+        for error in [behind, ahead] {
+            assert_eq!(error.kind(), Kind::Conflict);
+            assert!(error.help().unwrap().contains("--clock-is-right"));
+        }
+        look(-2, true).unwrap();
+        look(1_000, true).unwrap();
+    }
+
+    /// What is wrong is said once.
+    #[test]
+    fn a_reason_is_said_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        original(&path);
+        let spoil = "UPDATE casrevoked SET serial = 'x' WHERE serial = '7'";
+        rusqlite::Connection::open(&path).unwrap().execute_batch(spoil).unwrap();
+        let error = look(&path, &Clock::system(), false, &Entropy::system()).unwrap_err();
+        assert_eq!(base::report(&error).matches("casrevoked").count(), 1, "{}", base::report(&error));
+        assert!(!error.help().unwrap().contains("with caucase"));
     }
 }

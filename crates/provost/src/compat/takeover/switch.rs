@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use base::{Clock, Entropy};
 use caucase_files::{Database, Hold, Nature};
+use rustix::fs::Access;
 use store::{Engine, SealingKey, Sqlite};
 
 use super::{Means, TakeOverError, Taken, copy};
@@ -65,11 +66,11 @@ pub fn is_needed(path: &Path) -> Result<bool, TakeOverError> {
 }
 
 /// Puts a store of ours, sealed under the key in the file at `key`, in the place of caucase's database at `path`. Whoever
-/// wants to know how far it is hears of each step.
+/// wants to know how far it is hears of each step. The clock is looked at as at a start, unless somebody says that it is right.
 pub async fn take_over(
     path: &Path,
     key: &Path,
-    clock: &Clock,
+    (clock, clock_is_right): (&Clock, bool),
     entropy: &Entropy,
     mut at: impl FnMut(Step),
 ) -> Result<Switched, TakeOverError> {
@@ -84,12 +85,15 @@ pub async fn take_over(
     if let Some(pid) = opened_by(path) {
         return Err(LockError::Held { what: path.to_owned(), pid: Some(pid) }.into());
     }
+    let directory = folder_of(path);
+    rustix::fs::access(directory, Access::WRITE_OK)
+        .map_err(|error| file(directory, "make files in")(error.into()))?;
     let temporary = beside(path, ".", ".taking-over");
     remove_all(&temporary)?;
     let had_key = key.symlink_metadata().is_ok();
     let sealing = SealingKey::load_or_create(key, entropy)?;
     at(Step::Key);
-    let means = Means { sealing: &sealing, clock, entropy };
+    let means = Means { sealing: &sealing, clock, clock_is_right, entropy };
     let filled = fill(&mut database, path, &temporary, &means, &mut at).await;
     let switched = filled.and_then(|taken| {
         at(Step::Closed);
@@ -204,8 +208,13 @@ fn remove_all(temporary: &Path) -> Result<(), TakeOverError> {
     Ok(())
 }
 
+/// The directory that `path` is in.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 fn sync_directory(path: &Path) -> Result<(), TakeOverError> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = folder_of(path);
     File::open(directory).and_then(|open| open.sync_all()).map_err(file(directory, "sync"))
 }
 
@@ -228,7 +237,7 @@ mod tests {
 
     fn take_with(path: &Path, at: impl FnMut(Step)) -> Result<Switched, TakeOverError> {
         let (clock, entropy) = (Clock::system(), Entropy::system());
-        block_on(take_over(path, &beside(path, "", ".key"), &clock, &entropy, at))
+        block_on(take_over(path, &beside(path, "", ".key"), (&clock, false), &entropy, at))
     }
 
     /// What a process that is killed now leaves: the same files under the same names.

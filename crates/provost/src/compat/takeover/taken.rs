@@ -62,6 +62,27 @@ impl Taken {
         format!("{}{others}", each.join("; "))
     }
 
+    /// What is odd and was taken nevertheless, in sentences.
+    pub fn findings(&self) -> Vec<String> {
+        let mut findings = Vec::new();
+        for (name, taken) in self.each() {
+            if taken.orphans > 0 {
+                findings.push(format!(
+                    "{name}: {} certificate(s) are of CA certificates that are gone: nobody can verify them",
+                    taken.orphans
+                ));
+            }
+            if taken.unread > 0 {
+                findings.push(format!(
+                    "{name}: of {} issued certificate(s) the request cannot be read any more, or is not signed by its key; \
+                     the certificates were taken as they are",
+                    taken.unread
+                ));
+            }
+        }
+        findings
+    }
+
     /// A line for each thing that an operator wants to know before.
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -93,6 +114,9 @@ impl Taken {
                 let _ = writeln!(text, "  approved by itself  the first {automatic}, locked");
             }
         }
+        for finding in self.findings() {
+            let _ = writeln!(text, "note: {finding}");
+        }
         if !self.others.is_empty() {
             let _ = writeln!(text, "not taken\n  tables              {}", self.others.join(", "));
         }
@@ -114,6 +138,7 @@ impl Taken {
                 "issuers": taken.issuers.iter().map(issuer).collect::<Vec<_>>(),
                 "issued": taken.issued,
                 "issued_by_gone_issuers": taken.orphans,
+                "issued_with_unreadable_request": taken.unread,
                 "next_end": taken.next_end.map(|end| end.to_string()),
                 "pending": taken.pending,
                 "revoked": taken.revoked,

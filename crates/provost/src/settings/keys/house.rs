@@ -99,7 +99,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Follows("nobody signs in", "\"provost\""),
         docs: &[
             "The user of etcd's who signs in, where its authentication is enabled",
-            "A role that reads and writes everything under `store.etcd.namespace` is needed.",
+            "A role that reads and writes all keys that begin with `store.etcd.namespace` and a slash is enough.",
         ],
     },
     Key {

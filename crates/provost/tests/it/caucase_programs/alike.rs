@@ -117,7 +117,9 @@ fn steps(client: &Caucase) -> Vec<Came> {
     for name in ["a", "b", "c", "u"] {
         client.make_request(name);
     }
-    key_and_request(folder, "d", &["-subj", "/CN=d, \"one\"/O=it's é/emailAddress=d@example.org", "-utf8"]);
+    // What would steer a terminal is shown as Python shows it.
+    let name = "/CN=d, \"one\"\u{1b}[31m\ttab\u{9f}\u{200b}/O=it's é/emailAddress=d@example.org";
+    key_and_request(folder, "d", &["-subj", name, "-utf8"]);
     let template = ["-subj", "/CN=given/O=us", "-addext", "subjectAltName=DNS:a.example"];
     key_and_request(folder, "template", &template);
     let read = |name: &str| client.read(name);

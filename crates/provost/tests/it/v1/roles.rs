@@ -8,6 +8,49 @@ use crate::sign_in::{everybody, files, house};
 
 const USERS: [&str; 4] = ["registrar", "reader", "operator", "administrator"];
 
+/// Whose word is taken is said by operators: then it is that one's alone, however little else they may do, and administrators'.
+#[test]
+fn who_hands_on_trust_may_be_one_alone() {
+    let directory = files(&everybody(), &[]);
+    let house = house(directory.path(), &[]);
+    let users = USERS.map(|user| Asker::user(&house, Some(user)));
+    let all = |method: &str, path: &str, body: &Value| {
+        [0, 1, 2, 3].map(|n: usize| users[n].ask(method, path, &[], body).status)
+    };
+    let poll = |only: &[&str]| json!({"place": {"kind": "poll", "only": only}});
+    let empty = json!({"change": "empty"});
+    for (method, path, body, expected) in [
+        ("PUT", "/trust/providers/open", &json!({}), [403, 403, 200, 200]),
+        ("POST", "/trust/providers/open/offers", &empty, [403, 403, 200, 200]),
+        ("PUT", "/trust/providers/corp", &json!({"only": ["user reader"]}), [403, 403, 200, 200]),
+        ("POST", "/trust/providers/corp/offers", &empty, [403, 200, 403, 200]),
+        ("PUT", "/trust/providers/corp", &json!({"only": ["a\nb"]}), [403, 403, 422, 422]),
+        ("PUT", "/trust/providers/corp", &json!({}), [403, 403, 200, 200]),
+        ("POST", "/trust/providers/corp/offers", &empty, [403, 403, 200, 200]),
+        ("PUT", "/trust/requirers/web", &poll(&[]), [403, 403, 200, 200]),
+    ] {
+        assert_eq!(all(method, path, body), expected, "{method} {path} {body}");
+    }
+    let hash = users[1].get("/trust/requirers/web").document["hash"].clone();
+    let applied = json!({"place": "here", "hash": hash});
+    let begun = json!({"place": "here", "hash": hash, "begun": true});
+    let failing = json!({"place": "here", "hash": hash, "failing": "why"});
+    for said in [&applied, &begun, &failing] {
+        assert_eq!(all("POST", "/trust/requirers/web/applied", said), [403, 204, 204, 204], "{said}");
+    }
+    assert_eq!(users[2].ask("PUT", "/trust/requirers/web", &[], &poll(&["user operator"])).status, 200);
+    for said in [&applied, &begun, &failing] {
+        assert_eq!(all("POST", "/trust/requirers/web/applied", said), [403, 403, 204, 204], "{said}");
+    }
+    let refused = users[1].ask("POST", "/trust/requirers/web/applied", &[], &applied);
+    refused.is_problem(403);
+    let said = "what is in the places of `web` is for `user operator` to say, and you are `user reader`";
+    assert_eq!(refused.document["detail"], said, "{refused:?}");
+    let neither = json!({"place": "here", "hash": hash, "begun": true, "failing": "why"});
+    users[2].ask("POST", "/trust/requirers/web/applied", &[], &neither).is_problem(422);
+    ended_without_a_fault(house);
+}
+
 #[test]
 fn each_role_may_do_what_it_is_for() {
     let directory = files(&everybody(), &[]);

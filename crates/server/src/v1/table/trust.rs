@@ -176,7 +176,7 @@ fn requirers() -> Vec<Row> {
             "/trust/requirers/{requirer}/applied",
             Call::TrustApplied,
             "confirmTrust",
-            "Say that one of a requirer's places has the bundle, or could not be given it",
+            "Say that one of a requirer's places has the bundle, is about to be given it, or could not be",
         )
         .may::<ReadTrust>()
         .takes::<wire::TrustApplied>()

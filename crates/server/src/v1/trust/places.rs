@@ -2,7 +2,7 @@
 
 use base::Secret;
 use trust::on_host::{BadPlace, FilePlace, Keystore, OnHost};
-use trust::{InKubernetes, Place, Webhook, WhichHosts};
+use trust::{InKubernetes, Only, Place, Webhook, WhichHosts};
 use wire::{TrustFile, TrustPlace};
 
 use super::Refusal;
@@ -14,7 +14,7 @@ const KEY: &str = "ca.crt";
 pub(super) fn read(said: TrustPlace) -> Result<Place, Refusal> {
     let unfit = |error: &dyn base::Explain| Refusal::unfit(error.to_string()).hint(error.help());
     let place = match said {
-        TrustPlace::Poll {} => Place::Poll,
+        TrustPlace::Poll { only } => Place::Poll { only: Only::new(only).map_err(|error| unfit(&error))? },
         TrustPlace::Hosts { hosts, cluster, all, system_store, java, files } => {
             let files = files.into_iter().map(read_file).collect::<Result<Vec<_>, _>>();
             let files = files.map_err(|error| unfit(&error))?;
@@ -63,7 +63,7 @@ fn read_file(said: TrustFile) -> Result<FilePlace, BadPlace> {
 /// What is shown: no secret.
 pub(super) fn show(place: Place) -> TrustPlace {
     match place {
-        Place::Poll => TrustPlace::Poll {},
+        Place::Poll { only } => TrustPlace::Poll { only: only.names() },
         Place::Hosts { which: WhichHosts { hosts, cluster, all }, on } => TrustPlace::Hosts {
             hosts,
             cluster,

@@ -89,6 +89,29 @@ fn only_the_right_password_gets_in() {
     assert!(said.contains("permission denied"), "{said}");
 }
 
+/// Who may do no more than is needed: neither what has the namespace's name nor what a neighbour has whose name begins alike.
+#[test]
+fn a_role_for_the_namespace_is_enough_also_for_following() {
+    let server = testkit::Etcd::start(1);
+    server.enable_auth("hunter2");
+    let as_root = |words: &[&str]| {
+        server.etcdctl(&[&["--user=root:hunter2"], words].concat()).ok();
+    };
+    as_root(&["role", "add", "house"]);
+    as_root(&["role", "grant-permission", "house", "readwrite", "--prefix=true", "/house/"]);
+    as_root(&["user", "add", "house:hunter3"]);
+    as_root(&["user", "grant-role", "house", "house"]);
+    let mut settings = settings(&server);
+    settings.namespace = "/house".into();
+    settings.user = user("house", "hunter3");
+    let store = connect(&settings);
+    let follower = Follower::from_now(&store);
+    as_root(&["put", "/house2/ca", "a neighbour's"]);
+    put(&store, "/a", "1").unwrap();
+    follower.wait_for("/a");
+    assert_eq!(follower.keys(), ["/a"]);
+}
+
 /// A password that was changed in etcd, and then where we read it, needs no restart; in between we are told why.
 #[test]
 fn a_changed_password_is_read_again() {

@@ -1,0 +1,348 @@
+//! `provost ca retire AUTHORITY`: what is done once somebody else has, or may have, an authority's key.
+//!
+//! ```text
+//! plan ──► all CA certificates go, another one is made ──► an administrator's certificate (users) ──► what is left to do
+//! ```
+//! It opens the store itself, which no server may be using: whoever has the keys in memory would go on signing. What can be
+//! done here is done here; the rest is told step by step, as nobody but people can do it: a certificate that was trusted
+//! vouches for nothing any more.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use base::{Clock, Entropy, Explain, Kind, report};
+use ca::{Authority, AuthorityName, Ground, OpenError, Retirement};
+use clap::ArgMatches;
+use engine::{Tasks, TokenParts};
+use identity::Permit;
+use rustix::fs::Mode;
+use rustix::process::umask;
+use serde_json::{Value, json};
+use server::doors::Meters;
+use store::{SealingKey, private_file};
+use x509::{Certificate, Name, PrivateKey, SigningRequest};
+
+use crate::house::{self, FIRST_ADMINISTRATOR};
+use crate::lock::{Lock, LockError};
+use crate::output;
+use crate::settings::{Settings, StoreEngine};
+use crate::start_error::StartError;
+
+/// How many holders the plan names in words; `--json` has all.
+const NAMED_MAX: usize = 100;
+
+/// Nothing was retired, or not all was done.
+#[derive(Debug, thiserror::Error)]
+enum RetireError {
+    #[error("nothing was done yet")]
+    NotBegun,
+    #[error("there is no store at {}", path.display())]
+    NoStore { path: PathBuf },
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Seal(#[from] store::SealError),
+    #[error("the authority cannot be opened")]
+    Open(#[from] OpenError),
+    #[error("the authority was not retired")]
+    Retire(#[from] ca::RetireError),
+    #[error("the authority was retired, and no administrator could be made")]
+    Administrator(#[source] ca::RenewError),
+    #[error("the authority was retired, and no administrator could be made: {0}")]
+    Key(x509::KeyError),
+    #[error("the authority was retired, and the administrator's key could not be written to {}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("the store could not be closed")]
+    Close(#[source] store::Error),
+    #[error("could not start the runtime")]
+    Runtime(#[source] io::Error),
+    #[error("could not write")]
+    Output(#[source] io::Error),
+}
+
+impl Explain for RetireError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NotBegun => Kind::Conflict,
+            Self::NoStore { .. } => Kind::NotFound,
+            Self::Lock(error) => error.kind(),
+            Self::Start(error) => error.kind(),
+            Self::Seal(error) => error.kind(),
+            Self::Open(error) => error.kind(),
+            Self::Retire(error) => error.kind(),
+            Self::Administrator(error) => error.kind(),
+            Self::Key(_) | Self::Runtime(_) => Kind::Internal,
+            Self::Write { .. } | Self::Output(_) => Kind::Unavailable,
+            Self::Close(error) => error.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::NotBegun => Some("read the plan, and run it again with --yes".into()),
+            Self::NoStore { .. } => Some(
+                "name the data directory with --data DIR, or the database of caucased with --db FILE".into(),
+            ),
+            Self::Lock(error) => error.help(),
+            Self::Start(error) => error.help(),
+            Self::Seal(error) => error.help(),
+            Self::Open(error) => error.help(),
+            Self::Retire(error) => error.help(),
+            Self::Administrator(_) | Self::Key(_) | Self::Write { .. } => {
+                Some("run it again: it makes another CA certificate, and an administrator with it".into())
+            }
+            Self::Close(error) => error.help(),
+            Self::Runtime(_) | Self::Output(_) => None,
+        }
+    }
+}
+
+/// What was asked for.
+struct Wanted {
+    authority: AuthorityName,
+    is_dry: bool,
+    is_sure: bool,
+    json: bool,
+    /// Where a new administrator's key is put.
+    administrator: PathBuf,
+}
+
+/// What came of it.
+struct Done {
+    retirement: Retirement,
+    /// Where the new administrator's key is, if one was made.
+    administrator: Option<PathBuf>,
+}
+
+/// Retires what `matches` say, in the store of `settings`.
+pub fn run(matches: &ArgMatches, mut settings: Settings) -> ExitCode {
+    let text = matches.get_one::<String>("authority").map(String::as_str);
+    let authority = match text {
+        Some("users") => AuthorityName::Users,
+        Some("server") => AuthorityName::Server,
+        _ => AuthorityName::Services,
+    };
+    let beside = |path: &PathBuf, ending: &str| {
+        let mut name = path.clone().into_os_string();
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    let mut administrator = settings.files.first_start.as_ref().map(|files| files.admin.clone());
+    if let Some(database) = matches.get_one::<PathBuf>("db") {
+        settings.data = None;
+        settings.store.engine = StoreEngine::Embedded;
+        settings.files.store_key = beside(database, ".key");
+        settings.files.first_start = None;
+        settings.files.database.clone_from(database);
+        administrator = None;
+    }
+    let wanted = Wanted {
+        authority,
+        is_dry: matches.get_flag("dry-run"),
+        is_sure: matches.get_flag("yes"),
+        json: matches.get_flag("json"),
+        administrator: administrator.unwrap_or_else(|| beside(&settings.files.database, ".admin.pem")),
+    };
+    let Err(error) = retired(&wanted, &settings) else { return ExitCode::SUCCESS };
+    output::error(report(&error), error.help());
+    ExitCode::from(error.kind().exit_code())
+}
+
+fn retired(wanted: &Wanted, settings: &Settings) -> Result<(), RetireError> {
+    let is_embedded = settings.store.engine == StoreEngine::Embedded;
+    // One that were made now would have nothing to give up.
+    let made = [Some(&settings.files.store_key), is_embedded.then_some(&settings.files.database)];
+    if let Some(path) = made.into_iter().flatten().find(|path| !path.exists()) {
+        return Err(RetireError::NoStore { path: path.clone() });
+    }
+    let only_look = wanted.is_dry || !wanted.is_sure;
+    let data = settings.data.as_deref().filter(|_| !only_look);
+    let lock = data.map(Lock::take).transpose()?;
+    umask(Mode::RWXG | Mode::RWXO);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RetireError::Runtime)?;
+    let done = runtime.block_on(retire(wanted, settings, only_look))?;
+    drop(lock);
+    if wanted.json {
+        output::data(&format!("{:#}\n", told(wanted, &done))).map_err(RetireError::Output)?;
+    } else {
+        output::data(&plan(wanted, settings, &done)).map_err(RetireError::Output)?;
+    }
+    if only_look && !wanted.is_dry { Err(RetireError::NotBegun) } else { Ok(()) }
+}
+
+async fn retire(wanted: &Wanted, settings: &Settings, only_look: bool) -> Result<Done, RetireError> {
+    let (clock, entropy) = (Clock::system(), Entropy::system());
+    let (engine, sealing) = if only_look {
+        let engine = house::look_any(settings, &clock, &entropy).await?;
+        let none = || RetireError::NoStore { path: settings.files.database.clone() };
+        let sealing = SealingKey::load_or_create(&settings.files.store_key, &entropy)?;
+        (engine.ok_or_else(none)?, Arc::new(sealing))
+    } else {
+        let opened = house::open_store(settings, &clock, &entropy).await?;
+        (opened.engine, opened.sealing)
+    };
+    let ground = Ground {
+        engine: engine.clone(),
+        sealing,
+        clock,
+        entropy,
+        keys: Arc::new(|spec| {
+            Box::pin(async move { Tasks::new().compute(move || PrivateKey::generate(spec)).await })
+        }),
+        token: house::token(settings, &Meters::new()).map(TokenParts::alone),
+    };
+    let authority = Authority::open(house::profile_of(settings, wanted.authority)?, ground).await?;
+    let retirement = authority.retire(Permit::house(), only_look).await?;
+    let administrator = match (wanted.authority, only_look) {
+        (AuthorityName::Users, false) => Some(administrator(&authority, wanted, settings).await?),
+        _ => None,
+    };
+    drop(authority);
+    if !only_look {
+        engine.close().await.map_err(RetireError::Close)?;
+    }
+    Ok(Done { retirement, administrator })
+}
+
+/// Somebody has to be able to approve the users who come back.
+async fn administrator(
+    users: &Authority,
+    wanted: &Wanted,
+    settings: &Settings,
+) -> Result<PathBuf, RetireError> {
+    let spec = house::key_spec(settings);
+    let key = Tasks::new().compute(move || PrivateKey::generate(spec)).await.map_err(RetireError::Key)?;
+    let name = Name::from_common_name(FIRST_ADMINISTRATOR).map_err(StartError::Name)?;
+    let csr = SigningRequest::build(&key, &name, &[]);
+    let issued = users.issue(Permit::house(), &csr, &csr.to_pem()).await;
+    let certificate = issued.map_err(RetireError::Administrator)?;
+    let path = wanted.administrator.clone();
+    let pem = base::Secret::new([key.to_pem().expose().as_str(), &certificate.to_pem()].concat());
+    private_file::replace(&path, pem.expose().as_bytes())
+        .map_err(|source| RetireError::Write { path: path.clone(), source })?;
+    Ok(path)
+}
+
+fn fingerprint(certificate: &Certificate) -> String {
+    crate::greeting::fingerprint(&certificate.fingerprint())
+}
+
+fn told(wanted: &Wanted, done: &Done) -> Value {
+    let shown = |certificate: &Certificate| {
+        json!({
+            "subject": certificate.subject().to_string(),
+            "sha256": base::hex::encode(&certificate.fingerprint()),
+            "not_after": certificate.not_after().to_string(),
+            "pem": certificate.to_pem(),
+        })
+    };
+    let holders: Vec<_> = done
+        .retirement
+        .holders
+        .iter()
+        .map(|holder| {
+            json!({
+                "serial": holder.serial.to_string(),
+                "subject": holder.subject,
+                "not_after": holder.not_after.to_string(),
+            })
+        })
+        .collect();
+    json!({
+        "authority": wanted.authority.as_str(),
+        "done": done.retirement.next.is_some(),
+        "retired": done.retirement.retired.iter().map(shown).collect::<Vec<_>>(),
+        "next": done.retirement.next.as_ref().map(shown),
+        "administrator": done.administrator,
+        "holders": holders,
+    })
+}
+
+/// What was done, or would be, and what is left to do for people.
+fn plan(wanted: &Wanted, settings: &Settings, done: &Done) -> String {
+    let Done { retirement: Retirement { retired, next, holders }, administrator } = done;
+    let mut text = String::new();
+    let mut line = |line: String| {
+        // To a String: cannot fail.
+        let _ = writeln!(text, "{line}");
+    };
+    let (would, is) = if next.is_some() { ("", "are") } else { ("would be ", "would be") };
+    line(format!("authority {}:", wanted.authority));
+    for certificate in retired {
+        line(format!("  {would}retired  {}  until {}", fingerprint(certificate), certificate.not_after()));
+    }
+    match next {
+        Some(next) => line(format!("  signs now  {}  until {}", fingerprint(next), next.not_after())),
+        None => line("  another CA certificate would be made, and sign at once".into()),
+    }
+    line(format!("  {} certificate(s) {is} worth nothing from then on:", holders.len()));
+    for holder in holders.iter().take(NAMED_MAX) {
+        line(format!("    until {}  {}  serial {}", holder.not_after, holder.subject, holder.serial));
+    }
+    if holders.len() > NAMED_MAX {
+        line(format!("    and {} more: --json names all", holders.len() - NAMED_MAX));
+    }
+    line("what is left to do, in this order:".into());
+    for (number, step) in steps(wanted, settings, administrator.as_ref()).into_iter().enumerate() {
+        line(format!("  {}. {step}", number + 1));
+    }
+    text
+}
+
+/// What people have to do.
+fn steps(wanted: &Wanted, settings: &Settings, administrator: Option<&PathBuf>) -> Vec<String> {
+    let netloc = &settings.netloc;
+    let mut steps = vec![
+        "see that whoever had the key cannot read this machine or its backups any more: the other authorities' keys are \
+         kept at the same place, so retire those as well if all of it was read"
+            .to_owned(),
+    ];
+    match wanted.authority {
+        AuthorityName::Server => {
+            steps.push(
+                "start the server: it gets a certificate of the new CA, and server-ca.pem in the data directory is written"
+                    .into(),
+            );
+            steps.push("give the new server-ca.pem to all who verify this server by it".into());
+            return steps;
+        }
+        AuthorityName::Users => {
+            let file = administrator.unwrap_or(&wanted.administrator).display();
+            let made = if administrator.is_some() { "has" } else { "would have" };
+            steps.push(format!(
+                "{file} {made} a new administrator's key and certificate: nobody else signs in any more"
+            ));
+            steps.push("start the server".into());
+        }
+        AuthorityName::Services => steps
+            .push("start the server: who requires its trust gets the new CA certificate by itself".into()),
+    }
+    let path = if wanted.authority == AuthorityName::Users { "cau" } else { "cas" };
+    steps.push(format!(
+        "tell all who verify by the old CA certificate, holders or not, that until they replace it they believe whoever has \
+         the key. The new one: curl -o NEW http://{netloc}/{path}/crt/ca.crt.pem; compare it by another way with the \
+         fingerprint above: openssl x509 -in NEW -noout -fingerprint -sha256"
+    ));
+    let mode = if wanted.authority == AuthorityName::Users { " --mode user" } else { "" };
+    steps.push(format!(
+        "tell each holder: caucase and caucase-updater learn nothing of this by themselves, as no chain leads from the old \
+         CA certificate to the new one: they go on trusting the old one, and their next renewal is refused. Stop the updater, \
+         remove the files of --ca, --crl and --crt{} (or put NEW in the place of --ca), and begin anew: caucase --ca-url \
+         http://{netloc}{mode} --send-csr CSR, have it approved, --get-crt ID KEY; or start caucase-updater with --csr again",
+        if wanted.authority == AuthorityName::Services { ", and of --cas-ca," } else { "" }
+    ));
+    steps.push(
+        "approve only what you were told of by another way: a request that comes now may be of whoever has the key".into(),
+    );
+    steps.push(format!(
+        "look what was issued while the key was not safe: provost audit show --about {}",
+        wanted.authority
+    ));
+    steps
+}

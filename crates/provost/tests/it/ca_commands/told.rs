@@ -1,0 +1,166 @@
+//! What is said, asked and done where something is missing or wrong.
+
+use std::path::Path;
+use std::process::Command;
+
+use testkit::{Cable, Face, Pass, Process, Recorder, Reply};
+
+use super::Holder;
+use crate::houses::{ended_without_a_fault, plan, up};
+use crate::program::PROVOST;
+
+/// What is said is of use to whoever goes on with it.
+#[test]
+fn what_is_said_helps() {
+    let house = plan(Face::Up).option("service-auto-approve-count", "1").start();
+    let holder = Holder::of(&house.http_url(""));
+    std::fs::copy(house.administrator(), holder.path("admin.pem")).unwrap();
+    // Issued at once, fetched by hand: the key is free for another request.
+    let asked = holder.shown("request --key one.key --key-type p256 --dns one.example");
+    assert_eq!(asked["state"], "issued");
+    let id = asked["id"].as_str().unwrap();
+    holder.run(&format!("fetch {id} one.crt")).ok();
+    let again = holder.run("request --key one.key --key-type p256 --dns two.example");
+    assert!(again.stderr.starts_with("submitted; a user approves it with `provost ca approve "), "{again:?}");
+    // A certificate without a common name is called by its names.
+    let (_, said) = holder.refused("revoke one.crt one.key");
+    assert!(said.contains("was not confirmed"), "{said}");
+    let line = holder.run("renew one.crt one.key --force").stderr;
+    assert!(line.starts_with("one.crt has DNS:one.example, serial "), "{line}");
+    // A key that is there is what it is.
+    let (code, said) = holder.refused("request --key one.key --key-type rsa-2048 --name one");
+    assert_eq!(code, 65);
+    assert!(
+        said.starts_with("error: the private key in one.key is p256, and --key-type says rsa-2048\n"),
+        "{said}"
+    );
+    // What is no number names nothing.
+    for line in ["fetch ca.crt.pem zz.pem", "show ca.crt.json", "approve ../1 --user-key admin.pem"] {
+        let (code, said) = holder.refused(line);
+        assert!(code == 2 && said.contains("decimal number"), "{line}: {code} {said}");
+    }
+    assert!(!holder.path("zz.pem").exists());
+    // Nor does a folder; and a server is where it is.
+    for line in ["revoke . one.key --yes", "renew . one.key", &format!("fetch {id} .")] {
+        let (code, said) = holder.refused(line);
+        let is_told = [". is no regular file", ".: it names no file"].iter().any(|what| said.contains(what));
+        assert!(code == 65 && is_told, "{line}: {code} {said}");
+    }
+    let away = holder.refused("list --server http://127.0.0.1:1 --user-key admin.pem");
+    assert!(away.0 == 69 && away.1.contains("https://127.0.0.1:2/cas/csr"), "{away:?}");
+    assert!(away.1.contains("It is that of plain HTTP, and HTTPS is at the next port"), "{away:?}");
+    let users = holder.run("request --users --key two.key --key-type rsa-2048 --name ada");
+    assert!(users.stderr.contains(" --users`, then `provost ca fetch "), "{users:?}");
+    // Names that turn around what stands beside them are seen to.
+    holder.run("request --key three.key --key-type ed25519 --name ev\u{202e}gnp").ok();
+    let listed = holder.run("list --user-key admin.pem");
+    assert!(listed.ok().contains("CN=ev\u{fffd}gnp"), "{listed:?}");
+}
+
+/// The client file says which server is asked, who asks, and whose certificate it is to have.
+#[test]
+fn the_client_file_says_who_asks_whom() {
+    let (house, other) = (up(), up());
+    let holder = Holder::of("");
+    let run = |line: &str, data: &Path| {
+        testkit::run(holder.command(line).env_remove("PROVOST_SERVER").env("PROVOST_DATA", data))
+    };
+    run("list", &house.data()).ok();
+    run(&format!("list --server {}", house.https_url("")), &house.data()).ok();
+    let id = run("request --key web.key --name web", &house.data()).ok().trim_end().to_owned();
+    run(&format!("approve {id}"), &house.data()).ok();
+    // Another server's certificate is not from those that the client file names.
+    let certificate = other.data().join("server-ca.pem");
+    let ran = run(&format!("list --server-ca {}", certificate.display()), &house.data());
+    assert_eq!(ran.code, Some(69), "{ran:?}");
+    assert!(ran.stderr.contains("certificate"), "{ran:?}");
+    let nobody = holder.run("list --server nonsense");
+    assert_eq!(nobody.code, Some(65), "{nobody:?}");
+    let nothing = testkit::run(holder.command("trust").env_remove("PROVOST_SERVER"));
+    assert_eq!(nothing.code, Some(65));
+    assert!(
+        nothing
+            .stderr
+            .starts_with("error: nothing says which server to ask\nhint: name one with --server URL"),
+        "{nothing:?}"
+    );
+}
+
+/// A server that says what nobody understands, or nothing, or is not there: the cause is named, and no file is touched.
+#[test]
+fn a_server_that_is_out_of_order_changes_nothing() {
+    let house = plan(Face::Up).option("service-auto-approve-count", "9").start();
+    let holder = Holder::of(&house.http_url(""));
+    holder.run("request --key web.key --name web --out web.crt").ok();
+    holder.run("crl").ok();
+    let names = ["cas.crt.pem", "cas.crl.pem", "web.crt", "web.key"];
+    let files = names.map(|name| holder.read(name));
+    let garbage = Recorder::start(|_| Reply::Answer(200, "text/html", "<html>moved</html>".into()));
+    let hangs_up = Recorder::start(|_| Reply::HangUp);
+    let broken = Recorder::start(|_| Reply::Answer(503, "text/plain", "later".into()));
+    let cable = Cable::to(house.port());
+    cable.set(Pass::Questions);
+    let cut = format!("http://127.0.0.1:{}", cable.port());
+    for (server, code) in [
+        (garbage.url(), 65),
+        (hangs_up.url(), 69),
+        (broken.url(), 69),
+        (cut, 69),
+        ("http://127.0.0.1:1".to_owned(), 69),
+    ] {
+        for line in ["renew web.crt web.key --force", "crl", "trust"] {
+            let ran = holder.run(&format!("{line} --server {server}"));
+            assert_eq!(ran.code, Some(code), "{line} {server}: {ran:?}");
+            assert!(ran.stderr.contains("error: "), "{ran:?}");
+        }
+    }
+    assert_eq!(names.map(|name| holder.read(name)), files);
+    let left = std::fs::read_dir(holder.folder()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(!left.into_iter().any(|name| name.to_string_lossy().starts_with('.')));
+
+    // Files that are not what they are to be.
+    for (name, text, code) in [
+        ("cut.crt", &files[2][..400], 65),
+        ("empty.crt", "", 65),
+        ("wrong.crt", &files[0], 65),
+        ("absent.crt", "", 66),
+    ] {
+        if code == 65 {
+            std::fs::write(holder.path(name), text).unwrap();
+        }
+        let (found, said) = holder.refused(&format!("renew {name} web.key --force"));
+        assert_eq!(found, code, "{said}");
+        assert!(said.contains(name), "{said}");
+    }
+    assert_eq!(holder.read("web.key"), files[3]);
+    ended_without_a_fault(house);
+}
+
+/// On a terminal it is asked before anything is revoked.
+#[test]
+fn a_terminal_is_asked_before_revoking() {
+    let house = plan(Face::Up).option("service-auto-approve-count", "9").start();
+    let holder = Holder::of(&house.http_url(""));
+    holder.run("request --key web.pem --name web --out web.pem").ok();
+    for (answer, code) in [("n\n", 75), ("\n", 75), ("y\n", 0)] {
+        let mut command = Command::new("script");
+        let line = format!("{PROVOST} ca revoke web.pem");
+        command.args(["-qec", &line, "/dev/null"]).current_dir(holder.folder());
+        command.env("PROVOST_SERVER", house.http_url("")).env("HOME", "/nonexistent");
+        let mut process = Process::spawn(&mut command);
+        process.wait_for_stdout(|said| said.contains("Revoke it? [y/N] ")).unwrap();
+        process.say(answer.as_bytes());
+        let ran = process.wait();
+        assert_eq!(ran.code, Some(code), "{ran:?}");
+        assert!(
+            ran.stdout.contains("about to revoke the certificate in web.pem: CN=web, serial "),
+            "{ran:?}"
+        );
+    }
+    assert_eq!(holder.refused("revoke web.pem --yes").0, 65, "it is revoked");
+    let (code, said) = holder.refused("renew web.pem --force");
+    assert!(
+        code == 65 && said.contains("\nhint: it cannot be renewed any more: ask for another one"),
+        "{said}"
+    );
+}
