@@ -48,7 +48,7 @@ impl Scheme {
 /// equally long.
 #[must_use]
 pub fn ecdsa_der(numbers: &[u8]) -> Option<Vec<u8>> {
-    if numbers.is_empty() || numbers.len() % 2 != 0 {
+    if numbers.is_empty() || !numbers.len().is_multiple_of(2) {
         return None;
     }
     let (r, s) = numbers.split_at(numbers.len() / 2);

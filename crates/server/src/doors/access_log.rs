@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use base::Timestamp;
 use engine::Tasks;
-use futures_util::channel::oneshot;
+use futures_channel::oneshot;
 use http::header::{REFERER, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use prometheus_client::metrics::counter::Counter;
