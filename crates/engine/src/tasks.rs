@@ -83,7 +83,6 @@ impl Tasks {
 
     /// As [`Self::compute`], for what may stand still for ever: [`Self::drain`] does not wait for it, but for those who
     /// wait for it here.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
     pub async fn compute_aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         output(tokio::task::spawn_blocking(work).await)
     }

@@ -33,7 +33,7 @@ fn nothing_leads_from_a_retired_ca_certificate_to_the_next() {
 
         // The same after a restart.
         for _ in 0..2 {
-            assert_eq!(world.anchors(), [next.clone()]);
+            assert_eq!(world.anchors(), std::slice::from_ref(&next));
             assert!(block_on(world.authority.handovers()).unwrap().is_empty(), "nobody vouches for it");
             assert!(block_on(world.authority.verify(&held)).is_err());
             assert!(world.list().number() >= number);

@@ -19,10 +19,10 @@ use std::time::Duration;
 
 use base::Timestamp;
 use engine::Tasks;
-use futures_channel::oneshot;
 use http::header::{REFERER, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use prometheus_client::metrics::counter::Counter;
+use tokio::sync::oneshot;
 
 use super::line_queue::{Full, Sender, Taker, line_queue};
 

@@ -102,7 +102,7 @@ fn a_role_for_the_namespace_is_enough_also_for_following() {
     as_root(&["user", "add", "house:hunter3"]);
     as_root(&["user", "grant-role", "house", "house"]);
     let mut settings = settings(&server);
-    settings.namespace = "/house".into();
+    settings.namespace = store::Prefix::new("/house").unwrap();
     settings.user = user("house", "hunter3");
     let store = connect(&settings);
     let follower = Follower::from_now(&store);
