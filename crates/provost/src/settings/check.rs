@@ -214,11 +214,6 @@ fn ca_token(reader: &mut Reader<'_>) -> Option<Option<CaToken>> {
             reader.wrong(name, format!("is needed where `{MODULE}` is given"));
         }
     }
-    if reader.is_said("ca.backup_directory") {
-        let why = "cannot be had with `ca.token.module`: backups in caucase's format hold the CA keys, and a token never \
-                   gives them away; `provost backup` copies everything else";
-        reader.wrong("ca.backup_directory", why);
-    }
     let module = reader.path(MODULE);
     if let Some(module) = module.as_ref().filter(|module| !module.is_absolute()) {
         reader.wrong(MODULE, format!("must be a whole path, not {}", module.display()));
@@ -449,10 +444,6 @@ mod tests {
             "ca.token.pin_file: is needed where `ca.token.module` is given",
         );
         check(&WHOLE.replace("hsm", &"x".repeat(33)), "ca.token.label: must have 1 to 32 bytes, not 33");
-        check(
-            &format!("ca.backup_directory = \"/b\"\n{WHOLE}"),
-            "never gives them away; `provost backup` copies everything else",
-        );
     }
 
     /// Whoever chose the name of the house is not told that it is none.
