@@ -145,7 +145,7 @@ mod tests {
         check("ca.threshold_days = 32", "(31d 0h) is used");
         check("netloc = \"my_host.example\"", "has a `_`");
         check(
-            "ca.backup_directory = \"/b\"\nca.token = {module = \"/m\", label = \"a\", pin_file = \"/p\"}",
+            "ca.backup_directory = \"/b\"\nca.token.module = \"/m\"\nca.token.label = \"a\"\nca.token.pin_file = \"/p\"",
             "none is made once a key is in `ca.token`",
         );
         check(
