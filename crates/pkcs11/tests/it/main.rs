@@ -3,6 +3,8 @@
 //! SoftHSM is told by a variable of its process where its tokens are, and a module can be set up once in a process: so
 //! each test goes on in a process of its own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
