@@ -103,6 +103,7 @@ pub(crate) async fn house(
         retention: Retention { age: Span::days(400), count: 100_000 },
         courier: None,
         backups: None,
+        token: None,
         hands: Some(hands),
         cache: None,
     };

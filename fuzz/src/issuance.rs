@@ -68,6 +68,7 @@ fn authority() -> Authority {
         clock: Clock::manual(NOW),
         entropy,
         keys: Arc::new(|spec| Box::pin(async move { PrivateKey::generate(spec) })),
+        token: None,
     };
     block_on(Authority::open(profile, ground)).expect("an authority opens on an empty store")
 }

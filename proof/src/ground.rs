@@ -53,6 +53,7 @@ impl Base {
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             keys,
+            token: None,
         }
     }
 

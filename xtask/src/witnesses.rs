@@ -3,7 +3,7 @@
 //! ```text
 //! from the distribution   openssl  sqlite3  curl  etcd  etcdctl  ssh  script
 //!                         sshd  sudo  ip  unshare  update-ca-certificates  keytool  trust  systemd-analyze
-//!                         chromium
+//!                         chromium  softhsm2-util
 //!                         python3 with venv and PyYAML
 //!                         cloud-init, unpacked and not installed, and what it needs
 //! from PyPI               caucase  pkilint  requests  bcrypt  schemathesis  ansible-core  moto, and what
@@ -50,6 +50,8 @@ const PROGRAMS: &[Need] = &[
     ("nginx", &["nginx-light"]),
     ("age", &["age"]),
     ("age-keygen", &["age"]),
+    // It brings its PKCS#11 module along.
+    ("softhsm2-util", &["softhsm2"]),
     ("setsid", &["util-linux"]),
     ("keytool", &["default-jre-headless"]),
     ("trust", &["p11-kit", "p11-kit-modules"]),

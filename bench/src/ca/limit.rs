@@ -182,6 +182,7 @@ impl InProcess {
             clock: Clock::system(),
             entropy,
             keys: Arc::new(|spec| Box::pin(async move { PrivateKey::generate(spec) })),
+            token: None,
         };
         let authority = runtime.block_on(Authority::open(profile(), ground)).map_err(Failure::authority)?;
         Ok(Self { authority: Arc::new(authority), runtime, supply: requests.supply() })

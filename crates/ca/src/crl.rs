@@ -5,9 +5,11 @@ use std::collections::HashSet;
 use base::{Span, Timestamp};
 use x509::{CrlTemplate, KeyId, RevokedEntry, Serial};
 
+use crate::error::IssueError;
 use crate::issuer::Issuer;
 use crate::record::CrlRecord;
 use crate::rollover::BACK_DATED;
+use crate::token::TokenError;
 
 /// All that an authority publishes at one moment: its valid CA certificates and their revocation lists.
 ///
@@ -26,10 +28,12 @@ pub struct Published {
     /// Counts dates and revocations: what is on record has the same number as long as nothing changed.
     pub(crate) number: u64,
     revoked: HashSet<Serial>,
+    /// Why the lists are those that were signed last: what was revoked since is not in them.
+    pub(crate) fault: Option<TokenError>,
 }
 
 /// One revocation list.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PublishedCrl {
     /// The key identifier of the CA certificate it belongs to.
     pub key_id: KeyId,
@@ -58,6 +62,9 @@ impl Published {
     }
 }
 
+/// How long it is waited after a token did not sign, before it is asked again.
+const SIGN_AGAIN_AFTER: Span = Span::seconds(5);
+
 /// When lists of `life` dated `this_update` are made again: after half of it.
 pub(crate) fn refresh_at(this_update: Timestamp, life: Span) -> Timestamp {
     this_update + life.fraction(1, 2)
@@ -77,36 +84,56 @@ pub(crate) fn dated(held: CrlRecord, life: Span, now: Timestamp) -> CrlRecord {
 }
 
 /// Signs the lists. `revoked` is ordered by serial.
-pub(crate) fn publish(
+pub(crate) async fn publish(
     issuers: &[Issuer],
     revoked: &[RevokedEntry],
     dated: CrlRecord,
     life: Span,
-) -> Published {
+) -> Result<Published, IssueError> {
     let this_update = Timestamp::from_unix(dated.this_update);
     let next_update = (this_update + life).min(Timestamp::MAX);
-    let lists = issuers
-        .iter()
-        .map(|issuer| {
-            let list = CrlTemplate {
-                issuer: issuer.certificate().subject(),
-                authority_key_id: issuer.key_id(),
-                number: dated.number,
-                this_update,
-                next_update,
-                revoked,
-            }
-            .sign(issuer.key());
-            PublishedCrl { key_id: issuer.key_id(), pem: list.to_pem(), der: list.der().to_vec() }
-        })
-        .collect();
-    Published {
+    let mut lists = Vec::with_capacity(issuers.len());
+    for issuer in issuers {
+        let template = CrlTemplate {
+            issuer: issuer.certificate().subject(),
+            authority_key_id: issuer.key_id(),
+            number: dated.number,
+            this_update,
+            next_update,
+            revoked,
+        };
+        let list = issuer.key().sign_list(template).await?;
+        lists.push(PublishedCrl { key_id: issuer.key_id(), pem: list.to_pem(), der: list.der().to_vec() });
+    }
+    Ok(Published {
         lists,
         this_update,
         refresh_at: refresh_at(this_update, life),
         next_update,
         number: dated.number,
         revoked: revoked.iter().map(|entry| entry.serial).collect(),
+        fault: None,
+    })
+}
+
+/// What there is while a token does not sign: the lists that were signed last, as long as they are valid, and all
+/// revocations, for those who ask us.
+pub(crate) fn unsigned(
+    last: Option<&Published>,
+    revoked: &[RevokedEntry],
+    dated: CrlRecord,
+    now: Timestamp,
+    fault: TokenError,
+) -> Published {
+    let last = last.filter(|last| (last.this_update..=last.next_update).contains(&now));
+    Published {
+        lists: last.map_or_else(Vec::new, |last| last.lists.clone()),
+        this_update: Timestamp::from_unix(dated.this_update),
+        refresh_at: now + SIGN_AGAIN_AFTER,
+        next_update: last.map_or(now, |last| last.next_update),
+        number: dated.number,
+        revoked: revoked.iter().map(|entry| entry.serial).collect(),
+        fault: Some(fault),
     }
 }
 

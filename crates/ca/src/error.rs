@@ -5,6 +5,7 @@ use store::CommitError;
 use x509::{BadName, KeyError, NameError, ParseError, SignatureError, VerifyError};
 
 use crate::request::RequestId;
+use crate::token::TokenError;
 
 /// Why a certificate cannot be drawn up from what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -115,8 +116,8 @@ pub enum OpenError {
     /// The store failed.
     #[error("could not read the authority")]
     Store(#[from] store::Error),
-    /// Its first CA certificate could not be made.
-    #[error("could not make a CA certificate")]
+    /// A CA certificate that it needs could not be made, or the key of one is away.
+    #[error("could not make or find a CA key")]
     Issue(#[from] IssueError),
     /// The automatic count could not be locked.
     #[error("could not lock the automatic count")]
@@ -161,6 +162,9 @@ pub enum IssueError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A key that is in a token could not be made or used.
+    #[error(transparent)]
+    Token(TokenError),
     /// The store failed.
     #[error("could not read or write the authority's records")]
     Store(#[from] CommitError),
@@ -177,6 +181,7 @@ impl Explain for IssueError {
         match self {
             Self::IssuerName(_) => Kind::Invalid,
             Self::NoActiveIssuer | Self::Key(_) | Self::StoredIssuer { .. } => Kind::Internal,
+            Self::Token(source) => source.kind(),
             Self::Store(CommitError::Conflict { .. }) => Kind::Unavailable,
             Self::Store(source) => source.kind(),
         }
@@ -189,6 +194,7 @@ impl Explain for IssueError {
                     .into(),
             ),
             Self::Store(source) => source.help(),
+            Self::Token(source) => source.help(),
             Self::NoActiveIssuer | Self::IssuerName(_) | Self::Key(_) => None,
         }
     }

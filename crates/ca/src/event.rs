@@ -11,6 +11,7 @@ use crate::authority::AuthorityName;
 use crate::issue::Mark;
 use crate::record::CrlRecord;
 use crate::request::RequestId;
+use crate::token::TokenKeyId;
 
 /// What the history says when there is a new CA certificate.
 pub const CA_CERTIFICATE_MADE: &str = "CA certificate made";
@@ -52,6 +53,8 @@ pub(crate) enum Happened<'a> {
     ListsDated(CrlRecord),
     IssuerMade {
         certificate: &'a Certificate,
+        /// The token in which its key was made, and the key's name there.
+        token: Option<(&'a str, TokenKeyId)>,
     },
     /// It was made elsewhere.
     IssuerBrought {
@@ -129,7 +132,16 @@ impl Happened<'_> {
                 };
                 (what, format!("{authority} authority"))
             }
-            Self::IssuerMade { certificate } | Self::IssuerBrought { certificate } => {
+            Self::IssuerMade { certificate, .. } | Self::IssuerBrought { certificate } => {
+                if let Self::IssuerMade { token, .. } = self {
+                    match token {
+                        Some((token, key)) => {
+                            fact("key_made_in", format!("token {token}"));
+                            fact("token_key", key.to_string());
+                        }
+                        None => drop(fact("key_made_in", "store".to_owned())),
+                    }
+                }
                 fact("not_before", certificate.not_before().to_string());
                 fact("not_after", certificate.not_after().to_string());
                 fact("key_id", certificate.public_key().key_id().to_string());

@@ -7,7 +7,7 @@ use x509::Certificate;
 
 use crate::error::IssueError;
 use crate::issuer::Issuer;
-use crate::statement::{Statement, signed_text};
+use crate::statement::Statement;
 
 /// That `new` follows `old`, to be said in words of a dialect and signed by the key of `old`.
 #[derive(Debug, Clone)]
@@ -33,16 +33,12 @@ impl Handover {
     /// the key of the older.
     ///
     /// # Errors
-    /// [`IssueError::Key`] when the key cannot sign statements.
-    pub fn say(
+    /// [`IssueError::Key`] when the key cannot sign statements; [`IssueError::Token`] when it is in a token that does not.
+    pub async fn say(
         &self,
         words: impl FnOnce(&Certificate, &Certificate) -> String,
     ) -> Result<Statement, IssueError> {
-        let digest = self.old.key().statement_digest();
-        let text = words(self.older(), &self.new);
-        let signature =
-            self.old.key().sign_statement(digest, &signed_text(&text, digest)).map_err(IssueError::Key)?;
-        Ok(Statement { text, digest, signature })
+        self.old.key().sign_statement(words(self.older(), &self.new)).await
     }
 }
 

@@ -22,7 +22,11 @@ struct State {
     read_at: Option<Timestamp>,
     /// When the next one counts of those that were left out.
     next_at: Option<Timestamp>,
+    /// Until when no other is made: it could not be.
+    wait_until: Option<(Timestamp, Timestamp)>,
     published: Option<Arc<Published>>,
+    /// The lists that were signed last, whatever was revoked since.
+    signed: Option<Arc<Published>>,
     /// The certificates of the issuers that were read last: for those who cannot wait.
     trusted: Arc<Vec<Certificate>>,
 }
@@ -41,6 +45,21 @@ impl Held {
         let is_later = state.read_at.is_some_and(|read_at| read_at <= now);
         let none_came = state.next_at.is_none_or(|next_at| now < next_at);
         state.issuers.clone().filter(|_| is_later && none_came)
+    }
+
+    /// Lets nobody make another CA certificate from `now` on, for a while.
+    pub(crate) fn make_no_other(&self, now: Timestamp, until: Timestamp) {
+        self.state().wait_until = Some((now, until));
+    }
+
+    /// Whether it is to be waited with making another one.
+    pub(crate) fn must_wait(&self, now: Timestamp) -> bool {
+        self.state().wait_until.is_some_and(|(from, until)| (from..until).contains(&now))
+    }
+
+    /// The lists that were signed last, which may lack what was revoked since.
+    pub(crate) fn last_signed(&self) -> Option<Arc<Published>> {
+        self.state().signed.clone()
     }
 
     pub(crate) fn published(&self) -> Option<Arc<Published>> {
@@ -77,6 +96,9 @@ impl Held {
     /// Keeps revocation lists.
     pub(crate) fn keep_published(&self, since: &Since, published: Arc<Published>) {
         let mut state = self.state();
+        if published.fault.is_none() {
+            state.signed = Some(published.clone());
+        }
         if state.generation == since.0 {
             state.published = Some(published);
         }

@@ -12,7 +12,7 @@ use x509::{
 };
 
 use crate::authority::Profile;
-use crate::error::DraftError;
+use crate::error::{DraftError, IssueError};
 use crate::issuer::Issuer;
 use crate::names::{self, Names};
 use crate::rollover::BACK_DATED;
@@ -57,8 +57,8 @@ pub(crate) struct Draft {
 
 impl Draft {
     /// Signs. Takes the draft: it cannot be signed twice.
-    pub(crate) fn sign(self) -> Certificate {
-        self.template.sign(self.issuer.key())
+    pub(crate) async fn sign(self) -> Result<Certificate, IssueError> {
+        self.issuer.key().sign_certificate(self.template).await
     }
 }
 

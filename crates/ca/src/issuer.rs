@@ -1,32 +1,81 @@
 //! A CA certificate and its key.
 
-use std::sync::Arc;
-
 use base::{Entropy, Timestamp};
 use x509::{
-    Certificate, CertificateTemplate, Extension, KeyId, KeyUsage, Name, PrivateKey, Serial, extension, oid,
+    Certificate, CertificateTemplate, Crl, CrlTemplate, Extension, KeyId, KeyUsage, Name, PrivateKey,
+    PublicKey, Serial, extension, oid,
 };
 
 use crate::authority::Profile;
 use crate::error::IssueError;
 use crate::rollover::{BACK_DATED, Dated};
+use crate::statement::{Statement, signed_text};
+use crate::token::TokenKey;
+
+/// A CA key: here, or in a token. Cloning shares it.
+#[derive(Clone, Debug)]
+pub(crate) enum IssuerKey {
+    Here(PrivateKey),
+    InToken(TokenKey),
+}
+
+impl IssuerKey {
+    fn public(&self) -> &PublicKey {
+        match self {
+            Self::Here(key) => key.public(),
+            Self::InToken(key) => key.public(),
+        }
+    }
+
+    /// Signs a certificate; with a key that is here, at once.
+    pub(crate) async fn sign_certificate(
+        &self,
+        template: CertificateTemplate,
+    ) -> Result<Certificate, IssueError> {
+        match self {
+            Self::Here(key) => Ok(template.sign(key)),
+            Self::InToken(key) => key.sign_certificate(template).await,
+        }
+    }
+
+    /// Signs a revocation list.
+    pub(crate) async fn sign_list(&self, template: CrlTemplate<'_>) -> Result<Crl, IssueError> {
+        match self {
+            Self::Here(key) => Ok(template.sign(key)),
+            Self::InToken(key) => key.sign_list(template).await,
+        }
+    }
+
+    /// Signs a statement.
+    pub(crate) async fn sign_statement(&self, text: String) -> Result<Statement, IssueError> {
+        match self {
+            Self::Here(key) => {
+                let digest = key.statement_digest();
+                let signature =
+                    key.sign_statement(digest, &signed_text(&text, digest)).map_err(IssueError::Key)?;
+                Ok(Statement { text, digest, signature })
+            }
+            Self::InToken(key) => key.sign_statement(text).await,
+        }
+    }
+}
 
 /// A CA certificate and the key it signs with. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Issuer {
     certificate: Certificate,
     key_id: KeyId,
-    key: Arc<PrivateKey>,
+    key: IssuerKey,
 }
 
 impl Issuer {
     /// Puts a certificate and its key together; `None` when they do not match.
-    pub(crate) fn new(certificate: Certificate, key: PrivateKey) -> Option<Self> {
+    pub(crate) fn new(certificate: Certificate, key: IssuerKey) -> Option<Self> {
         if certificate.public_key() != key.public() {
             return None;
         }
         let key_id = certificate.subject_key_id().unwrap_or_else(|| certificate.public_key().key_id());
-        Some(Self { certificate, key_id, key: Arc::new(key) })
+        Some(Self { certificate, key_id, key })
     }
 
     /// The CA certificate.
@@ -41,8 +90,16 @@ impl Issuer {
         self.key_id
     }
 
-    pub(crate) fn key(&self) -> &PrivateKey {
+    pub(crate) fn key(&self) -> &IssuerKey {
         &self.key
+    }
+
+    /// Its key, where that is in a token.
+    pub(crate) fn in_token(&self) -> Option<&TokenKey> {
+        match &self.key {
+            IssuerKey::Here(_) => None,
+            IssuerKey::InToken(key) => Some(key),
+        }
     }
 }
 
@@ -58,10 +115,10 @@ impl Dated for Issuer {
 /// Makes the next CA certificate of an authority: self-signed by `key`, subject and extensions as in the
 /// one before (which may have been imported), or from the profile when it is the first
 /// (caucase contract, section 6.1).
-pub(crate) fn next(
+pub(crate) async fn next(
     profile: &Profile,
     before: Option<&Issuer>,
-    key: PrivateKey,
+    key: IssuerKey,
     entropy: &Entropy,
     now: Timestamp,
 ) -> Result<Issuer, IssueError> {
@@ -92,8 +149,8 @@ pub(crate) fn next(
         public_key: key.public().clone(),
         extensions,
     };
-    let certificate = template.sign(&key);
-    Ok(Issuer { certificate, key_id, key: Arc::new(key) })
+    let certificate = key.sign_certificate(template).await?;
+    Ok(Issuer { certificate, key_id, key })
 }
 
 fn first_extensions(profile: &Profile) -> Vec<Extension> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base::Timestamp;
+use base::{Span, Timestamp};
 use identity::Principal;
 use store::{Batch, CommitError, Expect, Key, Version};
 use x509::{Certificate, PrivateKey};
@@ -10,11 +10,12 @@ use x509::{Certificate, PrivateKey};
 use crate::error::IssueError;
 use crate::event::Happened;
 use crate::handover::{self, Handover};
-use crate::issuer::{self, Issuer};
-use crate::record::IssuerRecord;
+use crate::issuer::{self, Issuer, IssuerKey};
+use crate::record::{IssuerRecord, KeyRecord};
 use crate::rollover;
 use crate::service::{ATTEMPTS_MAX, Authority, DOUBTS_MAX};
 use crate::takeover::TAKING_OVER;
+use crate::token::{self, TokenKey};
 
 /// Why no CA certificate was made, as far as is known.
 pub(crate) enum MakeError {
@@ -48,6 +49,9 @@ impl From<MakeError> for IssueError {
 /// The number of an authority's first CA certificate.
 pub(crate) const FIRST_ISSUER: u32 = 1;
 
+/// How long nobody tries to make a CA key after the token did not make it.
+const MAKE_AGAIN_AFTER: Span = Span::seconds(10);
+
 /// What a CA certificate of that number is kept under.
 pub(crate) fn issuer_id(number: u32) -> String {
     format!("{number:08}")
@@ -57,8 +61,8 @@ impl Authority {
     fn held_issuers(&self, now: Timestamp) -> Option<Arc<Vec<Issuer>>> {
         let issuers = self.held.issuers(now)?;
         let life = self.profile.leaf_life;
-        let are_good =
-            rollover::all_count(&issuers, life, now) && !rollover::needs_successor(&issuers, life, now);
+        let are_good = rollover::all_count(&issuers, life, now)
+            && (self.held.must_wait(now) || !rollover::needs_successor(&issuers, life, now));
         are_good.then_some(issuers)
     }
 
@@ -110,6 +114,20 @@ impl Authority {
                     // Another process made it first: read again what it made.
                     Ok(_) | Err(MakeError::Issue(IssueError::Store(CommitError::Conflict { .. }))) => {}
                     Err(MakeError::Unknown { .. }) if doubts < DOUBTS_MAX => doubts += 1,
+                    // The one that is there still signs, and what only reads goes on in any case.
+                    Err(MakeError::Issue(IssueError::Token(error)))
+                        if rollover::active(&issuers, self.profile.leaf_life, now).is_some() =>
+                    {
+                        tracing::warn!(
+                            authority = %self.profile.name,
+                            %error,
+                            "the next CA certificate is due, and its key cannot be made"
+                        );
+                        let issuers = Arc::new(issuers);
+                        self.held.keep_issuers(&since, issuers.clone(), now, next_at);
+                        self.held.make_no_other(now, now + MAKE_AGAIN_AFTER);
+                        return Ok(issuers);
+                    }
                     Err(error) => return Err(error.into()),
                 }
                 self.held.forget();
@@ -140,6 +158,10 @@ impl Authority {
                 .map_err(|error| unusable(error.to_string()))?;
             if certificate.not_after() < settled.min(now) {
                 self.delete_issuer(&id, &certificate, loaded.version).await?;
+                if let Ok(IssuerKey::InToken(key)) = self.key_on_record(&id, &certificate, &loaded.record.key)
+                {
+                    key.remove().await;
+                }
                 continue;
             }
             // A clock that is wrong may be set right: the key is kept until that is certain.
@@ -149,13 +171,7 @@ impl Authority {
             if !self.is_meant(&certificate) {
                 continue;
             }
-            let clear = self
-                .ground
-                .sealing
-                .open(&self.sealed_about(&id), &loaded.record.sealed_key)
-                .map_err(|error| unusable(base::report(&error)))?;
-            let key =
-                PrivateKey::from_pkcs8_der(clear.expose()).map_err(|error| unusable(error.to_string()))?;
+            let key = self.key_on_record(&id, &certificate, &loaded.record.key).map_err(unusable)?;
             issuers.push(
                 Issuer::new(certificate, key)
                     .ok_or_else(|| unusable("its key is not the certificate's".into()))?,
@@ -163,6 +179,33 @@ impl Authority {
         }
         issuers.sort_by_key(|issuer| issuer.certificate().not_after());
         Ok((issuers, next_id))
+    }
+
+    /// The key of a CA certificate; what is wrong with it otherwise.
+    fn key_on_record(
+        &self,
+        id: &str,
+        certificate: &Certificate,
+        record: &KeyRecord,
+    ) -> Result<IssuerKey, String> {
+        match record {
+            KeyRecord::Sealed { sealed_key } => {
+                let clear = self
+                    .ground
+                    .sealing
+                    .open(&self.sealed_about(id), sealed_key)
+                    .map_err(|error| base::report(&error))?;
+                let key = PrivateKey::from_pkcs8_der(clear.expose()).map_err(|error| error.to_string())?;
+                Ok(IssuerKey::Here(key))
+            }
+            // Whether it is there is seen when it is needed, so that those who only read need no token.
+            KeyRecord::InToken { token, token_key } => {
+                let id = token::record_id(token_key).map_err(|error| error.to_string())?;
+                let public = certificate.public_key().clone();
+                let token = (token.clone(), self.ground.token.clone());
+                Ok(IssuerKey::InToken(TokenKey::new(token.0, id, public, token.1, self.said.clone())))
+            }
+        }
     }
 
     /// Whether a CA certificate says what the profile asks for. The server authority's may certify one name only:
@@ -201,31 +244,57 @@ impl Authority {
     /// The same, together with what `batch` does.
     pub(crate) async fn make_issuer_with(
         &self,
+        batch: Batch,
+        before: Option<&Issuer>,
+        id: u32,
+        now: Timestamp,
+        by: &Principal,
+    ) -> Result<Certificate, MakeError> {
+        let key = match self.ground.token.as_ref().filter(|token| token.makes_keys()) {
+            Some(token) => IssuerKey::InToken(self.make_in_token(token, now).await?),
+            None => {
+                IssuerKey::Here((self.ground.keys)(self.profile.issuer_key).await.map_err(IssueError::Key)?)
+            }
+        };
+        let made = self.make_issuer_of(key.clone(), batch, before, id, now, by).await;
+        // That the answer was lost does not mean that it was not done.
+        if let (IssuerKey::InToken(key), Err(MakeError::Issue(_))) = (&key, &made) {
+            key.remove().await;
+        }
+        made
+    }
+
+    /// Makes and stores the CA certificate of `key`.
+    async fn make_issuer_of(
+        &self,
+        key: IssuerKey,
         mut batch: Batch,
         before: Option<&Issuer>,
         id: u32,
         now: Timestamp,
         by: &Principal,
     ) -> Result<Certificate, MakeError> {
-        let key = (self.ground.keys)(self.profile.issuer_key).await.map_err(IssueError::Key)?;
-        let clear = key.to_pkcs8_der();
-        let made = issuer::next(&self.profile, before, key, &self.ground.entropy, now)?;
         let is_first = id == FIRST_ISSUER;
         let id = issuer_id(id);
-        let record = IssuerRecord {
-            certificate: made.certificate().to_pem(),
-            sealed_key: self.ground.sealing.seal(
-                &self.sealed_about(&id),
-                clear.expose(),
-                &self.ground.entropy,
-            ),
+        let (record, token) = match &key {
+            IssuerKey::Here(key) => {
+                let about = self.sealed_about(&id);
+                let sealed_key =
+                    self.ground.sealing.seal(&about, key.to_pkcs8_der().expose(), &self.ground.entropy);
+                (KeyRecord::Sealed { sealed_key }, None)
+            }
+            IssuerKey::InToken(key) => (key.record(), Some((key.token_name().to_owned(), key.id()))),
         };
+        let token = token.as_ref().map(|(name, id)| (name.as_str(), *id));
+        let made = issuer::next(&self.profile, before, key, &self.ground.entropy, now).await?;
+        let record = IssuerRecord { certificate: made.certificate().to_pem(), key: record };
         self.tables.issuer.create(&mut batch, &id, &record)?;
         // Somebody may have begun an import since this process looked for one.
         if is_first {
             batch.expect(Key::new(TAKING_OVER)?, Expect::Absent);
         }
-        self.record_event(&mut batch, &Happened::IssuerMade { certificate: made.certificate() }, Some(by))?;
+        let happened = Happened::IssuerMade { certificate: made.certificate(), token };
+        self.record_event(&mut batch, &happened, Some(by))?;
         match self.commit(batch).await {
             Ok(_) => {}
             Err(source @ CommitError::Unknown { .. }) => {
@@ -236,6 +305,7 @@ impl Authority {
         tracing::info!(
             authority = %self.profile.name,
             not_after = %made.certificate().not_after(),
+            token = token.map(|(name, _)| name),
             %by,
             "CA certificate made"
         );

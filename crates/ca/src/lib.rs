@@ -39,6 +39,7 @@ mod statement;
 mod stock;
 mod submit;
 pub mod takeover;
+mod token;
 
 pub use authority::{Admission, AuthorityName, Profile};
 pub use crl::{Published, PublishedCrl};
@@ -60,3 +61,4 @@ pub use service::{
 };
 pub use settled::{settled_in, stranded, stranded_of};
 pub use statement::{ByHolder, Statement, signed_text};
+pub use token::{Token, TokenError, TokenKeyId};

@@ -8,18 +8,36 @@ use store::{Batch, CommitError, Page};
 use x509::{Certificate, RevokedEntry, Serial, VerifyError};
 
 use crate::crl::{self, Published};
-use crate::error::{CrlError, VerifyHolderError};
+use crate::error::{CrlError, IssueError, VerifyHolderError};
 use crate::event::Happened;
 use crate::record::CrlRecord;
 use crate::service::{ATTEMPTS_MAX, Authority, CRL, DOUBTS_MAX};
 
 impl Authority {
     /// The revocation lists, made anew when they are due or something changed, here or in another process: every
-    /// revocation that was acknowledged anywhere before this was called is in them.
+    /// revocation that was acknowledged anywhere before this was called is in them. While a token that has to sign them
+    /// does not, they are those that were signed last, as long as those are valid: an older list is better than none, as
+    /// holders do not go on without.
     ///
     /// # Errors
     /// [`CrlError`] when they cannot be made.
     pub async fn published(&self) -> Result<Arc<Published>, CrlError> {
+        let published = self.lists_now().await?;
+        match &published.fault {
+            Some(fault) if published.lists.is_empty() => Err(IssueError::from(fault.clone()).into()),
+            _ => Ok(published),
+        }
+    }
+
+    /// Every revocation that was acknowledged anywhere before this was called: also while no lists can be signed.
+    ///
+    /// # Errors
+    /// [`CrlError`] when they cannot be read.
+    pub async fn revocations_now(&self) -> Result<Arc<Published>, CrlError> {
+        self.lists_now().await
+    }
+
+    async fn lists_now(&self) -> Result<Arc<Published>, CrlError> {
         // First, because a new CA certificate throws away the lists.
         let issuers = self.issuers().await?;
         let now = self.now();
@@ -48,7 +66,15 @@ impl Authority {
             },
         };
         let issuers = self.held.issuers(now).unwrap_or(issuers);
-        let published = Arc::new(crl::publish(&issuers, &revoked, dated, self.profile.crl_life()));
+        let published = match crl::publish(&issuers, &revoked, dated, self.profile.crl_life()).await {
+            Ok(published) => published,
+            Err(IssueError::Token(fault)) => {
+                tracing::debug!(authority = %self.profile.name, error = %fault, "revocation lists are not signed");
+                crl::unsigned(self.held.last_signed().as_deref(), &revoked, dated, now, fault)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let published = Arc::new(published);
         self.held.keep_published(&since, published.clone());
         Ok(published)
     }
@@ -144,7 +170,7 @@ impl Authority {
     pub async fn verify(&self, certificate: &Certificate) -> Result<(), VerifyHolderError> {
         let anchors = self.anchors().await.map_err(CrlError::Issue)?;
         x509::verify(certificate, &anchors, self.now()).map_err(VerifyHolderError::Verify)?;
-        if self.published().await?.is_revoked(&certificate.serial()) {
+        if self.revocations_now().await?.is_revoked(&certificate.serial()) {
             return Err(VerifyHolderError::Verify(VerifyError::Revoked));
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! What the authority stores. Versions and their golden bytes are held by the tests at the foot.
 //!
 //! ```text
-//! /ca/<authority>/issuer/<8 digits>        a CA certificate and its sealed key
+//! /ca/<authority>/issuer/<8 digits>        a CA certificate and its sealed key, or where that is
 //!                 request/<19 digits>      a signing request, as submitted
 //!                 pending/<19 digits>      that nobody has decided about it
 //!                 issued/<19 digits>       which certificate came of it, and until when this is kept
@@ -24,8 +24,27 @@ use store::Record;
 pub struct IssuerRecord {
     /// PEM.
     pub certificate: String,
-    /// PKCS#8, sealed under the store's key.
-    pub sealed_key: String,
+    /// Its key, or where that is.
+    #[serde(flatten)]
+    pub key: KeyRecord,
+}
+
+/// A CA key, or where it is. Sealed ones are written as they were before there were others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum KeyRecord {
+    /// Here.
+    Sealed {
+        /// PKCS#8, sealed under the store's key.
+        sealed_key: String,
+    },
+    /// In a token, which never gives it away.
+    InToken {
+        /// The token's label.
+        token: String,
+        /// The key's name in it, 32 hexadecimal digits.
+        token_key: String,
+    },
 }
 
 /// A signing request, as it was submitted.
@@ -170,7 +189,10 @@ mod tests {
     #[test]
     fn golden_bytes() {
         golden::<IssuerRecord>(r#"{"v":1,"is":{"certificate":"PEM","sealed_key":"a.b"}}"#, |r| {
-            r.sealed_key == "a.b"
+            r.key == KeyRecord::Sealed { sealed_key: "a.b".into() }
+        });
+        golden::<IssuerRecord>(r#"{"v":1,"is":{"certificate":"PEM","token":"hsm","token_key":"0a"}}"#, |r| {
+            r.key == KeyRecord::InToken { token: "hsm".into(), token_key: "0a".into() }
         });
         golden::<RequestRecord>(r#"{"v":1,"is":{"csr":"PEM\n","at":5,"automatic":true}}"#, |r| {
             r.csr == "PEM\n"

@@ -13,7 +13,7 @@ use store::{Batch, CommitError, Engine, Error, Event, History, Table};
 use x509::Certificate;
 
 use crate::authority::AuthorityName;
-use crate::record::{CrlRecord, IssuerRecord};
+use crate::record::{CrlRecord, IssuerRecord, KeyRecord};
 use crate::service::CRL;
 
 /// All authorities.
@@ -30,6 +30,8 @@ pub struct HeldIssuer {
     pub authority: AuthorityName,
     /// It.
     pub certificate: Certificate,
+    /// The token that has its key, where that is in one, and not in the records.
+    pub token: Option<String>,
 }
 
 /// All CA certificates in `engine`, the oldest of each authority first.
@@ -48,7 +50,12 @@ pub async fn held_issuers(engine: &Arc<dyn Engine>) -> Result<Vec<HeldIssuer>, E
                     Err(error) => error,
                 }
             };
-            held.push(HeldIssuer { authority, certificate: parsed.map_err(unreadable)? });
+            let certificate = parsed.map_err(unreadable)?;
+            let token = match loaded.record.key {
+                KeyRecord::Sealed { .. } => None,
+                KeyRecord::InToken { token, .. } => Some(token),
+            };
+            held.push(HeldIssuer { authority, certificate, token });
         }
     }
     Ok(held)

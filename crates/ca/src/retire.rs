@@ -15,6 +15,7 @@ use x509::{Certificate, Serial};
 
 use crate::error::IssueError;
 use crate::event::Happened;
+use crate::issuer::Issuer;
 use crate::request::RequestId;
 use crate::service::{Authority, Retire};
 use crate::takeover::leaf;
@@ -109,6 +110,9 @@ impl Authority {
         let made = self.make_issuer_with(batch, issuers.last(), next_id, now, permit.by()).await;
         self.held.forget();
         let next = made.map_err(IssueError::from)?;
+        for key in issuers.iter().filter_map(Issuer::in_token) {
+            key.remove().await;
+        }
         Ok(Retirement { retired, next: Some(next), holders })
     }
 

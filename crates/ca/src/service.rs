@@ -24,6 +24,7 @@ use crate::record::{
 use crate::request::{PendingRequest, RequestId};
 use crate::stock::Stock;
 use crate::submit;
+use crate::token::{Said, Token};
 
 /// How often a commit is tried again when others were faster.
 pub(crate) const ATTEMPTS_MAX: usize = 64;
@@ -75,6 +76,8 @@ pub struct Ground {
     pub entropy: Entropy,
     /// Where keys come from.
     pub keys: KeyMaker,
+    /// Where CA keys are that are not here.
+    pub token: Option<Arc<dyn Token>>,
 }
 
 /// The authority's tables.
@@ -134,6 +137,7 @@ pub struct Authority {
     pub(crate) due: Mutex<Option<Due>>,
     automatic_max: u64,
     pub(crate) held: Held,
+    pub(crate) said: Arc<Said>,
     /// Taken by whoever makes an issuer or reads the revocations, so that it is done once.
     pub(crate) making: AsyncMutex<()>,
 }
@@ -159,6 +163,7 @@ impl Authority {
             due: Mutex::new(None),
             automatic_max,
             held: Held::default(),
+            said: Arc::default(),
             making: AsyncMutex::new(()),
         };
         authority.issuers().await?;

@@ -41,7 +41,13 @@ impl Authority {
         };
         let_others_go_first().await;
         let drop_at = now + self.profile.admission.keep_issued;
-        Ok(Signed { certificate: draft.sign(), reserved, drop_at })
+        match draft.sign().await {
+            Ok(certificate) => Ok(Signed { certificate, reserved, drop_at }),
+            Err(error) => {
+                self.put_back(reserved);
+                Err(error.into())
+            }
+        }
     }
 
     /// Adds the certificate that came of request `id`, and its event. That its reservation stands is to be

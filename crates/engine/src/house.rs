@@ -35,6 +35,7 @@ use crate::refusals::Refusals;
 use crate::seal;
 use crate::server_identity::ServerName;
 use crate::tasks::{Stop, Tasks};
+use crate::token::{self, Asked, TokenParts, WatchToken};
 use crate::upstream::{Behind, Relay};
 
 /// How much of the history is kept.
@@ -94,6 +95,8 @@ pub struct Parts {
     pub hands: Option<Hands>,
     /// Where backups of the authorities go, if any are made.
     pub backups: Option<BackupParts>,
+    /// Where CA keys are that are not in the store, if any are.
+    pub token: Option<TokenParts>,
 }
 
 /// What the artifact cache is made of.
@@ -158,6 +161,7 @@ pub struct House {
     pub(crate) signing_in: Shared,
     outbox: Tasks,
     outbox_stop: Stop,
+    token: Option<Arc<Asked>>,
 }
 
 impl House {
@@ -173,6 +177,12 @@ impl House {
             seal::check(&parts.engine, &parts.sealing, &parts.entropy).await?;
         }
         clock_seen::check(&parts.engine, &parts.clock, parts.clock_is_right).await?;
+        let (token, on_token) = match parts.token {
+            Some(TokenParts { token, makes_keys, told }) => {
+                (Some(Arc::new(Asked::new(token, makes_keys, tasks.clone()))), Some(told))
+            }
+            None => (None, None),
+        };
         let ground = Ground {
             engine: parts.engine.clone(),
             sealing: parts.sealing.clone(),
@@ -185,11 +195,14 @@ impl House {
                     Box::pin(async move { tasks.compute(move || PrivateKey::generate(spec)).await })
                 })
             },
+            token: token.clone().map(|token| token as Arc<dyn ca::Token>),
         };
         let open = async |profile: Profile| {
             let name = profile.name;
-            let opened = Authority::open(profile, ground.clone()).await;
-            opened.map(Arc::new).map_err(|source| HouseError::Authority { name, source })
+            let refuse = |source| HouseError::Authority { name, source };
+            let authority = Authority::open(profile, ground.clone()).await.map_err(refuse)?;
+            authority.find_token_keys().await.map_err(|error| refuse(error.into()))?;
+            Ok::<_, HouseError>(Arc::new(authority))
         };
         // Three keys are made at the very first start: on as many cores as there are.
         let (services, users, server) =
@@ -289,6 +302,7 @@ impl House {
             outbox: Tasks::new(),
             outbox_stop: Stop::new(),
             stop,
+            token,
         });
         let clock = parts.clock;
         let claims = Claims::new(house.engine.clone())?;
@@ -298,6 +312,10 @@ impl House {
             house.tasks.spawn(neighbours::run(authorities.clone(), hints, house.stop.clone()));
         }
         house.start(&claims, Box::new(certificate));
+        if let Some((token, told)) = house.token.clone().zip(on_token) {
+            token::tell_unused(&authorities).await;
+            house.start(&claims, Box::new(WatchToken { token, told, clock: clock.clone() }));
+        }
         house.start(&claims, Box::new(Rollover { authorities: authorities.clone(), clock: clock.clone() }));
         house
             .start(&claims, Box::new(VoidSerials { authorities: authorities.clone(), clock: clock.clone() }));
@@ -484,7 +502,7 @@ impl House {
     ) -> Result<Principal, SignInFailed> {
         let authority = self.authority(name);
         let anchors = authority.anchors().await.map_err(ca::CrlError::Issue)?;
-        let published = authority.published().await?;
+        let published = authority.revocations_now().await?;
         let is_revoked = |serial: &x509::Serial| published.is_revoked(serial);
         let now = self.clock.now();
         Ok(match name {
@@ -564,6 +582,12 @@ impl House {
     /// away for a while, and a new start would not bring it back.
     pub async fn is_well(&self) -> bool {
         self.engine.is_shared() || self.is_ready().await
+    }
+
+    /// Why nothing can be signed, where that is so: the token with the CA keys cannot be used. What only reads goes on.
+    #[must_use]
+    pub fn signing_fault(&self) -> Option<String> {
+        self.token.as_ref()?.fault()
     }
 
     /// Whether the store answers.

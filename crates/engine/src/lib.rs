@@ -19,6 +19,7 @@ mod seal;
 mod server_identity;
 mod sign_in;
 mod tasks;
+mod token;
 mod upstream;
 
 pub use hands::{Courier, Hands, Jump, Letter, Playbooks, Replied, Unanswered, handing_on};
@@ -32,6 +33,7 @@ pub use refusals::Refusals;
 pub use seal::{MOVING, is_new};
 pub use server_identity::{ServerIdentity, ServerIdentityError, ServerName};
 pub use tasks::{Stop, Tasks};
+pub use token::{OnToken, TokenParts};
 pub use upstream::{
     Asker, Behind, Coming, Freshness, Incoming, Looked, NotFetched, Passing, Relay, RelayError, Relayed,
     Upstream, Via,

@@ -11,12 +11,14 @@ use ca::{Admission, AuthorityName, Names, Profile};
 use client::PostLimits;
 use engine::{
     Backup, BackupParts, Behind, CacheParts, House, HouseError, Parts, Retention, ServerIdentity, ServerName,
-    Stop, Tasks,
+    Stop, Tasks, TokenParts,
 };
 use identity::Role;
 use identity::sign_in::{ClientCertificateConfig, Config, MethodConfig, Roles};
 use server::doors::{AccessLog, Bindings, Doors, Limits, Meters, Opening, Scheme, TlsIdentity};
-use server::{App, BackupMeters, CacheApi, MetersFor, PlainHttp, Presenters, TrustedProxies, Who};
+use server::{
+    App, BackupMeters, CacheApi, MetersFor, PlainHttp, Presenters, TokenMeters, TrustedProxies, Who,
+};
 use store::{Engine, Revision, SealingKey, Sqlite, Still, private_file, regular_file};
 use x509::{KeySpec, Name, PrivateKey};
 
@@ -30,6 +32,7 @@ use crate::etcd;
 use crate::greeting::{Beginning, Facts, Fingerprints};
 use crate::hands::hands;
 use crate::log_file::LogFile;
+use crate::secret_file;
 use crate::settings::{
     self, Audience, Binding, Files, FirstStartFiles, Host, Settings, StoreEngine, WhichDoors, log_of,
 };
@@ -67,6 +70,7 @@ pub async fn build(settings: &Settings) -> Result<Running, StartError> {
     let mut parts = parts(settings, (engine, sealing), cache, (clock.clone(), entropy), tls.clone())?;
     let meters = Arc::new(Meters::new());
     parts.backups = backups(settings, &meters);
+    parts.token = token(settings, &meters);
     let house = House::build(parts, tasks.clone(), stop.clone()).await?;
     let entrance = Entrance { doors, tls, access, clock, bindings, meters };
     let running = finish(settings, house, embedded, entrance).await;
@@ -132,6 +136,9 @@ async fn finish(
         services: cache.is_some() && settings.cache.services_publish,
         others,
     };
+    if settings.ca.token.is_some() {
+        server::sign_handovers(&house).await;
+    }
     let routes = server::app(App {
         house: house.clone(),
         cors_whitelist: settings.cors_whitelist.clone(),
@@ -379,6 +386,7 @@ fn parts(
         courier: Some(Arc::new(Webhooks::new(PostLimits::default()))),
         hands,
         backups: None,
+        token: None,
         retention: Retention {
             age: settings.history.keep,
             count: usize::try_from(settings.history.keep_count).unwrap_or(usize::MAX),
@@ -577,6 +585,20 @@ fn backups(settings: &Settings, meters: &Meters) -> Option<BackupParts> {
             Backup::Made { at, bytes } => counted.made(at.as_unix(), Some(bytes)),
             Backup::Failed => counted.failed(),
         }),
+    })
+}
+
+/// The token that CA keys are in, if any are.
+pub fn token(settings: &Settings, meters: &Meters) -> Option<TokenParts> {
+    let token = settings.ca.token.as_ref()?;
+    let shown = TokenMeters::default();
+    shown.enter(meters);
+    let pin_file = token.pin_file.clone();
+    let pin = move || secret_file::read_text(&pin_file).map_err(|error| base::report(&error));
+    Some(TokenParts {
+        token: pkcs11::Token::new(token.module.clone(), token.label.clone(), Box::new(pin)),
+        makes_keys: token.new_keys,
+        told: Arc::new(move |is_there| shown.seen(is_there)),
     })
 }
 

@@ -16,11 +16,12 @@ use std::sync::Arc;
 use base::{Clock, Entropy, Explain, Kind, report};
 use ca::{Authority, AuthorityName, Ground, OpenError, Retirement};
 use clap::ArgMatches;
-use engine::Tasks;
+use engine::{Tasks, TokenParts};
 use identity::Permit;
 use rustix::fs::Mode;
 use rustix::process::umask;
 use serde_json::{Value, json};
+use server::doors::Meters;
 use store::{SealingKey, private_file};
 use x509::{Certificate, Name, PrivateKey, SigningRequest};
 
@@ -194,6 +195,7 @@ async fn retire(wanted: &Wanted, settings: &Settings, only_look: bool) -> Result
         keys: Arc::new(|spec| {
             Box::pin(async move { Tasks::new().compute(move || PrivateKey::generate(spec)).await })
         }),
+        token: house::token(settings, &Meters::new()).map(TokenParts::alone),
     };
     let authority = Authority::open(house::profile_of(settings, wanted.authority)?, ground).await?;
     let retirement = authority.retire(Permit::house(), only_look).await?;

@@ -34,13 +34,16 @@ pub(crate) async fn healthz() -> &'static str {
 }
 
 /// `GET /readyz`: 200 when requests can be served, 503 while stopping, when the store does not answer, and when what is
-/// decided cannot be linked to the history, because what is stored of that was changed.
+/// decided cannot be linked to the history, because what is stored of that was changed. That nothing can be signed is said,
+/// and is no reason to send nobody here: what was signed before is served.
 pub(crate) async fn readyz(State(health): State<Health>) -> (StatusCode, &'static str) {
     if !health.house.is_ready().await {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
     } else if health.house.audit().fault().is_some() {
         // Whoever asks here all the same is served; why is in the log, and not for everybody.
         (StatusCode::SERVICE_UNAVAILABLE, "not ready: the history cannot be linked\n")
+    } else if health.house.signing_fault().is_some() {
+        (StatusCode::OK, "ready, but the token with the CA keys cannot be used\n")
     } else {
         (StatusCode::OK, "ready\n")
     }

@@ -16,6 +16,7 @@ mod health;
 mod proxies;
 mod sharing;
 mod signing_in;
+mod token_meters;
 mod v1;
 
 #[cfg(feature = "fuzzing")]
@@ -25,6 +26,8 @@ pub use compat::commissaire::fuzzing as fleet_fuzzing;
 
 pub use app::{App, CacheApi, Entrance, PlainHttp, Presenters, Who, app, crl_addresses};
 pub use backup_meters::BackupMeters;
+pub use compat::caucase::sign_handovers;
 pub use health::MetersFor;
 pub use proxies::{Subnet, TrustedProxies};
+pub use token_meters::TokenMeters;
 pub use v1::openapi::text as openapi;

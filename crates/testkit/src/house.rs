@@ -11,6 +11,7 @@ use crate::etcd::Etcd;
 use crate::openssl::key_and_request;
 use crate::ports::free_pair;
 use crate::process::{Process, Ran, run};
+use crate::softhsm::SoftHsm;
 
 /// How often another pair of ports is tried when somebody took the one that was free.
 const ATTEMPTS_MAX: usize = 20;
@@ -31,6 +32,8 @@ pub struct Plan {
     face: Face,
     host: String,
     options: Vec<(String, String)>,
+    /// Variables of its environment, which is empty otherwise.
+    variables: Vec<(String, String)>,
     /// A sealing key that the data directory has from the beginning.
     store_key: Option<PathBuf>,
     /// Files whose copies are in its directory from the beginning, under these names.
@@ -47,6 +50,7 @@ impl Plan {
             face,
             host: "127.0.0.1".to_owned(),
             options: Vec::new(),
+            variables: Vec::new(),
             store_key: None,
             files: Vec::new(),
         }
@@ -63,6 +67,16 @@ impl Plan {
     #[must_use]
     pub fn option(mut self, name: &str, value: &str) -> Self {
         self.options.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With its CA keys in this token.
+    #[must_use]
+    pub fn token(mut self, hsm: &SoftHsm, label: &str) -> Self {
+        for (name, value) in hsm.options(label) {
+            self = self.option(name, &value);
+        }
+        self.variables.push((SoftHsm::VARIABLE.to_owned(), hsm.conf().display().to_string()));
         self
     }
 
@@ -151,6 +165,22 @@ impl House {
         self.plan.options.push((name.to_owned(), value.to_owned()));
     }
 
+    /// From the next start on, with its new CA keys in this token.
+    pub fn set_token(&mut self, hsm: &SoftHsm, label: &str) {
+        for (name, value) in hsm.options(label) {
+            self.set(name, &value);
+        }
+        self.plan.variables = vec![(SoftHsm::VARIABLE.to_owned(), hsm.conf().display().to_string())];
+    }
+
+    /// Starts it, which it refuses; what it says.
+    #[track_caller]
+    pub fn refuses(&self) -> String {
+        let ran = Process::spawn(&mut self.command()).wait();
+        assert!(ran.code.is_some_and(|code| code != 0 && code != 101), "{ran:?}");
+        ran.stderr
+    }
+
     /// From the next start on, serves at `host`.
     pub fn rename(&mut self, host: &str) {
         host.clone_into(&mut self.plan.host);
@@ -180,6 +210,7 @@ impl House {
             Face::Caucased => Command::new(self.directory.path().join("bin/caucased")),
         };
         command.current_dir(self.directory.path()).env_clear();
+        command.envs(self.plan.variables.iter().map(|(name, value)| (name, value)));
         command.args(["--netloc", &format!("{}:{}", self.plan.host, self.port)]);
         let is_said = |name: &str| self.plan.options.iter().any(|(said, _)| said == name);
         if self.plan.face == Face::Up && !is_said("fleet-investigate") {

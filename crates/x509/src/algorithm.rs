@@ -34,6 +34,27 @@ impl Digest {
         [Self::Sha256, Self::Sha384, Self::Sha512].into_iter().find(|digest| digest.name() == name)
     }
 
+    /// How long it is.
+    #[must_use]
+    pub fn bytes(self) -> u32 {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
+        }
+    }
+
+    /// The digest of `bytes`.
+    #[must_use]
+    pub fn of(self, bytes: &[u8]) -> Vec<u8> {
+        let algorithm = match self {
+            Self::Sha256 => &digest::SHA256,
+            Self::Sha384 => &digest::SHA384,
+            Self::Sha512 => &digest::SHA512,
+        };
+        digest::digest(algorithm, bytes).as_ref().to_vec()
+    }
+
     fn from_oid(oid: ObjectIdentifier) -> Option<Self> {
         match oid {
             oid::SHA256 => Some(Self::Sha256),

@@ -15,6 +15,7 @@ use crate::number::{KeyId, Serial};
 use crate::oid::{self, ObjectIdentifier};
 use crate::pem;
 use crate::public_key::PublicKey;
+use crate::scheme::Scheme;
 use crate::signed::Signed;
 use crate::time;
 
@@ -305,10 +306,25 @@ impl CertificateTemplate {
     /// The certificate, version 3, signed by `key`.
     #[must_use]
     pub fn sign(self, key: &PrivateKey) -> Certificate {
-        let to_be_signed = sequence(|certificate| {
+        let to_be_signed = self.to_be_signed(key.signature_algorithm());
+        self.signed(Signed::sign(&to_be_signed, key))
+    }
+
+    /// The same for whoever cannot hand in the key: what it has to sign, so that the signature is handed in after.
+    ///
+    /// # Errors
+    /// When keys of this kind sign no certificates here.
+    pub fn for_signature_by(self, key: &PublicKey) -> Result<UnsignedCertificate, KeyError> {
+        let scheme = key.signing_scheme()?;
+        let to_be_signed = self.to_be_signed(scheme.algorithm()?);
+        Ok(UnsignedCertificate { template: self, key: key.clone(), scheme, to_be_signed })
+    }
+
+    fn to_be_signed(&self, algorithm: &[u8]) -> Vec<u8> {
+        sequence(|certificate| {
             certificate.nested(tag::constructed(0), |version| version.unsigned(&V3.to_be_bytes()));
             self.serial.write(certificate);
-            certificate.raw(key.signature_algorithm());
+            certificate.raw(algorithm);
             certificate.raw(self.issuer.der());
             certificate.sequence(|validity| {
                 time::write(validity, self.not_before);
@@ -320,9 +336,12 @@ impl CertificateTemplate {
                 certificate
                     .nested(tag::constructed(3), |explicit| extension::write_all(explicit, &self.extensions));
             }
-        });
+        })
+    }
+
+    fn signed(self, signed: Signed) -> Certificate {
         Certificate(Arc::new(Inner {
-            signed: Signed::sign(&to_be_signed, key),
+            signed,
             serial: self.serial,
             issuer: self.issuer,
             subject: self.subject,
@@ -331,6 +350,40 @@ impl CertificateTemplate {
             public_key: self.public_key,
             extensions: self.extensions,
         }))
+    }
+}
+
+/// A certificate that lacks only its signature, which is made somewhere else.
+#[derive(Debug)]
+pub struct UnsignedCertificate {
+    template: CertificateTemplate,
+    key: PublicKey,
+    scheme: Scheme,
+    to_be_signed: Vec<u8>,
+}
+
+impl UnsignedCertificate {
+    /// How it is to be signed.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// What is to be signed.
+    #[must_use]
+    pub fn to_be_signed(&self) -> &[u8] {
+        &self.to_be_signed
+    }
+
+    /// The certificate, with the signature that came back.
+    ///
+    /// # Errors
+    /// When it is not the signature of that key over this.
+    pub fn signed(self, signature: &[u8]) -> Result<Certificate, SignatureError> {
+        let algorithm = self.scheme.algorithm().map_err(|_| SignatureError::Malformed)?;
+        let signed = Signed::put_together(&self.to_be_signed, algorithm, signature);
+        signed.verify(&self.key)?;
+        Ok(self.template.signed(signed))
     }
 }
 

@@ -7,7 +7,7 @@ use base::Timestamp;
 
 use crate::der_reader::{Reader, tag};
 use crate::der_writer::Writer;
-use crate::error::{ParseError, SignatureError};
+use crate::error::{KeyError, ParseError, SignatureError};
 use crate::extension::{self, Extension};
 use crate::key::PrivateKey;
 use crate::name::Name;
@@ -15,6 +15,7 @@ use crate::number::{KeyId, Serial};
 use crate::oid;
 use crate::pem;
 use crate::public_key::PublicKey;
+use crate::scheme::Scheme;
 use crate::signed::Signed;
 use crate::time;
 
@@ -49,18 +50,32 @@ pub struct CrlTemplate<'a> {
     pub revoked: &'a [RevokedEntry],
 }
 
-impl CrlTemplate<'_> {
+impl<'a> CrlTemplate<'a> {
     /// The list, version 2, signed by `key`. The extensions are cRLNumber and authorityKeyIdentifier,
     /// neither critical.
     #[must_use]
     pub fn sign(&self, key: &PrivateKey) -> Crl {
+        self.signed(Signed::sign(&self.to_be_signed(key.signature_algorithm()), key))
+    }
+
+    /// The same for whoever cannot hand in the key: what it has to sign, so that the signature is handed in after.
+    ///
+    /// # Errors
+    /// When keys of this kind sign no lists here.
+    pub fn for_signature_by(self, key: &PublicKey) -> Result<UnsignedCrl<'a>, KeyError> {
+        let scheme = key.signing_scheme()?;
+        let to_be_signed = self.to_be_signed(scheme.algorithm()?);
+        Ok(UnsignedCrl { template: self, key: key.clone(), scheme, to_be_signed })
+    }
+
+    fn to_be_signed(&self, algorithm: &[u8]) -> Vec<u8> {
         let extensions =
             [extension::crl_number(self.number), extension::authority_key_id(self.authority_key_id)];
         // An entry has 41 bytes at most (two more for a time after 2049), the rest a few hundred.
         let mut writer = Writer::with_capacity(self.revoked.len() * 44 + self.issuer.der().len() + 512);
         writer.sequence(|list| {
             list.unsigned(&V2.to_be_bytes());
-            list.raw(key.signature_algorithm());
+            list.raw(algorithm);
             list.raw(self.issuer.der());
             time::write(list, self.this_update);
             time::write(list, self.next_update);
@@ -77,8 +92,12 @@ impl CrlTemplate<'_> {
             }
             list.nested(tag::constructed(0), |explicit| extension::write_all(explicit, &extensions));
         });
+        writer.into_bytes()
+    }
+
+    fn signed(&self, signed: Signed) -> Crl {
         Crl(Arc::new(Inner {
-            signed: Signed::sign(&writer.into_bytes(), key),
+            signed,
             number: self.number,
             this_update: self.this_update,
             next_update: self.next_update,
@@ -86,6 +105,40 @@ impl CrlTemplate<'_> {
             authority_key_id: Some(self.authority_key_id.as_bytes().to_vec()),
             entries: self.revoked.to_vec(),
         }))
+    }
+}
+
+/// A revocation list that lacks only its signature, which is made somewhere else.
+#[derive(Debug)]
+pub struct UnsignedCrl<'a> {
+    template: CrlTemplate<'a>,
+    key: PublicKey,
+    scheme: Scheme,
+    to_be_signed: Vec<u8>,
+}
+
+impl UnsignedCrl<'_> {
+    /// How it is to be signed.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// What is to be signed.
+    #[must_use]
+    pub fn to_be_signed(&self) -> &[u8] {
+        &self.to_be_signed
+    }
+
+    /// The list, with the signature that came back.
+    ///
+    /// # Errors
+    /// When it is not the signature of that key over this.
+    pub fn signed(self, signature: &[u8]) -> Result<Crl, SignatureError> {
+        let algorithm = self.scheme.algorithm().map_err(|_| SignatureError::Malformed)?;
+        let signed = Signed::put_together(&self.to_be_signed, algorithm, signature);
+        signed.verify(&self.key)?;
+        Ok(self.template.signed(signed))
     }
 }
 

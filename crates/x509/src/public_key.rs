@@ -14,6 +14,7 @@ use crate::der_writer::sequence;
 use crate::error::{KeyError, ParseError, SignatureError};
 use crate::number::KeyId;
 use crate::oid::{self, ObjectIdentifier};
+use crate::scheme::Scheme;
 
 /// What kind of key it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -86,6 +87,59 @@ impl PublicKey {
             spki.bit_string(key);
         });
         Self::from_spki_der(&spki)
+    }
+
+    /// An RSA key of these numbers, each an unsigned one of which the highest byte comes first.
+    ///
+    /// # Errors
+    /// As [`PublicKey::from_spki_der`].
+    pub fn from_rsa_numbers(modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyError> {
+        Self::from_rsa(&sequence(|key| {
+            key.unsigned(modulus);
+            key.unsigned(exponent);
+        }))
+    }
+
+    /// The key that is an uncompressed point on P-256 or P-384, by how long it is.
+    ///
+    /// # Errors
+    /// When it is as long as neither.
+    pub fn from_uncompressed_point(point: &[u8]) -> Result<Self, KeyError> {
+        match point.len() {
+            65 => Self::from_point(&oid::P256, point),
+            97 => Self::from_point(&oid::P384, point),
+            _ => Err(KeyError::Malformed),
+        }
+    }
+
+    /// How the private half signs certificates and lists: as [`crate::PrivateKey::sign`] does.
+    ///
+    /// # Errors
+    /// When keys of this kind sign nothing that is made somewhere else.
+    pub fn signing_scheme(&self) -> Result<Scheme, KeyError> {
+        match self.kind() {
+            KeyKind::Rsa { .. } => Ok(Scheme::RsaPkcs1(Digest::Sha256)),
+            KeyKind::EcP256 => Ok(Scheme::Ecdsa(Digest::Sha256)),
+            KeyKind::EcP384 => Ok(Scheme::Ecdsa(Digest::Sha384)),
+            other => Err(KeyError::Unsupported { algorithm: other.to_string() }),
+        }
+    }
+
+    /// How the private half signs statements: as [`crate::PrivateKey::sign_statement`] does, with a salt of the greatest
+    /// length that fits.
+    ///
+    /// # Errors
+    /// As [`PublicKey::signing_scheme`].
+    pub fn statement_scheme(&self) -> Result<Scheme, KeyError> {
+        match self.kind() {
+            KeyKind::Rsa { bits } => {
+                let digest = Digest::Sha256;
+                // RFC 8017 §9.1.1: emLen - hLen - 2, where emLen is of a bit less than the modulus has.
+                let salt_bytes = (bits - 1).div_ceil(8) - digest.bytes() - 2;
+                Ok(Scheme::RsaPss { digest, salt_bytes })
+            }
+            _ => self.signing_scheme(),
+        }
     }
 
     /// The SubjectPublicKeyInfo of a point on `curve`.

@@ -43,13 +43,16 @@ impl Signed {
 
     /// Signs `to_be_signed`, which is DER.
     pub(crate) fn sign(to_be_signed: &[u8], key: &PrivateKey) -> Self {
-        let signature = key.sign(to_be_signed);
-        let algorithm = key.signature_algorithm();
+        Self::put_together(to_be_signed, key.signature_algorithm(), &key.sign(to_be_signed))
+    }
+
+    /// Puts `to_be_signed`, which is DER, and the signature over it together.
+    pub(crate) fn put_together(to_be_signed: &[u8], algorithm: &[u8], signature: &[u8]) -> Self {
         let mut writer = Writer::with_capacity(to_be_signed.len() + algorithm.len() + signature.len() + 16);
         writer.sequence(|parts| {
             parts.raw(to_be_signed);
             parts.raw(algorithm);
-            parts.bit_string(&signature);
+            parts.bit_string(signature);
         });
         Self::parse(writer.into_bytes(), "signed object").expect("it was just written in this shape")
     }

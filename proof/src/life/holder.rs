@@ -131,7 +131,7 @@ pub(super) fn follow(authority: &Authority, trusted: &mut Vec<Certificate>, cloc
     let Some(mut known) = latest.cloned() else { return true };
     let first = handovers.iter().position(|handover| *handover.older() == known);
     for handover in first.map_or(&[][..], |first| &handovers[first..]) {
-        let said = handover.say(|old, new| format!("{}{}", old.to_pem(), new.to_pem()));
+        let said = block_on(handover.say(|old, new| format!("{}{}", old.to_pem(), new.to_pem())));
         let Statement { text, digest, signature } = said.expect("a CA key can sign statements");
         assert_eq!(*handover.older(), known, "each item follows the one before");
         known

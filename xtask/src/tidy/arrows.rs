@@ -6,7 +6,7 @@
 //! hall      engine      wire         client      service
 //! rooms     ca          cache        fleet       trust
 //! crafts    x509  lc-rsa  entry  chain  caucase-files  archive  store  bus  ssh  ansible  kube
-//!           identity
+//!           pkcs11  identity
 //! ground    base
 //! (garden)  testkit  xtask  bench  fuzz  proof
 //! ```
@@ -37,6 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ssh", &[]),
     ("ansible", &[]),
     ("kube", &[]),
+    ("pkcs11", &["x509"]),
     ("identity", &["x509", "store"]),
     // Rooms.
     ("ca", &["x509", "caucase-files", "store", "identity"]),
@@ -56,6 +57,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ssh",
             "ansible",
             "kube",
+            "pkcs11",
             "identity",
             "ca",
             "cache",
@@ -92,6 +94,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ssh",
             "ansible",
             "kube",
+            "pkcs11",
             "identity",
             "ca",
             "cache",
@@ -121,6 +124,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ssh",
             "ansible",
             "kube",
+            "pkcs11",
             "identity",
             "ca",
             "cache",

@@ -10,9 +10,10 @@ use x509::{Certificate, Crl, PrivateKey};
 use crate::authority::AuthorityName;
 use crate::event::Happened;
 use crate::issuers::{FIRST_ISSUER, issuer_id};
-use crate::record::{CrlRecord, IssuerRecord, RevokedRecord};
+use crate::record::{CrlRecord, IssuerRecord, KeyRecord, RevokedRecord};
 use crate::service::{CRL, Tables};
 use crate::takeover::TAKING_OVER;
+use crate::token;
 
 /// How many revocations are stored together: each is a record and an event, and there is the number of the lists.
 const AT_ONCE: usize = 40;
@@ -33,6 +34,14 @@ pub enum BroughtError {
         id: String,
         /// Why not.
         source: SealError,
+    },
+    /// A CA key is in a token.
+    #[error("the CA certificate `{id}` cannot be given with its key: {}", token::only_in_token(token))]
+    InToken {
+        /// Which one.
+        id: String,
+        /// The token.
+        token: String,
     },
     /// A CA certificate or its key cannot be read.
     #[error("the CA certificate `{id}` cannot be read: {reason}")]
@@ -56,6 +65,7 @@ impl Explain for BroughtError {
             Self::Store(error) => error.kind(),
             Self::Commit(error) => error.kind(),
             Self::Sealed { .. } | Self::Stored { .. } => Kind::Internal,
+            Self::InToken { .. } => Kind::Conflict,
             Self::NoIssuer | Self::ForeignList => Kind::Invalid,
         }
     }
@@ -66,6 +76,7 @@ impl Explain for BroughtError {
             Self::Commit(error) => error.help(),
             Self::Sealed { .. } => Some("put the database and its key back from one backup".into()),
             Self::NoIssuer | Self::ForeignList => Some("import the CA that signed the list first".into()),
+            Self::InToken { .. } => Some(token::HELP_WITHOUT_KEYS.into()),
             Self::Stored { .. } => None,
         }
     }
@@ -115,9 +126,15 @@ impl Shelf<'_> {
             let unreadable = |reason: String| BroughtError::Stored { id: id.clone(), reason };
             let certificate = Certificate::from_pem(held.record.certificate.as_bytes())
                 .map_err(|error| unreadable(error.to_string()))?;
+            let sealed_key = match &held.record.key {
+                KeyRecord::Sealed { sealed_key } => sealed_key,
+                KeyRecord::InToken { token, .. } => {
+                    return Err(BroughtError::InToken { id, token: token.clone() });
+                }
+            };
             let key = self
                 .sealing
-                .open(&self.about(&id), &held.record.sealed_key)
+                .open(&self.about(&id), sealed_key)
                 .map_err(|source| BroughtError::Sealed { id: id.clone(), source })?;
             let key =
                 PrivateKey::from_pkcs8_der(key.expose()).map_err(|error| unreadable(error.to_string()))?;
@@ -154,7 +171,8 @@ impl Shelf<'_> {
             let id = issuer_id(next);
             let clear = key.to_pkcs8_der();
             let sealed_key = self.sealing.seal(&self.about(&id), clear.expose(), self.entropy);
-            let record = IssuerRecord { certificate: certificate.to_pem(), sealed_key };
+            let record =
+                IssuerRecord { certificate: certificate.to_pem(), key: KeyRecord::Sealed { sealed_key } };
             let mut batch = Batch::new();
             tables.issuer.create(&mut batch, &id, &record)?;
             if next == FIRST_ISSUER {
@@ -181,11 +199,16 @@ impl Shelf<'_> {
     ) -> Result<Revoked, BroughtError> {
         let tables = Tables::new(engine, self.authority)?;
         let history = History::new(engine.clone())?;
-        let issuers = self.issuers(engine).await?;
-        let last = issuers.iter().map(|(certificate, _)| certificate.not_after()).max();
+        let mut issuers = Vec::new();
+        for (id, held) in tables.issuer.all().await? {
+            let certificate = Certificate::from_pem(held.record.certificate.as_bytes());
+            issuers
+                .push(certificate.map_err(|error| BroughtError::Stored { id, reason: error.to_string() })?);
+        }
+        let last = issuers.iter().map(Certificate::not_after).max();
         let last = last.ok_or(BroughtError::NoIssuer)?;
         for list in lists {
-            let is_signed = |(certificate, _): &(Certificate, PrivateKey)| {
+            let is_signed = |certificate: &Certificate| {
                 certificate.subject() == list.issuer()
                     && list.verify_signature(certificate.public_key()).is_ok()
             };

@@ -10,8 +10,10 @@ use x509::{Certificate, PrivateKey, Serial, SigningRequest};
 use super::authority_of;
 use super::take::leaf;
 use crate::ledger::LEDGER;
+use crate::record::KeyRecord;
 use crate::request::RequestId;
 use crate::service::{AUTOMATIC, CRL, Tables};
+use crate::token;
 
 /// Why what is stored could not be given back.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,14 @@ pub enum GiveBackError<E> {
         id: String,
         /// Why not.
         source: SealError,
+    },
+    /// A CA key is in a token.
+    #[error("the CA certificate `{id}` cannot be given in caucase's format: {}", token::only_in_token(token))]
+    InToken {
+        /// Which one.
+        id: String,
+        /// The token.
+        token: String,
     },
     /// Something stored cannot be read.
     #[error("{what} cannot be read: {reason}")]
@@ -45,6 +55,7 @@ impl<E: Explain> Explain for GiveBackError<E> {
         match self {
             Self::Store(error) => error.kind(),
             Self::Sealed { .. } | Self::Stored { .. } => Kind::Internal,
+            Self::InToken { .. } => Kind::Conflict,
             Self::Given(error) => error.kind(),
         }
     }
@@ -53,6 +64,7 @@ impl<E: Explain> Explain for GiveBackError<E> {
         match self {
             Self::Store(error) => error.help(),
             Self::Sealed { .. } => Some("put the database and its key back from one backup".into()),
+            Self::InToken { .. } => Some(token::HELP_WITHOUT_KEYS.into()),
             Self::Stored { .. } => None,
             Self::Given(error) => error.help(),
         }
@@ -92,8 +104,14 @@ async fn issuers<E>(
         let certificate = Certificate::from_pem(loaded.record.certificate.as_bytes())
             .map_err(|error| unreadable(error.to_string()))?;
         let about = format!("/ca/{}/issuer/{id}", authority_of(prefix));
+        let sealed_key = match &loaded.record.key {
+            KeyRecord::Sealed { sealed_key } => sealed_key,
+            KeyRecord::InToken { token, .. } => {
+                return Err(GiveBackError::InToken { id: about, token: token.clone() });
+            }
+        };
         let key = sealing
-            .open(&about, &loaded.record.sealed_key)
+            .open(&about, sealed_key)
             .map_err(|source| GiveBackError::Sealed { id: about.clone(), source })?;
         let key = PrivateKey::from_pkcs8_der(key.expose()).map_err(|error| unreadable(error.to_string()))?;
         give(Row::Issuer(IssuerRow {

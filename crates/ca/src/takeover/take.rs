@@ -12,8 +12,8 @@ use crate::issue;
 use crate::issuers::{FIRST_ISSUER, issuer_id};
 use crate::ledger::LEDGER;
 use crate::record::{
-    AutomaticRecord, CertificateRecord, CrlRecord, IssuedRecord, IssuerRecord, LedgerRecord, PendingRecord,
-    RequestRecord, RequestRefRecord, RevokedRecord,
+    AutomaticRecord, CertificateRecord, CrlRecord, IssuedRecord, IssuerRecord, KeyRecord, LedgerRecord,
+    PendingRecord, RequestRecord, RequestRefRecord, RevokedRecord,
 };
 use crate::request::RequestId;
 use crate::rollover::BACK_DATED;
@@ -274,7 +274,8 @@ impl<'a> Taking<'a> {
         }
         let about = format!("/ca/{}/issuer/{id}", authority_of(prefix));
         let sealed_key = self.sealing.seal(&about, key.to_pkcs8_der().expose(), self.entropy);
-        let record = IssuerRecord { certificate: at.text(&row.certificate)?, sealed_key };
+        let record =
+            IssuerRecord { certificate: at.text(&row.certificate)?, key: KeyRecord::Sealed { sealed_key } };
         taken.done_at(certificate.not_before());
         taken.issuers.push(certificate);
         let mut records = Records::new();

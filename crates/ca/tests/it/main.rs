@@ -12,4 +12,5 @@ mod rollover;
 mod serials;
 mod shared;
 mod takeover;
+mod token;
 mod world;

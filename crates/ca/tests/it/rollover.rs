@@ -28,7 +28,7 @@ impl Holder {
     fn learn(&mut self, world: &World) {
         for handover in block_on(world.authority.handovers()).unwrap() {
             let Statement { text, digest, signature } =
-                handover.say(|old, new| format!("{}{}", old.to_pem(), new.to_pem())).unwrap();
+                block_on(handover.say(|old, new| format!("{}{}", old.to_pem(), new.to_pem()))).unwrap();
             let knows = |certificate: &Certificate| {
                 self.trusted.iter().any(|trusted| trusted.fingerprint() == certificate.fingerprint())
             };
@@ -281,7 +281,7 @@ fn every_key_hands_over() {
         world.clock.advance(Span::days(1));
         block_on(world.authority.rotate(permit(), false)).unwrap();
         let [handover] = &block_on(world.authority.handovers()).unwrap()[..] else { panic!("one") };
-        let said = handover.say(|_, _| "it follows".into()).unwrap();
+        let said = block_on(handover.say(|_, _| "it follows".into())).unwrap();
         let signed = ca::signed_text(&said.text, said.digest);
         let public = handover.older().public_key();
         assert!(public.verify_statement(said.digest, &signed, &said.signature).is_ok(), "{key:?}");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::{Clock, Entropy, Span, Timestamp};
-use ca::{Admission, Authority, AuthorityName, Ground, Names, Profile, RequestId, SubmitError};
+use ca::{Admission, Authority, AuthorityName, Ground, Names, Profile, RequestId, SubmitError, Token};
 use futures_executor::block_on;
 use identity::{Action, Permit};
 use store::{Memory, SealingKey};
@@ -19,6 +19,8 @@ pub(crate) struct World {
     entropy: Entropy,
     sealing: Arc<SealingKey>,
     profile: Profile,
+    /// The token that the settings name.
+    token: Option<Arc<dyn Token>>,
     pub(crate) authority: Authority,
 }
 
@@ -72,8 +74,16 @@ impl World {
         let clock = Clock::manual(BEGINNING);
         let entropy = Entropy::seeded(7);
         let sealing = Arc::new(SealingKey::generate(&entropy));
-        let authority = open(&store, &clock, &entropy, &sealing, profile.clone());
-        Self { store, clock, entropy, sealing, profile, authority }
+        let authority = open(&store, &clock, &entropy, &sealing, &None, profile.clone()).unwrap();
+        Self { store, clock, entropy, sealing, profile, token: None, authority }
+    }
+
+    /// Opens the authority again, with this token in the settings.
+    pub(crate) fn restart_with(&mut self, token: Option<Arc<dyn Token>>) -> Result<(), ca::OpenError> {
+        self.token = token;
+        let Self { store, clock, entropy, sealing, token, profile, .. } = self;
+        self.authority = open(store, clock, entropy, sealing, token, profile.clone())?;
+        Ok(())
     }
 
     /// Services, of which the first `count` are approved at once.
@@ -86,7 +96,7 @@ impl World {
     /// Opens the authority again, as after a restart, perhaps with another profile.
     pub(crate) fn restart(&mut self, change: impl FnOnce(&mut Profile)) {
         change(&mut self.profile);
-        self.authority = open(&self.store, &self.clock, &self.entropy, &self.sealing, self.profile.clone());
+        self.restart_with(self.token.clone()).unwrap();
     }
 
     /// What its keys are sealed under.
@@ -102,7 +112,8 @@ impl World {
 
     /// The same authority in another process, on the same store.
     pub(crate) fn beside(&self) -> Authority {
-        open(&self.store, &self.clock, &self.entropy, &self.sealing, self.profile.clone())
+        let Self { store, clock, entropy, sealing, token, profile, .. } = self;
+        open(store, clock, entropy, sealing, token, profile.clone()).unwrap()
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -174,16 +185,20 @@ fn open(
     clock: &Clock,
     entropy: &Entropy,
     sealing: &Arc<SealingKey>,
+    token: &Option<Arc<dyn Token>>,
     profile: Profile,
-) -> Authority {
+) -> Result<Authority, ca::OpenError> {
     let ground = Ground {
         engine: store.clone(),
         sealing: sealing.clone(),
         clock: clock.clone(),
         entropy: entropy.clone(),
         keys: Arc::new(|spec| Box::pin(async move { PrivateKey::generate(spec) })),
+        token: token.clone(),
     };
-    block_on(Authority::open(profile, ground)).unwrap()
+    let authority = block_on(Authority::open(profile, ground))?;
+    block_on(authority.find_token_keys())?;
+    Ok(authority)
 }
 
 /// Leave for anything.

@@ -117,6 +117,7 @@ mod tests {
                 clock: clock.clone(),
                 entropy: entropy.clone(),
                 keys: Arc::new(|spec| Box::pin(async move { PrivateKey::generate(spec) })),
+                token: None,
             };
             Arc::new(Authority::open(profile(name), ground).await.unwrap())
         };

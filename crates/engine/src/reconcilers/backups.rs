@@ -530,6 +530,7 @@ mod tests {
                 clock: clock.clone(),
                 entropy: entropy.clone(),
                 keys: Arc::new(|spec| Box::pin(async move { PrivateKey::generate(spec) })),
+                token: None,
             };
             let users = Authority::open(profile(AuthorityName::Users), ground).await.unwrap();
             let (shelf, told) = (Arc::new(Shelf::default()), Arc::new(Mutex::new(Vec::new())));

@@ -123,6 +123,7 @@ impl Ground {
             cache: None,
             courier: None,
             backups: None,
+            token: None,
             hands: None,
             retention: Retention { age: Span::days(400), count: 1_000 },
         };

@@ -90,6 +90,9 @@ pub struct HeldAuthority {
     pub not_after: String,
     /// SHA-256, as openssl shows it.
     pub fingerprint: String,
+    /// The PKCS#11 token that has its key, which is not in the copy then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
 }
 
 impl End {
@@ -119,6 +122,9 @@ impl End {
                 "  {} authority: {}, until {}, {}",
                 held.authority, held.subject, held.not_after, held.fingerprint
             ));
+            if let Some(token) = &held.token {
+                lines.push(format!("    its key is in the PKCS#11 token `{token}`, and not in the backup"));
+            }
         }
         lines
     }

@@ -341,6 +341,7 @@ fn authority(held: &ca::HeldIssuer) -> HeldAuthority {
         subject: held.certificate.subject().to_string(),
         not_after: held.certificate.not_after().to_string(),
         fingerprint: greeting::fingerprint(&held.certificate.fingerprint()),
+        token: held.token.clone(),
     }
 }
 

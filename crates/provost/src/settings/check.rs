@@ -16,8 +16,8 @@ use super::netloc::{Host, Netloc, Ports};
 use super::problem::Problem;
 use super::reader::Reader;
 use super::{
-    AccessLog, Authorities, Authority, History, Limits, Log, LogFormat, Settings, WhichDoors, door_settings,
-    notes, store_settings,
+    AccessLog, Authorities, Authority, CaToken, History, Limits, Log, LogFormat, Settings, WhichDoors,
+    door_settings, notes, store_settings,
 };
 
 /// The longest validity in days: a CA certificate of the server lives forty times as long, and certificates
@@ -176,6 +176,7 @@ fn authorities(reader: &mut Reader<'_>) -> Option<Authorities> {
         Some(None)
     };
     let period = reader.positive("ca.backup_period_days", DAYS_MAX).and_then(Span::days_f64);
+    let token = ca_token(reader);
     let services = authority(reader, "services");
     let users = authority(reader, "users");
     Some(Authorities {
@@ -187,9 +188,43 @@ fn authorities(reader: &mut Reader<'_>) -> Option<Authorities> {
         backup_directory: directory?,
         // Backups are told apart by the second in which they were made.
         backup_period: period?.max(Span::seconds(1)),
+        token: token?,
         services: services?,
         users: users?,
     })
+}
+
+/// The token that CA keys are in. `None` when what is said of it is wrong.
+fn ca_token(reader: &mut Reader<'_>) -> Option<Option<CaToken>> {
+    const MODULE: &str = "ca.token.module";
+    const OTHERS: [&str; 2] = ["ca.token.label", "ca.token.pin_file"];
+    let new_keys = reader.switch("ca.token.new_keys");
+    if !reader.is_said(MODULE) {
+        let alone = OTHERS.into_iter().find(|name| reader.is_said(name));
+        return match alone {
+            Some(name) => {
+                reader.wrong(name, format!("needs `{MODULE}` as well"));
+                None
+            }
+            None => Some(None),
+        };
+    }
+    for name in OTHERS {
+        if !reader.is_said(name) {
+            reader.wrong(name, format!("is needed where `{MODULE}` is given"));
+        }
+    }
+    let module = reader.path(MODULE);
+    if let Some(module) = module.as_ref().filter(|module| !module.is_absolute()) {
+        reader.wrong(MODULE, format!("must be a whole path, not {}", module.display()));
+    }
+    let label = reader.text("ca.token.label");
+    // CK_TOKEN_INFO has room for so many.
+    if let Some(label) = label.as_ref().filter(|label| label.is_empty() || label.len() > 32) {
+        reader.wrong("ca.token.label", format!("must have 1 to 32 bytes, not {}", label.len()));
+    }
+    let pin_file = reader.path("ca.token.pin_file");
+    Some(Some(CaToken { module: module?, label: label?, pin_file: pin_file?, new_keys: new_keys? }))
 }
 
 fn key_bits(reader: &mut Reader<'_>) -> Option<u32> {
@@ -390,6 +425,25 @@ mod tests {
             "log.access = \"/var/lib/provost/provost.db\"",
             "/etc/provost.toml:1: log.access: /var/lib/provost/provost.db is already the file of the database",
         );
+    }
+
+    #[test]
+    fn a_token_is_named_wholly_or_not_at_all() {
+        const WHOLE: &str = "[ca.token]\nmodule = \"/m.so\"\nlabel = \"hsm\"\npin_file = \"pin\"\n";
+        let token = of_text(WHOLE).unwrap().ca.token.unwrap();
+        assert_eq!((token.label.as_str(), token.new_keys), ("hsm", true));
+        assert_eq!(token.pin_file, Path::new("/etc/pin"));
+        assert!(of_text("").unwrap().ca.token.is_none());
+        let check = |text: &str, expected: &str| {
+            let told: Vec<_> = of_text(text).unwrap_err().iter().map(ToString::to_string).collect();
+            assert!(told.len() == 1 && told[0].ends_with(expected), "{text}: {told:?}");
+        };
+        check("ca.token.label = \"hsm\"", "ca.token.label: needs `ca.token.module` as well");
+        check(
+            "ca.token.module = \"/m.so\"\nca.token.label = \"hsm\"",
+            "ca.token.pin_file: is needed where `ca.token.module` is given",
+        );
+        check(&WHOLE.replace("hsm", &"x".repeat(33)), "ca.token.label: must have 1 to 32 bytes, not 33");
     }
 
     /// Whoever chose the name of the house is not told that it is none.

@@ -210,10 +210,25 @@ pub struct Authorities {
     pub backup_directory: Option<PathBuf>,
     /// How much time is between them.
     pub backup_period: Span,
+    /// The token that CA keys are in, if any are.
+    pub token: Option<CaToken>,
     /// The authority for services.
     pub services: Authority,
     /// The authority for users.
     pub users: Authority,
+}
+
+/// A PKCS#11 token that CA keys are in.
+#[derive(Debug)]
+pub struct CaToken {
+    /// The module's file.
+    pub module: PathBuf,
+    /// The token's label.
+    pub label: String,
+    /// The file with its PIN.
+    pub pin_file: PathBuf,
+    /// Whether new CA keys are made in it.
+    pub new_keys: bool,
 }
 
 /// One certificate authority.

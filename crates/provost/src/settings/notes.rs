@@ -35,6 +35,11 @@ pub fn notes(config: &Config, reader: &Reader<'_>, settings: &Settings) -> Vec<P
         let what = format!("is more than a third of the services' validity; that third ({third}) is used");
         note("ca.threshold_days", what);
     }
+    if settings.ca.token.is_some() && settings.ca.backup_directory.is_some() {
+        let what = "backups in caucase's format hold the CA keys, and a token never gives them away: none is made once a key is in \
+                    `ca.token`; `provost backup` copies everything else";
+        note("ca.backup_directory", what.to_owned());
+    }
     match settings.netloc.host() {
         Host::Name(name) if name.contains('_') => {
             note("netloc", format!("`{name}` has a `_`, which some clients do not accept in a certificate"));
@@ -139,6 +144,10 @@ mod tests {
         check("ca.users.crt_validity_days = 0.0003", "below 31 seconds");
         check("ca.threshold_days = 32", "(31d 0h) is used");
         check("netloc = \"my_host.example\"", "has a `_`");
+        check(
+            "ca.backup_directory = \"/b\"\nca.token.module = \"/m\"\nca.token.label = \"a\"\nca.token.pin_file = \"/p\"",
+            "none is made once a key is in `ca.token`",
+        );
         check(
             "netloc = \"localhost:8000\"",
             "the certificates' address \"http://localhost:8000/\" has a host name of one label, of which linters",

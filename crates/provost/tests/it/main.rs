@@ -54,6 +54,7 @@ mod slapos_profile;
 mod systemd_units;
 mod takeover;
 mod tls;
+mod token;
 mod trust_commands;
 mod trust_life;
 mod trust_watch;

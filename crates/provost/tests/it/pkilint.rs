@@ -449,6 +449,7 @@ fn a_rollover_makes_good_certificates() {
         clock: clock.clone(),
         entropy,
         keys: Arc::new(|spec| Box::pin(async move { PrivateKey::generate(spec) })),
+        token: None,
     };
     let profile = Profile {
         name: AuthorityName::Services,

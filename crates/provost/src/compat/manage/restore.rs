@@ -88,6 +88,8 @@ pub async fn restore(
         keys: Arc::new(|spec| {
             Box::pin(async move { Tasks::new().compute(move || PrivateKey::generate(spec)).await })
         }),
+        // What is in a backup of caucase's has its keys beside it.
+        token: None,
     };
     let shelf = Shelf { authority: AuthorityName::Users, sealing: &sealing, clock, entropy };
     let users = Authority::open(profile(&shelf, &engine, user_life).await?, ground).await?;

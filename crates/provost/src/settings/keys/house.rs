@@ -194,6 +194,41 @@ pub const KEYS: &[Key] = &[
         docs: &["How much time is between two backups"],
     },
     Key {
+        name: "ca.token.module",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows("CA keys are sealed in the store", "\"/usr/lib/softhsm/libsofthsm2.so\""),
+        docs: &[
+            "The PKCS#11 module of a token (a hardware security module) in which CA keys are made and stay",
+            "Keys that were made before stay where they are until their certificates end: `provost ca rotate` begins to use",
+            "the token earlier. One token at a time; CA certificates whose keys are in another cannot sign.",
+        ],
+    },
+    Key {
+        name: "ca.token.label",
+        kind: Kind::Text("LABEL"),
+        default: Default::Follows("none is needed", "\"provost\""),
+        docs: &["The label of that token"],
+    },
+    Key {
+        name: "ca.token.pin_file",
+        kind: Kind::Path("FILE"),
+        default: Default::Follows("none is needed", "\"/etc/provost/token-pin\""),
+        docs: &[
+            "The file with the PIN of that token's user",
+            "It may be readable for its owner only, and is read whenever somebody logs in. A line break at the end does not",
+            "count. A PIN that the token refused is not tried again until another one is in the file.",
+        ],
+    },
+    Key {
+        name: "ca.token.new_keys",
+        kind: Kind::Switch,
+        default: Default::Is("true"),
+        docs: &[
+            "Whether new CA keys are made in that token",
+            "Set to false they are sealed in the store again, and those in the token are used until their certificates end.",
+        ],
+    },
+    Key {
         name: "ca.services.crt_validity_days",
         kind: Kind::Days,
         default: Default::Is("93"),
