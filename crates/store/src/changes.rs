@@ -215,19 +215,19 @@ mod tests {
     fn who_is_slower_than_the_ring_is_told_so_and_holds_nothing() {
         let changes = Changes::bounded(Revision(0), 3, 1_000);
         let mut slow = watch(&changes, 0);
-        changes.add([commit(1, &["a", "b"])]);
-        assert_eq!(block_on(slow.next()).unwrap().unwrap().key.as_str(), "a");
-        changes.add([commit(2, &["c"]), commit(4, &["d"])]);
-        changes.add([commit(5, &["e", "f"])]);
+        changes.add([commit(1, &["/a", "/b"])]);
+        assert_eq!(block_on(slow.next()).unwrap().unwrap().key.as_str(), "/a");
+        changes.add([commit(2, &["/c"]), commit(4, &["/d"])]);
+        changes.add([commit(5, &["/e", "/f"])]);
 
         // The commit it had begun is told to its end; what follows is gone.
-        assert_eq!(block_on(slow.next()).unwrap().unwrap().key.as_str(), "b");
+        assert_eq!(block_on(slow.next()).unwrap().unwrap().key.as_str(), "/b");
         assert!(matches!(block_on(slow.next()), Some(Err(WatchError::Compacted))));
         assert!(block_on(slow.next()).is_none());
         assert_eq!(changes.ring().changes, 3);
 
         // Revision 2 is where the ring begins, and 3 was a commit that changed nothing.
-        for (from, first) in [(2, "d"), (3, "d"), (4, "e")] {
+        for (from, first) in [(2, "/d"), (3, "/d"), (4, "/e")] {
             assert_eq!(
                 block_on(watch(&changes, from).next()).unwrap().unwrap().key.as_str(),
                 first,
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn bytes_are_bounded_too() {
         let changes = Changes::bounded(Revision(0), 1_000, 20);
-        changes.add((1..=10).map(|revision| commit(revision, &["k"])));
+        changes.add((1..=10).map(|revision| commit(revision, &["/k"])));
         let ring = changes.ring();
         assert_eq!((ring.changes, ring.bytes, ring.since), (2, 18, Revision(8)));
     }
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn what_was_missed_ends_the_watches_from_before() {
         let changes = Changes::since(Revision(0));
-        changes.add([commit(1, &["a"]), commit(2, &["b"])]);
+        changes.add([commit(1, &["/a"]), commit(2, &["/b"])]);
         // Also one that is ahead, as after a return to a backup.
         let before = [watch(&changes, 1), watch(&changes, 9)];
         changes.start_over(Revision(7));
@@ -270,8 +270,8 @@ mod tests {
 
         let mut after = watch(&changes, 7);
         assert!(after.next().now_or_never().is_none());
-        changes.add([commit(8, &["c"])]);
-        assert_eq!(block_on(after.next()).unwrap().unwrap().key.as_str(), "c");
+        changes.add([commit(8, &["/c"])]);
+        assert_eq!(block_on(after.next()).unwrap().unwrap().key.as_str(), "/c");
         let ring = changes.ring();
         assert_eq!((ring.changes, ring.bytes), (1, 9));
     }
