@@ -1,8 +1,10 @@
 //! `provost cache release`: the binary cache (networkcache contract, section 10). A software release is a folder that is
 //! called like the MD5 of its URL; it is good for machines of the same platform, under the same root.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::BufReader;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -99,7 +101,10 @@ impl Pack {
     async fn run(self, session: &Session) -> Result<(), CacheCommandError> {
         check(&self.url, &self.blacklist)?;
         let top = keys::release(&self.url);
-        let folder = self.software_root.join(&top);
+        // Its full name is what programs in it were built for, and what links in it are seen from.
+        let root = std::path::absolute(&self.software_root)
+            .map_err(|source| CacheCommandError::Unreadable { path: self.software_root.clone(), source })?;
+        let folder = root.join(&top);
         if let Some(out) = &self.out {
             pack(&folder, &top, out).await?;
             session.tell(
@@ -116,7 +121,7 @@ impl Pack {
         pack(&folder, &top, &path).await?;
         let mut metadata = Object::new();
         metadata.insert("software_url", Value::text(&self.url));
-        metadata.insert("software_root", Value::text(&self.software_root.display().to_string()));
+        metadata.insert("software_root", Value::text(&root.display().to_string()));
         metadata.insert("multiarch", Value::text(&platform.multiarch));
         metadata.insert("os", Value::List(platform.os.iter().map(|part| Value::text(part)).collect()));
         let saying = Saying { key: top.clone(), metadata };
@@ -163,23 +168,58 @@ async fn pack(folder: &Path, top: &str, out: &Path) -> Result<(), CacheCommandEr
         let source = std::io::ErrorKind::NotADirectory.into();
         return Err(CacheCommandError::Unreadable { path: folder.to_owned(), source });
     }
+    unpacking::can_be_packed(folder, folder)?;
     let unwritable = |source| CacheCommandError::Unwritable { path: out.to_owned(), source };
     let mut place = Place::beside(out).map_err(unwritable)?;
     archive::pack_as(folder, PathBuf::from(top), &mut place).await.map_err(unwritable)?;
     place.keep().map_err(unwritable)
 }
 
-/// A folder of its owner's for an archive on its way, gone when this is dropped.
+/// What the names of folders for archives on their way begin with; then follow a process and something of chance.
+const TEMPORARY: &str = "provost-release-";
+
+/// A folder of its owner's for an archive on its way, gone when this is dropped. Those that somebody left who was killed go
+/// first: archives are large.
 fn temporary() -> Result<tempfile::TempDir, CacheCommandError> {
+    let all = std::env::temp_dir();
+    for entry in std::fs::read_dir(&all).into_iter().flatten().flatten() {
+        if is_left_over(&entry.file_name(), |process| Path::new("/proc").join(process).exists())
+            && entry
+                .metadata()
+                .is_ok_and(|found| found.is_dir() && found.uid() == rustix::process::geteuid().as_raw())
+        {
+            // Whoever cannot remove it has no use for it either.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
     tempfile::Builder::new()
-        .prefix("provost-release-")
+        .prefix(&format!("{TEMPORARY}{}-", std::process::id()))
         .tempdir()
-        .map_err(|source| CacheCommandError::Unwritable { path: std::env::temp_dir(), source })
+        .map_err(|source| CacheCommandError::Unwritable { path: all, source })
+}
+
+/// Whether a folder of this name is that of a process which is not there any more.
+fn is_left_over(name: &OsStr, is_there: impl Fn(&str) -> bool) -> bool {
+    let process = name.to_str().and_then(|name| name.strip_prefix(TEMPORARY)?.split_once('-'));
+    process.is_some_and(|(process, _)| process.parse::<u32>().is_ok() && !is_there(process))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_killed_process_left_goes_and_nothing_else() {
+        for (name, expected) in [
+            ("provost-release-17-aB3", true),
+            ("provost-release-18-aB3", false),
+            ("provost-release-aB3", false),
+            ("provost-release-..-aB3", false),
+            ("other-17-aB3", false),
+        ] {
+            assert_eq!(is_left_over(OsStr::new(name), |process| process == "18"), expected, "{name}");
+        }
+    }
 
     #[test]
     fn blacklists_are_prefixes() {

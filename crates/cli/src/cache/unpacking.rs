@@ -9,13 +9,18 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink,
+};
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
 use base::{Explain, Kind};
 use flate2::read::MultiGzDecoder;
 use tar::EntryType;
+
+/// The mark of releases whose parts lie elsewhere.
+const SHARED: &str = ".shared";
 
 /// The most files, folders and links in an archive.
 const ENTRIES_MAX: u64 = 10_000_000;
@@ -40,6 +45,17 @@ pub(crate) enum ReleaseError {
         /// The bound.
         bytes_max: u64,
     },
+    /// What is in the folder could be packed, and then nobody would unpack it.
+    #[error("{} cannot be in an archive that is unpacked elsewhere: it {why}", path.display())]
+    Unfit {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// It uses what lies outside of it, as its mark says.
+    #[error("{} is a release with shared parts, which others do not have", .0.display())]
+    Shared(PathBuf),
     /// The archive cannot be read.
     #[error("the archive cannot be read")]
     Archive(#[source] io::Error),
@@ -72,7 +88,7 @@ impl Explain for ReleaseError {
             Self::TooLarge { .. } => Kind::TooLarge,
             Self::Files { .. } => Kind::Unavailable,
             Self::Exists(_) => Kind::Conflict,
-            Self::Blacklisted { .. } => Kind::Invalid,
+            Self::Blacklisted { .. } | Self::Unfit { .. } | Self::Shared(_) => Kind::Invalid,
         }
     }
 
@@ -80,9 +96,43 @@ impl Explain for ReleaseError {
         match self {
             Self::TooLarge { .. } => Some("--bytes-max takes more".to_owned()),
             Self::Exists(_) => Some("remove it first; a release that is there is never changed".to_owned()),
-            Self::Unsafe { .. } | Self::Archive(_) | Self::Files { .. } | Self::Blacklisted { .. } => None,
+            Self::Shared(path) => {
+                Some(format!("where that is no longer so, remove {}", path.join(SHARED).display()))
+            }
+            Self::Unsafe { .. }
+            | Self::Unfit { .. }
+            | Self::Archive(_)
+            | Self::Files { .. }
+            | Self::Blacklisted { .. } => None,
         }
     }
+}
+
+/// Whether what [`unpack`] takes can be made of `folder`, which is `whole` by its full name; and whether that makes sense
+/// (contract, section 10). What listens (sockets) is left out by whoever packs.
+pub(crate) fn can_be_packed(folder: &Path, whole: &Path) -> Result<(), ReleaseError> {
+    if folder.join(SHARED).symlink_metadata().is_ok() {
+        return Err(ReleaseError::Shared(folder.to_owned()));
+    }
+    let mut left = vec![PathBuf::new()];
+    while let Some(inside) = left.pop() {
+        let here = folder.join(&inside);
+        for entry in std::fs::read_dir(&here).map_err(files(&here))? {
+            let entry = entry.map_err(files(&here))?;
+            let (path, at) = (entry.path(), inside.join(entry.file_name()));
+            let kind = entry.file_type().map_err(files(&path))?;
+            let unfit = |why| ReleaseError::Unfit { path: path.clone(), why };
+            if kind.is_dir() {
+                left.push(at);
+            } else if kind.is_symlink() {
+                let link = std::fs::read_link(&path).map_err(files(&path))?;
+                stays_inside(&link, &at, whole).map_err(unfit)?;
+            } else if !kind.is_file() && !kind.is_socket() {
+                return Err(unfit("is neither a file, a folder nor a link"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Unpacks `archive`, whose one folder is called `top`, as `into`/`top`, which appears when all of it is there. How many
@@ -359,6 +409,30 @@ mod tests {
     const FOLDER: EntryType = EntryType::Directory;
     const LINK: EntryType = EntryType::Symlink;
     const SAME: EntryType = EntryType::Link;
+
+    #[test]
+    fn what_nobody_would_unpack_is_not_packed() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = directory.path().join("release");
+        std::fs::create_dir_all(folder.join("bin")).unwrap();
+        std::fs::write(folder.join("bin/program"), "").unwrap();
+        symlink("../bin/program", folder.join("bin/other")).unwrap();
+        symlink(folder.join("bin"), folder.join("all")).unwrap();
+        let said = || can_be_packed(&folder, &folder).map_err(|error| error.to_string());
+        assert_eq!(said(), Ok(()));
+        for target in ["/opt/shared/openssl", "../../other"] {
+            let link = folder.join("bin/out");
+            symlink(target, &link).unwrap();
+            assert!(said().unwrap_err().contains("bin/out"), "{target}");
+            std::fs::remove_file(link).unwrap();
+        }
+        let fifo = folder.join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).unwrap();
+        assert!(said().unwrap_err().ends_with("neither a file, a folder nor a link"));
+        std::fs::remove_file(fifo).unwrap();
+        std::fs::write(folder.join(SHARED), "").unwrap();
+        assert!(matches!(can_be_packed(&folder, &folder), Err(ReleaseError::Shared(_))));
+    }
 
     #[test]
     fn what_is_in_order_is_unpacked() {
