@@ -58,7 +58,8 @@ pub const KEYS: &[Key] = &[
         docs: &[
             "A file with users who sign in to the cache by a password",
             "JSON: {\"alice\": {\"hash\": \"$2b$12$...\"}}, with hashes as `commctl passhash` makes them. They are",
-            "publishers, unless a role is said. It is read again whenever it changes.",
+            "publishers, or readers where that is said. It is read again whenever it changes. Who lists, pins and",
+            "collects (/v1/cache) is an operator of `fleet.sign_in`; nobody here is.",
         ],
     },
     Key {
