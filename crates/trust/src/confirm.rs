@@ -10,6 +10,7 @@ use identity::{Action as _, Permit, Principal};
 use store::{Batch, CommitError, Loaded};
 
 use crate::account::{NotYours, Only};
+use crate::bundle::Bundle;
 use crate::error::ReadError;
 use crate::name::RequirerName;
 use crate::outcome::{Outcome, Put};
@@ -106,13 +107,25 @@ impl Trust {
                 return Err(ConfirmError::Other);
             }
             let id = format!("{requirer}/{unit}");
-            if bundle.anchors().is_empty() || self.units.get(&id).await?.is_some() {
+            let known = self.units.get(&id).await?;
+            let nothing = Bundle::union([]);
+            // Who said that it has nothing may have something from now on.
+            let may_have = known.as_ref().is_some_and(|known| !known.record.is_rid(nothing.hash()));
+            if bundle.anchors().is_empty() || may_have {
                 return Ok(());
             }
-            self.check_room(requirer, unit).await?;
             let mut batch = Batch::new();
             self.requirers.expect_at(&mut batch, requirer.as_str(), found.version)?;
-            self.units.create(&mut batch, &id, &UnitRecord::default())?;
+            match known {
+                Some(Loaded { record, version }) => {
+                    let record = UnitRecord { applied: None, since: None, ..record };
+                    self.units.update(&mut batch, &id, &record, version)?;
+                }
+                None => {
+                    self.check_room(requirer, unit).await?;
+                    self.units.create(&mut batch, &id, &UnitRecord::default())?;
+                }
+            }
             match self.ground.engine.commit(batch).await {
                 Ok(_) => return Ok(()),
                 Err(error) => Self::again(error, &mut attempts)?,

@@ -246,6 +246,7 @@ fn whoever_began_is_waited_for() {
         let nothing = hash(&house).await;
         begin("idle", &nothing).await.unwrap();
         assert_eq!(state(&house, "idle").await, None, "who is given nothing has nothing to be taken away");
+        confirm("one", &nothing).await.unwrap();
         house.offer("corp", &add(&anchors(1))).await.unwrap();
         let (first, since) = (hash(&house).await, house.clock.now());
         assert!(matches!(begin("a/b", &first).await, Err(ConfirmError::Unit)));
