@@ -394,7 +394,6 @@ fn parts(
     })
 }
 
-/// The policy of one authority, as the caucase contract's sections 1 and 6 have it.
 fn server_name(settings: &Settings) -> ServerName {
     match settings.netloc.host() {
         Host::Name(name) => ServerName::Dns(name.clone()),
@@ -402,7 +401,7 @@ fn server_name(settings: &Settings) -> ServerName {
     }
 }
 
-/// What an authority goes by.
+/// The policy of one authority, as the caucase contract's sections 1 and 6 have it.
 pub fn profile_of(settings: &Settings, name: AuthorityName) -> Result<Profile, StartError> {
     let authority = match name {
         AuthorityName::Users => &settings.ca.users,

@@ -129,7 +129,6 @@ impl Name {
         Self::from_der(reader.expect(tag::SEQUENCE)?.der)
     }
 
-    /// The relative names, each a set of attributes.
     /// As `Display`, but control characters are in it as they are, other than NUL: what RFC 4514 asks for and no more. Whoever
     /// shows it has to look after the others.
     #[must_use]
@@ -160,6 +159,7 @@ impl Name {
         Ok(())
     }
 
+    /// The relative names, each a set of attributes.
     fn attributes(&self) -> Vec<Vec<Attribute<'_>>> {
         let read = || {
             let mut relative_names = Reader::whole(&self.0, tag::SEQUENCE, "name")?;

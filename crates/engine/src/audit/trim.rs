@@ -18,8 +18,8 @@ fn is_due(newest_milliseconds: i64, left_without: u64, now_milliseconds: i64, ke
 }
 
 impl Audit {
-    /// Drops what `keep` gives up when it is `now`, whole links at a time: up to 95 events more than that are kept. Gives how many events
-    /// were dropped. Does no harm when it is done twice, or by several at once.
+    /// Drops what `keep` gives up when it is `now`, whole links at a time: up to 95 events more than that are kept. Gives how
+    /// many events were dropped. Does no harm when it is done twice, or by several at once.
     ///
     /// # Errors
     /// [`AuditError`]; what is dropped by then is dropped.

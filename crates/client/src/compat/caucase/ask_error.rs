@@ -204,16 +204,13 @@ fn innermost(error: &reqwest::Error) -> String {
     one_line(text.split(": http").next().unwrap_or(&text))
 }
 
-/// Whether the other end said, in TLS, that it does not take the certificate it was shown, or that it wants one.
-fn is_unwelcome(error: &io::Error) -> bool {
+/// Whether the other end said, in TLS, that it does not take the certificate it was shown, or that it wants one: wherever in
+/// `error` that is, as it comes during the handshake or only when the answer is read.
+fn is_unwelcome(error: &(dyn std::error::Error + 'static)) -> bool {
     use rustls::AlertDescription as Alert;
-    let Some(inner) = error.get_ref() else { return false };
-    if let Some(nested) = inner.downcast_ref::<io::Error>() {
-        return is_unwelcome(nested);
-    }
-    matches!(
-        inner.downcast_ref(),
-        Some(rustls::Error::AlertReceived(
+    if let Some(rustls::Error::AlertReceived(alert)) = error.downcast_ref() {
+        return matches!(
+            alert,
             Alert::UnknownCA
                 | Alert::BadCertificate
                 | Alert::UnsupportedCertificate
@@ -222,8 +219,11 @@ fn is_unwelcome(error: &io::Error) -> bool {
                 | Alert::CertificateUnknown
                 | Alert::CertificateRequired
                 | Alert::AccessDenied
-        ))
-    )
+        );
+    }
+    // What an I/O error was made of is not its source: that is the source of what it was made of.
+    let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    within.is_some_and(|within| is_unwelcome(within)) || error.source().is_some_and(is_unwelcome)
 }
 
 impl Fault {
@@ -231,12 +231,12 @@ impl Fault {
         if error.is_timeout() {
             return Self::Silent;
         }
+        if is_unwelcome(error) {
+            return Self::Unwelcome;
+        }
         let mut cause = error.source();
         while let Some(error) = cause {
             if let Some(error) = error.downcast_ref::<io::Error>() {
-                if is_unwelcome(error) {
-                    return Self::Unwelcome;
-                }
                 match error.kind() {
                     io::ErrorKind::ConnectionRefused => return Self::Refused,
                     io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => return Self::Reset,
