@@ -299,7 +299,7 @@ pub fn read(text: &[u8]) -> Result<BTreeMap<Fingerprint, Anchor>, NotAnchors> {
 }
 
 /// Whether a line of `text` begins like that of a private key (RFC 7468 §10 and 11, RFC 1421, OpenSSH).
-fn has_private_key(text: &[u8]) -> bool {
+pub(crate) fn has_private_key(text: &[u8]) -> bool {
     text.split(|byte| matches!(byte, b'\n' | b'\r')).any(|line| {
         let line = line.to_ascii_uppercase();
         let find = |wanted: &[u8]| line.windows(wanted.len()).any(|part| part == wanted);

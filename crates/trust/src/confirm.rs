@@ -10,6 +10,7 @@ use identity::{Action as _, Permit, Principal};
 use store::{Batch, CommitError, Loaded};
 
 use crate::account::{NotYours, Only};
+use crate::anchor::has_private_key;
 use crate::bundle::Bundle;
 use crate::error::ReadError;
 use crate::name::RequirerName;
@@ -34,7 +35,9 @@ pub enum ConfirmError {
     #[error("a place's name has 1 to {UNIT_BYTES_MAX} letters, digits, `-`, `_`, `.` and `:`")]
     Unit,
     /// Why it fails is not told as it has to be.
-    #[error("why a place fails is one line of 1 to {REASON_BYTES_MAX} bytes, without control characters")]
+    #[error(
+        "why a place fails is one line of 1 to {REASON_BYTES_MAX} bytes, without control characters and keys"
+    )]
     Reason,
     /// The server puts the certificates there, and looks itself.
     #[error("the requirer's certificates are put in their places by the server, which looks itself")]
@@ -186,7 +189,10 @@ impl Trust {
         reason: &str,
     ) -> Result<(), ConfirmError> {
         self.check_poller(permit.by(), requirer, unit).await?;
-        if !(1..=REASON_BYTES_MAX).contains(&reason.len()) || reason.chars().any(char::is_control) {
+        if !(1..=REASON_BYTES_MAX).contains(&reason.len())
+            || reason.chars().any(char::is_control)
+            || has_private_key(reason.as_bytes())
+        {
             return Err(ConfirmError::Reason);
         }
         let is_hash = hash.len() == 64 && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));

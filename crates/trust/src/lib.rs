@@ -73,7 +73,7 @@ pub use relation::Relation;
 pub use report::{Event, fingerprint, hash, report};
 pub use require::{Read, Requirer, Unreadable, announce, is_valid, looks_at_units, read};
 pub use requirer::{Requirer as RequirerState, RequirerView};
-pub use service::{Ground, ManageTrust, Moment, OfferTrust, ReadTrust, Trust, Why};
+pub use service::{Ground, KeyInWhy, ManageTrust, Moment, OfferTrust, ReadTrust, Trust, Why};
 pub use unit::{Counts, Unit, UnitState};
 pub use wanted::BundleSince;
 pub use written::Written;

@@ -7,6 +7,7 @@ use base::{Clock, Entropy, Timestamp};
 use identity::{Action, Permit, Principal, Role};
 use store::{Batch, CommitError, Engine, History, Loaded, SealingKey, Table, Version};
 
+use crate::anchor::has_private_key;
 use crate::event::Happened;
 use crate::name::{ProviderName, RequirerName};
 use crate::record::{
@@ -61,10 +62,25 @@ const WHY_BYTES_MAX: usize = 500;
 #[derive(Debug, Clone, Default)]
 pub struct Why(Option<String>);
 
+/// A reason that is not written down: nothing takes anything out of the history again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there is a private key in the reason, which is not kept")]
+pub struct KeyInWhy;
+
 impl Why {
     /// That reason.
-    #[must_use]
-    pub fn new(text: &str) -> Self {
+    ///
+    /// # Errors
+    /// [`KeyInWhy`].
+    pub fn new(text: &str) -> Result<Self, KeyInWhy> {
+        if has_private_key(text.as_bytes()) {
+            return Err(KeyInWhy);
+        }
+        Ok(Self::of(text))
+    }
+
+    /// That reason, which is the house's own.
+    pub(crate) fn of(text: &str) -> Self {
         let text = text[..text.floor_char_boundary(WHY_BYTES_MAX)].trim();
         Self((!text.is_empty()).then(|| text.to_owned()))
     }

@@ -75,7 +75,7 @@ impl Trust {
     ) -> Result<(), CommitError> {
         let mut relations = self.relations.all().await?;
         relations.retain(|(_, found)| found.record.provider == name.as_str());
-        let gone = Why::new("its provider is gone");
+        let gone = Why::of("its provider is gone");
         for some in relations.chunks(AT_ONCE) {
             let mut batch = Batch::new();
             self.providers.expect_at(&mut batch, name.as_str(), seen.version)?;

@@ -12,7 +12,7 @@
 //! A hook is owed before the file becomes another one, and paid when it has succeeded; that is on the disk (`kept_file`), so
 //! that none is forgotten by whoever is killed in between. It may be run once more than is needed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base::{Explain as _, Kind, report};
@@ -63,7 +63,7 @@ pub(super) struct Watch {
     /// End a hook that takes longer than so many seconds: it has failed then
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=600))]
     hook_timeout: u32,
-    /// What this place is called in the lists of the server [default: the name of this machine]
+    /// What this place is called in the lists of the server [default: the names of this machine and of FILE, and a mark of where FILE is]
     #[arg(long, value_name = "NAME")]
     place: Option<String>,
     /// End as soon as the file is what it is to be
@@ -93,7 +93,7 @@ struct Keeper<'w> {
 
 impl Watch {
     pub(super) async fn run(self, session: &mut Session) -> Result<(), TrustCommandError> {
-        let place = self.place.clone().unwrap_or_else(name_of_machine);
+        let place = self.place.clone().unwrap_or_else(|| name_of_place(&name_of_machine(), &self.out));
         // What can never be is said at once, and not tried again and again.
         let (file, owed) = match self.file() {
             Ok(found) => found,
@@ -406,6 +406,39 @@ fn may_be_mended(error: &TrustCommandError) -> bool {
     matches!(error, TrustCommandError::Hook(_)) || is_refused()
 }
 
+/// What the file at `path` is called in the lists of the server: no two of one machine are called alike, and there are only
+/// letters, digits, `-`, `_`, `.` and `:` in it.
+fn name_of_place(machine: &str, path: &Path) -> String {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mark = base::hex::encode(&base::sha256(whole.as_os_str().as_encoded_bytes()));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let plain = |character: char| match character {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' | '.' => character,
+        _ => '_',
+    };
+    let short = |text: &str, most: usize| text.chars().map(plain).take(most).collect::<String>();
+    format!("{}:{}:{}", short(machine, 64), short(&name, 128), &mark[..8])
+}
+
 fn name_of_machine() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_files_of_one_machine_are_two_places() {
+        let names =
+            ["/a/b.pem", "/c/b.pem", "b.pem", "/a/b c.pem"].map(|path| name_of_place("vm", Path::new(path)));
+        assert!(names[0].starts_with("vm:b.pem:") && names[3].starts_with("vm:b_c.pem:"), "{names:?}");
+        assert_eq!(std::collections::BTreeSet::from(names).len(), 4);
+        let long = name_of_place(&"m".repeat(300), Path::new(&"é".repeat(200)));
+        assert!(
+            long.len() <= 253
+                && long.chars().all(|character| character.is_ascii_graphic() && character != '/'),
+            "{long}"
+        );
+    }
 }

@@ -75,7 +75,7 @@ impl V1 {
             }
             terms.grace = Span::seconds(i64::from(seconds));
         }
-        let (trust, why) = (self.trust().clone(), why(said.why.as_deref()));
+        let (trust, why) = (self.trust().clone(), why(said.why.as_deref())?);
         let set = async move { trust.set_provider(permit, &name, &terms, &why).await };
         Ok(Answer::ok(&provider(self.house.tasks().complete(set).await?)))
     }
@@ -98,7 +98,7 @@ impl V1 {
     pub(super) async fn offer_trust(&self, mut asked: Asked) -> Result<Answer, Refusal> {
         let (permit, name) = (asked.permit()?, asked.part::<ProviderName>(0)?);
         let said: wire::NewTrustOffer = asked.json().await?;
-        let why = why(said.why.as_deref());
+        let why = why(said.why.as_deref())?;
         let offer = offer(said)?;
         let trust = self.trust().clone();
         let done = async move { trust.offer(permit, &name, &offer, &why).await };
@@ -172,7 +172,7 @@ impl V1 {
     pub(super) async fn put_trust_requirer(&self, mut asked: Asked) -> Result<Answer, Refusal> {
         let (permit, look, name) = (asked.permit()?, asked.permit()?, asked.part::<RequirerName>(0)?);
         let said: wire::NewTrustRequirer = asked.json().await?;
-        let why = why(said.why.as_deref());
+        let why = why(said.why.as_deref())?;
         let place = places::read(said.place)?;
         let trust = self.trust().clone();
         let set = async move { trust.set_requirer(permit, &name, &place, &why).await };
@@ -298,7 +298,7 @@ impl V1 {
             said.provider.parse().map_err(|error| Refusal::unfit(format!("`provider`: {error}")))?;
         let requirer: RequirerName =
             said.requirer.parse().map_err(|error| Refusal::unfit(format!("`requirer`: {error}")))?;
-        let (trust, why) = (self.trust().clone(), why(said.why.as_deref()));
+        let (trust, why) = (self.trust().clone(), why(said.why.as_deref())?);
         let relate = async move { trust.relate(permit, &provider, &requirer, &why).await };
         Ok(Answer::ok(&relation(self.house.tasks().complete(relate).await?)))
     }
@@ -398,11 +398,12 @@ fn flag(asked: &Asked, parameter: Parameter) -> Result<bool, Refusal> {
 }
 
 fn asked_why(asked: &Asked) -> Result<Why, Refusal> {
-    Ok(why(asked.one(Parameter::Why)?))
+    why(asked.one(Parameter::Why)?)
 }
 
-fn why(text: Option<&str>) -> Why {
-    text.map(Why::new).unwrap_or_default()
+fn why(text: Option<&str>) -> Result<Why, Refusal> {
+    let why = text.map(Why::new).transpose().map_err(|error| Refusal::unfit(error.to_string()))?;
+    Ok(why.unwrap_or_default())
 }
 
 fn wait(asked: &Asked) -> Result<Duration, Refusal> {

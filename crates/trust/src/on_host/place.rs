@@ -1,5 +1,6 @@
 //! A file on a host that has all certificates of a bundle: one after the other, or in a keystore of Java's.
 
+use crate::anchor::has_private_key;
 use base::{Explain, Kind};
 
 /// The longest path, in bytes.
@@ -69,8 +70,8 @@ pub enum BadPlace {
     /// What is no keystore has a password.
     #[error("only a keystore has a password: say that the file is one")]
     Password,
-    /// The hook is empty, too long, or has more than one line.
-    #[error("a hook is one line of a shell, of at most {HOOK_BYTES_MAX} bytes")]
+    /// The hook is empty, too long, or has more than one line, or a private key is in it.
+    #[error("a hook is one line of a shell, of at most {HOOK_BYTES_MAX} bytes and without private keys")]
     Hook,
 }
 
@@ -155,6 +156,7 @@ impl FilePlace {
         if hook.trim().is_empty()
             || hook.len() > HOOK_BYTES_MAX
             || hook.chars().any(|c| c.is_control() && c != '\t')
+            || has_private_key(hook.as_bytes())
         {
             return Err(BadPlace::Hook);
         }
@@ -295,7 +297,9 @@ mod tests {
         for mode in ["", "4755", "1777", "64", "00644", "0688", "+644", "rw-r--r--"] {
             assert!(matches!(place().with_mode(mode), Err(BadPlace::Mode(_))), "{mode:?}");
         }
-        for hook in ["", "  ", "a\nb", "a\0b", &"a".repeat(HOOK_BYTES_MAX + 1)] {
+        for hook in
+            ["", "  ", "a\nb", "a\0b", &"a".repeat(HOOK_BYTES_MAX + 1), "echo -----BEGIN PRIVATE KEY-----"]
+        {
             assert!(place().with_hook(hook).is_err(), "{hook:?}");
         }
         let place = place().with_owner("www-data").unwrap().with_group("1000").unwrap();

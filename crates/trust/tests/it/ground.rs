@@ -125,7 +125,7 @@ impl House {
     }
 
     pub(crate) async fn offer(&self, from: &str, offer: &Offer) -> Result<Offered, ChangeError> {
-        self.trust.offer(may(), &provider(from), offer, &Why::new("a test")).await
+        self.trust.offer(may(), &provider(from), offer, &Why::new("a test").unwrap()).await
     }
 
     /// What `name` is to have, as PEM in order.

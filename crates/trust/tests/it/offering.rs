@@ -293,3 +293,16 @@ fn a_certificate_has_a_length() {
         assert!(matches!(refused, Err(ChangeError::Unreadable(_))), "{refused:?}");
     });
 }
+
+/// Nothing takes anything out of the history again.
+#[test]
+fn a_key_is_no_reason() {
+    for text in [
+        "-----BEGIN PRIVATE KEY-----\nAAAA",
+        "because\n-----END RSA PRIVATE KEY-----",
+        "a -----BEGIN EC PRIVATE KEY",
+    ] {
+        assert_eq!(trust::Why::new(text).unwrap_err(), trust::KeyInWhy, "{text}");
+    }
+    assert!(trust::Why::new("the private key of the old one was lost").is_ok());
+}
