@@ -47,7 +47,7 @@ use crate::running::{self, until_signal};
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 2 wrong usage; 65 what was asked breaks a rule, or an answer cannot be \
     believed; 66 it is not there, or a file cannot be read; 69 no server, or not now; 73 its disk or a quota is full; \
-    75 it waits for somebody, has to be confirmed, or took too long; 77 not known, not allowed, or a key that others may read; 78 wrong \
+    75 what was waited for needs somebody's decision, has to be confirmed, or took too long; 77 not known, not allowed, or a key that others may read; 78 wrong \
     configuration of `watch`; 130 ended by Ctrl-C.\n\n\
     Unless it is said here or in the environment, the client file says which server is asked and who asks. \
     `provost up` leaves one for its own user on its own machine. The server may be ours or caucase's.";

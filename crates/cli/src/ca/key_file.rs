@@ -16,6 +16,10 @@ use crate::kept_file::{KeptFile, NewFile};
 
 /// Refuses the file at `path` where others may read it or change it, unless it is known to have no private key in it.
 pub(super) fn refuse_exposed(path: &Path) -> Result<(), CaCommandError> {
+    // No mode makes a key's file of what is none: what is wrong with it is told by whoever reads it.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Pem::read(path).map(drop).map_err(Into::into);
+    }
     let has_none = || Pem::read(path).is_ok_and(|found| found.keys.is_empty());
     match exposed(path) {
         Some(_) if has_none() => Ok(()),
@@ -121,5 +125,7 @@ mod tests {
         assert!(read(&path).unwrap().unwrap().public() == key.public());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(read(&path), Err(CaCommandError::Exposed { mode: 0o640, .. })));
+        let folder = path.parent().unwrap();
+        assert!(!matches!(refuse_exposed(folder), Ok(()) | Err(CaCommandError::Exposed { .. })));
     }
 }

@@ -96,6 +96,10 @@ impl Request {
             prepared = self.prepare_anew(&there).await?;
         }
         let server = session.server()?;
+        // Nothing is asked of a server that is not the one that is meant.
+        if self.out.is_some() || session.pin().is_some() {
+            session.trusted(&server).await?;
+        }
         let Some(out) = &self.out else {
             let authority = session.authority();
             let id = submit(&server, authority, &prepared.memory, &prepared.request).await?;

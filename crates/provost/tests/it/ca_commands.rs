@@ -149,6 +149,15 @@ fn whole_life(url: &str) {
         (code, said.lines().next().unwrap()),
         (75, &*format!("error: request {id} waits for somebody's approval"))
     );
+    // Who is trusted for being the first is said, once: before anything is asked for that it would have to be trusted with.
+    let waiting = holder.run(&format!("{request} --out web.crt"));
+    assert!(
+        waiting
+            .stderr
+            .contains(" is trusted from now on, for being the first to answer; its SHA-256 fingerprint is "),
+        "{waiting:?}"
+    );
+    assert!(waiting.stderr.contains("--ca cas.crt.pem --fingerprint "), "{waiting:?}");
     let waiting = holder.shown(&format!("{request} --out web.crt"));
     assert_eq!((&waiting["state"], waiting["id"].as_str().unwrap()), (&"pending".into(), &*id));
 
@@ -176,16 +185,8 @@ fn whole_life(url: &str) {
     assert_eq!(holder.run(&format!("approve {id} {admin}")).stderr, format!("approved {id}\n"));
     assert_eq!(holder.refused(&format!("approve {id} {admin}")).0, 66);
 
-    // Fetched: who is trusted for being the first is said, once.
     let fetched = holder.run(&format!("{request} --out web.crt"));
-    assert_eq!(fetched.ok(), format!("{id}\n"));
-    assert!(
-        fetched
-            .stderr
-            .contains(" is trusted from now on, for being the first to answer; its SHA-256 fingerprint is "),
-        "{fetched:?}"
-    );
-    assert!(fetched.stderr.contains("--ca cas.crt.pem --fingerprint "), "{fetched:?}");
+    assert_eq!((fetched.ok(), &*fetched.stderr), (&*format!("{id}\n"), "the certificate is in web.crt\n"));
     holder.has_a_pair("web.crt", "web.key", "cas.crt.pem");
     assert!(!holder.path(".web.key.provost-request").exists());
     let again = holder.run(&format!("{request} --out web.crt"));

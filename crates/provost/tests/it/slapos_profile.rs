@@ -10,7 +10,7 @@ use testkit::{
     witness,
 };
 
-use crate::program::{PROVOST, provost};
+use crate::program::PROVOST;
 
 /// The names that software releases call.
 const NAMES: [&str; 7] = [
@@ -22,9 +22,6 @@ const NAMES: [&str; 7] = [
     "caucased",
     "caucased-manage",
 ];
-
-/// Those that an instance runs. Where this version of ours does not serve one, the stock one stands in for it.
-const CLIENTS: [&str; 3] = ["caucase-probe", "caucase-rerequest", "caucase-updater"];
 
 /// Runs the promises of the partition in the first argument, as SlapOS's node agent does, and prints what came of each.
 const PROMISES: &str = "
@@ -69,13 +66,6 @@ impl Release {
     #[track_caller]
     fn software(&self) {
         self.buildout("software").ok();
-        let served = tempfile::tempdir().unwrap();
-        assert_eq!(provost(&["links", served.path().to_str().unwrap()]).code, Some(0));
-        for name in CLIENTS.iter().filter(|name| !served.path().join(name).exists()) {
-            let link = self.path("software/bin").join(name);
-            std::fs::remove_file(&link).unwrap();
-            symlink(witness(name), link).unwrap();
-        }
     }
 
     /// As [`Release::build`], and builds the instance.

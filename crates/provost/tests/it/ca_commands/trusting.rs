@@ -22,6 +22,10 @@ fn the_pinned_one_alone_is_trusted() {
         );
         assert!(!holder.path("cas.crt.pem").exists() && !holder.path("web.crt").exists());
     }
+    // A key was made; of a request, which would be remembered beside it, nothing is there.
+    let names: Vec<_> =
+        std::fs::read_dir(holder.folder()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["web.key"], "no request was submitted");
     assert_eq!(holder.refused("trust --fingerprint abc").0, 2);
     let pem = http::anybody().get(house.http_url("/cas/crt/ca.crt.pem")).send().unwrap().text().unwrap();
     std::fs::write(holder.path("theirs.pem"), pem).unwrap();
