@@ -59,6 +59,8 @@ pub struct TokenError {
     pub reason: String,
     /// What to do about it.
     pub help: Option<String>,
+    /// Whether it would be the same for whoever tries again, until somebody has done something about it.
+    pub is_for_people: bool,
 }
 
 impl Explain for TokenError {
@@ -170,7 +172,7 @@ impl TokenKey {
             }
         };
         let help = Some("set `ca.token.module`, `ca.token.label` and `ca.token.pin_file`".to_owned());
-        Err(TokenError { kind: Kind::Unavailable, reason, help })
+        Err(TokenError { kind: Kind::Unavailable, reason, help, is_for_people: false })
     }
 
     fn refused(&self, what: &str, error: &dyn fmt::Display) -> TokenError {
@@ -178,7 +180,7 @@ impl TokenKey {
             "{what} that the PKCS#11 token `{}` made with the key {} is wrong: {error}",
             self.name, self.id
         );
-        TokenError { kind: Kind::Internal, reason, help: None }
+        TokenError { kind: Kind::Internal, reason, help: None, is_for_people: false }
     }
 
     async fn signature(&self, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, TokenError> {
@@ -236,7 +238,7 @@ impl TokenKey {
             ),
         };
         let help = Some("put back the token that has it, or a copy of it".to_owned());
-        Err(TokenError { kind: Kind::Unavailable, reason, help })
+        Err(TokenError { kind: Kind::Unavailable, reason, help, is_for_people: false })
     }
 
     /// Deletes the key, which was just made and could not be stored: nobody has a record of it. That it cannot be done does

@@ -40,6 +40,7 @@ impl Pretended {
                 kind: Kind::Unavailable,
                 reason: "it was taken out".into(),
                 help: None,
+                is_for_people: false,
             });
         }
         Ok(answer())
