@@ -252,3 +252,20 @@ impl Reconciler for WatchToken {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever is second removes what nobody waits for; never both, never neither.
+    #[test]
+    fn a_key_that_nobody_waits_for_is_removed_once() {
+        let made = Made::default();
+        assert!(made.done(), "somebody waits");
+        assert!(!made.give_up(), "it was made before: the one who waited removes it");
+
+        let made = Arc::new(Made::default());
+        drop(Waited(made.clone()));
+        assert!(!made.done(), "nobody waits: the one who made it removes it");
+    }
+}

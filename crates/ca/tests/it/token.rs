@@ -252,15 +252,20 @@ fn while_the_token_is_away_nothing_is_signed_and_all_else_goes_on() {
     block_on(world.authority.revoke_serial(permit(), &one.serial())).unwrap();
     assert!(block_on(world.authority.verify(&one)).is_err());
     block_on(world.authority.verify(&two)).unwrap();
-    assert_eq!(block_on(world.authority.published()).unwrap().lists[1].der, lists.lists[1].der);
+    let meanwhile = block_on(world.authority.published()).unwrap();
+    assert_eq!(meanwhile.lists[1].der, lists.lists[1].der);
+    // That of the key in the store is not held up.
+    assert_eq!(x509::Crl::from_der(&meanwhile.lists[0].der).unwrap().entries()[0].serial, one.serial());
     let asked = token.asked();
     block_on(world.authority.verify(&two)).unwrap();
     assert_eq!(token.asked(), asked, "not for everybody who comes");
     // Until they end: then none is better.
     let now = world.now();
     world.clock.advance(Span::days(40));
-    let error = block_on(world.authority.published()).unwrap_err();
-    assert_eq!(error.kind(), Kind::Unavailable);
+    assert_eq!(block_on(world.authority.published()).unwrap().lists.len(), 1);
+    let of = |list: &ca::PublishedCrl| block_on(world.authority.published_of(&list.key_id));
+    assert!(of(&lists.lists[0]).unwrap().is_some());
+    assert_eq!(of(&lists.lists[1]).unwrap_err().kind(), Kind::Unavailable);
     assert!(block_on(world.authority.verify(&one)).is_err());
     block_on(world.authority.verify(&two)).unwrap();
     world.clock.advance(now + Span::seconds(60) - world.now());
