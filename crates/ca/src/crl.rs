@@ -1,8 +1,10 @@
 //! Revocation lists: their number, their dates, and what is published.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 use base::{Span, Timestamp};
+use futures_util::future::join_all;
 use x509::{CrlTemplate, KeyId, RevokedEntry, Serial};
 
 use crate::error::IssueError;
@@ -28,8 +30,10 @@ pub struct Published {
     /// Counts dates and revocations: what is on record has the same number as long as nothing changed.
     pub(crate) number: u64,
     revoked: HashSet<Serial>,
-    /// Why the lists are those that were signed last: what was revoked since is not in them.
+    /// Why some lists are those that were signed last: what was revoked since is not in them.
     pub(crate) fault: Option<TokenError>,
+    /// Whether there is one for each CA certificate.
+    pub(crate) is_whole: bool,
 }
 
 /// One revocation list.
@@ -41,6 +45,8 @@ pub struct PublishedCrl {
     pub pem: String,
     /// As DER.
     pub der: Vec<u8>,
+    /// From when until when it is valid.
+    valid: RangeInclusive<Timestamp>,
 }
 
 impl Published {
@@ -83,17 +89,20 @@ pub(crate) fn dated(held: CrlRecord, life: Span, now: Timestamp) -> CrlRecord {
     CrlRecord { number: held.number + 1, this_update: (now - BACK_DATED).as_unix() }
 }
 
-/// Signs the lists. `revoked` is ordered by serial.
+/// Signs the lists. `revoked` is ordered by serial. For a CA certificate whose key is in a token that does not sign there
+/// is the list of `last`, as long as that is valid.
 pub(crate) async fn publish(
     issuers: &[Issuer],
     revoked: &[RevokedEntry],
     dated: CrlRecord,
     life: Span,
+    last: Option<&Published>,
+    now: Timestamp,
 ) -> Result<Published, IssueError> {
     let this_update = Timestamp::from_unix(dated.this_update);
     let next_update = (this_update + life).min(Timestamp::MAX);
-    let mut lists = Vec::with_capacity(issuers.len());
-    for issuer in issuers {
+    // At once: a token that hangs is waited for once, and not for each of its keys.
+    let signed = join_all(issuers.iter().map(async |issuer| {
         let template = CrlTemplate {
             issuer: issuer.certificate().subject(),
             authority_key_id: issuer.key_id(),
@@ -103,38 +112,32 @@ pub(crate) async fn publish(
             revoked,
         };
         let list = issuer.key().sign_list(template).await?;
-        lists.push(PublishedCrl { key_id: issuer.key_id(), pem: list.to_pem(), der: list.der().to_vec() });
+        let (pem, der) = (list.to_pem(), list.der().to_vec());
+        Ok(PublishedCrl { key_id: issuer.key_id(), pem, der, valid: this_update..=next_update })
+    }))
+    .await;
+    let (mut lists, mut fault) = (Vec::with_capacity(issuers.len()), None);
+    for (issuer, signed) in issuers.iter().zip(signed) {
+        match signed {
+            Ok(list) => lists.push(list),
+            Err(IssueError::Token(error)) => {
+                let before = last.and_then(|last| last.of(&issuer.key_id()));
+                lists.extend(before.filter(|list| list.valid.contains(&now)).cloned());
+                fault = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(Published {
-        lists,
+        is_whole: lists.len() == issuers.len(),
         this_update,
-        refresh_at: refresh_at(this_update, life),
-        next_update,
+        refresh_at: if fault.is_none() { refresh_at(this_update, life) } else { now + SIGN_AGAIN_AFTER },
+        next_update: lists.iter().map(|list| *list.valid.end()).min().unwrap_or(next_update),
+        lists,
         number: dated.number,
         revoked: revoked.iter().map(|entry| entry.serial).collect(),
-        fault: None,
+        fault,
     })
-}
-
-/// What there is while a token does not sign: the lists that were signed last, as long as they are valid, and all
-/// revocations, for those who ask us.
-pub(crate) fn unsigned(
-    last: Option<&Published>,
-    revoked: &[RevokedEntry],
-    dated: CrlRecord,
-    now: Timestamp,
-    fault: TokenError,
-) -> Published {
-    let last = last.filter(|last| (last.this_update..=last.next_update).contains(&now));
-    Published {
-        lists: last.map_or_else(Vec::new, |last| last.lists.clone()),
-        this_update: Timestamp::from_unix(dated.this_update),
-        refresh_at: now + SIGN_AGAIN_AFTER,
-        next_update: last.map_or(now, |last| last.next_update),
-        number: dated.number,
-        revoked: revoked.iter().map(|entry| entry.serial).collect(),
-        fault: Some(fault),
-    }
 }
 
 #[cfg(test)]

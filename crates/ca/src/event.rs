@@ -11,7 +11,7 @@ use crate::authority::AuthorityName;
 use crate::issue::Mark;
 use crate::record::CrlRecord;
 use crate::request::RequestId;
-use crate::token::TokenKeyId;
+use crate::token::{KeyLeft, TokenKeyId};
 
 /// What the history says when there is a new CA certificate.
 pub const CA_CERTIFICATE_MADE: &str = "CA certificate made";
@@ -60,13 +60,15 @@ pub(crate) enum Happened<'a> {
     IssuerBrought {
         certificate: &'a Certificate,
     },
-    /// It is trusted no more, and its key is gone: somebody else may have it.
+    /// It is trusted no more, as somebody else may have its key. That is gone, unless it is in a token.
     IssuerRetired {
         certificate: &'a Certificate,
+        left: Option<&'a KeyLeft>,
     },
-    /// One that has expired is gone, and its key.
+    /// One that has expired is gone; its key as well, unless that is in a token.
     IssuerDeleted {
         certificate: &'a Certificate,
+        left: Option<&'a KeyLeft>,
     },
 }
 
@@ -123,7 +125,11 @@ impl Happened<'_> {
                 fact("this_update", Timestamp::from_unix(*this_update).to_string());
                 ("revocation lists dated", format!("{authority} authority"))
             }
-            Self::IssuerDeleted { certificate } | Self::IssuerRetired { certificate } => {
+            Self::IssuerDeleted { certificate, left } | Self::IssuerRetired { certificate, left } => {
+                if let Some(KeyLeft { token, key }) = left {
+                    fact("key_left_in", format!("token {token}"));
+                    fact("token_key", key.clone());
+                }
                 fact("not_after", certificate.not_after().to_string());
                 fact("sha256", base::hex::encode(&certificate.fingerprint()));
                 let what = match self {

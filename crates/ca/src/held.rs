@@ -96,7 +96,7 @@ impl Held {
     /// Keeps revocation lists.
     pub(crate) fn keep_published(&self, since: &Since, published: Arc<Published>) {
         let mut state = self.state();
-        if published.fault.is_none() {
+        if !published.lists.is_empty() {
             state.signed = Some(published.clone());
         }
         if state.generation == since.0 {

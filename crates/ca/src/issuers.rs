@@ -15,7 +15,7 @@ use crate::record::{IssuerRecord, KeyRecord};
 use crate::rollover;
 use crate::service::{ATTEMPTS_MAX, Authority, DOUBTS_MAX};
 use crate::takeover::TAKING_OVER;
-use crate::token::{self, TokenKey};
+use crate::token::{self, KeyLeft, TokenKey};
 
 /// Why no CA certificate was made, as far as is known.
 pub(crate) enum MakeError {
@@ -44,6 +44,16 @@ impl From<MakeError> for IssueError {
             MakeError::Unknown { source, .. } => source.into(),
         }
     }
+}
+
+/// The CA certificates on record.
+pub(crate) struct ReadIssuers {
+    /// Those that are valid now and their keys, the one that expires first in front.
+    pub(crate) issuers: Vec<Issuer>,
+    /// The number of the next one.
+    pub(crate) next_id: u32,
+    /// Those that have certainly ended: what they are kept under, and where their keys are.
+    pub(crate) ended: Vec<(String, Certificate, KeyRecord, Version)>,
 }
 
 /// The number of an authority's first CA certificate.
@@ -148,8 +158,17 @@ impl Authority {
     }
 
     pub(crate) async fn load_issuers(&self, now: Timestamp) -> Result<(Vec<Issuer>, u32), IssueError> {
+        let read = self.read_issuers(now).await?;
+        for (id, certificate, key, version) in &read.ended {
+            self.delete_issuer(id, certificate, key, *version).await?;
+        }
+        Ok((read.issuers, read.next_id))
+    }
+
+    /// The CA certificates on record, as they are: nothing is changed.
+    pub(crate) async fn read_issuers(&self, now: Timestamp) -> Result<ReadIssuers, IssueError> {
         let settled = self.settled().await?;
-        let mut issuers = Vec::new();
+        let (mut issuers, mut ended) = (Vec::new(), Vec::new());
         let mut next_id = FIRST_ISSUER;
         for (id, loaded) in self.tables.issuer.all().await? {
             let unusable = |reason: String| IssueError::StoredIssuer { id: id.clone(), reason };
@@ -157,11 +176,7 @@ impl Authority {
             let certificate = Certificate::from_pem(loaded.record.certificate.as_bytes())
                 .map_err(|error| unusable(error.to_string()))?;
             if certificate.not_after() < settled.min(now) {
-                self.delete_issuer(&id, &certificate, loaded.version).await?;
-                if let Ok(IssuerKey::InToken(key)) = self.key_on_record(&id, &certificate, &loaded.record.key)
-                {
-                    key.remove().await;
-                }
+                ended.push((id, certificate, loaded.record.key, loaded.version));
                 continue;
             }
             // A clock that is wrong may be set right: the key is kept until that is certain.
@@ -178,7 +193,7 @@ impl Authority {
             );
         }
         issuers.sort_by_key(|issuer| issuer.certificate().not_after());
-        Ok((issuers, next_id))
+        Ok(ReadIssuers { issuers, next_id, ended })
     }
 
     /// The key of a CA certificate; what is wrong with it otherwise.
@@ -218,14 +233,23 @@ impl Authority {
         &self,
         id: &str,
         certificate: &Certificate,
+        key: &KeyRecord,
         version: Version,
     ) -> Result<(), IssueError> {
         let mut batch = Batch::new();
         self.tables.issuer.remove(&mut batch, id, version)?;
-        self.record_event(&mut batch, &Happened::IssuerDeleted { certificate }, Some(&Principal::house()))?;
+        let left = KeyLeft::of(key);
+        let happened = Happened::IssuerDeleted { certificate, left: left.as_ref() };
+        self.record_event(&mut batch, &happened, Some(&Principal::house()))?;
         match self.commit(batch).await {
+            Ok(_) => {
+                if let Some(left) = left {
+                    left.tell();
+                }
+                Ok(())
+            }
             // Gone already, or perhaps: it is looked at again with the next reading.
-            Ok(_) | Err(CommitError::Conflict { .. } | CommitError::Unknown { .. }) => Ok(()),
+            Err(CommitError::Conflict { .. } | CommitError::Unknown { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

@@ -61,4 +61,4 @@ pub use service::{
 };
 pub use settled::{settled_in, stranded, stranded_of};
 pub use statement::{ByHolder, Statement, signed_text};
-pub use token::{Token, TokenError, TokenKeyId};
+pub use token::{KeyLeft, Token, TokenError, TokenKeyId};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use base::Timestamp;
 use identity::Principal;
 use store::{Batch, CommitError, Page};
-use x509::{Certificate, RevokedEntry, Serial, VerifyError};
+use x509::{Certificate, KeyId, RevokedEntry, Serial, VerifyError};
 
-use crate::crl::{self, Published};
+use crate::crl::{self, Published, PublishedCrl};
 use crate::error::{CrlError, IssueError, VerifyHolderError};
 use crate::event::Happened;
 use crate::record::CrlRecord;
@@ -15,17 +15,29 @@ use crate::service::{ATTEMPTS_MAX, Authority, CRL, DOUBTS_MAX};
 
 impl Authority {
     /// The revocation lists, made anew when they are due or something changed, here or in another process: every
-    /// revocation that was acknowledged anywhere before this was called is in them. While a token that has to sign them
-    /// does not, they are those that were signed last, as long as those are valid: an older list is better than none, as
-    /// holders do not go on without.
+    /// revocation that was acknowledged anywhere before this was called is in them. While a token that has to sign one of
+    /// them does not, that one is the one that was signed last, as long as it is valid: an older list is better than none,
+    /// as holders do not go on without; after that there is none.
     ///
     /// # Errors
-    /// [`CrlError`] when they cannot be made.
+    /// [`CrlError`] when they cannot be made, or not one of them be signed.
     pub async fn published(&self) -> Result<Arc<Published>, CrlError> {
         let published = self.lists_now().await?;
         match &published.fault {
             Some(fault) if published.lists.is_empty() => Err(IssueError::from(fault.clone()).into()),
             _ => Ok(published),
+        }
+    }
+
+    /// The list of one CA certificate, made as [`Self::published`] are, also where that of another one cannot be signed.
+    ///
+    /// # Errors
+    /// [`CrlError`] when it cannot be made.
+    pub async fn published_of(&self, key_id: &KeyId) -> Result<Option<PublishedCrl>, CrlError> {
+        let published = self.lists_now().await?;
+        match (published.of(key_id), &published.fault) {
+            (None, Some(fault)) if !published.is_whole => Err(IssueError::from(fault.clone()).into()),
+            (list, _) => Ok(list.cloned()),
         }
     }
 
@@ -66,14 +78,11 @@ impl Authority {
             },
         };
         let issuers = self.held.issuers(now).unwrap_or(issuers);
-        let published = match crl::publish(&issuers, &revoked, dated, self.profile.crl_life()).await {
-            Ok(published) => published,
-            Err(IssueError::Token(fault)) => {
-                tracing::debug!(authority = %self.profile.name, error = %fault, "revocation lists are not signed");
-                crl::unsigned(self.held.last_signed().as_deref(), &revoked, dated, now, fault)
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let (life, last) = (self.profile.crl_life(), self.held.last_signed());
+        let published = crl::publish(&issuers, &revoked, dated, life, last.as_deref(), now).await?;
+        if let Some(error) = &published.fault {
+            tracing::debug!(authority = %self.profile.name, %error, "a revocation list is not signed");
+        }
         let published = Arc::new(published);
         self.held.keep_published(&since, published.clone());
         Ok(published)

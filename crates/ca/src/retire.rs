@@ -1,12 +1,16 @@
 //! Giving up an authority's CA certificates at once, because somebody else may have their keys.
 //!
 //! ```text
-//! what was issued is dropped from the requests ──► one commit: all CA certificates go, another one comes and signs
+//! another key ──► one commit: all CA certificates go, another one comes and signs ──► the requests of what was issued go
 //! ```
+//! A key that cannot be made leaves everything as it was.
 //! Nobody vouches for the new one: what the old keys sign is worth nothing, so there is no chain from an old certificate to
 //! the new one, and whoever trusts an old one goes on trusting the thief until its file is replaced by hand. All who hold
 //! certificates begin anew. Their requests are dropped, so that the same request, submitted again, waits for somebody to
 //! decide, and is not answered with a certificate that is worth nothing.
+//!
+//! A key in a token stays there: this may be a copy of the house, on which the retirement is rehearsed, and the token the
+//! one that the house uses. Which ones are left is told, to whoever is sure.
 
 use base::{Explain, Kind, Timestamp};
 use identity::Permit;
@@ -15,10 +19,11 @@ use x509::{Certificate, Serial};
 
 use crate::error::IssueError;
 use crate::event::Happened;
-use crate::issuer::Issuer;
+use crate::issuers::ReadIssuers;
 use crate::request::RequestId;
 use crate::service::{Authority, Retire};
 use crate::takeover::leaf;
+use crate::token::KeyLeft;
 
 /// How many issued requests are dropped in one commit: of each there are up to four records.
 const DROPPED_TOGETHER: usize = 20;
@@ -43,11 +48,17 @@ pub struct Retirement {
     pub next: Option<Certificate>,
     /// Who holds a certificate of those that is good and not revoked, the one that ends first in front.
     pub holders: Vec<Holder>,
+    /// The keys of those that stay in a token.
+    pub left: Vec<KeyLeft>,
 }
 
-/// Nothing was given up, as far as is known.
+/// Not all was done.
 #[derive(Debug, thiserror::Error)]
 pub enum RetireError {
+    /// Another CA certificate signs, and the same request, submitted again, may still be answered with a certificate that
+    /// is worth nothing.
+    #[error("the CA certificates were retired, and not all requests that they answered could be dropped")]
+    NotDropped(#[source] IssueError),
     /// The store could not be read or written, or no key be made.
     #[error(transparent)]
     Issue(#[from] IssueError),
@@ -68,14 +79,17 @@ impl From<CommitError> for RetireError {
 impl Explain for RetireError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Issue(source) => source.kind(),
+            Self::Issue(source) | Self::NotDropped(source) => source.kind(),
         }
     }
 
     fn help(&self) -> Option<String> {
         match self {
             Self::Issue(IssueError::Store(CommitError::Unknown { .. })) => {
-                Some("look with --dry-run which CA certificate there is before you try again".into())
+                Some("run it again: whether this was done or not, another CA certificate signs then".into())
+            }
+            Self::NotDropped(_) => {
+                Some("run it again: it makes one more CA certificate, and drops the rest of them".into())
             }
             Self::Issue(source) => source.help(),
         }
@@ -84,36 +98,37 @@ impl Explain for RetireError {
 
 impl Authority {
     /// Gives up all CA certificates and their keys, and makes another one, which signs at once; with `dry_run` only tells
-    /// what that would be. Nobody else may be using the store: what they hold in memory would go on signing.
+    /// what that would be, and changes nothing. Nobody else may be using the store: what they hold in memory would go on signing.
     ///
     /// # Errors
-    /// [`RetireError`]. What was not given up by then is not.
+    /// [`RetireError`]. Nothing was given up then, as far as is known, unless it is [`RetireError::NotDropped`].
     pub async fn retire(&self, permit: Permit<Retire>, dry_run: bool) -> Result<Retirement, RetireError> {
         let _making = self.making.lock().await;
         let now = self.now();
-        let (issuers, next_id) = self.load_issuers(now).await?;
+        let ReadIssuers { issuers, next_id, .. } = self.read_issuers(now).await?;
         let retired: Vec<_> = issuers.iter().map(|issuer| issuer.certificate().clone()).collect();
         let holders = self.holders_of(&retired, now).await?;
-        if dry_run {
-            return Ok(Retirement { retired, next: None, holders });
-        }
-        self.drop_all_issued().await?;
-        let mut batch = Batch::new();
         // Also those that have ended or that are for another name: their keys were kept at the same place.
-        for (id, loaded) in self.tables.issuer.all().await? {
+        let recorded = self.tables.issuer.all().await?;
+        let left: Vec<_> =
+            recorded.iter().filter_map(|(_, loaded)| KeyLeft::of(&loaded.record.key)).collect();
+        if dry_run {
+            return Ok(Retirement { retired, next: None, holders, left });
+        }
+        let mut batch = Batch::new();
+        for (id, loaded) in recorded {
             self.tables.issuer.remove(&mut batch, &id, loaded.version)?;
             if let Ok(certificate) = Certificate::from_pem(loaded.record.certificate.as_bytes()) {
-                let happened = Happened::IssuerRetired { certificate: &certificate };
+                let left = KeyLeft::of(&loaded.record.key);
+                let happened = Happened::IssuerRetired { certificate: &certificate, left: left.as_ref() };
                 self.record_event(&mut batch, &happened, Some(permit.by()))?;
             }
         }
         let made = self.make_issuer_with(batch, issuers.last(), next_id, now, permit.by()).await;
         self.held.forget();
         let next = made.map_err(IssueError::from)?;
-        for key in issuers.iter().filter_map(Issuer::in_token) {
-            key.remove().await;
-        }
-        Ok(Retirement { retired, next: Some(next), holders })
+        self.drop_all_issued().await.map_err(RetireError::NotDropped)?;
+        Ok(Retirement { retired, next: Some(next), holders, left })
     }
 
     /// Whose certificates of these CA certificates are good at `now`.

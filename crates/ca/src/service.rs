@@ -148,10 +148,22 @@ impl Authority {
     /// # Errors
     /// [`OpenError`] when the store cannot be read, a CA key cannot be unsealed or made.
     pub async fn open(profile: Profile, ground: Ground) -> Result<Self, OpenError> {
+        let mut authority = Self::look(profile, ground)?;
+        authority.automatic_max = automatic_max(&authority.tables, &authority.profile).await?;
+        authority.issuers().await?;
+        Ok(authority)
+    }
+
+    /// An authority as it is on record: nothing is made before it is asked for. For who looks, and for who gives up what
+    /// there is; how many requests are approved at once is not looked up.
+    ///
+    /// # Errors
+    /// None in practice: the prefixes of its keys are fair ones.
+    pub fn look(profile: Profile, ground: Ground) -> Result<Self, store::Error> {
         let tables = Tables::new(&ground.engine, profile.name)?;
         let history = History::new(ground.engine.clone())?;
-        let automatic_max = automatic_max(&tables, &profile).await?;
-        let authority = Self {
+        let automatic_max = profile.admission.automatic_max;
+        Ok(Self {
             profile,
             ground,
             tables,
@@ -165,9 +177,7 @@ impl Authority {
             held: Held::default(),
             said: Arc::default(),
             making: AsyncMutex::new(()),
-        };
-        authority.issuers().await?;
-        Ok(authority)
+        })
     }
 
     /// Its policy.

@@ -59,6 +59,8 @@ pub struct TokenError {
     pub reason: String,
     /// What to do about it.
     pub help: Option<String>,
+    /// Whether it would be the same for whoever tries again, until somebody has done something about it.
+    pub is_for_people: bool,
 }
 
 impl Explain for TokenError {
@@ -170,7 +172,7 @@ impl TokenKey {
             }
         };
         let help = Some("set `ca.token.module`, `ca.token.label` and `ca.token.pin_file`".to_owned());
-        Err(TokenError { kind: Kind::Unavailable, reason, help })
+        Err(TokenError { kind: Kind::Unavailable, reason, help, is_for_people: false })
     }
 
     fn refused(&self, what: &str, error: &dyn fmt::Display) -> TokenError {
@@ -178,7 +180,7 @@ impl TokenKey {
             "{what} that the PKCS#11 token `{}` made with the key {} is wrong: {error}",
             self.name, self.id
         );
-        TokenError { kind: Kind::Internal, reason, help: None }
+        TokenError { kind: Kind::Internal, reason, help: None, is_for_people: false }
     }
 
     async fn signature(&self, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, TokenError> {
@@ -236,10 +238,11 @@ impl TokenKey {
             ),
         };
         let help = Some("put back the token that has it, or a copy of it".to_owned());
-        Err(TokenError { kind: Kind::Unavailable, reason, help })
+        Err(TokenError { kind: Kind::Unavailable, reason, help, is_for_people: false })
     }
 
-    /// Deletes the key. That it cannot be done does no harm: it is told of at the next start.
+    /// Deletes the key, which was just made and could not be stored: nobody has a record of it. That it cannot be done does
+    /// no harm: it is told of at the next start.
     pub(crate) async fn remove(&self) {
         let removed = match self.token() {
             Ok(token) => token.remove(self.id).await,
@@ -248,6 +251,49 @@ impl TokenKey {
         if let Err(error) = removed {
             tracing::warn!(token = %self.name, key = %self.id, %error, "a key that nobody uses is left in the token");
         }
+    }
+}
+
+/// A key that was left in a token when the record of its CA certificate went. Who deletes it is for people to say: a
+/// record may be of a copy of this house, restored to try something, whose original needs the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyLeft {
+    /// The token's label.
+    pub token: String,
+    /// The key's name in it, 32 hexadecimal digits.
+    pub key: String,
+}
+
+impl KeyLeft {
+    /// Where the key of that record stays.
+    pub(crate) fn of(record: &KeyRecord) -> Option<Self> {
+        match record {
+            KeyRecord::Sealed { .. } => None,
+            KeyRecord::InToken { token, token_key } => {
+                Some(Self { token: token.clone(), key: token_key.clone() })
+            }
+        }
+    }
+
+    /// The command that deletes it, to be said with `privkey`, and again with `pubkey`.
+    #[must_use]
+    pub fn deleted_by(&self) -> String {
+        let Self { token, key } = self;
+        format!(
+            "pkcs11-tool --module MODULE --login --token-label '{token}' --delete-object --type privkey --id {key}"
+        )
+    }
+
+    /// Tells the operator.
+    pub(crate) fn tell(&self) {
+        let hint = format!("unless another house uses it: {}", self.deleted_by());
+        let Self { token, key } = self;
+        tracing::warn!(
+            token,
+            key,
+            hint,
+            "the CA certificate of a key in the token is gone, and the key stays"
+        );
     }
 }
 

@@ -45,12 +45,11 @@ async fn note(engine: &Arc<dyn Engine>, now: Timestamp) -> Result<(), CommitErro
     engine.commit(batch).await.map(drop)
 }
 
-/// Looks before anything else is done. `is_right` is what somebody says of the clock.
+/// Looks, and writes nothing down. `is_right` is what somebody says of the clock.
 ///
 /// # Errors
-/// [`HouseError::ClockBehind`] and [`HouseError::ClockAhead`], unless `is_right`. The store's, but for a full disk: what
-/// is there can still be served.
-pub(crate) async fn check(engine: &Arc<dyn Engine>, clock: &Clock, is_right: bool) -> Result<(), HouseError> {
+/// [`HouseError::ClockBehind`] and [`HouseError::ClockAhead`], unless `is_right`. The store's.
+pub async fn look(engine: &Arc<dyn Engine>, clock: &Clock, is_right: bool) -> Result<(), HouseError> {
     let now = clock.now();
     if let Some(loaded) = table(engine)?.get(SEEN).await?
         && !is_right
@@ -67,7 +66,16 @@ pub(crate) async fn check(engine: &Arc<dyn Engine>, clock: &Clock, is_right: boo
             }
         }
     }
-    match note(engine, now).await {
+    Ok(())
+}
+
+/// Looks before anything else is done, and writes down what time it is.
+///
+/// # Errors
+/// As [`look`], but for a full disk: what is there can still be served.
+pub async fn check(engine: &Arc<dyn Engine>, clock: &Clock, is_right: bool) -> Result<(), HouseError> {
+    look(engine, clock, is_right).await?;
+    match note(engine, clock.now()).await {
         Ok(()) => Ok(()),
         Err(CommitError::Store(Error::Full)) => {
             tracing::warn!("what time it is could not be written down: the disk is full");

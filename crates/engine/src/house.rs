@@ -205,8 +205,10 @@ impl House {
             Ok::<_, HouseError>(Arc::new(authority))
         };
         // Three keys are made at the very first start: on as many cores as there are.
+        // Each comes to its end also where another fails: a key that is being made in a token is stored, or removed.
         let (services, users, server) =
-            futures_util::try_join!(open(parts.services), open(parts.users), open(parts.server))?;
+            futures_util::join!(open(parts.services), open(parts.users), open(parts.server));
+        let (services, users, server) = (services?, users?, server?);
         if is_unmarked {
             // That they could be opened shows that the key is the right one.
             seal::check(&parts.engine, &parts.sealing, &parts.entropy).await?;

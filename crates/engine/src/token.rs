@@ -3,6 +3,7 @@
 //! A module that hangs holds its thread, and as many of them as may be inside at once; whoever comes then is told that
 //! it does not answer. That it answers again is seen without anybody's help.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -77,7 +78,7 @@ impl Asked {
             let turn = self.turns.clone().acquire_owned().await;
             let token = self.token.clone();
             self.tasks
-                .compute(move || {
+                .compute_aside(move || {
                     let _turn = turn;
                     work(&token)
                 })
@@ -92,7 +93,8 @@ impl Asked {
                 let (label, seconds) = (self.token.label(), deadline.as_secs());
                 let reason = format!("the PKCS#11 token `{label}` did not answer within {seconds} seconds");
                 let help = Some("nothing can be signed with its keys until it does".to_owned());
-                (Err(TokenError { kind: Kind::Unavailable, reason, help }), false)
+                let kind = Kind::Unavailable;
+                (Err(TokenError { kind, reason, help, is_for_people: false }), false)
             }
         };
         self.note(answer.as_ref().err().filter(|_| !is_there).map(ToString::to_string));
@@ -113,8 +115,34 @@ impl Asked {
     }
 }
 
+/// Whether a key was made, and whether somebody still waits for it. The one who is second knows of both.
+#[derive(Default)]
+struct Made(AtomicBool);
+
+impl Made {
+    /// Said when it was made: whether somebody waits for it.
+    fn done(&self) -> bool {
+        !self.0.swap(true, Ordering::SeqCst)
+    }
+
+    /// Said when nobody waits any more: whether it was not made by then.
+    fn give_up(&self) -> bool {
+        !self.0.swap(true, Ordering::SeqCst)
+    }
+}
+
+/// Whoever waits for a key to be made. Dropped, also where they went away, they wait no more.
+struct Waited(Arc<Made>);
+
+impl Drop for Waited {
+    fn drop(&mut self) {
+        let _ = self.0.give_up();
+    }
+}
+
 fn told(error: &Error) -> TokenError {
-    TokenError { kind: error.kind(), reason: base::report(error), help: error.help() }
+    let (kind, reason, help) = (error.kind(), base::report(error), error.help());
+    TokenError { kind, reason, help, is_for_people: error.is_for_people() }
 }
 
 impl ca::Token for Asked {
@@ -132,7 +160,25 @@ impl ca::Token for Asked {
         id: TokenKeyId,
         label: String,
     ) -> BoxFuture<'_, Result<PublicKey, TokenError>> {
-        Box::pin(self.ask(MAKING_DEADLINE, move |token| token.make(spec, KeyId(id.0), &label)))
+        Box::pin(async move {
+            let made = Arc::new(Made::default());
+            let waited = Waited(made.clone());
+            let answer = self
+                .ask(MAKING_DEADLINE, move |token| {
+                    let key = token.make(spec, KeyId(id.0), &label)?;
+                    if !made.done() {
+                        // That it cannot be done does no harm: it is told of at the next start.
+                        let _ = token.remove(KeyId(id.0));
+                    }
+                    Ok(key)
+                })
+                .await;
+            if answer.is_err() && !waited.0.give_up() {
+                // It was made in the moment in which we waited no more.
+                let _ = self.ask(DEADLINE, move |token| token.remove(KeyId(id.0))).await;
+            }
+            answer
+        })
     }
 
     fn find(&self, id: TokenKeyId) -> BoxFuture<'_, Result<Option<PublicKey>, TokenError>> {
@@ -204,5 +250,22 @@ impl Reconciler for WatchToken {
             (self.told)(seen.is_ok());
             Ok(Next::At(self.clock.now() + EVERY))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever is second removes what nobody waits for; never both, never neither.
+    #[test]
+    fn a_key_that_nobody_waits_for_is_removed_once() {
+        let made = Made::default();
+        assert!(made.done(), "somebody waits");
+        assert!(!made.give_up(), "it was made before: the one who waited removes it");
+
+        let made = Arc::new(Made::default());
+        drop(Waited(made.clone()));
+        assert!(!made.done(), "nobody waits: the one who made it removes it");
     }
 }

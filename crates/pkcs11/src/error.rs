@@ -50,6 +50,16 @@ pub enum Error {
         /// In its words.
         reason: String,
     },
+    /// Nobody is let in, whatever the PIN is, or one try is left for it, which is not spent here.
+    #[error("the PKCS#11 token `{label}` is not logged in to: {reason}")]
+    NoLogin {
+        /// The token.
+        label: String,
+        /// Why not.
+        reason: String,
+        /// What somebody has to do.
+        help: &'static str,
+    },
     /// A key that is not there.
     #[error("the PKCS#11 token `{label}` has no key {id}")]
     NoKey {
@@ -116,6 +126,12 @@ impl Error {
         }
     }
 
+    /// Whether it would be the same for whoever tries again, until somebody has done something about it.
+    #[must_use]
+    pub fn is_for_people(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::NoLogin { .. })
+    }
+
     /// Whether what was open is lost, so that it may help to open it again.
     pub(crate) fn is_lost(&self) -> bool {
         match self {
@@ -127,6 +143,7 @@ impl Error {
             | Self::Several { .. }
             | Self::Pin { .. }
             | Self::Refused { .. }
+            | Self::NoLogin { .. }
             | Self::Cannot { .. } => false,
         }
     }
@@ -174,6 +191,7 @@ impl Explain for Error {
             | Self::Several { .. }
             | Self::Pin { .. }
             | Self::Refused { .. }
+            | Self::NoLogin { .. }
             | Self::NoKey { .. }
             | Self::Failed { .. } => Kind::Unavailable,
             Self::Cannot { .. } => Kind::Internal,
@@ -193,6 +211,7 @@ impl Explain for Error {
                  `ca.token.pin_file`"
                     .into()
             }
+            Self::NoLogin { help, .. } => (*help).into(),
             Self::NoKey { .. } => "put back the token that has it, or a copy of it".into(),
             Self::Failed { .. } => "nothing can be signed with its keys until it is back".into(),
             Self::Cannot { .. } => return None,

@@ -71,7 +71,7 @@ impl Open {
         }
         let slot = find(&module, label, &unusable)?;
         let first = module.open_ro_session(slot).map_err(|fault| Error::of(label, &fault))?;
-        log_in(&first, label, pin, refused)?;
+        log_in(&module, &first, slot, label, pin, refused)?;
         let (first, idle, keys) = (Mutex::new(first), Mutex::default(), Mutex::default());
         Ok(Self { label: label.to_owned(), idle, first, keys, slot, module })
     }
@@ -136,9 +136,30 @@ fn find(module: &Pkcs11, label: &str, unusable: &impl Fn(&Fault) -> Error) -> Re
     }
 }
 
+/// Whether somebody may log in, going by what the token says of its PIN: with the last try left, a PIN that is wrong would
+/// lock it, and whoever is started again and again has many.
+fn may_try(label: &str, is_locked: bool, is_final_try: bool) -> Result<(), Error> {
+    let no_login =
+        |reason: &str, help| Err(Error::NoLogin { label: label.to_owned(), reason: reason.to_owned(), help });
+    if is_locked {
+        return no_login("its PIN is locked, after too many that were wrong", HELP_LOCKED);
+    }
+    if is_final_try {
+        return no_login("one more PIN that is wrong locks it", HELP_FINAL_TRY);
+    }
+    Ok(())
+}
+
+const HELP_LOCKED: &str = "give it a new PIN as its security officer (pkcs11-tool --login --login-type so --init-pin), and \
+                           put that into the file of `ca.token.pin_file`";
+const HELP_FINAL_TRY: &str = "log in once yourself with the right PIN, after which there are as many tries as before (pkcs11-tool --module MODULE \
+     --token-label TOKEN --login --list-objects), and see that it is in the file of `ca.token.pin_file`";
+
 /// Logs in for the whole process.
 fn log_in(
+    module: &Pkcs11,
     session: &Session,
+    slot: Slot,
     label: &str,
     pin: &PinSource,
     refused: &mut Option<Refused>,
@@ -148,27 +169,72 @@ fn log_in(
     if let Some(before) = refused.as_ref().filter(|before| before.pin == digest) {
         return Err(Error::Refused { label: label.to_owned(), reason: before.reason.clone() });
     }
-    let said = session.login(UserType::User, Some(&AuthPin::from(pin.expose().clone())));
-    match said {
+    let about = module.get_token_info(slot).map_err(|fault| Error::of(label, &fault))?;
+    may_try(label, about.user_pin_locked(), about.user_pin_final_try())?;
+    match session.login(UserType::User, Some(&AuthPin::from(pin.expose().clone()))) {
         Ok(()) | Err(Fault::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {
             *refused = None;
             Ok(())
         }
-        Err(
-            fault @ Fault::Pkcs11(
-                RvError::PinIncorrect
-                | RvError::PinInvalid
-                | RvError::PinLenRange
-                | RvError::PinExpired
-                | RvError::PinLocked
-                | RvError::UserPinNotInitialized,
-                _,
-            ),
-        ) => {
-            let reason = words(&fault);
-            *refused = Some(Refused { pin: digest, reason: reason.clone() });
-            Err(Error::Refused { label: label.to_owned(), reason })
+        Err(fault) => Err(not_let_in(label, digest, &fault, refused)),
+    }
+}
+
+/// What it means that the token did not take the PIN with this digest. Only one that is wrong is remembered: the others may
+/// be right as soon as somebody has done something in the token.
+fn not_let_in(label: &str, pin: Vec<u8>, fault: &Fault, refused: &mut Option<Refused>) -> Error {
+    let (label, reason) = (label.to_owned(), words(fault));
+    let help = match fault {
+        Fault::Pkcs11(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange, _) => {
+            *refused = Some(Refused { pin, reason: reason.clone() });
+            return Error::Refused { label, reason };
         }
-        Err(fault) => Err(Error::of(label, &fault)),
+        Fault::Pkcs11(RvError::PinLocked, _) => HELP_LOCKED,
+        Fault::Pkcs11(RvError::PinExpired, _) => {
+            "give it a new PIN (pkcs11-tool --login --change-pin), and put that into the file of `ca.token.pin_file`"
+        }
+        Fault::Pkcs11(RvError::UserPinNotInitialized, _) => {
+            "give its user a PIN (pkcs11-tool --login --login-type so --init-pin), and put that into the file of \
+             `ca.token.pin_file`"
+        }
+        other => return Error::of(&label, other),
+    };
+    Error::NoLogin { label, reason, help }
+}
+
+#[cfg(test)]
+mod tests {
+    use cryptoki::context::Function;
+
+    use super::*;
+
+    #[test]
+    fn the_last_try_is_not_spent() {
+        assert!(may_try("t", false, false).is_ok());
+        for (is_locked, is_final_try) in [(true, false), (true, true), (false, true)] {
+            let error = may_try("t", is_locked, is_final_try).unwrap_err();
+            assert!(matches!(error, Error::NoLogin { .. }) && error.is_for_people(), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_a_wrong_pin_is_remembered() {
+        for (code, is_remembered, is_for_people) in [
+            (RvError::PinIncorrect, true, true),
+            (RvError::PinInvalid, true, true),
+            (RvError::PinLenRange, true, true),
+            (RvError::PinLocked, false, true),
+            (RvError::PinExpired, false, true),
+            (RvError::UserPinNotInitialized, false, true),
+            (RvError::DeviceError, false, false),
+        ] {
+            let mut refused = None;
+            let error = not_let_in("t", vec![1], &Fault::Pkcs11(code, Function::Login), &mut refused);
+            assert_eq!(
+                (refused.is_some(), error.is_for_people()),
+                (is_remembered, is_for_people),
+                "{code:?}"
+            );
+        }
     }
 }

@@ -25,7 +25,7 @@ use crate::up;
 use crate::{backup, documents, links, output, playbooks, relocate, retire, service_manager};
 
 /// Exit code for settings that are wrong (`EX_CONFIG` of sysexits.h).
-const WRONG_SETTINGS: u8 = 78;
+pub const WRONG_SETTINGS: u8 = 78;
 
 /// Runs what `arguments` ask for; the first is the program's name.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {

@@ -261,7 +261,7 @@ pub async fn look_any(
         }
         StoreEngine::Etcd => {
             let engine = etcd::connect(&settings.store.etcd, clock, entropy).await?;
-            Ok(Some(engine))
+            Ok(Some(Still::of(engine.snapshot().await.map_err(HouseError::Store)?)))
         }
     }
 }

@@ -14,9 +14,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use base::{Clock, Entropy, Explain, Kind, report};
-use ca::{Authority, AuthorityName, Ground, OpenError, Retirement};
+use ca::{Authority, AuthorityName, Ground, KeyLeft, Retirement};
 use clap::ArgMatches;
-use engine::{Tasks, TokenParts};
+use engine::{HouseError, Tasks, TokenParts, clock_seen};
 use identity::Permit;
 use rustix::fs::Mode;
 use rustix::process::umask;
@@ -30,6 +30,7 @@ use crate::lock::{Lock, LockError};
 use crate::output;
 use crate::settings::{Settings, StoreEngine};
 use crate::start_error::StartError;
+use crate::up::RUNTIME_SHUTDOWN;
 
 /// How many holders the plan names in words; `--json` has all.
 const NAMED_MAX: usize = 100;
@@ -47,10 +48,14 @@ enum RetireError {
     Start(#[from] StartError),
     #[error(transparent)]
     Seal(#[from] store::SealError),
+    #[error(transparent)]
+    Clock(#[from] HouseError),
     #[error("the authority cannot be opened")]
-    Open(#[from] OpenError),
+    Open(#[source] store::Error),
     #[error("the authority was not retired")]
-    Retire(#[from] ca::RetireError),
+    Retire(#[source] ca::RetireError),
+    #[error(transparent)]
+    Partly(ca::RetireError),
     #[error("the authority was retired, and no administrator could be made")]
     Administrator(#[source] ca::RenewError),
     #[error("the authority was retired, and no administrator could be made: {0}")]
@@ -65,6 +70,15 @@ enum RetireError {
     Output(#[source] io::Error),
 }
 
+impl RetireError {
+    fn of(error: ca::RetireError) -> Self {
+        match error {
+            ca::RetireError::NotDropped(_) => Self::Partly(error),
+            ca::RetireError::Issue(_) => Self::Retire(error),
+        }
+    }
+}
+
 impl Explain for RetireError {
     fn kind(&self) -> Kind {
         match self {
@@ -73,8 +87,9 @@ impl Explain for RetireError {
             Self::Lock(error) => error.kind(),
             Self::Start(error) => error.kind(),
             Self::Seal(error) => error.kind(),
+            Self::Clock(error) => error.kind(),
             Self::Open(error) => error.kind(),
-            Self::Retire(error) => error.kind(),
+            Self::Retire(error) | Self::Partly(error) => error.kind(),
             Self::Administrator(error) => error.kind(),
             Self::Key(_) | Self::Runtime(_) => Kind::Internal,
             Self::Write { .. } | Self::Output(_) => Kind::Unavailable,
@@ -91,8 +106,9 @@ impl Explain for RetireError {
             Self::Lock(error) => error.help(),
             Self::Start(error) => error.help(),
             Self::Seal(error) => error.help(),
+            Self::Clock(error) => error.help(),
             Self::Open(error) => error.help(),
-            Self::Retire(error) => error.help(),
+            Self::Retire(error) | Self::Partly(error) => error.help(),
             Self::Administrator(_) | Self::Key(_) | Self::Write { .. } => {
                 Some("run it again: it makes another CA certificate, and an administrator with it".into())
             }
@@ -166,8 +182,11 @@ fn retired(wanted: &Wanted, settings: &Settings) -> Result<(), RetireError> {
     umask(Mode::RWXG | Mode::RWXO);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RetireError::Runtime)?;
-    let done = runtime.block_on(retire(wanted, settings, only_look))?;
+    let done = runtime.block_on(retire(wanted, settings, only_look));
+    // Not for ever: a token's module may not have answered yet.
+    runtime.shutdown_timeout(RUNTIME_SHUTDOWN);
     drop(lock);
+    let done = done?;
     if wanted.json {
         output::data(&format!("{:#}\n", told(wanted, &done))).map_err(RetireError::Output)?;
     } else {
@@ -182,11 +201,16 @@ async fn retire(wanted: &Wanted, settings: &Settings, only_look: bool) -> Result
         let engine = house::look_any(settings, &clock, &entropy).await?;
         let none = || RetireError::NoStore { path: settings.files.database.clone() };
         let sealing = SealingKey::load_or_create(&settings.files.store_key, &entropy)?;
-        (engine.ok_or_else(none)?, Arc::new(sealing))
+        let engine = engine.ok_or_else(none)?;
+        clock_seen::look(&engine, &clock, settings.clock_is_right).await?;
+        (engine, Arc::new(sealing))
     } else {
         let opened = house::open_store(settings, &clock, &entropy).await?;
+        clock_seen::check(&opened.engine, &clock, settings.clock_is_right).await?;
         (opened.engine, opened.sealing)
     };
+    // Whoever only looks has no business there.
+    let token = if only_look { None } else { house::token(settings, &Meters::new()) };
     let ground = Ground {
         engine: engine.clone(),
         sealing,
@@ -195,10 +219,12 @@ async fn retire(wanted: &Wanted, settings: &Settings, only_look: bool) -> Result
         keys: Arc::new(|spec| {
             Box::pin(async move { Tasks::new().compute(move || PrivateKey::generate(spec)).await })
         }),
-        token: house::token(settings, &Meters::new()).map(TokenParts::alone),
+        token: token.map(TokenParts::alone),
     };
-    let authority = Authority::open(house::profile_of(settings, wanted.authority)?, ground).await?;
-    let retirement = authority.retire(Permit::house(), only_look).await?;
+    // As it is: a successor that is due would be made, and given up at once.
+    let profile = house::profile_of(settings, wanted.authority)?;
+    let authority = Authority::look(profile, ground).map_err(RetireError::Open)?;
+    let retirement = authority.retire(Permit::house(), only_look).await.map_err(RetireError::of)?;
     let administrator = match (wanted.authority, only_look) {
         (AuthorityName::Users, false) => Some(administrator(&authority, wanted, settings).await?),
         _ => None,
@@ -242,6 +268,7 @@ fn told(wanted: &Wanted, done: &Done) -> Value {
             "pem": certificate.to_pem(),
         })
     };
+    let left = |left: &KeyLeft| json!({"token": left.token, "key": left.key});
     let holders: Vec<_> = done
         .retirement
         .holders
@@ -260,13 +287,14 @@ fn told(wanted: &Wanted, done: &Done) -> Value {
         "retired": done.retirement.retired.iter().map(shown).collect::<Vec<_>>(),
         "next": done.retirement.next.as_ref().map(shown),
         "administrator": done.administrator,
+        "keys_left": done.retirement.left.iter().map(left).collect::<Vec<_>>(),
         "holders": holders,
     })
 }
 
 /// What was done, or would be, and what is left to do for people.
 fn plan(wanted: &Wanted, settings: &Settings, done: &Done) -> String {
-    let Done { retirement: Retirement { retired, next, holders }, administrator } = done;
+    let Done { retirement: Retirement { retired, next, holders, left }, administrator } = done;
     let mut text = String::new();
     let mut line = |line: String| {
         // To a String: cannot fail.
@@ -288,11 +316,43 @@ fn plan(wanted: &Wanted, settings: &Settings, done: &Done) -> String {
     if holders.len() > NAMED_MAX {
         line(format!("    and {} more: --json names all", holders.len() - NAMED_MAX));
     }
+    for KeyLeft { token, key } in left {
+        line(format!("  the key {key} stays in the PKCS#11 token `{token}`"));
+    }
+    let mut steps = steps(wanted, settings, administrator.as_ref());
+    if let Some(first) = in_token(settings, next.is_some(), left) {
+        steps.insert(0, first);
+    }
+    steps.extend(left.iter().map(|left| {
+        format!(
+            "delete the key {}, if no other house uses it, such as the one that this is a copy of: {}; and the same with \
+             --type pubkey",
+            left.key,
+            left.deleted_by()
+        )
+    }));
     line("what is left to do, in this order:".into());
-    for (number, step) in steps(wanted, settings, administrator.as_ref()).into_iter().enumerate() {
+    for (number, step) in steps.into_iter().enumerate() {
         line(format!("  {}. {step}", number + 1));
     }
     text
+}
+
+/// What has to be done first where keys are in a token: whoever knows its PIN can use every key in it, also the next one.
+fn in_token(settings: &Settings, is_done: bool, left: &[KeyLeft]) -> Option<String> {
+    if settings.ca.token.is_none() && left.is_empty() {
+        return None;
+    }
+    let when = if is_done {
+        "if that was not done before this, do it, and run this again with --yes"
+    } else {
+        "do so before you run this with --yes"
+    };
+    Some(format!(
+        "change the PIN of the PKCS#11 token, or name another token, first: whoever has the PIN, and reaches the token, can \
+         use the next key as well; {when}. Where the token is lost, set `ca.token.new_keys = false`: the next key is sealed in \
+         the store then. With another token, or a lost one, retire all authorities that have keys in the old one"
+    ))
 }
 
 /// What people have to do.

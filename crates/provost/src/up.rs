@@ -7,12 +7,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use base::{Explain, Kind, report};
+use ca::IssueError;
 use rustix::fs::Mode;
 use rustix::process::umask;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::warn;
 
+use crate::cli::WRONG_SETTINGS;
 use crate::data_dir::DataDirError;
 use crate::face::Face;
 use crate::house::{self, Running};
@@ -22,7 +24,7 @@ use crate::start_error::StartError;
 use crate::{data_dir, greeting, logging, output, service_manager};
 
 /// How long what computes or writes beside the house may go on after its end.
-const RUNTIME_SHUTDOWN: Duration = Duration::from_secs(1);
+pub const RUNTIME_SHUTDOWN: Duration = Duration::from_secs(1);
 
 /// Why the program could not serve.
 #[derive(Debug, thiserror::Error)]
@@ -79,9 +81,18 @@ pub fn run(settings: Settings, face: Face) -> ExitCode {
         (LogFormat::Json, help) => tracing::error!(hint = help, "{what}"),
     }
     match face {
+        Face::Provost if is_for_people(&error) => ExitCode::from(WRONG_SETTINGS),
         Face::Provost => ExitCode::from(error.kind().exit_code()),
         Face::Caucased | Face::Commissaire => ExitCode::FAILURE,
     }
+}
+
+/// Whether a token with CA keys did not let us in, of which each new start could take one of the tries that are left.
+fn is_for_people(error: &RunError) -> bool {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes
+        .filter_map(|cause| cause.downcast_ref())
+        .any(|cause| matches!(cause, IssueError::Token(error) if error.is_for_people))
 }
 
 fn live(settings: &Settings, face: Face) -> Result<(), RunError> {

@@ -1,7 +1,7 @@
 //! An authority whose keys somebody else may have: nothing leads from what was to what is.
 
-use base::Span;
-use ca::RenewError;
+use base::{Explain as _, Span};
+use ca::{RenewError, RetireError};
 use futures_executor::block_on;
 use x509::KeySpec;
 
@@ -51,6 +51,45 @@ fn nothing_leads_from_a_retired_ca_certificate_to_the_next() {
         assert_eq!(world.events("CA certificate retired").len(), 2);
         assert_eq!(world.events("CA certificate made").len(), 3);
     }
+}
+
+/// Nothing that is issued is dropped before there is another CA certificate, and what could not be dropped is said.
+#[test]
+fn requests_are_dropped_after_the_next_ca_certificate_is_made() {
+    let mut world = World::new(services());
+    let id = world.submit(&Asker::new("one")).unwrap();
+    world.approve(id).unwrap();
+    let before = world.anchors();
+    world.store.fail_next_commits(1, store::Error::Full);
+    assert!(block_on(world.authority.retire(permit(), false)).is_err());
+    world.restart(|_| {});
+    assert_eq!(world.anchors(), before);
+    block_on(world.authority.certificate(id)).expect("it is as it was");
+
+    let store = world.store.clone();
+    world.store.before_next_commit(async {});
+    world.store.before_next_commit(async move { store.fail_next_commits(1, store::Error::Full) });
+    let error = block_on(world.authority.retire(permit(), false)).unwrap_err();
+    assert!(matches!(error, RetireError::NotDropped(_)), "{error:?}");
+    assert!(error.help().unwrap().starts_with("run it again"), "{error:?}");
+    world.restart(|_| {});
+    assert_ne!(world.anchors(), before, "the old one signs no more all the same");
+    block_on(world.authority.certificate(id)).expect("not dropped yet");
+    block_on(world.authority.retire(permit(), false)).unwrap();
+    block_on(world.authority.certificate(id)).expect_err("dropped");
+}
+
+/// Whoever looks needs no successor, though one is due.
+#[test]
+fn a_look_at_a_retirement_makes_nothing() {
+    let mut world = World::new(services());
+    let before = world.anchors();
+    world.clock.advance(Span::days(200));
+    let plan = block_on(world.look().retire(permit(), true)).unwrap();
+    assert_eq!((&plan.retired, &plan.next), (&before, &None));
+    assert_eq!(world.count("issuer/"), 1);
+    world.restart(|_| {});
+    assert_eq!(world.count("issuer/"), 2, "it was due");
 }
 
 /// Whatever is lost on the way, there is an authority, and of the old keys either all are there or none.

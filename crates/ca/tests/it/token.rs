@@ -40,6 +40,7 @@ impl Pretended {
                 kind: Kind::Unavailable,
                 reason: "it was taken out".into(),
                 help: None,
+                is_for_people: false,
             });
         }
         Ok(answer())
@@ -176,13 +177,61 @@ fn a_rollover_goes_from_the_store_into_a_token_and_on() {
     assert_eq!(token.asked(), asked);
     token.take_out(false);
 
-    // When its certificate has ended a key is gone.
+    // When its certificate has ended a key stays, in case that this is a copy and the original needs it, and is told of.
     assert_eq!(token.labels().len(), 2);
     world.clock.advance(Span::days(800));
     world.settle();
     world.anchors();
-    assert!(world.ids("issuer/").len() == token.labels().len(), "{:?}", token.labels());
-    assert!(block_on(world.authority.unused_token_keys()).unwrap().is_empty());
+    let (used, unused) = (world.ids("issuer/").len(), block_on(world.authority.unused_token_keys()).unwrap());
+    assert_eq!((used + unused.len(), unused.len()), (token.labels().len(), 2), "{:?}", token.labels());
+    let mut places: Vec<_> = world
+        .events("CA certificate deleted")
+        .iter()
+        .map(|event| event.facts.get("token_key").cloned())
+        .collect();
+    places.sort();
+    let mut expected: Vec<_> = unused.iter().map(|(id, _)| Some(id.to_string())).collect();
+    expected.push(None);
+    expected.sort();
+    assert_eq!(places, expected, "of the sealed one nothing is left");
+}
+
+/// A retirement, perhaps rehearsed on a copy, deletes no key in the token, and one that can make none changes nothing.
+#[test]
+fn a_retirement_leaves_the_keys_in_the_token() {
+    let token = Pretended::new("hsm");
+    let world = moved_into(&token);
+    let id = world.submit(&Asker::new("one")).unwrap();
+    world.approve(id).unwrap();
+    let before = world.anchors();
+    token.take_out(true);
+    assert!(block_on(world.authority.retire(permit(), false)).is_err());
+    block_on(world.authority.certificate(id)).expect("it is as it was");
+    token.take_out(false);
+    assert_eq!(world.anchors(), before);
+
+    let plan = block_on(world.authority.retire(permit(), true)).unwrap();
+    let [left] = &plan.left[..] else { panic!("one: {plan:?}") };
+    assert!(
+        left.deleted_by()
+            .contains(&format!("--token-label 'hsm' --delete-object --type privkey --id {}", left.key))
+    );
+    let done = block_on(world.authority.retire(permit(), false)).unwrap();
+    assert_eq!(done.left, plan.left);
+    let kept: Vec<String> = token.keys.lock().unwrap().keys().map(ToString::to_string).collect();
+    assert_eq!(kept.len(), 2);
+    assert!(kept.contains(&left.key), "{kept:?}");
+    let told: Vec<_> = world
+        .events("CA certificate retired")
+        .iter()
+        .filter_map(|event| Some((event.facts.get("key_left_in")?.clone(), event.facts["token_key"].clone())))
+        .collect();
+    assert_eq!(told, [("token hsm".to_owned(), left.key.clone())]);
+    let unused = block_on(world.authority.unused_token_keys()).unwrap();
+    assert_eq!(
+        unused.iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>(),
+        std::slice::from_ref(&left.key)
+    );
 }
 
 #[test]
@@ -203,15 +252,20 @@ fn while_the_token_is_away_nothing_is_signed_and_all_else_goes_on() {
     block_on(world.authority.revoke_serial(permit(), &one.serial())).unwrap();
     assert!(block_on(world.authority.verify(&one)).is_err());
     block_on(world.authority.verify(&two)).unwrap();
-    assert_eq!(block_on(world.authority.published()).unwrap().lists[1].der, lists.lists[1].der);
+    let meanwhile = block_on(world.authority.published()).unwrap();
+    assert_eq!(meanwhile.lists[1].der, lists.lists[1].der);
+    // That of the key in the store is not held up.
+    assert_eq!(x509::Crl::from_der(&meanwhile.lists[0].der).unwrap().entries()[0].serial, one.serial());
     let asked = token.asked();
     block_on(world.authority.verify(&two)).unwrap();
     assert_eq!(token.asked(), asked, "not for everybody who comes");
     // Until they end: then none is better.
     let now = world.now();
     world.clock.advance(Span::days(40));
-    let error = block_on(world.authority.published()).unwrap_err();
-    assert_eq!(error.kind(), Kind::Unavailable);
+    assert_eq!(block_on(world.authority.published()).unwrap().lists.len(), 1);
+    let of = |list: &ca::PublishedCrl| block_on(world.authority.published_of(&list.key_id));
+    assert!(of(&lists.lists[0]).unwrap().is_some());
+    assert_eq!(of(&lists.lists[1]).unwrap_err().kind(), Kind::Unavailable);
     assert!(block_on(world.authority.verify(&one)).is_err());
     block_on(world.authority.verify(&two)).unwrap();
     world.clock.advance(now + Span::seconds(60) - world.now());

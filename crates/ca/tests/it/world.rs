@@ -116,6 +116,14 @@ impl World {
         open(store, clock, entropy, sealing, token, profile.clone()).unwrap()
     }
 
+    /// The same authority for who only looks: nothing can be written, and there is no token.
+    pub(crate) fn look(&self) -> Authority {
+        use store::Engine as _;
+        let still = store::Still::of(block_on(self.store.snapshot()).unwrap());
+        let ground = ground(still, &self.clock, &self.entropy, &self.sealing, &None);
+        Authority::look(self.profile.clone(), ground).unwrap()
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -180,6 +188,23 @@ impl World {
     }
 }
 
+fn ground(
+    engine: Arc<dyn store::Engine>,
+    clock: &Clock,
+    entropy: &Entropy,
+    sealing: &Arc<SealingKey>,
+    token: &Option<Arc<dyn Token>>,
+) -> Ground {
+    Ground {
+        engine,
+        sealing: sealing.clone(),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        keys: Arc::new(|spec| Box::pin(async move { PrivateKey::generate(spec) })),
+        token: token.clone(),
+    }
+}
+
 fn open(
     store: &Arc<Memory>,
     clock: &Clock,
@@ -188,14 +213,7 @@ fn open(
     token: &Option<Arc<dyn Token>>,
     profile: Profile,
 ) -> Result<Authority, ca::OpenError> {
-    let ground = Ground {
-        engine: store.clone(),
-        sealing: sealing.clone(),
-        clock: clock.clone(),
-        entropy: entropy.clone(),
-        keys: Arc::new(|spec| Box::pin(async move { PrivateKey::generate(spec) })),
-        token: token.clone(),
-    };
+    let ground = ground(store.clone(), clock, entropy, sealing, token);
     let authority = block_on(Authority::open(profile, ground))?;
     block_on(authority.find_token_keys())?;
     Ok(authority)

@@ -294,6 +294,14 @@ fn a_copy_is_put_back_into_an_etcd_that_nobody_has_used() {
 
     restore("whole.tar", "other").ok();
     refused(&restore("whole.tar", "another"), "somebody has begun to use the etcd already");
+    // A plan is made of what is there: also where a successor is due, as with certificates that live this long.
+    let held = || etcd.etcdctl(&["get", "--prefix", "/"]).ok().to_owned();
+    let before = held();
+    let plan =
+        ["ca", "retire", "services", "--dry-run", "--data", "other", "--ca-services-crt-validity-days=300"];
+    let plan = provost(&house, &[&plan[..], &there].concat());
+    assert!(plan.ok().contains("would be retired"), "{plan:?}");
+    assert!(before == held(), "a dry run changes nothing");
     let copied =
         provost(&house, &[&["backup", "--data", "other", "--unencrypted", "again.tar"][..], &there].concat());
     copied.ok();

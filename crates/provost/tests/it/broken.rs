@@ -70,6 +70,11 @@ fn a_clock_that_cannot_be_right_is_refused_unless_somebody_says_so() {
     assert!(said.contains("but this house was running at 2096-10-02T07:06:40Z already"), "{said}");
     assert!(said.contains("hint: nothing was changed: set the clock right, or"), "{said}");
     assert!(said.contains("--clock-is-right"), "{said}");
+    let (data, netloc) = (house.data(), house.http());
+    let retire = ["ca", "retire", "services", "--yes", "--data", data.to_str().unwrap(), "--netloc", &netloc];
+    let retired = provost_in(&nowhere(), &[], &retire);
+    assert_eq!(retired.code, Some(75), "{retired:?}");
+    assert!(retired.stderr.contains("this house was running at 2096-10-02T07:06:40Z already"), "{retired:?}");
     house.set("clock-is-right", "true");
     house.start();
     house.stop();

@@ -191,6 +191,48 @@ fn without_the_token_nothing_is_issued() {
     is_good(certificate, &client.path("cas.crt.pem"));
 }
 
+/// Whatever is retired, perhaps on a copy of the house, no key in the token is deleted; and a start to which the PIN is
+/// refused is the last that is made of itself.
+#[test]
+fn a_retirement_leaves_its_key_in_the_token() {
+    let hsm = SoftHsm::new(LABEL);
+    let mut house = plan(Face::Up).token(&hsm, LABEL).start();
+    house.stop();
+    let netloc = house.http();
+    let with_token = |arguments: &[&str]| {
+        let mut command = Command::new(PROVOST);
+        command.args(arguments).args(["--data", "data", "--netloc", &netloc]);
+        command.args(["--ca-token-module", SoftHsm::MODULE, "--ca-token-label", LABEL]);
+        command.arg("--ca-token-pin-file").arg(hsm.pin_file());
+        command.current_dir(house.directory()).env_clear().env("HOME", "/nonexistent");
+        run(command.env(SoftHsm::VARIABLE, hsm.conf()))
+    };
+    hsm.say_pin("battery-staple");
+    let refused = with_token(&["up"]);
+    assert!(refused.code == Some(78) && refused.stderr.contains("refused the PIN"), "{refused:?}");
+    // The plan needs no token.
+    let plan = with_token(&["ca", "retire", "services", "--dry-run"]);
+    for part in [
+        "stays in the PKCS#11 token `provost`",
+        "1. change the PIN of the PKCS#11 token, or name another",
+        "ca.token.new_keys = false",
+        "--token-label 'provost' --delete-object --type privkey --id ",
+    ] {
+        assert!(plan.code == Some(0) && plan.stdout.contains(part), "{part}: {plan:?}");
+    }
+    // And nothing is given up where the next key cannot be made.
+    let failed = with_token(&["ca", "retire", "services", "--yes"]);
+    assert!(failed.code == Some(69) && failed.stderr.contains("the authority was not retired"), "{failed:?}");
+    hsm.say_right_pin();
+    with_token(&["ca", "retire", "services", "--yes"]).ok();
+    assert_eq!(keys_in(&hsm), 4);
+    house.start();
+    assert!(house.process().stderr().contains("belongs to no CA certificate"));
+    let told = provost(&house, "audit show --what retired --json --data data");
+    assert_eq!(told.ok().matches("key_left_in").count(), 1, "{told:?}");
+    ended_without_a_fault(house);
+}
+
 fn is_good(certificate: &Certificate, anchors: &Path) {
     x509::verify(certificate, &certificates_in(anchors), base::Clock::system().now()).unwrap();
 }

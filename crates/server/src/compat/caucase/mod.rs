@@ -260,9 +260,9 @@ impl Caucase {
             None => (number, false),
         };
         let key_id = KeyId::from_decimal(number).ok_or_else(not_found)?;
-        let published = self.authority(name).published().await.map_err(Refusal::of)?;
-        let list = published.of(&key_id).ok_or_else(not_found)?;
-        let body = if as_der { Bytes::from(list.der.clone()) } else { Bytes::from(list.pem.clone()) };
+        let list = self.authority(name).published_of(&key_id).await.map_err(Refusal::of)?;
+        let list = list.ok_or_else(not_found)?;
+        let body = if as_der { Bytes::from(list.der) } else { Bytes::from(list.pem) };
         Ok(Answer::ok("application/pkix-crl", body))
     }
 
