@@ -40,8 +40,9 @@ pub(super) enum Command {
 pub(super) struct Set {
     name: Segment,
     /// Refuse certificates for this: not-an-authority, expired, expiring, not-yet-valid, weak-signature, short-key,
-    /// unknown-key or not-self-signed; repeatable, and in place of what was refused before. It is
-    /// about what is offered from then on: what is handed on already stays until it is withdrawn, and shows its findings [default: not-an-authority and expired]
+    /// unknown-key or not-self-signed; repeatable, and in place of what was refused before. It is about what is offered from
+    /// then on: what is handed on already stays until it is withdrawn, and shows its findings [default: not-an-authority and
+    /// expired]
     #[arg(long, value_name = "WORD", conflicts_with = "refuse_nothing")]
     refuse: Vec<String>,
     /// Refuse nothing that is a certificate
