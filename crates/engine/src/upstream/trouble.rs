@@ -1,7 +1,7 @@
 //! Trouble with upstream, and whose it is.
 //!
 //! ```text
-//! an answer that is no good, or cut     trouble of that one name, which is not asked for again for a while
+//! an answer that is no good             trouble of that one name, which is not asked for again for a while
 //! silence                               the same, and after a few names in a row, with no answer between: of upstream
 //! no connection                         trouble of upstream: nothing is asked of it for a while
 //! ```

@@ -200,7 +200,7 @@ pub const KEYS: &[Key] = &[
         docs: &[
             "The PKCS#11 module of a token (a hardware security module) in which CA keys are made and stay",
             "Keys that were made before stay where they are until their certificates end: `provost ca rotate` begins to use",
-            "the token earlier. One token at a time; CA certificates whose keys are in another cannot sign.",
+            "the token earlier. One token at a time; with CA keys in another the house does not start.",
         ],
     },
     Key {
