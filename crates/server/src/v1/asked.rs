@@ -100,6 +100,15 @@ impl Asked {
         Ok(first)
     }
 
+    /// Whether a parameter is said to be so.
+    pub(super) fn flag(&self, parameter: Parameter) -> Result<bool, Refusal> {
+        match self.one(parameter)? {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Refusal::malformed(format!("`{}` is `true` or `false`", parameter.name()))),
+        }
+    }
+
     /// Everything that the query says.
     pub(super) fn all(&self, parameter: Parameter) -> impl Iterator<Item = &str> {
         self.query.iter().filter(move |(said, _)| *said == parameter).map(|(_, value)| value.as_str())

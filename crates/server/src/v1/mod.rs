@@ -231,6 +231,16 @@ impl V1 {
     {
         self.house.tasks().complete(change(self.house.fleet().clone())).await
     }
+
+    /// As [`Self::change`], of what somebody else has to be asked for.
+    async fn have<T, E, F>(&self, change: impl FnOnce(Arc<House>) -> F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        self.house.tasks().complete(change(self.house.clone())).await
+    }
 }
 
 /// The description, which is the same for everybody.

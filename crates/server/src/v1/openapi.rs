@@ -190,6 +190,10 @@ fn query_parameter(parameter: Parameter) -> Value {
             "Whether what was put in its places stays there, and it is gone at once",
             json!({ "type": "boolean", "default": false }),
         ),
+        Parameter::Force => (
+            "Whether it is deleted at once, and its nodes are removed as soon as its container manager answers",
+            json!({ "type": "boolean", "default": false }),
+        ),
         Parameter::Why => ("Why, for the history, which keeps 500 bytes of it", json!({ "type": "string" })),
         Parameter::Wait => (
             "With `If-None-Match`: how many seconds to wait for another one",

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::response::Response;
 use base::Explain;
 use bytes::Bytes;
+use engine::{DeletionError, JoinError};
 use fleet::{MembersError, OperationError};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WARNING};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -266,6 +267,28 @@ impl From<MembersError> for Refusal {
             MembersError::Unsuitable { .. } => Self::with(StatusCode::METHOD_NOT_ALLOWED, &error),
             MembersError::NoSuchContainerManager { .. } => Self::with(StatusCode::BAD_GATEWAY, &error),
             error => Self::of(error),
+        }
+    }
+}
+
+impl From<JoinError> for Refusal {
+    fn from(error: JoinError) -> Self {
+        match error {
+            JoinError::Members(error) => error.into(),
+            JoinError::Manager(error) => Self::new(StatusCode::BAD_GATEWAY, error.to_string()),
+        }
+    }
+}
+
+impl From<DeletionError> for Refusal {
+    fn from(error: DeletionError) -> Self {
+        match error {
+            DeletionError::Cluster(error) => error.into(),
+            DeletionError::Manager(ref manager) => {
+                let mut refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, manager.to_string());
+                refusal.0.hint = error.help();
+                refusal
+            }
         }
     }
 }

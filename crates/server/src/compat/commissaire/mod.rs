@@ -35,6 +35,7 @@ use super::percent;
 use crate::answers::Answers;
 use crate::app::Entrance;
 use crate::doors::read_body;
+use crate::fault;
 use crate::sharing::Shared;
 use crate::signing_in::sign_in;
 
@@ -208,6 +209,16 @@ impl Commissaire {
         self.house.tasks().complete(change(self.house.fleet().clone())).await.map_err(Into::into)
     }
 
+    /// As [`Self::change`], of what somebody else has to be asked for.
+    async fn have<T, E, F>(&self, change: impl FnOnce(Arc<House>) -> F) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        E: Into<Refusal> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        self.house.tasks().complete(change(self.house.clone())).await.map_err(Into::into)
+    }
+
     async fn hosts(&self, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
         asked.ignore_body().await?;
@@ -320,12 +331,14 @@ impl Commissaire {
         Ok(Answer::created(&documents::cluster(&put.put.is)).warning(warning))
     }
 
+    /// A body that says so has it deleted whatever its container manager says.
     async fn delete_cluster(&self, name: ClusterName, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
-        asked.ignore_body().await?;
-        let deleted =
-            |fleet: Arc<Fleet>| async move { fleet.delete_cluster(permit, &name, Expected::Anything).await };
-        self.change(deleted).await?;
+        let is_forced = bodies::is_forced(&read_body(asked.body, BODY_BYTES_MAX).await?);
+        let deleted = |house: Arc<House>| async move {
+            house.delete_cluster(permit, &name, Expected::Anything, is_forced).await
+        };
+        self.have(deleted).await?;
         Ok(Answer::gone())
     }
 
@@ -362,15 +375,15 @@ impl Commissaire {
         members.same("name", name.as_str())?;
         members.same_address("host", &address)?;
         let host = address.clone();
-        self.change(|fleet| async move { fleet.join(permit, &name, &host).await }).await?;
+        self.have(|house| async move { house.join(permit, &name, &host).await }).await?;
         Ok(Answer::ok(&[address.as_str()]))
     }
 
     async fn leave(&self, name: ClusterName, address: HostAddress, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
         asked.ignore_body().await?;
-        self.change(|fleet| async move { fleet.leave(permit, &name, &address).await }).await?;
-        Ok(Answer::gone())
+        let left = self.have(|house| async move { house.leave(permit, &name, &address).await }).await?;
+        Ok(Answer::gone().warning(left.still_there.is_some().then_some(fault::NODE_STILL_THERE)))
     }
 
     async fn operation(
