@@ -74,11 +74,10 @@ impl V1 {
 
     pub(super) async fn delete_cluster(&self, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
-        let name: ClusterName = asked.part(0)?;
+        let (name, is_forced): (ClusterName, bool) = (asked.part(0)?, asked.flag(Parameter::Force)?);
         let seen = self.seen_cluster(asked.permit()?, &asked.condition, &name).await?;
         let current = seen.as_ref().map(shown::current_cluster);
         let expected = asked.condition.expected_there(current.as_ref())?;
-        let is_forced = asked.flag(Parameter::Force)?;
         let deleted =
             |house: Arc<House>| async move { house.delete_cluster(permit, &name, expected, is_forced).await };
         self.have(deleted).await.map_err(Refusal::of_deletion)?;

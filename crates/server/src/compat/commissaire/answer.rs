@@ -11,7 +11,7 @@ use engine::{DeletionError, JoinError};
 use fleet::{MembersError, OperationError};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WARNING};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use identity::sign_in::SignInDenied;
+use identity::sign_in::{Away, SignInDenied};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -163,7 +163,13 @@ impl Refusal {
     pub(super) fn not_signed_in(why: NotSignedIn) -> Self {
         match why {
             NotSignedIn::Unprotected => Self::new(StatusCode::FORBIDDEN, signing_in::UNPROTECTED),
-            NotSignedIn::Unavailable => Self::new(StatusCode::SERVICE_UNAVAILABLE, signing_in::UNAVAILABLE),
+            NotSignedIn::Unavailable(Away::Store) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, signing_in::UNAVAILABLE)
+            }
+            // To the original's clients that is like any other failure (contract, section 7.5).
+            NotSignedIn::Unavailable(Away::Service) => {
+                Self::new(StatusCode::FORBIDDEN, signing_in::UNAVAILABLE)
+            }
             NotSignedIn::Busy(wait) => Self::busy(wait),
             NotSignedIn::Denied(denied) => Self::denied(denied),
             NotSignedIn::NoConnection => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "no connection"),

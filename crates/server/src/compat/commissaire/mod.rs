@@ -24,6 +24,7 @@ use fleet::{
     ReadSecretOptions, RegisterHost,
 };
 use futures_util::FutureExt as _;
+use http::StatusCode;
 use http::request::Parts;
 use identity::sign_in::SignedIn;
 use identity::{Action, Denied, Permit, Principal};
@@ -37,7 +38,7 @@ use crate::app::Entrance;
 use crate::doors::read_body;
 use crate::fault;
 use crate::sharing::Shared;
-use crate::signing_in::sign_in;
+use crate::signing_in::{self, sign_in};
 
 /// The longest body: more than can be stored of any one thing.
 const BODY_BYTES_MAX: usize = 512 * 1024;
@@ -82,6 +83,8 @@ pub(crate) fn inside(path: &str) -> Option<Cow<'_, str>> {
 /// A request by somebody who signed in.
 struct Asked {
     by: Principal,
+    /// Nobody knows from where it came.
+    is_anonymous: bool,
     body: Body,
     house: Arc<House>,
 }
@@ -127,10 +130,9 @@ impl Commissaire {
                 Ok(signed_in) => signed_in,
                 Err(response) => return response,
             };
-        let mut response = match self
-            .respond(inside, &parts, Asked { by: principal, body, house: self.house.clone() })
-            .await
-        {
+        let is_anonymous = signing_in::is_anonymous(&self.api, &parts);
+        let asked = Asked { by: principal, is_anonymous, body, house: self.house.clone() };
+        let mut response = match self.respond(inside, &parts, asked).await {
             Ok(answer) => answer.into_response(),
             Err(refusal) => refusal.into_response(reader),
         };
@@ -258,10 +260,15 @@ impl Commissaire {
     /// Under the address in the body, or under the one that whoever asks comes from.
     async fn put_some_host(&self, asked: Asked) -> Result<Answer, Refusal> {
         let registers = asked.permit::<RegisterHost>()?;
-        let by = Asked { body: Body::empty(), by: asked.by.clone(), house: asked.house.clone() };
+        let is_anonymous = asked.is_anonymous;
+        let by =
+            Asked { is_anonymous, body: Body::empty(), by: asked.by.clone(), house: asked.house.clone() };
         let members = asked.members().await?;
         if let Some(address) = members.address()? {
             return self.add_host(by.permit()?, address, members.host()?).await;
+        }
+        if is_anonymous {
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, signing_in::SILENT_PROXY));
         }
         let new = members.host()?;
         let put = self.change(|fleet| async move { fleet.register_host(registers, new).await }).await?;
