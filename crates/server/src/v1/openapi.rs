@@ -115,7 +115,7 @@ fn parameters(row: &Row) -> Vec<Value> {
         })
     }));
     if row.is_events() {
-        let schema = json!({ "type": "string", "maxLength": 100 });
+        let schema = json!({ "type": "string" });
         let description = "The last event that was seen: 204 if nothing will come after it";
         parameters.push(
             json!({ "name": "Last-Event-ID", "in": "header", "description": description, "schema": schema }),
@@ -217,7 +217,8 @@ fn responses(row: &Row, generator: &mut SchemaGenerator) -> Value {
     for (status, shape) in &row.answers {
         let mut response = json!({ "description": reason(*status) });
         if let Some(shape) = shape {
-            response["content"] = json!({ row.media_type: { "schema": shape(generator).to_value() } });
+            let schema = if row.is_events() { event() } else { shape(generator).to_value() };
+            response["content"] = json!({ row.media_type: { "schema": schema } });
         }
         let mut headers = Map::new();
         if row.is_tagged && shape.is_some() {
@@ -256,6 +257,21 @@ fn responses(row: &Row, generator: &mut SchemaGenerator) -> Value {
         responses.insert(status.to_string(), response);
     }
     responses.into()
+}
+
+/// What each event of a stream has (HTML, section 9.2).
+fn event() -> Value {
+    json!({
+        "description": "One event of the stream",
+        "type": "object",
+        "properties": {
+            "event": { "const": "operation" },
+            "id": { "type": "string" },
+            "retry": { "type": "integer" },
+            "data": { "type": "string", "description": "An `Operation` as JSON", "contentMediaType": "application/json" },
+        },
+        "required": ["event", "id", "data"],
+    })
 }
 
 fn reason(status: u16) -> &'static str {
