@@ -79,7 +79,7 @@ fn malformed_framing_is_refused() {
         for length in ["abc", "-1", "1\r\nContent-Length: 2"] {
             let request = format!("{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
             let mut line = Line::to(house.http());
-            line.send(&[request.as_bytes(), &get("/readyz")].concat()).unwrap();
+            line.send([request.as_bytes(), &get("/readyz")].concat()).unwrap();
             let answer = line.answer();
             assert_eq!((answer.status, answer.header("connection")), (400, Some("close")), "{request}");
             assert!(line.is_closed(), "{request}");
