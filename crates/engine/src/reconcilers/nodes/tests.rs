@@ -319,7 +319,7 @@ async fn who_dies_while_a_host_joins_leaves_no_node() {
     let mut world = World::new().await;
     world.server.set_token(TOKEN, "provost");
     let claims = world.register.claims.clone();
-    let mut begun = async |host: &str| {
+    let begun = async |host: &str| {
         let address: HostAddress = host.parse().unwrap();
         let new = NewHost { status: HostStatus::Disassociated, ..NewHost::default() };
         world.fleet.add_host(Permit::house(), address.clone(), new).await.unwrap();
