@@ -69,7 +69,10 @@ const DESCRIPTION: &str = "Hosts, clusters, networks, container managers, and th
     `Operation` as JSON in one line. The first comes at once; the last says how it ended, and so does the stream.\n\n\
     Up to 18 hosts of a cluster come and go at once. When more do, in one request, the others follow in groups of 18: \
     all of them are tested before the first group, nothing is refused after it, and whoever looks meanwhile sees some \
-    of them come and go before the others. So it is when a cluster with more than 18 hosts is deleted.";
+    of them come and go before the others. So it is when a cluster with more than 18 hosts is deleted.\n\n\
+    Whoever has one host join or leave a cluster, or deletes a cluster, waits for its container manager. A host that it \
+    does not take does not join (502). A cluster whose nodes it does not remove stays (503), unless `force` is `true`. \
+    Who leaves has left: a `Warning` says that the node is still there, which is tried again.";
 
 fn operation(row: &Row, generator: &mut SchemaGenerator) -> Value {
     let mut operation = json!({
