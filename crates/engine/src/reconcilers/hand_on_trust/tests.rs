@@ -428,6 +428,28 @@ async fn what_is_withdrawn_is_put_nowhere_by_a_long_step() {
     assert!(stores.values().all(|is| *is != before) && stores.len() == names.len());
 }
 
+/// Who has it is shown while somebody else does not answer.
+#[tokio::test]
+async fn nobody_waits_for_who_is_away_to_be_shown() {
+    let mut world = World::new(&["h1", "h2", "h3"]).await;
+    world.require("web", &["corp"], all()).await;
+    let (answer, answers) = tokio::sync::oneshot::channel::<()>();
+    *world.hosts.then.lock().unwrap() = Some((3, Box::pin(async move { answers.await.unwrap() })));
+    let trust = world.trust.clone();
+    let look = async move {
+        let in_step = || async {
+            let (units, _) = trust.units(Permit::house(), &requirer("web"), None, 100).await.unwrap();
+            units.iter().filter(|unit| matches!(unit.state, UnitState::InStep { .. })).count()
+        };
+        while in_step().await < 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        answer.send(()).unwrap();
+    };
+    tokio::join!(world.step(), look);
+    assert_eq!(world.states("web").await.iter().filter(|(_, is_in_step)| *is_in_step).count(), 3);
+}
+
 #[tokio::test]
 async fn nothing_is_put_anywhere_before_there_was_something() {
     let mut world = World::new(&["h1"]).await;
