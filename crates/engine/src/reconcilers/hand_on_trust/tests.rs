@@ -3,7 +3,7 @@ use std::sync::Mutex;
 
 use base::Entropy;
 use store::{Memory, SealingKey};
-use trust::on_host::{FilePlace, OnHost};
+use trust::on_host::{Drift, FilePlace, OnHost};
 use trust::{Anchor, Bundle, Fingerprint, Offer, ProviderName, SetChange, Terms, UnitState, WhichHosts, Why};
 use x509::{CertificateTemplate, KeySpec, Name, PrivateKey, Serial, extension};
 
@@ -25,6 +25,8 @@ struct Hosts {
     theirs: Mutex<BTreeSet<String>>,
     /// The files that were said to go.
     dropped: Mutex<BTreeSet<String>>,
+    /// What somebody else changed meanwhile, by the host.
+    drift: Mutex<HashMap<String, Drift>>,
     /// What is in places that are no hosts, by their kind and name.
     units: Mutex<BTreeMap<String, String>>,
 }
@@ -77,10 +79,8 @@ impl HandOn for Hosts {
             let refused = files.filter(|file| theirs.contains(file.path()) && !file.adopts());
             let refused = refused.map(|file| (file.path().to_owned(), "theirs".to_owned()));
             let refused: BTreeMap<String, String> = refused.collect();
-            match refused.is_empty() {
-                true => Came::Done { drifted: false },
-                false => Came::Partly { drifted: false, refused },
-            }
+            let drift = self.drift.lock().unwrap().remove(&errand.host).unwrap_or_default();
+            Came::OnHost { drift, refused }
         })
     }
 
@@ -376,6 +376,32 @@ async fn a_file_is_the_first_requirers() {
 
 /// A step carries out what was wanted when it began: it ends soon, and the next one knows better.
 /// Nobody fails for another one's file; and who adopts what is in the way does not wait for the next attempt.
+/// Who has nothing of what somebody else changed is not told that it was.
+#[tokio::test]
+async fn what_drifted_is_said_of_those_whose_it_is() {
+    let mut world = World::new(&["h1"]).await;
+    for (name, on) in [("file", files(&["/etc/a.pem"], false)), ("store", files(&["/etc/b.pem"], true))] {
+        world.place(name, &Place::Hosts { which: all(), on }).await;
+        world.relate("corp", name).await;
+    }
+    world.step().await;
+    let drifted = async |world: &World, name: &str| {
+        let (units, _) = world.trust.units(Permit::house(), &requirer(name), None, 100).await.unwrap();
+        units[0].drifted
+    };
+    let (store, file) = (Drift { store: true, ..Drift::default() }, "/etc/a.pem".to_owned());
+    for (drift, expected) in
+        [(store, [false, true]), (Drift { store: false, files: [file].into() }, [true, false])]
+    {
+        world.clock.advance(DRIFT);
+        world.hosts.drift.lock().unwrap().insert("h1".to_owned(), drift);
+        world.step().await;
+        let now = Some(world.clock.now());
+        let told = [drifted(&world, "file").await == now, drifted(&world, "store").await == now];
+        assert_eq!(told, expected);
+    }
+}
+
 #[tokio::test]
 async fn somebody_elses_file_is_its_requirers_trouble_only() {
     let mut world = World::new(&["h1"]).await;
