@@ -341,6 +341,8 @@ impl HandOnTrust {
         let mut outcomes: Vec<Outcome> = Vec::new();
         let mut carried = Carried { retry: None, taken: BTreeSet::new(), is_all: true };
         let (mut begun, mut is_over) = (0, false);
+        // Since when the first of `outcomes` waits.
+        let mut unreported = tokio::time::Instant::now();
         loop {
             while !is_over && under_way.len() < hands.at_once().max(1) && self.clock.now() < now + BEGIN {
                 if begun > 0 && begun % LOOK_AFTER == 0 && self.is_past(known).await {
@@ -351,15 +353,13 @@ impl HandOnTrust {
                 begun += 1;
                 under_way.push(carry(&*hands, errand, stop));
             }
-            let next = match outcomes.is_empty() {
-                true => under_way.next().await,
-                false => match tokio::time::timeout(REPORT_AFTER, under_way.next()).await {
-                    Ok(next) => next,
-                    Err(_) => {
-                        self.report(&std::mem::take(&mut outcomes)).await;
-                        continue;
-                    }
-                },
+            let next = tokio::select! {
+                biased;
+                next = under_way.next() => next,
+                () = tokio::time::sleep_until(unreported + REPORT_AFTER), if !outcomes.is_empty() => {
+                    self.report(&std::mem::take(&mut outcomes)).await;
+                    continue;
+                }
             };
             let Some((errand, came, is_whole)) = next else { break };
             self.heard(errand, is_whole);
@@ -377,8 +377,12 @@ impl HandOnTrust {
                 // No two about one place in one go.
                 let is_there =
                     |other: &Outcome| (&other.requirer, &other.unit) == (&outcome.requirer, &outcome.unit);
-                if outcomes.len() >= OUTCOMES_MAX || outcomes.iter().any(is_there) {
+                let is_overdue = !outcomes.is_empty() && unreported.elapsed() >= REPORT_AFTER;
+                if outcomes.len() >= OUTCOMES_MAX || is_overdue || outcomes.iter().any(is_there) {
                     self.report(&std::mem::take(&mut outcomes)).await;
+                }
+                if outcomes.is_empty() {
+                    unreported = tokio::time::Instant::now();
                 }
                 outcomes.push(outcome);
             }

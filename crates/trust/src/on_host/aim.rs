@@ -587,6 +587,29 @@ mod tests {
     }
 
     #[test]
+    fn what_somebody_changed_is_told_by_its_path() {
+        let bundle = [Anchor::from(&authority("a"))];
+        let digest = hex::encode(&sha256(bundle[0].pem().as_bytes()));
+        let files = ["/etc/a.pem", "/etc/b.pem"].map(|path| FilePlace::new(path).unwrap());
+        let places = OnHost { files: files.to_vec(), ..OnHost::default() };
+        let seen = |number: usize, is: &str| format!("place {number} {is} root root 0 0 644 0 {digest} -\n");
+        let drift = |a: &str, b: &str| {
+            let due =
+                due(&places, &bundle, &format!("system debian \n{}{}", seen(0, a), seen(1, b))).unwrap();
+            due.map(|due| due.drift)
+        };
+        let of = |paths: &[&str]| {
+            Some(Drift { store: false, files: paths.iter().map(|path| (*path).to_owned()).collect() })
+        };
+        let other = hex::encode(&sha256(b"theirs"));
+        assert_eq!(drift(&digest, &digest), None);
+        assert_eq!(drift(&other, &digest), of(&["/etc/a.pem"]));
+        assert_eq!(drift(&digest, &other), of(&["/etc/b.pem"]));
+        // One that is gone was changed as well.
+        assert_eq!(drift("none", &other), of(&["/etc/a.pem", "/etc/b.pem"]));
+    }
+
+    #[test]
     fn an_order_has_all_of_it_and_nothing_that_a_shell_would_run() {
         let bundle = [Anchor::from(&authority("a"))];
         let file = FilePlace::new("/etc/it's").unwrap().with_hook("echo '$HOME'").unwrap();

@@ -37,8 +37,6 @@ async fn a_file_is_the_first_requirers() {
     assert!(world.hosts.dropped.lock().unwrap().is_empty(), "nobody takes away what is another's");
 }
 
-/// A step carries out what was wanted when it began: it ends soon, and the next one knows better.
-/// Nobody fails for another one's file; and who adopts what is in the way does not wait for the next attempt.
 /// Who has nothing of what somebody else changed is not told that it was.
 #[tokio::test]
 async fn what_drifted_is_said_of_those_whose_it_is() {
@@ -65,6 +63,7 @@ async fn what_drifted_is_said_of_those_whose_it_is() {
     }
 }
 
+/// Nobody fails for another one's file; and who adopts what is in the way does not wait for the next attempt.
 #[tokio::test]
 async fn somebody_elses_file_is_its_requirers_trouble_only() {
     let mut world = World::new(&["h1"]).await;
