@@ -12,6 +12,7 @@
 //!                 revoked/<40 hex>         a revocation, by serial
 //!                 ledger, crl, automatic   counters, CRL number and date, the locked automatic count
 //!                 settled                  a time that is certainly past
+//!                 retired                  what was given up last, and whether all of that is done
 //! /house/taken-over                        that they were taken over from caucase
 //! ```
 //! Times are seconds since 1970; serials are 40 hexadecimal digits.
@@ -135,6 +136,21 @@ pub struct SettledRecord {
     pub at: i64,
 }
 
+/// A retirement of CA certificates, put down with the commit that makes the next one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RetiredRecord {
+    /// When.
+    pub at: i64,
+    /// PEM of those that were given up, the one that ends first in front.
+    pub retired: Vec<String>,
+    /// Where their keys are that stay in a token.
+    pub left: Vec<KeyRecord>,
+    /// PEM of the one that signs since then.
+    pub next: String,
+    /// Whether all that follows was done as well.
+    pub is_done: bool,
+}
+
 /// The automatic count that was locked.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct AutomaticRecord {
@@ -168,6 +184,7 @@ first_version!(
     RevokedRecord,
     CrlRecord,
     SettledRecord,
+    RetiredRecord,
     TakenOverRecord,
     AutomaticRecord
 );
@@ -206,6 +223,10 @@ mod tests {
         golden::<RevokedRecord>(r#"{"v":1,"is":{"at":3,"drop_at":9}}"#, |r| r.drop_at == 9);
         golden::<CrlRecord>(r#"{"v":1,"is":{"number":3,"this_update":9}}"#, |r| r.number == 3);
         golden::<SettledRecord>(r#"{"v":1,"is":{"at":9}}"#, |r| r.at == 9);
+        golden::<RetiredRecord>(
+            r#"{"v":1,"is":{"at":9,"retired":["PEM"],"left":[{"token":"hsm","token_key":"0a"}],"next":"PEM","is_done":false}}"#,
+            |r| !r.is_done && r.left == [KeyRecord::InToken { token: "hsm".into(), token_key: "0a".into() }],
+        );
         golden::<TakenOverRecord>(r#"{"v":1,"is":{"users_until":9}}"#, |r| r.users_until == Some(9));
         golden::<AutomaticRecord>(r#"{"v":1,"is":{"automatic_max":4}}"#, |r| r.automatic_max == 4);
     }

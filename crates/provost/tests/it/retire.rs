@@ -41,6 +41,24 @@ fn a_compromised_authority_is_given_up_and_holders_begin_anew() {
     assert_eq!(told["holders"].as_array().unwrap().len(), 1, "{told:#}");
     assert_eq!(told["retired"][0]["sha256"], base::hex::encode(&old.fingerprint()), "{told:#}");
 
+    let again = retire(&["services", "--yes"]);
+    assert_eq!(again.code, Some(75), "{again:?}");
+    assert!(
+        again.stderr.contains("the one that signs was made then\nhint: ") && again.stderr.contains("--again")
+    );
+    // Another key than that of this store seals nothing of it.
+    let key = directory.join("data/store.key");
+    let right = std::fs::read_to_string(&key).unwrap();
+    let mut other: Value = serde_json::from_str(&right).unwrap();
+    let begins = if other["k"].as_str().unwrap().starts_with('A') { "B" } else { "A" };
+    other["k"] = format!("{begins}{}", &other["k"].as_str().unwrap()[1..]).into();
+    std::fs::write(&key, other.to_string()).unwrap();
+    for arguments in [&["server", "--dry-run"][..], &["server", "--yes"]] {
+        let refused = retire(arguments);
+        assert!(refused.code != Some(0) && refused.stderr.contains("another sealing key"), "{refused:?}");
+    }
+    std::fs::write(&key, &right).unwrap();
+
     house.start();
     let new = Certificate::from_pem(&exchange(house.http(), get("/cas/crt/ca.crt.pem")).body).unwrap();
     assert_eq!(told["next"]["sha256"], base::hex::encode(&new.fingerprint()), "{told:#}");
