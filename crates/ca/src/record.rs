@@ -18,6 +18,7 @@
 //! Times are seconds since 1970; serials are 40 hexadecimal digits.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use store::Record;
 
 /// A CA certificate and its key.
@@ -46,6 +47,26 @@ pub enum KeyRecord {
         /// The key's name in it, 32 hexadecimal digits.
         token_key: String,
     },
+}
+
+impl Record for IssuerRecord {
+    /// Since 2 the key may be in a token, which older programs would take for damage.
+    const VERSION: u32 = 2;
+
+    fn written_in(&self) -> u32 {
+        match self.key {
+            KeyRecord::Sealed { .. } => 1,
+            KeyRecord::InToken { .. } => 2,
+        }
+    }
+
+    /// For a while keys in a token were written under 1 as well.
+    fn migrate(version: u32, data: &RawValue) -> Result<Self, String> {
+        match version {
+            1 => serde_json::from_str(data.get()).map_err(|error| error.to_string()),
+            _ => Err(format!("version {version} has never been")),
+        }
+    }
 }
 
 /// A signing request, as it was submitted.
@@ -173,7 +194,6 @@ macro_rules! first_version {
     };
 }
 first_version!(
-    IssuerRecord,
     RequestRecord,
     PendingRecord,
     ReservedRecord,
@@ -208,9 +228,12 @@ mod tests {
         golden::<IssuerRecord>(r#"{"v":1,"is":{"certificate":"PEM","sealed_key":"a.b"}}"#, |r| {
             r.key == KeyRecord::Sealed { sealed_key: "a.b".into() }
         });
-        golden::<IssuerRecord>(r#"{"v":1,"is":{"certificate":"PEM","token":"hsm","token_key":"0a"}}"#, |r| {
-            r.key == KeyRecord::InToken { token: "hsm".into(), token_key: "0a".into() }
-        });
+        let in_token = KeyRecord::InToken { token: "hsm".into(), token_key: "0a".into() };
+        let text = r#"{"v":2,"is":{"certificate":"PEM","token":"hsm","token_key":"0a"}}"#;
+        golden::<IssuerRecord>(text, |r| r.key == in_token);
+        // As the first programs with tokens wrote it.
+        let before = store::decode::<IssuerRecord>(text.replace(":2,", ":1,").as_bytes()).expect("readable");
+        assert_eq!(before.key, in_token);
         golden::<RequestRecord>(r#"{"v":1,"is":{"csr":"PEM\n","at":5,"automatic":true}}"#, |r| {
             r.csr == "PEM\n"
         });
