@@ -65,7 +65,7 @@ impl World {
             self.put_back();
         }
         if self.dice.happens(50) {
-            self.to_caucase_and_back();
+            self.go_to_caucase_and_back();
         }
     }
 
@@ -219,7 +219,7 @@ impl World {
     }
 
     /// The whole house becomes a database of caucase's, and that a house.
-    fn to_caucase_and_back(&mut self) {
+    fn go_to_caucase_and_back(&mut self) {
         self.figures.taken_over += 1;
         let path = self.file("caucase.sqlite");
         copy::export(&self.base, &self.lower, &path);
