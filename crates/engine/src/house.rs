@@ -147,6 +147,7 @@ pub struct House {
     cache_rules: Option<cache::Rules>,
     relay: Option<Arc<Relay>>,
     pub(crate) nodes: Arc<Nodes>,
+    pub(crate) claims: Claims,
     pub(crate) engine: Arc<dyn Engine>,
     first_start: Table<FirstStart>,
     history: History,
@@ -156,7 +157,7 @@ pub struct House {
     pub(crate) clock: Clock,
     pub(crate) entropy: Entropy,
     tasks: Tasks,
-    stop: Stop,
+    pub(crate) stop: Stop,
     /// What all who sign people in have in common.
     pub(crate) signing_in: Shared,
     outbox: Tasks,
@@ -289,6 +290,7 @@ impl House {
             cache_rules,
             relay,
             nodes: Arc::new(Nodes::new(fleet.clone(), parts.clock.clone())),
+            claims: Claims::new(parts.engine.clone())?,
             fleet,
             trust,
             first_start: Table::new(parts.engine.clone(), "/house/")?,
@@ -307,7 +309,7 @@ impl House {
             token,
         });
         let clock = parts.clock;
-        let claims = Claims::new(house.engine.clone())?;
+        let claims = house.claims.clone();
         let hints = house.bus.listen();
         house.start_outbox().await?;
         if house.engine.is_shared() {
