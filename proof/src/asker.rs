@@ -55,6 +55,12 @@ impl Asker {
         Self { text: csr.to_pem(), key, csr }
     }
 
+    /// Its key.
+    #[must_use]
+    pub fn key(&self) -> &PrivateKey {
+        &self.key
+    }
+
     /// Proves to hold `certificate`.
     ///
     /// # Panics

@@ -21,7 +21,7 @@ pub struct Base {
     pub clock: Clock,
     /// Of serials and numbers.
     pub entropy: Entropy,
-    sealing: Arc<SealingKey>,
+    pub(crate) sealing: Arc<SealingKey>,
     /// What kind of key the authorities have.
     pub issuer_key: KeySpec,
     /// How many requests for services are approved at once.

@@ -4,13 +4,16 @@
 //! certificates and lists up to date, renew a month before the end; some have gone to sleep for weeks. Their clocks are
 //! wrong by minutes. Users decide about what waits, and are holders themselves. Certificates are taken back. The house
 //! is stopped and started, is killed in the middle of commits, loses answers, has a disk that fails, and a clock that
-//! is wrong for a while. After every step everything is looked at (`check.rs`).
+//! is wrong for a while; it is put back to what it was weeks ago, and goes through caucase's files (`moves.rs`). After
+//! every step everything is looked at (`check.rs`).
 
 mod check;
 mod holder;
 mod model;
+mod moves;
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use base::{Entropy, Span, Timestamp};
@@ -22,6 +25,7 @@ use x509::{Certificate, KeySpec};
 
 use self::holder::Holder;
 use self::model::Model;
+use self::moves::Kept;
 use crate::{Authorities, Base, Death, Mortal, Pool, administrator, hold};
 
 /// What is to be lived through.
@@ -84,6 +88,12 @@ pub struct Figures {
     pub commits_failed: u64,
     pub answers_lost: u64,
     pub wrong_clocks: u64,
+    pub rotated: u64,
+    pub copies: u64,
+    pub restores: u64,
+    pub restores_of_caucase: u64,
+    pub revoked_again: u64,
+    pub taken_over: u64,
     pub unanswered: u64,
     pub serials: u64,
     pub ca_certificates: u64,
@@ -123,6 +133,14 @@ enum Disk {
 }
 
 impl Disk {
+    /// Another one of its kind, empty; on disk it is at `path`.
+    fn another(&self, path: PathBuf) -> Self {
+        match self {
+            Self::Memory(_) => Self::Memory(Arc::new(Memory::new())),
+            Self::File { .. } => Self::File { path, open: None },
+        }
+    }
+
     /// What is found there by the next process.
     fn engine(&mut self) -> Arc<dyn Engine> {
         match self {
@@ -154,6 +172,10 @@ struct World {
     users: Vec<Holder>,
     /// What was acknowledged, of services and of users.
     models: [Model; 2],
+    /// What could be put back.
+    copies: Vec<Rc<Kept>>,
+    /// How often records were put elsewhere.
+    moved: u64,
     /// Until then nobody decides about anything.
     users_are_away: Timestamp,
     figures: Figures,
@@ -220,6 +242,8 @@ impl World {
             services,
             users,
             models: Default::default(),
+            copies: Vec::new(),
+            moved: 0,
             users_are_away: begin,
             figures: Figures::default(),
             folder,
@@ -259,6 +283,7 @@ impl World {
         let hours = |hours: u64| Span::seconds(3_600 * i64::try_from(hours).unwrap_or(1));
         let passes = self.dice.span(hours(from), hours(to));
         self.base.clock.advance(passes);
+        self.moves();
         self.trouble();
         for who in self.everybody() {
             let now = self.now();

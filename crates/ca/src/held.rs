@@ -112,6 +112,11 @@ impl Held {
         state.published = None;
     }
 
+    /// Keeps nothing of what is being read.
+    pub(crate) fn outdate_readings(&self) {
+        self.state().generation += 1;
+    }
+
     /// Forgets the revocation lists: something was revoked.
     pub(crate) fn forget_published(&self) {
         let mut state = self.state();

@@ -223,6 +223,22 @@ impl Authority {
         }
     }
 
+    /// Sees that nobody signs with a CA certificate that is held here and was given up elsewhere.
+    pub(crate) async fn forget_given_up(&self) {
+        let held = self.held.issuers(self.now());
+        let on_record = self.tables.issuer.all().await.unwrap_or_default();
+        let stands = |issuer: &Issuer| {
+            let pem = issuer.certificate().to_pem();
+            on_record.iter().any(|(_, loaded)| loaded.record.certificate == pem)
+        };
+        if held.is_some_and(|held| held.iter().all(stands)) {
+            // What somebody is reading may be of before.
+            self.held.outdate_readings();
+        } else {
+            self.held.forget();
+        }
+    }
+
     /// Whether a CA certificate says what the profile asks for. The server authority's may certify one name only:
     /// those for another name are of no use here, but perhaps to a process beside us, and stay until they expire.
     fn is_meant(&self, certificate: &Certificate) -> bool {
@@ -262,10 +278,10 @@ impl Authority {
         now: Timestamp,
         by: &Principal,
     ) -> Result<Certificate, MakeError> {
-        self.make_issuer_with(Batch::new(), before, id, now, by).await
+        self.make_issuer_with(Batch::new(), before, id, now, by, |_, _| Ok(())).await
     }
 
-    /// The same, together with what `batch` does.
+    /// The same, together with what `batch` does and `stage` adds once it is known what is made.
     pub(crate) async fn make_issuer_with(
         &self,
         batch: Batch,
@@ -273,6 +289,7 @@ impl Authority {
         id: u32,
         now: Timestamp,
         by: &Principal,
+        stage: impl FnOnce(&mut Batch, &Certificate) -> Result<(), store::Error> + Send,
     ) -> Result<Certificate, MakeError> {
         let key = match self.ground.token.as_ref().filter(|token| token.makes_keys()) {
             Some(token) => IssuerKey::InToken(self.make_in_token(token, now).await?),
@@ -280,7 +297,7 @@ impl Authority {
                 IssuerKey::Here((self.ground.keys)(self.profile.issuer_key).await.map_err(IssueError::Key)?)
             }
         };
-        let made = self.make_issuer_of(key.clone(), batch, before, id, now, by).await;
+        let made = self.make_issuer_of(key.clone(), batch, before, id, now, by, stage).await;
         // That the answer was lost does not mean that it was not done.
         if let (IssuerKey::InToken(key), Err(MakeError::Issue(_))) = (&key, &made) {
             key.remove().await;
@@ -289,6 +306,7 @@ impl Authority {
     }
 
     /// Makes and stores the CA certificate of `key`.
+    #[expect(clippy::too_many_arguments, reason = "it is one step of the function above")]
     async fn make_issuer_of(
         &self,
         key: IssuerKey,
@@ -297,6 +315,7 @@ impl Authority {
         id: u32,
         now: Timestamp,
         by: &Principal,
+        stage: impl FnOnce(&mut Batch, &Certificate) -> Result<(), store::Error> + Send,
     ) -> Result<Certificate, MakeError> {
         let is_first = id == FIRST_ISSUER;
         let id = issuer_id(id);
@@ -313,6 +332,7 @@ impl Authority {
         let made = issuer::next(&self.profile, before, key, &self.ground.entropy, now).await?;
         let record = IssuerRecord { certificate: made.certificate().to_pem(), key: record };
         self.tables.issuer.create(&mut batch, &id, &record)?;
+        stage(&mut batch, made.certificate())?;
         // Somebody may have begun an import since this process looked for one.
         if is_first {
             batch.expect(Key::new(TAKING_OVER)?, Expect::Absent);

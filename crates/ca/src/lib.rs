@@ -52,8 +52,8 @@ pub use handover::Handover;
 pub use issuer::Issuer;
 pub use names::Names;
 pub use request::{ParseIdError, PendingRequest, RequestId};
-pub use restored::{CRL_NUMBER_JUMP, HeldIssuer, held_issuers, jump_crl_numbers};
-pub use retire::{Holder, RetireError, Retirement};
+pub use restored::{CRL_NUMBERS_A_SECOND, HeldIssuer, held_issuers, jump_crl_numbers};
+pub use retire::{Holder, Resolve, RetireError, Retirement};
 pub use rollover::BACK_DATED;
 pub use rotate::{RotateError, Rotation};
 pub use service::{

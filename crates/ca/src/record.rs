@@ -12,11 +12,13 @@
 //!                 revoked/<40 hex>         a revocation, by serial
 //!                 ledger, crl, automatic   counters, CRL number and date, the locked automatic count
 //!                 settled                  a time that is certainly past
+//!                 retired                  what was given up last, and whether all of that is done
 //! /house/taken-over                        that they were taken over from caucase
 //! ```
 //! Times are seconds since 1970; serials are 40 hexadecimal digits.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use store::Record;
 
 /// A CA certificate and its key.
@@ -45,6 +47,26 @@ pub enum KeyRecord {
         /// The key's name in it, 32 hexadecimal digits.
         token_key: String,
     },
+}
+
+impl Record for IssuerRecord {
+    /// Since 2 the key may be in a token, which older programs would take for damage.
+    const VERSION: u32 = 2;
+
+    fn written_in(&self) -> u32 {
+        match self.key {
+            KeyRecord::Sealed { .. } => 1,
+            KeyRecord::InToken { .. } => 2,
+        }
+    }
+
+    /// For a while keys in a token were written under 1 as well.
+    fn migrate(version: u32, data: &RawValue) -> Result<Self, String> {
+        match version {
+            1 => serde_json::from_str(data.get()).map_err(|error| error.to_string()),
+            _ => Err(format!("version {version} has never been")),
+        }
+    }
 }
 
 /// A signing request, as it was submitted.
@@ -135,6 +157,21 @@ pub struct SettledRecord {
     pub at: i64,
 }
 
+/// A retirement of CA certificates, put down with the commit that makes the next one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RetiredRecord {
+    /// When.
+    pub at: i64,
+    /// PEM of those that were given up, the one that ends first in front.
+    pub retired: Vec<String>,
+    /// Where their keys are that stay in a token.
+    pub left: Vec<KeyRecord>,
+    /// PEM of the one that signs since then.
+    pub next: String,
+    /// Whether all that follows was done as well.
+    pub is_done: bool,
+}
+
 /// The automatic count that was locked.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct AutomaticRecord {
@@ -157,7 +194,6 @@ macro_rules! first_version {
     };
 }
 first_version!(
-    IssuerRecord,
     RequestRecord,
     PendingRecord,
     ReservedRecord,
@@ -168,6 +204,7 @@ first_version!(
     RevokedRecord,
     CrlRecord,
     SettledRecord,
+    RetiredRecord,
     TakenOverRecord,
     AutomaticRecord
 );
@@ -191,9 +228,12 @@ mod tests {
         golden::<IssuerRecord>(r#"{"v":1,"is":{"certificate":"PEM","sealed_key":"a.b"}}"#, |r| {
             r.key == KeyRecord::Sealed { sealed_key: "a.b".into() }
         });
-        golden::<IssuerRecord>(r#"{"v":1,"is":{"certificate":"PEM","token":"hsm","token_key":"0a"}}"#, |r| {
-            r.key == KeyRecord::InToken { token: "hsm".into(), token_key: "0a".into() }
-        });
+        let in_token = KeyRecord::InToken { token: "hsm".into(), token_key: "0a".into() };
+        let text = r#"{"v":2,"is":{"certificate":"PEM","token":"hsm","token_key":"0a"}}"#;
+        golden::<IssuerRecord>(text, |r| r.key == in_token);
+        // As the first programs with tokens wrote it.
+        let before = store::decode::<IssuerRecord>(text.replace(":2,", ":1,").as_bytes()).expect("readable");
+        assert_eq!(before.key, in_token);
         golden::<RequestRecord>(r#"{"v":1,"is":{"csr":"PEM\n","at":5,"automatic":true}}"#, |r| {
             r.csr == "PEM\n"
         });
@@ -206,6 +246,10 @@ mod tests {
         golden::<RevokedRecord>(r#"{"v":1,"is":{"at":3,"drop_at":9}}"#, |r| r.drop_at == 9);
         golden::<CrlRecord>(r#"{"v":1,"is":{"number":3,"this_update":9}}"#, |r| r.number == 3);
         golden::<SettledRecord>(r#"{"v":1,"is":{"at":9}}"#, |r| r.at == 9);
+        golden::<RetiredRecord>(
+            r#"{"v":1,"is":{"at":9,"retired":["PEM"],"left":[{"token":"hsm","token_key":"0a"}],"next":"PEM","is_done":false}}"#,
+            |r| !r.is_done && r.left == [KeyRecord::InToken { token: "hsm".into(), token_key: "0a".into() }],
+        );
         golden::<TakenOverRecord>(r#"{"v":1,"is":{"users_until":9}}"#, |r| r.users_until == Some(9));
         golden::<AutomaticRecord>(r#"{"v":1,"is":{"automatic_max":4}}"#, |r| r.automatic_max == 4);
     }

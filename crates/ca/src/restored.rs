@@ -4,10 +4,17 @@
 //! unknown; revocations made since are lost. Serials do not repeat, as they are random. But the numbers of revocation
 //! lists count, and a client that holds a list with a higher number may refuse one with a lower (RFC 5280 §5.2.3): so they
 //! jump, further than they can have counted since.
+//!
+//! How far, the clock alone says: by a distance from what the copy knows, whoever puts back an old copy, finds that it is
+//! the wrong one, and puts back a younger one would go back.
+//!
+//! ```text
+//! copy A: 5 ─────────── copy B: 9 ──── A is put back: t₁ · 2²⁰ ──── B is put back: t₂ · 2²⁰
+//! ```
 
 use std::sync::Arc;
 
-use base::{Entropy, Span, Timestamp};
+use base::{Entropy, Timestamp};
 use identity::Principal;
 use store::{Batch, CommitError, Engine, Error, Event, History, Table};
 use x509::Certificate;
@@ -19,9 +26,9 @@ use crate::service::CRL;
 /// All authorities.
 const ALL: [AuthorityName; 3] = [AuthorityName::Services, AuthorityName::Users, AuthorityName::Server];
 
-/// How far the number of revocation lists jumps, besides one for each second since the copy was made. A revocation counts
-/// it up by one; so many more than one in a second there cannot have been.
-pub const CRL_NUMBER_JUMP: u64 = 1 << 20;
+/// How many numbers of revocation lists there are for each second since 1970, and how far one jumps at least. A revocation
+/// counts by one, and there cannot be so many in a second: what was counted before is lower than what is jumped to.
+pub const CRL_NUMBERS_A_SECOND: u64 = 1 << 20;
 
 /// A CA certificate of an authority.
 #[derive(Debug, Clone)]
@@ -63,7 +70,7 @@ pub async fn held_issuers(engine: &Arc<dyn Engine>) -> Result<Vec<HeldIssuer>, E
 
 /// Counts the numbers of all revocation lists on, for a copy that was made at `made_at` and is put back `now`. New lists
 /// are made when somebody next asks for them. The history says so: what follows in it is of another run than what is
-/// before. Gives how far they jumped.
+/// before. Gives the number that none is below.
 ///
 /// # Errors
 /// The store's. What was done then may be done again: the numbers only grow.
@@ -73,16 +80,16 @@ pub async fn jump_crl_numbers(
     now: Timestamp,
     entropy: &Entropy,
 ) -> Result<u64, CommitError> {
-    let jump = jump(now - made_at);
     let mut batch = Batch::new();
     for authority in ALL {
         let lists = Table::<CrlRecord>::new(Arc::clone(engine), &format!("/ca/{authority}/"))?;
         if let Some(held) = lists.get(CRL).await? {
-            let number = held.record.number.saturating_add(jump);
+            let number = jumped(held.record.number, now);
             lists.put(&mut batch, CRL, &CrlRecord { number, this_update: 0 })?;
         }
     }
-    let facts = [("made_at", made_at.to_string()), ("crl_numbers_jumped_by", jump.to_string())];
+    let from = jumped(0, now);
+    let facts = [("made_at", made_at.to_string()), ("crl_numbers_from", from.to_string())];
     let event = Event {
         at_milliseconds: now.as_unix().saturating_mul(1_000),
         what: "house restored".to_owned(),
@@ -93,12 +100,15 @@ pub async fn jump_crl_numbers(
     };
     History::new(Arc::clone(engine))?.append(&mut batch, &event, entropy)?;
     engine.commit(batch).await?;
-    Ok(jump)
+    Ok(from)
 }
 
-/// A clock that was set back counts for nothing.
-fn jump(since: Span) -> u64 {
-    CRL_NUMBER_JUMP.saturating_add(u64::try_from(since.as_seconds()).unwrap_or(0))
+/// What follows `number` in a copy that is put back `now`. Where the clock was ahead when that was done before, it counts
+/// on from there.
+fn jumped(number: u64, now: Timestamp) -> u64 {
+    let seconds = u64::try_from(now.as_unix()).unwrap_or(0);
+    let today = seconds.saturating_mul(CRL_NUMBERS_A_SECOND);
+    today.max(number.saturating_add(CRL_NUMBERS_A_SECOND))
 }
 
 #[cfg(test)]
@@ -121,22 +131,32 @@ mod tests {
         let at = Timestamp::from_unix;
         let entropy = Entropy::seeded(1);
         let jump = |now| block_on(jump_crl_numbers(&engine, at(1_000), at(now), &entropy)).unwrap();
-        assert_eq!(jump(1_060), CRL_NUMBER_JUMP + 60);
+        let today = 1_060 * CRL_NUMBERS_A_SECOND;
+        assert_eq!(jump(1_060), today);
         let told = block_on(engine.list(&History::prefix(), Page::full())).unwrap().entries;
         assert_eq!(told.len(), 1);
         let told = String::from_utf8(told[0].1.value.to_vec()).unwrap();
-        let jumped = (CRL_NUMBER_JUMP + 60).to_string();
-        for word in ["house restored", "the house", "1970-01-01T00:16:40Z", &jumped] {
+        for word in ["house restored", "the house", "1970-01-01T00:16:40Z", &today.to_string()] {
             assert!(told.contains(word), "{word}: {told}");
         }
         let held = |name: &str| block_on(lists(name).get(CRL)).unwrap().map(|loaded| loaded.record);
         assert_eq!(
             held("services"),
-            Some(CrlRecord { number: 7 + CRL_NUMBER_JUMP + 60, this_update: 0 }),
+            Some(CrlRecord { number: today, this_update: 0 }),
             "and they are made anew"
         );
         assert_eq!(held("users").unwrap().number, u64::MAX, "and never begin again");
         assert_eq!(held("server"), None, "what was never made has no number");
-        assert_eq!(jump(10), CRL_NUMBER_JUMP);
+        jump(10);
+        let then = held("services").unwrap().number;
+        assert_eq!(then, today + CRL_NUMBERS_A_SECOND, "the clock was set back");
+    }
+
+    /// First the wrong copy, then the right one, which is younger, and knows nothing of the first.
+    #[test]
+    fn whoever_puts_back_one_copy_and_then_another_does_not_go_back() {
+        let at = Timestamp::from_unix;
+        let [first, second] = [jumped(5, at(1_800_000_000)), jumped(9, at(1_800_000_060))];
+        assert!(second > first + 60 * 10_000, "not even if thousands are revoked a second: {first} {second}");
     }
 }

@@ -1,9 +1,15 @@
 //! Giving up an authority's CA certificates at once, because somebody else may have their keys.
 //!
 //! ```text
-//! another key ──► one commit: all CA certificates go, another one comes and signs ──► the requests of what was issued go
+//! another key ──► one commit: all CA certificates go, another one comes and signs, and a record says so
+//!             ──► what others reserved is void ──► the requests of what was issued go ──► the record says that all is done
 //! ```
-//! A key that cannot be made leaves everything as it was.
+//! A key that cannot be made leaves everything as it was. Whoever is interrupted after the commit goes on behind it: what was
+//! given up is on record, and no further CA certificate is made.
+//!
+//! Other processes on the same store hold the old keys in memory. What they sign comes on record only under serials that
+//! are reserved (`stock.rs`): so those are void before this ends, and whoever reserves others looks first which CA
+//! certificates there are. From then on no certificate of an old key is handed out by anybody who uses the store.
 //! Nobody vouches for the new one: what the old keys sign is worth nothing, so there is no chain from an old certificate to
 //! the new one, and whoever trusts an old one goes on trusting the thief until its file is replaced by hand. All who hold
 //! certificates begin anew. Their requests are dropped, so that the same request, submitted again, waits for somebody to
@@ -12,16 +18,18 @@
 //! A key in a token stays there: this may be a copy of the house, on which the retirement is rehearsed, and the token the
 //! one that the house uses. Which ones are left is told, to whoever is sure.
 
-use base::{Explain, Kind, Timestamp};
+use base::{Explain, Kind, Span, Timestamp};
 use identity::Permit;
 use store::{Batch, CommitError, Page};
 use x509::{Certificate, Serial};
 
 use crate::error::IssueError;
 use crate::event::Happened;
+use crate::issuer::Issuer;
 use crate::issuers::ReadIssuers;
+use crate::record::{IssuerRecord, KeyRecord, RetiredRecord};
 use crate::request::RequestId;
-use crate::service::{Authority, Retire};
+use crate::service::{ATTEMPTS_MAX, Authority, RETIRED, Retire};
 use crate::takeover::leaf;
 use crate::token::KeyLeft;
 
@@ -50,6 +58,19 @@ pub struct Retirement {
     pub holders: Vec<Holder>,
     /// The keys of those that stay in a token.
     pub left: Vec<KeyLeft>,
+    /// When it was begun, if it was interrupted since: this time the rest was done.
+    pub begun: Option<Timestamp>,
+}
+
+/// What a retirement is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolve {
+    /// Told, and nothing is changed.
+    Look,
+    /// Done, unless the CA certificate that signs comes from one already.
+    Once,
+    /// Done in any case.
+    Again,
 }
 
 /// Not all was done.
@@ -59,6 +80,12 @@ pub enum RetireError {
     /// is worth nothing.
     #[error("the CA certificates were retired, and not all requests that they answered could be dropped")]
     NotDropped(#[source] IssueError),
+    /// It was done already.
+    #[error("the CA certificates were retired on {at}, and the one that signs was made then")]
+    Already {
+        /// When.
+        at: Timestamp,
+    },
     /// The store could not be read or written, or no key be made.
     #[error(transparent)]
     Issue(#[from] IssueError),
@@ -80,16 +107,18 @@ impl Explain for RetireError {
     fn kind(&self) -> Kind {
         match self {
             Self::Issue(source) | Self::NotDropped(source) => source.kind(),
+            Self::Already { .. } => Kind::Conflict,
         }
     }
 
     fn help(&self) -> Option<String> {
         match self {
             Self::Issue(IssueError::Store(CommitError::Unknown { .. })) => {
-                Some("run it again: whether this was done or not, another CA certificate signs then".into())
+                Some("run it again: if this was done, it goes on behind it".into())
             }
-            Self::NotDropped(_) => {
-                Some("run it again: it makes one more CA certificate, and drops the rest of them".into())
+            Self::NotDropped(_) => Some("run it again: it drops the rest of them".into()),
+            Self::Already { .. } => {
+                Some("if somebody may have its key as well, say so: --again retires that one too".into())
             }
             Self::Issue(source) => source.help(),
         }
@@ -97,23 +126,38 @@ impl Explain for RetireError {
 }
 
 impl Authority {
-    /// Gives up all CA certificates and their keys, and makes another one, which signs at once; with `dry_run` only tells
-    /// what that would be, and changes nothing. Nobody else may be using the store: what they hold in memory would go on signing.
+    /// Gives up all CA certificates and their keys, and makes another one, which signs at once. [`Self::end_retirement`] is
+    /// to follow, once all is done that has to be.
     ///
     /// # Errors
     /// [`RetireError`]. Nothing was given up then, as far as is known, unless it is [`RetireError::NotDropped`].
-    pub async fn retire(&self, permit: Permit<Retire>, dry_run: bool) -> Result<Retirement, RetireError> {
+    pub async fn retire(&self, permit: Permit<Retire>, resolve: Resolve) -> Result<Retirement, RetireError> {
         let _making = self.making.lock().await;
         let now = self.now();
         let ReadIssuers { issuers, next_id, .. } = self.read_issuers(now).await?;
-        let retired: Vec<_> = issuers.iter().map(|issuer| issuer.certificate().clone()).collect();
-        let holders = self.holders_of(&retired, now).await?;
+        let current: Vec<_> = issuers.iter().map(|issuer| issuer.certificate().clone()).collect();
+        if let Some(before) = self.tables.retired.get(RETIRED).await?.map(|loaded| loaded.record) {
+            let signs = |certificate: &Certificate| certificate.to_pem() == before.next;
+            if !before.is_done && resolve != Resolve::Again {
+                let next = current.iter().find(|certificate| signs(certificate)).cloned();
+                return self.go_on(before, next, resolve, now).await;
+            }
+            if resolve == Resolve::Once && !current.is_empty() && current.iter().all(signs) {
+                return Err(RetireError::Already { at: Timestamp::from_unix(before.at) });
+            }
+        }
+        let holders = self.holders_of(&current, now).await?;
         // Also those that have ended or that are for another name: their keys were kept at the same place.
         let recorded = self.tables.issuer.all().await?;
-        let left: Vec<_> =
-            recorded.iter().filter_map(|(_, loaded)| KeyLeft::of(&loaded.record.key)).collect();
-        if dry_run {
-            return Ok(Retirement { retired, next: None, holders, left });
+        let left_in_token = |(_, loaded): &(_, store::Loaded<IssuerRecord>)| match &loaded.record.key {
+            KeyRecord::Sealed { .. } => None,
+            key @ KeyRecord::InToken { .. } => Some(key.clone()),
+        };
+        let left_on_record: Vec<_> = recorded.iter().filter_map(left_in_token).collect();
+        let left = left_on_record.iter().filter_map(KeyLeft::of).collect();
+        let mut retirement = Retirement { retired: current, next: None, holders, left, begun: None };
+        if resolve == Resolve::Look {
+            return Ok(retirement);
         }
         let mut batch = Batch::new();
         for (id, loaded) in recorded {
@@ -124,11 +168,77 @@ impl Authority {
                 self.record_event(&mut batch, &happened, Some(permit.by()))?;
             }
         }
-        let made = self.make_issuer_with(batch, issuers.last(), next_id, now, permit.by()).await;
+        let retired = retirement.retired.iter().map(Certificate::to_pem).collect();
+        let stage = |batch: &mut Batch, next: &Certificate| {
+            let next = next.to_pem();
+            let record =
+                RetiredRecord { at: now.as_unix(), retired, left: left_on_record, next, is_done: false };
+            self.tables.retired.put(batch, RETIRED, &record)
+        };
+        let made = self.make_issuer_with(batch, issuers.last(), next_id, now, permit.by(), stage).await;
         self.held.forget();
-        let next = made.map_err(IssueError::from)?;
-        self.drop_all_issued().await.map_err(RetireError::NotDropped)?;
-        Ok(Retirement { retired, next: Some(next), holders, left })
+        retirement.next = Some(made.map_err(IssueError::from)?);
+        self.follow_retirement().await?;
+        Ok(retirement)
+    }
+
+    /// Does the rest of a retirement that was interrupted.
+    async fn go_on(
+        &self,
+        record: RetiredRecord,
+        next: Option<Certificate>,
+        resolve: Resolve,
+        now: Timestamp,
+    ) -> Result<Retirement, RetireError> {
+        let read = |pem: &String| Certificate::from_pem(pem.as_bytes()).ok();
+        let retired: Vec<_> = record.retired.iter().filter_map(read).collect();
+        let holders = self.holders_of(&retired, now).await?;
+        let left = record.left.iter().filter_map(KeyLeft::of).collect();
+        let next = next.or_else(|| read(&record.next));
+        let begun = Some(Timestamp::from_unix(record.at));
+        if resolve != Resolve::Look {
+            self.follow_retirement().await?;
+        }
+        Ok(Retirement { retired, next, holders, left, begun })
+    }
+
+    /// What follows once another CA certificate signs.
+    async fn follow_retirement(&self) -> Result<(), RetireError> {
+        self.void_what_others_reserved().await.map_err(RetireError::NotDropped)?;
+        self.drop_issued_before().await.map_err(RetireError::NotDropped)
+    }
+
+    /// All is done that a retirement brings with it: the next one is another one.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn end_retirement(&self) -> Result<(), CommitError> {
+        let Some(held) = self.tables.retired.get(RETIRED).await? else { return Ok(()) };
+        let mut batch = Batch::new();
+        let record = RetiredRecord { is_done: true, ..held.record };
+        self.tables.retired.update(&mut batch, RETIRED, &record, held.version)?;
+        self.commit(batch).await.map(drop)
+    }
+
+    /// Voids what is reserved, so that nothing comes on record that others are signing with keys that were given up.
+    async fn void_what_others_reserved(&self) -> Result<(), IssueError> {
+        // Nobody else is there: what an earlier process left the next start voids.
+        if !self.ground.engine.is_shared() {
+            return Ok(());
+        }
+        let reserved = self.tables.reserved.all().await?;
+        for _ in 0..ATTEMPTS_MAX {
+            self.void_reserved(Span::ZERO).await?;
+            // One is left of which somebody used a serial in the same moment.
+            let mut is_left = false;
+            for (id, _) in &reserved {
+                is_left |= !self.stock.holds(id) && self.tables.reserved.get(id).await?.is_some();
+            }
+            if !is_left {
+                return Ok(());
+            }
+        }
+        Err(CommitError::Conflict { key: self.tables.retired.key(RETIRED)? }.into())
     }
 
     /// Whose certificates of these CA certificates are good at `now`.
@@ -156,15 +266,30 @@ impl Authority {
         Ok(holders)
     }
 
-    /// Drops all requests that were decided on, with which certificate came of them.
-    async fn drop_all_issued(&self) -> Result<(), IssueError> {
-        loop {
-            let listed = self.tables.issued.list(Page::first(DROPPED_TOGETHER)).await?;
-            let ids: Vec<_> = listed.entries.iter().filter_map(|(key, _)| RequestId::from_key(key)).collect();
-            if ids.is_empty() {
-                return Ok(());
+    /// Drops all requests that were decided on with a certificate that is worth nothing now, with which one it was.
+    async fn drop_issued_before(&self) -> Result<(), IssueError> {
+        let (issuers, _) = self.load_issuers(self.now()).await?;
+        let mut next = Some(Page::first(DROPPED_TOGETHER));
+        while let Some(page) = next {
+            let listed = self.tables.issued.list(page).await?;
+            let mut ids = Vec::new();
+            for (key, loaded) in &listed.entries {
+                let held = self.tables.certificate.get(&loaded.record.serial).await?;
+                let is_good = held.is_some_and(|held| {
+                    leaf(held.record.certificate.as_bytes()).is_ok_and(|certificate| {
+                        let signed = |issuer: &Issuer| {
+                            certificate.verify_signature(issuer.certificate().public_key()).is_ok()
+                        };
+                        issuers.iter().any(signed)
+                    })
+                });
+                if !is_good {
+                    ids.extend(RequestId::from_key(key));
+                }
             }
             self.drop_requests(&ids, i64::MAX).await?;
+            next = listed.next;
         }
+        Ok(())
     }
 }

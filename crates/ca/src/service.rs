@@ -19,7 +19,7 @@ use crate::purge::Due;
 use crate::recent::Recent;
 use crate::record::{
     AutomaticRecord, CertificateRecord, CrlRecord, IssuedRecord, IssuerRecord, LedgerRecord, PendingRecord,
-    RequestRecord, RequestRefRecord, ReservedRecord, RevokedRecord, SettledRecord,
+    RequestRecord, RequestRefRecord, ReservedRecord, RetiredRecord, RevokedRecord, SettledRecord,
 };
 use crate::request::{PendingRequest, RequestId};
 use crate::stock::Stock;
@@ -95,6 +95,7 @@ pub(crate) struct Tables {
     pub(crate) crl: Table<CrlRecord>,
     pub(crate) automatic: Table<AutomaticRecord>,
     pub(crate) settled: Table<SettledRecord>,
+    pub(crate) retired: Table<RetiredRecord>,
 }
 
 impl Tables {
@@ -115,6 +116,7 @@ impl Tables {
             crl: Table::new(engine.clone(), &prefix(""))?,
             automatic: Table::new(engine.clone(), &prefix(""))?,
             settled: Table::new(engine.clone(), &prefix(""))?,
+            retired: Table::new(engine.clone(), &prefix(""))?,
         })
     }
 }
@@ -123,6 +125,7 @@ impl Tables {
 pub(crate) const CRL: &str = "crl";
 pub(crate) const AUTOMATIC: &str = "automatic";
 pub(crate) const SETTLED: &str = "settled";
+pub(crate) const RETIRED: &str = "retired";
 
 /// One certificate authority.
 pub struct Authority {

@@ -29,8 +29,15 @@ pub(crate) struct Signed {
 impl Authority {
     /// Draws up what is wished, and signs it.
     pub(crate) async fn sign(&self, wish: &Wish<'_>) -> Result<Signed, SignError> {
-        let issuer = self.active().await?;
+        // The CA certificate after the serial: one that was given up before it was reserved is not held any more.
         let reserved = self.reserved_serial().await?;
+        let issuer = match self.active().await {
+            Ok(issuer) => issuer,
+            Err(error) => {
+                self.put_back(reserved);
+                return Err(error.into());
+            }
+        };
         let now = self.now();
         let draft = match issue::draft(&self.profile, &issuer, wish, reserved.serial(), now) {
             Ok(draft) => draft,

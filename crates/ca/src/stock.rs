@@ -97,7 +97,7 @@ impl Stock {
         Some(Reserved { serial: serial?, reservation, on_record: AtomicBool::new(false) })
     }
 
-    fn holds(&self, id: &str) -> bool {
+    pub(crate) fn holds(&self, id: &str) -> bool {
         let shelf = lock(&self.shelf);
         let current = shelf.current.iter().map(|(reservation, _)| reservation);
         current.chain(&shelf.emptied).any(|reservation| reservation.id == id)
@@ -191,6 +191,10 @@ impl Authority {
             Ok(()) => self.commit(batch).await,
             Err(error) => Err(error.into()),
         };
+        // Before anybody takes one of them (`retire.rs`).
+        if committed.is_ok() && self.ground.engine.is_shared() {
+            self.forget_given_up().await;
+        }
         let mut shelf = lock(&self.stock.shelf);
         match committed {
             Ok(version) => {

@@ -273,10 +273,6 @@ impl Database {
             })
             .optional()
             .map_err(failed)?;
-        let Some((row, list)) = found else { return Ok(Vec::new()) };
-        let refuse = |reason: String| DatabaseError::Row { table: table.clone(), row, reason };
-        let list =
-            list.and_then(|pem| Crl::from_pem(&pem).map_err(|error| error.to_string())).map_err(refuse)?;
         let is_counted = |kind: Kind, name: &str| -> Result<bool, DatabaseError> {
             let table = kind.table(prefix);
             let is_there = self.connection.table_exists(None, table.as_str()).map_err(failed)?;
@@ -284,6 +280,18 @@ impl Database {
             let found = is_there.then(|| self.connection.query_row(&sql, [name], |_| Ok(())).optional());
             Ok(found.transpose().map_err(failed)?.flatten().is_some())
         };
+        let Some((row, list)) = found else {
+            // There it was lists that were counted, and not revocations: none was made yet, whatever was revoked.
+            let none = Row::Count(Count::CrlNumber(0));
+            return Ok(if is_counted(Kind::Counter, CRL_NUMBER)? {
+                Vec::new()
+            } else {
+                vec![(prefix, none)]
+            });
+        };
+        let refuse = |reason: String| DatabaseError::Row { table: table.clone(), row, reason };
+        let list =
+            list.and_then(|pem| Crl::from_pem(&pem).map_err(|error| error.to_string())).map_err(refuse)?;
         let mut rows = Vec::new();
         if !is_counted(Kind::Counter, CRL_NUMBER)? {
             rows.push((prefix, Row::Count(Count::CrlNumber(list.number()))));

@@ -32,7 +32,7 @@ pub use reconcilers::{
     OnIdentity,
 };
 pub use refusals::Refusals;
-pub use seal::{MOVING, is_new};
+pub use seal::{MOVING, fits, is_new};
 pub use server_identity::{ServerIdentity, ServerIdentityError, ServerName};
 pub use tasks::{Stop, Tasks};
 pub use token::{OnToken, TokenParts};

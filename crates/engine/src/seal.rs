@@ -49,6 +49,21 @@ pub(crate) async fn is_unmarked(engine: &Arc<dyn Engine>) -> Result<bool, Error>
     Ok(marks.get(MARK).await?.is_none() && !is_empty(engine, "/ca/").await?)
 }
 
+/// Checks that `sealing` is the key of what is in `engine`, as far as a mark says so, and marks nothing.
+///
+/// # Errors
+/// [`HouseError::OtherKey`]; the store's.
+pub async fn fits(engine: &Arc<dyn Engine>, sealing: &SealingKey) -> Result<(), HouseError> {
+    match Table::<Mark>::new(engine.clone(), "/house/")?.get(MARK).await? {
+        Some(mark) => opens(&mark.record, sealing),
+        None => Ok(()),
+    }
+}
+
+fn opens(mark: &Mark, sealing: &SealingKey) -> Result<(), HouseError> {
+    sealing.open(ABOUT, &mark.sealed).map(drop).map_err(HouseError::OtherKey)
+}
+
 /// Checks that `sealing` is the key of what is in `engine`, and marks it when it is the first.
 pub(crate) async fn check(
     engine: &Arc<dyn Engine>,
@@ -59,7 +74,7 @@ pub(crate) async fn check(
     let mut last = None;
     for _ in 0..ATTEMPTS_MAX {
         if let Some(mark) = marks.get(MARK).await? {
-            return sealing.open(ABOUT, &mark.record.sealed).map(drop).map_err(HouseError::OtherKey);
+            return opens(&mark.record, sealing);
         }
         let mut batch = Batch::new();
         batch.expect(Key::new(MOVING)?, Expect::Absent);

@@ -3,6 +3,7 @@
 //! A module that hangs holds its thread, and as many of them as may be inside at once; whoever comes then is told that
 //! it does not answer. That it answers again is seen without anybody's help.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -53,19 +54,64 @@ pub(crate) struct Asked {
     makes_keys: bool,
     turns: Arc<Semaphore>,
     tasks: Tasks,
+    /// What is wrong with it.
+    faults: Mutex<Faults>,
+}
+
+/// Why a token cannot be used. That it lacks a key is no reason to believe that it is away, and that it is there is none to
+/// believe that it has the key: else each look would say the opposite of the one before.
+#[derive(Debug, Default)]
+struct Faults {
     /// Why it could not be used when it was tried last.
-    fault: Mutex<Option<String>>,
+    away: Option<String>,
+    /// The keys that it was to sign with last and did not have.
+    lacking: BTreeMap<[u8; 16], String>,
+}
+
+/// What a look at a token changed.
+#[derive(Debug, PartialEq, Eq)]
+enum Change {
+    Worse(String),
+    Better,
+    None,
+}
+
+impl Faults {
+    fn is_away(&mut self, fault: Option<String>) -> Change {
+        let before = std::mem::replace(&mut self.away, fault);
+        match (before, &self.away) {
+            (None, Some(fault)) => Change::Worse(fault.clone()),
+            (Some(_), None) => Change::Better,
+            _ => Change::None,
+        }
+    }
+
+    fn lacks(&mut self, key: TokenKeyId, fault: Option<String>) -> Change {
+        let before = match &fault {
+            Some(fault) => self.lacking.insert(key.0, fault.clone()),
+            None => self.lacking.remove(&key.0),
+        };
+        match (before, fault) {
+            (None, Some(fault)) => Change::Worse(fault),
+            (Some(_), None) => Change::Better,
+            _ => Change::None,
+        }
+    }
+
+    fn first(&self) -> Option<&String> {
+        self.away.as_ref().or_else(|| self.lacking.values().next())
+    }
 }
 
 impl Asked {
     pub(crate) fn new(token: Token, makes_keys: bool, tasks: Tasks) -> Self {
         let turns = Arc::new(Semaphore::new(AT_ONCE));
-        Self { token: Arc::new(token), makes_keys, turns, tasks, fault: Mutex::default() }
+        Self { token: Arc::new(token), makes_keys, turns, tasks, faults: Mutex::default() }
     }
 
     /// Why it cannot be used, when that is so.
     pub(crate) fn fault(&self) -> Option<String> {
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).first().cloned()
     }
 
     async fn ask<T: Send + 'static>(
@@ -87,7 +133,7 @@ impl Asked {
         let (answer, is_there) = match answered.await {
             Ok(Ok(answer)) => (Ok(answer), true),
             // It is there, and says no.
-            Ok(Err(error @ Error::Cannot { .. })) => (Err(told(&error)), true),
+            Ok(Err(error @ (Error::Cannot { .. } | Error::NoKey { .. }))) => (Err(told(&error)), true),
             Ok(Err(error)) => (Err(told(&error)), false),
             Err(_) => {
                 let (label, seconds) = (self.token.label(), deadline.as_secs());
@@ -97,21 +143,41 @@ impl Asked {
                 (Err(TokenError { kind, reason, help, is_for_people: false }), false)
             }
         };
-        self.note(answer.as_ref().err().filter(|_| !is_there).map(ToString::to_string));
+        self.note(|faults| {
+            faults.is_away(answer.as_ref().err().filter(|_| !is_there).map(ToString::to_string))
+        });
         answer
     }
 
-    /// Notes whether it can be used, and says so when that changed.
-    fn note(&self, fault: Option<String>) {
-        let mut noted = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
-        match (&*noted, &fault) {
-            (None, Some(fault)) => {
-                tracing::error!(token = self.token.label(), %fault, "the token cannot be used: nothing is signed with its keys");
+    /// Notes what is wrong, and says so when that changed.
+    fn note(&self, note: impl FnOnce(&mut Faults) -> Change) {
+        let changed = note(&mut self.faults.lock().unwrap_or_else(PoisonError::into_inner));
+        let token = self.token.label();
+        match changed {
+            Change::Worse(fault) => {
+                tracing::error!(token, %fault, "the token cannot be used: nothing is signed with its keys");
             }
-            (Some(_), None) => tracing::info!(token = self.token.label(), "the token can be used again"),
-            _ => {}
+            Change::Better => tracing::info!(token, "the token can be used again"),
+            Change::None => {}
         }
-        *noted = fault;
+    }
+
+    /// Looks whether it is there, and has what it lacked. Gives whether nothing is wrong.
+    async fn look(&self) -> bool {
+        // What is wrong is noted there, and said once.
+        if self.ask(DEADLINE, Token::see).await.is_err() {
+            return false;
+        }
+        let lacking: Vec<_> = {
+            let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+            faults.lacking.keys().map(|key| TokenKeyId(*key)).collect()
+        };
+        for key in lacking {
+            if let Ok(Some(_)) = self.ask(DEADLINE, move |token| token.find(KeyId(key.0))).await {
+                self.note(|faults| faults.lacks(key, None));
+            }
+        }
+        self.fault().is_none()
     }
 }
 
@@ -191,7 +257,25 @@ impl ca::Token for Asked {
         scheme: Scheme,
         digest: Vec<u8>,
     ) -> BoxFuture<'_, Result<Vec<u8>, TokenError>> {
-        Box::pin(self.ask(DEADLINE, move |token| token.sign(KeyId(id.0), scheme, &digest)))
+        Box::pin(async move {
+            let lacks = Arc::new(AtomicBool::new(false));
+            let noted = lacks.clone();
+            let answer = self.ask(DEADLINE, move |token| {
+                let signed = token.sign(KeyId(id.0), scheme, &digest);
+                noted.store(matches!(signed, Err(Error::NoKey { .. })), Ordering::Release);
+                signed
+            });
+            let answer = answer.await;
+            match &answer {
+                Ok(_) => self.note(|faults| faults.lacks(id, None)),
+                Err(error) if lacks.load(Ordering::Acquire) => {
+                    let fault = error.to_string();
+                    self.note(|faults| faults.lacks(id, Some(fault)));
+                }
+                Err(_) => {}
+            }
+            answer
+        })
     }
 
     fn remove(&self, id: TokenKeyId) -> BoxFuture<'_, Result<(), TokenError>> {
@@ -245,9 +329,7 @@ impl Reconciler for WatchToken {
 
     fn step<'a>(&'a mut self, _stop: &'a Stop) -> BoxFuture<'a, Result<Next, StepError>> {
         Box::pin(async move {
-            // What is wrong is noted there, and said once.
-            let seen = self.token.ask(DEADLINE, Token::see).await;
-            (self.told)(seen.is_ok());
+            (self.told)(self.token.look().await);
             Ok(Next::At(self.clock.now() + EVERY))
         })
     }
@@ -256,6 +338,26 @@ impl Reconciler for WatchToken {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A token that is there and lacks a key is not one that comes and goes.
+    #[test]
+    fn a_key_that_is_missing_is_said_once() {
+        let mut faults = Faults::default();
+        let (key, other) = (TokenKeyId([1; 16]), TokenKeyId([2; 16]));
+        let missing = || Some("no key".to_owned());
+        assert_eq!(faults.lacks(key, missing()), Change::Worse("no key".into()));
+        for _ in 0..3 {
+            assert_eq!(faults.is_away(None), Change::None, "it is there");
+            assert_eq!(faults.lacks(other, None), Change::None, "another key signs");
+            assert_eq!(faults.lacks(key, missing()), Change::None, "and this is still missing");
+            assert_eq!(faults.first(), missing().as_ref());
+        }
+        assert_eq!(faults.is_away(Some("away".into())), Change::Worse("away".into()));
+        assert_eq!(faults.is_away(None), Change::Better);
+        assert_eq!(faults.first(), missing().as_ref());
+        assert_eq!(faults.lacks(key, None), Change::Better);
+        assert_eq!(faults.first(), None);
+    }
 
     /// Whoever is second removes what nobody waits for; never both, never neither.
     #[test]

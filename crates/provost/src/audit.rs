@@ -1,7 +1,7 @@
-//! `provost audit verify --store`: the history of a store itself, which nobody serves meanwhile.
+//! `provost audit verify --store`: the history of a store itself, also while a server uses it.
 //!
-//! A server that lies about its history would lie to whoever asks it. This reads the database and its key, as a start would,
-//! and writes nothing into either.
+//! A server that lies about its history would lie to whoever asks it. This reads the database as it is in one moment, and
+//! its key, and writes nothing into either.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,9 +13,8 @@ use base::{Entropy, Explain, Kind, report};
 use chain::{Broken, Head};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use engine::audit::{Checked, VerifyError};
-use store::{Engine, SealingKey, Sqlite};
+use store::{SealingKey, Sqlite, Still};
 
-use crate::lock::{Lock, LockError};
 use crate::output;
 use crate::settings::within;
 
@@ -40,8 +39,6 @@ enum AuditError {
     #[error("there is no key at {}", path.display())]
     NoKey { path: PathBuf },
     #[error(transparent)]
-    Lock(#[from] LockError),
-    #[error(transparent)]
     Open(#[from] store::OpenError),
     #[error(transparent)]
     Seal(#[from] store::SealError),
@@ -60,7 +57,6 @@ impl Explain for AuditError {
         match self {
             Self::NoData => Kind::Invalid,
             Self::NoDatabase { .. } | Self::NoKey { .. } => Kind::NotFound,
-            Self::Lock(source) => source.kind(),
             Self::Open(source) => source.kind(),
             Self::Seal(source) => source.kind(),
             Self::Verify(source) => source.kind(),
@@ -74,10 +70,6 @@ impl Explain for AuditError {
         match self {
             Self::NoData | Self::NoDatabase { .. } => Some("name its directory with --data DIR".into()),
             Self::NoKey { .. } => Some("without the key of the database nobody can tell who signed".into()),
-            Self::Lock(LockError::Held { .. }) => {
-                Some("while it is served, leave --store away, or look at a copy of the directory".into())
-            }
-            Self::Lock(source) => source.help(),
             Self::Open(source) => source.help(),
             Self::Seal(source) => source.help(),
             Self::Verify(source) => source.help(),
@@ -90,7 +82,7 @@ impl Explain for AuditError {
 /// `command`, which has `audit verify`, with the option that only this program can offer: commands never open the store.
 pub fn with_store(command: Command) -> Command {
     let store = Arg::new(STORE).long(STORE).action(ArgAction::SetTrue).conflicts_with("file").help(
-        "Look into the database in the data directory itself, which no server may be using, and ask none",
+        "Look into the database in the data directory itself, also while a server uses it, and ask none",
     );
     command.mut_subcommand("audit", |audit| audit.mut_subcommand(VERIFY, |verify| verify.arg(store)))
 }
@@ -127,18 +119,12 @@ fn checked(wanted: &Wanted, data: Option<PathBuf>) -> Result<(), AuditError> {
     if !files.store_key.exists() {
         return Err(AuditError::NoKey { path: files.store_key });
     }
-    let _lock = Lock::take(&data)?;
     let sealing = Arc::new(SealingKey::load_or_create(&files.store_key, &Entropy::system())?);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AuditError::Runtime)?;
     let Checked { summary, not_linked, key } = runtime.block_on(async {
-        let engine: Arc<dyn Engine> = Arc::new(Sqlite::open(&files.database)?);
-        let checked = engine::audit::verify(engine.clone(), sealing, wanted.head).await;
-        // The first error is the one to tell.
-        let closed = engine.close().await.map_err(|error| VerifyError::Audit(error.into()));
-        let checked = checked?;
-        closed?;
-        Ok::<_, AuditError>(checked)
+        let engine = Still::of(Sqlite::look(&files.database)?);
+        Ok::<_, AuditError>(engine::audit::verify(engine, sealing, wanted.head).await?)
     })?;
     if wanted.key.as_ref().is_some_and(|expected| !expected.eq_ignore_ascii_case(&key)) {
         return Err(AuditError::Key(Broken::Key { found: key }));

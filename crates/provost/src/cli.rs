@@ -211,8 +211,9 @@ fn with_takeover(ca: Command) -> Command {
             "Give up all CA certificates of an authority at once, and make another one, which signs from then on: for when \
              somebody else has, or may have, the key. Nobody vouches for the new one, so all who hold certificates begin \
              anew, and all who verify need the new CA certificate put there by hand: the plan says to whom what has to be \
-             told, step by step. The settings are those of `provost up`, or of `caucased` with --db. Stop the server before; \
-             with --dry-run, which only prints the plan, it may run.",
+             told, step by step. The settings are those of `provost up`, or of `caucased` with --db. Stop the server before, but \
+             for those that use an etcd: they sign nothing with the old key once this has ended. With --dry-run, which only \
+             prints the plan, any may run. If it is interrupted, run it again: it goes on.",
         )
         .arg(
             Arg::new("authority")
@@ -229,6 +230,12 @@ fn with_takeover(ca: Command) -> Command {
                 .help("Print the plan, and change nothing"),
         )
         .arg(Arg::new("yes").long("yes").action(ArgAction::SetTrue).help("Do it: it cannot be undone"))
+        .arg(
+            Arg::new("again")
+                .long("again")
+                .action(ArgAction::SetTrue)
+                .help("Also retire the CA certificate that an earlier retirement made"),
+        )
         .arg(
             Arg::new("db")
                 .long("db")

@@ -3,7 +3,8 @@
 //! ```text
 //! plan ──► all CA certificates go, another one is made ──► an administrator's certificate (users) ──► what is left to do
 //! ```
-//! It opens the store itself, which no server may be using: whoever has the keys in memory would go on signing. What can be
+//! Whoever is interrupted runs it again: it goes on. It opens the store itself, which no server may be using if it is a file.
+//! Those that run on the same etcd sign nothing more with the old keys once it has ended (`ca`'s `retire.rs`). What can be
 //! done here is done here; the rest is told step by step, as nobody but people can do it: a certificate that was trusted
 //! vouches for nothing any more.
 
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use base::{Clock, Entropy, Explain, Kind, report};
-use ca::{Authority, AuthorityName, Ground, KeyLeft, Retirement};
+use ca::{Authority, AuthorityName, Ground, KeyLeft, Resolve, Retirement};
 use clap::ArgMatches;
 use engine::{HouseError, Tasks, TokenParts, clock_seen};
 use identity::Permit;
@@ -22,7 +23,7 @@ use rustix::fs::Mode;
 use rustix::process::umask;
 use serde_json::{Value, json};
 use server::doors::Meters;
-use store::{SealingKey, private_file};
+use store::{CommitError, SealingKey, private_file};
 use x509::{Certificate, Name, PrivateKey, SigningRequest};
 
 use crate::house::{self, FIRST_ADMINISTRATOR};
@@ -56,6 +57,8 @@ enum RetireError {
     Retire(#[source] ca::RetireError),
     #[error(transparent)]
     Partly(ca::RetireError),
+    #[error("the authority was retired, and that this is done could not be stored")]
+    End(#[source] CommitError),
     #[error("the authority was retired, and no administrator could be made")]
     Administrator(#[source] ca::RenewError),
     #[error("the authority was retired, and no administrator could be made: {0}")]
@@ -74,7 +77,7 @@ impl RetireError {
     fn of(error: ca::RetireError) -> Self {
         match error {
             ca::RetireError::NotDropped(_) => Self::Partly(error),
-            ca::RetireError::Issue(_) => Self::Retire(error),
+            ca::RetireError::Issue(_) | ca::RetireError::Already { .. } => Self::Retire(error),
         }
     }
 }
@@ -90,6 +93,7 @@ impl Explain for RetireError {
             Self::Clock(error) => error.kind(),
             Self::Open(error) => error.kind(),
             Self::Retire(error) | Self::Partly(error) => error.kind(),
+            Self::End(error) => error.kind(),
             Self::Administrator(error) => error.kind(),
             Self::Key(_) | Self::Runtime(_) => Kind::Internal,
             Self::Write { .. } | Self::Output(_) => Kind::Unavailable,
@@ -109,8 +113,8 @@ impl Explain for RetireError {
             Self::Clock(error) => error.help(),
             Self::Open(error) => error.help(),
             Self::Retire(error) | Self::Partly(error) => error.help(),
-            Self::Administrator(_) | Self::Key(_) | Self::Write { .. } => {
-                Some("run it again: it makes another CA certificate, and an administrator with it".into())
+            Self::End(_) | Self::Administrator(_) | Self::Key(_) | Self::Write { .. } => {
+                Some("run it again: it goes on there".into())
             }
             Self::Close(error) => error.help(),
             Self::Runtime(_) | Self::Output(_) => None,
@@ -123,6 +127,8 @@ struct Wanted {
     authority: AuthorityName,
     is_dry: bool,
     is_sure: bool,
+    /// Whether also one that comes from a retirement is to go.
+    again: bool,
     json: bool,
     /// Where a new administrator's key is put.
     administrator: PathBuf,
@@ -131,6 +137,8 @@ struct Wanted {
 /// What came of it.
 struct Done {
     retirement: Retirement,
+    /// Or was only looked at.
+    is_done: bool,
     /// Where the new administrator's key is, if one was made.
     administrator: Option<PathBuf>,
 }
@@ -161,6 +169,7 @@ pub fn run(matches: &ArgMatches, mut settings: Settings) -> ExitCode {
         authority,
         is_dry: matches.get_flag("dry-run"),
         is_sure: matches.get_flag("yes"),
+        again: matches.get_flag("again"),
         json: matches.get_flag("json"),
         administrator: administrator.unwrap_or_else(|| beside(&settings.files.database, ".admin.pem")),
     };
@@ -202,10 +211,13 @@ async fn retire(wanted: &Wanted, settings: &Settings, only_look: bool) -> Result
         let none = || RetireError::NoStore { path: settings.files.database.clone() };
         let sealing = SealingKey::load_or_create(&settings.files.store_key, &entropy)?;
         let engine = engine.ok_or_else(none)?;
+        engine::fits(&engine, &sealing).await?;
         clock_seen::look(&engine, &clock, settings.clock_is_right).await?;
         (engine, Arc::new(sealing))
     } else {
         let opened = house::open_store(settings, &clock, &entropy).await?;
+        // Else nobody could use what is made now.
+        engine::fits(&opened.engine, &opened.sealing).await?;
         clock_seen::check(&opened.engine, &clock, settings.clock_is_right).await?;
         (opened.engine, opened.sealing)
     };
@@ -224,16 +236,24 @@ async fn retire(wanted: &Wanted, settings: &Settings, only_look: bool) -> Result
     // As it is: a successor that is due would be made, and given up at once.
     let profile = house::profile_of(settings, wanted.authority)?;
     let authority = Authority::look(profile, ground).map_err(RetireError::Open)?;
-    let retirement = authority.retire(Permit::house(), only_look).await.map_err(RetireError::of)?;
+    let resolve = match (only_look, wanted.again) {
+        (true, _) => Resolve::Look,
+        (false, false) => Resolve::Once,
+        (false, true) => Resolve::Again,
+    };
+    let retirement = authority.retire(Permit::house(), resolve).await.map_err(RetireError::of)?;
     let administrator = match (wanted.authority, only_look) {
         (AuthorityName::Users, false) => Some(administrator(&authority, wanted, settings).await?),
         _ => None,
     };
+    if !only_look {
+        authority.end_retirement().await.map_err(RetireError::End)?;
+    }
     drop(authority);
     if !only_look {
         engine.close().await.map_err(RetireError::Close)?;
     }
-    Ok(Done { retirement, administrator })
+    Ok(Done { retirement, is_done: !only_look, administrator })
 }
 
 /// Somebody has to be able to approve the users who come back.
@@ -283,7 +303,8 @@ fn told(wanted: &Wanted, done: &Done) -> Value {
         .collect();
     json!({
         "authority": wanted.authority.as_str(),
-        "done": done.retirement.next.is_some(),
+        "done": done.is_done,
+        "begun": done.retirement.begun.map(|begun| begun.to_string()),
         "retired": done.retirement.retired.iter().map(shown).collect::<Vec<_>>(),
         "next": done.retirement.next.as_ref().map(shown),
         "administrator": done.administrator,
@@ -294,7 +315,8 @@ fn told(wanted: &Wanted, done: &Done) -> Value {
 
 /// What was done, or would be, and what is left to do for people.
 fn plan(wanted: &Wanted, settings: &Settings, done: &Done) -> String {
-    let Done { retirement: Retirement { retired, next, holders, left }, administrator } = done;
+    let Done { retirement: Retirement { retired, next, holders, left, begun }, is_done, administrator } =
+        done;
     let mut text = String::new();
     let mut line = |line: String| {
         // To a String: cannot fail.
@@ -302,6 +324,11 @@ fn plan(wanted: &Wanted, settings: &Settings, done: &Done) -> String {
     };
     let (would, is) = if next.is_some() { ("", "are") } else { ("would be ", "would be") };
     line(format!("authority {}:", wanted.authority));
+    match begun {
+        Some(begun) if *is_done => line(format!("  begun on {begun} and interrupted: this was the rest")),
+        Some(begun) => line(format!("  begun on {begun} and interrupted: with --yes the rest is done")),
+        None => {}
+    }
     for certificate in retired {
         line(format!("  {would}retired  {}  until {}", fingerprint(certificate), certificate.not_after()));
     }
@@ -320,7 +347,7 @@ fn plan(wanted: &Wanted, settings: &Settings, done: &Done) -> String {
         line(format!("  the key {key} stays in the PKCS#11 token `{token}`"));
     }
     let mut steps = steps(wanted, settings, administrator.as_ref());
-    if let Some(first) = in_token(settings, next.is_some(), left) {
+    if let Some(first) = in_token(settings, *is_done, left) {
         steps.insert(0, first);
     }
     steps.extend(left.iter().map(|left| {
@@ -358,6 +385,11 @@ fn in_token(settings: &Settings, is_done: bool, left: &[KeyLeft]) -> Option<Stri
 /// What people have to do.
 fn steps(wanted: &Wanted, settings: &Settings, administrator: Option<&PathBuf>) -> Vec<String> {
     let netloc = &settings.netloc;
+    let start = match settings.store.engine {
+        StoreEngine::Embedded => "start the server",
+        // They sign nothing with the old key, but may show for a moment what they know.
+        StoreEngine::Etcd => "start, or start again, each server that uses this etcd",
+    };
     let mut steps = vec![
         "see that whoever had the key cannot read this machine or its backups any more: the other authorities' keys are \
          kept at the same place, so retire those as well if all of it was read"
@@ -365,10 +397,9 @@ fn steps(wanted: &Wanted, settings: &Settings, administrator: Option<&PathBuf>) 
     ];
     match wanted.authority {
         AuthorityName::Server => {
-            steps.push(
-                "start the server: it gets a certificate of the new CA, and server-ca.pem in the data directory is written"
-                    .into(),
-            );
+            steps.push(format!(
+                "{start}: it gets a certificate of the new CA, and server-ca.pem in the data directory is written"
+            ));
             steps.push("give the new server-ca.pem to all who verify this server by it".into());
             return steps;
         }
@@ -378,10 +409,11 @@ fn steps(wanted: &Wanted, settings: &Settings, administrator: Option<&PathBuf>) 
             steps.push(format!(
                 "{file} {made} a new administrator's key and certificate: nobody else signs in any more"
             ));
-            steps.push("start the server".into());
+            steps.push(start.into());
         }
-        AuthorityName::Services => steps
-            .push("start the server: who requires its trust gets the new CA certificate by itself".into()),
+        AuthorityName::Services => {
+            steps.push(format!("{start}: who requires its trust gets the new CA certificate by itself"));
+        }
     }
     let path = if wanted.authority == AuthorityName::Users { "cau" } else { "cas" };
     steps.push(format!(

@@ -25,6 +25,12 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The version of its shape, 1 at first; grows with each change that older programs could not read.
     const VERSION: u32;
 
+    /// The version that this very record is written in: an older one where that can say all of it, so that older programs
+    /// go on reading what they understand. What is said here [`Self::migrate`] reads.
+    fn written_in(&self) -> u32 {
+        Self::VERSION
+    }
+
     /// Reads `data`, which an older `version` wrote.
     ///
     /// # Errors
@@ -271,7 +277,7 @@ struct Reading<'b> {
 /// # Errors
 /// When it has no JSON form.
 pub fn encode<R: Record>(record: &R) -> Result<Vec<u8>, serde_json::Error> {
-    serde_json::to_vec(&Written { v: R::VERSION, is: record })
+    serde_json::to_vec(&Written { v: record.written_in(), is: record })
 }
 
 fn load<R: Stored>(key: &Key, versioned: &Versioned) -> Result<Loaded<R>, Error> {

@@ -11,6 +11,7 @@ use x509::{Certificate, Crl, VerifyError};
 
 use super::World;
 use super::holder::{Holder, follow};
+use crate::ground::LEAF_LIFE;
 
 /// How many pairs of holders look at each other in a step.
 const PAIRS: usize = 6;
@@ -94,7 +95,16 @@ impl World {
                         && before.this_update() == list.this_update()
                 });
                 let grew = before.is_none_or(|before| before.number() < list.number());
-                assert!(grew || is_the_same, "{name}: another list has a higher number");
+                assert!(
+                    grew || is_the_same,
+                    "{name}: another list has a higher number: {:?} of {:?} with {:?} before, {} of {} with {} now",
+                    before.map(Crl::number),
+                    before.map(Crl::this_update),
+                    before.map(|before| before.entries().len()),
+                    list.number(),
+                    list.this_update(),
+                    list.entries().len()
+                );
                 model.lists_seen += u64::from(grew);
                 model.lists.insert(key_id, list.clone());
             }
@@ -122,7 +132,9 @@ impl World {
         for _ in 0..PAIRS {
             let (one, other) = (self.dice.index(holders.len()), self.dice.index(holders.len()));
             let (verifier, shown) = (&holders[one], &holders[other]);
-            if verifier.trusted.is_empty() {
+            // Whoever has not heard of the next CA certificate in the time that it is handed on before it signs, because
+            // nobody approved its request for so long, does not know it.
+            if verifier.trusted.is_empty() || verifier.updated + LEAF_LIFE < now {
                 continue;
             }
             if let Some(certificate) = &shown.certificate {
@@ -226,7 +238,8 @@ impl World {
 fn is_good_for(holder: &Holder, certificate: &Certificate, now: Timestamp) -> bool {
     let clock = holder.clock(now).max(certificate.not_before());
     let ends = certificate.not_after();
-    if clock > ends || now > ends {
+    // Where there never was a list, the house died before it told one for the first time.
+    if clock > ends || now > ends || holder.lists.is_empty() {
         return false;
     }
     let trusted: Vec<Certificate> =

@@ -80,6 +80,17 @@ impl Holder {
         self.renewing = None;
     }
 
+    /// Its key and certificate.
+    pub(super) fn pair(&self) -> Option<(&Asker, &Certificate)> {
+        self.asker.as_ref().zip(self.certificate.as_ref())
+    }
+
+    /// Has been given a certificate by another way than its own.
+    pub(super) fn has_now(&mut self, asker: Asker, certificate: Certificate, now: Timestamp) {
+        self.begin_anew();
+        (self.asker, self.certificate, self.wakes) = (Some(asker), Some(certificate), now);
+    }
+
     /// Keeps CA certificates and lists up to date. False when the house did not answer.
     fn update(&mut self, authority: &Authority, now: Timestamp) -> bool {
         let clock = self.clock(now);
@@ -98,6 +109,7 @@ impl Holder {
                 self.trusted.iter().any(|anchor| list.verify_signature(anchor.public_key()).is_ok())
             })
             .collect();
+        assert!(!self.lists.is_empty(), "there is a list of a CA certificate that is trusted");
         self.updated = now;
         true
     }
@@ -162,7 +174,7 @@ impl World {
         }
     }
 
-    fn new_asker(&mut self, who: Who) -> Asker {
+    pub(super) fn new_asker(&mut self, who: Who) -> Asker {
         let (spec, name) = {
             let holder = self.holder(who);
             holder.asked_so_often += 1;

@@ -7,7 +7,7 @@ use ca::RequestId;
 use x509::{Certificate, Crl};
 
 /// Of one authority.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Model {
     /// Every serial there ever was, CA certificates' included.
     pub(super) serials: BTreeSet<String>,
@@ -30,6 +30,7 @@ pub(super) struct Model {
     pub(super) lists_seen: u64,
 }
 
+#[derive(Clone)]
 pub(super) struct Revoked {
     pub(super) certificate: Certificate,
     pub(super) at: Timestamp,
@@ -52,6 +53,17 @@ impl Model {
     pub(super) fn decided(&mut self, id: RequestId) {
         let was_known = self.pending.remove(&id) || self.doubtful.remove(&id);
         assert!(was_known || self.doubts > 0, "nobody asked for {id}");
+    }
+
+    /// What is known to a house that is put back to as it was `then`. That there were serials, CA certificates and lists
+    /// since stays true, whatever the house knows of it.
+    pub(super) fn go_back(&mut self, then: &Self, now: Timestamp) {
+        self.issued.clone_from(&then.issued);
+        self.revoked.clone_from(&then.revoked);
+        self.pending.clone_from(&then.pending);
+        self.doubtful.clone_from(&then.doubtful);
+        self.doubts = then.doubts;
+        self.forget(now);
     }
 
     /// Forgets what has ended so long ago that nobody has to remember it.

@@ -7,7 +7,11 @@
 use std::sync::Arc;
 
 use base::Span;
-use ca::{ApproveError, RejectError, RenewError, RequestId, RevokeError, VerifyHolderError};
+use ca::takeover::RestoredError;
+use ca::{
+    ApproveError, RejectError, RenewError, RequestId, Resolve, RetireError, RevokeError, RotateError,
+    SubmitError, VerifyHolderError,
+};
 use futures_executor::block_on;
 use identity::Permit;
 use proof::{Asker, Authorities, Base, Death, Mortal, Pool, administrator, hold};
@@ -78,6 +82,16 @@ fn at_every_commit(
     story: impl Fn(&Authorities) -> bool,
     again: impl Fn(&Authorities, bool),
 ) -> u64 {
+    at_every_commit_on(scene, passes, |house, _| story(house), |house, _, answered| again(house, answered))
+}
+
+/// The same with the store at hand.
+fn at_every_commit_on(
+    scene: &Scene,
+    passes: Span,
+    story: impl Fn(&Authorities, &Arc<dyn Engine>) -> bool,
+    again: impl Fn(&Authorities, &Arc<dyn Engine>, bool),
+) -> u64 {
     let back = Span::seconds(-passes.as_seconds());
     for death in [Death::AfterIt, Death::BeforeIt] {
         for n in 1.. {
@@ -88,7 +102,7 @@ fn at_every_commit(
             scene.base.clock.advance(passes);
             // A start commits as well, and is part of every story but when time has to pass between.
             mortal.dies_at(n, death);
-            let answered = Authorities::open(&scene.base, &engine).is_ok_and(|house| story(&house));
+            let answered = Authorities::open(&scene.base, &engine).is_ok_and(|house| story(&house, &engine));
             let lived = !mortal.is_dead();
             assert!(answered || !lived, "who lives answers");
             drop((engine, mortal));
@@ -97,7 +111,7 @@ fn at_every_commit(
             for authority in house.both() {
                 hold(authority, &lower, scene.base.clock.now());
             }
-            again(&house, answered);
+            again(&house, &lower, answered);
             // And once more, from what that left.
             drop(house);
             let house = Authorities::open(&scene.base, &lower).unwrap();
@@ -326,6 +340,132 @@ fn a_revocation() {
             },
         );
     }
+}
+
+/// A rollover that is begun early: there is one, whoever was answered.
+#[test]
+fn a_rotation() {
+    let scene = Scene::new(0);
+    let rotate = |house: &Authorities| block_on(house.services.rotate(Permit::house(), false));
+    let commits = at_every_commit(
+        &scene,
+        Span::days(20),
+        |house| rotate(house).is_ok(),
+        |house, answered| {
+            let rotated = rotate(house);
+            assert!(!answered && rotated.is_ok() || matches!(rotated, Err(RotateError::UnderWay { .. })));
+            let anchors = block_on(house.services.anchors()).unwrap();
+            assert_eq!(anchors.len(), 2, "once");
+            // Who has a certificate goes on with it.
+            block_on(house.services.verify(&scene.certificate)).unwrap();
+        },
+    );
+    assert!(commits >= 1, "{commits}");
+}
+
+/// All CA certificates are given up, or none; whoever was interrupted goes on, and makes no further one.
+#[test]
+fn a_retirement() {
+    let scene = Scene::new(0);
+    let before = {
+        let engine: Arc<dyn Engine> = scene.store.reopen();
+        block_on(Authorities::open(&scene.base, &engine).unwrap().services.anchors()).unwrap()
+    };
+    let retire = |house: &Authorities| {
+        let retired = block_on(house.services.retire(Permit::house(), Resolve::Once))?;
+        block_on(house.services.end_retirement()).map_err(ca::IssueError::from)?;
+        Ok::<_, RetireError>(retired)
+    };
+    let told = std::cell::RefCell::new(None);
+    let commits = at_every_commit(
+        &scene,
+        Span::ZERO,
+        |house| {
+            *told.borrow_mut() = retire(house).ok();
+            told.borrow().is_some()
+        },
+        |house, answered| {
+            let anchors = block_on(house.services.anchors()).unwrap();
+            assert_eq!(anchors.len(), 1);
+            let was_begun = anchors != before;
+            assert!(was_begun || !answered, "what was answered holds");
+            match retire(house) {
+                Ok(retired) => {
+                    assert!(!answered);
+                    assert_eq!(retired.begun.is_some(), was_begun, "it goes on where it was");
+                    assert_eq!(
+                        (&retired.retired, retired.holders.len()),
+                        (&before, 2),
+                        "and tells all of it"
+                    );
+                    let now = block_on(house.services.anchors()).unwrap();
+                    assert!(!was_begun || now == anchors, "one CA certificate for one retirement");
+                    assert_eq!(retired.next.as_slice(), now);
+                }
+                // The answer to the very last commit was lost.
+                Err(RetireError::Already { .. }) => assert!(was_begun),
+                Err(other) => panic!("{other:?}"),
+            }
+            assert!(block_on(house.services.verify(&scene.certificate)).is_err());
+            let text = &scene.holder.text;
+            let id = block_on(house.services.submit(&scene.holder.csr, text)).unwrap();
+            assert!(block_on(house.services.certificate(id)).is_err(), "asked again, it waits");
+        },
+    );
+    assert!(commits >= 3, "the next one, what was issued, that it is done: {commits}");
+}
+
+/// Whoever restores a backup of caucase's gets a certificate once, and the lists count on, also when it is done again from
+/// where it died: what `caucased-manage` throws away, somebody may do in place.
+#[test]
+fn a_restoration() {
+    let scene = Scene::new(0);
+    let made_at = scene.base.clock.now();
+    let number =
+        list_number(&Authorities::open(&scene.base, &(scene.store.reopen() as Arc<dyn Engine>)).unwrap());
+    let key = scene.user.public_key();
+    let renew = |house: &Authorities, asker: &Asker| {
+        block_on(house.users.renew_restored(&Permit::house(), key, &asker.csr, &asker.text))
+    };
+    let mut pool = Pool::of(2);
+    let mut user = |name| Asker::new(pool.key(KeySpec::Rsa { bits: 2048 }), name, &[]);
+    let (next, another) = (user("next"), user("another"));
+    let told = std::cell::RefCell::new(None);
+    let commits = at_every_commit_on(
+        &scene,
+        Span::days(3),
+        |house, engine| {
+            *told.borrow_mut() = renew(house, &next).ok();
+            let now = scene.base.clock.now();
+            let jumped = block_on(ca::jump_crl_numbers(engine, made_at, now, &scene.base.entropy));
+            told.borrow().is_some() && jumped.is_ok()
+        },
+        |house, engine, answered| {
+            let certificate = match renew(house, &next) {
+                Ok(renewed) => renewed,
+                // With the same key only once.
+                Err(RestoredError::Renew(
+                    RenewError::AlreadyIssued | RenewError::Submit(SubmitError::KeyKnown),
+                )) => renew(house, &another).unwrap(),
+                Err(other) => panic!("{other:?}"),
+            };
+            block_on(house.users.verify(&certificate)).unwrap();
+            if answered {
+                block_on(house.users.verify(told.borrow().as_ref().unwrap())).unwrap();
+            }
+            assert!(
+                administrator::<ca::Approve>(&house.users, &certificate, scene.base.clock.now()).is_some()
+            );
+            assert!(
+                administrator::<ca::Approve>(&house.users, &scene.user, scene.base.clock.now()).is_none()
+            );
+            let now = scene.base.clock.now();
+            block_on(ca::jump_crl_numbers(engine, made_at, now, &scene.base.entropy)).unwrap();
+            let reopened = Authorities::open(&scene.base, engine).unwrap();
+            assert!(list_number(&reopened) > number + ca::CRL_NUMBERS_A_SECOND);
+        },
+    );
+    assert!(commits >= 4, "a serial, the certificate, the revocation, the numbers: {commits}");
 }
 
 /// The next CA certificate, the lists, what is due: all of it at once, when time has passed.

@@ -2,10 +2,14 @@
 
 use proof::life::{Plan, live};
 
+/// One in which everything happens.
+const CHOSEN: u64 = 8;
+
 /// A year and a half with some holders in memory, and half of that on disk. `PROVOST_LIFE_SEED` chooses another one.
 #[test]
 fn a_year_and_a_half() {
-    let seed = std::env::var("PROVOST_LIFE_SEED").map_or(8, |text| text.parse().unwrap());
+    let seed = std::env::var("PROVOST_LIFE_SEED").map_or(CHOSEN, |text| text.parse().unwrap());
+    let mut total = [0; 4];
     for (seed, on_disk) in [(seed, false), (seed + 1, true)] {
         println!("PROVOST_LIFE_SEED={seed}");
         let (days, holders) = if on_disk { (280, 6) } else { (550, 25) };
@@ -21,5 +25,12 @@ fn a_year_and_a_half() {
         let (ca_certificates, verified) = if on_disk { (4, 500) } else { (6, 2_000) };
         assert!(figures.ca_certificates >= ca_certificates && figures.verified > verified, "{figures:?}");
         assert!(figures.renewed > 10 && figures.kills + figures.stops > 3, "{figures:?}");
+        total[0] += figures.restores;
+        total[1] += figures.restores_of_caucase;
+        total[2] += figures.taken_over;
+        total[3] += figures.rotated;
+    }
+    if seed == CHOSEN {
+        assert!(!total.contains(&0), "put back, from caucase's backup, taken over, rotated: {total:?}");
     }
 }

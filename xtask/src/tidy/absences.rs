@@ -86,7 +86,7 @@ fn name(file: &File, word: &str, why: &str, findings: &mut Vec<Finding>) {
 /// house's own, `Permit::house`, is for those who run it.
 fn permits(file: &File) -> impl Iterator<Item = Finding> {
     const WORD: &str = "Permit";
-    let runs_the_house = ["engine", "provost", "testkit"].contains(&file.package.as_str());
+    let runs_the_house = ["engine", "provost", "testkit", "proof"].contains(&file.package.as_str());
     let made = file.source.words(WORD).filter(move |&at| {
         let (before, rest) = file.source.around(at);
         let after = rest[WORD.len()..].trim_start();

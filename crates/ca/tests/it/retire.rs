@@ -1,9 +1,9 @@
 //! An authority whose keys somebody else may have: nothing leads from what was to what is.
 
 use base::{Explain as _, Span};
-use ca::{RenewError, RetireError};
+use ca::{RenewError, Resolve, RetireError};
 use futures_executor::block_on;
-use x509::KeySpec;
+use x509::{Certificate, KeySpec};
 
 use crate::world::{Asker, World, permit, services, users};
 
@@ -23,11 +23,11 @@ fn nothing_leads_from_a_retired_ca_certificate_to_the_next() {
         let number = world.list().number();
         assert_eq!(before.len(), 2);
 
-        let plan = block_on(world.authority.retire(permit(), true)).unwrap();
+        let plan = block_on(world.authority.retire(permit(), Resolve::Look)).unwrap();
         assert_eq!((&plan.retired, &plan.next, plan.holders.len()), (&before, &None, 1));
         assert_eq!(plan.holders[0].serial, held.serial());
         assert_eq!(world.anchors(), before, "a dry run changes nothing");
-        let done = block_on(world.authority.retire(permit(), false)).unwrap();
+        let done = block_on(world.authority.retire(permit(), Resolve::Once)).unwrap();
         assert_eq!((&done.retired, &done.holders), (&plan.retired, &plan.holders));
         let next = done.next.unwrap();
 
@@ -61,7 +61,7 @@ fn requests_are_dropped_after_the_next_ca_certificate_is_made() {
     world.approve(id).unwrap();
     let before = world.anchors();
     world.store.fail_next_commits(1, store::Error::Full);
-    assert!(block_on(world.authority.retire(permit(), false)).is_err());
+    assert!(block_on(world.authority.retire(permit(), Resolve::Once)).is_err());
     world.restart(|_| {});
     assert_eq!(world.anchors(), before);
     block_on(world.authority.certificate(id)).expect("it is as it was");
@@ -69,14 +69,112 @@ fn requests_are_dropped_after_the_next_ca_certificate_is_made() {
     let store = world.store.clone();
     world.store.before_next_commit(async {});
     world.store.before_next_commit(async move { store.fail_next_commits(1, store::Error::Full) });
-    let error = block_on(world.authority.retire(permit(), false)).unwrap_err();
+    let error = block_on(world.authority.retire(permit(), Resolve::Once)).unwrap_err();
     assert!(matches!(error, RetireError::NotDropped(_)), "{error:?}");
     assert!(error.help().unwrap().starts_with("run it again"), "{error:?}");
     world.restart(|_| {});
     assert_ne!(world.anchors(), before, "the old one signs no more all the same");
     block_on(world.authority.certificate(id)).expect("not dropped yet");
-    block_on(world.authority.retire(permit(), false)).unwrap();
+    // It goes on where it was interrupted: nothing more is given up, and who holds what is told all the same.
+    let after = world.anchors();
+    let planned = block_on(world.look().retire(permit(), Resolve::Look)).unwrap();
+    let done = block_on(world.authority.retire(permit(), Resolve::Once)).unwrap();
+    for told in [&planned, &done] {
+        assert_eq!((&told.retired, told.holders.len()), (&before, 1));
+        assert_eq!(told.next.iter().collect::<Vec<_>>(), after.iter().collect::<Vec<_>>());
+        assert_eq!(told.begun, Some(world.now()));
+    }
+    assert_eq!(world.anchors(), after);
     block_on(world.authority.certificate(id)).expect_err("dropped");
+}
+
+/// Whoever runs it twice does not lose what was issued in between.
+#[test]
+fn what_was_retired_is_not_retired_again_unasked() {
+    let world = World::new(services());
+    block_on(world.authority.retire(permit(), Resolve::Once)).unwrap();
+    block_on(world.authority.end_retirement()).unwrap();
+    let after = world.anchors();
+    let id = world.submit(&Asker::new("new")).unwrap();
+    world.approve(id).unwrap();
+    let refused = block_on(world.authority.retire(permit(), Resolve::Once)).unwrap_err();
+    assert!(matches!(refused, RetireError::Already { at } if at == world.now()), "{refused}");
+    assert!(refused.help().unwrap().contains("--again"));
+    assert_eq!(world.anchors(), after);
+    let plan = block_on(world.authority.retire(permit(), Resolve::Look)).unwrap();
+    assert_eq!((&plan.retired, plan.holders.len(), plan.begun), (&after, 1, None));
+    block_on(world.authority.retire(permit(), Resolve::Again)).unwrap();
+    assert_ne!(world.anchors(), after);
+    block_on(world.authority.end_retirement()).unwrap();
+    // What was made at its time since then is another one.
+    world.clock.advance(Span::days(300));
+    assert_ne!(world.anchors().len(), 0);
+    block_on(world.authority.retire(permit(), Resolve::Once)).unwrap();
+}
+
+/// What was issued since is not dropped by whoever goes on.
+#[test]
+fn whoever_goes_on_drops_only_what_is_worth_nothing() {
+    let world = World::new(services());
+    let before = world.submit(&Asker::new("before")).unwrap();
+    world.approve(before).unwrap();
+    block_on(world.authority.retire(permit(), Resolve::Once)).unwrap();
+    let id = world.submit(&Asker::new("new")).unwrap();
+    world.approve(id).unwrap();
+    block_on(world.authority.retire(permit(), Resolve::Once)).unwrap();
+    block_on(world.authority.certificate(id)).expect("the new CA certificate's");
+    block_on(world.authority.certificate(before)).expect_err("dropped");
+}
+
+/// Another process that has signed with the old key, and has serials for more, hands out nothing of it afterwards.
+#[test]
+fn others_on_the_same_store_sign_with_the_new_key() {
+    let mut profile = services();
+    profile.admission.automatic_max = 1_000;
+    let world = World::shared(profile);
+    let other = world.beside();
+    let submit = |name: &str| {
+        let asker = Asker::new(name);
+        let id = block_on(other.submit(&asker.csr, &asker.text)).unwrap();
+        let pem = block_on(other.certificate(id)).unwrap();
+        Certificate::from_pem(pem.as_bytes()).unwrap()
+    };
+    let old = world.anchors();
+    submit("before").verify_signature(old[0].public_key()).unwrap();
+    // Its stock is there, and what it knows of CA certificates.
+    let done = block_on(world.beside().retire(permit(), Resolve::Once)).unwrap();
+    let new = done.next.unwrap();
+    submit("after").verify_signature(new.public_key()).unwrap();
+    assert_eq!(block_on(other.anchors()).unwrap(), [new]);
+}
+
+/// The same for one that is in the middle of signing, and for one whose serials are all used.
+#[test]
+fn nothing_that_is_being_signed_comes_on_record() {
+    for used in [0, 63] {
+        let mut profile = services();
+        profile.admission.automatic_max = 1_000;
+        let world = World::shared(profile);
+        let other = world.beside();
+        let submit = |name: &str| {
+            let asker = Asker::new(name);
+            block_on(other.submit(&asker.csr, &asker.text)).unwrap()
+        };
+        for number in 0..=used {
+            submit(&format!("before {number}"));
+        }
+        // Signed, and about to be stored.
+        let retiring = world.beside();
+        world.store.before_next_commit(async move {
+            retiring.retire(permit(), Resolve::Once).await.unwrap();
+        });
+        let id = submit("meanwhile");
+        let pem = block_on(other.certificate(id)).unwrap();
+        let certificate = Certificate::from_pem(pem.as_bytes()).unwrap();
+        let anchors = block_on(world.beside().anchors()).unwrap();
+        assert_eq!(anchors.len(), 1);
+        certificate.verify_signature(anchors[0].public_key()).unwrap();
+    }
 }
 
 /// Whoever looks needs no successor, though one is due.
@@ -85,7 +183,7 @@ fn a_look_at_a_retirement_makes_nothing() {
     let mut world = World::new(services());
     let before = world.anchors();
     world.clock.advance(Span::days(200));
-    let plan = block_on(world.look().retire(permit(), true)).unwrap();
+    let plan = block_on(world.look().retire(permit(), Resolve::Look)).unwrap();
     assert_eq!((&plan.retired, &plan.next), (&before, &None));
     assert_eq!(world.count("issuer/"), 1);
     world.restart(|_| {});
@@ -99,7 +197,7 @@ fn a_retirement_whose_answer_was_lost_is_whole_or_was_not() {
         let mut world = World::new(services());
         let before = world.anchors();
         world.store.lose_next_answers([is_done]);
-        assert!(block_on(world.authority.retire(permit(), false)).is_err());
+        assert!(block_on(world.authority.retire(permit(), Resolve::Once)).is_err());
         world.restart(|_| {});
         let after = world.anchors();
         assert_eq!((after.len(), after != before), (1, is_done));

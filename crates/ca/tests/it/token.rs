@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base::{Explain as _, Kind, Span};
-use ca::{Token, TokenError, TokenKeyId};
+use ca::{Resolve, Token, TokenError, TokenKeyId};
 use futures_executor::block_on;
 use futures_util::future::BoxFuture;
 use x509::{KeySpec, PublicKey, Scheme};
@@ -205,18 +205,18 @@ fn a_retirement_leaves_the_keys_in_the_token() {
     world.approve(id).unwrap();
     let before = world.anchors();
     token.take_out(true);
-    assert!(block_on(world.authority.retire(permit(), false)).is_err());
+    assert!(block_on(world.authority.retire(permit(), Resolve::Once)).is_err());
     block_on(world.authority.certificate(id)).expect("it is as it was");
     token.take_out(false);
     assert_eq!(world.anchors(), before);
 
-    let plan = block_on(world.authority.retire(permit(), true)).unwrap();
+    let plan = block_on(world.authority.retire(permit(), Resolve::Look)).unwrap();
     let [left] = &plan.left[..] else { panic!("one: {plan:?}") };
     assert!(
         left.deleted_by()
             .contains(&format!("--token-label 'hsm' --delete-object --type privkey --id {}", left.key))
     );
-    let done = block_on(world.authority.retire(permit(), false)).unwrap();
+    let done = block_on(world.authority.retire(permit(), Resolve::Once)).unwrap();
     assert_eq!(done.left, plan.left);
     let kept: Vec<String> = token.keys.lock().unwrap().keys().map(ToString::to_string).collect();
     assert_eq!(kept.len(), 2);

@@ -190,6 +190,8 @@ fn the_latest_list_of_the_older_layout_says_number_and_date() {
     sample.change("DELETE FROM cascounter WHERE name = 'crl_number'; INSERT INTO casconfig VALUES ('crl_last_update', '5')");
     assert!(of_services().contains(&Count::CrlLastUpdate(5)), "what was migrated counts");
     assert!(of_services().contains(&Count::CrlNumber(9)));
+    sample.change("DELETE FROM cascrl");
+    assert!(of_services().contains(&Count::CrlNumber(0)), "nobody has asked for a list yet");
 }
 
 #[test]

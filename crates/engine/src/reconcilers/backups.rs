@@ -653,6 +653,31 @@ mod tests {
         assert_eq!(world.files().len(), 1);
     }
 
+    /// It is there once its file is, whatever becomes of the one commit that says so.
+    #[tokio::test]
+    async fn one_that_the_history_does_not_know_is_one() {
+        for fate in [None, Some(true), Some(false)] {
+            let store = Arc::new(Memory::new());
+            let mut world = World::on(store.clone()).await;
+            let key = PrivateKey::generate(KeySpec::Rsa { bits: 2048 }).unwrap();
+            world.issue(&key).await;
+            match fate {
+                None => store.fail_next_commits(usize::MAX, store::Error::Closed),
+                Some(done) => store.lose_next_answers([done]),
+            }
+            assert_eq!(world.step().await, 86_400);
+            let files = world.files();
+            statements(files.first_key_value().unwrap().1, &key);
+            assert!(matches!(world.told()[..], [Backup::Made { .. }]));
+            // Whoever starts then finds it by its date.
+            let engine: Arc<dyn Engine> = store.reopen();
+            *world.shelf.newest.lock().unwrap() = Some(world.clock.now());
+            world.backups = making(&engine, &world.sealing, &world.shelf, &world.told, &world.clock);
+            assert_eq!(world.step().await, 3_600);
+            assert_eq!(world.files().len(), 1);
+        }
+    }
+
     /// Each has a folder of its own, and the store says when the last one was made.
     #[tokio::test]
     async fn of_several_processes_one_makes_it() {

@@ -52,8 +52,8 @@ pub struct Restored {
     end: End,
     /// Where it is; nothing when nothing was made.
     data: Option<PathBuf>,
-    /// How far the numbers of the revocation lists jumped.
-    jump: Option<u64>,
+    /// What number no revocation list is below.
+    crl_numbers: Option<u64>,
     /// Why it would not be restored there, when that was only looked at.
     pub refused: Option<BackupError>,
 }
@@ -66,7 +66,7 @@ impl Restored {
             "copy": self.begin,
             "holds": self.end,
             "restored_to": self.data,
-            "crl_numbers_jumped_by": self.jump,
+            "crl_numbers_from": self.crl_numbers,
             "would_be_refused": self.refused.as_ref().map(|error| base::report(error)),
         })
     }
@@ -79,14 +79,14 @@ impl Restored {
         lines.extend(self.end.summary());
         let names: Vec<&str> = self.begin.files.iter().map(|file| file.name.as_str()).collect();
         lines.push(format!("  files: {}", names.join(", ")));
-        match (&self.data, self.jump) {
-            (Some(data), Some(jump)) if !is_dry => {
+        match (&self.data, self.crl_numbers) {
+            (Some(data), Some(from)) if !is_dry => {
                 lines.push(format!("it is whole, and restored to {}", data.display()));
                 for file in self.begin.files.iter().filter(|file| file.is_elsewhere) {
                     let name = &file.name;
                     lines.push(format!("note: {name} was elsewhere: put it where the settings look for it"));
                 }
-                lines.push(format!("note: the numbers of the revocation lists jumped by {jump}"));
+                lines.push(format!("note: the numbers of the revocation lists go on from {from}"));
                 lines.push(format!(
                     "note: what happened after {made_at} is unknown to it: certificates issued since are valid until they \
                      end, and revocations made since have to be made again"
@@ -130,7 +130,7 @@ pub fn restore(
         let end = reading.rest(&begin, &mut Look)?;
         // Where there is nothing to look at, nothing would be refused.
         let refused = settings.data.as_deref().and_then(|data| is_there(data).err());
-        return Ok(Restored { begin, end, data: None, jump: None, refused });
+        return Ok(Restored { begin, end, data: None, crl_numbers: None, refused });
     }
     let data = settings.data.as_deref().ok_or(BackupError::NoData)?;
     let clock = Clock::system();
@@ -143,8 +143,8 @@ pub fn restore(
         }
     };
     let made_at = Timestamp::from_rfc3339(&begin.made_at).ok_or_else(|| not_whole("its date is none"))?;
-    let jump = house.finish(made_at, clock.now())?;
-    Ok(Restored { begin, end, data: Some(data.to_owned()), jump: Some(jump), refused: None })
+    let from = house.finish(made_at, clock.now())?;
+    Ok(Restored { begin, end, data: Some(data.to_owned()), crl_numbers: Some(from), refused: None })
 }
 
 /// What is in the file, opened if it is encrypted.
@@ -439,7 +439,7 @@ impl<'r> Building<'r> {
         let Self { runtime, target, engine, is_etcd, blobs, .. } = self;
         let entropy = Entropy::system();
         let jumping = ca::jump_crl_numbers(&engine, made_at, now, &entropy);
-        let jump = runtime.block_on(jumping).map_err(BackupError::Commit)?;
+        let from = runtime.block_on(jumping).map_err(BackupError::Commit)?;
         if let Some(blobs) = blobs {
             runtime.block_on(blobs.close()).map_err(BackupError::WriteBlobs)?;
         }
@@ -452,7 +452,7 @@ impl<'r> Building<'r> {
             runtime.block_on(relocate::end_restoring(&engine)).map_err(BackupError::Commit)?;
             runtime.block_on(engine.close()).map_err(BackupError::Store)?;
         }
-        Ok(jump)
+        Ok(from)
     }
 
     /// Puts the records that wait.

@@ -108,6 +108,9 @@ fn the_history_is_shown_and_checked() {
     ok(&data, &format!("audit export {export}"));
     let taken = run(&data, &format!("audit export {export}"));
     assert!(taken.code == Some(69) && taken.stderr.contains("could not write"), "{taken:?}");
+    // The store itself, beside the server that uses it.
+    let beside = json(&data, &format!("audit verify --store --head {kept} --key {fingerprint}"));
+    assert_eq!(beside["kept"], "found");
     house.stop();
     let nowhere = folder.path();
     let verified = json(nowhere, &format!("audit verify {export} --head {kept} --key {fingerprint}"));
@@ -131,7 +134,7 @@ fn the_history_is_shown_and_checked() {
         assert!(ran.stderr.contains(says), "{what}: {ran:#?}");
     }
 
-    // The store itself.
+    // And without one.
     let verified = json(&data, &format!("audit verify --store --head {kept} --key {fingerprint}"));
     assert_eq!(verified["kept"], "found");
     let (rejection, original) = stored(&data, "request rejected");

@@ -224,7 +224,7 @@ fn ours_restores_what_theirs_made_or_nothing() {
     // The numbers of revocation lists grow beyond whatever was published since.
     let shown = openssl(client.directory(), &["crl", "-noout", "-crlnumber", "-in", "crl.pem"]);
     let number = shown.ok().trim().trim_start_matches("crlNumber=").trim_start_matches("0x").to_owned();
-    assert!(u64::from_str_radix(&number, 16).unwrap() > ca::CRL_NUMBER_JUMP, "{number}");
+    assert!(u64::from_str_radix(&number, 16).unwrap() > ca::CRL_NUMBERS_A_SECOND, "{number}");
 }
 
 /// A folder that cannot be written is told, and the service goes on; the first user who can read a backup gets one.

@@ -2,10 +2,10 @@
 //! of it by themselves.
 
 use serde_json::Value;
-use testkit::{Caucase, exchange, openssl, openssl_ok};
-use x509::Certificate;
+use testkit::{Caucase, Etcd, Face, exchange, openssl, openssl_ok, wait_until};
+use x509::{Certificate, KeySpec};
 
-use crate::houses::{approve, ended_without_a_fault, get, up};
+use crate::houses::{approve, ended_without_a_fault, get, issued, key, plan, up};
 use crate::program::{Ran, provost_in};
 
 #[test]
@@ -40,6 +40,24 @@ fn a_compromised_authority_is_given_up_and_holders_begin_anew() {
     let told: Value = serde_json::from_str(&done.stdout).unwrap();
     assert_eq!(told["holders"].as_array().unwrap().len(), 1, "{told:#}");
     assert_eq!(told["retired"][0]["sha256"], base::hex::encode(&old.fingerprint()), "{told:#}");
+
+    let again = retire(&["services", "--yes"]);
+    assert_eq!(again.code, Some(75), "{again:?}");
+    assert!(
+        again.stderr.contains("the one that signs was made then\nhint: ") && again.stderr.contains("--again")
+    );
+    // Another key than that of this store seals nothing of it.
+    let key = directory.join("data/store.key");
+    let right = std::fs::read_to_string(&key).unwrap();
+    let mut other: Value = serde_json::from_str(&right).unwrap();
+    let begins = if other["k"].as_str().unwrap().starts_with('A') { "B" } else { "A" };
+    other["k"] = format!("{begins}{}", &other["k"].as_str().unwrap()[1..]).into();
+    std::fs::write(&key, other.to_string()).unwrap();
+    for arguments in [&["server", "--dry-run"][..], &["server", "--yes"]] {
+        let refused = retire(arguments);
+        assert!(refused.code != Some(0) && refused.stderr.contains("another sealing key"), "{refused:?}");
+    }
+    std::fs::write(&key, &right).unwrap();
 
     house.start();
     let new = Certificate::from_pem(&exchange(house.http(), get("/cas/crt/ca.crt.pem")).body).unwrap();
@@ -84,5 +102,32 @@ fn a_compromised_authority_is_given_up_and_holders_begin_anew() {
     assert!(former.get(house.https_url("/cas/csr")).send().is_err(), "the handshake refuses it");
     let history = provost_in(&directory, &[], &["audit", "show", "--data", "data", "--what", "retired"]);
     assert_eq!(history.stdout.matches("CA certificate retired").count(), 2, "{history:?}");
+    ended_without_a_fault(house);
+}
+
+/// A server that goes on running on the same etcd has signed with the old key, and has numbers for more.
+#[test]
+fn a_server_on_the_same_etcd_goes_on_with_the_new_key() {
+    let etcd = Etcd::start(1);
+    let house = plan(Face::Up).etcd(&etcd).start();
+    let shown = || Certificate::from_pem(&exchange(house.http(), get("/cas/crt/ca.crt.pem")).body).unwrap();
+    let service = key(KeySpec::P256);
+    let old = shown();
+    issued(&house, &service, "before").verify_signature(old.public_key()).unwrap();
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let data = elsewhere.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::copy(house.data().join("store.key"), data.join("store.key")).unwrap();
+    let endpoint = format!("--store-etcd-endpoints={}", etcd.endpoint(0));
+    let line =
+        ["ca", "retire", "services", "--yes", "--json", "--data", "data", "--store-engine=etcd", &endpoint];
+    let done = provost_in(elsewhere.path(), &[], &line);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let told: Value = serde_json::from_str(&done.stdout).unwrap();
+    let new = Certificate::from_pem(told["next"]["pem"].as_str().unwrap().as_bytes()).unwrap();
+    // At once, whether or not it has heard of it.
+    issued(&house, &service, "after").verify_signature(new.public_key()).unwrap();
+    wait_until("the new CA certificate to be shown", || shown() == new);
     ended_without_a_fault(house);
 }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use base::Explain as _;
 use caucase_files::{Database, Prefix, Row};
 use tempfile::TempDir;
-use testkit::{Caucase, Caucased, Face, House, openssl, openssl_ok};
+use testkit::{Caucase, Caucased, Etcd, Face, House, exchange, openssl, openssl_ok};
 
-use crate::houses::plan;
+use crate::houses::{get, plan};
 use crate::program::{called, provost_in};
 
 /// What caucase keeps beside each other.
@@ -243,6 +243,28 @@ fn import_and_export(left: &Left) {
     }
 }
 
+/// The same by way of an etcd, where other processes could be.
+fn through_etcd(left: &Left) {
+    let etcd = Etcd::start(1);
+    let endpoint = format!("--store-etcd-endpoints={}", etcd.endpoint(0));
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::copy(left.database(), directory.path().join("from.sqlite")).unwrap();
+    let run = |arguments: &[&str]| {
+        let there = ["--data", "data", "--store-engine=etcd", &endpoint];
+        provost_in(directory.path(), &[], &[&["ca"], arguments, &there[..]].concat())
+    };
+    let imported = run(&["import", "from.sqlite"]);
+    assert!(imported.code == Some(0) && imported.stderr.contains("2 pending, 2 revoked"), "{imported:?}");
+    let again = run(&["import", "from.sqlite"]);
+    assert!(again.stderr.starts_with("error: there are authorities already"), "{again:?}");
+    let exported = run(&["export", "to.sqlite"]);
+    assert_eq!(exported.code, Some(0), "{exported:?}");
+    assert_eq!(rows(&directory.path().join("to.sqlite")), rows(&left.database()));
+    let house = plan(Face::Up).etcd(&etcd).store_key(&directory.path().join("data/store.key")).start();
+    let shown = exchange(house.http(), get("/cas/crt/ca.crt.pem"));
+    assert_eq!(String::from_utf8(shown.body).unwrap().trim(), left.client.read("cas.crt.pem").trim());
+}
+
 /// What cannot be taken leaves everything as it was.
 fn refusals(left: &Left) {
     let ours = |change: &dyn Fn(&Path), options: &[&str], expected: &str| {
@@ -379,6 +401,7 @@ fn full_disk(left: &Left) {
 fn caucase_is_taken_over_and_left_for() {
     let mut left = Left::make();
     import_and_export(&left);
+    through_etcd(&left);
     refusals(&left);
     full_disk(&left);
     goes_up(&left);

@@ -301,6 +301,39 @@ mod tests {
         block_on(store.commit(batch)).unwrap();
     }
 
+    /// Killed at any of its commits it leaves a store on which nobody starts, or one on which nothing was begun.
+    #[test]
+    fn whoever_dies_at_any_commit_leaves_nothing_half_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("db");
+        original(&file);
+        let mut died = 0;
+        loop {
+            let store = Arc::new(Memory::shared());
+            for _ in 0..died {
+                store.before_next_commit(async {});
+            }
+            let dying = store.clone();
+            store.before_next_commit(async move {
+                dying.fail_next_commits(usize::MAX, store::Error::Closed);
+            });
+            let taken = imported(&file, &store);
+            let disk = store.reopen();
+            let engine: Arc<dyn Engine> = disk.clone();
+            if taken.is_ok() {
+                assert!(died >= 5, "the mark, the records, the history, the mark: {died}");
+                assert_eq!(keys(&disk, "/ca/services/revoked/") as u64, REVOKED);
+                return;
+            }
+            let is_nothing = keys(&disk, "/ca/") == 0 && keys(&disk, "/house/") == 0;
+            assert_eq!(block_on(is_unfinished(&engine)).unwrap(), !is_nothing, "after {died} commits");
+            imported(&file, &disk).unwrap();
+            assert!(!block_on(is_unfinished(&engine)).unwrap());
+            assert_eq!(keys(&disk, "/ca/services/revoked/") as u64, REVOKED);
+            died += 1;
+        }
+    }
+
     #[test]
     fn what_was_interrupted_begins_anew() {
         let directory = tempfile::tempdir().unwrap();
