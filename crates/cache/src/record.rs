@@ -181,6 +181,12 @@ pub(crate) struct ScrubRecord {
     /// And in the round before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) unreadable_before: Vec<String>,
+    /// Those that were put aside in this round, the first of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) aside: Vec<String>,
+    /// Whether somebody asked for this round, which is not over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) asked_for: bool,
 }
 
 impl Record for ScrubRecord {
@@ -285,6 +291,10 @@ mod tests {
                 ..ScrubRecord::default()
             },
             r#"{"v":1,"is":{"after":null,"since":0,"ended":null,"bytes":0,"damaged":0,"unreadable":["9b71"],"unreadable_before":["cf83"]}}"#,
+        );
+        check(
+            &ScrubRecord { aside: vec!["9b71".into()], asked_for: true, ..ScrubRecord::default() },
+            r#"{"v":1,"is":{"after":null,"since":0,"ended":null,"bytes":0,"damaged":0,"aside":["9b71"],"asked_for":true}}"#,
         );
         check(&WriterRecord { bytes: 7 }, r#"{"v":1,"is":{"bytes":7}}"#);
         check(
