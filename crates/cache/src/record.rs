@@ -202,9 +202,15 @@ pub(crate) struct RulesRecord {
     /// Those that are to be followed, and wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<String>,
-    /// Since when those wait: seconds since 1970-01-01T00:00:00Z.
+    /// Since when those wait, less what the clock jumped meanwhile: seconds since 1970-01-01T00:00:00Z.
     #[serde(default)]
     pub(crate) since: i64,
+    /// When it was last looked at them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) looked: Option<i64>,
+    /// Until when nothing goes by any rules, as the clock jumped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unsure: Option<i64>,
 }
 
 impl Record for RulesRecord {
@@ -298,8 +304,12 @@ mod tests {
         );
         check(&WriterRecord { bytes: 7 }, r#"{"v":1,"is":{"bytes":7}}"#);
         check(
-            &RulesRecord { followed: None, next: Some("keep".into()), since: 7 },
+            &RulesRecord { next: Some("keep".into()), since: 7, ..RulesRecord::default() },
             r#"{"v":1,"is":{"next":"keep","since":7}}"#,
+        );
+        check(
+            &RulesRecord { looked: Some(8), unsure: Some(9), ..RulesRecord::default() },
+            r#"{"v":1,"is":{"since":0,"looked":8,"unsure":9}}"#,
         );
         check(&MarkRecord {}, r#"{"v":1,"is":{}}"#);
     }
