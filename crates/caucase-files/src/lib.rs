@@ -5,7 +5,8 @@
 //! schema.rs      its tables, to the letter as caucase makes them
 //! database.rs    which file is a database of caucase, and what is in it; database/write.rs makes one
 //! dump.rs        the same as SQL; restore.rs makes a database of that
-//! backup.rs      what is around a backup: who can read it, and whether it is what was written
+//! backup.rs      what is around a backup; backup/write.rs makes one, for whoever can read it, and backup/read.rs says whether
+//!                it is what was written
 //! ```
 //! Everything goes row by row: a database of a million certificates passes in bounded memory.
 //!

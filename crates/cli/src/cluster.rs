@@ -38,6 +38,9 @@ pub(crate) enum Command {
     /// Delete a cluster; its hosts stay, without one
     Delete {
         name: Segment,
+        /// Do not wait for its container manager: its nodes are removed as soon as that answers
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         change: Change,
     },
@@ -137,8 +140,11 @@ impl Command {
             Self::Show { name, watch } => view::one::<Cluster>(session, &v1::cluster(&name), &watch).await,
             Self::Create(create) => create.run(session).await,
             Self::Set(set) => set.run(session).await,
-            Self::Delete { name, change } => {
-                let request = change.condition(v1::delete_cluster(&name));
+            Self::Delete { name, force, change } => {
+                let mut request = change.condition(v1::delete_cluster(&name));
+                if force {
+                    request = request.with("force", "true");
+                }
                 if session.change(&request, &change.dry_run).await?.is_some() {
                     output::note(format_args!("deleted cluster {name}"));
                 }
@@ -247,8 +253,11 @@ impl Membership {
 
     async fn end(self, session: &mut Session) -> Result<(), CommandError> {
         let Self { name, address, dry_run } = self;
-        if session.change(&v1::leave(&name, &address), &dry_run).await?.is_some() {
+        if let Some(answer) = session.change(&v1::leave(&name, &address), &dry_run).await? {
             output::note(format_args!("host {address} is in no cluster now"));
+            if let Some(warning) = answer.warning {
+                output::note(format_args!("warning: {warning}"));
+            }
         }
         Ok(())
     }

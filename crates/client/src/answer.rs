@@ -11,6 +11,8 @@ pub struct Answer {
     pub media_type: String,
     /// The version of what is shown (`ETag`), where the server tells it.
     pub etag: Option<String>,
+    /// That all is well but for this (`Warning`, RFC 7234 §5.5): one line.
+    pub warning: Option<String>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -37,6 +39,13 @@ impl Answer {
     }
 }
 
+/// What the value of a `Warning` says: its quoted text.
+pub(crate) fn warned(value: &str) -> Option<String> {
+    let (_, text) = value.split_once('"')?;
+    let text = text.split('"').next().unwrap_or_default();
+    (!text.is_empty()).then(|| one_line(text))
+}
+
 /// One line, whoever wrote it: what a terminal would act upon stays out.
 pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -47,9 +56,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_warning_is_its_text() {
+        for (value, expected) in [
+            (r#"199 provost "not yet""#, Some("not yet")),
+            (r#"199 provost "not yet" "Mon, 01 Jan 2024 00:00:00 GMT""#, Some("not yet")),
+            ("199 provost \"not\tyet\"", Some("not yet")),
+            (r#"199 provost """#, None),
+            ("199 provost", None),
+            ("", None),
+        ] {
+            assert_eq!(warned(value).as_deref(), expected, "{value}");
+        }
+    }
+
+    #[test]
     fn a_problem_is_read_only_where_one_is_said() {
         let problem = |media_type: &str, body: &str| {
-            Answer { status: 409, media_type: media_type.to_owned(), etag: None, body: body.into() }.problem()
+            Answer {
+                status: 409,
+                media_type: media_type.to_owned(),
+                etag: None,
+                warning: None,
+                body: body.into(),
+            }
+            .problem()
         };
         let json = "application/problem+json";
         assert_eq!(problem(json, r#"{"title":"t","detail":"it runs\n"}"#).as_deref(), Some("it runs "));

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use base::{Explain, Kind, report};
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH,
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH, WARNING,
 };
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Identity, Method, RequestBuilder, Response};
 
-use crate::answer::Answer;
+use crate::answer::{Answer, warned};
 use crate::credentials::Credentials;
 use crate::endpoint::Endpoint;
 use crate::events::Events;
@@ -377,6 +377,7 @@ fn media_type(response: &Response) -> String {
 async fn read(mut response: Response, bytes_max: usize) -> Result<Answer, Missed> {
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let etag = header(ETAG).map(str::to_owned);
+    let warning = header(WARNING).and_then(warned);
     let media_type = media_type(&response);
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(missed)? {
@@ -385,7 +386,7 @@ async fn read(mut response: Response, bytes_max: usize) -> Result<Answer, Missed
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status: response.status().as_u16(), media_type, etag, body })
+    Ok(Answer { status: response.status().as_u16(), media_type, etag, warning, body })
 }
 
 fn missed(error: reqwest::Error) -> Missed {

@@ -148,6 +148,7 @@ pub struct House {
     cache_rules: Option<cache::Rules>,
     relay: Option<Arc<Relay>>,
     pub(crate) nodes: Arc<Nodes>,
+    pub(crate) claims: Claims,
     pub(crate) engine: Arc<dyn Engine>,
     first_start: Table<FirstStart>,
     history: History,
@@ -157,7 +158,7 @@ pub struct House {
     pub(crate) clock: Clock,
     pub(crate) entropy: Entropy,
     tasks: Tasks,
-    stop: Stop,
+    pub(crate) stop: Stop,
     /// What all who sign people in have in common.
     pub(crate) signing_in: Shared,
     outbox: Tasks,
@@ -290,6 +291,7 @@ impl House {
             cache_rules,
             relay,
             nodes: Arc::new(Nodes::new(fleet.clone(), parts.clock.clone())),
+            claims: Claims::new(parts.engine.clone())?,
             fleet,
             trust,
             first_start: Table::new(parts.engine.clone(), "/house/")?,
@@ -308,7 +310,7 @@ impl House {
             token,
         });
         let clock = parts.clock;
-        let claims = Claims::new(house.engine.clone())?;
+        let claims = house.claims.clone();
         let hints = house.bus.listen();
         house.start_outbox().await?;
         if house.engine.is_shared() {

@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod clock_seen;
+mod clusters;
 mod hands;
 mod hosts;
 mod house;
@@ -22,6 +23,7 @@ mod tasks;
 mod token;
 mod upstream;
 
+pub use clusters::{DeletionError, JoinError, Left, ManagerError};
 pub use hands::{Courier, Hands, Jump, Letter, Playbooks, Replied, Unanswered, handing_on};
 pub use house::{CacheParts, House, Parts, Retention};
 pub use house_error::{HouseError, SignInFailed};

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use identity::{Permit, Principal};
-use store::{Loaded, Page, Table};
+use store::{Claim, Loaded, Page, Table};
 
 use crate::address::HostAddress;
 use crate::cluster::{ClusterView, Roster};
@@ -17,7 +17,8 @@ use crate::event::Happened;
 use crate::host::{Host, HostStatus};
 use crate::index::{self, FoundBy};
 use crate::manager::Manager;
-use crate::name::ClusterName;
+use crate::name::{ClusterName, ContainerManagerName};
+use crate::nodes::NodeLeaving;
 use crate::record::{ClusterRecord, HostRecord, MarkRecord};
 use crate::service::{
     Fleet, JoinCluster, LeaveCluster, Put, ReadClusters, ReplaceMembers, Tables, ids, unreadable,
@@ -40,6 +41,8 @@ enum Move {
 enum Rules {
     /// Refuse all.
     Strict,
+    /// Refuse all; the container manager has those that are to join.
+    Taken,
     /// Leave them out.
     Lenient,
 }
@@ -135,14 +138,74 @@ impl Fleet {
             let moved =
                 self.stage_moves(&mut draft, name, &cluster, &moves, Rules::Strict, permit.by()).await?;
             let Some(record) = moved.and_then(|mut moved| moved.pop()) else {
-                let found = self.tables.host.get(address.as_str()).await?;
-                let found = found.ok_or_else(|| MembersError::NoSuchHost { address: address.to_string() })?;
-                let version = found.version;
-                return Ok(Put { is: self.host_from(address, found.record)?, version, is_new: false });
+                return self.found_host(address).await;
             };
             if let Some(version) = self.commit(draft, &mut line).await? {
                 return Ok(Put { is: self.host_from(address, record)?, version, is_new: true });
             }
+        }
+    }
+
+    /// As [`Self::join_host`], of a host that the cluster's container manager has taken under the claim on it: it is
+    /// active at once. `None` when the cluster has another container manager by now, or somebody else the claim: then
+    /// nothing was changed, and it has to be looked at anew.
+    ///
+    /// # Errors
+    /// See [`MembersError`].
+    pub async fn join_taken_host(
+        &self,
+        permit: &Permit<JoinCluster>,
+        name: &ClusterName,
+        node: &NodeLeaving,
+        claim: &Claim,
+    ) -> Result<Option<Put<Host>>, MembersError> {
+        let moves = [Move::Join(node.address.to_string())];
+        let mut line = Line::default();
+        loop {
+            let cluster = self.loaded_cluster(name).await?;
+            if cluster.record.container_manager != node.manager.as_str() {
+                return Ok(None);
+            }
+            let mut draft = Draft::default();
+            let moved =
+                self.stage_moves(&mut draft, name, &cluster, &moves, Rules::Taken, permit.by()).await?;
+            let address = node.address.clone();
+            let Some(record) = moved.and_then(|mut moved| moved.pop()) else {
+                return self.found_host(address).await.map(Some);
+            };
+            claim.expect(&mut draft.batch);
+            self.tables.node_leaving.delete(&mut draft.batch, &node.id())?;
+            if let Some(version) = self.commit(draft, &mut line).await? {
+                return Ok(Some(Put { is: self.host_from(address, record)?, version, is_new: true }));
+            }
+            if !claim.is_held(self.ground.engine.as_ref()).await? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// A host that has its place already.
+    async fn found_host(&self, address: HostAddress) -> Result<Put<Host>, MembersError> {
+        let found = self.tables.host.get(address.as_str()).await?;
+        let found = found.ok_or_else(|| MembersError::NoSuchHost { address: address.to_string() })?;
+        let version = found.version;
+        Ok(Put { is: self.host_from(address, found.record)?, version, is_new: false })
+    }
+
+    /// The container manager that has to be asked before a host joins a cluster; `None` where there is none, or the host
+    /// belongs to the cluster already.
+    pub(crate) async fn manager_that_takes(
+        &self,
+        name: &ClusterName,
+        address: &HostAddress,
+    ) -> Result<Option<ContainerManagerName>, MembersError> {
+        let cluster = self.loaded_cluster(name).await?;
+        let host = self.tables.host.get(address.as_str()).await?;
+        let host = host.ok_or_else(|| MembersError::NoSuchHost { address: address.to_string() })?;
+        let manager = self.manager(&cluster.record.container_manager).await?;
+        match self.admit(name, &cluster, &host.record, manager)? {
+            Some(_) if manager == Manager::Remote => Ok(self.remote_manager(&cluster.record).await?),
+            _ => Ok(None),
         }
     }
 
@@ -326,7 +389,7 @@ impl Fleet {
                 continue;
             }
             let host = match rules {
-                Rules::Strict => host?,
+                Rules::Strict | Rules::Taken => host?,
                 Rules::Lenient => self.readable(host)?.flatten(),
             };
             let before = host.as_ref().map(|host| &host.record);
@@ -359,7 +422,7 @@ impl Fleet {
     ) -> Result<Option<HostRecord>, MembersError> {
         let Some(host) = host else {
             return match (step, rules) {
-                (Move::Join(address), Rules::Strict) => {
+                (Move::Join(address), Rules::Strict | Rules::Taken) => {
                     Err(MembersError::NoSuchHost { address: address.clone() })
                 }
                 (Move::Join(_), Rules::Lenient) | (Move::Leave(_), _) => Ok(None),
@@ -369,6 +432,7 @@ impl Fleet {
             Move::Join(_) => {
                 let status = match rules {
                     Rules::Strict => self.admit(name, cluster, host, manager)?,
+                    Rules::Taken => self.admit(name, cluster, host, Manager::Trivial)?,
                     Rules::Lenient => admit_late(host, manager),
                 };
                 status.map(|status| HostRecord {

@@ -4,6 +4,8 @@
 //! ```text
 //! a host joins           it is `disassociated`, and found by that among its cluster's hosts   ──► asked to take it
 //! a host goes            /fleet/node-leaving/MANAGER/ADDRESS, in the same commit              ──► asked to forget it
+//! a host is to join      the same, before it is asked to take it; gone with the commit that    ──► both
+//!                        lets it join, and left behind by whoever dies before that
 //! its cluster gets       /fleet/manager-change/CLUSTER, in the same commit; each of its       ──► both
 //! another one            hosts then follows, under the claim on it
 //! ```
@@ -14,15 +16,26 @@ use store::{Claim, Page, Version};
 
 use crate::address::HostAddress;
 use crate::care::Beside;
+use crate::cluster::ClusterError;
 use crate::draft::{Draft, Line};
-use crate::error::RolloutError;
+use crate::error::{MembersError, RolloutError};
 use crate::host::HostStatus;
 use crate::manager::Manager;
 use crate::name::{ClusterName, ContainerManagerName};
 use crate::record::{ClusterRecord, MarkRecord};
-use crate::service::Fleet;
+use crate::service::{Expected, Fleet};
 
-/// A container manager that is to forget a host.
+/// Why a host whose node is gone waits for another one.
+const NODE_REMOVED: &str = "its node was removed, since its cluster was to be deleted";
+
+/// What is claimed by whoever empties a cluster that is to be deleted: nobody gives its hosts back to its container
+/// manager meanwhile.
+#[must_use]
+pub fn claim_on_deletion(cluster: &ClusterName) -> String {
+    format!("cluster-deletion/{cluster}")
+}
+
+/// A container manager that is to forget a host, unless that belongs to one of its clusters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeLeaving {
     /// Whom to ask.
@@ -42,7 +55,8 @@ pub struct ManagerChange {
 }
 
 impl NodeLeaving {
-    fn id(&self) -> String {
+    /// Where that is on record.
+    pub(crate) fn id(&self) -> String {
         id(self.manager.as_str(), self.address.as_str())
     }
 }
@@ -70,6 +84,108 @@ impl Fleet {
             next = found.next;
         }
         Ok(clusters)
+    }
+
+    /// Whom to ask before a host joins a cluster, if anybody has to be asked. That it may join is seen to, and will be
+    /// again when it does.
+    ///
+    /// # Errors
+    /// See [`MembersError`].
+    pub async fn node_before_joining(
+        &self,
+        name: &ClusterName,
+        address: &HostAddress,
+    ) -> Result<Option<NodeLeaving>, MembersError> {
+        let address = self.known(address).await?;
+        let manager = self.manager_that_takes(name, &address).await?;
+        Ok(manager.map(|manager| NodeLeaving { manager, address }))
+    }
+
+    /// The container manager that has to be asked before a cluster is deleted, if there is one.
+    ///
+    /// # Errors
+    /// As for [`Self::delete_cluster`].
+    pub async fn manager_before_deletion(
+        &self,
+        name: &ClusterName,
+        expected: Expected,
+    ) -> Result<Option<ContainerManagerName>, ClusterError> {
+        let found = self.tables.cluster.get(name.as_str()).await?;
+        let found = found.ok_or_else(|| ClusterError::NoSuchCluster { cluster: name.clone() })?;
+        if !expected.holds(Some(found.version)) {
+            return Err(ClusterError::Changed { cluster: name.clone() });
+        }
+        Ok(self.remote_manager(&found.record).await?)
+    }
+
+    /// The container manager of a cluster, where it has to be asked.
+    pub(crate) async fn remote_manager(
+        &self,
+        cluster: &ClusterRecord,
+    ) -> Result<Option<ContainerManagerName>, store::Error> {
+        match self.manager(&cluster.container_manager).await? {
+            Manager::Remote => Ok(cluster.container_manager.parse().ok()),
+            Manager::None | Manager::Trivial | Manager::Missing => Ok(None),
+        }
+    }
+
+    /// The container manager of this cluster that is still to forget a host which has left it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn node_still_leaving(
+        &self,
+        name: &ClusterName,
+        address: &HostAddress,
+    ) -> Result<Option<NodeLeaving>, MembersError> {
+        let Some(cluster) = self.tables.cluster.get(name.as_str()).await? else { return Ok(None) };
+        let Some(manager) = self.remote_manager(&cluster.record).await? else { return Ok(None) };
+        let node = NodeLeaving { manager, address: self.known(address).await? };
+        let is_noted = self.tables.node_leaving.get(&node.id()).await?.is_some();
+        Ok(is_noted.then_some(node))
+    }
+
+    /// A host is about to become a node: unless it joins, its container manager is to forget it.
+    ///
+    /// # Errors
+    /// [`RolloutError::ClaimLost`], or the store's.
+    pub async fn note_node(&self, claim: &Claim, node: &NodeLeaving) -> Result<(), RolloutError> {
+        let mut draft = Draft::default();
+        claim.expect(&mut draft.batch);
+        self.tables.node_leaving.put(&mut draft.batch, &node.id(), &MarkRecord)?;
+        match self.commit(draft, &mut Line::default()).await? {
+            Some(_) => Ok(()),
+            None => Err(RolloutError::ClaimLost { claim: claim.name.clone() }),
+        }
+    }
+
+    /// A member of a cluster is about to lose its node there: it waits for another one, if its cluster stays. `false`
+    /// when there is no such host any more.
+    ///
+    /// # Errors
+    /// [`RolloutError::ClaimLost`], or the store's.
+    pub async fn record_node_going(
+        &self,
+        claim: &Claim,
+        address: &HostAddress,
+        cluster: &ClusterName,
+    ) -> Result<bool, RolloutError> {
+        let waits = HostStatus::Disassociated;
+        self.change_host(claim, address, Beside::Nothing, |host, care| {
+            if host.cluster.as_deref() != Some(cluster.as_str()) {
+                return;
+            }
+            if host.status == HostStatus::Active.as_str() {
+                waits.as_str().clone_into(&mut host.status);
+                host.reason = Some(NODE_REMOVED.to_owned());
+            }
+            if let Some(before) = care.status_before.as_mut()
+                && before == HostStatus::Active.as_str()
+            {
+                waits.as_str().clone_into(before);
+            }
+        })
+        .await
     }
 
     /// The hosts that container managers are to forget.

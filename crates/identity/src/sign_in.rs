@@ -65,7 +65,7 @@ pub use config::{
     ParseHashError, ParseUrlError, PasswordHash, Service, TokenReviewConfig, Url, UserConfig,
 };
 pub use error::{BuildError, ServiceError};
-pub use method::{Known, Method, Verdict};
+pub use method::{Away, Known, Method, Verdict};
 pub use offer::{Login, Offer};
 pub use own_authority::{AskAuthority, AskAuthorityError, SignInError, certificate, service_certificate};
 pub use recent::Recent;

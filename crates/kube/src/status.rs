@@ -66,10 +66,7 @@ impl Status {
 
 /// A server's text, fit for an error: on one line, not without end, and without our token, should it repeat that.
 pub(crate) fn clean(text: &str, token: Option<&str>) -> String {
-    let text = match token.filter(|token| !token.is_empty()) {
-        Some(token) => text.replace(token, "(our token)"),
-        None => text.to_owned(),
-    };
+    let text = base::hide(text, token.unwrap_or_default(), "(our token)");
     let one_line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     let mut cut: String = one_line.take(SAID_MAX + 1).collect();
     if cut.chars().count() > SAID_MAX {
@@ -105,6 +102,8 @@ mod tests {
             ("a\r\nb\u{1b}[1m", None, "a  b [1m".to_owned()),
             ("bearer s3cret: no", Some("s3cret"), "bearer (our token): no".to_owned()),
             ("abc", Some(""), "abc".to_owned()),
+            ("a bad token", Some("a"), "(our token) bad token".to_owned()),
+            ("not czNjcmV0LXRva2Vu", Some("s3cret-token"), "not (our token)".to_owned()),
             (&long, None, format!("{}…", "é".repeat(SAID_MAX))),
         ] {
             assert_eq!(clean(text, token), expected);

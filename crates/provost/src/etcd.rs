@@ -103,7 +103,16 @@ pub async fn open(
     clock: &Clock,
     entropy: &Entropy,
 ) -> Result<(Arc<dyn Engine>, Arc<SealingKey>), EtcdError> {
-    let engine: Arc<dyn Engine> = connect(&settings.store.etcd, clock, entropy).await?;
+    look_at(settings, connect(&settings.store.etcd, clock, entropy).await?, entropy).await
+}
+
+/// As [`open`], of the etcd of `settings` that is connected already.
+pub async fn look_at(
+    settings: &Settings,
+    etcd: Arc<Etcd>,
+    entropy: &Entropy,
+) -> Result<(Arc<dyn Engine>, Arc<SealingKey>), EtcdError> {
+    let engine: Arc<dyn Engine> = etcd;
     let key = &settings.files.store_key;
     if relocate::is_unfinished(&engine).await? {
         return Err(EtcdError::HalfMoved);
@@ -124,7 +133,7 @@ fn left_from_before(files: &Files) -> Option<PathBuf> {
     made.chain([&files.database]).find(|file| file.exists()).cloned()
 }
 
-/// Connects, and waits for an etcd that does not answer yet.
+/// Connects, and waits for an etcd that does not answer yet. Nothing is changed in it, so whoever waits may stop.
 pub async fn connect(etcd: &EtcdStore, clock: &Clock, entropy: &Entropy) -> Result<Arc<Etcd>, EtcdError> {
     let settings = settings_of(etcd)?;
     let begun = Instant::now();

@@ -19,7 +19,7 @@ use server::doors::{AccessLog, Bindings, Doors, Limits, Meters, Opening, Scheme,
 use server::{
     App, BackupMeters, CacheApi, MetersFor, PlainHttp, Presenters, TokenMeters, TrustedProxies, Who,
 };
-use store::{Engine, Revision, SealingKey, Sqlite, Still, private_file, regular_file};
+use store::{Engine, Etcd, Revision, SealingKey, Sqlite, Still, private_file, regular_file};
 use x509::{KeySpec, Name, PrivateKey};
 
 use crate::another_cache::AnotherCache;
@@ -53,14 +53,17 @@ pub struct Running {
     drain: Duration,
 }
 
-/// Builds the house that `settings` describe, and opens its doors.
-pub async fn build(settings: &Settings) -> Result<Running, StartError> {
+/// Builds the house that `settings` describe, and opens its doors. Until `has_begun` is asked nothing is changed, and
+/// whoever waits may stop waiting.
+pub async fn build(settings: &Settings, has_begun: &Stop) -> Result<Running, StartError> {
     // Sockets are bound first and accepted from last, so that a failed start has started nothing.
     let bindings = settings.bindings()?;
     let doors = Doors::bind(&doors_at(&bindings, settings.doors.which))?;
     let access = access_log(settings)?;
     let (clock, entropy) = (Clock::system(), Entropy::system());
-    let Opened { engine, embedded, sealing } = open_store(settings, &clock, &entropy).await?;
+    let reached = reach(settings, &clock, &entropy).await?;
+    has_begun.ask();
+    let Opened { engine, embedded, sealing } = open_whole(settings, reached, &clock, &entropy).await?;
     let tls = Arc::new(TlsIdentity::new());
     if let Some(path) = &settings.doors.tls_file {
         show(path, &tls)?;
@@ -212,7 +215,17 @@ pub struct Opened {
 }
 
 pub async fn open_store(settings: &Settings, clock: &Clock, entropy: &Entropy) -> Result<Opened, StartError> {
-    let opened = open_any(settings, clock, entropy).await?;
+    let reached = reach(settings, clock, entropy).await?;
+    open_whole(settings, reached, clock, entropy).await
+}
+
+async fn open_whole(
+    settings: &Settings,
+    reached: Option<Arc<Etcd>>,
+    clock: &Clock,
+    entropy: &Entropy,
+) -> Result<Opened, StartError> {
+    let opened = open_reached(settings, reached, clock, entropy).await?;
     if import::is_unfinished(&opened.engine).await.map_err(HouseError::Store)? {
         return Err(StartError::HalfTaken);
     }
@@ -221,18 +234,45 @@ pub async fn open_store(settings: &Settings, clock: &Clock, entropy: &Entropy) -
 
 /// Opens the store of `settings`, also one into which not everything has been imported yet.
 pub async fn open_any(settings: &Settings, clock: &Clock, entropy: &Entropy) -> Result<Opened, StartError> {
-    if let Some(path) =
-        settings.data.as_ref().map(|data| data.join(backup::UNFINISHED)).filter(|path| path.exists())
-    {
-        return Err(StartError::HalfRestored { path });
-    }
+    let reached = reach(settings, clock, entropy).await?;
+    open_reached(settings, reached, clock, entropy).await
+}
+
+/// The etcd of `settings`, where that is the store, once it answers.
+async fn reach(
+    settings: &Settings,
+    clock: &Clock,
+    entropy: &Entropy,
+) -> Result<Option<Arc<Etcd>>, StartError> {
+    check_restored(settings)?;
     Ok(match settings.store.engine {
-        StoreEngine::Embedded => {
+        StoreEngine::Embedded => None,
+        StoreEngine::Etcd => Some(etcd::connect(&settings.store.etcd, clock, entropy).await?),
+    })
+}
+
+/// That no restoring of a copy has stopped halfway.
+fn check_restored(settings: &Settings) -> Result<(), StartError> {
+    let unfinished = settings.data.as_ref().map(|data| data.join(backup::UNFINISHED));
+    match unfinished.filter(|path| path.exists()) {
+        Some(path) => Err(StartError::HalfRestored { path }),
+        None => Ok(()),
+    }
+}
+
+async fn open_reached(
+    settings: &Settings,
+    reached: Option<Arc<Etcd>>,
+    clock: &Clock,
+    entropy: &Entropy,
+) -> Result<Opened, StartError> {
+    Ok(match reached {
+        None => {
             let (engine, sealing) = open_embedded(settings, clock, entropy).await?;
             Opened { engine: engine.clone(), embedded: Some(engine), sealing }
         }
-        StoreEngine::Etcd => {
-            let (engine, sealing) = etcd::open(settings, clock, entropy).await?;
+        Some(etcd) => {
+            let (engine, sealing) = etcd::look_at(settings, etcd, entropy).await?;
             Opened { engine, embedded: None, sealing }
         }
     })
@@ -244,11 +284,7 @@ pub async fn look_any(
     clock: &Clock,
     entropy: &Entropy,
 ) -> Result<Option<Arc<dyn Engine>>, StartError> {
-    if let Some(path) =
-        settings.data.as_ref().map(|data| data.join(backup::UNFINISHED)).filter(|path| path.exists())
-    {
-        return Err(StartError::HalfRestored { path });
-    }
+    check_restored(settings)?;
     match settings.store.engine {
         StoreEngine::Embedded => {
             let database = &settings.files.database;

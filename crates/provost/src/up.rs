@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use base::{Explain, Kind, report};
 use ca::IssueError;
+use engine::Stop;
 use rustix::fs::Mode;
 use rustix::process::umask;
 use sd_notify::NotifyState;
@@ -138,13 +139,19 @@ async fn serve(settings: &Settings, face: Face) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Builds the house. A signal meanwhile is not lost: the house is taken down as soon as it stands.
+/// Builds the house. A signal meanwhile is not lost: the house is taken down as soon as it stands, and not even begun
+/// with while it waits for its store.
 async fn start(settings: &Settings, signals: &mut Signals) -> Result<Option<Running>, StartError> {
-    let mut build = pin!(house::build(settings));
+    let has_begun = Stop::new();
+    let mut build = pin!(house::build(settings, &has_begun));
     let stopped_by = tokio::select! {
         house = &mut build => return house.map(Some),
         number = signals.next() => number,
     };
+    if !has_begun.is_asked() {
+        tracing::info!(signal = stopped_by, "stopped before the start");
+        return Ok(None);
+    }
     narrate(settings, "stopping as soon as the start is done; another signal ends it at once");
     tokio::select! {
         house = build => house?.stop().await,

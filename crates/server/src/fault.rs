@@ -3,6 +3,10 @@
 use base::{Explain, Kind};
 use http::StatusCode;
 
+/// What is said when a host has left, and its container manager was not to be had (RFC 7234 §5.5).
+pub(crate) const NODE_STILL_THERE: &str =
+    "199 provost \"the container manager has not removed the node yet; that is tried again\"";
+
 /// The status that the kind of `error` stands for.
 pub(crate) fn status_of(error: &dyn Explain) -> StatusCode {
     StatusCode::from_u16(error.kind().http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)

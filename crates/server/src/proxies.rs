@@ -104,6 +104,11 @@ impl TrustedProxies {
         has_named.then_some(client)
     }
 
+    /// Whether a request came from a trusted proxy that does not say for whom it asks.
+    pub(crate) fn is_silent(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
+        self.trusts(peer.to_canonical()) && !headers.contains_key(FORWARDED_FOR)
+    }
+
     fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|subnet| subnet.contains(address))
     }
@@ -143,6 +148,24 @@ mod tests {
         }
         for text in ["", "host", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/-1", "/8", "10.0.0.1:80"] {
             assert!(text.parse::<Subnet>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_names_nobody_is_known_by_that() {
+        let proxies = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        for (peer, header, expected) in [
+            ("10.0.0.1", None, true),
+            ("::ffff:10.0.0.1", None, true),
+            ("10.0.0.1", Some("192.0.2.1"), false),
+            ("10.0.0.1", Some(""), false),
+            ("192.0.2.1", None, false),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(field) = header {
+                headers.append(FORWARDED_FOR, http::HeaderValue::from_static(field));
+            }
+            assert_eq!(proxies.is_silent(peer.parse().unwrap(), &headers), expected, "{peer} {header:?}");
         }
     }
 

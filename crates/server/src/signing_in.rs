@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::response::Response;
 use engine::House;
 use http::request::Parts;
-use identity::sign_in::{Attempt, Outcome, SignInDenied, SignedIn};
+use identity::sign_in::{Attempt, Away, Outcome, SignInDenied, SignedIn};
 
 use crate::app::Entrance;
 use crate::doors::Peer;
@@ -18,7 +18,7 @@ pub(crate) enum NotSignedIn {
     /// Secrets would go over the line in clear, and this is not the server's own machine.
     Unprotected,
     /// Who asks cannot be looked up for now.
-    Unavailable,
+    Unavailable(Away),
     /// Too many others are being looked at; after this long it is worth asking again.
     Busy(Duration),
     /// Nobody vouches for whoever asks.
@@ -33,6 +33,16 @@ pub(crate) const UNPROTECTED: &str = "without TLS, only programs on the server's
 pub(crate) const BUSY: &str = "too many are signing in right now";
 /// What is said about [`NotSignedIn::Unavailable`].
 pub(crate) const UNAVAILABLE: &str = "who asks could not be looked up for now";
+
+/// What a host is told whose address cannot be known.
+pub(crate) const SILENT_PROXY: &str =
+    "the proxy that this came through does not say from whom (X-Forwarded-For), so the host has no address";
+
+/// Whether a request came through a proxy that does not say for whom it asks, so that nobody knows whose it is.
+pub(crate) fn is_anonymous(api: &Entrance, parts: &Parts) -> bool {
+    let peer = parts.extensions.get::<Peer>();
+    peer.is_some_and(|peer| api.trusted_proxies.is_silent(peer.address.ip(), &parts.headers))
+}
 
 /// A path without the slashes in front that are too many.
 fn with_one_slash(path: &str) -> &str {
@@ -72,12 +82,12 @@ pub(crate) async fn sign_in(
     match api.sign_in.sign_in(&attempt).await {
         Outcome::SignedIn(signed_in) => Ok(signed_in),
         Outcome::Respond(response) => Err(response.map(Body::from)),
-        Outcome::Unavailable { guessed } => {
+        Outcome::Unavailable { away, guessed } => {
             // Or nobody would hear of those who guess while a service is away.
             if guessed {
                 house.refusals().sign_in(source, house.clock());
             }
-            Err(refused(NotSignedIn::Unavailable))
+            Err(refused(NotSignedIn::Unavailable(away)))
         }
         Outcome::Busy(wait) => Err(refused(NotSignedIn::Busy(wait))),
         Outcome::Denied(denied) => {

@@ -323,7 +323,7 @@ fn quoted(url: &Url, text: &[u8]) -> String {
     let path = behind.split('?').next().unwrap_or_default();
     for part in [whole, behind, path] {
         if part.len() > 1 {
-            text = text.replace(part, "(our URL)");
+            text = base::hide(&text, part, "(our URL)");
         }
     }
     let one_line = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });

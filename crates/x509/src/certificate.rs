@@ -15,9 +15,9 @@ use crate::number::{KeyId, Serial};
 use crate::oid::{self, ObjectIdentifier};
 use crate::pem;
 use crate::public_key::PublicKey;
-use crate::scheme::Scheme;
 use crate::signed::Signed;
 use crate::time;
+use crate::unsigned::Unsigned;
 
 const WHAT: &str = "certificate";
 const LABEL: &str = "CERTIFICATE";
@@ -314,10 +314,10 @@ impl CertificateTemplate {
     ///
     /// # Errors
     /// When keys of this kind sign no certificates here.
-    pub fn for_signature_by(self, key: &PublicKey) -> Result<UnsignedCertificate, KeyError> {
+    pub fn for_signature_by(self, key: &PublicKey) -> Result<Unsigned<'static, Certificate>, KeyError> {
         let scheme = key.signing_scheme()?;
         let to_be_signed = self.to_be_signed(scheme.algorithm()?);
-        Ok(UnsignedCertificate { template: self, key: key.clone(), scheme, to_be_signed })
+        Ok(Unsigned::new((key, scheme), to_be_signed, move |signed| self.signed(signed)))
     }
 
     fn to_be_signed(&self, algorithm: &[u8]) -> Vec<u8> {
@@ -350,40 +350,6 @@ impl CertificateTemplate {
             public_key: self.public_key,
             extensions: self.extensions,
         }))
-    }
-}
-
-/// A certificate that lacks only its signature, which is made somewhere else.
-#[derive(Debug)]
-pub struct UnsignedCertificate {
-    template: CertificateTemplate,
-    key: PublicKey,
-    scheme: Scheme,
-    to_be_signed: Vec<u8>,
-}
-
-impl UnsignedCertificate {
-    /// How it is to be signed.
-    #[must_use]
-    pub fn scheme(&self) -> Scheme {
-        self.scheme
-    }
-
-    /// What is to be signed.
-    #[must_use]
-    pub fn to_be_signed(&self) -> &[u8] {
-        &self.to_be_signed
-    }
-
-    /// The certificate, with the signature that came back.
-    ///
-    /// # Errors
-    /// When it is not the signature of that key over this.
-    pub fn signed(self, signature: &[u8]) -> Result<Certificate, SignatureError> {
-        let algorithm = self.scheme.algorithm().map_err(|_| SignatureError::Malformed)?;
-        let signed = Signed::put_together(&self.to_be_signed, algorithm, signature);
-        signed.verify(&self.key)?;
-        Ok(self.template.signed(signed))
     }
 }
 

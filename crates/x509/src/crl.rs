@@ -15,9 +15,9 @@ use crate::number::{KeyId, Serial};
 use crate::oid;
 use crate::pem;
 use crate::public_key::PublicKey;
-use crate::scheme::Scheme;
 use crate::signed::Signed;
 use crate::time;
+use crate::unsigned::Unsigned;
 
 const WHAT: &str = "revocation list";
 const LABEL: &str = "X509 CRL";
@@ -62,10 +62,10 @@ impl<'a> CrlTemplate<'a> {
     ///
     /// # Errors
     /// When keys of this kind sign no lists here.
-    pub fn for_signature_by(self, key: &PublicKey) -> Result<UnsignedCrl<'a>, KeyError> {
+    pub fn for_signature_by(self, key: &PublicKey) -> Result<Unsigned<'a, Crl>, KeyError> {
         let scheme = key.signing_scheme()?;
         let to_be_signed = self.to_be_signed(scheme.algorithm()?);
-        Ok(UnsignedCrl { template: self, key: key.clone(), scheme, to_be_signed })
+        Ok(Unsigned::new((key, scheme), to_be_signed, move |signed| self.signed(signed)))
     }
 
     fn to_be_signed(&self, algorithm: &[u8]) -> Vec<u8> {
@@ -105,40 +105,6 @@ impl<'a> CrlTemplate<'a> {
             authority_key_id: Some(self.authority_key_id.as_bytes().to_vec()),
             entries: self.revoked.to_vec(),
         }))
-    }
-}
-
-/// A revocation list that lacks only its signature, which is made somewhere else.
-#[derive(Debug)]
-pub struct UnsignedCrl<'a> {
-    template: CrlTemplate<'a>,
-    key: PublicKey,
-    scheme: Scheme,
-    to_be_signed: Vec<u8>,
-}
-
-impl UnsignedCrl<'_> {
-    /// How it is to be signed.
-    #[must_use]
-    pub fn scheme(&self) -> Scheme {
-        self.scheme
-    }
-
-    /// What is to be signed.
-    #[must_use]
-    pub fn to_be_signed(&self) -> &[u8] {
-        &self.to_be_signed
-    }
-
-    /// The list, with the signature that came back.
-    ///
-    /// # Errors
-    /// When it is not the signature of that key over this.
-    pub fn signed(self, signature: &[u8]) -> Result<Crl, SignatureError> {
-        let algorithm = self.scheme.algorithm().map_err(|_| SignatureError::Malformed)?;
-        let signed = Signed::put_together(&self.to_be_signed, algorithm, signature);
-        signed.verify(&self.key)?;
-        Ok(self.template.signed(signed))
     }
 }
 

@@ -1,5 +1,6 @@
 //! `provost audit show`: what happened.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::time::Duration as Wait;
@@ -18,12 +19,14 @@ use crate::view;
 
 /// How long to wait before it is looked again at what happened.
 const LOOKS_APART: Wait = Wait::from_secs(2);
+/// So long is a fact in a table at most. Some are lists of serials, whose wall of digits hides what happened.
+const FACT_MAX: usize = 100;
 /// How much later than it says something may come, to be shown all the same by whoever follows.
 const LATE: Span = Span::seconds(60);
 
 #[derive(Debug, Args)]
 #[command(
-    after_long_help = "With --json there is a document in each line. Words count wherever they stand, whatever their case."
+    after_long_help = "With --json there is a document in each line, in which facts are whole: long ones are cut in the table. Words count wherever they stand, whatever their case."
 )]
 pub(super) struct Show {
     /// From then on: 2026-11-22T10:05:00Z, 2026-11-22, or so long ago: 90s, 12h, 7d
@@ -148,14 +151,30 @@ fn moment_of(id: &str) -> Option<Timestamp> {
 }
 
 fn row(event: &AuditEvent) -> Vec<String> {
-    let facts: Vec<String> = event.facts.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let facts: Vec<String> =
+        event.facts.iter().map(|(name, value)| format!("{name}={}", cut(value))).collect();
     let from = event.from.clone().unwrap_or_else(|| "-".into());
     vec![event.at.clone(), event.what.clone(), event.about.clone(), event.by.clone(), from, facts.join(" ")]
+}
+
+/// `fact`, or what it begins with.
+fn cut(fact: &str) -> Cow<'_, str> {
+    match fact.char_indices().nth(FACT_MAX) {
+        Some((at, _)) => format!("{}… ({} characters)", &fact[..at], fact.chars().count()).into(),
+        None => fact.into(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_facts_are_cut() {
+        let fits = "é".repeat(FACT_MAX);
+        assert_eq!(cut(&fits), fits);
+        assert_eq!(cut(&format!("{fits}é")), format!("{fits}… (101 characters)"));
+    }
 
     #[test]
     fn moments_are_said_in_three_ways() {

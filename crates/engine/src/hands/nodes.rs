@@ -20,7 +20,7 @@ use std::time::Duration;
 use base::Clock;
 use fleet::{
     ClusterName, ContainerManager, ContainerManagerKind, ContainerManagerName, DefinitionError, Fleet,
-    HostAddress, Seen,
+    HostAddress, NodeLeaving, Seen,
 };
 use identity::Permit;
 use kube::{Client, DrainPolicy, Drained, NodeName};
@@ -94,6 +94,25 @@ impl Nodes {
             source,
         })?;
         Ok(Some(Node { name, manager: self.reached(&found)? }))
+    }
+
+    /// Has a container manager forget a host, unless that has come back to one of its clusters, or nobody is left who
+    /// could forget it.
+    ///
+    /// # Errors
+    /// As for [`Self::node`], and [`NodesError::Asked`].
+    pub(crate) async fn forget(&self, leaving: &NodeLeaving) -> Result<(), NodesError> {
+        if self.fleet.has_come_back(leaving).await.map_err(NodesError::Leaving)? {
+            return Ok(());
+        }
+        match self.node_at(&leaving.manager, &leaving.address).await {
+            Ok(Some(node)) => node.remove().await?,
+            Ok(None) => {}
+            Err(NodesError::NoSuchManager { .. } | NodesError::Name { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        tracing::info!(host = %leaving.address, manager = %leaving.manager, "node removed");
+        Ok(())
     }
 
     /// The container manager with this name; `None` where it is one that takes every host and does nothing with it.

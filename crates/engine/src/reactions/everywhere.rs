@@ -101,12 +101,9 @@ impl Everywhere {
             stop,
         );
         match handed.await {
-            Ok(HandedOn::Done(Delivered { drift: drifted, refused, .. })) if refused.is_empty() => {
-                Came::Done { drifted }
-            }
-            Ok(HandedOn::Done(Delivered { drift: drifted, refused, .. })) => {
+            Ok(HandedOn::Done(Delivered { drift, refused, .. })) => {
                 let said = |refused: Refused| (refused.path, told(&refused.why));
-                Came::Partly { drifted, refused: refused.into_iter().map(said).collect() }
+                Came::OnHost { drift, refused: refused.into_iter().map(said).collect() }
             }
             Ok(HandedOn::Failed(reason)) => Came::Failed(reason),
             Ok(HandedOn::Gone) => Came::Gone("there is no such host in the fleet".into()),

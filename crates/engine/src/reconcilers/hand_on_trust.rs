@@ -44,6 +44,9 @@ const ERRANDS_MAX: usize = 10_000;
 const BEGIN: Span = Span::seconds(30);
 /// After so many errands it is looked whether anything else is wanted by now; then no new ones are begun.
 const LOOK_AFTER: usize = 50;
+/// How long what came of an errand may wait for others, to be written down in one commit with them. Who is away takes much
+/// longer than that.
+const REPORT_AFTER: Duration = Duration::from_millis(500);
 /// How far apart steps are that hints ask for.
 const HINTS_APART: Duration = Duration::from_secs(1);
 
@@ -348,7 +351,17 @@ impl HandOnTrust {
                 begun += 1;
                 under_way.push(carry(&*hands, errand, stop));
             }
-            let Some((errand, came, is_whole)) = under_way.next().await else { break };
+            let next = match outcomes.is_empty() {
+                true => under_way.next().await,
+                false => match tokio::time::timeout(REPORT_AFTER, under_way.next()).await {
+                    Ok(next) => next,
+                    Err(_) => {
+                        self.report(&std::mem::take(&mut outcomes)).await;
+                        continue;
+                    }
+                },
+            };
+            let Some((errand, came, is_whole)) = next else { break };
             self.heard(errand, is_whole);
             for mut outcome in came {
                 known.settle(&mut outcome);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use base::{Clock, Entropy, Span, Timestamp};
 use fleet::{
     ClusterName, ContainerManagerName, Fleet, Host, HostAddress, HostFilter, HostStatus, ManagerChange,
-    NodeLeaving, claim_on, is_of_nodes, retry_at,
+    NodeLeaving, claim_on, claim_on_deletion, is_of_nodes, retry_at,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
@@ -111,6 +111,10 @@ impl RegisterNodes {
             self.work(&manager, &tasks, stop).await?;
         }
         for (cluster, manager) in clusters {
+            // Whoever deletes it removes their nodes, and gives them back if it stays.
+            if self.claims.vacancy(&claim_on_deletion(&cluster), self.clock.now()).await?.is_none() {
+                continue;
+            }
             let waiting = self.waiting.get(&(manager.clone(), None));
             if waiting.is_some_and(|waiting| waiting.is_told && waiting.until > self.clock.now()) {
                 continue;
@@ -299,19 +303,10 @@ impl RegisterNodes {
     }
 
     async fn forget(&self, claim: &Claim, node: &NodeLeaving) -> Result<Done, StepError> {
-        if !self.fleet.has_come_back(node).await? {
-            let asked = match self.nodes.node_at(&node.manager, &node.address).await {
-                Ok(Some(node)) => node.remove().await,
-                Ok(None) => Ok(()),
-                Err(error) => Err(error),
-            };
-            match asked {
-                Ok(()) => tracing::info!(host = %node.address, manager = %node.manager, "node removed"),
-                // Nobody is left who could forget it.
-                Err(NodesError::NoSuchManager { .. } | NodesError::Name { .. }) => {}
-                Err(error) if error.is_ours() => return Err(error.into()),
-                Err(error) => return Ok(Done::Failed(error)),
-            }
+        match self.nodes.forget(node).await {
+            Ok(()) => {}
+            Err(error) if error.is_ours() => return Err(error.into()),
+            Err(error) => return Ok(Done::Failed(error)),
         }
         self.fleet.record_node_left(claim, node).await?;
         Ok(Done::Yes)

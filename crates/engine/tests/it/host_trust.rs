@@ -145,12 +145,12 @@ impl World {
     /// Whether something was changed, and whether somebody else had changed something.
     async fn delivered(&self, places: &OnHost, bundle: &[Anchor]) -> (bool, bool) {
         let delivered = self.deliver(places, bundle).await.unwrap();
-        (delivered.changed, delivered.drift)
+        (delivered.changed, delivered.drift.is_any())
     }
 
     async fn withdrawn(&self, places: &OnHost) -> (bool, bool) {
         let delivered = withdraw(&*self.remote, &self.target("admin"), places).await.unwrap();
-        (delivered.changed, delivered.drift)
+        (delivered.changed, delivered.drift.is_any())
     }
 
     fn say(&self, script: &str) -> String {

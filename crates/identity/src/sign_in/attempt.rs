@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use x509::Certificate;
 
+use super::method::Away;
 use super::recent::Recent;
 use crate::Principal;
 
@@ -51,6 +52,8 @@ pub enum Outcome {
     /// judges, is out of reach. That is no failed attempt of theirs, unless they guess at those whom another method
     /// knows.
     Unavailable {
+        /// Which; our store, if both are.
+        away: Away,
         /// Whether another method found that what they offered is wrong, or did not look because too much was.
         guessed: bool,
     },

@@ -211,7 +211,7 @@ impl Guard {
             #[cfg(feature = "services")]
             Finding::Nothing => Verdict::Failure,
             #[cfg(feature = "services")]
-            Finding::Unavailable => Verdict::Unavailable,
+            Finding::Unavailable => Verdict::Unavailable(super::method::Away::Service),
         }
     }
 

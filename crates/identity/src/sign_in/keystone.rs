@@ -15,7 +15,7 @@ use super::cache::CacheKey;
 use super::config::KeystoneConfig;
 use super::error::ServiceError;
 use super::guard::{Found, Guard};
-use super::method::{Known, Method, Verdict};
+use super::method::{Away, Known, Method, Verdict};
 use super::offer::Offer;
 use super::service::{Answer, Asker};
 use super::turns::Turn;
@@ -82,7 +82,7 @@ impl Keystone {
         match self.guard.judge(attempt, offer, key, look).await {
             // While it is away nobody is told how often they guessed: only those whom another method knows are counted
             // then, and would be told from the others by it.
-            Verdict::TooSoon(_) if self.asker.is_away() => Verdict::Unavailable,
+            Verdict::TooSoon(_) if self.asker.is_away() => Verdict::Unavailable(Away::Service),
             verdict => verdict,
         }
     }

@@ -48,15 +48,23 @@ pub enum Verdict {
     Failure,
     /// As a failure; and it was a password or a token, such as one guesses.
     WrongGuess,
-    /// As a failure; but it could not be looked at, because what we keep ourselves, or whoever judges, is out of
-    /// reach.
-    Unavailable,
+    /// As a failure; but it could not be looked at.
+    Unavailable(Away),
     /// As a failure; it was not looked at, and will not be for so long.
     TooSoon(Duration),
     /// As a failure; it was not looked at because too many others wait, and may be after so long.
     Busy(Duration),
     /// The method answers by itself. No other method is asked.
     Respond(Response<Bytes>),
+}
+
+/// What is out of reach, so that nobody can say who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Away {
+    /// A service that judges.
+    Service,
+    /// What we keep ourselves.
+    Store,
 }
 
 /// Somebody whom a method knows. Made by this crate's methods alone.

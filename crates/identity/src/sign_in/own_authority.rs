@@ -12,7 +12,7 @@ use x509::{Certificate, Serial, VerifyError};
 
 use super::attempt::Attempt;
 use super::client_certificate::is_for_clients;
-use super::method::{Known, Method, Verdict};
+use super::method::{Away, Known, Method, Verdict};
 use super::offer::Offer;
 use super::roles::Roles;
 use crate::{Principal, Role};
@@ -155,7 +155,7 @@ impl Holders {
                     error = base::report(&error),
                     "the authority could not be asked"
                 );
-                Verdict::Unavailable
+                Verdict::Unavailable(Away::Store)
             }
         }
     }

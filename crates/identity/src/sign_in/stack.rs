@@ -25,7 +25,7 @@ use super::attempt::{Attempt, Outcome, SignInDenied, SignedIn};
 use super::client_certificate::{Anchors, ClientCertificate};
 use super::config::{Config, MethodConfig, OpenPath};
 use super::error::BuildError;
-use super::method::{Known, Method, Verdict};
+use super::method::{Away, Known, Method, Verdict};
 use super::offer::Offer;
 use super::own_authority::{AskAuthority, Holders};
 use super::shared::Shared;
@@ -255,7 +255,7 @@ impl Stack {
     /// Asks the methods.
     async fn judge(&self, attempt: &Attempt<'_>) -> Outcome {
         let offer = Offer::read(attempt.headers);
-        let (mut was_wrong, mut retry_after, mut is_unsure, mut busy) = (false, None, false, None);
+        let (mut was_wrong, mut retry_after, mut away, mut busy) = (false, None, None::<Away>, None);
         let mut was_looked_at = true;
         for method in &self.methods {
             match method.judge(attempt, &offer).await {
@@ -265,7 +265,7 @@ impl Stack {
                 }
                 Verdict::Respond(response) => return Outcome::Respond(response),
                 Verdict::Failure => {}
-                Verdict::Unavailable => is_unsure = true,
+                Verdict::Unavailable(what) => away = away.max(Some(what)),
                 // Counted at once: somebody whom a later method knows, by their certificate, may guess as well.
                 Verdict::WrongGuess if !was_wrong => {
                     was_wrong = true;
@@ -284,8 +284,8 @@ impl Stack {
                 method.take_as_long(attempt, &offer).await;
             }
         }
-        if is_unsure {
-            return Outcome::Unavailable { guessed: was_wrong || retry_after.is_some() };
+        if let Some(away) = away {
+            return Outcome::Unavailable { away, guessed: was_wrong || retry_after.is_some() };
         }
         if let Some(wait) = busy {
             return Outcome::Busy(wait);

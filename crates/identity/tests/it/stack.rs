@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use http::Response;
 use identity::Role;
 use identity::sign_in::{
-    Attempt, BuildError, Config, Method, MethodConfig, Offer, OpenPath, Roles, Stack, Verdict,
+    Attempt, Away, BuildError, Config, Method, MethodConfig, Offer, OpenPath, Roles, Stack, Verdict,
 };
 
 use crate::world::{Request, World, basic, hash, login};
@@ -66,8 +66,8 @@ async fn a_method_that_answers_stops_the_chain() {
     );
     assert_eq!(said(vec![|| Verdict::Failure, || Verdict::Failure]).await, "denied");
     // Whoever might be let in by a store that is away is not told that they are nobody.
-    assert_eq!(said(vec![|| Verdict::Unavailable, || Verdict::Failure]).await, "unavailable");
-    assert_eq!(said(vec![|| Verdict::Unavailable, respond]).await, "responds 302 Found");
+    assert_eq!(said(vec![|| Verdict::Unavailable(Away::Service), || Verdict::Failure]).await, "unavailable");
+    assert_eq!(said(vec![|| Verdict::Unavailable(Away::Service), respond]).await, "responds 302 Found");
 }
 
 #[tokio::test]

@@ -167,8 +167,8 @@ impl Request {
                 format!("{}: {}", signed_in.principal, signed_in.principal.role())
             }
             Outcome::Respond(response) => format!("responds {}", response.status()),
-            Outcome::Unavailable { guessed: false } => "unavailable".to_owned(),
-            Outcome::Unavailable { guessed: true } => "unavailable, guessed".to_owned(),
+            Outcome::Unavailable { guessed: false, .. } => "unavailable".to_owned(),
+            Outcome::Unavailable { guessed: true, .. } => "unavailable, guessed".to_owned(),
             Outcome::Busy(wait) => format!("busy for {} s", wait.as_secs()),
             Outcome::Denied(denied) => match denied.retry_after.map(|wait: Duration| wait.as_secs()) {
                 Some(wait) => format!("denied for {wait} s"),

@@ -231,7 +231,7 @@ fn what_was_refused_is_in_the_history() {
     ended_without_a_fault(house);
 }
 
-/// Nobody can say whether it is a user of Keystone's, so the answer is 503; but it is a wrong guess at one of ours.
+/// Nobody can say whether it is a user of Keystone's, which nobody is blamed for; but it is a wrong guess at one of ours.
 #[test]
 fn who_guesses_while_keystone_is_away_is_in_the_history() {
     let mut sign_in = everybody();
@@ -242,8 +242,8 @@ fn who_guesses_while_keystone_is_away_is_in_the_history() {
     let mut house = house(directory.path(), &[("fleet-trusted-proxies", "127.0.0.1")]);
     let client = http::anybody();
     for (user, from, status, times) in [
-        (("operator", "wrong"), "198.51.100.7", 503, 3),
-        (("somebody", "secret"), "198.51.100.8", 503, 7),
+        (("operator", "wrong"), "198.51.100.7", 403, 3),
+        (("somebody", "secret"), "198.51.100.8", 403, 7),
         (("operator", "secret"), "198.51.100.8", 200, 1),
     ] {
         for _ in 0..times {

@@ -113,7 +113,6 @@ fn a_host_registers_itself_by_the_address_it_comes_from() {
         (Some("192.0.2.0/24"), &forwarded, "127.0.0.1"),
         (Some("127.0.0.0/8"), &forwarded, "203.0.113.9"),
         (Some("127.0.0.1"), &[("X-Forwarded-For", "2001:db8::9")], "2001:db8::9"),
-        (Some("127.0.0.1"), &[], "127.0.0.1"),
     ] {
         let options = trusted.map(|trusted| ("fleet-trusted-proxies", trusted));
         let plan = options.iter().fold(plan(Face::Up), |plan, (name, value)| plan.option(name, value));
@@ -121,6 +120,24 @@ fn a_host_registers_itself_by_the_address_it_comes_from() {
         let admin = Admin::of(&house);
         let (status, document) = admin.ask("PUT", "/host", &json!({"ssh_priv_key": "a2V5"}), headers);
         assert_eq!((status, &document["address"]), (201, &json!(address)), "{trusted:?} {headers:?}");
+        // A proxy that names nobody does not become the host.
+        let (status, problem) = admin.ask("PUT", "/host", &json!({"ssh_priv_key": "a2V5"}), &[]);
+        if trusted.is_some_and(|trusted| trusted.starts_with("127")) {
+            assert_eq!(
+                (status, problem["detail"].as_str().unwrap().contains("X-Forwarded-For")),
+                (400, true)
+            );
+            let register = admin
+                .client
+                .post(house.https_url("/v1/hosts"))
+                .header("Content-Type", "application/json")
+                .body("{}")
+                .send()
+                .unwrap();
+            assert_eq!(register.status().as_u16(), 400);
+        } else {
+            assert_eq!(status, 201);
+        }
         // What is no address can be nobody's.
         let garbled = [("X-Forwarded-For", "unknown")];
         let (status, _) = admin.ask("PUT", "/host", &json!({"ssh_priv_key": "a2V5"}), &garbled);

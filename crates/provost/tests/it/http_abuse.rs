@@ -74,6 +74,17 @@ fn malformed_framing_is_refused() {
     ] {
         refused(&house, &put(head, body), status);
     }
+    // Wherever it is for, before anything else about it; and nothing that follows is taken for another request.
+    for (method, path) in [("PUT", "/api/v0/host/a"), ("GET", "/api/v0/hosts"), ("PUT", "/v1/hosts/a")] {
+        for length in ["abc", "-1", "1\r\nContent-Length: 2"] {
+            let request = format!("{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+            let mut line = Line::to(house.http());
+            line.send([request.as_bytes(), &get("/readyz")].concat()).unwrap();
+            let answer = line.answer();
+            assert_eq!((answer.status, answer.header("connection")), (400, Some("close")), "{request}");
+            assert!(line.is_closed(), "{request}");
+        }
+    }
     for head in [
         "GET /\r\n\r\n",
         "GET / HTTP/9.9\r\n\r\n",

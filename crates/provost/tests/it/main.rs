@@ -22,6 +22,7 @@ mod commctl;
 mod commissaire_server;
 mod config;
 mod config_import;
+mod container_managers;
 mod cors;
 mod drained;
 mod fleet;

@@ -346,7 +346,7 @@ fn a_kubernetes_judges_tokens_where_the_settings_say_so() {
     assert_eq!(says("nobodys", "GET"), 403);
     // We may no longer ask.
     std::fs::write(&reviewer, "expired").unwrap();
-    wait_until("nobody is remembered any more", || says("alices", "GET") == 503);
+    wait_until("nobody is remembered any more", || says("alices", "GET") == 403);
     // Nobody can say, so it is not the token that is refused: no failed attempt, however often.
     let answer = http::anybody().get(house.https_url("/v1/hosts")).bearer_auth("alices").send().unwrap();
     assert_eq!((answer.status().as_u16(), http::header(&answer, "www-authenticate")), (503, None));

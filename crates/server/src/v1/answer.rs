@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION, WARNING};
 use http::{HeaderValue, Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -28,6 +28,7 @@ pub(super) struct Answer {
     document: Option<Vec<u8>>,
     tag: Option<String>,
     location: Option<String>,
+    warning: Option<&'static str>,
     keeping: Keeping,
     media_type: &'static str,
 }
@@ -44,7 +45,7 @@ impl Answer {
     pub(super) fn text(document: impl Into<Vec<u8>>) -> Self {
         let (status, document) = (StatusCode::OK, Some(document.into()));
         let (keeping, media_type) = (Keeping::Revalidated, wire::JSON);
-        Self { status, document, tag: None, location: None, keeping, media_type }
+        Self { status, document, tag: None, location: None, warning: None, keeping, media_type }
     }
 
     /// 200 with certificates as text.
@@ -56,7 +57,7 @@ impl Answer {
     pub(super) fn gone() -> Self {
         let status = StatusCode::NO_CONTENT;
         let (keeping, media_type) = (Keeping::Never, wire::JSON);
-        Self { status, document: None, tag: None, location: None, keeping, media_type }
+        Self { status, document: None, tag: None, location: None, warning: None, keeping, media_type }
     }
 
     /// What it is called in `ETag`. What has no name is called by its bytes when it is read.
@@ -98,6 +99,12 @@ impl Answer {
         self
     }
 
+    /// Says that all is well but for this (RFC 7234 §5.5); ASCII.
+    pub(super) fn warning(mut self, warning: Option<&'static str>) -> Self {
+        self.warning = warning;
+        self
+    }
+
     /// The answer to a `method`; 304 when whoever reads has it already, and 412 when they want another.
     pub(super) fn into_response(mut self, method: &Method, condition: &Condition) -> Response {
         let reads = [Method::GET, Method::HEAD].contains(method);
@@ -118,6 +125,9 @@ impl Answer {
             if let Some(text) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
                 headers.insert(name, text);
             }
+        }
+        if let Some(warning) = self.warning {
+            headers.insert(WARNING, HeaderValue::from_static(warning));
         }
         if is_known {
             *response.status_mut() = StatusCode::NOT_MODIFIED;

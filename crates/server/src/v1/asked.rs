@@ -25,6 +25,8 @@ use crate::doors::read_body;
 /// A request that has found its row.
 pub(super) struct Asked {
     by: Principal,
+    /// Nobody knows from where it came.
+    pub(super) is_anonymous: bool,
     house: Arc<House>,
     /// What stands in the path where the row has `{…}`.
     path: Vec<String>,
@@ -54,6 +56,7 @@ impl Asked {
         });
         Ok(Self {
             by,
+            is_anonymous: false,
             house: house.clone(),
             path,
             query: query(row, parts.uri.query().unwrap_or_default())?,
@@ -98,6 +101,15 @@ impl Asked {
             return Err(Refusal::malformed(format!("`{}` is said more than once", parameter.name())));
         }
         Ok(first)
+    }
+
+    /// Whether a parameter is said to be so.
+    pub(super) fn flag(&self, parameter: Parameter) -> Result<bool, Refusal> {
+        match self.one(parameter)? {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Refusal::malformed(format!("`{}` is `true` or `false`", parameter.name()))),
+        }
     }
 
     /// Everything that the query says.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use engine::House;
 use fleet::{
     ClusterError, ClusterName, ClusterView, ContainerManagerName, ExpectedSettings, Fleet, HostAddress,
     HostFilter, HostPage, MembersError, NetworkName, NewCluster, Put, ReadClusters, ReadHosts, Seen,
@@ -17,6 +18,8 @@ use super::condition::Condition;
 use super::hosts::{LIST as HOSTS, next, shown_host};
 use super::refusal::Refusal;
 use super::shown;
+use super::table::Parameter;
+use crate::fault;
 
 /// What the cursors of lists of clusters begin with.
 const LIST: char = 'c';
@@ -71,13 +74,13 @@ impl V1 {
 
     pub(super) async fn delete_cluster(&self, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
-        let name: ClusterName = asked.part(0)?;
+        let (name, is_forced): (ClusterName, bool) = (asked.part(0)?, asked.flag(Parameter::Force)?);
         let seen = self.seen_cluster(asked.permit()?, &asked.condition, &name).await?;
         let current = seen.as_ref().map(shown::current_cluster);
         let expected = asked.condition.expected_there(current.as_ref())?;
-        self.change(|fleet| async move { fleet.delete_cluster(permit, &name, expected).await })
-            .await
-            .map_err(Refusal::of_cluster)?;
+        let deleted =
+            |house: Arc<House>| async move { house.delete_cluster(permit, &name, expected, is_forced).await };
+        self.have(deleted).await.map_err(Refusal::of_deletion)?;
         Ok(Answer::gone())
     }
 
@@ -153,8 +156,8 @@ impl V1 {
         let (name, address): (ClusterName, _) = (asked.part(0)?, asked.address(1)?);
         asked.nothing().await?;
         let (joining, host) = (name.clone(), address.clone());
-        let joined = |fleet: Arc<Fleet>| async move { fleet.join_host(permit, &joining, &host).await };
-        let Put { is, version, is_new } = self.change(joined).await?;
+        let joined = |house: Arc<House>| async move { house.join(permit, &joining, &host).await };
+        let Put { is, version, is_new } = self.have(joined).await.map_err(Refusal::of_joining)?;
         let place = ["clusters", name.as_str(), "hosts", address.as_str()];
         Ok(shown_host(&Seen { is, version }).created_if(is_new, &place))
     }
@@ -163,11 +166,11 @@ impl V1 {
         let permit = asked.permit()?;
         let (name, address): (ClusterName, _) = (asked.part(0)?, asked.address(1)?);
         let (leaving, host) = (name.clone(), address.clone());
-        if self.change(|fleet| async move { fleet.leave(permit, &leaving, &host).await }).await? {
-            Ok(Answer::gone())
-        } else {
-            Err(MembersError::NotAMember { cluster: name, address }.into())
+        let left = self.have(|house| async move { house.leave(permit, &leaving, &host).await }).await?;
+        if !left.was_member {
+            return Err(MembersError::NotAMember { cluster: name, address }.into());
         }
+        Ok(Answer::gone().warning(left.still_there.is_some().then_some(fault::NODE_STILL_THERE)))
     }
 
     /// A cluster as it is, where the request depends on that.

@@ -17,6 +17,7 @@ use super::condition::{Condition, Current};
 use super::refusal::Refusal;
 use super::shown;
 use super::table::Parameter;
+use crate::signing_in;
 
 /// What the cursors of lists of hosts begin with.
 pub(super) const LIST: char = 'h';
@@ -50,6 +51,9 @@ impl V1 {
 
     pub(super) async fn register_host(&self, mut asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit::<RegisterHost>()?;
+        if asked.is_anonymous {
+            return Err(Refusal::malformed(signing_in::SILENT_PROXY));
+        }
         let new = new_host(asked.json().await?)?;
         let put = self.change(|fleet| async move { fleet.register_host(permit, new).await }).await?;
         let answer = Answer::ok(&shown::host(&put.is)).of(shown::current(put.version));

@@ -54,7 +54,7 @@ use self::refusal::Refusal;
 use self::route::Found;
 use self::table::{Call, Conditions, Row};
 use crate::app::Entrance;
-use crate::signing_in::sign_in;
+use crate::signing_in::{self, sign_in};
 
 pub(crate) use self::route::is_inside;
 pub(crate) use self::uploads::Uploads;
@@ -113,7 +113,8 @@ impl V1 {
             let detail = format!("what is here is `{}`, which `Accept` does not take", row.media_type);
             return Err(Refusal::new(StatusCode::NOT_ACCEPTABLE, detail));
         }
-        let asked = Asked::read(row, path, (by, &self.house), parts, body)?;
+        let mut asked = Asked::read(row, path, (by, &self.house), parts, body)?;
+        asked.is_anonymous = signing_in::is_anonymous(&self.api, parts);
         let condition = asked.condition.clone();
         let reads = [Method::GET, Method::HEAD].contains(&parts.method);
         if row.conditions != Conditions::Write && !reads && condition.is_there() {
@@ -231,6 +232,16 @@ impl V1 {
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
         self.house.tasks().complete(change(self.house.fleet().clone())).await
+    }
+
+    /// As [`Self::change`], of what somebody else has to be asked for.
+    async fn have<T, E, F>(&self, change: impl FnOnce(Arc<House>) -> F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        self.house.tasks().complete(change(self.house.clone())).await
     }
 }
 

@@ -69,7 +69,10 @@ const DESCRIPTION: &str = "Hosts, clusters, networks, container managers, and th
     `Operation` as JSON in one line. The first comes at once; the last says how it ended, and so does the stream.\n\n\
     Up to 18 hosts of a cluster come and go at once. When more do, in one request, the others follow in groups of 18: \
     all of them are tested before the first group, nothing is refused after it, and whoever looks meanwhile sees some \
-    of them come and go before the others. So it is when a cluster with more than 18 hosts is deleted.";
+    of them come and go before the others. So it is when a cluster with more than 18 hosts is deleted.\n\n\
+    Whoever has one host join or leave a cluster, or deletes a cluster, waits for its container manager. A host that it \
+    does not take does not join (502). A cluster whose nodes it does not remove stays (503), unless `force` is `true`. \
+    Who leaves has left: a `Warning` says that the node is still there, which is tried again.";
 
 fn operation(row: &Row, generator: &mut SchemaGenerator) -> Value {
     let mut operation = json!({
@@ -115,7 +118,7 @@ fn parameters(row: &Row) -> Vec<Value> {
         })
     }));
     if row.is_events() {
-        let schema = json!({ "type": "string", "maxLength": 100 });
+        let schema = json!({ "type": "string" });
         let description = "The last event that was seen: 204 if nothing will come after it";
         parameters.push(
             json!({ "name": "Last-Event-ID", "in": "header", "description": description, "schema": schema }),
@@ -190,6 +193,10 @@ fn query_parameter(parameter: Parameter) -> Value {
             "Whether what was put in its places stays there, and it is gone at once",
             json!({ "type": "boolean", "default": false }),
         ),
+        Parameter::Force => (
+            "Whether it is deleted at once, and its nodes are removed as soon as its container manager answers",
+            json!({ "type": "boolean", "default": false }),
+        ),
         Parameter::Why => ("Why, for the history, which keeps 500 bytes of it", json!({ "type": "string" })),
         Parameter::Wait => (
             "With `If-None-Match`: how many seconds to wait for another one",
@@ -213,7 +220,8 @@ fn responses(row: &Row, generator: &mut SchemaGenerator) -> Value {
     for (status, shape) in &row.answers {
         let mut response = json!({ "description": reason(*status) });
         if let Some(shape) = shape {
-            response["content"] = json!({ row.media_type: { "schema": shape(generator).to_value() } });
+            let schema = if row.is_events() { event() } else { shape(generator).to_value() };
+            response["content"] = json!({ row.media_type: { "schema": schema } });
         }
         let mut headers = Map::new();
         if row.is_tagged && shape.is_some() {
@@ -252,6 +260,21 @@ fn responses(row: &Row, generator: &mut SchemaGenerator) -> Value {
         responses.insert(status.to_string(), response);
     }
     responses.into()
+}
+
+/// What each event of a stream has (HTML, section 9.2).
+fn event() -> Value {
+    json!({
+        "description": "One event of the stream",
+        "type": "object",
+        "properties": {
+            "event": { "const": "operation" },
+            "id": { "type": "string" },
+            "retry": { "type": "integer" },
+            "data": { "type": "string", "description": "An `Operation` as JSON", "contentMediaType": "application/json" },
+        },
+        "required": ["event", "id", "data"],
+    })
 }
 
 fn reason(status: u16) -> &'static str {

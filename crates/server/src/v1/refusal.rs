@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use base::Explain;
+use engine::{DeletionError, JoinError};
 use fleet::{
     AddHostError, BadAddress, BadCredentials, ClusterError, DefinitionError, HostError, HostKeyError,
     MembersError,
@@ -110,7 +111,9 @@ impl Refusal {
     pub(super) fn not_signed_in(why: NotSignedIn) -> Self {
         match why {
             NotSignedIn::Unprotected => Self::new(StatusCode::FORBIDDEN, signing_in::UNPROTECTED),
-            NotSignedIn::Unavailable => Self::new(StatusCode::SERVICE_UNAVAILABLE, signing_in::UNAVAILABLE),
+            NotSignedIn::Unavailable(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, signing_in::UNAVAILABLE)
+            }
             NotSignedIn::Busy(wait) => Self::busy(wait),
             NotSignedIn::Denied(denied) => Self::denied(denied),
             NotSignedIn::NoConnection => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "no connection"),
@@ -220,6 +223,24 @@ changed_is_412! {
 }
 
 impl Refusal {
+    /// 502 when the container manager did not take the host.
+    pub(super) fn of_joining(error: JoinError) -> Self {
+        match error {
+            JoinError::Members(error) => error.into(),
+            JoinError::Manager(error) => Self::new(StatusCode::BAD_GATEWAY, error.to_string()),
+        }
+    }
+
+    /// 503 when the container manager did not remove the nodes, and otherwise as for [`Self::of_cluster`].
+    pub(super) fn of_deletion(error: DeletionError) -> Self {
+        match error {
+            DeletionError::Cluster(error) => Self::of_cluster(error),
+            DeletionError::Manager(ref manager) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, manager.to_string()).hint(error.help())
+            }
+        }
+    }
+
     /// 412 when it is not as was expected; 422 when no host is where it is said to be.
     pub(super) fn of_new_host(error: AddHostError) -> Self {
         match error {

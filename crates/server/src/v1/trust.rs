@@ -82,7 +82,7 @@ impl V1 {
 
     pub(super) async fn delete_trust_provider(&self, asked: Asked) -> Result<Answer, Refusal> {
         let (permit, name) = (asked.permit()?, asked.part::<ProviderName>(0)?);
-        let (confirmed, why) = (flag(&asked, Parameter::Confirm)?, asked_why(&asked)?);
+        let (confirmed, why) = (asked.flag(Parameter::Confirm)?, asked_why(&asked)?);
         let trust = self.trust().clone();
         let remove = async move { trust.remove_provider(permit, &name, confirmed, &why).await };
         self.house.tasks().complete(remove).await?;
@@ -183,7 +183,7 @@ impl V1 {
 
     pub(super) async fn delete_trust_requirer(&self, asked: Asked) -> Result<Answer, Refusal> {
         let (permit, name) = (asked.permit()?, asked.part::<RequirerName>(0)?);
-        let (leave_behind, why) = (flag(&asked, Parameter::LeaveBehind)?, asked_why(&asked)?);
+        let (leave_behind, why) = (asked.flag(Parameter::LeaveBehind)?, asked_why(&asked)?);
         let trust = self.trust().clone();
         let remove = async move { trust.remove_requirer(permit, &name, leave_behind, &why).await };
         self.house.tasks().complete(remove).await?;
@@ -311,7 +311,7 @@ impl V1 {
 
     pub(super) async fn unrelate_trust(&self, asked: Asked) -> Result<Answer, Refusal> {
         let (permit, number) = (asked.permit()?, number(&asked)?);
-        let (confirmed, why) = (flag(&asked, Parameter::Confirm)?, asked_why(&asked)?);
+        let (confirmed, why) = (asked.flag(Parameter::Confirm)?, asked_why(&asked)?);
         let trust = self.trust().clone();
         let end = async move { trust.unrelate(permit, number, confirmed, &why).await };
         self.house.tasks().complete(end).await?;
@@ -387,14 +387,6 @@ fn fingerprint(text: &str) -> Result<Fingerprint, Refusal> {
     Fingerprint::parse(text).ok_or_else(|| {
         Refusal::malformed("a fingerprint is the SHA-256 of a certificate's DER, 64 hexadecimal digits")
     })
-}
-
-fn flag(asked: &Asked, parameter: Parameter) -> Result<bool, Refusal> {
-    match asked.one(parameter)? {
-        None | Some("false") => Ok(false),
-        Some("true") => Ok(true),
-        Some(_) => Err(Refusal::malformed(format!("`{}` is `true` or `false`", parameter.name()))),
-    }
 }
 
 fn asked_why(asked: &Asked) -> Result<Why, Refusal> {

@@ -32,10 +32,34 @@ pub struct Aim<'a> {
 /// What is to be done on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
-    /// Whether somebody else changed what we had left there.
-    pub is_drift: bool,
+    /// What somebody else changed of what we had left there.
+    pub drift: Drift,
     /// What the host is told.
     pub order: String,
+}
+
+/// What somebody else changed on a host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Drift {
+    /// Whether its trust store was.
+    pub store: bool,
+    /// The paths of the files that were.
+    pub files: BTreeSet<String>,
+}
+
+impl Drift {
+    /// Whether anything was changed.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        self.store || !self.files.is_empty()
+    }
+
+    /// Whether any of what is to be at `places` was.
+    #[must_use]
+    pub fn is_of(&self, places: &OnHost) -> bool {
+        (self.store && places.system_store)
+            || places.files.iter().any(|file| self.files.contains(file.path()))
+    }
 }
 
 /// A file that is not on a host as it is to be, where all else is.
@@ -282,7 +306,7 @@ impl<'a> Aim<'a> {
             let _ = write!(order, "{PREFIX}{}\n{}", anchor.fingerprint(), anchor.pem());
         }
         order.push_str("end\n");
-        Ok(Some(Due { is_drift: self.is_drift(seen), order }))
+        Ok(Some(Due { drift: self.drift(seen), order }))
     }
 
     /// Which trust store has the certificates on a host that answered so, if any is to.
@@ -475,8 +499,11 @@ impl<'a> Aim<'a> {
             && there.mode == format!("{:o}", place.mode())
     }
 
-    /// Whether somebody else changed what we had left there. Not where we were interrupted: that may have been us.
-    fn is_drift(&self, seen: &Seen) -> bool {
+    /// What somebody else changed of what we had left there. Nothing where we were interrupted: that may have been us.
+    fn drift(&self, seen: &Seen) -> Drift {
+        if seen.is_begun {
+            return Drift::default();
+        }
         let store = |there: &StoreSeen| match there.memory {
             Memory::None => false,
             Memory::Drift => true,
@@ -484,10 +511,15 @@ impl<'a> Aim<'a> {
         };
         let place = |(number, there): (usize, &PlaceSeen)| {
             // What is to go may have been left as it was for something else than the bundle.
-            let is_kept = number < self.places.files.len();
-            is_kept && there.was != "none" && ![&there.was, &self.digest(number)].contains(&&there.digest)
+            let file = self.places.files.get(number)?;
+            let is_drift =
+                there.was != "none" && ![&there.was, &self.digest(number)].contains(&&there.digest);
+            is_drift.then(|| file.path().to_owned())
         };
-        !seen.is_begun && (seen.stores.values().any(store) || self.files_seen(seen).any(place))
+        Drift {
+            store: seen.stores.values().any(store),
+            files: self.files_seen(seen).filter_map(place).collect(),
+        }
     }
 }
 
@@ -539,7 +571,7 @@ mod tests {
         let taken = format!("taken debian {name}\n");
         let check = |lines: String, expected: Option<bool>| {
             let due = due(&STORE, &bundle, &lines).unwrap();
-            assert_eq!(due.map(|due| due.is_drift), expected, "{lines}");
+            assert_eq!(due.map(|due| due.drift.is_any()), expected, "{lines}");
         };
         check(format!("{store}{taken}kept debian\n"), None);
         // Somebody else made the bundle without it; or changed our files.

@@ -63,7 +63,8 @@ mod tests {
     fn of(status: u16, body: &str) -> Result<Value, String> {
         let request = create(Resource::Cluster, &"web".parse().unwrap(), json!({}));
         let media_type = if body.starts_with("{\"detail") { "application/problem+json" } else { "" };
-        let answer = Answer { status, media_type: media_type.to_owned(), etag: None, body: body.into() };
+        let (media_type, body) = (media_type.to_owned(), body.into());
+        let answer = Answer { status, media_type, etag: None, warning: None, body };
         result(&request, &answer).map_err(|error| {
             let help = base::Explain::help(&error).map(|help| format!(" ({help})")).unwrap_or_default();
             format!("{error}{help}")

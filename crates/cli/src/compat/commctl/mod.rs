@@ -28,6 +28,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use base::{Entropy, Explain, report};
+use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use client::{Client, Request, SendError};
 use serde_json::Value;
@@ -95,11 +96,16 @@ pub fn command() -> clap::Command {
 
 /// Runs `commctl` with `arguments`, the first of which is its name.
 pub fn run(arguments: Vec<OsString>, entropy: &Entropy) -> ExitCode {
+    let typed = subject_of(&arguments);
     let line = match Line::try_parse_from(arguments) {
         Ok(line) => line,
         Err(usage) => {
-            // Help arrives here as well, with exit code 0 and for standard output.
-            let _ = usage.print();
+            if usage.use_stderr() {
+                output::note(said_of_usage(typed.as_deref(), usage.kind(), &usage.render().to_string()));
+            } else {
+                // Help arrives here as well, for standard output.
+                let _ = usage.print();
+            }
             return ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2));
         }
     };
@@ -193,6 +199,39 @@ fn narrate(text: &str, format: Option<Format>) {
     }
 }
 
+/// The subject among the arguments, as far as one can tell before they are understood.
+fn subject_of(arguments: &[OsString]) -> Option<String> {
+    let command = Line::command();
+    let typed = arguments.iter().skip(1).find_map(|word| command.find_subcommand(word))?;
+    Some(typed.get_name().to_owned())
+}
+
+/// What clap says of wrong usage, as the original has it: how it is used, then who says what is wrong.
+fn said_of_usage(subject: Option<&str>, kind: ErrorKind, said: &str) -> String {
+    let who = subject.map_or_else(|| "commctl".to_owned(), |subject| format!("commctl {subject}"));
+    let said = said.trim_end();
+    if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return format!("{said}\n{who}: error: a command is missing");
+    }
+    let (usage, rest): (Vec<&str>, Vec<&str>) =
+        said.split("\n\n").partition(|paragraph| paragraph.starts_with("Usage: "));
+    let usage = match usage.first() {
+        Some(usage) => (*usage).to_owned(),
+        None => used(subject),
+    };
+    let rest = rest.join("\n\n");
+    format!("{usage}\n{who}: error: {}", rest.strip_prefix("error: ").unwrap_or(&rest))
+}
+
+/// How a subject is used; or all of them, where none is named.
+fn used(subject: Option<&str>) -> String {
+    let mut command = Line::command();
+    command.build();
+    let usage =
+        subject.and_then(|subject| command.find_subcommand_mut(subject)).map(clap::Command::render_usage);
+    usage.unwrap_or_else(|| Line::command().render_usage()).to_string()
+}
+
 /// Says what went wrong as the original does, and gives its exit code.
 fn failed(subject: &str, error: &CommandError, format: Option<Format>) -> ExitCode {
     if let CommandError::Send(SendError::Unreachable(tried)) = error {
@@ -203,11 +242,7 @@ fn failed(subject: &str, error: &CommandError, format: Option<Format>) -> ExitCo
         tried.iter().for_each(|one| output::note(format_args!("commctl: {}: {}", one.endpoint, one.why)));
         return ExitCode::from(error.exit_code());
     }
-    let mut command = Line::command();
-    command.build();
-    if let Some(command) = command.find_subcommand_mut(subject) {
-        output::note(command.render_usage());
-    }
+    output::note(used(Some(subject)));
     output::note(format_args!("commctl {subject}: error: {}", report(error)));
     if let Some(hint) = error.help() {
         output::note(format_args!("hint: {hint}"));

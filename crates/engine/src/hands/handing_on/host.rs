@@ -13,7 +13,8 @@ use base::{Explain, Kind, Secret};
 use ssh::{Command, End, Keep, Remote, Target};
 use trust::Anchor;
 use trust::on_host::{
-    Aim, Amiss, FilePlace, HOST_ANSWER_BYTES_MAX, NotSeen, OnHost, Refused, Seen, TrustStore, host_script,
+    Aim, Amiss, Drift, FilePlace, HOST_ANSWER_BYTES_MAX, NotSeen, OnHost, Refused, Seen, TrustStore,
+    host_script,
 };
 
 /// How long a look may take: another delivery, of which the connection broke, may still be at work there.
@@ -28,8 +29,8 @@ const BUSY: End = End::Exit(75);
 pub struct Delivered {
     /// Whether anything had to be done.
     pub changed: bool,
-    /// Whether somebody else had changed what we had left there.
-    pub drift: bool,
+    /// What somebody else had changed of what we had left there.
+    pub drift: Drift,
     /// The trust store that has the certificates, where one is to.
     pub store: Option<&'static TrustStore>,
     /// The files that are not as they are to be before a person has decided about them.
@@ -135,12 +136,12 @@ pub async fn make_so(
     let seen = ask(remote, target, &aim.look(), LOOK).await?;
     let store = aim.store(&seen)?;
     let Some(due) = aim.due(&seen)? else {
-        return Ok(Delivered { changed: false, drift: false, store, refused: Vec::new() });
+        return Ok(Delivered { changed: false, drift: Drift::default(), store, refused: Vec::new() });
     };
     let hooks = Duration::from_secs(aim.hooks_seconds());
     let seen = ask(remote, target, &due.order, MAKE + hooks).await?;
     let refused = aim.judge(&seen)?;
-    Ok(Delivered { changed: true, drift: due.is_drift, store, refused })
+    Ok(Delivered { changed: true, drift: due.drift, store, refused })
 }
 
 async fn ask(

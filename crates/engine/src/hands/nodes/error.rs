@@ -1,7 +1,9 @@
 //! Why a container manager could not be asked about a node, or did not do what it was asked.
 
 use base::{Explain, Kind};
-use fleet::{BadContainerManager, ClusterError, ContainerManagerName, DefinitionError, HostAddress};
+use fleet::{
+    BadContainerManager, ClusterError, ContainerManagerName, DefinitionError, HostAddress, RolloutError,
+};
 use kube::{BadNodeName, BadServer, KubeconfigError, NodeName, SettingsError, Stayed};
 
 /// How many pods are named to whoever is to do something about them.
@@ -13,6 +15,9 @@ pub(crate) enum NodesError {
     /// The cluster could not be read, or does not exist.
     #[error(transparent)]
     Cluster(ClusterError),
+    /// Where the host belongs could not be read.
+    #[error("it could not be read where the host belongs")]
+    Leaving(#[source] RolloutError),
     /// The cluster names a container manager that does not exist.
     #[error("the container manager `{manager}` does not exist")]
     NoSuchManager {
@@ -103,7 +108,25 @@ impl NodesError {
                 **source,
                 kube::Error::Refused { .. } | kube::Error::NotFound { .. } | kube::Error::NotReady { .. }
             ),
-            Self::Cluster(_) | Self::Name { .. } | Self::Pods { .. } => false,
+            Self::Cluster(_) | Self::Leaving(_) | Self::Name { .. } | Self::Pods { .. } => false,
+        }
+    }
+
+    /// Whether it was refused, so that nothing can have come of it.
+    pub(crate) fn is_refusal(&self) -> bool {
+        use kube::Error::{Forbidden, NotFound, Refused, Unauthenticated};
+        match self {
+            Self::Asked { source, .. } => matches!(
+                **source,
+                Unauthenticated { .. } | Forbidden { .. } | NotFound { .. } | Refused { .. }
+            ),
+            Self::Cluster(_)
+            | Self::Leaving(_)
+            | Self::NoSuchManager { .. }
+            | Self::Read { .. }
+            | Self::Unusable { .. }
+            | Self::Name { .. }
+            | Self::Pods { .. } => false,
         }
     }
 
@@ -111,7 +134,7 @@ impl NodesError {
     pub(crate) fn is_ours(&self) -> bool {
         match self {
             Self::Cluster(source) => !matches!(source.kind(), Kind::NotFound),
-            Self::Read { .. } => true,
+            Self::Leaving(_) | Self::Read { .. } => true,
             Self::NoSuchManager { .. }
             | Self::Unusable { .. }
             | Self::Name { .. }
@@ -125,6 +148,7 @@ impl Explain for NodesError {
     fn kind(&self) -> Kind {
         match self {
             Self::Cluster(source) => source.kind(),
+            Self::Leaving(source) => source.kind(),
             Self::NoSuchManager { .. } => Kind::NotFound,
             Self::Read { source, .. } => source.kind(),
             Self::Unusable { source, .. } => source.kind(),
@@ -137,6 +161,7 @@ impl Explain for NodesError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Cluster(source) => source.help(),
+            Self::Leaving(source) => source.help(),
             Self::NoSuchManager { manager } => Some(format!(
                 "create it (`provost container-manager create {manager}`), or give the cluster another one"
             )),

@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use identity::Permit;
 use ssh::{Captured, Command, End, Error, HostKey, Output, Remote, Target, Upload};
 use store::{Memory, SealingKey};
+use trust::on_host::Drift;
 
 use super::*;
 use crate::hands::{Hands, Nodes};
@@ -108,7 +109,7 @@ async fn certificates_come_to_hosts_that_were_met_and_that_nobody_else_works_on(
     assert_eq!(asked(), 0);
     claims.release(claim).await.unwrap();
 
-    let nothing = Delivered { changed: false, drift: false, store: None, refused: vec![] };
+    let nothing = Delivered { changed: false, drift: Drift::default(), store: None, refused: vec![] };
     for bundle in [Some(&[][..]), None] {
         let done = crew.hand_on_to_host(&address, Errand { bundle, ..errand }, &stop).await.unwrap();
         assert!(matches!(done, HandedOn::Done(done) if done == nothing));

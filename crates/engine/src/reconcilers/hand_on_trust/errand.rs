@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use trust::on_host::{FilePlace, OnHost};
+use trust::on_host::{Drift, FilePlace, OnHost};
 use trust::{Bundle, Outcome, Place, Put, RequirerName};
 
 use super::Requirer;
@@ -72,11 +72,11 @@ pub(crate) enum Came {
         /// Whether somebody else had changed it.
         drifted: bool,
     },
-    /// A host is, but for these files, of each of which something is to be said.
-    Partly {
-        /// Whether somebody else had changed it.
-        drifted: bool,
-        /// What, by the path of the file.
+    /// A host is, but for what is refused there.
+    OnHost {
+        /// What somebody else had changed, which is said of those alone whose it is.
+        drift: Drift,
+        /// The paths of files that are not as they are to be, and what is to be said of each.
         refused: BTreeMap<String, String>,
     },
     /// It is not, and this is to be said of it.
@@ -208,11 +208,13 @@ pub(super) fn outcome(
     Outcome { requirer, unit, place, result, tried: None, settled, gone }
 }
 
-/// What is to be said of a unit that is to have `hash`, or to have nothing; nothing where nothing was begun.
-fn said(came: &Came, hash: Option<&str>) -> Option<Result<(String, bool), String>> {
+/// What is to be said of a unit that is to have `hash`, on a host at `on`, or to have nothing; nothing where nothing was
+/// begun.
+fn said(came: &Came, hash: Option<&str>, on: Option<&OnHost>) -> Option<Result<(String, bool), String>> {
     let hash_of = || hash.unwrap_or_default().to_owned();
     match came {
-        Came::Done { drifted } | Came::Partly { drifted, .. } => Some(Ok((hash_of(), *drifted))),
+        Came::Done { drifted } => Some(Ok((hash_of(), *drifted))),
+        Came::OnHost { drift, .. } => Some(Ok((hash_of(), on.is_some_and(|on| drift.is_of(on))))),
         // Where nobody is, nothing of ours is.
         Came::Gone(_) if hash.is_none() => Some(Ok((String::new(), false))),
         Came::Failed(reason) | Came::Gone(reason) => Some(Err(reason.clone())),
@@ -222,7 +224,7 @@ fn said(came: &Came, hash: Option<&str>) -> Option<Result<(String, bool), String
 
 /// What is to be said of a file of `part`, where not all of a host is as it is to be.
 fn refused_of(came: &Came, part: &Part) -> Option<String> {
-    let Came::Partly { refused, .. } = came else { return None };
+    let Came::OnHost { refused, .. } = came else { return None };
     part.on.files.iter().find_map(|file| refused.get(file.path())).cloned()
 }
 
@@ -242,13 +244,13 @@ pub(super) async fn carry<'e>(
             let came = hands.to_host(at, stop).await;
             is_whole = came != Came::NotNow;
             for part in &at.parts {
-                let Some(said) = said(&came, Some(part.bundle.hash())) else { continue };
+                let Some(said) = said(&came, Some(part.bundle.hash()), Some(&part.on)) else { continue };
                 let refused = part.refused.clone().or_else(|| refused_of(&came, part));
                 let said = said.and_then(|done| refused.map_or(Ok(done), Err));
                 outcomes.push(outcome(&part.requirer, &at.host, &part.place, said, false));
             }
             for (requirer, place) in &at.left {
-                let Some(said) = said(&came, None) else { continue };
+                let Some(said) = said(&came, None, None) else { continue };
                 outcomes.push(outcome(requirer, &at.host, place, said, true));
             }
         }
@@ -259,12 +261,12 @@ pub(super) async fn carry<'e>(
                 // A unit may be among both, where it is to have something, and nothing in a place of another kind.
                 let is_given = of.give.iter().any(|give| give.unit == unit);
                 if let Some((_, places)) = taken
-                    && let Some(said) = said(&came, None)
+                    && let Some(said) = said(&came, None, None)
                 {
                     let place = places.first().unwrap_or(&of.place);
                     outcomes.push(outcome(&of.requirer, &unit, place, said, true));
                 }
-                if is_given && let Some(said) = said(&came, Some(of.bundle.hash())) {
+                if is_given && let Some(said) = said(&came, Some(of.bundle.hash()), None) {
                     outcomes.push(outcome(&of.requirer, &unit, &of.place, said, false));
                 }
             }

@@ -1,9 +1,12 @@
+mod files;
+mod leaving;
+
 use std::collections::HashMap;
 use std::sync::Mutex;
 
 use base::Entropy;
 use store::{Memory, SealingKey};
-use trust::on_host::{FilePlace, OnHost};
+use trust::on_host::{Drift, FilePlace, OnHost};
 use trust::{Anchor, Bundle, Fingerprint, Offer, ProviderName, SetChange, Terms, UnitState, WhichHosts, Why};
 use x509::{CertificateTemplate, KeySpec, Name, PrivateKey, Serial, extension};
 
@@ -25,6 +28,8 @@ struct Hosts {
     theirs: Mutex<BTreeSet<String>>,
     /// The files that were said to go.
     dropped: Mutex<BTreeSet<String>>,
+    /// What somebody else changed meanwhile, by the host.
+    drift: Mutex<HashMap<String, Drift>>,
     /// What is in places that are no hosts, by their kind and name.
     units: Mutex<BTreeMap<String, String>>,
 }
@@ -77,10 +82,8 @@ impl HandOn for Hosts {
             let refused = files.filter(|file| theirs.contains(file.path()) && !file.adopts());
             let refused = refused.map(|file| (file.path().to_owned(), "theirs".to_owned()));
             let refused: BTreeMap<String, String> = refused.collect();
-            match refused.is_empty() {
-                true => Came::Done { drifted: false },
-                false => Came::Partly { drifted: false, refused },
-            }
+            let drift = self.drift.lock().unwrap().remove(&errand.host).unwrap_or_default();
+            Came::OnHost { drift, refused }
         })
     }
 
@@ -287,24 +290,6 @@ async fn those_who_share_a_store_do_not_rob_each_other() {
     assert_eq!((world.on("h1"), world.on("h2")), (None, None));
 }
 
-#[tokio::test]
-async fn a_requirer_stays_until_nothing_of_it_is_left() {
-    let mut world = World::new(&["h1", "h2"]).await;
-    world.require("web", &["corp"], all()).await;
-    world.step().await;
-    world.hosts.away.lock().unwrap().insert("h2".to_owned());
-    world.trust.remove_requirer(Permit::house(), &requirer("web"), false, &Why::default()).await.unwrap();
-    world.step().await;
-    world.step().await;
-    assert_eq!((world.on("h1"), world.states("web").await.len()), (None, 1));
-    world.hosts.away.lock().unwrap().clear();
-    world.clock.advance(Span::seconds(3_600));
-    world.step().await;
-    world.step().await;
-    assert_eq!(world.on("h2"), None);
-    assert!(world.trust.requirer(Permit::house(), &requirer("web")).await.is_err());
-}
-
 fn files(paths: &[&str], system_store: bool) -> OnHost {
     let files = paths.iter().map(|path| FilePlace::new(path).unwrap()).collect();
     OnHost { files, system_store, ..OnHost::default() }
@@ -339,74 +324,6 @@ impl World {
     }
 }
 
-/// Whoever was there first keeps a file; who comes later lacks that file, and nothing else.
-#[tokio::test]
-async fn a_file_is_the_first_requirers() {
-    let mut world = World::new(&["h1"]).await;
-    let place = |on| Place::Hosts { which: all(), on };
-    world.place("web", &place(files(&["/etc/ca.pem"], true))).await;
-    world.relate("corp", "web").await;
-    world.step().await;
-    world.clock.advance(Span::seconds(10));
-    // Its name comes first, and it does not.
-    world.place("app", &place(files(&["/etc/ca.pem", "/etc/app.pem"], true))).await;
-    world.provide("other", 1).await;
-    world.relate("other", "app").await;
-    world.step().await;
-    let owners = |world: &World| world.hosts.files.lock().unwrap()["h1"].clone();
-    let expected =
-        [("/etc/app.pem", "app"), ("/etc/ca.pem", "web")].map(|(a, b)| (a.to_owned(), b.to_owned()));
-    assert_eq!(owners(&world), BTreeMap::from(expected));
-    assert_eq!((world.reason("web").await, world.states("web").await[0].1), (None, true));
-    let reason = world.reason("app").await.unwrap();
-    assert!(reason.contains("/etc/ca.pem is there for the requirer `web`"), "{reason}");
-    world.require("both", &["corp", "other"], one("nowhere")).await;
-    assert_eq!(world.on("h1"), Some(world.hash("both").await), "what both want in the store is there");
-    // What it is to have else does not wait until the file is tried again.
-    world.offer("other", SetChange::Add([anchor("more")].into())).await;
-    world.step().await;
-    assert_eq!(world.on("h1"), Some(world.hash("both").await));
-    // When the first one leaves, it is the other's at once.
-    world.leave("web").await;
-    world.step().await;
-    assert_eq!(owners(&world)["/etc/ca.pem"], "app");
-    assert_eq!(world.reason("app").await, None);
-    assert!(world.hosts.dropped.lock().unwrap().is_empty(), "nobody takes away what is another's");
-}
-
-/// A step carries out what was wanted when it began: it ends soon, and the next one knows better.
-/// Nobody fails for another one's file; and who adopts what is in the way does not wait for the next attempt.
-#[tokio::test]
-async fn somebody_elses_file_is_its_requirers_trouble_only() {
-    let mut world = World::new(&["h1"]).await;
-    world.hosts.theirs.lock().unwrap().insert("/theirs".to_owned());
-    let at = |on| Place::Hosts { which: all(), on };
-    world.place("web", &at(files(&["/theirs"], false))).await;
-    world.place("db", &at(files(&["/db"], false))).await;
-    for name in ["web", "db"] {
-        world.relate("corp", name).await;
-    }
-    world.step().await;
-    assert_eq!(world.states("db").await, [("h1".to_owned(), true)]);
-    assert_eq!(
-        (world.states("web").await, world.reason("web").await),
-        (vec![("h1".to_owned(), false)], Some("theirs".to_owned()))
-    );
-    // As long as it is in the way, less and less often.
-    for seconds in [5, 10, 20, 40] {
-        world.clock.advance(Span::seconds(seconds));
-        world.asked();
-        world.step().await;
-        assert_eq!(world.asked(), 1, "{seconds}");
-        world.step().await;
-        assert_eq!(world.asked(), 0, "{seconds}");
-    }
-    let adopted = OnHost { files: vec![FilePlace::new("/theirs").unwrap().adopting()], ..OnHost::default() };
-    world.place("web", &at(adopted)).await;
-    world.step().await;
-    assert_eq!((world.states("web").await, world.reason("web").await), (vec![("h1".to_owned(), true)], None));
-}
-
 #[tokio::test]
 async fn what_is_withdrawn_is_put_nowhere_by_a_long_step() {
     let names: Vec<String> = (0..10 * LOOK_AFTER).map(|number| format!("h{number:04}")).collect();
@@ -428,6 +345,28 @@ async fn what_is_withdrawn_is_put_nowhere_by_a_long_step() {
     assert!(stores.values().all(|is| *is != before) && stores.len() == names.len());
 }
 
+/// Who has it is shown while somebody else does not answer.
+#[tokio::test]
+async fn nobody_waits_for_who_is_away_to_be_shown() {
+    let mut world = World::new(&["h1", "h2", "h3"]).await;
+    world.require("web", &["corp"], all()).await;
+    let (answer, answers) = tokio::sync::oneshot::channel::<()>();
+    *world.hosts.then.lock().unwrap() = Some((3, Box::pin(async move { answers.await.unwrap() })));
+    let trust = world.trust.clone();
+    let look = async move {
+        let in_step = || async {
+            let (units, _) = trust.units(Permit::house(), &requirer("web"), None, 100).await.unwrap();
+            units.iter().filter(|unit| matches!(unit.state, UnitState::InStep { .. })).count()
+        };
+        while in_step().await < 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        answer.send(()).unwrap();
+    };
+    tokio::join!(world.step(), look);
+    assert_eq!(world.states("web").await.iter().filter(|(_, is_in_step)| *is_in_step).count(), 3);
+}
+
 #[tokio::test]
 async fn nothing_is_put_anywhere_before_there_was_something() {
     let mut world = World::new(&["h1"]).await;
@@ -443,157 +382,6 @@ async fn nothing_is_put_anywhere_before_there_was_something() {
     world.step().await;
     assert_eq!(world.asked(), 1);
     assert!(world.hosts.files.lock().unwrap()["h1"].contains_key("/etc/live.pem"));
-}
-
-/// Wherever a requirer wants its certificates now: they are taken away where they were put.
-#[tokio::test]
-async fn what_was_put_is_taken_away_wherever_its_requirer_is_now() {
-    let mut world = World::new(&["h1", "h2"]).await;
-    let hosts = Place::Hosts { which: all(), on: files(&["/etc/ca.pem"], true) };
-    let kubernetes = Place::Kubernetes(trust::InKubernetes {
-        container_manager: "k8s".into(),
-        secret: false,
-        // One that is called as a host is.
-        namespaces: vec!["h1".into(), "shop".into()],
-        selector: None,
-        name: "cas".into(),
-        key: "ca.crt".into(),
-    });
-    let webhook = Place::Webhook(trust::Webhook {
-        url: "https://hooks.example.com/".into(),
-        secret: base::Secret::new("0123456789abcdef".to_owned()),
-        ca: None,
-    });
-    let units = |world: &World| world.hosts.units.lock().unwrap().keys().cloned().collect::<Vec<_>>();
-    world.place("web", &hosts).await;
-    world.relate("corp", "web").await;
-    world.step().await;
-    assert!(world.on("h1").is_some() && world.on("h2").is_some());
-
-    // What is put in a namespace says nothing of the host that is called so, and is away.
-    world.hosts.away.lock().unwrap().insert("h1".to_owned());
-    world.place("web", &kubernetes).await;
-    world.step().await;
-    assert!(world.on("h1").is_some() && world.on("h2").is_none());
-    world.hosts.away.lock().unwrap().clear();
-    world.clock.advance(Span::seconds(10));
-    world.step().await;
-    assert_eq!((world.on("h1"), world.on("h2")), (None, None));
-    assert_eq!(*world.hosts.dropped.lock().unwrap(), BTreeSet::from(["/etc/ca.pem".to_owned()]));
-    assert_eq!(units(&world), ["kubernetes h1", "kubernetes shop"]);
-    assert_eq!(world.states("web").await, [("h1".to_owned(), true), ("shop".to_owned(), true)]);
-
-    world.place("web", &hosts).await;
-    world.hosts.away.lock().unwrap().insert("h1".to_owned());
-    world.step().await;
-    assert!(units(&world).is_empty() && world.on("h2").is_some());
-    world.hosts.away.lock().unwrap().clear();
-    world.clock.advance(Span::seconds(10));
-    world.step().await;
-    assert!(world.on("h1").is_some());
-
-    world.place("web", &webhook).await;
-    world.step().await;
-    assert_eq!((world.on("h1"), world.on("h2"), units(&world)), (None, None, vec!["webhook webhook".into()]));
-    world.place("web", &hosts).await;
-    world.step().await;
-    assert!(world.on("h2").is_some());
-
-    // Who comes and asks, and goes, is not forgotten before all of it is away.
-    world.hosts.away.lock().unwrap().insert("h2".to_owned());
-    world.place("web", &Place::Poll { only: trust::Only::default() }).await;
-    world.leave("web").await;
-    world.step().await;
-    world.step().await;
-    assert_eq!(world.on("h1"), None);
-    assert!(world.is_known("web").await, "it is on a host that is away");
-    world.hosts.away.lock().unwrap().clear();
-    world.clock.advance(Span::seconds(10));
-    world.step().await;
-    world.step().await;
-    assert!(world.on("h2").is_none() && !world.is_known("web").await);
-}
-
-/// Programs that ask by themselves take away what they have by themselves, when they come again; nobody does it for them.
-#[tokio::test]
-async fn a_requirer_waits_for_whoever_asks_by_itself() {
-    let mut world = World::new(&["h1"]).await;
-    world.place("web", &Place::Poll { only: trust::Only::default() }).await;
-    world.relate("corp", "web").await;
-    world.offer("corp", SetChange::Add([anchor("one")].into())).await;
-    let web = requirer("web");
-    let bundle = async |world: &World| {
-        let found = world.trust.bundle(Permit::house(), &web).await.unwrap();
-        found.bundle.hash().to_owned()
-    };
-    let first = bundle(&world).await;
-    // As many as are not all looked at when one of them says that it has nothing any more.
-    let pollers: Vec<String> = (0..101).map(|number| format!("h{number}")).collect();
-    for poller in &pollers {
-        world.trust.begin(Permit::house(), &web, poller, &first).await.unwrap();
-    }
-    world.leave("web").await;
-    let nothing = bundle(&world).await;
-    for poller in &pollers {
-        world.clock.advance(Span::days(1));
-        world.step().await;
-        assert!(world.is_known("web").await, "{poller} may have it");
-        world.trust.confirm(Permit::house(), &web, poller, &nothing).await.unwrap();
-    }
-    world.step().await;
-    assert!(!world.is_known("web").await);
-}
-
-#[tokio::test]
-async fn a_webhook_with_another_secret_is_told_at_once() {
-    let mut world = World::new(&[]).await;
-    let place = |secret: &str| {
-        Place::Webhook(trust::Webhook {
-            url: "https://hooks.example.com/".into(),
-            secret: base::Secret::new(secret.to_owned()),
-            ca: None,
-        })
-    };
-    world.place("web", &place("0123456789abcdef")).await;
-    world.relate("corp", "web").await;
-    for (secret, asked) in [("0123456789abcdef", 1), ("0123456789abcdef", 0), ("fedcba9876543210", 1)] {
-        world.place("web", &place(secret)).await;
-        world.step().await;
-        assert_eq!(world.asked(), asked, "{secret}");
-    }
-    assert_eq!(world.states("web").await, [(WEBHOOK.to_owned(), true)]);
-}
-
-/// What cannot be read of one requirer is not taken for nothing, and is nobody else's trouble.
-#[tokio::test]
-async fn a_spoilt_set_is_its_requirers_trouble_only() {
-    let mut world = World::new(&["h1", "h2"]).await;
-    world.provide("other", 1).await;
-    world.require("web", &["corp"], one("h1")).await;
-    world.require("db", &["other"], all()).await;
-    world.step().await;
-    let before = world.on("h1");
-    let (set, _) = world.trust.provider_set(Permit::house(), &provider("corp")).await.unwrap().unwrap();
-    let prefix = store::Prefix::new("/trust/set/").unwrap();
-    let found = store::Engine::list(&*world.engine, &prefix, store::Page::full()).await.unwrap();
-    let mut batch = store::Batch::new();
-    for (key, _) in found.entries.iter().filter(|(key, _)| key.as_str().contains(&set.hash)) {
-        batch.delete(key.clone());
-    }
-    assert!(!batch.is_empty());
-    store::Engine::commit(&*world.engine, batch).await.unwrap();
-    // As after a restart: what was read before is read again.
-    let entropy = Entropy::seeded(2);
-    let sealing = Arc::new(SealingKey::generate(&entropy));
-    let ground = trust::Ground { engine: world.engine.clone(), sealing, clock: world.clock.clone(), entropy };
-    world.trust = Arc::new(Trust::new(ground).unwrap());
-    world.reconciler = HandOnTrust::new(world.trust.clone(), world.hosts.clone(), world.clock.clone());
-    world.asked();
-    world.offer("other", SetChange::Add([anchor("more")].into())).await;
-    world.step().await;
-    assert_eq!(world.asked(), 1);
-    assert_eq!(world.on("h2"), Some(world.hash("db").await));
-    assert_eq!(world.on("h1"), before, "it is not known what is to be there");
 }
 
 /// Nobody looks at everything every few seconds for one host's sake.

@@ -312,3 +312,59 @@ async fn a_host_that_is_worked_on_follows_later() {
     assert_eq!(world.host("10.0.0.1").await.0, "disassociated");
     assert!(world.server.node("10.0.0.1").is_none());
 }
+
+/// Whoever lets a host join notes before that its node may have to go, and may die at any moment.
+#[tokio::test]
+async fn who_dies_while_a_host_joins_leaves_no_node() {
+    let mut world = World::new().await;
+    world.server.set_token(TOKEN, "provost");
+    let claims = world.register.claims.clone();
+    let begun = async |host: &str| {
+        let address: HostAddress = host.parse().unwrap();
+        let new = NewHost { status: HostStatus::Disassociated, ..NewHost::default() };
+        world.fleet.add_host(Permit::house(), address.clone(), new).await.unwrap();
+        let node = world.fleet.node_before_joining(&web(), &address).await.unwrap().unwrap();
+        let claim = claims.take(&claim_on(&address), host, world.clock.now(), LEASE).await.unwrap().unwrap();
+        world.fleet.note_node(&claim, &node).await.unwrap();
+        world.server.add_node(host, "a boot");
+        (node, claim)
+    };
+    let (_, dead) = begun("dead").await;
+    let (node, alive) = begun("alive").await;
+    let joined = world.fleet.join_taken_host(&Permit::house(), &web(), &node, &alive).await.unwrap().unwrap();
+    assert!(joined.is_new && joined.is.status == HostStatus::Active);
+    world.step().await;
+    assert!(world.server.node("dead").is_some(), "somebody is at it");
+
+    world.clock.advance(LEASE + Span::seconds(1));
+    world.step().await;
+    assert!(world.server.node("dead").is_none() && world.server.node("alive").is_some());
+    assert_eq!(world.fleet.nodes_leaving().await.unwrap(), []);
+    // It comes back to life, and sees that it was not quick enough.
+    let node = NodeLeaving { address: "dead".parse().unwrap(), ..node };
+    let late = world.fleet.join_taken_host(&Permit::house(), &web(), &node, &dead).await;
+    assert_eq!(late.unwrap(), None);
+    assert_eq!(world.fleet.members(Permit::house(), &web()).await.unwrap(), ["alive".parse().unwrap()]);
+}
+
+/// A cluster that was to be deleted, and stays because whoever did it died: its hosts get their nodes back, and not before.
+#[tokio::test]
+async fn who_dies_while_a_cluster_is_deleted_leaves_its_hosts_to_it() {
+    let mut world = World::new().await;
+    world.server.set_token(TOKEN, "provost");
+    world.joined("10.0.0.1").await;
+    world.step().await;
+    let (claims, now) = (world.register.claims.clone(), world.clock.now());
+    claims.take(&claim_on_deletion(&web()), "another", now, LEASE).await.unwrap().unwrap();
+    let claim = world.claims_on("10.0.0.1").await;
+    world.fleet.record_node_going(&claim, &"10.0.0.1".parse().unwrap(), &web()).await.unwrap();
+    let (status, reason) = world.host("10.0.0.1").await;
+    assert!(status == "disassociated" && reason.unwrap().contains("its cluster was to be deleted"));
+    claims.release(claim).await.unwrap();
+    let asked = world.asked();
+    world.step().await;
+    assert_eq!((world.asked(), world.host("10.0.0.1").await.0.as_str()), (asked, "disassociated"));
+    world.clock.advance(LEASE + Span::seconds(1));
+    world.step().await;
+    assert_eq!(world.host("10.0.0.1").await, ("active".into(), None));
+}

@@ -2,7 +2,7 @@
 
 use engine::handing_on::{Delivered, DeliveryError, deliver_each, make_so};
 use trust::Anchor;
-use trust::on_host::{Aim, Amiss, FilePlace, OnHost};
+use trust::on_host::{Aim, Amiss, Drift, FilePlace, OnHost};
 
 use super::{Authority, World, bundle_of};
 
@@ -16,7 +16,7 @@ async fn each_file_has_what_is_said_for_it() {
     let deliver = async |contents: &[&[Anchor]]| {
         let target = world.target("admin");
         let done = deliver_each(&*world.remote, &target, &places, &store, contents, &[]).await.unwrap();
-        (done.changed, done.drift)
+        (done.changed, done.drift.is_any())
     };
     let text = |bundle: &[Anchor]| bundle.iter().map(Anchor::pem).collect::<String>();
     let read = |path: &str| std::fs::read_to_string(world.host().path(path)).unwrap();
@@ -50,7 +50,7 @@ async fn files_that_go_are_gone_and_their_hooks_are_run() {
         let (target, contents) = (world.target("admin"), vec![&bundle[..]; places.files.len()]);
         deliver_each(&*world.remote, &target, places, &bundle, &contents, drops).await
     };
-    let done = |changed| Delivered { changed, drift: false, store: None, refused: vec![] };
+    let done = |changed| Delivered { changed, drift: Drift::default(), store: None, refused: vec![] };
     assert_eq!(deliver(&both, &[]).await.unwrap(), done(true));
     let ran = || world.say("cat /var/log/hook");
     assert_eq!(ran(), "/etc/hooked.pem");
@@ -95,7 +95,7 @@ async fn files_are_as_they_are_to_be_and_hooks_run_when_bytes_change() {
     let stat = || world.say("stat -c '%a %U:%G' \"/srv/it's an app/cas.pem\" /etc/cas.pem");
 
     let delivered = world.deliver(&places, &bundle).await.unwrap();
-    assert_eq!((delivered.changed, delivered.drift, delivered.store), (true, false, None));
+    assert_eq!((delivered.changed, delivered.drift.is_any(), delivered.store), (true, false, None));
     assert_eq!((read(path), read("/etc/cas.pem"), ran()), (text(&bundle), text(&bundle), 1));
     assert_eq!(stat(), "640 guest:adm\n644 root:root");
     assert_eq!(world.delivered(&places, &bundle).await, (false, false));
@@ -167,7 +167,7 @@ async fn what_is_not_ours_is_in_the_way_until_it_is_adopted() {
     world.say("echo theirs >/etc/theirs.pem; ln -s /etc/passwd /etc/link.pem");
     for changed in [true, true] {
         let delivered = world.deliver(&places, &bundle).await.unwrap();
-        assert_eq!((delivered.changed, delivered.drift), (changed, false));
+        assert_eq!((delivered.changed, delivered.drift.is_any()), (changed, false));
         let refused: Vec<&str> = delivered.refused.iter().map(|refused| refused.path.as_str()).collect();
         assert_eq!(refused, ["/etc/theirs.pem", "/etc/link.pem"]);
         let said = "there is a file at /etc/theirs.pem already that was not put there by this house";
@@ -189,7 +189,7 @@ async fn what_is_not_ours_is_in_the_way_until_it_is_adopted() {
         ..OnHost::default()
     };
     let delivered = world.deliver(&adopted, &bundle).await.unwrap();
-    assert_eq!((delivered.drift, delivered.refused), (false, vec![]));
+    assert_eq!((delivered.drift.is_any(), delivered.refused), (false, vec![]));
     assert_eq!((read("/etc/theirs.pem"), read("/etc/link.pem")), (text(&bundle), text(&bundle)));
     assert!(!read("/etc/passwd").contains("CERTIFICATE"));
     world.say("echo more >>/etc/theirs.pem");

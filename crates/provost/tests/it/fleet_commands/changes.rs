@@ -71,6 +71,12 @@ fn every_change_is_sent_as_it_was_meant_and_said() {
             "deleted cluster web",
         ),
         (
+            "cluster delete web --force --if-match 7",
+            "DELETE /v1/clusters/web?force=true",
+            Some("\"7\""),
+            "deleted cluster web",
+        ),
+        (
             "cluster add-host web 10.0.0.1",
             "PUT /v1/clusters/web/hosts/10.0.0.1",
             None,

@@ -9,9 +9,10 @@ use futures_executor::block_on;
 use reqwest::blocking::Client;
 use serde_json::{Value, json};
 use store::{EtcdSettings, Event, History};
-use testkit::{Etcd, House, http, wait_until};
+use testkit::{Etcd, EtcdPlan, Face, House, http, wait_until};
 
 use super::{administrator, two};
+use crate::houses::plan;
 
 const CLUSTERS: [&str; 2] = ["web", "db"];
 
@@ -190,4 +191,47 @@ fn each_member_of_etcd_is_sigkilled_while_hosts_come_and_go() {
             work.wait_for_more(8);
         }
     });
+}
+
+/// An etcd that is silent is 503 in the time that the settings give it, and one that is full takes nothing and shows
+/// everything; what was refused is not there when it is well again.
+#[test]
+fn an_etcd_that_is_silent_or_takes_nothing_changes_nothing() {
+    let etcd = EtcdPlan::new(1).option("--quota-backend-bytes=4000000").start();
+    let mut house = plan(Face::Up).etcd(&etcd).option("store-etcd-deadline-seconds", "0.5").start();
+    let admin = http::holder_of(&house.administrator());
+    let ask = |method: &str, path: &str, body: &str| {
+        let url = house.https_url(&format!("/api/v0{path}"));
+        let asked = admin.request(method.parse().unwrap(), url).body(body.to_owned()).send().unwrap();
+        (asked.status().as_u16(), asked.text().unwrap())
+    };
+    assert_eq!(ask("PUT", "/host/a", "{}").0, 201);
+
+    etcd.pause(0);
+    for (method, path) in [("GET", "/host/a"), ("PUT", "/host/silent"), ("DELETE", "/host/a")] {
+        assert_eq!(ask(method, path, "{}"), (503, "Service Unavailable".into()), "{method} {path}");
+    }
+    etcd.resume(0);
+    wait_until("etcd to answer again", || ask("GET", "/host/a", "").0 == 200);
+
+    let large = json!({"options": {"padding": "x".repeat(300_000)}}).to_string();
+    let refused =
+        (0..40).map(|n| ask("PUT", &format!("/network/n{n}"), &large)).find(|(status, _)| *status != 201);
+    assert_eq!(refused.unwrap(), (507, "Insufficient Storage".into()));
+    assert_eq!(ask("PUT", "/host/full", "{}").0, 507);
+    assert_eq!(ask("DELETE", "/host/a", "").0, 507);
+    assert_eq!(ask("GET", "/host/a", "").0, 200);
+
+    etcd.etcdctl(&["del", "--prefix", "/commissaire/networks/n"]).ok();
+    let status = etcd.etcdctl(&["endpoint", "status", "--write-out", "json"]);
+    let status: Value = serde_json::from_str(status.ok()).unwrap();
+    etcd.etcdctl(&["compact", &status[0]["Status"]["header"]["revision"].to_string()]).ok();
+    etcd.etcdctl(&["defrag"]).ok();
+    etcd.etcdctl(&["alarm", "disarm"]).ok();
+    wait_until("etcd to take something again", || ask("PUT", "/host/b", "{}").0 == 201);
+    let hosts: Value = serde_json::from_str(&ask("GET", "/hosts", "").1).unwrap();
+    let hosts: Vec<&str> =
+        hosts.as_array().unwrap().iter().map(|host| host["address"].as_str().unwrap()).collect();
+    assert_eq!(hosts, ["a", "b"]);
+    assert!(!house.stop().stderr.contains("panicked"));
 }

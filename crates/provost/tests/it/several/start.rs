@@ -88,6 +88,14 @@ fn an_etcd_that_is_not_there_is_waited_for() {
     process.wait_for_stderr(|said| said.contains("\nnext: ")).unwrap();
     process.terminate();
     assert_eq!(process.wait().code, Some(0));
+
+    // Whoever waits is not held up by it.
+    cable.set(Pass::Nothing);
+    let process = Process::spawn(&mut provost(&directory.path().join("stopped"), &arguments));
+    process.wait_for_stderr(|said| said.contains("etcd does not answer yet, trying again")).unwrap();
+    process.terminate();
+    let ran = process.wait();
+    assert!(ran.code == Some(0) && ran.stderr.contains("stopped before the start"), "{ran:?}");
 }
 
 /// TLS with client certificates, a user and a password, a namespace: as the settings say.

@@ -7,10 +7,11 @@ use axum::body::Body;
 use axum::response::Response;
 use base::Explain;
 use bytes::Bytes;
+use engine::{DeletionError, JoinError};
 use fleet::{MembersError, OperationError};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WARNING};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use identity::sign_in::SignInDenied;
+use identity::sign_in::{Away, SignInDenied};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -162,7 +163,13 @@ impl Refusal {
     pub(super) fn not_signed_in(why: NotSignedIn) -> Self {
         match why {
             NotSignedIn::Unprotected => Self::new(StatusCode::FORBIDDEN, signing_in::UNPROTECTED),
-            NotSignedIn::Unavailable => Self::new(StatusCode::SERVICE_UNAVAILABLE, signing_in::UNAVAILABLE),
+            NotSignedIn::Unavailable(Away::Store) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, signing_in::UNAVAILABLE)
+            }
+            // To the original's clients that is like any other failure (contract, section 7.5).
+            NotSignedIn::Unavailable(Away::Service) => {
+                Self::new(StatusCode::FORBIDDEN, signing_in::UNAVAILABLE)
+            }
             NotSignedIn::Busy(wait) => Self::busy(wait),
             NotSignedIn::Denied(denied) => Self::denied(denied),
             NotSignedIn::NoConnection => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "no connection"),
@@ -266,6 +273,28 @@ impl From<MembersError> for Refusal {
             MembersError::Unsuitable { .. } => Self::with(StatusCode::METHOD_NOT_ALLOWED, &error),
             MembersError::NoSuchContainerManager { .. } => Self::with(StatusCode::BAD_GATEWAY, &error),
             error => Self::of(error),
+        }
+    }
+}
+
+impl From<JoinError> for Refusal {
+    fn from(error: JoinError) -> Self {
+        match error {
+            JoinError::Members(error) => error.into(),
+            JoinError::Manager(error) => Self::new(StatusCode::BAD_GATEWAY, error.to_string()),
+        }
+    }
+}
+
+impl From<DeletionError> for Refusal {
+    fn from(error: DeletionError) -> Self {
+        match error {
+            DeletionError::Cluster(error) => error.into(),
+            DeletionError::Manager(ref manager) => {
+                let mut refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, manager.to_string());
+                refusal.0.hint = error.help();
+                refusal
+            }
         }
     }
 }

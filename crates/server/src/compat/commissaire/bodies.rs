@@ -199,6 +199,16 @@ impl Members {
     }
 }
 
+/// Whether a body says that something is to be deleted whatever stands in the way. Otherwise it means nothing, as all
+/// bodies of such requests (contract, section 2.4).
+pub(super) fn is_forced(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Said {
+        force: bool,
+    }
+    body.first() == Some(&b'{') && serde_json::from_slice(body).is_ok_and(|Said { force }| force)
+}
+
 /// The hosts that a cluster has and those it is to have, where the body has them. A body may be long here, so
 /// nothing else is made of it.
 #[derive(Default, Deserialize)]
@@ -437,6 +447,24 @@ mod tests {
         }
         let deep = "[".repeat(100_000);
         assert!(Replacement::read(deep.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn force_is_read_and_nothing_else() {
+        for (body, expected) in [
+            (&b""[..], false),
+            (b"{}", false),
+            (br#"{"force": true}"#, true),
+            (br#"{"force": true, "x": [1]}"#, true),
+            (br#"{"force": false}"#, false),
+            (br#"{"force": "true"}"#, false),
+            (br#"{"force": 1}"#, false),
+            (b"[true]", false),
+            (b"{", false),
+            (b"\xff", false),
+        ] {
+            assert_eq!(is_forced(body), expected, "{}", String::from_utf8_lossy(body));
+        }
     }
 
     #[test]

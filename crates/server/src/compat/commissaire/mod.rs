@@ -24,6 +24,7 @@ use fleet::{
     ReadSecretOptions, RegisterHost,
 };
 use futures_util::FutureExt as _;
+use http::StatusCode;
 use http::request::Parts;
 use identity::sign_in::SignedIn;
 use identity::{Action, Denied, Permit, Principal};
@@ -35,8 +36,9 @@ use super::percent;
 use crate::answers::Answers;
 use crate::app::Entrance;
 use crate::doors::read_body;
+use crate::fault;
 use crate::sharing::Shared;
-use crate::signing_in::sign_in;
+use crate::signing_in::{self, sign_in};
 
 /// The longest body: more than can be stored of any one thing.
 const BODY_BYTES_MAX: usize = 512 * 1024;
@@ -81,6 +83,8 @@ pub(crate) fn inside(path: &str) -> Option<Cow<'_, str>> {
 /// A request by somebody who signed in.
 struct Asked {
     by: Principal,
+    /// Nobody knows from where it came.
+    is_anonymous: bool,
     body: Body,
     house: Arc<House>,
 }
@@ -126,10 +130,9 @@ impl Commissaire {
                 Ok(signed_in) => signed_in,
                 Err(response) => return response,
             };
-        let mut response = match self
-            .respond(inside, &parts, Asked { by: principal, body, house: self.house.clone() })
-            .await
-        {
+        let is_anonymous = signing_in::is_anonymous(&self.api, &parts);
+        let asked = Asked { by: principal, is_anonymous, body, house: self.house.clone() };
+        let mut response = match self.respond(inside, &parts, asked).await {
             Ok(answer) => answer.into_response(),
             Err(refusal) => refusal.into_response(reader),
         };
@@ -208,6 +211,16 @@ impl Commissaire {
         self.house.tasks().complete(change(self.house.fleet().clone())).await.map_err(Into::into)
     }
 
+    /// As [`Self::change`], of what somebody else has to be asked for.
+    async fn have<T, E, F>(&self, change: impl FnOnce(Arc<House>) -> F) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        E: Into<Refusal> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        self.house.tasks().complete(change(self.house.clone())).await.map_err(Into::into)
+    }
+
     async fn hosts(&self, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
         asked.ignore_body().await?;
@@ -247,10 +260,15 @@ impl Commissaire {
     /// Under the address in the body, or under the one that whoever asks comes from.
     async fn put_some_host(&self, asked: Asked) -> Result<Answer, Refusal> {
         let registers = asked.permit::<RegisterHost>()?;
-        let by = Asked { body: Body::empty(), by: asked.by.clone(), house: asked.house.clone() };
+        let is_anonymous = asked.is_anonymous;
+        let by =
+            Asked { is_anonymous, body: Body::empty(), by: asked.by.clone(), house: asked.house.clone() };
         let members = asked.members().await?;
         if let Some(address) = members.address()? {
             return self.add_host(by.permit()?, address, members.host()?).await;
+        }
+        if is_anonymous {
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, signing_in::SILENT_PROXY));
         }
         let new = members.host()?;
         let put = self.change(|fleet| async move { fleet.register_host(registers, new).await }).await?;
@@ -320,12 +338,14 @@ impl Commissaire {
         Ok(Answer::created(&documents::cluster(&put.put.is)).warning(warning))
     }
 
+    /// A body that says so has it deleted whatever its container manager says.
     async fn delete_cluster(&self, name: ClusterName, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
-        asked.ignore_body().await?;
-        let deleted =
-            |fleet: Arc<Fleet>| async move { fleet.delete_cluster(permit, &name, Expected::Anything).await };
-        self.change(deleted).await?;
+        let is_forced = bodies::is_forced(&read_body(asked.body, BODY_BYTES_MAX).await?);
+        let deleted = |house: Arc<House>| async move {
+            house.delete_cluster(permit, &name, Expected::Anything, is_forced).await
+        };
+        self.have(deleted).await?;
         Ok(Answer::gone())
     }
 
@@ -362,15 +382,15 @@ impl Commissaire {
         members.same("name", name.as_str())?;
         members.same_address("host", &address)?;
         let host = address.clone();
-        self.change(|fleet| async move { fleet.join(permit, &name, &host).await }).await?;
+        self.have(|house| async move { house.join(permit, &name, &host).await }).await?;
         Ok(Answer::ok(&[address.as_str()]))
     }
 
     async fn leave(&self, name: ClusterName, address: HostAddress, asked: Asked) -> Result<Answer, Refusal> {
         let permit = asked.permit()?;
         asked.ignore_body().await?;
-        self.change(|fleet| async move { fleet.leave(permit, &name, &address).await }).await?;
-        Ok(Answer::gone())
+        let left = self.have(|house| async move { house.leave(permit, &name, &address).await }).await?;
+        Ok(Answer::gone().warning(left.still_there.is_some().then_some(fault::NODE_STILL_THERE)))
     }
 
     async fn operation(

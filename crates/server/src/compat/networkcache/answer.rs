@@ -79,7 +79,9 @@ impl Refusal {
     pub(super) fn not_signed_in(why: NotSignedIn) -> Self {
         match why {
             NotSignedIn::Unprotected => Self::new(StatusCode::FORBIDDEN, signing_in::UNPROTECTED),
-            NotSignedIn::Unavailable => Self::new(StatusCode::SERVICE_UNAVAILABLE, signing_in::UNAVAILABLE),
+            NotSignedIn::Unavailable(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, signing_in::UNAVAILABLE)
+            }
             NotSignedIn::Busy(wait) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, signing_in::BUSY).after(wait)
             }

@@ -3,7 +3,7 @@
 use fleet::{DeleteCluster, JoinCluster, LeaveCluster, ReadClusters, ReplaceMembers, WriteCluster};
 use wire::Page;
 
-use super::{Call, PAGED, Row};
+use super::{Call, PAGED, Parameter, Row};
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
@@ -29,6 +29,7 @@ pub(super) fn rows() -> Vec<Row> {
             "Delete a cluster; its hosts belong to none then",
         )
         .may::<DeleteCluster>()
+        .query(&[Parameter::Force])
         .or(&[404]),
         Row::get(
             "/clusters/{name}/hosts",
@@ -70,7 +71,7 @@ pub(super) fn rows() -> Vec<Row> {
         .answers::<wire::Host>(200)
         .answers::<wire::Host>(201)
         // The last ones, because it has to be read whether there is a body.
-        .or(&[404, 409, 408, 413, 507])
+        .or(&[404, 409, 408, 413, 502, 507])
         .unconditional(),
         Row::delete(
             "/clusters/{name}/hosts/{address}",
