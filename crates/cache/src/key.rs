@@ -25,6 +25,10 @@ pub enum BadKey {
     /// It cannot be shown.
     #[error("a key has no control characters")]
     Control,
+    /// Whoever asks for it asks for something else: clients leave such parts out of a path before they send it (RFC 3986
+    /// §5.2.4), also when they are escaped.
+    #[error("a key has no part that is `.` or `..`: clients leave these out of paths")]
+    Dots,
 }
 
 impl Explain for BadKey {
@@ -38,6 +42,18 @@ impl EntryKey {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether all clients can ask for it, which what is new under it needs; what is there already goes on being found by
+    /// those that can.
+    ///
+    /// # Errors
+    /// [`BadKey::Dots`].
+    pub fn check_askable(&self) -> Result<(), BadKey> {
+        match self.0.split('/').any(|part| matches!(part, "." | "..")) {
+            true => Err(BadKey::Dots),
+            false => Ok(()),
+        }
     }
 
     /// Of one length for all keys, whatever is in them: what its entries lie under.
@@ -86,6 +102,23 @@ mod tests {
             (&"k".repeat(KEY_BYTES_MAX + 1), Err(BadKey::TooLong)),
         ] {
             assert_eq!(text.parse::<EntryKey>().map(drop), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn some_keys_are_swallowed_by_paths() {
+        for (text, expected) in [
+            ("a.b", Ok(())),
+            ("...", Ok(())),
+            (".a/..b/c..", Ok(())),
+            ("a//b/", Ok(())),
+            (".", Err(BadKey::Dots)),
+            ("..", Err(BadKey::Dots)),
+            ("a/../b", Err(BadKey::Dots)),
+            ("a/.", Err(BadKey::Dots)),
+            ("/..", Err(BadKey::Dots)),
+        ] {
+            assert_eq!(text.parse::<EntryKey>().unwrap().check_askable(), expected, "{text}");
         }
     }
 

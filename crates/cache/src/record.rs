@@ -181,6 +181,12 @@ pub(crate) struct ScrubRecord {
     /// And in the round before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) unreadable_before: Vec<String>,
+    /// Those that were put aside in this round, the first of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) aside: Vec<String>,
+    /// Whether somebody asked for this round, which is not over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) asked_for: bool,
 }
 
 impl Record for ScrubRecord {
@@ -196,9 +202,15 @@ pub(crate) struct RulesRecord {
     /// Those that are to be followed, and wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<String>,
-    /// Since when those wait: seconds since 1970-01-01T00:00:00Z.
+    /// Since when those wait, less what the clock jumped meanwhile: seconds since 1970-01-01T00:00:00Z.
     #[serde(default)]
     pub(crate) since: i64,
+    /// When it was last looked at them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) looked: Option<i64>,
+    /// Until when nothing goes by any rules, as the clock jumped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unsure: Option<i64>,
 }
 
 impl Record for RulesRecord {
@@ -286,10 +298,18 @@ mod tests {
             },
             r#"{"v":1,"is":{"after":null,"since":0,"ended":null,"bytes":0,"damaged":0,"unreadable":["9b71"],"unreadable_before":["cf83"]}}"#,
         );
+        check(
+            &ScrubRecord { aside: vec!["9b71".into()], asked_for: true, ..ScrubRecord::default() },
+            r#"{"v":1,"is":{"after":null,"since":0,"ended":null,"bytes":0,"damaged":0,"aside":["9b71"],"asked_for":true}}"#,
+        );
         check(&WriterRecord { bytes: 7 }, r#"{"v":1,"is":{"bytes":7}}"#);
         check(
-            &RulesRecord { followed: None, next: Some("keep".into()), since: 7 },
+            &RulesRecord { next: Some("keep".into()), since: 7, ..RulesRecord::default() },
             r#"{"v":1,"is":{"next":"keep","since":7}}"#,
+        );
+        check(
+            &RulesRecord { looked: Some(8), unsure: Some(9), ..RulesRecord::default() },
+            r#"{"v":1,"is":{"since":0,"looked":8,"unsure":9}}"#,
         );
         check(&MarkRecord {}, r#"{"v":1,"is":{}}"#);
     }

@@ -1,22 +1,25 @@
 //! Looking whether what is kept is still what was kept.
 //!
 //! All blobs are read again, slowly, in rounds. Where one stopped is remembered. One whose bytes are not those of its
-//! name is put aside: from then on it is not there, and can be uploaded again.
+//! name is put aside: from then on it is not there, and can be uploaded again. Somebody may ask for a round, which begins
+//! at once and is read as fast as the blobs come.
+
+use std::sync::atomic::Ordering;
 
 use base::{Sha512, Sha512Hasher, Timestamp};
 use futures_util::TryStreamExt as _;
 use futures_util::future::BoxFuture;
 use identity::Permit;
 use store::blobs::{self, Found};
-use store::{Batch, Loaded};
+use store::{Batch, CommitError};
 
 use crate::error::MaintainError;
 use crate::event::Happened;
 use crate::record::ScrubRecord;
 use crate::service::{Cache, Maintain};
 
-/// How many that cannot be read are remembered for the next round.
-const UNREADABLE_MAX: usize = 1000;
+/// How many that cannot be read are remembered for the next round, and how many that were put aside are told.
+const TOLD_MAX: usize = 1000;
 /// How many blobs are listed at once.
 const PAGE: usize = 100;
 
@@ -35,14 +38,66 @@ pub struct Scrubbed {
     pub ended: Option<Timestamp>,
     /// How many bytes were read in this round.
     pub bytes: u64,
-    /// How many blobs were put aside in this round.
+    /// How many blobs were damaged in this round.
     pub damaged: u64,
+    /// Those that were put aside in it, the first of them.
+    pub aside: Vec<Sha512>,
+    /// Those that the disk did not give in it, the first of them.
+    pub unreadable: Vec<Sha512>,
+    /// Whether somebody asked for this round, which is not over.
+    pub is_asked_for: bool,
+    /// How much of it is done: blobs are read in the order of their digests, which are spread evenly.
+    pub percent: u8,
     /// Whether this round is over.
     pub is_whole: bool,
 }
 
 impl Cache {
-    /// Reads some blobs more, until about `bytes_max` were read, the round is over, or `pace` ends it.
+    /// Asks for a round, which begins with the next call of [`Cache::scrub`], by whichever process; one that somebody asked
+    /// for and that is not over goes on instead.
+    ///
+    /// # Errors
+    /// [`MaintainError`].
+    pub async fn ask_for_scrub(&self, permit: &Permit<Maintain>) -> Result<Scrubbed, MaintainError> {
+        let mut attempts = 0;
+        loop {
+            let found = self.tables.scrub.get(&self.round).await?;
+            let version = found.as_ref().map(|found| found.version);
+            let before = found.map(|found| found.record).unwrap_or_default();
+            if before.asked_for {
+                return self.scrubbed(permit).await.map_err(MaintainError::from);
+            }
+            let mut unreadable = before.unreadable;
+            // What is behind the place where that round stands was looked at in the one before.
+            if before.after.is_some() {
+                unreadable.extend(before.unreadable_before);
+                unreadable.truncate(TOLD_MAX);
+            }
+            let since = self.ground.clock.now().as_unix();
+            let round = ScrubRecord {
+                since,
+                ended: before.ended,
+                unreadable,
+                asked_for: true,
+                ..ScrubRecord::default()
+            };
+            let mut batch = Batch::new();
+            self.tables.scrub.put_over(&mut batch, &self.round, &round, version)?;
+            match self.ground.engine.commit(batch).await {
+                Ok(_) => return Ok(self.told(&round)),
+                Err(error) => Self::again(error, &mut attempts)?,
+            }
+        }
+    }
+
+    /// Whether somebody asked for a round that is not over, as far as this process knows.
+    #[must_use]
+    pub fn is_scrub_asked_for(&self) -> bool {
+        self.scrub_asked_for.load(Ordering::Relaxed)
+    }
+
+    /// Reads some blobs more, until about `bytes_max` were read, the round is over, or `pace` ends it. When others were
+    /// faster, or asked for a round meanwhile, what they say holds.
     ///
     /// # Errors
     /// [`MaintainError`].
@@ -58,11 +113,12 @@ impl Cache {
         if round.after.is_none() {
             let ended = round.ended;
             let (since, unreadable_before) = (self.ground.clock.now().as_unix(), round.unreadable);
-            round = ScrubRecord { since, ended, unreadable_before, ..ScrubRecord::default() };
+            let asked_for = round.asked_for;
+            round = ScrubRecord { since, ended, unreadable_before, asked_for, ..ScrubRecord::default() };
         }
         let after = round.after.as_deref().and_then(Sha512::parse);
         let blobs = self.ground.blobs.list(after, PAGE).await?;
-        let mut is_whole = blobs.is_empty();
+        let is_whole = blobs.is_empty();
         let (mut read, mut goes_on) = (0, true);
         for blob in blobs {
             if !goes_on || read >= bytes_max {
@@ -77,6 +133,8 @@ impl Cache {
             round.damaged += u64::from(looked.is_damaged);
             if looked.is_unreadable {
                 self.was_unreadable(permit, blob, &mut round).await?;
+            } else if looked.is_damaged {
+                remember(&mut round.aside, blob.digest);
             }
             round.after = Some(blob.digest.to_string());
         }
@@ -84,12 +142,17 @@ impl Cache {
         if is_whole {
             round.after = None;
             round.ended = Some(self.ground.clock.now().as_unix());
+            round.asked_for = false;
         }
-        is_whole &= goes_on;
         let mut batch = Batch::new();
         self.tables.scrub.put_over(&mut batch, &self.round, &round, version)?;
-        self.ground.engine.commit(batch).await?;
-        Ok(Scrubbed { is_whole, ..scrubbed(&round) })
+        match self.ground.engine.commit(batch).await {
+            Ok(_) => Ok(Scrubbed { is_whole, ..self.told(&round) }),
+            Err(CommitError::Conflict { .. }) => {
+                Ok(Scrubbed { is_whole: false, ..self.scrubbed(permit).await? })
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// How far the blobs were looked through.
@@ -98,7 +161,13 @@ impl Cache {
     /// The store's.
     pub async fn scrubbed(&self, _permit: &Permit<Maintain>) -> Result<Scrubbed, store::Error> {
         let found = self.tables.scrub.get(&self.round).await?;
-        Ok(found.map(|Loaded { record, .. }| scrubbed(&record)).unwrap_or_default())
+        Ok(found.map(|found| self.told(&found.record)).unwrap_or_default())
+    }
+
+    /// What there is to say of `round`, which is the latest that is known.
+    fn told(&self, round: &ScrubRecord) -> Scrubbed {
+        self.scrub_asked_for.store(round.asked_for, Ordering::Relaxed);
+        scrubbed(round)
     }
 
     /// Reads a blob to its end, and puts it aside when it is not what it was.
@@ -160,12 +229,12 @@ impl Cache {
         round: &mut ScrubRecord,
     ) -> Result<(), MaintainError> {
         let digest = found.digest.to_string();
-        if round.unreadable_before.contains(&digest) {
-            return self.put_aside(permit, found).await.map(drop);
+        if !round.unreadable_before.contains(&digest) {
+            remember(&mut round.unreadable, found.digest);
+            return Ok(());
         }
-        if round.unreadable.len() < UNREADABLE_MAX {
-            round.unreadable.push(digest);
-        }
+        self.put_aside(permit, found).await?;
+        remember(&mut round.aside, found.digest);
         Ok(())
     }
 }
@@ -199,12 +268,33 @@ impl Default for Looked {
     }
 }
 
+/// Adds `digest` to what is told, unless that is much already.
+fn remember(told: &mut Vec<String>, digest: Sha512) {
+    if told.len() < TOLD_MAX {
+        told.push(digest.to_string());
+    }
+}
+
+/// How much of a round is done that stands behind `after`, in percent.
+fn percent(after: Option<&str>) -> u8 {
+    let first =
+        after.and_then(|after| after.get(..4)).and_then(|digits| u16::from_str_radix(digits, 16).ok());
+    // Never more than 99: it is not over.
+    first.map_or(0, |first| (u32::from(first) * 100 / 65_536) as u8)
+}
+
 fn scrubbed(round: &ScrubRecord) -> Scrubbed {
+    let digests = |told: &[String]| told.iter().filter_map(|digest| Sha512::parse(digest)).collect();
+    let is_whole = round.after.is_none() && !round.asked_for;
     Scrubbed {
         since: Some(Timestamp::from_unix(round.since)),
         ended: round.ended.map(Timestamp::from_unix),
         bytes: round.bytes,
         damaged: round.damaged,
-        is_whole: round.after.is_none(),
+        aside: digests(&round.aside),
+        unreadable: digests(&round.unreadable),
+        is_asked_for: round.asked_for,
+        percent: if is_whole { 100 } else { percent(round.after.as_deref()) },
+        is_whole,
     }
 }

@@ -1,6 +1,7 @@
 //! The cache at work: load, decide, commit.
 
 use std::collections::HashSet;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 
 use async_lock::{Mutex, MutexGuard};
@@ -200,6 +201,8 @@ pub struct Cache {
     pub(crate) refused: Refused,
     /// What comes in several pieces.
     pub(crate) open: OpenUploads,
+    /// Whether somebody asked for everything to be read again, as far as is known here.
+    pub(crate) scrub_asked_for: AtomicBool,
     /// The blobs that were told to be damaged.
     damaged: std::sync::Mutex<HashSet<Sha512>>,
     /// Who changes something about the same key waits here for the others of this process, so that they do not
@@ -232,6 +235,7 @@ impl Cache {
             trimming: Mutex::default(),
             refused: Refused::default(),
             open: OpenUploads::default(),
+            scrub_asked_for: AtomicBool::new(false),
             damaged: std::sync::Mutex::default(),
             turns: turns(),
             writers: turns(),

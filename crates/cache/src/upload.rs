@@ -36,8 +36,8 @@ pub struct Upload {
 enum Sink {
     /// To be kept.
     Staged(Box<dyn Staged>),
-    /// Nowhere, since it was said that they are too many for whoever sends them: only to see whether they are there
-    /// already, which costs nobody anything.
+    /// Nowhere, since it was said that they are too many for whoever sends them, or for the room that is left: only to see
+    /// whether they are there already, which costs nobody anything and needs no room.
     Nowhere(Sha512Hasher, UploadError),
 }
 
@@ -56,7 +56,7 @@ impl Upload {
         self.bytes
     }
 
-    /// The same, unless it is too much for its writer.
+    /// The same, unless it is too much for its writer or for the room that is left.
     pub(crate) fn wanted(self) -> Result<Self, UploadError> {
         match self.sink {
             Sink::Nowhere(_, refused) => Err(refused),
@@ -79,8 +79,8 @@ pub struct Kept {
 impl Cache {
     /// Begins to take an artifact in; `announced` is how many bytes it is said to have.
     ///
-    /// One that is too much for the quota is taken as well, and never stored: it may be there already, which shows at
-    /// its end.
+    /// One that is too much for the quota, or for the room that is left, is taken as well, and never stored: it may be
+    /// there already, which shows at its end. Not so what the house fetches, which is known not to be there.
     ///
     /// # Errors
     /// [`UploadError`]: too large, or more than there is room for.
@@ -97,17 +97,32 @@ impl Cache {
             false => None,
         };
         let mut part = self.under_way.begin(announced);
-        let sink = match self.count_for(&mut part, &by).await? {
-            Ok(()) => {
-                self.check_room(part.unreserved()).await?;
-                Sink::Staged(self.ground.blobs.stage().await?)
-            }
+        let admitted = match self.count_for(&mut part, &by).await? {
+            Ok(()) => match self.check_room(part.unreserved()).await {
+                Err(no_room @ NoRoom::Reserved { .. }) if fetching.is_none() => Err(no_room.into()),
+                checked => Ok(checked?),
+            },
+            Err(refused) => Err(refused),
+        };
+        let sink = match admitted {
+            Ok(()) => Sink::Staged(self.ground.blobs.stage().await?),
             Err(refused) => {
                 part = self.under_way.begin(0);
                 Sink::Nowhere(Sha512Hasher::new(), refused)
             }
         };
         Ok(Upload { sink, by, bytes: 0, unlooked: LOOKED_AT_EACH, part, fetching })
+    }
+
+    /// `upload`, of which it is said that it is `digest`: if that is not there, and it is too much, nothing of it need come.
+    ///
+    /// # Errors
+    /// [`UploadError`].
+    pub async fn expecting(&self, upload: Upload, digest: Sha512) -> Result<Upload, UploadError> {
+        match upload.sink {
+            Sink::Nowhere(..) if !self.is_there(digest).await? => upload.wanted(),
+            _ => Ok(upload),
+        }
     }
 
     /// Counts `part` for `by`; the reason when that is too much.

@@ -84,6 +84,12 @@ pub(crate) enum CommandError {
         /// Which.
         cluster: String,
     },
+    /// Something that the cache keeps is not what it was.
+    #[error("{}", of_damaged(*damaged))]
+    Damaged {
+        /// How many.
+        damaged: u64,
+    },
     /// What a server calls something is no name.
     #[error(transparent)]
     Name(client::BadSegment),
@@ -171,6 +177,13 @@ fn refused(method: &Method, path: &str, status: u16, detail: Option<&str>) -> St
     detail.map_or_else(|| format!("the server answered {status} to {method} {path}"), str::to_owned)
 }
 
+fn of_damaged(damaged: u64) -> String {
+    match damaged {
+        1 => "one artifact is damaged".to_owned(),
+        more => format!("{more} artifacts are damaged"),
+    }
+}
+
 /// What kind of thing a status tells of (RFC 9110, section 15).
 fn kind_of(status: u16) -> Kind {
     match status {
@@ -194,7 +207,7 @@ impl Explain for CommandError {
             Self::Connection(error) => error.kind(),
             Self::Send(error) => error.kind(),
             Self::Refused { status, .. } => kind_of(*status),
-            Self::Answer(_) | Self::EndlessList | Self::Name(_) => Kind::Internal,
+            Self::Answer(_) | Self::EndlessList | Self::Name(_) | Self::Damaged { .. } => Kind::Internal,
             Self::Twice(_) | Self::Open(_) => Kind::Invalid,
             Self::Exists { .. } | Self::Aborted { .. } => Kind::Conflict,
             Self::NoOperation { .. } => Kind::NotFound,
@@ -219,6 +232,10 @@ impl Explain for CommandError {
             Self::Refused { detail: None, .. } => {
                 Some("is it a Provost server, and not too old a one?".to_owned())
             }
+            Self::Damaged { .. } => Some(
+                "upload them again, and look at the disk; what is damaged is in the folder `rotten` of the server's artifacts"
+                    .to_owned(),
+            ),
             Self::Open(name) => Some(format!("put it into a file: --option-file {name}=FILE")),
             Self::Exists { change, .. } => Some((*change).to_owned()),
             Self::Operation { cluster, id, .. } | Self::HostsFailed { cluster, id, .. } => Some(format!(

@@ -208,6 +208,19 @@ pub fn collect(collection: &NewCollection) -> Request {
     change(Method::POST, &["cache", "collections"], collection)
 }
 
+/// How far everything that is kept was read again.
+#[must_use]
+pub fn scrub() -> Request {
+    get(&["cache", "scrub"])
+}
+
+/// Has everything that is kept read again now.
+#[must_use]
+pub fn ask_for_scrub() -> Request {
+    // Who asks twice has it done once.
+    Request::new(Method::POST, PREFIX, &["cache", "scrub"], None)
+}
+
 /// The latest operation on a cluster: a list of one, or of none.
 #[must_use]
 pub fn latest_operation(cluster: &Segment) -> Request {

@@ -107,7 +107,8 @@ pub struct CacheParts {
     pub limits: cache::Limits,
     /// What is removed.
     pub rules: cache::Rules,
-    /// How fast what is kept is read again, to see whether it is whole; it is not where there is none.
+    /// How fast what is kept is read again, to see whether it is whole; it is only where somebody asks for that, where there
+    /// is none.
     pub scrub_bytes_per_second: Option<u64>,
     /// Another cache, which has what this one has not.
     pub upstream: Option<Behind>,
@@ -343,11 +344,9 @@ impl House {
             house.start(&claims, Box::new(idle));
             let collect = CollectArtifacts { cache: cache.clone(), rules, clock: clock.clone() };
             house.start(&claims, Box::new(collect));
-            if let Some(bytes_per_second) = scrub_bytes_per_second {
-                let scrub =
-                    ScrubArtifacts { cache, bytes_per_second, is_own: scrubs_own, clock: clock.clone() };
-                house.start(&claims, Box::new(scrub));
-            }
+            let (bytes_per_second, is_own) = (scrub_bytes_per_second, scrubs_own);
+            let scrub = ScrubArtifacts { cache, bytes_per_second, is_own, clock: clock.clone() };
+            house.start(&claims, Box::new(scrub));
         }
         if let Some(backups) = parts.backups {
             let chance = (clock.clone(), house.entropy.clone());

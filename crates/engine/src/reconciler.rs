@@ -22,6 +22,8 @@ const RENEWED: (Duration, Duration) = (Duration::from_secs(4), Duration::from_se
 pub(crate) const CLAIMED: Duration = Duration::from_secs(5);
 /// The shortest time between steps, unless there is more to do or a hint comes.
 const STEPS_APART: Span = Span::seconds(1);
+/// How far the clock goes back when it was set: less is nobody's business.
+const SET_BACK: Span = Span::seconds(3_600);
 /// The longest sleep: after it the clock is read again, which may have been set, or the machine suspended.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// The first and the longest pause after a failure.
@@ -192,7 +194,14 @@ fn pause(failures: u32) -> Duration {
 }
 
 async fn wait(until: &Wake, reconciler: &dyn Reconciler, hints: &mut Listener, clock: &Clock, stop: &Stop) {
+    let mut last = clock.now();
     loop {
+        let now = clock.now();
+        // Set back: by the time before, which may have been years ahead, that moment would never come.
+        if now + SET_BACK < last {
+            return;
+        }
+        last = now;
         let sleep = match until {
             Wake::At(at) if *at <= clock.now() => return,
             Wake::At(at) => (*at - clock.now()).as_duration().min(SLEEP_MAX),
@@ -339,6 +348,20 @@ mod tests {
         steps.recv().await.expect("the second step");
         world.end().await;
         assert!(steps.try_recv().is_err(), "a time that has passed is no reason to spin");
+    }
+
+    /// It was set when the clock was years ahead; set right, that time does not come.
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_set_back_lets_nobody_sleep_for_years() {
+        let world = World::new();
+        let mut steps = world.start(&[Does::Sleep]);
+        steps.recv().await.expect("the first step");
+        world.clock.advance(Span::seconds(-1_000));
+        let patience = tokio::time::timeout(Duration::from_secs(600), steps.recv());
+        assert!(patience.await.is_err(), "clocks are put right by minutes");
+        world.clock.advance(Span::days(-365));
+        steps.recv().await.expect("the second step");
+        world.end().await;
     }
 
     #[tokio::test(start_paused = true)]

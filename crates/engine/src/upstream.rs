@@ -6,6 +6,7 @@ mod course;
 mod entries;
 mod fetch;
 mod looking;
+mod parked;
 mod passing;
 mod places;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use store::blobs;
 
 use self::artifacts::Artifacts;
 use self::entries::Lists;
+use self::parked::Parking;
 use self::trouble::{Name, Trouble};
 use crate::tasks::{Stop, Tasks};
 
@@ -36,8 +38,13 @@ pub use self::via::Via;
 
 /// Another cache. How it is asked is known to whoever builds the house. Each question says which caches it came through.
 pub trait Upstream: Send + Sync {
-    /// Begins to fetch an artifact; nothing when it is not there.
-    fn artifact(&self, digest: Sha512, via: Via) -> BoxFuture<'_, Result<Option<Incoming>, NotFetched>>;
+    /// Begins to fetch an artifact, behind its first `from` bytes; nothing when it is not there.
+    fn artifact(
+        &self,
+        digest: Sha512,
+        from: u64,
+        via: Via,
+    ) -> BoxFuture<'_, Result<Option<Incoming>, NotFetched>>;
 
     /// Whether an artifact is there, and how many bytes it is said to have; nothing of it is fetched.
     fn look(&self, digest: Sha512, via: Via) -> BoxFuture<'_, Result<Option<Looked>, NotFetched>>;
@@ -65,9 +72,9 @@ pub struct Looked {
 
 /// An artifact that is coming from upstream.
 pub struct Incoming {
-    /// How many bytes it is said to have.
+    /// How many bytes it is said to have in all.
     pub bytes: Option<u64>,
-    /// Its bytes, which are not known to be right before the end.
+    /// Its bytes behind those that are here, which are not known to be right before the end.
     pub pieces: BoxStream<'static, Result<Bytes, NotFetched>>,
 }
 
@@ -215,6 +222,7 @@ pub struct Relay {
     /// What this house is called among caches, until it ends.
     name: String,
     artifacts: Artifacts,
+    parking: Parking,
     lists: Lists,
     trouble: Trouble,
 }
@@ -229,8 +237,8 @@ impl Relay {
     ) -> Self {
         let (artifacts, lists) = (Artifacts::default(), Lists::default());
         let name = Via::name(entropy.number());
-        let trouble = Trouble::default();
-        Self { cache, upstream, fresh, clock, tasks, stop, name, artifacts, lists, trouble }
+        let (parking, trouble) = (Parking::default(), Trouble::default());
+        Self { cache, upstream, fresh, clock, tasks, stop, name, artifacts, parking, lists, trouble }
     }
 
     /// Whether a key has been asked for at upstream so recently that what is here counts.

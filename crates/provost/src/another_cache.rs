@@ -65,9 +65,15 @@ impl AnotherCache {
 }
 
 impl Upstream for AnotherCache {
-    fn artifact(&self, digest: Sha512, via: Via) -> BoxFuture<'_, Result<Option<Incoming>, NotFetched>> {
+    fn artifact(
+        &self,
+        digest: Sha512,
+        from: u64,
+        via: Via,
+    ) -> BoxFuture<'_, Result<Option<Incoming>, NotFetched>> {
         Box::pin(async move {
-            let Some(download) = found(self.artifacts(&via).get(digest).await)? else { return Ok(None) };
+            let begun = self.artifacts(&via).get_behind(digest, from).await;
+            let Some(download) = found(begun)? else { return Ok(None) };
             let bytes = download.bytes();
             let pieces = stream::try_unfold(download, |mut download| async move {
                 let piece = download.next().await.map_err(|error| failed(&error))?;

@@ -12,10 +12,9 @@ use store::{private_file, regular_file};
 use crate::s3_key_file::{KeyFile, KeyFileError};
 use crate::secret_file::{self, SecretFileError};
 use crate::settings::{self, Bucket, BucketKey, Password, Settings, StoreEngine};
+use crate::uploader::{STARTS_FILE, Uploader};
 
-/// In the data directory: under which name uploads to a bucket are begun. Behind it stands something else for each start, as
-/// a data directory may be copied, and two that run at the same time must not end each other's uploads; what a crash left
-/// goes after a day.
+/// In the data directory: under which name uploads to a bucket are begun. Behind it stands something else for each start.
 const OWNER_FILE: &str = "uploader.id";
 /// In the data directory: what its folder of artifacts is called among those of others on the same store.
 pub const PLACE_FILE: &str = "artifacts.id";
@@ -100,8 +99,10 @@ pub async fn open(
     let Some(bucket) = &settings.cache.bucket else {
         return Ok(Some((Arc::new(Local::open(folder, clock.clone())?), bytes_max)));
     };
-    let owner = format!("{}-{:016x}", owner(&data.join(OWNER_FILE), entropy)?, entropy.number());
-    let engine = S3Settings { temporary: Some(data.clone()), ..with_files(bucket, &owner)? };
+    let name = owner(&data.join(OWNER_FILE), entropy)?;
+    let file = |source| ArtifactsError::File { path: data.join(STARTS_FILE), source };
+    let Uploader { owner, over, lock } = Uploader::begin(data, &name, entropy).map_err(file)?;
+    let engine = S3Settings { temporary: Some(data.clone()), over, lock, ..with_files(bucket, &owner)? };
     let connected = S3::connect(&engine, clock.clone(), entropy.clone()).await;
     let blobs = connected.map_err(|source| ArtifactsError::Bucket {
         bucket: bucket.name.clone(),

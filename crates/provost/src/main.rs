@@ -35,6 +35,7 @@ mod service_manager;
 mod settings;
 mod start_error;
 mod up;
+mod uploader;
 mod webhooks;
 
 use std::ffi::{OsStr, OsString};

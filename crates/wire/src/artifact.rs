@@ -170,8 +170,20 @@ pub struct Scrub {
     pub ended: Option<String>,
     /// How many bytes were read in this round.
     pub bytes: u64,
-    /// How many were damaged, and put aside, in this round.
+    /// How many were damaged in this round.
     pub damaged: u64,
+    /// Those of them that were put aside, the first thousand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub put_aside: Vec<String>,
+    /// Those of them that the disk does not give, the first thousand: they are put aside when the next round finds them so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<String>,
+    /// Whether somebody asked for this round, which is not over.
+    #[serde(default)]
+    pub is_asked_for: bool,
+    /// About how much of this round is done.
+    #[serde(default)]
+    pub percent: u8,
     /// Whether this round is over.
     pub is_whole: bool,
 }

@@ -32,7 +32,7 @@
 //! /cache/pins/keys/{key}                                          PUT NewPin, DELETE
 //! /cache/pins/artifacts/{sha512}                                  PUT NewPin, DELETE
 //! /cache/collections                                              POST NewCollection → Collection
-//! /cache/scrub                            Scrub
+//! /cache/scrub                            Scrub                       POST → Scrub
 //! /trust/providers                        Page<TrustProvider>
 //! /trust/providers/{provider}                 TrustProvider           PUT NewTrustProvider → TrustProvider, DELETE (6)
 //! /trust/providers/{provider}/certificates    TrustCertificates

@@ -117,7 +117,8 @@ fn the_last_of_the_room_is_left() {
     let (cache, blobs) = (&world.cache, &world.blobs);
     block_on(async {
         let first = cache.upload(permit("alice"), Some(5 * megabyte)).await.unwrap();
-        let error = cache.upload(permit("bob"), Some(4 * megabyte)).await.err().unwrap();
+        let much = cache.upload(permit("bob"), Some(4 * megabyte)).await.unwrap();
+        let error = cache.expecting(much, Sha512::of(b"not there")).await.err().unwrap();
         assert_eq!(error.kind(), Kind::Full);
         assert_eq!(
             error.to_string(),
@@ -148,6 +149,26 @@ fn the_last_of_the_room_is_left() {
         drop(full);
         cache.put_entry(permit("bob"), &crate::ground::key("a"), &long).await.unwrap();
     });
+}
+
+/// What is there already needs no room, whoever sends it once more, and with its length or without it; nothing of it is
+/// written.
+#[test]
+fn what_is_there_needs_no_room() {
+    let kept = vec![7; 3_000];
+    let world = World::with_room(Limits { reserve_bytes: 2_000, ..Limits::default() }, 5_000);
+    world.announce("alice", &kept).unwrap();
+    world.keep("alice", b"the last that fits", None).unwrap();
+    let other = vec![8; 3_000];
+    for announced in [Some(3_000), None] {
+        let send = |bytes: &[u8], expected| block_on(keep(&world.cache, "bob", bytes, announced, expected));
+        assert!(!send(&kept, None).unwrap().is_new, "{announced:?}");
+        assert!(!send(&kept, Some(Sha512::of(&kept))).unwrap().is_new, "{announced:?}");
+        assert_eq!(send(&kept, Some(Sha512::of(&other))).unwrap_err().kind(), Kind::Invalid);
+    }
+    let refused = world.announce("bob", &other).unwrap_err();
+    assert_eq!((refused.kind(), world.is_there(&other)), (Kind::Full, false), "{refused}");
+    assert_eq!(world.history(), ["alice: artifact kept"; 2]);
 }
 
 /// Nobody sees bytes that were never written down, as after a crash between the two.

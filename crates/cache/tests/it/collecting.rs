@@ -62,6 +62,47 @@ fn rules_that_are_new_wait_unless_somebody_says_that_they_are_right() {
     assert_eq!(world.collect(&first.waiting(), false), Collected::default());
 }
 
+/// A clock that is wrong by years for an hour makes no rule apply, nor anything look old; and one that was set back makes
+/// none wait for years. A house that was stopped for long is sure after some hours.
+#[test]
+fn a_clock_that_jumps_brings_no_rule_into_force() {
+    let world = World::new(Limits::default());
+    let operator = permit("the operator");
+    let rules = Rules { grace: Span::days(7), ..rules(&["keep newest 1 for *"]) };
+    let in_force = || block_on(world.cache.in_force(&operator, &rules)).unwrap();
+    let hour = 3_600;
+    let unsure = || InForce::AfterJump(world.clock.now() + Span::seconds(6 * hour));
+    assert_eq!(in_force(), InForce::From(world.clock.now() + Span::days(7)));
+    for _ in 0..4 {
+        world.seconds_pass(6 * hour);
+        in_force();
+    }
+    let right = world.clock.now() + Span::days(6);
+    world.days_pass(5 * 365);
+    assert_eq!(in_force(), unsure());
+    world.seconds_pass(hour);
+    assert!(matches!(in_force(), InForce::AfterJump(_)));
+    world.days_pass(-5 * 365);
+    assert_eq!(in_force(), unsure());
+    world.seconds_pass(6 * hour);
+    // The hour with the wrong clock counts: that one went by.
+    assert_eq!(in_force(), InForce::From(right));
+    // Off for a month, and that is no time in which anybody saw what would go.
+    world.days_pass(30);
+    assert_eq!(in_force(), unsure());
+    for _ in 0..22 {
+        world.seconds_pass(6 * hour);
+        assert_ne!(in_force(), InForce::Now);
+    }
+    world.seconds_pass(6 * hour);
+    assert_eq!(in_force(), InForce::Now);
+    // Nor is what is followed already, at once.
+    world.days_pass(1000);
+    assert_eq!(in_force(), unsure());
+    world.seconds_pass(6 * hour);
+    assert_eq!(in_force(), InForce::Now);
+}
+
 #[test]
 fn no_rules_remove_nothing() {
     let world = World::new(Limits::default());

@@ -98,3 +98,38 @@ fn what_cannot_be_read_stops_nothing() {
     round();
     assert_eq!(world.blobs.aside().len(), 1);
 }
+
+/// Whoever asks for a round has one from the beginning, whatever was read of another one; who asks meanwhile has the same.
+/// Who was reading finds out at the end of its piece of work, and undoes nothing.
+#[test]
+fn a_round_that_is_asked_for_begins_at_once() {
+    let world = World::new(Limits::default());
+    for bytes in [b"one", b"two", b"six"] {
+        world.keep("alice", bytes, None).unwrap();
+    }
+    let ask = || block_on(world.cache.ask_for_scrub(&permit("an operator"))).unwrap();
+    assert_eq!(world.scrub(1, 1000).bytes, 3);
+    assert!(!world.cache.is_scrub_asked_for());
+    let asked = world.other(Limits::default());
+    world.engine.before_next_commit(async move {
+        asked.ask_for_scrub(&permit("an operator")).await.unwrap();
+    });
+    let overtaken = world.scrub(1, 1000);
+    assert_eq!((overtaken.bytes, overtaken.is_asked_for, overtaken.is_whole), (0, true, false));
+    assert!(world.cache.is_scrub_asked_for(), "it is heard of");
+    assert!(world.blobs.rot(Sha512::of(b"two")));
+    assert_eq!(world.scrub(1, 1000).bytes, 3);
+    world.clock.advance(Span::seconds(5));
+    let joined = ask();
+    assert_eq!((joined.bytes, joined.is_asked_for), (3, true), "it goes on");
+    assert!(world.scrub(1, 1000).percent < 100);
+    let behind_all = world.scrub(1, 1000);
+    assert_eq!((behind_all.bytes, behind_all.damaged, behind_all.is_asked_for), (9, 1, true));
+    let whole = world.scrub(1, 1000);
+    assert_eq!((whole.is_whole, whole.is_asked_for, whole.percent), (true, false, 100));
+    assert_eq!((whole.ended, whole.aside), (Some(world.clock.now()), vec![Sha512::of(b"two")]));
+    assert!(!world.cache.is_scrub_asked_for());
+    // The next one by itself is none that was asked for.
+    let next = world.scrub(1, 1000);
+    assert_eq!((next.is_asked_for, next.damaged, next.aside), (false, 0, vec![]));
+}

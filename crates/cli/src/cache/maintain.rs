@@ -1,14 +1,15 @@
 //! What is in the cache, and what stays there: asked of the server's `/v1`, as the commands about hosts do.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use base::Sha512;
 use clap::{Args, Subcommand};
 use client::v1::{self, List};
 use client::{Request, Segment};
-use wire::{Artifact, Collection, EntryKey, NewCollection, NewPin, Pin, Removed};
+use wire::{Artifact, Collection, EntryKey, NewCollection, NewPin, Pin, Removed, Scrub};
 
-use super::progress::shown;
+use super::progress::{Line, bar, shown};
 use crate::error::CommandError;
 use crate::output;
 use crate::session::{DryRun, Session};
@@ -41,6 +42,15 @@ pub(crate) enum Command {
         The server does this by itself every six hours."
     )]
     Gc(Gc),
+    /// Read everything again now, and put aside what is damaged
+    #[command(
+        after_long_help = "The server does this by itself every week, slowly (`cache.scrub_bytes_per_second`); now it is as fast as \
+        the disk. What is damaged is put aside, is not there for anybody from then on, and can be uploaded again; what the disk does \
+        not give is put aside when the next round finds it so. With Ctrl-C the command ends, and the server goes on. Of several \
+        servers with folders of their own, the one that is asked does it.\n\n\
+        The exit code is 70 when anything was damaged."
+    )]
+    Scrub(ScrubIt),
 }
 
 /// Which keys are listed.
@@ -85,6 +95,17 @@ pub(crate) struct Gc {
     /// Also bytes that the server's database knows nothing of, which a crash leaves; not after it was put back from a backup
     #[arg(long)]
     strays: bool,
+}
+
+/// How everything is read again.
+#[derive(Debug, Args)]
+pub(crate) struct ScrubIt {
+    /// Only tell how far it is, or what came of it the last time
+    #[arg(long)]
+    status: bool,
+    /// Do not wait for its end
+    #[arg(long, conflicts_with = "status")]
+    no_wait: bool,
 }
 
 /// A key, or an artifact.
@@ -162,7 +183,69 @@ impl Command {
                 }
                 session.tell(&answer, |collection: &Collection| summary(collection, dry_run))
             }
+            Self::Scrub(scrub) => scrub.run(session).await,
         }
+    }
+}
+
+/// How soon it is looked again how far a round is, at first and in the end.
+const LOOKED_AT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+impl ScrubIt {
+    async fn run(&self, session: &mut Session) -> Result<(), CommandError> {
+        let request = if self.status { v1::scrub() } else { v1::ask_for_scrub() };
+        let mut answer = session.ask(&request).await?;
+        let mut round: Scrub = v1::read(&answer)?;
+        if !self.status && !self.no_wait {
+            let mut line = Line::default();
+            let mut pause = LOOKED_AT.0;
+            while round.is_asked_for {
+                line.says(&format!("{} {} read again", bar(round.percent.into(), 100), shown(round.bytes)));
+                tokio::time::sleep(pause).await;
+                pause = (2 * pause).min(LOOKED_AT.1);
+                answer = session.ask(&v1::scrub()).await?;
+                round = v1::read(&answer)?;
+            }
+        }
+        let damaged: Vec<_> = Damaged::of(&round).collect();
+        if !session.wants_json() && !damaged.is_empty() {
+            let rows: Vec<_> = damaged.iter().map(Damaged::row).collect();
+            session.print(&Table::new(Damaged::COLUMNS, false, None).rows(&rows))?;
+        }
+        session.tell(&answer, scrubbed)?;
+        match round.damaged {
+            0 => Ok(()),
+            damaged => Err(CommandError::Damaged { damaged }),
+        }
+    }
+}
+
+/// How far a round is, in a line.
+fn scrubbed(round: &Scrub) -> String {
+    let Scrub { since, ended, bytes, percent, is_whole, .. } = round;
+    match (since, ended) {
+        (None, _) => "nothing was read again yet".into(),
+        (Some(_), Some(ended)) if *is_whole => format!("read again until {ended}: {}", shown(*bytes)),
+        (Some(since), _) => format!("is being read again since {since}: {}, about {percent}%", shown(*bytes)),
+    }
+}
+
+/// An artifact, or what else is kept, that is not what it was.
+struct Damaged<'a> {
+    sha512: &'a str,
+    what: &'static str,
+}
+
+impl<'a> Damaged<'a> {
+    const COLUMNS: &'static [&'static str] = &["SHA512", "DAMAGE"];
+
+    fn of(round: &'a Scrub) -> impl Iterator<Item = Self> {
+        let aside = round.put_aside.iter().map(|sha512| Self { sha512, what: "put aside" });
+        aside.chain(round.unreadable.iter().map(|sha512| Self { sha512, what: "cannot be read" }))
+    }
+
+    fn row(&self) -> Vec<String> {
+        vec![self.sha512.to_owned(), self.what.to_owned()]
     }
 }
 
@@ -241,6 +324,16 @@ mod tests {
             "removed: 2 entries, 0 artifacts, 0 B, 1 left by a crash; 3 artifacts go later, unless somebody asks for \
              them; it was stopped before its end"
         );
+    }
+
+    #[test]
+    fn how_far_a_round_is_is_said_in_a_line() {
+        let never = Scrub::default();
+        assert_eq!(scrubbed(&never), "nothing was read again yet");
+        let half = Scrub { since: Some("noon".into()), bytes: 5, percent: 49, ..never };
+        assert_eq!(scrubbed(&half), "is being read again since noon: 5 B, about 49%");
+        let whole = Scrub { ended: Some("one".into()), is_whole: true, ..half };
+        assert_eq!(scrubbed(&whole), "read again until one: 5 B");
     }
 
     #[test]

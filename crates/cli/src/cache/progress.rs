@@ -138,6 +138,31 @@ impl Meter {
     }
 }
 
+/// A line that says something else from time to time, on a terminal only. It is taken away when this is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    is_painted: bool,
+}
+
+impl Line {
+    /// Says this.
+    pub(crate) fn says(&mut self, text: &str) {
+        if io::stderr().is_terminal() {
+            self.is_painted = true;
+            let columns = narration_size().map(|size| size.columns);
+            paint(&cut(text, columns.map(|columns| columns.saturating_sub(1))));
+        }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if self.is_painted {
+            paint("");
+        }
+    }
+}
+
 fn paint(line: &str) {
     // Where nobody looks, nothing is lost.
     let _ = io::stderr().lock().write_all(format!("{AGAIN}{line}").as_bytes());
@@ -150,7 +175,8 @@ fn rate(samples: &VecDeque<(Instant, u64)>) -> Option<u64> {
     now.saturating_sub(*before).saturating_mul(1000).checked_div(milliseconds)
 }
 
-fn bar(done: u64, of: u64) -> String {
+/// How much of something is done, as a bar.
+pub(crate) fn bar(done: u64, of: u64) -> String {
     let full =
         u64::try_from(u128::from(done.min(of)) * u128::from(BAR) / u128::from(of.max(1))).unwrap_or(BAR);
     let part = |sign: &str, count: u64| sign.repeat(usize::try_from(count).unwrap_or_default());

@@ -169,6 +169,17 @@ impl Artifacts {
         Download::begin(&self.service, digest).await
     }
 
+    /// Begins to fetch what is behind the first `from` of them. Whether all are right is for whoever has those to say.
+    ///
+    /// # Errors
+    /// As [`Self::get`]; when the server does not give that part.
+    pub async fn get_behind(&self, digest: Sha512, from: u64) -> Result<Download, CacheError> {
+        match from {
+            0 => self.get(digest).await,
+            from => Download::begin_behind(&self.service, digest, from).await,
+        }
+    }
+
     /// Uploads a file, whether the server has its bytes already or not. They are there when this has returned.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use super::service::{Failed, Service, Tries};
 /// An object on its way.
 ///
 /// What comes is not known to be right before the end: [`Download::next`] says `None` only when the digest of all that came
-/// is the one that was asked for.
+/// is the one that was asked for, unless it was begun in the middle.
 #[derive(Debug)]
 pub struct Download {
     service: Service,
@@ -25,7 +25,10 @@ pub struct Download {
     /// How long the object is, if anybody said so.
     announced: Option<u64>,
     bytes_max: u64,
+    /// Until the end.
     hasher: Option<Sha512Hasher>,
+    /// Whether it was begun at the beginning, so that its digest can be told.
+    is_whole: bool,
     tries: Tries,
 }
 
@@ -45,11 +48,37 @@ impl Download {
             announced,
             bytes_max: u64::MAX,
             hasher: Some(Sha512Hasher::new()),
+            is_whole: true,
             tries: Tries::new(service.patience),
         })
     }
 
-    /// How many bytes it has, if the server says so.
+    /// The same behind the first `from` bytes, of which there are some.
+    pub(super) async fn begin_behind(
+        service: &Service,
+        wanted: Sha512,
+        from: u64,
+    ) -> Result<Self, CacheError> {
+        let mut download = Self {
+            service: service.clone(),
+            url: service.url.under(&wanted.to_string()),
+            wanted,
+            response: None,
+            passed_over: 0,
+            seen: from,
+            announced: None,
+            bytes_max: u64::MAX,
+            hasher: Some(Sha512Hasher::new()),
+            is_whole: false,
+            tries: Tries::new(service.patience),
+        };
+        while download.response.is_none() {
+            download.go_on().await?;
+        }
+        Ok(download)
+    }
+
+    /// How many bytes it has in all, if the server says so.
     #[must_use]
     pub fn bytes(&self) -> Option<u64> {
         self.announced
@@ -110,7 +139,11 @@ impl Download {
     fn finish(&mut self) -> Result<Option<Bytes>, CacheError> {
         self.response = None;
         let got = self.hasher.take().map(Sha512Hasher::finish).unwrap_or(self.wanted);
-        if got == self.wanted { Ok(None) } else { Err(CacheError::Digest { url: self.url.clone(), got }) }
+        if got == self.wanted || !self.is_whole {
+            Ok(None)
+        } else {
+            Err(CacheError::Digest { url: self.url.clone(), got })
+        }
     }
 
     /// Asks for the rest.

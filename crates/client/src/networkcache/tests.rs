@@ -224,6 +224,36 @@ fn downloads_arrive_whatever_happens_on_the_way() {
     }
 }
 
+/// Whoever has the beginning fetches what is behind it, from servers that know ranges and from those that do not.
+#[test]
+fn what_is_behind_a_beginning_is_fetched_alone() {
+    for (case, acts, expected) in [
+        ("a range", vec![Say(from(7, 36))], Some(&[7][..])),
+        ("cuts", vec![Say(from(7, 9)), Reset(from(9, 20)), Say(from(20, 36))], Some(&[7, 9, 20])),
+        ("trouble at first", vec![Say(trouble(503)), Say(from(7, 36))], Some(&[7, 7])),
+        ("no ranges", vec![Say(whole())], Some(&[7])),
+        ("gone", vec![Say(trouble(404))], None),
+        ("not so long", vec![Say(trouble(416))], None),
+        ("something later", vec![Say(from(9, 36))], None),
+    ] {
+        let server = Server::doing(&acts);
+        let came = wait(async {
+            let mut download = server.artifacts().get_behind(digest(), 7).await.ok()?;
+            assert_eq!(download.bytes(), Some(36), "{case}");
+            let mut bytes = Vec::new();
+            while let Some(piece) = download.next().await.unwrap() {
+                bytes.extend_from_slice(&piece);
+            }
+            Some(bytes)
+        });
+        assert_eq!(came.as_deref(), expected.map(|_| &TEXT[7..]), "{case}");
+        let Some(expected) = expected else { continue };
+        let asked: Vec<_> =
+            expected.iter().map(|from| format!("GET /base/{} HTTP/1.1 bytes={from}-", digest())).collect();
+        assert_eq!(server.heard(), asked, "{case}");
+    }
+}
+
 #[test]
 fn nothing_that_is_not_the_object_is_handed_out() {
     let other = answer("200 OK", 36, &[b'x'; 36]);

@@ -33,7 +33,12 @@ impl Reconciler for CollectArtifacts {
             let permit = Permit::house();
             let mut next = self.clock.now() + EVERY;
             let mut rules = self.rules.clone();
-            if let InForce::From(at) = self.cache.in_force(&permit, &self.rules).await? {
+            let in_force = self.cache.in_force(&permit, &self.rules).await?;
+            if let InForce::AfterJump(at) = in_force {
+                tracing::warn!(until = %at, "the clock jumped: nothing is removed from the cache until it goes on from there");
+                return Ok(Next::At(at.min(next)));
+            }
+            if let InForce::From(at) = in_force {
                 let dry = How { is_dry: true, ..How::default() };
                 let would = self.cache.collect(&permit, &self.rules, dry, &stops).await?;
                 tracing::warn!(

@@ -38,8 +38,9 @@ pub(super) struct Course {
 }
 
 impl Course {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { since: (now, 0), unread_since: None }
+    /// It begins now, behind so many bytes.
+    pub(super) fn new(now: Instant, received: u64) -> Self {
+        Self { since: (now, received), unread_since: None }
     }
 
     /// Whether it goes on; the reason when not.
@@ -71,7 +72,7 @@ mod tests {
     /// Each looks every ten seconds at what has come by then.
     fn goes_on_for(received: impl Fn(u64) -> u64, is_read: bool, is_shown: bool) -> u64 {
         let begun = Instant::now();
-        let mut course = Course::new(begun);
+        let mut course = Course::new(begun, 0);
         let end = (0..1000).map(|n| n * 10).find(|second| {
             let seen = Seen { received: received(*second), bytes: Some(10_000 * MIB), is_read, is_shown };
             course.goes_on(begun + Duration::from_secs(*second), seen).is_err()

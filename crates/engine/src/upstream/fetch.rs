@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, interval};
 
 use super::course::{Course, Seen};
-use super::{Asker, Name, Relay, RelayError, Via};
+use super::parked::Parked;
+use super::{Asker, Name, NotFetched, Relay, RelayError, Via};
 
 /// How long upstream may take to begin: clients that wait give up after a minute of silence, those among them that only
 /// look whether they are to upload.
@@ -107,39 +108,67 @@ impl Relay {
 
     /// Whether it is here now; `false` when upstream does not have it.
     async fn fetched(
-        &self,
+        self: &Arc<Self>,
         digest: Sha512,
         via: Via,
         state: &watch::Sender<State>,
     ) -> Result<bool, RelayError> {
-        let question = self.upstream.artifact(digest, via);
+        let parked = self.parking.take(digest);
+        let from = parked.as_ref().map_or(0, |parked| parked.received);
+        let question = self.upstream.artifact(digest, from, via);
         let asked = tokio::select! {
             asked = self.questioned(Name::Artifact(digest), ANSWERED_IN, question) => asked,
             () = self.stop.asked() => return Err(RelayError::Stopping),
         };
-        let Some(mut incoming) = asked? else { return Ok(false) };
-        let mut upload = self.cache.upload(Permit::house(), incoming.bytes).await?;
+        let mut incoming = match asked {
+            Ok(Some(incoming)) => incoming,
+            Ok(None) => return Ok(false),
+            Err(error) => {
+                // An answer that is no good may be one to what is here already: from the beginning the next time.
+                if let Some(parked) = parked.filter(|_| !matches!(error, NotFetched::Failed { .. })) {
+                    self.park(digest, parked);
+                }
+                return Err(error.into());
+            }
+        };
+        let (mut upload, mut received) = match parked {
+            Some(Parked { upload, bytes, received }) if bytes == incoming.bytes => (upload, received),
+            Some(_) => {
+                let reason = "it says another length than before".to_owned();
+                return Err(NotFetched::Failed { reason }.into());
+            }
+            None => (self.cache.upload(Permit::house(), incoming.bytes).await?, 0),
+        };
         let (bytes, so_far) = (incoming.bytes, upload.so_far());
-        let mut received = 0;
         state.send_replace(State::Coming { bytes, received, so_far: so_far.clone() });
-        let (mut course, mut looks) = (Course::new(Instant::now()), interval(LOOKED_AT_EACH));
-        loop {
+        let (mut course, mut looks) = (Course::new(Instant::now(), received), interval(LOOKED_AT_EACH));
+        let cut = loop {
             let piece = tokio::select! {
                 piece = incoming.pieces.next() => piece,
                 now = looks.tick() => {
                     // One of them is among those that are being fetched.
                     let is_read = state.receiver_count() > 1;
-                    course.goes_on(now, Seen { received, bytes, is_read, is_shown: bytes.is_some() && so_far.is_some() })?;
-                    continue;
+                    let is_shown = bytes.is_some() && so_far.is_some();
+                    match course.goes_on(now, Seen { received, bytes, is_read, is_shown }) {
+                        Ok(()) => continue,
+                        Err(error) => break error,
+                    }
                 }
                 () = self.stop.asked() => return Err(RelayError::Stopping),
             };
-            let Some(piece) = piece.transpose()? else { break };
+            let piece = match piece.transpose() {
+                Ok(Some(piece)) => piece,
+                Ok(None) => {
+                    self.cache.keep(upload, Some(digest)).await?;
+                    return Ok(true);
+                }
+                Err(error) => break error.into(),
+            };
             received += piece.len() as u64;
             upload = self.cache.take(upload, piece).await?;
             state.send_replace(State::Coming { bytes, received, so_far: so_far.clone() });
-        }
-        self.cache.keep(upload, Some(digest)).await?;
-        Ok(true)
+        };
+        self.park(digest, Parked { upload, bytes, received });
+        Err(cut)
     }
 }

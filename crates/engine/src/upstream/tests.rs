@@ -66,7 +66,12 @@ impl Neighbour {
 }
 
 impl Upstream for Neighbour {
-    fn artifact(&self, digest: Sha512, via: Via) -> BoxFuture<'_, Result<Option<Incoming>, NotFetched>> {
+    fn artifact(
+        &self,
+        digest: Sha512,
+        from: u64,
+        via: Via,
+    ) -> BoxFuture<'_, Result<Option<Incoming>, NotFetched>> {
         // As it comes over a network: in a header.
         let via = Via::parse(via.header().as_deref());
         Box::pin(async move {
@@ -74,7 +79,7 @@ impl Upstream for Neighbour {
             let failed = |error: RelayError| NotFetched::Failed { reason: error.to_string() };
             let Some(Relayed::Here(artifact)) = found.map_err(failed)? else { return Ok(None) };
             let bytes = artifact.blob.size();
-            let pieces = artifact.blob.read(0..bytes).map_err(move |error| failed(error.into())).boxed();
+            let pieces = artifact.blob.read(from..bytes).map_err(move |error| failed(error.into())).boxed();
             Ok(Some(Incoming { bytes: Some(bytes), pieces }))
         })
     }
@@ -188,7 +193,13 @@ impl Far {
 }
 
 impl Upstream for Far {
-    fn artifact(&self, digest: Sha512, _via: Via) -> BoxFuture<'_, Result<Option<Incoming>, NotFetched>> {
+    fn artifact(
+        &self,
+        digest: Sha512,
+        from: u64,
+        _via: Via,
+    ) -> BoxFuture<'_, Result<Option<Incoming>, NotFetched>> {
+        assert_eq!(from, 0, "it never cuts");
         Box::pin(async move {
             self.asked("artifact").await;
             let waits = self.waits;
@@ -222,6 +233,77 @@ impl Upstream for Far {
             Ok(None)
         })
     }
+}
+
+/// An upstream that gives no more than so many bytes of an artifact at once, and then is gone.
+struct Cutting {
+    bytes: Vec<u8>,
+    each: usize,
+    /// What was asked for: from where on.
+    asked: Mutex<Vec<u64>>,
+    /// What comes instead of the right bytes behind the first part.
+    wrong: bool,
+}
+
+impl Upstream for Cutting {
+    fn artifact(
+        &self,
+        _digest: Sha512,
+        from: u64,
+        _via: Via,
+    ) -> BoxFuture<'_, Result<Option<Incoming>, NotFetched>> {
+        self.asked.lock().unwrap().push(from);
+        let from = usize::try_from(from).unwrap();
+        let end = self.bytes.len().min(from + self.each);
+        let mut piece = self.bytes[from..end].to_vec();
+        if self.wrong && from > 0 {
+            piece.fill(0);
+        }
+        let cut = NotFetched::Unreachable { reason: "it went away".into() };
+        let cut = (end < self.bytes.len()).then_some(Err(cut));
+        let pieces = stream::iter([Ok(Bytes::from(piece))].into_iter().chain(cut));
+        let bytes = Some(self.bytes.len() as u64);
+        Box::pin(async move { Ok(Some(Incoming { bytes, pieces: pieces.boxed() })) })
+    }
+
+    fn look(&self, _digest: Sha512, _via: Via) -> BoxFuture<'_, Result<Option<Looked>, NotFetched>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn entries<'a>(
+        &'a self,
+        _key: &'a str,
+        _via: Via,
+    ) -> BoxFuture<'a, Result<Option<Vec<Entry>>, NotFetched>> {
+        Box::pin(async { Ok(None) })
+    }
+}
+
+/// What came before upstream was gone need not come again, unless it turns out to be wrong, or nobody asks for long.
+#[tokio::test(start_paused = true)]
+async fn what_was_cut_goes_on_where_it_was() {
+    const MIB: u64 = 1024 * 1024;
+    let bytes: Vec<u8> = (0..1_310_720_u32).flat_map(u32::to_le_bytes).collect();
+    let digest = Sha512::of(&bytes);
+    let each = 2 * MIB as usize;
+    let cutting = |wrong| Arc::new(Cutting { bytes: bytes.clone(), each, asked: Mutex::default(), wrong });
+    let far = cutting(false);
+    let near = relay(far.clone(), Limits::default(), 1);
+    assert!(read(&near, digest).await.unwrap_err().is_upstreams());
+    assert!(read(&near, digest).await.unwrap_err().is_upstreams());
+    assert!(read(&near, digest).await.unwrap().unwrap() == bytes);
+    assert_eq!(*far.asked.lock().unwrap(), [0, 2 * MIB, 4 * MIB]);
+
+    let far = cutting(true);
+    let near = relay(far.clone(), Limits::default(), 1);
+    for _ in 0..4 {
+        assert!(read(&near, digest).await.is_err());
+    }
+    assert_eq!(*far.asked.lock().unwrap(), [0, 2 * MIB, 4 * MIB, 0]);
+    // Nobody comes for it in time.
+    tokio::time::sleep(Duration::from_secs(1_801)).await;
+    assert!(read(&near, digest).await.is_err());
+    assert_eq!(far.asked.lock().unwrap().last(), Some(&0));
 }
 
 /// `HEAD`, and what is answered 304.

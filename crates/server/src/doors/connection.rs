@@ -10,6 +10,7 @@ use http::StatusCode;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio_rustls::server::TlsStream;
 
 use super::exchange::{Exchanges, Own, Peer};
@@ -19,6 +20,7 @@ use super::sendfile::Sendfile;
 use super::socket::Socket;
 use super::stream::Stream;
 use super::tls::{HTTP_2, refused_certificate};
+use super::unread::Rest;
 use super::watch::Watch;
 
 /// Serves the peer at `address` until it has had enough, or has to go.
@@ -88,12 +90,14 @@ where
     let refused = Arc::new(OnceLock::new());
     let stream = Stream::new(io, Arc::clone(&watch), Arc::clone(&foyer.limits), Arc::clone(&refused));
     let stream = TokioIo::new(stream);
-    let exchanges = Exchanges::new(Arc::clone(foyer), peer, Arc::clone(&watch), refused);
+    let (rest, mut rests) = mpsc::unbounded_channel();
+    let exchanges = Exchanges::new(Arc::clone(foyer), peer, Arc::clone(&watch), refused, rest);
     let mut connection = pin!(foyer.http.serve_connection(stream, exchanges.clone()));
     // These are looked at when one of them comes, and not with each request.
     let cut = watch.cut.cancelled().map(|()| Order::Cut).boxed();
     let finish = finish(foyer, &watch).map(|()| Order::Finish).boxed();
     let mut orders: FuturesUnordered<BoxFuture<'_, Order>> = [cut, finish].into_iter().collect();
+    let mut going: FuturesUnordered<Rest> = FuturesUnordered::new();
     let outcome = loop {
         tokio::select! {
             // Orders first: an answer that becomes ready behind one says that the connection closes.
@@ -106,6 +110,8 @@ where
                 }
             },
             outcome = &mut connection => break outcome,
+            Some(rest) = rests.recv() => going.push(rest),
+            Some(()) = going.next() => {}
         }
     };
     let Err(error) = outcome else { return };

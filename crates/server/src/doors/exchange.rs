@@ -14,7 +14,7 @@ use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Request, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use identity::sign_in::Recent;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
 use super::access_log::{Answered, Asked, line, who};
@@ -23,7 +23,7 @@ use super::head::BadHead;
 use super::limits::Limits;
 use super::listen::Foyer;
 use super::sendfile::Sendfile;
-use super::unread::LeftOver;
+use super::unread::{LeftOver, Rest};
 use super::watch::{Turn, Watch};
 
 /// Who is at the other end. In the extensions of every request that the routes get.
@@ -75,20 +75,24 @@ struct Connection {
     who: String,
     watch: Arc<Watch>,
     refused: Arc<OnceLock<BadHead>>,
+    /// Where the rests of bodies go whose answers have gone out.
+    rests: mpsc::UnboundedSender<Rest>,
 }
 
 impl Exchanges {
     /// Requests of `peer`, to be answered by the foyer's routes. Once there is something in `refused`, they
-    /// are refused for that reason.
+    /// are refused for that reason. What is sent to `rests` is to be polled for as long as the connection is: one for each
+    /// request at most.
     pub(super) fn new(
         foyer: Arc<Foyer>,
         peer: Peer,
         watch: Arc<Watch>,
         refused: Arc<OnceLock<BadHead>>,
+        rests: mpsc::UnboundedSender<Rest>,
     ) -> Self {
         let user = peer.certificate.as_ref().map(|certificate| certificate.serial().to_string());
         let who = who(peer.address.ip(), user.as_deref());
-        Self(Arc::new(Connection { foyer, peer, who, watch, refused }))
+        Self(Arc::new(Connection { foyer, peer, who, watch, refused, rests }))
     }
 
     /// Something came that was no request though its head was in order; hyper answered it with `status` by
@@ -159,10 +163,10 @@ fn answer(
     answered.then(move |mut response| {
         let unread = left_over.and_then(|left_over| left_over.take(&connection.foyer.limits, &turn));
         let over = match unread {
-            None => Either::Left(ready(())),
+            None => Either::Left(ready(None)),
             Some(unread) => Either::Right(unread),
         };
-        over.map(move |()| {
+        over.map(move |rest| {
             if version < Version::HTTP_2 && !turn.has_body_come() {
                 // The rest of the request is in the way of the next one.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -172,6 +176,10 @@ fn answer(
                 connection.foyer.meters.answered(connection.peer.secure, &method, status, began.elapsed());
                 if let Some(asked) = asked {
                     connection.log(&asked, status, body_bytes);
+                }
+                if let Some(rest) = rest {
+                    // Without a connection there is no rest.
+                    let _ = connection.rests.send(Rest::new(rest, &connection.foyer.limits));
                 }
             });
             response.map(|body| AnswerBody::new(body, turn, done))

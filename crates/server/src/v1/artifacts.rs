@@ -156,10 +156,17 @@ impl V1 {
     }
 
     pub(super) async fn scrub(&self, asked: Asked) -> Result<Answer, Refusal> {
-        let Scrubbed { since, ended, bytes, damaged, is_whole } =
-            self.cache()?.scrubbed(&asked.permit()?).await?;
-        let told = |at: Option<base::Timestamp>| at.map(|at| at.to_string());
-        Ok(Answer::ok(&wire::Scrub { since: told(since), ended: told(ended), bytes, damaged, is_whole }))
+        let scrubbed = self.cache()?.scrubbed(&asked.permit()?).await?;
+        Ok(Answer::ok(&scrub(scrubbed)))
+    }
+
+    pub(super) async fn ask_for_scrub(&self, asked: Asked) -> Result<Answer, Refusal> {
+        let permit = asked.permit()?;
+        self.cache()?;
+        let house = self.house.clone();
+        let ask = async move { house.scrub_artifacts(&permit).await };
+        let scrubbed = self.house.tasks().complete(ask).await?;
+        Ok(Answer::ok(&scrub(scrubbed)))
     }
 }
 
@@ -228,6 +235,22 @@ fn entry(found: FoundEntry) -> wire::CacheEntry {
         text: found.entry.text().to_owned(),
         signature: found.entry.signature().to_owned(),
         withdrawn_by: found.withdrawn_by.map(|digest| digest.to_string()),
+    }
+}
+
+fn scrub(scrubbed: Scrubbed) -> wire::Scrub {
+    let at = |at: Option<base::Timestamp>| at.map(|at| at.to_string());
+    let names = |digests: Vec<Sha512>| digests.iter().map(Sha512::to_string).collect();
+    wire::Scrub {
+        since: at(scrubbed.since),
+        ended: at(scrubbed.ended),
+        bytes: scrubbed.bytes,
+        damaged: scrubbed.damaged,
+        put_aside: names(scrubbed.aside),
+        unreadable: names(scrubbed.unreadable),
+        is_asked_for: scrubbed.is_asked_for,
+        percent: scrubbed.percent,
+        is_whole: scrubbed.is_whole,
     }
 }
 

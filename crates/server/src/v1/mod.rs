@@ -191,6 +191,7 @@ impl V1 {
             }
             Call::Collect => self.collect(asked).await,
             Call::Scrub => self.scrub(asked).await,
+            Call::AskForScrub => self.ask_for_scrub(asked).await,
             Call::TrustProviders => self.trust_providers(asked).await,
             Call::TrustProvider => self.trust_provider(asked).await,
             Call::PutTrustProvider => self.put_trust_provider(asked).await,

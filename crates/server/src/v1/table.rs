@@ -74,6 +74,7 @@ pub(super) enum Call {
     CancelUpload,
     Collect,
     Scrub,
+    AskForScrub,
     TrustProviders,
     TrustProvider,
     PutTrustProvider,

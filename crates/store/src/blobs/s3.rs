@@ -11,7 +11,7 @@
 //! ```
 //! S3 makes each of put, complete and copy all or nothing, and answers once it is durable. The same object again is
 //! written over with the same bytes, which dates it anew. What a crash cut off is nobody's to see; it goes at the next
-//! start of the same owner, or at anybody's after a day.
+//! start of the same owner, or of one who knows that it is over, or at anybody's after a day.
 //!
 //! What S3 cannot do: look and remove in one step ([`Blobs::remove`] with a date looks first), keep what is read when
 //! it is removed meanwhile, and copy more than 5 GiB at once, so larger objects are refused. In memory are a few
@@ -24,6 +24,7 @@ mod settings;
 mod spilled;
 mod staged;
 
+use std::fs::File;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -64,6 +65,9 @@ struct Remote {
     prefix: Path,
     /// Under which what is staged is ours.
     owner: String,
+    /// Those of earlier starts that are over.
+    over: Vec<String>,
+    _lock: Option<Arc<File>>,
     hand: Hand,
     /// Who may send a part.
     parts: Arc<Semaphore>,
@@ -96,6 +100,8 @@ impl S3 {
             store: settings::store(settings, clock.clone())?,
             prefix: settings::prefix(settings)?,
             owner: settings.owner.clone(),
+            over: settings.over.clone(),
+            _lock: settings.lock.clone(),
             hand: Hand::new().map_err(ConnectError::Thread)?,
             parts: Arc::new(Semaphore::new(multipart::PARTS_MAX)),
             buffers: Arc::new(Semaphore::new(staged::BUFFERS_MAX)),
@@ -181,6 +187,12 @@ impl Remote {
     /// Where what we stage is.
     fn ours(&self) -> Path {
         self.staged().join(self.owner.as_str())
+    }
+
+    /// Whether what is staged at `path` is ours, or an earlier start's that is over.
+    fn is_left(&self, path: &Path) -> bool {
+        let owners = std::iter::once(&self.owner).chain(&self.over);
+        owners.map(|owner| self.staged().join(owner.as_str())).any(|theirs| path.prefix_matches(&theirs))
     }
 
     async fn is_there(&self, digest: Sha512, size: u64) -> Result<bool, Error> {

@@ -164,7 +164,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Is("4194304"),
         docs: &[
             "How fast artifacts are read again to see whether they are whole, once a week; 0 for not at all",
-            "What is damaged is put aside, and can be uploaded again.",
+            "What is damaged is put aside, and can be uploaded again. `provost cache scrub` does it now.",
         ],
     },
     Key {

@@ -184,13 +184,16 @@ fn is_empty(directory: &Path) -> bool {
     std::fs::read_dir(directory).unwrap().count() == 0
 }
 
-/// What would fill the disk is refused before it does: at once where it is said how much comes, and else in the middle.
+/// What would fill the disk is refused before it does: at once where it is said what and how much comes, in the middle
+/// where neither is, and at its end where it may be there already: that is answered as ever.
 #[test]
 fn the_reserve_is_not_touched() {
     let directory = tempfile::tempdir().unwrap();
     let (house, disk) = on_a_small_disk(directory.path(), "2097152");
     let mut line = Line::to(house.http());
-    line.send("POST /shacache HTTP/1.1\r\nHost: test\r\nContent-Length: 7000000\r\n\r\n").unwrap();
+    let absent = Sha512::of(b"absent");
+    let head = format!("PUT /shacache/{absent} HTTP/1.1\r\nHost: test\r\nContent-Length: 7000000\r\n\r\n");
+    line.send(head).unwrap();
     let refused = line.answer();
     assert_eq!(refused.status, 507, "before anything of it has come");
     assert!(refused.text().starts_with("there is no room for it: "), "{refused:?}");
@@ -209,6 +212,10 @@ fn the_reserve_is_not_touched() {
     first.send(vec![1; 3_000_000]).unwrap();
     assert_eq!(first.answer().status, 201);
     keep(&house, b"hello");
+    // Once more, and there is no room for it; and the same of something else.
+    let same = vec![1; 4_000_000];
+    assert_eq!(keep(&house, &same), Sha512::of(&same));
+    assert_eq!(ask(&house, "POST", "/shacache", &vec![3; 4_000_000]).status, 507);
     ended_without_a_fault(house);
 }
 

@@ -470,6 +470,52 @@ fn how_far_it_is_is_painted_on_a_terminal() {
     assert!(ran.ok().contains(painted) && ran.stdout.contains("  got\r\n"), "{ran:#?}");
 }
 
+/// `scrub` reads all of it now, where nothing does that by itself, and ends with 70 when something has rotted.
+#[test]
+fn what_has_rotted_is_found_when_somebody_asks() {
+    let house = crate::houses::plan(testkit::Face::Up)
+        .option("cache-scrub-bytes-per-second", "0")
+        .option("cache-writers", "everyone")
+        .start();
+    let operator = Operator::new();
+    connect(&operator, &house);
+    let status = operator.run("cache scrub --status");
+    assert_eq!((status.code, status.stdout.as_str()), (Some(0), ""), "{status:#?}");
+    assert!(status.stderr.contains("nothing was read again yet"), "{status:#?}");
+    let well = super::keep(&house, b"well");
+    let rotten = super::keep(&house, b"fine");
+    let scrub = operator.run("cache scrub");
+    assert_eq!((scrub.code, scrub.stdout.as_str()), (Some(0), ""), "{scrub:#?}");
+    assert!(scrub.stderr.contains("read again until 2") && scrub.stderr.contains(": 8 B"), "{scrub:#?}");
+    let name = rotten.to_string();
+    let file = house.data().join("artifacts").join(&name[..2]).join(&name);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(&file, "rust").unwrap();
+    let scrub = operator.run("cache scrub");
+    failed(&scrub, 70, "one artifact is damaged");
+    assert!(
+        scrub.stdout.lines().any(|line| line.starts_with(&name) && line.ends_with("put aside")),
+        "{scrub:#?}"
+    );
+    let status = operator.run("cache scrub --status --json");
+    assert_eq!(status.code, Some(70), "{status:#?}");
+    let status: Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!((&status["put_aside"], &status["is_whole"]), (&json!([name]), &json!(true)), "{status}");
+    let artifact =
+        |digest: Sha512| http::anybody().get(house.http_url(&format!("/shacache/{digest}"))).send().unwrap();
+    assert_eq!(
+        (artifact(well).status(), artifact(rotten).status()),
+        (200.try_into().unwrap(), 404.try_into().unwrap())
+    );
+    // It is sent again, and all is well.
+    assert_eq!(super::keep(&house, b"fine"), rotten);
+    operator.run("cache scrub --no-wait").ok();
+    let scrub = operator.run("cache scrub --json");
+    let scrub: Value = serde_json::from_str(scrub.ok()).unwrap();
+    assert_eq!((&scrub["damaged"], &scrub["bytes"]), (&json!(0), &json!(8)), "{scrub}");
+    drop(house);
+}
+
 #[test]
 fn what_is_wrong_is_said() {
     let operator = Operator::new();

@@ -53,6 +53,9 @@ impl NetworkCache {
         let place = self.writing.take().await?;
         let mut body = Flowing::new(body, &parts.extensions);
         let mut upload = self.cache.upload(permit, body.announced()).await?;
+        if let Some(expected) = expected {
+            upload = self.cache.expecting(upload, expected).await?;
+        }
         while let Some(bytes) = body.next().await? {
             upload = self.cache.take(upload, bytes).await?;
         }

@@ -73,7 +73,11 @@ pub(super) fn find(method: &Method, path: &str) -> Result<Call, Missed> {
 fn entries(method: &Method, key: &str) -> Result<Call, Missed> {
     match *method {
         Method::GET | Method::HEAD => key.parse().map(Call::Entries).map_err(|_| Missed::NoKey),
-        Method::PUT => key.parse().map(Call::PutEntry).map_err(Missed::Key),
+        Method::PUT => {
+            let key: EntryKey = key.parse().map_err(Missed::Key)?;
+            key.check_askable().map_err(Missed::Key)?;
+            Ok(Call::PutEntry(key))
+        }
         _ => Err(Missed::Method("GET, HEAD, PUT")),
     }
 }
@@ -125,6 +129,8 @@ mod tests {
             check(Method::POST, &format!("{base}/a"), Err(Missed::Method("GET, HEAD, PUT")));
             check(Method::GET, &format!("{base}/"), Err(Missed::NoKey));
             check(Method::PUT, &format!("{base}/"), Err(Missed::Key(BadKey::Empty)));
+            check(Method::PUT, &format!("{base}/a/.."), Err(Missed::Key(BadKey::Dots)));
+            check(Method::GET, &format!("{base}/a/.."), Ok(Call::Entries(key("a/.."))));
         }
         check(Method::POST, "/shacache/update", Ok(Call::Update));
         check(Method::GET, "/shacache/update", Err(Missed::Method("POST")));

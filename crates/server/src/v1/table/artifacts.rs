@@ -98,5 +98,14 @@ pub(super) fn rows() -> Vec<Row> {
             .may::<Maintain>()
             .answers::<wire::Scrub>(200)
             .or(&[404]),
+        Row::post(
+            "/cache/scrub",
+            Call::AskForScrub,
+            "askForScrub",
+            "Read all artifacts again now, as fast as they come; how far that is, is told where it is asked for",
+        )
+        .may::<Maintain>()
+        .answers::<wire::Scrub>(200)
+        .or(&[404]),
     ]
 }

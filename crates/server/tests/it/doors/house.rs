@@ -1,8 +1,10 @@
 //! A house with two port pairs, a few routes, and everything within reach of the test.
 
 use std::collections::HashSet;
+use std::future::{Future as _, poll_fn};
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -101,8 +103,16 @@ impl House {
     fn routes(&self) -> Routes {
         let (began, release) = (Arc::clone(&self.began), Arc::clone(&self.release));
         let held = async move || {
-            began.add_permits(1);
-            release.acquire().await.unwrap().forget();
+            // It waits before it says so: what is ordered from then on is seen before it is looked at again.
+            let (mut released, mut has_begun) = (pin!(release.acquire()), false);
+            let permit = poll_fn(|context| {
+                let polled = released.as_mut().poll(context);
+                if !std::mem::replace(&mut has_begun, true) {
+                    began.add_permits(1);
+                }
+                polled
+            });
+            permit.await.unwrap().forget();
             "released"
         };
         let large = async || {

@@ -132,13 +132,13 @@ impl Remote {
         self.forget(temporary).await
     }
 
-    /// Removes what an earlier start of ours staged, and what anybody staged long before `now`. Tells how much that was.
+    /// Removes what earlier starts staged that are over, and what anybody staged long before `now`. Tells how much that was.
     pub(super) async fn clean(&self, now: Timestamp) -> Result<usize, Error> {
-        let (staged, ours) = (self.staged(), self.ours());
+        let staged = self.staged();
         let mut listed = self.store.list(Some(&staged));
         let mut count = 0;
         while let Some(found) = listed.try_next().await.map_err(failed("looking for what a crash left"))? {
-            if found.location.prefix_matches(&ours) || kept_at(&found) < now - LEFT_AFTER {
+            if self.is_left(&found.location) || kept_at(&found) < now - LEFT_AFTER {
                 self.clean_one(&found).await?;
                 count += 1;
             }

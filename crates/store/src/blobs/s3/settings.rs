@@ -1,6 +1,7 @@
 //! Where the bucket is, and how it is talked to.
 
 use std::fmt;
+use std::fs::File;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -38,6 +39,10 @@ pub struct S3Settings {
     /// Whose uploads are ours: what an earlier start under the same name left half-way goes at once, what others left
     /// only after a day. No two that run at the same time may have the same.
     pub owner: String,
+    /// Names of earlier starts that are certainly over: what they left goes at once as well.
+    pub over: Vec<String>,
+    /// Held for as long as the bucket is open: what says that this start is not over.
+    pub lock: Option<Arc<File>>,
     /// How the bucket is named in requests.
     pub addressing: S3Addressing,
     /// Who asks; nobody in particular when absent.
@@ -64,6 +69,8 @@ impl S3Settings {
             bucket: bucket.into(),
             prefix: String::new(),
             owner: owner.into(),
+            over: Vec::new(),
+            lock: None,
             addressing: S3Addressing::Host,
             key: None,
             keys: None,
