@@ -29,7 +29,7 @@ pub use collect_artifacts::CollectError;
 pub(crate) use end_idle_uploads::EndIdleUploads;
 #[cfg(test)]
 pub(crate) use hand_on_trust::Give;
-pub(crate) use hand_on_trust::{Came, HandOn, HandOnTrust, HostErrand, Part, RequirerErrand};
+pub(crate) use hand_on_trust::{Came, HandOn, HandOnTrust, HostErrand, Part, RequirerErrand, Trouble};
 pub(crate) use history::TrimHistory;
 pub(crate) use investigate::Investigate;
 pub(crate) use link_history::LinkHistory;
