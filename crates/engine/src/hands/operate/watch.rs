@@ -19,6 +19,8 @@ const BOOT_ID: &str = "cat /proc/sys/kernel/random/boot_id";
 const NOT_RESTARTED: &str = "cat /run/provost/not-restarted >&2 && exit 0; exit 1";
 /// How long a host that is told to restart is there usually, at most.
 const STILL_THERE: Duration = Duration::from_secs(2);
+/// The same where playbooks ask, each of which takes seconds.
+const STILL_THERE_FOR_PLAYBOOKS: Duration = Duration::from_secs(30);
 /// How long a host that has just answered may take to answer again, at least and at most; it may have gone down meanwhile,
 /// and nobody tells. One that is only slow is asked again without such haste.
 const ANSWER: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(2)];
@@ -48,6 +50,7 @@ impl Visit {
         // What it is now, as far as it was asked.
         let mut found: Option<Findings> = None;
         let is_by_playbooks = self.crew.hands.playbooks.is_some();
+        let still_there = if is_by_playbooks { STILL_THERE_FOR_PLAYBOOKS } else { STILL_THERE };
         loop {
             self.refresh(&mut way).await?;
             let limit = match (is_near, way.took) {
@@ -88,7 +91,7 @@ impl Visit {
                 Lacks::Nothing => break,
                 Lacks::Restart(what) => {
                     self.lacks(what);
-                    if pace.since.elapsed() >= STILL_THERE
+                    if pace.since.elapsed() >= still_there
                         && let Some(said) = self.not_restarted(&way.target).await?
                     {
                         return Err(Halt::Failed(format!("its restart failed: {said}")));
