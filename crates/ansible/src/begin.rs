@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -22,10 +22,6 @@ use crate::{Error, Play, marked};
 
 /// What tells us what came of each task.
 const CALLBACK: &str = include_str!("../data/callback_plugins/provost.py");
-/// What Ansible runs instead of ssh, where that can be run.
-const SSH: &str = include_str!("../data/ssh.sh");
-/// How much a host may say to one task, in MiB: more than any module of Ansible's does.
-pub const SAID_MIB_MAX: u64 = 32;
 const CALLBACK_FOLDER: &str = "callback_plugins";
 /// How many hosts of a playbook are worked on at once.
 pub const FORKS: usize = 25;
@@ -55,8 +51,6 @@ pub struct Ansible {
     settings: Settings,
     entropy: Entropy,
     places: Arc<Semaphore>,
-    /// What runs ssh, and bounds what a host says; absent where an operator has something of their own for that.
-    ssh: Option<PathBuf>,
 }
 
 impl Ansible {
@@ -72,7 +66,7 @@ impl Ansible {
         made(folder, DirBuilder::new().recursive(true).mode(0o700).create(folder))?;
         marked::end(&format!("{}/{RUN}", folder.display()));
         let places = Arc::new(Semaphore::new(settings.runs_max.max(1)));
-        let mut ansible = Self { settings, entropy, places, ssh: None };
+        let ansible = Self { settings, entropy, places };
         let folder = &ansible.settings.folder;
         for left in fs::read_dir(folder).into_iter().flatten().flatten() {
             if left.file_name().to_string_lossy().starts_with(RUN) {
@@ -85,28 +79,7 @@ impl Ansible {
         made(&callback, fs::write(&callback, CALLBACK))?;
         let config = ansible.own_config();
         made(&config, fs::write(&config, ""))?;
-        let ssh = folder.join("ssh");
-        made(&ssh, fs::write(&ssh, format!("#!/bin/sh\nsaid_mib_max={SAID_MIB_MAX}\n{SSH}")))?;
-        made(&ssh, fs::set_permissions(&ssh, fs::Permissions::from_mode(0o700)))?;
-        ansible.ssh = ansible.may_bound(&ssh).then_some(ssh);
         Ok(ansible)
-    }
-
-    /// Whether `ssh`, which is ours, can be run, and is not in the way of an operator's.
-    fn may_bound(&self, ssh: &Path) -> bool {
-        let config = self.settings.config.as_ref().and_then(|config| fs::read_to_string(config).ok());
-        if config.is_some_and(|config| config.contains("ssh_executable")) {
-            return false;
-        }
-        // Nothing may be run from some file systems (`noexec`).
-        let mut version = std::process::Command::new(ssh);
-        version.arg("-V").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let is_run = version.status().is_ok_and(|status| status.success());
-        if !is_run {
-            let path = ssh.display();
-            tracing::warn!(%path, "cannot be run: what hosts say to Ansible is not bounded");
-        }
-        is_run
     }
 
     /// Where it works.
@@ -188,9 +161,6 @@ impl Ansible {
             ("ANSIBLE_RETRY_FILES_ENABLED", "False".into()),
         ]
         .into();
-        if let Some(ssh) = &self.ssh {
-            environment.insert("ANSIBLE_SSH_EXECUTABLE", ssh.into());
-        }
         if settings.folder.as_os_str().len() > SHARING_FOLDER_BYTES_MAX {
             environment.insert("ANSIBLE_SSH_ARGS", "-o ControlMaster=no -o ControlPath=none".into());
         }

@@ -26,7 +26,7 @@ mod report;
 mod run;
 mod trouble;
 
-pub use begin::{Ansible, FORKS, SAID_MIB_MAX, Settings};
+pub use begin::{Ansible, FORKS, Settings};
 pub use error::Error;
 pub use inventory::{Host, KnownKey};
 pub use play::{Play, Playbook};

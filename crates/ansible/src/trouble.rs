@@ -56,8 +56,6 @@ pub enum Reason {
     SudoRefused,
     /// The host was not reached for another reason.
     Unreachable,
-    /// It said more than [`SAID_MIB_MAX`](crate::SAID_MIB_MAX), and was not listened to any more.
-    TooMuch,
 }
 
 impl Trouble {
@@ -100,9 +98,7 @@ impl Trouble {
     pub(crate) fn unreachable(task: &Task) -> Self {
         let all = &task.msg;
         let has = |words: &[&str]| words.iter().any(|words| all.contains(words));
-        let reason = if has(&["MiB, and was not listened to any more"]) {
-            Reason::TooMuch
-        } else if has(&["IDENTIFICATION HAS CHANGED", "Host key verification failed"]) {
+        let reason = if has(&["IDENTIFICATION HAS CHANGED", "Host key verification failed"]) {
             Reason::HostKeyChanged
         } else if let Some((_, methods)) = all.split_once("Permission denied (") {
             let methods = methods.split(')').next().unwrap_or_default();

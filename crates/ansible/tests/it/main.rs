@@ -247,22 +247,3 @@ async fn whoever_talks_much_fills_no_memory() {
     let trouble = report.hosts[world.hosts[0].address()].trouble.clone().unwrap();
     assert_eq!((trouble.said.as_str(), trouble.reason), ("the end", Reason::Failed { status: Some(3) }));
 }
-
-/// What a host says is in Ansible's memory: it is not listened to for ever, and others are.
-#[tokio::test]
-async fn a_host_that_never_stops_talking_is_not_listened_to_for_long() {
-    let world = World::new(2);
-    let tasks =
-        "  - {ansible.builtin.raw: 'if [ $(hostname) = {{ talker }} ]; then yes; fi; echo well; exit 0'}\n";
-    let play = world.play(tasks).with("talker", world.hosts[0].name());
-    let report = world.run(&play).await.unwrap();
-    let of = |number: usize| report.hosts[world.hosts[number].address()].trouble.clone();
-    let trouble = of(0).unwrap();
-    assert_eq!(trouble.reason, Reason::TooMuch, "{trouble:?}");
-    assert!(
-        trouble.said.ends_with("it said more than 32 MiB, and was not listened to any more"),
-        "{trouble:?}"
-    );
-    assert_eq!(of(1), None);
-    assert!(world.is_tidy(), "{:?}", processes(world.folder.path()));
-}
