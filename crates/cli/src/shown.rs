@@ -91,9 +91,10 @@ impl Listed for Host {
 impl Detailed for Host {
     fn details(&self) -> Vec<(&'static str, String)> {
         let version = self.facts.os_version.as_ref();
+        let atomic = if self.facts.atomic == Some(true) { ", atomic" } else { "" };
         let os = self.facts.os.as_ref().map(|os| match version {
-            Some(version) => format!("{os} {version}"),
-            None => os.clone(),
+            Some(version) => format!("{os} {version}{atomic}"),
+            None => format!("{os}{atomic}"),
         });
         [
             ("address", self.address.clone()),
@@ -110,6 +111,7 @@ impl Detailed for Host {
             ("source", known(self.source.as_ref())),
         ]
         .into_iter()
+        .chain(self.facts.boot_id.iter().map(|boot_id| ("boot id", boot_id.clone())))
         .chain(self.reason.iter().map(|reason| ("reason", reason.clone())))
         .collect()
     }
@@ -239,7 +241,11 @@ impl Detailed for Operation {
             WaitsFor::Hosts => "hosts under way".to_owned(),
             WaitsFor::Schedule { until } => format!("its time, {until}"),
             WaitsFor::Unavailable { are, may_be } => {
-                format!("available hosts: {are} are unavailable, and {may_be} may be")
+                format!(
+                    "hosts that are away: {are} unavailable, and no more than {may_be} may be; `provost host list \
+                     --cluster {}` shows which",
+                    self.cluster
+                )
             }
             WaitsFor::Others => "others who work on the next host".to_owned(),
             WaitsFor::Answers { of } => format!("answers of {}", named(of)),

@@ -13,7 +13,9 @@ use crate::hands::handing_on::Courier;
 use crate::hands::{Crew, Hands, NodesError, told};
 use crate::house::House;
 use crate::reactions::Everywhere;
-use crate::reconcilers::{CloseIdle, HandOnTrust, Investigate, Operations, RegisterNodes, Watch, Watcher};
+use crate::reconcilers::{
+    CloseIdle, HandOnTrust, Investigate, LiftCordons, Operations, RegisterNodes, Watch, Watcher,
+};
 
 /// How long a container manager may take to answer while somebody waits for it.
 const NODE_ASKED_WITHIN: Duration = Duration::from_secs(8);
@@ -53,6 +55,16 @@ impl House {
                 bus: bus.clone(),
             };
             self.start(claims, Box::new(operations));
+            let lift = LiftCordons {
+                fleet: self.fleet.clone(),
+                wards: self.nodes.clone(),
+                claims: claims.clone(),
+                holder: self.holder("lifts cordons"),
+                clock: clock.clone(),
+                entropy: self.entropy.clone(),
+                waiting: HashMap::new(),
+            };
+            self.start(claims, Box::new(lift));
         }
         if crew.hands.investigates {
             let (crew, holder) = (crew.clone(), self.holder("investigates"));

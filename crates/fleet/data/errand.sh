@@ -49,6 +49,8 @@ fi
 sh -c "$1" sh "$2" "$3" "$4"'
 
 if mkdir "$errand" 2>/dev/null; then
+    # What an earlier restart has left.
+    rm -f "$errands/not-restarted"
     for old in "$errands"/*/ended; do
         if [ -e "$old" ]; then rm -rf "${old%/ended}"; fi
     done
@@ -78,6 +80,12 @@ while [ ! -e "$errand/ended" ]; do
     if [ "$looks" -gt 35 ] || ! sleep "$pause" 2>/dev/null; then sleep 1; fi
 done
 status=$(cat "$errand/ended")
+case $status in
+'' | *[!0-9]*)
+    echo "how it ended could not be written down there; see whether the file system of $errands is full" >&2
+    exit 74
+    ;;
+esac
 if [ "$status" != 0 ]; then
     if [ ! -s "$errand/said" ]; then sleep 1; fi
     cat "$errand/said" >&2

@@ -23,6 +23,8 @@ use crate::template::{BadTemplate, Templates, Variables};
 pub(crate) const INSTALL: Span = Span::seconds(900);
 /// How long everything else may take, each.
 pub(crate) const OTHERWISE: Span = Span::seconds(120);
+/// Which step is only for hosts with SELinux.
+const LIBSELINUX: &str = "libselinux";
 
 /// The names of the files for etcd, as the original puts them.
 const ETCD_CA: &str = "/etc/etcd/cacert.pem";
@@ -80,6 +82,8 @@ pub struct Step {
     pub work: Work,
     /// How long it may take.
     pub deadline: Span,
+    /// What can be done when it fails.
+    pub help: Option<String>,
 }
 
 /// What a step does.
@@ -144,11 +148,12 @@ impl Explain for BootstrapError {
     }
 }
 
-/// What is to be done on a host, in this order. Nothing for [`Profile::None`].
+/// What is to be done on the host at `address`, in this order. Nothing for [`Profile::None`].
 ///
 /// # Errors
 /// [`BootstrapError`].
 pub fn plan(
+    address: &str,
     findings: &Findings,
     commands: &HostCommands,
     surroundings: &Surroundings<'_>,
@@ -156,7 +161,7 @@ pub fn plan(
     if surroundings.profile == Profile::None {
         return Ok(Vec::new());
     }
-    let variables = variables("", commands, surroundings)?;
+    let variables = variables(address, commands, surroundings)?;
     let file = |software| surroundings.templates.render(software, &variables).map(String::into_bytes);
     let (flannel, docker) = (file(Software::Flannel)?, file(Software::Docker)?);
     let package = |id, package: Option<&str>| package.and_then(|package| install(id, package, commands));
@@ -168,8 +173,9 @@ pub fn plan(
             words: "enable the package repositories".into(),
             work: Work::Run { check: None, command: command.to_owned() },
             deadline: INSTALL,
+            help: None,
         }));
-        steps.extend(package("libselinux", commands.libselinux_package()));
+        steps.extend(package(LIBSELINUX, commands.libselinux_package()));
         steps.extend(package("flannel", commands.package(Software::Flannel)));
     }
     steps.push(put("flannel-config", commands.config(Software::Flannel), 0o644, flannel.clone()));
@@ -221,12 +227,13 @@ fn install(id: &'static str, package: &str, commands: &HostCommands) -> Option<S
         words: format!("install {package}"),
         work: Work::Run { check: commands.has(package), command: commands.install(package)? },
         deadline: INSTALL,
+        help: commands.packages_help().filter(|_| id != LIBSELINUX).map(str::to_owned),
     })
 }
 
 fn put(id: &'static str, path: &str, mode: u32, content: Vec<u8>) -> Step {
     let work = Work::Put { path: path.to_owned(), mode, content: Secret::new(content) };
-    Step { id, words: format!("write {path}"), work, deadline: OTHERWISE }
+    Step { id, words: format!("write {path}"), work, deadline: OTHERWISE, help: None }
 }
 
 /// Has `service` run with what it reads now.
@@ -245,6 +252,7 @@ fn start(id: &'static str, service: &str, reads: &[&[u8]], commands: &HostComman
             command: format!("{command} && mkdir -p {MARKS} && printf %s {digest} > {mark}"),
         },
         deadline: OTHERWISE,
+        help: None,
     })
 }
 
@@ -331,11 +339,17 @@ mod tests {
         network: &Network,
         etcd: Option<&EtcdAccess>,
     ) -> Result<Vec<Step>, BootstrapError> {
-        let findings = findings(os, is_atomic);
+        let (os, version) = os.split_once('-').unwrap_or((os, "1"));
+        let findings = Findings { version: version.into(), ..findings(os, is_atomic) };
         let commands = OsCommands::standard().of(&findings).unwrap();
         let templates = Templates::default();
         let profile = Profile::Containers;
-        plan(&findings, &commands, &Surroundings { profile, network, etcd, templates: &templates })
+        plan(
+            "10.0.0.9",
+            &findings,
+            &commands,
+            &Surroundings { profile, network, etcd, templates: &templates },
+        )
     }
 
     fn ids(steps: &[Step]) -> String {
@@ -355,7 +369,7 @@ mod tests {
                 "libselinux flannel flannel-config docker docker-config flannel-service docker-service",
             ),
             (
-                "rhel",
+                "rhel-7",
                 false,
                 &flannel_etcd,
                 Some(etcd(true)),
@@ -451,5 +465,39 @@ mod tests {
         assert_eq!(found["commissaire_docker_service"], "docker", "S7: it is not flannel's");
         assert_eq!(found["commissaire_install_libselinux_python"], "true");
         assert_eq!(found["commissaire_enable_pkg_repos"], "true");
+    }
+
+    /// What a template says over SSH is what it says with Ansible: each variable is there, and is the same.
+    #[test]
+    fn templates_find_the_same_variables_on_both_transports() {
+        let findings = findings("fedora", false);
+        let commands = OsCommands::standard().of(&findings).unwrap();
+        let etcd = etcd(true);
+        for network in [
+            network(NetworkKind::FlannelEtcd, json!({})),
+            network(NetworkKind::FlannelServer, json!({"address": "10.0.0.2:8888"})),
+        ] {
+            let of = |templates: &Templates| {
+                let profile = Profile::Containers;
+                let surroundings = Surroundings { profile, network: &network, etcd: Some(&etcd), templates };
+                let steps = plan("10.0.0.9", &findings, &commands, &surroundings).unwrap();
+                let given =
+                    crate::playbook::given("10.0.0.9", &findings, &commands, &surroundings, &steps).unwrap();
+                (steps, given.variables)
+            };
+            let (_, mut given) = of(&Templates::default());
+            given.retain(|name, _| name.starts_with("commissaire_"));
+            assert!(given.len() >= 15, "{given:?}");
+            let docker = given.keys().map(|name| format!("{name}={{{{ {name} }}}}\n")).collect();
+            let (steps, _) = of(&Templates { docker, ..Templates::default() });
+            let step = steps.iter().find(|step| step.id == "docker-config").unwrap();
+            let Work::Put { content, .. } = &step.work else { panic!("{step:?}") };
+            let written = String::from_utf8(content.expose().clone()).unwrap();
+            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let expected: String =
+                given.iter().map(|(name, value)| format!("{name}={}\n", text(value))).collect();
+            assert_eq!(written, expected);
+            assert!(written.contains("commissaire_bootstrap_ip=10.0.0.9\n"), "{written}");
+        }
     }
 }

@@ -82,8 +82,11 @@ impl Fleet {
         address: &HostAddress,
     ) -> Result<bool, RolloutError> {
         self.change_host(claim, address, Beside::Nothing, |host, _| {
+            // Why it failed before is true until something else is known.
+            if host.status != HostStatus::Failed.as_str() {
+                host.reason = None;
+            }
             HostStatus::Investigating.as_str().clone_into(&mut host.status);
-            host.reason = None;
         })
         .await
     }

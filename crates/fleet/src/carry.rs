@@ -22,7 +22,7 @@ use crate::address::HostAddress;
 use crate::change::{Change, Known};
 use crate::error::RolloutError;
 use crate::name::ClusterName;
-use crate::next::{DELETED, Next, Situation, next};
+use crate::next::{DELETED, Next, Situation, Why, next};
 use crate::operation::OperationKind;
 use crate::rollout::{Rollout, RolloutId, Wish};
 use crate::run::{Cordon, HostRun, Past, RunState};
@@ -130,6 +130,8 @@ impl Fleet {
             };
             match step.next {
                 Next::Paused => {}
+                // Whoever works on it looks whether they are back.
+                Next::Await { why: Why::Unavailable { .. }, .. } => due.push(step),
                 Next::Await { until, .. } if step.seen.underway.is_empty() => {
                     again_at = Some(again_at.map_or(until, |at| at.min(until)));
                 }
@@ -198,7 +200,8 @@ impl Fleet {
         hosts: &[Beginning],
     ) -> Result<Vec<HostRun>, RolloutError> {
         let mut begun = Vec::new();
-        for some in hosts.chunks(crate::change::MOVES_MAX) {
+        // A cordon that was left is one operation more.
+        for some in hosts.chunks(crate::change::MOVES_MAX / 2) {
             let now_begun = std::sync::Mutex::new(Vec::new());
             let decide = |known: &Known| {
                 let (change, runs) = self.begins(known, some);
@@ -223,7 +226,9 @@ impl Fleet {
                 && !begun.iter().any(|run| run.address == *address)
                 && let Some(run) = known.seen.run(address)
             {
-                begun.push(change.begin(run, beginning, now));
+                let is_ours = known.free.get(&run.place).is_some_and(|free| free.is_left_cordoned);
+                let is_cordoned = beginning.is_cordoned && !is_ours;
+                begun.push(change.begin(run, &Beginning { is_cordoned, ..beginning.clone() }, now));
             }
         }
         ((!begun.is_empty()).then_some(change), begun)
@@ -279,8 +284,9 @@ impl Fleet {
         self.change_rollout(Some(claim), &Principal::house(), (cluster, id), &[], decide).await
     }
 
-    /// Says that a host's cordon was lifted, or could not be; what is under way when an operation is aborted is given
-    /// up with that. Saying it twice is nothing.
+    /// Says that a host's cordon was lifted, or that it `stays` for this reason, and is to be lifted later
+    /// ([`Fleet::cordons_left`]); what is under way when an operation is aborted is given up with that. Saying it twice is
+    /// nothing.
     ///
     /// # Errors
     /// See [`RolloutError`].
@@ -290,7 +296,7 @@ impl Fleet {
         cluster: &ClusterName,
         id: RolloutId,
         address: &HostAddress,
-        is_uncordoned: bool,
+        stays: Option<&str>,
     ) -> Result<Rollout, RolloutError> {
         let decide = |known: &Known| {
             let Next::Release(hosts) = next(&known.rollout, &known.seen, self.ground.clock.now()) else {
@@ -300,15 +306,21 @@ impl Fleet {
                 return Ok(None);
             };
             let mut change = Change::of(&known.rollout);
-            let cordon = match (is_uncordoned, &run.cordon) {
-                (true, _) | (false, Cordon::None) => Cordon::None,
-                (false, Cordon::Perhaps | Cordon::Left) => Cordon::Left,
+            let stays = stays.filter(|_| run.cordon != Cordon::None);
+            let cordon = if stays.is_some() { Cordon::Left } else { Cordon::None };
+            let told = |reason: &str| match stays {
+                Some(why) => format!("{reason}; {CORDON_STAYS}: {why}"),
+                None => reason.to_owned(),
             };
-            let to = run.state.is_underway().then(|| {
-                debug_assert_eq!(known.rollout.wish, Wish::Abort);
-                let kind = known.rollout.plan.kind();
-                RunState::Failed { reason: given_up(kind, &run.state), at: self.ground.clock.now() }
-            });
+            let to = match &run.state {
+                state if state.is_underway() => {
+                    debug_assert_eq!(known.rollout.wish, Wish::Abort);
+                    let reason = told(&given_up(known.rollout.plan.kind(), state));
+                    Some(RunState::Failed { reason, at: self.ground.clock.now() })
+                }
+                RunState::Failed { reason, at } => Some(RunState::Failed { reason: told(reason), at: *at }),
+                _ => None,
+            };
             change.released(run, cordon, to);
             Ok::<_, RolloutError>(Some(change))
         };
@@ -359,6 +371,10 @@ impl Fleet {
     }
 }
 
+/// What is said of a host whose node stays cordoned.
+const CORDON_STAYS: &str =
+    "the cordon of its node could not be lifted then, which is tried again until it is";
+
 /// Why a host has not come through that is in `state` when its operation is aborted.
 fn given_up(kind: OperationKind, state: &RunState) -> String {
     let goes_on = match kind {
@@ -370,8 +386,10 @@ fn given_up(kind: OperationKind, state: &RunState) -> String {
             "the operation was aborted while the host, which was well, was being watched".into()
         }
         RunState::Awaiting { .. } => {
+            // One that is tried again may have done it before.
             format!(
-                "the operation was aborted after the host was sent its {}, which is not recalled: {goes_on}",
+                "the operation was aborted before the host had shown that it is well; a {} that it was sent is not \
+                 recalled: {goes_on}",
                 kind.as_str()
             )
         }

@@ -8,6 +8,7 @@ use identity::Principal;
 use store::{Claim, Loaded, Page, Table, Version};
 
 use crate::carry::Beginning;
+use crate::cordons;
 use crate::draft::{Draft, Line};
 use crate::error::RolloutError;
 use crate::event::{Happened, Steering};
@@ -15,7 +16,7 @@ use crate::moment;
 use crate::name::ClusterName;
 use crate::next::Situation;
 use crate::operation::{OperationKind, OperationState};
-use crate::record::{HostRunRecord, OperationRecord, RunningRecord};
+use crate::record::{CordonLeftRecord, HostRunRecord, OperationRecord, RunningRecord};
 use crate::rollout::{Outcome, Rollout, RolloutId};
 use crate::run::{Cordon, HostRun, RunState};
 use crate::service::{Fleet, unreadable};
@@ -104,9 +105,8 @@ impl Change {
     }
 
     /// The hosts that are begun with.
-    fn begun(&self) -> impl Iterator<Item = &HostRun> {
-        let is_begun = |moved: &&Moved| matches!(moved.run.state, RunState::Begun { .. });
-        self.moved.iter().filter(is_begun).map(|moved| &moved.run)
+    fn begun(&self) -> impl Iterator<Item = &Moved> {
+        self.moved.iter().filter(|moved| matches!(moved.run.state, RunState::Begun { .. }))
     }
 
     /// Hosts are written down.
@@ -218,10 +218,15 @@ impl Fleet {
         by: &Principal,
     ) -> Result<(), store::Error> {
         self.stage_rollout(draft, known.rollout.outcome, Some(known.version), change, by)?;
-        for run in change.begun() {
+        for Moved { before, run } in change.begun() {
             // What nobody knew to be free was not next either.
             if let Some(free) = known.free.get(&run.place) {
                 self.stage_under_way(&mut draft.batch, (&change.rollout, run), free)?;
+                let was_ours = before.as_ref().is_some_and(|before| before.cordon == Cordon::Left);
+                if free.is_left_cordoned && !was_ours && run.cordon == Cordon::Perhaps {
+                    let id = cordons::id(change.rollout.cluster.as_str(), &run.address);
+                    self.tables.cordon_left.delete(&mut draft.batch, &id)?;
+                }
             }
         }
         let (rollout, table) = (&change.rollout, &self.tables.operation);
@@ -265,6 +270,16 @@ impl Fleet {
             if before.as_ref().is_some_and(|before| before.state.is_underway()) && !run.state.is_underway() {
                 self.tables.under_way.delete(batch, run.address.as_str())?;
             }
+            let was_left = before.as_ref().is_some_and(|before| before.cordon == Cordon::Left);
+            let left = cordons::id(cluster, &run.address);
+            match (was_left, run.cordon == Cordon::Left) {
+                (false, true) => {
+                    let record = CordonLeftRecord { operation: rollout.id.as_number(), place: run.place };
+                    self.tables.cordon_left.put(batch, &left, &record)?;
+                }
+                (true, false) => self.tables.cordon_left.delete(batch, &left)?,
+                (false, false) | (true, true) => {}
+            }
         }
         self.stage_history(draft, change, by)
     }
@@ -277,7 +292,11 @@ impl Fleet {
             if run.cordon == Cordon::Left && before.cordon != Cordon::Left {
                 self.record_event(draft, &Happened::CordonLeft { rollout, run }, by)?;
             }
-            if run.state != before.state {
+            if before.cordon == Cordon::Left && run.cordon == Cordon::None {
+                self.record_event(draft, &Happened::CordonLifted { rollout, run }, by)?;
+            }
+            // One that has failed may have more to be said of it.
+            if run.state.as_str() != before.state.as_str() {
                 self.record_event(draft, &Happened::HostCarried { rollout, run }, by)?;
             }
         }

@@ -39,6 +39,46 @@ enum Item {
     DockerPackage,
     DockerService,
     DockerConfig,
+    PackagesHelp,
+}
+
+impl Item {
+    /// What its text has for what is given, if anything is, and whether it makes no sense without.
+    fn placeholder(self) -> Option<(&'static str, bool)> {
+        match self {
+            Self::Install => Some(("{packages}", true)),
+            Self::HasPackage => Some(("{packages}", false)),
+            Self::Deploy => Some(("{version}", true)),
+            Self::IsRunning | Self::StartService => Some(("{service}", false)),
+            _ => None,
+        }
+    }
+
+    /// What is wrong with `text` as this.
+    fn wrong(self, text: &str) -> Option<String> {
+        let own = self.placeholder().map(|(own, _)| own);
+        // Braces have other meanings in `sh`: only what looks like one of ours is looked at.
+        for begin in ["{pack", "{vers", "{serv"] {
+            for (at, _) in text.match_indices(begin) {
+                let is_variable = text[..at].ends_with('$');
+                if is_variable || own.is_some_and(|own| text[at..].starts_with(own)) {
+                    continue;
+                }
+                let is_word = |c: char| c.is_ascii_alphanumeric() || "{}_-".contains(c);
+                let word: String = text[at..].chars().take_while(|c| is_word(*c)).collect();
+                return Some(match own {
+                    Some(own) => format!("`{word}` stands for nothing there; what is given is {own}"),
+                    None => format!("`{word}` stands for nothing there"),
+                });
+            }
+        }
+        match self.placeholder() {
+            Some((own, true)) if !text.is_empty() && !text.contains(own) => {
+                Some(format!("{own} is missing, which stands for what is given"))
+            }
+            _ => None,
+        }
+    }
 }
 
 type Table = BTreeMap<Item, String>;
@@ -54,6 +94,16 @@ pub enum BadCommands {
     #[error("{reason}")]
     Form {
         /// What is wrong, and in which line.
+        reason: String,
+    },
+    /// A command does not take what is given to it.
+    #[error("the table `{table}`: in `{text}`, {reason}")]
+    Placeholder {
+        /// The table.
+        table: String,
+        /// The command.
+        text: String,
+        /// What is wrong.
         reason: String,
     },
     /// A table is like one that does not exist, or like itself.
@@ -105,7 +155,20 @@ impl OsCommands {
     /// [`BadCommands`], and nothing of it is used.
     pub fn with(&self, text: &str) -> Result<Self, BadCommands> {
         let mut tables = self.0.clone();
-        for (os, table) in read(text)? {
+        let said = read(text)?;
+        for (os, table) in &said {
+            let wrong = table.iter().find_map(|(item, text)| Some((text, item.wrong(text)?)));
+            if let Some((text, reason)) = wrong {
+                return Err(BadCommands::Placeholder { table: os.clone(), text: text.clone(), reason });
+            }
+            // What an operator says of an operating system holds for all of its versions.
+            for (other, versioned) in &mut tables {
+                if version_of(other, os).is_some() {
+                    versioned.retain(|item, _| *item == Item::Like || !table.contains_key(item));
+                }
+            }
+        }
+        for (os, table) in said {
             tables.entry(os).or_default().extend(table);
         }
         let merged = Self(tables);
@@ -123,9 +186,12 @@ impl OsCommands {
         let os = findings.facts.os.as_str();
         // Two tables are there to be taken from, and are no operating systems.
         let is_known = self.0.contains_key(os) && ![LINUX, ATOMIC].contains(&os);
+        let major = findings.version.split('.').next().unwrap_or_default();
+        let versioned = self.0.keys().find(|table| version_of(table, os) == Some(major));
+        let of_version = versioned.map_or(os, String::as_str);
         let tables: &[&str] = match (is_known, findings.is_atomic) {
-            (true, false) => &[os],
-            (true, true) => &[os, ATOMIC],
+            (true, false) => &[of_version],
+            (true, true) => &[of_version, ATOMIC],
             // OSTree's commands are the same everywhere.
             (false, true) => &[LINUX, ATOMIC],
             (false, false) => return Err(UnknownOs { os: os.to_owned() }),
@@ -157,6 +223,12 @@ impl OsCommands {
             }
         }
     }
+}
+
+/// The major version of `os` that `table` is for, if it is for one.
+fn version_of<'a>(table: &'a str, os: &str) -> Option<&'a str> {
+    let version = table.strip_prefix(os)?.strip_prefix('-')?;
+    (!version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit())).then_some(version)
 }
 
 fn read(text: &str) -> Result<BTreeMap<String, Table>, BadCommands> {
@@ -230,6 +302,11 @@ impl HostCommands {
             Software::Flannel => Item::FlannelPackage,
             Software::Docker => Item::DockerPackage,
         })
+    }
+
+    /// What can be done where software is not to be had.
+    pub(crate) fn packages_help(&self) -> Option<&str> {
+        self.text(Item::PackagesHelp)
     }
 
     pub(crate) fn service(&self, software: Software) -> &str {
@@ -308,7 +385,7 @@ pub(crate) mod tests {
             let commands = commands(os, is_atomic);
             assert_eq!(commands.upgrade(), Some(upgrade), "{os}");
             assert_eq!(commands.install("flannel").as_deref(), install, "{os}");
-            assert!(commands.restart().unwrap().contains("; systemctl reboot"));
+            assert!(commands.restart().unwrap().contains("systemctl reboot"));
         }
         for os in ["debian", "ubuntu"] {
             assert!(commands(os, false).install("docker.io").unwrap().ends_with("docker.io"), "{os}");
@@ -319,6 +396,39 @@ pub(crate) mod tests {
         for os in ["windows", "", "linux", "atomic"] {
             assert_eq!(OsCommands::standard().of(&findings(os, false)), Err(UnknownOs { os: os.into() }));
         }
+    }
+
+    /// The names of Red Hat's version 7 are its own.
+    #[test]
+    fn versions_may_have_commands_of_their_own() {
+        let of = |commands: &OsCommands, os: &str, version: &str| {
+            let findings = Findings { version: version.into(), ..findings(os, false) };
+            commands.of(&findings).unwrap()
+        };
+        let standard = OsCommands::standard();
+        for (os, version, libselinux, has_repositories) in [
+            ("rhel", "7.9", "libselinux-python", true),
+            ("redhat", "7", "libselinux-python", true),
+            ("rhel", "8.10", "python3-libselinux", false),
+            ("rhel", "9.4", "python3-libselinux", false),
+            ("rhel", "70", "python3-libselinux", false),
+            ("centos", "7", "libselinux-python", false),
+            ("centos", "9", "python3-libselinux", false),
+            ("rocky", "9.4", "python3-libselinux", false),
+            ("almalinux", "8.5", "python3-libselinux", false),
+        ] {
+            let commands = of(&standard, os, version);
+            assert_eq!(commands.libselinux_package(), Some(libselinux), "{os} {version}");
+            assert_eq!(commands.enable_repositories().is_some(), has_repositories, "{os} {version}");
+        }
+        let said =
+            standard.with("[rhel]\nenable_repositories = ''\n[fedora-43]\nlike = 'fedora'\nupgrade = 'x'\n");
+        let said = said.unwrap();
+        assert_eq!(of(&said, "rhel", "7.9").enable_repositories(), None, "that is for all versions");
+        assert_eq!(
+            (of(&said, "fedora", "43").upgrade(), of(&said, "fedora", "42").upgrade()),
+            (Some("x"), Some("dnf update -y"))
+        );
     }
 
     #[test]
@@ -344,6 +454,12 @@ pub(crate) mod tests {
             ("[a]\nlike = 'b'\n", "does not exist"),
             ("[a]\nlike = 'b'\n[b]\nlike = 'a'\n", "circle"),
             ("[linux]\nlike = 'linux'\n", "circle"),
+            ("[gentoo]\nlike = 'linux'\ninstall = 'emerge {package}'\n", "`{package}` stands for nothing"),
+            ("[gentoo]\nlike = 'linux'\ninstall = 'emerge {packages'\n", "what is given is {packages}"),
+            ("[gentoo]\nlike = 'linux'\ninstall = 'emerge'\n", "{packages} is missing"),
+            ("[gentoo]\nlike = 'linux'\nupgrade = 'emerge {packages}'\n", "`{packages}` stands for nothing"),
+            ("[gentoo]\nlike = 'linux'\nstart_service = 'rc-service {services} start'\n", "is {service}"),
+            ("[fedora]\ndeploy = 'rpm-ostree deploy'\n", "{version} is missing"),
         ] {
             let refused = OsCommands::standard().with(text).unwrap_err().to_string();
             assert!(refused.contains(expected), "{text:?}: {refused}");

@@ -22,6 +22,7 @@ const CLUSTER_CHANGED: &str = "cluster changed";
 const CLUSTER_DELETED: &str = "cluster deleted";
 const MEMBERS_CHANGED: &str = "cluster's hosts changed";
 const CONTAINER_MANAGER_CREATED: &str = "container manager created";
+const CORDON_LEFT: &str = "node left cordoned";
 /// Of operations and of their hosts: a word for the kind of operation stands before.
 const STARTED: &str = "started";
 const OF_HOST_SKIPPED: &str = "of host skipped";
@@ -79,6 +80,12 @@ pub fn is_of_nodes(what: &str) -> bool {
         .contains(&what)
 }
 
+/// Whether `what` says that a node has a cordon which is still to be lifted.
+#[must_use]
+pub fn is_of_cordon_left(what: &str) -> bool {
+    what == CORDON_LEFT
+}
+
 /// Something that happened to the fleet.
 #[derive(Debug)]
 pub(crate) enum Happened<'a> {
@@ -100,6 +107,7 @@ pub(crate) enum Happened<'a> {
     OperationEnded { rollout: &'a Rollout, outcome: Outcome },
     HostCarried { rollout: &'a Rollout, run: &'a HostRun },
     CordonLeft { rollout: &'a Rollout, run: &'a HostRun },
+    CordonLifted { rollout: &'a Rollout, run: &'a HostRun },
     HostChanged { address: &'a HostAddress, status: &'a str, reason: Option<&'a str> },
 }
 
@@ -196,7 +204,11 @@ impl Happened<'_> {
             }
             Self::CordonLeft { rollout, run } => {
                 facts.extend(carried_facts(rollout));
-                ("node left cordoned".to_owned(), format!("host {}", run.address))
+                (CORDON_LEFT.to_owned(), format!("host {}", run.address))
+            }
+            Self::CordonLifted { rollout, run } => {
+                facts.extend(carried_facts(rollout));
+                ("cordon of node lifted".to_owned(), format!("host {}", run.address))
             }
             Self::HostChanged { address, status, reason } => {
                 facts.insert("status", (*status).to_owned());

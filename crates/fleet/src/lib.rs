@@ -30,6 +30,7 @@ mod cluster;
 mod clusters;
 mod commands;
 mod container_manager;
+mod cordons;
 mod credentials;
 mod definition;
 mod delete;
@@ -85,13 +86,14 @@ pub use cluster::{Cluster, ClusterError, ClusterView, Counts, ExpectedSettings, 
 pub use clusters::{ClusterPage, PutCluster};
 pub use commands::{BadCommands, HostCommands, OsCommands, UnknownOs};
 pub use container_manager::{BadContainerManager, ContainerManager, ContainerManagerKind};
+pub use cordons::CordonLeft;
 pub use credentials::{BadCredentials, Credentials, CredentialsError};
 pub use errand::{NoErrand, is_busy, restarted_meanwhile};
 pub use error::{
     DefinitionError, HostKeyError, ListError, MembersError, OpenSecretError, OperationError, RolloutError,
     SteerError,
 };
-pub use event::{is_of_newcomer, is_of_nodes, is_skipping, is_steering};
+pub use event::{is_of_cordon_left, is_of_newcomer, is_of_nodes, is_skipping, is_steering};
 pub use gate::{Observed, has_restarted, missing};
 pub use host::{Details, Facts, Host, HostStatus, NewHost, TEXT_BYTES_MAX};
 pub use host_key::{BadHostKey, HostKey, PinnedKey};

@@ -26,7 +26,8 @@ pub struct Situation {
     pub failed: Vec<HostRun>,
     /// Some of those that wait, in order, the first among them; there may be more.
     pub waiting: Vec<Candidate>,
-    /// How many hosts of the cluster are unavailable that are neither under way here nor have failed here.
+    /// How many hosts of the cluster are unavailable that are not under way here. One that has failed here is only as
+    /// long as the cluster counts it so, or its node stays cordoned.
     pub unavailable: u64,
 }
 
@@ -198,7 +199,7 @@ fn begun(rollout: &Rollout, seen: &Situation, now: Timestamp) -> Result<Next, Wh
     }
     let canaries = if rollout.is_with_canaries() { rollout.canaries() } else { u64::MAX };
     let candidates = || seen.waiting.iter().filter(|candidate| candidate.run.place < canaries);
-    let unavailable = seen.unavailable + underway + seen.failed.len() as u64;
+    let unavailable = seen.unavailable + underway;
     let may_be = rollout.policy.max_unavailable.map_or(u64::MAX, |share| share.of(rollout.total));
     let mut free = may_be.saturating_sub(unavailable);
     let (mut hosts, mut unsuited) = (Vec::new(), Vec::new());

@@ -53,7 +53,9 @@ mod operation;
 pub use care::{CareRecord, LookedRecord, ManagerChangeRecord};
 pub use host_key::{BootstrapRecord, HostKeyRecord};
 pub(crate) use operation::kind;
-pub use operation::{HostRunRecord, PolicyRecord, RolloutRecord, RunningRecord, UnderWayRecord};
+pub use operation::{
+    CordonLeftRecord, HostRunRecord, PolicyRecord, RolloutRecord, RunningRecord, UnderWayRecord,
+};
 
 /// A host.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -14,8 +14,9 @@ use crate::error::ListError;
 use crate::event::Happened;
 use crate::name::NetworkName;
 use crate::record::{
-    BootstrapRecord, CareRecord, ClusterRecord, HostKeyRecord, HostRecord, LookedRecord, ManagerChangeRecord,
-    MarkRecord, OperationRecord, RolloutRecord, RunningRecord, SealedRecord, UnderWayRecord,
+    BootstrapRecord, CareRecord, ClusterRecord, CordonLeftRecord, HostKeyRecord, HostRecord, LookedRecord,
+    ManagerChangeRecord, MarkRecord, OperationRecord, RolloutRecord, RunningRecord, SealedRecord,
+    UnderWayRecord,
 };
 use crate::{container_manager, index, network};
 
@@ -147,6 +148,7 @@ pub(crate) struct Tables {
     pub(crate) bootstrap: Table<BootstrapRecord>,
     pub(crate) node_leaving: Table<MarkRecord>,
     pub(crate) manager_change: Table<ManagerChangeRecord>,
+    pub(crate) cordon_left: Table<CordonLeftRecord>,
     pub(crate) looked: Table<LookedRecord>,
     founded: Table<MarkRecord>,
 }
@@ -170,6 +172,7 @@ impl Tables {
             bootstrap: table(engine, "/fleet/bootstrap/")?,
             node_leaving: table(engine, "/fleet/node-leaving/")?,
             manager_change: table(engine, "/fleet/manager-change/")?,
+            cordon_left: table(engine, "/fleet/cordon-left/")?,
             looked: table(engine, "/fleet/looked-at/")?,
             // One record; its name follows this prefix.
             founded: table(engine, "/fleet/")?,

@@ -3,18 +3,19 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::{join_all, try_join};
+use futures_util::future::{join_all, try_join3};
 use store::{Batch, Page, Table, Vacancy, Version};
 
 use crate::address::HostAddress;
 use crate::change::{Known, place_id};
+use crate::cordons;
 use crate::host::HostStatus;
 use crate::name::ClusterName;
 use crate::next::{Candidate, Situation, Unfit};
 use crate::operation::OperationKind;
 use crate::record::{HostRecord, HostRunRecord, UnderWayRecord};
 use crate::rollout::{Rollout, RolloutId, Wish};
-use crate::run::{HostRun, RunState};
+use crate::run::{Cordon, HostRun, RunState};
 use crate::service::Fleet;
 
 /// How many hosts that wait are looked at, at most.
@@ -53,6 +54,8 @@ pub(crate) struct Free {
     claim: Vacancy,
     /// Nobody has it under way; what an operation left that is over.
     mark: Option<Version>,
+    /// Whether its node has a cordon that an earlier operation could not lift: it is ours.
+    pub(crate) is_left_cordoned: bool,
 }
 
 impl Fleet {
@@ -72,7 +75,10 @@ impl Fleet {
     async fn free(&self, rollout: &Rollout, address: &HostAddress) -> Result<Option<Free>, store::Error> {
         let claim = claim_on(address);
         let claim = self.claims.vacancy(&claim, self.ground.clock.now());
-        let (claim, mark) = try_join(claim, self.tables.under_way.get(address.as_str())).await?;
+        let mark = self.tables.under_way.get(address.as_str());
+        let left = cordons::id(rollout.cluster.as_str(), address);
+        let left = self.tables.cordon_left.get(&left);
+        let (claim, mark, left) = try_join3(claim, mark, left).await?;
         let mark = match mark {
             None => None,
             Some(mark) => {
@@ -85,7 +91,8 @@ impl Fleet {
                 Some(mark.version)
             }
         };
-        Ok(claim.map(|claim| Free { claim, mark }))
+        let is_left_cordoned = left.is_some();
+        Ok(claim.map(|claim| Free { claim, mark, is_left_cordoned }))
     }
 
     /// An operation, and what has to be known about it; `None` when there is no such operation.
@@ -223,7 +230,8 @@ impl Fleet {
         Ok(())
     }
 
-    /// How many hosts of the cluster are unavailable, besides those under way and those that failed.
+    /// How many hosts of the cluster are unavailable, besides those under way. Who failed and has come back is there
+    /// again, unless nothing runs on it because its node stays cordoned.
     async fn unavailable(
         &self,
         cluster: &ClusterName,
@@ -235,20 +243,32 @@ impl Fleet {
         if !surroundings.is_managed {
             available += tally.count(&HostStatus::Disassociated);
         }
-        let ours = seen.underway.iter().chain(&seen.failed);
-        let hosts = join_all(ours.map(|run| self.tables.host.get(run.address.as_str()))).await;
+        let hosts = |runs: Vec<&HostRun>| {
+            let get = |run: &HostRun| {
+                let address = run.address.clone();
+                async move { self.readable(self.tables.host.get(address.as_str()).await) }
+            };
+            join_all(runs.into_iter().map(get))
+        };
         let mut counted = 0;
-        for host in hosts {
-            if let Some(host) = self.readable(host)?.flatten()
-                && surroundings.has(&host.record)
-                && !surroundings.is_available(&host.record)
-            {
-                counted += 1;
-            }
+        for host in hosts(seen.underway.iter().collect()).await {
+            let host = host?.flatten().map(|host| host.record);
+            counted += u64::from(
+                host.is_some_and(|host| surroundings.has(&host) && !surroundings.is_available(&host)),
+            );
         }
-        let ours = seen.underway.iter().chain(&seen.failed).map(|run| run.address.as_str());
-        let silent = self.silent(surroundings, &ours.collect::<Vec<_>>()).await?;
-        Ok((tally.total().saturating_sub(available) + silent).saturating_sub(counted))
+        let cordoned: Vec<&HostRun> = seen.failed.iter().filter(|run| run.cordon == Cordon::Left).collect();
+        let mut others = 0;
+        for host in hosts(cordoned.clone()).await {
+            let host = host?.flatten().map(|host| host.record);
+            others += u64::from(
+                host.is_some_and(|host| surroundings.has(&host) && surroundings.is_available(&host)),
+            );
+        }
+        // Whoever is counted already is not counted again for being silent.
+        let ours = seen.underway.iter().chain(cordoned).map(|run| run.address.as_str());
+        others += self.silent(surroundings, &ours.collect::<Vec<_>>()).await?;
+        Ok((tally.total().saturating_sub(available) + others).saturating_sub(counted))
     }
 }
 

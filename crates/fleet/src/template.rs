@@ -56,26 +56,49 @@ impl Explain for BadTemplate {
 }
 
 impl Templates {
+    /// Whether both can be used at all; whether all that they ask for is there shows only where they are.
+    ///
+    /// # Errors
+    /// [`BadTemplate`].
+    pub fn check(&self) -> Result<(), BadTemplate> {
+        for software in [Software::Flannel, Software::Docker] {
+            let (name, text) = self.of(software);
+            let environment = environment();
+            let compiled = environment.template_from_named_str(name, text);
+            compiled.map_err(|error| BadTemplate { name, reason: format!("{error:#}") })?;
+        }
+        Ok(())
+    }
+
+    fn of(&self, software: Software) -> (&'static str, &str) {
+        match software {
+            Software::Flannel => ("flanneld", &self.flanneld),
+            Software::Docker => ("docker", &self.docker),
+        }
+    }
+
     /// The configuration of `software` where `variables` are these.
     ///
     /// # Errors
     /// [`BadTemplate`].
     pub(crate) fn render(&self, software: Software, variables: &Variables) -> Result<String, BadTemplate> {
-        let (name, text) = match software {
-            Software::Flannel => ("flanneld", &self.flanneld),
-            Software::Docker => ("docker", &self.docker),
-        };
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.set_syntax(
-            SyntaxConfig::builder().trim_blocks(true).keep_trailing_newline(true).build().expect(DELIMITERS),
-        );
-        environment.set_fuel(Some(STEPS_MAX));
-        environment
+        let (name, text) = self.of(software);
+        environment()
             .render_named_str(name, text, Serde(variables))
             .map_err(|error| BadTemplate { name, reason: format!("{error:#}") })
     }
+}
+
+/// Jinja2 as Ansible has it.
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.set_syntax(
+        SyntaxConfig::builder().trim_blocks(true).keep_trailing_newline(true).build().expect(DELIMITERS),
+    );
+    environment.set_fuel(Some(STEPS_MAX));
+    environment
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 //! are spread evenly, and a start of the server makes no crowd. The period is cut into slices of some seconds, and the
 //! hosts whose moments are in one are looked at together ([`Rota`]).
 //!
-//! A host that does not answer once is looked at again; twice, and its status is `failed`. One that answers again has
+//! A host that does not answer once is looked at again; twice, or while an operation waits for it, and its status is
+//! `failed`. One that answers again has
 //! the status that it had, unless it comes and goes too often: each coming and each going counts 1,000, which is halved
 //! every ten minutes; at 4,000 it is no longer believed, until it has been quiet for so long that 1,000 are left.
 
@@ -37,6 +38,11 @@ pub enum Look {
     Answered,
     /// It did not, for this reason.
     Silent {
+        /// For a person who is to do something about it.
+        reason: String,
+    },
+    /// It was tried for long enough to be sure that it does not answer: an operation has waited for it in vain.
+    Lost {
         /// For a person who is to do something about it.
         reason: String,
     },
@@ -102,8 +108,9 @@ pub(crate) fn judge(status: &HostStatus, care: &CareRecord, look: &Look, now: Ti
     let mut judged = status.clone();
     let mut reason = None;
     match look {
-        Look::Silent { reason: why } if status.may_join() => {
-            care.silences = care.silences.saturating_add(1);
+        Look::Silent { reason: why } | Look::Lost { reason: why } if status.may_join() => {
+            let least = if matches!(look, Look::Lost { .. }) { SILENCES_MAX } else { 1 };
+            care.silences = care.silences.saturating_add(1).max(least);
             if care.silences >= SILENCES_MAX {
                 care.status_before = Some(status.as_str().to_owned());
                 flap(&mut care, now);
@@ -112,7 +119,9 @@ pub(crate) fn judge(status: &HostStatus, care: &CareRecord, look: &Look, now: Ti
             }
         }
         // It is not ready or has failed already: that is for those who make it ready.
-        Look::Silent { .. } => care.silences = care.silences.saturating_add(1).min(SILENCES_MAX),
+        Look::Silent { .. } | Look::Lost { .. } => {
+            care.silences = care.silences.saturating_add(1).min(SILENCES_MAX)
+        }
         Look::Answered => {
             care.silences = 0;
             if penalty(&care, now) == 0 {
@@ -211,6 +220,16 @@ mod tests {
                 care = judged.care;
             }
         }
+    }
+
+    #[test]
+    fn one_that_an_operation_has_lost_fails_at_once() {
+        let lost = Look::Lost { reason: "it did not come back".into() };
+        let judged = judge(&HostStatus::Active, &CareRecord::default(), &lost, at(0));
+        assert_eq!((&judged.status, judged.care.silences), (&HostStatus::Failed, 2));
+        assert_eq!(judged.reason.as_deref(), Some("it did not come back"));
+        let back = judge(&judged.status, &judged.care, &Look::Answered, at(60));
+        assert_eq!((&back.status, back.care.silences), (&HostStatus::Active, 0));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use ansible::Ansible;
 use base::{Clock, Entropy, Explain, Kind, Secret, Span};
 use engine::{Hands, Jump, Playbooks};
 use fleet::bootstrap::EtcdAccess;
-use fleet::{BadCommands, OsCommands, Templates};
+use fleet::{BadCommands, BadTemplate, OsCommands, Templates};
 use ssh::UserKey;
 use store::private_file;
 
@@ -38,6 +38,14 @@ pub enum HandsError {
         /// The folder.
         path: PathBuf,
     },
+    /// A template is none.
+    #[error("the templates in {} cannot be used", path.display())]
+    Template {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        source: BadTemplate,
+    },
     /// The key is not there, or others may read it.
     #[error(transparent)]
     Key(#[from] private_file::ReadError),
@@ -63,6 +71,7 @@ impl Explain for HandsError {
         match self {
             Self::File { .. } | Self::NoTemplate { .. } => None,
             Self::Commands { source, .. } => source.help(),
+            Self::Template { source, .. } => source.help(),
             Self::Key(source) => source.help(),
             Self::JumpKey { source, .. } => source.help(),
             Self::Ansible(source) => source.help(),
@@ -86,7 +95,13 @@ pub fn hands(settings: &Settings, clock: &Clock, entropy: &Entropy) -> Result<Op
     }
     let playbooks =
         hands.ansible.as_ref().map(|ansible| playbooks(settings, ansible, entropy)).transpose()?;
-    let limits = ssh::Limits { connect: hands.connect, ..ssh::Limits::default() };
+    let half_as_long_again = hands.connect * 3 / 2;
+    let limits = ssh::Limits {
+        connect: hands.connect,
+        handshake: half_as_long_again,
+        authenticate: half_as_long_again,
+        ..ssh::Limits::default()
+    };
     let mut ssh = ssh::Settings { limits, ..ssh::Settings::default() };
     // One place for each host, and some for connections that are still to be closed.
     ssh.open_max = hands.hosts_max.saturating_mul(2).max(64);
@@ -155,7 +170,7 @@ pub fn commands(path: &Path) -> Result<OsCommands, HandsError> {
 }
 
 /// Those of the folder that are there, and for the rest those that come with the program.
-fn templates(folder: &Path) -> Result<Templates, HandsError> {
+pub fn templates(folder: &Path) -> Result<Templates, HandsError> {
     let mut templates = Templates::default();
     let mut found = false;
     for (name, template) in [(FLANNELD, &mut templates.flanneld), (DOCKER, &mut templates.docker)] {
@@ -164,7 +179,11 @@ fn templates(folder: &Path) -> Result<Templates, HandsError> {
             (*template, found) = (read_text(&path)?, true);
         }
     }
-    if found { Ok(templates) } else { Err(HandsError::NoTemplate { path: folder.to_owned() }) }
+    if !found {
+        return Err(HandsError::NoTemplate { path: folder.to_owned() });
+    }
+    templates.check().map_err(|source| HandsError::Template { path: folder.to_owned(), source })?;
+    Ok(templates)
 }
 
 /// The machine that hosts are reached through, with what signs in there.

@@ -30,7 +30,7 @@ impl fmt::Display for Step {
         f.write_str(match self {
             Self::Queue => "waiting for a free connection",
             Self::Connect => "connecting",
-            Self::Handshake => "the SSH handshake",
+            Self::Handshake => "greeting and exchanging keys (the SSH handshake)",
             Self::Authenticate => "signing in",
             Self::Open => "opening a channel",
             Self::Run => "running a command",

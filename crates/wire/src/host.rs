@@ -48,6 +48,12 @@ pub struct Facts {
     /// Which version of it: `41`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub os_version: Option<String>,
+    /// Whether OSTree deploys its operating system as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub atomic: Option<bool>,
+    /// Which boot it is in (`random(4)`): another one after each restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
     /// Which kernel runs: `6.1.0-25-amd64`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<String>,

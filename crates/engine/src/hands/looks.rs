@@ -90,8 +90,8 @@ impl Crew {
                 match sign {
                     Sign::Nothing => {}
                     Sign::Look(Look::Answered) => answered.push(host.clone()),
-                    Sign::Look(look @ Look::Silent { .. }) => {
-                        if let Look::Silent { reason } = &look {
+                    Sign::Look(look @ (Look::Silent { .. } | Look::Lost { .. })) => {
+                        if let Look::Silent { reason } | Look::Lost { reason } = &look {
                             tracing::debug!(%host, reason, "host does not answer");
                         }
                         fleet.record_look(claim, host, &look).await?;

@@ -183,7 +183,11 @@ impl Preparation<'_> {
         };
         match self.remotely(ended).await? {
             None => Ok(()),
-            Some(trouble) => Err(Halt::Failed(not_done(&trouble))),
+            Some(trouble) => {
+                // Our own playbook calls its tasks as we call the steps.
+                let step = steps.iter().find(|step| step.words == trouble.task);
+                Err(Halt::Failed(not_done(&trouble) + &help(step)))
+            }
         }
     }
 
@@ -226,7 +230,8 @@ impl Preparation<'_> {
             etcd: hands.etcd.as_ref(),
             templates: &hands.templates,
         };
-        let steps = bootstrap::plan(findings, &commands, &surroundings).map_err(|error| failed(&error))?;
+        let steps = bootstrap::plan(self.address.as_str(), findings, &commands, &surroundings);
+        let steps = steps.map_err(|error| failed(&error))?;
         let given = playbook::given(self.address.as_str(), findings, &commands, &surroundings, &steps);
         Ok((steps, Some(given.map_err(|error| failed(&error))?)))
     }
@@ -335,7 +340,12 @@ fn succeeded(step: &Step, output: &Output) -> Result<(), Halt> {
     }
     let (end, words) = (output.end.to_string(), output.last_words());
     let words = if words == end { String::new() } else { format!(": {words}") };
-    Err(Halt::Failed(format!("could not {} ({end}){words}", step.words)))
+    Err(Halt::Failed(format!("could not {} ({end}){words}{}", step.words, help(Some(step)))))
+}
+
+/// What can be done about a step that failed.
+fn help(step: Option<&Step>) -> String {
+    step.and_then(|step| step.help.as_ref()).map_or(String::new(), |help| format!("; {help}"))
 }
 
 /// What is said of a task that failed.

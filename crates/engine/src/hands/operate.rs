@@ -38,6 +38,9 @@ const LOOK: Duration = Duration::from_secs(30);
 const AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 /// The longest reason that is told, in characters.
 const REASON_MAX: usize = 500;
+/// What a host lacks of which its container manager says nothing.
+const NO_WORD: &str = "the container manager of its cluster has not answered; see that it runs, and that nothing holds up \
+                       what it is asked";
 /// How much earlier than its time is over a host is given up: so that what it lacked is told.
 const HASTE: Duration = Duration::from_millis(300);
 
@@ -55,8 +58,10 @@ pub(crate) enum Came {
     Ready(Box<Ready>),
     /// It is further, or has failed.
     Progress(HostProgress),
-    /// Its cordon was lifted, or cannot be.
-    Released { is_uncordoned: bool },
+    /// It has failed because nobody can get into it; `silence` is what is to be said of the host itself.
+    Lost { reason: String, silence: String },
+    /// Its cordon was lifted, or stays for now, for this reason.
+    Released { stays: Option<String> },
     /// It was to stop.
     Stopped,
 }
@@ -107,6 +112,8 @@ pub(crate) struct Visit {
     ends: Option<Instant>,
     /// What it lacks, as far as is known.
     lacks: Mutex<String>,
+    /// Why nobody got into it when that was tried last; absent when somebody did.
+    silence: Mutex<Option<String>>,
 }
 
 /// How often to try: at first often, then the less often the longer it takes.
@@ -152,6 +159,7 @@ impl Visit {
             wake: Arc::clone(wake),
             ends: None,
             lacks: Mutex::default(),
+            silence: Mutex::default(),
         }
     }
 
@@ -183,10 +191,12 @@ impl Visit {
                 }
             }
             Task::Release(run) => match self.release(&run).await {
-                Ok(is_uncordoned) => return Ok(Came::Released { is_uncordoned }),
+                Ok(stays) => return Ok(Came::Released { stays }),
                 Err(halt) => (halt, None),
             },
         };
+        // While its command runs nobody asks whether it answers.
+        let is_asked = !matches!(state, Some(fleet::RunState::Begun { .. }));
         let reason = match halt {
             Halt::Stopped => return Ok(Came::Stopped),
             Halt::Ours(error) => return Err(error),
@@ -209,7 +219,11 @@ impl Visit {
         let reason: String = reason.chars().take(REASON_MAX).collect();
         let (cluster, operation) = (&self.rollout.cluster, self.rollout.id);
         tracing::warn!(host = %self.address, %cluster, %operation, reason, "host does not come through");
-        Ok(Came::Progress(HostProgress::Failed { reason }))
+        let silence = self.silence.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(match silence.filter(|_| is_asked) {
+            Some(silence) => Came::Lost { reason, silence },
+            None => Came::Progress(HostProgress::Failed { reason }),
+        })
     }
 
     fn ward(&self) -> Ward<'_> {
@@ -237,6 +251,19 @@ impl Visit {
     /// What it lacks now.
     fn lacks(&self, what: impl Into<String>) {
         *self.lacks.lock().unwrap_or_else(PoisonError::into_inner) = what.into();
+    }
+
+    /// It was tried to get into it.
+    fn tried(&self, came: Result<(), &ssh::Error>) {
+        let silence = match came {
+            // That is us, who have too much to do; or it is said of the host where its key is.
+            Err(ssh::Error::TimedOut { step: ssh::Step::Queue, .. } | ssh::Error::HostKeyChanged { .. }) => {
+                return;
+            }
+            Err(error) => Some(why(&self.address, error)),
+            Ok(()) => None,
+        };
+        *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = silence;
     }
 
     /// Waits for `work`, not beyond the host's time and no longer than it is not to stop.
@@ -305,7 +332,9 @@ impl Visit {
     async fn look_before(&self) -> Result<Ready, Halt> {
         let hands = &self.crew.hands;
         let mut target = self.way_in().await?;
+        self.lacks("it has not answered yet");
         let looked = self.within(hands.look(&target)).await?;
+        self.tried(looked.as_ref().map(drop));
         let (proved, output) = looked.map_err(|error| self.halted(error))?;
         if target.known == ssh::KnownKey::Unknown {
             if let Some(key) = stored_key(&proved) {
@@ -317,6 +346,7 @@ impl Visit {
         let commands = hands.commands.of(&findings).map_err(|error| failed(&error))?;
         commands.of_plan(&self.rollout.plan).map_err(|error| failed(&error))?;
         let policy = &self.rollout.policy;
+        self.lacks(NO_WORD);
         let node = match policy.drain || policy.gates.node_ready {
             true => self.within(self.wards.look(self.ward())).await?.map_err(troubled)?,
             false => None,
@@ -334,28 +364,29 @@ impl Visit {
         })
     }
 
-    /// Lifts the cordon of a host, if it has one of ours; a few times, where waiting may help. Whether it has none now.
-    async fn release(&self, run: &HostRun) -> Result<bool, Halt> {
+    /// Lifts the cordon of a host, if it has one of ours; a few times, where waiting may help. Why it stays otherwise: it
+    /// is lifted later then (`reconcilers/cordons.rs`).
+    async fn release(&self, run: &HostRun) -> Result<Option<String>, Halt> {
         if run.cordon == Cordon::None {
-            return Ok(true);
+            return Ok(None);
         }
         let mut pauses = AGAIN.into_iter();
         loop {
             match self.uncordon().await {
-                Ok(()) => return Ok(true),
+                Ok(()) => return Ok(None),
                 Err(Halt::Later(reason)) => match pauses.next() {
                     Some(pause) => self.pause(pause).await?,
-                    None => return Ok(self.stays_cordoned(&reason)),
+                    None => return Ok(Some(self.stays_cordoned(reason))),
                 },
-                Err(Halt::Failed(reason)) => return Ok(self.stays_cordoned(&reason)),
+                Err(Halt::Failed(reason)) => return Ok(Some(self.stays_cordoned(reason))),
                 Err(halt) => return Err(halt),
             }
         }
     }
 
-    fn stays_cordoned(&self, reason: &str) -> bool {
-        tracing::error!(host = %self.address, cluster = %self.rollout.cluster, reason, "node stays cordoned");
-        false
+    fn stays_cordoned(&self, reason: String) -> String {
+        tracing::warn!(host = %self.address, cluster = %self.rollout.cluster, reason, "node stays cordoned for now");
+        reason
     }
 
     async fn uncordon(&self) -> Result<(), Halt> {

@@ -4,6 +4,7 @@ mod backups;
 mod certificates;
 mod close_idle;
 mod collect_artifacts;
+mod cordons;
 mod end_idle_uploads;
 mod hand_on_trust;
 mod history;
@@ -26,6 +27,7 @@ pub(crate) use certificates::Certificates;
 pub(crate) use close_idle::CloseIdle;
 pub(crate) use collect_artifacts::CollectArtifacts;
 pub use collect_artifacts::CollectError;
+pub(crate) use cordons::LiftCordons;
 pub(crate) use end_idle_uploads::EndIdleUploads;
 #[cfg(test)]
 pub(crate) use hand_on_trust::Give;

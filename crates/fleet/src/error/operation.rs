@@ -47,6 +47,17 @@ impl Explain for OperationError {
             Self::Store(source) => of_store(source),
         }
     }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Running { running } => Some(format!(
+                "wait for it to end, or end it with `provost operation abort {0}`; `provost operation show {0}` tells \
+                 whether it waits for its time",
+                running.cluster
+            )),
+            Self::NoSuchCluster { .. } | Self::NeverStarted { .. } | Self::Store(_) => None,
+        }
+    }
 }
 
 /// Why an operation was not carried on.

@@ -88,7 +88,7 @@ fn hosts_are_begun_with_as_the_policy_says() {
         (policy("", "2", "", 0), vec![w.clone(), w.clone(), w.clone()], begins(&[0, 1])),
         (policy("", "2", "", 0), vec![begun(30), w.clone(), w.clone()], begins(&[1])),
         (policy("", "2", "", 0), vec![begun(30), begun(9), w.clone()], unavailable(2, 2)),
-        (policy("", "2", "", 1), vec![failed(), w.clone(), w.clone()], begins(&[1])),
+        (policy("", "2", "", 1), vec![failed(), w.clone(), w.clone()], begins(&[1, 2])),
         (policy("3", "2", "", 0), vec![w.clone(), w.clone(), w.clone()], begins(&[0, 1])),
         // Canaries.
         (policy("3", "", "1", 0), vec![w.clone(), w.clone(), w.clone()], begins(&[0])),

@@ -134,6 +134,15 @@ pub struct UnderWayRecord {
     pub operation: u64,
 }
 
+/// A node of which an operation could not lift the cordon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CordonLeftRecord {
+    /// Which of the cluster's operations.
+    pub operation: u64,
+    /// The host's place in it.
+    pub place: u64,
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn is_none_yet(attempts: &u32) -> bool {
     *attempts == 0
@@ -157,6 +166,10 @@ impl Record for HostRunRecord {
 }
 
 impl Record for UnderWayRecord {
+    const VERSION: u32 = 1;
+}
+
+impl Record for CordonLeftRecord {
     const VERSION: u32 = 1;
 }
 

@@ -154,7 +154,7 @@ impl Life {
                     self.play.cordoned.remove(&host);
                     self.play.down.remove(&host);
                     self.or_die()?;
-                    let released = self.fleet.release_host(&self.claim, &web, self.id, &host, true);
+                    let released = self.fleet.release_host(&self.claim, &web, self.id, &host, None);
                     block_on(released).unwrap();
                 }
             }

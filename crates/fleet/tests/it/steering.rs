@@ -158,9 +158,9 @@ fn aborting_releases_what_is_under_way() {
     let refused = block_on(world.fleet.resume(permit(), &web, busy.id));
     assert!(matches!(refused, Err(SteerError::Aborting { .. })));
     assert_eq!(advance(&world, &claim, &busy), Next::Release(vec![address("h0"), address("h1")]));
-    for (host, is_uncordoned) in [("h0", true), ("h1", false)] {
+    for (host, stays) in [("h0", None), ("h1", Some("it is away"))] {
         let host = address(host);
-        let release = world.fleet.release_host(&claim, &web, busy.id, &host, is_uncordoned);
+        let release = world.fleet.release_host(&claim, &web, busy.id, &host, stays);
         block_on(release).unwrap();
     }
     assert_eq!(advance(&world, &claim, &busy), Next::Ended(fleet::Outcome::Aborted));
@@ -169,6 +169,42 @@ fn aborting_releases_what_is_under_way() {
     assert_eq!((cordons, hosts.next), (vec![("failed", "none"), ("failed", "left")], Some(1)));
     assert!(world.events().iter().any(|event| event.starts_with("node left cordoned")));
     assert!(world.keys("/fleet/under-way/").is_empty());
+    let RunState::Failed { reason, .. } = &hosts.hosts[1].state else { panic!("{:?}", hosts.hosts) };
+    assert!(reason.contains("tried again until it is: it is away"), "{reason}");
+
+    // It is ours, also of the next operation, which takes it over with the commit that begins with the host.
+    assert_eq!(block_on(world.fleet.cordons_left()).unwrap().len(), 1);
+    let next = start(&world, &Plan::Restart, &policy);
+    let cordoned = ["h0", "h1"].map(|host| Beginning { is_cordoned: true, ..begin(host) });
+    let begun = block_on(world.fleet.begin_hosts(&claim, &web, next.id, &cordoned)).unwrap();
+    let cordons: Vec<_> = begun.iter().map(|run| run.cordon.as_str()).collect();
+    assert_eq!(cordons, ["none", "perhaps"], "the other one is somebody else's");
+    assert_eq!(block_on(world.fleet.cordons_left()).unwrap(), []);
+}
+
+#[test]
+fn a_cordon_that_was_left_is_lifted_later() {
+    let world = world(1);
+    let (claim, web) = (claim(&world), cluster("web"));
+    let policy = Policy { drain: true, ..Policy::default() };
+    let restart = start(&world, &Plan::Restart, &policy);
+    block_on(world.fleet.begin_hosts(&claim, &web, restart.id, &[begin("h0")])).unwrap();
+    let failed = HostProgress::Failed { reason: "it hangs".into() };
+    block_on(world.fleet.record_host(&claim, &web, restart.id, &address("h0"), &failed)).unwrap();
+    let host = address("h0");
+    block_on(world.fleet.release_host(&claim, &web, restart.id, &host, Some("it is away"))).unwrap();
+    let cordon = || {
+        let hosts = block_on(world.fleet.rollout_hosts(permit(), &web, restart.id, None, 2)).unwrap();
+        hosts.hosts[0].cordon.as_str()
+    };
+    assert_eq!((advance(&world, &claim, &restart), cordon()), (Next::Ended(fleet::Outcome::Failed), "left"));
+    let left = block_on(world.fleet.cordons_left()).unwrap();
+    assert!(block_on(world.fleet.is_still_left(&left[0])).unwrap());
+    block_on(world.fleet.record_cordon_lifted(&claim, &left[0])).unwrap();
+    assert_eq!((block_on(world.fleet.cordons_left()).unwrap(), cordon()), (vec![], "none"));
+    assert_eq!(advance(&world, &claim, &restart), Next::Ended(fleet::Outcome::Failed));
+    assert!(world.events().iter().any(|event| event.starts_with("cordon of node lifted")));
+    block_on(world.fleet.record_cordon_lifted(&claim, &left[0])).unwrap();
 }
 
 #[test]
@@ -292,7 +328,7 @@ fn deleting_a_cluster_aborts_what_runs_on_it() {
     let refused = block_on(world.fleet.start(permit(), &web, Plan::Upgrade)).unwrap_err();
     assert!(refused.to_string().starts_with("the restart of `web` that began at 2016-12-06T04:53:20"));
     assert_eq!(advance(&world, &claim, &restart), Next::Release(vec![address("h0")]));
-    block_on(world.fleet.release_host(&claim, &web, restart.id, &address("h0"), true)).unwrap();
+    block_on(world.fleet.release_host(&claim, &web, restart.id, &address("h0"), None)).unwrap();
     assert_eq!(advance(&world, &claim, &restart), Next::Ended(fleet::Outcome::Aborted));
     assert_eq!(shown(), 0, "it was not about this cluster");
     let refused = block_on(world.fleet.retry(permit(), &web, restart.id)).unwrap_err();

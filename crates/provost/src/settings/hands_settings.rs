@@ -35,7 +35,7 @@ pub fn hands(reader: &mut Reader<'_>) -> Option<Hands> {
     let watch_seconds = reader.whole("fleet.watch_seconds", 1..=86_400);
     let profile = reader.choice("fleet.profile");
     let commands_file = commands_file(reader);
-    let templates_folder = named(reader, "fleet.templates_folder");
+    let templates_folder = templates_folder(reader);
     let ansible = ansible(reader);
     let port = reader.whole("fleet.ssh.port", 1..=u64::from(u16::MAX));
     let jump = jump(reader, matches!(ansible, Some(Some(_))));
@@ -71,6 +71,18 @@ fn commands_file(reader: &mut Reader<'_>) -> Option<PathBuf> {
     let path = named(reader, NAME)?;
     if path.exists()
         && let Err(error) = hands::commands(&path)
+    {
+        reader.wrong(NAME, base::report(&error));
+    }
+    Some(path)
+}
+
+/// The same of a folder with templates.
+fn templates_folder(reader: &mut Reader<'_>) -> Option<PathBuf> {
+    const NAME: &str = "fleet.templates_folder";
+    let path = named(reader, NAME)?;
+    if path.exists()
+        && let Err(error) = hands::templates(&path)
     {
         reader.wrong(NAME, base::report(&error));
     }
@@ -315,6 +327,12 @@ mod tests {
         std::fs::write(&path, "[fedora]\nupgrad = 'x'\n").unwrap();
         let told = wrong(&format!("[fleet]\ncommands_file = '{}'", path.display()));
         assert!(told[0].contains("line 2"), "{told:?}");
+        std::fs::write(folder.path().join("docker.j2"), "{{ x ").unwrap();
+        let told = wrong(&format!("[fleet]\ntemplates_folder = '{}'", folder.path().display()));
+        assert!(told[0].contains("the template of `docker` cannot be used"), "{told:?}");
+        std::fs::remove_file(folder.path().join("docker.j2")).unwrap();
+        let told = wrong(&format!("[fleet]\ntemplates_folder = '{}'", folder.path().display()));
+        assert!(told[0].contains("flanneld.j2"), "{told:?}");
         let notes = of_text("[fleet]\ncommands_file = 'nowhere'").unwrap().notes;
         assert!(notes[0].to_string().ends_with("there is no file /etc/nowhere"), "{notes:?}");
     }

@@ -222,6 +222,26 @@ fn a_restart_that_takes_long_is_waited_for(transport: Transport) {
     ended_without_a_fault(world.house);
 }
 
+/// Nobody listens any more when the host is to go down: what keeps it is told all the same, and not at the end of its time.
+#[test]
+fn a_restart_that_is_refused_says_why() {
+    let world = cluster_of(vec![HostPlan::new().os("fedora", "41")], &[]);
+    let host = &world.hosts[0];
+    host.answer("systemctl", "echo 'Operation inhibited by \"backup\"' >&2; exit 3");
+    let begun = Instant::now();
+    world.begin("restart");
+    let ended = world.ended("restart", |_| {});
+    assert_eq!((&ended["status"], world.boots()), (&json!("failed"), vec![1]), "{ended}");
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    // It is tried again, and what was said before is forgotten.
+    host.answer("systemctl", "");
+    world.begin("restart");
+    assert_eq!(world.ended("restart", |_| {})["status"], "finished");
+    assert_eq!(world.boots(), [2]);
+    let reasons = world.reasons();
+    assert!(reasons.contains("its restart failed: Operation inhibited by \"backup\""), "{reasons}");
+}
+
 #[test]
 fn a_host_that_comes_back_as_another_is_not_believed() {
     let world = cluster_of(plans(2, 0.2), &[]);

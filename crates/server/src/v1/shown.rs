@@ -42,6 +42,8 @@ pub(super) fn host(host: &fleet::Host) -> wire::Host {
         facts: wire::Facts {
             os: text(&host.facts.os),
             os_version: host.details.os_version.clone(),
+            atomic: host.details.atomic,
+            boot_id: host.details.boot_id.clone(),
             kernel: host.details.kernel.clone(),
             architecture: host.details.architecture.clone(),
             cpus: known(host.facts.cpus),

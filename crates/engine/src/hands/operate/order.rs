@@ -6,7 +6,7 @@ use base::Span;
 use fleet::{Cordon, HostRun, OperationKind, Playbook, has_restarted, is_busy, restarted_meanwhile};
 use ssh::{Command, End, Keep};
 
-use super::{Halt, Pace, Ready, Visit, brief, failed, troubled, why};
+use super::{Halt, NO_WORD, Pace, Ready, Visit, brief, failed, troubled, why};
 
 /// How much of what a command says is kept: its last words are told.
 const KEPT: Keep = Keep::ends(8 * 1024);
@@ -45,10 +45,12 @@ impl Visit {
     async fn empty(&self, run: &HostRun) -> Result<(), Halt> {
         let pace = Pace::patient();
         if run.cordon != Cordon::None {
+            self.lacks(NO_WORD);
             while let Err(trouble) = self.within(self.wards.cordon(self.ward())).await? {
                 self.bear(troubled(trouble), pace.pause()).await?;
             }
         }
+        self.lacks(NO_WORD);
         while let Err(trouble) = self.within(self.wards.drain(self.ward(), self.left() / 2)).await? {
             self.bear(troubled(trouble), pace.pause()).await?;
         }

@@ -4,16 +4,23 @@
 //! takes to notice that it is back is a small part of the time that it was away. A knock that nobody answers is soon
 //! given up: the packet is lost, and the system would only send it again a second later.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use fleet::{Cordon, Findings, Gates, HostRun, Observed, PROBE, PROBE_BYTES_MAX, missing};
 use ssh::{Command, Keep, Output, Target};
 use tokio::time::{Instant, timeout};
 
-use super::{Halt, Pace, Visit, brief, troubled};
+use super::{Halt, NO_WORD, Pace, Visit, brief, troubled};
 
 /// What tells a boot from the others (`random(4)`).
 const BOOT_ID: &str = "cat /proc/sys/kernel/random/boot_id";
+/// Tells why a restart that was begun apart has failed, and fails where it has not (`data/commands.toml` of `fleet`).
+const NOT_RESTARTED: &str = "cat /run/provost/not-restarted >&2 && exit 0; exit 1";
+/// How long a host that is told to restart is there usually, at most.
+const STILL_THERE: Duration = Duration::from_secs(2);
+/// The same where playbooks ask, each of which takes seconds.
+const STILL_THERE_FOR_PLAYBOOKS: Duration = Duration::from_secs(30);
 /// How long a host that has just answered may take to answer again, at least and at most; it may have gone down meanwhile,
 /// and nobody tells. One that is only slow is asked again without such haste.
 const ANSWER: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(2)];
@@ -43,6 +50,7 @@ impl Visit {
         // What it is now, as far as it was asked.
         let mut found: Option<Findings> = None;
         let is_by_playbooks = self.crew.hands.playbooks.is_some();
+        let still_there = if is_by_playbooks { STILL_THERE_FOR_PLAYBOOKS } else { STILL_THERE };
         loop {
             self.refresh(&mut way).await?;
             let limit = match (is_near, way.took) {
@@ -83,6 +91,11 @@ impl Visit {
                 Lacks::Nothing => break,
                 Lacks::Restart(what) => {
                     self.lacks(what);
+                    if pace.since.elapsed() >= still_there
+                        && let Some(said) = self.not_restarted(&way.target).await?
+                    {
+                        return Err(Halt::Failed(format!("its restart failed: {said}")));
+                    }
                     self.pause(pace.pause()).await?;
                 }
                 Lacks::Gate(what) => {
@@ -94,11 +107,20 @@ impl Visit {
         }
         if run.cordon != Cordon::None {
             let pace = Pace::patient();
+            self.lacks(NO_WORD);
             while let Err(halt) = self.uncordon().await {
                 self.bear(halt, pace.pause()).await?;
             }
         }
         self.look_after(&way.target, found).await
+    }
+
+    /// What the host's command for restarts complained of, if it failed: nobody listened any more then.
+    async fn not_restarted(&self, target: &Target) -> Result<Option<String>, Halt> {
+        let command = Command::new(NOT_RESTARTED).deadline(ANSWER[1]).keep(Keep::ends(4 * 1024));
+        let asked = self.within(self.crew.hands.remote.run(target, &command)).await?;
+        // Otherwise it may be on its way down.
+        Ok(asked.ok().filter(Output::is_success).map(|output| output.last_words()))
     }
 
     /// What of the gates is still missing.
@@ -111,6 +133,7 @@ impl Visit {
         }
         let mut says = String::new();
         if gates.node_ready {
+            self.lacks(NO_WORD);
             match self.within(self.wards.look(self.ward())).await? {
                 Ok(None) => {}
                 Ok(Some(node)) => {
@@ -178,9 +201,19 @@ impl Visit {
     async fn answer(&self, target: &Target, limit: Duration, command: &Command) -> Result<Output, Halt> {
         let asked = self.within(timeout(limit, self.crew.hands.remote.run(target, command))).await?;
         match asked {
-            Ok(Ok(output)) => Ok(output),
-            Ok(Err(error)) => Err(self.halted(error)),
-            Err(_) => Err(Halt::Later("it does not answer".to_owned())),
+            Ok(Ok(output)) => {
+                self.tried(Ok(()));
+                Ok(output)
+            }
+            Ok(Err(error)) => {
+                self.tried(Err(&error));
+                Err(self.halted(error))
+            }
+            Err(_) => {
+                let reason = "it does not answer".to_owned();
+                *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.clone());
+                Err(Halt::Later(reason))
+            }
         }
     }
 

@@ -18,8 +18,8 @@ use std::time::Duration;
 use base::{Explain as _, Timestamp};
 use bus::{Heard, Hint, Listener};
 use fleet::{
-    Beginning, ClusterName, HostAddress, HostFilter, HostRun, Next, Rollout, RolloutError, RolloutId,
-    RunState, Step, Why, Wish,
+    Beginning, ClusterName, HostAddress, HostFilter, HostProgress, HostRun, Look, Next, Rollout,
+    RolloutError, RolloutId, RunState, Step, Why, Wish,
 };
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -149,6 +149,8 @@ impl<'a> Conductor<'a> {
             let until = match &step.next {
                 Next::Ended(_) => return Ok(Ended::Over),
                 Next::Paused if self.jobs.is_empty() => return Ok(Ended::Idle),
+                // Those that are away are looked at again from here, whoever else watches.
+                Next::Await { why: Why::Unavailable { .. }, until } => Some(*until),
                 Next::Await { .. } if self.jobs.is_empty() && step.seen.underway.is_empty() => {
                     return Ok(Ended::Idle);
                 }
@@ -171,7 +173,9 @@ impl<'a> Conductor<'a> {
     /// has fallen silent since the watcher came by would count as one that may do without others.
     fn has_looked(&mut self, rollout: &Rollout) -> bool {
         let crew = &self.of.crew;
-        let counts = rollout.policy.max_unavailable.is_some() && crew.hands.watch_period.is_some();
+        // Of those that failed here it matters whether they are back, whoever else watches.
+        let is_known = crew.hands.watch_period.is_none() && rollout.failed() == 0;
+        let counts = rollout.policy.max_unavailable.is_some() && !is_known;
         if !counts || self.looked.is_some_and(|looked| looked.elapsed() < LOOKED_FOR) {
             return true;
         }
@@ -348,10 +352,24 @@ impl<'a> Conductor<'a> {
                 begun.map(drop)
             }
             Came::Progress(progress) => {
+                if matches!(progress, HostProgress::Failed { .. }) {
+                    // It may go down yet, or be back: that is looked at before others are begun with.
+                    (self.looking, self.looked) = (None, None);
+                }
                 fleet.record_host(claim, self.cluster, self.id, &address, &progress).await.map(drop)
             }
-            Came::Released { is_uncordoned } => {
-                fleet.release_host(claim, self.cluster, self.id, &address, is_uncordoned).await.map(drop)
+            Came::Lost { reason, silence } => {
+                (self.looking, self.looked) = (None, None);
+                let progress = HostProgress::Failed { reason };
+                let noted = fleet.record_host(claim, self.cluster, self.id, &address, &progress).await;
+                if noted.is_ok() && self.of.crew.hands.watch_period.is_some() {
+                    // Whoever watches would find out as well, but only later.
+                    fleet.record_look(claim, &address, &Look::Lost { reason: silence }).await?;
+                }
+                noted.map(drop)
+            }
+            Came::Released { stays } => {
+                fleet.release_host(claim, self.cluster, self.id, &address, stays.as_deref()).await.map(drop)
             }
         };
         match noted {

@@ -97,7 +97,9 @@ pub const KEYS: &[Key] = &[
             "A file with what is to be done on hosts by their operating system, in place of what comes with the program",
             "TOML with a table for each operating system, such as [fedora], by the ID in its /etc/os-release; in it,",
             "commands for sh: restart, upgrade, deploy, install, has_package, enable_repositories, is_running,",
-            "start_service; and the names of packages, services and files. `like` names a table that the rest is taken from.",
+            "start_service; and the names of packages, services and files. {packages} stands for what is to be installed, as in",
+            "install = \"apk add {packages}\", and in has_package; {version} for what deploy deploys; {service} in is_running and",
+            "start_service. `like` names a table that the rest is taken from; one such as [rhel-7] is for that version alone.",
         ],
     },
     Key {
@@ -183,7 +185,10 @@ pub const KEYS: &[Key] = &[
         name: "fleet.ssh.connect_seconds",
         kind: Kind::Seconds,
         default: Default::Is("10"),
-        docs: &["How long a host may take to answer at all, before it counts as unreachable"],
+        docs: &[
+            "How long a host may take to take a connection, before it counts as unreachable; the SSH handshake and signing",
+            "in may then take half as long again, each.",
+        ],
     },
     Key {
         name: "fleet.ssh.host_seconds",

@@ -33,6 +33,8 @@ pub(super) struct Machine {
     pub(super) restarts_upgraded: bool,
     /// Nobody listens there.
     pub(super) is_deaf: bool,
+    /// Its container manager lifts no cordon.
+    pub(super) stays_cordoned: bool,
     /// What it does when it is told, instead of doing it.
     pub(super) refuses: Option<u32>,
 }
@@ -50,6 +52,12 @@ impl Machine {
             (self.away, self.boots) = (None, self.boots + 1);
             self.errands.clear();
         }
+    }
+
+    /// Comes back, though it would have stayed away.
+    pub(super) fn comes_back(&mut self) {
+        (self.away, self.stays_away) = (self.away.map(|(from, _)| (from, from)), false);
+        self.settle();
     }
 
     fn boot_id(&self) -> String {
@@ -248,7 +256,13 @@ impl Wards for Machines {
     }
 
     fn uncordon<'a>(&'a self, (_, host): Ward<'a>) -> BoxFuture<'a, Result<(), Trouble>> {
-        self.node("uncordon", host.as_str(), |machine| machine.is_cordoned = false).boxed()
+        async move {
+            if self.with(host.as_str(), |machine| machine.stays_cordoned) {
+                return Err(Trouble { reason: "it is away".into(), may_pass: true, is_gone: false });
+            }
+            self.node("uncordon", host.as_str(), |machine| machine.is_cordoned = false).await
+        }
+        .boxed()
     }
 
     fn drain<'a>(&'a self, (_, host): Ward<'a>, _: Duration) -> BoxFuture<'a, Result<(), Trouble>> {

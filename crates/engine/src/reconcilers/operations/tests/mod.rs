@@ -118,7 +118,73 @@ async fn a_host_that_cannot_be_reached_is_not_begun_with() {
     assert!((world.clock.now().as_unix() - 1_790_000_000) < 20, "and that is soon known");
 }
 
-/// What operators want is heard at once.
+/// A container manager that was away, however long: no node of ours stays cordoned.
+#[tokio::test(start_paused = true)]
+async fn a_cordon_that_could_not_be_lifted_is_lifted_later() {
+    let world = world(2).await;
+    world.machines.with("web-0", |machine| (machine.refuses, machine.stays_cordoned) = (Some(3), true));
+    let id = world.start("web", &Plan::Restart, &drained()).await;
+    assert_eq!(world.ended("web", id).await.outcome, Some(Outcome::Failed));
+    let run = world.runs("web", id).await.remove(0);
+    let RunState::Failed { reason, .. } = &run.state else { panic!("{run:?}") };
+    assert!(reason.starts_with("its restart failed") && reason.ends_with("it is away"), "{reason}");
+    world.lift_cordons().await;
+    assert_eq!(world.machines.cordoned(), ["web-0"]);
+    world.machines.with("web-0", |machine| machine.stays_cordoned = false);
+    world.lift_cordons().await;
+    assert_eq!(world.machines.cordoned(), [""; 0]);
+    assert_eq!(world.runs("web", id).await.remove(0).cordon, Cordon::None);
+}
+
+/// A cordon that the next operation finds is its own, and goes with it; nobody lifts it meanwhile.
+#[tokio::test(start_paused = true)]
+async fn the_next_operation_lifts_a_cordon_that_was_left() {
+    let world = world(1).await;
+    world.machines.with("web-0", |machine| (machine.refuses, machine.stays_cordoned) = (Some(3), true));
+    let id = world.start("web", &Plan::Restart, &drained()).await;
+    assert_eq!(world.ended("web", id).await.outcome, Some(Outcome::Failed));
+    world.machines.with("web-0", |machine| (machine.refuses, machine.stays_cordoned) = (None, false));
+    let id = world.start("web", &Plan::Restart, &drained()).await;
+    assert_eq!(world.ended("web", id).await.outcome, Some(Outcome::Finished));
+    assert_eq!(world.machines.cordoned(), [""; 0]);
+}
+
+/// A host that stays down is known to be, at once; when it is back, the operation goes on, though it has failed there.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_failed_and_came_back_is_available_again() {
+    let world = world(3).await;
+    world.machines.with("web-0", |machine| machine.stays_away = true);
+    let policy = Policy {
+        max_unavailable: share("1"),
+        failures_max: 2,
+        host_limit: Some(Span::seconds(30)),
+        ..Policy::default()
+    };
+    let id = world.start("web", &Plan::Restart, &policy).await;
+    let waits = async {
+        while world.rollout("web", id).await.failed() == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let host = world.fleet.host(Permit::house(), &"web-0".parse().unwrap()).await.unwrap().is;
+        assert_eq!(host.status, fleet::HostStatus::Failed, "{host:?}");
+        assert!(host.reason.is_some_and(|reason| reason.contains("refuses connections")));
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        assert_eq!(world.rollout("web", id).await.waiting(), 2, "one is away, and no more may be");
+    };
+    let work = async {
+        tokio::select! {
+            () = waits => {}
+            () = world.process("the only process", true) => unreachable!("it never ends"),
+        }
+    };
+    world.within(Duration::from_secs(1_000), work).await.expect("it fails, and the others wait");
+    world.machines.with("web-0", |machine| machine.comes_back());
+    let ended = world.ended("web", id).await;
+    assert_eq!((ended.outcome, ended.done, ended.failed()), (Some(Outcome::Finished), 2, 1));
+    assert_eq!(*world.machines.most_down.lock().unwrap(), 1);
+}
+
 /// Who has gone since the watcher came by is not counted among those that are there.
 #[tokio::test(start_paused = true)]
 async fn a_host_that_fell_silent_just_now_is_not_counted_as_available() {
@@ -137,6 +203,7 @@ async fn a_host_that_fell_silent_just_now_is_not_counted_as_available() {
     assert_eq!(*world.machines.most_down.lock().unwrap(), 1);
 }
 
+/// What operators want is heard at once.
 #[tokio::test(start_paused = true)]
 async fn operators_are_heard_at_once() {
     let world = world(3).await;

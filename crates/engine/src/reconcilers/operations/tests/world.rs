@@ -19,7 +19,8 @@ use super::machines::Machines;
 use crate::hands::{Crew, Hands, Nodes};
 use crate::outbox;
 use crate::reconciler;
-use crate::reconcilers::Operations;
+use crate::reconciler::Reconciler as _;
+use crate::reconcilers::{LiftCordons, Operations};
 use crate::tasks::Stop;
 
 const BEGINNING: Timestamp = Timestamp::from_unix(1_790_000_000);
@@ -121,6 +122,20 @@ impl World {
         let works =
             reconciler::run(Box::new(operations), claims, "any".into(), clock, bus.clone(), stop.clone());
         tokio::join!(works, tells);
+    }
+
+    /// Whoever lifts the cordons that were left tries it once.
+    pub(super) async fn lift_cordons(&self) {
+        let mut lift = LiftCordons {
+            fleet: self.fleet.clone(),
+            wards: self.machines.clone(),
+            claims: Claims::new(self.store.clone()).unwrap(),
+            holder: "whoever lifts".into(),
+            clock: self.clock.clone(),
+            entropy: Entropy::seeded(4),
+            waiting: <_>::default(),
+        };
+        lift.step(&Stop::new()).await.unwrap();
     }
 
     /// Lets time pass while `work` goes on, at most `limit` of it; what came of it, if it was done.
