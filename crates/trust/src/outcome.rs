@@ -43,8 +43,8 @@ pub struct Outcome {
     pub place: Place,
     /// What came of it.
     pub result: Result<Put, String>,
-    /// The hash of the bundle that was tried in vain, where it is to be remembered that some of it may be there: in places
-    /// that nobody looks into.
+    /// The hash of the bundle that was tried, empty where all was to go: where it was in vain, some of it may be there all
+    /// the same.
     pub tried: Option<String>,
     /// Where in it certificates were written down to be when that was begun: what was there is taken away, but for
     /// `place`, where it succeeded. Where somebody else announced them since, they stay written down.
@@ -102,12 +102,20 @@ fn after(
             let next = place.is_some().then(|| (now + pause(attempts)).as_unix());
             let mut all_tried = record.failing.map(|failing| failing.tried).unwrap_or_default();
             if let Some(tried) = tried
+                && !tried.is_empty()
                 && !all_tried.contains(tried)
                 && all_tried.len() < TRIED_MAX
             {
                 all_tried.push(tried.clone());
             }
-            let failing = FailingRecord { reason: cut(reason), since, attempts, next, tried: all_tried };
+            let failing = FailingRecord {
+                reason: cut(reason),
+                since,
+                attempts,
+                next,
+                tried: all_tried,
+                last: tried.cloned(),
+            };
             UnitRecord { failing: Some(failing), ..record }
         }
     }

@@ -302,9 +302,12 @@ pub(crate) struct FailingRecord {
     /// When it is tried again; nothing where that is not for us to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<i64>,
-    /// The hashes of the bundles that were tried since, of which some may be there: where a program puts them by itself.
+    /// The hashes of the bundles that were tried since, of which some may be there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) tried: Vec<String>,
+    /// The hash of what the last attempt was to put there, empty where all was to go. Something else is tried at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last: Option<String>,
 }
 
 macro_rules! records {
@@ -458,9 +461,15 @@ mod tests {
     #[test]
     fn units() {
         golden(&UnitRecord::default(), r#"{"v":1,"is":{}}"#);
-        let failing =
-            FailingRecord { reason: "r".into(), since: 4, attempts: 5, next: Some(6), tried: Vec::new() };
-        let polled = FailingRecord { next: None, tried: vec!["bb".into()], ..failing.clone() };
+        let failing = FailingRecord {
+            reason: "r".into(),
+            since: 4,
+            attempts: 5,
+            next: Some(6),
+            tried: Vec::new(),
+            last: Some("dd".into()),
+        };
+        let polled = FailingRecord { next: None, tried: vec!["bb".into()], last: None, ..failing.clone() };
         golden(
             &UnitRecord { failing: Some(polled), ..UnitRecord::default() },
             r#"{"v":1,"is":{"failing":{"reason":"r","since":4,"attempts":5,"tried":["bb"]}}}"#,
@@ -475,7 +484,7 @@ mod tests {
         };
         golden(
             &record,
-            r#"{"v":1,"is":{"applied":"aa","since":1,"looked":2,"drifted":3,"failing":{"reason":"r","since":4,"attempts":5,"next":6},"places":[{"kind":"poll"}]}}"#,
+            r#"{"v":1,"is":{"applied":"aa","since":1,"looked":2,"drifted":3,"failing":{"reason":"r","since":4,"attempts":5,"next":6,"last":"dd"},"places":[{"kind":"poll"}]}}"#,
         );
     }
 }

@@ -22,6 +22,10 @@ impl UnitRecord {
             return Timestamp::from_unix(0);
         }
         match (&self.failing, &self.applied, self.looked) {
+            // What failed with something else is no reason to wait either.
+            (Some(failing), ..) if failing.last.as_ref().is_some_and(|last| last != wanted) => {
+                Timestamp::from_unix(0)
+            }
             (Some(failing), ..) => Timestamp::from_unix(failing.next.unwrap_or(0)),
             (None, Some(applied), Some(looked)) if applied == wanted && is_there => {
                 Timestamp::from_unix(looked) + drift
@@ -106,6 +110,7 @@ impl Written {
     #[must_use]
     pub fn retry(&self, unit: &str) -> Timestamp {
         let failing = self.0.get(unit).and_then(|record| record.failing.as_ref());
+        let failing = failing.filter(|failing| failing.last.as_ref().is_none_or(String::is_empty));
         Timestamp::from_unix(failing.and_then(|failing| failing.next).unwrap_or(0))
     }
 

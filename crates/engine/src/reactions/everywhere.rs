@@ -19,7 +19,7 @@ use crate::hands::handing_on::Delivered;
 use crate::hands::handing_on::kubernetes::{self, Delivery};
 use crate::hands::handing_on::webhook::{self, Courier, Hook};
 use crate::hands::{Crew, Nodes, told};
-use crate::reconcilers::{Came, HandOn, HostErrand, Part, RequirerErrand};
+use crate::reconcilers::{Came, HandOn, HostErrand, Part, RequirerErrand, Trouble};
 use crate::tasks::Stop;
 
 /// What a webhook's one unit is called.
@@ -102,8 +102,11 @@ impl Everywhere {
         );
         match handed.await {
             Ok(HandedOn::Done(Delivered { drift, refused, .. })) => {
-                let said = |refused: Refused| (refused.path, told(&refused.why));
-                Came::OnHost { drift, refused: refused.into_iter().map(said).collect() }
+                let trouble = |refused: Refused| {
+                    let (said, may_leave) = (told(&refused.why), refused.why.may_leave());
+                    Trouble { at: refused.at, said, may_leave }
+                };
+                Came::OnHost { drift, refused: refused.into_iter().map(trouble).collect() }
             }
             Ok(HandedOn::Failed(reason)) => Came::Failed(reason),
             Ok(HandedOn::Gone) => Came::Gone("there is no such host in the fleet".into()),

@@ -24,7 +24,7 @@ use futures_util::stream::FuturesUnordered;
 use identity::Permit;
 use trust::{ANNOUNCED_MAX, Moment, OUTCOMES_MAX, Outcome, Place, RequirerName, Trust, Wanted, Written};
 
-pub(crate) use self::errand::{Came, Errand, Give, HandOn, HostErrand, Part, RequirerErrand};
+pub(crate) use self::errand::{Came, Errand, Give, HandOn, HostErrand, Part, RequirerErrand, Trouble};
 use self::errand::{OfHost, carry, outcome};
 
 use crate::reconciler::{Next, Reconciler, StepError};
@@ -268,7 +268,7 @@ impl HandOnTrust {
                 let is_told = |other: &Place| other.kind() == "kubernetes" || other.kind() == place.kind();
                 let (told, forgotten): (Vec<_>, Vec<_>) = others.into_iter().partition(is_told);
                 if let Some(place) = forgotten.into_iter().next() {
-                    settled.push(outcome(name, unit, &place, Ok((String::new(), false)), true));
+                    settled.push(outcome(name, unit, &place, "", Ok((String::new(), false))));
                 }
                 if is_due && !told.is_empty() {
                     take.push((unit.to_owned(), told));

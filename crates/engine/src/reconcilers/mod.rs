@@ -31,7 +31,7 @@ pub(crate) use cordons::LiftCordons;
 pub(crate) use end_idle_uploads::EndIdleUploads;
 #[cfg(test)]
 pub(crate) use hand_on_trust::Give;
-pub(crate) use hand_on_trust::{Came, HandOn, HandOnTrust, HostErrand, Part, RequirerErrand};
+pub(crate) use hand_on_trust::{Came, HandOn, HandOnTrust, HostErrand, Part, RequirerErrand, Trouble};
 pub(crate) use history::TrimHistory;
 pub(crate) use investigate::Investigate;
 pub(crate) use link_history::LinkHistory;

@@ -12,7 +12,7 @@ use engine::handing_on::{Delivered, DeliveryError, deliver, withdraw};
 use ssh::{Address, Sessions, Target, UserKey};
 use testkit::{Host, HostPlan, Hosts, Process};
 use trust::Anchor;
-use trust::on_host::OnHost;
+use trust::on_host::{OnHost, Refused, Spot};
 use x509::{Certificate, CertificateTemplate, KeySpec, KeyUsage, Name, PrivateKey, Serial, extension};
 
 mod files;
@@ -173,6 +173,15 @@ impl World {
     fn trusted(&self, among: &[Anchor]) -> Vec<Anchor> {
         let text = std::fs::read_to_string(self.host().path(BUNDLE)).unwrap();
         among.iter().filter(|anchor| text.contains(anchor.pem())).cloned().collect()
+    }
+}
+
+/// The file that is refused, or the trust store.
+fn path_of(refused: &Refused) -> &str {
+    match &refused.at {
+        Spot::File(path) => path,
+        Spot::Store => "the trust store",
+        Spot::Keystore => "Java's",
     }
 }
 

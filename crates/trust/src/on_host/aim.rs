@@ -62,11 +62,34 @@ impl Drift {
     }
 }
 
-/// A file that is not on a host as it is to be, where all else is.
+/// A part of a host, which may be as it is to be whatever the others are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spot {
+    /// The trust store of its operating system.
+    Store,
+    /// Java's.
+    Keystore,
+    /// The file at this path.
+    File(String),
+}
+
+impl Spot {
+    /// Whether anything is to be there, of what is to be at `places`.
+    #[must_use]
+    pub fn is_of(&self, places: &OnHost) -> bool {
+        match self {
+            Self::Store => places.system_store,
+            Self::Keystore => places.system_store && places.java,
+            Self::File(path) => places.files.iter().any(|file| file.path() == path),
+        }
+    }
+}
+
+/// A part of a host that is not as it is to be, where all that is not named so is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// Where it is to be.
-    pub path: String,
+    /// Which.
+    pub at: Spot,
     /// Why it is not.
     pub why: Amiss,
 }
@@ -164,6 +187,23 @@ pub enum Amiss {
         /// Its last words.
         words: String,
     },
+}
+
+impl Amiss {
+    /// Whether something may be left of what is to go: not where nothing could be put, or was.
+    #[must_use]
+    pub fn may_leave(&self) -> bool {
+        !matches!(
+            self,
+            Self::NoStore { .. } | Self::NoKeystore { .. } | Self::Theirs { .. } | Self::NotMade { .. }
+        )
+    }
+
+    /// Whether there is nothing to be done about it before a person has decided about a file.
+    #[must_use]
+    pub fn is_for_a_person(&self) -> bool {
+        matches!(self, Self::Theirs { .. } | Self::NotMade { .. })
+    }
 }
 
 impl Explain for Amiss {
@@ -266,19 +306,18 @@ impl<'a> Aim<'a> {
         format!("look\n{}end\n", self.known())
     }
 
-    /// What is to be done on a host that answered so; `None` where all is well.
-    ///
-    /// # Errors
-    /// [`Amiss::NoStore`], [`Amiss::NoKeystore`]: there is nothing that could be done.
-    pub fn due(&self, seen: &Seen) -> Result<Option<Due>, Amiss> {
-        let chosen = self.store(seen)?;
+    /// What is to be done on a host that answered so; `None` where all is well, or as well as it can be. What it has no
+    /// store for is done without: whatever else is to be put there does not wait for it, and least of all what is to go.
+    #[must_use]
+    pub fn due(&self, seen: &Seen) -> Option<Due> {
+        let chosen = self.store(seen).unwrap_or(None);
         let mut used = String::new();
         for store in &TRUST_STORES {
             let Some(there) = seen.stores.get(store.name) else { continue };
             let wanted = self.wanted(store, chosen);
             let memory = if wanted.is_empty() { Memory::None } else { Memory::Kept };
             let is_known = there.memory == memory;
-            let is_right = is_known && !there.is_behind && self.lacks(store, there, &wanted).is_ok();
+            let is_right = is_known && !there.is_behind && self.lacks(store, (seen, there), &wanted).is_ok();
             // Whoever was interrupted may have got as far as the program, or not.
             if is_right && (!seen.is_begun || wanted.is_empty()) {
                 continue;
@@ -292,7 +331,7 @@ impl<'a> Aim<'a> {
         let are_files_right = seen.places.len() == self.listed()
             && self.files_seen(seen).all(|(number, there)| self.is_right(number, there));
         if used.is_empty() && are_files_right && seen.strays.is_empty() && !seen.is_begun {
-            return Ok(None);
+            return None;
         }
         let mut order = format!(
             "make\nseconds {}\n{}{used}contents\n{}certificates\n",
@@ -306,13 +345,13 @@ impl<'a> Aim<'a> {
             let _ = write!(order, "{PREFIX}{}\n{}", anchor.fingerprint(), anchor.pem());
         }
         order.push_str("end\n");
-        Ok(Some(Due { drift: self.drift(seen), order }))
+        Some(Due { drift: self.drift(seen), order })
     }
 
     /// Which trust store has the certificates on a host that answered so, if any is to.
     ///
     /// # Errors
-    /// [`Amiss::NoStore`], [`Amiss::NoKeystore`].
+    /// [`Amiss::NoStore`].
     pub fn store(&self, seen: &Seen) -> Result<Option<&'static TrustStore>, Amiss> {
         if !self.places.system_store || self.bundle.is_empty() {
             return Ok(None);
@@ -327,70 +366,99 @@ impl<'a> Aim<'a> {
                 .map(|store| format!("`{}` for {}", store.program, store.folder))
                 .join(", "),
         })?;
-        let has_keystore = there(store).is_some_and(|there| there.has_keystore) && seen.has_keytool;
-        if self.places.java && !has_keystore {
-            return Err(Amiss::NoKeystore { keystore: store.keystore });
-        }
         Ok(Some(store))
     }
 
-    /// Whether a host that answered so, after it was told what to do, is as it is to be; but for which files, where that is
-    /// for a person to decide about.
+    /// What a host that answered so has nothing for.
+    #[must_use]
+    pub fn without(&self, seen: &Seen) -> Option<Refused> {
+        match self.store(seen) {
+            Err(why) => Some(Refused { at: Spot::Store, why }),
+            Ok(Some(store)) if self.places.java => {
+                let has_keystore = seen.stores.get(store.name).is_some_and(|there| there.has_keystore);
+                let why = Amiss::NoKeystore { keystore: store.keystore };
+                (!has_keystore || !seen.has_keytool).then_some(Refused { at: Spot::Keystore, why })
+            }
+            Ok(_) => None,
+        }
+    }
+
+    /// Whether a host that answered so, after it was told what to do, is as it is to be: which parts of it are not. Of each
+    /// the gravest is said.
     ///
     /// # Errors
-    /// The gravest of what is not.
+    /// Where it cannot be told of which part that is.
     pub fn judge(&self, seen: &Seen) -> Result<Vec<Refused>, Amiss> {
-        let chosen = self.store(seen)?;
+        let chosen = self.store(seen).unwrap_or(None);
         let path = |place: usize| self.file(place).map_or("a file", FilePlace::path).to_owned();
         let named = |name: &str| TRUST_STORES.iter().find(|store| store.name == name);
-        let mut refused = BTreeMap::new();
+        let mut refused: Vec<Refused> = self.without(seen).into_iter().collect();
+        let refuse = |refused: &mut Vec<Refused>, at: Spot, why: Amiss| {
+            if refused.iter().all(|other| other.at != at) {
+                refused.push(Refused { at, why });
+            }
+        };
         for told in &seen.told {
-            match told {
+            let (at, why) = match told {
                 Told::Theirs { place } => {
                     let path = path(*place);
-                    refused.insert(*place, Refused { why: Amiss::Theirs { path: path.clone() }, path });
+                    (Spot::File(path.clone()), Amiss::Theirs { path })
                 }
                 Told::Keystore { place, words } => {
                     let (path, words) = (path(*place), words.clone());
-                    refused
-                        .insert(*place, Refused { why: Amiss::NotMade { path: path.clone(), words }, path });
+                    (Spot::File(path.clone()), Amiss::NotMade { path, words })
                 }
-                Told::Cannot { what, words }
-                    if what == STRAY || what.parse().is_ok_and(|number| self.is_drop(number)) =>
-                {
+                Told::Cannot { what, words } if what == STRAY => {
                     return Err(Amiss::NotRemoved { words: words.clone() });
                 }
-                Told::Cannot { what, words } => {
-                    let folder = named(what).map(|store| store.folder.to_owned());
-                    let what = folder.unwrap_or_else(|| path(what.parse().unwrap_or(usize::MAX)));
-                    return Err(Amiss::NotWritten { what, words: words.clone() });
-                }
+                Told::Cannot { what, words } => match (named(what), what.parse().ok()) {
+                    (Some(store), _) => {
+                        let (what, words) = (store.folder.to_owned(), words.clone());
+                        (Spot::Store, Amiss::NotWritten { what, words })
+                    }
+                    (None, Some(number)) if self.is_drop(number) => {
+                        (Spot::File(path(number)), Amiss::NotRemoved { words: words.clone() })
+                    }
+                    (None, number) => {
+                        let (what, words) = (path(number.unwrap_or(usize::MAX)), words.clone());
+                        (Spot::File(what.clone()), Amiss::NotWritten { what, words })
+                    }
+                },
                 Told::Program { store, status, words } => {
                     let program = named(store).map_or("", |store| store.program);
-                    return Err(Amiss::Program { program, status: *status, words: words.clone() });
+                    (Spot::Store, Amiss::Program { program, status: *status, words: words.clone() })
                 }
-                Told::Hook { .. } => {}
-            }
+                Told::Hook { .. } => continue,
+            };
+            refuse(&mut refused, at, why);
         }
         for store in &TRUST_STORES {
-            if let Some(there) = seen.stores.get(store.name) {
-                self.lacks(store, there, &self.wanted(store, chosen))?;
+            if let Some(there) = seen.stores.get(store.name)
+                && let Err(why) = self.lacks(store, (seen, there), &self.wanted(store, chosen))
+            {
+                let is_java = matches!(&why, Amiss::NotTaken { bundle, .. } if *bundle == store.keystore);
+                refuse(&mut refused, if is_java { Spot::Keystore } else { Spot::Store }, why);
             }
         }
         for told in &seen.told {
             if let Told::Hook { place, status, words } = told {
-                return Err(Amiss::Hook { path: path(*place), status: *status, words: words.clone() });
+                let (path, words) = (path(*place), words.clone());
+                refuse(&mut refused, Spot::File(path.clone()), Amiss::Hook { path, status: *status, words });
             }
         }
-        let mut files = self.files_seen(seen).filter(|(number, _)| !refused.contains_key(number));
-        let wrong = files.find(|(number, there)| !self.is_right(*number, there));
-        if let Some((number, _)) = wrong {
-            return Err(Amiss::Changed { what: path(number) });
+        for (number, there) in self.files_seen(seen) {
+            if !self.is_right(number, there) {
+                let what = path(number);
+                refuse(&mut refused, Spot::File(what.clone()), Amiss::Changed { what });
+            }
         }
-        if seen.places.len() != self.listed() || !seen.strays.is_empty() || seen.is_begun {
+        // What failed is not seen to be right, which says nothing of the rest.
+        let is_explained = refused.iter().any(|refused| refused.why.may_leave());
+        let is_odd = seen.places.len() != self.listed() || !seen.strays.is_empty() || seen.is_begun;
+        if is_odd && !is_explained {
             return Err(Amiss::Changed { what: "what was put there".into() });
         }
-        Ok(refused.into_values().collect())
+        Ok(refused)
     }
 
     /// What the host is told of stores and files, whatever is to be done.
@@ -437,14 +505,14 @@ impl<'a> Aim<'a> {
     fn lacks(
         &self,
         store: &TrustStore,
-        there: &StoreSeen,
+        (seen, there): (&Seen, &StoreSeen),
         wanted: &BTreeMap<String, String>,
     ) -> Result<(), Amiss> {
         let fingerprint = |name: &String| name[PREFIX.len().min(name.len())..].chars().take(64).collect();
         if there.own != *wanted {
             return Err(Amiss::Changed { what: store.folder.to_owned() });
         }
-        let asks_java = self.places.java && there.has_keystore;
+        let asks_java = self.places.java && there.has_keystore && seen.has_keytool;
         let missing =
             |name: &&String| !there.taken.contains(*name) || asks_java && !there.keys.contains(*name);
         let mut missing = wanted.keys().filter(missing);
@@ -529,9 +597,13 @@ mod tests {
     use crate::anchor::tests::authority;
 
     /// What a host says with these lines, and what is due there.
-    fn due(places: &OnHost, bundle: &[Anchor], lines: &str) -> Result<Option<Due>, Amiss> {
+    fn due(places: &OnHost, bundle: &[Anchor], lines: &str) -> Option<Due> {
+        Aim::deliver(places, bundle).due(&seen(lines))
+    }
+
+    fn seen(lines: &str) -> Seen {
         let answer = format!("provost-trust-begins\n{lines}provost-trust-ends\n");
-        Aim::deliver(places, bundle).due(&Seen::read(answer.as_bytes()).unwrap())
+        Seen::read(answer.as_bytes()).unwrap()
     }
 
     const STORE: OnHost = OnHost { system_store: true, java: false, files: Vec::new() };
@@ -540,10 +612,10 @@ mod tests {
     fn a_store_is_chosen_by_what_the_system_is_and_by_what_it_has() {
         let bundle = [Anchor::from(&authority("a"))];
         let used = |lines: &str| {
-            let order = due(&STORE, &bundle, lines).map(|due| due.unwrap().order);
-            order.map(|order| order.lines().find_map(|line| line.strip_prefix("use ")).unwrap().to_owned())
+            let order = due(&STORE, &bundle, lines).unwrap().order;
+            order.lines().find_map(|line| line.strip_prefix("use ")).unwrap().to_owned()
         };
-        let check = |lines: &str, expected: &str| assert_eq!(used(lines).as_deref(), Ok(expected), "{lines}");
+        let check = |lines: &str, expected: &str| assert_eq!(used(lines), expected, "{lines}");
         check("system debian \nstore debian 0 1 0\n", "debian");
         check("system fedora \nstore fedora 1 1 0\nstore debian 1 1 0\n", "fedora");
         check("system ubuntu debian\nstore fedora 1 1 0\nstore debian 1 1 0\n", "debian");
@@ -552,14 +624,49 @@ mod tests {
         for lines in
             ["system arch \n", "system debian \nstore debian 1 0 0\n", "system arch \nstore debian 0 1 0\n"]
         {
-            let Err(Amiss::NoStore { system, looked_for }) = used(lines) else { panic!("{lines}") };
+            let without = Aim::deliver(&STORE, &bundle).without(&seen(lines)).unwrap();
+            let Amiss::NoStore { system, looked_for } = without.why else { panic!("{lines}") };
             assert!(
                 lines.contains(&system)
                     && looked_for.contains("`update-ca-trust` for /etc/pki/ca-trust/source/anchors")
             );
         }
         // Who is to have nothing, and has nothing, needs no store.
-        assert_eq!(due(&STORE, &[], "system arch \n"), Ok(None));
+        assert_eq!(due(&STORE, &[], "system arch \n"), None);
+    }
+
+    /// What a host has no store for keeps nothing else from being done, and is said of nothing else.
+    #[test]
+    fn what_cannot_be_done_is_done_without() {
+        let bundle = [Anchor::from(&authority("a"))];
+        let file = FilePlace::new("/etc/a.pem").unwrap();
+        let places = OnHost { java: true, files: vec![file], ..STORE };
+        let aim = Aim::deliver(&places, &bundle);
+        let place = "place 0 none - - - - - 0 none -\n";
+        let order = |lines: &str| aim.due(&seen(lines)).unwrap().order;
+        // No store at all: what was put there once goes all the same.
+        let old = "provost-00.crt";
+        let nowhere = format!("system arch \nstore debian 0 0 0\nown debian {old} 00\nkept debian\n{place}");
+        let told = order(&nowhere);
+        assert!(told.contains("use debian\ncontents") && told.contains("path /etc/a.pem"), "{told}");
+        assert!(matches!(aim.without(&seen(&nowhere)).unwrap(), Refused { at: Spot::Store, .. }));
+        // A store, and no Java.
+        let without_java = format!("system debian \nstore debian 1 1 0\n{place}");
+        assert!(order(&without_java).contains("use debian\nwant provost-"));
+        let digest = hex::encode(&sha256(bundle[0].pem().as_bytes()));
+        let name = format!("provost-{}.crt", bundle[0].fingerprint());
+        let done = format!(
+            "system debian \nstore debian 1 1 0\nown debian {name} {digest}\ntaken debian {name}\nkept debian\n\
+             place 0 {digest} root root 0 0 644 0 {digest} -\n"
+        );
+        let refused = aim.judge(&seen(&done)).unwrap();
+        assert!(matches!(&refused[..], [Refused { at: Spot::Keystore, why: Amiss::NoKeystore { .. } }]));
+        assert_eq!(aim.due(&seen(&done)), None, "there is nothing more to be done");
+        // A hook that fails is its file's trouble.
+        let hook = done.replace("\nplace", "\nhook 0 3 no\nplace");
+        let refused = aim.judge(&seen(&hook)).unwrap();
+        assert!(matches!(&refused[1].at, Spot::File(path) if path == "/etc/a.pem"), "{refused:?}");
+        assert_eq!(refused.iter().filter(|refused| refused.at.is_of(&STORE)).count(), 0);
     }
 
     #[test]
@@ -570,7 +677,7 @@ mod tests {
         let store = format!("system debian \nstore debian 1 1 0\nown debian {name} {digest}\n");
         let taken = format!("taken debian {name}\n");
         let check = |lines: String, expected: Option<bool>| {
-            let due = due(&STORE, &bundle, &lines).unwrap();
+            let due = due(&STORE, &bundle, &lines);
             assert_eq!(due.map(|due| due.drift.is_any()), expected, "{lines}");
         };
         check(format!("{store}{taken}kept debian\n"), None);
@@ -583,7 +690,7 @@ mod tests {
         check(format!("{store}{taken}kept debian\nbehind debian\n"), Some(false));
         check(format!("{store}{taken}kept debian\nstray /etc/x\n"), Some(false));
         // Where nothing is to be, what was left goes.
-        assert!(due(&OnHost::default(), &bundle, &format!("{store}{taken}kept debian\n")).unwrap().is_some());
+        assert!(due(&OnHost::default(), &bundle, &format!("{store}{taken}kept debian\n")).is_some());
     }
 
     #[test]
@@ -592,10 +699,9 @@ mod tests {
         let digest = hex::encode(&sha256(bundle[0].pem().as_bytes()));
         let files = ["/etc/a.pem", "/etc/b.pem"].map(|path| FilePlace::new(path).unwrap());
         let places = OnHost { files: files.to_vec(), ..OnHost::default() };
-        let seen = |number: usize, is: &str| format!("place {number} {is} root root 0 0 644 0 {digest} -\n");
+        let place = |number: usize, is: &str| format!("place {number} {is} root root 0 0 644 0 {digest} -\n");
         let drift = |a: &str, b: &str| {
-            let due =
-                due(&places, &bundle, &format!("system debian \n{}{}", seen(0, a), seen(1, b))).unwrap();
+            let due = due(&places, &bundle, &format!("system debian \n{}{}", place(0, a), place(1, b)));
             due.map(|due| due.drift)
         };
         let of = |paths: &[&str]| {
@@ -615,7 +721,7 @@ mod tests {
         let file = FilePlace::new("/etc/it's").unwrap().with_hook("echo '$HOME'").unwrap();
         let places = OnHost { files: vec![file], ..STORE };
         let lines = "system debian \nstore debian 1 1 0\nplace 0 none - - - - - 0 none -\n";
-        let order = due(&places, &bundle, lines).unwrap().unwrap().order;
+        let order = due(&places, &bundle, lines).unwrap().order;
         assert!(order.starts_with("make\n") && order.ends_with("-----END CERTIFICATE-----\nend\n"));
         assert!(order.contains(
             "path /etc/it's\nowner root\ngroup root\nmode 0644\nhook echo '$HOME'\ncontent 0\nput\n"

@@ -19,7 +19,7 @@ mod place;
 mod seen;
 mod stores;
 
-pub use aim::{Aim, Amiss, Drift, Due, Refused};
+pub use aim::{Aim, Amiss, Drift, Due, Refused, Spot};
 pub use place::{BadPlace, FilePlace, Keystore};
 pub use seen::{NotSeen, Seen};
 pub use stores::{TRUST_STORES, TrustStore};

@@ -24,7 +24,7 @@ const MAKE: Duration = Duration::from_secs(420);
 /// How a host exits at which another delivery is at work (`EX_TEMPFAIL` of `sysexits.h`).
 const BUSY: End = End::Exit(75);
 
-/// A host that has what it is to have.
+/// A host that has what it is to have, but for what is refused there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivered {
     /// Whether anything had to be done.
@@ -33,7 +33,7 @@ pub struct Delivered {
     pub drift: Drift,
     /// The trust store that has the certificates, where one is to.
     pub store: Option<&'static TrustStore>,
-    /// The files that are not as they are to be before a person has decided about them.
+    /// The parts of it that are not.
     pub refused: Vec<Refused>,
 }
 
@@ -108,7 +108,8 @@ pub async fn deliver_each(
     contents: &[&[Anchor]],
     drops: &[FilePlace],
 ) -> Result<Delivered, DeliveryError> {
-    make_so(remote, target, &Aim::deliver(places, bundle).with_contents(contents).with_drops(drops)).await
+    let aim = Aim::deliver(places, bundle).with_contents(contents).with_drops(drops);
+    make_what_can_be(remote, target, &aim).await
 }
 
 /// Sees that the host has nothing of ours: no certificate, and none of the files in `places` that we put there. Their hooks
@@ -124,19 +125,38 @@ pub async fn withdraw(
     make_so(remote, target, &Aim::withdraw(places)).await
 }
 
-/// Sees that the host is as `aim` has it.
+/// Sees that the host is as `aim` has it, but for files that a person has to decide about.
 ///
 /// # Errors
-/// [`DeliveryError`]. Whatever was begun is made good the next time.
+/// [`DeliveryError`], also where a part of it is not, and all that could be done was. Whatever was begun is made good the
+/// next time.
 pub async fn make_so(
     remote: &dyn Remote,
     target: &Target,
     aim: &Aim<'_>,
 ) -> Result<Delivered, DeliveryError> {
+    let mut delivered = make_what_can_be(remote, target, aim).await?;
+    let grave = delivered.refused.iter().position(|refused| !refused.why.is_for_a_person());
+    match grave {
+        Some(at) => Err(delivered.refused.swap_remove(at).why.into()),
+        None => Ok(delivered),
+    }
+}
+
+/// Sees that all of the host is as `aim` has it that can be.
+///
+/// # Errors
+/// [`DeliveryError`]. Whatever was begun is made good the next time.
+async fn make_what_can_be(
+    remote: &dyn Remote,
+    target: &Target,
+    aim: &Aim<'_>,
+) -> Result<Delivered, DeliveryError> {
     let seen = ask(remote, target, &aim.look(), LOOK).await?;
-    let store = aim.store(&seen)?;
-    let Some(due) = aim.due(&seen)? else {
-        return Ok(Delivered { changed: false, drift: Drift::default(), store, refused: Vec::new() });
+    let store = aim.store(&seen).unwrap_or(None);
+    let Some(due) = aim.due(&seen) else {
+        let refused = aim.without(&seen).into_iter().collect();
+        return Ok(Delivered { changed: false, drift: Drift::default(), store, refused });
     };
     let hooks = Duration::from_secs(aim.hooks_seconds());
     let seen = ask(remote, target, &due.order, MAKE + hooks).await?;

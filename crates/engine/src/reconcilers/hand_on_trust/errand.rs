@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use trust::on_host::{Drift, FilePlace, OnHost};
+use trust::on_host::{Drift, FilePlace, OnHost, Spot};
 use trust::{Bundle, Outcome, Place, Put, RequirerName};
 
 use super::Requirer;
@@ -76,8 +76,8 @@ pub(crate) enum Came {
     OnHost {
         /// What somebody else had changed, which is said of those alone whose it is.
         drift: Drift,
-        /// The paths of files that are not as they are to be, and what is to be said of each.
-        refused: BTreeMap<String, String>,
+        /// The parts of it that are not as they are to be.
+        refused: Vec<Trouble>,
     },
     /// It is not, and this is to be said of it.
     Failed(String),
@@ -85,6 +85,17 @@ pub(crate) enum Came {
     Gone(String),
     /// Somebody else works there, or we are to stop: nothing was begun.
     NotNow,
+}
+
+/// A part of a host that is not as it is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    /// Which: it is told those alone who have something there.
+    pub(crate) at: Spot,
+    /// What is to be said of it.
+    pub(crate) said: String,
+    /// Whether something may be left there of what is to go.
+    pub(crate) may_leave: bool,
 }
 
 /// Whoever brings certificates to where they are to be.
@@ -194,18 +205,20 @@ impl<'r> OfHost<'r> {
     }
 }
 
-/// What is written down of an attempt: the hash of what is there, and whether somebody else had changed it.
+/// What is written down of an attempt to have there what has the hash `tried`, or nothing, where that is empty: the hash of
+/// what is there, and whether somebody else had changed it.
 pub(super) fn outcome(
     requirer: &RequirerName,
     unit: &str,
     place: &Place,
+    tried: &str,
     result: Result<(String, bool), String>,
-    gone: bool,
 ) -> Outcome {
     let result = result.map(|(hash, drifted)| Put { hash, drifted });
-    let settled = Vec::new();
+    let (settled, gone) = (Vec::new(), tried.is_empty());
+    let tried = Some(tried.to_owned());
     let (requirer, unit, place) = (requirer.clone(), unit.to_owned(), place.clone());
-    Outcome { requirer, unit, place, result, tried: None, settled, gone }
+    Outcome { requirer, unit, place, result, tried, settled, gone }
 }
 
 /// What is to be said of a unit that is to have `hash`, on a host at `on`, or to have nothing; nothing where nothing was
@@ -222,10 +235,17 @@ fn said(came: &Came, hash: Option<&str>, on: Option<&OnHost>) -> Option<Result<(
     }
 }
 
-/// What is to be said of a file of `part`, where not all of a host is as it is to be.
-fn refused_of(came: &Came, part: &Part) -> Option<String> {
+/// What is to be said of what is to be `on` a host, where not all of it is as it is to be.
+fn refused_of(came: &Came, on: &OnHost) -> Option<String> {
     let Came::OnHost { refused, .. } = came else { return None };
-    part.on.files.iter().find_map(|file| refused.get(file.path())).cloned()
+    refused.iter().find(|trouble| trouble.at.is_of(on)).map(|trouble| trouble.said.clone())
+}
+
+/// What is to be said of what was at `place`, where it may be left there.
+fn left_of(came: &Came, place: &Place) -> Option<String> {
+    let (Came::OnHost { refused, .. }, Place::Hosts { on, .. }) = (came, place) else { return None };
+    let left = refused.iter().find(|trouble| trouble.may_leave && trouble.at.is_of(on));
+    left.map(|trouble| trouble.said.clone())
 }
 
 /// Does one errand, unless it is to stop: what came of it, and whether all of it was begun with.
@@ -245,13 +265,14 @@ pub(super) async fn carry<'e>(
             is_whole = came != Came::NotNow;
             for part in &at.parts {
                 let Some(said) = said(&came, Some(part.bundle.hash()), Some(&part.on)) else { continue };
-                let refused = part.refused.clone().or_else(|| refused_of(&came, part));
+                let refused = part.refused.clone().or_else(|| refused_of(&came, &part.on));
                 let said = said.and_then(|done| refused.map_or(Ok(done), Err));
-                outcomes.push(outcome(&part.requirer, &at.host, &part.place, said, false));
+                outcomes.push(outcome(&part.requirer, &at.host, &part.place, part.bundle.hash(), said));
             }
             for (requirer, place) in &at.left {
                 let Some(said) = said(&came, None, None) else { continue };
-                outcomes.push(outcome(requirer, &at.host, place, said, true));
+                let said = said.and_then(|done| left_of(&came, place).map_or(Ok(done), Err));
+                outcomes.push(outcome(requirer, &at.host, place, "", said));
             }
         }
         Errand::Requirer(of) => {
@@ -264,10 +285,10 @@ pub(super) async fn carry<'e>(
                     && let Some(said) = said(&came, None, None)
                 {
                     let place = places.first().unwrap_or(&of.place);
-                    outcomes.push(outcome(&of.requirer, &unit, place, said, true));
+                    outcomes.push(outcome(&of.requirer, &unit, place, "", said));
                 }
                 if is_given && let Some(said) = said(&came, Some(of.bundle.hash()), None) {
-                    outcomes.push(outcome(&of.requirer, &unit, &of.place, said, false));
+                    outcomes.push(outcome(&of.requirer, &unit, &of.place, of.bundle.hash(), said));
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use base::Entropy;
 use store::{Memory, SealingKey};
-use trust::on_host::{Drift, FilePlace, OnHost};
+use trust::on_host::{Drift, FilePlace, OnHost, Spot};
 use trust::{Anchor, Bundle, Fingerprint, Offer, ProviderName, SetChange, Terms, UnitState, WhichHosts, Why};
 use x509::{CertificateTemplate, KeySpec, Name, PrivateKey, Serial, extension};
 
@@ -30,6 +30,8 @@ struct Hosts {
     dropped: Mutex<BTreeSet<String>>,
     /// What somebody else changed meanwhile, by the host.
     drift: Mutex<HashMap<String, Drift>>,
+    /// What fails, by the host.
+    trouble: Mutex<HashMap<String, Trouble>>,
     /// What is in places that are no hosts, by their kind and name.
     units: Mutex<BTreeMap<String, String>>,
 }
@@ -80,8 +82,12 @@ impl HandOn for Hosts {
             let theirs = self.theirs.lock().unwrap();
             let files = errand.parts.iter().flat_map(|part| &part.on.files);
             let refused = files.filter(|file| theirs.contains(file.path()) && !file.adopts());
-            let refused = refused.map(|file| (file.path().to_owned(), "theirs".to_owned()));
-            let refused: BTreeMap<String, String> = refused.collect();
+            let refused = refused.map(|file| {
+                let at = Spot::File(file.path().to_owned());
+                Trouble { at, said: "theirs".into(), may_leave: false }
+            });
+            let mut refused: Vec<Trouble> = refused.collect();
+            refused.extend(self.trouble.lock().unwrap().get(&errand.host).cloned());
             let drift = self.drift.lock().unwrap().remove(&errand.host).unwrap_or_default();
             Came::OnHost { drift, refused }
         })

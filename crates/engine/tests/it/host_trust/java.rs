@@ -29,8 +29,16 @@ async fn javas_keystore_follows() {
     let both = bundle_of(&[&a, &b]);
     let places = OnHost { java: true, ..in_store() };
     world.say("rm -rf /etc/ssl/certs/java");
-    let failed = world.deliver(&places, &both).await.unwrap_err();
-    assert!(matches!(failed, DeliveryError::Amiss(Amiss::NoKeystore { .. })), "{failed}");
+    // Where Java is not, all else is as it is to be; what goes there goes.
+    let in_ours = || {
+        let bundle = world.say("cat /etc/ssl/certs/ca-certificates.crt");
+        [&a, &b].map(|one| bundle.contains(one.anchor().pem().trim_end()))
+    };
+    for (bundle, expected) in [(&both, [true, true]), (&bundle_of(&[&b]), [false, true])] {
+        let failed = world.deliver(&places, bundle).await.unwrap_err();
+        assert!(matches!(failed, DeliveryError::Amiss(Amiss::NoKeystore { .. })), "{failed}");
+        assert_eq!(in_ours(), expected);
+    }
     install_java(&world);
     world.replace("jks-keystore", JKS_KEYSTORE);
     world

@@ -9,7 +9,7 @@ use trust::Anchor;
 use trust::on_host::{Amiss, FilePlace, Keystore, OnHost};
 use x509::{KeySpec, PrivateKey, extension, pem};
 
-use super::{Authority, World, bundle_of, signed};
+use super::{Authority, World, bundle_of, path_of, signed};
 
 const PATH: &str = "/srv/app/trust.p12";
 
@@ -63,7 +63,7 @@ async fn a_keystore_has_what_is_handed_on() {
         let delivered = world.deliver(&places, &both).await.unwrap();
         let [refused] = &delivered.refused[..] else { panic!("{delivered:?}") };
         let said = format!("no keystore could be made for {PATH}: there is no keytool: it comes with Java");
-        assert_eq!((refused.path.as_str(), refused.why.to_string()), (PATH, said));
+        assert_eq!((path_of(refused), refused.why.to_string()), (PATH, said));
         assert!(world.host().path("/etc/cas.pem").exists() && !world.host().path(PATH).exists());
     }
     world.say("umount /usr/bin/keytool");

@@ -94,3 +94,44 @@ async fn somebody_elses_file_is_its_requirers_trouble_only() {
     world.step().await;
     assert_eq!((world.states("web").await, world.reason("web").await), (vec![("h1".to_owned(), true)], None));
 }
+
+/// A hook that fails, or Java that is missing, is said of those who asked for it, and nobody else waits for it: not with
+/// what comes, and not with what goes.
+#[tokio::test]
+async fn one_requirers_trouble_on_a_host_is_nobody_elses() {
+    let mut world = World::new(&["h1"]).await;
+    world.place("hooky", &Place::Hosts { which: all(), on: files(&["/etc/a.pem"], false) }).await;
+    world.place("store", &Place::Hosts { which: all(), on: files(&["/etc/b.pem"], true) }).await;
+    for name in ["hooky", "store"] {
+        world.relate("corp", name).await;
+    }
+    let hook =
+        Trouble { at: Spot::File("/etc/a.pem".into()), said: "its hook failed".into(), may_leave: true };
+    world.hosts.trouble.lock().unwrap().insert("h1".to_owned(), hook);
+    world.step().await;
+    assert_eq!(world.states("hooky").await, [("h1".to_owned(), false)]);
+    assert_eq!(world.reason("hooky").await.as_deref(), Some("its hook failed"));
+    assert_eq!(world.states("store").await, [("h1".to_owned(), true)]);
+    // The pause after many attempts is long: what is wanted anew is tried at once all the same.
+    for _ in 0..8 {
+        world.clock.advance(Span::seconds(3_600));
+        world.step().await;
+    }
+    world.asked();
+    world.step().await;
+    assert_eq!(world.asked(), 0);
+    world.offer("corp", SetChange::Exactly([anchor("another")].into())).await;
+    world.step().await;
+    assert_eq!((world.asked(), world.on("h1")), (1, Some(world.hash("store").await)));
+    world.step().await;
+    assert_eq!(world.asked(), 0, "once");
+    // So is what goes; and it has not gone before the hook has run.
+    world.leave("hooky").await;
+    world.step().await;
+    assert_eq!((world.asked(), world.is_known("hooky").await), (1, true));
+    world.hosts.trouble.lock().unwrap().clear();
+    world.clock.advance(Span::seconds(3_600));
+    world.step().await;
+    world.step().await;
+    assert!(!world.is_known("hooky").await);
+}
