@@ -50,13 +50,19 @@ fn percent(secret: &str, escaped: impl Fn(u8) -> String) -> String {
 }
 
 fn replaced(text: &str, form: &str, instead: &str, is_long: bool) -> String {
+    let is_of_words = form.contains(char::is_alphanumeric);
+    // Where it does not begin or end with a part of a word, what stands there makes no longer word of it.
+    let is_one_word = |left: Option<char>, right: Option<char>| {
+        let is_part = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        if is_of_words { is_part(left) && is_part(right) } else { is_part(left) || is_part(right) }
+    };
+    let (starts, ends) = (form.chars().next(), form.chars().next_back());
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(form) {
         let (before, behind) = (&rest[..at], &rest[at + form.len()..]);
-        let continues = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-        let is_within_a_word = continues(before.chars().next_back().or(out.chars().next_back()))
-            || continues(behind.chars().next());
+        let is_within_a_word = is_one_word(before.chars().next_back().or(out.chars().next_back()), starts)
+            || is_one_word(ends, behind.chars().next());
         out.push_str(before);
         if is_long || !is_within_a_word {
             out.push_str(instead);
@@ -99,6 +105,8 @@ mod tests {
             ("a cat sat, a", "a", "(…) cat sat, (…)"),
             ("/a is not /api", "/a", "(…) is not /api"),
             ("token \"no\", nobody", "no", "token \"(…)\", nobody"),
+            ("at proxy.internal/s3cr3t, x/s3cr3tx", "/s3cr3t", "at proxy.internal(…), x/s3cr3tx"),
+            ("a/b, /", "/", "a/b, (…)"),
             ("xx x", "x", "xx (…)"),
             ("ééé é", "é", "ééé (…)"),
             ("abc", "", "abc"),

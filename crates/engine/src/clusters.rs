@@ -16,15 +16,18 @@ use std::time::Duration;
 use base::{Explain, Kind};
 use fleet::{
     ClusterError, ClusterName, ContainerManagerName, DeleteCluster, Expected, Host, HostAddress, JoinCluster,
-    LeaveCluster, MembersError, NodeLeaving, Put, claim_on, claim_on_deletion,
+    LeaveCluster, MembersError, NodeGoing, NodeLeaving, Put, RolloutError, claim_on, claim_on_deletion,
 };
 use futures_util::future::join_all;
 use identity::Permit;
+use kube::Change;
 use store::Claim;
+use tokio::time::Instant;
 
-use crate::hands::{Node, NodesError, told};
+use crate::hands::{Node, NodesError, OurFault, told};
 use crate::house::House;
 use crate::reconciler::{self, LEASE};
+use crate::tasks::Stop;
 
 /// How long whoever waits for an answer waits for a container manager.
 const ASKED_WITHIN: Duration = Duration::from_secs(6);
@@ -32,6 +35,8 @@ const ASKED_WITHIN: Duration = Duration::from_secs(6);
 const CLAIMED_WITHIN: Duration = Duration::from_secs(2);
 /// How often it is looked at whether they are done.
 const LOOKED_AT: Duration = Duration::from_millis(50);
+/// How long they wait for all nodes of a cluster: those who ask give up after a minute.
+const EMPTIED_WITHIN: Duration = Duration::from_secs(30);
 /// How many nodes are removed at once.
 const AT_ONCE: usize = 16;
 
@@ -45,12 +50,28 @@ pub struct ManagerError {
     reason: String,
 }
 
+/// What was not begun, or not ended, because of what goes on here; asking again may help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: {reason}")]
+pub struct NotNow {
+    /// What did not come of it.
+    pub what: String,
+    /// What goes on.
+    pub reason: String,
+}
+
 /// Why a host did not join a cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
     /// It may not, or our store failed.
     #[error(transparent)]
     Members(#[from] MembersError),
+    /// Our store failed while the container manager was to be asked.
+    #[error(transparent)]
+    Ours(#[from] OurFault),
+    /// Somebody else is at work on it.
+    #[error(transparent)]
+    NotNow(NotNow),
     /// The cluster's container manager did not take it.
     #[error(transparent)]
     Manager(ManagerError),
@@ -62,6 +83,12 @@ pub enum DeletionError {
     /// There is none, or another than expected; or our store failed.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// Our store failed while the container manager was to be asked.
+    #[error(transparent)]
+    Ours(#[from] OurFault),
+    /// Somebody else is deleting it, or this house is about to stop.
+    #[error(transparent)]
+    NotNow(NotNow),
     /// Its container manager did not remove its nodes.
     #[error(transparent)]
     Manager(ManagerError),
@@ -76,9 +103,27 @@ pub struct Left {
     pub still_there: Option<ManagerError>,
 }
 
+/// What came of a cluster's deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deleted {
+    /// Whether nodes of its hosts are known to be still there: they are removed when those who are at work on these
+    /// hosts have ended.
+    pub are_nodes_still_there: bool,
+}
+
 impl Explain for ManagerError {
     fn kind(&self) -> Kind {
         Kind::Unavailable
+    }
+}
+
+impl Explain for NotNow {
+    fn kind(&self) -> Kind {
+        Kind::Unavailable
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(format!("try again in {} s", Self::AGAIN_IN.as_secs()))
     }
 }
 
@@ -86,6 +131,8 @@ impl Explain for JoinError {
     fn kind(&self) -> Kind {
         match self {
             Self::Members(error) => error.kind(),
+            Self::Ours(error) => error.kind(),
+            Self::NotNow(error) => error.kind(),
             Self::Manager(error) => error.kind(),
         }
     }
@@ -93,6 +140,8 @@ impl Explain for JoinError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Members(error) => error.help(),
+            Self::Ours(error) => error.help(),
+            Self::NotNow(error) => error.help(),
             Self::Manager(error) => error.help(),
         }
     }
@@ -102,6 +151,8 @@ impl Explain for DeletionError {
     fn kind(&self) -> Kind {
         match self {
             Self::Cluster(error) => error.kind(),
+            Self::Ours(error) => error.kind(),
+            Self::NotNow(error) => error.kind(),
             Self::Manager(error) => error.kind(),
         }
     }
@@ -109,9 +160,11 @@ impl Explain for DeletionError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Cluster(error) => error.help(),
+            Self::Ours(error) => error.help(),
+            Self::NotNow(error) => error.help(),
             Self::Manager(_) => Some(
-                "set it right, or have the cluster deleted all the same: then the nodes are removed as soon as \
-                 somebody answers"
+                "set it right, or have the cluster deleted all the same (`provost cluster delete --force`, or \
+                 `{\"force\": true}` as the body under /api/v0): then the nodes are removed as soon as somebody answers"
                     .into(),
             ),
         }
@@ -124,46 +177,104 @@ impl ManagerError {
         Self { what, reason }
     }
 
-    fn not_taken(host: &HostAddress, cluster: &ClusterName, reason: String) -> Self {
-        Self::new(format!("the host {host} did not join the cluster `{cluster}`"), reason)
-    }
-
-    fn not_deleted(cluster: &ClusterName, reason: String) -> Self {
-        Self::new(format!("the cluster `{cluster}` was not deleted"), reason)
-    }
-
     fn still_there(host: &HostAddress, reason: String) -> Self {
         Self::new(format!("the node of the host {host} is still there, and will be removed later"), reason)
+    }
+}
+
+impl NotNow {
+    /// After how long it is worth asking again.
+    pub const AGAIN_IN: Duration = Duration::from_secs(5);
+}
+
+/// Why something was not done.
+#[derive(Debug)]
+enum NotDone {
+    /// The container manager did not do it. If that was refused, nothing can have come of it.
+    Manager { is_refused: bool, reason: String },
+    /// Somebody else is at it, or nothing is begun any more.
+    NotNow { reason: String },
+    /// Our own store failed.
+    Ours(OurFault),
+}
+
+impl NotDone {
+    fn busy(host: &HostAddress) -> Self {
+        Self::NotNow { reason: format!("somebody is at work on the host {host}") }
+    }
+
+    fn is_refused(&self) -> bool {
+        matches!(self, Self::Manager { is_refused: true, .. })
+    }
+
+    /// What it is to whoever wanted a host to join a cluster.
+    fn not_taken(self, host: &HostAddress, cluster: &ClusterName) -> JoinError {
+        let what = format!("the host {host} did not join the cluster `{cluster}`");
+        match self {
+            Self::Manager { reason, .. } => JoinError::Manager(ManagerError::new(what, reason)),
+            Self::NotNow { reason } => JoinError::NotNow(NotNow { what, reason }),
+            Self::Ours(error) => JoinError::Ours(error),
+        }
+    }
+
+    /// What it is to whoever wanted a cluster to be deleted.
+    fn not_deleted(self, cluster: &ClusterName) -> DeletionError {
+        let what = format!("the cluster `{cluster}` was not deleted");
+        match self {
+            Self::Manager { reason, .. } => DeletionError::Manager(ManagerError::new(what, reason)),
+            Self::NotNow { reason } => DeletionError::NotNow(NotNow { what, reason }),
+            Self::Ours(error) => DeletionError::Ours(error),
+        }
+    }
+
+    /// For a person.
+    fn reason(self) -> String {
+        match self {
+            Self::Manager { reason, .. } | Self::NotNow { reason } => reason,
+            Self::Ours(error) => told(&error),
+        }
+    }
+}
+
+impl From<NodesError> for NotDone {
+    fn from(error: NodesError) -> Self {
+        match error.ours() {
+            Ok(ours) => Self::Ours(ours),
+            Err(error) => Self::Manager { is_refused: error.is_refusal(), reason: told(&error) },
+        }
+    }
+}
+
+impl From<RolloutError> for NotDone {
+    fn from(error: RolloutError) -> Self {
+        match error {
+            RolloutError::ClaimLost { .. } => Self::NotNow { reason: told(&error) },
+            error => Self::Ours(error.into()),
+        }
+    }
+}
+
+impl From<MembersError> for NotDone {
+    fn from(error: MembersError) -> Self {
+        Self::Ours(error.into())
+    }
+}
+
+impl From<store::Error> for NotDone {
+    fn from(error: store::Error) -> Self {
+        MembersError::from(error).into()
     }
 }
 
 /// What was asked for, if it is done in time; or why not, for a person.
 async fn in_time<T>(asked: impl Future<Output = Result<T, NodesError>>) -> Result<T, NotDone> {
     match tokio::time::timeout(ASKED_WITHIN, asked).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(NotDone { is_refused: error.is_refusal(), reason: told(&error) }),
-        Err(_) => Err(NotDone {
+        Ok(done) => Ok(done?),
+        Err(_) => Err(NotDone::Manager {
             is_refused: false,
             reason: format!("the container manager did not answer within {} s", ASKED_WITHIN.as_secs()),
         }),
     }
-}
-
-/// Why something was not done.
-struct NotDone {
-    /// It was refused: nothing can have come of it.
-    is_refused: bool,
-    reason: String,
-}
-
-impl From<String> for NotDone {
-    fn from(reason: String) -> Self {
-        Self { is_refused: false, reason }
-    }
-}
-
-fn busy(host: &HostAddress) -> String {
-    format!("somebody is at work on the host {host}; try again")
 }
 
 impl House {
@@ -178,14 +289,12 @@ impl House {
         address: &HostAddress,
     ) -> Result<Put<Host>, JoinError> {
         loop {
-            let Some(node) = self.fleet.node_before_joining(name, address).await? else {
+            let Some(joining) = self.fleet.node_before_joining(name, address).await? else {
                 return Ok(self.fleet.join_host(permit, name, address).await?);
             };
-            let claim = self.claimed(&claim_on(&node.address)).await.map_err(MembersError::from)?;
-            let Some(claim) = claim else {
-                let reason = busy(&node.address);
-                return Err(JoinError::Manager(ManagerError::not_taken(address, name, reason)));
-            };
+            let known = &joining.node.address;
+            let claim = self.claimed(&claim_on(known)).await.map_err(MembersError::from)?;
+            let claim = claim.ok_or_else(|| NotDone::busy(known).not_taken(address, name))?;
             let while_held = self.stop.part();
             let joined = self.join_claimed(&permit, name, address, &claim);
             let joined = reconciler::holding(claim.clone(), &self.claims, &self.clock, &while_held, joined);
@@ -203,11 +312,9 @@ impl House {
         address: &HostAddress,
         claim: &Claim,
     ) -> Result<Option<Put<Host>>, JoinError> {
-        let Some(node) = self.fleet.node_before_joining(name, address).await? else { return Ok(None) };
-        self.register(claim, &node)
-            .await
-            .map_err(|failed| JoinError::Manager(ManagerError::not_taken(address, name, failed.reason)))?;
-        Ok(self.fleet.join_taken_host(permit, name, &node, claim).await?)
+        let Some(joining) = self.fleet.node_before_joining(name, address).await? else { return Ok(None) };
+        self.register(claim, &joining.node).await.map_err(|failed| failed.not_taken(address, name))?;
+        Ok(self.fleet.join_taken_host(permit, name, &joining, claim).await?)
     }
 
     /// Makes a host a node. What may come of it although we fail is on record before.
@@ -222,14 +329,18 @@ impl House {
         });
         // One that is there already is somebody else's, who misses it if we fail and remove it.
         let (Some(found), false) = looked.await? else { return Ok(()) };
-        self.fleet.note_node(claim, node).await.map_err(|error| told(&error))?;
+        let noted = self.fleet.note_node(claim, node).await?;
         let registered = in_time(found.register()).await;
-        if matches!(&registered, Err(failed) if failed.is_refused)
-            && let Err(error) = self.fleet.record_node_left(claim, node).await
+        let is_ours = match &registered {
+            Ok(change) => *change == Change::Made,
+            Err(failed) => !failed.is_refused(),
+        };
+        if let Some(noted) = noted.filter(|_| !is_ours)
+            && let Err(error) = self.fleet.withdraw_node(claim, node, noted).await
         {
-            tracing::warn!(error = %base::report(&error), "a node that is not there will be removed in vain");
+            tracing::warn!(error = %base::report(&error), "a node that is not ours may be removed");
         }
-        registered
+        registered.map(drop)
     }
 
     /// Lets a host leave a cluster, and its container manager forget it, or says why that does not yet.
@@ -244,27 +355,30 @@ impl House {
     ) -> Result<Left, MembersError> {
         let was_member = self.fleet.leave(permit, name, address).await?;
         // From here on it has left, whatever happens.
-        let forgotten = if was_member { self.forget(name, address).await } else { Ok(()) };
-        let still_there = forgotten.err().map(|reason| ManagerError::still_there(address, reason));
+        let forgotten = if was_member { self.forget(address).await } else { Ok(()) };
+        let still_there = forgotten.err().map(|failed| ManagerError::still_there(address, failed.reason()));
         Ok(Left { was_member, still_there })
     }
 
-    /// Has the container manager of a cluster forget a host that has left it, unless somebody else has done it.
-    async fn forget(&self, name: &ClusterName, address: &HostAddress) -> Result<(), String> {
-        let leaving =
-            async || self.fleet.node_still_leaving(name, address).await.map_err(|error| told(&error));
-        let Some(node) = leaving().await? else { return Ok(()) };
-        let claim = self.claimed(&claim_on(&node.address)).await.map_err(|error| base::report(&error))?;
-        let Some(claim) = claim else {
+    /// Has the container managers of a host that has left its cluster forget it, unless somebody else has done it. While
+    /// it had not followed to its cluster's yet, these are several.
+    async fn forget(&self, address: &HostAddress) -> Result<(), NotDone> {
+        let leaving = async || self.fleet.nodes_still_leaving(address).await;
+        let nodes = leaving().await?;
+        let Some(node) = nodes.first() else { return Ok(()) };
+        let Some(claim) = self.claimed(&claim_on(&node.address)).await? else {
             // Perhaps just whoever removes it.
-            return leaving().await?.map_or(Ok(()), |node| Err(busy(&node.address)));
+            return if leaving().await?.is_empty() { Ok(()) } else { Err(NotDone::busy(&node.address)) };
         };
         let while_held = self.stop.part();
         let forgotten = async {
             // Somebody else may have, before the claim was ours.
-            let Some(node) = leaving().await? else { return Ok(()) };
-            in_time(self.nodes.forget(&node)).await.map_err(|failed| failed.reason)?;
-            self.fleet.record_node_left(&claim, &node).await.map_err(|error| told(&error))
+            let nodes = leaving().await?;
+            let forgotten = nodes.iter().map(async |node| {
+                in_time(self.nodes.forget(node)).await?;
+                Ok(self.fleet.record_node_left(&claim, node).await?)
+            });
+            join_all(forgotten).await.into_iter().collect::<Result<(), NotDone>>()
         };
         reconciler::holding(claim.clone(), &self.claims, &self.clock, &while_held, forgotten).await
     }
@@ -280,67 +394,94 @@ impl House {
         name: &ClusterName,
         expected: Expected,
         is_forced: bool,
-    ) -> Result<(), DeletionError> {
+    ) -> Result<Deleted, DeletionError> {
         if is_forced || self.fleet.manager_before_deletion(name, expected).await?.is_none() {
-            return Ok(self.fleet.delete_cluster(permit, name, expected).await?);
+            self.fleet.delete_cluster(permit, name, expected).await?;
+            return Ok(Deleted { are_nodes_still_there: false });
         }
-        let failed = |reason| DeletionError::Manager(ManagerError::not_deleted(name, reason));
         let claim = self.claimed(&claim_on_deletion(name)).await.map_err(ClusterError::from)?;
-        let claim = claim.ok_or_else(|| failed("somebody else is deleting it".into()))?;
+        let busy = || NotDone::NotNow { reason: "somebody else is deleting it".into() };
+        let claim = claim.ok_or_else(|| busy().not_deleted(name))?;
         let while_held = self.stop.part();
         let deleted = async {
+            let mut deleted = Deleted { are_nodes_still_there: false };
             // Somebody else may have deleted it, or changed it, before the claim was ours.
             if let Some(manager) = self.fleet.manager_before_deletion(name, expected).await? {
-                let members = self.fleet.members(Permit::house(), name).await;
-                let members = members.map_err(|error| failed(told(&error)))?;
-                self.remove_nodes(name, &manager, &members).await.map_err(failed)?;
+                let removed = self.remove_nodes(name, &manager, &while_held).await;
+                deleted.are_nodes_still_there = !removed.map_err(|failed| failed.not_deleted(name))?;
             }
-            Ok(self.fleet.delete_cluster(permit, name, expected).await?)
+            self.fleet.delete_cluster(permit, name, expected).await?;
+            Ok(deleted)
         };
         reconciler::holding(claim.clone(), &self.claims, &self.clock, &while_held, deleted).await
     }
 
-    /// Has the nodes of these hosts of a cluster removed; where the first cannot even be looked at, none.
+    /// Has the nodes of a cluster's hosts removed; where the first cannot even be looked at, none. Whether all were: those
+    /// of hosts that somebody else is at work on stay.
     async fn remove_nodes(
         &self,
         name: &ClusterName,
         manager: &ContainerManagerName,
-        members: &[HostAddress],
-    ) -> Result<(), String> {
-        let mut answers = false;
+        while_held: &Stop,
+    ) -> Result<bool, NotDone> {
+        let members = self.fleet.members(Permit::house(), name).await?;
+        let begun = Instant::now();
+        let (mut answers, mut are_all) = (false, true);
         for some in members.chunks(AT_ONCE) {
+            if while_held.is_asked() {
+                let reason = "the server is about to stop, or another one goes on with it".into();
+                return Err(NotDone::NotNow { reason });
+            }
+            if begun.elapsed() >= EMPTIED_WITHIN {
+                let within = EMPTIED_WITHIN.as_secs();
+                let reason = format!(
+                    "the container manager `{manager}` did not remove {} nodes within {within} s",
+                    members.len()
+                );
+                return Err(NotDone::Manager { is_refused: false, reason });
+            }
             let mut nodes = Vec::new();
             for host in some {
                 match self.nodes.node_at(manager, host).await {
                     Ok(Some(node)) => nodes.push((host, node)),
                     // There is nobody to ask, or what no node can be called; the latter was never one.
                     Ok(None) | Err(NodesError::NoSuchManager { .. } | NodesError::Name { .. }) => {}
-                    Err(error) => return Err(told(&error)),
+                    Err(error) => return Err(error.into()),
                 }
             }
             if !answers && let Some((_, first)) = nodes.first() {
-                in_time(is_there(first)).await.map_err(|failed| failed.reason)?;
+                in_time(is_there(first)).await?;
                 answers = true;
             }
             let removed = nodes.iter().map(|(host, node)| self.remove_node(name, host, node));
-            join_all(removed).await.into_iter().collect::<Result<Vec<()>, _>>()?;
+            for removed in join_all(removed).await {
+                are_all &= removed?;
+            }
         }
-        Ok(())
+        Ok(are_all)
     }
 
-    /// Has the node of a member removed. On record that is before: if the cluster stays, it is registered again.
-    async fn remove_node(&self, name: &ClusterName, host: &HostAddress, node: &Node) -> Result<(), String> {
-        let claim = self.claimed(&claim_on(host)).await.map_err(|error| base::report(&error))?;
+    /// Has the node of a member removed; `false` where somebody else is at work on that. On record it is before: if the
+    /// cluster stays, it is registered again.
+    async fn remove_node(
+        &self,
+        name: &ClusterName,
+        host: &HostAddress,
+        node: &Node,
+    ) -> Result<bool, NotDone> {
         // Who is at work on it goes on for long; it leaves with its cluster, and its node is removed after that.
-        let Some(claim) = claim else { return Ok(()) };
+        let Some(claim) = self.claimed(&claim_on(host)).await? else { return Ok(false) };
         let while_held = self.stop.part();
         let removed = async {
-            self.fleet.record_node_going(&claim, host, name).await.map_err(|error| told(&error))?;
-            let removed = in_time(node.remove()).await;
-            if matches!(&removed, Err(failed) if failed.is_refused) {
-                self.fleet.record_registered(&claim, host, name).await.map_err(|error| told(&error))?;
+            let going = self.fleet.record_node_going(&claim, host, name).await?;
+            if going == NodeGoing::NotAMember {
+                return Ok(true);
             }
-            removed.map_err(|failed| failed.reason)
+            let removed = in_time(node.remove()).await;
+            if going == NodeGoing::Waits && removed.as_ref().is_err_and(NotDone::is_refused) {
+                self.fleet.record_node_stayed(&claim, host, name).await?;
+            }
+            removed.map(|()| true)
         };
         reconciler::holding(claim.clone(), &self.claims, &self.clock, &while_held, removed).await
     }
@@ -367,5 +508,31 @@ async fn is_there(node: &Node) -> Result<bool, NodesError> {
         Ok(object) => Ok(object.is_some()),
         Err(error) if error.is_refusal() => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use store::CommitError;
+
+    use super::*;
+
+    /// Whoever reads that a container manager is away when it is our store that is full looks in the wrong place.
+    #[test]
+    fn what_is_our_fault_is_not_blamed_on_a_container_manager() {
+        let (host, cluster) = ("10.0.0.1".parse().unwrap(), "web".parse().unwrap());
+        let full = || MembersError::Store(CommitError::Store(store::Error::Full));
+        let at_commit = || RolloutError::Store(CommitError::Store(store::Error::Full));
+        for failed in
+            [NotDone::from(full()), NotDone::from(NodesError::Leaving(at_commit())), at_commit().into()]
+        {
+            let error = failed.not_taken(&host, &cluster);
+            assert!(matches!(error, JoinError::Ours(_)) && error.kind() == Kind::Full, "{error:?}");
+        }
+        let lost = || RolloutError::ClaimLost { claim: "host/10.0.0.1".into() };
+        let lost = NotDone::from(lost()).not_deleted(&cluster);
+        assert!(matches!(lost, DeletionError::NotNow(_)) && lost.help().is_some(), "{lost:?}");
+        let away = NotDone::from(NodesError::NoSuchManager { manager: "k8s".into() }).not_deleted(&cluster);
+        assert!(matches!(away, DeletionError::Manager(_)), "{away:?}");
     }
 }

@@ -23,8 +23,8 @@ mod tasks;
 mod token;
 mod upstream;
 
-pub use clusters::{DeletionError, JoinError, Left, ManagerError};
-pub use hands::{Courier, Hands, Jump, Letter, Playbooks, Replied, Unanswered, handing_on};
+pub use clusters::{Deleted, DeletionError, JoinError, Left, ManagerError, NotNow};
+pub use hands::{Courier, Hands, Jump, Letter, OurFault, Playbooks, Replied, Unanswered, handing_on};
 pub use house::{CacheParts, House, Parts, Retention};
 pub use house_error::{HouseError, SignInFailed};
 pub use reconcilers::{

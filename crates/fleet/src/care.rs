@@ -350,15 +350,27 @@ impl Fleet {
         beside: Beside<'_>,
         change: impl Fn(&mut HostRecord, &mut CareRecord),
     ) -> Result<bool, RolloutError> {
+        Ok(self.host_changed(claim, address, beside, change).await?.is_some())
+    }
+
+    /// As [`Self::change_host`], and gives what `change` says of the change that was made; `None` when there is no such
+    /// host.
+    pub(crate) async fn host_changed<T>(
+        &self,
+        claim: &Claim,
+        address: &HostAddress,
+        beside: Beside<'_>,
+        change: impl Fn(&mut HostRecord, &mut CareRecord) -> T,
+    ) -> Result<Option<T>, RolloutError> {
         let mut line = Line::default();
         loop {
             let Some(Cared { host, care, care_version }) = self.cared(address).await? else {
-                return Ok(false);
+                return Ok(None);
             };
             let (mut after, mut care_after) = (host.record.clone(), care.clone());
-            change(&mut after, &mut care_after);
+            let said = change(&mut after, &mut care_after);
             if matches!(beside, Beside::Nothing) && after == host.record && care_after == care {
-                return Ok(true);
+                return Ok(Some(said));
             }
             let mut draft = Draft::default();
             claim.expect(&mut draft.batch);
@@ -383,7 +395,7 @@ impl Fleet {
                 }
             }
             if draft.batch.is_empty() {
-                return Ok(true);
+                return Ok(Some(said));
             }
             if after.status != host.record.status || after.reason != host.record.reason {
                 let (status, reason) = (after.status.as_str(), after.reason.as_deref());
@@ -391,7 +403,7 @@ impl Fleet {
                 self.record_event(&mut draft, &happened, &Principal::house())?;
             }
             if self.commit(draft, &mut line).await?.is_some() {
-                return Ok(true);
+                return Ok(Some(said));
             }
             if !claim.is_held(self.ground.engine.as_ref()).await? {
                 return Err(RolloutError::ClaimLost { claim: claim.name.clone() });

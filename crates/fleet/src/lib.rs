@@ -103,7 +103,7 @@ pub use manager::NodeStatus;
 pub use name::{BadName, ClusterName, ContainerManagerName, NetworkName};
 pub use network::{BadNetwork, Network, NetworkKind};
 pub use next::{Candidate, Next, Situation, Unfit, Why, next, too_late};
-pub use nodes::{ManagerChange, NodeLeaving, claim_on_deletion};
+pub use nodes::{ManagerChange, NodeGoing, NodeJoining, NodeLeaving, Noted, claim_on_deletion};
 pub use operation::{BadVersion, DeployVersion, Operation, OperationKind, OperationState, Plan};
 pub use options::{BadOption, HIDDEN, Options};
 pub use playbook::Playbook;

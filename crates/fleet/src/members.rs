@@ -18,7 +18,7 @@ use crate::host::{Host, HostStatus};
 use crate::index::{self, FoundBy};
 use crate::manager::Manager;
 use crate::name::{ClusterName, ContainerManagerName};
-use crate::nodes::NodeLeaving;
+use crate::nodes::NodeJoining;
 use crate::record::{ClusterRecord, HostRecord, MarkRecord};
 use crate::service::{
     Fleet, JoinCluster, LeaveCluster, Put, ReadClusters, ReplaceMembers, Tables, ids, unreadable,
@@ -147,8 +147,8 @@ impl Fleet {
     }
 
     /// As [`Self::join_host`], of a host that the cluster's container manager has taken under the claim on it: it is
-    /// active at once. `None` when the cluster has another container manager by now, or somebody else the claim: then
-    /// nothing was changed, and it has to be looked at anew.
+    /// active at once. `None` when the cluster has another container manager by now, or that another definition, or
+    /// somebody else the claim: then nothing was changed, and it has to be looked at anew.
     ///
     /// # Errors
     /// See [`MembersError`].
@@ -156,14 +156,16 @@ impl Fleet {
         &self,
         permit: &Permit<JoinCluster>,
         name: &ClusterName,
-        node: &NodeLeaving,
+        NodeJoining { node, defined }: &NodeJoining,
         claim: &Claim,
     ) -> Result<Option<Put<Host>>, MembersError> {
         let moves = [Move::Join(node.address.to_string())];
         let mut line = Line::default();
         loop {
             let cluster = self.loaded_cluster(name).await?;
-            if cluster.record.container_manager != node.manager.as_str() {
+            if cluster.record.container_manager != node.manager.as_str()
+                || self.manager_defined_at(&node.manager).await? != Some(*defined)
+            {
                 return Ok(None);
             }
             let mut draft = Draft::default();
@@ -174,6 +176,7 @@ impl Fleet {
                 return self.found_host(address).await.map(Some);
             };
             claim.expect(&mut draft.batch);
+            self.container_managers.table.expect_at(&mut draft.batch, node.manager.as_str(), *defined)?;
             self.tables.node_leaving.delete(&mut draft.batch, &node.id())?;
             if let Some(version) = self.commit(draft, &mut line).await? {
                 return Ok(Some(Put { is: self.host_from(address, record)?, version, is_new: true }));

@@ -23,7 +23,7 @@ use crate::host::HostStatus;
 use crate::manager::Manager;
 use crate::name::{ClusterName, ContainerManagerName};
 use crate::record::{ClusterRecord, MarkRecord};
-use crate::service::{Expected, Fleet};
+use crate::service::{Expected, Fleet, ids};
 
 /// Why a host whose node is gone waits for another one.
 const NODE_REMOVED: &str = "its node was removed, since its cluster was to be deleted";
@@ -42,6 +42,30 @@ pub struct NodeLeaving {
     pub manager: ContainerManagerName,
     /// The host.
     pub address: HostAddress,
+}
+
+/// A container manager that is to take a host before that joins one of its clusters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeJoining {
+    /// Whom to ask about which host; and to forget it, unless it joins.
+    pub node: NodeLeaving,
+    /// How the container manager was defined: with another definition it may be another one.
+    pub(crate) defined: Version,
+}
+
+/// That a host was about to become a node, as it was put on record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Noted(Version);
+
+/// What a member of a cluster is, whose node is to be removed there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeGoing {
+    /// It is no member any more, or there is no such host: its node is not this cluster's to remove.
+    NotAMember,
+    /// It was active, or was to be as soon as it answers; now it waits for another node.
+    Waits,
+    /// It had no node that anybody knew of, and is as it was.
+    AsBefore,
 }
 
 /// A cluster that has another container manager than before, where its hosts have not all followed yet.
@@ -95,10 +119,19 @@ impl Fleet {
         &self,
         name: &ClusterName,
         address: &HostAddress,
-    ) -> Result<Option<NodeLeaving>, MembersError> {
+    ) -> Result<Option<NodeJoining>, MembersError> {
         let address = self.known(address).await?;
-        let manager = self.manager_that_takes(name, &address).await?;
-        Ok(manager.map(|manager| NodeLeaving { manager, address }))
+        let Some(manager) = self.manager_that_takes(name, &address).await? else { return Ok(None) };
+        let defined = self.manager_defined_at(&manager).await?;
+        Ok(defined.map(|defined| NodeJoining { node: NodeLeaving { manager, address }, defined }))
+    }
+
+    /// At which version a container manager is defined, if it is.
+    pub(crate) async fn manager_defined_at(
+        &self,
+        manager: &ContainerManagerName,
+    ) -> Result<Option<Version>, store::Error> {
+        Ok(self.container_managers.table.get(manager.as_str()).await?.map(|found| found.version))
     }
 
     /// The container manager that has to be asked before a cluster is deleted, if there is one.
@@ -129,38 +162,80 @@ impl Fleet {
         }
     }
 
-    /// The container manager of this cluster that is still to forget a host which has left it.
+    /// The container managers that are still to forget a host which has left a cluster: the cluster's, and those that
+    /// it followed from. One that is not defined any more is nobody.
     ///
     /// # Errors
     /// The store's.
-    pub async fn node_still_leaving(
-        &self,
-        name: &ClusterName,
-        address: &HostAddress,
-    ) -> Result<Option<NodeLeaving>, MembersError> {
-        let Some(cluster) = self.tables.cluster.get(name.as_str()).await? else { return Ok(None) };
-        let Some(manager) = self.remote_manager(&cluster.record).await? else { return Ok(None) };
-        let node = NodeLeaving { manager, address: self.known(address).await? };
-        let is_noted = self.tables.node_leaving.get(&node.id()).await?.is_some();
-        Ok(is_noted.then_some(node))
+    pub async fn nodes_still_leaving(&self, address: &HostAddress) -> Result<Vec<NodeLeaving>, MembersError> {
+        let address = self.known(address).await?;
+        let mut leaving = Vec::new();
+        for name in ids(&self.container_managers.table).await? {
+            let Ok(manager) = name.parse() else { continue };
+            let node = NodeLeaving { manager, address: address.clone() };
+            if self.tables.node_leaving.get(&node.id()).await?.is_some() {
+                leaving.push(node);
+            }
+        }
+        Ok(leaving)
     }
 
-    /// A host is about to become a node: unless it joins, its container manager is to forget it.
+    /// A host is about to become a node: unless it joins, its container manager is to forget it. What is to be given
+    /// to [`Self::withdraw_node`] if no node came of it; `None` where it is to be forgotten anyway, since it was noted
+    /// before.
     ///
     /// # Errors
     /// [`RolloutError::ClaimLost`], or the store's.
-    pub async fn note_node(&self, claim: &Claim, node: &NodeLeaving) -> Result<(), RolloutError> {
-        let mut draft = Draft::default();
-        claim.expect(&mut draft.batch);
-        self.tables.node_leaving.put(&mut draft.batch, &node.id(), &MarkRecord)?;
-        match self.commit(draft, &mut Line::default()).await? {
-            Some(_) => Ok(()),
-            None => Err(RolloutError::ClaimLost { claim: claim.name.clone() }),
+    pub async fn note_node(&self, claim: &Claim, node: &NodeLeaving) -> Result<Option<Noted>, RolloutError> {
+        let (table, id) = (&self.tables.node_leaving, node.id());
+        let mut line = Line::default();
+        loop {
+            let is_there = table.get(&id).await?.is_some();
+            if !is_there {
+                let mut draft = Draft::default();
+                claim.expect(&mut draft.batch);
+                table.create(&mut draft.batch, &id, &MarkRecord)?;
+                if let Some(version) = self.commit(draft, &mut line).await? {
+                    return Ok(Some(Noted(version)));
+                }
+            }
+            if !claim.is_held(self.ground.engine.as_ref()).await? {
+                return Err(RolloutError::ClaimLost { claim: claim.name.clone() });
+            }
+            if is_there {
+                return Ok(None);
+            }
         }
     }
 
-    /// A member of a cluster is about to lose its node there: it waits for another one, if its cluster stays. `false`
-    /// when there is no such host any more.
+    /// No node came of what was noted, or it is somebody else's: it need not be forgotten. Whoever has noted it anew
+    /// since has their reasons.
+    ///
+    /// # Errors
+    /// [`RolloutError::ClaimLost`], or the store's.
+    pub async fn withdraw_node(
+        &self,
+        claim: &Claim,
+        node: &NodeLeaving,
+        noted: Noted,
+    ) -> Result<(), RolloutError> {
+        let (table, id) = (&self.tables.node_leaving, node.id());
+        let mut line = Line::default();
+        while table.get(&id).await?.is_some_and(|found| found.version == noted.0) {
+            let mut draft = Draft::default();
+            claim.expect(&mut draft.batch);
+            table.remove(&mut draft.batch, &id, noted.0)?;
+            if self.commit(draft, &mut line).await?.is_some() {
+                break;
+            }
+            if !claim.is_held(self.ground.engine.as_ref()).await? {
+                return Err(RolloutError::ClaimLost { claim: claim.name.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// A member of a cluster is about to lose its node there: it waits for another one, if its cluster stays.
     ///
     /// # Errors
     /// [`RolloutError::ClaimLost`], or the store's.
@@ -169,23 +244,52 @@ impl Fleet {
         claim: &Claim,
         address: &HostAddress,
         cluster: &ClusterName,
-    ) -> Result<bool, RolloutError> {
-        let waits = HostStatus::Disassociated;
-        self.change_host(claim, address, Beside::Nothing, |host, care| {
+    ) -> Result<NodeGoing, RolloutError> {
+        let (active, waits) = (HostStatus::Active.as_str(), HostStatus::Disassociated.as_str());
+        let going = self.host_changed(claim, address, Beside::Nothing, |host, care| {
+            if host.cluster.as_deref() != Some(cluster.as_str()) {
+                return NodeGoing::NotAMember;
+            }
+            let mut going = NodeGoing::AsBefore;
+            if host.status == active {
+                waits.clone_into(&mut host.status);
+                host.reason = Some(NODE_REMOVED.to_owned());
+                going = NodeGoing::Waits;
+            }
+            if let Some(before) = care.status_before.as_mut().filter(|before| *before == active) {
+                waits.clone_into(before);
+                going = NodeGoing::Waits;
+            }
+            going
+        });
+        Ok(going.await?.unwrap_or(NodeGoing::NotAMember))
+    }
+
+    /// The node of a member was not removed after all. Only of a host that waits for another one because of
+    /// [`Self::record_node_going`]: one that has waited before has none.
+    ///
+    /// # Errors
+    /// [`RolloutError::ClaimLost`], or the store's.
+    pub async fn record_node_stayed(
+        &self,
+        claim: &Claim,
+        address: &HostAddress,
+        cluster: &ClusterName,
+    ) -> Result<(), RolloutError> {
+        let (active, waits) = (HostStatus::Active.as_str(), HostStatus::Disassociated.as_str());
+        let stayed = self.change_host(claim, address, Beside::Nothing, |host, care| {
             if host.cluster.as_deref() != Some(cluster.as_str()) {
                 return;
             }
-            if host.status == HostStatus::Active.as_str() {
-                waits.as_str().clone_into(&mut host.status);
-                host.reason = Some(NODE_REMOVED.to_owned());
+            if host.status == waits && host.reason.as_deref() == Some(NODE_REMOVED) {
+                active.clone_into(&mut host.status);
+                host.reason = None;
             }
-            if let Some(before) = care.status_before.as_mut()
-                && before == HostStatus::Active.as_str()
-            {
-                waits.as_str().clone_into(before);
+            if let Some(before) = care.status_before.as_mut().filter(|before| *before == waits) {
+                active.clone_into(before);
             }
-        })
-        .await
+        });
+        stayed.await.map(drop)
     }
 
     /// The hosts that container managers are to forget.

@@ -7,6 +7,10 @@ use http::StatusCode;
 pub(crate) const NODE_STILL_THERE: &str =
     "199 provost \"the container manager has not removed the node yet; that is tried again\"";
 
+/// The same when a cluster was deleted, of hosts that somebody was at work on.
+pub(crate) const NODES_STILL_THERE: &str =
+    "199 provost \"the container manager has not removed all nodes yet; that is tried again\"";
+
 /// The status that the kind of `error` stands for.
 pub(crate) fn status_of(error: &dyn Explain) -> StatusCode {
     StatusCode::from_u16(error.kind().http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)

@@ -29,6 +29,7 @@ pub use handing_on::{Courier, Letter, Replied, Unanswered};
 #[cfg(test)]
 pub(crate) use looks::ANSWER;
 pub(crate) use make_ready::{Preparation, Prepared};
+pub use nodes::OurFault;
 pub(crate) use nodes::{Node, Nodes, NodesError};
 pub(crate) use operate::{Came, Ready, Task, Visit};
 pub use playbooks::Playbooks;

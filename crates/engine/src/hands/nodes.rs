@@ -27,6 +27,7 @@ use kube::{Client, DrainPolicy, Drained, NodeName};
 use store::Version;
 
 pub(crate) use error::NodesError;
+pub use error::OurFault;
 
 /// The nodes of all hosts.
 pub(crate) struct Nodes {
@@ -205,8 +206,8 @@ impl Node {
     ///
     /// # Errors
     /// [`NodesError::Asked`].
-    pub(crate) async fn register(&self) -> Result<(), NodesError> {
-        self.manager.told(self.manager.client.register(&self.name).await).map(drop)
+    pub(crate) async fn register(&self) -> Result<kube::Change, NodesError> {
+        self.manager.told(self.manager.client.register(&self.name).await)
     }
 
     /// Lets the container manager forget the node; that it does not know it is as good.

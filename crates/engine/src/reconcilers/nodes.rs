@@ -283,7 +283,7 @@ impl RegisterNodes {
         }
         let registered = async {
             match self.nodes.node(cluster, host).await? {
-                Some(node) => node.register().await,
+                Some(node) => node.register().await.map(drop),
                 // It takes every host.
                 None => Ok(()),
             }

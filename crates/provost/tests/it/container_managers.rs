@@ -112,6 +112,8 @@ fn a_container_manager_that_is_away_is_told_to_whoever_waits() {
 
     operator.refused("DELETE", "/api/v0/cluster/web", 503, away);
     operator.refused("DELETE", "/v1/clusters/web", 503, away);
+    let hint = operator.ask("DELETE", "/v1/clusters/web", &Value::Null).1["hint"].to_string();
+    assert!(hint.contains("--force") && hint.contains("/api/v0"), "{hint}");
     operator.refused("DELETE", "/v1/clusters/web?force=perhaps", 400, "`force`");
     assert_eq!((operator.members(), operator.status("e")), (json!(["e"]), "active".into()));
     let force = json!({"force": true});
@@ -154,8 +156,11 @@ fn what_is_answered_is_done_at_the_container_manager() {
     operator.put("/api/v0/cluster/web/hosts/d", &Value::Null);
     assert_eq!(operator.status("d"), "active", "it is a node already");
     server.forbid("delete", "nodes");
+    // One that waits for its node has none afterwards either.
+    operator.put("/api/v0/host/w", &json!({"cluster": "web", "status": "disassociated"}));
     operator.refused("DELETE", "/api/v0/cluster/web", 503, "does not let us");
-    assert_eq!(operator.members(), json!(["a", "c", "d"]));
+    assert_eq!(operator.members(), json!(["a", "c", "d", "w"]));
+    assert_eq!((is_there("w"), operator.status("w").as_str()), (false, "disassociated"));
     for host in ["a", "c", "d"] {
         assert!(is_there(host) && operator.status(host) == "active", "{host}");
     }

@@ -80,8 +80,8 @@ impl V1 {
         let expected = asked.condition.expected_there(current.as_ref())?;
         let deleted =
             |house: Arc<House>| async move { house.delete_cluster(permit, &name, expected, is_forced).await };
-        self.have(deleted).await.map_err(Refusal::of_deletion)?;
-        Ok(Answer::gone())
+        let deleted = self.have(deleted).await.map_err(Refusal::of_deletion)?;
+        Ok(Answer::gone().warning(deleted.are_nodes_still_there.then_some(fault::NODES_STILL_THERE)))
     }
 
     pub(super) async fn members(&self, asked: Asked) -> Result<Answer, Refusal> {

@@ -72,7 +72,9 @@ const DESCRIPTION: &str = "Hosts, clusters, networks, container managers, and th
     of them come and go before the others. So it is when a cluster with more than 18 hosts is deleted.\n\n\
     Whoever has one host join or leave a cluster, or deletes a cluster, waits for its container manager. A host that it \
     does not take does not join (502). A cluster whose nodes it does not remove stays (503), unless `force` is `true`. \
-    Who leaves has left: a `Warning` says that the node is still there, which is tried again.";
+    Who leaves has left: a `Warning` says that the node is still there, which is tried again, and the same is said of a \
+    cluster that is deleted while somebody is at work on its hosts. A host that somebody is at work on does not join, and \
+    a cluster that somebody else deletes is not deleted twice (503 with `Retry-After`).";
 
 fn operation(row: &Row, generator: &mut SchemaGenerator) -> Value {
     let mut operation = json!({

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use base::Explain;
-use engine::{DeletionError, JoinError};
+use engine::{DeletionError, JoinError, NotNow};
 use fleet::{
     AddHostError, BadAddress, BadCredentials, ClusterError, DefinitionError, HostError, HostKeyError,
     MembersError,
@@ -223,10 +223,12 @@ changed_is_412! {
 }
 
 impl Refusal {
-    /// 502 when the container manager did not take the host.
+    /// 502 when the container manager did not take the host; 503 while somebody else is at work on it.
     pub(super) fn of_joining(error: JoinError) -> Self {
         match error {
             JoinError::Members(error) => error.into(),
+            JoinError::Ours(error) => error.into(),
+            JoinError::NotNow(error) => Self::later(error.to_string(), NotNow::AGAIN_IN),
             JoinError::Manager(error) => Self::new(StatusCode::BAD_GATEWAY, error.to_string()),
         }
     }
@@ -235,6 +237,8 @@ impl Refusal {
     pub(super) fn of_deletion(error: DeletionError) -> Self {
         match error {
             DeletionError::Cluster(error) => Self::of_cluster(error),
+            DeletionError::Ours(error) => error.into(),
+            DeletionError::NotNow(error) => Self::later(error.to_string(), NotNow::AGAIN_IN),
             DeletionError::Manager(ref manager) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, manager.to_string()).hint(error.help())
             }
@@ -292,12 +296,14 @@ mod tests {
             retry_after: seconds.map(Duration::from_secs),
             offered: true,
         };
+        let busy = NotNow { what: "it did not join".into(), reason: "somebody is at work on it".into() };
         for (refusal, status, header) in [
             (
                 Refusal::denied(denied(None)),
                 401,
                 Some(("www-authenticate", "Basic realm=\"Provost\", charset=\"UTF-8\"")),
             ),
+            (Refusal::of_joining(JoinError::NotNow(busy)), 503, Some(("retry-after", "5"))),
             (Refusal::denied(denied(Some(7))), 429, Some(("retry-after", "7"))),
             (Refusal::method("GET".into()), 405, Some(("allow", "GET"))),
             (Refusal::unfit("no"), 422, None),

@@ -2,7 +2,8 @@
 
 use base::{Explain, Kind};
 use fleet::{
-    BadContainerManager, ClusterError, ContainerManagerName, DefinitionError, HostAddress, RolloutError,
+    BadContainerManager, ClusterError, ContainerManagerName, DefinitionError, HostAddress, MembersError,
+    RolloutError,
 };
 use kube::{BadNodeName, BadServer, KubeconfigError, NodeName, SettingsError, Stayed};
 
@@ -140,6 +141,54 @@ impl NodesError {
             | Self::Name { .. }
             | Self::Asked { .. }
             | Self::Pods { .. } => false,
+        }
+    }
+
+    /// What failed of our own, if that is it: see [`Self::is_ours`].
+    pub(crate) fn ours(self) -> Result<OurFault, Self> {
+        match self {
+            ours if !ours.is_ours() => Err(ours),
+            Self::Cluster(source) => Ok(OurFault::Cluster(source)),
+            Self::Leaving(source) => Ok(OurFault::Node(source)),
+            Self::Read { source, .. } => Ok(OurFault::Manager(source)),
+            other => Err(other),
+        }
+    }
+}
+
+/// What failed of our own while a container manager was to be asked: that says nothing about it.
+#[derive(Debug, thiserror::Error)]
+pub enum OurFault {
+    /// The cluster could not be read.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The cluster's hosts could not be read, or a claim on one of them.
+    #[error(transparent)]
+    Members(#[from] MembersError),
+    /// What is on record of a node could not be read or written.
+    #[error(transparent)]
+    Node(#[from] RolloutError),
+    /// The container manager's definition could not be read.
+    #[error(transparent)]
+    Manager(#[from] DefinitionError),
+}
+
+impl Explain for OurFault {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Cluster(source) => source.kind(),
+            Self::Members(source) => source.kind(),
+            Self::Node(source) => source.kind(),
+            Self::Manager(source) => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Cluster(source) => source.help(),
+            Self::Members(source) => source.help(),
+            Self::Node(source) => source.help(),
+            Self::Manager(source) => source.help(),
         }
     }
 }

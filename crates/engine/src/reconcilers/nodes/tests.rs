@@ -1,4 +1,6 @@
-use fleet::{ContainerManager, ContainerManagerKind, Expected, Fleet, Ground, NewCluster, NewHost, Options};
+use fleet::{
+    ContainerManager, ContainerManagerKind, Expected, Fleet, Ground, NewCluster, NewHost, NodeGoing, Options,
+};
 use serde_json::json;
 use store::{Memory, SealingKey};
 use testkit::ApiServer;
@@ -36,16 +38,16 @@ impl World {
             waiting: HashMap::new(),
         };
         let world = Self { fleet, server, clock, register };
-        world.define(TOKEN).await;
+        world.define("k8s", TOKEN).await;
         let new = NewCluster { container_manager: "k8s".into(), ..NewCluster::default() };
         world.fleet.put_cluster(Permit::house(), &web(), &new, Expected::Anything).await.unwrap();
         world
     }
 
-    async fn define(&self, token: &str) {
+    async fn define(&self, name: &str, token: &str) {
         let options = json!({"server_url": self.server.url(), "token": token});
         let manager = ContainerManager {
-            name: "k8s".parse().unwrap(),
+            name: name.parse().unwrap(),
             kind: ContainerManagerKind::OpenShift,
             options: Options::new(options.as_object().unwrap().clone()),
         };
@@ -149,7 +151,7 @@ async fn another_definition_is_tried_at_once() {
     assert_eq!(world.host("10.0.0.1").await.0, "disassociated");
     let name = "k8s".parse().unwrap();
     world.fleet.delete_container_manager_in_use(Permit::house(), &name).await.unwrap();
-    world.define("another").await;
+    world.define("k8s", "another").await;
     world.step().await;
     assert_eq!(world.host("10.0.0.1").await, ("active".into(), None));
 }
@@ -323,15 +325,16 @@ async fn who_dies_while_a_host_joins_leaves_no_node() {
         let address: HostAddress = host.parse().unwrap();
         let new = NewHost { status: HostStatus::Disassociated, ..NewHost::default() };
         world.fleet.add_host(Permit::house(), address.clone(), new).await.unwrap();
-        let node = world.fleet.node_before_joining(&web(), &address).await.unwrap().unwrap();
+        let joining = world.fleet.node_before_joining(&web(), &address).await.unwrap().unwrap();
         let claim = claims.take(&claim_on(&address), host, world.clock.now(), LEASE).await.unwrap().unwrap();
-        world.fleet.note_node(&claim, &node).await.unwrap();
+        assert!(world.fleet.note_node(&claim, &joining.node).await.unwrap().is_some());
         world.server.add_node(host, "a boot");
-        (node, claim)
+        (joining, claim)
     };
-    let (_, dead) = begun("dead").await;
-    let (node, alive) = begun("alive").await;
-    let joined = world.fleet.join_taken_host(&Permit::house(), &web(), &node, &alive).await.unwrap().unwrap();
+    let (late, dead) = begun("dead").await;
+    let (quick, alive) = begun("alive").await;
+    let joined =
+        world.fleet.join_taken_host(&Permit::house(), &web(), &quick, &alive).await.unwrap().unwrap();
     assert!(joined.is_new && joined.is.status == HostStatus::Active);
     world.step().await;
     assert!(world.server.node("dead").is_some(), "somebody is at it");
@@ -341,10 +344,87 @@ async fn who_dies_while_a_host_joins_leaves_no_node() {
     assert!(world.server.node("dead").is_none() && world.server.node("alive").is_some());
     assert_eq!(world.fleet.nodes_leaving().await.unwrap(), []);
     // It comes back to life, and sees that it was not quick enough.
-    let node = NodeLeaving { address: "dead".parse().unwrap(), ..node };
-    let late = world.fleet.join_taken_host(&Permit::house(), &web(), &node, &dead).await;
+    let late = world.fleet.join_taken_host(&Permit::house(), &web(), &late, &dead).await;
     assert_eq!(late.unwrap(), None);
     assert_eq!(world.fleet.members(Permit::house(), &web()).await.unwrap(), ["alive".parse().unwrap()]);
+}
+
+/// What was taken by a container manager of another definition than the present one was perhaps taken by another one.
+#[tokio::test]
+async fn who_was_taken_elsewhere_is_looked_at_anew() {
+    let world = World::new().await;
+    let address: HostAddress = "a".parse().unwrap();
+    let new = NewHost { status: HostStatus::Disassociated, ..NewHost::default() };
+    world.fleet.add_host(Permit::house(), address.clone(), new).await.unwrap();
+    let joining = world.fleet.node_before_joining(&web(), &address).await.unwrap().unwrap();
+    let claim = world.claims_on("a").await;
+    world.fleet.delete_container_manager_in_use(Permit::house(), &joining.node.manager).await.unwrap();
+    world.define("k8s", "another").await;
+    let join = async |joining: &fleet::NodeJoining| {
+        world.fleet.join_taken_host(&Permit::house(), &web(), joining, &claim).await.unwrap()
+    };
+    assert_eq!(join(&joining).await, None);
+    let joining = world.fleet.node_before_joining(&web(), &address).await.unwrap().unwrap();
+    assert!(join(&joining).await.unwrap().is_new);
+}
+
+/// Whoever notes a node, and then sees that there is none, takes back what they noted and nothing else.
+#[tokio::test]
+async fn a_promise_to_forget_a_node_outlives_a_join_that_is_refused() {
+    let world = World::new().await;
+    let node = NodeLeaving { manager: "k8s".parse().unwrap(), address: "a".parse().unwrap() };
+    let claim = world.claims_on("a").await;
+    let noted = world.fleet.note_node(&claim, &node).await.unwrap().unwrap();
+    assert_eq!(world.fleet.note_node(&claim, &node).await.unwrap(), None, "it is another's promise");
+    world.fleet.record_node_left(&claim, &node).await.unwrap();
+    let anew = world.fleet.note_node(&claim, &node).await.unwrap().unwrap();
+    world.fleet.withdraw_node(&claim, &node, noted).await.unwrap();
+    assert_eq!(world.fleet.nodes_leaving().await.unwrap(), std::slice::from_ref(&node));
+    world.fleet.withdraw_node(&claim, &node, anew).await.unwrap();
+    assert_eq!(world.fleet.nodes_leaving().await.unwrap(), []);
+}
+
+/// A host that leaves before it has followed to another container manager is to be forgotten by both.
+#[tokio::test]
+async fn all_container_managers_of_a_host_that_leaves_are_known() {
+    let world = World::new().await;
+    world.joined("a").await;
+    world.define("other", TOKEN).await;
+    let new = NewCluster { container_manager: "other".into(), ..NewCluster::default() };
+    world.fleet.put_cluster(Permit::house(), &web(), &new, Expected::Anything).await.unwrap();
+    let address: HostAddress = "a".parse().unwrap();
+    world.fleet.leave(Permit::house(), &web(), &address).await.unwrap();
+    let leaving = world.fleet.nodes_still_leaving(&address).await.unwrap();
+    let managers: Vec<&str> = leaving.iter().map(|node| node.manager.as_str()).collect();
+    assert_eq!(managers, ["k8s", "other"]);
+    let another = world.fleet.nodes_still_leaving(&"b".parse().unwrap()).await.unwrap();
+    assert_eq!(another, []);
+}
+
+/// What is undone when a node could not be removed is what was done before, and the node of a host that has left is not
+/// the cluster's to remove.
+#[tokio::test]
+async fn a_host_that_waits_for_its_node_still_does_when_its_cluster_stays() {
+    let mut world = World::new().await;
+    world.server.set_token(TOKEN, "provost");
+    world.joined("active").await;
+    world.step().await;
+    world.joined("waits").await;
+    world.joined("leaves").await;
+    world.fleet.leave(Permit::house(), &web(), &"leaves".parse().unwrap()).await.unwrap();
+    for (name, expected, status) in [
+        ("active", NodeGoing::Waits, "active"),
+        ("waits", NodeGoing::AsBefore, "disassociated"),
+        ("leaves", NodeGoing::NotAMember, "disassociated"),
+        ("nobody", NodeGoing::NotAMember, ""),
+    ] {
+        let (claim, host) = (world.claims_on(name).await, name.parse().unwrap());
+        assert_eq!(world.fleet.record_node_going(&claim, &host, &web()).await.unwrap(), expected, "{name}");
+        world.fleet.record_node_stayed(&claim, &host, &web()).await.unwrap();
+        if !status.is_empty() {
+            assert_eq!(world.host(name).await, (status.into(), None), "{name}");
+        }
+    }
 }
 
 /// A cluster that was to be deleted, and stays because whoever did it died: its hosts get their nodes back, and not before.

@@ -54,15 +54,10 @@ fn schemathesis_finds_nothing() {
         let path = format!("/clusters/web/operations/{ended}");
         admin.says("GET", &path, &[], &json!(null), 200).document["finished_at"].is_string()
     });
-    let (ended, waiting) = (write("ended.toml", &ended), write("waiting.toml", &start()));
 
     let hooks = concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/witness/schemathesis_hooks.py");
     // First what leaves everything there, so that it is found.
-    for (config, which) in [
-        (&ended, &["--include-path-regex", "/events$"][..]),
-        (&waiting, &["--exclude-path-regex", "/events$", "--exclude-method", "DELETE"]),
-        (&waiting, &["--exclude-path-regex", "/events$"]),
-    ] {
+    let finds_nothing = |config: &Path, which: &[&str]| {
         let mut schemathesis = Command::new(witness("schemathesis"));
         schemathesis.current_dir(directory.path()).env("HOME", directory.path());
         schemathesis.env("SCHEMATHESIS_HOOKS", hooks).env("PYTHONDONTWRITEBYTECODE", "1");
@@ -71,7 +66,12 @@ fn schemathesis_finds_nothing() {
         schemathesis.args(["--auth", "administrator:secret", "--checks", "all"]).args(which);
         let ran = run(&mut schemathesis);
         assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
-    }
+    };
+    finds_nothing(&write("ended.toml", &ended), &["--include-path-regex", "/events$"]);
+    // Only now: the events of one that goes on for years have no end, and any number may be tried.
+    let waiting = write("waiting.toml", &start());
+    finds_nothing(&waiting, &["--exclude-path-regex", "/events$", "--exclude-method", "DELETE"]);
+    finds_nothing(&waiting, &["--exclude-path-regex", "/events$"]);
     ended_without_a_fault(house);
 }
 

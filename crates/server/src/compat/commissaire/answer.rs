@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::response::Response;
 use base::Explain;
 use bytes::Bytes;
-use engine::{DeletionError, JoinError};
+use engine::{DeletionError, JoinError, NotNow};
 use fleet::{MembersError, OperationError};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WARNING};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -198,6 +198,14 @@ impl Refusal {
         refusal
     }
 
+    /// Somebody else is at it.
+    fn not_now(error: &NotNow) -> Self {
+        let mut refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+        refusal.0.hint = error.help();
+        refusal.0.retry_after = Some(NotNow::AGAIN_IN);
+        refusal
+    }
+
     /// The refusal that an error stands for. What went wrong on our side is logged, and not shown.
     pub(super) fn of(error: impl Explain) -> Self {
         Self::with(fault::status_of(&error), &error)
@@ -281,6 +289,8 @@ impl From<JoinError> for Refusal {
     fn from(error: JoinError) -> Self {
         match error {
             JoinError::Members(error) => error.into(),
+            JoinError::Ours(error) => Self::of(error),
+            JoinError::NotNow(error) => Self::not_now(&error),
             JoinError::Manager(error) => Self::new(StatusCode::BAD_GATEWAY, error.to_string()),
         }
     }
@@ -290,6 +300,8 @@ impl From<DeletionError> for Refusal {
     fn from(error: DeletionError) -> Self {
         match error {
             DeletionError::Cluster(error) => error.into(),
+            DeletionError::Ours(error) => Self::of(error),
+            DeletionError::NotNow(error) => Self::not_now(&error),
             DeletionError::Manager(ref manager) => {
                 let mut refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, manager.to_string());
                 refusal.0.hint = error.help();

@@ -206,7 +206,8 @@ pub(super) fn is_forced(body: &[u8]) -> bool {
     struct Said {
         force: bool,
     }
-    body.first() == Some(&b'{') && serde_json::from_slice(body).is_ok_and(|Said { force }| force)
+    body.trim_ascii_start().first() == Some(&b'{')
+        && serde_json::from_slice(body).is_ok_and(|Said { force }| force)
 }
 
 /// The hosts that a cluster has and those it is to have, where the body has them. A body may be long here, so
@@ -456,6 +457,8 @@ mod tests {
             (b"{}", false),
             (br#"{"force": true}"#, true),
             (br#"{"force": true, "x": [1]}"#, true),
+            (b"\r\n\t {\"force\": true}\n", true),
+            (b" [true]", false),
             (br#"{"force": false}"#, false),
             (br#"{"force": "true"}"#, false),
             (br#"{"force": 1}"#, false),

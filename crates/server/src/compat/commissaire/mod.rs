@@ -345,8 +345,8 @@ impl Commissaire {
         let deleted = |house: Arc<House>| async move {
             house.delete_cluster(permit, &name, Expected::Anything, is_forced).await
         };
-        self.have(deleted).await?;
-        Ok(Answer::gone())
+        let deleted = self.have(deleted).await?;
+        Ok(Answer::gone().warning(deleted.are_nodes_still_there.then_some(fault::NODES_STILL_THERE)))
     }
 
     async fn members(&self, name: ClusterName, asked: Asked) -> Result<Answer, Refusal> {
