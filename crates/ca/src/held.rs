@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base::Timestamp;
+use store::Version;
 use x509::Certificate;
 
 use crate::crl::Published;
@@ -18,6 +19,8 @@ struct State {
     generation: u64,
     /// The CA certificates that count, the one that expires first in front.
     issuers: Option<Arc<Vec<Issuer>>>,
+    /// The retirement that was on record when those were to be read.
+    retirement: Option<Version>,
     /// When those were read: set back before that, the clock may bring back what had expired.
     read_at: Option<Timestamp>,
     /// When the next one counts of those that were left out.
@@ -110,6 +113,16 @@ impl Held {
         state.generation += 1;
         state.issuers = None;
         state.published = None;
+    }
+
+    /// Forgets the issuers if they are not of after `retirement`, the latest one on record.
+    pub(crate) fn note_retirement(&self, retirement: Option<Version>) {
+        let mut state = self.state();
+        if state.retirement != retirement {
+            state.retirement = retirement;
+            state.generation += 1;
+            (state.issuers, state.published) = (None, None);
+        }
     }
 
     /// Keeps nothing of what is being read.

@@ -9,7 +9,9 @@
 //!
 //! Other processes on the same store hold the old keys in memory. What they sign comes on record only under serials that
 //! are reserved (`stock.rs`): so those are void before this ends, and whoever reserves others looks first which CA
-//! certificates there are. From then on no certificate of an old key is handed out by anybody who uses the store.
+//! certificates there are. From then on no certificate of an old key is handed out by anybody who uses the store. Nor is one
+//! believed there: whoever judges one looks first whether there was a retirement (`issuers.rs`), and what is done because
+//! it was believed expects that there was none since.
 //! Nobody vouches for the new one: what the old keys sign is worth nothing, so there is no chain from an old certificate to
 //! the new one, and whoever trusts an old one goes on trusting the thief until its file is replaced by hand. All who hold
 //! certificates begin anew. Their requests are dropped, so that the same request, submitted again, waits for somebody to

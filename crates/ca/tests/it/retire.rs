@@ -177,6 +177,39 @@ fn nothing_that_is_being_signed_comes_on_record() {
     }
 }
 
+/// Another process believes nothing of the old key either, whether or not it has heard of anything, nor what it believed a
+/// moment before.
+#[test]
+fn others_on_the_same_store_believe_the_old_key_no_more() {
+    for waits in [false, true] {
+        let world = World::shared(services());
+        let [one, again] = ["one", "again"].map(Asker::new);
+        let held = world.approve(world.submit(&one).unwrap()).unwrap();
+        let other = world.beside();
+        block_on(other.verify(&held)).unwrap();
+        if waits {
+            world.submit(&again).unwrap();
+        }
+        // Believed, signed, and about to be stored.
+        let retiring = world.beside();
+        let renew = || block_on(other.renew(one.prove(&held), again.csr.clone(), &again.text));
+        world.store.before_next_commit(async {}); // It reserves.
+        world.store.before_next_commit(async move {
+            retiring.retire(permit(), Resolve::Once).await.unwrap();
+        });
+        let renewed = renew();
+        assert!(matches!(renewed, Err(RenewError::Holder(_))), "{renewed:?}");
+        let renewed = renew();
+        assert!(matches!(renewed, Err(RenewError::Holder(_))), "{renewed:?}");
+
+        let third = world.beside();
+        let anchors = block_on(third.anchors()).unwrap();
+        block_on(world.beside().retire(permit(), Resolve::Again)).unwrap();
+        assert!(block_on(third.verify(&held)).is_err());
+        assert_ne!(block_on(third.anchors()).unwrap(), anchors, "whoever signs in is judged by these");
+    }
+}
+
 /// Whoever looks needs no successor, though one is due.
 #[test]
 fn a_look_at_a_retirement_makes_nothing() {
