@@ -210,7 +210,7 @@ fn a_retirement_leaves_the_keys_in_the_token() {
     token.take_out(false);
     assert_eq!(world.anchors(), before);
 
-    let plan = block_on(world.authority.retire(permit(), Resolve::Look)).unwrap();
+    let plan = block_on(world.authority.retire(permit(), Resolve::Look { again: false })).unwrap();
     let [left] = &plan.left[..] else { panic!("one: {plan:?}") };
     assert!(
         left.deleted_by()
