@@ -237,7 +237,7 @@ impl Authority {
         };
         if held.is_some_and(|held| held.iter().all(stands)) {
             // What somebody is reading may be of before.
-            self.held.outdate_readings();
+            self.held.outdate_issuers();
         } else {
             self.held.forget();
         }
