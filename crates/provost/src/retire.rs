@@ -5,9 +5,8 @@
 //! ```
 //! Whoever is interrupted runs it again: it goes on. It opens the store itself, which no server may be using if it is a file.
 //! Those that run on the same etcd believe nobody by the old CA certificates from then on, and sign nothing more with their
-//! keys once it has ended (`ca`'s `retire.rs`). What can be
-//! done here is done here; the rest is told step by step, as nobody but people can do it: a certificate that was trusted
-//! vouches for nothing any more.
+//! keys once it has ended (`ca`'s `retire.rs`). What can be done here is done here; the rest is told step by step, as nobody
+//! but people can do it: a certificate that was trusted vouches for nothing any more.
 
 use std::fmt::Write as _;
 use std::io;
