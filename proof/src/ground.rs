@@ -89,14 +89,16 @@ pub struct Authorities {
 }
 
 impl Authorities {
-    /// Opens both, and voids what an earlier process left, as a house does that is alone on its store.
+    /// Opens both, and voids what an earlier process left where nobody else can be at work, as a house does.
     ///
     /// # Errors
     /// When one cannot be opened.
     pub fn open(base: &Base, engine: &Arc<dyn Engine>) -> Result<Self, OpenError> {
         let open = |name| {
             let authority = block_on(Authority::open(base.profile(name), base.ground(engine)))?;
-            block_on(authority.void_reserved(Span::ZERO))?;
+            if !engine.is_shared() {
+                block_on(authority.void_reserved(Span::ZERO))?;
+            }
             Ok::<_, OpenError>(authority)
         };
         Ok(Self { services: open(AuthorityName::Services)?, users: open(AuthorityName::Users)? })

@@ -74,7 +74,8 @@ pub fn hold(authority: &Authority, engine: &Arc<dyn Engine>, now: Timestamp) {
             assert_eq!(&request_key(certificate), id, "the certificate of request {id} says so");
         }
     }
-    assert!(table("reserved/").is_empty(), "what was reserved is void after a start");
+    // Where others may be at work, a day later.
+    assert!(engine.is_shared() || table("reserved/").is_empty(), "what was reserved is void after a start");
 
     let anchors = block_on(authority.anchors()).expect("there are CA certificates");
     assert!(!anchors.is_empty());

@@ -7,6 +7,7 @@ use x509::{Certificate, SigningRequest};
 use crate::error::{ApproveError, RejectError};
 use crate::event::Happened;
 use crate::issue::{Mark, Wish};
+use crate::issuers::Believed;
 use crate::ledger::LEDGER;
 use crate::request::RequestId;
 use crate::service::{ATTEMPTS_MAX, Approve, Authority, DOUBTS_MAX, Reject};
@@ -37,19 +38,21 @@ impl Authority {
             extensions: asks.extensions(),
             mark: Mark::Approved,
         };
-        let certified = self.certify_pending(id, &wish, permit.by()).await;
+        let certified = self.certify_pending(id, &wish, permit.by(), None).await;
         certified.map_err(|error| match error {
             ApproveError::Draft(error) if template.is_some() => ApproveError::Template(error),
             error => error,
         })
     }
 
-    /// Signs, and takes the request out of the pending ones in the commit that stores the certificate.
+    /// Signs, and takes the request out of the pending ones in the commit that stores the certificate, which conflicts if
+    /// who is `believed` may not be so any more.
     pub(crate) async fn certify_pending(
         &self,
         id: RequestId,
         wish: &Wish<'_>,
         by: &Principal,
+        believed: Option<Believed>,
     ) -> Result<Certificate, ApproveError> {
         let mut signed = self.sign(wish).await?;
         let _turn = self.desk.turn().await;
@@ -66,12 +69,15 @@ impl Authority {
             self.stage_no_longer_pending(&mut batch, id, pending.version).await?;
             self.stage_certificate(&mut batch, id, &signed, Some(by), wish.mark)?;
             self.expect_reservations(&mut batch, [&signed.reserved])?;
+            if let Some(believed) = believed {
+                self.expect_believed(&mut batch, believed)?;
+            }
             match self.commit(batch).await {
                 Ok(_) => {
                     self.certificate_is_stored(id, &signed, Some(by));
                     return Ok(signed.certificate);
                 }
-                Err(CommitError::Conflict { key }) => self.note_conflict(&key),
+                Err(CommitError::Conflict { key }) if !self.is_about_belief(&key) => self.note_conflict(&key),
                 Err(CommitError::Unknown { .. }) if doubts < DOUBTS_MAX => doubts += 1,
                 Err(error) => return Err(error.into()),
             }

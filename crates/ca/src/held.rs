@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base::Timestamp;
+use store::Version;
 use x509::Certificate;
 
 use crate::crl::Published;
@@ -16,8 +17,12 @@ pub(crate) struct Held(Mutex<State>);
 struct State {
     /// Counts the times that what is held was thrown away: what was read before is not kept after.
     generation: u64,
+    /// The same of the issuers alone.
+    issuers_generation: u64,
     /// The CA certificates that count, the one that expires first in front.
     issuers: Option<Arc<Vec<Issuer>>>,
+    /// The retirement that was on record when those were to be read.
+    retirement: Option<Version>,
     /// When those were read: set back before that, the clock may bring back what had expired.
     read_at: Option<Timestamp>,
     /// When the next one counts of those that were left out.
@@ -32,7 +37,10 @@ struct State {
 }
 
 /// When reading began. What was read is kept only if nothing was forgotten since.
-pub(crate) struct Since(u64);
+pub(crate) struct Since {
+    generation: u64,
+    issuers_generation: u64,
+}
 
 impl Held {
     fn state(&self) -> MutexGuard<'_, State> {
@@ -72,7 +80,8 @@ impl Held {
 
     /// Said before reading, handed in with what was read.
     pub(crate) fn begin(&self) -> Since {
-        Since(self.state().generation)
+        let state = self.state();
+        Since { generation: state.generation, issuers_generation: state.issuers_generation }
     }
 
     /// Keeps issuers as they are from `read_at` on and until `next_at`. Other CA certificates mean other revocation
@@ -85,7 +94,7 @@ impl Held {
         next_at: Option<Timestamp>,
     ) {
         let mut state = self.state();
-        if state.generation == since.0 {
+        if (state.generation, state.issuers_generation) == (since.generation, since.issuers_generation) {
             (state.read_at, state.next_at) = (Some(read_at), next_at);
             state.published = None;
             state.trusted = Arc::new(issuers.iter().map(|issuer| issuer.certificate().clone()).collect());
@@ -99,7 +108,7 @@ impl Held {
         if !published.lists.is_empty() {
             state.signed = Some(published.clone());
         }
-        if state.generation == since.0 {
+        if state.generation == since.generation {
             state.published = Some(published);
         }
     }
@@ -112,9 +121,20 @@ impl Held {
         state.published = None;
     }
 
-    /// Keeps nothing of what is being read.
-    pub(crate) fn outdate_readings(&self) {
-        self.state().generation += 1;
+    /// Forgets the issuers if they are not of after `retirement`, the latest one on record.
+    pub(crate) fn note_retirement(&self, retirement: Option<Version>) {
+        let mut state = self.state();
+        if state.retirement != retirement {
+            state.retirement = retirement;
+            state.generation += 1;
+            (state.issuers, state.published) = (None, None);
+        }
+    }
+
+    /// Keeps no issuers that are being read. The lists of those that are held are as good as before: whoever issues much
+    /// says this often.
+    pub(crate) fn outdate_issuers(&self) {
+        self.state().issuers_generation += 1;
     }
 
     /// Forgets the revocation lists: something was revoked.
@@ -127,7 +147,12 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
+    use base::Span;
+    use futures_executor::block_on;
+
     use super::*;
+    use crate::crl;
+    use crate::record::CrlRecord;
 
     /// What was read before a change is not kept after it.
     #[test]
@@ -143,5 +168,13 @@ mod tests {
         assert!(held.issuers(at(10)).is_some() && held.issuers(at(19)).is_some());
         assert!(held.issuers(at(9)).is_none(), "the clock was set back");
         assert!(held.issuers(at(20)).is_none(), "the day of another one has come");
+
+        let since = held.begin();
+        held.outdate_issuers();
+        held.keep_issuers(&since, Arc::new(Vec::new()), at(12), None);
+        assert!(held.issuers(at(11)).is_some(), "those of before");
+        let published = crl::publish(&[], &[], CrlRecord::default(), Span::days(30), None, at(12));
+        held.keep_published(&since, Arc::new(block_on(published).unwrap()));
+        assert!(held.published().is_some(), "the lists of those stand");
     }
 }

@@ -13,7 +13,7 @@ use crate::handover::{self, Handover};
 use crate::issuer::{self, Issuer, IssuerKey};
 use crate::record::{IssuerRecord, KeyRecord};
 use crate::rollover;
-use crate::service::{ATTEMPTS_MAX, Authority, DOUBTS_MAX};
+use crate::service::{ATTEMPTS_MAX, Authority, DOUBTS_MAX, RETIRED};
 use crate::takeover::TAKING_OVER;
 use crate::token::{self, KeyLeft, TokenKey};
 
@@ -55,6 +55,10 @@ pub(crate) struct ReadIssuers {
     /// Those that have certainly ended: what they are kept under, and where their keys are.
     pub(crate) ended: Vec<(String, Certificate, KeyRecord, Version)>,
 }
+
+/// Which retirement was the latest when somebody's certificate was believed, where other processes may begin one.
+#[derive(Clone, Copy)]
+pub(crate) struct Believed(Option<Option<Version>>);
 
 /// The number of an authority's first CA certificate.
 pub(crate) const FIRST_ISSUER: u32 = 1;
@@ -233,10 +237,35 @@ impl Authority {
         };
         if held.is_some_and(|held| held.iter().all(stands)) {
             // What somebody is reading may be of before.
-            self.held.outdate_readings();
+            self.held.outdate_issuers();
         } else {
             self.held.forget();
         }
+    }
+
+    /// Sees that no CA certificate that another process gave up before this is believed any more. A hint says so as well,
+    /// but may come late, and whoever gave it up tells people that it is worth nothing.
+    pub(crate) async fn believe(&self) -> Result<Believed, store::Error> {
+        if !self.ground.engine.is_shared() {
+            return Ok(Believed(None));
+        }
+        let retirement = self.tables.retired.get(RETIRED).await?.map(|loaded| loaded.version);
+        self.held.note_retirement(retirement);
+        Ok(Believed(Some(retirement)))
+    }
+
+    /// What is done because somebody was believed is not done if a CA certificate was given up since.
+    pub(crate) fn expect_believed(&self, batch: &mut Batch, believed: Believed) -> Result<(), store::Error> {
+        match believed.0 {
+            Some(Some(version)) => self.tables.retired.expect_at(batch, RETIRED, version),
+            Some(None) => self.tables.retired.expect_absent(batch, RETIRED),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a commit conflicts because somebody may not be believed any more.
+    pub(crate) fn is_about_belief(&self, conflict: &Key) -> bool {
+        self.tables.retired.key(RETIRED).is_ok_and(|key| key == *conflict)
     }
 
     /// Whether a CA certificate says what the profile asks for. The server authority's may certify one name only:
@@ -370,11 +399,12 @@ impl Authority {
     }
 
     /// The CA certificates that are valid now, the one that expires first in front. Each is trusted for
-    /// sign-in, renewals and revocations.
+    /// sign-in, renewals and revocations: none was given up by anybody before this was called.
     ///
     /// # Errors
     /// [`IssueError`] when they cannot be read or the next one cannot be made.
     pub async fn anchors(&self) -> Result<Vec<Certificate>, IssueError> {
+        self.believe().await?;
         Ok(self.issuers().await?.iter().map(|issuer| issuer.certificate().clone()).collect())
     }
 

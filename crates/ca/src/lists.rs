@@ -10,6 +10,7 @@ use x509::{Certificate, KeyId, RevokedEntry, Serial, VerifyError};
 use crate::crl::{self, Published, PublishedCrl};
 use crate::error::{CrlError, IssueError, VerifyHolderError};
 use crate::event::Happened;
+use crate::issuers::Believed;
 use crate::record::CrlRecord;
 use crate::service::{ATTEMPTS_MAX, Authority, CRL, DOUBTS_MAX};
 
@@ -177,11 +178,21 @@ impl Authority {
     /// # Errors
     /// [`VerifyHolderError::Verify`] says what is wrong with it, in OpenSSL's words.
     pub async fn verify(&self, certificate: &Certificate) -> Result<(), VerifyHolderError> {
-        let anchors = self.anchors().await.map_err(CrlError::Issue)?;
+        self.verify_and_believe(certificate).await.map(drop)
+    }
+
+    /// The same; gives as of when that is so.
+    pub(crate) async fn verify_and_believe(
+        &self,
+        certificate: &Certificate,
+    ) -> Result<Believed, VerifyHolderError> {
+        let believed = self.believe().await.map_err(IssueError::from).map_err(CrlError::Issue)?;
+        let issuers = self.issuers().await.map_err(CrlError::Issue)?;
+        let anchors: Vec<_> = issuers.iter().map(|issuer| issuer.certificate().clone()).collect();
         x509::verify(certificate, &anchors, self.now()).map_err(VerifyHolderError::Verify)?;
         if self.revocations_now().await?.is_revoked(&certificate.serial()) {
             return Err(VerifyHolderError::Verify(VerifyError::Revoked));
         }
-        Ok(())
+        Ok(believed)
     }
 }

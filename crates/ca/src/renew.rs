@@ -4,8 +4,9 @@ use identity::{Permit, Principal};
 use store::{Batch, CommitError};
 use x509::{Certificate, SigningRequest};
 
-use crate::error::{ApproveError, RenewError, SubmitError};
+use crate::error::{ApproveError, IssueError, RenewError, SubmitError};
 use crate::issue::{Mark, Wish};
+use crate::issuers::Believed;
 use crate::request::RequestId;
 use crate::service::{ATTEMPTS_MAX, Authority, DOUBTS_MAX, Issue};
 use crate::sign::Signed;
@@ -27,7 +28,7 @@ impl Authority {
         text: &str,
     ) -> Result<Certificate, RenewError> {
         let old = holder.certificate();
-        self.verify(old).await?;
+        let believed = self.verify_and_believe(old).await?;
         self.check_key(&csr)?;
         let wish = Wish {
             subject: old.subject(),
@@ -36,7 +37,7 @@ impl Authority {
             mark: Mark::Carried,
         };
         let by = holder.principal();
-        self.issue_directly(&csr, text, &wish, &by).await
+        self.issue_directly(&csr, text, &wish, &by, Some((old, believed))).await
     }
 
     /// Certifies a key at once, as `csr` asks; for the house's own keys.
@@ -52,19 +53,21 @@ impl Authority {
         text: &str,
     ) -> Result<Certificate, RenewError> {
         self.check_key(csr)?;
-        self.issue_directly(csr, text, &wish_of(csr, Mark::Approved), permit.by()).await
+        self.issue_directly(csr, text, &wish_of(csr, Mark::Approved), permit.by(), None).await
     }
 
+    /// `for_holder` is whose word it is done upon, if upon any's, and as of when that was good.
     pub(crate) async fn issue_directly(
         &self,
         csr: &SigningRequest,
         text: &str,
         wish: &Wish<'_>,
         by: &Principal,
+        mut for_holder: Option<(&Certificate, Believed)>,
     ) -> Result<Certificate, RenewError> {
         let job = Job::new(csr, text, by)?;
         let mut signed: Option<Signed> = None;
-        let mut doubts = 0;
+        let (mut doubts, mut is_doubted) = (0, false);
         for _ in 0..ATTEMPTS_MAX {
             if let Some(before) = &signed
                 && doubts > 0
@@ -72,11 +75,22 @@ impl Authority {
             {
                 return Ok(before.certificate.clone());
             }
+            if is_doubted && let Some((holder, believed)) = &mut for_holder {
+                *believed = self.verify_and_believe(holder).await?;
+                is_doubted = false;
+            }
+            let believed = for_holder.map(|(_, believed)| believed);
             let known = self.known(&job).await?;
             if let Some(id) = known.same_bytes {
                 // A request that waits is found again, and signed now.
-                return match self.certify_pending(id, wish, by).await {
+                return match self.certify_pending(id, wish, by, believed).await {
                     Ok(certificate) => Ok(certificate),
+                    Err(ApproveError::Issue(IssueError::Store(CommitError::Conflict { key })))
+                        if self.is_about_belief(&key) =>
+                    {
+                        is_doubted = true;
+                        continue;
+                    }
                     Err(ApproveError::NotPending { .. }) => Err(RenewError::AlreadyIssued),
                     Err(ApproveError::Draft(error) | ApproveError::Template(error)) => Err(error.into()),
                     Err(ApproveError::Issue(error)) => Err(error.into()),
@@ -89,13 +103,16 @@ impl Authority {
                 Some(before) => self.sign_again_if_void(before, wish).await?,
                 None => self.sign(wish).await?,
             };
-            match self.store_directly(&job, &now_signed, by, wish.mark).await {
+            match self.store_directly(&job, &now_signed, by, wish.mark, believed).await {
                 Ok(()) => {
                     self.purge().await;
                     return Ok(now_signed.certificate);
                 }
                 // The same bytes or the same key came in this very moment, or the serial is void: look again.
-                Err(CommitError::Conflict { key }) => self.note_conflict(&key),
+                Err(CommitError::Conflict { key }) => {
+                    is_doubted |= self.is_about_belief(&key);
+                    self.note_conflict(&key);
+                }
                 Err(CommitError::Unknown { .. }) if doubts < DOUBTS_MAX => doubts += 1,
                 Err(error) => return Err(error.into()),
             }
@@ -110,12 +127,16 @@ impl Authority {
         signed: &Signed,
         by: &Principal,
         mark: Mark,
+        believed: Option<Believed>,
     ) -> Result<(), CommitError> {
         let id = RequestId::random(&self.ground.entropy);
         let mut batch = Batch::new();
         self.stage_request(&mut batch, id, job, false)?;
         self.stage_certificate(&mut batch, id, signed, Some(by), mark)?;
         self.expect_reservations(&mut batch, [&signed.reserved])?;
+        if let Some(believed) = believed {
+            self.expect_believed(&mut batch, believed)?;
+        }
         self.commit(batch).await?;
         self.certificate_is_stored(id, signed, Some(by));
         Ok(())

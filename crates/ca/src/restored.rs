@@ -5,7 +5,7 @@
 //! lists count, and a client that holds a list with a higher number may refuse one with a lower (RFC 5280 §5.2.3): so they
 //! jump, further than they can have counted since.
 //!
-//! How far, the clock alone says: by a distance from what the copy knows, whoever puts back an old copy, finds that it is
+//! How far, the clock alone says, or the copy's date where that is later: by a distance from what the copy knows, whoever puts back an old copy, finds that it is
 //! the wrong one, and puts back a younger one would go back.
 //!
 //! ```text
@@ -81,14 +81,19 @@ pub async fn jump_crl_numbers(
     entropy: &Entropy,
 ) -> Result<u64, CommitError> {
     let mut batch = Batch::new();
+    // A clock that is behind the copy is wrong, or was when that was made.
+    let from_when = now.max(made_at);
+    if now < made_at {
+        tracing::warn!(%now, %made_at, "the clock is behind the copy that is put back: one of both dates is wrong");
+    }
     for authority in ALL {
         let lists = Table::<CrlRecord>::new(Arc::clone(engine), &format!("/ca/{authority}/"))?;
         if let Some(held) = lists.get(CRL).await? {
-            let number = jumped(held.record.number, now);
+            let number = jumped(held.record.number, from_when);
             lists.put(&mut batch, CRL, &CrlRecord { number, this_update: 0 })?;
         }
     }
-    let from = jumped(0, now);
+    let from = jumped(0, from_when);
     let facts = [("made_at", made_at.to_string()), ("crl_numbers_from", from.to_string())];
     let event = Event {
         at_milliseconds: now.as_unix().saturating_mul(1_000),
@@ -103,10 +108,10 @@ pub async fn jump_crl_numbers(
     Ok(from)
 }
 
-/// What follows `number` in a copy that is put back `now`. Where the clock was ahead when that was done before, it counts
+/// What follows `number` in a copy that is put back `at`. Where the clock was ahead when that was done before, it counts
 /// on from there.
-fn jumped(number: u64, now: Timestamp) -> u64 {
-    let seconds = u64::try_from(now.as_unix()).unwrap_or(0);
+fn jumped(number: u64, at: Timestamp) -> u64 {
+    let seconds = u64::try_from(at.as_unix()).unwrap_or(0);
     let today = seconds.saturating_mul(CRL_NUMBERS_A_SECOND);
     today.max(number.saturating_add(CRL_NUMBERS_A_SECOND))
 }
@@ -150,6 +155,12 @@ mod tests {
         jump(10);
         let then = held("services").unwrap().number;
         assert_eq!(then, today + CRL_NUMBERS_A_SECOND, "the clock was set back");
+        let mut batch = Batch::new();
+        lists("services").put(&mut batch, CRL, &CrlRecord { number: 9, this_update: 9 }).unwrap();
+        block_on(engine.commit(batch)).unwrap();
+        jump(10);
+        let then = held("services").unwrap().number;
+        assert_eq!(then, 1_000 * CRL_NUMBERS_A_SECOND, "a younger copy: it was not made after today");
     }
 
     /// First the wrong copy, then the right one, which is younger, and knows nothing of the first.

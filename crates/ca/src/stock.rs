@@ -266,10 +266,21 @@ impl Authority {
     /// # Errors
     /// [`IssueError`] when the store fails.
     pub async fn void_reserved(&self, older_than: Span) -> Result<usize, IssueError> {
+        let now = self.now();
+        self.void_reserved_if(|since| since + older_than <= now).await
+    }
+
+    /// Voids all serials that were reserved by others and not used yet, also those of which another process, whose clock is
+    /// ahead of this one, says that it will reserve them.
+    pub(crate) async fn void_all_reserved(&self) -> Result<usize, IssueError> {
+        self.void_reserved_if(|_| true).await
+    }
+
+    async fn void_reserved_if(&self, is_due: impl Fn(Timestamp) -> bool) -> Result<usize, IssueError> {
         let mut voided = 0;
         for (id, loaded) in self.tables.reserved.all().await? {
             let since = Timestamp::from_unix(loaded.record.since);
-            if self.stock.holds(&id) || since + older_than > self.now() {
+            if self.stock.holds(&id) || !is_due(since) {
                 continue;
             }
             let mut batch = Batch::new();

@@ -18,6 +18,7 @@ use x509::{
 };
 
 use crate::error::IssueError;
+use crate::issuer::Issuer;
 use crate::record::KeyRecord;
 use crate::service::Authority;
 use crate::statement::{Statement, signed_text};
@@ -336,6 +337,15 @@ impl Authority {
             }
         }
         Ok(())
+    }
+
+    /// Whether a CA certificate that is valid has that key.
+    ///
+    /// # Errors
+    /// [`IssueError`] when they cannot be read.
+    pub async fn needs_token_key(&self, id: TokenKeyId) -> Result<bool, IssueError> {
+        let issuers = self.read_issuers(self.now()).await?.issuers;
+        Ok(issuers.iter().filter_map(Issuer::in_token).any(|key| key.id() == id))
     }
 
     /// Keys in the token that have this authority's name in their label, and that no CA certificate on record has:

@@ -281,8 +281,7 @@ impl Database {
             Ok(found.transpose().map_err(failed)?.flatten().is_some())
         };
         let Some((row, list)) = found else {
-            // There it was lists that were counted, and not revocations: none was made yet, whatever was revoked.
-            let none = Row::Count(Count::CrlNumber(0));
+            let none = Row::Count(Count::NoList);
             return Ok(if is_counted(Kind::Counter, CRL_NUMBER)? {
                 Vec::new()
             } else {

@@ -70,6 +70,9 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// Those of what it is written to.
     pub fn row(&mut self, prefix: Prefix, row: &Row) -> io::Result<()> {
+        if matches!(row, Row::Count(Count::NoList)) {
+            return Ok(());
+        }
         let table = Table::of(row);
         self.make(prefix, table)?;
         let line = self.line.expose_mut();
@@ -103,6 +106,8 @@ impl<W: Write> Writer<W> {
             Row::Count(Count::CrlNumber(number)) => write!(line, "'crl_number',{number}")?,
             Row::Count(Count::Automatic(count)) => write!(line, "'auto_sign_csr_amount','{count}'")?,
             Row::Count(Count::CrlLastUpdate(at)) => write!(line, "'crl_last_update','{at}'")?,
+            // See above.
+            Row::Count(Count::NoList) => {}
         }
         line.extend_from_slice(b");\0");
         self.to.write_all(self.line.expose())

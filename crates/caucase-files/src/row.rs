@@ -85,6 +85,8 @@ pub enum Count {
     Received(u64),
     /// `crl_number`: the number of its last revocation list.
     CrlNumber(u64),
+    /// No row, but what the older layout says where lists were counted, and none was made, whatever was revoked.
+    NoList,
     /// `auto_sign_csr_amount`: how many requests it approves at once, when that was locked.
     Automatic(u64),
     /// `crl_last_update`: the date of its last revocation list.

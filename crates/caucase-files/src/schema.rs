@@ -36,6 +36,7 @@ impl Kind {
             Row::Count(Count::Received(_) | Count::CrlNumber(_)) => Self::Counter,
             Row::Count(Count::Automatic(_)) => Self::ConfigOnce,
             Row::Count(Count::CrlLastUpdate(_)) => Self::Config,
+            Row::Count(Count::NoList) => Self::Lists,
         }
     }
 

@@ -319,7 +319,8 @@ impl House {
         house.start(&claims, Box::new(certificate));
         if let Some((token, told)) = house.token.clone().zip(on_token) {
             token::tell_unused(&authorities).await;
-            house.start(&claims, Box::new(WatchToken { token, told, clock: clock.clone() }));
+            let authorities = authorities.to_vec();
+            house.start(&claims, Box::new(WatchToken { token, authorities, told, clock: clock.clone() }));
         }
         house.start(&claims, Box::new(Rollover { authorities: authorities.clone(), clock: clock.clone() }));
         house

@@ -71,7 +71,11 @@ struct Faults {
 /// What a look at a token changed.
 #[derive(Debug, PartialEq, Eq)]
 enum Change {
-    Worse(String),
+    /// It is away, or does not answer.
+    Away(String),
+    /// It is there, and lacks a key.
+    Lacks(String),
+    /// Nothing is wrong any more.
     Better,
     None,
 }
@@ -80,8 +84,8 @@ impl Faults {
     fn is_away(&mut self, fault: Option<String>) -> Change {
         let before = std::mem::replace(&mut self.away, fault);
         match (before, &self.away) {
-            (None, Some(fault)) => Change::Worse(fault.clone()),
-            (Some(_), None) => Change::Better,
+            (None, Some(fault)) => Change::Away(fault.clone()),
+            (Some(_), None) => self.mended(),
             _ => Change::None,
         }
     }
@@ -92,9 +96,19 @@ impl Faults {
             None => self.lacking.remove(&key.0),
         };
         match (before, fault) {
-            (None, Some(fault)) => Change::Worse(fault),
-            (Some(_), None) => Change::Better,
+            (None, Some(fault)) => Change::Lacks(fault),
+            (Some(_), None) => self.mended(),
             _ => Change::None,
+        }
+    }
+
+    /// Something is not wrong any more: what is still?
+    fn mended(&self) -> Change {
+        match (&self.away, self.lacking.values().next()) {
+            (None, None) => Change::Better,
+            (None, Some(fault)) => Change::Lacks(fault.clone()),
+            // That is said already.
+            (Some(_), _) => Change::None,
         }
     }
 
@@ -154,30 +168,39 @@ impl Asked {
         let changed = note(&mut self.faults.lock().unwrap_or_else(PoisonError::into_inner));
         let token = self.token.label();
         match changed {
-            Change::Worse(fault) => {
+            Change::Away(fault) => {
                 tracing::error!(token, %fault, "the token cannot be used: nothing is signed with its keys");
+            }
+            Change::Lacks(fault) => {
+                tracing::error!(token, %fault, "the token lacks a key: nothing is signed with that one");
             }
             Change::Better => tracing::info!(token, "the token can be used again"),
             Change::None => {}
         }
     }
 
-    /// Looks whether it is there, and has what it lacked. Gives whether nothing is wrong.
-    async fn look(&self) -> bool {
+    /// Looks whether it is there, and has what it lacked. Gives the keys that it still lacks.
+    async fn look(&self) -> Vec<TokenKeyId> {
         // What is wrong is noted there, and said once.
         if self.ask(DEADLINE, Token::see).await.is_err() {
-            return false;
+            return Vec::new();
         }
-        let lacking: Vec<_> = {
+        let mut lacking: Vec<_> = {
             let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
             faults.lacking.keys().map(|key| TokenKeyId(*key)).collect()
         };
-        for key in lacking {
+        for key in lacking.clone() {
             if let Ok(Some(_)) = self.ask(DEADLINE, move |token| token.find(KeyId(key.0))).await {
-                self.note(|faults| faults.lacks(key, None));
+                self.lacks_no_more(key);
+                lacking.retain(|other| *other != key);
             }
         }
-        self.fault().is_none()
+        lacking
+    }
+
+    /// It has that key, or nobody needs it.
+    fn lacks_no_more(&self, key: TokenKeyId) {
+        self.note(|faults| faults.lacks(key, None));
     }
 }
 
@@ -267,7 +290,7 @@ impl ca::Token for Asked {
             });
             let answer = answer.await;
             match &answer {
-                Ok(_) => self.note(|faults| faults.lacks(id, None)),
+                Ok(_) => self.lacks_no_more(id),
                 Err(error) if lacks.load(Ordering::Acquire) => {
                     let fault = error.to_string();
                     self.note(|faults| faults.lacks(id, Some(fault)));
@@ -279,7 +302,11 @@ impl ca::Token for Asked {
     }
 
     fn remove(&self, id: TokenKeyId) -> BoxFuture<'_, Result<(), TokenError>> {
-        Box::pin(self.ask(DEADLINE, move |token| token.remove(KeyId(id.0))))
+        Box::pin(async move {
+            self.ask(DEADLINE, move |token| token.remove(KeyId(id.0))).await?;
+            self.lacks_no_more(id);
+            Ok(())
+        })
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Vec<(TokenKeyId, String)>, TokenError>> {
@@ -314,8 +341,22 @@ pub(crate) async fn tell_unused(authorities: &[Arc<Authority>]) {
 /// Looks whether the token is there, so that who looks after the house hears of it before somebody needs it.
 pub(crate) struct WatchToken {
     pub(crate) token: Arc<Asked>,
+    /// Whose keys are in it.
+    pub(crate) authorities: Vec<Arc<Authority>>,
     pub(crate) told: OnToken,
     pub(crate) clock: Clock,
+}
+
+impl WatchToken {
+    /// Whether a CA certificate has that key, as far as is known.
+    async fn is_needed(&self, key: TokenKeyId) -> bool {
+        for authority in &self.authorities {
+            if authority.needs_token_key(key).await.unwrap_or(true) {
+                return true;
+            }
+        }
+        false
+    }
 }
 
 impl Reconciler for WatchToken {
@@ -329,7 +370,12 @@ impl Reconciler for WatchToken {
 
     fn step<'a>(&'a mut self, _stop: &'a Stop) -> BoxFuture<'a, Result<Next, StepError>> {
         Box::pin(async move {
-            (self.told)(self.token.look().await);
+            for key in self.token.look().await {
+                if !self.is_needed(key).await {
+                    self.token.lacks_no_more(key);
+                }
+            }
+            (self.told)(self.token.fault().is_none());
             Ok(Next::At(self.clock.now() + EVERY))
         })
     }
@@ -345,15 +391,18 @@ mod tests {
         let mut faults = Faults::default();
         let (key, other) = (TokenKeyId([1; 16]), TokenKeyId([2; 16]));
         let missing = || Some("no key".to_owned());
-        assert_eq!(faults.lacks(key, missing()), Change::Worse("no key".into()));
+        let lacks = || Change::Lacks("no key".into());
+        assert_eq!(faults.lacks(key, missing()), lacks());
         for _ in 0..3 {
             assert_eq!(faults.is_away(None), Change::None, "it is there");
             assert_eq!(faults.lacks(other, None), Change::None, "another key signs");
             assert_eq!(faults.lacks(key, missing()), Change::None, "and this is still missing");
             assert_eq!(faults.first(), missing().as_ref());
         }
-        assert_eq!(faults.is_away(Some("away".into())), Change::Worse("away".into()));
-        assert_eq!(faults.is_away(None), Change::Better);
+        assert_eq!(faults.is_away(Some("away".into())), Change::Away("away".into()));
+        assert_eq!(faults.is_away(None), lacks(), "it is there, and not as it should be");
+        assert_eq!(faults.lacks(other, missing()), lacks());
+        assert_eq!(faults.lacks(other, None), lacks(), "one of two");
         assert_eq!(faults.first(), missing().as_ref());
         assert_eq!(faults.lacks(key, None), Change::Better);
         assert_eq!(faults.first(), None);

@@ -4,9 +4,9 @@
 //! plan ──► all CA certificates go, another one is made ──► an administrator's certificate (users) ──► what is left to do
 //! ```
 //! Whoever is interrupted runs it again: it goes on. It opens the store itself, which no server may be using if it is a file.
-//! Those that run on the same etcd sign nothing more with the old keys once it has ended (`ca`'s `retire.rs`). What can be
-//! done here is done here; the rest is told step by step, as nobody but people can do it: a certificate that was trusted
-//! vouches for nothing any more.
+//! Those that run on the same etcd believe nobody by the old CA certificates from then on, and sign nothing more with their
+//! keys once it has ended (`ca`'s `retire.rs`). What can be done here is done here; the rest is told step by step, as nobody
+//! but people can do it: a certificate that was trusted vouches for nothing any more.
 
 use std::fmt::Write as _;
 use std::io;
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use base::{Clock, Entropy, Explain, Kind, report};
+use base::{Clock, Entropy, Explain, Kind, Timestamp, report};
 use ca::{Authority, AuthorityName, Ground, KeyLeft, Resolve, Retirement};
 use clap::ArgMatches;
 use engine::{HouseError, Tasks, TokenParts, clock_seen};
@@ -41,6 +41,10 @@ const NAMED_MAX: usize = 100;
 enum RetireError {
     #[error("nothing was done yet")]
     NotBegun,
+    #[error(
+        "what signs now was made after {begun}, and was not retired: only the rest was done of what was begun then"
+    )]
+    NotThisOne { begun: Timestamp },
     #[error("there is no store at {}", path.display())]
     NoStore { path: PathBuf },
     #[error(transparent)]
@@ -76,7 +80,7 @@ enum RetireError {
 impl RetireError {
     fn of(error: ca::RetireError) -> Self {
         match error {
-            ca::RetireError::NotDropped(_) => Self::Partly(error),
+            ca::RetireError::NotDropped(_) | ca::RetireError::NotVoid(_) => Self::Partly(error),
             ca::RetireError::Issue(_) | ca::RetireError::Already { .. } => Self::Retire(error),
         }
     }
@@ -85,7 +89,7 @@ impl RetireError {
 impl Explain for RetireError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NotBegun => Kind::Conflict,
+            Self::NotBegun | Self::NotThisOne { .. } => Kind::Conflict,
             Self::NoStore { .. } => Kind::NotFound,
             Self::Lock(error) => error.kind(),
             Self::Start(error) => error.kind(),
@@ -104,6 +108,9 @@ impl Explain for RetireError {
     fn help(&self) -> Option<String> {
         match self {
             Self::NotBegun => Some("read the plan, and run it again with --yes".into()),
+            Self::NotThisOne { .. } => {
+                Some("if somebody may have its key as well, run it with --again: that retires it".into())
+            }
             Self::NoStore { .. } => Some(
                 "name the data directory with --data DIR, or the database of caucased with --db FILE".into(),
             ),
@@ -201,7 +208,13 @@ fn retired(wanted: &Wanted, settings: &Settings) -> Result<(), RetireError> {
     } else {
         output::data(&plan(wanted, settings, &done)).map_err(RetireError::Output)?;
     }
-    if only_look && !wanted.is_dry { Err(RetireError::NotBegun) } else { Ok(()) }
+    if only_look && !wanted.is_dry {
+        return Err(RetireError::NotBegun);
+    }
+    match done.retirement.begun.filter(|_| done.is_done && done.retirement.is_next_newer) {
+        Some(begun) => Err(RetireError::NotThisOne { begun }),
+        None => Ok(()),
+    }
 }
 
 async fn retire(wanted: &Wanted, settings: &Settings, only_look: bool) -> Result<Done, RetireError> {
@@ -237,7 +250,7 @@ async fn retire(wanted: &Wanted, settings: &Settings, only_look: bool) -> Result
     let profile = house::profile_of(settings, wanted.authority)?;
     let authority = Authority::look(profile, ground).map_err(RetireError::Open)?;
     let resolve = match (only_look, wanted.again) {
-        (true, _) => Resolve::Look,
+        (true, again) => Resolve::Look { again },
         (false, false) => Resolve::Once,
         (false, true) => Resolve::Again,
     };
@@ -315,8 +328,8 @@ fn told(wanted: &Wanted, done: &Done) -> Value {
 
 /// What was done, or would be, and what is left to do for people.
 fn plan(wanted: &Wanted, settings: &Settings, done: &Done) -> String {
-    let Done { retirement: Retirement { retired, next, holders, left, begun }, is_done, administrator } =
-        done;
+    let Done { retirement, is_done, administrator } = done;
+    let Retirement { retired, next, holders, left, begun, .. } = retirement;
     let mut text = String::new();
     let mut line = |line: String| {
         // To a String: cannot fail.
@@ -328,6 +341,9 @@ fn plan(wanted: &Wanted, settings: &Settings, done: &Done) -> String {
         Some(begun) if *is_done => line(format!("  begun on {begun} and interrupted: this was the rest")),
         Some(begun) => line(format!("  begun on {begun} and interrupted: with --yes the rest is done")),
         None => {}
+    }
+    if begun.is_some() {
+        line("  what signs now is NOT retired by that: if somebody may have its key as well, --again retires it".into());
     }
     for certificate in retired {
         line(format!("  {would}retired  {}  until {}", fingerprint(certificate), certificate.not_after()));

@@ -26,6 +26,8 @@ use super::{Who, World, is_of_the_store};
 use crate::Authorities;
 use crate::copy::{self, Copy};
 
+/// How many keys are tried before one is taken that nobody had.
+const KEYS_TRIED_MAX: usize = 1_000;
 /// The oldest copy that is kept, and how many are.
 const COPY_AGE_MAX: Span = Span::days(60);
 const COPIES_MAX: usize = 3;
@@ -178,7 +180,9 @@ impl World {
         let now = self.now();
         let house = Authorities::open(&self.base, &self.lower).expect("what was restored can be opened");
         let who = Who { name: AuthorityName::Users, at: user };
-        loop {
+        // With so many keys, one of so many is a new one.
+        for attempt in 1.. {
+            assert!(attempt <= KEYS_TRIED_MAX, "all keys are known that whoever opens a backup has");
             let asker = self.new_asker(who);
             let (csr, text) = (&asker.csr, &asker.text);
             let renewed = block_on(house.users.renew_restored(&Permit::house(), key.public(), csr, text));

@@ -41,9 +41,13 @@ fn asker(name: &str) -> Asker {
 impl Scene {
     /// Services of which `automatic` are approved at once.
     fn new(automatic: u64) -> Self {
+        Self::on(Memory::new(), automatic)
+    }
+
+    fn on(store: Memory, automatic: u64) -> Self {
         let mut base = Base::seeded(11);
         base.automatic_services = automatic;
-        let store = Arc::new(Memory::new());
+        let store = Arc::new(store);
         let engine: Arc<dyn Engine> = store.clone();
         let house = Authorities::open(&base, &engine).unwrap();
         let user = Asker::new(Pool::of(1).key(KeySpec::Rsa { bits: 2048 }), "user", &[]);
@@ -366,7 +370,13 @@ fn a_rotation() {
 /// All CA certificates are given up, or none; whoever was interrupted goes on, and makes no further one.
 #[test]
 fn a_retirement() {
-    let scene = Scene::new(0);
+    let alone = retire_at_every_commit(&Scene::new(0));
+    assert!(alone >= 3, "the next one, what was issued, that it is done: {alone}");
+    let shared = retire_at_every_commit(&Scene::on(Memory::shared(), 0));
+    assert!(shared >= 4, "and what others reserved: {shared}");
+}
+
+fn retire_at_every_commit(scene: &Scene) -> u64 {
     let before = {
         let engine: Arc<dyn Engine> = scene.store.reopen();
         block_on(Authorities::open(&scene.base, &engine).unwrap().services.anchors()).unwrap()
@@ -377,8 +387,8 @@ fn a_retirement() {
         Ok::<_, RetireError>(retired)
     };
     let told = std::cell::RefCell::new(None);
-    let commits = at_every_commit(
-        &scene,
+    at_every_commit(
+        scene,
         Span::ZERO,
         |house| {
             *told.borrow_mut() = retire(house).ok();
@@ -411,8 +421,7 @@ fn a_retirement() {
             let id = block_on(house.services.submit(&scene.holder.csr, text)).unwrap();
             assert!(block_on(house.services.certificate(id)).is_err(), "asked again, it waits");
         },
-    );
-    assert!(commits >= 3, "the next one, what was issued, that it is done: {commits}");
+    )
 }
 
 /// Whoever restores a backup of caucase's gets a certificate once, and the lists count on, also when it is done again from

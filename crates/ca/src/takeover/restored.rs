@@ -70,7 +70,7 @@ impl Authority {
             extensions: old.extensions(),
             mark: Mark::Carried,
         };
-        let renewed = self.issue_directly(csr, text, &wish, permit.by()).await?;
+        let renewed = self.issue_directly(csr, text, &wish, permit.by(), None).await?;
         if old.not_after() >= self.now() {
             match self.store_revocation(&old.serial(), Some(&old), old.not_after(), permit.by()).await {
                 Ok(()) | Err(RevokeError::AlreadyRevoked) => {}

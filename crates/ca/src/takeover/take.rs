@@ -68,8 +68,8 @@ pub struct TakenAuthority {
     pub received: u64,
     /// The number of its latest revocation list; 0 before the first.
     pub crl_number: u64,
-    /// Whether something says that number, also where it says that there was no list.
-    pub is_numbered: bool,
+    /// Whether the older layout, which counts lists and not revocations, says that there was none.
+    pub is_without_list: bool,
     /// The date of that; 0 before the first.
     pub crl_date: i64,
     /// The locked automatic count.
@@ -113,8 +113,8 @@ impl TakenAuthority {
         let number = "`crl_number`";
         if self.crl_number == 0 {
             let no_number = "the number of the last revocation list is missing, although";
-            // Each revocation counts it up; in the older layout each list, of which there may have been none.
-            if self.revoked > 0 && !self.is_numbered {
+            // Each revocation counts it up, where lists do not.
+            if self.revoked > 0 && !self.is_without_list {
                 return Some((
                     "counter",
                     number,
@@ -244,7 +244,8 @@ impl<'a> Taking<'a> {
         let taken = &mut self.taken[prefix as usize];
         match count {
             Count::Received(number) => taken.received = number,
-            Count::CrlNumber(number) => (taken.crl_number, taken.is_numbered) = (number, true),
+            Count::CrlNumber(number) => taken.crl_number = number,
+            Count::NoList => taken.is_without_list = true,
             Count::Automatic(number) => taken.automatic = Some(number),
             Count::CrlLastUpdate(at) => taken.crl_date = at,
         }

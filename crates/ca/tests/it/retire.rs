@@ -1,5 +1,7 @@
 //! An authority whose keys somebody else may have: nothing leads from what was to what is.
 
+use std::sync::Arc;
+
 use base::{Explain as _, Span};
 use ca::{RenewError, Resolve, RetireError};
 use futures_executor::block_on;
@@ -23,7 +25,7 @@ fn nothing_leads_from_a_retired_ca_certificate_to_the_next() {
         let number = world.list().number();
         assert_eq!(before.len(), 2);
 
-        let plan = block_on(world.authority.retire(permit(), Resolve::Look)).unwrap();
+        let plan = block_on(world.authority.retire(permit(), Resolve::Look { again: false })).unwrap();
         assert_eq!((&plan.retired, &plan.next, plan.holders.len()), (&before, &None, 1));
         assert_eq!(plan.holders[0].serial, held.serial());
         assert_eq!(world.anchors(), before, "a dry run changes nothing");
@@ -77,7 +79,7 @@ fn requests_are_dropped_after_the_next_ca_certificate_is_made() {
     block_on(world.authority.certificate(id)).expect("not dropped yet");
     // It goes on where it was interrupted: nothing more is given up, and who holds what is told all the same.
     let after = world.anchors();
-    let planned = block_on(world.look().retire(permit(), Resolve::Look)).unwrap();
+    let planned = block_on(world.look().retire(permit(), Resolve::Look { again: false })).unwrap();
     let done = block_on(world.authority.retire(permit(), Resolve::Once)).unwrap();
     for told in [&planned, &done] {
         assert_eq!((&told.retired, told.holders.len()), (&before, 1));
@@ -101,7 +103,7 @@ fn what_was_retired_is_not_retired_again_unasked() {
     assert!(matches!(refused, RetireError::Already { at } if at == world.now()), "{refused}");
     assert!(refused.help().unwrap().contains("--again"));
     assert_eq!(world.anchors(), after);
-    let plan = block_on(world.authority.retire(permit(), Resolve::Look)).unwrap();
+    let plan = block_on(world.authority.retire(permit(), Resolve::Look { again: false })).unwrap();
     assert_eq!((&plan.retired, plan.holders.len(), plan.begun), (&after, 1, None));
     block_on(world.authority.retire(permit(), Resolve::Again)).unwrap();
     assert_ne!(world.anchors(), after);
@@ -124,6 +126,65 @@ fn whoever_goes_on_drops_only_what_is_worth_nothing() {
     block_on(world.authority.retire(permit(), Resolve::Once)).unwrap();
     block_on(world.authority.certificate(id)).expect("the new CA certificate's");
     block_on(world.authority.certificate(before)).expect_err("dropped");
+}
+
+/// Months after one that did not come to its end, somebody has the next key as well: that nothing was done about that one
+/// is said, and whoever does something about it loses nothing of what is to be told of the first.
+#[test]
+fn what_signs_now_is_not_said_to_be_retired_by_whoever_goes_on() {
+    let world = World::new(services());
+    let first = world.anchors();
+    block_on(world.authority.retire(permit(), Resolve::Once)).unwrap();
+    let went_on = block_on(world.authority.retire(permit(), Resolve::Once)).unwrap();
+    assert_eq!((went_on.next, went_on.is_next_newer), (Some(world.anchors()[0].clone()), false));
+    // In time another one signs, and the one that was made then is still there.
+    world.clock.advance(Span::days(200));
+    world.anchors();
+    world.clock.advance(Span::days(100));
+    let [second, third] = world.anchors().try_into().unwrap();
+    let went_on = block_on(world.authority.retire(permit(), Resolve::Once)).unwrap();
+    assert_eq!((&went_on.retired, went_on.next, went_on.is_next_newer), (&first, Some(third.clone()), true));
+    assert_eq!(world.anchors(), [second.clone(), third.clone()]);
+
+    let all = [first, vec![second, third]].concat();
+    let plan = block_on(world.look().retire(permit(), Resolve::Look { again: true })).unwrap();
+    assert_eq!((&plan.retired, &plan.next), (&all, &None));
+    let done = block_on(world.authority.retire(permit(), Resolve::Again)).unwrap();
+    assert_eq!((&done.retired, done.begun), (&all, None));
+    assert_eq!(Some(world.anchors()), done.next.map(|next| vec![next]));
+    let went_on = block_on(world.authority.retire(permit(), Resolve::Once)).unwrap();
+    assert_eq!(went_on.retired, all, "until it came to its end");
+}
+
+/// Whoever got a certificate of the old key from another process while it was given up is told of.
+#[test]
+fn who_got_a_certificate_meanwhile_is_told_of() {
+    let mut profile = services();
+    profile.admission.automatic_max = 1_000;
+    let world = World::shared(profile);
+    let other = Arc::new(world.beside());
+    let submit = |name: &str| {
+        let (asker, other) = (Asker::new(name), other.clone());
+        async move { other.submit(&asker.csr, &asker.text).await.unwrap() }
+    };
+    // Its clock is ahead of ours.
+    world.clock.advance(Span::seconds(600));
+    block_on(submit("before"));
+    world.clock.advance(Span::seconds(-600));
+    let meanwhile = submit("meanwhile");
+    world.store.before_next_commit(async {}); // The next CA certificate is made.
+    world.store.before_next_commit(async move {
+        meanwhile.await;
+    });
+    let done = block_on(world.beside().retire(permit(), Resolve::Once)).unwrap();
+    world.clock.advance(Span::seconds(600));
+    let mut told: Vec<_> = done.holders.into_iter().map(|holder| holder.subject).collect();
+    told.sort();
+    assert_eq!(told, ["CN=meanwhile"], "the other one's time is still to come");
+    let after = block_on(submit("after"));
+    let pem = block_on(other.certificate(after)).unwrap();
+    let certificate = Certificate::from_pem(pem.as_bytes()).unwrap();
+    certificate.verify_signature(done.next.unwrap().public_key()).unwrap();
 }
 
 /// Another process that has signed with the old key, and has serials for more, hands out nothing of it afterwards.
@@ -177,13 +238,46 @@ fn nothing_that_is_being_signed_comes_on_record() {
     }
 }
 
+/// Another process believes nothing of the old key either, whether or not it has heard of anything, nor what it believed a
+/// moment before.
+#[test]
+fn others_on_the_same_store_believe_the_old_key_no_more() {
+    for waits in [false, true] {
+        let world = World::shared(services());
+        let [one, again] = ["one", "again"].map(Asker::new);
+        let held = world.approve(world.submit(&one).unwrap()).unwrap();
+        let other = world.beside();
+        block_on(other.verify(&held)).unwrap();
+        if waits {
+            world.submit(&again).unwrap();
+        }
+        // Believed, signed, and about to be stored.
+        let retiring = world.beside();
+        let renew = || block_on(other.renew(one.prove(&held), again.csr.clone(), &again.text));
+        world.store.before_next_commit(async {}); // It reserves.
+        world.store.before_next_commit(async move {
+            retiring.retire(permit(), Resolve::Once).await.unwrap();
+        });
+        let renewed = renew();
+        assert!(matches!(renewed, Err(RenewError::Holder(_))), "{renewed:?}");
+        let renewed = renew();
+        assert!(matches!(renewed, Err(RenewError::Holder(_))), "{renewed:?}");
+
+        let third = world.beside();
+        let anchors = block_on(third.anchors()).unwrap();
+        block_on(world.beside().retire(permit(), Resolve::Again)).unwrap();
+        assert!(block_on(third.verify(&held)).is_err());
+        assert_ne!(block_on(third.anchors()).unwrap(), anchors, "whoever signs in is judged by these");
+    }
+}
+
 /// Whoever looks needs no successor, though one is due.
 #[test]
 fn a_look_at_a_retirement_makes_nothing() {
     let mut world = World::new(services());
     let before = world.anchors();
     world.clock.advance(Span::days(200));
-    let plan = block_on(world.look().retire(permit(), Resolve::Look)).unwrap();
+    let plan = block_on(world.look().retire(permit(), Resolve::Look { again: false })).unwrap();
     assert_eq!((&plan.retired, &plan.next), (&before, &None));
     assert_eq!(world.count("issuer/"), 1);
     world.restart(|_| {});

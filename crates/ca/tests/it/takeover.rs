@@ -298,7 +298,12 @@ fn what_lacks_a_part_is_refused() {
     // Where lists were counted and not revocations, there may be one before the first list.
     let mut older: Vec<_> =
         rows.iter().filter(|(_, row)| !is_number(row) && !is_date(row)).cloned().collect();
-    older.push((Prefix::Services, Row::Count(Count::CrlNumber(0))));
+    // A row that says 0 is no word of that: where there is one, each revocation counts it up.
+    let mut damaged = older.clone();
+    damaged.push((Prefix::Services, Row::Count(Count::CrlNumber(0))));
+    let said = take(damaged, lived.world.sealing(), &lived.world).err().unwrap().to_string();
+    assert!(said.contains("the number of the last revocation list is missing"), "{said}");
+    older.push((Prefix::Services, Row::Count(Count::NoList)));
     let taken = take(older, lived.world.sealing(), &lived.world);
     assert!(taken.is_ok(), "{:?}", taken.err());
     // caucase would approve the next request of anybody for a user by itself.

@@ -210,14 +210,21 @@ fn a_retirement_leaves_the_keys_in_the_token() {
     token.take_out(false);
     assert_eq!(world.anchors(), before);
 
-    let plan = block_on(world.authority.retire(permit(), Resolve::Look)).unwrap();
+    let plan = block_on(world.authority.retire(permit(), Resolve::Look { again: false })).unwrap();
     let [left] = &plan.left[..] else { panic!("one: {plan:?}") };
+    let is_needed = |key: &str| {
+        let mut ids = token.keys.lock().unwrap().keys().copied().collect::<Vec<_>>().into_iter();
+        let id = ids.find(|id| id.to_string() == key).unwrap();
+        block_on(world.authority.needs_token_key(id)).unwrap()
+    };
+    assert!(is_needed(&left.key));
     assert!(
         left.deleted_by()
             .contains(&format!("--token-label 'hsm' --delete-object --type privkey --id {}", left.key))
     );
     let done = block_on(world.authority.retire(permit(), Resolve::Once)).unwrap();
     assert_eq!(done.left, plan.left);
+    assert!(!is_needed(&left.key), "that the token loses it is no fault from now on");
     let kept: Vec<String> = token.keys.lock().unwrap().keys().map(ToString::to_string).collect();
     assert_eq!(kept.len(), 2);
     assert!(kept.contains(&left.key), "{kept:?}");

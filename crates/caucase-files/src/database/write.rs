@@ -137,6 +137,7 @@ fn insert(connection: &Connection, prefix: Prefix, row: &Row) -> rusqlite::Resul
         Row::Count(Count::CrlLastUpdate(at)) => {
             prepare(Kind::Config)?.execute(params![CRL_LAST_UPDATE, at.to_string()])?
         }
+        Row::Count(Count::NoList) => 0,
     };
     Ok(())
 }
