@@ -382,8 +382,9 @@ async fn what_was_cut_goes_first_where_room_is_short() {
     assert!(read(&near, digest).await.is_err());
     for _ in 0..2 {
         tokio::time::sleep(Duration::from_secs(1_000)).await;
-        let parked = near.parking.take(digest);
-        parked.map(|parked| near.park(digest, parked));
+        if let Some(parked) = near.parking.take(digest) {
+            near.park(digest, parked);
+        }
     }
     assert!(near.parking.take(digest).is_none(), "it waited for long enough");
 }
