@@ -22,6 +22,8 @@ pub(crate) enum Happened<'a> {
     ArtifactRemoved { digest: Sha512, bytes: u64 },
     /// The bytes of an artifact were not its own any more, and were put aside.
     ArtifactDamaged { digest: Sha512, bytes: u64 },
+    /// Somebody wants everything read again.
+    ScrubAskedFor,
     /// Something is to stay.
     Pinned { what: &'a Pinned },
     /// It need not.
@@ -53,6 +55,7 @@ impl Happened<'_> {
                 facts.insert("bytes".to_owned(), bytes.to_string());
                 ("artifact damaged", format!("artifact {digest}"))
             }
+            Self::ScrubAskedFor => ("scrub asked for", "cache".to_owned()),
             Self::Pinned { what } => ("pinned", what.to_string()),
             Self::Unpinned { what } => ("unpinned", what.to_string()),
         };

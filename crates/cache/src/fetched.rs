@@ -120,7 +120,8 @@ impl Cache {
     /// # Errors
     /// [`UploadError::Fetched`] when it is, and nothing more of it can go.
     pub(crate) async fn hold_fetched(&self) -> Result<(), UploadError> {
-        if self.is_held().await? {
+        // What nobody waits for goes before what is whole.
+        if self.is_held().await? || (self.spare.give_up() && self.is_held().await?) {
             return Ok(());
         }
         self.refuse_full().await?;

@@ -154,7 +154,12 @@ impl Cache {
             return Ok(id);
         }
         self.open.check(&account)?;
-        let upload = self.upload(permit, announced.bytes).await?.wanted()?;
+        let upload = self.upload(permit, announced.bytes).await?;
+        // What is there already needs no room, here as well; of what is not named nobody knows.
+        let upload = match announced.sha512 {
+            Some(digest) => self.expecting(upload, digest).await?,
+            None => upload.wanted()?,
+        };
         let id = UploadId(hex::encode(&self.ground.entropy.bytes::<16>()));
         let begun = self.ground.clock.now();
         let state = State { length: announced.bytes, grown: begun, bell: Arc::default() };
@@ -395,6 +400,22 @@ mod tests {
         cache.end_uploads();
         assert!(matches!(append(&cache, &id, 2, b"llo"), Err(ResumeError::NoSuchUpload)));
         assert_ne!(join("anna", 5, b"hello").unwrap(), id);
+    }
+
+    /// Also here, what is there needs no room: it is too much for its writer only when it is new.
+    #[test]
+    fn what_is_there_already_is_answered() {
+        let (cache, _) = cache(Limits { writer_bytes_max: Some(9), ..Limits::default() });
+        let hello = Announced { bytes: Some(5), sha512: Some(Sha512::of(b"hello")) };
+        let id = open(&cache, "anna", hello).unwrap();
+        append(&cache, &id, 0, b"hello").unwrap();
+        block_on(cache.finish(block_on(cache.resume(of("anna"), &id)).unwrap())).unwrap();
+        let other = Announced { bytes: Some(5), sha512: Some(Sha512::of(b"other")) };
+        assert!(matches!(open(&cache, "anna", other), Err(ResumeError::Upload(_))));
+        let id = open(&cache, "anna", hello).unwrap();
+        append(&cache, &id, 0, b"hello").unwrap();
+        let kept = block_on(cache.finish(block_on(cache.resume(of("anna"), &id)).unwrap())).unwrap();
+        assert!(!kept.is_new);
     }
 
     #[test]

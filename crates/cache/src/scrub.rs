@@ -38,9 +38,9 @@ pub struct Scrubbed {
     pub ended: Option<Timestamp>,
     /// How many bytes were read in this round.
     pub bytes: u64,
-    /// How many blobs were damaged in this round.
+    /// How many blobs were damaged in this round, or in the one that it was begun instead of.
     pub damaged: u64,
-    /// Those that were put aside in it, the first of them.
+    /// Those that were put aside in them, the first of them.
     pub aside: Vec<Sha512>,
     /// Those that the disk did not give in it, the first of them.
     pub unreadable: Vec<Sha512>,
@@ -68,8 +68,12 @@ impl Cache {
                 return self.scrubbed(permit).await.map_err(MaintainError::from);
             }
             let mut unreadable = before.unreadable;
-            // What is behind the place where that round stands was looked at in the one before.
+            let (mut damaged, mut aside) = (0, Vec::new());
+            // What is behind the place where that round stands was looked at in the one before. What it put aside is not
+            // seen again, and nobody was told of it yet.
             if before.after.is_some() {
+                damaged = before.damaged.saturating_sub(unreadable.len() as u64);
+                aside = before.aside;
                 unreadable.extend(before.unreadable_before);
                 unreadable.truncate(TOLD_MAX);
             }
@@ -77,12 +81,16 @@ impl Cache {
             let round = ScrubRecord {
                 since,
                 ended: before.ended,
+                damaged,
                 unreadable,
+                aside,
                 asked_for: true,
                 ..ScrubRecord::default()
             };
             let mut batch = Batch::new();
             self.tables.scrub.put_over(&mut batch, &self.round, &round, version)?;
+            let event = Happened::ScrubAskedFor.event(permit.by(), &self.ground.clock);
+            self.history.append(&mut batch, &event, &self.ground.entropy)?;
             match self.ground.engine.commit(batch).await {
                 Ok(_) => return Ok(self.told(&round)),
                 Err(error) => Self::again(error, &mut attempts)?,
@@ -97,10 +105,10 @@ impl Cache {
     }
 
     /// Reads some blobs more, until about `bytes_max` were read, the round is over, or `pace` ends it. When others were
-    /// faster, or asked for a round meanwhile, what they say holds.
+    /// faster, or asked for a round meanwhile, what they say holds, and what was put aside here is added to it.
     ///
     /// # Errors
-    /// [`MaintainError`].
+    /// [`MaintainError`]; what was found before is written down all the same.
     pub async fn scrub(
         &self,
         permit: &Permit<Maintain>,
@@ -111,48 +119,86 @@ impl Cache {
         let version = found.as_ref().map(|found| found.version);
         let mut round = found.map(|found| found.record).unwrap_or_default();
         if round.after.is_none() {
-            let ended = round.ended;
-            let (since, unreadable_before) = (self.ground.clock.now().as_unix(), round.unreadable);
-            let asked_for = round.asked_for;
-            round = ScrubRecord { since, ended, unreadable_before, asked_for, ..ScrubRecord::default() };
+            let since = self.ground.clock.now().as_unix();
+            let ScrubRecord { ended, mut damaged, mut aside, asked_for, .. } = round;
+            // Who asked has not been told of them.
+            if !asked_for {
+                (damaged, aside) = (0, Vec::new());
+            }
+            // A round that stopped within its first blob has not looked at what the one before found.
+            let unreadable_before = [round.unreadable, round.unreadable_before].concat();
+            round = ScrubRecord {
+                since,
+                ended,
+                damaged,
+                aside,
+                unreadable_before,
+                asked_for,
+                ..ScrubRecord::default()
+            };
         }
         let after = round.after.as_deref().and_then(Sha512::parse);
         let blobs = self.ground.blobs.list(after, PAGE).await?;
         let is_whole = blobs.is_empty();
-        let (mut read, mut goes_on) = (0, true);
+        let mut step = Step { round, aside: Vec::new() };
+        let (mut read, mut failed) = (0, None);
         for blob in blobs {
-            if !goes_on || read >= bytes_max {
+            if read >= bytes_max {
                 break;
             }
-            let looked = self.look(permit, blob, pace).await?;
-            goes_on = looked.goes_on;
-            if !looked.is_whole {
-                break;
+            match self.look(permit, blob, pace, &mut step).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
             }
             read += blob.size;
-            round.damaged += u64::from(looked.is_damaged);
-            if looked.is_unreadable {
-                self.was_unreadable(permit, blob, &mut round).await?;
-            } else if looked.is_damaged {
-                remember(&mut round.aside, blob.digest);
-            }
-            round.after = Some(blob.digest.to_string());
+            step.round.after = Some(blob.digest.to_string());
         }
+        let Step { mut round, aside } = step;
         round.bytes = round.bytes.saturating_add(read);
         if is_whole {
             round.after = None;
             round.ended = Some(self.ground.clock.now().as_unix());
             round.asked_for = false;
+            round.unreadable_before = Vec::new();
         }
         let mut batch = Batch::new();
         self.tables.scrub.put_over(&mut batch, &self.round, &round, version)?;
-        match self.ground.engine.commit(batch).await {
-            Ok(_) => Ok(Scrubbed { is_whole, ..self.told(&round) }),
+        let scrubbed = match self.ground.engine.commit(batch).await {
+            Ok(_) => Scrubbed { is_whole, ..self.told(&round) },
             Err(CommitError::Conflict { .. }) => {
-                Ok(Scrubbed { is_whole: false, ..self.scrubbed(permit).await? })
+                self.add_aside(&aside).await?;
+                Scrubbed { is_whole: false, ..self.scrubbed(permit).await? }
             }
-            Err(error) => Err(error.into()),
+            Err(error) => return Err(error.into()),
+        };
+        failed.map_or(Ok(scrubbed), Err)
+    }
+
+    /// Adds what was put aside to what others say of their round: they do not see it any more.
+    async fn add_aside(&self, aside: &[Sha512]) -> Result<(), MaintainError> {
+        let mut attempts = 0;
+        while !aside.is_empty() {
+            let found = self.tables.scrub.get(&self.round).await?;
+            let version = found.as_ref().map(|found| found.version);
+            let mut round = found.map(|found| found.record).unwrap_or_default();
+            for digest in aside {
+                if !round.aside.contains(&digest.to_string()) {
+                    round.damaged += 1;
+                    remember(&mut round.aside, *digest);
+                }
+            }
+            let mut batch = Batch::new();
+            self.tables.scrub.put_over(&mut batch, &self.round, &round, version)?;
+            match self.ground.engine.commit(batch).await {
+                Ok(_) => break,
+                Err(error) => Self::again(error, &mut attempts)?,
+            }
         }
+        Ok(())
     }
 
     /// How far the blobs were looked through.
@@ -170,20 +216,19 @@ impl Cache {
         scrubbed(round)
     }
 
-    /// Reads a blob to its end, and puts it aside when it is not what it was.
+    /// Reads a blob to its end, and puts it aside when it is not what it was. Whether `pace` let it.
     async fn look(
         &self,
         permit: &Permit<Maintain>,
         found: Found,
         pace: &mut dyn Pace,
-    ) -> Result<Looked, MaintainError> {
-        let fine = Looked::default();
+        step: &mut Step,
+    ) -> Result<bool, MaintainError> {
         // What was removed meanwhile is nobody's loss.
         let blob = match self.ground.blobs.open(found.digest).await {
             Ok(Some(blob)) => blob,
-            Ok(None) => return Ok(fine),
-            Err(blobs::Error::Damaged { .. }) => return self.put_aside(permit, found).await,
-            Err(error) => return unreadable(found, error),
+            Ok(None) => return Ok(true),
+            Err(error) => return self.was_unreadable(permit, found, error, step).await.map(|()| true),
         };
         let mut hasher = Sha512Hasher::new();
         let mut pieces = blob.read(0..blob.size());
@@ -191,81 +236,76 @@ impl Cache {
             let piece = match pieces.try_next().await {
                 Ok(Some(piece)) => piece,
                 Ok(None) => break,
-                Err(blobs::Error::Gone) => return Ok(fine),
-                Err(blobs::Error::Damaged { .. }) => return self.put_aside(permit, found).await,
-                Err(error) => return unreadable(found, error),
+                Err(blobs::Error::Gone) => return Ok(true),
+                Err(error) => return self.was_unreadable(permit, found, error, step).await.map(|()| true),
             };
             hasher.update(&piece);
             if !pace.after(piece.len() as u64).await {
-                return Ok(Looked { goes_on: false, is_whole: false, ..fine });
+                return Ok(false);
             }
         }
-        if hasher.finish() == found.digest {
-            return Ok(fine);
+        if hasher.finish() != found.digest {
+            self.put_aside(permit, found, step).await?;
         }
-        self.put_aside(permit, found).await
+        Ok(true)
     }
 
-    async fn put_aside(&self, permit: &Permit<Maintain>, found: Found) -> Result<Looked, MaintainError> {
+    async fn put_aside(
+        &self,
+        permit: &Permit<Maintain>,
+        found: Found,
+        step: &mut Step,
+    ) -> Result<(), MaintainError> {
         let Found { digest, size: bytes, .. } = found;
         let was_there = self.ground.blobs.set_aside(digest).await;
         self.small.forget(digest);
-        if was_there? {
+        let was_there = was_there?;
+        step.round.damaged += 1;
+        step.aside.push(digest);
+        remember(&mut step.round.aside, digest);
+        // It is not seen again, whatever happens now.
+        step.round.after = Some(digest.to_string());
+        if was_there {
             tracing::error!(%digest, bytes, "the bytes of an artifact are not its own any more, they were put aside");
             let mut batch = Batch::new();
             let event = Happened::ArtifactDamaged { digest, bytes }.event(permit.by(), &self.ground.clock);
             self.history.append(&mut batch, &event, &self.ground.entropy)?;
             self.ground.engine.commit(batch).await?;
         }
-        Ok(Looked { is_damaged: true, ..Looked::default() })
+        Ok(())
     }
 
-    /// Puts aside what could not be read in two rounds, so that it can be uploaded again; the first time it may be the
-    /// machine that had trouble.
+    /// What the disk cannot read counts as damaged, and is stepped over: there may be more behind it. It is put aside, so
+    /// that it can be uploaded again, when it could not be read in two rounds; the first time it may be the machine that had
+    /// trouble. What is only out of reach is looked at again.
     async fn was_unreadable(
         &self,
         permit: &Permit<Maintain>,
         found: Found,
-        round: &mut ScrubRecord,
+        error: blobs::Error,
+        step: &mut Step,
     ) -> Result<(), MaintainError> {
-        let digest = found.digest.to_string();
-        if !round.unreadable_before.contains(&digest) {
-            remember(&mut round.unreadable, found.digest);
-            return Ok(());
+        match &error {
+            blobs::Error::Damaged { .. } => return self.put_aside(permit, found, step).await,
+            blobs::Error::Engine { .. } => {
+                tracing::error!(digest = %found.digest, error = %base::report(&error), "an artifact cannot be read");
+            }
+            _ => return Err(error.into()),
         }
-        self.put_aside(permit, found).await?;
-        remember(&mut round.aside, found.digest);
+        if step.round.unreadable_before.contains(&found.digest.to_string()) {
+            return self.put_aside(permit, found, step).await;
+        }
+        step.round.damaged += 1;
+        remember(&mut step.round.unreadable, found.digest);
         Ok(())
     }
 }
 
-/// What the disk cannot read counts as damaged, and is stepped over: there may be more behind it. What is only out of reach
-/// is looked at again.
-fn unreadable(found: Found, error: blobs::Error) -> Result<Looked, MaintainError> {
-    match error {
-        blobs::Error::Engine { .. } => {
-            tracing::error!(digest = %found.digest, error = %base::report(&error), "an artifact cannot be read");
-            Ok(Looked { is_damaged: true, is_unreadable: true, ..Looked::default() })
-        }
-        error => Err(error.into()),
-    }
-}
-
-/// What came of looking at a blob.
-#[derive(Clone, Copy)]
-struct Looked {
-    goes_on: bool,
-    is_whole: bool,
-    is_damaged: bool,
-    /// Whether the disk does not give its bytes.
-    is_unreadable: bool,
-}
-
-impl Default for Looked {
-    /// It is as it was.
-    fn default() -> Self {
-        Self { goes_on: true, is_whole: true, is_damaged: false, is_unreadable: false }
-    }
+/// One piece of the work.
+struct Step {
+    round: ScrubRecord,
+    /// What was put aside in it.
+    aside: Vec<Sha512>,
 }
 
 /// Adds `digest` to what is told, unless that is much already.

@@ -18,6 +18,7 @@ use crate::record::{
 };
 use crate::refused::Refused;
 use crate::resumable::OpenUploads;
+use crate::room::Spare;
 use crate::small::SmallOnes;
 use crate::under_way::UnderWay;
 use crate::used::Uses;
@@ -195,6 +196,8 @@ pub struct Cache {
     pub(crate) under_way: UnderWay,
     /// What came, and is coming, from the cache behind this one.
     pub(crate) fetched: Fetched,
+    /// What goes first where room is short.
+    pub(crate) spare: Spare,
     /// Who makes room for what is fetched, one at a time.
     pub(crate) trimming: Mutex<()>,
     /// The blobs that were kept for nothing.
@@ -232,6 +235,7 @@ impl Cache {
             small: SmallOnes::default(),
             under_way: UnderWay::default(),
             fetched: Fetched::default(),
+            spare: Spare::default(),
             trimming: Mutex::default(),
             refused: Refused::default(),
             open: OpenUploads::default(),

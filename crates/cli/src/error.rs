@@ -85,10 +85,12 @@ pub(crate) enum CommandError {
         cluster: String,
     },
     /// Something that the cache keeps is not what it was.
-    #[error("{}", of_damaged(*damaged))]
+    #[error("{}", of_damaged(*damaged, *unreadable))]
     Damaged {
         /// How many.
         damaged: u64,
+        /// How many of them were only not to be read, and are where they were.
+        unreadable: u64,
     },
     /// What a server calls something is no name.
     #[error(transparent)]
@@ -177,10 +179,15 @@ fn refused(method: &Method, path: &str, status: u16, detail: Option<&str>) -> St
     detail.map_or_else(|| format!("the server answered {status} to {method} {path}"), str::to_owned)
 }
 
-fn of_damaged(damaged: u64) -> String {
-    match damaged {
+fn of_damaged(damaged: u64, unreadable: u64) -> String {
+    let all = match damaged {
         1 => "one artifact is damaged".to_owned(),
         more => format!("{more} artifacts are damaged"),
+    };
+    match unreadable {
+        0 => all,
+        some if some == damaged => format!("{all}: the disk does not give that"),
+        some => format!("{all}: {some} of them the disk does not give, the others were put aside"),
     }
 }
 
@@ -232,8 +239,18 @@ impl Explain for CommandError {
             Self::Refused { detail: None, .. } => {
                 Some("is it a Provost server, and not too old a one?".to_owned())
             }
+            Self::Damaged { unreadable: 0, .. } => Some(
+                "upload them again, and look at the disk; what is damaged is under `rotten`, where the server's artifacts are"
+                    .to_owned(),
+            ),
+            Self::Damaged { damaged, unreadable } if damaged == unreadable => Some(
+                "look at the disk, and run `provost cache scrub` again: what cannot be read then is put aside, and can be \
+                 uploaded again"
+                    .to_owned(),
+            ),
             Self::Damaged { .. } => Some(
-                "upload them again, and look at the disk; what is damaged is in the folder `rotten` of the server's artifacts"
+                "look at the disk, and upload what was put aside again; what cannot be read is put aside when `provost cache \
+                 scrub` finds it so once more"
                     .to_owned(),
             ),
             Self::Open(name) => Some(format!("put it into a file: --option-file {name}=FILE")),
@@ -263,6 +280,21 @@ impl Explain for CommandError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What the disk does not give is still there, and uploading it again would do nothing.
+    #[test]
+    fn what_is_damaged_and_what_cannot_be_read_is_told_apart() {
+        for (damaged, unreadable, said, hint) in [
+            (1, 0, "one artifact is damaged", "upload them again"),
+            (2, 2, "2 artifacts are damaged: the disk does not give that", "run `provost cache scrub` again"),
+            (3, 1, "1 of them the disk does not give", "upload what was put aside again"),
+        ] {
+            let error = CommandError::Damaged { damaged, unreadable };
+            let help = error.help().unwrap();
+            assert!(error.to_string().contains(said) && help.contains(hint), "{error}: {help}");
+            assert_eq!(unreadable == damaged, !help.contains("upload what") && !help.contains("upload them"));
+        }
+    }
 
     #[test]
     fn statuses_have_the_kinds_that_servers_mean() {

@@ -38,7 +38,8 @@ pub use self::via::Via;
 
 /// Another cache. How it is asked is known to whoever builds the house. Each question says which caches it came through.
 pub trait Upstream: Send + Sync {
-    /// Begins to fetch an artifact, behind its first `from` bytes; nothing when it is not there.
+    /// Begins to fetch an artifact, behind its first `from` bytes, or all of it where it has no parts; nothing when it is not
+    /// there.
     fn artifact(
         &self,
         digest: Sha512,
@@ -72,9 +73,11 @@ pub struct Looked {
 
 /// An artifact that is coming from upstream.
 pub struct Incoming {
+    /// Behind how many of its bytes what comes begins: as many as are here, or none.
+    pub begins: u64,
     /// How many bytes it is said to have in all.
     pub bytes: Option<u64>,
-    /// Its bytes behind those that are here, which are not known to be right before the end.
+    /// Its bytes behind those, which are not known to be right before the end.
     pub pieces: BoxStream<'static, Result<Bytes, NotFetched>>,
 }
 
@@ -222,7 +225,7 @@ pub struct Relay {
     /// What this house is called among caches, until it ends.
     name: String,
     artifacts: Artifacts,
-    parking: Parking,
+    parking: Arc<Parking>,
     lists: Lists,
     trouble: Trouble,
 }
@@ -237,7 +240,9 @@ impl Relay {
     ) -> Self {
         let (artifacts, lists) = (Artifacts::default(), Lists::default());
         let name = Via::name(entropy.number());
-        let (parking, trouble) = (Parking::default(), Trouble::default());
+        let (parking, trouble) = (Arc::new(Parking::default()), Trouble::default());
+        let spare = Arc::downgrade(&parking);
+        cache.gives_up_first(move || spare.upgrade().is_some_and(|parking| parking.clear()));
         Self { cache, upstream, fresh, clock, tasks, stop, name, artifacts, parking, lists, trouble }
     }
 

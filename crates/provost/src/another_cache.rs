@@ -73,13 +73,13 @@ impl Upstream for AnotherCache {
     ) -> BoxFuture<'_, Result<Option<Incoming>, NotFetched>> {
         Box::pin(async move {
             let begun = self.artifacts(&via).get_behind(digest, from).await;
-            let Some(download) = found(begun)? else { return Ok(None) };
-            let bytes = download.bytes();
+            let Some(mut download) = found(begun)? else { return Ok(None) };
+            let (begins, bytes) = (download.begins(), download.bytes());
             let pieces = stream::try_unfold(download, |mut download| async move {
                 let piece = download.next().await.map_err(|error| failed(&error))?;
                 Ok(piece.map(|piece| (piece, download)))
             });
-            Ok(Some(Incoming { bytes, pieces: pieces.boxed() }))
+            Ok(Some(Incoming { begins, bytes, pieces: pieces.boxed() }))
         })
     }
 

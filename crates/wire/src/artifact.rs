@@ -170,7 +170,7 @@ pub struct Scrub {
     pub ended: Option<String>,
     /// How many bytes were read in this round.
     pub bytes: u64,
-    /// How many were damaged in this round.
+    /// How many were damaged in this round, those that the disk does not give among them.
     pub damaged: u64,
     /// Those of them that were put aside, the first thousand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

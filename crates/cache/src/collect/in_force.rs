@@ -24,8 +24,9 @@ use crate::service::{Cache, Maintain};
 
 /// The record of the rules.
 const NAME: &str = "rules";
-/// Looks follow each other that are no further apart: a house may have been stopped for a weekend.
-const FOLLOWS_WITHIN: Span = Span::days(2);
+/// Looks follow each other that are no further apart: a little more than a house that goes on takes for the next one. What
+/// is longer would be time that nobody was seen to have had, and the time of grace may be a day.
+const FOLLOWS_WITHIN: Span = Span::seconds(8 * 3_600);
 /// Nor further back: processes that share a store have clocks of their own.
 const BACK_MAX: Span = Span::days(1);
 /// How long after a jump a look agrees with it that finds no other one. Not longer than looks are apart.
@@ -104,7 +105,7 @@ impl Cache {
         })
     }
 
-    /// From now on these rules are followed: somebody says that they are right.
+    /// From now on these rules are followed: somebody says that they are right, and what time it is.
     ///
     /// # Errors
     /// [`MaintainError`].

@@ -40,14 +40,18 @@ fn rules_that_are_new_wait_unless_somebody_says_that_they_are_right() {
     let (first, mistyped) = (rules(&["keep newest 2 for *"]), rules(&["keep newest 1 for *"]));
     assert_eq!(in_force(&rules(&[])), InForce::Now, "they remove nothing");
     assert_eq!(in_force(&first), until(1));
-    world.seconds_pass(86_399);
+    for _ in 0..3 {
+        world.seconds_pass(6 * 3_600);
+        in_force(&first);
+    }
+    world.seconds_pass(6 * 3_600 - 1);
     assert!(matches!(in_force(&first), InForce::From(_)));
     world.seconds_pass(1);
     assert_eq!(in_force(&first), InForce::Now);
     // Others wait anew, and what was followed before is followed at once.
     assert_eq!(in_force(&mistyped), until(1));
     assert_eq!(in_force(&first), InForce::Now);
-    world.days_pass(2);
+    world.seconds_pass(6 * 3_600);
     assert_eq!(in_force(&mistyped), until(1));
     block_on(world.cache.put_in_force(&operator, &mistyped)).unwrap();
     assert_eq!(in_force(&mistyped), InForce::Now);
@@ -100,6 +104,28 @@ fn a_clock_that_jumps_brings_no_rule_into_force() {
     world.days_pass(1000);
     assert_eq!(in_force(), unsure());
     world.seconds_pass(6 * hour);
+    assert_eq!(in_force(), InForce::Now);
+}
+
+/// A weekend with the house off, or a clock that is wrong by less than two days, is no time of grace either: also where that
+/// is a day, as it is where nothing is said.
+#[test]
+fn a_weekend_brings_no_rule_into_force() {
+    let world = World::new(Limits::default());
+    let operator = permit("the operator");
+    let rules = rules(&["keep newest 1 for *"]);
+    let in_force = || block_on(world.cache.in_force(&operator, &rules)).unwrap();
+    let until = world.clock.now() + Span::days(1);
+    assert_eq!(in_force(), InForce::From(until));
+    for hours in [36, 48, 9] {
+        world.seconds_pass(hours * 3_600);
+        assert_eq!(in_force(), InForce::AfterJump(world.clock.now() + Span::seconds(6 * 3_600)), "{hours}");
+    }
+    for _ in 0..3 {
+        world.seconds_pass(6 * 3_600);
+        assert_eq!(in_force(), InForce::From(until + Span::seconds((36 + 48 + 9) * 3_600)));
+    }
+    world.seconds_pass(6 * 3_600);
     assert_eq!(in_force(), InForce::Now);
 }
 

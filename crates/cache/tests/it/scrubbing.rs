@@ -99,6 +99,56 @@ fn what_cannot_be_read_stops_nothing() {
     assert_eq!(world.blobs.aside().len(), 1);
 }
 
+/// What was put aside is not seen again: so it is told in whatever round comes to its end next, also when somebody asked for
+/// another one, others were faster, or what came behind it could not be looked at.
+#[test]
+fn what_was_put_aside_is_told() {
+    let ask = |world: &World| block_on(world.cache.ask_for_scrub(&permit("an operator"))).unwrap();
+    let told = |world: &World| {
+        let mut whole = world.scrub(1000, 1000);
+        while !whole.is_whole {
+            whole = world.scrub(1000, 1000);
+        }
+        (whole.damaged, whole.aside)
+    };
+    let mut all = [Sha512::of(b"one"), Sha512::of(b"two"), Sha512::of(b"six")];
+    all.sort_by_key(Sha512::to_string);
+    let rotten = || {
+        let world = World::new(Limits::default());
+        for bytes in [b"one", b"two", b"six"] {
+            world.keep("alice", bytes, None).unwrap();
+        }
+        assert!(world.blobs.rot(all[0]));
+        world
+    };
+    let expected = (1, vec![all[0]]);
+
+    let world = rotten();
+    assert_eq!(world.scrub(1, 1000).damaged, 1);
+    let asked = ask(&world);
+    assert_eq!((asked.damaged, &asked.aside), (1, &expected.1));
+    assert!(world.history().contains(&"an operator: scrub asked for".to_owned()));
+    assert!(!world.scrub(1, 0).is_whole, "it stops within the first");
+    assert_eq!(told(&world), expected);
+    assert_eq!(told(&world), (0, vec![]), "once");
+
+    let world = rotten();
+    let other = world.other(Limits::default());
+    world.engine.before_next_commit(async move {
+        other.ask_for_scrub(&permit("an operator")).await.unwrap();
+    });
+    assert_eq!(world.scrub(1, 1000).damaged, 1);
+    assert_eq!(told(&world), expected);
+
+    let world = rotten();
+    world.blobs.rot(all[1]);
+    let blobs = world.blobs.clone();
+    world.engine.before_next_commit(async move { blobs.fail_next(Call::Read, 1, Error::Closed) });
+    let mut pace = Pieces(1000);
+    block_on(world.cache.scrub(&permit("the house"), 1000, &mut pace)).unwrap_err();
+    assert_eq!(told(&world), (2, all[..2].to_vec()));
+}
+
 /// Whoever asks for a round has one from the beginning, whatever was read of another one; who asks meanwhile has the same.
 /// Who was reading finds out at the end of its piece of work, and undoes nothing.
 #[test]

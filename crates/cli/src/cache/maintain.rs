@@ -1,7 +1,7 @@
 //! What is in the cache, and what stays there: asked of the server's `/v1`, as the commands about hosts do.
 
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base::Sha512;
 use clap::{Args, Subcommand};
@@ -190,6 +190,8 @@ impl Command {
 
 /// How soon it is looked again how far a round is, at first and in the end.
 const LOOKED_AT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// How long nothing is to be read until that is said, each time.
+const SAID_EACH: Duration = Duration::from_secs(120);
 
 impl ScrubIt {
     async fn run(&self, session: &mut Session) -> Result<(), CommandError> {
@@ -199,7 +201,17 @@ impl ScrubIt {
         if !self.status && !self.no_wait {
             let mut line = Line::default();
             let mut pause = LOOKED_AT.0;
+            let mut moved = (Instant::now(), round.bytes);
             while round.is_asked_for {
+                if round.bytes != moved.1 {
+                    moved = (Instant::now(), round.bytes);
+                } else if moved.0.elapsed() > SAID_EACH {
+                    output::note(format!(
+                        "nothing was read for {} s: either one artifact is large, or no server does it; `--status` tells later",
+                        SAID_EACH.as_secs()
+                    ));
+                    moved.0 = Instant::now();
+                }
                 line.says(&format!("{} {} read again", bar(round.percent.into(), 100), shown(round.bytes)));
                 tokio::time::sleep(pause).await;
                 pause = (2 * pause).min(LOOKED_AT.1);
@@ -215,7 +227,10 @@ impl ScrubIt {
         session.tell(&answer, scrubbed)?;
         match round.damaged {
             0 => Ok(()),
-            damaged => Err(CommandError::Damaged { damaged }),
+            damaged => {
+                let unreadable = round.unreadable.len() as u64;
+                Err(CommandError::Damaged { damaged, unreadable })
+            }
         }
     }
 }

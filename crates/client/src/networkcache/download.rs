@@ -78,6 +78,16 @@ impl Download {
         Ok(download)
     }
 
+    /// Behind how many bytes what comes begins. Where a server that does not know ranges sends all of it, that is none: who
+    /// has the beginning need not wait in silence until as much has come again.
+    pub fn begins(&mut self) -> u64 {
+        if !self.is_whole && self.seen == self.passed_over {
+            (self.seen, self.passed_over, self.is_whole) = (0, 0, true);
+            self.hasher = Some(Sha512Hasher::new());
+        }
+        self.seen
+    }
+
     /// How many bytes it has in all, if the server says so.
     #[must_use]
     pub fn bytes(&self) -> Option<u64> {

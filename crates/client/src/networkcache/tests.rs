@@ -254,6 +254,25 @@ fn what_is_behind_a_beginning_is_fetched_alone() {
     }
 }
 
+/// Or all of it, where a server has no parts and they want to know: then they see that something comes.
+#[test]
+fn whoever_has_the_beginning_learns_that_all_of_it_comes() {
+    for (case, acts, begins) in [("a range", vec![Say(from(7, 36))], 7), ("no ranges", vec![Say(whole())], 0)]
+    {
+        let server = Server::doing(&acts);
+        let came = wait(async {
+            let mut download = server.artifacts().get_behind(digest(), 7).await.unwrap();
+            assert_eq!(download.begins(), begins, "{case}");
+            let mut bytes = Vec::new();
+            while let Some(piece) = download.next().await.unwrap() {
+                bytes.extend_from_slice(&piece);
+            }
+            bytes
+        });
+        assert_eq!(came, TEXT[begins as usize..], "{case}");
+    }
+}
+
 #[test]
 fn nothing_that_is_not_the_object_is_handed_out() {
     let other = answer("200 OK", 36, &[b'x'; 36]);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Clock, Span};
+use base::{Clock, Span, Timestamp};
 use bus::Hint;
 use cache::{Cache, Maintain, MaintainError, Pace, Scrubbed};
 use futures_util::future::BoxFuture;
@@ -22,6 +22,9 @@ const ROUND_EVERY: Span = Span::days(7);
 const ROUNDS_APART: Span = Span::seconds(3_600);
 /// How much is read of a round that somebody asked for before it is written down how far it is.
 const HASTY_BYTES: u64 = 256 * 1024 * 1024;
+/// How soon it is looked again whether somebody asked another process for a round, where several share what they keep: hints
+/// may stay in the process where they come from, and that may be gone by now.
+const LOOKED_AT_EACH: Span = Span::seconds(60);
 /// The hint that somebody asks for a round.
 const ASKED_FOR: &str = "scrub asked for";
 
@@ -83,7 +86,7 @@ impl Reconciler for ScrubArtifacts {
                 return Ok(Next::At(self.clock.now()));
             }
             let Some(bytes_per_second) = self.bytes_per_second else {
-                return Ok(Next::At(now + ROUND_EVERY));
+                return Ok(Next::At(look_at(now + ROUND_EVERY, now, self.is_own)));
             };
             // After a start, or when another process has done it.
             if before.is_whole
@@ -91,7 +94,7 @@ impl Reconciler for ScrubArtifacts {
             {
                 let due = (since + ROUND_EVERY).max(ended + ROUNDS_APART);
                 if due > now {
-                    return Ok(Next::At(due));
+                    return Ok(Next::At(look_at(due, now, self.is_own)));
                 }
             }
             let is_asked_for = || self.cache.is_scrub_asked_for();
@@ -127,10 +130,20 @@ impl ScrubArtifacts {
     }
 }
 
+/// When it is looked again at what is to be done, which is nothing before `due` as far as is known now.
+fn look_at(due: Timestamp, now: Timestamp, is_own: bool) -> Timestamp {
+    if is_own { due } else { due.min(now + LOOKED_AT_EACH) }
+}
+
 /// Tells what came of a round that is over.
 fn warn(scrubbed: &Scrubbed) {
     if scrubbed.is_whole && scrubbed.damaged > 0 {
-        tracing::warn!(damaged = scrubbed.damaged, "artifacts were damaged, and have been put aside");
+        let unreadable = scrubbed.unreadable.len();
+        tracing::warn!(
+            damaged = scrubbed.damaged,
+            unreadable,
+            "artifacts were damaged, and have been put aside, besides those that the disk does not give: it is tried once more"
+        );
     }
 }
 
@@ -151,6 +164,15 @@ impl House {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whoever was asked may be gone.
+    #[test]
+    fn what_others_were_asked_for_is_looked_at_soon() {
+        let at = Timestamp::from_unix;
+        assert_eq!(look_at(at(604_800), at(0), true), at(604_800));
+        assert_eq!(look_at(at(604_800), at(0), false), at(60));
+        assert_eq!(look_at(at(5), at(0), false), at(5));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn reading_takes_its_time_and_ends_when_it_is_to() {

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, interval};
 
 use super::course::{Course, Seen};
-use super::parked::Parked;
-use super::{Asker, Name, NotFetched, Relay, RelayError, Via};
+use super::parked::{Extent, Parked};
+use super::{Asker, Incoming, Name, NotFetched, Relay, RelayError, Via};
 
 /// How long upstream may take to begin: clients that wait give up after a minute of silence, those among them that only
 /// look whether they are to upload.
@@ -114,8 +114,7 @@ impl Relay {
         state: &watch::Sender<State>,
     ) -> Result<bool, RelayError> {
         let parked = self.parking.take(digest);
-        let from = parked.as_ref().map_or(0, |parked| parked.received);
-        let question = self.upstream.artifact(digest, from, via);
+        let question = self.begun(digest, parked.as_ref().map(Parked::extent), via);
         let asked = tokio::select! {
             asked = self.questioned(Name::Artifact(digest), ANSWERED_IN, question) => asked,
             () = self.stop.asked() => return Err(RelayError::Stopping),
@@ -124,22 +123,18 @@ impl Relay {
             Ok(Some(incoming)) => incoming,
             Ok(None) => return Ok(false),
             Err(error) => {
-                // An answer that is no good may be one to what is here already: from the beginning the next time.
-                if let Some(parked) = parked.filter(|_| !matches!(error, NotFetched::Failed { .. })) {
+                if let Some(parked) = parked {
                     self.park(digest, parked);
                 }
                 return Err(error.into());
             }
         };
-        let (mut upload, mut received) = match parked {
-            Some(Parked { upload, bytes, received }) if bytes == incoming.bytes => (upload, received),
-            Some(_) => {
-                let reason = "it says another length than before".to_owned();
-                return Err(NotFetched::Failed { reason }.into());
-            }
-            None => (self.cache.upload(Permit::house(), incoming.bytes).await?, 0),
+        let parked = match parked.filter(|parked| parked.extent().is_followed_by(&incoming)) {
+            Some(parked) => Parked { bytes: incoming.bytes.or(parked.bytes), ..parked },
+            None => Parked::new(self.cache.upload(Permit::house(), incoming.bytes).await?, incoming.bytes),
         };
-        let (bytes, so_far) = (incoming.bytes, upload.so_far());
+        let Parked { mut upload, bytes, mut received, until } = parked;
+        let (begins, so_far) = (received, upload.so_far());
         state.send_replace(State::Coming { bytes, received, so_far: so_far.clone() });
         let (mut course, mut looks) = (Course::new(Instant::now(), received), interval(LOOKED_AT_EACH));
         let cut = loop {
@@ -168,7 +163,27 @@ impl Relay {
             upload = self.cache.take(upload, piece).await?;
             state.send_replace(State::Coming { bytes, received, so_far: so_far.clone() });
         };
-        self.park(digest, Parked { upload, bytes, received });
+        // Where nothing came it waits no longer than it would have.
+        let until = until.filter(|_| received == begins);
+        self.park(digest, Parked { upload, bytes, received, until });
         Err(cut)
+    }
+
+    /// Begins to fetch what is missing of it, or all of it where upstream does not give that, or another length than before:
+    /// whoever asks is not to be worse off for what came of an earlier try.
+    async fn begun(
+        &self,
+        digest: Sha512,
+        here: Option<Extent>,
+        via: Via,
+    ) -> Result<Option<Incoming>, NotFetched> {
+        if let Some(here) = here {
+            match self.upstream.artifact(digest, here.received, via.clone()).await {
+                Ok(Some(incoming)) if incoming.begins > 0 && !here.is_followed_by(&incoming) => {}
+                Err(NotFetched::Failed { .. }) => {}
+                answer => return answer,
+            }
+        }
+        self.upstream.artifact(digest, 0, via).await
     }
 }

@@ -31,7 +31,7 @@ impl Relay {
         let place = self.artifacts.places.take(asker.from).ok_or(RelayError::Busy)?;
         let asked = self.upstream.artifact(digest, 0, via);
         let found = self.questioned(Name::Artifact(digest), ANSWERED_IN, asked).await?;
-        Ok(found.and_then(|Incoming { bytes, pieces }| Some(Passing { bytes: bytes?, pieces, place })))
+        Ok(found.and_then(|Incoming { bytes, pieces, .. }| Some(Passing { bytes: bytes?, pieces, place })))
     }
 }
 

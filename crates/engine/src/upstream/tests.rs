@@ -80,7 +80,7 @@ impl Upstream for Neighbour {
             let Some(Relayed::Here(artifact)) = found.map_err(failed)? else { return Ok(None) };
             let bytes = artifact.blob.size();
             let pieces = artifact.blob.read(from..bytes).map_err(move |error| failed(error.into())).boxed();
-            Ok(Some(Incoming { bytes: Some(bytes), pieces }))
+            Ok(Some(Incoming { begins: from, bytes: Some(bytes), pieces }))
         })
     }
 
@@ -212,7 +212,7 @@ impl Upstream for Far {
                 Ok(piece)
             });
             let bytes = Some(self.bytes.len() as u64);
-            Ok(self.has(digest).then(|| Incoming { bytes, pieces: pieces.boxed() }))
+            Ok(self.has(digest).then(|| Incoming { begins: 0, bytes, pieces: pieces.boxed() }))
         })
     }
 
@@ -241,8 +241,24 @@ struct Cutting {
     each: usize,
     /// What was asked for: from where on.
     asked: Mutex<Vec<u64>>,
-    /// What comes instead of the right bytes behind the first part.
-    wrong: bool,
+    manner: Manner,
+}
+
+/// What comes when a part is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// The right one.
+    Right,
+    /// Other bytes.
+    Wrong,
+    /// All of it.
+    NoParts,
+    /// The right one, and how long all of it is, which was not known before.
+    LengthLater,
+    /// The part of something longer.
+    Longer,
+    /// Nothing.
+    Refused,
 }
 
 impl Upstream for Cutting {
@@ -253,17 +269,33 @@ impl Upstream for Cutting {
         _via: Via,
     ) -> BoxFuture<'_, Result<Option<Incoming>, NotFetched>> {
         self.asked.lock().unwrap().push(from);
-        let from = usize::try_from(from).unwrap();
-        let end = self.bytes.len().min(from + self.each);
+        let is_part = from > 0;
+        if is_part && self.manner == Manner::Refused {
+            return Box::pin(async { Err(NotFetched::Failed { reason: "416".into() }) });
+        }
+        // What has no parts is not cut when it comes again.
+        let (begins, each) = match self.manner {
+            Manner::NoParts if is_part => (0, self.bytes.len()),
+            Manner::Longer | Manner::Refused if self.asked.lock().unwrap().len() > 1 => {
+                (from, self.bytes.len())
+            }
+            _ => (from, self.each),
+        };
+        let from = usize::try_from(begins).unwrap();
+        let end = self.bytes.len().min(from + each);
         let mut piece = self.bytes[from..end].to_vec();
-        if self.wrong && from > 0 {
+        if self.manner == Manner::Wrong && is_part {
             piece.fill(0);
         }
         let cut = NotFetched::Unreachable { reason: "it went away".into() };
         let cut = (end < self.bytes.len()).then_some(Err(cut));
         let pieces = stream::iter([Ok(Bytes::from(piece))].into_iter().chain(cut));
-        let bytes = Some(self.bytes.len() as u64);
-        Box::pin(async move { Ok(Some(Incoming { bytes, pieces: pieces.boxed() })) })
+        let bytes = match self.manner {
+            Manner::LengthLater if !is_part => None,
+            Manner::Longer if is_part => Some(self.bytes.len() as u64 + 1),
+            _ => Some(self.bytes.len() as u64),
+        };
+        Box::pin(async move { Ok(Some(Incoming { begins, bytes, pieces: pieces.boxed() })) })
     }
 
     fn look(&self, _digest: Sha512, _via: Via) -> BoxFuture<'_, Result<Option<Looked>, NotFetched>> {
@@ -279,31 +311,82 @@ impl Upstream for Cutting {
     }
 }
 
-/// What came before upstream was gone need not come again, unless it turns out to be wrong, or nobody asks for long.
-#[tokio::test(start_paused = true)]
-async fn what_was_cut_goes_on_where_it_was() {
-    const MIB: u64 = 1024 * 1024;
+const MIB: u64 = 1024 * 1024;
+
+/// Five MiB, and an upstream that gives two of them at once.
+fn cutting(manner: Manner) -> (Arc<Cutting>, Sha512) {
     let bytes: Vec<u8> = (0..1_310_720_u32).flat_map(u32::to_le_bytes).collect();
     let digest = Sha512::of(&bytes);
     let each = 2 * MIB as usize;
-    let cutting = |wrong| Arc::new(Cutting { bytes: bytes.clone(), each, asked: Mutex::default(), wrong });
-    let far = cutting(false);
-    let near = relay(far.clone(), Limits::default(), 1);
-    assert!(read(&near, digest).await.unwrap_err().is_upstreams());
-    assert!(read(&near, digest).await.unwrap_err().is_upstreams());
-    assert!(read(&near, digest).await.unwrap().unwrap() == bytes);
-    assert_eq!(*far.asked.lock().unwrap(), [0, 2 * MIB, 4 * MIB]);
+    (Arc::new(Cutting { bytes, each, asked: Mutex::default(), manner }), digest)
+}
 
-    let far = cutting(true);
+impl Cutting {
+    fn asked(&self) -> Vec<u64> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+/// What came before upstream was gone need not come again, unless it turns out to be wrong, or nobody asks for long.
+#[tokio::test(start_paused = true)]
+async fn what_was_cut_goes_on_where_it_was() {
+    for manner in [Manner::Right, Manner::LengthLater] {
+        let (far, digest) = cutting(manner);
+        let near = relay(far.clone(), Limits::default(), 1);
+        assert!(read(&near, digest).await.unwrap_err().is_upstreams());
+        assert!(read(&near, digest).await.unwrap_err().is_upstreams());
+        assert!(read(&near, digest).await.unwrap().unwrap() == far.bytes);
+        assert_eq!(far.asked(), [0, 2 * MIB, 4 * MIB], "{manner:?}");
+    }
+
+    let (far, digest) = cutting(Manner::Wrong);
     let near = relay(far.clone(), Limits::default(), 1);
     for _ in 0..4 {
         assert!(read(&near, digest).await.is_err());
     }
-    assert_eq!(*far.asked.lock().unwrap(), [0, 2 * MIB, 4 * MIB, 0]);
+    assert_eq!(far.asked(), [0, 2 * MIB, 4 * MIB, 0]);
     // Nobody comes for it in time.
     tokio::time::sleep(Duration::from_secs(1_801)).await;
     assert!(read(&near, digest).await.is_err());
-    assert_eq!(far.asked.lock().unwrap().last(), Some(&0));
+    assert_eq!(far.asked().last(), Some(&0));
+}
+
+/// What is here of it is in nobody's way, where it does not fit to what comes: all of it comes then, for who asks now.
+#[tokio::test(start_paused = true)]
+async fn what_does_not_go_on_begins_anew() {
+    for (manner, asked) in [
+        (Manner::NoParts, &[0, 2 * MIB][..]),
+        (Manner::Longer, &[0, 2 * MIB, 0]),
+        (Manner::Refused, &[0, 2 * MIB, 0]),
+    ] {
+        let (far, digest) = cutting(manner);
+        let near = relay(far.clone(), Limits::default(), 1);
+        assert!(read(&near, digest).await.unwrap_err().is_upstreams());
+        assert!(read(&near, digest).await.unwrap().unwrap() == far.bytes, "{manner:?}");
+        assert_eq!(far.asked(), asked, "{manner:?}");
+    }
+}
+
+/// Nor does it take the room that others need, or wait anew when nothing more came.
+#[tokio::test(start_paused = true)]
+async fn what_was_cut_goes_first_where_room_is_short() {
+    let (far, digest) = cutting(Manner::Right);
+    let limits = Limits { fetched_bytes_max: Some(6 * MIB), ..Limits::default() };
+    let near = relay(far.clone(), limits, 1);
+    assert!(read(&near, digest).await.is_err());
+    let upload = near.cache.upload(Permit::house(), Some(3 * MIB)).await;
+    assert!(upload.is_ok(), "{:?}", upload.err());
+    assert!(near.parking.take(digest).is_none(), "it went");
+
+    let near = relay(far, Limits::default(), 1);
+    assert!(read(&near, digest).await.is_err());
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_secs(1_000)).await;
+        if let Some(parked) = near.parking.take(digest) {
+            near.park(digest, parked);
+        }
+    }
+    assert!(near.parking.take(digest).is_none(), "it waited for long enough");
 }
 
 /// `HEAD`, and what is answered 304.
