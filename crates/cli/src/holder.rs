@@ -7,7 +7,8 @@
 //! append         a certificate behind the key that waited for it
 //! folder_lock    two programs do not write into one folder at once
 //!
-//! trusted        whom a server of caucase's dialect says that is to be trusted, and what was revoked ──► collection
+//! trusted        whom a server of caucase's dialect says that is to be trusted, and what was revoked ──► collection, pin
+//! pin            to whom trust has gone from the one that is pinned
 //! renewal        a new certificate and key from it ──► pair
 //! ```
 //! Whoever reads any of these files finds what was there before or what is there now, whenever anybody pulls the plug.
@@ -23,6 +24,7 @@ mod pair;
 mod pair_error;
 mod pem_file;
 mod pem_file_error;
+mod pin;
 #[cfg(test)]
 mod power_cut;
 pub(crate) mod renewal;

@@ -39,6 +39,7 @@ impl Approve {
         }
         let template = self.template.as_deref().map(read_request).transpose()?.map(|one| one.to_pem());
         let server = session.server_for_user()?;
+        session.refuse_unpinned(&server).await?;
         let authority = session.authority();
         let mut outcome = Outcome::default();
         for id in &self.ids {
@@ -51,6 +52,7 @@ impl Approve {
 impl Reject {
     pub(super) async fn run(self, session: &mut Session) -> Result<(), CaCommandError> {
         let server = session.server_for_user()?;
+        session.refuse_unpinned(&server).await?;
         let authority = session.authority();
         let mut outcome = Outcome::default();
         for id in &self.ids {

@@ -131,6 +131,16 @@ pub(super) enum CaCommandError {
         /// What to do about it.
         advice: String,
     },
+    /// The certificate that is there is for something else than what is asked for.
+    #[error("the certificate in {} is for {has}, and {asked} was asked for", path.display())]
+    Different {
+        /// The file.
+        path: PathBuf,
+        /// Whom it is about.
+        has: String,
+        /// Whom it was to be about.
+        asked: String,
+    },
     /// The certificate that is there was revoked.
     #[error("the certificate in {}, serial {serial}, was revoked", path.display())]
     Revoked {
@@ -144,9 +154,6 @@ pub(super) enum CaCommandError {
     /// There is no certificate yet, and nothing says what to ask for.
     #[error("there is no certificate in {}, and nothing says what to ask for", .0.display())]
     NothingToAsk(PathBuf),
-    /// Others are trusted than the pinned one.
-    #[error("{} trusts another authority than the one with this fingerprint", .0.display())]
-    TrustsOthers(PathBuf),
     /// `/v1` did not answer, or said no.
     #[error(transparent)]
     Asked(#[from] crate::error::CommandError),
@@ -263,7 +270,7 @@ impl Explain for CaCommandError {
             Self::Build(error) => error.kind(),
             Self::Holder(error) => error.kind(),
             Self::NoUser => Kind::Unauthenticated,
-            Self::Exposed { .. } | Self::TrustsOthers(_) => Kind::Forbidden,
+            Self::Exposed { .. } => Kind::Forbidden,
             Self::Url(_)
             | Self::Usage(_)
             | Self::Name(_)
@@ -273,6 +280,7 @@ impl Explain for CaCommandError {
             | Self::Settings(_)
             | Self::NotValid { .. }
             | Self::Over { .. }
+            | Self::Different { .. }
             | Self::Revoked { .. }
             | Self::NothingToAsk(_)
             | Self::NotARequest { .. } => Kind::Invalid,
@@ -319,12 +327,13 @@ impl Explain for CaCommandError {
                 "a user approves it with `provost ca approve {id}`, and with --users where it is for a user"
             )),
             Self::NotInTime { .. } => Some("run the same again: it goes on waiting for this request".into()),
-            Self::TrustsOthers(path) => Some(format!(
-                "`provost ca trust` shows whom; remove {} to begin anew with the pinned one",
-                path.display()
-            )),
             Self::Asked(error) => error.help(),
             Self::Unconfirmed | Self::NotBegun => Some("--yes confirms it".into()),
+            Self::Different { .. } => Some(
+                "name another file with --out, and another key, for another certificate; if whoever approved it wanted it so, \
+                 there is nothing to be done"
+                    .into(),
+            ),
             Self::Over { advice, .. } | Self::Revoked { advice, .. } => Some(advice.clone()),
             Self::NotValid { source: VerifyError::UnknownIssuer | VerifyError::Signature, .. } => {
                 Some("was it issued by this authority? `provost ca trust` shows who is trusted".into())

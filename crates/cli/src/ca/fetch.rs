@@ -27,6 +27,7 @@ pub(super) struct Fetch {
 impl Fetch {
     pub(super) async fn run(self, session: &mut Session) -> Result<(), CaCommandError> {
         let server = session.server()?;
+        session.refuse_unpinned(&server).await?;
         let memory = Memory::beside(&self.file);
         let answer = issued(&server, session.authority(), &self.id, None).await?;
         let answer = answer.ok_or_else(|| CaCommandError::Pending { id: self.id.clone() })?;

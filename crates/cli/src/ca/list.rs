@@ -18,6 +18,7 @@ pub(super) struct List {}
 impl List {
     pub(super) async fn run(self, session: &mut Session) -> Result<(), CaCommandError> {
         let server = session.server_for_user()?;
+        session.refuse_unpinned(&server).await?;
         let pending = server.pending(session.authority()).await?;
         // What cannot be read is listed nevertheless: somebody has to reject it.
         let read = pending.iter().map(|one| (one, SigningRequest::from_pem(one.csr.as_bytes())));
@@ -68,6 +69,7 @@ pub(super) struct Show {
 impl Show {
     pub(super) async fn run(self, session: &mut Session) -> Result<(), CaCommandError> {
         let server = session.server()?;
+        session.refuse_unpinned(&server).await?;
         let authority = session.authority();
         let id = &self.id;
         let pem = server.request(authority, id).await.map_err(|error| match error.status() {

@@ -10,6 +10,7 @@ use x509::verify;
 use super::error::CaCommandError;
 use super::key_file::refuse_exposed;
 use super::key_kind::KeyFormat;
+use super::request::revoked;
 use super::session::Session;
 use super::shown::{certificate_json, certificate_line};
 use crate::holder::renewal::{due_at, is_due, make_in_place, renew_with, spec_of};
@@ -90,7 +91,13 @@ impl Renew {
         let key = make_in_place(spec).await.map_err(HolderError::from)?;
         let authority = session.authority();
         let renewed =
-            renew_with(&server, authority, &pair, &current, &trusted.certificates, &key, write, now).await?;
+            renew_with(&server, authority, &pair, &current, &trusted.certificates, &key, write, now).await;
+        let renewed = renewed.map_err(|error| match error {
+            HolderError::Ask(error) if error.is_revoked() => {
+                revoked(&current.certificate, &pair.certificate, &current.key_path)
+            }
+            error => error.into(),
+        })?;
         let line = format!("{} has {}", pair.certificate.display(), certificate_line(&renewed, now));
         session.tell(&json!({"renewed": true, "certificate": certificate_json(&renewed)}), line)
     }

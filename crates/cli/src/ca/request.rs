@@ -13,7 +13,7 @@ use base::Timestamp;
 use clap::Args;
 use client::compat::caucase::Server;
 use serde_json::json;
-use x509::{Certificate, PrivateKey, PublicKey, SigningRequest};
+use x509::{Certificate, Crl, PrivateKey, PublicKey, SigningRequest};
 
 use super::anew::{Anew, over};
 use super::error::CaCommandError;
@@ -22,11 +22,12 @@ use super::key_kind::{KeyFormat, KeyType, kind_name};
 use super::memory::Memory;
 use super::obtain::{issued, keep, submit};
 use super::session::Session;
-use super::shown::certificate_json;
+use super::shown::{certificate_json, joined, names, subject};
 use super::subject::Subject;
 use crate::duration::Duration;
 use crate::holder::renewal::make_in_place;
-use crate::holder::{Pair, Pem, PemFileError};
+use crate::holder::{Collection, Pair, Pem, PemFileError};
+use crate::kept_file::place_of;
 use crate::output;
 
 /// Between two looks at a request: the first, and the longest.
@@ -84,11 +85,27 @@ impl Prepared {
 
 impl Request {
     pub(super) async fn run(self, session: &mut Session) -> Result<(), CaCommandError> {
+        let store = session.store();
+        if let Some(out) = &self.out
+            && !store.is_folder()
+            && place_of(out) == place_of(store.path())
+        {
+            return Err(usage(
+                "--out and --ca are the same file, and a certificate is not for where the authorities are",
+            ));
+        }
         let mut prepared = self.prepare(session.now()).await?;
+        if let Some(out) = &self.out
+            && prepared.successor.is_none()
+        {
+            refuse_unfit(out, prepared.request.public_key())?;
+        }
         if let Some(out) = &self.out
             && let Some(there) = already(out, prepared.request.public_key())?
         {
             if there.not_after() >= session.now() {
+                self.refuse_revoked(session, out, &there)?;
+                refuse_different(out, &there, &prepared.request)?;
                 prepared.memory.forget()?;
                 let document = json!({"state": "issued", "certificate": certificate_json(&there)});
                 return session.tell(&document, format!("{} has the certificate already", out.display()));
@@ -97,7 +114,7 @@ impl Request {
         }
         let server = session.server()?;
         // Nothing is asked of a server that is not the one that is meant.
-        if self.out.is_some() || session.pin().is_some() {
+        if self.out.is_some() || session.pin().is_some() || !store.load().items.is_empty() {
             session.trusted(&server).await?;
         }
         let Some(out) = &self.out else {
@@ -168,6 +185,27 @@ impl Request {
         let answer = self.answer(session, server, &id, memory).await?;
         print(!self.wait && answer.is_none())?;
         Ok((id, answer))
+    }
+
+    /// Refuses a certificate that is on the list of what was revoked, which `provost ca crl` keeps.
+    fn refuse_revoked(
+        &self,
+        session: &Session,
+        out: &Path,
+        there: &Certificate,
+    ) -> Result<(), CaCommandError> {
+        let lists = Collection::<Crl>::at(Path::new(&format!("{}.crl.pem", session.authority())));
+        let authorities = session.store().load().items;
+        let is_revoked = lists.load().items.iter().any(|list| {
+            list.issuer() == there.issuer()
+                && list.contains(&there.serial())
+                && authorities.iter().any(|one| list.verify_signature(one.public_key()).is_ok())
+        });
+        if !is_revoked {
+            return Ok(());
+        }
+        let key = self.key.as_deref().or(self.csr.as_deref()).unwrap_or(out);
+        Err(revoked(there, out, key))
     }
 
     /// The pair that the certificate is a part of, for when it has to be replaced.
@@ -317,6 +355,58 @@ fn already(path: &Path, key: &PublicKey) -> Result<Option<Certificate>, CaComman
         Err(PemFileError::Missing(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// That `certificate`, which is in the file at `path` and whose key is in the one at `key`, was revoked.
+pub(super) fn revoked(certificate: &Certificate, path: &Path, key: &Path) -> CaCommandError {
+    let is_one = path == key;
+    let (shown, key) = (path.display(), key.display());
+    let old = if is_one { String::new() } else { format!(" && mv {key} {key}.revoked") };
+    CaCommandError::Revoked {
+        path: path.to_owned(),
+        serial: certificate.serial().to_string(),
+        advice: format!(
+            "it cannot be renewed any more; if there is to be another one, with a new key: `mv {shown} {shown}.revoked{old} && \
+             provost ca request --key {key} --out {shown} --name …`"
+        ),
+    }
+}
+
+/// Refuses a file for the certificate of `key` that has something else in it than that: nothing is submitted for what cannot be
+/// kept.
+fn refuse_unfit(path: &Path, key: &PublicKey) -> Result<(), CaCommandError> {
+    let found = match Pem::read(path) {
+        Ok(found) => found,
+        Err(PemFileError::Missing(_)) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let has_its_certificate = found.certificates.iter().any(|one| one.public_key() == key);
+    let is_its_key = found.keys.iter().any(|one| one.public() == key);
+    if has_its_certificate || is_its_key && found.count() == 1 {
+        return Ok(());
+    }
+    Err(CaCommandError::Content {
+        path: path.to_owned(),
+        what: "there is something else in it than the certificate, or the one private key, that is asked with",
+        hint: Some("name a file that is not there, or the one with the key"),
+    })
+}
+
+/// Refuses a certificate that is `there` for something else than what is asked for. Whoever approves may add names.
+fn refuse_different(
+    path: &Path,
+    there: &Certificate,
+    request: &SigningRequest,
+) -> Result<(), CaCommandError> {
+    let (has, asked) = (names(there.extensions()), names(request.extensions()));
+    if there.subject() == request.subject() && asked.iter().all(|one| has.contains(one)) {
+        return Ok(());
+    }
+    Err(CaCommandError::Different {
+        path: path.to_owned(),
+        has: joined(&[vec![subject(there.subject())], has].concat()),
+        asked: joined(&[vec![subject(request.subject())], asked].concat()),
+    })
 }
 
 fn usage(text: &str) -> CaCommandError {

@@ -74,12 +74,14 @@ impl Revoke {
         let authority = session.authority();
         let serial = if let Some(serial) = &self.serial {
             let server = session.server_for_user()?;
+            session.refuse_unpinned(&server).await?;
             self.confirm(session, &format!("the certificate with serial {serial}")).await?;
             server.revoke_serial(authority, serial).await?;
             *serial
         } else if let Some(path) = &self.of {
             let certificate = only_certificate(path)?;
             let server = session.server_for_user()?;
+            session.refuse_unpinned(&server).await?;
             self.confirm(session, &told(path, &certificate, session)).await?;
             server.revoke(authority, &certificate).await?;
             certificate.serial()
@@ -90,6 +92,7 @@ impl Revoke {
             let current = pair.load()?;
             refuse_exposed(&current.key_path)?;
             let server = session.server()?;
+            session.refuse_unpinned(&server).await?;
             self.confirm(session, &told(&pair.certificate, &current.certificate, session)).await?;
             server.revoke_own(authority, &current.certificate, &current.key).await?;
             current.certificate.serial()

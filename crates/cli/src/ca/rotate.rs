@@ -59,6 +59,7 @@ impl Which {
 impl Rotate {
     pub(super) async fn run(self, session: &mut Session) -> Result<(), CaCommandError> {
         let name: Segment = self.authority.name().parse().map_err(CommandError::Name)?;
+        session.refuse_unpinned(&session.server()?).await?;
         let mut asked = session.v1()?;
         let plan = audit::rotate(&name, &NewRotation { dry_run: true });
         let plan: Rotation = v1::read(&asked.ask(&plan).await?).map_err(CommandError::from)?;

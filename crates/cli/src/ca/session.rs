@@ -53,7 +53,7 @@ pub(super) struct Options {
     /// goes [default: cas.crt.pem, or cau.crt.pem for users, in the working directory]
     #[arg(long, value_name = "FILE|DIR", global = true)]
     ca: Option<PathBuf>,
-    /// Where nobody is trusted yet, trust only the CA certificate with this SHA-256 fingerprint
+    /// Trust only the CA certificate with this SHA-256 fingerprint, and those that followed it
     #[arg(long, value_name = "SHA256", global = true)]
     fingerprint: Option<Fingerprint>,
     #[command(flatten)]
@@ -280,6 +280,14 @@ impl Session {
             tell_first(first, store.path(), &pin);
         }
         Ok(trusted)
+    }
+
+    /// Refuses a server that has nothing to do with whoever is pinned, where somebody is: nothing is asked of it then.
+    pub(super) async fn refuse_unpinned(&self, server: &Server) -> Result<(), CaCommandError> {
+        if self.pin().is_some() {
+            self.trusted(server).await?;
+        }
+        Ok(())
     }
 
     /// Writes `text` to standard output.

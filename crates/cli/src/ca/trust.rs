@@ -2,7 +2,6 @@
 
 use base::{Explain as _, hex, report};
 use clap::Args;
-use client::compat::caucase::anchors;
 use serde_json::{Value, json};
 use x509::Certificate;
 
@@ -19,7 +18,7 @@ use crate::table::Table;
         `openssl x509 -noout -fingerprint -sha256`. Without it, the first who answers is trusted, and it is said who that was. From \
         then on, trust goes from each CA certificate to the next one that it stands for, and nobody else is believed.\n\n\
         Where somebody is trusted already, it is shown whom, with the certificates that followed. With --fingerprint, it is an \
-        error when the one is not among them."
+        error when trust leads neither from that one to them, nor from them to it."
 )]
 pub(super) struct Trust {}
 
@@ -33,10 +32,6 @@ impl Trust {
         let is_pinned = |all: &[Certificate]| {
             session.pin().is_none_or(|pin| all.iter().any(|one| one.fingerprint() == *pin))
         };
-        // Before anybody is asked what follows. Where all of them are over, the pinned one may be their successor.
-        if !anchors(&before.items, session.now()).is_empty() && !is_pinned(&before.items) {
-            return Err(CaCommandError::TrustsOthers(store.path().to_owned()));
-        }
         let updated = match session.server() {
             Ok(server) => session.trusted(&server).await,
             Err(error) => Err(error),
@@ -44,7 +39,7 @@ impl Trust {
         let (all, is_first) = match &updated {
             Ok(trusted) => (&trusted.certificates, trusted.first.is_some()),
             // Whom this machine trusts can be told without anybody.
-            Err(error) if !before.items.is_empty() && is_away(error) => {
+            Err(error) if !before.items.is_empty() && is_pinned(&before.items) && is_away(error) => {
                 output::note(format_args!("note: {}; this is what was known before", report(error)));
                 (&before.items, false)
             }

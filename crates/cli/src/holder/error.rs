@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use base::{Explain, Kind, Timestamp};
-use client::compat::caucase::{AskError, Unusable, UnusableLists};
+use client::compat::caucase::{AskError, Authority, Unusable, UnusableLists};
 use x509::{KeyError, ParseError, VerifyError};
 
 use super::folder_lock::WriteError;
@@ -43,6 +43,9 @@ pub(crate) enum HolderError {
         /// That of the oldest CA certificate that it has, hex.
         found: String,
     },
+    /// Others are trusted than the pinned one.
+    #[error("{} trusts another authority than the one with this fingerprint", .0.display())]
+    TrustsOthers(PathBuf),
     /// The server has another authority than the one that is trusted.
     #[error(
         "{url} has another authority than the one that is trusted: its CA certificate has the SHA-256 fingerprint {offered}, and \
@@ -52,6 +55,8 @@ pub(crate) enum HolderError {
     Another {
         /// The server.
         url: String,
+        /// Which of its authorities.
+        authority: Authority,
         /// The fingerprint of the oldest CA certificate that it has, hex.
         offered: String,
         /// Where those are that are trusted.
@@ -100,7 +105,7 @@ impl Explain for HolderError {
             Self::Ask(error) => error.kind(),
             Self::Authorities { source, .. } => source.kind(),
             Self::Lists { source, .. } => source.kind(),
-            Self::NoneValid(_) | Self::NotPinned { .. } => Kind::Forbidden,
+            Self::NoneValid(_) | Self::NotPinned { .. } | Self::TrustsOthers(_) => Kind::Forbidden,
             Self::File(error) => error.kind(),
             Self::Write(error) => error.kind(),
             Self::Pair(error) => error.kind(),
@@ -124,10 +129,15 @@ impl Explain for HolderError {
                  for its fingerprint, which `--fingerprint` or the `fingerprint` of a configuration takes",
                 path.display()
             )),
-            Self::Another { offered, path, .. } => Some(format!(
-                "ask whoever runs it whether that is right; if it is, move {0} away, and trust the new one: \
-                 `provost ca trust --ca {0} --fingerprint {offered}`",
+            Self::TrustsOthers(path) => Some(format!(
+                "`provost ca trust --ca {0}` shows whom; remove {0} to begin anew with the pinned one",
                 path.display()
+            )),
+            Self::Another { url, authority, offered, path, .. } => Some(format!(
+                "ask whoever runs it whether that is right; if it is, move {0} away, and trust the new one: \
+                 `provost ca trust{1} --server {url} --ca {0} --fingerprint {offered}`",
+                path.display(),
+                if *authority == Authority::Users { " --users" } else { "" },
             )),
             Self::NotPinned { found } => {
                 Some(format!("its oldest one has {found}; ask whoever runs it which is right"))

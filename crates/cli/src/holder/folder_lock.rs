@@ -104,7 +104,8 @@ pub(crate) enum WriteError {
 impl Explain for WriteError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Busy { .. } | Self::Precious { .. } => Kind::Conflict,
+            Self::Busy { .. } => Kind::Conflict,
+            Self::Precious { .. } => Kind::Invalid,
             Self::Unwritable { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::Full,
                 io::ErrorKind::PermissionDenied => Kind::Forbidden,

@@ -7,6 +7,7 @@ use x509::{Certificate, Crl};
 
 use super::collection::Collection;
 use super::error::HolderError;
+use super::pin::{Successors, is_among};
 
 /// What came of looking after CA certificates.
 #[derive(Debug)]
@@ -43,10 +44,11 @@ pub(crate) async fn update_authorities(
 
 /// The same for whoever wants to hear of it when the server has another authority than the one that is trusted, which the
 /// programs of old never say. And where all that are held are over, the one with the fingerprint `pin` is trusted, if it is
-/// none of them: somebody said so since.
+/// none of them: somebody said so since. Where others are held, trust has to lead from the pinned one to one of them, or from
+/// them to it.
 ///
 /// # Errors
-/// As [`update_authorities`]; and when the server has none of those that are trusted.
+/// As [`update_authorities`]; when the server has none of those that are trusted; and when those are not the pinned one's.
 pub(crate) async fn update_same_authorities(
     server: &Server,
     authority: Authority,
@@ -67,9 +69,16 @@ pub(crate) async fn update_same_authorities(
     let chain = server.chain(authority).await?;
     let certificates = follow(&known, &chain, now).map_err(|source| unusable(server, source))?;
     if first.is_none() {
-        refuse_another(server, authority, held, &certificates, &chain).await?;
+        let oldest = server.oldest(authority).await?;
+        if let Some(pin) = pin {
+            refuse_unpinned(server, held, &certificates, pin, (&oldest, &chain), now)?;
+        }
+        refuse_another(server, authority, held, &certificates, (&oldest, &chain))?;
     }
     let is_new = held.store(&certificates)?;
+    if let Some(pin) = pin {
+        Successors::beside(held).remember(pin, &certificates);
+    }
     Ok(Trusted { certificates, is_new, first })
 }
 
@@ -97,18 +106,44 @@ async fn known_or_first(
     Ok((known, None))
 }
 
-/// Refuses a server that has none of those that are `trusted`, be it the oldest one or in its `chain`. Nothing is believed for
+/// Refuses those that are `trusted` where they have nothing to do with the one whose fingerprint is `pin`: it is none of them,
+/// nor any that was `held` beside them until it ended, and trust leads from it to none of them, now or when it was last looked.
+/// Of the server's answers, the oldest one and the chain, is believed what is signed.
+fn refuse_unpinned(
+    server: &Server,
+    held: &Collection<Certificate>,
+    trusted: &[Certificate],
+    pin: &[u8; 32],
+    (oldest, chain): (&[u8], &[u8]),
+    now: Timestamp,
+) -> Result<(), HolderError> {
+    let mut from = Successors::beside(held).of(pin);
+    from.push(*pin);
+    if is_among(&from, trusted) || is_among(&from, &held.load().items) {
+        return Ok(());
+    }
+    for fingerprint in &from {
+        let unusable = |source| unusable(server, source);
+        let Some(one) = pinned(oldest, chain, fingerprint).map_err(unusable)? else { continue };
+        let led = follow(&[one], chain, now).map_err(unusable)?;
+        if led.iter().any(|one| trusted.contains(one)) {
+            return Ok(());
+        }
+    }
+    Err(HolderError::TrustsOthers(held.path().to_owned()))
+}
+
+/// Refuses a server that has none of those that are `trusted`, be it the oldest one or in its chain. Nothing is believed for
 /// that: what it says of them is not looked at.
-async fn refuse_another(
+fn refuse_another(
     server: &Server,
     authority: Authority,
     held: &Collection<Certificate>,
     trusted: &[Certificate],
-    chain: &[u8],
+    (oldest, chain): (&[u8], &[u8]),
 ) -> Result<(), HolderError> {
-    let oldest = server.oldest(authority).await?;
     for one in trusted {
-        let found = pinned(&oldest, chain, &one.fingerprint());
+        let found = pinned(oldest, chain, &one.fingerprint());
         if found.map_err(|source| unusable(server, source))?.is_some() {
             return Ok(());
         }
@@ -116,7 +151,8 @@ async fn refuse_another(
     let fingerprint = |one: &Certificate| hex::encode(&one.fingerprint());
     Err(HolderError::Another {
         url: server.url().to_string(),
-        offered: fingerprint(&read(server, &oldest)?),
+        authority,
+        offered: fingerprint(&read(server, oldest)?),
         path: held.path().to_owned(),
         trusted: trusted.iter().map(fingerprint).collect::<Vec<_>>().join(", "),
     })

@@ -112,6 +112,9 @@ pub(super) enum CommandError {
         /// What is wrong.
         what: String,
     },
+    /// A private key would be lost.
+    #[error("there is a private key in {}, which a signing request is not to take the place of", .0.display())]
+    Precious(PathBuf),
     /// The command for renewals could not be run.
     #[error("the renewal hook could not be run")]
     Hook(#[source] io::Error),
@@ -175,6 +178,7 @@ impl Explain for CommandError {
             | Self::Unverified { .. }
             | Self::NoKey(_)
             | Self::Differs(_)
+            | Self::Precious(_)
             | Self::NotABackup { .. } => Kind::Invalid,
             Self::Rejected(_) | Self::Unreadable { .. } => Kind::NotFound,
             Self::Unwritable { .. } | Self::Hook(_) | Self::Output(_) | Self::Runtime(_) => Kind::Unavailable,
@@ -183,6 +187,12 @@ impl Explain for CommandError {
 
     fn help(&self) -> Option<String> {
         match self {
+            // Nothing pins anybody here.
+            Self::Holder(HolderError::NoneValid(path)) => Some(format!(
+                "is the clock right? If it is, ask somebody whom you trust for the authority's certificate, and put it into {} in \
+                 place of what is there",
+                path.display()
+            )),
             Self::Holder(error) => error.help(),
             Self::Build(error) => error.help(),
             Self::Key(error) => error.help(),
@@ -190,6 +200,7 @@ impl Explain for CommandError {
                 "`openssl req -pubkey -noout -in FILE` and `openssl pkey -pubout -in FILE` print what has to be the same"
                     .into(),
             ),
+            Self::Precious(_) => Some("name another file".into()),
             Self::Differs(_) => Some("is it one server that answers at both ports?".into()),
             _ => None,
         }

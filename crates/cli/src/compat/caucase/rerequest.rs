@@ -8,7 +8,8 @@ use x509::{KeySpec, PrivateKey, SigningRequest};
 
 use super::error::CommandError;
 use super::{Ended, VERSION, Warnings, key_bits, request_in, usage};
-use crate::kept_file::{KeptFile, NewFile};
+use crate::holder::{Pem, PemFileError};
+use crate::kept_file::{KeptFile, NewFile, place_of};
 
 /// Make a new key and a signing request with the subject and all extensions of another one
 #[derive(Parser)]
@@ -39,7 +40,15 @@ impl Line {
         if key_file.path() == request_file.path() {
             return Err(usage::<Self>("--csr and --key name the same file, and one of them would be lost"));
         }
+        if place_of(&self.key) == place_of(&self.template) {
+            return Err(usage::<Self>(
+                "--template and --key name the same file, and the signing request would be lost",
+            ));
+        }
         let template = request_in(&self.template)?;
+        if has_key(&self.csr) {
+            return Err(CommandError::Precious(self.csr).into());
+        }
         let key = PrivateKey::generate(KeySpec::Rsa { bits: self.key_len }).map_err(CommandError::from)?;
         let request = SigningRequest::build(&key, template.subject(), template.extensions());
         let unwritable = |path: &Path| unwritable(path.to_owned());
@@ -54,6 +63,19 @@ impl Line {
         request_file.finish().map_err(unwritable(&self.csr))?;
         Warnings::of("caucase-rerequest").look(&self.key);
         Ok(())
+    }
+}
+
+/// Whether there is a private key in the file at `path`, be it one that cannot be read.
+fn has_key(path: &Path) -> bool {
+    match Pem::read(path) {
+        Ok(found) => !found.keys.is_empty(),
+        Err(PemFileError::Missing(_)) => false,
+        // What is broken otherwise was replaced at all times.
+        Err(_) => std::fs::read(path).is_ok_and(|text| {
+            let label = b"PRIVATE KEY-----";
+            text.windows(label.len()).any(|window| window == label)
+        }),
     }
 }
 

@@ -93,6 +93,13 @@ impl AskError {
         matches!(self, Self::Network { .. })
     }
 
+    /// Whether a renewal was refused because the certificate was revoked.
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        matches!(self, Self::Refused { status: 400, url, detail: Some(detail), .. }
+            if url.ends_with("/crt/renew") && detail.ends_with("revoked"))
+    }
+
     /// The status of a refusal.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
@@ -150,13 +157,20 @@ impl Explain for AskError {
                 Some("the user's certificate is not taken: is it of this server's users, and neither over nor revoked?".into())
             }
             // With TLS 1.3 the reason often comes too late to be heard.
-            Self::Network { fault: Fault::Closed | Fault::Reset, url, .. } if url.starts_with("https://") => Some(
+            Self::Network { fault: fault @ (Fault::Closed | Fault::Reset | Fault::Garbled), url, why, .. }
+                if url.starts_with("https://")
+                    && (*fault != Fault::Garbled || why.starts_with("received fatal alert")) => Some(
                 "where a user's certificate is not taken, it ends like this: is it of this server's users, and neither over \
                  nor revoked?"
                     .into(),
             ),
-            // The original's HTTPS port ends like this.
-            Self::Network { fault: Fault::Garbled | Fault::Closed | Fault::Reset, .. } => Some(
+            // The original's HTTPS port ends like this, too.
+            Self::Network { fault: Fault::Closed | Fault::Reset, .. } => Some(
+                "is the server being stopped or started? If it always ends like this, look at the URL: it is that of plain \
+                 HTTP, and HTTPS is at the next port"
+                    .into(),
+            ),
+            Self::Network { fault: Fault::Garbled, .. } => Some(
                 "something else answers there; the URL is that of plain HTTP, and HTTPS is at the next port"
                     .into(),
             ),
@@ -168,9 +182,7 @@ impl Explain for AskError {
             {
                 Some("the original server knows RSA keys only, for renewing and for revoking one's own".into())
             }
-            Self::Refused { status: 400, url, detail: Some(detail), .. }
-                if url.ends_with("/crt/renew") && detail.ends_with("revoked") =>
-            {
+            Self::Refused { .. } if self.is_revoked() => {
                 Some("it cannot be renewed any more: ask for another one, with a new key".into())
             }
             Self::Refused { status: 409, url, .. } if url.ends_with("/crt/revoke") => {

@@ -160,7 +160,43 @@ fn a_terminal_is_asked_before_revoking() {
     assert_eq!(holder.refused("revoke web.pem --yes").0, 65, "it is revoked");
     let (code, said) = holder.refused("renew web.pem --force");
     assert!(
-        code == 65 && said.contains("\nhint: it cannot be renewed any more: ask for another one"),
+        code == 65 && said.contains("&& provost ca request --key web.pem --out web.pem --name …`"),
         "{said}"
     );
+    // Nor is it what somebody asks for who knows that it was revoked.
+    holder.run("crl").ok();
+    let (code, said) = holder.refused("request --key web.pem --name web --out web.pem");
+    assert!(code == 65 && said.contains("error: the certificate in web.pem, serial "), "{said}");
+    assert!(
+        said.contains("was revoked\nhint: it cannot be renewed any more; if there is to be another"),
+        "{said}"
+    );
+    holder.run("crl --crl lists.pem").ok();
+    std::fs::write(holder.path("keyed.pem"), holder.read("web.pem")).unwrap();
+    let (code, said) = holder.refused("crl --crl keyed.pem");
+    assert!(code == 65 && said.contains("is not replaced"), "{code} {said}");
+}
+
+/// Nothing is submitted for a certificate that could not be kept, and what is there is told from what is asked for.
+#[test]
+fn what_cannot_be_kept_is_not_asked_for() {
+    let house = plan(Face::Up).option("service-auto-approve-count", "9").start();
+    let holder = Holder::of(&house.http_url(""));
+    holder.run("request --key web.key --name web --dns web.example --out web.crt").ok();
+    for (line, code, expected) in [
+        ("request --key new.key --name new --out web.crt", 65, "there is something else in it than"),
+        ("request --key new.key --name new --out cas.crt.pem", 2, "--out and --ca are the same file"),
+        (
+            "request --key web.key --name other --dns other.example --out web.crt",
+            65,
+            "error: the certificate in web.crt is for CN=web DNS:web.example, and CN=other DNS:other.example was asked for\n",
+        ),
+    ] {
+        let before = holder.read("web.crt");
+        let (found, said) = holder.refused(line);
+        assert!(found == code && said.contains(expected), "{line}: {found} {said}");
+        assert!(!holder.path(".new.key.provost-request").exists(), "{line}");
+        assert_eq!(holder.read("web.crt"), before, "{line}");
+    }
+    holder.run("request --key web.key --name web --out web.crt").ok();
 }

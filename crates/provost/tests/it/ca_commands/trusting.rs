@@ -47,6 +47,61 @@ fn the_pinned_one_alone_is_trusted() {
         "{said}"
     );
 
+    // No command that takes a pin does anything where it contradicts whom this machine trusts, or the server is another one.
+    std::fs::copy(house.administrator(), holder.path("admin.pem")).unwrap();
+    std::fs::set_permissions(holder.path("admin.pem"), PermissionsExt::from_mode(0o600)).unwrap();
+    let watched = format!(
+        "[[certificate]]\nname = \"web\"\nca = \"cas.crt.pem\"\nfingerprint = \"{wrong}\"\ncertificate = \"web.crt\"\nkey = \
+         \"web.key\"\n"
+    );
+    std::fs::write(holder.path("watch.toml"), watched).unwrap();
+    let before = ["web.crt", "web.key"].map(|name| holder.read(name));
+    let trusts = holder.read("cas.crt.pem");
+    for is_empty in [false, true] {
+        if is_empty {
+            std::fs::remove_file(holder.path("cas.crt.pem")).unwrap();
+        }
+        for command in [
+            "trust",
+            "crl",
+            "request --key new.key --name new",
+            "request --key new.key --name new --out new.crt",
+            "fetch 1 fetched.crt",
+            "renew web.crt web.key --force",
+            "list --user-key admin.pem",
+            "show 1",
+            "approve 1 --user-key admin.pem",
+            "reject 1 --user-key admin.pem",
+            "revoke --yes web.crt web.key",
+            "revoke --yes --of web.crt --user-key admin.pem",
+            "revoke --yes --serial 1 --user-key admin.pem",
+            "rotate --yes --user-key admin.pem",
+            "watch --once --config watch.toml",
+        ] {
+            let (code, said) = holder.refused(&format!("{command} --fingerprint {wrong}"));
+            assert!(code == 77, "{command}: {code} {said}");
+            let expected =
+                if is_empty { "fingerprint that is pinned" } else { "trusts another authority than" };
+            assert!(said.contains(expected), "{command}: {said}");
+            assert_eq!(["web.crt", "web.key"].map(|name| holder.read(name)), before, "{command}");
+            for name in [".new.key.provost-request", "new.crt", "fetched.crt", "cas.crl.pem"] {
+                assert!(!holder.path(name).exists(), "{command}: {name}");
+            }
+            assert_eq!(holder.path("cas.crt.pem").exists(), !is_empty, "{command}");
+        }
+    }
+    std::fs::write(holder.path("cas.crt.pem"), trusts).unwrap();
+    holder.run(&format!("crl --fingerprint {fingerprint} --crl lists.pem")).ok();
+    assert!(!holder.read("lists.pem").is_empty());
+    let crl = openssl_ok(holder.folder(), &["crl", "-in", "lists.pem", "-noout", "-text"]);
+    assert!(crl.contains("No Revoked Certificates"), "{crl}");
+    // It is not submitted either where nobody pins, and whoever is trusted is somebody else.
+    let elsewhere = format!("request --key new.key --name new --server {}", other.http_url(""));
+    let (code, said) = holder.refused(&elsewhere);
+    assert_eq!(code, 65, "{said}");
+    assert!(said.contains(&format!("ca trust --server {} --ca cas.crt.pem", other.http_url(""))), "{said}");
+    assert!(!holder.path(".new.key.provost-request").exists());
+
     // Another authority at the same place is not believed, and takes nothing away.
     let files = ["cas.crt.pem", "web.crt", "web.key"].map(|name| holder.read(name));
     let turned = format!("--server {}", other.http_url(""));

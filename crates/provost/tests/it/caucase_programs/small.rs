@@ -93,6 +93,12 @@ fn a_rerequest_keeps_everything_but_the_key() {
         (["template.key.pem", "x", "y"], 1, "template.key.pem has no signing request in it"),
         (["absent.pem", "x", "y"], 1, "there is no file absent.pem"),
         (["template.csr.pem", "new.key.pem", "new.key.pem"], 2, "--csr and --key name the same file"),
+        (
+            ["template.csr.pem", "new.csr.pem", "template.csr.pem"],
+            2,
+            "--template and --key name the same file",
+        ),
+        (["template.csr.pem", "template.key.pem", "y"], 1, "there is a private key in template.key.pem"),
         (["template.csr.pem", "absent/x", "y"], 1, "could not write absent/x"),
         (["template.csr.pem", "x", "absent/y"], 1, "could not write absent/y"),
     ] {
