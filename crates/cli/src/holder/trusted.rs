@@ -68,16 +68,18 @@ pub(crate) async fn update_same_authorities(
     };
     let chain = server.chain(authority).await?;
     let certificates = follow(&known, &chain, now).map_err(|source| unusable(server, source))?;
+    // Of those that were begun with just now, the pinned one is the root.
+    let mut from_pin = certificates.clone();
     if first.is_none() {
         let oldest = server.oldest(authority).await?;
         if let Some(pin) = pin {
-            refuse_unpinned(server, held, &certificates, pin, (&oldest, &chain), now)?;
+            from_pin = reached(server, held, &certificates, pin, (&oldest, &chain), now)?;
         }
         refuse_another(server, authority, held, &certificates, (&oldest, &chain))?;
     }
     let is_new = held.store(&certificates)?;
     if let Some(pin) = pin {
-        Successors::beside(held).remember(pin, &certificates);
+        Successors::beside(held).remember(pin, &from_pin);
     }
     Ok(Trusted { certificates, is_new, first })
 }
@@ -106,31 +108,39 @@ async fn known_or_first(
     Ok((known, None))
 }
 
-/// Refuses those that are `trusted` where they have nothing to do with the one whose fingerprint is `pin`: it is none of them,
-/// nor any that was `held` beside them until it ended, and trust leads from it to none of them, now or when it was last looked.
-/// Of the server's answers, the oldest one and the chain, is believed what is signed.
-fn refuse_unpinned(
+/// Those that are `trusted` to whom trust has gone from the one whose fingerprint is `pin`, that one included. The server has
+/// to have it, or one to whom trust had gone when it was last looked; and it, or such a one, has to be held, or lead to one
+/// that is. Of the server's answers, the oldest one and the chain, is believed what is signed.
+fn reached(
     server: &Server,
     held: &Collection<Certificate>,
     trusted: &[Certificate],
     pin: &[u8; 32],
     (oldest, chain): (&[u8], &[u8]),
     now: Timestamp,
-) -> Result<(), HolderError> {
+) -> Result<Vec<Certificate>, HolderError> {
+    let unusable = |source| unusable(server, source);
     let mut from = Successors::beside(held).of(pin);
     from.push(*pin);
-    if is_among(&from, trusted) || is_among(&from, &held.load().items) {
-        return Ok(());
-    }
+    let mut roots = Vec::new();
     for fingerprint in &from {
-        let unusable = |source| unusable(server, source);
-        let Some(one) = pinned(oldest, chain, fingerprint).map_err(unusable)? else { continue };
-        let led = follow(&[one], chain, now).map_err(unusable)?;
-        if led.iter().any(|one| trusted.contains(one)) {
-            return Ok(());
-        }
+        roots.extend(pinned(oldest, chain, fingerprint).map_err(unusable)?);
     }
-    Err(HolderError::TrustsOthers(held.path().to_owned()))
+    // One that has ended is trusted no more, and still says that this is its authority's file.
+    let is_held = is_among(&from, trusted) || is_among(&from, &held.load().items);
+    if roots.is_empty() && is_held {
+        let found = hex::encode(&read(server, oldest)?.fingerprint());
+        return Err(HolderError::NotPinned { found });
+    }
+    let mut led = roots.clone();
+    for root in roots {
+        led.extend(follow(&[root], chain, now).map_err(unusable)?);
+    }
+    let reached: Vec<Certificate> = trusted.iter().filter(|one| led.contains(one)).cloned().collect();
+    match reached.is_empty() && !is_held {
+        true => Err(HolderError::TrustsOthers(held.path().to_owned())),
+        false => Ok(reached),
+    }
 }
 
 /// Refuses a server that has none of those that are `trusted`, be it the oldest one or in its chain. Nothing is believed for

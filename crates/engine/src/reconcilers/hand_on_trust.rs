@@ -25,7 +25,7 @@ use identity::Permit;
 use trust::{ANNOUNCED_MAX, Moment, OUTCOMES_MAX, Outcome, Place, RequirerName, Trust, Wanted, Written};
 
 pub(crate) use self::errand::{Came, Errand, Give, HandOn, HostErrand, Part, RequirerErrand, Trouble};
-use self::errand::{OfHost, carry, outcome};
+use self::errand::{OfHost, Wish, carry, outcome};
 
 use crate::reconciler::{Next, Reconciler, StepError};
 use crate::tasks::Stop;
@@ -245,8 +245,9 @@ impl HandOnTrust {
                     // What was in the way, or is now, is no reason to wait with the rest.
                     let is_news = tried.map(String::as_str) != refused.as_ref().map(|_| bundle.hash());
                     host.note(is_due || is_news, requirer.written.is_failing(unit));
-                    host.drops.extend(requirer.written.elsewhere(unit, place));
-                    host.parts.push((requirer, on, refused));
+                    let elsewhere = requirer.written.elsewhere(unit, place);
+                    host.drops.extend(elsewhere.iter().cloned());
+                    host.parts.push(Wish { requirer, on, refused, elsewhere });
                 } else if is_due {
                     let elsewhere = requirer.written.elsewhere(unit, place);
                     let had = requirer.written.has(unit, bundle.hash(), place);
@@ -258,11 +259,11 @@ impl HandOnTrust {
                 let is_due = is_due(requirer.written.retry(unit));
                 let (on_host, others): (Vec<_>, Vec<_>) =
                     requirer.to_take(unit).into_iter().partition(|place| place.kind() == "hosts");
-                if let Some(place) = on_host.first() {
+                if !on_host.is_empty() {
                     let host = hosts.entry(unit).or_default();
                     host.note(is_due, requirer.written.is_failing(unit));
-                    host.left.push((name.clone(), place.clone()));
-                    host.drops.extend(on_host);
+                    host.drops.extend(on_host.iter().cloned());
+                    host.left.push((name.clone(), on_host));
                 }
                 // To a webhook of which nothing but its mark is known, nothing can be told.
                 let is_told = |other: &Place| other.kind() == "kubernetes" || other.kind() == place.kind();

@@ -392,7 +392,7 @@ impl<'a> Aim<'a> {
         let chosen = self.store(seen).unwrap_or(None);
         let path = |place: usize| self.file(place).map_or("a file", FilePlace::path).to_owned();
         let named = |name: &str| TRUST_STORES.iter().find(|store| store.name == name);
-        let mut refused: Vec<Refused> = self.without(seen).into_iter().collect();
+        let mut refused: Vec<Refused> = Vec::new();
         let refuse = |refused: &mut Vec<Refused>, at: Spot, why: Amiss| {
             if refused.iter().all(|other| other.at != at) {
                 refused.push(Refused { at, why });
@@ -451,6 +451,10 @@ impl<'a> Aim<'a> {
                 let what = path(number);
                 refuse(&mut refused, Spot::File(what.clone()), Amiss::Changed { what });
             }
+        }
+        // What may be left of what is to go is graver than that there is nothing to put it into.
+        if let Some(Refused { at, why }) = self.without(seen) {
+            refuse(&mut refused, at, why);
         }
         // What failed is not seen to be right, which says nothing of the rest.
         let is_explained = refused.iter().any(|refused| refused.why.may_leave());
@@ -665,7 +669,7 @@ mod tests {
         // A hook that fails is its file's trouble.
         let hook = done.replace("\nplace", "\nhook 0 3 no\nplace");
         let refused = aim.judge(&seen(&hook)).unwrap();
-        assert!(matches!(&refused[1].at, Spot::File(path) if path == "/etc/a.pem"), "{refused:?}");
+        assert!(matches!(&refused[0].at, Spot::File(path) if path == "/etc/a.pem"), "{refused:?}");
         assert_eq!(refused.iter().filter(|refused| refused.at.is_of(&STORE)).count(), 0);
     }
 

@@ -103,16 +103,19 @@ pub fn follow(known: &[Certificate], chain: &[u8], now: Timestamp) -> Result<Vec
 }
 
 /// The CA certificate with this fingerprint, the SHA-256 of its DER, if the authority has it: the oldest one, or one of those
-/// that the chain says followed. Who says so does not matter, as the fingerprint does.
+/// that the chain is about. Who says so does not matter, as the fingerprint does.
 ///
 /// # Errors
 /// When one of the answers is not what it should be.
 pub fn pinned(oldest: &[u8], chain: &[u8], fingerprint: &[u8; 32]) -> Result<Option<Certificate>, Unusable> {
     let oldest = Certificate::from_pem(oldest).map_err(Unusable::Certificate)?;
     let followed = statements(chain)?;
-    let followed = followed.iter().map(|statement| Succession::read(statement).map(|one| one.new));
     let mut all = vec![oldest];
-    all.extend(followed.collect::<Result<Vec<_>, _>>()?);
+    for statement in &followed {
+        // The first old one may have ended, and is the oldest no more.
+        let Succession { old, new } = Succession::read(statement)?;
+        all.extend([old, new]);
+    }
     Ok(all.into_iter().find(|one| one.fingerprint() == *fingerprint))
 }
 

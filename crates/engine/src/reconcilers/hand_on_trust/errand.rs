@@ -24,8 +24,8 @@ pub(crate) struct HostErrand {
     pub(crate) host: String,
     /// What each requirer is to have there.
     pub(crate) parts: Vec<Part>,
-    /// The requirers that are to have nothing there any more, and where they had it.
-    pub(crate) left: Vec<(RequirerName, Place)>,
+    /// The requirers that are to have nothing there any more, and wherever they had it.
+    pub(crate) left: Vec<(RequirerName, Vec<Place>)>,
     /// The files in which certificates may be that are not to be there any more.
     pub(crate) drops: Vec<FilePlace>,
 }
@@ -39,6 +39,8 @@ pub(crate) struct Part {
     pub(crate) bundle: Arc<Bundle>,
     /// Why it does not get all that it wants there.
     pub(crate) refused: Option<String>,
+    /// Where on the host it may have certificates that are not to be there any more.
+    pub(crate) elsewhere: Vec<Place>,
 }
 
 /// What units of a requirer are to have.
@@ -133,18 +135,29 @@ impl Errand {
     }
 }
 
+/// What a requirer wants on a host.
+pub(super) struct Wish<'r> {
+    pub(super) requirer: &'r Requirer,
+    /// Where.
+    pub(super) on: &'r OnHost,
+    /// Why it does not get all of it.
+    pub(super) refused: Option<String>,
+    /// Where it had it before.
+    pub(super) elsewhere: Vec<Place>,
+}
+
 /// What is to be on a host.
 #[derive(Default)]
 pub(super) struct OfHost<'r> {
     pub(super) is_due: bool,
     /// Whether all of why it is due failed before.
     pub(super) is_failing: bool,
-    /// Whoever wants certificates there, where, and why it does not get all of it.
-    pub(super) parts: Vec<(&'r Requirer, &'r OnHost, Option<String>)>,
+    /// Whoever wants certificates there.
+    pub(super) parts: Vec<Wish<'r>>,
     /// Whose each file is.
     pub(super) files: BTreeMap<&'r str, &'r RequirerName>,
-    /// Those who are to have nothing there any more, and where they had it.
-    pub(super) left: Vec<(RequirerName, Place)>,
+    /// Those who are to have nothing there any more, and wherever they had it.
+    pub(super) left: Vec<(RequirerName, Vec<Place>)>,
     /// Where certificates may be that are not to be there any more.
     pub(super) drops: Vec<Place>,
 }
@@ -175,7 +188,7 @@ impl<'r> OfHost<'r> {
 
     pub(super) fn errand(self, host: &str) -> HostErrand {
         let owners = self.files;
-        let part = |(requirer, on, refused): (&Requirer, &OnHost, Option<String>)| Part {
+        let part = |Wish { requirer, on, refused, elsewhere }: Wish<'_>| Part {
             requirer: requirer.name().clone(),
             place: requirer.wanted.place.clone(),
             on: OnHost {
@@ -188,6 +201,7 @@ impl<'r> OfHost<'r> {
             },
             bundle: requirer.wanted.bundle.clone(),
             refused,
+            elsewhere,
         };
         let mut drops: BTreeMap<String, FilePlace> = BTreeMap::new();
         for place in &self.drops {
@@ -241,11 +255,14 @@ fn refused_of(came: &Came, on: &OnHost) -> Option<String> {
     refused.iter().find(|trouble| trouble.at.is_of(on)).map(|trouble| trouble.said.clone())
 }
 
-/// What is to be said of what was at `place`, where it may be left there.
-fn left_of(came: &Came, place: &Place) -> Option<String> {
-    let (Came::OnHost { refused, .. }, Place::Hosts { on, .. }) = (came, place) else { return None };
-    let left = refused.iter().find(|trouble| trouble.may_leave && trouble.at.is_of(on));
-    left.map(|trouble| trouble.said.clone())
+/// What is to be said of what was at `places`, where some of it may be left at any of them.
+fn left_of(came: &Came, places: &[Place]) -> Option<String> {
+    let Came::OnHost { refused, .. } = came else { return None };
+    let is_there = |trouble: &&Trouble| {
+        let is_of = |place: &Place| matches!(place, Place::Hosts { on, .. } if trouble.at.is_of(on));
+        trouble.may_leave && places.iter().any(is_of)
+    };
+    refused.iter().find(is_there).map(|trouble| trouble.said.clone())
 }
 
 /// Does one errand, unless it is to stop: what came of it, and whether all of it was begun with.
@@ -266,12 +283,14 @@ pub(super) async fn carry<'e>(
             for part in &at.parts {
                 let Some(said) = said(&came, Some(part.bundle.hash()), Some(&part.on)) else { continue };
                 let refused = part.refused.clone().or_else(|| refused_of(&came, &part.on));
+                // Where it was before is forgotten only when nothing can be left there.
+                let refused = refused.or_else(|| left_of(&came, &part.elsewhere));
                 let said = said.and_then(|done| refused.map_or(Ok(done), Err));
                 outcomes.push(outcome(&part.requirer, &at.host, &part.place, part.bundle.hash(), said));
             }
-            for (requirer, place) in &at.left {
-                let Some(said) = said(&came, None, None) else { continue };
-                let said = said.and_then(|done| left_of(&came, place).map_or(Ok(done), Err));
+            for (requirer, places) in &at.left {
+                let (Some(said), Some(place)) = (said(&came, None, None), places.first()) else { continue };
+                let said = said.and_then(|done| left_of(&came, places).map_or(Ok(done), Err));
                 outcomes.push(outcome(requirer, &at.host, place, "", said));
             }
         }

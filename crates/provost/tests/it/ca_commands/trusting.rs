@@ -102,6 +102,16 @@ fn the_pinned_one_alone_is_trusted() {
     assert!(said.contains(&format!("ca trust --server {} --ca cas.crt.pem", other.http_url(""))), "{said}");
     assert!(!holder.path(".new.key.provost-request").exists());
 
+    // Nor is another server let in by the pinned one, which is trusted beside its own.
+    let theirs = http::anybody().get(other.http_url("/cas/crt/ca.crt.pem")).send().unwrap().text().unwrap();
+    let trusts = holder.read("cas.crt.pem");
+    std::fs::write(holder.path("cas.crt.pem"), format!("{trusts}{theirs}")).unwrap();
+    let (code, said) =
+        holder.refused(&format!("crl --fingerprint {fingerprint} --server {}", other.http_url("")));
+    assert!(code == 77 && said.contains("fingerprint that is pinned"), "{code} {said}");
+    holder.run(&format!("crl --fingerprint {fingerprint} --crl lists.pem")).ok();
+    std::fs::write(holder.path("cas.crt.pem"), trusts).unwrap();
+
     // Another authority at the same place is not believed, and takes nothing away.
     let files = ["cas.crt.pem", "web.crt", "web.key"].map(|name| holder.read(name));
     let turned = format!("--server {}", other.http_url(""));

@@ -170,3 +170,32 @@ async fn a_spoilt_set_is_its_requirers_trouble_only() {
     assert_eq!(world.on("h2"), Some(world.hash("db").await));
     assert_eq!(world.on("h1"), before, "it is not known what is to be there");
 }
+
+/// Who moves on a host has what it had before taken away there, and is not said to be in step while that may be left.
+#[tokio::test]
+async fn what_is_left_where_a_requirer_was_before_is_not_forgotten() {
+    let mut world = World::new(&["h1"]).await;
+    let at = |on| Place::Hosts { which: all(), on };
+    world.place("web", &at(files(&["/etc/a.pem"], true))).await;
+    world.relate("corp", "web").await;
+    world.step().await;
+    assert_eq!(world.states("web").await, [("h1".to_owned(), true)]);
+    for spot in [Spot::Store, Spot::File("/etc/a.pem".into())] {
+        let trouble = Trouble { at: spot, said: "it is there still".into(), may_leave: true };
+        world.hosts.trouble.lock().unwrap().insert("h1".to_owned(), trouble);
+        world.place("web", &at(files(&["/etc/b.pem"], false))).await;
+        world.clock.advance(Span::seconds(3_600));
+        world.step().await;
+        assert_eq!(world.states("web").await, [("h1".to_owned(), false)]);
+        assert_eq!(world.reason("web").await.as_deref(), Some("it is there still"));
+    }
+    // Nor has it gone, whichever of the places it is.
+    world.leave("web").await;
+    world.step().await;
+    assert!(world.is_known("web").await);
+    world.hosts.trouble.lock().unwrap().clear();
+    world.clock.advance(Span::seconds(3_600));
+    world.step().await;
+    world.step().await;
+    assert!(!world.is_known("web").await);
+}
