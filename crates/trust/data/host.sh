@@ -4,7 +4,8 @@
 #
 #   /run/provost-trust/           the lock, and what is being prepared; cleared by every run
 #   /var/lib/provost-trust/       what outlives a run:
-#     begun                       something was begun and not seen to be right since
+#     begun                       somebody is at work on files, or was killed at it
+#     begun.KIND                  the trust store was begun with, and not seen to be right since
 #     store.KIND                  what the trust store had when it was right: digests and names of our files
 #     withdrawn.KIND/             our files that were taken away, until nothing is left of them in the store
 #     place.KEY                   a file that we keep: its digest, its path and, of a keystore, the digest of the
@@ -156,6 +157,7 @@ look_at_store() {
     : >"$now"
     [ "$has_folder" = 1 ] && list_own "$folder" "$ending" "$now"
     awk -v kind="$kind" '{ print "own", kind, $2, $1 }' "$now"
+    [ -e "$state/begun.$kind" ] && echo "begun $kind"
     if [ -e "$state/store.$kind" ]; then
         if cmp -s "$now" "$state/store.$kind"; then echo "kept $kind"; else echo "drift $kind"; fi
     fi
@@ -242,6 +244,10 @@ make_store() {
     wanted=$work/wanted.$kind
     awk -v kind="$kind" '$1 == "contents" { exit } $1 == "use" { is = $2 == kind }
         is && $1 == "want" { print $3 "  " $2 }' "$work/input" >"$wanted"
+    was_begun=0
+    [ -e "$state/begun.$kind" ] && was_begun=1
+    : >"$state/begun.$kind"
+    settle "$state"
     # The system's own folder is for all to read.
     [ -d "$folder" ] || (umask 022 && mkdir -p "$folder") || { tell "cannot $kind" "there is no $folder"; return; }
     list_own "$folder" "$ending" "$work/now"
@@ -605,34 +611,35 @@ look() {
     return 0
 }
 
-# Remembers what is right, and forgets what was begun, if it is.
-is_right() {
-    right=1
-    # What is somebody else's is theirs to change, and what could not be made was not put anywhere: nothing was begun.
-    [ -e "$work/told" ] && grep -vq '^hook \|^theirs \|^keystore ' "$work/told" && right=0
-    for wanted in "$work"/wanted.*; do
-        [ -e "$wanted" ] || continue
-        kind=${wanted##*/wanted.}
-        awk '{ print $2 }' "$wanted" >"$work/a"
-        if cmp -s "$wanted" "$work/now.$kind" && cmp -s "$work/a" "$work/taken.$kind" && [ ! -s "$work/left.$kind" ]; then
+# Remembers of the stores what is right, and forgets that they were begun with; those that were let alone are as they are
+# to be. Files have their own memory, and what was to be done with them came to its end.
+remember() {
+    for mark in "$state"/begun.*; do
+        [ -e "$mark" ] || continue
+        kind=${mark##*/begun.}
+        wanted=$work/wanted.$kind
+        if [ -e "$wanted" ]; then
+            # Whatever it looks like: what failed may have been about to do more.
+            [ -e "$work/told" ] && grep -q "^[a-z]* $kind " "$work/told" && continue
+            awk '{ print $2 }' "$wanted" >"$work/a"
+            if [ -s "$work/left.$kind" ] || ! cmp -s "$wanted" "$work/now.$kind" || ! cmp -s "$work/a" "$work/taken.$kind"; then
+                continue
+            fi
             if [ -s "$wanted" ]; then
                 cp "$wanted" "$work/store" && mv -f "$work/store" "$state/store.$kind"
             else
                 rm -f "$state/store.$kind"
             fi
             rm -rf "$state/withdrawn.$kind"
-        else
-            right=0
         fi
+        rm -f "$mark"
     done
-    [ "$right" = 1 ] && rm -f "$state/begun"
+    rm -f "$state/begun"
 }
 
 settle_places
 if [ "$(head -n 1 "$work/header")" = make ]; then
     mkdir -p "$state" || fail "there is no $state"
-    was_begun=0
-    [ -e "$state/begun" ] && was_begun=1
     : >"$state/begun"
     settle "$state"
     seconds=$(awk '$1 == "seconds" { print $2 }' "$work/header")
@@ -641,10 +648,12 @@ if [ "$(head -n 1 "$work/header")" = make ]; then
     for_strays make_stray
     for_places call_hook
     look >"$work/report"
-    is_right
+    remember
+    sed '/^begun/d; /^behind /d; /^drift /d' "$work/report" >"$work/final"
+    for mark in "$state"/begun.*; do
+        [ -e "$mark" ] && echo "begun ${mark##*/begun.}" >>"$work/final"
+    done
     if [ -z "$(ls "$state")" ]; then rmdir "$state"; fi
-    sed '/^begun$/d; /^behind /d; /^drift /d' "$work/report" >"$work/final"
-    [ -e "$state/begun" ] && echo begun >>"$work/final"
 else
     look >"$work/final"
 fi

@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use base::{Explain, Kind, hex, sha256};
+use base::{hex, sha256};
 
-use super::seen::{Memory, PlaceSeen, StoreSeen, Told};
+use super::amiss::{Amiss, Refused, Spot};
+use super::seen::{Memory, Part, PlaceSeen, StoreSeen, Told};
 use super::{FilePlace, HOOK_SECONDS, OnHost, Seen, TRUST_STORES, TrustStore};
 use crate::Anchor;
 
-/// What a host calls a file that we put there and did not list.
-const STRAY: &str = "stray";
 /// How the names of our files in a trust store begin.
 const PREFIX: &str = "provost-";
 
@@ -59,190 +58,6 @@ impl Drift {
     pub fn is_of(&self, places: &OnHost) -> bool {
         (self.store && places.system_store)
             || places.files.iter().any(|file| self.files.contains(file.path()))
-    }
-}
-
-/// A part of a host, which may be as it is to be whatever the others are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Spot {
-    /// The trust store of its operating system.
-    Store,
-    /// Java's.
-    Keystore,
-    /// The file at this path.
-    File(String),
-}
-
-impl Spot {
-    /// Whether anything is to be there, of what is to be at `places`.
-    #[must_use]
-    pub fn is_of(&self, places: &OnHost) -> bool {
-        match self {
-            Self::Store => places.system_store,
-            Self::Keystore => places.system_store && places.java,
-            Self::File(path) => places.files.iter().any(|file| file.path() == path),
-        }
-    }
-}
-
-/// A part of a host that is not as it is to be, where all that is not named so is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// Which.
-    pub at: Spot,
-    /// Why it is not.
-    pub why: Amiss,
-}
-
-/// Why a host is not as it is to be. What is in here of its words is for people.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Amiss {
-    /// Its operating system has no trust store that is known here.
-    #[error("there is no trust store that is known here (its system is `{system}`); looked for {looked_for}")]
-    NoStore {
-        /// What it says that it is.
-        system: String,
-        /// Which programs and folders were looked for.
-        looked_for: String,
-    },
-    /// Nothing on it makes a keystore for Java.
-    #[error("there is no keystore for Java at {keystore}, or no `keytool` to read it with")]
-    NoKeystore {
-        /// Where it should be.
-        keystore: &'static str,
-    },
-    /// A file of ours that is to go could not be removed.
-    #[error("a file that was put there and is to go could not be removed: {words}")]
-    NotRemoved {
-        /// The host's words.
-        words: String,
-    },
-    /// Something could not be written.
-    #[error("{what} could not be written: {words}")]
-    NotWritten {
-        /// A file or a folder.
-        what: String,
-        /// The host's words.
-        words: String,
-    },
-    /// The program that takes certificates up failed.
-    #[error("`{program}` failed there (exit status {status}): {words}")]
-    Program {
-        /// Its name.
-        program: &'static str,
-        /// Its exit status.
-        status: u32,
-        /// Its last words.
-        words: String,
-    },
-    /// It ended well, and did not take all of them up.
-    #[error("{count} of the certificates were put into {folder}, and are not trusted: {first}, for one")]
-    NotTaken {
-        /// Where they are.
-        folder: &'static str,
-        /// How many there are.
-        count: usize,
-        /// The fingerprint of the first.
-        first: String,
-        /// In which they are not.
-        bundle: &'static str,
-    },
-    /// It ended well, and what was taken away is still trusted.
-    #[error("{count} of the certificates that were taken away are still in {bundle}: {first}, for one")]
-    StillTrusted {
-        /// In which they are.
-        bundle: &'static str,
-        /// How many there are.
-        count: usize,
-        /// The fingerprint of the first.
-        first: String,
-    },
-    /// Where a file is to be, there is another one, which we did not put there.
-    #[error("there is a file at {path} already that was not put there by this house")]
-    Theirs {
-        /// Where it is.
-        path: String,
-    },
-    /// A keystore could not be made of the certificates.
-    #[error("no keystore could be made for {path}: {words}")]
-    NotMade {
-        /// Where it is to be.
-        path: String,
-        /// The host's words, or `keytool`'s.
-        words: String,
-    },
-    /// Files are not as they were made a moment before.
-    #[error("{what} is not as it was made a moment before")]
-    Changed {
-        /// A file or a folder.
-        what: String,
-    },
-    /// The file is as it is to be, and its hook failed.
-    #[error("{path} is as it is to be, and its hook failed (exit status {status}): {words}")]
-    Hook {
-        /// Of which file.
-        path: String,
-        /// Its exit status.
-        status: u32,
-        /// Its last words.
-        words: String,
-    },
-}
-
-impl Amiss {
-    /// Whether something may be left of what is to go: not where nothing could be put, or was.
-    #[must_use]
-    pub fn may_leave(&self) -> bool {
-        !matches!(
-            self,
-            Self::NoStore { .. } | Self::NoKeystore { .. } | Self::Theirs { .. } | Self::NotMade { .. }
-        )
-    }
-
-    /// Whether there is nothing to be done about it before a person has decided about a file.
-    #[must_use]
-    pub fn is_for_a_person(&self) -> bool {
-        matches!(self, Self::Theirs { .. } | Self::NotMade { .. })
-    }
-}
-
-impl Explain for Amiss {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::NoStore { .. } | Self::NoKeystore { .. } | Self::Theirs { .. } => Kind::Conflict,
-            Self::NotWritten { .. }
-            | Self::NotRemoved { .. }
-            | Self::NotMade { .. }
-            | Self::Program { .. }
-            | Self::NotTaken { .. }
-            | Self::StillTrusted { .. }
-            | Self::Changed { .. }
-            | Self::Hook { .. } => Kind::Unavailable,
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::NoStore { .. } => Some(
-                "have the certificates put into a file there, and point what is to trust them at it".into(),
-            ),
-            Self::NoKeystore { .. } => Some("install Java there, with its package of CA certificates".into()),
-            Self::NotTaken { bundle, .. } => Some(format!(
-                "see whether they are blocked there, or are no authorities': such are left out of {bundle}"
-            )),
-            Self::StillTrusted { .. } => Some("see who else put them there".into()),
-            Self::Hook { status: 137, .. } => Some(format!("it may take {HOOK_SECONDS} s")),
-            Self::Theirs { path } => Some(format!(
-                "move it away; or say `adopt` with the file (`--file {path},adopt`), and it is replaced now and removed \
-                 when it is not wanted any more"
-            )),
-            Self::Changed { .. } => Some("see what else looks after it".into()),
-            Self::NotWritten { .. }
-            | Self::NotRemoved { .. }
-            | Self::NotMade { .. }
-            | Self::Program { .. }
-            | Self::Hook { .. } => None,
-        }
     }
 }
 
@@ -295,6 +110,11 @@ impl<'a> Aim<'a> {
         self.places.files.iter().chain(self.drops).nth(number)
     }
 
+    /// Its path.
+    fn path(&self, number: usize) -> String {
+        self.file(number).map(FilePlace::path).unwrap_or_default().to_owned()
+    }
+
     /// Whether the file of this number is to go.
     fn is_drop(&self, number: usize) -> bool {
         self.is_withdrawal || number >= self.places.files.len()
@@ -319,7 +139,7 @@ impl<'a> Aim<'a> {
             let is_known = there.memory == memory;
             let is_right = is_known && !there.is_behind && self.lacks(store, (seen, there), &wanted).is_ok();
             // Whoever was interrupted may have got as far as the program, or not.
-            if is_right && (!seen.is_begun || wanted.is_empty()) {
+            if is_right && (!there.is_begun || wanted.is_empty()) {
                 continue;
             }
             // Writing into a String cannot fail.
@@ -330,7 +150,8 @@ impl<'a> Aim<'a> {
         }
         let are_files_right = seen.places.len() == self.listed()
             && self.files_seen(seen).all(|(number, there)| self.is_right(number, there));
-        if used.is_empty() && are_files_right && seen.strays.is_empty() && !seen.is_begun {
+        let is_begun = seen.is_begun || seen.stores.values().any(|there| there.is_begun);
+        if used.is_empty() && are_files_right && seen.strays.is_empty() && !is_begun {
             return None;
         }
         let mut order = format!(
@@ -389,80 +210,87 @@ impl<'a> Aim<'a> {
     /// # Errors
     /// Where it cannot be told of which part that is.
     pub fn judge(&self, seen: &Seen) -> Result<Vec<Refused>, Amiss> {
+        let changed = |what: &str| Amiss::Changed { what: what.to_owned() };
+        if seen.places.len() != self.listed() || seen.is_begun {
+            return Err(changed("what was put there"));
+        }
         let chosen = self.store(seen).unwrap_or(None);
-        let path = |place: usize| self.file(place).map_or("a file", FilePlace::path).to_owned();
-        let named = |name: &str| TRUST_STORES.iter().find(|store| store.name == name);
         let mut refused: Vec<Refused> = Vec::new();
-        let refuse = |refused: &mut Vec<Refused>, at: Spot, why: Amiss| {
-            if refused.iter().all(|other| other.at != at) {
-                refused.push(Refused { at, why });
+        let mut refuse = |one: Refused| {
+            if refused.iter().all(|other| other.at != one.at) {
+                refused.push(one);
             }
         };
-        for told in &seen.told {
-            let (at, why) = match told {
-                Told::Theirs { place } => {
-                    let path = path(*place);
-                    (Spot::File(path.clone()), Amiss::Theirs { path })
-                }
-                Told::Keystore { place, words } => {
-                    let (path, words) = (path(*place), words.clone());
-                    (Spot::File(path.clone()), Amiss::NotMade { path, words })
-                }
-                Told::Cannot { what, words } if what == STRAY => {
-                    return Err(Amiss::NotRemoved { words: words.clone() });
-                }
-                Told::Cannot { what, words } => match (named(what), what.parse().ok()) {
-                    (Some(store), _) => {
-                        let (what, words) = (store.folder.to_owned(), words.clone());
-                        (Spot::Store, Amiss::NotWritten { what, words })
-                    }
-                    (None, Some(number)) if self.is_drop(number) => {
-                        (Spot::File(path(number)), Amiss::NotRemoved { words: words.clone() })
-                    }
-                    (None, number) => {
-                        let (what, words) = (path(number.unwrap_or(usize::MAX)), words.clone());
-                        (Spot::File(what.clone()), Amiss::NotWritten { what, words })
-                    }
-                },
-                Told::Program { store, status, words } => {
-                    let program = named(store).map_or("", |store| store.program);
-                    (Spot::Store, Amiss::Program { program, status: *status, words: words.clone() })
-                }
-                Told::Hook { .. } => continue,
-            };
-            refuse(&mut refused, at, why);
+        for told in seen.told.iter().filter(|told| !matches!(told, Told::Hook { .. })) {
+            refuse(self.refused(told)?);
         }
         for store in &TRUST_STORES {
             if let Some(there) = seen.stores.get(store.name)
                 && let Err(why) = self.lacks(store, (seen, there), &self.wanted(store, chosen))
             {
                 let is_java = matches!(&why, Amiss::NotTaken { bundle, .. } if *bundle == store.keystore);
-                refuse(&mut refused, if is_java { Spot::Keystore } else { Spot::Store }, why);
+                refuse(Refused { at: if is_java { Spot::Keystore } else { Spot::Store }, why });
             }
         }
-        for told in &seen.told {
-            if let Told::Hook { place, status, words } = told {
-                let (path, words) = (path(*place), words.clone());
-                refuse(&mut refused, Spot::File(path.clone()), Amiss::Hook { path, status: *status, words });
-            }
+        for told in seen.told.iter().filter(|told| matches!(told, Told::Hook { .. })) {
+            refuse(self.refused(told)?);
         }
         for (number, there) in self.files_seen(seen) {
             if !self.is_right(number, there) {
-                let what = path(number);
-                refuse(&mut refused, Spot::File(what.clone()), Amiss::Changed { what });
+                let what = self.path(number);
+                refuse(Refused { at: Spot::File(what.clone()), why: changed(&what) });
             }
         }
         // What may be left of what is to go is graver than that there is nothing to put it into.
-        if let Some(Refused { at, why }) = self.without(seen) {
-            refuse(&mut refused, at, why);
+        if let Some(one) = self.without(seen) {
+            refuse(one);
         }
+        let is_store = |one: &Refused| matches!(one.at, Spot::Store | Spot::Keystore);
         // What failed is not seen to be right, which says nothing of the rest.
+        if !refused.iter().any(is_store)
+            && let Some(store) = TRUST_STORES
+                .iter()
+                .find(|store| seen.stores.get(store.name).is_some_and(|there| there.is_begun))
+        {
+            refused.push(Refused { at: Spot::Store, why: changed(store.folder) });
+        }
         let is_explained = refused.iter().any(|refused| refused.why.may_leave());
-        let is_odd = seen.places.len() != self.listed() || !seen.strays.is_empty() || seen.is_begun;
-        if is_odd && !is_explained {
-            return Err(Amiss::Changed { what: "what was put there".into() });
+        if !seen.strays.is_empty() && !is_explained {
+            return Err(changed("what was put there"));
         }
         Ok(refused)
+    }
+
+    /// What is not as it is to be where a host told this.
+    fn refused(&self, told: &Told) -> Result<Refused, Amiss> {
+        let of_file = |place: &usize, why: &dyn Fn(String) -> Amiss| {
+            let path = self.path(*place);
+            Ok(Refused { at: Spot::File(path.clone()), why: why(path) })
+        };
+        match told {
+            Told::Theirs { place } => of_file(place, &|path| Amiss::Theirs { path }),
+            Told::Keystore { place, words } => {
+                of_file(place, &|path| Amiss::NotMade { path, words: words.clone() })
+            }
+            Told::Hook { place, status, words } => {
+                of_file(place, &|path| Amiss::Hook { path, status: *status, words: words.clone() })
+            }
+            Told::Cannot { what: Part::Place(place), words } if self.is_drop(*place) => {
+                of_file(place, &|_| Amiss::NotRemoved { words: words.clone() })
+            }
+            Told::Cannot { what: Part::Place(place), words } => {
+                of_file(place, &|what| Amiss::NotWritten { what, words: words.clone() })
+            }
+            Told::Cannot { what: Part::Stray, words } => Err(Amiss::NotRemoved { words: words.clone() }),
+            Told::Cannot { what: Part::Store(store), words } => {
+                let (what, words) = (store.folder.to_owned(), words.clone());
+                Ok(Refused { at: Spot::Store, why: Amiss::NotWritten { what, words } })
+            }
+            Told::Program { store, status, words } => {
+                let (program, status, words) = (store.program, *status, words.clone());
+                Ok(Refused { at: Spot::Store, why: Amiss::Program { program, status, words } })
+            }
+        }
     }
 
     /// What the host is told of stores and files, whatever is to be done.
@@ -571,12 +399,10 @@ impl<'a> Aim<'a> {
             && there.mode == format!("{:o}", place.mode())
     }
 
-    /// What somebody else changed of what we had left there. Nothing where we were interrupted: that may have been us.
+    /// What somebody else changed of what we had left there. Nothing of what we were interrupted at: that may have been us.
     fn drift(&self, seen: &Seen) -> Drift {
-        if seen.is_begun {
-            return Drift::default();
-        }
         let store = |there: &StoreSeen| match there.memory {
+            _ if there.is_begun => false,
             Memory::None => false,
             Memory::Drift => true,
             Memory::Kept => there.own.keys().any(|name| !there.taken.contains(name)),
@@ -584,8 +410,9 @@ impl<'a> Aim<'a> {
         let place = |(number, there): (usize, &PlaceSeen)| {
             // What is to go may have been left as it was for something else than the bundle.
             let file = self.places.files.get(number)?;
-            let is_drift =
-                there.was != "none" && ![&there.was, &self.digest(number)].contains(&&there.digest);
+            let is_drift = !seen.is_begun
+                && there.was != "none"
+                && ![&there.was, &self.digest(number)].contains(&&there.digest);
             is_drift.then(|| file.path().to_owned())
         };
         Drift {
@@ -667,7 +494,7 @@ mod tests {
         assert!(matches!(&refused[..], [Refused { at: Spot::Keystore, why: Amiss::NoKeystore { .. } }]));
         assert_eq!(aim.due(&seen(&done)), None, "there is nothing more to be done");
         // A hook that fails is its file's trouble.
-        let hook = done.replace("\nplace", "\nhook 0 3 no\nplace");
+        let hook = format!("{done}hook 0 3 no\n");
         let refused = aim.judge(&seen(&hook)).unwrap();
         assert!(matches!(&refused[0].at, Spot::File(path) if path == "/etc/a.pem"), "{refused:?}");
         assert_eq!(refused.iter().filter(|refused| refused.at.is_of(&STORE)).count(), 0);
@@ -690,7 +517,9 @@ mod tests {
         check(format!("{store}{taken}drift debian\n"), Some(true));
         // Never seen to be right; interrupted, by which nobody else is to blame; not yet gone.
         check(format!("{store}{taken}"), Some(false));
-        check(format!("{store}{taken}drift debian\nbegun\n"), Some(false));
+        check(format!("{store}{taken}drift debian\nbegun debian\n"), Some(false));
+        check(format!("{store}{taken}drift debian\nbegun\n"), Some(true));
+        check(format!("{store}{taken}kept debian\nbegun\n"), Some(false));
         check(format!("{store}{taken}kept debian\nbehind debian\n"), Some(false));
         check(format!("{store}{taken}kept debian\nstray /etc/x\n"), Some(false));
         // Where nothing is to be, what was left goes.
@@ -715,6 +544,9 @@ mod tests {
         assert_eq!(drift(&digest, &digest), None);
         assert_eq!(drift(&other, &digest), of(&["/etc/a.pem"]));
         assert_eq!(drift(&digest, &other), of(&["/etc/b.pem"]));
+        // Whoever was killed at work on files may have changed one.
+        let lines = format!("system debian \n{}{}begun\n", place(0, &other), place(1, &digest));
+        assert_eq!(due(&places, &bundle, &lines).map(|due| due.drift), of(&[]));
         // One that is gone was changed as well.
         assert_eq!(drift("none", &other), of(&["/etc/a.pem", "/etc/b.pem"]));
     }

@@ -15,11 +15,13 @@
 //! goes. So there is one [`OnHost`] and one bundle for a host.
 
 mod aim;
+mod amiss;
 mod place;
 mod seen;
 mod stores;
 
-pub use aim::{Aim, Amiss, Drift, Due, Refused, Spot};
+pub use aim::{Aim, Drift, Due};
+pub use amiss::{Amiss, Refused, Spot};
 pub use place::{BadPlace, FilePlace, Keystore};
 pub use seen::{NotSeen, Seen};
 pub use stores::{TRUST_STORES, TrustStore};

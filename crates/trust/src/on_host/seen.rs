@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base::{Explain, Kind};
 
-use super::HOST_ANSWER_BYTES_MAX;
+use super::{HOST_ANSWER_BYTES_MAX, TRUST_STORES, TrustStore};
 
 const BEGINS: &str = "provost-trust-begins";
 const ENDS: &str = "provost-trust-ends";
+/// What a host calls a file that we put there and did not list.
+const STRAY: &str = "stray";
 
 /// What is told of a store since it was right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,6 +42,8 @@ pub(super) struct StoreSeen {
     /// Whether something was taken away, and not seen to be gone.
     pub(super) is_behind: bool,
     pub(super) memory: Memory,
+    /// Whether it was begun with, and not seen to be right since.
+    pub(super) is_begun: bool,
 }
 
 /// What there is of a file.
@@ -61,15 +65,26 @@ pub(super) struct PlaceSeen {
     pub(super) made: String,
 }
 
+/// What a host could not write, or remove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part {
+    /// A store.
+    Store(&'static TrustStore),
+    /// The file of this number.
+    Place(usize),
+    /// A file that we put there and did not list.
+    Stray,
+}
+
 /// What went wrong there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Told {
-    /// The program of the store of this name failed.
-    Program { store: String, status: u32, words: String },
+    /// The program of a store failed.
+    Program { store: &'static TrustStore, status: u32, words: String },
     /// The hook of the file of this number failed.
     Hook { place: usize, status: u32, words: String },
-    /// The store of this name, or the file of this number, could not be written.
-    Cannot { what: String, words: String },
+    /// Something could not be written, or removed.
+    Cannot { what: Part, words: String },
     /// The keystore of this number could not be made.
     Keystore { place: usize, words: String },
     /// Where the file of this number is to be, there is something that is not ours.
@@ -86,7 +101,7 @@ pub struct Seen {
     pub(super) places: Vec<PlaceSeen>,
     /// Files that were put there before and are not asked for.
     pub(super) strays: Vec<String>,
-    /// Whether something was begun and not seen to be right since.
+    /// Whether somebody was killed who was at work on files.
     pub(super) is_begun: bool,
     pub(super) told: Vec<Told>,
 }
@@ -143,7 +158,8 @@ impl Seen {
         match (word, words.as_slice()) {
             ("system", words) => self.systems = words.iter().map(|word| (*word).to_owned()).collect(),
             ("keytool", _) => self.has_keytool = true,
-            ("begun", _) => self.is_begun = true,
+            ("begun", [""]) => self.is_begun = true,
+            ("begun", [name]) => self.stores.get_mut(*name)?.is_begun = true,
             ("stray", _) => self.strays.push(rest.to_owned()),
             ("store", [name, folder, program, keystore]) => {
                 let [has_folder, has_program, has_keystore] =
@@ -175,25 +191,40 @@ impl Seen {
                 });
             }
             ("program", [name, status, words @ ..]) => self.told.push(Told::Program {
-                store: (*name).to_owned(),
+                store: self.store(name)?,
                 status: status.parse().ok()?,
                 words: words.join(" "),
             }),
             ("hook", [number, status, words @ ..]) => self.told.push(Told::Hook {
-                place: number.parse().ok()?,
+                place: self.number(number)?,
                 status: status.parse().ok()?,
                 words: words.join(" "),
             }),
-            ("theirs", [number]) => self.told.push(Told::Theirs { place: number.parse().ok()? }),
+            ("theirs", [number]) => self.told.push(Told::Theirs { place: self.number(number)? }),
             ("keystore", [number, words @ ..]) => {
-                self.told.push(Told::Keystore { place: number.parse().ok()?, words: words.join(" ") })
+                self.told.push(Told::Keystore { place: self.number(number)?, words: words.join(" ") })
             }
             ("cannot", [what, words @ ..]) => {
-                self.told.push(Told::Cannot { what: (*what).to_owned(), words: words.join(" ") });
+                let what = match (*what, self.number(what)) {
+                    (_, Some(place)) => Part::Place(place),
+                    (STRAY, None) => Part::Stray,
+                    (store, None) => Part::Store(self.store(store)?),
+                };
+                self.told.push(Told::Cannot { what, words: words.join(" ") });
             }
             _ => return None,
         }
         Some(())
+    }
+
+    /// The store of this name, of which was told before.
+    fn store(&self, name: &str) -> Option<&'static TrustStore> {
+        TRUST_STORES.iter().find(|store| store.name == name && self.stores.contains_key(name))
+    }
+
+    /// The number of a file, of which was told before.
+    fn number(&self, number: &str) -> Option<usize> {
+        number.parse().ok().filter(|number| *number < self.places.len())
     }
 }
 
@@ -221,6 +252,11 @@ mod tests {
             "place 1 none - - - - - 0 none -",
             "place 0 none - - - - - 0 none",
             "hook x 3",
+            "hook 0 3",
+            "theirs 0",
+            "cannot 0 it is full",
+            "cannot debian it is full",
+            "begun debian",
             "theirs x",
             "keystore x y",
             "taken a b",

@@ -4,7 +4,7 @@ use engine::handing_on::{Delivered, DeliveryError, deliver_each, make_so};
 use trust::Anchor;
 use trust::on_host::{Aim, Amiss, Drift, FilePlace, OnHost};
 
-use super::{Authority, World, bundle_of, path_of};
+use super::{Authority, World, bundle_of, file_of, in_store, path_of};
 
 #[tokio::test]
 async fn each_file_has_what_is_said_for_it() {
@@ -143,8 +143,8 @@ async fn files_are_as_they_are_to_be_and_hooks_run_when_bytes_change() {
     );
     assert_eq!((read(path), ran()), (text(&bundle), 8));
     world.say("rmdir /etc/cas.pem");
-    // The empty set is a set: the file stays.
-    assert_eq!(world.delivered(&places, &[]).await, (true, false));
+    // The empty set is a set: the file stays. Ours was taken away there.
+    assert_eq!(world.delivered(&places, &[]).await, (true, true));
     assert_eq!((read(path), ran()), (String::new(), 9));
     // What is not asked for any more goes.
     let fewer = OnHost { files: vec![hooked], ..OnHost::default() };
@@ -210,6 +210,39 @@ async fn what_is_not_ours_is_in_the_way_until_it_is_adopted() {
     // Who has the very same there has it from us.
     std::fs::write(world.host().path("/etc/theirs.pem"), text(&bundle)).unwrap();
     assert_eq!(world.deliver(&places, &bundle).await.unwrap().refused, vec![]);
+}
+
+/// What cannot be written keeps nobody from seeing who changed the rest, and what is right is not made anew.
+#[tokio::test]
+async fn a_file_that_cannot_be_written_is_its_own_trouble() {
+    let world = World::debian();
+    let bundle = bundle_of(&[&Authority::new("a"), &Authority::new("b")]);
+    let files = ["/etc/cas.pem", "/srv/app/cas.pem"].map(|path| FilePlace::new(path).unwrap());
+    let places = OnHost { files: files.to_vec(), ..in_store() };
+    world.say("echo >/srv/app");
+    world.replace(
+        "update-ca-certificates",
+        "echo >>/var/log/updates; exec /usr/sbin/update-ca-certificates \"$@\"",
+    );
+    let updates = || world.say("wc -l </var/log/updates");
+    let deliver = async || {
+        let (target, contents) = (world.target("admin"), [&bundle[..], &bundle]);
+        let delivered =
+            deliver_each(&*world.remote, &target, &places, &bundle, &contents, &[]).await.unwrap();
+        assert_eq!(delivered.refused.iter().map(path_of).collect::<Vec<_>>(), ["/srv/app/cas.pem"]);
+        delivered.drift
+    };
+    for _ in 0..3 {
+        assert_eq!(deliver().await, Drift::default());
+        assert_eq!(updates(), "1");
+    }
+    world.say(&format!("rm {}; echo more >>/etc/cas.pem", file_of(&bundle[0])));
+    assert_eq!(deliver().await, Drift { store: true, files: ["/etc/cas.pem".to_owned()].into() });
+    assert_eq!((world.trusted(&bundle), updates().as_str()), (bundle.clone(), "2"));
+    assert_eq!(deliver().await, Drift::default());
+    world.say("rm /srv/app");
+    assert_eq!(world.delivered(&places, &bundle).await, (true, false));
+    assert_eq!((world.delivered(&places, &bundle).await, updates().as_str()), ((false, false), "2"));
 }
 
 /// It is ended with all that it started, and owed still; the file is as it is to be.
