@@ -6,7 +6,7 @@
 //! hall      engine      wire         client      service
 //! rooms     ca          cache        fleet       trust
 //! crafts    x509  lc-rsa  entry  chain  caucase-files  archive  store  bus  ssh  ansible  kube
-//!           pkcs11  identity
+//!           pkcs11  tls  identity
 //! ground    base
 //! (garden)  testkit  xtask  bench  fuzz  proof
 //! ```
@@ -32,13 +32,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("chain", &["x509"]),
     ("caucase-files", &["x509", "lc-rsa"]),
     ("archive", &[]),
-    ("store", &[]),
+    ("tls", &[]),
+    ("store", &["tls"]),
     ("bus", &[]),
     ("ssh", &[]),
     ("ansible", &[]),
-    ("kube", &[]),
+    ("kube", &["tls"]),
     ("pkcs11", &["x509"]),
-    ("identity", &["x509", "store"]),
+    ("identity", &["x509", "store", "tls"]),
     // Rooms.
     ("ca", &["x509", "caucase-files", "store", "identity"]),
     ("cache", &["x509", "entry", "store", "identity"]),
@@ -58,6 +59,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ansible",
             "kube",
             "pkcs11",
+            "tls",
             "identity",
             "ca",
             "cache",
@@ -95,6 +97,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ansible",
             "kube",
             "pkcs11",
+            "tls",
             "identity",
             "ca",
             "cache",
@@ -125,6 +128,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ansible",
             "kube",
             "pkcs11",
+            "tls",
             "identity",
             "ca",
             "cache",

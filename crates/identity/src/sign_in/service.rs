@@ -4,7 +4,6 @@
 //! No redirection is followed and no proxy is asked, since what is sent are other people's passwords and tokens.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use base::Clock;
@@ -12,14 +11,9 @@ use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use reqwest::{Client, RequestBuilder, redirect};
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::ClientConfig;
 use serde_json::Value;
+use tls::{TlsError, Trust};
 
 use super::config::Service;
 use super::error::ServiceError;
@@ -184,91 +178,20 @@ async fn answer(request: RequestBuilder) -> Result<Answer, Silence> {
 
 /// How TLS is spoken with the service.
 fn tls(service: &Service, clock: &Clock) -> Result<ClientConfig, ServiceError> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier: Arc<dyn ServerCertVerifier> = if !service.url.is_https() || !service.verify {
-        Arc::new(Unverified(provider.clone()))
-    } else {
-        let roots = match &service.ca_file {
-            Some(path) => roots_in(path)?,
-            None => roots_of_the_system()?,
-        };
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-            .build()
-            .map_err(|error| ServiceError::Client(base::report(&error)))?
-    };
-    Ok(ClientConfig::builder_with_details(provider, Arc::new(TlsClock(clock.clone())))
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .expect("the provider has suites for both versions")
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth())
-}
-
-fn roots_in(path: &Path) -> Result<RootCertStore, ServiceError> {
+    let authorities = service.ca_file.as_deref().filter(|_| service.url.is_https() && service.verify);
+    let path = authorities.unwrap_or(Path::new(""));
     let refuse = |reason| ServiceError::CaFile { path: path.to_owned(), reason };
-    let (_, pem) = super::watched_file::bytes(path).map_err(|error| refuse(error.to_string()))?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| refuse(error.to_string()))?;
-        roots.add(certificate).map_err(|error| refuse(error.to_string()))?;
-    }
-    if roots.is_empty() { Err(refuse("there is none in it".to_owned())) } else { Ok(roots) }
-}
-
-fn roots_of_the_system() -> Result<RootCertStore, ServiceError> {
-    let mut roots = RootCertStore::empty();
-    // A system has odd ones among its certificates; the others are good all the same.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() { Err(ServiceError::NoAuthorities) } else { Ok(roots) }
-}
-
-/// Believes any certificate, because the operator said so in so many words (`verify = false`). The other end must
-/// have its key all the same.
-#[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _certificate: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// TLS gets the same clock as everyone.
-#[derive(Debug)]
-struct TlsClock(Clock);
-
-impl TimeProvider for TlsClock {
-    fn current_time(&self) -> Option<UnixTime> {
-        let seconds = u64::try_from(self.0.now().as_unix()).ok()?;
-        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
-    }
+    let read = |path| super::watched_file::bytes(path).map_err(|error| refuse(error.to_string()));
+    let pem = authorities.map(read).transpose()?;
+    let trust = match &pem {
+        _ if !service.url.is_https() => Trust::Nobody,
+        // Because the operator said so in so many words (`verify = false`).
+        _ if !service.verify => Trust::Anyone,
+        Some((_, pem)) => Trust::Only(pem),
+        None => Trust::System,
+    };
+    tls::config(trust, None, clock.clone()).map_err(|error| match error {
+        TlsError::NoAuthorities => ServiceError::NoAuthorities,
+        TlsError::Authorities(reason) | TlsError::Identity(reason) => refuse(reason),
+    })
 }

@@ -154,7 +154,7 @@ fn what_cannot_be_shown_or_believed_is_refused_before_anything_is_sent() {
         (settings(https, &show("client.pem", "client.pem")), Some(format!("{none}there is no private key"))),
         (
             settings(https, &|settings| settings.trust = Trust::Only(b"nonsense".to_vec())),
-            Some("the certificates of authorities cannot be used: there is none".to_owned()),
+            Some("the certificates of authorities cannot be used: there is no certificate in it".to_owned()),
         ),
     ] {
         assert_eq!(found, expected);

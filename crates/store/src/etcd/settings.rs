@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use base::{Clock, Explain, Kind, Secret};
 use reqwest::Url;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
+use tls::{Identity, TlsError, Trust};
 
 use crate::{Error, Prefix};
 
@@ -201,52 +199,20 @@ fn endpoint(text: &str) -> Result<String, ConnectError> {
 
 /// How TLS is spoken, when any endpoint speaks it.
 pub(super) fn tls(settings: &EtcdSettings, clock: Clock) -> Result<ClientConfig, ConnectError> {
-    let refuse = |what| move |error: &dyn fmt::Display| ConnectError::Tls { what, reason: error.to_string() };
-    let identity = refuse("the client certificate for etcd");
-    let roots = roots(settings)?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_details(provider, Arc::new(TlsClock(clock)))
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .expect("the provider has suites for both versions")
-        .with_root_certificates(roots);
-    let Some(shown) = &settings.identity else { return Ok(config.with_no_client_auth()) };
-    let chain = CertificateDer::pem_slice_iter(&shown.certificates)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| identity(&error))?;
-    let key = PrivateKeyDer::from_pem_slice(shown.key.expose()).map_err(|error| identity(&error))?;
-    config.with_client_auth_cert(chain, key).map_err(|error| identity(&error))
-}
-
-/// Whom the members' certificates may be from.
-fn roots(settings: &EtcdSettings) -> Result<RootCertStore, ConnectError> {
-    let mut roots = RootCertStore::empty();
-    let Some(pem) = &settings.authorities else {
-        if endpoints(settings)?.iter().any(|endpoint| endpoint.starts_with("https:")) {
-            // A system has odd ones among its certificates; the others are good all the same.
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if roots.is_empty() {
-                return Err(ConnectError::NoAuthorities);
-            }
-        }
-        return Ok(roots);
+    let trust = match &settings.authorities {
+        Some(pem) => Trust::Only(pem),
+        None if endpoints(settings)?.iter().any(|endpoint| endpoint.starts_with("https:")) => Trust::System,
+        None => Trust::Nobody,
     };
-    let refuse = |reason: String| ConnectError::Tls { what: "the certificate of etcd's authority", reason };
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| refuse(error.to_string()))?;
-        roots.add(certificate).map_err(|error| refuse(error.to_string()))?;
-    }
-    if roots.is_empty() { Err(refuse("there is none in it".to_owned())) } else { Ok(roots) }
-}
-
-/// TLS gets the same clock as everyone.
-#[derive(Debug)]
-struct TlsClock(Clock);
-
-impl TimeProvider for TlsClock {
-    fn current_time(&self) -> Option<UnixTime> {
-        let seconds = u64::try_from(self.0.now().as_unix()).ok()?;
-        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
-    }
+    let identity = settings.identity.as_ref();
+    let identity = identity.map(|shown| Identity { chain: &shown.certificates, key: &shown.key });
+    tls::config(trust, identity, clock).map_err(|error| match error {
+        TlsError::NoAuthorities => ConnectError::NoAuthorities,
+        TlsError::Authorities(reason) => {
+            ConnectError::Tls { what: "the certificate of etcd's authority", reason }
+        }
+        TlsError::Identity(reason) => ConnectError::Tls { what: "the client certificate for etcd", reason },
+    })
 }
 
 #[cfg(test)]

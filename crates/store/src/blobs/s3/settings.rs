@@ -13,10 +13,7 @@ use object_store::client::{ClientOptions, HttpClient, HttpConnector};
 use object_store::path::Path;
 use object_store::{BackoffConfig, CredentialProvider, RetryConfig};
 use reqwest::{Client, Url, redirect};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, RootCertStore};
+use tls::{TlsError, Trust};
 
 use crate::blobs::contract::Error;
 
@@ -271,12 +268,15 @@ fn endpoint(text: &str) -> Result<Url, ConnectError> {
 }
 
 fn client(settings: &S3Settings, is_plain: bool, clock: Clock) -> Result<Client, ConnectError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = ClientConfig::builder_with_details(provider, Arc::new(TlsClock(clock)))
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .expect("the provider has suites for both versions")
-        .with_root_certificates(roots(settings, is_plain)?)
-        .with_no_client_auth();
+    let trust = match &settings.authorities {
+        Some(pem) => Trust::Only(pem),
+        None if is_plain => Trust::Nobody,
+        None => Trust::System,
+    };
+    let tls = tls::config(trust, None, clock).map_err(|error| match error {
+        TlsError::NoAuthorities => ConnectError::NoAuthorities,
+        TlsError::Authorities(reason) | TlsError::Identity(reason) => refuse("authority", reason),
+    })?;
     Client::builder()
         .tls_backend_preconfigured(tls)
         .http1_only()
@@ -291,26 +291,6 @@ fn client(settings: &S3Settings, is_plain: bool, clock: Clock) -> Result<Client,
         .map_err(|error| refuse("HTTP client", report(&error)))
 }
 
-/// Whom the server's certificate may be from.
-fn roots(settings: &S3Settings, is_plain: bool) -> Result<RootCertStore, ConnectError> {
-    let mut roots = RootCertStore::empty();
-    let Some(pem) = &settings.authorities else {
-        if !is_plain {
-            // A system has odd ones among its certificates; the others are good all the same.
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if roots.is_empty() {
-                return Err(ConnectError::NoAuthorities);
-            }
-        }
-        return Ok(roots);
-    };
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| refuse("authority", error))?;
-        roots.add(certificate).map_err(|error| refuse("authority", error))?;
-    }
-    if roots.is_empty() { Err(refuse("authority", "there is no certificate in it")) } else { Ok(roots) }
-}
-
 /// Connections are made by our client, with our TLS.
 #[derive(Debug)]
 struct Connector(Client);
@@ -318,17 +298,6 @@ struct Connector(Client);
 impl HttpConnector for Connector {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
         Ok(HttpClient::new(self.0.clone()))
-    }
-}
-
-/// TLS gets the same clock as everyone.
-#[derive(Debug)]
-struct TlsClock(Clock);
-
-impl TimeProvider for TlsClock {
-    fn current_time(&self) -> Option<UnixTime> {
-        let seconds = u64::try_from(self.0.now().as_unix()).ok()?;
-        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
     }
 }
 
