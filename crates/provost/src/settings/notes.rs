@@ -38,6 +38,7 @@ pub fn notes(
         .filter(is_known)
         .map(|note| Problem::new(config.origin(note.name), note.name, note.what))
         .collect();
+    notes.sort_by_key(|note| note.origin.place());
     if let Some(file) = &settings.fleet.sign_in {
         notes.extend(file.notes.clone());
     }

@@ -133,8 +133,8 @@ fn everything_wrong_is_told_at_once() {
 /// What prevents nothing is told with what does: nobody has to mend the one to hear of the other.
 #[test]
 fn notes_are_told_with_what_is_wrong() {
-    let text =
-        "netloc = \"a b\"\nbase_port = 0\n[cors]\nwhitelist = [\"https://bad.example/path\", \"nonsense\"]\n";
+    let text = "netloc = \"a b\"\nbase_port = 0\n[cors]\nwhitelist = [\"https://bad.example/path\", \"nonsense\"]\n\
+                [ca]\nthreshold_days = 32\n";
     let (code, stdout, stderr) = check(text, &[], &["--json"]);
     assert_eq!(code, 78);
     let form = "write scheme://host[:port], nothing after it";
@@ -144,11 +144,13 @@ fn notes_are_told_with_what_is_wrong() {
             "error: provost.toml:1: netloc: `a b` is not a host name: only letters, digits, `-` and `.` may stand in it\n\
              error: provost.toml:2: base_port: must be between 1 and 65535, not 0\n\
              note: provost.toml:4: cors.whitelist: `https://bad.example/path` matches no page: {form}\n\
-             note: provost.toml:4: cors.whitelist: `nonsense` matches no page: {form}\n"
+             note: provost.toml:4: cors.whitelist: `nonsense` matches no page: {form}\n\
+             note: provost.toml:6: ca.threshold_days: is more than a third of the services' validity; that third (31d 0h) is \
+             used\n"
         )
     );
     let json: Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!((json["problems"].as_array().unwrap().len(), json["notes"].as_array().unwrap().len()), (2, 2));
+    assert_eq!((json["problems"].as_array().unwrap().len(), json["notes"].as_array().unwrap().len()), (2, 3));
     assert_eq!(json["notes"][1]["origin"], "provost.toml:4");
     assert_eq!(json["notes"][1]["key"], "cors.whitelist");
 }
