@@ -399,16 +399,18 @@ fn check(matches: &ArgMatches) -> ExitCode {
     let settings = match Settings::from(&config) {
         Ok(settings) => settings,
         Err(problems) => {
+            let notes = Settings::notes_beside(&config, &problems);
             if as_json {
-                let problems = problems.iter().map(problem_json).collect::<Vec<_>>();
-                let _ = output::data(&format!("{:#}\n", json!({ "ok": false, "problems": problems })));
+                let all = |told: &[Problem]| told.iter().map(problem_json).collect::<Vec<_>>();
+                let found = json!({ "ok": false, "problems": all(&problems), "notes": all(&notes) });
+                let _ = output::data(&format!("{found:#}\n"));
             }
-            return wrong_settings(&problems);
+            let code = wrong_settings(&problems);
+            tell_notes(&notes);
+            return code;
         }
     };
-    for note in &settings.notes {
-        output::note(format_args!("note: {note}"));
-    }
+    tell_notes(&settings.notes);
     let text = if as_json { summary_json(&config, &settings) } else { summary(&config, &settings) };
     printed(output::data(&text))
 }
@@ -465,6 +467,12 @@ fn summary_json(config: &Config, settings: &Settings) -> String {
         "notes": settings.notes.iter().map(problem_json).collect::<Vec<_>>(),
     });
     format!("{summary:#}\n")
+}
+
+fn tell_notes(notes: &[Problem]) {
+    for note in notes {
+        output::note(format_args!("note: {note}"));
+    }
 }
 
 fn problem_json(problem: &Problem) -> Value {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use base::Secret;
 use store::blobs::{ConnectError, S3, S3Addressing, S3Settings};
 
+use super::notes::Note;
 use super::reader::Reader;
 use super::{Bucket, BucketKey, Cache, Password};
 
@@ -24,6 +25,9 @@ const OTHERS: [&str; 9] = [
 ];
 /// The file with a key that changes.
 const CREDENTIALS: &str = "cache.s3.credentials_file";
+/// What notes about the bucket and its key follow from.
+const WHOLE: [&str; 5] =
+    ["cache.api", BUCKET, CREDENTIALS, "cache.s3.access_key_id", "cache.s3.secret_key_file"];
 /// What holds when nobody says another region.
 const REGION: &str = "us-east-1";
 /// How long it is waited for when nobody says, in seconds.
@@ -130,22 +134,24 @@ pub fn of_engine(bucket: &Bucket, owner: &str) -> S3Settings {
 }
 
 /// What an operator may not have meant.
-pub fn notes(cache: &Cache, reader: &Reader<'_>) -> Vec<(&'static str, String)> {
+pub fn notes(cache: &Cache, reader: &Reader<'_>) -> Vec<Note> {
     let Some(bucket) = &cache.bucket else {
         let said = OTHERS.into_iter().filter(|name| reader.is_said(name));
-        return said.map(|name| (name, format!("counts for nothing without `{BUCKET}`"))).collect();
+        let what = || format!("counts for nothing without `{BUCKET}`");
+        return said.map(|name| Note { name, from: &["cache.api", BUCKET], what: what() }).collect();
     };
     let mut notes = Vec::new();
+    let mut note = |name: &'static str, what: String| notes.push(Note { name, from: &WHOLE, what });
     if reader.is_said("cache.folder") {
-        notes.push(("cache.folder", format!("counts for nothing: artifacts are kept where `{BUCKET}` says")));
+        note("cache.folder", format!("counts for nothing: artifacts are kept where `{BUCKET}` says"));
     }
     if reader.is_said("cache.artifact_bytes_max") && cache.artifact_bytes_max > S3::OBJECT_BYTES_MAX {
         let what = format!("a bucket takes no artifact of more than {} bytes", S3::OBJECT_BYTES_MAX);
-        notes.push(("cache.artifact_bytes_max", what));
+        note("cache.artifact_bytes_max", what);
     }
     if bucket.key.is_none() {
         let what = "requests are not signed: there is no access key in the settings or in the environment";
-        notes.push(("cache.s3.access_key_id", what.into()));
+        note("cache.s3.access_key_id", what.into());
     }
     let (secret, credentials) = match &bucket.key {
         Some(BucketKey::Fixed { secret: Password::File(path), .. }) => (Some(path), None),
@@ -155,12 +161,13 @@ pub fn notes(cache: &Cache, reader: &Reader<'_>) -> Vec<(&'static str, String)> 
     if let Some(BucketKey::Fixed { session: Some(_), .. }) = &bucket.key {
         let what = "the key in the environment is a temporary one: when it ends, nothing can be read or kept until a start \
                     with another; name a file that is written anew";
-        notes.push((CREDENTIALS, what.into()));
+        note(CREDENTIALS, what.into());
     }
     if let Some(BucketKey::Changing(_)) = &bucket.key {
         let others = ["cache.s3.access_key_id", "cache.s3.secret_key_file"].into_iter();
-        let said = others.filter(|name| reader.is_said(name));
-        notes.extend(said.map(|name| (name, format!("counts for nothing: the key is in `{CREDENTIALS}`"))));
+        for name in others.filter(|name| reader.is_said(name)) {
+            note(name, format!("counts for nothing: the key is in `{CREDENTIALS}`"));
+        }
     }
     let files = [
         ("cache.s3.secret_key_file", secret),
@@ -169,7 +176,7 @@ pub fn notes(cache: &Cache, reader: &Reader<'_>) -> Vec<(&'static str, String)> 
     ];
     for (name, path) in files {
         if let Some(path) = path.filter(|path| !path.exists()) {
-            notes.push((name, format!("there is no file {}", path.display())));
+            note(name, format!("there is no file {}", path.display()));
         }
     }
     notes

@@ -12,6 +12,7 @@ use identity::sign_in::{
 
 use super::bucket_settings::{self, bucket};
 use super::fleet_settings::audience;
+use super::notes::Note;
 use super::reader::Reader;
 use super::{Audience, Cache, Fleet, Settings, StoreEngine, Upstream, WhichDoors};
 
@@ -181,23 +182,23 @@ impl Cache {
 }
 
 /// What an operator may not have meant.
-pub fn notes(settings: &Settings, reader: &Reader<'_>) -> Vec<(&'static str, String)> {
+pub fn notes(settings: &Settings, reader: &Reader<'_>) -> Vec<Note> {
     let cache = &settings.cache;
-    let mut notes = Vec::new();
     if !cache.api {
-        return notes;
+        return Vec::new();
     }
-    notes.extend(bucket_settings::notes(cache, reader));
+    let mut notes = bucket_settings::notes(cache, reader);
+    let mut note = |name: &'static str, from: &'static [&'static str], what: String| {
+        notes.push(Note { name, from, what });
+    };
     if !cache.writers_sign_in {
-        notes.push((
-            "cache.writers",
-            "whoever reaches the service fills the disk, and says what artifacts are".into(),
-        ));
+        let what = "whoever reaches the service fills the disk, and says what artifacts are";
+        note("cache.writers", &["cache.api"], what.into());
     }
     let has_http = settings.doors.which != WhichDoors::Https;
     if has_http && cache.plain_http == Audience::Everyone {
         let what = "passwords can be read by everybody on the way to the HTTP port";
-        notes.push(("cache.plain_http", what.into()));
+        note("cache.plain_http", &["cache.api", "server.doors"], what.into());
     }
     let files = [
         ("cache.users_file", &cache.users_file),
@@ -206,13 +207,13 @@ pub fn notes(settings: &Settings, reader: &Reader<'_>) -> Vec<(&'static str, Str
     ];
     for (name, path) in files {
         if let Some(path) = path.as_ref().filter(|path| !path.exists()) {
-            notes.push((name, format!("there is no file {}", path.display())));
+            note(name, &["cache.api"], format!("there is no file {}", path.display()));
         }
     }
     if settings.store.engine == StoreEngine::Etcd && cache.bucket.is_none() {
         let what = "artifacts stay on this machine: others that share the etcd do not have them, as they would with \
                     `cache.s3.bucket`";
-        notes.push(("cache.folder", what.into()));
+        note("cache.folder", &["cache.api", "store.engine", "cache.s3.bucket"], what.into());
     }
     notes
 }

@@ -1,6 +1,7 @@
 //! From what was said to what the program needs: the rules about settings. Those about files are in `files`,
 //! those about the store in `store_settings`; `notes` has what breaks no rule.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,8 +13,9 @@ use super::cache_settings::cache;
 use super::config::{Config, Said, Surroundings};
 use super::files::{self, Layout};
 use super::fleet_settings::{audience, fleet};
+use super::key::{self, KEYS};
 use super::netloc::{Host, Netloc, Ports};
-use super::problem::Problem;
+use super::problem::{Origin, Problem};
 use super::reader::Reader;
 use super::{
     AccessLog, Authorities, Authority, CaToken, History, Limits, Log, LogFormat, Settings, WhichDoors,
@@ -40,7 +42,7 @@ const KEY_BITS: [u64; 4] = [2048, 3072, 4096, 8192];
 /// See [`Settings::from`].
 pub fn settings(config: &Config, layout: Layout) -> Result<Settings, Vec<Problem>> {
     let mut reader = Reader::new(config);
-    let checked = read(config, &mut reader, layout);
+    let checked = read(config, &mut reader, layout, &BTreeSet::new());
     let mut problems = reader.problems();
     problems.extend(config.overridden().iter().flat_map(|(name, said)| wrong_by_itself(name, said)));
     problems.sort_by_key(|problem| problem.origin.place());
@@ -57,12 +59,72 @@ fn wrong_by_itself(name: &'static str, said: &Said) -> Vec<Problem> {
     let mut config = Config::empty(Surroundings { variables: Vec::new(), root: true });
     config.say(name, said.clone());
     let mut reader = Reader::new(&config);
-    read(&config, &mut reader, Layout::DataDirectory);
+    read(&config, &mut reader, Layout::DataDirectory, &BTreeSet::new());
     reader.problems().into_iter().filter(|problem| problem.origin == said.origin).collect()
 }
 
+/// See [`Settings::notes_beside`].
+pub fn notes_beside(config: &Config, problems: &[Problem]) -> Vec<Problem> {
+    let is_of_all = |problem: &Problem| {
+        problem.key.is_none() && matches!(problem.origin, Origin::Line(..) | Origin::File(_))
+    };
+    if config.problems().iter().any(is_of_all) {
+        // A file that could not be read may have said anything.
+        return Vec::new();
+    }
+    let mut unknown = BTreeSet::new();
+    let mut problems = problems.to_vec();
+    // What is wrong is left out, then what stands in one table with what is still wrong, then in the table around that.
+    // Names have no more parts than this.
+    for tables in 0..4 {
+        for problem in &problems {
+            unknown.extend(named(config, problem, tables));
+        }
+        let rest = config.without(&unknown);
+        let mut reader = Reader::new(&rest);
+        let found = read(&rest, &mut reader, Layout::DataDirectory, &unknown);
+        problems = reader.problems();
+        if let Some(settings) = found.filter(|_| problems.is_empty()) {
+            return settings.notes;
+        }
+    }
+    Vec::new()
+}
+
+/// The settings that `problem` is about: one of them, and so many `tables` around it. What is wrong with a file that
+/// a setting names is wrong with that setting.
+fn named(config: &Config, problem: &Problem, tables: usize) -> Vec<&'static str> {
+    let known = problem.key.as_deref().and_then(key::find).map(|key| key.name);
+    let is_of_a_file = matches!(problem.origin, Origin::Member(..) | Origin::File(_));
+    // What does not count, because somebody with precedence spoke before, leaves open nothing.
+    let counts = |name: &&str| {
+        problem.origin == Origin::Default
+            || config.said(name).is_none_or(|said| said.origin == problem.origin)
+    };
+    let name = match known.filter(counts) {
+        Some(name) => name,
+        None if is_of_a_file => "fleet.sign_in",
+        None => return Vec::new(),
+    };
+    let mut place = Some(name);
+    for _ in 0..tables {
+        place = place.and_then(|place| place.rsplit_once('.')).map(|(table, _)| table);
+    }
+    let is_within = |name: &str| match place {
+        Some(place) => name.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
+        None => true,
+    };
+    KEYS.iter().map(|key| key.name).filter(|known| *known == name || is_within(known)).collect()
+}
+
 /// `None` only when the reader has noted a problem. Everything is read before anything is given up.
-fn read(config: &Config, reader: &mut Reader<'_>, layout: Layout) -> Option<Settings> {
+/// What follows from settings that are `unknown` is not noted.
+fn read(
+    config: &Config,
+    reader: &mut Reader<'_>,
+    layout: Layout,
+    unknown: &BTreeSet<&'static str>,
+) -> Option<Settings> {
     let data = match &layout {
         Layout::DataDirectory => data_directory(config, reader).map(Some),
         Layout::Beside(_) => Some(None),
@@ -116,7 +178,7 @@ fn read(config: &Config, reader: &mut Reader<'_>, layout: Layout) -> Option<Sett
         history: history?,
         notes: Vec::new(),
     };
-    settings.notes = notes::notes(config, reader, &settings);
+    settings.notes = notes::notes(config, reader, &settings, unknown);
     Some(settings)
 }
 
@@ -304,10 +366,21 @@ fn history(reader: &mut Reader<'_>) -> Option<History> {
 /// What comes of a file with this `text`, for the tests.
 #[cfg(test)]
 pub fn of_text(text: &str) -> Result<Settings, Vec<Problem>> {
-    let surroundings = Surroundings { variables: Vec::new(), root: true };
-    let mut config = Config::empty(surroundings);
+    Settings::from(&config_of_text(text))
+}
+
+/// What is noted beside what is wrong with this `text`, for the tests.
+#[cfg(test)]
+pub fn notes_beside_problems(text: &str) -> Vec<Problem> {
+    let config = config_of_text(text);
+    Settings::notes_beside(&config, &Settings::from(&config).unwrap_err())
+}
+
+#[cfg(test)]
+fn config_of_text(text: &str) -> Config {
+    let mut config = Config::empty(Surroundings { variables: Vec::new(), root: true });
     config.read_text(Path::new("/etc/provost.toml"), text);
-    Settings::from(&config)
+    config
 }
 
 #[cfg(test)]

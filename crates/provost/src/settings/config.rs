@@ -1,7 +1,7 @@
 //! What was said, where, and which of it counts: flags before environment before file.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -125,6 +125,19 @@ impl Config {
         match self.said.entry(name) {
             Entry::Vacant(place) => drop(place.insert(said)),
             Entry::Occupied(_) => self.overridden.push((name, said)),
+        }
+    }
+
+    /// The same as if nobody had said anything about the settings `named`, without what could not be read and what does
+    /// not count.
+    pub fn without(&self, named: &BTreeSet<&'static str>) -> Self {
+        let said = self.said.iter().filter(|(name, _)| !named.contains(*name));
+        Self {
+            said: said.map(|(name, said)| (*name, said.clone())).collect(),
+            overridden: Vec::new(),
+            problems: Vec::new(),
+            file: self.file.clone(),
+            surroundings: self.surroundings.clone(),
         }
     }
 

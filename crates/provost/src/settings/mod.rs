@@ -489,7 +489,13 @@ impl Settings {
         check::settings(config, files::Layout::DataDirectory)
     }
 
-    /// The same for `caucased`, which has no data directory: `database` is the database, its sealing key
+    /// What is worth knowing beside `problems`, which [`Settings::from`] has found: of everything that was said but what is
+    /// wrong and what follows from that.
+    pub fn notes_beside(config: &Config, problems: &[Problem]) -> Vec<Problem> {
+        check::notes_beside(config, problems)
+    }
+
+    /// [`Settings::from`] for `caucased`, which has no data directory: `database` is the database, its sealing key
     /// stands beside it, the other files were named.
     pub fn beside_database(config: &Config, database: PathBuf) -> Result<Self, Vec<Problem>> {
         check::settings(config, files::Layout::Beside(database))

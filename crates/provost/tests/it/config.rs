@@ -130,11 +130,36 @@ fn everything_wrong_is_told_at_once() {
     assert_eq!(problem["hint"], "is `ca.services.max_csr` meant?");
 }
 
+/// What prevents nothing is told with what does: nobody has to mend the one to hear of the other.
+#[test]
+fn notes_are_told_with_what_is_wrong() {
+    let text = "netloc = \"a b\"\nbase_port = 0\n[cors]\nwhitelist = [\"https://bad.example/path\", \"nonsense\"]\n\
+                [ca]\nthreshold_days = 32\n";
+    let (code, stdout, stderr) = check(text, &[], &["--json"]);
+    assert_eq!(code, 78);
+    let form = "write scheme://host[:port], nothing after it";
+    assert_eq!(
+        stderr,
+        format!(
+            "error: provost.toml:1: netloc: `a b` is not a host name: only letters, digits, `-` and `.` may stand in it\n\
+             error: provost.toml:2: base_port: must be between 1 and 65535, not 0\n\
+             note: provost.toml:4: cors.whitelist: `https://bad.example/path` matches no page: {form}\n\
+             note: provost.toml:4: cors.whitelist: `nonsense` matches no page: {form}\n\
+             note: provost.toml:6: ca.threshold_days: is more than a third of the services' validity; that third (31d 0h) is \
+             used\n"
+        )
+    );
+    let json: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((json["problems"].as_array().unwrap().len(), json["notes"].as_array().unwrap().len()), (2, 3));
+    assert_eq!(json["notes"][1]["origin"], "provost.toml:4");
+    assert_eq!(json["notes"][1]["key"], "cors.whitelist");
+}
+
 /// Whoever runs without the flag tomorrow would find out then.
 #[test]
 fn what_a_flag_overrides_is_checked_all_the_same() {
     let (code, _, stderr) =
-        check("netloc = \"a b\"\nbase_port = 0\n", &[], &["--netloc", "a", "--base-port", "1"]);
+        check("netloc = \"a b\"\nbase_port = 0\n", &[], &["--netloc", "a.example", "--base-port", "1"]);
     assert_eq!(code, 78);
     assert_eq!(
         stderr,

@@ -70,6 +70,9 @@ pub const KEYS: &[Key] = &[
             "What holders of our own services' certificates are to the cache: publishers, or nobody",
             "Each name that a certificate is issued for has a quota of its own, so whoever approves requests approves",
             "quotas. A certificate whose extended key usage has no clients in it counts for nothing here.",
+            "As publishers they pass the TLS handshake, as users do, and elsewhere have no right by it: what is for users",
+            "is refused (401, under /api/v0 403). With `none` the handshake fails with such a certificate, as the",
+            "original's does.",
         ],
     },
     Key {

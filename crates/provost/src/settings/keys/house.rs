@@ -320,7 +320,7 @@ pub const KEYS: &[Key] = &[
         name: "server.client_ca_file",
         kind: Kind::Path("FILE"),
         default: Default::Follows(
-            "none but those of the authority for users, and of `fleet.sign_in`",
+            "none but those of the authority for users, of `cache.services`, and of `fleet.sign_in`",
             "\"/etc/provost/clients.pem\"",
         ),
         docs: &[

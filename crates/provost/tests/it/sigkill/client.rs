@@ -64,7 +64,10 @@ impl Client {
     /// With the contents of the two files in the data directory, where that cannot be looked into.
     pub fn with(place: &Place, server_ca: &[u8], admin: &[u8]) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let builder = || Http::builder().no_proxy().http1_only().timeout(ANSWER_LIMIT);
+        // Where an answer sends a browser is not ours to ask.
+        let nowhere_else = reqwest::redirect::Policy::none;
+        let builder =
+            || Http::builder().no_proxy().http1_only().redirect(nowhere_else()).timeout(ANSWER_LIMIT);
         let anchors = [Certificate::from_pem(server_ca).unwrap()];
         let admin = Identity::from_pem(admin).unwrap();
         Self {

@@ -15,7 +15,7 @@ use reqwest::Method;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use x509::{Crl, KeySpec, Name, PrivateKey, Serial, SigningRequest};
 
-use super::client::{Authority, Client};
+use super::client::{Answer, Authority, Client};
 use super::server::{Place, Server};
 
 /// The size of the file system.
@@ -150,6 +150,13 @@ fn submit_until_refused(
     panic!("the disk never was full");
 }
 
+/// A person lets the pages of an origin use the service.
+fn grant(client: &Client) -> Answer {
+    let form = "origin=https%3A%2F%2Fpage.example&return_to=https%3A%2F%2Fpage.example%2F&grant=1";
+    let body = ("application/x-www-form-urlencoded", form.to_owned());
+    client.ask_as_admin(Method::POST, "/cors", Some(body)).unwrap()
+}
+
 fn check_all(client: &Client, taken: &[Taken]) {
     for Taken { id, csr, certificate } in taken {
         assert_eq!(&client.request(Authority::Services, *id).unwrap().body, csr);
@@ -182,6 +189,12 @@ fn a_full_disk_is_told_and_nothing_is_lost_when_it_is_killed_then() {
         let before = submit(&client, &key, &entropy).unwrap();
         disk.fill();
         disk.make_room(room);
+        if room == 0 {
+            // The first answer to the form of the pages: what signs it has to be stored before.
+            let answer = grant(&client);
+            assert_eq!(answer.status, 507, "{answer:?}");
+            assert_eq!(answer.body, "the disk is full, so that the answer cannot be remembered");
+        }
         refused.push(submit_until_refused(&client, &key, &entropy, &mut taken));
         taken.push(before);
         check_all(&client, &taken);
@@ -202,6 +215,7 @@ fn a_full_disk_is_told_and_nothing_is_lost_when_it_is_killed_then() {
     check_all(&client, &taken);
     taken.extend(refused.into_iter().map(|again| again.submit_again(&client, 507)));
     check_all(&client, &taken);
+    assert_eq!(grant(&client).status, 302);
     server.stop();
 }
 

@@ -4,11 +4,12 @@
 //! only this server can make.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use aws_lc_rs::hmac;
-use base::{Clock, Entropy, Secret, Span, Timestamp};
+use base::{Clock, Entropy, Explain, Kind, Secret, Span, Timestamp};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,26 @@ pub(super) struct Cors {
     entropy: Entropy,
 }
 
+/// Why an answer cannot be remembered: the secret that would sign it could not be stored.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RememberError {
+    /// There is no room left for it, or no more may be taken.
+    #[error("the disk is full, so that the answer cannot be remembered")]
+    Full,
+    /// The system does not let us.
+    #[error("could not store the CORS secrets in {}", path.display())]
+    Files { path: PathBuf, source: io::Error },
+}
+
+impl Explain for RememberError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Full => Kind::Full,
+            Self::Files { .. } => Kind::Internal,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Secrets(Vec<(Timestamp, Secret<Vec<u8>>)>);
 
@@ -71,7 +92,7 @@ impl Cors {
             }),
             Ok(None) => Secrets::default(),
             Err(error) => {
-                let hint = base::Explain::help(&error);
+                let hint = error.help();
                 tracing::warn!(error = %base::report(&error), hint, "the CORS secrets are not used; people will be asked again");
                 Secrets::default()
             }
@@ -112,7 +133,7 @@ impl Cors {
         cookie: Option<&str>,
         origin: &str,
         granted: bool,
-    ) -> Result<SetCookie, std::io::Error> {
+    ) -> Result<SetCookie, RememberError> {
         let mut tokens = match cookie.map(read_cookie) {
             Some(Cookie::Tokens(tokens)) => tokens,
             _ => BTreeMap::new(),
@@ -131,7 +152,7 @@ impl Cors {
             .and_then(|claims| (claims.p.o == origin).then_some(claims.p.a))
     }
 
-    fn sign(&self, origin: &str, granted: bool) -> Result<String, std::io::Error> {
+    fn sign(&self, origin: &str, granted: bool) -> Result<String, RememberError> {
         let now = self.clock.now();
         let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         secrets.0.retain(|(expiry, _)| *expiry >= now);
@@ -140,12 +161,22 @@ impl Cors {
             let mut more = Secrets(secrets.0.clone());
             more.0.push((now + SECRET_LIFE, Secret::new(self.entropy.bytes::<32>().to_vec())));
             // Stored before it is used: what it signs must hold after a restart.
-            private_file::replace(&self.path, &more.text())?;
+            private_file::replace(&self.path, &more.text()).map_err(|error| self.not_stored(error))?;
             *secrets = more;
         }
         let (_, secret) =
             secrets.0.iter().max_by_key(|(expiry, _)| *expiry).expect("one was made above if there was none");
         Ok(make_token(&Claims { p: Permission { a: granted, o: origin.to_owned() } }, secret.expose()))
+    }
+
+    fn not_stored(&self, source: io::Error) -> RememberError {
+        match source.kind() {
+            // A quota, and a limit on the size of files, are told like a full disk, as the store's are.
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                RememberError::Full
+            }
+            _ => RememberError::Files { path: self.path.clone(), source },
+        }
     }
 }
 
@@ -353,6 +384,7 @@ pub(super) fn only<'f>(fields: &'f [(String, String)], name: &str) -> Option<&'f
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault;
 
     fn cors(directory: &tempfile::TempDir) -> Cors {
         let clock = Clock::manual(Timestamp::from_unix(1_000_000));
@@ -417,6 +449,27 @@ mod tests {
         assert_eq!(second.decide(&asked("https://a", Some(&cookie))), Decision::Allowed);
         second.clock.advance(Span::days(366));
         assert!(matches!(second.decide(&asked("https://a", Some(&cookie))), Decision::Ask(Some(_))));
+    }
+
+    /// What could not be stored for want of room is told as that; any other cause is ours to know.
+    #[test]
+    fn a_secret_that_cannot_be_stored_signs_nothing() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let cors = cors(&directory);
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
+        for kind in full {
+            let error = cors.not_stored(kind.into());
+            assert_eq!(
+                (error.kind().http_status(), fault::told(&error).contains("disk is full")),
+                (507, true)
+            );
+        }
+        drop(directory);
+        let error = cors.remember(None, "https://a", true).expect_err("the directory is gone");
+        assert!(base::report(&error).contains("cors.key"), "{error:?}");
+        assert_eq!(error.kind().http_status(), 500);
+        assert_eq!(fault::told(&error), "the server could not do this; its log says why");
+        assert!(cors.secrets.lock().expect("nobody panicked").0.is_empty());
     }
 
     #[test]

@@ -405,10 +405,8 @@ impl Caucase {
             Err(_) => return Err(Refusal::bad_request("grant is not a number")),
         };
         let location = return_address(return_to)?;
-        let cookie = self.cors.remember(context.cookies().as_deref(), origin, granted).map_err(|error| {
-            tracing::error!(%error, "the CORS secrets could not be stored");
-            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "")
-        })?;
+        let cookie =
+            self.cors.remember(context.cookies().as_deref(), origin, granted).map_err(Refusal::of)?;
         Ok(Answer::found(location).cookie(&cookie))
     }
 }
