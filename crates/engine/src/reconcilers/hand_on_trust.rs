@@ -8,24 +8,27 @@
 //! behind that nobody knows of. How it gets there is the hands' (`hands/handing_on`). What is taken away is taken away where
 //! it is written down, wherever its requirer wants certificates by now.
 //!
-//! A step carries out what was wanted when it began, and ends soon after anything else is: what is withdrawn meanwhile is not
-//! to be put anywhere for much longer.
+//! Nobody waits for somebody else: whoever takes long is in hand ([`InHand`]) while the others are looked at again as soon as
+//! anything else is wanted of them. Before each errand it is asked whether all is wanted still: what was withdrawn is put
+//! nowhere any more.
 
 mod errand;
+mod in_hand;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Clock, Span, Timestamp};
-use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
 use identity::Permit;
-use trust::{ANNOUNCED_MAX, Moment, OUTCOMES_MAX, Outcome, Place, RequirerName, Trust, Wanted, Written};
+use trust::{
+    ANNOUNCED_MAX, Announced, Moment, OUTCOMES_MAX, Outcome, Place, RequirerName, Trust, Wanted, Written,
+};
 
 pub(crate) use self::errand::{Came, Errand, Give, HandOn, HostErrand, Part, RequirerErrand, Trouble};
-use self::errand::{OfHost, Wish, carry, outcome};
+use self::errand::{OfHost, Wish, outcome};
+use self::in_hand::{Done, InHand};
 
 use crate::reconciler::{Next, Reconciler, StepError};
 use crate::tasks::Stop;
@@ -38,12 +41,12 @@ const DRIFT: Span = Span::seconds(3_600);
 const TIDY: Span = Span::seconds(600);
 /// How soon a host is asked again at which somebody else works: the first time, and at most.
 const NOT_NOW: (Span, Span) = (Span::seconds(5), Span::seconds(60));
-/// How many errands are done in one step, and how long after it began to look new ones are begun. The rest is done in the
+/// How many errands are done in one round, and how long after it began to look new ones are begun. The rest is done in the
 /// next one, with what is wanted then.
 const ERRANDS_MAX: usize = 10_000;
 const BEGIN: Span = Span::seconds(30);
-/// After so many errands it is looked whether anything else is wanted by now; then no new ones are begun.
-const LOOK_AFTER: usize = 50;
+/// How often it is looked whether anything else is wanted by now, while nothing is begun.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
 /// How long what came of an errand may wait for others, to be written down in one commit with them. Who is away takes much
 /// longer than that.
 const REPORT_AFTER: Duration = Duration::from_millis(500);
@@ -128,6 +131,34 @@ impl Known {
         let Some(requirer) = self.requirers.get(&outcome.requirer) else { return };
         outcome.settled = requirer.written.announced(&outcome.unit, &outcome.place);
     }
+
+    /// What is written down of all that `errand`, begun at `now`, is about.
+    fn before(&self, errand: &Errand, now: Timestamp) -> Vec<Before> {
+        let before = |(name, place, unit): (&RequirerName, &Place, &str)| {
+            let written = &self.requirers.get(name)?.written;
+            let (announced, if_failed) = (written.announced(unit, place), written.if_failed(unit, now));
+            let (requirer, unit, place) = (name.clone(), unit.to_owned(), place.clone());
+            Some(Before { requirer, unit, place, announced, if_failed })
+        };
+        errand.gives().into_iter().chain(errand.takes()).filter_map(before).collect()
+    }
+}
+
+/// What was written down of a unit before an errand to it was begun.
+struct Before {
+    requirer: RequirerName,
+    unit: String,
+    /// Where in it the errand is about.
+    place: Place,
+    announced: Vec<Announced>,
+    /// When it is tried again, should it come to nothing.
+    if_failed: Timestamp,
+}
+
+impl Before {
+    fn is_of(&self, outcome: &Outcome) -> bool {
+        (&self.requirer, &self.unit, &self.place) == (&outcome.requirer, &outcome.unit, &outcome.place)
+    }
 }
 
 /// What is to be done now.
@@ -140,13 +171,24 @@ struct Due {
 }
 
 /// What came of the errands.
+#[derive(Default)]
 struct Carried {
-    /// When the earliest of those that failed is tried again.
-    retry: Option<Timestamp>,
     /// The units in which there is nothing any more.
     taken: BTreeSet<(RequirerName, String)>,
-    /// Whether all that was due was begun.
-    is_all: bool,
+    outcomes: Vec<Outcome>,
+    /// Since when the first of them waits to be written down.
+    unreported: Option<tokio::time::Instant>,
+}
+
+/// How a round ended.
+enum Round {
+    /// All that was due was done, and nothing is in hand.
+    Over {
+        /// When the next is due.
+        next: Timestamp,
+    },
+    /// It is to be looked again, whatever is in hand.
+    Again,
 }
 
 impl HandOnTrust {
@@ -219,8 +261,8 @@ impl HandOnTrust {
         Ok(Known { moment, requirers, grace_ends, unread })
     }
 
-    /// What is due at `now`.
-    fn due(&self, known: &Known, now: Timestamp) -> Due {
+    /// What is due at `now`, but for what is in hand.
+    fn due(&self, known: &Known, now: Timestamp, in_hand: &InHand<'_>) -> Due {
         let mut next = now + EVERY;
         let mut is_due = |at: Timestamp| {
             if at > now {
@@ -275,7 +317,7 @@ impl HandOnTrust {
                     take.push((unit.to_owned(), told));
                 }
             }
-            if !give.is_empty() || !take.is_empty() {
+            if (!give.is_empty() || !take.is_empty()) && !in_hand.has_requirer(name) {
                 let (requirer_name, place, bundle) = (name.clone(), place.clone(), bundle.clone());
                 errands.push(Errand::Requirer(RequirerErrand {
                     requirer: requirer_name,
@@ -294,7 +336,7 @@ impl HandOnTrust {
                 continue;
             }
             let is_free = is_due(self.busy.get(host).map_or(Timestamp::from_unix(0), |(until, _)| *until));
-            if of.is_due && is_free {
+            if of.is_due && is_free && !in_hand.has_host(host) {
                 of_hosts.push((of.is_failing, Errand::Host(of.errand(host))));
             }
         }
@@ -334,63 +376,97 @@ impl HandOnTrust {
         }
     }
 
-    /// Does all `errands`, for as long as may be, and writes down what comes of them.
-    async fn carry_out(&mut self, known: &Known, errands: &[Errand], now: Timestamp, stop: &Stop) -> Carried {
-        let hands = Arc::clone(&self.hands);
-        let mut rest = errands.iter().peekable();
-        let mut under_way = FuturesUnordered::new();
-        let mut outcomes: Vec<Outcome> = Vec::new();
-        let mut carried = Carried { retry: None, taken: BTreeSet::new(), is_all: true };
-        let (mut begun, mut is_over) = (0, false);
-        // Since when the first of `outcomes` waits.
-        let mut unreported = tokio::time::Instant::now();
+    /// Begins `errands`, which are due by `known`, and writes down what comes of them and of those that are in hand.
+    async fn round<'s>(
+        &mut self,
+        (known, due): (&Known, Due),
+        began: Timestamp,
+        in_hand: &mut InHand<'s>,
+        carried: &mut Carried,
+        stop: &'s Stop,
+    ) -> Round {
+        let mut rest = due.errands.into_iter().peekable();
+        let mut next = due.next;
+        // What was skipped since it was in hand may be due still; a requirer that has nothing any more may be forgotten.
+        let (mut is_stale, mut is_taken) = (false, false);
+        in_hand.begin_round();
         loop {
-            while !is_over && under_way.len() < hands.at_once().max(1) && self.clock.now() < now + BEGIN {
-                if begun > 0 && begun % LOOK_AFTER == 0 && self.is_past(known).await {
-                    is_over = true;
-                    break;
+            while !stop.is_asked() && in_hand.len() < self.hands.at_once().max(1) && rest.peek().is_some() {
+                if self.clock.now() >= began + BEGIN || self.is_past(known).await {
+                    return Round::Again;
                 }
                 let Some(errand) = rest.next() else { break };
-                begun += 1;
-                under_way.push(carry(&*hands, errand, stop));
+                let before = known.before(&errand, began);
+                in_hand.begin(Arc::clone(&self.hands), errand, before, stop);
             }
-            let next = tokio::select! {
+            let report_at = carried.unreported.map(|since| since + REPORT_AFTER);
+            let done = tokio::select! {
                 biased;
-                next = under_way.next() => next,
-                () = tokio::time::sleep_until(unreported + REPORT_AFTER), if !outcomes.is_empty() => {
-                    self.report(&std::mem::take(&mut outcomes)).await;
+                done = in_hand.next() => done,
+                () = until(report_at) => {
+                    self.report(carried).await;
+                    continue;
+                }
+                () = tokio::time::sleep(LOOK_AFTER), if !stop.is_asked() => {
+                    let now = self.clock.now();
+                    let is_late = rest.peek().is_some() && now >= began + BEGIN;
+                    if is_stale || is_taken || is_late || now >= next || self.is_past(known).await {
+                        return Round::Again;
+                    }
                     continue;
                 }
             };
-            let Some((errand, came, is_whole)) = next else { break };
-            self.heard(errand, is_whole);
-            for mut outcome in came {
-                known.settle(&mut outcome);
-                let unit = (outcome.requirer.clone(), outcome.unit.clone());
-                match (&outcome.result, known.requirers.get(&unit.0)) {
-                    (Err(_), Some(requirer)) => {
-                        let retry = requirer.written.if_failed(&unit.1, now);
-                        carried.retry = Some(carried.retry.map_or(retry, |other| other.min(retry)));
-                    }
-                    (Ok(_), _) if outcome.gone => drop(carried.taken.insert(unit)),
-                    _ => {}
-                }
-                // No two about one place in one go.
-                let is_there =
-                    |other: &Outcome| (&other.requirer, &other.unit) == (&outcome.requirer, &outcome.unit);
-                let is_overdue = !outcomes.is_empty() && unreported.elapsed() >= REPORT_AFTER;
-                if outcomes.len() >= OUTCOMES_MAX || is_overdue || outcomes.iter().any(is_there) {
-                    self.report(&std::mem::take(&mut outcomes)).await;
-                }
-                if outcomes.is_empty() {
-                    unreported = tokio::time::Instant::now();
-                }
-                outcomes.push(outcome);
+            let Some(done) = done else { break };
+            is_stale |= in_hand.is_of_old(&done);
+            is_taken |= done.outcomes.iter().any(|outcome| outcome.gone && outcome.result.is_ok());
+            if let Some(until) = self.heard(&done.errand, done.is_whole) {
+                next = next.min(until);
+            }
+            if let Some(retry) = self.note(done, carried).await {
+                next = next.min(retry);
             }
         }
-        self.report(&outcomes).await;
-        carried.is_all = rest.peek().is_none();
-        carried
+        Round::Over { next: if is_stale || rest.peek().is_some() { self.clock.now() } else { next } }
+    }
+
+    /// Notes what came of an errand, to be written down with others: when what failed of it is tried again.
+    async fn note(&self, done: Done, carried: &mut Carried) -> Option<Timestamp> {
+        let Done { before, outcomes, .. } = done;
+        let mut retry: Option<Timestamp> = None;
+        for mut outcome in outcomes {
+            let before = before.iter().find(|before| before.is_of(&outcome));
+            if let Some(before) = before {
+                outcome.settled.clone_from(&before.announced);
+            }
+            match (&outcome.result, before) {
+                (Err(_), Some(before)) => {
+                    retry = Some(retry.map_or(before.if_failed, |other| other.min(before.if_failed)));
+                }
+                (Ok(_), _) if outcome.gone => {
+                    carried.taken.insert((outcome.requirer.clone(), outcome.unit.clone()));
+                }
+                _ => {}
+            }
+            // No two about one place in one go.
+            let is_there =
+                |other: &Outcome| (&other.requirer, &other.unit) == (&outcome.requirer, &outcome.unit);
+            let is_overdue = carried.unreported.is_some_and(|since| since.elapsed() >= REPORT_AFTER);
+            if carried.outcomes.len() >= OUTCOMES_MAX || is_overdue || carried.outcomes.iter().any(is_there) {
+                self.report(carried).await;
+            }
+            carried.unreported.get_or_insert_with(tokio::time::Instant::now);
+            carried.outcomes.push(outcome);
+        }
+        retry
+    }
+
+    /// Waits for what is in hand, and writes down what comes of it.
+    async fn finish(&mut self, in_hand: &mut InHand<'_>, carried: &mut Carried) {
+        while let Some(done) = in_hand.next().await {
+            self.heard(&done.errand, done.is_whole);
+            self.note(done, carried).await;
+        }
+        self.report(carried).await;
     }
 
     /// Whether something else is wanted by now, as far as that can be told.
@@ -398,16 +474,17 @@ impl HandOnTrust {
         self.trust.moment(Permit::house()).await.is_ok_and(|moment| moment != known.moment)
     }
 
-    /// Remembers whom to leave alone for a while, and who did not get all that it wants.
-    fn heard(&mut self, errand: &Errand, is_whole: bool) {
-        let Errand::Host(errand) = errand else { return };
+    /// Remembers whom to leave alone for a while, and until when, and who did not get all that it wants.
+    fn heard(&mut self, errand: &Errand, is_whole: bool) -> Option<Timestamp> {
+        let Errand::Host(errand) = errand else { return None };
         if is_whole {
             self.busy.remove(&errand.host);
         } else {
             let before = self.busy.get(&errand.host).map(|(_, pause)| pause.as_seconds());
             let pause = before.map_or(NOT_NOW.0, |pause| Span::seconds(pause * 2).min(NOT_NOW.1));
-            self.busy.insert(errand.host.clone(), (self.clock.now() + pause, pause));
-            return;
+            let until = self.clock.now() + pause;
+            self.busy.insert(errand.host.clone(), (until, pause));
+            return Some(until);
         }
         for part in &errand.parts {
             let unit = (part.requirer.clone(), errand.host.clone());
@@ -416,10 +493,17 @@ impl HandOnTrust {
                 None => drop(self.tried.remove(&unit)),
             }
         }
+        None
     }
 
-    /// Writes down what came of errands; what cannot be written of one is not lost of the others.
-    async fn report(&self, outcomes: &[Outcome]) {
+    /// Writes down what came of errands.
+    async fn report(&self, carried: &mut Carried) {
+        carried.unreported = None;
+        self.report_all(&std::mem::take(&mut carried.outcomes)).await;
+    }
+
+    /// The same; what cannot be written of one is not lost of the others.
+    async fn report_all(&self, outcomes: &[Outcome]) {
         if outcomes.is_empty() || self.trust.report(Permit::house(), outcomes).await.is_ok() {
             return;
         }
@@ -439,19 +523,37 @@ impl Reconciler for HandOnTrust {
 
     fn step<'a>(&'a mut self, stop: &'a Stop) -> BoxFuture<'a, Result<Next, StepError>> {
         Box::pin(async move {
-            self.tidy().await;
+            let (mut in_hand, mut carried) = (InHand::default(), Carried::default());
+            let (known, mut next) = loop {
+                self.tidy().await;
+                let now = self.clock.now();
+                let known = match self.known().await {
+                    Ok(known) => known,
+                    Err(error) => {
+                        self.finish(&mut in_hand, &mut carried).await;
+                        return Err(error);
+                    }
+                };
+                let mut due = self.due(&known, now, &in_hand);
+                due.settled.iter_mut().for_each(|outcome| known.settle(outcome));
+                for some in due.settled.chunks(OUTCOMES_MAX) {
+                    self.report_all(some).await;
+                }
+                if !due.settled.is_empty() {
+                    due.next = due.next.min(now + NOT_NOW.0);
+                }
+                if due.errands.len() > ERRANDS_MAX {
+                    due.errands.truncate(ERRANDS_MAX);
+                    due.next = now;
+                }
+                self.announce(&known, &mut due.errands).await;
+                let ended = self.round((&known, due), now, &mut in_hand, &mut carried, stop).await;
+                self.report(&mut carried).await;
+                if let Round::Over { next } = ended {
+                    break (known, next);
+                }
+            };
             let now = self.clock.now();
-            let known = self.known().await?;
-            let Due { mut errands, mut settled, mut next } = self.due(&known, now);
-            settled.iter_mut().for_each(|outcome| known.settle(outcome));
-            for some in settled.chunks(OUTCOMES_MAX) {
-                self.report(some).await;
-            }
-            let is_all = errands.len() <= ERRANDS_MAX;
-            errands.truncate(ERRANDS_MAX);
-            self.announce(&known, &mut errands).await;
-            let carried = self.carry_out(&known, &errands, now, stop).await;
-            next = carried.retry.map_or(next, |retry| next.min(retry));
             let busy = self.busy.values().map(|(until, _)| *until).filter(|until| *until > now);
             next = busy.min().map_or(next, |until| next.min(until));
             self.busy.retain(|_, (until, _)| *until + EVERY > now);
@@ -465,10 +567,7 @@ impl Reconciler for HandOnTrust {
                     |unit: &str| carried.taken.contains(&(requirer.name().clone(), unit.to_owned()));
                 requirer.wanted.leaving && requirer.left().all(is_taken)
             };
-            if !settled.is_empty() {
-                next = next.min(now + NOT_NOW.0);
-            }
-            if !is_all || !carried.is_all || known.requirers.values().any(is_over) {
+            if known.requirers.values().any(is_over) {
                 next = now;
             }
             Ok(Next::At(next))
@@ -481,6 +580,14 @@ impl Reconciler for HandOnTrust {
 
     fn hints_apart(&self) -> Duration {
         HINTS_APART
+    }
+}
+
+/// Waits until then, or for ever.
+async fn until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -133,6 +133,24 @@ impl Errand {
             }
         }
     }
+
+    /// What it takes away where: whose, the place that is told of, and in which unit.
+    pub(super) fn takes(&self) -> Vec<(&RequirerName, &Place, &str)> {
+        match self {
+            Self::Host(errand) => {
+                let left = errand.left.iter();
+                left.filter_map(|(name, places)| Some((name, places.first()?, errand.host.as_str())))
+                    .collect()
+            }
+            Self::Requirer(errand) => {
+                let take = errand.take.iter();
+                take.map(|(unit, places)| {
+                    (&errand.requirer, places.first().unwrap_or(&errand.place), unit.as_str())
+                })
+                .collect()
+            }
+        }
+    }
 }
 
 /// What a requirer wants on a host.
@@ -266,13 +284,9 @@ fn left_of(came: &Came, places: &[Place]) -> Option<String> {
 }
 
 /// Does one errand, unless it is to stop: what came of it, and whether all of it was begun with.
-pub(super) async fn carry<'e>(
-    hands: &dyn HandOn,
-    errand: &'e Errand,
-    stop: &Stop,
-) -> (&'e Errand, Vec<Outcome>, bool) {
+pub(super) async fn carry(hands: &dyn HandOn, errand: &Errand, stop: &Stop) -> (Vec<Outcome>, bool) {
     if stop.is_asked() {
-        return (errand, Vec::new(), false);
+        return (Vec::new(), false);
     }
     let mut outcomes = Vec::new();
     let mut is_whole = true;
@@ -312,5 +326,5 @@ pub(super) async fn carry<'e>(
             }
         }
     }
-    (errand, outcomes, is_whole)
+    (outcomes, is_whole)
 }

@@ -331,24 +331,73 @@ impl World {
 }
 
 #[tokio::test]
-async fn what_is_withdrawn_is_put_nowhere_by_a_long_step() {
-    let names: Vec<String> = (0..10 * LOOK_AFTER).map(|number| format!("h{number:04}")).collect();
+async fn what_is_withdrawn_is_put_nowhere_any_more() {
+    let names: Vec<String> = (0..100).map(|number| format!("h{number:04}")).collect();
     let mut world = World::new(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
     world.require("web", &["corp"], all()).await;
-    let before = world.hash("web").await;
-    let trust = world.trust.clone();
+    let (trust, hosts) = (world.trust.clone(), world.hosts.clone());
+    let (told, tell) = tokio::sync::oneshot::channel();
     let withdraw = async move {
-        let change = SetChange::Exactly([anchor("another")].into());
-        let offer = Offer { change, relation: None, basis: None, confirmed: true };
-        trust.offer(Permit::house(), &provider("corp"), &offer, &Why::default()).await.unwrap();
+        replace(&trust).await;
+        let before = hosts.stores.lock().unwrap().len();
+        told.send(before).unwrap();
     };
-    *world.hosts.then.lock().unwrap() = Some((LOOK_AFTER + 1, Box::pin(withdraw)));
-    assert_eq!(world.step().await, world.clock.now(), "there is more to do");
-    let asked = world.asked();
-    assert!(asked <= 2 * LOOK_AFTER + world.hosts.at_once(), "{asked}");
+    *world.hosts.then.lock().unwrap() = Some((31, Box::pin(withdraw)));
     while world.step().await <= world.clock.now() {}
+    let had_before = tell.await.unwrap();
+    // Those that had it, and those that were in hand, are asked twice.
+    let asked = world.asked() - names.len();
+    assert!((had_before..=had_before + world.hosts.at_once()).contains(&asked), "{asked} {had_before}");
+    let hash = world.hash("web").await;
     let stores = world.hosts.stores.lock().unwrap().clone();
-    assert!(stores.values().all(|is| *is != before) && stores.len() == names.len());
+    assert!(stores.values().all(|is| *is == hash) && stores.len() == names.len());
+}
+
+/// A provider has something else, at once.
+async fn replace(trust: &Trust) {
+    let change = SetChange::Exactly([anchor("another")].into());
+    let offer = Offer { change, relation: None, basis: None, confirmed: true };
+    trust.offer(Permit::house(), &provider("corp"), &offer, &Why::default()).await.unwrap();
+}
+
+/// While one host takes its time, the others have what is wanted since; and so has that one, when it has ended.
+#[tokio::test]
+async fn nobody_waits_for_a_host_that_takes_long() {
+    let mut world = World::new(&["h1", "h2", "h3"]).await;
+    world.require("web", &["corp"], all()).await;
+    world.require("gone", &["corp"], one("h2")).await;
+    let (answer, answers) = tokio::sync::oneshot::channel::<()>();
+    // The last of them.
+    *world.hosts.then.lock().unwrap() = Some((3, Box::pin(async move { answers.await.unwrap() })));
+    let (trust, hosts) = (world.trust.clone(), world.hosts.clone());
+    let look = async move {
+        let count = || hosts.stores.lock().unwrap().len();
+        wait_for(async || count() == 2).await;
+        replace(&trust).await;
+        trust.remove_requirer(Permit::house(), &requirer("gone"), false, &Why::default()).await.unwrap();
+        let hash = trust.bundle(Permit::house(), &requirer("web")).await.unwrap().bundle.hash().to_owned();
+        let have = || hosts.stores.lock().unwrap().values().filter(|is| **is == hash).count();
+        wait_for(async || have() == 2).await;
+        wait_for(async || trust.requirer(Permit::house(), &requirer("gone")).await.is_err()).await;
+        assert_eq!(count(), 2, "the third has not answered");
+        answer.send(()).unwrap();
+    };
+    tokio::join!(world.step(), look);
+    while world.step().await <= world.clock.now() {}
+    let hash = world.hash("web").await;
+    for host in ["h1", "h2", "h3"] {
+        assert_eq!(world.on(host).as_ref(), Some(&hash), "{host}");
+    }
+    assert!(world.states("web").await.iter().all(|(_, is_in_step)| *is_in_step));
+}
+
+async fn wait_for(is_so: impl AsyncFn() -> bool) {
+    let look = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), look).await.expect("it comes about");
 }
 
 /// Who has it is shown while somebody else does not answer.
