@@ -8,9 +8,9 @@
 
 use identity::{Action as _, Permit, Principal};
 use store::{Batch, CommitError, Loaded};
+use x509::has_private_key;
 
 use crate::account::{NotYours, Only};
-use crate::anchor::has_private_key;
 use crate::bundle::Bundle;
 use crate::error::ReadError;
 use crate::name::RequirerName;

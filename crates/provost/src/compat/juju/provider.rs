@@ -214,7 +214,7 @@ fn list(json: &str) -> Option<Certificates> {
 
 /// Also half of one: whoever pasted it has to know.
 fn has_private_key(text: &str) -> bool {
-    text.contains("PRIVATE KEY")
+    text.contains("PRIVATE KEY") || x509::has_private_key(text.as_bytes())
 }
 
 #[cfg(test)]
@@ -244,6 +244,8 @@ mod tests {
             ("[1]", String::new(), refused("`publish` is not a JSON list of texts")),
             ("", key.clone(), refused(secret)),
             ("[\"-----BEGIN RSA PRIVATE KEY\"]", String::new(), refused(secret)),
+            ("[\"PuTTY-User-Key-File-3: ssh-rsa\\nEncryption: none\"]", String::new(), refused(secret)),
+            ("", format!("{pem}PuTTY-User-Key-File-2: ssh-rsa\n"), refused(secret)),
             (
                 "",
                 pem::write("X509 CRL", b"x"),
