@@ -320,6 +320,13 @@ fn who_never_had_anything_is_not_waited_for() {
     testkit::run(&mut trust(&house, "watch web --once --out k1.key")).ok();
     assert_eq!(read(&at.join("k1.key")), "");
     assert_eq!(shown(&house, "requirer list"), json!([]));
+    // Where nobody ever comes to it, it goes by itself.
+    run(&house, "requirer set web poll").ok();
+    run(&house, "relate corp web").ok();
+    let ran = testkit::run(&mut trust(&house, "watch web --once --out absent/file"));
+    assert_eq!(ran.code, Some(69), "{}", ran.stderr);
+    run(&house, "requirer remove web").ok();
+    wait_until("the requirer's end", || shown(&house, "requirer list") == json!([]));
 }
 
 /// A key, or whatever nobody put there who watches, stays; certificates are replaced, and what was kept before is mended.
