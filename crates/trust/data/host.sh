@@ -177,10 +177,11 @@ look_at_store() {
         ls "$state/withdrawn.$kind" >"$work/withdrawn"
         found_of "$work/withdrawn" "$state/withdrawn.$kind" "$bundle" "$keys" >"$work/found"
         if [ -s "$work/found" ]; then
-            # Somebody else may have put the same there.
+            # Somebody else may have put the same there, and what was a copy of another file of ours is supplied by that.
             for other in $(echo "$others" | tr , ' '); do
                 find -L "$other" -type f -name "$pattern" 2>/dev/null
             done | grep -v '/provost-[0-9a-f]\{64\}\.[a-z]*$' >"$work/others"
+            awk -v folder="$folder" '{ print folder "/" $2 }' "$work/regular" >>"$work/others"
             not_supplied "$work/found" "$state/withdrawn.$kind" "$work/others" >"$work/left.$kind"
         fi
         sed "s/^/left $kind /" "$work/left.$kind"
@@ -211,6 +212,13 @@ put_certificates() {
     rm -rf "$new"
 }
 
+# Keeps the file $1 in the folder $2, unless it is not known yet whether nothing is left of what was withdrawn under its name
+# before: what was put there since is somebody else's.
+keep_withdrawn() {
+    [ -e "$2/${1##*/}" ] && return
+    cp "$1" "$2/.new" && mv -f "$2/.new" "$2/${1##*/}"
+}
+
 # Takes away the files in the list $1 of names, and remembers them until nothing is left of them.
 take_certificates() {
     mkdir -p "$state/withdrawn.$kind" || return 1
@@ -220,7 +228,7 @@ take_certificates() {
         elif [ -d "$folder/$name" ]; then
             rmdir "$folder/$name" || return 1
         else
-            cp "$folder/$name" "$state/withdrawn.$kind/$name" && rm -f "$folder/$name" || return 1
+            keep_withdrawn "$folder/$name" "$state/withdrawn.$kind" && rm -f "$folder/$name" || return 1
         fi
     done <"$1"
     settle "$state/withdrawn.$kind"

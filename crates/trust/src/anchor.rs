@@ -8,7 +8,7 @@ use std::fmt;
 
 use base::{Explain, Kind, Span, Timestamp, hex};
 use x509::pem::{self, PemError};
-use x509::{Certificate, KeyKind, ObjectIdentifier, ParseError};
+use x509::{Certificate, KeyKind, ObjectIdentifier, ParseError, has_private_key};
 
 /// The most certificates in one set.
 pub const SET_MAX: usize = 4096;
@@ -298,15 +298,6 @@ pub fn read(text: &[u8]) -> Result<BTreeMap<Fingerprint, Anchor>, NotAnchors> {
     }
 }
 
-/// Whether a line of `text` begins like that of a private key (RFC 7468 §10 and 11, RFC 1421, OpenSSH).
-pub(crate) fn has_private_key(text: &[u8]) -> bool {
-    text.split(|byte| matches!(byte, b'\n' | b'\r')).any(|line| {
-        let line = line.to_ascii_uppercase();
-        let find = |wanted: &[u8]| line.windows(wanted.len()).any(|part| part == wanted);
-        find(b"-BEGIN") && find(b"PRIVATE KEY") || find(b"-END") && find(b"PRIVATE KEY")
-    })
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use x509::{CertificateTemplate, KeySpec, Name, PrivateKey, Serial, extension};
@@ -378,6 +369,7 @@ pub(crate) mod tests {
             format!("{pem}-----begin openssh private key-----\nAAAA"),
             format!("{pem}-----BEGIN ENCRYPTED PRIVATE KEY-----\rAAAA"),
             format!("{pem}AAAA\n-----END RSA PRIVATE KEY-----\n"),
+            format!("{pem}PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n"),
         ] {
             let refused = super::read(text.as_bytes()).unwrap_err();
             assert!(matches!(refused, NotAnchors::PrivateKey), "{refused:?} for {text}");

@@ -2,15 +2,16 @@
 //!
 //! ```text
 //! begin ──► it puts the bundle where it wants it ──► confirm, or fail
+//! decline: it does not begin, as it cannot
 //! ```
 //! Whoever began may have something, whatever becomes of it: a requirer that is to go stays until all who did have confirmed
 //! that they have nothing.
 
 use identity::{Action as _, Permit, Principal};
 use store::{Batch, CommitError, Loaded};
+use x509::has_private_key;
 
 use crate::account::{NotYours, Only};
-use crate::anchor::has_private_key;
 use crate::bundle::Bundle;
 use crate::error::ReadError;
 use crate::name::RequirerName;
@@ -153,7 +154,7 @@ impl Trust {
             return Err(ConfirmError::Other);
         }
         let result = Ok(Put { hash: hash.to_owned(), drifted: false });
-        self.note_poller(&permit, polled(requirer, unit, result, None)).await?;
+        self.note_poller(&permit, polled(requirer, unit, result, None), UnitRecord::default()).await?;
         if found.record.leaving.is_some()
             && bundle.anchors().is_empty()
             && let Err(error) = self.let_go(requirer, hash).await
@@ -188,6 +189,44 @@ impl Trust {
         hash: &str,
         reason: &str,
     ) -> Result<(), ConfirmError> {
+        self.check_failure(&permit, requirer, unit, hash, reason).await?;
+        let tried = Some(hash.to_owned());
+        self.note_poller(
+            &permit,
+            polled(requirer, unit, Err(reason.to_owned()), tried),
+            UnitRecord::default(),
+        )
+        .await
+    }
+
+    /// Says that a program which asks by itself cannot begin with the bundle `hash`, and why, as [`Trust::fail`] takes it: it
+    /// put nothing anywhere. What it had before, it has still; if nothing is known of it, it has nothing, and its requirer
+    /// does not wait for it.
+    ///
+    /// # Errors
+    /// As for [`Trust::fail`].
+    pub async fn decline(
+        &self,
+        permit: Permit<ReadTrust>,
+        requirer: &RequirerName,
+        unit: &str,
+        hash: &str,
+        reason: &str,
+    ) -> Result<(), ConfirmError> {
+        self.check_failure(&permit, requirer, unit, hash, reason).await?;
+        let nothing = Some(Bundle::union([]).hash().to_owned());
+        let unknown = UnitRecord { applied: nothing, ..UnitRecord::default() };
+        self.note_poller(&permit, polled(requirer, unit, Err(reason.to_owned()), None), unknown).await
+    }
+
+    async fn check_failure(
+        &self,
+        permit: &Permit<ReadTrust>,
+        requirer: &RequirerName,
+        unit: &str,
+        hash: &str,
+        reason: &str,
+    ) -> Result<(), ConfirmError> {
         self.check_poller(permit.by(), requirer, unit).await?;
         if !(1..=REASON_BYTES_MAX).contains(&reason.len())
             || reason.chars().any(char::is_control)
@@ -196,11 +235,7 @@ impl Trust {
             return Err(ConfirmError::Reason);
         }
         let is_hash = hash.len() == 64 && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if !is_hash {
-            return Err(ConfirmError::Other);
-        }
-        let tried = Some(hash.to_owned());
-        self.note_poller(&permit, polled(requirer, unit, Err(reason.to_owned()), tried)).await
+        if is_hash { Ok(()) } else { Err(ConfirmError::Other) }
     }
 
     async fn check_poller(
@@ -232,13 +267,19 @@ impl Trust {
         Ok(())
     }
 
-    async fn note_poller(&self, permit: &Permit<ReadTrust>, outcome: Outcome) -> Result<(), ConfirmError> {
+    /// Writes it down; `unknown` is taken to be written down of a place of which nothing is.
+    async fn note_poller(
+        &self,
+        permit: &Permit<ReadTrust>,
+        outcome: Outcome,
+        unknown: UnitRecord,
+    ) -> Result<(), ConfirmError> {
         let Outcome { requirer, unit, .. } = &outcome;
         let mut attempts = 0;
         loop {
             let mut batch = Batch::new();
             self.check_room(requirer, unit).await?;
-            self.note(&mut batch, &outcome, permit.by()).await?;
+            self.note(&mut batch, &outcome, unknown.clone(), permit.by()).await?;
             match self.ground.engine.commit(batch).await {
                 Ok(_) => return Ok(()),
                 Err(error) => Self::again(error, &mut attempts)?,

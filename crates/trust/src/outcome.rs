@@ -213,7 +213,7 @@ impl Trust {
         loop {
             let mut batch = Batch::new();
             for outcome in outcomes {
-                self.note(&mut batch, outcome, by).await?;
+                self.note(&mut batch, outcome, UnitRecord::default(), by).await?;
             }
             match self.ground.engine.commit(batch).await {
                 Ok(_) => return Ok(()),
@@ -237,10 +237,12 @@ impl Trust {
         Ok(true)
     }
 
+    /// Adds to `batch` what came of an attempt; `unknown` is taken to be written down of a place of which nothing is.
     pub(crate) async fn note(
         &self,
         batch: &mut Batch,
         outcome: &Outcome,
+        unknown: UnitRecord,
         by: &Principal,
     ) -> Result<(), CommitError> {
         let Outcome { requirer, unit, place, result, tried, settled, gone } = outcome;
@@ -250,7 +252,7 @@ impl Trust {
         let id = format!("{requirer}/{unit}");
         let found = self.units.get(&id).await?;
         let version = found.as_ref().map(|found| found.version);
-        let before = found.map(|found| found.record).unwrap_or_default();
+        let before = found.map_or(unknown, |found| found.record);
         let settled: Vec<PlaceRecord> = settled.iter().map(|announced| announced.0.clone()).collect();
         let mut happened = Vec::new();
         match result {

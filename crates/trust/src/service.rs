@@ -6,8 +6,8 @@ use async_lock::Mutex;
 use base::{Clock, Entropy, Timestamp};
 use identity::{Action, Permit, Principal, Role};
 use store::{Batch, CommitError, Engine, History, Loaded, SealingKey, Table, Version};
+use x509::has_private_key;
 
-use crate::anchor::has_private_key;
 use crate::event::Happened;
 use crate::name::{ProviderName, RequirerName};
 use crate::record::{

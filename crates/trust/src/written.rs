@@ -34,9 +34,10 @@ impl UnitRecord {
         }
     }
 
-    /// Whether it has nothing, as it said itself, where `nothing` is the hash of that.
+    /// Whether it has nothing, as it said itself, where `nothing` is the hash of that: then nothing else was tried since, either.
     pub(crate) fn is_rid(&self, nothing: &str) -> bool {
-        self.failing.is_none() && self.applied.as_deref() == Some(nothing)
+        let has_tried = self.failing.as_ref().is_some_and(|failing| !failing.tried.is_empty());
+        !has_tried && self.applied.as_deref() == Some(nothing)
     }
 }
 

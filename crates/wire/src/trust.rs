@@ -428,6 +428,10 @@ pub struct TrustApplied {
     /// nothing is to be put there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub begun: bool,
+    /// Whether nothing was put there: said with `failing`, by one that did not begin. A place of which nothing is known has
+    /// nothing then, and its requirer does not wait for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untouched: bool,
 }
 
 /// Where a certificate came from, and where it is.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use base::hex;
-use x509::{Certificate, pem};
+use x509::{Certificate, has_private_key, pem};
 
 use super::error::{BadCertificates, TrustCommandError};
 use crate::input::{File, Input};
@@ -119,15 +119,6 @@ fn find(text: &[u8], what: &str) -> Result<Certificates, BadCertificates> {
     if found.is_empty() { Err(BadCertificates::None(what)) } else { Ok(found) }
 }
 
-/// Whether a line of `text` begins or ends a private key, of whichever kind (RFC 7468, RFC 1421, OpenSSH).
-fn has_private_key(text: &[u8]) -> bool {
-    text.split(|byte| matches!(byte, b'\n' | b'\r')).any(|line| {
-        let line = line.to_ascii_uppercase();
-        let has = |wanted: &[u8]| line.windows(wanted.len()).any(|part| part == wanted);
-        has(b"PRIVATE KEY") && (has(b"-BEGIN") || has(b"-END"))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use x509::{CertificateTemplate, KeySpec, Name, PrivateKey, Serial, extension};
@@ -188,6 +179,7 @@ mod tests {
             format!("{pem_a}{}", &key[..40]),
             format!("{pem_a}-----begin rsa private key-----\r"),
             format!("{pem_a}AAAA\n-----END OPENSSH PRIVATE KEY-----\n"),
+            format!("{pem_a}PuTTY-User-Key-File-2: ssh-rsa\nEncryption: none\n"),
         ] {
             let refused = find(text.as_bytes(), "f").unwrap_err();
             assert_eq!(refused.to_string(), "there is a private key in f; nothing of it was sent", "{text}");

@@ -149,6 +149,8 @@ impl Watch {
                 hash: bundle.hash,
                 failing: Some(reason),
                 begun: false,
+                // Of what it has from before, if it has, the server knows.
+                untouched: true,
             };
             session.ask(&trust::applied(&self.requirer, &failed)).await?;
             Ok::<_, TrustCommandError>(())
@@ -252,8 +254,13 @@ impl Keeper<'_> {
         if is_known || bundle.certificates.is_empty() || self.is_done(bundle)? {
             return Ok(None);
         }
-        let begun =
-            TrustApplied { place: self.place.clone(), hash: bundle.hash.clone(), failing: None, begun: true };
+        let begun = TrustApplied {
+            place: self.place.clone(),
+            hash: bundle.hash.clone(),
+            failing: None,
+            begun: true,
+            untouched: false,
+        };
         match session.ask(&trust::applied(&self.watch.requirer, &begun)).await {
             Ok(_) => {}
             Err(error) if error.kind() == Kind::Conflict => {
@@ -313,6 +320,7 @@ impl Keeper<'_> {
             hash: bundle.hash.clone(),
             failing: Some(reason),
             begun: false,
+            untouched: false,
         };
         match session.ask(&trust::applied(&self.watch.requirer, &told)).await {
             // When it is there at last, the server is to hear that, whatever it heard before.
@@ -336,6 +344,7 @@ impl Keeper<'_> {
             hash: bundle.hash.clone(),
             failing: None,
             begun: false,
+            untouched: false,
         };
         match session.ask(&trust::applied(&self.watch.requirer, &applied)).await {
             Ok(_) => {}

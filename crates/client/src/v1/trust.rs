@@ -189,7 +189,13 @@ mod tests {
         let offered = NewTrustOffer { change: TrustChange::Empty, ..NewTrustOffer::default() };
         let requirer_said = NewTrustRequirer { place: TrustPlace::Poll { only: Vec::new() }, why: None };
         let relation_said = NewTrustRelation { provider: "a".into(), requirer: "b".into(), why: None };
-        let applied_said = TrustApplied { place: "h".into(), hash: "00".into(), failing: None, begun: false };
+        let applied_said = TrustApplied {
+            place: "h".into(),
+            hash: "00".into(),
+            failing: None,
+            begun: false,
+            untouched: false,
+        };
         let root = "/v1/trust";
         for (request, method, path, body) in [
             (providers(), "GET", "/providers?limit=1000", ""),

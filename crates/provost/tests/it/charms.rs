@@ -113,6 +113,42 @@ fn either_side_works_with_the_library_on_the_other() {
     }
 }
 
+/// An option `pem` without any certificate in it is a mistake, and ends nobody's trust; an empty one says that there are none.
+#[test]
+fn an_option_without_certificates_in_it_empties_nothing() {
+    let mut pair = pair(By::Us, By::Us, 1);
+    let relation = pair.juju.relate(PROVIDER, REQUIRER);
+    let arguments = ["req", "-x509", "-newkey", "ed25519", "-nodes", "-keyout", "key", "-subj", "/CN=ca"];
+    let pem = testkit::openssl_ok(pair.folder.path(), &arguments);
+    let base64: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let set = json!([pem.trim_end()]).to_string();
+    let given = |pem: &str| json!({"pem": pem, "publish": "[]"});
+    pair.juju.configure("provider", given(&pem));
+    assert_eq!(pair.juju.status("provider/0"), ["active", ""]);
+    let before: Value = serde_json::from_str(&set).unwrap();
+    let has = |pair: &Pair| -> Value {
+        serde_json::from_str(&pair.juju.bag(relation, "provider")["certificates"]).unwrap()
+    };
+    assert_eq!(has(&pair), before);
+    let one_line = pem.replace('\n', " ");
+    for (spoilt, expected) in [
+        ("/etc/ssl/ca.pem", "there is no certificate in `pem`"),
+        ("hello", "there is no certificate in `pem`"),
+        (&base64, "there is no certificate in `pem`"),
+        (&one_line, "`pem` is not PEM"),
+        (&pem[..pem.len() - 30], "`pem` is not PEM"),
+    ] {
+        pair.juju.configure("provider", given(spoilt));
+        let status = pair.juju.status("provider/0");
+        assert!(status[0] == "blocked" && status[1].contains(expected), "{spoilt}: {status:?}");
+        pair.juju.hook("provider/0", "update-status", &[]);
+        assert_eq!((has(&pair), pair.events("requirer/0")), (before.clone(), vec![json!(1)]), "{spoilt}");
+    }
+    pair.juju.configure("provider", given(" \n"));
+    assert_eq!(pair.juju.status("provider/0"), ["active", ""]);
+    assert_eq!(has(&pair), json!([]));
+}
+
 /// The bundle follows, and options say exactly what is handed on.
 #[test]
 fn options_are_handed_on_and_installed() {

@@ -368,7 +368,7 @@ fn what_cannot_be_meant_is_not_sent() {
         assert_eq!(asked, "GET /v1/trust/requirers/web/bundle");
         let expected = format!(r#"POST /v1/trust/requirers/web/applied {{"failing":"could not keep {out}: "#);
         assert!(told.starts_with(&expected), "{told}");
-        assert!(told.ends_with(r#"","hash":"00ff","place":"here"}"#), "{told}");
+        assert!(told.ends_with(r#"","hash":"00ff","place":"here","untouched":true}"#), "{told}");
     }
 }
 

@@ -296,6 +296,39 @@ fn a_place_that_fails_is_shown() {
     drop(watching);
 }
 
+/// A watch that is refused before it could put anything anywhere is shown, and nobody waits for its place when the requirer
+/// goes.
+#[test]
+fn who_never_had_anything_is_not_waited_for() {
+    let house = house();
+    let at = house.directory();
+    authority(at, "one", 400);
+    run(&house, "offer corp one.pem").ok();
+    std::fs::write(at.join("k1.key"), "mine").unwrap();
+    std::fs::write(at.join("k2.key"), "mine").unwrap();
+    for (out, code) in [("k1.key", 75), ("k2.key", 75), ("absent/file", 69)] {
+        let ran = testkit::run(&mut trust(&house, &format!("watch web --once --out {out}")));
+        assert_eq!(ran.code, Some(code), "{}", ran.stderr);
+    }
+    let places = shown(&house, "requirer places web");
+    let states: Vec<_> = places.as_array().unwrap().iter().map(|place| &place["state"]).collect();
+    assert_eq!(states, ["failing"; 3], "{places}");
+    // One of them comes to it after all, and is emptied before the requirer goes.
+    testkit::run(&mut trust(&house, "watch web --once --out k1.key --adopt")).ok();
+    run(&house, "requirer remove web").ok();
+    assert_eq!(shown(&house, "requirer list")[0]["leaving"], true);
+    testkit::run(&mut trust(&house, "watch web --once --out k1.key")).ok();
+    assert_eq!(read(&at.join("k1.key")), "");
+    assert_eq!(shown(&house, "requirer list"), json!([]));
+    // Where nobody ever comes to it, it goes by itself.
+    run(&house, "requirer set web poll").ok();
+    run(&house, "relate corp web").ok();
+    let ran = testkit::run(&mut trust(&house, "watch web --once --out absent/file"));
+    assert_eq!(ran.code, Some(69), "{}", ran.stderr);
+    run(&house, "requirer remove web").ok();
+    wait_until("the requirer's end", || shown(&house, "requirer list") == json!([]));
+}
+
 /// A key, or whatever nobody put there who watches, stays; certificates are replaced, and what was kept before is mended.
 #[test]
 fn what_is_somebody_elses_stays() {

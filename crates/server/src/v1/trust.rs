@@ -257,10 +257,14 @@ impl V1 {
         if said.begun && said.failing.is_some() {
             return Err(Refusal::unfit("what is only begun is not `failing` yet"));
         }
+        if said.untouched && said.failing.is_none() {
+            return Err(Refusal::unfit("`untouched` is said of what is `failing`"));
+        }
         let trust = self.trust().clone();
         let note = async move {
-            let wire::TrustApplied { place, hash, failing, begun } = &said;
+            let wire::TrustApplied { place, hash, failing, begun, untouched } = &said;
             match failing {
+                Some(reason) if *untouched => trust.decline(permit, &name, place, hash, reason).await,
                 Some(reason) => trust.fail(permit, &name, place, hash, reason).await,
                 None if *begun => trust.begin(permit, &name, place, hash).await,
                 None => trust.confirm(permit, &name, place, hash).await,

@@ -1,7 +1,7 @@
 //! A file on a host that has all certificates of a bundle: one after the other, or in a keystore of Java's.
 
-use crate::anchor::has_private_key;
 use base::{Explain, Kind};
+use x509::has_private_key;
 
 /// The longest path, in bytes.
 const PATH_BYTES_MAX: usize = 1024;

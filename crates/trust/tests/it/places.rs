@@ -286,6 +286,52 @@ fn whoever_began_is_waited_for() {
     });
 }
 
+/// One that cannot begin is shown, and is not waited for unless it had something before, or tries.
+#[test]
+fn whoever_never_had_anything_is_not_waited_for() {
+    block_on(async {
+        let (house, _) = House::related().await;
+        let web = requirer("web");
+        let decline =
+            async |unit: &str, hash: &str| house.trust.decline(may(), &web, unit, hash, "no folder").await;
+        let nothing = hash(&house).await;
+        let is_had = async || all_written(&house).await.is_had(&nothing);
+        let is_failing = async |unit| matches!(state(&house, unit).await, Some(UnitState::Failing { .. }));
+        let all = anchors(1);
+        house.offer("corp", &add(&all)).await.unwrap();
+        let first = hash(&house).await;
+        for _ in 0..2 {
+            decline("absent", &first).await.unwrap();
+            assert!(is_failing("absent").await && !is_had().await, "it is shown, and has nothing");
+        }
+        assert!(matches!(decline("absent", "00").await, Err(ConfirmError::Other)));
+        let refused = house.trust.decline(may(), &web, "absent", &first, "two\nlines").await;
+        assert!(matches!(refused, Err(ConfirmError::Reason)));
+
+        // It begins after all: now it may have it, and says nothing else by not being able to go on.
+        house.trust.begin(may(), &web, "absent", &first).await.unwrap();
+        assert!(is_had().await);
+        decline("absent", &first).await.unwrap();
+        assert!(is_had().await);
+        house.trust.confirm(may(), &web, "absent", &first).await.unwrap();
+        decline("absent", &first).await.unwrap();
+        assert!(is_had().await && is_failing("absent").await, "it has it still");
+
+        // One that tried is waited for, also if it had nothing before.
+        let had = house.trust.explain(may(), all[0].fingerprint()).await.unwrap().unwrap();
+        assert_eq!(had.requirers.len(), 1);
+        let change = trust::SetChange::Empty;
+        let empty = trust::Offer { change, confirmed: true, ..add(&all) };
+        house.offer("corp", &empty).await.unwrap();
+        house.trust.confirm(may(), &web, "absent", &nothing).await.unwrap();
+        assert!(!is_had().await);
+        house.trust.fail(may(), &web, "absent", &first, "its hook failed").await.unwrap();
+        assert!(is_had().await);
+        decline("absent", &nothing).await.unwrap();
+        assert!(is_had().await);
+    });
+}
+
 #[test]
 fn a_certificate_is_explained() {
     block_on(async {

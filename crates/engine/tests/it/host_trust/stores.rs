@@ -56,7 +56,8 @@ async fn what_somebody_changed_in_a_store_is_mended() {
     let all = bundle_of(&[&a, &b, &stranger]);
     assert_eq!(world.delivered(&places, &bundle).await, (true, false));
     let own = world.own();
-    let (of_a, of_stranger) = (file_of(&a.anchor()), file_of(&stranger.anchor()));
+    let (of_a, of_b, of_stranger) = (file_of(&a.anchor()), file_of(&b.anchor()), file_of(&stranger.anchor()));
+    let of_nobody = of_a.replace(&a.anchor().fingerprint().to_string(), &"0".repeat(64));
     std::fs::write(world.host().path("/tmp/stranger.pem"), stranger.certificate.to_pem()).unwrap();
     for edit in [
         format!("rm {of_a}"),
@@ -65,6 +66,11 @@ async fn what_somebody_changed_in_a_store_is_mended() {
         format!("ln -sf /tmp/stranger.pem {of_a}; update-ca-certificates"),
         format!("rm {of_a}; mkdir {of_a}"),
         format!("cp /tmp/stranger.pem {of_stranger}; update-ca-certificates"),
+        // Copies of what is wanted still, under names of ours.
+        format!("cp {of_a} {of_nobody}"),
+        format!("cp {of_a} {of_nobody}; update-ca-certificates"),
+        format!("cp {of_a} {of_stranger}; cp {of_b} {of_nobody}; update-ca-certificates"),
+        format!("cp {of_a} {of_b}; update-ca-certificates"),
         format!("head -n 30 {BUNDLE} >/tmp/short; cp /tmp/short {BUNDLE}"),
         format!("rm {FOLDER}/*; update-ca-certificates --fresh"),
     ] {
@@ -113,6 +119,25 @@ async fn a_store_that_did_not_take_them_up_is_told_again() {
     world.say(&format!("cat >{BUNDLE}.new <<'end'\n{}end\n", a.anchor().pem()));
     assert_eq!(world.delivered(&places, &bundle_of(&[&b])).await, (true, false));
     assert_eq!(world.trusted(&bundle_of(&[&a, &b])), bundle_of(&[&b]));
+}
+
+/// What was withdrawn is looked for until it is gone, also where something else was put under its name meanwhile.
+#[tokio::test]
+async fn what_was_withdrawn_is_not_forgotten_for_a_copy_under_its_name() {
+    let world = World::debian();
+    let (a, b) = (Authority::new("a"), Authority::new("b"));
+    let (places, both, one) = (in_store(), bundle_of(&[&a, &b]), bundle_of(&[&a]));
+    assert_eq!(world.delivered(&places, &both).await, (true, false));
+    world.replace("update-ca-certificates", "");
+    for _ in 0..2 {
+        let failed = world.deliver(&places, &one).await.unwrap_err();
+        assert!(matches!(failed, DeliveryError::Amiss(Amiss::StillTrusted { count: 1, .. })), "{failed}");
+        world.say(&format!("cp {} {}", file_of(&a.anchor()), file_of(&b.anchor())));
+    }
+    assert_eq!(world.trusted(&both), both);
+    world.restore("update-ca-certificates");
+    assert!(world.delivered(&places, &one).await.0);
+    assert_eq!((world.trusted(&both), world.delivered(&places, &one).await), (one, (false, false)));
 }
 
 /// What Fedora's and RHEL's `update-ca-trust` is: calls of p11-kit's `trust`, of which Debian has the same one.

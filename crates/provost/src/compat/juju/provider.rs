@@ -199,6 +199,10 @@ fn given(publish: &str, pem: &str) -> Result<Certificates, String> {
     }
     let blocks = pem::read(pem.as_bytes(), pem::SEVERAL_BYTES_MAX)
         .map_err(|error| format!("`pem` is not PEM: {error}"))?;
+    // A path, or base64 alone: taken for no certificates, it would end the trust of everybody.
+    if !pem.is_empty() && blocks.is_empty() {
+        return Err("there is no certificate in `pem`; give the text of PEM certificates itself".into());
+    }
     for block in blocks {
         if block.label != "CERTIFICATE" {
             return Err(format!("there is a `{}` in `pem`, which is no certificate", block.label));
@@ -214,7 +218,7 @@ fn list(json: &str) -> Option<Certificates> {
 
 /// Also half of one: whoever pasted it has to know.
 fn has_private_key(text: &str) -> bool {
-    text.contains("PRIVATE KEY")
+    text.contains("PRIVATE KEY") || x509::has_private_key(text.as_bytes())
 }
 
 #[cfg(test)]
@@ -232,6 +236,7 @@ mod tests {
         let pem = pem::write("CERTIFICATE", b"x");
         let key = pem::write("PRIVATE KEY", b"x");
         let refused = |why: &str| Err(why.to_owned());
+        let none = "there is no certificate in `pem`; give the text of PEM certificates itself";
         let secret =
             "there is a private key in the options, which is no certificate; take it out and replace it";
         for (publish, text, expected) in [
@@ -242,8 +247,14 @@ mod tests {
             ("[\"a\"]", pem.clone(), set(&[pem.trim_end(), "a"])),
             ("a", String::new(), refused("`publish` is not a JSON list of texts")),
             ("[1]", String::new(), refused("`publish` is not a JSON list of texts")),
+            ("", "/etc/ssl/ca.pem".into(), refused(none)),
+            ("[\"a\"]", "hello".into(), refused(none)),
+            ("", pem.lines().nth(1).unwrap().to_owned(), refused(none)),
+            ("", pem.lines().collect(), refused("`pem` is not PEM: a PEM BEGIN or END line is malformed")),
             ("", key.clone(), refused(secret)),
             ("[\"-----BEGIN RSA PRIVATE KEY\"]", String::new(), refused(secret)),
+            ("[\"PuTTY-User-Key-File-3: ssh-rsa\\nEncryption: none\"]", String::new(), refused(secret)),
+            ("", format!("{pem}PuTTY-User-Key-File-2: ssh-rsa\n"), refused(secret)),
             (
                 "",
                 pem::write("X509 CRL", b"x"),

@@ -254,3 +254,27 @@ fn result(name: &str, value: &Value) -> Result<(), CharmError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `integrations/juju/README.md` has it.
+    #[test]
+    fn a_set_too_large_for_a_line_is_told_of_by_its_number_and_hash() {
+        let relation = RelationId::parse("receive-ca-cert:3").unwrap();
+        let event = |count: usize| -> Value {
+            let set: Certificates = (0..count).map(|number| number.to_string()).collect();
+            let line = line(&relation, &set, "00ff");
+            assert!(line.len() <= tools::ARGUMENT_BYTES_MAX);
+            serde_json::from_str(line.strip_prefix("CT-EVENT ").unwrap()).unwrap()
+        };
+        let small = event(1_800);
+        assert_eq!(small["fingerprints"].as_array().unwrap().len(), 1_800);
+        assert_eq!((&small["certificates"], &small["hash"]), (&Value::Null, &Value::Null));
+        let large = json!({
+            "event": "certificate_set_updated", "relation_id": 3, "certificates": 1_900, "hash": "00ff",
+        });
+        assert_eq!(event(1_900), large);
+    }
+}

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use base::{Clock, Span};
 use serde_json::{Value, json};
-use testkit::{Face, House, StandIn, StandInReply, exchange, wait_until};
+use testkit::{Face, House, StandIn, StandInReply, exchange, wait_for, wait_until};
 use x509::{CertificateTemplate, KeySpec, Name, Serial, extension};
 
 use super::{By, PROVIDER, Pair, REQUIRER, pair};
@@ -56,6 +56,27 @@ impl Pair {
     }
 }
 
+/// What the authority of services has: its oldest CA certificate, and how many follow it.
+fn listed(house: &House) -> (String, usize) {
+    (oldest(house, "cas"), followers(house))
+}
+
+/// What is handed on once the server was asked again, which had the same before and after that. Its own certificate lives for
+/// 13 s as well, and on a machine that is busy the next one may be late: who does not hear it then changes nothing.
+fn handed_on(pair: &mut Pair, house: &House, relation: u64) -> Option<BTreeSet<String>> {
+    let (before, had) = (pair.published(relation), listed(house));
+    pair.look();
+    let (status, why) = pair.status();
+    let published = pair.published(relation);
+    if status == "waiting" {
+        assert!(why.contains("is not heard"), "{why}");
+        assert_eq!(published, before);
+        return None;
+    }
+    assert_eq!((&*status, &*why), ("active", ""));
+    (listed(house) == had).then_some(published)
+}
+
 /// From the first CA certificate to after its end, without anybody doing anything: the next one is there before it signs,
 /// beside the first, which is gone when the server has it no more.
 #[test]
@@ -67,24 +88,19 @@ fn a_rollover_reaches_whoever_trusts() {
     let options =
         json!({"server": house.https_url("/"), "server-ca": server_ca(&house), "publish": "[\"mine\"]"});
     pair.juju.configure("provider", options);
-    assert_eq!(pair.status(), ("active".into(), String::new()));
-    let mut history = vec![pair.published(relation)];
-    let mut listed = (first.clone(), 0);
-    wait_until("the first CA certificate's end", || {
-        let now = (oldest(&house, "cas"), followers(&house));
-        if now != listed {
-            pair.look();
-            assert_eq!(pair.status(), ("active".into(), String::new()));
-            history.push(pair.published(relation));
-            listed = now;
-        }
-        listed.0 != first
+    let before = wait_for("the first CA certificate", || handed_on(&mut pair, &house, relation));
+    assert!(before.is_superset(&set(&[&first, "mine"])), "{before:#?}");
+    wait_until("a second CA certificate", || followers(&house) > 0);
+    let both = wait_for("both CA certificates", || handed_on(&mut pair, &house, relation));
+    assert!(both.len() > 2 && both.is_superset(&set(&[&first, "mine"])), "{both:#?}");
+    wait_until("the first CA certificate's end", || oldest(&house, "cas") != first);
+    let (last, next) = wait_for("the next CA certificate alone", || {
+        let next = oldest(&house, "cas");
+        let last = handed_on(&mut pair, &house, relation)?;
+        (next == oldest(&house, "cas")).then_some((last, next))
     });
-    assert_eq!(history[0], set(&[&first, "mine"]));
-    assert!(history[1].len() == 3 && history[1].is_superset(&history[0]), "{history:#?}");
-    let last = history.last().unwrap();
-    assert!(last.contains(&listed.0) && last.contains("mine") && !last.contains(&first), "{history:#?}");
-    assert_eq!(pair.has("requirer/0").into_iter().collect::<BTreeSet<_>>(), *last);
+    assert!(last.is_superset(&set(&[&next, "mine"])) && !last.contains(&first), "{last:#?}");
+    assert_eq!(pair.has("requirer/0").into_iter().collect::<BTreeSet<_>>(), last);
     ended_without_a_fault(house);
 }
 

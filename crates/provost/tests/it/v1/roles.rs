@@ -35,11 +35,12 @@ fn who_hands_on_trust_may_be_one_alone() {
     let applied = json!({"place": "here", "hash": hash});
     let begun = json!({"place": "here", "hash": hash, "begun": true});
     let failing = json!({"place": "here", "hash": hash, "failing": "why"});
-    for said in [&applied, &begun, &failing] {
+    let declined = json!({"place": "there", "hash": hash, "failing": "why", "untouched": true});
+    for said in [&applied, &begun, &failing, &declined] {
         assert_eq!(all("POST", "/trust/requirers/web/applied", said), [403, 204, 204, 204], "{said}");
     }
     assert_eq!(users[2].ask("PUT", "/trust/requirers/web", &[], &poll(&["user operator"])).status, 200);
-    for said in [&applied, &begun, &failing] {
+    for said in [&applied, &begun, &failing, &declined] {
         assert_eq!(all("POST", "/trust/requirers/web/applied", said), [403, 403, 204, 204], "{said}");
     }
     let refused = users[1].ask("POST", "/trust/requirers/web/applied", &[], &applied);
@@ -47,6 +48,8 @@ fn who_hands_on_trust_may_be_one_alone() {
     let said = "what is in the places of `web` is for `user operator` to say, and you are `user reader`";
     assert_eq!(refused.document["detail"], said, "{refused:?}");
     let neither = json!({"place": "here", "hash": hash, "begun": true, "failing": "why"});
+    users[2].ask("POST", "/trust/requirers/web/applied", &[], &neither).is_problem(422);
+    let neither = json!({"place": "here", "hash": hash, "untouched": true});
     users[2].ask("POST", "/trust/requirers/web/applied", &[], &neither).is_problem(422);
     ended_without_a_fault(house);
 }
