@@ -1,6 +1,7 @@
 //! `provost ca`, the commands of those who hold certificates and of those who hand them out: against our server and against the
 //! original one.
 
+mod power;
 mod told;
 mod trusting;
 
