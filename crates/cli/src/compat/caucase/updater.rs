@@ -167,7 +167,8 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
     async fn update_services(&self) -> Result<bool, CommandError> {
         let (server, held) = (&self.server, &self.services);
         let update = async || update_authorities(server, Authority::Services, held, None, self.now()).await;
-        Ok(self.patience.with(update).await?.is_new)
+        let updated = self.patience.with(update).await;
+        Ok(updated.map_err(|error| error.naming(held.path()))?.is_new)
     }
 
     /// Obtains the first certificate, if there is none.
@@ -197,7 +198,8 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
         // It came over plain HTTP, and is not to be got rid of by itself.
         let trusted = self.update_trusted().await?;
         if !is_signed_by_one_of(&certificate, &trusted) {
-            return Err(CommandError::Untrusted(id));
+            let authorities = self.authorities.path().to_owned();
+            return Err(CommandError::Untrusted { id, authorities });
         }
         append(&pair.certificate, &certificate.to_pem())?;
         self.has_written = true;
@@ -234,7 +236,7 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
     async fn update_trusted(&mut self) -> Result<Vec<Certificate>, CommandError> {
         let (server, authority, held) = (&self.server, self.authority, &self.authorities);
         let update = async || update_authorities(server, authority, held, None, self.now()).await;
-        let trusted = self.patience.with(update).await?;
+        let trusted = self.patience.with(update).await.map_err(|error| error.naming(held.path()))?;
         self.has_written |= trusted.is_new;
         self.has_new_authorities |= trusted.is_new;
         Ok(trusted.certificates)
@@ -248,7 +250,8 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
         }
         let (server, authority, lists) = (&self.server, self.authority, &self.lists);
         let update = async || update_lists(server, authority, lists, &trusted).await;
-        let revoked = self.patience.with(update).await?;
+        let authorities = self.authorities.path();
+        let revoked = self.patience.with(update).await.map_err(|error| error.naming(authorities))?;
         if revoked.is_new {
             say("Got new CRL\n")?;
             self.has_written = true;
@@ -270,16 +273,19 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
         self.has_written |= pair.recover()? == Recovered::Finished;
         let found = pair.load()?;
         self.warnings.look(&found.key_path);
-        let path = || pair.certificate.clone();
-        verify(&found.certificate, trusted, self.now())
-            .map_err(|source| CommandError::Unverified { path: path(), source })?;
+        let authorities = self.authorities.path();
+        verify(&found.certificate, trusted, self.now()).map_err(|source| CommandError::Unverified {
+            path: pair.certificate.clone(),
+            authorities: authorities.to_owned(),
+            source,
+        })?;
         if !renewal::is_due(&found.certificate, self.line.threshold, self.now()) {
             return Ok(Some(found.certificate));
         }
         say(&format!("Renewing {}\n", pair.certificate.display()))?;
         let (server, authority, bits) = (&self.server, self.authority, self.line.key_len);
         let renew = async || renewal::renew(server, authority, pair, &found, trusted, bits, self.now()).await;
-        let renewed = self.patience.with(renew).await?;
+        let renewed = self.patience.with(renew).await.map_err(|error| error.naming(authorities))?;
         self.has_written = true;
         Ok(Some(renewed))
     }
