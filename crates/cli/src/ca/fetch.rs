@@ -34,8 +34,9 @@ impl Fetch {
         let trusted = session.trusted(&server).await?;
         let certificate = keep(&answer, None, &trusted.certificates, &self.file, session.now())?;
         // Where it was asked for with this key, it need not be remembered any more.
-        if memory.read().is_ok_and(|known| known.is_some_and(|known| known.id.as_ref() == Some(&self.id))) {
-            memory.forget()?;
+        let known = memory.read().ok().flatten().filter(|known| known.id.as_ref() == Some(&self.id));
+        if let Some(known) = known {
+            known.request().map_or_else(|| memory.forget(), |one| memory.answered(&one, &certificate))?;
         }
         let line = format!("{} has {}", self.file.display(), certificate_line(&certificate, session.now()));
         session.tell(&json!({"id": self.id, "certificate": certificate_json(&certificate)}), line)

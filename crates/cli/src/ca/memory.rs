@@ -2,6 +2,9 @@
 //!
 //! The request is remembered before it is sent, and its number when it is known, so whoever is killed in between asks with the
 //! very same bytes again, under which the server finds what it has.
+//!
+//! Where whoever approved it had something else certified, it stays remembered for what that is: who asks for the same again has
+//! its certificate, and whoever asks for something else has not.
 
 use std::ffi::OsString;
 use std::io;
@@ -9,9 +12,10 @@ use std::path::{Path, PathBuf};
 
 use client::compat::caucase::{Authority, ServerUrl};
 use serde::{Deserialize, Serialize};
-use x509::{PublicKey, SigningRequest};
+use x509::{Certificate, PublicKey, SigningRequest};
 
 use super::error::CaCommandError;
+use super::shown::{covers, whom};
 use crate::durable::sync_folder_of;
 use crate::kept_file::{KeptFile, NewFile};
 
@@ -27,23 +31,44 @@ pub(super) struct Submitted {
     pub(super) csr: String,
     /// Its number, once the server has said it.
     pub(super) id: Option<String>,
+    /// Whom the certificate is about that came of it, where that is something else than what was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) given: Option<String>,
 }
 
 impl Submitted {
     pub(super) fn new(url: &ServerUrl, authority: Authority, request: &SigningRequest) -> Self {
-        Self { server: url.to_string(), authority: authority.to_string(), csr: request.to_pem(), id: None }
+        Self {
+            server: url.to_string(),
+            authority: authority.to_string(),
+            csr: request.to_pem(),
+            id: None,
+            given: None,
+        }
     }
 
     /// Whether it is the same thing, asked of the same authority.
     pub(super) fn is(&self, url: &ServerUrl, authority: Authority, request: &SigningRequest) -> bool {
         let is_there = ServerUrl::by_either_door(&self.server).is_ok_and(|server| server.is(url));
-        let is_same = SigningRequest::from_pem(self.csr.as_bytes()).is_ok_and(|own| {
-            own.public_key() == request.public_key()
-                && own.subject() == request.subject()
-                && own.extensions() == request.extensions()
-        });
+        let is_its_key = |own: &SigningRequest| own.public_key() == request.public_key();
+        let is_same = self.request().is_some_and(|own| is_its_key(&own) && asks_for_the_same(&own, request));
         is_there && self.authority == authority.name() && is_same
     }
+
+    /// Whether what `request` asks for was answered with what `there` is for, whatever its key is by now: it was renewed since.
+    pub(super) fn was_given(&self, request: &SigningRequest, there: &Certificate) -> bool {
+        self.given.as_ref() == Some(&whom(there.subject(), there.extensions()))
+            && self.request().is_some_and(|own| asks_for_the_same(&own, request))
+    }
+
+    /// The request, if that is what stands there.
+    pub(super) fn request(&self) -> Option<SigningRequest> {
+        SigningRequest::from_pem(self.csr.as_bytes()).ok()
+    }
+}
+
+fn asks_for_the_same(one: &SigningRequest, other: &SigningRequest) -> bool {
+    one.subject() == other.subject() && one.extensions() == other.extensions()
 }
 
 /// Where it is remembered.
@@ -87,10 +112,20 @@ impl Memory {
 
     /// Forgets what was submitted for `key`, if anything was.
     pub(super) fn forget_of(&self, key: &PublicKey) -> Result<(), CaCommandError> {
-        let is_its = |known: &Submitted| {
-            SigningRequest::from_pem(known.csr.as_bytes()).is_ok_and(|request| request.public_key() == key)
-        };
+        let is_its = |known: &Submitted| known.request().is_some_and(|request| request.public_key() == key);
         if self.read()?.is_some_and(|known| is_its(&known)) { self.forget() } else { Ok(()) }
+    }
+
+    /// `certificate` came of `request`, and is kept. Nothing is to be remembered of that, unless it is for something else.
+    pub(super) fn answered(
+        &self,
+        request: &SigningRequest,
+        certificate: &Certificate,
+    ) -> Result<(), CaCommandError> {
+        let known = if covers(certificate, request) { None } else { self.read()? };
+        let Some(known) = known else { return self.forget() };
+        let given = whom(certificate.subject(), certificate.extensions());
+        self.write(&Submitted { given: Some(given), ..known })
     }
 
     pub(super) fn forget(&self) -> Result<(), CaCommandError> {

@@ -12,7 +12,9 @@ use super::error::CaCommandError;
 use super::key_file::refuse_exposed;
 use crate::client_file::ClientFile;
 use crate::connection::{self, ConnectionError, SERVER_VARIABLE};
-use crate::holder::{Collection, NotOnePair, PairError, Pem, Trusted, update_same_authorities};
+use crate::holder::{
+    Collection, NotOnePair, PairError, Pem, Trusted, refuse_other_authorities, update_same_authorities,
+};
 use crate::input::Input;
 use crate::output;
 use crate::private_file;
@@ -53,7 +55,8 @@ pub(super) struct Options {
     /// goes [default: cas.crt.pem, or cau.crt.pem for users, in the working directory]
     #[arg(long, value_name = "FILE|DIR", global = true)]
     ca: Option<PathBuf>,
-    /// Trust only the CA certificate with this SHA-256 fingerprint, and those that followed it
+    /// Trust only the CA certificate with this SHA-256 fingerprint, and those that followed it. It proves what they signed, and
+    /// not who answers over HTTPS: for that, see --server-ca
     #[arg(long, value_name = "SHA256", global = true)]
     fingerprint: Option<Fingerprint>,
     #[command(flatten)]
@@ -72,8 +75,10 @@ struct Connection {
     /// `certificate`]
     #[arg(long, value_name = "FILE", global = true)]
     user_key: Option<PathBuf>,
-    /// The authorities that the server's own certificate has to come from, PEM [default: the client file's `ca`, if that is
-    /// the server which is asked]. Without any it is not looked at: what is believed is signed
+    /// The authorities that the server's own certificate has to come from, PEM: `server-ca.pem` in the server's data directory
+    /// [default: the client file's `ca`, if that is the server which is asked]. Without any it is not looked at: certificates and
+    /// lists are believed for being signed, and whoever is in between could show a user other requests than wait there, and say
+    /// that something was done
     #[arg(long, value_name = "FILE", global = true)]
     server_ca: Option<PathBuf>,
     /// The client file, which says all this for you [env: PROVOST_CLIENT_CONFIG] [default:
@@ -146,6 +151,12 @@ impl Session {
 
     pub(super) fn authority(&self) -> Authority {
         if self.options.users { Authority::Users } else { self.options.mode.authority() }
+    }
+
+    /// From here on this authority is meant.
+    pub(super) fn mean(&mut self, authority: Authority) {
+        self.options.users = authority == Authority::Users;
+        self.options.mode = Mode::Service;
     }
 
     /// The fingerprint that is pinned.
@@ -284,10 +295,14 @@ impl Session {
 
     /// Refuses a server that has nothing to do with whoever is pinned, where somebody is: nothing is asked of it then.
     pub(super) async fn refuse_unpinned(&self, server: &Server) -> Result<(), CaCommandError> {
-        if self.pin().is_some() {
-            self.trusted(server).await?;
-        }
-        Ok(())
+        if self.pin().is_some() { self.refuse_another(server).await } else { Ok(()) }
+    }
+
+    /// Refuses a server that has nothing to do with whoever is trusted or pinned. Nothing is written: whoever only looks keeps
+    /// no CA certificates.
+    pub(super) async fn refuse_another(&self, server: &Server) -> Result<(), CaCommandError> {
+        let store = self.store();
+        Ok(refuse_other_authorities(server, self.authority(), &store, self.pin(), self.now()).await?)
     }
 
     /// Writes `text` to standard output.

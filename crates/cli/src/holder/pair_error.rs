@@ -93,6 +93,7 @@ impl Explain for NotOnePair {
             (1, 1) => {
                 "`openssl x509 -pubkey -noout -in FILE` and `openssl pkey -pubout -in FILE` print what has to be the same"
             }
+            (1, 0) => "where its key is in a file of its own, name that one as well",
             (0, _) | (1, _) => return None,
             _ => "certificates of authorities belong into a file of their own",
         };

@@ -163,6 +163,22 @@ fn a_terminal_is_asked_before_revoking() {
         code == 65 && said.contains("&& provost ca request --key web.pem --out web.pem --name …`"),
         "{said}"
     );
+    // Whoever asked with a signing request is told of nothing that has it taken for a key.
+    holder.run("request --key csr.key --key-type p256 --name csr --out csr.pem").ok();
+    let new = ["req", "-new", "-key", "csr.key", "-subj", "/CN=csr", "-out", "csr.csr"];
+    testkit::openssl_ok(holder.folder(), &new);
+    holder.run("request --csr csr.csr --out csr.pem").ok();
+    holder.run("revoke csr.pem csr.key --yes").ok();
+    let (code, said) = holder.refused("renew csr.pem");
+    assert!(
+        code == 65 && said.ends_with("hint: where its key is in a file of its own, name that one as well\n"),
+        "{said}"
+    );
+    holder.run("crl").ok();
+    let (code, said) = holder.refused("request --csr csr.csr --out csr.pem");
+    let hint = "`mv csr.pem csr.pem.revoked`, and then --csr with the signing request of that key; or --key FILE with --name";
+    assert!(code == 65 && said.contains(hint) && !said.contains("--key csr.csr"), "{said}");
+    std::fs::remove_file(holder.path("cas.crl.pem")).unwrap();
     // Nor is it what somebody asks for who knows that it was revoked.
     holder.run("crl").ok();
     let (code, said) = holder.refused("request --key web.pem --name web --out web.pem");

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use testkit::{Face, http, openssl_ok};
 
 use super::Holder;
-use crate::houses::{plan, up};
+use crate::houses::{ended_without_a_fault, plan, up};
 
 /// Whoever is pinned is trusted, and nobody else; whoever is trusted already stays.
 #[test]
@@ -132,6 +132,80 @@ fn the_pinned_one_alone_is_trusted() {
     let away = holder.run("trust --server http://127.0.0.1:1");
     assert_eq!(away.code, Some(69));
     assert!(away.stdout.contains("Caucase CAS"), "{away:?}");
+}
+
+/// Whoever only looks, or decides about what others ask for, is told when it is another server, and keeps nothing of it.
+#[test]
+fn whoever_looks_keeps_no_certificates() {
+    let house = plan(Face::Up).option("service-auto-approve-count", "1").start();
+    let holder = Holder::of(&house.http_url(""));
+    std::fs::copy(house.administrator(), holder.path("admin.pem")).unwrap();
+    std::fs::set_permissions(holder.path("admin.pem"), PermissionsExt::from_mode(0o600)).unwrap();
+    let fingerprint = |path: &str| {
+        let pem = http::anybody().get(house.http_url(path)).send().unwrap().bytes().unwrap();
+        base::hex::encode(&x509::Certificate::from_pem(&pem).unwrap().fingerprint())
+    };
+    let (services, users) = (fingerprint("/cas/crt/ca.crt.pem"), fingerprint("/cau/crt/ca.crt.pem"));
+    let names = || {
+        let mut names: Vec<_> =
+            std::fs::read_dir(holder.folder()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    holder.run("request --key one.key --key-type p256 --name one --out one.crt").ok();
+    let trusted = holder.read("cas.crt.pem");
+    std::fs::remove_file(holder.path("cas.crt.pem")).unwrap();
+    let pinned = format!("--fingerprint {services}");
+    let id = holder.run(&format!("request --key two.key --key-type p256 --name two {pinned}"));
+    let id = id.ok().trim_end().to_owned();
+    let before = names();
+    assert!(!holder.path("cas.crt.pem").exists(), "{before:?}");
+    for command in [
+        "list".to_owned(),
+        format!("show {id}"),
+        format!("approve {id}"),
+        format!("show {id}"),
+        "revoke --yes one.crt one.key".to_owned(),
+        "rotate --dry-run".to_owned(),
+    ] {
+        let as_whom = if command.starts_with("revoke") { "" } else { "--user-key admin.pem" };
+        let server_ca = house.data().join("server-ca.pem");
+        let verified = if command.starts_with("rotate") {
+            format!("--server-ca {}", server_ca.display())
+        } else {
+            String::new()
+        };
+        holder.run(&format!("{command} {as_whom} {verified} {pinned}")).ok();
+        assert_eq!(names(), before, "{command}");
+    }
+
+    // Of the users' authority, the users' one is pinned.
+    let rotate = format!(
+        "rotate --dry-run --user-key admin.pem --server-ca {}",
+        house.data().join("server-ca.pem").display()
+    );
+    for (which, pin, code) in [
+        ("users", &users, 0),
+        ("users", &services, 77),
+        ("services", &services, 0),
+        ("services", &users, 77),
+        ("--users", &users, 0),
+        ("services --users", &services, 2),
+    ] {
+        let ran = holder.run(&format!("{rotate} {which} --fingerprint {pin}"));
+        assert_eq!(ran.code, Some(code), "{which}: {ran:?}");
+    }
+    assert_eq!(names(), before);
+
+    // Whoever cannot tell who is trusted submits nothing, be the certificate to be kept or not.
+    for broken in [&trusted[..200], "nothing"] {
+        std::fs::write(holder.path("cas.crt.pem"), broken).unwrap();
+        let (code, said) = holder.refused("request --key new.key --key-type p256 --name new");
+        assert!(code == 65 && said.contains("error: cas.crt.pem is no "), "{code} {said}");
+        assert!(!holder.path(".new.key.provost-request").exists());
+        std::fs::remove_file(holder.path("new.key")).unwrap();
+    }
+    ended_without_a_fault(house);
 }
 
 /// A key that others may read is refused wherever one is used, with the command that mends it.
