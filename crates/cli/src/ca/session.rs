@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use base::{Clock, Secret, Timestamp, hex};
 use clap::{Args, ValueEnum};
+use client::Nearby;
 use client::compat::caucase::{Authority, Server, ServerUrl};
 use x509::Certificate;
 use x509::pem::ONE_BYTES_MAX;
@@ -209,6 +210,11 @@ impl Session {
         Ok(connection::client_file(client_config.as_deref(), data.as_deref().or(self.data.as_deref()))?)
     }
 
+    /// Which servers are on this machine, if anybody says so.
+    pub(super) fn nearby(&self) -> Option<Nearby> {
+        self.file().ok()?.nearby()
+    }
+
     /// The server that is asked, as the command, the environment or the client file says.
     fn url(&self, file: &ClientFile) -> Result<ServerUrl, CaCommandError> {
         if let Some(url) = &self.options.connection.server {
@@ -240,7 +246,8 @@ impl Session {
 
     /// The server, asked by nobody in particular.
     pub(super) fn server(&self) -> Result<Server, CaCommandError> {
-        Ok(Server::new(self.url(&self.file()?)?)?)
+        let file = self.file()?;
+        Ok(Server::near(self.url(&file)?, file.nearby())?)
     }
 
     /// The server, asked by a user.
@@ -250,7 +257,7 @@ impl Session {
         let key = self.options.connection.user_key.as_ref().or(file.who.certificate.as_ref());
         let user = read_user(key.ok_or(CaCommandError::NoUser)?)?;
         let authorities = self.server_authorities(&file, &url)?;
-        let server = Server::new(url)?;
+        let server = Server::near(url, file.nearby())?;
         Ok(match authorities {
             Some(authorities) => server.verified_by(&authorities, Some(&user))?,
             None => server.asked_by(&user)?,

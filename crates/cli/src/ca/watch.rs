@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use base::{Clock, Explain as _, Timestamp};
 use clap::{Arg, Args, value_parser};
+use client::Nearby;
 use client::compat::caucase::{Server, ServerUrl};
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -143,7 +144,7 @@ impl Watch {
         }
         let signals = Signals::catch_but(Some(Signal::HUP).filter(|_| !self.once));
         let mut signals = signals.map_err(CaCommandError::Runtime)?;
-        let mut keeping = Keeping::new(config, surroundings)?;
+        let mut keeping = Keeping::new(config, session.nearby(), surroundings)?;
         if self.once {
             let (ended, all) = tokio::select! {
                 ended = keeping.once() => ended,
@@ -215,6 +216,8 @@ type Looking = LocalBoxFuture<'static, (usize, Box<Keeper>, Result<(), CaCommand
 
 struct Keeping {
     config: Config,
+    /// Which servers are on this machine.
+    nearby: Option<Nearby>,
     /// Whose connections all share.
     server: Server,
     clock: Clock,
@@ -235,10 +238,15 @@ struct Keeping {
 }
 
 impl Keeping {
-    fn new(config: Config, surroundings: &Surroundings) -> Result<Self, CaCommandError> {
+    fn new(
+        config: Config,
+        nearby: Option<Nearby>,
+        surroundings: &Surroundings,
+    ) -> Result<Self, CaCommandError> {
         let mut keeping = Self {
-            server: server_of(&config)?,
+            server: server_of(&config, nearby.clone())?,
             config,
+            nearby,
             clock: surroundings.clock.clone(),
             keys: surroundings.keys,
             slots: Vec::new(),
@@ -468,7 +476,7 @@ impl Keeping {
                 return;
             }
         };
-        let server = match server_of(&config) {
+        let server = match server_of(&config, self.nearby.clone()) {
             Ok(server) => server,
             Err(error) => return output::error(base::report(&error), error.help()),
         };
@@ -491,12 +499,12 @@ impl Keeping {
 }
 
 /// The one whose connections all others share.
-fn server_of(config: &Config) -> Result<Server, CaCommandError> {
+fn server_of(config: &Config, nearby: Option<Nearby>) -> Result<Server, CaCommandError> {
     let any: ServerUrl = match config.certificates.first() {
         Some(kept) => kept.server.clone(),
         None => "http://localhost".parse()?,
     };
-    Ok(Server::patient(any, config.timeout)?)
+    Ok(Server::patient(any, nearby, config.timeout)?)
 }
 
 async fn tick(alive: &mut Option<tokio::time::Interval>) {

@@ -86,6 +86,33 @@ fn the_client_file_says_who_asks_whom() {
     );
 }
 
+/// On its own machine a server is found though nobody knows its name, and its certificate has to have that name.
+#[test]
+fn a_name_that_nobody_knows_is_found_on_its_own_machine() {
+    let house = plan(Face::Up).host("ca.invalid").option("bind", "127.0.0.1").start();
+    let holder = Holder::of("");
+    let here = |mut command: Command| {
+        // Whoever is asked for the name says no, or does not take long.
+        command.env_remove("PROVOST_SERVER").env("RES_OPTIONS", "timeout:1 attempts:1");
+        testkit::run(command.env("PROVOST_DATA", house.data()))
+    };
+    here(holder.command("list")).ok();
+    let id = here(holder.command("request --key web.key --key-type p256 --name web --out web.crt"));
+    here(holder.command(&format!("approve {}", id.ok().trim_end()))).ok();
+    here(holder.command("request --key web.key --key-type p256 --name web --out web.crt")).ok();
+    holder.has_a_pair("web.crt", "web.key", "cas.crt.pem");
+    here(holder.command("rotate --dry-run")).ok();
+    for words in [["cluster", "list"], ["host", "list"]] {
+        let mut command = Command::new(PROVOST);
+        command.args(words).current_dir(holder.folder()).env_clear().env("HOME", "/nonexistent");
+        here(command).ok();
+    }
+    // Another name is nobody's here.
+    let ran = here(holder.command("list --server https://other.invalid:1"));
+    assert!(ran.code == Some(69) && ran.stderr.contains("is the URL right"), "{ran:?}");
+    ended_without_a_fault(house);
+}
+
 /// A server that says what nobody understands, or nothing, or is not there: the cause is named, and no file is touched.
 #[test]
 fn a_server_that_is_out_of_order_changes_nothing() {
