@@ -40,7 +40,8 @@ const PAUSES: (StdDuration, StdDuration) = (StdDuration::from_secs(1), StdDurati
         certificate is over: then a new one is asked for with a new key, which takes its place together with the certificate. \
         Printed is the number of the request, by which a user approves it. Beside the key, or the CSR where there is no key, \
         .NAME.provost-request remembers what was submitted until its certificate is in --out: so the same command again submits \
-        nothing twice, and fetches the certificate when it is there."
+        nothing twice, and fetches the certificate when it is there. It stays where whoever approved it had something else certified, \
+        and says what."
 )]
 pub(super) struct Request {
     /// The private key; made where there is no such file

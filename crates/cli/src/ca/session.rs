@@ -57,7 +57,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "FILE|DIR", global = true)]
     ca: Option<PathBuf>,
     /// Trust only the CA certificate with this SHA-256 fingerprint, and those that followed it. It proves what they signed, and
-    /// not who answers over HTTPS: for that, see --server-ca
+    /// not who answers over HTTPS
     #[arg(long, value_name = "SHA256", global = true)]
     fingerprint: Option<Fingerprint>,
     #[command(flatten)]

@@ -350,7 +350,7 @@ impl Keeper {
             Some(key) => anew.keep(&answer, key, format, trusted, clock.now())?,
             None => keep(&answer, Some(request.public_key()), trusted, &files.certificate, clock.now())?,
         };
-        memory.forget()?;
+        memory.answered(&request, &certificate)?;
         self.tell_certificate("obtained", &certificate);
         Ok(None)
     }
@@ -397,7 +397,7 @@ impl Keeper {
         }
         let certificate =
             keep(&answer, Some(request.public_key()), trusted, &files.certificate, clock.now())?;
-        memory.forget()?;
+        memory.answered(&request, &certificate)?;
         self.tell_certificate("obtained", &certificate);
         Ok(None)
     }

@@ -150,9 +150,12 @@ impl Explain for AskError {
                 "is the URL right, and the server running? It is that of plain HTTP, and HTTPS is at the next port"
                     .into(),
             ),
-            Self::Network { fault: Fault::Refused | Fault::Unresolved, .. } => {
+            Self::Network { fault: Fault::Refused, .. } => {
                 Some("is the URL right, and the server running?".into())
             }
+            Self::Network { fault: Fault::Unresolved, .. } => Some(
+                "is the URL right? Nothing here knows the name in it: DNS or /etc/hosts has to, or the URL has the address".into(),
+            ),
             Self::Network { fault: Fault::Unwelcome, .. } => {
                 Some("the user's certificate is not taken: is it of this server's users, and neither over nor revoked?".into())
             }

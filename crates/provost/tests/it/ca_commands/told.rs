@@ -108,8 +108,8 @@ fn a_name_that_nobody_knows_is_found_on_its_own_machine() {
         here(command).ok();
     }
     // Another name is nobody's here.
-    let ran = here(holder.command("list --server https://other.invalid:1"));
-    assert!(ran.code == Some(69) && ran.stderr.contains("is the URL right"), "{ran:?}");
+    let ran = here(holder.command("list --server https://other.invalid:2"));
+    assert!(ran.code == Some(69) && ran.stderr.contains("Nothing here knows the name in it"), "{ran:?}");
     ended_without_a_fault(house);
 }
 
