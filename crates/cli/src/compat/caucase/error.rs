@@ -22,7 +22,7 @@ pub(super) enum CommandError {
         /// Where they are.
         authorities: PathBuf,
         /// What it says.
-        what: HolderError,
+        what: Box<HolderError>,
     },
     /// Nobody can be asked.
     #[error(transparent)]
@@ -166,7 +166,7 @@ impl CommandError {
                 what @ (HolderError::Authorities { source: Unusable::Gap, .. }
                 | HolderError::Lists { .. }
                 | HolderError::Unverified(_)),
-            ) => Self::NotOfThose { authorities: authorities.to_owned(), what },
+            ) => Self::NotOfThose { authorities: authorities.to_owned(), what: Box::new(what) },
             other => other,
         }
     }
@@ -193,7 +193,8 @@ impl From<PairError> for CommandError {
 impl Explain for CommandError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Holder(error) | Self::NotOfThose { what: error, .. } => error.kind(),
+            Self::Holder(error) => error.kind(),
+            Self::NotOfThose { what, .. } => what.kind(),
             Self::Build(error) => error.kind(),
             Self::Key(error) => error.kind(),
             Self::NotANumber(_)
