@@ -81,7 +81,11 @@ impl Anew {
         now: Timestamp,
     ) -> Result<Certificate, CaCommandError> {
         let certificate = succeed(&self.pair, key, format.writer(), answer, authorities, now)?;
-        self.end()?;
+        self.remove_key()?;
+        match self.memory.read()?.and_then(|known| known.request()) {
+            Some(request) => self.memory.answered(&request, &certificate)?,
+            None => self.memory.forget()?,
+        }
         Ok(certificate)
     }
 
@@ -148,7 +152,7 @@ mod tests {
         pair.replace(Some(&old), &past, PrivateKey::to_pem).unwrap();
         let anew = Anew::of(pair.clone());
         let request =
-            |key: &PrivateKey| SigningRequest::build(key, &Name::from_common_name("web").unwrap(), &[]);
+            |key: &PrivateKey| SigningRequest::build(key, &Name::from_common_name("ca").unwrap(), &[]);
         let url = "http://ca".parse().unwrap();
         let remember = |key: &PrivateKey| {
             anew.memory().write(&Submitted::new(&url, Authority::Services, &request(key))).unwrap();

@@ -140,9 +140,50 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use x509::{KeySpec, Name, PrivateKey};
+    use base::Timestamp;
+    use x509::{CertificateTemplate, KeySpec, Name, PrivateKey, Serial};
 
     use super::*;
+
+    /// What was asked for and what came of it are told apart from all else, also when it was renewed since.
+    #[test]
+    fn what_came_of_a_request_is_remembered_where_it_is_something_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = Memory::beside(&folder.path().join("web.key"));
+        let [key, later] = [(); 2].map(|()| PrivateKey::generate(KeySpec::P256).unwrap());
+        let named = |name| Name::from_common_name(name).unwrap();
+        let request = |key: &PrivateKey, name| SigningRequest::build(key, &named(name), &[]);
+        let certificate = |key: &PrivateKey, name| {
+            let template = CertificateTemplate {
+                serial: Serial::from_decimal("1").unwrap(),
+                issuer: named("ca"),
+                subject: named(name),
+                not_before: Timestamp::from_unix(1_700_000_000),
+                not_after: Timestamp::from_unix(1_800_000_000),
+                public_key: key.public().clone(),
+                extensions: Vec::new(),
+            };
+            template.sign(key)
+        };
+        let url: ServerUrl = "http://ca:8000".parse().unwrap();
+        let asked = request(&key, "asked");
+        memory.write(&Submitted::new(&url, Authority::Services, &asked)).unwrap();
+        memory.answered(&asked, &certificate(&key, "given")).unwrap();
+        let known = memory.read().unwrap().unwrap();
+        for (name, given, expected) in [
+            ("asked", "given", true),
+            ("asked", "asked", false),
+            ("asked", "other", false),
+            ("other", "given", false),
+        ] {
+            let found = known.was_given(&request(&later, name), &certificate(&later, given));
+            assert_eq!(found, expected, "{name} {given}");
+        }
+        memory.answered(&asked, &certificate(&key, "asked")).unwrap();
+        assert_eq!(memory.read().unwrap(), None, "it is what was asked for");
+        memory.answered(&asked, &certificate(&key, "given")).unwrap();
+        assert_eq!(memory.read().unwrap(), None, "nothing was submitted");
+    }
 
     #[test]
     fn what_was_submitted_is_found_again() {
