@@ -139,7 +139,8 @@ impl Explain for AskError {
                 _ => Kind::Invalid,
             },
             Self::TooLarge { .. } => Kind::TooLarge,
-            Self::Garbled { .. } => Kind::Internal,
+            // What somebody else says is no fault of ours.
+            Self::Garbled { .. } => Kind::Invalid,
             Self::Identity(error) => error.kind(),
         }
     }

@@ -145,6 +145,13 @@ fn a_server_that_is_out_of_order_changes_nothing() {
     let left = std::fs::read_dir(holder.folder()).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(!left.into_iter().any(|name| name.to_string_lossy().starts_with('.')));
 
+    // What is no number is no fault of ours.
+    let (code, said) = holder.refused(&format!(
+        "request --key new.key --key-type p256 --name new --ca none.pem --server {}",
+        garbage.url()
+    ));
+    assert!(code == 65 && said.contains("/cas/csr is no number of a request\n"), "{code} {said}");
+
     // Files that are not what they are to be.
     for (name, text, code) in [
         ("cut.crt", &files[2][..400], 65),
