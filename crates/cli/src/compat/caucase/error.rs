@@ -225,10 +225,22 @@ impl Explain for CommandError {
                 path.display()
             )),
             Self::Holder(error) => error.help(),
-            Self::NotOfThose { authorities, .. } | Self::Unverified { authorities, .. } => Some(format!(
+            Self::NotOfThose { authorities, .. }
+            | Self::Unverified {
+                authorities, source: VerifyError::UnknownIssuer | VerifyError::Signature, ..
+            } => Some(format!(
                 "the CA certificates that are trusted are in {}; is it the server whose they are, and nobody in between?",
                 authorities.display()
             )),
+            Self::Unverified { source: VerifyError::Expired, .. } => Some(
+                "is the clock right? If it is, the certificate cannot be renewed any more, or its authority's has ended: ask for \
+                 another one, with a new key"
+                    .into(),
+            ),
+            Self::Unverified { source: VerifyError::NotYetValid, .. } => {
+                Some("is the clock right? The certificate's time, or its authority's, begins later".into())
+            }
+            Self::Unverified { source: VerifyError::Revoked | VerifyError::CriticalExtension, .. } => None,
             Self::Build(error) => error.help(),
             Self::Key(error) => error.help(),
             Self::NotItsKey { .. } => Some(
@@ -239,5 +251,27 @@ impl Explain for CommandError {
             Self::Differs(_) => Some("is it one server that answers at both ports?".into()),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever has a clock that is wrong is not sent after somebody in between.
+    #[test]
+    fn a_certificate_that_is_over_is_told_from_a_foreign_one() {
+        let hint = |source| {
+            let (path, authorities) = ("crt.pem".into(), "ca.pem".into());
+            CommandError::Unverified { path, authorities, source }.help().unwrap_or_default()
+        };
+        for source in [VerifyError::UnknownIssuer, VerifyError::Signature] {
+            assert!(hint(source).contains("are in ca.pem; is it the server whose they are"));
+        }
+        for source in [VerifyError::Expired, VerifyError::NotYetValid] {
+            let hint = hint(source);
+            assert!(hint.starts_with("is the clock right?") && !hint.contains("between"), "{hint}");
+        }
+        assert_eq!(hint(VerifyError::CriticalExtension), "");
     }
 }
