@@ -49,16 +49,29 @@ impl Submitted {
 
     /// Whether it is the same thing, asked of the same authority.
     pub(super) fn is(&self, url: &ServerUrl, authority: Authority, request: &SigningRequest) -> bool {
-        let is_there = ServerUrl::by_either_door(&self.server).is_ok_and(|server| server.is(url));
         let is_its_key = |own: &SigningRequest| own.public_key() == request.public_key();
         let is_same = self.request().is_some_and(|own| is_its_key(&own) && asks_for_the_same(&own, request));
-        is_there && self.authority == authority.name() && is_same
+        self.is_of(url, authority) && is_same
     }
 
-    /// Whether what `request` asks for was answered with what `there` is for, whatever its key is by now: it was renewed since.
-    pub(super) fn was_given(&self, request: &SigningRequest, there: &Certificate) -> bool {
-        self.given.as_ref() == Some(&whom(there.subject(), there.extensions()))
+    /// Whether what `request` asks of the same authority was answered with what `there` is for, whatever its key is by now: it was
+    /// renewed since.
+    pub(super) fn was_given(
+        &self,
+        url: &ServerUrl,
+        authority: Authority,
+        request: &SigningRequest,
+        there: &Certificate,
+    ) -> bool {
+        self.is_of(url, authority)
+            && self.given.as_ref() == Some(&whom(there.subject(), there.extensions()))
             && self.request().is_some_and(|own| asks_for_the_same(&own, request))
+    }
+
+    /// Whether it was this authority that was asked.
+    fn is_of(&self, url: &ServerUrl, authority: Authority) -> bool {
+        let is_there = ServerUrl::by_either_door(&self.server).is_ok_and(|server| server.is(url));
+        is_there && self.authority == authority.name()
     }
 
     /// The request, if that is what stands there.
@@ -176,13 +189,44 @@ mod tests {
             ("asked", "other", false),
             ("other", "given", false),
         ] {
-            let found = known.was_given(&request(&later, name), &certificate(&later, given));
-            assert_eq!(found, expected, "{name} {given}");
+            let was_given = |url: &ServerUrl, authority| {
+                known.was_given(url, authority, &request(&later, name), &certificate(&later, given))
+            };
+            assert_eq!(was_given(&url, Authority::Services), expected, "{name} {given}");
+            assert!(!was_given(&"http://other:8000".parse().unwrap(), Authority::Services));
+            assert!(!was_given(&url, Authority::Users));
         }
         memory.answered(&asked, &certificate(&key, "asked")).unwrap();
         assert_eq!(memory.read().unwrap(), None, "it is what was asked for");
         memory.answered(&asked, &certificate(&key, "given")).unwrap();
         assert_eq!(memory.read().unwrap(), None, "nothing was submitted");
+    }
+
+    /// What stands in the file is read by whatever version comes later.
+    #[test]
+    fn what_is_remembered_is_written_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = Memory::beside(&folder.path().join("web.key"));
+        let submitted = Submitted {
+            server: "http://ca:8000".into(),
+            authority: "cas".into(),
+            csr: "PEM\n".into(),
+            id: None,
+            given: None,
+        };
+        let begins = r#"{"server":"http://ca:8000","authority":"cas","csr":"PEM\n","id":"#;
+        let answered = Submitted {
+            id: Some("7".into()),
+            given: Some("CN=given DNS:a.example".into()),
+            ..submitted.clone()
+        };
+        for (known, rest) in
+            [(submitted, "null}\n"), (answered, "\"7\",\"given\":\"CN=given DNS:a.example\"}\n")]
+        {
+            memory.write(&known).unwrap();
+            assert_eq!(std::fs::read_to_string(memory.path()).unwrap(), format!("{begins}{rest}"));
+            assert_eq!(memory.read().unwrap(), Some(known));
+        }
     }
 
     #[test]

@@ -84,21 +84,22 @@ impl Prepared {
     }
 
     /// Whether `there`, which is for something else than what is asked for, is what was made of this request: whoever approves
-    /// may say whom a certificate is to be about. Where it was fetched by hand, the server is asked.
+    /// may say whom a certificate is to be about. Where it was fetched by hand, the server is asked, if it is the one that is meant.
     async fn was_answered_with(
         &self,
         session: &Session,
         there: &Certificate,
     ) -> Result<bool, CaCommandError> {
         let Some(known) = self.memory.read()? else { return Ok(false) };
+        let (server, authority) = (session.server()?, session.authority());
         if known.given.is_some() {
-            return Ok(known.was_given(&self.request, there));
+            return Ok(known.was_given(server.url(), authority, &self.request, there));
         }
         let Some(id) = &known.id else { return Ok(false) };
-        let (server, authority) = (session.server()?, session.authority());
         if !known.is(server.url(), authority, &self.request) {
             return Ok(false);
         }
+        refuse_stranger(session, &server).await?;
         let answer = match issued(&server, authority, id, None).await {
             Err(CaCommandError::Unknown { .. }) => None,
             answer => answer?,
@@ -149,14 +150,10 @@ impl Request {
             prepared = self.prepare_anew(&there).await?;
         }
         let server = session.server()?;
-        // Nothing is asked of a server that is not the one that is meant.
-        let held = store.load();
-        // What cannot be read may say that it is another one.
-        let is_anybody_trusted = !held.items.is_empty() || !held.unreadable.is_empty();
         if self.out.is_some() {
             session.trusted(&server).await?;
-        } else if session.pin().is_some() || is_anybody_trusted {
-            session.refuse_another(&server).await?;
+        } else {
+            refuse_stranger(session, &server).await?;
         }
         let Some(out) = &self.out else {
             let authority = session.authority();
@@ -273,18 +270,15 @@ impl Request {
             if let Some(anew) = self.anew()
                 && let Some(key) = anew.waiting()?
             {
-                let held = read(key_path)?;
-                let valid = match (&held, &self.out) {
-                    (Some(held), Some(out)) => {
-                        already(out, held.public())?.is_some_and(|there| there.not_after() >= now)
-                    }
-                    _ => false,
+                let there = match (read(key_path)?, &self.out) {
+                    (Some(held), Some(out)) => already(out, held.public())?,
+                    _ => None,
                 };
-                if !valid {
+                let Some(there) = there.filter(|there| there.not_after() >= now) else {
                     let request = self.subject.request(&key)?;
                     return Ok(Prepared { request, memory, successor: Some(key) });
-                }
-                anew.end()?;
+                };
+                anew.end(&there)?;
             }
             let spec = self.key_type.unwrap_or_default().spec();
             let (key, is_new) = read_or_make(key_path, spec, self.key_format, make_in_place).await?;
@@ -375,6 +369,17 @@ impl Request {
         let waited = tokio::time::timeout(within, waiting).await;
         waited.unwrap_or_else(|_| Err(CaCommandError::NotInTime { id: id.to_owned(), within: self.timeout }))
     }
+}
+
+/// Nothing is asked of a server that is not the one that is meant, where anybody is pinned or trusted.
+async fn refuse_stranger(session: &Session, server: &Server) -> Result<(), CaCommandError> {
+    let held = session.store().load();
+    // What cannot be read may say that it is another one.
+    let is_anybody_trusted = !held.items.is_empty() || !held.unreadable.is_empty();
+    if session.pin().is_some() || is_anybody_trusted {
+        session.refuse_another(server).await?;
+    }
+    Ok(())
 }
 
 /// The one signing request in the file at `path`, which has nothing else in it.

@@ -278,7 +278,7 @@ impl Keeper {
         let not_valid = |source| CaCommandError::NotValid { path: files.certificate.clone(), source };
         verify(&current.certificate, &trusted.certificates, now).map_err(not_valid)?;
         // Somebody else may have brought what was waited for.
-        Anew::of(pair.clone()).end()?;
+        Anew::of(pair.clone()).end(&current.certificate)?;
         let term = term_of(&current.certificate);
         if when::renewal(&kept.name, &term, &kept.rules) > now {
             found.certificate = Some(term);
