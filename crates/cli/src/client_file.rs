@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! server = "https://fleet.example:8001"     # or a list, tried in order
-//! address = "127.0.0.1"                     # where it is on this machine, should nobody know its name
+//! address = "127.0.0.1"                     # where the one server is on this machine, should nobody know its name
 //! ca = "server-ca.pem"                      # the authorities to trust, PEM, in place of the system's
 //! certificate = "admin.pem"                 # a client certificate with its key, PEM
 //! user = "alice"                            # with a password, which is asked for or in
@@ -121,7 +121,7 @@ fn parse(text: &str, folder: &Path) -> Result<ClientFile, (usize, String)> {
     let document = Document::parse(text).map_err(|error| {
         (line(error.span().map_or(0, |span| span.start)), error.message().replace('\n', ", "))
     })?;
-    let mut file = ClientFile::default();
+    let (mut file, mut address_line) = (ClientFile::default(), 0);
     for (name, item) in document.as_table() {
         let span = document.as_table().key(name).and_then(|key| key.span()).or_else(|| item.span());
         let here = line(span.map_or(0, |span| span.start));
@@ -134,7 +134,7 @@ fn parse(text: &str, folder: &Path) -> Result<ClientFile, (usize, String)> {
             "server" => file.servers = servers(item).map_err(|what| (here, what))?,
             "address" => {
                 let address = text()?.parse().map_err(|_| (here, format!("`{name}` is an IP address")))?;
-                file.address = Some(address);
+                (file.address, address_line) = (Some(address), here);
             }
             "ca" => file.ca = path()?,
             "certificate" => file.who.certificate = path()?,
@@ -144,6 +144,10 @@ fn parse(text: &str, folder: &Path) -> Result<ClientFile, (usize, String)> {
             "kubeconfig" => file.who.kubeconfig = path()?,
             other => return Err((here, format!("nothing is called `{other}` here"))),
         }
+    }
+    if file.address.is_some() && file.servers.len() > 1 {
+        let what = "`address` is where one server is on this machine, and `server` has several";
+        return Err((address_line, what.to_owned()));
     }
     Ok(file)
 }
@@ -211,6 +215,11 @@ mod tests {
             ("server = 1", 1, "`server` is a text or a list of texts"),
             ("server = [\"https://a\", 1]", 1, "`server` is a text or a list of texts"),
             ("address = \"a\"", 1, "`address` is an IP address"),
+            (
+                "server = [\"https://a\", \"https://b\"]\naddress = \"::1\"",
+                2,
+                "`address` is where one server is on this machine, and `server` has several",
+            ),
             ("ca = \"\"", 1, "`ca` is a text that is not empty"),
             ("[user]\nname = \"a\"", 1, "`user` is a text that is not empty"),
             (

@@ -98,14 +98,14 @@ impl Server {
     ///
     /// The server's own certificate says nothing here, as with the original's clients: it comes from an authority that nobody
     /// can ask for. What a server in between could do with it: see what is asked, and refuse it; what it signs is not
-    /// believed, and the user's key does not leave this machine.
+    /// believed, and the user's key does not leave this machine. Where a server nearby is said to be, nobody goes who does not look
+    /// at its certificate.
     ///
     /// # Errors
     /// When the certificate and its key are of no use for TLS.
     pub fn asked_by(self, user: &Secret<Vec<u8>>) -> Result<Self, BuildError> {
         let identity = Identity::from_pem(user.expose()).map_err(BuildError::Certificate)?;
-        let builder =
-            connections(self.nearby.as_ref()).tls_danger_accept_invalid_certs(true).tls_certs_only([]);
+        let builder = connections(None).tls_danger_accept_invalid_certs(true).tls_certs_only([]);
         let tls = builder.identity(identity).build().map_err(BuildError::Tls)?;
         Ok(Self { tls: Some(tls), ..self })
     }
@@ -304,7 +304,7 @@ impl Server {
             // Whoever has no certificate is told so by the server; the door is open to them as well.
             Door::Tls => match &self.tls {
                 Some(tls) => tls,
-                None => &connections(self.nearby.as_ref())
+                None => &connections(None)
                     .tls_danger_accept_invalid_certs(true)
                     .tls_certs_only([])
                     .build()

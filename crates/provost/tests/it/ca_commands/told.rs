@@ -92,8 +92,7 @@ fn a_name_that_nobody_knows_is_found_on_its_own_machine() {
     let house = plan(Face::Up).host("ca.invalid").option("bind", "127.0.0.1").start();
     let holder = Holder::of("");
     let here = |mut command: Command| {
-        // Whoever is asked for the name says no, or does not take long.
-        command.env_remove("PROVOST_SERVER").env("RES_OPTIONS", "timeout:1 attempts:1");
+        command.env_remove("PROVOST_SERVER");
         testkit::run(command.env("PROVOST_DATA", house.data()))
     };
     here(holder.command("list")).ok();
@@ -107,6 +106,22 @@ fn a_name_that_nobody_knows_is_found_on_its_own_machine() {
         command.args(words).current_dir(holder.folder()).env_clear().env("HOME", "/nonexistent");
         here(command).ok();
     }
+    // Whoever answers there has to have the certificate of the name that is asked for.
+    let said = std::fs::read_to_string(house.data().join("client.toml")).unwrap();
+    assert!(said.contains("https://ca.invalid:") && said.contains("address = \"127.0.0.1\""), "{said}");
+    let folder = house.data().display().to_string();
+    let said = said.replace("https://ca.invalid:", "https://else.invalid:");
+    let said = said.replace("= \"server-ca.pem\"", &format!("= \"{folder}/server-ca.pem\""));
+    let said = said.replace("= \"admin.pem\"", &format!("= \"{folder}/admin.pem\""));
+    std::fs::write(holder.path("else.toml"), said).unwrap();
+    let ran = here(holder.command("list --client-config else.toml"));
+    assert!(ran.code == Some(69) && ran.stderr.contains("certificate"), "{ran:?}");
+    // Nor does anybody go there who does not look at it.
+    let text = std::fs::read_to_string(holder.path("else.toml")).unwrap();
+    let without: Vec<_> = text.lines().filter(|line| !line.starts_with("ca = ")).collect();
+    std::fs::write(holder.path("else.toml"), without.join("\n")).unwrap();
+    let ran = here(holder.command("list --client-config else.toml"));
+    assert!(ran.code == Some(69) && ran.stderr.contains("Nothing here knows the name in it"), "{ran:?}");
     // Another name is nobody's here.
     let ran = here(holder.command("list --server https://other.invalid:2"));
     assert!(ran.code == Some(69) && ran.stderr.contains("Nothing here knows the name in it"), "{ran:?}");
