@@ -361,6 +361,7 @@ fn read_user(path: &Path) -> Result<Secret<Vec<u8>>, CaCommandError> {
         certificates: certificates.len().min(1),
         key: path.to_owned(),
         keys: keys.len(),
+        is_one_file: true,
     };
     let [key] = keys.as_slice() else { return Err(PairError::from(not_one).into()) };
     let own = certificates.iter().position(|one| one.public_key() == key.public());

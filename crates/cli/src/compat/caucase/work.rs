@@ -170,8 +170,14 @@ impl<'l> Work<'l> {
             let (key, certificate) = (key.to_pem(), certificate.to_pem());
             return Ok(Secret::new([key.expose().as_bytes(), certificate.as_bytes()].concat()));
         }
-        let (certificate, key) = (path.to_owned(), path.to_owned());
-        Err(PairError::from(NotOnePair { certificate, certificates: count, key, keys: keys_count }).into())
+        let not_one = NotOnePair {
+            certificate: path.to_owned(),
+            certificates: count,
+            key: path.to_owned(),
+            keys: keys_count,
+            is_one_file: true,
+        };
+        Err(PairError::from(not_one).into())
     }
 
     async fn send(&self, path: &Path) -> Result<(), CommandError> {

@@ -285,8 +285,16 @@ fn what_is_wrong_with_a_users_file_is_told() {
         ("empty.pem", 65, "there is no certificate in empty.pem"),
         ("cut.pem", 65, "cut.pem is no whole PEM"),
         ("keys.pem", 65, "there are 2 private keys in keys.pem, and one is to be there"),
-        ("key.pem", 65, "there is no certificate in key.pem"),
-        ("certificate.pem", 65, "there is no private key in certificate.pem"),
+        (
+            "key.pem",
+            65,
+            "there is no certificate in key.pem\nhint: the certificate and its private key go into one file\n",
+        ),
+        (
+            "certificate.pem",
+            65,
+            "there is no private key in certificate.pem\nhint: the certificate and its private key go into one file\n",
+        ),
         ("mismatch.pem", 65, "the certificate and the private key in mismatch.pem do not belong together"),
         ("absent.pem", 66, "absent.pem"),
     ] {
