@@ -14,7 +14,9 @@ use super::shown::{certificate_json, certificate_line};
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "FILE may have the private key in it: then it has to be the certificate's, and the certificate comes behind \
-        it. Anything else that is there is left alone. Where --out of `provost ca request` is used, this is not needed."
+        it. Anything else that is there is left alone. Where --out of `provost ca request` is used, this is not needed. Where whoever \
+        approved it had something else certified than was asked for, `provost ca request` with the same --key, and FILE as --out, \
+        asks the server whether this is what came of its request, by the number that is remembered beside the key."
 )]
 pub(super) struct Fetch {
     /// The number of the request
