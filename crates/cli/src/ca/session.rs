@@ -211,8 +211,11 @@ impl Session {
     }
 
     /// Which servers are on this machine, if anybody says so.
-    pub(super) fn nearby(&self) -> Option<Nearby> {
-        self.file().ok()?.nearby()
+    ///
+    /// # Errors
+    /// When the client file cannot be used.
+    pub(super) fn nearby(&self) -> Result<Option<Nearby>, CaCommandError> {
+        Ok(self.file()?.nearby())
     }
 
     /// The server that is asked, as the command, the environment or the client file says.

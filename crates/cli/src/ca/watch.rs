@@ -144,7 +144,7 @@ impl Watch {
         }
         let signals = Signals::catch_but(Some(Signal::HUP).filter(|_| !self.once));
         let mut signals = signals.map_err(CaCommandError::Runtime)?;
-        let mut keeping = Keeping::new(config, session.nearby(), surroundings)?;
+        let mut keeping = Keeping::new(config, nearby(session), surroundings)?;
         if self.once {
             let (ended, all) = tokio::select! {
                 ended = keeping.once() => ended,
@@ -162,7 +162,7 @@ impl Watch {
         keeping.listen().await?;
         (surroundings.tell)("READY=1");
         tokio::select! {
-            never = keeping.live((&self.config, &defaults), surroundings, &mut again) => match never {},
+            never = keeping.live((&self.config, &defaults, session), surroundings, &mut again) => match never {},
             _ = signals.next() => {}
         }
         (surroundings.tell)("STOPPING=1");
@@ -180,11 +180,21 @@ pub(super) fn without_users(mut command: clap::Command) -> clap::Command {
     command
 }
 
+/// Which servers are on this machine, if anybody says so. Whoever keeps certificates needs no client file, and does what they can
+/// without one that is broken.
+fn nearby(session: &Session) -> Option<Nearby> {
+    session.nearby().unwrap_or_else(|error| {
+        let hint = error.help().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        output::note(format_args!("warning: {}{hint}; nothing of it is used", base::report(&error)));
+        None
+    })
+}
+
 /// How it is with a certificate after somebody looked after it, for scripts.
 fn looked(keeper: &Keeper, outcome: &Result<(), CaCommandError>) -> Value {
     let board = &keeper.board;
     let waits_for = match outcome {
-        Err(CaCommandError::Pending { id }) => Some(id),
+        Err(CaCommandError::Pending { id } | CaCommandError::PendingAmid { id, .. }) => Some(id),
         _ => None,
     };
     json!({
@@ -378,7 +388,7 @@ impl Keeping {
     /// Looks after all of them until this is dropped.
     async fn live(
         &mut self,
-        said: (&Path, &Defaults),
+        said: (&Path, &Defaults, &Session),
         surroundings: &Surroundings,
         again: &mut tokio::signal::unix::Signal,
     ) -> std::convert::Infallible {
@@ -465,7 +475,7 @@ impl Keeping {
     }
 
     /// Goes on as the file says now; as before, where that is wrong. Nobody is looking after anything meanwhile.
-    async fn reload(&mut self, (path, defaults): (&Path, &Defaults)) {
+    async fn reload(&mut self, (path, defaults, session): (&Path, &Defaults, &Session)) {
         let config = match config::read(path, defaults) {
             Ok(config) => config,
             Err(problems) => {
@@ -476,6 +486,7 @@ impl Keeping {
                 return;
             }
         };
+        self.nearby = nearby(session);
         let server = match server_of(&config, self.nearby.clone()) {
             Ok(server) => server,
             Err(error) => return output::error(base::report(&error), error.help()),
