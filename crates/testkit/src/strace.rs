@@ -7,7 +7,8 @@ use std::process::Command;
 use crate::process::{Ran, run};
 
 /// The calls that change what is on the disk; those without which an architecture does, it does not have.
-const CALLS: &str = "openat,write,?pwrite64,fsync,fdatasync,ftruncate,fchmod,fchown,?rename,?renameat,renameat2,?unlink,unlinkat,?link,linkat";
+const CALLS: &str = "openat,write,writev,?pwrite64,pwritev,?sendfile,copy_file_range,fsync,fdatasync,?truncate,ftruncate,?chmod,fchmod,\
+    fchmodat,fchown,?rename,?renameat,renameat2,?unlink,unlinkat,?link,linkat";
 
 /// Whose calls are looked at: those about some files, and their folder.
 #[derive(Debug, Clone)]
