@@ -1,5 +1,6 @@
 //! Whom this machine trusts, and whose keys it takes.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 
 use testkit::{Face, http, openssl_ok};
@@ -146,11 +147,12 @@ fn whoever_looks_keeps_no_certificates() {
         base::hex::encode(&x509::Certificate::from_pem(&pem).unwrap().fingerprint())
     };
     let (services, users) = (fingerprint("/cas/crt/ca.crt.pem"), fingerprint("/cau/crt/ca.crt.pem"));
-    let names = || {
-        let mut names: Vec<_> =
-            std::fs::read_dir(holder.folder()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        names.sort();
-        names
+    let files = || {
+        let read = |entry: std::io::Result<std::fs::DirEntry>| {
+            let entry = entry.unwrap();
+            (entry.file_name(), std::fs::read(entry.path()).unwrap())
+        };
+        std::fs::read_dir(holder.folder()).unwrap().map(read).collect::<BTreeMap<_, _>>()
     };
     holder.run("request --key one.key --key-type p256 --name one --out one.crt").ok();
     let trusted = holder.read("cas.crt.pem");
@@ -158,8 +160,8 @@ fn whoever_looks_keeps_no_certificates() {
     let pinned = format!("--fingerprint {services}");
     let id = holder.run(&format!("request --key two.key --key-type p256 --name two {pinned}"));
     let id = id.ok().trim_end().to_owned();
-    let before = names();
-    assert!(!holder.path("cas.crt.pem").exists(), "{before:?}");
+    let before = files();
+    assert!(!holder.path("cas.crt.pem").exists());
     for command in [
         "list".to_owned(),
         format!("show {id}"),
@@ -176,7 +178,7 @@ fn whoever_looks_keeps_no_certificates() {
             String::new()
         };
         holder.run(&format!("{command} {as_whom} {verified} {pinned}")).ok();
-        assert_eq!(names(), before, "{command}");
+        assert!(files() == before, "{command}");
     }
 
     // Of the users' authority, the users' one is pinned.
@@ -195,7 +197,7 @@ fn whoever_looks_keeps_no_certificates() {
         let ran = holder.run(&format!("{rotate} {which} --fingerprint {pin}"));
         assert_eq!(ran.code, Some(code), "{which}: {ran:?}");
     }
-    assert_eq!(names(), before);
+    assert!(files() == before);
 
     // Whoever cannot tell who is trusted submits nothing, be the certificate to be kept or not.
     for broken in [&trusted[..200], "nothing"] {
@@ -205,6 +207,20 @@ fn whoever_looks_keeps_no_certificates() {
         assert!(!holder.path(".new.key.provost-request").exists());
         std::fs::remove_file(holder.path("new.key")).unwrap();
     }
+
+    // Nor is a CA certificate kept that follows the one which is.
+    std::fs::write(holder.path("cas.crt.pem"), &trusted).unwrap();
+    holder.run(&rotate.replace("--dry-run", "--yes")).ok();
+    let before = files();
+    for command in ["list --user-key admin.pem", &format!("show {id}")] {
+        for pinned in ["", &pinned] {
+            holder.run(&format!("{command} {pinned}")).ok();
+            assert!(files() == before, "{command} {pinned}");
+        }
+    }
+    holder.run(&format!("trust {pinned}")).ok();
+    assert!(holder.read("cas.crt.pem").starts_with(&trusted) && holder.read("cas.crt.pem") != trusted);
+    assert!(holder.path(".cas.crt.pem.provost-pin").exists());
     ended_without_a_fault(house);
 }
 
