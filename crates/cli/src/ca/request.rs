@@ -124,6 +124,9 @@ impl Request {
                 "--out and --ca are the same file, and a certificate is not for where the authorities are",
             ));
         }
+        if let Some(out) = &self.out {
+            refuse_nowhere(out)?;
+        }
         let mut prepared = self.prepare(session.now()).await?;
         if let Some(out) = &self.out
             && prepared.successor.is_none()
@@ -424,6 +427,16 @@ pub(super) fn revoked(certificate: &Certificate, path: &Path, key: Option<&Path>
     };
     let serial = certificate.serial().to_string();
     CaCommandError::Revoked { path: path.to_owned(), serial, advice }
+}
+
+/// Refuses a file in a folder that is not there, before anything is made or asked for.
+fn refuse_nowhere(path: &Path) -> Result<(), CaCommandError> {
+    let place = place_of(path);
+    if place.parent().is_none_or(Path::is_dir) {
+        return Ok(());
+    }
+    let source = std::io::Error::from(std::io::ErrorKind::NotFound);
+    Err(CaCommandError::unwritable(path)(source))
 }
 
 /// Refuses a file for the certificate of `key` that has something else in it than that: nothing is submitted for what cannot be

@@ -263,5 +263,9 @@ fn what_cannot_be_kept_is_not_asked_for() {
         assert!(!holder.path(".new.key.provost-request").exists(), "{line}");
         assert_eq!(holder.read("web.crt"), before, "{line}");
     }
+    // Nor is a key made for it.
+    let (code, said) = holder.refused("request --key z.key --key-type p256 --name z --out nodir/z.crt");
+    assert!(said.starts_with("error: could not write nodir/z.crt"), "{code} {said}");
+    assert!(!holder.path("z.key").exists() && !holder.path(".z.key.provost-request").exists());
     holder.run("request --key web.key --name web --out web.crt").ok();
 }
