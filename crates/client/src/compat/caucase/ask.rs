@@ -244,7 +244,8 @@ impl Server {
         let body = json!(Statement::sign(&payload, key)).to_string();
         let path = format!("/{authority}/crt/renew");
         let asked = Asked { method: Method::PUT, path, body: Some((JSON, body)) };
-        Ok(self.ask(Door::Plain, &asked, pem::ONE_BYTES_MAX).await?.0)
+        let asking = self.ask(Door::Plain, &asked, pem::ONE_BYTES_MAX).await;
+        Ok(asking.map_err(|error| error.about_keys(&[key.public(), request.public_key()]))?.0)
     }
 
     /// Revokes a certificate as its holder, whose key is `key`.
@@ -258,7 +259,8 @@ impl Server {
         key: &PrivateKey,
     ) -> Result<(), AskError> {
         let statement = Statement::sign(&json!({"revoke_crt_pem": certificate.to_pem()}), key);
-        self.revoke_by(Door::Plain, authority, json!(statement).to_string()).await
+        let revoking = self.revoke_by(Door::Plain, authority, json!(statement).to_string()).await;
+        revoking.map_err(|error| error.about_keys(&[key.public()]))
     }
 
     /// Revokes somebody's certificate as a user.
@@ -332,13 +334,20 @@ impl Server {
             // A date, which it may be as well, would be compared with a clock of our own that may be another one.
             let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
             let retry_after = retry_after.and_then(|text| text.trim().parse().ok());
-            return Err(AskError::Refused { method, url, status: status.as_u16(), detail, retry_after });
+            return Err(AskError::Refused {
+                method,
+                url,
+                status: status.as_u16(),
+                detail,
+                retry_after,
+                is_of_other_key: false,
+            });
         }
         let location =
             response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
         match body {
             Some(body) => Ok((body, location)),
-            None => Err(AskError::TooLarge { url, bytes_max }),
+            None => Err(AskError::TooLarge { method: asked.method.clone(), url, bytes_max }),
         }
     }
 

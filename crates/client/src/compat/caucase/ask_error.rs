@@ -5,6 +5,7 @@ use std::io;
 
 use base::{Explain, Kind};
 use reqwest::Method;
+use x509::{KeyKind, PublicKey};
 
 use crate::answer::one_line;
 use crate::client::BuildError;
@@ -37,10 +38,14 @@ pub enum AskError {
         detail: Option<String>,
         /// After how many seconds it wants to be asked again (RFC 9110, section 10.2.3).
         retry_after: Option<u64>,
+        /// Whether another key than an RSA one signed what was asked, or is in it.
+        is_of_other_key: bool,
     },
     /// The answer is longer than anything that could be meant.
-    #[error("the answer to GET {url} is longer than {bytes_max} bytes")]
+    #[error("the answer to {method} {url} is longer than {bytes_max} bytes")]
     TooLarge {
+        /// What was asked.
+        method: Method,
         /// Of which URL.
         url: String,
         /// How much is taken.
@@ -98,6 +103,14 @@ impl AskError {
     pub fn is_revoked(&self) -> bool {
         matches!(self, Self::Refused { status: 400, url, detail: Some(detail), .. }
             if url.ends_with("/crt/renew") && detail.ends_with("revoked"))
+    }
+
+    /// The same, where `keys` signed what was asked, or were in it.
+    pub(super) fn about_keys(mut self, keys: &[&PublicKey]) -> Self {
+        if let Self::Refused { is_of_other_key, .. } = &mut self {
+            *is_of_other_key = keys.iter().any(|key| !matches!(key.kind(), KeyKind::Rsa { .. }));
+        }
+        self
     }
 
     /// The status of a refusal.
@@ -181,9 +194,7 @@ impl Explain for AskError {
             Self::Refused { status: 401, .. } => {
                 Some("this takes the certificate of a user that is neither over nor revoked".into())
             }
-            Self::Refused { status: 500, url, .. }
-                if url.ends_with("/crt/renew") || url.ends_with("/crt/revoke") =>
-            {
+            Self::Refused { status: 500, is_of_other_key: true, .. } => {
                 Some("the original server knows RSA keys only, for renewing and for revoking one's own".into())
             }
             Self::Refused { .. } if self.is_revoked() => {
