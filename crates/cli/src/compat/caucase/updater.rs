@@ -128,10 +128,12 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
     async fn live(&mut self) -> Result<u8, CommandError> {
         // What was cut short needs no server to be finished, and to be told of.
         let recovered = self.pair.as_ref().map_or(Ok(Recovered::Nothing), Pair::recover)?;
-        if (recovered == Recovered::Finished || self.is_in_debt()) && !self.run_hook().await? {
-            return Ok(0);
+        if recovered == Recovered::Finished || self.is_in_debt() {
+            self.run_owed_hook().await;
         }
-        self.begin_debt();
+        if !self.has_written {
+            self.begin_debt();
+        }
         let is_new = self.update_services().await?;
         // That of another file is nothing that the hook knows of.
         self.has_written |= is_new && self.services == self.authorities;
@@ -148,12 +150,12 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
             }
             let looked = self.update().await;
             // Also where something went wrong behind what was written: the next start would know nothing of it.
-            let is_told = if self.has_written { self.run_hook().await } else { Ok(true) };
-            if matches!(is_told, Ok(true)) {
+            let hook = if self.has_written { self.run_hook().await } else { Ok(Hook::Succeeded) };
+            if matches!(hook, Ok(Hook::Succeeded | Hook::Failed)) {
                 self.pay();
             }
             wake_up = looked?;
-            if !is_told? {
+            if hook? != Hook::Succeeded {
                 return Ok(0);
             }
             self.has_written = false;
@@ -312,15 +314,39 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
         }
     }
 
-    /// Whether the hook did what it should; there may be none.
-    async fn run_hook(&self) -> Result<bool, CommandError> {
-        let Some(command) = &self.line.on_renew else { return Ok(true) };
-        let status = hook::call(command).await.map_err(CommandError::Hook)?;
-        if !status.success() {
-            output::note(format_args!("Renewal hook exited with status: {}", status.into_raw()));
+    /// Runs the hook that was not told by whoever was killed before this. However that ends, what is due is looked after: else one
+    /// that fails whenever it is run would keep the certificate from ever being renewed.
+    async fn run_owed_hook(&mut self) {
+        match self.run_hook().await {
+            Ok(_) => {}
+            // Nobody was told, and somebody still has to be.
+            Err(error) => {
+                output::note(base::report(&error));
+                self.has_written = true;
+            }
         }
-        Ok(status.success())
     }
+
+    /// Runs the hook, if there is one.
+    async fn run_hook(&self) -> Result<Hook, CommandError> {
+        let Some(command) = &self.line.on_renew else { return Ok(Hook::Succeeded) };
+        let status = hook::call(command).await.map_err(CommandError::Hook)?;
+        if status.success() {
+            return Ok(Hook::Succeeded);
+        }
+        output::note(format_args!("Renewal hook exited with status: {}", status.into_raw()));
+        Ok(if status.code().is_some() { Hook::Failed } else { Hook::CutShort })
+    }
+}
+
+/// How the hook ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hook {
+    Succeeded,
+    /// It was told, and says itself that it failed: it is not told the same again, as with the original.
+    Failed,
+    /// A signal ended it: whoever is started next tells it once more.
+    CutShort,
 }
 
 /// How long is waited, and how often something is tried.
