@@ -291,3 +291,34 @@ impl Fault {
         Self::Other
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use x509::{KeySpec, PrivateKey};
+
+    use super::*;
+
+    /// What the original cannot do with other keys is not said to whoever has one that it knows.
+    #[test]
+    fn a_server_that_is_out_of_order_is_told_from_one_that_knows_rsa_alone() {
+        let [rsa, other] =
+            [KeySpec::Rsa { bits: 2048 }, KeySpec::P256].map(|spec| PrivateKey::generate(spec).unwrap());
+        let hint = |status, keys: &[&PrivateKey]| {
+            let (method, url) = (Method::PUT, "http://ca/cas/crt/renew".to_owned());
+            let refused = AskError::Refused {
+                method,
+                url,
+                status,
+                detail: None,
+                retry_after: None,
+                is_of_other_key: false,
+            };
+            let keys: Vec<_> = keys.iter().map(|key| key.public()).collect();
+            refused.about_keys(&keys).help().unwrap_or_default()
+        };
+        assert!(hint(500, &[&other, &other]).contains("RSA keys only"));
+        assert!(hint(500, &[&rsa, &other]).contains("RSA keys only"));
+        assert_eq!(hint(500, &[&rsa, &rsa]), "");
+        assert_eq!(hint(503, &[&other]), "");
+    }
+}
