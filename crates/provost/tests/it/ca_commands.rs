@@ -267,6 +267,9 @@ fn whole_life(url: &str) {
         holder.run(&format!("approve {id} --with given.csr {admin}")).ok();
         if fetched_by_hand {
             holder.run(&format!("fetch {id} {key}.crt")).ok();
+            // What came of it is asked of nobody who is not the one that is pinned.
+            let (code, said) = holder.refused(&format!("{request} --fingerprint {}", "ab".repeat(32)));
+            assert!(code == 77 && said.contains("trusts another authority than"), "{code} {said}");
         } else {
             holder.run(&request).ok();
         }
