@@ -3,7 +3,7 @@
 //! ```text
 //! from the distribution   openssl  sqlite3  curl  etcd  etcdctl  ssh  script
 //!                         sshd  sudo  ip  unshare  update-ca-certificates  keytool  trust  systemd-analyze
-//!                         chromium  softhsm2-util
+//!                         chromium  softhsm2-util  strace
 //!                         python3 with venv and PyYAML
 //!                         cloud-init, unpacked and not installed, and what it needs
 //! from PyPI               caucase  pkilint  requests  bcrypt  schemathesis  ansible-core  moto, and what
@@ -53,6 +53,7 @@ const PROGRAMS: &[Need] = &[
     // It brings its PKCS#11 module along.
     ("softhsm2-util", &["softhsm2"]),
     ("setsid", &["util-linux"]),
+    ("strace", &["strace"]),
     ("keytool", &["default-jre-headless"]),
     ("trust", &["p11-kit", "p11-kit-modules"]),
     ("chromium", &["chromium"]),

@@ -2,6 +2,7 @@
 //!
 //! ```toml
 //! server = "https://fleet.example:8001"     # or a list, tried in order
+//! address = "127.0.0.1"                     # where the one server is on this machine, should nobody know its name
 //! ca = "server-ca.pem"                      # the authorities to trust, PEM, in place of the system's
 //! certificate = "admin.pem"                 # a client certificate with its key, PEM
 //! user = "alice"                            # with a password, which is asked for or in
@@ -13,15 +14,16 @@
 //! stands in it.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use base::{Explain, Kind};
-use client::{BadEndpoint, Endpoint};
+use client::{BadEndpoint, Endpoint, Nearby};
 use toml_edit::{Document, Item, Value};
 
 use crate::connection::Who;
 
-const MEMBERS: &str = "server, ca, certificate, user, password_file, token_file and kubeconfig";
+const MEMBERS: &str = "server, address, ca, certificate, user, password_file, token_file and kubeconfig";
 
 /// A client file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -67,8 +69,16 @@ impl Explain for ClientFileError {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ClientFile {
     pub(crate) servers: Vec<Endpoint>,
+    pub(crate) address: Option<IpAddr>,
     pub(crate) ca: Option<PathBuf>,
     pub(crate) who: Who,
+}
+
+impl ClientFile {
+    /// Which servers are on this machine.
+    pub(crate) fn nearby(&self) -> Option<Nearby> {
+        self.address.map(|address| Nearby::at(&self.servers, address))
+    }
 }
 
 /// Reads the file at `path`.
@@ -79,14 +89,22 @@ pub(crate) fn read(path: &Path) -> Result<ClientFile, ClientFileError> {
     parse(&text, path.parent().unwrap_or(Path::new(""))).map_err(|(line, what)| at(line, what))
 }
 
-/// The text of the file that a server leaves for those who use it on the same machine: `server` is its URL, `ca` and
-/// `certificate` are files beside it. Without a `ca` the system's authorities are trusted.
+/// The text of the file that a server leaves for those who use it on the same machine: `server` is its URL, `address` where it
+/// is should nobody know its name, `ca` and `certificate` are files beside it. Without a `ca` the system's authorities are trusted.
 #[must_use]
-pub fn for_this_machine(server: &str, ca: Option<&str>, certificate: Option<&str>) -> String {
+pub fn for_this_machine(
+    server: &str,
+    address: Option<IpAddr>,
+    ca: Option<&str>,
+    certificate: Option<&str>,
+) -> String {
+    let address = address.map(|address| address.to_string());
     let mut text = "# For commands on this machine; written anew by `provost up`. A file of your own, like this one, is\n\
                     # ~/.config/provost/client.toml.\n"
         .to_owned();
-    for (name, value) in [("server", Some(server)), ("ca", ca), ("certificate", certificate)] {
+    for (name, value) in
+        [("server", Some(server)), ("address", address.as_deref()), ("ca", ca), ("certificate", certificate)]
+    {
         if let Some(value) = value.map(Value::from) {
             text.extend([name, " = ", &value.to_string(), "\n"]);
         }
@@ -103,7 +121,7 @@ fn parse(text: &str, folder: &Path) -> Result<ClientFile, (usize, String)> {
     let document = Document::parse(text).map_err(|error| {
         (line(error.span().map_or(0, |span| span.start)), error.message().replace('\n', ", "))
     })?;
-    let mut file = ClientFile::default();
+    let (mut file, mut address_line) = (ClientFile::default(), 0);
     for (name, item) in document.as_table() {
         let span = document.as_table().key(name).and_then(|key| key.span()).or_else(|| item.span());
         let here = line(span.map_or(0, |span| span.start));
@@ -114,6 +132,10 @@ fn parse(text: &str, folder: &Path) -> Result<ClientFile, (usize, String)> {
         let path = || Ok(Some(folder.join(text()?)));
         match name {
             "server" => file.servers = servers(item).map_err(|what| (here, what))?,
+            "address" => {
+                let address = text()?.parse().map_err(|_| (here, format!("`{name}` is an IP address")))?;
+                (file.address, address_line) = (Some(address), here);
+            }
             "ca" => file.ca = path()?,
             "certificate" => file.who.certificate = path()?,
             "user" => file.who.user = Some(text()?.to_owned()),
@@ -122,6 +144,10 @@ fn parse(text: &str, folder: &Path) -> Result<ClientFile, (usize, String)> {
             "kubeconfig" => file.who.kubeconfig = path()?,
             other => return Err((here, format!("nothing is called `{other}` here"))),
         }
+    }
+    if file.address.is_some() && file.servers.len() > 1 {
+        let what = "`address` is where one server is on this machine, and `server` has several";
+        return Err((address_line, what.to_owned()));
     }
     Ok(file)
 }
@@ -163,14 +189,21 @@ mod tests {
 
     #[test]
     fn what_a_server_leaves_is_understood() {
-        let text = for_this_machine("https://[::1]:8001", Some("server-ca.pem"), Some("admin.pem"));
+        let text = for_this_machine(
+            "https://[::1]:8001",
+            Some("::1".parse().unwrap()),
+            Some("server-ca.pem"),
+            Some("admin.pem"),
+        );
         let file = parse(&text, Path::new("/d")).unwrap();
         assert_eq!(file.servers, endpoints(&["https://[::1]:8001"]));
+        assert_eq!(file.address, Some("::1".parse().unwrap()));
         assert_eq!(
             (file.ca, file.who.certificate),
             (Some("/d/server-ca.pem".into()), Some("/d/admin.pem".into()))
         );
-        let file = parse(&for_this_machine("http://127.0.0.1:8000", None, None), Path::new("/d")).unwrap();
+        let file =
+            parse(&for_this_machine("http://127.0.0.1:8000", None, None, None), Path::new("/d")).unwrap();
         assert_eq!((file.servers, file.ca), (endpoints(&["http://127.0.0.1:8000"]), None));
         assert_eq!(file.who, Who::default());
     }
@@ -181,6 +214,12 @@ mod tests {
             ("\nservre = \"https://a\"", 2, "nothing is called `servre` here"),
             ("server = 1", 1, "`server` is a text or a list of texts"),
             ("server = [\"https://a\", 1]", 1, "`server` is a text or a list of texts"),
+            ("address = \"a\"", 1, "`address` is an IP address"),
+            (
+                "server = [\"https://a\", \"https://b\"]\naddress = \"::1\"",
+                2,
+                "`address` is where one server is on this machine, and `server` has several",
+            ),
             ("ca = \"\"", 1, "`ca` is a text that is not empty"),
             ("[user]\nname = \"a\"", 1, "`user` is a text that is not empty"),
             (

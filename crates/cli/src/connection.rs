@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 
 use base::{Explain, Kind, Secret};
 use clap::Args;
-use client::{Authorization, BadEndpoint, BuildError, Client, Credentials, Endpoint, KubeconfigError, Trust};
+use client::{
+    Authorization, BadEndpoint, BuildError, Client, Credentials, Endpoint, KubeconfigError, Nearby, Trust,
+};
 
 use crate::client_file::{self, ClientFile, ClientFileError};
 use crate::input::{Input, InputError};
@@ -136,6 +138,7 @@ pub(crate) struct Asked {
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) trust: Trust,
     pub(crate) credentials: Credentials,
+    pub(crate) nearby: Option<Nearby>,
 }
 
 /// Who asks.
@@ -199,8 +202,8 @@ impl Connection {
         file: &ClientFile,
         input: &mut Input,
     ) -> Result<Client, ConnectionError> {
-        let Asked { endpoints, trust, credentials } = self.asked(file, input).await?;
-        Ok(Client::new(endpoints, &trust, &credentials)?)
+        let Asked { endpoints, trust, credentials, nearby } = self.asked(file, input).await?;
+        Ok(Client::near(endpoints, &trust, &credentials, nearby.as_ref())?)
     }
 
     /// Who is asked and by whom, where the client file says this. Asks for a password where there is none.
@@ -218,7 +221,7 @@ impl Connection {
                 "warning: {endpoint} is asked without TLS: others can read along who asks"
             ));
         }
-        Ok(Asked { endpoints, trust, credentials })
+        Ok(Asked { endpoints, trust, credentials, nearby: file.nearby() })
     }
 
     fn endpoints(&self, file: &ClientFile) -> Result<Vec<Endpoint>, ConnectionError> {

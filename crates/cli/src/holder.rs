@@ -42,5 +42,7 @@ pub(crate) use pair_error::{NotOnePair, PairError};
 pub(crate) use pem_file::{Pem, exposed};
 pub(crate) use pem_file_error::PemFileError;
 pub(crate) use renewal::KeyMaker;
-pub(crate) use trusted::{Trusted, update_authorities, update_lists, update_same_authorities};
+pub(crate) use trusted::{
+    Trusted, refuse_other_authorities, update_authorities, update_lists, update_same_authorities,
+};
 pub(crate) use unfinished::Recovered;

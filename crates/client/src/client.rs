@@ -13,6 +13,7 @@ use crate::answer::{Answer, warned};
 use crate::credentials::Credentials;
 use crate::endpoint::Endpoint;
 use crate::events::Events;
+use crate::nearby::Nearby;
 use crate::request::{Condition, Request};
 
 /// How long a connection may take to come about, TLS included.
@@ -204,13 +205,27 @@ impl Client {
         trust: &Trust,
         credentials: &Credentials,
     ) -> Result<Self, BuildError> {
-        Self::build(endpoints, trust, credentials, PATIENCE)
+        Self::near(endpoints, trust, credentials, None)
+    }
+
+    /// The same for whoever may be on a server's own machine.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn near(
+        endpoints: Vec<Endpoint>,
+        trust: &Trust,
+        credentials: &Credentials,
+        nearby: Option<&Nearby>,
+    ) -> Result<Self, BuildError> {
+        Self::build(endpoints, trust, credentials, nearby, PATIENCE)
     }
 
     fn build(
         endpoints: Vec<Endpoint>,
         trust: &Trust,
         credentials: &Credentials,
+        nearby: Option<&Nearby>,
         patience: Patience,
     ) -> Result<Self, BuildError> {
         if endpoints.is_empty() {
@@ -227,6 +242,7 @@ impl Client {
                 .connect_timeout(CONNECT_WITHIN)
                 .read_timeout(patience.longest)
                 .default_headers(headers(credentials)?);
+            builder = Nearby::lead(nearby, builder);
             if is_direct {
                 builder = builder.no_proxy();
             }
@@ -468,7 +484,8 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let mut went_on = Vec::new();
         let error = runtime.block_on(async {
-            let client = Client::build(endpoints, &Trust::System, &Credentials::default(), limit).unwrap();
+            let client =
+                Client::build(endpoints, &Trust::System, &Credentials::default(), None, limit).unwrap();
             client
                 .send(request, |from, to| went_on.push((from.endpoint.clone(), to.clone())))
                 .await

@@ -6,12 +6,13 @@
 //! … with tls_file  the same                     the system's     admin.pem
 //! http             http://ADDRESS:PORT          none             none: there is nobody to show it to
 //! ```
-//! The address is one that is listened on: a name is of use with TLS only, where a certificate has it.
+//! The address is one that is listened on: a name is of use with TLS only, where a certificate has it. Beside a name it says where
+//! the server is on this machine, should nobody know that name.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
-use crate::settings::{Binding, Doors, FirstStartFiles, Netloc};
+use crate::settings::{Binding, Doors, FirstStartFiles, Host, Netloc};
 
 /// The text of the file, which the files that it names lie beside; `None` when nothing is listened on.
 pub fn client_file(
@@ -21,14 +22,16 @@ pub fn client_file(
     files: &FirstStartFiles,
 ) -> Option<String> {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let addresses = bindings.iter().map(|binding| near(binding.http));
+    let address = addresses.min_by_key(|address| !address.ip().is_loopback());
     let Some(https_url) = doors.which.https_url(netloc) else {
-        let addresses = bindings.iter().map(|binding| near(binding.http));
-        let address = addresses.min_by_key(|address| !address.ip().is_loopback())?;
-        return Some(cli::client_file_for_this_machine(&format!("http://{address}"), None, None));
+        let url = format!("http://{}", address?);
+        return Some(cli::client_file_for_this_machine(&url, None, None, None));
     };
+    let here = address.map(|address| address.ip()).filter(|_| matches!(netloc.host(), Host::Name(_)));
     // Who issued the certificate in the operator's file is not known; it is not our own authority.
     let ca = doors.tls_file.is_none().then(|| name(&files.server_ca));
-    Some(cli::client_file_for_this_machine(&https_url, ca.as_deref(), Some(&name(&files.admin))))
+    Some(cli::client_file_for_this_machine(&https_url, here, ca.as_deref(), Some(&name(&files.admin))))
 }
 
 /// Where this machine itself reaches what listens on `address`.
@@ -80,25 +83,25 @@ mod tests {
             WhichDoors::Both,
             None,
             any,
-            r#"server = "https://fleet.example:8001"; ca = "server-ca.pem"; certificate = "admin.pem""#,
+            r#"server = "https://fleet.example:8001"; address = "127.0.0.1"; ca = "server-ca.pem"; certificate = "admin.pem""#,
         );
         check(
             WhichDoors::Both,
             Some("/tls.pem"),
             any,
-            r#"server = "https://fleet.example:8001"; certificate = "admin.pem""#,
+            r#"server = "https://fleet.example:8001"; address = "127.0.0.1"; certificate = "admin.pem""#,
         );
         check(
             WhichDoors::Https,
             None,
             any,
-            r#"server = "https://fleet.example:8000"; ca = "server-ca.pem"; certificate = "admin.pem""#,
+            r#"server = "https://fleet.example:8000"; address = "127.0.0.1"; ca = "server-ca.pem"; certificate = "admin.pem""#,
         );
         check(
             WhichDoors::Https,
             Some("/tls.pem"),
             any,
-            r#"server = "https://fleet.example:8000"; certificate = "admin.pem""#,
+            r#"server = "https://fleet.example:8000"; address = "127.0.0.1"; certificate = "admin.pem""#,
         );
         check(WhichDoors::Http, None, any, r#"server = "http://127.0.0.1:8000""#);
         check(WhichDoors::Http, None, &["::"], r#"server = "http://[::1]:8000""#);

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write as _};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, Once};
 use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -53,6 +53,7 @@ impl Process {
     /// When it cannot be started.
     #[track_caller]
     pub fn spawn(command: &mut Command) -> Self {
+        heed_interrupts();
         let what = format!("{command:?}");
         let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = spawned.unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -163,6 +164,25 @@ impl Drop for Process {
     }
 }
 
+/// Has whoever is started from here on heed Ctrl-C, also where this process was started by somebody who ignores it, as shells
+/// have what runs in the background do: what is ignored is handed on to another program, and what is caught is not.
+fn heed_interrupts() {
+    /// The bit of SIGINT, signal 2.
+    const INTERRUPT: u64 = 1 << 1;
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let ignored = ignored.and_then(|text| u64::from_str_radix(text.trim(), 16).ok());
+        if ignored.is_some_and(|ignored| ignored & INTERRUPT != 0) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+            let _inside = runtime.enter();
+            // It stays caught when nobody listens any more.
+            drop(tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()).unwrap());
+        }
+    });
+}
+
 /// What a program says, while it says it.
 #[derive(Debug, Clone)]
 struct Output(Arc<(Mutex<Said>, Condvar)>);
@@ -248,6 +268,24 @@ mod tests {
         assert_eq!(process.wait_for_stdout(|said| said.contains("one")), Ok("got one\n".to_owned()));
         process.terminate();
         assert_eq!(process.wait().code, None);
+    }
+
+    /// As in the background of a shell: what is started in there can be interrupted all the same.
+    #[test]
+    fn who_is_started_heeds_interrupts() {
+        const INSIDE: &str = "PROVOST_TEST_IGNORES_INTERRUPTS";
+        if std::env::var_os(INSIDE).is_some() {
+            let process = Process::spawn(&mut sh("echo begun; exec sleep 60"));
+            process.wait_for_stdout(|said| said.contains("begun")).unwrap();
+            process.interrupt();
+            assert_eq!(process.wait().code, None);
+            return;
+        }
+        let mut command = sh(
+            "trap '' INT; exec \"$0\" --exact --nocapture process::tests::who_is_started_heeds_interrupts",
+        );
+        command.arg(std::env::current_exe().unwrap()).env(INSIDE, "1");
+        assert!(run(&mut command).ok().contains("1 passed"));
     }
 
     #[test]

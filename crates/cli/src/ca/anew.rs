@@ -81,17 +81,22 @@ impl Anew {
         now: Timestamp,
     ) -> Result<Certificate, CaCommandError> {
         let certificate = succeed(&self.pair, key, format.writer(), answer, authorities, now)?;
-        self.end()?;
+        self.end(&certificate)?;
         Ok(certificate)
     }
 
-    /// Nothing waits any more: what is there is valid, wherever it came from.
-    pub(super) fn end(&self) -> Result<(), CaCommandError> {
-        if self.key_path.symlink_metadata().is_ok() {
-            self.remove_key()?;
-            self.memory.forget()?;
+    /// Nothing waits any more: `there` is valid, wherever it came from. Where it is what was asked for, and whoever kept it was
+    /// killed right behind that, it is remembered for what it is.
+    pub(super) fn end(&self, there: &Certificate) -> Result<(), CaCommandError> {
+        if self.key_path.symlink_metadata().is_err() {
+            return Ok(());
         }
-        Ok(())
+        let asked = self.memory.read()?.and_then(|known| known.request());
+        match asked.filter(|asked| asked.public_key() == there.public_key()) {
+            Some(asked) => self.memory.answered(&asked, there)?,
+            None => self.memory.forget()?,
+        }
+        self.remove_key()
     }
 
     fn remove_key(&self) -> Result<(), CaCommandError> {
@@ -148,7 +153,7 @@ mod tests {
         pair.replace(Some(&old), &past, PrivateKey::to_pem).unwrap();
         let anew = Anew::of(pair.clone());
         let request =
-            |key: &PrivateKey| SigningRequest::build(key, &Name::from_common_name("web").unwrap(), &[]);
+            |key: &PrivateKey| SigningRequest::build(key, &Name::from_common_name("ca").unwrap(), &[]);
         let url = "http://ca".parse().unwrap();
         let remember = |key: &PrivateKey| {
             anew.memory().write(&Submitted::new(&url, Authority::Services, &request(key))).unwrap();
@@ -175,6 +180,33 @@ mod tests {
         anew.keep(good.to_pem().as_bytes(), &third, format, &authorities, now).unwrap();
         let loaded = pair.load().unwrap();
         assert!(loaded.certificate == good && loaded.key.public() == third.public());
+        assert!(anew.waiting().unwrap().is_none() && anew.memory().read().unwrap().is_none());
+    }
+
+    /// Whoever is killed when the new pair is there and before that is remembered has it remembered by whoever comes next.
+    #[tokio::test]
+    async fn what_was_kept_last_is_remembered_by_whoever_comes_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let [ca, old] = [(); 2].map(|()| PrivateKey::generate(KeySpec::P256).unwrap());
+        let pair = Pair { certificate: folder.path().join("web.crt"), key: folder.path().join("web.key") };
+        let past = certificate(&old, &ca, 1);
+        pair.replace(Some(&old), &past, PrivateKey::to_pem).unwrap();
+        let anew = Anew::of(pair.clone());
+        let (key, _) = anew.key(&past, KeyFormat::Pkcs1, make_in_place).await.unwrap();
+        let asked = SigningRequest::build(&key, &Name::from_common_name("asked").unwrap(), &[]);
+        let url = "http://ca".parse().unwrap();
+        anew.memory().write(&Submitted::new(&url, Authority::Services, &asked)).unwrap();
+        let given = certificate(&key, &ca, 9);
+        let now = START + Span::days(2);
+        let authorities = [certificate(&ca, &ca, 99)];
+        succeed(&pair, &key, PrivateKey::to_pem, given.to_pem().as_bytes(), &authorities, now).unwrap();
+        anew.end(&given).unwrap();
+        assert!(anew.waiting().unwrap().is_none());
+        let known = anew.memory().read().unwrap().unwrap();
+        assert!(known.was_given(&url, Authority::Services, &asked, &given));
+        // What somebody else brought is none of that.
+        anew.key(&past, KeyFormat::Pkcs1, make_in_place).await.unwrap();
+        anew.end(&certificate(&old, &ca, 9)).unwrap();
         assert!(anew.waiting().unwrap().is_none() && anew.memory().read().unwrap().is_none());
     }
 }

@@ -95,6 +95,14 @@ pub(super) enum CaCommandError {
         /// Its number.
         id: String,
     },
+    /// The same, and something else went wrong, which keeps nothing from being approved.
+    #[error("request {id} waits for somebody's approval; besides, {}", base::report(fault))]
+    PendingAmid {
+        /// Its number.
+        id: String,
+        /// What went wrong.
+        fault: Box<CaCommandError>,
+    },
     /// It was waited for long enough.
     #[error("request {id} was not approved within {within}")]
     NotInTime {
@@ -263,6 +271,10 @@ impl CaCommandError {
     }
 }
 
+fn approving(id: &str) -> String {
+    format!("a user approves it with `provost ca approve {id}`, and with --users where it is for a user")
+}
+
 impl Explain for CaCommandError {
     fn kind(&self) -> Kind {
         match self {
@@ -287,6 +299,7 @@ impl Explain for CaCommandError {
             Self::Asked(error) => error.kind(),
             Self::OtherRequest { .. }
             | Self::Pending { .. }
+            | Self::PendingAmid { .. }
             | Self::NotBegun
             | Self::Unconfirmed
             | Self::Kept(_) => Kind::Conflict,
@@ -323,9 +336,11 @@ impl Explain for CaCommandError {
             Self::NotWaiting { .. } => {
                 Some("`provost ca list` shows those that do, and with --users those for users".into())
             }
-            Self::Pending { id } => Some(format!(
-                "a user approves it with `provost ca approve {id}`, and with --users where it is for a user"
-            )),
+            Self::Pending { id } => Some(approving(id)),
+            Self::PendingAmid { id, fault } => {
+                let hint = fault.help().map(|hint| format!("; {hint}")).unwrap_or_default();
+                Some(approving(id) + &hint)
+            }
             Self::NotInTime { .. } => Some("run the same again: it goes on waiting for this request".into()),
             Self::Asked(error) => error.help(),
             Self::Unconfirmed | Self::NotBegun => Some("--yes confirms it".into()),

@@ -2,6 +2,9 @@
 //!
 //! The request is remembered before it is sent, and its number when it is known, so whoever is killed in between asks with the
 //! very same bytes again, under which the server finds what it has.
+//!
+//! Where whoever approved it had something else certified, it stays remembered for what that is: who asks for the same again has
+//! its certificate, and whoever asks for something else has not.
 
 use std::ffi::OsString;
 use std::io;
@@ -9,9 +12,10 @@ use std::path::{Path, PathBuf};
 
 use client::compat::caucase::{Authority, ServerUrl};
 use serde::{Deserialize, Serialize};
-use x509::{PublicKey, SigningRequest};
+use x509::{Certificate, PublicKey, SigningRequest};
 
 use super::error::CaCommandError;
+use super::shown::{covers, whom};
 use crate::durable::sync_folder_of;
 use crate::kept_file::{KeptFile, NewFile};
 
@@ -27,23 +31,57 @@ pub(super) struct Submitted {
     pub(super) csr: String,
     /// Its number, once the server has said it.
     pub(super) id: Option<String>,
+    /// Whom the certificate is about that came of it, where that is something else than what was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) given: Option<String>,
 }
 
 impl Submitted {
     pub(super) fn new(url: &ServerUrl, authority: Authority, request: &SigningRequest) -> Self {
-        Self { server: url.to_string(), authority: authority.to_string(), csr: request.to_pem(), id: None }
+        Self {
+            server: url.to_string(),
+            authority: authority.to_string(),
+            csr: request.to_pem(),
+            id: None,
+            given: None,
+        }
     }
 
     /// Whether it is the same thing, asked of the same authority.
     pub(super) fn is(&self, url: &ServerUrl, authority: Authority, request: &SigningRequest) -> bool {
-        let is_there = ServerUrl::by_either_door(&self.server).is_ok_and(|server| server.is(url));
-        let is_same = SigningRequest::from_pem(self.csr.as_bytes()).is_ok_and(|own| {
-            own.public_key() == request.public_key()
-                && own.subject() == request.subject()
-                && own.extensions() == request.extensions()
-        });
-        is_there && self.authority == authority.name() && is_same
+        let is_its_key = |own: &SigningRequest| own.public_key() == request.public_key();
+        let is_same = self.request().is_some_and(|own| is_its_key(&own) && asks_for_the_same(&own, request));
+        self.is_of(url, authority) && is_same
     }
+
+    /// Whether what `request` asks of the same authority was answered with what `there` is for, whatever its key is by now: it was
+    /// renewed since.
+    pub(super) fn was_given(
+        &self,
+        url: &ServerUrl,
+        authority: Authority,
+        request: &SigningRequest,
+        there: &Certificate,
+    ) -> bool {
+        self.is_of(url, authority)
+            && self.given.as_ref() == Some(&whom(there.subject(), there.extensions()))
+            && self.request().is_some_and(|own| asks_for_the_same(&own, request))
+    }
+
+    /// Whether it was this authority that was asked.
+    fn is_of(&self, url: &ServerUrl, authority: Authority) -> bool {
+        let is_there = ServerUrl::by_either_door(&self.server).is_ok_and(|server| server.is(url));
+        is_there && self.authority == authority.name()
+    }
+
+    /// The request, if that is what stands there.
+    pub(super) fn request(&self) -> Option<SigningRequest> {
+        SigningRequest::from_pem(self.csr.as_bytes()).ok()
+    }
+}
+
+fn asks_for_the_same(one: &SigningRequest, other: &SigningRequest) -> bool {
+    one.subject() == other.subject() && one.extensions() == other.extensions()
 }
 
 /// Where it is remembered.
@@ -87,10 +125,20 @@ impl Memory {
 
     /// Forgets what was submitted for `key`, if anything was.
     pub(super) fn forget_of(&self, key: &PublicKey) -> Result<(), CaCommandError> {
-        let is_its = |known: &Submitted| {
-            SigningRequest::from_pem(known.csr.as_bytes()).is_ok_and(|request| request.public_key() == key)
-        };
+        let is_its = |known: &Submitted| known.request().is_some_and(|request| request.public_key() == key);
         if self.read()?.is_some_and(|known| is_its(&known)) { self.forget() } else { Ok(()) }
+    }
+
+    /// `certificate` came of `request`, and is kept. Nothing is to be remembered of that, unless it is for something else.
+    pub(super) fn answered(
+        &self,
+        request: &SigningRequest,
+        certificate: &Certificate,
+    ) -> Result<(), CaCommandError> {
+        let known = if covers(certificate, request) { None } else { self.read()? };
+        let Some(known) = known else { return self.forget() };
+        let given = whom(certificate.subject(), certificate.extensions());
+        self.write(&Submitted { given: Some(given), ..known })
     }
 
     pub(super) fn forget(&self) -> Result<(), CaCommandError> {
@@ -105,9 +153,81 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use x509::{KeySpec, Name, PrivateKey};
+    use base::Timestamp;
+    use x509::{CertificateTemplate, KeySpec, Name, PrivateKey, Serial};
 
     use super::*;
+
+    /// What was asked for and what came of it are told apart from all else, also when it was renewed since.
+    #[test]
+    fn what_came_of_a_request_is_remembered_where_it_is_something_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = Memory::beside(&folder.path().join("web.key"));
+        let [key, later] = [(); 2].map(|()| PrivateKey::generate(KeySpec::P256).unwrap());
+        let named = |name| Name::from_common_name(name).unwrap();
+        let request = |key: &PrivateKey, name| SigningRequest::build(key, &named(name), &[]);
+        let certificate = |key: &PrivateKey, name| {
+            let template = CertificateTemplate {
+                serial: Serial::from_decimal("1").unwrap(),
+                issuer: named("ca"),
+                subject: named(name),
+                not_before: Timestamp::from_unix(1_700_000_000),
+                not_after: Timestamp::from_unix(1_800_000_000),
+                public_key: key.public().clone(),
+                extensions: Vec::new(),
+            };
+            template.sign(key)
+        };
+        let url: ServerUrl = "http://ca:8000".parse().unwrap();
+        let asked = request(&key, "asked");
+        memory.write(&Submitted::new(&url, Authority::Services, &asked)).unwrap();
+        memory.answered(&asked, &certificate(&key, "given")).unwrap();
+        let known = memory.read().unwrap().unwrap();
+        for (name, given, expected) in [
+            ("asked", "given", true),
+            ("asked", "asked", false),
+            ("asked", "other", false),
+            ("other", "given", false),
+        ] {
+            let was_given = |url: &ServerUrl, authority| {
+                known.was_given(url, authority, &request(&later, name), &certificate(&later, given))
+            };
+            assert_eq!(was_given(&url, Authority::Services), expected, "{name} {given}");
+            assert!(!was_given(&"http://other:8000".parse().unwrap(), Authority::Services));
+            assert!(!was_given(&url, Authority::Users));
+        }
+        memory.answered(&asked, &certificate(&key, "asked")).unwrap();
+        assert_eq!(memory.read().unwrap(), None, "it is what was asked for");
+        memory.answered(&asked, &certificate(&key, "given")).unwrap();
+        assert_eq!(memory.read().unwrap(), None, "nothing was submitted");
+    }
+
+    /// What stands in the file is read by whatever version comes later.
+    #[test]
+    fn what_is_remembered_is_written_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = Memory::beside(&folder.path().join("web.key"));
+        let submitted = Submitted {
+            server: "http://ca:8000".into(),
+            authority: "cas".into(),
+            csr: "PEM\n".into(),
+            id: None,
+            given: None,
+        };
+        let begins = r#"{"server":"http://ca:8000","authority":"cas","csr":"PEM\n","id":"#;
+        let answered = Submitted {
+            id: Some("7".into()),
+            given: Some("CN=given DNS:a.example".into()),
+            ..submitted.clone()
+        };
+        for (known, rest) in
+            [(submitted, "null}\n"), (answered, "\"7\",\"given\":\"CN=given DNS:a.example\"}\n")]
+        {
+            memory.write(&known).unwrap();
+            assert_eq!(std::fs::read_to_string(memory.path()).unwrap(), format!("{begins}{rest}"));
+            assert_eq!(memory.read().unwrap(), Some(known));
+        }
+    }
 
     #[test]
     fn what_was_submitted_is_found_again() {

@@ -28,7 +28,8 @@ pub(super) async fn submit(
     memory: &Memory,
     request: &SigningRequest,
 ) -> Result<String, CaCommandError> {
-    let mut submitted = match memory.read()? {
+    // What was answered, and is remembered for what came of it, is asked for anew.
+    let mut submitted = match memory.read()?.filter(|known| known.given.is_none()) {
         Some(before) if before.is(server.url(), authority, request) => before,
         // One that has its certificate, fetched by hand, or was rejected, is nothing that this one would take the place of.
         Some(Submitted { id: Some(id), .. }) if is_waiting(server, authority, &id).await? => {

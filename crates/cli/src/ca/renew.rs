@@ -94,7 +94,7 @@ impl Renew {
             renew_with(&server, authority, &pair, &current, &trusted.certificates, &key, write, now).await;
         let renewed = renewed.map_err(|error| match error {
             HolderError::Ask(error) if error.is_revoked() => {
-                revoked(&current.certificate, &pair.certificate, &current.key_path)
+                revoked(&current.certificate, &pair.certificate, Some(&current.key_path))
             }
             error => error.into(),
         })?;

@@ -22,7 +22,7 @@ use super::key_kind::{KeyFormat, KeyType, kind_name};
 use super::memory::Memory;
 use super::obtain::{issued, keep, submit};
 use super::session::Session;
-use super::shown::{certificate_json, joined, names, subject};
+use super::shown::{certificate_json, covers, whom};
 use super::subject::Subject;
 use crate::duration::Duration;
 use crate::holder::renewal::make_in_place;
@@ -40,7 +40,8 @@ const PAUSES: (StdDuration, StdDuration) = (StdDuration::from_secs(1), StdDurati
         certificate is over: then a new one is asked for with a new key, which takes its place together with the certificate. \
         Printed is the number of the request, by which a user approves it. Beside the key, or the CSR where there is no key, \
         .NAME.provost-request remembers what was submitted until its certificate is in --out: so the same command again submits \
-        nothing twice, and fetches the certificate when it is there."
+        nothing twice, and fetches the certificate when it is there. It stays where whoever approved it had something else certified, \
+        and says what."
 )]
 pub(super) struct Request {
     /// The private key; made where there is no such file
@@ -81,6 +82,35 @@ impl Prepared {
     fn over(&self, answer: &[u8], now: Timestamp) -> Option<Certificate> {
         over(answer, self.request.public_key(), now)
     }
+
+    /// Whether `there`, which is for something else than what is asked for, is what was made of this request: whoever approves
+    /// may say whom a certificate is to be about. Where it was fetched by hand, the server is asked, if it is the one that is meant.
+    async fn was_answered_with(
+        &self,
+        session: &Session,
+        there: &Certificate,
+    ) -> Result<bool, CaCommandError> {
+        let Some(known) = self.memory.read()? else { return Ok(false) };
+        let (server, authority) = (session.server()?, session.authority());
+        if known.given.is_some() {
+            return Ok(known.was_given(server.url(), authority, &self.request, there));
+        }
+        let Some(id) = &known.id else { return Ok(false) };
+        if !known.is(server.url(), authority, &self.request) {
+            return Ok(false);
+        }
+        refuse_stranger(session, &server).await?;
+        let answer = match issued(&server, authority, id, None).await {
+            Err(CaCommandError::Unknown { .. }) => None,
+            answer => answer?,
+        };
+        let is_there = |answer: &[u8]| Certificate::from_pem(answer).is_ok_and(|one| one == *there);
+        let is_answer = answer.is_some_and(|answer| is_there(&answer));
+        if is_answer {
+            self.memory.answered(&self.request, there)?;
+        }
+        Ok(is_answer)
+    }
 }
 
 impl Request {
@@ -94,6 +124,9 @@ impl Request {
                 "--out and --ca are the same file, and a certificate is not for where the authorities are",
             ));
         }
+        if let Some(out) = &self.out {
+            refuse_nowhere(out)?;
+        }
         let mut prepared = self.prepare(session.now()).await?;
         if let Some(out) = &self.out
             && prepared.successor.is_none()
@@ -105,17 +138,25 @@ impl Request {
         {
             if there.not_after() >= session.now() {
                 self.refuse_revoked(session, out, &there)?;
-                refuse_different(out, &there, &prepared.request)?;
-                prepared.memory.forget()?;
                 let document = json!({"state": "issued", "certificate": certificate_json(&there)});
-                return session.tell(&document, format!("{} has the certificate already", out.display()));
+                let line = format!("{} has the certificate already", out.display());
+                if covers(&there, &prepared.request) {
+                    prepared.memory.forget()?;
+                    return session.tell(&document, line);
+                }
+                if !prepared.was_answered_with(session, &there).await? {
+                    return Err(different(out, &there, &prepared.request));
+                }
+                let whom = whom(there.subject(), there.extensions());
+                return session.tell(&document, format!("{line}, for {whom}, as it was approved"));
             }
             prepared = self.prepare_anew(&there).await?;
         }
         let server = session.server()?;
-        // Nothing is asked of a server that is not the one that is meant.
-        if self.out.is_some() || session.pin().is_some() || !store.load().items.is_empty() {
+        if self.out.is_some() {
             session.trusted(&server).await?;
+        } else {
+            refuse_stranger(session, &server).await?;
         }
         let Some(out) = &self.out else {
             let authority = session.authority();
@@ -163,7 +204,7 @@ impl Request {
                 keep(&answer, Some(key), &trusted.certificates, out, session.now())?
             }
         };
-        prepared.memory.forget()?;
+        prepared.memory.answered(&prepared.request, &certificate)?;
         let document = json!({"id": id, "state": "issued", "certificate": certificate_json(&certificate)});
         session.tell(&document, format!("the certificate is in {}", out.display()))
     }
@@ -204,8 +245,7 @@ impl Request {
         if !is_revoked {
             return Ok(());
         }
-        let key = self.key.as_deref().or(self.csr.as_deref()).unwrap_or(out);
-        Err(revoked(there, out, key))
+        Err(revoked(there, out, self.key.as_deref()))
     }
 
     /// The pair that the certificate is a part of, for when it has to be replaced.
@@ -233,18 +273,15 @@ impl Request {
             if let Some(anew) = self.anew()
                 && let Some(key) = anew.waiting()?
             {
-                let held = read(key_path)?;
-                let valid = match (&held, &self.out) {
-                    (Some(held), Some(out)) => {
-                        already(out, held.public())?.is_some_and(|there| there.not_after() >= now)
-                    }
-                    _ => false,
+                let there = match (read(key_path)?, &self.out) {
+                    (Some(held), Some(out)) => already(out, held.public())?,
+                    _ => None,
                 };
-                if !valid {
+                let Some(there) = there.filter(|there| there.not_after() >= now) else {
                     let request = self.subject.request(&key)?;
                     return Ok(Prepared { request, memory, successor: Some(key) });
-                }
-                anew.end()?;
+                };
+                anew.end(&there)?;
             }
             let spec = self.key_type.unwrap_or_default().spec();
             let (key, is_new) = read_or_make(key_path, spec, self.key_format, make_in_place).await?;
@@ -337,6 +374,17 @@ impl Request {
     }
 }
 
+/// Nothing is asked of a server that is not the one that is meant, where anybody is pinned or trusted.
+async fn refuse_stranger(session: &Session, server: &Server) -> Result<(), CaCommandError> {
+    let held = session.store().load();
+    // What cannot be read may say that it is another one.
+    let is_anybody_trusted = !held.items.is_empty() || !held.unreadable.is_empty();
+    if session.pin().is_some() || is_anybody_trusted {
+        session.refuse_another(server).await?;
+    }
+    Ok(())
+}
+
 /// The one signing request in the file at `path`, which has nothing else in it.
 pub(super) fn read_request(path: &Path) -> Result<SigningRequest, CaCommandError> {
     let mut found = Pem::read(path)?;
@@ -357,19 +405,38 @@ fn already(path: &Path, key: &PublicKey) -> Result<Option<Certificate>, CaComman
     }
 }
 
-/// That `certificate`, which is in the file at `path` and whose key is in the one at `key`, was revoked.
-pub(super) fn revoked(certificate: &Certificate, path: &Path, key: &Path) -> CaCommandError {
-    let is_one = path == key;
-    let (shown, key) = (path.display(), key.display());
-    let old = if is_one { String::new() } else { format!(" && mv {key} {key}.revoked") };
-    CaCommandError::Revoked {
-        path: path.to_owned(),
-        serial: certificate.serial().to_string(),
-        advice: format!(
-            "it cannot be renewed any more; if there is to be another one, with a new key: `mv {shown} {shown}.revoked{old} && \
-             provost ca request --key {key} --out {shown} --name …`"
+/// That `certificate`, which is in the file at `path` and whose key is in the one at `key`, was revoked. Where it is not known
+/// which one that is, it was asked for with a signing request.
+pub(super) fn revoked(certificate: &Certificate, path: &Path, key: Option<&Path>) -> CaCommandError {
+    let shown = path.display();
+    let advice = match key {
+        Some(key) => {
+            let is_one = path == key;
+            let key = key.display();
+            let old = if is_one { String::new() } else { format!(" && mv {key} {key}.revoked") };
+            format!(
+                "it cannot be renewed any more; if there is to be another one, with a new key: `mv {shown} {shown}.revoked{old} && \
+                 provost ca request --key {key} --out {shown} --name …`"
+            )
+        }
+        None => format!(
+            "it cannot be renewed any more; if there is to be another one, with a new key: `mv {shown} {shown}.revoked`, and then \
+             --csr with the signing request of that key; or --key FILE with --name, --dns or the like in its place, and both are \
+             made here"
         ),
+    };
+    let serial = certificate.serial().to_string();
+    CaCommandError::Revoked { path: path.to_owned(), serial, advice }
+}
+
+/// Refuses a file in a folder that is not there, before anything is made or asked for.
+fn refuse_nowhere(path: &Path) -> Result<(), CaCommandError> {
+    let place = place_of(path);
+    if place.parent().is_none_or(Path::is_dir) {
+        return Ok(());
     }
+    let source = std::io::Error::from(std::io::ErrorKind::NotFound);
+    Err(CaCommandError::unwritable(path)(source))
 }
 
 /// Refuses a file for the certificate of `key` that has something else in it than that: nothing is submitted for what cannot be
@@ -392,21 +459,13 @@ fn refuse_unfit(path: &Path, key: &PublicKey) -> Result<(), CaCommandError> {
     })
 }
 
-/// Refuses a certificate that is `there` for something else than what is asked for. Whoever approves may add names.
-fn refuse_different(
-    path: &Path,
-    there: &Certificate,
-    request: &SigningRequest,
-) -> Result<(), CaCommandError> {
-    let (has, asked) = (names(there.extensions()), names(request.extensions()));
-    if there.subject() == request.subject() && asked.iter().all(|one| has.contains(one)) {
-        return Ok(());
-    }
-    Err(CaCommandError::Different {
+/// That the certificate which is `there` is for something else than what is asked for.
+fn different(path: &Path, there: &Certificate, request: &SigningRequest) -> CaCommandError {
+    CaCommandError::Different {
         path: path.to_owned(),
-        has: joined(&[vec![subject(there.subject())], has].concat()),
-        asked: joined(&[vec![subject(request.subject())], asked].concat()),
-    })
+        has: whom(there.subject(), there.extensions()),
+        asked: whom(request.subject(), request.extensions()),
+    }
 }
 
 fn usage(text: &str) -> CaCommandError {

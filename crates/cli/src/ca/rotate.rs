@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 
 use clap::{Args, ValueEnum};
 use client::Segment;
+use client::compat::caucase::Authority;
 use client::v1::{self, audit};
 use wire::{NewRotation, Rotation};
 
@@ -24,9 +25,9 @@ use crate::view;
         The server is asked over HTTPS, and has to be ours."
 )]
 pub(super) struct Rotate {
-    /// Which authority
-    #[arg(value_enum, default_value_t = Which::Services)]
-    authority: Which,
+    /// Which authority [default: the one that --mode says]
+    #[arg(value_enum)]
+    authority: Option<Which>,
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -57,8 +58,25 @@ impl Which {
 }
 
 impl Rotate {
+    /// Which one is meant, where the options before it mean `said`.
+    fn which(&self, said: Authority) -> Result<Which, CaCommandError> {
+        match (self.authority, said) {
+            (None, Authority::Services) => Ok(Which::Services),
+            (None, Authority::Users) => Ok(Which::Users),
+            (Some(Which::Services), Authority::Users) => {
+                Err(CaCommandError::Usage("services and users are two authorities: name one of them".into()))
+            }
+            (Some(which), _) => Ok(which),
+        }
+    }
+
     pub(super) async fn run(self, session: &mut Session) -> Result<(), CaCommandError> {
-        let name: Segment = self.authority.name().parse().map_err(CommandError::Name)?;
+        let which = self.which(session.authority())?;
+        if which == Which::Users {
+            // Who is pinned is one of theirs.
+            session.mean(Authority::Users);
+        }
+        let name: Segment = which.name().parse().map_err(CommandError::Name)?;
         session.refuse_unpinned(&session.server()?).await?;
         let mut asked = session.v1()?;
         let plan = audit::rotate(&name, &NewRotation { dry_run: true });

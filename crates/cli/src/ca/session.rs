@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use base::{Clock, Secret, Timestamp, hex};
 use clap::{Args, ValueEnum};
+use client::Nearby;
 use client::compat::caucase::{Authority, Server, ServerUrl};
 use x509::Certificate;
 use x509::pem::ONE_BYTES_MAX;
@@ -12,7 +13,9 @@ use super::error::CaCommandError;
 use super::key_file::refuse_exposed;
 use crate::client_file::ClientFile;
 use crate::connection::{self, ConnectionError, SERVER_VARIABLE};
-use crate::holder::{Collection, NotOnePair, PairError, Pem, Trusted, update_same_authorities};
+use crate::holder::{
+    Collection, NotOnePair, PairError, Pem, Trusted, refuse_other_authorities, update_same_authorities,
+};
 use crate::input::Input;
 use crate::output;
 use crate::private_file;
@@ -53,7 +56,8 @@ pub(super) struct Options {
     /// goes [default: cas.crt.pem, or cau.crt.pem for users, in the working directory]
     #[arg(long, value_name = "FILE|DIR", global = true)]
     ca: Option<PathBuf>,
-    /// Trust only the CA certificate with this SHA-256 fingerprint, and those that followed it
+    /// Trust only the CA certificate with this SHA-256 fingerprint, and those that followed it. It proves what they signed, and
+    /// not who answers over HTTPS
     #[arg(long, value_name = "SHA256", global = true)]
     fingerprint: Option<Fingerprint>,
     #[command(flatten)]
@@ -72,8 +76,10 @@ struct Connection {
     /// `certificate`]
     #[arg(long, value_name = "FILE", global = true)]
     user_key: Option<PathBuf>,
-    /// The authorities that the server's own certificate has to come from, PEM [default: the client file's `ca`, if that is
-    /// the server which is asked]. Without any it is not looked at: what is believed is signed
+    /// The authorities that the server's own certificate has to come from, PEM: `server-ca.pem` in the server's data directory
+    /// [default: the client file's `ca`, if that is the server which is asked]. Without any it is not looked at: certificates and
+    /// lists are believed for being signed, and whoever is in between could show a user other requests than wait there, and say
+    /// that something was done
     #[arg(long, value_name = "FILE", global = true)]
     server_ca: Option<PathBuf>,
     /// The client file, which says all this for you [env: PROVOST_CLIENT_CONFIG] [default:
@@ -148,6 +154,12 @@ impl Session {
         if self.options.users { Authority::Users } else { self.options.mode.authority() }
     }
 
+    /// From here on this authority is meant.
+    pub(super) fn mean(&mut self, authority: Authority) {
+        self.options.users = authority == Authority::Users;
+        self.options.mode = Mode::Service;
+    }
+
     /// The fingerprint that is pinned.
     pub(super) fn pin(&self) -> Option<&[u8; 32]> {
         self.options.fingerprint.as_ref().map(|pin| &pin.0)
@@ -198,6 +210,14 @@ impl Session {
         Ok(connection::client_file(client_config.as_deref(), data.as_deref().or(self.data.as_deref()))?)
     }
 
+    /// Which servers are on this machine, if anybody says so.
+    ///
+    /// # Errors
+    /// When the client file cannot be used.
+    pub(super) fn nearby(&self) -> Result<Option<Nearby>, CaCommandError> {
+        Ok(self.file()?.nearby())
+    }
+
     /// The server that is asked, as the command, the environment or the client file says.
     fn url(&self, file: &ClientFile) -> Result<ServerUrl, CaCommandError> {
         if let Some(url) = &self.options.connection.server {
@@ -229,7 +249,8 @@ impl Session {
 
     /// The server, asked by nobody in particular.
     pub(super) fn server(&self) -> Result<Server, CaCommandError> {
-        Ok(Server::new(self.url(&self.file()?)?)?)
+        let file = self.file()?;
+        Ok(Server::near(self.url(&file)?, file.nearby())?)
     }
 
     /// The server, asked by a user.
@@ -239,7 +260,7 @@ impl Session {
         let key = self.options.connection.user_key.as_ref().or(file.who.certificate.as_ref());
         let user = read_user(key.ok_or(CaCommandError::NoUser)?)?;
         let authorities = self.server_authorities(&file, &url)?;
-        let server = Server::new(url)?;
+        let server = Server::near(url, file.nearby())?;
         Ok(match authorities {
             Some(authorities) => server.verified_by(&authorities, Some(&user))?,
             None => server.asked_by(&user)?,
@@ -284,10 +305,14 @@ impl Session {
 
     /// Refuses a server that has nothing to do with whoever is pinned, where somebody is: nothing is asked of it then.
     pub(super) async fn refuse_unpinned(&self, server: &Server) -> Result<(), CaCommandError> {
-        if self.pin().is_some() {
-            self.trusted(server).await?;
-        }
-        Ok(())
+        if self.pin().is_some() { self.refuse_another(server).await } else { Ok(()) }
+    }
+
+    /// Refuses a server that has nothing to do with whoever is trusted or pinned. Nothing is written: whoever only looks keeps
+    /// no CA certificates.
+    pub(super) async fn refuse_another(&self, server: &Server) -> Result<(), CaCommandError> {
+        let store = self.store();
+        Ok(refuse_other_authorities(server, self.authority(), &store, self.pin(), self.now()).await?)
     }
 
     /// Writes `text` to standard output.
@@ -339,6 +364,7 @@ fn read_user(path: &Path) -> Result<Secret<Vec<u8>>, CaCommandError> {
         certificates: certificates.len().min(1),
         key: path.to_owned(),
         keys: keys.len(),
+        is_one_file: true,
     };
     let [key] = keys.as_slice() else { return Err(PairError::from(not_one).into()) };
     let own = certificates.iter().position(|one| one.public_key() == key.public());

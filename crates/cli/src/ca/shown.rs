@@ -71,6 +71,18 @@ pub(super) fn subject(name: &Name) -> String {
     if name.is_empty() { "-".into() } else { name.to_string() }
 }
 
+/// Whom something is about: a subject, and the names beside it.
+pub(super) fn whom(subject: &Name, extensions: &[Extension]) -> String {
+    joined(&[vec![self::subject(subject)], names(extensions)].concat())
+}
+
+/// Whether `certificate` is for all that `request` asks for. Whoever approves may add names.
+pub(super) fn covers(certificate: &Certificate, request: &SigningRequest) -> bool {
+    let has = names(certificate.extensions());
+    certificate.subject() == request.subject()
+        && names(request.extensions()).iter().all(|one| has.contains(one))
+}
+
 /// The SHA-256 of its SubjectPublicKeyInfo, which a key keeps from one certificate to the next.
 fn key_fingerprint(key: &PublicKey) -> String {
     hex::encode(&sha256(key.spki()))

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use base::{Clock, Explain as _, Timestamp};
 use clap::{Arg, Args, value_parser};
+use client::Nearby;
 use client::compat::caucase::{Server, ServerUrl};
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -143,7 +144,7 @@ impl Watch {
         }
         let signals = Signals::catch_but(Some(Signal::HUP).filter(|_| !self.once));
         let mut signals = signals.map_err(CaCommandError::Runtime)?;
-        let mut keeping = Keeping::new(config, surroundings)?;
+        let mut keeping = Keeping::new(config, nearby(session), surroundings)?;
         if self.once {
             let (ended, all) = tokio::select! {
                 ended = keeping.once() => ended,
@@ -161,7 +162,7 @@ impl Watch {
         keeping.listen().await?;
         (surroundings.tell)("READY=1");
         tokio::select! {
-            never = keeping.live((&self.config, &defaults), surroundings, &mut again) => match never {},
+            never = keeping.live((&self.config, &defaults, session), surroundings, &mut again) => match never {},
             _ = signals.next() => {}
         }
         (surroundings.tell)("STOPPING=1");
@@ -179,11 +180,21 @@ pub(super) fn without_users(mut command: clap::Command) -> clap::Command {
     command
 }
 
+/// Which servers are on this machine, if anybody says so. Whoever keeps certificates needs no client file, and does what they can
+/// without one that is broken.
+fn nearby(session: &Session) -> Option<Nearby> {
+    session.nearby().unwrap_or_else(|error| {
+        let hint = error.help().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        output::note(format_args!("warning: {}{hint}; nothing of it is used", base::report(&error)));
+        None
+    })
+}
+
 /// How it is with a certificate after somebody looked after it, for scripts.
 fn looked(keeper: &Keeper, outcome: &Result<(), CaCommandError>) -> Value {
     let board = &keeper.board;
     let waits_for = match outcome {
-        Err(CaCommandError::Pending { id }) => Some(id),
+        Err(CaCommandError::Pending { id } | CaCommandError::PendingAmid { id, .. }) => Some(id),
         _ => None,
     };
     json!({
@@ -215,6 +226,8 @@ type Looking = LocalBoxFuture<'static, (usize, Box<Keeper>, Result<(), CaCommand
 
 struct Keeping {
     config: Config,
+    /// Which servers are on this machine.
+    nearby: Option<Nearby>,
     /// Whose connections all share.
     server: Server,
     clock: Clock,
@@ -235,10 +248,15 @@ struct Keeping {
 }
 
 impl Keeping {
-    fn new(config: Config, surroundings: &Surroundings) -> Result<Self, CaCommandError> {
+    fn new(
+        config: Config,
+        nearby: Option<Nearby>,
+        surroundings: &Surroundings,
+    ) -> Result<Self, CaCommandError> {
         let mut keeping = Self {
-            server: server_of(&config)?,
+            server: server_of(&config, nearby.clone())?,
             config,
+            nearby,
             clock: surroundings.clock.clone(),
             keys: surroundings.keys,
             slots: Vec::new(),
@@ -370,7 +388,7 @@ impl Keeping {
     /// Looks after all of them until this is dropped.
     async fn live(
         &mut self,
-        said: (&Path, &Defaults),
+        said: (&Path, &Defaults, &Session),
         surroundings: &Surroundings,
         again: &mut tokio::signal::unix::Signal,
     ) -> std::convert::Infallible {
@@ -457,7 +475,7 @@ impl Keeping {
     }
 
     /// Goes on as the file says now; as before, where that is wrong. Nobody is looking after anything meanwhile.
-    async fn reload(&mut self, (path, defaults): (&Path, &Defaults)) {
+    async fn reload(&mut self, (path, defaults, session): (&Path, &Defaults, &Session)) {
         let config = match config::read(path, defaults) {
             Ok(config) => config,
             Err(problems) => {
@@ -468,7 +486,8 @@ impl Keeping {
                 return;
             }
         };
-        let server = match server_of(&config) {
+        self.nearby = nearby(session);
+        let server = match server_of(&config, self.nearby.clone()) {
             Ok(server) => server,
             Err(error) => return output::error(base::report(&error), error.help()),
         };
@@ -491,12 +510,12 @@ impl Keeping {
 }
 
 /// The one whose connections all others share.
-fn server_of(config: &Config) -> Result<Server, CaCommandError> {
+fn server_of(config: &Config, nearby: Option<Nearby>) -> Result<Server, CaCommandError> {
     let any: ServerUrl = match config.certificates.first() {
         Some(kept) => kept.server.clone(),
         None => "http://localhost".parse()?,
     };
-    Ok(Server::patient(any, config.timeout)?)
+    Ok(Server::patient(any, nearby, config.timeout)?)
 }
 
 async fn tick(alive: &mut Option<tokio::time::Interval>) {

@@ -208,8 +208,9 @@ impl Session {
     pub(crate) async fn caches_within(&self, patience: Patience) -> Result<Caches, CacheCommandError> {
         let connection = &self.options.connection;
         let file = connection.file(self.data.as_deref())?;
-        let Asked { endpoints, trust, credentials } = connection.asked(&file, &mut Input::new()).await?;
-        let access = Access { trust, certificate: credentials.certificate };
+        let Asked { endpoints, trust, credentials, nearby } =
+            connection.asked(&file, &mut Input::new()).await?;
+        let access = Access { trust, certificate: credentials.certificate, nearby };
         let service = |endpoint, path| ServiceUrl::of(endpoint, path, credentials.authorization.clone());
         let mut left = endpoints.iter().peekable();
         loop {

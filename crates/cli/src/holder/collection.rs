@@ -234,7 +234,7 @@ impl<T: Item> Collection<T> {
 
 impl<T: Item> Held<T> {
     /// Adds what is in a file of a folder. What is called otherwise than those that are written there, and is something
-    /// else, is nobody's business.
+    /// else, is nobody's business; what is called so, and is nothing that anybody knows, goes when they are written.
     fn add_found(&mut self, path: &Path) {
         let is_called = |suffix: &str| path.as_os_str().as_bytes().ends_with(suffix.as_bytes());
         let is_ours = is_called(T::SUFFIX);
@@ -246,7 +246,9 @@ impl<T: Item> Held<T> {
         let is_something_else = |error: &PemFileError| {
             matches!(error, PemFileError::NotPem { .. } | PemFileError::TooLarge { .. })
         };
-        if !is_ours && self.unreadable.get(before).is_some_and(is_something_else) {
+        let is_nothing = |error: &PemFileError| matches!(error, PemFileError::NotPem { der: None, .. });
+        let is_passed_over = |error| is_nothing(error) || !is_ours && is_something_else(error);
+        if self.unreadable.get(before).is_some_and(is_passed_over) {
             self.unreadable.truncate(before);
         }
     }

@@ -126,7 +126,9 @@ impl Explain for HolderError {
             }
             Self::NoneValid(path) => Some(format!(
                 "is the clock right? If it is, ask somebody whom you trust for the authority's certificate, which goes into {}, or \
-                 for its fingerprint, which `--fingerprint` or the `fingerprint` of a configuration takes",
+                 for its fingerprint, which `--fingerprint` or the `fingerprint` of a configuration takes. \
+                 `provost ca trust --fingerprint …`, run now and then, or `provost ca watch` keeps what follows it; commands that only \
+                 look or decide do not",
                 path.display()
             )),
             Self::TrustsOthers(path) => Some(format!(
@@ -139,9 +141,11 @@ impl Explain for HolderError {
                 path.display(),
                 if *authority == Authority::Users { " --users" } else { "" },
             )),
-            Self::NotPinned { found } => {
-                Some(format!("its oldest one has {found}; ask whoever runs it which is right"))
-            }
+            Self::NotPinned { found } => Some(format!(
+                "its oldest one has {found}; ask whoever runs it which is right. A pin outlasts its certificate only where what \
+                 follows it is kept: `provost ca trust --fingerprint …`, run now and then, or `provost ca watch` does that; commands \
+                 that only look or decide do not"
+            )),
             Self::File(error) => error.help(),
             Self::Write(error) => error.help(),
             Self::Pair(error) => error.help(),

@@ -79,6 +79,7 @@ impl Pair {
             certificates: found.certificates.len(),
             key: key_path.clone(),
             keys: found.keys.len(),
+            is_one_file: false,
         };
         match (one(found.certificates), one(found.keys)) {
             (Some(certificate), Some(key)) if belong_together(&key, &certificate) => {
@@ -183,6 +184,7 @@ impl Pair {
             certificates: 1,
             key: path.clone(),
             keys: keys.len(),
+            is_one_file: false,
         };
         one(keys).ok_or(PairError::NotOnePair(not_one))
     }

@@ -56,6 +56,8 @@ pub(crate) struct NotOnePair {
     pub(crate) key: PathBuf,
     /// How many keys are in it. Where there is one of both, they do not belong together.
     pub(crate) keys: usize,
+    /// Whether both have to be in one file.
+    pub(crate) is_one_file: bool,
 }
 
 impl std::error::Error for NotOnePair {}
@@ -90,9 +92,14 @@ impl Explain for NotOnePair {
 
     fn help(&self) -> Option<String> {
         let text = match (self.certificates, self.keys) {
+            (1, 0) | (0, 1) if self.is_one_file => "the certificate and its private key go into one file",
             (1, 1) => {
                 "`openssl x509 -pubkey -noout -in FILE` and `openssl pkey -pubout -in FILE` print what has to be the same"
             }
+            (1, 0) if self.key == self.certificate => {
+                "where its key is in a file of its own, name that one as well"
+            }
+            (1, 0) => "name the file in which the certificate's private key is",
             (0, _) | (1, _) => return None,
             _ => "certificates of authorities belong into a file of their own",
         };
@@ -114,8 +121,26 @@ mod tests {
             ("k", 0, 1, "there is no certificate in c"),
             ("k", 3, 0, "there are 3 certificates in c, and one is to be there"),
         ] {
-            let error = NotOnePair { certificate: "c".into(), certificates, key: key.into(), keys };
+            let (certificate, key) = ("c".into(), key.into());
+            let error = NotOnePair { certificate, certificates, key, keys, is_one_file: false };
             assert_eq!(error.to_string(), expected);
+        }
+    }
+
+    /// Nobody is led to an option that the command has not, or to name again what was named.
+    #[test]
+    fn what_helps_depends_on_where_the_key_may_be() {
+        let one = "the certificate and its private key go into one file";
+        for (key, certificates, keys, is_one_file, expected) in [
+            ("c", 1, 0, false, Some("where its key is in a file of its own, name that one as well")),
+            ("k", 1, 0, false, Some("name the file in which the certificate's private key is")),
+            ("c", 1, 0, true, Some(one)),
+            ("c", 0, 1, true, Some(one)),
+            ("c", 0, 1, false, None),
+        ] {
+            let (certificate, key) = ("c".into(), key.into());
+            let error = NotOnePair { certificate, certificates, key, keys, is_one_file };
+            assert_eq!(error.help().as_deref(), expected, "{error}");
         }
     }
 }

@@ -40,8 +40,8 @@ impl Successors {
         own.flat_map(str::split_whitespace).filter_map(|text| hex::decode(text)?.try_into().ok()).collect()
     }
 
-    /// Trust has gone from `pin` to `trusted`. Whoever only looks may not be allowed to write here; then whoever keeps the
-    /// certificates does, who looks again for as long as the pinned one is valid.
+    /// Trust has gone from `pin` to `trusted`. Only those who keep CA certificates say so, and some may not write here; whoever never
+    /// does, as one who only looks or decides, is refused once the pinned one has ended, and told how to keep up.
     pub(super) fn remember(&self, pin: &Fingerprint, trusted: &[Certificate]) {
         let pinned = hex::encode(pin);
         let now: Vec<String> = trusted

@@ -56,6 +56,45 @@ pub(crate) async fn update_same_authorities(
     pin: Option<&[u8; 32]>,
     now: Timestamp,
 ) -> Result<Trusted, HolderError> {
+    let Followed { certificates, first, from_pin } =
+        follow_same_authorities(server, authority, held, pin, now).await?;
+    let is_new = held.store(&certificates)?;
+    if let Some(pin) = pin {
+        Successors::beside(held).remember(pin, &from_pin);
+    }
+    Ok(Trusted { certificates, is_new, first })
+}
+
+/// The same for whoever only wants to know that it is that server: nothing is written.
+///
+/// # Errors
+/// As [`update_same_authorities`].
+pub(crate) async fn refuse_other_authorities(
+    server: &Server,
+    authority: Authority,
+    held: &Collection<Certificate>,
+    pin: Option<&[u8; 32]>,
+    now: Timestamp,
+) -> Result<(), HolderError> {
+    follow_same_authorities(server, authority, held, pin, now).await.map(drop)
+}
+
+/// Whom trust has led to.
+struct Followed {
+    certificates: Vec<Certificate>,
+    /// The one that is trusted for being the first, or for its fingerprint.
+    first: Option<Certificate>,
+    /// Those to whom it has led from the pinned one, where one is.
+    from_pin: Vec<Certificate>,
+}
+
+async fn follow_same_authorities(
+    server: &Server,
+    authority: Authority,
+    held: &Collection<Certificate>,
+    pin: Option<&[u8; 32]>,
+    now: Timestamp,
+) -> Result<Followed, HolderError> {
     let (known, first) = match known_or_first(server, authority, held, pin, now).await {
         Err(HolderError::NoneValid(path)) => {
             let items = held.load().items;
@@ -77,11 +116,7 @@ pub(crate) async fn update_same_authorities(
         }
         refuse_another(server, authority, held, &certificates, (&oldest, &chain))?;
     }
-    let is_new = held.store(&certificates)?;
-    if let Some(pin) = pin {
-        Successors::beside(held).remember(pin, &from_pin);
-    }
-    Ok(Trusted { certificates, is_new, first })
+    Ok(Followed { certificates, first, from_pin })
 }
 
 /// Those that are held and valid; where none are held, the one to begin with, and that it is that one.

@@ -7,6 +7,7 @@ use base::{Explain, Kind, Secret};
 use x509::pem::{self, PemError};
 
 use crate::client::Trust;
+use crate::nearby::Nearby;
 
 /// Which authorities a server's certificate may come from, and the client certificate.
 #[derive(Debug, Clone)]
@@ -15,12 +16,14 @@ pub struct Access {
     pub trust: Trust,
     /// A client certificate with those above it, and its key, all PEM.
     pub certificate: Option<Secret<Vec<u8>>>,
+    /// Which servers are on this machine.
+    pub nearby: Option<Nearby>,
 }
 
 impl Default for Access {
     /// The system's authorities, and no certificate.
     fn default() -> Self {
-        Self { trust: Trust::System, certificate: None }
+        Self { trust: Trust::System, certificate: None, nearby: None }
     }
 }
 
@@ -104,7 +107,7 @@ impl Access {
             (Some(certificate), Some(key)) => Some(identity(certificate, key)?),
             (Some(_), None) | (None, Some(_)) => return Err(AccessError::Half),
         };
-        Ok(Self { trust, certificate })
+        Ok(Self { trust, certificate, nearby: None })
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::{Access, CacheError, Patience, ServiceUrl, tls};
 use crate::answer::one_line;
 use crate::client::{BuildError, Trust, authorities};
+use crate::nearby::Nearby;
 
 /// How much is read of what a server says about a refusal, in bytes.
 const DETAIL_BYTES_MAX: usize = 2048;
@@ -120,6 +121,7 @@ impl Service {
             .http1_only()
             .connect_timeout(patience.connect)
             .default_headers(headers);
+        builder = Nearby::lead(access.nearby.as_ref(), builder);
         let identity = access.certificate.as_ref().map(|pem| Identity::from_pem(pem.expose())).transpose();
         let identity = identity.map_err(BuildError::Certificate)?;
         builder = match (&access.trust, identity) {

@@ -1,6 +1,7 @@
 //! `provost ca`, the commands of those who hold certificates and of those who hand them out: against our server and against the
 //! original one.
 
+mod power;
 mod told;
 mod trusting;
 
@@ -251,10 +252,33 @@ fn whole_life(url: &str) {
     holder.run(&format!("fetch {id} other.key")).ok();
     holder.has_a_pair("other.key", "other.key", "cas.crt.pem");
     assert_eq!(certificates_in(&holder.path("other.key"))[0].subject().to_string(), "CN=given");
-    assert!(!holder.path(".other.key.provost-request").exists());
+    // Asked for again, it is known that this came of it; by somebody who asks for something else, it is not.
+    let again = holder.run("request --key other.key --name other --out other.key");
+    again.ok();
+    assert_eq!(again.stderr, "other.key has the certificate already, for CN=given, as it was approved\n");
+    assert_eq!(holder.refused("request --key other.key --name another --out other.key").0, 65);
     assert_eq!(holder.shown("renew other.key --force")["renewed"], true);
     assert!(holder.read("other.key").starts_with("-----BEGIN PRIVATE KEY-----\n"), "in the form that it had");
     holder.has_a_pair("other.key", "other.key", "cas.crt.pem");
+    holder.run("request --key other.key --name other --out other.key").ok();
+    for (key, fetched_by_hand) in [("a.key", true), ("b.key", false)] {
+        let request = format!("request --key {key} --key-type p256 --name asked --out {key}.crt");
+        let id = holder.run(&request).ok().trim_end().to_owned();
+        holder.run(&format!("approve {id} --with given.csr {admin}")).ok();
+        if fetched_by_hand {
+            holder.run(&format!("fetch {id} {key}.crt")).ok();
+            // What came of it is asked of nobody who is not the one that is pinned.
+            let (code, said) = holder.refused(&format!("{request} --fingerprint {}", "ab".repeat(32)));
+            assert!(code == 77 && said.contains("trusts another authority than"), "{code} {said}");
+        } else {
+            holder.run(&request).ok();
+        }
+        for _ in 0..2 {
+            assert_eq!(holder.shown(&request)["certificate"]["subject"], "CN=given");
+        }
+        let (code, said) = holder.refused(&request.replace("asked", "another"));
+        assert!(code == 65 && said.contains("is for CN=given, and CN=another was asked for"), "{said}");
+    }
     let unwanted = "request --key unwanted.key --name unwanted";
     let id = holder.run(unwanted).ok().trim_end().to_owned();
     assert_eq!(holder.shown(&format!("reject {id} {admin}"))["rejected"][0], *id);

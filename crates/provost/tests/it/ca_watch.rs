@@ -131,6 +131,8 @@ fn what_is_kept_is_seen_and_may_change() {
     };
     let mut command = holder.command("watch --config watch.toml");
     command.env("NOTIFY_SOCKET", holder.path("notify")).env("WATCHDOG_USEC", "1000000");
+    std::fs::write(holder.path("client.toml"), "").unwrap();
+    command.env("PROVOST_CLIENT_CONFIG", "client.toml");
     let watching = Process::spawn(&mut command);
     hear("READY=1");
     hear("STATUS=keeps 1 certificate");
@@ -157,6 +159,7 @@ fn what_is_kept_is_seen_and_may_change() {
     let hangup = || {
         assert!(Command::new("kill").args(["-HUP", &watching.id().to_string()]).status().unwrap().success())
     };
+    assert!(!watching.stderr().contains("client.toml"), "{}", watching.stderr());
     std::fs::write(holder.path("watch.toml"), "nonsense = 1\n").unwrap();
     hangup();
     hear("RELOADING=1");
@@ -170,7 +173,11 @@ fn what_is_kept_is_seen_and_may_change() {
     wait_until("another renewal", || times(&holder) > before);
     let second = "[[certificate]]\nname = \"second\"\ncertificate = \"second.pem\"\nrequest = { dns = \"second.example\" }\n";
     write(&top, &format!("{renewing}{second}"));
+    // A client file that is broken keeps nothing from being kept, and is told of.
+    std::fs::write(holder.path("client.toml"), "servre = 1\n").unwrap();
     hangup();
+    let warned = "warning: client.toml, line 1: nothing is called `servre` here";
+    watching.wait_for_stderr(|said| said.contains(warned)).unwrap();
     watching.wait_for_stderr(|said| said.contains("second: obtained, serial ")).unwrap();
     holder.has_a_pair("second.pem", "second.pem", "ca.pem");
     hear("STATUS=keeps 2 certificates");

@@ -110,24 +110,25 @@ impl Keeper {
         let result = self.look_and_tell(&server.elsewhere(self.kept.server.clone()), clock).await;
         let now = clock.now();
         let next = result.as_ref().ok().map(|found| self.next(found, now));
-        let fault = match result {
-            Ok(Found { fault: Some(fault), .. }) | Err(fault) => Some(fault),
-            Ok(Found { waits_for: Some(id), .. }) => {
-                self.waits = self.waits.saturating_add(1);
-                self.board.next = next;
-                let outcome = Err(CaCommandError::Pending { id });
-                self.tell_trouble(&outcome, now);
-                return outcome;
+        let (waits_for, fault) = match result {
+            Ok(Found { waits_for, fault, .. }) => {
+                self.waits = if waits_for.is_some() { self.waits.saturating_add(1) } else { 0 };
+                (waits_for, fault)
             }
-            Ok(_) => None,
+            // Whether a request still waits is not known then.
+            Err(fault) => (None, Some(fault)),
         };
-        self.waits = 0;
         let outcome = match fault {
             None => {
                 self.failures = 0;
-                self.board.last_success = Some(now);
                 self.board.next = next;
-                Ok(())
+                match waits_for {
+                    Some(id) => Err(CaCommandError::Pending { id }),
+                    None => {
+                        self.board.last_success = Some(now);
+                        Ok(())
+                    }
+                }
             }
             Some(fault) => {
                 self.failures = self.failures.saturating_add(1);
@@ -142,7 +143,10 @@ impl Keeper {
                 let who = format!("{}\0{}", self.kept.name, self.board.serial.as_deref().unwrap_or_default());
                 let retry = when::retry(&who, self.failures, pressed, fault.put_off(), now);
                 self.board.next = next.into_iter().chain([retry]).min();
-                Err(fault)
+                Err(match waits_for {
+                    Some(id) => CaCommandError::PendingAmid { id, fault: Box::new(fault) },
+                    None => fault,
+                })
             }
         };
         self.tell_trouble(&outcome, now);
@@ -274,7 +278,7 @@ impl Keeper {
         let not_valid = |source| CaCommandError::NotValid { path: files.certificate.clone(), source };
         verify(&current.certificate, &trusted.certificates, now).map_err(not_valid)?;
         // Somebody else may have brought what was waited for.
-        Anew::of(pair.clone()).end()?;
+        Anew::of(pair.clone()).end(&current.certificate)?;
         let term = term_of(&current.certificate);
         if when::renewal(&kept.name, &term, &kept.rules) > now {
             found.certificate = Some(term);
@@ -350,7 +354,7 @@ impl Keeper {
             Some(key) => anew.keep(&answer, key, format, trusted, clock.now())?,
             None => keep(&answer, Some(request.public_key()), trusted, &files.certificate, clock.now())?,
         };
-        memory.forget()?;
+        memory.answered(&request, &certificate)?;
         self.tell_certificate("obtained", &certificate);
         Ok(None)
     }
@@ -397,7 +401,7 @@ impl Keeper {
         }
         let certificate =
             keep(&answer, Some(request.public_key()), trusted, &files.certificate, clock.now())?;
-        memory.forget()?;
+        memory.answered(&request, &certificate)?;
         self.tell_certificate("obtained", &certificate);
         Ok(None)
     }
@@ -546,3 +550,6 @@ async fn run_hook(kept: &Kept, command: &str) -> Result<(), HookError> {
         |line: &str| output::note(format_args!("{}: hook: {}", kept.name, crate::table::one_line(line)));
     hook::run_heard(command, &environment, kept.hook_timeout, say).await
 }
+
+#[cfg(test)]
+mod tests;

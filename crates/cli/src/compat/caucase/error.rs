@@ -1,11 +1,11 @@
 //! What can go wrong with the programs of a certificate's holder.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use base::{Explain, Kind};
+use base::{Explain, Kind, report};
 use client::BuildError;
-use client::compat::caucase::{AskError, ServerUrl};
+use client::compat::caucase::{AskError, ServerUrl, Unusable};
 use x509::{KeyError, VerifyError};
 
 use crate::holder::{HolderError, PairError, PemFileError};
@@ -16,6 +16,14 @@ pub(super) enum CommandError {
     /// The server, or what is on the disk.
     #[error(transparent)]
     Holder(HolderError),
+    /// The server says what those who are trusted do not stand for.
+    #[error("{}", report(what))]
+    NotOfThose {
+        /// Where they are.
+        authorities: PathBuf,
+        /// What it says.
+        what: Box<HolderError>,
+    },
     /// Nobody can be asked.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -42,9 +50,15 @@ pub(super) enum CommandError {
     },
     /// The certificate that was fetched is nobody's who is trusted.
     #[error(
-        "the certificate of request {0} is signed by none of the CA certificates that are trusted, and was not kept"
+        "the certificate of request {id} is signed by none of the CA certificates in {}, and was not kept",
+        authorities.display()
     )]
-    Untrusted(String),
+    Untrusted {
+        /// The request.
+        id: String,
+        /// Where those are who are trusted.
+        authorities: PathBuf,
+    },
     /// The certificate that was fetched is for another key than that of the request.
     #[error("the certificate of request {0} is not for the request's key, and was not kept")]
     OtherKey(String),
@@ -73,6 +87,8 @@ pub(super) enum CommandError {
     Unverified {
         /// The file.
         path: PathBuf,
+        /// Where those are who are trusted.
+        authorities: PathBuf,
         /// Why not.
         #[source]
         source: VerifyError,
@@ -142,6 +158,20 @@ impl From<HolderError> for CommandError {
     }
 }
 
+impl CommandError {
+    /// The same, where it is about those who are trusted, with where they are: `authorities`.
+    pub(super) fn naming(self, authorities: &Path) -> Self {
+        match self {
+            Self::Holder(
+                what @ (HolderError::Authorities { source: Unusable::Gap, .. }
+                | HolderError::Lists { .. }
+                | HolderError::Unverified(_)),
+            ) => Self::NotOfThose { authorities: authorities.to_owned(), what: Box::new(what) },
+            other => other,
+        }
+    }
+}
+
 impl From<AskError> for CommandError {
     fn from(error: AskError) -> Self {
         Self::Holder(error.into())
@@ -164,12 +194,13 @@ impl Explain for CommandError {
     fn kind(&self) -> Kind {
         match self {
             Self::Holder(error) => error.kind(),
+            Self::NotOfThose { what, .. } => what.kind(),
             Self::Build(error) => error.kind(),
             Self::Key(error) => error.kind(),
             Self::NotANumber(_)
             | Self::NotOneRequest { .. }
             | Self::NotOneCertificate { .. }
-            | Self::Untrusted(_)
+            | Self::Untrusted { .. }
             | Self::OtherKey(_)
             | Self::NoRequest(_)
             | Self::Shared(_)
@@ -194,6 +225,22 @@ impl Explain for CommandError {
                 path.display()
             )),
             Self::Holder(error) => error.help(),
+            Self::NotOfThose { authorities, .. }
+            | Self::Unverified {
+                authorities, source: VerifyError::UnknownIssuer | VerifyError::Signature, ..
+            } => Some(format!(
+                "the CA certificates that are trusted are in {}; is it the server whose they are, and nobody in between?",
+                authorities.display()
+            )),
+            Self::Unverified { source: VerifyError::Expired, .. } => Some(
+                "is the clock right? If it is, the certificate cannot be renewed any more, or its authority's has ended: ask for \
+                 another one, with a new key"
+                    .into(),
+            ),
+            Self::Unverified { source: VerifyError::NotYetValid, .. } => {
+                Some("is the clock right? The certificate's time, or its authority's, begins later".into())
+            }
+            Self::Unverified { source: VerifyError::Revoked | VerifyError::CriticalExtension, .. } => None,
             Self::Build(error) => error.help(),
             Self::Key(error) => error.help(),
             Self::NotItsKey { .. } => Some(
@@ -204,5 +251,27 @@ impl Explain for CommandError {
             Self::Differs(_) => Some("is it one server that answers at both ports?".into()),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever has a clock that is wrong is not sent after somebody in between.
+    #[test]
+    fn a_certificate_that_is_over_is_told_from_a_foreign_one() {
+        let hint = |source| {
+            let (path, authorities) = ("crt.pem".into(), "ca.pem".into());
+            CommandError::Unverified { path, authorities, source }.help().unwrap_or_default()
+        };
+        for source in [VerifyError::UnknownIssuer, VerifyError::Signature] {
+            assert!(hint(source).contains("are in ca.pem; is it the server whose they are"));
+        }
+        for source in [VerifyError::Expired, VerifyError::NotYetValid] {
+            let hint = hint(source);
+            assert!(hint.starts_with("is the clock right?") && !hint.contains("between"), "{hint}");
+        }
+        assert_eq!(hint(VerifyError::CriticalExtension), "");
     }
 }

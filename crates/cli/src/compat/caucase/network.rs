@@ -49,6 +49,7 @@ mod tests {
             status: 500,
             detail: None,
             retry_after: None,
+            is_of_other_key: false,
         };
         assert_eq!(exception(&refused.into()), None);
     }

@@ -128,10 +128,12 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
     async fn live(&mut self) -> Result<u8, CommandError> {
         // What was cut short needs no server to be finished, and to be told of.
         let recovered = self.pair.as_ref().map_or(Ok(Recovered::Nothing), Pair::recover)?;
-        if (recovered == Recovered::Finished || self.is_in_debt()) && !self.run_hook().await? {
-            return Ok(0);
+        if recovered == Recovered::Finished || self.is_in_debt() {
+            self.run_owed_hook().await;
         }
-        self.begin_debt();
+        if !self.has_written {
+            self.begin_debt();
+        }
         let is_new = self.update_services().await?;
         // That of another file is nothing that the hook knows of.
         self.has_written |= is_new && self.services == self.authorities;
@@ -148,12 +150,12 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
             }
             let looked = self.update().await;
             // Also where something went wrong behind what was written: the next start would know nothing of it.
-            let is_told = if self.has_written { self.run_hook().await } else { Ok(true) };
-            if matches!(is_told, Ok(true)) {
+            let hook = if self.has_written { self.run_hook().await } else { Ok(Hook::Succeeded) };
+            if matches!(hook, Ok(Hook::Succeeded | Hook::Failed)) {
                 self.pay();
             }
             wake_up = looked?;
-            if !is_told? {
+            if hook? != Hook::Succeeded {
                 return Ok(0);
             }
             self.has_written = false;
@@ -167,7 +169,8 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
     async fn update_services(&self) -> Result<bool, CommandError> {
         let (server, held) = (&self.server, &self.services);
         let update = async || update_authorities(server, Authority::Services, held, None, self.now()).await;
-        Ok(self.patience.with(update).await?.is_new)
+        let updated = self.patience.with(update).await;
+        Ok(updated.map_err(|error| error.naming(held.path()))?.is_new)
     }
 
     /// Obtains the first certificate, if there is none.
@@ -197,7 +200,8 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
         // It came over plain HTTP, and is not to be got rid of by itself.
         let trusted = self.update_trusted().await?;
         if !is_signed_by_one_of(&certificate, &trusted) {
-            return Err(CommandError::Untrusted(id));
+            let authorities = self.authorities.path().to_owned();
+            return Err(CommandError::Untrusted { id, authorities });
         }
         append(&pair.certificate, &certificate.to_pem())?;
         self.has_written = true;
@@ -234,7 +238,7 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
     async fn update_trusted(&mut self) -> Result<Vec<Certificate>, CommandError> {
         let (server, authority, held) = (&self.server, self.authority, &self.authorities);
         let update = async || update_authorities(server, authority, held, None, self.now()).await;
-        let trusted = self.patience.with(update).await?;
+        let trusted = self.patience.with(update).await.map_err(|error| error.naming(held.path()))?;
         self.has_written |= trusted.is_new;
         self.has_new_authorities |= trusted.is_new;
         Ok(trusted.certificates)
@@ -248,7 +252,8 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
         }
         let (server, authority, lists) = (&self.server, self.authority, &self.lists);
         let update = async || update_lists(server, authority, lists, &trusted).await;
-        let revoked = self.patience.with(update).await?;
+        let authorities = self.authorities.path();
+        let revoked = self.patience.with(update).await.map_err(|error| error.naming(authorities))?;
         if revoked.is_new {
             say("Got new CRL\n")?;
             self.has_written = true;
@@ -270,16 +275,19 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
         self.has_written |= pair.recover()? == Recovered::Finished;
         let found = pair.load()?;
         self.warnings.look(&found.key_path);
-        let path = || pair.certificate.clone();
-        verify(&found.certificate, trusted, self.now())
-            .map_err(|source| CommandError::Unverified { path: path(), source })?;
+        let authorities = self.authorities.path();
+        verify(&found.certificate, trusted, self.now()).map_err(|source| CommandError::Unverified {
+            path: pair.certificate.clone(),
+            authorities: authorities.to_owned(),
+            source,
+        })?;
         if !renewal::is_due(&found.certificate, self.line.threshold, self.now()) {
             return Ok(Some(found.certificate));
         }
         say(&format!("Renewing {}\n", pair.certificate.display()))?;
         let (server, authority, bits) = (&self.server, self.authority, self.line.key_len);
         let renew = async || renewal::renew(server, authority, pair, &found, trusted, bits, self.now()).await;
-        let renewed = self.patience.with(renew).await?;
+        let renewed = self.patience.with(renew).await.map_err(|error| error.naming(authorities))?;
         self.has_written = true;
         Ok(Some(renewed))
     }
@@ -306,15 +314,39 @@ impl<S: AsyncFn(Span)> Keeper<'_, S> {
         }
     }
 
-    /// Whether the hook did what it should; there may be none.
-    async fn run_hook(&self) -> Result<bool, CommandError> {
-        let Some(command) = &self.line.on_renew else { return Ok(true) };
-        let status = hook::call(command).await.map_err(CommandError::Hook)?;
-        if !status.success() {
-            output::note(format_args!("Renewal hook exited with status: {}", status.into_raw()));
+    /// Runs the hook that was not told by whoever was killed before this. However that ends, what is due is looked after: else one
+    /// that fails whenever it is run would keep the certificate from ever being renewed.
+    async fn run_owed_hook(&mut self) {
+        match self.run_hook().await {
+            Ok(_) => {}
+            // Nobody was told, and somebody still has to be.
+            Err(error) => {
+                output::note(base::report(&error));
+                self.has_written = true;
+            }
         }
-        Ok(status.success())
     }
+
+    /// Runs the hook, if there is one.
+    async fn run_hook(&self) -> Result<Hook, CommandError> {
+        let Some(command) = &self.line.on_renew else { return Ok(Hook::Succeeded) };
+        let status = hook::call(command).await.map_err(CommandError::Hook)?;
+        if status.success() {
+            return Ok(Hook::Succeeded);
+        }
+        output::note(format_args!("Renewal hook exited with status: {}", status.into_raw()));
+        Ok(if status.code().is_some() { Hook::Failed } else { Hook::CutShort })
+    }
+}
+
+/// How the hook ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hook {
+    Succeeded,
+    /// It was told, and says itself that it failed: it is not told the same again, as with the original.
+    Failed,
+    /// A signal ended it: whoever is started next tells it once more.
+    CutShort,
 }
 
 /// How long is waited, and how often something is tried.

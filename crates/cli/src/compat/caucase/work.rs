@@ -66,6 +66,18 @@ impl<'l> Work<'l> {
         }
     }
 
+    /// Where those are.
+    fn authorities_path(&self) -> &'l Path {
+        self.path_of(self.authority())
+    }
+
+    fn path_of(&self, authority: Authority) -> &'l Path {
+        match authority {
+            Authority::Services => &self.line.ca_crt,
+            Authority::Users => &self.line.user_ca_crt,
+        }
+    }
+
     pub(super) async fn all(&mut self) -> Result<(), CommandError> {
         let line = self.line;
         // What was cut short needs no server to be finished.
@@ -125,7 +137,8 @@ impl<'l> Work<'l> {
 
     async fn trusted(&mut self, authority: Authority, path: &Path) -> Result<Vec<Certificate>, CommandError> {
         let held = Collection::at(path);
-        let trusted = update_authorities(&self.server, authority, &held, None, self.clock.now()).await?;
+        let trusted = update_authorities(&self.server, authority, &held, None, self.clock.now()).await;
+        let trusted = trusted.map_err(|error| CommandError::from(error).naming(path))?;
         self.has_written |= trusted.is_new;
         Ok(trusted.certificates)
     }
@@ -136,7 +149,8 @@ impl<'l> Work<'l> {
             Authority::Users => &self.users,
         };
         let held = Collection::at(path);
-        let revoked = update_lists(&self.server, authority, &held, trusted).await?;
+        let revoked = update_lists(&self.server, authority, &held, trusted).await;
+        let revoked = revoked.map_err(|error| CommandError::from(error).naming(self.path_of(authority)))?;
         self.has_written |= revoked.is_new;
         Ok(())
     }
@@ -156,8 +170,14 @@ impl<'l> Work<'l> {
             let (key, certificate) = (key.to_pem(), certificate.to_pem());
             return Ok(Secret::new([key.expose().as_bytes(), certificate.as_bytes()].concat()));
         }
-        let (certificate, key) = (path.to_owned(), path.to_owned());
-        Err(PairError::from(NotOnePair { certificate, certificates: count, key, keys: keys_count }).into())
+        let not_one = NotOnePair {
+            certificate: path.to_owned(),
+            certificates: count,
+            key: path.to_owned(),
+            keys: keys_count,
+            is_one_file: true,
+        };
+        Err(PairError::from(not_one).into())
     }
 
     async fn send(&self, path: &Path) -> Result<(), CommandError> {
@@ -184,7 +204,10 @@ impl<'l> Work<'l> {
         let certificate = Certificate::from_pem(&answer).map_err(HolderError::NoCertificate)?;
         // It came over plain HTTP. Its dates are its holder's matter.
         if !is_signed_by_one_of(&certificate, self.authorities()) {
-            return Err(CommandError::Untrusted(id.to_owned()));
+            return Err(CommandError::Untrusted {
+                id: id.to_owned(),
+                authorities: self.authorities_path().to_owned(),
+            });
         }
         let how = if is_automatic(&certificate) { "automatically" } else { "manually" };
         said(&format!("{id} was (originally) {how} approved\n"))?;
@@ -241,7 +264,9 @@ impl<'l> Work<'l> {
             return said(&format!("{path} did not reach renew threshold, not renewing\n"));
         }
         let (authority, authorities) = (self.authority(), self.authorities());
-        renewal::renew(&self.server, authority, &pair, &found, authorities, self.line.key_len, now).await?;
+        let bits = self.line.key_len;
+        let renewed = renewal::renew(&self.server, authority, &pair, &found, authorities, bits, now).await;
+        renewed.map_err(|error| CommandError::from(error).naming(self.authorities_path()))?;
         self.has_written = true;
         Ok(())
     }

@@ -102,6 +102,7 @@ fn what_somebody_put_into_a_folder_is_found_by_any_name() {
     let (a, b) = (authority(&[1; 20], None), authority(&[2; 20], None));
     std::fs::write(path.join("by-hand.pem"), a.to_pem()).unwrap();
     std::fs::write(path.join("README"), "what is in here").unwrap();
+    std::fs::write(path.join("rubbish.ca.pem"), "what is in here").unwrap();
     std::fs::write(path.join("cut.crl.pem"), "-----BEGIN X509 CRL-----\n").unwrap();
     std::fs::write(path.join(".x.ca.pem.provost-next"), b.to_pem()).unwrap();
     let collection = Collection::at(path);
@@ -111,6 +112,11 @@ fn what_somebody_put_into_a_folder_is_found_by_any_name() {
     // It stays, and what is cut short may be somebody who is to be trusted.
     assert!(collection.store(std::slice::from_ref(&a)).unwrap());
     assert_eq!(collection.load().items.len(), 2);
+    assert!(path.join("README").exists() && !path.join("rubbish.ca.pem").exists());
+    // What only has another form is known, and may be somebody as well.
+    std::fs::write(path.join("der.ca.pem"), a.der()).unwrap();
+    assert_eq!(collection.load().unreadable.len(), 1);
+    std::fs::remove_file(path.join("der.ca.pem")).unwrap();
     std::fs::write(path.join("by-hand.pem"), "-----BEGIN CERTIFICATE-----\n").unwrap();
     let held: Held<Certificate> = collection.load();
     assert_eq!((held.items, held.unreadable.len()), (vec![a], 1));

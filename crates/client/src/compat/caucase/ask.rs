@@ -15,6 +15,7 @@ use super::statement::{Statement, unsigned};
 use super::{Authority, ServerUrl};
 use crate::answer::one_line;
 use crate::client::BuildError;
+use crate::nearby::Nearby;
 
 /// How long a connection may take to come about, TLS included.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -41,6 +42,7 @@ pub struct Pending {
 #[derive(Debug, Clone)]
 pub struct Server {
     url: ServerUrl,
+    nearby: Option<Nearby>,
     plain: reqwest::Client,
     /// For what only users may do.
     tls: Option<reqwest::Client>,
@@ -59,38 +61,51 @@ impl Server {
     /// # Errors
     /// When connections cannot be prepared.
     pub fn new(url: ServerUrl) -> Result<Self, BuildError> {
-        Self::patient(url, SILENT_AT_MOST)
+        Self::near(url, None)
+    }
+
+    /// The same for whoever may be on its machine.
+    ///
+    /// # Errors
+    /// When connections cannot be prepared.
+    pub fn near(url: ServerUrl, nearby: Option<Nearby>) -> Result<Self, BuildError> {
+        Self::patient(url, nearby, SILENT_AT_MOST)
     }
 
     /// The same for whoever waits no longer than so long for the next word of an answer.
     ///
     /// # Errors
     /// When connections cannot be prepared.
-    pub fn patient(url: ServerUrl, silent_at_most: Duration) -> Result<Self, BuildError> {
+    pub fn patient(
+        url: ServerUrl,
+        nearby: Option<Nearby>,
+        silent_at_most: Duration,
+    ) -> Result<Self, BuildError> {
         // Somebody else in this process may have chosen the same one.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let builder = connections().read_timeout(silent_at_most).tls_certs_only([]);
+        let builder = connections(nearby.as_ref()).read_timeout(silent_at_most).tls_certs_only([]);
         let plain = builder.build().map_err(BuildError::Tls)?;
-        Ok(Self { url, plain, tls: None })
+        Ok(Self { url, nearby, plain, tls: None })
     }
 
     /// Another server, asked through the same connections, by nobody in particular.
     #[must_use]
     pub fn elsewhere(&self, url: ServerUrl) -> Self {
-        Self { url, plain: self.plain.clone(), tls: None }
+        Self { url, nearby: self.nearby.clone(), plain: self.plain.clone(), tls: None }
     }
 
     /// The same, asked by the user whose certificate and key, PEM, these are.
     ///
     /// The server's own certificate says nothing here, as with the original's clients: it comes from an authority that nobody
     /// can ask for. What a server in between could do with it: see what is asked, and refuse it; what it signs is not
-    /// believed, and the user's key does not leave this machine.
+    /// believed, and the user's key does not leave this machine. Where a server nearby is said to be, nobody goes who does not look
+    /// at its certificate.
     ///
     /// # Errors
     /// When the certificate and its key are of no use for TLS.
     pub fn asked_by(self, user: &Secret<Vec<u8>>) -> Result<Self, BuildError> {
         let identity = Identity::from_pem(user.expose()).map_err(BuildError::Certificate)?;
-        let builder = connections().tls_danger_accept_invalid_certs(true).tls_certs_only([]);
+        let builder = connections(None).tls_danger_accept_invalid_certs(true).tls_certs_only([]);
         let tls = builder.identity(identity).build().map_err(BuildError::Tls)?;
         Ok(Self { tls: Some(tls), ..self })
     }
@@ -101,7 +116,8 @@ impl Server {
     /// # Errors
     /// When the authorities are no certificates, or the user's certificate and its key are of no use for TLS.
     pub fn verified_by(self, authorities: &[u8], user: Option<&Secret<Vec<u8>>>) -> Result<Self, BuildError> {
-        let mut builder = connections().tls_certs_only(crate::client::authorities(authorities)?);
+        let mut builder =
+            connections(self.nearby.as_ref()).tls_certs_only(crate::client::authorities(authorities)?);
         if let Some(user) = user {
             builder = builder.identity(Identity::from_pem(user.expose()).map_err(BuildError::Certificate)?);
         }
@@ -228,7 +244,8 @@ impl Server {
         let body = json!(Statement::sign(&payload, key)).to_string();
         let path = format!("/{authority}/crt/renew");
         let asked = Asked { method: Method::PUT, path, body: Some((JSON, body)) };
-        Ok(self.ask(Door::Plain, &asked, pem::ONE_BYTES_MAX).await?.0)
+        let asking = self.ask(Door::Plain, &asked, pem::ONE_BYTES_MAX).await;
+        Ok(asking.map_err(|error| error.about_keys(&[key.public(), request.public_key()]))?.0)
     }
 
     /// Revokes a certificate as its holder, whose key is `key`.
@@ -242,7 +259,8 @@ impl Server {
         key: &PrivateKey,
     ) -> Result<(), AskError> {
         let statement = Statement::sign(&json!({"revoke_crt_pem": certificate.to_pem()}), key);
-        self.revoke_by(Door::Plain, authority, json!(statement).to_string()).await
+        let revoking = self.revoke_by(Door::Plain, authority, json!(statement).to_string()).await;
+        revoking.map_err(|error| error.about_keys(&[key.public()]))
     }
 
     /// Revokes somebody's certificate as a user.
@@ -288,7 +306,7 @@ impl Server {
             // Whoever has no certificate is told so by the server; the door is open to them as well.
             Door::Tls => match &self.tls {
                 Some(tls) => tls,
-                None => &connections()
+                None => &connections(None)
                     .tls_danger_accept_invalid_certs(true)
                     .tls_certs_only([])
                     .build()
@@ -316,13 +334,20 @@ impl Server {
             // A date, which it may be as well, would be compared with a clock of our own that may be another one.
             let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
             let retry_after = retry_after.and_then(|text| text.trim().parse().ok());
-            return Err(AskError::Refused { method, url, status: status.as_u16(), detail, retry_after });
+            return Err(AskError::Refused {
+                method,
+                url,
+                status: status.as_u16(),
+                detail,
+                retry_after,
+                is_of_other_key: false,
+            });
         }
         let location =
             response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
         match body {
             Some(body) => Ok((body, location)),
-            None => Err(AskError::TooLarge { url, bytes_max }),
+            None => Err(AskError::TooLarge { method: asked.method.clone(), url, bytes_max }),
         }
     }
 
@@ -365,8 +390,8 @@ async fn read(response: &mut Response, bytes_max: usize) -> Result<Option<Vec<u8
 }
 
 /// How connections are made: no proxy reads along, and nobody is sent elsewhere.
-fn connections() -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
+fn connections(nearby: Option<&Nearby>) -> reqwest::ClientBuilder {
+    Nearby::lead(nearby, reqwest::Client::builder())
         .user_agent(concat!("caucase 0.9.17 provost/", env!("CARGO_PKG_VERSION")))
         .redirect(Policy::none())
         .no_proxy()

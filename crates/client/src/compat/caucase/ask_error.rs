@@ -5,6 +5,7 @@ use std::io;
 
 use base::{Explain, Kind};
 use reqwest::Method;
+use x509::{KeyKind, PublicKey};
 
 use crate::answer::one_line;
 use crate::client::BuildError;
@@ -37,10 +38,14 @@ pub enum AskError {
         detail: Option<String>,
         /// After how many seconds it wants to be asked again (RFC 9110, section 10.2.3).
         retry_after: Option<u64>,
+        /// Whether another key than an RSA one signed what was asked, or is in it.
+        is_of_other_key: bool,
     },
     /// The answer is longer than anything that could be meant.
-    #[error("the answer to GET {url} is longer than {bytes_max} bytes")]
+    #[error("the answer to {method} {url} is longer than {bytes_max} bytes")]
     TooLarge {
+        /// What was asked.
+        method: Method,
         /// Of which URL.
         url: String,
         /// How much is taken.
@@ -100,6 +105,14 @@ impl AskError {
             if url.ends_with("/crt/renew") && detail.ends_with("revoked"))
     }
 
+    /// The same, where `keys` signed what was asked, or were in it.
+    pub(super) fn about_keys(mut self, keys: &[&PublicKey]) -> Self {
+        if let Self::Refused { is_of_other_key, .. } = &mut self {
+            *is_of_other_key = keys.iter().any(|key| !matches!(key.kind(), KeyKind::Rsa { .. }));
+        }
+        self
+    }
+
     /// The status of a refusal.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
@@ -139,7 +152,8 @@ impl Explain for AskError {
                 _ => Kind::Invalid,
             },
             Self::TooLarge { .. } => Kind::TooLarge,
-            Self::Garbled { .. } => Kind::Internal,
+            // What somebody else says is no fault of ours.
+            Self::Garbled { .. } => Kind::Invalid,
             Self::Identity(error) => error.kind(),
         }
     }
@@ -150,9 +164,12 @@ impl Explain for AskError {
                 "is the URL right, and the server running? It is that of plain HTTP, and HTTPS is at the next port"
                     .into(),
             ),
-            Self::Network { fault: Fault::Refused | Fault::Unresolved, .. } => {
+            Self::Network { fault: Fault::Refused, .. } => {
                 Some("is the URL right, and the server running?".into())
             }
+            Self::Network { fault: Fault::Unresolved, .. } => Some(
+                "is the URL right? Nothing here knows the name in it: DNS or /etc/hosts has to, or the URL has the address".into(),
+            ),
             Self::Network { fault: Fault::Unwelcome, .. } => {
                 Some("the user's certificate is not taken: is it of this server's users, and neither over nor revoked?".into())
             }
@@ -177,9 +194,7 @@ impl Explain for AskError {
             Self::Refused { status: 401, .. } => {
                 Some("this takes the certificate of a user that is neither over nor revoked".into())
             }
-            Self::Refused { status: 500, url, .. }
-                if url.ends_with("/crt/renew") || url.ends_with("/crt/revoke") =>
-            {
+            Self::Refused { status: 500, is_of_other_key: true, .. } => {
                 Some("the original server knows RSA keys only, for renewing and for revoking one's own".into())
             }
             Self::Refused { .. } if self.is_revoked() => {
@@ -274,5 +289,36 @@ impl Fault {
             cause = error.source();
         }
         Self::Other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use x509::{KeySpec, PrivateKey};
+
+    use super::*;
+
+    /// What the original cannot do with other keys is not said to whoever has one that it knows.
+    #[test]
+    fn a_server_that_is_out_of_order_is_told_from_one_that_knows_rsa_alone() {
+        let [rsa, other] =
+            [KeySpec::Rsa { bits: 2048 }, KeySpec::P256].map(|spec| PrivateKey::generate(spec).unwrap());
+        let hint = |status, keys: &[&PrivateKey]| {
+            let (method, url) = (Method::PUT, "http://ca/cas/crt/renew".to_owned());
+            let refused = AskError::Refused {
+                method,
+                url,
+                status,
+                detail: None,
+                retry_after: None,
+                is_of_other_key: false,
+            };
+            let keys: Vec<_> = keys.iter().map(|key| key.public()).collect();
+            refused.about_keys(&keys).help().unwrap_or_default()
+        };
+        assert!(hint(500, &[&other, &other]).contains("RSA keys only"));
+        assert!(hint(500, &[&rsa, &other]).contains("RSA keys only"));
+        assert_eq!(hint(500, &[&rsa, &rsa]), "");
+        assert_eq!(hint(503, &[&other]), "");
     }
 }

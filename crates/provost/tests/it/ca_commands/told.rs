@@ -86,6 +86,48 @@ fn the_client_file_says_who_asks_whom() {
     );
 }
 
+/// On its own machine a server is found though nobody knows its name, and its certificate has to have that name.
+#[test]
+fn a_name_that_nobody_knows_is_found_on_its_own_machine() {
+    let house = plan(Face::Up).host("ca.invalid").option("bind", "127.0.0.1").start();
+    let holder = Holder::of("");
+    let here = |mut command: Command| {
+        command.env_remove("PROVOST_SERVER");
+        testkit::run(command.env("PROVOST_DATA", house.data()))
+    };
+    here(holder.command("list")).ok();
+    let id = here(holder.command("request --key web.key --key-type p256 --name web --out web.crt"));
+    here(holder.command(&format!("approve {}", id.ok().trim_end()))).ok();
+    here(holder.command("request --key web.key --key-type p256 --name web --out web.crt")).ok();
+    holder.has_a_pair("web.crt", "web.key", "cas.crt.pem");
+    here(holder.command("rotate --dry-run")).ok();
+    for words in [["cluster", "list"], ["host", "list"]] {
+        let mut command = Command::new(PROVOST);
+        command.args(words).current_dir(holder.folder()).env_clear().env("HOME", "/nonexistent");
+        here(command).ok();
+    }
+    // Whoever answers there has to have the certificate of the name that is asked for.
+    let said = std::fs::read_to_string(house.data().join("client.toml")).unwrap();
+    assert!(said.contains("https://ca.invalid:") && said.contains("address = \"127.0.0.1\""), "{said}");
+    let folder = house.data().display().to_string();
+    let said = said.replace("https://ca.invalid:", "https://else.invalid:");
+    let said = said.replace("= \"server-ca.pem\"", &format!("= \"{folder}/server-ca.pem\""));
+    let said = said.replace("= \"admin.pem\"", &format!("= \"{folder}/admin.pem\""));
+    std::fs::write(holder.path("else.toml"), said).unwrap();
+    let ran = here(holder.command("list --client-config else.toml"));
+    assert!(ran.code == Some(69) && ran.stderr.contains("certificate"), "{ran:?}");
+    // Nor does anybody go there who does not look at it.
+    let text = std::fs::read_to_string(holder.path("else.toml")).unwrap();
+    let without: Vec<_> = text.lines().filter(|line| !line.starts_with("ca = ")).collect();
+    std::fs::write(holder.path("else.toml"), without.join("\n")).unwrap();
+    let ran = here(holder.command("list --client-config else.toml"));
+    assert!(ran.code == Some(69) && ran.stderr.contains("Nothing here knows the name in it"), "{ran:?}");
+    // Another name is nobody's here.
+    let ran = here(holder.command("list --server https://other.invalid:2"));
+    assert!(ran.code == Some(69) && ran.stderr.contains("Nothing here knows the name in it"), "{ran:?}");
+    ended_without_a_fault(house);
+}
+
 /// A server that says what nobody understands, or nothing, or is not there: the cause is named, and no file is touched.
 #[test]
 fn a_server_that_is_out_of_order_changes_nothing() {
@@ -117,6 +159,13 @@ fn a_server_that_is_out_of_order_changes_nothing() {
     assert_eq!(names.map(|name| holder.read(name)), files);
     let left = std::fs::read_dir(holder.folder()).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(!left.into_iter().any(|name| name.to_string_lossy().starts_with('.')));
+
+    // What is no number is no fault of ours.
+    let (code, said) = holder.refused(&format!(
+        "request --key new.key --key-type p256 --name new --ca none.pem --server {}",
+        garbage.url()
+    ));
+    assert!(code == 65 && said.contains("/cas/csr is no number of a request\n"), "{code} {said}");
 
     // Files that are not what they are to be.
     for (name, text, code) in [
@@ -163,6 +212,22 @@ fn a_terminal_is_asked_before_revoking() {
         code == 65 && said.contains("&& provost ca request --key web.pem --out web.pem --name …`"),
         "{said}"
     );
+    // Whoever asked with a signing request is told of nothing that has it taken for a key.
+    holder.run("request --key csr.key --key-type p256 --name csr --out csr.pem").ok();
+    let new = ["req", "-new", "-key", "csr.key", "-subj", "/CN=csr", "-out", "csr.csr"];
+    testkit::openssl_ok(holder.folder(), &new);
+    holder.run("request --csr csr.csr --out csr.pem").ok();
+    holder.run("revoke csr.pem csr.key --yes").ok();
+    let (code, said) = holder.refused("renew csr.pem");
+    assert!(
+        code == 65 && said.ends_with("hint: where its key is in a file of its own, name that one as well\n"),
+        "{said}"
+    );
+    holder.run("crl").ok();
+    let (code, said) = holder.refused("request --csr csr.csr --out csr.pem");
+    let hint = "`mv csr.pem csr.pem.revoked`, and then --csr with the signing request of that key; or --key FILE with --name";
+    assert!(code == 65 && said.contains(hint) && !said.contains("--key csr.csr"), "{said}");
+    std::fs::remove_file(holder.path("cas.crl.pem")).unwrap();
     // Nor is it what somebody asks for who knows that it was revoked.
     holder.run("crl").ok();
     let (code, said) = holder.refused("request --key web.pem --name web --out web.pem");
@@ -198,5 +263,9 @@ fn what_cannot_be_kept_is_not_asked_for() {
         assert!(!holder.path(".new.key.provost-request").exists(), "{line}");
         assert_eq!(holder.read("web.crt"), before, "{line}");
     }
+    // Nor is a key made for it.
+    let (code, said) = holder.refused("request --key z.key --key-type p256 --name z --out nodir/z.crt");
+    assert!(said.starts_with("error: could not write nodir/z.crt"), "{code} {said}");
+    assert!(!holder.path("z.key").exists() && !holder.path(".z.key.provost-request").exists());
     holder.run("request --key web.key --name web --out web.crt").ok();
 }

@@ -1,11 +1,12 @@
 //! Whom this machine trusts, and whose keys it takes.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 
 use testkit::{Face, http, openssl_ok};
 
 use super::Holder;
-use crate::houses::{plan, up};
+use crate::houses::{ended_without_a_fault, plan, up};
 
 /// Whoever is pinned is trusted, and nobody else; whoever is trusted already stays.
 #[test]
@@ -134,6 +135,95 @@ fn the_pinned_one_alone_is_trusted() {
     assert!(away.stdout.contains("Caucase CAS"), "{away:?}");
 }
 
+/// Whoever only looks, or decides about what others ask for, is told when it is another server, and keeps nothing of it.
+#[test]
+fn whoever_looks_keeps_no_certificates() {
+    let house = plan(Face::Up).option("service-auto-approve-count", "1").start();
+    let holder = Holder::of(&house.http_url(""));
+    std::fs::copy(house.administrator(), holder.path("admin.pem")).unwrap();
+    std::fs::set_permissions(holder.path("admin.pem"), PermissionsExt::from_mode(0o600)).unwrap();
+    let fingerprint = |path: &str| {
+        let pem = http::anybody().get(house.http_url(path)).send().unwrap().bytes().unwrap();
+        base::hex::encode(&x509::Certificate::from_pem(&pem).unwrap().fingerprint())
+    };
+    let (services, users) = (fingerprint("/cas/crt/ca.crt.pem"), fingerprint("/cau/crt/ca.crt.pem"));
+    let files = || {
+        let read = |entry: std::io::Result<std::fs::DirEntry>| {
+            let entry = entry.unwrap();
+            (entry.file_name(), std::fs::read(entry.path()).unwrap())
+        };
+        std::fs::read_dir(holder.folder()).unwrap().map(read).collect::<BTreeMap<_, _>>()
+    };
+    holder.run("request --key one.key --key-type p256 --name one --out one.crt").ok();
+    let trusted = holder.read("cas.crt.pem");
+    std::fs::remove_file(holder.path("cas.crt.pem")).unwrap();
+    let pinned = format!("--fingerprint {services}");
+    let id = holder.run(&format!("request --key two.key --key-type p256 --name two {pinned}"));
+    let id = id.ok().trim_end().to_owned();
+    let before = files();
+    assert!(!holder.path("cas.crt.pem").exists());
+    for command in [
+        "list".to_owned(),
+        format!("show {id}"),
+        format!("approve {id}"),
+        format!("show {id}"),
+        "revoke --yes one.crt one.key".to_owned(),
+        "rotate --dry-run".to_owned(),
+    ] {
+        let as_whom = if command.starts_with("revoke") { "" } else { "--user-key admin.pem" };
+        let server_ca = house.data().join("server-ca.pem");
+        let verified = if command.starts_with("rotate") {
+            format!("--server-ca {}", server_ca.display())
+        } else {
+            String::new()
+        };
+        holder.run(&format!("{command} {as_whom} {verified} {pinned}")).ok();
+        assert!(files() == before, "{command}");
+    }
+
+    // Of the users' authority, the users' one is pinned.
+    let rotate = format!(
+        "rotate --dry-run --user-key admin.pem --server-ca {}",
+        house.data().join("server-ca.pem").display()
+    );
+    for (which, pin, code) in [
+        ("users", &users, 0),
+        ("users", &services, 77),
+        ("services", &services, 0),
+        ("services", &users, 77),
+        ("--users", &users, 0),
+        ("services --users", &services, 2),
+    ] {
+        let ran = holder.run(&format!("{rotate} {which} --fingerprint {pin}"));
+        assert_eq!(ran.code, Some(code), "{which}: {ran:?}");
+    }
+    assert!(files() == before);
+
+    // Whoever cannot tell who is trusted submits nothing, be the certificate to be kept or not.
+    for broken in [&trusted[..200], "nothing"] {
+        std::fs::write(holder.path("cas.crt.pem"), broken).unwrap();
+        let (code, said) = holder.refused("request --key new.key --key-type p256 --name new");
+        assert!(code == 65 && said.contains("error: cas.crt.pem is no "), "{code} {said}");
+        assert!(!holder.path(".new.key.provost-request").exists());
+        std::fs::remove_file(holder.path("new.key")).unwrap();
+    }
+
+    // Nor is a CA certificate kept that follows the one which is.
+    std::fs::write(holder.path("cas.crt.pem"), &trusted).unwrap();
+    holder.run(&rotate.replace("--dry-run", "--yes")).ok();
+    let before = files();
+    for command in ["list --user-key admin.pem", &format!("show {id}")] {
+        for pinned in ["", &pinned] {
+            holder.run(&format!("{command} {pinned}")).ok();
+            assert!(files() == before, "{command} {pinned}");
+        }
+    }
+    holder.run(&format!("trust {pinned}")).ok();
+    assert!(holder.read("cas.crt.pem").starts_with(&trusted) && holder.read("cas.crt.pem") != trusted);
+    assert!(holder.path(".cas.crt.pem.provost-pin").exists());
+    ended_without_a_fault(house);
+}
+
 /// A key that others may read is refused wherever one is used, with the command that mends it.
 #[test]
 fn a_key_that_others_may_read_is_refused() {
@@ -211,8 +301,16 @@ fn what_is_wrong_with_a_users_file_is_told() {
         ("empty.pem", 65, "there is no certificate in empty.pem"),
         ("cut.pem", 65, "cut.pem is no whole PEM"),
         ("keys.pem", 65, "there are 2 private keys in keys.pem, and one is to be there"),
-        ("key.pem", 65, "there is no certificate in key.pem"),
-        ("certificate.pem", 65, "there is no private key in certificate.pem"),
+        (
+            "key.pem",
+            65,
+            "there is no certificate in key.pem\nhint: the certificate and its private key go into one file\n",
+        ),
+        (
+            "certificate.pem",
+            65,
+            "there is no private key in certificate.pem\nhint: the certificate and its private key go into one file\n",
+        ),
         ("mismatch.pem", 65, "the certificate and the private key in mismatch.pem do not belong together"),
         ("absent.pem", 66, "absent.pem"),
     ] {

@@ -196,5 +196,37 @@ fn what_is_over_waits_for_approval() {
             assert!(!holder.path(&format!(".{name}.provost-{left}")).exists(), "{name} {left}");
         }
     }
+
+    // Where it is approved as something else, that is known of it, also if whoever kept it was killed right behind that.
+    write("given.key", key.to_pem().expose().clone());
+    write("given.crt", past(&key));
+    let given = [
+        "req",
+        "-new",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "x",
+        "-out",
+        "given.csr",
+        "-subj",
+        "/CN=given",
+    ];
+    openssl_ok(holder.folder(), &given);
+    let line = "request --ca ca.pem --key given.key --name asked --out given.crt";
+    let id = holder.run(line).ok().trim_end().to_owned();
+    holder.run(&format!("approve {id} --with given.csr --ca ca.pem --user-key {}", admin.display())).ok();
+    holder.run(line).ok();
+    holder.has_a_pair("given.crt", "given.key", "ca.pem");
+    for was_killed in [false, true, false] {
+        if was_killed {
+            write(".given.key.provost-key", holder.read("given.key"));
+        }
+        let ran = holder.run(line);
+        ran.ok();
+        assert_eq!(ran.stderr, "given.crt has the certificate already, for CN=given, as it was approved\n");
+        assert!(!holder.path(".given.key.provost-key").exists());
+    }
     ended_without_a_fault(house);
 }

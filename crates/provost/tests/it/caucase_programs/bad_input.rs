@@ -162,7 +162,9 @@ fn another_authority_is_not_believed() {
     let foreign = "none of the revocation lists is signed by a CA certificate that is trusted\n";
     let said = turned(&[]);
     assert!(said.starts_with(&format!("caucase: error: what {other_url} says was revoked")), "{said}");
-    assert!(said.contains(foreign), "{said}");
+    let hint =
+        "hint: the CA certificates that are trusted are in cas.crt.pem; is it the server whose they are";
+    assert!(said.contains(foreign) && said.contains(hint), "{said}");
     assert!(turned(&["--renew-crt", "crt.pem", "key.pem"]).contains("/cas/crt/renew: "));
     let id = client.program(
         "caucase",
@@ -173,7 +175,7 @@ fn another_authority_is_not_believed() {
         std::fs::remove_file(client.path(name)).unwrap();
     }
     let said = turned(&["--get-crt", &id, "new.pem"]);
-    let expected = "is signed by none of the CA certificates that are trusted, and was not kept\n";
+    let expected = "is signed by none of the CA certificates in cas.crt.pem, and was not kept\n";
     assert_eq!(said, format!("caucase: error: the certificate of request {id} {expected}"));
     // Neither does the updater.
     let files = [
@@ -191,6 +193,7 @@ fn another_authority_is_not_believed() {
     let ran = client.program("caucase-updater", &[&["--ca-url", &other_url], &files[..]].concat());
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.starts_with("caucase-updater: error: ") && ran.stderr.contains(foreign), "{ran:?}");
+    assert!(ran.stderr.contains(hint), "{ran:?}");
     assert_eq!(contents(client.directory()), before);
 }
 

@@ -61,10 +61,14 @@ fn life(client: &Caucase) -> Vec<Came> {
         came.push((said, updater.stderr(), None, left));
         is_good(client, "crt.pem", "one.key.pem", "ca.pem", "crl.pem");
     }
-    // It ends by itself, and not as a failure.
+    // It ends by itself, and not as a failure; and whoever starts it again, however often, has what is due renewed.
     let failing = ["--threshold", "100", "--on-renew", "echo hook; exit 3"];
-    let ran = client.updater(&[FILES, &failing].concat()).wait();
-    came.push((lines(&ran.stdout), ran.stderr, ran.code, Vec::new()));
+    for _ in 0..2 {
+        let before = client.read("crt.pem");
+        let ran = client.updater(&[FILES, &failing].concat()).wait();
+        assert_ne!(client.read("crt.pem"), before, "{ran:?}");
+        came.push((lines(&ran.stdout), ran.stderr, ran.code, Vec::new()));
+    }
     // Another authority's certificate is none that it could keep.
     let users = ["--mode", "user", "--ca", "cau.pem", "--crl", "cau.crl.pem"];
     let ran = client.updater(&[FILES, &users].concat()).wait();
@@ -93,8 +97,10 @@ fn alike(server: By) {
         ]
     );
     let codes: Vec<_> = came.iter().map(|came| came.2).collect();
-    assert_eq!(codes, [None, None, None, Some(0), Some(1)]);
-    assert_eq!(came[3].1, "Renewal hook exited with status: 768\n");
+    assert_eq!(codes, [None, None, None, Some(0), Some(0), Some(1)]);
+    for failed in &came[3..5] {
+        assert_eq!(failed.1, "Renewal hook exited with status: 768\n");
+    }
 }
 
 #[test]
@@ -177,7 +183,19 @@ fn a_hook_that_was_cut_short_is_run_again() {
     assert_eq!(waiting.wait().code, Some(0));
     until_done(&client.updater(&line));
     assert_eq!(client.read("hook"), "hooked\nhooked\n");
-    assert!(!client.path(".crt.pem.provost-hook").exists());
+    let owed = ".crt.pem.provost-hook";
+    assert!(!client.path(owed).exists());
+    // One that is owed and fails keeps nothing from being renewed; one that a signal ended is owed.
+    std::fs::write(client.path(owed), "what the files were\n").unwrap();
+    let before = client.read("crt.pem");
+    let failing = |hook| [FILES, &["--threshold", "100", "--on-renew", hook]].concat();
+    let ran = client.updater(&failing("exit 3")).wait();
+    assert_eq!(ran.stderr, "Renewal hook exited with status: 768\n".repeat(2));
+    assert!(ran.code == Some(0) && client.read("crt.pem") != before, "{ran:?}");
+    assert!(!client.path(owed).exists());
+    let ran = client.updater(&failing("kill -9 $$")).wait();
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), "Renewal hook exited with status: 9\n"));
+    assert!(client.path(owed).exists());
 }
 
 /// While nobody decides it waits, and ends when it is told to; whoever starts it again goes on waiting for the same request.
