@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::inventory::{self, Entry};
 use crate::literal::literal;
+use crate::relay::RELAY;
 use crate::run::Run;
 use crate::{Error, Play, marked};
 
@@ -43,6 +44,17 @@ pub struct Settings {
     pub connect: Duration,
     /// How many playbooks are run at once; each is some Python processes of 60 MiB and more.
     pub runs_max: usize,
+    /// What does [`relay`](crate::relay) when it is called by the name [`RELAY`]: without it, what a host says is not
+    /// bounded.
+    pub relay: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Whether the operator says what is run as ssh, which counts then.
+    fn has_own_ssh(&self) -> bool {
+        let config = self.config.as_ref().and_then(|config| fs::read_to_string(config).ok());
+        config.is_some_and(|config| config.contains("ssh_executable"))
+    }
 }
 
 /// The program, and the folder it works in.
@@ -51,6 +63,8 @@ pub struct Ansible {
     settings: Settings,
     entropy: Entropy,
     places: Arc<Semaphore>,
+    /// What is run instead of ssh, if anything.
+    ssh: Option<PathBuf>,
 }
 
 impl Ansible {
@@ -66,7 +80,7 @@ impl Ansible {
         made(folder, DirBuilder::new().recursive(true).mode(0o700).create(folder))?;
         marked::end(&format!("{}/{RUN}", folder.display()));
         let places = Arc::new(Semaphore::new(settings.runs_max.max(1)));
-        let ansible = Self { settings, entropy, places };
+        let mut ansible = Self { settings, entropy, places, ssh: None };
         let folder = &ansible.settings.folder;
         for left in fs::read_dir(folder).into_iter().flatten().flatten() {
             if left.file_name().to_string_lossy().starts_with(RUN) {
@@ -79,6 +93,14 @@ impl Ansible {
         made(&callback, fs::write(&callback, CALLBACK))?;
         let config = ansible.own_config();
         made(&config, fs::write(&config, ""))?;
+        if let Some(relay) = ansible.settings.relay.as_ref().filter(|_| !ansible.settings.has_own_ssh()) {
+            let ssh = folder.join(RELAY);
+            if ssh.symlink_metadata().is_ok() {
+                made(&ssh, fs::remove_file(&ssh))?;
+            }
+            made(&ssh, symlink(relay, &ssh))?;
+            ansible.ssh = Some(ssh);
+        }
         Ok(ansible)
     }
 
@@ -161,6 +183,9 @@ impl Ansible {
             ("ANSIBLE_RETRY_FILES_ENABLED", "False".into()),
         ]
         .into();
+        if let Some(ssh) = &self.ssh {
+            environment.insert("ANSIBLE_SSH_EXECUTABLE", ssh.into());
+        }
         if settings.folder.as_os_str().len() > SHARING_FOLDER_BYTES_MAX {
             environment.insert("ANSIBLE_SSH_ARGS", "-o ControlMaster=no -o ControlPath=none".into());
         }

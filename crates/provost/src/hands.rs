@@ -150,6 +150,8 @@ fn playbooks(
         config: config.filter(|config| config.exists()),
         connect: settings.fleet.hands.connect,
         runs_max: settings.fleet.hands.hosts_max.min(RUNS_EACH * cores),
+        // This very program, also when its file is replaced by another version.
+        relay: Some(format!("/proc/{}/exe", std::process::id()).into()),
     };
     let ansible = Ansible::new(of_ansible, entropy.clone())?;
     Ok(Arc::new(Playbooks::new(ansible, said.playbooks_folder.clone())?))
