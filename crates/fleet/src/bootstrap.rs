@@ -7,7 +7,7 @@
 //! docker-config  flannel-service  docker-service
 //! ```
 //! The order and what is in each are those of the commissaire contract, section 11.2. A step is recorded when it is
-//! done; one that was interrupted is looked at, and done again if it has to be. Services are restarted when what they
+//! done; one that was interrupted is waited for where it still runs, is looked at, and done again if it has to be. Services are restarted when what they
 //! read has changed since they were last restarted by a step, and are left alone otherwise: a look at a host that is
 //! ready stops no container.
 
@@ -19,6 +19,8 @@ use crate::network::{BadNetwork, Network, NetworkKind};
 use crate::probe::Findings;
 use crate::template::{BadTemplate, Templates, Variables};
 
+/// What has a step taken.
+pub(crate) const SCRIPT: &str = include_str!("../data/step.sh");
 /// How long installing a package may take.
 pub(crate) const INSTALL: Span = Span::seconds(900);
 /// How long everything else may take, each.
@@ -212,6 +214,12 @@ pub fn digest(steps: &[Step]) -> String {
         told.extend([step.id.as_bytes(), what.as_bytes(), &mode.to_be_bytes(), content].map(base::sha256));
     }
     base::hex::encode(&base::sha256(told.as_flattened()))
+}
+
+/// What is sent to a host to have a command run, unless `check` succeeds: not while somebody else does.
+#[must_use]
+pub fn script(check: Option<&str>, command: &str) -> String {
+    format!("check={}\ncommand={}\n{SCRIPT}", quoted(check.unwrap_or_default()), quoted(command))
 }
 
 impl EtcdAccess {

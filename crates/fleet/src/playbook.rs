@@ -138,6 +138,7 @@ pub fn given(
     let mut variables: Map<String, Value> =
         contract.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     variables.insert("provost_is_atomic".into(), findings.is_atomic.into());
+    variables.insert("provost_step".into(), bootstrap::SCRIPT.into());
     variables.extend(SECONDS.map(|(name, seconds)| (name.to_owned(), seconds.into())));
     for (name, step) in [
         ("provost_has_libselinux_python", "libselinux"),
@@ -151,9 +152,8 @@ pub fn given(
     for (name, step) in
         [("provost_start_flannel", "flannel-service"), ("provost_start_docker", "docker-service")]
     {
-        let start = run(steps, step).map_or("true".to_owned(), |(check, command)| {
-            check.map_or(command.to_owned(), |check| format!("{{ {check}; }} || {{ {command}; }}"))
-        });
+        let start =
+            run(steps, step).map_or("true".to_owned(), |(check, command)| bootstrap::script(check, command));
         variables.insert(name.into(), start.into());
     }
     Ok(Given { variables, files: files(surroundings) })
