@@ -92,6 +92,11 @@ pub(super) struct Conductor<'a> {
     looking: Option<BoxFuture<'static, Result<(), StepError>>>,
     /// When such a look was over last: one that takes long is not begun anew before anything else.
     looked: Option<Instant>,
+    /// Whether more hosts may be begun with, as far as such a look tells.
+    may_begin: bool,
+    /// Hosts that can be begun with once that may be. What is found out before changes nothing on them, and their time
+    /// has begun.
+    prepared: HashMap<HostAddress, Box<Ready>>,
 }
 
 impl<'a> Conductor<'a> {
@@ -115,6 +120,8 @@ impl<'a> Conductor<'a> {
             wants_place: false,
             looking: None,
             looked: None,
+            may_begin: false,
+            prepared: HashMap::new(),
         }
     }
 
@@ -188,8 +195,9 @@ impl<'a> Conductor<'a> {
     }
 
     /// Has done on each host what is to be done there now, and nothing else. `may_begin` tells whether more hosts may be
-    /// begun with.
+    /// begun with: it is found out before whether they can be.
     fn set_to_work(&mut self, step: Step, may_begin: bool) {
+        self.may_begin = may_begin;
         let rollout = Arc::new(step.rollout);
         let beginning = match &step.next {
             Next::Begin(hosts) => hosts.as_slice(),
@@ -215,6 +223,7 @@ impl<'a> Conductor<'a> {
         }
         self.places.retain(|address, _| wanted.contains(address) || self.jobs.contains_key(address));
         self.ready.retain(|address, _| wanted.contains(address));
+        self.prepared.retain(|address, _| wanted.contains(address));
         for address in released {
             if let Some(run) = step.seen.run(address) {
                 self.begin_job(&rollout, address, Doing::Release, |_| Task::Release(run.clone()));
@@ -231,8 +240,16 @@ impl<'a> Conductor<'a> {
             }
         }
         for address in beginning {
-            if may_begin && !self.jobs.contains_key(address) && self.has_place(address) {
+            if self.jobs.contains_key(address) || !self.has_place(address) {
+                continue;
+            }
+            if !self.prepared.contains_key(address) {
                 self.begin_job(&rollout, address, Doing::Prepare, |_| Task::Prepare);
+            } else if may_begin && let Some(ready) = self.prepared.remove(address) {
+                let (doing, stop, wake) = (Doing::Prepare, self.stop.part(), Arc::new(Notify::new()));
+                self.jobs.insert(address.clone(), Job { doing, stop, wake });
+                let address = address.clone();
+                self.working.push(async move { (address, Ok(Came::Ready(ready))) }.boxed());
             }
         }
     }
@@ -339,6 +356,10 @@ impl<'a> Conductor<'a> {
         self.jobs.remove(&address);
         let noted = match came {
             Came::Stopped => return Ok(()),
+            Came::Ready(ready) if !self.may_begin => {
+                self.prepared.insert(address, ready);
+                return Ok(());
+            }
             Came::Ready(ready) => {
                 let beginning = Beginning {
                     address: address.clone(),
@@ -396,7 +417,7 @@ async fn look_around(
     loop {
         let page = crew.fleet.hosts(Permit::house(), &filter, after.as_ref(), PAGE).await?;
         let hosts: Vec<HostAddress> = page.hosts.into_iter().map(|host| host.is.address).collect();
-        crew.look_at_all(&claim, &hosts, &places, &stop).await?;
+        crew.look_at_all(&claim, &hosts, |_| Duration::ZERO, &places, &stop).await?;
         after = page.next;
         if after.is_none() || stop.is_asked() {
             return Ok(());

@@ -203,6 +203,39 @@ async fn a_host_that_fell_silent_just_now_is_not_counted_as_available() {
     assert_eq!(*world.machines.most_down.lock().unwrap(), 1);
 }
 
+/// A host that hangs is given its time and no more, also where all of them are looked at before it is begun with.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_hangs_before_it_is_begun_with_fails_within_its_limit() {
+    let world = world(4).await;
+    world.machines.with("web-1", |machine| machine.is_frozen = true);
+    let policy = Policy {
+        max_unavailable: share("2"),
+        batch: share("4"),
+        failures_max: 2,
+        host_limit: Some(Span::seconds(20)),
+        ..Policy::default()
+    };
+    let id = world.start("web", &Plan::Restart, &policy).await;
+    let begun = Instant::now();
+    let fails = async {
+        while world.rollout("web", id).await.failed() == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        begun.elapsed()
+    };
+    let work = async {
+        tokio::select! {
+            took = fails => took,
+            () = world.process("we", true) => unreachable!("it never ends"),
+        }
+    };
+    let took = world.within(Duration::from_secs(500), work).await.expect("it fails");
+    assert!(took < Duration::from_secs(22), "{took:?}");
+    let ended = world.ended("web", id).await;
+    assert_eq!((ended.outcome, ended.done, ended.failed()), (Some(Outcome::Finished), 3, 1));
+    assert!(*world.machines.most_down.lock().unwrap() <= 2);
+}
+
 /// What operators want is heard at once.
 #[tokio::test(start_paused = true)]
 async fn operators_are_heard_at_once() {
