@@ -2,12 +2,16 @@
 //!
 //! Each host has its own moment in the period, which follows from its address: so nothing has to be stored, many hosts
 //! are spread evenly, and a start of the server makes no crowd. The period is cut into slices of some seconds, and the
-//! hosts whose moments are in one are looked at together ([`Rota`]).
+//! hosts whose moments are in one are looked at together ([`Rota`]): one after the other over those seconds, in another
+//! order each time, so that whatever a host does at regular times is not always just before or after.
 //!
 //! A host that does not answer once is looked at again; twice, or while an operation waits for it, and its status is
 //! `failed`. One that answers again has
 //! the status that it had, unless it comes and goes too often: each coming and each going counts 1,000, which is halved
-//! every ten minutes; at 4,000 it is no longer believed, until it has been quiet for so long that 1,000 are left.
+//! every ten minutes; at 4,000 it is no longer believed, until it has been quiet for so long that 1,000 are left. One that
+//! does not answer once and does the next time has come and gone between two looks: that counts 1,000 as well.
+
+use std::time::Duration;
 
 use base::{Span, Timestamp};
 
@@ -28,6 +32,8 @@ const PENALTY: u32 = 1_000;
 const DAMPED_FROM: u32 = 4_000;
 /// From here down it is believed again.
 const TRUSTED_FROM: u32 = 1_000;
+/// What is said of one that is not believed.
+const TOO_OFTEN: &str = "it answers, but has come and gone too often to be believed yet";
 /// In what time that halves, in seconds.
 const HALVED_SECONDS: i64 = 600;
 
@@ -78,6 +84,15 @@ impl Rota {
         u32::try_from(own).unwrap_or(0)
     }
 
+    /// How long after the moment of its slice a host is looked at, where that moment is `due`: another time each time,
+    /// and before the next slice begins.
+    #[must_use]
+    pub fn after(self, address: &HostAddress, due: Timestamp) -> Duration {
+        let seconds = (self.period / i64::from(self.slices)).min(SLICE_SECONDS);
+        let chance = tally::spread(&format!("{} {address}", due.as_unix()));
+        Duration::from_millis(chance % (1_000 * seconds.max(1).unsigned_abs()))
+    }
+
     /// When the hosts of a slice were to be looked at last, `now` included.
     #[must_use]
     pub fn last_due(self, slice: u32, now: Timestamp) -> Timestamp {
@@ -123,19 +138,29 @@ pub(crate) fn judge(status: &HostStatus, care: &CareRecord, look: &Look, now: Ti
             care.silences = care.silences.saturating_add(1).min(SILENCES_MAX)
         }
         Look::Answered => {
-            care.silences = 0;
+            let was_silent = std::mem::take(&mut care.silences) > 0;
             if penalty(&care, now) == 0 {
                 // So that nothing is left on record of what is long over.
                 (care.penalty, care.penalty_at) = (0, None);
             }
             if let (HostStatus::Failed, Some(before)) = (status, care.status_before.clone()) {
                 if care.is_damped && penalty(&care, now) > TRUSTED_FROM {
-                    reason = Some("it answers, but has come and gone too often to be believed yet".into());
+                    if was_silent {
+                        flap(&mut care, now);
+                    }
+                    reason = Some(TOO_OFTEN.into());
                 } else {
                     judged = HostStatus::from(before.as_str());
                     care.status_before = None;
                     flap(&mut care, now);
                     care.is_damped = false;
+                }
+            } else if was_silent && status.may_join() {
+                flap(&mut care, now);
+                if care.is_damped {
+                    care.status_before = Some(status.as_str().to_owned());
+                    judged = HostStatus::Failed;
+                    reason = Some(TOO_OFTEN.into());
                 }
             }
         }
@@ -252,6 +277,52 @@ mod tests {
         assert_eq!(judged.status, HostStatus::Failed);
         assert!(judged.reason.is_some_and(|reason| reason.contains("too often")));
         assert_eq!(seen(&Look::Answered, 1_800).status, HostStatus::Active);
+    }
+
+    /// Outages that are shorter than the time between two looks are seen as well, if they come often enough.
+    #[test]
+    fn a_host_that_misses_every_other_look_is_not_believed() {
+        let seen = |period: i64, times: i64| {
+            let (mut care, mut status) = (CareRecord::default(), HostStatus::Active);
+            let mut failed_at = None;
+            for time in 0..times {
+                let look = if time % 2 == 0 { silent() } else { Look::Answered };
+                let judged = judge(&status, &care, &look, at(time * period));
+                (care, status) = (judged.care, judged.status);
+                failed_at = failed_at.or((status == HostStatus::Failed).then_some(time));
+            }
+            (failed_at, care, status)
+        };
+        let (failed_at, care, status) = seen(60, 60);
+        assert_eq!((failed_at, &status), (Some(9), &HostStatus::Failed));
+        let back = judge(&status, &care, &Look::Answered, at(60 * 60));
+        assert_eq!(back.reason.as_deref(), Some(TOO_OFTEN));
+        let back = judge(&status, &back.care, &Look::Answered, at(60 * 60 + 2_400));
+        assert_eq!((back.status, back.reason), (HostStatus::Active, None));
+        assert_eq!(seen(600, 60).0, None, "now and then a host may miss one");
+    }
+
+    #[test]
+    fn hosts_of_a_slice_are_looked_at_over_its_seconds_and_not_always_at_the_same() {
+        let rota = Rota::new(Span::seconds(60));
+        let after = |n: u32, seconds: i64| {
+            let address = format!("10.0.{}.{}", n / 256, n % 256).parse().unwrap();
+            rota.after(&address, at(seconds)).as_millis()
+        };
+        let mut seconds = [0_u32; 5];
+        for n in 0..1_000 {
+            seconds[usize::try_from(after(n, 0) / 1_000).unwrap()] += 1;
+        }
+        assert!(seconds.iter().all(|hosts| (120..280).contains(hosts)), "{seconds:?}");
+        let mut moments: Vec<u128> = (0..100).map(|round| after(7, 60 * round) / 1_000).collect();
+        moments.sort_unstable();
+        moments.dedup();
+        assert_eq!(moments, [0, 1, 2, 3, 4]);
+        for period in [0, 1, 9] {
+            let address = "10.0.0.1".parse().unwrap();
+            let rota = Rota::new(Span::seconds(period));
+            assert!(rota.after(&address, at(0)) < Duration::from_secs(period.max(1).unsigned_abs()));
+        }
     }
 
     #[test]

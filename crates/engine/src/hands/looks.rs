@@ -11,6 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use ssh::{Command, Error, Keep, Output, Step, Target};
 use store::Claim;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::reach::{NoWay, stored_key, why};
 use super::{Crew, Hands};
@@ -63,8 +64,8 @@ impl Hands {
 }
 
 impl Crew {
-    /// Looks at `hosts`, those that are to be looked at now, and writes down what came of each. Each has one of the
-    /// `places` meanwhile. Leaves the rest when it is to stop.
+    /// Looks at `hosts`, those that are to be looked at now, each so long `after` this is called, and writes down what
+    /// came of each. Each has one of the `places` meanwhile. Leaves the rest when it is to stop.
     ///
     /// # Errors
     /// The store's, and a claim that was lost.
@@ -72,20 +73,39 @@ impl Crew {
         &self,
         claim: &Claim,
         hosts: &[HostAddress],
+        after: impl Fn(&HostAddress) -> Duration,
         places: &Semaphore,
         stop: &Stop,
     ) -> Result<(), StepError> {
-        let fleet = &self.fleet;
+        let (fleet, begun) = (&self.fleet, Instant::now());
         let together = self.hands.looked_at_together();
         let at_once = self.hands.hosts_max.max(1).div_ceil(together);
-        let mut rest = hosts.chunks(together);
+        // Those that are looked at together are when the first of them is to be.
+        let first = |hosts: &[HostAddress]| hosts.iter().map(&after).min().unwrap_or_default();
+        let mut rest: Vec<_> = hosts.chunks(together).map(|hosts| (first(hosts), hosts)).collect();
+        rest.sort_by_key(|(after, _)| *after);
+        let mut rest = rest.into_iter().peekable();
         let mut looks = FuturesUnordered::new();
         let mut answered: Vec<HostAddress> = Vec::new();
         loop {
-            let room = at_once - looks.len();
-            let more = rest.by_ref().take(room);
-            looks.extend(more.map(async |hosts| (hosts, self.look_at(hosts, places, stop).await)));
-            let Some((hosts, signs)) = looks.next().await else { break };
+            let is_due = |(after, _): &(Duration, _)| *after <= begun.elapsed() && !stop.is_asked();
+            while looks.len() < at_once
+                && let Some((_, hosts)) = rest.next_if(is_due)
+            {
+                looks.push(async move { (hosts, self.look_at(hosts, places, stop).await) });
+            }
+            let next = rest.peek().filter(|_| looks.len() < at_once && !stop.is_asked());
+            let (hosts, signs) = match next {
+                None => match looks.next().await {
+                    Some(looked) => looked,
+                    None => break,
+                },
+                Some((after, _)) => tokio::select! {
+                    Some(looked) = looks.next() => looked,
+                    () = tokio::time::sleep_until(begun + *after) => continue,
+                    () = stop.asked() => continue,
+                },
+            };
             for (host, sign) in hosts.iter().zip(signs?) {
                 match sign {
                     Sign::Nothing => {}
