@@ -216,10 +216,13 @@ pub fn digest(steps: &[Step]) -> String {
     base::hex::encode(&base::sha256(told.as_flattened()))
 }
 
-/// What is sent to a host to have a command run, unless `check` succeeds: not while somebody else does.
+/// What is sent to a host to have a command run, unless `check` succeeds: not while somebody else does. What takes longer
+/// than `limit` is killed there, where whoever sends it does not see to that.
 #[must_use]
-pub fn script(check: Option<&str>, command: &str) -> String {
-    format!("check={}\ncommand={}\n{SCRIPT}", quoted(check.unwrap_or_default()), quoted(command))
+pub fn script(check: Option<&str>, command: &str, limit: Option<Span>) -> String {
+    let limit = limit.map_or_else(String::new, |limit| limit.as_seconds().to_string());
+    let (check, command) = (quoted(check.unwrap_or_default()), quoted(command));
+    format!("check={check}\ncommand={command}\nlimit={limit}\n{SCRIPT}")
 }
 
 impl EtcdAccess {
@@ -320,6 +323,9 @@ pub fn variables(
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::{Child, Command};
+
     use serde_json::json;
 
     use super::*;
@@ -507,5 +513,46 @@ mod tests {
             assert_eq!(written, expected);
             assert!(written.contains("commissaire_bootstrap_ip=10.0.0.9\n"), "{written}");
         }
+    }
+
+    #[test]
+    fn a_step_is_taken_unless_it_is_done_and_not_beside_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let begin = |check: Option<&str>, command: &str, limit: Option<i64>| {
+            let command = format!("echo taken >>taken; {command}");
+            let script = script(check, &command, limit.map(Span::seconds));
+            let script = script.replace("/run/provost", "run");
+            Command::new("sh").arg("-c").arg(&script).current_dir(folder.path()).spawn().unwrap()
+        };
+        let path = |name: &str| folder.path().join(name);
+        let taken = || {
+            let lines = std::fs::read_to_string(path("taken")).unwrap_or_default().lines().count();
+            std::fs::write(path("taken"), "").unwrap();
+            lines
+        };
+        for (check, command, limit, status, times) in [
+            (None, "exit 3", None, 3, 1),
+            (Some("echo it\\'s done"), "exit 3", None, 0, 0),
+            (Some("exit 1"), "true", Some(20), 0, 1),
+            (Some("exit 1"), "sleep 1000", Some(1), 137, 1),
+        ] {
+            let ended = begin(check, command, limit).wait().unwrap();
+            let code = ended.code().unwrap_or_else(|| 128 + ended.signal().unwrap());
+            assert_eq!((code, taken()), (status, times), "{command}");
+        }
+
+        std::fs::write(path("hold"), "").unwrap();
+        let waits = "while [ -e hold ]; do sleep 0.02; done; touch done";
+        let mut first = begin(Some("test -e done"), waits, None);
+        testkit::wait_until("the first to be at it", || path("taken").metadata().unwrap().len() > 0);
+        let mut second = begin(Some("test -e done"), waits, None);
+        let waits = |child: &Child| {
+            let line = std::fs::read_to_string(format!("/proc/{}/cmdline", child.id()));
+            line.is_ok_and(|line| line.starts_with("flock"))
+        };
+        testkit::wait_until("the second to wait", || waits(&second));
+        std::fs::remove_file(path("hold")).unwrap();
+        assert!(first.wait().unwrap().success() && second.wait().unwrap().success());
+        assert_eq!(taken(), 1);
     }
 }

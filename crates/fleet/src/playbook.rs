@@ -8,7 +8,7 @@
 //! Each is a file that an operator can replace (commissaire contract, section 11.2). What a playbook is given stands in
 //! its first lines, and begins with `commissaire_` where the contract has it.
 
-use base::Secret;
+use base::{Secret, Span};
 use serde_json::{Map, Value};
 
 use crate::bootstrap::{self, BootstrapError, Step, Surroundings, Work};
@@ -149,11 +149,13 @@ pub fn given(
         let check = run(steps, step).and_then(|(check, _)| check).unwrap_or("false");
         variables.insert(name.into(), check.into());
     }
+    // Later than the task's own time, so that this one is told of.
+    let limit = bootstrap::OTHERWISE + Span::seconds(5);
     for (name, step) in
         [("provost_start_flannel", "flannel-service"), ("provost_start_docker", "docker-service")]
     {
-        let start =
-            run(steps, step).map_or("true".to_owned(), |(check, command)| bootstrap::script(check, command));
+        let start = run(steps, step)
+            .map_or("true".to_owned(), |(check, command)| bootstrap::script(check, command, Some(limit)));
         variables.insert(name.into(), start.into());
     }
     Ok(Given { variables, files: files(surroundings) })
