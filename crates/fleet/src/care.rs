@@ -254,10 +254,11 @@ impl Fleet {
         }
         let (now, written) = (self.ground.clock.now(), moment::now(&self.ground.clock));
         self.change_host(claim, address, Beside::Nothing, |host, care| {
+            let (status, seen) = (HostStatus::from(host.status.as_str()), moment::read(&host.last_check));
             if *look == Look::Answered {
                 host.last_check.clone_from(&written);
             }
-            let judged = watch::judge(&HostStatus::from(host.status.as_str()), care, look, now);
+            let judged = watch::judge(&status, care, look, seen, now);
             if judged.status != HostStatus::from(host.status.as_str()) {
                 host.reason = None;
             }
@@ -441,7 +442,7 @@ fn take_in(host: &mut HostRecord, found: &Found) {
 /// Whether there is nothing more to say of a host that answered than that it did.
 fn is_as_before(host: &HostRecord, care: &CareRecord, now: Timestamp) -> bool {
     let status = HostStatus::from(host.status.as_str());
-    let judged = watch::judge(&status, care, &Look::Answered, now);
+    let judged = watch::judge(&status, care, &Look::Answered, moment::read(&host.last_check), now);
     judged.status == status && judged.care == *care && judged.reason.is_none()
 }
 
