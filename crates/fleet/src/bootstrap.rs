@@ -25,6 +25,10 @@ pub(crate) const SCRIPT: &str = include_str!("../data/step.sh");
 pub(crate) const INSTALL: Span = Span::seconds(900);
 /// How long everything else may take, each.
 pub(crate) const OTHERWISE: Span = Span::seconds(120);
+/// How long before whoever has a step taken goes away an earlier one is waited for no more.
+const HEARD: Span = Span::seconds(10);
+/// How long after whoever has a step taken has gone away it is killed, so that it is told of as late and not as killed.
+const LATER: Span = Span::seconds(5);
 /// Which step is only for hosts with SELinux.
 const LIBSELINUX: &str = "libselinux";
 
@@ -216,13 +220,14 @@ pub fn digest(steps: &[Step]) -> String {
     base::hex::encode(&base::sha256(told.as_flattened()))
 }
 
-/// What is sent to a host to have a command run, unless `check` succeeds: not while somebody else does. What takes longer
-/// than `limit` is killed there, where whoever sends it does not see to that.
+/// What is sent to a host to have a command run, unless `check` succeeds: not while somebody else does. Whoever sends it
+/// goes away after `deadline`, and may see to it that what takes longer is killed there (`kills`); otherwise that is.
 #[must_use]
-pub fn script(check: Option<&str>, command: &str, limit: Option<Span>) -> String {
-    let limit = limit.map_or_else(String::new, |limit| limit.as_seconds().to_string());
+pub fn script(check: Option<&str>, command: &str, deadline: Span, kills: bool) -> String {
+    let limit = if kills { String::new() } else { (deadline + LATER).as_seconds().to_string() };
+    let wait = (deadline.as_seconds() - HEARD.as_seconds()).max(0);
     let (check, command) = (quoted(check.unwrap_or_default()), quoted(command));
-    format!("check={check}\ncommand={command}\nlimit={limit}\n{SCRIPT}")
+    format!("check={check}\ncommand={command}\nlimit={limit}\nwait={wait}\n{SCRIPT}")
 }
 
 impl EtcdAccess {
@@ -324,7 +329,7 @@ pub fn variables(
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::ExitStatusExt as _;
-    use std::process::{Child, Command};
+    use std::process::{Child, Command, Stdio};
 
     use serde_json::json;
 
@@ -518,11 +523,17 @@ mod tests {
     #[test]
     fn a_step_is_taken_unless_it_is_done_and_not_beside_itself() {
         let folder = tempfile::tempdir().unwrap();
-        let begin = |check: Option<&str>, command: &str, limit: Option<i64>| {
+        let begin_for = |deadline: Span, check: Option<&str>, command: &str, limit: Option<i64>| {
             let command = format!("echo taken >>taken; {command}");
-            let script = script(check, &command, limit.map(Span::seconds));
-            let script = script.replace("/run/provost", "run");
-            Command::new("sh").arg("-c").arg(&script).current_dir(folder.path()).spawn().unwrap()
+            let script = script(check, &command, deadline, true).replace("KILL 60", "KILL 1");
+            let limit = limit.map(|limit| limit.to_string()).unwrap_or_default();
+            let script =
+                script.replace("/run/provost", "run").replace("\nlimit=\n", &format!("\nlimit={limit}\n"));
+            let mut command = Command::new("sh");
+            command.arg("-c").arg(&script).current_dir(folder.path()).stderr(Stdio::piped()).spawn().unwrap()
+        };
+        let begin = |check: Option<&str>, command: &str, limit: Option<i64>| {
+            begin_for(OTHERWISE, check, command, limit)
         };
         let path = |name: &str| folder.path().join(name);
         let taken = || {
@@ -535,6 +546,7 @@ mod tests {
             (Some("echo it\\'s done"), "exit 3", None, 0, 0),
             (Some("exit 1"), "true", Some(20), 0, 1),
             (Some("exit 1"), "sleep 1000", Some(1), 137, 1),
+            (Some("sleep 1000"), "exit 4", None, 4, 1),
         ] {
             let ended = begin(check, command, limit).wait().unwrap();
             let code = ended.code().unwrap_or_else(|| 128 + ended.signal().unwrap());
@@ -547,10 +559,19 @@ mod tests {
         testkit::wait_until("the first to be at it", || path("taken").metadata().unwrap().len() > 0);
         let mut second = begin(Some("test -e done"), waits, None);
         let waits = |child: &Child| {
-            let line = std::fs::read_to_string(format!("/proc/{}/cmdline", child.id()));
-            line.is_ok_and(|line| line.starts_with("flock"))
+            let children = format!("/proc/{0}/task/{0}/children", child.id());
+            let children = std::fs::read_to_string(children).unwrap_or_default();
+            children.split_whitespace().any(|child| {
+                std::fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name == "flock\n")
+            })
         };
         testkit::wait_until("the second to wait", || waits(&second));
+        let third = begin_for(HEARD, None, "true", None).wait_with_output().unwrap();
+        let said = String::from_utf8(third.stderr).unwrap();
+        assert_eq!(
+            (third.status.code(), said.as_str()),
+            (Some(75), "an earlier step is still at work there\n")
+        );
         std::fs::remove_file(path("hold")).unwrap();
         assert!(first.wait().unwrap().success() && second.wait().unwrap().success());
         assert_eq!(taken(), 1);

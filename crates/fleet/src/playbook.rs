@@ -8,11 +8,11 @@
 //! Each is a file that an operator can replace (commissaire contract, section 11.2). What a playbook is given stands in
 //! its first lines, and begins with `commissaire_` where the contract has it.
 
-use base::{Secret, Span};
+use base::Secret;
 use serde_json::{Map, Value};
 
 use crate::bootstrap::{self, BootstrapError, Step, Surroundings, Work};
-use crate::commands::HostCommands;
+use crate::commands::{HostCommands, quoted};
 use crate::operation::OperationKind;
 use crate::probe::Findings;
 use crate::template::Templates;
@@ -149,13 +149,13 @@ pub fn given(
         let check = run(steps, step).and_then(|(check, _)| check).unwrap_or("false");
         variables.insert(name.into(), check.into());
     }
-    // Later than the task's own time, so that this one is told of.
-    let limit = bootstrap::OTHERWISE + Span::seconds(5);
     for (name, step) in
         [("provost_start_flannel", "flannel-service"), ("provost_start_docker", "docker-service")]
     {
-        let start = run(steps, step)
-            .map_or("true".to_owned(), |(check, command)| bootstrap::script(check, command, Some(limit)));
+        // One command, which an operator's playbook may put into a line of its own.
+        let script = |(check, command)| bootstrap::script(check, command, bootstrap::OTHERWISE, false);
+        let start = run(steps, step).map(script).map(|script| format!("sh -c {}", quoted(&script)));
+        let start = start.unwrap_or_else(|| "true".to_owned());
         variables.insert(name.into(), start.into());
     }
     Ok(Given { variables, files: files(surroundings) })

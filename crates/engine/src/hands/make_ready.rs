@@ -268,7 +268,7 @@ impl Preparation<'_> {
         let deadline = step.deadline.as_duration();
         match &step.work {
             Work::Run { check, command } => {
-                let script = bootstrap::script(check.as_deref(), command, None);
+                let script = bootstrap::script(check.as_deref(), command, step.deadline, true);
                 let output = self.command(target, &script, deadline).await?;
                 succeeded(step, &output)
             }
