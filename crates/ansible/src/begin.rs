@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Entropy, hex};
+use rustix::fs::{Access, access};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
@@ -53,8 +54,34 @@ impl Settings {
     /// Whether the operator says what is run as ssh, which counts then.
     fn has_own_ssh(&self) -> bool {
         let config = self.config.as_ref().and_then(|config| fs::read_to_string(config).ok());
-        config.is_some_and(|config| config.contains("ssh_executable"))
+        config.is_some_and(|config| says_ssh(&config))
     }
+}
+
+/// Whether an `ansible.cfg` says what is run as ssh: a comment does not.
+fn says_ssh(config: &str) -> bool {
+    let name = |line: &str| {
+        let (name, _) = line.split_once(['=', ':'])?;
+        Some(name.trim().eq_ignore_ascii_case("ssh_executable"))
+    };
+    config.lines().filter_map(name).any(|is_it| is_it)
+}
+
+/// Puts the program `relay` at `ssh`, to stay as it is now: whatever becomes of its file, and of this process. Where it
+/// could not be run there, it is only pointed to.
+fn put_relay(relay: &Path, ssh: &Path) -> io::Result<()> {
+    if ssh.symlink_metadata().is_ok() {
+        fs::remove_file(ssh)?;
+    }
+    // Another's file may not be linked to, nor one on another file system.
+    let put = fs::hard_link(relay, ssh).or_else(|_| fs::copy(relay, ssh).map(drop));
+    if put.is_ok() && access(ssh, Access::EXEC_OK).is_ok() {
+        return Ok(());
+    }
+    if ssh.symlink_metadata().is_ok() {
+        fs::remove_file(ssh)?;
+    }
+    symlink(relay, ssh)
 }
 
 /// The program, and the folder it works in.
@@ -93,12 +120,11 @@ impl Ansible {
         made(&callback, fs::write(&callback, CALLBACK))?;
         let config = ansible.own_config();
         made(&config, fs::write(&config, ""))?;
-        if let Some(relay) = ansible.settings.relay.as_ref().filter(|_| !ansible.settings.has_own_ssh()) {
+        if ansible.settings.has_own_ssh() {
+            tracing::warn!("the ansible.cfg sets ssh_executable: what hosts say to Ansible is not bounded");
+        } else if let Some(relay) = &ansible.settings.relay {
             let ssh = folder.join(RELAY);
-            if ssh.symlink_metadata().is_ok() {
-                made(&ssh, fs::remove_file(&ssh))?;
-            }
-            made(&ssh, symlink(relay, &ssh))?;
+            made(&ssh, put_relay(relay, &ssh))?;
             ansible.ssh = Some(ssh);
         }
         Ok(ansible)
@@ -277,4 +303,47 @@ fn removed(folder: &Path, removed: io::Result<()>) -> bool {
         tracing::warn!(%folder, %error, "the folder of a playbook's run could not be removed");
     }
     removed.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    use super::*;
+
+    #[test]
+    fn only_a_setting_takes_the_place_of_our_ssh() {
+        for config in
+            ["ssh_executable = /usr/bin/myssh", "[ssh_connection]\nssh_executable=x\n", "SSH_executable: x"]
+        {
+            assert!(says_ssh(config), "{config}");
+        }
+        for config in ["", "# ssh_executable = x", ";ssh_executable=x", "note = no ssh_executable = here"] {
+            assert!(!says_ssh(config), "{config}");
+        }
+    }
+
+    #[test]
+    fn the_relay_stays_what_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let (relay, ssh) = (folder.path().join("relay"), folder.path().join("ssh"));
+        symlink("/nowhere", &ssh).unwrap();
+        fs::write(&relay, "it").unwrap();
+        fs::set_permissions(&relay, fs::Permissions::from_mode(0o755)).unwrap();
+        put_relay(&relay, &ssh).unwrap();
+        assert_eq!(fs::metadata(&relay).unwrap().ino(), fs::metadata(&ssh).unwrap().ino());
+        fs::remove_file(&relay).unwrap();
+        assert_eq!(fs::read(&ssh).unwrap(), b"it");
+
+        // A link cannot be made to that: it is a file on another file system.
+        let own = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
+        put_relay(&own, &ssh).unwrap();
+        let found = ssh.symlink_metadata().unwrap();
+        assert!(found.is_file() && found.len() == fs::metadata(&own).unwrap().len());
+
+        // Nobody may run this: it is where it was.
+        fs::write(&relay, "it").unwrap();
+        put_relay(&relay, &ssh).unwrap();
+        assert_eq!(fs::read_link(&ssh).unwrap(), relay);
+    }
 }
