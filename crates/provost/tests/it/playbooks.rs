@@ -148,7 +148,7 @@ fn a_host_that_talks_too_much_to_ansible_is_told_of() {
     }
     world.until(&world.hosts[2], "disassociated");
     let reason = world.reason(&world.hosts[0]);
-    let words = "said more than 32 MiB; see what prints without end there";
+    let words = "said more than 32 MiB; see what prints without end there, or which task";
     assert!(reason.contains(words), "{reason}");
     let reason = world.reason(&world.hosts[1]);
     assert!(reason.contains("it said more than 1 MiB"), "{reason}");
