@@ -236,6 +236,31 @@ async fn a_host_that_hangs_before_it_is_begun_with_fails_within_its_limit() {
     assert!(*world.machines.most_down.lock().unwrap() <= 2);
 }
 
+/// What was found out of a host while all of them were looked at may be over when it is begun with: a boot id from
+/// before would tell at once that it has restarted.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_restarts_by_itself_before_it_is_begun_with_is_restarted() {
+    let world = world(3).await;
+    world.machines.with("web-1", |machine| machine.is_frozen = true);
+    let policy = Policy {
+        max_unavailable: share("2"),
+        batch: share("3"),
+        failures_max: 2,
+        host_limit: Some(Span::seconds(60)),
+        ..Policy::default()
+    };
+    let id = world.start("web", &Plan::Restart, &policy).await;
+    let restarts = async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let said = world.machines.said.lock().unwrap().clone();
+        assert!(said.contains(&"look web-0".to_owned()), "it was not found out yet: {said:?}");
+        world.machines.with("web-0", |machine| machine.boots += 1);
+    };
+    let (ended, ()) = tokio::join!(world.ended("web", id), restarts);
+    assert_eq!((ended.outcome, ended.done, ended.failed()), (Some(Outcome::Finished), 2, 1));
+    assert_eq!(world.machines.with("web-0", |machine| machine.done), 1);
+}
+
 /// What operators want is heard at once.
 #[tokio::test(start_paused = true)]
 async fn operators_are_heard_at_once() {
