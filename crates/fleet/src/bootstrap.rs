@@ -520,6 +520,25 @@ mod tests {
         }
     }
 
+    /// An operator's playbook may put it into a line of its own.
+    #[test]
+    fn what_starts_a_service_is_one_command() {
+        let findings = findings("fedora", false);
+        let commands = OsCommands::standard().of(&findings).unwrap();
+        let network = network(NetworkKind::FlannelServer, json!({"address": "10.0.0.2:8888"}));
+        let templates = &Templates::default();
+        let surroundings =
+            Surroundings { profile: Profile::Containers, network: &network, etcd: None, templates };
+        let steps = plan("10.0.0.9", &findings, &commands, &surroundings).unwrap();
+        let given = crate::playbook::given("10.0.0.9", &findings, &commands, &surroundings, &steps).unwrap();
+        for name in ["provost_start_flannel", "provost_start_docker"] {
+            let start = given.variables[name].as_str().unwrap();
+            let line = format!("{start} && echo yes");
+            let read = testkit::run(Command::new("sh").args(["-n", "-c", &line]));
+            assert_eq!((read.code, read.stderr.as_str()), (Some(0), ""), "{line}");
+        }
+    }
+
     #[test]
     fn a_step_is_taken_unless_it_is_done_and_not_beside_itself() {
         let folder = tempfile::tempdir().unwrap();
