@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Entropy, hex};
+use rustix::fs::{Access, access};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
@@ -17,6 +18,7 @@ use tokio::sync::Semaphore;
 
 use crate::inventory::{self, Entry};
 use crate::literal::literal;
+use crate::relay::RELAY;
 use crate::run::Run;
 use crate::{Error, Play, marked};
 
@@ -43,6 +45,43 @@ pub struct Settings {
     pub connect: Duration,
     /// How many playbooks are run at once; each is some Python processes of 60 MiB and more.
     pub runs_max: usize,
+    /// What does [`relay`](crate::relay) when it is called by the name [`RELAY`]: without it, what a host says is not
+    /// bounded.
+    pub relay: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Whether the operator says what is run as ssh, which counts then.
+    fn has_own_ssh(&self) -> bool {
+        let config = self.config.as_ref().and_then(|config| fs::read_to_string(config).ok());
+        config.is_some_and(|config| says_ssh(&config))
+    }
+}
+
+/// Whether an `ansible.cfg` says what is run as ssh: a comment does not.
+fn says_ssh(config: &str) -> bool {
+    let name = |line: &str| {
+        let (name, _) = line.split_once(['=', ':'])?;
+        Some(name.trim().eq_ignore_ascii_case("ssh_executable"))
+    };
+    config.lines().filter_map(name).any(|is_it| is_it)
+}
+
+/// Puts the program `relay` at `ssh`, to stay as it is now: whatever becomes of its file, and of this process. Where it
+/// could not be run there, it is only pointed to.
+fn put_relay(relay: &Path, ssh: &Path) -> io::Result<()> {
+    if ssh.symlink_metadata().is_ok() {
+        fs::remove_file(ssh)?;
+    }
+    // Another's file may not be linked to, nor one on another file system.
+    let put = fs::hard_link(relay, ssh).or_else(|_| fs::copy(relay, ssh).map(drop));
+    if put.is_ok() && access(ssh, Access::EXEC_OK).is_ok() {
+        return Ok(());
+    }
+    if ssh.symlink_metadata().is_ok() {
+        fs::remove_file(ssh)?;
+    }
+    symlink(relay, ssh)
 }
 
 /// The program, and the folder it works in.
@@ -51,6 +90,8 @@ pub struct Ansible {
     settings: Settings,
     entropy: Entropy,
     places: Arc<Semaphore>,
+    /// What is run instead of ssh, if anything.
+    ssh: Option<PathBuf>,
 }
 
 impl Ansible {
@@ -66,7 +107,7 @@ impl Ansible {
         made(folder, DirBuilder::new().recursive(true).mode(0o700).create(folder))?;
         marked::end(&format!("{}/{RUN}", folder.display()));
         let places = Arc::new(Semaphore::new(settings.runs_max.max(1)));
-        let ansible = Self { settings, entropy, places };
+        let mut ansible = Self { settings, entropy, places, ssh: None };
         let folder = &ansible.settings.folder;
         for left in fs::read_dir(folder).into_iter().flatten().flatten() {
             if left.file_name().to_string_lossy().starts_with(RUN) {
@@ -79,6 +120,13 @@ impl Ansible {
         made(&callback, fs::write(&callback, CALLBACK))?;
         let config = ansible.own_config();
         made(&config, fs::write(&config, ""))?;
+        if ansible.settings.has_own_ssh() {
+            tracing::warn!("the ansible.cfg sets ssh_executable: what hosts say to Ansible is not bounded");
+        } else if let Some(relay) = &ansible.settings.relay {
+            let ssh = folder.join(RELAY);
+            made(&ssh, put_relay(relay, &ssh))?;
+            ansible.ssh = Some(ssh);
+        }
         Ok(ansible)
     }
 
@@ -161,6 +209,9 @@ impl Ansible {
             ("ANSIBLE_RETRY_FILES_ENABLED", "False".into()),
         ]
         .into();
+        if let Some(ssh) = &self.ssh {
+            environment.insert("ANSIBLE_SSH_EXECUTABLE", ssh.into());
+        }
         if settings.folder.as_os_str().len() > SHARING_FOLDER_BYTES_MAX {
             environment.insert("ANSIBLE_SSH_ARGS", "-o ControlMaster=no -o ControlPath=none".into());
         }
@@ -252,4 +303,47 @@ fn removed(folder: &Path, removed: io::Result<()>) -> bool {
         tracing::warn!(%folder, %error, "the folder of a playbook's run could not be removed");
     }
     removed.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    use super::*;
+
+    #[test]
+    fn only_a_setting_takes_the_place_of_our_ssh() {
+        for config in
+            ["ssh_executable = /usr/bin/myssh", "[ssh_connection]\nssh_executable=x\n", "SSH_executable: x"]
+        {
+            assert!(says_ssh(config), "{config}");
+        }
+        for config in ["", "# ssh_executable = x", ";ssh_executable=x", "note = no ssh_executable = here"] {
+            assert!(!says_ssh(config), "{config}");
+        }
+    }
+
+    #[test]
+    fn the_relay_stays_what_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let (relay, ssh) = (folder.path().join("relay"), folder.path().join("ssh"));
+        symlink("/nowhere", &ssh).unwrap();
+        fs::write(&relay, "it").unwrap();
+        fs::set_permissions(&relay, fs::Permissions::from_mode(0o755)).unwrap();
+        put_relay(&relay, &ssh).unwrap();
+        assert_eq!(fs::metadata(&relay).unwrap().ino(), fs::metadata(&ssh).unwrap().ino());
+        fs::remove_file(&relay).unwrap();
+        assert_eq!(fs::read(&ssh).unwrap(), b"it");
+
+        // A link cannot be made to that: it is a file on another file system.
+        let own = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
+        put_relay(&own, &ssh).unwrap();
+        let found = ssh.symlink_metadata().unwrap();
+        assert!(found.is_file() && found.len() == fs::metadata(&own).unwrap().len());
+
+        // Nobody may run this: it is where it was.
+        fs::write(&relay, "it").unwrap();
+        put_relay(&relay, &ssh).unwrap();
+        assert_eq!(fs::read_link(&ssh).unwrap(), relay);
+    }
 }

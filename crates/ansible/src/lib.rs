@@ -6,12 +6,16 @@
 //! Run         one process: tells which tags are done as they are, and in the end a Report
 //! Report      host by host: what a playbook gave back, the host key that was proved, and the Trouble
 //! Trouble     which task did not succeed, and why; of a host that was not reached, as a Reason
+//! relay       what Ansible runs instead of ssh, so that no host fills its memory
 //! ```
 //! Each run has a folder of its own (mode 0700), which is gone when the run is: the inventory, the variables, the
 //! known hosts, the files for hosts. A private key is in no file at all, but in memory that has a path. All of it is
 //! gone too when this program is killed, but for the folder, which the next start clears.
 //!
 //! A playbook gives results back with `ansible.builtin.set_stats` and `per_host: true`.
+//!
+//! What is said is bounded twice: by the relay what a host says to a task, which Ansible keeps, and by the run what
+//! Ansible says to us. A run that is late is ended with all of its processes, whichever sessions they are in.
 //!
 //! **Invariant:** no secret is part of an argument or of the environment; no value is ever taken for a template;
 //! when a run is over, or dropped, or late, no process of it is left on this machine.
@@ -22,6 +26,7 @@ mod inventory;
 mod literal;
 mod marked;
 mod play;
+mod relay;
 mod report;
 mod run;
 mod trouble;
@@ -30,6 +35,7 @@ pub use begin::{Ansible, FORKS, Settings};
 pub use error::Error;
 pub use inventory::{Host, KnownKey};
 pub use play::{Play, Playbook};
+pub use relay::{RELAY, SAID_MIB_MAX, relay};
 pub use report::{HostReport, Report};
 pub use run::{Done, Run};
 pub use trouble::{Reason, Trouble};

@@ -54,6 +54,8 @@ pub enum Reason {
     SudoMissing,
     /// sudo does not let the user do this without a password.
     SudoRefused,
+    /// It said more than [`SAID_MIB_MAX`](crate::SAID_MIB_MAX), and was not listened to any more.
+    TooMuch,
     /// The host was not reached for another reason.
     Unreachable,
 }
@@ -98,7 +100,9 @@ impl Trouble {
     pub(crate) fn unreachable(task: &Task) -> Self {
         let all = &task.msg;
         let has = |words: &[&str]| words.iter().any(|words| all.contains(words));
-        let reason = if has(&["IDENTIFICATION HAS CHANGED", "Host key verification failed"]) {
+        let reason = if has(&["MiB, and was not listened to any more"]) {
+            Reason::TooMuch
+        } else if has(&["IDENTIFICATION HAS CHANGED", "Host key verification failed"]) {
             Reason::HostKeyChanged
         } else if let Some((_, methods)) = all.split_once("Permission denied (") {
             let methods = methods.split(')').next().unwrap_or_default();

@@ -7,7 +7,7 @@
 //! docker-config  flannel-service  docker-service
 //! ```
 //! The order and what is in each are those of the commissaire contract, section 11.2. A step is recorded when it is
-//! done; one that was interrupted is looked at, and done again if it has to be. Services are restarted when what they
+//! done; one that was interrupted is waited for where it still runs, is looked at, and done again if it has to be. Services are restarted when what they
 //! read has changed since they were last restarted by a step, and are left alone otherwise: a look at a host that is
 //! ready stops no container.
 
@@ -19,10 +19,16 @@ use crate::network::{BadNetwork, Network, NetworkKind};
 use crate::probe::Findings;
 use crate::template::{BadTemplate, Templates, Variables};
 
+/// What has a step taken.
+pub(crate) const SCRIPT: &str = include_str!("../data/step.sh");
 /// How long installing a package may take.
 pub(crate) const INSTALL: Span = Span::seconds(900);
 /// How long everything else may take, each.
 pub(crate) const OTHERWISE: Span = Span::seconds(120);
+/// How long before whoever has a step taken goes away an earlier one is waited for no more.
+const HEARD: Span = Span::seconds(10);
+/// How long after whoever has a step taken has gone away it is killed, so that it is told of as late and not as killed.
+const LATER: Span = Span::seconds(5);
 /// Which step is only for hosts with SELinux.
 const LIBSELINUX: &str = "libselinux";
 
@@ -214,6 +220,16 @@ pub fn digest(steps: &[Step]) -> String {
     base::hex::encode(&base::sha256(told.as_flattened()))
 }
 
+/// What is sent to a host to have a command run, unless `check` succeeds: not while somebody else does. Whoever sends it
+/// goes away after `deadline`, and may see to it that what takes longer is killed there (`kills`); otherwise that is.
+#[must_use]
+pub fn script(check: Option<&str>, command: &str, deadline: Span, kills: bool) -> String {
+    let limit = if kills { String::new() } else { (deadline + LATER).as_seconds().to_string() };
+    let wait = (deadline.as_seconds() - HEARD.as_seconds()).max(0);
+    let (check, command) = (quoted(check.unwrap_or_default()), quoted(command));
+    format!("check={check}\ncommand={command}\nlimit={limit}\nwait={wait}\n{SCRIPT}")
+}
+
 impl EtcdAccess {
     fn contents(&self) -> Vec<&[u8]> {
         let client = self.client.iter().flat_map(|(certificate, key)| [&certificate[..], &key.expose()[..]]);
@@ -312,6 +328,9 @@ pub fn variables(
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::{Child, Command, Stdio};
+
     use serde_json::json;
 
     use super::*;
@@ -499,5 +518,81 @@ mod tests {
             assert_eq!(written, expected);
             assert!(written.contains("commissaire_bootstrap_ip=10.0.0.9\n"), "{written}");
         }
+    }
+
+    /// An operator's playbook may put it into a line of its own.
+    #[test]
+    fn what_starts_a_service_is_one_command() {
+        let findings = findings("fedora", false);
+        let commands = OsCommands::standard().of(&findings).unwrap();
+        let network = network(NetworkKind::FlannelServer, json!({"address": "10.0.0.2:8888"}));
+        let templates = &Templates::default();
+        let surroundings =
+            Surroundings { profile: Profile::Containers, network: &network, etcd: None, templates };
+        let steps = plan("10.0.0.9", &findings, &commands, &surroundings).unwrap();
+        let given = crate::playbook::given("10.0.0.9", &findings, &commands, &surroundings, &steps).unwrap();
+        for name in ["provost_start_flannel", "provost_start_docker"] {
+            let start = given.variables[name].as_str().unwrap();
+            let line = format!("{start} && echo yes");
+            let read = testkit::run(Command::new("sh").args(["-n", "-c", &line]));
+            assert_eq!((read.code, read.stderr.as_str()), (Some(0), ""), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_step_is_taken_unless_it_is_done_and_not_beside_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let begin_for = |deadline: Span, check: Option<&str>, command: &str, limit: Option<i64>| {
+            let command = format!("echo taken >>taken; {command}");
+            let script = script(check, &command, deadline, true).replace("KILL 60", "KILL 1");
+            let limit = limit.map(|limit| limit.to_string()).unwrap_or_default();
+            let script =
+                script.replace("/run/provost", "run").replace("\nlimit=\n", &format!("\nlimit={limit}\n"));
+            let mut command = Command::new("sh");
+            command.arg("-c").arg(&script).current_dir(folder.path()).stderr(Stdio::piped()).spawn().unwrap()
+        };
+        let begin = |check: Option<&str>, command: &str, limit: Option<i64>| {
+            begin_for(OTHERWISE, check, command, limit)
+        };
+        let path = |name: &str| folder.path().join(name);
+        let taken = || {
+            let lines = std::fs::read_to_string(path("taken")).unwrap_or_default().lines().count();
+            std::fs::write(path("taken"), "").unwrap();
+            lines
+        };
+        for (check, command, limit, status, times) in [
+            (None, "exit 3", None, 3, 1),
+            (Some("echo it\\'s done"), "exit 3", None, 0, 0),
+            (Some("exit 1"), "true", Some(20), 0, 1),
+            (Some("exit 1"), "sleep 1000", Some(1), 137, 1),
+            (Some("sleep 1000"), "exit 4", None, 4, 1),
+        ] {
+            let ended = begin(check, command, limit).wait().unwrap();
+            let code = ended.code().unwrap_or_else(|| 128 + ended.signal().unwrap());
+            assert_eq!((code, taken()), (status, times), "{command}");
+        }
+
+        std::fs::write(path("hold"), "").unwrap();
+        let waits = "while [ -e hold ]; do sleep 0.02; done; touch done";
+        let mut first = begin(Some("test -e done"), waits, None);
+        testkit::wait_until("the first to be at it", || path("taken").metadata().unwrap().len() > 0);
+        let mut second = begin(Some("test -e done"), waits, None);
+        let waits = |child: &Child| {
+            let children = format!("/proc/{0}/task/{0}/children", child.id());
+            let children = std::fs::read_to_string(children).unwrap_or_default();
+            children.split_whitespace().any(|child| {
+                std::fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name == "flock\n")
+            })
+        };
+        testkit::wait_until("the second to wait", || waits(&second));
+        let third = begin_for(HEARD, None, "true", None).wait_with_output().unwrap();
+        let said = String::from_utf8(third.stderr).unwrap();
+        assert_eq!(
+            (third.status.code(), said.as_str()),
+            (Some(75), "an earlier step is still at work there\n")
+        );
+        std::fs::remove_file(path("hold")).unwrap();
+        assert!(first.wait().unwrap().success() && second.wait().unwrap().success());
+        assert_eq!(taken(), 1);
     }
 }

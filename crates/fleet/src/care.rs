@@ -3,6 +3,8 @@
 //!
 //! Each commit is fenced by the claim on the work, and writes nothing about a host that was deleted meanwhile.
 
+use std::time::Duration;
+
 use base::Timestamp;
 use futures_util::future::join_all;
 use identity::Principal;
@@ -248,16 +250,31 @@ impl Fleet {
         address: &HostAddress,
         look: &Look,
     ) -> Result<bool, RolloutError> {
+        self.record_look_begun(claim, address, look, None).await
+    }
+
+    /// As [`Self::record_look`], of a look that was begun then, in milliseconds.
+    async fn record_look_begun(
+        &self,
+        claim: &Claim,
+        address: &HostAddress,
+        look: &Look,
+        begun: Option<i64>,
+    ) -> Result<bool, RolloutError> {
         let is_away = self.tables.under_way.get(address.as_str()).await?.is_some();
         if is_away && *look != Look::Answered {
             return Ok(self.tables.host.get(address.as_str()).await?.is_some());
         }
         let (now, written) = (self.ground.clock.now(), moment::now(&self.ground.clock));
         self.change_host(claim, address, Beside::Nothing, |host, care| {
+            if begun.is_some_and(|begun| is_outdated(care, begun)) {
+                return;
+            }
+            let (status, seen) = (HostStatus::from(host.status.as_str()), moment::read(&host.last_check));
             if *look == Look::Answered {
                 host.last_check.clone_from(&written);
             }
-            let judged = watch::judge(&HostStatus::from(host.status.as_str()), care, look, now);
+            let judged = watch::judge(&status, care, look, seen, now);
             if judged.status != HostStatus::from(host.status.as_str()) {
                 host.reason = None;
             }
@@ -270,35 +287,45 @@ impl Fleet {
         .await
     }
 
-    /// Hosts that answered, many at once: for most of them there is nothing more to say. Those that are gone are left
-    /// out.
+    /// Hosts that answered, many at once, and how long ago each was asked: for most of them there is nothing more to
+    /// say. Those that are gone are left out, and those that have failed since they were asked.
     ///
     /// # Errors
     /// As for [`Self::record_investigating`].
-    pub async fn record_answers(&self, claim: &Claim, hosts: &[HostAddress]) -> Result<(), RolloutError> {
+    pub async fn record_answers(
+        &self,
+        claim: &Claim,
+        hosts: &[(HostAddress, Duration)],
+    ) -> Result<(), RolloutError> {
+        // Others who look come in between: which was first is told by when each was begun.
+        let now = self.ground.clock.now_milliseconds();
+        let begun =
+            |asked: &Duration| now.saturating_sub(i64::try_from(asked.as_millis()).unwrap_or(i64::MAX));
+        let hosts: Vec<_> = hosts.iter().map(|(address, asked)| (address, begun(asked))).collect();
         for some in hosts.chunks(ANSWERS_AT_ONCE) {
             let (now, written) = (self.ground.clock.now(), moment::now(&self.ground.clock));
             let mut draft = Draft::default();
             claim.expect(&mut draft.batch);
             let mut others = Vec::new();
-            let found = join_all(some.iter().map(|address| self.cared(address))).await;
-            for (address, cared) in some.iter().zip(found) {
+            let found = join_all(some.iter().map(|(address, _)| self.cared(address))).await;
+            for (&(address, begun), cared) in some.iter().zip(found) {
                 match cared? {
                     None => {}
+                    Some(Cared { care, .. }) if is_outdated(&care, begun) => {}
                     Some(Cared { host, care, .. }) if is_as_before(&host.record, &care, now) => {
                         let after = HostRecord { last_check: written.clone(), ..host.record };
                         let table = &self.tables.host;
                         table.update(&mut draft.batch, address.as_str(), &after, host.version)?;
                     }
-                    Some(_) => others.push(address),
+                    Some(_) => others.push((address, begun)),
                 }
             }
             if !draft.batch.is_empty() && self.commit(draft, &mut Line::default()).await?.is_none() {
                 // One of them was changed meanwhile: each for itself, then.
-                others = some.iter().collect();
+                others = some.to_vec();
             }
-            for address in others {
-                self.record_look(claim, address, &Look::Answered).await?;
+            for (address, begun) in others {
+                self.record_look_begun(claim, address, &Look::Answered, Some(begun)).await?;
             }
         }
         Ok(())
@@ -438,10 +465,17 @@ fn take_in(host: &mut HostRecord, found: &Found) {
     (host.architecture, host.boot_id) = (details.architecture, details.boot_id);
 }
 
+/// Whether a host has failed since a look at it was begun, in milliseconds: that it answered then says nothing any more.
+/// When it failed is known to the second.
+fn is_outdated(care: &CareRecord, begun: i64) -> bool {
+    let failed_at = care.penalty_at.filter(|_| care.status_before.is_some());
+    failed_at.is_some_and(|at| begun < at.saturating_add(1).saturating_mul(1_000))
+}
+
 /// Whether there is nothing more to say of a host that answered than that it did.
 fn is_as_before(host: &HostRecord, care: &CareRecord, now: Timestamp) -> bool {
     let status = HostStatus::from(host.status.as_str());
-    let judged = watch::judge(&status, care, &Look::Answered, now);
+    let judged = watch::judge(&status, care, &Look::Answered, moment::read(&host.last_check), now);
     judged.status == status && judged.care == *care && judged.reason.is_none()
 }
 

@@ -12,7 +12,7 @@ use base::Secret;
 use serde_json::{Map, Value};
 
 use crate::bootstrap::{self, BootstrapError, Step, Surroundings, Work};
-use crate::commands::HostCommands;
+use crate::commands::{HostCommands, quoted};
 use crate::operation::OperationKind;
 use crate::probe::Findings;
 use crate::template::Templates;
@@ -138,6 +138,7 @@ pub fn given(
     let mut variables: Map<String, Value> =
         contract.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     variables.insert("provost_is_atomic".into(), findings.is_atomic.into());
+    variables.insert("provost_step".into(), bootstrap::SCRIPT.into());
     variables.extend(SECONDS.map(|(name, seconds)| (name.to_owned(), seconds.into())));
     for (name, step) in [
         ("provost_has_libselinux_python", "libselinux"),
@@ -151,9 +152,10 @@ pub fn given(
     for (name, step) in
         [("provost_start_flannel", "flannel-service"), ("provost_start_docker", "docker-service")]
     {
-        let start = run(steps, step).map_or("true".to_owned(), |(check, command)| {
-            check.map_or(command.to_owned(), |check| format!("{{ {check}; }} || {{ {command}; }}"))
-        });
+        // One command, which an operator's playbook may put into a line of its own.
+        let script = |(check, command)| bootstrap::script(check, command, bootstrap::OTHERWISE, false);
+        let start = run(steps, step).map(script).map(|script| format!("sh -c {}", quoted(&script)));
+        let start = start.unwrap_or_else(|| "true".to_owned());
         variables.insert(name.into(), start.into());
     }
     Ok(Given { variables, files: files(surroundings) })

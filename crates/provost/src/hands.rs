@@ -150,9 +150,16 @@ fn playbooks(
         config: config.filter(|config| config.exists()),
         connect: settings.fleet.hands.connect,
         runs_max: settings.fleet.hands.hosts_max.min(RUNS_EACH * cores),
+        relay: Some(this_program()),
     };
     let ansible = Ansible::new(of_ansible, entropy.clone())?;
     Ok(Arc::new(Playbooks::new(ansible, said.playbooks_folder.clone())?))
+}
+
+/// Where this very program is, also when its file has gone meanwhile.
+fn this_program() -> PathBuf {
+    let file = std::env::current_exe().ok().filter(|file| file.exists());
+    file.unwrap_or_else(|| format!("/proc/{}/exe", std::process::id()).into())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, HandsError> {

@@ -52,6 +52,8 @@ fn main() -> ExitCode {
     match (called, called.and_then(names::find)) {
         // A charm, whose one program has this name.
         (Some("dispatch"), _) if std::env::var_os(juju::EVENT_VARIABLE).is_some() => juju::run(),
+        // Ansible, which takes this for ssh.
+        (Some(ansible::RELAY), _) => ansible::relay(arguments.into_iter().skip(1)),
         (_, Some(name)) => name.run(arguments),
         (_, None) => cli::run(arguments),
     }

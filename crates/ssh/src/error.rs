@@ -196,6 +196,8 @@ pub enum Error {
         at: Address,
         /// The limit.
         mib_max: u64,
+        /// Whether files count that were fetched from there, as they do where Ansible gets them.
+        with_files: bool,
     },
     /// What was asked for cannot be done this way, whatever the machine is like.
     #[error("{at} was not asked: {said}")]
@@ -383,7 +385,10 @@ impl Explain for Error {
                 Kind::Full => "make room on that disk".to_owned(),
                 _ => "see that the folder is there and can be written to".to_owned(),
             },
-            Self::TooMuch { .. } => "see what prints without end there".to_owned(),
+            Self::TooMuch { with_files: false, .. } => "see what prints without end there".to_owned(),
+            Self::TooMuch { with_files: true, .. } => {
+                "see what prints without end there, or which task fetches so large a file".to_owned()
+            }
             Self::Jump { source, .. } => return source.help(),
             Self::Cannot { .. } | Self::Other { .. } => return None,
         })

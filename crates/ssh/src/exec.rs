@@ -64,7 +64,7 @@ impl Session {
             // Both sides have to close a channel; this one does even if the other waits for a process left behind.
             Ok(Ok(())) if hearing.is_endless() => {
                 self.end(&writer).await;
-                Err(Error::TooMuch { at: at.clone(), mib_max: command.said_mib_max })
+                Err(Error::TooMuch { at: at.clone(), mib_max: command.said_mib_max, with_files: false })
             }
             Ok(Ok(())) => {
                 let _ = timeout(SILENCE, writer.close()).await;

@@ -80,6 +80,7 @@ fn settings(folder: &Path) -> Settings {
         config: None,
         connect: Duration::from_secs(3),
         runs_max: 2,
+        relay: None,
     }
 }
 

@@ -11,6 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use ssh::{Command, Error, Keep, Output, Step, Target};
 use store::Claim;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::reach::{NoWay, stored_key, why};
 use super::{Crew, Hands};
@@ -21,6 +22,8 @@ use crate::tasks::Stop;
 pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 /// How many hosts that answered are written at once.
 const ANSWERS: usize = 90;
+/// How long one that answered waits for others to be written with.
+const HELD: Duration = Duration::from_secs(1);
 /// How much of what a host says instead is kept.
 const KEPT: Keep = Keep::ends(1024);
 
@@ -63,8 +66,8 @@ impl Hands {
 }
 
 impl Crew {
-    /// Looks at `hosts`, those that are to be looked at now, and writes down what came of each. Each has one of the
-    /// `places` meanwhile. Leaves the rest when it is to stop.
+    /// Looks at `hosts`, those that are to be looked at now, each so long `after` this is called, and writes down what
+    /// came of each. Each has one of the `places` meanwhile. Leaves the rest when it is to stop.
     ///
     /// # Errors
     /// The store's, and a claim that was lost.
@@ -72,24 +75,50 @@ impl Crew {
         &self,
         claim: &Claim,
         hosts: &[HostAddress],
+        after: impl Fn(&HostAddress) -> Duration,
         places: &Semaphore,
         stop: &Stop,
     ) -> Result<(), StepError> {
-        let fleet = &self.fleet;
+        let (fleet, begun) = (&self.fleet, Instant::now());
         let together = self.hands.looked_at_together();
         let at_once = self.hands.hosts_max.max(1).div_ceil(together);
-        let mut rest = hosts.chunks(together);
+        // Those that are looked at together are when the first of them is to be.
+        let first = |hosts: &[HostAddress]| hosts.iter().map(&after).min().unwrap_or_default();
+        let mut rest: Vec<_> = hosts.chunks(together).map(|hosts| (first(hosts), hosts)).collect();
+        rest.sort_by_key(|(after, _)| *after);
+        let mut rest = rest.into_iter().peekable();
         let mut looks = FuturesUnordered::new();
-        let mut answered: Vec<HostAddress> = Vec::new();
+        // And when they were asked; since when the first of them is held.
+        let (mut answered, mut held) = (Vec::<(HostAddress, Instant)>::new(), None::<Instant>);
         loop {
-            let room = at_once - looks.len();
-            let more = rest.by_ref().take(room);
-            looks.extend(more.map(async |hosts| (hosts, self.look_at(hosts, places, stop).await)));
-            let Some((hosts, signs)) = looks.next().await else { break };
-            for (host, sign) in hosts.iter().zip(signs?) {
+            let is_due = |(after, _): &(Duration, _)| *after <= begun.elapsed() && !stop.is_asked();
+            while looks.len() < at_once
+                && let Some((_, hosts)) = rest.next_if(is_due)
+            {
+                looks.push(async move { (hosts, self.look_at(hosts, places, stop).await) });
+            }
+            let next = rest.peek().filter(|_| looks.len() < at_once && !stop.is_asked());
+            let next = next.map(|(after, _)| begun + *after);
+            if next.is_none() && looks.is_empty() {
+                break;
+            }
+            let wake = [next, held.map(|held| held + HELD)].into_iter().flatten().min();
+            let looked = tokio::select! {
+                Some(looked) = looks.next() => Some(looked),
+                () = tokio::time::sleep_until(wake.unwrap_or(begun)), if wake.is_some() => None,
+                () = stop.asked(), if next.is_some() => None,
+            };
+            let (hosts, (asked, signs)) = match looked {
+                Some((hosts, looked)) => (hosts, looked?),
+                None => (&[][..], (begun, Vec::new())),
+            };
+            for (host, sign) in hosts.iter().zip(signs) {
                 match sign {
                     Sign::Nothing => {}
-                    Sign::Look(Look::Answered) => answered.push(host.clone()),
+                    Sign::Look(Look::Answered) => {
+                        held.get_or_insert_with(Instant::now);
+                        answered.push((host.clone(), asked));
+                    }
                     Sign::Look(look @ (Look::Silent { .. } | Look::Lost { .. })) => {
                         if let Look::Silent { reason } | Look::Lost { reason } = &look {
                             tracing::debug!(%host, reason, "host does not answer");
@@ -105,22 +134,34 @@ impl Crew {
                     }
                 }
             }
-            if answered.len() >= ANSWERS {
-                fleet.record_answers(claim, &std::mem::take(&mut answered)).await?;
+            if answered.len() >= ANSWERS || held.is_some_and(|held| held.elapsed() >= HELD) {
+                held = None;
+                self.write_down(claim, std::mem::take(&mut answered)).await?;
             }
         }
-        Ok(fleet.record_answers(claim, &answered).await?)
+        self.write_down(claim, answered).await
     }
 
-    /// Looks at these together; what came of each, in the same order.
+    /// Writes down that these answered, who were asked then.
+    async fn write_down(
+        &self,
+        claim: &Claim,
+        answered: Vec<(HostAddress, Instant)>,
+    ) -> Result<(), StepError> {
+        let answered: Vec<_> = answered.into_iter().map(|(host, asked)| (host, asked.elapsed())).collect();
+        Ok(self.fleet.record_answers(claim, &answered).await?)
+    }
+
+    /// Looks at these together; when that was begun, and what came of each, in the same order.
     async fn look_at(
         &self,
         hosts: &[HostAddress],
         places: &Semaphore,
         stop: &Stop,
-    ) -> Result<Vec<Sign>, StepError> {
+    ) -> Result<(Instant, Vec<Sign>), StepError> {
         let looked = async {
             let _places = places.acquire_many(u32::try_from(hosts.len())?).await?;
+            let begun = Instant::now();
             let mut signs = Vec::with_capacity(hosts.len());
             let (mut asked, mut targets) = (Vec::new(), Vec::new());
             for (place, way) in
@@ -138,11 +179,11 @@ impl Crew {
             for (place, answer) in asked.into_iter().zip(self.hands.check(&targets).await) {
                 signs[place] = sign(&hosts[place], answer);
             }
-            Ok(signs)
+            Ok((begun, signs))
         };
         tokio::select! {
             biased;
-            () = stop.asked() => Ok(hosts.iter().map(|_| Sign::Nothing).collect()),
+            () = stop.asked() => Ok((Instant::now(), hosts.iter().map(|_| Sign::Nothing).collect())),
             looked = looked => looked,
         }
     }

@@ -268,12 +268,8 @@ impl Preparation<'_> {
         let deadline = step.deadline.as_duration();
         match &step.work {
             Work::Run { check, command } => {
-                if let Some(check) = check
-                    && self.command(target, check, CHECK).await?.is_success()
-                {
-                    return Ok(());
-                }
-                let output = self.command(target, command, deadline).await?;
+                let script = bootstrap::script(check.as_deref(), command, step.deadline, true);
+                let output = self.command(target, &script, deadline).await?;
                 succeeded(step, &output)
             }
             Work::Put { path, mode, content } => {

@@ -173,7 +173,8 @@ impl Watcher {
             if looked_at.get(&slice.number).is_some_and(|looked_at| *looked_at >= slice.due) {
                 return Ok(true);
             }
-            self.crew.look_at_all(&claim, slice.hosts(), places, &while_held).await?;
+            let after = |host: &HostAddress| Rota::new(self.period).after(host, slice.due);
+            self.crew.look_at_all(&claim, slice.hosts(), after, places, &while_held).await?;
             if while_held.is_asked() {
                 return Ok(false);
             }

@@ -69,6 +69,7 @@ impl World {
                     config: None,
                     connect: Duration::from_secs(3),
                     runs_max: 1,
+                    relay: None,
                 };
                 let ansible = Ansible::new(settings, Entropy::system()).unwrap();
                 let playbooks = Arc::new(Playbooks::new(ansible, Some(folder.path().to_owned())).unwrap());

@@ -1,11 +1,16 @@
 //! Looking after hosts: what becomes of them, and who may say so.
 
+use std::time::Duration;
+
 use base::Span;
 use fleet::{Details, Facts, Found, Look, NewHost, Next, Plan, Policy, RolloutError};
 use futures_executor::block_on;
 use store::{Claim, Claims};
 
 use crate::world::{World, address, begin, cluster, host, host_in, permit};
+
+/// A host that was asked just now.
+const NOW: Duration = Duration::ZERO;
 
 fn claim(world: &World, name: &str, holder: &str) -> Claim {
     let claims = Claims::new(world.store.clone()).unwrap();
@@ -192,7 +197,7 @@ fn deleted_hosts_stay_away() {
     assert!(!block_on(world.fleet.record_look(&claim, &a, &Look::Answered)).unwrap());
     assert!(!block_on(world.fleet.record_facts(&claim, &a, &found())).unwrap());
     assert!(!block_on(world.fleet.record_failure(&claim, &a, "gone")).unwrap());
-    block_on(world.fleet.record_answers(&claim, std::slice::from_ref(&a))).unwrap();
+    block_on(world.fleet.record_answers(&claim, &[(a.clone(), NOW)])).unwrap();
     assert!(world.host("a").is_none() && world.keys("/fleet/care/").is_empty());
 }
 
@@ -203,17 +208,18 @@ fn many_answers_are_few_commits_and_none_is_lost() {
     for host in &hosts {
         world.add(host.as_str(), super::world::host("key", "active")).unwrap();
     }
+    let answers: Vec<_> = hosts.iter().map(|host| (host.clone(), NOW)).collect();
     let claim = claim(&world, "watch", "one");
     for _ in 0..2 {
         look(&world, &claim, "10.0.0.7", &silent());
     }
     world.clock.advance(Span::seconds(100));
     let before = block_on(world.store.revision()).unwrap();
-    block_on(world.fleet.record_answers(&claim, &hosts)).unwrap();
+    block_on(world.fleet.record_answers(&claim, &answers)).unwrap();
     let after = block_on(world.store.revision()).unwrap();
     assert_eq!(after.0 - before.0, 4, "three for all, and one for the one that is back");
     world.memory.conflict_next_commits(1);
-    block_on(world.fleet.record_answers(&claim, &hosts[..5])).unwrap();
+    block_on(world.fleet.record_answers(&claim, &answers[..5])).unwrap();
     for host in &hosts {
         let host = world.host(host.as_str()).unwrap();
         assert_eq!(
@@ -222,6 +228,23 @@ fn many_answers_are_few_commits_and_none_is_lost() {
         );
     }
     world.assert_consistent();
+}
+
+/// A look at a host takes its time, and an operation may find meanwhile that the host is lost.
+#[test]
+fn an_answer_from_before_it_failed_says_nothing() {
+    let world = World::new();
+    world.add("a", host("key", "active")).unwrap();
+    let (claim, a) = (claim(&world, "watch", "one"), address("a"));
+    world.clock.advance(Span::seconds(100));
+    look(&world, &claim, "a", &Look::Lost { reason: "it did not come back".into() });
+    world.clock.advance(Span::seconds(3));
+    let answered = |asked: u64| {
+        block_on(world.fleet.record_answers(&claim, &[(a.clone(), Duration::from_secs(asked))])).unwrap();
+        world.status("a")
+    };
+    assert_eq!((answered(5), answered(3)), ("failed".into(), "failed".into()));
+    assert_eq!(answered(2), "active");
 }
 
 #[test]
@@ -233,7 +256,7 @@ fn who_lost_the_claim_says_nothing() {
     let _new = claim(&world, "host/a", "other");
     let refused = block_on(world.fleet.record_failure(&old, &a, "late"));
     assert!(matches!(refused, Err(RolloutError::ClaimLost { .. })), "{refused:?}");
-    let refused = block_on(world.fleet.record_answers(&old, std::slice::from_ref(&a)));
+    let refused = block_on(world.fleet.record_answers(&old, &[(a.clone(), NOW)]));
     assert!(matches!(refused, Err(RolloutError::ClaimLost { .. })), "{refused:?}");
     assert_eq!(world.status("a"), "");
 }

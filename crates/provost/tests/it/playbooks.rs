@@ -136,6 +136,26 @@ fn a_playbook_that_fails_or_is_none_is_told() {
     ended_without_a_fault(world.house);
 }
 
+/// Ansible keeps in memory what hosts say.
+#[test]
+fn a_host_that_talks_too_much_to_ansible_is_told_of() {
+    let talks = ["ForceCommand yes", "ForceCommand yes | head -c 10000000"];
+    let mut plans: Vec<HostPlan> = talks.map(|talks| HostPlan::new().sshd(talks)).into();
+    plans.push(HostPlan::new());
+    let world = World::new(Transport::Ansible, plans, &[]);
+    for host in world.hosts.all() {
+        world.add(host, &world.hosts.key(), "root");
+    }
+    world.until(&world.hosts[2], "disassociated");
+    let reason = world.reason(&world.hosts[0]);
+    let words = "said more than 32 MiB; see what prints without end there, or which task";
+    assert!(reason.contains(words), "{reason}");
+    let reason = world.reason(&world.hosts[1]);
+    assert!(reason.contains("it said more than 1 MiB"), "{reason}");
+    wait_until("nothing to be left", || world.is_tidy());
+    ended_without_a_fault(world.house);
+}
+
 /// A server begins without it: whoever installs it later needs no restart.
 #[test]
 fn that_there_is_no_ansible_is_told() {

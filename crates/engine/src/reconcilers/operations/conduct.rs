@@ -41,6 +41,9 @@ const AFTER: Duration = Duration::from_millis(20);
 
 /// For how long it is believed that hosts are there which were, where it matters how many are.
 const LOOKED_FOR: Duration = Duration::from_secs(30);
+/// For how long it is believed what was found out of a host before it is begun with: its boot id, and whether its node
+/// is cordoned, are what its end is judged by.
+const PREPARED_FOR: Duration = Duration::from_secs(5);
 /// How many hosts are read at once.
 const PAGE: usize = 200;
 
@@ -92,6 +95,11 @@ pub(super) struct Conductor<'a> {
     looking: Option<BoxFuture<'static, Result<(), StepError>>>,
     /// When such a look was over last: one that takes long is not begun anew before anything else.
     looked: Option<Instant>,
+    /// Whether more hosts may be begun with, as far as such a look tells.
+    may_begin: bool,
+    /// Hosts that can be begun with once that may be. What is found out before changes nothing on them, and their time
+    /// has begun. With since when that is so.
+    prepared: HashMap<HostAddress, (Box<Ready>, Instant)>,
 }
 
 impl<'a> Conductor<'a> {
@@ -115,6 +123,8 @@ impl<'a> Conductor<'a> {
             wants_place: false,
             looking: None,
             looked: None,
+            may_begin: false,
+            prepared: HashMap::new(),
         }
     }
 
@@ -188,8 +198,9 @@ impl<'a> Conductor<'a> {
     }
 
     /// Has done on each host what is to be done there now, and nothing else. `may_begin` tells whether more hosts may be
-    /// begun with.
+    /// begun with: it is found out before whether they can be.
     fn set_to_work(&mut self, step: Step, may_begin: bool) {
+        self.may_begin = may_begin;
         let rollout = Arc::new(step.rollout);
         let beginning = match &step.next {
             Next::Begin(hosts) => hosts.as_slice(),
@@ -215,6 +226,8 @@ impl<'a> Conductor<'a> {
         }
         self.places.retain(|address, _| wanted.contains(address) || self.jobs.contains_key(address));
         self.ready.retain(|address, _| wanted.contains(address));
+        let is_recent = |since: &Instant| !may_begin || since.elapsed() < PREPARED_FOR;
+        self.prepared.retain(|address, (_, since)| wanted.contains(address) && is_recent(since));
         for address in released {
             if let Some(run) = step.seen.run(address) {
                 self.begin_job(&rollout, address, Doing::Release, |_| Task::Release(run.clone()));
@@ -231,8 +244,16 @@ impl<'a> Conductor<'a> {
             }
         }
         for address in beginning {
-            if may_begin && !self.jobs.contains_key(address) && self.has_place(address) {
+            if self.jobs.contains_key(address) || !self.has_place(address) {
+                continue;
+            }
+            if !self.prepared.contains_key(address) {
                 self.begin_job(&rollout, address, Doing::Prepare, |_| Task::Prepare);
+            } else if may_begin && let Some((ready, _)) = self.prepared.remove(address) {
+                let (doing, stop, wake) = (Doing::Prepare, self.stop.part(), Arc::new(Notify::new()));
+                self.jobs.insert(address.clone(), Job { doing, stop, wake });
+                let address = address.clone();
+                self.working.push(async move { (address, Ok(Came::Ready(ready))) }.boxed());
             }
         }
     }
@@ -333,12 +354,25 @@ impl<'a> Conductor<'a> {
         is_of(hint, self.cluster)
     }
 
+    /// A host has failed: it may go down yet, or be back, and that is looked at before others are begun with. A look that
+    /// is being taken counts where nothing was done on the host.
+    fn look_again(&mut self, job: Option<&Job>) {
+        let is_untouched = job.is_some_and(|job| job.doing == Doing::Prepare);
+        if !(is_untouched && self.looking.is_some()) {
+            (self.looking, self.looked) = (None, None);
+        }
+    }
+
     /// Writes down what came of a host.
     async fn note(&mut self, address: HostAddress, came: Came) -> Result<(), StepError> {
         let (fleet, claim) = (Arc::clone(&self.of.crew.fleet), self.claim);
-        self.jobs.remove(&address);
+        let job = self.jobs.remove(&address);
         let noted = match came {
             Came::Stopped => return Ok(()),
+            Came::Ready(ready) if !self.may_begin => {
+                self.prepared.insert(address, (ready, Instant::now()));
+                return Ok(());
+            }
             Came::Ready(ready) => {
                 let beginning = Beginning {
                     address: address.clone(),
@@ -353,13 +387,12 @@ impl<'a> Conductor<'a> {
             }
             Came::Progress(progress) => {
                 if matches!(progress, HostProgress::Failed { .. }) {
-                    // It may go down yet, or be back: that is looked at before others are begun with.
-                    (self.looking, self.looked) = (None, None);
+                    self.look_again(job.as_ref());
                 }
                 fleet.record_host(claim, self.cluster, self.id, &address, &progress).await.map(drop)
             }
             Came::Lost { reason, silence } => {
-                (self.looking, self.looked) = (None, None);
+                self.look_again(job.as_ref());
                 let progress = HostProgress::Failed { reason };
                 let noted = fleet.record_host(claim, self.cluster, self.id, &address, &progress).await;
                 if noted.is_ok() && self.of.crew.hands.watch_period.is_some() {
@@ -396,7 +429,7 @@ async fn look_around(
     loop {
         let page = crew.fleet.hosts(Permit::house(), &filter, after.as_ref(), PAGE).await?;
         let hosts: Vec<HostAddress> = page.hosts.into_iter().map(|host| host.is.address).collect();
-        crew.look_at_all(&claim, &hosts, &places, &stop).await?;
+        crew.look_at_all(&claim, &hosts, |_| Duration::ZERO, &places, &stop).await?;
         after = page.next;
         if after.is_none() || stop.is_asked() {
             return Ok(());

@@ -192,7 +192,8 @@ async fn each_of_twenty_thousand_hosts_is_looked_at_once_in_a_period() {
     assert!(asked.values().all(|times| *times == 1), "some were asked twice");
     let commits = world.fleet.revision().await.unwrap().0 - begun.0;
     assert!(commits < 60 * 12, "{commits} commits");
-    assert!(world.remote.most.load(Ordering::SeqCst) <= 50);
+    let most = world.remote.most.load(Ordering::SeqCst);
+    assert!(most <= 20, "{most} at once, and each answers after 20 ms: they are spread over the seconds");
     assert_eq!(world.health().await, "ok");
 }
 

@@ -15,6 +15,9 @@ use crate::hands::wards::{Seen, Trouble, Ward, Wards};
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICs4S4OEBWkd3NCUIIk1YF3SNktnfhsZRSCNXxzJZFqO";
 
+/// How long a machine is waited for that does not greet.
+const GREETING: Duration = Duration::from_secs(15);
+
 /// What a machine is like.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Machine {
@@ -33,6 +36,8 @@ pub(super) struct Machine {
     pub(super) restarts_upgraded: bool,
     /// Nobody listens there.
     pub(super) is_deaf: bool,
+    /// It takes connections, and says nothing on them.
+    pub(super) is_frozen: bool,
     /// Its container manager lifts no cordon.
     pub(super) stays_cordoned: bool,
     /// What it does when it is told, instead of doing it.
@@ -166,6 +171,10 @@ impl Remote for Machines {
             tokio::time::sleep(Duration::from_millis(5)).await;
             if self.with(host, |machine| machine.is_away()) {
                 return Err(Error::Refused { at });
+            }
+            if self.with(host, |machine| machine.is_frozen) {
+                tokio::time::sleep(GREETING).await;
+                return Err(Error::TimedOut { at, step: Step::Handshake, after: GREETING });
             }
             if self.once_in(40) {
                 return Err(Error::Closed { at, step: Step::Open, said: String::new() });

@@ -203,6 +203,64 @@ async fn a_host_that_fell_silent_just_now_is_not_counted_as_available() {
     assert_eq!(*world.machines.most_down.lock().unwrap(), 1);
 }
 
+/// A host that hangs is given its time and no more, also where all of them are looked at before it is begun with.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_hangs_before_it_is_begun_with_fails_within_its_limit() {
+    let world = world(4).await;
+    world.machines.with("web-1", |machine| machine.is_frozen = true);
+    let policy = Policy {
+        max_unavailable: share("2"),
+        batch: share("4"),
+        failures_max: 2,
+        host_limit: Some(Span::seconds(20)),
+        ..Policy::default()
+    };
+    let id = world.start("web", &Plan::Restart, &policy).await;
+    let begun = Instant::now();
+    let fails = async {
+        while world.rollout("web", id).await.failed() == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        begun.elapsed()
+    };
+    let work = async {
+        tokio::select! {
+            took = fails => took,
+            () = world.process("we", true) => unreachable!("it never ends"),
+        }
+    };
+    let took = world.within(Duration::from_secs(500), work).await.expect("it fails");
+    assert!(took < Duration::from_secs(22), "{took:?}");
+    let ended = world.ended("web", id).await;
+    assert_eq!((ended.outcome, ended.done, ended.failed()), (Some(Outcome::Finished), 3, 1));
+    assert!(*world.machines.most_down.lock().unwrap() <= 2);
+}
+
+/// What was found out of a host while all of them were looked at may be over when it is begun with: a boot id from
+/// before would tell at once that it has restarted.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_restarts_by_itself_before_it_is_begun_with_is_restarted() {
+    let world = world(3).await;
+    world.machines.with("web-1", |machine| machine.is_frozen = true);
+    let policy = Policy {
+        max_unavailable: share("2"),
+        batch: share("3"),
+        failures_max: 2,
+        host_limit: Some(Span::seconds(60)),
+        ..Policy::default()
+    };
+    let id = world.start("web", &Plan::Restart, &policy).await;
+    let restarts = async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let said = world.machines.said.lock().unwrap().clone();
+        assert!(said.contains(&"look web-0".to_owned()), "it was not found out yet: {said:?}");
+        world.machines.with("web-0", |machine| machine.boots += 1);
+    };
+    let (ended, ()) = tokio::join!(world.ended("web", id), restarts);
+    assert_eq!((ended.outcome, ended.done, ended.failed()), (Some(Outcome::Finished), 2, 1));
+    assert_eq!(world.machines.with("web-0", |machine| machine.done), 1);
+}
+
 /// What operators want is heard at once.
 #[tokio::test(start_paused = true)]
 async fn operators_are_heard_at_once() {
