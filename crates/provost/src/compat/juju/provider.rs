@@ -275,7 +275,7 @@ mod tests {
             (
                 "",
                 format!("{pem}{torn}"),
-                refused("there is a certificate in `pem` that cannot be read: it is not valid DER"),
+                refused("there is a certificate in `pem` that cannot be read: the certificate is malformed"),
             ),
             ("[\"-----BEGIN RSA PRIVATE KEY\"]", String::new(), refused(secret)),
             ("[\"PuTTY-User-Key-File-3: ssh-rsa\\nEncryption: none\"]", String::new(), refused(secret)),
