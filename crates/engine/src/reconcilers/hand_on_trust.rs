@@ -8,9 +8,9 @@
 //! behind that nobody knows of. How it gets there is the hands' (`hands/handing_on`). What is taken away is taken away where
 //! it is written down, wherever its requirer wants certificates by now.
 //!
-//! Nobody waits for somebody else: whoever takes long is in hand ([`InHand`]) while the others are looked at again as soon as
-//! anything else is wanted of them. Before each errand it is asked whether all is wanted still: what was withdrawn is put
-//! nowhere any more.
+//! As long as there are hands, nobody waits for somebody else: whoever takes long is in hand ([`InHand`]) while the others are
+//! looked at again as soon as anything else is wanted of them. Before an errand is begun it is asked whether all is wanted
+//! still, but for those that are begun as soon as everything was read: what was withdrawn is put nowhere any more.
 
 mod errand;
 mod in_hand;
@@ -45,7 +45,7 @@ const NOT_NOW: (Span, Span) = (Span::seconds(5), Span::seconds(60));
 /// next one, with what is wanted then.
 const ERRANDS_MAX: usize = 10_000;
 const BEGIN: Span = Span::seconds(30);
-/// How often it is looked whether anything else is wanted by now, while nothing is begun.
+/// How long a round lasts at least while anything is in hand, and how often it is looked then whether anything else is wanted.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 /// How long what came of an errand may wait for others, to be written down in one commit with them. Who is away takes much
 /// longer than that.
@@ -168,6 +168,8 @@ struct Due {
     settled: Vec<Outcome>,
     /// When the next is due.
     next: Timestamp,
+    /// Whether that is all.
+    is_all: bool,
 }
 
 /// What came of the errands.
@@ -343,7 +345,9 @@ impl HandOnTrust {
         // Those that failed before come last: nobody waits for who is away.
         of_hosts.sort_by_key(|(is_failing, _)| *is_failing);
         errands.extend(of_hosts.into_iter().map(|(_, errand)| errand));
-        Due { errands, settled, next }
+        let is_all = errands.len() <= ERRANDS_MAX;
+        errands.truncate(ERRANDS_MAX);
+        Due { errands, settled, next, is_all }
     }
 
     /// Writes down where certificates are about to be put. Errands of which that cannot be written are not done.
@@ -387,32 +391,41 @@ impl HandOnTrust {
     ) -> Round {
         let mut rest = due.errands.into_iter().peekable();
         let mut next = due.next;
+        let at_once = self.hands.at_once().max(1);
+        let mut look_at = tokio::time::Instant::now() + LOOK_AFTER;
         // What was skipped since it was in hand may be due still; a requirer that has nothing any more may be forgotten.
-        let (mut is_stale, mut is_taken) = (false, false);
+        let (mut is_stale, mut is_past, mut is_taken) = (false, false, false);
         in_hand.begin_round();
+        let mut begun = 0;
         loop {
-            while !stop.is_asked() && in_hand.len() < self.hands.at_once().max(1) && rest.peek().is_some() {
-                if self.clock.now() >= began + BEGIN || self.is_past(known).await {
-                    return Round::Again;
+            while !is_past && !stop.is_asked() && in_hand.len() < at_once && rest.peek().is_some() {
+                // Changes may come as fast as everything is read: each round begins some.
+                is_past = self.clock.now() >= began + BEGIN
+                    || begun >= at_once && in_hand.beside(self.is_past(known)).await;
+                if is_past {
+                    break;
                 }
                 let Some(errand) = rest.next() else { break };
                 let before = known.before(&errand, began);
                 in_hand.begin(Arc::clone(&self.hands), errand, before, stop);
+                begun += 1;
             }
             let report_at = carried.unreported.map(|since| since + REPORT_AFTER);
             let done = tokio::select! {
                 biased;
                 done = in_hand.next() => done,
                 () = until(report_at) => {
-                    self.report(carried).await;
+                    in_hand.beside(self.report(carried)).await;
                     continue;
                 }
-                () = tokio::time::sleep(LOOK_AFTER), if !stop.is_asked() => {
+                () = tokio::time::sleep_until(look_at), if !stop.is_asked() => {
                     let now = self.clock.now();
                     let is_late = rest.peek().is_some() && now >= began + BEGIN;
-                    if is_stale || is_taken || is_late || now >= next || self.is_past(known).await {
+                    let is_due = is_stale || is_taken || is_past || is_late || now >= next;
+                    if is_due || in_hand.beside(self.is_past(known)).await {
                         return Round::Again;
                     }
+                    look_at = tokio::time::Instant::now() + LOOK_AFTER;
                     continue;
                 }
             };
@@ -422,11 +435,12 @@ impl HandOnTrust {
             if let Some(until) = self.heard(&done.errand, done.is_whole) {
                 next = next.min(until);
             }
-            if let Some(retry) = self.note(done, carried).await {
+            if let Some(retry) = in_hand.beside(self.note(done, carried)).await {
                 next = next.min(retry);
             }
         }
-        Round::Over { next: if is_stale || rest.peek().is_some() { self.clock.now() } else { next } }
+        let is_more = is_stale || is_past || !due.is_all || rest.peek().is_some();
+        Round::Over { next: if is_more { self.clock.now() } else { next } }
     }
 
     /// Notes what came of an errand, to be written down with others: when what failed of it is tried again.
@@ -460,18 +474,29 @@ impl HandOnTrust {
         retry
     }
 
-    /// Waits for what is in hand, and writes down what comes of it.
-    async fn finish(&mut self, in_hand: &mut InHand<'_>, carried: &mut Carried) {
-        while let Some(done) = in_hand.next().await {
+    /// Waits for what is in hand, until `at` at most, and writes down what comes of it.
+    async fn wait(
+        &mut self,
+        in_hand: &mut InHand<'_>,
+        carried: &mut Carried,
+        at: Option<tokio::time::Instant>,
+    ) {
+        loop {
+            let done = tokio::select! {
+                biased;
+                done = in_hand.next() => done,
+                () = until(at) => None,
+            };
+            let Some(done) = done else { break };
             self.heard(&done.errand, done.is_whole);
-            self.note(done, carried).await;
+            in_hand.beside(self.note(done, carried)).await;
         }
-        self.report(carried).await;
+        in_hand.beside(self.report(carried)).await;
     }
 
-    /// Whether something else is wanted by now, as far as that can be told.
+    /// Whether something else is wanted by now, or that cannot be told.
     async fn is_past(&self, known: &Known) -> bool {
-        self.trust.moment(Permit::house()).await.is_ok_and(|moment| moment != known.moment)
+        self.trust.moment(Permit::house()).await.map_or(true, |moment| moment != known.moment)
     }
 
     /// Remembers whom to leave alone for a while, and until when, and who did not get all that it wants.
@@ -525,30 +550,36 @@ impl Reconciler for HandOnTrust {
         Box::pin(async move {
             let (mut in_hand, mut carried) = (InHand::default(), Carried::default());
             let (known, mut next) = loop {
-                self.tidy().await;
+                in_hand.beside(self.tidy()).await;
                 let now = self.clock.now();
-                let known = match self.known().await {
+                let known = match in_hand.beside(self.known()).await {
                     Ok(known) => known,
-                    Err(error) => {
-                        self.finish(&mut in_hand, &mut carried).await;
+                    Err(error) if in_hand.is_empty() || stop.is_asked() => {
+                        self.wait(&mut in_hand, &mut carried, None).await;
                         return Err(error);
+                    }
+                    Err(error) => {
+                        tracing::warn!(error = %base::report(error.as_ref()), "who is to have what cannot be read yet");
+                        let soon = tokio::time::Instant::now() + LOOK_AFTER;
+                        self.wait(&mut in_hand, &mut carried, Some(soon)).await;
+                        continue;
                     }
                 };
                 let mut due = self.due(&known, now, &in_hand);
                 due.settled.iter_mut().for_each(|outcome| known.settle(outcome));
                 for some in due.settled.chunks(OUTCOMES_MAX) {
-                    self.report_all(some).await;
+                    in_hand.beside(self.report_all(some)).await;
                 }
                 if !due.settled.is_empty() {
                     due.next = due.next.min(now + NOT_NOW.0);
                 }
-                if due.errands.len() > ERRANDS_MAX {
-                    due.errands.truncate(ERRANDS_MAX);
-                    due.next = now;
+                if let Some(ends) = known.grace_ends {
+                    self.tidied = self.tidied.filter(|_| ends > now + EVERY);
+                    due.next = due.next.min(ends.max(now));
                 }
-                self.announce(&known, &mut due.errands).await;
+                in_hand.beside(self.announce(&known, &mut due.errands)).await;
                 let ended = self.round((&known, due), now, &mut in_hand, &mut carried, stop).await;
-                self.report(&mut carried).await;
+                in_hand.beside(self.report(&mut carried)).await;
                 if let Round::Over { next } = ended {
                     break (known, next);
                 }
@@ -557,10 +588,6 @@ impl Reconciler for HandOnTrust {
             let busy = self.busy.values().map(|(until, _)| *until).filter(|until| *until > now);
             next = busy.min().map_or(next, |until| next.min(until));
             self.busy.retain(|_, (until, _)| *until + EVERY > now);
-            if let Some(ends) = known.grace_ends {
-                self.tidied = self.tidied.filter(|_| ends > now + EVERY);
-                next = next.min(ends);
-            }
             // What was taken away everywhere is forgotten at once.
             let is_over = |requirer: &Requirer| {
                 let is_taken =

@@ -1,6 +1,7 @@
 //! Errands that were begun and have not ended.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
@@ -17,6 +18,8 @@ use crate::tasks::Stop;
 #[derive(Default)]
 pub(super) struct InHand<'s> {
     under_way: FuturesUnordered<BoxFuture<'s, Done>>,
+    /// Those that ended while something else was waited for.
+    ended: VecDeque<Done>,
     hosts: BTreeSet<String>,
     requirers: BTreeSet<RequirerName>,
     /// Counts the rounds.
@@ -62,7 +65,10 @@ impl<'s> InHand<'s> {
 
     /// The next that ends; nothing where none is in hand.
     pub(super) async fn next(&mut self) -> Option<Done> {
-        let done = self.under_way.next().await?;
+        let done = match self.ended.pop_front() {
+            Some(done) => done,
+            None => self.under_way.next().await?,
+        };
         match &done.errand {
             Errand::Host(at) => self.hosts.remove(&at.host),
             Errand::Requirer(of) => self.requirers.remove(&of.requirer),
@@ -70,13 +76,31 @@ impl<'s> InHand<'s> {
         Some(done)
     }
 
+    /// Does `work`, while all that is in hand goes on: it has deadlines, and claims to keep.
+    pub(super) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                out = &mut work => return out,
+                Some(done) = self.under_way.next(), if !self.under_way.is_empty() => self.ended.push_back(done),
+            }
+        }
+    }
+
     /// Whether `done` was begun by what was known before this round.
     pub(super) fn is_of_old(&self, done: &Done) -> bool {
         done.round != self.round
     }
 
+    /// How many have not ended.
     pub(super) fn len(&self) -> usize {
         self.under_way.len()
+    }
+
+    /// Whether none is in hand.
+    pub(super) fn is_empty(&self) -> bool {
+        self.under_way.is_empty() && self.ended.is_empty()
     }
 
     pub(super) fn has_host(&self, host: &str) -> bool {

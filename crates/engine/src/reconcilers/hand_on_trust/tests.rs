@@ -391,6 +391,30 @@ async fn nobody_waits_for_a_host_that_takes_long() {
     assert!(world.states("web").await.iter().all(|(_, is_in_step)| *is_in_step));
 }
 
+/// Changes that come faster than all is read keep nobody from being served.
+#[tokio::test]
+async fn changes_without_end_are_no_reason_to_do_nothing() {
+    let names: Vec<String> = (0..10).map(|number| format!("h{number}")).collect();
+    let mut world = World::new(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    world.require("web", &["corp"], all()).await;
+    // One takes its time, all along.
+    let (answer, answers) = tokio::sync::oneshot::channel::<()>();
+    *world.hosts.then.lock().unwrap() = Some((1, Box::pin(async move { answers.await.unwrap() })));
+    let (trust, hosts) = (world.trust.clone(), world.hosts.clone());
+    let change = async {
+        while hosts.stores.lock().unwrap().len() < 9 {
+            replace(&trust).await;
+            tokio::task::yield_now().await;
+        }
+        answer.send(()).unwrap();
+    };
+    let serve = async { while world.step().await <= world.clock.now() {} };
+    let both = tokio::time::timeout(Duration::from_secs(60), async { tokio::join!(serve, change) });
+    both.await.expect("all are served");
+    let hash = world.hash("web").await;
+    assert!(names.iter().all(|host| world.on(host).as_ref() == Some(&hash)));
+}
+
 async fn wait_for(is_so: impl AsyncFn() -> bool) {
     let look = async {
         while !is_so().await {

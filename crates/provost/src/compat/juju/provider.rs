@@ -6,7 +6,7 @@ use std::path::Path;
 use base::Timestamp;
 use serde_json::Value;
 use trust::{Certificates, Change, Databag, Level};
-use x509::pem;
+use x509::{Certificate, pem};
 
 use super::CharmError;
 use super::server::{self, Known, Server};
@@ -207,6 +207,8 @@ fn given(publish: &str, pem: &str) -> Result<Certificates, String> {
         if block.label != "CERTIFICATE" {
             return Err(format!("there is a `{}` in `pem`, which is no certificate", block.label));
         }
+        Certificate::from_anchor_der(&block.der)
+            .map_err(|error| format!("there is a certificate in `pem` that cannot be read: {error}"))?;
         certificates.insert(pem::write("CERTIFICATE", &block.der).trim_end().to_owned());
     }
     Ok(certificates)
@@ -223,6 +225,8 @@ fn has_private_key(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use x509::{CertificateTemplate, KeySpec, Name, PrivateKey, Serial};
+
     use super::*;
 
     fn read(publish: &str, pem: &str, server: [&str; 3]) -> Result<(Certificates, Option<Server>), String> {
@@ -230,11 +234,27 @@ mod tests {
         Options { publish, pem, server, server_ca, authorities }.read()
     }
 
+    fn anchor() -> String {
+        let key = PrivateKey::generate(KeySpec::P256).unwrap();
+        let name = Name::from_common_name("a").unwrap();
+        let template = CertificateTemplate {
+            serial: Serial::from_decimal("1").unwrap(),
+            issuer: name.clone(),
+            subject: name,
+            not_before: Timestamp::from_unix(1_700_000_000),
+            not_after: Timestamp::from_unix(1_900_000_000),
+            public_key: key.public().clone(),
+            extensions: Vec::new(),
+        };
+        template.sign(&key).to_pem()
+    }
+
     #[test]
     fn options_say_exactly_what_is_handed_on() {
         let set = |texts: &[&str]| Ok(texts.iter().map(|text| (*text).to_owned()).collect::<Certificates>());
-        let pem = pem::write("CERTIFICATE", b"x");
+        let pem = anchor();
         let key = pem::write("PRIVATE KEY", b"x");
+        let torn = pem::write("CERTIFICATE", b"x");
         let refused = |why: &str| Err(why.to_owned());
         let none = "there is no certificate in `pem`; give the text of PEM certificates itself";
         let secret =
@@ -252,6 +272,11 @@ mod tests {
             ("", pem.lines().nth(1).unwrap().to_owned(), refused(none)),
             ("", pem.lines().collect(), refused("`pem` is not PEM: a PEM BEGIN or END line is malformed")),
             ("", key.clone(), refused(secret)),
+            (
+                "",
+                format!("{pem}{torn}"),
+                refused("there is a certificate in `pem` that cannot be read: the certificate is malformed"),
+            ),
             ("[\"-----BEGIN RSA PRIVATE KEY\"]", String::new(), refused(secret)),
             ("[\"PuTTY-User-Key-File-3: ssh-rsa\\nEncryption: none\"]", String::new(), refused(secret)),
             ("", format!("{pem}PuTTY-User-Key-File-2: ssh-rsa\n"), refused(secret)),
