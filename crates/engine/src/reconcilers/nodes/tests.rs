@@ -36,6 +36,7 @@ impl World {
             entropy,
             defined: HashMap::new(),
             waiting: HashMap::new(),
+            regrouping: HashMap::new(),
         };
         let world = Self { fleet, server, clock, register };
         world.define("k8s", TOKEN).await;

@@ -1,0 +1,463 @@
+//! A change of more hosts of a cluster than one commit takes, which others find done or not done all the same.
+//!
+//! ```text
+//! gathering   /fleet/regrouping/CLUSTER, whose hosts nobody else changes from now on; which hosts are to come and go
+//! reserving   each host that is to come, in the order of their addresses: nobody else takes it from now on
+//! moving      decided, in one commit with the first group and the event that tells of it; the others follow
+//! undoing     one could not come: those that are reserved are let go, and nothing was changed
+//! ```
+//! Whoever meets such a change sees it to its end first, and decides anew about what is there then: so of two writers
+//! one comes first, nobody waits for somebody who has died, and nothing is left half done. Who sees a change to its end
+//! may meet another one, which has reserved what it is about to reserve: but all reserve in the same order, so nobody
+//! waits for themselves. Each commit expects the change to be as far as it was found.
+//!
+//! Whoever began it finds out by the event in the history what came of it, whoever saw it to its end.
+
+use std::collections::HashMap;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use identity::Principal;
+use store::{CommitError, Event, Loaded, Page, Table, Version};
+
+use crate::draft::{Draft, Line, PartOf};
+use crate::error::{ListError, MembersError};
+use crate::event::Happened;
+use crate::members::{HOSTS_AT_ONCE, Move};
+use crate::name::ClusterName;
+use crate::record::{ClusterRecord, HostRecord, MovesRecord, RegroupingRecord, RegroupingStage, TallyRecord};
+use crate::service::{Fleet, unreadable};
+
+/// Where the hosts of a change are; the cluster's name and the change's id follow.
+const HOSTS: &str = "/fleet/regrouping-hosts/";
+/// How many hosts are reserved, or let go, in one commit: each takes one of its hundred operations, and up to 10 KiB.
+const RESERVED_AT_ONCE: usize = 64;
+/// How many bytes of addresses one record has, so that several are far from what one commit takes.
+const PART_BYTES_MAX: usize = 128 * 1024;
+/// How many of those records are removed in one commit.
+const PARTS_AT_ONCE: usize = 64;
+/// How many changes wait for each other in a row. They cannot wait in a circle, unless somebody else wrote into the
+/// store: then one of them is given up.
+const DEPTH_MAX: usize = 16;
+
+/// A change as it was asked for: one and the same, however often it is begun.
+pub(crate) struct Regrouping {
+    id: u64,
+    at_milliseconds: i64,
+    by: String,
+    from: Option<String>,
+}
+
+/// A change as it was found.
+struct Found<'a> {
+    name: &'a ClusterName,
+    change: Loaded<RegroupingRecord>,
+    moves: Vec<Move>,
+    depth: usize,
+}
+
+/// What came of reserving.
+enum Reserved {
+    All,
+    /// One of them cannot join.
+    Refused,
+    /// Somebody else has brought the change further.
+    Overtaken,
+}
+
+impl Found<'_> {
+    /// A commit that goes on with it.
+    fn draft(&self) -> Draft {
+        let (cluster, version) = (self.name.to_string(), self.change.version);
+        Draft::part_of(PartOf { cluster, version, depth: self.depth })
+    }
+
+    /// The hosts that are to join.
+    fn joining(&self) -> Vec<Move> {
+        self.moves.iter().filter(|step| matches!(step, Move::Join(_))).cloned().collect()
+    }
+
+    fn at(&self, stage: RegroupingStage) -> RegroupingRecord {
+        RegroupingRecord { stage, ..self.change.record.clone() }
+    }
+}
+
+impl Fleet {
+    /// What was asked for by `by`, to be begun.
+    pub(crate) fn regrouping(&self, by: &Principal) -> Regrouping {
+        Regrouping {
+            id: self.ground.entropy.number(),
+            at_milliseconds: self.ground.clock.now_milliseconds(),
+            by: by.name().to_owned(),
+            from: by.from().map(|address| address.to_string()),
+        }
+    }
+
+    /// Begins a change of a cluster that has `counts`, and sees it to its end, if nobody is faster.
+    /// [`Self::is_regrouped`] tells what came of it.
+    pub(crate) async fn regroup(
+        &self,
+        asked: &Regrouping,
+        (name, cluster): (&ClusterName, &Loaded<ClusterRecord>),
+        counts: &[(String, Loaded<TallyRecord>)],
+        moves: &[Move],
+    ) -> Result<(), CommitError> {
+        let parts = in_parts(moves);
+        let table = self.regrouping_hosts(name, asked.id)?;
+        let mut record = RegroupingRecord {
+            id: asked.id,
+            at_milliseconds: asked.at_milliseconds,
+            by: asked.by.clone(),
+            from: asked.from.clone(),
+            stage: if parts.len() == 1 { RegroupingStage::Reserving } else { RegroupingStage::Gathering },
+            parts: parts.len(),
+        };
+        let mut places = parts.iter().enumerate();
+        let mut draft = Draft::default();
+        self.tables.regrouping.create(&mut draft.batch, name.as_str(), &record)?;
+        if let Some((place, part)) = places.next() {
+            table.put(&mut draft.batch, &place_name(place), part)?;
+        }
+        self.tables.cluster.expect_at(&mut draft.batch, name.as_str(), cluster.version)?;
+        self.expect_parts(&mut draft, name.as_str(), counts)?;
+        let Some(version) = self.commit(draft, &mut Line::default()).await? else { return Ok(()) };
+        for (place, part) in places {
+            let mut line = Line::default();
+            loop {
+                let part_of = PartOf { cluster: name.to_string(), version, depth: 0 };
+                let mut draft = Draft::part_of(part_of);
+                table.put(&mut draft.batch, &place_name(place), part)?;
+                if place + 1 == parts.len() {
+                    record.stage = RegroupingStage::Reserving;
+                    self.tables.regrouping.put(&mut draft.batch, name.as_str(), &record)?;
+                }
+                if self.commit(draft, &mut line).await?.is_some() {
+                    break;
+                }
+                let found = self.tables.regrouping.get(name.as_str()).await?;
+                if found.is_none_or(|found| found.version != version) {
+                    return self.see_through(name, asked.id, 0).await;
+                }
+            }
+        }
+        self.see_through(name, asked.id, 0).await
+    }
+
+    /// Whether a change was decided, if it is not under way any more.
+    pub(crate) async fn is_regrouped(&self, asked: &Regrouping) -> Result<bool, store::Error> {
+        let key = self.history.key(asked.at_milliseconds, asked.id)?;
+        Ok(self.ground.engine.get(&key).await?.is_some())
+    }
+
+    /// Sees the change of many hosts of a cluster to its end that is under way, if there is one; whether there was.
+    pub(crate) fn settle<'a>(
+        &'a self,
+        cluster: &'a str,
+        depth: usize,
+    ) -> BoxFuture<'a, Result<bool, CommitError>> {
+        async move {
+            let Some(found) = self.tables.regrouping.get(cluster).await? else { return Ok(false) };
+            let name = cluster
+                .parse::<ClusterName>()
+                .map_err(|error| unreadable(&self.tables.regrouping, cluster, error))?;
+            tracing::debug!(%cluster, "seeing a change of many hosts to its end");
+            self.see_through(&name, found.record.id, depth).await?;
+            Ok(true)
+        }
+        .boxed()
+    }
+
+    /// Sees to its end what somebody left who stopped in the middle. What does not work now is tried again.
+    pub(crate) async fn settle_what_was_left(&self) {
+        let mut seen = HashMap::new();
+        // What is there now, and no further a moment later.
+        for _ in 0..2 {
+            if let Err(error) = self.take_over_regroupings(&mut seen).await {
+                tracing::warn!(%error, "a change of many hosts that was left could not be seen to its end yet");
+            }
+        }
+    }
+
+    /// Sees changes of many hosts of a cluster to their end that are no further than when they were `seen` last, so
+    /// that nobody may be at them any more; the others are seen now.
+    ///
+    /// # Errors
+    /// The store's, and when others were faster too often.
+    pub async fn take_over_regroupings(&self, seen: &mut HashMap<String, Version>) -> Result<(), ListError> {
+        let before = std::mem::take(seen);
+        for (cluster, change) in self.list(&self.tables.regrouping, Page::full()).await?.entries {
+            if before.get(&cluster) == Some(&change.version) {
+                self.settle(&cluster, 0).await?;
+            } else {
+                seen.insert(cluster, change.version);
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings a change from wherever it is to its end; nothing when it is there already.
+    async fn see_through(&self, name: &ClusterName, id: u64, depth: usize) -> Result<(), CommitError> {
+        loop {
+            let change = match self.tables.regrouping.get(name.as_str()).await? {
+                Some(change) if change.record.id == id => change,
+                _ => return Ok(()),
+            };
+            let parts = self.regrouping_hosts(name, id)?.all().await?;
+            let is_whole = parts.len() == change.record.parts;
+            let moves = parts.into_iter().flat_map(|(_, part)| moves_of(part.record)).collect();
+            let stage = change.record.stage;
+            let found = Found { name, change, moves, depth };
+            match stage {
+                RegroupingStage::Reserving if is_whole && depth <= DEPTH_MAX => {
+                    match self.reserve(&found).await? {
+                        Reserved::All => self.decide(&found).await?,
+                        Reserved::Refused => self.give_up(&found).await?,
+                        Reserved::Overtaken => {}
+                    }
+                }
+                RegroupingStage::Gathering | RegroupingStage::Reserving => self.give_up(&found).await?,
+                RegroupingStage::Moving => {
+                    if self.move_all(&found).await? {
+                        self.finish(&found).await?;
+                    }
+                }
+                RegroupingStage::Undoing => {
+                    if self.let_go(&found).await? {
+                        self.finish(&found).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a change is as far as it was found.
+    async fn is_where_it_was(&self, found: &Found<'_>) -> Result<bool, store::Error> {
+        let now = self.tables.regrouping.get(found.name.as_str()).await?;
+        Ok(now.is_some_and(|now| now.version == found.change.version))
+    }
+
+    /// Reserves the hosts that are to join.
+    async fn reserve(&self, found: &Found<'_>) -> Result<Reserved, CommitError> {
+        for some in found.joining().chunks(RESERVED_AT_ONCE) {
+            let mut line = Line::default();
+            loop {
+                let Some(cluster) = self.tables.cluster.get(found.name.as_str()).await? else {
+                    return Ok(Reserved::Refused);
+                };
+                let mut draft = found.draft();
+                if !self.stage_reservations(&mut draft, (found.name, &cluster), some).await? {
+                    return Ok(Reserved::Refused);
+                }
+                if draft.batch.is_empty() || self.commit(draft, &mut line).await?.is_some() {
+                    break;
+                }
+                if !self.is_where_it_was(found).await? {
+                    return Ok(Reserved::Overtaken);
+                }
+            }
+        }
+        Ok(Reserved::All)
+    }
+
+    /// Reserves hosts that are not yet; `false` when one of them cannot join.
+    async fn stage_reservations(
+        &self,
+        draft: &mut Draft,
+        (name, cluster): (&ClusterName, &Loaded<ClusterRecord>),
+        joining: &[Move],
+    ) -> Result<bool, CommitError> {
+        let manager = self.manager(&cluster.record.container_manager).await?;
+        for host in self.load(joining).await {
+            let host = match host {
+                Ok(Some(host)) => host,
+                // Whoever asked is told so when they look again.
+                Ok(None) | Err(store::Error::Record { .. }) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            };
+            if host.record.joining.as_deref() == Some(name.as_str()) {
+                continue;
+            }
+            match self.admit(name, cluster, &host.record, manager) {
+                Ok(Some(_)) => {
+                    let after = HostRecord { joining: Some(name.to_string()), ..host.record.clone() };
+                    self.stage_host(draft, Some(&host), Some(&after))?;
+                }
+                Ok(None) => {}
+                Err(MembersError::Store(error))
+                    if !matches!(error, CommitError::Store(store::Error::Record { .. })) =>
+                {
+                    return Err(error);
+                }
+                Err(_) => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// From here on nothing refuses it any more.
+    async fn decide(&self, found: &Found<'_>) -> Result<(), CommitError> {
+        let first = found.moves.chunks(HOSTS_AT_ONCE).next().unwrap_or_default();
+        let mut line = Line::default();
+        loop {
+            let Some(cluster) = self.tables.cluster.get(found.name.as_str()).await? else {
+                return self.give_up(found).await;
+            };
+            let mut draft = found.draft();
+            let moved = self.stage_decided(&mut draft, (found.name, &cluster), first).await?;
+            let record = &found.change.record;
+            let event = Event {
+                at_milliseconds: record.at_milliseconds,
+                ..self.event_of(record, &moved.happened(found.name))
+            };
+            self.record_as(&mut draft, event, record.id)?;
+            let after = found.at(RegroupingStage::Moving);
+            self.tables.regrouping.put(&mut draft.batch, found.name.as_str(), &after)?;
+            if self.commit(draft, &mut line).await?.is_some() || !self.is_where_it_was(found).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Has all hosts come and go that have not yet; whether that is done.
+    async fn move_all(&self, found: &Found<'_>) -> Result<bool, CommitError> {
+        for some in found.moves.chunks(HOSTS_AT_ONCE) {
+            let mut line = Line::default();
+            loop {
+                // Only somebody else's hand can have deleted it: nobody belongs to it any more.
+                let Some(cluster) = self.tables.cluster.get(found.name.as_str()).await? else {
+                    return Ok(true);
+                };
+                let mut draft = found.draft();
+                let moved = self.stage_decided(&mut draft, (found.name, &cluster), some).await?;
+                if moved.is_nobody() {
+                    break;
+                }
+                let event = self.event_of(&found.change.record, &moved.happened(found.name));
+                self.record_as(&mut draft, event, self.ground.entropy.number())?;
+                if self.commit(draft, &mut line).await?.is_some() {
+                    break;
+                }
+                if !self.is_where_it_was(found).await? {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Nothing of it comes about.
+    async fn give_up(&self, found: &Found<'_>) -> Result<(), CommitError> {
+        let mut line = Line::default();
+        loop {
+            let mut draft = found.draft();
+            let after = found.at(RegroupingStage::Undoing);
+            self.tables.regrouping.put(&mut draft.batch, found.name.as_str(), &after)?;
+            if self.commit(draft, &mut line).await?.is_some() || !self.is_where_it_was(found).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Lets the hosts go that are reserved; whether that is done.
+    async fn let_go(&self, found: &Found<'_>) -> Result<bool, CommitError> {
+        for some in found.joining().chunks(RESERVED_AT_ONCE) {
+            let mut line = Line::default();
+            loop {
+                let mut draft = found.draft();
+                for host in self.load(some).await {
+                    if let Some(host) = self.readable(host)?.flatten()
+                        && host.record.joining.as_deref() == Some(found.name.as_str())
+                    {
+                        let after = HostRecord { joining: None, ..host.record.clone() };
+                        self.stage_host(&mut draft, Some(&host), Some(&after))?;
+                    }
+                }
+                if draft.batch.is_empty() || self.commit(draft, &mut line).await?.is_some() {
+                    break;
+                }
+                if !self.is_where_it_was(found).await? {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Forgets a change that is at its end.
+    async fn finish(&self, found: &Found<'_>) -> Result<(), CommitError> {
+        let table = self.regrouping_hosts(found.name, found.change.record.id)?;
+        let mut line = Line::default();
+        loop {
+            let parts = table.list(Page::first(PARTS_AT_ONCE)).await?;
+            let mut draft = found.draft();
+            for (place, _) in &parts.entries {
+                table.delete(&mut draft.batch, place)?;
+            }
+            let is_last = parts.next.is_none();
+            if is_last {
+                self.tables.regrouping.delete(&mut draft.batch, found.name.as_str())?;
+            }
+            let is_done = self.commit(draft, &mut line).await?.is_some();
+            if is_done && is_last || !is_done && !self.is_where_it_was(found).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What the history says of a part of a change, whoever does it.
+    fn event_of(&self, change: &RegroupingRecord, happened: &Happened<'_>) -> Event {
+        let event = happened.event(&Principal::house(), &self.ground.clock);
+        Event { by: change.by.clone(), from: change.from.clone(), ..event }
+    }
+
+    fn regrouping_hosts(&self, name: &ClusterName, id: u64) -> Result<Table<MovesRecord>, store::Error> {
+        Table::new(self.ground.engine.clone(), &format!("{HOSTS}{name}/{id:016x}/"))
+    }
+}
+
+/// How a part is named in its key.
+fn place_name(place: usize) -> String {
+    format!("{place:06}")
+}
+
+/// Hosts that come and go, in records that are not too large.
+fn in_parts(moves: &[Move]) -> Vec<MovesRecord> {
+    let mut parts = Vec::new();
+    let (mut part, mut bytes) = (MovesRecord::default(), 0);
+    for step in moves {
+        if bytes >= PART_BYTES_MAX {
+            parts.push(std::mem::take(&mut part));
+            bytes = 0;
+        }
+        // With its quotes and its comma.
+        bytes += step.address().len() + 3;
+        match step {
+            Move::Join(address) => part.join.push(address.clone()),
+            Move::Leave(address) => part.leave.push(address.clone()),
+        }
+    }
+    parts.push(part);
+    parts
+}
+
+fn moves_of(part: MovesRecord) -> impl Iterator<Item = Move> {
+    let leaving = part.leave.into_iter().map(Move::Leave);
+    leaving.chain(part.join.into_iter().map(Move::Join))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_all_of_it_in_order() {
+        for count in [0, 1, 5_000, 40_000] {
+            let address = |number: usize| format!("host-{number:06}.example.com");
+            let leaving = (0..count / 2).map(address).map(Move::Leave);
+            let moves: Vec<Move> = leaving.chain((count / 2..count).map(address).map(Move::Join)).collect();
+            let parts = in_parts(&moves);
+            assert_eq!(parts.len(), 1 + count * 26 / (PART_BYTES_MAX + 26), "{count}");
+            assert_eq!(parts.into_iter().flat_map(moves_of).collect::<Vec<_>>(), moves);
+        }
+    }
+}
