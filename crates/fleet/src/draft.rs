@@ -84,6 +84,11 @@ impl Line<'_> {
     pub(crate) fn step_aside(&mut self) {
         self.turn = None;
     }
+
+    /// How often the store did not say whether it was done.
+    pub(crate) fn doubts(&self) -> usize {
+        self.doubts
+    }
 }
 
 impl Draft {
@@ -263,7 +268,8 @@ impl Fleet {
             match (error, doubt.take()) {
                 (CommitError::Conflict { key }, None) => return Ok(Done::No(key)),
                 (error @ CommitError::Unknown { .. }, _) => {
-                    // Without an event it is nothing that anybody asked for: what is there says what is to be done.
+                    // Without an event it is nothing that anybody asked for, but for the beginning of a change of many
+                    // hosts, which sees to that itself: what is there says what is to be done.
                     let Some(event) = event else { return in_doubt(error, line) };
                     tracing::debug!(about = event.about, %error, "looking whether a commit was done");
                     if let Some(version) = self.is_done(event, &error).await? {

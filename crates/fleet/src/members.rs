@@ -20,6 +20,7 @@ use crate::manager::Manager;
 use crate::name::{ClusterName, ContainerManagerName};
 use crate::nodes::NodeJoining;
 use crate::record::{ClusterRecord, HostRecord, MarkRecord};
+use crate::regrouping::in_parts;
 use crate::service::{
     Fleet, JoinCluster, LeaveCluster, Put, ReadClusters, ReplaceMembers, Tables, ids, unreadable,
 };
@@ -251,7 +252,7 @@ impl Fleet {
         new: &BTreeSet<String>,
     ) -> Result<Roster, MembersError> {
         let asked = self.regrouping(permit.by());
-        // The cluster as it was found, and its hosts to be, when that was begun as a change of many hosts.
+        // The cluster as it was found, and its hosts to be, when that was perhaps begun as a change of many hosts.
         let mut begun: Option<(Loaded<ClusterRecord>, BTreeSet<String>)> = None;
         let mut line = Line::default();
         loop {
@@ -259,10 +260,10 @@ impl Fleet {
                 line.step_aside();
                 self.settle(name.as_str(), 0).await?;
             }
-            if let Some((cluster, hosts)) = &begun
+            if let Some((cluster, hosts)) = begun.take()
                 && self.is_regrouped(&asked).await?
             {
-                return self.after_replacing(cluster, hosts).await;
+                return self.after_replacing(&cluster, &hosts).await;
             }
             let cluster = self.loaded_cluster(name).await?;
             // Counts before hosts: if they are still the same at the commit, so are the hosts.
@@ -278,12 +279,17 @@ impl Fleet {
             let moves = moves(&before, &hosts);
             self.test(name, &cluster, &moves).await?;
             if moves.len() > HOSTS_AT_ONCE {
-                line.step_aside();
-                self.regroup(&asked, (name, &cluster), &counts, &moves).await?;
+                let parts = in_parts(&moves);
+                let version =
+                    self.begin_regrouping(&asked, (name, &cluster), &counts, &parts, &mut line).await?;
+                let Some(version) = version else {
+                    begun = Some((cluster, hosts));
+                    continue;
+                };
+                self.regroup(&asked, name, version, &parts).await?;
                 if self.is_regrouped(&asked).await? {
                     return self.after_replacing(&cluster, &hosts).await;
                 }
-                begun = Some((cluster, hosts));
                 self.overtaken(&mut line, self.tables.regrouping.key(name.as_str())?).await?;
                 continue;
             }

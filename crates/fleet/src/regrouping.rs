@@ -65,6 +65,19 @@ enum Reserved {
     Overtaken,
 }
 
+impl Regrouping {
+    fn record(&self, stage: RegroupingStage, parts: &[MovesRecord]) -> RegroupingRecord {
+        RegroupingRecord {
+            id: self.id,
+            at_milliseconds: self.at_milliseconds,
+            by: self.by.clone(),
+            from: self.from.clone(),
+            stage,
+            parts: parts.len(),
+        }
+    }
+}
+
 impl Found<'_> {
     /// A commit that goes on with it.
     fn draft(&self) -> Draft {
@@ -93,42 +106,76 @@ impl Fleet {
         }
     }
 
-    /// Begins a change of a cluster that has `counts`, and sees it to its end, if nobody is faster.
+    /// Begins a change of a cluster that has `counts`: the version of its record; `None` when others were faster, or when
+    /// nobody knows whether it was begun: then it was begun by now, or never will be, which [`Self::settle`] and
+    /// [`Self::is_regrouped`] tell. [`Self::regroup`] goes on with it.
+    ///
+    /// The cluster's record is written as it is. So no two attempts to begin are both done, however late the store does
+    /// one of them, and [`Self::spend`] can make sure that one is not done any more.
+    pub(crate) async fn begin_regrouping<'f>(
+        &'f self,
+        asked: &Regrouping,
+        (name, cluster): (&ClusterName, &Loaded<ClusterRecord>),
+        counts: &[(String, Loaded<TallyRecord>)],
+        parts: &[MovesRecord],
+        line: &mut Line<'f>,
+    ) -> Result<Option<Version>, CommitError> {
+        let stage = if parts.len() == 1 { RegroupingStage::Reserving } else { RegroupingStage::Gathering };
+        let mut draft = Draft::default();
+        self.tables.regrouping.create(&mut draft.batch, name.as_str(), &asked.record(stage, parts))?;
+        if let Some(part) = parts.first() {
+            let table = self.regrouping_hosts(name, asked.id)?;
+            table.put(&mut draft.batch, &place_name(0), part)?;
+        }
+        self.tables.cluster.update(&mut draft.batch, name.as_str(), &cluster.record, cluster.version)?;
+        self.expect_parts(&mut draft, name.as_str(), counts)?;
+        let doubts = line.doubts();
+        let version = self.commit(draft, line).await?;
+        // Those who see it to its end take their turns as well.
+        line.step_aside();
+        if line.doubts() > doubts {
+            self.spend(name, cluster.version, line).await?;
+        }
+        Ok(version)
+    }
+
+    /// Makes sure that a commit that writes a cluster's record over this version, and may be under way yet, was done by
+    /// now or never will be: the record has another version then.
+    async fn spend<'f>(
+        &'f self,
+        name: &ClusterName,
+        version: Version,
+        line: &mut Line<'f>,
+    ) -> Result<(), CommitError> {
+        while let Some(found) = self.tables.cluster.get(name.as_str()).await?
+            && found.version == version
+        {
+            let mut draft = Draft::default();
+            self.tables.cluster.update(&mut draft.batch, name.as_str(), &found.record, version)?;
+            self.commit(draft, line).await?;
+            line.step_aside();
+        }
+        Ok(())
+    }
+
+    /// Goes on with a change that was begun at `version`, and sees it to its end, if nobody is faster.
     /// [`Self::is_regrouped`] tells what came of it.
     pub(crate) async fn regroup(
         &self,
         asked: &Regrouping,
-        (name, cluster): (&ClusterName, &Loaded<ClusterRecord>),
-        counts: &[(String, Loaded<TallyRecord>)],
-        moves: &[Move],
+        name: &ClusterName,
+        version: Version,
+        parts: &[MovesRecord],
     ) -> Result<(), CommitError> {
-        let parts = in_parts(moves);
         let table = self.regrouping_hosts(name, asked.id)?;
-        let mut record = RegroupingRecord {
-            id: asked.id,
-            at_milliseconds: asked.at_milliseconds,
-            by: asked.by.clone(),
-            from: asked.from.clone(),
-            stage: if parts.len() == 1 { RegroupingStage::Reserving } else { RegroupingStage::Gathering },
-            parts: parts.len(),
-        };
-        let mut places = parts.iter().enumerate();
-        let mut draft = Draft::default();
-        self.tables.regrouping.create(&mut draft.batch, name.as_str(), &record)?;
-        if let Some((place, part)) = places.next() {
-            table.put(&mut draft.batch, &place_name(place), part)?;
-        }
-        self.tables.cluster.expect_at(&mut draft.batch, name.as_str(), cluster.version)?;
-        self.expect_parts(&mut draft, name.as_str(), counts)?;
-        let Some(version) = self.commit(draft, &mut Line::default()).await? else { return Ok(()) };
-        for (place, part) in places {
+        for (place, part) in parts.iter().enumerate().skip(1) {
             let mut line = Line::default();
             loop {
                 let part_of = PartOf { cluster: name.to_string(), version, depth: 0 };
                 let mut draft = Draft::part_of(part_of);
                 table.put(&mut draft.batch, &place_name(place), part)?;
                 if place + 1 == parts.len() {
-                    record.stage = RegroupingStage::Reserving;
+                    let record = asked.record(RegroupingStage::Reserving, parts);
                     self.tables.regrouping.put(&mut draft.batch, name.as_str(), &record)?;
                 }
                 if self.commit(draft, &mut line).await?.is_some() {
@@ -421,7 +468,7 @@ fn place_name(place: usize) -> String {
 }
 
 /// Hosts that come and go, in records that are not too large.
-fn in_parts(moves: &[Move]) -> Vec<MovesRecord> {
+pub(crate) fn in_parts(moves: &[Move]) -> Vec<MovesRecord> {
     let mut parts = Vec::new();
     let (mut part, mut bytes) = (MovesRecord::default(), 0);
     for step in moves {

@@ -303,6 +303,67 @@ fn a_lost_answer_changes_nothing() {
     }
 }
 
+/// What may be done later is not done any more once it was answered that it was not: whoever was refused is not
+/// surprised when the host that was in the way goes.
+#[test]
+fn what_was_refused_does_not_begin_later() {
+    for commit in 1..COMMITS {
+        let engine: Arc<dyn Engine> = Arc::new(Memory::new());
+        let world = World::counted(Arc::clone(&engine));
+        let hosts = names("h", 50);
+        furnish(&world, &hosts);
+        let other = world.another();
+        let meanwhile = async move {
+            // Refused once the change is decided.
+            let _ = other.join(permit(), &cluster("db"), &address("h49")).await;
+        };
+        let kept = Kept { meanwhile: Some(meanwhile.boxed()), batch: None };
+        let stuck = Arc::new(Deadly {
+            engine: Arc::clone(&engine),
+            commits_left: AtomicUsize::new(usize::MAX),
+            keeps: Some(Mutex::new(kept)),
+        });
+        let fleet = world.another_on(Arc::clone(&stuck) as Arc<dyn Engine>);
+        stuck.commits_left.store(commit, Ordering::SeqCst);
+        let told = block_on(replace(&fleet, "web", &hosts));
+        let Some(late) = stuck.keeps.as_ref().unwrap().lock().unwrap().batch.take() else { continue };
+        let is_refused = match told {
+            Ok(_) => false,
+            Err(MembersError::InAnotherCluster { .. }) => true,
+            // The kept commit may be the one that decides.
+            Err(error) => {
+                assert_eq!(error.kind(), Kind::Unavailable, "{error}");
+                let members = world.members("web").len();
+                assert!([0, 50].contains(&members), "{members}");
+                continue;
+            }
+        };
+        assert!(is_refused || commit > 1);
+        if is_refused {
+            assert!(block_on(world.fleet.leave(permit(), &cluster("db"), &address("h49"))).unwrap());
+        }
+        let done = block_on(engine.commit(late));
+        assert!(matches!(done, Err(CommitError::Conflict { .. })), "{commit}: {done:?}");
+        drop(world.another());
+        assert_eq!(world.members("web").len(), if is_refused { 0 } else { 50 });
+        world.assert_consistent();
+    }
+}
+
+/// Nobody tries for ever to begin where the store never says whether it was done.
+#[test]
+fn who_is_never_told_says_so() {
+    let world = World::new();
+    let hosts = names("h", 50);
+    furnish(&world, &hosts);
+    let lost = [false; 1_000];
+    world.memory.lose_next_answers(lost);
+    let told = block_on(replace(&world.fleet, "web", &hosts));
+    assert!(matches!(told, Err(MembersError::Store(CommitError::Unknown { .. }))), "{told:?}");
+    world.memory.lose_next_answers([]);
+    assert_whole(&world, &world.fleet, 50);
+}
+
 /// A store that fails is no refusal; whoever comes next finds all of it, or nothing.
 #[test]
 fn a_store_that_fails_leaves_nothing_half() {
@@ -323,10 +384,18 @@ fn a_store_that_fails_leaves_nothing_half() {
     }
 }
 
-/// A store under which a process dies: from one commit on it answers no more.
+/// A store under which a process dies: from one commit on it answers no more. Or one that keeps that commit, does not
+/// say so, and may do it later.
 struct Deadly {
     engine: Arc<dyn Engine>,
     commits_left: AtomicUsize,
+    keeps: Option<Mutex<Kept>>,
+}
+
+/// What is done when a commit is kept, and what was kept.
+struct Kept {
+    meanwhile: Option<BoxFuture<'static, ()>>,
+    batch: Option<Batch>,
 }
 
 impl Engine for Deadly {
@@ -349,7 +418,23 @@ impl Engine for Deadly {
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Revision, CommitError>> {
         let left = self.commits_left.load(Ordering::SeqCst);
         self.commits_left.store(left.saturating_sub(1), Ordering::SeqCst);
-        if left > 1 { self.engine.commit(batch) } else { pending().boxed() }
+        match &self.keeps {
+            _ if left > 1 => self.engine.commit(batch),
+            None => pending().boxed(),
+            Some(keeps) => {
+                self.commits_left.store(usize::MAX, Ordering::SeqCst);
+                let mut kept = keeps.lock().unwrap();
+                kept.batch = Some(batch);
+                let meanwhile = kept.meanwhile.take();
+                async move {
+                    if let Some(meanwhile) = meanwhile {
+                        meanwhile.await;
+                    }
+                    Err(CommitError::Unknown { reason: "the member stopped answering".to_owned() })
+                }
+                .boxed()
+            }
+        }
     }
 
     fn watch(&self, prefix: Prefix, from: Revision) -> BoxStream<'_, Result<Change, WatchError>> {
@@ -364,7 +449,7 @@ impl Engine for Deadly {
 /// Has `web` get these hosts, in a process that dies at this commit; `false` when it did not come to that.
 fn die_at(commit: usize, engine: &Arc<dyn Engine>, world: &World, hosts: &[String]) -> bool {
     let commits_left = AtomicUsize::new(usize::MAX);
-    let deadly = Arc::new(Deadly { engine: Arc::clone(engine), commits_left });
+    let deadly = Arc::new(Deadly { engine: Arc::clone(engine), commits_left, keeps: None });
     let fleet = world.another_on(Arc::clone(&deadly) as Arc<dyn Engine>);
     deadly.commits_left.store(commit, Ordering::SeqCst);
     let mut dying = pin!(replace(&fleet, "web", hosts));
