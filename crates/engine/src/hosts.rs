@@ -35,7 +35,6 @@ impl House {
             entropy: self.entropy.clone(),
             defined: HashMap::new(),
             waiting: HashMap::new(),
-            regrouping: HashMap::new(),
         };
         self.start(claims, Box::new(register));
         let remote = crew.hands.remote.clone();

@@ -14,6 +14,7 @@
 //! Whoever began it finds out by the event in the history what came of it, whoever saw it to its end.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -36,6 +37,8 @@ const RESERVED_AT_ONCE: usize = 64;
 const PART_BYTES_MAX: usize = 128 * 1024;
 /// How many of those records are removed in one commit.
 const PARTS_AT_ONCE: usize = 64;
+/// How many groups of hosts, reserved or moved, are one step of those who go on with what others left.
+const GROUPS_AT_ONCE: usize = 200;
 /// How many changes wait for each other in a row. They cannot wait in a circle, unless somebody else wrote into the
 /// store: then one of them is given up.
 const DEPTH_MAX: usize = 16;
@@ -54,6 +57,19 @@ struct Found<'a> {
     change: Loaded<RegroupingRecord>,
     moves: Vec<Move>,
     depth: usize,
+    pace: Option<&'a Pace<'a>>,
+}
+
+/// How far those come at a time who go on with what others left; whoever needs it to be at its end has no such limit.
+struct Pace<'a> {
+    groups_left: AtomicUsize,
+    is_stopping: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Pace<'_> {
+    fn is_over(&self) -> bool {
+        (self.is_stopping)() || self.groups_left.load(Ordering::Relaxed) == 0
+    }
 }
 
 /// What came of reserving.
@@ -61,8 +77,8 @@ enum Reserved {
     All,
     /// One of them cannot join.
     Refused,
-    /// Somebody else has brought the change further.
-    Overtaken,
+    /// Somebody else has brought the change further, or it is time for something else.
+    NotYet,
 }
 
 impl Regrouping {
@@ -83,6 +99,17 @@ impl Found<'_> {
     fn draft(&self) -> Draft {
         let (cluster, version) = (self.name.to_string(), self.change.version);
         Draft::part_of(PartOf { cluster, version, depth: self.depth })
+    }
+
+    fn did_group(&self) {
+        if let Some(pace) = self.pace {
+            let left = pace.groups_left.load(Ordering::Relaxed);
+            pace.groups_left.store(left.saturating_sub(1), Ordering::Relaxed);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.pace.is_some_and(Pace::is_over)
     }
 
     /// The hosts that are to join.
@@ -204,9 +231,7 @@ impl Fleet {
     ) -> BoxFuture<'a, Result<bool, CommitError>> {
         async move {
             let Some(found) = self.tables.regrouping.get(cluster).await? else { return Ok(false) };
-            let name = cluster
-                .parse::<ClusterName>()
-                .map_err(|error| unreadable(&self.tables.regrouping, cluster, error))?;
+            let name = self.regrouped(cluster)?;
             tracing::debug!(%cluster, "seeing a change of many hosts to its end");
             self.see_through(&name, found.record.id, depth).await?;
             Ok(true)
@@ -214,37 +239,74 @@ impl Fleet {
         .boxed()
     }
 
-    /// Sees to its end what somebody left who stopped in the middle. What does not work now is tried again.
-    pub(crate) async fn settle_what_was_left(&self) {
-        let mut seen = HashMap::new();
-        // What is there now, and no further a moment later.
-        for _ in 0..2 {
-            if let Err(error) = self.take_over_regroupings(&mut seen).await {
-                tracing::warn!(%error, "a change of many hosts that was left could not be seen to its end yet");
-            }
-        }
-    }
-
-    /// Sees changes of many hosts of a cluster to their end that are no further than when they were `seen` last, so
-    /// that nobody may be at them any more; the others are seen now.
+    /// Goes on with changes of many hosts of a cluster that are no further than when they were `seen` last, so that nobody
+    /// may be at them any more, until `is_stopping`, and for so long only; the others are seen now. Whether there is more
+    /// to do at once. What goes wrong with one of them is logged, and tried again with the next call.
     ///
     /// # Errors
-    /// The store's, and when others were faster too often.
-    pub async fn take_over_regroupings(&self, seen: &mut HashMap<String, Version>) -> Result<(), ListError> {
+    /// The store's, where it cannot be read which there are.
+    pub async fn take_over_regroupings(
+        &self,
+        seen: &mut HashMap<String, Version>,
+        is_stopping: &(dyn Fn() -> bool + Sync),
+    ) -> Result<bool, ListError> {
+        let pace = Pace { groups_left: AtomicUsize::new(GROUPS_AT_ONCE), is_stopping };
+        let found = self.list(&self.tables.regrouping, Page::full()).await?.entries;
         let before = std::mem::take(seen);
-        for (cluster, change) in self.list(&self.tables.regrouping, Page::full()).await?.entries {
-            if before.get(&cluster) == Some(&change.version) {
-                self.settle(&cluster, 0).await?;
-            } else {
-                seen.insert(cluster, change.version);
+        for (cluster, change) in found {
+            let is_left = before.get(&cluster) == Some(&change.version);
+            seen.insert(cluster.clone(), change.version);
+            if !is_left || pace.is_over() {
+                continue;
+            }
+            match self.take_over(&cluster, change.record.id, &pace).await {
+                Ok(None) => {
+                    seen.remove(&cluster);
+                }
+                Ok(Some(version)) => {
+                    seen.insert(cluster, version);
+                }
+                Err(error) => {
+                    let error = base::report(&error);
+                    tracing::warn!(%cluster, %error, "a change of many hosts that was left cannot be seen to its end yet");
+                }
             }
         }
-        Ok(())
+        Ok(pace.is_over())
+    }
+
+    /// Goes on with one that was left: where it is then, or nothing at its end.
+    async fn take_over(
+        &self,
+        cluster: &str,
+        id: u64,
+        pace: &Pace<'_>,
+    ) -> Result<Option<Version>, CommitError> {
+        let name = self.regrouped(cluster)?;
+        tracing::debug!(%cluster, "going on with a change of many hosts that was left");
+        self.see_some_through(&name, id, 0, Some(pace)).await?;
+        Ok(self.tables.regrouping.get(cluster).await?.map(|change| change.version))
+    }
+
+    /// A name that stands in a key.
+    fn regrouped(&self, cluster: &str) -> Result<ClusterName, store::Error> {
+        cluster.parse().map_err(|error| unreadable(&self.tables.regrouping, cluster, error))
     }
 
     /// Brings a change from wherever it is to its end; nothing when it is there already.
     async fn see_through(&self, name: &ClusterName, id: u64, depth: usize) -> Result<(), CommitError> {
-        loop {
+        self.see_some_through(name, id, depth, None).await
+    }
+
+    /// As [`Self::see_through`], as far as `pace` has it.
+    async fn see_some_through(
+        &self,
+        name: &ClusterName,
+        id: u64,
+        depth: usize,
+        pace: Option<&Pace<'_>>,
+    ) -> Result<(), CommitError> {
+        while pace.is_none_or(|pace| !pace.is_over()) {
             let change = match self.tables.regrouping.get(name.as_str()).await? {
                 Some(change) if change.record.id == id => change,
                 _ => return Ok(()),
@@ -253,13 +315,13 @@ impl Fleet {
             let is_whole = parts.len() == change.record.parts;
             let moves = parts.into_iter().flat_map(|(_, part)| moves_of(part.record)).collect();
             let stage = change.record.stage;
-            let found = Found { name, change, moves, depth };
+            let found = Found { name, change, moves, depth, pace };
             match stage {
                 RegroupingStage::Reserving if is_whole && depth <= DEPTH_MAX => {
                     match self.reserve(&found).await? {
                         Reserved::All => self.decide(&found).await?,
                         Reserved::Refused => self.give_up(&found).await?,
-                        Reserved::Overtaken => {}
+                        Reserved::NotYet => {}
                     }
                 }
                 RegroupingStage::Gathering | RegroupingStage::Reserving => self.give_up(&found).await?,
@@ -275,6 +337,7 @@ impl Fleet {
                 }
             }
         }
+        Ok(())
     }
 
     /// Whether a change is as far as it was found.
@@ -295,12 +358,19 @@ impl Fleet {
                 if !self.stage_reservations(&mut draft, (found.name, &cluster), some).await? {
                     return Ok(Reserved::Refused);
                 }
-                if draft.batch.is_empty() || self.commit(draft, &mut line).await?.is_some() {
+                if draft.batch.is_empty() {
+                    break;
+                }
+                if self.commit(draft, &mut line).await?.is_some() {
+                    found.did_group();
                     break;
                 }
                 if !self.is_where_it_was(found).await? {
-                    return Ok(Reserved::Overtaken);
+                    return Ok(Reserved::NotYet);
                 }
+            }
+            if found.is_over() {
+                return Ok(Reserved::NotYet);
             }
         }
         Ok(Reserved::All)
@@ -382,11 +452,15 @@ impl Fleet {
                 let event = self.event_of(&found.change.record, &moved.happened(found.name));
                 self.record_as(&mut draft, event, self.ground.entropy.number())?;
                 if self.commit(draft, &mut line).await?.is_some() {
+                    found.did_group();
                     break;
                 }
                 if !self.is_where_it_was(found).await? {
                     return Ok(false);
                 }
+            }
+            if found.is_over() {
+                return Ok(false);
             }
         }
         Ok(true)
@@ -419,12 +493,19 @@ impl Fleet {
                         self.stage_host(&mut draft, Some(&host), Some(&after))?;
                     }
                 }
-                if draft.batch.is_empty() || self.commit(draft, &mut line).await?.is_some() {
+                if draft.batch.is_empty() {
+                    break;
+                }
+                if self.commit(draft, &mut line).await?.is_some() {
+                    found.did_group();
                     break;
                 }
                 if !self.is_where_it_was(found).await? {
                     return Ok(false);
                 }
+            }
+            if found.is_over() {
+                return Ok(false);
             }
         }
         Ok(true)

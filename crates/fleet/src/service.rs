@@ -237,7 +237,6 @@ impl Fleet {
             warned: Mutex::new(None),
         };
         fleet.found().await?;
-        fleet.settle_what_was_left().await;
         Ok(fleet)
     }
 

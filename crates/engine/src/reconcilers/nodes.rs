@@ -1,5 +1,4 @@
-//! Lets container managers take the hosts that joined their clusters, and forget those that went; and has hosts join
-//! and leave where whoever was at that stopped in the middle.
+//! Lets container managers take the hosts that joined their clusters, and forget those that went.
 //!
 //! A container manager that cannot be asked is asked again later, and later each time; what it is about is said of each
 //! host that waits for it, which stays `disassociated` until then (commissaire contract, section 9.3). How often that
@@ -42,8 +41,6 @@ pub(crate) struct RegisterNodes {
     pub(crate) defined: HashMap<ContainerManagerName, Version>,
     /// Who is left alone for a while, after so many failures in a row.
     pub(crate) waiting: HashMap<About, Waiting>,
-    /// Changes of many hosts of a cluster, which somebody was at.
-    pub(crate) regrouping: HashMap<String, Version>,
 }
 
 /// What did not work: a container manager as a whole, or one host there.
@@ -92,8 +89,7 @@ impl Task {
 
 impl RegisterNodes {
     async fn go_round(&mut self, stop: &Stop) -> Result<Next, StepError> {
-        self.fleet.take_over_regroupings(&mut self.regrouping).await?;
-        let mut is_all_followed = self.regrouping.is_empty();
+        let mut is_all_followed = true;
         for change in self.fleet.manager_changes().await? {
             is_all_followed &= self.follow(&change, stop).await?;
         }

@@ -344,7 +344,7 @@ fn what_was_refused_does_not_begin_later() {
         }
         let done = block_on(engine.commit(late));
         assert!(matches!(done, Err(CommitError::Conflict { .. })), "{commit}: {done:?}");
-        drop(world.another());
+        take_over(&world);
         assert_eq!(world.members("web").len(), if is_refused { 0 } else { 50 });
         world.assert_consistent();
     }
@@ -463,15 +463,21 @@ fn die_at(commit: usize, engine: &Arc<dyn Engine>, world: &World, hosts: &[Strin
     }))
 }
 
-/// Whoever changes something next changes it before all of the hosts are in `web`, or after, and whoever is started next
-/// finds it so.
+/// Somebody looks after what was left until there is nothing more.
+fn take_over(world: &World) {
+    let (fleet, mut seen) = (world.another(), HashMap::new());
+    while block_on(fleet.take_over_regroupings(&mut seen, &|| false)).unwrap() || !seen.is_empty() {}
+}
+
+/// Whoever changes something next changes it before all of the hosts are in `web`, or after, and whoever looks after
+/// what was left finds it so.
 fn assert_whole(world: &World, next: &Fleet, count: usize) {
     let told = block_on(next.join(permit(), &cluster("db"), &address("h49")));
     let is_done = matches!(told, Err(MembersError::InAnotherCluster { .. }));
     if !is_done {
         assert!(told.unwrap());
     }
-    drop(world.another());
+    take_over(world);
     let (web, db) = if is_done { (count, 0) } else { (0, 1) };
     assert_eq!((world.members("web").len(), world.members("db").len()), (web, db));
     world.assert_consistent();
@@ -496,8 +502,7 @@ fn a_process_that_dies_leaves_nothing_half() {
                 continue;
             }
             if commit % 2 == 0 {
-                // Whoever is started next.
-                drop(world.another());
+                take_over(&world);
                 assert!([0, 50].contains(&world.members("web").len()));
                 world.assert_consistent();
             }
@@ -533,10 +538,71 @@ fn what_is_no_further_than_it_was_is_taken_over() {
     assert!(die_at(4, &engine, &world, &hosts));
     let before = world.members("web").len();
     assert_eq!(before, 18, "the first group");
-    let mut seen = HashMap::new();
-    block_on(world.fleet.take_over_regroupings(&mut seen)).unwrap();
+    // Whoever is started next does not do it before it serves anybody.
+    let next = world.another();
     assert_eq!(world.members("web").len(), before);
-    block_on(world.fleet.take_over_regroupings(&mut seen)).unwrap();
-    assert_eq!(world.members("web").len(), 50);
+    let mut seen = HashMap::new();
+    assert!(!block_on(next.take_over_regroupings(&mut seen, &|| false)).unwrap());
+    assert_eq!((world.members("web").len(), seen.len()), (before, 1));
+    assert!(!block_on(next.take_over_regroupings(&mut seen, &|| false)).unwrap());
+    assert_eq!((world.members("web").len(), seen.len()), (50, 0));
+    world.assert_consistent();
+}
+
+/// Whoever looks after it stops when they are to, and goes on from there.
+#[test]
+fn taking_over_stops_between_groups() {
+    for commit in 2..6 {
+        let engine: Arc<dyn Engine> = Arc::new(Memory::new());
+        let world = World::counted(Arc::clone(&engine));
+        let hosts = names("h", 80);
+        furnish(&world, &hosts);
+        assert!(die_at(commit, &engine, &world, &hosts));
+        let (fleet, mut seen) = (world.another(), HashMap::new());
+        let mut found = BTreeSet::new();
+        let asked_until_stop = AtomicUsize::new(0);
+        for round in 0..40 {
+            let before = world.members("web").len();
+            found.insert(before);
+            // Each time it may come a little further.
+            asked_until_stop.store(round, Ordering::SeqCst);
+            let is_stopping = || {
+                let left = asked_until_stop.load(Ordering::SeqCst);
+                asked_until_stop.store(left.saturating_sub(1), Ordering::SeqCst);
+                left == 0
+            };
+            block_on(fleet.take_over_regroupings(&mut seen, &is_stopping)).unwrap();
+            assert!(world.members("web").len() <= before + round * 18, "{before} in round {round}");
+            if seen.is_empty() {
+                break;
+            }
+        }
+        found.insert(world.members("web").len());
+        assert!(found.len() > 2 && found.contains(&80), "{found:?}");
+        world.assert_consistent();
+    }
+}
+
+/// One that cannot be gone on with does not keep the others waiting.
+#[test]
+fn one_that_fails_holds_up_no_other() {
+    let engine: Arc<dyn Engine> = Arc::new(Memory::new());
+    let world = World::counted(Arc::clone(&engine));
+    let hosts = names("h", 50);
+    furnish(&world, &hosts);
+    assert!(die_at(4, &engine, &world, &hosts));
+    // Before it, and of no cluster's name.
+    let mut batch = Batch::new();
+    let key = Key::new("/fleet/regrouping/ web").unwrap();
+    batch.put(key.clone(), world.stored("/fleet/regrouping/web").unwrap().into_bytes());
+    block_on(engine.commit(batch)).unwrap();
+    let mut seen = HashMap::new();
+    for _ in 0..3 {
+        block_on(world.fleet.take_over_regroupings(&mut seen, &|| false)).unwrap();
+    }
+    assert_eq!((world.members("web").len(), seen.len()), (50, 1));
+    let mut batch = Batch::new();
+    batch.delete(key);
+    block_on(engine.commit(batch)).unwrap();
     world.assert_consistent();
 }

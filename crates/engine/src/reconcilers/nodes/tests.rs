@@ -36,7 +36,6 @@ impl World {
             entropy,
             defined: HashMap::new(),
             waiting: HashMap::new(),
-            regrouping: HashMap::new(),
         };
         let world = Self { fleet, server, clock, register };
         world.define("k8s", TOKEN).await;
