@@ -143,8 +143,8 @@ impl Fleet {
         loop {
             let cluster = self.loaded_cluster(name).await?;
             let mut draft = Draft::default();
-            let moved =
-                self.stage_moves(&mut draft, name, &cluster, &moves, Rules::Joins, permit.by()).await?;
+            let moved = self.stage_moves(&mut draft, name, &cluster, &moves, Rules::Joins, permit.by()).await;
+            let Some(moved) = self.unless_torn(moved, &mut line).await? else { continue };
             let Some(record) = moved.and_then(|mut moved| moved.pop()) else {
                 return self.found_host(address).await;
             };
@@ -177,8 +177,8 @@ impl Fleet {
                 return Ok(None);
             }
             let mut draft = Draft::default();
-            let moved =
-                self.stage_moves(&mut draft, name, &cluster, &moves, Rules::Taken, permit.by()).await?;
+            let moved = self.stage_moves(&mut draft, name, &cluster, &moves, Rules::Taken, permit.by()).await;
+            let Some(moved) = self.unless_torn(moved, &mut line).await? else { continue };
             let address = node.address.clone();
             let Some(record) = moved.and_then(|mut moved| moved.pop()) else {
                 return self.found_host(address).await.map(Some);
@@ -210,13 +210,20 @@ impl Fleet {
         name: &ClusterName,
         address: &HostAddress,
     ) -> Result<Option<ContainerManagerName>, MembersError> {
-        let cluster = self.loaded_cluster(name).await?;
-        let host = self.tables.host.get(address.as_str()).await?;
-        let host = host.ok_or_else(|| MembersError::NoSuchHost { address: address.to_string() })?;
-        let manager = self.manager(&cluster.record.container_manager).await?;
-        match self.admit(name, &cluster, &host.record, manager)? {
-            Some(_) if manager == Manager::Remote => Ok(self.remote_manager(&cluster.record).await?),
-            _ => Ok(None),
+        let mut line = Line::default();
+        loop {
+            let cluster = self.loaded_cluster(name).await?;
+            let host = self.tables.host.get(address.as_str()).await?;
+            let host = host.ok_or_else(|| MembersError::NoSuchHost { address: address.to_string() })?;
+            let manager = self.manager(&cluster.record.container_manager).await?;
+            let admitted = self.admit(name, &cluster, &host.record, manager);
+            return match self.unless_torn(admitted, &mut line).await? {
+                None => continue,
+                Some(Some(_)) if manager == Manager::Remote => {
+                    Ok(self.remote_manager(&cluster.record).await?)
+                }
+                Some(_) => Ok(None),
+            };
         }
     }
 
@@ -277,7 +284,8 @@ impl Fleet {
             }
             let hosts = self.named(new, &before).await?;
             let moves = moves(&before, &hosts);
-            self.test(name, &cluster, &moves).await?;
+            let tested = self.test(name, &cluster, &moves).await;
+            let Some(()) = self.unless_torn(tested, &mut line).await? else { continue };
             if moves.len() > HOSTS_AT_ONCE {
                 let parts = in_parts(&moves);
                 let version =
@@ -295,8 +303,8 @@ impl Fleet {
             }
             let mut draft = Draft::default();
             draft.comes_after_regrouping(name.as_str());
-            let moved =
-                self.stage_moves(&mut draft, name, &cluster, &moves, Rules::Joins, permit.by()).await?;
+            let moved = self.stage_moves(&mut draft, name, &cluster, &moves, Rules::Joins, permit.by()).await;
+            let Some(moved) = self.unless_torn(moved, &mut line).await? else { continue };
             if moved.is_none() && !moves.is_empty() {
                 // Somebody else did it in this very moment.
                 if old.is_some() {
@@ -360,7 +368,9 @@ impl Fleet {
         loop {
             let cluster = self.loaded_cluster(name).await?;
             let mut draft = Draft::default();
-            if self.stage_moves(&mut draft, name, &cluster, moves, Rules::Joins, by).await?.is_none() {
+            let moved = self.stage_moves(&mut draft, name, &cluster, moves, Rules::Joins, by).await;
+            let Some(moved) = self.unless_torn(moved, &mut line).await? else { continue };
+            if moved.is_none() {
                 // Who is about to join can leave when that is done.
                 line.step_aside();
                 if self.settle(name.as_str(), 0).await? {
@@ -372,6 +382,21 @@ impl Fleet {
                 return Ok(true);
             }
         }
+    }
+
+    /// What was decided; `None` when a host was found in another cluster, and that is no longer so: to decide anew.
+    async fn unless_torn<T>(
+        &self,
+        decided: Result<T, MembersError>,
+        line: &mut Line<'_>,
+    ) -> Result<Option<T>, MembersError> {
+        if let Err(MembersError::InAnotherCluster { address, other }) = &decided {
+            line.step_aside();
+            if !self.is_settled(other, address, true, 0).await? {
+                return Ok(None);
+            }
+        }
+        decided.map(Some)
     }
 
     /// Decides about some moves, and writes what comes of them: the hosts that move, as they are then; `None` when

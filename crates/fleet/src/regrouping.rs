@@ -21,6 +21,7 @@ use futures_util::future::BoxFuture;
 use identity::Principal;
 use store::{CommitError, Event, Loaded, Page, Table, Version};
 
+use crate::address::HostAddress;
 use crate::draft::{Draft, Line, PartOf};
 use crate::error::{ListError, MembersError};
 use crate::event::Happened;
@@ -293,6 +294,27 @@ impl Fleet {
         cluster.parse().map_err(|error| unreadable(&self.tables.regrouping, cluster, error))
     }
 
+    /// Whether a host still belongs to a cluster, or does not, as was found, and nothing else is decided. If something is,
+    /// that is seen to its end: a part of it is nothing to refuse anybody for. Of two who ask, that decides what the later
+    /// one is told.
+    pub(crate) async fn is_settled(
+        &self,
+        cluster: &ClusterName,
+        address: &HostAddress,
+        belongs: bool,
+        depth: usize,
+    ) -> Result<bool, CommitError> {
+        // One that is not decided comes later, and this before it; to wait for it might be to wait for ourselves.
+        let change = self.tables.regrouping.get(cluster.as_str()).await?;
+        if change.is_some_and(|change| change.record.stage == RegroupingStage::Moving) {
+            self.settle(cluster.as_str(), depth).await?;
+            return Ok(false);
+        }
+        let host = self.tables.host.get(address.as_str()).await?;
+        let is_member = host.is_some_and(|host| host.record.cluster.as_deref() == Some(cluster.as_str()));
+        Ok(is_member == belongs)
+    }
+
     /// Brings a change from wherever it is to its end; nothing when it is there already.
     async fn see_through(&self, name: &ClusterName, id: u64, depth: usize) -> Result<(), CommitError> {
         self.see_some_through(name, id, depth, None).await
@@ -355,8 +377,10 @@ impl Fleet {
                     return Ok(Reserved::Refused);
                 };
                 let mut draft = found.draft();
-                if !self.stage_reservations(&mut draft, (found.name, &cluster), some).await? {
-                    return Ok(Reserved::Refused);
+                match self.stage_reservations(&mut draft, (found, &cluster), some, &mut line).await? {
+                    Reserved::All => {}
+                    Reserved::Refused => return Ok(Reserved::Refused),
+                    Reserved::NotYet => continue,
                 }
                 if draft.batch.is_empty() {
                     break;
@@ -376,19 +400,21 @@ impl Fleet {
         Ok(Reserved::All)
     }
 
-    /// Reserves hosts that are not yet; `false` when one of them cannot join.
+    /// Reserves hosts that are not yet, unless one of them cannot join.
     async fn stage_reservations(
         &self,
         draft: &mut Draft,
-        (name, cluster): (&ClusterName, &Loaded<ClusterRecord>),
+        (found, cluster): (&Found<'_>, &Loaded<ClusterRecord>),
         joining: &[Move],
-    ) -> Result<bool, CommitError> {
+        line: &mut Line<'_>,
+    ) -> Result<Reserved, CommitError> {
+        let name = found.name;
         let manager = self.manager(&cluster.record.container_manager).await?;
         for host in self.load(joining).await {
             let host = match host {
                 Ok(Some(host)) => host,
                 // Whoever asked is told so when they look again.
-                Ok(None) | Err(store::Error::Record { .. }) => return Ok(false),
+                Ok(None) | Err(store::Error::Record { .. }) => return Ok(Reserved::Refused),
                 Err(error) => return Err(error.into()),
             };
             if host.record.joining.as_deref() == Some(name.as_str()) {
@@ -405,10 +431,15 @@ impl Fleet {
                 {
                     return Err(error);
                 }
-                Err(_) => return Ok(false),
+                Err(MembersError::InAnotherCluster { address, other }) => {
+                    line.step_aside();
+                    let is_so = self.is_settled(&other, &address, true, found.depth + 1).await?;
+                    return Ok(if is_so { Reserved::Refused } else { Reserved::NotYet });
+                }
+                Err(_) => return Ok(Reserved::Refused),
             }
         }
-        Ok(true)
+        Ok(Reserved::All)
     }
 
     /// From here on nothing refuses it any more.

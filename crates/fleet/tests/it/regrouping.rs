@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use base::{Explain as _, Kind};
-use fleet::{Expected, Fleet, MembersError, NewCluster, Plan, Policy, Roster};
+use fleet::{Expected, Fleet, MembersError, NewCluster, NewHost, Plan, Policy, Roster};
 use futures_executor::block_on;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::BoxStream;
@@ -526,6 +526,54 @@ fn thousands_of_hosts_are_like_fifty() {
         die_at(commit, &engine, &world, &hosts);
         assert_whole(&world, &world.fleet, 1_501);
     }
+}
+
+/// A change that is decided comes first: nobody is refused for a host that is about to leave, or that is about to join.
+#[test]
+fn nobody_is_refused_for_half_a_change() {
+    let left_half = |before: &[String], after: &[String]| {
+        let engine: Arc<dyn Engine> = Arc::new(Memory::new());
+        let world = World::counted(Arc::clone(&engine));
+        let hosts = names("h", 50);
+        furnish(&world, &hosts);
+        block_on(replace(&world.fleet, "web", before)).unwrap();
+        let deadly = Arc::new(Deadly {
+            engine: Arc::clone(&engine),
+            commits_left: AtomicUsize::new(usize::MAX),
+            keeps: None,
+        });
+        let fleet = world.another_on(Arc::clone(&deadly) as Arc<dyn Engine>);
+        // It begins, reserves where there is something to reserve, and moves the first group.
+        deadly.commits_left.store(if after.is_empty() { 3 } else { 4 }, Ordering::SeqCst);
+        let new = after.iter().cloned().collect();
+        assert!(fleet.replace_members(permit(), &cluster("web"), None, &new).now_or_never().is_none());
+        assert_eq!(world.members("web").len(), if after.is_empty() { 32 } else { 18 });
+        world
+    };
+    let (all, last) = (names("h", 50), address("h49"));
+
+    let world = left_half(&all, &[]);
+    assert!(block_on(world.fleet.join(permit(), &cluster("db"), &last)).unwrap());
+    assert_eq!((world.members("web").len(), world.members("db").len()), (0, 1));
+    world.assert_consistent();
+
+    let world = left_half(&all, &[]);
+    assert!(block_on(world.fleet.join_host(permit(), &cluster("db"), &last)).unwrap().is_new);
+    world.assert_consistent();
+
+    let world = left_half(&all, &[]);
+    assert_eq!(block_on(replace(&world.fleet, "db", &all[40..])).unwrap().hosts.len(), 10);
+    world.assert_consistent();
+
+    let world = left_half(&all, &[]);
+    assert_eq!(block_on(replace(&world.fleet, "db", &all)).unwrap().hosts.len(), 50);
+    world.assert_consistent();
+
+    let world = left_half(&[], &all);
+    let again = NewHost { cluster: Some(cluster("web")), ..host("key", "active") };
+    assert!(!block_on(world.fleet.add_host(permit(), last, again)).unwrap().is_new);
+    assert_eq!(world.members("web").len(), 50);
+    world.assert_consistent();
 }
 
 /// Whoever looks after what was left leaves alone what somebody is at.
