@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use identity::{Permit, Principal};
-use store::{Claim, Loaded, Page, Table};
+use store::{Claim, CommitError, Loaded, Page, Table};
 
 use crate::address::HostAddress;
 use crate::cluster::{ClusterView, Roster};
@@ -249,8 +249,8 @@ impl Fleet {
     /// come and go in groups, and whoever only looks sees some of them do so before the others.
     ///
     /// # Errors
-    /// See [`MembersError`]. Nothing was changed, but for [`MembersError::Store`]: then it may be done yet, all of it,
-    /// by whoever comes next.
+    /// See [`MembersError`]. Nothing was changed, but for [`MembersError::Begun`] and where the store did not say whether
+    /// it was: then it may be done yet, all of it, by whoever comes next.
     pub async fn replace_members(
         &self,
         permit: Permit<ReplaceMembers>,
@@ -261,14 +261,16 @@ impl Fleet {
         let asked = self.regrouping(permit.by());
         // The cluster as it was found, and its hosts to be, when that was perhaps begun as a change of many hosts.
         let mut begun: Option<(Loaded<ClusterRecord>, BTreeSet<String>)> = None;
+        let not_seen = |source: CommitError| MembersError::Begun { cluster: name.clone(), source };
         let mut line = Line::default();
         loop {
             if self.tables.regrouping.get(name.as_str()).await?.is_some() {
                 line.step_aside();
-                self.settle(name.as_str(), 0).await?;
+                let settled = self.settle(name.as_str(), 0).await;
+                settled.map_err(|error| if begun.is_some() { not_seen(error) } else { error.into() })?;
             }
             if let Some((cluster, hosts)) = begun.take()
-                && self.is_regrouped(&asked).await?
+                && self.is_regrouped(&asked).await.map_err(|error| not_seen(error.into()))?
             {
                 return self.after_replacing(&cluster, &hosts).await;
             }
@@ -294,8 +296,8 @@ impl Fleet {
                     begun = Some((cluster, hosts));
                     continue;
                 };
-                self.regroup(&asked, name, version, &parts).await?;
-                if self.is_regrouped(&asked).await? {
+                self.regroup(&asked, name, version, &parts).await.map_err(not_seen)?;
+                if self.is_regrouped(&asked).await.map_err(|error| not_seen(error.into()))? {
                     return self.after_replacing(&cluster, &hosts).await;
                 }
                 self.overtaken(&mut line, self.tables.regrouping.key(name.as_str())?).await?;

@@ -378,6 +378,9 @@ fn a_store_that_fails_leaves_nothing_half() {
         world.memory.before_next_commit(async move { memory.conflict_next_commits(1_000) });
         if let Err(error) = block_on(replace(&world.fleet, "web", &hosts)) {
             assert_eq!(error.kind(), Kind::Unavailable, "{error}");
+            assert_eq!(matches!(error, MembersError::Begun { .. }), commit > 1, "{commit}: {error:?}");
+        } else {
+            assert!(commit > 5, "{commit}");
         }
         world.memory.conflict_next_commits(0);
         assert_whole(&world, &world.fleet, 50);
