@@ -28,7 +28,7 @@ use crate::event::Happened;
 use crate::members::{HOSTS_AT_ONCE, Move};
 use crate::name::ClusterName;
 use crate::record::{ClusterRecord, HostRecord, MovesRecord, RegroupingRecord, RegroupingStage, TallyRecord};
-use crate::service::{Fleet, unreadable};
+use crate::service::{Fleet, ids, unreadable};
 
 /// Where the hosts of a change are; the cluster's name and the change's id follow.
 const HOSTS: &str = "/fleet/regrouping-hosts/";
@@ -333,17 +333,31 @@ impl Fleet {
                 Some(change) if change.record.id == id => change,
                 _ => return Ok(()),
             };
-            let parts = self.regrouping_hosts(name, id)?.all().await?;
+            let stage = change.record.stage;
+            let read = self.regrouping_hosts(name, id)?.all().await;
+            // As long as it is not decided it can be given up. Who is reserved then, for nothing, can be taken by all.
+            let parts = if stage == RegroupingStage::Moving {
+                read?
+            } else {
+                self.readable(read)?.unwrap_or_default()
+            };
             let is_whole = parts.len() == change.record.parts;
             let moves = parts.into_iter().flat_map(|(_, part)| moves_of(part.record)).collect();
-            let stage = change.record.stage;
             let found = Found { name, change, moves, depth, pace };
             match stage {
                 RegroupingStage::Reserving if is_whole && depth <= DEPTH_MAX => {
-                    match self.reserve(&found).await? {
-                        Reserved::All => self.decide(&found).await?,
-                        Reserved::Refused => self.give_up(&found).await?,
-                        Reserved::NotYet => {}
+                    let done = match self.reserve(&found).await {
+                        Ok(Reserved::All) => self.decide(&found).await,
+                        Ok(Reserved::Refused) => self.give_up(&found).await,
+                        Ok(Reserved::NotYet) => Ok(()),
+                        Err(error) => Err(error),
+                    };
+                    match done {
+                        Err(error) if is_lasting(&error) => {
+                            tracing::warn!(cluster = %name, %error, "a change of many hosts is given up");
+                            self.give_up(&found).await?;
+                        }
+                        done => done?,
                     }
                 }
                 RegroupingStage::Gathering | RegroupingStage::Reserving => self.give_up(&found).await?,
@@ -471,9 +485,9 @@ impl Fleet {
         for some in found.moves.chunks(HOSTS_AT_ONCE) {
             let mut line = Line::default();
             loop {
-                // Only somebody else's hand can have deleted it: nobody belongs to it any more.
+                // Only somebody else's hand can have deleted it: nobody belongs to it any more, or is to join it.
                 let Some(cluster) = self.tables.cluster.get(found.name.as_str()).await? else {
-                    return Ok(true);
+                    return self.let_go(found).await;
                 };
                 let mut draft = found.draft();
                 let moved = self.stage_decided(&mut draft, (found.name, &cluster), some).await?;
@@ -547,12 +561,12 @@ impl Fleet {
         let table = self.regrouping_hosts(found.name, found.change.record.id)?;
         let mut line = Line::default();
         loop {
-            let parts = table.list(Page::first(PARTS_AT_ONCE)).await?;
+            let places = ids(&table).await?;
             let mut draft = found.draft();
-            for (place, _) in &parts.entries {
+            for place in places.iter().take(PARTS_AT_ONCE) {
                 table.delete(&mut draft.batch, place)?;
             }
-            let is_last = parts.next.is_none();
+            let is_last = places.len() <= PARTS_AT_ONCE;
             if is_last {
                 self.tables.regrouping.delete(&mut draft.batch, found.name.as_str())?;
             }
@@ -572,6 +586,16 @@ impl Fleet {
     fn regrouping_hosts(&self, name: &ClusterName, id: u64) -> Result<Table<MovesRecord>, store::Error> {
         Table::new(self.ground.engine.clone(), &format!("{HOSTS}{name}/{id:016x}/"))
     }
+}
+
+/// Whether it is of no use to try again.
+fn is_lasting(error: &CommitError) -> bool {
+    matches!(
+        error,
+        CommitError::TooLarge { .. }
+            | CommitError::Twice { .. }
+            | CommitError::Store(store::Error::Record { .. } | store::Error::Key { .. })
+    )
 }
 
 /// How a part is named in its key.

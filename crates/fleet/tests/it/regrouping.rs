@@ -130,7 +130,7 @@ fn one_of_two_lists_at_once_is_refused() {
     }
 }
 
-/// Many lists at once, of hosts in another order each: one has them, and nobody waits for ever.
+/// Many lists at once, of which each has hosts in common with each other one: one has them, and nobody waits for ever.
 #[test]
 fn of_many_lists_at_once_all_but_one_are_refused() {
     for (world, rounds) in [(World::new(), 10), (World::on_sqlite(), 2)] {
@@ -466,6 +466,37 @@ fn die_at(commit: usize, engine: &Arc<dyn Engine>, world: &World, hosts: &[Strin
     }))
 }
 
+/// What nobody can go on with locks no host: the cluster was deleted by another hand, or what is to come and go cannot be
+/// read any more.
+#[test]
+fn what_cannot_be_gone_on_with_holds_nobody() {
+    for (commit, is_gone) in [(2, false), (3, false), (4, true)] {
+        let engine: Arc<dyn Engine> = Arc::new(Memory::new());
+        let world = World::counted(Arc::clone(&engine));
+        let hosts = names("h", 50);
+        furnish(&world, &hosts);
+        assert!(die_at(commit, &engine, &world, &hosts));
+        let mut batch = Batch::new();
+        if is_gone {
+            batch.delete(Key::new("/commissaire/clusters/web").unwrap());
+        } else {
+            let parts = world.keys("/fleet/regrouping-hosts/web/");
+            assert_eq!(parts.len(), 1);
+            batch.put(Key::new(&*parts[0]).unwrap(), "what is this");
+        }
+        block_on(engine.commit(batch)).unwrap();
+        take_over(&world);
+        assert!(world.keys("/fleet/regrouping").is_empty());
+        if is_gone {
+            for key in world.keys("/commissaire/hosts/") {
+                assert!(!world.stored(&key).unwrap().contains(r#""joining""#), "{key} is reserved");
+            }
+        }
+        assert!(world.join("db", "h49").unwrap());
+        assert_eq!(world.replace("db", &["h49"], &["h48", "h49"]).unwrap().hosts.len(), 2);
+    }
+}
+
 /// Somebody looks after what was left until there is nothing more.
 fn take_over(world: &World) {
     let (fleet, mut seen) = (world.another(), HashMap::new());
@@ -522,13 +553,19 @@ fn thousands_of_hosts_are_like_fifty() {
     let long = |number: usize| format!("h{number:03}.{0}.{0}.{0}.example", "x".repeat(60));
     let mut hosts: Vec<String> = (0..1_500).map(long).collect();
     hosts.push("h49".to_owned());
-    for commit in [1, 2, 3, 4, 5, 10, 30, 40, 60, 90, 100, 109, 110] {
+    let mut outcomes = BTreeSet::new();
+    for commit in [1, 2, 3, 4, 5, 27, 28, 29, 60, 112, 113] {
         let engine: Arc<dyn Engine> = Arc::new(Memory::new());
         let world = World::counted(Arc::clone(&engine));
         furnish(&world, &hosts);
-        die_at(commit, &engine, &world, &hosts);
+        let has_died = die_at(commit, &engine, &world, &hosts);
         assert_whole(&world, &world.fleet, 1_501);
+        let is_done = !world.members("web").is_empty();
+        outcomes.insert((has_died, is_done));
+        // It is written down in three commits, and reserved in 24: the 28th decides.
+        assert_eq!(is_done, commit > 28, "{commit}");
     }
+    assert_eq!(outcomes.into_iter().collect::<Vec<_>>(), [(false, true), (true, false), (true, true)]);
 }
 
 /// A change that is decided comes first: nobody is refused for a host that is about to leave, or that is about to join.
