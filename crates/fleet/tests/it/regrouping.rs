@@ -554,7 +554,7 @@ fn thousands_of_hosts_are_like_fifty() {
     let mut hosts: Vec<String> = (0..1_500).map(long).collect();
     hosts.push("h49".to_owned());
     let mut outcomes = BTreeSet::new();
-    for commit in [1, 2, 3, 4, 5, 27, 28, 29, 60, 112, 113] {
+    for commit in [1, 2, 3, 4, 10, 19, 20, 60, 112, 113] {
         let engine: Arc<dyn Engine> = Arc::new(Memory::new());
         let world = World::counted(Arc::clone(&engine));
         furnish(&world, &hosts);
@@ -562,8 +562,9 @@ fn thousands_of_hosts_are_like_fifty() {
         assert_whole(&world, &world.fleet, 1_501);
         let is_done = !world.members("web").is_empty();
         outcomes.insert((has_died, is_done));
-        // It is written down in three commits, and reserved in 24: the 28th decides.
-        assert_eq!(is_done, commit > 28, "{commit}");
+        // It is written down in three commits, and the 16th group of those that are reserved has the host that is
+        // wanted elsewhere: whoever comes before that is first.
+        assert_eq!(is_done, commit > 19, "{commit}");
     }
     assert_eq!(outcomes.into_iter().collect::<Vec<_>>(), [(false, true), (true, false), (true, true)]);
 }
