@@ -28,7 +28,7 @@ use crate::reactions::OwnTrust;
 use crate::reconciler::{self, Reconciler};
 use crate::reconcilers::{
     BackupParts, Backups, Certificates, CollectArtifacts, EndIdleUploads, LinkHistory, OnAnchors, OnIdentity,
-    Rollover, ScrubArtifacts, ServerCertificate, TellRefusals, TrimHistory, TrimLinked, VoidSerials,
+    Regroup, Rollover, ScrubArtifacts, ServerCertificate, TellRefusals, TrimHistory, TrimLinked, VoidSerials,
     WriteUses,
 };
 use crate::refusals::Refusals;
@@ -354,6 +354,7 @@ impl House {
             let (engine, tasks) = (house.engine.clone(), house.tasks.clone());
             house.start(&claims, Box::new(Backups::new(engine, parts.sealing, backups, chance, tasks)?));
         }
+        house.start(&claims, Box::new(Regroup::new(house.fleet.clone(), clock.clone())));
         let crew = parts.hands.map(|hands| house.look_after_hosts(&claims, hands));
         house.hand_on_trust(&claims, crew, parts.courier, mark);
         let retention = parts.retention;

@@ -191,7 +191,14 @@ impl Fleet {
             }
             if let Some(found) = found {
                 let key = self.stored_key(&address).await?;
-                new.check_again(&address, &found.record, &key)?;
+                let checked = new.check_again(&address, &found.record, &key);
+                if let Err(AddHostError::NotInCluster { cluster, .. }) = &checked {
+                    line.step_aside();
+                    if !self.is_settled(cluster, &address, false, 0).await? {
+                        continue;
+                    }
+                }
+                checked?;
                 let version = found.version;
                 return Ok(Put { is: self.host_from(address, found.record)?, version, is_new: false });
             }

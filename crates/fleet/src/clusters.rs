@@ -277,6 +277,7 @@ impl Fleet {
                 continue;
             }
             if is_last {
+                draft.comes_after_regrouping(name.as_str());
                 self.tables.cluster.remove(&mut draft.batch, name.as_str(), found.version)?;
                 for kind in OperationKind::ALL {
                     self.tables.operation.delete(&mut draft.batch, &kind.id(name))?;

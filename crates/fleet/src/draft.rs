@@ -1,12 +1,12 @@
 //! A commit in the making: the one place where hosts are written, with everything that is derived from them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_lock::MutexGuard;
 use identity::Principal;
-use store::{Batch, CommitError, Expect, Key, Loaded, Page, Table, Version};
+use store::{Batch, CommitError, Event, Expect, Key, Loaded, Page, Table, Version};
 
 use crate::event::Happened;
 use crate::index;
@@ -29,8 +29,21 @@ pub(crate) struct Draft {
     shifts: BTreeMap<(String, u8), Shift>,
     /// A cluster that must have no hosts afterwards.
     emptied: Option<String>,
+    /// Clusters whose hosts are not being changed by somebody else, in more commits than one.
+    settled: BTreeSet<String>,
+    /// The change of many hosts that this is a part of.
+    part_of: Option<PartOf>,
     /// What the history says of it.
     event: Option<Recorded>,
+}
+
+/// A change of many hosts of a cluster, as it must be found for a commit that goes on with it.
+#[derive(Debug, Clone)]
+pub(crate) struct PartOf {
+    pub(crate) cluster: String,
+    pub(crate) version: Version,
+    /// How many others it is gone on with for, one waiting for the other.
+    pub(crate) depth: usize,
 }
 
 /// An event that is part of a draft.
@@ -66,7 +79,44 @@ impl Drop for Turn<'_> {
     }
 }
 
+impl Line<'_> {
+    /// Lets others go first, while something else is waited for.
+    pub(crate) fn step_aside(&mut self) {
+        self.turn = None;
+    }
+
+    /// How often the store did not say whether it was done.
+    pub(crate) fn doubts(&self) -> usize {
+        self.doubts
+    }
+}
+
 impl Draft {
+    /// A commit that goes on with a change of many hosts.
+    pub(crate) fn part_of(part_of: PartOf) -> Self {
+        Self { part_of: Some(part_of), ..Self::default() }
+    }
+
+    /// Commits only while nobody is at a change of many hosts of `cluster`: whoever meets one sees it to its end first.
+    pub(crate) fn comes_after_regrouping(&mut self, cluster: &str) {
+        self.settled.insert(cluster.to_owned());
+    }
+
+    /// Whoever has a host come or go, or takes it from who has reserved it, does so when nobody is at a change of many
+    /// hosts that it is part of.
+    fn keeps_order(&mut self, before: Option<&HostRecord>, after: Option<&HostRecord>) {
+        let (was, is) =
+            (before.and_then(|host| host.cluster.as_deref()), after.and_then(|host| host.cluster.as_deref()));
+        if was != is {
+            self.settled.extend([was, is].into_iter().flatten().map(str::to_owned));
+        }
+        let (had, has) =
+            (before.and_then(|host| host.joining.as_deref()), after.and_then(|host| host.joining.as_deref()));
+        if had != has {
+            self.settled.extend(had.map(str::to_owned));
+        }
+    }
+
     /// Changes the counts of a host's cluster, if it has one.
     pub(crate) fn count(&mut self, host: &HostRecord, change: impl FnOnce(&mut Shift, &str)) {
         if let Some(cluster) = &host.cluster {
@@ -90,7 +140,12 @@ impl Fleet {
         by: &Principal,
     ) -> Result<(), store::Error> {
         let event = happened.event(by, &self.ground.clock);
-        let key = self.history.append(&mut draft.batch, &event, &self.ground.entropy)?;
+        self.record_as(draft, event, self.ground.entropy.number())
+    }
+
+    /// As [`Self::record_event`], of an event whose number is known already.
+    pub(crate) fn record_as(&self, draft: &mut Draft, event: Event, number: u64) -> Result<(), store::Error> {
+        let key = self.history.append_as(&mut draft.batch, &event, number)?;
         draft.batch.expect(key.clone(), Expect::Absent);
         draft.event =
             Some(Recorded { key, what: event.what, about: event.about, by: event.by, facts: event.facts });
@@ -104,6 +159,7 @@ impl Fleet {
         before: Option<&Loaded<HostRecord>>,
         after: Option<&HostRecord>,
     ) -> Result<(), store::Error> {
+        draft.keeps_order(before.map(|before| &before.record), after);
         let batch = &mut draft.batch;
         match (before, after) {
             (None, None) => return Ok(()),
@@ -162,6 +218,15 @@ impl Fleet {
                 stage_part(&mut draft.batch, &parts, &name, found, shift)?;
             }
         }
+        let part_of = draft.part_of.take();
+        for cluster in &draft.settled {
+            if part_of.as_ref().is_none_or(|own| own.cluster != *cluster) {
+                self.tables.regrouping.expect_absent(&mut draft.batch, cluster)?;
+            }
+        }
+        if let Some(own) = &part_of {
+            self.tables.regrouping.expect_at(&mut draft.batch, &own.cluster, own.version)?;
+        }
         match self.commit_surely(draft.batch, draft.event.as_ref(), line).await? {
             Done::Yes(version) => {
                 if let Some(Recorded { what, about, by, facts, .. }) = draft.event {
@@ -171,6 +236,13 @@ impl Fleet {
                 Ok(Some(version))
             }
             Done::No(key) => {
+                if let Some(cluster) = self.tables.regrouping.prefix().rest(&key)
+                    && part_of.as_ref().is_none_or(|own| own.cluster != cluster)
+                {
+                    // Those who see it to its end take their turns as well.
+                    line.step_aside();
+                    self.settle(cluster, part_of.map_or(0, |own| own.depth + 1)).await?;
+                }
                 self.overtaken(line, key).await?;
                 Ok(None)
             }
@@ -196,7 +268,8 @@ impl Fleet {
             match (error, doubt.take()) {
                 (CommitError::Conflict { key }, None) => return Ok(Done::No(key)),
                 (error @ CommitError::Unknown { .. }, _) => {
-                    // Without an event it is nothing that anybody asked for: what is there says what is to be done.
+                    // Without an event it is nothing that anybody asked for, but for the beginning of a change of many
+                    // hosts, which sees to that itself: what is there says what is to be done.
                     let Some(event) = event else { return in_doubt(error, line) };
                     tracing::debug!(about = event.about, %error, "looking whether a commit was done");
                     if let Some(version) = self.is_done(event, &error).await? {

@@ -99,6 +99,17 @@ pub enum MembersError {
         /// Which.
         cluster: ClusterName,
     },
+    /// A change of more hosts than one commit takes has begun, and then the store failed.
+    #[error(
+        "the hosts of the cluster `{cluster}` are being changed, and it could not be seen to its end: it will be carried through or undone as a whole"
+    )]
+    Begun {
+        /// Which.
+        cluster: ClusterName,
+        /// Why it was not seen.
+        #[source]
+        source: CommitError,
+    },
     /// The store failed, or others were faster too often.
     #[error("could not read or write the hosts of the cluster")]
     Store(#[source] CommitError),
@@ -112,6 +123,7 @@ impl Explain for MembersError {
             | Self::Unsuitable { .. }
             | Self::NoSuchContainerManager { .. }
             | Self::NotAsExpected { .. } => Kind::Conflict,
+            Self::Begun { .. } => Kind::Unavailable,
             Self::Store(source) => of_store(source),
         }
     }
@@ -126,6 +138,7 @@ impl Explain for MembersError {
                 Some("create the container manager, or have the cluster name none".into())
             }
             Self::NotAsExpected { .. } => Some("look at the cluster's hosts again".into()),
+            Self::Begun { .. } => Some("look at the cluster's hosts before you ask again".into()),
             Self::NoSuchHost { .. } => Some("add the host first".into()),
             Self::NoSuchCluster { .. } | Self::NotAMember { .. } | Self::Store(_) => None,
         }
@@ -299,7 +312,7 @@ mod tests {
     fn kinds_and_words() {
         let cluster: ClusterName = "web".parse().unwrap();
         let address: HostAddress = "10.0.0.1".parse().unwrap();
-        let errors: [(Box<dyn Explain>, Kind, &str); 6] = [
+        let errors: [(Box<dyn Explain>, Kind, &str); 7] = [
             (
                 Box::new(AddHostError::NoSuchCluster { cluster: "web".into() }),
                 Kind::Conflict,
@@ -309,6 +322,15 @@ mod tests {
                 Box::new(MembersError::Unsuitable { address: address.clone(), status: "failed".into() }),
                 Kind::Conflict,
                 "the host 10.0.0.1 cannot join: its status is `failed`",
+            ),
+            (
+                Box::new(MembersError::Begun {
+                    cluster: cluster.clone(),
+                    source: CommitError::Store(store::Error::Full),
+                }),
+                Kind::Unavailable,
+                "the hosts of the cluster `web` are being changed, and it could not be seen to its end: it will be \
+                 carried through or undone as a whole",
             ),
             (Box::new(HostError::NoSuchHost { address }), Kind::NotFound, "the host 10.0.0.1 does not exist"),
             (

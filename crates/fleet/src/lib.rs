@@ -61,6 +61,7 @@ mod preview;
 mod probe;
 mod progress;
 pub mod record;
+mod regrouping;
 mod rollout;
 mod rollout_view;
 mod rollouts;

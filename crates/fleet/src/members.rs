@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use identity::{Permit, Principal};
-use store::{Claim, Loaded, Page, Table};
+use store::{Claim, CommitError, Loaded, Page, Table};
 
 use crate::address::HostAddress;
 use crate::cluster::{ClusterView, Roster};
@@ -20,6 +20,7 @@ use crate::manager::Manager;
 use crate::name::{ClusterName, ContainerManagerName};
 use crate::nodes::NodeJoining;
 use crate::record::{ClusterRecord, HostRecord, MarkRecord};
+use crate::regrouping::in_parts;
 use crate::service::{
     Fleet, JoinCluster, LeaveCluster, Put, ReadClusters, ReplaceMembers, Tables, ids, unreadable,
 };
@@ -31,34 +32,41 @@ pub(crate) const HOSTS_AT_ONCE: usize = 18;
 
 /// A host that comes or goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Move {
+pub(crate) enum Move {
     Join(String),
     Leave(String),
 }
 
-/// What is to be done about hosts that cannot join.
+/// What a host's container manager says of it when it joins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rules {
-    /// Refuse all.
-    Strict,
-    /// Refuse all; the container manager has those that are to join.
+    /// It is asked afterwards.
+    Joins,
+    /// It has taken the host.
     Taken,
-    /// Leave them out.
-    Lenient,
 }
 
-/// A change of a cluster's hosts that is under way.
-struct Begun {
-    /// The cluster.
-    cluster: Loaded<ClusterRecord>,
-    /// The hosts it is to have.
-    hosts: BTreeSet<String>,
-    /// What is still to be done.
-    rest: Vec<Move>,
+/// Hosts that are about to come and go in one commit.
+#[derive(Debug, Default)]
+pub(crate) struct Moved {
+    joined: Vec<String>,
+    left: Vec<String>,
+    /// Those that can be read, as they are then.
+    hosts: Vec<HostRecord>,
+}
+
+impl Moved {
+    pub(crate) fn is_nobody(&self) -> bool {
+        self.joined.is_empty() && self.left.is_empty()
+    }
+
+    pub(crate) fn happened<'a>(&'a self, cluster: &'a ClusterName) -> Happened<'a> {
+        Happened::MembersChanged { cluster, joined: &self.joined, left: &self.left }
+    }
 }
 
 impl Move {
-    fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         match self {
             Self::Join(address) | Self::Leave(address) => address,
         }
@@ -135,8 +143,8 @@ impl Fleet {
         loop {
             let cluster = self.loaded_cluster(name).await?;
             let mut draft = Draft::default();
-            let moved =
-                self.stage_moves(&mut draft, name, &cluster, &moves, Rules::Strict, permit.by()).await?;
+            let moved = self.stage_moves(&mut draft, name, &cluster, &moves, Rules::Joins, permit.by()).await;
+            let Some(moved) = self.unless_torn(moved, &mut line).await? else { continue };
             let Some(record) = moved.and_then(|mut moved| moved.pop()) else {
                 return self.found_host(address).await;
             };
@@ -169,8 +177,8 @@ impl Fleet {
                 return Ok(None);
             }
             let mut draft = Draft::default();
-            let moved =
-                self.stage_moves(&mut draft, name, &cluster, &moves, Rules::Taken, permit.by()).await?;
+            let moved = self.stage_moves(&mut draft, name, &cluster, &moves, Rules::Taken, permit.by()).await;
+            let Some(moved) = self.unless_torn(moved, &mut line).await? else { continue };
             let address = node.address.clone();
             let Some(record) = moved.and_then(|mut moved| moved.pop()) else {
                 return self.found_host(address).await.map(Some);
@@ -202,13 +210,20 @@ impl Fleet {
         name: &ClusterName,
         address: &HostAddress,
     ) -> Result<Option<ContainerManagerName>, MembersError> {
-        let cluster = self.loaded_cluster(name).await?;
-        let host = self.tables.host.get(address.as_str()).await?;
-        let host = host.ok_or_else(|| MembersError::NoSuchHost { address: address.to_string() })?;
-        let manager = self.manager(&cluster.record.container_manager).await?;
-        match self.admit(name, &cluster, &host.record, manager)? {
-            Some(_) if manager == Manager::Remote => Ok(self.remote_manager(&cluster.record).await?),
-            _ => Ok(None),
+        let mut line = Line::default();
+        loop {
+            let cluster = self.loaded_cluster(name).await?;
+            let host = self.tables.host.get(address.as_str()).await?;
+            let host = host.ok_or_else(|| MembersError::NoSuchHost { address: address.to_string() })?;
+            let manager = self.manager(&cluster.record.container_manager).await?;
+            let admitted = self.admit(name, &cluster, &host.record, manager);
+            return match self.unless_torn(admitted, &mut line).await? {
+                None => continue,
+                Some(Some(_)) if manager == Manager::Remote => {
+                    Ok(self.remote_manager(&cluster.record).await?)
+                }
+                Some(_) => Ok(None),
+            };
         }
     }
 
@@ -229,14 +244,13 @@ impl Fleet {
     /// Gives a cluster the hosts `new`, provided it has the hosts `old`, or whatever it has where nobody says which.
     /// Only those that it does not have yet are tested; when one of them cannot join, nothing is changed.
     ///
-    /// Up to 18 hosts come and go at once. Of more, the others follow in groups, and whoever looks meanwhile sees some
-    /// of them come and go before the others. All were tested before the first, and no refusal comes after it: what
-    /// somebody else changes in between counts as changed right after all of this. A host that is deleted then, or
-    /// joins another cluster, stays away; one that fails still joins.
+    /// Up to 18 hosts come and go at once. More do as well, to others who change something: all that are to join are
+    /// reserved first, and when one of them cannot, nothing is changed; whoever meets that finishes it first. But they
+    /// come and go in groups, and whoever only looks sees some of them do so before the others.
     ///
     /// # Errors
-    /// See [`MembersError`]. Nothing was changed, but for [`MembersError::Store`]: then some groups may have come and
-    /// gone already, and it can be asked for again with the hosts that there are.
+    /// See [`MembersError`]. Nothing was changed, but for [`MembersError::Begun`] and where the store did not say whether
+    /// it was: then it may be done yet, all of it, by whoever comes next.
     pub async fn replace_members(
         &self,
         permit: Permit<ReplaceMembers>,
@@ -244,27 +258,22 @@ impl Fleet {
         old: Option<&BTreeSet<String>>,
         new: &BTreeSet<String>,
     ) -> Result<Roster, MembersError> {
-        let Begun { mut cluster, hosts, rest } = self.replace_first(name, old, new, permit.by()).await?;
-        for group in rest.chunks(HOSTS_AT_ONCE) {
-            match self.replace_more(name, group, permit.by()).await? {
-                Some(found) => cluster = found,
-                // It was deleted: nobody belongs to it any more.
-                None => break,
-            }
-        }
-        self.after_replacing(&cluster, &hosts).await
-    }
-
-    /// Compares, tests all, and commits the first group of moves.
-    async fn replace_first(
-        &self,
-        name: &ClusterName,
-        old: Option<&BTreeSet<String>>,
-        new: &BTreeSet<String>,
-        by: &Principal,
-    ) -> Result<Begun, MembersError> {
+        let asked = self.regrouping(permit.by());
+        // The cluster as it was found, and its hosts to be, when that was perhaps begun as a change of many hosts.
+        let mut begun: Option<(Loaded<ClusterRecord>, BTreeSet<String>)> = None;
+        let not_seen = |source: CommitError| MembersError::Begun { cluster: name.clone(), source };
         let mut line = Line::default();
         loop {
+            if self.tables.regrouping.get(name.as_str()).await?.is_some() {
+                line.step_aside();
+                let settled = self.settle(name.as_str(), 0).await;
+                settled.map_err(|error| if begun.is_some() { not_seen(error) } else { error.into() })?;
+            }
+            if let Some((cluster, hosts)) = begun.take()
+                && self.is_regrouped(&asked).await.map_err(|error| not_seen(error.into()))?
+            {
+                return self.after_replacing(&cluster, &hosts).await;
+            }
             let cluster = self.loaded_cluster(name).await?;
             // Counts before hosts: if they are still the same at the commit, so are the hosts.
             let counts = self.tally_parts(name.as_str())?.list(Page::full()).await?.entries;
@@ -276,14 +285,29 @@ impl Fleet {
                 return Err(MembersError::NotAsExpected { cluster: name.clone() });
             }
             let hosts = self.named(new, &before).await?;
-            let mut moves = moves(&before, &hosts);
-            if moves.is_empty() {
-                return Ok(Begun { cluster, hosts, rest: moves });
+            let moves = moves(&before, &hosts);
+            let tested = self.test(name, &cluster, &moves).await;
+            let Some(()) = self.unless_torn(tested, &mut line).await? else { continue };
+            if moves.len() > HOSTS_AT_ONCE {
+                let parts = in_parts(&moves);
+                let version =
+                    self.begin_regrouping(&asked, (name, &cluster), &counts, &parts, &mut line).await?;
+                let Some(version) = version else {
+                    begun = Some((cluster, hosts));
+                    continue;
+                };
+                self.regroup(&asked, name, version, &parts).await.map_err(not_seen)?;
+                if self.is_regrouped(&asked).await.map_err(|error| not_seen(error.into()))? {
+                    return self.after_replacing(&cluster, &hosts).await;
+                }
+                self.overtaken(&mut line, self.tables.regrouping.key(name.as_str())?).await?;
+                continue;
             }
-            self.test(name, &cluster, &moves).await?;
-            let rest = moves.split_off(moves.len().min(HOSTS_AT_ONCE));
             let mut draft = Draft::default();
-            if self.stage_moves(&mut draft, name, &cluster, &moves, Rules::Strict, by).await?.is_none() {
+            draft.comes_after_regrouping(name.as_str());
+            let moved = self.stage_moves(&mut draft, name, &cluster, &moves, Rules::Joins, permit.by()).await;
+            let Some(moved) = self.unless_torn(moved, &mut line).await? else { continue };
+            if moved.is_none() && !moves.is_empty() {
                 // Somebody else did it in this very moment.
                 if old.is_some() {
                     return Err(MembersError::NotAsExpected { cluster: name.clone() });
@@ -294,26 +318,7 @@ impl Fleet {
             }
             self.expect_parts(&mut draft, name.as_str(), &counts)?;
             if self.commit(draft, &mut line).await?.is_some() {
-                return Ok(Begun { cluster, hosts, rest });
-            }
-        }
-    }
-
-    /// Commits a group that follows the first; the cluster as it was found, if there still is one.
-    async fn replace_more(
-        &self,
-        name: &ClusterName,
-        moves: &[Move],
-        by: &Principal,
-    ) -> Result<Option<Loaded<ClusterRecord>>, MembersError> {
-        let mut line = Line::default();
-        loop {
-            let Some(cluster) = self.tables.cluster.get(name.as_str()).await? else { return Ok(None) };
-            let mut draft = Draft::default();
-            if self.stage_moves(&mut draft, name, &cluster, moves, Rules::Lenient, by).await?.is_none()
-                || self.commit(draft, &mut line).await?.is_some()
-            {
-                return Ok(Some(cluster));
+                return self.after_replacing(&cluster, &hosts).await;
             }
         }
     }
@@ -335,12 +340,15 @@ impl Fleet {
         Ok(named)
     }
 
-    /// What is answered: the hosts as they were asked for, whoever has changed them since.
+    /// What is answered: the hosts that the cluster had when it was done, whoever has changed them since.
     async fn after_replacing(
         &self,
         cluster: &Loaded<ClusterRecord>,
         hosts: &BTreeSet<String>,
     ) -> Result<Roster, MembersError> {
+        // Perhaps it was deleted right afterwards.
+        let found = self.tables.cluster.get(&cluster.record.name).await?;
+        let cluster = found.as_ref().unwrap_or(cluster);
         let mut hosts = hosts.iter().map(|text| self.address(text)).collect::<Result<Vec<_>, _>>()?;
         hosts.sort_unstable();
         let view = ClusterView {
@@ -362,7 +370,14 @@ impl Fleet {
         loop {
             let cluster = self.loaded_cluster(name).await?;
             let mut draft = Draft::default();
-            if self.stage_moves(&mut draft, name, &cluster, moves, Rules::Strict, by).await?.is_none() {
+            let moved = self.stage_moves(&mut draft, name, &cluster, moves, Rules::Joins, by).await;
+            let Some(moved) = self.unless_torn(moved, &mut line).await? else { continue };
+            if moved.is_none() {
+                // Who is about to join can leave when that is done.
+                line.step_aside();
+                if self.settle(name.as_str(), 0).await? {
+                    continue;
+                }
                 return Ok(false);
             }
             if self.commit(draft, &mut line).await?.is_some() {
@@ -371,8 +386,23 @@ impl Fleet {
         }
     }
 
+    /// What was decided; `None` when a host was found in another cluster, and that is no longer so: to decide anew.
+    async fn unless_torn<T>(
+        &self,
+        decided: Result<T, MembersError>,
+        line: &mut Line<'_>,
+    ) -> Result<Option<T>, MembersError> {
+        if let Err(MembersError::InAnotherCluster { address, other }) = &decided {
+            line.step_aside();
+            if !self.is_settled(other, address, true, 0).await? {
+                return Ok(None);
+            }
+        }
+        decided.map(Some)
+    }
+
     /// Decides about some moves, and writes what comes of them: the hosts that move, as they are then; `None` when
-    /// nothing does. A host whose record cannot be read leaves without being told.
+    /// nothing does.
     async fn stage_moves(
         &self,
         draft: &mut Draft,
@@ -383,7 +413,48 @@ impl Fleet {
         by: &Principal,
     ) -> Result<Option<Vec<HostRecord>>, MembersError> {
         let manager = self.manager(&cluster.record.container_manager).await?;
-        let (mut joined, mut left, mut moved) = (Vec::new(), Vec::new(), Vec::new());
+        let after = |step: &Move, host: Result<Option<&HostRecord>, store::Error>| {
+            self.after(step, host?, name, cluster, (manager, rules))
+        };
+        let moved = self.stage_steps(draft, (name, cluster), moves, after).await?;
+        if moved.is_nobody() {
+            return Ok(None);
+        }
+        self.record_event(draft, &moved.happened(name), by)?;
+        Ok(Some(moved.hosts))
+    }
+
+    /// As [`Self::stage_moves`], but for the event, of moves that nobody can refuse any more: hosts join that were
+    /// reserved for the cluster.
+    pub(crate) async fn stage_decided(
+        &self,
+        draft: &mut Draft,
+        (name, cluster): (&ClusterName, &Loaded<ClusterRecord>),
+        moves: &[Move],
+    ) -> Result<Moved, store::Error> {
+        let manager = self.manager(&cluster.record.container_manager).await?;
+        let after = |step: &Move, host: Result<Option<&HostRecord>, store::Error>| {
+            let Some(host) = self.readable(host)?.flatten() else { return Ok(None) };
+            Ok(match step {
+                Move::Join(_) => {
+                    admit_reserved(name, host, manager).map(|status| with_cluster(host, name, &status))
+                }
+                Move::Leave(_) => without_cluster_of(name, host),
+            })
+        };
+        self.stage_steps(draft, (name, cluster), moves, after).await
+    }
+
+    /// Writes what comes of some moves, as `after` decides about each. A host whose record cannot be read leaves without
+    /// being told.
+    async fn stage_steps<E: From<store::Error>>(
+        &self,
+        draft: &mut Draft,
+        (name, cluster): (&ClusterName, &Loaded<ClusterRecord>),
+        moves: &[Move],
+        after: impl Fn(&Move, Result<Option<&HostRecord>, store::Error>) -> Result<Option<HostRecord>, E>,
+    ) -> Result<Moved, E> {
+        let Moved { mut joined, mut left, mut hosts } = Moved::default();
         for (step, host) in moves.iter().zip(self.load(moves).await) {
             if let (Move::Leave(address), Err(store::Error::Record { .. })) = (step, &host) {
                 if self.stage_unreadable_leave(draft, name, address).await? {
@@ -391,27 +462,21 @@ impl Fleet {
                 }
                 continue;
             }
-            let host = match rules {
-                Rules::Strict | Rules::Taken => host?,
-                Rules::Lenient => self.readable(host)?.flatten(),
-            };
-            let before = host.as_ref().map(|host| &host.record);
-            let Some(after) = self.after(step, before, name, cluster, (manager, rules))? else { continue };
+            let before = host.as_ref().map(|host| host.as_ref().map(|host| &host.record));
+            let Some(after) = after(step, before.map_err(Clone::clone))? else { continue };
             match step {
                 Move::Join(address) => joined.push(address.clone()),
                 Move::Leave(address) => left.push(address.clone()),
             }
-            self.stage_host(draft, host.as_ref(), Some(&after))?;
-            moved.push(after);
+            self.stage_host(draft, host.ok().flatten().as_ref(), Some(&after))?;
+            hosts.push(after);
         }
-        if joined.is_empty() && left.is_empty() {
-            return Ok(None);
+        let moved = Moved { joined, left, hosts };
+        if !moved.is_nobody() {
+            self.stage_roster(draft, cluster, &moved.joined, &moved.left)?;
+            self.stage_leaving(draft, &cluster.record, &moved.left).await?;
         }
-        self.stage_roster(draft, cluster, &joined, &left)?;
-        self.stage_leaving(draft, &cluster.record, &left).await?;
-        let happened = Happened::MembersChanged { cluster: name, joined: &joined, left: &left };
-        self.record_event(draft, &happened, by)?;
-        Ok(Some(moved))
+        Ok(moved)
     }
 
     /// A host after it has moved; `None` when it stays as it is.
@@ -424,27 +489,20 @@ impl Fleet {
         (manager, rules): (Manager, Rules),
     ) -> Result<Option<HostRecord>, MembersError> {
         let Some(host) = host else {
-            return match (step, rules) {
-                (Move::Join(address), Rules::Strict | Rules::Taken) => {
-                    Err(MembersError::NoSuchHost { address: address.clone() })
-                }
-                (Move::Join(_), Rules::Lenient) | (Move::Leave(_), _) => Ok(None),
+            return match step {
+                Move::Join(address) => Err(MembersError::NoSuchHost { address: address.clone() }),
+                Move::Leave(_) => Ok(None),
             };
         };
         Ok(match step {
             Move::Join(_) => {
                 let status = match rules {
-                    Rules::Strict => self.admit(name, cluster, host, manager)?,
+                    Rules::Joins => self.admit(name, cluster, host, manager)?,
                     Rules::Taken => self.admit(name, cluster, host, Manager::Trivial)?,
-                    Rules::Lenient => admit_late(host, manager),
                 };
-                status.map(|status| HostRecord {
-                    cluster: Some(name.to_string()),
-                    status: status.as_str().to_owned(),
-                    ..host.clone()
-                })
+                status.map(|status| with_cluster(host, name, &status))
             }
-            Move::Leave(_) => (host.cluster.as_deref() == Some(name.as_str())).then(|| without_cluster(host)),
+            Move::Leave(_) => without_cluster_of(name, host),
         })
     }
 
@@ -468,7 +526,7 @@ impl Fleet {
     }
 
     /// The status that a host gets by joining; `None` when it belongs to the cluster already.
-    fn admit(
+    pub(crate) fn admit(
         &self,
         name: &ClusterName,
         cluster: &Loaded<ClusterRecord>,
@@ -495,7 +553,7 @@ impl Fleet {
     }
 
     /// The hosts that are to move; `None` for each that does not exist.
-    async fn load(&self, moves: &[Move]) -> Vec<Result<Option<Loaded<HostRecord>>, store::Error>> {
+    pub(crate) async fn load(&self, moves: &[Move]) -> Vec<Result<Option<Loaded<HostRecord>>, store::Error>> {
         let get = async |step: &Move| match HostAddress::stored(step.address()) {
             Ok(address) => self.tables.host.get(address.as_str()).await,
             // What is no address is nobody's.
@@ -521,15 +579,30 @@ impl Fleet {
     }
 }
 
-/// The status that a host gets by joining a cluster which has begun to change: it could join when that was decided.
-/// `None` when somebody else has it by now, or has added it anew.
-fn admit_late(host: &HostRecord, manager: Manager) -> Option<HostStatus> {
+/// The status that a host gets by joining a cluster for which it was reserved: it could join then. `None` when it has
+/// joined, or somebody who knows nothing of that has taken it.
+fn admit_reserved(name: &ClusterName, host: &HostRecord, manager: Manager) -> Option<HostStatus> {
     match HostStatus::from(host.status.as_str()) {
         _ if host.cluster.is_some() => None,
-        HostStatus::New => None,
+        _ if host.joining.as_deref().is_some_and(|joining| joining != name.as_str()) => None,
         status if status.may_join() => manager.status_after_joining().or(Some(status)),
         status => Some(status),
     }
+}
+
+/// A host that belongs to a cluster from now on.
+fn with_cluster(host: &HostRecord, name: &ClusterName, status: &HostStatus) -> HostRecord {
+    HostRecord {
+        cluster: Some(name.to_string()),
+        status: status.as_str().to_owned(),
+        joining: None,
+        ..host.clone()
+    }
+}
+
+/// A host that leaves a cluster; `None` when it does not belong to it.
+fn without_cluster_of(name: &ClusterName, host: &HostRecord) -> Option<HostRecord> {
+    (host.cluster.as_deref() == Some(name.as_str())).then(|| without_cluster(host))
 }
 
 /// A host that belongs to no cluster any more. Why its container manager did not take it is no matter then.

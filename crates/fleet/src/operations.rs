@@ -92,6 +92,7 @@ impl Fleet {
             let stored = if is_empty { begun.finished_at_once() } else { begun.clone() };
 
             let mut draft = Draft::default();
+            draft.comes_after_regrouping(cluster.as_str());
             self.tables.cluster.expect_at(&mut draft.batch, cluster.as_str(), found.version)?;
             self.tables.running.expect_absent(&mut draft.batch, cluster.as_str())?;
             for (kind, latest) in &latest {

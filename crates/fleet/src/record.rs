@@ -19,6 +19,8 @@
 //! /fleet/host/label/<key>=<value>/<address>        which hosts have a label
 //! /fleet/host/cluster/<name>/<address>             which hosts a cluster has
 //! /fleet/tally/<cluster>/<2 digits>                how many of them have which status, in 32 parts
+//! /fleet/regrouping/<cluster>                      that more of its hosts change than one commit takes
+//! /fleet/regrouping-hosts/<cluster>/<id>/<place>   which
 //! /fleet/founded                                   that the first network was made, so that it can be deleted
 //! ```
 //! Of operations, ours is (the ids of later operations are larger, and so are the places of later hosts):
@@ -49,6 +51,7 @@ use store::{Record, Stored};
 mod care;
 mod host_key;
 mod operation;
+mod regrouping;
 
 pub use care::{CareRecord, LookedRecord, ManagerChangeRecord};
 pub use host_key::{BootstrapRecord, HostKeyRecord};
@@ -56,6 +59,7 @@ pub(crate) use operation::kind;
 pub use operation::{
     CordonLeftRecord, HostRunRecord, PolicyRecord, RolloutRecord, RunningRecord, UnderWayRecord,
 };
+pub use regrouping::{MovesRecord, RegroupingRecord, RegroupingStage};
 
 /// A host.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -86,6 +90,10 @@ pub struct HostRecord {
     /// Ours: the one cluster it belongs to. This is the truth; the cluster's `hostset` repeats it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
+    /// Ours: the cluster that it is to join in a change of many hosts, until that is done or given up. It belongs to
+    /// none meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joining: Option<String>,
     /// Ours: labels, by key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -326,6 +334,13 @@ mod tests {
                 r#""cluster":"web","labels":{"rack":"b7"}}"#
             ),
             |r| r.cluster.as_deref() == Some("web") && r.labels["rack"] == "b7",
+        );
+        golden::<HostRecord>(
+            concat!(
+                r#"{"address":"a","status":"","os":"","cpus":0,"memory":0,"space":0,"last_check":"","source":"","#,
+                r#""joining":"web"}"#
+            ),
+            |r| r.cluster.is_none() && r.joining.as_deref() == Some("web"),
         );
         golden::<HostRecord>(
             concat!(

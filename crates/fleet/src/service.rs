@@ -15,8 +15,8 @@ use crate::event::Happened;
 use crate::name::NetworkName;
 use crate::record::{
     BootstrapRecord, CareRecord, ClusterRecord, CordonLeftRecord, HostKeyRecord, HostRecord, LookedRecord,
-    ManagerChangeRecord, MarkRecord, OperationRecord, RolloutRecord, RunningRecord, SealedRecord,
-    UnderWayRecord,
+    ManagerChangeRecord, MarkRecord, OperationRecord, RegroupingRecord, RolloutRecord, RunningRecord,
+    SealedRecord, UnderWayRecord,
 };
 use crate::{container_manager, index, network};
 
@@ -149,6 +149,7 @@ pub(crate) struct Tables {
     pub(crate) node_leaving: Table<MarkRecord>,
     pub(crate) manager_change: Table<ManagerChangeRecord>,
     pub(crate) cordon_left: Table<CordonLeftRecord>,
+    pub(crate) regrouping: Table<RegroupingRecord>,
     pub(crate) looked: Table<LookedRecord>,
     founded: Table<MarkRecord>,
 }
@@ -173,6 +174,7 @@ impl Tables {
             node_leaving: table(engine, "/fleet/node-leaving/")?,
             manager_change: table(engine, "/fleet/manager-change/")?,
             cordon_left: table(engine, "/fleet/cordon-left/")?,
+            regrouping: table(engine, "/fleet/regrouping/")?,
             looked: table(engine, "/fleet/looked-at/")?,
             // One record; its name follows this prefix.
             founded: table(engine, "/fleet/")?,

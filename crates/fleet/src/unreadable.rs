@@ -95,6 +95,7 @@ impl Fleet {
         if found.record.cluster.as_deref() != Some(name.as_str()) {
             return Ok(false);
         }
+        draft.comes_after_regrouping(name.as_str());
         self.tables.host.expect_at(&mut draft.batch, address, found.version)?;
         let key = format!("{}{address}", FoundBy::Cluster(name.as_str()).prefix());
         self.tables.index.delete(&mut draft.batch, &key)?;

@@ -109,9 +109,25 @@ impl History {
     /// # Errors
     /// None in practice: its key is a fair one, and it has a JSON form.
     pub fn append(&self, batch: &mut Batch, event: &Event, entropy: &Entropy) -> Result<Key, Error> {
-        let id = format!("{}-{:016x}", since_epoch(event.at_milliseconds), entropy.number());
+        self.append_as(batch, event, entropy.number())
+    }
+
+    /// As [`Self::append`], under a random number that was drawn, and written down, before.
+    ///
+    /// # Errors
+    /// As for [`Self::append`].
+    pub fn append_as(&self, batch: &mut Batch, event: &Event, number: u64) -> Result<Key, Error> {
+        let id = id(event.at_milliseconds, number);
         self.events.put(batch, &id, event)?;
         self.events.key(&id)
+    }
+
+    /// The key of the event of this moment and number.
+    ///
+    /// # Errors
+    /// None in practice: it is a fair one.
+    pub fn key(&self, at_milliseconds: i64, number: u64) -> Result<Key, Error> {
+        self.events.key(&id(at_milliseconds, number))
     }
 
     /// At most `limit` events behind the id `after`, from the oldest on when absent.
@@ -177,6 +193,11 @@ impl History {
     fn keep_count(&self, count: Count) {
         *self.count.lock().unwrap_or_else(PoisonError::into_inner) = count;
     }
+}
+
+/// What follows the prefix in the key of an event.
+fn id(at_milliseconds: i64, number: u64) -> String {
+    format!("{}-{number:016x}", since_epoch(at_milliseconds))
 }
 
 /// How a moment is written in an id, so that ids are ordered by time.

@@ -12,6 +12,7 @@ mod hosts;
 mod members;
 mod model;
 mod operations;
+mod regrouping;
 mod rivals;
 mod roles;
 mod rolling;

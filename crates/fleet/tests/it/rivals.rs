@@ -427,65 +427,6 @@ fn a_hundred_join_at_once() {
     }
 }
 
-/// Of more hosts than one commit takes, the first are in the cluster already when somebody interferes: from then on
-/// nobody is told that nothing was changed.
-#[test]
-fn a_change_of_many_hosts_that_has_begun_is_carried_through() {
-    let many = || {
-        let world = World::new();
-        world.make_cluster("web", "");
-        world.make_cluster("db", "");
-        let names: Vec<String> = (10..60).map(|number| format!("h{number}")).collect();
-        for text in &names {
-            world.add(text, host("key", "active")).unwrap();
-        }
-        world.memory.before_next_commit(async {});
-        (world, names)
-    };
-    let replace = |world: &World, names: &[String]| {
-        world.replace("web", &[], &names.iter().map(String::as_str).collect::<Vec<_>>())
-    };
-    let last = || address("h59");
-
-    let (world, names) = many();
-    meanwhile(&world, move |fleet| async move {
-        fleet.delete_host(permit(), &last(), Expected::Anything).await.unwrap();
-    });
-    assert_eq!(replace(&world, &names).unwrap().hosts.len(), 50);
-    assert_eq!(world.members("web"), names[..49], "one went right after");
-    world.assert_consistent();
-
-    let (world, names) = many();
-    meanwhile(&world, move |fleet| async move {
-        fleet.join(permit(), &cluster("db"), &last()).await.unwrap();
-    });
-    replace(&world, &names).unwrap();
-    assert_eq!((world.members("web").len(), world.members("db")), (49, vec!["h59".to_owned()]));
-    world.assert_consistent();
-
-    let (world, names) = many();
-    meanwhile(&world, move |fleet| async move {
-        let new = NewCluster { container_manager: "nobody".into(), ..NewCluster::default() };
-        fleet.put_cluster(permit(), &cluster("web"), &new, Expected::Anything).await.unwrap();
-    });
-    replace(&world, &names).unwrap();
-    assert_eq!(world.members("web"), names);
-
-    let (world, names) = many();
-    meanwhile(&world, move |fleet| async move {
-        fleet.delete_cluster(permit(), &cluster("web"), Expected::Anything).await.unwrap();
-    });
-    replace(&world, &names).unwrap();
-    assert!(block_on(world.fleet.cluster(permit(), &cluster("web"))).is_err());
-    world.assert_consistent();
-
-    // A store that fails is no refusal.
-    let (world, names) = many();
-    let memory = Arc::clone(&world.memory);
-    meanwhile(&world, move |_| async move { memory.conflict_next_commits(1_000) });
-    assert_eq!(base::Explain::kind(&replace(&world, &names).unwrap_err()), Kind::Unavailable);
-}
-
 #[test]
 fn two_delete_the_same_large_cluster() {
     let world = World::new();

@@ -112,6 +112,11 @@ impl World {
         block_on(Fleet::open(self.ground.clone())).unwrap()
     }
 
+    /// Another process, which reaches the store in its own way.
+    pub(crate) fn another_on(&self, engine: Arc<dyn Engine>) -> Fleet {
+        block_on(Fleet::open(Ground { engine, ..self.ground.clone() })).unwrap()
+    }
+
     pub(crate) fn add(&self, text: &str, new: NewHost) -> Result<Host, AddHostError> {
         block_on(self.fleet.add_host(permit(), address(text), new)).map(|put| put.is)
     }
@@ -250,6 +255,10 @@ impl World {
                 hostset.sort();
                 assert_eq!(hostset, roster.hosts, "{name}");
             }
+        }
+        assert!(self.keys("/fleet/regrouping").is_empty(), "a change of many hosts was left");
+        for key in self.keys("/commissaire/hosts/") {
+            assert!(!self.stored(&key).unwrap().contains(r#""joining""#), "{key} is reserved");
         }
         for key in self.keys("/fleet/tally/") {
             let name = key.split('/').nth(3).unwrap();

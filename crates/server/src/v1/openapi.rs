@@ -67,9 +67,12 @@ const DESCRIPTION: &str = "Hosts, clusters, networks, container managers, and th
     of signing in there are is the operator's choice.\n\n\
     An operation's events are an event stream (HTML, section 9.2): events named `operation`, whose data is an \
     `Operation` as JSON in one line. The first comes at once; the last says how it ended, and so does the stream.\n\n\
-    Up to 18 hosts of a cluster come and go at once. When more do, in one request, the others follow in groups of 18: \
-    all of them are tested before the first group, nothing is refused after it, and whoever looks meanwhile sees some \
-    of them come and go before the others. So it is when a cluster with more than 18 hosts is deleted.\n\n\
+    Hosts of a cluster come and go at once, all that are in one request, or none of them; whoever changes something \
+    meanwhile comes before all of it or after. But when more than 18 do, they come and go in groups of 18, and whoever \
+    only looks sees some of them do so before the others. A request that is answered with 503 in the middle of it may \
+    be done yet, as a whole: look at the hosts before you ask again. When a cluster with more than 18 hosts is deleted, \
+    they leave in groups of 18 as well, before it goes, and that is not all or nothing: others may change its hosts in \
+    between, and when it is interrupted the cluster is still there with fewer hosts; to delete it again goes on.\n\n\
     Whoever has one host join or leave a cluster, or deletes a cluster, waits for its container manager. A host that it \
     does not take does not join (502). A cluster whose nodes it does not remove stays (503), unless `force` is `true`. \
     Who leaves has left: a `Warning` says that the node is still there, which is tried again, and the same is said of a \

@@ -235,3 +235,57 @@ fn an_etcd_that_is_silent_or_takes_nothing_changes_nothing() {
     assert_eq!(hosts, ["a", "b"]);
     assert!(!house.stop().stderr.contains("panicked"));
 }
+
+/// Each of two houses is given a list of hosts for a cluster of its own, and sixty of them are in both lists.
+#[test]
+fn of_two_lists_with_hosts_in_common_one_is_refused() {
+    let etcd = Etcd::start(1);
+    let houses = two(&etcd, |plan| plan.option("log-access", "off"));
+    let admin = http::holder_of(&administrator(&houses));
+    let put = |house: &House, path: &str, body: &Value| {
+        let url = house.https_url(&format!("/api/v0{path}"));
+        admin.put(url).body(body.to_string()).send().unwrap()
+    };
+    let list = |letter: &str, count: usize| -> Vec<String> {
+        (0..count).map(|number| format!("{letter}{number}")).collect()
+    };
+    let lists = ["a", "z"].map(|own| [list(own, 20), list("s", 60)].concat());
+    for address in lists.concat() {
+        assert_eq!(put(&houses[0], &format!("/host/{address}"), &json!({"status": "active"})).status(), 201);
+    }
+    for name in CLUSTERS {
+        assert_eq!(put(&houses[0], &format!("/cluster/{name}"), &json!({})).status(), 201);
+    }
+    for _ in 0..5 {
+        let told: Vec<(u16, Value)> = std::thread::scope(|scope| {
+            let asked: Vec<_> = (0..2)
+                .map(|number| {
+                    let (put, list, house) = (&put, &lists[number], &houses[number]);
+                    scope.spawn(move || {
+                        let path = format!("/cluster/{}/hosts", CLUSTERS[number]);
+                        let answer = put(house, &path, &json!({"old": [], "new": list}));
+                        let status = answer.status().as_u16();
+                        (status, serde_json::from_str(&answer.text().unwrap()).unwrap_or_default())
+                    })
+                })
+                .collect();
+            asked.into_iter().map(|asked| asked.join().unwrap()).collect()
+        });
+        let mut statuses: Vec<u16> = told.iter().map(|(status, _)| *status).collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 409]);
+        for ((name, (status, said)), list) in CLUSTERS.into_iter().zip(&told).zip(&lists) {
+            for house in &houses {
+                let there = texts(&get(house, &admin, &format!("/cluster/{name}/hosts")));
+                let wanted = if *status == 200 { list.iter().cloned().collect() } else { BTreeSet::new() };
+                assert_eq!(there, wanted, "{name}");
+                if *status == 200 {
+                    assert_eq!(texts(&said["hostset"]), there);
+                }
+            }
+            let old = if *status == 200 { list.clone() } else { Vec::new() };
+            let path = format!("/cluster/{name}/hosts");
+            assert_eq!(put(&houses[0], &path, &json!({"old": old, "new": []})).status(), 200);
+        }
+    }
+}

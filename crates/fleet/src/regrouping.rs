@@ -1,0 +1,646 @@
+//! A change of more hosts of a cluster than one commit takes, which others find done or not done all the same.
+//!
+//! ```text
+//! gathering   /fleet/regrouping/CLUSTER, whose hosts nobody else changes from now on; which hosts are to come and go
+//! reserving   each host that is to come, in the order of their addresses: nobody else takes it from now on
+//! moving      decided, in one commit with the first group and the event that tells of it; the others follow
+//! undoing     one could not come: those that are reserved are let go, and nothing was changed
+//! ```
+//! Whoever meets such a change sees it to its end first, and decides anew about what is there then: so of two writers
+//! one comes first, nobody waits for somebody who has died, and nothing is left half done. Who sees a change to its end
+//! may meet another one, which has reserved what it is about to reserve: but all reserve in the same order, so nobody
+//! waits for themselves. Each commit expects the change to be as far as it was found.
+//!
+//! Whoever began it finds out by the event in the history what came of it, whoever saw it to its end.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use identity::Principal;
+use store::{CommitError, Event, Loaded, Page, Table, Version};
+
+use crate::address::HostAddress;
+use crate::draft::{Draft, Line, PartOf};
+use crate::error::{ListError, MembersError};
+use crate::event::Happened;
+use crate::members::{HOSTS_AT_ONCE, Move};
+use crate::name::ClusterName;
+use crate::record::{ClusterRecord, HostRecord, MovesRecord, RegroupingRecord, RegroupingStage, TallyRecord};
+use crate::service::{Fleet, ids, unreadable};
+
+/// Where the hosts of a change are; the cluster's name and the change's id follow.
+const HOSTS: &str = "/fleet/regrouping-hosts/";
+/// How many hosts are reserved, or let go, in one commit: each takes one of its hundred operations, and up to 10 KiB.
+const RESERVED_AT_ONCE: usize = 64;
+/// How many bytes of addresses one record has, so that several are far from what one commit takes.
+const PART_BYTES_MAX: usize = 128 * 1024;
+/// How many of those records are removed in one commit.
+const PARTS_AT_ONCE: usize = 64;
+/// How many groups of hosts, reserved or moved, are one step of those who go on with what others left.
+const GROUPS_AT_ONCE: usize = 200;
+/// How many changes wait for each other in a row. They cannot wait in a circle, unless somebody else wrote into the
+/// store: then one of them is given up.
+const DEPTH_MAX: usize = 16;
+
+/// A change as it was asked for: one and the same, however often it is begun.
+pub(crate) struct Regrouping {
+    id: u64,
+    at_milliseconds: i64,
+    by: String,
+    from: Option<String>,
+}
+
+/// A change as it was found.
+struct Found<'a> {
+    name: &'a ClusterName,
+    change: Loaded<RegroupingRecord>,
+    moves: Vec<Move>,
+    depth: usize,
+    pace: Option<&'a Pace<'a>>,
+}
+
+/// How far those come at a time who go on with what others left; whoever needs it to be at its end has no such limit.
+struct Pace<'a> {
+    groups_left: AtomicUsize,
+    is_stopping: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Pace<'_> {
+    fn is_over(&self) -> bool {
+        (self.is_stopping)() || self.groups_left.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// What came of reserving.
+enum Reserved {
+    All,
+    /// One of them cannot join.
+    Refused,
+    /// Somebody else has brought the change further, or it is time for something else.
+    NotYet,
+}
+
+impl Regrouping {
+    fn record(&self, stage: RegroupingStage, parts: &[MovesRecord]) -> RegroupingRecord {
+        RegroupingRecord {
+            id: self.id,
+            at_milliseconds: self.at_milliseconds,
+            by: self.by.clone(),
+            from: self.from.clone(),
+            stage,
+            parts: parts.len(),
+        }
+    }
+}
+
+impl Found<'_> {
+    /// A commit that goes on with it.
+    fn draft(&self) -> Draft {
+        let (cluster, version) = (self.name.to_string(), self.change.version);
+        Draft::part_of(PartOf { cluster, version, depth: self.depth })
+    }
+
+    fn did_group(&self) {
+        if let Some(pace) = self.pace {
+            let left = pace.groups_left.load(Ordering::Relaxed);
+            pace.groups_left.store(left.saturating_sub(1), Ordering::Relaxed);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.pace.is_some_and(Pace::is_over)
+    }
+
+    /// The hosts that are to join.
+    fn joining(&self) -> Vec<Move> {
+        self.moves.iter().filter(|step| matches!(step, Move::Join(_))).cloned().collect()
+    }
+
+    fn at(&self, stage: RegroupingStage) -> RegroupingRecord {
+        RegroupingRecord { stage, ..self.change.record.clone() }
+    }
+}
+
+impl Fleet {
+    /// What was asked for by `by`, to be begun.
+    pub(crate) fn regrouping(&self, by: &Principal) -> Regrouping {
+        Regrouping {
+            id: self.ground.entropy.number(),
+            at_milliseconds: self.ground.clock.now_milliseconds(),
+            by: by.name().to_owned(),
+            from: by.from().map(|address| address.to_string()),
+        }
+    }
+
+    /// Begins a change of a cluster that has `counts`: the version of its record; `None` when others were faster, or when
+    /// nobody knows whether it was begun: then it was begun by now, or never will be, which [`Self::settle`] and
+    /// [`Self::is_regrouped`] tell. [`Self::regroup`] goes on with it.
+    ///
+    /// The cluster's record is written as it is. So no two attempts to begin are both done, however late the store does
+    /// one of them, and [`Self::spend`] can make sure that one is not done any more.
+    pub(crate) async fn begin_regrouping<'f>(
+        &'f self,
+        asked: &Regrouping,
+        (name, cluster): (&ClusterName, &Loaded<ClusterRecord>),
+        counts: &[(String, Loaded<TallyRecord>)],
+        parts: &[MovesRecord],
+        line: &mut Line<'f>,
+    ) -> Result<Option<Version>, CommitError> {
+        let stage = if parts.len() == 1 { RegroupingStage::Reserving } else { RegroupingStage::Gathering };
+        let mut draft = Draft::default();
+        self.tables.regrouping.create(&mut draft.batch, name.as_str(), &asked.record(stage, parts))?;
+        if let Some(part) = parts.first() {
+            let table = self.regrouping_hosts(name, asked.id)?;
+            table.put(&mut draft.batch, &place_name(0), part)?;
+        }
+        self.tables.cluster.update(&mut draft.batch, name.as_str(), &cluster.record, cluster.version)?;
+        self.expect_parts(&mut draft, name.as_str(), counts)?;
+        let doubts = line.doubts();
+        let version = self.commit(draft, line).await?;
+        // Those who see it to its end take their turns as well.
+        line.step_aside();
+        if line.doubts() > doubts {
+            self.spend(name, cluster.version, line).await?;
+        }
+        Ok(version)
+    }
+
+    /// Makes sure that a commit that writes a cluster's record over this version, and may be under way yet, was done by
+    /// now or never will be: the record has another version then.
+    async fn spend<'f>(
+        &'f self,
+        name: &ClusterName,
+        version: Version,
+        line: &mut Line<'f>,
+    ) -> Result<(), CommitError> {
+        while let Some(found) = self.tables.cluster.get(name.as_str()).await?
+            && found.version == version
+        {
+            let mut draft = Draft::default();
+            self.tables.cluster.update(&mut draft.batch, name.as_str(), &found.record, version)?;
+            self.commit(draft, line).await?;
+            line.step_aside();
+        }
+        Ok(())
+    }
+
+    /// Goes on with a change that was begun at `version`, and sees it to its end, if nobody is faster.
+    /// [`Self::is_regrouped`] tells what came of it.
+    pub(crate) async fn regroup(
+        &self,
+        asked: &Regrouping,
+        name: &ClusterName,
+        version: Version,
+        parts: &[MovesRecord],
+    ) -> Result<(), CommitError> {
+        let table = self.regrouping_hosts(name, asked.id)?;
+        for (place, part) in parts.iter().enumerate().skip(1) {
+            let mut line = Line::default();
+            loop {
+                let part_of = PartOf { cluster: name.to_string(), version, depth: 0 };
+                let mut draft = Draft::part_of(part_of);
+                table.put(&mut draft.batch, &place_name(place), part)?;
+                if place + 1 == parts.len() {
+                    let record = asked.record(RegroupingStage::Reserving, parts);
+                    self.tables.regrouping.put(&mut draft.batch, name.as_str(), &record)?;
+                }
+                if self.commit(draft, &mut line).await?.is_some() {
+                    break;
+                }
+                let found = self.tables.regrouping.get(name.as_str()).await?;
+                if found.is_none_or(|found| found.version != version) {
+                    return self.see_through(name, asked.id, 0).await;
+                }
+            }
+        }
+        self.see_through(name, asked.id, 0).await
+    }
+
+    /// Whether a change was decided, if it is not under way any more.
+    pub(crate) async fn is_regrouped(&self, asked: &Regrouping) -> Result<bool, store::Error> {
+        let key = self.history.key(asked.at_milliseconds, asked.id)?;
+        Ok(self.ground.engine.get(&key).await?.is_some())
+    }
+
+    /// Sees the change of many hosts of a cluster to its end that is under way, if there is one; whether there was.
+    pub(crate) fn settle<'a>(
+        &'a self,
+        cluster: &'a str,
+        depth: usize,
+    ) -> BoxFuture<'a, Result<bool, CommitError>> {
+        async move {
+            let Some(found) = self.tables.regrouping.get(cluster).await? else { return Ok(false) };
+            let name = self.regrouped(cluster)?;
+            tracing::debug!(%cluster, "seeing a change of many hosts to its end");
+            self.see_through(&name, found.record.id, depth).await?;
+            Ok(true)
+        }
+        .boxed()
+    }
+
+    /// Goes on with changes of many hosts of a cluster that are no further than when they were `seen` last, so that nobody
+    /// may be at them any more, until `is_stopping`, and for so long only; the others are seen now. Whether there is more
+    /// to do at once. What goes wrong with one of them is logged, and tried again with the next call.
+    ///
+    /// # Errors
+    /// The store's, where it cannot be read which there are.
+    pub async fn take_over_regroupings(
+        &self,
+        seen: &mut HashMap<String, Version>,
+        is_stopping: &(dyn Fn() -> bool + Sync),
+    ) -> Result<bool, ListError> {
+        let pace = Pace { groups_left: AtomicUsize::new(GROUPS_AT_ONCE), is_stopping };
+        let found = self.list(&self.tables.regrouping, Page::full()).await?.entries;
+        let before = std::mem::take(seen);
+        for (cluster, change) in found {
+            let is_left = before.get(&cluster) == Some(&change.version);
+            seen.insert(cluster.clone(), change.version);
+            if !is_left || pace.is_over() {
+                continue;
+            }
+            match self.take_over(&cluster, change.record.id, &pace).await {
+                Ok(None) => {
+                    seen.remove(&cluster);
+                }
+                Ok(Some(version)) => {
+                    seen.insert(cluster, version);
+                }
+                Err(error) => {
+                    let error = base::report(&error);
+                    tracing::warn!(%cluster, %error, "a change of many hosts that was left cannot be seen to its end yet");
+                }
+            }
+        }
+        Ok(pace.is_over())
+    }
+
+    /// Goes on with one that was left: where it is then, or nothing at its end.
+    async fn take_over(
+        &self,
+        cluster: &str,
+        id: u64,
+        pace: &Pace<'_>,
+    ) -> Result<Option<Version>, CommitError> {
+        let name = self.regrouped(cluster)?;
+        tracing::debug!(%cluster, "going on with a change of many hosts that was left");
+        self.see_some_through(&name, id, 0, Some(pace)).await?;
+        Ok(self.tables.regrouping.get(cluster).await?.map(|change| change.version))
+    }
+
+    /// A name that stands in a key.
+    fn regrouped(&self, cluster: &str) -> Result<ClusterName, store::Error> {
+        cluster.parse().map_err(|error| unreadable(&self.tables.regrouping, cluster, error))
+    }
+
+    /// Whether a host still belongs to a cluster, or does not, as was found, and nothing else is decided. If something is,
+    /// that is seen to its end: a part of it is nothing to refuse anybody for. Of two who ask, that decides what the later
+    /// one is told.
+    pub(crate) async fn is_settled(
+        &self,
+        cluster: &ClusterName,
+        address: &HostAddress,
+        belongs: bool,
+        depth: usize,
+    ) -> Result<bool, CommitError> {
+        // One that is not decided comes later, and this before it; to wait for it might be to wait for ourselves.
+        let change = self.tables.regrouping.get(cluster.as_str()).await?;
+        if change.is_some_and(|change| change.record.stage == RegroupingStage::Moving) {
+            self.settle(cluster.as_str(), depth).await?;
+            return Ok(false);
+        }
+        let host = self.tables.host.get(address.as_str()).await?;
+        let is_member = host.is_some_and(|host| host.record.cluster.as_deref() == Some(cluster.as_str()));
+        Ok(is_member == belongs)
+    }
+
+    /// Brings a change from wherever it is to its end; nothing when it is there already.
+    async fn see_through(&self, name: &ClusterName, id: u64, depth: usize) -> Result<(), CommitError> {
+        self.see_some_through(name, id, depth, None).await
+    }
+
+    /// As [`Self::see_through`], as far as `pace` has it.
+    async fn see_some_through(
+        &self,
+        name: &ClusterName,
+        id: u64,
+        depth: usize,
+        pace: Option<&Pace<'_>>,
+    ) -> Result<(), CommitError> {
+        while pace.is_none_or(|pace| !pace.is_over()) {
+            let change = match self.tables.regrouping.get(name.as_str()).await? {
+                Some(change) if change.record.id == id => change,
+                _ => return Ok(()),
+            };
+            let stage = change.record.stage;
+            let read = self.regrouping_hosts(name, id)?.all().await;
+            // As long as it is not decided it can be given up. Who is reserved then, for nothing, can be taken by all.
+            let parts = if stage == RegroupingStage::Moving {
+                read?
+            } else {
+                self.readable(read)?.unwrap_or_default()
+            };
+            let is_whole = parts.len() == change.record.parts;
+            let moves = parts.into_iter().flat_map(|(_, part)| moves_of(part.record)).collect();
+            let found = Found { name, change, moves, depth, pace };
+            match stage {
+                RegroupingStage::Reserving if is_whole && depth <= DEPTH_MAX => {
+                    let done = match self.reserve(&found).await {
+                        Ok(Reserved::All) => self.decide(&found).await,
+                        Ok(Reserved::Refused) => self.give_up(&found).await,
+                        Ok(Reserved::NotYet) => Ok(()),
+                        Err(error) => Err(error),
+                    };
+                    match done {
+                        Err(error) if is_lasting(&error) => {
+                            tracing::warn!(cluster = %name, %error, "a change of many hosts is given up");
+                            self.give_up(&found).await?;
+                        }
+                        done => done?,
+                    }
+                }
+                RegroupingStage::Gathering | RegroupingStage::Reserving => self.give_up(&found).await?,
+                RegroupingStage::Moving => {
+                    if self.move_all(&found).await? {
+                        self.finish(&found).await?;
+                    }
+                }
+                RegroupingStage::Undoing => {
+                    if self.let_go(&found).await? {
+                        self.finish(&found).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a change is as far as it was found.
+    async fn is_where_it_was(&self, found: &Found<'_>) -> Result<bool, store::Error> {
+        let now = self.tables.regrouping.get(found.name.as_str()).await?;
+        Ok(now.is_some_and(|now| now.version == found.change.version))
+    }
+
+    /// Reserves the hosts that are to join.
+    async fn reserve(&self, found: &Found<'_>) -> Result<Reserved, CommitError> {
+        for some in found.joining().chunks(RESERVED_AT_ONCE) {
+            let mut line = Line::default();
+            loop {
+                let Some(cluster) = self.tables.cluster.get(found.name.as_str()).await? else {
+                    return Ok(Reserved::Refused);
+                };
+                let mut draft = found.draft();
+                match self.stage_reservations(&mut draft, (found, &cluster), some, &mut line).await? {
+                    Reserved::All => {}
+                    Reserved::Refused => return Ok(Reserved::Refused),
+                    Reserved::NotYet => continue,
+                }
+                if draft.batch.is_empty() {
+                    break;
+                }
+                if self.commit(draft, &mut line).await?.is_some() {
+                    found.did_group();
+                    break;
+                }
+                if !self.is_where_it_was(found).await? {
+                    return Ok(Reserved::NotYet);
+                }
+            }
+            if found.is_over() {
+                return Ok(Reserved::NotYet);
+            }
+        }
+        Ok(Reserved::All)
+    }
+
+    /// Reserves hosts that are not yet, unless one of them cannot join.
+    async fn stage_reservations(
+        &self,
+        draft: &mut Draft,
+        (found, cluster): (&Found<'_>, &Loaded<ClusterRecord>),
+        joining: &[Move],
+        line: &mut Line<'_>,
+    ) -> Result<Reserved, CommitError> {
+        let name = found.name;
+        let manager = self.manager(&cluster.record.container_manager).await?;
+        for host in self.load(joining).await {
+            let host = match host {
+                Ok(Some(host)) => host,
+                // Whoever asked is told so when they look again.
+                Ok(None) | Err(store::Error::Record { .. }) => return Ok(Reserved::Refused),
+                Err(error) => return Err(error.into()),
+            };
+            if host.record.joining.as_deref() == Some(name.as_str()) {
+                continue;
+            }
+            match self.admit(name, cluster, &host.record, manager) {
+                Ok(Some(_)) => {
+                    let after = HostRecord { joining: Some(name.to_string()), ..host.record.clone() };
+                    self.stage_host(draft, Some(&host), Some(&after))?;
+                }
+                Ok(None) => {}
+                Err(MembersError::Store(error))
+                    if !matches!(error, CommitError::Store(store::Error::Record { .. })) =>
+                {
+                    return Err(error);
+                }
+                Err(MembersError::InAnotherCluster { address, other }) => {
+                    line.step_aside();
+                    let is_so = self.is_settled(&other, &address, true, found.depth + 1).await?;
+                    return Ok(if is_so { Reserved::Refused } else { Reserved::NotYet });
+                }
+                Err(_) => return Ok(Reserved::Refused),
+            }
+        }
+        Ok(Reserved::All)
+    }
+
+    /// From here on nothing refuses it any more.
+    async fn decide(&self, found: &Found<'_>) -> Result<(), CommitError> {
+        let first = found.moves.chunks(HOSTS_AT_ONCE).next().unwrap_or_default();
+        let mut line = Line::default();
+        loop {
+            let Some(cluster) = self.tables.cluster.get(found.name.as_str()).await? else {
+                return self.give_up(found).await;
+            };
+            let mut draft = found.draft();
+            let moved = self.stage_decided(&mut draft, (found.name, &cluster), first).await?;
+            let record = &found.change.record;
+            let event = Event {
+                at_milliseconds: record.at_milliseconds,
+                ..self.event_of(record, &moved.happened(found.name))
+            };
+            self.record_as(&mut draft, event, record.id)?;
+            let after = found.at(RegroupingStage::Moving);
+            self.tables.regrouping.put(&mut draft.batch, found.name.as_str(), &after)?;
+            if self.commit(draft, &mut line).await?.is_some() || !self.is_where_it_was(found).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Has all hosts come and go that have not yet; whether that is done.
+    async fn move_all(&self, found: &Found<'_>) -> Result<bool, CommitError> {
+        for some in found.moves.chunks(HOSTS_AT_ONCE) {
+            let mut line = Line::default();
+            loop {
+                // Only somebody else's hand can have deleted it: nobody belongs to it any more, or is to join it.
+                let Some(cluster) = self.tables.cluster.get(found.name.as_str()).await? else {
+                    return self.let_go(found).await;
+                };
+                let mut draft = found.draft();
+                let moved = self.stage_decided(&mut draft, (found.name, &cluster), some).await?;
+                if moved.is_nobody() {
+                    break;
+                }
+                let event = self.event_of(&found.change.record, &moved.happened(found.name));
+                self.record_as(&mut draft, event, self.ground.entropy.number())?;
+                if self.commit(draft, &mut line).await?.is_some() {
+                    found.did_group();
+                    break;
+                }
+                if !self.is_where_it_was(found).await? {
+                    return Ok(false);
+                }
+            }
+            if found.is_over() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Nothing of it comes about.
+    async fn give_up(&self, found: &Found<'_>) -> Result<(), CommitError> {
+        let mut line = Line::default();
+        loop {
+            let mut draft = found.draft();
+            let after = found.at(RegroupingStage::Undoing);
+            self.tables.regrouping.put(&mut draft.batch, found.name.as_str(), &after)?;
+            if self.commit(draft, &mut line).await?.is_some() || !self.is_where_it_was(found).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Lets the hosts go that are reserved; whether that is done.
+    async fn let_go(&self, found: &Found<'_>) -> Result<bool, CommitError> {
+        for some in found.joining().chunks(RESERVED_AT_ONCE) {
+            let mut line = Line::default();
+            loop {
+                let mut draft = found.draft();
+                for host in self.load(some).await {
+                    if let Some(host) = self.readable(host)?.flatten()
+                        && host.record.joining.as_deref() == Some(found.name.as_str())
+                    {
+                        let after = HostRecord { joining: None, ..host.record.clone() };
+                        self.stage_host(&mut draft, Some(&host), Some(&after))?;
+                    }
+                }
+                if draft.batch.is_empty() {
+                    break;
+                }
+                if self.commit(draft, &mut line).await?.is_some() {
+                    found.did_group();
+                    break;
+                }
+                if !self.is_where_it_was(found).await? {
+                    return Ok(false);
+                }
+            }
+            if found.is_over() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Forgets a change that is at its end.
+    async fn finish(&self, found: &Found<'_>) -> Result<(), CommitError> {
+        let table = self.regrouping_hosts(found.name, found.change.record.id)?;
+        let mut line = Line::default();
+        loop {
+            let places = ids(&table).await?;
+            let mut draft = found.draft();
+            for place in places.iter().take(PARTS_AT_ONCE) {
+                table.delete(&mut draft.batch, place)?;
+            }
+            let is_last = places.len() <= PARTS_AT_ONCE;
+            if is_last {
+                self.tables.regrouping.delete(&mut draft.batch, found.name.as_str())?;
+            }
+            let is_done = self.commit(draft, &mut line).await?.is_some();
+            if is_done && is_last || !is_done && !self.is_where_it_was(found).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What the history says of a part of a change, whoever does it.
+    fn event_of(&self, change: &RegroupingRecord, happened: &Happened<'_>) -> Event {
+        let event = happened.event(&Principal::house(), &self.ground.clock);
+        Event { by: change.by.clone(), from: change.from.clone(), ..event }
+    }
+
+    fn regrouping_hosts(&self, name: &ClusterName, id: u64) -> Result<Table<MovesRecord>, store::Error> {
+        Table::new(self.ground.engine.clone(), &format!("{HOSTS}{name}/{id:016x}/"))
+    }
+}
+
+/// Whether it is of no use to try again.
+fn is_lasting(error: &CommitError) -> bool {
+    matches!(
+        error,
+        CommitError::TooLarge { .. }
+            | CommitError::Twice { .. }
+            | CommitError::Store(store::Error::Record { .. } | store::Error::Key { .. })
+    )
+}
+
+/// How a part is named in its key.
+fn place_name(place: usize) -> String {
+    format!("{place:06}")
+}
+
+/// Hosts that come and go, in records that are not too large.
+pub(crate) fn in_parts(moves: &[Move]) -> Vec<MovesRecord> {
+    let mut parts = Vec::new();
+    let (mut part, mut bytes) = (MovesRecord::default(), 0);
+    for step in moves {
+        if bytes >= PART_BYTES_MAX {
+            parts.push(std::mem::take(&mut part));
+            bytes = 0;
+        }
+        // With its quotes and its comma.
+        bytes += step.address().len() + 3;
+        match step {
+            Move::Join(address) => part.join.push(address.clone()),
+            Move::Leave(address) => part.leave.push(address.clone()),
+        }
+    }
+    parts.push(part);
+    parts
+}
+
+fn moves_of(part: MovesRecord) -> impl Iterator<Item = Move> {
+    let leaving = part.leave.into_iter().map(Move::Leave);
+    leaving.chain(part.join.into_iter().map(Move::Join))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_all_of_it_in_order() {
+        for count in [0, 1, 5_000, 40_000] {
+            let address = |number: usize| format!("host-{number:06}.example.com");
+            let leaving = (0..count / 2).map(address).map(Move::Leave);
+            let moves: Vec<Move> = leaving.chain((count / 2..count).map(address).map(Move::Join)).collect();
+            let parts = in_parts(&moves);
+            assert_eq!(parts.len(), 1 + count * 26 / (PART_BYTES_MAX + 26), "{count}");
+            assert_eq!(parts.into_iter().flat_map(moves_of).collect::<Vec<_>>(), moves);
+        }
+    }
+}
