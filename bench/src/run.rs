@@ -49,7 +49,10 @@ impl Settings {
     /// Provost's binary.
     pub(crate) fn provost(&self) -> Result<PathBuf, Failure> {
         match &self.provost {
-            Some(provost) if provost.is_file() => Ok(provost.clone()),
+            // Some are started in a folder of their own.
+            Some(provost) if provost.is_file() => {
+                std::path::absolute(provost).map_err(Failure::file(provost))
+            }
             Some(provost) => Err(Failure::Missing(format!("{} is not there", provost.display()))),
             None => built(),
         }

@@ -329,10 +329,12 @@ stamp() {
 settle_places() {
     for file in "$state"/putting.*; do
         [ -e "$file" ] || continue
-        if [ "$(digest "$(sed -n 2p "$file")")" = "$(head -n 1 "$file")" ]; then
+        path=$(sed -n 2p "$file")
+        if [ "$(digest "$path")" = "$(head -n 1 "$file")" ]; then
             mv -f "$file" "$state/place.${file##*/putting.}"
         else
-            rm -f "$file"
+            # Nobody may ever be told of this file again.
+            rm -f "${path%/*}/.${path##*/}.provost-new" "$file"
         fi
     done
 }

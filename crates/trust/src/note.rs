@@ -35,6 +35,14 @@ pub enum Note {
         /// Why not.
         why: Unreadable,
     },
+    /// The provider hands on private keys, which nobody is to have of it.
+    #[error(
+        "the provider hands on {keys} text(s) with a private key, which are left out: see that it stops, and replace the keys"
+    )]
+    PrivateKey {
+        /// How many texts have one.
+        keys: usize,
+    },
 }
 
 impl Note {
@@ -43,7 +51,9 @@ impl Note {
     pub fn level(&self) -> Level {
         match self {
             Self::Version0 => Level::Warning,
-            Self::Unreadable | Self::Invalid(_) | Self::InvalidUnit { .. } => Level::Error,
+            Self::Unreadable | Self::Invalid(_) | Self::InvalidUnit { .. } | Self::PrivateKey { .. } => {
+                Level::Error
+            }
         }
     }
 }

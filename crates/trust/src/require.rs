@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use x509::has_private_key;
 
 use crate::databag::{CA, CERTIFICATE, CERTIFICATES, CHAIN, VERSION, VERSION_1, changes};
 use crate::{Certificates, Changes, Databag, Note, json};
@@ -37,7 +38,8 @@ pub struct Requirer<'a> {
 /// What there is to be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Read {
-    /// The complete set. `None`: it cannot be read, and what was there before stays (section 4.6).
+    /// The complete set, without whatever has a private key in it. `None`: it cannot be read, and what was there before
+    /// stays (section 4.6).
     pub certificates: Option<Certificates>,
     /// For the log.
     pub notes: Vec<Note>,
@@ -61,8 +63,24 @@ pub fn looks_at_units(application: &Databag) -> bool {
 ///
 /// Version 0 is looked at only where version 1 has nothing, and does not say that it is version 1: a set that was
 /// emptied is empty, whatever is left in old bags (section 4.2).
+///
+/// A text with a private key in it is left out with [`Note::PrivateKey`], where the library hands it on: nobody is to have
+/// it in one file more. The others are the provider's word as before, so that what was withdrawn goes all the same.
 #[must_use]
 pub fn read(requirer: &Requirer<'_>) -> Read {
+    let Read { certificates, mut notes } = read_all(requirer);
+    let Some(mut certificates) = certificates else { return Read { certificates, notes } };
+    let handed_on = certificates.len();
+    certificates.retain(|text| !has_private_key(text.as_bytes()));
+    let keys = handed_on - certificates.len();
+    if keys > 0 {
+        notes.push(Note::PrivateKey { keys });
+    }
+    Read { certificates: Some(certificates), notes }
+}
+
+/// The set, whatever its texts are.
+fn read_all(requirer: &Requirer<'_>) -> Read {
     let certificates = match version_1(requirer.application) {
         Ok(certificates) => certificates,
         Err(why) => return Read { certificates: None, notes: vec![Note::Invalid(why)] },
@@ -222,6 +240,25 @@ mod tests {
                 "{application:?} {units:?}"
             );
         }
+    }
+
+    #[test]
+    fn private_keys_are_left_out() {
+        let key = "-----BEGIN PRIVATE KEY-----\nMC4CAQ\n-----END PRIVATE KEY-----\n";
+        let both = format!("a certificate\n{key}");
+        let list = serde_json::to_string(&["a", key, &both]).unwrap();
+        let only = serde_json::to_string(&[key]).unwrap();
+        let quoted = serde_json::to_string(key).unwrap();
+        let refused = |keys, left: &[&str]| Read {
+            certificates: Some(set(left)),
+            notes: vec![Note::PrivateKey { keys }],
+        };
+        assert_eq!(read_of(&[("certificates", &list), ("version", "1")], &[]), refused(2, &["a"]));
+        assert_eq!(read_of(&[("certificates", &only), ("version", "1")], &[]), refused(1, &[]));
+        assert_eq!(read_of(&[], &[&[("ca", key), ("chain", "[\"a\"]")]]), refused(1, &["a"]));
+        assert_eq!(read_of(&[], &[&[("ca", &quoted)], &[("chain", &list)]]), refused(2, &["a"]));
+        let said = Note::PrivateKey { keys: 2 }.to_string();
+        assert!(!said.contains("MC4CAQ"), "{said}");
     }
 
     #[test]

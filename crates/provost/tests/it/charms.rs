@@ -5,7 +5,7 @@ mod scenario;
 mod server;
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -231,6 +231,59 @@ fn old_requirers_are_served_and_not_misled() {
     pair.juju.act("provider/1", "remove-all-certificates", json!({}));
     let bag = pair.juju.bag(relation, "provider/1");
     assert!(!bag.contains_key("chain") && !bag.contains_key("ca"), "{bag:?}");
+}
+
+/// A private key from somebody else's provider is written nowhere and said aloud; the rest is taken, and withdrawn.
+#[test]
+fn a_key_that_is_handed_on_is_left_out() {
+    let mut pair = pair(By::Library, By::Us, 1);
+    pair.juju.relate(PROVIDER, REQUIRER);
+    let key = testkit::openssl_ok(pair.folder.path(), &["genpkey", "-algorithm", "ed25519"]);
+    let both = format!("b\n{key}");
+    pair.provide("add-certificates", json!({"certificates": json!(["a", key, both]).to_string()}));
+    let bundle = pair.folder.path().join("bundle.pem");
+    assert_eq!(std::fs::read_to_string(&bundle).unwrap(), "a\n");
+    assert_eq!(pair.has("requirer/0"), ["a"]);
+    let status = pair.juju.status("requirer/0");
+    assert!(status[0] == "blocked" && status[1].contains("private key"), "{status:?}");
+    let told = pair.juju.logged("requirer/0", "ERROR");
+    assert!(told.iter().any(|line| line.contains("2 text(s) with a private key")), "{told:?}");
+    let secret = key.lines().nth(1).unwrap();
+    assert!(!pair.juju.log().contains(secret));
+    let home = pair.juju.home("requirer/0");
+    for file in walk(&home).into_iter().chain([bundle.clone()]) {
+        assert!(
+            !String::from_utf8_lossy(&std::fs::read(&file).unwrap()).contains(secret),
+            "{}",
+            file.display()
+        );
+    }
+    // What is withdrawn beside it goes.
+    pair.provide("remove-certificate", json!({"certificate": "a"}));
+    assert_eq!(std::fs::read_to_string(&bundle).unwrap(), "");
+    // Both are gone: all is well.
+    pair.provide("remove-all-certificates", json!({}));
+    pair.provide("add-certificates", json!({"certificates": "[\"c\"]"}));
+    assert_eq!(pair.has("requirer/0"), ["c"]);
+    assert_eq!(pair.juju.status("requirer/0")[0], "active");
+    assert_eq!(pair.events("requirer/0"), [json!(1), json!(0), json!(1)]);
+}
+
+/// The files under `folder`, at any depth.
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            match entry.file_type().unwrap().is_dir() {
+                true => folders.push(entry.path()),
+                false if entry.file_type().unwrap().is_file() => files.push(entry.path()),
+                false => {}
+            }
+        }
+    }
+    files
 }
 
 /// What cannot be read is told of, and empties nothing, also where what was read before is lost; providers of the first

@@ -128,6 +128,15 @@ async fn whose_a_file_is_is_known_whoever_is_killed() {
     world.restore("mv");
     assert_eq!(world.withdrawn(&places).await, (true, false));
     assert_eq!(read(), "");
+    // Nor is anything of it left where it did not get there at all.
+    let never = format!("case \"$*\" in *' /etc/cas.pem') {kill}; exit 1;; esac; exec /bin/mv \"$@\"");
+    world.replace("mv", &never);
+    assert!(world.deliver(&places, &sets[0]).await.is_err());
+    world.restore("mv");
+    let left = || world.say("ls -A /etc | grep provost-new; true");
+    assert_eq!(left(), ".cas.pem.provost-new");
+    assert_eq!(world.withdrawn(&places).await, (true, false));
+    assert_eq!(left(), "");
     // Somebody else's that came where ours did not get is theirs.
     world.replace("mv", &before);
     assert!(world.deliver(&places, &sets[0]).await.is_err());

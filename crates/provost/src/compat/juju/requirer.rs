@@ -81,8 +81,15 @@ impl Requirer<'_> {
     /// What an operator has to look at.
     pub fn trouble(&self) -> Result<Option<String>, CharmError> {
         for relation in &self.relations {
-            if !self.seen(relation)?.is_valid {
+            let seen = self.seen(relation)?;
+            if !seen.is_valid {
                 return Ok(Some(format!("the data of relation {} cannot be read", relation.text)));
+            }
+            if seen.notes.iter().any(|note| matches!(note, trust::Note::PrivateKey { .. })) {
+                return Ok(Some(format!(
+                    "relation {} hands on a private key, which is left out",
+                    relation.text
+                )));
             }
         }
         Ok(None)
