@@ -166,6 +166,9 @@ fn options_are_handed_on_and_installed() {
     pair.juju.configure("provider", json!({"pem": key}));
     assert_eq!(pair.juju.status("provider/0")[0], "blocked");
     assert_eq!(std::fs::read_to_string(&bundle).unwrap(), "a\nb\n");
+    pair.juju.configure("provider", json!({"publish": r#"["-----BEGIN PRIVATE\u0020KEY-----"]"#}));
+    assert_eq!(pair.juju.status("provider/0")[0], "blocked", "however it is written");
+    assert_eq!(std::fs::read_to_string(&bundle).unwrap(), "a\nb\n");
     pair.juju.configure("provider", json!({}));
     assert_eq!(pair.juju.status("provider/0")[0], "active");
     let refused =
@@ -322,6 +325,14 @@ fn data_that_cannot_be_read_takes_no_trust_away() {
     pair.juju.settle();
     assert_eq!(std::fs::read_to_string(&bundle).unwrap(), "chain\nplain\n");
     assert_eq!(pair.events("requirer/0").last(), Some(&json!(2)));
+    // What cannot be read of that is an operator's business as well.
+    pair.juju.write(relation, "provider/0", "chain", "{}");
+    pair.juju.settle();
+    assert_eq!(std::fs::read_to_string(&bundle).unwrap(), "chain\nplain\n");
+    assert_eq!(pair.juju.status("requirer/0")[0], "blocked");
+    pair.juju.write(relation, "provider/0", "chain", "[\"chain\"]");
+    pair.juju.settle();
+    assert_eq!(pair.juju.status("requirer/0")[0], "active");
     let unknown = pair.juju.act("requirer/0", "get-all-certificates", json!({"relation-id": 99}));
     assert_eq!(unknown.results["certificates"], "[]");
 }

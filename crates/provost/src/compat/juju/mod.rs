@@ -164,6 +164,7 @@ fn handle() -> Result<(), CharmError> {
         options: &options,
         relations: relations(&endpoints.required)?,
         seen: RefCell::default(),
+        unput: RefCell::default(),
         now,
     };
     let of = |names: &[String]| {
@@ -177,9 +178,10 @@ fn handle() -> Result<(), CharmError> {
                 provider.publish(relation)?;
             }
             if let Some(relation) = required {
-                requirer.announce(relation)?;
                 if event == Event::Changed {
                     requirer.changed(relation)?;
+                } else {
+                    requirer.created(relation)?;
                 }
             }
             return set_status(trouble, &requirer);

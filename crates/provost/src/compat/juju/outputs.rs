@@ -8,15 +8,15 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use base::Timestamp;
+use base::{Timestamp, report};
 use trust::on_host::TRUST_STORES;
 use trust::{Certificates, Level};
 use x509::Certificate;
 
 use super::{CharmError, tools};
 
-/// The file beside the charm that says where the bundle was put last.
-const BUNDLE: &str = "bundle-path";
+/// The file beside the charm that says where there are bundles of ours: a JSON list of paths.
+const BUNDLES: &str = "bundles.json";
 /// And the one that is there while the machine's trust store has not taken up what was put into its folder.
 const BEHIND: &str = "trust-store-is-behind";
 
@@ -41,9 +41,16 @@ struct TrustStore<'a> {
 }
 
 impl Outputs<'_> {
-    /// Makes them hold exactly these. What is right already is not touched.
-    pub fn put(&self, certificates: &Certificates) -> Result<(), CharmError> {
-        self.put_bundle(certificates)?;
+    /// Makes them hold exactly these. What is right already is not touched. Why the bundle is not where it is to be, if an
+    /// operator has to see to that.
+    pub fn put(&self, certificates: &Certificates) -> Result<Option<String>, CharmError> {
+        // Neither waits for the other: what was withdrawn leaves each that can be written.
+        let (bundle, store) = (self.put_bundle(certificates), self.put_store(certificates));
+        store?;
+        bundle
+    }
+
+    fn put_store(&self, certificates: &Certificates) -> Result<(), CharmError> {
         let wanted = if self.trust_store { self.anchors(certificates) } else { BTreeMap::new() };
         // The first whose folder is there is the machine's.
         for known in TRUST_STORES {
@@ -67,17 +74,38 @@ impl Outputs<'_> {
         Ok(())
     }
 
-    fn put_bundle(&self, certificates: &Certificates) -> Result<(), CharmError> {
-        let told = self.charm.join(BUNDLE);
-        let before = std::fs::read_to_string(&told).ok().map(PathBuf::from);
-        if let Some(before) = before.filter(|before| Some(before.as_path()) != self.bundle) {
-            remove(&before)?;
-            remove(&told)?;
-        }
-        let Some(bundle) = self.bundle else { return Ok(()) };
+    /// Where it cannot be written, the one that was written before stays and has what it is to have: it goes when the new
+    /// one is there.
+    fn put_bundle(&self, certificates: &Certificates) -> Result<Option<String>, CharmError> {
+        let record = self.charm.join(BUNDLES);
+        let before = bundles(&record)?;
         let text = bundle_of(certificates);
-        replace(&told, bundle.display().to_string().as_bytes())?;
-        replace(bundle, text.as_bytes())
+        let mut here = Vec::new();
+        let mut trouble = None;
+        if let Some(bundle) = self.bundle {
+            // On record before it is there, so that it does not stay for ever if this is killed in between.
+            if !before.iter().any(|path| path == bundle) {
+                write_bundles(&record, before.iter().map(PathBuf::as_path).chain([bundle]))?;
+            }
+            match replace(bundle, text.as_bytes()) {
+                Ok(()) => here.push(bundle),
+                Err(error) => trouble = Some(error),
+            }
+        }
+        let is_put = trouble.is_none();
+        for path in before.iter().filter(|path| Some(path.as_path()) != self.bundle) {
+            let done = match self.bundle {
+                Some(bundle) if is_put && is_one_file(path, bundle) => Ok(()),
+                Some(_) if !is_put => replace(path, text.as_bytes()).inspect(|()| here.push(path)),
+                _ => remove_bundle(path),
+            };
+            if let Err(error) = done {
+                here.push(path);
+                trouble.get_or_insert(error);
+            }
+        }
+        write_bundles(&record, here.into_iter())?;
+        Ok(trouble.map(|error| report(&error)))
     }
 
     /// What the trust store is to have: a file for each certificate, once, under a name that stays the same.
@@ -171,6 +199,43 @@ fn take_up(store: &TrustStore<'_>) -> Result<(), CharmError> {
     Err(CharmError::Program { program: program.to_owned(), said })
 }
 
+/// Where there are bundles of ours, or may be.
+fn bundles(record: &Path) -> Result<Vec<PathBuf>, CharmError> {
+    match std::fs::read(record) {
+        // Nobody else writes it, and it is replaced in one step.
+        Ok(text) => Ok(serde_json::from_slice(&text).unwrap_or_default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => Err(CharmError::File { path: record.to_owned(), source }),
+    }
+}
+
+fn write_bundles<'p>(record: &Path, paths: impl Iterator<Item = &'p Path>) -> Result<(), CharmError> {
+    let paths: Vec<&Path> = paths.collect();
+    if paths.is_empty() {
+        return remove(record);
+    }
+    let text = serde_json::to_vec(&paths).expect("options are UTF-8, and so are paths that they name");
+    replace(record, &text)
+}
+
+/// Whether two paths lead to the same file.
+fn is_one_file(one: &Path, other: &Path) -> bool {
+    let of = |path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    of(one).is_some_and(|file| of(other) == Some(file))
+}
+
+/// Removes a bundle of ours. A folder that somebody has there by now is theirs, and ours is gone.
+fn remove_bundle(path: &Path) -> Result<(), CharmError> {
+    match remove(path) {
+        Err(CharmError::File { source, .. })
+            if matches!(source.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory) =>
+        {
+            Ok(())
+        }
+        done => done,
+    }
+}
+
 /// All of them, in order, each with the end of its last line.
 fn bundle_of(certificates: &Certificates) -> String {
     certificates.iter().flat_map(|text| [text.strip_suffix('\n').unwrap_or(text), "\n"]).collect()
@@ -196,15 +261,22 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), CharmError> {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&unfinished)?;
-        file.write_all(bytes)?;
-        if let Some(there) = &there {
-            fchown(&file, Some(there.uid()), Some(there.gid()))?;
+        let fill = || {
+            let mut file = File::options().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+            file.write_all(bytes)?;
+            if let Some(there) = &there {
+                fchown(&file, Some(there.uid()), Some(there.gid()))?;
+            }
+            let mode = there.as_ref().map_or(0o644, |there| there.mode() & 0o777);
+            file.set_permissions(Permissions::from_mode(mode))?;
+            file.sync_all()?;
+            std::fs::rename(&unfinished, path)
+        };
+        if let Err(error) = fill() {
+            // Nobody may ever come back to this path.
+            drop(std::fs::remove_file(&unfinished));
+            return Err(error);
         }
-        let mode = there.as_ref().map_or(0o644, |there| there.mode() & 0o777);
-        file.set_permissions(Permissions::from_mode(mode))?;
-        file.sync_all()?;
-        std::fs::rename(&unfinished, path)?;
         File::open(folder)?.sync_all()
     };
     write().map_err(|source| CharmError::File { path: path.to_owned(), source })
@@ -314,7 +386,7 @@ mod tests {
         let (first, second) = (directory.path().join("a/first"), directory.path().join("second"));
         let put = |bundle: Option<&Path>, texts: &[&str]| {
             let set = texts.iter().map(|text| (*text).to_owned()).collect();
-            outputs(directory.path(), bundle).put_bundle(&set).unwrap();
+            assert_eq!(outputs(directory.path(), bundle).put_bundle(&set).unwrap(), None);
         };
         put(Some(&first), &["b", "a"]);
         assert_eq!(std::fs::read_to_string(&first).unwrap(), "a\nb\n");
@@ -330,5 +402,51 @@ mod tests {
         assert!(!first.exists() && second.exists());
         put(None, &["a"]);
         assert!(!second.exists());
+    }
+
+    /// Whatever an option says: the bundle that there is stays, and is right, until there is another one.
+    #[test]
+    fn a_bundle_that_cannot_be_put_is_made_good() {
+        let directory = tempfile::tempdir().unwrap();
+        let (good, next) = (directory.path().join("good"), directory.path().join("next"));
+        let (folder, below) = (directory.path().join("folder"), directory.path().join("file/below"));
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(directory.path().join("file"), "").unwrap();
+        let put = |bundle: Option<&Path>, texts: &[&str]| {
+            let set = texts.iter().map(|text| (*text).to_owned()).collect();
+            outputs(directory.path(), bundle).put_bundle(&set).unwrap()
+        };
+        let read = |path: &Path| std::fs::read_to_string(path).ok();
+        for wrong in [&folder, &below, &PathBuf::from("/proc/nothing/x.pem"), &PathBuf::from("/")] {
+            // There never was one.
+            let why = put(Some(wrong), &["a"]).unwrap();
+            assert!(why.contains(&wrong.display().to_string()), "{why}");
+            assert_eq!(put(None, &["a"]), None);
+            // There is one: what is withdrawn leaves it, and it is not taken away.
+            assert_eq!(put(Some(&good), &["a", "b"]), None);
+            assert!(put(Some(wrong), &["b"]).is_some());
+            assert_eq!(read(&good).as_deref(), Some("b\n"));
+            // The option is put right, to another one.
+            assert_eq!(put(Some(&next), &["b"]), None);
+            assert_eq!((read(&good), read(&next).as_deref()), (None, Some("b\n")));
+            assert_eq!(put(None, &[]), None);
+            assert!(!next.exists());
+            let left: Vec<_> =
+                std::fs::read_dir(directory.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
+            assert_eq!(left.len(), 2, "{left:?}");
+        }
+        // What somebody has where ours was is theirs.
+        put(Some(&good), &["a"]);
+        std::fs::remove_file(&good).unwrap();
+        std::fs::create_dir(&good).unwrap();
+        assert!(put(Some(&good), &["a"]).is_some());
+        assert_eq!(put(Some(&next), &["a"]), None);
+        assert!(good.is_dir());
+        // Another way to the same file.
+        let same = folder.join("../next");
+        assert_eq!(put(Some(&same), &["b"]), None);
+        assert_eq!(read(&next).as_deref(), Some("b\n"));
+        assert_eq!(put(None, &["b"]), None);
+        assert!(!next.exists());
     }
 }

@@ -101,13 +101,16 @@ impl<'a> Options<'a> {
 
     /// What they give, and the server that they name.
     fn read(&self) -> Result<(Certificates, Option<Server>), String> {
+        const KEY: &str =
+            "there is a private key in the options, which is no certificate; take it out and replace it";
         if [self.publish, self.pem, self.server_ca].iter().any(|text| has_private_key(text)) {
-            return Err(
-                "there is a private key in the options, which is no certificate; take it out and replace it"
-                    .into(),
-            );
+            return Err(KEY.into());
         }
         let given = given(self.publish, self.pem)?;
+        // What JSON says may be written in other ways.
+        if given.iter().any(|text| has_private_key(text)) {
+            return Err(KEY.into());
+        }
         let server =
             Server::of(self.server, self.server_ca, self.authorities).map_err(|error| error.to_string())?;
         Ok((given, server))

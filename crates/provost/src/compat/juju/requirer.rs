@@ -26,6 +26,8 @@ pub struct Requirer<'a> {
     pub relations: Vec<RelationId>,
     /// What was read of each: within a hook nothing else is to be seen (section 8.4), and to ask takes its time.
     pub seen: RefCell<BTreeMap<u64, Seen>>,
+    /// Why the bundle is not where it is to be.
+    pub unput: RefCell<Option<String>>,
     pub now: Timestamp,
 }
 
@@ -40,8 +42,14 @@ pub struct Seen {
 }
 
 impl Requirer<'_> {
+    /// There is another relation.
+    pub fn created(&self, relation: &RelationId) -> Result<(), CharmError> {
+        self.announce(relation)?;
+        self.put_out()
+    }
+
     /// Lets the provider know what this side reads, unless it does.
-    pub fn announce(&self, relation: &RelationId) -> Result<(), CharmError> {
+    fn announce(&self, relation: &RelationId) -> Result<(), CharmError> {
         if !self.is_leader {
             return Ok(());
         }
@@ -51,6 +59,7 @@ impl Requirer<'_> {
 
     /// Reads what there is, tells of it if it is news, and puts it where it is to be.
     pub fn changed(&self, relation: &RelationId) -> Result<(), CharmError> {
+        self.announce(relation)?;
         self.take(relation)?;
         self.put_out()
     }
@@ -75,24 +84,25 @@ impl Requirer<'_> {
 
     /// The unit goes: what it installed goes with it.
     pub fn withdraw(&self) -> Result<(), CharmError> {
-        Outputs { bundle: None, trust_store: false, ..self.outputs() }.put(&Certificates::new())
+        let outputs = Outputs { bundle: None, trust_store: false, ..self.outputs() };
+        if let Some(why) = outputs.put(&Certificates::new())? {
+            tools::log(Level::Error, &why);
+        }
+        Ok(())
     }
 
     /// What an operator has to look at.
     pub fn trouble(&self) -> Result<Option<String>, CharmError> {
         for relation in &self.relations {
-            let seen = self.seen(relation)?;
-            if !seen.is_valid {
+            let Seen { notes, is_valid, .. } = self.seen(relation)?;
+            if !is_valid {
                 return Ok(Some(format!("the data of relation {} cannot be read", relation.text)));
             }
-            if seen.notes.iter().any(|note| matches!(note, trust::Note::PrivateKey { .. })) {
-                return Ok(Some(format!(
-                    "relation {} hands on a private key, which is left out",
-                    relation.text
-                )));
+            if let Some(note) = notes.iter().find(|note| note.level() == Level::Error) {
+                return Ok(Some(format!("relation {}: {note}", relation.text)));
             }
         }
-        Ok(None)
+        Ok(self.unput.borrow().clone())
     }
 
     /// `get-all-certificates`.
@@ -207,7 +217,12 @@ impl Requirer<'_> {
                 }
             }
         }
-        self.outputs().put(&all)
+        let trouble = self.outputs().put(&all)?;
+        if let Some(why) = &trouble {
+            tools::log(Level::Error, why);
+        }
+        self.unput.replace(trouble);
+        Ok(())
     }
 
     fn outputs(&self) -> Outputs<'_> {

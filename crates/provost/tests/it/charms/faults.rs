@@ -196,31 +196,68 @@ impl Machine {
     }
 }
 
+/// A CA certificate.
+fn authority(name: &str) -> String {
+    let subject = format!("/CN={name}");
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = [
+        "req",
+        "-x509",
+        "-newkey",
+        "ed25519",
+        "-nodes",
+        "-keyout",
+        "key",
+        "-subj",
+        &subject,
+        "-days",
+        "30",
+        "-addext",
+        "basicConstraints=critical,CA:TRUE",
+    ];
+    openssl_ok(folder.path(), &arguments)
+}
+
+/// An option that names no file can be put right again, and holds nothing back meanwhile.
+#[test]
+fn a_bundle_that_cannot_be_written_keeps_no_trust() {
+    let [a, b, theirs] = ["a", "b", "theirs"].map(authority);
+    let mut machine = Machine::new(&theirs);
+    let prints = |set: &[&str]| -> BTreeSet<[u8; 32]> {
+        set.iter().map(|pem| Certificate::from_pem(pem.as_bytes()).unwrap().fingerprint()).collect()
+    };
+    let good = machine.folder.path().join("bundle.pem");
+    machine.hands_on(&[&a, &b]);
+    machine.juju.settle();
+    assert_eq!(machine.trusts(), prints(&[&a, &b, &theirs]));
+    let folder = machine.folder.path().join("folder");
+    std::fs::create_dir(&folder).unwrap();
+    let wrong = [folder, good.join("below"), "/proc/nothing/x.pem".into()];
+    for wrong in &wrong {
+        machine.juju.configure(REQUIRER.0, json!({"trust-store": true, "bundle-path": wrong}));
+        let status = machine.juju.status(REQUIRER_UNIT);
+        assert!(status[0] == "blocked" && status[1].contains(&wrong.display().to_string()), "{status:?}");
+        machine.hands_on(&[&b]);
+        machine.juju.settle();
+        assert_eq!((machine.bundle(), machine.trusts()), (prints(&[&b]), prints(&[&b, &theirs])));
+        machine.juju.configure(REQUIRER.0, json!({"trust-store": true, "bundle-path": good}));
+        assert_eq!(machine.juju.status(REQUIRER_UNIT)[0], "active");
+        machine.hands_on(&[&a, &b]);
+        machine.juju.settle();
+        assert_eq!((machine.bundle(), machine.trusts()), (prints(&[&a, &b]), prints(&[&a, &b, &theirs])));
+    }
+    // It goes while the option is wrong, and nothing of it stays.
+    machine.juju.configure(REQUIRER.0, json!({"trust-store": true, "bundle-path": wrong[0]}));
+    machine.juju.hook(REQUIRER_UNIT, "remove", &[]);
+    assert_eq!(machine.trusts(), prints(&[&theirs]));
+    assert!(!good.exists());
+}
+
 /// Killed at any of its commands, or when the trust store is to take up what is new: the machine trusts what it is to trust
 /// after the next hook, and at no time has anybody half a file.
 #[test]
 fn a_charm_killed_while_it_installs_leaves_nothing_half_done() {
-    let made = |name: &str| {
-        let subject = format!("/CN={name}");
-        let folder = tempfile::tempdir().unwrap();
-        let arguments = [
-            "req",
-            "-x509",
-            "-newkey",
-            "ed25519",
-            "-nodes",
-            "-keyout",
-            "key",
-            "-subj",
-            &subject,
-            "-days",
-            "30",
-            "-addext",
-            "basicConstraints=critical,CA:TRUE",
-        ];
-        openssl_ok(folder.path(), &arguments)
-    };
-    let [a, b, c, theirs] = ["a", "b", "c", "theirs"].map(made);
+    let [a, b, c, theirs] = ["a", "b", "c", "theirs"].map(authority);
     let mut machine = Machine::new(&theirs);
     let prints = |set: &[&str]| -> BTreeSet<[u8; 32]> {
         set.iter().map(|pem| Certificate::from_pem(pem.as_bytes()).unwrap().fingerprint()).collect()
