@@ -334,7 +334,7 @@ settle_places() {
             mv -f "$file" "$state/place.${file##*/putting.}"
         else
             # Nobody may ever be told of this file again.
-            rm -f "${path%/*}/.${path##*/}.provost-new" "$file"
+            rm -f "${path%/*}/.${path##*/}.provost-new" && rm -f "$file"
         fi
     done
 }

@@ -38,7 +38,7 @@ pub struct Requirer<'a> {
 /// What there is to be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Read {
-    /// The complete set, without whatever has a private key in it. `None`: it cannot be read, and what was there before
+    /// The complete set, without whatever has a private key in it; never emptied by that. `None`: it cannot be read, and what was there before
     /// stays (section 4.6).
     pub certificates: Option<Certificates>,
     /// For the log.
@@ -65,7 +65,8 @@ pub fn looks_at_units(application: &Databag) -> bool {
 /// emptied is empty, whatever is left in old bags (section 4.2).
 ///
 /// A text with a private key in it is left out with [`Note::PrivateKey`], where the library hands it on: nobody is to have
-/// it in one file more. The others are the provider's word as before, so that what was withdrawn goes all the same.
+/// it in one file more. The others are the provider's word as before, so that what was withdrawn goes all the same; where there
+/// are no others, nothing can be read.
 #[must_use]
 pub fn read(requirer: &Requirer<'_>) -> Read {
     let Read { certificates, mut notes } = read_all(requirer);
@@ -76,7 +77,9 @@ pub fn read(requirer: &Requirer<'_>) -> Read {
     if keys > 0 {
         notes.push(Note::PrivateKey { keys });
     }
-    Read { certificates: Some(certificates), notes }
+    // What empties a set has to say so (section 4.6).
+    let is_emptied = keys > 0 && certificates.is_empty();
+    Read { certificates: (!is_emptied).then_some(certificates), notes }
 }
 
 /// The set, whatever its texts are.
@@ -250,7 +253,7 @@ mod tests {
         let only = serde_json::to_string(&[key]).unwrap();
         let quoted = serde_json::to_string(key).unwrap();
         let refused = |keys, left: &[&str]| Read {
-            certificates: Some(set(left)),
+            certificates: Some(set(left)).filter(|left| !left.is_empty()),
             notes: vec![Note::PrivateKey { keys }],
         };
         assert_eq!(read_of(&[("certificates", &list), ("version", "1")], &[]), refused(2, &["a"]));

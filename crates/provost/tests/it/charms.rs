@@ -261,15 +261,18 @@ fn a_key_that_is_handed_on_is_left_out() {
             file.display()
         );
     }
-    // What is withdrawn beside it goes.
+    // What is withdrawn beside it goes, but nobody loses all because of a key.
+    pair.provide("add-certificates", json!({"certificates": "[\"d\"]"}));
     pair.provide("remove-certificate", json!({"certificate": "a"}));
-    assert_eq!(std::fs::read_to_string(&bundle).unwrap(), "");
+    assert_eq!(std::fs::read_to_string(&bundle).unwrap(), "d\n");
+    pair.provide("remove-certificate", json!({"certificate": "d"}));
+    assert_eq!(std::fs::read_to_string(&bundle).unwrap(), "d\n");
     // Both are gone: all is well.
     pair.provide("remove-all-certificates", json!({}));
     pair.provide("add-certificates", json!({"certificates": "[\"c\"]"}));
     assert_eq!(pair.has("requirer/0"), ["c"]);
     assert_eq!(pair.juju.status("requirer/0")[0], "active");
-    assert_eq!(pair.events("requirer/0"), [json!(1), json!(0), json!(1)]);
+    assert_eq!(pair.events("requirer/0"), [json!(1), json!(2), json!(1), json!(0), json!(1)]);
 }
 
 /// The files under `folder`, at any depth.

@@ -40,9 +40,18 @@ enum CharmError {
     /// The surroundings are not those of a charm.
     #[error("{0} is not set, as it is for charms")]
     NotACharm(&'static str),
-    /// A file of its own.
-    #[error("could not write {}", path.display())]
+    /// A file cannot be read, or written.
+    #[error("could not read or write {}", path.display())]
     File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file is to go, and does not.
+    #[error("could not remove {}", path.display())]
+    Removal {
         /// The file.
         path: PathBuf,
         /// Why not.

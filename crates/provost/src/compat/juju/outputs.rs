@@ -41,9 +41,9 @@ struct TrustStore<'a> {
 }
 
 impl Outputs<'_> {
-    /// Makes them hold exactly these. What is right already is not touched. Why the bundle is not where it is to be, if an
+    /// Makes them hold exactly these. What is right already is not touched. Why the bundle is not as it is to be, if an
     /// operator has to see to that.
-    pub fn put(&self, certificates: &Certificates) -> Result<Option<String>, CharmError> {
+    pub fn put(&self, certificates: &Certificates) -> Result<Option<CharmError>, CharmError> {
         // Neither waits for the other: what was withdrawn leaves each that can be written.
         let (bundle, store) = (self.put_bundle(certificates), self.put_store(certificates));
         store?;
@@ -76,23 +76,25 @@ impl Outputs<'_> {
 
     /// Where it cannot be written, the one that was written before stays and has what it is to have: it goes when the new
     /// one is there.
-    fn put_bundle(&self, certificates: &Certificates) -> Result<Option<String>, CharmError> {
+    fn put_bundle(&self, certificates: &Certificates) -> Result<Option<CharmError>, CharmError> {
         let record = self.charm.join(BUNDLES);
         let before = bundles(&record)?;
         let text = bundle_of(certificates);
         let mut here = Vec::new();
-        let mut trouble = None;
+        let mut trouble = Vec::new();
         if let Some(bundle) = self.bundle {
+            let was_here = before.iter().any(|path| path == bundle);
             // On record before it is there, so that it does not stay for ever if this is killed in between.
-            if !before.iter().any(|path| path == bundle) {
+            if !was_here {
                 write_bundles(&record, before.iter().map(PathBuf::as_path).chain([bundle]))?;
             }
-            match replace(bundle, text.as_bytes()) {
-                Ok(()) => here.push(bundle),
-                Err(error) => trouble = Some(error),
+            let done = replace(bundle, text.as_bytes());
+            if was_here || done.is_ok() || std::fs::read(bundle).is_ok_and(|there| there == text.as_bytes()) {
+                here.push(bundle);
             }
+            trouble.extend(done.err());
         }
-        let is_put = trouble.is_none();
+        let is_put = trouble.is_empty();
         for path in before.iter().filter(|path| Some(path.as_path()) != self.bundle) {
             let done = match self.bundle {
                 Some(bundle) if is_put && is_one_file(path, bundle) => Ok(()),
@@ -101,11 +103,18 @@ impl Outputs<'_> {
             };
             if let Err(error) = done {
                 here.push(path);
-                trouble.get_or_insert(error);
+                trouble.push(error);
             }
         }
+        for error in &trouble {
+            tools::log(Level::Error, &report(error));
+        }
         write_bundles(&record, here.into_iter())?;
-        Ok(trouble.map(|error| report(&error)))
+        match trouble.into_iter().next() {
+            // It may pass: the hook is sent again before long.
+            Some(error) if !is_for_operator(&error) => Err(error),
+            trouble => Ok(trouble),
+        }
     }
 
     /// What the trust store is to have: a file for each certificate, once, under a name that stays the same.
@@ -153,8 +162,12 @@ impl Outputs<'_> {
         let (mut less, mut other) = (Vec::new(), Vec::new());
         for file in std::fs::read_dir(folder).map_err(unreadable)? {
             let path = file.map_err(unreadable)?.path();
-            let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-            if self.is_ours(name) && !wanted.contains_key(name) {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            // One that was killed has left it, and some trust whatever lies there.
+            let left = name.strip_prefix('.').and_then(|name| name.strip_suffix(".new"));
+            let whose = Path::new(left.unwrap_or(name)).file_stem().and_then(|name| name.to_str());
+            let whose = whose.unwrap_or_default();
+            if self.is_ours(whose) && (left.is_some() || !wanted.contains_key(whose)) {
                 less.push(path);
             }
         }
@@ -201,12 +214,29 @@ fn take_up(store: &TrustStore<'_>) -> Result<(), CharmError> {
 
 /// Where there are bundles of ours, or may be.
 fn bundles(record: &Path) -> Result<Vec<PathBuf>, CharmError> {
+    let unreadable = |source| CharmError::File { path: record.to_owned(), source };
     match std::fs::read(record) {
-        // Nobody else writes it, and it is replaced in one step.
-        Ok(text) => Ok(serde_json::from_slice(&text).unwrap_or_default()),
+        Ok(text) => serde_json::from_slice(&text).map_err(|error| unreadable(error.into())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(source) => Err(CharmError::File { path: record.to_owned(), source }),
+        Err(source) => Err(unreadable(source)),
     }
+}
+
+/// Whether nothing mends it but somebody who gives another path, or makes room at that one.
+fn is_for_operator(error: &CharmError) -> bool {
+    use io::ErrorKind as Kind;
+    let (CharmError::File { source, .. } | CharmError::Removal { source, .. }) = error else { return false };
+    matches!(
+        source.kind(),
+        Kind::IsADirectory
+            | Kind::NotADirectory
+            | Kind::AlreadyExists
+            | Kind::NotFound
+            | Kind::PermissionDenied
+            | Kind::ReadOnlyFilesystem
+            | Kind::InvalidInput
+            | Kind::InvalidFilename
+    )
 }
 
 fn write_bundles<'p>(record: &Path, paths: impl Iterator<Item = &'p Path>) -> Result<(), CharmError> {
@@ -224,16 +254,31 @@ fn is_one_file(one: &Path, other: &Path) -> bool {
     of(one).is_some_and(|file| of(other) == Some(file))
 }
 
-/// Removes a bundle of ours. A folder that somebody has there by now is theirs, and ours is gone.
+/// Removes a bundle of ours, and what one that was killed has left beside it. A folder that somebody has there by now is
+/// theirs, and ours is gone.
 fn remove_bundle(path: &Path) -> Result<(), CharmError> {
-    match remove(path) {
-        Err(CharmError::File { source, .. })
-            if matches!(source.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory) =>
-        {
-            Ok(())
-        }
-        done => done,
+    let is_gone = |error: &CharmError| {
+        let CharmError::Removal { source, .. } = error else { return false };
+        matches!(source.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory)
+    };
+    for path in [unfinished(path).as_deref(), Some(path)].into_iter().flatten() {
+        remove(path).or_else(|error| if is_gone(&error) { Ok(()) } else { Err(error) })?;
     }
+    // Gone for good, before it is forgotten that it was there.
+    match path.parent().map(File::open) {
+        Some(Ok(folder)) => {
+            folder.sync_all().map_err(|source| CharmError::Removal { path: path.to_owned(), source })
+        }
+        Some(Err(_)) | None => Ok(()),
+    }
+}
+
+/// The file beside `path` in which it is prepared.
+fn unfinished(path: &Path) -> Option<PathBuf> {
+    let mut hidden = OsString::from(".");
+    hidden.push(path.file_name()?);
+    hidden.push(".new");
+    Some(path.with_file_name(hidden))
 }
 
 /// All of them, in order, each with the end of its last line.
@@ -249,13 +294,10 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), CharmError> {
         return Ok(());
     }
     let write = || {
-        let name = path.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
+        let unfinished = unfinished(path)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
         let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder)?;
-        let mut hidden = OsString::from(".");
-        hidden.push(name);
-        hidden.push(".new");
-        let unfinished = folder.join(hidden);
         // What an earlier hook left when it was killed.
         match std::fs::remove_file(&unfinished) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -286,7 +328,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), CharmError> {
 pub fn remove(path: &Path) -> Result<(), CharmError> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(CharmError::File { path: path.to_owned(), source: error })
+            Err(CharmError::Removal { path: path.to_owned(), source: error })
         }
         Ok(()) | Err(_) => Ok(()),
     }
@@ -294,6 +336,8 @@ pub fn remove(path: &Path) -> Result<(), CharmError> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn outputs<'a>(charm: &'a Path, bundle: Option<&'a Path>) -> Outputs<'a> {
@@ -326,8 +370,9 @@ mod tests {
         std::fs::write(&script, format!("#!/bin/sh\necho \"$@\" >> {}\n", ran.display())).unwrap();
         std::fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
         let program = script.to_str().unwrap();
-        // As one leaves it that was killed.
+        // As those leave it that were killed.
         std::fs::write(&unfinished, "withdrawn since").unwrap();
+        std::fs::write(folder.join(format!(".{name}.crt.new")), "withdrawn since").unwrap();
         let times = || std::fs::read_to_string(&ran).unwrap_or_default().lines().count();
         for (wanted, expected) in [(&wanted, 1), (&wanted, 1), (&BTreeMap::new(), 2), (&BTreeMap::new(), 2)] {
             outputs.put_anchors(&store(program), wanted).unwrap();
@@ -386,7 +431,7 @@ mod tests {
         let (first, second) = (directory.path().join("a/first"), directory.path().join("second"));
         let put = |bundle: Option<&Path>, texts: &[&str]| {
             let set = texts.iter().map(|text| (*text).to_owned()).collect();
-            assert_eq!(outputs(directory.path(), bundle).put_bundle(&set).unwrap(), None);
+            assert!(outputs(directory.path(), bundle).put_bundle(&set).unwrap().is_none());
         };
         put(Some(&first), &["b", "a"]);
         assert_eq!(std::fs::read_to_string(&first).unwrap(), "a\nb\n");
@@ -414,7 +459,7 @@ mod tests {
         std::fs::write(directory.path().join("file"), "").unwrap();
         let put = |bundle: Option<&Path>, texts: &[&str]| {
             let set = texts.iter().map(|text| (*text).to_owned()).collect();
-            outputs(directory.path(), bundle).put_bundle(&set).unwrap()
+            outputs(directory.path(), bundle).put_bundle(&set).unwrap().map(|error| report(&error))
         };
         let read = |path: &Path| std::fs::read_to_string(path).ok();
         for wrong in [&folder, &below, &PathBuf::from("/proc/nothing/x.pem"), &PathBuf::from("/")] {
@@ -435,6 +480,12 @@ mod tests {
                 std::fs::read_dir(directory.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
             assert_eq!(left.len(), 2, "{left:?}");
         }
+        // Killed before it was said that it is there, and in the middle of the next.
+        std::fs::write(directory.path().join(BUNDLES), json!([good]).to_string()).unwrap();
+        std::fs::write(&good, "a\n").unwrap();
+        std::fs::write(directory.path().join(".good.new"), "a").unwrap();
+        assert_eq!(put(None, &["b"]), None);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2);
         // What somebody has where ours was is theirs.
         put(Some(&good), &["a"]);
         std::fs::remove_file(&good).unwrap();

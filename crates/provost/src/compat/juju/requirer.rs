@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use base::Timestamp;
+use base::{Timestamp, report};
 use serde_json::{Value, json};
 use trust::{Certificates, Changes, Event, Level};
 
@@ -85,24 +85,23 @@ impl Requirer<'_> {
     /// The unit goes: what it installed goes with it.
     pub fn withdraw(&self) -> Result<(), CharmError> {
         let outputs = Outputs { bundle: None, trust_store: false, ..self.outputs() };
-        if let Some(why) = outputs.put(&Certificates::new())? {
-            tools::log(Level::Error, &why);
-        }
-        Ok(())
+        // Sent again until it is done: nothing looks after it when the unit is gone.
+        outputs.put(&Certificates::new())?.map_or(Ok(()), Err)
     }
 
     /// What an operator has to look at.
     pub fn trouble(&self) -> Result<Option<String>, CharmError> {
+        let mut all = Vec::new();
         for relation in &self.relations {
             let Seen { notes, is_valid, .. } = self.seen(relation)?;
             if !is_valid {
-                return Ok(Some(format!("the data of relation {} cannot be read", relation.text)));
-            }
-            if let Some(note) = notes.iter().find(|note| note.level() == Level::Error) {
-                return Ok(Some(format!("relation {}: {note}", relation.text)));
+                all.push(format!("the data of relation {} cannot be read", relation.text));
+            } else if let Some(note) = notes.iter().find(|note| note.level() == Level::Error) {
+                all.push(format!("relation {}: {note}", relation.text));
             }
         }
-        Ok(self.unput.borrow().clone())
+        all.extend(self.unput.borrow().clone());
+        Ok((!all.is_empty()).then(|| all.join("; ")))
     }
 
     /// `get-all-certificates`.
@@ -218,10 +217,7 @@ impl Requirer<'_> {
             }
         }
         let trouble = self.outputs().put(&all)?;
-        if let Some(why) = &trouble {
-            tools::log(Level::Error, why);
-        }
-        self.unput.replace(trouble);
+        self.unput.replace(trouble.map(|error| report(&error)));
         Ok(())
     }
 
