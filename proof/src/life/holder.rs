@@ -8,7 +8,7 @@ use ca::{
 use futures_executor::block_on;
 use x509::{Certificate, Crl, KeySpec, VerifyError};
 
-use super::model::Revoked;
+use super::model::{Revoked, is_vouched_for};
 use super::{Dice, Who, World};
 use crate::Asker;
 
@@ -112,6 +112,19 @@ impl Holder {
         assert!(!self.lists.is_empty(), "there is a list of a CA certificate that is trusted");
         self.updated = now;
         true
+    }
+
+    /// Is told that nobody stands behind the CA certificates other than `anchors` any more: takes them out of its file, and
+    /// begins anew if its certificate is of one of them.
+    pub(super) fn trusts_only(&mut self, anchors: &[Certificate], wakes: Timestamp) {
+        self.trusted.retain(|trusted| anchors.contains(trusted));
+        let trusted = &self.trusted;
+        self.lists
+            .retain(|list| trusted.iter().any(|anchor| list.verify_signature(anchor.public_key()).is_ok()));
+        if self.certificate.as_ref().is_some_and(|certificate| !is_vouched_for(certificate, anchors)) {
+            self.begin_anew();
+        }
+        self.wakes = wakes;
     }
 
     /// The list that says whether `certificate` was revoked.
