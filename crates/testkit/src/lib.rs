@@ -73,6 +73,6 @@ pub use process::{Process, Ran, run};
 pub use recorder::{Heard, Recorder, Reply};
 pub use softhsm::SoftHsm;
 pub use stand_in::{Asked, StandIn, StandInReply};
-pub use strace::{DiskCall, Strace};
+pub use strace::{DiskCall, Failing, Strace};
 pub use wait::{LIMIT, wait_for, wait_until};
 pub use witness::{buildout_program, charms_python, recipes_program, slapos_python, witness};
