@@ -91,6 +91,11 @@ impl Restored {
                     "note: what happened after {made_at} is unknown to it: certificates issued since are valid until they \
                      end, and revocations made since have to be made again"
                 ));
+                lines.push(
+                    "note: if a CA certificate was made since, its key is lost: whoever trusts it takes it out, and who \
+                     has a certificate of it begins anew"
+                        .to_owned(),
+                );
                 lines.push(format!("next: provost up --data {}", data.display()));
             }
             _ => {
