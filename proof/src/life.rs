@@ -286,7 +286,7 @@ impl World {
         let hours = |hours: u64| Span::seconds(3_600 * i64::try_from(hours).unwrap_or(1));
         let passes = self.dice.span(hours(from), hours(to));
         self.base.clock.advance(passes);
-        self.moves();
+        self.moves(passes);
         self.trouble();
         for who in self.everybody() {
             let now = self.now();

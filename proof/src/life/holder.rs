@@ -66,9 +66,8 @@ impl Holder {
 
     /// Its clock, but not before what it was just given begins: that is ten seconds ago, its clock may be minutes behind.
     pub(super) fn clock(&self, now: Timestamp) -> Timestamp {
-        let begins = self.certificate.iter().map(Certificate::not_before).max();
-        let begins =
-            self.trusted.iter().map(Certificate::not_before).chain(begins).filter(|at| *at <= now).max();
+        let begins = self.trusted.iter().chain(&self.certificate).map(Certificate::not_before);
+        let begins = begins.chain(self.lists.iter().map(Crl::this_update)).filter(|at| *at <= now).max();
         (now + self.off).max(begins.unwrap_or(now))
     }
 
@@ -85,9 +84,11 @@ impl Holder {
         self.asker.as_ref().zip(self.certificate.as_ref())
     }
 
-    /// Has been given a certificate by another way than its own.
+    /// Has been given a certificate by another way than its own, and begins with the CA certificates that there are now.
     pub(super) fn has_now(&mut self, asker: Asker, certificate: Certificate, now: Timestamp) {
         self.begin_anew();
+        self.trusted.clear();
+        self.lists.clear();
         (self.asker, self.certificate, self.wakes) = (Some(asker), Some(certificate), now);
     }
 

@@ -66,7 +66,7 @@ const NAMES: [AuthorityName; 2] = [AuthorityName::Services, AuthorityName::Users
 
 impl World {
     /// What is done with a whole house now and then.
-    pub(super) fn moves(&mut self) {
+    pub(super) fn moves(&mut self, passed: Span) {
         if self.dice.happens(500) {
             self.copy();
         }
@@ -76,7 +76,8 @@ impl World {
         if self.dice.happens(100) {
             self.put_back();
         }
-        if self.dice.happens(30) {
+        // Seldom enough for rollovers to come about by themselves: once in a year or so.
+        if self.dice.happens(u64::try_from(passed.as_seconds() / 3_600).unwrap_or(0)) {
             self.retire(NAMES[self.dice.index(NAMES.len())]);
         }
         if self.dice.happens(50) {
@@ -91,6 +92,10 @@ impl World {
             let opens = |user: usize| -> Option<(PrivateKey, Certificate)> {
                 let (asker, certificate) = self.users[user].pair()?;
                 let pair = (asker.key().clone(), certificate.clone());
+                // A house that was put back may know another user by the same key, as keys go round here.
+                if !self.is_on_record(AuthorityName::Users, certificate) {
+                    return None;
+                }
                 Reader::open(&backup[..], asker.key()).is_ok().then_some(pair)
             };
             // Who has renewed since may have thrown the key away that could.
@@ -201,12 +206,17 @@ impl World {
 
     /// Caucase drops certificates together with their requests: of those it has no row.
     fn keep_what_is_on_record(&mut self) {
-        for (name, model) in NAMES.into_iter().zip(&mut self.models) {
-            model.issued.retain(|hex, _| {
-                let key = Key::new(format!("/ca/{name}/certificate/{hex}")).expect("a fair key");
-                block_on(self.lower.get(&key)).expect("the store can be read").is_some()
-            });
+        let mut models = std::mem::take(&mut self.models);
+        for (name, model) in NAMES.into_iter().zip(&mut models) {
+            model.issued.retain(|_, certificate| self.is_on_record(name, certificate));
         }
+        self.models = models;
+    }
+
+    fn is_on_record(&self, name: AuthorityName, certificate: &Certificate) -> bool {
+        let hex = certificate.serial().hex();
+        let key = Key::new(format!("/ca/{name}/certificate/{hex}")).expect("a fair key");
+        block_on(self.lower.get(&key)).expect("the store can be read").is_some()
     }
 
     /// Whoever opened a backup of caucase's gets a certificate for another key, and the old one is revoked.
@@ -214,9 +224,12 @@ impl World {
         let now = self.now();
         let house = Authorities::open(&self.base, &self.lower).expect("what was restored can be opened");
         let who = Who { name: AuthorityName::Users, at: user };
-        // With so many keys, one of so many is a new one.
         for attempt in 1.. {
             assert!(attempt <= KEYS_TRIED_MAX, "all keys are known that whoever opens a backup has");
+            if attempt == KEYS_THAT_GO_ROUND {
+                // All of them are known.
+                self.user_keys.add();
+            }
             let asker = self.new_asker(who);
             let (csr, text) = (&asker.csr, &asker.text);
             let renewed = block_on(house.users.renew_restored(&Permit::house(), key.public(), csr, text));

@@ -16,10 +16,7 @@ use futures_executor::block_on;
 use store::{Engine, Page, Prefix, SealingKey, Sqlite, Still};
 use tempfile::TempDir;
 use testkit::{DiskCall, Face, Ran, Strace, openssl_ok, run};
-use x509::{
-    CertificateTemplate, CrlTemplate, KeySpec, KeyUsage, Name, RevokedEntry, Serial,
-    extension,
-};
+use x509::{CertificateTemplate, CrlTemplate, KeySpec, KeyUsage, Name, RevokedEntry, Serial, extension};
 
 use crate::houses::{issued, key, plan};
 use crate::program::{PROVOST, called};
