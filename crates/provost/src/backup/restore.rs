@@ -140,7 +140,7 @@ pub fn restore(
     let data = settings.data.as_deref().ok_or(BackupError::NoData)?;
     let clock = Clock::system();
     let house = Building::begin(&runtime, settings, data, &clock)?;
-    let (end, from) = reading.into_house(&begin, house, clock.now())?;
+    let (end, from) = reading.make_house(&begin, house, clock.now())?;
     Ok(Restored { begin, end, data: Some(data.to_owned()), crl_numbers: Some(from), refused: None })
 }
 
@@ -254,7 +254,7 @@ impl Reading<'_> {
     }
 
     /// All other parts become `house`. Gives what they are, and the number that no revocation list is below.
-    fn into_house(
+    fn make_house(
         &mut self,
         begin: &Begin,
         mut house: Building<'_>,
@@ -634,7 +634,7 @@ mod tests {
         let begin = reading.begin()?;
         let clock = Clock::system();
         let house = Building::on(&runtime, Target::begin(data)?, engine.clone(), is_etcd, &clock)?;
-        reading.into_house(&begin, house, clock.now())
+        reading.make_house(&begin, house, clock.now())
     }
 
     /// Killed at any of its commits it leaves files that nobody takes for a house; and in an etcd, which has no other name
