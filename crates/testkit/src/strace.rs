@@ -11,7 +11,7 @@ use crate::process::{Process, Ran, run};
 const CALLS: &str = "openat,write,writev,?pwrite64,pwritev,?sendfile,copy_file_range,fsync,fdatasync,?truncate,ftruncate,?chmod,fchmod,\
     fchmodat,fchown,?rename,?renameat,renameat2,?unlink,unlinkat,?link,linkat";
 
-/// Root may trace whatever runs; others what they start.
+/// Who is not root may trace what they start, and what lets them.
 const REFUSED: &str = "Debian's strace has to be allowed to trace what it starts or is shown (ptrace(2)): be root; a \
                        container may need `--cap-add SYS_PTRACE`, and a machine `sysctl -w kernel.yama.ptrace_scope=0`";
 

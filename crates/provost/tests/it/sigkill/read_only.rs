@@ -13,6 +13,11 @@ use crate::program::PROVOST;
 
 const FLAGS: [&str; 2] = ["--ca-services-auto-approve-count", "1000000"];
 
+/// Lets everybody trace what it then becomes.
+const SHOWN: &str = "import ctypes, os, sys\n\
+                     ctypes.CDLL(None).prctl(0x59616d61, ctypes.c_ulong(-1), 0, 0, 0)\n\
+                     os.execv(sys.argv[1], sys.argv[1:])";
+
 fn csr(key: &PrivateKey, name: &str) -> String {
     SigningRequest::build(key, &Name::from_common_name(name).unwrap(), &[]).to_pem()
 }
@@ -56,7 +61,9 @@ fn a_read_only_disk_is_refused_at_a_start() {
 #[test]
 fn a_disk_that_becomes_read_only_is_told_and_nothing_is_lost() {
     let directory = tempfile::tempdir().unwrap();
-    let place = Place::new(&directory.path().join("data"));
+    // strace(1) may look at it though it has not started it, also where others may not (prctl(2), PR_SET_PTRACER).
+    let inside = ["python3", "-c", SHOWN].map(Into::into).to_vec();
+    let place = Place { inside, ..Place::new(&directory.path().join("data")) };
     let (mut server, _) = place.start(&FLAGS);
     let client = Client::new(&place);
     let key = PrivateKey::generate(KeySpec::P256).unwrap();
