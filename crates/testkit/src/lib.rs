@@ -12,7 +12,7 @@
 //! Browser    Debian's chromium, and what a person does with it
 //! Cable      what lies between a client and a server, to be cut
 //! cloud_init Debian's, in a folder of its own
-//! Strace     Debian's strace: the end of a program before any of its calls
+//! Strace     Debian's strace: the end of a program before any of its calls, and calls that fail
 //! openssl    the command
 //! http       a client that presents certificates; exchange: one that says any bytes
 //! Recorder   a server that answers as it is told, and remembers what it was asked
