@@ -19,6 +19,15 @@ impl Pool {
         Self(std::iter::repeat_with(made).take(count).collect())
     }
 
+    /// Adds an RSA key that nobody has had, which is the next.
+    ///
+    /// # Panics
+    /// When no key can be made.
+    pub fn add(&mut self) {
+        self.0.extend(Self::of(1).0);
+        self.0.rotate_right(1);
+    }
+
     /// A key of this kind: one that was not used for as long as possible, if it is RSA.
     ///
     /// # Panics

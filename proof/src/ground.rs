@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use base::{Clock, Entropy, Span, Timestamp};
-use ca::{Admission, Authority, AuthorityName, Ground, KeyMaker, Names, OpenError, Profile};
+use ca::takeover::Shelf;
+use ca::{Admission, Authority, AuthorityName, Ground, KeyMaker, Names, OpenError, Profile, Token};
 use futures_executor::block_on;
 use identity::{Action, Permit};
 use store::{Engine, SealingKey};
@@ -28,6 +29,8 @@ pub struct Base {
     pub automatic_services: u64,
     /// How many requests for services may be pending.
     pub pending_max: u64,
+    /// Where CA keys are made, if not in the store.
+    pub token: Option<Arc<dyn Token>>,
 }
 
 impl Base {
@@ -42,7 +45,14 @@ impl Base {
             issuer_key: KeySpec::P256,
             automatic_services: 0,
             pending_max: 50,
+            token: None,
         }
+    }
+
+    /// What an operator works on who brings something to this authority, or takes it away.
+    #[must_use]
+    pub fn shelf(&self, authority: AuthorityName) -> Shelf<'_> {
+        Shelf { authority, sealing: &self.sealing, clock: &self.clock, entropy: &self.entropy }
     }
 
     fn ground(&self, engine: &Arc<dyn Engine>) -> Ground {
@@ -53,7 +63,7 @@ impl Base {
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             keys,
-            token: None,
+            token: self.token.clone(),
         }
     }
 

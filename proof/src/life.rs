@@ -4,8 +4,8 @@
 //! certificates and lists up to date, renew a month before the end; some have gone to sleep for weeks. Their clocks are
 //! wrong by minutes. Users decide about what waits, and are holders themselves. Certificates are taken back. The house
 //! is stopped and started, is killed in the middle of commits, loses answers, has a disk that fails, and a clock that
-//! is wrong for a while; it is put back to what it was weeks ago, and goes through caucase's files (`moves.rs`). After
-//! every step everything is looked at (`check.rs`).
+//! is wrong for a while; it is put back to what it was weeks or months ago, its CA certificates are given up, and it goes
+//! through caucase's files (`moves.rs`). After every step everything is looked at (`check.rs`).
 
 mod check;
 mod holder;
@@ -89,9 +89,12 @@ pub struct Figures {
     pub answers_lost: u64,
     pub wrong_clocks: u64,
     pub rotated: u64,
+    pub retired: u64,
+    pub refused_without_issuer: u64,
     pub copies: u64,
     pub restores: u64,
     pub restores_of_caucase: u64,
+    pub restores_of_older: u64,
     pub revoked_again: u64,
     pub taken_over: u64,
     pub unanswered: u64,
@@ -283,7 +286,7 @@ impl World {
         let hours = |hours: u64| Span::seconds(3_600 * i64::try_from(hours).unwrap_or(1));
         let passes = self.dice.span(hours(from), hours(to));
         self.base.clock.advance(passes);
-        self.moves();
+        self.moves(passes);
         self.trouble();
         for who in self.everybody() {
             let now = self.now();

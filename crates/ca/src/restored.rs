@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use base::{Entropy, Timestamp};
 use identity::Principal;
-use store::{Batch, CommitError, Engine, Error, Event, History, Table};
+use store::{Batch, CommitError, Engine, Error, Event, History, Page, Prefix, Table};
 use x509::Certificate;
 
 use crate::authority::AuthorityName;
@@ -88,8 +88,13 @@ pub async fn jump_crl_numbers(
     }
     for authority in ALL {
         let lists = Table::<CrlRecord>::new(Arc::clone(engine), &format!("/ca/{authority}/"))?;
-        if let Some(held) = lists.get(CRL).await? {
-            let number = jumped(held.record.number, from_when);
+        let issuers = Prefix::new(format!("/ca/{authority}/issuer/"))?;
+        let held = lists.get(CRL).await?.map(|held| held.record.number);
+        // The first lists may have been told since the copy: wherever somebody could have signed some, they count on.
+        let may_have_told =
+            held.is_some() || !engine.list(&issuers, Page::first(1)).await?.entries.is_empty();
+        if may_have_told {
+            let number = jumped(held.unwrap_or(0), from_when);
             lists.put(&mut batch, CRL, &CrlRecord { number, this_update: 0 })?;
         }
     }
@@ -119,7 +124,7 @@ fn jumped(number: u64, at: Timestamp) -> u64 {
 #[cfg(test)]
 mod tests {
     use futures_executor::block_on;
-    use store::{Memory, Page};
+    use store::{Key, Memory};
 
     use super::*;
 
@@ -151,7 +156,7 @@ mod tests {
             "and they are made anew"
         );
         assert_eq!(held("users").unwrap().number, u64::MAX, "and never begin again");
-        assert_eq!(held("server"), None, "what was never made has no number");
+        assert_eq!(held("server"), None, "where nobody could have signed any there is no number");
         jump(10);
         let then = held("services").unwrap().number;
         assert_eq!(then, today + CRL_NUMBERS_A_SECOND, "the clock was set back");
@@ -161,6 +166,20 @@ mod tests {
         jump(10);
         let then = held("services").unwrap().number;
         assert_eq!(then, 1_000 * CRL_NUMBERS_A_SECOND, "a younger copy: it was not made after today");
+    }
+
+    /// A copy of before the first list knows no number, and would tell the first ones again.
+    #[test]
+    fn the_first_lists_of_all_count_on_as_well() {
+        let engine: Arc<dyn Engine> = Arc::new(Memory::new());
+        let mut batch = Batch::new();
+        batch.put(Key::new("/ca/users/issuer/00000001").unwrap(), "{}");
+        block_on(engine.commit(batch)).unwrap();
+        let at = Timestamp::from_unix;
+        let from = block_on(jump_crl_numbers(&engine, at(1_000), at(1_060), &Entropy::seeded(1))).unwrap();
+        let lists = Table::<CrlRecord>::new(Arc::clone(&engine), "/ca/users/").unwrap();
+        let held = block_on(lists.get(CRL)).unwrap().map(|loaded| loaded.record);
+        assert_eq!(held, Some(CrlRecord { number: from, this_update: 0 }));
     }
 
     /// First the wrong copy, then the right one, which is younger, and knows nothing of the first.

@@ -321,6 +321,12 @@ pub enum Error {
     /// There is no room left on the disk, or no more may be taken.
     #[error("the store's disk is full")]
     Full,
+    /// The disk that the file is on takes nothing any more: somebody mounted it so, or the system did because it fails.
+    #[error("the store's file {} is on a disk that became read-only", path.display())]
+    ReadOnlyDisk {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file was deleted or moved while it was open, or another one was put in its place. What would be written
     /// would be lost.
     #[error("the store's file {} was deleted or replaced while it was open", path.display())]
@@ -372,6 +378,7 @@ impl Explain for Error {
             Self::Key { .. } => Kind::Invalid,
             Self::Full => Kind::Full,
             Self::Closed
+            | Self::ReadOnlyDisk { .. }
             | Self::Gone { .. }
             | Self::Overwritten { .. }
             | Self::LogGone { .. }
@@ -387,6 +394,11 @@ impl Explain for Error {
         match self {
             Self::Full => Some(
                 "free some space, or raise the limit on it; nothing that was acknowledged is lost".into(),
+            ),
+            Self::ReadOnlyDisk { .. } => Some(
+                "look at what the system says of the disk, and mount it for writing again; nothing that was acknowledged \
+                 is lost"
+                    .into(),
             ),
             Self::Refused { .. } => {
                 Some("look at the user, its password and its role, here and in the store".into())

@@ -12,7 +12,7 @@
 //! Browser    Debian's chromium, and what a person does with it
 //! Cable      what lies between a client and a server, to be cut
 //! cloud_init Debian's, in a folder of its own
-//! Strace     Debian's strace: the end of a program before any of its calls
+//! Strace     Debian's strace: the end of a program before any of its calls, and calls that fail
 //! openssl    the command
 //! http       a client that presents certificates; exchange: one that says any bytes
 //! Recorder   a server that answers as it is told, and remembers what it was asked
@@ -73,6 +73,6 @@ pub use process::{Process, Ran, run};
 pub use recorder::{Heard, Recorder, Reply};
 pub use softhsm::SoftHsm;
 pub use stand_in::{Asked, StandIn, StandInReply};
-pub use strace::{DiskCall, Strace};
+pub use strace::{DiskCall, Failing, Strace};
 pub use wait::{LIMIT, wait_for, wait_until};
 pub use witness::{buildout_program, charms_python, recipes_program, slapos_python, witness};

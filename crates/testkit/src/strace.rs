@@ -1,14 +1,19 @@
-//! Debian's strace: what a program does to some files, one call after the other, and its end before any of them.
+//! Debian's strace: what a program does to some files, one call after the other, its end before any of them, and what it
+//! does when they fail.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::process::{Ran, run};
+use crate::process::{Process, Ran, run};
 
 /// The calls that change what is on the disk; those without which an architecture does, it does not have.
 const CALLS: &str = "openat,write,writev,?pwrite64,pwritev,?sendfile,copy_file_range,fsync,fdatasync,?truncate,ftruncate,?chmod,fchmod,\
     fchmodat,fchown,?rename,?renameat,renameat2,?unlink,unlinkat,?link,linkat";
+
+/// Who is not root may trace what they start, and what lets them.
+const REFUSED: &str = "Debian's strace has to be allowed to trace what it starts or is shown (ptrace(2)): be root; a \
+                       container may need `--cap-add SYS_PTRACE`, and a machine `sysctl -w kernel.yama.ptrace_scope=0`";
 
 /// Whose calls are looked at: those about some files, and their folder.
 #[derive(Debug, Clone)]
@@ -44,9 +49,7 @@ impl Strace {
     #[track_caller]
     pub fn watch(&self, command: &Command) -> Vec<DiskCall> {
         let (ran, calls) = self.run(command, None);
-        let refused = "Debian's strace has to be allowed to trace what it starts (ptrace(2)); a container may need \
-                       `--cap-add SYS_PTRACE`, and a machine `sysctl -w kernel.yama.ptrace_scope=1`";
-        assert!(ran.code == Some(0) || !ran.stderr.contains("strace: "), "{refused}:\n{}", ran.stderr);
+        assert!(ran.code == Some(0) || !ran.stderr.contains("strace: "), "{REFUSED}:\n{}", ran.stderr);
         ran.ok();
         calls
     }
@@ -62,6 +65,38 @@ impl Strace {
         let last = calls.last().map(|last| (last.name.as_str(), last.number, last.is_done));
         assert_eq!(last, Some((call.name.as_str(), call.number, false)), "before {}: {calls:#?}", call.line);
         calls
+    }
+
+    /// As [`Strace::cut_before`], for a program of several threads, which may make its calls in another order another time: it is
+    /// killed somewhere near, or comes to its end.
+    ///
+    /// # Panics
+    /// When it ends otherwise.
+    #[track_caller]
+    pub fn cut_if_it_comes(&self, command: &Command, call: &DiskCall) {
+        let (ran, _) = self.run(command, Some(call));
+        assert!(ran.code.is_none_or(|code| code == 0), "before {}: {ran:?}", call.line);
+    }
+
+    /// From now on those of `calls` that the program with this number makes about the files, and not about their folder, fail
+    /// with `error`, as errno(3) calls it; until what is given is dropped.
+    ///
+    /// # Panics
+    /// When strace is not installed or not permitted.
+    #[must_use]
+    #[track_caller]
+    pub fn fail(&self, program: u32, calls: &str, error: &str) -> Failing {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-o", "/dev/null", "-p", &program.to_string()]);
+        command.args(["-e", &format!("trace={calls}"), "-e", &format!("inject={calls}:error={error}")]);
+        for name in &self.names {
+            command.arg("-P").arg(self.folder.join(name));
+        }
+        is_installed();
+        let strace = Process::spawn(&mut command);
+        let said = strace.wait_for_stderr(|said| said.contains(" attached") && said.ends_with('\n'));
+        said.unwrap_or_else(|said| panic!("{REFUSED}:\n{said}"));
+        Failing(Some(strace))
     }
 
     fn run(&self, command: &Command, cut: Option<&DiskCall>) -> (Ran, Vec<DiskCall>) {
@@ -80,15 +115,29 @@ impl Strace {
         }
         traced.arg(command.get_program()).args(command.get_args()).current_dir(&self.folder).env_clear();
         traced.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        if let Err(error) = Command::new("strace").arg("--version").output() {
-            assert_ne!(
-                error.kind(),
-                ErrorKind::NotFound,
-                "this test needs Debian's strace; install it with: cargo xtask witnesses"
-            );
-        }
+        is_installed();
         let ran = run(&mut traced);
         (ran, calls_in(&std::fs::read_to_string(log.path()).unwrap()))
+    }
+}
+
+/// Calls that fail, for as long as this is held.
+pub struct Failing(Option<Process>);
+
+impl Drop for Failing {
+    fn drop(&mut self) {
+        if let Some(strace) = self.0.take() {
+            strace.interrupt();
+            strace.wait();
+        }
+    }
+}
+
+#[track_caller]
+fn is_installed() {
+    if let Err(error) = Command::new("strace").arg("--version").output() {
+        let help = "this test needs Debian's strace; install it with: cargo xtask witnesses";
+        assert_ne!(error.kind(), ErrorKind::NotFound, "{help}");
     }
 }
 

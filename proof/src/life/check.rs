@@ -11,6 +11,7 @@ use x509::{Certificate, Crl, VerifyError};
 
 use super::World;
 use super::holder::{Holder, follow};
+use super::model::is_vouched_for;
 use crate::ground::LEAF_LIFE;
 
 /// How many pairs of holders look at each other in a step.
@@ -124,6 +125,7 @@ impl World {
     /// Every live certificate verifies with what its holder has, and with what others have.
     fn check_holders(&mut self, name: AuthorityName) {
         let now = self.now();
+        let begun_anew = self.model(name).begun_anew;
         let holders = if name == AuthorityName::Users { &self.users } else { &self.services };
         for holder in holders {
             let Some(certificate) = &holder.certificate else { continue };
@@ -137,6 +139,10 @@ impl World {
             if verifier.trusted.is_empty() || verifier.updated + LEAF_LIFE < now {
                 continue;
             }
+            // Nor does whoever has not asked since all had to begin anew.
+            if begun_anew.is_some_and(|begun| verifier.updated <= begun) {
+                continue;
+            }
             if let Some(certificate) = &shown.certificate {
                 self.figures.verified += u64::from(is_good_for(verifier, certificate, now));
             }
@@ -146,12 +152,19 @@ impl World {
     /// What was taken back is good nowhere.
     fn check_revoked(&mut self, name: AuthorityName) {
         let now = self.now();
+        self.figures.refused_without_issuer += self.model(name).given_up.len() as u64;
         let model = &self.models[usize::from(name == AuthorityName::Users)];
         let holders = if name == AuthorityName::Users { &self.users } else { &self.services };
         let authority = self.authority(name);
         let published = block_on(authority.published()).expect("there are lists");
         for (hex, revoked) in &model.revoked {
             assert!(published.is_revoked(&revoked.certificate.serial()), "{name}: {hex} is not listed");
+        }
+        // Nor is what nobody stands behind any more, though no list says so.
+        for (hex, certificate) in &model.given_up {
+            let verified = block_on(authority.verify(certificate));
+            let is_refused = matches!(verified, Err(VerifyHolderError::Verify(_)));
+            assert!(is_refused, "{name}: {hex} is of a CA certificate that was given up, and {verified:?}");
         }
         if model.revoked.is_empty() {
             return;
@@ -160,9 +173,10 @@ impl World {
         let Some(revoked) = model.revoked.values().nth(at) else { return };
         let verified = block_on(authority.verify(&revoked.certificate));
         let ended = revoked.certificate.not_after() < now;
+        let has_issuer = is_vouched_for(&revoked.certificate, &model.latest_anchors);
         let is_refused = match verified {
             Err(VerifyHolderError::Verify(VerifyError::Revoked)) => true,
-            Err(VerifyHolderError::Verify(_)) => ended,
+            Err(VerifyHolderError::Verify(_)) => ended || !has_issuer,
             _ => false,
         };
         assert!(is_refused, "{name}: revoked, and {verified:?}");

@@ -8,7 +8,7 @@ use ca::{
 use futures_executor::block_on;
 use x509::{Certificate, Crl, KeySpec, VerifyError};
 
-use super::model::Revoked;
+use super::model::{Revoked, is_vouched_for};
 use super::{Dice, Who, World};
 use crate::Asker;
 
@@ -66,9 +66,8 @@ impl Holder {
 
     /// Its clock, but not before what it was just given begins: that is ten seconds ago, its clock may be minutes behind.
     pub(super) fn clock(&self, now: Timestamp) -> Timestamp {
-        let begins = self.certificate.iter().map(Certificate::not_before).max();
-        let begins =
-            self.trusted.iter().map(Certificate::not_before).chain(begins).filter(|at| *at <= now).max();
+        let begins = self.trusted.iter().chain(&self.certificate).map(Certificate::not_before);
+        let begins = begins.chain(self.lists.iter().map(Crl::this_update)).filter(|at| *at <= now).max();
         (now + self.off).max(begins.unwrap_or(now))
     }
 
@@ -85,9 +84,11 @@ impl Holder {
         self.asker.as_ref().zip(self.certificate.as_ref())
     }
 
-    /// Has been given a certificate by another way than its own.
+    /// Has been given a certificate by another way than its own, and begins with the CA certificates that there are now.
     pub(super) fn has_now(&mut self, asker: Asker, certificate: Certificate, now: Timestamp) {
         self.begin_anew();
+        self.trusted.clear();
+        self.lists.clear();
         (self.asker, self.certificate, self.wakes) = (Some(asker), Some(certificate), now);
     }
 
@@ -112,6 +113,19 @@ impl Holder {
         assert!(!self.lists.is_empty(), "there is a list of a CA certificate that is trusted");
         self.updated = now;
         true
+    }
+
+    /// Is told that nobody stands behind the CA certificates other than `anchors` any more: takes them out of its file, and
+    /// begins anew if its certificate is of one of them.
+    pub(super) fn trusts_only(&mut self, anchors: &[Certificate], wakes: Timestamp) {
+        self.trusted.retain(|trusted| anchors.contains(trusted));
+        let trusted = &self.trusted;
+        self.lists
+            .retain(|list| trusted.iter().any(|anchor| list.verify_signature(anchor.public_key()).is_ok()));
+        if self.certificate.as_ref().is_some_and(|certificate| !is_vouched_for(certificate, anchors)) {
+            self.begin_anew();
+        }
+        self.wakes = wakes;
     }
 
     /// The list that says whether `certificate` was revoked.

@@ -28,6 +28,12 @@ pub(super) struct Model {
     /// The last list of each CA certificate, by its key identifier.
     pub(super) lists: BTreeMap<Vec<u8>, Crl>,
     pub(super) lists_seen: u64,
+    /// What is worth nothing, though nobody revoked it: its CA certificate was given up, or is lost.
+    pub(super) given_up: BTreeMap<String, Certificate>,
+    /// How often all CA certificates were given up.
+    pub(super) retirements: u64,
+    /// Since when nobody knows of the CA certificates who has not asked since.
+    pub(super) begun_anew: Option<Timestamp>,
 }
 
 #[derive(Clone)]
@@ -63,12 +69,36 @@ impl Model {
         self.pending.clone_from(&then.pending);
         self.doubtful.clone_from(&then.doubtful);
         self.doubts = then.doubts;
+        self.retirements = then.retirements;
+        self.latest_anchors.clone_from(&then.latest_anchors);
+        // What came with the copy is worth something again.
+        let anchors = &self.latest_anchors;
+        self.given_up.retain(|_, certificate| !is_vouched_for(certificate, anchors));
         self.forget(now);
+    }
+
+    /// Those of `certificates` that none of `anchors` vouches for are worth nothing from now on.
+    pub(super) fn give_up<'a>(
+        &mut self,
+        certificates: impl Iterator<Item = &'a Certificate>,
+        anchors: &[Certificate],
+    ) {
+        for certificate in certificates.filter(|certificate| !is_vouched_for(certificate, anchors)) {
+            let hex = certificate.serial().hex();
+            self.issued.remove(&hex);
+            self.given_up.insert(hex, certificate.clone());
+        }
     }
 
     /// Forgets what has ended so long ago that nobody has to remember it.
     pub(super) fn forget(&mut self, before: Timestamp) {
         self.issued.retain(|_, certificate| certificate.not_after() >= before);
         self.revoked.retain(|_, revoked| revoked.certificate.not_after() >= before);
+        self.given_up.retain(|_, certificate| certificate.not_after() >= before);
     }
+}
+
+/// Whether one of `anchors` has signed it.
+pub(super) fn is_vouched_for(certificate: &Certificate, anchors: &[Certificate]) -> bool {
+    anchors.iter().any(|anchor| certificate.verify_signature(anchor.public_key()).is_ok())
 }

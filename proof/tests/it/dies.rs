@@ -3,6 +3,12 @@
 //! Each story is told again and again from the same stored beginning; each time the store dies one commit later, once
 //! having done that commit and once not, until nobody has to die for the story to end. Whoever opens the store again
 //! finds what was acknowledged, records that hold, and can do again what was not answered.
+//!
+//! What the program does besides has such tests where its commits are: a database that is imported
+//! (`provost`'s `compat/takeover/import.rs`), a copy that is put back (`backup/restore.rs` there).
+
+mod brought;
+mod token;
 
 use std::sync::Arc;
 

@@ -359,13 +359,44 @@ fn json(value: &impl serde::Serialize) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use archive::read::Reader;
     use base::Explain as _;
     use store::{Batch, Key, Memory};
 
     use super::*;
     use crate::settings::of_text;
+
+    /// The key that the secrets in [`copy_of`] would be sealed under.
+    pub const STORE_KEY: &[u8] = b"a key";
+
+    /// A whole copy of what is in `engine`.
+    pub fn copy_of(engine: &Arc<dyn Engine>) -> Vec<u8> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let making = Making {
+            runtime: &runtime,
+            records: Records::Etcd(Arc::clone(engine)),
+            blobs: None,
+            has_bucket: false,
+            progress: Progress::new(),
+            end: End::default(),
+        };
+        let key = FileCopy {
+            name: "store.key".to_owned(),
+            bytes: STORE_KEY.len() as u64,
+            sha512: Sha512::of(STORE_KEY).to_string(),
+            is_elsewhere: false,
+        };
+        let begin = Begin {
+            format: FORMAT,
+            made_by: "a test".to_owned(),
+            made_at: Clock::system().now().to_string(),
+            store: "etcd".to_owned(),
+            artifacts: "none".to_owned(),
+            files: vec![key],
+        };
+        making.write(Vec::new(), &begin, &[STORE_KEY.to_vec()]).unwrap().0
+    }
 
     /// Objects that records name and that are not there are told of, and others without a record are copied.
     #[test]

@@ -91,6 +91,11 @@ impl Restored {
                     "note: what happened after {made_at} is unknown to it: certificates issued since are valid until they \
                      end, and revocations made since have to be made again"
                 ));
+                lines.push(
+                    "note: if a CA certificate was made since, its key is lost: whoever trusts it takes it out, and who \
+                     has a certificate of it begins anew"
+                        .to_owned(),
+                );
                 lines.push(format!("next: provost up --data {}", data.display()));
             }
             _ => {
@@ -134,16 +139,8 @@ pub fn restore(
     }
     let data = settings.data.as_deref().ok_or(BackupError::NoData)?;
     let clock = Clock::system();
-    let mut house = Building::begin(&runtime, settings, data, &clock)?;
-    let end = match reading.rest(&begin, &mut house) {
-        Ok(end) => end,
-        Err(error) => {
-            house.give_up();
-            return Err(error);
-        }
-    };
-    let made_at = Timestamp::from_rfc3339(&begin.made_at).ok_or_else(|| not_whole("its date is none"))?;
-    let from = house.finish(made_at, clock.now())?;
+    let house = Building::begin(&runtime, settings, data, &clock)?;
+    let (end, from) = reading.make_house(&begin, house, clock.now())?;
     Ok(Restored { begin, end, data: Some(data.to_owned()), crl_numbers: Some(from), refused: None })
 }
 
@@ -254,6 +251,24 @@ impl Reading<'_> {
             return Err(not_whole("the key that its secrets are sealed with is not in it"));
         }
         Ok(begin)
+    }
+
+    /// All other parts become `house`. Gives what they are, and the number that no revocation list is below.
+    fn make_house(
+        &mut self,
+        begin: &Begin,
+        mut house: Building<'_>,
+        now: Timestamp,
+    ) -> Result<(End, u64), BackupError> {
+        let end = match self.rest(begin, &mut house) {
+            Ok(end) => end,
+            Err(error) => {
+                house.give_up();
+                return Err(error);
+            }
+        };
+        let made_at = Timestamp::from_rfc3339(&begin.made_at).ok_or_else(|| not_whole("its date is none"))?;
+        Ok((end, house.finish(made_at, now)?))
     }
 
     /// All other parts, in their order, each given to `hand` as it is checked.
@@ -405,15 +420,24 @@ impl<'r> Building<'r> {
         let is_etcd = settings.store.engine == StoreEngine::Etcd;
         let target = Target::begin(data)?;
         let engine: Arc<dyn Engine> = if is_etcd {
-            let engine: Arc<dyn Engine> =
-                runtime.block_on(etcd::connect(&settings.store.etcd, clock, &Entropy::system()))?;
-            if !runtime.block_on(relocate::begin_restoring(&engine)).map_err(BackupError::Commit)? {
-                return Err(BackupError::EtcdInUse);
-            }
-            engine
+            runtime.block_on(etcd::connect(&settings.store.etcd, clock, &Entropy::system()))?
         } else {
             Arc::new(Sqlite::open(&target.at("provost.db"))?)
         };
+        Self::on(runtime, target, engine, is_etcd, clock)
+    }
+
+    /// Begins it in `engine`: one that others could use, or one that is in `target`.
+    fn on(
+        runtime: &'r Runtime,
+        target: Target,
+        engine: Arc<dyn Engine>,
+        is_etcd: bool,
+        clock: &Clock,
+    ) -> Result<Self, BackupError> {
+        if is_etcd && !runtime.block_on(relocate::begin_restoring(&engine)).map_err(BackupError::Commit)? {
+            return Err(BackupError::EtcdInUse);
+        }
         Ok(Self {
             runtime,
             target,
@@ -551,5 +575,119 @@ impl Waiting {
             }
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_executor::block_on;
+    use store::{Memory, Page, Prefix};
+
+    use super::super::make;
+    use super::*;
+
+    /// More than one batch of them.
+    const CERTIFICATES: usize = 5 * store::BATCH_OPERATIONS_MAX / 2;
+
+    /// What was copied: the numbers of the revocation lists count on in what comes of it.
+    fn original() -> Arc<dyn Engine> {
+        let engine: Arc<dyn Engine> = Arc::new(Memory::new());
+        let put = |key: String, value: &str| {
+            let mut batch = Batch::new();
+            batch.put(Key::new(key).unwrap(), value.to_owned());
+            block_on(engine.commit(batch)).unwrap();
+        };
+        put("/ca/services/crl".to_owned(), r#"{"v":1,"is":{"number":7,"this_update":9}}"#);
+        put("/house/seal".to_owned(), "as it was");
+        for number in 0..CERTIFICATES {
+            put(format!("/ca/services/certificate/{number:04}"), "one");
+        }
+        engine
+    }
+
+    fn records(engine: &Arc<dyn Engine>) -> Vec<(String, Bytes)> {
+        let (mut records, mut next) = (Vec::new(), Some(Page::full()));
+        while let Some(page) = next {
+            let listing = block_on(engine.list(&Prefix::default(), page)).unwrap();
+            records.extend(listing.entries.into_iter().map(|(key, held)| (key.to_string(), held.value)));
+            next = listing.next;
+        }
+        records
+    }
+
+    /// Puts `copy` back into `engine`, beside files that are to be at `data`.
+    fn restored(
+        copy: &[u8],
+        engine: &Arc<dyn Engine>,
+        data: &Path,
+        is_etcd: bool,
+    ) -> Result<(End, u64), BackupError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let source: Box<dyn Read> = Box::new(io::Cursor::new(copy.to_vec()));
+        let mut reading = Reading {
+            reader: Reader::new(source),
+            from: Path::new("a copy"),
+            progress: Progress::new(),
+            found: End::default(),
+            damaged: HashSet::new(),
+        };
+        let begin = reading.begin()?;
+        let clock = Clock::system();
+        let house = Building::on(&runtime, Target::begin(data)?, engine.clone(), is_etcd, &clock)?;
+        reading.make_house(&begin, house, clock.now())
+    }
+
+    /// Killed at any of its commits it leaves files that nobody takes for a house; and in an etcd, which has no other name
+    /// that it could be filled under, what nobody starts on and nobody mixes anything with.
+    #[test]
+    fn whoever_dies_at_any_commit_leaves_nothing_that_passes_for_a_house() {
+        let original = original();
+        let copy = make::tests::copy_of(&original);
+        let before = records(&original);
+        for is_etcd in [false, true] {
+            let mut died = 0;
+            loop {
+                let directory = tempfile::tempdir().unwrap();
+                let data = directory.path().join("data");
+                let store = Arc::new(if is_etcd { Memory::shared() } else { Memory::new() });
+                for _ in 0..died {
+                    store.before_next_commit(async {});
+                }
+                let dying = store.clone();
+                store.before_next_commit(async move {
+                    dying.fail_next_commits(usize::MAX, store::Error::Closed);
+                });
+                let done = restored(&copy, &(store.clone() as Arc<dyn Engine>), &data, is_etcd);
+                let left: Arc<dyn Engine> = store.reopen();
+                if let Ok((end, from)) = done {
+                    assert!(died >= 4 + 2 * usize::from(is_etcd), "records, numbers, marks: {died}");
+                    assert_eq!(end.records as usize, before.len());
+                    assert_eq!(std::fs::read(data.join("store.key")).unwrap(), make::tests::STORE_KEY);
+                    assert!(!block_on(relocate::is_unfinished(&left)).unwrap());
+                    let mut after = records(&left);
+                    after.retain(|(key, _)| !key.starts_with("/history/"));
+                    let (number, crl) = (from.to_string(), "/ca/services/crl");
+                    for ((key, value), (key_after, value_after)) in before.iter().zip(&after) {
+                        assert_eq!(key, key_after);
+                        let counts_on = String::from_utf8_lossy(value_after).contains(&number);
+                        assert!(if key == crl { counts_on } else { value == value_after }, "{key}");
+                    }
+                    assert_eq!(before.len(), after.len());
+                    break;
+                }
+                // The files come to their place before the last mark goes: nobody starts on either.
+                let is_marked = block_on(relocate::is_unfinished(&left)).unwrap();
+                if is_etcd {
+                    assert_eq!(is_marked, died > 0, "after {died} commits");
+                    let again = restored(&copy, &left, &directory.path().join("again"), true);
+                    let is_refused = matches!(again, Err(BackupError::EtcdInUse));
+                    assert!(if is_marked { is_refused } else { again.is_ok() }, "{:?}", again.err());
+                } else {
+                    assert!(!data.exists(), "after {died} commits");
+                    restored(&copy, &(Arc::new(Memory::new()) as Arc<dyn Engine>), &data, false).unwrap();
+                }
+                died += 1;
+            }
+        }
     }
 }

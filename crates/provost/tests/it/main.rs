@@ -36,6 +36,7 @@ mod http_abuse;
 mod http_contract;
 mod jump;
 mod keys;
+mod killed;
 mod life;
 mod links;
 mod looked_after;

@@ -11,6 +11,7 @@ mod disk_full;
 mod first_start;
 mod fleet;
 pub mod load;
+mod read_only;
 pub mod server;
 pub mod stored;
 pub mod told;

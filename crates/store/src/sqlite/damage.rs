@@ -19,6 +19,8 @@ const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
 /// What a log begins with; its last bit says in which order the checksums' words are.
 const MAGIC: u32 = 0x377f_0682;
+/// What a rollback journal begins with that is to be played back.
+const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 
 /// Why the database at `path`, which nobody has open, is damaged; nothing when it is not, as far as can be seen from
 /// without.
@@ -34,7 +36,18 @@ pub(super) fn of(path: &Path, database: &File) -> io::Result<Option<String>> {
     };
     match log {
         Some(log) if has_log => of_log(BufReader::with_capacity(1 << 18, log)),
+        _ if is_half_laid_out(path)? => Ok(None),
         _ => of_length(database),
+    }
+}
+
+/// Whether whoever made the file was killed while its tables were written: SQLite takes that back when it opens it. There is
+/// no other time when a file of ours has a rollback journal.
+fn is_half_laid_out(path: &Path) -> io::Result<bool> {
+    match File::open(super::open::beside(path, "-journal")) {
+        Ok(journal) => Ok(place::beginning::<8>(&journal)? == JOURNAL_MAGIC),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

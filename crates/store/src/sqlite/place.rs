@@ -74,6 +74,15 @@ impl Place {
             None => Ok(()),
         }
     }
+
+    /// That the file system does not let anybody write any more, if so: SQLite says of that what it says of a full one. The
+    /// log is asked, as SQLite's locks are not on that: they would go when it is closed here (fcntl(2)).
+    pub(super) fn is_read_only(&self) -> Option<Error> {
+        let [log, _] = &self.beside;
+        let error = File::options().append(true).open(&log.path).err()?;
+        let is_read_only = error.kind() == io::ErrorKind::ReadOnlyFilesystem;
+        is_read_only.then(|| Error::ReadOnlyDisk { path: self.database.path.clone() })
+    }
 }
 
 /// The first bytes of `file`, as many of the `N` as there are.

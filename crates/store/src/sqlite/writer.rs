@@ -124,6 +124,9 @@ impl Writer {
             self.checkpoint("TRUNCATE");
             outcome = self.transact(&group);
         }
+        if let (Err(Error::Full), Some(read_only)) = (&outcome, self.place.is_read_only()) {
+            outcome = Err(read_only);
+        }
         match outcome {
             Ok(verdicts) => {
                 let mut done = Vec::with_capacity(group.len());

@@ -195,3 +195,35 @@ fn a_file_that_was_cut_off_is_refused() {
         );
     }
 }
+
+/// Killed in the middle of its first opening it could never be opened again: it was said to have been cut off.
+#[test]
+fn a_file_whose_first_opening_was_cut_short_is_laid_out_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let (whole, path) = (directory.path().join("whole"), directory.path().join("store"));
+    block_on(Sqlite::open(&whole).unwrap().close()).unwrap();
+    let whole = std::fs::read(&whole).unwrap();
+    // What a kill between two pages leaves: the journal says that there was nothing before
+    // (<https://www.sqlite.org/fileformat2.html#the_rollback_journal>: no page, a random number, 0 pages, sectors, pages).
+    let mut journal = vec![0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+    for word in [0_u32, 0x1234_5678, 0, 512, 4_096] {
+        journal.extend(word.to_be_bytes());
+    }
+    journal.resize(512, 0);
+    for pages in 1..whole.len() / 4_096 {
+        std::fs::write(&path, &whole[..pages * 4_096]).unwrap();
+        assert!(
+            matches!(Sqlite::open(&path), Err(OpenError::Damaged { .. })),
+            "{pages} pages and no journal"
+        );
+        std::fs::write(beside(&path, "-journal"), &journal).unwrap();
+        let store = Sqlite::open(&path).unwrap();
+        let mut batch = Batch::new();
+        batch.put(Key::new("/a").unwrap(), "b");
+        block_on(store.commit(batch)).unwrap();
+        block_on(store.close()).unwrap();
+        assert!(!beside(&path, "-journal").exists());
+        assert!(block_on(Sqlite::open(&path).unwrap().get(&Key::new("/a").unwrap())).unwrap().is_some());
+        std::fs::remove_file(&path).unwrap();
+    }
+}

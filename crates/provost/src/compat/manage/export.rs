@@ -10,7 +10,7 @@ use caucase_files::{Database, Nature, Prefix, Row};
 use x509::{Certificate, PrivateKey};
 
 use super::error::ManageError;
-use super::{Place, folder_of, passphrase};
+use super::{Place, beside, folder_of, passphrase};
 use crate::output;
 
 /// Exports them from the database at `place` to `path`, where nothing is.
@@ -82,13 +82,20 @@ async fn new_passphrase() -> Result<Secret<Vec<u8>>, ManageError> {
     }
 }
 
+/// Writes it under a temporary name beside its own: whoever is killed leaves nothing that passes for an export.
 fn write(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    if written.is_err() {
-        // Half of it is nothing.
-        let _ = std::fs::remove_file(path);
+    let temporary = beside(path, ".", ".new");
+    match std::fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
     }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    // Unlike a rename this replaces nothing.
+    let written = written.and_then(|()| std::fs::hard_link(&temporary, path));
+    // There are CA keys in it, half of which are nothing.
+    let removed = std::fs::remove_file(&temporary);
     written?;
+    removed?;
     File::open(folder_of(path))?.sync_all()
 }

@@ -17,22 +17,26 @@ use x509::{Crl, KeySpec, Name, PrivateKey, Serial, SigningRequest};
 
 use super::client::{Answer, Authority, Client};
 use super::server::{Place, Server};
+use crate::program::PROVOST;
 
+/// What to do where no disk can be mounted.
+pub(super) const NOT_MOUNTED: &str = "a small disk is mounted with unshare(1) and mount(8): be root, or allow it with \
+                                      `sysctl kernel.unprivileged_userns_clone=1`";
 /// The size of the file system.
 const KIBIBYTES: usize = 6 * 1024;
 /// So many requests are more than fit into what is left.
 const REQUESTS_MAX: usize = 2_000;
 
 /// A small file system, for as long as its first process reads from us.
-struct Disk {
+pub(super) struct Disk {
     holder: Child,
     _alive: ChildStdin,
-    at: PathBuf,
+    pub(super) at: PathBuf,
 }
 
 impl Disk {
     /// `None` where namespaces or mounting are not allowed.
-    fn mount(at: &Path) -> Option<Self> {
+    pub(super) fn mount(at: &Path) -> Option<Self> {
         std::fs::create_dir(at).unwrap();
         let script =
             format!("mount -t tmpfs -o size={KIBIBYTES}k,mode=0700 tmpfs \"$1\" && echo mounted && cat");
@@ -51,7 +55,7 @@ impl Disk {
     }
 
     /// What starts a program that sees the file system.
-    fn inside(&self) -> Vec<OsString> {
+    pub(super) fn inside(&self) -> Vec<OsString> {
         let target = self.holder.id().to_string();
         ["nsenter", "--user", "--preserve-credentials", "--mount", "--target", &target]
             .map(OsString::from)
@@ -64,7 +68,7 @@ impl Disk {
         root.join(path.strip_prefix("/").unwrap())
     }
 
-    fn read(&self, path: &Path) -> Vec<u8> {
+    pub(super) fn read(&self, path: &Path) -> Vec<u8> {
         std::fs::read(self.outside(path)).unwrap()
     }
 
@@ -78,6 +82,15 @@ impl Disk {
         for size in [64 * 1024, 4096, 1] {
             while file.write_all(&vec![1; size]).is_ok() {}
         }
+    }
+
+    /// Lets nobody write to it any more, or again.
+    pub(super) fn is_read_only(&self, is_so: bool) {
+        let options = if is_so { "remount,ro" } else { "remount,rw" };
+        let words = self.inside();
+        let mut mount = Command::new(&words[0]);
+        let ran = mount.args(&words[1..]).args(["mount", "-o", options]).arg(&self.at).output().unwrap();
+        assert!(ran.status.success(), "{ran:?}");
     }
 
     /// Gives back so many bytes of what was filled.
@@ -169,10 +182,7 @@ fn check_all(client: &Client, taken: &[Taken]) {
 #[test]
 fn a_full_disk_is_told_and_nothing_is_lost_when_it_is_killed_then() {
     let directory = tempfile::tempdir().unwrap();
-    let disk = Disk::mount(&directory.path().join("disk")).expect(
-        "a small disk is mounted with unshare(1) and mount(8): be root, or allow it with \
-         `sysctl kernel.unprivileged_userns_clone=1`",
-    );
+    let disk = Disk::mount(&directory.path().join("disk")).expect(NOT_MOUNTED);
     let place = Place { inside: disk.inside(), ..Place::new(&disk.at.join("data")) };
     let flags = ["--ca-services-auto-approve-count", "1000000"];
     let (server, _) = place.start(&flags);
@@ -217,6 +227,50 @@ fn a_full_disk_is_told_and_nothing_is_lost_when_it_is_killed_then() {
     check_all(&client, &taken);
     assert_eq!(grant(&client).status, 302);
     server.stop();
+}
+
+/// What takes a house elsewhere says so where there is no room for it, and leaves nothing of it.
+#[test]
+fn a_full_disk_under_what_is_taken_elsewhere_is_told_and_nothing_is_left() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = Disk::mount(&directory.path().join("disk")).expect(NOT_MOUNTED);
+    let place = Place { inside: disk.inside(), ..Place::new(&disk.at.join("data")) };
+    place.start(&[]).0.stop();
+    let (data, whole) = (place.data.to_str().unwrap(), directory.path().join("whole.tar"));
+    let on_disk = |name: &str| disk.at.join(name).to_str().unwrap().to_owned();
+    let ran = |words: &[&str]| {
+        let inside = disk.inside();
+        let mut command = Command::new(&inside[0]);
+        command.args(&inside[1..]).arg(PROVOST).args(words);
+        testkit::run(command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/nonexistent"))
+    };
+    let whole = whole.to_str().unwrap();
+    ran(&["backup", "--data", data, "--unencrypted", whole]).ok();
+    disk.fill();
+    // As much as it takes to look at what is there.
+    disk.make_room(40 * 1024);
+    let names = || {
+        let entries = std::fs::read_dir(disk.outside(&disk.at)).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    let (copy, database, again) = (on_disk("out.tar"), on_disk("out.sqlite"), on_disk("again"));
+    for words in [
+        &["backup", "--data", data, "--unencrypted", &copy][..],
+        &["ca", "export", "--data", data, &database],
+        &["restore", "--data", &again, whole],
+    ] {
+        let refused = ran(words);
+        let is_told =
+            ["No space left on device", "disk is full"].iter().any(|told| refused.stderr.contains(told));
+        assert!(refused.code.is_some_and(|code| code != 0) && is_told, "{words:?}: {refused:?}");
+        assert_eq!(names(), before, "{words:?}");
+    }
+    disk.make_room(u64::MAX);
+    ran(&["restore", "--data", &again, whole]).ok();
+    place.start(&[]).0.stop();
 }
 
 /// A limit on the size of files (setrlimit(2), RLIMIT_FSIZE) is told as a full disk is, and survived likewise.

@@ -91,6 +91,18 @@ impl Server {
         panic!("not ready after {START_LIMIT:?}:\n{}", self.said.join("\n"));
     }
 
+    /// Waits until it says a line with `words` in it.
+    pub fn wait_until_said(&mut self, words: &str) {
+        let begun = Instant::now();
+        while !self.said.iter().any(|line| line.contains(words)) {
+            let left = START_LIMIT.saturating_sub(begun.elapsed());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => self.said.push(line),
+                Err(error) => panic!("it did not say {words:?} ({error}):\n{}", self.said.join("\n")),
+            }
+        }
+    }
+
     /// Lets it work for so long, or until its end. Whether it is still there.
     pub fn work_for(&mut self, time: Duration) -> bool {
         let begun = Instant::now();
