@@ -519,6 +519,7 @@ mod tests {
             self.0.snapshot()
         }
 
+        #[expect(clippy::disallowed_methods, reason = "nobody waits for it: that is the point")]
         fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Revision, CommitError>> {
             let store = Arc::clone(&self.0);
             let commits = tokio::spawn(async move {
