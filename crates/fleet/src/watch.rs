@@ -231,7 +231,7 @@ mod tests {
             slices[usize::try_from(rota.slice(&address)).unwrap()] += 1;
         }
         assert!(slices.iter().all(|hosts| (200..500).contains(hosts)), "{slices:?}");
-        for (period, slices) in [(0, 1), (1, 1), (9, 1), (60, 12), (300, 60), (86_400, 60)] {
+        for (period, slices) in [(0, 1), (1, 1), (2, 2), (9, 2), (60, 12), (300, 60), (86_400, 60)] {
             let rota = Rota::new(Span::seconds(period));
             assert_eq!(rota.slices(), slices, "{period}");
             let mut dues: Vec<Timestamp> = (0..slices).map(|slice| rota.next_due(slice, at(0))).collect();
