@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 
 use crate::inventory::{self, Entry};
 use crate::literal::literal;
-use crate::relay::RELAY;
+use crate::relay::{RELAY, SAID_MIB_MAX_VARIABLE};
 use crate::run::Run;
 use crate::{Error, Play, marked};
 
@@ -48,6 +48,8 @@ pub struct Settings {
     /// What does [`relay`](crate::relay) when it is called by the name [`RELAY`]: without it, what a host says is not
     /// bounded.
     pub relay: Option<PathBuf>,
+    /// How much a host may say to one task, in MiB, where there is a relay.
+    pub said_mib_max: u64,
 }
 
 impl Settings {
@@ -142,6 +144,12 @@ impl Ansible {
         self.settings.runs_max.max(1)
     }
 
+    /// How much a host may say to one task, in MiB.
+    #[must_use]
+    pub fn said_mib_max(&self) -> u64 {
+        self.settings.said_mib_max
+    }
+
     /// How long a connection may take to be made.
     #[must_use]
     pub fn connect_limit(&self) -> Duration {
@@ -211,6 +219,7 @@ impl Ansible {
         .into();
         if let Some(ssh) = &self.ssh {
             environment.insert("ANSIBLE_SSH_EXECUTABLE", ssh.into());
+            environment.insert(SAID_MIB_MAX_VARIABLE, settings.said_mib_max.to_string().into());
         }
         if settings.folder.as_os_str().len() > SHARING_FOLDER_BYTES_MAX {
             environment.insert("ANSIBLE_SSH_ARGS", "-o ControlMaster=no -o ControlPath=none".into());

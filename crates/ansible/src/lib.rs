@@ -35,7 +35,7 @@ pub use begin::{Ansible, FORKS, Settings};
 pub use error::Error;
 pub use inventory::{Host, KnownKey};
 pub use play::{Play, Playbook};
-pub use relay::{RELAY, SAID_MIB_MAX, relay};
+pub use relay::{RELAY, RELAYED, SAID_MIB_MAX, relay, relayed};
 pub use report::{HostReport, Report};
 pub use run::{Done, Run};
 pub use trouble::{Reason, Trouble};

@@ -2,18 +2,33 @@
 //! than a bound.
 //!
 //! What is said is passed on at once, since Ansible waits for some of it, and Ansible's own input goes to ssh without us.
+//!
+//! ```text
+//! ansible-playbook ── its worker ──► relay ──► relayed, which becomes ssh
+//!                     each ends with the one before it, however that one ends
+//! ```
+//! Nobody can be told from outside to end with its parent, only the process itself: so ours is between, and becomes ssh
+//! when it has seen to that. A connection that ssh shares goes into the background, and stays.
 
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitCode, Stdio};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 
 /// The name by which a program is called that is to do [`relay`].
 pub const RELAY: &str = "provost-ssh";
-/// How much a host may say to one task, in MiB: more than any module of Ansible's does.
+/// The name by which it is called that is to become ssh: [`relayed`].
+pub const RELAYED: &str = "provost-ssh-relayed";
+/// What runs by that name: this very program, whatever has become of its file.
+const ITSELF: &str = "/proc/self/exe";
+/// How much a host may say to one task, in MiB, where nobody says otherwise: more than any module of Ansible's does.
 pub const SAID_MIB_MAX: u64 = 32;
+/// The variable that tells a relay how much that is.
+pub(crate) const SAID_MIB_MAX_VARIABLE: &str = "PROVOST_ANSIBLE_SAID_MIB_MAX";
 /// How ssh exits where it could not do its work: Ansible tells the last words then.
 const NOT_DONE: u8 = 255;
 /// How often it is looked whether ssh has ended whose output has not: a connection that it shares may keep that open.
@@ -21,23 +36,47 @@ const LOOKS: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 /// Does what ssh does with these arguments, and exits as it does, unless a host says too much.
 pub fn relay(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let mut ssh = Command::new("ssh");
-    ssh.args(arguments);
     let (out, err) = (io::stdout(), io::stderr());
-    ExitCode::from(relayed(&mut ssh, out.as_fd(), err.as_fd(), SAID_MIB_MAX))
+    if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
+        tell(err.as_fd(), &not_started(&error.into()));
+        return ExitCode::from(NOT_DONE);
+    }
+    let mut ssh = Command::new(ITSELF);
+    ssh.arg0(RELAYED).arg(getpid().to_string()).args(arguments);
+    let said = std::env::var(SAID_MIB_MAX_VARIABLE).ok().and_then(|mib| mib.parse().ok());
+    ExitCode::from(run(&mut ssh, out.as_fd(), err.as_fd(), said.unwrap_or(SAID_MIB_MAX)))
+}
+
+/// Becomes ssh with these arguments, but for the first: that is the process with which it ends.
+pub fn relayed(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut arguments = arguments.into_iter();
+    let relay = arguments.next();
+    let bound = set_parent_process_death_signal(Some(Signal::KILL));
+    // One that ended before that was said tells nobody.
+    let is_there = || getppid().is_some_and(|parent| relay == Some(parent.to_string().into()));
+    let error = match bound {
+        Ok(()) if is_there() => Command::new("ssh").args(arguments).exec(),
+        Ok(()) => return ExitCode::from(NOT_DONE),
+        Err(error) => error.into(),
+    };
+    tell(io::stderr().as_fd(), &not_started(&error));
+    ExitCode::from(NOT_DONE)
+}
+
+fn not_started(error: &io::Error) -> String {
+    format!("ssh could not be started: {error}")
 }
 
 /// Runs `command`, whose output goes to `out` and `err`; how it ended.
-fn relayed(command: &mut Command, out: BorrowedFd<'_>, err: BorrowedFd<'_>, mib_max: u64) -> u8 {
-    let program = command.get_program().display().to_string();
+fn run(command: &mut Command, out: BorrowedFd<'_>, err: BorrowedFd<'_>, mib_max: u64) -> u8 {
     let mut child = match command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn() {
         Ok(child) => child,
         Err(error) => {
-            tell(err, &format!("{program} could not be started: {error}"));
+            tell(err, &not_started(&error));
             return NOT_DONE;
         }
     };
-    let passed = pass_on(&mut child, (out, err), mib_max << 20);
+    let passed = pass_on(&mut child, (out, err), mib_max.saturating_mul(1 << 20));
     if !matches!(passed, Ok(Passed::Whole)) {
         // It may have ended by itself by now.
         let _ = child.kill();
@@ -53,7 +92,7 @@ fn relayed(command: &mut Command, out: BorrowedFd<'_>, err: BorrowedFd<'_>, mib_
             NOT_DONE
         }
         Err(error) => {
-            tell(err, &format!("what {program} said could not be passed on: {error}"));
+            tell(err, &format!("what ssh said could not be passed on: {error}"));
             NOT_DONE
         }
     }
@@ -146,7 +185,7 @@ mod tests {
                 out.read_to_end(&mut said).unwrap();
                 String::from_utf8(said).unwrap()
             });
-            let status = relayed(command, to_out.as_fd(), to_err.as_fd(), mib_max);
+            let status = run(command, to_out.as_fd(), to_err.as_fd(), mib_max);
             drop((to_out, to_err));
             let mut complaints = String::new();
             err.read_to_string(&mut complaints).unwrap();
@@ -164,7 +203,7 @@ mod tests {
         check("kill -9 $$", "", "", 255);
         let (out, err, status) = said(&mut Command::new("/nonexistent/ssh"), 1);
         assert_eq!((out.as_str(), status), ("", 255));
-        assert!(err.starts_with("/nonexistent/ssh could not be started: "), "{err}");
+        assert!(err.starts_with("ssh could not be started: "), "{err}");
         let (out, ..) = said(&mut sh("head -c 1000000 /dev/zero; echo end"), 1);
         assert!(out.len() == 1_000_004 && out.ends_with("end\n"), "{}", out.len());
     }
@@ -176,7 +215,7 @@ mod tests {
         let mut command = sh("echo ready; read word; echo got $word");
         command.stdin(input);
         std::thread::scope(|scope| {
-            scope.spawn(move || relayed(&mut command, to_out.as_fd(), to_out.as_fd(), 1));
+            scope.spawn(move || run(&mut command, to_out.as_fd(), to_out.as_fd(), 1));
             let mut lines = BufReader::new(out).lines().map_while(Result::ok);
             assert_eq!(lines.next().as_deref(), Some("ready"));
             to_input.write_all(b"it\n").unwrap();
@@ -194,7 +233,7 @@ mod tests {
                 scope.spawn(move || out.read_to_end(of_out).unwrap());
                 scope.spawn(move || err.read_to_end(of_err).unwrap());
                 let mut command = sh(script);
-                let status = relayed(&mut command, to_out.as_fd(), to_err.as_fd(), 2);
+                let status = run(&mut command, to_out.as_fd(), to_err.as_fd(), 2);
                 drop((to_out, to_err));
                 status
             });

@@ -9,6 +9,7 @@ use bus::{InProcess, Listener};
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::{FutureExt as _, StreamExt as _};
 use store::{Claim, Claims};
+use tokio::sync::Notify;
 
 use crate::tasks::Stop;
 
@@ -131,16 +132,22 @@ pub(crate) async fn holding<T>(
     work: impl Future<Output = T>,
 ) -> T {
     let name = claim.name.clone();
-    let held = Mutex::new(Some(claim));
+    let (held, is_over) = (Mutex::new(Some(claim)), Notify::new());
     let done = {
         let work = std::pin::pin!(work);
         let keeping = std::pin::pin!(async {
-            keep(&held, claims, clock).await;
-            tracing::warn!(claim = name, "the claim was lost, another process may go on with the work");
-            while_held.ask();
+            if keep(&held, claims, clock, &is_over).await == Kept::Lost {
+                tracing::warn!(claim = name, "the claim was lost, another process may go on with the work");
+                while_held.ask();
+            }
         });
         match select(work, keeping).await {
-            Either::Left((done, _)) => done,
+            // A renewal that has been sent comes about whoever waits for it, and only the last one can be given up.
+            Either::Left((done, keeping)) => {
+                is_over.notify_one();
+                keeping.await;
+                done
+            }
             Either::Right(((), work)) => work.await,
         }
     };
@@ -160,12 +167,24 @@ async fn attempted(reconciler: &mut dyn Reconciler, stop: &Stop) -> Result<Next,
     next.unwrap_or_else(|_| Err("the step panicked".into()))
 }
 
-/// Renews the claim that is held again and again; ends when it is lost.
-async fn keep(held: &Mutex<Option<Claim>>, claims: &Claims, clock: &Clock) {
+/// Why a claim is not renewed any more.
+#[derive(PartialEq, Eq)]
+enum Kept {
+    /// Its work is over.
+    ToTheEnd,
+    Lost,
+}
+
+/// Renews the claim that is held again and again, until its work is over, or it is lost.
+async fn keep(held: &Mutex<Option<Claim>>, claims: &Claims, clock: &Clock, is_over: &Notify) -> Kept {
     let held_now = || held.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut pause = RENEWED.0;
     while let Some(claim) = held_now() {
-        tokio::time::sleep(pause).await;
+        tokio::select! {
+            biased;
+            () = is_over.notified() => return Kept::ToTheEnd,
+            () = tokio::time::sleep(pause) => {}
+        }
         let renewed = claims.take(&claim.name, &claim.holder, clock.now(), LEASE).await;
         let claim = match renewed {
             Ok(renewed) => {
@@ -180,6 +199,7 @@ async fn keep(held: &Mutex<Option<Claim>>, claims: &Claims, clock: &Clock) {
         };
         *held.lock().unwrap_or_else(PoisonError::into_inner) = claim;
     }
+    Kept::Lost
 }
 
 /// When to go on.
@@ -228,7 +248,11 @@ async fn wait(until: &Wake, reconciler: &dyn Reconciler, hints: &mut Listener, c
 mod tests {
     use std::sync::Arc;
 
-    use store::Memory;
+    use futures_util::stream::BoxStream;
+    use store::{
+        Batch, Change, CommitError, Engine, Key, Listing, Memory, Page, Prefix, Revision, Snapshot,
+        Versioned, WatchError,
+    };
     use tokio::sync::mpsc;
 
     use super::*;
@@ -469,5 +493,62 @@ mod tests {
         let again = tokio::time::timeout(Duration::from_secs(600), steps.recv()).await;
         assert!(again.is_err(), "a step that was done is not repeated before its time");
         world.end().await;
+    }
+
+    /// A store whose commits take a second, and come about whether anybody waits for them or not.
+    struct Slow(Arc<Memory>);
+
+    impl Engine for Slow {
+        fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Versioned>, store::Error>> {
+            self.0.get(key)
+        }
+
+        fn list<'a>(
+            &'a self,
+            prefix: &'a Prefix,
+            page: Page,
+        ) -> BoxFuture<'a, Result<Listing, store::Error>> {
+            self.0.list(prefix, page)
+        }
+
+        fn revision(&self) -> BoxFuture<'_, Result<Revision, store::Error>> {
+            self.0.revision()
+        }
+
+        fn snapshot(&self) -> BoxFuture<'_, Result<Arc<dyn Snapshot>, store::Error>> {
+            self.0.snapshot()
+        }
+
+        #[expect(clippy::disallowed_methods, reason = "nobody waits for it: that is the point")]
+        fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Revision, CommitError>> {
+            let store = Arc::clone(&self.0);
+            let commits = tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                store.commit(batch).await
+            });
+            async { commits.await.unwrap() }.boxed()
+        }
+
+        fn watch(&self, prefix: Prefix, from: Revision) -> BoxStream<'_, Result<Change, WatchError>> {
+            self.0.watch(prefix, from)
+        }
+
+        fn close(&self) -> BoxFuture<'_, Result<(), store::Error>> {
+            self.0.close()
+        }
+    }
+
+    /// Whoever is next would wait for the end of the lease otherwise.
+    #[tokio::test(start_paused = true)]
+    async fn work_that_ends_while_its_claim_is_renewed_leaves_nothing_claimed() {
+        let claims = Claims::new(Arc::new(Slow(Arc::new(Memory::new())))).unwrap();
+        let (clock, stop) = (Clock::manual(BEGINNING), Stop::new());
+        let claim = claims.take("work", "one", clock.now(), LEASE).await.unwrap().unwrap();
+        let work = tokio::time::sleep(RENEWED.0 + Duration::from_millis(500));
+        holding(claim, &claims, &clock, &stop, work).await;
+        assert!(!stop.is_asked(), "it was not lost");
+        tokio::time::sleep(RENEWED.0).await;
+        let next = claims.take("work", "another", clock.now(), LEASE).await.unwrap();
+        assert!(next.is_some(), "it is free at once");
     }
 }

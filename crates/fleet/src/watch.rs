@@ -26,6 +26,8 @@ use crate::tally;
 
 /// About how long a slice of the period is, in seconds.
 const SLICE_SECONDS: i64 = 5;
+/// How many it has at least, where that makes seconds of them: so that never all hosts are looked at together.
+const SLICES_MIN: i64 = 2;
 /// How many slices a period has at most.
 const SLICES_MAX: i64 = 60;
 /// After so many silences in a row a host has failed.
@@ -75,7 +77,7 @@ impl Rota {
     #[must_use]
     pub fn new(period: Span) -> Self {
         let period = period.as_seconds().max(1);
-        let slices = (period / SLICE_SECONDS).clamp(1, SLICES_MAX);
+        let slices = (period / SLICE_SECONDS).clamp(SLICES_MIN.min(period), SLICES_MAX);
         Self { period, slices: u32::try_from(slices).unwrap_or(1) }
     }
 
@@ -229,7 +231,7 @@ mod tests {
             slices[usize::try_from(rota.slice(&address)).unwrap()] += 1;
         }
         assert!(slices.iter().all(|hosts| (200..500).contains(hosts)), "{slices:?}");
-        for (period, slices) in [(0, 1), (1, 1), (9, 1), (60, 12), (300, 60), (86_400, 60)] {
+        for (period, slices) in [(0, 1), (1, 1), (2, 2), (9, 2), (60, 12), (300, 60), (86_400, 60)] {
             let rota = Rota::new(Span::seconds(period));
             assert_eq!(rota.slices(), slices, "{period}");
             let mut dues: Vec<Timestamp> = (0..slices).map(|slice| rota.next_due(slice, at(0))).collect();

@@ -151,6 +151,7 @@ fn playbooks(
         connect: settings.fleet.hands.connect,
         runs_max: settings.fleet.hands.hosts_max.min(RUNS_EACH * cores),
         relay: Some(this_program()),
+        said_mib_max: said.said_mib_max,
     };
     let ansible = Ansible::new(of_ansible, entropy.clone())?;
     Ok(Arc::new(Playbooks::new(ansible, said.playbooks_folder.clone())?))

@@ -54,6 +54,8 @@ fn main() -> ExitCode {
         (Some("dispatch"), _) if std::env::var_os(juju::EVENT_VARIABLE).is_some() => juju::run(),
         // Ansible, which takes this for ssh.
         (Some(ansible::RELAY), _) => ansible::relay(arguments.into_iter().skip(1)),
+        // Ourselves then, to become it.
+        (Some(ansible::RELAYED), _) => ansible::relayed(arguments.into_iter().skip(1)),
         (_, Some(name)) => name.run(arguments),
         (_, None) => cli::run(arguments),
     }

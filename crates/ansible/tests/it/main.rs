@@ -81,6 +81,7 @@ fn settings(folder: &Path) -> Settings {
         connect: Duration::from_secs(3),
         runs_max: 2,
         relay: None,
+        said_mib_max: ansible::SAID_MIB_MAX,
     }
 }
 

@@ -28,6 +28,7 @@ use ssh::{Address, Command, Error, HostKey, Keep, Output, Remote, Target, UserKe
 pub use handing_on::{Courier, Letter, Replied, Unanswered};
 #[cfg(test)]
 pub(crate) use looks::ANSWER;
+pub(crate) use looks::Places;
 pub(crate) use make_ready::{Preparation, Prepared};
 pub use nodes::OurFault;
 pub(crate) use nodes::{Node, Nodes, NodesError};

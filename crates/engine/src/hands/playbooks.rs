@@ -315,7 +315,7 @@ impl Playbooks {
             }
             Reason::SudoMissing => Error::SudoMissing { at, user },
             Reason::SudoRefused => Error::SudoRefused { at, user, said },
-            Reason::TooMuch => Error::TooMuch { at, mib_max: ansible::SAID_MIB_MAX, with_files: true },
+            Reason::TooMuch => Error::TooMuch { at, mib_max: self.ansible.said_mib_max(), with_files: true },
             Reason::Unreachable => Error::Unreachable { at, source: source() },
         })
     }

@@ -70,6 +70,7 @@ impl World {
                     connect: Duration::from_secs(3),
                     runs_max: 1,
                     relay: None,
+                    said_mib_max: ansible::SAID_MIB_MAX,
                 };
                 let ansible = Ansible::new(settings, Entropy::system()).unwrap();
                 let playbooks = Arc::new(Playbooks::new(ansible, Some(folder.path().to_owned())).unwrap());

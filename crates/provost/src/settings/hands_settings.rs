@@ -23,6 +23,8 @@ const JUMP_KEY: &str = "fleet.ssh.jump_key_file";
 
 /// More hosts at once have no use: each needs its connection.
 const HOSTS_MAX: u64 = 1_000;
+/// The most that a host may say to one task of a playbook, in MiB: Ansible takes several times as much memory for it.
+const SAID_MIB_MAX: u64 = 1_024;
 /// The longest that one host may take, in seconds.
 const SECONDS_MAX: f64 = 86_400.0;
 
@@ -94,9 +96,11 @@ fn ansible(reader: &mut Reader<'_>) -> Option<Option<Ansible>> {
     let transport = reader.choice("fleet.transport");
     let program = named(reader, "fleet.ansible.program");
     let playbooks_folder = named(reader, PLAYBOOKS);
+    let said_mib_max = reader.whole("fleet.ansible.said_mib_max", 1..=SAID_MIB_MAX);
     // Found on the PATH.
     let program = program.unwrap_or_else(|| "ansible-playbook".into());
-    Some((transport? == "ansible").then_some(Ansible { program, playbooks_folder }))
+    let ansible = Ansible { program, playbooks_folder, said_mib_max: said_mib_max? };
+    Some((transport? == "ansible").then_some(ansible))
 }
 
 /// `USER@HOST:PORT`; the port may be left out.
@@ -256,12 +260,14 @@ mod tests {
         let of = |text: &str| of_text(text).unwrap().fleet.hands.ansible;
         assert!(of("[fleet.ansible]\nplaybooks_folder = '/etc/playbooks'").is_none());
         let asked = of("[fleet]\ntransport = 'ansible'").unwrap();
-        assert_eq!((asked.program, asked.playbooks_folder), ("ansible-playbook".into(), None));
+        let is_asked = (asked.program, asked.playbooks_folder, asked.said_mib_max);
+        assert_eq!(is_asked, ("ansible-playbook".into(), None, ansible::SAID_MIB_MAX));
         let said = of(
-            "[fleet]\ntransport = 'ansible'\n[fleet.ansible]\nprogram = 'bin/ap'\nplaybooks_folder = '/p'",
+            "[fleet]\ntransport = 'ansible'\n[fleet.ansible]\nprogram = 'bin/ap'\nplaybooks_folder = '/p'\nsaid_mib_max = 64",
         );
         let said = said.unwrap();
-        assert_eq!((said.program, said.playbooks_folder), ("/etc/bin/ap".into(), Some("/p".into())));
+        let is_said = (said.program, said.playbooks_folder, said.said_mib_max);
+        assert_eq!(is_said, ("/etc/bin/ap".into(), Some("/p".into()), 64));
     }
 
     #[test]

@@ -403,6 +403,8 @@ pub struct Ansible {
     pub program: PathBuf,
     /// The operator's, where there are some.
     pub playbooks_folder: Option<PathBuf>,
+    /// How much a host may say to one task, in MiB.
+    pub said_mib_max: u64,
 }
 
 /// The etcd in which flannel finds its network, as hosts reach it.

@@ -91,6 +91,7 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, Value)> {
             "fleet.ansible.playbooks_folder",
             ansible.and_then(|ansible| ansible.playbooks_folder.as_deref()).map_or(Value::Null, path),
         ),
+        ("fleet.ansible.said_mib_max", json!(ansible.map(|ansible| ansible.said_mib_max))),
         ("fleet.ssh.port", json!(hands.port)),
         ("fleet.ssh.jump", jump.map_or(Value::Null, |jump| json!(format!("{}@{}", jump.user, jump.address)))),
         ("fleet.ssh.jump_host_key", jump.map_or(Value::Null, |jump| json!(jump.host_key.to_string()))),

@@ -92,7 +92,9 @@ impl World {
 
 /// Commissaire contract, section 9.5.
 fn a_cluster_is_restarted_one_host_after_the_other(transport: Transport) {
-    let world = cluster_by(transport, plans(4, 0.5), &[]);
+    // Of playbooks each host takes several, one after the other, of seconds each.
+    let hosts = if transport == Transport::Ansible { 2 } else { 4 };
+    let world = cluster_by(transport, plans(hosts, 0.5), &[]);
     let begun = world.begin("restart");
     assert_eq!(
         (&begun["status"], &begun["restarted"], &begun["in_process"]),
@@ -107,7 +109,7 @@ fn a_cluster_is_restarted_one_host_after_the_other(transport: Transport) {
         if seen.last() != Some(document) {
             seen.push(document.clone());
         }
-        assert!(done.len() <= 4);
+        assert!(done.len() <= hosts);
     });
     let took = from.elapsed();
     assert_eq!(ended["status"], "finished", "{ended}");
@@ -115,7 +117,7 @@ fn a_cluster_is_restarted_one_host_after_the_other(transport: Transport) {
     assert_eq!(ended["in_process"], json!([]));
     assert!(!ended["finished_at"].as_str().unwrap().is_empty(), "{ended}");
     assert!(seen.len() >= 4, "its progress was seen: {seen:?}");
-    assert_eq!(world.boots(), [2, 2, 2, 2], "each was restarted once");
+    assert_eq!(world.boots(), vec![2; hosts], "each was restarted once");
     // Half a second away each, a third before that, and what it takes to boot.
     assert!(transport == Transport::Ansible || took < Duration::from_secs(20), "{took:?}");
     let refused = world.ask("PUT", "/api/v0/cluster/none/restart", &Value::Null);

@@ -1,7 +1,10 @@
 //! Playbooks that an operator has changed, and Ansible that is not as it should be.
 
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use testkit::{HostPlan, wait_until};
 
@@ -64,8 +67,7 @@ fn an_operators_playbook_and_role_take_the_place_of_ours() {
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(&path, mode).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         path.to_str().unwrap().to_owned()
     };
     let (ca, certificate, key) =
@@ -142,18 +144,42 @@ fn a_host_that_talks_too_much_to_ansible_is_told_of() {
     let talks = ["ForceCommand yes", "ForceCommand yes | head -c 10000000"];
     let mut plans: Vec<HostPlan> = talks.map(|talks| HostPlan::new().sshd(talks)).into();
     plans.push(HostPlan::new());
-    let world = World::new(Transport::Ansible, plans, &[]);
+    let world = World::new(Transport::Ansible, plans, &[("fleet-ansible-said-mib-max", "12")]);
     for host in world.hosts.all() {
         world.add(host, &world.hosts.key(), "root");
     }
     world.until(&world.hosts[2], "disassociated");
     let reason = world.reason(&world.hosts[0]);
-    let words = "said more than 32 MiB; see what prints without end there, or which task";
+    let words = "said more than 12 MiB; see what prints without end there, or which task";
     assert!(reason.contains(words), "{reason}");
     let reason = world.reason(&world.hosts[1]);
     assert!(reason.contains("it said more than 1 MiB"), "{reason}");
     wait_until("nothing to be left", || world.is_tidy());
     ended_without_a_fault(world.house);
+}
+
+/// Whoever kills what Ansible takes for ssh does not leave the real one behind.
+#[test]
+fn ssh_ends_with_what_relays_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let ssh = folder.path().join("ssh");
+    std::fs::write(&ssh, "#!/bin/sh\necho $$ \"$@\"\nexec sleep 1000\n").unwrap();
+    std::fs::set_permissions(&ssh, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new(PROVOST);
+    command.arg0("provost-ssh").args(["-l", "root", "host"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let path = format!("{}:/usr/bin:/bin", folder.path().display());
+    let mut relay = command.env_clear().env("PATH", path).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(relay.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    let (process, arguments) = said.trim().split_once(' ').unwrap();
+    assert_eq!(arguments, "-l root host");
+    // Of one that has ended there may be an entry left for a while, but nothing in it.
+    let command_line = Path::new("/proc").join(process).join("cmdline");
+    let is_there = || std::fs::read(&command_line).is_ok_and(|line| !line.is_empty());
+    assert!(is_there());
+    relay.kill().unwrap();
+    relay.wait().unwrap();
+    wait_until("ssh to be gone", || !is_there());
 }
 
 /// A server begins without it: whoever installs it later needs no restart.

@@ -3,11 +3,14 @@
 //! One that is away is knocked at: at first five times a second, later less and less often, but always so that what it
 //! takes to notice that it is back is a small part of the time that it was away. A knock that nobody answers is soon
 //! given up: the packet is lost, and the system would only send it again a second later.
+//!
+//! A playbook takes seconds for whatever it asks. So it asks everything at once, and not while a knock can tell as much:
+//! whether the host has gone down, and whether it is back.
 
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use fleet::{Cordon, Findings, Gates, HostRun, Observed, PROBE, PROBE_BYTES_MAX, missing};
+use fleet::{Cordon, Findings, Gates, HostRun, Observed, PROBE, PROBE_BYTES_MAX, Plan, missing};
 use ssh::{Command, Keep, Output, Target};
 use tokio::time::{Instant, timeout};
 
@@ -17,6 +20,8 @@ use super::{Halt, NO_WORD, Pace, Visit, brief, troubled};
 const BOOT_ID: &str = "cat /proc/sys/kernel/random/boot_id";
 /// Tells why a restart that was begun apart has failed, and fails where it has not (`data/commands.toml` of `fleet`).
 const NOT_RESTARTED: &str = "cat /run/provost/not-restarted >&2 && exit 0; exit 1";
+/// What a host lacks that says nothing.
+const SILENT: &str = "it does not answer";
 /// How long a host that is told to restart is there usually, at most.
 const STILL_THERE: Duration = Duration::from_secs(2);
 /// The same where playbooks ask, each of which takes seconds.
@@ -24,6 +29,11 @@ const STILL_THERE_FOR_PLAYBOOKS: Duration = Duration::from_secs(30);
 /// How long a host that has just answered may take to answer again, at least and at most; it may have gone down meanwhile,
 /// and nobody tells. One that is only slow is asked again without such haste.
 const ANSWER: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(2)];
+/// How long it is waited until a host that is told to restart has gone down, before a playbook asks whether it was back
+/// before that was noticed: half of the time that it has had, at least and at most.
+const GOES_DOWN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
+/// How often it is knocked at meanwhile.
+const KNOCKS_APART: Duration = Duration::from_millis(100);
 /// How long any other may take, signing in included.
 const SIGN_IN: Duration = Duration::from_secs(60);
 /// How often it is looked whether the host is still ours.
@@ -51,16 +61,25 @@ impl Visit {
         let mut found: Option<Findings> = None;
         let is_by_playbooks = self.crew.hands.playbooks.is_some();
         let still_there = if is_by_playbooks { STILL_THERE_FOR_PLAYBOOKS } else { STILL_THERE };
+        let is_restart = self.rollout.plan == Plan::Restart;
         loop {
             self.refresh(&mut way).await?;
-            let limit = match (is_near, way.took) {
+            if is_by_playbooks && is_restart && is_near {
+                let limit = (pace.since.elapsed() / 2).clamp(GOES_DOWN[0], GOES_DOWN[1]);
+                if self.until_away(&way, limit).await? {
+                    is_near = false;
+                    self.lacks(SILENT);
+                    self.until_back(&mut way, &pace).await?;
+                }
+            }
+            let limit = match (is_near && !is_by_playbooks, way.took) {
                 (true, Some(took)) => (took * KNOCK).clamp(ANSWER[0], ANSWER[1]),
                 (true, None) => SLOW,
                 (false, _) => SIGN_IN,
             };
             let asked = Instant::now();
             // One that is back is asked about all of itself at once: another question would take its time.
-            let asks_all = !is_by_playbooks && !is_near;
+            let asks_all = is_by_playbooks || !is_near;
             let boot_id = match self.boot_id(&way.target, limit, asks_all).await {
                 Ok((boot_id, findings)) => {
                     found = findings.or(found).filter(|found| found.boot_id == boot_id);
@@ -180,16 +199,20 @@ impl Visit {
         limit: Duration,
         asks_all: bool,
     ) -> Result<(String, Option<Findings>), Halt> {
+        let hands = &self.crew.hands;
         if asks_all {
             let keep = Keep { head_bytes: PROBE_BYTES_MAX + 1, tail_bytes: 0 };
             let probe = Command::new(PROBE).as_user().deadline(limit).keep(keep).say_at_most(1);
-            let output = self.answer(target, limit, &probe).await?;
+            let output = match hands.playbooks {
+                Some(_) => self.answer(limit, async { Ok(hands.look(target).await?.1) }).await?,
+                None => self.answer(limit, hands.remote.run(target, &probe)).await?,
+            };
             if let Ok(findings) = Findings::read(&output.stdout.kept()) {
                 return Ok((findings.boot_id.clone(), Some(findings)));
             }
         }
         let command = Command::new(BOOT_ID).as_user().deadline(limit).say_at_most(1);
-        let output = self.answer(target, limit, &command).await?;
+        let output = self.answer(limit, hands.remote.run(target, &command)).await?;
         let text = String::from_utf8_lossy(&output.stdout.kept()).trim().to_owned();
         let is_one = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
         if output.is_success() && is_one {
@@ -198,8 +221,13 @@ impl Visit {
         Err(Halt::Later(format!("it does not say which boot it is in: {}", output.last_words())))
     }
 
-    async fn answer(&self, target: &Target, limit: Duration, command: &Command) -> Result<Output, Halt> {
-        let asked = self.within(timeout(limit, self.crew.hands.remote.run(target, command))).await?;
+    /// What the host answers within this time.
+    async fn answer(
+        &self,
+        limit: Duration,
+        asked: impl Future<Output = Result<Output, ssh::Error>>,
+    ) -> Result<Output, Halt> {
+        let asked = self.within(timeout(limit, asked)).await?;
         match asked {
             Ok(Ok(output)) => {
                 self.tried(Ok(()));
@@ -210,11 +238,23 @@ impl Visit {
                 Err(self.halted(error))
             }
             Err(_) => {
-                let reason = "it does not answer".to_owned();
+                let reason = SILENT.to_owned();
                 *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.clone());
                 Err(Halt::Later(reason))
             }
         }
+    }
+
+    /// Waits until nobody listens there any more, no longer than this; whether that is so.
+    async fn until_away(&self, way: &Way, limit: Duration) -> Result<bool, Halt> {
+        let begun = Instant::now();
+        while begun.elapsed() < limit {
+            if !self.within(self.crew.hands.remote.knock(&way.target, SLOW)).await? {
+                return Ok(true);
+            }
+            self.pause(KNOCKS_APART).await?;
+        }
+        Ok(false)
     }
 
     /// Waits until somebody listens there.

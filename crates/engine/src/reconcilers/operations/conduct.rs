@@ -26,11 +26,11 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use identity::Permit;
 use store::Claim;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::Instant;
 
 use super::{Operations, is_of, until};
-use crate::hands::{Came, Crew, Ready, Task, Visit};
+use crate::hands::{Came, Crew, Places, Ready, Task, Visit};
 use crate::reconciler::StepError;
 use crate::tasks::Stop;
 
@@ -424,12 +424,12 @@ async fn look_around(
     stop: Stop,
 ) -> Result<(), StepError> {
     let filter = HostFilter { cluster: Some(cluster), ..HostFilter::default() };
-    let places = Semaphore::new(crew.hands.hosts_max.max(1));
+    let places = Places::new(crew.hands.hosts_max);
     let mut after: Option<HostAddress> = None;
     loop {
         let page = crew.fleet.hosts(Permit::house(), &filter, after.as_ref(), PAGE).await?;
         let hosts: Vec<HostAddress> = page.hosts.into_iter().map(|host| host.is.address).collect();
-        crew.look_at_all(&claim, &hosts, |_| Duration::ZERO, &places, &stop).await?;
+        crew.look_at_all(&claim, &hosts, &places, &stop).await?;
         after = page.next;
         if after.is_none() || stop.is_asked() {
             return Ok(());

@@ -19,10 +19,15 @@ const PERIOD: Span = Span::seconds(300);
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICs4S4OEBWkd3NCUIIk1YF3SNktnfhsZRSCNXxzJZFqO";
 
+/// How long those take that hang, in milliseconds.
+const HANGS: u64 = 45_000;
+
 /// Machines that answer, but for some.
 #[derive(Default)]
 struct Scripted {
     silent: Mutex<Vec<String>>,
+    /// Who says nothing for longer than that.
+    hanging: Mutex<Vec<String>>,
     /// Whose connection was kept, and is dead.
     dead: Mutex<Vec<String>>,
     /// Who proves another key.
@@ -44,8 +49,14 @@ impl Remote for Scripted {
             let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
             self.most.fetch_max(now, Ordering::SeqCst);
             *self.asked.lock().unwrap().entry(host.clone()).or_default() += 1;
-            let is_silent = self.silent.lock().unwrap().contains(&host);
-            tokio::time::sleep(Duration::from_millis(if is_silent { 10_000 } else { 20 })).await;
+            let is_hanging = self.hanging.lock().unwrap().contains(&host);
+            let is_silent = is_hanging || self.silent.lock().unwrap().contains(&host);
+            let takes = match () {
+                () if is_hanging => HANGS,
+                () if is_silent => 10_000,
+                () => 20,
+            };
+            tokio::time::sleep(Duration::from_millis(takes)).await;
             self.now.fetch_sub(1, Ordering::SeqCst);
             let (at, key) = (target.address.clone(), || Box::new(KEY.parse().unwrap()));
             let is_among = |hosts: &Mutex<Vec<String>>| {
@@ -155,6 +166,40 @@ impl World {
         }
     }
 
+    /// Lets so many seconds pass in which the clock goes on as time does.
+    async fn lived(&self, watch: &mut Watch, seconds: u64) {
+        let stop = Stop::new();
+        let watched = async {
+            loop {
+                let Next::At(at) = watch.step(&stop).await.unwrap();
+                tokio::time::sleep((at - self.clock.now()).as_duration()).await;
+            }
+        };
+        let passes = async {
+            for _ in 0..seconds {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                self.clock.advance(Span::seconds(1));
+            }
+        };
+        tokio::select! {
+            () = watched => {}
+            () = passes => {}
+        }
+    }
+
+    fn hang(&self, hosts: std::ops::Range<usize>) {
+        *self.remote.hanging.lock().unwrap() = hosts.map(|host| address(host).to_string()).collect();
+    }
+
+    /// How often the least of these was asked, and how often the most.
+    fn times(&self, hosts: std::ops::Range<usize>) -> (u32, u32) {
+        let asked = self.remote.asked.lock().unwrap();
+        let mut times: Vec<u32> =
+            hosts.map(|host| asked.get(address(host).as_str()).copied().unwrap_or_default()).collect();
+        times.sort_unstable();
+        (times[0], times[times.len() - 1])
+    }
+
     fn asked(&self) -> BTreeMap<String, u32> {
         std::mem::take(&mut self.remote.asked.lock().unwrap())
     }
@@ -240,6 +285,35 @@ async fn who_comes_and_goes_is_not_believed_at_once() {
     world.watched(&mut watches, 3_600).await;
     assert_eq!(world.status(1).await, ("disassociated".into(), None));
     assert_eq!(world.status(0).await.0, "disassociated");
+}
+
+/// Not even those whose turn comes again before it is given up: only it is not asked twice at once.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_hangs_holds_nobody_back() {
+    let world = World::of(20).await;
+    world.hang(0..1);
+    let mut watch = world.watch("we");
+    watch.watcher.period = Span::seconds(10);
+    world.lived(&mut watch, 300).await;
+    let ((least, most), hanging) = (world.times(1..20), world.times(0..1));
+    assert!(least >= 28 && most <= 31, "{least} to {most}");
+    assert!((5..=7).contains(&hanging.0), "{hanging:?}");
+    assert_eq!(world.status(0).await.0, "failed");
+}
+
+/// Nor do more of them than may be looked at at once, when it is known of them.
+#[tokio::test(start_paused = true)]
+async fn many_hosts_that_hang_hold_nobody_back_for_long() {
+    let world = World::of(160).await;
+    world.hang(0..100);
+    let mut watch = world.watch("we");
+    watch.watcher.period = Span::seconds(60);
+    world.lived(&mut watch, 240).await;
+    world.asked();
+    world.lived(&mut watch, 600).await;
+    let (least, most) = world.times(100..160);
+    assert!(least >= 9 && most <= 11, "{least} to {most}");
+    assert!(world.times(0..100).0 >= 2, "and nobody is forgotten");
 }
 
 /// Two processes share the hosts; when one dies with a slice in its hands, the other looks at those.

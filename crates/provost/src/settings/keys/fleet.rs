@@ -138,6 +138,16 @@ pub const KEYS: &[Key] = &[
         ],
     },
     Key {
+        name: "fleet.ansible.said_mib_max",
+        kind: Kind::Whole("MIB"),
+        default: Default::Is("32"),
+        docs: &[
+            "How much a host may send to one task of a playbook, also to one that fetches a file",
+            "One that sends more fails with that reason. Ansible keeps all of it in memory, several times over. Not",
+            "where an ansible.cfg sets `ssh_executable`.",
+        ],
+    },
+    Key {
         name: "fleet.ssh.port",
         kind: Kind::Whole("PORT"),
         default: Default::Is("22"),
