@@ -293,3 +293,80 @@ fn who_only_looks_makes_nobody_fetch() {
     assert!(heard.try_recv().is_err());
     ended_without_a_fault(near);
 }
+
+/// A cache that says of everything that it is there, and gives it as the name of the folder has it.
+fn hollow() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            std::thread::spawn(move || {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    if stream.read(&mut byte).unwrap() == 0 {
+                        return;
+                    }
+                    head.push(byte[0]);
+                }
+                let path = String::from_utf8(head).unwrap();
+                let answer: &[u8] = match path.split('/').nth(1) {
+                    Some("nothing") => b"200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                    Some("no-content") => b"204 No Content\r\nConnection: close\r\n\r\n",
+                    _ => b"200 OK\r\nConnection: close\r\n\r\nhello world",
+                };
+                let _ = stream.write_all(&[b"HTTP/1.1 ", answer].concat());
+            });
+        }
+    });
+    url
+}
+
+/// Nothing at all is not handed out as an artifact that is whole, however many ask at once, and whether it could be kept.
+#[test]
+fn nothing_is_not_passed_on_as_something() {
+    let url = hollow();
+    let empty = Sha512::of(b"");
+    for folder in ["nothing", "no-content"] {
+        for reserved in ["0", "99999999999999"] {
+            let there = format!("{url}/{folder}");
+            let plan = plan(Face::Up).option("cache-reserve-bytes", reserved);
+            let near = plan
+                .option("cache-upstream-cache-url", &there)
+                .option("cache-upstream-dir-url", &there)
+                .start();
+            let path = near.http_url(&format!("/shacache/{}", Sha512::of(b"something")));
+            let readers: Vec<_> = (0..4)
+                .map(|_| {
+                    let path = path.clone();
+                    std::thread::spawn(move || get(path).0)
+                })
+                .collect();
+            let answers: Vec<u16> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
+            assert_eq!(answers, [502; 4], "{folder}, {reserved}");
+            let path = near.http_url(&format!("/shacache/{}", Sha512::of(b"something else")));
+            assert_eq!(anybody().head(&path).send().unwrap().status(), 502, "{folder}, {reserved}");
+            let part = anybody().get(&path).header("Range", "bytes=0-").send().unwrap();
+            assert_eq!(part.status(), 502, "{folder}, {reserved}");
+            // What has no bytes is just that.
+            assert_eq!(get(near.http_url(&format!("/shacache/{empty}"))), (200, Vec::new()));
+            ended_without_a_fault(near);
+        }
+    }
+}
+
+/// What comes without a length, and then is longer than anything may be, is not the fault of who reads.
+#[test]
+fn what_turns_out_too_large_is_no_fault_of_the_readers() {
+    let url = hollow();
+    let near = plan(Face::Up)
+        .option("cache-artifact-bytes-max", "10")
+        .option("cache-upstream-cache-url", &url)
+        .option("cache-upstream-dir-url", &url)
+        .start();
+    let (status, said) = get(near.http_url(&format!("/shacache/{}", Sha512::of(b"hello world"))));
+    let said = String::from_utf8(said).unwrap();
+    assert_eq!((status, said.contains("10 bytes at most")), (502, true), "{said}");
+    ended_without_a_fault(near);
+}
