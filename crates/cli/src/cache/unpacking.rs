@@ -590,6 +590,28 @@ mod tests {
         assert!(!folder.exists());
     }
 
+    /// What is told of an archive is no more than a text, whoever made it.
+    #[test]
+    fn no_archive_steers_a_terminal() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut header = Header::new_gnu();
+        header.set_path("top/a").unwrap();
+        header.as_old_mut().size[..7].copy_from_slice(b"\x1b]0;x\x07\n");
+        header.set_cksum();
+        for archive in [header.as_bytes().to_vec(), raw(EntryType::Fifo, "top/\u{1b}[2J\u{202e}", b"")] {
+            let (folder, whole) = (directory.path().join("part"), directory.path().join("top"));
+            let error = fill(&archive[..], &folder, &whole, 10_000).unwrap_err();
+            assert!(base::report(&error).contains('\u{1b}'), "it is in there: {error:?}");
+            let (said, hint) = crate::cache::told(&error.into());
+            assert!(
+                !said.contains(|c: char| c.is_control() || c == '\u{202e}') && hint.is_none(),
+                "{said:?}"
+            );
+            assert!(said.starts_with("the archive "), "{said}");
+            drop(Part(folder));
+        }
+    }
+
     #[test]
     fn what_is_not_leaves_nothing() {
         let outside = tempfile::tempdir().unwrap();
