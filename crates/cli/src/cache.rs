@@ -45,6 +45,7 @@ pub use self::unpacking::unpack_tar;
 use crate::output;
 use crate::running::{self, until_signal};
 use crate::session::Options;
+use crate::table::one_line;
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 2 wrong usage; 65 what was asked breaks a rule; 66 it is not there, \
     or a file cannot be read; 69 no server, or not now; 70 the server is at fault, or its bytes are not what they should be; \
@@ -157,9 +158,16 @@ impl Command {
     }
 }
 
+/// What went wrong, and what to do about it: without what would steer a terminal, as much of it comes from servers, and from
+/// what they sent.
+fn told(error: &CacheCommandError) -> (String, Option<String>) {
+    (one_line(&report(error)), error.help().as_deref().map(one_line))
+}
+
 /// Says what went wrong, and gives the exit code for it.
 fn failed(error: &CacheCommandError) -> ExitCode {
-    output::error(report(error), error.help());
+    let (what, hint) = told(error);
+    output::error(what, hint);
     ExitCode::from(error.exit_code())
 }
 

@@ -64,6 +64,17 @@ pub struct Asker {
     pub via: Via,
 }
 
+/// That `digest` is not said to have no bytes, unless it is what nothing has for a digest. Whoever gets bytes has them all
+/// when the last one is known to be right; of none there is no last one, and who was told so would have had everything.
+fn has_a_length_of_its_own(digest: Sha512, bytes: Option<u64>) -> Result<(), NotFetched> {
+    match bytes {
+        Some(0) if digest != Sha512::of(b"") => {
+            Err(NotFetched::Failed { reason: "it says that the artifact has no bytes".to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// An artifact that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Looked {
@@ -185,7 +196,8 @@ impl RelayError {
     #[must_use]
     pub fn is_upstreams(&self) -> bool {
         match self {
-            Self::Upstream(_) => true,
+            // Other bytes than those that were asked for are nobody's fault here.
+            Self::Upstream(_) | Self::Upload(UploadError::Blobs(blobs::Error::Differs { .. })) => true,
             Self::Failed(source) => source.is_upstreams(),
             _ => false,
         }

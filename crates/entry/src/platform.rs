@@ -56,11 +56,22 @@ pub enum Misfit {
     },
 }
 
+impl Misfit {
+    /// What it is for, in short.
+    pub(crate) fn elsewhere(&self) -> &'static str {
+        match self {
+            Self::Untold | Self::Multiarch { .. } | Self::Os { .. } => "another platform",
+            Self::SoftwareRoot { .. } => "another folder",
+        }
+    }
+}
+
 impl Explain for Misfit {
     fn kind(&self) -> Kind {
         match self {
+            // What would fit is not there, however often somebody asks.
             Self::Untold | Self::Multiarch { .. } | Self::Os { .. } | Self::SoftwareRoot { .. } => {
-                Kind::Conflict
+                Kind::NotFound
             }
         }
     }

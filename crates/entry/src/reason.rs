@@ -63,8 +63,8 @@ pub enum Reason {
     /// It stands for no bytes.
     #[error("it withdraws other entries")]
     IsWithdrawal,
-    /// For another machine.
-    #[error("it is for another platform")]
+    /// For another machine, or another place on one.
+    #[error("it is for {}", .0.elsewhere())]
     OtherPlatform(#[source] Misfit),
     /// Too few.
     #[error("{signers} of {needed} signers have signed these bytes")]

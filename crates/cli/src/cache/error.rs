@@ -145,7 +145,7 @@ pub(crate) enum CacheCommandError {
         key: String,
     },
     /// There are entries, and none counts.
-    #[error("no entry under `{key}` counts: of the first one, {reason}")]
+    #[error("no entry under `{key}` counts: of the first one, {}", base::report(.reason))]
     NoneCounts {
         /// The key.
         key: String,

@@ -91,24 +91,28 @@ impl Meter {
         if !io::stderr().is_terminal() {
             return work.await;
         }
-        let mut ticks = tokio::time::interval(PERIOD);
+        // Once at least: a timer that is due now is looked at a moment later, and the work may be over by then.
+        let begun = Instant::now();
+        let mut ticks = tokio::time::interval_at(begun + PERIOD, PERIOD);
         let mut samples: VecDeque<(Instant, u64)> = VecDeque::new();
+        let mut paint_at = |now| {
+            samples.push_back((now, self.bytes_done()));
+            if samples.len() > SAMPLES {
+                samples.pop_front();
+            }
+            let columns = narration_size().map(|size| size.columns);
+            // A line as wide as the terminal would go on in the next one.
+            self.is_painted.set(true);
+            paint(&cut(&self.line(rate(&samples)), columns.map(|columns| columns.saturating_sub(1))));
+        };
+        paint_at(begun);
         loop {
             tokio::select! {
                 result = &mut work => {
                     self.clear();
                     return result;
                 }
-                now = ticks.tick() => {
-                    samples.push_back((now, self.bytes_done()));
-                    if samples.len() > SAMPLES {
-                        samples.pop_front();
-                    }
-                    let columns = narration_size().map(|size| size.columns);
-                    // A line as wide as the terminal would go on in the next one.
-                    self.is_painted.set(true);
-                    paint(&cut(&self.line(rate(&samples)), columns.map(|columns| columns.saturating_sub(1))));
-                }
+                now = ticks.tick() => paint_at(now),
             }
         }
     }

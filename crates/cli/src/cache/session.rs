@@ -351,7 +351,8 @@ pub(crate) async fn each<T>(
             return Err(error);
         }
         session.meter.clear();
-        output::error(format_args!("{}: {}", one_line(&name(&thing)), report(&error)), error.help());
+        let (what, hint) = super::told(&error);
+        output::error(format_args!("{}: {what}", one_line(&name(&thing))), hint);
         failed += 1;
         first.get_or_insert(error.kind());
     }

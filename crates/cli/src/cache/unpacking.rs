@@ -2,8 +2,8 @@
 //!
 //! An archive is refused as a whole, and nothing of it is left, when anything in it is absolute, goes up, lies elsewhere than
 //! under the one folder, goes through a link, is a link that leads out, or is neither a file, a folder nor a link.
-//! Permissions lose what makes programs run as somebody else. How much is written is bounded, and so is what stands between
-//! the files' bytes: names may be long there, and are in memory.
+//! Permissions lose what makes programs run as somebody else, and what the umask takes. How much is written is bounded, and so
+//! is what stands between the files' bytes: names may be long there, and are in memory.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -38,6 +38,12 @@ pub(crate) enum ReleaseError {
         name: String,
         /// What is wrong with it.
         why: &'static str,
+    },
+    /// What should be its one folder is none.
+    #[error("the archive is no packed folder: `{name}` in it is a file or a link")]
+    NoFolder {
+        /// Its name in the archive.
+        name: String,
     },
     /// There is too much in it.
     #[error("there is more in the archive than the {bytes_max} bytes that are taken")]
@@ -88,7 +94,9 @@ impl Explain for ReleaseError {
             Self::TooLarge { .. } => Kind::TooLarge,
             Self::Files { .. } => Kind::Unavailable,
             Self::Exists(_) => Kind::Conflict,
-            Self::Blacklisted { .. } | Self::Unfit { .. } | Self::Shared(_) => Kind::Invalid,
+            Self::NoFolder { .. } | Self::Blacklisted { .. } | Self::Unfit { .. } | Self::Shared(_) => {
+                Kind::Invalid
+            }
         }
     }
 
@@ -100,6 +108,7 @@ impl Explain for ReleaseError {
                 Some(format!("where that is no longer so, remove {}", path.join(SHARED).display()))
             }
             Self::Unsafe { .. }
+            | Self::NoFolder { .. }
             | Self::Unfit { .. }
             | Self::Archive(_)
             | Self::Files { .. }
@@ -169,16 +178,21 @@ fn files(path: &Path) -> impl FnOnce(io::Error) -> ReleaseError {
 fn fill(archive: impl Read, folder: &Path, whole: &Path, bytes_max: u64) -> Result<u64, ReleaseError> {
     let top = whole.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     DirBuilder::new().mode(0o700).create(folder).map_err(files(folder))?;
+    let leave = left_by_umask(folder).map_err(files(folder))?;
     let allowed = Rc::new(Cell::new(HEAD_BYTES_MAX));
     let mut archive = tar::Archive::new(Bounded { archive, allowed: Rc::clone(&allowed) });
     let (mut left, mut count) = (bytes_max, 0);
     // Of the folder itself, and of those that would not let us fill them.
-    let mut modes = BTreeMap::from([(folder.to_owned(), 0o755)]);
+    let mut modes = BTreeMap::from([(folder.to_owned(), 0o755 & leave)]);
     for entry in archive.entries().map_err(ReleaseError::Archive)? {
         let mut entry = entry.map_err(ReleaseError::Archive)?;
         let name = entry.path().map_err(ReleaseError::Archive)?.into_owned();
         let refused = |why| ReleaseError::Unsafe { name: shown(&name), why };
         let inside = inside(&name, top).map_err(refused)?;
+        let kind = entry.header().entry_type();
+        if inside.as_os_str().is_empty() && kind != EntryType::Directory {
+            return Err(ReleaseError::NoFolder { name: shown(&name) });
+        }
         count += 1;
         // What stands before it costs as well: else very many empty things would cost nothing.
         let head = HEAD_BYTES_MAX.saturating_sub(allowed.get());
@@ -192,13 +206,13 @@ fn fill(archive: impl Read, folder: &Path, whole: &Path, bytes_max: u64) -> Resu
         if let Some(parent) = path.parent().filter(|parent| parent.starts_with(folder)) {
             std::fs::create_dir_all(parent).map_err(files(parent))?;
         }
-        let mode = entry.header().mode().unwrap_or(0o644) & 0o777;
+        let mode = entry.header().mode().unwrap_or(0o644) & leave;
         let link = || match entry.link_name() {
             Ok(Some(link)) => Ok(link.into_owned()),
             Ok(None) => Err(refused("is a link to nothing")),
             Err(error) => Err(ReleaseError::Archive(error)),
         };
-        match entry.header().entry_type() {
+        match kind {
             EntryType::Directory => {
                 let is_there = inside.as_os_str().is_empty()
                     || path.symlink_metadata().is_ok_and(|found| found.is_dir());
@@ -251,6 +265,16 @@ fn fill(archive: impl Read, folder: &Path, whole: &Path, bytes_max: u64) -> Resu
         std::fs::set_permissions(path, Permissions::from_mode(*mode)).map_err(files(path))?;
     }
     Ok(count)
+}
+
+/// What the umask leaves of all permissions, as `folder`, which is nobody else's yet, shows: asked for by its name, it would
+/// be another one for a moment, for whatever else goes on.
+fn left_by_umask(folder: &Path) -> io::Result<u32> {
+    let shown = folder.join("umask");
+    DirBuilder::new().mode(0o777).create(&shown)?;
+    let left = shown.symlink_metadata()?.permissions().mode() & 0o777;
+    std::fs::remove_dir(&shown)?;
+    Ok(left)
 }
 
 /// Unpacks a tar into the new folder `folder` as a release is, whose archive is in gzip: for fuzzing.
@@ -456,8 +480,38 @@ mod tests {
             assert_eq!(std::fs::read_to_string(root.join("top").join(name)).unwrap(), "hello", "{name}");
         }
         let mode = root.join("top/bin/tool").metadata().unwrap().permissions().mode();
-        assert_eq!(mode & 0o7777, 0o755, "it does not run as somebody else");
+        assert_eq!(mode & 0o7777, 0o755 & !umask(), "it does not run as somebody else");
         assert!(matches!(unpack(&archive(&things)[..], &root, "top", 10_000), Err(ReleaseError::Exists(_))));
+    }
+
+    /// That of whoever runs this.
+    fn umask() -> u32 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("Umask:")).unwrap();
+        u32::from_str_radix(mask.trim(), 8).unwrap()
+    }
+
+    /// As `tar` does it for whoever does not ask for more.
+    #[test]
+    fn nobody_gets_more_leave_than_the_umask_gives() {
+        let directory = tempfile::tempdir().unwrap();
+        let (folder, whole) = (directory.path().join("part"), directory.path().join("top"));
+        let things = [(FOLDER, "top"), (FOLDER, "top/d"), (FILE, "top/d/f"), (FILE, "top/e/f")];
+        let archive = things.map(|(kind, name)| {
+            let mut header = Header::new_gnu();
+            header.set_path(name).unwrap();
+            header.set_entry_type(kind);
+            header.set_mode(0o6777);
+            header.set_size(0);
+            header.set_cksum();
+            header.as_bytes().to_vec()
+        });
+        fill(&archive.concat()[..], &folder, &whole, 10_000).unwrap();
+        for name in ["", "d", "d/f", "e", "e/f"] {
+            let mode = folder.join(name).metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o7777, 0o777 & !umask(), "{name}");
+        }
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
     }
 
     /// A header of this kind, and bytes behind it.
@@ -531,9 +585,31 @@ mod tests {
             [closed("top/a/b/", 0o555), closed("top/a/", 0o700), closed("top/a/", 0), closed("top", 0o711)];
         fill(&archive.concat()[..], &folder, &whole, 10_000).unwrap();
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&folder), mode(&folder.join("a"))), (0o711, 0));
+        assert_eq!((mode(&folder), mode(&folder.join("a"))), (0o711 & !umask(), 0));
         drop(Part(folder.clone()));
         assert!(!folder.exists());
+    }
+
+    /// What is told of an archive is no more than a text, whoever made it.
+    #[test]
+    fn no_archive_steers_a_terminal() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut header = Header::new_gnu();
+        header.set_path("top/a").unwrap();
+        header.as_old_mut().size[..7].copy_from_slice(b"\x1b]0;x\x07\n");
+        header.set_cksum();
+        for archive in [header.as_bytes().to_vec(), raw(EntryType::Fifo, "top/\u{1b}[2J\u{202e}", b"")] {
+            let (folder, whole) = (directory.path().join("part"), directory.path().join("top"));
+            let error = fill(&archive[..], &folder, &whole, 10_000).unwrap_err();
+            assert!(base::report(&error).contains('\u{1b}'), "it is in there: {error:?}");
+            let (said, hint) = crate::cache::told(&error.into());
+            assert!(
+                !said.contains(|c: char| c.is_control() || c == '\u{202e}') && hint.is_none(),
+                "{said:?}"
+            );
+            assert!(said.starts_with("the archive "), "{said}");
+            drop(Part(folder));
+        }
     }
 
     #[test]
@@ -562,6 +638,8 @@ mod tests {
             (&[Thing(EntryType::Char, "top/a", "")], "is neither"),
             (&[Thing(FILE, "top/a", "x"), Thing(FILE, "top/a", "y")], "could not write"),
             (&[Thing(FILE, "top/a", "x"), Thing(FILE, "top/a/b", "y")], "no folder"),
+            (&[Thing(FILE, "top", "x")], "is no packed folder: `top` in it is a file"),
+            (&[Thing(FOLDER, "top", ""), Thing(SAME, "top/", "top/b")], "is no packed folder"),
             (&[Thing(FILE, "top/a", long)], "more in the archive"),
             (&[], "cannot be read"),
         ] {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::{Sha512, Sha512Hasher};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Body, Method};
+use reqwest::{Body, Method, StatusCode};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 
@@ -131,8 +131,18 @@ impl Artifacts {
         loop {
             let ask = || self.service.asked(method.clone(), &url, self.service.request(method.clone(), &url));
             match self.service.until_done(ask).await {
-                // The length of a body that does not come is in the header alone.
-                Ok(response) => return Ok(content_length(response.headers())),
+                Ok(response) => {
+                    let bytes = match response.status() {
+                        StatusCode::NO_CONTENT => Some(0),
+                        // The length of a body that does not come is in the header alone.
+                        _ => content_length(response.headers()),
+                    };
+                    // Some say of each body that they leave out that it has no bytes.
+                    if bytes != Some(0) || method == Method::GET || digest == Sha512::of(b"") {
+                        return Ok(bytes);
+                    }
+                    method = Method::GET;
+                }
                 Err(CacheError::Refused { status: 405 | 501, .. }) if method == Method::HEAD => {
                     method = Method::GET;
                 }

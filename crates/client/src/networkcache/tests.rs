@@ -363,6 +363,28 @@ fn whether_bytes_are_there_is_asked_without_reading_them() {
     assert!(wait(server.artifacts().is_there(digest())).is_err());
 }
 
+/// Some servers say of a body that they leave out that it has no bytes; those are asked as for all of it.
+#[test]
+fn how_long_bytes_are_is_asked_without_reading_them() {
+    let (there, nothing) = (Say(answer("200 OK", 36, b"")), Say(answer("200 OK", 0, b"")));
+    let no_content = Say(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n".to_vec());
+    for (case, acts, bytes, asked) in [
+        ("there", vec![there.clone()], Some(36), &["HEAD"][..]),
+        ("said to be nothing", vec![nothing.clone(), there.clone()], Some(36), &["HEAD", "GET"]),
+        ("no content", vec![no_content.clone(), there], Some(36), &["HEAD", "GET"]),
+        ("nothing", vec![nothing.clone(), nothing.clone()], Some(0), &["HEAD", "GET"]),
+        ("no content at all", vec![no_content.clone(), no_content], Some(0), &["HEAD", "GET"]),
+    ] {
+        let server = Server::doing(&acts);
+        assert_eq!(wait(server.artifacts().size(digest())).unwrap(), bytes, "{case}");
+        let expected: Vec<String> =
+            asked.iter().map(|method| format!("{method} /base/{} HTTP/1.1", digest())).collect();
+        assert_eq!(server.heard(), expected, "{case}");
+    }
+    let server = Server::doing(&[nothing]);
+    assert_eq!(wait(server.artifacts().size(Sha512::of(b""))).unwrap(), Some(0), "it has none");
+}
+
 /// Where the server is one of ours: see [`super::uploads`].
 #[test]
 fn uploads_go_on_where_they_were_cut_off() {

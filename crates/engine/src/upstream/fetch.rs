@@ -12,7 +12,7 @@ use tokio::time::{Instant, interval};
 
 use super::course::{Course, Seen};
 use super::parked::{Extent, Parked};
-use super::{Asker, Incoming, Name, NotFetched, Relay, RelayError, Via};
+use super::{Asker, Incoming, Name, NotFetched, Relay, RelayError, Via, has_a_length_of_its_own};
 
 /// How long upstream may take to begin: clients that wait give up after a minute of silence, those among them that only
 /// look whether they are to upload.
@@ -114,7 +114,12 @@ impl Relay {
         state: &watch::Sender<State>,
     ) -> Result<bool, RelayError> {
         let parked = self.parking.take(digest);
-        let question = self.begun(digest, parked.as_ref().map(Parked::extent), via);
+        let here = parked.as_ref().map(Parked::extent);
+        let question = async {
+            let begun = self.begun(digest, here, via).await?;
+            has_a_length_of_its_own(digest, begun.as_ref().and_then(|incoming| incoming.bytes))?;
+            Ok(begun)
+        };
         let asked = tokio::select! {
             asked = self.questioned(Name::Artifact(digest), ANSWERED_IN, question) => asked,
             () = self.stop.asked() => return Err(RelayError::Stopping),

@@ -7,7 +7,7 @@ use cache::ReadArtifacts;
 use identity::Permit;
 
 use super::fetch::State;
-use super::{Asker, Looked, Name, Relay, RelayError};
+use super::{Asker, Looked, Name, Relay, RelayError, has_a_length_of_its_own};
 
 /// How long upstream may take to say so.
 const ANSWERED_IN: Duration = Duration::from_secs(10);
@@ -36,7 +36,11 @@ impl Relay {
             return Ok(None);
         }
         let _place = self.artifacts.questions.take(asker.from).ok_or(RelayError::Busy)?;
-        let asked = self.upstream.look(digest, via);
+        let asked = async {
+            let looked = self.upstream.look(digest, via).await?;
+            has_a_length_of_its_own(digest, looked.and_then(|looked| looked.bytes))?;
+            Ok(looked)
+        };
         let found = self.questioned(Name::Artifact(digest), ANSWERED_IN, asked).await?;
         if found.is_none() {
             self.artifacts.remember_absent(digest, now + self.fresh.absent, now);

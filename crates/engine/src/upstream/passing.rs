@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 
 use super::places::Place;
-use super::{Asker, Incoming, Name, NotFetched, Relay, RelayError, Via};
+use super::{Asker, Incoming, Name, NotFetched, Relay, RelayError, Via, has_a_length_of_its_own};
 
 /// How long upstream may take to begin.
 const ANSWERED_IN: Duration = Duration::from_secs(10);
@@ -29,7 +29,11 @@ impl Relay {
         via: Via,
     ) -> Result<Option<Passing>, RelayError> {
         let place = self.artifacts.places.take(asker.from).ok_or(RelayError::Busy)?;
-        let asked = self.upstream.artifact(digest, 0, via);
+        let asked = async {
+            let begun = self.upstream.artifact(digest, 0, via).await?;
+            has_a_length_of_its_own(digest, begun.as_ref().and_then(|incoming| incoming.bytes))?;
+            Ok(begun)
+        };
         let found = self.questioned(Name::Artifact(digest), ANSWERED_IN, asked).await?;
         Ok(found.and_then(|Incoming { bytes, pieces, .. }| Some(Passing { bytes: bytes?, pieces, place })))
     }

@@ -23,7 +23,7 @@ fn relay(upstream: Arc<dyn Upstream>, limits: Limits, seed: u64) -> Arc<Relay> {
     let entropy = Entropy::seeded(seed);
     let ground = Ground {
         engine: Arc::new(Memory::new()),
-        blobs: Arc::new(store::blobs::Memory::new(clock.clone())),
+        blobs: Arc::new(store::blobs::Memory::with_room(clock.clone(), 1 << 40)),
         clock: clock.clone(),
         entropy: entropy.clone(),
     };
@@ -487,6 +487,64 @@ async fn what_cannot_be_kept_is_passed_on() {
     let part: Vec<Bytes> = passing.read(20..150).try_collect().await.unwrap();
     assert_eq!(part.concat(), bytes[20..150]);
     assert!(near.cache.open(Permit::house(), digest).await.unwrap().is_none());
+}
+
+/// A cache that has nothing, and says of everything that it is there; with a length where `bytes` is one.
+struct Hollow {
+    bytes: Option<u64>,
+}
+
+impl Upstream for Hollow {
+    fn artifact(
+        &self,
+        _digest: Sha512,
+        _from: u64,
+        _via: Via,
+    ) -> BoxFuture<'_, Result<Option<Incoming>, NotFetched>> {
+        // Its end comes later than its beginning.
+        let pieces = stream::once(tokio::time::sleep(Duration::from_millis(10))).map(|()| Ok(Bytes::new()));
+        Box::pin(async { Ok(Some(Incoming { begins: 0, bytes: self.bytes, pieces: pieces.boxed() })) })
+    }
+
+    fn look(&self, _digest: Sha512, _via: Via) -> BoxFuture<'_, Result<Option<Looked>, NotFetched>> {
+        Box::pin(async { Ok(Some(Looked { bytes: self.bytes })) })
+    }
+
+    fn entries<'a>(
+        &'a self,
+        _key: &'a str,
+        _via: Via,
+    ) -> BoxFuture<'a, Result<Option<Vec<Entry>>, NotFetched>> {
+        Box::pin(async { Ok(None) })
+    }
+}
+
+/// Nothing at all is not handed out as something, whoever asks: to be kept, with no room to keep it, with no length.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_the_empty_artifact_alone() {
+    let digest = Sha512::of(b"something");
+    let no_room = Limits { reserve_bytes: 2 << 40, ..Limits::default() };
+    for (bytes, limits) in [(Some(0), Limits::default()), (Some(0), no_room), (None, Limits::default())] {
+        let near = relay(Arc::new(Hollow { bytes }), limits, 1);
+        let (one, two, three) = tokio::join!(read(&near, digest), read(&near, digest), read(&near, digest));
+        for answer in [one, two, three, read(&near, digest).await] {
+            assert!(
+                answer.as_ref().is_err_and(RelayError::is_upstreams),
+                "{bytes:?}, {limits:?}: {answer:?}"
+            );
+        }
+        assert!(near.cache.open(Permit::house(), digest).await.unwrap().is_none());
+        let near = relay(Arc::new(Hollow { bytes }), limits, 1);
+        let looked = near.look(Permit::house(), digest, &Asker::default()).await;
+        assert_eq!(looked.is_err(), bytes.is_some(), "{looked:?}");
+    }
+    let empty = Sha512::of(b"");
+    for limits in [Limits::default(), no_room] {
+        let near = relay(Arc::new(Hollow { bytes: Some(0) }), limits, 1);
+        assert_eq!(read(&near, empty).await.unwrap(), Some(Vec::new()));
+        let looked = near.look(Permit::house(), empty, &Asker::default()).await.unwrap();
+        assert_eq!(looked, Some(Looked { bytes: Some(0) }));
+    }
 }
 
 /// A fetch that died is over, and whoever asks again begins another.

@@ -113,7 +113,11 @@ fn releases_are_packed_once_and_unpacked_on_machines_like_this_one() {
     assert_eq!(std::fs::read(folder.join("bin/alias")).unwrap(), b"#!/bin/sh\n");
     // Paths are compiled in: what was made for another root is of no use here.
     let elsewhere = operator.run(&format!("cache release unpack {url} --into {}/elsewhere", root.display()));
-    failed(&elsewhere, 75, "it is for another platform");
+    let lies = format!(
+        "it is for another folder: it must lie under {root}, and would lie under {root}/elsewhere",
+        root = root.display()
+    );
+    failed(&elsewhere, 66, &lies);
     assert!(!root.join("elsewhere").exists());
     failed(&operator.run(&format!("cache release unpack https://none {into}")), 66, "there is nothing under");
     ended_without_a_fault(house);

@@ -288,7 +288,7 @@ fn explain_tells_why_each_entry_counts_or_not() {
     put(&house, &key, &sign(&anna, &claims(&key, 5), platform, b"hello"));
     assert_eq!(codes(&operator, &key), ["other-platform"]);
     assert_eq!(codes(&operator, &format!("{key} --any-platform")), ["counts"]);
-    failed(&operator.run(&format!("cache explain {key}")), 75, "nothing under");
+    failed(&operator.run(&format!("cache explain {key}")), 66, "nothing under");
     failed(&operator.run("cache explain none"), 66, "there is nothing under `none`");
     std::fs::remove_file(operator.home().join(".config/provost/cache-trust.toml")).unwrap();
     assert_eq!(codes(&operator, "k")[0], "no-root");

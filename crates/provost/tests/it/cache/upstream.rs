@@ -293,3 +293,83 @@ fn who_only_looks_makes_nobody_fetch() {
     assert!(heard.try_recv().is_err());
     ended_without_a_fault(near);
 }
+
+/// A cache that says of everything that it is there, and has nothing: not even that, by the name of `no_content`, and one text,
+/// without saying how long it is, by the name that this has.
+fn hollow(no_content: Sha512, text: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (no_content, named) = (no_content.to_string(), Sha512::of(text.as_bytes()).to_string());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                if stream.read(&mut byte).unwrap_or(0) == 0 {
+                    break;
+                }
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8(head).unwrap();
+            let answer = match head.split(['/', ' ']).nth(2) {
+                Some(name) if name == no_content => "204 No Content\r\nConnection: close\r\n\r\n".to_owned(),
+                Some(name) if name == named => format!("200 OK\r\nConnection: close\r\n\r\n{text}"),
+                _ => "200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned(),
+            };
+            let _ = stream.write_all(format!("HTTP/1.1 {answer}").as_bytes());
+        }
+    });
+    url
+}
+
+/// Nothing at all is not handed out as an artifact that is whole, however many ask at once, and whether it could be kept.
+#[test]
+fn nothing_is_not_passed_on_as_something() {
+    let no_content = Sha512::of(b"no content");
+    let url = hollow(no_content, "not asked for");
+    for reserved in ["0", "99999999999999"] {
+        let near = plan(Face::Up)
+            .option("cache-reserve-bytes", reserved)
+            .option("cache-upstream-cache-url", &url)
+            .option("cache-upstream-dir-url", &url)
+            .start();
+        let path = |name: Sha512| near.http_url(&format!("/shacache/{name}"));
+        for name in [no_content, Sha512::of(b"no bytes")] {
+            let reader = |_| {
+                let path = path(name);
+                std::thread::spawn(move || get(path).0)
+            };
+            let readers: Vec<_> = (0..4).map(reader).collect();
+            let answers: Vec<u16> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
+            assert_eq!(answers, [502; 4], "{name}, {reserved}");
+        }
+        let looked = anybody().head(path(Sha512::of(b"looked at"))).send().unwrap();
+        assert_eq!(looked.status(), 502, "{reserved}");
+        let part = anybody().get(path(Sha512::of(b"a part"))).header("Range", "bytes=0-").send().unwrap();
+        assert_eq!(part.status(), 502, "{reserved}");
+        // What has no bytes is just that.
+        let empty = Sha512::of(b"");
+        assert_eq!(get(path(empty)), (200, Vec::new()), "{reserved}");
+        let mut near = near;
+        let ran = near.stop();
+        assert!(!ran.stderr.contains("panicked") && !ran.stderr.contains("ERROR"), "{}", ran.stderr);
+    }
+}
+
+/// What comes without a length, and then is longer than anything may be, is not the fault of who reads.
+#[test]
+fn what_turns_out_too_large_is_no_fault_of_the_readers() {
+    let text: &str = Box::leak("x".repeat(2000).into_boxed_str());
+    let url = hollow(Sha512::of(b"no content"), text);
+    let mut near = plan(Face::Up)
+        .option("cache-artifact-bytes-max", "1024")
+        .option("cache-upstream-cache-url", &url)
+        .option("cache-upstream-dir-url", &url)
+        .start();
+    let (status, said) = get(near.http_url(&format!("/shacache/{}", Sha512::of(text.as_bytes()))));
+    let said = String::from_utf8(said).unwrap();
+    assert_eq!((status, said.contains("1024 bytes at most")), (502, true), "{said}");
+    let ran = near.stop();
+    assert!(!ran.stderr.contains("panicked") && !ran.stderr.contains("ERROR"), "{}", ran.stderr);
+}

@@ -101,12 +101,16 @@ impl Refusal {
         }
     }
 
-    /// 502 when it is the cache behind this one that has trouble.
+    /// 502 when it is the cache behind this one that has trouble, or sends what is too large.
     pub(super) fn of_relay(error: RelayError) -> Self {
-        match error.is_upstreams() {
+        if error.is_upstreams() {
             // What exactly is for the log: it names machines that are nobody's business here.
-            true => Self::new(StatusCode::BAD_GATEWAY, "the cache behind this one has trouble"),
-            false => error.into(),
+            return Self::new(StatusCode::BAD_GATEWAY, "the cache behind this one has trouble");
+        }
+        match error.kind() {
+            // It is not the reader who sent too much: they sent nothing.
+            Kind::TooLarge => Self::new(StatusCode::BAD_GATEWAY, &base::report(&error)),
+            _ => error.into(),
         }
     }
 

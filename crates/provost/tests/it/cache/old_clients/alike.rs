@@ -1,8 +1,9 @@
 //! The same arguments: the same output and the same exit codes.
 
-use testkit::{House, NetworkCache, Ran};
+use testkit::{House, NetworkCache, Ran, openssl, openssl_ok};
 
 use super::Ours;
+use crate::cache::commands::operator;
 use crate::cache::{entry, keep, open};
 use crate::houses::ended_without_a_fault;
 
@@ -227,5 +228,66 @@ fn who_is_believed_is_the_same() {
         ran.code == Some(1) && ran.stderr.contains("there is a private key among the certificates"),
         "{ran:?}"
     );
+    ended_without_a_fault(house);
+}
+
+/// Of a certificate the key counts and nothing else (section 18.7): with 1024 bits, signed with SHA-1, and over, as one is
+/// that old nodes come with.
+#[test]
+fn who_signs_counts_when_their_certificate_is_over() {
+    let (house, ours) = (open(), Ours::new());
+    let administrator = house.administrator();
+    let [signer, other] = [(); 2].map(|()| NetworkCache::of(&house, &administrator));
+    let again =
+        ["x509", "-in", "sign.crt", "-signkey", "sign.key", "-sha1", "-days", "-1", "-out", "over.crt"];
+    openssl_ok(signer.directory(), &again);
+    let shown = ["x509", "-in", "over.crt", "-noout", "-text", "-checkend", "0"];
+    let shown = openssl(signer.directory(), &shown);
+    assert_eq!(shown.code, Some(1), "it has expired: {shown:?}");
+    for part in ["sha1WithRSAEncryption", "(1024 bit)"] {
+        assert!(shown.stdout.contains(part), "{part}: {shown:?}");
+    }
+    let over = std::fs::read_to_string(signer.path("over.crt")).unwrap();
+    signer.write_configuration(&house, &administrator, &[&over]);
+    signer.write("file", b"theirs");
+    signer.upload(&["-f", "file", "-k", "key", "by=them"]).ok();
+    signer.write("file", b"ours");
+    ours.upload(&signer, &["-f", "file", "-k", "key", "by=us"]).ok();
+    for (filter, expected) in [("by==\"them\"", "theirs"), ("by==\"us\"", "ours")] {
+        assert_eq!(signer.download(&["-k", "key", filter]).ok(), expected);
+        assert_eq!(ours.download(&signer, &["-k", "key", filter]).ok(), expected);
+        // It is looked at who signed.
+        for ran in [other.download(&["-k", "key", filter]), ours.download(&other, &["-k", "key", filter])] {
+            assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
+        }
+    }
+    // Where weak signatures count at all, so do those.
+    let operator = operator(&house);
+    let signers = format!("[[root.signer]]\nname = \"old\"\ncertificates = \"\"\"\n{over}\"\"\"\n");
+    let trust = format!("[[root]]\nname = \"old\"\nkeys = [\"*\"]\nweak = true\n{signers}");
+    operator.write(".config/provost/cache-trust.toml", &trust);
+    operator.run("cache get key --where by==\"them\" --out got").ok();
+    assert_eq!(std::fs::read(operator.home().join("got")).unwrap(), b"theirs");
+    ended_without_a_fault(house);
+}
+
+/// What is said of bytes is looked at when they are kept already (section 18.13).
+#[test]
+fn bytes_are_kept_before_what_is_said_of_them_is_refused() {
+    let (house, ours) = (open(), Ours::new());
+    let client = NetworkCache::of(&house, &house.administrator());
+    for who in ["them", "us"] {
+        client.write("file", format!("bytes of {who}").as_bytes());
+        let artifact =
+            house.http_url(&format!("/shacache/{}", base::Sha512::of(format!("bytes of {who}").as_bytes())));
+        let get = |url: &str| testkit::http::anybody().get(url).send().unwrap();
+        assert_eq!(get(&artifact).status(), 404, "nothing of {who} is there");
+        let arguments = ["-f", "file", "-k", who];
+        let ran = if who == "us" { ours.upload(&client, &arguments) } else { client.upload(&arguments) };
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
+        assert!(ran.stderr.contains("metadata should not be empty"), "{ran:?}");
+        assert_eq!(get(&artifact).text().unwrap(), format!("bytes of {who}"));
+        assert_eq!(get(&house.http_url(&format!("/shadir/{who}"))).status(), 404, "nothing is said of it");
+    }
     ended_without_a_fault(house);
 }
