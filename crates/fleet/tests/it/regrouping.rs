@@ -955,7 +955,7 @@ fn what_is_left_of_hosts_by_another_hand_goes_with_their_cluster() {
     let world = with_web(&engine, &hosts);
     let mut batch = Batch::new();
     for text in names("nobody", 40) {
-        batch.put(Key::new(&format!("/fleet/host/cluster/web/{text}")).unwrap(), "");
+        batch.put(Key::new(format!("/fleet/host/cluster/web/{text}")).unwrap(), "");
     }
     batch.delete(Key::new("/commissaire/hosts/h07").unwrap());
     block_on(engine.commit(batch)).unwrap();
