@@ -72,6 +72,12 @@ pub trait Explain: Error {
     fn help(&self) -> Option<String> {
         None
     }
+
+    /// What may be said of it to whoever asked over the network, though the fault is ours: what they need to know, and
+    /// nothing of how we are set up. Otherwise they are told that our log says why.
+    fn told(&self) -> Option<String> {
+        None
+    }
 }
 
 /// The error and all its causes on one line, `: ` between them.

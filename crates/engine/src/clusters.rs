@@ -145,6 +145,15 @@ impl Explain for JoinError {
             Self::Manager(error) => error.help(),
         }
     }
+
+    fn told(&self) -> Option<String> {
+        match self {
+            Self::Members(error) => error.told(),
+            Self::Ours(error) => error.told(),
+            Self::NotNow(error) => error.told(),
+            Self::Manager(error) => error.told(),
+        }
+    }
 }
 
 impl Explain for DeletionError {
@@ -167,6 +176,15 @@ impl Explain for DeletionError {
                  `{\"force\": true}` as the body under /api/v0): then the nodes are removed as soon as somebody answers"
                     .into(),
             ),
+        }
+    }
+
+    fn told(&self) -> Option<String> {
+        match self {
+            Self::Cluster(error) => error.told(),
+            Self::Ours(error) => error.told(),
+            Self::NotNow(error) => error.told(),
+            Self::Manager(error) => error.told(),
         }
     }
 }
@@ -387,7 +405,8 @@ impl House {
     /// and the nodes are removed as soon as somebody answers.
     ///
     /// # Errors
-    /// See [`DeletionError`]; the cluster has its hosts then. Those whose nodes were removed get them back.
+    /// See [`DeletionError`]; the cluster has its hosts then, unless it says that it goes. Those whose nodes were removed
+    /// get them back.
     pub async fn delete_cluster(
         &self,
         permit: Permit<DeleteCluster>,

@@ -207,6 +207,18 @@ pub enum ClusterError {
         /// How long it may be.
         bytes_max: usize,
     },
+    /// That a cluster with more hosts than one commit takes is deleted has been decided, and then the store failed.
+    #[error(
+        "the cluster `{cluster}` is being deleted, and that could not be seen to its end: it is carried through as a whole, \
+         within a minute once the store answers again"
+    )]
+    Going {
+        /// Which.
+        cluster: ClusterName,
+        /// Why it was not seen.
+        #[source]
+        source: CommitError,
+    },
     /// The store failed, or others were faster too often.
     #[error("could not read or write the cluster")]
     Store(#[source] CommitError),
@@ -220,6 +232,7 @@ impl Explain for ClusterError {
                 Kind::Conflict
             }
             Self::TooLong { .. } => Kind::Invalid,
+            Self::Going { .. } => Kind::Unavailable,
             Self::Store(source) => of_store(source),
         }
     }
@@ -228,8 +241,13 @@ impl Explain for ClusterError {
         match self {
             Self::NoSuchNetwork { .. } => Some("make the network first".into()),
             Self::NoSuchContainerManager { .. } => Some("make the container manager first".into()),
+            Self::Going { .. } => Some("look at the clusters then, before you ask again".into()),
             Self::NoSuchCluster { .. } | Self::Changed { .. } | Self::TooLong { .. } | Self::Store(_) => None,
         }
+    }
+
+    fn told(&self) -> Option<String> {
+        matches!(self, Self::Going { .. }).then(|| self.to_string())
     }
 }
 

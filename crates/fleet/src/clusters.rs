@@ -178,6 +178,10 @@ impl Fleet {
         let mut line = Line::default();
         loop {
             let found = self.tables.cluster.get(name.as_str()).await?;
+            // After it was read: that it goes is decided by a commit that writes it.
+            if self.settle_deletion(name, &mut line).await? {
+                continue;
+            }
             if !holds(found.as_ref()) {
                 return Err(ClusterError::Changed { cluster: name.clone() });
             }
@@ -240,65 +244,74 @@ impl Fleet {
 
     /// Deletes a cluster and what its operations left; one that runs is aborted. Its hosts stay, and belong to none.
     ///
-    /// A cluster with few hosts goes at once, or not at all. Of one with more, the hosts leave in groups before it
-    /// goes: when that is interrupted it has fewer hosts, and deleting it again goes on.
+    /// A cluster with few hosts goes in one commit. That one with more goes is decided in one; then its hosts leave in
+    /// groups before it does, and whoever only looks sees that. To others who want something of it, or of them, it has
+    /// gone: they see it to its end first.
     ///
     /// # Errors
-    /// See [`ClusterError`].
+    /// See [`ClusterError`]. Nothing was changed, but for [`ClusterError::Going`] and where the store did not say whether
+    /// it was: then all of it may be done yet.
     pub async fn delete_cluster(
         &self,
         permit: Permit<DeleteCluster>,
         name: &ClusterName,
         expected: Expected,
     ) -> Result<(), ClusterError> {
+        let asked = self.regrouping(permit.by());
         let mut line = Line::default();
-        let mut begun = false;
         loop {
+            if self.settle_deletion(name, &mut line).await? {
+                continue;
+            }
             let found = self.tables.cluster.get(name.as_str()).await?;
-            let found = match found {
-                Some(found) => found,
-                // Somebody else has finished what we began.
-                None if begun => return Ok(()),
-                None => return Err(ClusterError::NoSuchCluster { cluster: name.clone() }),
-            };
-            // Once hosts have left it is no longer as it was seen, and that is our own doing.
-            if !begun && !expected.holds(Some(found.version)) {
+            let found = found.ok_or_else(|| ClusterError::NoSuchCluster { cluster: name.clone() })?;
+            if !expected.holds(Some(found.version)) {
                 return Err(ClusterError::Changed { cluster: name.clone() });
             }
             let members = self.tables.member(name.as_str())?.list(Page::first(HOSTS_AT_ONCE)).await?;
+            if members.next.is_some() {
+                let id = self.decide_deletion(&asked, (name, &found), permit.by(), &mut line).await?;
+                let Some(id) = id else { continue };
+                let seen = self.see_through(name, id, 0).await;
+                return seen.map_err(|source| ClusterError::Going { cluster: name.clone(), source });
+            }
             let addresses: Vec<String> = members.entries.into_iter().map(|(address, _)| address).collect();
             let mut draft = Draft::default();
+            draft.comes_after_regrouping(name.as_str());
             let left = self.stage_departure(&mut draft, name, &addresses).await?;
             self.stage_leaving(&mut draft, &found.record, &left).await?;
-            let is_last = members.next.is_none();
-            if !is_last && left.is_empty() {
-                let key = self.tables.cluster.key(name.as_str())?;
-                self.overtaken(&mut line, key).await?;
-                continue;
-            }
-            if is_last {
-                draft.comes_after_regrouping(name.as_str());
-                self.tables.cluster.remove(&mut draft.batch, name.as_str(), found.version)?;
-                for kind in OperationKind::ALL {
-                    self.tables.operation.delete(&mut draft.batch, &kind.id(name))?;
-                }
-                self.stage_abort(&mut draft, name, permit.by()).await?;
-                self.tables.manager_change.delete(&mut draft.batch, name.as_str())?;
-                draft.leaves_empty(name.as_str());
-                self.record_event(&mut draft, &Happened::ClusterDeleted { cluster: name }, permit.by())?;
-            } else {
-                self.stage_roster(&mut draft, &found, &[], &addresses)?;
-                let happened = Happened::MembersChanged { cluster: name, joined: &[], left: &left };
-                self.record_event(&mut draft, &happened, permit.by())?;
-            }
+            self.stage_end_of_operations(&mut draft, name, permit.by()).await?;
+            self.stage_end_of_cluster(&mut draft, name, &found)?;
+            draft.leaves_empty(name.as_str());
+            self.record_event(&mut draft, &Happened::ClusterDeleted { cluster: name }, permit.by())?;
             if self.commit(draft, &mut line).await?.is_some() {
-                if is_last {
-                    return Ok(());
-                }
-                begun = true;
-                line = Line::default();
+                return Ok(());
             }
         }
+    }
+
+    /// A cluster goes: so does what the original knows of its operations, and one that runs is aborted.
+    pub(crate) async fn stage_end_of_operations(
+        &self,
+        draft: &mut Draft,
+        name: &ClusterName,
+        by: &Principal,
+    ) -> Result<(), store::Error> {
+        for kind in OperationKind::ALL {
+            self.tables.operation.delete(&mut draft.batch, &kind.id(name))?;
+        }
+        self.stage_abort(draft, name, by).await
+    }
+
+    /// A cluster goes whose hosts have left, or do so with it.
+    pub(crate) fn stage_end_of_cluster(
+        &self,
+        draft: &mut Draft,
+        name: &ClusterName,
+        found: &Loaded<ClusterRecord>,
+    ) -> Result<(), store::Error> {
+        self.tables.cluster.remove(&mut draft.batch, name.as_str(), found.version)?;
+        self.tables.manager_change.delete(&mut draft.batch, name.as_str())
     }
 
     /// These hosts belong to no cluster any more, if they belong to this one. Those that did.

@@ -101,7 +101,8 @@ pub enum MembersError {
     },
     /// A change of more hosts than one commit takes has begun, and then the store failed.
     #[error(
-        "the hosts of the cluster `{cluster}` are being changed, and it could not be seen to its end: it will be carried through or undone as a whole"
+        "the hosts of the cluster `{cluster}` are being changed, and it could not be seen to its end: it will be carried \
+         through or undone as a whole, within a minute once the store answers again"
     )]
     Begun {
         /// Which.
@@ -138,10 +139,14 @@ impl Explain for MembersError {
                 Some("create the container manager, or have the cluster name none".into())
             }
             Self::NotAsExpected { .. } => Some("look at the cluster's hosts again".into()),
-            Self::Begun { .. } => Some("look at the cluster's hosts before you ask again".into()),
+            Self::Begun { .. } => Some("look at the cluster's hosts then, before you ask again".into()),
             Self::NoSuchHost { .. } => Some("add the host first".into()),
             Self::NoSuchCluster { .. } | Self::NotAMember { .. } | Self::Store(_) => None,
         }
+    }
+
+    fn told(&self) -> Option<String> {
+        matches!(self, Self::Begun { .. }).then(|| self.to_string())
     }
 }
 
@@ -312,7 +317,7 @@ mod tests {
     fn kinds_and_words() {
         let cluster: ClusterName = "web".parse().unwrap();
         let address: HostAddress = "10.0.0.1".parse().unwrap();
-        let errors: [(Box<dyn Explain>, Kind, &str); 7] = [
+        let errors: [(Box<dyn Explain>, Kind, &str); 8] = [
             (
                 Box::new(AddHostError::NoSuchCluster { cluster: "web".into() }),
                 Kind::Conflict,
@@ -330,7 +335,16 @@ mod tests {
                 }),
                 Kind::Unavailable,
                 "the hosts of the cluster `web` are being changed, and it could not be seen to its end: it will be \
-                 carried through or undone as a whole",
+                 carried through or undone as a whole, within a minute once the store answers again",
+            ),
+            (
+                Box::new(ClusterError::Going {
+                    cluster: cluster.clone(),
+                    source: CommitError::Store(store::Error::Full),
+                }),
+                Kind::Unavailable,
+                "the cluster `web` is being deleted, and that could not be seen to its end: it is carried through as a \
+                 whole, within a minute once the store answers again",
             ),
             (Box::new(HostError::NoSuchHost { address }), Kind::NotFound, "the host 10.0.0.1 does not exist"),
             (

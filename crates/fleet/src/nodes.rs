@@ -143,6 +143,7 @@ impl Fleet {
         name: &ClusterName,
         expected: Expected,
     ) -> Result<Option<ContainerManagerName>, ClusterError> {
+        self.settle_deletion(name, &mut Line::default()).await?;
         let found = self.tables.cluster.get(name.as_str()).await?;
         let found = found.ok_or_else(|| ClusterError::NoSuchCluster { cluster: name.clone() })?;
         if !expected.holds(Some(found.version)) {

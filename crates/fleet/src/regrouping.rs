@@ -5,6 +5,8 @@
 //! reserving   each host that is to come, in the order of their addresses: nobody else takes it from now on
 //! moving      decided, in one commit with the first group and the event that tells of it; the others follow
 //! undoing     one could not come: those that are reserved are let go, and nothing was changed
+//! deleting    the cluster goes, which is decided as it begins, in one commit with the event that tells of it and with
+//!             the end of its operation: all hosts leave, group by group, and the cluster's record goes with the change's
 //! ```
 //! Whoever meets such a change sees it to its end first, and decides anew about what is there then: so of two writers
 //! one comes first, nobody waits for somebody who has died, and nothing is left half done. Who sees a change to its end
@@ -21,15 +23,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use identity::Principal;
-use store::{CommitError, Loaded, Page, Table, Version};
+use store::{CommitError, Event, Loaded, Page, Table, Version};
 
 use crate::address::HostAddress;
+use crate::cluster::ClusterError;
 use crate::draft::{Draft, Line, PartOf};
 use crate::error::ListError;
+use crate::event::Happened;
 use crate::members::Move;
 use crate::name::ClusterName;
 use crate::record::{ClusterRecord, MovesRecord, RegroupingRecord, RegroupingStage, TallyRecord};
-use crate::service::{Fleet, unreadable};
+use crate::service::{Fleet, ids, unreadable};
 use steps::Reserved;
 
 /// Where the hosts of a change are; the cluster's name and the change's id follow.
@@ -126,6 +130,51 @@ impl Fleet {
             self.spend(name, cluster.version, line).await?;
         }
         Ok(version)
+    }
+
+    /// Decides that a cluster goes with all its hosts, as it was found; its id in [`Self::see_through`], or `None` when
+    /// others were faster. Whoever wants something of the cluster then sees it to its end, and finds none.
+    ///
+    /// The cluster's record is written as it is, so that whoever has read it before that finds out.
+    pub(crate) async fn decide_deletion<'f>(
+        &'f self,
+        asked: &Regrouping,
+        (name, cluster): (&ClusterName, &Loaded<ClusterRecord>),
+        by: &Principal,
+        line: &mut Line<'f>,
+    ) -> Result<Option<u64>, CommitError> {
+        let mut draft = Draft::default();
+        let record = asked.record(RegroupingStage::Deleting, &[]);
+        self.tables.regrouping.create(&mut draft.batch, name.as_str(), &record)?;
+        self.tables.cluster.update(&mut draft.batch, name.as_str(), &cluster.record, cluster.version)?;
+        self.stage_end_of_operations(&mut draft, name, by).await?;
+        let event = Happened::ClusterDeleted { cluster: name }.event(by, &self.ground.clock);
+        let event = Event { at_milliseconds: asked.at_milliseconds, ..event };
+        self.record_as(&mut draft, event, asked.id)?;
+        if self.commit(draft, line).await?.is_none() {
+            return Ok(None);
+        }
+        // Those who see it to its end take their turns as well.
+        line.step_aside();
+        Ok(Some(asked.id))
+    }
+
+    /// Sees the deletion of a cluster to its end, if that is decided; whether it was.
+    ///
+    /// # Errors
+    /// [`ClusterError::Going`], or the store's.
+    pub(crate) async fn settle_deletion(
+        &self,
+        cluster: &ClusterName,
+        line: &mut Line<'_>,
+    ) -> Result<bool, ClusterError> {
+        let change = self.tables.regrouping.get(cluster.as_str()).await?;
+        if change.is_none_or(|change| change.record.stage != RegroupingStage::Deleting) {
+            return Ok(false);
+        }
+        line.step_aside();
+        let settled = self.settle(cluster.as_str(), 0).await;
+        settled.map_err(|source| ClusterError::Going { cluster: cluster.clone(), source })
     }
 
     /// Makes sure that a commit that writes a cluster's record over this version, and may be under way yet, was done by
@@ -267,7 +316,8 @@ impl Fleet {
     ) -> Result<bool, CommitError> {
         // One that is not decided comes later, and this before it; to wait for it might be to wait for ourselves.
         let change = self.tables.regrouping.get(cluster.as_str()).await?;
-        if change.is_some_and(|change| change.record.stage == RegroupingStage::Moving) {
+        let is_decided = |stage| matches!(stage, RegroupingStage::Moving | RegroupingStage::Deleting);
+        if change.is_some_and(|change| is_decided(change.record.stage)) {
             self.settle(cluster.as_str(), depth).await?;
             return Ok(false);
         }
@@ -277,7 +327,12 @@ impl Fleet {
     }
 
     /// Brings a change from wherever it is to its end; nothing when it is there already.
-    async fn see_through(&self, name: &ClusterName, id: u64, depth: usize) -> Result<(), CommitError> {
+    pub(crate) async fn see_through(
+        &self,
+        name: &ClusterName,
+        id: u64,
+        depth: usize,
+    ) -> Result<(), CommitError> {
         self.see_some_through(name, id, depth, None).await
     }
 
@@ -303,7 +358,11 @@ impl Fleet {
                 self.readable(read)?.unwrap_or_default()
             };
             let is_whole = parts.len() == change.record.parts;
-            let moves = parts.into_iter().flat_map(|(_, part)| moves_of(part.record)).collect();
+            let moves = if stage == RegroupingStage::Deleting {
+                ids(&self.tables.member(name.as_str())?).await?.into_iter().map(Move::Leave).collect()
+            } else {
+                parts.into_iter().flat_map(|(_, part)| moves_of(part.record)).collect()
+            };
             let found = Found { name, change, moves, depth, pace };
             match stage {
                 RegroupingStage::Reserving if is_whole && depth <= DEPTH_MAX => {
@@ -330,6 +389,11 @@ impl Fleet {
                 RegroupingStage::Undoing => {
                     if self.let_go(&found).await? {
                         self.finish(&found).await?;
+                    }
+                }
+                RegroupingStage::Deleting => {
+                    if self.move_all(&found).await? {
+                        self.take_away(&found).await?;
                     }
                 }
             }

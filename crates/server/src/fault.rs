@@ -26,7 +26,8 @@ pub(crate) fn told(error: &dyn Explain) -> String {
         }
         Kind::Unavailable => {
             tracing::warn!(error = %report, "a request could not be served for now");
-            "the server could not do this for now; its log says why".to_owned()
+            let told = error.told();
+            told.unwrap_or_else(|| "the server could not do this for now; its log says why".to_owned())
         }
         Kind::Full => {
             tracing::warn!(error = %report, "a request was refused for lack of room");

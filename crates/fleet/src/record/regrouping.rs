@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use store::Record;
 
-/// A change of more hosts than one commit takes.
+/// A change of more hosts than one commit takes, or a cluster's deletion with as many.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegroupingRecord {
     /// Which change: the number of the event that says that it was decided.
@@ -33,6 +33,9 @@ pub enum RegroupingStage {
     Moving,
     /// It was given up: those that are reserved are let go.
     Undoing,
+    /// It is decided that the cluster goes: all of its hosts leave, and then it does. They are written down nowhere: who
+    /// belongs to the cluster says so, and nobody joins any more.
+    Deleting,
 }
 
 impl Record for RegroupingRecord {
@@ -67,6 +70,7 @@ mod tests {
             (RegroupingStage::Reserving, "reserving"),
             (RegroupingStage::Moving, "moving"),
             (RegroupingStage::Undoing, "undoing"),
+            (RegroupingStage::Deleting, "deleting"),
         ] {
             let (by, from) = ("ada".to_owned(), Some("192.0.2.7".to_owned()));
             let record = RegroupingRecord { id: 7, at_milliseconds: 9, by, from, stage, parts: 1 };

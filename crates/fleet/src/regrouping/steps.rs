@@ -18,6 +18,9 @@ use crate::service::{Fleet, ids};
 const RESERVED_AT_ONCE: usize = 64;
 /// How many of those records are removed in one commit.
 const PARTS_AT_ONCE: usize = 64;
+/// How many hosts that are not there stop belonging to a cluster that goes, in one commit: in the last one, all counts may
+/// be removed as well.
+const NOBODIES_AT_ONCE: usize = 32;
 
 /// What came of reserving.
 pub(super) enum Reserved {
@@ -242,6 +245,35 @@ impl Fleet {
             let is_last = places.len() <= PARTS_AT_ONCE;
             if is_last {
                 self.tables.regrouping.delete(&mut draft.batch, found.name.as_str())?;
+            }
+            let is_done = self.commit(draft, &mut line).await?.is_some();
+            if is_done && is_last || !is_done && !self.is_where_it_was(found).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Deletes a cluster whose hosts have left, and forgets that it was to go. What somebody else's hand has left of hosts
+    /// that are not there goes with it: nobody could have them leave.
+    pub(super) async fn take_away(&self, found: &Found<'_>) -> Result<(), CommitError> {
+        let name = found.name.as_str();
+        let (members, counts) = (self.tables.member(name)?, self.tally_parts(name)?);
+        let mut line = Line::default();
+        loop {
+            let nobodies = ids(&members).await?;
+            let mut draft = found.draft();
+            for nobody in nobodies.iter().take(NOBODIES_AT_ONCE) {
+                members.delete(&mut draft.batch, nobody)?;
+            }
+            let is_last = nobodies.len() <= NOBODIES_AT_ONCE;
+            if is_last {
+                for part in ids(&counts).await? {
+                    counts.delete(&mut draft.batch, &part)?;
+                }
+                if let Some(cluster) = self.tables.cluster.get(name).await? {
+                    self.stage_end_of_cluster(&mut draft, found.name, &cluster)?;
+                }
+                self.tables.regrouping.delete(&mut draft.batch, name)?;
             }
             let is_done = self.commit(draft, &mut line).await?.is_some();
             if is_done && is_last || !is_done && !self.is_where_it_was(found).await? {

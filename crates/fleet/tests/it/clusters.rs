@@ -169,15 +169,18 @@ fn a_large_cluster_is_deleted_too() {
     for number in 0..100 {
         world.add(&format!("h{number}"), host_in("web", "active")).unwrap();
     }
-    // It is interrupted in the middle, and begun anew.
+    // It is interrupted in the middle, and whoever asks next sees it to its end.
     let store = world.memory.clone();
     world.memory.before_next_commit(async {});
     world.memory.before_next_commit(async move { store.fail_next_commits(1, store::Error::Full) });
     let delete = || block_on(world.fleet.delete_cluster(permit(), &cluster("web"), Expected::Anything));
-    assert!(matches!(delete(), Err(ClusterError::Store(CommitError::Store(store::Error::Full)))));
-    assert_eq!(world.members("web").len(), 82);
-    world.assert_consistent();
-    delete().unwrap();
+    let told = delete();
+    assert!(
+        matches!(told, Err(ClusterError::Going { source: CommitError::Store(store::Error::Full), .. })),
+        "{told:?}"
+    );
+    assert_eq!(world.members("web").len(), 100);
+    assert!(matches!(delete(), Err(ClusterError::NoSuchCluster { .. })));
     assert!(world.keys("/fleet/tally/").is_empty() && world.keys("/fleet/host/cluster/").is_empty());
     world.assert_consistent();
 }

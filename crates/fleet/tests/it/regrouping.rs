@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use base::{Explain as _, Kind};
-use fleet::{Expected, Fleet, MembersError, NewCluster, NewHost, Plan, Policy, Roster};
+use fleet::{ClusterError, Expected, Fleet, MembersError, NewCluster, NewHost, Plan, Policy, Roster};
 use futures_executor::block_on;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::BoxStream;
@@ -451,16 +451,18 @@ impl Engine for Deadly {
 
 /// Has `web` get these hosts, in a process that dies at this commit; `false` when it did not come to that.
 fn die_at(commit: usize, engine: &Arc<dyn Engine>, world: &World, hosts: &[String]) -> bool {
+    die_in(commit, engine, world, async |fleet| drop(replace(fleet, "web", hosts).await.unwrap()))
+}
+
+/// Does something in a process that dies at this commit; `false` when it did not come to that.
+fn die_in(commit: usize, engine: &Arc<dyn Engine>, world: &World, does: impl AsyncFnOnce(&Fleet)) -> bool {
     let commits_left = AtomicUsize::new(usize::MAX);
     let deadly = Arc::new(Deadly { engine: Arc::clone(engine), commits_left, keeps: None });
     let fleet = world.another_on(Arc::clone(&deadly) as Arc<dyn Engine>);
     deadly.commits_left.store(commit, Ordering::SeqCst);
-    let mut dying = pin!(replace(&fleet, "web", hosts));
+    let mut dying = pin!(does(&fleet));
     block_on(poll_fn(|context| match dying.as_mut().poll(context) {
-        Poll::Ready(told) => {
-            told.unwrap();
-            Poll::Ready(false)
-        }
+        Poll::Ready(()) => Poll::Ready(false),
         Poll::Pending if deadly.commits_left.load(Ordering::SeqCst) == 0 => Poll::Ready(true),
         Poll::Pending => Poll::Pending,
     }))
@@ -694,4 +696,272 @@ fn one_that_fails_holds_up_no_other() {
     batch.delete(key);
     block_on(engine.commit(batch)).unwrap();
     world.assert_consistent();
+}
+
+async fn delete(fleet: &Fleet, expected: Expected) -> Result<(), ClusterError> {
+    fleet.delete_cluster(permit(), &cluster("web"), expected).await
+}
+
+/// The cluster `web` with these hosts.
+fn with_web(engine: &Arc<dyn Engine>, hosts: &[String]) -> World {
+    let world = World::counted(Arc::clone(engine));
+    furnish(&world, hosts);
+    block_on(replace(&world.fleet, "web", hosts)).unwrap();
+    world
+}
+
+/// Either nothing was changed, or the cluster has gone, and none of its hosts belongs to it. Whether it has gone.
+fn is_gone(world: &World, hosts: &[String]) -> bool {
+    let found = block_on(world.fleet.cluster(permit(), &cluster("web")));
+    let of_web: Vec<String> = hosts
+        .iter()
+        .filter(|text| world.host(text).is_some_and(|host| host.cluster == Some(cluster("web"))))
+        .cloned()
+        .collect();
+    let is_gone = matches!(found, Err(ClusterError::NoSuchCluster { .. }));
+    if is_gone {
+        assert!(of_web.is_empty(), "{of_web:?} are in no cluster");
+        for prefix in ["/fleet/tally/web/", "/fleet/host/cluster/web/", "/commissaire/cluster/web/"] {
+            assert_eq!(world.keys(prefix), [""; 0]);
+        }
+    } else {
+        found.unwrap();
+        assert_eq!(of_web, hosts);
+    }
+    world.assert_consistent();
+    is_gone
+}
+
+#[test]
+fn a_process_that_dies_deletes_all_of_a_cluster_or_nothing() {
+    for is_on_disk in [false, true] {
+        let mut outcomes = Vec::new();
+        for commit in 1..COMMITS {
+            let directory = tempfile::tempdir().unwrap();
+            let engine: Arc<dyn Engine> = if is_on_disk {
+                Arc::new(Sqlite::open(&directory.path().join("store.sqlite")).unwrap())
+            } else {
+                Arc::new(Memory::new())
+            };
+            let hosts = names("h", 60);
+            let world = with_web(&engine, &hosts);
+            let deletes = async |fleet: &Fleet| delete(fleet, Expected::Anything).await.unwrap();
+            let has_died = die_in(commit, &engine, &world, deletes);
+            let told = world.events().iter().filter(|event| event.starts_with("cluster deleted")).count();
+            take_over(&world);
+            let is_gone = is_gone(&world, &hosts);
+            assert_eq!(told, usize::from(is_gone), "what the history says comes true");
+            outcomes.push((has_died, is_gone));
+        }
+        // It is decided by the first commit, four groups leave, and then it goes.
+        let expected = [vec![(true, false)], vec![(true, true); 5], vec![(false, true); 5]].concat();
+        assert_eq!(outcomes, expected);
+    }
+}
+
+/// The disk is full, or there is no quorum: from one commit on, all are refused.
+#[test]
+fn a_store_that_refuses_deletes_all_of_a_cluster_or_nothing() {
+    for commit in 1..7 {
+        let world = World::new();
+        let hosts = names("h", 60);
+        furnish(&world, &hosts);
+        block_on(replace(&world.fleet, "web", &hosts)).unwrap();
+        for _ in 1..commit {
+            world.memory.before_next_commit(async {});
+        }
+        let memory = Arc::clone(&world.memory);
+        world.memory.before_next_commit(async move { memory.fail_next_commits(1_000, Error::Full) });
+        let told = block_on(delete(&world.fleet, Expected::Anything)).unwrap_err();
+        let (is_going, kind) = (matches!(told, ClusterError::Going { .. }), told.kind());
+        assert_eq!((is_going, kind), (commit > 1, if commit > 1 { Kind::Unavailable } else { Kind::Full }));
+        assert_eq!(told.told().is_some(), is_going);
+        if is_going {
+            // Also to whoever asks again meanwhile.
+            let again = block_on(delete(&world.fleet, Expected::Anything)).unwrap_err();
+            assert!(matches!(again, ClusterError::Going { .. }), "{again:?}");
+        }
+        world.memory.fail_next_commits(0, Error::Full);
+        take_over(&world);
+        assert_eq!(is_gone(&world, &hosts), is_going, "{commit}");
+    }
+}
+
+/// The answer to one of the commits is lost.
+#[test]
+fn a_lost_answer_to_a_deletion_changes_nothing() {
+    for is_done in [false, true] {
+        for commit in 1..8 {
+            let world = World::new();
+            let hosts = names("h", 60);
+            furnish(&world, &hosts);
+            block_on(replace(&world.fleet, "web", &hosts)).unwrap();
+            for _ in 1..commit {
+                world.memory.before_next_commit(async {});
+            }
+            let memory = Arc::clone(&world.memory);
+            world.memory.before_next_commit(async move { memory.lose_next_answers([is_done]) });
+            block_on(delete(&world.fleet, Expected::Anything)).unwrap();
+            world.memory.lose_next_answers([]);
+            assert!(is_gone(&world, &hosts));
+            let events = world.events();
+            let told = |what: &str| events.iter().filter(|event| event.starts_with(what)).count();
+            assert_eq!((told("cluster deleted"), told("cluster's hosts changed")), (1, 8), "{events:#?}");
+        }
+    }
+}
+
+/// Whatever happens beside a deletion happened before it, or finds no cluster.
+#[test]
+fn whatever_happens_beside_a_deletion_is_before_or_after() {
+    let hosts = names("h", 60);
+    let begun = || {
+        let world = World::new();
+        furnish(&world, &hosts);
+        world.add("another", host("key", "active")).unwrap();
+        block_on(replace(&world.fleet, "web", &hosts)).unwrap();
+        world
+    };
+    for commit in 1..8 {
+        // Another host is to join.
+        let world = begun();
+        let rival = Rival::before_commit(&world, commit, |fleet| async move {
+            fleet.join(permit(), &cluster("web"), &address("another")).await
+        });
+        block_on(delete(&world.fleet, Expected::Anything)).unwrap();
+        match rival.told() {
+            None | Some(Err(MembersError::NoSuchCluster { .. })) => assert!(commit > 1),
+            told => assert!(commit == 1 && told.unwrap().unwrap()),
+        }
+        assert!(world.host("another").unwrap().cluster.is_none());
+        assert!(is_gone(&world, &hosts));
+
+        // Its hosts are to be others, and many.
+        let world = begun();
+        let some = names("o", 40);
+        for text in &some {
+            world.add(text, host("key", "active")).unwrap();
+        }
+        let wanted = some.iter().cloned().collect();
+        let rival = Rival::before_commit(&world, commit, |fleet| async move {
+            fleet.replace_members(permit(), &cluster("web"), None, &wanted).await
+        });
+        block_on(delete(&world.fleet, Expected::Anything)).unwrap();
+        match rival.told() {
+            None | Some(Err(MembersError::NoSuchCluster { .. })) => assert!(commit > 1),
+            told => assert_eq!((commit, told.unwrap().unwrap().hosts.len()), (1, 40)),
+        }
+        assert!(some.iter().all(|text| world.host(text).unwrap().cluster.is_none()));
+        assert!(is_gone(&world, &hosts));
+
+        // One of its hosts is to go elsewhere.
+        let world = begun();
+        let rival = Rival::before_commit(&world, commit, |fleet| async move {
+            fleet.join(permit(), &cluster("db"), &address("h59")).await
+        });
+        block_on(delete(&world.fleet, Expected::Anything)).unwrap();
+        match rival.told() {
+            Some(Err(MembersError::InAnotherCluster { .. })) => assert_eq!(commit, 1),
+            told => {
+                assert!(commit > 1 && told.is_none_or(|told| told.unwrap()));
+            }
+        }
+        assert!(is_gone(&world, &hosts));
+
+        // One of its hosts is deleted.
+        let world = begun();
+        let rival = Rival::before_commit(&world, commit, |fleet| async move {
+            fleet.delete_host(permit(), &address("h59"), Expected::Anything).await.unwrap();
+        });
+        block_on(delete(&world.fleet, Expected::Anything)).unwrap();
+        assert_eq!(world.host("h59").is_none(), rival.told().is_some());
+        assert!(is_gone(&world, &hosts));
+
+        // Somebody else deletes it.
+        let world = begun();
+        let rival =
+            Rival::before_commit(
+                &world,
+                commit,
+                |fleet| async move { delete(&fleet, Expected::Anything).await },
+            );
+        let told = block_on(delete(&world.fleet, Expected::Anything));
+        if let Some(rival) = rival.told() {
+            assert_ne!(told.is_ok(), rival.is_ok(), "{told:?} {rival:?}");
+            let refused = told.err().or(rival.err()).unwrap();
+            assert!(matches!(refused, ClusterError::NoSuchCluster { .. }), "{refused:?}");
+        }
+        assert!(is_gone(&world, &hosts));
+
+        // An operation begins.
+        let world = begun();
+        let rival = Rival::before_commit(&world, commit, |fleet| async move {
+            let plan = (&Plan::Restart, &Policy::default());
+            fleet.start_with(permit(), &cluster("web"), plan.0, plan.1).await.map(|rollout| rollout.total)
+        });
+        block_on(delete(&world.fleet, Expected::Anything)).unwrap();
+        if let Some(Ok(total)) = rival.told() {
+            assert_eq!((commit, total), (1, 60));
+        }
+        assert_eq!(world.keys("/fleet/operation-running/"), [""; 0]);
+        assert!(is_gone(&world, &hosts));
+    }
+}
+
+/// What a deletion was made to depend on holds until it is decided; and who changes the cluster after that makes a new one.
+#[test]
+fn settings_that_change_beside_a_deletion_are_before_or_after() {
+    let hosts = names("h", 60);
+    for commit in 1..8 {
+        for is_expected in [false, true] {
+            let world = World::new();
+            furnish(&world, &hosts);
+            block_on(replace(&world.fleet, "web", &hosts)).unwrap();
+            let seen = block_on(world.fleet.cluster(permit(), &cluster("web"))).unwrap();
+            let expected = if is_expected { Expected::At(seen.version) } else { Expected::Anything };
+            let rival = Rival::before_commit(&world, commit, |fleet| async move {
+                let new = NewCluster { container_manager: "k8s".into(), ..NewCluster::default() };
+                let (web, any) = (cluster("web"), Expected::Anything);
+                fleet.put_cluster(permit(), &web, &new, any).await.unwrap().put.is_new
+            });
+            let told = block_on(delete(&world.fleet, expected));
+            match rival.told() {
+                Some(false) if is_expected => {
+                    assert!(commit == 1 && matches!(told, Err(ClusterError::Changed { .. })), "{told:?}");
+                    assert!(!is_gone(&world, &hosts));
+                    continue;
+                }
+                Some(true) => {
+                    assert!(commit > 1);
+                    // A new one, which is nobody's yet.
+                    assert!(world.members("web").is_empty());
+                    world.assert_consistent();
+                }
+                Some(false) => {
+                    assert!(commit == 1 && is_gone(&world, &hosts));
+                }
+                None => assert!(is_gone(&world, &hosts)),
+            }
+            told.unwrap();
+        }
+    }
+}
+
+/// What nobody could have leave goes with the cluster: hosts that are not there, and counts that are wrong.
+#[test]
+fn what_is_left_of_hosts_by_another_hand_goes_with_their_cluster() {
+    let engine: Arc<dyn Engine> = Arc::new(Memory::new());
+    let hosts = names("h", 60);
+    let world = with_web(&engine, &hosts);
+    let mut batch = Batch::new();
+    for text in names("nobody", 40) {
+        batch.put(Key::new(format!("/fleet/host/cluster/web/{text}")).unwrap(), "");
+    }
+    batch.delete(Key::new("/commissaire/hosts/h07").unwrap());
+    block_on(engine.commit(batch)).unwrap();
+    block_on(delete(&world.fleet, Expected::Anything)).unwrap();
+    for prefix in ["/fleet/tally/web/", "/fleet/host/cluster/web/", "/fleet/regrouping"] {
+        assert_eq!(world.keys(prefix), [""; 0]);
+    }
+    assert_eq!(world.host("h59").unwrap().cluster, None);
 }

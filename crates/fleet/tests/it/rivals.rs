@@ -75,21 +75,23 @@ fn a_host_joins_an_empty_cluster_while_an_operation_starts() {
 
 #[test]
 fn a_host_joins_while_the_cluster_goes() {
-    for spilt in [false, true] {
+    // Before it is decided that it goes; and as the last group leaves, when it has gone for whoever wants to join.
+    for (hosts, commits_before) in [(5, 0), (1_001, 0), (1_001, 1_001 / 18)] {
         let world = World::new();
         world.make_cluster("web", "");
-        for number in 0..if spilt { 1_001 } else { 5 } {
+        for number in 0..hosts {
             world.add(&format!("h{number}"), host_in("web", "active")).unwrap();
         }
         world.add("a", host("key", "active")).unwrap();
-        if spilt {
-            // Until the last group leaves.
-            for _ in 0..1_001 / 18 {
-                world.memory.before_next_commit(async {});
-            }
+        for _ in 0..commits_before {
+            world.memory.before_next_commit(async {});
         }
-        meanwhile(&world, |fleet| async move {
-            fleet.join(permit(), &cluster("web"), &address("a")).await.unwrap();
+        meanwhile(&world, move |fleet| async move {
+            match fleet.join(permit(), &cluster("web"), &address("a")).await {
+                Ok(has_joined) => assert!(has_joined && commits_before == 0),
+                Err(MembersError::NoSuchCluster { .. }) => assert!(commits_before > 0),
+                Err(error) => panic!("{error}"),
+            }
         });
         block_on(world.fleet.delete_cluster(permit(), &cluster("web"), Expected::Anything)).unwrap();
         assert!(world.host("a").unwrap().cluster.is_none());
@@ -435,8 +437,11 @@ fn two_delete_the_same_large_cluster() {
         world.add(&format!("h{number}"), host_in("web", "active")).unwrap();
     }
     world.memory.before_next_commit(async {});
+    // The later one sees it to its end, and finds none.
     meanwhile(&world, |fleet| async move {
-        fleet.delete_cluster(permit(), &cluster("web"), Expected::Anything).await.unwrap();
+        let told = fleet.delete_cluster(permit(), &cluster("web"), Expected::Anything).await;
+        assert!(matches!(told, Err(ClusterError::NoSuchCluster { .. })), "{told:?}");
+        assert!(fleet.cluster(permit(), &cluster("web")).await.is_err());
     });
     block_on(world.fleet.delete_cluster(permit(), &cluster("web"), Expected::Anything)).unwrap();
     world.assert_consistent();

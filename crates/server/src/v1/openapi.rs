@@ -69,10 +69,12 @@ const DESCRIPTION: &str = "Hosts, clusters, networks, container managers, and th
     `Operation` as JSON in one line. The first comes at once; the last says how it ended, and so does the stream.\n\n\
     Hosts of a cluster come and go at once, all that are in one request, or none of them; whoever changes something \
     meanwhile comes before all of it or after. But when more than 18 do, they come and go in groups of 18, and whoever \
-    only looks sees some of them do so before the others. A request that is answered with 503 in the middle of it may \
-    be done yet, as a whole: look at the hosts before you ask again. When a cluster with more than 18 hosts is deleted, \
-    they leave in groups of 18 as well, before it goes, and that is not all or nothing: others may change its hosts in \
-    between, and when it is interrupted the cluster is still there with fewer hosts; to delete it again goes on.\n\n\
+    only looks sees some of them do so before the others. When a cluster with more than 18 hosts is deleted, that is \
+    decided at once as well, or not at all; then they leave in groups of 18, which whoever only looks sees, and the cluster \
+    goes after them: whoever wants something of it meanwhile waits for that, and finds that it has gone. When the server or its store fails in the middle of either, the \
+    answer, if there is one, is 503 and says that it has begun: it is carried through as a whole, or where hosts were to \
+    come and go perhaps undone as a whole, by whoever changes something of the cluster next, or else by itself within a \
+    minute once the store answers again. Look then, before you ask again.\n\n\
     Whoever has one host join or leave a cluster, or deletes a cluster, waits for its container manager. A host that it \
     does not take does not join (502). A cluster whose nodes it does not remove stays (503), unless `force` is `true`. \
     Who leaves has left: a `Warning` says that the node is still there, which is tried again, and the same is said of a \

@@ -290,6 +290,32 @@ impl Refusal {
 mod tests {
     use super::*;
 
+    /// What has begun comes about later: whoever asked has to know. Why it was not seen to its end is for our log.
+    #[test]
+    fn what_has_begun_is_told() {
+        let lost = || {
+            store::CommitError::Store(store::Error::Unavailable {
+                doing: "writing",
+                reason: "10.0.0.9 refuses".into(),
+            })
+        };
+        let web: fleet::ClusterName = "web".parse().unwrap();
+        let begun = MembersError::Begun { cluster: web.clone(), source: lost() };
+        let going = ClusterError::Going { cluster: web, source: lost() };
+        for (refusal, words) in [
+            (Refusal::of_members(begun), "carried through or undone as a whole, within a minute"),
+            (
+                Refusal::of_deletion(DeletionError::Cluster(going)),
+                "carried through as a whole, within a minute",
+            ),
+            (Refusal::from(MembersError::Store(lost())), "its log says why"),
+        ] {
+            let Parts { status, problem, .. } = *refusal.0;
+            assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+            assert!(problem.detail.contains(words) && !problem.detail.contains("10.0.0.9"), "{problem:?}");
+        }
+    }
+
     #[test]
     fn problems_say_what_they_are() {
         let denied = |seconds: Option<u64>| SignInDenied {

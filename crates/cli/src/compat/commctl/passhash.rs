@@ -6,9 +6,12 @@ use clap::Args;
 
 use super::error::CommandError;
 use crate::input::{File, Input};
+use crate::output;
 
 /// What bcrypt looks at; more would be ignored without a word.
 const PASSWORD_BYTES_MAX: usize = 72;
+/// The costliest hash that a server of ours compares; the original's takes as long as it takes.
+const SERVER_ROUNDS_MAX: u32 = 16;
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -18,7 +21,7 @@ pub(super) struct Arguments {
     /// A file with the password; `-` for standard input. A line end behind it is not part of it
     #[arg(short, long)]
     file: Option<File>,
-    /// Cost: each one more doubles the work
+    /// Cost: each one more doubles the work. `provost` takes hashes of up to 16
     #[arg(short, long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(4..=31))]
     rounds: u32,
 }
@@ -31,8 +34,19 @@ impl Arguments {
             (None, Some(file)) => Secret::new(without_line_end(input.read(file).await?)),
             (None, None) => Secret::new(input.ask_hidden("Password: ").await?.expose().clone().into_bytes()),
         };
+        if let Some(warning) = warning(self.rounds) {
+            // Before the hours that it may take.
+            output::note(format_args!("commctl passhash: warning: {warning}"));
+        }
         hash(password.expose(), self.rounds, entropy.bytes())
     }
+}
+
+/// What is to be said of so many rounds.
+fn warning(rounds: u32) -> Option<String> {
+    let is_too_costly = rounds > SERVER_ROUNDS_MAX;
+    is_too_costly
+        .then(|| format!("`provost` takes hashes of up to {SERVER_ROUNDS_MAX} rounds, and refuses this one"))
 }
 
 fn without_line_end(mut password: Vec<u8>) -> Vec<u8> {
@@ -82,6 +96,13 @@ mod tests {
         assert!(hash(&[b'a'; 72], 4, [0; 16]).is_ok());
         assert!(hash(&[b'a'; 73], 4, [0; 16]).is_err());
         assert!(hash(b"a\0b", 4, [0; 16]).is_err());
+    }
+
+    #[test]
+    fn what_our_server_refuses_is_said() {
+        for (rounds, is_said) in [(4, false), (16, false), (17, true), (31, true)] {
+            assert_eq!(warning(rounds).is_some(), is_said, "{rounds}");
+        }
     }
 
     #[test]

@@ -401,6 +401,29 @@ mod tests {
     }
 
     #[test]
+    fn what_has_begun_is_told() {
+        let lost = || {
+            store::CommitError::Store(store::Error::Unavailable {
+                doing: "writing",
+                reason: "10.0.0.9 refuses".into(),
+            })
+        };
+        let web: fleet::ClusterName = "web".parse().unwrap();
+        let begun = MembersError::Begun { cluster: web.clone(), source: lost() };
+        let going = fleet::ClusterError::Going { cluster: web, source: lost() };
+        for refusal in [Refusal::from(begun), DeletionError::Cluster(going).into()] {
+            let problem = *refusal.0;
+            assert_eq!(problem.status, StatusCode::SERVICE_UNAVAILABLE);
+            let told = format!("{:?} {:?}", problem.detail, problem.hint);
+            assert!(
+                told.contains("as a whole, within a minute") && told.contains("before you ask again"),
+                "{told}"
+            );
+            assert!(!told.contains("10.0.0.9"), "{told}");
+        }
+    }
+
+    #[test]
     fn some_errors_have_codes_of_their_own() {
         let cluster: fleet::ClusterName = "web".parse().unwrap();
         let address: fleet::HostAddress = "10.0.0.1".parse().unwrap();
