@@ -11,7 +11,7 @@ use fleet::{Cordon, Findings, Gates, HostRun, Observed, PROBE, PROBE_BYTES_MAX, 
 use ssh::{Command, Keep, Output, Target};
 use tokio::time::{Instant, timeout};
 
-use super::{Halt, NO_WORD, Pace, Visit, brief, troubled};
+use super::{Halt, NO_ANSWER, NO_WORD, Pace, Visit, brief, troubled, unheard};
 
 /// What tells a boot from the others (`random(4)`).
 const BOOT_ID: &str = "cat /proc/sys/kernel/random/boot_id";
@@ -47,6 +47,7 @@ impl Visit {
         let mut is_near = true;
         let pace = Pace::new(10, 100, 2_000);
         let mut gates_pace = None;
+        let mut tries = Tries::default();
         // What it is now, as far as it was asked.
         let mut found: Option<Findings> = None;
         let is_by_playbooks = self.crew.hands.playbooks.is_some();
@@ -87,7 +88,7 @@ impl Visit {
             };
             (is_near, refused_since) = (true, None);
             way.took = Some(way.took.map_or(asked.elapsed(), |took| took.min(asked.elapsed())));
-            match self.observe(run, &way.target, boot_id).await? {
+            match self.observe(run, &way.target, boot_id, &mut tries).await? {
                 Lacks::Nothing => break,
                 Lacks::Restart(what) => {
                     self.lacks(what);
@@ -124,7 +125,13 @@ impl Visit {
     }
 
     /// What of the gates is still missing.
-    async fn observe(&self, run: &HostRun, target: &Target, boot_id: String) -> Result<Lacks, Halt> {
+    async fn observe(
+        &self,
+        run: &HostRun,
+        target: &Target,
+        boot_id: String,
+        tries: &mut Tries,
+    ) -> Result<Lacks, Halt> {
         let (plan, gates) = (&self.rollout.plan, &self.rollout.policy.gates);
         let none = Gates { node_ready: false, command: None, ..gates.clone() };
         let mut seen = Observed { boot_id: Some(boot_id.clone()), ..Observed::default() };
@@ -153,23 +160,37 @@ impl Visit {
             && seen.node_ready != Some(false)
         {
             // So that there is time to say that it hangs, and to end it there.
-            let deadline = COMMAND.min(self.left().saturating_sub(ENDING)).max(ENDING);
-            let hangs = format!("the gate `{}` did not end within {} s", brief(text), deadline.as_secs());
-            self.lacks(hangs.as_str());
+            let left = self.left();
+            let deadline = COMMAND.min(left.saturating_sub(ENDING)).max(ENDING);
+            let hangs =
+                |time: Duration| format!("the gate `{}` did not end within {}", brief(text), seconds(time));
+            // What it said before tells more than that the last try, which may be a short one, was not over in time.
+            self.lacks(tries.said.clone().unwrap_or_else(|| hangs(deadline.min(left))));
             let command = Command::new(text.as_str()).deadline(deadline).keep(Keep::ends(4 * 1024));
             let ran = self.within(self.crew.hands.remote.run(target, &command)).await?;
             (seen.command, says) = match ran {
-                Ok(output) => (Some(output.is_success()), words(&output)),
+                Ok(output) => {
+                    tries.hung = Duration::ZERO;
+                    (Some(output.is_success()), words(&output))
+                }
                 Err(ssh::Error::Overdue { .. }) => {
-                    return Ok(Lacks::Gate(format!("{hangs}, and was ended there; see what it waits for")));
+                    tries.hung = tries.hung.max(deadline);
+                    let what = format!("{}, and was ended there; see what it waits for", hangs(tries.hung));
+                    tries.said = Some(what.clone());
+                    return Ok(Lacks::Gate(what));
                 }
                 Err(error) => (None, super::why(&self.address, &error)),
             };
         }
         Ok(match missing(plan, gates, &run.state, &seen) {
             None => Lacks::Nothing,
-            Some(what) if says.is_empty() => Lacks::Gate(what.to_owned()),
-            Some(what) => Lacks::Gate(format!("{what}: {says}")),
+            Some(what) => {
+                let what = if says.is_empty() { what.to_owned() } else { format!("{what}: {says}") };
+                if seen.command.is_some() {
+                    tries.said = Some(what.clone());
+                }
+                Lacks::Gate(what)
+            }
         })
     }
 
@@ -210,7 +231,7 @@ impl Visit {
                 Err(self.halted(error))
             }
             Err(_) => {
-                let reason = "it does not answer".to_owned();
+                let reason = NO_ANSWER.to_owned();
                 *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.clone());
                 Err(Halt::Later(reason))
             }
@@ -223,8 +244,10 @@ impl Visit {
         loop {
             self.pause(pace.pause()).await?;
             let limit = pace.pause().max(way.took.map_or(SLOW, |took| took * KNOCK).min(SLOW));
-            if self.within(self.crew.hands.remote.knock(&way.target, limit)).await? {
-                return Ok(());
+            match self.knock(&way.target, limit).await? {
+                // Whether it lets us in is seen next.
+                Ok(()) => return Ok(()),
+                Err(error) => self.lacks(unheard(&self.address, &error)),
             }
             self.refresh(way).await?;
         }
@@ -248,12 +271,29 @@ struct Way {
     took: Option<Duration>,
 }
 
+/// What came of trying the operator's command.
+#[derive(Default)]
+struct Tries {
+    /// What was said of it last; absent before the first time.
+    said: Option<String>,
+    /// How long it hung at most since it ended last.
+    hung: Duration,
+}
+
 /// What a host lacks.
 enum Lacks {
     Nothing,
     /// It is still in the boot before.
     Restart(String),
     Gate(String),
+}
+
+/// Whole seconds, which have passed for certain; or what there is of the first.
+fn seconds(time: Duration) -> String {
+    match time.as_secs() {
+        0 => format!("{:.1} s", time.as_secs_f64()),
+        whole => format!("{whole} s"),
+    }
 }
 
 fn words(output: &Output) -> String {

@@ -106,6 +106,29 @@ async fn a_host_that_never_comes_back_fails_when_its_time_is_over() {
     assert_eq!(world.machines.cordoned(), [""; 0]);
 }
 
+/// Nobody tells that it is gone: its command was sent, and is not heard of.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_dies_under_its_command_is_told_of_as_it_is() {
+    let refuses = "web-0:22 refuses connections; see that sshd runs there and listens at port 22";
+    for (plan, late, is_failed) in [
+        (Plan::Restart, "it did not come back from its restart and show that it is well", true),
+        // Nobody knows whether it goes on there.
+        (Plan::Upgrade, "its upgrade was not done", false),
+    ] {
+        let world = world(2).await;
+        world.machines.with("web-0", |machine| machine.dies = true);
+        let id =
+            world.start("web", &plan, &Policy { host_limit: Some(Span::seconds(30)), ..drained() }).await;
+        assert_eq!(world.ended("web", id).await.outcome, Some(Outcome::Failed));
+        let run = world.runs("web", id).await.remove(0);
+        let RunState::Failed { reason, .. } = run.state else { panic!("{run:?}") };
+        assert_eq!(reason, format!("{late} within 30 seconds: {refuses}"));
+        let host = world.fleet.host(Permit::house(), &"web-0".parse().unwrap()).await.unwrap().is;
+        assert_eq!(host.status.as_str() == "failed", is_failed);
+        assert_eq!(world.machines.with("web-0", |machine| machine.done), 1);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_host_that_cannot_be_reached_is_not_begun_with() {
     let world = world(2).await;
@@ -232,7 +255,8 @@ async fn a_host_that_hangs_before_it_is_begun_with_fails_within_its_limit() {
     let took = world.within(Duration::from_secs(500), work).await.expect("it fails");
     assert!(took < Duration::from_secs(22), "{took:?}");
     let ended = world.ended("web", id).await;
-    assert_eq!((ended.outcome, ended.done, ended.failed()), (Some(Outcome::Finished), 3, 1));
+    let runs = world.runs("web", id).await;
+    assert_eq!((ended.outcome, ended.done, ended.failed()), (Some(Outcome::Finished), 3, 1), "{runs:?}");
     assert!(*world.machines.most_down.lock().unwrap() <= 2);
 }
 
