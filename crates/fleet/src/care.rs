@@ -43,6 +43,8 @@ pub struct Found {
 #[derive(Clone, Copy)]
 pub(crate) enum Beside<'a> {
     Nothing,
+    /// It was only looked at: that it has failed for another reason than at first is written down, and no news.
+    Looked,
     /// It proved this key.
     Proved(&'a HostKey),
     /// It offered this key, and not the one that is expected.
@@ -266,7 +268,7 @@ impl Fleet {
             return Ok(self.tables.host.get(address.as_str()).await?.is_some());
         }
         let (now, written) = (self.ground.clock.now(), moment::now(&self.ground.clock));
-        self.change_host(claim, address, Beside::Nothing, |host, care| {
+        self.change_host(claim, address, Beside::Looked, |host, care| {
             if begun.is_some_and(|begun| is_outdated(care, begun)) {
                 return;
             }
@@ -396,7 +398,8 @@ impl Fleet {
             };
             let (mut after, mut care_after) = (host.record.clone(), care.clone());
             let said = change(&mut after, &mut care_after);
-            if matches!(beside, Beside::Nothing) && after == host.record && care_after == care {
+            let is_alone = matches!(beside, Beside::Nothing | Beside::Looked);
+            if is_alone && after == host.record && care_after == care {
                 return Ok(Some(said));
             }
             let mut draft = Draft::default();
@@ -408,7 +411,7 @@ impl Fleet {
             }
             self.stage_care(&mut draft, address, (&care, care_version), &care_after)?;
             match beside {
-                Beside::Nothing => {}
+                Beside::Nothing | Beside::Looked => {}
                 Beside::Proved(key) => self.stage_proved(&mut draft, address, key).await?,
                 Beside::Offered(key) => {
                     self.stage_offered(&mut draft, address, key).await?;
@@ -424,7 +427,8 @@ impl Fleet {
             if draft.batch.is_empty() {
                 return Ok(Some(said));
             }
-            if after.status != host.record.status || after.reason != host.record.reason {
+            let is_told = after.reason != host.record.reason && !matches!(beside, Beside::Looked);
+            if after.status != host.record.status || is_told {
                 let (status, reason) = (after.status.as_str(), after.reason.as_deref());
                 let happened = Happened::HostChanged { address, status, reason };
                 self.record_event(&mut draft, &happened, &Principal::house())?;

@@ -22,7 +22,7 @@ pub(crate) fn fault(text: &str) -> Option<String> {
     let ders: Vec<Secret<Vec<u8>>> = blocks.into_iter().map(|block| Secret::new(block.der)).collect();
     match ders.as_slice() {
         [der] if is_openssh => openssh_fault(der.expose()).map(str::to_owned),
-        _ => PrivateKey::from_pem(text).err().map(|error| error.to_string()),
+        _ => PrivateKey::check_pem(text).err().map(|error| error.to_string()),
     }
 }
 

@@ -149,9 +149,13 @@ pub(crate) fn judge(
                 reason = Some(why.clone());
             }
         }
-        // It is not ready or has failed already: that is for those who make it ready.
-        Look::Silent { .. } | Look::Lost { .. } => {
-            care.silences = care.silences.saturating_add(1).min(SILENCES_MAX)
+        // It is not ready or has failed already. Why one that was ready does not answer may be another reason by now;
+        // the others are for those who make them ready.
+        Look::Silent { reason: why } | Look::Lost { reason: why } => {
+            care.silences = care.silences.saturating_add(1).min(SILENCES_MAX);
+            if *status == HostStatus::Failed && care.status_before.is_some() {
+                reason = Some(why.clone());
+            }
         }
         Look::Answered => {
             let silences = std::mem::take(&mut care.silences);
@@ -257,7 +261,7 @@ mod tests {
             let twice = judge(&once.status, &once.care, &silent(), None, at(300));
             assert_eq!((&twice.status, twice.reason.as_deref()), (&HostStatus::Failed, Some("no answer")));
             let again = judge(&twice.status, &twice.care, &silent(), None, at(600));
-            assert_eq!((&again.status, again.reason), (&HostStatus::Failed, None));
+            assert_eq!((&again.status, again.reason.as_deref()), (&HostStatus::Failed, Some("no answer")));
             let back = judge(&again.status, &again.care, &Look::Answered, None, at(900));
             assert_eq!((&back.status, back.care.silences, back.care.status_before), (&status, 0, None));
         }

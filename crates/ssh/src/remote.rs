@@ -5,7 +5,8 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use crate::{Command, Error, HostKey, Output, Target, Upload};
+use crate::session::within;
+use crate::{Command, Error, HostKey, Output, Step, Target, Upload};
 
 /// Carries commands and files to machines. [`Sessions`](crate::Sessions) does so over SSH.
 ///
@@ -24,10 +25,14 @@ pub trait Remote: Send + Sync {
     /// It could not be begun, or was not seen to end: see [`Error`], and [`Error::may_have_begun`].
     fn run<'a>(&'a self, target: &'a Target, command: &'a Command) -> BoxFuture<'a, Result<Output, Error>>;
 
-    /// Whether anybody listens where the machine is, found out with as little as the transport can, at most as long as
+    /// Finds out whether anybody listens where the machine is, with as little as the transport can, at most as long as
     /// `limit`. For those who wait for a machine to come back: whether it lets them in, [`Remote::run`] shows.
-    fn knock<'a>(&'a self, target: &'a Target, limit: Duration) -> BoxFuture<'a, bool> {
-        async move { matches!(tokio::time::timeout(limit, self.meet(target)).await, Ok(Ok(_))) }.boxed()
+    ///
+    /// # Errors
+    /// Nobody does, or not within `limit`: see [`Error`].
+    fn knock<'a>(&'a self, target: &'a Target, limit: Duration) -> BoxFuture<'a, Result<(), Error>> {
+        async move { within(&target.address, Step::Connect, limit, self.meet(target)).await?.map(drop) }
+            .boxed()
     }
 
     /// Lets nobody new have the connection to the machine that is kept, if one is: it may be dead, and the machine not.

@@ -173,9 +173,12 @@ fn farewell(record: &Mutex<Record>) -> String {
     record.lock().unwrap_or_else(PoisonError::into_inner).farewell.clone()
 }
 
-/// Whether anybody listens at an address: a TCP connection can be opened there within `limit`. It is closed again.
-pub async fn listens(at: &Address, limit: Duration) -> bool {
-    matches!(tokio::time::timeout(limit, dial(at, limit)).await, Ok(Ok(_)))
+/// Finds out whether anybody listens at an address: a TCP connection is opened there within `limit`, and closed again.
+///
+/// # Errors
+/// Why none could be opened: see [`Error`].
+pub async fn listens(at: &Address, limit: Duration) -> Result<(), Error> {
+    within(at, Step::Connect, limit, dial(at, limit)).await?.map(drop)
 }
 
 /// Opens a TCP connection within `limit`. Of several addresses that the name has, one where nobody answers leaves the

@@ -13,7 +13,6 @@ use base::{Clock, Span};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
 
 use crate::session::{Session, listens, within};
 use crate::upload::CUT_SHORT;
@@ -101,6 +100,11 @@ struct Shared {
     waiting: AtomicUsize,
     /// When idle connections were last closed, in milliseconds of the clock.
     swept: AtomicI64,
+}
+
+/// Why nobody gets to `at`, which is reached through `jump`.
+fn beyond(at: &Address, jump: &Target, source: Error) -> Error {
+    Error::Jump { at: at.clone(), via: jump.address.clone(), source: Box::new(source) }
 }
 
 /// The connection of one way in; locked while it is being made.
@@ -222,11 +226,7 @@ impl Sessions {
         // First of all the way there, which needs a place of its own.
         let jump = match &target.jump {
             None => None,
-            Some(jump) => Some(self.lease(jump).await.map_err(|source| Error::Jump {
-                at: at.clone(),
-                via: jump.address.clone(),
-                source: Box::new(source),
-            })?),
+            Some(jump) => Some(self.lease(jump).await.map_err(|source| beyond(at, jump, source))?),
         };
         let queue = shared.settings.limits.queue;
         let place = within(at, Step::Queue, queue, shared.place()).await?;
@@ -294,14 +294,15 @@ impl Remote for Sessions {
     }
 
     /// A machine behind another one is knocked at by that one, which has to be signed in to for it.
-    fn knock<'a>(&'a self, target: &'a Target, limit: Duration) -> BoxFuture<'a, bool> {
+    fn knock<'a>(&'a self, target: &'a Target, limit: Duration) -> BoxFuture<'a, Result<(), Error>> {
         async move {
-            let Some(jump) = &target.jump else { return listens(&target.address, limit).await };
+            let at = &target.address;
+            let Some(jump) = &target.jump else { return listens(at, limit).await };
             let knocks = async {
-                let lease = self.lease(jump).await.ok()?;
-                lease.session().tunnel(&target.address).await.ok().map(drop)
+                let lease = self.lease(jump).await.map_err(|source| beyond(at, jump, source))?;
+                lease.session().tunnel(at).await.map(drop)
             };
-            matches!(timeout(limit.max(KNOCK_BEYOND), knocks).await, Ok(Some(())))
+            within(at, Step::Connect, limit.max(KNOCK_BEYOND), knocks).await?
         }
         .boxed()
     }

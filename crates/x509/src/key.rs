@@ -136,6 +136,31 @@ impl PrivateKey {
         read
     }
 
+    /// Whether PEM text is a private key that somebody could use: what [`PrivateKey::from_pem`] reads, and ECDSA keys on
+    /// the curve P-521 besides, which nothing here signs with.
+    ///
+    /// # Errors
+    /// As [`PrivateKey::from_pem`].
+    pub fn check_pem(text: &str) -> Result<(), KeyError> {
+        let Err(error) = Self::from_pem(text) else { return Ok(()) };
+        if !matches!(&error, KeyError::Unsupported { algorithm } if *algorithm == oid::P521.to_string()) {
+            return Err(error);
+        }
+        // It is the only one, or something else would be wrong.
+        let blocks = pem::read(text.as_bytes(), pem::ONE_BYTES_MAX)?.into_iter();
+        let keys = blocks.map(|block| (block.label, Secret::new(block.der)));
+        let algorithm = &signature::ECDSA_P521_SHA512_ASN1_SIGNING;
+        for (label, der) in keys {
+            let read = match label.as_str() {
+                "PRIVATE KEY" => EcdsaKeyPair::from_pkcs8(algorithm, der.expose()),
+                "EC PRIVATE KEY" => EcdsaKeyPair::from_private_key_der(algorithm, der.expose()),
+                _ => continue,
+            };
+            read.map_err(|_| KeyError::Malformed)?;
+        }
+        Ok(())
+    }
+
     /// Reads what is in a block called `label`, which is under no passphrase.
     pub(crate) fn from_clear_block(label: &str, der: &[u8]) -> Result<Self, KeyError> {
         match label {
@@ -404,6 +429,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn others_may_use_a_curve_that_is_not_signed_with_here() {
+        let pair = EcdsaKeyPair::generate(&signature::ECDSA_P521_SHA512_ASN1_SIGNING).unwrap();
+        let der = pair.to_pkcs8v1().unwrap().as_ref().to_vec();
+        let text = pem::write("PRIVATE KEY", &der);
+        assert_eq!(PrivateKey::check_pem(&text), Ok(()));
+        let unsupported = KeyError::Unsupported { algorithm: oid::P521.to_string() };
+        assert_eq!(PrivateKey::from_pem(&text).err(), Some(unsupported));
+        let mut broken = der;
+        // Somewhere in its public half, which ends it.
+        let last = broken.len() - 1;
+        broken[last] ^= 1;
+        assert_eq!(PrivateKey::check_pem(&pem::write("PRIVATE KEY", &broken)), Err(KeyError::Malformed));
+        for spec in SPECS {
+            let text = PrivateKey::generate(spec).unwrap().to_pem();
+            assert_eq!(PrivateKey::check_pem(text.expose()), Ok(()), "{spec:?}");
+        }
+        assert!(PrivateKey::check_pem("").is_err());
     }
 
     #[test]

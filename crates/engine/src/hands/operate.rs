@@ -41,6 +41,8 @@ const REASON_MAX: usize = 500;
 /// What a host lacks of which its container manager says nothing.
 const NO_WORD: &str = "the container manager of its cluster has not answered; see that it runs, and that nothing holds up \
                        what it is asked";
+/// What a host lacks that nobody hears of.
+const NO_ANSWER: &str = "it does not answer";
 /// How much earlier than its time is over a host is given up: so that what it lacked is told.
 const HASTE: Duration = Duration::from_millis(300);
 
@@ -266,6 +268,16 @@ impl Visit {
         *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = silence;
     }
 
+    /// Knocks at it for so long at most; why nobody listens there, if that is so, is remembered.
+    async fn knock(&self, target: &Target, limit: Duration) -> Result<Result<(), ssh::Error>, Halt> {
+        let knocked = self.within(self.crew.hands.remote.knock(target, limit)).await?;
+        if let Err(error) = &knocked {
+            let reason = unheard(&self.address, error);
+            *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+        }
+        Ok(knocked)
+    }
+
     /// Waits for `work`, not beyond the host's time and no longer than it is not to stop.
     async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, Halt> {
         let late = async {
@@ -436,6 +448,14 @@ fn brief(command: &str) -> String {
     let is_all = line.len() == command.trim().len() && line.chars().count() <= CHARACTERS_MAX;
     let begin: String = line.chars().filter(|c| !c.is_control()).take(CHARACTERS_MAX).collect();
     if is_all { begin } else { format!("{begin} …") }
+}
+
+/// Why nobody is heard of at a host that was knocked at; for how long that was says nothing of it.
+fn unheard(address: &HostAddress, error: &ssh::Error) -> String {
+    match (error, error.help()) {
+        (ssh::Error::TimedOut { step: ssh::Step::Connect, .. }, Some(help)) => format!("{NO_ANSWER}; {help}"),
+        (error, _) => why(address, error),
+    }
 }
 
 fn failed(error: &dyn Explain) -> Halt {

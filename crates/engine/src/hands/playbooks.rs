@@ -335,7 +335,7 @@ impl Remote for Playbooks {
         self.run_by(target, Playbook::Command, command).boxed()
     }
 
-    fn knock<'a>(&'a self, target: &'a Target, limit: Duration) -> BoxFuture<'a, bool> {
+    fn knock<'a>(&'a self, target: &'a Target, limit: Duration) -> BoxFuture<'a, Result<(), Error>> {
         ssh::listens(&target.address, limit).boxed()
     }
 
@@ -359,7 +359,7 @@ impl Remote for ByPlaybook {
         self.playbooks.run_by(target, self.playbook, command).boxed()
     }
 
-    fn knock<'a>(&'a self, target: &'a Target, limit: Duration) -> BoxFuture<'a, bool> {
+    fn knock<'a>(&'a self, target: &'a Target, limit: Duration) -> BoxFuture<'a, Result<(), Error>> {
         ssh::listens(&target.address, limit).boxed()
     }
 

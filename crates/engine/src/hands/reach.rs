@@ -87,3 +87,41 @@ pub(crate) fn why(address: &HostAddress, error: &ssh::Error) -> String {
         error => told(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// What is taken at the door signs in later, and what signs in is taken.
+    #[test]
+    fn keys_are_taken_that_sign_in() {
+        const KEYGEN: &str = "ssh-keygen -q -N '' -C me@here -f key";
+        let mut scripts: Vec<String> =
+            ["ed25519", "rsa -b 2048", "ecdsa -b 256", "ecdsa -b 384", "ecdsa -b 521"]
+                .iter()
+                .flat_map(|kind| {
+                    ["", "-m PEM", "-m PKCS8"].map(|format| format!("{KEYGEN} -t {kind} {format}"))
+                })
+                .collect();
+        scripts.extend([
+            "openssl genpkey -algorithm ed25519 -out key".to_owned(),
+            "openssl ecparam -name prime256v1 -genkey -out key".to_owned(),
+            "openssl ecparam -name secp521r1 -genkey -out key".to_owned(),
+            "openssl genrsa -traditional -out key 3072".to_owned(),
+            // As it comes out of a form: other line ends, blanks around.
+            format!("{KEYGEN} -t ed25519; sed -i 's/$/ \\r/; 1i\\\\' key"),
+            format!("{KEYGEN} -t ecdsa -b 521 -m PEM; sed -i 's/$/ \\r/; 1i\\\\' key"),
+        ]);
+        for script in scripts {
+            let folder = tempfile::tempdir().unwrap();
+            testkit::run(Command::new("sh").args(["-ec", &script]).current_dir(folder.path())).ok();
+            let text = Secret::new(std::fs::read_to_string(folder.path().join("key")).unwrap());
+            let given = Credentials::usable(None, Some(&text))
+                .unwrap_or_else(|error| panic!("{script}: {}", base::report(&error)));
+            let address = "10.0.0.1".parse().unwrap();
+            target(&address, 22, &given, None).unwrap_or_else(|error| panic!("{script}: {error}"));
+        }
+    }
+}

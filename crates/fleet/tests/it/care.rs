@@ -105,6 +105,25 @@ fn what_fails_says_why_and_is_tried_again_later_and_later() {
     assert!(world.keys("/fleet/care/").is_empty(), "its troubles are over");
 }
 
+/// What keeps it from answering may be another thing by now. Telling of each would fill the history.
+#[test]
+fn why_a_host_does_not_answer_is_kept_up_to_date() {
+    let world = World::new();
+    world.make_cluster("web", "");
+    world.add("a", host_in("web", "active")).unwrap();
+    let claim = claim(&world, "watch", "one");
+    let lost = Look::Lost { reason: "it closed the connection".into() };
+    assert_eq!(look(&world, &claim, "a", &lost), "failed");
+    let reason = || world.host("a").unwrap().reason;
+    assert_eq!(reason().as_deref(), Some("it closed the connection"));
+    let told = world.events();
+    assert_eq!(look(&world, &claim, "a", &silent()), "failed");
+    assert_eq!(reason().as_deref(), Some("no answer within 10 seconds"));
+    assert_eq!(world.events(), told);
+    assert_eq!(look(&world, &claim, "a", &Look::Answered), "active");
+    assert_eq!((reason(), world.events().len()), (None, told.len() + 1));
+}
+
 /// Whoever asks a container manager takes a while: the host may have gone, or failed, by then.
 #[test]
 fn only_who_waits_for_its_container_manager_becomes_active_by_it() {

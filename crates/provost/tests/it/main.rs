@@ -42,6 +42,7 @@ mod links;
 mod looked_after;
 mod manage;
 mod names;
+mod never_back;
 mod openssl;
 mod operations;
 mod pkilint;

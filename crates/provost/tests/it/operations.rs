@@ -29,7 +29,7 @@ pub fn cluster_of(plans: Vec<HostPlan>, options: &[(&str, &str)]) -> World {
 }
 
 /// The same over a transport.
-fn cluster_by(transport: Transport, plans: Vec<HostPlan>, options: &[(&str, &str)]) -> World {
+pub fn cluster_by(transport: Transport, plans: Vec<HostPlan>, options: &[(&str, &str)]) -> World {
     let options = [&[("fleet-commands-file", COMMANDS)], options].concat();
     let world = World::new(transport, plans, &options);
     assert_eq!(world.ask("PUT", "/api/v0/cluster/web", &json!({})).0, 201);

@@ -1,12 +1,14 @@
 //! A host that was begun with is given its command.
 
+use std::future::Future;
 use std::time::Duration;
 
 use base::Span;
 use fleet::{Cordon, HostRun, OperationKind, Playbook, has_restarted, is_busy, restarted_meanwhile};
-use ssh::{Command, End, Keep};
+use ssh::{Command, End, Keep, Target};
+use tokio::time::sleep;
 
-use super::{Halt, NO_WORD, Pace, Ready, Visit, brief, failed, troubled, why};
+use super::{Halt, NO_WORD, Pace, Ready, Visit, brief, failed, troubled, unheard, why};
 
 /// How much of what a command says is kept: its last words are told.
 const KEPT: Keep = Keep::ends(8 * 1024);
@@ -15,6 +17,10 @@ const KEPT: Keep = Keep::ends(8 * 1024);
 const HEARD_OF: Duration = Duration::from_secs(5);
 /// The same of any other command where a playbook sends it: few are run at once, and others wait for their turn.
 const HEARD_OF_BY_PLAYBOOK: Duration = Duration::from_secs(30);
+/// How long it is looked whether anybody is there still, where a command is not heard of.
+const STILL_THERE: Duration = Duration::from_secs(2);
+/// By how much a command may outstay its time before that is looked at; and how often.
+const LATE_BY: Duration = Duration::from_secs(1);
 /// How soon a command is sent again whose connection broke.
 const CUT_OFF: Duration = Duration::from_millis(500);
 /// How soon a host is asked again that is still at what was begun on it before.
@@ -78,16 +84,25 @@ impl Visit {
             brief(&command)
         );
         let remote = self.crew.hands.remote_for(Playbook::of(self.rollout.plan.kind()));
-        let mut was_cut_off = false;
+        // A restart that it may have begun with: where it is away after that, it has gone down, or goes on there.
+        let mut was_sent = false;
+        self.lacks(hangs.as_str());
         loop {
-            self.lacks(hangs.as_str());
+            let left = self.left();
+            // In the end there is time to see whether anybody is there still.
             let deadline = match (is_restart, &self.crew.hands.playbooks) {
-                (true, _) => self.left().min(HEARD_OF),
-                (false, Some(_)) => self.left().min(HEARD_OF_BY_PLAYBOOK),
-                (false, None) => self.left(),
+                (true, Some(_)) => left.min(HEARD_OF),
+                (true, None) => (left / 2).min(HEARD_OF),
+                (false, Some(_)) => left.min(HEARD_OF_BY_PLAYBOOK),
+                (false, None) => left.saturating_sub(2 * STILL_THERE).max(left / 2),
             };
             let command = Command::new(text.as_str()).deadline(deadline).keep(KEPT);
-            let sent = self.within(remote.run(&ready.target, &command)).await?;
+            let sending = remote.run(&ready.target, &command);
+            let sent = match is_restart {
+                true => self.unless_gone(&ready.target, deadline, sending).await?,
+                false => Some(self.within(sending).await?),
+            };
+            let Some(sent) = sent else { return Ok(()) };
             let error = match sent {
                 Ok(output) if output.is_success() => return Ok(()),
                 // A restart ends whatever runs, its own command too.
@@ -106,20 +121,64 @@ impl Visit {
                 Err(error) => error,
             };
             let is_overdue = matches!(error, ssh::Error::Overdue { .. });
-            let halt = match is_restart {
-                // It goes on apart, and is asked again.
-                _ if is_overdue => Halt::Later(hangs.clone()),
-                // Where it has not gone down it is asked again, and tells whether it will.
-                true if error.may_have_begun() => {
-                    was_cut_off = true;
-                    Halt::Later(why(&self.address, &error))
+            // Ansible does not always tell a connection that broke from one that could not be made.
+            let is_unclear = self.crew.hands.playbooks.is_some()
+                && is_restart
+                && matches!(error, ssh::Error::Unreachable { .. });
+            was_sent |= is_restart && (error.may_have_begun() || is_unclear);
+            let halt = match error {
+                error if is_overdue || is_unclear => {
+                    // The connection may be dead, and the host not.
+                    remote.forget(&ready.target);
+                    match self.knock(&ready.target, STILL_THERE).await? {
+                        // It goes on apart, and is asked again.
+                        Ok(()) if is_overdue => Halt::Later(hangs.clone()),
+                        Ok(()) => Halt::Later(why(&self.address, &error)),
+                        Err(error) if was_sent && is_away(&error) => return Ok(()),
+                        Err(error) => Halt::Later(unheard(&self.address, &error)),
+                    }
                 }
-                true if was_cut_off && error.may_pass() => return Ok(()),
-                true | false => self.halted(error),
+                // Where it has not gone down it is asked again, and tells whether it will.
+                error if is_restart && error.may_have_begun() => Halt::Later(why(&self.address, &error)),
+                error if was_sent && is_away(&error) => return Ok(()),
+                error => self.halted(error),
             };
             self.bear(halt, CUT_OFF).await?;
         }
     }
+
+    /// What came of `sending` a restart's command; nothing where its time is over, and nobody is there any more. With a
+    /// playbook it takes half a minute otherwise until that is noticed: ssh has its own patience, and Ansible tidies up.
+    async fn unless_gone<T>(
+        &self,
+        target: &Target,
+        deadline: Duration,
+        sending: impl Future<Output = T>,
+    ) -> Result<Option<T>, Halt> {
+        let gone = async {
+            sleep(deadline + LATE_BY).await;
+            loop {
+                match self.knock(target, STILL_THERE).await {
+                    Ok(Err(error)) if is_away(&error) => return Ok(None),
+                    Ok(_) => sleep(LATE_BY).await,
+                    Err(halt) => return Err(halt),
+                }
+            }
+        };
+        let sending = async { Ok(Some(self.within(sending).await?)) };
+        tokio::select! {
+            biased;
+            sent = sending => sent,
+            gone = gone => gone,
+        }
+    }
+}
+
+/// Whether an error says that the machine is away; not that we have too much to do, or do not even get as far as that.
+fn is_away(error: &ssh::Error) -> bool {
+    let is_ours =
+        matches!(error, ssh::Error::Jump { .. } | ssh::Error::TimedOut { step: ssh::Step::Queue, .. });
+    error.may_pass() && !is_ours
 }
 
 /// Whether a signal ended it, or a shell says so of what it ran.

@@ -14,14 +14,12 @@ use fleet::{Cordon, Findings, Gates, HostRun, Observed, PROBE, PROBE_BYTES_MAX, 
 use ssh::{Command, Keep, Output, Target};
 use tokio::time::{Instant, timeout};
 
-use super::{Halt, NO_WORD, Pace, Visit, brief, troubled};
+use super::{Halt, NO_ANSWER, NO_WORD, Pace, Visit, brief, troubled, unheard};
 
 /// What tells a boot from the others (`random(4)`).
 const BOOT_ID: &str = "cat /proc/sys/kernel/random/boot_id";
 /// Tells why a restart that was begun apart has failed, and fails where it has not (`data/commands.toml` of `fleet`).
 const NOT_RESTARTED: &str = "cat /run/provost/not-restarted >&2 && exit 0; exit 1";
-/// What a host lacks that says nothing.
-const SILENT: &str = "it does not answer";
 /// How long a host that is told to restart is there usually, at most.
 const STILL_THERE: Duration = Duration::from_secs(2);
 /// The same where playbooks ask, each of which takes seconds.
@@ -32,8 +30,11 @@ const ANSWER: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(2
 /// How long it is waited until a host that is told to restart has gone down, before a playbook asks whether it was back
 /// before that was noticed: half of the time that it has had, at least and at most.
 const GOES_DOWN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
-/// How often it is knocked at meanwhile.
-const KNOCKS_APART: Duration = Duration::from_millis(100);
+/// How often it is knocked at meanwhile: servers shut out who comes and says nothing more often than that (OpenSSH's
+/// `PerSourcePenalties`).
+const KNOCKS_APART: Duration = Duration::from_secs(1);
+/// How long it is knocked at in vain where no knock was ever answered, before a playbook is asked: it may go another way.
+const IN_VAIN: Duration = Duration::from_secs(15);
 /// How long any other may take, signing in included.
 const SIGN_IN: Duration = Duration::from_secs(60);
 /// How often it is looked whether the host is still ours.
@@ -52,23 +53,23 @@ const SLOW: Duration = Duration::from_millis(500);
 impl Visit {
     /// Waits until the host has shown what the gates ask for, and lifts its cordon.
     pub(super) async fn watch(&self, run: &HostRun) -> Result<(), Halt> {
-        let mut way = Way { target: self.way_in().await?, since: Instant::now(), took: None };
+        let mut way =
+            Way { target: self.way_in().await?, since: Instant::now(), took: None, is_heard: false };
         let mut refused_since = None;
-        let mut is_near = true;
+        let (mut is_near, mut may_go_down) = (true, self.rollout.plan == Plan::Restart);
         let pace = Pace::new(10, 100, 2_000);
         let mut gates_pace = None;
+        let mut tries = Tries::default();
         // What it is now, as far as it was asked.
         let mut found: Option<Findings> = None;
         let is_by_playbooks = self.crew.hands.playbooks.is_some();
         let still_there = if is_by_playbooks { STILL_THERE_FOR_PLAYBOOKS } else { STILL_THERE };
-        let is_restart = self.rollout.plan == Plan::Restart;
         loop {
             self.refresh(&mut way).await?;
-            if is_by_playbooks && is_restart && is_near {
+            if is_by_playbooks && may_go_down && is_near {
                 let limit = (pace.since.elapsed() / 2).clamp(GOES_DOWN[0], GOES_DOWN[1]);
-                if self.until_away(&way, limit).await? {
-                    is_near = false;
-                    self.lacks(SILENT);
+                if self.until_away(&mut way, limit).await? {
+                    (is_near, refused_since) = (false, None);
                     self.until_back(&mut way, &pace).await?;
                 }
             }
@@ -86,7 +87,7 @@ impl Visit {
                     boot_id
                 }
                 Err(Halt::Later(reason)) => {
-                    is_near = false;
+                    (is_near, refused_since) = (false, None);
                     // Nobody may answer on it any more, not even that it is dead.
                     self.crew.hands.remote.forget(&way.target);
                     self.lacks(reason);
@@ -106,7 +107,7 @@ impl Visit {
             };
             (is_near, refused_since) = (true, None);
             way.took = Some(way.took.map_or(asked.elapsed(), |took| took.min(asked.elapsed())));
-            match self.observe(run, &way.target, boot_id).await? {
+            match self.observe(run, &way.target, boot_id, &mut tries).await? {
                 Lacks::Nothing => break,
                 Lacks::Restart(what) => {
                     self.lacks(what);
@@ -118,6 +119,7 @@ impl Visit {
                     self.pause(pace.pause()).await?;
                 }
                 Lacks::Gate(what) => {
+                    may_go_down = false;
                     self.lacks(what);
                     let pace = gates_pace.get_or_insert_with(|| Pace::new(10, 250, 5_000));
                     self.pause(pace.pause()).await?;
@@ -143,7 +145,13 @@ impl Visit {
     }
 
     /// What of the gates is still missing.
-    async fn observe(&self, run: &HostRun, target: &Target, boot_id: String) -> Result<Lacks, Halt> {
+    async fn observe(
+        &self,
+        run: &HostRun,
+        target: &Target,
+        boot_id: String,
+        tries: &mut Tries,
+    ) -> Result<Lacks, Halt> {
         let (plan, gates) = (&self.rollout.plan, &self.rollout.policy.gates);
         let none = Gates { node_ready: false, command: None, ..gates.clone() };
         let mut seen = Observed { boot_id: Some(boot_id.clone()), ..Observed::default() };
@@ -172,23 +180,37 @@ impl Visit {
             && seen.node_ready != Some(false)
         {
             // So that there is time to say that it hangs, and to end it there.
-            let deadline = COMMAND.min(self.left().saturating_sub(ENDING)).max(ENDING);
-            let hangs = format!("the gate `{}` did not end within {} s", brief(text), deadline.as_secs());
-            self.lacks(hangs.as_str());
+            let left = self.left();
+            let deadline = COMMAND.min(left.saturating_sub(ENDING)).max(ENDING);
+            let hangs =
+                |time: Duration| format!("the gate `{}` did not end within {}", brief(text), seconds(time));
+            // What it said before tells more than that the last try, which may be a short one, was not over in time.
+            self.lacks(tries.said.clone().unwrap_or_else(|| hangs(deadline.min(left))));
             let command = Command::new(text.as_str()).deadline(deadline).keep(Keep::ends(4 * 1024));
             let ran = self.within(self.crew.hands.remote.run(target, &command)).await?;
             (seen.command, says) = match ran {
-                Ok(output) => (Some(output.is_success()), words(&output)),
+                Ok(output) => {
+                    tries.hung = Duration::ZERO;
+                    (Some(output.is_success()), words(&output))
+                }
                 Err(ssh::Error::Overdue { .. }) => {
-                    return Ok(Lacks::Gate(format!("{hangs}, and was ended there; see what it waits for")));
+                    tries.hung = tries.hung.max(deadline);
+                    let what = format!("{}, and was ended there; see what it waits for", hangs(tries.hung));
+                    tries.said = Some(what.clone());
+                    return Ok(Lacks::Gate(what));
                 }
                 Err(error) => (None, super::why(&self.address, &error)),
             };
         }
         Ok(match missing(plan, gates, &run.state, &seen) {
             None => Lacks::Nothing,
-            Some(what) if says.is_empty() => Lacks::Gate(what.to_owned()),
-            Some(what) => Lacks::Gate(format!("{what}: {says}")),
+            Some(what) => {
+                let what = if says.is_empty() { what.to_owned() } else { format!("{what}: {says}") };
+                if seen.command.is_some() {
+                    tries.said = Some(what.clone());
+                }
+                Lacks::Gate(what)
+            }
         })
     }
 
@@ -238,19 +260,26 @@ impl Visit {
                 Err(self.halted(error))
             }
             Err(_) => {
-                let reason = SILENT.to_owned();
-                *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.clone());
+                let reason = NO_ANSWER.to_owned();
+                // A playbook may have waited for its turn with us: a knock tells more.
+                if self.crew.hands.playbooks.is_none() {
+                    *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.clone());
+                }
                 Err(Halt::Later(reason))
             }
         }
     }
 
     /// Waits until nobody listens there any more, no longer than this; whether that is so.
-    async fn until_away(&self, way: &Way, limit: Duration) -> Result<bool, Halt> {
+    async fn until_away(&self, way: &mut Way, limit: Duration) -> Result<bool, Halt> {
         let begun = Instant::now();
         while begun.elapsed() < limit {
-            if !self.within(self.crew.hands.remote.knock(&way.target, SLOW)).await? {
-                return Ok(true);
+            match self.knock(&way.target, SLOW).await? {
+                Ok(()) => way.is_heard = true,
+                Err(error) => {
+                    self.lacks(unheard(&self.address, &error));
+                    return Ok(true);
+                }
             }
             self.pause(KNOCKS_APART).await?;
         }
@@ -260,10 +289,20 @@ impl Visit {
     /// Waits until somebody listens there.
     async fn until_back(&self, way: &mut Way, since: &Pace) -> Result<(), Halt> {
         let pace = Pace { since: since.since, ..Pace::new(200, 100, 2_000) };
+        let begun = Instant::now();
+        let is_by_playbooks = self.crew.hands.playbooks.is_some();
         loop {
             self.pause(pace.pause()).await?;
             let limit = pace.pause().max(way.took.map_or(SLOW, |took| took * KNOCK).min(SLOW));
-            if self.within(self.crew.hands.remote.knock(&way.target, limit)).await? {
+            match self.knock(&way.target, limit).await? {
+                // Whether it lets us in is seen next.
+                Ok(()) => {
+                    way.is_heard = true;
+                    return Ok(());
+                }
+                Err(error) => self.lacks(unheard(&self.address, &error)),
+            }
+            if is_by_playbooks && !way.is_heard && begun.elapsed() >= IN_VAIN {
                 return Ok(());
             }
             self.refresh(way).await?;
@@ -273,7 +312,8 @@ impl Visit {
     /// Looks now and then whether the host is still ours, and how to get into it.
     async fn refresh(&self, way: &mut Way) -> Result<(), Halt> {
         if way.since.elapsed() >= KNOWN_FOR {
-            *way = Way { target: self.way_in().await?, since: Instant::now(), took: way.took };
+            way.target = self.way_in().await?;
+            way.since = Instant::now();
         }
         Ok(())
     }
@@ -286,6 +326,17 @@ struct Way {
     since: Instant,
     /// In what time the host answered at best.
     took: Option<Duration>,
+    /// Whether it was ever heard by knocking: playbooks may have a way of their own (`-J` among Ansible's options).
+    is_heard: bool,
+}
+
+/// What came of trying the operator's command.
+#[derive(Default)]
+struct Tries {
+    /// What was said of it last; absent before the first time.
+    said: Option<String>,
+    /// How long it hung at most since it ended last.
+    hung: Duration,
 }
 
 /// What a host lacks.
@@ -294,6 +345,14 @@ enum Lacks {
     /// It is still in the boot before.
     Restart(String),
     Gate(String),
+}
+
+/// Whole seconds, which have passed for certain; or what there is of the first.
+fn seconds(time: Duration) -> String {
+    match time.as_secs() {
+        0 => format!("{:.1} s", time.as_secs_f64()),
+        whole => format!("{whole} s"),
+    }
 }
 
 fn words(output: &Output) -> String {

@@ -32,6 +32,8 @@ pub(super) struct Machine {
     pub(super) is_drained: bool,
     /// It stays away once it has gone.
     pub(super) stays_away: bool,
+    /// It loses its power as soon as it is told anything, and its command is not heard of any more.
+    pub(super) dies: bool,
     /// An upgrade ends in a restart.
     pub(super) restarts_upgraded: bool,
     /// Nobody listens there.
@@ -63,6 +65,14 @@ impl Machine {
     pub(super) fn comes_back(&mut self) {
         (self.away, self.stays_away) = (self.away.map(|(from, _)| (from, from)), false);
         self.settle();
+    }
+
+    /// Whether it is dead from now on.
+    fn dies(&mut self) -> bool {
+        if self.dies {
+            self.is_deaf = true;
+        }
+        self.dies
     }
 
     fn boot_id(&self) -> String {
@@ -188,6 +198,12 @@ impl Remote for Machines {
                 ))
             } else if script.contains("errands=/run/provost") {
                 let status = self.errand(host, script);
+                if self.with(host, |machine| machine.dies()) {
+                    let after = command.time_limit();
+                    tokio::time::sleep(after).await;
+                    let (stdout, stderr) = (Box::default(), Box::default());
+                    return Err(Error::Overdue { at, after, stdout, stderr });
+                }
                 while self.with(host, |machine| machine.restarts_upgraded && machine.away.is_some()) {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     if self.with(host, |machine| machine.is_away()) {
@@ -213,13 +229,13 @@ impl Remote for Machines {
         .boxed()
     }
 
-    fn knock<'a>(&'a self, target: &'a Target, limit: Duration) -> BoxFuture<'a, bool> {
+    fn knock<'a>(&'a self, target: &'a Target, limit: Duration) -> BoxFuture<'a, Result<(), Error>> {
         async move {
             let is_there = || !self.with(&target.address.host, |machine| machine.is_away());
             if !is_there() {
                 tokio::time::sleep(limit).await;
             }
-            is_there()
+            if is_there() { Ok(()) } else { Err(Error::Refused { at: target.address.clone() }) }
         }
         .boxed()
     }

@@ -2,7 +2,7 @@ mod machines;
 mod world;
 
 use base::Entropy;
-use fleet::{Cordon, Gates, Outcome, Plan, Policy, RunState, Share};
+use fleet::{Cordon, Gates, Outcome, Plan, Policy, Rollout, RunState, Share};
 use identity::Permit;
 use store::{Claims, Engine as _, Page, Prefix};
 
@@ -104,6 +104,29 @@ async fn a_host_that_never_comes_back_fails_when_its_time_is_over() {
                     refuses connections; see that sshd runs there and listens at port 22";
     assert_eq!(reason, expected);
     assert_eq!(world.machines.cordoned(), [""; 0]);
+}
+
+/// Nobody tells that it is gone: its command was sent, and is not heard of.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_dies_under_its_command_is_told_of_as_it_is() {
+    let refuses = "web-0:22 refuses connections; see that sshd runs there and listens at port 22";
+    for (plan, late, is_failed) in [
+        (Plan::Restart, "it did not come back from its restart and show that it is well", true),
+        // Nobody knows whether it goes on there.
+        (Plan::Upgrade, "its upgrade was not done", false),
+    ] {
+        let world = world(2).await;
+        world.machines.with("web-0", |machine| machine.dies = true);
+        let id =
+            world.start("web", &plan, &Policy { host_limit: Some(Span::seconds(30)), ..drained() }).await;
+        assert_eq!(world.ended("web", id).await.outcome, Some(Outcome::Failed));
+        let run = world.runs("web", id).await.remove(0);
+        let RunState::Failed { reason, .. } = run.state else { panic!("{run:?}") };
+        assert_eq!(reason, format!("{late} within 30 seconds: {refuses}"));
+        let host = world.fleet.host(Permit::house(), &"web-0".parse().unwrap()).await.unwrap().is;
+        assert_eq!(host.status.as_str() == "failed", is_failed);
+        assert_eq!(world.machines.with("web-0", |machine| machine.done), 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -218,22 +241,28 @@ async fn a_host_that_hangs_before_it_is_begun_with_fails_within_its_limit() {
     };
     let id = world.start("web", &Plan::Restart, &policy).await;
     let begun = Instant::now();
-    let fails = async {
-        while world.rollout("web", id).await.failed() == 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+    let until = async |is_so: fn(&Rollout) -> bool| loop {
+        let rollout = world.rollout("web", id).await;
+        if is_so(&rollout) {
+            return rollout;
         }
-        begun.elapsed()
+        tokio::time::sleep(Duration::from_millis(20)).await;
     };
+    let ends = async {
+        until(|rollout| rollout.failed() > 0).await;
+        (begun.elapsed(), until(|rollout| rollout.outcome.is_some()).await)
+    };
+    // The same process to the end: nobody watches over a host that is away while a dead one's claim lasts.
     let work = async {
         tokio::select! {
-            took = fails => took,
+            ended = ends => ended,
             () = world.process("we", true) => unreachable!("it never ends"),
         }
     };
-    let took = world.within(Duration::from_secs(500), work).await.expect("it fails");
+    let (took, ended) = world.within(Duration::from_secs(500), work).await.expect("it ends");
     assert!(took < Duration::from_secs(27), "{took:?}");
-    let ended = world.ended("web", id).await;
-    assert_eq!((ended.outcome, ended.done, ended.failed()), (Some(Outcome::Finished), 3, 1));
+    let runs = world.runs("web", id).await;
+    assert_eq!((ended.outcome, ended.done, ended.failed()), (Some(Outcome::Finished), 3, 1), "{runs:?}");
     assert!(*world.machines.most_down.lock().unwrap() <= 2);
 }
 
