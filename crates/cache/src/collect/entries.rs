@@ -53,7 +53,7 @@ fn going(candidates: Vec<Candidate>, stays: Vec<bool>) -> Vec<Candidate> {
 pub struct EntryFacts {
     /// The artifact that it names.
     pub artifact: Sha512,
-    /// Whether that is there: whoever asks for it gets it.
+    /// Whether that is there.
     pub has_artifact: bool,
     /// Who put it there.
     pub by: String,
@@ -319,15 +319,13 @@ impl Cache {
             collected,
         };
         let candidates = round.candidates(key).await?;
-        let mut stays = Vec::new();
-        for candidate in &candidates {
+        let stays = candidates.iter().map(|candidate| {
             let Candidate { artifact, has_artifact, standing, .. } = candidate;
             let is_withdrawal = !standing.revokes.is_empty();
-            // Of what was put aside as damaged the record is left. What cannot be looked at now may be there.
-            let has_artifact = *has_artifact && !matches!(self.find(*artifact).await, Ok(None));
-            let (artifact, by) = (*artifact, standing.by.clone());
-            stays.push(!goes(&EntryFacts { artifact, has_artifact, by, is_withdrawal }));
-        }
+            let (artifact, has_artifact, by) = (*artifact, *has_artifact, standing.by.clone());
+            !goes(&EntryFacts { artifact, has_artifact, by, is_withdrawal })
+        });
+        let stays = stays.collect();
         let going = going(candidates, stays);
         let mut removed = 0;
         for some in going.chunks(AT_ONCE) {

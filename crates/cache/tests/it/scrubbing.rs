@@ -1,12 +1,12 @@
 //! Whether what is kept is still what was kept.
 
 use base::{Sha512, Span};
-use cache::{EntryFacts, Limits, Pace, Scrubbed};
+use cache::{Limits, Pace, Scrubbed};
 use futures_executor::block_on;
 use futures_util::future::{BoxFuture, ready};
 use store::blobs::{Call, Error};
 
-use crate::ground::{World, key, permit};
+use crate::ground::{World, permit};
 
 /// Goes on for so many pieces.
 struct Pieces(usize);
@@ -40,30 +40,6 @@ fn what_rotted_is_put_aside_and_can_be_sent_again() {
     assert!(world.history().contains(&"the house: artifact damaged".to_owned()));
     world.keep("bob", b"two", None).unwrap();
     assert!(world.is_there(b"two"));
-}
-
-/// Who has entries removed whose artifact is not there, as the proxy of slapos.core does, means that one as well; not one that
-/// cannot be read for now.
-#[test]
-fn what_was_put_aside_is_not_there_for_its_entries() {
-    let world = World::new(Limits::default());
-    for bytes in [b"one", b"two"] {
-        world.keep("alice", bytes, None).unwrap();
-        world.add("a", bytes, 1);
-    }
-    let remove = || {
-        let goes = |entry: &EntryFacts| !entry.has_artifact;
-        block_on(world.cache.remove_entries(&permit("the operator"), &key("a"), &goes)).unwrap()
-    };
-    assert!(world.blobs.rot(Sha512::of(b"two")));
-    assert_eq!(remove(), 0, "nobody knows yet");
-    world.scrub(1000, 1000);
-    let reason = "no bucket".to_owned();
-    world.blobs.fail_next(Call::Open, 1, Error::Unavailable { doing: "opening", reason });
-    assert_eq!((remove(), remove()), (1, 0));
-    let left: Vec<String> = world.entries("a").into_iter().map(|(text, _)| text).collect();
-    assert_eq!(left.len(), 1);
-    assert!(left[0].contains(&Sha512::of(b"one").to_string()));
 }
 
 #[test]
