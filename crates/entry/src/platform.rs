@@ -60,7 +60,8 @@ impl Misfit {
     /// What it is for, in short.
     pub(crate) fn elsewhere(&self) -> &'static str {
         match self {
-            Self::Untold | Self::Multiarch { .. } | Self::Os { .. } => "another platform",
+            Self::Untold => "no platform that is known",
+            Self::Multiarch { .. } | Self::Os { .. } => "another platform",
             Self::SoftwareRoot { .. } => "another folder",
         }
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::{
-    DirBuilderExt as _, FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink,
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink,
 };
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
@@ -40,7 +40,7 @@ pub(crate) enum ReleaseError {
         why: &'static str,
     },
     /// What should be its one folder is none.
-    #[error("the archive is no packed folder: `{name}` in it is a file or a link")]
+    #[error("the archive is no packed folder: `{name}` in it is none")]
     NoFolder {
         /// Its name in the archive.
         name: String,
@@ -90,13 +90,11 @@ pub(crate) enum ReleaseError {
 impl Explain for ReleaseError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Unsafe { .. } | Self::Archive(_) => Kind::Internal,
+            Self::Unsafe { .. } | Self::Archive(_) | Self::NoFolder { .. } => Kind::Internal,
             Self::TooLarge { .. } => Kind::TooLarge,
             Self::Files { .. } => Kind::Unavailable,
             Self::Exists(_) => Kind::Conflict,
-            Self::NoFolder { .. } | Self::Blacklisted { .. } | Self::Unfit { .. } | Self::Shared(_) => {
-                Kind::Invalid
-            }
+            Self::Blacklisted { .. } | Self::Unfit { .. } | Self::Shared(_) => Kind::Invalid,
         }
     }
 
@@ -268,13 +266,17 @@ fn fill(archive: impl Read, folder: &Path, whole: &Path, bytes_max: u64) -> Resu
 }
 
 /// What the umask leaves of all permissions, as `folder`, which is nobody else's yet, shows: asked for by its name, it would
-/// be another one for a moment, for whatever else goes on.
+/// be another one for a moment, for whatever else goes on. What root unpacks is for others to run, who keep their leave.
 fn left_by_umask(folder: &Path) -> io::Result<u32> {
     let shown = folder.join("umask");
     DirBuilder::new().mode(0o777).create(&shown)?;
-    let left = shown.symlink_metadata()?.permissions().mode() & 0o777;
+    let made = shown.symlink_metadata()?;
     std::fs::remove_dir(&shown)?;
-    Ok(left)
+    Ok(left_to(made.uid(), made.mode() & 0o777))
+}
+
+fn left_to(user: u32, by_umask: u32) -> u32 {
+    if user == 0 { by_umask | 0o555 } else { by_umask }
 }
 
 /// Unpacks a tar into the new folder `folder` as a release is, whose archive is in gzip: for fuzzing.
@@ -405,6 +407,15 @@ mod tests {
     use tar::Header;
 
     use super::*;
+
+    #[test]
+    fn what_root_unpacks_is_for_others_to_run() {
+        for (user, by_umask, expected) in
+            [(0, 0o755, 0o755), (0, 0o700, 0o755), (0, 0o777, 0o777), (7, 0o700, 0o700), (7, 0o750, 0o750)]
+        {
+            assert_eq!(left_to(user, by_umask), expected, "{user} {by_umask:o}");
+        }
+    }
 
     /// A thing in an archive.
     struct Thing(EntryType, &'static str, &'static str);
@@ -638,7 +649,7 @@ mod tests {
             (&[Thing(EntryType::Char, "top/a", "")], "is neither"),
             (&[Thing(FILE, "top/a", "x"), Thing(FILE, "top/a", "y")], "could not write"),
             (&[Thing(FILE, "top/a", "x"), Thing(FILE, "top/a/b", "y")], "no folder"),
-            (&[Thing(FILE, "top", "x")], "is no packed folder: `top` in it is a file"),
+            (&[Thing(FILE, "top", "x")], "is no packed folder: `top` in it is none"),
             (&[Thing(FOLDER, "top", ""), Thing(SAME, "top/", "top/b")], "is no packed folder"),
             (&[Thing(FILE, "top/a", long)], "more in the archive"),
             (&[], "cannot be read"),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::{Sha512, Sha512Hasher};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Body, Method, StatusCode};
+use reqwest::{Body, Method, Response, StatusCode};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 
@@ -132,11 +132,7 @@ impl Artifacts {
             let ask = || self.service.asked(method.clone(), &url, self.service.request(method.clone(), &url));
             match self.service.until_done(ask).await {
                 Ok(response) => {
-                    let bytes = match response.status() {
-                        StatusCode::NO_CONTENT => Some(0),
-                        // The length of a body that does not come is in the header alone.
-                        _ => content_length(response.headers()),
-                    };
+                    let bytes = announced(&response);
                     // Some say of each body that they leave out that it has no bytes.
                     if bytes != Some(0) || method == Method::GET || digest == Sha512::of(b"") {
                         return Ok(bytes);
@@ -162,6 +158,8 @@ impl Artifacts {
         for method in [Method::HEAD, Method::GET] {
             let ask = || self.service.asked(method.clone(), &url, self.service.request(method.clone(), &url));
             match self.service.until_done(ask).await {
+                // No bytes are these bytes only where there are none.
+                Ok(response) if announced(&response) == Some(0) && digest != Sha512::of(b"") => {}
                 Ok(_) => return Ok(true),
                 Err(CacheError::Refused { status: 404 | 410, .. }) => return Ok(false),
                 Err(CacheError::Refused { .. }) => {}
@@ -235,6 +233,15 @@ impl Artifacts {
             return Err(self.service.refused(Method::POST, url, response).await);
         }
         self.service.body(url, response, NAME_BYTES_MAX).await
+    }
+}
+
+/// How many bytes an answer says that the object has.
+fn announced(response: &Response) -> Option<u64> {
+    match response.status() {
+        StatusCode::NO_CONTENT => Some(0),
+        // The length of a body that does not come is in the header alone.
+        _ => content_length(response.headers()),
     }
 }
 

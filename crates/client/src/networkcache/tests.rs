@@ -350,6 +350,18 @@ fn whether_bytes_are_there_is_asked_without_reading_them() {
         ("absent", vec![Say(trouble(404))], false, &["HEAD"]),
         ("there, no HEAD", vec![no_head.clone(), begun], true, &["HEAD", "GET"]),
         ("absent, no HEAD", vec![no_head.clone(), Say(trouble(404))], false, &["HEAD", "GET"]),
+        (
+            "empty, says HEAD",
+            vec![Say(answer("200 OK", 0, b"")), Say(answer("200 OK", 36, b""))],
+            true,
+            &["HEAD", "GET"],
+        ),
+        (
+            "empty",
+            vec![Say(answer("200 OK", 0, b"")), Say(answer("204 No Content", 0, b""))],
+            false,
+            &["HEAD", "GET"],
+        ),
         ("nobody may look", vec![Say(trouble(403))], false, &["HEAD", "GET"]),
         ("elsewhere", vec![Say(answer("301 Moved\r\nLocation: /x", 0, b""))], false, &["HEAD", "GET"]),
     ] {
@@ -431,7 +443,7 @@ fn uploads_go_on_where_they_were_cut_off() {
         ),
         (
             "the answer is lost",
-            vec![does(), open(), Slam, no(404), Say(answer("200 OK", 0, b""))],
+            vec![does(), open(), Slam, no(404), Say(answer("200 OK", 36, b""))],
             None,
             1,
             format!("HEAD /shacache/{name} HTTP/1.1"),

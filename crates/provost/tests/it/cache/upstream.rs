@@ -357,6 +357,44 @@ fn nothing_is_not_passed_on_as_something() {
     }
 }
 
+/// Whoever has as many bytes as somebody else said that there are is not told that these are all: they may be an error page.
+#[test]
+fn what_is_not_known_to_be_whole_has_no_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                if stream.read(&mut byte).unwrap_or(0) == 0 {
+                    break;
+                }
+                head.push(byte[0]);
+            }
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\nnot it at");
+        }
+    });
+    for reserved in ["0", "99999999999999"] {
+        let near = plan(Face::Up)
+            .option("cache-reserve-bytes", reserved)
+            .option("cache-upstream-cache-url", &url)
+            .option("cache-upstream-dir-url", &url)
+            .start();
+        let path = near.http_url(&format!("/shacache/{}", Sha512::of(b"a large one")));
+        let answer = anybody().get(path).header("Range", "bytes=9-").send();
+        // Refused, or begun anew and never at its end.
+        let is_whole = answer.is_ok_and(|answer| match answer.status().as_u16() {
+            502 => false,
+            200 => answer.bytes().is_ok(),
+            other => panic!("{other}"),
+        });
+        assert!(!is_whole, "{reserved}");
+    }
+}
+
 /// What comes without a length, and then is longer than anything may be, is not the fault of who reads.
 #[test]
 fn what_turns_out_too_large_is_no_fault_of_the_readers() {

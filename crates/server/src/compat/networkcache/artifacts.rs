@@ -111,7 +111,10 @@ impl NetworkCache {
         let (status, range) = match wanted {
             Wanted::All => (StatusCode::OK, 0..size),
             Wanted::Some(range) => (StatusCode::PARTIAL_CONTENT, range),
-            Wanted::None => return Err(Refusal::no_such_range(size)),
+            Wanted::None if matches!(found, Relayed::Here(_)) => return Err(Refusal::no_such_range(size)),
+            // Somebody else said how long it is: who has as much may not be told that this is all (RFC 9110 §14.2 leaves it
+            // to us whether we heed what is asked for).
+            Wanted::None => (StatusCode::OK, 0..size),
         };
         let mut response = self.described(is_known, &tag);
         if !range.is_empty() {
