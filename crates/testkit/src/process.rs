@@ -1,6 +1,7 @@
 //! Running programs: their output is collected as it comes, and they end with the test.
 
 use std::io::{ErrorKind, Read, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, Once};
 use std::time::Instant;
@@ -14,6 +15,8 @@ use crate::wait::LIMIT;
 pub struct Ran {
     /// The exit code; `None` when a signal ended it.
     pub code: Option<i32>,
+    /// The signal that ended it, if one did.
+    pub signal: Option<i32>,
     /// All of its standard output.
     pub stdout: String,
     /// All of its standard error.
@@ -152,7 +155,7 @@ impl Process {
         let stdout = self.stdout.wait_for_end(&self.what);
         let stderr = self.stderr.wait_for_end(&self.what);
         let status: ExitStatus = self.child.wait().unwrap();
-        Ran { code: status.code(), stdout, stderr }
+        Ran { code: status.code(), signal: status.signal(), stdout, stderr }
     }
 }
 
@@ -258,7 +261,7 @@ mod tests {
     #[test]
     fn what_a_program_says_and_how_it_ends_is_told() {
         let ran = run(&mut sh("echo out; echo err >&2; exit 3"));
-        assert_eq!(ran, Ran { code: Some(3), stdout: "out\n".into(), stderr: "err\n".into() });
+        assert_eq!(ran, Ran { code: Some(3), signal: None, stdout: "out\n".into(), stderr: "err\n".into() });
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::process::{Process, Ran, run};
 const CALLS: &str = "openat,write,writev,?pwrite64,pwritev,?sendfile,copy_file_range,fsync,fdatasync,?truncate,ftruncate,?chmod,fchmod,\
     fchmodat,fchown,?rename,?renameat,renameat2,?unlink,unlinkat,?link,linkat";
 
+/// SIGKILL, with which strace(1) ends itself when what it traces was ended with it.
+const KILL: i32 = 9;
+
 /// Who is not root may trace what they start, and what lets them.
 const REFUSED: &str = "Debian's strace has to be allowed to trace what it starts or is shown (ptrace(2)): be root; a \
                        container may need `--cap-add SYS_PTRACE`, and a machine `sysctl -w kernel.yama.ptrace_scope=0`";
@@ -68,14 +71,17 @@ impl Strace {
     }
 
     /// As [`Strace::cut_before`], for a program of several threads, which may make its calls in another order another time: it is
-    /// killed somewhere near, or comes to its end.
+    /// killed somewhere near, or comes to its end. Whether it was killed.
     ///
     /// # Panics
     /// When it ends otherwise.
+    #[must_use]
     #[track_caller]
-    pub fn cut_if_it_comes(&self, command: &Command, call: &DiskCall) {
+    pub fn cut_if_it_comes(&self, command: &Command, call: &DiskCall) -> bool {
         let (ran, _) = self.run(command, Some(call));
-        assert!(ran.code.is_none_or(|code| code == 0), "before {}: {ran:?}", call.line);
+        let is_killed = ran.signal == Some(KILL);
+        assert!(is_killed || ran.code == Some(0), "before {}: {ran:?}", call.line);
+        is_killed
     }
 
     /// From now on those of `calls` that the program with this number makes about the files, and not about their folder, fail

@@ -21,7 +21,7 @@ mod error;
 mod format;
 mod keys;
 mod make;
-mod output_file;
+pub mod output_file;
 mod progress;
 mod restore;
 mod target;
@@ -90,8 +90,8 @@ pub fn commands() -> [Command; 2] {
              would be refused.\n\n\
              What happened after the copy was made is unknown to the new house: certificates issued since are valid \
              until they end, and revocations made since have to be made again. The numbers of the revocation lists jump \
-             ahead, so that clients take the new ones. A CA certificate made since is lost with its key: whoever trusts it \
-             takes it out of the file, and who has a certificate of it begins anew.",
+             ahead, so that clients take the new ones. A CA certificate made since is lost with its key, but that a key \
+             in a token stays there: whoever trusts it takes it out of the file, and who has a certificate of it begins anew.",
         )
         .arg(
             Arg::new("in")

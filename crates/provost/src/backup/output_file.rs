@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use super::error::BackupError;
 
@@ -67,19 +68,10 @@ impl Output {
                 file.flush().and_then(|()| file.get_ref().sync_all()).map_err(BackupError::Write)?;
                 let Unfinished { path, partial, .. } = &unfinished;
                 let failed = |source| BackupError::File { path: path.clone(), doing: "make", source };
-                match renameat_with(CWD, partial, CWD, path, RenameFlags::NOREPLACE) {
-                    Ok(()) => {}
-                    Err(error) if error == rustix::io::Errno::EXIST => {
-                        return Err(BackupError::Exists { path: path.clone() });
-                    }
-                    // Some file systems cannot promise that.
-                    Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS)
-                        if path.symlink_metadata().is_err() =>
-                    {
-                        std::fs::rename(partial, path).map_err(failed)?;
-                    }
-                    Err(error) => return Err(failed(error.into())),
-                }
+                rename_new(partial, path).map_err(|source| match source.kind() {
+                    io::ErrorKind::AlreadyExists => BackupError::Exists { path: path.clone() },
+                    _ => failed(source),
+                })?;
                 let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
                 File::open(directory.unwrap_or(Path::new(".")))
                     .and_then(|directory| directory.sync_all())
@@ -88,6 +80,18 @@ impl Output {
                 Ok(())
             }
         }
+    }
+}
+
+/// Gives the file at `from` the name `to` in the same folder, unless another file has it.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Some file systems cannot promise that, nor make hard links.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if to.symlink_metadata().is_err() => {
+            std::fs::rename(from, to)
+        }
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Err(io::ErrorKind::AlreadyExists.into()),
+        renamed => renamed.map_err(io::Error::from),
     }
 }
 

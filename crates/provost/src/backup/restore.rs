@@ -92,8 +92,8 @@ impl Restored {
                      end, and revocations made since have to be made again"
                 ));
                 lines.push(
-                    "note: if a CA certificate was made since, its key is lost: whoever trusts it takes it out, and who \
-                     has a certificate of it begins anew"
+                    "note: if a CA certificate was made since, the house does not know it, and its key is lost unless that is \
+                     in a token: whoever trusts it takes it out, and who has a certificate of it begins anew"
                         .to_owned(),
                 );
                 lines.push(format!("next: provost up --data {}", data.display()));

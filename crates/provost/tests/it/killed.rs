@@ -142,11 +142,22 @@ const WAYS: [Way; 7] = [
         names: &["data/provost.db", "data/provost.db-wal"],
         is_whole: |folder| {
             let all = counts(folder, "data/provost.db").unwrap_or_default();
-            all.get("/ca/services/issuer") == Some(&1) && !all.contains_key("/ca/services/issued")
+            let issuers = issuers(folder, "data/provost.db");
+            let is_another = issuers.len() == 1 && issuers != self::issuers(folder, "before.db");
+            is_another && !all.contains_key("/ca/services/issued")
         },
         // Whoever was interrupted goes on behind it: `ca` and `proof` have tests of that.
         is_nothing: |folder| {
-            counts(folder, "data/provost.db").unwrap_or_default().get("/ca/services/issuer") == Some(&1)
+            let of = |table: &str| {
+                ["data/provost.db", "before.db"]
+                    .map(|database| counts(folder, database).unwrap_or_default().get(table).copied())
+            };
+            let issuers = ["data/provost.db", "before.db"].map(|database| issuers(folder, database));
+            let [issued, issued_before] = of("/ca/services/issued");
+            match of("/ca/services/retired") {
+                [None, _] => issuers[0] == issuers[1] && issued == issued_before,
+                [Some(_), _] => issuers[0].len() == 1 && issuers[0] != issuers[1],
+            }
         },
     },
 ];
@@ -154,8 +165,8 @@ const WAYS: [Way; 7] = [
 /// How many revocations are brought along.
 const BROUGHT: usize = 90;
 
-/// How many records there are of each kind; none where there is no store. It is looked at as a copy: opening it would mend it.
-fn counts(folder: &Path, database: &str) -> Option<BTreeMap<String, usize>> {
+/// What is in a store; none where there is none. It is looked at as a copy: opening it would mend it.
+fn records(folder: &Path, database: &str) -> Option<Vec<(String, String)>> {
     let copy = tempfile::tempdir().unwrap();
     for ending in ["", "-wal", "-journal"] {
         let from = folder.join(format!("{database}{ending}"));
@@ -166,22 +177,43 @@ fn counts(folder: &Path, database: &str) -> Option<BTreeMap<String, usize>> {
     let path = copy.path().join("store");
     let is_empty = std::fs::metadata(&path).map_or(true, |found| found.len() == 0);
     let store = if is_empty { return None } else { Sqlite::open(&path).ok()? };
-    let (mut counts, mut next) = (BTreeMap::new(), Some(Page::full()));
+    let (mut records, mut next) = (Vec::new(), Some(Page::full()));
     while let Some(page) = next {
         let listing = block_on(store.list(&Prefix::default(), page)).unwrap();
-        for (key, _) in listing.entries {
-            let key = key.as_str();
-            let table = match key.starts_with("/ca/") {
-                true => key.splitn(5, '/').take(4).collect::<Vec<_>>().join("/"),
-                false if key.starts_with("/history/") => continue,
-                false => key.to_owned(),
-            };
-            *counts.entry(table).or_default() += 1;
+        for (key, found) in listing.entries {
+            records.push((key.to_string(), String::from_utf8_lossy(&found.value).into_owned()));
         }
         next = listing.next;
     }
     block_on(store.close()).unwrap();
+    Some(records)
+}
+
+/// How many records there are of each kind; none where there is no store.
+fn counts(folder: &Path, database: &str) -> Option<BTreeMap<String, usize>> {
+    let mut counts = BTreeMap::new();
+    for (key, _) in records(folder, database)? {
+        let table = match key.starts_with("/ca/") {
+            true => key.splitn(5, '/').take(4).collect::<Vec<_>>().join("/"),
+            false if key.starts_with("/history/") => continue,
+            false => key,
+        };
+        *counts.entry(table).or_default() += 1;
+    }
     Some(counts)
+}
+
+/// The certificates that services are signed with, as they stand in the records.
+fn issuers(folder: &Path, database: &str) -> Vec<String> {
+    let records = records(folder, database).unwrap_or_default().into_iter();
+    let issuers = records.filter(|(key, _)| key.starts_with("/ca/services/issuer/"));
+    issuers
+        .map(|(key, text)| {
+            let pem = text.split("-----").nth(2).unwrap_or_else(|| panic!("no certificate in {key}"));
+            assert!(pem.len() > 100, "{key}");
+            pem.to_owned()
+        })
+        .collect()
 }
 
 /// Whether all that was in the house is there: what came by way of caucase's files has no more.
@@ -304,9 +336,9 @@ impl Way {
     }
 }
 
-/// Kills it before `call`, which may come in another order than it did.
-fn killed(way: &Way, folder: &Path, call: &DiskCall) {
-    way.strace(folder).cut_if_it_comes(&way.command(folder), call);
+/// Kills it before `call`, which may come in another order than it did. Whether it was killed.
+fn killed(way: &Way, folder: &Path, call: &DiskCall) -> bool {
+    let is_killed = way.strace(folder).cut_if_it_comes(&way.command(folder), call);
     let (what, line) = (way.command, &call.line);
     let was_whole = (way.is_whole)(folder);
     assert!(was_whole || (way.is_nothing)(folder), "{what}, before {line}: it is half there");
@@ -314,6 +346,7 @@ fn killed(way: &Way, folder: &Path, call: &DiskCall) {
     // What is there already may be refused, and is not changed.
     assert!(was_whole || again.code == Some(0), "{what}, before {line}: {again:?}");
     assert!((way.is_whole)(folder), "{what}, before {line}: {again:?}");
+    is_killed
 }
 
 #[test]
@@ -336,18 +369,28 @@ fn whatever_makes_a_house_is_killed_before_its_writes() {
         println!("{}: {} calls", way.command, calls.len());
         // The last one is where it becomes what it is to be, or right behind.
         all.extend((1..=wanted).map(|part| (way, calls[part * calls.len() / wanted - 1].clone())));
+        // Whichever thread is the first to make such a call, it is that thread's first.
+        let sure = calls.iter().find(|call| call.number == 1).expect("a first call");
+        all.push((way, sure.clone()));
     }
-    println!("killed {} times", all.len());
-    let all = Mutex::new(all);
+    let wanted = all.len();
+    let (all, kills) = (Mutex::new(all), Mutex::new(BTreeMap::<&str, usize>::new()));
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 let next = || all.lock().unwrap().pop();
                 while let Some((way, call)) = next() {
                     let (_copy, folder) = place();
-                    killed(way, &folder, &call);
+                    if killed(way, &folder, &call) {
+                        *kills.lock().unwrap().entry(way.command).or_default() += 1;
+                    }
                 }
             });
         }
     });
+    let kills = kills.into_inner().unwrap();
+    println!("of {wanted} runs were killed: {kills:#?}");
+    for way in &WAYS {
+        assert!(kills.contains_key(way.command), "{} was never killed: {kills:?}", way.command);
+    }
 }

@@ -10,6 +10,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use super::open::PAGE_BYTES;
@@ -22,9 +23,81 @@ const MAGIC: u32 = 0x377f_0682;
 /// What a rollback journal begins with that is to be played back.
 const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 
+/// A journal that is larger tells of more than one page, if its sectors are of the usual size.
+const ONE_PAGE_JOURNAL_BYTES: u64 = 2 * PAGE_BYTES as u64;
+
+/// What stands beside the file that SQLite would play back into it, whatever either holds: nothing in a journal says whose it
+/// is, and a file becomes as long as it was when the journal was begun. With that of a first opening it becomes empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Journal {
+    /// None that is played back.
+    None,
+    /// Whoever made the file was killed while its tables were written: what there is of them goes, and nothing else is in it.
+    OfLayout,
+    /// Whoever made the file was killed while it was told that it has a log: no more than that is taken back.
+    OfSwitch,
+    /// Another file's.
+    Stray,
+}
+
+impl Journal {
+    /// What is beside the database at `path`. A file of ours has a journal only until it has been opened once, before it has
+    /// a log.
+    pub(super) fn beside(path: &Path, database: &File) -> io::Result<Self> {
+        let journal = match File::open(super::open::beside(path, "-journal")) {
+            Ok(journal) => journal,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::None),
+            Err(error) => return Err(error),
+        };
+        let begun = place::beginning::<28>(&journal)?;
+        let bytes = database.metadata()?.len();
+        // To an empty file SQLite plays nothing back.
+        if !begun.starts_with(&JOURNAL_MAGIC) || bytes == 0 {
+            return Ok(Self::None);
+        }
+        let has_log = match std::fs::metadata(super::open::beside(path, "-wal")) {
+            Ok(log) => log.len() > 0,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+        };
+        let (records, pages, sector) = (word(&begun, 8), word(&begun, 16), word(&begun, 20));
+        let page = place::beginning::<PAGE_BYTES>(database)?;
+        // Neither told yet that it has a log, nor changed since it was made.
+        let is_new = page.get(18..20) == Some(&[1, 1]) && word(&page, 24) == Some(1);
+        if !has_log && is_new && pages == Some(0) {
+            return Ok(Self::OfLayout);
+        }
+        let length = pages.map(|pages| u64::from(pages) * PAGE_BYTES as u64);
+        let has_our_pages = word(&begun, 24) == Some(PAGE_BYTES as u32);
+        let is_of_one_page = records == Some(1) && journal.metadata()?.len() < ONE_PAGE_JOURNAL_BYTES;
+        if has_log || !has_our_pages || !is_of_one_page || length != Some(bytes) {
+            return Ok(Self::Stray);
+        }
+        let mut first = [0; 4 + PAGE_BYTES];
+        match journal.read_exact_at(&mut first, u64::from(sector.unwrap_or_default())) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Self::Stray),
+            read => read?,
+        }
+        let is_first = word(&first, 0) == Some(1) && is_same_but_for_its_log(&first[4..], &page);
+        Ok(if is_first { Self::OfSwitch } else { Self::Stray })
+    }
+}
+
+/// Whether two first pages are the same, but for whether there is a log (at 18 and 19), and the counters that each change of
+/// the file brings with it (at 24 and at 92).
+fn is_same_but_for_its_log(one: &[u8], other: &[u8]) -> bool {
+    let same = |range: std::ops::Range<usize>| one.get(range.clone()) == other.get(range);
+    same(0..18) && same(20..24) && same(28..92) && same(100..PAGE_BYTES)
+}
+
 /// Why the database at `path`, which nobody has open, is damaged; nothing when it is not, as far as can be seen from
 /// without.
-pub(super) fn of(path: &Path, database: &File) -> io::Result<Option<String>> {
+pub(super) fn of(path: &Path, database: &File, journal: Journal) -> io::Result<Option<String>> {
+    match journal {
+        Journal::None | Journal::OfSwitch => {}
+        Journal::OfLayout => return Ok(None),
+        Journal::Stray => return Ok(Some(stray(path))),
+    }
     let log = match File::open(super::open::beside(path, "-wal")) {
         Ok(log) => Some(log),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -36,19 +109,14 @@ pub(super) fn of(path: &Path, database: &File) -> io::Result<Option<String>> {
     };
     match log {
         Some(log) if has_log => of_log(BufReader::with_capacity(1 << 18, log)),
-        _ if is_half_laid_out(path)? => Ok(None),
         _ => of_length(database),
     }
 }
 
-/// Whether whoever made the file was killed while its tables were written: SQLite takes that back when it opens it. There is
-/// no other time when a file of ours has a rollback journal.
-fn is_half_laid_out(path: &Path) -> io::Result<bool> {
-    match File::open(super::open::beside(path, "-journal")) {
-        Ok(journal) => Ok(place::beginning::<8>(&journal)? == JOURNAL_MAGIC),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
+/// What is wrong, and what to do: the file itself may be whole.
+pub(super) fn stray(path: &Path) -> String {
+    let journal = super::open::beside(path, "-journal");
+    format!("{} is not of this file, and would overwrite it: move it away", journal.display())
 }
 
 /// Whether the file has all the pages that its header counts. With a log, its pages may be there alone.

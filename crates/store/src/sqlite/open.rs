@@ -15,8 +15,9 @@ use std::time::Duration;
 use base::{Explain, Kind};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::damage::{self, Journal};
 use super::place::{self, Place};
-use super::{damage, failed, from_sql};
+use super::{failed, from_sql};
 use crate::{Error, Revision, private_file, regular_file};
 
 /// How large a page of the file is.
@@ -27,6 +28,8 @@ const APPLICATION_ID: u32 = u32::from_be_bytes(*b"PRVS");
 const LAYOUT: u32 = 2;
 /// A file of so many bytes is read through before it is used: some tenths of a second.
 const CHECKED_BYTES_MAX: u64 = 64 << 20;
+/// How often the lock is tried before it counts as somebody's who has the file open.
+const LOCK_TRIES: usize = 1000;
 /// How long to wait for the sqlite3 command, should somebody be using it on the file.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 
@@ -54,6 +57,12 @@ pub enum OpenError {
         path: PathBuf,
         /// The version of its layout.
         layout: u32,
+    },
+    /// Whoever made it was killed before it was a store, or is still at it.
+    #[error("{} is not laid out yet: nothing is in it", path.display())]
+    NotLaidOut {
+        /// The file.
+        path: PathBuf,
     },
     /// It is ours, and is damaged.
     #[error("{} is damaged: {reason}", path.display())]
@@ -104,7 +113,7 @@ impl Explain for OpenError {
                 Kind::Invalid
             }
             Self::Files { source, .. } if source.kind() == io::ErrorKind::StorageFull => Kind::Full,
-            Self::InUse { .. } | Self::Files { .. } => Kind::Unavailable,
+            Self::InUse { .. } | Self::NotLaidOut { .. } | Self::Files { .. } => Kind::Unavailable,
             Self::Damaged { .. } => Kind::Internal,
             Self::Store { source, .. } => source.kind(),
         }
@@ -118,6 +127,7 @@ impl Explain for OpenError {
             Self::NoFile { .. } => Some("name another file".into()),
             Self::Newer { .. } => Some("use the newer version, or restore a backup made before it".into()),
             Self::InUse { .. } => Some("stop the other process first".into()),
+            Self::NotLaidOut { .. } => Some("start the server on it, which goes on with that".into()),
             Self::Damaged { .. } => {
                 Some("put it and the key that seals it back from one backup, and look at the disk".into())
             }
@@ -145,13 +155,15 @@ pub(super) fn open(path: &Path, pages_max: Option<u32>) -> Result<Opened, OpenEr
     refuse_no_file(path)?;
     create(path).map_err(files("creating it"))?;
     let held = open_to_write(path).map_err(files("opening it for writing"))?;
-    held.try_lock().map_err(|error| match error {
+    lock(&held).map_err(|error| match error {
         TryLockError::WouldBlock => OpenError::InUse { path: path.into() },
         TryLockError::Error(source) => files("locking it")(source),
     })?;
     refuse_others(path, whose(&held).map_err(files("reading its beginning"))?)?;
     let damaged = |reason| OpenError::Damaged { path: path.into(), reason };
-    if let Some(reason) = damage::of(path, &held).map_err(files("looking whether it is whole"))? {
+    let whole = "looking whether it is whole";
+    let journal = Journal::beside(path, &held).map_err(files(whole))?;
+    if let Some(reason) = damage::of(path, &held, journal).map_err(files(whole))? {
         return Err(damaged(reason));
     }
     let bytes = held.metadata().map_err(files("looking at it"))?.len();
@@ -185,6 +197,22 @@ pub(super) fn look(path: &Path) -> Result<(Connection, Place), OpenError> {
         Whose::Nobodys => return Err(OpenError::NotADatabase { path: path.into() }),
         whose => refuse_others(path, whose)?,
     }
+    let whole = "looking whether it is whole";
+    let damaged = |reason| OpenError::Damaged { path: path.into(), reason };
+    // Even to read, SQLite plays back what it finds.
+    let journal = Journal::beside(path, &held).map_err(files(whole))?;
+    match journal {
+        Journal::None | Journal::OfSwitch => {}
+        Journal::OfLayout => return Err(OpenError::NotLaidOut { path: path.into() }),
+        Journal::Stray => return Err(damaged(damage::stray(path))),
+    }
+    // Whoever has it open has looked already, and changes it meanwhile; also who opened it while it was looked at.
+    if !is_open(&held).map_err(files(whole))?
+        && let Some(reason) = damage::of(path, &held, journal).map_err(files(whole))?
+        && !is_open(&held).map_err(files(whole))?
+    {
+        return Err(damaged(reason));
+    }
     let store = |error| OpenError::Store { path: path.into(), source: failed("opening")(error) };
     let connection = reader(path).map_err(store)?;
     match layout(&connection).map_err(store)? {
@@ -197,6 +225,7 @@ pub(super) fn look(path: &Path) -> Result<(Connection, Place), OpenError> {
                  PRAGMA query_only = 1;",
             )
             .map_err(store)?,
+        0 => return Err(OpenError::NotLaidOut { path: path.into() }),
         layout => return Err(OpenError::Newer { path: path.into(), layout }),
     }
     // By now SQLite has made the files beside it, if it had to.
@@ -262,6 +291,26 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// and do not meet it on a local file system.
 fn open_to_write(path: &Path) -> io::Result<File> {
     regular_file::open_with(path, File::options().read(true).write(true))
+}
+
+/// Locks it. Whoever looks whether it is locked has the lock for an instant, which is waited for.
+fn lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+            locked_or_failed => return locked_or_failed,
+        }
+    }
+    file.try_lock()
+}
+
+/// Whether somebody has the store open that `file` is.
+fn is_open(file: &File) -> io::Result<bool> {
+    match file.try_lock_shared() {
+        Ok(()) => file.unlock().map(|()| false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 /// Makes the file, for its owner only, unless there is one. SQLite gives `-wal` and `-shm` the same mode.

@@ -2,6 +2,7 @@
 //! given out, and never is something missing as if it had not been.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 
 use base::Entropy;
@@ -196,34 +197,159 @@ fn a_file_that_was_cut_off_is_refused() {
     }
 }
 
+/// Where a child opens a store for the first time.
+const NEW: &str = "STORE_DAMAGE_NEW";
+
+/// Only runs for real as the child of [`killed_at_page`].
+#[test]
+fn open_a_new_one() {
+    if let Ok(path) = std::env::var(NEW) {
+        drop(Sqlite::open(Path::new(&path)));
+    }
+}
+
+/// Opens a store for the first time in a process that the system kills when the file would have more than `pages` pages
+/// (setrlimit(2), RLIMIT_FSIZE).
+fn killed_at_page(path: &Path, pages: usize) {
+    let program = std::env::current_exe().unwrap();
+    let mut command = std::process::Command::new("sh");
+    // In units of 512 bytes.
+    command.args(["-c", "ulimit -c 0; ulimit -f \"$1\"; shift; exec \"$@\"", "sh", &(pages * 8).to_string()]);
+    let child =
+        command.arg(program).args(["damage::open_a_new_one", "--exact"]).env(NEW, path).output().unwrap();
+    assert_eq!(child.status.signal(), Some(25), "SIGXFSZ: {child:?}");
+}
+
+/// What a journal begins with that tells of `records` pages of a file that had `pages`
+/// (<https://www.sqlite.org/fileformat2.html#the_rollback_journal>).
+fn journal(records: u32, pages: u32) -> Vec<u8> {
+    let mut journal = vec![0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+    for word in [records, 0x1234_5678, pages, 512, 4_096] {
+        journal.extend(word.to_be_bytes());
+    }
+    journal.resize(512, 0);
+    journal
+}
+
+/// It takes records and keeps them.
+fn works(path: &Path) {
+    let store = Sqlite::open(path).unwrap();
+    let mut batch = Batch::new();
+    batch.put(Key::new("/a").unwrap(), "b");
+    block_on(store.commit(batch)).unwrap();
+    block_on(store.close()).unwrap();
+    assert!(!beside(path, "-journal").exists());
+    assert!(block_on(Sqlite::open(path).unwrap().get(&Key::new("/a").unwrap())).unwrap().is_some());
+}
+
 /// Killed in the middle of its first opening it could never be opened again: it was said to have been cut off.
 #[test]
 fn a_file_whose_first_opening_was_cut_short_is_laid_out_anew() {
     let directory = tempfile::tempdir().unwrap();
-    let (whole, path) = (directory.path().join("whole"), directory.path().join("store"));
+    let whole = directory.path().join("whole");
     block_on(Sqlite::open(&whole).unwrap().close()).unwrap();
-    let whole = std::fs::read(&whole).unwrap();
-    // What a kill between two pages leaves: the journal says that there was nothing before
-    // (<https://www.sqlite.org/fileformat2.html#the_rollback_journal>: no page, a random number, 0 pages, sectors, pages).
-    let mut journal = vec![0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
-    for word in [0_u32, 0x1234_5678, 0, 512, 4_096] {
-        journal.extend(word.to_be_bytes());
+    let whole = std::fs::read(&whole).unwrap().len() / 4_096;
+    assert!(whole > 2, "{whole}");
+    for pages in 1..whole {
+        let path = directory.path().join(format!("store-{pages}"));
+        killed_at_page(&path, pages);
+        let left = || ["", "-journal"].map(|suffix| std::fs::read(beside(&path, suffix)).unwrap());
+        let before = left();
+        assert_eq!((before[0].len(), before[0][18]), (pages * 4_096, 1));
+        assert_eq!(before[1][..8], journal(0, 0)[..8]);
+        let looked = Sqlite::look(&path).err().unwrap();
+        assert!(matches!(looked, OpenError::NotLaidOut { .. }), "{looked}");
+        assert!(left() == before, "a look changes nothing");
+        std::fs::rename(beside(&path, "-journal"), directory.path().join("journal")).unwrap();
+        for refused in [Sqlite::look(&path).err(), Sqlite::open(&path).err()] {
+            assert!(matches!(refused, Some(OpenError::Damaged { .. })), "{pages} pages and no journal");
+        }
+        std::fs::rename(directory.path().join("journal"), beside(&path, "-journal")).unwrap();
+        works(&path);
     }
-    journal.resize(512, 0);
-    for pages in 1..whole.len() / 4_096 {
-        std::fs::write(&path, &whole[..pages * 4_096]).unwrap();
-        assert!(
-            matches!(Sqlite::open(&path), Err(OpenError::Damaged { .. })),
-            "{pages} pages and no journal"
-        );
+}
+
+/// The last that a first opening does is to tell the file that it has a log, which is a change of its own.
+#[test]
+fn a_file_that_was_cut_short_when_it_got_its_log_is_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    block_on(Sqlite::open(&path).unwrap().close()).unwrap();
+    let with_log = std::fs::read(&path).unwrap();
+    let mut without = with_log.clone();
+    without[18..20].copy_from_slice(&[1, 1]);
+    for counter in [27, 95] {
+        without[counter] -= 1;
+    }
+    let mut journal = journal(1, u32::try_from(with_log.len() / 4_096).unwrap());
+    let sum = (1..=20).map(|step| u32::from(without[4_096 - 200 * step])).sum::<u32>();
+    journal.extend(1_u32.to_be_bytes());
+    journal.extend(&without[..4_096]);
+    journal.extend((0x1234_5678 + sum).to_be_bytes());
+    for left in [&without, &with_log] {
+        for suffix in ["-wal", "-shm"] {
+            drop(std::fs::remove_file(beside(&path, suffix)));
+        }
+        std::fs::write(&path, left).unwrap();
         std::fs::write(beside(&path, "-journal"), &journal).unwrap();
-        let store = Sqlite::open(&path).unwrap();
-        let mut batch = Batch::new();
-        batch.put(Key::new("/a").unwrap(), "b");
-        block_on(store.commit(batch)).unwrap();
-        block_on(store.close()).unwrap();
-        assert!(!beside(&path, "-journal").exists());
-        assert!(block_on(Sqlite::open(&path).unwrap().get(&Key::new("/a").unwrap())).unwrap().is_some());
-        std::fs::remove_file(&path).unwrap();
+        works(&path);
     }
+}
+
+/// SQLite plays a journal back into whatever has its name: a database that was put where a killed first start had left one
+/// was made empty, and taken for a new one.
+#[test]
+fn a_store_with_records_beside_another_files_journal_is_refused_unchanged() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let (stopped, killed) = (Left::by(false), Left::by(true));
+    // Somebody has taken its log from it, with the sqlite3 command.
+    std::fs::write(&path, &stopped.database).unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    let mode = other.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get::<_, String>(0));
+    assert_eq!(mode.unwrap(), "delete");
+    drop(other);
+    let without_log = std::fs::read(&path).unwrap();
+    let pages = u32::try_from(stopped.database.len() / 4_096).unwrap();
+    let half = |bytes: &[u8]| bytes[..bytes.len() / 8_192 * 4_096].to_vec();
+    let nothing = Vec::new();
+    for (database, log) in [
+        (&stopped.database, &nothing),
+        (&half(&stopped.database), &nothing),
+        (&without_log, &nothing),
+        (&half(&without_log), &nothing),
+        (&killed.database, &killed.log),
+        (&half(&killed.database), &killed.log),
+    ] {
+        // That of a first opening, that of a switch to a log, of fewer pages, of as many, and of smaller ones.
+        let mut of_another = journal(1, pages);
+        of_another.extend(1_u32.to_be_bytes());
+        of_another.resize(512 + 4 + 4_096 + 4, 7);
+        let mut of_small_pages = journal(1, pages);
+        of_small_pages[26] = 2;
+        of_small_pages.extend(1_u32.to_be_bytes());
+        of_small_pages.extend(&database[..4_096]);
+        for journal in [journal(0, 0), journal(1, 5), journal(u32::MAX, 0), of_another, of_small_pages] {
+            let files = [("", database), ("-wal", log), ("-journal", &journal)];
+            drop(std::fs::remove_file(beside(&path, "-shm")));
+            for (suffix, bytes) in files {
+                std::fs::write(beside(&path, suffix), bytes).unwrap();
+            }
+            for refused in [Sqlite::look(&path).err(), Sqlite::open(&path).err()] {
+                let refused = refused.unwrap();
+                let said = refused.to_string();
+                assert!(matches!(refused, OpenError::Damaged { .. }), "{said}");
+                assert!(
+                    said.contains("store-journal is not of this file") && said.contains("move it away"),
+                    "{said}"
+                );
+            }
+            for (suffix, bytes) in files {
+                assert!(std::fs::read(beside(&path, suffix)).unwrap() == *bytes, "{suffix} was changed");
+            }
+        }
+    }
+    // Without it, all is there.
+    std::fs::remove_file(beside(&path, "-journal")).unwrap();
+    assert_eq!(stopped.check(directory.path(), &stopped.database, &[], "as it is"), Outcome::Right);
 }

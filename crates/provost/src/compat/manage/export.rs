@@ -11,6 +11,7 @@ use x509::{Certificate, PrivateKey};
 
 use super::error::ManageError;
 use super::{Place, beside, folder_of, passphrase};
+use crate::backup::output_file::rename_new;
 use crate::output;
 
 /// Exports them from the database at `place` to `path`, where nothing is.
@@ -30,7 +31,7 @@ pub async fn export(place: &Place, path: &Path, clock: &Clock, entropy: &Entropy
         let key = key.to_encrypted_pem(passphrase.expose(), entropy);
         text.push_str(&key.map_err(ManageError::Encrypt)?);
     }
-    let written = write(path, &text);
+    let written = write(path, &text, entropy);
     written.map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => ManageError::ExportExists { path: path.to_owned() },
         _ => ManageError::Write { path: path.to_owned(), source },
@@ -82,20 +83,35 @@ async fn new_passphrase() -> Result<Secret<Vec<u8>>, ManageError> {
     }
 }
 
-/// Writes it under a temporary name beside its own: whoever is killed leaves nothing that passes for an export.
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    let temporary = beside(path, ".", ".new");
-    match std::fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+/// Writes it under a temporary name beside its own, which nobody else has: whoever is killed leaves nothing that passes for an
+/// export, and two at once do not meet.
+fn write(path: &Path, text: &str, entropy: &Entropy) -> io::Result<()> {
+    let temporary = beside(path, ".", &format!(".{:016x}.new", entropy.number()));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    // Unlike a rename this replaces nothing.
-    let written = written.and_then(|()| std::fs::hard_link(&temporary, path));
-    // There are CA keys in it, half of which are nothing.
-    let removed = std::fs::remove_file(&temporary);
-    written?;
-    removed?;
+    if let Err(error) = written.and_then(|()| rename_new(&temporary, path)) {
+        // There are CA keys in it. The first error is the one to tell.
+        let _ = std::fs::remove_file(&temporary);
+        return Err(error);
+    }
     File::open(folder_of(path))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_replaces_nothing_and_leaves_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ca.pem");
+        // What one that was killed has left, when all had the same name.
+        std::fs::write(directory.path().join(".ca.pem.new"), "half").unwrap();
+        let entropy = Entropy::seeded(1);
+        write(&path, "one", &entropy).unwrap();
+        assert_eq!(write(&path, "two", &entropy).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2);
+        assert!(write(&directory.path().join("no/ca.pem"), "one", &entropy).is_err());
+    }
 }
