@@ -146,6 +146,11 @@ impl Fleet {
             let moved = self.stage_moves(&mut draft, name, &cluster, &moves, Rules::Joins, permit.by()).await;
             let Some(moved) = self.unless_torn(moved, &mut line).await? else { continue };
             let Some(record) = moved.and_then(|mut moved| moved.pop()) else {
+                // One that is about to leave, or whose cluster goes, is no member to whoever asks now.
+                line.step_aside();
+                if self.settle(name.as_str(), 0).await? {
+                    continue;
+                }
                 return self.found_host(address).await;
             };
             if let Some(version) = self.commit(draft, &mut line).await? {
@@ -181,6 +186,10 @@ impl Fleet {
             let Some(moved) = self.unless_torn(moved, &mut line).await? else { continue };
             let address = node.address.clone();
             let Some(record) = moved.and_then(|mut moved| moved.pop()) else {
+                line.step_aside();
+                if self.settle(name.as_str(), 0).await? {
+                    continue;
+                }
                 return self.found_host(address).await.map(Some);
             };
             claim.expect(&mut draft.batch);
