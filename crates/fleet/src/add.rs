@@ -199,6 +199,13 @@ impl Fleet {
                     }
                 }
                 checked?;
+                if let Some(cluster) = &new.cluster {
+                    // One that is about to leave it, or whose cluster goes, is no member to whoever asks now.
+                    line.step_aside();
+                    if self.settle(cluster.as_str(), 0).await? {
+                        continue;
+                    }
+                }
                 let version = found.version;
                 return Ok(Put { is: self.host_from(address, found.record)?, version, is_new: false });
             }

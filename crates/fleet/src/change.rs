@@ -197,6 +197,15 @@ impl Fleet {
                 claim.expect(&mut draft.batch);
             }
             self.stage_change(&mut draft, &known, &change, by).await.map_err(wrap)?;
+            if known.rollout.outcome.is_some() && change.rollout.outcome.is_none() {
+                // Not when its cluster goes, or has gone, which may have been decided since that was looked at.
+                draft.comes_after_regrouping(cluster.as_str());
+                let document = self.tables.operation.get(&change.rollout.plan.kind().id(cluster)).await;
+                let document = document.map_err(wrap)?;
+                if document.is_none_or(|found| found.record.id != Some(id.as_number())) {
+                    return Err(RolloutError::NoSuchOperation { cluster: cluster.clone(), id }.into());
+                }
+            }
             let committed = self.commit(draft, &mut line).await;
             if committed.map_err(RolloutError::from)?.is_some() {
                 return Ok(change.rollout);

@@ -209,13 +209,25 @@ pub enum ClusterError {
     },
     /// That a cluster with more hosts than one commit takes is deleted has been decided, and then the store failed.
     #[error(
-        "the cluster `{cluster}` is being deleted, and that could not be seen to its end: it is carried through as a whole, \
-         within a minute once the store answers again"
+        "the cluster `{cluster}` is being deleted, and that could not be seen to its end: it is gone on with within half a \
+         minute once the store answers, until the cluster has gone as a whole"
     )]
     Going {
         /// Which.
         cluster: ClusterName,
         /// Why it was not seen.
+        #[source]
+        source: CommitError,
+    },
+    /// The same may have been decided: the store did not say.
+    #[error(
+        "nobody knows yet whether the deletion of the cluster `{cluster}` has begun: if it has, it is gone on with within \
+         half a minute once the store answers, until the cluster has gone as a whole; if not, nothing was changed"
+    )]
+    PerhapsGoing {
+        /// Which.
+        cluster: ClusterName,
+        /// What the store said.
         #[source]
         source: CommitError,
     },
@@ -232,7 +244,7 @@ impl Explain for ClusterError {
                 Kind::Conflict
             }
             Self::TooLong { .. } => Kind::Invalid,
-            Self::Going { .. } => Kind::Unavailable,
+            Self::Going { .. } | Self::PerhapsGoing { .. } => Kind::Unavailable,
             Self::Store(source) => of_store(source),
         }
     }
@@ -241,13 +253,15 @@ impl Explain for ClusterError {
         match self {
             Self::NoSuchNetwork { .. } => Some("make the network first".into()),
             Self::NoSuchContainerManager { .. } => Some("make the container manager first".into()),
-            Self::Going { .. } => Some("look at the clusters then, before you ask again".into()),
+            Self::Going { .. } | Self::PerhapsGoing { .. } => {
+                Some("look at the clusters then, before you ask again".into())
+            }
             Self::NoSuchCluster { .. } | Self::Changed { .. } | Self::TooLong { .. } | Self::Store(_) => None,
         }
     }
 
     fn told(&self) -> Option<String> {
-        matches!(self, Self::Going { .. }).then(|| self.to_string())
+        matches!(self, Self::Going { .. } | Self::PerhapsGoing { .. }).then(|| self.to_string())
     }
 }
 

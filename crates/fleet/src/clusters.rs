@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use identity::{Permit, Principal};
-use store::{Loaded, Page, Version};
+use store::{CommitError, Loaded, Page, Version};
 
 use crate::cluster::{Cluster, ClusterError, ClusterView, ExpectedSettings, NewCluster, Roster};
 use crate::draft::{Draft, Line};
@@ -249,15 +249,14 @@ impl Fleet {
     /// gone: they see it to its end first.
     ///
     /// # Errors
-    /// See [`ClusterError`]. Nothing was changed, but for [`ClusterError::Going`] and where the store did not say whether
-    /// it was: then all of it may be done yet.
+    /// See [`ClusterError`]. Nothing was changed, but for [`ClusterError::Going`], [`ClusterError::PerhapsGoing`] and where
+    /// the store did not say whether it was: then all of it may be done yet.
     pub async fn delete_cluster(
         &self,
         permit: Permit<DeleteCluster>,
         name: &ClusterName,
         expected: Expected,
     ) -> Result<(), ClusterError> {
-        let asked = self.regrouping(permit.by());
         let mut line = Line::default();
         loop {
             if self.settle_deletion(name, &mut line).await? {
@@ -270,8 +269,9 @@ impl Fleet {
             }
             let members = self.tables.member(name.as_str())?.list(Page::first(HOSTS_AT_ONCE)).await?;
             if members.next.is_some() {
-                let id = self.decide_deletion(&asked, (name, &found), permit.by(), &mut line).await?;
-                let Some(id) = id else { continue };
+                let asked = self.regrouping(permit.by());
+                let id = self.decide_deletion(&asked, (name, &found), permit.by(), &mut line).await;
+                let Some(id) = id.map_err(|error| not_decided(name, error))? else { continue };
                 let seen = self.see_through(name, id, 0).await;
                 return seen.map_err(|source| ClusterError::Going { cluster: name.clone(), source });
             }
@@ -377,6 +377,14 @@ impl Fleet {
     /// A name that stands in a key.
     fn cluster_name(&self, text: &str) -> Result<ClusterName, store::Error> {
         text.parse().map_err(|error| unreadable(&self.tables.cluster, text, error))
+    }
+}
+
+/// Why it was not decided that a cluster goes: it may have been, where the store did not say.
+fn not_decided(name: &ClusterName, error: CommitError) -> ClusterError {
+    match error {
+        CommitError::Unknown { .. } => ClusterError::PerhapsGoing { cluster: name.clone(), source: error },
+        error => error.into(),
     }
 }
 

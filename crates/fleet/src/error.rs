@@ -101,13 +101,25 @@ pub enum MembersError {
     },
     /// A change of more hosts than one commit takes has begun, and then the store failed.
     #[error(
-        "the hosts of the cluster `{cluster}` are being changed, and it could not be seen to its end: it will be carried \
-         through or undone as a whole, within a minute once the store answers again"
+        "the hosts of the cluster `{cluster}` are being changed, and it could not be seen to its end: it is gone on with \
+         within half a minute once the store answers, until it is done or undone as a whole"
     )]
     Begun {
         /// Which.
         cluster: ClusterName,
         /// Why it was not seen.
+        #[source]
+        source: CommitError,
+    },
+    /// The same may have begun: the store did not say.
+    #[error(
+        "nobody knows yet whether the hosts of the cluster `{cluster}` are being changed: if they are, it is gone on with \
+         within half a minute once the store answers, until it is done or undone as a whole; if not, nothing was changed"
+    )]
+    PerhapsBegun {
+        /// Which.
+        cluster: ClusterName,
+        /// What the store said.
         #[source]
         source: CommitError,
     },
@@ -124,7 +136,7 @@ impl Explain for MembersError {
             | Self::Unsuitable { .. }
             | Self::NoSuchContainerManager { .. }
             | Self::NotAsExpected { .. } => Kind::Conflict,
-            Self::Begun { .. } => Kind::Unavailable,
+            Self::Begun { .. } | Self::PerhapsBegun { .. } => Kind::Unavailable,
             Self::Store(source) => of_store(source),
         }
     }
@@ -139,14 +151,16 @@ impl Explain for MembersError {
                 Some("create the container manager, or have the cluster name none".into())
             }
             Self::NotAsExpected { .. } => Some("look at the cluster's hosts again".into()),
-            Self::Begun { .. } => Some("look at the cluster's hosts then, before you ask again".into()),
+            Self::Begun { .. } | Self::PerhapsBegun { .. } => {
+                Some("look at the cluster's hosts then, before you ask again".into())
+            }
             Self::NoSuchHost { .. } => Some("add the host first".into()),
             Self::NoSuchCluster { .. } | Self::NotAMember { .. } | Self::Store(_) => None,
         }
     }
 
     fn told(&self) -> Option<String> {
-        matches!(self, Self::Begun { .. }).then(|| self.to_string())
+        matches!(self, Self::Begun { .. } | Self::PerhapsBegun { .. }).then(|| self.to_string())
     }
 }
 
@@ -334,8 +348,8 @@ mod tests {
                     source: CommitError::Store(store::Error::Full),
                 }),
                 Kind::Unavailable,
-                "the hosts of the cluster `web` are being changed, and it could not be seen to its end: it will be \
-                 carried through or undone as a whole, within a minute once the store answers again",
+                "the hosts of the cluster `web` are being changed, and it could not be seen to its end: it is gone on \
+                 with within half a minute once the store answers, until it is done or undone as a whole",
             ),
             (
                 Box::new(ClusterError::Going {
@@ -343,8 +357,8 @@ mod tests {
                     source: CommitError::Store(store::Error::Full),
                 }),
                 Kind::Unavailable,
-                "the cluster `web` is being deleted, and that could not be seen to its end: it is carried through as a \
-                 whole, within a minute once the store answers again",
+                "the cluster `web` is being deleted, and that could not be seen to its end: it is gone on with within \
+                 half a minute once the store answers, until the cluster has gone as a whole",
             ),
             (Box::new(HostError::NoSuchHost { address }), Kind::NotFound, "the host 10.0.0.1 does not exist"),
             (

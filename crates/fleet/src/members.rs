@@ -146,6 +146,11 @@ impl Fleet {
             let moved = self.stage_moves(&mut draft, name, &cluster, &moves, Rules::Joins, permit.by()).await;
             let Some(moved) = self.unless_torn(moved, &mut line).await? else { continue };
             let Some(record) = moved.and_then(|mut moved| moved.pop()) else {
+                // One that is about to leave, or whose cluster goes, is no member to whoever asks now.
+                line.step_aside();
+                if self.settle(name.as_str(), 0).await? {
+                    continue;
+                }
                 return self.found_host(address).await;
             };
             if let Some(version) = self.commit(draft, &mut line).await? {
@@ -181,6 +186,10 @@ impl Fleet {
             let Some(moved) = self.unless_torn(moved, &mut line).await? else { continue };
             let address = node.address.clone();
             let Some(record) = moved.and_then(|mut moved| moved.pop()) else {
+                line.step_aside();
+                if self.settle(name.as_str(), 0).await? {
+                    continue;
+                }
                 return self.found_host(address).await.map(Some);
             };
             claim.expect(&mut draft.batch);
@@ -249,8 +258,8 @@ impl Fleet {
     /// come and go in groups, and whoever only looks sees some of them do so before the others.
     ///
     /// # Errors
-    /// See [`MembersError`]. Nothing was changed, but for [`MembersError::Begun`] and where the store did not say whether
-    /// it was: then it may be done yet, all of it, by whoever comes next.
+    /// See [`MembersError`]. Nothing was changed, but for [`MembersError::Begun`], [`MembersError::PerhapsBegun`] and where
+    /// the store did not say whether it was: then it may be done yet, all of it, by whoever comes next.
     pub async fn replace_members(
         &self,
         permit: Permit<ReplaceMembers>,
@@ -259,18 +268,18 @@ impl Fleet {
         new: &BTreeSet<String>,
     ) -> Result<Roster, MembersError> {
         let asked = self.regrouping(permit.by());
-        // The cluster as it was found, and its hosts to be, when that was perhaps begun as a change of many hosts.
+        // The cluster as it was found, and its hosts to be, when that was perhaps begun as a change of many hosts: as long as
+        // that is not looked up, no error is to hide it.
         let mut begun: Option<(Loaded<ClusterRecord>, BTreeSet<String>)> = None;
         let not_seen = |source: CommitError| MembersError::Begun { cluster: name.clone(), source };
+        let not_known = |source: CommitError| MembersError::PerhapsBegun { cluster: name.clone(), source };
         let mut line = Line::default();
         loop {
-            if self.tables.regrouping.get(name.as_str()).await?.is_some() {
-                line.step_aside();
-                let settled = self.settle(name.as_str(), 0).await;
-                settled.map_err(|error| if begun.is_some() { not_seen(error) } else { error.into() })?;
-            }
+            line.step_aside();
+            let settled = self.settle(name.as_str(), 0).await;
+            settled.map_err(|error| if begun.is_some() { not_known(error) } else { error.into() })?;
             if let Some((cluster, hosts)) = begun.take()
-                && self.is_regrouped(&asked).await.map_err(|error| not_seen(error.into()))?
+                && self.is_regrouped(&asked).await.map_err(|error| not_known(error.into()))?
             {
                 return self.after_replacing(&cluster, &hosts).await;
             }
@@ -290,10 +299,14 @@ impl Fleet {
             let Some(()) = self.unless_torn(tested, &mut line).await? else { continue };
             if moves.len() > HOSTS_AT_ONCE {
                 let parts = in_parts(&moves);
+                let doubts = line.doubts();
                 let version =
-                    self.begin_regrouping(&asked, (name, &cluster), &counts, &parts, &mut line).await?;
+                    self.begin_regrouping(&asked, (name, &cluster), &counts, &parts, &mut line).await;
+                let is_doubted = line.doubts() > doubts;
+                let version =
+                    version.map_err(|error| if is_doubted { not_known(error) } else { error.into() })?;
                 let Some(version) = version else {
-                    begun = Some((cluster, hosts));
+                    begun = is_doubted.then_some((cluster, hosts));
                     continue;
                 };
                 self.regroup(&asked, name, version, &parts).await.map_err(not_seen)?;

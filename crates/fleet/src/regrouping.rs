@@ -168,13 +168,25 @@ impl Fleet {
         cluster: &ClusterName,
         line: &mut Line<'_>,
     ) -> Result<bool, ClusterError> {
-        let change = self.tables.regrouping.get(cluster.as_str()).await?;
-        if change.is_none_or(|change| change.record.stage != RegroupingStage::Deleting) {
+        if !self.is_deleting(cluster).await? {
             return Ok(false);
         }
         line.step_aside();
         let settled = self.settle(cluster.as_str(), 0).await;
         settled.map_err(|source| ClusterError::Going { cluster: cluster.clone(), source })
+    }
+
+    /// Whether it is decided that a cluster goes, which still has hosts.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn is_going(&self, cluster: &ClusterName) -> Result<bool, ListError> {
+        Ok(self.is_deleting(cluster).await?)
+    }
+
+    async fn is_deleting(&self, cluster: &ClusterName) -> Result<bool, store::Error> {
+        let change = self.tables.regrouping.get(cluster.as_str()).await?;
+        Ok(change.is_some_and(|change| change.record.stage == RegroupingStage::Deleting))
     }
 
     /// Makes sure that a commit that writes a cluster's record over this version, and may be under way yet, was done by

@@ -123,6 +123,10 @@ impl RegisterNodes {
             let filter = HostFilter { cluster: cluster.clone(), status, ..HostFilter::default() };
             let mut after: Option<HostAddress> = None;
             while let Some(cluster) = cluster.as_ref().filter(|_| !stop.is_asked()) {
+                // The nodes of one that goes were removed, though whoever deleted it may have died since.
+                if self.fleet.is_going(cluster).await? {
+                    break;
+                }
                 let page = self.fleet.hosts(Permit::house(), &filter, after.as_ref(), PAGE).await?;
                 let take = |host: Host| Task::Take {
                     cluster: cluster.clone(),

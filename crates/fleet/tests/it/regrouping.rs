@@ -4,12 +4,15 @@
 use std::collections::{BTreeSet, HashMap};
 use std::future::{pending, poll_fn};
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use base::{Explain as _, Kind};
-use fleet::{ClusterError, Expected, Fleet, MembersError, NewCluster, NewHost, Plan, Policy, Roster};
+use fleet::{
+    AddHostError, ClusterError, Expected, Fleet, MembersError, NewCluster, NewHost, OperationError, Plan,
+    Policy, Roster, SteerError,
+};
 use futures_executor::block_on;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::BoxStream;
@@ -359,7 +362,8 @@ fn who_is_never_told_says_so() {
     let lost = [false; 1_000];
     world.memory.lose_next_answers(lost);
     let told = block_on(replace(&world.fleet, "web", &hosts));
-    assert!(matches!(told, Err(MembersError::Store(CommitError::Unknown { .. }))), "{told:?}");
+    let is_told = matches!(told, Err(MembersError::PerhapsBegun { source: CommitError::Unknown { .. }, .. }));
+    assert!(is_told, "{told:?}");
     world.memory.lose_next_answers([]);
     assert_whole(&world, &world.fleet, 50);
 }
@@ -900,8 +904,13 @@ fn whatever_happens_beside_a_deletion_is_before_or_after() {
             fleet.start_with(permit(), &cluster("web"), plan.0, plan.1).await.map(|rollout| rollout.total)
         });
         block_on(delete(&world.fleet, Expected::Anything)).unwrap();
-        if let Some(Ok(total)) = rival.told() {
-            assert_eq!((commit, total), (1, 60));
+        match rival.told() {
+            Some(Ok(total)) => assert_eq!((commit, total), (1, 60)),
+            Some(Err(SteerError::Operation(OperationError::NoSuchCluster { .. }))) => {
+                assert!((2..=6).contains(&commit))
+            }
+            None => assert!(commit > 6),
+            told => panic!("{told:?}"),
         }
         assert_eq!(world.keys("/fleet/operation-running/"), [""; 0]);
         assert!(is_gone(&world, &hosts));
@@ -964,4 +973,132 @@ fn what_is_left_of_hosts_by_another_hand_goes_with_their_cluster() {
         assert_eq!(world.keys(prefix), [""; 0]);
     }
     assert_eq!(world.host("h59").unwrap().cluster, None);
+}
+
+/// A store that loses the answer to a commit, whether or not that is done, and stays away from then on.
+struct Leaving {
+    engine: Arc<dyn Engine>,
+    commits_left: AtomicUsize,
+    is_done: bool,
+    is_away: AtomicBool,
+}
+
+impl Leaving {
+    /// It stays away from this commit on.
+    fn fleet(world: &World, engine: &Arc<dyn Engine>, commit: usize, is_done: bool) -> Fleet {
+        let commits_left = AtomicUsize::new(usize::MAX);
+        let is_away = AtomicBool::new(false);
+        let leaving = Arc::new(Self { engine: Arc::clone(engine), commits_left, is_done, is_away });
+        let fleet = world.another_on(Arc::clone(&leaving) as Arc<dyn Engine>);
+        leaving.commits_left.store(commit, Ordering::SeqCst);
+        fleet
+    }
+
+    fn reach(&self) -> Result<&Arc<dyn Engine>, Error> {
+        match self.is_away.load(Ordering::SeqCst) {
+            false => Ok(&self.engine),
+            true => Err(Error::Unavailable { doing: "reading", reason: "it is away".into() }),
+        }
+    }
+}
+
+impl Engine for Leaving {
+    fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Versioned>, Error>> {
+        async move { self.reach()?.get(key).await }.boxed()
+    }
+
+    fn list<'a>(&'a self, prefix: &'a Prefix, page: Page) -> BoxFuture<'a, Result<Listing, Error>> {
+        async move { self.reach()?.list(prefix, page).await }.boxed()
+    }
+
+    fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
+        async move { self.reach()?.revision().await }.boxed()
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Arc<dyn Snapshot>, Error>> {
+        async move { self.reach()?.snapshot().await }.boxed()
+    }
+
+    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Revision, CommitError>> {
+        async move {
+            let engine = self.reach()?;
+            let left = self.commits_left.load(Ordering::SeqCst);
+            self.commits_left.store(left.saturating_sub(1), Ordering::SeqCst);
+            if left > 1 {
+                return engine.commit(batch).await;
+            }
+            self.is_away.store(true, Ordering::SeqCst);
+            if self.is_done {
+                engine.commit(batch).await?;
+            }
+            Err(CommitError::Unknown { reason: "it went away".to_owned() })
+        }
+        .boxed()
+    }
+
+    fn watch(&self, prefix: Prefix, from: Revision) -> BoxStream<'_, Result<Change, WatchError>> {
+        self.engine.watch(prefix, from)
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), Error>> {
+        self.engine.close()
+    }
+}
+
+/// Whoever asked is told that it may come about, or does: and it does, or nothing was changed.
+#[test]
+fn who_cannot_know_what_has_begun_is_told_so() {
+    for is_done in [false, true] {
+        for commit in 1..6 {
+            let engine: Arc<dyn Engine> = Arc::new(Memory::new());
+            let hosts = names("h", 60);
+            let world = with_web(&engine, &hosts);
+            let fleet = Leaving::fleet(&world, &engine, commit, is_done);
+            let told = block_on(delete(&fleet, Expected::Anything)).unwrap_err();
+            assert_eq!(matches!(told, ClusterError::PerhapsGoing { .. }), commit == 1, "{told:?}");
+            assert_eq!(matches!(told, ClusterError::Going { .. }), commit > 1, "{told:?}");
+            assert!(told.kind() == Kind::Unavailable && told.told().is_some());
+            take_over(&world);
+            assert_eq!(is_gone(&world, &hosts), commit > 1 || is_done);
+
+            let engine: Arc<dyn Engine> = Arc::new(Memory::new());
+            let world = World::counted(Arc::clone(&engine));
+            furnish(&world, &hosts);
+            let fleet = Leaving::fleet(&world, &engine, commit, is_done);
+            let told = block_on(replace(&fleet, "web", &hosts)).unwrap_err();
+            assert_eq!(matches!(told, MembersError::PerhapsBegun { .. }), commit == 1, "{told:?}");
+            assert_eq!(matches!(told, MembersError::Begun { .. }), commit > 1, "{told:?}");
+            assert!(told.kind() == Kind::Unavailable && told.told().is_some());
+            take_over(&world);
+            let count = world.members("web").len();
+            assert_eq!(count, if commit > 1 || is_done { 60 } else { 0 }, "{commit}");
+            world.assert_consistent();
+        }
+    }
+}
+
+/// Who was told that a cluster goes finds none, also where a host is asked for that has not left it yet.
+#[test]
+fn a_host_that_has_not_left_yet_is_no_member() {
+    let hosts = names("h", 60);
+    let left = || {
+        let engine: Arc<dyn Engine> = Arc::new(Memory::new());
+        let world = with_web(&engine, &hosts);
+        let deletes = async |fleet: &Fleet| delete(fleet, Expected::Anything).await.unwrap();
+        assert!(die_in(2, &engine, &world, deletes));
+        assert_eq!(world.members("web").len(), 60);
+        assert!(block_on(world.fleet.is_going(&cluster("web"))).unwrap());
+        world
+    };
+    let world = left();
+    let told = block_on(world.fleet.join_host(permit(), &cluster("web"), &address("h59")));
+    assert!(matches!(told, Err(MembersError::NoSuchCluster { .. })), "{told:?}");
+    assert!(is_gone(&world, &hosts));
+    assert!(!block_on(world.fleet.is_going(&cluster("web"))).unwrap());
+
+    let world = left();
+    let again = NewHost { cluster: Some(cluster("web")), ..host("key", "active") };
+    let told = block_on(world.fleet.add_host(permit(), address("h59"), again));
+    assert!(matches!(told, Err(AddHostError::NoSuchCluster { .. })), "{told:?}");
+    assert!(is_gone(&world, &hosts));
 }

@@ -426,3 +426,22 @@ fn what_the_original_never_finished_does_not_run() {
     assert_eq!((shown.in_process.len(), shown.id), (1, None));
     start(&world, &Plan::Upgrade, &Policy::default());
 }
+
+/// The cluster goes right before an operation goes on: nothing runs on what has gone, however many hosts it had.
+#[test]
+fn nothing_goes_on_where_the_cluster_goes() {
+    for hosts in [2, 25] {
+        let world = world(hosts);
+        let (claim, web) = (claim(&world), cluster("web"));
+        let restart = start(&world, &Plan::Restart, &Policy::default());
+        block_on(world.fleet.abort(permit(), &web, restart.id)).unwrap();
+        assert_eq!(advance(&world, &claim, &restart), Next::Ended(fleet::Outcome::Aborted));
+        let (other, name) = (world.another(), web.clone());
+        world.memory.before_next_commit(async move {
+            other.delete_cluster(permit(), &name, Expected::Anything).await.unwrap();
+        });
+        let refused = block_on(world.fleet.retry(permit(), &web, restart.id)).unwrap_err();
+        assert_eq!(refused.kind(), base::Kind::NotFound, "{refused}");
+        assert_eq!(world.keys("/fleet/operation-running/"), [""; 0]);
+    }
+}

@@ -63,18 +63,19 @@ const DESCRIPTION: &str = "Hosts, clusters, networks, container managers, and th
     entity tag, and when its settings are written `If-Match` and `If-None-Match` leave them aside: who has seen the \
     settings may change them, whichever hosts have joined, left or come up since. What changes something and takes \
     neither of the two is refused with 412 where there is one, and with 400 where one host joins or leaves a cluster. The \
-    list of a cluster's hosts is replaced under the tag that it has as one page. Whatever goes wrong is a problem (RFC 9457). Which ways \
-    of signing in there are is the operator's choice.\n\n\
+    list of a cluster's hosts is replaced under the tag that it has as one page. Whatever goes wrong is a problem \
+    (RFC 9457). Which ways of signing in there are is the operator's choice.\n\n\
     An operation's events are an event stream (HTML, section 9.2): events named `operation`, whose data is an \
     `Operation` as JSON in one line. The first comes at once; the last says how it ended, and so does the stream.\n\n\
     Hosts of a cluster come and go at once, all that are in one request, or none of them; whoever changes something \
     meanwhile comes before all of it or after. But when more than 18 do, they come and go in groups of 18, and whoever \
     only looks sees some of them do so before the others. When a cluster with more than 18 hosts is deleted, that is \
     decided at once as well, or not at all; then they leave in groups of 18, which whoever only looks sees, and the cluster \
-    goes after them: whoever wants something of it meanwhile waits for that, and finds that it has gone. When the server or its store fails in the middle of either, the \
-    answer, if there is one, is 503 and says that it has begun: it is carried through as a whole, or where hosts were to \
-    come and go perhaps undone as a whole, by whoever changes something of the cluster next, or else by itself within a \
-    minute once the store answers again. Look then, before you ask again.\n\n\
+    goes after them: whoever wants something of it meanwhile waits for that, and finds that it has gone. When the server \
+    or its store fails in the middle of either, the answer, if there is one, is 503 and says that it has begun, or may \
+    have: whoever changes something of the cluster next goes on with it, or else it is gone on with by itself within half \
+    a minute once the store answers, until it is done, or where hosts were to come and go perhaps undone, as a whole. Look \
+    then, before you ask again.\n\n\
     Whoever has one host join or leave a cluster, or deletes a cluster, waits for its container manager. A host that it \
     does not take does not join (502). A cluster whose nodes it does not remove stays (503), unless `force` is `true`. \
     Who leaves has left: a `Warning` says that the node is still there, which is tried again, and the same is said of a \

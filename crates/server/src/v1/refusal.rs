@@ -301,12 +301,22 @@ mod tests {
         };
         let web: fleet::ClusterName = "web".parse().unwrap();
         let begun = MembersError::Begun { cluster: web.clone(), source: lost() };
-        let going = ClusterError::Going { cluster: web, source: lost() };
+        let perhaps_begun = MembersError::PerhapsBegun { cluster: web.clone(), source: lost() };
+        let going = ClusterError::Going { cluster: web.clone(), source: lost() };
+        let perhaps_going = ClusterError::PerhapsGoing { cluster: web, source: lost() };
         for (refusal, words) in [
-            (Refusal::of_members(begun), "carried through or undone as a whole, within a minute"),
+            (
+                Refusal::of_members(begun),
+                "within half a minute once the store answers, until it is done or undone as a whole",
+            ),
+            (Refusal::of_members(perhaps_begun), "until it is done or undone as a whole; if not, nothing"),
             (
                 Refusal::of_deletion(DeletionError::Cluster(going)),
-                "carried through as a whole, within a minute",
+                "within half a minute once the store answers, until the cluster has gone as a whole",
+            ),
+            (
+                Refusal::of_deletion(DeletionError::Cluster(perhaps_going)),
+                "until the cluster has gone as a whole; if not, nothing was changed",
             ),
             (Refusal::from(MembersError::Store(lost())), "its log says why"),
         ] {

@@ -191,6 +191,15 @@ impl Explain for OurFault {
             Self::Manager(source) => source.help(),
         }
     }
+
+    fn told(&self) -> Option<String> {
+        match self {
+            Self::Cluster(source) => source.told(),
+            Self::Members(source) => source.told(),
+            Self::Node(source) => source.told(),
+            Self::Manager(source) => source.told(),
+        }
+    }
 }
 
 impl Explain for NodesError {

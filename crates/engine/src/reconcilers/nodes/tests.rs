@@ -12,6 +12,7 @@ const TOKEN: &str = "s3cret-token";
 
 /// The cluster `web`, with a container manager that has to be asked.
 struct World {
+    engine: Arc<Memory>,
     fleet: Arc<Fleet>,
     server: ApiServer,
     clock: Clock,
@@ -30,14 +31,14 @@ impl World {
         let register = RegisterNodes {
             fleet: fleet.clone(),
             nodes: Arc::new(Nodes::new(fleet.clone(), clock.clone())),
-            claims: Claims::new(engine).unwrap(),
+            claims: Claims::new(engine.clone()).unwrap(),
             holder: "we".into(),
             clock: clock.clone(),
             entropy,
             defined: HashMap::new(),
             waiting: HashMap::new(),
         };
-        let world = Self { fleet, server, clock, register };
+        let world = Self { engine, fleet, server, clock, register };
         world.define("k8s", TOKEN).await;
         let new = NewCluster { container_manager: "k8s".into(), ..NewCluster::default() };
         world.fleet.put_cluster(Permit::house(), &web(), &new, Expected::Anything).await.unwrap();
@@ -447,4 +448,21 @@ async fn who_dies_while_a_cluster_is_deleted_leaves_its_hosts_to_it() {
     world.clock.advance(LEASE + Span::seconds(1));
     world.step().await;
     assert_eq!(world.host("10.0.0.1").await, ("active".into(), None));
+}
+
+/// A cluster with many hosts goes, and whoever deleted it died before they left: nobody makes them nodes again.
+#[tokio::test]
+async fn hosts_of_a_cluster_that_goes_get_no_nodes() {
+    let mut world = World::new().await;
+    world.server.set_token(TOKEN, "provost");
+    for number in 0..20 {
+        world.joined(&format!("10.0.0.{number}")).await;
+    }
+    world.engine.before_next_commit(async {});
+    world.engine.before_next_commit(std::future::pending());
+    let web = web();
+    let left = world.fleet.delete_cluster(Permit::house(), &web, Expected::Anything);
+    assert!(futures_util::FutureExt::now_or_never(left).is_none(), "it came to its end");
+    world.step().await;
+    assert_eq!(world.asked(), 0);
 }

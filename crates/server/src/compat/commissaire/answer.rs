@@ -410,13 +410,21 @@ mod tests {
         };
         let web: fleet::ClusterName = "web".parse().unwrap();
         let begun = MembersError::Begun { cluster: web.clone(), source: lost() };
-        let going = fleet::ClusterError::Going { cluster: web, source: lost() };
-        for refusal in [Refusal::from(begun), DeletionError::Cluster(going).into()] {
+        let perhaps_begun = MembersError::PerhapsBegun { cluster: web.clone(), source: lost() };
+        let going = fleet::ClusterError::Going { cluster: web.clone(), source: lost() };
+        let perhaps_going = fleet::ClusterError::PerhapsGoing { cluster: web, source: lost() };
+        for refusal in [
+            Refusal::from(begun),
+            perhaps_begun.into(),
+            DeletionError::Cluster(going).into(),
+            DeletionError::Cluster(perhaps_going).into(),
+        ] {
             let problem = *refusal.0;
             assert_eq!(problem.status, StatusCode::SERVICE_UNAVAILABLE);
             let told = format!("{:?} {:?}", problem.detail, problem.hint);
             assert!(
-                told.contains("as a whole, within a minute") && told.contains("before you ask again"),
+                told.contains("within half a minute once the store answers")
+                    && told.contains("before you ask again"),
                 "{told}"
             );
             assert!(!told.contains("10.0.0.9"), "{told}");
