@@ -75,6 +75,19 @@ fn what_is_not_here_comes_from_there_and_stays() {
     assert!(!ran.stderr.contains("panicked") && !ran.stderr.contains("ERROR"), "{}", ran.stderr);
 }
 
+/// The head of a request, as far as it comes.
+fn head_of(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        if stream.read(&mut byte).unwrap_or(0) == 0 {
+            break;
+        }
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).unwrap()
+}
+
 /// One key, or one artifact, that upstream chokes on keeps nobody from the others.
 #[test]
 fn what_upstream_chokes_on_is_trouble_of_its_own() {
@@ -86,15 +99,7 @@ fn what_upstream_chokes_on_is_trouble_of_its_own() {
         let mut held = Vec::new();
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                let mut byte = [0];
-                if stream.read(&mut byte).unwrap_or(0) == 0 {
-                    break;
-                }
-                head.push(byte[0]);
-            }
-            let head = String::from_utf8(head).unwrap();
+            let head = head_of(&mut stream);
             let path = head.split(' ').nth(1).unwrap_or_default();
             let (status, body) = match path {
                 "/d/malformed" => ("200 OK", "<ht"),
@@ -265,15 +270,7 @@ fn who_only_looks_makes_nobody_fetch() {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                let mut byte = [0];
-                if stream.read(&mut byte).unwrap() == 0 {
-                    break;
-                }
-                head.push(byte[0]);
-            }
-            told.send(String::from_utf8(head).unwrap().to_lowercase()).unwrap();
+            told.send(head_of(&mut stream).to_lowercase()).unwrap();
             let answer = "HTTP/1.1 200 OK\r\nContent-Length: 5000000000\r\nConnection: close\r\n\r\n";
             stream.write_all(answer.as_bytes()).unwrap();
         }
@@ -303,15 +300,7 @@ fn hollow(no_content: Sha512, text: &'static str) -> String {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                let mut byte = [0];
-                if stream.read(&mut byte).unwrap_or(0) == 0 {
-                    break;
-                }
-                head.push(byte[0]);
-            }
-            let head = String::from_utf8(head).unwrap();
+            let head = head_of(&mut stream);
             let answer = match head.split(['/', ' ']).nth(2) {
                 Some(name) if name == no_content => "204 No Content\r\nConnection: close\r\n\r\n".to_owned(),
                 Some(name) if name == named => format!("200 OK\r\nConnection: close\r\n\r\n{text}"),
@@ -365,14 +354,7 @@ fn what_is_not_known_to_be_whole_has_no_end() {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                let mut byte = [0];
-                if stream.read(&mut byte).unwrap_or(0) == 0 {
-                    break;
-                }
-                head.push(byte[0]);
-            }
+            head_of(&mut stream);
             let _ = stream
                 .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\nnot it at");
         }
